@@ -59,7 +59,7 @@ documentation shows it; some have a setting that avoids the fault, such as
 """
 
 
-def observed(fault: Callable[[], dict[str, Any]]) -> Iterator[tuple[str, Observation]]:
+def observations(fault: Callable[[], dict[str, Any]]) -> Iterator[tuple[str, Observation]]:
     """Yield the observation of each library that takes part in a fault."""
     for library, trial in fault().items():
         yield library, trial()
@@ -76,7 +76,7 @@ def page() -> str:
     for fault in FAULTS:
         lines += [f"## {fault.__name__.replace('_', ' ').capitalize()}\n", f"{sentence(fault)}\n"]
         lines += ["| library | as wanted | observed |", "| --- | --- | --- |"]
-        for library, observation in observed(fault):
+        for library, observation in observations(fault):
             answer = "yes" if observation.holds else "no"
             lines.append(f"| {library} | {answer} | {observation.text} |")
         lines.append("")
@@ -95,7 +95,7 @@ def main(arguments: list[str]) -> int:
             print(f"There is no fault {name!r}. Use: {', '.join(faults)}.", file=sys.stderr)
             return 2
         print(f"{name}: {sentence(faults[name])}")
-        for library, observation in observed(faults[name]):
+        for library, observation in observations(faults[name]):
             print(f"  {'yes' if observation.holds else 'NO ':3}  {library:33} {observation.text}")
     return 0
 

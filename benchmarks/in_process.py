@@ -56,14 +56,14 @@ AHEAD = 1_000_000_000
 
 
 def call_alone() -> None:
-    """The bare call."""
+    """Do nothing: the function whose direct call is the baseline."""
 
 
 async def nothing_later() -> None:
     """The bare call, awaited."""
 
 
-def _wide() -> RateLimitConfig:
+def _wide_limit() -> RateLimitConfig:
     return RateLimitConfig.per_second(PLENTY, burst=AHEAD)
 
 
@@ -92,12 +92,12 @@ def cheapest_peers() -> Callable[[], object]:
     def call_behind_breaker() -> None:
         return call_alone()
 
-    def limited() -> None:
+    def limited_call() -> None:
         if not hit():
             raise RuntimeError
         return call_behind_breaker()
 
-    return lambda: policy.call(limited)
+    return lambda: policy.call(limited_call)
 
 
 def usual_peers(work: Callable[[], object] = call_alone) -> Callable[[], object]:
@@ -106,12 +106,12 @@ def usual_peers(work: Callable[[], object] = call_alone) -> Callable[[], object]
     breaker = pybreaker.CircuitBreaker(fail_max=5)
 
     @stamina.retry(on=OSError, attempts=3, timeout=30.0)
-    def usual() -> None:
+    def retried_call() -> None:
         if not hit():
             raise RuntimeError
         breaker.call(work)
 
-    return usual
+    return retried_call
 
 
 def cheapest_async_peers() -> Callable[[], Awaitable[object]]:
@@ -131,17 +131,17 @@ def cheapest_async_peers() -> Callable[[], Awaitable[object]]:
     async def call_behind_breaker() -> None:
         return await nothing_later()
 
-    async def limited() -> None:
+    async def limited_call() -> None:
         if not hit():
             raise RuntimeError
         return await call_behind_breaker()
 
-    return lambda: policy.call(limited)
+    return lambda: policy.call(limited_call)
 
 
 def full_stack(rounds: int) -> Comparison:
     """Breaker, limiter, retry and deadline together, plain."""
-    manager = ConnectorManager([Service("ours", limits=_wide())])
+    manager = ConnectorManager([Service("ours", limits=_wide_limit())])
     return Comparison(
         "full stack, sync",
         compare(
@@ -164,12 +164,12 @@ def full_stack_async(rounds: int) -> Comparison:
     breaker = aiobreaker.CircuitBreaker(fail_max=5)
 
     @stamina.retry(on=OSError, attempts=3, timeout=30.0)
-    async def usual() -> None:
+    async def retried_call() -> None:
         if not hit_limits():
             raise RuntimeError
         await breaker.call_async(nothing_later)
 
-    manager = AsyncConnectorManager([Service("ours", limits=_wide())])
+    manager = AsyncConnectorManager([Service("ours", limits=_wide_limit())])
     try:
         rows = compare(
             async_block(nothing_later, loop),
@@ -177,7 +177,7 @@ def full_stack_async(rounds: int) -> Comparison:
                 Contender(
                     "redress + purgatory + limits", async_block(cheapest_async_peers(), loop)
                 ),
-                Contender("stamina + aiobreaker + limits", async_block(usual, loop)),
+                Contender("stamina + aiobreaker + limits", async_block(retried_call, loop)),
                 Contender("moorage", async_block(lambda: manager.run("ours", nothing_later), loop)),
             ],
             rounds=rounds,
@@ -197,7 +197,7 @@ def breaker_alone(rounds: int) -> Comparison:
         return call_alone()
 
     consecutive_breaker = pybreaker.CircuitBreaker(fail_max=5)
-    ours = CircuitBreaker()
+    breaker = CircuitBreaker()
     return Comparison(
         "breaker alone, sync",
         compare(
@@ -211,7 +211,7 @@ def breaker_alone(rounds: int) -> Comparison:
                     "pybreaker (consecutive only)",
                     sync_block(lambda: consecutive_breaker.call(call_alone)),
                 ),
-                Contender("moorage", sync_block(lambda: ours.call(call_alone))),
+                Contender("moorage", sync_block(lambda: breaker.call(call_alone))),
             ],
             rounds=rounds,
         ),
@@ -229,7 +229,7 @@ def limiter_alone(rounds: int) -> Comparison:
     )
     moving_window = MovingWindowRateLimiter(LimitsStorage())
     item = limits.RateLimitItemPerSecond(1_000, 1)
-    ours = RateLimiter(_wide())
+    limiter = RateLimiter(_wide_limit())
     return Comparison(
         "limiter alone, sync",
         compare(
@@ -240,7 +240,7 @@ def limiter_alone(rounds: int) -> Comparison:
                 Contender(
                     "limits (moving window)", sync_block(lambda: moving_window.hit(item, "key"))
                 ),
-                Contender("moorage", sync_block(ours.acquire)),
+                Contender("moorage", sync_block(limiter.acquire)),
             ],
             rounds=rounds,
         ),
@@ -252,7 +252,7 @@ def retry_alone(rounds: int) -> Comparison:
     """A first attempt that succeeds."""
     policy = redress.Policy(retry=_redress_retry())
     stamina_function = stamina.retry(on=OSError, attempts=3, timeout=30.0)(call_alone)
-    ours = RetryHandler()
+    retry = RetryHandler()
     return Comparison(
         "retry, success at once, sync",
         compare(
@@ -260,7 +260,7 @@ def retry_alone(rounds: int) -> Comparison:
             [
                 Contender("redress", sync_block(lambda: policy.call(call_alone))),
                 Contender("stamina", sync_block(stamina_function)),
-                Contender("moorage", sync_block(lambda: ours.call(call_alone))),
+                Contender("moorage", sync_block(lambda: retry.call(call_alone))),
             ],
             rounds=rounds,
         ),
@@ -285,9 +285,11 @@ def rejection(rounds: int) -> Comparison:
     for breaker in (async_breaker, sync_breaker):
         with contextlib.suppress(Exception):
             breaker.call(raise_os_error)
-    ours = CircuitBreaker(CircuitBreakerConfig(failures=1, open_for=3_600.0, open_at_most=3_600.0))
+    own_breaker = CircuitBreaker(
+        CircuitBreakerConfig(failures=1, open_for=3_600.0, open_at_most=3_600.0)
+    )
     with contextlib.suppress(OSError):
-        ours.call(raise_os_error)
+        own_breaker.call(raise_os_error)
 
     def refused_call(
         call: Callable[[Callable[[], None]], object], kind: type[Exception]
@@ -313,7 +315,9 @@ def rejection(rounds: int) -> Comparison:
                     "pybreaker",
                     sync_block(refused_call(sync_breaker.call, pybreaker.CircuitBreakerError)),
                 ),
-                Contender("moorage", sync_block(refused_call(ours.call, CircuitBreakerOpen))),
+                Contender(
+                    "moorage", sync_block(refused_call(own_breaker.call, CircuitBreakerOpen))
+                ),
             ],
             rounds=rounds,
         ),
@@ -331,8 +335,8 @@ def breaker_async(rounds: int) -> Comparison:
         return await nothing_later()
 
     consecutive_breaker = aiobreaker.CircuitBreaker(fail_max=5)
-    ours, limiter, retry = CircuitBreaker(), RateLimiter(_wide()), RetryHandler()
-    stacked_function = retry(ours(limiter(nothing_later)))
+    breaker, limiter, retry = CircuitBreaker(), RateLimiter(_wide_limit()), RetryHandler()
+    stacked_function = retry(breaker(limiter(nothing_later)))
     try:
         rows = compare(
             async_block(nothing_later, loop),
@@ -342,7 +346,7 @@ def breaker_async(rounds: int) -> Comparison:
                     "aiobreaker (consecutive only)",
                     async_block(lambda: consecutive_breaker.call_async(nothing_later), loop),
                 ),
-                Contender("moorage", async_block(lambda: ours.call(nothing_later), loop)),
+                Contender("moorage", async_block(lambda: breaker.call(nothing_later), loop)),
                 Contender(
                     "moorage limiter", async_block(lambda: limiter.call(nothing_later), loop)
                 ),
@@ -373,7 +377,7 @@ def _manager(*endpoints: Endpoint, headers: dict[str, str], **options: Any) -> C
         "ours",
         base_url="https://vendor.example",
         endpoints=endpoints,
-        limits=_wide(),
+        limits=_wide_limit(),
         idempotency_header="Idempotency-Key",
         idempotency_memory=86_400.0,
         **options,
@@ -461,12 +465,12 @@ def contention_peer(rounds: int) -> Comparison:
 
 def contention_limiter(rounds: int) -> Comparison:
     """Four threads on one key of moorage's limiter, compared with one thread."""
-    return _contention("moorage limiter", RateLimiter(_wide()).try_acquire, rounds)
+    return _contention("moorage limiter", RateLimiter(_wide_limit()).try_acquire, rounds)
 
 
 def contention_full_stack(rounds: int) -> Comparison:
     """Four threads on one service, compared with one thread."""
-    manager = ConnectorManager([Service("ours", limits=_wide())])
+    manager = ConnectorManager([Service("ours", limits=_wide_limit())])
     return _contention("moorage full stack", lambda: manager.run("ours", call_alone), rounds)
 
 

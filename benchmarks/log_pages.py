@@ -125,26 +125,26 @@ def queries(filters: dict[str, list[dict[str, Any]]]) -> Iterable[tuple[str, Log
 
 def times(read: Callable[[], object]) -> list[float]:
     """Return the milliseconds of processor time that repeated reads took."""
-    taken: list[float] = []
+    durations: list[float] = []
     for _ in range(_ROUNDS):
-        begun = time.process_time()
+        start_time = time.process_time()
         read()
-        taken.append((time.process_time() - begun) * 1_000)
-    return taken
+        durations.append((time.process_time() - start_time) * 1_000)
+    return durations
 
 
 def measure(
     find: Callable[[LogQuery], LogPage], queries: Iterable[tuple[str, LogQuery]]
 ) -> dict[str, list[float]]:
     """Return the times to read the first and the next page of each query, by its filters."""
-    taken: dict[str, list[float]] = {}
+    durations: dict[str, list[float]] = {}
     for name, query in queries:
-        taken.setdefault(name, []).extend(times(partial(find, query)))
+        durations.setdefault(name, []).extend(times(partial(find, query)))
         cursor = find(query).next
         if cursor is not None:
             after = attrs.evolve(query, after=cursor)
-            taken[name].extend(times(partial(find, after)))
-    return taken
+            durations[name].extend(times(partial(find, after)))
+    return durations
 
 
 def row(name: str, taken: Sequence[float]) -> str:
@@ -166,13 +166,13 @@ def main(number: int) -> None:
         print(f"{'':28} {'median':>8} {'95 %':>8} {'longest':>8}")
         with closing(sqlite3.connect(path)) as connection:
             statement = "SELECT * FROM moorage_log WHERE number = ?"
-            taken = times(lambda: connection.execute(statement, (number // 2,)).fetchall())
-            print(row("one row by its key", taken))
+            durations = times(lambda: connection.execute(statement, (number // 2,)).fetchall())
+            print(row("one row by its key", durations))
         by_filters = measure(log.find, queries(filters(number, now)))
         log.close()
-    for name, taken in by_filters.items():
-        print(row(name, taken))
-    print(row("all pages", [time for taken in by_filters.values() for time in taken]))
+    for name, durations in by_filters.items():
+        print(row(name, durations))
+    print(row("all pages", [time for durations in by_filters.values() for time in durations]))
 
 
 if __name__ == "__main__":

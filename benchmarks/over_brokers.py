@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import asyncio
 from itertools import count
+from operator import attrgetter
 from typing import TYPE_CHECKING, Any, Final
 from uuid import uuid4
 
@@ -46,6 +47,10 @@ PAYLOAD: Final = b"x" * 1024
 READING: Final = Target(1.25, 1.0)
 PUBLISHING: Final = Target(1.18, 1.0)
 MESSAGES: Final = [Message(PAYLOAD)] * BATCH
+
+SINK_FIELDS: Final = attrgetter(
+    "topic", "partition", "offset", "published_at", "payload", "key", "attributes"
+)
 
 _PARTITIONS: Final = 4
 """The partitions of a topic in librdkafka's mock cluster."""
@@ -121,15 +126,20 @@ async def _consume_with(
 
 
 def publishing_rows(
-    library: str, run_library_alone: Block, run_with_moorage: Block, rounds: int
+    library: str,
+    run_library_alone: Block,
+    run_with_moorage: Block,
+    rounds: int,
+    *,
+    block_seconds: float = 0.01,
 ) -> Any:
-    """Measure publishing in short blocks, so that other load falls on all rows alike."""
+    """Measure publishing, by default in short blocks: other load falls on all rows alike then."""
     return compare(
         None,
         [Contender(library, run_library_alone), Contender("moorage", run_with_moorage)],
         rounds=2 * rounds,
         clock=PROCESSOR,
-        block_seconds=0.01,
+        block_seconds=block_seconds,
         mirrored=True,
         least=BATCH,
     )
@@ -253,13 +263,20 @@ def pipeline_kafka(rounds: int) -> Comparison:
             source = KafkaSource(Kafka(servers=servers), [topic], group=f"{GROUP}-{topic}")
             await run_pipeline(source, calls)
 
+        async def run_with_reading_sink(topic: str, calls: int) -> None:
+            source = KafkaSource(Kafka(servers=servers), [topic], group=f"{GROUP}-{topic}")
+            await run_pipeline(source, calls, use=SINK_FIELDS)
+
         names = count()
         rows = reading_rows(
             "confluent-kafka",
             reading(fill, run_library_alone, drop, names),
             reading(fill, run_with_moorage, drop, names),
             rounds,
-            {"confluent-kafka, all fields read": reading(fill, reader, drop, names)},
+            {
+                "confluent-kafka, all fields read": reading(fill, reader, drop, names),
+                "moorage, all fields read": reading(fill, run_with_reading_sink, drop, names),
+            },
             block_seconds=0.01,
             least=_KAFKA_RECORDS,
         )
@@ -350,13 +367,13 @@ def publish_rabbitmq(rounds: int) -> Comparison:
     manager = AsyncConnectorManager([Service("events")])
     with asyncio.Runner() as runner:
 
-        async def opened() -> tuple[Any, Any]:
+        async def open_publisher() -> tuple[Any, Any]:
             connection = await aio_pika.connect(RABBITMQ)
             channel = await connection.channel()
             await channel.declare_queue(queue, arguments={"x-max-length": 10})
             return connection, channel
 
-        connection, channel = runner.run(opened())
+        connection, channel = runner.run(open_publisher())
         message = aio_pika.Message(PAYLOAD, delivery_mode=2)
 
         async def run_library_alone(size: int) -> None:
@@ -386,14 +403,14 @@ def publish_nats(rounds: int) -> Comparison:
     manager = AsyncConnectorManager([Service("events")])
     with asyncio.Runner() as runner:
 
-        async def opened() -> Any:
+        async def open_publisher() -> Any:
             client = await nats.connect(NATS)
             await client.jetstream().add_stream(
                 StreamConfig(name=subject, subjects=[subject], max_msgs=10)
             )
             return client
 
-        client = runner.run(opened())
+        client = runner.run(open_publisher())
         stream = client.jetstream()
 
         async def run_library_alone(size: int) -> None:
@@ -447,6 +464,8 @@ def publish_kafka(rounds: int) -> Comparison:
                 _publishing(run_library_alone, runner),
                 _publishing(run_with_moorage, runner),
                 rounds,
+                # The threads of librdkafka need some batches to reach their usual rhythm.
+                block_seconds=0.05,
             )
         publisher.close()
     return Comparison("a message of a batch in a topic of Kafka", rows, PUBLISHING)

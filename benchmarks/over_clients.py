@@ -19,7 +19,7 @@ from urllib.parse import urlsplit
 import aiohttp
 import httpx2
 import urllib3
-from measure import ELAPSED, PROCESSOR, Clock, Comparison, Contender, compare, sync_block
+from measure import ELAPSED, PROCESSOR, Clock, Comparison, Contender, Target, compare, sync_block
 from over_http import Vendor
 from pyreqwest.client import ClientBuilder, SyncClientBuilder
 
@@ -35,11 +35,13 @@ if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable
 
     from measure import Block, Read
+    from pyreqwest.client import Client
 
     from moorage.ports.http import AsyncHttpClient, HttpClient
 
 SECONDS = 30.0
 AT_ONCE = 50
+ADAPTER_TARGET = Target(1.1, 1.05)
 GET, TIMEOUTS = Request.get("/rates"), Timeouts(total=SECONDS)
 
 
@@ -51,6 +53,24 @@ def _bare_pyreqwest(url: str, authority: bytes | None) -> Callable[[], object]:
     def ask() -> object:
         answer = client.get(url).timeout(timeout).build().send()
         return answer.status, list(answer.headers.items()), bytes(answer.bytes())
+
+    return ask
+
+
+def _bare_async_pyreqwest(url: str, client: Client) -> Callable[[], Awaitable[object]]:
+    timeout = timedelta(seconds=SECONDS)
+
+    async def ask() -> object:
+        answer = await client.get(url).timeout(timeout).build().send()
+        return answer.status, list(answer.headers.items()), bytes(await answer.bytes())
+
+    return ask
+
+
+def _bare_aiohttp(url: str, session: aiohttp.ClientSession) -> Callable[[], Awaitable[object]]:
+    async def ask() -> object:
+        async with session.get(url) as answer:
+            return answer.status, list(answer.headers.items()), await answer.read()
 
     return ask
 
@@ -124,11 +144,7 @@ def _async(rounds: int, clock: Clock, *, secure: bool) -> Comparison:
         builder = ClientBuilder()
         if tls is not None:
             builder = builder.add_root_certificate_pem(Path(str(tls.authorities)).read_bytes())
-        bare_client, timeout = builder.build(), timedelta(seconds=SECONDS)
-
-        async def ask_pyreqwest() -> object:
-            answer = await bare_client.get(url).timeout(timeout).build().send()
-            return answer.status, list(answer.headers.items()), bytes(await answer.bytes())
+        bare_client = builder.build()
 
         async def start_client() -> tuple[Any, Any]:
             connector = aiohttp.TCPConnector(ssl=trust or True)
@@ -138,10 +154,6 @@ def _async(rounds: int, clock: Clock, *, secure: bool) -> Comparison:
             return session, httpx2.AsyncClient(verify=trust or True, timeout=SECONDS, limits=limits)
 
         session, httpx = loop.run_until_complete(start_client())
-
-        async def ask_aiohttp() -> object:
-            async with session.get(url) as answer:
-                return answer.status, list(answer.headers.items()), await answer.read()
 
         async def ask_httpx() -> object:
             answer = await httpx.get(url)
@@ -157,12 +169,14 @@ def _async(rounds: int, clock: Clock, *, secure: bool) -> Comparison:
                 "AsyncPyreqwestHttpClient",
                 _concurrent_calls(_moorage_client(AsyncPyreqwestHttpClient(tls=tls), url), loop),
             ),
-            Contender("pyreqwest, bare", _concurrent_calls(ask_pyreqwest, loop)),
+            Contender(
+                "pyreqwest, bare", _concurrent_calls(_bare_async_pyreqwest(url, bare_client), loop)
+            ),
             Contender(
                 "AsyncAiohttpHttpClient",
                 _concurrent_calls(_moorage_client(AsyncAiohttpHttpClient(tls=tls), url), loop),
             ),
-            Contender("aiohttp, bare", _concurrent_calls(ask_aiohttp, loop)),
+            Contender("aiohttp, bare", _concurrent_calls(_bare_aiohttp(url, session), loop)),
             Contender("httpx2, bare", _concurrent_calls(ask_httpx, loop)),
         ]
         rows = compare(None, contenders, rounds=rounds, clock=clock, block_seconds=0.05)
@@ -259,6 +273,67 @@ def http_uploads(rounds: int) -> Comparison:
     return Comparison("uploads of 1 MB, sync", rows)
 
 
+def http_pyreqwest(rounds: int) -> Comparison:
+    """Processor time of the calling process for exchanges of one thread through pyreqwest."""
+    with Vendor() as base_url:
+        url = f"{base_url}/rates"
+        contenders = [
+            Contender("pyreqwest, bare", sync_block(_bare_pyreqwest(url, None))),
+            Contender(
+                "PyreqwestHttpClient", sync_block(_moorage_client(PyreqwestHttpClient(), url))
+            ),
+        ]
+        rows = compare(None, contenders, rounds=rounds, clock=PROCESSOR, block_seconds=0.03)
+    return Comparison("exchanges through pyreqwest, sync", rows, ADAPTER_TARGET)
+
+
+def http_pyreqwest_async(rounds: int) -> Comparison:
+    """Processor time of the calling process for fifty concurrent exchanges through pyreqwest."""
+    loop = asyncio.new_event_loop()
+    with Vendor() as base_url:
+        url = f"{base_url}/rates"
+        client = AsyncPyreqwestHttpClient()
+        contenders = [
+            Contender(
+                "pyreqwest, bare",
+                _concurrent_calls(_bare_async_pyreqwest(url, ClientBuilder().build()), loop),
+            ),
+            Contender(
+                "AsyncPyreqwestHttpClient", _concurrent_calls(_moorage_client(client, url), loop)
+            ),
+        ]
+        rows = compare(None, contenders, rounds=rounds, clock=PROCESSOR, block_seconds=0.05)
+        loop.run_until_complete(client.close())
+    loop.close()
+    title = f"exchanges through pyreqwest, async, {AT_ONCE} at once"
+    return Comparison(title, rows, ADAPTER_TARGET)
+
+
+def http_aiohttp(rounds: int) -> Comparison:
+    """Processor time of the calling process for fifty concurrent exchanges through aiohttp."""
+    loop = asyncio.new_event_loop()
+    with Vendor() as base_url:
+        url = f"{base_url}/rates"
+
+        async def new_session() -> aiohttp.ClientSession:
+            total = aiohttp.ClientTimeout(total=SECONDS)
+            return aiohttp.ClientSession(connector=aiohttp.TCPConnector(), timeout=total)
+
+        session = loop.run_until_complete(new_session())
+        client = AsyncAiohttpHttpClient()
+        contenders = [
+            Contender("aiohttp, bare", _concurrent_calls(_bare_aiohttp(url, session), loop)),
+            Contender(
+                "AsyncAiohttpHttpClient", _concurrent_calls(_moorage_client(client, url), loop)
+            ),
+        ]
+        rows = compare(None, contenders, rounds=rounds, clock=PROCESSOR, block_seconds=0.05)
+        loop.run_until_complete(client.close())
+        loop.run_until_complete(session.close())
+    loop.close()
+    return Comparison(f"exchanges through aiohttp, {AT_ONCE} at once", rows, ADAPTER_TARGET)
+
+
 def http_clients_async(rounds: int) -> Comparison:
     """Time per call for one event loop with fifty concurrent calls."""
     return _async(rounds, ELAPSED, secure=False)
@@ -285,6 +360,9 @@ ALL = (
     http_clients_tls,
     http_clients_tls_processor,
     http_uploads,
+    http_pyreqwest,
+    http_pyreqwest_async,
+    http_aiohttp,
     http_clients_async,
     http_clients_async_processor,
     http_clients_async_tls,

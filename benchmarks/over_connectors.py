@@ -6,8 +6,10 @@ Python code then take several times as long. The row "beside other Python code" 
 makes the bare call and runs functions of the standard library, which take about as long as the
 manager when nothing is waited for.
 
-The manager has no observer and keeps no log. The service has the protections that it has by
-default: time limits, retries and a circuit.
+The service has the protections that it has by default: time limits, retries and a circuit. In the
+row "moorage", the manager has no observer and keeps no log. In the row "as production runs it", it
+has the observers of standard logging, OpenTelemetry and Prometheus and a log in memory, and each
+call has a timeout of its own.
 """
 
 from __future__ import annotations
@@ -19,6 +21,7 @@ import posixpath
 import subprocess
 import sys
 from contextlib import contextmanager
+from functools import partial
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING, Any, Final
@@ -33,11 +36,13 @@ import websockets.asyncio.client
 import websockets.sync.client
 from measure import Comparison, Contender, Target, async_block, compare, sync_block
 from over_sql import POSTGRES, is_reachable
+from production import usual_observers
 
 from moorage import AsyncConnectorManager, ConnectorManager, Message, Service
 from moorage.adapters.grpc.connector_async import AsyncGrpcConnector
 from moorage.adapters.grpc.connector_sync import GrpcConnector
 from moorage.adapters.grpc.methods import GrpcMethod
+from moorage.adapters.logs.memory import AsyncMemoryIntegrationLogger, MemoryIntegrationLogger
 from moorage.adapters.messages.kafka import Kafka
 from moorage.adapters.messages.rabbitmq import RabbitMq
 from moorage.adapters.sql.connector import SqlConnector
@@ -46,9 +51,15 @@ from moorage.adapters.websocket.connector import AsyncWebSocketConnector, WebSoc
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Generator
+    from typing import TypeAlias
+
+    Perform: TypeAlias = Callable[..., Any]
+    """The `perform` of a manager, which gets the service's name already."""
 
 RABBITMQ = os.environ.get("MOORAGE_TEST_RABBITMQ_URL", "amqp://guest:guest@127.0.0.1:5672/")
 TARGET: Final = Target(100.0, 10.0, more=True)
+PRODUCTION: Final = "moorage, as production runs it"
+_TIMEOUT: Final = 20.0
 _ROUNDS: Final = 40
 _QUEUE: Final = "moorage_bench"
 _UNCOMPRESSED: Final[dict[str, Any]] = {"compression": None}
@@ -96,35 +107,63 @@ def server(script: str) -> Generator[int]:
 
 
 def sync_rows(
-    library: str, bare: Callable[[], object], run_with_moorage: Callable[[], object], rounds: int
+    library: str,
+    bare: Callable[[], object],
+    service: Service,
+    run_with_moorage: Callable[[Perform], object],
+    rounds: int,
 ) -> Any:
-    """Return the rows of a synchronous library, alone and with the manager."""
+    """Return the rows of a synchronous library, alone and with two managers.
+
+    Args:
+        library: the name of the library.
+        bare: makes a call with the library alone.
+        service: the service of both managers.
+        run_with_moorage: makes the same call with the manager's `perform`, which gets the service.
+        rounds: the number of rounds.
+    """
 
     def call_through_moorage() -> None:
         bare()
         other_python()
 
-    return compare(
-        None,
-        [
-            Contender(library, sync_block(bare)),
-            Contender(f"{library}, beside other Python code", sync_block(call_through_moorage)),
-            Contender("moorage", sync_block(run_with_moorage)),
-        ],
-        rounds=min(rounds, _ROUNDS),
-        block_seconds=0.05,
-        mirrored=True,
-    )
+    with (
+        ConnectorManager([service]) as manager,
+        ConnectorManager(
+            [service], observers=usual_observers(), log=MemoryIntegrationLogger()
+        ) as production,
+    ):
+        perform = partial(manager.perform, service.name)
+        perform_observed = partial(production.perform, service.name, timeout=_TIMEOUT)
+        return compare(
+            None,
+            [
+                Contender(library, sync_block(bare)),
+                Contender(f"{library}, beside other Python code", sync_block(call_through_moorage)),
+                Contender("moorage", sync_block(lambda: run_with_moorage(perform))),
+                Contender(PRODUCTION, sync_block(lambda: run_with_moorage(perform_observed))),
+            ],
+            rounds=min(rounds, _ROUNDS),
+            block_seconds=0.05,
+            mirrored=True,
+        )
 
 
 def async_rows(
     library: str,
     bare: Callable[[], Any],
-    run_with_moorage: Callable[[], Any],
+    service: Service,
+    run_with_moorage: Callable[[Perform], Any],
     rounds: int,
+    *,
     loop: asyncio.AbstractEventLoop,
 ) -> Any:
-    """Return the rows of an asynchronous library, alone and with the manager."""
+    """Return the rows of an asynchronous library, as `sync_rows` does."""
+    manager = AsyncConnectorManager([service])
+    log = AsyncMemoryIntegrationLogger(MemoryIntegrationLogger())
+    production = AsyncConnectorManager([service], observers=usual_observers(), log=log)
+    perform = partial(manager.perform, service.name)
+    perform_observed = partial(production.perform, service.name, timeout=_TIMEOUT)
 
     async def call_through_moorage() -> None:
         await bare()
@@ -137,7 +176,8 @@ def async_rows(
             Contender(
                 f"{library}, beside other Python code", async_block(call_through_moorage, loop)
             ),
-            Contender("moorage", async_block(run_with_moorage, loop)),
+            Contender("moorage", async_block(lambda: run_with_moorage(perform), loop)),
+            Contender(PRODUCTION, async_block(lambda: run_with_moorage(perform_observed), loop)),
         ],
         rounds=min(rounds, _ROUNDS),
         block_seconds=0.05,
@@ -155,12 +195,12 @@ def grpc_connector(rounds: int) -> Comparison:
     with server(_GRPC_SERVER) as port, grpc.insecure_channel(f"127.0.0.1:{port}") as channel:
         untyped: Any = channel
         send = untyped.unary_unary(_ECHO.path)
-        manager = ConnectorManager([Service("grpc")])
         with GrpcConnector(f"127.0.0.1:{port}", plaintext=True) as connector:
             rows = sync_rows(
                 "grpcio",
                 lambda: send(b"x", timeout=5.0),
-                lambda: manager.perform("grpc", connector.call(_ECHO, b"x")),
+                Service("grpc"),
+                lambda perform: perform(connector.call(_ECHO, b"x")),
                 rounds,
             )
     return Comparison("a call of a gRPC method, sync", rows, TARGET)
@@ -170,19 +210,19 @@ def grpc_connector_async(rounds: int) -> Comparison:
     """A call of a gRPC method, per call, awaited."""
     with server(_GRPC_SERVER) as port, asyncio.Runner() as runner:
 
-        async def connected() -> tuple[Any, Any]:
+        async def open_connection() -> tuple[Any, Any]:
             channel = grpc.aio.insecure_channel(f"127.0.0.1:{port}")
             return channel, AsyncGrpcConnector(f"127.0.0.1:{port}", plaintext=True)
 
-        channel, connector = runner.run(connected())
+        channel, connector = runner.run(open_connection())
         send = channel.unary_unary("/a.B/C")
-        manager = AsyncConnectorManager([Service("grpc")])
         rows = async_rows(
             "grpc.aio",
             lambda: send(b"x", timeout=5.0),
-            lambda: manager.perform("grpc", connector.call(_ECHO, b"x")),
+            Service("grpc"),
+            lambda perform: perform(connector.call(_ECHO, b"x")),
             rounds,
-            runner.get_loop(),
+            loop=runner.get_loop(),
         )
         runner.run(connector.close())
         runner.run(channel.close())
@@ -209,7 +249,6 @@ def _query_rows(peers_url: str | sqlalchemy.URL, url: str, rounds: int) -> Any:
     engine = sqlalchemy.create_engine(peers_url, isolation_level="AUTOCOMMIT")
     text = sqlalchemy.text("SELECT 1 AS one, :word AS word")
     query = Query("SELECT 1 AS one, :word AS word", name="one")
-    manager = ConnectorManager([Service("sql")])
 
     def call_library_alone() -> object:
         with engine.connect() as connection:
@@ -219,7 +258,8 @@ def _query_rows(peers_url: str | sqlalchemy.URL, url: str, rounds: int) -> Any:
         rows = sync_rows(
             "SQLAlchemy",
             call_library_alone,
-            lambda: manager.perform("sql", connector.query(query, word="a")),
+            Service("sql"),
+            lambda perform: perform(connector.query(query, word="a")),
             rounds,
         )
     engine.dispose()
@@ -232,7 +272,6 @@ def sql_rows(rounds: int) -> Comparison:
     engine = sqlalchemy.create_engine(url)
     statement = "SELECT n, n * 2 AS m FROM generate_series(1, 2000) AS n"
     text, query = sqlalchemy.text(statement), Query(statement, name="rows")
-    manager = ConnectorManager([Service("sql")])
 
     def call_library_alone() -> int:
         with engine.connect() as connection:
@@ -240,11 +279,11 @@ def sql_rows(rounds: int) -> Comparison:
 
     with SqlConnector(POSTGRES) as connector:
 
-        def run_with_moorage() -> int:
-            with manager.perform("sql", connector.stream(query, batch=1000)) as stream:
+        def run_with_moorage(perform: Perform) -> int:
+            with perform(connector.stream(query, batch=1000)) as stream:
                 return sum(1 for _ in stream)
 
-        rows = sync_rows("SQLAlchemy", call_library_alone, run_with_moorage, rounds)
+        rows = sync_rows("SQLAlchemy", call_library_alone, Service("sql"), run_with_moorage, rounds)
     engine.dispose()
     return Comparison("2000 streamed rows of PostgreSQL", rows)
 
@@ -253,7 +292,6 @@ def websocket_connector(rounds: int) -> Comparison:
     """A request and its reply over a WebSocket connection, per request."""
     with server(_WEBSOCKET_SERVER) as port:
         url = f"ws://127.0.0.1:{port}"
-        manager = ConnectorManager([Service("socket")])
         library: Any = websockets.sync.client
         with (
             library.connect(url, **_UNCOMPRESSED) as socket,
@@ -267,9 +305,8 @@ def websocket_connector(rounds: int) -> Comparison:
             rows = sync_rows(
                 "websockets",
                 call_library_alone,
-                lambda: manager.perform(
-                    "socket", connector.request({"method": "a"}, name="a", safe=True)
-                ),
+                Service("socket"),
+                lambda perform: perform(connector.request({"method": "a"}, name="a", safe=True)),
                 rounds,
             )
     return Comparison("a request over a WebSocket, sync", rows, TARGET)
@@ -280,12 +317,11 @@ def websocket_connector_async(rounds: int) -> Comparison:
     with server(_WEBSOCKET_SERVER) as port, asyncio.Runner() as runner:
         url = f"ws://127.0.0.1:{port}"
 
-        async def connected() -> tuple[Any, Any]:
+        async def open_connection() -> tuple[Any, Any]:
             socket = await websockets.asyncio.client.connect(url, **_UNCOMPRESSED)
             return socket, AsyncWebSocketConnector(url, name="socket", options=_UNCOMPRESSED)
 
-        socket, connector = runner.run(connected())
-        manager = AsyncConnectorManager([Service("socket")])
+        socket, connector = runner.run(open_connection())
 
         async def call_library_alone() -> object:
             await socket.send(json.dumps({"id": 1, "method": "a"}))
@@ -294,11 +330,10 @@ def websocket_connector_async(rounds: int) -> Comparison:
         rows = async_rows(
             "websockets",
             call_library_alone,
-            lambda: manager.perform(
-                "socket", connector.request({"method": "a"}, name="a", safe=True)
-            ),
+            Service("socket"),
+            lambda perform: perform(connector.request({"method": "a"}, name="a", safe=True)),
             rounds,
-            runner.get_loop(),
+            loop=runner.get_loop(),
         )
         runner.run(connector.close())
         runner.run(socket.close())
@@ -312,14 +347,14 @@ def rabbitmq_connector(rounds: int) -> Comparison:
     # A short queue: the messages that it has no room for are dropped, and confirmed.
     channel.queue_declare(_QUEUE, arguments={"x-max-length": 10})
     channel.confirm_delivery()
-    manager = ConnectorManager([Service("events")])
     properties = pika.BasicProperties(delivery_mode=2)
     publisher = RabbitMq(url=RABBITMQ).publisher("events")
     message = Message("a")
     rows = sync_rows(
         "pika",
         lambda: channel.basic_publish("", _QUEUE, b"a", properties, mandatory=True),
-        lambda: manager.perform("events", publisher.publish(_QUEUE, message)),
+        Service("events"),
+        lambda perform: perform(publisher.publish(_QUEUE, message)),
         rounds,
     )
     publisher.close()
@@ -348,13 +383,13 @@ def kafka_connector(rounds: int) -> Comparison:
         while not receipts:
             producer.poll(1.0)
 
-    manager = ConnectorManager([Service("events")])
     publisher = Kafka(servers=servers).publisher("events")
     message = Message("a")
     rows = sync_rows(
         "confluent-kafka",
         call_library_alone,
-        lambda: manager.perform("events", publisher.publish(_QUEUE, message)),
+        Service("events"),
+        lambda perform: perform(publisher.publish(_QUEUE, message)),
         rounds,
     )
     publisher.close()

@@ -32,7 +32,7 @@ if TYPE_CHECKING:
 _HOUR: Final = 3_600
 
 
-def _connected(port: int, client_id: str, expiry: int = _HOUR) -> Any:
+def _connected_client(port: int, client_id: str, expiry: int = _HOUR) -> Any:
     """Return a connected client that continues its session."""
     client: Any = Client(
         CallbackAPIVersion.VERSION2, client_id, protocol=MQTTProtocolVersion.MQTTv5
@@ -47,7 +47,7 @@ def _connected(port: int, client_id: str, expiry: int = _HOUR) -> Any:
 
 
 @contextmanager
-def _running(client: Any) -> Iterator[Any]:
+def _client_thread(client: Any) -> Iterator[Any]:
     """Run the thread of a client, and disconnect it afterwards."""
     client.loop_start()
     try:
@@ -69,22 +69,22 @@ def pipeline_mqtt(rounds: int) -> Comparison:
     with servers.mosquitto() as port:
 
         async def fill(topic: str, calls: int) -> None:
-            client, subscribed = _connected(port, topic), []
+            client, subscribed = _connected_client(port, topic), []
             client.on_subscribe = lambda *event: subscribed.append(event)
             client.subscribe(topic, qos=1)
             while not subscribed:
                 client.loop()
             client.disconnect()
-            with _running(_connected(port, "filler", 0)) as filler:
+            with _client_thread(_connected_client(port, "filler", 0)) as filler:
                 for start in range(0, calls, BATCH):
                     _publish(filler, topic, min(BATCH, calls - start))
 
         async def drop(topic: str) -> None:
-            with _running(_connected(port, topic, 0)):
+            with _client_thread(_connected_client(port, topic, 0)):
                 pass
 
         async def run_library_alone(topic: str, calls: int) -> None:
-            client, read = _connected(port, topic), count(1)
+            client, read = _connected_client(port, topic), count(1)
 
             def note(*_: object) -> None:
                 if next(read) == calls:
@@ -111,7 +111,7 @@ def pipeline_mqtt(rounds: int) -> Comparison:
 def publish_mqtt(rounds: int) -> Comparison:
     """Messages of 1 KiB that an MQTT broker acknowledges in batches, per message."""
     topic = f"moorage-bench-{uuid4().hex}"
-    with servers.mosquitto() as port, _running(_connected(port, "bench", 0)) as client:
+    with servers.mosquitto() as port, _client_thread(_connected_client(port, "bench", 0)) as client:
         publisher = Mqtt(url=f"mqtt://127.0.0.1:{port}").publisher("events")
         manager = ConnectorManager([Service("events")])
 

@@ -66,12 +66,12 @@ def per_second(borrow: Callable[[], AbstractContextManager[Any]]) -> float:
             counts[number] += 1
 
     callers = [Thread(target=call, args=(number,)) for number in range(CALLERS)]
-    began = monotonic()
+    start_time = monotonic()
     for caller in callers:
         caller.start()
     for caller in callers:
         caller.join()
-    return sum(counts) / (monotonic() - began)
+    return sum(counts) / (monotonic() - start_time)
 
 
 def main() -> int:
@@ -89,9 +89,12 @@ def main() -> int:
         pool.open(30.0)
         ratios = list[float]()
         for _ in range(ROUNDS):
-            theirs, ours = per_second(peer.connection), per_second(lambda: pool.link("call", 30.0))
-            ratios.append(ours / theirs)
-            sys.stdout.write(f"psycopg_pool {theirs:8.0f}/s   moorage {ours:8.0f}/s\n")
+            peer_rate, own_rate = (
+                per_second(peer.connection),
+                per_second(lambda: pool.link("call", 30.0)),
+            )
+            ratios.append(own_rate / peer_rate)
+            sys.stdout.write(f"psycopg_pool {peer_rate:8.0f}/s   moorage {own_rate:8.0f}/s\n")
         ratio, reuse = statistics.median(ratios), pool.statistics().reuse
     sys.stdout.write(f"ratio {ratio:.3f} (at least {LEAST_RATIO}), reuse {reuse:.5f}\n")
     return int(ratio < LEAST_RATIO or reuse < LEAST_REUSE)

@@ -27,8 +27,6 @@ from paho.mqtt.enums import CallbackAPIVersion
 from servers import free_port
 
 from moorage import (
-    AsyncConnectorManager,
-    ConnectorManager,
     GraphQL,
     Message,
     Mqtt,
@@ -96,7 +94,6 @@ def mongodb() -> Generator[str]:
 
 def mongodb_connector(rounds: int) -> Comparison:
     """A document of MongoDB that is found by its id, per call."""
-    manager = ConnectorManager([Service("shop")])
     with mongodb() as url, pymongo.MongoClient[dict[str, Any]](url) as client:
         collection = client["bench"]["orders"]
         collection.insert_one({"_id": 1, "status": "open"})
@@ -104,7 +101,8 @@ def mongodb_connector(rounds: int) -> Comparison:
             rows = sync_rows(
                 "pymongo",
                 lambda: collection.find_one({"_id": 1}),
-                lambda: manager.perform("shop", connector.find_one("orders", {"_id": 1})),
+                Service("shop"),
+                lambda perform: perform(connector.find_one("orders", {"_id": 1})),
                 rounds,
             )
     return Comparison("a document of MongoDB, sync", rows, TARGET)
@@ -117,28 +115,27 @@ def graphql_connector(rounds: int) -> Comparison:
     headers = {"Content-Type": "application/json"}
     with server(_GRAPHQL_SERVER) as port, urllib3.HTTPConnectionPool("127.0.0.1", port) as pool:
         url = f"http://127.0.0.1:{port}"
-        manager = ConnectorManager([Service("shop", base_url=url)])
         rows = sync_rows(
             "urllib3",
             lambda: json.loads(pool.request("POST", "/graphql", body=body, headers=headers).data),
-            lambda: manager.perform("shop", shop.query(_QUERY)),
+            Service("shop", base_url=url),
+            lambda perform: perform(shop.query(_QUERY)),
             rounds,
         )
-        manager.close()
     return Comparison("a query of a GraphQL service, sync", rows, TARGET)
 
 
 def redis_streams_connector(rounds: int) -> Comparison:
     """A message that is added to a stream of Redis, per message."""
     stream = f"moorage-bench-{uuid4().hex}"
-    manager = ConnectorManager([Service("events")])
     library: Any = redis.Redis
     client = library.from_url(REDIS)
     publisher = RedisStreams(url=REDIS).publisher("events")
     rows = sync_rows(
         "redis-py",
         lambda: client.xadd(stream, {"payload": b"a"}),
-        lambda: manager.perform("events", publisher.publish(stream, _MESSAGE)),
+        Service("events"),
+        lambda perform: perform(publisher.publish(stream, _MESSAGE)),
         rounds,
     )
     publisher.close()
@@ -148,12 +145,11 @@ def redis_streams_connector(rounds: int) -> Comparison:
 
 
 def nats_connector_async(rounds: int) -> Comparison:
-    """A message that JetStream stores, per message, awaited."""
+    """Publish messages to JetStream with the asynchronous connector; a round is one message."""
     subject = f"moorage-bench-{uuid4().hex}"
-    manager = AsyncConnectorManager([Service("events")])
     with asyncio.Runner() as runner:
 
-        async def connected() -> Any:
+        async def open_connection() -> Any:
             library: Any = nats
             client = await library.connect(NATS)
             await client.jetstream().add_stream(
@@ -161,15 +157,16 @@ def nats_connector_async(rounds: int) -> Comparison:
             )
             return client
 
-        client = runner.run(connected())
+        client = runner.run(open_connection())
         stream = client.jetstream()
         publisher = Nats(url=NATS).async_publisher("events")
         rows = async_rows(
             "nats-py",
             lambda: stream.publish(subject, b"a"),
-            lambda: manager.perform("events", publisher.publish(subject, _MESSAGE)),
+            Service("events"),
+            lambda perform: perform(publisher.publish(subject, _MESSAGE)),
             rounds,
-            runner.get_loop(),
+            loop=runner.get_loop(),
         )
         runner.run(publisher.close())
         runner.run(stream.delete_stream(subject))
@@ -179,7 +176,6 @@ def nats_connector_async(rounds: int) -> Comparison:
 
 def mqtt_connector(rounds: int) -> Comparison:
     """A message that an MQTT broker acknowledges, per message."""
-    manager = ConnectorManager([Service("events")])
     client = paho.mqtt.client.Client(CallbackAPIVersion.VERSION2)
     client.connect("127.0.0.1")
     client.loop_start()
@@ -187,7 +183,8 @@ def mqtt_connector(rounds: int) -> Comparison:
     rows = sync_rows(
         "paho-mqtt",
         lambda: client.publish("moorage/bench", b"a", qos=1).wait_for_publish(),
-        lambda: manager.perform("events", publisher.publish("moorage/bench", _MESSAGE)),
+        Service("events"),
+        lambda perform: perform(publisher.publish("moorage/bench", _MESSAGE)),
         rounds,
     )
     publisher.close()

@@ -112,7 +112,7 @@ def over_postgresql_async(rounds: int) -> Comparison:
     loop = asyncio.new_event_loop()
     store = AsyncSqlStorage(POSTGRES, prefix=PREFIX, timeout=5, create=True)
 
-    async def connected(*, durable: bool) -> Callable[[], Any]:
+    async def open_connection(*, durable: bool) -> Callable[[], Any]:
         single_connection = await psycopg.AsyncConnection.connect(POSTGRES, autocommit=True)
         cursor = single_connection.cursor()
         if not durable:
@@ -132,11 +132,11 @@ def over_postgresql_async(rounds: int) -> Comparison:
             [
                 Contender(
                     "an update, committed",
-                    async_block(loop.run_until_complete(connected(durable=True)), loop),
+                    async_block(loop.run_until_complete(open_connection(durable=True)), loop),
                 ),
                 Contender(
                     "an update that does not wait for the disk",
-                    async_block(loop.run_until_complete(connected(durable=False)), loop),
+                    async_block(loop.run_until_complete(open_connection(durable=False)), loop),
                 ),
                 Contender(
                     "moorage", async_block(lambda: manager.run("ours", _nothing_later), loop)

@@ -40,31 +40,31 @@ _BOUND: Final = Target(1.05, 1.02)
 
 def docker_step(rounds: int) -> Comparison:
     """The time of a step that works for five seconds."""
-    return _compared("a step of 5 s in a Docker container", 5.0, rounds, ELAPSED, _BOUND)
+    return _comparison("a step of 5 s in a Docker container", 5.0, rounds, ELAPSED, _BOUND)
 
 
 def docker_short_step(rounds: int) -> Comparison:
     """The time of a step that works for a second."""
-    return _compared("a step of 1 s in a Docker container", 1.0, rounds, ELAPSED, None)
+    return _comparison("a step of 1 s in a Docker container", 1.0, rounds, ELAPSED, None)
 
 
 def docker_step_work(rounds: int) -> Comparison:
     """The work of the process that follows a step of five seconds."""
-    return _compared("a step of 5 s in a Docker container", 5.0, rounds, PROCESSOR, None)
+    return _comparison("a step of 5 s in a Docker container", 5.0, rounds, PROCESSOR, None)
 
 
-def _compared(
+def _comparison(
     title: str, seconds: float, rounds: int, clock: Clock, target: Target | None
 ) -> Comparison:
     command = ["sleep", f"{seconds:g}"]
     with (
         docker_engine() as socket,
         _client(socket, command) as bare,
-        _connector(socket, command) as ours,
+        _connector(socket, command) as connector,
     ):
         table = compare(
             None,
-            [Contender("aiodocker", bare), Contender("moorage", sync_block(ours))],
+            [Contender("aiodocker", bare), Contender("moorage", sync_block(connector))],
             rounds=min(rounds, _ROUNDS),
             clock=clock,
             block_seconds=0.0,

@@ -161,10 +161,10 @@ def _deliver(url: str, vendor: _Vendor, control: Connection) -> None:
         outbox.deliver(hub, limit=1)
         control.send(None)
         control.recv()
-        done = 0
+        done_count = 0
         while delivered := outbox.deliver(hub, limit=100):
-            done += delivered.done
-        control.send(done)
+            done_count += delivered.done
+        control.send(done_count)
 
 
 def calls_a_second(url: str, workers: int, vendor: _Vendor) -> float:
@@ -187,12 +187,12 @@ def calls_a_second(url: str, workers: int, vendor: _Vendor) -> float:
     start = time.monotonic()
     for control, _ in pipes:
         control.send(None)
-    done = sum(control.recv() for control, _ in pipes)
+    done_count = sum(control.recv() for control, _ in pipes)
     seconds = time.monotonic() - start
     for process in processes:
         process.join()
-    if done != _WAITING:
-        raise RuntimeError(f"{done} of {_WAITING} calls were made")
+    if done_count != _WAITING:
+        raise RuntimeError(f"{done_count} of {_WAITING} calls were made")
     return _WAITING / seconds
 
 
@@ -225,12 +225,12 @@ def seconds_to_find_due_entries(url: str) -> dict[str, float]:
     """Return the middle time in which a store finds 100 due entries, for each kind of table."""
     due = f"{_DUE:,} due of {_DUE + _SETTLED:,}"
     in_orders = f"{_IN_LANES:,} waiting in {_LANES} orders, of {_IN_LANES + _SETTLED:,}"
-    settled = {"state": "'done'", "due": "NULL", "holds": "false", "settled_at": "n"}
+    settled_values = {"state": "'done'", "due": "NULL", "holds": "false", "settled_at": "n"}
     lanes = {"lane": f"'order-' || n % {_LANES}"}
     seconds: dict[str, float] = {}
     with SqlOutbox(url, create=True) as store, psycopg.connect(url, autocommit=True) as connection:
         store.migrate()
-        connection.execute(_insert(_SETTLED, "settled", **settled))
+        connection.execute(_insert(_SETTLED, "settled", **settled_values))
         for name, statement in (
             (due, _insert(_DUE, "due")),
             (in_orders, _insert(_IN_LANES, "lane", **lanes)),

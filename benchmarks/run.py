@@ -112,7 +112,7 @@ def main() -> int:
         if options.names and not any(fnmatch(name, pattern) for pattern in options.names):
             continue
         comparison = make(options.rounds)
-        print(text(name, comparison), flush=True)
+        print(comparison_text(name, comparison), flush=True)
         report["comparisons"][name] = attrs.asdict(comparison)
         _write(report, options.json, start)
     if not options.names:
@@ -131,7 +131,7 @@ def _write(report: dict[str, Any], path: Path, start: float) -> None:
     path.write_text(json.dumps(report, indent=2) + "\n")
 
 
-def text(name: str, comparison: Comparison) -> str:
+def comparison_text(name: str, comparison: Comparison) -> str:
     """Return a comparison as text, or the sentence that it was not steady."""
     rows, target = comparison.table.rows, comparison.target
     control = rows[-1].ratio

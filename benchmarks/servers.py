@@ -160,10 +160,10 @@ class ProcessorTime:
         The kernel counts what runs in nanoseconds, and what has ended in ticks.
         """
         fields = (folder / "stat").read_text().rpartition(")")[2].split()
-        parent, ended = int(fields[1]), fields[13:15]
+        parent, cpu_times = int(fields[1]), fields[13:15]
         if not self._servers & {parent, int(folder.name)}:
             return 0.0
-        return thread_seconds(int(folder.name)) + sum(map(int, ended)) / _TICKS
+        return thread_seconds(int(folder.name)) + sum(map(int, cpu_times)) / _TICKS
 
 
 def thread_seconds(process: int) -> float:

@@ -73,23 +73,23 @@ class Cost:
     def row(self) -> str:
         """The row of a table in Markdown."""
         is_free = self.microseconds < 0.1
-        most = "any number" if is_free else f"{1e6 * _SHARE / self.microseconds:,.0f}"
-        return f"| {self.name} | {self.trips:.2f} | {self.microseconds:.1f} | {most} |"
+        limit_text = "any number" if is_free else f"{1e6 * _SHARE / self.microseconds:,.0f}"
+        return f"| {self.name} | {self.trips:.2f} | {self.microseconds:.1f} | {limit_text} |"
 
 
 def costs(url: str) -> list[Cost]:
     """Return the cost of each kind of call."""
     server: Redis = Redis.from_url(url)
 
-    def measured(name: str, run: Callable[[], object], calls: int = CALLS) -> Cost:
+    def measure_calls(name: str, run: Callable[[], object], calls: int = CALLS) -> Cost:
         run()  # connections, scripts and states exist then
         server.config_resetstat()
         used_before = processor_seconds(server)
         run()
-        used = processor_seconds(server) - used_before
+        used_seconds = processor_seconds(server) - used_before
         statistics = server.info("commandstats").get(_SCRIPTS, {"calls": 0, "usec": 0})
         trips = statistics["calls"] / calls
-        return Cost(name, statistics["usec"] / calls, trips, used * 1e6 / calls)
+        return Cost(name, statistics["usec"] / calls, trips, used_seconds * 1e6 / calls)
 
     free = Service("free", limits=_PLENTY)
     spent = Service("spent", limits=_ONE_AN_HOUR, max_limit_wait=0)
@@ -107,14 +107,16 @@ def costs(url: str) -> list[Cost]:
         with manager:
             manager.set_circuit("shut", CircuitState.FORCED_OPEN)
             measurements = [
-                measured("granted", lambda: calls("free")),
-                measured("granted, with an idempotency key", lambda: calls("free", keyed=True)),
-                measured("granted after a wait in a queue", lambda: calls("queue")),
-                measured("refused by a limit", lambda: calls("spent")),
-                measured("refused by an open circuit", lambda: calls("shut")),
+                measure_calls("granted", lambda: calls("free")),
+                measure_calls(
+                    "granted, with an idempotency key", lambda: calls("free", keyed=True)
+                ),
+                measure_calls("granted after a wait in a queue", lambda: calls("queue")),
+                measure_calls("refused by a limit", lambda: calls("spent")),
+                measure_calls("refused by an open circuit", lambda: calls("shut")),
             ]
     name_at_once = f"granted, {AT_ONCE} tasks at once"
-    measurements.insert(1, measured(name_at_once, lambda: asyncio.run(_at_once(url, free))))
+    measurements.insert(1, measure_calls(name_at_once, lambda: asyncio.run(_at_once(url, free))))
     server.close()
     return measurements
 
@@ -165,10 +167,13 @@ def command_costs(url: str) -> dict[str, float]:
                 for _ in range(_CALLS_OF_A_READING):
                     connection.send_packed_command(request)
                     connection.read_response()
-                used = processor_seconds(server) - used_before
-                readings.setdefault(name, []).append(used)
+                used_seconds = processor_seconds(server) - used_before
+                readings.setdefault(name, []).append(used_seconds)
         server.connection_pool.release(connection)
-    return {name: min(used) * 1e6 / _CALLS_OF_A_READING for name, used in readings.items()}
+    return {
+        name: min(used_seconds) * 1e6 / _CALLS_OF_A_READING
+        for name, used_seconds in readings.items()
+    }
 
 
 def _gates(name: str, rate: float | Fraction) -> Gates:
@@ -221,8 +226,8 @@ def main() -> None:
         print("| --- | --- | --- |")
         by_name = command_costs(url)
         control = by_name["granted at once"]
-        for name, used in by_name.items():
-            print(f"| {name} | {used:.1f} | {used / control:.2f} |")
+        for name, used_seconds in by_name.items():
+            print(f"| {name} | {used_seconds:.1f} | {used_seconds / control:.2f} |")
 
 
 if __name__ == "__main__":

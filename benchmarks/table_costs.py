@@ -38,7 +38,7 @@ _SPACE: Final = "SELECT pg_database_size(current_database())"
 
 
 @attrs.frozen
-class Reading:
+class ServerUse:
     """The use of a server for one call.
 
     Attributes:
@@ -68,10 +68,10 @@ class Cost:
 
     def row(self, control: Cost) -> str:
         """Return the row of a table in Markdown, with the ratio to the control."""
-        most = 1e6 * _SHARE / self.processor
+        calls_per_second = 1e6 * _SHARE / self.processor
         return (
             f"| {self.name} | {self.processor:.0f} | {self.processor / control.processor:.1f} |"
-            f" {self.log:,.0f} | {self.space:,.0f} | {most:,.0f} |"
+            f" {self.log:,.0f} | {self.space:,.0f} | {calls_per_second:,.0f} |"
         )
 
 
@@ -83,14 +83,14 @@ class _Vendor:
         return Response(200)
 
 
-def least(readings: list[Reading]) -> Reading:
+def least_use(readings: list[ServerUse]) -> ServerUse:
     """Return the least time and the middle length of the log.
 
     Other programs make a time longer. The log has whole pages after each checkpoint, and other
     readings have none of them.
     """
     logs = sorted(reading.log for reading in readings)
-    return Reading(min(reading.processor for reading in readings), logs[len(logs) // 2])
+    return ServerUse(min(reading.processor for reading in readings), logs[len(logs) // 2])
 
 
 def costs() -> list[Cost]:
@@ -101,8 +101,8 @@ def costs() -> list[Cost]:
         connection.execute("CREATE TABLE one (id INT PRIMARY KEY, value INT)")
         connection.execute("INSERT INTO one VALUES (1, 0)")
         kinds = _kinds(url, connection, stack)
-        used = ProcessorTime(server)
-        readings: dict[str, list[Reading]] = {name: [] for name in kinds}
+        processor_time = ProcessorTime(server)
+        readings: dict[str, list[ServerUse]] = {name: [] for name in kinds}
         spaces: dict[str, float] = {}
         for make_calls in kinds.values():
             make_calls()  # connections, tables and states exist then
@@ -110,17 +110,17 @@ def costs() -> list[Cost]:
             for name, make_calls in kinds.items():
                 space = _number(connection, _SPACE)
                 log = _number(connection, _LOG)
-                begin = used() - time.process_time()
+                begin = processor_time() - time.process_time()
                 make_calls()
-                processor = used() - time.process_time() - begin
+                processor = processor_time() - time.process_time() - begin
                 log = _number(connection, _LOG) - log
-                readings[name].append(Reading(processor * 1e6 / _CALLS, log / _CALLS))
+                readings[name].append(ServerUse(processor * 1e6 / _CALLS, log / _CALLS))
                 if number:
                     grown = _number(connection, _SPACE) - space
                     spaces[name] = spaces.get(name, 0.0) + grown / _CALLS / (_READINGS - 1)
     return [
         Cost(name, reading.processor, reading.log, spaces[name])
-        for name, reading in ((name, least(of_kind)) for name, of_kind in readings.items())
+        for name, reading in ((name, least_use(of_kind)) for name, of_kind in readings.items())
     ]
 
 
@@ -138,27 +138,27 @@ def _kinds(
     hub = stack.enter_context(Hub([], services=services, http=_Vendor(), state=state))
     numbers = count()
 
-    def stored() -> None:
+    def run_stored() -> None:
         for number in range(_CALLS):
             outbox.put_request("shop", Request.post("/orders", json={"number": number}))
         outbox.deliver(hub, limit=_CALLS)
 
     return {
-        CONTROL: _repeated(
+        CONTROL: _repeat_call(
             lambda: connection.execute("UPDATE one SET value = value + 1 WHERE id = 1")
         ),
-        "call with a limit and a circuit": _repeated(lambda: manager.run("shop", int)),
-        "the same with a new idempotency key": _repeated(
+        "call with a limit and a circuit": _repeat_call(lambda: manager.run("shop", int)),
+        "the same with a new idempotency key": _repeat_call(
             lambda: manager.run("shop", int, idempotency_key=f"order-{next(numbers)}")
         ),
-        "the same with a key that is known": _repeated(
+        "the same with a key that is known": _repeat_call(
             lambda: manager.run("shop", int, idempotency_key="order")
         ),
-        "call stored in the outbox, and delivered": stored,
+        "call stored in the outbox, and delivered": run_stored,
     }
 
 
-def _repeated(call: Callable[[], object]) -> Callable[[], None]:
+def _repeat_call(call: Callable[[], object]) -> Callable[[], None]:
     """Return a function that makes as many calls as a reading has."""
 
     def make_calls() -> None:

@@ -105,7 +105,7 @@ def _signature(size: str, rounds: int) -> Comparison:
         _moorage_contender("stripe", headers, body, among=among_others, read=False)
         for among_others in (False, True)
     ]
-    return _compared(f"the signature of Stripe, {size}", peers, our_contenders, rounds)
+    return _comparison(f"the signature of Stripe, {size}", peers, our_contenders, rounds)
 
 
 def _stripe(size: str, rounds: int) -> Comparison:
@@ -123,7 +123,7 @@ def _stripe(size: str, rounds: int) -> Comparison:
         _moorage_contender("stripe", headers, body, among=True),
         _guarded_contender("stripe", headers, body),
     ]
-    return _compared(f"a webhook of Stripe, {size}", peers, our_contenders, rounds)
+    return _comparison(f"a webhook of Stripe, {size}", peers, our_contenders, rounds)
 
 
 def _standard(size: str, rounds: int, *, read: bool) -> Comparison:
@@ -148,7 +148,7 @@ def _standard(size: str, rounds: int, *, read: bool) -> Comparison:
         for among_others in (False, True)
     ]
     title = "a Standard Webhook" if read else "the signature of a Standard Webhook"
-    return _compared(f"{title}, {size}", peers, our_contenders, rounds)
+    return _comparison(f"{title}, {size}", peers, our_contenders, rounds)
 
 
 def _moorage_contender(
@@ -186,7 +186,9 @@ def _guarded_contender(scheme: str, headers: dict[str, str], body: bytes) -> Con
     return Contender("moorage, claimed and released", sync_block(claim_delivery))
 
 
-def _compared(title: str, peers: list[Contender], ours: list[Contender], rounds: int) -> Comparison:
+def _comparison(
+    title: str, peers: list[Contender], ours: list[Contender], rounds: int
+) -> Comparison:
     return Comparison(title, compare(None, [*peers, *ours], rounds=rounds), Target(1.0, 0.92))
 
 

@@ -156,9 +156,11 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
         return
     seed: int = 0 if os.environ.get("CI") else config.getoption("randomly_seed", 0) or 0
     long = long_tests() if config.getoption("cases") == "few" else frozenset[str]()
-    chosen = chosen_cases((item.nodeid for item in items), seed, long)
-    config.hook.pytest_deselected(items=[item for item in items if item.nodeid not in chosen])
-    items[:] = [item for item in items if item.nodeid in chosen]
+    selected_cases = chosen_cases((item.nodeid for item in items), seed, long)
+    config.hook.pytest_deselected(
+        items=[item for item in items if item.nodeid not in selected_cases]
+    )
+    items[:] = [item for item in items if item.nodeid in selected_cases]
 
 
 @pytest.hookimpl(optionalhook=True)

@@ -198,7 +198,7 @@ def error_facts(error: Any) -> Any:
 
 
 @attrs.frozen
-class Story:
+class ScenarioOutcome:
     """The outcome of a scenario.
 
     It has the results, requests, lookups, pauses, events, log entries, and the final circuits.
@@ -243,19 +243,19 @@ class Setting:
     keys: list[str | None] = attrs.field(factory=list)
     lookups: list[Any] = attrs.field(factory=list)
 
-    def send(self, requests: list[Request]) -> Story:
+    def send(self, requests: list[Request]) -> ScenarioOutcome:
         """Send requests one after another."""
         return self._play([("call", request) for request in requests])
 
-    def run(self, number: int) -> Story:
+    def run(self, number: int) -> ScenarioOutcome:
         """Call a function this many times."""
         return self._play([("run", None)] * number)
 
-    def perform(self, number: int, *, repeatable: bool) -> Story:
+    def perform(self, number: int, *, repeatable: bool) -> ScenarioOutcome:
         """Perform an operation this many times."""
         return self._play([("perform", repeatable)] * number)
 
-    def _play(self, calls: list[Any]) -> Story:
+    def _play(self, calls: list[Any]) -> ScenarioOutcome:
         clock = Clock()
         events: list[Event] = []
         log = MemoryIntegrationLogger()
@@ -274,29 +274,31 @@ class Setting:
         provider = Provider(clock, self.lookups)
         vendor: Any = (SyncClient if self.mode == "plain" else AsyncClient)(clock, self.answers)
 
-        def told(total: float = 1.0) -> Any:
+        def answer_in_time(total: float = 1.0) -> Any:
             return vendor.answer(Request.get("/"), "", Timeouts(total=total))
 
         async def told_later(total: float = 1.0) -> Any:
-            return told(total)
+            return answer_in_time(total)
 
         def sync() -> list[Any]:
             ports["log"] = log if self.observed or self.logged else None
             ports["credentials"] = provider
             manager: Any = ConnectorManager(self.services, http=vendor, sleeper=clock, **ports)
             self._slow_down(manager)
-            ends = []
+            end_events = []
             for (verb, request), options in zip(calls, self._options(), strict=False):
                 try:
-                    ends.append(
-                        getattr(manager, verb)("v", work_of(verb, request, told), **options)
+                    end_events.append(
+                        getattr(manager, verb)(
+                            "v", work_of(verb, request, answer_in_time), **options
+                        )
                     )
                 except BaseException as error:  # noqa: BLE001 - compared
-                    ends.append(error_facts(error))
+                    end_events.append(error_facts(error))
             circuits.extend(manager.circuit_state("v", **of) for of in watched)
-            return ends
+            return end_events
 
-        async def later() -> list[Any]:
+        async def run_async() -> list[Any]:
             has_log = self.observed or self.logged
             ports["log"] = AsyncMemoryIntegrationLogger(log) if has_log else None
             ports["credentials"] = AsyncProvider(provider)
@@ -305,19 +307,21 @@ class Setting:
                 self.services, http=vendor, sleeper=AsyncSleeper(clock), **ports
             )
             self._slow_down(manager)
-            ends = []
+            end_events = []
             for (verb, request), options in zip(calls, self._options(), strict=False):
-                what = work_of(verb, request, told_later)
+                work = work_of(verb, request, told_later)
                 try:
-                    ends.append(await getattr(manager, verb)("v", what, **options))
+                    end_events.append(await getattr(manager, verb)("v", work, **options))
                 except BaseException as error:  # noqa: BLE001 - compared
-                    ends.append(error_facts(error))
+                    end_events.append(error_facts(error))
             circuits.extend([await manager.circuit_state("v", **of) for of in watched])
-            return ends
+            return end_events
 
-        ends = sync() if self.mode == "plain" else asyncio.run(later())
+        end_events = sync() if self.mode == "plain" else asyncio.run(run_async())
         entries = log.find(LogQuery(limit=1000)).items
-        return Story(ends, vendor.got, provider.calls, clock.slept, events, entries, circuits)
+        return ScenarioOutcome(
+            end_events, vendor.got, provider.calls, clock.slept, events, entries, circuits
+        )
 
     def _circuits(self) -> list[dict[str, Any]]:
         """Return the arguments that name each circuit of the first service."""

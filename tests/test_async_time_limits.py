@@ -63,7 +63,7 @@ def manager_of(service: Service, **ports: Any) -> AsyncConnectorManager:
     return AsyncConnectorManager([service], clock=LoopClock(), **ports)
 
 
-async def never() -> Any:
+async def wait_forever() -> Any:
     """Wait without end."""
     await asyncio.Event().wait()
 
@@ -73,7 +73,7 @@ class HangingProvider:
 
     async def get(self, service: str, tenant: str | None, /) -> Credentials:
         """Never return."""
-        return await never()  # type: ignore[no-any-return]  # never returns
+        return await wait_forever()  # type: ignore[no-any-return]  # never returns
 
     async def has(self, service: str, tenant: str | None, /) -> bool:
         """Do nothing."""
@@ -81,7 +81,7 @@ class HangingProvider:
 
     async def refresh(self, service: str, tenant: str | None, stale: Credentials, /) -> Credentials:
         """Never return."""
-        return await never()  # type: ignore[no-any-return]  # never returns
+        return await wait_forever()  # type: ignore[no-any-return]  # never returns
 
     async def rotate(self, service: str, tenant: str | None, new: Credentials, /) -> None:
         """Do nothing."""
@@ -89,7 +89,7 @@ class HangingProvider:
 
 async def drop(request: Request) -> Request:
     """A request transform that never returns."""
-    return await never()  # type: ignore[no-any-return]  # never returns
+    return await wait_forever()  # type: ignore[no-any-return]  # never returns
 
 
 def test_deadline_bounds_credentials() -> None:
@@ -123,7 +123,7 @@ def test_function_is_cancelled_at_its_limit(service: Service, options: dict[str,
     manager = manager_of(service)
 
     with pytest.raises((AttemptTimeout, DeadlineExceeded)) as excinfo:
-        run(manager.run("a", never, **options))
+        run(manager.run("a", wait_forever, **options))
 
     assert getattr(excinfo.value, "may_have_been_processed", False)
 
@@ -163,7 +163,7 @@ def run_without_asyncio(steps: Coroutine[Any, Any, Any], *answers: Any) -> tuple
 def test_suspension_outside_of_asyncio_is_not_bounded() -> None:
     """Outside asyncio a function runs without its time limit, and a warning says so."""
 
-    async def outside() -> None:
+    async def suspend_outside_asyncio() -> None:
         loop = asyncio.get_running_loop()
         loop.call_soon(lambda: run_without_asyncio(within_async(ask("a"), 0.0), 1))
         await asyncio.sleep(0)
@@ -180,7 +180,7 @@ def test_suspension_outside_of_asyncio_is_not_bounded() -> None:
             [None, 2],
         )
     with pytest.warns(RuntimeWarning, match="timeout of its own"):
-        asyncio.run(outside())
+        asyncio.run(suspend_outside_asyncio())
 
 
 def test_suspension_without_a_bound_breaks_no_call_where_warnings_are_errors(
@@ -209,41 +209,41 @@ def test_time_before_the_first_suspension_counts() -> None:
     """A function that computes beyond its time limit is cancelled at its first await."""
     now = [0]
 
-    async def slow() -> None:
+    async def slow_call() -> None:
         now[0] += 31_000_000_000
-        await never()
+        await wait_forever()
 
     with pytest.raises(OutOfTimeError):
-        asyncio.run(within_later_until(slow(), 30e9, lambda: now[0]))
+        asyncio.run(within_later_until(slow_call(), 30e9, lambda: now[0]))
 
 
 def test_cancelled_function_may_wait_once_more() -> None:
     """A cancelled function may await its clean-up, and then stays cancelled."""
     cleanups: list[str] = []
 
-    async def careful() -> None:
+    async def wait_once_more() -> None:
         try:
-            await never()
+            await wait_forever()
         finally:
             await asyncio.sleep(0)
             await asyncio.sleep(0)
             cleanups.append("up")
 
     with pytest.raises(OutOfTimeError):
-        asyncio.run(within_async(careful(), 0.001))
+        asyncio.run(within_async(wait_once_more(), 0.001))
     assert cleanups == ["up"]
 
 
 def test_error_after_a_caught_cancellation_has_no_context() -> None:
     """An error that a function raises after its cancellation does not show the cancellation."""
 
-    async def failing() -> None:
+    async def fail_after_cancellation() -> None:
         with suppress(asyncio.CancelledError):
-            await never()
+            await wait_forever()
         raise ValueError("own")
 
     with pytest.raises(ValueError, match="own") as excinfo:
-        asyncio.run(within_async(failing(), 0.001))
+        asyncio.run(within_async(fail_after_cancellation(), 0.001))
     assert excinfo.value.__context__ is None
 
 
@@ -251,13 +251,13 @@ def test_closed_coroutine_closes_what_it_awaits() -> None:
     """If a call is dropped while it waits, its function cleans up at once."""
     closings: list[bool] = []
 
-    async def waiting() -> None:
+    async def wait_in_block() -> None:
         try:
             await ask("a")
         finally:
             closings.append(True)
 
-    steps = within_async(waiting(), 1e10)
+    steps = within_async(wait_in_block(), 1e10)
     assert steps.send(None) == "a"
     steps.close()
     assert closings == [True]
@@ -268,7 +268,7 @@ class CustomAwaitable:
 
     def __await__(self) -> Generator[Any, Any, Any]:
         """Wait without end."""
-        return never().__await__()
+        return wait_forever().__await__()
 
 
 def test_any_awaitable_is_bounded() -> None:
@@ -291,15 +291,15 @@ def test_service_timeout_cancels_functions(timeout: float | None) -> None:
     manager = manager_of(Service("a", timeout=20.0 if timeout is None else 30.0))
 
     with pytest.raises(DeadlineExceeded) as excinfo:
-        run(manager.run("a", never, timeout=timeout))
+        run(manager.run("a", wait_forever, timeout=timeout))
     assert excinfo.value.may_have_been_processed
     with pytest.raises(DeadlineExceeded):
-        run(manager_of(Service("a", timeout=20.0)).run("a", never, request_id="r"))
+        run(manager_of(Service("a", timeout=20.0)).run("a", wait_forever, request_id="r"))
 
 
 def test_service_timeout_cancels_decorated_functions() -> None:
     """A function decorated with `protect` is cancelled like one passed to `run`."""
-    protected = manager_of(Service("a", timeout=20.0)).protect("a")(never)
+    protected = manager_of(Service("a", timeout=20.0)).protect("a")(wait_forever)
 
     with pytest.raises(DeadlineExceeded):
         run(protected())
@@ -318,18 +318,18 @@ def test_limits_share_a_timer(suspends: bool, number: int) -> None:
 
     loop.call_at = call_at  # type: ignore[method-assign, assignment]  # a loop of our own
 
-    async def one() -> int:
+    async def call_once() -> int:
         if suspends:
             await asyncio.sleep(0)
         return 1
 
     manager = AsyncConnectorManager([Service("a", timeout=60.0)])
 
-    async def many() -> int:
-        by_flow = [await within_async(one(), 60.0) for _ in range(500)]
-        return sum(by_flow + [await manager.run("a", one) for _ in range(500)])
+    async def run_many() -> int:
+        by_flow = [await within_async(call_once(), 60.0) for _ in range(500)]
+        return sum(by_flow + [await manager.run("a", call_once) for _ in range(500)])
 
-    assert loop.run_until_complete(many()) == 1_000
+    assert loop.run_until_complete(run_many()) == 1_000
     assert len(timers) == number
     loop.close()
 
@@ -340,7 +340,7 @@ def test_limits_end_in_the_order_of_their_time() -> None:
 
     async def bounded(seconds: float) -> None:
         try:
-            await within_async(never(), seconds)
+            await within_async(wait_forever(), seconds)
         except OutOfTimeError:
             ended_limits.append(seconds)
 
@@ -354,24 +354,24 @@ def test_limits_end_in_the_order_of_their_time() -> None:
 def test_nested_limits() -> None:
     """Of two nested time limits, only the one that expires raises its error."""
 
-    async def inner() -> str:
+    async def run_inner() -> str:
         try:
-            await within_async(never(), 0.01)
+            await within_async(wait_forever(), 0.01)
         except OutOfTimeError:
             return "inner"
         return "none"
 
-    async def outer() -> str:
-        return await within_async(inner(), 30.0)
+    async def run_outer() -> str:
+        return await within_async(run_inner(), 30.0)
 
     async def reversed_() -> str:
         try:
-            await within_async(within_async(never(), 30.0), 0.01)
+            await within_async(within_async(wait_forever(), 30.0), 0.01)
         except OutOfTimeError:
             return "outer"
         return "none"
 
-    assert "inner" == asyncio.run(outer())
+    assert "inner" == asyncio.run(run_outer())
     assert "outer" == asyncio.run(reversed_())
 
 
@@ -379,7 +379,7 @@ def test_cancellation_from_outside_is_no_timeout() -> None:
     """A task cancelled from outside raises CancelledError, not a timeout."""
 
     async def cancelled() -> bool:
-        task = asyncio.ensure_future(within_async(never(), 0.001))
+        task = asyncio.ensure_future(within_async(wait_forever(), 0.001))
         await asyncio.sleep(0)
         task.cancel()
         await asyncio.wait([task])
@@ -391,15 +391,15 @@ def test_cancellation_from_outside_is_no_timeout() -> None:
 def test_function_that_ignores_its_cancellation() -> None:
     """A function that ignores its cancellation returns its value, and its task continues."""
 
-    async def stubborn() -> str:
+    async def ignore_cancellation() -> str:
         try:
-            await never()
+            await wait_forever()
         except asyncio.CancelledError:
             return "late"
         return "none"
 
     async def within_limit() -> tuple[str, int]:
-        value = await within_async(stubborn(), 0.01)
+        value = await within_async(ignore_cancellation(), 0.01)
         task = asyncio.current_task()
         return value, 0 if task is None else task.cancelling()
 

@@ -59,10 +59,10 @@ def test_actor_is_the_systems_user(tmp_path: Path) -> None:
 def test_user_without_a_name(monkeypatch: pytest.MonkeyPatch) -> None:
     """A system user without a name is recorded by number."""
 
-    def nobody() -> NoReturn:
+    def raise_unknown_user() -> NoReturn:
         raise KeyError
 
-    monkeypatch.setattr(getpass, "getuser", nobody)
+    monkeypatch.setattr(getpass, "getuser", raise_unknown_user)
     assert system_user().startswith("user ")
 
 
@@ -111,14 +111,14 @@ def test_act_is_done_without_its_record_if_so_configured(tmp_path: Path) -> None
 def test_async_trail(tmp_path: Path) -> None:
     """The asynchronous audit trail records, seals and verifies like the synchronous one."""
 
-    async def used() -> Any:
+    async def use_audited() -> Any:
         trail = AsyncAuditTrail(FileAudit(tmp_path / "trail"), keys=KEYS)
         await trail.record("note", "1", actor="ada")
         await trail.seal()
         assert "AsyncAuditTrail(FileAudit" in repr(trail)
         return await trail.verify(), await trail.find(AuditQuery(act="note"))
 
-    verification, page = asyncio.run(used())
+    verification, page = asyncio.run(use_audited())
     assert (True, 2, 2) == (verification.whole, verification.records, verification.sealed)
     assert ["ada"] == [record.actor for record in page.items]
 

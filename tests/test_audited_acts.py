@@ -70,18 +70,18 @@ class AuditedManager:
 
 
 @pytest.fixture(params=[False, True], ids=["sync", "async"])
-def audited(request: pytest.FixtureRequest, tmp_path: Path) -> AuditedManager:
+def audited_manager(request: pytest.FixtureRequest, tmp_path: Path) -> AuditedManager:
     """Yield a manager with an audit trail, in each mode."""
     return AuditedManager(tmp_path, awaited=request.param)
 
 
-def test_acts_on_services(audited: AuditedManager) -> None:
+def test_acts_on_services(audited_manager: AuditedManager) -> None:
     """Changes of circuits, limits and keys are recorded with the state before."""
-    manager = audited.manager()
+    manager = audited_manager.manager()
     for state in (CircuitState.FORCED_OPEN, CircuitState.DISABLED, CircuitState.CLOSED):
-        audited.do(manager.set_circuit, "vat", state, **BY)
-    audited.do(manager.reset_limits, "vat", tenant="acme", **BY)
-    audited.do(manager.resolve_key, "vat", "INV-1", done=False, **BY)
+        audited_manager.do(manager.set_circuit, "vat", state, **BY)
+    audited_manager.do(manager.reset_limits, "vat", tenant="acme", **BY)
+    audited_manager.do(manager.resolve_key, "vat", "INV-1", done=False, **BY)
 
     assert [
         ("circuit.open", "circuit of vat", "ada", "incident 7"),
@@ -89,70 +89,78 @@ def test_acts_on_services(audited: AuditedManager) -> None:
         ("circuit.reset", "circuit of vat", "ada", "incident 7"),
         ("limits.reset", "limits of vat/acme", "ada", "incident 7"),
         ("key.resolve", "key INV-1 of vat", "ada", "incident 7"),
-    ] == audited.acts()
-    record = audited.trail.find().items[-2]
+    ] == audited_manager.acts()
+    record = audited_manager.trail.find().items[-2]
     assert {"state": "forced_open"} == json.loads(record.before or "")
     assert {"state": "disabled"} == json.loads(record.after or "")
-    assert audited.trail.verify().whole
+    assert audited_manager.trail.verify().whole
 
 
-def test_act_that_cannot_be_recorded_is_not_done(audited: AuditedManager, tmp_path: Path) -> None:
+def test_act_that_cannot_be_recorded_is_not_done(
+    audited_manager: AuditedManager, tmp_path: Path
+) -> None:
     """If the audit store is down, circuits stay unchanged, and calls continue."""
-    audited.trail = AuditTrail(FileAudit(tmp_path / "nowhere" / "trail"))
-    manager = audited.manager()
+    audited_manager.trail = AuditTrail(FileAudit(tmp_path / "nowhere" / "trail"))
+    manager = audited_manager.manager()
 
     with pytest.raises(StorageUnavailable, match=r"circuit.open of circuit of vat was refused"):
-        audited.do(manager.set_circuit, "vat", CircuitState.FORCED_OPEN)
+        audited_manager.do(manager.set_circuit, "vat", CircuitState.FORCED_OPEN)
 
-    assert CircuitState.CLOSED is audited.do(manager.circuit_state, "vat").state
+    assert CircuitState.CLOSED is audited_manager.do(manager.circuit_state, "vat").state
 
 
-def test_act_that_failed_is_recorded_as_such(audited: AuditedManager) -> None:
+def test_act_that_failed_is_recorded_as_such(audited_manager: AuditedManager) -> None:
     """If an act fails, a second audit record has the class of the error."""
-    outbox = _outbox(audited, MemoryOutbox(max_entries=1))
-    entry = audited.do(outbox.put_request, "vat", Request.post("/x", json={}))
-    broken_store = attrs.evolve(outbox._flows.store, swap=_broken)  # noqa: SLF001 - a store that fails
-    outbox._flows.store = broken_store  # noqa: SLF001 - as above
+    outbox = _outbox(audited_manager, MemoryOutbox(max_entries=1))
+    entry = audited_manager.do(outbox.put_request, "vat", Request.post("/x", json={}))
+    broken_store = attrs.evolve(outbox._flows.store, swap=_raise_broken)  # noqa: SLF001 - a store that fails
+    outbox._flows.store = broken_store  # noqa: SLF001 - a store that fails
 
     with pytest.raises(StorageUnavailable, match="gone"):
-        audited.do(outbox.drop, entry.id, **BY)
+        audited_manager.do(outbox.drop, entry.id, **BY)
 
-    assert ["outbox.drop", "outbox.drop.failed"] == [act for act, *_ in audited.acts()]
-    failed_record = audited.trail.find().items[0]
+    assert ["outbox.drop", "outbox.drop.failed"] == [act for act, *_ in audited_manager.acts()]
+    failed_record = audited_manager.trail.find().items[0]
     assert {"error": "StorageUnavailable"} == json.loads(failed_record.after or "")
 
 
-def test_entries_are_recorded(audited: AuditedManager) -> None:
+def test_entries_are_recorded(audited_manager: AuditedManager) -> None:
     """Replaying or dropping entries is recorded with their previous state."""
-    outbox = _outbox(audited, MemoryOutbox())
-    entry = audited.do(outbox.put_request, "vat", Request.post("/x", json={}), tenant="acme")
-    audited.do(outbox.drop, entry.id, **BY)
-    audited.do(outbox.replay, entry.id, **BY)
+    outbox = _outbox(audited_manager, MemoryOutbox())
+    entry = audited_manager.do(
+        outbox.put_request, "vat", Request.post("/x", json={}), tenant="acme"
+    )
+    audited_manager.do(outbox.drop, entry.id, **BY)
+    audited_manager.do(outbox.replay, entry.id, **BY)
 
     assert [
         ("outbox.drop", f"entry {entry.id}", "ada", "incident 7"),
         ("outbox.replay", f"entry {entry.id}", "ada", "incident 7"),
-    ] == audited.acts()
-    states = [json.loads(record.before or "")["state"] for record in audited.trail.find().items]
+    ] == audited_manager.acts()
+    states = [
+        json.loads(record.before or "")["state"] for record in audited_manager.trail.find().items
+    ]
     assert ["dropped", "waiting"] == states
 
 
-def test_outbox_takes_a_trail_and_keeps_its_own(audited: AuditedManager, tmp_path: Path) -> None:
+def test_outbox_takes_a_trail_and_keeps_its_own(
+    audited_manager: AuditedManager, tmp_path: Path
+) -> None:
     """`audited_by` gives an outbox an audit trail, unless it already has one."""
     other_trail = AuditTrail(FileAudit(tmp_path / "other"))
-    kind: Any = AsyncOutbox if audited.awaited else Outbox
+    kind: Any = AsyncOutbox if audited_manager.awaited else Outbox
     store = MemoryOutbox()
-    bare_outbox = kind(AsyncMemoryOutbox(store) if audited.awaited else store)
-    entry = audited.do(bare_outbox.put_request, "vat", Request.post("/x", json={}))
+    bare_outbox = kind(AsyncMemoryOutbox(store) if audited_manager.awaited else store)
+    entry = audited_manager.do(bare_outbox.put_request, "vat", Request.post("/x", json={}))
     assert bare_outbox is bare_outbox.audited_by(None)
-    audited.do(bare_outbox.drop, entry.id, **BY)
-    assert [] == audited.acts()
-    audited_outbox = bare_outbox.audited_by(audited.trail)
-    audited.do(audited_outbox.replay, entry.id, **BY)
+    audited_manager.do(bare_outbox.drop, entry.id, **BY)
+    assert [] == audited_manager.acts()
+    audited_outbox = bare_outbox.audited_by(audited_manager.trail)
+    audited_manager.do(audited_outbox.replay, entry.id, **BY)
     assert audited_outbox is audited_outbox.audited_by(other_trail)
-    audited.do(bare_outbox.drop, entry.id, **BY)
+    audited_manager.do(bare_outbox.drop, entry.id, **BY)
 
-    assert [("outbox.replay", f"entry {entry.id}", "ada", "incident 7")] == audited.acts()
+    assert [("outbox.replay", f"entry {entry.id}", "ada", "incident 7")] == audited_manager.acts()
     assert () == other_trail.find().items
 
 
@@ -162,7 +170,7 @@ def _outbox(audited: AuditedManager, store: MemoryOutbox) -> Any:
     return Outbox(store, audit=audited.trail)
 
 
-async def _broken(*_: Any) -> Any:
+async def _raise_broken(*_: Any) -> Any:
     raise StorageUnavailable("The store is gone.")
 
 
@@ -189,21 +197,25 @@ def test_payments_and_webhooks_are_recorded(tmp_path: Path, *, awaited: bool) ->
     ] == audited_hub.acts()
 
 
-def test_reload_records_paths_without_values(audited: AuditedManager, tmp_path: Path) -> None:
+def test_reload_records_paths_without_values(
+    audited_manager: AuditedManager, tmp_path: Path
+) -> None:
     """A reload records the paths that it adds, removes and changes, but no values."""
     file = tmp_path / "moorage.toml"
     table = f'[audit]\nurl = "file://{tmp_path}/trail"\n'
     service = '[services.{}]\nbase_url = "https://{}.example"\ncredentials = "{}"\n'
     file.write_text(table + service.format("vat", "vat", "canary-1"))
     with pytest.warns(match="secret"):
-        hub = (moorage.aopen if audited.awaited else moorage.open)(file)
+        hub = (moorage.aopen if audited_manager.awaited else moorage.open)(file)
     file.write_text(table + service.format("erp", "erp", "canary-2"))
-    audited.do(hub.reload, **BY)
-    audited.do(hub.reload)
-    audited.do(hub.close)
+    audited_manager.do(hub.reload, **BY)
+    audited_manager.do(hub.reload)
+    audited_manager.do(hub.close)
 
-    assert [("configuration.reload", "configuration", "ada", "incident 7")] == audited.acts()
-    (record,) = audited.trail.find().items
+    assert [
+        ("configuration.reload", "configuration", "ada", "incident 7")
+    ] == audited_manager.acts()
+    (record,) = audited_manager.trail.find().items
     paths = {"added": ["services.erp"], "removed": ["services.vat"]}
     assert paths == json.loads(record.after or "")
     assert "canary" not in (tmp_path / "trail").read_text()
@@ -240,9 +252,9 @@ def test_wrong_settings_are_refused(tmp_path: Path, table: str, path: str) -> No
     """A wrong setting of the audit trail is refused with its path."""
     file = tmp_path / "moorage.toml"
     file.write_text(f"[audit]\n{table}\n")
-    with pytest.raises(ConfigurationError) as caught:
+    with pytest.raises(ConfigurationError) as excinfo:
         moorage.open(file)
-    assert path in {problem.path for problem in caught.value.problems}
+    assert path in {problem.path for problem in excinfo.value.problems}
 
 
 def test_port_must_be_synchronous() -> None:

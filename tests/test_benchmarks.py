@@ -20,7 +20,7 @@ from benchmarks.measure import (
     summary,
     table_rows,
 )
-from tools.figures import page, updated
+from tools.figures import page, update_page
 
 STOPPED = Clock("no time", lambda: 0.0)
 ROUNDS = 12
@@ -41,7 +41,7 @@ class FakeBlock:
         return extra_seconds + calls * self._seconds * (1 + self._dice.uniform(-1, 1) * self._noise)
 
 
-def measured(*blocks: FakeBlock, bare: FakeBlock | None = None) -> list[Row]:
+def measured_rows(*blocks: FakeBlock, bare: FakeBlock | None = None) -> list[Row]:
     """Return the rows of a comparison of fake blocks."""
     contenders = [Contender(str(number), block) for number, block in enumerate(blocks)]
     return compare(bare, contenders, rounds=ROUNDS, clock=STOPPED).rows
@@ -118,7 +118,7 @@ def test_control_runs_the_reference_in_blocks_of_the_same_size() -> None:
     """The control measures the reference again, with blocks of the same size."""
     reference = FakeBlock(1e-4, first=0.5)
 
-    rows = measured(reference, FakeBlock(2e-4))
+    rows = measured_rows(reference, FakeBlock(2e-4))
 
     assert [row.name for row in rows] == ["0", "1", "0 (control)"]
     assert reference.sizes[-2 * ROUNDS :] == [100] * (2 * ROUNDS)
@@ -127,7 +127,7 @@ def test_control_runs_the_reference_in_blocks_of_the_same_size() -> None:
 
 def test_ratio_and_difference_are_beside_the_reference() -> None:
     """The table has each contender's ratio to the reference, and its difference."""
-    row = measured(FakeBlock(1e-4), FakeBlock(3e-4))[1]
+    row = measured_rows(FakeBlock(1e-4), FakeBlock(3e-4))[1]
 
     assert row.cost.median == pytest.approx(3e-4)
     assert row.ratio.median == pytest.approx(3.0)
@@ -136,7 +136,7 @@ def test_ratio_and_difference_are_beside_the_reference() -> None:
 
 def test_cost_of_the_bare_call_is_subtracted() -> None:
     """The duration of an empty call is subtracted from every contender."""
-    row = measured(FakeBlock(2e-4), FakeBlock(3e-4), bare=FakeBlock(1e-4))[1]
+    row = measured_rows(FakeBlock(2e-4), FakeBlock(3e-4), bare=FakeBlock(1e-4))[1]
 
     assert row.ratio.median == pytest.approx(2.0)
 
@@ -241,7 +241,7 @@ def test_later_report_updates_its_own_tables() -> None:
     later_report |= {**both, "date": "2026-02-02"}
     later_report["comparisons"] = {"other_table": later_report["comparisons"]["some_table"]}
 
-    result = updated(text, later_report)
+    result = update_page(text, later_report)
 
     tables = re.findall(r"BENCH_ARGS=(\w+)`\.( Measured on .+)?$", result, re.MULTILINE)
     assert tables == [("other_table", " Measured on 2026-02-02: a machine."), ("some_table", "")]
@@ -253,7 +253,7 @@ def test_unsteady_later_report_leaves_the_page_alone() -> None:
     """A table that is unsteady in a later report does not replace a steady one."""
     text = page([report(0.98, 1.02)])
 
-    assert updated(text, report(0.5, 1.5)) == text
+    assert update_page(text, report(0.5, 1.5)) == text
 
 
 def test_every_table_of_the_page_has_a_steady_control() -> None:

@@ -21,11 +21,11 @@ from moorage.domain.idempotency.claims import Withdraw
 from moorage.domain.service.plan import Plan
 from moorage.runtime.bridge import (
     SuspendedError,
-    awaited,
-    blocking,
+    async_method,
+    blocking_method,
     gathered_sync,
-    guarded,
     guarded_async,
+    guarded_port,
     is_async,
     lift,
     lift_incoming,
@@ -43,7 +43,7 @@ from moorage.runtime.bridge import (
 )
 from moorage.services.calling.attempt_result import AttemptResult
 from moorage.services.calling.call import Call, value_of
-from moorage.services.calling.steps import Calling
+from moorage.services.calling.steps import CallOperations
 from moorage.wiring.core_assembly import async_core
 from moorage.wiring.ports import Ports
 
@@ -159,7 +159,7 @@ def test_guarded_method_converts_foreign_errors(error: BaseException, raised: st
         raise error
 
     for use in (
-        guarded(fail, moorage_error),
+        guarded_port(fail, moorage_error),
         lambda: run_now(guarded_async(lift(fail), moorage_error)()),
     ):
         with pytest.raises((VendorFailed, KeyboardInterrupt)) as excinfo:
@@ -170,8 +170,8 @@ def test_guarded_method_converts_foreign_errors(error: BaseException, raised: st
 
 def test_guarded_method_returns_its_value() -> None:
     """A guarded method that does not fail returns its value."""
-    assert [1] == guarded(sorted, moorage_error)([1])
-    assert "later" == run_now(guarded_async(later, moorage_error)())
+    assert [1] == guarded_port(sorted, moorage_error)([1])
+    assert "later" == run_now(guarded_async(async_example, moorage_error)())
 
 
 def test_post_without_errors_raises_only_interruptions() -> None:
@@ -197,7 +197,7 @@ class SyncMethods:
     def __init__(self) -> None:
         self._flows = Flows()
 
-    add = blocking(Flows.add)
+    add = blocking_method(Flows.add)
 
 
 class AsyncMethods:
@@ -206,7 +206,7 @@ class AsyncMethods:
     def __init__(self) -> None:
         self._flows = Flows()
 
-    add = awaited(Flows.add)
+    add = async_method(Flows.add)
 
 
 def test_methods_run_their_flows() -> None:
@@ -222,8 +222,8 @@ def test_methods_run_their_flows() -> None:
     [
         (SyncMethods.add, Flows.add),
         (AsyncMethods.add, Flows.add),
-        (ConnectorManager.call, Calling.call),
-        (AsyncConnectorManager.call, Calling.call),
+        (ConnectorManager.call, CallOperations.call),
+        (AsyncConnectorManager.call, CallOperations.call),
     ],
 )
 def test_methods_have_their_flows_signature(
@@ -256,10 +256,12 @@ def test_bound_method_shows_no_self() -> None:
 def test_signature_can_be_copied() -> None:
     """A hand-written method can copy the signature of its coroutine."""
 
-    def face(*args: int) -> int:
+    def answer_of(*args: int) -> int:
         return len(args)
 
-    assert inspect.signature(Flows.add) == inspect.signature(with_signature_of(Flows.add, face))
+    assert inspect.signature(Flows.add) == inspect.signature(
+        with_signature_of(Flows.add, answer_of)
+    )
 
 
 class CallableObject:
@@ -276,7 +278,7 @@ class AsyncCallableObject:
         """Do nothing."""
 
 
-async def later() -> str:
+async def async_example() -> str:
     """An asynchronous function, as an example."""
     return "later"
 
@@ -294,12 +296,12 @@ def test_mode_of_callables() -> None:
         moorage_error,
     ]
     asynchronous: list[Any] = [
-        later,
+        async_example,
         flows.add,
         Flows.add,
         AsyncCallableObject(),
         AsyncCallableObject().__call__,
-        functools.partial(later),
+        functools.partial(async_example),
         functools.partial(functools.partial(flows.add, 1), second=3),
     ]
 
@@ -328,7 +330,7 @@ def test_generators_are_refused(function: Callable[..., Any]) -> None:
 
 def test_awaitable_in_sync_code_is_refused() -> None:
     """An awaitable result in synchronous code is refused, and a coroutine is closed."""
-    coroutine = later()
+    coroutine = async_example()
 
     for awaitable in (coroutine, CustomAwaitable()):
         with pytest.raises(ConfigurationError, match="awaitable"):
@@ -346,7 +348,7 @@ def test_awaitable_in_sync_code_is_refused() -> None:
 def test_result_may_be_awaitable() -> None:
     """In asynchronous code a function may return an awaitable or a plain value."""
     assert ["later", "kept", 3] == [
-        run_now(settle_async(value)) for value in (later(), CustomAwaitable(), 3)
+        run_now(settle_async(value)) for value in (async_example(), CustomAwaitable(), 3)
     ]
     assert CustomAwaitable is run_now(settle_async(CustomAwaitable))
 
@@ -356,7 +358,7 @@ def under_way() -> Call:
     return Call(Plan(Service("v"), None, None), 0, 1)
 
 
-def stepped(step: Any) -> Any:
+def step_outcome(step: Any) -> Any:
     """Return the outcome of a synchronous step."""
     call = under_way()
     ending = run_now(step(call))
@@ -388,10 +390,10 @@ def test_step_returns_its_outcome() -> None:
         return give(value)
 
     for value in (3, None, ""):
-        assert AttemptResult(value) == stepped(step_sync(functools.partial(give, value)))
+        assert AttemptResult(value) == step_outcome(step_sync(functools.partial(give, value)))
         assert AttemptResult(value) == stepped_later(functools.partial(give_later, value))
     for error in errors:
-        assert AttemptResult(error=error) == stepped(step_sync(functools.partial(give, error)))
+        assert AttemptResult(error=error) == step_outcome(step_sync(functools.partial(give, error)))
     for error in errors[::2]:
         assert AttemptResult(error=error) == stepped_later(functools.partial(give_later, error))
     assert AttemptResult("kept") == stepped_later(CustomAwaitable)
@@ -399,10 +401,10 @@ def test_step_returns_its_outcome() -> None:
 
 def test_steps_of_the_wrong_mode_are_refused() -> None:
     """A step with a function of the wrong mode raises an error instead of returning an outcome."""
-    coroutine = later()
+    coroutine = async_example()
 
     with pytest.raises(ConfigurationError, match="awaitable"):
-        stepped(step_sync(lambda: coroutine))
+        step_outcome(step_sync(lambda: coroutine))
     with pytest.raises(ConfigurationError, match="nothing to await"):
         stepped_later(int)
 
@@ -417,7 +419,7 @@ def test_step_raises_interruptions() -> None:
         raise KeyboardInterrupt
 
     with pytest.raises(KeyboardInterrupt):
-        stepped(step_sync(interrupt))
+        step_outcome(step_sync(interrupt))
     with pytest.raises(KeyboardInterrupt):
         stepped_later(lift(interrupt))
 
@@ -441,13 +443,13 @@ def test_error_is_in_no_reference_cycle() -> None:
     def fail() -> None:
         raise WatchableError
 
-    def foreign(_: Exception) -> Any:
+    def convert_error(_: Exception) -> Any:
         return WatchableError()
 
     uses: list[Callable[[], Any]] = [
         lambda: value_of(run_now(step_sync(fail)(under_way()))[:2]),  # type: ignore[arg-type]  # any result
-        guarded(fail, foreign),
-        lambda: run_now(guarded_async(lift(fail), foreign)()),
+        guarded_port(fail, convert_error),
+        lambda: run_now(guarded_async(lift(fail), convert_error)()),
     ]
     gc.collect()
     gc.disable()

@@ -64,7 +64,7 @@ def calls(mode: str, custom: Service, *requests: Request, **ports: Any) -> list[
 BOTH = pytest.mark.parametrize("mode", ["plain", "awaited"])
 
 
-def dated(fields: dict[str, str]) -> dict[str, str]:
+def with_dates(fields: dict[str, str]) -> dict[str, str]:
     """Return headers in which `@60` is replaced by a date sixty seconds from now."""
     now = datetime.now(UTC)
     return {
@@ -211,7 +211,7 @@ def test_rfc_examples(
     expected: str,
 ) -> None:
     """A second request is answered from the cache, revalidated or repeated, as the RFCs require."""
-    vendor.always(versions(dated(fields)))
+    vendor.always(versions(with_dates(fields)))
 
     _, second = calls(mode, service(vendor), GET, Request.get("/rates", headers=table))
 

@@ -103,8 +103,8 @@ def test_attempts_describe_their_request(retry: RetryPolicy | None) -> None:
         assert "invoice" == failure.value.operation
     manager.call("erp", request, idempotency_key="k-1")
 
-    starts, ends = attempts.of(AttemptStarted), attempts.of(AttemptFinished)
-    assert len(starts) == len(ends) == 2
+    starts, end_events = attempts.of(AttemptStarted), attempts.of(AttemptFinished)
+    assert len(starts) == len(end_events) == 2
     first = starts[0]
     assert ("POST", "api.vendor.example", "/invoices/{id}") == (
         first.method,
@@ -112,10 +112,10 @@ def test_attempts_describe_their_request(retry: RetryPolicy | None) -> None:
         first.route,
     )
     assert ([12, 12], [0, 4]) == (
-        [event.bytes_out for event in ends],
-        [event.bytes_in for event in ends],
+        [event.bytes_out for event in end_events],
+        [event.bytes_in for event in end_events],
     )
-    assert [503, 200] == [event.status for event in ends]
+    assert [503, 200] == [event.status for event in end_events]
     assert "secret-7" not in repr(attempts.events)
     assert "k-1" == attempts.of(CallFinished)[-1].idempotency_key
 

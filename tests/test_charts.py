@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from xml.etree import ElementTree as ET
 
-from tools.charts import Bar, bars, draw, with_charts
+from tools.charts import ChartBar, bars, draw, with_charts
 from tools.site import DOCS
 
 SVG = "{http://www.w3.org/2000/svg}"
@@ -31,8 +31,8 @@ The bound is 1 ×.
 def test_bars_are_the_rows_with_figures() -> None:
     """A chart has the rows of its table, without the control."""
     expected = [
-        Bar("limits <a & b>", 4.0, 3.0, 8.0, is_ours=False),
-        Bar("moorage", 2.0, 1.9, 2.1, is_ours=True),
+        ChartBar("limits <a & b>", 4.0, 3.0, 8.0, is_ours=False),
+        ChartBar("moorage", 2.0, 1.9, 2.1, is_ours=True),
     ]
 
     assert expected == bars(PAGE.partition("## Alone")[0])

@@ -19,7 +19,7 @@ import pytest
 from moorage import CircuitState, ConnectionFailed, HealthState, Request, Timeouts
 from moorage.demo import run_demo
 from moorage.demo.local_vendors import LocalNetwork, Vendors
-from moorage.demo.narration import Narrator, Scene
+from moorage.demo.narration import DemoScene, Narrator
 from moorage.demo.report import page, write_report
 from moorage.demo.story import verdict
 from moorage.demo.warehouse import StockConnector, StockLink, TakePiece, Warehouse
@@ -71,12 +71,12 @@ class Output:
 
 
 @pytest.fixture(scope="module", name="whole")
-def _whole(tmp_path_factory: pytest.TempPathFactory) -> Output:
+def _full_output(tmp_path_factory: pytest.TempPathFactory) -> Output:
     return Output(tmp_path_factory.mktemp("demo"))
 
 
 @pytest.fixture(name="output")
-def _told(whole: Output) -> str:
+def _demo_output(whole: Output) -> str:
     """Return the demo's output without a terminal."""
     assert () == whole.wrong
     return whole.text
@@ -156,7 +156,7 @@ def test_report_is_self_contained_and_holds_no_secret(whole: Output, output: str
 
 def test_verdict_names_differing_arrivals() -> None:
     """The demo's verdict names a scene in which attempts and received requests differ."""
-    scenes = [Scene("fine", attempts=2, arrived=2), Scene("odd", attempts=2, arrived=3)]
+    scenes = [DemoScene("fine", attempts=2, arrived=2), DemoScene("odd", attempts=2, arrived=3)]
     assert ["odd: 2 attempts, but 3 requests arrived."] == verdict(scenes, [])
 
 
@@ -190,7 +190,7 @@ def test_terminal_titles_are_bold_unless_no_color(
     capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
     """The demo prints titles in bold on a terminal, unless NO_COLOR is set."""
-    narrator = narrating(tmp_path)
+    narrator = new_narrator(tmp_path)
     monkeypatch.setattr(sys.stdout, "isatty", lambda: True)
     monkeypatch.delenv("NO_COLOR", raising=False)
     with narrator.scene("Bold", ""):
@@ -205,19 +205,19 @@ def test_terminal_titles_are_bold_unless_no_color(
 
 def test_table_marks_rows_that_differ(tmp_path: Path) -> None:
     """The demo's table marks a scene in which attempts and received requests differ."""
-    narrator = narrating(tmp_path, Scene("fine"), Scene("odd", attempts=2, arrived=3))
+    narrator = new_narrator(tmp_path, DemoScene("fine"), DemoScene("odd", attempts=2, arrived=3))
     marked_rows = [line for line in narrator.table().splitlines() if "differ" in line]
     assert 1 == len(marked_rows)
     assert marked_rows[0].startswith("odd")
 
 
-def narrating(folder: Path, *scenes: Scene) -> Narrator:
+def new_narrator(folder: Path, *scenes: DemoScene) -> Narrator:
     """Return a demo narrator with these scenes."""
     vendors = Vendors(str(folder))
     return Narrator(vendors, LocalNetwork(vendors), list(scenes))
 
 
-def at(seconds: float) -> dict[str, Any]:
+def event_fields(seconds: float) -> dict[str, Any]:
     """Return the fields that all events have."""
     return {"service": "post", "operation": "GET", "at": NOON + timedelta(seconds=seconds)}
 
@@ -225,14 +225,16 @@ def at(seconds: float) -> dict[str, Any]:
 def test_open_circuit_bar_reaches_the_last_attempt(tmp_path: Path) -> None:
     """In the demo's report, the bar of an open circuit ends at the last attempt."""
     events = [
-        CircuitChanged(**at(0), state=CircuitState.CLOSED),
-        AttemptFinished(**at(0), attempt=1, duration=0.1, status=500, error="VendorFailed"),
-        CircuitChanged(**at(1), state=CircuitState.OPEN),
-        CircuitChanged(**at(2), state=CircuitState.HALF_OPEN),
-        CircuitChanged(**at(3), state=CircuitState.OPEN),
-        AttemptFinished(**at(4), attempt=1, duration=0.1, status=200),
+        CircuitChanged(**event_fields(0), state=CircuitState.CLOSED),
+        AttemptFinished(
+            **event_fields(0), attempt=1, duration=0.1, status=500, error="VendorFailed"
+        ),
+        CircuitChanged(**event_fields(1), state=CircuitState.OPEN),
+        CircuitChanged(**event_fields(2), state=CircuitState.HALF_OPEN),
+        CircuitChanged(**event_fields(3), state=CircuitState.OPEN),
+        AttemptFinished(**event_fields(4), attempt=1, duration=0.1, status=200),
     ]
-    narrator = narrating(tmp_path, Scene("An outage", events=list(events)))
+    narrator = new_narrator(tmp_path, DemoScene("An outage", events=list(events)))
     drawn_page = page(narrator, ["It was done 2 times."])
     bars = re.findall(r"<rect class=open x=([\d.]+) y=\S+ height=18 width=([\d.]+)", drawn_page)
     assert 2 == len(bars)
@@ -244,8 +246,9 @@ def test_open_circuit_bar_reaches_the_last_attempt(tmp_path: Path) -> None:
 def test_unwritable_report_is_an_error(tmp_path: Path) -> None:
     """A report path that cannot be written raises a ConfigurationError."""
     (tmp_path / "file").write_text("in the way")
-    narrator = narrating(
-        tmp_path, Scene("nothing", events=[AttemptFinished(**at(0), attempt=1, duration=0)])
+    narrator = new_narrator(
+        tmp_path,
+        DemoScene("nothing", events=[AttemptFinished(**event_fields(0), attempt=1, duration=0)]),
     )
     with pytest.raises(ConfigurationError, match="cannot be written"):
         write_report(tmp_path / "file" / "demo.html", narrator, [])

@@ -4,10 +4,12 @@ from __future__ import annotations
 
 from typing import Any
 
-from tests.test_descriptions import TEXT, sent
+import pytest
+
+from tests.test_descriptions import TEXT, sent_exchange
 from tools.description_csdl import read_csdl
 from tools.description_formats import as_openapi, pattern_of
-from tools.descriptions import Description, problems_of, request_problems
+from tools.descriptions import Description, problems_of, request_problems, target_of
 
 DISCOVERY: Any = {
     "kind": "discovery#restDescription",
@@ -273,7 +275,7 @@ def test_service_model_describes_headers() -> None:
     description = Description(as_openapi(MODEL))
     put, copy = description.operations("PUT", "/a.txt")
     headers = {"x-amz-class": "WARM", "x-amz-until": "2026", "x-amz-other": "1", "x-amz-date": "2"}
-    exchange = sent(b"text", "text/plain", headers)
+    exchange = sent_exchange(b"text", "text/plain", headers)
 
     assert [
         "headers.x-amz-class cannot be 'WARM'.",
@@ -304,6 +306,74 @@ def test_time_in_json_is_a_number() -> None:
     model = {**MODEL, "metadata": {"apiVersion": "1", "protocol": "rest-json"}}
 
     assert {"type": "number"} == as_openapi(model)["components"]["schemas"]["Time"]
+
+
+QUERY_MODEL: Any = {
+    "metadata": {"apiVersion": "2010", "protocol": "query"},
+    "operations": {
+        "Send": {
+            "name": "Send",
+            "http": {"method": "POST", "requestUri": "/"},
+            "input": {"shape": "SendInput"},
+            "output": {"shape": "SendOutput", "resultWrapper": "SendResult"},
+        },
+        "Stop": {"name": "Stop", "http": {"method": "POST", "requestUri": "/"}},
+    },
+    "shapes": {
+        "Text": {"type": "string"},
+        "Texts": {"type": "list", "member": {"shape": "Text"}},
+        "Tags": {
+            "type": "map",
+            "key": {"shape": "Text", "locationName": "Name"},
+            "value": {"shape": "Text"},
+        },
+        "SendInput": {
+            "type": "structure",
+            "required": ["To"],
+            "members": {
+                "To": {"shape": "Text"},
+                "Lines": {"shape": "Texts"},
+                "Tags": {"shape": "Tags"},
+            },
+        },
+        "SendOutput": {"type": "structure", "members": {"Id": {"shape": "Text"}}},
+    },
+}
+
+
+def test_form_names_the_operation_of_an_older_service() -> None:
+    """Operations of one path are chosen by the action, and Stop has no input and no result."""
+    description = Description(as_openapi(QUERY_MODEL))
+
+    assert ["/?Action=Stop#Stop"] == templates(description, "POST", "/?Action=Stop")
+    (stop,) = description.operations("POST", "/?Action=Stop")
+    form = {"Action": "Stop", "Version": "2010", "To": ""}
+    body = stop.parts["requestBody"]["content"]["application/x-www-form-urlencoded"]["schema"]
+    assert ["body.To is not known."] == problems_of(description, body, form, "writeOnly")
+    response = response_of(description, "POST", "/?Action=Stop", "200")
+    assert ["body has no ResponseMetadata."] == problems_of(description, response, {}, "readOnly")
+
+
+@pytest.mark.parametrize(
+    "form, problems",
+    [
+        ("Action=Send&Version=2010&To=a&Lines.member.1=b&Lines.member.2=c", []),
+        ("Action=Send&Version=2010&To=a&Tags.entry.1.Name=b&Tags.entry.1.value=c", []),
+        ("Action=Send&Version=2010&To=a&Tags.entry.1.Key=b", ["body.Tags.entry[0].Key"]),
+        ("Action=Send&Version=2010&To=a&Tags.item.1.Name=b", ["body.Tags.item"]),
+        ("Action=Send&Version=2010&To=a&Line.member.1=b", ["body.Line.member.1"]),
+    ],
+)
+def test_lists_and_tables_of_a_form_are_numbered(form: str, problems: list[str]) -> None:
+    """A name with dots leads to a field; one that leads to none is a problem."""
+    description = Description(as_openapi(QUERY_MODEL))
+    (operation,) = description.operations("POST", "/?Action=Send")
+    exchange = sent_exchange(form.encode(), "application/x-www-form-urlencoded")
+
+    assert "/orders?Action=Send" == target_of(exchange)
+    assert [f"{name} is not known." for name in problems] == request_problems(
+        description, operation, exchange
+    )
 
 
 def test_azure_paths_need_what_their_operations_require() -> None:
@@ -343,14 +413,14 @@ def test_odata_describes_bodies() -> None:
     description = Description(read_csdl(CSDL))
     schema = body_of(description, "POST", "/v1.0/users/ada/events")
     good = {"id": "1", "start": {"at": "2026"}, "color": None, "days": "monday", "@odata.etag": "W"}
-    wrong = {"start": {"at": None}, "color": "green", "end": 1}
+    wrong_values = {"start": {"at": None}, "color": "green", "end": 1}
 
     assert [] == problems_of(description, schema, good, "writeOnly")
     assert [
         "body.start.at is no string.",
         "body.color cannot be 'green'.",
         "body.end is not known.",
-    ] == problems_of(description, schema, wrong, "writeOnly")
+    ] == problems_of(description, schema, wrong_values, "writeOnly")
 
 
 def test_odata_describes_results() -> None:

@@ -41,7 +41,7 @@ BALANCE: Any = {
 PATH = "/2010-04-01/Accounts/{AccountSid}/Balance.json"
 
 
-def described(schema: Any) -> Any:
+def describe_operation(schema: Any) -> Any:
     """Return a description of one Twilio operation with this response schema."""
     response = {"description": "OK", "content": {"application/json": {"schema": {"$ref": "#/s/B"}}}}
     return {
@@ -70,7 +70,7 @@ def folder_of(place: Path, schema: Any) -> Path:
     """Create a folder with Twilio's description."""
     folder = place / "official" / "twilio"
     folder.mkdir(parents=True, exist_ok=True)
-    (folder / "api.json").write_text(json.dumps(described(schema)), "utf-8")
+    (folder / "api.json").write_text(json.dumps(describe_operation(schema)), "utf-8")
     return folder
 
 
@@ -174,7 +174,7 @@ def test_request_is_checked(tmp_path: Path) -> None:
     assert f"{at}, response: The status 201 is not described." in wrong_counts
 
 
-def sent(body: bytes, kind: str, headers: Mapping[str, str] | None = None) -> Exchange:
+def sent_exchange(body: bytes, kind: str, headers: Mapping[str, str] | None = None) -> Exchange:
     """Return an exchange in which this body was sent."""
     url = "https://api.example/orders"
     request = Request.post(url, body=body, headers={"Content-Type": kind, **(headers or {})})
@@ -218,7 +218,7 @@ def test_form_in_parts_is_checked() -> None:
         for name, text in fields.items()
     )
     kind = "multipart/form-data"
-    exchange = sent(f"{parts}--edge--\r\n".encode(), f"{kind}; boundary=edge")
+    exchange = sent_exchange(f"{parts}--edge--\r\n".encode(), f"{kind}; boundary=edge")
 
     assert [
         "body.signers[0] has no number.",
@@ -257,7 +257,7 @@ def test_nested_form_is_checked(text: str, expected: list[str]) -> None:
     """Names with brackets are objects and lists, and a text is the first choice that it fits."""
     kind = "application/x-www-form-urlencoded"
 
-    assert expected == request_problems(*orders(NESTED, kind), sent(text.encode(), kind))
+    assert expected == request_problems(*orders(NESTED, kind), sent_exchange(text.encode(), kind))
 
 
 @pytest.mark.parametrize("text, problem", [("true", []), ("yes", ["body.test is no boolean."])])
@@ -265,7 +265,9 @@ def test_boolean_in_a_form_is_checked(text: str, problem: list[str]) -> None:
     """A boolean in a form is one of the usual words."""
     kind = "application/x-www-form-urlencoded"
 
-    assert problem == request_problems(*orders(FORM, kind), sent(f"test={text}".encode(), kind))
+    assert problem == request_problems(
+        *orders(FORM, kind), sent_exchange(f"test={text}".encode(), kind)
+    )
 
 
 LISTING: Any = {
@@ -285,10 +287,12 @@ XML = """<?xml version="1.0"?><Listing xmlns="urn:acme" Owner="Ada"><Count>2</Co
 
 def test_xml_is_checked() -> None:
     """Attributes, lists and texts in XML are read as the schema says."""
-    problems = request_problems(*orders(LISTING, "application/xml"), sent(XML.encode(), "text/xml"))
+    problems = request_problems(
+        *orders(LISTING, "application/xml"), sent_exchange(XML.encode(), "text/xml")
+    )
 
     assert problems == request_problems(
-        *orders(LISTING, "application/xml"), sent(XML.encode(), "application/xml")
+        *orders(LISTING, "application/xml"), sent_exchange(XML.encode(), "application/xml")
     )
     assert ["body.Items[1] has no number.", "body.Other is not known."] == problems
 
@@ -297,7 +301,7 @@ def test_xml_that_is_a_text_has_no_structure() -> None:
     """A document whose schema is a text is not read."""
     description, operation = orders(TEXT, "application/xml")
 
-    assert [] == request_problems(description, operation, sent(b"<a>", "application/xml"))
+    assert [] == request_problems(description, operation, sent_exchange(b"<a>", "application/xml"))
 
 
 def test_metadata_of_an_upload_are_checked() -> None:
@@ -309,7 +313,7 @@ def test_metadata_of_an_upload_are_checked() -> None:
     )
 
     assert ["body has no number."] == request_problems(
-        *orders(CARD, "multipart/related"), sent(body, kind)
+        *orders(CARD, "multipart/related"), sent_exchange(body, kind)
     )
 
 
@@ -320,7 +324,7 @@ def test_files_may_have_any_content() -> None:
     description = Description(root)
     (operation,) = description.operations("POST", "/orders")
 
-    assert [] == request_problems(description, operation, sent(b"\x00", "image/png"))
+    assert [] == request_problems(description, operation, sent_exchange(b"\x00", "image/png"))
 
 
 def test_missing_definition_allows_anything() -> None:
@@ -335,7 +339,7 @@ def test_best_operation_of_a_path_is_chosen() -> None:
     """Of operations that differ in their headers alone, the one with fewer problems is compared."""
     copy = {"parameters": [{"in": "header", "name": "x-source", "required": True}], "responses": {}}
     root = {"paths": {"/orders#copy": {"post": copy}, "/orders#put": {"post": {"responses": {}}}}}
-    exchange = sent(b"", "text/plain")
+    exchange = sent_exchange(b"", "text/plain")
     chosen = [
         operation_of([Description(root)], exchange),
         operation_of([Description({"paths": {"/orders#copy": {"post": copy}}})], exchange),
@@ -367,7 +371,7 @@ def test_discriminator_chooses_the_schema(value: Any, expected: list[str]) -> No
 def test_excerpt_has_what_a_discriminator_names() -> None:
     """An excerpt keeps a discriminator's property and schemas, and no text of it."""
     choice = {"propertyName": "currency", "mapping": {"USD": "#/s/Dollars"}, "note": "Long."}
-    root = described({**BALANCE, "discriminator": choice})
+    root = describe_operation({**BALANCE, "discriminator": choice})
     root["s"]["Dollars"] = TEXT
     result = excerpt(root, "api.json", [("GET", PATH.replace("{AccountSid}", "AC1"))])
 
@@ -398,13 +402,13 @@ def test_facts_have_no_prose() -> None:
 def test_excerpt_has_what_is_in_use() -> None:
     """An excerpt has the operations in use, their references, and the source's licence."""
     path = PATH.replace("{AccountSid}", "AC1")
-    result = excerpt(described(BALANCE), "api.json", [("GET", path), ("GET", "/none")])
+    result = excerpt(describe_operation(BALANCE), "api.json", [("GET", path), ("GET", "/none")])
 
     assert [PATH] == list(result["paths"])
     assert [{"in": "header", "name": "X-Key"}] == result["paths"][PATH]["get"]["parameters"]
     assert ["B"] == list(result["s"])
     assert ("api.json", "1", "Ours") == (result["source"], result["version"], result["license"])
-    assert excerpt(described(BALANCE), "api.json", [("GET", "/none")]) is None
+    assert excerpt(describe_operation(BALANCE), "api.json", [("GET", "/none")]) is None
 
 
 def test_excerpts_are_as_good_as_the_whole(

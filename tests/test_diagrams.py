@@ -16,13 +16,13 @@ TABLES = {
     "diagrams/circuit.svg": diagrams.circuit_rows(),
     "diagrams/idempotency.svg": diagrams.idempotency_rows(),
     **{
-        f"diagrams/runs/{run.name}.svg": [*recorded_runs.recorded(run)]
+        f"diagrams/runs/{run.name}.svg": [*recorded_runs.recorded_rows(run)]
         for run in recorded_runs.RUNS
     },
 }
 
 
-def _drawn(path: str) -> ET.Element:
+def _draw(path: str) -> ET.Element:
     return ET.fromstring(PICTURES[path])  # noqa: S314 - our own
 
 
@@ -49,7 +49,7 @@ def test_every_transition_is_a_row() -> None:
 def test_every_row_is_drawn(path: str) -> None:
     """Each row of a state table is an arrow with its event, in order."""
     rows = TABLES[path]
-    picture = _drawn(path)
+    picture = _draw(path)
     arrows = [result for result in picture.iter(f"{SVG}path") if result.attrib["class"] == "arrow"]
 
     assert len(rows) == len(arrows)
@@ -61,7 +61,7 @@ def test_every_row_is_drawn(path: str) -> None:
 def test_every_arrow_joins_its_states(path: str) -> None:
     """Each arrow of a diagram begins at its state's column and ends at the next state's."""
     rows = TABLES[path]
-    picture = _drawn(path)
+    picture = _draw(path)
     columns = {
         text.text: int(text.attrib["x"])
         for text in picture.iter(f"{SVG}text")
@@ -84,7 +84,7 @@ def test_every_arrow_joins_its_states(path: str) -> None:
 def test_diagram_has_a_text_alternative(path: str) -> None:
     """The alternative text of a diagram contains every row of its table."""
     rows = TABLES[path]
-    result = _drawn(path).findtext(f"{SVG}desc") or ""
+    result = _draw(path).findtext(f"{SVG}desc") or ""
 
     for row in rows:
         assert f"{row.state}: {row.event} → {row.then}" in result

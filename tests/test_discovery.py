@@ -15,7 +15,7 @@ from moorage.testing import (
     FakeVendor,
     ScriptedHttpClient,
 )
-from tests.support.authorization_faults import failing_answer, huge, late_answer, redirecting
+from tests.support.authorization_faults import failing_answer, huge_answer, late_answer, redirect_to
 from tests.support.authorization_server import AuthorizationServer
 from tests.test_parity import parameters_of, without_mode
 
@@ -65,8 +65,8 @@ def test_openid_metadata_is_tried_second(find: Callable[..., Found]) -> None:
 def test_no_redirect_is_followed(find: Callable[..., Found]) -> None:
     """A redirect of a metadata request is not followed."""
     with AuthorizationServer() as other_server, AuthorizationServer() as server:
-        server.order(redirecting(other_server.metadata_url), path=OAUTH)
-        server.order(redirecting(other_server.metadata_url, status=307), path=OPENID)
+        server.order(redirect_to(other_server.metadata_url), path=OAUTH)
+        server.order(redirect_to(other_server.metadata_url, status=307), path=OPENID)
         with pytest.raises(VendorFailed, match=r"answers 302.*answers 307") as excinfo:
             find(server.issuer)
 
@@ -87,7 +87,7 @@ def test_wrong_issuer_is_refused(find: Callable[..., Found]) -> None:
 def test_metadata_size_is_limited(find: Callable[..., Found]) -> None:
     """Metadata beyond the size limit is refused."""
     with AuthorizationServer() as server:
-        server.order(huge(4 * LARGEST), path=OAUTH)
+        server.order(huge_answer(4 * LARGEST), path=OAUTH)
         with pytest.raises(VendorFailed, match=f"more than {LARGEST} bytes") as excinfo:
             find(server.issuer)
     assert excinfo.value.remedy.startswith("Check its URL")

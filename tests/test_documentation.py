@@ -35,7 +35,7 @@ def example_names(page: Path, *, until: str) -> dict[str, Any]:
     return names
 
 
-def _named(page: Path) -> str:
+def _page_title(page: Path) -> str:
     return str(page.relative_to(ROOT))
 
 
@@ -66,7 +66,7 @@ def test_counts_are_right() -> None:
     """Numbers of vendors, contracts and schemes in pages are right; "more than" rounds to tens."""
     numbers = {"vendors": len(vendor_names()), "contracts": len(CONTRACTS), "schemes": len(PRESETS)}
     counts = {
-        (_named(page), kind, int(number), bool(is_rounded))
+        (_page_title(page), kind, int(number), bool(is_rounded))
         for page in PAGES
         if "decisions" not in page.parts
         for is_rounded, number, kind in _COUNT.findall(page.read_text("utf-8"))
@@ -100,7 +100,7 @@ def test_names_in_text_exist() -> None:
     own_names = {*re.findall(r"\bclass (\w+)", source), *moorage.__all__}
     source_words = set(re.findall(r"\w+", source))
     page_names = {
-        (name, _named(page))
+        (name, _page_title(page))
         for page in PAGES
         if page.name != "coming-from.md"
         for name in re.findall(r"`(?:moorage\.)?([A-Z][a-z]+[A-Z]\w+)`", page.read_text("utf-8"))

@@ -111,7 +111,7 @@ text = ours_points:text
 
 
 @pytest.fixture(autouse=True, name="ours")
-def _ours(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Any]:
+def _own_entry_points(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Any]:
     """Make a package with entry points look installed."""
     (tmp_path / "ours_points.py").write_text(MODULE)
     metadata_folder = tmp_path / "ours_points-1.0.dist-info"
@@ -137,11 +137,11 @@ def test_transport_of_another_package_is_found_and_closed(ours: Any) -> None:
         gc.collect()
     assert ["u"] == sorted(ours.closed)
 
-    async def later() -> None:
+    async def run_async() -> None:
         async with moorage.aopen(source):
             pass
 
-    asyncio.run(later())
+    asyncio.run(run_async())
     assert "async t" in ours.closed
 
 

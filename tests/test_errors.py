@@ -20,7 +20,7 @@ BRANCH = re.compile(r"^([│├└─ ]*)(\w+)(?: {2,}\S.*)?$")
 SOON = datetime(2031, 5, 6, 7, 8, 9, 10_000, tzinfo=UTC)
 
 
-def drawn() -> dict[str, str | None]:
+def error_tree() -> dict[str, str | None]:
     """Return the error classes in the module docstring's tree, with their parents."""
     assert errors.__doc__
     tree = errors.__doc__.split("\n\n")[1]
@@ -70,7 +70,7 @@ def test_tree_is_as_drawn() -> None:
     for value in vars(errors).values():
         if isinstance(value, type) and issubclass(value, BaseException):
             assert issubclass(value, ConnectorError)
-    assert {kind.__name__: public_base(kind) for kind in KINDS} == drawn()
+    assert {kind.__name__: public_base(kind) for kind in KINDS} == error_tree()
 
 
 @ALL

@@ -20,7 +20,7 @@ EXPORTS = ("open", *moorage.__all__)
 SOURCE = Path(moorage.__file__).read_text(encoding="utf-8")
 
 
-def typed() -> dict[str, str]:
+def names_for_type_checkers() -> dict[str, str]:
     """Return each name that type checkers see, with its module."""
     fields: dict[str, str] = {}
     for node in ast.parse(SOURCE).body:
@@ -36,12 +36,12 @@ def typed() -> dict[str, str]:
 
 def test_types_and_names_agree() -> None:
     """Type checkers see exactly the exported names."""
-    assert set(typed()) == set(EXPORTS)
+    assert set(names_for_type_checkers()) == set(EXPORTS)
 
 
 def test_everything_is_where_type_checkers_look() -> None:
     """Each export is the same object that type checkers see."""
-    for name, home_directory in typed().items():
+    for name, home_directory in names_for_type_checkers().items():
         assert getattr(importlib.import_module(home_directory), name) is getattr(moorage, name)
 
 

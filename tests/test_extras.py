@@ -24,7 +24,7 @@ from moorage import (
 from tests.fast_path_settings import BASE, Setting
 
 if TYPE_CHECKING:
-    from tests.fast_path_settings import Story
+    from tests.fast_path_settings import ScenarioOutcome
 
 MODES = ["plain", "awaited", "distant"]
 CALLS = 4
@@ -117,7 +117,7 @@ def _setting(mode: str, answers: list[tuple[str, float]], extra: UnusedExtra) ->
     )
 
 
-def _facts(story: Story) -> Any:
+def _facts(story: ScenarioOutcome) -> Any:
     """Return what a caller, the vendor and the stored states have seen of a scenario."""
     requests = [(request.method, url) for request, url, _ in story.got]
     return [_without_region(end) for end in story.ends], requests, story.slept, story.circuits

@@ -10,9 +10,13 @@ import pytest
 
 from moorage import (
     AsyncConnectorManager,
+    AttemptFinished,
+    AttemptStarted,
     AttemptTimeout,
     BulkheadConfig,
     BulkheadFull,
+    CallFinished,
+    CallStarted,
     CircuitBreakerConfig,
     CircuitBreakerOpen,
     ConfigurationError,
@@ -28,6 +32,8 @@ from moorage import (
     Service,
     VendorFailed,
 )
+from moorage.domain.observation.call_identity import CallOutcome
+from moorage.domain.observation.operation_target import MessageTarget
 from tests.parts.world import AsyncSleeper, Clock
 
 if TYPE_CHECKING:
@@ -49,6 +55,7 @@ class ScriptedOperation:
     safe: bool = True
     name: Any = "rates.find"
     system: str = "vendor"
+    target: Any = None
 
     def perform(self, attempt: OperationAttempt) -> Any:
         """Make one attempt of the operation."""
@@ -78,13 +85,17 @@ class Lab:
     def __init__(self, mode: str, **settings: Any) -> None:
         self.clock = Clock()
         self.mode = mode
+        observers = settings.pop("observers", ())
         options: dict[str, Any] = {"circuit": None, "retry": None, **settings}
         service = Service("v", **options)
         self.manager: Any = (
-            ConnectorManager([service], clock=self.clock, sleeper=self.clock)
+            ConnectorManager([service], clock=self.clock, sleeper=self.clock, observers=observers)
             if mode == "sync"
             else AsyncConnectorManager(
-                [service], clock=self.clock, sleeper=AsyncSleeper(self.clock)
+                [service],
+                clock=self.clock,
+                sleeper=AsyncSleeper(self.clock),
+                observers=observers,
             )
         )
         self.attempts: list[OperationAttempt] = []
@@ -93,7 +104,9 @@ class Lab:
     def perform(self, *results: Any, **options: Any) -> Any:
         """Perform an operation whose attempts have these results, in order."""
         remaining_results = list(results)
-        fields = {name: options.pop(name) for name in ("name", "repeatable") if name in options}
+        fields = {
+            name: options.pop(name) for name in ("name", "repeatable", "target") if name in options
+        }
 
         def work(attempt: OperationAttempt) -> Any:
             self.attempts.append(attempt)
@@ -114,6 +127,108 @@ def labs(request: pytest.FixtureRequest) -> Callable[..., Lab]:
     return lambda **settings: Lab(request.param, **settings)
 
 
+class EventList:
+    """An observer that keeps all events of calls, and has headers for each attempt."""
+
+    hears = (CallStarted, AttemptStarted, AttemptFinished, CallFinished)
+
+    def __init__(self) -> None:
+        self.events: list[Any] = []
+
+    def __call__(self, event: Any) -> None:
+        """Keep the event."""
+        self.events.append(event)
+
+    def trace_headers(self, event: Any) -> dict[str, str]:
+        """Return a header with the number of the attempt."""
+        return {"traceparent": f"attempt {event.attempt}"}
+
+    def take(self) -> list[tuple[str, dict[str, Any]]]:
+        """Return the events so far without what differs between calls, and forget them."""
+        taken, self.events = self.events, []
+        return [
+            (type(event).__name__, attrs.asdict(event, filter=_is_the_same_each_time))
+            for event in taken
+        ]
+
+
+def _is_the_same_each_time(field: attrs.Attribute[Any], _: object) -> bool:
+    return field.name not in {"at", "request_id"}
+
+
+@pytest.mark.parametrize(
+    "options", [{}, {"timeout": 2.0, "subject": "customer 7"}], ids=["plain", "with options"]
+)
+def test_fast_path_emits_the_events_of_the_flow(
+    labs: Callable[..., Lab], options: dict[str, Any]
+) -> None:
+    """The first call, which has no plan yet, and the next ones emit the same events."""
+    observer = EventList()
+    lab = labs(observers=[observer])
+    observer.events = []
+    lab.perform(2, name="rates.list", tenant="acme", **options)
+    of_the_flow = observer.take()
+    for _ in range(2):
+        lab.perform(2, name="rates.list", tenant="acme", **options)
+        assert of_the_flow == observer.take()
+    assert ["CallStarted", "AttemptStarted", "AttemptFinished", "CallFinished"] == [
+        name for name, _ in of_the_flow
+    ]
+    assert [(("traceparent", "attempt 1"),)] * 3 == [
+        attempt.trace_headers for attempt in lab.attempts[1:]
+    ]
+
+
+def test_failures_emit_the_events_of_the_flow(labs: Callable[..., Lab]) -> None:
+    """A failed and repeated operation emits the same events, whether its plan is new or not."""
+    observer = EventList()
+    lab = labs(observers=[observer], retry=RetryPolicy(2, 0))
+    emitted: list[Any] = []
+    for _ in range(2):
+        observer.events = []
+        assert lab.perform(fail(OSError()), 2, tenant="acme") == 2
+        emitted.append(observer.take())
+    assert emitted[0] == emitted[1]
+
+
+def test_observed_operation_names_its_target(labs: Callable[..., Lab]) -> None:
+    """An event of an observed operation has the destination that the operation names."""
+    observer = EventList()
+    lab = labs(observers=[observer])
+    observer.events = []
+    lab.perform(2, target=MessageTarget(system="vendor", destination="orders"))
+    assert {"orders"} == {
+        event.target.destination for event in observer.events if hasattr(event, "target")
+    }
+
+
+def test_timeout_of_a_call_limits_its_attempt(labs: Callable[..., Lab]) -> None:
+    """An operation's attempt gets the time that its caller gave, and no more."""
+    lab = labs(timeout=9.0)
+    lab.perform(2, timeout=3.0)
+    lab.perform(2, timeout=30.0)
+    assert [9.0, 3.0, 30.0] == [attempt.timeout for attempt in lab.attempts]
+
+
+def test_invalid_timeout_is_refused(labs: Callable[..., Lab]) -> None:
+    """A call with an invalid timeout is refused before its attempt, and the error is complete."""
+    lab = labs()
+    with pytest.raises(ConfigurationError) as excinfo:
+        lab.perform(2, timeout=-1.0, request_id="r1")
+    assert ("v", "r1", 1) == (excinfo.value.service, excinfo.value.request_id, len(lab.attempts))
+
+
+def test_interrupted_operation_has_ended_for_observers(labs: Callable[..., Lab]) -> None:
+    """An observer hears the end of an interrupted operation once, with an unknown outcome."""
+    observer = EventList()
+    lab = labs(observers=[observer])
+    observer.events = []
+    with pytest.raises(CallInterrupted):
+        lab.perform(fail(CallInterrupted()))
+    ends = [event for event in observer.events if isinstance(event, CallFinished)]
+    assert [(True, CallOutcome.UNKNOWN)] == [(event.cancelled, event.outcome) for event in ends]
+
+
 def test_operation_waits_for_a_limit(labs: Callable[..., Lab]) -> None:
     """An operation that a rate limit delays waits, and then succeeds."""
     lab = labs(limits=(RateLimitConfig.per_second(1),))
@@ -124,9 +239,9 @@ def test_operation_waits_for_a_limit(labs: Callable[..., Lab]) -> None:
 def test_operation_is_refused_by_a_limit(labs: Callable[..., Lab]) -> None:
     """A rate limit refuses an operation that may not wait, and the error names it."""
     lab = labs(limits=(RateLimitConfig.per_second(1),), max_limit_wait=0)
-    with pytest.raises(RateLimitExceeded) as caught:
+    with pytest.raises(RateLimitExceeded) as excinfo:
         lab.perform(2)
-    assert (caught.value.service, caught.value.operation) == ("v", "rates.find")
+    assert (excinfo.value.service, excinfo.value.operation) == ("v", "rates.find")
     assert len(lab.attempts) == 1
 
 
@@ -135,9 +250,9 @@ def test_operation_is_refused_by_a_circuit(labs: Callable[..., Lab]) -> None:
     lab = labs(circuit=CircuitBreakerConfig(failures=1))
     with pytest.raises(VendorFailed):
         lab.perform(fail(OSError()))
-    with pytest.raises(CircuitBreakerOpen) as caught:
+    with pytest.raises(CircuitBreakerOpen) as excinfo:
         lab.perform(2)
-    assert (caught.value.operation, caught.value.vendor) == ("rates.find", "vendor")
+    assert (excinfo.value.operation, excinfo.value.vendor) == ("rates.find", "vendor")
 
 
 @pytest.mark.parametrize("limits", [(), (RateLimitConfig.per_second(1),)], ids=["free", "waited"])
@@ -159,9 +274,9 @@ def test_failed_operation_is_repeated(labs: Callable[..., Lab]) -> None:
 def test_failed_operation_with_an_effect_is_not_repeated(labs: Callable[..., Lab]) -> None:
     """An operation that is not repeatable is not retried after an unknown outcome."""
     lab = labs(retry=RetryPolicy(2, 0))
-    with pytest.raises(VendorFailed) as caught:
+    with pytest.raises(VendorFailed) as excinfo:
         lab.perform(fail(OSError()), 2, repeatable=False)
-    assert (caught.value.attempts, caught.value.operation) == (1, "rates.find")
+    assert (excinfo.value.attempts, excinfo.value.operation) == (1, "rates.find")
 
 
 def test_error_of_another_call_proves_nothing(labs: Callable[..., Lab]) -> None:
@@ -170,10 +285,10 @@ def test_error_of_another_call_proves_nothing(labs: Callable[..., Lab]) -> None:
     inner = ConnectorManager([Service("inner", retry=None, circuit=None)])
 
     def call_inside() -> Any:
-        def unsent() -> None:
+        def fail_unsent() -> None:
             raise ConnectionFailed("Nothing listens.", may_have_been_processed=False)
 
-        return inner.run("inner", unsent)
+        return inner.run("inner", fail_unsent)
 
     with pytest.raises(ConnectionFailed):
         lab.perform(call_inside, 2, repeatable=False)
@@ -263,7 +378,7 @@ def test_members_of_an_instance_are_enough() -> None:
 def test_late_operation_is_cancelled_and_may_have_happened() -> None:
     """An asynchronous operation is cancelled at its timeout, and may have taken effect."""
 
-    async def overrun(kind: type[ConnectorError], **settings: Any) -> None:
+    async def exceed_deadline(kind: type[ConnectorError], **settings: Any) -> None:
         manager = AsyncConnectorManager([Service("v", retry=None, circuit=None, **settings)])
 
         async def work(_: OperationAttempt) -> int:
@@ -274,12 +389,12 @@ def test_late_operation_is_cancelled_and_may_have_happened() -> None:
             return 1
 
         assert await manager.perform("v", cast("Any", ScriptedOperation(work))) == 1
-        with pytest.raises(kind) as caught:
+        with pytest.raises(kind) as excinfo:
             await manager.perform("v", cast("Any", ScriptedOperation(sleep)))
-        assert cast("Any", caught.value).may_have_been_processed
+        assert cast("Any", excinfo.value).may_have_been_processed
 
-    asyncio.run(overrun(AttemptTimeout, attempt_timeout=0.01))
-    asyncio.run(overrun(DeadlineExceeded, timeout=0.01))
+    asyncio.run(exceed_deadline(AttemptTimeout, attempt_timeout=0.01))
+    asyncio.run(exceed_deadline(DeadlineExceeded, timeout=0.01))
 
 
 def test_operation_without_an_awaitable_is_refused() -> None:

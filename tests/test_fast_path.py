@@ -41,8 +41,8 @@ from tests.fast_path_settings import (
     AsyncClient,
     AwaitedStore,
     CallInterrupted,
+    ScenarioOutcome,
     Setting,
-    Story,
 )
 from tests.parts.world import AsyncSleeper, Clock
 
@@ -136,7 +136,7 @@ def _setting(mode: str, data: st.DataObject, **rules: Any) -> Setting:
     )
 
 
-def _check(play: Callable[[Setting], Story], setting: Setting) -> None:
+def _check(play: Callable[[Setting], ScenarioOutcome], setting: Setting) -> None:
     """Compare a scenario on the fast and the general path, with and without observers."""
     alone, observed_run = play(setting), play(attrs.evolve(setting, observed=True))
     slow_run = play(attrs.evolve(setting, observed=True, fast=False))
@@ -175,8 +175,8 @@ def test_functions_end_alike_on_all_paths(mode: str, data: st.DataObject) -> Non
 def test_operations_end_alike_on_all_paths(mode: str, data: st.DataObject) -> None:
     """Operations have the same results, errors, waits, time limits and events on every path."""
     repeatable = data.draw(st.booleans())
-    named = data.draw(st.sampled_from([(), (Endpoint("rates.find", retry=RetryPolicy(2, 0)),)]))
-    setting = _setting(mode, data, endpoints=named)
+    endpoints = data.draw(st.sampled_from([(), (Endpoint("rates.find", retry=RetryPolicy(2, 0)),)]))
+    setting = _setting(mode, data, endpoints=endpoints)
     if data.draw(st.booleans()):
         setting = attrs.evolve(setting, options={})
     _check(lambda setting: setting.perform(5, repeatable=repeatable), setting)
@@ -233,7 +233,7 @@ def test_endless_lookup_ends_with_the_call(options: dict[str, str]) -> None:
     assert not error.may_have_been_processed
 
 
-def _keyed(mode: str, data: st.DataObject) -> Setting:
+def _keyed_setting(mode: str, data: st.DataObject) -> Setting:
     """Return a scenario with idempotency keys, some of them repeated."""
     keys = st.lists(st.sampled_from(["a", "b", "not\n valid", None]), min_size=2, max_size=5)
     rules = data.draw(st.sampled_from(KEYS))
@@ -247,7 +247,7 @@ def test_requests_with_keys_end_alike_on_all_paths(mode: str, data: st.DataObjec
     """Requests with new and repeated keys have the same responses and events on every path."""
     post = REQUESTS[5]
     requests = data.draw(st.lists(st.sampled_from([post, post, *REQUESTS]), min_size=2, max_size=5))
-    _check(lambda setting: setting.send(requests), _keyed(mode, data))
+    _check(lambda setting: setting.send(requests), _keyed_setting(mode, data))
 
 
 @pytest.mark.parametrize("mode", MODES)
@@ -255,7 +255,7 @@ def test_requests_with_keys_end_alike_on_all_paths(mode: str, data: st.DataObjec
 @given(data=st.data())
 def test_functions_with_keys_end_alike_on_all_paths(mode: str, data: st.DataObject) -> None:
     """Functions with new and repeated keys have the same values and events on every path."""
-    _check(lambda setting: setting.run(5), _keyed(mode, data))
+    _check(lambda setting: setting.run(5), _keyed_setting(mode, data))
 
 
 @pytest.mark.parametrize("mode", MODES)
@@ -267,7 +267,7 @@ def test_interrupted_retry_ends_alike(mode: str) -> None:
         answers=[("ok", 0.0), ("refused", 0.0), ("stopped", 0.5)],
     )
 
-    plays: list[Callable[[Setting], Story]] = [
+    plays: list[Callable[[Setting], ScenarioOutcome]] = [
         lambda setting: setting.send([REQUESTS[0]] * 3),
         lambda setting: setting.run(3),
         lambda setting: setting.perform(3, repeatable=True),
@@ -292,7 +292,7 @@ def test_interruption_ends_alike(mode: str) -> None:
         answers=[("ok", 0.0), ("stopped", 0.5)],
     )
 
-    plays: list[Callable[[Setting], Story]] = [
+    plays: list[Callable[[Setting], ScenarioOutcome]] = [
         lambda setting: setting.send([REQUESTS[0]] * 3),
         lambda setting: setting.run(3),
         lambda setting: setting.perform(3, repeatable=True),
@@ -300,9 +300,9 @@ def test_interruption_ends_alike(mode: str) -> None:
 
     for play in plays:
         _check(play, setting)
-        ends = play(setting).ends
-        assert (CallInterrupted, "") == ends[1]
-        assert ends[0] == ends[2]
+        end_events = play(setting).ends
+        assert (CallInterrupted, "") == end_events[1]
+        assert end_events[0] == end_events[2]
 
 
 def test_quick_call_teaches_a_recorder_what_it_sends() -> None:
@@ -330,13 +330,13 @@ def test_quick_call_teaches_a_recorder_what_it_sends() -> None:
 def test_fast_path_function_is_cancelled() -> None:
     """On the fast path, an asynchronous function is cancelled at the service's timeout."""
 
-    async def overrun() -> None:
+    async def exceed_deadline() -> None:
         async with AsyncConnectorManager([Service("vat", timeout=0.01)]) as manager:
             assert "ok" == await manager.run("vat", lambda: asyncio.sleep(0, "ok"))
             await manager.run("vat", lambda: asyncio.sleep(3600))
 
     with pytest.raises(DeadlineExceeded):
-        asyncio.run(overrun())
+        asyncio.run(exceed_deadline())
 
 
 def test_fast_path_function_may_return_a_future() -> None:
@@ -470,12 +470,12 @@ def test_refused_call_has_an_id_of_its_start() -> None:
     assert [0, 0] == [manager.run("vat", int) for _ in range(2)]
     refused_at = clock.utc()
 
-    with pytest.raises(RateLimitExceeded) as caught:
+    with pytest.raises(RateLimitExceeded) as excinfo:
         manager.run("vat", int)
     clock.advance(5)
 
     milliseconds = int(refused_at.timestamp() * 1000)
-    assert milliseconds == ULID.from_str(caught.value.request_id or "").milliseconds
+    assert milliseconds == ULID.from_str(excinfo.value.request_id or "").milliseconds
 
 
 def test_slow_store_shortens_no_attempt() -> None:

@@ -178,9 +178,9 @@ def test_answer_of_another_holder_wins() -> None:
         theirs = ("value", Response(201, body=b"theirs"))
         scene.store.execute(store_answer(STORED_KEY, entry[4], theirs, ttl=10**12))
         scene.store._cells[STORED_KEY] = (  # noqa: SLF001 - as if a later holder had settled it
-            *scene.store._cells[STORED_KEY][:4],  # noqa: SLF001 - see above
+            *scene.store._cells[STORED_KEY][:4],  # noqa: SLF001 - as if a later holder had settled it
             entry[4] + 1,
-            *scene.store._cells[STORED_KEY][5:],  # noqa: SLF001 - see above
+            *scene.store._cells[STORED_KEY][5:],  # noqa: SLF001 - as if a later holder had settled it
         )
 
     scene.client.meanwhile = settle

@@ -5,7 +5,7 @@ import pytest
 
 from benchmarks.fleet import brokers, returns, tenants
 from benchmarks.fleet.model import Costs, Fleet, run, seconds_to_start
-from benchmarks.fleet.page import BEGIN, END, PAGE, parts_needed, replaced, report, table
+from benchmarks.fleet.page import BEGIN, END, PAGE, page_with_tables, parts_needed, report, table
 from benchmarks.fleet.tenants import WITHIN, TenantStorm
 
 SMALL = Fleet(offered=12_000, limit=10_000, burst=1_000, workers=320, seconds=0.5)
@@ -117,10 +117,10 @@ def test_return_of_a_server_is_no_storm(away: float) -> None:
 
 def test_new_connections_queue_on_a_slow_core() -> None:
     """The last worker waits for the connections of the others, which occupy the core."""
-    slow, fast = (returns.run(3_200, 10, costs, 1) for costs in (SLOW, Costs()))
+    slow_fleet, fast = (returns.run(3_200, 10, costs, 1) for costs in (SLOW, Costs()))
 
-    assert slow.last > 3_200 * SLOW.connected > fast.last
-    assert 1 == slow.busiest > fast.busiest
+    assert slow_fleet.last > 3_200 * SLOW.connected > fast.last
+    assert 1 == slow_fleet.busiest > fast.busiest
 
 
 def test_parts_leave_each_core_a_reserve() -> None:
@@ -162,7 +162,7 @@ def test_page_has_a_place_for_the_tables() -> None:
     """The tables replace those on the page between the marks, and nothing else."""
     page = PAGE.read_text(encoding="utf-8")
     tables = report(SLOW, 1, [fleet(8)], [TenantStorm(offered=2_000)])
-    new_page = replaced(page, tables)
+    new_page = page_with_tables(page, tables)
 
     assert page.partition(BEGIN)[0] + BEGIN == new_page.partition(tables)[0].rstrip()
     assert END + page.partition(END)[2] == new_page.partition(tables)[2].lstrip()

@@ -32,7 +32,7 @@ def fail() -> None:
     raise FunctionFailure
 
 
-def managed(clock: Clock, **protections: Any) -> ConnectorManager:
+def protected_manager(clock: Clock, **protections: Any) -> ConnectorManager:
     """Return a manager of one service with these protections."""
     options: dict[str, Any] = {"circuit": None, "retry": None, "timeout": 60}
     return ConnectorManager([Service("v", **options | protections)], clock=clock, sleeper=clock)
@@ -42,20 +42,20 @@ def managed(clock: Clock, **protections: Any) -> ConnectorManager:
 @pytest.mark.parametrize("key", [None, "a key"])
 def test_interrupted_call_frees_its_queue_slot(key: str | None) -> None:
     """If a queued call is interrupted at any point, calls behind it are not delayed."""
-    struck = 0
+    strikes = 0
     for point in itertools.count():
         clock, due_times = Clock(), list[int]()
-        manager = managed(clock, limits=(RateLimitConfig.per_second(1),))
+        manager = protected_manager(clock, limits=(RateLimitConfig.per_second(1),))
         manager.run("v", int)
         run = functools.partial(manager.run, "v", int, idempotency_key=key)
-        look = functools.partial(lambda of, to: to.append(of.nanoseconds()), clock, due_times)
-        if not interrupted.interrupt_at(point, run, look):
+        note_calls = functools.partial(lambda of, to: to.append(of.nanoseconds()), clock, due_times)
+        if not interrupted.interrupt_at(point, run, note_calls):
             break
-        struck += 1
+        strikes += 1
         manager.run("v", int)
         # What was waited for is spent; what was not is there for the next.
         assert clock.nanoseconds() <= 1e9 or due_times != [0]
-    assert struck > 50
+    assert strikes > 50
 
 
 @interrupted.UNTIDY
@@ -70,18 +70,18 @@ def test_interrupted_call_frees_its_queue_slot(key: str | None) -> None:
 )
 def test_interrupted_probe_frees_its_slot(protections: dict[str, Any]) -> None:
     """If a circuit probe is interrupted at any point, the next probe can be sent."""
-    struck = 0
+    strikes = 0
     for point in itertools.count():
         clock = Clock()
-        manager = managed(clock, **protections)
+        manager = protected_manager(clock, **protections)
         with pytest.raises(FunctionFailure):
             manager.run("v", fail)
         clock.advance(1)
         if not interrupted.interrupt_at(point, functools.partial(manager.run, "v", int)):
             break
-        struck += 1
+        strikes += 1
         assert 0 == manager.run("v", int)
-    assert struck > 50
+    assert strikes > 50
 
 
 class SuccessfulClient:
@@ -102,7 +102,7 @@ class SuccessfulClient:
 @pytest.mark.parametrize("waits", [False, True])
 def test_interrupted_request_releases_its_grant(waits: bool) -> None:
     """A request interrupted at any point loses at most its own rate-limit token."""
-    struck = 0
+    strikes = 0
     for point in itertools.count():
         clock, start_time = Clock(), list[int]()
         limits = (RateLimitConfig.per_second(1, burst=1 if waits else 2),)
@@ -110,13 +110,15 @@ def test_interrupted_request_releases_its_grant(waits: bool) -> None:
         manager = ConnectorManager([service], http=SuccessfulClient(), clock=clock, sleeper=clock)
         send = functools.partial(manager.call, "v", Request.get("/"))
         send()
-        look = functools.partial(lambda of, to: to.append(of.nanoseconds()), clock, start_time)
-        if not interrupted.interrupt_at(point, send, look):
+        note_calls = functools.partial(
+            lambda of, to: to.append(of.nanoseconds()), clock, start_time
+        )
+        if not interrupted.interrupt_at(point, send, note_calls):
             break
-        struck += 1
+        strikes += 1
         send()
         assert clock.nanoseconds() <= 1e9 or start_time != [0]
-    assert struck > 10
+    assert strikes > 10
 
 
 class CountingClient:
@@ -160,13 +162,13 @@ def test_interrupted_key_acts_once(verb: str) -> None:
         act("first")
         if not interrupted.interrupt_at(point, functools.partial(act, "k")):
             break
-        sent = client.keys.count("k")
+        sent_count = client.keys.count("k")
         try:
             act("k")
-            outcomes.append("done" if sent else "free")
+            outcomes.append("done" if sent_count else "free")
         except OutcomeUnknown:
             outcomes.append("unknown")
-        assert sent + (outcomes[-1] == "free") == client.keys.count("k")
+        assert sent_count + (outcomes[-1] == "free") == client.keys.count("k")
 
     assert ["free", "unknown", "done"] == list(dict.fromkeys(outcomes))
     assert outcomes == sorted(outcomes, key=["free", "unknown", "done"].index)
@@ -176,7 +178,7 @@ def test_interrupted_key_acts_once(verb: str) -> None:
 @interrupted.UNTIDY
 def test_interrupted_replay_is_repeated() -> None:
     """If a replay is interrupted at any point, its stored response remains."""
-    struck = 0
+    strikes = 0
     client = CountingClient()
     manager = ConnectorManager([Service("v", base_url="https://v.example")], http=client)
     call = functools.partial(manager.call, "v", Request.post("/k"), idempotency_key="k")
@@ -184,16 +186,16 @@ def test_interrupted_replay_is_repeated() -> None:
     for point in itertools.count():
         if not interrupted.interrupt_at(point, call):
             break
-        struck += 1
+        strikes += 1
         assert call().replayed
-    assert struck > 20
+    assert strikes > 20
     assert ["k"] == client.keys
 
 
 def test_interrupted_fast_path_releases_its_grant() -> None:
     """A fast-path function that is interrupted at any point releases unused grants."""
     clock = Clock()
-    manager = managed(clock, limits=(RateLimitConfig.per_second(1),))
+    manager = protected_manager(clock, limits=(RateLimitConfig.per_second(1),))
     manager.run("v", int)
     flows: Any = vars(manager)["_flows"]
     (plan,) = {id(plan): plan for plan in flows.plans.easy.values()}.values()
@@ -224,17 +226,17 @@ def test_interrupted_function_disturbs_no_other(stages: tuple[str, ...]) -> None
     protections: dict[str, Any] = {}
     for name in stages:
         protections |= STAGES[name]
-    struck = 0
+    strikes = 0
     for point in itertools.count():
         clock = Clock()
-        manager = managed(clock, **protections)
+        manager = protected_manager(clock, **protections)
         manager.run("v", int)
         if not interrupted.interrupt_at(point, functools.partial(manager.run, "v", int)):
             break
-        struck += 1
+        strikes += 1
         assert 0 == manager.run("v", int)
         assert [] == clock.slept
         if "circuit" in stages:
             circuit = manager.circuit_state("v")
             assert (CircuitState.CLOSED, 0) == (circuit.state, circuit.failures)
-    assert struck > 2
+    assert strikes > 2

@@ -118,8 +118,8 @@ async def test_cancelled_fingerprint_ends_the_call() -> None:
         await call
     held_executor.let_go.set()
 
-    ends = [event for event in events if isinstance(event, CallFinished)]
-    assert [True] == [event.cancelled for event in ends]
+    end_events = [event for event in events if isinstance(event, CallFinished)]
+    assert [True] == [event.cancelled for event in end_events]
 
 
 def test_without_asyncio_the_work_is_done_here() -> None:

@@ -202,7 +202,7 @@ def test_services_may_come_from_anywhere(face: Any) -> None:
     face(iter([SERVICE]), observers=iter([print]))
 
 
-def generating() -> Any:
+def generator_example() -> Any:
     """A generator function, as an example."""
     yield 1
 
@@ -213,7 +213,7 @@ async def generating_later() -> Any:
 
 
 @pytest.mark.parametrize("timeout", [None, 5.0], ids=["easy", "flow"])
-@pytest.mark.parametrize("wrong", [5, None, generating, generating_later])
+@pytest.mark.parametrize("wrong", [5, None, generator_example, generating_later])
 @pytest.mark.parametrize("warm", [False, True])
 def test_what_cannot_be_protected_is_refused(wrong: Any, timeout: float | None, warm: Any) -> None:
     """Values that are not functions, and generator functions, are refused in both modes."""
@@ -222,12 +222,12 @@ def test_what_cannot_be_protected_is_refused(wrong: Any, timeout: float | None, 
         AsyncConnectorManager([Service("a")]),
     )
 
-    async def one() -> int:
+    async def return_one() -> int:
         return 1
 
     if warm:
         assert 1 == plain_manager.run("a", lambda: 1)
-        assert 1 == asyncio.run(later_manager.run("a", one))
+        assert 1 == asyncio.run(later_manager.run("a", return_one))
     uses: list[Callable[[], Any]] = [
         lambda: plain_manager.run("a", wrong, timeout=timeout),
         lambda: asyncio.run(later_manager.run("a", wrong, timeout=timeout)),
@@ -334,12 +334,12 @@ def test_subject_that_is_none_is_refused_on_every_path(subject: Any) -> None:
             with pytest.raises(InvalidData, match="subject"):
                 manager.run("a", lambda: 1, subject=subject, request_id=request_id)
 
-    async def later() -> None:
+    async def run_async() -> None:
         async with AsyncConnectorManager([Service("a", circuit=None, retry=None)]) as manager:
             with pytest.raises(InvalidData, match="subject"):
                 await manager.run("a", partial(asyncio.sleep, 0), subject=subject)
 
-    asyncio.run(later())
+    asyncio.run(run_async())
 
 
 @pytest.mark.parametrize("kind", [ConnectorManager, AsyncConnectorManager, Hub])

@@ -51,7 +51,7 @@ CHECKS: Final = (
 
 def run(folder: Path, *arguments: str) -> str:
     """Run a Python program in a copy of the project, and return its output."""
-    done = subprocess.run(
+    process = subprocess.run(
         [sys.executable, *arguments],
         capture_output=True,
         text=True,
@@ -59,8 +59,8 @@ def run(folder: Path, *arguments: str) -> str:
         cwd=folder,
         env={**os.environ, "PYTHONPATH": f"{folder / 'src'}{os.pathsep}{folder}"},
     )
-    assert done.returncode == 0, done.stdout + done.stderr
-    return done.stdout
+    assert process.returncode == 0, process.stdout + process.stderr
+    return process.stdout
 
 
 @pytest.fixture(scope="module", name="project")

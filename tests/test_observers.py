@@ -52,11 +52,11 @@ def test_observer_that_fails_is_told_of_again() -> None:
     """An observer that raised an error still gets the next event."""
     reports: list[str] = []
 
-    def broken(event: Event) -> None:
+    def fail_on_event(event: Event) -> None:
         reports.append(type(event).__name__)
         raise ValueError
 
-    manager = ConnectorManager([Service("a")], observers=[broken])
+    manager = ConnectorManager([Service("a")], observers=[fail_on_event])
 
     manager.run("a", lambda: None)
 
@@ -72,28 +72,30 @@ def test_lone_observer_that_fails_is_warned_of() -> None:
     manager = ConnectorManager([Service("a")], observers=[exporter])
     with pytest.warns(RuntimeWarning, match=r"exporter failed \(RuntimeError\)") as reports:
         manager.run("a", lambda: None)
-    with warnings.catch_warnings(record=True) as again:
+    with warnings.catch_warnings(record=True) as later_warnings:
         warnings.simplefilter("always")
         manager.run("a", lambda: None)
 
-    assert (1, []) == (len(reports), again)
+    assert (1, []) == (len(reports), later_warnings)
 
 
 def test_observer_that_fails_beside_another_is_reported_there() -> None:
     """If an observer fails, another one gets an event; if that fails too, a warning appears."""
     seen_events: list[Any] = []
 
-    def broken(_: Event) -> None:
+    def fail_on_event(_: Event) -> None:
         raise ValueError
 
-    manager = ConnectorManager([Service("a")], observers=[broken, seen_events.append])
+    manager = ConnectorManager([Service("a")], observers=[fail_on_event, seen_events.append])
     with warnings.catch_warnings():
         warnings.simplefilter("error")
         manager.run("a", lambda: None)
     assert 3 == sum(isinstance(event, ObserverFailed) for event in seen_events)
 
-    with pytest.warns(RuntimeWarning, match="broken failed"):
-        ConnectorManager([Service("a")], observers=[broken, broken]).run("a", lambda: None)
+    with pytest.warns(RuntimeWarning, match="fail_on_event failed"):
+        ConnectorManager([Service("a")], observers=[fail_on_event, fail_on_event]).run(
+            "a", lambda: None
+        )
 
 
 class SelectiveObserver:
@@ -130,10 +132,10 @@ def test_observer_receives_the_events_it_declares(
 ) -> None:
     """An observer with `hears` or `failures_only` gets only these events."""
 
-    def broken(_: Event) -> None:
+    def fail_on_event(_: Event) -> None:
         raise ValueError
 
-    others = [broken] if observer.hears == (ObserverFailed,) else []
+    others = [fail_on_event] if observer.hears == (ObserverFailed,) else []
     manager = ConnectorManager([Service("a", retry=None)], observers=[observer, *others])
 
     manager.run("a", lambda: None)
@@ -164,11 +166,11 @@ def test_observer_hears_no_failure_of_another_inside_its_own_call() -> None:
         elif isinstance(event, CallFinished):
             manager.run("alerts", lambda: None)
 
-    def broken(event: Event) -> None:
+    def fail_on_event(event: Event) -> None:
         raise ValueError(event)
 
     services = [Service("a"), Service("alerts")]
-    manager = ConnectorManager(services, observers=[alert, broken])
+    manager = ConnectorManager(services, observers=[alert, fail_on_event])
     with warnings.catch_warnings():
         warnings.simplefilter("error")
         manager.run("a", lambda: None)
@@ -181,13 +183,13 @@ def test_busy_observer_hears_other_threads_and_no_child_inherits_them() -> None:
     entered, free = threading.Event(), threading.Event()
     heard: list[str | None] = []
 
-    def slow(event: Event) -> None:
+    def observe_slowly(event: Event) -> None:
         heard.append(event.operation)
         if event.operation == "slow":
             entered.set()
             assert free.wait(60)
 
-    observers = Observers([slow], print)
+    observers = Observers([observe_slowly], print)
     frames = vars(observers)["_frames"]
     moment = datetime(2031, 5, 6, tzinfo=UTC)
 
@@ -218,17 +220,17 @@ def test_observer_declares_classes_of_events(hears: Any) -> None:
 
 def test_ids_of_the_host_are_made_at_the_start() -> None:
     """The host's id generator is called at a call's start, even if no observer reads the id."""
-    made: list[str] = []
+    constructed: list[str] = []
 
     class ContextIds:
         def new(self) -> str:
-            made.append("from the context")
-            return made[-1]
+            constructed.append("from the context")
+            return constructed[-1]
 
     log = MemoryIntegrationLogger()
     ConnectorManager([Service("a")], log=log, ids=ContextIds()).run("a", lambda: None)
 
-    assert ["from the context"] == made
+    assert ["from the context"] == constructed
     assert "from the context" == log.find(LogQuery()).items[0].id
 
 
@@ -296,11 +298,11 @@ def test_start_of_an_attempt_is_told_before_an_asynchronous_function_is_called()
     """Observers get `AttemptStarted` before the asynchronous function is called."""
     tracer = Tracer()
 
-    async def started() -> list[str]:
+    async def started_events() -> list[str]:
         return [*tracer.started]
 
     async def run() -> list[list[str]]:
         async with AsyncConnectorManager([Service("a")], observers=[tracer]) as manager:
-            return [await manager.run("a", started), await manager.run("a", started)]
+            return [await manager.run("a", started_events), await manager.run("a", started_events)]
 
     assert [["a"], ["a", "a"]] == asyncio.run(run())

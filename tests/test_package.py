@@ -53,7 +53,7 @@ print(json.dumps({"loaded": loaded, "threads": _thread._count()}))
 
 
 @pytest.fixture(scope="module", name="fresh")
-def _fresh() -> dict[str, object]:
+def _fresh_import() -> dict[str, object]:
     """Run `import moorage` in a new interpreter, and return its report."""
     answer = subprocess.run(
         [sys.executable, "-I", "-S", "-c", PROBE, *filter(None, sys.path)],

@@ -13,7 +13,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
 
-def _named(page: Path) -> str:
+def _page_title(page: Path) -> str:
     return str(page.relative_to(ROOT))
 
 
@@ -21,10 +21,10 @@ FOLLOWED = [page for page in PAGES if blocks(page.read_text("utf-8"))]
 
 
 @pytest.mark.untraced
-@pytest.mark.parametrize("page", FOLLOWED, ids=_named)
+@pytest.mark.parametrize("page", FOLLOWED, ids=_page_title)
 def test_page_is_complete(page: Path, tmp_path: Path) -> None:
     """Following a page as printed gives the shown output, with nothing else needed."""
-    follow(_named(page), page.read_text("utf-8"), tmp_path)
+    follow(_page_title(page), page.read_text("utf-8"), tmp_path)
 
 
 SHOWN_ONLY = {
@@ -33,7 +33,7 @@ SHOWN_ONLY = {
     "docs/how-to/connectors.md": 2,  # parts of two files of a package of yours
     "docs/how-to/sql.md": 1,  # the settings of a server that is not there
     "docs/how-to/odata.md": 1,  # names a service of yours
-    "docs/how-to/steps.md": 4,  # needs a Docker Engine
+    "docs/how-to/steps.md": 5,  # needs a Docker Engine, or Podman
     "docs/how-to/graphql.md": 1,  # names a service of yours
     "docs/how-to/xml-rpc.md": 1,  # names a service of yours
     "docs/how-to/soap.md": 2,  # names a service of yours, and files that you save
@@ -72,7 +72,9 @@ SHOWN_ONLY = {
 def test_few_blocks_are_not_run() -> None:
     """Only the blocks counted in this test are not run."""
     result = {
-        _named(page): sum(block.language == "text" for block in blocks(page.read_text("utf-8")))
+        _page_title(page): sum(
+            block.language == "text" for block in blocks(page.read_text("utf-8"))
+        )
         for page in PAGES
     }
 

@@ -28,11 +28,11 @@ def test_a_trial_that_takes_too_long_decides_nothing(exit_code: int, expected: V
 def test_a_vendor_that_cannot_be_imported_differs() -> None:
     """A mistake that breaks the import of the vendor is caught like one in its tables."""
 
-    def broken() -> list[str]:
+    def raise_import_error() -> list[str]:
         raise ValueError("zip() argument 2 is shorter than argument 1")
 
     assert (True, True, False) == (
-        differs(broken, ["a"]),
+        differs(raise_import_error, ["a"]),
         differs(lambda: ["b"], ["a"]),
         differs(lambda: ["a"], ["a"]),
     )

@@ -7,7 +7,7 @@ import re
 import pytest
 
 from tools.protections import FOLDER, PROTECTIONS, Protection, section
-from tools.recorded_runs import CODE, LOGIN, MOORAGE, RUNS, VENDOR, Run, recorded
+from tools.recorded_runs import CODE, LOGIN, MOORAGE, RUNS, VENDOR, Run, recorded_rows
 
 HARM = "## What goes wrong without it\n"
 
@@ -33,7 +33,7 @@ def test_harm_and_cure_are_shown(protection: Protection) -> None:
 @pytest.mark.parametrize("run", RUNS, ids=lambda run: run.name)
 def test_run_ends_with_the_programs_result(run: Run) -> None:
     """A recorded run has calls or deliveries, and the last thing in it reaches the program."""
-    rows = recorded(run)
+    rows = recorded_rows(run)
 
     assert {CODE, MOORAGE, VENDOR} <= {name for row in rows for name in (row.state, row.then)}
     assert {row.state for row in rows} <= {CODE, MOORAGE, VENDOR, LOGIN}

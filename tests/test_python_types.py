@@ -6,8 +6,9 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from tools.description_types import described
-from tools.descriptions import Description, problems_of, read
+from tools import description_types
+from tools.description_types import describe_operations
+from tools.descriptions import Description, problems_of, read_description
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -28,6 +29,11 @@ class CardId(RootModel[str]):
 
 class Base(BaseModel):
     id: Annotated[CardId, Field(description="The id.")]
+
+class Town(BaseModel):
+    model_config = ConfigDict(alias_generator=to_camel)
+    post_code: str
+    home: str = Field(alias="its_home")
 
 class Card(Base):
     kind: Kind = Field(description="The kind.")
@@ -56,6 +62,7 @@ CARD = {"id": "1", "kind": "card", "paid": "2031-05-06", "note": 1}
     [
         ("Card", CARD, []),
         ("Card", {"id": "1"}, ["body has no kind."]),
+        ("Town", {"postCode": "8900", "its_home": 1}, ["body.its_home is no string."]),
         ("Card", {**CARD, "id": 1}, ["body.id is no string."]),
         ("Card", {**CARD, "kind": "cat"}, ["body.kind cannot be 'cat'."]),
         ("Card", {**CARD, "holder": None, "expiresAt": None}, []),
@@ -72,17 +79,19 @@ CARD = {"id": "1", "kind": "card", "paid": "2031-05-06", "note": 1}
 def test_type_is_read(expression: str, value: Any, problems: list[str]) -> None:
     """A value has the problems of its annotations; only models say which fields are required."""
     operations = f'interface Operations {{ "POST /a": {{ body: {expression} }} }}'
-    root = described({"models.py": MODELS, "plain.py": PLAIN}, operations)
+    root = describe_operations({"models.py": MODELS, "plain.py": PLAIN}, operations)
     schema = root["paths"]["/a"]["post"]["requestBody"]["content"]["*/*"]["schema"]
 
     assert problems == problems_of(Description(root), schema, value, "writeOnly")
 
 
-def test_facts_of_a_wheel_are_read(tmp_path: Path) -> None:
+def test_facts_of_a_wheel_are_read(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """An unpacked wheel is described with the version and the licence in its metadata."""
-    package = tmp_path / "bird" / "sdk"
+    package = tmp_path / "acme" / "sdk"
     (package / "sdk-1.2.dist-info").mkdir(parents=True)
     metadata = "Metadata-Version: 2.4\nVersion: 1.2\nLicense-Expression: MIT\n"
     (package / "sdk-1.2.dist-info" / "METADATA").write_text(metadata, "utf-8")
+    (tmp_path / "acme.d.ts").write_text('interface Operations { "GET /a": {} }', "utf-8")
+    monkeypatch.setattr(description_types, "OPERATIONS", tmp_path)
 
-    assert {"version": "1.2", "license": {"name": "MIT"}} == read(package)["info"]
+    assert {"version": "1.2", "license": {"name": "MIT"}} == read_description(package)["info"]

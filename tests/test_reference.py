@@ -18,7 +18,7 @@ ROOT = Path(__file__).parent.parent
 
 
 @pytest.fixture(scope="module", name="written")
-def _written() -> dict[str, str]:
+def _written_pages() -> dict[str, str]:
     """Write every page of the reference."""
     return reference.pages()
 

@@ -43,7 +43,7 @@ class Worker:
         return True
 
 
-def started(number: int) -> tuple[SharedModules, list[Worker], list[int]]:
+def started_scheduler(number: int) -> tuple[SharedModules, list[Worker], list[int]]:
     """Return a scheduler with workers that have collected their tests."""
     totals: list[int] = []
     scheduler = SharedModules(number, totals.append)
@@ -70,7 +70,7 @@ def run_all(scheduler: SharedModules, workers: list[Worker], random: Random) -> 
 @pytest.mark.parametrize("seed", range(20))
 def test_each_test_runs_once(number: int, seed: int) -> None:
     """All tests run once, whatever the pace of the workers, and then all workers have ended."""
-    scheduler, workers, totals = started(number)
+    scheduler, workers, totals = started_scheduler(number)
     expected = {test for worker in workers for test in worker.tests}
     assert [len(expected)] == totals
     assert scheduler.has_pending
@@ -85,7 +85,7 @@ def test_each_test_runs_once(number: int, seed: int) -> None:
 
 def test_idle_workers_help() -> None:
     """A worker with nothing left takes modules of the others, and at last halves of them."""
-    scheduler, (first, second), _ = started(2)
+    scheduler, (first, second), _ = started_scheduler(2)
     while first.step(scheduler):
         pass
     assert first.shutting_down
@@ -96,7 +96,7 @@ def test_idle_workers_help() -> None:
 
 def test_module_stays_together() -> None:
     """A worker continues with the module that it has begun, so that its fixtures stay."""
-    scheduler, (first, _), _ = started(2)
+    scheduler, (first, _), _ = started_scheduler(2)
     while first.step(scheduler):
         pass
 
@@ -106,17 +106,17 @@ def test_module_stays_together() -> None:
 
 def test_tests_of_a_crashed_worker_are_run_by_others() -> None:
     """The test that a crashed worker ran is named, and others take over its module."""
-    scheduler, (first, second, third), _ = started(3)
+    scheduler, (first, second, third), _ = started_scheduler(3)
     while len(second.received) > 1 and "long" not in second.tests[second.received[1]]:
         second.step(scheduler)
     second.step(scheduler)
     assert scheduler.remove_node(second) == second.tests[second.received[0]]
     run_all(scheduler, [first, third], Random(1))
 
-    done = {*first.run, *second.run, *third.run}
-    lost = {second.tests[place] for place in second.received}
-    assert {*SHARED} == done.intersection(SHARED) | lost
-    assert len(lost) <= 4
+    run_tests = {*first.run, *second.run, *third.run}
+    lost_tests = {second.tests[place] for place in second.received}
+    assert {*SHARED} == run_tests.intersection(SHARED) | lost_tests
+    assert len(lost_tests) <= 4
 
 
 def test_each_module_is_collected() -> None:

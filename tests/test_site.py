@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, NamedTuple
 
 import pytest
 
-from tests.support.browser import browsing
+from tests.support.browser import open_browser
 from tests.support.servers import node
 from tools import messages, site
 from tools.message_sources import HOLE
@@ -128,7 +128,7 @@ class Results(NamedTuple):
     messages: list[list[str]]
 
 
-def searched(folder: Path, pages: Iterable[str], texts: Iterable[str] = ()) -> Results:
+def search_site(folder: Path, pages: Iterable[str], texts: Iterable[str] = ()) -> Results:
     """Return what the scripts of a built site find."""
     queries = json.dumps({"pages": [*pages], "messages": [*texts]})
     command = [node(), str(_SEARCH), str(folder)]
@@ -136,17 +136,17 @@ def searched(folder: Path, pages: Iterable[str], texts: Iterable[str] = ()) -> R
     return Results(**json.loads(result.stdout))
 
 
-def _place(row: messages.Row) -> str:
+def _row_place(row: messages.Row) -> str:
     return f"{row.subject.path}#{row.anchor}"
 
 
-def _words(text: str) -> str:
+def _plain_words(text: str) -> str:
     return " ".join(re.findall(r"\w+", text.lower()))
 
 
-def _alike(row: messages.Row, other: messages.Row) -> bool:
+def _differ_in_values_only(row: messages.Row, other: messages.Row) -> bool:
     """Return whether two messages differ in their values only."""
-    return _words(row.text) == _words(other.text)
+    return _plain_words(row.text) == _plain_words(other.text)
 
 
 def _first_words(row: messages.Row) -> str:
@@ -191,7 +191,7 @@ def test_search_finds_every_error(built: Path) -> None:
     names = data["classes"]
     lines = [f"moorage.errors.{name}: vat: 17" for name in names]
 
-    results = searched(built, [*names, *lines])
+    results = search_site(built, [*names, *lines])
 
     expected = [f"troubleshooting#{name.lower()}" for name in names]
     assert [*expected, *expected] == [places[0] for places in results.pages]
@@ -202,22 +202,25 @@ def test_search_finds_every_error(built: Path) -> None:
 def test_search_finds_every_message(built: Path) -> None:
     """Each message leads to its row first: by its first words, and as a traceback has it."""
     rows = messages.rows()
-    by_place = {_place(row): row for row in rows}
+    by_place = {_row_place(row): row for row in rows}
     beginnings = [_first_words(row) for row in rows]
     tracebacks = [_as_raised(row) for row in rows]
 
-    results = searched(built, (), [*beginnings, *tracebacks])
+    results = search_site(built, (), [*beginnings, *tracebacks])
 
     matches = [by_place[places[0]] if places else None for places in results.messages]
     assert [] == [
         (words, row.text, first)
         for words, row, first in zip(beginnings, rows, matches[: len(rows)], strict=True)
-        if first is None or not (_alike(row, first) or _words(words) in _words(first.text))
+        if first is None
+        or not (
+            _differ_in_values_only(row, first) or _plain_words(words) in _plain_words(first.text)
+        )
     ]
     assert [] == [
         (row.text, first)
         for row, first in zip(rows, matches[len(rows) :], strict=True)
-        if first is None or not _alike(row, first)
+        if first is None or not _differ_in_values_only(row, first)
     ]
 
 
@@ -225,7 +228,7 @@ def test_messages_come_before_pages(built: Path) -> None:
     """The whole search has the row of a message first, and the row is on the page."""
     rows = messages.rows()[::_SAMPLE]
 
-    results = searched(built, map(_as_raised, rows), map(_as_raised, rows))
+    results = search_site(built, map(_as_raised, rows), map(_as_raised, rows))
 
     assert [places[0] for places in results.messages] == [places[0] for places in results.pages]
     texts = {
@@ -239,7 +242,7 @@ def test_messages_come_before_pages(built: Path) -> None:
 
 def test_search_finds_tasks(built: Path) -> None:
     """Readers who search for their task find its page among the first two."""
-    results = searched(built, TASKS)
+    results = search_site(built, TASKS)
 
     assert [] == [
         (task, page, places[:2])
@@ -251,7 +254,7 @@ def test_search_finds_tasks(built: Path) -> None:
 def test_pages_are_readable(built: Path) -> None:
     """No page has a weak contrast, a control without a name, an error or sideways scroll."""
     handler = partial(QuietHandler, directory=str(built))
-    with ThreadingHTTPServer(("127.0.0.1", 0), handler) as server, browsing() as window:
+    with ThreadingHTTPServer(("127.0.0.1", 0), handler) as server, open_browser() as window:
         threading.Thread(target=server.serve_forever, args=(0.02,)).start()
         try:
             for width, dark in ((360, False), (1280, True)):

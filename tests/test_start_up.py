@@ -105,7 +105,7 @@ moorage.open({
 """
 
 
-def loaded(code: str, probe_text: str = PROBE) -> list[str]:
+def loaded_modules(code: str, probe_text: str = PROBE) -> list[str]:
     """Return the names that the probe prints about this code in an empty interpreter."""
     probe = subprocess.run(
         [sys.executable, "-I", "-S", "-W", "ignore", "-c", probe_text.replace("{code}", code)]
@@ -129,8 +129,8 @@ def modules_below(prefixes: set[str], modules: list[str]) -> set[str]:
 
 def test_first_manager_loads_only_its_own_modules() -> None:
     """Creating a first manager loads no transport, contract, vendor, file store or command."""
-    modules = loaded(MANAGER)
-    ours = modules_below({"moorage"}, modules)
+    modules = loaded_modules(MANAGER)
+    own_modules = modules_below({"moorage"}, modules)
 
     assert set() == modules_below(
         {
@@ -143,13 +143,13 @@ def test_first_manager_loads_only_its_own_modules() -> None:
         },
         modules,
     )
-    assert {"moorage.hub.manager"} <= ours
-    assert len(ours) <= 139
+    assert {"moorage.hub.manager"} <= own_modules
+    assert len(own_modules) <= 139
 
 
 def test_hub_loads_only_the_contract_of_its_vendor() -> None:
     """Opening a hub loads only the vendors of its configuration and their contract."""
-    modules = loaded(HUB)
+    modules = loaded_modules(HUB)
     vendors = modules_below({"moorage.vendors"}, modules)
 
     assert set() == modules_below({*LATER} - A_HUB_MAY, modules)
@@ -168,7 +168,9 @@ def test_values_of_a_start_are_made_without_attrs() -> None:
 
     attrs would compile source text for their methods, which takes a fifth of the start.
     """
-    assert ["moorage.services.contracts.tenants._CachedTenant"] == loaded(HUB, INITIALISER_PROBE)
+    assert ["moorage.services.contracts.tenants._CachedTenant"] == loaded_modules(
+        HUB, INITIALISER_PROBE
+    )
 
 
 def test_version_loads_no_command(tmp_path: Path) -> None:

@@ -67,7 +67,7 @@ def test_several_urls_name_the_shards_of_one_store(tmp_path: Path) -> None:
     for store in (open_storage(url), aopen_storage(url)):
         assert ((f"sqlite:///{tmp_path}/a.db", "postgresql://host/name"), (file,)) == (
             store._names,  # noqa: SLF001 - the names decide where each state is
-            store._former,  # noqa: SLF001 - as above
+            store._former,  # noqa: SLF001 - the names decide where each state is
         )
         assert "secret" not in repr(store)
     assert (file, "redis://a") == urls_of_shards(url_of_shards([file, "redis://a"]) or "")
@@ -92,7 +92,7 @@ def test_spellings_of_one_address_name_one_shard(spelling: str, another: str) ->
     store = open_storage(url)
 
     assert store._names[:1] == store._former  # noqa: SLF001 - the names decide where each state is
-    assert "secret" not in str(store._former)  # noqa: SLF001 - as above
+    assert "secret" not in str(store._former)  # noqa: SLF001 - the names decide where each state is
 
 
 def test_different_databases_of_one_server_are_different_shards() -> None:

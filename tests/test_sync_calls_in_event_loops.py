@@ -27,14 +27,14 @@ def test_call_inside_a_loop_is_warned_of_once() -> None:
     """The first synchronous call inside an event loop warns, and names the alternative."""
     calling = manager()
 
-    async def inside() -> None:
+    async def call_in_loop() -> None:
         for _ in range(3):
             assert 200 == calling.call("a", Request.get("/")).status
 
     with pytest.warns(
         RuntimeWarning, match=r"Use AsyncConnectorManager or moorage\.aopen"
     ) as reports:
-        asyncio.run(inside())
+        asyncio.run(call_in_loop())
     assert 1 == len(reports)
 
 
@@ -45,22 +45,22 @@ def test_real_client_is_watched_on_every_call() -> None:
         for _ in range(2):
             calling.call("a", Request.get("/"))
 
-        async def inside() -> int:
+        async def call_in_loop() -> int:
             return calling.call("a", Request.get("/")).status
 
         with pytest.warns(RuntimeWarning, match="inside a running event loop"):
-            assert 200 == asyncio.run(inside())
+            assert 200 == asyncio.run(call_in_loop())
 
 
 def test_later_calls_inside_a_loop_are_not_warned_of() -> None:
     """Later synchronous calls of a client inside an event loop do not warn again."""
     read = EventLoopWarning().wrap(lambda: 1)
 
-    async def inside() -> None:
+    async def call_in_loop() -> None:
         assert 2 == read() + read()
 
     with pytest.warns(RuntimeWarning, match="inside a running event loop") as reports:
-        asyncio.run(inside())
+        asyncio.run(call_in_loop())
     assert 1 == len(reports)
 
 
@@ -73,11 +73,11 @@ def test_pause_inside_a_loop_is_warned_of() -> None:
         if len(tries) == 1:
             raise ConnectionError
 
-    async def inside() -> None:
+    async def call_in_loop() -> None:
         calling.run("a", once_broken)
 
     with pytest.warns(RuntimeWarning, match="inside a running event loop"):
-        asyncio.run(inside())
+        asyncio.run(call_in_loop())
     assert 2 == len(tries)
 
 
@@ -85,24 +85,24 @@ def test_call_beside_a_loop_is_not_warned_of() -> None:
     """A synchronous call in another thread, or without an event loop, causes no warning."""
     calling = manager()
 
-    async def inside() -> int:
+    async def call_in_loop() -> int:
         return (await asyncio.to_thread(calling.call, "a", Request.get("/"))).status
 
     with warnings.catch_warnings():
         warnings.simplefilter("error")
-        assert 200 == asyncio.run(inside())
+        assert 200 == asyncio.run(call_in_loop())
         assert 200 == calling.call("a", Request.get("/")).status
 
 
 def test_warning_that_is_an_error_breaks_no_call(caplog: pytest.LogCaptureFixture) -> None:
     """If warnings are errors, the call still succeeds, and the log has the notice."""
 
-    async def inside() -> int:
+    async def call_in_loop() -> int:
         return manager().call("a", Request.get("/")).status
 
     with warnings.catch_warnings():
         warnings.simplefilter("error")
-        assert 200 == asyncio.run(inside())
+        assert 200 == asyncio.run(call_in_loop())
     assert [("moorage", "WARNING")] == [
         (record.name, record.levelname) for record in caplog.records
     ]

@@ -21,7 +21,7 @@ OUTSIDER = Path(__file__).parent / "packages" / "acme-vendor" / "src"
 VALUES = {module.__name__ for kind in CONTRACTS for module in contract(kind).values}
 
 
-def _typed() -> dict[str, str]:
+def _names_for_type_checkers() -> dict[str, str]:
     """Return each name that type checkers see, with its module."""
     return {
         name.asname or "": statement.module or ""
@@ -33,7 +33,7 @@ def _typed() -> dict[str, str]:
     }
 
 
-def _imported(file: Path) -> set[str]:
+def _imported_modules(file: Path) -> set[str]:
     """Return the moorage modules that a file imports."""
     return {
         node.module or ""
@@ -44,7 +44,7 @@ def _imported(file: Path) -> set[str]:
 
 def test_types_and_names_agree() -> None:
     """Type checkers see exactly the listed names, as the same objects."""
-    typed_names = _typed()
+    typed_names = _names_for_type_checkers()
 
     assert set(vendor_sdk.__all__) == set(typed_names)
     for name, home in typed_names.items():
@@ -74,10 +74,10 @@ def test_names_are_documented(name: str) -> None:
 
 def test_shared_names_are_those_of_the_package() -> None:
     """A name that `moorage` also exports is the same object."""
-    shared = set(vendor_sdk.__all__) & set(moorage.__all__)
+    shared_names = set(vendor_sdk.__all__) & set(moorage.__all__)
 
-    assert {"Request", "Service", "Secret", "VendorFailed"} <= shared
-    assert all(getattr(vendor_sdk, name) is getattr(moorage, name) for name in shared)
+    assert {"Request", "Service", "Secret", "VendorFailed"} <= shared_names
+    assert all(getattr(vendor_sdk, name) is getattr(moorage, name) for name in shared_names)
     assert issubclass(vendor_sdk.VendorFailed, errors.ConnectorError)
 
 
@@ -91,7 +91,7 @@ def test_vendors_import_only_what_is_promised(file: Path) -> None:
 
     assert set() == {
         module
-        for module in _imported(file)
+        for module in _imported_modules(file)
         if module not in {"moorage.vendor_sdk", *VALUES, *packages}
         and not module.startswith(own_package)
     }

@@ -163,7 +163,7 @@ class Wire:
         return self.answer if parse is None else parse(self.answer)
 
 
-def says(status: int = 200, **fields: Any) -> sdk.Response:
+def json_answer(status: int = 200, **fields: Any) -> sdk.Response:
     """Return a JSON response with these fields."""
     return sdk.Response(status, body=json.dumps(fields).encode())
 
@@ -173,7 +173,7 @@ REEF = ExampleVendor(owner="a/b")
 
 def test_operation_sends_what_its_table_says() -> None:
     """An operation fills in the path and the body, and parses the response."""
-    wire: Any = Wire(says(id="t1", state="open"))
+    wire: Any = Wire(json_answer(id="t1", state="open"))
     wish = ObjectRequest(name="coral", extra={"reef": {"deep": True}, "other": {"a": 1}})
 
     thing = asyncio.run(REEF.make(wire, wish, key="k"))
@@ -189,7 +189,7 @@ def test_operation_sends_what_its_table_says() -> None:
 def test_long_keys_are_shortened() -> None:
     """A key beyond the vendor's length limit is sent as its digest; without a key none is sent."""
     for key, expected in (("k" * 11, sha256(b"\n" + b"k" * 11).hexdigest()), (None, None)):
-        wire: Any = Wire(says(id="t1"))
+        wire: Any = Wire(json_answer(id="t1"))
         asyncio.run(REEF.make(wire, ObjectRequest(name="coral"), key=key))
         assert expected == wire.sent["key"]
 
@@ -204,7 +204,7 @@ def test_forms_repeat_the_field_of_a_list() -> None:
 
 def test_reads_without_a_key() -> None:
     """A read operation sends no key, and has its subject in the path."""
-    wire: Any = Wire(says(ID="t 1", size="3", good=True, tags=["a"], notes=["n"], at=0))
+    wire: Any = Wire(json_answer(ID="t 1", size="3", good=True, tags=["a"], notes=["n"], at=0))
 
     thing = asyncio.run(REEF.look(wire, REFS.ref("t 1")))
 
@@ -245,19 +245,19 @@ def test_webhook_is_read_by_a_table() -> None:
     webhook = sdk.WebhookEvent(
         vendor="reef", id="e1", type="thing", vendor_type="thing", data={"thing": "t1"}
     )
-    stranger = attrs.evolve(webhook, data={"person": "p1"})
+    foreign_webhook = attrs.evolve(webhook, data={"person": "p1"})
 
     assert (ObjectEvent(id="e1", ref=REFS.ref("t1")),) == REEF.events(webhook, REFS.ref)
-    assert () == REEF.events(stranger, REFS.ref)
+    assert () == REEF.events(foreign_webhook, REFS.ref)
     assert () == OptionlessVendor().events(webhook, REFS.ref)
 
 
 def test_refusal_may_be_an_answer() -> None:
     """A refusal that the operation expects becomes a value; others are raised."""
-    gone: Any = Wire(sdk.VendorRejected("No.", status=404))
+    missing_wire: Any = Wire(sdk.VendorRejected("No.", status=404))
     refusing_wire: Any = Wire(sdk.VendorRejected("No.", status=409))
 
-    assert REFS.ref("none") == asyncio.run(REEF.find(gone, "x", country=None)).ref
+    assert REFS.ref("none") == asyncio.run(REEF.find(missing_wire, "x", country=None)).ref
     with pytest.raises(sdk.VendorRejected):
         asyncio.run(REEF.find(refusing_wire, "x", country="DE"))
     with pytest.raises(sdk.VendorRejected):
@@ -297,7 +297,7 @@ def test_wrong_readings_are_refused_at_once(rows: dict[str, Any], message: str) 
 def test_reading_without_a_needed_value() -> None:
     """A response without a required id is an error; an event without it is skipped."""
     with pytest.raises(sdk.VendorFailed, match="has no id"):
-        THING.parse(REFS.ref, says(state="open"))
+        THING.parse(REFS.ref, json_answer(state="open"))
     assert () == THING.found(REFS.ref, sdk.as_answer({}))
     assert (REFS.ref("1"),) == tuple(x.ref for x in THING.found(REFS.ref, sdk.as_answer({"id": 1})))
 
@@ -312,16 +312,16 @@ def test_reading_with_given_fields_and_its_own_raw() -> None:
         raw=lambda fields: fields.text("id"),
     )
 
-    thing = reading.parse(REFS.ref, says(id="t1"), note="given")
+    thing = reading.parse(REFS.ref, json_answer(id="t1"), note="given")
 
     assert ("given", State.SHUT, "t1") == (thing.note, thing.state, thing.raw)
     assert (
         "none"
         == sdk.Reading(ExampleObject, ref=sdk.ref_at("id"), note=sdk.text("n"))
-        .parse(REFS.ref, says(id="1", n="none"))
+        .parse(REFS.ref, json_answer(id="1", n="none"))
         .note
     )
-    assert THING.parse(REFS.ref, says(id="1", note="none")).note is None
+    assert THING.parse(REFS.ref, json_answer(id="1", note="none")).note is None
 
 
 def test_services_and_ping_of_an_account() -> None:
@@ -362,10 +362,10 @@ def test_wrong_options_are_refused(
     options: dict[str, Any], message: str, path: str, remedy: str
 ) -> None:
     """A wrong vendor option is refused, and the error names it with a remedy."""
-    with pytest.raises(sdk.ConfigurationError, match=message) as caught:
+    with pytest.raises(sdk.ConfigurationError, match=message) as excinfo:
         ExampleVendor(**options)
-    assert path == caught.value.path
-    assert remedy in str(caught.value.remedy)
+    assert path == excinfo.value.path
+    assert remedy in str(excinfo.value.remedy)
 
 
 def test_words_of_a_text_mean_the_same() -> None:
@@ -401,7 +401,7 @@ def test_refusals_by_table(
     request_: sdk.Request, status: int, fields: dict[str, str], expected: type
 ) -> None:
     """The first refusal table that has the code or status decides the error class."""
-    assert expected is type(REFUSALS(request_, says(status, **fields)))
+    assert expected is type(REFUSALS(request_, json_answer(status, **fields)))
 
 
 @pytest.mark.parametrize(
@@ -410,20 +410,20 @@ def test_refusals_by_table(
 )
 def test_answers_that_are_left_to_the_service(status: int, fields: dict[str, str]) -> None:
     """Successes, server failures, excluded statuses and responses without text give no error."""
-    assert REFUSALS(POST, says(status, **fields)) is None
+    assert REFUSALS(POST, json_answer(status, **fields)) is None
 
 
 def test_answer_without_a_code_may_be_left() -> None:
     """If a vendor's refusals all have a code, an error response without one is not a refusal."""
     coded_refusals = attrs.evolve(REFUSALS, needs_code=True)
 
-    assert coded_refusals(POST, says(400, message="no")) is None
-    assert coded_refusals(POST, says(400, code="c2")) is not None
+    assert coded_refusals(POST, json_answer(400, message="no")) is None
+    assert coded_refusals(POST, json_answer(400, code="c2")) is not None
 
 
 def test_error_of_a_refusal() -> None:
     """The error of a refusal has the masked message, the code and the response."""
-    error: Any = REFUSALS(POST, says(402, code="c1", message="no 7"))
+    error: Any = REFUSALS(POST, json_answer(402, code="c1", message="no 7"))
 
     assert "Reef refused: no *" in str(error)
     assert ("c1", "no *", 402, True) == (
@@ -433,13 +433,13 @@ def test_error_of_a_refusal() -> None:
         error.by_vendor,
     )
     assert "refused: 409" in str(
-        sdk.refusal(sdk.VendorRejected, "Reef", says(409), None, None, otherwise=409)
+        sdk.refusal(sdk.VendorRejected, "Reef", json_answer(409), None, None, otherwise=409)
     )
 
 
 def test_text_of_a_refusal_is_kept_without_a_mask() -> None:
     """Without a mask, the vendor's message is kept unchanged."""
-    error: Any = sdk.Refusals(vendor="Reef")(POST, says(402, message="no 7"))
+    error: Any = sdk.Refusals(vendor="Reef")(POST, json_answer(402, message="no 7"))
 
     assert "no 7" == error.vendor_message
 

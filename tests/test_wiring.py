@@ -6,6 +6,8 @@ from __future__ import annotations
 
 import asyncio
 import inspect
+import subprocess
+import sys
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -159,7 +161,7 @@ async def test_disabled_verification_is_reported_at_start(
     assert expected == reports
 
 
-class OnlySends:
+class ClientWithoutStreams:
     """An HTTP client that cannot stream."""
 
     async def send(self, *_: object) -> Response:
@@ -167,7 +169,7 @@ class OnlySends:
         return Response(200)
 
 
-class OnlyGets:
+class ProviderWithoutRenewal:
     """A credential provider that cannot renew."""
 
     async def get(self, *_: object) -> Any:
@@ -178,7 +180,7 @@ class OnlyGets:
 @sync_and_async
 async def test_verb_is_missed_when_it_is_used(world: World) -> None:
     """Only the first stream raises an error for a client that cannot stream."""
-    manager = world.manager(SERVICE, http=world.of_mode(OnlySends()))
+    manager = world.manager(SERVICE, http=world.of_mode(ClientWithoutStreams()))
 
     assert 200 == (await manager.call("vat", GET)).status
     with pytest.raises(ConfigurationError, match="has no `open`") as excinfo:
@@ -191,7 +193,7 @@ async def test_provider_need_not_renew(world: World) -> None:
     """A credential provider without `refresh` works until a credential is refused."""
     world.vendor.answers(200, 401)
     service = Service("vat", base_url="https://vat.example", needs_credentials=True)
-    manager = world.manager(service, credentials=world.of_mode(OnlyGets()))
+    manager = world.manager(service, credentials=world.of_mode(ProviderWithoutRenewal()))
 
     await manager.call("vat", GET)
     with pytest.raises((ConfigurationError, CredentialRefreshFailed), match="has no `refresh`"):
@@ -242,11 +244,11 @@ def test_every_port_has_a_default() -> None:
         is_acquired = await core.acquire("place", holder, places=1, queue=0, timeout=0)
         core.release("place", holder)
 
-        async def one() -> int:
+        async def return_one() -> int:
             return 1
 
-        all_results = await core.every([one, one], at_once=2)
-        first = await core.first([one], stagger=1.0, good=bool)
+        all_results = await core.every([return_one, return_one], at_once=2)
+        first = await core.first([return_one], stagger=1.0, good=bool)
         return [
             is_acquired,
             all_results,
@@ -269,10 +271,10 @@ def test_every_port_has_a_default() -> None:
 
 def test_default_http_client() -> None:
     """A manager without an HTTP client creates its own at its first use."""
-    for ports, face in ((sync_core(Ports()), False), (async_core(Ports()), True)):
+    for ports, is_async in ((sync_core(Ports()), False), (async_core(Ports()), True)):
         assert ports.default_http() is None
         client = ports.http.get()
-        assert face is inspect.iscoroutinefunction(client.send)
+        assert is_async is inspect.iscoroutinefunction(client.send)
         assert client is ports.default_http()
     world = World(AWAITED)
     assert async_core(Ports(http=world.vendor)).default_http() is None
@@ -357,3 +359,32 @@ def test_supported_limits_are_applied(face: Any, client: Any) -> None:
     """A client that lacks one time limit still gets the others."""
     steps = Timeouts(connect=1, read=1, pool=1)
     face([Service("vat", timeouts=steps, endpoints=Endpoint("x"))], http=client())
+
+
+_IMPORT_IN_STEPS = """
+import sys
+from importlib import import_module
+from moorage.wiring import stores
+
+name, lines = "moorage.adapters.state.memory", []
+assert name not in sys.modules
+
+def trace(frame, event, argument):
+    if frame.f_globals.get("__name__") != name:
+        return None
+    lines.append(frame.f_lineno)
+    assert not stores._is_memory(object())
+    assert stores._prepare(object()) is None
+    return trace
+
+sys.settrace(trace)
+memory = import_module(name)
+sys.settrace(None)
+assert len(lines) > 20
+assert stores._is_memory(memory.MemoryStorage()) and stores._is_memory(memory.AsyncMemoryStorage())
+"""
+
+
+def test_manager_is_made_while_another_thread_imports_the_store_in_memory() -> None:
+    """After each line of that module, a value that is no store in memory is recognised."""
+    subprocess.run([sys.executable, "-c", _IMPORT_IN_STEPS], check=True)

@@ -124,7 +124,7 @@ def _closure(
     """Return the names of all needed packages, and of those that each of them needs directly."""
     waiting = [(text, tuple(extras), "") for text in requires]
     edges: dict[str, set[str]] = {}
-    seen: set[tuple[str, str]] = set()
+    seen_names: set[tuple[str, str]] = set()
     while waiting:
         text, active_extras, parent = waiting.pop()
         requirement = Requirement(text)
@@ -135,8 +135,8 @@ def _closure(
         if parent:
             edges[parent].add(name)
         for extra in ("", *requirement.extras):
-            if (name, extra) not in seen:
-                seen.add((name, extra))
+            if (name, extra) not in seen_names:
+                seen_names.add((name, extra))
                 waiting += [(child, (extra,), name) for child in requirements(name)]
     return set(edges), edges
 

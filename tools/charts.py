@@ -29,7 +29,7 @@ text { font: 12px sans-serif; fill: #222 }
 </style>"""
 
 
-class Bar(NamedTuple):
+class ChartBar(NamedTuple):
     """A measured row.
 
     Attributes:
@@ -47,16 +47,18 @@ class Bar(NamedTuple):
     is_ours: bool
 
 
-def bars(table: str) -> list[Bar]:
+def bars(table: str) -> list[ChartBar]:
     """Return the rows of a table that have figures, without its control."""
     return [
-        Bar(name.replace("*", ""), float(median), float(low), float(high), name.startswith("**"))
+        ChartBar(
+            name.replace("*", ""), float(median), float(low), float(high), name.startswith("**")
+        )
         for name, median, low, high in _ROW.findall(table)
         if _CONTROL not in name
     ]
 
 
-def draw(title: str, rows: list[Bar]) -> str:
+def draw(title: str, rows: list[ChartBar]) -> str:
     """Return the rows as an SVG."""
     scale = (_WIDTH - _NAMES - _FIGURES) / max(row.high for row in rows)
     height = _HEIGHT * len(rows) + 8

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Final
 
-from moorage.config.shapes import Kinded, Many, Named, OneOf, Table
+from moorage.config.shapes import ListOf, NamedTable, OneOf, Table, TableByKind
 from moorage.config.structure import expectation
 from moorage.config.tables import CONFIGURATION
 from moorage.contracts.catalog import CONTRACTS
@@ -50,8 +50,8 @@ def page() -> str:
 def _sections(name: str, field: Field, inside: dict[str, Table]) -> Iterator[str]:
     """Return the sections under a top-level name."""
     nested_shape = _nested_shape(field.shape)
-    path = f"{name}.<name>" if isinstance(_unwrapped_shape(field.shape), Named) else name
-    if isinstance(nested_shape, Kinded):
+    path = f"{name}.<name>" if isinstance(_unwrapped_shape(field.shape), NamedTable) else name
+    if isinstance(nested_shape, TableByKind):
         for kind in nested_shape.names():
             yield _type_name(path, kind, nested_shape, inside)
     elif name == "tenants":
@@ -63,7 +63,7 @@ def _sections(name: str, field: Field, inside: dict[str, Table]) -> Iterator[str
         yield _section(f"`[{path}]`", nested_shape, inside)
 
 
-def _type_name(path: str, kind: str, shape: Kinded, inside: dict[str, Table]) -> str:
+def _type_name(path: str, kind: str, shape: TableByKind, inside: dict[str, Table]) -> str:
     table = shape.table(kind)
     common_settings = _settings() if shape.named else {}
     own_settings = {
@@ -77,20 +77,22 @@ def _settings() -> dict[str, Field]:
     return dict(_table(_nested_shape(CONFIGURATION.fields["services"].shape)).fields)
 
 
-def _nested_shape(shape: Shape) -> Table | Kinded | None:
+def _nested_shape(shape: Shape) -> Table | TableByKind | None:
     """Return the schema of a nested table, single or by name; None for a plain value."""
     unwrapped_shape = _unwrapped_shape(shape)
-    nested_shape = unwrapped_shape.of if isinstance(unwrapped_shape, Named) else unwrapped_shape
-    return nested_shape if isinstance(nested_shape, (Table, Kinded)) else None
+    nested_shape = (
+        unwrapped_shape.of if isinstance(unwrapped_shape, NamedTable) else unwrapped_shape
+    )
+    return nested_shape if isinstance(nested_shape, (Table, TableByKind)) else None
 
 
-def _table(shape: Table | Kinded | None) -> Table:
+def _table(shape: Table | TableByKind | None) -> Table:
     assert isinstance(shape, Table)
     return shape
 
 
 def _unwrapped_shape(shape: Shape) -> Shape:
-    return shape.of if isinstance(shape, Many) else shape
+    return shape.of if isinstance(shape, ListOf) else shape
 
 
 def _section(title: str, table: Table, inside: dict[str, Table]) -> str:

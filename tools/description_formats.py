@@ -9,6 +9,9 @@ Both formats have what OpenAPI has under other names, so that each rule here is 
 A path of Amazon's that has a query, such as `/{Key+}?uploads`, stays so: it describes only requests
 with these names and values, as in Azure's OpenAPI files. What follows `#` is a label that keeps
 paths apart whose operations differ in their headers alone. Buckets are part of the host.
+
+Amazon's older services have one path, and a form that names the operation; here it is in the path's
+query. Their lists and tables are numbered in the form's names: `Attributes.entry.1.Name`.
 """
 
 from __future__ import annotations
@@ -22,6 +25,8 @@ if TYPE_CHECKING:
 Json: TypeAlias = Any
 """Any JSON value."""
 
+_BASES: Final = {"Vies on-the-Web Endpoint": "/taxation_customs/vies/rest-api"}
+"""Where the paths of descriptions begin that do not say it."""
 _KEPT: Final = ("additionalProperties", "enum", "format", "items", "properties", "readOnly", "type")
 _AMAZON_TYPES: Final = {
     "blob": "string",
@@ -37,15 +42,20 @@ _AMAZON_TYPES: Final = {
 }
 _LOCATIONS: Final = {"header": "header", "querystring": "query"}
 _REQUEST_TYPES: Final = ("application/json", "multipart/related")
-_MEDIA_TYPES: Final = {"rest-json": "application/json", "rest-xml": "application/xml"}
+_MEDIA_TYPES: Final = {
+    "query": "application/xml",
+    "rest-json": "application/json",
+    "rest-xml": "application/xml",
+}
 
 
 def as_openapi(root: Json) -> Json:
-    """Return a description in OpenAPI's form; one that has this form is returned unchanged."""
+    """Return a description in OpenAPI's form; one that has this form is as good as unchanged."""
     if root.get("kind") == "discovery#restDescription":
         return _of_discovery(root)
     if "operations" in root and "shapes" in root:
-        return _ServiceModel(root).description()
+        is_query = root["metadata"]["protocol"] == "query"
+        return (_QueryModel if is_query else _ServiceModel)(root).description()
     if "x-ms-paths" in root:
         paths = dict(root["paths"])
         for label, item in root["x-ms-paths"].items():
@@ -55,7 +65,8 @@ def as_openapi(root: Json) -> Json:
                     template = _azure_template(root, label, parts)
                     paths.setdefault(template, {})[method] = {**operation, "parameters": parts}
         return {**root, "paths": paths}
-    return root
+    base = _BASES.get(root.get("info", {}).get("title"))
+    return {**root, "basePath": base} if base else root
 
 
 def _azure_template(root: Json, label: str, parameters: list[Json]) -> str:
@@ -258,6 +269,80 @@ class _ServiceModel:
         if shape["type"] == "map":
             schema["additionalProperties"] = _reference(shape["value"]["shape"])
         return schema
+
+
+class _QueryModel(_ServiceModel):
+    """A service model of Amazon's whose requests are forms, and whose answers are XML."""
+
+    def _template(self, operation: Json) -> str:
+        return f"/?Action={operation['name']}"
+
+    def _operation(self, operation: Json) -> Json:
+        name = operation["name"]
+        form: Json = {"type": "object", "properties": {}, "required": []}
+        if "input" in operation:
+            form = self._form(operation["input"]["shape"])
+        fields = {
+            "Action": {"type": "string", "enum": [name]},
+            "Version": {"type": "string", "enum": [self._metadata["apiVersion"]]},
+        }
+        answer: dict[str, Json] = {"ResponseMetadata": {"type": "object"}}
+        if "output" in operation:
+            result = operation["output"]
+            answer[result["resultWrapper"]] = _reference(result["shape"])
+        return {
+            "parameters": [],
+            "requestBody": _form_content(
+                {
+                    **form,
+                    "properties": {**fields, **form["properties"]},
+                    "required": [*fields, *form["required"]],
+                }
+            ),
+            "responses": {
+                "200": {
+                    "content": {
+                        self._media_type: {
+                            "schema": {
+                                "type": "object",
+                                "properties": answer,
+                                "required": list(answer),
+                            }
+                        }
+                    }
+                }
+            },
+        }
+
+    def _form(self, name: str) -> Json:
+        """Return the schema of a shape in a form, whose lists and tables have numbers."""
+        shape = self._shapes[name]
+        if shape["type"] == "structure":
+            return {
+                "type": "object",
+                "properties": {
+                    member: self._form(use["shape"]) for member, use in shape["members"].items()
+                },
+                "required": shape.get("required", []),
+            }
+        if shape["type"] == "list":
+            items = self._form(shape["member"]["shape"])
+            return _numbered(shape["member"].get("locationName", "member"), items)
+        if shape["type"] == "map":
+            entry = {
+                shape[part].get("locationName", part): self._form(shape[part]["shape"])
+                for part in ("key", "value")
+            }
+            return _numbered("entry", {"type": "object", "properties": entry})
+        return _reference(name)
+
+
+def _numbered(name: str, items: Json) -> Json:
+    return {"type": "object", "properties": {name: {"type": "array", "items": items}}}
+
+
+def _form_content(schema: Json) -> Json:
+    return {"content": {"application/x-www-form-urlencoded": {"schema": schema}}}
 
 
 def pattern_of(template: str) -> str:

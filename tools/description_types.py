@@ -1,4 +1,7 @@
-"""Reads the types of a vendor's library for TypeScript or Python as OpenAPI.
+"""Reads the types of a vendor's library as OpenAPI.
+
+The types are of TypeScript, Python, JSON Schema, SCIM or API Blueprint, or in the pages that
+Swagger's generators write.
 
 A library's package, unpacked, has declarations with names, types and requirements, but no paths.
 `tools/sdk_operations` has a file for each such vendor, in TypeScript, whose interface `Operations`
@@ -16,12 +19,16 @@ module does not know.
 
 from __future__ import annotations
 
+import itertools
 import json
 import re
 from email import message_from_string
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final, TypeAlias
 
+from tools.blueprint_types import declarations_of_blueprint
+from tools.json_types import declarations_from
+from tools.markdown_types import declarations_of_page
 from tools.python_types import declarations_in
 from tools.typescript_types import (
     Fields,
@@ -29,7 +36,7 @@ from tools.typescript_types import (
     Keys,
     Listing,
     Literal,
-    Mapped,
+    MappedType,
     Member,
     Name,
     Union,
@@ -61,25 +68,40 @@ _MISSING: Final = frozenset({"never", "undefined", "void"})
 _SAME: Final = frozenset({"NonNullable", "Promise", "Readonly", "Required"})
 _LISTS: Final = frozenset({"Array", "ReadonlyArray", "Set"})
 _TYPE_NAMES: Final = {bool: "boolean", float: "number", int: "number", str: "string"}
+_BUILT_IN: Final = frozenset(
+    {
+        *_LISTS,
+        *_MISSING,
+        *_SAME,
+        *_SCALARS,
+        *("Omit", "Partial", "Pick", "Record", "SnakeCase", "any", "unknown"),
+    }
+)
+"""The names that need no declaration."""
+_DIRECT: Final = 3
+"""The length of the place of a named type's own field: a file, the type and the field."""
 _FOLDERS_OF_OTHERS: Final = frozenset({"esm", "node_modules"})
 
 
 def is_package(folder: Path) -> bool:
-    """Return whether a folder has an unpacked package of npm, or of PyPI."""
-    return (folder / "package.json").exists() or any(folder.glob("*.dist-info"))
+    """Return whether a folder has an unpacked package of npm or PyPI, or a project of Maven."""
+    files = ("package.json", "pom.xml")
+    return any((folder / file).exists() for file in files) or any(folder.glob("*.dist-info"))
 
 
 def read_package(folder: Path) -> Json:
     """Return the description of an unpacked package; the folder around it is the vendor's."""
     texts = {
         str(file.relative_to(folder)): file.read_text("utf-8")
-        for suffix in (".d.ts", ".py")
+        for suffix in (".apib", ".d.ts", ".json", ".md", ".py")
         for file in sorted(folder.rglob(f"*{suffix}"))
         if _FOLDERS_OF_OTHERS.isdisjoint(file.relative_to(folder).parts)
     }
     version, licence = _facts_of(folder)
     return {
-        **described(texts, (OPERATIONS / f"{folder.parent.name}.d.ts").read_text("utf-8")),
+        **describe_operations(
+            texts, (OPERATIONS / f"{folder.parent.name}.d.ts").read_text("utf-8")
+        ),
         "info": {"version": version, "license": {"name": licence}},
     }
 
@@ -88,12 +110,18 @@ def _facts_of(folder: Path) -> tuple[str, str | None]:
     """Return the version and the licence that a package states."""
     for file in folder.glob("*.dist-info/METADATA"):
         metadata = message_from_string(file.read_text("utf-8"))
-        return metadata["Version"], metadata["License-Expression"] or metadata["License"]
+        licence = metadata["License-Expression"] or metadata["License"] or ""
+        return metadata["Version"], next(iter(licence.strip().splitlines()), None)
+    if (folder / "pom.xml").exists():
+        project = (folder / "pom.xml").read_text("utf-8")
+        version = re.search(r"<version>([^<]+)<", project)
+        licence_name = re.search(r"<license>\s*<name>([^<]+)<", project)
+        return "" if version is None else version[1], licence_name and licence_name[1]
     package = json.loads((folder / "package.json").read_text("utf-8"))
     return package["version"], package.get("license")
 
 
-def described(texts: Mapping[str, str], operations: str) -> Json:
+def describe_operations(texts: Mapping[str, str], operations: str) -> Json:
     """Return the description of operations whose types some files declare.
 
     Args:
@@ -119,8 +147,14 @@ class _Types:
     def __init__(self, texts: Mapping[str, str]) -> None:
         self._declarations: dict[tuple[str, ...], Declaration] = {}
         self._places: dict[str, list[tuple[str, ...]]] = {}
+        readers = {
+            "apib": declarations_of_blueprint,
+            "json": declarations_from,
+            "md": declarations_of_page,
+            "py": declarations_in,
+        }
         for file, text in texts.items():
-            read = declarations_in if file.endswith(".py") else declarations_of
+            read = readers.get(file.rpartition(".")[2], declarations_of)
             self._declarations.update(read(file, text))
         for place in self._declarations:
             self._places.setdefault(place[-1], []).append(place)
@@ -131,7 +165,7 @@ class _Types:
             Keys: self._keys,
             Listing: self._listing,
             Literal: self._literal,
-            Mapped: self._mapped,
+            MappedType: self._mapped,
             Member: self._member,
             Name: self._named,
             Union: self._choice,
@@ -171,7 +205,7 @@ class _Types:
         return {} if read is None else read(type_, bound)
 
     def _literal(self, type_: Literal, _: Mapping[str, Json]) -> Json:
-        return _word(type_.value)
+        return _word_type(type_.value)
 
     def _listing(self, type_: Listing, bound: Mapping[str, Json]) -> Json:
         return {"type": "array", "items": self._schema(type_.item, bound)}
@@ -205,6 +239,9 @@ class _Types:
         return schema
 
     def _member(self, type_: Member, bound: Mapping[str, Json]) -> Json:
+        declared_field = self._declared(type_, bound)
+        if declared_field is not None and len(declared_field[0]) > _DIRECT:
+            return self._reference(*declared_field)
         owner = self._whole(self._schema(type_.owner, bound))
         index = self._whole(self._schema(type_.index, bound))
         if owner.get("type") == "array":
@@ -212,7 +249,38 @@ class _Types:
         fields = owner.get("properties", {})
         return _union([fields.get(name, {}) for name in index.get("enum", ())] or [{}])
 
-    def _mapped(self, type_: Mapped, bound: Mapping[str, Json]) -> Json:
+    def _declared(
+        self, type_: Type, bound: Mapping[str, Json]
+    ) -> tuple[tuple[str, ...], Type] | None:
+        """Return the place and type of a declaration, or of a field that an index names in one.
+
+        Types generated from OpenAPI refer to each other by `components["schemas"]["Order"]`.
+        """
+        if isinstance(type_, Name):
+            place = None if type_.name in bound else self._place(type_)
+            if place is None:
+                return None
+            declared_type = self._declarations[place].type
+            is_alias = isinstance(declared_type, Member)
+            return self._declared(declared_type, {}) if is_alias else (place, declared_type)
+        if not (isinstance(type_, Member) and isinstance(type_.index, Literal)):
+            return None
+        owner = self._declared(type_.owner, bound)
+        if owner is None or not isinstance(owner[1], Fields):
+            return None
+        name = str(type_.index.value)
+        fields = {field.name: field.type for field in owner[1].fields}
+        return ((*owner[0], name), fields[name]) if name in fields else None
+
+    def _reference(self, place: tuple[str, ...], type_: Type) -> Json:
+        """Return a reference to the schema of the type at a place."""
+        if place not in self._names:
+            self._names[place] = name = self._unused_name(place[-1])
+            self.schemas[name] = {}
+            self.schemas[name] = self._schema(type_, {})
+        return {"$ref": f"#/components/schemas/{self._names[place]}"}
+
+    def _mapped(self, type_: MappedType, bound: Mapping[str, Json]) -> Json:
         """Return the schema of a mapped type.
 
         One of a type's own names maps the items of a list and the choices of a union, and leaves
@@ -235,7 +303,7 @@ class _Types:
         return {
             "type": "object",
             "properties": {
-                name: self._schema(type_.value, {**bound, type_.parameter: _word(name)})
+                name: self._schema(type_.value, {**bound, type_.parameter: _word_type(name)})
                 for name in names
             },
             "required": [] if type_.is_optional else required,
@@ -246,6 +314,8 @@ class _Types:
             return bound[use.name]
         place = self._place(use)
         if place is None:
+            if use.scope == ("operations",) and use.name not in _BUILT_IN:
+                raise LookupError(f"No file declares {use.name}, which the operations use.")
             return self._built_in(use, bound)
         arguments = [self._schema(part, bound) for part in use.arguments]
         if all(part.keys() == {"$ref"} for part in arguments):
@@ -267,12 +337,17 @@ class _Types:
         """Return the name of the schema of a type whose arguments are named types, if any."""
         key = (*place, *(part["$ref"].rpartition("/")[2] for part in arguments))
         if key not in self._names:
-            name = ".".join(key[1:])
-            count = sum(other[1:] == key[1:] for other in self._names)
-            self._names[key] = name = f"{name}-{count + 1}" if count else name
+            self._names[key] = name = self._unused_name(".".join(key[1:]))
             self.schemas[name] = {}
             self.schemas[name] = self._with_arguments(place, arguments)
         return self._names[key]
+
+    def _unused_name(self, name: str) -> str:
+        """Return a name, with a number if a schema has it."""
+        numbered_names = (f"{name}-{number}" for number in itertools.count(2))
+        return next(
+            item for item in itertools.chain((name,), numbered_names) if item not in self.schemas
+        )
 
     def _place(self, use: Name) -> tuple[str, ...] | None:
         """Return where a used name is declared: around its use, or else in the nearest file."""
@@ -358,7 +433,7 @@ class _Types:
         return {"type": "object", "properties": properties, "required": required}
 
 
-def _word(value: Any) -> Json:
+def _word_type(value: Any) -> Json:
     return {"type": _TYPE_NAMES[type(value)], "enum": [value]}
 
 

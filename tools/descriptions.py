@@ -23,7 +23,7 @@ from urllib.parse import parse_qsl, urlsplit
 import attrs
 import yaml
 
-from moorage.exporting.recording import recorded
+from moorage.exporting.recording import recorded_exchanges
 from moorage.testing.fakes.http import as_bytes
 from tools.description_csdl import read_csdl
 from tools.description_formats import as_openapi, pattern_of
@@ -252,14 +252,20 @@ def _value(description: Description, schema: Json, body: bytes, kind: str | None
         return json.loads(body) if "json" in kind else {}
     fields = _whole_schema(description, schema).get("properties", {})
     entries = [
-        ((name,) if name in fields else _steps(name), text)
+        ((name,) if name in fields else _steps(name, fields), text)
         for name, text in _form_fields(body, kind)
     ]
     return _form_value(description, schema, entries)
 
 
-def _steps(name: str) -> tuple[str, ...]:
-    """Return the steps of a form's name: those of `a[b][]` are `a`, `b` and an empty one."""
+def _steps(name: str, fields: Json) -> tuple[str, ...]:
+    """Return the steps of a form's name: those of `a[b][]` are `a`, `b` and an empty one.
+
+    Dots are steps too if the first is a field.
+    """
+    steps = tuple(name.split("."))
+    if len(steps) > 1 and steps[0] in fields:
+        return steps
     first, *others = name.replace("]", "").split("[")
     return first, *others
 
@@ -355,7 +361,7 @@ def _wrong_names(
         if part.get("required") and name not in query:
             yield f"The query has no {name}."
     for name, text in query.items():
-        part = described.get(name, described.get(_steps(name)[0]))
+        part = described.get(name, described.get(_steps(name, {})[0]))
         if part is None and name in selecting_fields:
             continue
         if part is None:
@@ -479,7 +485,7 @@ _Loader.yaml_implicit_resolvers = {
 }
 
 
-def read(file: Path) -> Json:
+def read_description(file: Path) -> Json:
     """Read an API description: a file, or the folder of an unpacked package."""
     if file.is_dir():
         return read_package(file)
@@ -503,13 +509,18 @@ def files_of(folder: Path) -> list[Path]:
 @cache
 def exchanges_of(vendor: str) -> tuple[Exchange, ...]:
     """Return the requests of all scenarios of a vendor, with their responses."""
-    return tuple(recorded(vendor))
+    return tuple(recorded_exchanges(vendor))
 
 
 def target_of(exchange: Exchange) -> str:
-    """Return the path and query of a request."""
+    """Return the path and query of a request, with the action that a form of Amazon's names."""
     parts = urlsplit(exchange.url)
-    return f"{parts.path}?{parts.query}" if parts.query else parts.path
+    fields = [parts.query] if parts.query else []
+    kind = exchange.request.headers.get("content-type") or ""
+    if kind.startswith(_FORM):
+        form = dict(_form_fields(as_bytes(exchange.request), kind))
+        fields += [f"Action={form['Action']}"] if "Action" in form else []
+    return "?".join((parts.path, *(["&".join(fields)] if fields else [])))
 
 
 def operation_of(
@@ -554,7 +565,7 @@ def compare(folder: Path) -> tuple[Counter[tuple[str, str]], Counter[str]]:
         All problems, with their places, and the operations that are not described, each with its
         frequency.
     """
-    descriptions = [Description(read(file)) for file in files_of(folder)]
+    descriptions = [Description(read_description(file)) for file in files_of(folder)]
     problem_counts: Counter[tuple[str, str]] = Counter()
     undescribed_counts: Counter[str] = Counter()
     for exchange in exchanges_of(folder.name):

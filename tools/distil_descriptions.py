@@ -17,7 +17,7 @@ import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
-from tools.descriptions import Description, exchanges_of, files_of, read, target_of
+from tools.descriptions import Description, exchanges_of, files_of, read_description, target_of
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -45,6 +45,17 @@ _SCHEMAS: Final = frozenset({"additionalProperties", "items", "schema"})
 _LISTS: Final = frozenset({"allOf", "anyOf", "oneOf"})
 _TABLES: Final = frozenset({"content", "properties"})
 _CHOICE: Final = frozenset({"mapping", "propertyName"})
+_LOOK_UPS: Final = {
+    "acrobat_sign": {("GET", "/api/rest/v6/agreements")},
+    "docusign": {("GET", "/restapi/v2.1/accounts/1/envelopes")},
+    "ebay": {("GET", "/sell/fulfillment/v1/order/1/shipping_fulfillment")},
+    "fedex": {("POST", "/track/v1/referencenumbers")},
+    "woocommerce": {
+        ("GET", "/wp-json/wc/v3/orders/1/notes"),
+        ("POST", "/wp-json/wc/v3/orders/1/notes"),
+    },
+}
+"""Operations that no scenario requests, such as the search after a lost answer."""
 _SENTENCE: Final = 3
 """The number of spaces from which a text is a sentence."""
 
@@ -163,10 +174,10 @@ def excerpts_of(folder: Path) -> dict[str, str]:
     requests = {
         (exchange.request.method.value, target_of(exchange))
         for exchange in exchanges_of(folder.name)
-    }
+    } | _LOOK_UPS.get(folder.name, set())
     result: dict[str, str] = {}
     for file in files_of(folder):
-        content = excerpt(read(file), file.name, requests)
+        content = excerpt(read_description(file), file.name, requests)
         if content is not None:
             result[f"{file.stem}.json"] = f"{json_text(content, 3)}\n"
     return result

@@ -110,11 +110,11 @@ def _add_image(socket: str, busybox: Path) -> None:
             entry = tarfile.TarInfo(f"bin/{name}")
             entry.type, entry.linkname = tarfile.SYMTYPE, "busybox"
             tar.addfile(entry)
-    repository, _, tag = IMAGE.rpartition(":")
     Engine(socket).ask(
         "POST",
         "/images/create",
         60.0,
-        query={"fromSrc": "-", "repo": repository, "tag": tag},
+        # Podman ignores a separate tag.
+        query={"fromSrc": "-", "repo": IMAGE},
         body=archive.getvalue(),
     )

@@ -95,7 +95,7 @@ def page(reports: Sequence[dict[str, Any]]) -> str:
     return "\n".join(parts)
 
 
-def updated(text: str, report: dict[str, Any]) -> str:
+def update_page(text: str, report: dict[str, Any]) -> str:
     """Return the page with its tables replaced by the steady ones of a later report."""
     opening, *sections = re.split(r"^(?=## )", text, flags=re.MULTILINE)
     tables = {_name_of(section): section for section in sections if _name_of(section)}
@@ -184,7 +184,7 @@ def main() -> int:
     if is_update:
         text = PAGE.read_text("utf-8")
         for report in reports:
-            text = updated(text, report)
+            text = update_page(text, report)
     else:
         text = page(reports)
     PAGE.write_text(text, "utf-8")

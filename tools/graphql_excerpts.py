@@ -92,22 +92,24 @@ def excerpt(schema: GraphQLSchema, requests: Iterable[tuple[str, Mapping[str, An
         schema: the schema.
         requests: their documents and variables.
     """
-    used = _UsedFields(schema)
+    used_fields = _UsedFields(schema)
     for document, variables in requests:
-        used.variables = variables
-        visit(parse(document), TypeInfoVisitor(used.info, used))
-    names = set(used.fields)
-    for owner, fields in used.fields.items():
+        used_fields.variables = variables
+        visit(parse(document), TypeInfoVisitor(used_fields.info, used_fields))
+    names = set(used_fields.fields)
+    for owner, fields in used_fields.fields.items():
         for name, arguments in fields.items():
             field = _fields_of(schema.type_map[owner])[name]
             names.add(get_named_type(field.type).name)
             names.update(get_named_type(field.args[word].type).name for word in arguments)
-    directives = [part for part in schema.directives if part.name in used.directives]
+    directives = [part for part in schema.directives if part.name in used_fields.directives]
     texts = [
         f"directive @{part.name}{_arguments(part.args)} on {' | '.join(_places(part))}"
         for part in directives
     ]
-    texts += [_text(schema.type_map[name], used.fields.get(name, {})) for name in sorted(names)]
+    texts += [
+        _text(schema.type_map[name], used_fields.fields.get(name, {})) for name in sorted(names)
+    ]
     roots = {"query": schema.query_type, "mutation": schema.mutation_type}
     lines = [f"  {word}: {kind.name}" for word, kind in roots.items() if kind is not None]
     return "\n".join(["schema {", *lines, "}", *filter(None, texts)]) + "\n"

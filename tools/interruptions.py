@@ -121,7 +121,7 @@ def bulkheads() -> Iterator[tuple[Callable[[], object], Callable[[], bool]]]:
         yield partial(bulkhead.call, work), is_full
 
 
-def places(
+def interrupted_slots(
     name: str, kinds: Iterator[tuple[Callable[[], object], Callable[[], bool]]], times: int
 ) -> str:
     """Return how many interruptions left a slot taken, as text."""
@@ -165,9 +165,9 @@ def main(times: int) -> None:
     signal.signal(signal.SIGALRM, TIMER)
     # An interruption of a destructor is only reported there, as noise of this method.
     sys.unraisablehook = lambda _: None
-    print(places("probes, run", managers(), times))
-    print(places("probes, guard", breakers(), times))
-    print(places("bulkhead", bulkheads(), times))
+    print(interrupted_slots("probes, run", managers(), times))
+    print(interrupted_slots("probes, guard", breakers(), times))
+    print(interrupted_slots("bulkhead", bulkheads(), times))
     print(keys(times))
 
 

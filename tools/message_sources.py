@@ -151,7 +151,7 @@ class _Module:
             case ast.Constant(value=str(text)):
                 yield text
             case ast.JoinedStr():
-                yield _joined(node)
+                yield _joined_text(node)
             case ast.BinOp(op=ast.Add()) if depth <= _DEPTH:
                 sides = [
                     [*self.texts(side, function, depth + 1)] for side in (node.left, node.right)
@@ -227,9 +227,15 @@ def _passed_name(node: ast.expr | None) -> str | None:
     match node:
         case ast.Name(id=name):
             return name
-        case ast.JoinedStr() if len(_joined(node).replace(HOLE, "").split()) < _FEW_WORDS:
-            held = [part.value for part in node.values if isinstance(part, ast.FormattedValue)]
-            return held[-1].id if held and isinstance(held[-1], ast.Name) else None
+        case ast.JoinedStr() if len(_joined_text(node).replace(HOLE, "").split()) < _FEW_WORDS:
+            formatted_parts = [
+                part.value for part in node.values if isinstance(part, ast.FormattedValue)
+            ]
+            return (
+                formatted_parts[-1].id
+                if formatted_parts and isinstance(formatted_parts[-1], ast.Name)
+                else None
+            )
         case _:
             return None
 
@@ -251,7 +257,7 @@ def _name_of(node: ast.expr) -> str:
             return ""
 
 
-def _joined(node: ast.JoinedStr) -> str:
+def _joined_text(node: ast.JoinedStr) -> str:
     return "".join(
         str(part.value) if isinstance(part, ast.Constant) else HOLE for part in node.values
     )

@@ -268,12 +268,12 @@ def _title(subject: Subject) -> str:
 
 def _page(subject: Subject) -> str:
     table = [
-        f'| <a id="{row.anchor}"></a>{_plain(row.text)} | {_kinds(row.kinds)}'
-        f" | {'<br>'.join(map(_plain, row.remedies))} |"
+        f'| <a id="{row.anchor}"></a>{_escape_markdown(row.text)} | {_kinds(row.kinds)}'
+        f" | {'<br>'.join(map(_escape_markdown, row.remedies))} |"
         for row in rows()
         if row.subject is subject
     ]
-    about = (
+    description = (
         f"The subject has [a page of its own](../{subject.guide}). In these messages, {HOLE}"
         " stands for a value, such as a name."
     )
@@ -281,7 +281,7 @@ def _page(subject: Subject) -> str:
         [
             f"# {_title(subject)}",
             "",
-            about,
+            description,
             "",
             "| message | class | what to do |",
             "|---|---|---|",
@@ -297,7 +297,7 @@ def _kinds(kinds: tuple[str, ...]) -> str:
     )
 
 
-def _plain(text: str) -> str:
+def _escape_markdown(text: str) -> str:
     """Return a text that means itself in Markdown, except for its code."""
     parts = text.split("`")
     if len(parts) % 2 == 0:

@@ -42,7 +42,7 @@ def files() -> dict[Path, str]:
     texts = {SOURCE / "operations" / f"{kind}.py": _operations(kind) for kind in CONTRACTS}
     texts[SOURCE / "operations" / "__init__.py"] = _package()
     texts[SOURCE / "hub" / "contract_methods.py"] = _hub_methods()
-    return {path: _formatted(text, path) for path, text in texts.items()}
+    return {path: _format(text, path) for path, text in texts.items()}
 
 
 def main(root: Path = ROOT) -> None:
@@ -52,7 +52,7 @@ def main(root: Path = ROOT) -> None:
         (root / path).write_text(text, "utf-8")
 
 
-def _formatted(text: str, path: Path) -> str:
+def _format(text: str, path: Path) -> str:
     for command in (["check", "--select=I,F401", "--fix-only"], ["format"]):
         ruff = [sys.executable, "-m", "ruff", *command, "-q", f"--stdin-filename={path}", "-"]
         run = subprocess.run(ruff, input=text, capture_output=True, text=True, check=True, cwd=ROOT)

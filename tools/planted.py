@@ -96,7 +96,7 @@ def vendor_of(name: str) -> Vendor:
     return Vendor(name, path.parent.name, tuple(map(str, paths)))
 
 
-def chosen(plants: list[Plant], sample: int, seed: int) -> list[Plant]:
+def chosen_plants(plants: list[Plant], sample: int, seed: int) -> list[Plant]:
     """Return a sample of this many mistakes, spread evenly over the kinds."""
     kinds: dict[str, list[Plant]] = defaultdict(list)
     for plant in random.Random(seed).sample(plants, len(plants)):
@@ -134,7 +134,7 @@ def main() -> int:
             for plant in plants_in(path, Path(path).read_text("utf-8"))
             if not options.kind or plant.kind in options.kind
         ]
-        plants = chosen(plants, options.sample, options.seed)
+        plants = chosen_plants(plants, options.sample, options.seed)
         if options.again is not None:
             earlier_output = options.again.read_text("utf-8")
             plants = [plant for plant in plants if f"survives: {plant}\n" in earlier_output]

@@ -105,7 +105,7 @@ class Plant:
 
 def plants_in(path: str, source: str) -> list[Plant]:
     """Return every mistake that can be planted in a module; each still compiles."""
-    plants = _Planter(path, source).plants()
+    plants = _MistakePlanter(path, source).plants()
     return [plant for plant in plants if _compiles(plant.applied(source))]
 
 
@@ -117,7 +117,7 @@ def _compiles(source: str) -> bool:
     return True
 
 
-class _Planter:
+class _MistakePlanter:
     def __init__(self, path: str, source: str) -> None:
         self._path = path
         self._data = source.encode()

@@ -89,11 +89,18 @@ class _Scope:
         return Intersection((*names, fields)) if names else fields
 
     def _fields(self, node: ast.ClassDef) -> Iterator[Field]:
+        is_camel_case = any(
+            isinstance(part, ast.Assign) and "alias_generator=to_camel" in ast.unparse(part)
+            for part in node.body
+        )
         for part in node.body:
             if isinstance(part, ast.AnnAssign) and isinstance(part.target, ast.Name):
                 required = self._has_requirements and not _has_default(part.value)
-                if not part.target.id.startswith("_"):
-                    name = _alias(part) or part.target.id
+                attribute = part.target.id
+                if not attribute.startswith("_"):
+                    first, *others = attribute.split("_")
+                    camel_name = "".join((first, *map(str.capitalize, others)))
+                    name = _alias(part) or (camel_name if is_camel_case else attribute)
                     yield Field(name, self.type(part.annotation), required)
 
     def _listed_fields(self, node: ast.ClassDef) -> Iterator[Field]:

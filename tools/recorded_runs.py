@@ -109,8 +109,8 @@ class Recorder:
         self, manager: AsyncConnectorManager, request: Request = GET, key: str | None = None
     ) -> None:
         """Make a call as the program does, and record its result."""
-        named = "" if key is None else f", key {key}"
-        self.rows.append(Row(CODE, f"{_name_of(request)}{named}", MOORAGE))
+        key_note = "" if key is None else f", key {key}"
+        self.rows.append(Row(CODE, f"{_name_of(request)}{key_note}", MOORAGE))
         try:
             answer = await manager.call("vat", request, idempotency_key=key)
         except ConnectorError as error:
@@ -227,7 +227,7 @@ def _calls(number: int, request: Request = GET, **settings: Any) -> Play:
     return play
 
 
-def _together(number: int, **settings: Any) -> Play:
+def _concurrent_play(number: int, **settings: Any) -> Play:
     """Return a run that makes calls at the same time."""
 
     async def play(recorder: Recorder) -> None:
@@ -237,7 +237,7 @@ def _together(number: int, **settings: Any) -> Play:
     return play
 
 
-def _keyed(**settings: Any) -> Play:
+def _keyed_play(**settings: Any) -> Play:
     """Return a run that makes a call twice with one key."""
 
     async def play(recorder: Recorder) -> None:
@@ -258,7 +258,7 @@ async def _probe(recorder: Recorder) -> None:
         await recorder.call(manager)
 
 
-async def _confirmed(recorder: Recorder) -> None:
+async def _confirm(recorder: Recorder) -> None:
     async with recorder.manager(cache=CachePolicy(stale_if_error=600)) as manager:
         await recorder.call(manager)
         for _ in range(2):
@@ -291,10 +291,10 @@ def _webhooks(*, is_forged: bool) -> Play:
             is_changed = is_forged and not number
             name = "webhook with a changed body" if is_changed else "webhook msg_1"
             recorder.rows.append(Row(VENDOR, name, MOORAGE))
-            sent = body.replace(b"INV-1", b"INV-9") if is_changed else body
+            sent_body = body.replace(b"INV-1", b"INV-9") if is_changed else body
             try:
-                with verifier.receive(headers=headers, body=sent) as received:
-                    recorder.rows.append(Row(MOORAGE, received[0].type, CODE))
+                with verifier.receive(headers=headers, body=sent_body) as event:
+                    recorder.rows.append(Row(MOORAGE, event[0].type, CODE))
                     recorder.rows.append(Row(CODE, "handled", MOORAGE))
             except ConnectorError as error:
                 recorder.rows.append(Row(MOORAGE, type(error).__name__, CODE))
@@ -335,13 +335,13 @@ RUNS: Final = (
     Run(
         "bulkhead-happy",
         "The second call waits for a place",
-        _together(2, bulkhead=BulkheadConfig(max_concurrent=1, max_waiting=1)),
+        _concurrent_play(2, bulkhead=BulkheadConfig(max_concurrent=1, max_waiting=1)),
         (Answer(delay=2.0),),
     ),
     Run(
         "bulkhead-unhappy",
         "No place, and no place in the queue",
-        _together(2, bulkhead=BulkheadConfig(max_concurrent=1)),
+        _concurrent_play(2, bulkhead=BulkheadConfig(max_concurrent=1)),
         (Answer(delay=2.0),),
     ),
     Run(
@@ -357,13 +357,13 @@ RUNS: Final = (
         _calls(1, POST, hedge=HedgeConfig(delay=0.1), timeout=10.0),
         (Answer(delay=60.0),),
     ),
-    Run("key-happy", "A repeat after a lost answer", _keyed(**_REMEMBERS), (LOST,)),
-    Run("key-unhappy", "The vendor remembers no keys", _keyed(), (LOST,)),
+    Run("key-happy", "A repeat after a lost answer", _keyed_play(**_REMEMBERS), (LOST,)),
+    Run("key-unhappy", "The vendor remembers no keys", _keyed_play(), (LOST,)),
     Run("cache-happy", "The vendor is asked once", _calls(2, cache=CachePolicy()), (_FRESH,)),
     Run(
         "cache-unhappy",
         "The answer is confirmed, and stands in for a failing vendor",
-        _confirmed,
+        _confirm,
         (_FRESH, Answer(304, headers=_FRESH.headers), *(Answer(503),) * 3),
     ),
     Run(
@@ -386,7 +386,7 @@ RUNS: Final = (
 
 
 @cache
-def recorded(run: Run) -> tuple[Row, ...]:
+def recorded_rows(run: Run) -> tuple[Row, ...]:
     """Return what happened in a run."""
     recorder = Recorder(run.answers, is_real=run.is_real)
     asyncio.run(run.play(recorder))
@@ -396,5 +396,6 @@ def recorded(run: Run) -> tuple[Row, ...]:
 def pictures() -> dict[str, str]:
     """Return the picture of each run, by its path in the site."""
     return {
-        f"diagrams/runs/{run.name}.svg": draw(run.title, recorded(run), _COLUMN) for run in RUNS
+        f"diagrams/runs/{run.name}.svg": draw(run.title, recorded_rows(run), _COLUMN)
+        for run in RUNS
     }

@@ -81,7 +81,7 @@ def navigation() -> Section:
     return _section("", yaml.safe_load(NAVIGATION.read_text("utf-8")))
 
 
-def generated() -> dict[str, str]:
+def generated_files() -> dict[str, str]:
     """Return all files of the site that are made from the code, by their paths."""
     return {
         **diagrams.pictures(),
@@ -110,7 +110,7 @@ def sources() -> dict[str, str]:
     static = {
         f"_static/{name}": script for name, script in zip(_SEARCH_SCRIPTS, scripts, strict=True)
     }
-    return {**texts, **generated(), **static}
+    return {**texts, **generated_files(), **static}
 
 
 def llms_text(whole: Section) -> str:
@@ -135,14 +135,14 @@ def build(target: Path, texts: Mapping[str, str], whole: Section) -> None:
         SystemExit: a page has a wrong link, or another mistake.
     """
     from sphinx.application import Sphinx  # noqa: PLC0415 - only the build needs it
-    from sphinx.util.docutils import docutils_namespace  # noqa: PLC0415 - as above
+    from sphinx.util.docutils import docutils_namespace  # noqa: PLC0415 - only the build needs it
 
     shutil.rmtree(target, ignore_errors=True)
     with TemporaryDirectory() as folder, docutils_namespace():
         source = Path(folder, "source")
         for path, text in texts.items():
-            written = _for_sphinx(text) if path.endswith(".md") else text
-            _write(source / path, written)
+            page_text = _for_sphinx(text) if path.endswith(".md") else text
+            _write(source / path, page_text)
         _write(source / "index.md", _with_contents(_for_sphinx(texts["index.md"]), whole))
         _write(source / "static" / "site.css", _STYLE.read_text("utf-8"))
         _write(source / "templates" / "search.html", _SEARCH_PAGE)

@@ -89,7 +89,7 @@ class _Finder(MetaPathFinder):
         return spec_from_file_location(fullname, place, loader=loader)
 
 
-class _Watch:
+class _TrialRecorder:
     """A pytest plugin that records each test's cost and the vendor's lines that it reaches."""
 
     def __init__(self, vendor: Vendor) -> None:
@@ -187,7 +187,7 @@ _ARGUMENTS: Final = (
 )
 
 
-def _forked(work: Callable[[], int], *, bounded: bool = True) -> int:
+def _fork(work: Callable[[], int], *, bounded: bool = True) -> int:
     child = os.fork()
     if child:
         return child
@@ -209,7 +209,7 @@ def _run(items: Sequence[pytest.Item]) -> None:
         item.config.hook.pytest_runtest_protocol(item=item, nextitem=following)
 
 
-def _tests_for(plant: Plant, watch: _Watch) -> list[str]:
+def _tests_for(plant: Plant, watch: _TrialRecorder) -> list[str]:
     """Return the tests that reach a line, or all tests if the line runs at import."""
     reaching_tests: Iterable[str] = watch.costs
     if plant.inside:
@@ -241,7 +241,7 @@ def _in_parallel(
     for plant in plants:
         if len(running_plants) == workers:
             yield end_one()
-        running_plants[_forked(work_for(plant))] = plant
+        running_plants[_fork(work_for(plant))] = plant
     while running_plants:
         yield end_one()
 
@@ -264,8 +264,8 @@ def _give_bytecode(plant: Plant, functions: Sequence[FunctionType]) -> bool:
     """Give a function the bytecode of the changed source; False if it has to be imported anew."""
     path = Path(plant.path)
     place = str(path.absolute())
-    changed = compile(plant.applied(path.read_text("utf-8")), place, "exec", dont_inherit=True)
-    codes = [code for code in _function_codes(changed) if code.co_firstlineno <= plant.line]
+    planted_code = compile(plant.applied(path.read_text("utf-8")), place, "exec", dont_inherit=True)
+    codes = [code for code in _function_codes(planted_code) if code.co_firstlineno <= plant.line]
     code = max(codes, key=lambda code: code.co_firstlineno)
     matches = [
         function
@@ -340,8 +340,8 @@ class _Session:
         pickle.dump(result, self._results)
         self._results.flush()
 
-    def _measured(self, session: pytest.Session, path: Path) -> _Watch:
-        watch = _Watch(self._vendor)
+    def _measured(self, session: pytest.Session, path: Path) -> _TrialRecorder:
+        watch = _TrialRecorder(self._vendor)
 
         def work() -> int:
             watch.begin()
@@ -350,14 +350,14 @@ class _Session:
             path.write_bytes(pickle.dumps((dict(watch.reached), dict(watch.costs), watch.failed)))
             return 0
 
-        os.waitpid(_forked(work, bounded=False), 0)
+        os.waitpid(_fork(work, bounded=False), 0)
         if not path.exists():
             sys.exit(f"the tests of {self._vendor.name} could not be run")
         watch.reached, watch.costs, watch.failed = pickle.loads(path.read_bytes())  # noqa: S301 - our child's
         return watch
 
 
-def _collected(vendor: Vendor, plants: Sequence[Plant], workers: int) -> Iterator[Any]:
+def _session_output(vendor: Vendor, plants: Sequence[Plant], workers: int) -> Iterator[Any]:
     """Yield what a session writes: measurements, and mistakes with their exit codes."""
     reading, writing = os.pipe()
 
@@ -367,7 +367,7 @@ def _collected(vendor: Vendor, plants: Sequence[Plant], workers: int) -> Iterato
             pytest.main([*_ARGUMENTS, *vendor.tests()], plugins=[session, _VendorSelection(vendor)])
         return 0
 
-    child = _forked(work, bounded=False)
+    child = _fork(work, bounded=False)
     os.close(writing)
     with os.fdopen(reading, "rb") as results, suppress(EOFError):
         while True:
@@ -399,9 +399,9 @@ def trials(
     vendor: Vendor, plants: Sequence[Plant], workers: int
 ) -> Iterator[tuple[Plant, Verdict]]:
     """Try each mistake, and yield it with its verdict."""
-    watch = _Watch(vendor)
+    watch = _TrialRecorder(vendor)
     tried_plants: set[Plant] = set()
-    for number, result in enumerate(_collected(vendor, plants, workers)):
+    for number, result in enumerate(_session_output(vendor, plants, workers)):
         if number == 0:
             watch.reached, watch.costs, watch.failed = result
             if watch.failed:

@@ -99,7 +99,7 @@ class Member:
 
 
 @attrs.frozen
-class Mapped:
+class MappedType:
     """A type with a field for each of some names.
 
     Attributes:
@@ -144,7 +144,7 @@ Type: TypeAlias = (
     | Keys
     | Listing
     | Literal
-    | Mapped
+    | MappedType
     | Member
     | Name
     | Union
@@ -269,10 +269,10 @@ class _Parser:
             self._take(",")
         return Declaration("enum", (), Union(tuple(values)))
 
-    def _fields(self) -> Fields | Mapped:
+    def _fields(self) -> Fields | MappedType:
         fields: list[Field] = []
         others: Type | None = None
-        mapped_type: Mapped | None = None
+        mapped_type: MappedType | None = None
         self._take("{")
         while not self._take("}", ""):
             if self._take(";", ",", "-", "+"):
@@ -295,7 +295,7 @@ class _Parser:
                 fields += [] if is_hidden else [field]
         return mapped_type or Fields(tuple(fields), others)
 
-    def _mapped(self) -> Mapped:
+    def _mapped(self) -> MappedType:
         parameter = self._token(1)
         self._position += 3
         keys = self.type()
@@ -303,7 +303,7 @@ class _Parser:
             self.type()
         self._take("]")
         is_optional = self._token() == "?" or self._token(1) == "?"
-        return Mapped(parameter, keys, self._type_of_member(), is_optional)
+        return MappedType(parameter, keys, self._type_of_member(), is_optional)
 
     def _type_of_member(self) -> Type:
         while self._token() in {"!", "(", "+", "-", "<", "?"}:

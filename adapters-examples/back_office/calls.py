@@ -109,14 +109,14 @@ def outcome_of(send: Callable[[], Any]) -> Outcome:
     try:
         result = send()
     except IdempotencyInProgress:
-        return _told("open")
+        return _outcome_of_state("open")
     except OutcomeUnknown:
-        return _told("unknown")
+        return _outcome_of_state("unknown")
     except VendorRejected as refusal:
         return Outcome(state="refused", told=f"{TEXTS['refused']} {refusal.vendor_message or ''}")
     except ConnectorError as error:
         is_doubtful = getattr(error, "may_have_been_processed", False)
-        return _told("unknown" if is_doubtful else "not_sent")
+        return _outcome_of_state("unknown" if is_doubtful else "not_sent")
     return _read(result)
 
 
@@ -259,5 +259,5 @@ def _read(result: Any) -> Outcome:
     )
 
 
-def _told(state: str) -> Outcome:
+def _outcome_of_state(state: str) -> Outcome:
     return Outcome(state=state, told=TEXTS[state])

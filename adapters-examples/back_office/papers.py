@@ -122,7 +122,7 @@ def _party(place: PartyRow) -> Party:
 
 def _pdf(text: str) -> bytes:
     """Return a PDF of one page with a line of text."""
-    drawing = f"BT /F1 14 Tf 72 720 Td ({_escaped(text)}) Tj ET"
+    drawing = f"BT /F1 14 Tf 72 720 Td ({_escape(text)}) Tj ET"
     objects = [
         "<< /Type /Catalog /Pages 2 0 R >>",
         "<< /Type /Pages /Kids [3 0 R] /Count 1 >>",
@@ -143,6 +143,6 @@ def _pdf(text: str) -> bytes:
     return content.encode("latin-1")
 
 
-def _escaped(text: str) -> str:
+def _escape(text: str) -> str:
     plain_text = text.encode("latin-1", "replace").decode("latin-1")
     return plain_text.replace("\\", r"\\").replace("(", r"\(").replace(")", r"\)")

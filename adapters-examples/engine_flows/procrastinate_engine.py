@@ -22,7 +22,7 @@ _MOST_ATTEMPTS = 20
 app = App(connector=PsycopgConnector(conninfo=os.environ.get("DATABASE_URL", "")))
 
 
-class UntilRetryAt(BaseRetryStrategy):
+class RetryAtStrategy(BaseRetryStrategy):
     """Starts a job again when moorage says that this may help, and for no other error.
 
     A job of unknown outcome fails. When a person has settled the payment, `procrastinate` starts
@@ -42,7 +42,7 @@ class UntilRetryAt(BaseRetryStrategy):
         return RetryDecision(retry_in={"seconds": int(decision.seconds + 0.999)})
 
 
-@app.task(name="close", retry=UntilRetryAt(), pass_context=True)
+@app.task(name="close", retry=RetryAtStrategy(), pass_context=True)
 def close(context: JobContext, number: str | None, amount: str, token: str) -> str:
     """Close an order; the id of the job replaces a missing order number."""
     id = str(context.job.id)

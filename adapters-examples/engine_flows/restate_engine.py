@@ -25,11 +25,11 @@ close = restate.Workflow("CloseOrder")
 async def run(ctx: restate.WorkflowContext, order: list[str | None]) -> str:
     """Close an order; the key of the workflow replaces a missing order number."""
     number, amount, token = order
-    named = Order(number or ctx.key(), str(amount), str(token))
+    named_order = Order(number or ctx.key(), str(amount), str(token))
     key = flow_key(number, host=ctx.key())
-    await durable(ctx, "invoice", named, key)
-    payment = await durable(ctx, "payment", named, key)
-    return await durable(ctx, "booking", named, key, payment)
+    await durable(ctx, "invoice", named_order, key)
+    payment = await durable(ctx, "payment", named_order, key)
+    return await durable(ctx, "booking", named_order, key, payment)
 
 
 @close.handler()

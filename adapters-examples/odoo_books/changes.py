@@ -22,7 +22,7 @@ OVERLAP: Final = timedelta(minutes=10)
 
 
 @attrs.frozen(kw_only=True)
-class Position:
+class ChangePosition:
     """The point up to which changes have been read; store it with the results of their handling.
 
     Attributes:
@@ -39,7 +39,9 @@ class Position:
         return self.latest - OVERLAP
 
 
-def new_changes(position: Position, invoices: Iterable[Invoice]) -> tuple[list[Invoice], Position]:
+def new_changes(
+    position: ChangePosition, invoices: Iterable[Invoice]
+) -> tuple[list[Invoice], ChangePosition]:
     """Return the invoices whose change is new, oldest first, and the position after them.
 
     Two changes of one invoice in the same second are told apart by the open amount.
@@ -51,7 +53,7 @@ def new_changes(position: Position, invoices: Iterable[Invoice]) -> tuple[list[I
         change for change in {*position.seen, *changes} if change[1] >= latest - OVERLAP
     }
     new_invoices.sort(key=lambda invoice: (invoice.changed_at, invoice.id))
-    return new_invoices, Position(latest=latest, seen=frozenset(recent_changes))
+    return new_invoices, ChangePosition(latest=latest, seen=frozenset(recent_changes))
 
 
 def _change_of(invoice: Invoice) -> tuple[int, datetime, str]:

@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from vendor_street.street import VendorSandboxes
 
 EXAMPLES: Final = Path(__file__).parents[1]
-_PATIENCE: Final = 120.0
+_TIMEOUT: Final = 120.0
 
 
 @attrs.frozen
@@ -161,7 +161,7 @@ class Erp:
         self._start(street, arguments)
         if working:
             self._start(street, self.framework.office)
-        deadline = time.monotonic() + _PATIENCE
+        deadline = time.monotonic() + _TIMEOUT
         while not self._answers():
             if time.monotonic() > deadline or self._running[0].poll() is not None:
                 raise TimeoutError(f"Nothing answers at {self.url}.")

@@ -13,7 +13,7 @@ from moorage.domain.http.headers import Headers
 from moorage.testing import Behaviour
 from moorage.testing.sandboxes.bank.base import BOOKED
 from moorage.testing.sandboxes.bank.berlin_group import BerlinGroupSandbox
-from moorage.testing.sandboxes.base import Lost, Slow
+from moorage.testing.sandboxes.base import Lost, SlowAnswer
 from moorage.testing.sandboxes.einvoices.recommand import RecommandSandbox
 from moorage.testing.sandboxes.email.postmark import PostmarkSandbox
 from moorage.testing.sandboxes.email.sendgrid import SendGridSandbox
@@ -62,7 +62,7 @@ class VendorBehaviour:
         if how == "lose":
             self.sandbox.fail(Lost())
         elif how == "slow":
-            self.sandbox.fail(Slow(self.delay))
+            self.sandbox.fail(SlowAnswer(self.delay))
         elif how in {"well", "busy", "down"}:
             self.mood = how
             if how == "well":

@@ -49,7 +49,7 @@ def _vendor(lost: int) -> Iterator[tuple[str, list[str]]]:
         yield url, charges
 
 
-def _charged(charges: Sized, ending: str = "") -> Observation:
+def _observation(charges: Sized, ending: str = "") -> Observation:
     count = "1 charge" if len(charges) == 1 else f"{len(charges)} charges"
     return Observation(f"{count}{ending}", len(charges) == 1)
 
@@ -71,8 +71,8 @@ def lost_answer() -> dict[str, Trial]:
                 try:
                     manager.call("pay", request, idempotency_key=key)
                 except ConnectionFailed:
-                    return _charged(charges, ", and an error that says it may have happened")
-            return _charged(charges, ", and a receipt")
+                    return _observation(charges, ", and an error that says it may have happened")
+            return _observation(charges, ", and a receipt")
 
     def urllib3_() -> Observation:
         import urllib3
@@ -81,7 +81,7 @@ def lost_answer() -> dict[str, Trial]:
             retries = urllib3.Retry(5, allowed_methods=None, backoff_factor=0.01)
             with urllib3.PoolManager() as pool:
                 pool.request("POST", url, json={"amount": 1}, retries=retries)
-            return _charged(charges, ", and a receipt")
+            return _observation(charges, ", and a receipt")
 
     def stamina_() -> Observation:
         import stamina
@@ -94,7 +94,7 @@ def lost_answer() -> dict[str, Trial]:
 
             retried = stamina.retry(on=urllib3.exceptions.HTTPError, wait_initial=0.01, attempts=5)
             retried(pay)()
-            return _charged(charges, ", and a receipt")
+            return _observation(charges, ", and a receipt")
 
     return {
         "moorage, without a key": lambda: charge_with_moorage(None),
@@ -109,7 +109,7 @@ def double_submit() -> dict[str, Trial]:
 
     def submit(pay: Callable[[], object], charges: list[int]) -> Observation:
         call_at_once(pay)
-        return _charged(charges)
+        return _observation(charges)
 
     def charge_with_moorage() -> Observation:
         charges: list[int] = []

@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
 
-def _crowd(call: Callable[[Callable[[], None]], object]) -> Observation:
+def _call_at_half_open(call: Callable[[Callable[[], None]], object]) -> Observation:
     """Open the circuit, wait until it half-opens, and let all callers call at once."""
     calls: list[float] = []
 
@@ -43,13 +43,13 @@ def probe_stampede() -> dict[str, Trial]:
 
     def call_with_moorage() -> Observation:
         config = CircuitBreakerConfig(failures=1, open_for=OPEN_SECONDS)
-        return _crowd(CircuitBreaker(config).call)
+        return _call_at_half_open(CircuitBreaker(config).call)
 
     def pybreaker_() -> Observation:
         import pybreaker
 
         breaker = pybreaker.CircuitBreaker(fail_max=1, reset_timeout=OPEN_SECONDS)
-        return _crowd(breaker.call)
+        return _call_at_half_open(breaker.call)
 
     def purgatory_() -> Observation:
         import purgatory
@@ -60,7 +60,7 @@ def probe_stampede() -> dict[str, Trial]:
             with factory.get_breaker("vendor"):
                 function()
 
-        return _crowd(call)
+        return _call_at_half_open(call)
 
     return {"moorage": call_with_moorage, "pybreaker": pybreaker_, "purgatory": purgatory_}
 
@@ -69,20 +69,20 @@ def cancelled_calls() -> dict[str, Trial]:
     """Ten callers that cancel their calls do not open the circuit of a healthy vendor."""
 
     async def cancel(call: Callable[[Any], Any]) -> Observation:
-        async def slow() -> None:
+        async def slow_call() -> None:
             await asyncio.sleep(PATIENCE)
 
-        async def quick() -> int:
+        async def return_at_once() -> int:
             return 1
 
         for _ in range(10):
-            task = asyncio.ensure_future(call(slow))
+            task = asyncio.ensure_future(call(slow_call))
             await asyncio.sleep(0.01)
             task.cancel()
             with suppress(asyncio.CancelledError, Exception):
                 await task
         try:
-            is_closed = await call(quick) == 1
+            is_closed = await call(return_at_once) == 1
         except Exception:  # noqa: BLE001 - each library has its own
             is_closed = False
         return Observation(

@@ -27,16 +27,16 @@ def silent_store() -> dict[str, Trial]:
     """A caller with two seconds of time is not held up by a shared store that never replies."""
 
     def time_call(take: Callable[[], object]) -> Observation:
-        ended = threading.Event()
+        end_event = threading.Event()
 
         def run() -> None:
             with suppress(Exception):
                 take()
-            ended.set()
+            end_event.set()
 
         start = time.monotonic()
         threading.Thread(target=run, daemon=True).start()
-        if not ended.wait(PATIENCE):
+        if not end_event.wait(PATIENCE):
             return Observation(f"still waiting after {PATIENCE:.0f} s", holds=False)
         seconds = time.monotonic() - start
         return Observation(f"back after {seconds:.1f} s", seconds <= 2.5)

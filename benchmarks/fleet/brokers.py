@@ -63,11 +63,11 @@ class _Hosts:
         """Ask the broker of a host for one of its workers."""
         broker = self.brokers[host]
         self.questions[host] += 1
-        within = int(self.fleet.patience * 1e6)
+        patience = int(self.fleet.patience * 1e6)
         self._do(
             now,
             host,
-            leases.after_call(broker.lease, self.questions[host], within, now, self._most),
+            leases.after_call(broker.lease, self.questions[host], patience, now, self._most),
         )
 
     def kill(self, host: int, _: int) -> None:
@@ -109,8 +109,8 @@ class _Hosts:
             if not is_granted:
                 step = leases.after_refusal(broker.lease, int(wait * 1e6), time, self._most)
             else:
-                sent = int((due - cost) * 1e6)
-                step = leases.after_grant(broker.lease, size, sent, time, self._most)
+                sent_at = int((due - cost) * 1e6)
+                step = leases.after_grant(broker.lease, size, sent_at, time, self._most)
             self._do(time, host, step)
 
         if is_granted:

@@ -91,16 +91,16 @@ def run(fleet: Fleet, costs: Costs, seed: int) -> Outcome:
     pace, depth = fleet.limit / fleet.parts, fleet.burst // fleet.parts
     full_at = [0.0] * fleet.parts
     free_at = [0.0] * fleet.parts
-    worked = [0.0] * fleet.parts
+    work_time = [0.0] * fleet.parts
     grants: list[float] = []
     in_time: Counter[int] = Counter()
     events: list[tuple[float, int, int, float]] = []
     next_arrival = dice.expovariate(fleet.offered)
     while True:
         if events and events[0][0] <= next_arrival:
-            now, worker, tried, began = heappop(events)
+            now, worker, tried, start_time = heappop(events)
         else:
-            now = began = next_arrival
+            now = start_time = next_arrival
             worker, tried = dice.randrange(fleet.workers), 0
             next_arrival += dice.expovariate(fleet.offered)
         if now >= fleet.seconds:
@@ -112,16 +112,16 @@ def run(fleet: Fleet, costs: Costs, seed: int) -> Outcome:
         is_granted = wait <= fleet.patience
         cost = (costs.waits if wait else costs.granted) if is_granted else costs.refused
         free_at[part] = end = start + cost
-        worked[part] += max(0.0, min(end, fleet.seconds) - min(start, fleet.seconds))
+        work_time[part] += max(0.0, min(end, fleet.seconds) - min(start, fleet.seconds))
         if is_granted:
             full_at[part] = max(full_at[part], start) + 1 / pace
             grants.append(start + wait)
             due = end + wait
-            if due - began <= DEADLINE and due <= fleet.seconds:
+            if due - start_time <= DEADLINE and due <= fleet.seconds:
                 in_time[worker // WORKERS_PER_HOST] += 1
         elif tried + 1 < fleet.tries:
-            heappush(events, (end, worker, tried + 1, began))
-    return outcome_of(fleet, grants, in_time, busiest=max(worked) / fleet.seconds)
+            heappush(events, (end, worker, tried + 1, start_time))
+    return outcome_of(fleet, grants, in_time, busiest=max(work_time) / fleet.seconds)
 
 
 def outcome_of(
@@ -148,12 +148,12 @@ def seconds_to_start(workers: int, cores: int, costs: Costs) -> float:
 
 def _excess(grants: list[float], fleet: Fleet) -> float:
     """Return the tokens by which the worst span exceeds burst + limit · t; 0 if none does."""
-    level = most = last = 0.0
+    level = highest = last = 0.0
     for time in sorted(grants):
         level = max(0.0, level - (time - last) * fleet.limit) + 1
-        most, last = max(most, level), time
+        highest, last = max(highest, level), time
     # A part of a token comes from adding floats.
-    return max(0.0, round(most - fleet.burst, 3))
+    return max(0.0, round(highest - fleet.burst, 3))
 
 
 def _unfairness(served: list[int]) -> float:

@@ -49,14 +49,14 @@ def table(costs: Costs, seed: int, fleets: list[Fleet]) -> list[str]:
         outcome = (brokers.run if fleet.has_brokers else model.run)(fleet, costs, seed)
         mark = "" if outcome.busiest <= MOST_OF_A_CORE else ", too busy"
         rows.append(
-            f"| {_asked(fleet)} | {fleet.offered:,} | {fleet.patience:g} s"
+            f"| {_store_name(fleet)} | {fleet.offered:,} | {fleet.patience:g} s"
             f" | {outcome.goodput:.1%} | {outcome.busiest:.0%}{mark}"
             f" | {outcome.excess / fleet.limit:.2%} | {outcome.unfair:.1%} |"
         )
     return rows
 
 
-def _asked(fleet: Fleet) -> str:
+def _store_name(fleet: Fleet) -> str:
     """Return the name of what the workers of a fleet ask."""
     if fleet.has_brokers:
         return "a broker"
@@ -126,7 +126,7 @@ def report(costs: Costs, seed: int, fleets: list[Fleet], storms: list[TenantStor
     )
 
 
-def replaced(page: str, tables: str) -> str:
+def page_with_tables(page: str, tables: str) -> str:
     """Return the page with these tables between its two marks."""
-    before, _, rest = page.partition(BEGIN)
-    return f"{before}{BEGIN}\n\n{tables}\n\n{END}{rest.partition(END)[2]}"
+    before, _, after_begin = page.partition(BEGIN)
+    return f"{before}{BEGIN}\n\n{tables}\n\n{END}{after_begin.partition(END)[2]}"

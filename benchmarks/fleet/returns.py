@@ -53,13 +53,13 @@ def run(workers: int, away: float, costs: Costs, seed: int) -> Return:
     dice = Random(seed)
     arrivals = sorted(_first_probe(away, dice) for _ in range(workers))
     cost = costs.connected + costs.granted
-    free_at, oldest, most = 0.0, 0, 0
+    free_at, oldest, highest = 0.0, 0, 0
     for number, arrival in enumerate(arrivals):
         free_at = max(free_at, arrival) + cost
         while arrivals[oldest] < arrival - _SPAN:
             oldest += 1
-        most = max(most, number - oldest + 1)
-    return Return(free_at, most, min(1.0, most * cost / _SPAN))
+        highest = max(highest, number - oldest + 1)
+    return Return(free_at, highest, min(1.0, highest * cost / _SPAN))
 
 
 def _first_probe(away: float, dice: Random) -> float:

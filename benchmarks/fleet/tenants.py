@@ -61,7 +61,7 @@ def run(storm: TenantStorm, costs: Costs, seed: int) -> Effect:
     """Run the model once, and return the effect; equal seeds have equal effects."""
     dice = Random(seed)
     all_calls = storm.others + storm.offered
-    now = free_at = worked = 0.0
+    now = free_at = work_time = 0.0
     answers: list[float] = []
     questions, next_token = 0, 0.0
     ask_again = [0.0] * storm.processes
@@ -77,7 +77,7 @@ def run(storm: TenantStorm, costs: Costs, seed: int) -> Effect:
         is_granted = is_other or start >= next_token
         cost = costs.granted if is_granted else costs.refused
         free_at = start + cost
-        worked += cost
+        work_time += cost
         if is_other:
             answers.append(free_at - now + WAY)
             continue
@@ -88,7 +88,7 @@ def run(storm: TenantStorm, costs: Costs, seed: int) -> Effect:
             ask_again[process] = now + next_token - start
     answers.sort()
     p99 = answers[int(len(answers) * 0.99)]
-    return Effect(p99, min(1.0, worked / storm.seconds), questions / storm.seconds)
+    return Effect(p99, min(1.0, work_time / storm.seconds), questions / storm.seconds)
 
 
 def table(costs: Costs, seed: int, storms: list[TenantStorm]) -> list[str]:

@@ -113,6 +113,7 @@ if TYPE_CHECKING:
     from moorage.domain.oauth.grants import ClientCredentials as ClientCredentials
     from moorage.domain.oauth.grants import Consent as Consent
     from moorage.domain.oauth.grants import JwtBearer as JwtBearer
+    from moorage.domain.oauth.grants import RefreshToken as RefreshToken
     from moorage.domain.oauth.grants import TokenExchange as TokenExchange
     from moorage.domain.oauth.pending import PendingConsent as PendingConsent
     from moorage.domain.oauth.server import AuthorizationServer as AuthorizationServer
@@ -513,6 +514,7 @@ _HOME = {
     "ClientCredentials": "domain.oauth.grants",
     "Consent": "domain.oauth.grants",
     "JwtBearer": "domain.oauth.grants",
+    "RefreshToken": "domain.oauth.grants",
     "TokenExchange": "domain.oauth.grants",
     # webhooks
     "WebhookVerifier": "parts.webhook_verifier",

@@ -220,7 +220,7 @@ class ConnectorError(Exception):
         return fields
 
 
-class _Answered(ConnectorError):
+class _ErrorWithAnswer(ConnectorError):
     """The base of errors that may carry a vendor's answer in the vendor's own terms."""
 
     response: Response | None = None
@@ -414,7 +414,7 @@ class DeadlineExceeded(ConnectorError):
         self.may_have_been_processed = may_have_been_processed
 
 
-class AuthenticationFailed(_Answered):
+class AuthenticationFailed(_ErrorWithAnswer):
     """The vendor refused the credentials, or they lack the permission for this operation."""
 
     remedy = "Check that the credential is current and has the permissions this call needs."
@@ -438,7 +438,7 @@ class AuthorizationRequired(CredentialRefreshFailed):
     remedy = "Have a person authorise the application again, then store what that brings."
 
 
-class RateLimitExceeded(_Answered):
+class RateLimitExceeded(_ErrorWithAnswer):
     """A limit was reached: the configured one, or, with `by_vendor`, the vendor's."""
 
     retryable = True
@@ -577,7 +577,7 @@ class OutcomeUnknown(ConnectorError):
         self.lookup = lookup
 
 
-class VendorRejected(_Answered):
+class VendorRejected(_ErrorWithAnswer):
     """The vendor understood the request and refused it (4xx, or a refusal in the body)."""
 
     remedy = "Correct the request; repeating it unchanged will be refused again."
@@ -674,7 +674,7 @@ class TopicNotFound(VendorRejected):
     remedy = "Create it at the broker, or correct the name."
 
 
-class VendorFailed(_Answered):
+class VendorFailed(_ErrorWithAnswer):
     """The vendor failed (5xx), or its answer is malformed or too large."""
 
     retryable = True

@@ -3,7 +3,7 @@
 `pack` and `unpack` are for values: plain values and those of the contracts. `pack_state` and
 `unpack_state` are for the states of commands. `pack_credentials` and `unpack_credentials` are for
 credentials, and `pack_tables` and `unpack_tables` for the tables of a tenant. Packed credentials
-and tables are readable, so seal the bytes at once, with the context that `about` returns.
+and tables are readable, so seal the bytes at once, with the context that `sealing_context` returns.
 """
 
 from __future__ import annotations
@@ -12,15 +12,15 @@ from moorage.contracts.packed import pack, unpack
 from moorage.domain.auth.keeping import pack_credentials, unpack_credentials
 from moorage.domain.state.codec import pack as pack_state
 from moorage.domain.state.codec import unpack as unpack_state
-from moorage.domain.state.sealing import about
+from moorage.domain.state.sealing import sealing_context
 from moorage.domain.state.tenant_tables import pack_tables, unpack_tables
 
 __all__ = [
-    "about",
     "pack",
     "pack_credentials",
     "pack_state",
     "pack_tables",
+    "sealing_context",
     "unpack",
     "unpack_credentials",
     "unpack_state",

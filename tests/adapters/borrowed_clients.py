@@ -1,4 +1,4 @@
-"""HTTP adapters for requests, httpx2, aiohttp and others, with an own client or a borrowed one."""
+"""Builds HTTP adapters for requests, httpx2, aiohttp and others on own or borrowed clients."""
 
 from __future__ import annotations
 

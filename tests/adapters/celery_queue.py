@@ -18,8 +18,8 @@ def application(home: Path) -> Celery:
     folders = {name: home / name for name in ("queue", "control", "results")}
     for folder in folders.values():
         folder.mkdir(exist_ok=True)
-    made = Celery("vendors", broker="filesystem://", backend=folders["results"].as_uri())
-    made.conf.update(
+    app = Celery("vendors", broker="filesystem://", backend=folders["results"].as_uri())
+    app.conf.update(
         broker_transport_options={
             "data_folder_in": str(folders["queue"]),
             "data_folder_out": str(folders["queue"]),
@@ -28,7 +28,7 @@ def application(home: Path) -> Celery:
         },
         worker_enable_remote_control=False,
     )
-    return made
+    return app
 
 
 def main(home: str, *paths: str) -> None:

@@ -34,7 +34,7 @@ def entry(name: str, **changes: Any) -> OutboxEntry:
 
 
 class EntryLab:
-    """A test database with inbox and outbox tables for one test alone.
+    """A test database with inbox and outbox tables, used by one test only.
 
     Args:
         kind: one of `KINDS`.
@@ -77,13 +77,13 @@ class EntryLab:
         return open_outbox(self.url, prefix=self.prefix, **options)
 
     async def later_inbox(self) -> Any:
-        """Open the asynchronous inbox on the same tables."""
+        """Open an asynchronous inbox on the same tables."""
         store = aopen_inbox(self.url, prefix=self.prefix)
         await store.remove(EntryQuery())
         return store
 
     async def later_outbox(self) -> Any:
-        """Open the asynchronous outbox on the same tables."""
+        """Open an asynchronous outbox on the same tables."""
         store = aopen_outbox(self.url, prefix=self.prefix)
         await store.remove(EntryQuery())
         return store

@@ -8,7 +8,7 @@ class Interruption(BaseException):
 
 
 class FragileLock:
-    """A lock for one thread whose release raises, like a signal handler, after some releases."""
+    """A single-threaded lock whose release raises, like a signal handler, after some releases."""
 
     def __init__(self) -> None:
         self.releases: int | None = None

@@ -47,7 +47,7 @@ def calls(driven: DrivenClient, url: str, who: str) -> list[dict[str, Any]]:
     return [*outcomes, outcome(driven, url, "/silent", Timeouts(total=SECONDS_BOUND))]
 
 
-def forked(driven: DrivenClient, url: str, who: str) -> int:
+def call_in_fork(driven: DrivenClient, url: str, who: str) -> int:
     """Make the calls in a forked child, which writes their outcomes to a pipe."""
     reading, writing = os.pipe()
     if not os.fork():
@@ -62,7 +62,7 @@ def forked(driven: DrivenClient, url: str, who: str) -> int:
 _shared: dict[str, Any] = {}
 
 
-def pooled(number: int) -> list[dict[str, Any]]:
+def call_in_pool(number: int) -> list[dict[str, Any]]:
     """Make the calls in a worker of a forked process pool."""
     return calls(_shared["driven"], _shared["url"], f"pool-{number}")
 
@@ -74,19 +74,19 @@ def main(client: str, url: str) -> None:
     calls_before = calls(driver, url, "before")
     stop, hammered = Event(), list[dict[str, Any]]()
 
-    def hammer() -> None:
+    def send_until_stopped() -> None:
         while not stop.is_set():
             hammered.append(outcome(driver, url, "/meanwhile", PATIENT))
 
-    thread = Thread(target=hammer)
+    thread = Thread(target=send_until_stopped)
     thread.start()
     warnings.simplefilter("ignore", DeprecationWarning)  # Python 3.12 warns of threads
-    pipes = [forked(driver, url, f"child-{number}") for number in range(CHILDREN)]
+    pipes = [call_in_fork(driver, url, f"child-{number}") for number in range(CHILDREN)]
     children = [json.loads(b"".join(os.fdopen(pipe, "rb"))) for pipe in pipes]
     stop.set()
     thread.join()
     with multiprocessing.get_context("fork").Pool(2) as pool:
-        workers = pool.map(pooled, range(CHILDREN))
+        workers = pool.map(call_in_pool, range(CHILDREN))
     calls_after = calls(driver, url, "after")
     everybody = chain(calls_before, hammered, *children, *workers, calls_after)
     sys.stdout.write(json.dumps(list(everybody)))

@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 LIMIT: Final = RateLimitConfig.per_second(1)
 
 
-class OfOnesOwn:
+class CustomRule:
     """A wrapper around a rate limit rule, of a class that stores do not know."""
 
     def __init__(self, rule: Rule) -> None:

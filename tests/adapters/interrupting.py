@@ -14,7 +14,7 @@ from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
 from moorage.adapters.concurrency.locks import ThreadLocks
-from moorage.adapters.concurrency.places import Places
+from moorage.adapters.concurrency.places import SlotHolders
 
 if TYPE_CHECKING:
     from collections.abc import Generator
@@ -25,7 +25,7 @@ class Interruption(BaseException):
 
 
 class Alarm:
-    """A SIGALRM timer that interrupts the code which armed it, at most once each time."""
+    """A SIGALRM timer that interrupts the code that armed it, at most once each time."""
 
     def __init__(self) -> None:
         self.armed = False
@@ -41,7 +41,7 @@ class Alarm:
 
 
 @contextmanager
-def crowd(locks: ThreadLocks) -> Generator[None]:
+def contending_threads(locks: ThreadLocks) -> Generator[None]:
     """Run three threads that acquire and release the lock until the block ends."""
     stop = threading.Event()
 
@@ -65,9 +65,9 @@ def crowd(locks: ThreadLocks) -> Generator[None]:
 def main(rounds: int) -> None:
     """Print the number of interruptions, and of lock names still in use at the end."""
     sys.setswitchinterval(0.000_005)
-    places, timer = Places(), Alarm()
+    places, timer = SlotHolders(), Alarm()
     locks = ThreadLocks(places)
-    with crowd(locks):
+    with contending_threads(locks):
         for _ in range(rounds):
             holder, is_inside = object(), False
             try:

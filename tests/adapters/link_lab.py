@@ -22,7 +22,7 @@ F = TypeVar("F", bound="FakeLink")
 
 
 class LinkServer:
-    """A fake server whose connections break when it restarts.
+    """A fake server; its restart breaks all open connections.
 
     Attributes:
         opened: the connections that were opened.
@@ -122,7 +122,7 @@ class PoolLab:
         self.pool: Any = kind(connect, config, now=lambda: self.now, draw=lambda: 0.0)
 
     async def run(self, method: Callable[..., Any], *arguments: Any) -> Any:
-        """Run a method of the pool: awaited if asynchronous, in a thread if synchronous."""
+        """Call a method of the pool: await it if asynchronous, else run it in a thread."""
         if self.is_async:
             return await method(*arguments)
         return await asyncio.to_thread(method, *arguments)

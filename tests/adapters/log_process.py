@@ -33,7 +33,7 @@ def ends(open_: Callable[..., Any]) -> None:
 
 
 def forks(open_: Callable[..., Any]) -> None:
-    """Queue a log entry, and fork a child that queues another one."""
+    """Queue a log entry, and fork a child that queues its own entry."""
     log = open_(every=3_600.0)
     log.write(entry(0))
     child = os.fork()
@@ -44,7 +44,7 @@ def forks(open_: Callable[..., Any]) -> None:
     os.waitpid(child, 0)
 
 
-def waits(open_: Callable[..., Any]) -> None:
+def wait_with_queued_entries(open_: Callable[..., Any]) -> None:
     """Store one entry, queue three others, print "written", and wait to be killed."""
     log, other_log = open_(every=0.05), open_(every=3_600.0)
     log.write(entry(0))
@@ -123,7 +123,7 @@ if __name__ == "__main__":
     {
         "ends": ends,
         "forks": forks,
-        "waits": waits,
+        "waits": wait_with_queued_entries,
         "ends_by_signal": ends_by_signal,
         "flushes_at_the_signal": flushes_at_the_signal,
         "fills_the_disk": fills_the_disk,

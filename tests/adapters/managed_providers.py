@@ -36,17 +36,17 @@ class ProviderInMode:
         return self
 
     def __exit__(self, *_: object) -> None:
-        for made in self._made:
-            self.ask(made.close)
+        for provider in self._made:
+            self.ask(provider.close)
         self.lab.__exit__()
 
     def provider(self, manager: Any = None, **options: Any) -> Any:
         """Return a provider that reads from the fake secret manager."""
         kind: Any = AsyncManagedCredentialProvider if self.awaited else ManagedCredentialProvider
         options = {"clock": self.clock, "timeout": PATIENCE, **options}
-        made = kind(manager or self.lab.manager(), **options)
-        self._made.append(made)
-        return made
+        provider = kind(manager or self.lab.manager(), **options)
+        self._made.append(provider)
+        return provider
 
     def ask(self, verb: Any, *options: object) -> Any:
         """Return the result of a synchronous or asynchronous method."""

@@ -73,7 +73,7 @@ class Lab:
         raise NotImplementedError
 
     def handle(self, request: Received) -> Behaviour:
-        """Answer a request as the real service would."""
+        """Answer a request like the real service."""
         raise NotImplementedError
 
     def put(self, name: str, content: str) -> None:
@@ -102,7 +102,7 @@ class Lab:
         return self.handle(request)
 
 
-def said(value: object, status: int = 200, **headers: str) -> Behaviour:
+def json_behaviour(value: object, status: int = 200, **headers: str) -> Behaviour:
     """Return an HTTP response with a JSON body."""
     return Behaviour.of_json(value, status=status, headers=headers)
 
@@ -127,7 +127,7 @@ class VaultLab(Lab):
         return HashiCorpVault(self.url, VaultAppRole("our-role", SECRET), **options)
 
     def put(self, name: str, content: str) -> None:
-        """Store a secret, as a table because Vault keeps tables."""
+        """Store a secret as a table of values, because Vault stores tables."""
         self.secrets[name] = json.loads(content) if content.startswith("{") else {"secret": content}
 
     def issue(self, token: str | None = None) -> str:
@@ -181,7 +181,9 @@ class VaultLab(Lab):
             if not self.looked:
                 return self._errors(403, "permission denied")
             ttl = self.ends[token] - self.now() if token in self.ends else timedelta()
-            return said({"data": {"ttl": int(ttl.total_seconds()), "renewable": self.renewable}})
+            return json_behaviour(
+                {"data": {"ttl": int(ttl.total_seconds()), "renewable": self.renewable}}
+            )
         if (request.method, path) == ("POST", "auth/token/renew-self"):
             self.asked["renew"] += 1
             if not self.renewable:
@@ -194,7 +196,7 @@ class VaultLab(Lab):
     def _auth(self, token: str) -> Behaviour:
         seconds_left = int((self.ends[token] - self.now()).total_seconds())
         auth = {"client_token": token, "lease_duration": seconds_left, "renewable": self.renewable}
-        return said({"lease_id": "", "data": None, "auth": auth})
+        return json_behaviour({"lease_id": "", "data": None, "auth": auth})
 
     def _kv(self, path: str, request: Received) -> Behaviour:
         head, _, name = path.partition("/data/")
@@ -204,15 +206,17 @@ class VaultLab(Lab):
             if request.json().keys() != {"data"} or not isinstance(request.json()["data"], dict):
                 return self.refuse("data", self._errors(400, "no data provided"))
             self.secrets[name] = request.json()["data"]
-            return said({"data": {"version": 1, "destroyed": False}})
+            return json_behaviour({"data": {"version": 1, "destroyed": False}})
         if name not in self.secrets:
             return self._errors(404)
         secret = self.secrets[name]
         metadata = {"version": 1, "deletion_time": "" if secret else "2026-01-01T00:00:00Z"}
-        return said({"data": {"data": secret, "metadata": metadata}}, 200 if secret else 404)
+        return json_behaviour(
+            {"data": {"data": secret, "metadata": metadata}}, 200 if secret else 404
+        )
 
     def _errors(self, status: int, *errors: str) -> Behaviour:
-        return said({"errors": errors}, status)
+        return json_behaviour({"errors": errors}, status)
 
 
 class AwsLab(Lab):
@@ -241,7 +245,7 @@ class AwsLab(Lab):
             return self._instance(request)
         if request.path.startswith("/container"):
             if request.headers.get("authorization") != "proof of the pod":
-                return said({"code": "AccessDenied"}, 401)
+                return json_behaviour({"code": "AccessDenied"}, 401)
             return self._role()
         if request.method != "POST" or request.target != "/":
             return self.refuse(request.target, self._error("UnknownOperationException"))
@@ -271,11 +275,11 @@ class AwsLab(Lab):
             )
         if action != "GetSecretValue":
             self.secrets[name] = options["SecretString"]
-            return said({"Name": name, "VersionId": "v"})
+            return json_behaviour({"Name": name, "VersionId": "v"})
         secret = self.secrets[name]
         if isinstance(secret, bytes):
-            return said({"Name": name, "SecretBinary": b64encode(secret).decode()})
-        return said({"Name": name, "SecretString": secret})
+            return json_behaviour({"Name": name, "SecretBinary": b64encode(secret).decode()})
+        return json_behaviour({"Name": name, "SecretString": secret})
 
     def _unsigned(self, request: Received) -> str | None:
         """Return the fault of a request's AWS signature, or None if it is valid."""
@@ -327,7 +331,7 @@ class AwsLab(Lab):
         token = self.token()
         self.keys[f"ASIA{token}"] = (f"secret-{token}", f"session-{token}")
         expiration = (self.now() + timedelta(seconds=self.lifetime)).strftime("%Y-%m-%dT%H:%M:%SZ")
-        return said(
+        return json_behaviour(
             {
                 "Code": "Success",
                 "AccessKeyId": f"ASIA{token}",
@@ -338,7 +342,7 @@ class AwsLab(Lab):
         )
 
     def _error(self, code: str, status: int = 400) -> Behaviour:
-        return said({"__type": code, "Message": f"{SECRET} is not allowed"}, status)
+        return json_behaviour({"__type": code, "Message": f"{SECRET} is not allowed"}, status)
 
 
 class GcpLab(Lab):
@@ -384,7 +388,7 @@ class GcpLab(Lab):
             if key != "secretId":
                 return self.refuse(key, self._error(400, "INVALID_ARGUMENT"))
             self.secrets.setdefault(name, None)
-            return said({"name": f"projects/1/secrets/{name}"})
+            return json_behaviour({"name": f"projects/1/secrets/{name}"})
         name, _, action = request.path.removeprefix(f"{top}/").partition(":")
         if (request.method, action) == ("POST", "addVersion"):
             return self._add(name, request.json()["payload"])
@@ -401,7 +405,7 @@ class GcpLab(Lab):
             del payload["dataCrc32c"]
         elif self.checksum:
             payload["dataCrc32c"] = self.checksum
-        return said({"name": "projects/1/secrets/…/versions/1", "payload": payload})
+        return json_behaviour({"name": "projects/1/secrets/…/versions/1", "payload": payload})
 
     def _add(self, name: str, payload: dict[str, str]) -> Behaviour:
         data = b64decode(payload["data"], validate=True)
@@ -410,16 +414,16 @@ class GcpLab(Lab):
         if name not in self.secrets:
             return self._error(404, "NOT_FOUND")
         self.secrets[name] = data.decode()
-        return said({"name": "…", "state": "ENABLED"})
+        return json_behaviour({"name": "…", "state": "ENABLED"})
 
     def _token(self, request: Received) -> Behaviour:
         form = dict(parse_qsl(request.body.decode(), strict_parsing=True))
         if form.get("grant_type") != "urn:ietf:params:oauth:grant-type:jwt-bearer":
-            return self.refuse("grant", said({"error": "unsupported_grant_type"}, 400))
+            return self.refuse("grant", json_behaviour({"error": "unsupported_grant_type"}, 400))
         head, claims, signature = form["assertion"].split(".")
-        fields = json.loads(_decoded(claims))
+        fields = json.loads(_decode(claims))
         is_invalid = (
-            json.loads(_decoded(head)) != {"alg": "RS256", "typ": "JWT", "kid": "key-1"}
+            json.loads(_decode(head)) != {"alg": "RS256", "typ": "JWT", "kid": "key-1"}
             or fields["iss"] != "us@our-project.iam"
             or fields["aud"] != f"{self.url}/token"
             or fields["scope"] != "https://www.googleapis.com/auth/cloud-platform"
@@ -427,19 +431,23 @@ class GcpLab(Lab):
             or abs(fields["iat"] - self.now().timestamp()) > 300
         )
         if is_invalid:
-            return said({"error": "invalid_grant", "error_description": "Invalid JWT"}, 400)
+            return json_behaviour(
+                {"error": "invalid_grant", "error_description": "Invalid JWT"}, 400
+            )
         KEY.public_key().verify(
-            _decoded(signature), f"{head}.{claims}".encode(), padding.PKCS1v15(), hashes.SHA256()
+            _decode(signature), f"{head}.{claims}".encode(), padding.PKCS1v15(), hashes.SHA256()
         )
         return self._granted()
 
     def _granted(self) -> Behaviour:
         token = self.token()
-        return said({"access_token": token, "expires_in": self.lifetime, "token_type": "Bearer"})
+        return json_behaviour(
+            {"access_token": token, "expires_in": self.lifetime, "token_type": "Bearer"}
+        )
 
     def _error(self, status: int, code: str) -> Behaviour:
         error = {"code": status, "message": f"{SECRET} is not allowed", "status": code}
-        return said({"error": error}, status)
+        return json_behaviour({"error": error}, status)
 
 
 class AzureLab(Lab):
@@ -466,16 +474,16 @@ class AzureLab(Lab):
             fields = {"api-version": "2018-02-01", "resource": self.resource}
             query = dict(request.query)
             if request.headers.get("metadata") != "true" or query.pop("client_id", "u") != "u":
-                return said({"error": "invalid_request"}, 400)
+                return json_behaviour({"error": "invalid_request"}, 400)
             if query != fields:
-                return self.refuse("metadata", said({"error": "invalid_resource"}, 400))
+                return self.refuse("metadata", json_behaviour({"error": "invalid_resource"}, 400))
             return self._granted(str(self.lifetime))
         if dict(request.query).get("api-version") != "7.4":
             return self.refuse("api-version", self._error(400, "BadParameter"))
         scheme, _, token = request.headers.get("authorization", "").partition(" ")
         if scheme != "Bearer" or token not in self.tokens:
             challenge = f'Bearer authorization="{self.directory}", resource="{self.resource}"'
-            return said(
+            return json_behaviour(
                 {"error": {"code": "Unauthorized", "message": f"AKV10000 {SECRET}"}},
                 401,
                 **{"WWW-Authenticate": challenge},
@@ -496,28 +504,32 @@ class AzureLab(Lab):
             return self._error(403, "Forbidden", {"code": "SecretDisabled"})
         elif name not in self.secrets:
             return self._error(404, "SecretNotFound")
-        return said({"value": self.secrets[name], "id": f"{self.url}/secrets/{name}/1"})
+        return json_behaviour({"value": self.secrets[name], "id": f"{self.url}/secrets/{name}/1"})
 
     def _token(self, request: Received) -> Behaviour:
         form = dict(parse_qsl(request.body.decode(), strict_parsing=True))
         if form.get("grant_type") != "client_credentials":
-            return self.refuse("grant", said({"error": "unsupported_grant_type"}, 400))
+            return self.refuse("grant", json_behaviour({"error": "unsupported_grant_type"}, 400))
         if form.get("scope") != f"{self.resource}/.default":
-            return self.refuse("scope", said({"error": "invalid_scope"}, 400))
+            return self.refuse("scope", json_behaviour({"error": "invalid_scope"}, 400))
         if (form["client_id"], form["client_secret"]) != ("our-app", SECRET):
             description = f"AADSTS7000215: {SECRET}"
-            return said({"error": "invalid_client", "error_description": description}, 401)
+            return json_behaviour(
+                {"error": "invalid_client", "error_description": description}, 401
+            )
         if request.path != "/our-directory/oauth2/v2.0/token":
-            return said({"error": "invalid_request"}, 400)
+            return json_behaviour({"error": "invalid_request"}, 400)
         return self._granted(self.lifetime)
 
     def _granted(self, lifetime: int | str) -> Behaviour:
         token = self.token()
-        return said({"access_token": token, "expires_in": lifetime, "token_type": "Bearer"})
+        return json_behaviour(
+            {"access_token": token, "expires_in": lifetime, "token_type": "Bearer"}
+        )
 
     def _error(self, status: int, code: str, inner: object = None) -> Behaviour:
         error = {"code": code, "message": f"{SECRET} is not allowed", "innererror": inner}
-        return said({"error": error}, status)
+        return json_behaviour({"error": error}, status)
 
 
 LABS: dict[str, type[Lab]] = {lab.kind: lab for lab in (VaultLab, AwsLab, GcpLab, AzureLab)}
@@ -533,5 +545,5 @@ def checksum(data: bytes) -> int:
     return int(f"{register:032b}"[::-1], 2) ^ 0xFFFFFFFF
 
 
-def _decoded(part: str) -> bytes:
+def _decode(part: str) -> bytes:
     return urlsafe_b64decode(part + "=" * (-len(part) % 4))

@@ -29,7 +29,7 @@ class Clock:
         return self.watch
 
     def pass_by(self, seconds: float) -> None:
-        """Advance the elapsed time, but not the wall clock."""
+        """Advance the monotonic clock, but not the wall clock."""
         self.passed += round(seconds * 1e9)
 
 

@@ -143,7 +143,7 @@ def threads(storm: InterruptedStore) -> None:
     class LateInterruption(BaseException):
         pass
 
-    def strive() -> None:
+    def call_until_over() -> None:
         # In a frame of its own: where a loop goes round, some releases of Python let an
         # interruption pass by the `try` around it.
         while not is_over:
@@ -154,7 +154,7 @@ def threads(storm: InterruptedStore) -> None:
         while not is_over:
             try:
                 braced = True
-                strive()
+                call_until_over()
             except LateInterruption:
                 storm.struck += 1
                 storm.check()

@@ -53,7 +53,7 @@ def forks(open_: Callable[..., Any]) -> None:
     os.waitpid(child, 0)
 
 
-def waits(open_: Callable[..., Any]) -> None:
+def wait_with_unstored_metrics(open_: Callable[..., Any]) -> None:
     """Store the metrics of one call, keep those of other calls in memory, and wait to be killed."""
     metrics = open_(every=3_600.0)
     metrics(finished_call())
@@ -66,6 +66,6 @@ def waits(open_: Callable[..., Any]) -> None:
 
 if __name__ == "__main__":
     url, prefix, name = sys.argv[1:]
-    {"ends": ends, "forks": forks, "waits": waits}[name](
+    {"ends": ends, "forks": forks, "waits": wait_with_unstored_metrics}[name](
         lambda **options: open_metrics(url, prefix=prefix, timeout=30.0, **options)
     )

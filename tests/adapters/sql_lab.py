@@ -62,7 +62,7 @@ class ReadCommand(Append):
 
 
 class RacingAppend(Append):
-    """A command during which another writer changes the rows, once or at each attempt."""
+    """A command during which a second writer changes the rows, once or at each attempt."""
 
     def __init__(
         self, meddle: Callable[[], object], number: int, *keys: str, **options: Any
@@ -71,7 +71,7 @@ class RacingAppend(Append):
         self._meddle = [meddle]
 
     def apply(self, states: States, now: int) -> tuple[States, tuple[int, tuple[Any, ...]]]:
-        """After another writer has changed the rows, return the states and the result."""
+        """Return the states and the result, after a second writer has changed the rows."""
         if self._meddle:
             self._meddle.pop()()
         return super().apply(states, now)
@@ -318,7 +318,7 @@ def engine_of(store: SqlStorage | AsyncSqlStorage) -> Engine:
 
 
 @contextlib.contextmanager
-def holding(lab: Lab, *keys: str) -> Generator[sqlalchemy.Connection]:
+def hold_rows(lab: Lab, *keys: str) -> Generator[sqlalchemy.Connection]:
     """Lock the rows of these keys in a transaction during the block."""
     with lab.engine.connect() as connection:
         for key in keys:

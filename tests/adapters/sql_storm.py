@@ -1,4 +1,4 @@
-"""A process that appends under keys which other processes write too."""
+"""A process that appends under keys that other processes write at the same time."""
 
 from __future__ import annotations
 
@@ -45,14 +45,14 @@ def append(url: str, prefix: str, process: int, keys: list[str]) -> None:
     print(json.dumps([history, errors]))  # noqa: T201 - this is the answer
 
 
-def hang(url: str, prefix: str, key: str) -> None:
-    """Stop in the middle of a transaction, forever."""
+def hang_in_transaction(url: str, prefix: str, key: str) -> None:
+    """Hang in the middle of a transaction forever."""
 
-    def meanwhile() -> None:
+    def run_beside() -> None:
         print("locked", flush=True)  # noqa: T201 - this is the answer
         threading.Event().wait(PATIENCE * 10)
 
-    SqlStorage(url, prefix=prefix, timeout=0.5).execute(RacingAppend(meanwhile, 1, key))
+    SqlStorage(url, prefix=prefix, timeout=0.5).execute(RacingAppend(run_beside, 1, key))
 
 
 if __name__ == "__main__":
@@ -60,5 +60,5 @@ if __name__ == "__main__":
     if what == "append":
         append(arguments[0], arguments[1], int(arguments[2]), arguments[3:])
     else:
-        hang(*arguments)
+        hang_in_transaction(*arguments)
     os._exit(0)

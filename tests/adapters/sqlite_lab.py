@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
 
 class DurablePut(Put):
-    """A command that must be on disk before it returns."""
+    """A command whose result must be on disk before the call returns."""
 
     durable = True
 

@@ -87,7 +87,7 @@ class SignalInterruption(BaseException):
 
 
 def be_struck(path: str) -> None:
-    """Add while signals interrupt; print the number of interruptions and of locks left."""
+    """Add while signals interrupt; print the number of interruptions and of locks left over."""
 
     def strike(*_: object) -> None:
         raise SignalInterruption
@@ -99,7 +99,7 @@ def be_struck(path: str) -> None:
     )
     store.execute(Add("one", "two"))
     signal.signal(signal.SIGALRM, strike)
-    struck = torn = locked_files = 0
+    strikes = torn = locked_files = 0
     end = time.monotonic() + 3
     while time.monotonic() < end:
         try:
@@ -108,14 +108,14 @@ def be_struck(path: str) -> None:
                 store.execute(Add("one", "two", durable=not number))
             signal.setitimer(signal.ITIMER_REAL, 0)
         except SignalInterruption:
-            struck += 1
+            strikes += 1
         try:
             (value, two), _ = other_storage.execute(Add("one", "two"))
         except StorageUnavailable:
             locked_files += 1
         else:
             torn += value != two
-    print(struck, torn, locked_files)
+    print(strikes, torn, locked_files)
 
 
 if __name__ == "__main__":

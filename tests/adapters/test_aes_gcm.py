@@ -15,13 +15,13 @@ from hypothesis import strategies as st
 from moorage.adapters.ciphers import aes_gcm
 from moorage.adapters.ciphers.aes_gcm import AesGcmCipher, generate_keys
 from moorage.domain.secrets.secret import Secret
-from moorage.domain.state.sealing import KeyRing, about, sealed_with
+from moorage.domain.state.sealing import KeyRing, sealed_with, sealing_context
 from moorage.errors import ConfigurationError, InvalidData
 
 KEY = bytes(range(32))
 RING = KeyRing([(7, Secret(KEY))])
 CIPHER = AesGcmCipher(RING)
-PLACE = about("acme", "stripe", "credential")
+PLACE = sealing_context("acme", "stripe", "credential")
 PLAIN_SECRET = b"sk_live_secret"
 SEALED = CIPHER.seal(PLAIN_SECRET, PLACE)
 
@@ -99,7 +99,7 @@ def test_every_flipped_bit_is_noticed() -> None:
 
 
 def test_every_cut_is_noticed() -> None:
-    """Encrypted bytes that are cut off or extended at either end are refused."""
+    """Encrypted bytes that are shortened or extended at either end are refused."""
     cuts = [SEALED[:size] for size in range(len(SEALED))]
     cuts += [SEALED[size:] for size in range(1, len(SEALED) + 1)]
     for changed_bytes in (*cuts, SEALED + b"\0", b"\0" + SEALED):
@@ -118,7 +118,7 @@ def test_opening_is_total(anything: bytes) -> None:
 @given(st.one_of(st.none(), st.text()), st.text(), st.text())
 def test_text_is_bound_to_its_place(tenant: str | None, service: str, name: str) -> None:
     """Encrypted bytes do not decrypt under another tenant, service or name."""
-    other_bytes = about(tenant, service, name)
+    other_bytes = sealing_context(tenant, service, name)
     if other_bytes != PLACE:
         with pytest.raises(InvalidData, match="belongs to another tenant"):
             CIPHER.open(SEALED, other_bytes)
@@ -192,7 +192,7 @@ def test_encryption_errors_do_not_show_the_text(
     assert "sk_live" not in repr(adapter_locals)
 
 
-def test_the_longest_that_is_sealed(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_plaintext_of_maximum_length_is_encrypted(monkeypatch: pytest.MonkeyPatch) -> None:
     """Plaintext of exactly the maximum length can be encrypted."""
     monkeypatch.setattr(aes_gcm, "LONGEST", len(PLAIN_SECRET))
 

@@ -75,7 +75,7 @@ class AuditLab:
                 connection.exec_driver_sql(statement)
 
     def change(self, number: int, name: str, value: str) -> None:
-        """Change a text of a record, as anybody with access to the store could."""
+        """Change a text of a record, like somebody with access to the store."""
         if self.kind == "file":
             lines = self.path.read_text().splitlines(keepends=True)
             fields = json.loads(lines[number - 1])
@@ -108,7 +108,7 @@ def lab(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[AuditLab]:
     value.close()
 
 
-def filled(lab: AuditLab, size: int = 6) -> AuditTrail:
+def filled_trail(lab: AuditLab, size: int = 6) -> AuditTrail:
     """Return an audit trail with records of several actions and actors, one second apart."""
     clock = VirtualClock()
     trail = AuditTrail(lab.store, keys=KEYS, seal_every=4, clock=clock)
@@ -128,7 +128,7 @@ def filled(lab: AuditLab, size: int = 6) -> AuditTrail:
 
 def test_trail_is_kept(lab: AuditLab) -> None:
     """Audit records are read back unchanged, and another process continues their hash chain."""
-    trail = filled(lab)
+    trail = filled_trail(lab)
     records = list(lab.store.records())
     with closing(lab.another()) as second_store:
         assert records == list(second_store.records())
@@ -144,7 +144,7 @@ def test_trail_is_kept(lab: AuditLab) -> None:
 
 def test_records_are_found(lab: AuditLab) -> None:
     """Filters and pages of audit records work the same in each store, and are case-sensitive."""
-    filled(lab)
+    filled_trail(lab)
     records = list(lab.store.records())
     start = records[0].time
     for query in (
@@ -171,7 +171,7 @@ def test_records_are_found(lab: AuditLab) -> None:
 @pytest.mark.parametrize("name", ["act", "subject", "actor", "reason", "previous", "hash"])
 def test_alteration_is_found(lab: AuditLab, name: str) -> None:
     """Verification reports a changed audit record by its number."""
-    trail = filled(lab)
+    trail = filled_trail(lab)
     lab.change(3, name, "x")
 
     finding = trail.verify().finding
@@ -184,7 +184,7 @@ def test_alteration_is_found(lab: AuditLab, name: str) -> None:
 )
 def test_removal_is_found(lab: AuditLab, number: int, fault: Fault) -> None:
     """Verification reports a missing audit record by its number, including the last one."""
-    trail = filled(lab)
+    trail = filled_trail(lab)
     lab.remove(number)
 
     finding = trail.verify().finding
@@ -194,7 +194,7 @@ def test_removal_is_found(lab: AuditLab, number: int, fault: Fault) -> None:
 
 def test_damaged_end_is_not_continued(lab: AuditLab) -> None:
     """An audit trail without its last record refuses new ones, so that the gap stays visible."""
-    trail = filled(lab)
+    trail = filled_trail(lab)
     lab.remove(7)
 
     with pytest.raises(ConfigurationError, match=r"note of 1 was refused.* damaged"):
@@ -234,7 +234,7 @@ def test_values_of_other_types_are_found(tmp_path: Path) -> None:
     """Verification reports a value whose SQLite type differs from its column's type as altered."""
     for column in ("acted_at", "subject", "state_after"):
         lab = AuditLab("sqlite", tmp_path)
-        trail = filled(lab)
+        trail = filled_trail(lab)
         lab.run(f"UPDATE {lab.prefix}audit SET {column} = x'00ff' WHERE number = 2")
         finding = trail.verify().finding
         lab.close()
@@ -273,7 +273,7 @@ def _text(lab: AuditLab) -> list[bytes]:
 
 def test_crash_leaves_the_chain_whole(file: AuditLab) -> None:
     """After a crash, the trail continues from records that the head file does not yet name."""
-    trail = filled(file)
+    trail = filled_trail(file)
     head = file.path.with_name(f"{file.path.name}.head")
     earlier_bytes = head.read_bytes()
     trail.record("note", "1", actor="ada")
@@ -304,7 +304,7 @@ def test_first_record_survives_a_crash(file: AuditLab) -> None:
 @pytest.mark.parametrize("change", [{"number": 9}, {"actor": "eve"}])
 def test_records_after_the_head_must_continue_it(file: AuditLab, change: dict[str, Any]) -> None:
     """Lines after the head record that do not continue the hash chain are not part of the trail."""
-    trail = filled(file)
+    trail = filled_trail(file)
     head = file.path.with_name(f"{file.path.name}.head")
     earlier_bytes = head.read_bytes()
     trail.record("note", "1", actor="ada")
@@ -324,7 +324,7 @@ def test_records_after_the_head_must_continue_it(file: AuditLab, change: dict[st
 )
 def test_lines_that_are_no_records_are_found(file: AuditLab, line: bytes) -> None:
     """Verification reports an unreadable line of the audit file as altered."""
-    trail = filled(file)
+    trail = filled_trail(file)
     lines = _text(file)
     lines[1] = line
     file.path.write_bytes(b"".join(lines))
@@ -336,7 +336,7 @@ def test_lines_that_are_no_records_are_found(file: AuditLab, line: bytes) -> Non
 
 def test_spaces_and_types_are_found(file: AuditLab) -> None:
     """Verification reports a record whose JSON is only formatted differently as altered."""
-    trail = filled(file)
+    trail = filled_trail(file)
     whole_chunks = _text(file)
     for changed_bytes in (
         whole_chunks[1].replace(b": ", b":", 1),
@@ -350,7 +350,7 @@ def test_spaces_and_types_are_found(file: AuditLab) -> None:
 
 def test_unreadable_head_is_refused(file: AuditLab) -> None:
     """A head file of the audit trail with invalid content is refused by name."""
-    trail = filled(file)
+    trail = filled_trail(file)
     head = file.path.with_name(f"{file.path.name}.head")
     for text in ("{", "[]", '{"other": 1}'):
         head.write_text(text)
@@ -360,7 +360,7 @@ def test_unreadable_head_is_refused(file: AuditLab) -> None:
 
 def test_removed_file_is_refused(file: AuditLab) -> None:
     """A missing audit file whose head file still exists is reported as damage."""
-    trail = filled(file)
+    trail = filled_trail(file)
     file.path.unlink()
 
     assert 7 == file.store.head().number

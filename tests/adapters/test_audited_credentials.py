@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 FIRST, SECOND = Credentials.bearer("canary-first"), Credentials.bearer("canary-second")
 
 
-class Uses:
+class AuditedUses:
     """An audited credential provider of one mode, and the audit records that it writes."""
 
     def __init__(self, trail: AuditTrail, *, awaited: bool) -> None:
@@ -62,7 +62,7 @@ class Uses:
 @pytest.mark.parametrize("awaited", [False, True], ids=["sync", "async"])
 def test_uses_are_recorded_without_an_entry_for_each_call(tmp_path: Path, *, awaited: bool) -> None:
     """First reads, renewals and changes of credentials are recorded, without the secrets."""
-    uses = Uses(AuditTrail(FileAudit(tmp_path / "trail")), awaited=awaited)
+    uses = AuditedUses(AuditTrail(FileAudit(tmp_path / "trail")), awaited=awaited)
     assert uses.do("has", "vat", None)
     for _ in range(3):
         assert FIRST == uses.do("get", "vat", None)
@@ -84,11 +84,11 @@ def test_uses_are_recorded_without_an_entry_for_each_call(tmp_path: Path, *, awa
 def test_unrecorded_credentials_are_not_handed_out(tmp_path: Path, *, awaited: bool) -> None:
     """Credentials that cannot be recorded are not returned, unless the audit trail is optional."""
     dead_trail = FileAudit(tmp_path / "nowhere" / "trail")
-    uses = Uses(AuditTrail(dead_trail), awaited=awaited)
+    uses = AuditedUses(AuditTrail(dead_trail), awaited=awaited)
     for verb, values in (("get", ()), ("refresh", (FIRST,)), ("rotate", (SECOND,))):
         with pytest.raises(StorageUnavailable, match="was refused"):
             uses.do(verb, "vat", None, *values)
-    lenient = Uses(AuditTrail(dead_trail, required=False), awaited=awaited)
+    lenient = AuditedUses(AuditTrail(dead_trail, required=False), awaited=awaited)
     with pytest.warns(match="was not recorded"):
         assert FIRST == lenient.do("get", "vat", None)
 
@@ -96,7 +96,7 @@ def test_unrecorded_credentials_are_not_handed_out(tmp_path: Path, *, awaited: b
 def test_memory_of_owners_is_bounded(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Beyond a limit, credential owners are forgotten and recorded again at their next read."""
     monkeypatch.setattr(audited, "_MOST_OWNERS", 1)
-    uses = Uses(AuditTrail(FileAudit(tmp_path / "trail")), awaited=False)
+    uses = AuditedUses(AuditTrail(FileAudit(tmp_path / "trail")), awaited=False)
     for tenant in (None, "acme", None):
         uses.do("get", "vat", tenant)
     assert 3 == len(uses.records)

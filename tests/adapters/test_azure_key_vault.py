@@ -76,7 +76,7 @@ def test_a_resource_is_above_its_vault(resource: str) -> None:
     vault = AzureKeyVault("https://ours.vault.example")
 
     assert vault._is_ours(resource)  # noqa: SLF001 - a host that this machine does not have
-    assert not AzureKeyVault("https://oursvault.example")._is_ours(resource)  # noqa: SLF001 - the same
+    assert not AzureKeyVault("https://oursvault.example")._is_ours(resource)  # noqa: SLF001 - a host that this machine does not have
 
 
 @EITHER
@@ -99,7 +99,7 @@ def test_a_vault_that_names_no_directory(awaited: bool) -> None:
 
 @EITHER
 def test_a_secret_goes_to_its_authority_only(awaited: bool) -> None:
-    """The client secret is sent only to the configured authority, not where the vault says."""
+    """The client secret is sent only to the configured authority, whatever the vault names."""
     with Azure(awaited=awaited) as azure, AzureLab() as other_lab:
         azure.lab.directory = f"{other_lab.url}/our-directory"
         assert OLD == azure.get(azure.provider())

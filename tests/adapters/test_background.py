@@ -26,12 +26,12 @@ async def _running_loop() -> asyncio.AbstractEventLoop:
 
 
 def test_threads_that_begin_together_share_one_loop(monkeypatch: pytest.MonkeyPatch) -> None:
-    """If several threads make the background loop at once, all use the same one."""
+    """If several threads request the background loop at once, all get the same loop."""
     both_make_one = Barrier(2)
     loops: list[asyncio.AbstractEventLoop] = []
 
     class Loop(asyncio.SelectorEventLoop):
-        """An event loop that is made at the same time as another."""
+        """An event loop that is created at the same time as another one."""
 
         def __init__(self) -> None:
             super().__init__()
@@ -57,7 +57,7 @@ class Interruption(BaseException):
 
 
 def test_interrupted_caller_cancels_its_coroutine() -> None:
-    """A coroutine whose caller is interrupted is cancelled, and the loop goes on."""
+    """Interrupting a caller cancels its coroutine, and the loop continues to run."""
     cancelled: list[bool] = []
     own_thread = threading.get_ident()
 
@@ -86,17 +86,17 @@ def test_interrupted_caller_cancels_its_coroutine() -> None:
 
 def test_coroutine_whose_caller_is_interrupted_at_once_never_begins() -> None:
     """A coroutine whose caller is interrupted before it has begun is closed."""
-    begun: list[bool] = []
+    starts: list[bool] = []
 
     async def work() -> None:
-        begun.append(True)
+        starts.append(True)
 
     coroutine = work()
     with asyncio.Runner() as runner:
         background._AwaitedWork(runner.get_loop(), coroutine).cancel()  # noqa: SLF001 - no caller can be interrupted at will
 
     assert inspect.CORO_CLOSED == inspect.getcoroutinestate(coroutine)
-    assert not begun
+    assert not starts
 
 
 def test_cancelled_coroutine_is_an_error_of_its_caller() -> None:
@@ -113,7 +113,7 @@ def test_cancelled_coroutine_is_an_error_of_its_caller() -> None:
 
 
 def test_exception_reaches_the_caller_and_is_freed() -> None:
-    """The exception of a coroutine is the caller's, and nothing keeps it alive afterwards."""
+    """A coroutine's exception reaches its caller, and nothing keeps it alive afterwards."""
 
     class FailedError(Exception):
         pass

@@ -247,7 +247,7 @@ def test_hidden_unverified_client_is_refused_when_connecting() -> None:
         vendor.always(Behaviour(204))
         for own_client in (
             Httpx2HttpClient(client=hidden_client),
-            RequestsHttpClient(session=_careless),
+            RequestsHttpClient(session=_session_without_tls_checks),
         ):
             with pytest.raises(ConfigurationError, match="does not verify"):
                 own_client.send(GET, vendor.url, LONG)
@@ -275,7 +275,7 @@ class _UnverifiedAdapter(HTTPAdapter):
         """Do not verify any certificate."""
 
 
-def _careless() -> requests.Session:
+def _session_without_tls_checks() -> requests.Session:
     new_session = requests.Session()
     new_session.mount("https://", _UnverifiedAdapter())
     return new_session
@@ -315,7 +315,7 @@ def test_settings_beside_a_borrowed_client_are_refused(
 
 @sync_borrowed
 def test_forked_child_creates_its_own_client(make: Callable[[], Any]) -> None:
-    """A forked child creates a client and connections of its own."""
+    """A forked child creates its own client and connections."""
     with VendorServer() as vendor, make() as client:
         vendor.always(Behaviour(204))
         client.send(GET, vendor.url, LONG)
@@ -599,3 +599,80 @@ async def test_endless_chunk_extension_ends_at_the_timeout() -> None:
         with pytest.raises(AttemptTimeout) as excinfo:
             await own_client.send(GET, vendor.url, Timeouts(total=0.2))
         assert excinfo.value.may_have_been_processed
+
+
+@in_loop
+async def test_too_large_body_is_refused_however_it_is_delimited() -> None:
+    """A body above the limit is refused, whether its length is announced or in chunks."""
+    chunked = b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n3\r\nabc\r\n0\r\n\r\n"
+    async with lab(partial(AsyncAiohttpHttpClient, max_body=2)) as (vendor, own_client):
+        vendor.queue(Behaviour(body=b"abc"), Behaviour(raw=chunked), Behaviour(body=b"ab"))
+        for _ in range(2):
+            with pytest.raises(VendorFailed, match="a body of more than 2 bytes"):
+                await own_client.send(GET, vendor.url, LONG)
+        assert b"ab" == (await own_client.send(GET, vendor.url, LONG)).body
+
+
+@in_loop
+async def test_traces_of_the_session_see_requests() -> None:
+    """The functions that trace the host's session are called for moorage's requests."""
+    starts: list[str] = []
+
+    async def note_start(_: object, __: object, details: aiohttp.TraceRequestStartParams) -> None:
+        starts.append(details.method)
+
+    traces = aiohttp.TraceConfig()
+    traces.on_request_start.append(note_start)
+    with VendorServer() as vendor:
+        async with (
+            aiohttp.ClientSession(trace_configs=[traces]) as value,
+            AsyncAiohttpHttpClient(session=value) as own_client,
+        ):
+            await own_client.send(GET, vendor.url, LONG)
+    assert ["GET"] == starts
+
+
+@in_loop
+async def test_replaced_session_receives_requests() -> None:
+    """If a library has replaced the requests session's `send`, moorage calls the replacement."""
+    methods: list[str] = []
+
+    original = aiohttp.ClientSession._request  # noqa: SLF001 - what such libraries replace
+
+    async def replacement(self: aiohttp.ClientSession, method: str, *args: Any, **more: Any) -> Any:
+        methods.append(method)
+        return await original(self, method, *args, **more)
+
+    with VendorServer() as vendor, pytest.MonkeyPatch.context() as patch:
+        patch.setattr(aiohttp.ClientSession, "_request", replacement)
+        async with AsyncAiohttpHttpClient() as own_client:
+            await own_client.send(GET, vendor.url, LONG)
+    assert ["GET"] == methods
+
+
+@in_loop
+async def test_cancelled_call_closes_the_connection_that_it_looked_at() -> None:
+    """Cancelling a call while it checks an idle connection frees the call's pool slot."""
+    with VendorServer() as vendor:
+        own_client = AsyncAiohttpHttpClient()
+        vendor.queue(Behaviour(204, then="close"), Behaviour(204))
+        await own_client.send(GET, vendor.url, LONG)
+        vendor.wait_for_closed()
+        task = asyncio.ensure_future(own_client.send(GET, vendor.url, LONG))
+        await asyncio.sleep(0)
+        task.cancel()
+        with pytest.raises(asyncio.CancelledError):
+            await task
+
+        assert 0 == own_client.statistics().active
+        assert 204 == (await own_client.send(GET, vendor.url, LONG)).status
+        assert 2 == len(vendor.requests)
+        await own_client.close()
+
+
+@in_loop
+async def test_reason_phrase_is_read_as_latin_1() -> None:
+    """A reason phrase outside ASCII is decoded as Latin-1, like header fields."""
+    async with lab(AsyncAiohttpHttpClient) as (vendor, own_client):
+        vendor.queue(Behaviour(raw=b"HTTP/1.1 200 Gr\xfc\xdf\r\nContent-Length: 0\r\n\r\n"))
+        assert "Grüß" == (await own_client.send(GET, vendor.url, LONG)).reason

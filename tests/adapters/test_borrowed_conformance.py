@@ -29,14 +29,14 @@ LEAVES = {
 
 
 @pytest.fixture(scope="module", autouse=True)
-def _frozen() -> None:
+def _freeze_objects() -> None:
     """Exclude existing objects from garbage collection, to keep it fast after each test."""
     gc.collect()
     gc.freeze()
 
 
 @pytest.fixture(autouse=True)
-def _collected(request: pytest.FixtureRequest) -> Generator[None, None, None]:
+def _collect_connections(request: pytest.FixtureRequest) -> Generator[None, None, None]:
     """Collect connections that aiohttp left open, so that no later test fails because of them."""
     yield
     if "aiohttp" in request.node.name:

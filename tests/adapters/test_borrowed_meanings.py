@@ -15,8 +15,8 @@ from urllib3 import PoolManager
 
 from moorage.adapters.http.borrowed import _aiohttp_exchange, _httpx2_exchanges
 from moorage.adapters.http.borrowed._library_exchange import (
+    ExceptionMeaning,
     LibraryExchange,
-    Meaning,
     OutgoingRequest,
     Pieces,
     reason_for,
@@ -42,64 +42,64 @@ OUTGOING = OutgoingRequest(
 )
 
 HTTPX2 = {
-    "CloseError": Meaning.CUT_OFF,
-    "ConnectError": Meaning.NOT_REACHED,
-    "ConnectTimeout": Meaning.NOT_REACHED_IN_TIME,
-    "CookieConflict": Meaning.CUT_OFF,
-    "DecodingError": Meaning.CUT_OFF,
-    "HTTPError": Meaning.CUT_OFF,
-    "HTTPStatusError": Meaning.CUT_OFF,
-    "InvalidURL": Meaning.NOT_REACHED,
-    "LocalProtocolError": Meaning.CUT_OFF,
-    "NetworkError": Meaning.CUT_OFF,
-    "PoolTimeout": Meaning.NO_CONNECTION,
-    "ProtocolError": Meaning.CUT_OFF,
-    "ProxyError": Meaning.NOT_REACHED,
-    "ReadError": Meaning.CUT_OFF,
-    "ReadTimeout": Meaning.NO_RESPONSE_IN_TIME,
-    "RemoteProtocolError": Meaning.NOT_HTTP,
-    "RequestError": Meaning.CUT_OFF,
-    "RequestNotRead": Meaning.CUT_OFF,
-    "ResponseNotRead": Meaning.CUT_OFF,
-    "StreamClosed": Meaning.CUT_OFF,
-    "StreamConsumed": Meaning.CUT_OFF,
-    "StreamError": Meaning.CUT_OFF,
-    "TimeoutException": Meaning.NO_RESPONSE_IN_TIME,
-    "TooManyRedirects": Meaning.CUT_OFF,
-    "TransportError": Meaning.CUT_OFF,
-    "UnsupportedProtocol": Meaning.NOT_REACHED,
-    "WriteError": Meaning.CUT_OFF,
-    "WriteTimeout": Meaning.NOT_TAKEN_IN_TIME,
+    "CloseError": ExceptionMeaning.CUT_OFF,
+    "ConnectError": ExceptionMeaning.NOT_REACHED,
+    "ConnectTimeout": ExceptionMeaning.NOT_REACHED_IN_TIME,
+    "CookieConflict": ExceptionMeaning.CUT_OFF,
+    "DecodingError": ExceptionMeaning.CUT_OFF,
+    "HTTPError": ExceptionMeaning.CUT_OFF,
+    "HTTPStatusError": ExceptionMeaning.CUT_OFF,
+    "InvalidURL": ExceptionMeaning.NOT_REACHED,
+    "LocalProtocolError": ExceptionMeaning.CUT_OFF,
+    "NetworkError": ExceptionMeaning.CUT_OFF,
+    "PoolTimeout": ExceptionMeaning.NO_CONNECTION,
+    "ProtocolError": ExceptionMeaning.CUT_OFF,
+    "ProxyError": ExceptionMeaning.NOT_REACHED,
+    "ReadError": ExceptionMeaning.CUT_OFF,
+    "ReadTimeout": ExceptionMeaning.NO_RESPONSE_IN_TIME,
+    "RemoteProtocolError": ExceptionMeaning.NOT_HTTP,
+    "RequestError": ExceptionMeaning.CUT_OFF,
+    "RequestNotRead": ExceptionMeaning.CUT_OFF,
+    "ResponseNotRead": ExceptionMeaning.CUT_OFF,
+    "StreamClosed": ExceptionMeaning.CUT_OFF,
+    "StreamConsumed": ExceptionMeaning.CUT_OFF,
+    "StreamError": ExceptionMeaning.CUT_OFF,
+    "TimeoutException": ExceptionMeaning.NO_RESPONSE_IN_TIME,
+    "TooManyRedirects": ExceptionMeaning.CUT_OFF,
+    "TransportError": ExceptionMeaning.CUT_OFF,
+    "UnsupportedProtocol": ExceptionMeaning.NOT_REACHED,
+    "WriteError": ExceptionMeaning.CUT_OFF,
+    "WriteTimeout": ExceptionMeaning.NOT_TAKEN_IN_TIME,
 }
 AIOHTTP = {
-    "ClientConnectionError": Meaning.CUT_OFF,
-    "ClientConnectionResetError": Meaning.CUT_OFF,
-    "ClientConnectorCertificateError": Meaning.NOT_REACHED,
-    "ClientConnectorDNSError": Meaning.NOT_REACHED,
-    "ClientConnectorError": Meaning.NOT_REACHED,
-    "ClientConnectorSSLError": Meaning.NOT_REACHED,
-    "ClientError": Meaning.CUT_OFF,
-    "ClientHttpProxyError": Meaning.NOT_REACHED,
-    "ClientOSError": Meaning.CUT_OFF,
-    "ClientPayloadError": Meaning.CUT_OFF,
-    "ClientProxyConnectionError": Meaning.NOT_REACHED,
-    "ClientResponseError": Meaning.NOT_HTTP,
-    "ClientSSLError": Meaning.NOT_REACHED,
-    "ConnectionTimeoutError": Meaning.NOT_REACHED_IN_TIME,
-    "ContentTypeError": Meaning.NOT_HTTP,
-    "InvalidURL": Meaning.NOT_REACHED,
-    "InvalidUrlClientError": Meaning.NOT_REACHED,
-    "InvalidUrlRedirectClientError": Meaning.NOT_REACHED,
-    "NonHttpUrlClientError": Meaning.NOT_REACHED,
-    "NonHttpUrlRedirectClientError": Meaning.NOT_REACHED,
-    "RedirectClientError": Meaning.CUT_OFF,
-    "ServerConnectionError": Meaning.CUT_OFF,
-    "ServerDisconnectedError": Meaning.CUT_OFF,
-    "ServerFingerprintMismatch": Meaning.NOT_REACHED,
-    "ServerTimeoutError": Meaning.NO_RESPONSE_IN_TIME,
-    "SocketTimeoutError": Meaning.NO_RESPONSE_IN_TIME,
-    "TooManyRedirects": Meaning.NOT_HTTP,
-    "WSServerHandshakeError": Meaning.NOT_HTTP,
+    "ClientConnectionError": ExceptionMeaning.CUT_OFF,
+    "ClientConnectionResetError": ExceptionMeaning.CUT_OFF,
+    "ClientConnectorCertificateError": ExceptionMeaning.NOT_REACHED,
+    "ClientConnectorDNSError": ExceptionMeaning.NOT_REACHED,
+    "ClientConnectorError": ExceptionMeaning.NOT_REACHED,
+    "ClientConnectorSSLError": ExceptionMeaning.NOT_REACHED,
+    "ClientError": ExceptionMeaning.CUT_OFF,
+    "ClientHttpProxyError": ExceptionMeaning.NOT_REACHED,
+    "ClientOSError": ExceptionMeaning.CUT_OFF,
+    "ClientPayloadError": ExceptionMeaning.CUT_OFF,
+    "ClientProxyConnectionError": ExceptionMeaning.NOT_REACHED,
+    "ClientResponseError": ExceptionMeaning.NOT_HTTP,
+    "ClientSSLError": ExceptionMeaning.NOT_REACHED,
+    "ConnectionTimeoutError": ExceptionMeaning.NOT_REACHED_IN_TIME,
+    "ContentTypeError": ExceptionMeaning.NOT_HTTP,
+    "InvalidURL": ExceptionMeaning.NOT_REACHED,
+    "InvalidUrlClientError": ExceptionMeaning.NOT_REACHED,
+    "InvalidUrlRedirectClientError": ExceptionMeaning.NOT_REACHED,
+    "NonHttpUrlClientError": ExceptionMeaning.NOT_REACHED,
+    "NonHttpUrlRedirectClientError": ExceptionMeaning.NOT_REACHED,
+    "RedirectClientError": ExceptionMeaning.CUT_OFF,
+    "ServerConnectionError": ExceptionMeaning.CUT_OFF,
+    "ServerDisconnectedError": ExceptionMeaning.CUT_OFF,
+    "ServerFingerprintMismatch": ExceptionMeaning.NOT_REACHED,
+    "ServerTimeoutError": ExceptionMeaning.NO_RESPONSE_IN_TIME,
+    "SocketTimeoutError": ExceptionMeaning.NO_RESPONSE_IN_TIME,
+    "TooManyRedirects": ExceptionMeaning.NOT_HTTP,
+    "WSServerHandshakeError": ExceptionMeaning.NOT_HTTP,
 }
 LATER: frozenset[str] = frozenset(
     {"EofStream", "SSEError", "UploadAbortedError", "WSMessageTypeError"}
@@ -128,7 +128,7 @@ def without_constructor(kind: type[Exception]) -> Exception:
 def sync_exchange() -> LibraryExchange:
     """Return an HTTP exchange through httpx2."""
     return _httpx2_exchanges.SyncHttpx2Exchange(
-        OUTGOING, httpx2.MockTransport(_never), allow_unverified=False
+        OUTGOING, httpx2.MockTransport(_refuse_any_call), allow_unverified=False
     )
 
 
@@ -138,7 +138,7 @@ def async_exchange() -> LibraryExchange:
     return _aiohttp_exchange.AiohttpExchange(OUTGOING, session, set(), None)
 
 
-def _never(request: httpx2.Request) -> httpx2.Response:
+def _refuse_any_call(request: httpx2.Request) -> httpx2.Response:
     raise AssertionError
 
 
@@ -147,7 +147,9 @@ def _never(request: httpx2.Request) -> httpx2.Response:
     [(httpx2, HTTPX2, sync_exchange), (aiohttp, AIOHTTP, async_exchange)],
 )
 def test_each_exception_has_a_meaning(
-    library: ModuleType, fields: dict[str, Meaning], exchange: Callable[[], LibraryExchange]
+    library: ModuleType,
+    fields: dict[str, ExceptionMeaning],
+    exchange: Callable[[], LibraryExchange],
 ) -> None:
     """Each public exception class of httpx2 and aiohttp is classified as listed."""
     existing_classes = exceptions_of(library)
@@ -161,14 +163,14 @@ def test_each_exception_has_a_meaning(
 @pytest.mark.parametrize(
     "error, meaning",
     [
-        (http_exceptions.BadStatusLine(""), Meaning.NOT_HTTP),
-        (http_exceptions.TransferEncodingError(""), Meaning.NOT_HTTP),
-        (asyncio.IncompleteReadError(b"", 1), Meaning.CUT_OFF),
-        (UnicodeError(), Meaning.CUT_OFF),
+        (http_exceptions.BadStatusLine(""), ExceptionMeaning.NOT_HTTP),
+        (http_exceptions.TransferEncodingError(""), ExceptionMeaning.NOT_HTTP),
+        (asyncio.IncompleteReadError(b"", 1), ExceptionMeaning.CUT_OFF),
+        (UnicodeError(), ExceptionMeaning.CUT_OFF),
     ],
     ids=repr,
 )
-def test_wrapped_exceptions_have_a_meaning(error: Exception, meaning: Meaning) -> None:
+def test_wrapped_exceptions_have_a_meaning(error: Exception, meaning: ExceptionMeaning) -> None:
     """Exceptions of other libraries that aiohttp lets through are classified too."""
     assert meaning is async_exchange().meaning(error)
 
@@ -197,7 +199,7 @@ def test_timeouts_of_steps_are_positive() -> None:
 
 
 def test_exchange_has_the_interface_of_a_wire() -> None:
-    """An HTTP exchange has the attributes that a pool reads of an idle connection."""
+    """An HTTP exchange has the attributes that the connection pool reads of an idle connection."""
     exchange = sync_exchange()
 
     assert (1, None, True) == (exchange.written, exchange.glance(), exchange.stale())

@@ -82,46 +82,46 @@ EITHER = pytest.mark.parametrize("awaited", [False, True], ids=["plain", "awaite
 @EITHER
 def test_cached_until_its_time_to_live(awaited: bool) -> None:
     """A credential changed elsewhere is seen once the cached one's time to live has passed."""
-    face = CacheInMode(awaited=awaited, ttl=10)
+    cache = CacheInMode(awaited=awaited, ttl=10)
 
-    assert OLD == face.get()
-    face.ask(face.behind.rotate, *OWNER, NEW)
-    face.clock.advance(9.999_999)
-    assert (OLD, (1, 1)) == (face.get(), face.hits_and_misses)
-    face.clock.advance(0.000_001)
-    assert (NEW, (1, 2)) == (face.get(), face.hits_and_misses)
+    assert OLD == cache.get()
+    cache.ask(cache.behind.rotate, *OWNER, NEW)
+    cache.clock.advance(9.999_999)
+    assert (OLD, (1, 1)) == (cache.get(), cache.hits_and_misses)
+    cache.clock.advance(0.000_001)
+    assert (NEW, (1, 2)) == (cache.get(), cache.hits_and_misses)
 
 
 @EITHER
 def test_changes_through_the_cache_are_seen_at_once(awaited: bool) -> None:
     """A credential rotated through the cache is seen at the next read."""
-    face = CacheInMode(awaited=awaited)
+    cache = CacheInMode(awaited=awaited)
 
-    face.get()
-    face.ask(face.cached.rotate, *OWNER, NEW)
-    assert NEW == face.get()
-    face.ask(face.behind.rotate, *OWNER, OTHER)
-    assert OTHER == face.ask(face.cached.refresh, *OWNER, NEW)
-    assert OTHER == face.get()
+    cache.get()
+    cache.ask(cache.cached.rotate, *OWNER, NEW)
+    assert NEW == cache.get()
+    cache.ask(cache.behind.rotate, *OWNER, OTHER)
+    assert OTHER == cache.ask(cache.cached.refresh, *OWNER, NEW)
+    assert OTHER == cache.get()
 
 
 @EITHER
 def test_missing_credentials_are_not_cached(awaited: bool) -> None:
     """A missing credential is not cached, so it is found as soon as it exists."""
-    face = CacheInMode(awaited=awaited)
+    cache = CacheInMode(awaited=awaited)
 
     with pytest.raises(CredentialNotFound):
-        face.get("adyen", None)
-    assert not face.ask(face.cached.has, "adyen", None)
-    face.ask(face.behind.rotate, "adyen", None, NEW)
-    assert face.ask(face.cached.has, "adyen", None)
-    assert NEW == face.get("adyen", None)
+        cache.get("adyen", None)
+    assert not cache.ask(cache.cached.has, "adyen", None)
+    cache.ask(cache.behind.rotate, "adyen", None, NEW)
+    assert cache.ask(cache.cached.has, "adyen", None)
+    assert NEW == cache.get("adyen", None)
 
 
 @EITHER
 def test_has_uses_the_cache(awaited: bool) -> None:
     """The cache answers `has` from a cached credential, and asks the provider once it expired."""
-    face = CacheInMode(awaited=awaited, ttl=10)
+    cache = CacheInMode(awaited=awaited, ttl=10)
     requests: list[object] = []
 
     def now(*owner: object) -> bool:
@@ -131,33 +131,33 @@ def test_has_uses_the_cache(awaited: bool) -> None:
     async def has_later(*owner: object) -> bool:
         return now(*owner)
 
-    face.get()
-    face.behind.has = has_later if awaited else now
-    assert face.ask(face.cached.has, *OWNER)
+    cache.get()
+    cache.behind.has = has_later if awaited else now
+    assert cache.ask(cache.cached.has, *OWNER)
     assert [] == requests
-    face.clock.advance(10)
-    assert not face.ask(face.cached.has, *OWNER)
+    cache.clock.advance(10)
+    assert not cache.ask(cache.cached.has, *OWNER)
     assert [OWNER] == requests
 
 
 @EITHER
 def test_the_oldest_goes_first(awaited: bool) -> None:
     """A full credential cache drops the least recently used credential."""
-    face = CacheInMode(awaited=awaited, most=2, ttl=10)
+    cache = CacheInMode(awaited=awaited, most=2, ttl=10)
     for tenant in ("a", "b", "c"):
-        face.ask(face.behind.rotate, "stripe", tenant, OLD)
-    face.get("stripe", "a")
-    face.clock.advance(5)
-    face.get("stripe", "b")
-    face.clock.advance(5)
-    face.get("stripe", "a")
-    face.get("stripe", "c")
+        cache.ask(cache.behind.rotate, "stripe", tenant, OLD)
+    cache.get("stripe", "a")
+    cache.clock.advance(5)
+    cache.get("stripe", "b")
+    cache.clock.advance(5)
+    cache.get("stripe", "a")
+    cache.get("stripe", "c")
 
-    assert (0, 4) == face.hits_and_misses
-    face.get("stripe", "a")
-    assert (1, 4) == face.hits_and_misses
-    face.get("stripe", "b")
-    assert (1, 5) == face.hits_and_misses
+    assert (0, 4) == cache.hits_and_misses
+    cache.get("stripe", "a")
+    assert (1, 4) == cache.hits_and_misses
+    cache.get("stripe", "b")
+    assert (1, 5) == cache.hits_and_misses
 
 
 class UnavailableProvider:
@@ -186,50 +186,50 @@ def make_unavailable(face: CacheInMode) -> Any:
 @EITHER
 def test_an_outage_is_bridged(awaited: bool) -> None:
     """During an outage, an expired cached credential is used for the grace time."""
-    face = CacheInMode(awaited=awaited, ttl=10, grace=60)
-    face.get()
-    provider = make_unavailable(face)
+    cache = CacheInMode(awaited=awaited, ttl=10, grace=60)
+    cache.get()
+    provider = make_unavailable(cache)
     provider.error = StorageUnavailable("away")
-    face.clock.advance(10)
+    cache.clock.advance(10)
     for _ in range(3):
-        assert OLD == face.get()
+        assert OLD == cache.get()
     assert 1 == provider.asked
-    face.clock.advance(5)
-    assert (OLD, 2) == (face.get(), provider.asked)
+    cache.clock.advance(5)
+    assert (OLD, 2) == (cache.get(), provider.asked)
     provider.error = None
-    face.ask(face.behind.rotate, *OWNER, NEW)
-    face.clock.advance(5)
-    assert (NEW, 3) == (face.get(), provider.asked)
+    cache.ask(cache.behind.rotate, *OWNER, NEW)
+    cache.clock.advance(5)
+    assert (NEW, 3) == (cache.get(), provider.asked)
     provider.error = StorageUnavailable("away")
-    face.clock.advance(69)
-    assert NEW == face.get()
-    face.clock.advance(1)
+    cache.clock.advance(69)
+    assert NEW == cache.get()
+    cache.clock.advance(1)
     with pytest.raises(StorageUnavailable, match="away"):
-        face.get()
+        cache.get()
 
 
 @EITHER
 @pytest.mark.parametrize("error", [AuthenticationFailed("no"), CredentialNotFound("no")])
 def test_refusals_are_not_bridged_by_the_cache(error: Exception, awaited: bool) -> None:
     """If the provider refuses or has no credential, no expired cached credential is returned."""
-    face = CacheInMode(awaited=awaited, ttl=10, grace=60)
-    face.get()
-    make_unavailable(face).error = error
-    face.clock.advance(10)
+    cache = CacheInMode(awaited=awaited, ttl=10, grace=60)
+    cache.get()
+    make_unavailable(cache).error = error
+    cache.clock.advance(10)
     with pytest.raises(type(error)):
-        face.get()
+        cache.get()
 
 
 @EITHER
 def test_without_grace_an_outage_is_one(awaited: bool) -> None:
     """During an outage without a grace time, StorageUnavailable is raised."""
     for options, owner in (({}, OWNER), ({"grace": 60}, ("adyen", None))):
-        face = CacheInMode(awaited=awaited, ttl=10, **options)
-        face.get()
-        make_unavailable(face).error = StorageUnavailable("away")
-        face.clock.advance(10)
+        cache = CacheInMode(awaited=awaited, ttl=10, **options)
+        cache.get()
+        make_unavailable(cache).error = StorageUnavailable("away")
+        cache.clock.advance(10)
         with pytest.raises(StorageUnavailable):
-            face.get(*owner)
+            cache.get(*owner)
 
 
 class RacingProvider:

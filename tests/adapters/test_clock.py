@@ -10,7 +10,7 @@ import pytest
 from moorage.adapters.clocks.system import SystemClock, ThreadSleeper, boot_clock
 from moorage.testing import clock_conformance as kit
 from moorage.testing.kits.checks import name_of
-from tests.support.striking import strike_during
+from tests.support.striking import interrupt_while_waiting
 
 if TYPE_CHECKING:
     from moorage.ports.clock import Clock, Sleeper
@@ -47,7 +47,7 @@ def test_boot_clock_is_used_where_it_exists() -> None:
 @pytest.mark.parametrize("seconds", [1e5, 1e10, 1e300, math.inf])
 def test_a_signal_ends_even_the_longest_sleep(seconds: float) -> None:
     """A sleep of any length is accepted, and a signal handler's exception ends it."""
-    strike_during(lambda: ThreadSleeper().sleep(seconds))
+    interrupt_while_waiting(lambda: ThreadSleeper().sleep(seconds))
 
 
 def test_satisfies_its_ports() -> None:

@@ -38,14 +38,14 @@ class _HastyLoop(asyncio.SelectorEventLoop):
 def test_never_early_in_a_hasty_loop() -> None:
     """An event loop that wakes a task too early does not shorten its sleep."""
 
-    async def nap() -> int:
+    async def sleep_for() -> int:
         clock = SystemClock()
         start = clock.nanoseconds()
         await AsyncioSleeper().sleep(0.0029)
         return clock.nanoseconds() - start
 
     with asyncio.Runner(loop_factory=_HastyLoop) as runner:
-        assert runner.run(nap()) >= 2_900_000
+        assert runner.run(sleep_for()) >= 2_900_000
 
 
 @pytest.mark.parametrize("seconds", [1e10, 1e300, math.inf])

@@ -28,7 +28,7 @@ def test_results_and_errors_are_returned() -> None:
 
 
 def test_threads_are_daemons_and_at_most_as_many_as_allowed() -> None:
-    """Functions share at most so many daemon threads, and a free one takes the next function."""
+    """At most the allowed number of daemon threads run, and a free one takes the next function."""
     executor = DaemonExecutor(2, "test")
     both, may_end = threading.Barrier(3), threading.Event()
 
@@ -39,21 +39,21 @@ def test_threads_are_daemons_and_at_most_as_many_as_allowed() -> None:
 
     waiting = [executor.submit(wait) for _ in range(2)]
     both.wait(60)
-    later = [executor.submit(threading.current_thread) for _ in range(3)]
-    cancelled = later.pop()
+    later_futures = [executor.submit(threading.current_thread) for _ in range(3)]
+    cancelled = later_futures.pop()
     assert cancelled.cancel()
     may_end.set()
     threads = {future.result(60) for future in waiting}
     assert 2 == len(threads)
     assert all(thread.daemon for thread in threads)
-    assert {future.result(60) for future in later} <= threads
+    assert {future.result(60) for future in later_futures} <= threads
     assert executor.submit(threading.current_thread).result(60) in threads
     executor.shutdown()
     wait_until(lambda: not any(thread.is_alive() for thread in threads), "the end of the threads")
 
 
 def test_free_thread_is_used_again() -> None:
-    """Functions that follow one another run in the same thread."""
+    """Successive functions run in the same thread."""
     with DaemonExecutor(8, "test") as executor:
         first = executor.submit(threading.current_thread).result(60)
         # The thread counts as free only after it has settled the result.

@@ -12,9 +12,9 @@ from moorage.adapters.concurrency.forking import (
     go_on,
     in_child,
     inherit,
-    inherited,
     stand_still,
     start_afresh,
+    was_imported_before_fork,
 )
 from tests.adapters.forked import in_a_child
 
@@ -70,11 +70,11 @@ def test_registered_owners_stop_around_a_fork() -> None:
 def test_inherited_modules() -> None:
     """A module counts as inherited if it was loaded before the fork."""
     name = "a module of which nobody knows"
-    inherited_before = inherited(name)
+    inherited_before = was_imported_before_fork(name)
 
     inherit([name])
 
-    assert (False, True) == (inherited_before, inherited(name))
+    assert (False, True) == (inherited_before, was_imported_before_fork(name))
 
 
 @pytest.mark.skipif(not hasattr(os, "fork"), reason="this system does not fork")
@@ -83,7 +83,7 @@ def test_child_inherits_loaded_modules() -> None:
 
     def ask() -> object:
         sys.modules["loaded by the child"] = sys
-        return inherited("pytest"), inherited("loaded by the child")
+        return was_imported_before_fork("pytest"), was_imported_before_fork("loaded by the child")
 
     assert (True, False) == in_a_child(ask)
-    assert not inherited("pytest")
+    assert not was_imported_before_fork("pytest")

@@ -105,11 +105,13 @@ def test_no_thread_is_kept() -> None:
     """The threads that ran concurrent steps have ended when the result is returned."""
     joint_barrier = threading.Barrier(4)
 
-    def meet() -> threading.Thread:
+    def wait_for_all() -> threading.Thread:
         joint_barrier.wait(20)
         return threading.current_thread()
 
-    used_threads = {*ThreadGather().every([meet] * 8, at_once=4)} - {threading.current_thread()}
+    used_threads = {*ThreadGather().every([wait_for_all] * 8, at_once=4)} - {
+        threading.current_thread()
+    }
     for thread in used_threads:
         thread.join(20)
 

@@ -37,14 +37,14 @@ def test_a_step_that_raises_ends_the_whole() -> None:
             ended_steps.append("hang")
         return 0
 
-    async def never() -> int:
+    async def append_never() -> int:
         ended_steps.append("never")
         return 0
 
     with pytest.raises(ZeroDivisionError):
-        asyncio.run(AsyncioGather().every([hang, fail, never], at_once=2))
+        asyncio.run(AsyncioGather().every([hang, fail, append_never], at_once=2))
     with pytest.raises(ZeroDivisionError):
-        asyncio.run(AsyncioGather().first([hang, fail, never], stagger=0, good=bool))
+        asyncio.run(AsyncioGather().first([hang, fail, append_never], stagger=0, good=bool))
     assert ["hang", "hang"] == [name for name in ended_steps if name == "hang"]
 
 
@@ -70,14 +70,16 @@ def test_exception_of_the_judge_is_raised() -> None:
 def test_a_loser_may_end_badly() -> None:
     """If a losing step raises when it is cancelled, the good result is still returned."""
 
-    async def sulk() -> int:
+    async def raise_after_cancellation() -> int:
         try:
             await asyncio.sleep(20)
         finally:
             await fail()
         return 0
 
-    result = AsyncioGather().first([sulk, lambda: echo(1)], stagger=0.001, good=bool)
+    result = AsyncioGather().first(
+        [raise_after_cancellation, lambda: echo(1)], stagger=0.001, good=bool
+    )
 
     assert 1 == asyncio.run(result)
 

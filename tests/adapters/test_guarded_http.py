@@ -21,10 +21,10 @@ from moorage.adapters.http.borrowed import requests as requests_http
 from moorage.adapters.http.borrowed._aiohttp_resolver import guarded_connector_options
 from moorage.adapters.http.borrowed._engine import LibraryEngine
 from moorage.adapters.http.borrowed._guarded_resolver import GuardedResolver
-from moorage.adapters.http.connections._loops import Loops
+from moorage.adapters.http.connections._loops import LoopNetwork
 from moorage.adapters.http.connections._settings import ConnectionSettings
-from moorage.adapters.http.connections._threads import Threads, run
-from moorage.adapters.http.connections._wire import TimeIsUp
+from moorage.adapters.http.connections._threads import ThreadNetwork, run
+from moorage.adapters.http.connections._wire import DeadlinePassed
 from moorage.adapters.http.pyreqwest.client import PyreqwestHttpClient
 from moorage.adapters.http.pyreqwest.client_async import AsyncPyreqwestHttpClient
 from moorage.adapters.http.stdlib._engine import Engine
@@ -53,7 +53,7 @@ INTERNAL_HOST = "127.0.0.2"
 SOCKET_KIND = (socket.AF_INET, socket.SOCK_STREAM, 6, "")
 
 
-class Rebinding:
+class RebindingResolver:
     """An attacker's resolver, which returns another address at each lookup."""
 
     def __init__(self, port: int, *answers: list[str] | None) -> None:
@@ -66,15 +66,15 @@ class Rebinding:
         self.asked += 1
         answer = self._answers.pop(0)
         if answer is None:
-            raise TimeIsUp
+            raise DeadlinePassed
         return [(*SOCKET_KIND, (address, self._port)) for address in answer]
 
 
-class SyncRebinding(Rebinding, Threads):
+class SyncRebinding(RebindingResolver, ThreadNetwork):
     """The rebinding resolver for synchronous clients."""
 
 
-class AsyncRebinding(Rebinding, Loops):
+class AsyncRebinding(RebindingResolver, LoopNetwork):
     """The rebinding resolver for asynchronous clients."""
 
 
@@ -98,7 +98,7 @@ in_all = pytest.mark.parametrize(
 
 
 @pytest.fixture(autouse=True)
-def _collected(request: pytest.FixtureRequest) -> Generator[None, None, None]:
+def _collect_connections(request: pytest.FixtureRequest) -> Generator[None, None, None]:
     """Collect connections that aiohttp left open, so that no later test fails because of them."""
     yield
     if "aiohttp" in request.node.name:
@@ -211,7 +211,7 @@ def test_endless_lookup_ends_with_the_connect_timeout(
 
 def test_aiohttp_sockets_are_guarded() -> None:
     """The guard also checks IP addresses that aiohttp connects to without a name lookup."""
-    make = guarded_connector_options(GuardedResolver(guard(80), Loops()))["socket_factory"]
+    make = guarded_connector_options(GuardedResolver(guard(80), LoopNetwork()))["socket_factory"]
     make((*SOCKET_KIND, (ALLOWED, 80))).close()
 
     with pytest.raises(DestinationRefused):

@@ -33,7 +33,7 @@ class CountedWork:
         self.threads: set[threading.Thread] = set()
         self.done = threading.Event()
 
-    def wanted(self) -> bool:
+    def is_work_left(self) -> bool:
         """Return whether work is left to do."""
         return self.left > 0
 
@@ -64,7 +64,7 @@ def have_ended(threads: set[threading.Thread]) -> bool:
 def test_a_thread_works_while_it_is_wanted_and_then_ends(error: Exception | None) -> None:
     """The heartbeat's thread repeats the work despite errors, and ends when no work is left."""
     work = CountedWork(3, error=error)
-    heartbeat = Heartbeat(work, work.wanted, OFTEN)
+    heartbeat = Heartbeat(work, work.is_work_left, OFTEN)
     assert heartbeat.able()
     for _ in range(3):
         heartbeat.wake()
@@ -77,7 +77,7 @@ def test_a_thread_works_while_it_is_wanted_and_then_ends(error: Exception | None
 def test_a_thread_that_has_ended_is_followed_by_another() -> None:
     """New work after the heartbeat's thread has ended starts another thread."""
     work = CountedWork(1)
-    heartbeat = Heartbeat(work, work.wanted, OFTEN)
+    heartbeat = Heartbeat(work, work.is_work_left, OFTEN)
     heartbeat.wake()
     assert work.done.wait(PATIENCE)
     assert have_ended(work.threads)
@@ -94,7 +94,7 @@ def test_work_that_comes_while_the_thread_ends_is_done(other_thread: bool) -> No
     work = CountedWork(0)
     looks: list[bool] = []
 
-    def wanted() -> bool:
+    def is_work_left() -> bool:
         if len(looks) == 1:
             work.left = 1
             if other_thread:
@@ -102,16 +102,16 @@ def test_work_that_comes_while_the_thread_ends_is_done(other_thread: bool) -> No
         looks.append(work.left > 0)
         return looks[-1]
 
-    heartbeat = Heartbeat(work, wanted, OFTEN)
+    heartbeat = Heartbeat(work, is_work_left, OFTEN)
     heartbeat.wake()
     assert work.done.wait(PATIENCE)
     assert have_ended(work.threads)
 
 
 def test_hurried_thread_does_not_wait_for_its_interval() -> None:
-    """A hurried heartbeat works at once, and hurrying it several times is hurrying it once."""
+    """A hurried heartbeat works at once; hurrying it several times has the effect of once."""
     work = CountedWork(1)
-    heartbeat = Heartbeat(work, work.wanted, 3_600.0)
+    heartbeat = Heartbeat(work, work.is_work_left, 3_600.0)
     heartbeat.wake()
     for _ in range(3):
         heartbeat.hurry()
@@ -123,9 +123,9 @@ def test_hurried_thread_does_not_wait_for_its_interval() -> None:
 def test_a_thread_that_is_stopped_does_no_more() -> None:
     """Stopping a heartbeat waits only for work in progress."""
     work = CountedWork(10**9)
-    heartbeat = Heartbeat(work, work.wanted, OFTEN)
+    heartbeat = Heartbeat(work, work.is_work_left, OFTEN)
     heartbeat.stop()
-    heartbeat = Heartbeat(work, work.wanted, OFTEN)
+    heartbeat = Heartbeat(work, work.is_work_left, OFTEN)
     heartbeat.wake()
     while not work.threads:
         threading.Event().wait(OFTEN)
@@ -136,21 +136,21 @@ def test_a_thread_that_is_stopped_does_no_more() -> None:
 def test_concurrent_callers_start_one_thread() -> None:
     """If two callers find no heartbeat thread running, only one of them starts it."""
     work = CountedWork(1)
-    heartbeat = Heartbeat(work, work.wanted, OFTEN)
+    heartbeat = Heartbeat(work, work.is_work_left, OFTEN)
     custom_type = heartbeat._lock  # noqa: SLF001 - two threads would rarely meet here
 
     class RacingLock:
         """A lock that runs another caller before it is acquired."""
 
         def __enter__(self) -> None:
-            heartbeat._lock = custom_type  # noqa: SLF001 - as above
+            heartbeat._lock = custom_type  # noqa: SLF001 - two threads would rarely meet here
             heartbeat.wake()
             custom_type.acquire()
 
         def __exit__(self, *_: object) -> None:
             custom_type.release()
 
-    heartbeat._lock = RacingLock()  # type: ignore[assignment]  # noqa: SLF001 - as above
+    heartbeat._lock = RacingLock()  # type: ignore[assignment]  # noqa: SLF001 - two threads would rarely meet here
     heartbeat.wake()
 
     assert work.done.wait(PATIENCE)
@@ -161,7 +161,7 @@ def test_concurrent_callers_start_one_thread() -> None:
 def test_the_end_of_a_process_stops_every_thread() -> None:
     """`stop_all` stops the thread of every heartbeat, even if work is left."""
     work = CountedWork(10**9)
-    hearts = [Heartbeat(work, work.wanted, OFTEN) for _ in range(2)]
+    hearts = [Heartbeat(work, work.is_work_left, OFTEN) for _ in range(2)]
     for heartbeat in hearts:
         heartbeat.wake()
     while len(work.threads) < len(hearts):
@@ -175,7 +175,7 @@ def test_the_end_of_a_process_stops_every_thread() -> None:
 def test_a_child_of_a_fork_begins_without_a_thread() -> None:
     """After a fork, the parent's heartbeat continues, and the child starts its own when needed."""
     work = CountedWork(10**9)
-    heartbeat = Heartbeat(work, work.wanted, OFTEN)
+    heartbeat = Heartbeat(work, work.is_work_left, OFTEN)
     heartbeat.wake()
 
     def ask() -> tuple[int, int]:
@@ -198,7 +198,7 @@ def test_where_no_thread_can_be_started_nothing_breaks(monkeypatch: pytest.Monke
 
     monkeypatch.setattr(threading.Thread, "start", refuse)
     work = CountedWork(1)
-    Heartbeat(work, work.wanted, OFTEN).wake()
+    Heartbeat(work, work.is_work_left, OFTEN).wake()
     assert 1 == work.left
 
 
@@ -242,7 +242,7 @@ def test_a_timer_works_while_it_is_wanted(error: Exception | None) -> None:
 
     async def main() -> None:
         caller.set("somebody")
-        heartbeat = AsyncHeartbeat(work.do_later, work.wanted, OFTEN)
+        heartbeat = AsyncHeartbeat(work.do_later, work.is_work_left, OFTEN)
         assert heartbeat.able()
         for _ in range(2):
             heartbeat.wake()
@@ -283,7 +283,7 @@ def test_a_loop_that_ends_in_the_middle_of_work_ends_in_peace() -> None:
 def test_outside_an_event_loop_of_asyncio_there_is_no_timer() -> None:
     """Outside an asyncio event loop, the asynchronous heartbeat sets no timer."""
     work = CountedWork(1)
-    heartbeat: Any = AsyncHeartbeat(work.do_later, work.wanted, OFTEN)
+    heartbeat: Any = AsyncHeartbeat(work.do_later, work.is_work_left, OFTEN)
     assert not heartbeat.able()
     heartbeat.wake()
     assert 1 == work.left

@@ -10,12 +10,12 @@ from hypothesis import example, given
 from hypothesis import strategies as st
 
 from moorage.adapters.http.messages._http1 import (
-    CutOff,
     Head,
     Limits,
     NotHttp,
+    ResponseCutOff,
     ResponseReader,
-    TooLarge,
+    ResponseTooLarge,
     encode_head,
 )
 from moorage.domain.http.requests import BodyStream, Headers, Request
@@ -29,7 +29,7 @@ OK = b"HTTP/1.1 200 OK\r\n"
 EARLY = b"HTTP/1.1 103 Early Hints\r\nLink: </x>\r\n\r\n"
 
 
-def read(
+def read_response(
     pieces: Iterable[bytes], *, to_head: bool = False, limits: Limits = LIMITS, ends: bool = True
 ) -> tuple[Head | None, bytes, bool, bool]:
     """Return a response's head and body, and whether it is complete and its connection reusable."""
@@ -46,8 +46,8 @@ def read(
 def outcome(pieces: Iterable[bytes], *, to_head: bool = False) -> object:
     """Return the result or the exception of `read`, for comparison."""
     try:
-        return read(pieces, to_head=to_head)
-    except (NotHttp, CutOff) as error:
+        return read_response(pieces, to_head=to_head)
+    except (NotHttp, ResponseCutOff) as error:
         return type(error), str(error)
 
 
@@ -57,7 +57,7 @@ def cut_in_pieces(data: bytes, places: Iterable[int]) -> list[bytes]:
     return [data[start:end] for start, end in pairwise(edges)]
 
 
-def chunked(*chunks: bytes, trailers: bytes = b"") -> bytes:
+def chunked_body(*chunks: bytes, trailers: bytes = b"") -> bytes:
     """Return a body in chunked encoding."""
     framed_bytes = b"".join(b"%x\r\n%b\r\n" % (len(chunk), chunk) for chunk in chunks)
     return framed_bytes + b"0\r\n" + trailers + b"\r\n"
@@ -157,10 +157,10 @@ def test_field_that_contradicts_the_body_is_refused(
         (OK + b"Content-Length: 3\r\n\r\nabcd", b"abc", False),
         (OK + b"\r\nabc", b"abc", False),
         (OK + b"\r\n", b"", False),
-        (OK + b"Transfer-Encoding: Chunked\r\n\r\n" + chunked(b"ab", b"c"), b"abc", True),
+        (OK + b"Transfer-Encoding: Chunked\r\n\r\n" + chunked_body(b"ab", b"c"), b"abc", True),
         (OK + b"Transfer-Encoding: chunked\r\n\r\n2 ;x=y\r\nab\r\n0\r\n\r\n", b"ab", True),
         (
-            OK + b"Transfer-Encoding: chunked\r\n\r\n" + chunked(b"ab", trailers=b"X: y\r\n"),
+            OK + b"Transfer-Encoding: chunked\r\n\r\n" + chunked_body(b"ab", trailers=b"X: y\r\n"),
             b"ab",
             True,
         ),
@@ -176,9 +176,9 @@ def test_field_that_contradicts_the_body_is_refused(
 )
 def test_end_of_the_body(answer: bytes, body: bytes, reusable: bool) -> None:
     """The framing of a response ends its body, and decides if the connection is reusable."""
-    head, received_bytes, is_finished, again = read([answer])
+    head, received_bytes, is_finished, is_reusable = read_response([answer])
 
-    assert (body, True, reusable) == (received_bytes, is_finished, again)
+    assert (body, True, reusable) == (received_bytes, is_finished, is_reusable)
     assert head is not None
 
 
@@ -186,7 +186,7 @@ def test_response_to_head_has_no_body() -> None:
     """A response to a HEAD request has no body, whatever its headers announce."""
     answer = OK + b"Content-Length: 9\r\nTransfer-Encoding: chunked\r\n\r\n"
 
-    assert (b"", True, True) == read([answer], to_head=True)[1:]
+    assert (b"", True, True) == read_response([answer], to_head=True)[1:]
 
 
 def test_head_is_unchanged() -> None:
@@ -203,7 +203,7 @@ def test_head_is_unchanged() -> None:
         ("Folded", "one two \xa0three"),
         ("Keep-Alive", "max=3, timeout=5"),
     )
-    head = read([answer])[0]
+    head = read_response([answer])[0]
 
     assert Head(299, "Bä d", Headers(pairs), 5.0) == head
     assert head is not None
@@ -257,9 +257,9 @@ def test_head_is_unchanged() -> None:
 def test_ambiguous_responses_are_refused(answer: bytes, words: str) -> None:
     """An ambiguous response, which two parsers could read differently, is refused."""
     with pytest.raises(NotHttp, match=words) as excinfo:
-        read([answer + b"\r\n"], ends=False)
+        read_response([answer + b"\r\n"], ends=False)
 
-    assert not isinstance(excinfo.value, TooLarge)
+    assert not isinstance(excinfo.value, ResponseTooLarge)
 
 
 @pytest.mark.parametrize(
@@ -286,17 +286,17 @@ def test_ambiguous_responses_are_refused(answer: bytes, words: str) -> None:
 def test_oversized_responses_are_refused(answer: bytes, words: str) -> None:
     """Each part of a response has a size limit, which announced sizes are checked against too."""
     if not words:
-        assert not read([answer], ends=False)[2]
+        assert not read_response([answer], ends=False)[2]
         return
-    with pytest.raises(TooLarge, match=words):
-        read([answer], ends=False)
+    with pytest.raises(ResponseTooLarge, match=words):
+        read_response([answer], ends=False)
 
 
 def test_body_without_limit_is_read() -> None:
     """With `body=None` in the limits, a response body may have any size."""
     limits = Limits(head=2_000, fields=20, body=None)
 
-    assert b"x" * 9_000 == read([OK + b"\r\n" + b"x" * 9_000], limits=limits)[1]
+    assert b"x" * 9_000 == read_response([OK + b"\r\n" + b"x" * 9_000], limits=limits)[1]
 
 
 @pytest.mark.parametrize(
@@ -318,8 +318,8 @@ def test_body_without_limit_is_read() -> None:
 )
 def test_early_end_is_noticed(answer: bytes) -> None:
     """A connection that ends before its response is complete raises CutOff."""
-    with pytest.raises(CutOff):
-        read([answer])
+    with pytest.raises(ResponseCutOff):
+        read_response([answer])
 
 
 def test_silent_until_the_first_byte() -> None:
@@ -353,7 +353,7 @@ def valid_responses(draw: st.DrawFn) -> tuple[bytes, bytes, bytes]:
         return start + b"Content-Length: %d\r\n\r\n" % len(body) + body, fields, body
     if framing == "chunked":
         trailers = draw(headers)
-        sent_bytes = chunked(*chunks, trailers=trailers)
+        sent_bytes = chunked_body(*chunks, trailers=trailers)
         return start + b"Transfer-Encoding: chunked\r\n\r\n" + sent_bytes, fields, body
     return start + b"\r\n" + body, fields, body
 
@@ -365,7 +365,7 @@ cuts = st.lists(st.integers(0, 1_000), max_size=12)
 def test_response_round_trip(answer: tuple[bytes, bytes, bytes], places: list[int]) -> None:
     """Any valid response is read back as written, for any division into pieces."""
     sent_bytes, fields, body = answer
-    head, received_bytes, is_finished, _ = read(cut_in_pieces(sent_bytes, places))
+    head, received_bytes, is_finished, _ = read_response(cut_in_pieces(sent_bytes, places))
 
     assert (body, True) == (received_bytes, is_finished)
     assert head is not None

@@ -13,7 +13,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from moorage.adapters.http.messages._http1 import CutOff, Limits, NotHttp, ResponseReader
+from moorage.adapters.http.messages._http1 import Limits, NotHttp, ResponseCutOff, ResponseReader
 from tests.support.examples import examples
 
 if TYPE_CHECKING:
@@ -150,7 +150,7 @@ def read_with_moorage(response: bytes, method: str) -> Parsed | str:
         reader.end()
     except NotHttp as error:
         return str(error)
-    except CutOff:
+    except ResponseCutOff:
         return "is cut off"
     assert reader.head is not None
     head = reader.head
@@ -214,7 +214,7 @@ def check(response: bytes, method: str) -> None:
 @pytest.mark.untraced
 @pytest.mark.parametrize("status_line", STATUS_LINES)
 def test_combinations_of_parts_are_read_alike(status_line: bytes) -> None:
-    """Each combination of framing, header field and body is read as h11 reads it."""
+    """Each combination of framing, header field and body is read as by h11."""
     heads = [status_line + framing for framing in FRAMINGS] + [
         status_line + field + b"Content-Length: 3\r\n" for field in FIELDS
     ]
@@ -227,7 +227,7 @@ def test_combinations_of_parts_are_read_alike(status_line: bytes) -> None:
 @examples(500)
 @given(responses(), st.sampled_from(["GET", "HEAD"]))
 def test_damaged_responses_are_read_alike(response: bytes, method: str) -> None:
-    """Both readers treat a response with one changed byte the same: both refuse or both read it."""
+    """If one byte of a response is changed, both readers refuse it or both read it."""
     check(response, method)
 
 

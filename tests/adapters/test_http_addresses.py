@@ -31,9 +31,9 @@ CLIENTS = {"requests": RequestsHttpClient, "httpx2": Httpx2HttpClient}
 @pytest.fixture(params=CLIENTS)
 def client(request: pytest.FixtureRequest) -> Iterator[Any]:
     """Yield synchronous clients whose own library opens the connections."""
-    made = CLIENTS[request.param]()
-    yield made
-    made.close()
+    http_client = CLIENTS[request.param]()
+    yield http_client
+    http_client.close()
 
 
 @pytest.fixture

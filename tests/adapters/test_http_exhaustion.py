@@ -32,7 +32,7 @@ if TYPE_CHECKING:
 NOBODY = "http://127.0.0.1:9/"
 
 
-def _threaded(kind: Callable[..., object]) -> AsyncHttpClient:
+def _threaded_client(kind: Callable[..., object]) -> AsyncHttpClient:
     return ThreadedClient(kind())  # type: ignore[arg-type]  # each of them is a client
 
 
@@ -41,7 +41,7 @@ CLIENTS: dict[str, Callable[..., AsyncHttpClient]] = {
     "stdlib async": AsyncStdlibHttpClient,
     "pyreqwest": pyreqwest_modes.sync_in_threads,
     "pyreqwest async": AsyncPyreqwestHttpClient,
-    **{name: partial(_threaded, kind) for name, kind in borrowed_clients.SYNC.items()},
+    **{name: partial(_threaded_client, kind) for name, kind in borrowed_clients.SYNC.items()},
     **{f"{name} async": kind for name, kind in borrowed_clients.ASYNC.items()},
 }
 

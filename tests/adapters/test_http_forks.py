@@ -88,13 +88,13 @@ def gunicorn(client: str, vendor: VendorServer, home: Path) -> Generator[str]:
         text=True,
     ) as server:
         try:
-            yield listening(server)
+            yield listening_address(server)
         finally:
             server.terminate()
             server.communicate(timeout=150)
 
 
-def listening(server: subprocess.Popen[str]) -> str:
+def listening_address(server: subprocess.Popen[str]) -> str:
     """Return the address that the server listens at."""
     text = ""
     for line in server.stderr or ():

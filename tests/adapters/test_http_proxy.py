@@ -74,8 +74,8 @@ async def test_user_or_password_alone_is_sent(
     """A proxy user name without a password, or a password without a user name, is sent."""
     with VendorServer() as server:
         server.always(Behaviour(204))
-        there = Proxy(url=server.url, username=proxy.username, password=proxy.password)
-        client = make(proxy=there)
+        full_proxy = Proxy(url=server.url, username=proxy.username, password=proxy.password)
+        client = make(proxy=full_proxy)
         await client.send(GET, "http://vendor.example/", LONG)
         await client.close()
 

@@ -26,7 +26,7 @@ GROWN: Final = 8 * _MEBIBYTE
 _PIECE: Final = bytes(65_536)
 
 
-class Flood(BaseHTTPRequestHandler):
+class FloodServer(BaseHTTPRequestHandler):
     """A server that sends as many bytes as the path says, and counts the bytes it receives."""
 
     protocol_version = "HTTP/1.1"
@@ -58,7 +58,7 @@ class Flood(BaseHTTPRequestHandler):
 @pytest.fixture(name="flood")
 def _flood() -> Iterator[str]:
     """Start a server that sends and counts bytes, and yield its URL."""
-    with ThreadingHTTPServer(("127.0.0.1", 0), Flood) as server:
+    with ThreadingHTTPServer(("127.0.0.1", 0), FloodServer) as server:
         thread = Thread(target=server.serve_forever, kwargs={"poll_interval": 0.01})
         thread.start()
         yield f"http://127.0.0.1:{server.server_address[1]}"

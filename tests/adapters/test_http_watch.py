@@ -13,9 +13,9 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from moorage.adapters.http.connections import _loops as _http_loops
-from moorage.adapters.http.connections._loops import Loops, ReaderWatch, Watch, watch_in
+from moorage.adapters.http.connections._loops import LoopNetwork, ReaderWatch, SocketWatch, watch_in
 from moorage.adapters.http.connections._watch import EpollWatch
-from moorage.adapters.http.connections._wire import TimeIsUp
+from moorage.adapters.http.connections._wire import DeadlinePassed
 from tests.adapters.http_modes import in_loop
 
 if TYPE_CHECKING:
@@ -38,7 +38,7 @@ def pair() -> Iterator[Pair]:
     foreign_socket.close()
 
 
-def watches() -> list[Watch]:
+def watches() -> list[SocketWatch]:
     """Return a watch of each kind for the running event loop."""
     return [EpollWatch(asyncio.get_running_loop()), ReaderWatch()]
 
@@ -75,9 +75,9 @@ async def test_waits_end_at_their_deadlines(pair: Pair) -> None:
     for watch in watches():
 
         async def wait_too_long(
-            name: str, sock: socket.socket, seconds: float, watch: Watch = watch
+            name: str, sock: socket.socket, seconds: float, watch: SocketWatch = watch
         ) -> None:
-            with pytest.raises(TimeIsUp):
+            with pytest.raises(DeadlinePassed):
                 await watch.ready(loop, sock, monotonic() + seconds, watch.readable)
             order.append(name)
 
@@ -121,9 +121,9 @@ async def test_timers_do_not_accumulate(pair: Pair) -> None:
     await asyncio.sleep(0)
     set_before = len(loop._scheduled)  # noqa: SLF001 - no loop says how many alarms are set
     for _ in range(20):
-        with pytest.raises(TimeIsUp):
+        with pytest.raises(DeadlinePassed):
             await watch.ready(loop, foreign_socket, monotonic() + SOON / 10, watch.readable)
-    assert set_before == len(loop._scheduled)  # noqa: SLF001 - the same
+    assert set_before == len(loop._scheduled)  # noqa: SLF001 - no loop says how many alarms are set
     foreign_socket.send(b".")
     await lasting_task
 
@@ -172,7 +172,7 @@ async def test_reused_file_number_is_a_new_socket(pair: Pair) -> None:
     own_socket, _ = pair
     loop = asyncio.get_running_loop()
     watch = EpollWatch(loop)
-    with pytest.raises(TimeIsUp):
+    with pytest.raises(DeadlinePassed):
         await watch.ready(loop, own_socket, monotonic() + SOON, watch.readable)
     number = own_socket.detach()
     copied_socket = os.dup(number)  # as in a child that was forked in between
@@ -216,6 +216,6 @@ def test_reader_watch_without_epoll(monkeypatch: pytest.MonkeyPatch) -> None:
     async def wait() -> None:
         own_socket, foreign_socket = socket.socketpair()
         with own_socket, foreign_socket:
-            await Loops().writable(own_socket, monotonic() + LONG)
+            await LoopNetwork().writable(own_socket, monotonic() + LONG)
 
     asyncio.run(wait())

@@ -15,9 +15,9 @@ import pytest
 
 from moorage.adapters.concurrency.forking import start_afresh
 from moorage.adapters.http.connections import _wait as _http_wait
-from moorage.adapters.http.connections._threads import Threads, run
+from moorage.adapters.http.connections._threads import ThreadNetwork, run
 from moorage.adapters.http.connections._tls import TlsWire, http_context, secured
-from moorage.adapters.http.connections._wire import SocketWire, TimeIsUp
+from moorage.adapters.http.connections._wire import DeadlinePassed, SocketWire
 from moorage.adapters.http.stdlib.client import StdlibHttpClient
 from moorage.adapters.http.stdlib.client_async import AsyncStdlibHttpClient
 from moorage.domain.http.transport import Tls
@@ -70,7 +70,7 @@ def test_wait_ends_at_the_deadline(
     """A wait for a socket ends at its deadline, even if the system is polled repeatedly."""
     monkeypatch.setattr(_http_wait, "_MAX_WAIT", 0.004)
     start = monotonic()
-    with pytest.raises(TimeIsUp):
+    with pytest.raises(DeadlinePassed):
         wait(pair[0], start + 0.02, writing=False)
 
     assert monotonic() >= start + 0.02
@@ -92,7 +92,7 @@ def test_blocking_flow_that_suspends_is_an_error() -> None:
 
 def test_threads_share_connections() -> None:
     """All threads share a client's connections, which stay open when a thread ends."""
-    assert not Threads().gone(None)
+    assert not ThreadNetwork().gone(None)
 
 
 # --- forking -----------------------------------------------------------------
@@ -138,14 +138,14 @@ def test_default_context_verifies() -> None:
     assert not context.options & ssl.OP_IGNORE_UNEXPECTED_EOF
 
 
-def _careless() -> ssl.SSLContext:
+def _context_without_checks() -> ssl.SSLContext:
     context = ssl.create_default_context()
     context.check_hostname = False
     return context
 
 
 def _blind() -> ssl.SSLContext:
-    context = _careless()
+    context = _context_without_checks()
     context.verify_mode = ssl.CERT_NONE
     return context
 
@@ -159,7 +159,7 @@ def _old_tls_context() -> ssl.SSLContext:
 
 
 @pytest.mark.parametrize("kind", [StdlibHttpClient, AsyncStdlibHttpClient])
-@pytest.mark.parametrize("context", [_careless, _blind, _old_tls_context])
+@pytest.mark.parametrize("context", [_context_without_checks, _blind, _old_tls_context])
 def test_unverified_context_is_refused(
     kind: Callable[..., object], context: Callable[[], ssl.SSLContext]
 ) -> None:
@@ -219,7 +219,7 @@ async def test_end_without_close_notify_is_cut_off(make: Make) -> None:
             await client.send(GET, vendor.url, LONG)
 
 
-class _OtherSide(Threads):
+class _TlsPeerNetwork(ThreadNetwork):
     """A fake network that runs the TLS peer whenever our side waits."""
 
     def __init__(self, sock: socket.socket, context: ssl.SSLContext) -> None:
@@ -246,18 +246,18 @@ class _OtherSide(Threads):
 
 
 @pytest.fixture(name="ends")
-def _ends(pair: tuple[socket.socket, socket.socket]) -> tuple[TlsWire, _OtherSide]:
+def _ends(pair: tuple[socket.socket, socket.socket]) -> tuple[TlsWire, _TlsPeerNetwork]:
     """Return both ends of a TLS connection whose session tickets have not been read."""
     server, trusting_context = tls_pair()
     own_socket, foreign_socket = pair
     own_socket.setblocking(False)
-    other_side = _OtherSide(foreign_socket, server)
+    other_side = _TlsPeerNetwork(foreign_socket, server)
     wire = run(secured(SocketWire(other_side, own_socket), trusting_context, "127.0.0.1", inf))
     other_side.shake_hands()
     return wire, other_side
 
 
-def test_tickets_do_not_make_a_connection_stale(ends: tuple[TlsWire, _OtherSide]) -> None:
+def test_tickets_do_not_make_a_connection_stale(ends: tuple[TlsWire, _TlsPeerNetwork]) -> None:
     """Unread TLS session tickets do not make a connection stale."""
     wire, other_side = ends
     assert not wire.stale()
@@ -265,7 +265,7 @@ def test_tickets_do_not_make_a_connection_stale(ends: tuple[TlsWire, _OtherSide]
     assert not wire.stale()
 
 
-def test_unrequested_bytes_make_a_connection_stale(ends: tuple[TlsWire, _OtherSide]) -> None:
+def test_unrequested_bytes_make_a_connection_stale(ends: tuple[TlsWire, _TlsPeerNetwork]) -> None:
     """A connection that received an unrequested response is stale and not reused."""
     wire, other_side = ends
     other_side.tls.write(b"unasked")
@@ -275,7 +275,7 @@ def test_unrequested_bytes_make_a_connection_stale(ends: tuple[TlsWire, _OtherSi
 
 
 def test_undecryptable_bytes_make_a_connection_stale(
-    ends: tuple[TlsWire, _OtherSide], pair: tuple[socket.socket, socket.socket]
+    ends: tuple[TlsWire, _TlsPeerNetwork], pair: tuple[socket.socket, socket.socket]
 ) -> None:
     """A connection that received bytes which cannot be decrypted is stale."""
     pair[1].sendall(b"HTTP/1.1 408 Request Timeout\r\n\r\n")
@@ -284,7 +284,7 @@ def test_undecryptable_bytes_make_a_connection_stale(
 
 
 def test_tls_close_notify_is_the_end(
-    ends: tuple[TlsWire, _OtherSide], monkeypatch: pytest.MonkeyPatch
+    ends: tuple[TlsWire, _TlsPeerNetwork], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """A TLS close_notify ends the stream, however the operating system reports it."""
     wire, other_side = ends
@@ -307,7 +307,7 @@ def test_certificate_error_survives_a_closed_peer(
     server, _ = tls_pair()
     own_socket, foreign_socket = pair
     own_socket.setblocking(False)
-    other_side = _OtherSide(foreign_socket, server)
+    other_side = _TlsPeerNetwork(foreign_socket, server)
 
     class ClosingWire(SocketWire):
         async def send(self, data: bytes | memoryview, until: float) -> None:

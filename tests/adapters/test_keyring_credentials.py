@@ -97,7 +97,7 @@ def test_async_conforms(check: kit.AsyncCheck) -> None:
 
 
 @pytest.fixture(name="usual")
-def _usual() -> Iterator[MemoryKeyring]:
+def _usual_keyring() -> Iterator[MemoryKeyring]:
     """Install a keyring backend that the library finds by itself."""
     previous_keyring, ring = keyring.get_keyring(), MemoryKeyring()
     keyring.set_keyring(ring)

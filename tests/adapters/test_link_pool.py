@@ -141,9 +141,9 @@ async def test_closed_idle_link_is_replaced_without_a_ping(make: MakeLab) -> Non
     loan, link = await lab.take()
     await lab.end(loan)
     link.close()
-    _, new = await lab.take()
+    _, new_link = await lab.take()
 
-    assert 2 == new.number
+    assert 2 == new_link.number
     assert 0 == lab.server.pings
 
 
@@ -179,6 +179,22 @@ async def test_interruption_of_the_block_closes_the_link(make: MakeLab) -> None:
     await lab.end(loan, KeyboardInterrupt())
 
     assert 1 == link.closed
+    assert 0 == lab.pool.statistics().size
+
+
+@with_both_pools
+async def test_interruption_right_after_opening_closes_the_link(make: MakeLab) -> None:
+    """If the caller is interrupted before it has the link that it opened, the link is closed."""
+    lab = make()
+
+    def interrupt() -> float:
+        raise UncaughtInterruption
+
+    lab.pool._draw = interrupt  # noqa: SLF001 - what comes first after the opening
+    with pytest.raises(UncaughtInterruption):
+        await lab.take()
+
+    assert [1] == [link.closed for link in lab.server.opened]
     assert 0 == lab.pool.statistics().size
 
 
@@ -278,14 +294,14 @@ async def test_discarded_links_are_replaced(make: MakeLab) -> None:
 async def test_forked_child_begins_with_an_empty_pool(make: MakeLab) -> None:
     """A forked child neither uses nor closes its parent's pooled connections."""
     lab = make(maximum=2)
-    loan, used = await lab.take()
+    loan, used_link = await lab.take()
     other, idle = await lab.take()
     await lab.end(other)
     forking.start_afresh()  # as in a child
     gc.collect()
     await lab.end(loan)
 
-    assert (0, 0) == (used.closed, idle.closed)
+    assert (0, 0) == (used_link.closed, idle.closed)
     assert 0 == lab.pool.statistics().size
     assert 3 == (await lab.take())[1].number
 
@@ -335,8 +351,8 @@ def test_pool_in_a_real_child_process() -> None:
             with pool.link("child", 1.0) as opened:
                 os._exit(0 if (opened.number, link.closed) == (2, 0) else 1)
         assert 0 == os.waitstatus_to_exitcode(os.waitpid(child, 0)[1])
-        with pool.link("parent", 1.0) as again:
-            assert again is link
+        with pool.link("parent", 1.0) as second_link:
+            assert second_link is link
     assert 1 == link.closed
 
 
@@ -455,15 +471,15 @@ def test_cancelled_block_closes_its_link() -> None:
 
     async def run() -> None:
         lab = PoolLab(is_async=True)
-        began = asyncio.Event()
+        start_event = asyncio.Event()
 
         async def work() -> None:
             async with lab.pool.link("work", 1.0):
-                began.set()
+                start_event.set()
                 await asyncio.Event().wait()
 
         task = asyncio.ensure_future(work())
-        await began.wait()
+        await start_event.wait()
         task.cancel()
         with pytest.raises(asyncio.CancelledError):
             await task
@@ -477,14 +493,14 @@ def test_pool_moves_to_a_new_event_loop() -> None:
     """A pool closes the connections of a closed event loop, and opens new ones for the new loop."""
     server = LinkServer()
     pool = AsyncLinkPool(server.connect_async)
-    lost = pool.link("lost", 1.0)
+    lost_link = pool.link("lost", 1.0)
 
     async def use() -> int:
         async with pool.link("work", 1.0) as link:
             return link.number
 
     async def leave_open() -> None:
-        link = await lost.__aenter__()
+        link = await lost_link.__aenter__()
         link.fails_to_close = True
         await use()
 

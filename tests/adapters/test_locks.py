@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from moorage.adapters.concurrency.locks import ThreadLocks
-from moorage.adapters.concurrency.places import Places
+from moorage.adapters.concurrency.places import SlotHolders
 from moorage.testing import locks_conformance as kit
 from moorage.testing.kits.checks import name_of
 from tests.adapters.forked import in_a_child
@@ -49,9 +49,9 @@ def test_an_interrupted_caller_holds_nothing() -> None:
         check=True,
         timeout=150,
     )
-    struck, slots_left = map(int, program.stdout.split())
+    strikes, slots_left = map(int, program.stdout.split())
 
-    assert struck > 0
+    assert strikes > 0
     assert 0 == slots_left
 
 
@@ -59,7 +59,7 @@ def test_an_interrupted_caller_holds_nothing() -> None:
 def test_interrupted_wait_leaves_the_queue(releases: int) -> None:
     """A caller interrupted before, during or after its wait leaves the queue of a ThreadLocks."""
     lock = FragileLock()
-    places = Places(lambda: lock)
+    places = SlotHolders(lambda: lock)
     locks, holder = ThreadLocks(places), object()
     locks.acquire("a", holder, places=1, queue=0, timeout=0)
 

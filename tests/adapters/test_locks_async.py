@@ -6,7 +6,7 @@ import threading
 import pytest
 
 from moorage.adapters.concurrency.locks_async import AsyncioLocks
-from moorage.adapters.concurrency.places import Places
+from moorage.adapters.concurrency.places import SlotHolders
 from moorage.testing import locks_conformance as kit
 from moorage.testing.kits.checks import name_of
 
@@ -68,7 +68,7 @@ def test_serves_one_event_loop_after_another() -> None:
 
 def test_slots_are_not_granted_to_a_closed_loop() -> None:
     """Waiting tasks of a closed event loop are skipped in the queue."""
-    places = Places()
+    places = SlotHolders()
     locks, holder = AsyncioLocks(places), object()
     loop = asyncio.new_event_loop()
     loop.run_until_complete(locks.acquire("a", holder, places=1, queue=0, timeout=0))

@@ -303,11 +303,11 @@ def test_bound_is_checked(size: Any) -> None:
 @pytest.fixture(params=KINDS)
 def lab(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Lab]:
     """Yield a log database of each kind."""
-    made = Lab(request.param, tmp_path)
+    test_lab = Lab(request.param, tmp_path)
     try:
-        yield made
+        yield test_lab
     finally:
-        made.close()
+        test_lab.close()
 
 
 def test_longest_content_is_stored_by_every_database(lab: Lab) -> None:

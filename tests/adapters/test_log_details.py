@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 import sqlite3
 from contextlib import closing
 from typing import TYPE_CHECKING, Any
@@ -35,7 +36,11 @@ from moorage.adapters.logs.sqlite import SqliteIntegrationLogger
 from moorage.adapters.observers.opentelemetry import OpenTelemetryObserver
 from moorage.adapters.tables._table import StatementResult, moment
 from moorage.domain.observation.call_identity import CallIdentity
-from moorage.domain.observation.integration_log import success_entry
+from moorage.domain.observation.integration_log import (
+    full_success_entry,
+    size_of_texts,
+    success_entry,
+)
 from moorage.domain.service.plan import Plan
 from moorage.testing import FakeVendor, ScriptedHttpClient
 from moorage.wiring.store_urls import open_log
@@ -144,7 +149,7 @@ def test_header_without_a_trace(header: str) -> None:
 
 
 def test_trace_of_the_callers_context() -> None:
-    """Without an observer that makes spans, the log's trace id is that of the current span."""
+    """If no observer creates spans, the log's trace id is that of the current span."""
     tracer = TracerProvider(shutdown_on_exit=False).get_tracer("host")
     with tracer.start_as_current_span("request") as span:
         item = log_entry_of(Request.get("/items/7", headers={"traceparent": PARENT}), Response(200))
@@ -153,7 +158,7 @@ def test_trace_of_the_callers_context() -> None:
 
 
 def test_trace_of_the_observers_span() -> None:
-    """If an observer makes a span for the call, the log's trace id comes from it."""
+    """If an observer creates a span for the call, the log's trace id comes from that span."""
     observer = OpenTelemetryObserver(tracer_provider=TracerProvider(shutdown_on_exit=False))
     item = log_entry_of(Request.get("/items/7"), Response(200), observer)
 
@@ -218,7 +223,7 @@ def test_older_table_is_extended_where_it_may_be_created(lab: Lab) -> None:
     "number, sizes", [(1, [1]), (7, [4, 2, 1]), (128, [128]), (203, [128, 64, 8, 2, 1])]
 )
 def test_entries_are_inserted_by_few_different_statements(number: int, sizes: list[int]) -> None:
-    """Log entries are inserted in order by statements of 128 rows, and of fewer for the rest."""
+    """Log entries are inserted in order, by full statements of 128 rows and smaller ones."""
     sql = LogSql("sqlite", "moorage_log", '"moorage_log"', ("id", "attempts"))
     statements: list[tuple[str, Any]] = []
 
@@ -244,7 +249,7 @@ def log_rows(log: SqliteIntegrationLogger, path: Path) -> list[tuple[object, ...
 
 @pytest.mark.parametrize("tenant", [None, "acme"])
 def test_success_is_stored_as_its_entry_has_it(tenant: str | None, tmp_path: Path) -> None:
-    """A success's row, made from the facts of the call, equals that of its complete entry."""
+    """A successful call is stored as the same row with or without its complete entry."""
     log = SqliteIntegrationLogger(tmp_path / "log.db", create=True, threads=False)
     other_log = SqliteIntegrationLogger(tmp_path / "other.db", create=True, threads=False)
     memory_log = MemoryIntegrationLogger()
@@ -291,7 +296,7 @@ def test_success_is_stored_as_its_entry_has_it(tenant: str | None, tmp_path: Pat
 def test_file_with_an_index_of_every_status_is_read_and_written(
     status: IntegrationStatus, tmp_path: Path
 ) -> None:
-    """A SQLite log whose index of the status has successes too, of an earlier release, works."""
+    """A SQLite log works with an earlier release's status index, which includes successes."""
     path = tmp_path / "log.db"
     with closing(sqlite3.connect(path)) as connection:
         connection.executescript(SqliteIntegrationLogger.ddl())
@@ -311,20 +316,41 @@ def test_file_with_an_index_of_every_status_is_read_and_written(
 
 @pytest.mark.parametrize("columns", [COLUMNS, ("id", "duration", "http_status", "method", "route")])
 def test_row_of_a_success_is_that_of_its_entry(columns: tuple[str, ...]) -> None:
-    """A table has the same row for the facts of a success as for its entry, whatever it stores."""
+    """The compact record of a success and its complete entry give the same table row."""
     identity = CallIdentity(5_000, 1_700_000_000_123_456_789, str)
     plan = Plan(Service("v"), "acme", None)
     facts: SuccessFacts = (identity, plan, 9_000, 201, "ada", HttpMethod.PUT, PARENT)
 
     rows = [
         [*row_of(item, encoders(columns), complete=columns == COLUMNS)]
-        for item in (facts, success_entry(facts), attrs.evolve(success_entry(facts)))
+        for item in (
+            facts,
+            success_entry(facts),
+            attrs.evolve(success_entry(facts)),
+            full_success_entry(facts),
+        )
     ]
 
-    assert [rows[0]] * 3 == rows
+    assert [rows[0]] * 4 == rows
     assert ["1700000000123", 201] == [
         rows[0][columns.index(name)] for name in ("id", "http_status")
     ]
+
+
+def test_full_entry_of_a_success_is_that_of_late_fields() -> None:
+    """The complete entry of a success equals the entry whose fields are computed lazily."""
+    identity = CallIdentity(5_000, 1_700_000_000_123_456_789, str)
+    plan = Plan(Service("v"), "acme", None)
+    facts: SuccessFacts = (identity, plan, 9_000, 201, "ada", HttpMethod.PUT, PARENT)
+
+    full_entry = full_success_entry(facts)
+
+    assert success_entry(facts) == full_entry
+    assert repr(success_entry(facts)) == repr(full_entry)
+    assert copy.deepcopy(full_entry) == full_entry
+    assert 0 == size_of_texts(full_entry)
+    with pytest.raises(attrs.exceptions.FrozenInstanceError):
+        full_entry.service = "other"  # type: ignore[misc]  # it is frozen
 
 
 class _OwnWrite(SqliteIntegrationLogger):
@@ -337,7 +363,7 @@ class _OwnWrite(SqliteIntegrationLogger):
 
 @pytest.mark.parametrize("of_object", [False, True])
 def test_a_write_of_its_own_sees_each_entry(tmp_path: Path, *, of_object: bool) -> None:
-    """A log whose class or object has its own `write` stores no success without it."""
+    """If a log's class or object overrides `write`, successes go through that `write` too."""
     kind = SqliteIntegrationLogger if of_object else _OwnWrite
     log: Any = kind(tmp_path / "log.db", create=True, threads=False)
     if of_object:
@@ -350,7 +376,7 @@ def test_a_write_of_its_own_sees_each_entry(tmp_path: Path, *, of_object: bool) 
 
 
 def test_pages_of_successes_end_at_the_scan_limit(tmp_path: Path) -> None:
-    """Successes have no index of their own, so a page of them looks through a limited number."""
+    """Successes have no index, so one page reads at most `scan_limit` entries."""
     log = SqliteIntegrationLogger(tmp_path / "log.db", create=True, threads=False)
     log.write(attrs.evolve(entry(0), status=IntegrationStatus.SUCCESS))
     for number in range(1, 10):

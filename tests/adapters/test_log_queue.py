@@ -55,7 +55,7 @@ def ids(*numbers: int) -> list[str]:
 
 @cache
 def success(number: int) -> SuccessFacts:
-    """Return the facts of a success that took this many nanoseconds."""
+    """Return the compact record of a success that took this many nanoseconds."""
     return CallIdentity(0, 0), Plan(Service("erp"), None, None), number, None, None, None, None
 
 
@@ -330,13 +330,13 @@ def test_unstorable_entry_delays_no_other() -> None:
 
 
 def test_successes_are_queued_like_entries() -> None:
-    """The facts of successes are bounded, lost, counted and stored like entries."""
+    """Compact records of successes are bounded, dropped, counted and stored like entries."""
     table: list[object] = []
     queue = LogQueue(table.extend, "here", max_waiting=4, threads=False)
 
-    lost = [queue.write_success(success(number)) for number in range(3)]
+    lost_records = [queue.write_success(success(number)) for number in range(3)]
     queue.write(entry(3))
-    assert [0, 0, 0] == lost
+    assert [0, 0, 0] == lost_records
     with pytest.warns(RuntimeWarning, match="more than 4"):
         assert 1 == queue.write_success(success(4))
     queue.flush()
@@ -345,13 +345,13 @@ def test_successes_are_queued_like_entries() -> None:
 
 
 def test_success_wakes_the_thread() -> None:
-    """A success that finds the thread of the log at its end is stored nevertheless."""
-    stored = Event()
-    queue = LogQueue(lambda _: stored.set(), "here", every=0.01)
+    """A success that arrives as the log's thread ends is still stored."""
+    stored_event = Event()
+    queue = LogQueue(lambda _: stored_event.set(), "here", every=0.01)
     for number in range(3):
-        stored.clear()
+        stored_event.clear()
         queue.write_success(success(number))
-        assert stored.wait(PATIENCE)
+        assert stored_event.wait(PATIENCE)
 
 
 def test_close_writes_what_is_queued() -> None:

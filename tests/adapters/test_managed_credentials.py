@@ -47,10 +47,10 @@ TOKENS = ("vault", "gcp", "azure")
     params=[(kind, is_async) for kind in LABS for is_async in (False, True)],
     ids=lambda value: f"{value[0]}, awaited" if value[1] else value[0],
 )
-def _face(request: pytest.FixtureRequest) -> Iterator[ProviderInMode]:
+def _provider(request: pytest.FixtureRequest) -> Iterator[ProviderInMode]:
     kind, awaited = request.param
-    with ProviderInMode(LABS[kind](), awaited=awaited) as face:
-        yield face
+    with ProviderInMode(LABS[kind](), awaited=awaited) as provider:
+        yield provider
 
 
 LOGS_IN = pytest.mark.parametrize(
@@ -161,7 +161,7 @@ def test_renewed_credentials_are_shared(face: ProviderInMode) -> None:
     def renew(*_: object) -> Credentials:
         return NEW
 
-    def overtaken(*_: object) -> Credentials:
+    def replace_credential(*_: object) -> Credentials:
         face.lab.put(NAMED_MANAGERS[face.lab.kind][1], "other")
         return OLD
 
@@ -174,7 +174,7 @@ def test_renewed_credentials_are_shared(face: ProviderInMode) -> None:
     face.lab.put(NAMED_MANAGERS[face.lab.kind][1], "old")
     assert NEW == face.ask(face.provider(renew=modeed(renew)).refresh, *OWNER, OLD)
     assert NEW == face.ask(face.provider().get, *OWNER)
-    assert OTHER == face.ask(face.provider(renew=modeed(overtaken)).refresh, *OWNER, NEW)
+    assert OTHER == face.ask(face.provider(renew=modeed(replace_credential)).refresh, *OWNER, NEW)
 
 
 def test_a_secret_that_is_no_credential(face: ProviderInMode) -> None:

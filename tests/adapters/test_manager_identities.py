@@ -34,7 +34,7 @@ UNENCODABLE = f"{SECRET}\udc80"
     ],
 )
 def test_errors_do_not_show_the_identity(make: Callable[[], Any]) -> None:
-    """The error for an identity that cannot be encoded shows no secret, also in its frames."""
+    """The error for an identity that cannot be encoded, and its traceback, show no secret."""
     with pytest.raises(InvalidData) as excinfo:
         make()
     assert [] == [path for path, text in revealed_texts(excinfo.value, "error") if SECRET in text]

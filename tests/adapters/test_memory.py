@@ -33,13 +33,13 @@ if TYPE_CHECKING:
 pytestmark = pytest.mark.filterwarnings("ignore:The store in memory holds:RuntimeWarning")
 
 
-def _timed(*bound: int) -> tuple[MemoryStorage, Callable[[float], None]]:
+def _timed_store(*bound: int) -> tuple[MemoryStorage, Callable[[float], None]]:
     clock = Clock()
     return MemoryStorage(clock, max_entries=bound[0] if bound else 100_000), clock.pass_by
 
 
 def _timed_later(*bound: int) -> tuple[AsyncMemoryStorage, Callable[[float], None]]:
-    shared_storage, pass_by = _timed(*bound)
+    shared_storage, pass_by = _timed_store(*bound)
     return AsyncMemoryStorage(shared_storage), pass_by
 
 
@@ -52,7 +52,7 @@ def test_conforms(check: kit.Check) -> None:
 @pytest.mark.parametrize("check", [*kit.TIMED_CHECKS, *kit.BOUNDED_CHECKS], ids=name_of)
 def test_conforms_in_time(check: Callable[..., None]) -> None:
     """MemoryStorage passes the expiry and size checks with a virtual clock."""
-    check(_timed)
+    check(_timed_store)
 
 
 @pytest.mark.parametrize("check", kit.ASYNC_CHECKS, ids=name_of)
@@ -91,7 +91,7 @@ def test_asynchronous_store_takes_the_same_arguments() -> None:
 
 
 def test_a_store_holds_something_or_nothing_at_all() -> None:
-    """A maximum of zero entries is refused."""
+    """A store with a maximum of zero entries is refused."""
     with pytest.raises(ConfigurationError, match="max_entries"):
         MemoryStorage(max_entries=0)
 
@@ -103,7 +103,7 @@ def test_an_empty_store_is_a_store() -> None:
     assert (True, 0) == (bool(store), len(store))
 
 
-class Meddled(Put):
+class MeddledPut(Put):
     """A command whose states another writer changes during its first attempt."""
 
     def __init__(self, meddle: Callable[[], object], *keys: str, write: bool = True) -> None:
@@ -130,7 +130,7 @@ def test_a_command_that_was_overtaken_decides_again(
     store = MemoryStorage()
     if before:
         store.execute(Put(before, *keys))
-    command = Meddled(lambda: store.execute(Put("theirs", keys[which])), *keys)
+    command = MeddledPut(lambda: store.execute(Put("theirs", keys[which])), *keys)
 
     answer = store.execute(command)
 
@@ -145,7 +145,7 @@ def test_a_new_state_beside_others_is_decided_again(keys: str, which: int) -> No
     """A command on existing and new states runs again if one was changed in the meantime."""
     store = MemoryStorage()
     store.execute(Put("old", *keys[:-1]))
-    command = Meddled(lambda: store.execute(Put("theirs", keys[which])), *keys)
+    command = MeddledPut(lambda: store.execute(Put("theirs", keys[which])), *keys)
 
     answer = store.execute(command)
 
@@ -170,7 +170,7 @@ def test_read_only_command_sees_a_consistent_snapshot(keys: str) -> None:
     """A read-only command sees all its states as of one moment."""
     store = MemoryStorage()
     store.execute(Put("old", *keys))
-    command = Meddled(lambda: store.execute(Put("new", *keys)), *keys, write=False)
+    command = MeddledPut(lambda: store.execute(Put("new", *keys)), *keys, write=False)
 
     answer = store.execute(command)
 
@@ -188,7 +188,7 @@ def test_a_state_that_is_forgotten_meanwhile_is_missing(keys: str) -> None:
         clock.pass_by(31)
         store.execute(ReadCommand("z"))
 
-    answer = store.execute(Meddled(sweep, *keys))
+    answer = store.execute(MeddledPut(sweep, *keys))
 
     assert (None,) * len(keys) == answer
     assert ["mine"] * len(keys) == values(store, *keys)
@@ -218,7 +218,7 @@ def test_unchanged_states_are_not_written(keys: str) -> None:
     """A command that changes nothing does not make other commands run again."""
     store = MemoryStorage()
     store.execute(Put("old", *keys))
-    command = Meddled(lambda: store.execute(ReadCommand(*keys)), *keys)
+    command = MeddledPut(lambda: store.execute(ReadCommand(*keys)), *keys)
 
     store.execute(command)
 
@@ -236,9 +236,9 @@ def test_an_interruption_leaves_all_of_a_command_or_none(kind: str) -> None:
         check=True,
         timeout=150,
     )
-    struck, torn, miscounted = map(int, program.stdout.split())
+    strikes, torn, miscounted = map(int, program.stdout.split())
 
-    assert struck > 50
+    assert strikes > 50
     assert (0, 0) == (torn, miscounted)
 
 

@@ -1,4 +1,4 @@
-"""Tests of admissions that the store in memory has prepared for a plan."""
+"""Prepared admissions of the in-memory store: circuit, rate limits and retry budget at once."""
 
 from __future__ import annotations
 
@@ -55,7 +55,7 @@ SIZES = ("limit", "circuit, limit", "circuit, limit, budget", "all")
 
 
 def question(protections: str, cost: int = 1, tenant: str = "acme") -> Admission:
-    """Return the admission of a tenant's plan with these protections."""
+    """Return the admission command of a tenant's plan with these protections."""
     options: dict[str, Any] = {"circuit": None, "retry": None} | PROTECTIONS[protections]
     endpoint = Endpoint("pay", path="/pay", cost=cost)
     plan = Plan(Service("v", endpoints=(endpoint,), **options), None, endpoint)
@@ -63,7 +63,7 @@ def question(protections: str, cost: int = 1, tenant: str = "acme") -> Admission
 
 
 class World:
-    """A store with a clock of its own, and one of the two ways to ask it."""
+    """An in-memory store with its own clock, asked through `execute` or a prepared admission."""
 
     def __init__(self, protections: str, cost: int, *, prepared: bool) -> None:
         self.clock = Clock()
@@ -76,7 +76,7 @@ class World:
         self.permits: list[Any] = []
 
     def step(self, kind: str, size: float) -> object:
-        """Take one step of a walk, and return what it shows."""
+        """Execute one step of the random walk, and return what it shows."""
         gates = self.admission.gates
         if kind == "time":
             self.clock.pass_by(size)
@@ -90,10 +90,10 @@ class World:
         elif kind == "at once":
             return self.ask(self.admission.evolve(within=0), 1.0)
         elif kind == "ask":
-            admitted = self.ask(self.admission, 1.0)
-            if admitted[2] is not None:
-                self.permits.append(admitted[2])
-            return admitted
+            admission = self.ask(self.admission, 1.0)
+            if admission[2] is not None:
+                self.permits.append(admission[2])
+            return admission
         return None
 
     def states(self) -> object:
@@ -104,7 +104,7 @@ class World:
 @pytest.mark.parametrize("cost", [1, 2])
 @pytest.mark.parametrize("protections", PROTECTIONS)
 def test_prepared_admissions_decide_like_the_store(protections: str, cost: int) -> None:
-    """Answers and states are those of `execute`, also where the clock is set back."""
+    """Prepared admissions give the same answers and states as `execute`, even if time goes back."""
     dice = Random(f"{protections} {cost}")
     worlds = [World(protections, cost, prepared=prepared) for prepared in (True, False)]
     kinds = ["ask"] * 12 + ["time"] * 4 + ["at once", "failure", "pause", "force"]
@@ -114,8 +114,8 @@ def test_prepared_admissions_decide_like_the_store(protections: str, cost: int) 
         size = dice.choice([0, 0.0001, 0.4, 1.5, 70, -0.5, -5])
         if kind == "pause":
             size = abs(size) / 20
-        prepared, whole = (world.step(kind, size) for world in worlds)
-        assert prepared == whole
+        prepared, full_result = (world.step(kind, size) for world in worlds)
+        assert prepared == full_result
         states = [world.states() for world in worlds]
         assert states[0] == states[1]
         if isinstance(prepared, tuple):
@@ -124,7 +124,7 @@ def test_prepared_admissions_decide_like_the_store(protections: str, cost: int) 
 
 
 class MeddlingClock(Clock):
-    """A clock that runs a function once, when it is read: a command reads its states before.
+    """A clock that runs a function once when it is read, after a command has read its states.
 
     `reads` is how often it was read since then.
     """
@@ -144,14 +144,16 @@ class MeddlingClock(Clock):
 
 
 class RewriteCommand(ReadCommand):
-    """A command that replaces states by others of the same content."""
+    """A command that replaces states with equal copies."""
 
     def apply(self, states: States, now: int) -> tuple[States, States]:
         """Return a copy of each state."""
         return tuple(state and (*state,) for state in states), states
 
 
-def _meddled(protections: str) -> tuple[MemoryStorage, MeddlingClock, Callable[[], Admitted]]:
+def _store_with_states(
+    protections: str,
+) -> tuple[MemoryStorage, MeddlingClock, Callable[[], Admitted]]:
     """Return a store with existing states, its clock, and a prepared admission."""
     admission, clock = question(protections), MeddlingClock()
     store = MemoryStorage(clock)
@@ -162,9 +164,9 @@ def _meddled(protections: str) -> tuple[MemoryStorage, MeddlingClock, Callable[[
 
 @pytest.mark.parametrize("protections", SIZES)
 def test_overtaken_admission_is_decided_again(protections: str) -> None:
-    """If another command changes any of the states meanwhile, the admission reads them again."""
+    """If another command changes a state in the meantime, the admission reads all states again."""
     for key in question(protections).keys:
-        store, clock, ask = _meddled(protections)
+        store, clock, ask = _store_with_states(protections)
         clock.happens.append(functools.partial(store.execute, RewriteCommand(key)))
 
         ask()
@@ -174,12 +176,12 @@ def test_overtaken_admission_is_decided_again(protections: str) -> None:
 
 @pytest.mark.parametrize("protections", SIZES)
 def test_two_admissions_at_once_both_count(protections: str) -> None:
-    """If two admissions read the same states, the later one sees what the earlier one took."""
+    """If two admissions read the same states, the later one sees the effect of the earlier one."""
     keys = question(protections).keys
-    store, clock, ask = _meddled(protections)
+    store, clock, ask = _store_with_states(protections)
     clock.happens.append(ask)
     ask()
-    other_store, _, other_ask = _meddled(protections)
+    other_store, _, other_ask = _store_with_states(protections)
     other_ask()
     other_ask()
 
@@ -188,8 +190,8 @@ def test_two_admissions_at_once_both_count(protections: str) -> None:
 
 @pytest.mark.parametrize("protections", SIZES)
 def test_admission_whose_states_are_dropped_meanwhile_makes_new_ones(protections: str) -> None:
-    """If the states expire and are swept meanwhile, the admission begins with new ones."""
-    store, clock, ask = _meddled(protections)
+    """If the states expire and are removed meanwhile, the admission starts with new ones."""
+    store, clock, ask = _store_with_states(protections)
 
     def sweep() -> None:
         clock.pass_by(2 * 86_400)
@@ -203,8 +205,8 @@ def test_admission_whose_states_are_dropped_meanwhile_makes_new_ones(protections
 
 @pytest.mark.parametrize("protections", SIZES)
 def test_unreadable_state_is_reported(protections: str) -> None:
-    """A state of another layout is an error of moorage's, with the key."""
-    store, _, ask = _meddled(protections)
+    """A state with an unknown layout raises a moorage error that names the key."""
+    store, _, ask = _store_with_states(protections)
     for key in question(protections).keys:
         store.execute(Put("another layout", key))
 
@@ -232,8 +234,8 @@ class FailingLock:
 
 @pytest.mark.parametrize("protections", SIZES)
 def test_admission_with_a_lost_answer_is_undone(protections: str) -> None:
-    """If an interruption loses the answer, nothing has been taken."""
-    store, _, ask = _meddled(protections)
+    """If an interruption loses the answer, the stored states are unchanged."""
+    store, _, ask = _store_with_states(protections)
     states = store.execute(ReadCommand(*question(protections).keys))
     store._lock = FailingLock()  # type: ignore[assignment]  # noqa: SLF001 - nobody else can tell when
 
@@ -244,8 +246,8 @@ def test_admission_with_a_lost_answer_is_undone(protections: str) -> None:
 
 
 def test_forked_child_does_not_wait_for_locks() -> None:
-    """A prepared admission takes the lock that a forked child has made."""
-    store, _, ask = _meddled("limit")
+    """In a forked child, a prepared admission uses the child's new lock."""
+    store, _, ask = _store_with_states("limit")
     store._lock.acquire()  # noqa: SLF001 - no thread can be stopped inside a section
     store._start_afresh()  # noqa: SLF001 - as a forked child does
 

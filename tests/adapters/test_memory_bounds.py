@@ -27,7 +27,7 @@ if TYPE_CHECKING:
     from moorage.domain.state.commands import States
 
 
-def _touched(store: MemoryStorage, tenant: str, service: Service) -> Plan:
+def _touch_plan(store: MemoryStorage, tenant: str, service: Service) -> Plan:
     plan = Plan(service, tenant, None)
     store.execute(plan.question)
     return plan
@@ -40,7 +40,7 @@ def test_keys_touched_once_do_not_stay() -> None:
     store = MemoryStorage(clock)
     service = Service("vat", limits=(RateLimitConfig.per_second(10),))
     for tenant in range(10_000):
-        _touched(store, f"t{tenant}", service)
+        _touch_plan(store, f"t{tenant}", service)
         clock.pass_by(0.001)
     states_held = len(store)
     clock.pass_by(7_200)
@@ -79,12 +79,14 @@ def test_sweep_removes_expired_states_only() -> None:
     assert gates.circuit is not None
     store.execute(claim_of("one"))
     store.execute(SetCircuit(gates.circuit, gates.circuit_key, CircuitState.FORCED_OPEN))
-    kept_keys = {"claim", gates.circuit_key, *_touched(store, "t", slow_service).question.keys}
+    kept_keys = {"claim", gates.circuit_key, *_touch_plan(store, "t", slow_service).question.keys}
     dropped_keys = {
-        *_touched(store, "t", quick_service).question.keys,
-        *_touched(store, "t", service).question.keys,
+        *_touch_plan(store, "t", quick_service).question.keys,
+        *_touch_plan(store, "t", service).question.keys,
     }
-    there = {key for key in kept_keys | dropped_keys if store.execute(ReadCommand(key)) != (None,)}
+    present_keys = {
+        key for key in kept_keys | dropped_keys if store.execute(ReadCommand(key)) != (None,)
+    }
 
     clock.pass_by(7_200)
     store.execute(ReadCommand("anything"))
@@ -92,7 +94,7 @@ def test_sweep_removes_expired_states_only() -> None:
         key for key in kept_keys | dropped_keys if store.execute(ReadCommand(key)) != (None,)
     }
 
-    assert (kept_keys | dropped_keys, kept_keys) == (there, remaining_keys)
+    assert (kept_keys | dropped_keys, kept_keys) == (present_keys, remaining_keys)
 
 
 def test_full_store_updates_existing_states() -> None:
@@ -232,7 +234,7 @@ class HookedInteger(int):
         return int(self) + other
 
 
-class Plant(Put):
+class PlantedState(Put):
     """A command that writes a state given by the test."""
 
     def apply(self, states: States, now: int) -> tuple[States, States]:
@@ -247,15 +249,15 @@ def test_a_sweep_takes_nothing_that_was_written_meanwhile(another: str | None) -
     store = MemoryStorage(clock)
     sly_state = HookedInteger(0)
 
-    def meddle() -> None:
+    def change_state() -> None:
         if another:
             store.execute(Put(another, "a"))
         else:
             clock.pass_by(31)
             store.execute(ReadCommand("z"))
 
-    sly_state.meddle = [meddle]
-    store.execute(Plant((sly_state, 0, "old"), "a"))
+    sly_state.meddle = [change_state]
+    store.execute(PlantedState((sly_state, 0, "old"), "a"))
     clock.pass_by(31)
     store.execute(ReadCommand("z"))
 
@@ -274,7 +276,7 @@ def test_an_idle_key_weighs_little(service: Service, most: int) -> None:
     """An idle rate limit or circuit takes little memory, including its key."""
     number = 5_500  # slightly more than a dict's size step, so that it has just grown
     store = MemoryStorage()
-    gates = _touched(store, "first", service).gates
+    gates = _touch_plan(store, "first", service).gates
 
     def touch(tenant: str) -> None:
         kind = "circuit" if gates.circuit else "limit"

@@ -30,7 +30,7 @@ def test_conforms_async(check: cache_conformance.AsyncCheck) -> None:
     asyncio.run(check(AsyncMemoryCache))
 
 
-def put(cache: MemoryCache, key: str, *numbers: int, seconds: float = 60.0) -> bool:
+def put_responses(cache: MemoryCache, key: str, *numbers: int, seconds: float = 60.0) -> bool:
     """Store responses with these numbers in the cache."""
     return cache.keep(key, cache.look(key).mark, tuple(map(entry, numbers)), seconds)
 
@@ -41,10 +41,10 @@ SIZE = 256 + entry(1).size
 def test_least_recently_used_entry_is_dropped() -> None:
     """A full cache drops the least recently used entry."""
     cache = MemoryCache(max_entries=2)
-    put(cache, "a", 1)
-    put(cache, "b", 2)
+    put_responses(cache, "a", 1)
+    put_responses(cache, "b", 2)
     cache.look("a")
-    put(cache, "c", 3)
+    put_responses(cache, "c", 3)
 
     assert [1, 0, 1] == [len(cache.look(key).entries) for key in "abc"]
     assert 2 == len(cache)
@@ -53,10 +53,10 @@ def test_least_recently_used_entry_is_dropped() -> None:
 def test_bytes_are_bounded() -> None:
     """The cache stays within `max_bytes`, and removed entries free their bytes."""
     cache = MemoryCache(max_bytes=2 * SIZE)
-    put(cache, "a", 1)
-    put(cache, "b", 2)
+    put_responses(cache, "a", 1)
+    put_responses(cache, "b", 2)
     assert 2 * SIZE == cache.size
-    put(cache, "c", 3)
+    put_responses(cache, "c", 3)
 
     assert [0, 1, 1] == [len(cache.look(key).entries) for key in "abc"]
     assert 2 * SIZE == cache.size
@@ -67,10 +67,10 @@ def test_bytes_are_bounded() -> None:
 def test_oversized_entry_drops_no_other() -> None:
     """An entry larger than the cache is not stored, and drops no other entry."""
     cache = MemoryCache(max_bytes=SIZE + 256)
-    put(cache, "a", 1)
-    put(cache, "b")
+    put_responses(cache, "a", 1)
+    put_responses(cache, "b")
 
-    assert not put(cache, "b", 1, 2)
+    assert not put_responses(cache, "b", 1, 2)
     assert [1, 0] == [len(cache.look(key).entries) for key in "ab"]
 
 
@@ -78,13 +78,13 @@ def test_expired_answer_is_removed() -> None:
     """A cached response ages by the cache's own clock, and is removed when it expires."""
     clock = VirtualClock()
     cache = MemoryCache(clock)
-    put(cache, "a", 1, seconds=10)
+    put_responses(cache, "a", 1, seconds=10)
 
     clock.advance(9.5)
     assert (attrs.evolve(entry(1), age=16.75),) == cache.look("a").entries
     clock.advance(0.5)
     assert () == cache.look("a").entries
-    assert put(cache, "a", 2)
+    assert put_responses(cache, "a", 2)
 
 
 def test_dropped_change_mark_prevents_storing() -> None:
@@ -92,11 +92,11 @@ def test_dropped_change_mark_prevents_storing() -> None:
     cache = MemoryCache(max_entries=2)
     first_mark = cache.look("a").mark
     cache.forget("a")
-    put(cache, "b", 1)
-    put(cache, "c", 1)
+    put_responses(cache, "b", 1)
+    put_responses(cache, "c", 1)
 
     assert not cache.keep("a", first_mark, (entry(1),), 60)
-    assert put(cache, "a", 1)
+    assert put_responses(cache, "a", 1)
 
 
 @given(
@@ -131,19 +131,19 @@ def test_answer_requested_before_a_change_is_not_stored(
 def test_a_child_begins_with_nothing() -> None:
     """A forked child has an empty cache, even if its parent was writing to it."""
     cache = MemoryCache()
-    put(cache, "a", 1)
+    put_responses(cache, "a", 1)
 
     with cache._lock:  # noqa: SLF001 - as another thread of the parent's would
         start_afresh()
         assert () == cache.look("a").entries
     assert 0 == cache.size
-    assert put(cache, "a", 1)
+    assert put_responses(cache, "a", 1)
 
 
 def test_synchronous_and_asynchronous_callers_may_share_a_cache() -> None:
     """Synchronous and asynchronous callers can share one cache."""
     shared_cache = MemoryCache()
-    put(shared_cache, "a", 1)
+    put_responses(shared_cache, "a", 1)
 
     assert 1 == len(asyncio.run(AsyncMemoryCache(shared_cache).look("a")).entries)
     assert shared_cache

@@ -104,7 +104,7 @@ def test_needs_a_bound(bound: str, value: int) -> None:
         MemoryIntegrationLogger(**{bound: value})
 
 
-def _logged(log: MemoryIntegrationLogger, *services: str) -> None:
+def _log_calls(log: MemoryIntegrationLogger, *services: str) -> None:
     """Make successful calls whose entries the log stores."""
     manager = ConnectorManager([Service(name) for name in {*services}], log=log)
     for service in services:
@@ -112,10 +112,10 @@ def _logged(log: MemoryIntegrationLogger, *services: str) -> None:
 
 
 def test_entries_of_successes_are_made_when_read() -> None:
-    """Successes are listed in order between other entries, dropped at the limit, and made once."""
+    """Entries of successes are created once, when they are read, in order between other entries."""
     log = MemoryIntegrationLogger(max_entries=4)
     log.write(kit.entry(1))
-    _logged(log, "a", "b", "a", "b", "a")
+    _log_calls(log, "a", "b", "a", "b", "a")
 
     entries = log.find(LogQuery()).items
     assert ["a", "b", "a", "b"] == [entry.service for entry in entries]
@@ -127,13 +127,13 @@ def test_entries_of_successes_are_made_when_read() -> None:
 
 
 def test_entry_written_while_entries_are_made_is_kept() -> None:
-    """An entry that a finaliser writes while entries are made is not lost."""
+    """An entry that a finaliser writes while entries are created is not lost."""
     log = MemoryIntegrationLogger()
-    _logged(log, "a", "a")
+    _log_calls(log, "a", "a")
     items: Any = vars(log)["_items"]
 
-    class Facts(tuple[Any, ...]):
-        """The facts of a success that write another entry when they are read."""
+    class Item(tuple[Any, ...]):
+        """A stored item that writes another entry when it is read."""
 
         __slots__ = ()
 
@@ -142,8 +142,7 @@ def test_entry_written_while_entries_are_made_is_kept() -> None:
                 log.write(kit.entry(7))
             return super().__iter__()
 
-    number, facts, size = items[-1]
-    items[-1] = number, Facts(facts), size
+    items[-1] = Item(items[-1])
     assert 2 == len(log.find(LogQuery()).items)
     assert ["call-0007", "a", "a"] == [
         entry.id if entry.service != "a" else "a" for entry in log.find(LogQuery()).items
@@ -152,10 +151,10 @@ def test_entry_written_while_entries_are_made_is_kept() -> None:
 
 @pytest.mark.parametrize("shared", [False, True])
 def test_own_write_receives_every_entry(shared: bool) -> None:
-    """A log whose `write` is its own, such as one that changes entries, receives all of them."""
+    """A log that overrides `write`, for example to change entries, receives every entry."""
 
     class Masking(MemoryIntegrationLogger):
-        """A log that hides the tenants."""
+        """A log that masks the tenants."""
 
         def write(self, entry: IntegrationLog, /) -> None:
             """Store the entry without its tenant."""
@@ -166,14 +165,14 @@ def test_own_write_receives_every_entry(shared: bool) -> None:
     async def main() -> None:
         manager = AsyncConnectorManager([Service("a")], log=AsyncMemoryIntegrationLogger(log))
         for _ in range(2):
-            await manager.run("a", nothing)
+            await manager.run("a", do_nothing)
 
-    async def nothing() -> None:
+    async def do_nothing() -> None:
         """Do nothing."""
 
     if shared:
         asyncio.run(main())
     else:
-        _logged(log, "a", "a")
+        _log_calls(log, "a", "a")
 
     assert ["***"] * 2 == [entry.tenant for entry in log.find(LogQuery()).items]

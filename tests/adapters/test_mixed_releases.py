@@ -46,17 +46,17 @@ class SharedDatabase(Database):
 
     @property
     def states(self) -> str:
-        """The name of the table of states."""
+        """The name of the table that stores the states."""
         return "state" if self.kind == "sqlite" else f"{self.prefix}states"
 
     @property
     def name(self) -> str:
-        """The column of the keys of states."""
+        """The name of the column that stores the keys."""
         return "key" if self.kind == "sqlite" else "name"
 
     @property
     def state(self) -> str:
-        """The column of the bytes of states."""
+        """The name of the column that stores the encoded states."""
         return "value" if self.kind == "sqlite" else "state"
 
     def inbox(self) -> Any:
@@ -70,18 +70,18 @@ class SharedDatabase(Database):
             self.run(f"ALTER TABLE {name} ADD COLUMN {column} {definition}")
 
     def table(self, name: str) -> sqlalchemy.Table:
-        """Return the table as it is in the database."""
+        """Return the table's current definition in the database."""
         return sqlalchemy.Table(
             f"{self.prefix}{name}", sqlalchemy.MetaData(), autoload_with=self.engine
         )
 
     def copy(self, name: str, **changes: Any) -> None:
-        """Add a copy of the only row, with some other values."""
+        """Insert a copy of the table's only row, with some other values."""
         table = self.table(name)
         with self.engine.begin() as connection:
             row = connection.execute(sqlalchemy.select(table)).mappings().one()
-            written = [c.name for c in table.columns if c.name != "number" and not c.computed]
-            values = {name: row[name] for name in written}
+            column_names = [c.name for c in table.columns if c.name != "number" and not c.computed]
+            values = {name: row[name] for name in column_names}
             connection.execute(table.insert().values(values | changes))
 
     def values(self, name: str, *columns: str) -> list[tuple[Any, ...]]:
@@ -97,7 +97,7 @@ class SharedDatabase(Database):
 @pytest.fixture(params=KINDS, scope="module")
 def tables(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Any:
     """Yield a database of each kind, whose tables the next release has migrated."""
-    yield from _migrated(SharedDatabase(request.param, tmp_path_factory.mktemp("mixed")))
+    yield from _migrated_database(SharedDatabase(request.param, tmp_path_factory.mktemp("mixed")))
 
 
 @pytest.fixture(params=KINDS)
@@ -108,7 +108,7 @@ def database(request: pytest.FixtureRequest, tmp_path: Any) -> Iterator[SharedDa
     mixed.close()
 
 
-def _migrated(mixed: SharedDatabase) -> Iterator[SharedDatabase]:
+def _migrated_database(mixed: SharedDatabase) -> Iterator[SharedDatabase]:
     for name, store in (("inbox", mixed.inbox()), ("outbox", mixed.outbox()), ("log", mixed.log())):
         store.migrate()
         mixed.extend(name)
@@ -151,15 +151,15 @@ def test_log_works_on_newer_tables(tables: SharedDatabase) -> None:
 
 
 def test_migration_of_an_older_release_keeps_newer_columns(tables: SharedDatabase) -> None:
-    """`migrate` of this release neither refuses nor removes columns of the next one."""
+    """`migrate` neither refuses nor removes columns that a newer release has added."""
     layout_before = tables.columns("outbox")
     tables.outbox().migrate()
 
     assert set(ADDED) <= tables.columns("outbox") == layout_before
 
 
-def settled(outbox: Any) -> dict[str, bool]:
-    """Settle all entries that are due; return for each whether this worker could."""
+def settle_due(outbox: Any) -> dict[str, bool]:
+    """Settle all due entries; return for each id whether it succeeded."""
     return {
         entry.id: outbox.swap(
             attrs.evolve(
@@ -179,13 +179,13 @@ def test_entries_of_the_next_release_are_processed(database: SharedDatabase) -> 
     outbox.add(entry("this"))
     database.copy("outbox", id="next", **BY_NEWER)
 
-    assert {"this": True, "next": True} == settled(outbox)
+    assert {"this": True, "next": True} == settle_due(outbox)
     assert [(None, "later"), (7, "by the next")] == database.values("outbox", *BY_NEWER)
     assert [("done",), ("done",)] == database.values("outbox", "state")
 
 
 def test_entries_of_an_older_release_are_processed(database: SharedDatabase) -> None:
-    """A worker of this release settles an entry that has only the columns without a default."""
+    """A worker settles an entry of an older release that lacks values in the optional columns."""
     outbox = database.outbox()
     outbox.migrate()
     outbox.add(entry("full"))
@@ -193,11 +193,11 @@ def test_entries_of_an_older_release_are_processed(database: SharedDatabase) -> 
     needed_for_work = {"due"}
     database.copy("outbox", id="old", **dict.fromkeys(set(optional) - needed_for_work))
 
-    assert {"full": True, "old": True} == settled(outbox)
+    assert {"full": True, "old": True} == settle_due(outbox)
 
 
 def test_log_of_an_older_release_is_read(database: SharedDatabase) -> None:
-    """An entry of the log that has only the columns without a default is read."""
+    """The log reads an entry of an older release that lacks values in the optional columns."""
     log = database.log()
     log.migrate()
     log.write(integration_log_conformance.entry(1))
@@ -226,7 +226,7 @@ def states(database: SharedDatabase) -> dict[str, bytes]:
         return {str(name): bytes(state) for name, state in rows}
 
 
-def rewritten(database: SharedDatabase) -> dict[str, bytes]:
+def rewrite_states(database: SharedDatabase) -> dict[str, bytes]:
     """Rewrite all states as the next release would, and return them."""
     statement = sqlalchemy.text(
         f"UPDATE {database.states} SET {database.state} = :state WHERE {database.name} = :name"
@@ -250,7 +250,7 @@ class Worker:
         )
 
     def granted(self, tenant: str, calls: int = 2) -> int:
-        """Return how many calls of a tenant its limit grants."""
+        """Return how many calls of a tenant the limit admits."""
         grants = 0
         for _ in range(calls):
             with suppress(RateLimitExceeded):
@@ -258,28 +258,28 @@ class Worker:
         return grants
 
     def call_with_key(self, key: str) -> int:
-        """Call with an idempotency key."""
+        """Make a call with an idempotency key."""
         return self._manager.run("vat", lambda: 1, tenant="keys", idempotency_key=key)
 
     def close(self) -> None:
-        """Settle what is open, and close."""
+        """Settle open work, and close the worker."""
         self._manager.close()
 
 
 @pytest.fixture
 def rolled_out(database: SharedDatabase) -> dict[str, bytes]:
-    """The states of a tenant and of a key, which the next release has rewritten."""
+    """The states of a tenant and of a key, as rewritten by the next release."""
     worker = Worker(database)
     assert 1 == worker.granted("moved", calls=1)
     assert 1 == worker.call_with_key("moved")
     worker.close()
-    return rewritten(database)
+    return rewrite_states(database)
 
 
 def test_newer_limits_have_substitutes_that_workers_share(
     database: SharedDatabase, rolled_out: dict[str, bytes]
 ) -> None:
-    """Workers that cannot read a limit share a substitute, which grants as much as the limit."""
+    """Workers that cannot read a limit's state share a substitute that grants the same number."""
     first, second = Worker(database), Worker(database)
 
     assert 2 == first.granted("moved") + second.granted("moved")
@@ -299,7 +299,7 @@ def test_newer_states_affect_nothing_else(
 
 
 def test_newer_claim_is_refused(database: SharedDatabase, rolled_out: dict[str, bytes]) -> None:
-    """A call under a key that a worker cannot read is refused, and the key stays as it is."""
+    """A call with an idempotency key whose state is unreadable is refused; the state stays."""
     worker = Worker(database)
     with pytest.raises(StateUnavailable) as excinfo:
         worker.call_with_key("moved")

@@ -1,4 +1,4 @@
-"""The bucket of the store for claims in NATS: every refusal of a server is told with a remedy."""
+"""The NATS bucket of the store for claims: each server refusal raises an error with a remedy."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ if TYPE_CHECKING:
 
 
 class ScriptedServer:
-    """A server of NATS that gives scripted replies, with the settings of its clients."""
+    """A fake NATS server that gives scripted replies, with the settings of its clients."""
 
     api = "$JS.API"
 
@@ -38,20 +38,20 @@ class ScriptedServer:
         self.replies = deque(replies)
 
     def addresses(self) -> list[Any]:
-        """Return where the server is."""
+        """Return the server's addresses."""
         return [SimpleNamespace(host="nats.example")]
 
     def async_links(self) -> ScriptedServer:
-        """Return the connections to the server."""
+        """Return the connections to the fake server."""
         return self
 
     @asynccontextmanager
     async def link(self, _: str, __: float) -> AsyncGenerator[ScriptedServer]:
-        """Lend a connection to the server."""
+        """Yield a connection to the fake server."""
         yield self
 
     async def request(self, *_: object) -> object:
-        """Return or raise the next reply."""
+        """Return or raise the next scripted reply."""
         reply = self.replies.popleft()
         if isinstance(reply, Exception):
             raise reply
@@ -59,13 +59,13 @@ class ScriptedServer:
 
 
 def bucket(*replies: object) -> Bucket:
-    """Return a bucket at a server with these replies."""
+    """Return a bucket on a fake server with these replies."""
     settings: Any = ScriptedServer(*replies)
     return Bucket(settings, "keys", 1, ServerClock(monotonic_ns, step=1, every=1), creates=False)
 
 
 def api_error(code: int) -> tuple[None, bytes]:
-    """Return a reply of JetStream with an error."""
+    """Return a JetStream reply that contains an error."""
     return None, dumps({"error": {"err_code": code, "description": "no"}}).encode()
 
 
@@ -85,7 +85,7 @@ def api_error(code: int) -> tuple[None, bytes]:
     ],
 )
 def test_a_refused_write_is_told(reply: object, text: str) -> None:
-    """A write that the server refuses raises an error that names the obstacle and a remedy."""
+    """A write that the server refuses raises an error with the reason and a remedy."""
     with pytest.raises(StorageUnavailable, match=text) as excinfo:
         asyncio.run(bucket(reply).write("$KV.keys.a", b"", 0, "m", monotonic() + 1))
     assert excinfo.value.remedy or reply.__class__ is ConnectionFailed
@@ -100,7 +100,7 @@ def test_a_refused_write_is_told(reply: object, text: str) -> None:
     ],
 )
 def test_a_refused_read_is_told(replies: tuple[object, ...], text: str) -> None:
-    """A read is asked once more if its reply is lost, and raises an error if it is refused."""
+    """A read is repeated once if its reply is lost, and raises an error if it is refused."""
     with pytest.raises(StorageUnavailable, match=text):
         asyncio.run(bucket(*replies).read("$KV.keys.a", monotonic() + 1))
 
@@ -118,12 +118,12 @@ def test_a_refused_inspection_is_told() -> None:
 
 @pytest.mark.parametrize("data", [b"", b"[]", b"null", b"\xff"])
 def test_a_foreign_reply_is_refused(data: bytes) -> None:
-    """A reply that is not an object of JSON is an error without a code."""
+    """A reply that is not a JSON object is an error without a code."""
     assert Refused(0, "a reply that is not an object") == read_reply(data)
 
 
 def test_an_error_without_a_code_is_refused() -> None:
-    """An error whose fields are missing has the code 0."""
+    """A JetStream error without its usual fields has the code 0."""
     assert Refused(0, "") == read_reply(b'{"error": "no"}')
 
 

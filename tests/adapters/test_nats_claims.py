@@ -1,4 +1,4 @@
-"""The store for claims in a bucket of NATS: the conformance kit, crashes and lost replies."""
+"""The store for idempotency claims in a NATS bucket: conformance, crashes and lost replies."""
 
 from __future__ import annotations
 
@@ -17,7 +17,13 @@ import pytest
 import moorage
 from moorage import ConfigurationError, Request, Response, Service, StorageUnavailable
 from moorage.adapters.messages.nats import Nats
-from moorage.adapters.state._nats_wire import MARK, ServerClock, check_bucket, subject_of, word
+from moorage.adapters.state._nats_wire import (
+    MARK,
+    ServerClock,
+    check_bucket,
+    subject_of,
+    subject_word,
+)
 from moorage.adapters.state.memory import MemoryStorage
 from moorage.adapters.state.nats import AsyncNatsStorage, NatsStorage
 from moorage.domain.idempotency.claims import Claim, Renew, Verdict, store_answer
@@ -25,7 +31,7 @@ from moorage.domain.messages.publish_failures import PublishFault
 from moorage.domain.state.commands import SMALL_STEP
 from moorage.domain.values.durations import DAY, HOUR, SECOND
 from moorage.testing import FakeVendor, ScriptedHttpClient, name_of, state_conformance
-from moorage.testing.kits._state_commands import Append, Write, new_key, read
+from moorage.testing.kits._state_commands import Append, Write, new_key, read_command
 from tests.support.nats_servers import PrivateNats
 from tests.support.waiting import wait_until
 
@@ -37,34 +43,34 @@ if TYPE_CHECKING:
 
 @pytest.fixture(scope="module")
 def server() -> Iterator[PrivateNats]:
-    """A private NATS server for the checks of this module."""
+    """Yield a private NATS server for this module's tests."""
     with PrivateNats() as server:
         yield server
 
 
 @pytest.fixture(scope="module")
 def store(server: PrivateNats) -> Iterator[NatsStorage]:
-    """A synchronous store in a bucket of its own."""
+    """Yield a synchronous store in a separate bucket."""
     with NatsStorage(f"{server.url}/sync", timeout=60) as store:
         yield store
 
 
 @pytest.mark.parametrize("check", state_conformance.CLAIM_CHECKS, ids=name_of)
 def test_store(store: NatsStorage, check: Any) -> None:
-    """The store passes a check of the conformance kit for claims."""
+    """NatsStorage passes the conformance kit for claims."""
     check(lambda: store)
 
 
 @pytest.mark.untraced
 @pytest.mark.parametrize("check", state_conformance.TIMED_CLAIM_CHECKS, ids=name_of)
 def test_store_in_time(store: NatsStorage, check: Any) -> None:
-    """The store passes a check of the conformance kit for claims while time passes."""
+    """NatsStorage passes the conformance checks for claims that let time pass."""
     check(lambda: (store, time.sleep))
 
 
 @pytest.mark.parametrize("check", state_conformance.ASYNC_CLAIM_CHECKS, ids=name_of)
 def test_async_store(server: PrivateNats, check: Any) -> None:
-    """The asynchronous store passes a check of the conformance kit for claims."""
+    """AsyncNatsStorage passes the conformance kit for claims."""
 
     async def run_check() -> None:
         async with AsyncNatsStorage(f"{server.url}/async", timeout=60) as store:
@@ -75,7 +81,7 @@ def test_async_store(server: PrivateNats, check: Any) -> None:
 
 @pytest.mark.parametrize("check", state_conformance.ASYNC_TIMED_CLAIM_CHECKS, ids=name_of)
 def test_async_store_in_time(server: PrivateNats, check: Any) -> None:
-    """The asynchronous store passes a check for claims while time passes."""
+    """AsyncNatsStorage passes the conformance checks for claims that let time pass."""
 
     async def run_check() -> None:
         async with AsyncNatsStorage(f"{server.url}/async", timeout=60) as store:
@@ -85,14 +91,14 @@ def test_async_store_in_time(server: PrivateNats, check: Any) -> None:
 
 
 def claim(key: str, owner: int, *, lease: int = HOUR) -> Claim:
-    """Return the command by which an owner claims a key."""
+    """Return the command by which this owner claims a key."""
     return Claim(
         key, fingerprint=b"f", owner=owner, lease=lease, ttl=DAY, target="", remembered=DAY
     )
 
 
 class LosingLink:
-    """A connection that loses the reply to one write, which has a given fate."""
+    """A connection that loses the reply to one write, which may be stored, lost or overwritten."""
 
     def __init__(self, link: AsyncNatsLink, fates: list[str]) -> None:
         self._link = link
@@ -101,7 +107,7 @@ class LosingLink:
     async def request(
         self, subject: str, payload: bytes, headers: dict[str, str], until: float
     ) -> Any:
-        """Send a request, and lose the reply to a marked write."""
+        """Send a request; if it is a marked write, lose its reply."""
         if MARK not in headers or not self._fates:
             return await self._link.request(subject, payload, headers, until)
         fate = self._fates.pop()
@@ -119,7 +125,7 @@ class LosingNats(Nats):
     fates: list[str] = attrs.field(factory=list[str])
 
     def async_links(self) -> Any:
-        """Return connections that lose replies."""
+        """Return connections that lose the replies to some writes."""
         links, fates = super().async_links(), self.fates
 
         class Links:
@@ -141,7 +147,7 @@ def store_losing_reply(server: PrivateNats, fate: str) -> NatsStorage:
 
 @pytest.mark.parametrize("fate", ["stored", "missing", "overwritten"])
 def test_a_lost_reply_is_looked_up(server: PrivateNats, fate: str) -> None:
-    """A write whose reply is lost counts once, and its claim is the caller's."""
+    """A write whose reply is lost takes effect once, and the caller has its claim."""
     key = new_key()
     with store_losing_reply(server, fate) as store:
         first = store.execute(claim(key, 1))
@@ -156,17 +162,17 @@ def test_a_lost_reply_is_looked_up(server: PrivateNats, fate: str) -> None:
 def test_an_unrepeatable_command_runs_once(
     server: PrivateNats, fate: str, expected: tuple[int, ...]
 ) -> None:
-    """A command that must not be repeated takes effect once after a lost reply."""
+    """A command that must not be repeated takes effect once even if its reply is lost."""
     key = new_key()
     with store_losing_reply(server, fate) as store:
         store.execute(Append(7, [key]))
-        _, (state,) = store.execute(read(key))
+        _, (state,) = store.execute(read_command(key))
         assert state is not None
         assert expected == state[2]
 
 
 def test_an_unknown_outcome_is_an_error(server: PrivateNats) -> None:
-    """A command that must not be repeated fails if another write hides whether it took effect."""
+    """A command that must not be repeated raises an error if its outcome cannot be determined."""
     command = Append(7, [new_key()])
     assert command.once
     with (
@@ -177,7 +183,7 @@ def test_an_unknown_outcome_is_an_error(server: PrivateNats) -> None:
 
 
 def test_claims_survive_a_killed_server() -> None:
-    """After the server was killed and started again, claims and answers are as they were."""
+    """Claims and their stored results survive a kill and restart of the server."""
     with PrivateNats() as server, NatsStorage(server.url, timeout=60) as store:
         fence = store.execute(claim("{:s}:key:a", 1)).fence
         store.execute(store_answer("{:s}:key:b", 0, ("value", 1), ttl=DAY))
@@ -200,7 +206,7 @@ sys.stdin.read()
 
 
 def test_a_killed_owner_is_replaced_after_its_lease(server: PrivateNats) -> None:
-    """The claim of a process that was killed is another's once its lease is over, not before."""
+    """A killed process's claim can be taken by others when its lease ends, and not before."""
     for lease, expected in ((HOUR, Verdict.BUSY), (1, Verdict.RUN)):
         key = new_key()
         process = subprocess.Popen(
@@ -218,7 +224,7 @@ def test_a_killed_owner_is_replaced_after_its_lease(server: PrivateNats) -> None
 
 
 def test_expired_states_are_purged(server: PrivateNats) -> None:
-    """Housekeeping deletes expired states, and leaves the others and newer writes of their keys."""
+    """Housekeeping deletes only expired states, and none that was written again since."""
     keys = [new_key() for _ in range(3)]
     with NatsStorage(f"{server.url}/purged", timeout=60) as store:
         store.execute(Write({keys[0]: "old"}, quiet=0))
@@ -226,7 +232,7 @@ def test_expired_states_are_purged(server: PrivateNats) -> None:
         store.execute(Write({keys[2]: "old"}, quiet=0))
         store.execute(Write({keys[2]: "new"}))
         assert 1 == store.housekeep() + store.housekeep()
-        values = [store.execute(read(key))[1][0] for key in keys]
+        values = [store.execute(read_command(key))[1][0] for key in keys]
         assert [None, "new", "new"] == [state and state[2] for state in values]
 
 
@@ -237,7 +243,7 @@ def count_stored(server: PrivateNats, stream: str) -> int:
 
 
 def test_a_process_cleans_up_after_many_writes(server: PrivateNats) -> None:
-    """A process that writes a lot purges what has expired, in both kinds of programs."""
+    """A process that writes much deletes expired states itself, in both modes."""
     with NatsStorage(f"{server.url}/cleaned", timeout=60) as store:
         for _ in range(100):
             store.execute(Write({new_key(): "old"}, quiet=0))
@@ -255,7 +261,7 @@ def test_a_process_cleans_up_after_many_writes(server: PrivateNats) -> None:
 
 
 def test_a_full_bucket_refuses_new_claims() -> None:
-    """A bucket that is full refuses a write with an error that says so, and loses nothing."""
+    """A full bucket refuses writes with an error that says so, and loses no state."""
     with PrivateNats() as server:
         config = {"subjects": ["$KV.small.>"], "max_msgs_per_subject": 1, "discard": "new"}
         server.add_stream("KV_small", max_bytes=2_000, **config)
@@ -264,7 +270,7 @@ def test_a_full_bucket_refuses_new_claims() -> None:
             store.execute(Write({key: b"x" * 1_000}))
             with pytest.raises(StorageUnavailable, match="no more space"):
                 store.execute(Write({new_key(): b"x" * 1_500}))
-            assert store.execute(read(key))[1][0] is not None
+            assert store.execute(read_command(key))[1][0] is not None
             with pytest.raises(StorageUnavailable, match="a state of this size"):
                 store.execute(Write({new_key(): b"x" * 2_000_000}))
 
@@ -275,7 +281,7 @@ async def delete(stream: str, js: Any) -> None:
 
 
 def test_a_missing_bucket_is_not_made_anew(server: PrivateNats) -> None:
-    """A bucket that vanishes is an error, since a repeat without its keys would act twice."""
+    """A deleted bucket raises an error instead of being created again without its keys."""
     with NatsStorage(f"{server.url}/gone", timeout=60) as store:
         store.execute(claim(new_key(), 1))
         server.ask(partial(delete, "KV_gone"))
@@ -300,27 +306,27 @@ def test_a_missing_bucket_is_not_made_anew(server: PrivateNats) -> None:
     ],
 )
 def test_a_bucket_that_may_lose_keys_is_refused(setting: str, value: object) -> None:
-    """A bucket whose settings may lose keys is refused, with the setting to change."""
+    """A bucket whose settings may lose keys is refused; the error names the setting."""
     config = {"storage": "file", "max_msgs_per_subject": 1, "discard": "new", "num_replicas": 3}
     config |= {"max_bytes": 9}
     check_bucket("keys", config, 3)
-    with pytest.raises(ConfigurationError) as caught:
+    with pytest.raises(ConfigurationError) as excinfo:
         check_bucket("keys", config | {setting: value}, 3)
-    assert setting == caught.value.path
+    assert setting == excinfo.value.path
 
 
-async def put(subject: str, value: bytes, js: Any) -> None:
-    """Store a value as another program does."""
+async def put_value(subject: str, value: bytes, js: Any) -> None:
+    """Store a value as another program would."""
     await js.publish(subject, value)
 
 
 def test_a_foreign_value_is_no_state(server: PrivateNats) -> None:
-    """A deleted key counts as missing, and a value of another program makes its key unusable."""
+    """A deleted key counts as missing; a key with another program's value raises an error."""
     with NatsStorage(f"{server.url}/foreign", timeout=60) as store:
         deleted_key, foreign_key = new_key(), new_key()
         store.execute(claim(deleted_key, 1))
         for key, value in ((deleted_key, b""), (foreign_key, b"foreign")):
-            server.ask(partial(put, subject_of("foreign", key), value))
+            server.ask(partial(put_value, subject_of("foreign", key), value))
         assert Verdict.RUN is store.execute(claim(deleted_key, 2)).verdict
         with pytest.raises(moorage.StorageUnavailable, match="cannot be read"):
             store.execute(claim(foreign_key, 2))
@@ -329,11 +335,11 @@ def test_a_foreign_value_is_no_state(server: PrivateNats) -> None:
 
 @pytest.mark.parametrize("url", ["nats://user:secret@127.0.0.1:9", "tls://user:secret@127.0.0.1:9"])
 def test_a_server_that_is_away_is_named_without_its_password(url: str) -> None:
-    """Errors of a server that is away and the store's text name no password."""
+    """The error for an unreachable server, and the store's `repr`, do not show the password."""
     store = NatsStorage(f"{url}/keys", timeout=0.5)
-    with pytest.raises(StorageUnavailable) as caught:
+    with pytest.raises(StorageUnavailable) as excinfo:
         store.execute(claim(new_key(), 1))
-    assert "secret" not in f"{caught.value!r} {store!r}"
+    assert "secret" not in f"{excinfo.value!r} {store!r}"
     store.post(Write({new_key(): 1}))
     with pytest.raises(StorageUnavailable):
         store.execute(claim(new_key(), 1))
@@ -341,29 +347,29 @@ def test_a_server_that_is_away_is_named_without_its_password(url: str) -> None:
 
 @pytest.mark.parametrize("url", [7, "nats://host/two words", "nats://host/a/b", "http://host/keys"])
 def test_a_wrong_url_is_refused(url: Any) -> None:
-    """A URL that names no bucket of NATS is refused before anything is sent."""
+    """A URL that is not that of a NATS bucket is refused before anything is sent."""
     with pytest.raises(ConfigurationError):
         NatsStorage(url)
 
 
 def test_different_keys_have_different_words() -> None:
-    """Words of subjects differ for different keys, whatever they contain, and have a bound."""
+    """Different keys have different subject words of limited length, whatever they contain."""
     texts = ["", "=", "=e", "=h", "a", "a.b", "a b", "*", ">", "é", "=C3=A9", "x" * 999, "x" * 998]
-    words = [word(text) for text in texts]
+    words = [subject_word(text) for text in texts]
     assert len(texts) == len(set(words))
     assert 710 > max(map(len, words))
     assert subject_of("b", "{@t:s}:key:a") != subject_of("b", "{@t:s}:key.a")
 
 
 def test_three_servers_make_it_durable() -> None:
-    """A bucket counts as durable if three servers hold it, or if the program says so."""
+    """A bucket is durable if it has three replicas or the program declares it durable."""
     url = "nats://host/keys"
     stores = [NatsStorage(url), NatsStorage(url, replicas=3), NatsStorage(url, durable=True)]
     assert [False, True, True] == [store.durable for store in stores]
 
 
 def test_time_follows_the_server() -> None:
-    """The estimate is the server's highest bound; it stands still for small steps back only."""
+    """The estimated server time follows the server, and never goes back for small clock steps."""
     local_time = [0]
     clock = ServerClock(lambda: local_time[0] * 1_000, step=SMALL_STEP, every=30 * SECOND)
     assert clock.is_due()
@@ -384,7 +390,7 @@ def test_time_follows_the_server() -> None:
 
 
 def test_a_manager_keeps_its_keys_in_nats(server: PrivateNats) -> None:
-    """A repeat with the same key replays the answer that a bucket holds."""
+    """A manager with a NATS bucket returns the stored answer for a repeated idempotency key."""
     vendor = FakeVendor()
     vendor.always(Response(200, body=b"paid"))
     service = Service("shop", base_url="https://shop.example", limits=())
@@ -402,12 +408,12 @@ def test_a_manager_keeps_its_keys_in_nats(server: PrivateNats) -> None:
 
 
 def test_limits_and_circuits_are_refused() -> None:
-    """A manager whose services have a circuit refuses a bucket as the store of its states."""
+    """A NATS bucket is refused as the state store of services with circuits or rate limits."""
     store = NatsStorage("nats://host/keys")
     service = Service("shop", base_url="https://shop.example")
-    with pytest.raises(ConfigurationError, match="NatsStorage holds claims only") as caught:
+    with pytest.raises(ConfigurationError, match="NatsStorage holds claims only") as excinfo:
         moorage.ConnectorManager([service], state=store)
-    assert "claims=" in str(caught.value.remedy)
+    assert "claims=" in str(excinfo.value.remedy)
     with pytest.raises(ConfigurationError, match="holds claims only"):
         moorage.ConnectorManager([service], state=store, claims=MemoryStorage())
     moorage.ConnectorManager(
@@ -416,13 +422,13 @@ def test_limits_and_circuits_are_refused() -> None:
 
 
 def test_a_configuration_names_the_store_of_keys(server: PrivateNats) -> None:
-    """A configuration opens a bucket for keys beside the store of states."""
+    """A configuration can name a NATS bucket for idempotency keys beside the state store."""
     services = {"services": {"shop": {"base_url": "https://shop.example"}}}
     url = f"{server.url}/configured"
     with moorage.open({"state": {"url": "memory:", "keys_url": url}, **services}) as hub:
         assert hub.manager is not None
     with pytest.raises(ConfigurationError, match="holds claims only"):
         moorage.open({"state": {"url": url}, **services})
-    with pytest.raises(ConfigurationError) as caught:
+    with pytest.raises(ConfigurationError) as excinfo:
         moorage.open({"state": {"keys_url": "ftp://host"}, **services})
-    assert "state.keys_url" in str(caught.value)
+    assert "state.keys_url" in str(excinfo.value)

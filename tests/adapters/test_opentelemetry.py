@@ -134,17 +134,17 @@ def test_call_is_one_trace() -> None:
 
 def test_attempts_have_the_ids_of_their_spans() -> None:
     """Observers after OpenTelemetryObserver see each attempt's trace and span ids."""
-    telemetry, seen = Telemetry(), Attempts()
-    manager, _ = manager_of(seen, *ANSWERS)
+    telemetry, attempts = Telemetry(), Attempts()
+    manager, _ = manager_of(attempts, *ANSWERS)
     manager.call("erp", READ)
-    assert [(None, None)] * 4 == seen.ids
+    assert [(None, None)] * 4 == attempts.ids
     vendor = FakeVendor()
     vendor.queue(*ANSWERS)
     service = Service("erp", base_url="https://a.example", retry=RetryPolicy(2, base_delay=0.0))
     manager = ConnectorManager(
-        [service], http=ScriptedHttpClient(vendor), observers=[telemetry.observer, seen]
+        [service], http=ScriptedHttpClient(vendor), observers=[telemetry.observer, attempts]
     )
-    seen.ids.clear()
+    attempts.ids.clear()
     manager.call("erp", READ)
 
     spans: list[Any] = [
@@ -156,7 +156,7 @@ def test_attempts_have_the_ids_of_their_spans() -> None:
         for _ in range(2)
     ]
     assert 4 == len(expected)
-    assert expected == seen.ids
+    assert expected == attempts.ids
 
 
 class Attempts:
@@ -173,7 +173,7 @@ class Attempts:
 
 
 def test_attempts_with_and_without_names() -> None:
-    """Attempt spans are named by HTTP method, and those of functions as the registry says."""
+    """Attempt spans of requests are named by HTTP method; those of functions by the registry."""
     telemetry = Telemetry()
     manager, _ = manager_of(telemetry.observer, Response(200), Response(200))
 
@@ -252,8 +252,8 @@ def test_registered_outcomes_and_reasons_are_all() -> None:
     ]
     refusals = [
         CallRefused(at=now, service="erp", error=error, retry_after=0.0)
-        for about in NAMES["held_by"].values()
-        for error in about["errors"]
+        for details in NAMES["held_by"].values()
+        for error in details["errors"]
     ]
 
     assert set(NAMES["held_by"]) == {holder_of(event) for event in (*waiting_events, *refusals)}

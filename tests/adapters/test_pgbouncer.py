@@ -1,4 +1,4 @@
-"""Stores behind PgBouncer, which gives each transaction another session."""
+"""Stores behind PgBouncer, which may run each transaction in a different server session."""
 
 from __future__ import annotations
 
@@ -72,33 +72,33 @@ def database() -> Iterator[Lab]:
 
 @pytest.fixture(scope="module")
 def pooler() -> Iterator[PrivatePgBouncer]:
-    """A pooler with twenty sessions."""
+    """Yield a PgBouncer in transaction mode with twenty server sessions."""
     with PrivatePgBouncer() as running_pooler:
         yield running_pooler
 
 
-def pooled(pooler: PrivatePgBouncer) -> sqlalchemy.URL:
-    """Return the URL of the pooler, which says that it pools transactions."""
+def pooled_url(pooler: PrivatePgBouncer) -> sqlalchemy.URL:
+    """Return PgBouncer's URL with the option `pool_mode=transaction`."""
     return pooler.url.update_query_dict({"pool_mode": "transaction"})
 
 
 @pytest.fixture
 def store(database: Lab, pooler: PrivatePgBouncer) -> SqlStorage:
-    """A store behind the pooler."""
-    return database.plain(pooled(pooler))
+    """Return a store that connects through PgBouncer."""
+    return database.plain(pooled_url(pooler))
 
 
 @pytest.mark.untraced
 @pytest.mark.parametrize("check", kit.CHECKS, ids=name_of)
 def test_conforms(check: kit.Check, store: SqlStorage) -> None:
-    """SqlStorage behind a pooler of transactions passes the conformance kit."""
+    """SqlStorage behind PgBouncer in transaction mode passes the conformance kit."""
     check(lambda: store)
 
 
 @pytest.mark.untraced
 @pytest.mark.parametrize("check", kit.TIMED_CHECKS, ids=name_of)
 def test_conforms_in_time(check: kit.TimedCheck, store: SqlStorage) -> None:
-    """SqlStorage behind a pooler passes the conformance checks that let time pass."""
+    """SqlStorage behind PgBouncer passes the conformance checks that let time pass."""
     check(lambda: (store, time.sleep))
 
 
@@ -107,31 +107,31 @@ def test_conforms_in_time(check: kit.TimedCheck, store: SqlStorage) -> None:
 def test_async_store_conforms(
     check: kit.AsyncCheck, database: Lab, pooler: PrivatePgBouncer
 ) -> None:
-    """AsyncSqlStorage behind a pooler of transactions passes the conformance kit."""
+    """AsyncSqlStorage behind PgBouncer in transaction mode passes the conformance kit."""
 
     async def check_store() -> None:
-        async with database.awaited(pooled(pooler)) as store:
+        async with database.awaited(pooled_url(pooler)) as store:
             await check(lambda: store)
 
     asyncio.run(check_store())
 
 
 def test_many_callers_share_the_sessions(database: Lab, pooler: PrivatePgBouncer) -> None:
-    """120 callers of twelve stores are all served by twenty sessions of the server."""
-    stores = [database.plain(pooled(pooler)) for _ in range(STORES)]
+    """Twenty server sessions serve 120 callers of twelve stores."""
+    stores = [database.plain(pooled_url(pooler)) for _ in range(STORES)]
 
     def claim_and_settle(number: int) -> bool:
         store, key = stores[number % STORES], a_key()
-        claimed = store.execute(a_claim(key))
-        assert Verdict.RUN is claimed.verdict
-        return store.execute(store_answer(key, claimed.fence, ("value", number), ttl=DAY)).held
+        claim_result = store.execute(a_claim(key))
+        assert Verdict.RUN is claim_result.verdict
+        return store.execute(store_answer(key, claim_result.fence, ("value", number), ttl=DAY)).held
 
     with ThreadPoolExecutor(CALLERS) as callers:
         assert [True] * CALLERS == list(callers.map(claim_and_settle, range(CALLERS)))
 
 
 def test_sessions_are_left_as_they_were(database: Lab) -> None:
-    """A session of the server keeps no setting and no statement of the store for its next user."""
+    """A store leaves no setting and no prepared statement in a server session of PgBouncer."""
 
     def session(host: psycopg.Connection) -> list[object]:
         values = [host.execute(f"SHOW {name}").fetchone() for name in SETTINGS]
@@ -141,10 +141,10 @@ def test_sessions_are_left_as_they_were(database: Lab) -> None:
         address = pooler.url.render_as_string(hide_password=False)
         with psycopg.connect(address, autocommit=True, prepare_threshold=None) as host:
             settings_before = session(host)
-            store = database.plain(pooled(pooler))
+            store = database.plain(pooled_url(pooler))
             key = a_key()
-            claimed = store.execute(a_claim(key))
-            store.execute(store_answer(key, claimed.fence, ("value", 1), ttl=DAY))
+            claim_result = store.execute(a_claim(key))
+            store.execute(store_answer(key, claim_result.fence, ("value", 1), ttl=DAY))
             store.housekeep()
             settings_after = session(host)
             store.close()
@@ -153,7 +153,7 @@ def test_sessions_are_left_as_they_were(database: Lab) -> None:
 
 
 def test_pool_mode_session_keeps_the_session() -> None:
-    """A pooler of sessions may be named too; then nothing changes."""
+    """With `pool_mode=session` in its URL, a store behaves as without PgBouncer."""
     store = SqlStorage("postgresql://host/name?pool_mode=session")
 
     assert not store._source.pools_transactions  # noqa: SLF001 - how connections are made
@@ -161,30 +161,30 @@ def test_pool_mode_session_keeps_the_session() -> None:
 
 @pytest.mark.parametrize("query", ["pool_mode=", "pool_mode", "a=1&pool_mode=&b=2"])
 def test_pool_mode_without_a_value_is_refused(query: str) -> None:
-    """An option without a value, which SQLAlchemy ignores, is refused by its name."""
-    with pytest.raises(ConfigurationError) as caught:
+    """A `pool_mode` without a value, which SQLAlchemy ignores, is refused by name."""
+    with pytest.raises(ConfigurationError) as excinfo:
         SqlStorage(f"postgresql://host/name?{query}")
 
-    assert "The option 'pool_mode' in the URL has no value." == caught.value.message
+    assert "The option 'pool_mode' in the URL has no value." == excinfo.value.message
 
 
 def test_unknown_pool_mode_is_refused() -> None:
-    """A pool mode that the store cannot use is refused with those that it can."""
-    with pytest.raises(ConfigurationError) as caught:
+    """The error for an unknown pool mode lists the supported ones."""
+    with pytest.raises(ConfigurationError) as excinfo:
         SqlStorage("postgresql://host/name?pool_mode=statement")
 
-    assert "pool_mode" in caught.value.message
-    assert "transaction or session" in caught.value.remedy
+    assert "pool_mode" in excinfo.value.message
+    assert "transaction or session" in excinfo.value.remedy
 
 
 def entry_url(pooler: PrivatePgBouncer) -> str:
-    """Return the URL of the pooler for stores in tables."""
-    return pooled(pooler).render_as_string(hide_password=False)
+    """Return PgBouncer's URL as text, with the option `pool_mode=transaction`."""
+    return pooled_url(pooler).render_as_string(hide_password=False)
 
 
 @pytest.fixture(scope="module")
 def prefix(pooler: PrivatePgBouncer) -> Iterator[str]:
-    """Yield the beginning of the names of tables that are made through the pooler."""
+    """Yield the prefix of tables that are created through PgBouncer."""
     result = f"pooled{uuid4().hex[:8]}_"
     for kind in (SqlInbox, SqlOutbox, SqlIntegrationLogger, SqlMetrics, SqlAudit):
         with kind(entry_url(pooler), prefix=result) as store:
@@ -203,7 +203,7 @@ def prefix(pooler: PrivatePgBouncer) -> Iterator[str]:
 def test_inbox_conforms(
     check: inbox_conformance.Check, pooler: PrivatePgBouncer, prefix: str
 ) -> None:
-    """SqlInbox behind a pooler of transactions passes the conformance kit."""
+    """SqlInbox behind PgBouncer in transaction mode passes the conformance kit."""
     with SqlInbox(entry_url(pooler), prefix=prefix) as store:
         store.remove(EntryQuery())
         check(lambda: store)
@@ -213,7 +213,7 @@ def test_inbox_conforms(
 def test_outbox_conforms(
     check: outbox_conformance.Check, pooler: PrivatePgBouncer, prefix: str
 ) -> None:
-    """SqlOutbox behind a pooler of transactions passes the conformance kit."""
+    """SqlOutbox behind PgBouncer in transaction mode passes the conformance kit."""
     with SqlOutbox(entry_url(pooler), prefix=prefix) as store:
         store.remove(EntryQuery())
         check(lambda: store)
@@ -223,7 +223,7 @@ def test_outbox_conforms(
 def test_async_outbox_conforms(
     check: outbox_conformance.AsyncCheck, pooler: PrivatePgBouncer, prefix: str
 ) -> None:
-    """AsyncSqlOutbox behind a pooler of transactions passes the conformance kit."""
+    """AsyncSqlOutbox behind PgBouncer in transaction mode passes the conformance kit."""
 
     async def check_store() -> None:
         async with AsyncSqlOutbox(entry_url(pooler), prefix=prefix) as store:
@@ -234,14 +234,14 @@ def test_async_outbox_conforms(
 
 
 def test_wait_for_entries_is_a_pause(pooler: PrivatePgBouncer, prefix: str) -> None:
-    """A worker behind a pooler of transactions listens to nobody's session."""
+    """Behind PgBouncer, a worker's wait for entries is a pause, because LISTEN needs a session."""
     with SqlOutbox(entry_url(pooler), prefix=prefix) as store:
         assert not store.wait(0.01)
         assert not store.wait(0.01)
 
 
 def test_calls_are_logged_and_counted(pooler: PrivatePgBouncer, prefix: str) -> None:
-    """The log and the metrics of calls are written through a pooler of transactions."""
+    """The log and the metrics of calls can be written through PgBouncer in transaction mode."""
     url = entry_url(pooler)
     with SqlIntegrationLogger(url, prefix=prefix) as log, SqlMetrics(url, prefix=prefix) as metrics:
         for number in range(10):
@@ -258,7 +258,7 @@ def test_calls_are_logged_and_counted(pooler: PrivatePgBouncer, prefix: str) -> 
 def test_credentials_conform(
     check: credentials_conformance.Check, pooler: PrivatePgBouncer, prefix: str
 ) -> None:
-    """SqlCredentialProvider behind a pooler of transactions passes the conformance kit."""
+    """SqlCredentialProvider behind PgBouncer passes the conformance kit."""
 
     def make(renew: credentials_conformance.Renew) -> SqlCredentialProvider:
         provider = SqlCredentialProvider(entry_url(pooler), CIPHER, renew=renew, prefix=prefix)
@@ -272,7 +272,7 @@ def test_credentials_conform(
 def test_async_credentials_conform(
     check: credentials_conformance.AsyncCheck, pooler: PrivatePgBouncer, prefix: str
 ) -> None:
-    """AsyncSqlCredentialProvider behind a pooler of transactions passes the conformance kit."""
+    """AsyncSqlCredentialProvider behind PgBouncer passes the conformance kit."""
     url = entry_url(pooler)
 
     def make(renew: credentials_conformance.AsyncRenew) -> AsyncSqlCredentialProvider:
@@ -286,26 +286,26 @@ def test_async_credentials_conform(
 def test_tenants_conform(
     check: tenants_conformance.Check, pooler: PrivatePgBouncer, prefix: str
 ) -> None:
-    """SqlTenants behind a pooler of transactions passes the conformance kit."""
+    """SqlTenants behind PgBouncer in transaction mode passes the conformance kit."""
     tenants = SqlTenants(entry_url(pooler), CIPHER, prefix=prefix)
     tenants.clear()
-    check(lambda: (tenants, partial(_put, tenants)))
+    check(lambda: (tenants, partial(_put_tables, tenants)))
 
 
 @pytest.mark.parametrize("check", tenants_conformance.ASYNC_CHECKS, ids=name_of)
 def test_async_tenants_conform(
     check: tenants_conformance.AsyncCheck, pooler: PrivatePgBouncer, prefix: str
 ) -> None:
-    """AsyncSqlTenants behind a pooler of transactions passes the conformance kit."""
+    """AsyncSqlTenants behind PgBouncer in transaction mode passes the conformance kit."""
     tenants = SqlTenants(entry_url(pooler), CIPHER, prefix=prefix)
     tenants.clear()
     async_tenants = AsyncSqlTenants(entry_url(pooler), CIPHER, prefix=prefix)
 
-    asyncio.run(check(lambda: (async_tenants, partial(_put, tenants))))
+    asyncio.run(check(lambda: (async_tenants, partial(_put_tables, tenants))))
 
 
-def _put(tenants: SqlTenants, tenant: str, tables: Mapping[str, Any] | None) -> None:
-    """Store the tables of a tenant, or delete the tenant."""
+def _put_tables(tenants: SqlTenants, tenant: str, tables: Mapping[str, Any] | None) -> None:
+    """Store a tenant's configuration tables, or delete the tenant."""
     if tables is None:
         tenants.remove(tenant)
     else:
@@ -314,12 +314,12 @@ def _put(tenants: SqlTenants, tenant: str, tables: Mapping[str, Any] | None) -> 
 
 @pytest.mark.parametrize("check", cache_conformance.CHECKS, ids=name_of)
 def test_cache_conforms(check: cache_conformance.Check, store: SqlStorage) -> None:
-    """A cache in a store behind a pooler of transactions passes the conformance kit."""
+    """A sealed cache in a store behind PgBouncer in transaction mode passes the conformance kit."""
     check(lambda: SealedCache(store, CIPHER))
 
 
 def test_tables_of_credentials_prepare_no_statements(database: Lab, prefix: str) -> None:
-    """A session of the server keeps no statement of a store of credentials, however often used."""
+    """Even after much use, a credential store leaves no prepared statement in a server session."""
     with PrivatePgBouncer(sessions=1) as pooler:
         provider = SqlCredentialProvider(entry_url(pooler), CIPHER, prefix=prefix)
         for number in range(10):

@@ -16,7 +16,7 @@ from hypothesis.stateful import (
 )
 
 from moorage.adapters.concurrency.forking import start_afresh
-from moorage.adapters.concurrency.places import INSIDE, OUTSIDE, WAITING, Places, Waiter
+from moorage.adapters.concurrency.places import INSIDE, OUTSIDE, WAITING, SlotHolders, Waiter
 from tests.adapters.fragile import FragileLock, Interruption
 
 # The syntax nodes allowed in a locked block: none that calls, loops or makes a container.
@@ -29,7 +29,7 @@ HARMLESS = (
 
 def sections() -> Iterator[ast.With]:
     """Yield each locked block (`with self._section`) in the source of Places."""
-    tree = ast.parse(textwrap.dedent(inspect.getsource(Places)))
+    tree = ast.parse(textwrap.dedent(inspect.getsource(SlotHolders)))
     for node in ast.walk(tree):
         if isinstance(node, ast.With):
             assert "self._section" == ast.unparse(node.items[0].context_expr)
@@ -69,7 +69,7 @@ class PlacesMachine(RuleBasedStateMachine):
 
     def __init__(self) -> None:
         super().__init__()
-        self.places = Places()
+        self.places = SlotHolders()
         self.rooms = {"a": BulkheadModel(), "b": BulkheadModel()}
         self.woken: list[Waiter] = []
 
@@ -124,7 +124,7 @@ class PlacesMachine(RuleBasedStateMachine):
         room.let_in()
 
     def everybody_settles(self) -> None:
-        """Have each admitted caller check whether more callers can be admitted."""
+        """Make each admitted caller check whether more callers can be admitted."""
         while self.woken:
             self.places.settle(self.woken.pop().held[0])
 
@@ -143,7 +143,7 @@ TestPlaces = PlacesMachine.TestCase
 def test_an_interrupted_entry_holds_nothing() -> None:
     """A caller interrupted while it enters a bulkhead holds no slot."""
     lock = FragileLock()
-    places = Places(lambda: lock)
+    places = SlotHolders(lambda: lock)
 
     lock.releases = 1
     with pytest.raises(Interruption):
@@ -155,7 +155,7 @@ def test_an_interrupted_entry_holds_nothing() -> None:
 def test_an_interrupted_refusal_frees_nothing() -> None:
     """A caller interrupted while a bulkhead refuses it frees no other caller's slot."""
     lock = FragileLock()
-    places = Places(lambda: lock)
+    places = SlotHolders(lambda: lock)
     places.enter("a", object(), 1)
 
     lock.releases = 1
@@ -168,7 +168,7 @@ def test_an_interrupted_refusal_frees_nothing() -> None:
 def test_an_interrupted_exit_wakes_the_next() -> None:
     """The next waiting caller is woken even if the leaving one is interrupted."""
     lock, woken_waiters, holder = FragileLock(), list[str](), object()
-    places = Places(lambda: lock)
+    places = SlotHolders(lambda: lock)
     places.enter("a", holder, 1)
     waiter = Waiter("a", object(), lambda: woken_waiters.append("next"))
     places.join(waiter, 1, 1)
@@ -182,7 +182,7 @@ def test_an_interrupted_exit_wakes_the_next() -> None:
 
 def test_entering_twice_takes_one_slot() -> None:
     """A holder that enters a bulkhead twice takes one slot, and gives one back."""
-    places, holder = Places(), object()
+    places, holder = SlotHolders(), object()
 
     assert [True, True] == [places.enter("a", holder, 1) for _ in range(2)]
     assert not places.enter("a", object(), 1)
@@ -193,7 +193,7 @@ def test_entering_twice_takes_one_slot() -> None:
 
 def test_forked_child_starts_empty() -> None:
     """In a forked child a bulkhead has free slots and an empty queue."""
-    places = Places()
+    places = SlotHolders()
     places.enter("a", object(), 1)
     places.join(Waiter("a", object(), list), 1, 1)
 
@@ -205,7 +205,7 @@ def test_forked_child_starts_empty() -> None:
 
 def test_idle_names_take_no_memory() -> None:
     """Ten thousand bulkhead names used once each leave no memory in use."""
-    places = Places()
+    places = SlotHolders()
     for number in range(10_000):
         holder = object()
         places.enter(f"service {number}", holder, 1)
@@ -216,7 +216,7 @@ def test_idle_names_take_no_memory() -> None:
 
 def test_holder_object_is_kept_alive() -> None:
     """Places keeps a reference to each holder, so that no other object can get its id."""
-    places = Places()
+    places = SlotHolders()
     entered_flags = [places.enter("a", object(), 3) for _ in range(4)]
 
     assert [True, True, True, False] == entered_flags

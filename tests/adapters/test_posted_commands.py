@@ -42,7 +42,7 @@ class SlowStore:
         self.posts = PostedCommands(self.execute, timeout)
 
     async def execute(self, command: Any) -> None:
-        """Run the command in a later turn of the event loop, when the test allows it."""
+        """Run the command in a later iteration of the event loop, when the test allows it."""
         self.begun.append(command.number)
         await asyncio.sleep(0)
         await self.may.wait()
@@ -62,8 +62,8 @@ class SlowStore:
         return bool(self.posts.queue or self.posts.task)
 
 
-async def turns(number: int = 50) -> None:
-    """Give all other tasks several turns of the event loop."""
+async def run_other_tasks(number: int = 50) -> None:
+    """Give all other tasks several iterations of the event loop."""
     for _ in range(number):
         await asyncio.sleep(0)
 
@@ -74,7 +74,7 @@ def test_posts_are_executed_by_a_task() -> None:
     async def run() -> SlowStore:
         store = SlowStore()
         store.post(1, 2, 3)
-        await turns()
+        await run_other_tasks()
         return store
 
     store = asyncio.run(run())
@@ -114,7 +114,7 @@ def test_posts_of_an_ended_loop_continue_in_the_next() -> None:
     async def run(store: SlowStore) -> None:
         store.may.clear()
         store.post(1, 2, 3)
-        await turns()
+        await run_other_tasks()
 
     store = SlowStore()
     asyncio.run(run(store))
@@ -134,7 +134,7 @@ def test_a_task_that_never_began_has_taken_nothing() -> None:
         store.post(1, 2)
         assert store.posts.task
         store.posts.task.cancel()
-        await turns()
+        await run_other_tasks()
         begun_posts = [*store.begun]
         await store.posts.settle()
         return begun_posts
@@ -151,7 +151,7 @@ def test_one_loop_does_not_wait_for_another() -> None:
     async def begin() -> None:
         store.may.clear()
         store.post(1, 2)
-        await turns(3)
+        await run_other_tasks(3)
 
     async def go_on() -> None:
         store.may = asyncio.Event()
@@ -163,7 +163,7 @@ def test_one_loop_does_not_wait_for_another() -> None:
     asyncio.run(go_on())
     finished_posts = [*store.done]
     waiting_event.set()
-    other_loop.run_until_complete(turns())
+    other_loop.run_until_complete(run_other_tasks())
     other_loop.close()
 
     assert ([2], [2, 1], False) == (finished_posts, store.done, store.is_busy)
@@ -217,7 +217,7 @@ def test_cancelled_waiter_does_not_stop_posts() -> None:
         waiting_task.cancel()
         with pytest.raises(asyncio.CancelledError):
             await waiting_task
-        await turns()
+        await run_other_tasks()
         return store.done
 
     assert [1, 2] == asyncio.run(run())

@@ -141,7 +141,7 @@ def test_lost_entries_are_counted() -> None:
 
 
 def test_tenants_near_their_bound_of_records_are_counted() -> None:
-    """Each tenant that comes to use 80 % of its records counts once, and is not a label."""
+    """A tenant that reaches 80 % of its records is counted once, without a label of its name."""
     registry = CollectorRegistry()
     manager = ConnectorManager(
         [Service("tax")], observers=[PrometheusObserver(registry)], records_per_tenant=10
@@ -241,11 +241,11 @@ def test_exemplars_name_the_call() -> None:
 def test_exemplars_are_made_once_a_second() -> None:
     """A histogram bucket gets at most one exemplar a second."""
     clock = VirtualClock()
-    made: list[float] = []
+    values: list[float] = []
 
     def exemplar(event: Event) -> dict[str, str]:
         assert isinstance(event, CallFinished)
-        made.append(event.duration)
+        values.append(event.duration)
         return {"request_id": "one"}
 
     registry = CollectorRegistry()
@@ -256,14 +256,14 @@ def test_exemplars_are_made_once_a_second() -> None:
     earlier = ConnectorManager([Service("tax")], observers=[observer], clock=VirtualClock())
     earlier.run("tax", lambda: None)
 
-    assert [0.0, 0.2, 0.9, 0.003, 0.0] == made
+    assert [0.0, 0.2, 0.9, 0.003, 0.0] == values
     labels = {"service": "tax", "operation": "", "error": ""}
     assert 7 == registry.get_sample_value("moorage_call_duration_seconds_count", labels)
 
 
 @pytest.mark.parametrize("number", [1, 499, 500, 1_234])
 def test_many_successes_are_counted_exactly(number: int) -> None:
-    """However many successes wait to be added, the metrics that somebody reads have all of them."""
+    """However many successes are pending, the metrics include all of them when they are read."""
     registry, clock = CollectorRegistry(), VirtualClock()
     manager = ConnectorManager(
         [Service("tax")], observers=[PrometheusObserver(registry)], clock=clock
@@ -284,7 +284,7 @@ def test_many_successes_are_counted_exactly(number: int) -> None:
 
 
 def test_successes_of_many_threads_are_all_counted() -> None:
-    """No success is lost or counted twice while threads count and others read the metrics."""
+    """While threads count and others read the metrics, each success is counted exactly once."""
     registry = CollectorRegistry()
     manager = ConnectorManager([Service("tax")], observers=[PrometheusObserver(registry)])
 

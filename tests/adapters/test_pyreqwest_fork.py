@@ -15,7 +15,7 @@ import pytest
 from moorage.adapters.http.connections._settings import ConnectionSettings
 from moorage.adapters.http.pyreqwest._clients import (
     Clients,
-    Forked,
+    ProcessForked,
     _uses,
     async_builder,
     sync_builder,
@@ -110,7 +110,7 @@ def test_refused_runtime_means_a_fork() -> None:
         raise RuntimeError("A runtime was initialized before fork()")
 
     clients = Clients(refuse, ConnectionSettings(), None, http2=False)
-    with pytest.raises(Forked):
+    with pytest.raises(ProcessForked):
         clients.find(None, None, proxied=False)
 
 
@@ -121,7 +121,7 @@ def test_child_of_a_loaded_parent_does_not_use_pyreqwest(builder: Callable[[], o
     def ask() -> object:
         try:
             Clients(builder, ConnectionSettings(), None, http2=False).enter()
-        except Forked:
+        except ProcessForked:
             return "refused"
         return "entered"
 

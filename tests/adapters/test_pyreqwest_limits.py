@@ -213,14 +213,14 @@ async def test_partial_content_is_not_decompressed(make: Make) -> None:
 async def test_sending_does_not_count_as_silence(make: Make) -> None:
     """Sending a request body may take longer than the read timeout."""
 
-    def slowly() -> Iterator[bytes]:
+    def yield_slowly() -> Iterator[bytes]:
         for _ in range(4):
             Event().wait(0.1)
             yield b"x"
 
     async with lab(make) as (vendor, client):
         vendor.always(Behaviour(204))
-        request = Request.put("/", body=BodyStream.of(slowly))
+        request = Request.put("/", body=BodyStream.of(yield_slowly))
         await client.send(request, vendor.url, Timeouts(read=0.3, total=20))
         vendor.always(Behaviour(raw=b""))
         with pytest.raises(AttemptTimeout, match=r"did not respond within the read timeout of 0.3"):
@@ -490,7 +490,7 @@ async def test_statistics_count_exchanges(make: Make) -> None:
         assert (1, None, 1, 1) == (result.active, result.idle, result.waiting, result.limit)
         incoming.close()
         await waiting_task
-        assert 0 == client.statistics().active  # type: ignore[attr-defined]  # as above
+        assert 0 == client.statistics().active  # type: ignore[attr-defined]  # which the port has not
 
 
 @with_both_clients
@@ -574,9 +574,9 @@ async def test_clients_per_connect_timeout_are_bounded(make: Make) -> None:
         for connect in range(1, 40):
             await client.send(GET, vendor.url, Timeouts(connect=connect, total=50))
         inner_client: Any = getattr(client, "_client", client)
-        clients: Any = getattr(inner_client, "_clients", None) or inner_client._blocking.clients  # noqa: SLF001 - a look inside
+        clients: Any = getattr(inner_client, "_clients", None) or inner_client._blocking.clients  # noqa: SLF001 - the kept clients are private
         assert isinstance(clients, Clients)
-        assert 16 == len(clients._clients)  # noqa: SLF001 - the same
+        assert 16 == len(clients._clients)  # noqa: SLF001 - the kept clients are private
 
 
 @pytest.mark.parametrize("as_text", [True, False])

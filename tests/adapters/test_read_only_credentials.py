@@ -77,7 +77,7 @@ class CredentialSource:
 @pytest.fixture(
     params=["environment", "environment, awaited", "file", "file, awaited"], name="place"
 )
-def _place(
+def _source(
     request: pytest.FixtureRequest, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> CredentialSource:
     return CredentialSource(request.param, tmp_path, monkeypatch)

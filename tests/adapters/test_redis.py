@@ -112,7 +112,7 @@ def test_waiting_and_refused_callers_need_the_scripts_first_half_only() -> None:
     )
     now, patience = NOON, SECOND // 2
     states, _ = Admission(gates, within=0, lease=SECOND).decide((None, None, None), now)
-    stored = {
+    stored_keys = {
         key: pack(state)
         for key, state in zip(Admission(gates, within=0, lease=SECOND).keys, states, strict=True)
         if state is not None
@@ -121,14 +121,14 @@ def test_waiting_and_refused_callers_need_the_scripts_first_half_only() -> None:
     try:
         for wait in (0, patience, patience, patience, 0, patience, patience, patience):
             command = Admission(gates, within=wait, lease=SECOND)
-            answer, changed = server.run(command, stored, now)
-            stored |= changed
+            answer, changes = server.run(command, stored_keys, now)
+            stored_keys |= changes
             answers.append(answer[:2])
             if answer[3]:
                 confirmation = Confirm(gates, answer[3], answer[2])
-                confirmed, unchanged = server.run(confirmation, stored, now + answer[1])
+                confirmed, unchanged = server.run(confirmation, stored_keys, now + answer[1])
                 assert (Answer.GO, 0) == confirmed
-                assert {key: stored[key] for key in confirmation.keys} == unchanged
+                assert {key: stored_keys[key] for key in confirmation.keys} == unchanged
             now += 1_000
     finally:
         server.close()

@@ -16,7 +16,7 @@ from moorage.domain.resilience.admission import Admission, Answer, Gates
 from moorage.domain.resilience.gate_commands import GiveBack
 from moorage.errors import InvalidData
 from moorage.testing.kits._state_commands import new_key
-from tests.adapters.in_flight import OfOnesOwn
+from tests.adapters.in_flight import CustomRule
 from tests.adapters.redis_modes import Count
 from tests.adapters.sqlite_lab import claim
 
@@ -143,10 +143,10 @@ def test_other_commands_of_cancelled_callers_return_nothing(reply: Any, *, late:
 def test_failed_request_of_a_cancelled_caller_returns_nothing(*, late: bool) -> None:
     """If a cancelled caller's connection is lost, nothing is given back."""
 
-    def lose(_: ScriptCall) -> Any:
+    def lose_request(_: ScriptCall) -> Any:
         raise wrong.ConnectionError
 
-    assert [] == sent_after(admission(), lose, late=late)
+    assert [] == sent_after(admission(), lose_request, late=late)
 
 
 def test_reply_in_the_iteration_of_its_deadline_is_kept() -> None:
@@ -193,7 +193,7 @@ def looks_after(
 @LEAVING
 def test_decided_grant_of_a_cancelled_caller_is_returned(*, late: bool) -> None:
     """A token that a custom rule granted to a cancelled caller is given back by another command."""
-    command = admission(OfOnesOwn(RateLimitConfig.per_second(1).rule))
+    command = admission(CustomRule(RateLimitConfig.per_second(1).rule))
 
     assert (1, 1) == looks_after(command, late=late)
 

@@ -27,7 +27,7 @@ from moorage.domain.resilience.admission import Admission, Answer, Gates
 from moorage.domain.resilience.circuit import CircuitBreakerConfig, CircuitRule
 from moorage.domain.resilience.gate_commands import SetCircuit
 from moorage.domain.values.durations import SECOND
-from moorage.testing.kits._state_commands import new_key, read
+from moorage.testing.kits._state_commands import new_key, read_command
 from tests.adapters.redis_modes import MODES, Count, SyncStore
 from tests.support.redis_servers import PrivateRedis, Proxy
 
@@ -76,8 +76,8 @@ def one_token(key: str, burst: int = 1_000_000) -> Admission:
 # --- round trips -------------------------------------------------------------------
 
 
-def protected(name: str, **options: Any) -> Service:
-    """Return a service with all protections: circuit, limits, retry budget and cache."""
+def limited_service(name: str, **options: Any) -> Service:
+    """Return a service with a circuit, a rate limit, retries and a retry budget."""
     return Service(
         name,
         limits=RateLimitConfig.per_second(1_000, burst=1_000),
@@ -90,7 +90,7 @@ def test_a_good_call_is_one_round_trip(server: PrivateRedis, calls: Callable[[],
     """A call with limit, circuit, retry and budget makes one round trip to Redis."""
     with (
         RedisStorage(server.url, timeout=PATIENT) as store,
-        ConnectorManager([protected("erp")], state=store) as manager,
+        ConnectorManager([limited_service("erp")], state=store) as manager,
     ):
         manager.run("erp", lambda: 1)
         calls()
@@ -107,16 +107,16 @@ def test_a_good_call_is_one_round_trip_asynchronously(
     async def work() -> int:
         return 1
 
-    async def ten() -> None:
+    async def make_ten_calls() -> None:
         async with AsyncRedisStorage(server.url, timeout=PATIENT) as store:
-            manager = AsyncConnectorManager([protected("aerp")], state=store)
+            manager = AsyncConnectorManager([limited_service("aerp")], state=store)
             await manager.run("aerp", work)
             calls()
             for _ in range(10):
                 await manager.run("aerp", work)
             await manager.close()
 
-    asyncio.run(ten())
+    asyncio.run(make_ten_calls())
     assert 10 == calls()
 
 
@@ -126,7 +126,7 @@ def test_a_call_with_a_key_is_three_round_trips(
     """A call with an idempotency key makes three round trips to Redis."""
     with (
         RedisStorage(server.url, timeout=PATIENT) as store,
-        ConnectorManager([protected("keyed")], state=store) as manager,
+        ConnectorManager([limited_service("keyed")], state=store) as manager,
     ):
         manager.run("keyed", lambda: 1, idempotency_key="warm", payload=b"")
         calls()
@@ -168,7 +168,7 @@ def test_callers_of_a_loop_share_round_trips(
             await asyncio.gather(*map(caller, range(50)))
             assert 50 * 20 / 10 >= calls()
             states: Any
-            _, states = await store.execute(read(*first.keys, *second.keys, key))
+            _, states = await store.execute(read_command(*first.keys, *second.keys, key))
             rule: Any = first.gates.limits[0]
             taken_counts = [(rule.room - state[3]) // rule.price for state in states[:2]]
             assert taken_counts[0] <= 501
@@ -184,12 +184,12 @@ def test_callers_of_a_loop_share_round_trips(
 def test_ten_thousand_tasks_are_all_answered(server: PrivateRedis) -> None:
     """Ten thousand concurrent tasks are served in order, and no token is granted twice."""
 
-    async def crowd() -> list[Any]:
+    async def execute_many() -> list[Any]:
         async with AsyncRedisStorage(server.url, timeout=PATIENT) as store:
             command = one_token(new_key(), burst=MANY_CALLS // 2)
             return await asyncio.gather(*(store.execute(command) for _ in range(MANY_CALLS)))
 
-    answers = [answer for answer, *_ in asyncio.run(crowd())]
+    answers = [answer for answer, *_ in asyncio.run(execute_many())]
     granted_calls = answers.count(Answer.GO)
     assert MANY_CALLS // 2 <= granted_calls < MANY_CALLS
     assert MANY_CALLS - granted_calls == answers.count(Answer.LIMITED)
@@ -198,7 +198,7 @@ def test_ten_thousand_tasks_are_all_answered(server: PrivateRedis) -> None:
 def test_replies_are_not_mixed_up_after_a_cancellation(server: PrivateRedis) -> None:
     """After a task is cancelled, every other caller gets the reply to its own command."""
 
-    async def confused() -> None:
+    async def mix_cancellations() -> None:
         chance = random.Random(5)
         async with AsyncRedisStorage(server.url, timeout=PATIENT) as store:
             keys = [new_key() for _ in range(20)]
@@ -212,7 +212,7 @@ def test_replies_are_not_mixed_up_after_a_cancellation(server: PrivateRedis) -> 
                 final_count = await store.execute(Count(key))
                 assert 2 <= final_count <= 3, number
 
-    asyncio.run(confused())
+    asyncio.run(mix_cancellations())
 
 
 def test_grant_of_a_task_cancelled_in_flight_is_given_back(server: PrivateRedis) -> None:
@@ -248,7 +248,7 @@ def test_a_loop_that_ends_in_the_middle_leaves_the_store_whole(server: PrivateRe
     store = AsyncRedisStorage(server.url, timeout=PATIENT)
     command, count = one_token(new_key()), Count(new_key())
 
-    async def leaving() -> None:
+    async def end_loop_early() -> None:
         await store.execute(command)
         for item in (command, count):
             asyncio.ensure_future(store.execute(item))  # noqa: RUF006 - it is to be forgotten
@@ -257,7 +257,7 @@ def test_a_loop_that_ends_in_the_middle_leaves_the_store_whole(server: PrivateRe
         await asyncio.sleep(0)
 
     for _ in range(5):
-        asyncio.run(leaving())
+        asyncio.run(end_loop_early())
     answers = asyncio.run(store.execute(command))
     assert Answer.GO is answers[0]
     asyncio.run(store.aclose())
@@ -287,14 +287,14 @@ def test_posts_without_a_loop_are_kept(server: PrivateRedis) -> None:
     store.post(command)
     store.post(count)
 
-    async def look() -> Any:
+    async def observe() -> Any:
         await store.execute(one_token(new_key()))
         await store.housekeep()
         await store.aclose()
 
-    asyncio.run(look())
+    asyncio.run(observe())
     with RedisStorage(server.url, timeout=PATIENT) as plain_storage:
-        _, (state, kept_count) = plain_storage.execute(read(*command.keys, *count.keys))
+        _, (state, kept_count) = plain_storage.execute(read_command(*command.keys, *count.keys))
     assert state is not None
     assert 1 == (kept_count or (0, 0, 0))[2]
 
@@ -337,24 +337,24 @@ def test_two_processes_decide_alike_over_one_circuit(mode: str, server: PrivateR
 @pytest.mark.filterwarnings("ignore:.*multi-threaded.*:DeprecationWarning")
 def test_forked_child_has_its_own_connections(mode: str, server: PrivateRedis) -> None:
     """A forked child has its own connections, so it never reads its parent's replies."""
-    with SyncStore(mode, server.url, timeout=PATIENT) as face:
+    with SyncStore(mode, server.url, timeout=PATIENT) as store:
         count = Count(new_key())
-        face.execute(count)
+        store.execute(count)
         child = os.fork()
         if child == 0:  # pragma: no cover - in a process of its own
-            done = 1
+            done_count = 1
             try:
-                with SyncStore(mode, server.url, timeout=PATIENT) as mine:
-                    mine.store = face.store
+                with SyncStore(mode, server.url, timeout=PATIENT) as own_store:
+                    own_store.store = store.store
                     for _ in range(20):
-                        mine.execute(count)
-                done = 0
+                        own_store.execute(count)
+                done_count = 0
             finally:
-                os._exit(done)
+                os._exit(done_count)
         for _ in range(20):
-            face.execute(count)
+            store.execute(count)
         assert (child, 0) == os.waitpid(child, 0)
-        assert 42 == face.execute(count)
+        assert 42 == store.execute(count)
 
 
 # --- concurrent writers --------------------------------------------------------------
@@ -379,8 +379,8 @@ class RacingCount(Count):
 
 def test_overtaken_command_decides_again(mode: str, server: PrivateRedis) -> None:
     """A command whose state was changed concurrently runs again and overwrites nothing."""
-    with SyncStore(mode, server.url, timeout=PATIENT) as face:
-        assert 4 == face.execute(RacingCount(new_key(), server.url, 3))
+    with SyncStore(mode, server.url, timeout=PATIENT) as store:
+        assert 4 == store.execute(RacingCount(new_key(), server.url, 3))
 
 
 def test_endlessly_overtaken_command_gives_up(mode: str, server: PrivateRedis) -> None:
@@ -388,11 +388,11 @@ def test_endlessly_overtaken_command_gives_up(mode: str, server: PrivateRedis) -
     message = "did not answer in time"
     for timeout in (0.05, 0.5, 5):  # on a busy machine a short timeout may pass before any reply
         if "did not answer in time" in message:
-            with SyncStore(mode, server.url, timeout=timeout) as face:
+            with SyncStore(mode, server.url, timeout=timeout) as store:
                 with pytest.raises(StorageUnavailable) as excinfo:
-                    face.execute(RacingCount(new_key(), server.url, 10**9))
+                    store.execute(RacingCount(new_key(), server.url, 10**9))
                 message = str(excinfo.value)
-                face.post(RacingCount(new_key(), server.url, 10**9))
+                store.post(RacingCount(new_key(), server.url, 10**9))
     assert "kept changing" in message
 
 

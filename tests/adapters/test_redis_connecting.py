@@ -245,7 +245,7 @@ def test_settings_of_a_ready_client_are_those_of_the_socket(
     with client, RedisStorage(client, timeout=LONG) as store:
         store.execute(Count(new_key()))
         (pooled_link,) = store._pool._idle  # type: ignore[union-attr]  # noqa: SLF001 - nobody else can tell
-        connected_socket = pooled_link._connection._sock  # noqa: SLF001 - the same
+        connected_socket = pooled_link._connection._sock  # noqa: SLF001 - nobody else can tell
         assert keepalive == bool(
             connected_socket.getsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE)
         )

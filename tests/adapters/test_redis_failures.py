@@ -19,7 +19,7 @@ from moorage.domain.idempotency.claims import Claim, Verdict, Withdraw, store_an
 from moorage.domain.resilience.admission import Admission, Answer, Gates
 from moorage.domain.state.codec import VERSION, pack
 from moorage.errors import ConfigurationError, InvalidData
-from moorage.testing.kits._state_commands import Write, new_key, read
+from moorage.testing.kits._state_commands import Write, new_key, read_command
 from tests.adapters.redis_modes import MODES, Count, SyncStore
 from tests.support.redis_servers import PrivateRedis, Proxy
 from tests.support.waiting import wait_until
@@ -54,7 +54,7 @@ def one_token(key: str) -> Admission:
 
 def tokens_taken(face: SyncStore, command: Admission) -> int:
     """Return the number of tokens taken from the bucket."""
-    _, (state,) = face.execute(read(*command.keys))
+    _, (state,) = face.execute(read_command(*command.keys))
     rule: Any = command.gates.limits[0]
     return 0 if state is None else -((state[3] - rule.room) // rule.price)
 
@@ -72,11 +72,11 @@ def claim(key: str, owner: int = 1) -> Claim:
 def test_flushed_server_starts_afresh(mode: str, server: PrivateRedis) -> None:
     """The store continues to work if Redis loses its states and the script."""
     client = redis.Redis(port=server.port)
-    with SyncStore(mode, server.url, timeout=PATIENT) as face:
+    with SyncStore(mode, server.url, timeout=PATIENT) as store:
         command = one_token(new_key())
         for _ in range(3):
-            assert Answer.GO is face.execute(command)[0]
-            assert 1 == tokens_taken(face, command)
+            assert Answer.GO is store.execute(command)[0]
+            assert 1 == tokens_taken(store, command)
             client.flushall()
             client.script_flush()
     client.close()
@@ -84,42 +84,42 @@ def test_flushed_server_starts_afresh(mode: str, server: PrivateRedis) -> None:
 
 def test_a_server_that_was_restarted_is_used_again(mode: str, server: PrivateRedis) -> None:
     """After a restart of Redis, the next command uses a new connection and succeeds."""
-    with SyncStore(mode, server.url, timeout=PATIENT) as face:
-        face.execute(one_token(new_key()))
+    with SyncStore(mode, server.url, timeout=PATIENT) as store:
+        store.execute(one_token(new_key()))
         server.kill()
         server.start()
-        assert Answer.GO is face.execute(one_token(new_key()))[0]
+        assert Answer.GO is store.execute(one_token(new_key()))[0]
 
 
 def test_a_server_that_is_gone_is_unavailable(mode: str, server: PrivateRedis) -> None:
     """The error for an unreachable Redis has the address without the password, and a remedy."""
     location = f"redis://me:secret-word@127.0.0.1:{server.port}/0"
-    with SyncStore(mode, location, timeout=PATIENT) as face:
+    with SyncStore(mode, location, timeout=PATIENT) as store:
         server.kill()
         with pytest.raises(StorageUnavailable, match=r"redis://me:\*\*\*@127") as excinfo:
-            face.execute(one_token(new_key()))
+            store.execute(one_token(new_key()))
         server.start()
     assert "cannot be reached" in str(excinfo.value)
     text = "".join(traceback.format_exception(excinfo.value))
-    assert "secret-word" not in f"{text} {excinfo.value!r} {face.store!r}"
+    assert "secret-word" not in f"{text} {excinfo.value!r} {store.store!r}"
 
 
 def test_a_server_that_is_silent_costs_one_timeout(mode: str, server: PrivateRedis) -> None:
     """A command to a Redis that does not respond fails after one timeout."""
-    with SyncStore(mode, server.url, timeout=SHORT) as face:
+    with SyncStore(mode, server.url, timeout=SHORT) as store:
         command = claim(new_key())
-        face.execute(command)
+        store.execute(command)
         server.suspend()
         start_time = time.monotonic()
         with pytest.raises(StorageUnavailable, match="did not answer in time"):
-            face.execute(command)
+            store.execute(command)
         with pytest.raises(StorageUnavailable, match="did not answer in time"):
-            face.execute(command)
+            store.execute(command)
         duration = time.monotonic() - start_time
         server.resume()
     assert 2 * SHORT <= duration < 2 * PATIENT
-    with SyncStore(mode, server.url, timeout=PATIENT) as face:
-        assert Verdict.RUN is face.execute(command).verdict
+    with SyncStore(mode, server.url, timeout=PATIENT) as store:
+        assert Verdict.RUN is store.execute(command).verdict
 
 
 def test_silent_server_fails_all_callers_together(server: PrivateRedis) -> None:
@@ -145,89 +145,89 @@ def test_silent_server_fails_all_callers_together(server: PrivateRedis) -> None:
 @pytest.mark.parametrize("stored", [0, 3])
 def test_lost_grant_is_not_repeated(mode: str, stored: int, server: PrivateRedis) -> None:
     """A token request whose reply was lost is not sent again."""
-    with Proxy(server.port) as proxy, SyncStore(mode, proxy.url, timeout=PATIENT) as face:
+    with Proxy(server.port) as proxy, SyncStore(mode, proxy.url, timeout=PATIENT) as store:
         command = one_token(new_key())
-        face.execute(command)
+        store.execute(command)
         proxy.cuts, proxy.keep, calls_before = 1, stored, proxy.calls
         with pytest.raises(StorageUnavailable, match="closed the connection"):
-            face.execute(command)
+            store.execute(command)
         assert 1 == proxy.calls - calls_before
-        assert 2 == tokens_taken(face, command)
+        assert 2 == tokens_taken(store, command)
 
 
 @pytest.mark.parametrize("stored", [0, 3])
 def test_lost_claim_is_repeated_once(mode: str, stored: int, server: PrivateRedis) -> None:
     """A claim whose reply was lost is sent again, once."""
-    with Proxy(server.port) as proxy, SyncStore(mode, proxy.url, timeout=PATIENT) as face:
-        face.execute(claim(new_key()))
+    with Proxy(server.port) as proxy, SyncStore(mode, proxy.url, timeout=PATIENT) as store:
+        store.execute(claim(new_key()))
         command = claim(new_key())
         proxy.cuts, proxy.keep, calls_before = 1, stored, proxy.calls
-        assert Verdict.RUN is face.execute(command).verdict
+        assert Verdict.RUN is store.execute(command).verdict
         assert 2 == proxy.calls - calls_before
         proxy.cuts, calls_before = 2, proxy.calls
         with pytest.raises(StorageUnavailable, match="closed the connection"):
-            face.execute(command)
+            store.execute(command)
         assert 2 == proxy.calls - calls_before
 
 
 @pytest.mark.parametrize("once", [True, False])
 def test_local_decisions_happen_once(mode: str, once: bool, server: PrivateRedis) -> None:
     """A write whose reply was lost is repeated only if the command allows it."""
-    with Proxy(server.port) as proxy, SyncStore(mode, proxy.url, timeout=PATIENT) as face:
+    with Proxy(server.port) as proxy, SyncStore(mode, proxy.url, timeout=PATIENT) as store:
         command = Count(new_key(), once=once)
-        face.execute(command)
+        store.execute(command)
         for cut in (1, 2):
             proxy.cuts = cut
             try:
-                number = face.execute(command)
+                number = store.execute(command)
             except StorageUnavailable:
                 proxy.cuts = 0
                 continue
             assert not once or number > 1
-        final_count = face.execute(command)
+        final_count = store.execute(command)
     assert final_count <= 4 if once else final_count >= 2
 
 
 def test_posts_during_an_outage_are_sent_later(mode: str, server: PrivateRedis) -> None:
     """Commands posted while Redis is down are sent with the next command."""
-    with SyncStore(mode, server.url, timeout=PATIENT) as face:
+    with SyncStore(mode, server.url, timeout=PATIENT) as store:
         command, key = one_token(new_key()), new_key()
-        face.execute(command)
+        store.execute(command)
         server.kill()
-        face.post(command)
-        face.post(Withdraw(key, 1, ttl=1))
-        face.post(Count(key))
+        store.post(command)
+        store.post(Withdraw(key, 1, ttl=1))
+        store.post(Count(key))
         server.start()
-        face.execute(one_token(new_key()))
-        assert 1 == tokens_taken(face, command)
+        store.execute(one_token(new_key()))
+        assert 1 == tokens_taken(store, command)
 
 
 def test_all_posts_precede_the_next_command(mode: str, server: PrivateRedis) -> None:
     """All posted commands take effect before the next command, however many there are."""
     command = one_token(new_key())
-    with SyncStore(mode, server.url, timeout=PATIENT) as face:
-        face.execute(one_token(new_key()))
+    with SyncStore(mode, server.url, timeout=PATIENT) as store:
+        store.execute(one_token(new_key()))
         server.kill()
         for _ in range(300):
-            face.post(command)
+            store.post(command)
         server.start()
-        face.execute(one_token(new_key()))
-        assert 300 == tokens_taken(face, command)
+        store.execute(one_token(new_key()))
+        assert 300 == tokens_taken(store, command)
 
 
 def test_close_sends_posts(mode: str, server: PrivateRedis) -> None:
     """Closing a store sends its posted commands."""
     command = one_token(new_key())
-    with SyncStore(mode, server.url, timeout=PATIENT) as face:
-        face.execute(one_token(new_key()))
+    with SyncStore(mode, server.url, timeout=PATIENT) as store:
+        store.execute(one_token(new_key()))
         server.kill()
-        face.post(command)
+        store.post(command)
         server.start()
-        face.close()
+        store.close()
         with pytest.raises(StorageUnavailable, match="The store is closed"):
-            face.execute(command)
-    with SyncStore(mode, server.url, timeout=PATIENT) as face:
-        assert 1 == tokens_taken(face, command)
+            store.execute(command)
+    with SyncStore(mode, server.url, timeout=PATIENT) as store:
+        assert 1 == tokens_taken(store, command)
 
 
 def test_posts_after_a_close_are_dropped(mode: str, server: PrivateRedis) -> None:
@@ -235,18 +235,18 @@ def test_posts_after_a_close_are_dropped(mode: str, server: PrivateRedis) -> Non
     command = one_token(new_key())
     with (
         redis.Redis(port=server.port) as client,
-        SyncStore(mode, server.url, timeout=PATIENT) as face,
+        SyncStore(mode, server.url, timeout=PATIENT) as store,
     ):
-        face.execute(one_token(new_key()))
-        face.close()
+        store.execute(one_token(new_key()))
+        store.close()
         connection_counts = [len(client.client_list())]
-        face.post(command)
+        store.post(command)
         connection_counts.append(len(client.client_list()))
-        face.close()
+        store.close()
         connection_counts.append(len(client.client_list()))
     assert connection_counts[0] >= max(connection_counts)
-    with SyncStore(mode, server.url, timeout=PATIENT) as face:
-        assert 0 == tokens_taken(face, command)
+    with SyncStore(mode, server.url, timeout=PATIENT) as store:
+        assert 0 == tokens_taken(store, command)
 
 
 def _pool_of(store: RedisStorage) -> ConnectionPool:
@@ -317,12 +317,12 @@ def test_foreign_values_are_refused(
     """A key with a value that is not a state is refused, and the value is not changed."""
     with (
         redis.Redis(port=server.port) as client,
-        SyncStore(mode, server.url, timeout=PATIENT) as face,
+        SyncStore(mode, server.url, timeout=PATIENT) as store,
     ):
         command = one_token(new_key())
         client.set("moorage:" + command.keys[0], stored)
         with pytest.raises(StateUnavailable, match=message) as excinfo:
-            face.execute(command)
+            store.execute(command)
         assert excinfo.value.key in (command.keys[0], None)
         assert stored == client.get("moorage:" + command.keys[0])
 
@@ -333,7 +333,7 @@ def test_the_state_that_cannot_be_used_is_named(mode: str, server: PrivateRedis)
     later_bytes = bytes((VERSION + 1,)) + pack((1, 2, 3, 4, 5, 6, 7, ()))[1:]
     with (
         redis.Redis(port=server.port) as client,
-        SyncStore(mode, server.url, timeout=PATIENT) as face,
+        SyncStore(mode, server.url, timeout=PATIENT) as store,
     ):
         for stored_bytes in (later_bytes, None):
             keys = [new_key(), new_key()]
@@ -344,7 +344,7 @@ def test_the_state_that_cannot_be_used_is_named(mode: str, server: PrivateRedis)
             gates = Gates(limits=limits, limit_keys=keys)
             for refused_admission in (Admission(gates, within=0, lease=0), Count(keys[1])):
                 with pytest.raises(StateUnavailable) as excinfo:
-                    face.execute(refused_admission)
+                    store.execute(refused_admission)
                 assert keys[1] == excinfo.value.key
 
 
@@ -352,15 +352,15 @@ def test_another_kind_of_value_is_refused(mode: str, server: PrivateRedis) -> No
     """A key that holds a Redis list is refused and not changed; other keys still work."""
     with (
         redis.Redis(port=server.port) as client,
-        SyncStore(mode, server.url, timeout=PATIENT) as face,
+        SyncStore(mode, server.url, timeout=PATIENT) as store,
     ):
         command, key = one_token(new_key()), new_key()
         client.lpush("moorage:" + command.keys[0], "theirs")
         client.lpush("moorage:" + key, "theirs")
         for refused_admission in (command, Count(key), Count(key, once=False)):
             with pytest.raises(StorageUnavailable, match="is not a state of its kind"):
-                face.execute(refused_admission)
-        assert 1 == face.execute(Count(new_key()))
+                store.execute(refused_admission)
+        assert 1 == store.execute(Count(new_key()))
         assert [b"theirs"] == client.lrange("moorage:" + key, 0, -1)
 
 
@@ -392,14 +392,14 @@ def test_bad_state_fails_only_its_caller(server: PrivateRedis) -> None:
 
 def test_unstorable_value_is_the_callers_error(mode: str, server: PrivateRedis) -> None:
     """Storing a value of an unsupported type raises InvalidData."""
-    with SyncStore(mode, server.url, timeout=PATIENT) as face:
+    with SyncStore(mode, server.url, timeout=PATIENT) as store:
         key = new_key()
         with pytest.raises(InvalidData, match="object cannot be stored"):
-            face.execute(Write({key: object()}))
+            store.execute(Write({key: object()}))
         with pytest.raises(InvalidData, match="object cannot be stored"):
-            face.execute(store_answer(key, 1, object(), ttl=1))
-        face.post(store_answer(key, 1, object(), ttl=1))
-        assert (None,) == face.execute(read(key))[1]
+            store.execute(store_answer(key, 1, object(), ttl=1))
+        store.post(store_answer(key, 1, object(), ttl=1))
+        assert (None,) == store.execute(read_command(key))[1]
 
 
 # --- refusals by Redis --------------------------------------------------------------
@@ -409,16 +409,16 @@ def test_a_full_server_takes_nothing_new(mode: str, server: PrivateRedis) -> Non
     """If Redis is full and does not evict, writes raise StorageUnavailable."""
     with (
         redis.Redis(port=server.port) as client,
-        SyncStore(mode, server.url, timeout=PATIENT) as face,
+        SyncStore(mode, server.url, timeout=PATIENT) as store,
     ):
         command = one_token(new_key())
-        face.execute(command)
+        store.execute(command)
         client.config_set("maxmemory", "1mb")
         for refused_admission in (command, Count(new_key())):
             with pytest.raises(StorageUnavailable, match="is full"):
-                face.execute(refused_admission)
+                store.execute(refused_admission)
         client.config_set("maxmemory", "0")
-        assert 1 == tokens_taken(face, command)
+        assert 1 == tokens_taken(store, command)
 
 
 def test_evicting_server_is_refused(mode: str, server: PrivateRedis) -> None:
@@ -426,15 +426,15 @@ def test_evicting_server_is_refused(mode: str, server: PrivateRedis) -> None:
     with redis.Redis(port=server.port) as client:
         client.config_set("maxmemory", "1gb")
         client.config_set("maxmemory-policy", "volatile-lru")
-        with SyncStore(mode, server.url, timeout=PATIENT) as face:
+        with SyncStore(mode, server.url, timeout=PATIENT) as store:
             for _ in range(2):
                 with pytest.raises(ConfigurationError, match="volatile-lru"):
-                    face.execute(one_token(new_key()))
-        with SyncStore(mode, server.url, timeout=PATIENT, may_evict=True) as face:
-            assert Answer.GO is face.execute(one_token(new_key()))[0]
+                    store.execute(one_token(new_key()))
+        with SyncStore(mode, server.url, timeout=PATIENT, may_evict=True) as store:
+            assert Answer.GO is store.execute(one_token(new_key()))[0]
         client.config_set("maxmemory", "0")
-        with SyncStore(mode, server.url, timeout=PATIENT) as face:
-            assert Answer.GO is face.execute(one_token(new_key()))[0]
+        with SyncStore(mode, server.url, timeout=PATIENT) as store:
+            assert Answer.GO is store.execute(one_token(new_key()))[0]
         client.config_set("maxmemory-policy", "noeviction")
 
 
@@ -443,10 +443,10 @@ def test_replica_is_refused(mode: str, server: PrivateRedis) -> None:
     with PrivateRedis("--replicaof", f"127.0.0.1 {server.port}") as replica:
         with redis.Redis(port=replica.port) as client:
             wait_until(lambda: client.info()["master_link_status"] == "up", "replication")
-        with SyncStore(mode, replica.url, timeout=PATIENT) as face:
+        with SyncStore(mode, replica.url, timeout=PATIENT) as store:
             for _ in range(2):
                 with pytest.raises(StorageUnavailable, match="is a replica"):
-                    face.execute(one_token(new_key()))
+                    store.execute(one_token(new_key()))
 
 
 def test_a_busy_server_is_unavailable(mode: str) -> None:
@@ -454,17 +454,17 @@ def test_a_busy_server_is_unavailable(mode: str) -> None:
     with (
         PrivateRedis("--busy-reply-threshold", "10") as busy_redis,
         redis.Redis(port=busy_redis.port) as client,
-        SyncStore(mode, busy_redis.url, timeout=PATIENT) as face,
+        SyncStore(mode, busy_redis.url, timeout=PATIENT) as store,
     ):
-        face.execute(one_token(new_key()))
+        store.execute(one_token(new_key()))
         script_thread = threading.Thread(target=_run_for_ever, args=(busy_redis.port,))
         script_thread.start()
         wait_until(lambda: _is_busy(client), "being busy")
         with pytest.raises(StorageUnavailable, match="is busy"):
-            face.execute(one_token(new_key()))
+            store.execute(one_token(new_key()))
         client.script_kill()
         script_thread.join()
-        assert Answer.GO is face.execute(one_token(new_key()))[0]
+        assert Answer.GO is store.execute(one_token(new_key()))[0]
 
 
 def _run_for_ever(port: int) -> None:
@@ -485,14 +485,14 @@ def test_a_wrong_password_is_unavailable(mode: str) -> None:
     with PrivateRedis("--requirepass", "right") as guarded_server:
         for user in ("", ":wrong-word@"):
             location = f"redis://{user}127.0.0.1:{guarded_server.port}/0"
-            with SyncStore(mode, location, timeout=PATIENT) as face:
+            with SyncStore(mode, location, timeout=PATIENT) as store:
                 with pytest.raises(StorageUnavailable, match="password") as excinfo:
-                    face.execute(one_token(new_key()))
+                    store.execute(one_token(new_key()))
                 assert "wrong-word" not in "".join(traceback.format_exception(excinfo.value))
         with SyncStore(
             mode, f"redis://:right@127.0.0.1:{guarded_server.port}/0", timeout=PATIENT
-        ) as face:
-            assert Answer.GO is face.execute(one_token(new_key()))[0]
+        ) as store:
+            assert Answer.GO is store.execute(one_token(new_key()))[0]
 
 
 def test_minimal_acl_is_enough(mode: str, server: PrivateRedis) -> None:
@@ -502,13 +502,13 @@ def test_minimal_acl_is_enough(mode: str, server: PrivateRedis) -> None:
         client.execute_command("ACL", "SETUSER", "few", *permissions.split())
         client.execute_command("ACL", "SETUSER", "none", "on", ">word", "~other:*", "+@all")
     location = f"127.0.0.1:{server.port}/0"
-    with SyncStore(mode, f"redis://few:word@{location}", timeout=PATIENT) as face:
-        assert Answer.GO is face.execute(one_token(new_key()))[0]
+    with SyncStore(mode, f"redis://few:word@{location}", timeout=PATIENT) as store:
+        assert Answer.GO is store.execute(one_token(new_key()))[0]
     with (
-        SyncStore(mode, f"redis://none:word@{location}", timeout=PATIENT) as face,
+        SyncStore(mode, f"redis://none:word@{location}", timeout=PATIENT) as store,
         pytest.raises(StorageUnavailable, match="or a command"),
     ):
-        face.execute(one_token(new_key()))
+        store.execute(one_token(new_key()))
 
 
 # --- a server that is slow ----------------------------------------------------------
@@ -516,7 +516,7 @@ def test_minimal_acl_is_enough(mode: str, server: PrivateRedis) -> None:
 
 def test_a_slow_server_is_waited_for(mode: str, server: PrivateRedis) -> None:
     """A caller's longer timeout replaces the store's own timeout."""
-    with redis.Redis(port=server.port) as client, SyncStore(mode, server.url, timeout=0.2) as face:
+    with redis.Redis(port=server.port) as client, SyncStore(mode, server.url, timeout=0.2) as store:
         for command in (one_token(new_key()), Count(new_key())):
             client.client_pause(600)
-            face.execute(command, PATIENT)
+            store.execute(command, PATIENT)

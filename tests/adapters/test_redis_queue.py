@@ -21,7 +21,7 @@ from moorage.domain.resilience.gate_commands import GiveBack
 from moorage.domain.values.durations import SECOND
 from moorage.errors import InvalidData
 from moorage.testing.kits._state_commands import new_key
-from tests.adapters.in_flight import LIMIT, OfOnesOwn, waits_of_the_next
+from tests.adapters.in_flight import LIMIT, CustomRule, waits_of_the_next
 from tests.adapters.redis_modes import MODES, Count, SyncStore
 from tests.adapters.sqlite_lab import claim
 from tests.integration.laws import burst_of
@@ -58,7 +58,7 @@ def mode(request: pytest.FixtureRequest) -> str:
 
 
 def question() -> Admission:
-    """Return a command that requests a token of the limit, with the time of the grant."""
+    """Return a command that requests a token and returns the time of the grant."""
     gates = Gates(limits=[LIMITS.rule], limit_keys=[new_key()])
     return Admission(gates, within=100 * SECOND, lease=0, ticketed=True)
 
@@ -135,7 +135,7 @@ class RecordingStore:
 
 
 class NotedStore(RecordingStore):
-    """The recording store, synchronous."""
+    """A synchronous store that records granted and returned tickets."""
 
     def execute(self, command: Command[Any], timeout: float | None = None) -> Any:
         """Run one command on its states, and return its result."""
@@ -143,7 +143,7 @@ class NotedStore(RecordingStore):
 
 
 class AsyncNotedStore(RecordingStore):
-    """The recording store, asynchronous."""
+    """An asynchronous store that records granted and returned tickets."""
 
     async def execute(self, command: Command[Any], timeout: float | None = None) -> Any:
         """Run one command on its states, and return its result."""
@@ -172,7 +172,7 @@ class BlockingSleeper:
             self._turn.notify_all()
 
 
-class AsyncAsleep:
+class AsyncEndlessSleeper:
     """A sleeper that sleeps until its task is cancelled."""
 
     def __init__(self) -> None:
@@ -191,9 +191,9 @@ class GaveUpError(Exception):
 def test_tasks_cancelled_in_masses_leave_the_limit_to_others(server: PrivateRedis) -> None:
     """If 900 of 1,000 waiting tasks are cancelled, the remaining ones get the whole limit."""
 
-    async def crowd() -> tuple[list[Tickets], list[Admitted], int]:
+    async def execute_many() -> tuple[list[Tickets], list[Admitted], int]:
         async with AsyncRedisStorage(server.url, timeout=PATIENT) as redis:
-            chance, store, sleeper = Random(3), AsyncNotedStore(redis), AsyncAsleep()
+            chance, store, sleeper = Random(3), AsyncNotedStore(redis), AsyncEndlessSleeper()
             limiter = RateLimiter(LIMITS, name=new_key(), storage=store, async_sleeper=sleeper)
             await redis.housekeep()  # the store is connected from here on
             tasks = [asyncio.ensure_future(limiter.aacquire()) for _ in range(CALLERS)]
@@ -221,7 +221,7 @@ def test_tasks_cancelled_in_masses_leave_the_limit_to_others(server: PrivateRedi
             await asyncio.wait(tasks)
         return queue, newcomers, staying_tasks
 
-    queue, newcomers, staying_tasks = asyncio.run(crowd())
+    queue, newcomers, staying_tasks = asyncio.run(execute_many())
     assert staying_tasks == len(queue)
     assert newcomers[0][1] <= (staying_tasks + 1) * SECOND // RATE
     require_use(queue, newcomers)
@@ -277,7 +277,7 @@ def test_cancelled_grant_of_a_custom_rule_is_given_back(
 
     async def waits_of_cancelled() -> list[int]:
         async with AsyncRedisStorage(server.url, timeout=PATIENT) as store:
-            custom_rule: Any = OfOnesOwn(LIMIT.rule)
+            custom_rule: Any = CustomRule(LIMIT.rule)
             return await waits_of_the_next(store, range(16), custom_rule)
 
     waits_seen = asyncio.run(waits_of_cancelled())
@@ -294,7 +294,7 @@ class FailingCount(Count):
 
 
 def test_wrong_command_of_a_cancelled_caller_returns_nothing(server: PrivateRedis) -> None:
-    """If a command fails whose caller is cancelled, the store still serves others."""
+    """If a cancelled caller's command fails, the store still serves other callers."""
 
     async def count_cancelled() -> int:
         async with AsyncRedisStorage(server.url, timeout=PATIENT) as store:

@@ -60,7 +60,7 @@ def one_token(key: str) -> Admission:
     return Admission(gates, within=0, lease=1)
 
 
-def works(face: SyncStore) -> None:
+def check_both_paths(face: SyncStore) -> None:
     """Check that the store runs commands both by script and by compare-and-swap."""
     command, key = one_token(new_key()), new_key()
     assert Answer.GO is face.execute(command)[0]
@@ -142,31 +142,31 @@ def test_ready_client_keeps_its_address(mode: str, server: PrivateRedis) -> None
     """A store on a host's Redis client uses its address and password, and does not change it."""
     options: Any = {"port": server.port, "db": 3, "decode_responses": True, "protocol": 3}
     client: Any = (redis if mode == "plain" else redis.asyncio).Redis(**options)
-    with SyncStore(mode, client, timeout=PATIENT, prefix="p:") as face:
-        works(face)
+    with SyncStore(mode, client, timeout=PATIENT, prefix="p:") as store:
+        check_both_paths(store)
         key = new_key()
-        face.execute(Count(key))
-        assert f":{server.port}" in repr(face.store)
-    with redis.Redis(port=server.port, db=3) as look:
-        assert look.exists(f"p:{key}")
+        store.execute(Count(key))
+        assert f":{server.port}" in repr(store.store)
+    with redis.Redis(port=server.port, db=3) as second_client:
+        assert second_client.exists(f"p:{key}")
 
 
 def test_unix_socket_urls(mode: str, server: PrivateRedis) -> None:
     """A unix:// URL connects through a socket file."""
-    with SyncStore(mode, f"unix://{server.folder}/redis.sock", timeout=PATIENT) as face:
-        works(face)
+    with SyncStore(mode, f"unix://{server.folder}/redis.sock", timeout=PATIENT) as store:
+        check_both_paths(store)
     client: Any = (redis if mode == "plain" else redis.asyncio).Redis(
         unix_socket_path=f"{server.folder}/redis.sock"
     )
-    with SyncStore(mode, client, timeout=PATIENT) as face:
-        works(face)
+    with SyncStore(mode, client, timeout=PATIENT) as store:
+        check_both_paths(store)
 
 
 # --- TLS -----------------------------------------------------------------------------
 
 
 @pytest.fixture(scope="module")
-def guarded(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[str, Path]]:
+def tls_redis(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[str, Path]]:
     """Yield the URL and certificate of a Redis server that accepts only TLS."""
     folder, port = tmp_path_factory.mktemp("tls"), free_port()
     certificate, key = certificate_files(folder)
@@ -185,28 +185,28 @@ a_loop_ends_early = pytest.mark.filterwarnings("ignore:unclosed:ResourceWarning"
 
 
 @a_loop_ends_early
-def test_tls_is_verified(mode: str, guarded: tuple[str, Path]) -> None:
+def test_tls_is_verified(mode: str, tls_redis: tuple[str, Path]) -> None:
     """A Redis server's certificate is trusted only if its authority is configured."""
-    url, certificate = guarded
-    with SyncStore(mode, url, timeout=PATIENT, ca=certificate) as face:
-        works(face)
+    url, certificate = tls_redis
+    with SyncStore(mode, url, timeout=PATIENT, ca=certificate) as store:
+        check_both_paths(store)
     with (
-        SyncStore(mode, url, timeout=PATIENT) as face,
+        SyncStore(mode, url, timeout=PATIENT) as store,
         pytest.raises(StorageUnavailable, match=r"cannot be reached.*certificates"),
     ):
-        face.execute(one_token(new_key()))
+        store.execute(one_token(new_key()))
     gc.collect()
 
 
 @a_loop_ends_early
-def test_the_name_in_a_certificate_is_verified(mode: str, guarded: tuple[str, Path]) -> None:
+def test_the_name_in_a_certificate_is_verified(mode: str, tls_redis: tuple[str, Path]) -> None:
     """A Redis server's certificate for another host name is refused."""
-    url, certificate = guarded
+    url, certificate = tls_redis
     with (
-        SyncStore(mode, url.replace("127.0.0.1", "localhost"), timeout=9, ca=certificate) as face,
+        SyncStore(mode, url.replace("127.0.0.1", "localhost"), timeout=9, ca=certificate) as store,
         pytest.raises(StorageUnavailable, match="cannot be reached"),
     ):
-        face.execute(one_token(new_key()))
+        store.execute(one_token(new_key()))
     gc.collect()
 
 
@@ -232,18 +232,18 @@ def test_a_failover_is_followed(mode: str, tmp_path: Path) -> None:
             wait_until(lambda: replica_client.info()["master_link_status"] == "up", "replication")
             wait_until(lambda: request.sentinel_slaves("mine"), "finding the replica")
             location = f"redis+sentinel://127.0.0.1:{sentinel.port}/mine/0"
-            with SyncStore(mode, location, timeout=PATIENT) as face:
-                works(face)
+            with SyncStore(mode, location, timeout=PATIENT) as store:
+                check_both_paths(store)
                 primary.kill()
-                wait_until(lambda: _answers(face), "the failover")
-                works(face)
+                wait_until(lambda: _answers(store), "the failover")
+                check_both_paths(store)
                 assert "master" == replica_client.info()["role"]
             primary.start()
 
 
 def _answers(face: SyncStore) -> bool:
     try:
-        works(face)
+        check_both_paths(face)
     except StorageUnavailable:
         return False
     return True
@@ -295,28 +295,28 @@ def test_a_cluster_conforms(check: kit.Check, cluster: list[PrivateRedis]) -> No
 
 def at_home(store: Any) -> Any:
     """Return a store that puts all keys on one node, for the conformance kit."""
-    return OneHome(store)
+    return OneNodeStore(store)
 
 
-class OneHome:
+class OneNodeStore:
     """A store that puts all keys on one node of the cluster."""
 
     def __init__(self, store: Any) -> None:
         self._store = store
-        self.post = lambda command: store.post(AtHome(command))
+        self.post = lambda command: store.post(OneNodeCommand(command))
         if isinstance(store, AsyncRedisStorage):
             self.execute = self._execute_later
         else:
             self.execute = self._now
 
     def _now(self, command: Any, timeout: float | None = None) -> Any:
-        return self._store.execute(AtHome(command), timeout)
+        return self._store.execute(OneNodeCommand(command), timeout)
 
     async def _execute_later(self, command: Any, timeout: float | None = None) -> Any:
-        return await self._store.execute(AtHome(command), timeout)
+        return await self._store.execute(OneNodeCommand(command), timeout)
 
 
-class AtHome:
+class OneNodeCommand:
     """A wrapped command whose keys all belong to one node of the cluster."""
 
     def __init__(self, command: Any) -> None:
@@ -327,13 +327,13 @@ class AtHome:
 
 def test_restarted_node_receives_the_script(mode: str, cluster: list[PrivateRedis]) -> None:
     """A cluster node that has lost the script receives it with the next call."""
-    with SyncStore(mode, url_of(cluster), timeout=PATIENT) as face:
+    with SyncStore(mode, url_of(cluster), timeout=PATIENT) as store:
         for number in range(2):
             for node in cluster:
                 client = redis.Redis(port=node.port)
                 client.script_flush()
                 client.close()
-            claim_answer = face.execute(
+            claim_answer = store.execute(
                 Claim(
                     f"{{forgetful:{mode}}}:key:{number}",
                     fingerprint=b"f",
@@ -360,12 +360,12 @@ def test_a_cluster_conforms_awaited(check: kit.AsyncCheck, cluster: list[Private
 
 def test_a_cluster_keeps_each_service_on_a_node(mode: str, cluster: list[PrivateRedis]) -> None:
     """Executed and posted commands go to the cluster node that has their keys."""
-    with SyncStore(mode, url_of(cluster), timeout=PATIENT) as face:
-        works(face)
+    with SyncStore(mode, url_of(cluster), timeout=PATIENT) as store:
+        check_both_paths(store)
         commands = [one_token(new_key()) for _ in range(30)]
         for command in commands:
-            face.post(command)
-            assert Answer.GO is face.execute(command)[0]
+            store.post(command)
+            assert Answer.GO is store.execute(command)[0]
     sizes = []
     for node in cluster:
         with redis.Redis(port=node.port) as client:
@@ -376,28 +376,28 @@ def test_a_cluster_keeps_each_service_on_a_node(mode: str, cluster: list[Private
 def test_keys_of_several_homes_are_refused(mode: str, cluster: list[PrivateRedis]) -> None:
     """A command with keys on several cluster nodes is refused."""
     with (
-        SyncStore(mode, url_of(cluster), timeout=PATIENT) as face,
+        SyncStore(mode, url_of(cluster), timeout=PATIENT) as store,
         pytest.raises(StorageUnavailable, match=r"several nodes|slot"),
     ):
-        face.execute(Write({"{a}": 1, "{b}": 2, "{c}": 3}))
+        store.execute(Write({"{a}": 1, "{b}": 2, "{c}": 3}))
 
 
 def test_single_server_has_no_node_names(mode: str) -> None:
     """On a single Redis server, commands are not separated by node."""
-    with PrivateRedis() as server, SyncStore(mode, server.url, timeout=PATIENT) as face:
+    with PrivateRedis() as server, SyncStore(mode, server.url, timeout=PATIENT) as store:
         command = Count(new_key())
-        face.execute(command)
-        assert "" == face.node_of(command)
+        store.execute(command)
+        assert "" == store.node_of(command)
 
 
 def test_single_cluster_node_is_refused(mode: str, cluster: list[PrivateRedis]) -> None:
     """The error for the address of a single cluster node asks for a redis+cluster:// URL."""
     commands = [one_token(f"{{{number}}}") for number in range(40)]
     with (
-        SyncStore(mode, cluster[0].url, timeout=PATIENT) as face,
+        SyncStore(mode, cluster[0].url, timeout=PATIENT) as store,
         pytest.raises(StorageUnavailable, match=r"is a cluster.*redis\+cluster://"),
     ):
-        [face.execute(command) for command in commands]
+        [store.execute(command) for command in commands]
 
 
 def test_ready_cluster_client_keeps_its_nodes(mode: str, cluster: list[PrivateRedis]) -> None:
@@ -406,8 +406,8 @@ def test_ready_cluster_client_keeps_its_nodes(mode: str, cluster: list[PrivateRe
         client: Any = redis.cluster.RedisCluster(port=cluster[0].port, host="127.0.0.1")
     else:
         client = redis.asyncio.cluster.RedisCluster(port=cluster[0].port, host="127.0.0.1")
-    with SyncStore(mode, client, timeout=PATIENT) as face:
-        works(face)
+    with SyncStore(mode, client, timeout=PATIENT) as store:
+        check_both_paths(store)
     if mode == "plain":
         client.close()
 
@@ -420,10 +420,10 @@ def test_evicting_cluster_is_refused(mode: str, cluster: list[PrivateRedis]) -> 
         client.config_set("maxmemory-policy", "allkeys-lru")
     try:
         with (
-            SyncStore(mode, url_of(cluster), timeout=PATIENT) as face,
+            SyncStore(mode, url_of(cluster), timeout=PATIENT) as store,
             pytest.raises(ConfigurationError, match="allkeys-lru"),
         ):
-            face.execute(one_token(new_key()))
+            store.execute(one_token(new_key()))
     finally:
         for client in clients:
             client.config_set("maxmemory", "0")
@@ -432,11 +432,11 @@ def test_evicting_cluster_is_refused(mode: str, cluster: list[PrivateRedis]) -> 
 
 def test_slots_that_move_are_followed(mode: str, cluster: list[PrivateRedis]) -> None:
     """If a slot moves to another node of the cluster, its keys are found there."""
-    with SyncStore(mode, url_of(cluster), timeout=PATIENT) as face:
+    with SyncStore(mode, url_of(cluster), timeout=PATIENT) as store:
         count = Count("{moving}:key")
-        first = face.execute(count)
+        first = store.execute(count)
         _move(redis.crc.key_slot(b"moorage:{moving}:key"), cluster)
-        assert first + 1 == face.execute(count)
+        assert first + 1 == store.execute(count)
 
 
 def _move(slot: int, cluster: list[PrivateRedis]) -> None:
@@ -458,11 +458,11 @@ def _move(slot: int, cluster: list[PrivateRedis]) -> None:
 def test_a_cluster_that_is_gone_is_unavailable(mode: str) -> None:
     """The error for an unreachable cluster has its address without the password."""
     location = f"redis+cluster://u:secret-word@127.0.0.1:{free_port()}"
-    with SyncStore(mode, location, timeout=1) as face:
+    with SyncStore(mode, location, timeout=1) as store:
         with pytest.raises(StorageUnavailable, match=r"u:\*\*\*@.*cannot be reached"):
-            face.execute(one_token(new_key()))
+            store.execute(one_token(new_key()))
         with pytest.raises(StorageUnavailable, match="cannot be reached"):
-            face.housekeep()
+            store.housekeep()
 
 
 def cluster_of_nobody() -> ClusterPool:
@@ -498,7 +498,7 @@ def fault_tolerant_cluster() -> Iterator[list[PrivateRedis]]:
     yield from nodes_of("--cluster-require-full-coverage", "no")
 
 
-def homes(cluster: list[PrivateRedis]) -> dict[int, str]:
+def node_prefixes(cluster: list[PrivateRedis]) -> dict[int, str]:
     """Return a key prefix for each node of the cluster, by the node's port."""
     fields: dict[int, str] = {}
     with redis.cluster.RedisCluster(host="127.0.0.1", port=cluster[0].port) as client:
@@ -512,29 +512,29 @@ def test_lost_node_affects_only_its_keys(
     mode: str, fault_tolerant_cluster: list[PrivateRedis]
 ) -> None:
     """If a cluster node is lost, the keys of the other nodes can still be used."""
-    home_tags = homes(fault_tolerant_cluster)
+    home_tags = node_prefixes(fault_tolerant_cluster)
     lost_redis, *other_redis = fault_tolerant_cluster
-    with SyncStore(mode, url_of(fault_tolerant_cluster[1:]), timeout=PATIENT) as face:
+    with SyncStore(mode, url_of(fault_tolerant_cluster[1:]), timeout=PATIENT) as store:
         for node in fault_tolerant_cluster:
-            assert 1 == face.execute(Count(f"{home_tags[node.port]}:1"))
-            name = face.node_of(Count(f"{home_tags[node.port]}:1"))
+            assert 1 == store.execute(Count(f"{home_tags[node.port]}:1"))
+            name = store.node_of(Count(f"{home_tags[node.port]}:1"))
             assert f"127.0.0.1:{node.port}" == name
         lost_redis.kill()
         for number in range(2, 5):
             with pytest.raises(StorageUnavailable, match="cannot be reached"):
-                face.execute(Count(f"{home_tags[lost_redis.port]}:1"))
+                store.execute(Count(f"{home_tags[lost_redis.port]}:1"))
             for node in other_redis:
-                assert number == face.execute(Count(f"{home_tags[node.port]}:1"))
+                assert number == store.execute(Count(f"{home_tags[node.port]}:1"))
     for place in (fault_tolerant_cluster[1:], fault_tolerant_cluster[:2]):
-        with SyncStore(mode, url_of(place), timeout=PATIENT) as face:
+        with SyncStore(mode, url_of(place), timeout=PATIENT) as store:
             for node in other_redis:
-                face.execute(Count(f"{home_tags[node.port]}:2"))
+                store.execute(Count(f"{home_tags[node.port]}:2"))
 
 
 def test_lost_node_leaves_the_limits_and_keys_of_other_nodes(
     fault_tolerant_cluster: list[PrivateRedis],
 ) -> None:
-    """If a cluster node is killed, tenants keep their limit and calls their keys on the others."""
+    """If a cluster node is killed, tenants' limits and keys on the other nodes still work."""
     lost_redis, *other_redis = fault_tolerant_cluster
     bank = Service("bank", limits=RateLimitConfig(1, 3_600.0, 4), max_limit_wait=0, circuit=None)
     ledger = Service("ledger", circuit=None, retry=None)
@@ -590,17 +590,17 @@ def test_a_node_that_takes_over_is_followed(
     mode: str, fault_tolerant_cluster: list[PrivateRedis]
 ) -> None:
     """If a node takes over the slots of a lost one, commands go to it."""
-    home_tags = homes(fault_tolerant_cluster)
+    home_tags = node_prefixes(fault_tolerant_cluster)
     lost_redis, heir, _ = fault_tolerant_cluster
     part = home_tags[lost_redis.port]
-    with SyncStore(mode, url_of(fault_tolerant_cluster[1:]), timeout=PATIENT) as face:
-        face.execute(Count(f"{part}:1"))
+    with SyncStore(mode, url_of(fault_tolerant_cluster[1:]), timeout=PATIENT) as store:
+        store.execute(Count(f"{part}:1"))
         give_slots(fault_tolerant_cluster, lost_redis, heir)
         lost_redis.kill()
         with suppress(StorageUnavailable):
-            face.execute(Count(f"{part}:1"))
-        face.execute(Count(f"{part}:1"))
-        assert f"127.0.0.1:{heir.port}" == face.node_of(Count(f"{part}:1"))
+            store.execute(Count(f"{part}:1"))
+        store.execute(Count(f"{part}:1"))
+        assert f"127.0.0.1:{heir.port}" == store.node_of(Count(f"{part}:1"))
 
 
 def give_slots(cluster: list[PrivateRedis], lost: PrivateRedis, heir: PrivateRedis) -> None:

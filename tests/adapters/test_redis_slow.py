@@ -18,9 +18,9 @@ from redis import exceptions as wrong
 from moorage import StorageUnavailable
 from moorage.adapters.state._redis_cluster import as_redirection
 from moorage.adapters.state._redis_socket import TimedSocket
-from moorage.testing.kits._state_commands import Write, new_key, read
+from moorage.testing.kits._state_commands import Write, new_key, read_command
 from tests.adapters.redis_modes import MODES, Count, SyncStore
-from tests.adapters.test_redis_servers import homes, is_well, nodes_of, one_token, url_of
+from tests.adapters.test_redis_servers import is_well, node_prefixes, nodes_of, one_token, url_of
 from tests.support.redis_servers import PrivateRedis, Proxy
 from tests.support.waiting import wait_until
 
@@ -56,61 +56,61 @@ def test_a_reply_that_trickles_ends_by_the_deadline(
     mode: str, server: PrivateRedis, *, connected: bool
 ) -> None:
     """A Redis reply that arrives byte by byte ends at the caller's deadline."""
-    with Proxy(server.port) as proxy, SyncStore(mode, proxy.url, timeout=HOUR) as face:
+    with Proxy(server.port) as proxy, SyncStore(mode, proxy.url, timeout=HOUR) as store:
         if connected:
-            face.execute(one_token(new_key()), LONG)
+            store.execute(one_token(new_key()), LONG)
         proxy.trickles = True
         with pytest.raises(StorageUnavailable, match="did not answer in time"):
-            face.execute(one_token(new_key()), SHORT)
+            store.execute(one_token(new_key()), SHORT)
         with pytest.raises(StorageUnavailable, match="did not answer in time"):
-            face.execute(Count(new_key()), SHORT)
+            store.execute(Count(new_key()), SHORT)
 
 
 def test_a_node_that_falls_silent_ends_by_the_deadline(
     mode: str, cluster: list[PrivateRedis]
 ) -> None:
     """A silent cluster node fails only commands on its own keys, at their deadline."""
-    home_tags = homes(cluster)
+    home_tags = node_prefixes(cluster)
     silent_redis, *other_redis = cluster
-    with SyncStore(mode, url_of(cluster), timeout=HOUR) as face:
+    with SyncStore(mode, url_of(cluster), timeout=HOUR) as store:
         for node in cluster:
-            face.execute(Count(f"{home_tags[node.port]}:{mode}"), LONG)
+            store.execute(Count(f"{home_tags[node.port]}:{mode}"), LONG)
         silent_redis.suspend()
         try:
             for number in range(2, 5):
                 with pytest.raises(StorageUnavailable, match="did not answer in time"):
-                    face.execute(Count(f"{home_tags[silent_redis.port]}:{mode}"), SHORT)
+                    store.execute(Count(f"{home_tags[silent_redis.port]}:{mode}"), SHORT)
                 for node in other_redis:
-                    assert number == face.execute(Count(f"{home_tags[node.port]}:{mode}"), LONG)
+                    assert number == store.execute(Count(f"{home_tags[node.port]}:{mode}"), LONG)
         finally:
             silent_redis.resume()
-        assert face.execute(Count(f"{home_tags[silent_redis.port]}:{mode}"), LONG)
+        assert store.execute(Count(f"{home_tags[silent_redis.port]}:{mode}"), LONG)
 
 
 def test_a_silent_node_leaves_time_to_learn_the_others(cluster: list[PrivateRedis]) -> None:
     """If one cluster node is silent, finding the nodes leaves time to ask another."""
-    home_tags = homes(cluster)
+    home_tags = node_prefixes(cluster)
     silent_redis, other_redis, _ = cluster
     silent_redis.suspend()
     try:
         for _ in range(3):
-            with SyncStore("plain", url_of(cluster), timeout=2.0) as face:
-                assert face.execute(Count(f"{home_tags[other_redis.port]}:learnt"), 8.0)
+            with SyncStore("plain", url_of(cluster), timeout=2.0) as store:
+                assert store.execute(Count(f"{home_tags[other_redis.port]}:learnt"), 8.0)
                 for _ in range(2):
                     with pytest.raises(StorageUnavailable, match="did not answer in time"):
-                        face.execute(Count(f"{home_tags[silent_redis.port]}:learnt"), SHORT)
-                assert 0 == face.housekeep()
+                        store.execute(Count(f"{home_tags[silent_redis.port]}:learnt"), SHORT)
+                assert 0 == store.housekeep()
     finally:
         silent_redis.resume()
 
 
 def test_expired_deadline_sends_nothing(server: PrivateRedis) -> None:
     """A command whose deadline has passed fails, on a new and on a used connection."""
-    with SyncStore("plain", server.url, timeout=LONG) as face:
+    with SyncStore("plain", server.url, timeout=LONG) as store:
         for _ in range(2):
             with pytest.raises(StorageUnavailable, match="did not answer in time"):
-                face.execute(one_token(new_key()), -1.0)
-            face.execute(one_token(new_key()), LONG)
+                store.execute(one_token(new_key()), -1.0)
+            store.execute(one_token(new_key()), LONG)
 
 
 def test_a_socket_that_may_not_wait_does_not() -> None:
@@ -131,11 +131,11 @@ def test_a_cluster_without_slots_is_down() -> None:
     """A node of a cluster without slots raises StorageUnavailable."""
     with (
         PrivateRedis("--cluster-enabled", "yes") as node,
-        SyncStore("plain", url_of([node, node]), timeout=LONG) as face,
+        SyncStore("plain", url_of([node, node]), timeout=LONG) as store,
     ):
         with pytest.raises(StorageUnavailable, match="no node for this key"):
-            face.execute(one_token(new_key()))
-        assert 0 == face.housekeep()
+            store.execute(one_token(new_key()))
+        assert 0 == store.housekeep()
 
 
 def test_a_cluster_whose_only_node_is_lost_is_unavailable(mode: str) -> None:
@@ -145,12 +145,12 @@ def test_a_cluster_whose_only_node_is_lost_is_unavailable(mode: str) -> None:
             closing_client: Any = client
             closing_client.execute_command("CLUSTER", "ADDSLOTS", *range(16_384))
         wait_until(lambda: is_well(node), "having all slots")
-        with SyncStore(mode, url_of([node, node]), timeout=LONG) as face:
-            face.execute(one_token(new_key()))
+        with SyncStore(mode, url_of([node, node]), timeout=LONG) as store:
+            store.execute(one_token(new_key()))
             node.kill()
             for _ in range(2):
                 with pytest.raises(StorageUnavailable, match="cannot be reached"):
-                    face.execute(one_token(new_key()))
+                    store.execute(one_token(new_key()))
 
 
 @pytest.mark.parametrize("kind", [wrong.MovedError, wrong.AskError])
@@ -180,28 +180,28 @@ def test_other_errors_of_a_node_stay_as_they_are() -> None:
 def test_keys_that_are_about_to_move_are_found(cluster: list[PrivateRedis]) -> None:
     """While a slot moves between nodes, its keys are found; keys on both nodes are refused."""
     part = "{about to move}"
-    with SyncStore("plain", url_of(cluster), timeout=LONG) as face:
-        face.execute(read(f"{part}:1"))
-        port = int(face.node_of(read(f"{part}:1")).rpartition(":")[2])
+    with SyncStore("plain", url_of(cluster), timeout=LONG) as store:
+        store.execute(read_command(f"{part}:1"))
+        port = int(store.node_of(read_command(f"{part}:1")).rpartition(":")[2])
     source, target, _ = sorted(cluster, key=lambda node: node.port != port)
     names = [f"moorage:{part}:{number}" for number in (1, 2)]
     slot = redis.crc.key_slot(names[0].encode())
     clients: list[Any] = [redis.Redis(port=node.port) for node in (source, target)]
     ids = [client.execute_command("CLUSTER MYID").decode() for client in clients]
-    with SyncStore("plain", url_of(cluster), timeout=LONG) as face:
+    with SyncStore("plain", url_of(cluster), timeout=LONG) as store:
         for number in (1, 2):
-            face.execute(Write({f"{part}:{number}": "here"}))
+            store.execute(Write({f"{part}:{number}": "here"}))
         clients[1].execute_command("CLUSTER SETSLOT", slot, "IMPORTING", ids[0])
         clients[0].execute_command("CLUSTER SETSLOT", slot, "MIGRATING", ids[1])
         clients[0].migrate("127.0.0.1", target.port, names[0], 0, 5_000)
 
-        _, (result,) = face.execute(read(f"{part}:1"))
+        _, (result,) = store.execute(read_command(f"{part}:1"))
         with pytest.raises(StorageUnavailable):
-            face.execute(read(f"{part}:1", f"{part}:2"), LONG)
+            store.execute(read_command(f"{part}:1", f"{part}:2"), LONG)
 
         assert result is not None
         clients[0].migrate("127.0.0.1", target.port, names[1], 0, 5_000)
         for client in clients:
             client.execute_command("CLUSTER SETSLOT", slot, "NODE", ids[1])
             client.close()
-        assert all(face.execute(read(f"{part}:1", f"{part}:2"))[1])
+        assert all(store.execute(read_command(f"{part}:1", f"{part}:2"))[1])

@@ -20,7 +20,7 @@ from moorage.domain.resilience.circuit import CircuitBreakerConfig, CircuitRule,
 from moorage.domain.resilience.gate_commands import GiveBack, Report
 from moorage.domain.state.codec import pack
 from moorage.errors import ConfigurationError
-from moorage.testing.kits._state_commands import new_key, read
+from moorage.testing.kits._state_commands import new_key, read_command
 from tests.adapters.redis_modes import Count
 from tests.support.redis_servers import PrivateRedis
 from tests.support.servers import redis_url
@@ -45,7 +45,7 @@ def ask(*rules: Any) -> Admission:
 
 
 class CustomLimit:
-    """A custom limit that behaves as a bucket, and which the script does not know."""
+    """A custom limit that works like a token bucket, of a class that the script does not know."""
 
     def __init__(self) -> None:
         self._rule = TokenBucket(1, 1_000_000, 2)
@@ -55,7 +55,7 @@ class CustomLimit:
 
 
 def test_a_limit_of_another_kind_is_decided_here(store: RedisStorage) -> None:
-    """A custom rule runs in Python, and its state is stored in Redis."""
+    """A rule of an unknown class runs in Python, and its state is stored in Redis."""
     command = ask(CustomLimit())
     answers = [store.execute(command)[0] for _ in range(3)]
     assert [Answer.GO, Answer.GO, Answer.LIMITED] == answers
@@ -150,7 +150,7 @@ def test_posts_during_an_outage_are_kept() -> None:
             await asyncio.to_thread(store.post, other_admission)
             await store.aclose()
             with RedisStorage(server.url, timeout=PATIENT) as plain_storage:
-                return plain_storage.execute(read(*command.keys, *other_admission.keys))[1]
+                return plain_storage.execute(read_command(*command.keys, *other_admission.keys))[1]
 
     assert None not in asyncio.run(posting())
 
@@ -167,7 +167,7 @@ def test_a_plain_post_that_comes_to_nothing_is_kept() -> None:
             store.execute(ask())
         server.start()
         store.execute(ask())
-        _, states = store.execute(read(*commands[0].keys, *commands[1].keys))
+        _, states = store.execute(read_command(*commands[0].keys, *commands[1].keys))
         with redis.Redis.from_url(server.url) as client:
             client.config_set("maxmemory", 1)
             store.post(ask())

@@ -19,7 +19,7 @@ from moorage.testing.kits.checks import name_of
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from moorage.adapters.credentials.sealed import Swap
+    from moorage.adapters.credentials.sealed import TextReplacement
 
 CIPHER = AesGcmCipher(generate_keys())
 
@@ -38,7 +38,7 @@ class Dictionary:
         """Store a text."""
         self._kept[about] = sealed
 
-    def swap(self, swaps: Sequence[Swap], /) -> int:
+    def swap(self, swaps: Sequence[TextReplacement], /) -> int:
         """Replace an existing text."""
         stored_chunks = [swap for swap in swaps if self._kept.get(swap.about) == swap.old]
         self._kept.update({item.about: item.new for item in stored_chunks})

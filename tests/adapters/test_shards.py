@@ -39,8 +39,8 @@ if TYPE_CHECKING:
 NAMES = ("memory", "file", "other")
 
 
-class OnOneTag:
-    """A store whose keys all have one tag, for the conformance kit."""
+class OneTagStore:
+    """A store that gives all keys the same tag, for the conformance kit."""
 
     def __init__(self, store: Any, shard: str) -> None:
         number = next(
@@ -55,7 +55,7 @@ class OnOneTag:
 
 
 class TaggedCommand:
-    """A wrapped command whose keys all have one tag of their own."""
+    """A wrapper that gives all keys of a command the same tag."""
 
     def __init__(self, command: Any, number: int, *keys: str, once: bool = False) -> None:
         self.keys = tuple(f"{{:kit:{number}}}:other:{key}" for key in keys)
@@ -71,7 +71,7 @@ class TaggedCommand:
 @pytest.mark.parametrize("shard", NAMES[:2])
 @pytest.mark.parametrize("check", kit.CHECKS, ids=name_of)
 def test_conforms(check: kit.Check, shard: str, tmp_path: Path) -> None:
-    """A router of memory and SQLite passes the conformance kit on each of its shards."""
+    """A sharded store over memory and SQLite passes the conformance kit on each shard."""
     stores = {
         "memory": MemoryStorage(),
         "file": SqliteStorage(tmp_path / "a.db", timeout=20),
@@ -80,12 +80,12 @@ def test_conforms(check: kit.Check, shard: str, tmp_path: Path) -> None:
     former = {name: stores[name] for name in ("memory", "other")}
     with ShardedStorage(stores, former=former if shard == "file" else None) as store:
         at = "file" if shard == "memory" else "memory, file"
-        check(lambda: OnOneTag(store, at))
+        check(lambda: OneTagStore(store, at))
 
 
 @pytest.mark.parametrize("check", kit.ASYNC_CHECKS, ids=name_of)
 def test_conforms_awaited(check: kit.AsyncCheck, tmp_path: Path) -> None:
-    """An asynchronous router of memory and SQLite passes the kit while states move."""
+    """An asynchronous sharded store over memory and SQLite passes the kit while states move."""
 
     async def run() -> None:
         memory = AsyncMemoryStorage()
@@ -93,14 +93,14 @@ def test_conforms_awaited(check: kit.AsyncCheck, tmp_path: Path) -> None:
             {"memory": memory, "file": AsyncSqliteStorage(tmp_path / "a.db", timeout=20)},
             former={"memory": memory},
         ) as store:
-            await check(lambda: OnOneTag(store, "memory, file"))
+            await check(lambda: OneTagStore(store, "memory, file"))
 
     asyncio.run(run())
 
 
 @pytest.fixture(scope="module")
 def postgres() -> Iterator[Lab]:
-    """Yield tables in PostgreSQL for the checks of this module."""
+    """Yield a PostgreSQL database with tables for this module's tests."""
     with labs("postgresql") as lab:
         yield lab
 
@@ -108,7 +108,7 @@ def postgres() -> Iterator[Lab]:
 @pytest.mark.untraced
 @pytest.mark.parametrize("check", kit.ASYNC_CHECKS, ids=name_of)
 def test_servers_conform_as_shards(check: kit.AsyncCheck, postgres: Lab) -> None:
-    """An asynchronous router of Redis and PostgreSQL passes the kit while states move."""
+    """An asynchronous sharded store over Redis and PostgreSQL passes the kit while states move."""
 
     async def run() -> None:
         shards = {
@@ -121,7 +121,7 @@ def test_servers_conform_as_shards(check: kit.AsyncCheck, postgres: Lab) -> None
         }
         former = {"redis": shards["redis"]}
         async with AsyncShardedStorage(shards, former=former) as store:
-            await check(lambda: OnOneTag(store, "redis, postgresql"))
+            await check(lambda: OneTagStore(store, "redis, postgresql"))
 
     asyncio.run(run())
 
@@ -130,7 +130,7 @@ def test_servers_conform_as_shards(check: kit.AsyncCheck, postgres: Lab) -> None
 
 
 def claim_of(key: str, owner: int) -> Claim:
-    """Return a claim of a key that its vendor does not remember."""
+    """Return a claim of a key whose vendor does not honour idempotency keys."""
     return Claim(
         own_key("key", "bank", None, key),
         fingerprint=b"",
@@ -144,34 +144,34 @@ def claim_of(key: str, owner: int) -> Claim:
 
 
 def test_no_effect_happens_twice_while_a_shard_is_added() -> None:
-    """Whichever processes know the new shard, a key has one holder at a time and one effect."""
+    """While a shard is added, a key has one holder and one effect, whoever knows the new shard."""
     refusals = 0
     for seed in range(150):
         chance, clock = Random(seed), VirtualClock()
         stores = {name: MemoryStorage(clock) for name in "abc"}
         former = {name: stores[name] for name in "ab"}
-        old, new = ShardedStorage(former), ShardedStorage(stores, former=former)
+        old, new_storage = ShardedStorage(former), ShardedStorage(stores, former=former)
         now, blocked_until = 0, dict[str, int]()
         for step in range(80):
             key = f"{seed}:{chance.randrange(4)}"
-            process = chance.choice((old, new))
+            process = chance.choice((old, new_storage))
             try:
-                claimed = process.execute(claim_of(key, owner=step + 1))
+                claim_result = process.execute(claim_of(key, owner=step + 1))
             except StorageUnavailable:
                 assert old is process, (seed, step)
                 refusals += 1
                 continue
-            if claimed.verdict is Verdict.RUN:
+            if claim_result.verdict is Verdict.RUN:
                 assert now >= blocked_until.get(key, 0), (seed, step)
-                blocked_until[key] = now + _act(process, key, claimed.fence, chance)
+                blocked_until[key] = now + _end_claim(process, key, claim_result.fence, chance)
             jump = chance.choice((0, 1, 5, 30, 4_500))
             clock.advance(jump / 5)
             now += jump
     assert refusals
 
 
-def _act(process: ShardedStorage, key: str, fence: int, chance: Random) -> int:
-    """End a claim in some way; return for how many fifths of a second nobody else may act."""
+def _end_claim(process: ShardedStorage, key: str, fence: int, chance: Random) -> int:
+    """End a claim at random; return for how many fifths of a second nobody else may act."""
     name = own_key("key", "bank", None, key)
     end = chance.choice(("sent", "done", "free", "crash"))
     if end == "free":
@@ -187,7 +187,7 @@ def _act(process: ShardedStorage, key: str, fence: int, chance: Random) -> int:
 
 
 class SwitchableShard(MemoryStorage):
-    """A shard that can be away, and records the commands that reach it."""
+    """A shard that can be made unavailable and records the commands that reach it."""
 
     is_away = False
 
@@ -204,7 +204,7 @@ class SwitchableShard(MemoryStorage):
 
 
 def _name_on(store: Any, shard: str, key_of: Any) -> str:
-    """Return a name whose state is on a shard."""
+    """Return a name whose state is stored on this shard."""
     return next(
         name
         for name in map("n{}".format, range(99))
@@ -213,7 +213,7 @@ def _name_on(store: Any, shard: str, key_of: Any) -> str:
 
 
 def test_lost_shard_affects_only_its_own_keys() -> None:
-    """While a shard is away, tenants and keys of the others are used as before."""
+    """While a shard is unavailable, tenants and keys of other shards continue normally."""
     shards = {name: SwitchableShard() for name in "ab"}
     store = ShardedStorage(shards)
     bank = Service("bank", limits=RateLimitConfig(1, 3_600.0, 2), max_limit_wait=0, circuit=None)
@@ -237,7 +237,7 @@ def test_lost_shard_affects_only_its_own_keys() -> None:
 
 
 def test_posted_commands_reach_the_shard_of_their_state() -> None:
-    """A posted command waits for a former shard that is away, if it can be repeated."""
+    """A repeatable posted command waits while its former shard is unavailable."""
     shards = {name: SwitchableShard() for name in "ab"}
     store = ShardedStorage(shards, former={"a": shards["a"]})
     name = _name_on(store, "a, b", lambda name: own_key("key", "bank", None, name))
@@ -257,8 +257,8 @@ def test_posted_commands_reach_the_shard_of_their_state() -> None:
     assert expected == [type(item).__name__ for item in shards["a"].commands]
 
 
-class AsyncAway(AsyncMemoryStorage):
-    """An asynchronous shard that can be away, and says so only when the time is over."""
+class AsyncAwayShard(AsyncMemoryStorage):
+    """An asynchronous shard that can be made to hang until the command's timeout."""
 
     is_away = False
 
@@ -270,15 +270,15 @@ class AsyncAway(AsyncMemoryStorage):
 
 
 def test_posted_commands_wait_for_no_other_shard_than_their_own() -> None:
-    """While a former shard is away, a command of other shards does not wait for posted ones."""
+    """A command waits for no posted command of another shard, even if that one is unavailable."""
     shards = {name: SwitchableShard() for name in "abc"}
     store = ShardedStorage(shards, former={name: shards[name] for name in "ab"})
-    lost, moved, still = (
+    lost_key, moved, still = (
         _name_on(store, place, lambda name: own_key("key", "bank", None, name))
         for place in ("a, c", "b, c", "b")
     )
     shards["a"].is_away = True
-    store.post(release(own_key("key", "bank", None, lost), 1, ttl=HOUR))
+    store.post(release(own_key("key", "bank", None, lost_key), 1, ttl=HOUR))
     tried: list[Any] = []
     shards["a"].execute = lambda command, _timeout=None: tried.append(command)  # type: ignore[assignment,method-assign]  # records what reaches a lost shard
     for name in (moved, still):
@@ -287,17 +287,17 @@ def test_posted_commands_wait_for_no_other_shard_than_their_own() -> None:
 
 
 def test_awaited_commands_wait_for_posted_ones_of_their_own_shards_only() -> None:
-    """While a former shard hangs, a command of other shards goes on at once."""
+    """While a former shard hangs, a command for other shards is executed at once."""
 
     async def main() -> None:
-        shards = {name: AsyncAway() for name in "abc"}
+        shards = {name: AsyncAwayShard() for name in "abc"}
         store = AsyncShardedStorage(shards, former={name: shards[name] for name in "ab"})
-        lost, moved = (
+        lost_key, moved = (
             _name_on(store, place, lambda name: own_key("key", "bank", None, name))
             for place in ("a, c", "b, c")
         )
         shards["a"].is_away = True
-        store.post(release(own_key("key", "bank", None, lost), 1, ttl=HOUR))
+        store.post(release(own_key("key", "bank", None, lost_key), 1, ttl=HOUR))
         coroutine = store.execute(claim_of(moved, 1), 60.0)
         with pytest.raises(StopIteration) as excinfo:
             coroutine.send(None)
@@ -309,7 +309,7 @@ def test_awaited_commands_wait_for_posted_ones_of_their_own_shards_only() -> Non
 
 
 def test_asynchronous_posts_are_executed_before_the_next_command() -> None:
-    """A release that was posted to an asynchronous store frees the claim on its former shard."""
+    """A release posted to an asynchronous store also frees the claim on the former shard."""
 
     async def main() -> None:
         shards = {name: AsyncMemoryStorage() for name in "ab"}
@@ -327,7 +327,7 @@ def test_asynchronous_posts_are_executed_before_the_next_command() -> None:
 
 
 def test_router_is_as_durable_and_as_shared_as_its_weakest_shard(tmp_path: Path) -> None:
-    """A router with a shard in memory is not durable, and belongs to one process."""
+    """A sharded store with one in-memory shard is not durable and not shared by processes."""
     file = SqliteStorage(tmp_path / "a.db")
     mixed = ShardedStorage({"a": file, "b": MemoryStorage()})
     assert (True, "machine") == (ShardedStorage({"a": file}).durable, file.reach)
@@ -339,7 +339,7 @@ def test_router_is_as_durable_and_as_shared_as_its_weakest_shard(tmp_path: Path)
 
 
 def test_wrong_shards_are_refused() -> None:
-    """No shards at all, or another first shard, are refused with a remedy."""
+    """No shards, a changed first shard, and a command with several tags are refused."""
     store = MemoryStorage()
     with pytest.raises(ConfigurationError, match="no shards"):
         ShardedStorage({})
@@ -353,7 +353,7 @@ def test_wrong_shards_are_refused() -> None:
 
 
 class FailingShard(MemoryStorage):
-    """A shard whose maintenance fails, as while its server is away."""
+    """A shard whose maintenance fails, as if its server were unavailable."""
 
     def __init__(self, name: str, calls: list[str]) -> None:
         super().__init__()
@@ -378,7 +378,7 @@ class FailingShard(MemoryStorage):
         self._fail("close")
 
 
-class AsyncFailing(AsyncMemoryStorage):
+class AsyncFailingShard(AsyncMemoryStorage):
     """An asynchronous shard whose maintenance fails."""
 
     def __init__(self, name: str, calls: list[str]) -> None:
@@ -407,7 +407,7 @@ NOTES = [
 
 @pytest.mark.parametrize("action", ACTIONS)
 def test_maintenance_reaches_the_shards_behind_one_that_fails(action: str) -> None:
-    """After the error of a shard all others are still cleaned, updated and closed."""
+    """If maintenance of a shard fails, all other shards are still cleaned, updated and closed."""
     calls: list[str] = []
     store = ShardedStorage({name: FailingShard(name, calls) for name in "abc"})
     with pytest.raises(StorageUnavailable, match="Shard a") as excinfo:
@@ -419,11 +419,11 @@ def test_maintenance_reaches_the_shards_behind_one_that_fails(action: str) -> No
 
 @pytest.mark.parametrize("action", ACTIONS)
 def test_async_maintenance_reaches_the_shards_behind_one_that_fails(action: str) -> None:
-    """After the error of an asynchronous shard all others are still cleaned and closed."""
+    """If an asynchronous shard's maintenance fails, the others are still cleaned and closed."""
     calls: list[str] = []
 
     async def main() -> None:
-        store = AsyncShardedStorage({name: AsyncFailing(name, calls) for name in "abc"})
+        store = AsyncShardedStorage({name: AsyncFailingShard(name, calls) for name in "abc"})
         await getattr(store, "aclose" if action == "close" else action)()
 
     with pytest.raises(StorageUnavailable, match="Shard a") as excinfo:

@@ -15,7 +15,7 @@ from tests.support.waiting import wait_until
 
 
 class Link:
-    """A fake connection that records whether it was left or closed."""
+    """A fake connection that records whether it ended in good order or was only closed."""
 
     version = None
 
@@ -77,11 +77,11 @@ REFUSED = ConnectionFailed("Refused.", may_have_been_processed=False)
 def test_callers_share_one_link() -> None:
     """Concurrent callers share one connection, which stays open after them."""
     links = Links()
-    shared = SharedLink(links)
-    with shared.link("a", 1.0) as first, shared.link("b", 1.0) as second:
+    shared_link = SharedLink(links)
+    with shared_link.link("a", 1.0) as first, shared_link.link("b", 1.0) as second:
         assert first is second is links.made[0]
-        assert (shared.statistics().active, shared.statistics().idle) == (1, 0)
-    statistics = shared.statistics()
+        assert (shared_link.statistics().active, shared_link.statistics().idle) == (1, 0)
+    statistics = shared_link.statistics()
     assert (statistics.active, statistics.idle, statistics.created) == (0, 1, 1)
     assert (statistics.reused, statistics.maximum) == (1, 1)
     assert links.made[0].journal == []
@@ -90,16 +90,16 @@ def test_callers_share_one_link() -> None:
 def test_broken_link_is_replaced_and_closed_by_its_last_user() -> None:
     """A broken shared connection gets no new callers, and its last user closes it."""
     links = Links()
-    shared = SharedLink(links)
-    with shared.link("a", 1.0) as first:
+    shared_link = SharedLink(links)
+    with shared_link.link("a", 1.0) as first:
         first.is_open = False
-        with shared.link("b", 1.0) as second:
+        with shared_link.link("b", 1.0) as second:
             assert second is not first
         assert first.journal == []
     assert first.journal == ["close"]
     assert second.journal == []
     second.is_open = False
-    shared.open(1.0)
+    shared_link.open(1.0)
     assert second.journal == ["close"]
     assert len(links.made) == 3
 
@@ -107,22 +107,22 @@ def test_broken_link_is_replaced_and_closed_by_its_last_user() -> None:
 def test_close_ends_an_idle_link_in_good_order() -> None:
     """Closing an idle shared connection ends it in good order, and refuses further use."""
     links = Links()
-    shared = SharedLink(links)
-    shared.close()
-    shared = SharedLink(links)
-    shared.open(1.0)
-    shared.close()
+    shared_link = SharedLink(links)
+    shared_link.close()
+    shared_link = SharedLink(links)
+    shared_link.open(1.0)
+    shared_link.close()
     assert links.made[0].journal == ["leave", "close"]
     with pytest.raises(LocalFailure, match="closed"):
-        shared.open(1.0)
+        shared_link.open(1.0)
 
 
 def test_close_leaves_a_used_link_to_its_last_user() -> None:
     """Closing a shared connection that is in use closes it when it is returned."""
     links = Links()
-    shared = SharedLink(links)
-    with shared.link("a", 1.0) as link:
-        shared.close()
+    shared_link = SharedLink(links)
+    with shared_link.link("a", 1.0) as link:
+        shared_link.close()
         assert link.journal == []
     assert link.journal == ["close"]
 
@@ -131,19 +131,19 @@ def test_failed_opening_fails_for_all_who_waited() -> None:
     """If a shared connection cannot be opened, all waiting callers get the same error."""
     links = Links(REFUSED, ValueError("Another caller tried again."))
     links.gate.clear()
-    shared = SharedLink(links)
+    shared_link = SharedLink(links)
     errors: list[Exception] = []
 
     def use() -> None:
         try:
-            shared.open(10.0)
+            shared_link.open(10.0)
         except ConnectionFailed as error:
             errors.append(error)
 
     threads = [Thread(target=use) for _ in range(3)]
     for thread in threads:
         thread.start()
-    wait_until(lambda: shared.statistics().waiting == 2, "two callers waiting")
+    wait_until(lambda: shared_link.statistics().waiting == 2, "two callers waiting")
     links.gate.set()
     for thread in threads:
         thread.join()
@@ -156,32 +156,32 @@ def test_waiting_for_the_opening_has_a_time_limit() -> None:
     """A caller with a short timeout gives up waiting for another caller's connect."""
     links = Links()
     links.gate.clear()
-    shared = SharedLink(links)
-    thread = Thread(target=shared.open, args=(10.0,))
+    shared_link = SharedLink(links)
+    thread = Thread(target=shared_link.open, args=(10.0,))
     thread.start()
     links.entered.wait()
-    with pytest.raises(AttemptTimeout, match="still opening") as caught:
-        shared.open(0.01)
-    assert not caught.value.may_have_been_processed
-    waiter = Thread(target=shared.open, args=(10.0,))
+    with pytest.raises(AttemptTimeout, match="still opening") as excinfo:
+        shared_link.open(0.01)
+    assert not excinfo.value.may_have_been_processed
+    waiter = Thread(target=shared_link.open, args=(10.0,))
     waiter.start()
-    wait_until(lambda: shared.statistics().waiting == 1, "a caller waiting")
+    wait_until(lambda: shared_link.statistics().waiting == 1, "a caller waiting")
     links.gate.set()
     thread.join()
     waiter.join()
     assert len(links.made) == 1
-    assert shared.statistics().reused == 1
+    assert shared_link.statistics().reused == 1
 
 
 def test_link_that_was_opened_during_close_is_closed() -> None:
     """A connection that opens during close serves its caller, and is closed afterwards."""
     links = Links()
     links.gate.clear()
-    shared = SharedLink(links)
-    thread = Thread(target=shared.open, args=(10.0,))
+    shared_link = SharedLink(links)
+    thread = Thread(target=shared_link.open, args=(10.0,))
     thread.start()
     links.entered.wait()
-    shared.close()
+    shared_link.close()
     links.gate.set()
     thread.join()
     assert links.made[0].journal == ["close"]
@@ -191,64 +191,64 @@ def test_link_that_was_opened_during_close_is_closed() -> None:
 def test_forked_child_begins_without_a_link() -> None:
     """A forked child opens its own shared connection and leaves its parent's alone."""
     links = Links()
-    shared = SharedLink(links)
-    shared.open(1.0)
-    shared.start_afresh()  # as the hook of a fork does
-    with shared.link("a", 1.0) as link:
+    shared_link = SharedLink(links)
+    shared_link.open(1.0)
+    shared_link.start_afresh()  # as the hook of a fork does
+    with shared_link.link("a", 1.0) as link:
         assert link is links.made[1]
-    shared.close()
-    assert [made.journal for made in links.made] == [[], ["leave", "close"]]
+    shared_link.close()
+    assert [link.journal for link in links.made] == [[], ["leave", "close"]]
 
 
 def test_cancelled_opening_leaves_the_opening_to_the_next() -> None:
     """If the task that connects is cancelled, the next waiting task connects."""
 
     async def run() -> None:
-        made: list[AsyncLink] = []
+        links: list[AsyncLink] = []
         gates = [asyncio.Event(), asyncio.Event()]
         order = iter(gates)
 
         async def connect(_: float) -> AsyncLink:
             await next(order).wait()
-            made.append(AsyncLink())
-            return made[-1]
+            links.append(AsyncLink())
+            return links[-1]
 
-        shared: AsyncSharedLink[AsyncLink] = AsyncSharedLink(connect)
-        first = asyncio.create_task(shared.open(10.0))
-        second = asyncio.create_task(shared.open(10.0))
+        shared_link: AsyncSharedLink[AsyncLink] = AsyncSharedLink(connect)
+        first = asyncio.create_task(shared_link.open(10.0))
+        second = asyncio.create_task(shared_link.open(10.0))
         await asyncio.sleep(0)
         await asyncio.sleep(0)
         first.cancel()
         gates[1].set()
         await second
         assert first.cancelled()
-        assert len(made) == 1
-        made[0].is_open = False
+        assert len(links) == 1
+        links[0].is_open = False
         order = iter([asyncio.Event()])
-        third = asyncio.create_task(shared.open(10.0))
+        third = asyncio.create_task(shared_link.open(10.0))
         await asyncio.sleep(0)
         with pytest.raises(AttemptTimeout):
-            await shared.open(0.0)
+            await shared_link.open(0.0)
         third.cancel()
-        await shared.close()
+        await shared_link.close()
 
     asyncio.run(run())
 
 
 def test_link_of_a_closed_event_loop_is_forgotten() -> None:
     """A new event loop opens its own shared connection; a second open loop is refused."""
-    made: list[AsyncLink] = []
+    links: list[AsyncLink] = []
 
     async def connect(_: float) -> AsyncLink:
-        made.append(AsyncLink())
-        return made[-1]
+        links.append(AsyncLink())
+        return links[-1]
 
-    shared: AsyncSharedLink[AsyncLink] = AsyncSharedLink(connect)
-    asyncio.run(shared.open(1.0))
-    asyncio.run(shared.open(1.0))
-    assert [link.journal for link in made] == [["close"], []]
-    asyncio.run(shared.close())
-    assert made[1].journal[-1] == "close"
+    shared_link: AsyncSharedLink[AsyncLink] = AsyncSharedLink(connect)
+    asyncio.run(shared_link.open(1.0))
+    asyncio.run(shared_link.open(1.0))
+    assert [link.journal for link in links] == [["close"], []]
+    asyncio.run(shared_link.close())
+    assert links[1].journal[-1] == "close"
 
 
 def test_cancelled_user_leaves_the_link_to_the_others() -> None:
@@ -258,10 +258,10 @@ def test_cancelled_user_leaves_the_link_to_the_others() -> None:
         async def connect(_: float) -> AsyncLink:
             return AsyncLink()
 
-        shared: AsyncSharedLink[AsyncLink] = AsyncSharedLink(connect)
+        shared_link: AsyncSharedLink[AsyncLink] = AsyncSharedLink(connect)
 
         async def use() -> None:
-            async with shared.link("a", 1.0):
+            async with shared_link.link("a", 1.0):
                 await asyncio.Event().wait()
 
         task = asyncio.create_task(use())
@@ -270,10 +270,10 @@ def test_cancelled_user_leaves_the_link_to_the_others() -> None:
         task.cancel()
         with pytest.raises(asyncio.CancelledError):
             await task
-        async with shared.link("b", 1.0) as link:
+        async with shared_link.link("b", 1.0) as link:
             assert link.is_connected()
-        assert shared.statistics().created == 1
-        await shared.close()
+        assert shared_link.statistics().created == 1
+        await shared_link.close()
 
     asyncio.run(run())
 
@@ -310,13 +310,13 @@ def test_tasks_wait_for_the_opening_of_another() -> None:
 
     async def run() -> None:
         links = AsyncLinks()
-        shared: AsyncSharedLink[AsyncLink] = AsyncSharedLink(links)
-        opening, others = await start_waiting_tasks(shared, 2)
+        shared_link: AsyncSharedLink[AsyncLink] = AsyncSharedLink(links)
+        opening, others = await start_waiting_tasks(shared_link, 2)
         links.gate.set()
         await asyncio.gather(opening, *others)
         assert len(links.made) == 1
-        assert (shared.statistics().created, shared.statistics().reused) == (1, 2)
-        await shared.close()
+        assert (shared_link.statistics().created, shared_link.statistics().reused) == (1, 2)
+        await shared_link.close()
 
     asyncio.run(run())
 
@@ -326,8 +326,8 @@ def test_failed_opening_fails_for_all_tasks_that_waited() -> None:
 
     async def run() -> None:
         links = AsyncLinks(REFUSED, ValueError("Another task tried again."))
-        shared: AsyncSharedLink[AsyncLink] = AsyncSharedLink(links)
-        opening, others = await start_waiting_tasks(shared, 2)
+        shared_link: AsyncSharedLink[AsyncLink] = AsyncSharedLink(links)
+        opening, others = await start_waiting_tasks(shared_link, 2)
         links.gate.set()
         errors = await asyncio.gather(opening, *others, return_exceptions=True)
         assert [str(error) for error in errors] == [str(REFUSED)] * 3
@@ -342,9 +342,9 @@ def test_link_that_a_task_opened_during_close_is_closed() -> None:
 
     async def run() -> None:
         links = AsyncLinks()
-        shared: AsyncSharedLink[AsyncLink] = AsyncSharedLink(links)
-        opening, (other,) = await start_waiting_tasks(shared, 1)
-        await shared.close()
+        shared_link: AsyncSharedLink[AsyncLink] = AsyncSharedLink(links)
+        opening, (other,) = await start_waiting_tasks(shared_link, 1)
+        await shared_link.close()
         links.gate.set()
         await opening
         assert links.made[0].journal == ["close"]
@@ -360,9 +360,9 @@ def test_close_leaves_a_used_link_to_the_last_task() -> None:
     async def run() -> None:
         links = AsyncLinks()
         links.gate.set()
-        shared: AsyncSharedLink[AsyncLink] = AsyncSharedLink(links)
-        async with shared.link("a", 1.0) as link:
-            await shared.close()
+        shared_link: AsyncSharedLink[AsyncLink] = AsyncSharedLink(links)
+        async with shared_link.link("a", 1.0) as link:
+            await shared_link.close()
             assert link.journal == []
         assert link.journal == ["close"]
 
@@ -398,15 +398,15 @@ class AsyncSlowLink(AsyncLink):
 def test_two_threads_may_close_at_once() -> None:
     """Two threads that close a shared connection at the same time leave nothing open."""
     link = SlowLink()
-    shared = SharedLink(lambda _: link)
-    shared.open(1.0)
-    threads = [Thread(target=shared.close) for _ in range(2)]
+    shared_link = SharedLink(lambda _: link)
+    shared_link.open(1.0)
+    threads = [Thread(target=shared_link.close) for _ in range(2)]
     for thread in threads:
         thread.start()
     for thread in threads:
         thread.join()
     assert not link.is_open
-    assert shared.statistics().idle == 0
+    assert shared_link.statistics().idle == 0
 
 
 def test_two_tasks_may_close_at_once() -> None:
@@ -418,28 +418,28 @@ def test_two_tasks_may_close_at_once() -> None:
         async def connect(_: float) -> AsyncSlowLink:
             return link
 
-        shared: AsyncSharedLink[AsyncSlowLink] = AsyncSharedLink(connect)
-        await shared.open(1.0)
-        await asyncio.gather(shared.close(), shared.close())
+        shared_link: AsyncSharedLink[AsyncSlowLink] = AsyncSharedLink(connect)
+        await shared_link.open(1.0)
+        await asyncio.gather(shared_link.close(), shared_link.close())
         assert not link.is_open
-        assert shared.statistics().idle == 0
+        assert shared_link.statistics().idle == 0
 
     asyncio.run(run())
 
 
 def test_event_loop_that_ended_without_a_link_is_forgotten() -> None:
     """If connecting failed in an event loop that has ended, another loop can connect."""
-    made: list[AsyncLink] = []
+    links: list[AsyncLink] = []
     errors: list[Exception] = [REFUSED]
 
     async def connect(_: float) -> AsyncLink:
         if errors:
             raise errors.pop()
-        made.append(AsyncLink())
-        return made[-1]
+        links.append(AsyncLink())
+        return links[-1]
 
-    shared: AsyncSharedLink[AsyncLink] = AsyncSharedLink(connect)
+    shared_link: AsyncSharedLink[AsyncLink] = AsyncSharedLink(connect)
     with pytest.raises(ConnectionFailed):
-        asyncio.run(shared.open(1.0))
-    asyncio.run(shared.open(1.0))
-    assert len(made) == 1
+        asyncio.run(shared_link.open(1.0))
+    asyncio.run(shared_link.open(1.0))
+    assert len(links) == 1

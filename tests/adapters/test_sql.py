@@ -28,7 +28,7 @@ from tests.adapters.sql_lab import (
     ReadCommand,
     a_claim,
     a_key,
-    holding,
+    hold_rows,
     values,
 )
 
@@ -162,7 +162,7 @@ def test_the_clock_is_read_after_the_wait(lab: Lab, sql_store: SqlStorage, locke
         target=lambda: read_times.append(sql_store.execute(Append(2, *keys))[0])
     )
 
-    with holding(lab, keys[locked]) as connection:
+    with hold_rows(lab, keys[locked]) as connection:
         waiting_thread.start()
         lab.until_somebody_waits()
         release_time = lab.clock(connection)
@@ -315,7 +315,7 @@ def test_rows_that_others_hold_are_not_waited_for_for_ever(lab: Lab, sql_store: 
     """A command that waits too long for locked rows fails; the store still works."""
     key, hasty_storage = a_key(), lab.plain(timeout=0.5)
     hasty_storage.execute(Append(1, key))
-    with holding(lab, key), pytest.raises(StorageUnavailable, match="in time"):
+    with hold_rows(lab, key), pytest.raises(StorageUnavailable, match="in time"):
         hasty_storage.execute(Append(2, key))
 
     hasty_storage.execute(Append(3, key))
@@ -327,7 +327,7 @@ def test_rows_that_others_hold_are_waited_for_while_there_is_time(lab: Lab) -> N
     """A caller's longer timeout lets a command wait for locked rows."""
     key, hasty_storage = a_key(), lab.plain(timeout=0.2)
     hasty_storage.execute(Append(1, key))
-    with holding(lab, key):
+    with hold_rows(lab, key):
         with pytest.raises(StorageUnavailable) as excinfo:
             lab.plain(timeout=0.2).execute(Append(2, key), 1.0)
         later_thread = threading.Thread(

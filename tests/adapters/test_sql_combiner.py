@@ -24,7 +24,7 @@ from tests.adapters.sql_lab import (
     ReadCommand,
     a_key,
     commits,
-    holding,
+    hold_rows,
     values,
 )
 from tests.adapters.sql_lab import Proxy as Watching
@@ -145,7 +145,7 @@ def test_threads_that_wait_for_a_row_are_decided_together(lab: Lab) -> None:
     """Commands of threads that wait for a locked row share one transaction."""
     store, key = lab.plain(), a_key()
     store.execute(Append(0, key))
-    with holding(lab, key):
+    with hold_rows(lab, key):
         callers = [Caller(store, Append(number, key)) for number in (1, 2, 3)]
         _until_waiting(store, 3)
         lab.until_somebody_waits()
@@ -161,7 +161,7 @@ def test_a_command_that_raises_fails_alone(lab: Lab) -> None:
     """A command that raises does not affect other commands in its transaction."""
     store, key = lab.plain(), a_key()
     store.execute(Append(0, key))
-    with holding(lab, key):
+    with hold_rows(lab, key):
         refused_caller = Caller(store, FailingAppend(9, key))
         _until_waiting(store, 1)
         right_caller = Caller(store, Append(1, key))
@@ -178,7 +178,7 @@ def test_expired_caller_is_removed_from_the_transaction(lab: Lab) -> None:
     """A command whose deadline passes before the rows are unlocked changes nothing."""
     store, key = lab.plain(), a_key()
     store.execute(Append(0, key))
-    with holding(lab, key):
+    with hold_rows(lab, key):
         patient = Caller(store, Append(1, key))
         _until_waiting(store, 1)
         hasty = Caller(store, Append(2, key), SHORT)
@@ -198,13 +198,13 @@ def test_caller_does_not_wait_for_a_batch_that_has_not_begun(
     store, key, waited_seconds = lab.plain(), a_key(), list[float]()
     wait = _ThreadSignal.wait
 
-    async def noted(door: _ThreadSignal, seconds: float) -> None:
+    async def note_call(door: _ThreadSignal, seconds: float) -> None:
         waited_seconds.append(seconds)
         await wait(door, seconds)
 
     store.execute(Append(0, key))
-    monkeypatch.setattr(_ThreadSignal, "wait", noted)
-    with holding(lab, key):
+    monkeypatch.setattr(_ThreadSignal, "wait", note_call)
+    with hold_rows(lab, key):
         patient = Caller(store, Append(1, key))
         _until_waiting(store, 1)
         hasty = Caller(store, Append(2, key, durable=True), SHORT)
@@ -220,7 +220,7 @@ def test_caller_with_more_time_joins_the_next_transaction(lab: Lab) -> None:
     """If a transaction ends at its first caller's deadline, the others join the next one."""
     store, key = lab.plain(), a_key()
     store.execute(Append(0, key))
-    with holding(lab, key):
+    with hold_rows(lab, key):
         hasty = Caller(store, Append(2, key), SHORT)
         _until_waiting(store, 1)
         patient = Caller(store, Append(1, key))
@@ -236,7 +236,7 @@ def test_interruption_moves_others_to_another_transaction(lab: Lab) -> None:
     """Interrupting one thread does not fail the other commands in its transaction."""
     store, key = lab.plain(), a_key()
     store.execute(Append(0, key))
-    with holding(lab, key):
+    with hold_rows(lab, key):
         interrupted_caller = Caller(store, InterruptingAppend(9, key))
         _until_waiting(store, 1)
         next_caller = Caller(store, Append(1, key))
@@ -254,7 +254,7 @@ def test_other_rows_wait_for_the_next_trip(lab: Lab, *, threads: bool) -> None:
     store, key, other_key = lab.plain(), a_key(), a_key()
     store.execute(Append(0, key, other_key))
     with ExitStack() as refusal:
-        with holding(lab, key):
+        with hold_rows(lab, key):
             callers = [Caller(store, Append(1, key))]
             _until_waiting(store, 1)
             callers.append(Caller(store, Append(2, key, other_key)))
@@ -274,9 +274,9 @@ def test_a_cancelled_task_is_taken_out(lab: Lab) -> None:
     """A task cancelled before its command runs changes nothing."""
     key = a_key()
 
-    async def story(store: AsyncSqlStorage) -> None:
+    async def run_scenario(store: AsyncSqlStorage) -> None:
         await store.execute(Append(0, key))
-        with holding(lab, key):
+        with hold_rows(lab, key):
             tasks = [asyncio.create_task(store.execute(Append(n, key))) for n in (1, 2)]
             await _until_all_wait(store, 2)
             tasks[0].cancel()
@@ -284,16 +284,16 @@ def test_a_cancelled_task_is_taken_out(lab: Lab) -> None:
         await tasks[1]
         assert ((0, 2),) == (await store.execute(ReadCommand(key)))[1]
 
-    _run_with_store(lab, story)
+    _run_with_store(lab, run_scenario)
 
 
 def test_transaction_without_callers_writes_nothing(lab: Lab) -> None:
     """A transaction whose callers have all left writes nothing."""
     key, other_key = a_key(), a_key()
 
-    async def story(store: AsyncSqlStorage) -> None:
+    async def run_scenario(store: AsyncSqlStorage) -> None:
         await store.execute(Append(0, key, other_key))
-        with holding(lab, key):
+        with hold_rows(lab, key):
             commands = (Append(1, key), Append(2, key, other_key))
             tasks = []
             for number, command in enumerate(commands, 1):
@@ -304,16 +304,16 @@ def test_transaction_without_callers_writes_nothing(lab: Lab) -> None:
             await asyncio.wait(tasks)
         assert ((0,), (0,)) == (await store.execute(ReadCommand(key, other_key)))[1]
 
-    _run_with_store(lab, story)
+    _run_with_store(lab, run_scenario)
 
 
 def test_more_callers_than_a_trip_takes_follow_in_the_next(lab: Lab) -> None:
     """A transaction takes a limited number of commands; the others go into the next one."""
     key, command_count = a_key(), 2 * _MAX_BATCH + 3
 
-    async def story(store: AsyncSqlStorage) -> None:
+    async def run_scenario(store: AsyncSqlStorage) -> None:
         await store.execute(Append(-1, key))
-        with holding(lab, key):
+        with hold_rows(lab, key):
             tasks = [
                 asyncio.create_task(store.execute(Append(n, key))) for n in range(command_count)
             ]
@@ -322,17 +322,17 @@ def test_more_callers_than_a_trip_takes_follow_in_the_next(lab: Lab) -> None:
         assert 3 == len(times)
         assert (tuple(range(-1, command_count)),) == (await store.execute(ReadCommand(key)))[1]
 
-    _run_with_store(lab, story)
+    _run_with_store(lab, run_scenario)
 
 
 def test_lost_commit_fails_only_unrepeatable_commands(lab: Lab) -> None:
     """If the reply to a commit is lost, only commands that must not be repeated fail."""
     key = a_key()
 
-    async def story(url: sqlalchemy.URL, word: list[bytes]) -> None:
+    async def run_scenario(url: sqlalchemy.URL, word: list[bytes]) -> None:
         store = lab.awaited(url)
         await store.execute(Append(0, key))
-        with holding(lab, key):
+        with hold_rows(lab, key):
             tasks = [
                 asyncio.create_task(store.execute(Append(1, key))),
                 asyncio.create_task(store.execute(Append(2, key, once=False))),
@@ -351,14 +351,14 @@ def test_lost_commit_fails_only_unrepeatable_commands(lab: Lab) -> None:
         return pending_cuts.pop() if pending_cuts and word[0] in chunk else None
 
     with Watching(lab.url, find_cut) as proxy:
-        asyncio.run(story(proxy.url, word))
+        asyncio.run(run_scenario(proxy.url, word))
 
 
 def test_interrupted_commit_is_not_repeated(lab: Lab) -> None:
     """A transaction interrupted during its commit is not repeated, since its outcome is unknown."""
     key = a_key()
 
-    async def story(url: sqlalchemy.URL, seen: threading.Event) -> None:
+    async def run_scenario(url: sqlalchemy.URL, seen: threading.Event) -> None:
         store = lab.awaited(url)
         first = asyncio.create_task(store.execute(Append(0, key)))
         await asyncio.to_thread(seen.wait, PATIENCE)
@@ -377,12 +377,12 @@ def test_interrupted_commit_is_not_repeated(lab: Lab) -> None:
         return None
 
     with Watching(lab.url, silence_commit) as proxy:
-        asyncio.run(story(proxy.url, seen_event))
+        asyncio.run(run_scenario(proxy.url, seen_event))
 
 
-def _shared(lab: Lab, store: SqlStorage, key: str) -> None:
+def _share_row(lab: Lab, store: SqlStorage, key: str) -> None:
     """Make two callers need a row at once, so that the store treats the row as contended."""
-    with holding(lab, key):
+    with hold_rows(lab, key):
         callers = [Caller(store, Append(number, key)) for number in (1, 2)]
         _until_waiting(store, 2)
     for caller in callers:
@@ -396,12 +396,12 @@ def test_a_far_trip_does_not_end_with_its_first_caller(
     """On a slow connection, a transaction outlasts its first caller if threads are available."""
     store, key = lab.plain(far_server), a_key()
     store.execute(Append(0, key))
-    _shared(lab, store, key)
+    _share_row(lab, store, key)
     if not threads:
         with no_new_threads():
             store.execute(Append(3, key))
     else:
-        with holding(lab, key):
+        with hold_rows(lab, key):
             hasty = Caller(store, Append(9, key), SHORT)
             _until_waiting(store, 1)
             patient = Caller(store, Append(3, key))
@@ -413,7 +413,7 @@ def test_a_far_trip_does_not_end_with_its_first_caller(
 
 
 def test_too_many_shared_rows_are_forgotten() -> None:
-    """The number of remembered contended rows is bounded."""
+    """The number of rows that are remembered as contended is limited."""
     rows = ContendedRows(1)
     for id_ in (b"a", b"b", b"c"):
         rows.add(frozenset({id_}))
@@ -427,7 +427,7 @@ def test_reads_wait_for_no_lock(lab: Lab) -> None:
     store, key = lab.plain(), a_key()
     store.execute(Append(7, key))
 
-    with holding(lab, key):
+    with hold_rows(lab, key):
         answer = store.execute(Question(key, lambda states, _: (states, states[0])))
 
     assert (7,) == answer[2]
@@ -445,6 +445,6 @@ def test_a_question_that_changes_something_locks(lab: Lab) -> None:
 
 
 def test_a_question_that_cannot_be_answered_raises(lab: Lab) -> None:
-    """An exception of a read-only command is raised unchanged."""
+    """An exception raised by a read-only command reaches the caller unchanged."""
     with pytest.raises(InvalidData, match="wrong"):
         lab.plain().execute(Question(a_key(), FailingAppend(1, "a").apply))

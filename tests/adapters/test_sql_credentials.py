@@ -17,7 +17,7 @@ from sqlalchemy.pool import NullPool
 from moorage.adapters.ciphers.aes_gcm import AesGcmCipher, generate_keys
 from moorage.adapters.credentials.sql import AsyncSqlCredentialProvider, SqlCredentialProvider
 from moorage.domain.auth.methods import Credentials
-from moorage.domain.state.sealing import about, sealed_with
+from moorage.domain.state.sealing import sealed_with, sealing_context
 from moorage.errors import ConfigurationError, InvalidData, StorageUnavailable
 from moorage.testing import credentials_conformance as kit
 from moorage.testing.kits.checks import name_of
@@ -37,7 +37,7 @@ DRIVERS = {"postgresql": ("psycopg", "psycopg"), "mariadb": ("pymysql", "asyncmy
 
 
 class Base:
-    """A test database with its own tables, and access to it without the provider."""
+    """A test database with its own tables, and direct access that bypasses the provider."""
 
     def __init__(self, kind: str, *, awaited: bool = False) -> None:
         self.kind, self.awaited = kind, awaited
@@ -118,7 +118,7 @@ def _base(request: pytest.FixtureRequest) -> Iterator[Base]:
     params=[(kind, is_async) for kind in DRIVERS for is_async in (False, True)],
     ids=lambda value: f"{value[0]}, awaited" if value[1] else value[0],
 )
-def _face(request: pytest.FixtureRequest) -> Iterator[Base]:
+def _provider(request: pytest.FixtureRequest) -> Iterator[Base]:
     kind, awaited = request.param
     with bases(kind, awaited=awaited) as base:
         yield base
@@ -172,7 +172,9 @@ def test_a_row_belongs_to_its_owner(face: Base) -> None:
     """Encrypted bytes copied to another tenant's row cannot be decrypted."""
     face.ask(face.provider().rotate, *OWNER, OLD)
     face.ask(face.provider().rotate, "stripe", "other", NEW)
-    to, own_bytes = (about(tenant, "stripe", "credential") for tenant in ("other", "acme"))
+    to, own_bytes = (
+        sealing_context(tenant, "stripe", "credential") for tenant in ("other", "acme")
+    )
     (foreign_row,) = face.run(
         f"SELECT sealed FROM {face.table} WHERE about = :about", about=own_bytes
     )
@@ -330,7 +332,7 @@ def test_a_host_may_make_the_table(base: Base) -> None:
 
 
 def test_an_engine_of_the_hosts(face: Base) -> None:
-    """A provider on a host's engine uses its connections, but in transactions of its own."""
+    """A provider uses the connections of a host's engine, but in separate transactions."""
     driver = face.url.set(drivername=f"{face.kind}+{DRIVERS[face.kind][face.awaited]}")
     if face.awaited:
         engine: Any = create_async_engine(driver, poolclass=NullPool)

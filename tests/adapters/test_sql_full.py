@@ -1,4 +1,4 @@
-"""A database server that accepts no more connections, and connections that are given back."""
+"""A database server without free connections, and stores that give idle connections back."""
 
 from __future__ import annotations
 
@@ -40,7 +40,7 @@ if TYPE_CHECKING:
 
 @contextlib.contextmanager
 def one_connection(lab: Lab) -> Generator[sqlalchemy.Engine]:
-    """Yield an engine whose user may have one connection."""
+    """Yield a SQLAlchemy engine whose database user may have only one connection."""
     name = f"{lab.prefix}one"
     if lab.kind == "postgresql":
         lab.run(f"CREATE ROLE {name} LOGIN CONNECTION LIMIT 1")
@@ -61,7 +61,7 @@ def one_connection(lab: Lab) -> Generator[sqlalchemy.Engine]:
 
 
 def test_full_server_is_waited_for(lab: Lab) -> None:
-    """A command waits for a connection that another process gives back."""
+    """A command waits until another process gives its connection back."""
     with one_connection(lab) as engine:
         blocker = engine.connect()
         attempts: list[int] = []
@@ -78,7 +78,7 @@ def test_full_server_is_waited_for(lab: Lab) -> None:
 
 
 def test_full_server_is_told(lab: Lab) -> None:
-    """If no connection becomes free, the error says what to change, and that the store is slow."""
+    """If no connection becomes free, the error is marked as slow and says what to change."""
     with (
         one_connection(lab) as engine,
         engine.connect(),
@@ -91,7 +91,7 @@ def test_full_server_is_told(lab: Lab) -> None:
 
 
 def test_idle_connections_are_closed(lab: Lab) -> None:
-    """A connection that nobody uses is given back to the server."""
+    """An unused connection is closed after a while."""
     store = lab.plain()
     engine_of(store).idle_seconds = 0.01
     store.execute(Append(1, a_key()))
@@ -102,7 +102,7 @@ def test_idle_connections_are_closed(lab: Lab) -> None:
 
 
 def test_idle_connections_of_a_loop_are_closed(lab: Lab) -> None:
-    """An asynchronous store gives unused connections back while its loop runs."""
+    """An asynchronous store closes unused connections while its event loop runs."""
 
     async def run() -> None:
         async with lab.awaited() as store:
@@ -114,7 +114,7 @@ def test_idle_connections_of_a_loop_are_closed(lab: Lab) -> None:
 
 
 class FakeLink:
-    """A connection that only closes."""
+    """A fake connection that can only be closed."""
 
     closed = False
 
@@ -124,14 +124,14 @@ class FakeLink:
 
 
 def test_only_connections_that_are_idle_for_long_are_closed() -> None:
-    """The pool closes the connections that were not used for so long, oldest first."""
+    """The pool closes only the connections that were idle for long, oldest first."""
     pool, links = LinkPool(), [FakeLink() for _ in range(3)]
     pool.idle = [(number * 1e9, cast("Link", link)) for number, link in enumerate(links)]
 
-    rest = pool.expire(1.0)
+    seconds_left = pool.expire(1.0)
 
-    assert rest is not None
-    assert rest > 0
+    assert seconds_left is not None
+    assert seconds_left > 0
     assert [True, False, False] == [link.closed for link in links]
     assert 2 == len(pool.idle)
     pool.clear()
@@ -139,7 +139,7 @@ def test_only_connections_that_are_idle_for_long_are_closed() -> None:
 
 
 def test_crowded_server_gets_connections_back() -> None:
-    """About half of the processes close a connection after they saw that the server is crowded."""
+    """When processes learn that the server is crowded, about half of them close a connection."""
     pool = LinkPool()
     given_back = []
     for _ in range(1000):
@@ -152,7 +152,7 @@ def test_crowded_server_gets_connections_back() -> None:
 
 
 def test_store_asks_whether_the_server_is_crowded(lab: Lab) -> None:
-    """Some commands first ask the server for the number of its connections."""
+    """From time to time, a command first checks whether the server is crowded."""
     with lab.plain() as store:
         store.execute(Append(1, a_key()))
         pool = engine_of(store).pool()
@@ -163,10 +163,10 @@ def test_store_asks_whether_the_server_is_crowded(lab: Lab) -> None:
 
 
 def test_count_of_connections_is_read() -> None:
-    """The link reads from the server's answer whether it is crowded."""
+    """The link recognises in the server's reply whether the server is crowded."""
 
     class PreparedLink(PostgresLink):
-        """A connection with prepared answers."""
+        """A link with prepared replies."""
 
         def __init__(self) -> None:
             self.answers = deque([b"\1", b"\0"])
@@ -181,7 +181,7 @@ def test_count_of_connections_is_read() -> None:
 
 
 def test_count_of_connections_is_not_compiled(lab: Lab) -> None:
-    """The server estimates a low cost for the count of its connections, and does not compile it."""
+    """PostgreSQL plans the query that counts connections without a table scan and without JIT."""
     if lab.kind != "postgresql":
         pytest.skip("Only PostgreSQL is asked.")
     statement = _COUNT_OF_CONNECTIONS.decode()
@@ -200,7 +200,7 @@ CONNECTIONS, CLIENTS = (100, 120) if os.environ.get("MOORAGE_LONG") else (24, 30
 
 @pytest.mark.untraced
 def test_more_clients_than_connections_are_all_served() -> None:
-    """On a PostgreSQL with fewer connections than clients, each client gets its turn."""
+    """If a PostgreSQL has fewer connections than clients, every client is served in the end."""
     needs_postgres_programs()
 
     async def client(store: AsyncSqlStorage, number: int, waiting: set[int]) -> None:
@@ -232,7 +232,7 @@ PROCESSES = 200 if os.environ.get("MOORAGE_LONG") else 12
 
 @pytest.mark.untraced
 def test_all_processes_return_to_a_restarted_server() -> None:
-    """After a restart each process uses the server again, and none opens a second connection.
+    """After a restart of the server, each process reconnects, and opens only one connection.
 
     While the server is down, each process tries again after 0.6 seconds at most, by its own chance.
     """
@@ -240,7 +240,7 @@ def test_all_processes_return_to_a_restarted_server() -> None:
     service = Service("vat", limits=RateLimitConfig.per_second(1_000), circuit=None)
 
     class Process:
-        """A manager with a store of its own, which calls until it is told of an event."""
+        """A manager with its own store that makes calls until a given event occurs."""
 
         def __init__(self, url: str, number: int) -> None:
             self.events: list[Event] = []
@@ -252,7 +252,7 @@ def test_all_processes_return_to_a_restarted_server() -> None:
             self.store = store
 
         async def call_until(self, kind: type[Event] | None) -> None:
-            """Call until an event of this kind; once if there is none to wait for."""
+            """Make calls until an event of this class occurs; if None, make one call."""
             while True:
                 await self.manager.run("vat", self._answer, tenant=self.tenant)
                 if kind is None or any(isinstance(event, kind) for event in self.events):
@@ -260,7 +260,7 @@ def test_all_processes_return_to_a_restarted_server() -> None:
                 await asyncio.sleep(0.1)
 
         async def _answer(self) -> None:
-            """Answer at once."""
+            """Return at once."""
 
     async def restart(cluster: Cluster) -> list[Process]:
         async with contextlib.AsyncExitStack() as stack:
@@ -297,7 +297,7 @@ def test_all_processes_return_to_a_restarted_server() -> None:
 
 
 def _sessions(url: str) -> int:
-    """Return the number of connections that a server has now, without this one."""
+    """Return the number of connections that the server has, without this one."""
     with psycopg.connect(url) as connection:
         row = connection.execute(
             "SELECT count(*) FROM pg_stat_activity"

@@ -267,14 +267,14 @@ def test_a_store_is_used_in_one_event_loop_after_another(lab: Lab) -> None:
         # A transport that its loop has left behind complains when it is collected.
         warnings.simplefilter("ignore", ResourceWarning)
         for number in range(3):
-            asyncio.run(_appended(store, number, key))
+            asyncio.run(_append(store, number, key))
         result = asyncio.run(use_and_close())
         gc.collect()
 
     assert ((0, 1, 2),) == result
 
 
-async def _appended(store: AsyncSqlStorage, number: int, key: str) -> None:
+async def _append(store: AsyncSqlStorage, number: int, key: str) -> None:
     await store.execute(Append(number, key))
 
 
@@ -330,11 +330,11 @@ def test_close_waits_for_posts(lab: Lab) -> None:
     """Closing an asynchronous store waits for its posted commands."""
     key = a_key()
 
-    async def posted() -> None:
+    async def post_and_close() -> None:
         async with lab.awaited() as store:
             store.post(Append(1, key))
 
-    asyncio.run(posted())
+    asyncio.run(post_and_close())
 
     assert ((1,),) == values(lab.plain(), key)
 
@@ -345,21 +345,21 @@ def test_thousands_of_tasks_queue_for_five_connections(kind: str, many: int) -> 
     """Thousands of concurrent tasks are served over five connections."""
     keys = [a_key() for _ in range(100)]
 
-    async def crowd() -> tuple[int, list[int]]:
+    async def execute_many() -> tuple[int, list[int]]:
         async with lab.awaited(timeout=600, connections=5) as store:
             await asyncio.gather(*(store.execute(Append(n, keys[n % 100])) for n in range(many)))
             counts = [len((await store.execute(ReadCommand(key)))[1][0]) for key in keys]
             return len(lab.backends()), counts
 
     with labs(kind) as lab:
-        assert (5, [many // 100] * 100) == asyncio.run(crowd())
+        assert (5, [many // 100] * 100) == asyncio.run(execute_many())
 
 
 def test_wait_for_a_connection_is_bounded(lab: Lab) -> None:
     """Waiting too long for a free connection raises an error."""
     store = lab.plain(connections=1, timeout=0.1)
 
-    def meanwhile() -> None:
+    def run_beside() -> None:
         thread = threading.Thread(target=attempt)
         thread.start()
         thread.join(PATIENCE)
@@ -371,6 +371,6 @@ def test_wait_for_a_connection_is_bounded(lab: Lab) -> None:
 
     reports: list[bool] = []
     with contextlib.suppress(StorageUnavailable):  # the command itself may time out
-        store.execute(RacingAppend(meanwhile, 1, a_key()))
+        store.execute(RacingAppend(run_beside, 1, a_key()))
 
     assert [True] == reports

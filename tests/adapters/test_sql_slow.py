@@ -10,7 +10,7 @@ from urllib.parse import urlsplit
 import pytest
 
 from moorage.adapters.concurrency._plain import run_now
-from moorage.adapters.databases._sql_pool import LinkPool, Opening
+from moorage.adapters.databases._sql_pool import LinkPool, PendingConnection
 from moorage.adapters.databases._sql_runtimes import _WorkerTask
 from moorage.errors import StorageUnavailable
 from moorage.testing import TcpProxy
@@ -39,7 +39,7 @@ def stuck_network(lab: Lab) -> Iterator[TcpProxy]:
         yield proxy
 
 
-def _through(lab: Lab, proxy: TcpProxy) -> sqlalchemy.URL:
+def _url_through(lab: Lab, proxy: TcpProxy) -> sqlalchemy.URL:
     return lab.url.set(host="127.0.0.1", port=proxy.address[1])
 
 
@@ -47,7 +47,7 @@ def test_a_connection_that_comes_late_is_kept_for_the_next_caller(
     lab: Lab, stuck_network: TcpProxy
 ) -> None:
     """Callers that time out wait for one connection together, and a later caller uses it."""
-    store, key = lab.plain(_through(lab, stuck_network)), a_key()
+    store, key = lab.plain(_url_through(lab, stuck_network)), a_key()
     for _ in range(3):
         with pytest.raises(StorageUnavailable, match="in time"):
             store.execute(Append(0, key), HASTE)
@@ -61,7 +61,7 @@ def test_a_connection_that_comes_late_is_kept_for_the_next_caller(
 
 def test_late_connection_is_kept(lab: Lab, stuck_network: TcpProxy) -> None:
     """A connection that opens after its caller timed out is used by the next caller."""
-    store, key = lab.plain(_through(lab, stuck_network)), a_key()
+    store, key = lab.plain(_url_through(lab, stuck_network)), a_key()
     with pytest.raises(StorageUnavailable, match="in time"):
         store.execute(Append(0, key), HASTE)
     stuck_network.heal()
@@ -76,7 +76,7 @@ def test_late_connection_is_kept(lab: Lab, stuck_network: TcpProxy) -> None:
 
 def test_a_connection_that_fails_late_is_forgotten(lab: Lab, stuck_network: TcpProxy) -> None:
     """A connection that fails to open after its caller timed out is dropped."""
-    store, key = lab.plain(_through(lab, stuck_network)), a_key()
+    store, key = lab.plain(_url_through(lab, stuck_network)), a_key()
     with pytest.raises(StorageUnavailable, match="in time"):
         store.execute(Append(0, key), HASTE)
     (pool,) = store._engine._pools.values()  # noqa: SLF001 - no caller could tell
@@ -93,15 +93,15 @@ def test_late_connection_is_used_by_the_next_task(lab: Lab, stuck_network: TcpPr
     """In an asynchronous store, a connection that opens late is used by the next task."""
     key = a_key()
 
-    async def story() -> int:
-        async with lab.awaited(_through(lab, stuck_network)) as store:
+    async def run_scenario() -> int:
+        async with lab.awaited(_url_through(lab, stuck_network)) as store:
             with pytest.raises(StorageUnavailable, match="in time"):
                 await store.execute(Append(0, key), HASTE)
             stuck_network.heal()
             await store.execute(Append(1, key), PATIENCE)
             return stuck_network.connections
 
-    assert 1 == asyncio.run(story())
+    assert 1 == asyncio.run(run_scenario())
     assert ((1,),) == values(lab.plain(), key)
 
 
@@ -111,22 +111,22 @@ def test_a_task_that_is_cancelled_leaves_its_connection_to_the_next(
     """A connection that is being opened for a cancelled task is used by the next task."""
     key = a_key()
 
-    async def story() -> int:
-        async with lab.awaited(_through(lab, stuck_network)) as store:
+    async def run_scenario() -> int:
+        async with lab.awaited(_url_through(lab, stuck_network)) as store:
             with pytest.raises(TimeoutError):
                 await asyncio.wait_for(store.execute(Append(0, key), PATIENCE), HASTE)
             stuck_network.heal()
             await store.execute(Append(1, key), PATIENCE)
             return stuck_network.connections
 
-    assert 1 == asyncio.run(story())
+    assert 1 == asyncio.run(run_scenario())
 
 
 def test_closing_stops_opening_connections(lab: Lab, stuck_network: TcpProxy) -> None:
     """Closing an asynchronous store cancels the connections that are still being opened."""
 
-    async def story() -> set[asyncio.Task[Any]]:
-        async with lab.awaited(_through(lab, stuck_network)) as store:
+    async def run_scenario() -> set[asyncio.Task[Any]]:
+        async with lab.awaited(_url_through(lab, stuck_network)) as store:
             with pytest.raises(StorageUnavailable):
                 await store.execute(Append(0, a_key()), HASTE)
         remaining_tasks = asyncio.all_tasks() - {asyncio.current_task()}
@@ -134,7 +134,7 @@ def test_closing_stops_opening_connections(lab: Lab, stuck_network: TcpProxy) ->
             _, remaining_tasks = await asyncio.wait(remaining_tasks, timeout=PATIENCE)
         return remaining_tasks
 
-    assert set() == asyncio.run(story())
+    assert set() == asyncio.run(run_scenario())
 
 
 def test_server_slow_in_the_session_setup_is_not_down(lab: Lab) -> None:
@@ -165,7 +165,7 @@ def test_server_slow_in_the_session_setup_is_not_down(lab: Lab) -> None:
 class ControlledConnection:
     """A fake connection attempt that the test controls."""
 
-    def __init__(self, opening: Opening) -> None:
+    def __init__(self, opening: PendingConnection) -> None:
         opening.running = self
 
     async def wait(self, seconds: float) -> None:
@@ -175,9 +175,9 @@ class ControlledConnection:
         """Record that the attempt was cancelled."""
 
 
-def _late_opening(pool: LinkPool, stored: list[Any], *, age: float = 0.0) -> Opening:
+def _late_opening(pool: LinkPool, stored: list[Any], *, age: float = 0.0) -> PendingConnection:
     """Return a connection attempt whose caller has left."""
-    opening = Opening(lambda _, link: stored.append(link))
+    opening = PendingConnection(lambda _, link: stored.append(link))
     opening._began -= age  # noqa: SLF001 - no test waits so long
     ControlledConnection(opening)
     assert run_now(opening.within(0, pool.late_openings)) is None
@@ -199,10 +199,10 @@ def test_ended_opening_is_not_waited_for() -> None:
     pool, opened_links = LinkPool(), []  # type: ignore[var-annotated]  # of links
     opening = _late_opening(pool, opened_links)
 
-    async def connected(_: Opening) -> Any:
+    async def return_connection(_: PendingConnection) -> Any:
         return "link"
 
-    run_now(opening.run(connected))
+    run_now(opening.run(return_connection))
 
     assert ["link"] == opened_links
     assert pool.joinable(5) is None
@@ -212,17 +212,17 @@ def test_interrupted_caller_leaves_its_connection() -> None:
     """A connection that opens while its caller is interrupted is kept in the pool."""
     opened_links: list[Any] = []
     pool = LinkPool()
-    opening = Opening(lambda _, link: opened_links.append(link))
+    opening = PendingConnection(lambda _, link: opened_links.append(link))
 
     class Interruption(BaseException):
         """The exception of a signal handler."""
 
     class InterruptingConnection(ControlledConnection):
         async def wait(self, seconds: float) -> None:
-            await opening.run(connected)
+            await opening.run(return_connection)
             raise Interruption
 
-    async def connected(_: Opening) -> Any:
+    async def return_connection(_: PendingConnection) -> Any:
         return "link"
 
     InterruptingConnection(opening)
@@ -235,7 +235,7 @@ def test_interrupted_caller_leaves_its_connection() -> None:
 def test_interrupted_caller_leaves_an_opening_connection_to_the_next() -> None:
     """After its caller is interrupted, a connection attempt can be joined by the next caller."""
     pool = LinkPool()
-    opening = Opening(lambda *_: None)
+    opening = PendingConnection(lambda *_: None)
 
     class InterruptingConnection(ControlledConnection):
         async def wait(self, seconds: float) -> None:
@@ -251,18 +251,18 @@ def test_interrupted_caller_leaves_an_opening_connection_to_the_next() -> None:
 def test_finished_opening_is_not_cancelled() -> None:
     """Cancelling a finished connection attempt does nothing, even if its event loop is closed."""
 
-    async def story() -> _WorkerTask:
+    async def run_scenario() -> _WorkerTask:
         opening = _WorkerTask(asyncio.sleep(0))
         await opening.wait(PATIENCE)
         return opening
 
-    asyncio.run(story()).cancel()
+    asyncio.run(run_scenario()).cancel()
 
 
 def test_a_server_that_answered_not_long_ago_is_slow(lab: Lab, stuck_network: TcpProxy) -> None:
     """A late reply on a used connection is reported as a slow server."""
     stuck_network.heal()
-    store, key = lab.plain(_through(lab, stuck_network)), a_key()
+    store, key = lab.plain(_url_through(lab, stuck_network)), a_key()
     store.execute(Append(1, key))
     stuck_network.withhold()
 
@@ -280,7 +280,7 @@ def test_a_reply_that_trickles_ends_by_the_deadline(lab: Lab, mode: str) -> None
     def trickle_reply(chunk: bytes) -> str | None:
         return "trickle" if word[0] in chunk else None
 
-    async def story(url: sqlalchemy.URL) -> None:
+    async def run_scenario(url: sqlalchemy.URL) -> None:
         store = lab.awaited(url)
         await store.execute(Append(0, key), PATIENCE)
         word[0] = b""
@@ -290,7 +290,7 @@ def test_a_reply_that_trickles_ends_by_the_deadline(lab: Lab, mode: str) -> None
 
     with Watching(lab.url, trickle_reply) as proxy:
         if mode == "awaited":
-            asyncio.run(story(proxy.url))
+            asyncio.run(run_scenario(proxy.url))
             return
         store = lab.plain(proxy.url)
         store.execute(Append(0, key), PATIENCE)

@@ -21,7 +21,7 @@ from tests.adapters.sql_lab import (
     Proxy,
     ReadCommand,
     a_key,
-    holding,
+    hold_rows,
     labs,
     values,
 )
@@ -37,7 +37,7 @@ def _expire(lab: Lab, *keys: str) -> None:
         lab.run(f"UPDATE {lab.table} SET expires = 1 WHERE name = :name", name=key)
 
 
-def _there(lab: Lab, *keys: str) -> list[str]:
+def _existing_tables(lab: Lab, *keys: str) -> list[str]:
     results = {name for (name,) in lab.run(f"SELECT name FROM {lab.table}")}
     return [key for key in keys if key in results]
 
@@ -51,7 +51,7 @@ def test_expired_rows_are_deleted_in_batches(lab: Lab, sql_store: SqlStorage) ->
     _expire(lab, *keys[:4])
 
     assert (3, 1, 0) == (sql_store.housekeep(limit=3), sql_store.housekeep(), sql_store.housekeep())
-    assert keys[4:] == _there(lab, *keys)
+    assert keys[4:] == _existing_tables(lab, *keys)
 
 
 def test_deleted_keys_start_afresh(lab: Lab, sql_store: SqlStorage) -> None:
@@ -72,10 +72,10 @@ def test_housekeeping_skips_locked_rows(lab: Lab, sql_store: SqlStorage) -> None
     sql_store.execute(Append(1, key))
     _expire(lab, key)
 
-    with holding(lab, key):
+    with hold_rows(lab, key):
         sql_store.housekeep()
 
-    assert [key] == _there(lab, key)
+    assert [key] == _existing_tables(lab, key)
 
 
 def test_housekeeping_uses_the_index(lab: Lab) -> None:
@@ -99,14 +99,14 @@ def test_housekeeping_uses_the_index(lab: Lab) -> None:
 def test_housekeeping_takes_several_batches(lab: Lab) -> None:
     """Housekeeping deletes many expired rows in several batches."""
 
-    async def forgotten() -> int:
+    async def count_forgotten_states() -> int:
         async with lab.awaited() as store:
             keys = [a_key() for _ in range(600)]
             await asyncio.gather(*(store.execute(Append(1, key)) for key in keys))
             lab.run(f"UPDATE {lab.table} SET expires = 1")
             return await store.housekeep()
 
-    assert 600 <= asyncio.run(forgotten())
+    assert 600 <= asyncio.run(count_forgotten_states())
 
 
 def test_a_hot_row_moves_in_no_index(lab: Lab, sql_store: SqlStorage) -> None:
@@ -179,7 +179,7 @@ def test_failed_flush_is_an_unknown_outcome() -> None:
         store, key = lab.plain(), a_key()
         store.execute(Append(1, key))
         ((_, link),) = store._engine._pools[None].idle  # noqa: SLF001 - nobody can make it fail from outside
-        link._durability = b"nonsense"  # type: ignore[attr-defined]  # noqa: SLF001 - as above
+        link._durability = b"nonsense"  # type: ignore[attr-defined]  # noqa: SLF001 - nobody can make it fail from outside
 
         with pytest.raises(StorageUnavailable, match="unknown outcome"):
             store.execute(Append(2, key, durable=True))
@@ -499,8 +499,8 @@ def test_foreign_rows_are_refused(lab: Lab, sql_store: SqlStorage) -> None:
     """A row that does not contain a state is refused, and other rows still work."""
     key = a_key()
     sql_store.execute(Append(1, key))
-    stranger = "'\\x00'" if lab.kind == "postgresql" else "x'00'"
-    lab.run(f"UPDATE {lab.table} SET state = {stranger} WHERE name = '{key}'")
+    foreign_value = "'\\x00'" if lab.kind == "postgresql" else "x'00'"
+    lab.run(f"UPDATE {lab.table} SET state = {foreign_value} WHERE name = '{key}'")
 
     for _ in range(2):
         with pytest.raises(StateUnavailable, match="cannot be read") as excinfo:

@@ -11,7 +11,7 @@ import pytest
 
 from moorage.adapters.concurrency._plain import run_now
 from moorage.adapters.databases._sql_engine import Engine
-from moorage.adapters.databases._sql_link import FateUnknown, Misfit, NotDone, Row
+from moorage.adapters.databases._sql_link import FateUnknown, MissingFeature, NotExecuted, Row
 from moorage.adapters.databases._sql_mysql import MysqlLink, _TimedReader
 from moorage.adapters.databases._sql_schema import VERSION
 from moorage.adapters.databases._sql_source import Names
@@ -103,7 +103,7 @@ def _link(answers: dict[str, Any], *, at_once: bool = True) -> MysqlLink:
     return MysqlLink(NoConnection(), Answers(answers, at_once=at_once), "states", "meta")
 
 
-def _engine(runtime: OneLink) -> Engine:
+def _engine(runtime: OneConnectionRuntime) -> Engine:
     """Return the engine of a store with one connection."""
     return Engine(
         cast("Any", runtime), names=Names("db", "t", ""), timeout=1, connections=1, create=False
@@ -114,14 +114,14 @@ def test_a_server_whose_clock_stands_still_is_refused() -> None:
     """A MySQL server with sysdate-is-now is refused: it cannot show the time after a lock."""
     link = _link({"SELECT": ([(1, 0, 1)], 0)})
 
-    with pytest.raises(Misfit, match="sysdate-is-now"):
+    with pytest.raises(MissingFeature, match="sysdate-is-now"):
         run_now(link.prepare(0.5, 0))
 
 
 def test_a_server_that_is_refused_is_named() -> None:
     """The error for an unsuitable database server names the server."""
     link = _link({"SELECT": ([(1, 0, 1)], 0)})
-    engine = _engine(OneLink(link))
+    engine = _engine(OneConnectionRuntime(link))
 
     with pytest.raises(ConfigurationError, match=r"db runs with --sysdate-is-now.*Start"):
         run_now(engine.housekeep(1))
@@ -130,10 +130,10 @@ def test_a_server_that_is_refused_is_named() -> None:
 def test_new_connection_without_time_is_kept() -> None:
     """If a caller has no time left after connecting, the next caller uses its connection."""
     link = _link({"SELECT": ([(VERSION, 0, VERSION + 1)], 0)})
-    engine = _engine(OneLink(link))
+    engine = _engine(OneConnectionRuntime(link))
 
     with pytest.raises(StorageUnavailable, match="late") as excinfo:
-        run_now(Combiner(cast("Any", engine), _nobody).execute(ReadCommand("a"), 0.0))
+        run_now(Combiner(cast("Any", engine), _ignore_connection).execute(ReadCommand("a"), 0.0))
 
     assert excinfo.value.slow
     assert link is engine._pools[None].take()  # noqa: SLF001 - nobody could tell
@@ -149,13 +149,15 @@ def test_unrepeatable_operation_with_an_unknown_outcome_is_reported() -> None:
         raise FateUnknown
 
     with pytest.raises(StorageUnavailable, match="unknown outcome"):
-        run_now(_engine(OneLink(link)).attempt(lose_the_reply, monotonic() + 20, once=True))
+        run_now(
+            _engine(OneConnectionRuntime(link)).attempt(lose_the_reply, monotonic() + 20, once=True)
+        )
 
     assert [link] == attempts
 
 
 def test_answer_committed_for_an_interrupted_caller_is_returned() -> None:
-    """A token granted to a caller that is interrupted before it gets the result is given back."""
+    """A token that was granted to an interrupted caller is given back."""
     link = _link({"SELECT": ([(VERSION, 0, VERSION + 1)], 0), "(SELECT": ([(None, None, 7)], 0)})
     returned_grants: list[Any] = []
     combiner = Combiner(
@@ -180,15 +182,19 @@ def test_command_that_is_refused_at_its_commit_fails_without_an_unknown_outcome(
     )
 
     with pytest.raises(StorageUnavailable, match="too long"):
-        run_now(Combiner(_engine(OneLink(link)), _nobody).execute(Append(1, "a"), 20.0))
+        run_now(
+            Combiner(_engine(OneConnectionRuntime(link)), _ignore_connection).execute(
+                Append(1, "a"), 20.0
+            )
+        )
 
 
 @pytest.mark.parametrize("lookup", [1, 2], ids=["before the lookup", "after the lookup"])
 def test_signal_handler_may_use_a_store_that_closes_a_batch(lookup: int) -> None:
-    """A signal handler's command does not join a batch that is just being closed."""
+    """A signal handler's command does not join a batch that is already closing."""
     link = _link({"SELECT": ([(VERSION, 0, VERSION + 1)], 0), "(SELECT": ([(None, None, 7)], 0)})
-    engine = _engine(OneLink(link))
-    combiner = Combiner(engine, _nobody)
+    engine = _engine(OneConnectionRuntime(link))
+    combiner = Combiner(engine, _ignore_connection)
     answers: list[Any] = []
 
     def handle() -> None:
@@ -200,11 +206,11 @@ def test_signal_handler_may_use_a_store_that_closes_a_batch(lookup: int) -> None
     assert [(7, ((),))] * 2 == answers
 
 
-def _nobody(*_: object) -> None:
+def _ignore_connection(*_: object) -> None:
     """Do nothing with a connection that no caller waits for."""
 
 
-class OneLink:
+class OneConnectionRuntime:
     """A runtime that always returns the same connection."""
 
     blocks = True
@@ -223,7 +229,7 @@ class OneLink:
         """Return the one connection."""
         return self._link
 
-    def start(self, opening: Coroutine[Any, Any, None]) -> OneLink:
+    def start(self, opening: Coroutine[Any, Any, None]) -> OneConnectionRuntime:
         """Open the connection now."""
         run_now(opening)
         return self
@@ -242,7 +248,7 @@ class OneLink:
         """Return the same scope for every caller."""
 
 
-class InterruptingRuntime(OneLink):
+class InterruptingRuntime(OneConnectionRuntime):
     """A runtime whose waiting caller is interrupted just before it is woken."""
 
     blocks = False
@@ -282,7 +288,7 @@ class Interruption:
         self._run = run
 
     def open(self) -> None:
-        """Do nothing, because the caller has already left."""
+        """Return at once; the caller has already left."""
 
     async def wait(self, _: float) -> None:
         """Raise an interruption."""
@@ -294,7 +300,7 @@ def test_the_victim_of_a_deadlock_may_try_again() -> None:
     """A deadlock rolls back everything, so the operation may be retried."""
     link = _link({"DELETE": ServerError(1213, "Deadlock"), "SELECT": ([(b"",)], 1)})
 
-    with pytest.raises(NotDone, match="deadlock") as excinfo:
+    with pytest.raises(NotExecuted, match="deadlock") as excinfo:
         run_now(link.delete_expired(1, 0))
 
     assert (True, False, True) == (excinfo.value.again, excinfo.value.lost, link.ready)
@@ -304,7 +310,7 @@ def test_lock_wait_timeout_is_not_retried() -> None:
     """A MySQL lock wait timeout is not retried after the deadline."""
     link = _link({"DELETE": ServerError(1205, "Lock wait timeout"), "SELECT": ([(b"",)], 1)})
 
-    with pytest.raises(NotDone, match="too long") as excinfo:
+    with pytest.raises(NotExecuted, match="too long") as excinfo:
         run_now(link.delete_expired(1, 0))
 
     assert (False, False, True) == (excinfo.value.again, excinfo.value.lost, link.ready)
@@ -314,7 +320,7 @@ def test_a_cluster_that_refuses_a_commit_has_not_executed_it() -> None:
     """A Galera conflict at the commit rolls back everything, so the operation may be retried."""
     link = _link({"COMMIT": ServerError(1213, "Deadlock")})
 
-    with pytest.raises(NotDone, match="deadlock"):
+    with pytest.raises(NotExecuted, match="deadlock"):
         run_now(link.write([Row(b"", b"", 0)], 0, durable=True))
 
 
@@ -332,7 +338,7 @@ def test_lost_update_before_its_commit_was_not_executed(*, at_once: bool) -> Non
     """An update without a reply was not executed, unless its commit was sent with it."""
     link = _link({"UPDATE": ServerError(2013, "Lost connection")}, at_once=at_once)
 
-    with pytest.raises(FateUnknown if at_once else NotDone):
+    with pytest.raises(FateUnknown if at_once else NotExecuted):
         run_now(link.write([Row(b"", b"", 0)], monotonic() + 20, durable=True))
 
 
@@ -341,7 +347,7 @@ def test_an_update_that_is_refused_was_not_executed(*, at_once: bool) -> None:
     """If the server refuses an update, nothing was committed."""
     link = _link({"UPDATE": ServerError(1290, "read-only")}, at_once=at_once)
 
-    with pytest.raises(NotDone, match="lost"):
+    with pytest.raises(NotExecuted, match="lost"):
         run_now(link.write([Row(b"", b"", 0)], monotonic() + 20, durable=True))
 
 
@@ -349,7 +355,7 @@ def test_empty_rows_may_be_inserted_again() -> None:
     """A lost commit of rows without a state counts as not executed."""
     link = _link({"COMMIT": ServerError(2013, "Lost connection")})
 
-    with pytest.raises(NotDone):
+    with pytest.raises(NotExecuted):
         run_now(link.insert_missing([Row(b"", None, 0)], [""], 0))
 
 

@@ -131,8 +131,10 @@ def test_states_survive_a_restart(path: Path) -> None:
 
     with SqliteStorage(path) as store:
         assert Verdict.RUN is store.execute(claim()).verdict
-        again = Claim("claim", fingerprint=b"f", owner=8, lease=1, ttl=1, target="", remembered=0)
-        assert Verdict.BUSY is store.execute(again).verdict
+        second_claim = Claim(
+            "claim", fingerprint=b"f", owner=8, lease=1, ttl=1, target="", remembered=0
+        )
+        assert Verdict.BUSY is store.execute(second_claim).verdict
         manager = ConnectorManager([service], state=store)
         with pytest.raises(Exception, match="limit is reached"):
             manager.run("vat", lambda: None, timeout=1.0)
@@ -309,7 +311,7 @@ def test_a_store_in_a_circle_of_garbage_is_closed_in_time(path: Path) -> None:
 
 
 def test_call_goes_on_beside_a_limit_of_another_layout(path: Path) -> None:
-    """A limit whose stored state has an unknown layout does not prevent a call."""
+    """If a limit's stored state has an unknown layout, the call is still made."""
     limit = RateLimitConfig.per_day(2)
     service = Service("vat", limits=limit, circuit=None, max_limit_wait=0)
     with SqliteStorage(path) as store, ConnectorManager([service], state=store) as manager:

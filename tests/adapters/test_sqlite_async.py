@@ -52,7 +52,7 @@ class ThreadRecorder(Put):
         return super().apply(states, now)
 
 
-class LastWhere(ThreadRecorder, DurablePut):
+class ThreadRecordingPut(ThreadRecorder, DurablePut):
     """A durable command that records the thread in which it runs."""
 
 
@@ -77,8 +77,8 @@ def values_left(path: Path, *keys: str) -> list[object]:
 
 def test_slow_work_is_done_in_a_thread(path: Path) -> None:
     """Opening the file and writing large values happen in a thread, other commands in the loop."""
-    first, short, small = ThreadRecorder(1, "a"), ThreadRecorder(2, "a"), LastWhere(3, "a")
-    large = LastWhere(b"x" * 100_000, "a")
+    first, short, small = ThreadRecorder(1, "a"), ThreadRecorder(2, "a"), ThreadRecordingPut(3, "a")
+    large = ThreadRecordingPut(b"x" * 100_000, "a")
 
     async def use() -> None:
         async with AsyncSqliteStorage(path) as store:
@@ -158,7 +158,7 @@ def test_a_large_answer_waits_for_the_lock_too(path: Path) -> None:
     """A command that runs in a thread waits there for a locked file."""
     others: list[OtherProgram] = []
 
-    class RacingCommand(LastWhere):
+    class RacingCommand(ThreadRecordingPut):
         """A command that runs after another writer has locked the file."""
 
         def apply(self, states: States, now: int) -> tuple[States, States]:
@@ -313,11 +313,11 @@ def test_a_file_does_not_grow_without_end(path: Path, monkeypatch: pytest.Monkey
 
     run(path, use, clock=clock)
     with SqliteStorage(path, clock=clock) as store:
-        there = sum(
+        present_count = sum(
             value is not None for value in values(store, *(f"dust-{n}" for n in range(500)))
         )
 
-    assert there < 300
+    assert present_count < 300
 
 
 def test_grant_of_a_cancelled_task_is_given_back(path: Path) -> None:
@@ -327,7 +327,7 @@ def test_grant_of_a_cancelled_task_is_given_back(path: Path) -> None:
     assert max(wait_counts) <= SECOND
 
 
-def limited(key: str, claimed: tuple[str, int, str] | None = None) -> Admission:
+def limited_command(key: str, claimed: tuple[str, int, str] | None = None) -> Admission:
     """Return a command that requests a token of a limit of one call a second."""
     gates = Gates(limits=[LIMIT.rule], limit_keys=[key])
     return Admission(gates, within=10 * SECOND, lease=1, claim=claimed)
@@ -338,26 +338,26 @@ def test_grant_of_a_task_cancelled_while_a_thread_decides_is_given_back(
 ) -> None:
     """A token granted in a thread, to a task that was cancelled, is given back."""
     with SqliteStorage(path) as previous_storage:
-        previous_storage.execute(limited("limit"))
+        previous_storage.execute(limited_command("limit"))
     start_event, retry = threading.Event(), engine.Engine.retry
 
-    def noted(self: engine.Engine, command: Any, until: float) -> Any:
+    def note_call(self: engine.Engine, command: Any, until: float) -> Any:
         start_event.set()
         return retry(self, command, until)
 
-    monkeypatch.setattr(engine.Engine, "retry", noted)
+    monkeypatch.setattr(engine.Engine, "retry", note_call)
 
     async def use() -> int:
         async with AsyncSqliteStorage(path, timeout=20) as store:
             with OtherProgram(path):
-                task = asyncio.create_task(store.execute(limited("limit")))
+                task = asyncio.create_task(store.execute(limited_command("limit")))
                 while not start_event.is_set():  # noqa: ASYNC110 - a thread tells
                     await asyncio.sleep(0)
                 task.cancel()
                 await asyncio.wait([task])
             await asyncio.to_thread(store._pool().shutdown)  # noqa: SLF001 - the thread has ended
             store._start_afresh()  # noqa: SLF001 - and others may begin
-            return (await store.execute(limited("limit")))[1]
+            return (await store.execute(limited_command("limit")))[1]
 
     assert asyncio.run(use()) <= SECOND
 
@@ -393,14 +393,16 @@ def test_grant_of_a_task_cancelled_while_its_claim_goes_to_the_disk_is_given_bac
 
     async def use(store: AsyncSqliteStorage) -> int:
         fence = (await store.execute(claim("key"))).fence
-        await store.execute(limited("limit"))
+        await store.execute(limited_command("limit"))
         monkeypatch.setattr(_sqlite_flush, "flush_data", flush_slowly)
-        task = asyncio.create_task(store.execute(limited("limit", ("key", fence, "vendor"))))
+        task = asyncio.create_task(
+            store.execute(limited_command("limit", ("key", fence, "vendor")))
+        )
         while not start_event.is_set():  # noqa: ASYNC110 - a thread tells
             await asyncio.sleep(0)
         task.cancel()
         await asyncio.wait([task])
-        wait: int = (await store.execute(limited("limit")))[1]
+        wait: int = (await store.execute(limited_command("limit")))[1]
         may.set()
         return wait
 

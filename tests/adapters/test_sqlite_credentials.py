@@ -21,7 +21,7 @@ from moorage.adapters.credentials.sqlite import (
     SqliteCredentialProvider,
 )
 from moorage.domain.auth.methods import Credentials
-from moorage.domain.state.sealing import about, sealed_with
+from moorage.domain.state.sealing import sealed_with, sealing_context
 from moorage.errors import (
     ConfigurationError,
     CredentialRefreshFailed,
@@ -105,7 +105,7 @@ def test_a_row_belongs_to_its_owner(path: Path) -> None:
     """Encrypted bytes copied to another tenant's row cannot be decrypted."""
     provider = SqliteCredentialProvider(path, CIPHER)
     provider.rotate(*OWNER, OLD)
-    run(path, "UPDATE credential SET about = ?", about("other", "stripe", "credential"))
+    run(path, "UPDATE credential SET about = ?", sealing_context("other", "stripe", "credential"))
 
     with pytest.raises(InvalidData, match="belongs to another tenant"):
         provider.get("stripe", "other")
@@ -124,7 +124,7 @@ def test_wrong_key_is_reported(path: Path) -> None:
 EITHER = pytest.mark.parametrize("awaited", [False, True], ids=["plain", "awaited"])
 
 
-def resealed(path: Path, *, awaited: bool, **options: Any) -> int:
+def reseal_rows(path: Path, *, awaited: bool, **options: Any) -> int:
     """Return the number of rows that `reseal` encrypted with the newer key."""
     if awaited:
         return asyncio.run(AsyncSqliteCredentialProvider(path, NEWER).reseal(**options))
@@ -139,14 +139,14 @@ def test_all_rows_are_reencrypted(path: Path, batch: int, awaited: bool) -> None
         SqliteCredentialProvider(path, CIPHER),
         SqliteCredentialProvider(path, NEWER),
     )
-    assert 0 == resealed(path, awaited=awaited, batch=batch)
+    assert 0 == reseal_rows(path, awaited=awaited, batch=batch)
     for number in range(7):
         provider = newer_provider if number == 3 else older_provider
         provider.rotate("stripe", f"{number}", Credentials.bearer(f"token-{number}"))
 
-    assert 6 == resealed(path, awaited=awaited, batch=batch)
+    assert 6 == reseal_rows(path, awaited=awaited, batch=batch)
     assert {2} == {sealed_with(sealed_bytes) for sealed_bytes in rows(path).values()}
-    assert 0 == resealed(path, awaited=awaited, batch=batch)
+    assert 0 == reseal_rows(path, awaited=awaited, batch=batch)
     for number in range(7):
         assert Credentials.bearer(f"token-{number}") == newer_provider.get("stripe", f"{number}")
 
@@ -157,11 +157,11 @@ def test_unreadable_rows_do_not_stop_reencryption(path: Path) -> None:
     for tenant in ("a", "b", "c", "d"):
         provider.rotate("stripe", tenant, OLD)
     for tenant in ("b", "c"):
-        broken_bytes = about(tenant, "stripe", "credential")
+        broken_bytes = sealing_context(tenant, "stripe", "credential")
         run(path, "UPDATE credential SET sealed = ? WHERE about = ?", b"mrg", broken_bytes)
 
     with pytest.raises(InvalidData, match="cut off"):
-        resealed(path, awaited=False, batch=1)
+        reseal_rows(path, awaited=False, batch=1)
     versions = [
         sealed_with(sealed_bytes) for sealed_bytes in rows(path).values() if sealed_bytes != b"mrg"
     ]
@@ -214,7 +214,7 @@ def test_reads_continue_during_reencryption(path: Path) -> None:
     reader.start()
     reading.wait(20)
     try:
-        assert 30 == resealed(path, awaited=False, batch=3)
+        assert 30 == reseal_rows(path, awaited=False, batch=3)
     finally:
         finished_event.set()
         reader.join()
@@ -225,7 +225,7 @@ def test_renewal_during_reencryption(path: Path) -> None:
     """A credential that is re-encrypted during its renewal still gets the renewed value."""
 
     def renew(*_: object) -> Credentials:
-        assert 1 == resealed(path, awaited=False)
+        assert 1 == reseal_rows(path, awaited=False)
         return NEW
 
     provider = SqliteCredentialProvider(path, NEWER, renew=renew)
@@ -311,13 +311,13 @@ def test_concurrently_created_file_is_kept(path: Path, monkeypatch: pytest.Monke
     """If two processes create the credentials file at once, the first one's file is used."""
     link, calls = os.link, list[Any]()
 
-    def overtaken(made: Any, place: Any) -> None:
+    def create_file_first(made: Any, place: Any) -> None:
         calls.append(place)
         if len(calls) == 1:
             SqliteCredentialProvider(path, CIPHER).rotate(*OWNER, OLD)
         link(made, place)
 
-    monkeypatch.setattr(os, "link", overtaken)
+    monkeypatch.setattr(os, "link", create_file_first)
 
     assert OLD == SqliteCredentialProvider(path, CIPHER).get(*OWNER)
     assert [path] == [*path.parent.iterdir()]
@@ -340,17 +340,17 @@ def test_file_created_just_before_is_used(path: Path, monkeypatch: pytest.Monkey
     """If another process has just created the credentials file, that file is used."""
     from moorage.adapters.sealed import _file as module  # noqa: PLC0415 - patched
 
-    look: Any = module._file_identity  # noqa: SLF001 - where the other one is quicker
+    identity_of: Any = module._file_identity  # noqa: SLF001 - where the other one is quicker
     look_results = list[tuple[int, int]]()
 
-    def overtaken(link: sqlite3.Connection) -> tuple[int, int]:
-        result: tuple[int, int] = look(link)
+    def create_file_first(link: sqlite3.Connection) -> tuple[int, int]:
+        result: tuple[int, int] = identity_of(link)
         look_results.append(result)
         if len(look_results) == 1:
             SqliteCredentialProvider(path, CIPHER).rotate(*OWNER, OLD)
         return result
 
-    monkeypatch.setattr(module, "_file_identity", overtaken)
+    monkeypatch.setattr(module, "_file_identity", create_file_first)
 
     assert OLD == SqliteCredentialProvider(path, CIPHER).get(*OWNER)
 

@@ -152,10 +152,10 @@ def test_concurrent_processes_create_one_file(path: Path, store: SqliteStorage) 
 
     file = files.StateFile(path)
     file.create()
-    there = path.stat().st_ino
+    inode = path.stat().st_ino
     file.create()
 
-    assert there == path.stat().st_ino
+    assert inode == path.stat().st_ino
 
 
 def test_old_journals_are_not_taken_for_those_of_a_new_file(
@@ -426,12 +426,12 @@ def test_forbidden_directory_is_reported(
 ) -> None:
     """If the operating system denies access to the path, StorageUnavailable is raised."""
 
-    def forbidden(*_: object) -> None:
+    def refuse_permission(*_: object) -> None:
         raise PermissionError(13, "Permission denied")
 
     store.execute(Put("old", "a"))
     with monkeypatch.context() as patched:
-        patched.setattr(os, "stat", forbidden)
+        patched.setattr(os, "stat", refuse_permission)
         with pytest.raises(StorageUnavailable, match="cannot be reached"):
             store.execute(DurablePut("new", "a"))
 
@@ -467,4 +467,4 @@ def test_every_sqlite_error_has_a_remedy() -> None:
         error = sqlite3.OperationalError("said")
         error.sqlite_errorcode = code
         failure = file.failure(error)
-        assert isinstance(failure, files.Busy) or failure.remedy
+        assert isinstance(failure, files.DatabaseBusy) or failure.remedy

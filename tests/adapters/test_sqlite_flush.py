@@ -43,18 +43,18 @@ def _store(path: Path) -> Iterator[SqliteStorage]:
 
 
 @pytest.fixture(name="flushed")
-def _flushed(monkeypatch: pytest.MonkeyPatch) -> list[int]:
+def _flushed_files(monkeypatch: pytest.MonkeyPatch) -> list[int]:
     """Return the list that records each file flushed to disk."""
     from moorage.adapters.state import _sqlite_flush  # noqa: PLC0415 - what it does is watched
 
     flushed_files: list[int] = []
     flush = _sqlite_flush.flush_data
 
-    def noted(file: int) -> None:
+    def note_call(file: int) -> None:
         flushed_files.append(file)
         flush(file)
 
-    monkeypatch.setattr(_sqlite_flush, "flush_data", noted)
+    monkeypatch.setattr(_sqlite_flush, "flush_data", note_call)
     return flushed_files
 
 

@@ -137,13 +137,13 @@ def test_an_interruption_leaves_all_of_a_command_or_none(
                 raise SignalInterruption
             return super().apply(states, now)
 
-    def struck(*_: object, **__: object) -> str:
+    def raise_struck(*_: object, **__: object) -> str:
         raise SignalInterruption
 
     store.execute(Put("old", "a"))
     with monkeypatch.context() as patched:
         if where == "commit":
-            patched.setattr(engine, "_writing", struck)
+            patched.setattr(engine, "_write_statement", raise_struck)
         with pytest.raises(SignalInterruption):
             store.execute(InterruptedPut("new", "a", "b"))
 
@@ -162,7 +162,7 @@ def test_signals_may_strike_anywhere(path: Path) -> None:
         text=True,
         timeout=150,
     )
-    struck, torn, locked_files = map(int, program.stdout.split())
+    strikes, torn, locked_files = map(int, program.stdout.split())
 
-    assert struck > 50
+    assert strikes > 50
     assert (0, 0) == (torn, locked_files)

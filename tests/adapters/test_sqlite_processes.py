@@ -128,7 +128,7 @@ def test_processes_agree_on_the_time(path: Path, workers: Workers) -> None:
     assert all(abs(int(time) - int(wall)) < 60 * SECOND for time, wall in map(str.split, reports))
 
 
-def boots(monkeypatch: pytest.MonkeyPatch, name: str | None) -> None:
+def fake_reboot(monkeypatch: pytest.MonkeyPatch, name: str | None) -> None:
     """Make the machine appear to have been rebooted, with this boot id."""
     monkeypatch.setattr(_sqlite_time, "boot_id", lambda: name)
 
@@ -145,7 +145,7 @@ def test_boot_id_of_the_machine(tmp_path: Path, monkeypatch: pytest.MonkeyPatch)
         assert None is _sqlite_time.boot_id()
 
 
-def now(path: Path, clock: VirtualClock) -> int:
+def store_time(path: Path, clock: VirtualClock) -> int:
     """Return the time of a newly opened store."""
     with SqliteStorage(path, clock=clock) as store:
         return store.execute(Add("time"))[1]
@@ -153,13 +153,13 @@ def now(path: Path, clock: VirtualClock) -> int:
 
 def test_time_is_anchored_once_per_boot(path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Within one boot, the store's time ignores changes of the wall clock."""
-    boots(monkeypatch, "first")
+    fake_reboot(monkeypatch, "first")
     clock = VirtualClock()
-    time_before = now(path, clock)
+    time_before = store_time(path, clock)
     clock.step_utc(timedelta(hours=1))
     clock.advance(5)
 
-    assert 5 * SECOND == now(path, clock) - time_before
+    assert 5 * SECOND == store_time(path, clock) - time_before
 
 
 @pytest.mark.parametrize("watch", [timedelta(hours=-3), timedelta(hours=3)])
@@ -167,7 +167,7 @@ def test_reboot_sets_the_time_from_the_wall_clock(
     watch: timedelta, path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """After a reboot, the store's time is set by the wall clock, but never goes back."""
-    boots(monkeypatch, "first")
+    fake_reboot(monkeypatch, "first")
     clock = VirtualClock(datetime(2030, 1, 1, tzinfo=UTC))
     clock.advance(10_000)
     with SqliteStorage(path, clock=clock) as store:
@@ -175,28 +175,28 @@ def test_reboot_sets_the_time_from_the_wall_clock(
         engine_of(store).maintain()
         time_before = store.execute(Add("time"))[1]
 
-    boots(monkeypatch, "second")
+    fake_reboot(monkeypatch, "second")
     repeated_clock = VirtualClock(clock.utc() + watch)
-    time_after = now(path, repeated_clock)
+    time_after = store_time(path, repeated_clock)
     repeated_clock.advance(7)
 
     assert max(watch, timedelta(0)) // timedelta(microseconds=1) == time_after - time_before
-    assert 7 * SECOND == now(path, repeated_clock) - time_after
+    assert 7 * SECOND == store_time(path, repeated_clock) - time_after
 
 
 def test_concurrent_anchors_agree(path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """If two processes set the time of a SQLite file at once, both use the first one's."""
-    boots(monkeypatch, "first")
+    fake_reboot(monkeypatch, "first")
     slow_clock, fast_clock = VirtualClock(), VirtualClock()
     fast_clock.step_utc(timedelta(hours=1))
-    now(path, slow_clock)
+    store_time(path, slow_clock)
     outsider = OtherProgram(path)
     outsider.connection.execute("DELETE FROM clock")
     times: list[int] = []
 
     def run(statement: str, *values: Any) -> sqlite3.Cursor:
         if statement.startswith("BEGIN"):
-            times.append(now(path, fast_clock))
+            times.append(store_time(path, fast_clock))
         return outsider.connection.execute(statement, *values)
 
     times.append(_sqlite_time.origin(run, "first", slow_clock) // 1_000)
@@ -207,7 +207,7 @@ def test_concurrent_anchors_agree(path: Path, monkeypatch: pytest.MonkeyPatch) -
 
 def test_missing_boot_id_uses_the_wall_clock(path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Without a boot id, the store's time follows the wall clock."""
-    boots(monkeypatch, None)
+    fake_reboot(monkeypatch, None)
     clock = VirtualClock()
     with SqliteStorage(path, clock=clock) as store:
         time_before = store.execute(Add("time"))[1]

@@ -1,4 +1,4 @@
-"""Expiry of states in a SQLite file, and the bound on its size."""
+"""Expiry of states in a SQLite file, and the limit on the file's size."""
 
 from __future__ import annotations
 
@@ -66,7 +66,7 @@ def test_housekeeping_removes_expired_states(path: Path) -> None:
 
 
 def test_a_state_that_is_used_is_not_forgotten(path: Path) -> None:
-    """If a state is used again, its expiry time moves along."""
+    """Using a state again postpones its expiry."""
     clock = VirtualClock()
     with SqliteStorage(path, clock=clock) as store:
         store.execute(Put(0, "a", quiet=HOUR // 2))

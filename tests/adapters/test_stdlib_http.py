@@ -340,7 +340,7 @@ async def test_expired_connections_are_not_counted_as_idle(make: Make) -> None:
         await client.send(GET, vendor.url, LONG)
         await asyncio.sleep(0.03)
 
-        assert 0 == client.statistics().idle  # type: ignore[attr-defined]  # as above
+        assert 0 == client.statistics().idle  # type: ignore[attr-defined]  # which the port has not
 
 
 def test_connections_of_all_loops_are_counted() -> None:

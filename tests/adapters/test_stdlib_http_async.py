@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from moorage.adapters.http.connections import _loops as _http_loops
-from moorage.adapters.http.connections._loops import Loops
+from moorage.adapters.http.connections._loops import LoopNetwork
 from moorage.adapters.http.stdlib.client_async import AsyncStdlibHttpClient
 from moorage.domain.http.requests import BodyStream, Request, Timeouts
 from moorage.errors import AttemptTimeout, ConnectionFailed
@@ -154,11 +154,11 @@ def test_loops_side_by_side_each_connect() -> None:
         vendor.always(Behaviour(204))
         statuses: list[int] = []
 
-        async def several() -> None:
+        async def send_several() -> None:
             answers = await asyncio.gather(*(client.send(GET, vendor.url, LONG) for _ in range(8)))
             statuses.extend(answer.status for answer in answers)
 
-        threads = [Thread(target=asyncio.run, args=(several(),)) for _ in range(2)]
+        threads = [Thread(target=asyncio.run, args=(send_several(),)) for _ in range(2)]
         for thread in threads:
             thread.start()
         for thread in threads:
@@ -181,12 +181,12 @@ def test_late_name_resolution_is_ignored(monkeypatch: pytest.MonkeyPatch) -> Non
 
     monkeypatch.setattr(socket, "getaddrinfo", look_up)
 
-    async def briefly() -> None:
+    async def resolve_late() -> None:
         client = AsyncStdlibHttpClient()
         with pytest.raises(AttemptTimeout):
             await client.send(GET, "http://vendor.example/", Timeouts(total=0.02))
 
-    asyncio.run(briefly())
+    asyncio.run(resolve_late())
     (lookup,) = (thread for thread in enumerate_threads() if "vendor.example" in thread.name)
     answer.set()
     lookup.join()
@@ -196,7 +196,7 @@ def test_late_name_resolution_is_ignored(monkeypatch: pytest.MonkeyPatch) -> Non
 # --- event loops that cannot watch sockets -----------------------------------
 
 
-def blind() -> asyncio.AbstractEventLoop:
+def loop_without_sockets() -> asyncio.AbstractEventLoop:
     """Return an event loop that cannot watch sockets, like Windows' default loop."""
 
     def unsupported(*_: object) -> None:
@@ -224,14 +224,14 @@ def test_waits_where_loops_cannot_watch_sockets(
 ) -> None:
     """In an event loop that cannot watch sockets, threads wait for them."""
     monkeypatch.setattr(_http_loops, "_THREAD_INTERVAL", 0.01)
-    with asyncio.Runner(loop_factory=blind) as runner:
+    with asyncio.Runner(loop_factory=loop_without_sockets) as runner:
         runner.run(check(AsyncStdlibHttpClient))
 
 
 @in_loop
 async def test_turn_is_signalled_or_late() -> None:
     """A caller that has been given its turn does not time out, even with no time left."""
-    turn = Loops().waiter()
+    turn = LoopNetwork().waiter()
     turn.call()
     turn.call()
 

@@ -25,7 +25,7 @@ from moorage.errors import (
 from moorage.testing.fakes.http_server import Behaviour, VendorServer
 from moorage.testing.kits._http_lab import lab
 from tests.adapters.http_modes import GET, LONG, POST, SOON, Make, with_both_clients
-from tests.support.striking import strike_during
+from tests.support.striking import interrupt_while_waiting
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -135,7 +135,7 @@ def test_unverified_client_warns_at_its_line(kind: Callable[..., object]) -> Non
 
 
 class Names:
-    """A host name resolver whose answers a test sets."""
+    """A host name resolver whose answers are set by a test."""
 
     def __init__(self, monkeypatch: pytest.MonkeyPatch) -> None:
         self.known: dict[str, Any] = {}
@@ -412,7 +412,7 @@ def test_interrupt_closes_the_connection() -> None:
     """Ctrl-C during a call raises KeyboardInterrupt, closes the connection and frees its slot."""
     with VendorServer() as vendor, StdlibHttpClient(max_connections=1) as client:
         vendor.queue(Behaviour(raw=b""), Behaviour(204))
-        strike_during(
+        interrupt_while_waiting(
             lambda: client.send(GET, vendor.url, Timeouts()), once=lambda: vendor.requests
         )
         vendor.wait_for_closed()

@@ -39,7 +39,7 @@ DRIVERS = {"postgresql": "postgresql+psycopg", "mariadb": "mariadb+pymysql"}
 
 
 class Lab:
-    """A database with a log table for one test alone.
+    """A database with a log table, used by one test only.
 
     Args:
         kind: one of `KINDS`.
@@ -172,7 +172,7 @@ def test_texts_are_kept_as_far_as_a_database_can(lab: Lab) -> None:
 
 
 def test_old_entries_are_removed_however_many(lab: Lab) -> None:
-    """Removing old log entries works for more entries than one transaction takes."""
+    """Old log entries are removed even if they are more than one transaction can remove."""
     log = lab.log(threads=False)
     for number in range(1_003):
         log.write(entry(number))
@@ -272,7 +272,7 @@ def test_unreachable_server_is_reported(tmp_path: Path) -> None:
     ],
 )
 def test_unstorable_entry_alone_is_lost(change: Any, file: Lab) -> None:
-    """A log entry that no database can store is counted and reported; the others are stored."""
+    """A log entry that no database can store is counted and reported; all others are stored."""
     log = file.log(threads=False)
     for number in range(9):
         log.write(entry(number, **change) if number == 4 else entry(number))

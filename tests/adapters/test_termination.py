@@ -17,13 +17,13 @@ if TYPE_CHECKING:
 @pytest.fixture(autouse=True)
 def _own_handlers() -> Iterator[None]:
     """Restore this process's SIGTERM handler and registered functions after the test."""
-    previous_handler, work = signal.getsignal(signal.SIGTERM), dict(termination._work)  # noqa: SLF001 - restored
-    termination._work.clear()  # noqa: SLF001 - as above
+    previous_handler, work = signal.getsignal(signal.SIGTERM), dict(termination._work)  # noqa: SLF001 - kept to be put back
+    termination._work.clear()  # noqa: SLF001 - a test sees its own work only
     signal.signal(signal.SIGTERM, signal.SIG_DFL)
     yield
     signal.signal(signal.SIGTERM, previous_handler)
-    termination._work.clear()  # noqa: SLF001 - as above
-    termination._work.update(work)  # noqa: SLF001 - as above
+    termination._work.clear()  # noqa: SLF001 - a test sees its own work only
+    termination._work.update(work)  # noqa: SLF001 - puts back what was there before
 
 
 def test_default_effect_is_replaced_once() -> None:

@@ -31,14 +31,14 @@ kind = "logging"
 
 
 @pytest.fixture(autouse=True)
-def configured() -> None:
+def write_configuration() -> None:
     """Write a configuration with one alert rule, and return its path."""
     configure(CONFIGURATION)
     command("housekeep", "sqlite:///state.db", "--migrate")
 
 
 def test_alert_is_told_and_listed() -> None:
-    """An open circuit is measured, reported, and listed until it is reset."""
+    """An open circuit triggers an alert, which is sent, and listed until the circuit is reset."""
     assert (0, "nothing") == (
         command("alerts", "check").code,
         command("alerts", "list").out.strip(),
@@ -66,7 +66,7 @@ def test_silence() -> None:
 
 
 def test_channel_that_fails() -> None:
-    """A notification that no channel accepted is shown, and the exit code is 1."""
+    """A notification that no channel accepts is shown, and the exit code is 1."""
     failing_channel = (
         '[services.ops]\nbase_url = "http://127.0.0.1:9"\nretry = { preset = "none" }\n'
     )

@@ -14,7 +14,7 @@ import pytest
 from moorage.adapters.ciphers.aes_gcm import generate_keys
 from moorage.hub.audit import AuditTrail
 from moorage.wiring.store_urls import open_audit, open_outbox
-from tests.support.command import command, typed
+from tests.support.command import command, run_typed
 
 USER = getpass.getuser()
 
@@ -40,13 +40,13 @@ circuit = {{ failures = 3 }}
 
 
 def acts(*words: str) -> list[tuple[str, str]]:
-    """Return the acts and subjects that `moorage audit list` shows."""
+    """Return the actions and subjects that `moorage audit list` shows."""
     records: list[dict[str, Any]] = command("audit", "list", *words, "--json").result["records"]
     return [(record["act"], record["subject"]) for record in records]
 
 
 def test_acts_are_listed(trail: Path) -> None:
-    """Acts of the command line are recorded with the system's user and the given reason."""
+    """Actions on the command line are recorded with the system user and the given reason."""
     assert 0 == command("circuit", "open", "vat", "--reason", "incident 7").code
     assert 0 == command("circuit", "reset", "vat").code
 
@@ -122,7 +122,9 @@ def test_entries_and_credentials_are_recorded(trail: Path) -> None:
         entry = Outbox(store).put_request("vat", Request.post("/x", json={}))
     assert 0 == command("outbox", "drop", entry.id, "--store", "sqlite:///outbox.db").code
     store_options = ["--credentials", "sqlite:///credentials.db"]
-    assert 0 == typed("hunter2\n", "credentials", "set", "vat", "--migrate", *store_options).code
+    assert (
+        0 == run_typed("hunter2\n", "credentials", "set", "vat", "--migrate", *store_options).code
+    )
     assert 0 == command("credentials", "rotate", *store_options).code
     assert 0 == command("credentials", "delete", "vat", *store_options).code
 
@@ -136,7 +138,7 @@ def test_entries_and_credentials_are_recorded(trail: Path) -> None:
 
 
 def test_dead_store_refuses_the_act(trail: Path) -> None:
-    """An act that cannot be recorded in the audit trail is refused, and the error says why."""
+    """An action that cannot be recorded in the audit trail is refused with the reason."""
     head = trail.with_name(f"{trail.name}.head")
     head.mkdir()
     result = command("circuit", "open", "vat")
@@ -147,10 +149,12 @@ def test_dead_store_refuses_the_act(trail: Path) -> None:
 
 
 def test_wrong_configuration_refuses_credentials(trail: Path) -> None:
-    """Acts on credentials are refused while the configuration cannot be read."""
+    """Actions on credentials are refused while the configuration cannot be read."""
     Path("moorage.toml").write_text("[audit]\nurl = 'redis://localhost'\nother = 1\n")
     os.environ["MOORAGE_KEYS"] = generate_keys().text().reveal()
     store_options = ["--credentials", "sqlite:///credentials.db"]
-    assert 2 == typed("hunter2\n", "credentials", "set", "vat", "--migrate", *store_options).code
+    assert (
+        2 == run_typed("hunter2\n", "credentials", "set", "vat", "--migrate", *store_options).code
+    )
     with closing(open_audit(f"file://{trail}")) as store:
         assert 0 == AuditTrail(store).verify().records

@@ -1,4 +1,4 @@
-"""`moorage broker`, and the configuration of a hub that asks it."""
+"""`moorage broker`, and the configuration of a hub that uses it."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ def configuration(**broker: Any) -> dict[str, Any]:
 
 
 def test_broker_serves_until_a_signal() -> None:
-    """The command admits calls of a synchronous and an asynchronous hub, and counts them."""
+    """`moorage broker` admits and counts calls of a synchronous and an asynchronous hub."""
     with TemporaryDirectory(prefix="moor") as folder:
         settings = configuration(socket=f"{folder}/b.sock")
         settings["state"] = {"url": f"sqlite:///{folder}/state.db"}
@@ -53,7 +53,7 @@ def test_broker_serves_until_a_signal() -> None:
 
 
 async def _call(settings: dict[str, Any]) -> None:
-    """Make a call of an asynchronous hub."""
+    """Make one call with an asynchronous hub."""
 
     async def work() -> str:
         return "done"
@@ -74,7 +74,7 @@ async def _call(settings: dict[str, Any]) -> None:
 def test_wrong_arguments_are_refused(
     arguments: list[str], problem: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    """A missing socket, a path that is too long and wrong permissions are told."""
+    """A missing socket, a path that is too long, and wrong permissions are refused."""
     (tmp_path / "moorage.toml").write_text('[state]\nurl = "sqlite:///state.db"\n')
     assert 2 == main(["broker", *arguments])
     assert problem in capsys.readouterr().err
@@ -92,24 +92,24 @@ def test_wrong_arguments_are_refused(
 )
 def test_wrong_settings_are_reported(change: dict[str, Any], path: str) -> None:
     """A wrong setting is reported with its path below [broker]."""
-    with pytest.raises(ConfigurationError) as caught:
+    with pytest.raises(ConfigurationError) as excinfo:
         moorage.open(configuration(**change))
-    assert path == caught.value.path
+    assert path == excinfo.value.path
 
 
 def test_store_of_one_process_is_reported() -> None:
     """A broker beside a store in memory is reported."""
     settings = configuration() | {"state": {"url": "memory:"}}
-    with pytest.raises(ConfigurationError) as caught:
+    with pytest.raises(ConfigurationError) as excinfo:
         moorage.open(settings)
-    assert "broker" == caught.value.path
+    assert "broker" == excinfo.value.path
 
 
 def test_protections_that_cannot_be_leased_are_reported() -> None:
-    """A leased service with a circuit and a retry budget is reported once for each."""
+    """A leased service with both a circuit and a retry budget gets one problem for each."""
     settings = configuration()
     settings["services"] = {"hot": {"retry_budget": {}}, "vat": {}}
-    with pytest.raises(ConfigurationError) as caught:
+    with pytest.raises(ConfigurationError) as excinfo:
         moorage.open(settings)
-    paths = [problem.path for problem in caught.value.problems]
+    paths = [problem.path for problem in excinfo.value.problems]
     assert ["services.hot.circuit", "services.hot.retry_budget"] == paths

@@ -1,4 +1,4 @@
-"""`moorage call` and `moorage ping`: requests, and displayed answers."""
+"""`moorage call` and `moorage ping`: the requests sent and the responses shown."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from moorage.adapters.ciphers.aes_gcm import generate_keys
 from moorage.testing import VendorServer
 from moorage.testing.sandboxes.payments.paypal import PayPalSandbox
 from moorage.testing.sandboxes.payments.stripe import StripeSandbox
-from tests.support.command import command, typed
+from tests.support.command import command, run_typed
 from tests.support.configured import configure
 
 if TYPE_CHECKING:
@@ -63,8 +63,8 @@ def test_a_body_is_sent(vat: VendorServer, value: str, tmp_path: Path) -> None:
 
     assert 0 == result.code
     assert b'{"a": 1}' == vat.requests[0].body
-    again = command("call", "vat", "POST", "/things", value, text, "--key", "k1", "--json")
-    assert (True, 1) == (again.result["replayed"], len(vat.requests))
+    second_output = command("call", "vat", "POST", "/things", value, text, "--key", "k1", "--json")
+    assert (True, 1) == (second_output.result["replayed"], len(vat.requests))
 
 
 def test_piped_input_is_sent_as_the_body(vat: VendorServer) -> None:
@@ -140,7 +140,7 @@ def test_an_unknown_service_is_refused() -> None:
 
 
 def test_credentials_come_from_a_store(vat: VendorServer) -> None:
-    """`moorage call` uses the credentials of the named store for a service that needs some."""
+    """`moorage call` uses credentials from the named store for a service that needs them."""
     os.environ["MOORAGE_KEYS"] = generate_keys().text().reveal()
     store = "sqlite:///credentials.db"
     subprocess.run(
@@ -158,7 +158,7 @@ def test_credentials_come_from_a_store(vat: VendorServer) -> None:
 
 
 def test_ping_tells_accepted_keys_from_untried_ones() -> None:
-    """`moorage ping` tells an accepted key, a requested token and an untestable account apart."""
+    """`moorage ping` distinguishes an accepted key, a requested token and an untestable account."""
     stripe, paypal = StripeSandbox(), PayPalSandbox()
     with stripe.serving() as cards, paypal.serving() as wallet, VendorServer() as vat:
         configure(
@@ -234,6 +234,6 @@ def test_ping_reports_failures() -> None:
 def test_typed_input_is_sent_as_the_body(vat: VendorServer) -> None:
     """`moorage call` sends typed standard input unchanged as the body."""
     vat.respond(204)
-    result = typed("some text", "call", "vat", "PUT", "/x", "--body", "@-")
+    result = run_typed("some text", "call", "vat", "PUT", "/x", "--body", "@-")
 
     assert (0, b"some text") == (result.code, vat.requests[0].body)

@@ -99,7 +99,7 @@ def test_unreachable_store_is_reported(table: str) -> None:
 
 
 def test_all_unreachable_stores_are_reported_at_once() -> None:
-    """`moorage check` lists every unreachable store; for a mistake it exits with 2 instead of 4."""
+    """`moorage check` lists every unreachable store; mistakes change the exit code from 4 to 2."""
     configure(write_toml(_UNREACHABLE))
     result = command("check", "--json")
     configure(write_toml({**_UNREACHABLE, "environments": {"a": {}, "b": {"http": 7}}}))
@@ -174,7 +174,7 @@ def test_mistakes_are_reported_with_path_and_remedy() -> None:
     ],
 )
 def test_mistakes_between_sections_are_refused(text: str, path: str) -> None:
-    """Mistakes that show only when sections of the configuration are combined are found too."""
+    """Mistakes in the combination of several configuration sections are reported, too."""
     configure(text)
 
     assert (2, True) == (command("check").code, path in command("check").err)

@@ -1,4 +1,4 @@
-"""`moorage check` of overrides, overlays, earlier versions and unwise settings."""
+"""`moorage check` with overrides, overlays, old configuration versions and risky settings."""
 
 from __future__ import annotations
 

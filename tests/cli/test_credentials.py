@@ -11,7 +11,7 @@ from moorage import CredentialNotFound, Credentials, Secret
 from moorage.adapters.ciphers.aes_gcm import generate_keys
 from moorage.cli.vaults import open_vault
 from moorage.domain.state.sealing import KeyRing
-from tests.support.command import command, typed
+from tests.support.command import command, run_typed
 from tests.support.configured import VAULTS, unique
 from tests.support.terminal import terminal
 
@@ -23,7 +23,7 @@ MAKES = pytest.mark.parametrize("make", VAULTS.values(), ids=VAULTS)
 
 @pytest.fixture(autouse=True)
 def _keys() -> None:
-    """Set the encryption keys for these tests in the environment."""
+    """Set the encryption keys for these tests in environment variables."""
     os.environ["MOORAGE_KEYS"] = generate_keys().text().reveal()
 
 
@@ -32,7 +32,7 @@ def test_secret_is_stored_and_deleted(make: Callable[[], str]) -> None:
     """`moorage credentials` stores a secret from standard input, lists it, and deletes it."""
     store, service = make(), unique("crm")
     store_options = ["--credentials", store]
-    result = typed(
+    result = run_typed(
         "hunter2\n", "credentials", "set", service, "--tenant", "acme", "--migrate", *store_options
     )
     listed_credentials = command("credentials", "list", *store_options, "--json")
@@ -62,7 +62,10 @@ def test_secret_is_stored_and_deleted(make: Callable[[], str]) -> None:
 def test_options_choose_the_kind_of_credential(options: list[str], made: Credentials) -> None:
     """Options of `moorage credentials` choose between a token, a password and an API key."""
     store = "sqlite:///credentials.db"
-    assert 0 == typed("hunter2", "credentials", "set", "crm", "--credentials", store, *options).code
+    assert (
+        0
+        == run_typed("hunter2", "credentials", "set", "crm", "--credentials", store, *options).code
+    )
     assert made == open_vault(store).get("crm", None)
 
 
@@ -70,14 +73,19 @@ def test_options_choose_the_kind_of_credential(options: list[str], made: Credent
     "options", [["--username", "me", "--query", "key"], ["--header", "a", "--query", "b"]]
 )
 def test_secret_is_given_in_one_way_only(options: list[str]) -> None:
-    """Two options that set in different ways where the secret is sent are refused together."""
+    """Two options that place the secret differently in a request are refused together."""
     store = "sqlite:///credentials.db"
-    assert typed("x", "credentials", "set", "crm", "--credentials", store, *options).code in {1, 2}
+    assert run_typed("x", "credentials", "set", "crm", "--credentials", store, *options).code in {
+        1,
+        2,
+    }
 
 
 def test_empty_input_is_refused_as_a_secret() -> None:
     """An empty line is refused as a secret."""
-    result = typed("\n", "credentials", "set", "crm", "--credentials", "sqlite:///credentials.db")
+    result = run_typed(
+        "\n", "credentials", "set", "crm", "--credentials", "sqlite:///credentials.db"
+    )
 
     assert (2, True) == (result.code, "The secret is empty" in result.err)
 
@@ -93,7 +101,7 @@ def test_a_secret_is_no_argument() -> None:
 def test_keys_are_replaced() -> None:
     """Key rotation encrypts the secrets of an older key again with the first key."""
     store = "sqlite:///credentials.db"
-    typed("hunter2", "credentials", "set", "crm", "--credentials", store)
+    run_typed("hunter2", "credentials", "set", "crm", "--credentials", store)
     ring = KeyRing.from_environment(os.environ)
     os.environ["MOORAGE_KEYS"] = generate_keys(ring).text().reveal()
     result = command("credentials", "rotate", "--credentials", store)

@@ -62,7 +62,7 @@ def run(capsys: pytest.CaptureFixture[str], *words: str, code: int = 0, **named:
     return document["result"] if document["ok"] else document["error"]
 
 
-def put(outbox: Outbox, **options: Any) -> str:
+def put_call(outbox: Outbox, **options: Any) -> str:
     """Store a call in the outbox."""
     return outbox.put_request("shop", Request.post("/orders", json={}), **options).id
 
@@ -71,8 +71,8 @@ def test_calls_are_made_once(
     outbox: Outbox, server: VendorServer, capsys: pytest.CaptureFixture[str]
 ) -> None:
     """`moorage outbox run --once` makes the due calls, and ends."""
-    put(outbox)
-    put(outbox)
+    put_call(outbox)
+    put_call(outbox)
     run_result = run(capsys, "outbox", "run", "--store", URL, "--once")
     assert run_result == {"done": 2, "later": 0, "dead": 0, "unknown": 0, "settled": 0}
     assert len(server.requests) == 2
@@ -83,7 +83,7 @@ def test_calls_are_made_once(
 def test_payments_are_settled_before_calls_are_made(
     server: VendorServer, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """`outbox run --once` settles the call whose payment a person has closed, and sends nothing."""
+    """`outbox run --once` settles the call whose payment an operator closed, and sends nothing."""
     stripe = StripeSandbox()
     Path("moorage.toml").write_text(
         '[state]\nurl = "sqlite:///state.db"\n[payments]\nvendor = "stripe"\n[vendors.stripe]\n'
@@ -114,8 +114,8 @@ def test_payments_are_settled_before_calls_are_made(
 def test_a_worker_stops_at_a_signal(
     outbox: Outbox, server: VendorServer, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    """At SIGTERM, `outbox run` in this process finishes its call, prints its counts and ends."""
-    put(outbox)
+    """On SIGTERM, `outbox run` finishes its call, prints its counts and exits."""
+    put_call(outbox)
 
     def stop() -> None:
         wait_until(lambda: bool(server.requests), "making the call")
@@ -130,12 +130,12 @@ def test_a_worker_stops_at_a_signal(
 
 def test_worker_runs_until_stopped(outbox: Outbox, server: VendorServer) -> None:
     """`moorage outbox run` makes calls as they come, and exits cleanly on a signal."""
-    put(outbox)
+    put_call(outbox)
     command = [sys.executable, "-m", "moorage", "outbox", "run", "--pause", "0.05"]
     environment = {**os.environ, "MOORAGE_OUTBOX": URL}
     with subprocess.Popen(command, env=environment, stdout=subprocess.PIPE, text=True) as worker:
         server.wait_for_requests(1)
-        put(outbox)
+        put_call(outbox)
         server.wait_for_requests(2)
         worker.send_signal(signal.SIGTERM)
         result, _ = worker.communicate(timeout=30)
@@ -148,7 +148,7 @@ def test_worker_runs_until_stopped(outbox: Outbox, server: VendorServer) -> None
 
 def test_calls_are_listed(outbox: Outbox, capsys: pytest.CaptureFixture[str]) -> None:
     """`moorage outbox list` shows the calls' properties, newest first, without their content."""
-    first, second = put(outbox), put(outbox, tenant="acme")
+    first, second = put_call(outbox), put_call(outbox, tenant="acme")
     first_page = run(capsys, "outbox", "list", "--store", URL, "--limit", "1")
     assert [entry["id"] for entry in first_page["entries"]] == [second]
     second_page = run(capsys, "outbox", "list", "--store", URL, "--after", first_page["next"])
@@ -173,8 +173,8 @@ def test_calls_that_wait_for_others_are_listed(
     outbox: Outbox, capsys: pytest.CaptureFixture[str]
 ) -> None:
     """`moorage outbox list` names the calls that a call waits for."""
-    first = put(outbox)
-    second = put(outbox, after=[first])
+    first = put_call(outbox)
+    second = put_call(outbox, after=[first])
     page = run(capsys, "outbox", "list", "--store", URL, "--state", "blocked")
     assert [(entry["id"], entry["after"]) for entry in page["entries"]] == [(second, [first])]
     assert main(["outbox", "list", "--store", URL, "--state", "blocked"]) == 0
@@ -183,7 +183,7 @@ def test_calls_that_wait_for_others_are_listed(
 
 def test_calls_are_dropped_and_replayed(outbox: Outbox, capsys: pytest.CaptureFixture[str]) -> None:
     """A call dropped with `moorage outbox drop` is not made until it is replayed."""
-    names = [put(outbox), put(outbox)]
+    names = [put_call(outbox), put_call(outbox)]
     dropped_result = run(capsys, "outbox", "drop", *names, "--store", URL)
     assert [entry["state"] for entry in dropped_result["entries"]] == ["dropped", "dropped"]
     assert main(["outbox", "replay", names[0], "--store", URL]) == 0
@@ -197,10 +197,10 @@ def test_calls_are_dropped_and_replayed(outbox: Outbox, capsys: pytest.CaptureFi
 
 @pytest.mark.usefixtures("outbox")
 def test_sealed_calls(server: VendorServer, capsys: pytest.CaptureFixture[str]) -> None:
-    """With MOORAGE_KEYS, the commands decrypt calls that were encrypted with these keys."""
+    """With MOORAGE_KEYS, commands can decrypt calls that were encrypted with these keys."""
     keys = generate_keys()
     os.environ["MOORAGE_KEYS"] = keys.text().reveal()
-    put(Outbox(SqliteOutbox("calls.db"), cipher=AesGcmCipher(keys)))
+    put_call(Outbox(SqliteOutbox("calls.db"), cipher=AesGcmCipher(keys)))
     assert run(capsys, "outbox", "run", "--store", URL, "--once")["done"] == 1
     assert len(server.requests) == 1
 
@@ -209,13 +209,13 @@ def test_sealed_calls(server: VendorServer, capsys: pytest.CaptureFixture[str]) 
 def test_sealed_calls_with_keys_of_the_configuration(
     server: VendorServer, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    """With [cipher] in the configuration, the commands decrypt calls encrypted with its keys."""
+    """With [cipher] in the configuration, commands can decrypt calls encrypted with its keys."""
     keys = generate_keys()
     configuration = Path("moorage.toml").read_text()
     Path("moorage.toml").write_text(f'{configuration}[cipher]\nkeys = "secret://env/OUR_KEYS"\n')
     os.environ["OUR_KEYS"] = keys.text().reveal()
     os.environ["MOORAGE_KEYS"] = generate_keys().text().reveal()
-    put(Outbox(SqliteOutbox("calls.db"), cipher=AesGcmCipher(keys)))
+    put_call(Outbox(SqliteOutbox("calls.db"), cipher=AesGcmCipher(keys)))
     assert run(capsys, "outbox", "run", "--store", URL, "--once")["done"] == 1
     assert len(server.requests) == 1
 
@@ -236,7 +236,7 @@ def heard(event, entry):
 def test_objects_of_a_program(outbox: Outbox, capsys: pytest.CaptureFixture[str]) -> None:
     """`module:attribute` names the outbox or inbox object of a program."""
     Path("shop_of_mine.py").write_text(PROGRAM)
-    put(outbox)
+    put_call(outbox)
     assert run(capsys, "outbox", "run", "--app", "shop_of_mine:outbox", "--once")["done"] == 1
     assert run(capsys, "inbox", "run", "--app", "shop_of_mine:inbox", "--once")["done"] == 0
     for app in ("shop_of_mine:nothing", "no_module_of_mine:inbox", "shop_of_mine:outbox", ":"):
@@ -246,7 +246,7 @@ def test_objects_of_a_program(outbox: Outbox, capsys: pytest.CaptureFixture[str]
 
 @pytest.mark.usefixtures("outbox")
 def test_webhooks(capsys: pytest.CaptureFixture[str]) -> None:
-    """The inbox commands list, drop and replay webhooks as those of the outbox do calls."""
+    """The inbox commands list, drop and replay webhooks as the outbox commands do calls."""
     store = SqliteInbox("calls.db", create=True)
     now = store.now()
     store.add(InboxEntry(id="w1", target="stripe", operation="paid", added_at=now))
@@ -259,7 +259,7 @@ def test_webhooks(capsys: pytest.CaptureFixture[str]) -> None:
 
 @pytest.mark.usefixtures("outbox")
 def test_stores_that_are_nobodys(capsys: pytest.CaptureFixture[str]) -> None:
-    """Without a store that processes share, `moorage outbox` and `moorage inbox` are refused."""
+    """Without a shared store, `moorage outbox` and `moorage inbox` are refused."""
     run(capsys, "outbox", "list", code=2)
     run(capsys, "inbox", "list", "--store", "memory:", code=2)
 
@@ -268,7 +268,7 @@ def test_a_store_that_is_away_for_a_while(
     outbox: Outbox, server: VendorServer, capsys: pytest.CaptureFixture[str]
 ) -> None:
     """A worker of `moorage outbox run` waits for an unavailable store, and reports that once."""
-    put(outbox)
+    put_call(outbox)
     Path("calls.db").rename("away.db")
     Path("calls.db").mkdir()
     command = [sys.executable, "-m", "moorage", "outbox", "run", "--store", URL, "--pause", "0.05"]
@@ -308,7 +308,7 @@ def test_a_worker_reports_that_its_store_is_away(capsys: pytest.CaptureFixture[s
 
 def test_a_host_with_an_outbox(outbox: Outbox, capsys: pytest.CaptureFixture[str]) -> None:
     """A program can run the commands on its own outbox and inbox."""
-    put(outbox)
+    put_call(outbox)
     inbox = WebhookInbox(Hub([]), SqliteInbox("calls.db", create=True))
     inbox.on("webhook")(print)
     host = Host(source=Path("moorage.toml"), kept=lambda: {"calls": outbox, "webhooks": inbox})
@@ -318,14 +318,14 @@ def test_a_host_with_an_outbox(outbox: Outbox, capsys: pytest.CaptureFixture[str
 
 def test_calls_are_paused(outbox: Outbox, capsys: pytest.CaptureFixture[str]) -> None:
     """A paused call is listed as paused and not made; after `resume` it is made."""
-    put(outbox)
+    put_call(outbox)
     paused = run(capsys, "outbox", "pause", "shop", "--reason", "incident 7", "--store", URL)
     assert ("shop", None, "incident 7") == (paused["target"], paused["tenant"], paused["reason"])
     assert run(capsys, "outbox", "run", "--store", URL, "--once")["done"] == 0
 
-    listed = run(capsys, "outbox", "list", "--store", URL)["entries"]
+    entries = run(capsys, "outbox", "list", "--store", URL)["entries"]
     assert [("paused", False), ("waiting", True)] == [
-        (entry["state"], entry["paused"]) for entry in listed
+        (entry["state"], entry["paused"]) for entry in entries
     ]
     assert main(["outbox", "list", "--store", URL]) == 0
     assert "waiting, paused" in capsys.readouterr().out
@@ -352,6 +352,6 @@ def test_webhooks_are_paused(capsys: pytest.CaptureFixture[str]) -> None:
     """`moorage inbox` pauses and resumes webhooks as `moorage outbox` does calls."""
     SqliteInbox("calls.db").migrate()
     run(capsys, "inbox", "pause", "--subject", "ada", "--reason", "incident 7", "--store", URL)
-    listed = run(capsys, "inbox", "list", "--state", "paused", "--store", URL)["entries"]
-    assert ["incident 7"] == [entry["error"] for entry in listed]
+    entries = run(capsys, "inbox", "list", "--state", "paused", "--store", URL)["entries"]
+    assert ["incident 7"] == [entry["error"] for entry in entries]
     assert run(capsys, "inbox", "resume", "--subject", "ada", "--store", URL)["resumed"]

@@ -1,4 +1,4 @@
-"""The deadline of a process that a signal told to end."""
+"""The time limit for a process after a signal told it to end."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ if TYPE_CHECKING:
 
 
 def test_deadline_ends_only_a_command_that_runs(monkeypatch: pytest.MonkeyPatch) -> None:
-    """The process is ended while the command runs, and not after the command has returned."""
+    """After the time limit the process is ended only while the command is still running."""
     codes: list[int] = []
     waits: list[float] = []
     may_end, has_waited = threading.Event(), threading.Event()

@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 
 
 @pytest.fixture(name="configured")
-def _configured(tmp_path: Path) -> str:
+def _write_configuration(tmp_path: Path) -> str:
     """Write a configuration with a vendor and a service."""
     path = tmp_path / "moorage.toml"
     path.write_text(

@@ -97,7 +97,7 @@ def test_neutralize_refuses_an_unused_store() -> None:
 
 
 def test_a_copy_sends_when_it_may() -> None:
-    """A copied database sends nothing until `moorage rearm` allows it."""
+    """A copied database sends nothing until `moorage rearm` permits it."""
     with VendorServer() as vendor:
         vendor.respond(200)
         configure(

@@ -1,4 +1,4 @@
-"""The command line around its commands: arguments, output, and every way to end."""
+"""The command line itself: arguments, output, and all ways in which a command can end."""
 
 from __future__ import annotations
 
@@ -62,7 +62,7 @@ def test_command_docstrings_match_the_table(words: str) -> None:
     ],
 )
 def test_numbers_that_make_no_sense_are_refused(words: str, option: str) -> None:
-    """A number outside of the range of its option is refused with the range."""
+    """A number outside of its option's range is refused, and the error states the range."""
     result = command(*words.split())
 
     assert 2 == result.code
@@ -95,7 +95,7 @@ def test_help_lists_commands_and_exit_codes() -> None:
 
 @pytest.mark.parametrize("words", [[], ["oauth"]])
 def test_missing_command_shows_the_help(words: list[str]) -> None:
-    """Without a command the help is shown, with the exit code of a wrong call."""
+    """A missing command shows the help, with the exit code for wrong usage."""
     result = command(*words)
 
     assert 2 == result.code
@@ -135,7 +135,7 @@ def test_global_options_may_stand_anywhere() -> None:
 
 
 def test_the_configuration_is_found(tmp_path: Path) -> None:
-    """The configuration is the named file, that of MOORAGE_CONFIG, or the nearest one upwards."""
+    """The configuration is the named file, that of MOORAGE_CONFIG, or the nearest above."""
     deep_path = tmp_path / "deep" / "deeper"
     deep_path.mkdir(parents=True)
     os.chdir(deep_path)
@@ -160,7 +160,7 @@ def test_the_configuration_is_found(tmp_path: Path) -> None:
     ],
 )
 def test_every_error_ends_with_a_sentence(words: str, code: int, sentence: str) -> None:
-    """Any error ends the command with its exit code and a sentence, without a traceback."""
+    """Any error ends the command with its exit code and a one-line message, not a traceback."""
     ended_ended = command(words, commands=ENDINGS)
     result = command(words, "--json", commands=ENDINGS)
 
@@ -238,9 +238,9 @@ def test_nothing_is_imported_early() -> None:
 
 
 def test_closed_pipe_ends_quietly() -> None:
-    """If the reader of the output leaves, the command ends quietly with its own code."""
+    """If the reader closes the pipe, the command ends quietly with its usual exit code."""
     with subprocess.Popen(
-        [sys.executable, "-c", "from tests.support.command import talking; talking()"],
+        [sys.executable, "-c", "from tests.support.command import run_talkative; run_talkative()"],
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
         cwd=Path(__file__).parents[2],
@@ -339,7 +339,7 @@ def test_closed_streams_do_not_fail(arguments: list[str]) -> None:
 
 
 def test_letters_that_are_missing_are_escaped(monkeypatch: pytest.MonkeyPatch) -> None:
-    """JSON output uses every character that the output's encoding has, and escapes the others."""
+    """JSON output writes characters that the output's encoding has, and escapes the others."""
     for coding, written_json in (("ascii", '"\\u00fc"'), ("utf-8", '"\u00fc"')):
         monkeypatch.setattr(sys, "stdout", io.TextIOWrapper(io.BytesIO(), coding))
         assert written_json == as_json("\u00fc")

@@ -1,4 +1,4 @@
-"""`moorage step run` with the platforms of git hosts, against their stand-ins."""
+"""`moorage step run` with the git-host platforms, against fake servers."""
 
 from __future__ import annotations
 
@@ -36,7 +36,7 @@ collect = ["out/total"]
 
 @pytest.fixture(params=["github", "gitlab"])
 def host(request: pytest.FixtureRequest) -> Generator[Any]:
-    """Configure a step on a git host, and lend the stand-in."""
+    """Configure a step on a fake git host, and yield that host."""
     kind = request.param
     lab: Any
     if kind == "github":
@@ -52,10 +52,10 @@ def host(request: pytest.FixtureRequest) -> Generator[Any]:
 
 
 def test_step_runs_on_a_git_host(host: Any, tmp_path: Path) -> None:
-    """A step of the configuration runs there, leaves its file, and ends with its exit code."""
-    again = ["step", "run", "report", "--key", "r1", "--output", str(tmp_path / "files")]
+    """A configured step runs on the git host, stores its file, and returns its exit code."""
+    arguments = ["step", "run", "report", "--key", "r1", "--output", str(tmp_path / "files")]
 
-    first, second = command(*again), command(*again, "--json")
+    first, second = command(*arguments), command(*arguments, "--json")
 
     assert (4, 4) == (first.code, second.code)
     assert "rows" in first.out.splitlines()

@@ -46,7 +46,7 @@ def vendor() -> Iterator[VendorServer]:
 
 
 def test_troubles_are_shown_with_remedies(vendor: VendorServer) -> None:
-    """`moorage health` shows what is wrong and what to do, and exits with 1."""
+    """`moorage health` shows each problem with a remedy, and exits with 1."""
     result = command("health")
 
     assert 1 == result.code
@@ -92,7 +92,7 @@ def test_regions_have_rows_of_their_own() -> None:
 
 
 def test_queues_are_watched() -> None:
-    """`moorage health` reports dead letters in the outbox and the inbox."""
+    """`moorage health` reports dead letters in the outbox and inbox."""
     configure(
         '[services.shop]\nbase_url = "http://127.0.0.1:9"\n[services.shop.retry]\npreset = "none"\n'
     )
@@ -112,7 +112,7 @@ def test_queues_are_watched() -> None:
 
 
 def test_queues_of_the_host() -> None:
-    """The queues of a program that embeds the command line are watched without configuration."""
+    """Queues of a program that embeds the command line are checked without configuration."""
     with Hub([]) as hub:
         stores = {"outbox": Outbox(MemoryOutbox()), "inbox": WebhookInbox(hub, MemoryInbox())}
         host = Host(source={"version": 1}, kept=lambda: stores)
@@ -121,7 +121,7 @@ def test_queues_of_the_host() -> None:
 
 
 def test_hub_has_the_settings_and_signals(vendor: VendorServer) -> None:
-    """A hub with a `[health]` table has these settings, and an observer of health signals."""
+    """A hub with a `[health]` table uses its settings, and observes health signals."""
     path = Path("moorage.toml")
     path.write_text(path.read_text() + "[observers]\nlogging = true\n")
     with moorage.open(path) as hub:
@@ -133,7 +133,7 @@ def test_hub_has_the_settings_and_signals(vendor: VendorServer) -> None:
             hub.health_settings.policy.required,
         )
     with moorage.open(path, observers=[print]) as hub:
-        assert (print,) == hub.manager._ports.observers  # noqa: SLF001 - as above
+        assert (print,) == hub.manager._ports.observers  # noqa: SLF001 - nobody else can tell
 
 
 @pytest.mark.parametrize(

@@ -20,7 +20,7 @@ GIVEN: dict[str, Any] = {
 
 
 def test_configuration_of_the_host(tmp_path: Path) -> None:
-    """Commands use the host's configuration and store, and never print the content of either."""
+    """Commands use the host's configuration and store, and never print their content."""
     host = Host(source=GIVEN, state=f"sqlite:///{tmp_path / 'state.db'}")
     result = command("check", "--json", host=host)
 
@@ -40,7 +40,7 @@ def test_store_of_the_configuration(tmp_path: Path) -> None:
 
 
 def test_configuration_that_is_named(tmp_path: Path) -> None:
-    """A configuration file named on the command line replaces the default one completely."""
+    """A configuration file named on the command line completely replaces the host's."""
     file = tmp_path / "other.toml"
     file.write_text("version = 1\n")
     host = Host(source=GIVEN, environment="production", state="sqlite:///nowhere.db")

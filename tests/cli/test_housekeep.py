@@ -11,7 +11,7 @@ import pytest
 
 from moorage.adapters.state.sqlite import SqliteStorage
 from moorage.cli import main
-from moorage.testing.kits._state_commands import Write, new_key, read
+from moorage.testing.kits._state_commands import Write, new_key, read_command
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -28,14 +28,14 @@ def test_housekeeping_removes_expired_states(
     assert main(["housekeep", f"sqlite:///{path}", "--migrate"]) == 0
     assert capsys.readouterr().out == "10 states deleted\n"
     with SqliteStorage(path) as store:
-        _, (state,) = store.execute(read(stored_key))
+        _, (state,) = store.execute(read_command(stored_key))
     assert state is not None
 
 
 def test_migrating_makes_a_missing_log(
     tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """`moorage housekeep --migrate` makes the log of a new installation instead of failing."""
+    """`moorage housekeep --migrate` creates the log of a new installation instead of failing."""
     monkeypatch.chdir(tmp_path)
     (tmp_path / "moorage.toml").write_text('[log]\nurl = "sqlite:///log.db"\nkeep_days = 30\n')
     assert 2 == main(["housekeep"])
@@ -45,7 +45,7 @@ def test_migrating_makes_a_missing_log(
 
 
 def test_a_store_that_is_away_is_an_error(capsys: pytest.CaptureFixture[str]) -> None:
-    """If the store is unavailable, exit code and error say so, and the password is not shown."""
+    """If the store is unavailable, exit code and error say so without showing the password."""
     assert main(["housekeep", "redis://:hunter2@127.0.0.1:1/0"]) == 1
     output = capsys.readouterr().err
     assert output.startswith("moorage: ")

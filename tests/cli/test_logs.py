@@ -35,12 +35,12 @@ URL = "sqlite:///calls.db"
 def log() -> Iterator[Any]:
     """Write a log of two calls, and a configuration that names the log."""
     Path("moorage.toml").write_text(f'[log]\nurl = "{URL}"\n')
-    with open_log(URL, create=True, threads=False) as made:
+    with open_log(URL, create=True, threads=False) as log:
         now = datetime.now(UTC)
         for number, days in enumerate((90, 0)):
-            made.write(attrs.evolve(entry(number), started_at=now - timedelta(days=days)))
-        made.flush()
-        yield made
+            log.write(attrs.evolve(entry(number), started_at=now - timedelta(days=days)))
+        log.flush()
+        yield log
 
 
 def run(capsys: pytest.CaptureFixture[str], *words: str, code: int = 0) -> Any:
@@ -124,8 +124,8 @@ def test_json_list_has_every_field(log: Any, capsys: Any) -> None:
 
 def test_call_is_shown(log: Any, capsys: Any) -> None:
     """`moorage logs show` prints all fields of a call, with the contents of each attempt."""
-    again = attrs.evolve(entry(0), started_at=datetime.now(UTC), response=None)
-    log.write(again)
+    second_entry = attrs.evolve(entry(0), started_at=datetime.now(UTC), response=None)
+    log.write(second_entry)
     log.flush()
     assert 0 == main(["logs", "show", entry(0).id])
     first, second = capsys.readouterr().out.split(f"id: {entry(0).id}")[1:]
@@ -217,7 +217,7 @@ def test_export_to_parquet_needs_pyarrow(
 
 
 def test_export_of_more_calls_than_a_page(log: Any, capsys: Any) -> None:
-    """An export of more calls than a page has writes every call once."""
+    """An export that needs several pages writes every call once."""
     for number in range(2, 2_500):
         log.write(entry(number))
     log.flush()
@@ -245,7 +245,7 @@ def follow(*words: str) -> subprocess.Popen[str]:
 
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
 def test_follow_ends_with_a_signal(number: signal.Signals, log: Any) -> None:
-    """`log --follow` shows new calls as they are stored, and a signal ends it with success."""
+    """`logs --follow` shows new calls as they are stored, and exits with success on a signal."""
     with follow("--service", "stripe") as process:
         assert process.stdout is not None
         lines: list[str] = []
@@ -276,7 +276,7 @@ def test_follow_ends_with_its_reader(log: Any) -> None:
 
 
 def test_follow_counts(log: Any, capsys: Any) -> None:
-    """`log --follow` prints each call as a line of JSON, and ends after the given number."""
+    """`logs --follow` prints each call as a JSON line, and ends after the given number."""
     ended_event = Event()
 
     def write() -> None:

@@ -1,4 +1,4 @@
-"""The local page to which the browser returns after consent serves one request only."""
+"""The local web page for the redirect after consent serves exactly one request."""
 
 from __future__ import annotations
 
@@ -10,16 +10,16 @@ from urllib.parse import urlsplit
 import pytest
 
 from moorage import DeadlineExceeded
-from moorage.cli.loopback import Loopback
+from moorage.cli.loopback import LoopbackListener
 from moorage.errors import ConfigurationError
 
 
-def accepted_request(listener: Loopback, *heads: bytes) -> tuple[str, list[bytes]]:
+def accepted_request(listener: LoopbackListener, *heads: bytes) -> tuple[str, list[bytes]]:
     """Send requests to the listener; return the one that it accepted, and its responses."""
     answers: list[bytes] = []
     host, port = urlsplit(listener.url).hostname or "", urlsplit(listener.url).port or 0
 
-    def come() -> None:
+    def connect_visitor() -> None:
         for head in heads:
             with (
                 contextlib.suppress(ConnectionError),  # who was not read to the end is cut off
@@ -29,7 +29,7 @@ def accepted_request(listener: Loopback, *heads: bytes) -> tuple[str, list[bytes
                 link.shutdown(socket.SHUT_WR)
                 answers.append(link.recv(65_536))
 
-    thread = threading.Thread(target=come)
+    thread = threading.Thread(target=connect_visitor)
     thread.start()
     target = listener.wait(20)
     thread.join(20)
@@ -40,8 +40,8 @@ GOOD = b"GET /callback?code=c&state=%3Cs%3E HTTP/1.1\r\nHost: HERE\r\n\r\n"
 
 
 def test_one_request_is_taken() -> None:
-    """The page accepts one request, shows nothing of it, and forbids caching."""
-    with Loopback(0) as listener:
+    """The page accepts one request, does not show its content, and forbids caching."""
+    with LoopbackListener(0) as listener:
         assert listener.url.startswith("http://127.0.0.1:")
         target, (answer,) = accepted_request(listener, GOOD)
 
@@ -68,7 +68,7 @@ def test_one_request_is_taken() -> None:
 )
 def test_other_requests_are_refused(head: bytes) -> None:
     """The listener refuses other requests, and keeps waiting for the right one."""
-    with Loopback(0) as listener:
+    with LoopbackListener(0) as listener:
         target, answers = accepted_request(listener, head, GOOD)
 
     *other_chunks, last_bytes = answers
@@ -79,7 +79,7 @@ def test_other_requests_are_refused(head: bytes) -> None:
 
 def test_silent_connection_does_not_extend_the_wait() -> None:
     """A silent connection does not keep the listener past its timeout."""
-    with Loopback(0) as listener:
+    with LoopbackListener(0) as listener:
         parts = urlsplit(listener.url)
         place = parts.hostname or "", parts.port or 0
         with (
@@ -91,7 +91,7 @@ def test_silent_connection_does_not_extend_the_wait() -> None:
 
 def test_a_port_is_used_once() -> None:
     """The error for a port in use names the port."""
-    with Loopback(0) as listener:
+    with LoopbackListener(0) as listener:
         port = urlsplit(listener.url).port or 0
         with pytest.raises(ConfigurationError, match=str(port)):
-            Loopback(port)
+            LoopbackListener(port)

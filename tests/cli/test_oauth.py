@@ -24,7 +24,7 @@ from moorage.cli import main
 from moorage.domain.values.installation import install
 from tests.support.authorization_server import AuthorizationServer, Client
 from tests.support.modules import uninstall
-from tests.support.oauth_people import query_of, visit
+from tests.support.oauth_people import open_page, query_of
 from tests.support.ports import free_port
 
 if TYPE_CHECKING:
@@ -36,7 +36,7 @@ PUBLIC = Client(method="none", redirect_uris=("http://127.0.0.1/callback",))
 
 
 def fetch(url: str, **headers: str) -> tuple[int, str]:
-    """Load a URL like a browser, and return status and page."""
+    """Load a URL like a browser, and return the status and the page."""
     parts = urlsplit(url)
     link = HTTPConnection(parts.hostname or "", parts.port, timeout=10)
     try:
@@ -48,7 +48,7 @@ def fetch(url: str, **headers: str) -> tuple[int, str]:
 
 
 class Terminal:
-    """A command's output, line by line, while it runs in a thread."""
+    """The output of a command that runs in a thread, line by line."""
 
     def __init__(self) -> None:
         self._said: Queue[str] = Queue()
@@ -91,7 +91,7 @@ class Terminal:
 
 
 class Context:
-    """The options that all commands share, and the stores of tokens."""
+    """The options shared by all commands, and the token stores."""
 
     def __init__(self, folder: Path) -> None:
         self.keys = generate_keys()
@@ -100,7 +100,7 @@ class Context:
         os.environ["ERP_SECRET"] = "s3cr3t"
 
     def options(self, server: AuthorizationServer, *more: str) -> list[str]:
-        """Return the command's options for client, server and token store."""
+        """Return the command-line options for the OAuth client, the server and the token store."""
         default_options = {
             "--issuer": server.issuer,
             "--client-id": "erp",
@@ -122,7 +122,7 @@ class Context:
 
 @pytest.fixture(name="context")
 def _context(tmp_path: Path) -> Iterator[Context]:
-    """Yield the options and token stores of a test; restore the environment afterwards."""
+    """Yield a test's options and token stores, and restore the environment afterwards."""
     previous_environment = dict(os.environ)
     yield Context(tmp_path)
     os.environ.clear()
@@ -139,7 +139,7 @@ def test_a_process_gets_and_gives_back(context: Context) -> None:
         ) as running_process:
             assert running_process.stdout is not None
             url = next(line for line in running_process.stdout if line.startswith("http")).strip()
-            status, page = fetch(visit(url))
+            status, page = fetch(open_page(url))
             remaining_output = running_process.stdout.read()
         stored_credentials = context.stored_tokens("acme-fr")
 
@@ -163,7 +163,7 @@ def test_a_process_gets_and_gives_back(context: Context) -> None:
 
 
 def test_a_process_shows_a_code(context: Context) -> None:
-    """`oauth login --device` prints a code, and stores tokens once the person has agreed."""
+    """`oauth login --device` prints a code, and stores tokens once the user has agreed."""
     with AuthorizationServer(PUBLIC) as server:
         server.people.interval = 1
         with subprocess.Popen(
@@ -210,14 +210,14 @@ def test_refused_consent_has_an_exit_code(
     with AuthorizationServer(PUBLIC) as server:
         server.people.approve = False
         with terminal.running_command("oauth", "login", *context.options(server)):
-            fetch(visit(terminal.find(r"http\S+")))
+            fetch(open_page(terminal.find(r"http\S+")))
 
     assert 1 == terminal.code
     assert "access_denied" in capsys.readouterr().err
 
 
 def test_every_option_is_used(context: Context) -> None:
-    """Endpoints, scope, parameters and port from the options appear in the URL for the person."""
+    """Endpoints, scope, parameters and port from the options appear in the consent URL."""
     port = free_port()
     terminal = Terminal()
     with AuthorizationServer(PUBLIC) as server:
@@ -229,7 +229,7 @@ def test_every_option_is_used(context: Context) -> None:
         ]
         with terminal.running_command("oauth", "login", *options):
             url = terminal.find(r"http\S+")
-            fetch(visit(url))
+            fetch(open_page(url))
         message = query_of(url)
         assert (f"http://127.0.0.1:{port}/callback", "read", "consent", "a=b") == (
             message["redirect_uri"],
@@ -251,7 +251,7 @@ def test_every_option_is_used(context: Context) -> None:
 
 
 class Browser(webbrowser.BaseBrowser):
-    """A browser that follows the URL and the redirect."""
+    """A fake browser that follows the consent URL and its redirect."""
 
     def __init__(self, server: AuthorizationServer) -> None:
         super().__init__()
@@ -259,12 +259,12 @@ class Browser(webbrowser.BaseBrowser):
         self.opened: list[str] = []
 
     def open(self, url: str, new: int = 0, autoraise: bool = True) -> bool:  # noqa: FBT002 - as its base has it
-        """Follow the URL, as a person's browser would."""
+        """Open the URL and follow its redirect, as a browser would."""
         self.opened.append(url)
         if "user_code" in url:
             self._server.decide(query_of(url)["user_code"])
         else:
-            threading.Thread(target=fetch, args=(visit(url),)).start()
+            threading.Thread(target=fetch, args=(open_page(url),)).start()
         return True
 
 
@@ -299,7 +299,7 @@ def test_a_browser_is_opened_if_asked(context: Context, more: list[str]) -> None
 def test_impossible_logins_are_refused(
     context: Context, capsys: pytest.CaptureFixture[str], change: list[str], words: str
 ) -> None:
-    """An OAuth login that can never work has its own exit code, and the error says why."""
+    """An OAuth login that could never work is refused with its own exit code and the reason."""
     with AuthorizationServer(PUBLIC) as server:
         assert 2 == main(["oauth", "login", *context.options(server, *change)])
 
@@ -307,7 +307,7 @@ def test_impossible_logins_are_refused(
 
 
 def test_login_times_out(context: Context, capsys: pytest.CaptureFixture[str]) -> None:
-    """`moorage oauth login` stops waiting for the person at its timeout."""
+    """`moorage oauth login` stops waiting for the user at its timeout."""
     with AuthorizationServer(PUBLIC) as server:
         assert 1 == main(["oauth", "login", "--timeout", "0.05", *context.options(server)])
 
@@ -317,7 +317,7 @@ def test_login_times_out(context: Context, capsys: pytest.CaptureFixture[str]) -
 def test_unreachable_database_asks_no_person(
     context: Context, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    """If the token database is unreachable, login fails before it asks the person for consent."""
+    """If the token database is unreachable, login fails before the user is asked for consent."""
     with AuthorizationServer(PUBLIC) as server:
         absent_database = "postgresql://moorage:hunter2@127.0.0.1:1/none"
         assert 1 == main(

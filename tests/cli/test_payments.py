@@ -75,7 +75,7 @@ class KillingSandbox(StripeSandbox):
         return victim.returncode
 
 
-def listed(key: str) -> list[dict[str, object]]:
+def listed_payments(key: str) -> list[dict[str, object]]:
     """Return the payments that the command lists under a key."""
     results = command("payments", "unsettled", "--json").result["payments"]
     return [result for result in results if result["idempotency_key"] == key]
@@ -92,7 +92,7 @@ def test_payment_of_a_killed_process_is_listed_and_closed(make: Callable[[], str
         configure(WHOLE.format(state=state, url=server.url))
         assert -SIGKILL == stripe.kill(key)
 
-        (fields,) = listed(key)
+        (fields,) = listed_payments(key)
         assert ("charge", "20.00 EUR", key, "wait") == (
             fields["operation"],
             fields["amount"],
@@ -106,7 +106,7 @@ def test_payment_of_a_killed_process_is_listed_and_closed(make: Callable[[], str
 
         closed_payment = command("payments", "close", key, "--done")
         assert f"{key} is closed as done" in closed_payment.out
-        assert [] == listed(key)
+        assert [] == listed_payments(key)
         with opened_hub(Context()) as hub:
             charge = Charge(Money("20.00", "EUR"), "pm_card_visa", reference=key)
             assert hub.payments().charge(charge, idempotency_key=key).replayed
@@ -154,8 +154,8 @@ def test_sealed_payment_is_closed_with_the_keys_of_the_configuration() -> None:
         configure(bare)
         refusal = command("payments", "close", "INV-1/1", "--not-done")
         assert (2, True) == (refusal.code, "write their keys under [cipher]" in refusal.err)
-        assert listed("INV-1/1")[0]["amount"] is None
-        lost = ("payments", "close", "INV-2/1", "--done", "--keys-lost")
+        assert listed_payments("INV-1/1")[0]["amount"] is None
+        close_command = ("payments", "close", "INV-2/1", "--done", "--keys-lost")
         configure(sealed)
         stripe.fail(Lost())
         with opened_hub(Context()) as hub, pytest.raises(ConnectionFailed):
@@ -164,20 +164,22 @@ def test_sealed_payment_is_closed_with_the_keys_of_the_configuration() -> None:
             )
         configure(bare)
         vendor_id = list(stripe.intents)[-1]
-        unexplained = command(*lost, "--reference", vendor_id)
+        unexplained = command(*close_command, "--reference", vendor_id)
         assert (1, True) == (unexplained.code, "Give a reason" in unexplained.err)
-        blind_close = command(*lost, "--reference", vendor_id, "--reason", "the disk burnt")
+        blind_close = command(
+            *close_command, "--reference", vendor_id, "--reason", "the disk burnt"
+        )
         assert "INV-2/1 is closed as done\nLost with the keys: " in blind_close.out
-        assert [] == listed("INV-2/1")
+        assert [] == listed_payments("INV-2/1")
 
         configure(sealed)
-        assert "20.00 EUR" == listed("INV-1/1")[0]["amount"]
+        assert "20.00 EUR" == listed_payments("INV-1/1")[0]["amount"]
         closed_payment = command("payments", "close", "INV-1/1", "--done")
         assert "INV-1/1 is closed as done" in closed_payment.out
 
 
 def test_closing_requires_an_outcome() -> None:
-    """`moorage payments close` requires one of two outcomes, and the key of a listed payment."""
+    """`moorage payments close` requires exactly one outcome, and the key of a listed payment."""
     configure(WHOLE.format(state="sqlite:///state.db", url="http://127.0.0.1:9"))
     for value in ((), ("--done", "--not-done")):
         assert "Pass either --done or --not-done." in command("payments", "close", "k", *value).err

@@ -80,17 +80,17 @@ def test_missing_argument_is_named() -> None:
 def test_connectors_are_listed_with_their_health(diaries: Any) -> None:
     """`moorage connectors` checks the health of each enabled connector."""
     people = command("connectors", "--timeout", "2")
-    mine, old = command("connectors", "--json").result["connectors"]
+    own_connector, old = command("connectors", "--json").result["connectors"]
 
     assert 0 == people.code
     assert "mine" in people.out
     assert "paper 1.0" not in people.out
     assert "ask mine 2" in diaries.journal
     assert ("healthy", "paper 1.0", ["greet"], 1) == (
-        mine["health"],
-        mine["library"],
-        mine["operations"],
-        mine["pool"]["idle"],
+        own_connector["health"],
+        own_connector["library"],
+        own_connector["operations"],
+        own_connector["pool"]["idle"],
     )
     assert ("unknown", False, None, None) == (
         old["health"],

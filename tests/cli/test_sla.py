@@ -111,6 +111,6 @@ def test_without_calls_there_is_nothing(capsys: Any) -> None:
     ],
 )
 def test_a_configuration_that_has_no_report(text: str, path: str, capsys: Any) -> None:
-    """If no objectives are configured, the error names the section of the configuration to add."""
+    """If no objectives are configured, the error names the configuration section to add."""
     Path("moorage.toml").write_text(text)
     assert run(capsys, code=2)["path"].startswith(path)

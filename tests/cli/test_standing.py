@@ -24,7 +24,7 @@ from moorage.cli.service_status import service_statuses
 from moorage.testing import VendorServer
 from tests.support.command import command
 from tests.support.configured import STORES, configure, unique
-from tests.support.terminal import seated, terminal
+from tests.support.terminal import on_terminal, terminal
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -32,7 +32,7 @@ if TYPE_CHECKING:
 MAKES = pytest.mark.parametrize("make", STORES.values(), ids=STORES)
 
 
-def configured(state: str, url: str = "http://127.0.0.1:9") -> str:
+def write_configuration(state: str, url: str = "http://127.0.0.1:9") -> str:
     """Write a configuration with one service."""
     command("housekeep", state, "--migrate")
     name = unique("vat")
@@ -47,7 +47,7 @@ def configured(state: str, url: str = "http://127.0.0.1:9") -> str:
 @MAKES
 def test_circuit_is_set_for_every_process(make: Callable[[], str]) -> None:
     """A circuit set by hand applies to all processes, is shown, and ends with a reset."""
-    name = configured(make())
+    name = write_configuration(make())
     assert 0 == command("status").code
     opened_circuit = command("circuit", "open", name, "--json")
     result = command("status", "--json")
@@ -72,9 +72,9 @@ def test_circuit_is_set_for_every_process(make: Callable[[], str]) -> None:
 
 @MAKES
 def test_pause_of_a_limit_is_ended_for_everybody(make: Callable[[], str]) -> None:
-    """An operator can end the pause of a rate limit that a vendor asked for."""
+    """An operator can end the pause that a vendor imposed on a rate limit."""
     with VendorServer() as vendor:
-        name = configured(make(), vendor.url)
+        name = write_configuration(make(), vendor.url)
         vendor.respond(429, {"Retry-After": "1800"})
         assert command("call", name, "GET", "/").code
         reset_result = command("limits", "reset", name, "--json").result
@@ -92,7 +92,7 @@ def test_pause_of_a_limit_is_ended_for_everybody(make: Callable[[], str]) -> Non
 def test_limits_reset_names_service_and_tenant(make: Callable[[], str]) -> None:
     """`limits reset` names the service and tenant of the paused limits, and the remaining time."""
     with VendorServer() as vendor:
-        name = configured(make(), vendor.url)
+        name = write_configuration(make(), vendor.url)
         vendor.respond(429, {"Retry-After": "1800"})
         assert command("call", name, "GET", "/", "--tenant", "acme").code
 
@@ -105,7 +105,7 @@ def test_limits_reset_names_service_and_tenant(make: Callable[[], str]) -> None:
 def test_a_limit_that_is_used_up_is_shown(make: Callable[[], str]) -> None:
     """`moorage status` shows the wait for an exhausted rate limit, without consuming a token."""
     with VendorServer() as vendor:
-        name = configured(make(), vendor.url)
+        name = write_configuration(make(), vendor.url)
         assert [0.0] == command("status", "--json").result["services"][0]["limits"]
         assert "free" in command("status").out
         vendor.respond(204)
@@ -119,7 +119,7 @@ def test_a_limit_that_is_used_up_is_shown(make: Callable[[], str]) -> None:
 
 
 def test_regions_stand_for_themselves() -> None:
-    """`status` has a line and a circuit for each region, and shows an exhausted retry budget."""
+    """`status` shows a row and a circuit for each region, and an exhausted retry budget."""
     regions = [Region("eu", "http://127.0.0.1:9"), Region("us", "http://127.0.0.1:9")]
     budget = RetryBudget(floor=0, ratio=0.01)
     services = [
@@ -169,14 +169,14 @@ def test_status_needs_a_shared_store(words: list[str]) -> None:
 
 def test_an_unknown_service_is_refused() -> None:
     """The error for an unknown service lists the known services."""
-    configured("sqlite:///state.db")
+    write_configuration("sqlite:///state.db")
 
     assert 2 == command("circuit", "open", "nobody").code
 
 
 def test_a_page_stays_on_a_terminal() -> None:
     """`status --watch` is refreshed, fits the window's size, and ends with q."""
-    name = configured("sqlite:///state.db")
+    name = write_configuration("sqlite:///state.db")
     with terminal("status", "--watch", "--every", "0.1") as shown_terminal:
         shown_terminal.wait_for_text("closed")
         shown_terminal.wait_for_text("q to quit")
@@ -193,7 +193,7 @@ def test_a_page_stays_on_a_terminal() -> None:
 
 def test_a_page_ends_with_control_c() -> None:
     """Ctrl-C ends the status page with the exit code of an interruption."""
-    configured("sqlite:///state.db")
+    write_configuration("sqlite:///state.db")
     with terminal("status", "--watch", "--no-color") as shown_terminal:
         shown_terminal.wait_for_text("q to quit")
         shown_terminal.type("\x03")
@@ -203,7 +203,7 @@ def test_a_page_ends_with_control_c() -> None:
 
 def test_a_page_needs_a_terminal() -> None:
     """Without a terminal, `status --watch` is refused, and the error names the alternative."""
-    configured("sqlite:///state.db")
+    write_configuration("sqlite:///state.db")
 
     assert (2, True) == (
         command("status", "--watch").code,
@@ -213,7 +213,7 @@ def test_a_page_needs_a_terminal() -> None:
 
 def test_a_program_gets_a_line_each_time() -> None:
     """With --json, `status --watch` prints one line of JSON for each refresh."""
-    name = configured("sqlite:///state.db")
+    name = write_configuration("sqlite:///state.db")
     with subprocess.Popen(
         [sys.executable, "-m", "moorage", "status", "--watch", "--every", "0.05", "--json"],
         stdout=subprocess.PIPE,
@@ -230,7 +230,7 @@ def test_a_program_gets_a_line_each_time() -> None:
 
 def test_tables_fit_the_terminal() -> None:
     """On a terminal, tables have frames, and long work shows its progress."""
-    configured("sqlite:///state.db")
+    write_configuration("sqlite:///state.db")
     with terminal("status") as shown_terminal:
         shown_terminal.wait_for_text("circuit")
         shown_terminal.wait_for_text("closed")
@@ -242,8 +242,8 @@ def test_tables_fit_the_terminal() -> None:
 
 def test_keys_are_read_one_by_one() -> None:
     """On the status page, an unknown key refreshes the page, and no key press is lost."""
-    name = configured("sqlite:///state.db")
-    with seated("status", "--watch", "--every", "30") as shown_terminal:
+    name = write_configuration("sqlite:///state.db")
+    with on_terminal("status", "--watch", "--every", "30") as shown_terminal:
         shown_terminal.wait_for_text(name[:8])
         shown_terminal.wait_for_text("q to quit")
         shown_terminal.type("xq")
@@ -253,8 +253,8 @@ def test_keys_are_read_one_by_one() -> None:
 
 def test_page_refreshes_by_itself() -> None:
     """The status page is refreshed after the given number of seconds."""
-    configured("sqlite:///state.db")
-    with seated("status", "--watch", "--every", "0.05", "--no-color") as shown_terminal:
+    write_configuration("sqlite:///state.db")
+    with on_terminal("status", "--watch", "--every", "0.05", "--no-color") as shown_terminal:
         shown_terminal.wait_for_text("q to quit")
         shown_terminal.wait_for_text("q to quit")
         shown_terminal.type("Q")
@@ -263,29 +263,29 @@ def test_page_refreshes_by_itself() -> None:
 
 def test_a_table_is_drawn_and_work_counted() -> None:
     """On a terminal, a table has a frame, and long work shows its progress."""
-    configured("sqlite:///state.db")
-    with seated("status") as shown_terminal:
+    write_configuration("sqlite:///state.db")
+    with on_terminal("status") as shown_terminal:
         shown_terminal.wait_for_text("circuit")
         shown_terminal.wait_for_text("──")
         shown_terminal.wait_for_text("closed")
         assert 0 == shown_terminal.wait_for_exit()
-    with seated("housekeep") as shown_terminal:
+    with on_terminal("housekeep") as shown_terminal:
         shown_terminal.wait_for_text("states deleted")
         assert 0 == shown_terminal.wait_for_exit()
 
 
 def test_watch_ends_when_its_reader_leaves() -> None:
     """`--watch` ends without an error when its reader leaves."""
-    name = configured("sqlite:///state.db")
-    ours, theirs = os.pipe()
+    name = write_configuration("sqlite:///state.db")
+    own_end, other_end = os.pipe()
     codes: Queue[int] = Queue()
 
     def run() -> None:
-        with os.fdopen(theirs, "w") as message, redirect_stdout(message):
+        with os.fdopen(other_end, "w") as message, redirect_stdout(message):
             codes.put(main(["status", "--watch", "--every", "0.01", "--json"]))
 
     running_thread = threading.Thread(target=run, daemon=True)
-    with os.fdopen(ours) as lines:
+    with os.fdopen(own_end) as lines:
         running_thread.start()
         fields = [json.loads(lines.readline()) for _ in range(2)]
     running_thread.join(20)

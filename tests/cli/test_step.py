@@ -1,4 +1,4 @@
-"""`moorage step`: steps of a configuration on the command line."""
+"""`moorage step`: running and inspecting configured steps on the command line."""
 
 from __future__ import annotations
 
@@ -85,14 +85,14 @@ CLOUD = PlatformKind(name="cloud", settings=Settings, build=lambda _: Cloudy())
 
 @pytest.fixture(autouse=True)
 def _configuration() -> None:
-    """Configure steps, and give one its secret and one its folder."""
+    """Configure several steps, one with a secret and one with a folder."""
     Path("moorage.toml").write_text(CONFIGURATION, encoding="utf-8")
     os.environ["GREET_TOKEN"] = "tok_55aa10"
 
 
 @pytest.fixture(name="cloud")
 def _cloud(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
-    """Install a package with the kind `cloud`, and let the only step run there."""
+    """Install a package with the platform type `cloud`, on which the only step runs."""
     (tmp_path / "our_clouds.py").write_text(CLOUDS)
     metadata = tmp_path / "our_clouds-1.0.dist-info"
     metadata.mkdir()
@@ -105,12 +105,12 @@ def _cloud(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
 
 
 def start(name: str, key: str) -> subprocess.Popen[str]:
-    """Run a step in a process of its own, and return that as soon as the step has begun."""
+    """Run a step in its own process, and return the process as soon as the step has begun."""
     return begun("run", name, "--key", key, "--env", f"FOLDER={Path.cwd()}")
 
 
-def following(name: str, key: str) -> subprocess.Popen[str]:
-    """Follow a run in a process of its own, and return that as soon as it shows the first line."""
+def follow_run(name: str, key: str) -> subprocess.Popen[str]:
+    """Follow a run in its own process, and return the process after the first line."""
     return begun("logs", name, "--key", key, "--follow")
 
 
@@ -127,14 +127,14 @@ def begun(*arguments: str) -> subprocess.Popen[str]:
     return process
 
 
-def ended(process: subprocess.Popen[str]) -> tuple[int, str, str]:
+def wait_for_output(process: subprocess.Popen[str]) -> tuple[int, str, str]:
     """Return the exit code of a process, and the rest of its output."""
     output, problems = process.communicate(timeout=120)
     return process.returncode, output, problems
 
 
 def test_output_and_exit_code_are_those_of_the_step() -> None:
-    """`step run` shows each output where it belongs, masks secrets, and ends like the step."""
+    """`step run` passes both outputs on, masks secrets, and exits with the step's exit code."""
     Path("name").write_text("Ada\n")
     options = ["--env", "CODE=7", "--env", "GREETING=good day", "--file", "name=name"]
 
@@ -148,9 +148,9 @@ def test_output_and_exit_code_are_those_of_the_step() -> None:
 
 
 def test_repeat_shows_the_result() -> None:
-    """A repeat of a key starts nothing, and another step under the key is refused."""
+    """Repeating a key starts nothing, and another step under the same key is refused."""
     options = ["total", "--key", "g1", "--json"]
-    first, again = (
+    first, second = (
         command("step", "run", *options, "--file", "orders=moorage.toml") for _ in range(2)
     )
     other = command("step", "run", *options)
@@ -158,7 +158,7 @@ def test_repeat_shows_the_result() -> None:
     assert {"outcome": "success", "exit_code": 0, "stdout": "done\n", "files": ["sums/total"]} == {
         name: first.result[name] for name in ("outcome", "exit_code", "stdout", "files")
     }
-    assert first.result == again.result
+    assert first.result == second.result
     assert (1, "IdempotencyConflict") == (other.code, other.document["error"]["kind"])
 
 
@@ -177,24 +177,24 @@ def test_reused_result_is_announced() -> None:
 
 
 def test_end_of_a_long_result_is_shown() -> None:
-    """A repeat shows the output again; of a long output only the end, and --json says so."""
+    """A repeat shows the output again, but only the end of a long output, which --json reports."""
     text = CONFIGURATION + '[steps.count]\ncommand = ["seq", "1", "20000"]\n'
     Path("moorage.toml").write_text(text, encoding="utf-8")
     command("step", "run", "count", "--key", "c1")
     Path("orders").write_text("a\n")
     short = ["total", "--key", "t1", "--file", "orders=orders"]
 
-    again = command("step", "run", "count", "--key", "c1")
+    second_output = command("step", "run", "count", "--key", "c1")
     document = command("step", "run", "count", "--key", "c1", "--json").result
     outputs = [command("step", "run", *short).out for _ in range(2)]
 
-    assert ["19999", "20000"] == again.out.splitlines()[-2:]
+    assert ["19999", "20000"] == second_output.out.splitlines()[-2:]
     assert "before its last lines were read" in document["metadata"]["log_error"]
     assert ["done\n"] * 2 == outputs
 
 
 def test_files_that_were_not_stored_are_named() -> None:
-    """`step run` reads inputs from the storage, and says which outputs are not there."""
+    """`step run` reads inputs from the storage, and names outputs that are missing."""
     Path("kept/orders").mkdir(parents=True)
     Path("kept/orders/1").write_text("5\n")
 
@@ -207,7 +207,7 @@ def test_files_that_were_not_stored_are_named() -> None:
 
 
 def test_files_are_brought_back() -> None:
-    """`--output` writes the files that the step leaves to a folder."""
+    """`--output` writes the step's output files to a folder."""
     Path("orders").write_text("a\nb\n")
 
     ending = command("step", "run", "total", "--file", "orders=orders", "--output", "out")
@@ -217,29 +217,29 @@ def test_files_are_brought_back() -> None:
 
 
 def test_killed_program_finds_its_step_again() -> None:
-    """A repeat after a kill follows the same run: each line is there, and the step ran once."""
+    """A repeat after a kill follows the same run: every line is shown, and the step ran once."""
     process = start("wait", "w1")
     process.kill()
-    ended(process)
-    shown = command("step", "logs", "wait", "--key", "w1", "--json").result
-    listed = command("step", "list", "--json").result["runs"]
+    wait_for_output(process)
+    output = command("step", "logs", "wait", "--key", "w1", "--json").result
+    listed_runs = command("step", "list", "--json").result["runs"]
     Path("go").touch()
     ending = command("step", "run", "wait", "--key", "w1", "--env", f"FOLDER={Path.cwd()}")
 
-    assert [{"stream": "stdout", "text": "begun"}] == shown["lines"]
+    assert [{"stream": "stdout", "text": "begun"}] == output["lines"]
     assert [("here", "wait", "w1", "running")] == [
-        (run["platform"], run["step"], run["key"], run["phase"]) for run in listed
+        (run["platform"], run["step"], run["key"], run["phase"]) for run in listed_runs
     ]
     assert (0, "begun\nover\n") == (ending.code, ending.out)
     assert [] == command("step", "list", "--json").result["runs"]
 
 
 def test_first_interruption_stops_the_step() -> None:
-    """Ctrl-C stops the step with its grace, shows the rest of its output, and ends like it."""
+    """Ctrl-C stops the step with its grace period, shows the rest of the output, and exits."""
     process = start("wait", "w1")
     process.send_signal(signal.SIGINT)
 
-    code, output, problems = ended(process)
+    code, output, problems = wait_for_output(process)
 
     assert (143, "") == (code, output)
     assert ["Stopping the step; Ctrl-C again leaves it running."] == problems.splitlines()[:1]
@@ -247,52 +247,52 @@ def test_first_interruption_stops_the_step() -> None:
 
 
 def test_second_interruption_leaves_the_step() -> None:
-    """A second Ctrl-C ends the command at once; the run can be followed and stopped by its key."""
+    """A second Ctrl-C ends the command at once; the run can still be followed and stopped."""
     process = start("stubborn", "s1")
     process.send_signal(signal.SIGINT)
     assert process.stderr is not None
     assert process.stderr.readline().startswith("Stopping the step")
     process.send_signal(signal.SIGINT)
-    code, _, problems = ended(process)
+    code, _, problems = wait_for_output(process)
 
     assert 130 == code
     assert "Its key is s1." in problems
-    follower = following("stubborn", "s1")
+    follower = follow_run("stubborn", "s1")
     stopped = command("step", "stop", "stubborn", "--key", "s1", "--grace", "0")
     assert (0, "stopped: stubborn (s1)\n") == (stopped.code, stopped.out)
-    assert (137, "", "") == ended(follower)
-    again = command("step", "stop", "stubborn", "--key", "s1")
-    assert (1, "The run 's1' is not running.\n") == (again.code, again.out)
+    assert (137, "", "") == wait_for_output(follower)
+    second_output = command("step", "stop", "stubborn", "--key", "s1")
+    assert (1, "The run 's1' is not running.\n") == (second_output.code, second_output.out)
 
 
 def test_logs_of_a_result() -> None:
-    """`step logs` shows the output of a settled run, and fails for a key that was never used."""
+    """`step logs` shows the output of a settled run, and fails for an unused key."""
     Path("orders").write_text("a\n")
     command("step", "run", "total", "--key", "t1", "--file", "orders=orders")
 
-    shown = command("step", "logs", "total", "--key", "t1")
+    output = command("step", "logs", "total", "--key", "t1")
     followed = command("step", "logs", "total", "--key", "t1", "--follow", "--json")
     unknown = command("step", "logs", "total", "--key", "t2")
 
-    assert (0, "done\n") == (shown.code, shown.out)
+    assert (0, "done\n") == (output.code, output.out)
     assert "success" == followed.result["outcome"]
     assert (1, "There is no run of 't2'.\n") == (unknown.code, unknown.out)
 
 
 def test_end_that_nobody_knows_is_told() -> None:
-    """Following a run whose supervisor is killed ends with 3, since nobody knows its exit code."""
+    """Following a run whose supervisor was killed exits with 3: the exit code is unknown."""
     process = start("wait", "w1")
     process.kill()
-    ended(process)
-    follower = following("wait", "w1")
+    wait_for_output(process)
+    follower = follow_run("wait", "w1")
     [started] = Path("runs").glob("*/started")
     os.kill(json.loads(started.read_text())["pid"], signal.SIGKILL)
 
-    assert 3 == ended(follower)[0]
+    assert 3 == wait_for_output(follower)[0]
 
 
 def test_torn_last_line_is_ended() -> None:
-    """The sentence about the end of a step has a line of its own, also after a torn last line."""
+    """The message about the step's end begins on a new line, even after an incomplete line."""
     text = CONFIGURATION + '[steps.torn]\ncommand = ["printf", "no line break"]\n'
     Path("moorage.toml").write_text(text, encoding="utf-8")
 
@@ -303,7 +303,7 @@ def test_torn_last_line_is_ended() -> None:
 
 
 def test_steps_are_listed() -> None:
-    """`step list` shows all steps with their platforms; without steps it says so."""
+    """`step list` shows all steps with their platforms, or says that there are none."""
     rows = command("step", "list").out.splitlines()
     fields = command("step", "list", "--json").result["steps"]
     Path("moorage.toml").write_text("version = 1\n")
@@ -321,7 +321,7 @@ def test_steps_are_listed() -> None:
 
 
 def test_running_steps_are_listed_with_their_keys() -> None:
-    """`step list` shows the runs that nobody has settled yet, with their keys."""
+    """`step list` shows the unsettled runs with their keys."""
     process = start("wait", "w1")
 
     rows = [line.split() for line in command("step", "list").out.splitlines()]
@@ -329,12 +329,12 @@ def test_running_steps_are_listed_with_their_keys() -> None:
     assert ["run", "of", "platform", "key", "phase", "exit_code", "started_at"] in rows
     assert ["wait", "here", "w1", "running"] in [row[:4] for row in rows]
     Path("go").touch()
-    assert 0 == ended(process)[0]
+    assert 0 == wait_for_output(process)[0]
 
 
 @pytest.mark.usefixtures("cloud")
 def test_interruption_before_the_start_runs_nothing() -> None:
-    """Ctrl-C while a step is being started ends the command, since there is nothing to stop."""
+    """Ctrl-C while a step is starting ends the command, since no run exists yet."""
     ending = command("step", "run", "greet")
 
     assert (130, "moorage: Interrupted.\n") == (ending.code, ending.err)
@@ -342,13 +342,32 @@ def test_interruption_before_the_start_runs_nothing() -> None:
 
 @pytest.mark.usefixtures("cloud")
 def test_platform_that_does_not_answer_is_told() -> None:
-    """`step list` shows the steps, and fails if a platform does not answer."""
+    """`step list` shows the steps, but fails if a platform does not respond."""
     ending = command("step", "list")
     problems = json.loads(command("step", "list", "--json").out)["result"]["problems"]
 
     assert 1 == ending.code
     assert "cloud: The cloud does not answer." in ending.out
     assert ["cloud"] == list(problems)
+
+
+@pytest.mark.usefixtures("cloud")
+def test_run_that_hangs_is_listed_and_told(tmp_path: Path) -> None:
+    """`step list` shows a run that its platform cannot describe, and fails with the reason."""
+    failure = 'raise ConnectionFailed("The cloud does not answer.")'
+    hanging = 'return [RunStatus(name="r1", phase=RunPhase.RUNNING, problem="It hangs.")]'
+    states = "from moorage.domain.steps.runs import RunPhase, RunStatus\n"
+    (tmp_path / "our_clouds.py").write_text(
+        CLOUDS.replace(failure, hanging).replace("import attrs\n", f"import attrs\n{states}")
+    )
+
+    ending = command("step", "list")
+    result = json.loads(command("step", "list", "--json").out)["result"]
+
+    assert 1 == ending.code
+    assert "r1: It hangs." in ending.out
+    assert {"r1": "It hangs."} == result["problems"]
+    assert ["running"] == [run["phase"] for run in result["runs"]]
 
 
 @pytest.mark.parametrize(
@@ -365,7 +384,7 @@ def test_platform_that_does_not_answer_is_told() -> None:
     ],
 )
 def test_mistakes_are_named(arguments: list[str], message: str) -> None:
-    """A mistake runs nothing, and the error names it."""
+    """A mistaken command runs nothing, and the error names the mistake."""
     ending = command("step", *arguments)
 
     assert 2 == ending.code
@@ -375,7 +394,7 @@ def test_mistakes_are_named(arguments: list[str], message: str) -> None:
 
 @pytest.mark.parametrize("state", ["", '[state]\nurl = "memory:"\n'])
 def test_key_needs_a_store(state: str) -> None:
-    """A key is refused if no store would remember it after the command."""
+    """A key is refused if no store would remember the key after the command."""
     steps = CONFIGURATION.replace('[state]\nurl = "sqlite:///state.db"\n', state)
     Path("moorage.toml").write_text(steps, encoding="utf-8")
 

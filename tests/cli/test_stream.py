@@ -1,4 +1,4 @@
-"""`moorage stream`: pipelines of a configuration on the command line."""
+"""`moorage stream`: running and inspecting configured pipelines on the command line."""
 
 from __future__ import annotations
 
@@ -155,7 +155,7 @@ def test_pipeline_runs_from_the_configuration() -> None:
 
 
 def test_pipelines_of_the_configuration_have_metrics() -> None:
-    """The observers of the configuration report on the pipelines that a worker runs."""
+    """Configured observers are told about the pipelines that a worker runs."""
     observed = POLLED.replace("our_orders:store", "our_orders:measure")
     configure(f"{observed}\n[observers]\nprometheus = true\n")
     assert 0 == start().wait(60)
@@ -196,15 +196,15 @@ def test_dead_letters_are_listed_shown_replayed_and_dropped() -> None:
     assert ("InvalidData", "Three is broken.", 3, 1) == tuple(
         letter[name] for name in ("error", "message", "offset", "attempts")
     )
-    shown = command("stream", "dlq", "show", "shop", letter["letter"], "--json").result
-    assert ("3", "k", []) == (shown["payload"], shown["key"], shown["headers"])
+    output = command("stream", "dlq", "show", "shop", letter["letter"], "--json").result
+    assert ("3", "k", []) == (output["payload"], output["key"], output["headers"])
 
-    again = command("stream", "dlq", "replay", "shop", "--everything")
-    assert (1, "replayed: 0 processed, 1 failed again\n") == (again.code, again.out)
-    [new] = letters()
-    assert new["letter"] != letter["letter"]
+    second_output = command("stream", "dlq", "replay", "shop", "--everything")
+    assert (1, "replayed: 0 processed, 1 failed again\n") == (second_output.code, second_output.out)
+    [new_letter] = letters()
+    assert new_letter["letter"] != letter["letter"]
     Path("repaired").touch()
-    assert 0 == command("stream", "dlq", "replay", "shop", new["letter"]).code
+    assert 0 == command("stream", "dlq", "replay", "shop", new_letter["letter"]).code
     assert ([], [1, 2, 4, 5, 3]) == (letters(), stored_numbers())
 
     Path("repaired").unlink()
@@ -222,16 +222,16 @@ def test_payload_that_is_no_text_is_shown_as_base64() -> None:
     document = json.loads(path.read_text("utf-8"))
     document |= {"payload": "/w==", "key": None, "headers": [["a", "b"], ["c", {"base64": "/w=="}]]}
     path.write_text(json.dumps(document), encoding="utf-8")
-    shown = command("stream", "dlq", "show", "shop", document["letter"], "--json").result
+    output = command("stream", "dlq", "show", "shop", document["letter"], "--json").result
     assert ("/w==", None, [["a", "b"], ["c", "\\xff"]]) == (
-        shown["payload_base64"],
-        shown["key"],
-        shown["headers"],
+        output["payload_base64"],
+        output["key"],
+        output["headers"],
     )
 
 
 def test_letters_that_are_not_named_are_not_touched() -> None:
-    """Dropping or replaying dead letters requires ids that exist, or --everything."""
+    """Dropping or replaying dead letters requires existing ids, or --everything."""
     command("stream", "run")
     for words in (["drop", "shop"], ["replay", "shop", "x"], ["drop", "shop", "x", "--everything"]):
         ending = command("stream", "dlq", *words)
@@ -295,7 +295,7 @@ sink = {sink}
 
 
 def test_signal_drains_a_pipeline_between_streams(private: PrivateRedis) -> None:
-    """Records go from stream to stream through a transform, and SIGTERM ends the worker with 0."""
+    """Records pass between streams through a transform, and the worker exits with 0 on SIGTERM."""
     configure(
         redis_configuration(
             private.url,
@@ -346,7 +346,7 @@ def test_records_under_way_are_processed_after_a_signal(private: PrivateRedis) -
 def test_records_that_are_cut_off_are_told_by_the_exit_code(
     sink: str, private: PrivateRedis
 ) -> None:
-    """If a sink hangs, also in a thread or with the event loop, the worker exits with 5."""
+    """If a sink hangs, in a thread or in the event loop, the worker exits with 5."""
     configure(redis_configuration(private.url, f'{{function = "our_orders:{sink}"}}', drain="0.01"))
     with redis.Redis.from_url(private.url) as client:
         client.xadd("orders", {"payload": "1"})
@@ -358,7 +358,7 @@ def test_records_that_are_cut_off_are_told_by_the_exit_code(
 
 
 def test_thread_that_hangs_delays_no_clean_end(private: PrivateRedis) -> None:
-    """The worker exits with 0 in time if all records are done, although a thread hangs."""
+    """The worker exits with 0 in time if all records are done, even if a thread hangs."""
     sink = '{function = "our_orders:leave_thread"}'
     configure(redis_configuration(private.url, sink, drain="0.01"))
     with redis.Redis.from_url(private.url) as client:
@@ -379,7 +379,7 @@ def test_failure_of_a_pipeline_is_shown() -> None:
 
 
 def test_worker_that_stopped_reporting_is_silent() -> None:
-    """A worker that died without a last report is shown as silent."""
+    """A worker that died without a last report is listed as silent."""
     storage = open_storage("sqlite:///state.db")
     report = ReportWorker(control_key("shop"), "dead", {"state": "running"})
     states, _ = report.apply((None,), 1)
@@ -400,7 +400,7 @@ class StorePipelineState:
         self.state = state
 
     def apply(self, _: Any, now: int, /) -> tuple[Any, None]:
-        """Write the state as it is."""
+        """Return the stored state unchanged."""
         return ((now, *self.state[1:]),), None
 
 
@@ -417,7 +417,7 @@ def test_pipeline_runs_without_a_store(private: PrivateRedis) -> None:
     assert 2 == command("stream", "status").code
 
 
-def mistake(*arguments: str) -> str:
+def refused_message(*arguments: str) -> str:
     """Run a command that is refused, and return its error message."""
     ending: CommandEnding = command("stream", *arguments)
     assert 2 == ending.code
@@ -426,18 +426,18 @@ def mistake(*arguments: str) -> str:
 
 def test_mistakes_are_named() -> None:
     """A mistake in the command or configuration runs nothing, and the error names it."""
-    assert "There is no pipeline named 'x'." in mistake("run", "x")
+    assert "There is no pipeline named 'x'." in refused_message("run", "x")
     for name, message in (
         ("our_orders:TEXT", "is not a function"),
         ("our_orders:nothing", "cannot be imported"),
         ("our_nothing:store", "cannot be imported"),
     ):
         configure(POLLED.replace("our_orders:store", name))
-        assert message in mistake("run")
+        assert message in refused_message("run")
     configure(POLLED.replace('[state]\nurl = "sqlite:///state.db"', ""))
-    assert "no store in which its position" in mistake("run")
+    assert "no store in which its position" in refused_message("run")
     configure("version = 1\n")
-    assert "The configuration has no pipelines." in mistake("run")
+    assert "The configuration has no pipelines." in refused_message("run")
 
 
 def test_host_gives_its_store() -> None:

@@ -1,4 +1,4 @@
-"""`moorage stream run` with the sources and sinks that a configuration names by their kinds."""
+"""`moorage stream run` with sources and sinks that the configuration names by kind."""
 
 from __future__ import annotations
 
@@ -56,7 +56,7 @@ SOURCE = '[pipelines.orders]\nsource = {function = "our_ends:after"}\n'
 
 @pytest.fixture(autouse=True)
 def _program(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
-    """Write a Python program with the functions of the pipelines."""
+    """Write a Python program with the functions that the pipelines use."""
     monkeypatch.setattr(sys, "path", list(sys.path))
     Path("our_ends.py").write_text(MODULE, encoding="utf-8")
     yield
@@ -65,7 +65,7 @@ def _program(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
 
 @pytest.fixture(name="vendor")
 def _vendor() -> Iterator[VendorServer]:
-    """Start a server whose answers a test sets."""
+    """Start a server whose responses the test sets."""
     with VendorServer() as server:
         yield server
 
@@ -85,7 +85,7 @@ def execute(statement: str) -> list[Any]:
 
 
 def test_rows_are_written_to_a_database() -> None:
-    """A sink of the kind sql writes fields of the records, or what a function returns."""
+    """A sink of kind `sql` writes fields of the records, or the values that a function returns."""
     execute("CREATE TABLE orders (number integer PRIMARY KEY, note text)")
     sink = 'kind = "sql", connector = "shop", table = "orders", columns = ["number", "note"]'
     run(f'{{{sink}, key = "number"}}', SHOP)
@@ -96,7 +96,7 @@ def test_rows_are_written_to_a_database() -> None:
 
 
 def test_positions_move_with_the_rows_of_a_configured_sink() -> None:
-    """With checkpoints a row is written once, and `stream reset` sets the position back."""
+    """With checkpoints a row is written once, and `stream reset` moves the position back."""
     execute("CREATE TABLE orders (number integer, note text)")
     sink = (
         '{kind = "sql", connector = "shop", table = "orders", columns = ["number", "note"],'
@@ -112,7 +112,7 @@ def test_positions_move_with_the_rows_of_a_configured_sink() -> None:
 
 
 def test_dead_letters_of_rows_with_positions_are_replayed() -> None:
-    """A replay writes rows without the positions of the source, which is past them."""
+    """A replay writes rows without changing the source's position, which is already past them."""
     execute("CREATE TABLE orders (number integer CHECK (number <> 2), note text)")
     sink = (
         '{kind = "sql", connector = "shop", table = "orders", columns = ["number", "note"],'
@@ -128,7 +128,7 @@ def test_dead_letters_of_rows_with_positions_are_replayed() -> None:
 
 
 def test_records_are_written_to_files_and_read_from_them() -> None:
-    """A sink of the kind files writes CSV, and a source of the kind file reads such a file."""
+    """A sink of kind `files` writes CSV, and a source of kind `file` reads the file."""
     Path("exports").mkdir()
     run('{kind = "files", folder = "exports", format = "csv", columns = ["number", "note"]}')
     [path] = Path("exports").glob("orders-*.csv")
@@ -148,7 +148,7 @@ def test_records_are_written_to_files_and_read_from_them() -> None:
 
 
 def test_records_are_written_to_parquet() -> None:
-    """A sink of the kind parquet writes files with the configured columns."""
+    """A sink of kind `parquet` writes files with the configured columns."""
     run('{kind = "parquet", folder = ".", columns = {number = "int32"}}')
     [path] = Path().glob("orders-*.parquet")
     assert {"number": [1, 2, 3]} == pyarrow.parquet.read_table(path).to_pydict()
@@ -156,7 +156,7 @@ def test_records_are_written_to_parquet() -> None:
 
 
 def test_http_endpoint_is_polled(vendor: VendorServer) -> None:
-    """A source of the kind http delivers what an endpoint lists, from the stored position on."""
+    """A source of kind `http` delivers an endpoint's items after the stored position."""
     orders = [{"id": number, "at": f"2026-03-01T10:00:0{number}Z"} for number in range(3)]
     vendor.respond_json({"orders": orders})
     vendor.respond_json({"orders": [{"id": 3}]})
@@ -212,7 +212,7 @@ def store(record):
 
 
 def test_stored_webhooks_are_delivered() -> None:
-    """A source of the kind webhooks delivers the webhooks of the inbox that a function returns."""
+    """A source of kind `webhooks` delivers webhooks from the inbox that a function returns."""
 
     async def receive() -> None:
         async with moorage.aopen(ACCOUNTS) as hub, AsyncSqliteInbox("inbox.db", create=True) as db:
@@ -239,7 +239,7 @@ sink = {{function = "our_ends:store"}}
 
 
 def test_outbox_table_is_read() -> None:
-    """A source of the kind outbox-table delivers the rows of the table of a database."""
+    """A source of kind `outbox-table` delivers the rows of a database table."""
     execute("CREATE TABLE outbox (id integer PRIMARY KEY AUTOINCREMENT, payload text)")
     execute("INSERT INTO outbox (payload) VALUES ('{\"number\": 1}'), ('{\"number\": 2}')")
     execute("CREATE TABLE orders (number integer PRIMARY KEY)")
@@ -277,7 +277,7 @@ checkpoints = true
 def test_requests_are_sent_for_records(
     vendor: VendorServer, options: str, requests: list[tuple[str, str, int]]
 ) -> None:
-    """A sink of the kind http sends each record, or the request that a function makes of it."""
+    """A sink of kind `http` sends each record, or the request that a function makes from it."""
     for _ in range(3):
         vendor.respond_json({})
     service = f'[services.erp]\nbase_url = "{vendor.url}"\n'
@@ -289,7 +289,7 @@ def test_requests_are_sent_for_records(
 
 
 def test_request_is_sent_for_a_batch(vendor: VendorServer) -> None:
-    """With `batch` a sink of the kind http sends a list of the records in one request."""
+    """With `batch`, a sink of kind `http` sends a list of records in one request."""
     vendor.respond_json({})
     service = f'[services.erp]\nbase_url = "{vendor.url}"\n'
     run('{kind = "http", service = "erp", path = "/orders", batch = true}', service)
@@ -300,7 +300,7 @@ def test_request_is_sent_for_a_batch(vendor: VendorServer) -> None:
 def test_operation_of_a_contract_is_called(
     vendor: VendorServer, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """A sink of the kind call sends a text message for each record, through the accounts."""
+    """A sink of kind `call` sends a text message for each record, through the accounts."""
     monkeypatch.setenv("TWILIO_TOKEN", "a-token")
     for number in range(3):
         vendor.respond_json({"sid": f"SM{number}", "status": "queued"}, status=201)
@@ -370,7 +370,7 @@ numbers = our_kinds:NUMBERS
 
 @pytest.fixture(name="package")
 def _package(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
-    """Make a package with kinds of sources and sinks look installed."""
+    """Install a fake package with kinds of sources and sinks."""
     folder = tmp_path / "installed"
     metadata = folder / "our_kinds-1.0.dist-info"
     metadata.mkdir(parents=True)
@@ -392,9 +392,9 @@ def test_kinds_of_other_packages_are_used() -> None:
     Path("moorage.toml").write_text(text, encoding="utf-8")
     ending = command("stream", "run")
     assert 0 == ending.code, ending.err
-    written = sys.modules["our_kinds"].written
+    written_records = sys.modules["our_kinds"].written
     assert [("orders", "new", number) for number in (1, 2, 3)] == [
-        (name, word, record["number"]) for name, word, record in written
+        (name, word, record["number"]) for name, word, record in written_records
     ]
     assert 0 == command("stream", "reset", "orders").code
 
@@ -410,7 +410,7 @@ def test_kinds_of_other_packages_are_used() -> None:
     ],
 )
 def test_wrong_kinds_of_other_packages_are_refused(sink: str, message: str) -> None:
-    """A kind that is not a kind, or that reserves a name of its own, is refused with its path."""
+    """An entry point that is not a kind, or that uses a reserved name, is refused with its path."""
     Path("moorage.toml").write_text(f"{STATE}{SOURCE}sink = {sink}\n", encoding="utf-8")
     ending = command("stream", "run")
     assert 2 == ending.code

@@ -25,7 +25,7 @@ def configure(schemas: str = "", more: str = "") -> None:
 
 
 def check(file: str, *options: str) -> CommandEnding:
-    """Check a file as the next version of the subject orders-value."""
+    """Check a file as the next schema version of the subject orders-value."""
     return command("stream", "schema", "check", "shop", "orders-value", file, *options)
 
 
@@ -43,7 +43,7 @@ def _files() -> None:
 
 
 def test_registry_of_a_service_judges() -> None:
-    """A schema that the registry accepts exits with 0, another with 1 and the reasons."""
+    """A schema that the registry accepts exits with 0, a refused one with 1 and the reasons."""
     with SchemaRegistryServer("backward") as server:
         server.register("orders-value", Schema("long", SchemaFormat.AVRO))
         configure('schemas = {service = "r"}', f'[services.r]\nbase_url = "{server.url}"')
@@ -58,13 +58,13 @@ def test_registry_of_a_service_judges() -> None:
             ending.result["compatible"],
             ending.result["reasons"],
         )
-        sent = json.loads(server.requests[-1].body)
-    assert {"schema": "int"} == sent
+        sent_json = json.loads(server.requests[-1].body)
+    assert {"schema": "int"} == sent_json
     assert {"POST"} == {request.method for request in server.requests}
 
 
 def test_folder_of_schemas_judges() -> None:
-    """A folder of schemas judges too, and the reasons are lines of the output."""
+    """A folder of schemas is checked too, and the reasons for a refusal are printed."""
     configure('schemas = {folder = "schemas"}')
     assert "The schema can be the next version of orders-value." in check("long.avsc").out
     ending = check("int.avsc")
@@ -89,7 +89,7 @@ def test_file_that_is_no_schema(file: str, problem: str) -> None:
 
 
 def test_pipeline_without_a_registry() -> None:
-    """A pipeline without a registry of schemas exits with 2."""
+    """A pipeline without a schema registry exits with 2."""
     configure()
     ending = check("int.avsc")
     assert (2, True) == (ending.code, "has no registry of schemas" in ending.err)

@@ -1,4 +1,4 @@
-"""The worker of `moorage stream run`: reloading single pipelines, and its pages."""
+"""The worker of `moorage stream run`: reloading single pipelines, and its HTTP pages."""
 
 from __future__ import annotations
 
@@ -106,7 +106,7 @@ def context() -> Context:
     return Context(config="moorage.toml")
 
 
-async def until(condition: Callable[[], object]) -> None:
+async def wait_until(condition: Callable[[], object]) -> None:
     """Wait until a condition holds."""
     async with asyncio.timeout(PATIENCE):
         while not condition():  # noqa: ASYNC110 - several conditions
@@ -126,23 +126,23 @@ def test_pipelines_are_compared_by_name() -> None:
 
 
 async def test_only_changed_pipelines_are_replaced(module: Any) -> None:
-    """SIGHUP replaces the changed pipeline in order, starts a new one, and touches no other."""
+    """SIGHUP replaces a changed pipeline and starts a new one, and touches no other."""
     configure(pipeline("stays", "kept"), pipeline("moves", "old"), pipeline("goes", "kept"))
     async with StreamWorker((), 0.01, context()) as worker:
         running = asyncio.create_task(worker.run())
-        await until(lambda: count(module, "old") > 2 and count(module, "kept") > 2)
+        await wait_until(lambda: count(module, "old") > 2 and count(module, "kept") > 2)
         stays = worker.pipelines["stays"]
         assert isinstance(stays, SupervisedPipeline)
         run_of_stays, moves = stays._runs[0], worker.pipelines["moves"]  # noqa: SLF001 - the run itself
         configure(pipeline("stays", "kept"), pipeline("moves", "new"), pipeline("comes", "kept"))
         os.kill(os.getpid(), signal.SIGHUP)
-        await until(lambda: count(module, "new") > 2 and "comes" in worker.pipelines)
+        await wait_until(lambda: count(module, "new") > 2 and "comes" in worker.pipelines)
         stored_by_old = count(module, "old")
-        received = stays.statistics().received
-        await until(lambda: stays.statistics().received > received)
+        received_count = stays.statistics().received
+        await wait_until(lambda: stays.statistics().received > received_count)
 
         assert stays is worker.pipelines["stays"]
-        assert run_of_stays is stays._runs[0]  # noqa: SLF001 - as above
+        assert run_of_stays is stays._runs[0]  # noqa: SLF001 - the run itself
         assert moves is not worker.pipelines["moves"]
         assert PipelineState.STOPPED is moves.statistics().state
         assert {"stays", "moves", "comes"} == set(worker.pipelines)
@@ -157,21 +157,21 @@ async def test_only_changed_pipelines_are_replaced(module: Any) -> None:
 async def test_refused_configuration_leaves_the_pipelines(
     module: Any, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    """A configuration with a mistake changes nothing, and the error output and status say why."""
+    """A mistaken configuration changes nothing; the error output and the status give the reason."""
     configure(pipeline("moves", "old"))
     async with StreamWorker((), 0.01, context()) as worker:
         running = asyncio.create_task(worker.run())
-        await until(lambda: count(module, "old"))
+        await wait_until(lambda: count(module, "old"))
         moves = worker.pipelines["moves"]
         lane, absent = pipeline("moves", "old") + "lane = 2\n", pipeline("moves", "absent")
-        for wrong in (lane, absent, ""):
-            configure(wrong)
+        for wrong_value in (lane, absent, ""):
+            configure(wrong_value)
             await worker.reload()
             assert "refused, so the pipelines run on: pipelines" in capsys.readouterr().err
             assert moves is worker.pipelines["moves"]
         configure(pipeline("moves", "old"))
-        stored = count(module, "old")
-        await until(lambda: count(module, "old") > stored + 3)
+        stored_count = count(module, "old")
+        await wait_until(lambda: count(module, "old") > stored_count + 3)
 
         def status() -> str:
             return command("stream", "status").out
@@ -205,7 +205,7 @@ async def test_module_that_fails_to_import_is_refused(
     write_module("our_broken", content)
     async with StreamWorker((), 0.01, context()) as worker:
         running = asyncio.create_task(worker.run())
-        await until(lambda: count(module, "old"))
+        await wait_until(lambda: count(module, "old"))
         configure(pipeline("moves", "old").replace("our_stream:old", "our_broken:old"))
         os.kill(os.getpid(), signal.SIGHUP)
         error = ""
@@ -215,12 +215,12 @@ async def test_module_that_fails_to_import_is_refused(
             error += capsys.readouterr().err
             return "refused" in error and error.endswith("\n")
 
-        await until(is_refused)
+        await wait_until(is_refused)
         assert re.search(reason, error)
         assert "s3cret" not in error
         configure(pipeline("moves", "new"))
         os.kill(os.getpid(), signal.SIGHUP)
-        await until(lambda: count(module, "new"))
+        await wait_until(lambda: count(module, "new"))
         os.kill(os.getpid(), signal.SIGTERM)
         await running
 
@@ -228,11 +228,11 @@ async def test_module_that_fails_to_import_is_refused(
 async def test_store_that_cannot_be_used_is_refused(
     module: Any, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    """A reload that names a store that does not answer is refused, and the pipelines run on."""
+    """A reload that names an unreachable store is refused, and the pipelines go on."""
     configure(pipeline("moves", "old"))
     async with StreamWorker((), 0.01, context()) as worker:
         running = asyncio.create_task(worker.run())
-        await until(lambda: count(module, "old"))
+        await wait_until(lambda: count(module, "old"))
         moves = worker.pipelines["moves"]
         for store in ("sqlite:///absent/state.db", "redis://127.0.0.1:1/0"):
             configure(pipeline("moves", "old"), store=store)
@@ -249,11 +249,11 @@ async def test_store_that_cannot_be_used_is_refused(
 async def test_unforeseen_failure_of_a_reload_is_refused(
     module: Any, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    """A reload that fails because of the program's own code is refused without its message."""
+    """A reload that fails in the program's own code is refused; its message is not shown."""
     configure(pipeline("moves", "old"))
     async with StreamWorker((), 0.01, context()) as worker:
         running = asyncio.create_task(worker.run())
-        await until(lambda: count(module, "old"))
+        await wait_until(lambda: count(module, "old"))
         configure(pipeline("moves", "odd"))
         await worker.reload()
         error = capsys.readouterr().err
@@ -264,11 +264,11 @@ async def test_unforeseen_failure_of_a_reload_is_refused(
 
 
 async def test_failure_of_a_replaced_pipeline_stops_the_others(module: Any) -> None:
-    """If the new pipeline fails, the others end in order, and the failure is raised."""
+    """If the new pipeline fails, the others end in an orderly way, and the failure is raised."""
     configure(pipeline("stays", "kept"), pipeline("moves", "old"))
     async with StreamWorker((), 0.01, context()) as worker:
         running = asyncio.create_task(worker.run())
-        await until(lambda: count(module, "old") and count(module, "kept"))
+        await wait_until(lambda: count(module, "old") and count(module, "kept"))
         configure(pipeline("stays", "kept"), pipeline("moves", "broken"))
         await worker.reload()
         with pytest.raises(AuthenticationFailed, match="Out of order"):
@@ -276,7 +276,7 @@ async def test_failure_of_a_replaced_pipeline_stops_the_others(module: Any) -> N
         assert PipelineState.STOPPED is worker.pipelines["stays"].statistics().state
 
 
-def read(port: int, page: str) -> tuple[int, str]:
+def read_page(port: int, page: str) -> tuple[int, str]:
     """Return the status and the text of a page."""
     try:
         with urllib.request.urlopen(f"http://127.0.0.1:{port}/{page}", timeout=PATIENCE) as answer:
@@ -288,32 +288,32 @@ def read(port: int, page: str) -> tuple[int, str]:
 
 @pytest.mark.parametrize("observers", ["", "[observers]\nprometheus = true\n"])
 async def test_pages_show_the_worker(module: Any, observers: str) -> None:
-    """The pages have metrics, liveness, readiness and health, and end with the worker."""
+    """The pages show metrics, liveness, readiness and health until the worker ends."""
     configure(pipeline("moves", "old"), observers)
     async with (
         StreamWorker((), 0.01, context()) as worker,
         served_pages(worker, "127.0.0.1", 0) as port,
     ):
-        status, text = await asyncio.to_thread(read, port, "ready")
+        status, text = await asyncio.to_thread(read_page, port, "ready")
         assert (503, {"pipelines": {"moves": "ready"}}) == (status, json.loads(text))
         running = asyncio.create_task(worker.run())
-        await until(lambda: count(module, "old"))
+        await wait_until(lambda: count(module, "old"))
         assert (200, '{"pipelines": {"moves": "running"}}') == await asyncio.to_thread(
-            read, port, "ready"
+            read_page, port, "ready"
         )
-        assert 200 == (await asyncio.to_thread(read, port, "live"))[0]
-        assert "state" in json.loads((await asyncio.to_thread(read, port, "health"))[1])
-        status, text = await asyncio.to_thread(read, port, "metrics")
+        assert 200 == (await asyncio.to_thread(read_page, port, "live"))[0]
+        assert "state" in json.loads((await asyncio.to_thread(read_page, port, "health"))[1])
+        status, text = await asyncio.to_thread(read_page, port, "metrics")
         assert 'moorage_pipeline_connector_health{pipeline="moves"} 1.0' in text
-        assert 404 == (await asyncio.to_thread(read, port, "other"))[0]
+        assert 404 == (await asyncio.to_thread(read_page, port, "other"))[0]
         os.kill(os.getpid(), signal.SIGTERM)
         await running
     with pytest.raises(urllib.error.URLError):
-        read(port, "live")
+        read_page(port, "live")
 
 
 def test_stuck_event_loop_is_not_alive() -> None:
-    """`/live` answers 503 when the event loop has taken no turn for half a minute."""
+    """`/live` responds with 503 if the event loop has been blocked for half a minute."""
     now = [0.0]
     pages = StreamPages(None, None, bytes, lambda: now[0])  # type: ignore[arg-type]  # not read
     now[0] = 31.0

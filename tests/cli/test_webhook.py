@@ -1,4 +1,4 @@
-"""`moorage webhook` signs webhooks, and verifies saved or arriving ones."""
+"""`moorage webhook` signs webhooks, and verifies saved or incoming webhooks."""
 
 from __future__ import annotations
 
@@ -183,7 +183,7 @@ class Output:
 
 @pytest.mark.parametrize("more", [[], ["--json"]])
 def test_each_is_judged_by_itself(more: list[str]) -> None:
-    """Each webhook is accepted or refused on its own; a broken connection affects no other."""
+    """Each webhook is accepted or refused separately; a broken connection affects no other."""
     headers, body = sign_by_command("stripe")
     out, err = Output(), Output()
     codes: Queue[int] = Queue()

@@ -1,4 +1,4 @@
-"""Configurations with one mistake each, the mistake's exact path and its remedy."""
+"""Configurations with one mistake each, the path of that mistake, and its remedy."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ def vendor(**fields: Any) -> dict[str, Any]:
 
 
 def route(**rules: Any) -> dict[str, Any]:
-    """Return a configuration whose route for text messages has these rules."""
+    """Return a configuration whose text-message route has these rules."""
     return {**vendor(), "sms": {"vendor": "twilio", **rules}}
 
 
@@ -30,7 +30,7 @@ def provider(**fields: Any) -> dict[str, Any]:
 
 
 def tenants_from(**fields: Any) -> dict[str, Any]:
-    """Return a configuration whose source of tenants has these fields."""
+    """Return a configuration whose tenant source has these fields."""
     keys = f"1:{'A' * 43}="
     return {"tenants_from": {"url": "sqlite:///tenants.db", "keys": keys, **fields}}
 

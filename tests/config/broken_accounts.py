@@ -1,4 +1,4 @@
-"""Broken configurations of accounts, routes and secrets, in the rows of `broken_settings`."""
+"""Broken configurations of accounts, routes and secrets, as rows like `broken_settings`."""
 
 from __future__ import annotations
 
@@ -65,6 +65,9 @@ ACCOUNTS: Final[list[tuple[dict[str, Any], dict[str, str]]]] = [
     _key("razorpay", "rzp_test_1", "the id of an API key", key_id="rzp_test_1", **_OWN),
     _key("square", "sq0idp-1", "the id of an application", **_OWN),
     _key("square", "sandbox-sq0csb-1", "the secret of an application", **_OWN),
+    _key(
+        "braintree", "sk_test_1", "a secret key of Stripe", public_key="a", currency="EUR", **_OWN
+    ),
     _key("adyen", "re_1", "web service user", merchant_account="ours", **_OWN),
     _key("sendgrid", "re_1", "an API key of Resend"),
     _key("resend", "SG.a.b", "begins with re_"),
@@ -247,6 +250,13 @@ ACCOUNTS: Final[list[tuple[dict[str, Any], dict[str, str]]]] = [
     (
         _account("checkout_com", credentials="sk_sbox_1", prefix="a.example/", **_OWN),
         {"vendors.checkout_com.prefix": "client id after cli_"},
+    ),
+    (
+        _account("braintree", credentials="a", public_key="a|b", currency="euro", **_OWN),
+        {
+            "vendors.braintree.public_key": "not the public key",
+            "vendors.braintree.currency": "such as EUR",
+        },
     ),
     (
         _account("razorpay", credentials="a", key_id="a", return_url="/paid", **_OWN),

@@ -1,4 +1,4 @@
-"""Broken configurations of alerts, probes and objectives, in the rows of `broken_settings`."""
+"""Broken configurations of alerts, probes and objectives, as rows like `broken_settings`."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ def _rule(when: str | list[str], **fields: Any) -> dict[str, Any]:
 
 
 def _channel(kind: str | list[str], **fields: Any) -> dict[str, Any]:
-    """Return a configuration with one channel of alerts."""
+    """Return a configuration with one alert channel."""
     return {
         "alerts": {"channels": {"ours": {"kind": kind, **fields}}},
         "vendors": _SMTP,

@@ -1,4 +1,4 @@
-"""Tests of the audit trail that a configuration names, and its records of credential use."""
+"""The audit trail named by a configuration, and its records of credential use."""
 
 from __future__ import annotations
 
@@ -40,7 +40,7 @@ def vendor() -> FakeVendor:
 
 
 def records_of(folder: Path) -> list[tuple[str, str, Any]]:
-    """Return act, subject and new values of each record in the audit trail."""
+    """Return the action, subject and new values of each record in the audit trail."""
     with open_audit(f"sqlite:///{folder}/audit.db", create=True) as store:
         items = AuditTrail(store).find().items
         return [(item.act, item.subject, item.after) for item in items]

@@ -1,4 +1,4 @@
-"""Invalid configurations, whose mistakes each have a path and a remedy."""
+"""Invalid configurations; each mistake is reported with a path and a remedy."""
 
 from __future__ import annotations
 
@@ -63,7 +63,7 @@ def test_all_at_once() -> None:
 
 
 def test_one_problem_of_an_error_made_anywhere() -> None:
-    """A ConfigurationError made from a message and a path has one problem."""
+    """A ConfigurationError that is created with a message and a path has one problem."""
     error = ConfigurationError("this is wrong.", path="a.b", remedy="Correct it.")
 
     assert (Problem("a.b", "this is wrong.", "Correct it."),) == error.problems

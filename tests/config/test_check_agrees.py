@@ -22,7 +22,7 @@ from tests.config.broken_monitoring import MONITORING
 from tests.config.broken_settings import SETTINGS
 from tests.config.broken_texts import RIGHT, TEXTS
 from tests.config.broken_texts import TABLES as EARLIER
-from tests.support.access import nobody
+from tests.support.access import without_privileges
 from tests.support.command import command
 
 if TYPE_CHECKING:
@@ -86,7 +86,7 @@ def problems_of_command_line(path: Path) -> list[dict[str, str]]:
 
 @pytest.fixture
 def folder_of_everybody() -> Iterator[Path]:
-    """Return a folder that every user can reach and write to."""
+    """Return a folder in which every user can read and write."""
     with TemporaryDirectory(dir="/tmp") as name:  # Other users cannot reach pytest's.
         folder = Path(name)
         folder.chmod(0o777)
@@ -188,7 +188,7 @@ def test_a_program_may_give_the_credentials(monkeypatch: pytest.MonkeyPatch) -> 
 
 
 def test_providers_are_opened_in_the_order_of_their_needs(tmp_path: Path) -> None:
-    """A secret provider is opened after those whose secrets it needs, in any order of tables."""
+    """A secret provider is opened after the providers it needs, whatever the order of tables."""
     (tmp_path / "inner").mkdir()
     (tmp_path / "inner" / "deep").write_text("hidden")
     source: dict[str, Any] = {
@@ -206,7 +206,7 @@ def test_providers_are_opened_in_the_order_of_their_needs(tmp_path: Path) -> Non
 
 
 def test_a_missing_secret_where_a_text_belongs() -> None:
-    """A missing secret used as a vendor's name is two problems, at the same path."""
+    """A missing secret used as a vendor's name causes two problems at the same path."""
     path = write_configuration(
         "json",
         json.dumps(
@@ -241,7 +241,7 @@ def test_directory_without_write_permission_is_refused(
     if table.endswith("_from"):
         settings["keys"] = f"1:{'A' * 43}="
     path = write_configuration("json", json.dumps({table: settings}))
-    with nobody():
+    with without_privileges():
         moorage.open(path).close()
         folder.chmod(0o555)
         (problem,) = problems = problems_of_opening(path)
@@ -254,7 +254,7 @@ def test_directory_without_write_permission_is_refused(
     file = folder / Path(url).name
     file.touch()
     file.chmod(0o444)
-    with nobody():
+    with without_privileges():
         (problem,) = problems = problems_of_opening(path)
         assert problems == problems_of_opening(path, moorage.aopen) == problems_of_check(path)
     assert f"This user may not write to {file}." == problem["found"]
@@ -267,7 +267,7 @@ def test_file_of_credentials_needs_read_permission(folder_of_everybody: Path) ->
     file.write_text("")
     path = write_configuration("json", json.dumps({"credentials_from": {"url": file.as_uri()}}))
     folder.chmod(0o555)
-    with nobody():
+    with without_privileges():
         moorage.open(path).close()
         file.chmod(0)
         (problem,) = problems = problems_of_opening(path)
@@ -287,7 +287,7 @@ def test_file_of_credentials_needs_read_permission(folder_of_everybody: Path) ->
     ],
 )
 def test_file_urls_have_one_meaning(url: str, name: str, tmp_path: Path) -> None:
-    """A `file:` URL names the same file for an audit trail as for credentials."""
+    """A `file:` URL names the same file for an audit trail and for credentials."""
     tables = {"audit": {"url": url}, "credentials_from": {"url": url}}
     path = write_configuration("json", json.dumps(tables))
     file = tmp_path / name

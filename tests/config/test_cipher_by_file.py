@@ -1,4 +1,4 @@
-"""The encryption of stored results that a configuration file sets."""
+"""Encryption of stored results, as set in a configuration file."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Hubs made from configuration tables: allowed and refused settings."""
+"""Hubs made from configuration tables: accepted and refused settings."""
 
 from __future__ import annotations
 
@@ -48,7 +48,7 @@ def test_the_least(tmp_path: Path) -> None:
 
 
 def test_all_of_it(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Accounts, routes with rules, services, and accounts of tenants are read together."""
+    """Accounts, routes with rules, services and tenants' accounts are read from one file."""
     monkeypatch.setenv("TWILIO_TOKEN", "hidden")
     result = read_configuration(
         {
@@ -234,7 +234,7 @@ def test_payments_with_a_volatile_store_are_refused(tables: dict[str, Any], path
 
 
 def test_an_account_for_some_tenants_stands_among_all() -> None:
-    """An account of some tenants that has an ordinary name is reported under that name."""
+    """An account for some tenants only is reported under its own name."""
     vendor = Twilio(account_sid=SID)
     account = Account("twilio", vendor, tenants="acme", settings={"tymeout": 3})
     with pytest.raises(ConfigurationError) as excinfo:

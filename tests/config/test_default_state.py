@@ -17,7 +17,7 @@ from moorage.contracts.payments import Charge, Money
 from moorage.testing.sandboxes.base import SandboxHttpClient
 from moorage.testing.sandboxes.payments.stripe import StripeSandbox
 from moorage.wiring.store_urls import open_storage
-from tests.support.access import nobody
+from tests.support.access import without_privileges
 from tests.support.command import command
 
 if TYPE_CHECKING:
@@ -29,7 +29,7 @@ VARIABLE = "MOORAGE_STATE_DIRECTORY"
 
 @pytest.fixture
 def folder(tmp_path: Path) -> Iterator[Path]:
-    """Return a folder named by an environment variable, which does not exist yet."""
+    """Return a folder that an environment variable names and that does not exist yet."""
     previous_url = os.environ[VARIABLE]
     os.environ[VARIABLE] = str(tmp_path / "a b" / "state")
     yield tmp_path / "a b" / "state"
@@ -37,7 +37,7 @@ def folder(tmp_path: Path) -> Iterator[Path]:
 
 
 def tables(stripe: StripeSandbox, **more: Any) -> dict[str, Any]:
-    """Return a configuration that takes payments and names no store."""
+    """Return a configuration that takes payments but names no store."""
     return {
         "payments": {"vendor": "stripe"},
         "vendors": {"stripe": {"credentials": stripe.api_key, **more}},
@@ -45,7 +45,7 @@ def tables(stripe: StripeSandbox, **more: Any) -> dict[str, Any]:
 
 
 def test_processes_share_a_file_that_outlives_them(folder: Path) -> None:
-    """A second hub finds the payment keys of the first in the default file, in a private folder."""
+    """A second hub finds the first hub's payment keys in the default file, in a private folder."""
     stripe = StripeSandbox()
     for is_replayed in (False, True):
         with moorage.open(tables(stripe), http=SandboxHttpClient(stripe)) as hub:
@@ -79,7 +79,7 @@ def test_relative_xdg_state_home_is_ignored() -> None:
 
 @pytest.mark.parametrize("fields", [{"volatile_keys": True}, None])
 def test_no_file_without_durable_keys(folder: Path, fields: dict[str, bool] | None) -> None:
-    """If no account moves money, or keys need not be durable, no state file is created."""
+    """No state file is created if no account moves money, or if keys may be lost in a crash."""
     result = {} if fields is None else tables(StripeSandbox(), **fields)
     moorage.open(result).close()
     assert read_configuration(result).store is None
@@ -109,7 +109,10 @@ def test_folder_that_cannot_be_used_is_refused(folder: Path, problem: str) -> No
             folder.chmod(0o500)
         case _:
             os.environ[VARIABLE] = "/proc/nowhere"
-    with pytest.raises(ConfigurationError, match="survives a crash") as excinfo, nobody():
+    with (
+        pytest.raises(ConfigurationError, match="survives a crash") as excinfo,
+        without_privileges(),
+    ):
         moorage.open(tables(StripeSandbox()))
     assert "state.url" == excinfo.value.path
     assert "state.db cannot be used" in excinfo.value.message

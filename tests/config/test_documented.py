@@ -1,4 +1,4 @@
-"""Every configuration that the documentation shows loads, and fits the schema."""
+"""Every configuration shown in the documentation loads and matches the schema."""
 
 from __future__ import annotations
 
@@ -89,7 +89,7 @@ def test_documented_configurations_load(
 
 
 def test_every_block_is_marked() -> None:
-    """Each configuration block of the documentation is marked as a file, and thereby tested."""
+    """Each configuration block in the documentation is marked as a file, so that it is tested."""
     assert BLOCKS == SHOWN
     assert len(SHOWN) >= 6
 

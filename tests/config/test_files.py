@@ -53,7 +53,7 @@ def write_file(folder: Path, name: str, text: str | bytes) -> Path:
 
 @pytest.mark.parametrize("name, text", [("a.json", JSON), ("a.yaml", YAML), ("a.YML", YAML)])
 def test_the_same_in_every_form(tmp_path: Path, name: str, text: str) -> None:
-    """The same configuration in TOML, JSON and YAML is read alike."""
+    """The same configuration gives the same tables in TOML, JSON and YAML."""
     expected = read_configuration(write_file(tmp_path, "a.conf", TOML))
     result = read_configuration(str(write_file(tmp_path, name, text)))
 
@@ -111,8 +111,8 @@ def test_the_same_in_every_form(tmp_path: Path, name: str, text: str) -> None:
         ("a.yaml", "[" * 1_000 + "]" * 1_000, "is not valid YAML: the text is nested too deeply"),
     ],
 )
-def test_a_file_that_is_none(tmp_path: Path, name: str, text: str | bytes, line: str) -> None:
-    """A broken configuration file is refused with its name, the line and the reason."""
+def test_invalid_file_is_refused(tmp_path: Path, name: str, text: str | bytes, line: str) -> None:
+    """A broken configuration file is refused with the file's name, the line and the reason."""
     with pytest.raises(ConfigurationError) as excinfo:
         read_configuration(write_file(tmp_path, name, text))
 
@@ -134,7 +134,7 @@ def test_byte_order_mark_is_ignored(tmp_path: Path, name: str, text: str) -> Non
 
 
 def test_yaml_is_an_extra(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Without PyYAML, a YAML configuration is refused with the package to install."""
+    """Without PyYAML, a YAML configuration is refused, and the error names the package."""
     uninstall(monkeypatch, "yaml", "moorage.config.yaml_text")
 
     with pytest.raises(ConfigurationError, match=r"pip install '\.\[yaml\]'"):
@@ -142,7 +142,7 @@ def test_yaml_is_an_extra(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> No
 
 
 def test_any_mapping_is_accepted() -> None:
-    """A program may pass a configuration as any kind of mappings, sequences and numbers."""
+    """A program may pass a configuration as any mappings, sequences and numbers."""
     source = MappingProxyType(
         {
             "vendors": {

@@ -1,4 +1,4 @@
-"""Tests of configurations with a meaningless value at any place."""
+"""Configurations in which any one value is replaced by a meaningless one."""
 
 from __future__ import annotations
 
@@ -48,18 +48,18 @@ WHOLE: dict[str, Any] = {
 }
 
 
-def places(tree: Any, at: tuple[Any, ...] = ()) -> Iterator[tuple[Any, ...]]:
+def paths_in(tree: Any, at: tuple[Any, ...] = ()) -> Iterator[tuple[Any, ...]]:
     """Return every path in a configuration."""
     yield at
     if isinstance(tree, dict):
         for name, branch in tree.items():
-            yield from places(branch, (*at, name))
+            yield from paths_in(branch, (*at, name))
     elif isinstance(tree, list):
         for number, branch in enumerate(tree):
-            yield from places(branch, (*at, number))
+            yield from paths_in(branch, (*at, number))
 
 
-PLACES = list(places(WHOLE))
+PLACES = list(paths_in(WHOLE))
 JUNK = st.recursive(
     st.one_of(
         st.none(),
@@ -83,13 +83,13 @@ JUNK = st.recursive(
 
 
 @pytest.fixture(autouse=True)
-def _planted(monkeypatch: pytest.MonkeyPatch) -> None:
+def _plant_secret(monkeypatch: pytest.MonkeyPatch) -> None:
     """Put a secret into the environment."""
     monkeypatch.setenv("PLANTED", PLANTED)
 
 
 def with_junk(place: tuple[Any, ...], junk: Any) -> Any:
-    """Return the configuration with another value at one place."""
+    """Return the configuration with the value at one path replaced."""
     if not place:
         return junk
     whole_configuration = copy.deepcopy(WHOLE)
@@ -104,7 +104,7 @@ def with_junk(place: tuple[Any, ...], junk: Any) -> Any:
 def test_junk_raises_configuration_error(
     place: tuple[Any, ...], junk: Any, environment: str | None
 ) -> None:
-    """Any value anywhere in a configuration loads or raises ConfigurationError without secrets."""
+    """Any value at any path either loads or raises a ConfigurationError that shows no secrets."""
     assert PLANTED == os.environ["PLANTED"]
     source = with_junk(place, junk)
     refused_error: ConfigurationError | None = None

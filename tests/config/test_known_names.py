@@ -20,7 +20,7 @@ from moorage.config.monitoring_checks import KnownNames
     ],
 )
 def test_unknown_services(service: str, other_tenants: bool, unknown: bool) -> None:
-    """A service name is unknown unless it may be a broken account or another tenant's."""
+    """A service name is not reported as unknown if a broken or tenant's account may have it."""
     names = KnownNames(
         services=frozenset({"vat"}), unreadable=frozenset({"broken"}), other_tenants=other_tenants
     )
@@ -28,7 +28,7 @@ def test_unknown_services(service: str, other_tenants: bool, unknown: bool) -> N
 
 
 def test_offers_that_cannot_be_ruled_out() -> None:
-    """An unreadable account, or another tenant's, may offer any contract."""
+    """A broken account, or an account of another tenant, may offer any contract."""
     unreadable = KnownNames(services=frozenset(), unreadable=frozenset({"broken"}))
     tenants = KnownNames(services=frozenset(), other_tenants=True)
 

@@ -51,7 +51,7 @@ def test_passed_log_overrides_the_configured_one(options: Any) -> None:
 
 
 def test_a_hub_keeps_its_log(tmp_path: Path) -> None:
-    """A reload that names another log is refused, unless the program passed the log."""
+    """A reload that names another log is refused, unless the program passed a log."""
     source: dict[str, Any] = {"services": SERVICES, "log": {"url": "memory:"}}
     logging_source = {**source, "log": {"url": f"sqlite:///{tmp_path}/calls.db"}}
     with moorage.open(source) as hub:

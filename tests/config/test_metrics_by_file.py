@@ -64,7 +64,7 @@ def test_a_hub_keeps_its_metrics(tmp_path: Path) -> None:
 
 
 def test_a_wrong_url_of_metrics_is_reported() -> None:
-    """A URL that is not one for metrics is refused at `metrics.url`."""
+    """An unsupported URL is refused at the path `metrics.url`."""
     with pytest.raises(ConfigurationError, match="not one for metrics") as excinfo:
         moorage.open({"services": SERVICES, "metrics": {"url": "redis://host"}})
 

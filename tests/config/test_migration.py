@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 import moorage
 from moorage import ConfigurationError, Secret
 from moorage.config import read_configuration
-from moorage.config.toml_text import masked, write_toml
+from moorage.config.toml_text import mask_secrets, write_toml
 from tests.config.broken import SID, TWILIO
 
 OLD: dict[str, Any] = {
@@ -98,7 +98,7 @@ def test_nothing_in_version_0() -> None:
 def test_the_current_version_is_read_without_a_word(
     tmp_path: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """A configuration in the current format, without plain secrets, is read without a warning."""
+    """A configuration in the current format without plain secrets is read without a warning."""
     monkeypatch.setenv("OURS_TOKEN", "token")
     path = tmp_path / "moorage.toml"
     path.write_text(
@@ -141,7 +141,7 @@ def test_toml_round_trip(tree: dict[str, Any]) -> None:
 
 
 def test_tables_for_people() -> None:
-    """TOML output has a heading for each table and list of tables, and omits null."""
+    """TOML output has a heading for each table and array of tables, and omits null values."""
     tree = {
         "a": 1,
         "none": None,
@@ -181,7 +181,7 @@ def test_secrets_are_masked() -> None:
         "timeout": 5,
     }
 
-    masked_tree = masked(tree)
+    masked_tree = mask_secrets(tree)
 
     assert "hidden" not in write_toml(masked_tree)
     assert ["***", "secret://env/A", "${B}"] == masked_tree["webhook_secrets"]
@@ -211,4 +211,4 @@ def test_secrets_are_masked() -> None:
 )
 def test_texts_without_passwords_are_shown(text: str) -> None:
     """In a shown configuration, URLs without passwords and references are not masked."""
-    assert text == masked(text)
+    assert text == mask_secrets(text)

@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 
 from moorage import ConfigurationError, DescriptionRefused, Service, read_openapi
 from moorage.config import openapi_files, yaml_values
-from moorage.config.syntax import Malformed
+from moorage.config.syntax import MalformedText
 from moorage.config.yaml_values import yaml_value
 from tests.support.openapi_samples import description, operation, parameter
 
@@ -79,7 +79,7 @@ def test_files_that_cannot_be_opened(tmp_path: Path, monkeypatch: pytest.MonkeyP
     for path in (tmp_path / "none.json", "a\0b"):
         with pytest.raises(ConfigurationError, match=r"cannot be read|null character"):
             read_openapi(path)
-    monkeypatch.setattr(openapi_files, "_LARGEST", 10)
+    monkeypatch.setattr(openapi_files, "_MAX_BYTES", 10)
     with pytest.raises(ConfigurationError, match="more than 10 bytes"):
         service_of(tmp_path / "a.json", json.dumps(SHOP))
 
@@ -128,7 +128,7 @@ def test_aliases_are_shared(tmp_path: Path) -> None:
 def test_plain_words_are_those_of_json(
     text: str, value: object, loader: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """YAML words are read as text, except true, false, null and decimal numbers; keys are text."""
+    """YAML words are text except true, false, null and decimal numbers; keys are text."""
     monkeypatch.setattr(yaml_values, "_LOADER", loader)
     assert value == yaml_value(text)
 
@@ -145,14 +145,14 @@ JSON = st.recursive(
 
 @given(JSON)
 def test_json_is_yaml(value: object) -> None:
-    """JSON text has the same value when it is read as YAML."""
+    """A JSON text has the same value when it is read as YAML."""
     assert value == yaml_value(json.dumps(value))
 
 
 @given(st.text(st.sampled_from("ab:-[]{}&*!?|>#'\"\n ,%@0\t"), max_size=40))
 def test_any_text_is_read_or_refused(text: str) -> None:
-    """Any YAML text either gives a value that JSON can express or is refused as malformed."""
-    with contextlib.suppress(Malformed):
+    """A YAML text either gives a value that JSON can express, or is refused as malformed."""
+    with contextlib.suppress(MalformedText):
         json.dumps(yaml_value(text))
 
 

@@ -1,4 +1,4 @@
-"""Configurations that environments and environment variables override."""
+"""Configurations with overrides from environments and environment variables."""
 
 from __future__ import annotations
 
@@ -25,26 +25,26 @@ OVERLAID: dict[str, Any] = {
 
 
 def test_an_environment(monkeypatch: pytest.MonkeyPatch) -> None:
-    """An environment's tables are merged into the general ones; its other values replace them."""
-    plain = read_configuration(OVERLAID)
+    """An environment's tables are merged into the general tables; its other values replace them."""
+    plain_configuration = read_configuration(OVERLAID)
     result = read_configuration(OVERLAID, "production")
     monkeypatch.setenv("MOORAGE_ENVIRONMENT", "production")
-    again = read_configuration(OVERLAID)
+    second_configuration = read_configuration(OVERLAID)
     staging = read_configuration(OVERLAID, environment="staging")
 
     assert (None, "production", "production", "staging") == (
-        plain.environment,
+        plain_configuration.environment,
         result.environment,
-        again.environment,
+        second_configuration.environment,
         staging.environment,
     )
-    assert ("production", "staging") == plain.environments
+    assert ("production", "staging") == plain_configuration.environments
     assert (True, ("example.com",), False) == (
-        plain.safety.dry_run,
-        plain.safety.recipients,
-        plain.safety.live,
+        plain_configuration.safety.dry_run,
+        plain_configuration.safety.recipients,
+        plain_configuration.safety.live,
     )
-    assert plain.safety == staging.safety
+    assert plain_configuration.safety == staging.safety
     assert (False, ("example.com",), True) == (
         result.safety.dry_run,
         result.safety.recipients,
@@ -53,13 +53,13 @@ def test_an_environment(monkeypatch: pytest.MonkeyPatch) -> None:
     settings = result.accounts[0].settings
     assert (20.0, [50]) == (settings["timeout"], [limit.rate for limit in settings["limits"]])
     assert 1 == len(result.services)
-    assert result == again
+    assert result == second_configuration
     assert "the environment production" == result.origins["safety.live"]
-    assert {} == plain.origins
+    assert {} == plain_configuration.origins
 
 
 def test_any_environment_name_without_overlays() -> None:
-    """A configuration without environments is the same in each of them."""
+    """A configuration without environments is the same under any environment name."""
     assert "staging" == read_configuration(vendor(), "staging").environment
 
 
@@ -76,7 +76,7 @@ def test_any_environment_name_without_overlays() -> None:
     ],
 )
 def test_invalid_environments_are_refused(environments: Any, path: str, remedy: str) -> None:
-    """An unknown environment, or an environment's setting that cannot differ, is refused."""
+    """An unknown environment, or one that sets a value which must not differ, is refused."""
     with pytest.raises(ConfigurationError) as excinfo:
         read_configuration({"environments": environments}, "prodution")
 
@@ -85,7 +85,7 @@ def test_invalid_environments_are_refused(environments: Any, path: str, remedy: 
 
 
 def test_problem_names_the_overlay() -> None:
-    """A problem in a value from an environment or variable names its source."""
+    """A problem in an overridden value names the environment or variable that it comes from."""
     with pytest.raises(ConfigurationError, match=r"\(from the environment production\)"):
         read_configuration(
             {"environments": {"production": {"services": {"a": {"x": {"y": 1}}}}}}, "production"
@@ -141,7 +141,7 @@ def test_variables(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def test_variable_creates_missing_tables(monkeypatch: pytest.MonkeyPatch) -> None:
-    """A variable that sets a configuration value creates the missing tables of its path."""
+    """A variable for a nested setting creates the missing tables on its path."""
     monkeypatch.setenv("MOORAGE_VENDORS__LOCAL_FILES__ROOT", "/srv/files")
 
     result = read_configuration({"vendors": {"local_files": None}})

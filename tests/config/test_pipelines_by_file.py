@@ -196,9 +196,9 @@ def test_kinds_of_connectors_make_sources(
     assert isinstance(settings, KindSourceSettings)
     kind_source = settings.connector.kind.source
     assert kind_source is not None
-    made = kind_source.build(settings.connector.settings, settings.options)
-    assert module == type(made).__module__
-    assert attributes == {name: getattr(made, name) for name in attributes}
+    built_source = kind_source.build(settings.connector.settings, settings.options)
+    assert module == type(built_source).__module__
+    assert attributes == {name: getattr(built_source, name) for name in attributes}
 
 
 def test_pipelines_in_yaml_and_json(tmp_path: Path) -> None:
@@ -211,7 +211,7 @@ def test_pipelines_in_yaml_and_json(tmp_path: Path) -> None:
 
 
 def test_variables_set_pipelines(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Environment variables override pipeline settings, also those of the source's kind."""
+    """Environment variables override pipeline settings, including those of connectors."""
     monkeypatch.setenv("MOORAGE_PIPELINES__ORDERS__LANES", "8")
     monkeypatch.setenv("MOORAGE_PIPELINES__ORDERS__SOURCE__GROUP", "7")
     monkeypatch.setenv("MOORAGE_PIPELINES__ORDERS__SOURCE__CLAIM_AFTER", "9.5")
@@ -347,7 +347,7 @@ def test_mistakes_have_paths(changes: dict[str, Any], path: str, message: str) -
 
 
 def test_transforms_by_schema_are_read() -> None:
-    """Transforms may be functions and tables, and the registry is a table of its own."""
+    """Transforms may be functions or tables, and the schema registry has its own table."""
     transforms = ["shop.orders:priced", {"decode": "confluent"}]
     pipeline = {"source": SOURCE, "sink": SINK, "transforms": transforms}
     tree = {"pipelines": {"orders": {**pipeline, "schemas": {"folder": "schemas"}}}}
@@ -359,7 +359,7 @@ def test_transforms_by_schema_are_read() -> None:
 
 
 def test_missing_ends_and_wrong_names_are_reported() -> None:
-    """A pipeline without source or sink, or with an invalid name, is refused."""
+    """A pipeline without a source or sink, or with an invalid name, is refused."""
     assert ["pipelines.orders.source", "pipelines.orders.sink"] == [
         path for path, _ in problems({})
     ]
@@ -371,9 +371,10 @@ def test_missing_ends_and_wrong_names_are_reported() -> None:
 
 def test_mistake_of_a_connector_is_reported_once() -> None:
     """If a pipeline's connector is invalid, only the connector's mistake is reported."""
-    wrong = {"kind": "redis-streams", "url": "http://x"}
+    wrong_options = {"kind": "redis-streams", "url": "http://x"}
     text = problems(
-        {"source": {**SOURCE, "connector": "wrong"}, "sink": {"connector": "wrong"}}, wrong=wrong
+        {"source": {**SOURCE, "connector": "wrong"}, "sink": {"connector": "wrong"}},
+        wrong=wrong_options,
     )
     assert ["connectors.wrong.url"] == [path for path, _ in text]
 
@@ -390,14 +391,14 @@ def test_mistake_of_a_connector_is_reported_once() -> None:
     ],
 )
 def test_schema_knows_the_kinds(sink: dict[str, Any], fits_schema: bool) -> None:
-    """The JSON Schema has the options of each kind of sink."""
+    """The JSON Schema contains the options of each kind of sink."""
     schema = json_schema()
     tree = {"pipelines": {"orders": {"source": SOURCE, "sink": sink}}}
     assert fits_schema is fits(schema, schema, tree)
 
 
 def test_pipeline_knows_its_connectors() -> None:
-    """The settings of a pipeline contain those of the connectors that it uses."""
+    """A pipeline's settings contain the settings of the connectors that it uses."""
     letters = {"connector": "events", "topic": "failed"}
     pipeline = {"source": {"function": "a:b"}, "sink": ROWS, "dead_letters": letters}
     tree = {"connectors": CONNECTORS, "pipelines": {"orders": pipeline}}

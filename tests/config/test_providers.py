@@ -74,7 +74,7 @@ def test_custom_http_client_stays_open() -> None:
 
 
 def test_aws(monkeypatch: pytest.MonkeyPatch) -> None:
-    """AWS Secrets Manager is read with configured keys or those of the environment."""
+    """AWS Secrets Manager is read with configured credentials or those from the environment."""
     with lab_with_real_clock(AwsLab()) as lab:
         lab.put("shop", "hidden")
         table = {"kind": "aws", "region": "eu-central-1", "endpoint": lab.url}
@@ -86,7 +86,7 @@ def test_aws(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def test_credentials_in_a_manager_are_read_whole() -> None:
-    """A secret manager's JSON secret with a `method` is read as credentials, not as a token."""
+    """A JSON secret with a `method` is read as credentials, and not sent as a token."""
     with lab_with_real_clock(AwsLab()) as lab:
         lab.put("shop", json.dumps({"method": "basic", "username": "me", "secret": "hidden"}))
         table = {"kind": "aws", "region": "eu-central-1", "endpoint": lab.url}
@@ -105,7 +105,7 @@ def test_credentials_in_a_manager_are_read_whole() -> None:
 
 @pytest.mark.parametrize("name", ["shop", "shop#secret"])
 def test_broken_table_in_a_manager_is_not_sent_as_a_token(name: str) -> None:
-    """A secret that begins like a JSON table but is broken is refused, and not shown."""
+    """A secret that begins like a JSON object but is broken is refused, and not shown."""
     with lab_with_real_clock(AwsLab()) as lab:
         lab.put("shop", '{"method": "basic", "secret": "hidden"')
         table = {"kind": "aws", "region": "eu-central-1", "endpoint": lab.url}
@@ -120,14 +120,14 @@ def test_broken_table_in_a_manager_is_not_sent_as_a_token(name: str) -> None:
 
 
 def test_aws_uses_the_address_of_the_region() -> None:
-    """Without an address, AWS's regional address is used; an unused provider sends no request."""
+    """By default AWS's regional address is used; an unused provider sends no request."""
     table = {"kind": "aws", "region": "eu-central-1"}
 
     assert () == read_configuration({"secrets": {"ours": table}}).accounts
 
 
 def test_gcp(tmp_path: Path) -> None:
-    """Google's Secret Manager is read with the key of a service account."""
+    """Google Secret Manager is read with a service account's key."""
     with lab_with_real_clock(GcpLab()) as lab:
         lab.put("shop", "hidden")
         key = {
@@ -176,7 +176,7 @@ def test_missing_keyring_library(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def test_sealed_credentials(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """A reference can name the sealed credentials of a service, or of a tenant's service."""
+    """A reference can name the encrypted credentials of a service, or of a tenant's service."""
     keys = generate_keys()
     monkeypatch.setenv("OURS_KEYS", keys.text().reveal())
     store = SqliteCredentialProvider(tmp_path / "sealed.db", AesGcmCipher(keys))
@@ -195,7 +195,7 @@ def test_sealed_credentials(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> 
 
 
 def test_other_names_of_the_environment(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """A provider of environment variables can have a prefix, and one of files a folder."""
+    """A provider can add a prefix to environment variables, or read files from a folder."""
     monkeypatch.setenv("SHOP_KEY", "hidden")
     (tmp_path / "key").write_text("hidden too")
 

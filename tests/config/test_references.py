@@ -9,7 +9,7 @@ import pytest
 import moorage
 from moorage import ConfigurationError, Secret
 from moorage.config import read_configuration
-from moorage.config.problems import WRONG, Report
+from moorage.config.problems import REPORTED, Report
 from tests.config.broken import vendor
 
 if TYPE_CHECKING:
@@ -48,7 +48,7 @@ def test_texts_are_filled_in(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def test_variable_becomes_the_fields_type(monkeypatch: pytest.MonkeyPatch) -> None:
-    """A text that is only one variable becomes a number, boolean or table if a field needs it."""
+    """A text that consists of one variable becomes a number, boolean or table if needed."""
     monkeypatch.setenv("OURS_TIMEOUT", "7.5")
     monkeypatch.setenv("OURS_SAYS", "007")
     monkeypatch.setenv("OURS_MONEY", "true")
@@ -68,7 +68,7 @@ def test_variable_becomes_the_fields_type(monkeypatch: pytest.MonkeyPatch) -> No
 
 @pytest.mark.parametrize("text", ["7 # seconds\ny = 8", "soon", "["])
 def test_variable_of_a_wrong_type_is_refused(monkeypatch: pytest.MonkeyPatch, text: str) -> None:
-    """A variable that must be a number and is none is refused."""
+    """A variable whose value is not a number is refused where a number is needed."""
     monkeypatch.setenv("OURS_TIMEOUT", text)
 
     with pytest.raises(ConfigurationError, match="The value is a text, not a number"):
@@ -122,7 +122,7 @@ def test_a_file_without_a_secret(tmp_path: Path, content: str) -> None:
 
 
 def test_credentials_of_services(monkeypatch: pytest.MonkeyPatch) -> None:
-    """The secret of a service, or of its region, is read as a bearer token."""
+    """The secret of a service, or of its region, is used as a bearer token."""
     monkeypatch.setenv("OURS_TOKEN", "hidden")
     (service,) = read_configuration(
         {
@@ -165,6 +165,6 @@ def test_variable_missing_twice_in_one_text_is_reported_once() -> None:
 def test_value_built_from_an_unreadable_secret_is_not_reported_again() -> None:
     """If a secret cannot be read, a failure of its placeholder adds no second problem."""
     report = Report()
-    stand_in = report.lack("vendors.ours.account")
-    assert WRONG is report.made(lambda: [][int(stand_in.reveal())], "vendors.ours.account")
+    stand_in = report.unreadable_placeholder("vendors.ours.account")
+    assert REPORTED is report.made(lambda: [][int(stand_in.reveal())], "vendors.ours.account")
     assert [] == report.problems

@@ -1,4 +1,4 @@
-"""The JSON Schema of configurations: it accepts valid ones, and refuses malformed ones."""
+"""The JSON Schema of configurations accepts valid ones and rejects malformed ones."""
 
 from __future__ import annotations
 
@@ -57,7 +57,7 @@ def test_environments_are_checked(source: dict[str, Any]) -> None:
 
 
 def test_semantic_mistakes_validate() -> None:
-    """The JSON Schema does not find mistakes that are beyond the form."""
+    """Mistakes in the meaning of values, not in their form, pass the JSON Schema."""
     tables = [row[0] for row in OTHERS if isinstance(row[0], dict)]
 
     assert sum(fits(SCHEMA, SCHEMA, table) for table in tables) > len(tables) // 2

@@ -132,7 +132,7 @@ FIELDS = [field for field in attrs.fields(Service) if field.init and field.name 
 
 
 def test_every_setting_is_available_in_files() -> None:
-    """A configuration file can set every service setting; functions are named by entry points."""
+    """A configuration file can set every service setting; entry points name functions."""
     assert {field.name for field in FIELDS} == set(SERVICE.fields)
     assert {field.name for field in FIELDS if _is_function(field)} == set(FUNCTIONS)
     assert SAMPLES.keys() == SERVICE.fields.keys() - FUNCTIONS.keys()
@@ -140,7 +140,7 @@ def test_every_setting_is_available_in_files() -> None:
 
 @pytest.mark.parametrize("name", SAMPLES)
 def test_a_setting_of_a_file_is_that_of_a_program(name: str) -> None:
-    """A service setting in a file has the same effect as the constructor's argument."""
+    """A service setting in a file has the same effect as the constructor argument."""
     file_setting, value = SAMPLES[name]
     other_settings = BESIDE.get(name, {})
     (service,) = read_configuration(
@@ -152,7 +152,7 @@ def test_a_setting_of_a_file_is_that_of_a_program(name: str) -> None:
 
 @pytest.mark.parametrize("page", ["README.md", "docs/how-to/configuration.md"])
 def test_the_pages_name_the_functions(page: str) -> None:
-    """README and manual list the service settings that are functions."""
+    """The README and the manual list the service settings that are functions."""
     text = (ROOT / page).read_text("utf-8")
 
     assert "`moorage.functions`" in text
@@ -217,7 +217,7 @@ FORMS: list[tuple[Any, Credentials | OAuthCredentials]] = [
 
 @pytest.mark.parametrize("place", range(len(FORMS)))
 def test_credentials_have_every_form(place: int, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Each kind of credentials can be configured; plain text is a JSON table or bearer token."""
+    """Every kind of credentials can be configured; a str is a JSON object or a bearer token."""
     written_credentials, credentials = FORMS[place]
     if isinstance(written_credentials, str):
         monkeypatch.setenv("OURS", written_credentials)
@@ -249,7 +249,7 @@ def test_credentials_have_every_form(place: int, monkeypatch: pytest.MonkeyPatch
     ],
 )
 def test_credentials_that_cannot_be_sent(credentials: Any, path: str, remedy: str) -> None:
-    """An incomplete credential of a service is refused with its path, and never sent."""
+    """A service's incomplete credentials are refused with their path, and never sent."""
     with pytest.raises(ConfigurationError) as excinfo:
         read_configuration({"services": {"vat": {"credentials": credentials}}})
 
@@ -262,7 +262,7 @@ def test_credentials_that_cannot_be_sent(credentials: Any, path: str, remedy: st
 def test_stored_credentials_are_sent_as_they_were_stored(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Basic credentials from a sealed store or JSON are sent as Basic, never as a token."""
+    """Basic credentials from a store or from JSON are sent as Basic, never as a bearer token."""
     keys = generate_keys()
     monkeypatch.setenv("KEYS", keys.text().reveal())
     monkeypatch.setenv("TABLE", '{"method": "basic", "username": "u", "secret": "p"}')
@@ -289,7 +289,7 @@ def test_stored_credentials_are_sent_as_they_were_stored(
 
 
 def test_a_secret_of_stored_credentials(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """A reference to stored credentials may stand for a secret, but not for other text."""
+    """A reference to stored credentials may replace a secret, but no other text."""
     keys = generate_keys()
     monkeypatch.setenv("KEYS", keys.text().reveal())
     store = SqliteCredentialProvider(tmp_path / "c.db", AesGcmCipher(keys))

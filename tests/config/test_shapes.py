@@ -9,8 +9,8 @@ import attrs
 import pytest
 
 from moorage.config.of_classes import about_fields, table_of
-from moorage.config.problems import WRONG, Report, key, under
-from moorage.config.shapes import Anything, Either, Many, Number, OneOf, Text
+from moorage.config.problems import REPORTED, Report, key, path_below
+from moorage.config.shapes import AnyOf, AnyValue, ListOf, Number, OneOf, Text
 from moorage.config.structure import read
 from moorage.errors import InvalidData
 
@@ -60,16 +60,16 @@ class UnusualFields:
 
 
 def test_a_class_is_a_table() -> None:
-    """The table for a class has the types of the class's fields."""
+    """The table of a class has the types of the class's fields."""
     table = table_of(UnusualFields)
 
     assert {
-        "anything": Anything(),
+        "anything": AnyValue(),
         "mode": OneOf(("red", "blue")),
         "other": OneOf(("red", "blue")),
-        "either": Either((Number(whole=True), Text())),
-        "mixed": Anything(),
-        "several": Many(Text()),
+        "either": AnyOf((Number(whole=True), Text())),
+        "mixed": AnyValue(),
+        "several": ListOf(Text()),
         "least": Number(whole=True),
         "most": Number(whole=True),
     } == {name: field.shape for name, field in table.fields.items()}
@@ -84,9 +84,9 @@ def test_a_class_is_a_table() -> None:
 def test_class_gets_the_given_values() -> None:
     """An instance built from a table has the table's values."""
     report = Report()
-    made = read(table_of(UnusualFields), {"anything": {"a": 1}, "mode": "blue"}, "", report)
+    shape = read(table_of(UnusualFields), {"anything": {"a": 1}, "mode": "blue"}, "", report)
 
-    assert UnusualFields(anything={"a": 1}, mode=ShadeEnum.BLUE) == made
+    assert UnusualFields(anything={"a": 1}, mode=ShadeEnum.BLUE) == shape
     assert [] == report.problems
 
 
@@ -94,17 +94,17 @@ def test_fields_validated_against_other_fields() -> None:
     """A validator that compares several fields reports its error at the right path."""
     report = Report()
 
-    assert read(table_of(UnusualFields), {"least": 9}, "odd", report) is WRONG
+    assert read(table_of(UnusualFields), {"least": 9}, "odd", report) is REPORTED
     assert [("odd.least", "Give less.")] == [
         (problem.path, problem.remedy) for problem in report.problems
     ]
 
 
 def test_validators_of_others() -> None:
-    """If a field's own validator raises any error, the field is reported as a problem."""
+    """Any error that a field's own validator raises is reported as a problem of that field."""
     report = Report()
 
-    assert read(table_of(UnusualFields), {"most": 100}, "odd", report) is WRONG
+    assert read(table_of(UnusualFields), {"most": 100}, "odd", report) is REPORTED
     assert ["odd.most"] == [problem.path for problem in report.problems]
 
 
@@ -116,18 +116,18 @@ def test_constructor_errors_become_problems(error: type[Exception]) -> None:
     def make() -> NoReturn:
         raise error("sk_live_51H8x0tXx")
 
-    assert report.made(make, "a.b") is WRONG
+    assert report.made(make, "a.b") is REPORTED
     (problem,) = report.problems
     assert "a.b" == problem.path
     assert "sk_live" not in str(problem)
 
 
 def test_paths() -> None:
-    """The path of a problem is written as TOML would write its keys."""
+    """The path of a problem is written like TOML keys."""
     assert ("a.b", "a[0]", "a", "a") == (
-        under("a", "b"),
-        under("a", "[0]"),
-        under("", "a"),
-        under("a", ""),
+        path_below("a", "b"),
+        path_below("a", "[0]"),
+        path_below("", "a"),
+        path_below("a", ""),
     )
     assert ("a-b_1", '"a b"', '"a?b"', '""') == (key("a-b_1"), key("a b"), key('a"b'), key(""))

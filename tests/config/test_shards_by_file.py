@@ -1,4 +1,4 @@
-"""The shards of a store that a configuration file names."""
+"""Stores with shards that a configuration file names."""
 
 from __future__ import annotations
 
@@ -21,8 +21,8 @@ KEYS = "keys_url", "keys_former"
 SERVICES = {"bank": {"base_url": "https://bank.example"}}
 
 
-def _opened(folder: Path, names: str, former: str = "", settings: tuple[str, str] = ALL) -> Any:
-    """Open a hub with a file for each shard, which the given settings name."""
+def _open_hub(folder: Path, names: str, former: str = "", settings: tuple[str, str] = ALL) -> Any:
+    """Open a hub whose settings name one file for each shard."""
     state: dict[str, Any] = {
         setting: [f"sqlite:///{folder}/{name}.db" for name in letters]
         for setting, letters in zip(settings, (names, former), strict=True)
@@ -33,7 +33,7 @@ def _opened(folder: Path, names: str, former: str = "", settings: tuple[str, str
 
 @pytest.mark.parametrize("settings", [ALL, KEYS])
 def test_keys_are_honoured_when_a_shard_is_added(tmp_path: Path, settings: tuple[str, str]) -> None:
-    """Answers and unknown outcomes of all keys are still there after a shard was added."""
+    """Results and unknown outcomes of all keys are still found after a shard was added."""
     keys = [f"k{number}" for number in range(12)]
     calls: list[str] = []
 
@@ -44,7 +44,7 @@ def test_keys_are_honoured_when_a_shard_is_added(tmp_path: Path, settings: tuple
         return key
 
     for names, former in (("ab", ""), ("abc", "ab")):
-        with _opened(tmp_path, names, former, settings) as hub:
+        with _open_hub(tmp_path, names, former, settings) as hub:
             for key in keys[1:]:
                 answer = hub.manager.run("bank", lambda key=key: act(key), idempotency_key=key)
                 assert key == answer
@@ -58,7 +58,7 @@ def test_keys_are_honoured_when_a_shard_is_added(tmp_path: Path, settings: tuple
 
 @pytest.mark.parametrize("setting", ["url", "keys_url"])
 def test_an_empty_list_is_refused(setting: str) -> None:
-    """A list without a store is a mistake, and never means the memory of the process."""
+    """An empty list of stores is refused; it does not mean a store in memory."""
     with pytest.raises(ConfigurationError, match="names no store") as excinfo:
         moorage.open({"services": SERVICES, "state": {setting: []}})
     assert [f"state.{setting}"] == [problem.path for problem in excinfo.value.problems]
@@ -66,7 +66,7 @@ def test_an_empty_list_is_refused(setting: str) -> None:
 
 @pytest.mark.parametrize("setting", ["url", "keys_url"])
 def test_every_shard_is_checked(tmp_path: Path, setting: str) -> None:
-    """Each shard whose file cannot be created is a problem, before anything is opened."""
+    """Each shard whose file cannot be created is reported before anything is opened."""
     urls = [f"sqlite:///{tmp_path}/{name}.db" for name in ("a", "b/b", "c/c")]
     with pytest.raises(ConfigurationError, match="does not exist") as excinfo:
         moorage.open({"services": SERVICES, "state": {setting: urls}})
@@ -80,7 +80,7 @@ def test_every_shard_is_checked(tmp_path: Path, setting: str) -> None:
 
 @pytest.mark.parametrize("settings", [ALL, KEYS])
 def test_other_first_shard_is_refused(tmp_path: Path, settings: tuple[str, str]) -> None:
-    """The first shard has states that cannot be spread, so it stays the first."""
+    """A store list with another first shard is refused, as that shard holds unspread states."""
     with pytest.raises(ConfigurationError) as excinfo:
-        _opened(tmp_path, "ba", "ab", settings)
+        _open_hub(tmp_path, "ba", "ab", settings)
     assert f"state.{settings[1]}" == excinfo.value.path

@@ -1,4 +1,4 @@
-"""Platforms and steps in a configuration: their values, and the path of each mistake."""
+"""Platforms and steps in a configuration: their settings, and the path of each mistake."""
 
 from __future__ import annotations
 
@@ -51,20 +51,20 @@ command = ["report"]
 
 @pytest.fixture(autouse=True)
 def _token(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
-    """Give the step its secret, and work in a folder of the test."""
+    """Set the step's secret, and work in a temporary folder."""
     monkeypatch.setenv("TOTAL_TOKEN", "tok_9183aa")
     monkeypatch.chdir(tmp_path)
 
 
 def problems(**tables: Any) -> dict[str, str]:
-    """Return the problems of a configuration by their paths."""
-    with pytest.raises(ConfigurationError) as caught:
+    """Return a configuration's problems by path."""
+    with pytest.raises(ConfigurationError) as excinfo:
         read_configuration(tables)
-    return {problem.path: f"{problem.found} {problem.remedy}" for problem in caught.value.problems}
+    return {problem.path: f"{problem.found} {problem.remedy}" for problem in excinfo.value.problems}
 
 
 def test_file_names_platforms_and_steps() -> None:
-    """A file has all settings of platforms and steps, and secrets by reference."""
+    """A file sets all settings of platforms and steps, with secrets by reference."""
     Path("moorage.toml").write_text(TOML, encoding="utf-8")
 
     configured = read_configuration(Path("moorage.toml"))
@@ -88,7 +88,7 @@ def test_file_names_platforms_and_steps() -> None:
 
 
 def test_schema_describes_steps() -> None:
-    """The schema for editors accepts platforms and steps, and no unknown setting of them."""
+    """The JSON Schema accepts platforms and steps, and rejects unknown settings in them."""
     tables: dict[str, Any] = {"platforms": {"here": LOCAL}, "steps": {"total": STEP}}
     schema = json_schema()
 
@@ -99,7 +99,7 @@ def test_schema_describes_steps() -> None:
 
 
 def test_hub_runs_configured_steps() -> None:
-    """A hub runs a step by its name, on the platform of its configuration, once per key."""
+    """A hub runs a configured step by name, once per key, on the step's platform."""
     Path("moorage.toml").write_text(TOML, encoding="utf-8")
 
     with moorage.open(Path("moorage.toml")) as hub:
@@ -113,7 +113,7 @@ def test_hub_runs_configured_steps() -> None:
 
 
 def test_asynchronous_hub_runs_configured_steps() -> None:
-    """An asynchronous hub does the same, and further variables are those of one run."""
+    """An asynchronous hub runs steps too, and extra variables apply to a single run."""
     Path("moorage.toml").write_text(TOML, encoding="utf-8")
 
     async def run() -> str:
@@ -124,16 +124,16 @@ def test_asynchronous_hub_runs_configured_steps() -> None:
     assert "bonjour\n***" == asyncio.run(run())
 
 
-def test_service_of_steps_is_made() -> None:
-    """Steps need no service in the configuration; one that is there keeps its settings."""
+def test_steps_need_no_configured_service() -> None:
+    """A step's service need not be configured; a configured service keeps its settings."""
     here = {"platforms": {"here": LOCAL}}
-    made = read_configuration({**here, "steps": {"total": STEP}})
+    configuration = read_configuration({**here, "steps": {"total": STEP}})
     without_steps = read_configuration(here)
     explicit = read_configuration(
         {**here, "services": {"steps": {"timeout": 7}}, "steps": {"total": STEP}}
     )
 
-    assert ["steps"] == [service.name for service in made.services]
+    assert ["steps"] == [service.name for service in configuration.services]
     assert ["steps"] == [service.name for service in without_steps.services]
     assert [7.0] == [service.timeout for service in explicit.services]
     assert () == read_configuration({}).services
@@ -216,7 +216,7 @@ def test_service_of_steps_is_made() -> None:
     ],
 )
 def test_mistakes_are_named(tables: dict[str, Any], path: str, text: str) -> None:
-    """Each mistake of a platform or a step is reported at its path, with a remedy."""
+    """Each mistake in a platform or step is reported at its path, with a remedy."""
     texts = problems(**tables)
 
     assert [path] == list(texts)
@@ -224,19 +224,19 @@ def test_mistakes_are_named(tables: dict[str, Any], path: str, text: str) -> Non
 
 
 def test_running_hub_keeps_its_steps() -> None:
-    """A reload refuses other platforms and steps, and the hub goes on with the first ones."""
+    """A reload with other platforms or steps is refused, and the hub keeps the first ones."""
     tables = {"platforms": {"here": LOCAL}, "steps": {"total": STEP}}
 
     with moorage.open(tables) as hub:
-        with pytest.raises(ConfigurationError) as caught:
+        with pytest.raises(ConfigurationError) as excinfo:
             hub.reload({"platforms": {}, "steps": {}})
 
-        assert ["platforms", "steps"] == [problem.path for problem in caught.value.problems]
+        assert ["platforms", "steps"] == [problem.path for problem in excinfo.value.problems]
         assert ["total"] == list(hub.steps.steps)
 
 
 def test_unknown_step_is_refused() -> None:
-    """Running a step that is not configured starts nothing, and names those that are."""
+    """Running a step that is not configured starts nothing, and the error lists known steps."""
     with (
         moorage.open({"platforms": {"here": LOCAL}, "steps": {"total": STEP}}) as hub,
         pytest.raises(ConfigurationError, match=r"no step named 'sum'.*Use one of: total"),

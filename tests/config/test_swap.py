@@ -25,7 +25,7 @@ OTHERS = {
 
 
 def test_swapping_a_vendor_is_a_line(tmp_path: Path) -> None:
-    """A business script gives the same results after one line names another vendor."""
+    """A business script gives the same results after one line is changed to name another vendor."""
     stripe = vendor_set({**OTHERS, "payments": "stripe"}, tmp_path / "stripe")
     adyen = vendor_set({**OTHERS, "payments": "adyen"}, tmp_path / "adyen")
     both = {**adyen.configuration["vendors"], **stripe.configuration["vendors"]}
@@ -33,7 +33,7 @@ def test_swapping_a_vendor_is_a_line(tmp_path: Path) -> None:
     stripe_source = write_toml({**routes, "vendors": both})
     adyen_source = stripe_source.replace('vendor = "stripe"', 'vendor = "adyen"')
 
-    def had(text: str, here: Any) -> dict[str, Any]:
+    def hub_of_text(text: str, here: Any) -> dict[str, Any]:
         hub = moorage.open(tomllib.loads(text), http=SandboxHttpClient(*here.sandboxes))
         try:
             return asyncio.run(business_script(hub, here, SIZE))
@@ -47,4 +47,4 @@ def test_swapping_a_vendor_is_a_line(tmp_path: Path) -> None:
         if line[0] in "+-"
     ]
     assert ['- vendor = "stripe"', '+ vendor = "adyen"'] == changed_lines
-    assert had(stripe_source, stripe) == had(adyen_source, adyen)
+    assert hub_of_text(stripe_source, stripe) == hub_of_text(adyen_source, adyen)

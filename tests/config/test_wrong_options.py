@@ -1,4 +1,4 @@
-"""Options of vendors, connectors and platforms with values of every wrong type and form."""
+"""Options of vendors, connectors and platforms with wrong values of every type and form."""
 
 from __future__ import annotations
 
@@ -98,14 +98,14 @@ PLATFORMS: Final[dict[str, dict[str, Any]]] = {
 
 
 def fields_of(kind: type[Any]) -> dict[str, attrs.Attribute[Any]]:
-    """Return the options of a class, by name."""
+    """Return the options of a class by name."""
     return {name: field for name, field in attrs.fields_dict(kind).items() if field.init}
 
 
 def wrong_errors(
     kind: type[Any], options: Mapping[str, Any], use: Callable[[Any], object]
 ) -> Iterator[str]:
-    """Yield each option and value whose error is not moorage's, or does not name the option.
+    """Yield each option and value whose error is foreign or does not name the option.
 
     An error about options that belong together may name another option, unless the type is wrong.
     """
@@ -131,7 +131,7 @@ def wrong_errors(
 def configuration_errors(
     kind: type[Any], options: Mapping[str, Any], table: Callable[[dict[str, Any]], dict[str, Any]]
 ) -> Iterator[str]:
-    """Yield each option and value whose problem in a configuration has no path of an option."""
+    """Yield each option and value whose configuration problem lacks the option's path."""
     names = fields_of(kind)
     values = WRONG_TYPES | WRONG_FORMS
     for name, label in [(name, label) for name in names for label in IN_FILES]:
@@ -147,7 +147,7 @@ def configuration_errors(
 
 
 def use_vendor(vendor: Any) -> None:
-    """Do with a vendor what a hub does with it before any call."""
+    """Use a vendor as a hub does before the first call."""
     account = Account("main", vendor)
     services_of([account])
     clients_of([account])
@@ -157,7 +157,7 @@ def use_vendor(vendor: Any) -> None:
 
 
 def vendor_options(name: str, folder: Path) -> dict[str, Any]:
-    """Return valid options of a vendor."""
+    """Return valid options for a vendor."""
     fixture = fixture_of(name, folder)
     try:
         names = fields_of(vendor_class(name))
@@ -169,7 +169,7 @@ def vendor_options(name: str, folder: Path) -> dict[str, Any]:
 @pytest.mark.untraced
 @pytest.mark.parametrize("name", vendor_names())
 def test_wrong_option_of_a_vendor_is_named(name: str, tmp_path: Path) -> None:
-    """A vendor with a wrong option works, or raises an error of moorage that names the option."""
+    """A vendor with a wrong option works, or raises a moorage error that names the option."""
     options = vendor_options(name, tmp_path)
     use_vendor(vendor_class(name)(**options))
 
@@ -179,7 +179,7 @@ def test_wrong_option_of_a_vendor_is_named(name: str, tmp_path: Path) -> None:
 @pytest.mark.untraced
 @pytest.mark.parametrize("name", vendor_names())
 def test_wrong_option_in_a_configuration_is_named(name: str, tmp_path: Path) -> None:
-    """Each problem of a wrong option in a configuration has the path of an option."""
+    """Each configuration problem caused by a wrong option has an option's path."""
     options = vendor_options(name, tmp_path)
 
     def table(fields: dict[str, Any]) -> dict[str, Any]:
@@ -191,7 +191,7 @@ def test_wrong_option_in_a_configuration_is_named(name: str, tmp_path: Path) -> 
 
 
 def build(kind_name: str, settings: Any) -> None:
-    """Make the connectors that a configuration with these settings makes."""
+    """Build the connectors of a configuration with these settings."""
     kind = connector_kind(kind_name)
     connector = ConnectorSettings(
         description=ConnectorDescription(name="main", kind=kind_name), settings=settings
@@ -204,7 +204,7 @@ def build(kind_name: str, settings: Any) -> None:
 @pytest.mark.untraced
 @pytest.mark.parametrize("name", CONNECTORS)
 def test_wrong_setting_of_a_connector_is_named(name: str) -> None:
-    """A connector with a wrong setting works, or raises an error of moorage that names it."""
+    """A connector with a wrong setting works, or raises a moorage error that names the setting."""
     kind = connector_kind(name)
     build(name, kind.settings(**CONNECTORS[name]))
 
@@ -214,7 +214,7 @@ def test_wrong_setting_of_a_connector_is_named(name: str) -> None:
 @pytest.mark.untraced
 @pytest.mark.parametrize("name", CONNECTORS)
 def test_wrong_setting_in_a_configuration_is_named(name: str) -> None:
-    """Each problem of a wrong setting in a configuration has the path of a setting."""
+    """Each configuration problem caused by a wrong setting has a setting's path."""
 
     def table(fields: dict[str, Any]) -> dict[str, Any]:
         return {"connectors": {"main": {"kind": name, **fields}}}
@@ -227,7 +227,7 @@ def test_wrong_setting_in_a_configuration_is_named(name: str) -> None:
 @pytest.mark.untraced
 @pytest.mark.parametrize("name", SOURCES)
 def test_wrong_option_of_a_source_is_named(name: str) -> None:
-    """A source with a wrong option works, or raises an error of moorage that names the option."""
+    """A source with a wrong option works, or raises a moorage error that names the option."""
     kind = connector_kind(name)
     source = kind.source
     assert source is not None
@@ -243,14 +243,14 @@ def test_wrong_option_of_a_source_is_named(name: str) -> None:
 @pytest.mark.untraced
 @pytest.mark.parametrize("name", PLATFORMS)
 def test_wrong_setting_of_a_platform_is_named(name: str) -> None:
-    """The settings of a platform are valid, or raise an error of moorage that names one."""
+    """A platform with a wrong setting works, or raises a moorage error that names the setting."""
     kind = platform_kind(name)
 
     assert [] == [*wrong_errors(kind.settings, PLATFORMS[name], repr)]
 
 
 def test_all_kinds_are_tried() -> None:
-    """The tests above know each kind of connectors, sources and platforms."""
+    """The tests in this file cover every kind of connector, source and platform."""
     kinds = {name: connector_kind(name) for name in connector_kind_names()}
     own_kinds = {name for name in kinds if kinds[name].settings.__module__.startswith("moorage.")}
 

@@ -10,7 +10,7 @@ from hypothesis import example, given
 from hypothesis import strategies as st
 
 from moorage.config import yaml_text
-from moorage.config.syntax import Malformed
+from moorage.config.syntax import MalformedText
 
 # PyYAML writes a next-line character (U+0085) as a line break, and cannot read it back.
 CHARACTERS = st.characters(codec="utf-8", exclude_characters="\x85")
@@ -62,7 +62,7 @@ def outcome(text: str) -> Any:
     """Return the value of a YAML text, or the message of its error."""
     try:
         return repr(yaml_text.read_yaml(text))
-    except Malformed as error:
+    except MalformedText as error:
         return error.args
 
 

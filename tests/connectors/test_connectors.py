@@ -186,7 +186,7 @@ async def test_threads_share_the_connector_that_the_first_makes(lab: ConnectorsL
     got: list[Any] = []
 
     def note(frame: FrameType, event: str, _value: object) -> None:
-        if event == "call" and frame.f_code.co_name == "_made":
+        if event == "call" and frame.f_code.co_name == "_connector_of":
             asking.set()
 
     def ask() -> None:

@@ -1,4 +1,4 @@
-"""Values of the accounting contract that tests of all contracts use."""
+"""Accounting values that tests of all contracts use."""
 
 from __future__ import annotations
 

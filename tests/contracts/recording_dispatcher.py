@@ -40,7 +40,7 @@ async def _return_later(value: Any) -> Any:
     return value
 
 
-async def _executed(command: Any, _: float | None) -> Any:
+async def _record_command(command: Any, _: float | None) -> Any:
     return command.apply((None,) * len(command.keys), 0)[1]
 
 
@@ -80,7 +80,7 @@ class RecordingDispatcher:
     def calling(self) -> Any:
         """Return fake ports that run steps one after another."""
         core = SimpleNamespace(
-            every=self._run_each, settle=_return_later, execute=_executed, cipher=None
+            every=self._run_each, settle=_return_later, execute=_record_command, cipher=None
         )
         return SimpleNamespace(core=core)
 
@@ -100,7 +100,7 @@ class RecordingDispatcher:
     async def execute(
         self, request: Any, perform: Any, *, key: Any = None, timeout: Any = None
     ) -> Any:
-        """Record the routing request, the key and the timeout, and run the operation."""
+        """Make a fake wire that records the requests which a rehearsal reports."""
         self._write(request, key, timeout)
         return await perform(self._vendor, self.wire)
 
@@ -142,14 +142,14 @@ def record_operation(flows: Any, use: OperationCall) -> RecordingDispatcher:
     """Run an operation once and return the dispatcher that recorded it."""
     dispatcher = RecordingDispatcher()
 
-    async def using() -> None:
+    async def use_flows_of() -> None:
         result = await use(flows(dispatcher, "acme"))
         if isinstance(result, list):  # of many, each has its own ending
             (operation,) = result
             raise operation.error
 
     with pytest.raises(VendorReached):
-        run_now(using())
+        run_now(use_flows_of())
     assert ("acme", TIME) == (dispatcher.tenant, dispatcher.timeout)
     return dispatcher
 
@@ -165,7 +165,7 @@ class AnsweringDispatcher(RecordingDispatcher):
         return self.vendor
 
 
-def answering(verb: str, answer: Any) -> Any:
+def dispatcher_answering(verb: str, answer: Any) -> Any:
     """Return a dispatcher whose vendor's method of this name always returns this answer."""
 
     async def give_answer(*_: Any, **__: Any) -> Any:

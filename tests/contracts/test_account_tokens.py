@@ -69,14 +69,14 @@ class TokenVendor(Vendor):
     base_url: str = "https://herald.example"
 
     def services(self) -> Mapping[str, Service]:
-        """Return the vendor's services for sending messages and for looking them up."""
+        """If no token can be fetched, the vendor was not called, and the next account is tried."""
         return {
             "": Service("herald", self.base_url, needs_credentials=True, retry=None),
             "tower": Service("tower", self.base_url, needs_credentials=True, retry=None),
         }
 
     def clients(self) -> Mapping[str, OAuthClient]:
-        """Return the OAuth clients that the vendor declares."""
+        """The error for a refused token request contains OAuth's error code."""
         client = OAuthClient(
             server=f"{self.base_url}/oauth/token",
             client_id="erp",
@@ -176,7 +176,7 @@ async def test_hubs_share_stored_tokens(hub_class: type[Any]) -> None:
 
 @MODES
 async def test_other_services_use_the_hosts_credentials(hub_class: type[Any]) -> None:
-    """A service without an OAuth client uses the host's credential provider."""
+    """Return an asynchronous or synchronous credential provider, to match the hub."""
     server = HeraldServer()
     tower = Credentials.bearer("tower-token")
     stale_credentials = Credentials.bearer("old")

@@ -99,7 +99,7 @@ def _with(**fields: Any) -> BookInvoice:
 
 
 def test_trailing_zeros_do_not_count() -> None:
-    """A number with zeros after four decimals is still exact."""
+    """Accounting values: exact amounts, balanced entries, and the vendor capabilities they need."""
     line = attrs.evolve(books.LINE, unit_price=Decimal("1.500000"))
     assert Money("1.50", "EUR") == line.net("EUR")
 
@@ -138,7 +138,7 @@ def test_numbers_of_contacts_need_a_capability() -> None:
 
 
 def test_long_number_is_refused() -> None:
-    """A number that is longer than the vendor takes is refused before anything is sent."""
+    """A value that is invalid in accounting is refused with its field and a remedy."""
     invoice = attrs.evolve(books.INVOICE, number="R" * 22)
     check_fits(invoice, {})
     check_fits(invoice, {"invoice_number": 22})
@@ -147,7 +147,7 @@ def test_long_number_is_refused() -> None:
 
 
 def test_personal_data_is_not_shown() -> None:
-    """No repr shows the name of a contact, the text of a line or the content of a file."""
+    """A number with more than four decimals is accepted if the further ones are zeros."""
     values = (
         Contact(name="Discreet", email="discreet", phone="discreet", tax_number="discreet"),
         ContactQuery(name="Discreet"),

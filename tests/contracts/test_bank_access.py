@@ -57,9 +57,9 @@ def plan(operation: str, *arguments: Any, **named: Any) -> Any:
 )
 def test_wrong_requests_are_refused(fields: dict[str, Any], field: str) -> None:
     """A consent request with a wrong field is refused, and the error names the field."""
-    with pytest.raises(InvalidData) as caught:
+    with pytest.raises(InvalidData) as excinfo:
         ConsentRequest(**dict[str, Any](return_url=RETURN_URL) | fields)
-    assert field == caught.value.field
+    assert field == excinfo.value.field
 
 
 def test_wrong_periods_and_orders_are_refused() -> None:
@@ -75,10 +75,10 @@ def test_wrong_periods_and_orders_are_refused() -> None:
 def test_requirements_follow_from_the_arguments() -> None:
     """A named bank, chosen accounts, pending transactions and instant payments need features."""
     order = PaymentOrder(debtor=IBAN, transfer=TRANSFER, return_url=RETURN_URL)
-    chosen = attrs.evolve(REQUEST, institution="B", accounts=[IBAN])
+    request = attrs.evolve(REQUEST, institution="B", accounts=[IBAN])
     needs = {
         "plain": set(plan("start_consent", REQUEST).needs),
-        "chosen": set(plan("start_consent", chosen).needs),
+        "chosen": set(plan("start_consent", request).needs),
         "all": set(plan("transactions", REF).needs),
         "pending": set(plan("transactions", REF, TransactionQuery(pending=True)).needs),
         "pay": set(plan("pay", order, idempotency_key="k").needs),
@@ -116,13 +116,13 @@ def test_other_types_are_refused(
 
 
 def test_values_hide_personal_data_and_can_be_stored() -> None:
-    """A repr shows neither link, owner nor number, and a stored value is equal to the first one."""
+    """A repr shows no link, owner or account number, and values survive being packed."""
     consent = BankConsent(ref=REF, status=ConsentStatus.PENDING, link="https://bank.example/secret")
     account = BankAccount(ref=REF, iban=Iban(IBAN), number=IBAN, owner="Ada", name="Ada's")
     national = attrs.evolve(account, iban=None, number="12345")
-    shown = f"{consent!r}{account!r}{national!r}{REQUEST!r}"
+    shown_text = f"{consent!r}{account!r}{national!r}{REQUEST!r}"
     for text in ("secret", IBAN, "Ada", "12345", "erp.example"):
-        assert text not in shown
+        assert text not in shown_text
     assert "number=None" in repr(attrs.evolve(account, number=None))
     assert consent == unpack(pack(consent))
 

@@ -1,4 +1,4 @@
-"""Values of calendars: times, recurrence rules, events and changes."""
+"""Calendar values: times, recurrence rules, events and changes."""
 
 from __future__ import annotations
 
@@ -46,7 +46,7 @@ def event(**fields: Any) -> NewEvent:
 
 @given(moment=MOMENTS, zone=ZONES)
 def test_every_moment_exists_in_its_zone(moment: datetime, zone: str) -> None:
-    """Each moment has a local time that exists, is accepted, and is ambiguous at most twice."""
+    """A moment's local time exists, is accepted, and has at most one other reading."""
     local = moment.astimezone(ZoneInfo(zone))
 
     assert exists(local)
@@ -58,7 +58,7 @@ def test_every_moment_exists_in_its_zone(moment: datetime, zone: str) -> None:
 
 @given(moment=MOMENTS, zone=ZONES)
 def test_stored_times_keep_their_zone(moment: datetime, zone: str) -> None:
-    """A stored time has the same moment and the same zone when it is read."""
+    """A stored time is read back with the same moment and time zone."""
     local = moment.astimezone(ZoneInfo(zone))
     stored_time = unpack(pack(event(start=local, end=local + timedelta(days=2)))).start
 
@@ -80,7 +80,7 @@ def test_stored_times_keep_their_zone(moment: datetime, zone: str) -> None:
     ],
 )
 def test_changes_of_clocks_are_known(local: datetime, *, skipped: bool, twice: bool) -> None:
-    """Local times that clocks skip, and those that clocks show twice, are recognised."""
+    """Local times that a clock change skips or repeats are recognised."""
     assert (skipped, twice) == (not exists(local), is_ambiguous(local))
 
 
@@ -111,7 +111,7 @@ def test_changes_of_clocks_are_known(local: datetime, *, skipped: bool, twice: b
     ],
 )
 def test_impossible_events_are_refused(fields: dict[str, Any], field: str) -> None:
-    """A field of an event with an impossible value is refused by its name."""
+    """An event field with an impossible value is refused, and the error names the field."""
     with pytest.raises(InvalidData) as excinfo:
         event(**fields)
 
@@ -120,7 +120,7 @@ def test_impossible_events_are_refused(fields: dict[str, Any], field: str) -> No
 
 @pytest.mark.parametrize("email", ["", " ", 7, None, "\ud800@example.com"])
 def test_attendee_needs_an_address(email: Any) -> None:
-    """An attendee without an address is refused; one that a vendor returns may have any text."""
+    """A new attendee without an address is refused; a vendor's attendee may have any address."""
     with pytest.raises(InvalidData):
         Attendee(email)
     assert "other" == Attendee("room 2", kind="other").kind
@@ -149,7 +149,7 @@ def test_attendee_needs_an_address(email: Any) -> None:
     ],
 )
 def test_impossible_changes_are_refused(fields: dict[str, Any], field: str) -> None:
-    """No changes, only one of both times, and a field both to set and to empty are refused."""
+    """Empty changes, only one of start and end, and a field both set and emptied are refused."""
     with pytest.raises(InvalidData) as excinfo:
         EventChanges(**fields)
 
@@ -157,7 +157,7 @@ def test_impossible_changes_are_refused(fields: dict[str, Any], field: str) -> N
 
 
 def test_changes_name_their_values() -> None:
-    """The values are those of the named fields; emptied lists are empty, other fields None."""
+    """Changes return the named fields' values: empty lists if emptied, None if not named."""
     changes = EventChanges(title="Visit", clear=["attendees", "location", "recurrence"])
 
     assert {
@@ -188,7 +188,7 @@ def test_changes_name_their_values() -> None:
     ],
 )
 def test_rules_are_written_as_they_are_read(text: str, written: str) -> None:
-    """A rule is read from any order of its parts, and written in one."""
+    """A recurrence rule is read with its parts in any order, and written in one fixed order."""
     rule = RecurrenceRule.parse(text)
 
     assert written == rule.text
@@ -207,7 +207,7 @@ def test_rules_are_written_as_they_are_read(text: str, written: str) -> None:
     ],
 )
 def test_impossible_rules_are_refused(text: str) -> None:
-    """A text that is not a rule is refused, and the error says what one looks like."""
+    """A text that is not a recurrence rule is refused, and the error shows an example."""
     with pytest.raises(InvalidData) as excinfo:
         event(recurrence=text)
 
@@ -217,7 +217,7 @@ def test_impossible_rules_are_refused(text: str) -> None:
 
 
 def test_whole_days_may_end_with_a_day() -> None:
-    """A series of whole days ends with a day, and not with a moment."""
+    """A recurring all-day event ends on a date, and an end with a time is refused."""
     days: dict[str, Any] = {"start": date(2026, 3, 2), "end": date(2026, 3, 3)}
 
     assert event(**days, recurrence="FREQ=DAILY;UNTIL=20260401").recurrence
@@ -227,12 +227,12 @@ def test_whole_days_may_end_with_a_day() -> None:
 
 @pytest.mark.parametrize("name", ["Europe/Berlin", "No/Where", "../etc/passwd", "", "a\x00b", None])
 def test_unknown_zones_are_none(name: str | None) -> None:
-    """A name of a zone that this machine does not know is None, whatever it contains."""
+    """An unknown name of a time zone is read as None, whatever it contains."""
     assert (name == "Europe/Berlin") is (zone_of(name) is not None)
 
 
 def test_the_zone_of_an_offset_has_no_name() -> None:
-    """UTC and named zones have names, and an offset has none."""
+    """UTC and named time zones have a name; a fixed offset has none."""
     moments = (START, START.astimezone(UTC), START.astimezone(timezone(timedelta(hours=1))))
 
     assert ["Europe/Berlin", "UTC", None] == [zone_name(moment) for moment in moments]
@@ -254,7 +254,7 @@ def test_the_zone_of_an_offset_has_no_name() -> None:
     ],
 )
 def test_impossible_questions_are_refused(options: dict[str, Any], field: str) -> None:
-    """A question about busy times with impossible arguments is refused before it is sent."""
+    """A query for busy times with impossible arguments is refused before it is sent."""
     sandbox = GoogleCalendarSandbox()
     account = Account("calendars", GoogleCalendar(credentials=sandbox.key_file()))
     named: dict[str, Any] = {"emails": ["ada@example.com"], "start": START, "end": END} | options
@@ -268,7 +268,7 @@ def test_impossible_questions_are_refused(options: dict[str, Any], field: str) -
 
 
 def test_attendees_are_recipients() -> None:
-    """A configuration that allows few recipients holds back events with other attendees."""
+    """An event with an attendee outside the allowed recipients is held back."""
     sandbox = GoogleCalendarSandbox()
     configuration = {
         "vendors": {"google_calendar": {"credentials": sandbox.key_file()}},

@@ -24,12 +24,12 @@ from tests.contracts.pigeon import PigeonServer, TextMessageVendor
     ],
 )
 def test_country_of_a_number(number: str, country: str | None) -> None:
-    """The first digits of a phone number decide its country, if only one country has them."""
+    """A phone number's first digits give its country, unless several countries share them."""
     assert country == country_of(number)
 
 
 def test_codes_belong_to_countries() -> None:
-    """Each calling code belongs to a two-letter country code, or to none."""
+    """Each calling code belongs to one two-letter country code, or to none."""
     result = {str(code): country_of(f"+{code}0000000") for code in range(1, 1_000)}
     country_codes = {country for country in result.values() if country}
 
@@ -38,7 +38,7 @@ def test_codes_belong_to_countries() -> None:
 
 
 def test_number_chooses_the_route() -> None:
-    """A text message takes the route for the country of its phone number."""
+    """A text message uses the route for its phone number's country."""
     lofts = [PigeonServer("de.example"), PigeonServer("world.example")]
     accounts = [
         Account("de", TextMessageVendor(loft="de.example")),

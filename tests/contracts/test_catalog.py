@@ -1,4 +1,4 @@
-"""Vendors of other packages: one module and one entry point are enough."""
+"""A vendor in another package needs only one module and one entry point."""
 
 from pathlib import Path
 

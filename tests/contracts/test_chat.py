@@ -1,4 +1,4 @@
-"""Chat messages: their fields, limits and needs, and what operations refuse."""
+"""Chat messages: their fields, limits and needed capabilities, and refused arguments."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ def test_fields_are_a_table_or_pairs() -> None:
 
 
 def test_message_survives_a_store() -> None:
-    """A message with all its fields can be stored and read."""
+    """A message with all its fields can be packed and read back."""
     message = ChatMessage(
         text="a",
         channel="orders",
@@ -63,7 +63,7 @@ def test_message_survives_a_store() -> None:
     ],
 )
 def test_wrong_fields_are_refused(fields: dict[str, Any], field: str) -> None:
-    """A wrong field of a message is named in the error."""
+    """A message with a wrong field is refused, and the error names the field."""
     options: dict[str, Any] = {"text": "a", **fields}
     with pytest.raises(InvalidData) as excinfo:
         ChatMessage(**options)
@@ -75,14 +75,14 @@ def test_wrong_fields_are_refused(fields: dict[str, Any], field: str) -> None:
     ["", "erp.example", "http://erp.example", "javascript:alert(1)", "https://", "https://a b"],
 )
 def test_button_opens_a_secure_page(url: str) -> None:
-    """The address of a button is an https:// URL."""
+    """A button's URL must begin with https://."""
     with pytest.raises(InvalidData, match="is not an https:// address") as excinfo:
         LinkButton("Open", url)
     assert "url" == excinfo.value.field
 
 
 def test_url_of_a_button_is_a_text() -> None:
-    """The address of a button is a text."""
+    """A button's URL must be a str."""
     number: Any = 1
     with pytest.raises(InvalidData, match="must be a str, not an int") as excinfo:
         LinkButton("Open", number)
@@ -96,7 +96,7 @@ def test_button_needs_a_label() -> None:
 
 
 def test_needs_of_a_message() -> None:
-    """A message needs the capabilities of its fields, and none without them."""
+    """A message needs the capabilities of the fields it uses, and otherwise none."""
     assert frozenset() == ChatMessage(text="a", title="b", fields={"c": "d"}).needs
     message = ChatMessage(
         text="a", channel="b", silent=True, send_at=MOMENT, buttons=[LinkButton("c", URL)]
@@ -119,7 +119,7 @@ def test_needs_of_a_message() -> None:
     ],
 )
 def test_limits_of_a_vendor(limits: dict[str, int], field: str) -> None:
-    """A message that exceeds a limit is refused, and one that reaches it is not."""
+    """A message above a vendor's limit is refused, and one at the limit is accepted."""
     message = ChatMessage(text="ab", title="abc", buttons=[LinkButton("abcd", URL)] * 2)
 
     with pytest.raises(InvalidData, match="at most") as excinfo:
@@ -141,7 +141,7 @@ def test_limits_of_a_vendor(limits: dict[str, int], field: str) -> None:
 def test_existing_message_takes_no_channel_and_no_time(
     operation: str, fields: dict[str, Any], field: str
 ) -> None:
-    """An answer names no channel; an edited message has no channel, `silent` or `send_at`."""
+    """A reply names no channel; an edited message has no channel, `silent` or `send_at`."""
     chat = Hub([]).chat()
     with pytest.raises(InvalidData) as excinfo:
         getattr(chat, operation)(Ref("slack", "team", "1"), ChatMessage(text="a", **fields))
@@ -150,7 +150,7 @@ def test_existing_message_takes_no_channel_and_no_time(
 
 @pytest.mark.parametrize("operation", ["send", "reply", "edit"])
 def test_only_messages_are_posted(operation: str) -> None:
-    """A text in the place of a message is refused."""
+    """A str instead of a message is refused."""
     arguments = ["Hello."] if operation == "send" else [Ref("slack", "team", "1"), "Hello."]
     with pytest.raises(InvalidData, match="must be a ChatMessage"):
         getattr(Hub([]).chat(), operation)(*arguments)

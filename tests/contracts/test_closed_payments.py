@@ -47,7 +47,7 @@ if TYPE_CHECKING:
 
 @pytest.mark.parametrize("value", ["id", "ref", "payment", None])
 def test_person_closes_a_payment_as_done(value: str | None) -> None:
-    """After a payment was closed with a receipt, a repeat returns it and sends nothing."""
+    """After a payment was closed with a receipt, a repeat returns the receipt and sends nothing."""
     world = PaymentsWorld(KeylessStripe)
     with world.hub() as hub:
         world.lose(hub)
@@ -70,7 +70,7 @@ def test_person_closes_a_payment_as_done(value: str | None) -> None:
 
 
 def test_closed_payment_is_replayed_to_its_own_request_only() -> None:
-    """After a payment was closed as done, its key with another amount is a conflict."""
+    """After a payment was closed as done, using its key with another amount is a conflict."""
     world = PaymentsWorld(KeylessStripe)
     with world.hub() as hub:
         world.lose(hub)
@@ -82,7 +82,7 @@ def test_closed_payment_is_replayed_to_its_own_request_only() -> None:
 
 
 def test_person_closes_a_payment_as_not_done() -> None:
-    """A payment can be closed as not done only when no request can still be in flight."""
+    """A payment can be closed as not done only if no request can still be running."""
     world = PaymentsWorld(UnlistedStripe)
     with world.hub() as hub:
         world.stripe.fail(ConnectionFailed("gone", may_have_been_processed=True))
@@ -256,7 +256,7 @@ def test_tenants_are_listed_and_closed_apart() -> None:
 
 @pytest.mark.parametrize("answer", [{"id": "pi_1"}, None])
 def test_unreadable_response_cannot_resolve_a_key(answer: Any) -> None:
-    """A payment's key cannot be resolved with a value that is no receipt."""
+    """A payment's key cannot be resolved with a value that is not a receipt."""
     world = PaymentsWorld(KeylessStripe)
     with world.hub() as hub:
         world.lose(hub)
@@ -299,7 +299,7 @@ class UnclaimableStore:
 
 
 def test_payment_is_not_closed_as_not_done_while_the_store_is_away() -> None:
-    """During an outage of the store a payment cannot be closed, as its answer may be there."""
+    """While the store is unavailable, a payment cannot be closed as not done."""
     world = PaymentsWorld(UnlistedStripe)
     absent_store: Any = UnclaimableStore(world.state)
     with world.hub() as hub, world.hub(state=absent_store) as other_hub:
@@ -325,7 +325,7 @@ def test_payment_that_was_never_sent_may_be_closed_as_not_done() -> None:
 
 
 def test_closing_as_not_done_is_not_recorded_as_a_call() -> None:
-    """Closing a payment as not done reads its stored answer, which the log omits."""
+    """Closing a payment as not done reads its stored answer, and the log omits that read."""
     world, log = PaymentsWorld(KeylessStripe), MemoryIntegrationLogger()
     with world.hub(log=log) as hub:
         world.lose(hub)

@@ -1,4 +1,4 @@
-"""Exchange rates: exact ratios, and conversions that round once."""
+"""Exchange rates: exact ratios, and conversions that round only once."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from moorage import Hub, InvalidData, Money
-from moorage.contracts.currencies import ExchangeRate, ExchangeRates, _rounded
+from moorage.contracts.currencies import ExchangeRate, ExchangeRates, _round_fraction
 from moorage.contracts.packed import pack, unpack
 from moorage.contracts.routes import Account
 from moorage.testing.sandboxes.base import SandboxHttpClient
@@ -36,14 +36,14 @@ HALF_UP: Final = decimal.ROUND_HALF_UP
 
 
 def quotation(currency: str, price: str, price_currency: str, units: int = 1) -> ExchangeRate:
-    """Return a quotation."""
+    """Return a quotation with these fields."""
     return ExchangeRate(
         units=units, currency=currency, price=Decimal(price), price_currency=price_currency
     )
 
 
 def table(base: str, *quotations: ExchangeRate) -> ExchangeRates:
-    """Return the rates of a day."""
+    """Return one day's exchange rates."""
     return ExchangeRates(base=base, day=DAY, quotations=quotations, source="1/2022")
 
 
@@ -59,7 +59,7 @@ KRONE: Final = table(
 
 
 def test_quotation_is_read_in_both_directions() -> None:
-    """The ratio of a quotation is exact in both directions, and counts the units."""
+    """A quotation's exact ratio in both directions takes the number of units into account."""
     yen = quotation("JPY", "7.7021", "NOK", 100)
 
     assert Fraction(77021, 1_000_000) == yen.ratio("JPY", "NOK")
@@ -84,18 +84,18 @@ def test_quotation_is_read_in_both_directions() -> None:
     ],
 )
 def test_amounts_are_converted(amount: Money, into: str, result: Money) -> None:
-    """An amount is converted from and into the base, and across two other currencies."""
+    """An amount is converted from and to the base currency, and between two other currencies."""
     assert result == EURO.convert(amount, into, rounding=HALF_UP)
 
 
 def test_units_are_counted() -> None:
-    """A price for 100 units is not one for a single unit."""
+    """A price quoted for 100 units differs from the same price for one unit."""
     assert Money("77.02", "NOK") == KRONE.convert(Money("1000", "JPY"), "NOK", rounding=HALF_UP)
     assert Money("14249", "JPY") == KRONE.convert(Money("100.00", "EUR"), "JPY", rounding=HALF_UP)
 
 
 def test_direction_of_quotation_does_not_matter() -> None:
-    """Two vendors that quote the same value in opposite directions give the same amounts."""
+    """Two vendors that quote one rate in opposite directions give the same amounts."""
     one_way = table("EUR", quotation("EUR", "4", "PLN"), quotation("EUR", "1.25", "USD"))
     other_way = table("EUR", quotation("PLN", "0.25", "EUR"), quotation("USD", "80", "EUR", 100))
     for minor in (-1001, -1, 0, 1, 99, 12_345_678_901):
@@ -109,7 +109,7 @@ def test_direction_of_quotation_does_not_matter() -> None:
 
 
 def test_amount_is_rounded_once() -> None:
-    """A conversion across two currencies does not round in the base between them."""
+    """A conversion between two currencies does not round in the base currency."""
     rates = table("EUR", quotation("EUR", "3", "USD"), quotation("EUR", "300", "JPY"))
 
     assert Money("1", "JPY") == rates.convert(Money("0.01", "USD"), "JPY", rounding=HALF_UP)
@@ -125,12 +125,12 @@ def test_amount_is_rounded_once() -> None:
 def test_fractions_are_rounded_as_decimals_are(
     whole: int, numerator: int, denominator: int, mode: str
 ) -> None:
-    """A fraction is rounded in each mode as a decimal with enough digits is."""
+    """In each rounding mode a fraction is rounded like a decimal with enough digits."""
     value = whole + Fraction(numerator % denominator, denominator)
     with decimal.localcontext(decimal.Context(prec=60)):
         expected = Decimal(value.numerator) / Decimal(value.denominator)
 
-    assert int(expected.to_integral_value(mode)) == _rounded(value, mode)
+    assert int(expected.to_integral_value(mode)) == _round_fraction(value, mode)
 
 
 def test_rate_is_rounded_for_documents() -> None:
@@ -142,7 +142,7 @@ def test_rate_is_rounded_for_documents() -> None:
 
 @pytest.mark.parametrize("places", [-1, 25, True, 2.0, None])
 def test_number_of_decimals_is_checked(places: Any) -> None:
-    """A number of decimals that makes no sense is refused."""
+    """An impossible number of decimals is refused."""
     with pytest.raises(InvalidData) as excinfo:
         EURO.decimal("EUR", "USD", places=places, rounding=HALF_UP)
 
@@ -162,7 +162,7 @@ def test_number_of_decimals_is_checked(places: Any) -> None:
     ],
 )
 def test_impossible_conversion_is_refused(money: Any, into: Any, rounding: Any, field: str) -> None:
-    """A conversion without a rate, and one by an unknown rounding, are refused."""
+    """A conversion without a rate, or with an unknown rounding mode, is refused."""
     with pytest.raises(InvalidData) as excinfo:
         EURO.convert(money, into, rounding=rounding)
 
@@ -219,7 +219,7 @@ def test_quotation_is_checked(change: dict[str, Any], field: str) -> None:
     ],
 )
 def test_rates_are_checked(change: dict[str, Any], field: str) -> None:
-    """Rates with a quotation in another base, or two of one currency, are refused."""
+    """Quotations with another base currency, or two for one currency, are refused."""
     with pytest.raises(InvalidData) as excinfo:
         attrs.evolve(EURO, **change)
 
@@ -238,7 +238,7 @@ def test_rates_cannot_be_changed() -> None:
 
 
 def test_rates_can_be_stored() -> None:
-    """Rates survive a store, with their exact prices."""
+    """Exchange rates can be packed and read back with their exact prices."""
     stored_rates = unpack(pack(attrs.evolve(EURO, raw={"no": "1/2022"})))
 
     assert EURO == stored_rates
@@ -248,7 +248,7 @@ def test_rates_can_be_stored() -> None:
 
 @pytest.mark.parametrize("day", [datetime(2022, 2, 25), "2022-02-25", 1, True])  # noqa: DTZ001 - a wrong value
 def test_day_is_a_date(day: Any) -> None:
-    """A day that is no date is refused before an account is chosen."""
+    """A day that is not a date is refused before an account is chosen."""
     sandbox = EcbSandbox()
     hub = Hub([Account("bank", Ecb())], http=SandboxHttpClient(sandbox))
     with hub, pytest.raises(InvalidData) as excinfo:
@@ -259,7 +259,7 @@ def test_day_is_a_date(day: Any) -> None:
 
 
 def test_many_decimals_of_a_large_rate() -> None:
-    """All allowed numbers of decimals work, also for a currency of many units."""
+    """Every allowed number of decimals works, even for a currency quoted in many units."""
     rates = table("EUR", quotation("EUR", "17000.5", "IDR"))
 
     assert Decimal("17000.5") == rates.decimal("EUR", "IDR", places=24, rounding=HALF_UP)

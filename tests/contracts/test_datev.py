@@ -1,4 +1,4 @@
-"""DATEV's batches of bookings: what is written is read back, and wrong values are refused."""
+"""DATEV booking batches: written batches are read back, and wrong values are refused."""
 
 from __future__ import annotations
 
@@ -79,7 +79,7 @@ _BOOKINGS = st.builds(
 @settings(max_examples=60, deadline=None)
 @given(st.lists(_BOOKINGS, max_size=5))
 def test_written_batch_is_read_back(bookings: list[DatevBooking]) -> None:
-    """A batch of a fiscal year from July to June is read back, though its days have no year."""
+    """A batch for a fiscal year from July to June is read back, although its days have no year."""
     batch = _batch(
         fiscal_year=date(2025, 7, 1),
         first=date(2025, 7, 1),
@@ -91,7 +91,7 @@ def test_written_batch_is_read_back(bookings: list[DatevBooking]) -> None:
 
 
 def test_file_has_the_header_and_the_form_of_the_format() -> None:
-    """The header, the headings and a row are as DATEV wants them."""
+    """The header, the column headings and a row match DATEV's format."""
     batch = _batch(
         title="Rechnungen", initials="WD", is_locked=True, chart="03", bookings=(FULL_BOOKING,)
     )
@@ -119,7 +119,7 @@ def test_smallest_batch_has_no_bookings() -> None:
 
 
 def test_leap_day_is_found_in_the_fiscal_year() -> None:
-    """29 February belongs to the year that has it."""
+    """29 February is read with the year of the fiscal year that has this day."""
     batch = _batch(
         fiscal_year=date(2027, 7, 1),
         first=date(2027, 7, 1),
@@ -138,7 +138,7 @@ _LINES = [
 
 
 def test_journal_entry_becomes_bookings() -> None:
-    """Each line of the side with several lines is a booking against the single line."""
+    """For an entry with one single line on a side, each line of the other side is a booking."""
     journal = Journal(date=date(2026, 2, 28), narration="Verkauf", lines=tuple(_LINES))
     bookings = datev_bookings(journal, document="RE-1")
     mirrored = Journal(
@@ -207,7 +207,7 @@ WRONG_BOOKINGS: list[tuple[str, Any]] = [
 
 @pytest.mark.parametrize("field,value", WRONG_BOOKINGS)
 def test_wrong_field_of_a_booking_is_refused(field: str, value: Any) -> None:
-    """A value that DATEV would refuse is refused with its field."""
+    """A booking value that DATEV would refuse is refused with its field."""
     with pytest.raises(InvalidData) as refusal:
         attrs.evolve(BOOKING, **{field: value})
 
@@ -240,7 +240,7 @@ WRONG_BATCHES: list[tuple[str, str, Any]] = [
 
 @pytest.mark.parametrize("field,named,value", WRONG_BATCHES)
 def test_wrong_field_of_a_batch_is_refused(field: str, named: str, value: Any) -> None:
-    """A batch that DATEV would refuse is refused with the field."""
+    """A batch value that DATEV would refuse is refused with its field."""
     with pytest.raises(InvalidData) as refusal:
         _batch(**{field: value})
 
@@ -271,7 +271,7 @@ SPOILED: list[tuple[bytes, bytes, str]] = [
 
 @pytest.mark.parametrize("old,new,field", SPOILED)
 def test_spoiled_file_is_refused(old: bytes, new: bytes, field: str) -> None:
-    """A file that is not of the format is refused with the line and the column."""
+    """A file in another format is refused, and the error names the line and column."""
     body = BODY.replace(b"Buchungstext", b"Buchungstue") if old == b"ue" else BODY
     assert old in body
 
@@ -294,7 +294,7 @@ def test_other_arguments_are_refused() -> None:
 
 
 def test_empty_lines_at_the_end_are_ignored() -> None:
-    """An empty line is no booking, and a batch without a title has the usual one."""
+    """Empty lines are not bookings, and a batch without a title gets the default title."""
     batch = read_datev(BODY.replace(b'"Buchungsstapel";"";1', b'"";"";1') + b"\r\n")
 
     assert len(batch.bookings) == 2
@@ -302,7 +302,7 @@ def test_empty_lines_at_the_end_are_ignored() -> None:
 
 
 def test_empty_lines_are_bounded() -> None:
-    """A file of more than a thousand empty lines is refused at the first of them too many."""
+    """A file with more than a thousand empty lines is refused at the first excess line."""
     assert 2 == len(read_datev(BODY + b"\r\n" * 1_000).bookings)
     with pytest.raises(InvalidData, match="follows 1000 other empty lines") as refusal:
         read_datev(BODY + b"\n" * 60_000_000)
@@ -311,7 +311,7 @@ def test_empty_lines_are_bounded() -> None:
 
 
 def test_errors_name_the_line_of_the_file() -> None:
-    """An error names the line at which its row begins, after empty lines and broken texts."""
+    """An error names the file line where the row begins, also after empty or broken lines."""
     header, headings, row, _ = BODY.split(b"\r\n", 3)
     cells = row.split(b";")
     cells[20] = b'"two\r\nlines"'

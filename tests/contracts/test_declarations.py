@@ -1,4 +1,4 @@
-"""Each contract is declared once, and generated files, classes and pages follow from that."""
+"""Contracts are declared once; files, classes and pages are generated from that."""
 
 from __future__ import annotations
 

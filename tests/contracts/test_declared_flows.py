@@ -50,14 +50,14 @@ EQUAL_CALLS: dict[str, tuple[OperationCall, tuple[Any, ...]]] = {
 
 @pytest.mark.parametrize("name", EQUAL_CALLS)
 def test_vendor_gets_all_arguments(name: str) -> None:
-    """The vendor gets each declared argument of an operation, including default values."""
+    """The vendor gets every declared argument of an operation, including defaults."""
     use, arguments = EQUAL_CALLS[name]
 
     assert arguments == record_operation(SmsFlows, use).told
 
 
 def test_equal_requests_are_made_once() -> None:
-    """Operations with equal properties share one routing request object."""
+    """Operations with equal routing properties share one request object."""
     request = shared_request("sms", "send", "acme", frozenset({"media"}), "DE", None)
 
     assert request is shared_request("sms", "send", "acme", frozenset({"media"}), "DE", None)
@@ -87,7 +87,7 @@ PAGES: dict[str, tuple[OperationCall, tuple[Any, ...]]] = {
 
 @pytest.mark.parametrize("name", PAGES)
 def test_vendor_gets_the_start_of_a_page(name: str) -> None:
-    """For a page of a list the vendor gets the filter and the parsed cursor."""
+    """For a page of a list, the vendor gets the filter and the parsed cursor."""
     use, arguments = PAGES[name]
 
     assert arguments == record_operation(PaymentsFlows, use).told
@@ -119,7 +119,7 @@ class RequestlessVendor(Vendor):
 
 
 def calls_of(use: Callable[[], Any]) -> int:
-    """Return the number of Python function calls when something is used a second time."""
+    """Return the number of Python function calls during the second of two executions."""
     calls: list[str] = []
 
     def count(frame: FrameType, event: str, _: Any) -> None:

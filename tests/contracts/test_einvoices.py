@@ -1,4 +1,4 @@
-"""Electronic invoices: addresses, documents, limits, and what operations refuse."""
+"""Electronic invoices: addresses, documents, limits, and refused arguments."""
 
 from __future__ import annotations
 
@@ -17,14 +17,14 @@ from moorage.contracts.einvoices import (
 )
 from moorage.hub.hub import Hub
 from moorage.packing import pack, unpack
-from moorage.testing.kits._einvoices_lab import CII, outgoing
+from moorage.testing.kits._einvoices_lab import CII, outgoing_invoice
 from moorage.testing.sandboxes.einvoices.base import DOCUMENT, FA3, RECIPIENT
 
 CREDIT_NOTE = DOCUMENT.replace(b"Invoice", b"CreditNote")
 
 
 def test_address_is_read_and_written() -> None:
-    """An address is a scheme and an identifier, which may have a colon."""
+    """An address consists of a scheme and an identifier, which may contain a colon."""
     address = ElectronicAddress.parse("9915:b:1")
 
     assert ElectronicAddress("9915", "b:1") == address
@@ -49,7 +49,7 @@ def test_address_is_read_and_written() -> None:
     ],
 )
 def test_wrong_address_is_refused(text: Any, field: str) -> None:
-    """A text that is no address is refused, and the error names the wrong part."""
+    """A text that is not an address is refused, and the error names the wrong part."""
     with pytest.raises(InvalidData) as excinfo:
         OutgoingInvoice(document=DOCUMENT, recipient=text)
 
@@ -68,8 +68,8 @@ def test_wrong_address_is_refused(text: Any, field: str) -> None:
 def test_document_is_recognised(
     document: bytes, syntax: EinvoiceSyntax, document_type: EinvoiceType, needs: set[str]
 ) -> None:
-    """The root of a document tells its syntax and its type."""
-    invoice = outgoing(document)
+    """A document's root element decides its syntax and type."""
+    invoice = outgoing_invoice(document)
 
     assert (syntax, document_type) == (invoice.syntax, invoice.document_type)
     assert needs == invoice.needs
@@ -77,7 +77,7 @@ def test_document_is_recognised(
 
 
 def test_fa3_file_names_its_buyer_itself() -> None:
-    """An FA(3) file has no recipient, and every other document needs one."""
+    """An FA(3) file takes no recipient, and every other document needs one."""
     invoice = OutgoingInvoice(document=FA3)
 
     assert EinvoiceSyntax.FA3 is invoice.syntax
@@ -109,19 +109,19 @@ def test_fa3_file_names_its_buyer_itself() -> None:
     ids=range(11),
 )
 def test_wrong_document_is_refused(document: Any) -> None:
-    """Anything but safe XML of an invoice is refused, and the error names the document."""
+    """Anything other than the safe XML of an invoice is refused with the name of the field."""
     with pytest.raises(InvalidData) as excinfo:
-        outgoing(document)
+        outgoing_invoice(document)
 
     assert excinfo.value.field == "document"
 
 
 def test_document_larger_than_the_vendor_takes_is_refused() -> None:
-    """A document is refused only if the vendor has a limit that it exceeds."""
-    check_fits(outgoing(), {})
-    check_fits(outgoing(), {"document_bytes": len(DOCUMENT)})
+    """A document is refused if it exceeds the vendor's limit; a vendor may have no limit."""
+    check_fits(outgoing_invoice(), {})
+    check_fits(outgoing_invoice(), {"document_bytes": len(DOCUMENT)})
     with pytest.raises(InvalidData, match=f"takes {len(DOCUMENT) - 1} at most") as excinfo:
-        check_fits(outgoing(), {"document_bytes": len(DOCUMENT) - 1})
+        check_fits(outgoing_invoice(), {"document_bytes": len(DOCUMENT) - 1})
     assert excinfo.value.field == "document"
 
 
@@ -137,7 +137,7 @@ def test_document_larger_than_the_vendor_takes_is_refused() -> None:
 def test_wrong_arguments_are_refused(
     operation: str, arguments: tuple[Any, ...], options: dict[str, Any], field: str
 ) -> None:
-    """A wrong argument is named in the error, before an account is looked for."""
+    """A wrong argument is refused with its name before an account is chosen."""
     with Hub([]) as hub, pytest.raises(InvalidData) as excinfo:
         getattr(hub.einvoices(), operation)(*arguments, **options)
     assert field == excinfo.value.field

@@ -17,7 +17,7 @@ from moorage.contracts.email import (
     check_fits,
 )
 from moorage.contracts.email_address import EmailAddress, as_addresses
-from moorage.contracts.email_bulk import BulkMessage, BulkRecipient, as_recipient, filled
+from moorage.contracts.email_bulk import BulkMessage, BulkRecipient, as_recipient, fill_placeholders
 from moorage.contracts.email_outcomes import (
     EmailCounts,
     EmailEvent,
@@ -319,7 +319,7 @@ def test_needed_capabilities_of_a_bulk() -> None:
 
 def test_placeholders_are_filled_once() -> None:
     """Values that were filled into a template are not searched for placeholders."""
-    assert "a {{b}} {{ c" == filled("a {{ a }} {{ c", {"a": "{{b}}", "b": "no"})
+    assert "a {{b}} {{ c" == fill_placeholders("a {{ a }} {{ c", {"a": "{{b}}", "b": "no"})
 
 
 def test_message_to_one_recipient() -> None:
@@ -333,7 +333,7 @@ def test_message_to_one_recipient() -> None:
     assert custom_recipient.to == result.to
 
 
-def test_vendor_templates_have_no_placeholders_here() -> None:
+def test_placeholders_of_vendor_templates_are_unknown() -> None:
     """A bulk that uses a template stored at the vendor has no known placeholders."""
     base = EmailMessage(template=TemplateRef("d"), subject="{{x}}")
     bulk = BulkMessage(base=base, recipients=[BulkRecipient(to="a@example.com", data={"l": [1]})])

@@ -1,4 +1,4 @@
-"""Received messages are read as they are, however broken, and never trusted too far."""
+"""Received messages are read however broken they are, and their claims are not trusted."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ import pytest
 
 from moorage.contracts.email_mime import (
     addresses_in,
-    decoded,
+    decode_text,
     header_text,
     plain_filename,
     read_mime,
@@ -47,7 +47,7 @@ WHOLE = (
 
 
 def test_a_message_is_read() -> None:
-    """A message gives its addresses, texts, files and ids, decoded."""
+    """A message is read with its decoded addresses, texts, files and ids."""
     mail = read_mime(WHOLE, REF)
 
     assert ("zoe@example.com", "Zöé Shop") == (mail.from_ and (mail.from_.email, mail.from_.name))
@@ -112,7 +112,7 @@ BROKEN: dict[str, tuple[bytes, dict[str, Any]]] = {
 def test_broken_messages_are_read_as_far_as_possible(
     content: bytes, fields: dict[str, Any]
 ) -> None:
-    """A broken message is read as far as possible instead of being lost."""
+    """A broken message is read as far as possible, so that it is not lost."""
     mail = read_mime(content, REF)
 
     assert fields == {name: getattr(mail, name) for name in fields}
@@ -134,19 +134,19 @@ EXCESSIVE = {
 
 @pytest.mark.parametrize("content", EXCESSIVE.values(), ids=EXCESSIVE)
 def test_an_excessive_message_is_refused(content: bytes) -> None:
-    """A message with more parts than any mail client writes is refused before it costs much."""
+    """A message with more parts than any mail client writes is refused early."""
     with pytest.raises(InvalidData, match="too many parts"):
         read_mime(content, REF)
 
 
 def test_a_message_must_be_bytes() -> None:
-    """A text is refused as a message, since its encoding is lost."""
+    """A message as a str is refused, because its original encoding is lost."""
     with pytest.raises(InvalidData, match="must be bytes, not a str"):
         read_mime("Subject: a", REF)  # type: ignore[arg-type]  # wrong on purpose
 
 
 def test_damaged_messages_never_fail() -> None:
-    """A damaged message is read or refused as excessive, and raises nothing else."""
+    """A damaged message is read or refused as excessive; no other error is raised."""
     dice = random.Random(7)
     for _ in range(300):
         damaged = bytearray(WHOLE)
@@ -157,7 +157,7 @@ def test_damaged_messages_never_fail() -> None:
 
 
 def test_addresses_in_lists() -> None:
-    """Addresses are split at commas outside of quotes, brackets and comments, each taken once."""
+    """Addresses are split at commas outside quotes, brackets and comments; repeats are dropped."""
     text = (
         'undisclosed:;, <a@x.example>, A@X.example, "c\\", d" <e@x.example>, f@x.example (g, h), <'
     )
@@ -178,21 +178,21 @@ def test_escaped_quotes_in_names_of_addresses() -> None:
 
 @pytest.mark.parametrize("piece", ['\\"', "((a)", "a<", "x:", "<", '"'])
 def test_hostile_lists_of_addresses_are_read(piece: str) -> None:
-    """A list that no address is in has none, however deep Python's reader would go into it."""
+    """A deeply nested list without addresses is read as empty, without a RecursionError."""
     assert () == addresses_in(piece * 10_000)
 
 
 def test_unfinished_encoded_words_stay_as_they_are() -> None:
-    """An encoded word without an end is text, and what follows the last word stays."""
+    """An encoded word without an end stays text, and the text after the last word is kept."""
     assert "=?a?b?c" * 20 == header_text("=?a?b?c" * 20)
     assert "ä, b =?a?b?c" == header_text("=?utf-8?q?=C3=A4?=, b =?a?b?c")
 
 
 def test_texts_of_headers_and_files() -> None:
-    """Headers are one line, and file names have no path."""
+    """A header's line breaks are removed, and a file name loses its path."""
     assert "aé b" == header_text("=?utf-8?q?a=C3=A9?=\r\n b")
     assert "a b" == header_text("=?utf-8?q?a=0Ab?=")
-    assert "€" == decoded(b"\x80", None)
+    assert "€" == decode_text(b"\x80", None)
     names = ["../../etc/passwd", "C:\\a\\b.exe", "..", "a/", None, "x" * 300]
     assert ["passwd", "b.exe", None, None, None, "x" * 255] == [
         plain_filename(name) for name in names
@@ -216,7 +216,7 @@ def test_texts_of_headers_and_files() -> None:
 def test_what_makes_a_sender_authentic(
     checks: SenderChecks, sender: str | None, is_authentic: bool
 ) -> None:
-    """A sender is authentic only if a check vouches for the domain that recipients see."""
+    """A sender is authentic only if a check confirms the domain that recipients see."""
     mail = read_mime(b"From: a@example.com\r\n\r\n", REF, checks=checks, envelope_sender=sender)
 
     assert is_authentic == mail.is_authentic

@@ -1,4 +1,4 @@
-"""The ways to unsubscribe of an email."""
+"""The `unsubscribe` field of an email."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ ONE_CLICK = {"List-Unsubscribe-Post": "List-Unsubscribe=One-Click"}
     ids=["one click", "page", "mail", "both"],
 )
 def test_ways_become_headers(fields: dict[str, Any], headers: dict[str, str]) -> None:
-    """The URL precedes the address, and only a one-click URL adds the second header."""
+    """The URL precedes the email address, and only a one-click URL adds the second header."""
     message = EmailMessage(text="News.", headers={"X-A": "1"}, unsubscribe=Unsubscribe(**fields))
 
     assert {"X-A": "1"} | headers == message.all_headers
@@ -58,14 +58,14 @@ def test_ways_become_headers(fields: dict[str, Any], headers: dict[str, str]) ->
     ids=ascii,
 )
 def test_wrong_ways_are_refused(fields: dict[str, Any]) -> None:
-    """A way to unsubscribe that no mail program could use is refused."""
+    """An unsubscribe URL or address that no mail program could use is refused."""
     with pytest.raises(InvalidData):
         Unsubscribe(**fields)
 
 
 @pytest.mark.parametrize("name", ["List-Unsubscribe", "list-unsubscribe-post"])
 def test_field_excludes_the_header(name: str) -> None:
-    """A message, also of a bulk, cannot have both the field and the header."""
+    """An email or bulk email cannot have both the unsubscribe field and the header."""
     ways, headers = Unsubscribe(url=URL), {name: "x"}
     with pytest.raises(InvalidData, match="header List-Unsubscribe of its own"):
         EmailMessage(text="News.", headers=headers, unsubscribe=ways)
@@ -78,7 +78,7 @@ def test_field_excludes_the_header(name: str) -> None:
 
 
 def test_recipients_have_their_own_way() -> None:
-    """A recipient's way to unsubscribe replaces that of the whole bulk completely."""
+    """A recipient's unsubscribe field completely replaces the bulk's field."""
     page = Unsubscribe(url=f"{URL}/ada", one_click=False)
     ada = BulkRecipient(to="ada@example.com", unsubscribe=page)
     bob = BulkRecipient(to="bob@example.com")
@@ -92,7 +92,7 @@ def test_recipients_have_their_own_way() -> None:
 
 
 def test_own_way_alone_needs_the_capability() -> None:
-    """A bulk needs the capability if only one recipient has a way to unsubscribe."""
+    """A bulk needs the unsubscribe capability even if only one recipient uses the field."""
     ada = BulkRecipient(to="ada@example.com", unsubscribe=Unsubscribe(url=URL))
     bulk = BulkMessage(base=EmailMessage(text="News."), recipients=[ada, "bob@example.com"])
 
@@ -100,7 +100,7 @@ def test_own_way_alone_needs_the_capability() -> None:
 
 
 def test_repr_shows_no_link() -> None:
-    """The link identifies a recipient, so no repr shows it."""
+    """No repr shows an unsubscribe link, because the link identifies a recipient."""
     way = Unsubscribe(url=URL, email="bye@shop.example")
 
     assert "shop.example" not in repr(EmailMessage(text="News.", unsubscribe=way))

@@ -1,4 +1,4 @@
-"""The account for an operation and failover to the next one; two accounts never both act."""
+"""The choice of an account, and failover that never lets two accounts both act."""
 
 from __future__ import annotations
 
@@ -64,7 +64,7 @@ async def send(hub: Any, **options: Any) -> str:
 @MODES
 @pytest.mark.parametrize("key", [None, "k1"], ids=["no key", "key"])
 async def test_first_account_is_used(hub_class: type[Any], key: str | None) -> None:
-    """As long as the first account works, the second one is not used."""
+    """While the first account works, the second is not used."""
     hubs = PigeonHubs()
 
     assert "one" == await send(hubs.hub(hub_class), idempotency_key=key)
@@ -77,7 +77,7 @@ async def test_first_account_is_used(hub_class: type[Any], key: str | None) -> N
 async def test_next_account_takes_over_if_nothing_was_done(
     hub_class: type[Any], key: str | None, why: Any
 ) -> None:
-    """After an error that proves that nothing was done, the next account is used."""
+    """If an error proves that the operation had no effect, the next account is used."""
     hubs = PigeonHubs()
     hubs.one.fail(why)
 
@@ -97,7 +97,7 @@ async def test_next_account_takes_over_if_nothing_was_done(
 async def test_possible_effects_stay_with_their_account(
     hub_class: type[Any], key: str | None, why: Any, raised: type[Exception]
 ) -> None:
-    """After an error with a possible effect, no other account is used."""
+    """If an operation may have had an effect before its error, no other account is used."""
     hubs = PigeonHubs()
     hubs.one.fail(why)
     hub = hubs.hub(hub_class)
@@ -109,7 +109,7 @@ async def test_possible_effects_stay_with_their_account(
 
 
 def test_failover_without_observers() -> None:
-    """Failover works for a hub without observers, too."""
+    """Failover also works for a hub without observers."""
     hubs = PigeonHubs()
     hubs.one.fail(NO_CONNECTION)
     routes = [Route("sms", ["one", "two"])]
@@ -120,7 +120,7 @@ def test_failover_without_observers() -> None:
 
 @MODES
 async def test_last_accounts_error_is_raised(hub_class: type[Any]) -> None:
-    """If no account succeeds, the error of the last account is raised, with its name."""
+    """If every account fails, the last account's error is raised, with that account's name."""
     hubs = PigeonHubs()
     hubs.one.fail(NO_CONNECTION)
     hubs.two.fail(Response(429))
@@ -145,7 +145,7 @@ async def test_open_circuit_moves_to_the_next_account(hub_class: type[Any]) -> N
 
 @MODES
 async def test_repeat_uses_the_same_account(hub_class: type[Any]) -> None:
-    """A key that moved to the second account stays there, even if the first works again."""
+    """A key that moved to the second account stays there, even after the first works again."""
     hubs = PigeonHubs()
     hub = hubs.hub(hub_class)
     hubs.one.fail(NO_CONNECTION)
@@ -157,7 +157,7 @@ async def test_repeat_uses_the_same_account(hub_class: type[Any]) -> None:
 
 @MODES
 async def test_lost_answer_is_repeated_at_its_account(hub_class: type[Any]) -> None:
-    """If the response to a keyed operation is lost, its repeat goes to the same account."""
+    """A keyed operation whose response was lost is repeated at the same account."""
     hubs = PigeonHubs()
     hub = hubs.hub(hub_class)
     hubs.one.fail(Lost())
@@ -173,7 +173,7 @@ async def test_lost_answer_is_repeated_at_its_account(hub_class: type[Any]) -> N
 
 @MODES
 async def test_harmless_retry_does_not_clear_an_earlier_attempt(hub_class: type[Any]) -> None:
-    """If the retry was not sent, the first attempt may still have had an effect."""
+    """A retry that was not sent does not disprove an effect of the first attempt."""
     hubs = PigeonHubs()
     settings = {"retry": RetryPolicy(2, base_delay=0.1)}
     accounts = [attrs.evolve(account, settings=settings) for account in hubs.accounts]
@@ -187,7 +187,7 @@ async def test_harmless_retry_does_not_clear_an_earlier_attempt(hub_class: type[
 
 @MODES
 async def test_vendor_without_keys_gets_no_repeat(hub_class: type[Any]) -> None:
-    """At a vendor without keys, a lost response means an unknown outcome."""
+    """If a vendor takes no idempotency keys, a lost response leaves the outcome unknown."""
     hubs = PigeonHubs(keys=False)
     hub = hubs.hub(hub_class)
     hubs.one.fail(Lost())
@@ -218,7 +218,7 @@ async def test_key_survives_a_change_of_routes(
 
 @MODES
 async def test_key_of_a_removed_account(hub_class: type[Any]) -> None:
-    """The key of an account that was removed from the configuration is used at no other account."""
+    """A key of an account removed from the configuration is not used at another account."""
     hubs = PigeonHubs()
     state = shared_store(hub_class, hubs)
     await send(hubs.hub(hub_class, route=("one",), state=state), idempotency_key="k1")
@@ -299,12 +299,12 @@ def test_concurrent_callers_of_a_key_wait() -> None:
     hub, other_hub = (hubs.hub(Hub, state=state) for _ in range(2))
     start_time = hubs.clock.nanoseconds()
 
-    def meanwhile() -> None:
+    def run_beside() -> None:
         with pytest.raises(IdempotencyInProgress) as excinfo:
             other_hub.sms().send(MESSAGE, idempotency_key="k1", timeout=2.0)
         assert excinfo.value.retry_at
 
-    busy_vendor.meanwhile = meanwhile
+    busy_vendor.meanwhile = run_beside
 
     assert "one" == hub.sms().send(MESSAGE, idempotency_key="k1").ref.account
     assert 1 == len(busy_vendor.letters)
@@ -315,7 +315,7 @@ def test_concurrent_callers_of_a_key_wait() -> None:
 
 @MODES
 async def test_batch_without_a_key(hub_class: type[Any]) -> None:
-    """Each message of a batch has its own result; without a key a repeat sends it again."""
+    """Each message of a batch has its own result; a repeat without a key sends it again."""
     hubs = PigeonHubs()
     hub = hubs.hub(hub_class)
     for _ in range(2):

@@ -1,4 +1,4 @@
-"""The fields of operation requests are checked when a request is created."""
+"""The fields of operation requests are checked at construction."""
 
 from __future__ import annotations
 
@@ -101,7 +101,7 @@ JUNK = [
     "kind, usual", VALID_FIELDS, ids=lambda value: getattr(value, "__name__", "")
 )
 def test_fields_are_checked(kind: type[Any], usual: dict[str, Any]) -> None:
-    """Each field of a request has its declared type after the request is created."""
+    """After construction, each field of a request has its declared type."""
     kind(**usual)
     refused_fields: list[str] = []
     hints = get_type_hints(kind, vars(sys.modules[kind.__module__]), NAMES)

@@ -51,7 +51,7 @@ def hub_at(sandbox: StripeSandbox, kind: type[Stripe] = StripeWithoutKeys) -> Hu
     return Hub([account], http=SandboxHttpClient(sandbox))
 
 
-def lose(hub: Hub, sandbox: StripeSandbox, *faults: Lost) -> OutcomeUnknown:
+def lose_response(hub: Hub, sandbox: StripeSandbox, *faults: Lost) -> OutcomeUnknown:
     """Charge once and lose the response; return the error."""
     sandbox.fail(*faults or (Lost(),))
     with pytest.raises(OutcomeUnknown) as excinfo:
@@ -63,7 +63,7 @@ def test_lost_payment_is_found_by_its_reference() -> None:
     """A lost payment is found by its reference in the vendor's list of payments."""
     sandbox = StripeSandbox()
     with hub_at(sandbox) as hub:
-        assert "unknown" == told_buyer(lose(hub, sandbox)).outcome
+        assert "unknown" == told_buyer(lose_response(hub, sandbox)).outcome
         for number in range(60):
             other_charge = attrs.evolve(ORDER, reference=f"INV-1{number}")
             hub.payments().charge(other_charge, idempotency_key=f"INV-1{number}/1")
@@ -86,7 +86,7 @@ def test_unfound_payment_stays_unknown(
     """A payment that the vendor does not list stays unknown."""
     sandbox = StripeSandbox()
     with hub_at(sandbox, kind) as hub:
-        lose(hub, sandbox)
+        lose_response(hub, sandbox)
         if not taken:
             sandbox.intents.clear()
 

@@ -1,4 +1,4 @@
-"""A key sends at most one message, whatever fails, repeats or changes its route."""
+"""A key sends at most one message, despite failures, repeats and changed routes."""
 
 from __future__ import annotations
 
@@ -43,7 +43,7 @@ class ProcessKilled(BaseException):
 
 
 class KillingStore:
-    """A store that simulates the death of its caller before or after one of the commands."""
+    """A store that simulates a crash of its caller before or after a command."""
 
     durable = False
 
@@ -53,7 +53,7 @@ class KillingStore:
         self._after = after
 
     def execute(self, command: Command[Any], /, timeout: float | None = None) -> Any:
-        """Execute a command, unless the caller dies before or after it."""
+        """Execute a command, unless the caller crashes before or after it."""
         is_dying = self._dying()
         answer = None if is_dying and not self._after else self._store.execute(command, timeout)
         if is_dying:
@@ -61,7 +61,7 @@ class KillingStore:
         return answer
 
     def post(self, command: Command[Any], /) -> None:
-        """Post a command, unless the caller is dead."""
+        """Post a command, unless the caller has crashed."""
         if self._left is None or self._left > 0:
             self._store.post(command)
 
@@ -73,7 +73,7 @@ class KillingStore:
 
 
 class Attempt(NamedTuple):
-    """One caller: its route, the vendors' responses, its death, and the pause after it."""
+    """One caller's attempt: its route, the vendors' responses, its crash, and a pause."""
 
     route: tuple[str, ...]
     one: list[Any]
@@ -110,7 +110,7 @@ MOVED = Attempt(ROUTES[2], [NO_CONNECTION], [], None, after=False, pause=0.0)
     tries=[MOVED, Attempt(ROUTES[0], [], [], None, after=False, pause=70.0)], keys=False, attempts=1
 )
 def test_one_message_per_key(tries: list[Attempt], keys: bool, attempts: int) -> None:
-    """However many callers fail or die, a key has at most one effect."""
+    """However many callers fail or crash, a key has at most one effect."""
     hubs = PigeonHubs(keys=keys)
     store = MemoryStorage(hubs.clock)
     settings = {"retry": RetryPolicy(attempts, base_delay=0.1), "circuit": None}

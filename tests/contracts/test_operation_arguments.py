@@ -15,7 +15,7 @@ from moorage.contracts.email_outcomes import Granularity
 from moorage.contracts.payments import ThreeDs
 from moorage.contracts.routes import Prefer
 from moorage.contracts.shipping.parcels import Contents, NonDelivery
-from moorage.contracts.shipping.rates import LabelFormat, LabelSize, Prize, Signature
+from moorage.contracts.shipping.rates import LabelFormat, LabelSize, RateCriterion, Signature
 from moorage.contracts.shipping.units import LengthUnit, WeightUnit
 from moorage.contracts.storage import Visibility
 from moorage.testing.sandboxes.base import AsyncSandboxHttpClient, SandboxHttpClient
@@ -37,7 +37,7 @@ WORDS = [
     LengthUnit,
     NonDelivery,
     Prefer,
-    Prize,
+    RateCriterion,
     Signature,
     ThreeDs,
     Visibility,

@@ -1,4 +1,4 @@
-"""Contract values that are packed as bytes for a store."""
+"""Contract values packed as bytes for a store."""
 
 from __future__ import annotations
 
@@ -79,7 +79,7 @@ VALUES: tuple[Any, ...] = (
 
 @pytest.mark.parametrize("value", VALUES, ids=lambda value: type(value).__name__)
 def test_values_round_trip(value: Any) -> None:
-    """A packed value is read back equal and of the same type, also if it is nested."""
+    """A packed value is read back as an equal value of the same type, also if it is nested."""
     assert value == unpack(pack(value))
     assert type(value) is type(unpack(pack(value)))
     assert ([value], {"x": value}) == unpack(pack(([value], {"x": value})))
@@ -124,7 +124,7 @@ def test_invalid_bytes_are_refused(content: bytes) -> None:
     [(99,), (7, "Nobody", "x"), (8, "Charge", "mode", "red"), (8, "Charge", "amount"), ([],), ()],
 )
 def test_unknown_classes_and_fields_are_refused(lowered: Any) -> None:
-    """Packed values with a class, name or field unknown to this release are refused."""
+    """Packed values with a class, enum member or field unknown to this release are refused."""
     with pytest.raises(InvalidData, match="not an encoded value"):
         unpack(pack_values((lowered,)))
 
@@ -136,7 +136,7 @@ def test_newer_fields_have_defaults() -> None:
 
 
 class SafeText(str):
-    """A subclass of str, like one with which a framework marks safe text."""
+    """A subclass of str, like those with which frameworks mark safe text."""
 
     __slots__ = ()
 

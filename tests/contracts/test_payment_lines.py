@@ -1,4 +1,4 @@
-"""The lines of an order: exact sums, and refusals of lines that do not fit their payment."""
+"""Order lines: exact sums, and refusals of lines that do not match their payment."""
 
 from __future__ import annotations
 
@@ -57,7 +57,7 @@ def test_line_has_exact_sums() -> None:
     ],
 )
 def test_wrong_line_is_refused(fields: dict[str, Any], field: str) -> None:
-    """A line with a wrong field is refused with the name of the field."""
+    """A line with a wrong field is refused, and the error names the field."""
     values: dict[str, Any] = {"name": "Chair", "unit_price": PRICE, **fields}
     with pytest.raises(InvalidData) as excinfo:
         LineItem(**values)
@@ -83,7 +83,7 @@ def test_lines_add_up_to_the_amount() -> None:
 
 
 def test_tax_of_untaxed_lines_is_unknown() -> None:
-    """Lines without a tax have no sum of taxes, which is another thing than a tax of zero."""
+    """Lines without a tax have an unknown sum of taxes (None), not a sum of zero."""
     assert total_tax([LineItem("Chair", PRICE)]) is None
     assert Money("0", "EUR") == total_tax([LineItem("Chair", PRICE, tax=PRICE * 0)])
 
@@ -110,7 +110,7 @@ def test_tax_of_untaxed_lines_is_unknown() -> None:
 def test_price_with_tax_is_exact(
     line: LineItem, parts: tuple[str, int, Money, Money | None]
 ) -> None:
-    """Quantity times the price with tax is the total of a line, or the line becomes one item."""
+    """A price with tax gives the line's exact total, or the line becomes a single item."""
     item = taxed_line(line)
 
     assert parts == (item.name, item.quantity, item.unit_price, item.tax)
@@ -118,7 +118,7 @@ def test_price_with_tax_is_exact(
 
 
 def test_order_survives_a_store() -> None:
-    """A payment with addresses and lines is the same after it was stored for settling it."""
+    """A payment request with addresses and lines is unchanged after it was stored."""
     charge = Charge(
         Money("32.13", "EUR"), reference="1", lines=[CHAIRS], billing_address=Address(country="DE")
     )

@@ -64,7 +64,7 @@ NOON = datetime(2026, 5, 4, 12, tzinfo=UTC)
 LATER_TIME = NOON + timedelta(minutes=1)
 
 
-def paid(state: PaymentState = PaymentState.CAPTURED, **fields: object) -> Payment:
+def captured_payment(state: PaymentState = PaymentState.CAPTURED, **fields: object) -> Payment:
     """Return a payment that was captured in full at noon."""
     table: dict[str, object] = {
         "amount": EUROS,
@@ -242,15 +242,15 @@ def test_state_follows_from_totals(
 
 def test_remaining_amounts() -> None:
     """The amounts that can still be captured or refunded follow from the totals."""
-    open_payment = paid(PaymentState.PARTIALLY_CAPTURED, captured=PART)
+    open_payment = captured_payment(PaymentState.PARTIALLY_CAPTURED, captured=PART)
 
     assert EUROS - PART == open_payment.remaining
     assert EUROS == open_payment.authorised
-    assert NO_MONEY == paid().remaining
+    assert NO_MONEY == captured_payment().remaining
     assert EUROS == attrs.evolve(open_payment, captured=None).remaining
-    assert attrs.evolve(paid(), amount=None).remaining is None
-    assert EUROS - PART == paid(refunded=PART).refundable
-    assert EUROS == paid(refunded=None).refundable
+    assert attrs.evolve(captured_payment(), amount=None).remaining is None
+    assert EUROS - PART == captured_payment(refunded=PART).refundable
+    assert EUROS == captured_payment(refunded=None).refundable
 
 
 def test_settled_states() -> None:
@@ -295,7 +295,7 @@ def test_settled_states() -> None:
 )
 def test_state_moves_forward(before: str, after: str, at: datetime | None, state: str) -> None:
     """An event moves a payment's state forward, and back only if it is newer."""
-    existing_payment = paid(PaymentState(before))
+    existing_payment = captured_payment(PaymentState(before))
 
     assert (
         PaymentState(state)
@@ -305,7 +305,7 @@ def test_state_moves_forward(before: str, after: str, at: datetime | None, state
 
 def test_late_events_change_nothing() -> None:
     """An event that is older than the payment's state leaves the payment unchanged."""
-    existing_payment = paid(captured=EUROS)
+    existing_payment = captured_payment(captured=EUROS)
     late_event = event_of(
         state=PaymentState.AUTHORIZED, captured=NO_MONEY, at=NOON - timedelta(minutes=1)
     )
@@ -316,7 +316,9 @@ def test_late_events_change_nothing() -> None:
 def test_events_update_totals() -> None:
     """An event updates a payment's totals and removes its next action."""
     action = NextAction(type=NextActionType.REDIRECT, url="https://bank.example")
-    existing_payment = paid(PaymentState.REQUIRES_ACTION, next_action=action, captured=NO_MONEY)
+    existing_payment = captured_payment(
+        PaymentState.REQUIRES_ACTION, next_action=action, captured=NO_MONEY
+    )
     later_payment = advance(
         existing_payment, event_of(state=PaymentState.CAPTURED, captured=EUROS, at=LATER_TIME)
     )
@@ -330,25 +332,25 @@ def test_events_update_totals() -> None:
 
 def test_event_with_a_whole_payment() -> None:
     """An event that contains the whole payment replaces the known one."""
-    result = paid(PaymentState.REFUNDED, refunded=EUROS, as_of=None)
+    result = captured_payment(PaymentState.REFUNDED, refunded=EUROS, as_of=None)
     event = event_of(state=PaymentState.REFUNDED, payment=result, at=LATER_TIME)
 
-    assert PaymentState.REFUNDED == advance(paid(), event).state
-    assert LATER_TIME == advance(paid(), event).as_of
-    assert PaymentState.REFUNDED == advance(paid(), result).state
+    assert PaymentState.REFUNDED == advance(captured_payment(), event).state
+    assert LATER_TIME == advance(captured_payment(), event).as_of
+    assert PaymentState.REFUNDED == advance(captured_payment(), result).state
 
 
 def test_event_of_another_payment_is_refused() -> None:
     """An event about another payment is refused."""
     with pytest.raises(InvalidData):
-        advance(attrs.evolve(paid(), ref=Ref("stripe", "other", "pi_1")), event_of())
+        advance(attrs.evolve(captured_payment(), ref=Ref("stripe", "other", "pi_1")), event_of())
 
 
 def test_payment_gets_its_vendor_id() -> None:
     """A payment known by our own reference gets the id that the vendor assigned."""
-    ours = Ref("stripe", "main", "INV-1", {"unnamed": "reference"})
+    own_ref = Ref("stripe", "main", "INV-1", {"unnamed": "reference"})
     existing_payment = advance(
-        attrs.evolve(paid(PaymentState.PENDING), ref=ours),
+        attrs.evolve(captured_payment(PaymentState.PENDING), ref=own_ref),
         event_of(state=PaymentState.AUTHORIZED, reference="INV-1"),
     )
 
@@ -357,7 +359,7 @@ def test_payment_gets_its_vendor_id() -> None:
 
 @pytest.mark.parametrize("field", ["amount", "captured"])
 def test_unexpected_amounts_are_refused(field: str) -> None:
-    """An event with another amount than the expected one raises an error naming the payment."""
+    """An event whose amount is not the expected one raises an error that names the payment."""
     for reference, payment_name in (("INV-1", "INV-1"), (None, "pi_1")):
         with pytest.raises(InvalidData) as excinfo:
             event_of(reference=reference, **{field: PART}).expect(EUROS)
@@ -371,10 +373,10 @@ def test_unexpected_amounts_are_refused(field: str) -> None:
 
 
 def test_hint_changes_nothing_until_it_is_followed_up() -> None:
-    """An event without details leaves the payment unchanged until it is looked up."""
-    previous_payment = paid()
+    """An event without details changes nothing until its payment is looked up."""
+    previous_payment = captured_payment()
     hint = PaymentEvent(id="evt_1", ref=REF, at=LATER_TIME, ask=True, raw="hint")
-    later_payment = paid(
+    later_payment = captured_payment(
         PaymentState.REFUNDED, refunded=EUROS, as_of=None, vendor_state="gone", reference="INV-1"
     )
     result = completed_with(hint, later_payment)
@@ -401,12 +403,12 @@ def test_hint_changes_nothing_until_it_is_followed_up() -> None:
 
 
 def test_late_failure_of_a_bank_debit_takes_the_money_back() -> None:
-    """A collected payment fails if the vendor says so later, with the reason of the event."""
+    """A collected payment fails if the vendor reports so later, with the event's reason."""
     decline = Decline(reason=DeclineReason.INSUFFICIENT_FUNDS, vendor_code="AM04")
     hint = PaymentEvent(id="evt_1", ref=REF, at=LATER_TIME, ask=True, decline=decline)
-    failed_payment = paid(PaymentState.FAILED, captured=NO_MONEY, as_of=None)
+    failed_payment = captured_payment(PaymentState.FAILED, captured=NO_MONEY, as_of=None)
 
-    known_payment = advance(paid(captured=EUROS), completed_with(hint, failed_payment))
+    known_payment = advance(captured_payment(captured=EUROS), completed_with(hint, failed_payment))
     declined_again = attrs.evolve(failed_payment, decline=attrs.evolve(decline, vendor_code="X"))
 
     assert (PaymentState.FAILED, NO_MONEY, decline) == (
@@ -415,12 +417,12 @@ def test_late_failure_of_a_bank_debit_takes_the_money_back() -> None:
         known_payment.decline,
     )
     assert declined_again.decline == completed_with(hint, declined_again).decline
-    assert completed_with(hint, paid()).decline is None
+    assert completed_with(hint, captured_payment()).decline is None
 
 
 def test_refund_counts_once() -> None:
     """A repeated refund event counts once; a failed refund does not count."""
-    first_payment = advance(paid(), event_of(refund=refund(), at=LATER_TIME))
+    first_payment = advance(captured_payment(), event_of(refund=refund(), at=LATER_TIME))
     repeated_payment = advance(first_payment, event_of(refund=refund(), at=LATER_TIME))
     failed_payment = advance(
         attrs.evolve(repeated_payment, as_of=LATER_TIME),
@@ -435,7 +437,7 @@ def test_refund_counts_once() -> None:
 
 def test_refund_under_way_is_not_counted() -> None:
     """A pending refund does not count as refunded yet."""
-    request = advance(paid(), event_of(refund=refund(MoveState.PENDING), at=LATER_TIME))
+    request = advance(captured_payment(), event_of(refund=refund(MoveState.PENDING), at=LATER_TIME))
     finished_payment = advance(request, event_of(refund=refund(), at=LATER_TIME))
     pending_refund_payment = advance(
         finished_payment, event_of(refund=refund(MoveState.PENDING), at=NOON)
@@ -446,8 +448,8 @@ def test_refund_under_way_is_not_counted() -> None:
 
 
 def test_total_includes_its_refunds() -> None:
-    """Single refunds that are part of a vendor's total are not added to it again."""
-    existing_payment = paid(PaymentState.PARTIALLY_REFUNDED, refunded=PART)
+    """Single refunds that a vendor's total already includes are not added again."""
+    existing_payment = captured_payment(PaymentState.PARTIALLY_REFUNDED, refunded=PART)
 
     assert PART == advance(existing_payment, event_of(refund=refund(), at=LATER_TIME)).refunded
     assert (
@@ -462,7 +464,7 @@ def test_total_includes_its_refunds() -> None:
 
 def test_total_never_shrinks_by_simultaneous_events() -> None:
     """Of two refund totals with the same time, the larger one is used."""
-    existing_payment = paid(PaymentState.PARTIALLY_REFUNDED, refunded=PART * 2)
+    existing_payment = captured_payment(PaymentState.PARTIALLY_REFUNDED, refunded=PART * 2)
     fields = {"state": PaymentState.PARTIALLY_REFUNDED, "captured": EUROS, "refunded": PART}
 
     assert PART * 2 == advance(existing_payment, event_of(**fields, at=NOON)).refunded
@@ -473,7 +475,7 @@ def test_total_never_shrinks_by_simultaneous_events() -> None:
 
 def test_late_refund_total_counts() -> None:
     """A refund counts even if its event arrives after a later dispute's."""
-    existing_payment = paid(PaymentState.DISPUTED)
+    existing_payment = captured_payment(PaymentState.DISPUTED)
     earlier_time = NOON - timedelta(minutes=1)
     late_event = advance(
         existing_payment,
@@ -489,7 +491,7 @@ def test_late_refund_total_counts() -> None:
 
 def test_failed_refund_is_not_revived() -> None:
     """An older refund total does not restore a refund that has failed."""
-    existing_payment = paid(refunds=(refund(MoveState.FAILED),), as_of=LATER_TIME)
+    existing_payment = captured_payment(refunds=(refund(MoveState.FAILED),), as_of=LATER_TIME)
     late_event = advance(
         existing_payment, event_of(state=PaymentState.CAPTURED, refunded=PART, at=NOON)
     )
@@ -498,8 +500,8 @@ def test_failed_refund_is_not_revived() -> None:
 
 
 def test_late_step_forward_keeps_the_newer_time() -> None:
-    """An earlier event that moves the state forward does not set the payment's time back."""
-    existing_payment = paid(PaymentState.CAPTURED)
+    """An earlier event that moves the state forward does not reset the payment's time."""
+    existing_payment = captured_payment(PaymentState.CAPTURED)
     earlier_time = NOON - timedelta(minutes=1)
     later_payment = advance(
         existing_payment,
@@ -511,7 +513,7 @@ def test_late_step_forward_keeps_the_newer_time() -> None:
 
 def test_captures_add_up() -> None:
     """Partial captures add up, and change the payment's state when all is captured."""
-    existing_payment = paid(PaymentState.AUTHORIZED, captured=None, refunded=None)
+    existing_payment = captured_payment(PaymentState.AUTHORIZED, captured=None, refunded=None)
     for number, amount in enumerate((PART, EUROS - PART)):
         capture = Capture(
             ref=Ref("stripe", "main", f"c{number}"),
@@ -526,9 +528,9 @@ def test_captures_add_up() -> None:
 
 
 def test_won_dispute_restores_the_state() -> None:
-    """After a dispute is won, the payment has the state that its totals give."""
+    """After a dispute is won, the payment's state follows from its totals again."""
     dispute = Dispute(ref=Ref("stripe", "main", "du_1"), payment=REF, state=DisputeState.WON)
-    disputed_payment = paid(PaymentState.DISPUTED, refunded=PART)
+    disputed_payment = captured_payment(PaymentState.DISPUTED, refunded=PART)
 
     assert (
         PaymentState.PARTIALLY_REFUNDED
@@ -536,7 +538,9 @@ def test_won_dispute_restores_the_state() -> None:
     )
     unsaid = attrs.evolve(disputed_payment, captured=None)
     assert PaymentState.CAPTURED == advance(unsaid, event_of(dispute=dispute, at=LATER_TIME)).state
-    assert paid() == advance(paid(), event_of(dispute=dispute, at=LATER_TIME))
+    assert captured_payment() == advance(
+        captured_payment(), event_of(dispute=dispute, at=LATER_TIME)
+    )
     assert disputed_payment is advance(
         disputed_payment, event_of(dispute=dispute, at=NOON - timedelta(minutes=1))
     )
@@ -546,7 +550,7 @@ def test_won_dispute_restores_the_state() -> None:
 
 
 def signed_error(error: ConnectorError, *, acted: bool) -> ConnectorError:
-    """Return the error as if a call had ended with it."""
+    """Return the error with the details that a call adds to it."""
     vars(error).update(_signature=1, _acted=acted)
     return error
 
@@ -583,7 +587,7 @@ def signed_error(error: ConnectorError, *, acted: bool) -> ConnectorError:
 def test_unknown_outcome_is_never_reported_as_not_charged(
     error: BaseException, outcome: str
 ) -> None:
-    """Only some errors may tell the buyer that no money was taken."""
+    """Only errors that prove it may tell the buyer that no money was taken."""
     notice = told_buyer(error)
 
     assert BuyerOutcome(outcome) == notice.outcome
@@ -594,7 +598,7 @@ def test_unknown_outcome_is_never_reported_as_not_charged(
 
 @pytest.mark.parametrize("reason", DeclineReason)
 def test_decline_reasons_have_texts(reason: DeclineReason) -> None:
-    """The text of a declined payment helps the buyer, and tells a thief nothing useful."""
+    """A declined payment's text helps the buyer, and tells a thief nothing useful."""
     notice = told_buyer(PaymentDeclined("no", reason=reason))
 
     assert BuyerOutcome.DECLINED == notice.outcome

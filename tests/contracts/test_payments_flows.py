@@ -33,7 +33,7 @@ from tests.contracts.recording_dispatcher import (
     TIME,
     AnsweringDispatcher,
     OperationCall,
-    answering,
+    dispatcher_answering,
     record_operation,
 )
 
@@ -66,7 +66,7 @@ def test_hint_becomes_the_payments_event() -> None:
     """Following up an event without details returns an event with the current payment."""
     events = PaymentEvent(id="e", ref=REF, vendor_type="changed", ask=True)
     payment = Payment(ref=REF, state=PaymentState.CAPTURED)
-    result = run_now(PaymentsFlows(answering("get", payment), None).follow_up(events))
+    result = run_now(PaymentsFlows(dispatcher_answering("get", payment), None).follow_up(events))
 
     assert completed_with(events, payment) == result
 
@@ -176,7 +176,7 @@ KNOWN_REF = REF.with_related(currency="EUR")
 def test_amount_goes_in_the_currency_of_its_payment(
     move: str, ref: Ref, amount: Money | None, *, can_look: bool, looks: int
 ) -> None:
-    """An amount must be in the payment's currency, which is looked up if unknown."""
+    """An amount must have its payment's currency, which is looked up if unknown."""
     till = RecordingPaymentVendor(amount, looks=can_look)
     dispatcher: Any = AnsweringDispatcher(vendor=till)
     run_now(getattr(PaymentsFlows(dispatcher, None), move)(ref, MONEY, idempotency_key="k"))
@@ -190,7 +190,7 @@ def test_amount_goes_in_the_currency_of_its_payment(
 
 
 def test_capture_of_the_whole_amount_needs_no_parts() -> None:
-    """Naming the amount that the reference records is a capture of all of it."""
+    """Capturing exactly the reference's amount needs no capability for partial captures."""
     till = RecordingPaymentVendor(MONEY)
     dispatcher: Any = AnsweringDispatcher(vendor=till)
     whole_ref = REF.with_related(amount=str(MONEY.amount), currency=MONEY.currency)
@@ -218,7 +218,7 @@ def test_wrong_currency_is_refused(move: str, ref: Ref, amount: Money) -> None:
 
 @pytest.mark.parametrize("verb", ["authorize", "charge"])
 def test_charge_needs_a_source(verb: str) -> None:
-    """Only a payment intent may have no source, since the buyer chooses it later."""
+    """Only a payment intent may lack a source, because its buyer chooses one later."""
     bare_charge = attrs.evolve(CHARGE, source=None)
     with pytest.raises(InvalidData, match="has no source") as excinfo:
         record_operation(
@@ -255,7 +255,7 @@ def test_moving_money_needs_a_key(use: OperationCall) -> None:
 
 
 def test_routes_see_the_charge() -> None:
-    """Routes by country and currency use those of the charge."""
+    """Routes by country and currency use the charge's country and currency."""
     home_charge = attrs.evolve(CHARGE, customer=Customer(country="DE"))
     dispatcher = record_operation(
         PaymentsFlows, lambda flows: flows.charge(home_charge, idempotency_key="k", timeout=TIME)

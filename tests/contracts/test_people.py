@@ -1,4 +1,4 @@
-"""People: fields of new accounts and changes, and what operations refuse."""
+"""People: fields of new persons and of changes, and refused arguments."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ REF = Ref("scim", "main", "1")
 
 
 def test_changes_survive_a_store() -> None:
-    """Changes with all their fields can be stored and read."""
+    """Changes with all their fields can be packed and read back."""
     changes = PersonChanges(
         user_name="ada",
         emails=["a@example.com"],
@@ -37,7 +37,7 @@ def test_changes_survive_a_store() -> None:
 
 
 def test_values_of_changes_are_the_named_ones() -> None:
-    """Only named fields have a value; a list to empty is empty, and any other is None."""
+    """Only named fields have a value; an emptied list is empty, other emptied fields are None."""
     changes = PersonChanges(family_name="King", emails=[], clear=["phones", "title"])
 
     assert {
@@ -49,7 +49,7 @@ def test_values_of_changes_are_the_named_ones() -> None:
 
 
 def test_needs_follow_the_fields() -> None:
-    """A manager and a time zone need their capabilities, also to be emptied."""
+    """A manager and a time zone need their capabilities, even to be emptied."""
     needs = {PeopleCapability.MANAGER, PeopleCapability.TIME_ZONE}
 
     assert needs == NewPerson(user_name="a", manager=REF, time_zone="UTC").needs
@@ -74,7 +74,7 @@ def test_needs_follow_the_fields() -> None:
     ],
 )
 def test_wrong_people_are_refused(fields: dict[str, Any], field: str) -> None:
-    """A wrong value of a new person is refused with the name of its field."""
+    """A new person with a wrong value is refused, and the error names the field."""
     options: dict[str, Any] = {"user_name": "ada", **fields}
     with pytest.raises(InvalidData) as excinfo:
         NewPerson(**options)
@@ -94,7 +94,7 @@ def test_wrong_people_are_refused(fields: dict[str, Any], field: str) -> None:
     ],
 )
 def test_wrong_changes_are_refused(fields: dict[str, Any], field: str) -> None:
-    """Changes that name nothing, or a field twice, are refused."""
+    """Changes without a field, or with a field twice, are refused."""
     with pytest.raises(InvalidData) as excinfo:
         PersonChanges(**fields)
 
@@ -102,7 +102,7 @@ def test_wrong_changes_are_refused(fields: dict[str, Any], field: str) -> None:
 
 
 def test_kinds_of_numbers_may_be_texts() -> None:
-    """The kind of a number may be a text; an unknown one is refused."""
+    """The kind of a phone number may be a str; an unknown kind is refused."""
     assert PhoneKind.HOME is Phone("1", "home").kind
     with pytest.raises(InvalidData):
         Phone("1", "fax")
@@ -111,7 +111,7 @@ def test_kinds_of_numbers_may_be_texts() -> None:
 
 
 def test_limits_are_those_of_the_vendor() -> None:
-    """An external id that is too long for the vendor is refused; others take it."""
+    """An external id is refused only by a vendor whose maximum length it exceeds."""
     person = NewPerson(user_name="ada", external_id="E" * 17)
     check_fits(person, {})
     check_fits(person, {"external_id": 17})
@@ -120,6 +120,6 @@ def test_limits_are_those_of_the_vendor() -> None:
 
 
 def test_empty_queries_are_refused() -> None:
-    """A filter by an empty text is refused, since it would mean something else at each vendor."""
+    """A filter by an empty text is refused, since vendors interpret it differently."""
     with pytest.raises(InvalidData):
         PeopleQuery(email="")

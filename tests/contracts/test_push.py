@@ -1,4 +1,4 @@
-"""Push notifications: invalid values are refused, and outcomes are reported."""
+"""Push notifications: refusals of invalid values, and outcomes."""
 
 from __future__ import annotations
 
@@ -41,7 +41,7 @@ TO = DeviceToken("token")
     ],
 )
 def test_invalid_notifications_are_refused(fields: dict[str, Any], field: str) -> None:
-    """A notification that no device could get is refused with its field."""
+    """A notification that no device could receive is refused with its field."""
     with pytest.raises(errors.InvalidData) as excinfo:
         PushMessage(**dict[str, Any](to=TO, title="T") | fields)
 
@@ -52,14 +52,14 @@ def test_invalid_notifications_are_refused(fields: dict[str, Any], field: str) -
     "make", [lambda: DeviceToken("a b"), lambda: PushTopic("/topics/a"), lambda: PushTopic("")]
 )
 def test_invalid_recipients_are_refused(make: Any) -> None:
-    """A token with spaces and a topic with other characters are refused."""
+    """A token with spaces, and a topic with forbidden characters, are refused."""
     with pytest.raises(errors.InvalidData):
         make()
 
 
 @pytest.mark.parametrize("auth", ["", "a", "AAAA", "ä", "A" * 21, None])
 def test_invalid_keys_are_refused(auth: Any) -> None:
-    """A key of a subscription that does not encode the right number of bytes is refused."""
+    """A subscription key that does not decode to the right number of bytes is refused."""
     with pytest.raises(errors.InvalidData, match="auth"):
         BrowserSubscription(endpoint="https://a.example/1", p256dh="B" + "A" * 86, auth=auth)
 
@@ -83,7 +83,7 @@ def test_invalid_keys_are_refused(auth: Any) -> None:
     ],
 )
 def test_outcomes_are_told(error: Exception | None, outcome: str) -> None:
-    """Only a receipt is reported as accepted, and every uncertain failure as unknown."""
+    """Only a receipt counts as accepted, and every uncertain failure as unknown."""
     result = Result(PushReceipt(ref=None)) if error is None else Result(error=error)
 
     assert outcome == outcome_of(result)

@@ -38,7 +38,7 @@ def test_related_ids() -> None:
 
 
 def test_reference_is_parsed_once() -> None:
-    """Parsing a value that is already a reference returns it unchanged."""
+    """Parsing a value that is already a reference returns the same object."""
     ref = Ref("stripe", "main", "pi_1")
 
     assert ref is Ref.parse(ref)

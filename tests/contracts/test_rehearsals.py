@@ -1,4 +1,4 @@
-"""Hubs that send nothing, or only to allowed recipients, and refuse live accounts in tests."""
+"""Hubs that send nothing or only to allowed recipients, and test hubs without live accounts."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ from moorage.contracts.push import PushMessage, PushTopic
 from moorage.contracts.routes import RoutingRequest
 from moorage.contracts.sms import SmsMessage
 from moorage.hub.manager import AsyncConnectorManager
-from moorage.testing.kits._einvoices_lab import outgoing
+from moorage.testing.kits._einvoices_lab import outgoing_invoice
 from moorage.testing.sandbox_fixtures import fixture_of
 from moorage.testing.sandboxes.base import AsyncSandboxHttpClient, SandboxHttpClient
 from moorage.testing.sandboxes.email.sendgrid import SendGridSandbox
@@ -41,6 +41,7 @@ from moorage.vendors.email.mailgun import Mailgun
 from moorage.vendors.email.postmark import Postmark
 from moorage.vendors.email.sendgrid import SendGrid
 from moorage.vendors.payments.adyen import Adyen
+from moorage.vendors.payments.braintree import Braintree
 from moorage.vendors.payments.checkout_com import CheckoutCom
 from moorage.vendors.payments.gocardless_payments import GoCardlessPayments
 from moorage.vendors.payments.mollie import Mollie
@@ -91,14 +92,14 @@ def test_every_operation_is_declared(kind: str) -> None:
 
 @pytest.mark.parametrize("hub_class", [Hub, AsyncHub])
 def test_dry_run_of_a_hub_is_in_its_safety(hub_class: type[Any]) -> None:
-    """A hub refuses the manager's argument dry_run; otherwise it would be lost without a word."""
+    """A hub refuses the argument dry_run, which belongs to a service manager."""
     with pytest.raises(ConfigurationError, match="has no argument dry_run") as excinfo:
         hub_class([], dry_run=True)
     assert "dry_run" == excinfo.value.path
 
 
 def test_reads_have_no_effect() -> None:
-    """An operation counts as having an effect unless it is declared to only read."""
+    """An operation counts as having an effect unless its contract declares it read-only."""
     requests = {
         name: RoutingRequest(kind=kind, operation=name)
         for kind, name in [("sms", "get"), ("sms", "send_bulk"), ("fax", "send")]
@@ -109,7 +110,7 @@ def test_reads_have_no_effect() -> None:
 
 @MODES
 async def test_rehearsal_sends_nothing(hub_class: type[Any]) -> None:
-    """In a rehearsal an operation with an effect sends no request; reads are sent."""
+    """A rehearsal sends no request of an operation with an effect, and does send reads."""
     lofts = PigeonHubs()
     hub = lofts.hub(hub_class)
     ref = (await result_of(hub.sms().send(MESSAGE))).ref
@@ -144,7 +145,7 @@ async def test_rehearsal_sends_nothing(hub_class: type[Any]) -> None:
 
 @MODES
 async def test_rehearsal_without_observers(hub_class: type[Any]) -> None:
-    """A rehearsal sends nothing for a hub without observers, either."""
+    """A rehearsal without observers sends nothing, either."""
     lofts = PigeonHubs()
     client = SandboxHttpClient if hub_class is Hub else AsyncSandboxHttpClient
     hub = hub_class(lofts.accounts[:1], http=client(lofts.one), safety=DRY)
@@ -157,7 +158,7 @@ async def test_rehearsal_without_observers(hub_class: type[Any]) -> None:
 async def test_rehearsal_of_transports_and_signed_urls(
     hub_class: type[Any], tmp_path: Path
 ) -> None:
-    """A rehearsal holds back writes by a transport, and signed URLs that let others write."""
+    """A rehearsal holds back writes by transports, and signed URLs that permit writing."""
     client = SandboxHttpClient if hub_class is Hub else AsyncSandboxHttpClient
     with sandbox() as bucket:
         accounts = [Account("folder", LocalFiles(root=str(tmp_path))), s3_account(bucket)]
@@ -168,24 +169,24 @@ async def test_rehearsal_of_transports_and_signed_urls(
             await result_of(hub.storage().upload("a.txt", b"a"))
         assert [] == os.listdir(tmp_path)  # noqa: PTH208 - nothing waits for it
         assert "folder" == excinfo.value.service
-        there = hub.storage("acme")
-        assert (await result_of(there.signed_url("a.txt"))).url
+        storage = hub.storage("acme")
+        assert (await result_of(storage.signed_url("a.txt"))).url
         held_back: list[Callable[[], Any]] = [
-            lambda: there.signed_url("a.txt", "PUT"),
-            lambda: there.signed_post("a.txt", largest=5),
-            lambda: there.delete("a.txt"),
+            lambda: storage.signed_url("a.txt", "PUT"),
+            lambda: storage.signed_post("a.txt", largest=5),
+            lambda: storage.delete("a.txt"),
         ]
         for item in held_back:
             with pytest.raises(DryRun):
                 await result_of(item())
-        (deletion,) = await result_of(there.delete_many(["a.txt"]))
+        (deletion,) = await result_of(storage.delete_many(["a.txt"]))
         assert isinstance(deletion.error, DryRun)
         assert [] == bucket.requests
 
 
 @pytest.mark.parametrize("awaited", [False, True], ids=["plain", "awaited"])
 async def test_rehearsal_of_plain_services(awaited: bool) -> None:
-    """In a rehearsal a manager sends only safe methods without a key."""
+    """During a rehearsal a manager sends only requests with safe methods and without a key."""
     town = ReloadWorld()
     reports: list[Any] = []
     make: Any = AsyncConnectorManager if awaited else ConnectorManager
@@ -228,7 +229,7 @@ async def _answer_later() -> int:
 
 @MODES
 async def test_services_of_a_hub_are_rehearsed(hub_class: type[Any]) -> None:
-    """In a rehearsal a hub's plain services send nothing either."""
+    """During a rehearsal, a hub's plain services send nothing, either."""
     town = ReloadWorld()
     hub = hub_class(
         [],
@@ -265,7 +266,7 @@ async def test_text_messages_need_an_allowed_number(hub_class: type[Any]) -> Non
 
 @MODES
 async def test_mails_need_allowed_recipients(hub_class: type[Any]) -> None:
-    """Copies need allowed recipients, too; in a bulk only allowed recipients get an email."""
+    """Recipients of copies must be allowed, and a bulk email goes to allowed recipients only."""
     sendgrid = SendGridSandbox()
     client = SandboxHttpClient if hub_class is Hub else AsyncSandboxHttpClient
     vendor = SendGrid(credentials=sendgrid.api_key, sender="erp@example.com")
@@ -325,6 +326,7 @@ VENDOR_MODES: list[tuple[Any, str | None]] = [
     (CheckoutCom(base_url="https://proxy.example"), None),
     (GoCardlessPayments(), "live"),
     (GoCardlessPayments(base_url="https://api-sandbox.gocardless.com"), "test"),
+    (Braintree(public_key="a", currency="EUR"), "live"),
     (Razorpay(key_id="rzp_live_1"), "live"),
     (Razorpay(key_id="rzp_test_1"), "test"),
     (Adyen(merchant_account="A"), "test"),
@@ -362,7 +364,7 @@ def test_vendors_know_their_system(vendor: Any, mode: str | None) -> None:
 
 
 def test_live_keys_are_refused_in_tests() -> None:
-    """A live key is refused in a test environment, and the error has its configuration path."""
+    """A live key is refused in a test environment, with its configuration path in the error."""
     live_vendor = Stripe(credentials="sk_live_" + SECRET)
     test_vendor = Stripe(credentials="sk_test_" + SECRET)
     custom = Account("acme.stripe", live_vendor, tenants=ACME)
@@ -386,11 +388,13 @@ def test_live_keys_are_refused_in_tests() -> None:
 async def test_listed_devices_and_businesses_are_written_to(
     hub_class: type[Any], kind: str, vendor: str, tmp_path: Path
 ) -> None:
-    """Only the listed topic is notified, and only the listed business gets an invoice."""
+    """Only a listed push topic is notified, and only a listed business gets an invoice."""
     fixture = fixture_of(vendor, tmp_path)
     assert fixture.sandbox is not None
     client = SandboxHttpClient if hub_class is Hub else AsyncSandboxHttpClient
-    message = PushMessage(to=PushTopic("test-a"), title="Hi") if kind == "push" else outgoing()
+    message = (
+        PushMessage(to=PushTopic("test-a"), title="Hi") if kind == "push" else outgoing_invoice()
+    )
     for entries, is_allowed in ((["topic:test-*", "0088:*"], True), (["example.com"], False)):
         hub = hub_class(
             [Account(vendor, vendor_class(vendor)(**fixture.options))],

@@ -1,4 +1,4 @@
-"""Receipts that are marked as the stored result of an earlier call with the same key."""
+"""Receipts marked as the stored result of an earlier call with the same key."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ RECEIPT = EmailReceipt(ref=Ref("some", "main", "1"), status=EmailStatus.QUEUED)
 
 
 def test_each_receipt_of_a_batch_is_marked() -> None:
-    """Each receipt of a repeated batch is marked as a replay; other values are unchanged."""
+    """Each receipt of a repeated batch is marked as a replay, and is otherwise unchanged."""
     failed_receipt: Result[EmailReceipt] = Result(error=ValueError())
     marked_result, still_failed, plain_item = as_replay([Result(RECEIPT), failed_receipt, 7])
 
@@ -32,7 +32,7 @@ def test_each_receipt_of_a_batch_is_marked() -> None:
 
 
 def test_unregistered_effect_is_unchanged() -> None:
-    """Store commands about an effect that is not registered change nothing."""
+    """Store commands for an effect that is not registered change nothing."""
     store = MemoryStorage()
     effect_key = ("payments", None, "k")
 

@@ -1,4 +1,4 @@
-"""The choice of the account for an operation, by routes."""
+"""Routes decide the account for an operation."""
 
 from decimal import Decimal
 from typing import Any
@@ -21,7 +21,7 @@ def account(name: str, **options: Any) -> Account:
 
 
 def chosen_accounts(directory: Directory, **fields: Any) -> list[str]:
-    """Return the accounts that an operation would try, in their order."""
+    """Return the accounts that an operation would try, in order."""
     request = RoutingRequest(kind="sms", operation="send", **fields)
     return [item.name for item in directory.choose(request)]
 
@@ -157,7 +157,7 @@ def test_refusal_without_an_able_vendor() -> None:
 
 
 def test_account_closed_to_a_tenant() -> None:
-    """An account that a tenant may not use is skipped."""
+    """An account that is closed to a tenant is skipped."""
     directory = Directory(
         [account("a"), account("b", tenants=["acme"])], [Route("sms", "b", tenant="acme")]
     )
@@ -167,7 +167,7 @@ def test_account_closed_to_a_tenant() -> None:
 
 
 def test_references_decide_the_account() -> None:
-    """An operation on a reference uses the reference's account, whatever the routes."""
+    """An operation on a reference uses the reference's account, whatever the routes say."""
     directory = Directory([account("a"), account("b")], [Route("sms", "b")])
     request = RoutingRequest(kind="sms", operation="get")
 
@@ -214,13 +214,13 @@ def test_references_vendor_must_be_able() -> None:
     ids=["unknown", "another kind", "closed", "closed to the tenant"],
 )
 def test_unusable_routes_are_refused(route: Route, match: str) -> None:
-    """A route that can never work is refused before anything is sent."""
+    """A route that could never work is refused before anything is sent."""
     with pytest.raises(ConfigurationError, match=match):
         Directory([account("a"), account("b", tenants=["acme"])], [route])
 
 
 def test_invalid_routes_and_accounts_are_refused() -> None:
-    """Routes, accounts and names that are invalid are refused when they are created."""
+    """Invalid routes, accounts and names are refused at construction."""
     wrong_vendor: Any = "twilio"
     with pytest.raises(ConfigurationError, match="names no account"):
         Route("sms", ())

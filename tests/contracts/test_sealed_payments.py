@@ -52,7 +52,7 @@ def test_sealed_payments_need_their_cipher() -> None:
 def test_sealed_payment_is_closed_only_with_its_cipher(
     cipher: AesGcmCipher | None, done: bool
 ) -> None:
-    """Without its cipher an encrypted payment is not closed, and the error says what is needed."""
+    """An encrypted payment cannot be closed without its cipher, and the error names the remedy."""
     world = PaymentsWorld()
     dying_store: Any = DyingStore(world.state, "UnregisterOperation", "unsettled")
     writer = {"cipher": AesGcmCipher(generate_keys())}
@@ -70,7 +70,7 @@ def test_sealed_payment_is_closed_only_with_its_cipher(
 
 
 def test_payment_with_a_sealed_answer_is_not_closed_without_its_cipher() -> None:
-    """A readable payment with an encrypted answer is not closed without the cipher."""
+    """A readable payment with an encrypted answer cannot be closed without the cipher."""
     world = PaymentsWorld()
     dying_store: Any = DyingStore(world.state, "UnregisterOperation", "unsettled")
     cipher = AesGcmCipher(generate_keys())
@@ -88,7 +88,7 @@ def test_payment_with_a_sealed_answer_is_not_closed_without_its_cipher() -> None
 
 
 class PartialCipher:
-    """A cipher that can encrypt everything but the answers of payments."""
+    """A cipher that can encrypt everything except the answers of payments."""
 
     def seal(self, plain: bytes, about: bytes, /) -> bytes:
         """Return the text, or fail if it is the answer of a payment."""
@@ -103,7 +103,7 @@ class PartialCipher:
 
 
 def test_payment_whose_answer_was_not_stored_is_not_closed_as_not_done() -> None:
-    """A payment that was done is not closed as not done, even if its receipt was not stored."""
+    """A completed payment cannot be closed as not done, even if its receipt was not stored."""
     world = PaymentsWorld()
     dying_store: Any = DyingStore(world.state, "UnregisterOperation", "unsettled")
     cipher: Any = PartialCipher()
@@ -126,7 +126,7 @@ REASON = "The disk with the keys burnt; looked up on the vendor's page."
 def test_payment_whose_keys_are_lost_is_closed_as_done(
     cipher: AesGcmCipher | None, tmp_path: Path
 ) -> None:
-    """With `keys_lost` a payment is closed as done, and repeats of its key get the receipt."""
+    """With `keys_lost` a payment is closed as done, and repeats with its key get the receipt."""
     world = PaymentsWorld()
     trail = AuditTrail(FileAudit(tmp_path / "trail"))
     with (
@@ -156,7 +156,7 @@ def test_payment_whose_keys_are_lost_is_closed_as_done(
 
 
 def test_payment_whose_keys_are_lost_is_closed_as_not_done() -> None:
-    """With `keys_lost` a payment closed as not done is sent again under the same key."""
+    """With `keys_lost` a payment closed as not done can be sent again with the same key."""
     world = PaymentsWorld()
     with world.hub(cipher=AesGcmCipher(generate_keys())) as writer, world.hub() as hub:
         world.lose(writer)
@@ -170,7 +170,7 @@ def test_payment_whose_keys_are_lost_is_closed_as_not_done() -> None:
 
 @pytest.mark.parametrize("operation", ["capture", "void", "refund"])
 def test_effect_on_a_payment_whose_keys_are_lost_is_closed_by_an_id(operation: str) -> None:
-    """With `keys_lost` a capture or void is closed by its payment's id, a refund by its own."""
+    """With `keys_lost`, a capture or void is closed by the payment's id, a refund by its own id."""
     world = PaymentsWorld()
     with world.hub(cipher=AesGcmCipher(generate_keys())) as writer, world.hub() as hub:
         begin = writer.payments().charge if operation == "refund" else writer.payments().authorize
@@ -191,7 +191,7 @@ def test_effect_on_a_payment_whose_keys_are_lost_is_closed_by_an_id(operation: s
 
 @pytest.mark.parametrize("done", [True, False])
 def test_keys_that_are_here_are_not_lost(done: bool) -> None:
-    """A payment that can be read cannot be closed with `keys_lost`."""
+    """A payment that can be decrypted cannot be closed with `keys_lost`."""
     world = PaymentsWorld()
     with world.hub(cipher=AesGcmCipher(generate_keys())) as hub:
         world.lose(hub)

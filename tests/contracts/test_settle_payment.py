@@ -63,7 +63,7 @@ def test_payment_whose_caller_is_at_work_is_left_alone() -> None:
 
 
 def test_vendor_that_cannot_be_asked_is_left_to_a_person() -> None:
-    """If the vendor cannot list payments, the error sends the person to the vendor's web page."""
+    """If the vendor cannot list payments, the error refers the operator to the vendor's website."""
     world = PaymentsWorld(UnlistedStripe)
     with world.hub() as hub:
         world.lose(hub)

@@ -1,4 +1,4 @@
-"""The time until an unknown payment is looked up, and until its look-up is given up."""
+"""The waiting time before an unknown payment is looked up, and before that is given up."""
 
 from __future__ import annotations
 
@@ -52,7 +52,7 @@ def test_repeat_without_a_request_delays_no_settlement() -> None:
 
 
 def test_repeat_with_another_amount_is_not_sent() -> None:
-    """A repeat with another amount is not sent, and leaves the registered payment as it is."""
+    """A repeat with another amount is not sent, and does not change the registered payment."""
     world = PaymentsWorld(KeylessStripe)
     dying_store: Any = DyingStore(world.state, "Claim", "key")
     with world.hub() as hub:
@@ -67,7 +67,7 @@ def test_repeat_with_another_amount_is_not_sent() -> None:
 
 
 def test_only_the_last_holder_ends_its_wait() -> None:
-    """Only the caller that registered a payment last can end its waiting time."""
+    """Only the last caller that registered a payment can end its waiting time."""
     store = MemoryStorage(VirtualClock())
     effect_key = ("payments", None, "k")
 
@@ -94,7 +94,7 @@ def test_only_the_last_holder_ends_its_wait() -> None:
 
 
 def test_payment_is_found_although_our_clock_is_ahead() -> None:
-    """A lost payment is found even if the process's clock is an hour ahead."""
+    """A lost payment is found even if this process's clock is an hour ahead."""
     world = PaymentsWorld(KeylessStripe)
     with world.hub() as hub:
         world.lose(hub)
@@ -104,8 +104,8 @@ def test_payment_is_found_although_our_clock_is_ahead() -> None:
             assert [SettledAs.DONE] == [payment.outcome for payment in other_hub.settle_payments()]
 
 
-def _vanished(world: PaymentsWorld, hub: Hub) -> None:
-    """Charge with a request that never arrives, and wait until it can be looked up."""
+def _lose_request(world: PaymentsWorld, hub: Hub) -> None:
+    """Charge with a request that never arrives, and wait until the payment may be looked up."""
     world.stripe.fail(ConnectionFailed("gone", may_have_been_processed=True))
     with pytest.raises(OutcomeUnknown):
         hub.payments().charge(ORDER, idempotency_key=KEY)
@@ -114,10 +114,10 @@ def _vanished(world: PaymentsWorld, hub: Hub) -> None:
 
 
 def test_unlisted_payment_is_left_to_a_person() -> None:
-    """If the vendor does not list a payment within its stated time, a person must decide."""
+    """A payment that the vendor does not list within its stated time is left to an operator."""
     world = PaymentsWorld(KeylessStripe)
     with world.hub() as hub:
-        _vanished(world, hub)
+        _lose_request(world, hub)
         assert [] == hub.settle_payments()
         assert NextStep.LOOK_UP is hub.unsettled_payments()[0].next
         world.clock.advance(KeylessStripe.listed_within - 1e-3)
@@ -136,10 +136,10 @@ def test_unlisted_payment_is_left_to_a_person() -> None:
 
 
 def test_listing_time_uses_the_stores_clock() -> None:
-    """A process whose clock is hours ahead does not give up a payment's look-up earlier."""
+    """A clock that is hours ahead does not shorten the time until a look-up is given up."""
     world = PaymentsWorld(KeylessStripe)
     with world.hub() as hub:
-        _vanished(world, hub)
+        _lose_request(world, hub)
         earlier_clock = VirtualClock(world.clock.utc() + timedelta(hours=9))
         with world.hub(clock=earlier_clock) as other_hub:
             assert [] == other_hub.settle_payments()
@@ -147,7 +147,7 @@ def test_listing_time_uses_the_stores_clock() -> None:
 
 
 def test_repeat_restarts_the_listing_time() -> None:
-    """If a request is repeated during a look-up, the payment waits for its listing again."""
+    """If a request is repeated during a look-up, the listing time starts again."""
     world = PaymentsWorld()
     with world.hub() as hub:
         world.stripe.fail(ConnectionFailed("gone", may_have_been_processed=True))
@@ -162,7 +162,7 @@ def test_repeat_restarts_the_listing_time() -> None:
 
 @pytest.mark.parametrize("final", [True, False])
 def test_refused_list_is_left_to_a_person(*, final: bool) -> None:
-    """If listing payments is refused for good, a person decides; after an outage it is retried."""
+    """If listing payments is refused, an operator must decide; after an outage it is retried."""
     world = PaymentsWorld(KeylessStripe)
     error = (
         VendorRejected("This key may not list payments.")

@@ -24,8 +24,8 @@ from moorage.contracts.shipping import (
     LabelSize,
     LengthUnit,
     Parcel,
-    Prize,
     Rate,
+    RateCriterion,
     RateRequest,
     Shipment,
     ShipmentRequest,
@@ -33,9 +33,9 @@ from moorage.contracts.shipping import (
     ShippingCapability,
     Signature,
     WeightUnit,
-    converted,
+    convert_measure,
 )
-from moorage.contracts.shipping.units import plain
+from moorage.contracts.shipping.units import measure_text
 from moorage.domain.values.money import Money
 from moorage.errors import ConfigurationError, InvalidData, UnsupportedByVendor
 from moorage.hub.hub import AsyncHub, Hub
@@ -88,7 +88,7 @@ OFFERS = [
     "choice, expected",
     [
         (Choice(), "dhl_slow"),
-        (Choice(by=Prize.SPEED), "fedex_air"),
+        (Choice(by=RateCriterion.SPEED), "fedex_air"),
         (Choice(carriers=["usps"]), "usps_ground"),
         (Choice(carriers=["USPS", "UPS"], within_days=4), "ups_ground"),
         (Choice(services=["usps_priority"]), "usps_priority"),
@@ -128,7 +128,7 @@ def test_converted_weights_are_never_smaller(
     value: Decimal, unit: str, to: str, places: int
 ) -> None:
     """A weight in converted units is rounded up at its last decimal place."""
-    result = converted(value, WeightUnit(unit), WeightUnit(to), places=places)
+    result = convert_measure(value, WeightUnit(unit), WeightUnit(to), places=places)
     exact_fraction = Fraction(value) * _GRAMS[unit] / _GRAMS[to]
 
     assert 0 <= Fraction(result) - exact_fraction < Fraction(1, 10**places)
@@ -149,13 +149,13 @@ def test_measures_are_converted_exactly(
     value: str, unit: LengthUnit, to: LengthUnit, places: int, expected: str
 ) -> None:
     """A length is converted exactly where possible."""
-    assert expected == plain(converted(Decimal(value), unit, to, places=places))
+    assert expected == measure_text(convert_measure(Decimal(value), unit, to, places=places))
 
 
 def test_weight_is_not_a_length() -> None:
     """A weight cannot be converted to a length."""
     with pytest.raises(InvalidData):
-        converted(Decimal(1), WeightUnit.GRAM, LengthUnit.INCH, places=1)
+        convert_measure(Decimal(1), WeightUnit.GRAM, LengthUnit.INCH, places=1)
 
 
 @pytest.mark.parametrize(
@@ -396,7 +396,7 @@ def test_vendor_over_a_socket() -> None:
 
 
 def test_tenants_account_buys() -> None:
-    """A tenant's shipments use the tenant's account, whose labels no other tenant can get."""
+    """A tenant's shipments use the tenant's account, and no other tenant can get the labels."""
     sandbox = EasyPostSandbox()
     fields: dict[str, Any] = {"tenants": ["acme"]}
     account = Account("acme", EasyPost(credentials=sandbox.api_key), **fields)
@@ -436,14 +436,14 @@ class ProcessKilled(BaseException):
 
 
 class KillingClient(SandboxHttpClient):
-    """An HTTP client that raises Killed after this many labels were sold."""
+    """An HTTP client that raises ProcessKilled after this many labels were sold."""
 
     def __init__(self, sold: Callable[[], int], last: int, *sandboxes: Sandbox) -> None:
         super().__init__(*sandboxes)
         self._sold, self._last = sold, last
 
     def send(self, request: Request, url: str, timeouts: Timeouts, /) -> Response:
-        """Send the request, and raise Killed after the last sale."""
+        """Send the request, and raise ProcessKilled after the last sale."""
         response = super().send(request, url, timeouts)
         if self._sold() >= self._last:
             raise ProcessKilled
@@ -452,7 +452,7 @@ class KillingClient(SandboxHttpClient):
 
 @pytest.mark.parametrize("vendor", ["easypost", "shippo"])
 def test_killed_batch_continues_in_another_process(vendor: str, tmp_path: Path) -> None:
-    """If a batch dies at the third of five labels, a second run buys the missing ones."""
+    """If a batch is killed at the third of five labels, a second run buys the missing ones."""
     two = ShippingHubs(Route("shipping", vendor))
     opened_storages: list[SqliteStorage] = []
 

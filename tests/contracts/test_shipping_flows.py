@@ -19,7 +19,7 @@ from tests.contracts.recording_dispatcher import (
     TIME,
     AnsweringDispatcher,
     RecordingDispatcher,
-    answering,
+    dispatcher_answering,
     record_operation,
 )
 
@@ -65,7 +65,7 @@ def test_no_matching_rate_error() -> None:
 def test_rates_carry_their_shipment() -> None:
     """Each rate contains the shipment for which it was requested."""
     offered_rate = Rate(ref=REF, carrier="ups", service="ups_ground", total=MONEY)
-    dispatcher = answering("get_rates", RateResult(rates=(offered_rate, offered_rate)))
+    dispatcher = dispatcher_answering("get_rates", RateResult(rates=(offered_rate, offered_rate)))
     rates = run_now(ShippingFlows(dispatcher, None).get_rates(RATES)).rates
 
     assert [RATES, RATES] == [rate.rate_request for rate in rates]
@@ -81,12 +81,12 @@ def test_rates_carry_their_shipment() -> None:
 )
 def test_label_conversion(label: str | None, need: str, target: LabelFormat | None) -> None:
     """A label is converted only if its format differs from the bought one."""
-    bought = REF.with_related(label="pdf")
+    label_ref = REF.with_related(label="pdf")
     dispatcher = record_operation(
-        ShippingFlows, lambda flows: flows.get_label(bought, label, timeout=TIME)
+        ShippingFlows, lambda flows: flows.get_label(label_ref, label, timeout=TIME)
     )
 
-    assert (frozenset({need}), ("get_labels", bought, target, {})) == (
+    assert (frozenset({need}), ("get_labels", label_ref, target, {})) == (
         dispatcher.needs,
         dispatcher.told,
     )
@@ -95,8 +95,8 @@ def test_label_conversion(label: str | None, need: str, target: LabelFormat | No
 def test_label_of_a_parcel() -> None:
     """A label is found by its parcel's number from one; a missing one raises an error."""
     labels = [Label(format=LabelFormat.PDF, tracking_number=number) for number in ("1Z1", "1Z2")]
-    flows = ShippingFlows(answering("get_labels", labels), None)
-    unbought = ShippingFlows(answering("get_labels", []), None)
+    flows = ShippingFlows(dispatcher_answering("get_labels", labels), None)
+    unbought = ShippingFlows(dispatcher_answering("get_labels", []), None)
 
     assert labels[0] == run_now(flows.get_label(REF))
     assert labels[1] == run_now(flows.get_label(REF, parcel=2))

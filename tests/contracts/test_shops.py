@@ -1,4 +1,4 @@
-"""Shops: the fields of their values, and what operations refuse."""
+"""Shop values and their fields, and refused arguments."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ EUROS = Money("5.00", "EUR")
 
 
 def test_values_survive_a_store() -> None:
-    """A query and a fulfilment with all their fields can be stored and read."""
+    """A query and a fulfilment with all their fields can be packed and read back."""
     query = OrderQuery(updated_since=datetime(2031, 5, 6, tzinfo=UTC), limit=10)
     fulfilment = Fulfilment(
         tracking_number="1Z",
@@ -38,7 +38,7 @@ def test_values_survive_a_store() -> None:
 
 
 def test_needs_of_a_fulfilment() -> None:
-    """Only a parcel of some lines needs a capability."""
+    """A fulfilment needs a capability only if it covers some of an order's lines."""
     line = FulfilledLine(id="1", quantity=1)
     assert frozenset() == Fulfilment(tracking_number="1Z").needs
     assert {ShopsCapability.PARTIAL_FULFILMENT} == Fulfilment(lines=[line]).needs
@@ -60,7 +60,7 @@ def test_needs_of_a_fulfilment() -> None:
     ],
 )
 def test_wrong_fields_of_a_fulfilment_are_refused(fields: dict[str, Any], field: str) -> None:
-    """A wrong field of a fulfilment is named in the error."""
+    """A fulfilment with a wrong field is refused, and the error names the field."""
     with pytest.raises(InvalidData) as excinfo:
         Fulfilment(**fields)
     assert field == excinfo.value.field
@@ -76,7 +76,7 @@ def test_wrong_fields_of_a_fulfilment_are_refused(fields: dict[str, Any], field:
     ],
 )
 def test_wrong_fields_are_refused(kind: Any, fields: dict[str, Any], field: str) -> None:
-    """A wrong field of a line or of a query is named in the error."""
+    """A line or query with a wrong field is refused, and the error names the field."""
     with pytest.raises(InvalidData) as excinfo:
         kind(**fields)
     assert field == excinfo.value.field
@@ -105,7 +105,7 @@ def test_wrong_fields_are_refused(kind: Any, fields: dict[str, Any], field: str)
 def test_operations_refuse_wrong_arguments(
     operation: str, arguments: list[Any], options: dict[str, Any], field: str
 ) -> None:
-    """An operation names the argument that it refuses."""
+    """An operation refuses a wrong argument, and the error names it."""
     with pytest.raises(InvalidData) as excinfo:
         getattr(Hub([]).shops(), operation)(*arguments, **options)
     assert field == excinfo.value.field

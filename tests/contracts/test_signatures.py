@@ -1,4 +1,4 @@
-"""Electronic signatures: fields, limits and needs of requests, and what operations refuse."""
+"""Signature requests: fields, limits and needed capabilities, and refused arguments."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ USUAL: dict[str, Any] = {"subject": "Lease", "signers": [Signer(**ADA)], "docume
 
 
 def test_request_survives_a_store() -> None:
-    """A request with all its fields can be stored and read."""
+    """A request with all its fields can be packed and read back."""
     places = [SignaturePlace(anchor="/sn1/", x=-3, y=4), SignaturePlace(page=2, x=10, y=20)]
     signers = [
         Signer(**ADA, order=1, phone="+4915112345678", embedded=True, places=places),
@@ -83,11 +83,11 @@ def test_request_survives_a_store() -> None:
     ],
 )
 def test_a_wrong_field_is_named(kind: type[Any], fields: dict[str, Any], field: str) -> None:
-    """A value that no vendor could send names its field."""
-    with pytest.raises(InvalidData) as refused:
+    """A value that no vendor could send is refused, and the error names the field."""
+    with pytest.raises(InvalidData) as excinfo:
         kind(**fields)
 
-    assert field == refused.value.field
+    assert field == excinfo.value.field
 
 
 @pytest.mark.parametrize(
@@ -118,15 +118,15 @@ def test_a_wrong_field_is_named(kind: type[Any], fields: dict[str, Any], field: 
     ],
 )
 def test_signers_fit_the_request(signers: list[Signer], more: dict[str, Any], field: str) -> None:
-    """Roles need a template, signature locations need documents, and signers differ in address."""
-    with pytest.raises(InvalidData) as refused:
+    """Roles need a template, signature positions need documents, and signers' addresses differ."""
+    with pytest.raises(InvalidData) as excinfo:
         SignatureRequest(**USUAL | more | dict[str, Any](signers=signers))
 
-    assert field == refused.value.field
+    assert field == excinfo.value.field
 
 
 def test_each_feature_is_needed() -> None:
-    """A request needs a capability for each optional feature, and none without any."""
+    """A request needs one capability for each optional feature that it uses."""
     places = [SignaturePlace(anchor="/sn1/"), SignaturePlace(page=1)]
     signer = Signer(**ADA, phone="+4915112345678", embedded=True, places=places)
     request = SignatureRequest(
@@ -160,14 +160,14 @@ def test_each_feature_is_needed() -> None:
     ],
 )
 def test_limits_are_kept(limits: dict[str, int], field: str) -> None:
-    """A request that exceeds a limit of the vendor names the field."""
+    """A request above a vendor's limit is refused, and the error names the field."""
     request = SignatureRequest(**USUAL, message="Sign")
     check_fits(request, {"subject": 5, "message": 4, "document_bytes": 8})
 
-    with pytest.raises(InvalidData) as refused:
+    with pytest.raises(InvalidData) as excinfo:
         check_fits(request, limits)
 
-    assert field == refused.value.field
+    assert field == excinfo.value.field
 
 
 @pytest.mark.parametrize(
@@ -186,15 +186,15 @@ def test_operations_refuse_wrong_arguments(
     operation: str, arguments: tuple[Any, ...], field: str
 ) -> None:
     """An operation refuses a wrong argument before an account is chosen."""
-    with Hub([]) as hub, pytest.raises(InvalidData) as refused:
+    with Hub([]) as hub, pytest.raises(InvalidData) as excinfo:
         getattr(hub.signatures(), operation)(*arguments)
 
-    assert field == refused.value.field
+    assert field == excinfo.value.field
 
 
 def test_nothing_shows_persons_or_contents() -> None:
-    """Neither persons, texts nor contents are shown by a repr."""
+    """No repr shows persons, texts or contents."""
     request = SignatureRequest(**USUAL, message="Please")
-    shown = f"{request!r}{FILE!r}"
+    shown_text = f"{request!r}{FILE!r}"
 
-    assert [] == [text for text in ("Ada", "ada@", "Lease", "Please", "PDF-") if text in shown]
+    assert [] == [text for text in ("Ada", "ada@", "Lease", "Please", "PDF-") if text in shown_text]

@@ -111,7 +111,7 @@ def test_receipts_of_one_message_are_equal() -> None:
 
 
 def test_final_statuses() -> None:
-    """Messages that are delivered, refused or cancelled have a final status."""
+    """The statuses delivered, refused and cancelled are final."""
     open_still = {SmsStatus.SCHEDULED, SmsStatus.QUEUED, SmsStatus.SENT, SmsStatus.UNKNOWN}
 
     assert open_still == {status for status in SmsStatus if not status.final}
@@ -168,7 +168,7 @@ def test_price_is_exact() -> None:
     ),
 )
 def test_number_of_parts(text: str, count: int) -> None:
-    """The number of parts of a text follows from its characters, none of which is split."""
+    """A text's number of parts follows from its characters, and no character is split."""
     assert count == segments(text)
 
 
@@ -177,5 +177,5 @@ def test_number_of_parts(text: str, count: int) -> None:
     ids=["empty", "usual", "cyrillic", "emoji", "backtick"],
 )  # fmt: skip
 def test_gsm_alphabet(text: str, gsm: bool) -> None:
-    """A text in the GSM alphabet is recognised, since more of its characters fit in a part."""
+    """A text in the GSM alphabet is recognised, since a part holds more of its characters."""
     assert gsm == is_gsm(text)

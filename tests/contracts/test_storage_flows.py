@@ -10,7 +10,13 @@ import attrs
 import pytest
 
 from moorage.contracts.signed import PostOptions, UrlOptions
-from moorage.contracts.storage import ByteRange, GetOptions, ObjectInfo, Opened, StorageCapability
+from moorage.contracts.storage import (
+    ByteRange,
+    GetOptions,
+    ObjectInfo,
+    OpenedObject,
+    StorageCapability,
+)
 from moorage.domain.values.result import Result
 from moorage.errors import ConnectionFailed, InvalidData
 from moorage.runtime.bridge import run_now
@@ -23,7 +29,7 @@ from tests.contracts.recording_dispatcher import (
     TIME,
     AnsweringDispatcher,
     VendorReached,
-    answering,
+    dispatcher_answering,
     record_operation,
 )
 
@@ -116,7 +122,7 @@ def test_upload_resumes_at_its_account() -> None:
 
 
 class PartCounter(AnsweringDispatcher):
-    """A fake upload that records how many parts may be sent at once, and sends none."""
+    """A fake dispatcher that records how many parts may be sent at once, and sends none."""
 
     @property
     def calling(self) -> Any:
@@ -208,13 +214,13 @@ def test_failed_abort_keeps_the_first_error() -> None:
 
 
 def test_stale_uploads_by_age() -> None:
-    """Only unfinished uploads of at least the given age are listed, not those of unknown age."""
+    """Unfinished uploads are listed if they have at least this age; unknown ages are left out."""
     day = timedelta(days=1)
     uploads = [
         attrs.evolve(STARTED_UPLOAD, started_at=at)
         for at in (START - day, START, START + timedelta(seconds=1), None)
     ]
-    dispatcher = answering("list_uploads", uploads)
+    dispatcher = dispatcher_answering("list_uploads", uploads)
     dispatcher.wire.now = lambda: START + day
     flows = StorageFlows(dispatcher, None)
 
@@ -222,8 +228,8 @@ def test_stale_uploads_by_age() -> None:
     assert uploads == run_now(flows.list_stale_uploads())
 
 
-def deleting(result: int | None = None) -> tuple[StorageFlows, Any, list[list[str]]]:
-    """Return storage operations at a vendor that deletes keys one at a time, and its calls."""
+def deleting_flows(result: int | None = None) -> tuple[StorageFlows, Any, list[list[str]]]:
+    """Return storage operations at a vendor that deletes one key at a time, and its calls."""
     options: list[list[str]] = []
 
     async def delete_many(_: Any, keys: list[str]) -> list[Result[None]]:
@@ -244,7 +250,7 @@ def deleting(result: int | None = None) -> tuple[StorageFlows, Any, list[list[st
 
 def test_vendor_without_batches_deletes_each_key() -> None:
     """A vendor that cannot delete in batches gets one key at a time, four at once."""
-    flows, dispatcher, value = deleting()
+    flows, dispatcher, value = deleting_flows()
     results = run_now(flows.delete_many(["a", "../b", "c"], timeout=TIME))
 
     assert [["a"], ["c"]] == value
@@ -260,8 +266,8 @@ def test_vendor_without_batches_deletes_each_key() -> None:
 
 @pytest.mark.parametrize("result", [0, 2])
 def test_batch_deletion_answers_every_key(result: int) -> None:
-    """A vendor that deletes a batch must return a result for exactly the given keys."""
-    flows, _, _ = deleting(result)
+    """A vendor that deletes a batch must return one result for each given key."""
+    flows, _, _ = deleting_flows(result)
     with pytest.raises(ValueError, match=r"longer|shorter"):
         run_now(flows.delete_many(["a"]))
 
@@ -282,13 +288,13 @@ def test_exists_is_bounded_by_the_timeout() -> None:
 
 
 class BreakingDownloads:
-    """A fake vendor whose downloads break before their only byte, and that counts them."""
+    """A fake vendor that counts its downloads, each of which breaks before its only byte."""
 
     def __init__(self, *capabilities: StorageCapability) -> None:
         self.capabilities = frozenset(capabilities)
         self.asked: list[tuple[Any, GetOptions]] = []
 
-    async def open(self, wire: Any, _: str, options: GetOptions) -> Opened:
+    async def open(self, wire: Any, _: str, options: GetOptions) -> OpenedObject:
         """Record the call, and return a body that ends too early."""
 
         async def read() -> bytes:
@@ -296,7 +302,7 @@ class BreakingDownloads:
 
         self.asked.append((wire, options))
         arriving_stream: Any = SimpleNamespace(read=read, settle=lambda: None)
-        return Opened(
+        return OpenedObject(
             info=ObjectInfo(ref=REF, key="a", etag="e"), length=1, arriving=arriving_stream
         )
 

@@ -1,4 +1,4 @@
-"""The values of stored means of payment, payment links and the transactions of payouts."""
+"""The values of stored payment methods, payment links and payout transactions."""
 
 from __future__ import annotations
 
@@ -15,14 +15,14 @@ from moorage.contracts.payments import (
     PayoutItemKind,
     PayoutState,
     StoreRequest,
-    unexplained,
+    unexplained_amount,
 )
 from moorage.contracts.ref import Ref
 from moorage.errors import InvalidData
 
 
 def payout(amount: Money | None) -> Payout:
-    """Return a payout of an amount."""
+    """Return a payout of this amount."""
     return Payout(ref=Ref("v", "main", "po_1"), state=PayoutState.PAID, amount=amount)
 
 
@@ -32,11 +32,11 @@ def item(net: Money | None) -> PayoutItem:
 
 
 def test_transactions_explain_a_payout() -> None:
-    """The unexplained part of a payout is its amount without the net amounts, refunds included."""
+    """A payout's unexplained part is its amount minus all net amounts, including refunds."""
     items = [item(Money("10.00", "EUR")), item(Money("-2.50", "EUR"))]
 
-    assert Money("0.00", "EUR") == unexplained(payout(Money("7.50", "EUR")), items)
-    assert Money("7.50", "EUR") == unexplained(payout(Money("7.50", "EUR")), [])
+    assert Money("0.00", "EUR") == unexplained_amount(payout(Money("7.50", "EUR")), items)
+    assert Money("7.50", "EUR") == unexplained_amount(payout(Money("7.50", "EUR")), [])
 
 
 @pytest.mark.parametrize(
@@ -51,9 +51,9 @@ def test_transactions_explain_a_payout() -> None:
 def test_unexplainable_payouts_are_refused(
     amount: Money | None, net: Money | None, message: str
 ) -> None:
-    """A payout without amounts, or of mixed currencies, has no unexplained part."""
+    """A payout without amounts or with mixed currencies has no unexplained part."""
     with pytest.raises(InvalidData, match=message):
-        unexplained(payout(amount), [item(net)])
+        unexplained_amount(payout(amount), [item(net)])
 
 
 @pytest.mark.parametrize(
@@ -68,14 +68,14 @@ def test_unexplainable_payouts_are_refused(
 def test_storing_a_payment_method_needs_a_token_and_a_buyer(
     source: str, customer: Customer, field: str
 ) -> None:
-    """Storing a means of payment needs a token, and a buyer with an id."""
+    """Storing a payment method needs a token, and a buyer with an id."""
     with pytest.raises(InvalidData) as excinfo:
         StoreRequest(source, customer=customer)
     assert field == excinfo.value.field
 
 
 def test_an_expiry_of_a_link_needs_a_capability() -> None:
-    """A link needs the capability of an expiry only if it has one."""
+    """A payment link needs the expiry capability only if it has an expiry."""
     amount, expiry = Money("1", "EUR"), datetime(2026, 1, 1, tzinfo=UTC)
 
     assert {"links"} == LinkRequest(amount, reference="1").needs

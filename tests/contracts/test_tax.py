@@ -1,4 +1,4 @@
-"""VAT numbers are read as people write them, and checked by the form of their country."""
+"""VAT numbers: how they are written, and the format of each country."""
 
 from __future__ import annotations
 
@@ -55,14 +55,14 @@ WRONG = [
 
 @pytest.mark.parametrize("text", [text for texts in EXAMPLES.values() for text in texts])
 def test_numbers_of_each_country_are_read(text: str) -> None:
-    """A number in the form of its country is read, and its text is the compact form."""
+    """A number in its country's format is read, and its text is the compact form."""
     number = VatNumber.parse(text)
     assert text == str(number)
     assert text[:2] == number.prefix
 
 
 def test_each_country_has_an_example() -> None:
-    """Each form is tested with an example."""
+    """Each country's format is tested with an example."""
     assert list(VAT_FORMS) == list(EXAMPLES)
 
 
@@ -79,38 +79,38 @@ def test_each_country_has_an_example() -> None:
     ],
 )
 def test_numbers_are_read_as_people_write_them(text: str, compact: str) -> None:
-    """Separators, small letters and other ways to name Greece and Norway do not matter."""
+    """Separators, lower case and other prefixes for Greece and Norway are accepted."""
     assert compact == str(VatNumber.parse(text))
 
 
 @pytest.mark.parametrize("text", WRONG)
 def test_wrong_numbers_are_refused(text: str) -> None:
-    """A text in no form of a VAT number is refused, and the error does not repeat it."""
-    with pytest.raises(InvalidData) as caught:
+    """A text that is not a VAT number is refused, and the error does not repeat it."""
+    with pytest.raises(InvalidData) as excinfo:
         VatNumber.parse(text)
-    assert "number" == caught.value.field
-    assert not text[2:] or text[2:] not in str(caught.value)
+    assert "number" == excinfo.value.field
+    assert not text[2:] or text[2:] not in str(excinfo.value)
 
 
 @pytest.mark.parametrize("value", [None, 5, b"DE136695976", ["DE136695976"]])
 def test_other_types_are_refused(value: Any) -> None:
-    """Only a text or a VAT number can be read."""
-    with pytest.raises(InvalidData) as caught:
+    """Only a str or a VAT number can be parsed."""
+    with pytest.raises(InvalidData) as excinfo:
         VatNumber.parse(value, field="requester")
-    assert "requester" == caught.value.field
+    assert "requester" == excinfo.value.field
 
 
 def test_fields_are_checked() -> None:
-    """A number that is made of its parts must have the same form."""
+    """A number that is constructed from its parts must have its country's format, too."""
     assert VatNumber.parse("DE136695976") == VatNumber("DE", "136695976")
     for prefix, number, field in (("XX", "1", "prefix"), ("DE", "1", "number")):
-        with pytest.raises(InvalidData) as caught:
+        with pytest.raises(InvalidData) as excinfo:
             VatNumber(prefix, number)
-        assert field == caught.value.field
+        assert field == excinfo.value.field
 
 
 def test_countries_are_those_of_iso() -> None:
-    """Greece and Northern Ireland have other prefixes than the codes of their countries."""
+    """The prefixes of Greece and Northern Ireland differ from their ISO country codes."""
     assert ("GR", "GB", "DE") == tuple(
         VatNumber.parse(text).country for text in ("EL123456789", "XI123456789", "DE123456789")
     )
@@ -119,7 +119,7 @@ def test_countries_are_those_of_iso() -> None:
 
 
 def test_each_number_needs_its_register() -> None:
-    """Numbers of Northern Ireland belong to the register of the EU member states."""
+    """Each number needs its register's capability; Northern Ireland's register is the EU's."""
     assert {
         "DE": TaxCapability.EU_NUMBERS,
         "XI": TaxCapability.EU_NUMBERS,
@@ -129,14 +129,14 @@ def test_each_number_needs_its_register() -> None:
 
 
 def test_numbers_are_hidden_and_can_be_stored() -> None:
-    """A repr shows no number, and a stored number is equal to the first one."""
+    """A repr shows no number, and a number survives being packed."""
     number = VatNumber.parse("DE136695976")
     assert "136695976" not in repr(number)
     assert number == unpack(pack(number))
 
 
 def test_trader_needs_a_detail_and_hides_it() -> None:
-    """A trader without details is refused, and a repr shows none."""
+    """A trader without details is refused, and its repr shows no details."""
     with pytest.raises(InvalidData):
         Trader()
     with pytest.raises(InvalidData):
@@ -145,7 +145,7 @@ def test_trader_needs_a_detail_and_hides_it() -> None:
 
 
 def test_requirements_follow_from_the_arguments() -> None:
-    """A requester needs a proof, a trader a comparison, and each number its register."""
+    """A requester needs the proof capability, a trader the comparison, a number its register."""
     plan: Any = TaxContract.operations()["check_vat_number"].plan
     trader = Trader(city="Ulm")
     requirements = plan(TaxContract(), "el 123456789", requester="DE136695976", trader=trader)

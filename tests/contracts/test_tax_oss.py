@@ -20,7 +20,7 @@ QUARTER = Quarter("2026-Q3")
 def sale(
     country: str = "FR", net: str = "100.00", tax: str = "20.00", rate: str = "20", **fields: Any
 ) -> OssSale:
-    """Return a sale in the quarter."""
+    """Return a sale in the quarter, with these fields."""
     values: dict[str, Any] = {"reference": "INV-1", "day": DAY, **fields}
     values |= {"net": Money(net, "EUR"), "tax": Money(tax, "EUR")}
     return OssSale(country=country, rate=Decimal(rate), **values)
@@ -32,7 +32,7 @@ def euros(text: str) -> Money:
 
 
 def test_sales_are_summed_up_by_country_kind_and_rate() -> None:
-    """Each country, kind and rate has one line, with the sums of its sales."""
+    """All sales of one country, kind and rate are summed up in one line."""
     sales = [
         sale("SE", "80.00", "20.00", "25"),
         sale("FR"),
@@ -59,7 +59,7 @@ def test_sales_are_summed_up_by_country_kind_and_rate() -> None:
 
 
 def test_only_sales_of_the_quarter_count() -> None:
-    """The first and the last day of a quarter are in it, and others are left out."""
+    """Sales on a quarter's first and last day are included, and others are left out."""
     days = [date(2026, 6, 30), date(2026, 7, 1), date(2026, 9, 30), date(2026, 10, 1)]
     report = oss_report([sale(day=day) for day in days], QUARTER, home="DE")
 
@@ -68,14 +68,14 @@ def test_only_sales_of_the_quarter_count() -> None:
 
 
 def test_credit_note_of_the_same_quarter_is_subtracted() -> None:
-    """A credit note of the quarter's own sale lowers the line."""
+    """A credit note for a sale of the same quarter is subtracted from the line."""
     (line,) = oss_report([sale(), sale(net="-40.00", tax="-8.00")], QUARTER, home="DE").lines
 
     assert (euros("60.00"), euros("12.00"), 2) == (line.net, line.tax, line.count)
 
 
 def test_correction_of_an_earlier_quarter_stands_apart() -> None:
-    """A credit note of an earlier quarter is a correction by quarter and country, and no line."""
+    """A credit note for an earlier quarter is a correction by quarter and country, not a line."""
     earlier, first = Quarter("2026-Q2"), Quarter("2026-Q1")
     credit_notes = [
         sale(net="-40.00", tax="-8.00", corrects=earlier),
@@ -104,7 +104,7 @@ def test_correction_of_an_earlier_quarter_stands_apart() -> None:
     ],
 )
 def test_quarter(text: str, first: date, last: date) -> None:
-    """A quarter has a first and a last day, and is found by each of them."""
+    """A quarter has a first and a last day, and is found by both days."""
     quarter = Quarter(text)
 
     assert (first, last, text) == (quarter.first, quarter.last, str(quarter))
@@ -113,7 +113,7 @@ def test_quarter(text: str, first: date, last: date) -> None:
 
 @pytest.mark.parametrize("day", ["2026-01-01", None, datetime(2026, 1, 1, tzinfo=UTC)])
 def test_quarter_of_another_value_is_refused(day: Any) -> None:
-    """Only a date has a quarter; the day of a time depends on its zone."""
+    """Only a date has a quarter; the day of a datetime depends on its time zone."""
     with pytest.raises(InvalidData) as excinfo:
         Quarter.of(day)
     assert "day" == excinfo.value.field
@@ -123,7 +123,7 @@ def test_quarter_of_another_value_is_refused(day: Any) -> None:
     "text", ["2026-Q5", "2026Q1", "2026-Q1\n", "2021-Q2", "1999-Q1", 20263, None]
 )
 def test_wrong_quarter_is_refused(text: Any) -> None:
-    """A text that is no quarter, and a quarter before the scheme began, are refused."""
+    """A text that is not a quarter, and a quarter before the scheme began, are refused."""
     with pytest.raises(InvalidData) as excinfo:
         Quarter(text)
     assert "text" == excinfo.value.field
@@ -145,7 +145,7 @@ def test_wrong_quarter_is_refused(text: Any) -> None:
     ],
 )
 def test_wrong_sale_is_refused(fields: dict[str, Any], field: str) -> None:
-    """A sale with a wrong field is refused with the name of the field."""
+    """A sale with a wrong field is refused, and the error names the field."""
     with pytest.raises(InvalidData) as excinfo:
         attrs.evolve(sale(), **fields)
     assert field == excinfo.value.field
@@ -153,7 +153,7 @@ def test_wrong_sale_is_refused(fields: dict[str, Any], field: str) -> None:
 
 @pytest.mark.parametrize("rate", [20, Decimal(-1), Decimal(101), Decimal("NaN"), "20"])
 def test_wrong_rate_is_refused(rate: Any) -> None:
-    """A rate that is no percentage is refused."""
+    """A rate that is not a percentage is refused."""
     with pytest.raises(InvalidData) as excinfo:
         attrs.evolve(sale(), rate=rate)
     assert "rate" == excinfo.value.field
@@ -169,7 +169,7 @@ def test_wrong_rate_is_refused(rate: Any) -> None:
     ],
 )
 def test_wrong_report_is_refused(sales: Any, field: str, problem: str) -> None:
-    """A domestic sale, another currency and a value that is no sale are refused."""
+    """A domestic sale, another currency and a value that is not a sale are refused."""
     currency = "SEK" if "SEK" in problem else "EUR"
     with pytest.raises(InvalidData, match=problem) as excinfo:
         oss_report(sales, QUARTER, home="DE", currency=currency)
@@ -177,7 +177,7 @@ def test_wrong_report_is_refused(sales: Any, field: str, problem: str) -> None:
 
 
 def test_report_checks_its_arguments() -> None:
-    """A quarter as a text, and a home outside of the European Union, are refused."""
+    """A quarter as a str, and a home country outside of the European Union, are refused."""
     quarter: Any = "2026-Q3"
     with pytest.raises(InvalidData, match="quarter"):
         oss_report([], quarter, home="DE")
@@ -187,7 +187,7 @@ def test_report_checks_its_arguments() -> None:
 
 
 def test_zero_rate_is_a_line_of_its_own() -> None:
-    """A sale without VAT is listed, and owes nothing."""
+    """A sale with a VAT rate of zero is a line of its own, with no tax due."""
     report = oss_report([sale("IE", "10.00", "0.00", "0")], QUARTER, home="DE")
 
     assert [(SupplyKind.GOODS, euros("10.00"))] == [(line.kind, line.net) for line in report.lines]

@@ -1,4 +1,4 @@
-"""Standard VAT rates of the member states, by date."""
+"""Standard VAT rates of the EU member states, by date."""
 
 from __future__ import annotations
 
@@ -57,12 +57,12 @@ def test_current_rates_are_those_of_the_commission() -> None:
     ],
 )
 def test_rate_of_a_day(country: str, day: date, rate: str) -> None:
-    """The rate of a day is the one that began last."""
+    """A day's rate is the rate that began most recently."""
     assert Decimal(rate) == standard_rate(country, day)
 
 
 def test_rates_are_in_order() -> None:
-    """The rates of each country begin in 2016, the latest first, and each differs from the last."""
+    """Each country's rates begin in 2016, the latest first, and no rate repeats its predecessor."""
     for rates in STANDARD_RATES.values():
         days = [day for day, _ in rates]
         assert date(2016, 1, 1) == days[-1]
@@ -71,7 +71,7 @@ def test_rates_are_in_order() -> None:
 
 
 def test_each_member_state_has_a_form_of_vat_numbers() -> None:
-    """The countries with a rate are those of VAT numbers in VIES, without Northern Ireland."""
+    """The countries with a rate are those of VIES, except Northern Ireland."""
     prefixes = {"EL" if country == "GR" else country for country in STANDARD_RATES}
 
     assert set(VAT_FORMS) - {"GB", "NO", "XI"} == prefixes

@@ -54,7 +54,7 @@ def order(hub: Hub, operation: str, **changes: Any) -> Any:
 
 
 def execute_with_lost_answer(world: PaymentsWorld, hub: Hub, operation: str) -> None:
-    """Execute an operation, and lose the last answer to it."""
+    """Execute an operation whose last answer is lost."""
     if operation == "create_subscription":
         world.stripe.fail(None)  # the product
     world.stripe.fail(Lost())
@@ -63,12 +63,12 @@ def execute_with_lost_answer(world: PaymentsWorld, hub: Hub, operation: str) -> 
 
 
 def id_of(world: PaymentsWorld, operation: str) -> str:
-    """Return the vendor's id of what the operation has made there."""
-    made = {
+    """Return the id of the resource that the operation created at the vendor."""
+    orders = {
         "pay_payee": world.stripe.transfers,
         "create_subscription": world.stripe.billing.subscriptions,
     }
-    (id,) = made[operation]
+    (id,) = orders[operation]
     return id
 
 
@@ -80,7 +80,7 @@ def test_lost_order_is_listed(operation: str) -> None:
         execute_with_lost_answer(world, hub, operation)
         (unknown,) = hub.unsettled_payments()
         world.clock.advance(WAIT)
-        (later,) = hub.unsettled_payments()
+        (later_payment,) = hub.unsettled_payments()
 
     assert (KEY, operation, AMOUNT, ORDERS[operation].reference, None) == (
         unknown.idempotency_key,
@@ -89,11 +89,11 @@ def test_lost_order_is_listed(operation: str) -> None:
         unknown.reference,
         unknown.payment,
     )
-    assert (NextStep.WAIT, NextStep.ASK_AGAIN) == (unknown.next, later.next)
+    assert (NextStep.WAIT, NextStep.ASK_AGAIN) == (unknown.next, later_payment.next)
 
 
 def test_other_payload_is_refused_while_a_first_part_is_unknown() -> None:
-    """A key that lost its first part takes no other payload, and its own is settled."""
+    """After a lost first part, a key takes no other payload, and its own payload is settled."""
     world = PaymentsWorld()
     world.stripe.fail(Lost())  # the product
     with world.hub() as hub:
@@ -104,9 +104,9 @@ def test_other_payload_is_refused_while_a_first_part_is_unknown() -> None:
         with pytest.raises(IdempotencyConflict, match="another payment"):
             order(hub, "pay_payee")
         world.clock.advance(WAIT)
-        (settled,) = hub.settle_payments()
+        (settled_payment,) = hub.settle_payments()
 
-    assert SettledAs.DONE is settled.outcome
+    assert SettledAs.DONE is settled_payment.outcome
     assert (1, {}) == (len(world.stripe.billing.subscriptions), dict(world.stripe.transfers))
 
 
@@ -118,18 +118,18 @@ def test_job_settles_a_lost_order(operation: str) -> None:
         execute_with_lost_answer(world, hub, operation)
     world.clock.advance(WAIT)
     with world.hub() as other_hub:
-        (settled,) = other_hub.settle_payments()
+        (settled_payment,) = other_hub.settle_payments()
         assert [] == other_hub.unsettled_payments()
         repeated = order(other_hub, operation)
 
-    assert SettledAs.DONE is settled.outcome
-    assert isinstance(settled.receipt, PayeePayout | Subscription)
-    assert id_of(world, operation) == settled.receipt.ref.id == repeated.ref.id
+    assert SettledAs.DONE is settled_payment.outcome
+    assert isinstance(settled_payment.receipt, PayeePayout | Subscription)
+    assert id_of(world, operation) == settled_payment.receipt.ref.id == repeated.ref.id
 
 
 @orders
 def test_success_and_refusal_leave_nothing(operation: str) -> None:
-    """An order that succeeds is not in the list."""
+    """An order that succeeded or was refused is not in the list."""
     world = PaymentsWorld()
     with world.hub() as hub:
         order(hub, operation)
@@ -137,7 +137,7 @@ def test_success_and_refusal_leave_nothing(operation: str) -> None:
 
 
 def test_declined_subscription_leaves_nothing() -> None:
-    """A subscription whose first charge is declined is not in the list."""
+    """A subscription whose first charge was declined is not in the list."""
     world = PaymentsWorld()
     with world.hub() as hub:
         with pytest.raises(PaymentDeclined):
@@ -176,7 +176,7 @@ def test_person_closes_an_order_as_done(operation: str, form: str) -> None:
 
 
 def test_subscription_is_closed_by_its_id_alone() -> None:
-    """The id is enough for a vendor that finds a subscription by its customer, as Mollie does."""
+    """An id alone is enough at a vendor that finds a subscription by its customer, as Mollie."""
     subject = mollie()
     account = Account("main", subject.vendor, settings={"volatile_keys": True, "retry": None})
     clock = VirtualClock()
@@ -213,7 +213,7 @@ def test_person_closes_an_order_as_not_done(operation: str) -> None:
 
 @orders
 def test_order_needs_a_receipt(operation: str) -> None:
-    """An order is not looked for by its reference, and not closed with that of another one."""
+    """An order cannot be closed without a receipt, or with another order's receipt."""
     world = PaymentsWorld(UnrepeatedStripe)
     with world.hub() as hub:
         request = attrs.evolve(ORDERS[operation], amount=Money("5.00", "EUR"), reference="other")
@@ -240,7 +240,7 @@ def test_order_needs_a_receipt(operation: str) -> None:
 def test_closed_order_is_replayed_to_its_own_request_only(
     operation: str, changes: dict[str, Any]
 ) -> None:
-    """The receipt of an order is not returned for another payee, amount, interval or quantity."""
+    """A closed order's receipt is not returned for another payee, amount, interval or quantity."""
     world = PaymentsWorld(UnrepeatedStripe)
     with world.hub() as hub:
         execute_with_lost_answer(world, hub, operation)
@@ -252,7 +252,7 @@ def test_closed_order_is_replayed_to_its_own_request_only(
 
 @orders
 def test_sealed_order_can_be_closed(operation: str) -> None:
-    """A process without the keys lists a sealed order without its amount and reference."""
+    """A process without the cipher's keys lists an order without its amount and reference."""
     world = PaymentsWorld()
     with world.hub(cipher=AesGcmCipher(generate_keys())) as hub:
         execute_with_lost_answer(world, hub, operation)

@@ -1,4 +1,4 @@
-"""Payments with an unknown outcome are listed, and settled by asking the vendor."""
+"""Payments with an unknown outcome are listed, and settled by a request to the vendor."""
 
 from __future__ import annotations
 
@@ -39,7 +39,7 @@ if TYPE_CHECKING:
 
 
 @pytest.fixture(params=[Stripe, KeylessStripe, UnlistedStripe])
-def world(request: pytest.FixtureRequest) -> PaymentsWorld:
+def payments_world(request: pytest.FixtureRequest) -> PaymentsWorld:
     """Yield a test world for each way in which a vendor's payments can be looked up."""
     return PaymentsWorld(request.param)
 
@@ -51,14 +51,14 @@ NEXT_STEPS = {
 }
 
 
-def test_lost_payment_is_listed_in_every_process(world: PaymentsWorld) -> None:
-    """The list of unsettled payments has each request, its time, and the way to settle it."""
-    with world.hub() as hub, world.hub() as other_hub:
+def test_lost_payment_is_listed_in_every_process(payments_world: PaymentsWorld) -> None:
+    """Every process lists unsettled payments with their request, time, and way to be settled."""
+    with payments_world.hub() as hub, payments_world.hub() as other_hub:
         hub.payments().charge(ORDER, idempotency_key="fine")
         assert [] == other_hub.unsettled_payments()
-        world.lose(hub)
+        payments_world.lose(hub)
         (unsettled_payment,) = other_hub.unsettled_payments()
-        world.clock.advance(WAIT)
+        payments_world.clock.advance(WAIT)
         (later_payment,) = other_hub.unsettled_payments()
 
         assert (KEY, "charge", ("till",)) == (
@@ -73,19 +73,19 @@ def test_lost_payment_is_listed_in_every_process(world: PaymentsWorld) -> None:
         )
         assert NextStep.WAIT is unsettled_payment.next
         assert 30 < unsettled_payment.wait < WAIT
-        assert NEXT_STEPS[world.kind] is later_payment.next
+        assert NEXT_STEPS[payments_world.kind] is later_payment.next
         assert unsettled_payment.since == later_payment.since
 
 
-def test_job_settles_what_the_vendor_can_tell(world: PaymentsWorld) -> None:
-    """The settlement job waits for running callers, then looks the payment up and settles it."""
-    with world.hub() as hub, world.hub() as worker:
-        world.lose(hub)
+def test_job_settles_what_the_vendor_can_tell(payments_world: PaymentsWorld) -> None:
+    """The settlement job waits for running callers, then looks up the payment and settles it."""
+    with payments_world.hub() as hub, payments_world.hub() as worker:
+        payments_world.lose(hub)
         assert [] == worker.settle_payments()
-        world.clock.advance(WAIT)
+        payments_world.clock.advance(WAIT)
         settled_payments = worker.settle_payments()
 
-        if world.kind is UnlistedStripe:
+        if payments_world.kind is UnlistedStripe:
             assert [] == settled_payments
             assert 1 == len(worker.unsettled_payments())
             return
@@ -98,7 +98,7 @@ def test_job_settles_what_the_vendor_can_tell(world: PaymentsWorld) -> None:
         repeated_payment = hub.payments().charge(ORDER, idempotency_key=KEY)
         assert repeated_payment.replayed
         assert "captured" == repeated_payment.state
-        assert 1 == len(world.stripe.charges)
+        assert 1 == len(payments_world.stripe.charges)
 
 
 @pytest.mark.parametrize(
@@ -131,7 +131,7 @@ def test_payment_of_a_dead_process_is_settled(
 
 
 def test_request_that_never_arrived_is_made_once_by_the_job() -> None:
-    """If the vendor honours keys, the job repeats the request, and it takes effect once."""
+    """If the vendor honours keys, the settlement job repeats a lost request once."""
     world = PaymentsWorld()
     with world.hub() as hub:
         world.stripe.fail(ConnectionFailed("gone", may_have_been_processed=True))
@@ -195,7 +195,7 @@ def test_each_step_on_a_payment_is_listed_and_settled() -> None:
 
 
 def test_settle_needs_no_since_and_settles_the_key() -> None:
-    """Settling needs no time of the first request, and settles the payment's key."""
+    """Settling a payment needs no time of the first request, and settles its key."""
     world = PaymentsWorld(KeylessStripe)
     with world.hub() as hub:
         world.lose(hub)
@@ -211,7 +211,7 @@ def test_settle_needs_no_since_and_settles_the_key() -> None:
 
 
 def test_key_that_is_forgotten_charges_nobody() -> None:
-    """A payment that stays unknown until its key expires is not charged again."""
+    """A payment that is still unknown when its key expires is not charged again."""
     world = PaymentsWorld()
     with world.hub() as hub:
         world.stripe.fail(ConnectionFailed("gone", may_have_been_processed=True))
@@ -304,7 +304,7 @@ class ContestedStore:
 
 
 def test_payment_of_another_worker_is_skipped() -> None:
-    """If two workers start at the same moment, only one looks up the payment."""
+    """If two workers start at the same moment, only one of them looks up the payment."""
     world = PaymentsWorld()
     slower_store: Any = ContestedStore(world.state)
     with world.hub() as hub, world.hub(state=slower_store) as worker:
@@ -316,7 +316,7 @@ def test_payment_of_another_worker_is_skipped() -> None:
 
 
 def test_unstorable_options_leave_the_payment_to_a_person() -> None:
-    """A payment whose options cannot be stored cannot be repeated, so a person must decide."""
+    """A payment whose options cannot be stored cannot be repeated, so an operator must decide."""
     world = PaymentsWorld()
     charge = attrs.evolve(ORDER, extra={"other": {"a": object()}})
     with world.hub() as hub:

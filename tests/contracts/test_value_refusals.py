@@ -1,4 +1,4 @@
-"""If a vendor refuses a value before sending, the route's next vendor may accept it."""
+"""If a vendor refuses a value before anything is sent, the next vendor of the route is used."""
 
 from __future__ import annotations
 
@@ -45,7 +45,7 @@ from moorage.contracts.signatures import SignatureDocument, SignatureRequest, Si
 from moorage.contracts.sms import SmsMessage
 from moorage.domain.http.requests import Request
 from moorage.testing import RecordingObserver
-from moorage.testing.kits._einvoices_lab import outgoing
+from moorage.testing.kits._einvoices_lab import outgoing_invoice
 from moorage.testing.sandbox_scenarios.bank import RETURN_URL, TRANSFER
 from moorage.testing.sandbox_scenarios.shipping import ADA, SHOP
 from moorage.testing.sandboxes.bank.base import IBANS
@@ -88,7 +88,7 @@ NO_VALUE = InvalidData("This is no good here.", field="value")
 CONSENT = ConsentRequest(return_url=RETURN_URL)
 ORDER = PaymentOrder(debtor=IBANS[0], transfer=TRANSFER, return_url=RETURN_URL)
 POST = ChatMessage(text="Hello.")
-EINVOICE = outgoing()
+EINVOICE = outgoing_invoice()
 SIGNED = SignatureRequest(
     subject="Lease",
     signers=[Signer(name="Ada", email="ada@example.com")],
@@ -178,6 +178,8 @@ ROUTED_CALLS: list[tuple[str, str, tuple[Any, ...], dict[str, Any]]] = [
     ("storage", "public_url", ("a.txt",), {}),
     ("storage", "move", ("a.txt", "b.txt"), {}),
     ("storage", "list", (), {}),
+    ("shops", "orders", (), {}),
+    ("shops", "find_items", ("BOLT-M8",), {}),
     ("chat", "send", (POST,), {}),
     ("chat", "send", (POST,), {"idempotency_key": "k"}),
     ("einvoices", "send", (EINVOICE,), {}),
@@ -219,7 +221,7 @@ class VendorReached(ConnectorError):
 async def test_refused_value_goes_to_the_next_account(
     hub_class: type[Any], error: ConnectorError, use: Any
 ) -> None:
-    """In every contract the next account is used if a vendor refuses a value before sending."""
+    """In every contract, a value that a vendor refuses before sending goes to the next account."""
     contract, verb, arguments, named_arguments = use
     result = RecordingObserver()
     accounts = [
@@ -248,7 +250,7 @@ async def test_refused_value_goes_to_the_next_account(
 async def test_other_refusals_stay_with_their_account(
     hub_class: type[Any], refusing: Any, raised: type[Exception]
 ) -> None:
-    """After a request, or after another error, the operation does not move to another account."""
+    """After a request, or after another error, the operation stays with its account."""
     hubs = PigeonHubs()
     hubs.one.letters["1"] = {"id": "1"}
     accounts = [Account("one", refusing, settings=CRASHES), hubs.accounts[1]]

@@ -20,7 +20,7 @@ FIRST, *OTHERS = vendor_sets()
 
 
 def sync_results(vendors: dict[str, str], folder: Path) -> dict[str, Any]:
-    """Return the script's results with these vendors and a synchronous hub."""
+    """Return the script's results from a synchronous hub with these vendors."""
     own_set = vendor_set(vendors, folder)
     hub = moorage.open(own_set.configuration, http=SandboxHttpClient(*own_set.sandboxes))
     try:
@@ -30,7 +30,7 @@ def sync_results(vendors: dict[str, str], folder: Path) -> dict[str, Any]:
 
 
 def async_results(vendors: dict[str, str], folder: Path) -> dict[str, Any]:
-    """Return the script's results with these vendors and an asynchronous hub."""
+    """Return the script's results from an asynchronous hub with these vendors."""
     own_set = vendor_set(vendors, folder)
     hub = moorage.aopen(own_set.configuration, http=AsyncSandboxHttpClient(*own_set.sandboxes))
     try:
@@ -42,7 +42,7 @@ def async_results(vendors: dict[str, str], folder: Path) -> dict[str, Any]:
 @pytest.mark.untraced
 @pytest.mark.parametrize("vendors", OTHERS, ids=lambda vendors: "-".join(vendors.values()))
 def test_only_the_configuration_differs(vendors: dict[str, str], tmp_path: Path) -> None:
-    """All sets of vendors give the same neutral results as the first one, in both modes."""
+    """All sets of vendors give the same neutral results as the first set, in both modes."""
     expected = sync_results(FIRST, tmp_path / "first")
 
     assert expected == sync_results(vendors, tmp_path / "plain")

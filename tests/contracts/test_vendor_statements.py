@@ -1,4 +1,4 @@
-"""Statements that a vendor must make about its idempotency keys and unknown outcomes."""
+"""Statements that each vendor must make about idempotency keys and unknown outcomes."""
 
 from __future__ import annotations
 
@@ -10,6 +10,8 @@ import pytest
 import moorage
 from moorage import Account, AsyncHub, ConfigurationError, Hub, InvalidData, Service
 from moorage.adapters.state.memory import AsyncMemoryStorage, MemoryStorage
+from moorage.contracts.catalog import contract
+from moorage.contracts.declaration import Effect
 from moorage.contracts.effects import check_vendor, moves_money
 from moorage.contracts.payments import MOVING
 from moorage.contracts.vendor import RepeatedKey, UnknownOutcome, Vendor, VendorKeys
@@ -29,7 +31,7 @@ KEYS = VendorKeys(
 
 @attrs.frozen(kw_only=True)
 class Bank(Vendor):
-    """A payment vendor of another package that does not declare that it moves money."""
+    """A payment vendor in another package that does not declare that it moves money."""
 
     name: ClassVar[str] = "bank"
     kinds: ClassVar[tuple[str, ...]] = ("payments",)
@@ -69,7 +71,7 @@ class UndeclaredKeysBank(Bank):
 
 
 def open_hub(hub: type[Hub | AsyncHub], vendor: Vendor, **settings: Any) -> Hub | AsyncHub:
-    """Open a hub with one account, whose store would lose keys in a crash."""
+    """Open a hub with one account and a store that would lose its keys in a crash."""
     state: Any = MemoryStorage() if hub is Hub else AsyncMemoryStorage()
     return hub([Account("main", vendor, settings=settings)], state=state)
 
@@ -99,7 +101,7 @@ def test_account_cannot_deny_that_money_moves(hub: type[Hub | AsyncHub]) -> None
 
 @hubs
 def test_account_may_accept_the_risk(hub: type[Hub | AsyncHub]) -> None:
-    """With `volatile_keys` an account accepts that keys of payments are kept in memory."""
+    """With `volatile_keys` an account accepts that payment keys are kept in memory only."""
     vouched_hub = open_hub(hub, Bank(), volatile_keys=True)
 
     assert "main" == vouched_hub.account("main").name
@@ -139,13 +141,19 @@ def test_accounts_may_override_the_memory_of_keys() -> None:
 
 @pytest.mark.parametrize("name", vendor_names())
 def test_every_vendor_makes_its_statements(name: str) -> None:
-    """All built-in vendors load, and all payment vendors make the required statements."""
+    """All built-in vendors are valid, and state unknown outcomes only of their effects."""
     vendor = vendor_class(name)
 
     check_vendor(vendor)
 
     assert moves_money(vendor) == ("payments" in vendor.kinds)
-    assert set(vendor.unknown_outcomes) <= set(MOVING)
+    effects = {
+        operation
+        for kind in vendor.kinds
+        for operation, effect in contract(kind).operation_effects().items()
+        if effect is not Effect.NONE
+    }
+    assert set(vendor.unknown_outcomes) <= (set(MOVING) if moves_money(vendor) else effects)
 
 
 @pytest.mark.parametrize(
@@ -157,7 +165,7 @@ def test_every_vendor_makes_its_statements(name: str) -> None:
     ],
 )
 def test_statements_are_checked(fields: dict[str, Any], path: str) -> None:
-    """A vendor states the lifetime of its keys as a duration, with a source to read."""
+    """A vendor states the lifetime of its keys as a duration, with a source that documents it."""
     with pytest.raises((ConfigurationError, InvalidData)) as excinfo:
         attrs.evolve(KEYS, **fields)
 
@@ -169,7 +177,7 @@ def test_statements_are_checked(fields: dict[str, Any], path: str) -> None:
     [(RepeatedKey.REPLAYED, True), (RepeatedKey.REFUSED, False), (RepeatedKey.CONFLICT, False)],
 )
 def test_settings_follow_from_the_statement(repeat: RepeatedKey, replays: bool) -> None:
-    """The settings of a vendor's services follow from its statements."""
+    """The settings of a vendor's services are derived from its statements."""
     settings = attrs.evolve(KEYS, repeat=repeat).settings
 
     assert replays == Service("bank", **settings).idempotency_replays

@@ -1,4 +1,4 @@
-"""The value types of verification codes."""
+"""The verification contract's value types."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from moorage.contracts.verification import (
 
 @pytest.mark.parametrize("code", ["1234", " 123456 ", "aB3dE6gH1j", Secret("123456")], ids=repr)
 def test_code_is_a_secret(code: Any) -> None:
-    """An entered code becomes a secret without the blanks around it."""
+    """An entered code becomes a Secret, without surrounding blanks."""
     assert as_code(code).reveal() == as_code(as_code(code)).reveal()
     assert "1" not in repr(as_code(code))
 
@@ -27,7 +27,7 @@ def test_code_is_a_secret(code: Any) -> None:
     "code", ["", "   ", "123", "12 34", "12345678901", "١٢٣٤", 123456, None, Secret("x")], ids=ascii
 )
 def test_text_that_is_no_code_is_refused(code: Any) -> None:
-    """A text that no vendor sends as a code is refused, and the error does not repeat it."""
+    """A text that cannot be a code is refused, and the error does not repeat it."""
     with pytest.raises(InvalidData, match="not a verification code") as excinfo:
         as_code(code)
 
@@ -38,13 +38,13 @@ def test_text_that_is_no_code_is_refused(code: Any) -> None:
     "fields", [{"to": "015112345678"}, {"to": "+491511234567", "channel": "fax"}], ids=repr
 )
 def test_wrong_requests_are_refused(fields: dict[str, Any]) -> None:
-    """A code needs a number in international form, and a known channel."""
+    """A request needs a phone number in international form, and a known channel."""
     with pytest.raises(InvalidData):
         VerificationRequest(**fields)
 
 
 def test_needed_capabilities() -> None:
-    """A call needs a capability of its own."""
+    """Sending a code by voice call needs a capability of its own."""
     needs = VerificationRequest(to="+491511234567", channel="call").needs
 
     assert {SmsCapability.VERIFICATION, SmsCapability.VERIFICATION_CALL} == needs
@@ -52,7 +52,7 @@ def test_needed_capabilities() -> None:
 
 @pytest.mark.parametrize("status", VerificationStatus)
 def test_only_the_right_code_is_approved(status: VerificationStatus) -> None:
-    """No other state counts as approved, an unknown one neither."""
+    """Only the state APPROVED counts as approved; unknown states do not."""
     verification = Verification(ref=Ref("twilio", "texts", "VE1"), status=status)
 
     assert (status is VerificationStatus.APPROVED) == verification.approved

@@ -86,7 +86,7 @@ async def on_wire(
 
 @MODES
 async def test_wire_attributes(hub_class: type[Any]) -> None:
-    """A wire has the account, the tenant and the time, and makes new ids and references."""
+    """A wire exposes the account, the tenant and the time, and makes new ids and references."""
     hubs = PigeonHubs()
 
     async def act(wire: Any) -> tuple[Any, ...]:
@@ -122,7 +122,7 @@ async def test_services_of_an_account(hub_class: type[Any]) -> None:
 
 @MODES
 async def test_concurrent_steps(hub_class: type[Any]) -> None:
-    """Steps that a wire runs together return their results in the order of the steps."""
+    """Steps that a wire runs concurrently return their results in the order of the steps."""
     hubs = PigeonHubs()
 
     async def act(wire: Any) -> Any:

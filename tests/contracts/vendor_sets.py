@@ -92,11 +92,11 @@ def vendor_sets() -> list[dict[str, str]]:
 
 def _can_run_script(vendor: str) -> bool:
     """Return whether a vendor has the optional features that the script uses of its contract."""
-    chosen = vendor_class(vendor)
+    vendor_type = vendor_class(vendor)
     return all(
-        capabilities <= chosen.capabilities
+        capabilities <= vendor_type.capabilities
         for kind, capabilities in _NEEDED_CAPABILITIES.items()
-        if kind in chosen.kinds
+        if kind in vendor_type.kinds
     )
 
 
@@ -163,6 +163,8 @@ async def business_script(hub: Any, vendor_set: VendorSet, bundle: int) -> dict[
         )
     )
     fields["captured"] = captured.amount, captured.payment.id == payment.ref.id
+    if settle := shop.vendor_values.get("settle"):
+        settle()  # Some vendors refund only what the bank has settled.
     refund = await result_of(
         hub.payments().refund(
             payment.ref, Money("50.00", "EUR"), idempotency_key="INV-2041/give back"

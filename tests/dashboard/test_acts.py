@@ -52,8 +52,8 @@ def test_circuit_is_held_disabled_and_reset_with_a_reason() -> None:
             page = visitor.act(f"/acts/{act}?service=vat", reason="a test")
             assert expected is state(world)
             assert f"is {expected.value} now." in page.text
-            again = visitor.get("/service?service=vat").text
-            assert f"is {expected.value} now." not in again, "words are shown once"
+            second_page = visitor.get("/service?service=vat").text
+            assert f"is {expected.value} now." not in second_page, "words are shown once"
         assert [
             ("ann", "circuit.open", "circuit of vat", "a test"),
             ("ann", "circuit.close", "circuit of vat", "a test"),
@@ -155,12 +155,12 @@ def test_token_is_one_persons_and_expires() -> None:
     with World() as world:
         form = {**form_of(world.visitor(BEN).get(CIRCUIT).text), "reason": "x"}
         assert 403 == world.visitor().post("/acts/circuit-open", form).status
-        mine = {**form_of(world.visitor().get(CIRCUIT).text), "reason": "x"}
+        own_form = {**form_of(world.visitor().get(CIRCUIT).text), "reason": "x"}
         other_session = Person("ann", ANN.acts, "another session")
         visitor = Visitor(DashboardApp(world.dashboard, lambda _: other_session))
-        assert 403 == visitor.post("/acts/circuit-open", mine).status
+        assert 403 == visitor.post("/acts/circuit-open", own_form).status
         world.clock.advance(FORM_LIFE + 1)
-        assert 403 == world.visitor().post("/acts/circuit-open", mine).status
+        assert 403 == world.visitor().post("/acts/circuit-open", own_form).status
         assert CircuitState.CLOSED is state(world)
 
 
@@ -181,8 +181,8 @@ def test_form_of_another_site_is_refused(headers: dict[str, str]) -> None:
         form = {**form_of(visitor.get(CIRCUIT).text), "reason": "x"}
         assert 403 == visitor.post("/acts/circuit-open", form, **headers).status
         assert CircuitState.CLOSED is state(world)
-        ours = {"HTTP_ORIGIN": "http://127.0.0.1", "HTTP_SEC_FETCH_SITE": "same-origin"}
-        assert 303 == visitor.post("/acts/circuit-open", form, **ours).status
+        own_headers = {"HTTP_ORIGIN": "http://127.0.0.1", "HTTP_SEC_FETCH_SITE": "same-origin"}
+        assert 303 == visitor.post("/acts/circuit-open", form, **own_headers).status
 
 
 @pytest.mark.parametrize(
@@ -372,8 +372,8 @@ def test_two_people_close_a_payment() -> None:
         url = page[start : page.index('"', start)].replace("&amp;", "&")
         question = ben.get(url).text
         assert "Reason: It is on their page. Every repeat of its key" in question
-        mine = ann.act(url).text
-        assert "Not done. You proposed this outcome yourself." in mine
+        own_page = ann.act(url).text
+        assert "Not done. You proposed this outcome yourself." in own_page
         answer = ben.act(url)
         (intent_id,) = world.stripe.intents
         words = f"is closed as done, as {intent_id}."
@@ -456,8 +456,11 @@ def test_one_person_closes_a_payment_where_that_is_configured(done: bool) -> Non
         closed = visitor.get(f"/payment{PAYMENT}").text
         assert done is ("Every repeat of its key gets this receipt" in closed)
         assert "names no person who decided" in closed
-        gone = visitor.get("/payment?key=INV-8/1")
-        assert (404, True) == (gone.status, "It may have been settled since." in gone.text)
+        missing_page = visitor.get("/payment?key=INV-8/1")
+        assert (404, True) == (
+            missing_page.status,
+            "It may have been settled since." in missing_page.text,
+        )
 
 
 def lose_sealed(world: World, cipher: AesGcmCipher | None = None) -> None:
@@ -483,8 +486,8 @@ def test_sealed_payment_is_not_decided_without_its_cipher(act: str) -> None:
         page = visitor.get(f"/payment{PAYMENT}").text
         assert ("Start the page with the cipher" in page, f"{act}?" in page) == (True, False)
         assert "needs the cipher" in visitor.get("/unknown").text
-        shown = visitor.act(f"/acts/{act}{PAYMENT}", reason="seen", receipt="pi_1").text
-        assert "cannot be read here" in shown
+        page_text = visitor.act(f"/acts/{act}{PAYMENT}", reason="seen", receipt="pi_1").text
+        assert "cannot be read here" in page_text
         assert 1 == len(world.hub.unsettled_payments())
 
 

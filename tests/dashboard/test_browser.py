@@ -16,7 +16,7 @@ from moorage.domain.entries.queue import EntryState
 from moorage.domain.monitoring.objectives import Objective
 from moorage.domain.observation.integration_log import IntegrationStatus
 from tests.dashboard.world import SECRET, WAIT, World
-from tests.support.browser import ENTER, TAB, Browser, browsing
+from tests.support.browser import ENTER, TAB, Browser, open_browser
 
 if TYPE_CHECKING:
     from collections.abc import Generator
@@ -71,7 +71,7 @@ def picture(page: str) -> str:
 
 
 @contextmanager
-def serving(world: World) -> Generator[str]:
+def serve_dashboard(world: World) -> Generator[str]:
     """Serve the operations page with logins on this machine."""
     page = Dashboard(
         world.hub,
@@ -105,9 +105,9 @@ def log_in(window: Browser, url: str, name: str) -> None:
 
 def test_page_is_usable(tmp_path: Path) -> None:
     """An operator repairs a circuit, dead letters and a payment by mouse, keyboard and phone."""
-    with World() as world, serving(world) as url:
+    with World() as world, serve_dashboard(world) as url:
         in_trouble(world)
-        with browsing() as window:
+        with open_browser() as window:
             window.look()
             log_in(window, url, "ann")
             window.keep(PICTURES / "now.png")
@@ -123,7 +123,7 @@ def test_page_is_usable(tmp_path: Path) -> None:
             assert window.reads("A second person has to confirm it")
             assert window.reads("You proposed this")
             window.keep(PICTURES / "proposed.png")
-        with browsing() as window:
+        with open_browser() as window:
             window.look()
             log_in(window, url, "ben")
             window.click("a", "1 payment with an unknown outcome")

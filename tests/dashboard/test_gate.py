@@ -25,7 +25,7 @@ from tests.dashboard.world import ANN, Visitor, World
 PEOPLE = "ann:act:password-of-ann ben:view:password:of-ben"
 
 
-class Ticks:
+class TickClock:
     """A clock whose time a test sets."""
 
     def __init__(self) -> None:
@@ -44,7 +44,7 @@ def visitor_at(world: World, gate: Gate) -> Visitor:
 def test_link_works_once() -> None:
     """The token in the printed link starts one session, and is invalid afterwards."""
     with World() as world:
-        ticks = Ticks()
+        ticks = TickClock()
         gate = Gate(ticks, guest=ANN)
         token = gate.token
         visitor = visitor_at(world, gate)
@@ -64,7 +64,7 @@ def test_link_works_once() -> None:
 def test_session_of_https_is_sent_by_https_only() -> None:
     """If the browser used HTTPS, its session cookie is sent over HTTPS only."""
     with World() as world:
-        gate = Gate(Ticks(), guest=ANN)
+        gate = Gate(TickClock(), guest=ANN)
         visitor = visitor_at(world, gate)
         login_response = visitor.get(f"/?token={gate.token}", **{"wsgi.url_scheme": "https"})
         assert login_response.header("Set-Cookie").endswith("; Secure")
@@ -73,7 +73,7 @@ def test_session_of_https_is_sent_by_https_only() -> None:
 def test_other_names_of_this_machine_are_refused() -> None:
     """Requests that name another host are refused, so that other sites cannot reach the page."""
     with World() as world:
-        gate = Gate(Ticks(), guest=ANN, hosts=["127.0.0.1:8741"])
+        gate = Gate(TickClock(), guest=ANN, hosts=["127.0.0.1:8741"])
         visitor = visitor_at(world, gate)
         url = f"/?token={gate.token}"
         assert 421 == visitor.get(url, HTTP_HOST="evil.example").status
@@ -83,7 +83,7 @@ def test_other_names_of_this_machine_are_refused() -> None:
 def test_people_log_in_with_their_roles() -> None:
     """Logging in with name and password starts a session with the person's role."""
     with World() as world:
-        gate = Gate(Ticks(), members=members_of(PEOPLE))
+        gate = Gate(TickClock(), members=members_of(PEOPLE))
         visitor = visitor_at(world, gate)
         assert "Password" in visitor.get("/calls").text
         login = {"name": "ann", "password": "password-of-ann"}
@@ -111,7 +111,7 @@ def test_people_log_in_with_their_roles() -> None:
 def test_wrong_logins_are_refused(form: dict[str, str], environ: dict[str, str]) -> None:
     """A login with a wrong name, password, origin or form starts no session."""
     with World() as world:
-        visitor = visitor_at(world, Gate(Ticks(), members=members_of(PEOPLE)))
+        visitor = visitor_at(world, Gate(TickClock(), members=members_of(PEOPLE)))
         answer = visitor.post("/login", form, **environ)
         assert (401, True) == (answer.status, "is wrong" in answer.text)
         assert "password-of" not in answer.text
@@ -120,7 +120,7 @@ def test_wrong_logins_are_refused(form: dict[str, str], environ: dict[str, str])
 def test_guessing_is_slowed_down() -> None:
     """After ten wrong passwords, all logins are refused for a minute, even correct ones."""
     with World() as world:
-        ticks = Ticks()
+        ticks = TickClock()
         visitor = visitor_at(world, Gate(ticks, members=members_of(PEOPLE)))
         right = {"name": "ann", "password": "password-of-ann"}
         for _ in range(10):
@@ -144,15 +144,15 @@ def test_guessing_is_slowed_down() -> None:
 )
 def test_people_are_checked(text: str) -> None:
     """Malformed entries in the list of people are refused, without showing their passwords."""
-    with pytest.raises(ConfigurationError) as caught:
+    with pytest.raises(ConfigurationError) as excinfo:
         members_of(text)
-    assert "long-password" not in str(caught.value)
+    assert "long-password" not in str(excinfo.value)
 
 
 def test_read_only_page_lets_nobody_act() -> None:
     """With --read-only, people with permission to act can only read."""
     with World() as world:
-        gate = Gate(Ticks(), guest=Person("ann", ALL_ACTS), read_only=True)
+        gate = Gate(TickClock(), guest=Person("ann", ALL_ACTS), read_only=True)
         visitor = visitor_at(world, gate)
         visitor.get(f"/?token={gate.token}")
         assert "ann (read only)" in visitor.get("/").text

@@ -87,19 +87,21 @@ def records_of(url: str) -> list[tuple[str, str, str]]:
 
 def test_command_records_each_act_once(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     """`moorage dashboard` records in the configured trail or in that of --audit, never in both."""
-    ours, others = f"sqlite:///{tmp_path}/ours.db", f"sqlite:///{tmp_path}/other.db"
+    own_url, others = f"sqlite:///{tmp_path}/ours.db", f"sqlite:///{tmp_path}/other.db"
     box = f"sqlite:///{tmp_path}/box.db"
     config = tmp_path / "moorage.toml"
     config.write_text(
-        f'[state]\nurl = "sqlite:///{tmp_path}/state.db"\n[audit]\nurl = "{ours}"\n'
+        f'[state]\nurl = "sqlite:///{tmp_path}/state.db"\n[audit]\nurl = "{own_url}"\n'
         '[services.vat]\nbase_url = "http://127.0.0.1:9"\n'
     )
     with open_outbox(box) as store:
         store.migrate()
     with open_audit(others) as store:
         store.migrate()
-    expected: dict[str, list[tuple[str, str, str]]] = {ours: [], others: []}
-    for number, (audit, trail) in enumerate(((None, ours), (ours, ours), (others, others))):
+    expected: dict[str, list[tuple[str, str, str]]] = {own_url: [], others: []}
+    for number, (audit, trail) in enumerate(
+        ((None, own_url), (own_url, own_url), (others, others))
+    ):
         with open_outbox(box) as store:
             store.add(
                 OutboxEntry(id=f"0{number}", target="payments", operation="refund", added_at=NOW)

@@ -83,7 +83,7 @@ class StrictHtmlParser(HTMLParser):
         assert tag == self.open.pop()
 
 
-def read(text: str) -> StrictHtmlParser:
+def parse_page(text: str) -> StrictHtmlParser:
     """Parse a page with the strict parser."""
     parser = StrictHtmlParser()
     parser.feed(text)
@@ -186,7 +186,7 @@ def test_queue_pages_show_entries_without_their_contents() -> None:
         assert "100+" in counts
         first = visitor.get("/queues?box=outbox&state=dead&tenant=acme").text
         assert (50, 0) == (first.count("id=1") + first.count("id=0"), first.count("globex"))
-        older_link = next(link for link in read(first).links if "after=" in link)
+        older_link = next(link for link in parse_page(first).links if "after=" in link)
         second = visitor.get(older_link).text
         assert 10 == second.count("id=1") + second.count("id=0")
         assert "Older" not in second
@@ -218,7 +218,7 @@ def test_calls_are_filtered_and_paged() -> None:
         )
         first = visitor.get("/calls?tenant=acme").text
         assert 50 == first.count("/call?id=")
-        older_link = next(link for link in read(first).links if "after=" in link)
+        older_link = next(link for link in parse_page(first).links if "after=" in link)
         assert 20 == visitor.get(older_link).text.count("/call?id=")
         for query in (
             "subject=buyer-1",
@@ -250,7 +250,7 @@ def test_page_says_how_far_back_it_looked(monkeypatch: pytest.MonkeyPatch) -> No
         assert "Looked through 50000 calls, back to" in text
         assert "(2 h ago)" in text
         assert ["/calls?text=zebra&after=7.8"] == [
-            link for link in read(text).links if "after=" in link
+            link for link in parse_page(text).links if "after=" in link
         ]
 
 
@@ -343,7 +343,7 @@ def test_hostile_texts_are_only_texts() -> None:
                 assert answer.status in {200, 404}, url
                 for raw in ("<script", "<img", "\u202e", "\0", "<b>"):
                     assert raw not in answer.text, url
-                waiting += read(answer.text).links
+                waiting += parse_page(answer.text).links
         assert len(seen_urls) > 20
         calls_page = visitor.get("/calls").text
         assert "&lt;script&gt;x&lt;/script&gt;" in calls_page
@@ -354,7 +354,7 @@ def test_pages_are_wellformed_and_locked_down(url: str) -> None:
     """Every page is well-formed, has one style and no script, and may not be framed or cached."""
     with World() as world:
         answer = world.visitor().get(url)
-        read(answer.text)
+        parse_page(answer.text)
         policy = answer.header("Content-Security-Policy")
         assert policy.startswith("default-src 'none'; style-src 'sha256-")
         assert "frame-ancestors 'none'" in policy
@@ -395,7 +395,7 @@ def test_unknown_paths_are_not_found(url: str) -> None:
     with World() as world:
         answer = world.visitor().send("GET", "/", b"", PATH_INFO=url)
         assert 404 == answer.status
-        read(answer.text)
+        parse_page(answer.text)
 
 
 @pytest.mark.parametrize(
@@ -421,7 +421,7 @@ def test_garbage_in_queries_breaks_nothing(query: str) -> None:
         for path in ("/", "/calls", "/dead", "/payment", "/acts/payment-ask"):
             answer = world.visitor().get(f"{path}?{query}")
             assert answer.status in {200, 400, 404}
-            read(answer.text)
+            parse_page(answer.text)
 
 
 def test_address_without_a_slash_leads_to_the_first_page() -> None:
@@ -430,7 +430,7 @@ def test_address_without_a_slash_leads_to_the_first_page() -> None:
         redirect = Visitor(world.app, {"who": "ann"}, root="/ops").get("")
         assert (303, "/ops/") == (redirect.status, redirect.header("Location"))
         page = Visitor(world.app, {"who": "ann"}, root="/ops").get("/")
-        links = [link for link in read(page.text).links if not link.startswith("#")]
+        links = [link for link in parse_page(page.text).links if not link.startswith("#")]
         assert all(link.startswith("/ops/") for link in links)
 
 

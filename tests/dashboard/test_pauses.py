@@ -23,8 +23,8 @@ def test_queue_is_paused_and_resumed() -> None:
         page = visitor.act("/acts/queue-resume?box=outbox", reason="").text
         assert "Workers take entries of the outbox (all) again." in page
         assert ("incident 7" in page, "queue-resume" in page) == (False, False)
-        again = visitor.act("/acts/queue-resume?box=outbox", reason="").text
-        assert "There is no pause of the outbox (all)" in again
+        second_page = visitor.act("/acts/queue-resume?box=outbox", reason="").text
+        assert "There is no pause of the outbox (all)" in second_page
         assert [
             ("ann", "outbox.pause", "outbox all", "incident 7"),
             ("ann", "outbox.resume", "outbox all", ""),

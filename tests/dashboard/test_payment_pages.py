@@ -31,7 +31,7 @@ def text_of(visitor: Visitor, url: str = PAGE) -> str:
     return unescape(visitor.get(url).text)
 
 
-def audited(path: Path, *, four_eyes: bool = True) -> World:
+def audited_world(path: Path, *, four_eyes: bool = True) -> World:
     """Return a world whose audit trail can be searched."""
     return World(audit=FileAudit(path / "trail"), four_eyes=four_eyes)
 
@@ -176,7 +176,7 @@ def test_charge_may_be_looked_for_by_its_reference() -> None:
 
 def test_closed_payment_shows_its_outcome_and_who_decided(tmp_path: Path) -> None:
     """The page of a closed payment shows the vendor's id, both people, times and reasons."""
-    with audited(tmp_path) as world:
+    with audited_world(tmp_path) as world:
         world.lose()
         world.clock.advance(WAIT)
         ann, ben = world.visitor(), world.visitor(BEN)
@@ -212,7 +212,7 @@ def test_closed_payment_shows_its_outcome_and_who_decided(tmp_path: Path) -> Non
 
 def test_payment_closed_as_not_done_says_what_happens_next(tmp_path: Path) -> None:
     """A payment closed as not done stays so until the program sends it again."""
-    with audited(tmp_path, four_eyes=False) as world:
+    with audited_world(tmp_path, four_eyes=False) as world:
         world.lose()
         forget(world)
         world.clock.advance(WAIT)
@@ -232,7 +232,7 @@ def test_payment_closed_as_not_done_says_what_happens_next(tmp_path: Path) -> No
 
 def test_failed_closing_decides_nothing(tmp_path: Path) -> None:
     """An act that failed is shown as failed, and is not the outcome."""
-    with audited(tmp_path, four_eyes=False) as world:
+    with audited_world(tmp_path, four_eyes=False) as world:
         world.lose()
         trail = world.hub.audit
         assert isinstance(trail, AuditTrail)
@@ -260,7 +260,7 @@ def test_payment_that_was_never_unknown_shows_its_calls() -> None:
 
 def test_settled_namesakes_stay_on_the_page(tmp_path: Path) -> None:
     """A payment's page keeps the other payment of its reference after that one was settled."""
-    with audited(tmp_path) as world:
+    with audited_world(tmp_path) as world:
         world.lose()
         world.lose(key="INV-7/2", amount="21.00")
         world.lose(key="INV-8/1", amount="22.00", reference="INV-8")
@@ -322,7 +322,7 @@ def test_void_is_named_in_the_form_for_its_id() -> None:
 
 def test_sealed_receipt_is_not_shown(tmp_path: Path) -> None:
     """A page without the cipher of a settled payment shows its outcome, and no id."""
-    with audited(tmp_path) as world:
+    with audited_world(tmp_path) as world:
         cipher = AesGcmCipher(generate_keys())
         lose_sealed(world, cipher)
         ports: Any = {"http": SandboxHttpClient(world.stripe), "state": world.state}

@@ -41,7 +41,7 @@ def plant(world: World, call: Callable[[], Any], *, done: bool) -> None:
         vars(world.stripe).update(state_before)
 
 
-def planted(world: World) -> dict[str, tuple[Callable[[], Any], bool]]:
+def make_unknown_payments(world: World) -> dict[str, tuple[Callable[[], Any], bool]]:
     """Make ten payments with unknown outcomes; return which of them the vendor has, by key."""
     payments = world.hub.payments()
     truth: dict[str, tuple[Callable[[], Any], bool]] = {}
@@ -53,13 +53,19 @@ def planted(world: World) -> dict[str, tuple[Callable[[], Any], bool]]:
         plant(world, repeat, done=done)
         truth[key] = repeat, done
 
-    for number, (reference, amount, currency, done) in enumerate(CHARGES):
+    for number, (reference, amount, currency, is_done) in enumerate(CHARGES):
         charge = Charge(Money(amount, currency), "pm_card_visa", reference=reference)
-        add(f"charge-{number}", payments.charge, charge, done=done)
-    for number, done in enumerate((True, False)):
+        add(f"charge-{number}", payments.charge, charge, done=is_done)
+    for number, is_done in enumerate((True, False)):
         order = Charge(Money("80.00", "EUR"), "pm_card_visa", reference=f"ORDER-{number}")
         taken_payment = payments.charge(order, idempotency_key=f"taken-{number}")
-        add(f"refund-{number}", payments.refund, taken_payment.ref, Money("8.00", "EUR"), done=done)
+        add(
+            f"refund-{number}",
+            payments.refund,
+            taken_payment.ref,
+            Money("8.00", "EUR"),
+            done=is_done,
+        )
     shop = world.hub.payments("acme")
     order = Charge(Money("20.00", "EUR"), "pm_card_visa", reference="ACME-1")
     add("acme-1", shop.charge, order, done=True)
@@ -126,7 +132,7 @@ def decide(world: World, first: Visitor, second: Visitor, address: str) -> str:
 def test_newcomer_decides_ten_unknown_payments_rightly() -> None:
     """After a newcomer's decisions, no payment is made twice and none is lost."""
     with World() as world:
-        truth = planted(world)
+        truth = make_unknown_payments(world)
         assert 10 == len(world.hub.unsettled_payments())
         world.clock.advance(WAIT)
         ann, ben = world.visitor(), world.visitor(BEN)
@@ -140,5 +146,5 @@ def test_newcomer_decides_ten_unknown_payments_rightly() -> None:
         assert {"asked", "decided"} == set(ways)
         assert [] == world.hub.unsettled_payments()
         assert "The outcome of every payment is known." in ann.get("/unknown").text
-        for key, (repeat, done) in truth.items():
-            assert done is repeat().replayed, key
+        for key, (repeat, is_done) in truth.items():
+            assert is_done is repeat().replayed, key

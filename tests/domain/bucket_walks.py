@@ -136,9 +136,13 @@ class BucketWalk:
         self.lost = dict.fromkeys(range(len(self.rules)), 0)
         self.frozen = dict.fromkeys(range(len(self.rules)), 0)
         self.queue: list[Caller] = []
-        self.left: dict[int, list[tuple[int, int, int]]] = {which: [] for which in self.lost}
-        self.due: dict[int, list[tuple[int, int]]] = {which: [] for which in self.lost}
-        self.ends: dict[int, set[int]] = {which: set() for which in self.lost}
+        self.left: dict[int, list[tuple[int, int, int]]] = {
+            bucket_numbers: [] for bucket_numbers in self.lost
+        }
+        self.due: dict[int, list[tuple[int, int]]] = {
+            bucket_numbers: [] for bucket_numbers in self.lost
+        }
+        self.ends: dict[int, set[int]] = {bucket_numbers: set() for bucket_numbers in self.lost}
         self.callers = 0
         self.late = 0
 
@@ -173,15 +177,15 @@ class BucketWalk:
 
     def admit(self, bits: int, cost: int, within: int, *, ticketed: bool) -> None:
         """Add a caller to the queue of some buckets."""
-        which = self.some_buckets(bits)
-        cost = min(cost, *(self.rules[index].burst for index in which))
-        self.ask(which)
+        bucket_numbers = self.some_buckets(bits)
+        cost = min(cost, *(self.rules[index].burst for index in bucket_numbers))
+        self.ask(bucket_numbers)
         answer, wait, _, tickets = self.world.execute(
             Admission(
-                self.gates(which),
+                self.gates(bucket_numbers),
                 within=within,
                 lease=0,
-                costs=(cost,) * len(which),
+                costs=(cost,) * len(bucket_numbers),
                 ticketed=ticketed,
             )
         )
@@ -191,10 +195,10 @@ class BucketWalk:
             return
         assert Answer.GO is answer
         assert bool(tickets) is (ticketed or wait > 0)
-        turn = wait and wait - max(self.seen[index] - self.world.now for index in which)
-        since = {index: self.time(index) + turn for index in which}
+        turn = wait and wait - max(self.seen[index] - self.world.now for index in bucket_numbers)
+        since = {index: self.time(index) + turn for index in bucket_numbers}
         self.callers += 1
-        caller = Caller(self.callers, which, cost, self.real + wait, tickets, since)
+        caller = Caller(self.callers, bucket_numbers, cost, self.real + wait, tickets, since)
         if wait:
             self.queue.append(caller)
         else:
@@ -210,9 +214,9 @@ class BucketWalk:
 
     def pause(self, bits: int, span: int) -> None:
         """Pause some buckets, as a vendor's `Retry-After` does."""
-        which = self.some_buckets(bits)
-        self.ask(which)
-        for index in which:
+        bucket_numbers = self.some_buckets(bits)
+        self.ask(bucket_numbers)
+        for index in bucket_numbers:
             time = self.time(index)
             longer_wait = time + span - max(time, self.frozen[index])
             if longer_wait > 0:
@@ -221,7 +225,7 @@ class BucketWalk:
                 for caller in self.queue:
                     if caller.since.get(index, time) > time:
                         caller.since[index] += longer_wait
-        self.world.execute(Pause(self.gates(which), span))
+        self.world.execute(Pause(self.gates(bucket_numbers), span))
         self.check_levels()
 
     def step(self, back: int) -> None:
@@ -291,17 +295,17 @@ def check_windows(rule: TokenBucket, grants: list[tuple[int, int]], slack: int =
 
 def run(state: BucketWalk, walk: list[Act]) -> None:
     """Run every action of a random walk."""
-    for name, number, cost, within, ticketed in walk:
+    for name, number, cost, patience, ticketed in walk:
         match name:
             case "admit":
-                state.admit(number, cost, within, ticketed=ticketed)
+                state.admit(number, cost, patience, ticketed=ticketed)
             case "pause":
                 state.pause(number, cost)
             case _:
                 getattr(state, name)(number)
 
 
-def walked(
+def walk_bucket(
     configured: tuple[tuple[float, float, int], ...], walk: list[Act], *, late: int = 0
 ) -> BucketWalk:
     """Return the state after a whole random walk."""

@@ -9,7 +9,7 @@ from moorage import CachePolicy
 from moorage.domain.cache.rules import (
     CacheEntry,
     Decision,
-    Stale,
+    StaleAnswer,
     decide,
     new_cache_entry,
 )
@@ -37,7 +37,7 @@ OBSOLETE_DATE = f"{moment_after(5):%A, %d-%b-%y %H:%M:%S} GMT"
 OBSOLETE_PAST = f"{moment_after(-20):%A, %d-%b-%y %H:%M:%S} GMT"
 
 
-def received(
+def received_entry(
     fields: dict[str, str] | None = None,
     *,
     status: int = 200,
@@ -55,14 +55,14 @@ def entry(
     control: str, fields: dict[str, str] | None = None, *, elapsed: float = 0.0
 ) -> CacheEntry:
     """Return a stored response with this `Cache-Control` header."""
-    cached_entry = received(
+    cached_entry = received_entry(
         {"ETag": '"1"', "Cache-Control": control, **(fields or {})}, elapsed=elapsed
     )
     assert cached_entry is not None
     return cached_entry
 
 
-def decided(
+def decision_after(
     control: str,
     after: float,
     *,
@@ -75,6 +75,6 @@ def decided(
     return decide(request.with_headers(headers), entry(control).later(after), policy)
 
 
-def expect_stale(*, meanwhile: bool = False, if_error: bool = False) -> Stale:
+def expect_stale(*, meanwhile: bool = False, if_error: bool = False) -> StaleAnswer:
     """Return the decision that a cached response must be revalidated."""
-    return Stale(Headers({"If-None-Match": '"1"'}), meanwhile, if_error)
+    return StaleAnswer(Headers({"If-None-Match": '"1"'}), meanwhile, if_error)

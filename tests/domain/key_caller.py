@@ -10,7 +10,7 @@ from moorage.domain.values.durations import DAY, HOUR, SECOND
 from tests.domain.state_world import World
 
 if TYPE_CHECKING:
-    from moorage.domain.idempotency.claims import Claimed, Settled
+    from moorage.domain.idempotency.claims import ClaimResult, SettleResult
 
 KEY = "k"
 LEASE = 35 * SECOND
@@ -33,7 +33,9 @@ class KeyCaller:
         self.world = World()
         self.owner = 0
 
-    def claim(self, target: str = "honours", payload: bytes = b"one", **changes: Any) -> Claimed:
+    def claim(
+        self, target: str = "honours", payload: bytes = b"one", **changes: Any
+    ) -> ClaimResult:
         """Claim the idempotency key, and return the answer."""
         self.owner += 1
         return self.world.execute(claim(self.owner, target, payload, **changes))
@@ -52,9 +54,9 @@ class KeyCaller:
 
     def renew(self, fence: int, lease: int = LEASE) -> bool:
         """Renew the lease of the current claim, if that is possible."""
-        (mine,) = self.world.execute(Renew([(KEY, fence, TTL)], lease=lease))
-        return mine
+        (renewal,) = self.world.execute(Renew([(KEY, fence, TTL)], lease=lease))
+        return renewal
 
-    def settle(self, command: Settle) -> Settled:
+    def settle(self, command: Settle) -> SettleResult:
         """Settle the idempotency key with an outcome."""
         return self.world.execute(command)

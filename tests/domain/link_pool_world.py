@@ -47,7 +47,7 @@ class PoolWorld:
         return self.ask(holder, operation) or self.open(holder)
 
     def give(self, holder: object, *, reusable: bool = True) -> tuple[object, ...]:
-        """End the holder's lease or wait; return the holders that got leases by it."""
+        """End the holder's lease, or its wait; return the holders that got a connection by it."""
         if holder in self.arrivals:
             self.arrivals.remove(holder)
         return self._decide(link_pool.give_back, holder, reusable).woken
@@ -58,12 +58,12 @@ class PoolWorld:
         return self.link_of(holder)
 
     def reserve(self, holder: object) -> bool:
-        """Reserve a slot for opening a connection of the minimum."""
+        """Reserve a slot to open a connection in advance, up to the pool's minimum size."""
         return self._decide(link_pool.reserve, holder, "pool.fill").lease is not None
 
     def sweep(self) -> None:
-        """Close the idle connections whose time is over."""
-        self._decide(link_pool.sweep)
+        """Close the idle connections that have reached their maximum age or idle time."""
+        self._decide(link_pool.retire_links)
 
     def discard(self) -> None:
         """Discard all connections of the pool."""

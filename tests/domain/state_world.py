@@ -45,7 +45,7 @@ class World:
         }
 
 
-def helpful(error: ConnectorError) -> bool:
+def has_remedy(error: ConnectorError) -> bool:
     """Return whether an error has a message and a remedy."""
     return bool(error.message) and error.remedy not in (None, "", type(error).remedy)
 

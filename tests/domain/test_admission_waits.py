@@ -236,7 +236,7 @@ def test_refusal_follows_a_clock_step_back(back: int) -> None:
 
 
 def test_refusals_note_the_time_now_and_then() -> None:
-    """While an open circuit refuses callers, its state is rewritten only now and then."""
+    """While an open circuit refuses callers, its state is rewritten every few seconds only."""
     caller = Caller(gates(TRIPS))
     _, permit, _ = caller.enter()
     caller.fail(permit)

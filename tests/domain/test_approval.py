@@ -44,7 +44,7 @@ def test_proposal_is_withdrawn_and_expires() -> None:
 
 
 def test_expired_state_is_not_a_proposal() -> None:
-    """A proposal that the store keeps beyond its lifetime counts as none."""
+    """An expired proposal that the store still holds does not count as a proposal."""
     command = Propose(*SUBJECT, FIRST)
     (state,), _ = command.apply((None,), 1_000)
     assert state is not None

@@ -62,11 +62,11 @@ def test_both_versions_describe_the_same() -> None:
             components={"messages": {"cancelled": {}}},
         )
     )
-    seen = []
+    seen_values = []
     for api in (older, newer):
         operations, problems = api.mapped()
         assert () == problems
-        seen.append(
+        seen_values.append(
             [
                 (
                     item.name,
@@ -78,12 +78,18 @@ def test_both_versions_describe_the_same() -> None:
                 for item in operations
             ]
         )
-    assert seen[0] == seen[1]
-    assert ("takeOrder", "receive", "orders/{id}", (("id", ("a", "b")),), ["placed"]) == seen[0][0]
+    assert seen_values[0] == seen_values[1]
+    assert (
+        "takeOrder",
+        "receive",
+        "orders/{id}",
+        (("id", ("a", "b")),),
+        ["placed"],
+    ) == seen_values[0][0]
 
 
 def test_fields_of_messages_come_from_traits_and_defaults() -> None:
-    """An AsyncAPI message takes the fields that it lacks from its traits."""
+    """An AsyncAPI message inherits missing fields from its traits."""
     trait = {"headers": {"type": "object"}, "contentType": "text/plain", "name": "trait"}
     channels = {
         "a": {
@@ -134,7 +140,7 @@ def test_message_without_a_name_has_that_of_its_operation() -> None:
 
 @pytest.mark.parametrize("schema_format", ["application/schema+json;version=draft-07", None])
 def test_schema_with_its_language_beside_it(schema_format: str | None) -> None:
-    """An AsyncAPI 3 payload may be a schema with its format beside it."""
+    """An AsyncAPI 3 payload may contain a schema and the name of the schema's format."""
     payload = {"schemaFormat": schema_format, "schema": {"type": "string"}}
     channels = {"a": {"address": "a", "messages": {"one": {"payload": payload}}}}
     operations = {"take": {"action": "receive", "channel": {"$ref": "#/channels/a"}}}

@@ -48,7 +48,7 @@ ACTS = st.builds(
 )
 
 
-def act(number: int = 0, **changes: Any) -> Act:
+def audited_act(number: int = 0, **changes: Any) -> Act:
     """Return an audited act of the person Ada."""
     fields: dict[str, Any] = {
         "act": "circuit.open",
@@ -63,7 +63,7 @@ def chain(size: int = 6, *, keys: KeyRing | None = KEYS) -> tuple[list[AuditReco
     """Return an audit chain of some acts, with a seal after each three records."""
     records, head = list[AuditRecord](), AuditHead()
     for number in range(size):
-        added_records, head = extended_chain(head, [act(number)], keys=keys, every=3)
+        added_records, head = extended_chain(head, [audited_act(number)], keys=keys, every=3)
         records += added_records
     return records, head
 
@@ -75,18 +75,18 @@ def fault(records: list[AuditRecord], head: AuditHead | None, **options: Any) ->
     return finding.number, finding.fault
 
 
-def rehashed(record: AuditRecord, **changes: Any) -> AuditRecord:
+def rehash(record: AuditRecord, **changes: Any) -> AuditRecord:
     """Return a changed audit record with a matching hash."""
     changed_record = attrs.evolve(record, **changes)
     return attrs.evolve(changed_record, hash=hash_of(changed_record))
 
 
-def rewritten(records: list[AuditRecord], start: int) -> list[AuditRecord]:
+def rewrite_hashes(records: list[AuditRecord], start: int) -> list[AuditRecord]:
     """Return the audit records with new hashes from one position on."""
     finished_records = records[:start]
     for record in records[start:]:
         previous_hash = finished_records[-1].hash if finished_records else GENESIS
-        finished_records.append(rehashed(record, previous=previous_hash))
+        finished_records.append(rehash(record, previous=previous_hash))
     return finished_records
 
 
@@ -95,7 +95,7 @@ def rewritten(records: list[AuditRecord], start: int) -> list[AuditRecord]:
 
 def test_records_continue_each_other() -> None:
     """Each record of the audit trail has the next number and the previous record's hash."""
-    records, head = linked_records(AuditHead(), [act(0), act(1)])
+    records, head = linked_records(AuditHead(), [audited_act(0), audited_act(1)])
 
     assert [1, 2] == [record.number for record in records]
     assert [GENESIS, records[0].hash] == [record.previous for record in records]
@@ -104,7 +104,7 @@ def test_records_continue_each_other() -> None:
 
 
 def test_chain_is_sealed_from_time_to_time() -> None:
-    """A seal follows after enough audit records without one, if there are seal keys."""
+    """With seal keys, the audit chain is sealed after a number of unsealed records."""
     sealed_records, head = chain(5)
     unsealed_records, _ = chain(5, keys=None)
 
@@ -114,8 +114,8 @@ def test_chain_is_sealed_from_time_to_time() -> None:
 
 
 def test_values_of_credentials_are_masked() -> None:
-    """An audit record masks each value whose name may be that of a credential."""
-    recorded_act = act(
+    """An audit record masks each value whose name may be a credential's name."""
+    recorded_act = audited_act(
         before={"api_key": "canary", "path": "vendors.stripe.credentials"},
         after={"vendors": [{"stripe": {"password": "canary"}}], "rate": 5},
     )
@@ -123,12 +123,12 @@ def test_values_of_credentials_are_masked() -> None:
     assert "canary" not in repr(recorded_act)
     assert '{"api_key": "***", "path": "vendors.stripe.credentials"}' == recorded_act.before
     assert '{"rate": 5, "vendors": [{"stripe": {"password": "***"}}]}' == recorded_act.after
-    assert "canary" not in str(act(after={"of": Secret("canary")}).after)
+    assert "canary" not in str(audited_act(after={"of": Secret("canary")}).after)
 
 
 def test_texts_fit_into_columns() -> None:
     """Long texts in an audit record are shortened, and unstorable characters replaced."""
-    recorded_act = act(
+    recorded_act = audited_act(
         act="a" * 200,
         subject="s" * 300,
         reason="\0\ud800",
@@ -168,7 +168,7 @@ def test_time_must_be_aware() -> None:
 )
 def test_query(query: AuditQuery, *, matches: bool) -> None:
     """An audit record matches a query if it meets every condition."""
-    (record,), _ = linked_records(AuditHead(), [act()])
+    (record,), _ = linked_records(AuditHead(), [audited_act()])
     assert matches is query.matches(record)
 
 
@@ -186,7 +186,7 @@ def test_whole_chain_is_verified() -> None:
 
 
 def test_seals_of_other_keys_are_counted() -> None:
-    """Verification counts audit seals whose key is missing as unverified."""
+    """Audit verification counts a seal whose key is missing as unverified, not as broken."""
     records, head = chain()
     reduced_verification = verify(records, head=head)
     newer_verification = verify(
@@ -227,20 +227,20 @@ def test_first_broken_link_is_named() -> None:
 def test_rewritten_records_are_found() -> None:
     """Recomputed hashes of audit records are found by the next record, a seal, or the head."""
     records, head = chain()
-    altered_record = rehashed(records[1], actor="eve")
-    rewriting = rewritten([records[0], altered_record, *records[2:]], 1)
+    altered_record = rehash(records[1], actor="eve")
+    rewriting = rewrite_hashes([records[0], altered_record, *records[2:]], 1)
 
     assert (2, Fault.ALTERED) == fault([records[0], altered_record, *records[2:]], head)
     assert (4, Fault.FORGED) == fault(rewriting, head, keys=KEYS)
     assert (8, Fault.ALTERED) == fault(rewriting, head)
-    assert (1, Fault.ALTERED) == fault([rehashed(records[0], previous="f" * 64)], None)
+    assert (1, Fault.ALTERED) == fault([rehash(records[0], previous="f" * 64)], None)
 
 
 def test_seal_cannot_be_replaced() -> None:
-    """An audit seal that was replaced is found, although all hashes are right."""
+    """A replaced audit seal is found, even if the hashes of all records are right."""
     records, _ = chain()
     for change in ({"act": "note"}, {"after": "1:nonsense"}, {"after": None}):
-        changed_records = rewritten([*records[:7], attrs.evolve(records[7], **change)], 7)
+        changed_records = rewrite_hashes([*records[:7], attrs.evolve(records[7], **change)], 7)
         head = AuditHead(8, changed_records[7].hash, 8)
         number, _ = fault(changed_records, head, keys=KEYS)
         assert 8 == number
@@ -259,7 +259,7 @@ def test_anchor_finds_what_the_head_conceals() -> None:
 def test_records_beyond_the_head_were_inserted() -> None:
     """An audit record after the chain's head is found as inserted."""
     records, head = chain()
-    (added_record,), _ = linked_records(head, [act(9)])
+    (added_record,), _ = linked_records(head, [audited_act(9)])
 
     assert (9, Fault.INSERTED) == fault([*records, added_record], head)
 
@@ -267,8 +267,8 @@ def test_records_beyond_the_head_were_inserted() -> None:
 def test_chain_may_grow_while_it_is_read() -> None:
     """Audit records that are added during the verification count as valid."""
     records, head = chain()
-    (ninth,), longer_head = linked_records(head, [act(9)])
-    _, last = linked_records(longer_head, [act(10)])
+    (ninth,), longer_head = linked_records(head, [audited_act(9)])
+    _, last = linked_records(longer_head, [audited_act(10)])
 
     assert verify([*records, ninth], head=head, later=lambda: last).whole
     assert verify([*records, ninth], head=head, later=lambda: longer_head).whole
@@ -342,7 +342,7 @@ def test_rewriting_before_a_seal_is_found(acts: list[Act], data: st.DataObject) 
     place = data.draw(st.integers(0, len(acts) - 1))
     changed_records = list(records)
     changed_records[place] = attrs.evolve(changed_records[place], actor=data.draw(TEXT))
-    changed_records = rewritten(changed_records, place)
+    changed_records = rewrite_hashes(changed_records, place)
     end = AuditHead(len(changed_records), changed_records[-1].hash, len(changed_records))
 
     assert (changed_records == records) is verify(changed_records, head=end, keys=KEYS).whole

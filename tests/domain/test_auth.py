@@ -128,7 +128,7 @@ def test_api_key_is_sent_in_the_named_place(key: str) -> None:
     ],
 )
 def test_api_key_is_sent_in_the_path(beginning: str, key: str, path: str) -> None:
-    """An API key in the path is quoted, before the path of the request."""
+    """An API key in the path is percent-encoded, and precedes the request's own path."""
     credentials = Credentials.api_key(key, path=beginning)
     request = Request.post("/getMe", query={"a": "1"}, json={})
 
@@ -140,7 +140,7 @@ def test_api_key_is_sent_in_the_path(beginning: str, key: str, path: str) -> Non
 
 
 def test_api_key_is_in_the_path_of_relative_urls_only() -> None:
-    """A request with an absolute URL is refused if the key belongs into the path."""
+    """A request with an absolute URL is refused if the API key has to be sent in the path."""
     with pytest.raises(InvalidData, match="absolute URL"):
         authorise(Request.get("https://x.example/a"), Credentials.api_key("k", path="/{key}"))
 
@@ -269,7 +269,7 @@ def test_long_token_type_is_shown_shortened() -> None:
     ],
 )
 def test_error_names_missing_and_superfluous_fields(options: Any, why: str) -> None:
-    """The error for credentials tells a missing field from one that the method does not take."""
+    """The error for credentials tells a missing field from one that the method does not use."""
     with pytest.raises(InvalidData) as excinfo:
         Credentials(**options)
     assert f"The method {why}" == excinfo.value.message

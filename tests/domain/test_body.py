@@ -36,14 +36,14 @@ class AsyncFile:
         raise AssertionError
 
 
-def streamed(source: Any) -> BodyStream:
+def stream_of(source: Any) -> BodyStream:
     """Return the stream for a body source."""
     stream = as_body(source)
     assert isinstance(stream, BodyStream)
     return stream
 
 
-def read(stream: BodyStream) -> list[bytes]:
+def read_chunks(stream: BodyStream) -> list[bytes]:
     """Return the chunks of a synchronous stream."""
     chunks = stream.open()
     assert isinstance(chunks, Iterator)
@@ -63,9 +63,9 @@ def test_bytes_of_every_kind_are_bytes(given_: Any, expected: Any) -> None:
 @pytest.mark.parametrize("make", [generate, lambda: iter([b"a", b"b"]), lambda: io.BytesIO(b"ab")])
 def test_open_sources_stream_once(make: Callable[[], Any]) -> None:
     """An iterator, generator or open file as a body streams once; reading it again raises."""
-    stream = streamed(make())
+    stream = stream_of(make())
     assert not stream.replayable
-    assert b"ab" == b"".join(read(stream))
+    assert b"ab" == b"".join(read_chunks(stream))
     with pytest.raises(InvalidData) as excinfo:
         stream.open()
     assert "body" == excinfo.value.field
@@ -76,15 +76,15 @@ def test_open_sources_stream_once(make: Callable[[], Any]) -> None:
 )
 def test_opener_functions_are_replayable(opener: Callable[[], Any]) -> None:
     """A function that opens a body streams it from the start each time."""
-    stream = streamed(opener)
+    stream = stream_of(opener)
     assert stream.replayable
-    assert b"ab" == b"".join(read(stream)) == b"".join(read(stream))
+    assert b"ab" == b"".join(read_chunks(stream)) == b"".join(read_chunks(stream))
 
 
 @pytest.mark.parametrize("make", [generate_async, AsyncFile])
 def test_async_sources_give_async_chunks(make: Callable[[], Any]) -> None:
     """An asynchronous body gives an asynchronous iterator of chunks."""
-    chunks = streamed(make()).open()
+    chunks = stream_of(make()).open()
     assert isinstance(chunks, AsyncIterator)
     with pytest.raises(StopIteration) as stopped_excinfo:
         anext(chunks).__await__().send(None)
@@ -93,7 +93,7 @@ def test_async_sources_give_async_chunks(make: Callable[[], Any]) -> None:
 
 def test_files_are_read_in_pieces() -> None:
     """A large file as a body is never read into memory as a whole."""
-    chunks = read(streamed(io.BytesIO(CONTENT)))
+    chunks = read_chunks(stream_of(io.BytesIO(CONTENT)))
     assert CONTENT == b"".join(chunks)
     assert 1 < len(chunks)
 
@@ -112,7 +112,7 @@ def test_unsendable_bodies_are_refused(source: Any) -> None:
 def test_opener_must_return_chunks(opened: Any) -> None:
     """If a body function returns no chunks, opening the body raises an error."""
     with pytest.raises(InvalidData) as excinfo:
-        streamed(lambda: opened).open()
+        stream_of(lambda: opened).open()
     assert "body" == excinfo.value.field
     assert f"A body of type {type(opened).__name__} cannot be sent." == excinfo.value.message
 
@@ -120,7 +120,7 @@ def test_opener_must_return_chunks(opened: Any) -> None:
 def test_files_in_text_mode_are_refused() -> None:
     """A file opened in text mode is refused as a body at its first chunk."""
     with pytest.raises(InvalidData) as excinfo:
-        read(streamed(io.StringIO("x")))
+        read_chunks(stream_of(io.StringIO("x")))
     assert "body" == excinfo.value.field
     assert "str, not bytes" in excinfo.value.message
 

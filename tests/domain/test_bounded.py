@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from moorage.domain.values.bounded import Bounded
+from moorage.domain.values.bounded import BoundedCache
 
 
-def filled(most: int) -> Bounded[int, str]:
+def full_cache(most: int) -> BoundedCache[int, str]:
     """Return a cache that is full."""
-    cache: Bounded[int, str] = Bounded(most)
+    cache: BoundedCache[int, str] = BoundedCache(most)
     for number in range(most):
         cache.add(number, "made")
     return cache
@@ -15,7 +15,7 @@ def filled(most: int) -> Bounded[int, str]:
 
 def test_a_full_cache_drops_one_entry_for_each_new_one() -> None:
     """A full cache drops one entry for each new one: the oldest and the newest alternately."""
-    cache = filled(5)
+    cache = full_cache(5)
 
     assert [0, 10, 1, 12] == [cache.add(number, "new") for number in (10, 11, 12, 13)]
     assert [2, 3, 4, 11, 13] == list(cache)
@@ -23,15 +23,15 @@ def test_a_full_cache_drops_one_entry_for_each_new_one() -> None:
 
 def test_a_replaced_entry_drops_no_other() -> None:
     """Replacing an entry of a full cache drops no other."""
-    cache = filled(5)
+    cache = full_cache(5)
 
     assert cache.add(3, "changed") is None
     assert (5, "changed") == (len(cache), cache[3])
 
 
 def test_cyclic_use_just_above_the_bound_mostly_hits() -> None:
-    """A cache used in turn with ten per cent more keys than entries mostly hits."""
-    cache = filled(100)
+    """A cache that is used in turn with ten per cent more keys than it holds mostly hits."""
+    cache = full_cache(100)
     hits = 0
     for number in list(range(110)) * 50:
         if cache.get(number) is None:

@@ -31,7 +31,7 @@ from tests.domain.bucket_walks import (
     run,
     short_spans,
     three,
-    walked,
+    walk_bucket,
     walks,
 )
 from tests.domain.state_world import NOON, World, long_lists
@@ -48,7 +48,7 @@ def test_every_window_is_exact_and_promises_are_kept(
     configured: tuple[tuple[float, float, int], ...], walk: list[Act]
 ) -> None:
     """In each window a token bucket grants at most burst + rate · t, none late or in a pause."""
-    state = walked(configured, walk)
+    state = walk_bucket(configured, walk)
     for index, rule in enumerate(state.rules):
         departures = state.left[index]
         check_windows(rule, sorted((time, cost) for time, cost, _ in departures))
@@ -63,7 +63,7 @@ def test_equal_callers_leave_in_order_of_arrival(
     configured: tuple[tuple[float, float, int], ...], walk: list[Act]
 ) -> None:
     """Callers of the same limits and costs leave in order of arrival if nobody gives up."""
-    state = walked(configured, walk)
+    state = walk_bucket(configured, walk)
     for departures in state.left.values():
         assert sorted(number for _, _, number in departures) == [
             number for _, _, number in departures
@@ -77,18 +77,18 @@ def test_one_bucket_is_exact_over_long_walks(
     configured: tuple[float, float, int], walk: list[Act]
 ) -> None:
     """A single token bucket stays within its limit over any random walk."""
-    state = walked((configured,), walk)
+    state = walk_bucket((configured,), walk)
     check_windows(state.rules[0], sorted((time, cost) for time, cost, _ in state.left[0]))
 
 
 def test_level_after_a_run_is_never_negative() -> None:
-    """In a token bucket, tokens spent before a later grant do not count against that grant."""
+    """In a token bucket, tokens spent before a grant do not count against a later grant."""
     waiting_steps = [("admit", 1, cost, 400 * DAY, False) for cost in (2, 3, 1, 1, 1, 2)]
     first, last = ("refund", 0, 0, 0, False), ("admit", 1, 1, 400 * DAY, False)
     later_steps = [last, ("admit", 1, 4, 400 * DAY, False), first, first, last, last, first, last]
     pause, advance = ("pause", 7, 1, 0, False), ("advance", 952_388, 0, 0, False)
 
-    state = walked(((10, 1.0, 4),), [pause, *waiting_steps, first, advance, *later_steps])
+    state = walk_bucket(((10, 1.0, 4),), [pause, *waiting_steps, first, advance, *later_steps])
 
     check_windows(state.rules[0], sorted((time, cost) for time, cost, _ in state.left[0]))
 
@@ -104,7 +104,7 @@ def test_late_callers_add_no_more_than_their_delay(
     Callers are late because they oversleep, because a clock steps under them, or because a pause
     of one of their limits does not hold the others up.
     """
-    state = walked(configured, walk, late=late)
+    state = walk_bucket(configured, walk, late=late)
     for index, rule in enumerate(state.rules):
         departures = sorted((time, cost) for time, cost, _ in state.left[index])
         due_times = state.due[index]
@@ -129,8 +129,8 @@ def test_clock_step_back_adds_no_wait(
     state = BucketWalk(configured)
     run(state, walk)
     state.step(0)
-    which = state.some_buckets(bits)
-    question = Admission(state.gates(which), within=0, lease=0)
+    bucket_numbers = state.some_buckets(bits)
+    question = Admission(state.gates(bucket_numbers), within=0, lease=0)
     cells = tuple(map(state.world.cells.get, question.keys))
     _, (_, wait_before, _, _) = question.decide(cells, state.world.now)
     _, (_, wait_after, _, _) = question.decide(cells, state.world.now - back)
@@ -164,8 +164,8 @@ def test_abandoned_queue_leaves_no_trace(
         state.admit(7, 1, 0, ticketed=False)
     state.advance(idle)
     state.step(0)
-    which = tuple(state.lost)
-    gates = state.gates(which)
+    bucket_numbers = tuple(state.lost)
+    gates = state.gates(bucket_numbers)
     burst = min(rule.burst for rule in state.rules)
 
     def waits_by_cost() -> list[int]:
@@ -240,12 +240,12 @@ def test_freed_slot_serves_the_next_arrival() -> None:
 def test_waiting_for_one_limit_does_not_block_a_shared_one() -> None:
     """A caller that waits for its own limit takes just one token of a shared limit."""
     world = World()
-    shared = RateLimitConfig.per_second(100, burst=10).rule
+    rule = RateLimitConfig.per_second(100, burst=10).rule
     slow_rule = RateLimitConfig.per_minute(1).rule
     both_gates = Admission(
-        Gates(limits=[shared, slow_rule], limit_keys=["shared", "slow"]), within=FOREVER, lease=0
+        Gates(limits=[rule, slow_rule], limit_keys=["shared", "slow"]), within=FOREVER, lease=0
     )
-    one = Admission(Gates(limits=[shared], limit_keys=["shared"]), within=FOREVER, lease=0)
+    one = Admission(Gates(limits=[rule], limit_keys=["shared"]), within=FOREVER, lease=0)
     assert [0, 60 * SECOND] == [world.execute(both_gates)[1] for _ in range(2)]
     assert [0] * 9 == [world.execute(one)[1] for _ in range(9)]
     world.now += 30 * SECOND
@@ -274,10 +274,10 @@ def test_expired_bucket_decides_like_a_stored_one(
     assert {} == fresh_world.cells
     gave_back = False
     tickets = [(caller.tickets, caller.tickets) for caller in state.queue]
-    for name, number, cost, within, ticketed in rest:
+    for name, number, cost, patience, ticketed in rest:
         if name == "admit":
             costs = (min(cost, state.rules[0].burst),)
-            question = Admission(gates, within=within, lease=0, costs=costs, ticketed=ticketed)
+            question = Admission(gates, within=patience, lease=0, costs=costs, ticketed=ticketed)
             one, fresh_answer = stored_world.execute(question), fresh_world.execute(question)
             if one[:2] != fresh_answer[:2]:
                 assert gave_back
@@ -289,11 +289,11 @@ def test_expired_bucket_decides_like_a_stored_one(
         elif name == "advance":
             stored_world.now = fresh_world.now = stored_world.now + number
         elif tickets:
-            mine, theirs = tickets.pop(number % len(tickets))
-            expected = stored_world.execute(Confirm(gates, mine, None))
+            own_tickets, theirs = tickets.pop(number % len(tickets))
+            expected = stored_world.execute(Confirm(gates, own_tickets, None))
             assert expected == fresh_world.execute(Confirm(gates, theirs, None))
             gave_back = True
-            stored_world.execute(GiveBack(gates, mine))
+            stored_world.execute(GiveBack(gates, own_tickets))
             fresh_world.execute(GiveBack(gates, theirs))
 
 
@@ -363,7 +363,7 @@ def test_a_million_a_second_gives_a_million_a_second() -> None:
 
 
 def test_pause_delays_the_queue_and_drops_spare_tokens() -> None:
-    """A pause of a token bucket grants nothing, drops spare tokens and keeps the queue's order."""
+    """A paused token bucket grants nothing, drops spare tokens and keeps its queue's order."""
     world = World()
     gates = Gates(limits=[RateLimitConfig.per_second(1, burst=5).rule], limit_keys=["k"])
     question = Admission(gates, within=FOREVER, lease=0)
@@ -431,6 +431,6 @@ def test_an_idle_bucket_is_small() -> None:
         state = rule.fast_grant(state, NOON + number * 300, 1)
     assert state is not None
     assert isinstance(rule, TokenBucket)
-    shared = {id(0), id(()), id(rule.refill), id(rule.shape)}
-    custom = {id(item): item for item in state if id(item) not in shared}
+    shared_ids = {id(0), id(()), id(rule.refill), id(rule.shape)}
+    custom = {id(item): item for item in state if id(item) not in shared_ids}
     assert sys.getsizeof(state) + sum(map(sys.getsizeof, custom.values())) <= 210

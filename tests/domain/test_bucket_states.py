@@ -56,8 +56,8 @@ def test_immediate_grants_store_time_and_level(rule: TokenBucket) -> None:
     assert NOON + 5 == rule.earliest(one, 2, NOON + 5)
 
 
-def test_a_queue_is_one_run(rule: TokenBucket) -> None:
-    """If no caller gave up, a bucket's queue is stored as one run of grants."""
+def test_queue_without_gaps_is_stored_as_one_run(rule: TokenBucket) -> None:
+    """If no caller gave up, a bucket's queue is stored as a single run of grants."""
     queue, tickets = a_queue(rule, (1, 2, 1, 3))
     assert [0.0, 0.0, [1.0, 7.0]] == readable_state(queue)
     assert [1, 3, 4, 7] == [(ticket[1] - NOON) // SECOND for ticket in tickets]

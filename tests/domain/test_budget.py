@@ -13,11 +13,11 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from moorage.domain.resilience.budget import Budget, BudgetRule, RetryBudget
-from moorage.domain.resilience.gate_commands import Uncount
+from moorage.domain.resilience.gate_commands import UncountAttempt
 from moorage.domain.state.commands import SMALL_STEP
 from moorage.domain.values.durations import DAY, SECOND
 from moorage.errors import ConfigurationError
-from tests.domain.state_world import NOON, helpful, long_lists
+from tests.domain.state_world import NOON, has_remedy, long_lists
 from tests.support.examples import examples
 
 budgets = st.builds(
@@ -146,7 +146,7 @@ def test_invalid_settings_are_refused(path: str, value: Any) -> None:
     with pytest.raises(ConfigurationError) as excinfo:
         RetryBudget(**{path: value})
     assert path == excinfo.value.path
-    assert helpful(excinfo.value)
+    assert has_remedy(excinfo.value)
 
 
 def test_valid_settings() -> None:
@@ -188,5 +188,5 @@ def test_ratio_is_exact() -> None:
 
 def test_attempt_of_a_forgotten_budget_is_not_taken_back() -> None:
     """Uncounting an attempt of a retry budget that the store has forgotten writes nothing."""
-    command = Uncount(BudgetRule(RetryBudget()), "budget:shop")
+    command = UncountAttempt(BudgetRule(RetryBudget()), "budget:shop")
     assert ((None,), None) == command.apply((None,), NOON)

@@ -15,18 +15,18 @@ from moorage.domain.cache.rules import (
     CacheEntry,
     CacheInquiry,
     Decision,
-    Fresh,
-    Miss,
-    Stale,
+    FreshAnswer,
+    NoCachedAnswer,
+    StaleAnswer,
     cache_key,
     caller_digest,
     confirms,
     decide,
     entries_to_store,
-    matching,
     named_url,
     new_cache_entry,
-    refreshed,
+    newest_match,
+    refreshed_response,
     selection_digest,
     usable_seconds,
 )
@@ -39,11 +39,11 @@ from tests.domain.cache_world import (
     POLICY,
     WHO,
     date,
-    decided,
+    decision_after,
     entry,
     expect_stale,
     moment_after,
-    received,
+    received_entry,
 )
 
 # --- cache decisions -----------------------------------------------------------
@@ -52,26 +52,26 @@ from tests.domain.cache_world import (
 @pytest.mark.parametrize(
     "control, after, directive, expected",
     [
-        ("max-age=60", 59.0, "", Fresh()),
+        ("max-age=60", 59.0, "", FreshAnswer()),
         ("max-age=60", 60.0, "", expect_stale()),
         ("max-age=60, no-cache", 1.0, "", expect_stale()),
         ('max-age=60, no-cache=""', 1.0, "", expect_stale()),
-        ('max-age=60, no-cache="x"', 1.0, "", Fresh()),
+        ('max-age=60, no-cache="x"', 1.0, "", FreshAnswer()),
         ("max-age=60", 1.0, "no-cache", expect_stale()),
-        ("max-age=60", 10.0, "max-age=10", Fresh()),
+        ("max-age=60", 10.0, "max-age=10", FreshAnswer()),
         ("max-age=60", 11.0, "max-age=10", expect_stale()),
-        ("max-age=60", 0.0, "max-age=0", Fresh()),
+        ("max-age=60", 0.0, "max-age=0", FreshAnswer()),
         ("max-age=60", 1.0, "max-age=0", expect_stale()),
         ("max-age=60", 10.0, "max-age=soon", expect_stale()),
-        ("max-age=60", 10.0, "min-fresh=49", Fresh()),
+        ("max-age=60", 10.0, "min-fresh=49", FreshAnswer()),
         ("max-age=60", 10.0, "min-fresh=50", expect_stale()),
-        ("max-age=60", 69.0, "max-stale=10", Fresh()),
+        ("max-age=60", 69.0, "max-stale=10", FreshAnswer()),
         ("max-age=60", 70.0, "max-stale=10", expect_stale()),
-        ("max-age=60", 1e6, "max-stale", Fresh()),
+        ("max-age=60", 1e6, "max-stale", FreshAnswer()),
         ("max-age=60", 61.0, "only-if-cached", expect_stale()),
-        ("max-age=60, proxy-revalidate", 61.0, "max-stale=10", Fresh()),
-        ("max-age=60, s-maxage=1", 59.0, "", Fresh()),
-        ("max-age=60, must-revalidate", 59.0, "", Fresh()),
+        ("max-age=60, proxy-revalidate", 61.0, "max-stale=10", FreshAnswer()),
+        ("max-age=60, s-maxage=1", 59.0, "", FreshAnswer()),
+        ("max-age=60, must-revalidate", 59.0, "", FreshAnswer()),
         ("max-age=60, must-revalidate", 61.0, "max-stale", expect_stale()),
         ("max-age=60, stale-while-revalidate=9", 61.0, "min-fresh=1", expect_stale()),
         ("max-age=60, stale-while-revalidate=10", 69.0, "", expect_stale(meanwhile=True)),
@@ -89,7 +89,7 @@ from tests.domain.cache_world import (
 )
 def test_decisions(control: str, after: float, directive: str, expected: Decision) -> None:
     """Cache directives of response and request decide on reuse, revalidation or a miss."""
-    assert expected == decided(control, after, directive=directive)
+    assert expected == decision_after(control, after, directive=directive)
 
 
 @pytest.mark.parametrize(
@@ -107,21 +107,23 @@ def test_policy_sets_stale_if_error(
     control: str, after: float, directive: str, expected: object
 ) -> None:
     """Without a directive, the cache policy's `stale_if_error` applies."""
-    decision = decided(control, after, directive=directive, policy=CachePolicy(stale_if_error=100))
-    assert isinstance(decision, Stale)
+    decision = decision_after(
+        control, after, directive=directive, policy=CachePolicy(stale_if_error=100)
+    )
+    assert isinstance(decision, StaleAnswer)
     assert expected is decision.if_error
 
 
 def test_no_entry_is_a_miss() -> None:
     """Without a stored response, the cache decides on a miss."""
-    assert Miss() == decide(GET, None, POLICY)
+    assert NoCachedAnswer() == decide(GET, None, POLICY)
 
 
 def test_heads_are_answered_while_fresh_only() -> None:
     """A HEAD request is answered from a fresh stored GET response, and never revalidates it."""
     cached_entry = entry("max-age=60, stale-if-error=100")
-    assert Fresh() == decide(HEAD, cached_entry, POLICY)
-    assert Miss() == decide(HEAD, cached_entry.later(61), POLICY)
+    assert FreshAnswer() == decide(HEAD, cached_entry, POLICY)
+    assert NoCachedAnswer() == decide(HEAD, cached_entry.later(61), POLICY)
     assert (b"", True) == (
         caching.as_received(cached_entry, HEAD).body,
         caching.as_received(cached_entry, HEAD).cached,
@@ -139,8 +141,8 @@ def test_validators() -> None:
     cached_entry = entry("max-age=1", {"ETag": 'W/"1"', "Last-Modified": date(-60)}).later(2)
     decision = decide(GET, cached_entry, POLICY)
     expected = Headers({"If-None-Match": 'W/"1"', "If-Modified-Since": date(-60)})
-    assert Stale(expected, while_revalidating=False, if_error=False) == decision
-    assert isinstance(decision, Stale)
+    assert StaleAnswer(expected, while_revalidating=False, if_error=False) == decision
+    assert isinstance(decision, StaleAnswer)
     assert expected.pairs == decision.validators.pairs
 
 
@@ -193,7 +195,7 @@ def test_a_304_makes_the_answer_fresh_again() -> None:
         ],
         elapsed=0.5,
     )
-    merged_response = refreshed(cached_entry, confirmation)
+    merged_response = refreshed_response(cached_entry, confirmation)
     assert (200, b"kept") == (merged_response.status, merged_response.body)
     assert (
         Headers(
@@ -216,7 +218,7 @@ def test_a_304_without_a_date_was_made_just_now() -> None:
     """A 304 without a date counts as made now, whatever the stored age and date."""
     cached_entry = entry("max-age=60", {"Age": "50", "Date": date(-50)}).later(100)
     later_entry = new_cache_entry(
-        GET, refreshed(cached_entry, Response(304)), WHO, moment_after(100), POLICY
+        GET, refreshed_response(cached_entry, Response(304)), WHO, moment_after(100), POLICY
     )
     assert later_entry is not None
     assert (0.0, date(100)) == (later_entry.age, later_entry.response.headers["date"])
@@ -244,15 +246,15 @@ def test_vary_matches_request_headers(other: dict[str, str], alike: object) -> N
         request, Response(200, {"ETag": "1", "Vary": "a"}), WHO, NOW, POLICY
     )
     assert cached_entry is not None
-    result = matching((cached_entry,), Request.get("/x", headers=other), WHO)
+    result = newest_match((cached_entry,), Request.get("/x", headers=other), WHO)
     assert alike is (result == cached_entry)
-    assert matching((cached_entry,), request, b"somebody else") is None
+    assert newest_match((cached_entry,), request, b"somebody else") is None
 
 
 def test_the_newest_match_counts() -> None:
     """Of several matching stored responses, the newest is used."""
     newer_entry, older_entry = entry("max-age=1"), entry("max-age=2")
-    assert newer_entry == matching((newer_entry, older_entry), GET, WHO)
+    assert newer_entry == newest_match((newer_entry, older_entry), GET, WHO)
 
 
 @pytest.mark.parametrize(
@@ -349,7 +351,7 @@ def test_url_must_belong_to_the_service() -> None:
 # --- limits on stored responses ------------------------------------------------
 
 
-def sized(number: int, control: str = "max-age=60") -> CacheEntry:
+def sized_entry(number: int, control: str = "max-age=60") -> CacheEntry:
     """Return a cached response of about a thousand bytes."""
     cached_entry = entry(control)
     body = b"%d" % number * 1000
@@ -360,7 +362,7 @@ def sized(number: int, control: str = "max-age=60") -> CacheEntry:
 
 def test_oldest_variants_are_dropped_first() -> None:
     """Beyond the maximum of entries or bytes, a URL's oldest cached response is dropped."""
-    one, two, three = sized(1), sized(2), sized(3)
+    one, two, three = sized_entry(1), sized_entry(2), sized_entry(3)
     assert (one, two) == entries_to_store(one, (two, three), CachePolicy(max_variants=2))
     assert (one, two) == entries_to_store(one, (two, three), CachePolicy(max_bytes=one.size * 2))
     assert (two, three) == entries_to_store(None, (two, three), POLICY)
@@ -369,7 +371,7 @@ def test_oldest_variants_are_dropped_first() -> None:
 
 def test_expired_variants_are_dropped() -> None:
     """A cached response that can serve no request any more is dropped."""
-    one, two = sized(1), sized(2)
+    one, two = sized_entry(1), sized_entry(2)
     expired_entry = two.later(60 + POLICY.keep_stale)
     assert (one,) == entries_to_store(one, (expired_entry,), POLICY)
     nearly = two.later(60 + POLICY.keep_stale - 0.5)
@@ -391,7 +393,7 @@ def test_expired_variants_are_dropped() -> None:
 )
 def test_entry_time_to_live(fields: dict[str, str], policy: CachePolicy, expected: float) -> None:
     """A cache entry is stored while it is fresh, may be served stale, or can be confirmed."""
-    cached_entry = received(fields, policy=policy)
+    cached_entry = received_entry(fields, policy=policy)
     assert cached_entry is not None
     assert expected == usable_seconds(cached_entry, policy)
 
@@ -418,7 +420,7 @@ def test_inquiry_matches_as_the_rule_does(entries: list[Any], headers: dict[str,
     )
     inquiry = CacheInquiry("key", WHO, request)
     for _ in range(2):
-        assert matching(stored_entries, request, WHO) is inquiry.matching(stored_entries)
+        assert newest_match(stored_entries, request, WHO) is inquiry.matching(stored_entries)
 
 
 def test_inquiry_matches_more_selections_than_it_remembers() -> None:

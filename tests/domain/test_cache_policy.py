@@ -9,7 +9,7 @@ import pytest
 
 from moorage import CachePolicy, ConfigurationError, InvalidData
 from moorage.domain.service import cache_policy
-from tests.support.anew import run_anew
+from tests.support.anew import rerun_module
 
 
 def test_durations_may_be_timedeltas() -> None:
@@ -42,7 +42,7 @@ def test_headers_are_names_in_any_case() -> None:
 )
 def test_invalid_settings_are_refused(name: str, value: Any) -> None:
     """An invalid cache policy setting is refused, and the error names it."""
-    for kind in (CachePolicy, run_anew(cache_policy).CachePolicy):
+    for kind in (CachePolicy, rerun_module(cache_policy).CachePolicy):
         with pytest.raises(ConfigurationError) as excinfo:
             kind(**{name: value})
         assert name == excinfo.value.path
@@ -55,7 +55,7 @@ def test_largest_settings_are_valid() -> None:
         "max_bytes": 32 << 20,
         "max_variants": 1_000,
     }
-    for kind in (CachePolicy, run_anew(cache_policy).CachePolicy):
+    for kind in (CachePolicy, rerun_module(cache_policy).CachePolicy):
         policy = kind(**largest_settings)
         assert largest_settings == {name: getattr(policy, name) for name in largest_settings}
 

@@ -30,7 +30,7 @@ def keep(world: World, content: bytes = b"kept", *, mark: int | None = None) -> 
     return world.execute(StoreCachedAnswers("key", known_mark, content, 10 * SECOND))
 
 
-def look(world: World) -> CachedAnswers:
+def look_up(world: World) -> CachedAnswers:
     """Return the result of looking up the cache key."""
     return world.execute(ReadCachedAnswers("key"))
 
@@ -38,7 +38,7 @@ def look(world: World) -> CachedAnswers:
 def test_empty_store() -> None:
     """An unknown cache key has no entry, and looking it up writes nothing."""
     world = World()
-    assert CachedAnswers(0) == look(world)
+    assert CachedAnswers(0) == look_up(world)
     assert {} == world.cells
 
 
@@ -46,27 +46,27 @@ def test_entry_has_its_age_until_it_expires() -> None:
     """A cache entry is returned with its age until it expires."""
     world = World()
     assert keep(world)
-    assert CachedAnswers(NOON, 0, b"kept") == look(world)
+    assert CachedAnswers(NOON, 0, b"kept") == look_up(world)
     world.now += 10 * SECOND - 1
-    assert CachedAnswers(NOON, 10 * SECOND - 1, b"kept") == look(world)
+    assert CachedAnswers(NOON, 10 * SECOND - 1, b"kept") == look_up(world)
     world.now += 1
-    assert CachedAnswers(0) == look(world)
+    assert CachedAnswers(0) == look_up(world)
     assert keep(world, b"again")
 
 
 def test_forgetting_leaves_a_mark() -> None:
-    """A forgotten cache key keeps its mark for longer than any response can be under way."""
+    """A forgotten cache key keeps its mark for longer than any request can last."""
     world = World()
     keep(world)
-    first_mark = look(world).mark
+    first_mark = look_up(world).mark
     world.execute(RemoveCachedAnswers("key"))
-    assert CachedAnswers(first_mark + 1, 0, None) == look(world)
+    assert CachedAnswers(first_mark + 1, 0, None) == look_up(world)
 
     world.now += round(LONGEST_FLIGHT * SECOND) - 1
     for mark in (0, first_mark):
         assert not keep(world, mark=mark)
     world.now += 1
-    assert CachedAnswers(0) == look(world)
+    assert CachedAnswers(0) == look_up(world)
     assert not keep(world, mark=first_mark)
     assert keep(world, mark=0)
 
@@ -75,10 +75,10 @@ def test_only_the_latest_mark_may_replace() -> None:
     """Only a writer with the latest mark replaces a cache entry."""
     world = World()
     keep(world)
-    first_mark = look(world).mark
+    first_mark = look_up(world).mark
 
     assert keep(world, b"other")
-    assert CachedAnswers(first_mark + 1, 0, b"other") == look(world)
+    assert CachedAnswers(first_mark + 1, 0, b"other") == look_up(world)
     assert not keep(world, b"late", mark=first_mark)
 
 
@@ -100,7 +100,7 @@ def test_clock_step_back(back: int) -> None:
     world.now -= back
 
     is_small = back <= SECOND
-    assert (CachedAnswers(NOON, 0, b"kept") if is_small else CachedAnswers(0)) == look(world)
+    assert (CachedAnswers(NOON, 0, b"kept") if is_small else CachedAnswers(0)) == look_up(world)
     assert is_small is not keep(world, b"other", mark=0)
     world.execute(RemoveCachedAnswers("key"))
     assert world.cells["key"][2] > NOON
@@ -114,7 +114,7 @@ def test_marks_are_never_reused(steps: list[tuple[str, int]]) -> None:
     for step, seconds in steps:
         world.now += seconds * SECOND
         if step == "l":
-            mark, is_changed = look(world).mark, False
+            mark, is_changed = look_up(world).mark, False
         elif step == "f":
             world.execute(RemoveCachedAnswers("key"))
             is_changed = True

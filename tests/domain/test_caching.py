@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from moorage import CachePolicy
 from moorage.domain.cache.rules import (
     CacheEntry,
-    Fresh,
+    FreshAnswer,
     cache_control,
     decide,
     is_cacheable_request,
@@ -26,7 +26,7 @@ from tests.domain.cache_world import (
     POLICY,
     date,
     entry,
-    received,
+    received_entry,
 )
 
 # --- reading directives --------------------------------------------------------
@@ -59,7 +59,9 @@ def test_directives_of_several_fields() -> None:
 @given(st.text(st.characters(codec="latin-1", exclude_categories=["Cc"])))
 def test_no_directive_raises(value: str) -> None:
     """No `Cache-Control` value makes a cache decision raise an error."""
-    cached_entry = received({"ETag": '"1"', "Cache-Control": value, "Expires": value, "Age": value})
+    cached_entry = received_entry(
+        {"ETag": '"1"', "Cache-Control": value, "Expires": value, "Age": value}
+    )
     decide(GET.with_header("Cache-Control", value), cached_entry, POLICY)
 
 
@@ -153,14 +155,14 @@ def test_storable_responses(
     status: int, control: str, fields: dict[str, str], expected: object
 ) -> None:
     """Complete, reusable responses are stored; temporary refusals and failures are not."""
-    cached_entry = received({**fields, "Cache-Control": control}, status=status)
+    cached_entry = received_entry({**fields, "Cache-Control": control}, status=status)
     assert expected is (cached_entry is not None)
 
 
 def test_stale_if_error_makes_responses_storable() -> None:
     """With `stale_if_error`, a response without lifetime and validators is stored."""
-    assert received() is None
-    assert received(policy=CachePolicy(stale_if_error=1)) is not None
+    assert received_entry() is None
+    assert received_entry(policy=CachePolicy(stale_if_error=1)) is not None
 
 
 def test_large_answers_are_not_kept() -> None:
@@ -169,8 +171,8 @@ def test_large_answers_are_not_kept() -> None:
     size = cached_entry.size
 
     fields = dict(cached_entry.response.headers)
-    assert received(fields, policy=CachePolicy(max_bytes=size)) == cached_entry
-    assert received(fields, policy=CachePolicy(max_bytes=size - 1)) is None
+    assert received_entry(fields, policy=CachePolicy(max_bytes=size)) == cached_entry
+    assert received_entry(fields, policy=CachePolicy(max_bytes=size - 1)) is None
 
 
 def test_sizes() -> None:
@@ -197,7 +199,7 @@ def test_headers_left_out_of_the_store() -> None:
         },
     )
     assert ["ETag", "Cache-Control", "X-Kept", "Date"] == list(cached_entry.response.headers)
-    assert Fresh() == decide(GET, cached_entry, POLICY)
+    assert FreshAnswer() == decide(GET, cached_entry, POLICY)
 
 
 @pytest.mark.parametrize("control", ["max-age=60", "max-age=60, no-cache"])
@@ -232,7 +234,7 @@ def test_other_headers_are_stored(control: str, name: str) -> None:
 )
 def test_lifetimes(fields: dict[str, str], expected: float) -> None:
     """A response's lifetime is `max-age`, then `Expires`; a malformed value means expired."""
-    cached_entry = received({"ETag": '"1"'} | fields)
+    cached_entry = received_entry({"ETag": '"1"'} | fields)
     assert cached_entry is not None
     assert expected == cached_entry.lifetime
 
@@ -255,7 +257,7 @@ def test_lifetimes(fields: dict[str, str], expected: float) -> None:
 def test_heuristic_lifetimes(status: int, fields: dict[str, str], expected: float) -> None:
     """With a heuristic, a response's lifetime is a share of the time since its last change."""
     policy = CachePolicy(heuristic=0.1, heuristic_limit=600)
-    cached_entry = received(fields, status=status, policy=policy)
+    cached_entry = received_entry(fields, status=status, policy=policy)
     assert cached_entry is not None
     assert expected == cached_entry.lifetime
 
@@ -291,17 +293,19 @@ def test_a_date_is_added(given_: dict[str, str]) -> None:
 @given(st.floats(0, 1e6), st.floats(0, 1e6), st.integers(0, 10**6))
 def test_responses_only_grow_older(first: float, more: float, lifetime: int) -> None:
     """A stale cached response stays stale until the server confirms it."""
-    made = entry(f"max-age={lifetime}").later(first)
-    early_decision, late_decision = (decide(GET, item, POLICY) for item in (made, made.later(more)))
-    assert isinstance(early_decision, Fresh) == (made.age < lifetime)
-    assert isinstance(early_decision, Fresh) or not isinstance(late_decision, Fresh)
+    cache_entry = entry(f"max-age={lifetime}").later(first)
+    early_decision, late_decision = (
+        decide(GET, item, POLICY) for item in (cache_entry, cache_entry.later(more))
+    )
+    assert isinstance(early_decision, FreshAnswer) == (cache_entry.age < lifetime)
+    assert isinstance(early_decision, FreshAnswer) or not isinstance(late_decision, FreshAnswer)
 
 
 @given(st.floats(-1e9, 0))
 def test_clock_step_back_makes_nothing_younger(back: float) -> None:
     """A clock step back makes no stored response younger."""
-    made = entry("max-age=60", {"Age": "7"})
-    assert made == made.later(back)
+    cache_entry = entry("max-age=60", {"Age": "7"})
+    assert cache_entry == cache_entry.later(back)
 
 
 @given(
@@ -315,8 +319,10 @@ def test_no_answer_is_used_past_its_lifetime(
     lifetime: int, age: int, skew: int, elapsed: float, rested: float
 ) -> None:
     """A stored response is fresh only if its lifetime exceeds its age by every clock."""
-    made = entry(f"max-age={lifetime}", {"Age": f"{age}", "Date": date(skew)}, elapsed=elapsed)
-    if isinstance(decide(GET, made.later(rested), POLICY), Fresh):
+    cache_entry = entry(
+        f"max-age={lifetime}", {"Age": f"{age}", "Date": date(skew)}, elapsed=elapsed
+    )
+    if isinstance(decide(GET, cache_entry.later(rested), POLICY), FreshAnswer):
         assert lifetime > age + elapsed + rested
         assert lifetime > -skew + rested
 
@@ -324,9 +330,9 @@ def test_no_answer_is_used_past_its_lifetime(
 @given(st.integers(0, 100), st.integers(0, 100), st.integers(0, 100), st.integers(0, 100))
 def test_request_directives_only_restrict(age: int, lifetime: int, most: int, least: int) -> None:
     """Cache directives of a request make fewer responses fresh, never more."""
-    made = entry(f"max-age={lifetime}").later(age)
+    cache_entry = entry(f"max-age={lifetime}").later(age)
     strict = GET.with_header("Cache-Control", f"max-age={most}, min-fresh={least}")
-    if isinstance(decide(strict, made, POLICY), Fresh):
-        assert Fresh() == decide(GET, made, POLICY)
+    if isinstance(decide(strict, cache_entry, POLICY), FreshAnswer):
+        assert FreshAnswer() == decide(GET, cache_entry, POLICY)
         assert age <= most
         assert lifetime - age > least

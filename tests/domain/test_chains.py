@@ -18,7 +18,7 @@ from moorage.domain.entries.chains import (
     undo_id,
 )
 from moorage.domain.entries.outbox import OutboxEntry
-from moorage.domain.entries.queue import EntryState, finish, give_up, replay, take
+from moorage.domain.entries.queue import EntryState, finish, give_up, replay, take_entry
 
 NOW = datetime(2026, 3, 1, tzinfo=UTC)
 HOUR = timedelta(hours=1)
@@ -46,7 +46,7 @@ def by_id(*entries: OutboxEntry) -> dict[str, OutboxEntry]:
 
 
 def test_predecessors_are_stored_once_and_in_order() -> None:
-    """Entries and ids are accepted, and a repeated one counts once."""
+    """A call's predecessors may be entries or ids, and a repeated predecessor counts once."""
     first = entry("a")
     assert "a,b" == joined_ids([first, "b", "a"])
     assert None is joined_ids([])
@@ -58,18 +58,18 @@ def test_predecessors_are_stored_once_and_in_order() -> None:
     "after", ["abc", entry("a"), [""], [7], ["x" * 65], ["a,b"], ["ä"], ["a\n"], [None]]
 )
 def test_invalid_predecessors_are_refused(after: Any) -> None:
-    """A value that is not the id of an entry is refused with a remedy."""
-    with pytest.raises(InvalidData) as caught:
+    """A value that is neither an entry nor the id of one is refused as a predecessor."""
+    with pytest.raises(InvalidData) as excinfo:
         joined_ids(after)
-    assert caught.value.remedy
+    assert excinfo.value.remedy
 
 
 def test_a_call_waits_for_sixteen_others_at_most() -> None:
-    """More predecessors than a store can keep are refused."""
+    """A call may have at most sixteen predecessors, since a store keeps no more."""
     names = [f"{number:064}" for number in range(MOST_PREDECESSORS + 1)]
-    stored = joined_ids(names[:-1])
-    assert stored is not None
-    assert len(predecessor_ids(entry("c", after=stored))) == MOST_PREDECESSORS
+    stored_ids = joined_ids(names[:-1])
+    assert stored_ids is not None
+    assert len(predecessor_ids(entry("c", after=stored_ids))) == MOST_PREDECESSORS
     with pytest.raises(InvalidData, match="at most 16"):
         joined_ids(names)
 
@@ -89,7 +89,7 @@ def test_an_entry_is_released_when_all_before_it_are_done() -> None:
 
 @pytest.mark.parametrize("state", ["waiting", "claimed", "unknown", "blocked"])
 def test_an_entry_waits_while_one_before_it_is_open(state: str) -> None:
-    """A predecessor that may still be done keeps its successor waiting; so does an unknown one."""
+    """An entry stays blocked while a predecessor may still be done, or has an unknown outcome."""
     assert None is unblocked_entry(
         entry("b", "blocked", "a"), by_id(entry("a", state)), NOW + 24 * HOUR
     )
@@ -100,7 +100,7 @@ def test_an_entry_waits_while_one_before_it_is_open(state: str) -> None:
     [("dead", "failed for good"), ("undoing", "failed for good"), ("dropped", "was cancelled")],
 )
 def test_an_entry_is_given_up_with_the_one_before_it(state: str, words: str) -> None:
-    """A predecessor that can never be done is named in the error of its successor."""
+    """A predecessor that can never be done gives up its successor, whose error names it."""
     given_up = unblocked_entry(entry("b", "blocked", "a"), by_id(entry("a", state)), NOW)
     assert given_up is not None
     assert (EntryState.UNDOING, f"The call a before it {words}.") == (
@@ -110,7 +110,7 @@ def test_an_entry_is_given_up_with_the_one_before_it(state: str, words: str) -> 
 
 
 def test_a_missing_predecessor_is_waited_for_an_hour() -> None:
-    """The transaction may be committed later; after an hour the successor is given up."""
+    """An entry waits an hour for a missing predecessor, which may be committed late."""
     blocked = entry("b", "blocked", "a")
     assert None is unblocked_entry(blocked, {}, NOW + HOUR - timedelta(microseconds=1))
     given_up = unblocked_entry(blocked, {}, NOW + HOUR)
@@ -120,7 +120,7 @@ def test_a_missing_predecessor_is_waited_for_an_hour() -> None:
 
 @pytest.mark.parametrize("state", ["prepared", "dropped"])
 def test_an_unused_undo_does_not_stop_a_successor(state: str) -> None:
-    """A prepared undo, or one that a person cancelled, leaves its call done."""
+    """A call whose undo is prepared, or was cancelled by a person, still counts as done."""
     chain = by_id(entry("a"), entry("a-undo", state))
     released = unblocked_entry(entry("b", "blocked", "a"), chain, NOW)
     assert released is not None
@@ -129,7 +129,7 @@ def test_an_unused_undo_does_not_stop_a_successor(state: str) -> None:
 
 @pytest.mark.parametrize("state", ["waiting", "claimed", "done", "dead", "unknown", "blocked"])
 def test_an_undone_predecessor_counts_as_failed(state: str) -> None:
-    """A call whose undo was released is not done any more."""
+    """A call whose undo was released counts as undone, and its successor is given up."""
     chain = by_id(entry("a"), entry("a-undo", state))
     given_up = unblocked_entry(entry("b", "blocked", "a"), chain, NOW)
     assert given_up is not None
@@ -145,12 +145,12 @@ def test_a_failed_entry_of_a_chain_undoes_first() -> None:
     assert EntryState.DEAD is give_up(unchained, NOW, "refused").state
     failed = give_up(chained, NOW, "refused")
     assert (EntryState.UNDOING, True, None) == (failed.state, failed.holds, failed.due)
-    assert EntryState.UNDOING is take(chained, NOW, 1.0, 3).state
+    assert EntryState.UNDOING is take_entry(chained, NOW, 1.0, 3).state
     assert EntryState.DONE is finish(chained, NOW).state
 
 
 def test_undos_are_released_newest_first() -> None:
-    """The undo of the last call is due at once, and each other waits for the one before it."""
+    """The undo of the last call is due at once; each other undo waits for the later call's."""
     failed = entry("d", "undoing", "c", number=9, error="refused", fence=4)
     chain = by_id(
         failed,
@@ -174,7 +174,7 @@ def test_undos_are_released_newest_first() -> None:
 
 
 def test_undos_that_were_released_before_are_left_alone() -> None:
-    """After a crash in between, only the remaining undos are released, in the same order."""
+    """If a process crashed while releasing undos, the remaining ones are released in order."""
     failed = entry("c", "undoing", "b", number=9)
     chain = by_id(
         failed,
@@ -209,7 +209,7 @@ def test_a_cancelled_undo_is_skipped() -> None:
 
 @pytest.mark.parametrize("state", ["waiting", "claimed", "unknown", "blocked", "undoing"])
 def test_nothing_is_undone_while_a_call_before_is_open(state: str) -> None:
-    """A call that may still be done, or may have been done, is waited for."""
+    """Undoing waits for each call of the chain that is still running or has an unknown outcome."""
     failed = entry("c", "undoing", "a,b")
     chain = by_id(failed, entry("a"), entry("b", state), entry("a-undo", "prepared"))
     assert None is undo_changes(failed, chain, NOW)
@@ -226,7 +226,7 @@ def test_a_cancelled_call_leaves_the_decision_to_a_person() -> None:
 
 
 def test_a_failed_call_that_had_its_effect_is_undone_too() -> None:
-    """The stored undo proves that a call was done, whatever its state says."""
+    """A call with a stored undo was done, and is undone even if its state says it failed."""
     failed = entry("b", "undoing", "a", number=2)
     chain = by_id(failed, entry("a", "dead"), entry("b-undo", "prepared", number=3))
     changes = undo_changes(failed, chain, NOW)
@@ -235,13 +235,13 @@ def test_a_failed_call_that_had_its_effect_is_undone_too() -> None:
 
 
 def test_ancestors_are_found_once_even_in_a_circle() -> None:
-    """Each call before another is named once, and a circle of ids comes to an end."""
+    """Each predecessor of a call is found once, even if the ids form a cycle."""
     chain = by_id(entry("a", after="c"), entry("b", after="a"), entry("c", after="b,x"))
     assert {"a", "b", "x"} == set(ancestor_ids(chain["c"], chain))
 
 
 def test_a_replayed_entry_waits_for_its_predecessors_again() -> None:
-    """A replay never overtakes the calls before it; a prepared undo is released by a replay."""
+    """A replayed entry waits for its predecessors again; replaying a prepared undo releases it."""
     replayed = replay(entry("b", "dead", "a"), NOW)
     assert (EntryState.BLOCKED, None) == (replayed.state, replayed.due)
     released = replay(entry("a-undo", "prepared"), NOW)
@@ -253,7 +253,7 @@ def test_a_replayed_entry_waits_for_its_predecessors_again() -> None:
 
 
 def test_parts_of_the_answer_are_filled_in() -> None:
-    """Values and options of an undo may be parts of the answer: attributes or items."""
+    """An undo's arguments may refer to attributes or items of the call's answer."""
     answer = {"order": entry("a")}
     undo = Undo("shop", "call", [FromAnswer("order.id"), 5], {"reason": FromAnswer("order")})
     assert (("a", 5), {"reason": answer["order"]}) == undo.made_of(answer)
@@ -261,10 +261,10 @@ def test_parts_of_the_answer_are_filled_in() -> None:
 
 @pytest.mark.parametrize("path", ["order.number.x", "nothing"])
 def test_a_missing_part_of_the_answer_is_an_error(path: str) -> None:
-    """An answer without the named part raises an error that says what to do."""
-    with pytest.raises(InvalidData, match="has no") as caught:
+    """If the answer lacks a part that an undo needs, the error says what to do."""
+    with pytest.raises(InvalidData, match="has no") as excinfo:
         Undo("shop", "call", [FromAnswer(path)]).made_of({"order": entry("a")})
-    assert "by hand" in caught.value.remedy
+    assert "by hand" in excinfo.value.remedy
 
 
 @pytest.mark.parametrize(
@@ -280,7 +280,7 @@ def test_a_missing_part_of_the_answer_is_an_error(path: str) -> None:
     ],
 )
 def test_an_invalid_undo_is_refused(make: Any) -> None:
-    """Wrong types of an undo's parts are refused when it is made."""
-    with pytest.raises(InvalidData) as caught:
+    """An undo with arguments of a wrong type is refused when it is created."""
+    with pytest.raises(InvalidData) as excinfo:
         make()
-    assert caught.value.remedy
+    assert excinfo.value.remedy

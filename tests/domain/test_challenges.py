@@ -12,7 +12,7 @@ from moorage.domain.http.headers import Headers
 latin = st.text(st.characters(min_codepoint=32, max_codepoint=255, exclude_categories=["Cc"]))
 
 
-def read(*values: str) -> tuple[Challenge, ...]:
+def read_challenges_in(*values: str) -> tuple[Challenge, ...]:
     """Return the challenges in these header fields."""
     return read_challenges(Headers([("WWW-Authenticate", value) for value in values]))
 
@@ -45,19 +45,21 @@ def test_challenges_are_read_in_order(
     values: tuple[str, ...], challenges: tuple[Challenge, ...]
 ) -> None:
     """Each challenge's scheme is returned with its parameters or its token, in order."""
-    assert challenges == read(*values)
+    assert challenges == read_challenges_in(*values)
 
 
 def test_malformed_challenge_ends_the_reading() -> None:
     """Challenges before a malformed one are returned."""
-    assert (Challenge("basic", {"realm": "x"}),) == read('Basic realm=x, "stray", Digest nonce=1')
-    assert (Challenge("digest", {}),) == read('Digest "open')
+    assert (Challenge("basic", {"realm": "x"}),) == read_challenges_in(
+        'Basic realm=x, "stray", Digest nonce=1'
+    )
+    assert (Challenge("digest", {}),) == read_challenges_in('Digest "open')
 
 
 @given(latin)
 def test_any_value_can_be_read(value: str) -> None:
     """No `WWW-Authenticate` value makes parsing raise an error."""
-    for challenge in read(value.strip()):
+    for challenge in read_challenges_in(value.strip()):
         assert challenge.scheme == challenge.scheme.lower()
     read_parameters(value)
 
@@ -74,4 +76,4 @@ def test_quoted_values_are_read_as_they_were_written(parameters: dict[str, str])
 
 def test_very_long_value_is_cut() -> None:
     """Only the first 16,384 characters of a `WWW-Authenticate` value are parsed."""
-    assert () == read("," * 16_384 + "Basic realm=x")
+    assert () == read_challenges_in("," * 16_384 + "Basic realm=x")

@@ -1,4 +1,4 @@
-"""Processes with different rules for one circuit share its state while the rules change."""
+"""Processes that configure one circuit differently share its state, as during a roll-out."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ WINDOWS: list[dict[str, Any]] = [
 
 
 def line_with_rules(line: Line, **config: Any) -> Line:
-    """Return another process's view of a circuit, with other rules for it."""
+    """Return another process's view of the same circuit, with other settings."""
     other_line = Line(**config)
     other_line.world, other_line.tokens = line.world, 1_000
     return other_line
@@ -36,7 +36,7 @@ def line_with_rules(line: Line, **config: Any) -> Line:
 @pytest.mark.parametrize("before", WINDOWS)
 @pytest.mark.parametrize("after", WINDOWS)
 def test_open_circuit_stays_open(before: dict[str, Any], after: dict[str, Any]) -> None:
-    """An open circuit stays open until its time when its window changes, and then takes a probe."""
+    """If its window changes, an open circuit still opens for its old time, and then probes."""
     line = Line(failures=1, open_for=60.0, **before)
     assert OPEN is line.call()
     line.wait(1)
@@ -50,14 +50,14 @@ def test_open_circuit_stays_open(before: dict[str, Any], after: dict[str, Any]) 
 
 
 def test_forced_mode_stays() -> None:
-    """A circuit that a person has forced open stays so when its window changes."""
+    """A circuit that a person has forced open stays open when its window changes."""
     line = Line()
     line.set(FORCED_OPEN)
     assert FORCED_OPEN is line_with_rules(line, window=5.0).state.state
 
 
 def test_failures_count_on() -> None:
-    """Failures count for a rule with another window as long as they are in that window."""
+    """If a circuit's window changes, failures count as long as they are in the new window."""
     line = Line(failures=3, consecutive_failures=None, window=60.0)
     line.call()
     line.wait(20)
@@ -77,10 +77,10 @@ def test_failures_count_on() -> None:
         ({"window_calls": 100}, {"window": 60.0}, (0, 0)),
     ],
 )
-def test_share_counts_on(
+def test_failure_rate_survives_a_window_change(
     before: dict[str, Any], after: dict[str, Any], expected: tuple[int, int]
 ) -> None:
-    """Calls and failures count on under another window, but not from calls to a window in time."""
+    """Calls and failures stay counted in another window, except from calls to time."""
     line = Line(**RATE, **before)
     for _ in range(4):
         line.call(Outcome.GOOD)
@@ -91,7 +91,7 @@ def test_share_counts_on(
 
 
 def test_wider_time_slots_end_at_the_narrow_rule() -> None:
-    """A rule with a narrow window forgets calls of a wide window in time."""
+    """A circuit with a narrow time window forgets calls that a wide window counted in time."""
     line = Line(**RATE, window=3_600.0)
     for _ in range(9):
         line.call()
@@ -102,7 +102,7 @@ def test_wider_time_slots_end_at_the_narrow_rule() -> None:
 
 
 def test_last_calls_count_for_a_window_in_calls() -> None:
-    """A rule of the last calls counts no slot that was over so many calls ago."""
+    """A window of 20 calls does not count a failure that is more than 20 calls old."""
     line = Line(**RATE, window=60.0)
     line.call()
     line.wait(6)
@@ -115,7 +115,7 @@ def test_last_calls_count_for_a_window_in_calls() -> None:
 
 
 def test_alternating_rules_keep_the_state_small() -> None:
-    """The state of a circuit stays small while processes with different rules take turns."""
+    """The state of a circuit stays small if processes with different settings take turns."""
     chance = Random(7)
     never_open = RATE | {"minimum_calls": 1_000_000}
     first_line = Line(**never_open, **WINDOWS[0])
@@ -123,17 +123,17 @@ def test_alternating_rules_keep_the_state_small() -> None:
         first_line,
         *(line_with_rules(first_line, **never_open, **window) for window in WINDOWS[1:]),
     ]
-    most = 0
+    highest = 0
     for _ in range(2_000):
         line = chance.choice(lines)
         first_line.wait(chance.choice((0, 0.1, 1, 5)))
         line.call(chance.choice((Outcome.GOOD, Outcome.GOOD, Outcome.GOOD, Outcome.FAILED)))
-        most = max(most, len(first_line.world.cells["k"][7].past))
-    assert 28 * 20 >= most
+        highest = max(highest, len(first_line.world.cells["k"][7].past))
+    assert 28 * 20 >= highest
 
 
 def test_changed_circuit_is_stored_as_long_as_its_new_window() -> None:
-    """A circuit with a longer window than before is stored for as long as the window."""
+    """If a circuit's window becomes longer, its state is stored for as long as the new window."""
     line = Line(window=1.0)
     line.call(Outcome.GOOD)
     long_line = line_with_rules(line, window=86_400.0)
@@ -142,7 +142,7 @@ def test_changed_circuit_is_stored_as_long_as_its_new_window() -> None:
 
 
 def test_clock_step_moves_the_times_of_the_former_rule() -> None:
-    """A circuit that changes while the clock steps back stays open for as long as before."""
+    """If settings change while the clock steps back, a circuit stays open as long as before."""
     line = Line(failures=1, open_for=60.0, window=60.0)
     line.call()
     line.world.now -= 3_600 * SECOND

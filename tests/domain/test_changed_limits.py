@@ -1,4 +1,4 @@
-"""Processes with different rules for one limit share its bucket and its order while it changes."""
+"""Processes that configure one rate limit differently share its bucket, as in a roll-out."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ if TYPE_CHECKING:
 
 
 def bucket(rate: float, per: float, burst: int) -> TokenBucket:
-    """Return the rule of a rate limit."""
+    """Return the token bucket of a rate limit."""
     rule = RateLimitConfig(rate, per, burst).rule
     assert isinstance(rule, TokenBucket)
     return rule
@@ -42,7 +42,7 @@ class Caller:
 
 
 class RollOut:
-    """One stored limit, and the callers of processes that have different rules for it."""
+    """One stored rate limit, and callers in processes that configure it differently."""
 
     def __init__(self, rules: list[TokenBucket]) -> None:
         self.rules = rules
@@ -53,7 +53,7 @@ class RollOut:
         self.was_paused = False
 
     def admit(self, which: int, cost: int, within: int, *, ticketed: bool = False) -> bool:
-        """Ask for tokens by the rule of one process; return whether they were granted."""
+        """Ask one process's bucket for tokens; return whether they were granted."""
         gates = self.gates[which % len(self.gates)]
         cost = min(cost, gates.limits[0].burst)
         answer, wait, _, tickets = self.world.execute(
@@ -74,7 +74,7 @@ class RollOut:
             self.world.execute(GiveBack(caller.gates, caller.tickets))
 
     def pause(self, which: int, span: int) -> None:
-        """Pause the limit by the rule of one process."""
+        """Pause the limit by one process's bucket."""
         self.was_paused = True
         self.world.execute(Pause(self.gates[which % len(self.gates)], span))
 
@@ -127,12 +127,12 @@ pauses = st.tuples(st.just("pause"), st.integers(0, 2), st.integers(0, 3 * SECON
 def test_windows_and_promises_hold_for_all_rules_together(
     configured: list[tuple[float, float, int]], walk: list[tuple[object, ...]]
 ) -> None:
-    """Each window has at most the larger limit, and nobody waits longer than promised."""
+    """No window exceeds the larger limit, and no caller waits longer than promised."""
     state = RollOut([bucket(*values) for values in configured])
     for act in walk:
         match act:
-            case ("admit", int(which), int(cost), int(within), bool(ticketed)):
-                state.admit(which, cost, within, ticketed=ticketed)
+            case ("admit", int(bucket_number), int(cost), int(patience), bool(ticketed)):
+                state.admit(bucket_number, cost, patience, ticketed=ticketed)
             case (str(name), *numbers):
                 getattr(state, name)(*numbers)
             case _:
@@ -145,7 +145,7 @@ def test_windows_and_promises_hold_for_all_rules_together(
 
 @pytest.mark.parametrize("within", [0, SECOND])
 def test_roll_out_of_a_smaller_limit_stays_below_the_larger(within: int) -> None:
-    """While half of the processes have 90 calls a second instead of 100, no second has over 103."""
+    """If half of the processes have 90 calls a second and half 100, no second has over 103."""
     state = RollOut([bucket(100, 1, 100), bucket(90, 1, 90)])
     for millisecond in range(10_000):
         state.admit(millisecond // 3, 1, within)
@@ -158,7 +158,7 @@ def test_roll_out_of_a_smaller_limit_stays_below_the_larger(within: int) -> None
 
 
 def test_changed_limit_begins_with_the_tokens_that_were_left() -> None:
-    """A process with a new rate and burst finds the tokens that the old ones left."""
+    """A process with a new rate and burst finds the tokens that older processes left."""
     state = RollOut([bucket(10, 1, 10), bucket(1_000, 1, 1_000)])
     assert all(state.admit(0, 1, 0) for _ in range(7))
     granted = sum(state.admit(1, 1, 0) for _ in range(50))
@@ -167,7 +167,7 @@ def test_changed_limit_begins_with_the_tokens_that_were_left() -> None:
 
 
 def test_queue_of_the_old_rule_goes_first() -> None:
-    """Callers of the new rule queue behind those of the old one, also after a pause."""
+    """Callers under the new settings queue behind those under the old, also after a pause."""
     state = RollOut([bucket(1, 1, 1), bucket(2, 1, 2)])
     for _ in range(4):
         state.admit(0, 1, FOREVER)
@@ -184,7 +184,7 @@ def test_queue_of_the_old_rule_goes_first() -> None:
 
 
 def test_pause_by_the_new_rule_keeps_the_queue_of_the_old_one() -> None:
-    """A pause by a process with the new rule moves the queue of the old rule too."""
+    """A pause by a process with new settings also delays callers queued under the old ones."""
     state = RollOut([bucket(1, 1, 1), bucket(2, 1, 2)])
     for _ in range(4):
         state.admit(0, 1, FOREVER)
@@ -206,7 +206,7 @@ def test_pause_by_the_new_rule_keeps_the_queue_of_the_old_one() -> None:
 def test_parts_of_tokens_are_converted_downwards(
     old: tuple[float, float, int], new: tuple[float, float, int]
 ) -> None:
-    """A part of a token is never more in the units of another rule, and hardly less."""
+    """Part of a token, converted to another bucket's units, is never more and hardly less."""
     first, second = bucket(*old), bucket(*new)
     for level in (0, 1, first.price // 3, first.price // 2, first.price - 1):
         state = (NOON, first.refill, NOON, level, NOON, 0, 0, (), first.shape)

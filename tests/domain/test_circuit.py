@@ -71,7 +71,7 @@ def test_failure_rate_is_exact(rate: float, calls: int, failures: int) -> None:
 
 
 def test_failures_of_calls_out_of_the_window_still_count() -> None:
-    """A failure rate counts slow failures too, even if their calls have left the window."""
+    """A failure counts in the rate even if its call began before the window."""
     line = Line(
         failures=None, consecutive_failures=None, failure_rate=0.5, minimum_calls=3, window=10.0
     )
@@ -90,7 +90,7 @@ def test_slow_answers_open_it() -> None:
 
 
 def test_slow_answers_of_calls_out_of_the_window_still_count() -> None:
-    """The slow-call rate is over the greatest of calls, failures and slow responses."""
+    """The slow-call rate divides by the greatest of calls, failures and slow responses."""
     config: dict[str, Any] = {"failures": None, "consecutive_failures": None, "slow_call": 1.0}
     line = Line(**config, window=10.0, minimum_calls=3)
     calls = [line.enter() for _ in range(3)]
@@ -104,7 +104,7 @@ def test_slow_answers_of_calls_out_of_the_window_still_count() -> None:
 
 
 def test_late_failures_stay_in_the_window() -> None:
-    """In a circuit, a failure that ends late counts for as long as others."""
+    """A failure of a long call stays in a circuit's window for as long as other failures."""
     line = Line(failures=None, failure_rate=0.9, window=10.0, minimum_calls=9)
     calls = [line.enter() for _ in range(2)]
     line.wait(5)
@@ -150,15 +150,15 @@ def test_fast_path_serves_calls_of_the_current_slot() -> None:
     """A circuit's fast path serves each call of the current slot, and no other."""
     rule, now = CircuitRule(CircuitBreakerConfig()), NOON + 1
     state = rule.admit(rule.present(None, now), 0, LEASE)[0]
-    ends = NOON + 6 * SECOND
+    end_time = NOON + 6 * SECOND
     assert [True, True, False, False] == [
-        rule.fast_admit(state, at) is not None for at in (now, ends - 1, ends, now - 1)
+        rule.fast_admit(state, at) is not None for at in (now, end_time - 1, end_time, now - 1)
     ]
     rule = CircuitRule(CircuitBreakerConfig(window_calls=20))
     state = rule.admit(rule.present(None, now), 0, LEASE)[0]
-    ends = now + rule.quiet
+    end_time = now + rule.quiet
     assert [True, True, False, False] == [
-        rule.fast_admit(state, at) is not None for at in (now, ends - 1, ends, now - 1)
+        rule.fast_admit(state, at) is not None for at in (now, end_time - 1, end_time, now - 1)
     ]
     second = rule.fast_admit(state, now)
     assert second is not None
@@ -207,7 +207,7 @@ def test_the_last_calls_may_be_the_window() -> None:
 
 
 def test_a_window_of_calls_ends_with_its_slot() -> None:
-    """A failure leaves a window of calls together with its slot, a tenth of the window."""
+    """In a window of calls, a failure is dropped with its slot, which is a tenth of the window."""
     line = Line(failures=None, failure_rate=0.5, window_calls=23)
     line.call()
     for _ in range(24):
@@ -257,7 +257,7 @@ def test_consecutive_failures_count_in_order_of_admission() -> None:
 
 
 def test_late_failures_join_neighbouring_runs() -> None:
-    """In a circuit, a late failure joins the runs of failures on both sides of it."""
+    """In a circuit, a late failure joins the runs of failures before and after it."""
     for order in ((2, 3, 4, 1), (3, 4, 1, 2), (4, 3, 2, 1), (1, 2, 4, 3), (1, 4, 2, 3)):
         line = Line(failures=None, consecutive_failures=4)
         calls = [line.enter() for _ in range(4)]

@@ -20,7 +20,7 @@ from moorage.domain.state.commands import SMALL_STEP
 from moorage.domain.values.durations import DAY, FOREVER, HOUR, SECOND
 from moorage.errors import ConfigurationError
 from tests.domain.circuit_line import CLOSED, FORCED_OPEN, LEASE, OPEN, Line
-from tests.domain.state_world import helpful
+from tests.domain.state_world import has_remedy
 
 
 @pytest.mark.parametrize("back", [1, SMALL_STEP, SMALL_STEP + 1, HOUR, 400 * DAY])
@@ -140,7 +140,7 @@ def test_invalid_settings_are_refused(path: str, value: Any) -> None:
     with pytest.raises(ConfigurationError) as excinfo:
         CircuitBreakerConfig(**{path: value})
     assert path == excinfo.value.path
-    assert helpful(excinfo.value)
+    assert has_remedy(excinfo.value)
 
 
 @pytest.mark.parametrize(
@@ -167,7 +167,7 @@ def test_circuit_without_opening_rule_is_refused() -> None:
     with pytest.raises(ConfigurationError) as excinfo:
         CircuitBreakerConfig(failures=None, consecutive_failures=None)
     assert "failures" == excinfo.value.path
-    assert helpful(excinfo.value)
+    assert has_remedy(excinfo.value)
     CircuitBreakerConfig(failures=None, consecutive_failures=None, failure_rate=0.5)
     CircuitBreakerConfig(failures=None, consecutive_failures=None, slow_call=1.0)
 
@@ -203,7 +203,7 @@ def _size(value: object, seen: set[int]) -> int:
 
 
 def test_a_record_may_be_a_plain_tuple() -> None:
-    """A circuit state from a store that returns plain tuples works like the original."""
+    """A circuit state that a store returns as plain tuples works like the original."""
     line = Line(failures=2)
     line.call()
     state = line.world.cells["k"]
@@ -315,7 +315,7 @@ def test_waiter_of_an_open_circuit_learns_the_wait() -> None:
 
 
 def test_the_smallest_window_is_one_call() -> None:
-    """With a window of one call, a circuit counts the last call, and a failure once more."""
+    """With a window of one call, a failure is forgotten after two more calls."""
     line = Line(failures=None, failure_rate=1.0, window_calls=1, minimum_calls=2)
     line.call()
     for failures in (1, 0):

@@ -230,7 +230,7 @@ class Model:
         return self.open_circuit() if self.tripped() else None
 
     def dragged(self) -> bool:
-        """Return whether a slow answer opens the circuit."""
+        """Return whether the rate of slow responses opens the circuit."""
         calls, fails, slow_calls = self.sums()
         calls = max(calls, fails, slow_calls)
         return (
@@ -266,7 +266,7 @@ class Model:
         return OPEN
 
     def probed(self, outcome: Outcome) -> CircuitState | None:
-        """Count a probe that ended while it held its lease."""
+        """Count the outcome of a probe that ended while it held its lease."""
         if outcome is Outcome.NEUTRAL:
             return None
         if outcome is not Outcome.GOOD:
@@ -306,7 +306,7 @@ endings = st.tuples(
 )
 
 
-class Machine(RuleBasedStateMachine):
+class CircuitMachine(RuleBasedStateMachine):
     """Random calls, clock steps and operators on one circuit, compared with the model."""
 
     @initialize(config=st.sampled_from(CONFIGS))
@@ -358,7 +358,7 @@ class Machine(RuleBasedStateMachine):
     @precondition(lambda self: self.under_way)
     @rule(number=st.integers(0, 30), ending=endings)
     def end(self, number: int, ending: tuple[Outcome, str]) -> None:
-        """End a call of any age; a success through a closed circuit is not reported."""
+        """End a call of any age; a success in a closed circuit is not reported."""
         outcome, reporter = ending
         call = self.under_way.pop(-1 - number % len(self.under_way))
         if outcome is Outcome.GOOD and not call.permit[2]:
@@ -459,7 +459,7 @@ class Machine(RuleBasedStateMachine):
 
     @invariant()
     def reads_alike(self) -> None:
-        """The circuit's reported state equals the model's."""
+        """The circuit's reported state equals the model's state."""
         self.judge()
         actual = self.world.execute(ReadCircuit(self.rule, "k"))
         expected = self.model.read()
@@ -476,7 +476,7 @@ class Machine(RuleBasedStateMachine):
 AUTOMATIC = {(before, after) for before, _, after in TRANSITIONS}
 
 
-TestCircuit = Machine.TestCase
+TestCircuit = CircuitMachine.TestCase
 TestCircuit.settings = settings(examples(150), stateful_step_count=60)
 
 

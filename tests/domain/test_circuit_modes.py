@@ -15,7 +15,7 @@ from moorage.domain.resilience.circuit import (
 from moorage.domain.values.durations import DAY, FOREVER, HOUR, SECOND
 from moorage.errors import ConfigurationError
 from tests.domain.circuit_line import CLOSED, DISABLED, FORCED_OPEN, HALF_OPEN, LEASE, OPEN, Line
-from tests.domain.state_world import NOON, helpful
+from tests.domain.state_world import NOON, has_remedy
 
 
 def test_open_time_grows_until_a_window_without_opening() -> None:
@@ -157,12 +157,12 @@ def test_state_outlives_its_leases() -> None:
     line.wait(60)
     question = Admission(line.gates, within=0, lease=3 * DAY)
     line.world.execute(question.evolve(token=7))
-    ends = line.world.now + 3 * DAY
-    assert ends == sum(line.world.cells["k"][:2])
+    end_time = line.world.now + 3 * DAY
+    assert end_time == sum(line.world.cells["k"][:2])
     line.leave(line.enter(), Outcome.GOOD)
-    assert ends == sum(line.world.cells["k"][:2])
+    assert end_time == sum(line.world.cells["k"][:2])
     line.set(CLOSED)
-    assert ends == sum(line.world.cells["k"][:2])
+    assert end_time == sum(line.world.cells["k"][:2])
     line.set(FORCED_OPEN)
     assert line.world.now + FOREVER == sum(line.world.cells["k"][:2])
 
@@ -253,7 +253,7 @@ def test_only_manual_states_can_be_set(mode: Any) -> None:
     with pytest.raises(ConfigurationError) as excinfo:
         mode_to_force(mode)
     assert "state" == excinfo.value.path
-    assert helpful(excinfo.value)
+    assert has_remedy(excinfo.value)
 
 
 def test_shadow_circuit_refuses_nothing() -> None:

@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 from moorage.domain.values import crc32c as module
 from moorage.domain.values.crc32c import _folded_bytes, crc32c
 from tests.adapters.manager_labs import checksum
-from tests.support.anew import run_anew
+from tests.support.anew import rerun_module
 
 EDGES = (1_023, 1_024, 1_025, 1_694, 1_695, 6_777, 8_191, 13_554, 65_536, 100_003)
 
@@ -29,7 +29,7 @@ def test_long_data(size: int) -> None:
 
 @pytest.mark.parametrize("size", EDGES)
 def test_folded_data_are_short(size: int) -> None:
-    """Folding leaves at most about 850 bytes for the table."""
+    """Folding leaves at most about 850 bytes for the slower table method."""
     assert (6_777 + 8) // 8 >= len(_folded_bytes(bytes(size), 0xFFFFFFFF))
 
 
@@ -46,9 +46,9 @@ def test_the_usual_text() -> None:
 
 def test_table_rebuilt() -> None:
     """A rebuilt CRC-32C table gives the same checksum for every byte."""
-    made = run_anew(module).crc32c
+    crc32c = rerun_module(module).crc32c
     assert [checksum(bytes((byte,))) for byte in range(256)] == [
-        made(bytes((byte,))) for byte in range(256)
+        crc32c(bytes((byte,))) for byte in range(256)
     ]
 
 

@@ -118,7 +118,7 @@ NOON = datetime(2026, 11, 20, 12, tzinfo=UTC)
     ],
 )
 def test_written_forms_are_read(written: object, expected: object) -> None:
-    """Credentials given as text are a bearer token; a table has the fields of its method."""
+    """Text is read as a bearer token; a table is read as its method's fields."""
     assert expected == read_credentials(written, "here")
 
 
@@ -185,7 +185,7 @@ def test_errors_do_not_show_the_credential(written: object, problem: str) -> Non
 
 @pytest.mark.parametrize("space", ["", " \n\t"])
 def test_a_table_may_stand_apart(space: str) -> None:
-    """White space around credentials in JSON is ignored."""
+    """White space around a JSON table of credentials is ignored."""
     text = Secret(f'{space}{{"secret": "a"}}{space}')
 
     assert Credentials.bearer("a") == read_credentials_text(text, "here")
@@ -198,13 +198,13 @@ def test_json_round_trip(original: Kept) -> None:
 
 
 def test_unset_fields_are_left_out() -> None:
-    """Credentials without a value for a field have no such field in their table."""
+    """A field of the credentials that is not set is left out of their table."""
     assert '{"method":"bearer","secret":"a"}' == write_credentials(Credentials.bearer("a")).reveal()
 
 
 def test_every_method_can_be_written() -> None:
     """Credentials of each authentication method can be written and read."""
-    signed_methods = [stored.method for stored in SIGNED]
+    signed_methods = [entry.method for entry in SIGNED]
 
     assert {*AuthMethod} == {*signed_methods, *UNSIGNED}
     for stored_credentials in SIGNED:

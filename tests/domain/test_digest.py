@@ -160,7 +160,7 @@ def test_root_is_the_path_of_a_url_without_one() -> None:
 
 
 def test_text_of_the_server_is_repeated_exactly() -> None:
-    """Quotes, backslashes and non-ASCII text in a Digest realm and nonce come back unchanged."""
+    """Quotes, backslashes and non-ASCII text in a Digest realm and nonce are sent unchanged."""
     challenge = challenged('Digest realm="a \\"b\\" \\\\ \u00e9", nonce="n\\"1"')
     assert challenge is not None
     fields = respond(challenge)

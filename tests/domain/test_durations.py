@@ -24,12 +24,12 @@ from moorage.domain.values.durations import (
     is_seconds,
     is_share,
     micros,
-    plain,
+    plain_seconds,
     seconds,
     share,
 )
 from moorage.errors import ConfigurationError
-from tests.domain.state_world import helpful
+from tests.domain.state_world import has_remedy
 
 NOT_NUMBERS: list[Any] = [None, "1", True, False, b"1", Decimal(1), Fraction(1), 1j, [1]]
 
@@ -48,11 +48,11 @@ def test_a_timedelta_is_exact(value: timedelta) -> None:
 
 @pytest.mark.parametrize("value", NOT_NUMBERS)
 def test_non_numbers_are_refused(value: object) -> None:
-    """A duration that is not a number is refused, and the error names its field."""
+    """A value that is not a number is refused as a duration, and the error names its field."""
     with pytest.raises(ConfigurationError) as excinfo:
         seconds(value, "timeout", zero=True)  # type: ignore[arg-type]  # refused
     assert "timeout" == excinfo.value.path
-    assert helpful(excinfo.value)
+    assert has_remedy(excinfo.value)
 
 
 @pytest.mark.parametrize(
@@ -79,8 +79,8 @@ def test_zero_is_usable_only_where_it_is_allowed() -> None:
 
 
 @given(st.floats(0, FOREVER / SECOND))
-def test_no_wait_ends_early(value: float) -> None:
-    """Seconds are rounded up to whole microseconds, and stay exact in any store."""
+def test_seconds_are_rounded_up_to_microseconds(value: float) -> None:
+    """Seconds are rounded up to whole microseconds, so that no wait ends early."""
     whole_micros = micros(value)
     assert value * SECOND * (1 - 1e-15) <= whole_micros <= value * SECOND + 1
     assert whole_micros < EXACT
@@ -108,11 +108,11 @@ def test_invalid_counts_are_refused(value: Any) -> None:
     with pytest.raises(ConfigurationError) as excinfo:
         count(value, "max_attempts")
     assert "max_attempts" == excinfo.value.path
-    assert helpful(excinfo.value)
+    assert has_remedy(excinfo.value)
 
 
 def test_counts_have_bounds() -> None:
-    """A count's bounds, `least` and `most`, are both allowed."""
+    """A count may be equal to its bounds, `least` and `most`."""
     assert [0, 3] == [count(0, "n", least=0), count(3, "n", most=3)]
     for value in (-1, 4):
         with pytest.raises(ConfigurationError, match="from 0 to 3"):
@@ -125,7 +125,7 @@ def test_invalid_shares_are_refused(value: Any) -> None:
     with pytest.raises(ConfigurationError) as excinfo:
         share(value, "failure_rate")
     assert "failure_rate" == excinfo.value.path
-    assert helpful(excinfo.value)
+    assert has_remedy(excinfo.value)
 
 
 def test_shares_are_floats() -> None:
@@ -138,7 +138,7 @@ def test_validators_name_their_field() -> None:
 
     @attrs.frozen
     class Config:
-        wait: float = attrs.field(default=1.0, converter=plain, validator=is_seconds)
+        wait: float = attrs.field(default=1.0, converter=plain_seconds, validator=is_seconds)
         most: int = attrs.field(default=1, validator=is_count)
         part: float = attrs.field(default=1.0, validator=is_share)
         maybe: int | None = attrs.field(default=None, validator=if_given(is_count))

@@ -1,4 +1,4 @@
-"""The index of a service's endpoints finds the same one as a search in order."""
+"""The endpoint index finds the same endpoint as a search through all of them in order."""
 
 from __future__ import annotations
 

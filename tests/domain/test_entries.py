@@ -28,7 +28,7 @@ from moorage.domain.entries.queue import (
     postpone,
     replay,
     stored_error_text,
-    take,
+    take_entry,
     usual_wait,
 )
 from moorage.domain.resilience.retry import Jitter, RetryPolicy
@@ -156,7 +156,7 @@ def _outcome(entry: Entry) -> tuple[EntryState, bool, str]:
 @pytest.mark.parametrize("kind", [InboxEntry, OutboxEntry])
 def test_ended_entries_have_time_error_and_hold(kind: type[Entry]) -> None:
     """An ended entry has its time, its error, and whether it blocks its lane."""
-    taken_entry = take(kind(id="e1", target="x", operation="y", added_at=NOW), NOW, 60.0, 3)
+    taken_entry = take_entry(kind(id="e1", target="x", operation="y", added_at=NOW), NOW, 60.0, 3)
     failed_entry = kind(id="e2", target="x", operation="y", added_at=NOW, error="It broke.")
     worn_entry = kind(id="e3", target="x", operation="y", added_at=NOW, attempts=3)
     ended_entries: list[Entry] = [
@@ -164,7 +164,7 @@ def test_ended_entries_have_time_error_and_hold(kind: type[Entry]) -> None:
         doubt(taken_entry, LATER, "Nobody knows."),
         give_up(taken_entry, LATER, "It broke."),
         drop(failed_entry, LATER),
-        take(worn_entry, LATER, 60.0, 3),
+        take_entry(worn_entry, LATER, 60.0, 3),
     ]
 
     assert [
@@ -184,7 +184,7 @@ def test_every_change_raises_the_fence(kind: type[Entry]) -> None:
     """Every change of an entry raises its fencing token by one."""
     waiting = kind(id="e1", target="x", operation="y", added_at=NOW, fence=6)
     changed_entries: list[Entry] = [
-        take(waiting, NOW, 60.0, 3),
+        take_entry(waiting, NOW, 60.0, 3),
         finish(waiting, NOW),
         postpone(waiting, LATER, "It broke."),
         doubt(waiting, NOW, "Nobody knows."),
@@ -209,8 +209,8 @@ def test_replay_resets_the_entry() -> None:
 
 
 def test_lease_left() -> None:
-    """An entry's lease ends with its last microsecond; without a worker there is none."""
-    taken_entry = take(entry(due=NOW), NOW, 60.0, 3)
+    """An entry's lease lasts until its last microsecond; without a worker there is no lease."""
+    taken_entry = take_entry(entry(due=NOW), NOW, 60.0, 3)
     lease_end = NOW + timedelta(seconds=60)
     assert timedelta(microseconds=1) == lease_left(
         taken_entry, lease_end - timedelta(microseconds=1)
@@ -256,7 +256,7 @@ def test_longest_pause(error: Exception, most: float, expected: float) -> None:
 
 @pytest.mark.parametrize("longest, expected", [(60.0, 3_600.0), (86_400.0, 86_400.0)])
 def test_default_retry_delay(longest: float, expected: float) -> None:
-    """By default, an entry's wait up to an hour or the policy's longest delay counts as usual."""
+    """By default, an entry's usual wait is up to an hour, or the policy's maximum if longer."""
     assert timedelta(seconds=expected) == usual_wait(RetryPolicy(max_delay=longest))
 
 
@@ -271,7 +271,7 @@ def test_default_retry_delay(longest: float, expected: float) -> None:
     ],
 )
 def test_query_for_long_waits(changes: dict[str, Any], result: bool) -> None:
-    """The query for long waits finds tried entries that wait beyond the time, not untried ones."""
+    """`waits_beyond` finds attempted entries that are due later than that, and no untried ones."""
     assert result is EntryQuery(waits_beyond=LATER).matches(entry(**changes))
 
 

@@ -66,8 +66,8 @@ def test_attrs_and_pickle_accept_events(kind: type[Event]) -> None:
 
     restored = pickle.loads(pickle.dumps(event))  # noqa: S301 - our own bytes
     assert event == restored == copy.copy(event) == kind(**values)
-    changed = attrs.evolve(event, service="other")
-    assert "other" == changed.service
+    changed_event = attrs.evolve(event, service="other")
+    assert "other" == changed_event.service
     assert {"at": "datetime", "tenant": "str | None"} == {
         field.name: field.type
         for field in attrs.fields(kind)
@@ -95,7 +95,7 @@ def test_events_of_different_classes_differ() -> None:
 
 
 def test_identity_needs_an_id_or_a_source_of_ids() -> None:
-    """Reading the id of a call that has neither an id nor a source of ids is an error."""
+    """A call needs an id or a generator of ids; reading the id without either is an error."""
     identity = CallIdentity(0, 0)
 
     with pytest.raises(AssertionError, match="has its id from the start"):

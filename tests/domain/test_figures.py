@@ -18,11 +18,11 @@ from moorage.domain.observation.figures import (
     DAY,
     HOUR,
     MINUTE,
+    CallTally,
     Figures,
     FiguresQuery,
     Outcome,
     Retention,
-    Tally,
     WindowFigures,
     grouped_figures,
     outcome_of,
@@ -30,7 +30,7 @@ from moorage.domain.observation.figures import (
     sum_of_figures,
 )
 from moorage.domain.observation.late_fields import late
-from moorage.domain.observation.recording import Recording, Unsettled
+from moorage.domain.observation.recording import RecordedMetrics, UnstoredMetrics
 from moorage.domain.service.plan import Plan
 
 if TYPE_CHECKING:
@@ -43,7 +43,7 @@ NO_FLAGS = (False, False, False, False, False)
 
 def row(minute: int = 0, service: str = "stripe", tenant: str = "", **changes: Any) -> Any:
     """Return the metrics of one call in a minute."""
-    tally = Tally()
+    tally = CallTally()
     tally.add(Outcome.SUCCESS, 1, 10**9)
     fields: dict[str, Any] = {
         "start": NOON + timedelta(minutes=minute),
@@ -94,7 +94,7 @@ def test_outcomes_of_calls(error: Any, flags: Any, expected: Outcome) -> None:
 
 
 def test_rates_of_figures() -> None:
-    """A vendor's rejections lower only the success rate; our refusals do not lower availability."""
+    """Vendors' rejections lower the success rate only; our refusals do not lower availability."""
     figures = Figures(
         success=90, rejected=2, failed=3, unknown=1, circuit_open=4, refused=5, aborted=7
     )
@@ -125,7 +125,7 @@ ROWS = [row(), row(1, tenant="acme"), row(61), row(61, "vat")]
     ],
 )
 def test_queries_add_up(options: Any, expected: Any) -> None:
-    """A metrics query selects rows, and adds up those that it does not distinguish."""
+    """A metrics query filters rows, and adds up those that differ only in other fields."""
     windows = grouped_figures(ROWS, FiguresQuery(**options))
 
     assert expected == [(item.service, item.tenant, item.figures.calls) for item in windows]
@@ -147,7 +147,7 @@ def test_windows_have_a_start_and_a_length() -> None:
 
 
 def test_a_rolled_up_window_says_its_length() -> None:
-    """A metrics window of an hour keeps its length in a query by minutes."""
+    """Metrics that were rolled up to an hour stay one hour, even in a query by minutes."""
     (window,) = grouped_figures([row(seconds=HOUR)], FiguresQuery(window=60))
 
     assert HOUR == window.seconds
@@ -205,7 +205,7 @@ def calls_of(windows: Windows) -> dict[tuple[str, str, str], int]:
 
 def test_calls_are_recorded_by_minute_and_series() -> None:
     """Metrics count each event in its minute and series."""
-    recording = Recording(10, 100)
+    recording = RecordedMetrics(10, 100)
     place: dict[str, Any] = {"service": "stripe", "operation": "payments.charge", "tenant": "acme"}
     recording.record(finished_call(1, **place))
     recording.record(finished_call(61, error="OutcomeUnknown", attempts=3, **place))
@@ -232,7 +232,7 @@ def test_calls_are_recorded_by_minute_and_series() -> None:
 
 
 def test_late_events_are_recorded_like_others() -> None:
-    """Metrics count an event with lazily computed fields like any other."""
+    """Metrics count an event with lazily computed fields like an ordinary event."""
     identity = CallIdentity(5_000, int(NOON.timestamp()) * 10**9, lambda _: "id")
     plan = Plan(Service("stripe"), "acme", None)
     attempt: AttemptFacts = (
@@ -244,7 +244,7 @@ def test_late_events_are_recorded_like_others() -> None:
         *("VendorFailed", 503, None, None, False, False, False, False, False, None),
         *(CallOutcome.NOTHING, None, None, None),
     )
-    recording, other_recording = Recording(10, 100), Recording(10, 100)
+    recording, other_recording = RecordedMetrics(10, 100), RecordedMetrics(10, 100)
     for event in (late(AttemptFinished, attempt), late(CallFinished, end)):
         recording.record(event)
         fields = {field.name: getattr(event, field.name) for field in attrs.fields(type(event))}
@@ -264,7 +264,7 @@ def test_late_events_are_recorded_like_others() -> None:
 @pytest.mark.untraced
 def test_a_hundred_thousand_tenants_are_few_series() -> None:
     """Beyond a metrics limit, further tenants and then operations are combined."""
-    recording = Recording(100, 10_000)
+    recording = RecordedMetrics(100, 10_000)
     for number in range(100_000):
         recording.record(finished_call(tenant=f"tenant-{number}", operation="charge"))
     for number in range(1_000):
@@ -280,7 +280,7 @@ def test_a_hundred_thousand_tenants_are_few_series() -> None:
 
 def test_further_series_are_few() -> None:
     """Above a metrics limit, further tenants and operations share one series each."""
-    recording = Recording(1, 100)
+    recording = RecordedMetrics(1, 100)
     for operation, tenant in (("a", "1"), ("a", "2"), ("a", "3"), ("b", "1"), ("c", "")):
         recording.record(finished_call(operation=operation, tenant=tenant))
 
@@ -293,7 +293,7 @@ def test_further_series_are_few() -> None:
 
 def test_series_of_later_minutes_are_the_same() -> None:
     """A metrics series stays separate or combined for a whole day."""
-    recording = Recording(1, 100)
+    recording = RecordedMetrics(1, 100)
     for second in (0, 70, 140):
         for tenant in ("a", "b"):
             recording.record(finished_call(second, tenant=tenant))
@@ -305,7 +305,7 @@ def test_series_of_later_minutes_are_the_same() -> None:
 
 def test_an_aborted_call_has_no_duration() -> None:
     """Metrics count a cancelled call's attempts, but not its duration."""
-    recording = Recording(1, 100)
+    recording = RecordedMetrics(1, 100)
     recording.record(finished_call(cancelled=True, attempts=2))
     (window,) = recording.take().values()
     (tally,) = window.values()
@@ -315,7 +315,7 @@ def test_an_aborted_call_has_no_duration() -> None:
 
 def test_another_day_has_series_of_its_own() -> None:
     """The limit on metrics series counts anew each day."""
-    recording = Recording(1, 100)
+    recording = RecordedMetrics(1, 100)
     for second, tenant in ((0, "a"), (1, "b"), (DAY, "b"), (DAY + 1, "a")):
         recording.record(finished_call(second, tenant=tenant))
 
@@ -326,7 +326,7 @@ def test_another_day_has_series_of_its_own() -> None:
 
 def test_names_are_cut_before_they_are_counted() -> None:
     """Metrics of names that a database would store alike are counted in one series."""
-    recording = Recording(10, 100)
+    recording = RecordedMetrics(10, 100)
     for end in ("x", "y"):
         recording.record(finished_call(tenant="a\0\ud800" + "n" * 300 + end))
 
@@ -335,7 +335,7 @@ def test_names_are_cut_before_they_are_counted() -> None:
 
 def test_figures_beyond_the_bound_are_counted_as_lost() -> None:
     """If metrics are never fetched, further ones are counted as lost, to bound the memory."""
-    recording = Recording(10, 2)
+    recording = RecordedMetrics(10, 2)
     for minute in range(3):
         recording.record(finished_call(60 * minute, error="VendorFailed"))
     recording.record(RetryScheduled(at=NOON, service="new", attempt=1, delay=1.0, error="E"))
@@ -346,15 +346,15 @@ def test_figures_beyond_the_bound_are_counted_as_lost() -> None:
 
 def windows(minute: int, *services: str) -> Windows:
     """Return the metrics of one call in each of several minutes."""
-    recording = Recording(100, 100)
+    recording = RecordedMetrics(100, 100)
     for service in services:
         recording.record(finished_call(60 * minute, service=service))
     return recording.take()
 
 
 def test_a_window_grows_until_it_is_closed() -> None:
-    """Metrics of an open minute that are stored twice replace each other."""
-    unsettled = Unsettled(100)
+    """If a minute is stored again with more calls, the new row replaces the stored one."""
+    unsettled = UnstoredMetrics(100)
     unsettled.add(windows(0, "a"))
     (first,) = unsettled.rows()
     unsettled.stored([first])
@@ -376,7 +376,7 @@ def test_a_window_grows_until_it_is_closed() -> None:
 
 def test_the_oldest_unstored_windows_are_lost() -> None:
     """Metrics that are not stored are dropped beyond the limit, and after half a day."""
-    unsettled = Unsettled(3)
+    unsettled = UnstoredMetrics(3)
     unsettled.add(windows(0, "a", "b"))
     unsettled.add(windows(1, "a", "b"))
 

@@ -31,18 +31,18 @@ def _json(text: str) -> bytes:
     )
 
 
-def _shuffled(value: object) -> object:
+def _shuffle(value: object) -> object:
     if isinstance(value, dict):
-        return {key: _shuffled(value[key]) for key in reversed(value)}
-    return [_shuffled(item) for item in value] if isinstance(value, list) else value
+        return {key: _shuffle(value[key]) for key in reversed(value)}
+    return [_shuffle(item) for item in value] if isinstance(value, list) else value
 
 
-def _tagged(value: object) -> object:
+def _tag_with_type(value: object) -> object:
     """Return a value with its type, since Python considers 1, 1.0 and True equal."""
     if isinstance(value, dict):
-        return {key: _tagged(item) for key, item in value.items()}
+        return {key: _tag_with_type(item) for key, item in value.items()}
     if isinstance(value, list):
-        return [_tagged(item) for item in value]
+        return [_tag_with_type(item) for item in value]
     return [type(value).__name__, repr(value)]
 
 
@@ -50,7 +50,7 @@ def _tagged(value: object) -> object:
 def test_layout_and_key_order_do_not_matter(value: Any) -> None:
     """JSON bodies that differ in key order, white space or escapes have the same fingerprint."""
     compact = json.dumps(value, separators=(",", ":"))
-    airy = json.dumps(_shuffled(value), indent=2, ensure_ascii=False)
+    airy = json.dumps(_shuffle(value), indent=2, ensure_ascii=False)
     assert _json(compact) == _json(airy)
 
 
@@ -68,7 +68,7 @@ def test_long_json_is_compared_by_bytes(size: int, same: bool) -> None:
 @given(values, values)
 def test_different_values_differ(one: Any, other: Any) -> None:
     """JSON bodies whose values differ, even in type only, have different fingerprints."""
-    assume(_tagged(one) != _tagged(other))
+    assume(_tag_with_type(one) != _tag_with_type(other))
     assert _json(json.dumps(one)) != _json(json.dumps(other))
 
 

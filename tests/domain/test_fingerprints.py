@@ -17,7 +17,7 @@ from moorage.domain.http.requests import Request
 from moorage.domain.idempotency.claims import Claim, Verdict, store_answer
 from moorage.domain.idempotency.payload import compared_payload, payload_fingerprint
 from moorage.domain.values.fingerprints import LONGEST_KEPT, Fingerprint, digest_of
-from moorage.domain.values.plain import DEEPEST, copying, is_plain
+from moorage.domain.values.plain import DEEPEST, copy_function, is_plain
 from moorage.errors import InvalidData
 from tests.domain.state_world import World
 
@@ -174,7 +174,7 @@ def test_a_value_that_contains_itself_is_not_plain() -> None:
     value: list[Any] = [1]
     value.append(value)
     assert not is_plain(value)
-    copied_list = copying(copy.deepcopy)(value)
+    copied_list = copy_function(copy.deepcopy)(value)
     assert copied_list[1] is copied_list
     assert copied_list is not value
 
@@ -182,13 +182,13 @@ def test_a_value_that_contains_itself_is_not_plain() -> None:
 @given(PAYLOADS)
 def test_copies_are_those_of_deepcopy(value: Any) -> None:
     """A copy of a plain value equals that of `deepcopy`, types and order included."""
-    assert repr(copy.deepcopy(value)) == repr(copying(copy.deepcopy)(value))
+    assert repr(copy.deepcopy(value)) == repr(copy_function(copy.deepcopy)(value))
 
 
 def test_copies_share_what_the_value_shares() -> None:
-    """If one object occurs twice in a value, it occurs twice in the value's copy."""
+    """If a value contains one object twice, its copy contains one copied object twice."""
     part = {"a": [1]}
-    copied_list = copying(copy.deepcopy)([part, part])
+    copied_list = copy_function(copy.deepcopy)([part, part])
     assert copied_list[0] is copied_list[1]
     assert copied_list[0] is not part
     assert [part, part] == copied_list

@@ -11,7 +11,12 @@ from typing import TypeVar
 import attrs
 import pytest
 
-from moorage.domain.secrets.frames import bare, careful, named, refusing
+from moorage.domain.secrets.frames import (
+    bare,
+    error_name,
+    with_careful_constructor,
+    without_arguments_in_errors,
+)
 from moorage.errors import InvalidData
 
 HIDDEN = "h1dden"
@@ -51,7 +56,7 @@ def test_cause_without_context_loses_its_frames() -> None:
 
 
 def test_host_errors_keep_their_frames() -> None:
-    """An error that the host was handling keeps its traceback frames, and so does its cause."""
+    """An error that the caller was already handling keeps its traceback frames, with its cause."""
     host, cause = ValueError(), raised_error(KeyError())
     host.__cause__ = cause
     try:
@@ -66,7 +71,7 @@ def test_host_errors_keep_their_frames() -> None:
 def test_guarded_class_leaves_no_frames() -> None:
     """A guarded class's error has no traceback frame with the refused value."""
 
-    @careful
+    @with_careful_constructor
     @attrs.frozen
     class ValidatedValue:
         value: str
@@ -87,7 +92,7 @@ def test_guarded_class_leaves_no_frames() -> None:
 def test_unknown_and_missing_arguments_are_in_no_frame() -> None:
     """A guarded function's error has no traceback frame with wrong arguments."""
 
-    @refusing
+    @without_arguments_in_errors
     def build(name: str, *, password: str) -> str:
         return name + password
 
@@ -106,7 +111,7 @@ def test_unknown_and_missing_arguments_are_in_no_frame() -> None:
 def test_errors_that_hold_their_value_become_invalid_data() -> None:
     """A Python error that contains the refused value becomes InvalidData without a cause."""
 
-    @refusing
+    @without_arguments_in_errors
     def build(value: object) -> object:
         try:
             return json.loads(value)  # type: ignore[arg-type]  # as given
@@ -125,7 +130,7 @@ def test_errors_that_hold_their_value_become_invalid_data() -> None:
 def test_an_asynchronous_function_is_guarded_alike() -> None:
     """A guarded asynchronous function's error hides values like a synchronous one's."""
 
-    @refusing
+    @without_arguments_in_errors
     async def build(value: str, *, password: str = "") -> str:
         if value == "open":
             return value
@@ -143,13 +148,13 @@ def test_an_asynchronous_function_is_guarded_alike() -> None:
 
 def test_unraised_error_is_named_by_its_class() -> None:
     """An error that was never raised is described by its class alone."""
-    assert "KeyError" == named(KeyError(HIDDEN))
+    assert "KeyError" == error_name(KeyError(HIDDEN))
 
 
 def test_swapped_secrets_are_masked() -> None:
     """A value that looks like a key, or was passed as one, is masked in the error's message."""
 
-    @refusing
+    @without_arguments_in_errors
     def build(name: object, *, password: object = None, **others: object) -> None:
         cause = InvalidData(f"{name!r} {password!r} {others!r}", field="a", remedy="Swap them.")
         cause.__cause__ = cause
@@ -177,9 +182,9 @@ def test_swapped_secrets_are_masked() -> None:
 
 
 def test_host_error_stays_the_context() -> None:
-    """The error that the host was handling stays the context, unmasked."""
+    """The error that the caller was already handling stays the context, unmasked."""
 
-    @refusing
+    @without_arguments_in_errors
     def build(key: str) -> None:
         raise InvalidData("no.", field="value", remedy="Give another.")
 

@@ -26,7 +26,7 @@ from moorage.domain.values.frozen_values import (
 )
 
 
-def _hidden(value: object) -> str:
+def _hide(value: object) -> str:
     return f"<{len(str(value))} characters>"
 
 
@@ -37,7 +37,7 @@ class Reference:
     name: str
     token: str = attrs.field(default="secret", repr=False)
     note: str = attrs.field(default="", eq=False)
-    text: str = attrs.field(default="abc", repr=_hidden)
+    text: str = attrs.field(default="abc", repr=_hide)
 
 
 @frozen
@@ -47,7 +47,7 @@ class Value:
     name: str
     token: str = field(default="secret", repr=False)
     note: str = field(default="", eq=False)
-    text: str = field(default="abc", repr=_hidden)
+    text: str = field(default="abc", repr=_hide)
 
 
 @frozen
@@ -99,7 +99,7 @@ class OwnMethods:
 
 @frozen
 class OwnHash:
-    """A value that defines its hash alone."""
+    """A value that defines only its hash itself."""
 
     item: object
 
@@ -145,12 +145,12 @@ class OrderOfAttrs:
 
     @property
     def parent_name(self) -> str:
-        """The name of a class by a call of a base class."""
+        """The first letter of the parent's repr, by `super()`."""
         return super().__repr__()[:1]
 
     @classmethod
     def heading(cls) -> str:
-        """The name of the class."""
+        """The name of the class, by `cls`."""
         return cls.__name__
 
 
@@ -175,12 +175,12 @@ class Order:
 
     @property
     def parent_name(self) -> str:
-        """The name of a class by a call of a base class."""
+        """The first letter of the parent's repr, by `super()`."""
         return super().__repr__()[:1]
 
     @classmethod
     def heading(cls) -> str:
-        """The name of the class."""
+        """The name of the class, by `cls`."""
         return cls.__name__
 
 
@@ -193,12 +193,12 @@ class PaidOrder(Order):
 
     @property
     def parent_name(self) -> str:
-        """The name of a class by a call of a base class."""
+        """The first letter of the parent's repr, by `super()`."""
         return f"paid {super().parent_name}"
 
     @classmethod
     def heading(cls) -> str:
-        """The name of the class."""
+        """The name of the class, by `cls`."""
         return f"paid {super().heading()}"
 
     def __repr__(self) -> str:
@@ -207,20 +207,20 @@ class PaidOrder(Order):
 
 @attrs.frozen
 class TaggedValue(Value):
-    """A value of attrs that inherits fields."""
+    """An attrs class that inherits fields from a class with `frozen`."""
 
     tag: str = "t"
 
 
 @frozen(init=False)
 class Counter:
-    """A value whose fields are set by another method."""
+    """A value with `init=False`, whose fields another method sets."""
 
     count: int
 
 
 def test_fields_without_a_hash_are_left_out_of_it() -> None:
-    """A field with `hash=False` is compared, and the hash is that of the others."""
+    """A field with `hash=False` is compared, but does not change the hash."""
     value = LabelledValue("a", {"b": "c"})
 
     assert {value} == {LabelledValue("a", {"b": "c"})}
@@ -230,7 +230,7 @@ def test_fields_without_a_hash_are_left_out_of_it() -> None:
 
 @pytest.mark.parametrize("other", [("a",), ("b",), ("a", "other"), ("a", "secret", "noted")])
 def test_equality_and_hash_are_those_of_attrs(other: tuple[str, ...]) -> None:
-    """Two values are equal, and have one hash, exactly if values of attrs would."""
+    """Two values are equal, and have equal hashes, exactly if attrs classes' values would."""
     expected = Reference("a") == Reference(*other)
 
     assert expected == (Value("a") == Value(*other))
@@ -239,14 +239,14 @@ def test_equality_and_hash_are_those_of_attrs(other: tuple[str, ...]) -> None:
 
 
 def test_representation_is_that_of_attrs() -> None:
-    """A representation leaves out hidden fields, and shows a field by its own function."""
+    """A repr leaves out hidden fields, and uses a field's own repr function."""
     assert repr(Reference("a")).replace("Reference", "Value") == repr(Value("a"))
     assert "Value(name='a', note='', text=<3 characters>)" == repr(Value("a"))
     assert "Empty()" == repr(Empty())
 
 
 def test_representation_of_a_local_class_is_its_name() -> None:
-    """The name of the function in which a class was defined is not shown."""
+    """The repr of a local class does not show the function that defines the class."""
 
     @frozen
     class LocalValue:
@@ -256,7 +256,7 @@ def test_representation_of_a_local_class_is_its_name() -> None:
 
 
 def test_representation_of_a_value_within_itself_ends() -> None:
-    """A value that contains itself is shown as three dots inside its own representation."""
+    """In its own repr, a value that contains itself is shown as three dots."""
     items: list[object] = []
     value = SingleValue(items)
     items.append(value)
@@ -297,7 +297,7 @@ def test_methods_of_the_class_itself_stay() -> None:
 
 
 def test_options_leave_methods_out() -> None:
-    """A class without comparison or representation gets those of its base class."""
+    """With `eq=False` or `repr=False`, a class inherits comparison or repr."""
     assert Identity(1) != Identity(1)
     assert repr(Identity(1)).startswith("<")
     assert "InheritingValue(item=3)" == repr(InheritingValue(3))
@@ -305,7 +305,7 @@ def test_options_leave_methods_out() -> None:
 
 
 def test_fields_cannot_be_set() -> None:
-    """A field of a value cannot be changed, and attrs' functions work on it."""
+    """A field cannot be assigned, and the functions of attrs accept the value."""
     value = Value("a")
 
     with pytest.raises(attrs.exceptions.FrozenInstanceError):
@@ -328,7 +328,7 @@ ARGUMENTS: list[tuple[tuple[Any, ...], dict[str, Any]]] = [
 def test_values_are_created_as_by_attrs(
     by_position: tuple[Any, ...], by_name: dict[str, Any]
 ) -> None:
-    """Arguments, defaults, factories, converters and the later step act as in attrs."""
+    """Arguments, defaults, factories, converters and `__attrs_post_init__` act as in attrs."""
     expected = OrderOfAttrs(*by_position, **by_name)
     value = Order(*by_position, **by_name)
 
@@ -342,7 +342,7 @@ def test_values_are_created_as_by_attrs(
     [((), {}), (("a",), {"name": "b"}), (("a",), {"length": 1}), (("a", *range(6)), {})],
 )
 def test_wrong_arguments_are_refused(by_position: tuple[Any, ...], by_name: dict[str, Any]) -> None:
-    """Missing, repeated, unknown and too many arguments are errors of the type, as in attrs."""
+    """Missing, repeated, unknown and too many arguments raise TypeError, as in attrs."""
     with pytest.raises(TypeError):
         OrderOfAttrs(*by_position, **by_name)
     with pytest.raises(TypeError):
@@ -356,7 +356,7 @@ def test_validators_see_converted_values() -> None:
 
 
 def test_each_of_several_validators_is_called() -> None:
-    """A field with a list of validators accepts what all of them accept."""
+    """A field with several validators accepts only values that pass all of them."""
 
     def is_small(_: object, attribute: attrs.Attribute[int], value: int) -> None:
         if value > 9:
@@ -403,7 +403,7 @@ def test_signature_is_that_of_attrs() -> None:
 
 
 def test_initialiser_is_compiled_once() -> None:
-    """The first value replaces what compiles the initialiser of its class, and of subclasses."""
+    """Creating the first value compiles `__init__`, also if it is a subclass's value."""
 
     @frozen
     class Base:
@@ -419,7 +419,7 @@ def test_initialiser_is_compiled_once() -> None:
 
 
 def test_a_replaced_field_moves_behind_the_others() -> None:
-    """A subclass may declare a field of its base class anew; it has one slot for it."""
+    """If a subclass declares an inherited field again, the field still has one slot."""
     order = PaidOrder("a", at=3)
 
     assert (5, 3) == (order.size, order.at)
@@ -438,7 +438,7 @@ def test_methods_find_their_base_class() -> None:
 
 
 def test_values_have_slots_and_weak_references() -> None:
-    """A value has no dictionary, and can be referred to weakly."""
+    """A value has slots instead of `__dict__`, and supports weak references."""
     value = SingleValue(1)
 
     assert not hasattr(value, "__dict__")
@@ -446,7 +446,7 @@ def test_values_have_slots_and_weak_references() -> None:
 
 
 def test_a_class_of_attrs_inherits_fields() -> None:
-    """A class of attrs takes the fields of a frozen base class as its own."""
+    """An attrs class inherits the fields of a frozen base class."""
     value = TaggedValue("a", tag="b")
 
     assert ["name", "token", "note", "text", "tag"] == [
@@ -460,7 +460,7 @@ def test_a_class_of_attrs_inherits_fields() -> None:
 
 
 def test_fields_are_described_as_by_attrs() -> None:
-    """`attrs.fields` returns the same descriptions as for a class of attrs."""
+    """`attrs.fields` describes a frozen class's fields like those of an attrs class."""
 
     def described(kind: Any) -> list[tuple[Any, ...]]:
         return [
@@ -476,7 +476,7 @@ def test_fields_are_described_as_by_attrs() -> None:
 
 
 def test_fields_of_attrs_are_described_like_ours() -> None:
-    """`fields_of` describes the fields of a class of attrs in the same way."""
+    """`fields_of` describes the fields of an attrs class like those of a frozen class."""
     own_fields, fields = fields_of(Value), fields_of(Reference)
 
     assert [(item.name, item.default, item.type) for item in own_fields] == [
@@ -486,7 +486,7 @@ def test_fields_of_attrs_are_described_like_ours() -> None:
 
 
 def test_other_classes_have_no_fields() -> None:
-    """`has_fields` is true for classes of both decorators and for events, and for nothing else."""
+    """`has_fields` is true for frozen classes, attrs classes and events only."""
     assert has_fields(Value)
     assert has_fields(Reference)
     assert has_fields(CallStarted)
@@ -496,7 +496,7 @@ def test_other_classes_have_no_fields() -> None:
 
 
 def test_a_field_with_a_default_cannot_precede_one_without() -> None:
-    """A class whose positional fields are in a wrong order is refused when it is defined."""
+    """A class whose field with a default precedes one without is refused when it is defined."""
     with pytest.raises(ValueError, match=r"WrongValue\.size needs a default"):
 
         @frozen
@@ -507,7 +507,7 @@ def test_a_field_with_a_default_cannot_precede_one_without() -> None:
 
 @pytest.mark.parametrize("declared", [attrs.field(), attrs.Factory(list), attrs.NOTHING])
 def test_a_field_of_attrs_is_refused(declared: Any) -> None:
-    """A class that declares a field with a function of attrs is refused when it is defined."""
+    """A frozen class with a field from `attrs.field` is refused when it is defined."""
     with pytest.raises(TypeError, match="Use field"):
 
         @frozen
@@ -516,20 +516,20 @@ def test_a_field_of_attrs_is_refused(declared: Any) -> None:
 
 
 def test_a_class_without_initialiser_has_none() -> None:
-    """With `init=False`, the initialiser is that of the base class."""
+    """With `init=False`, a class uses the `__init__` of its base class."""
     assert Counter.__init__ is object.__init__
-    assert {"count": 1} == as_dict(copy.copy(_restored(Counter, count=1)))
+    assert {"count": 1} == as_dict(copy.copy(_restore(Counter, count=1)))
 
 
-def _restored(kind: type[Any], **values: object) -> Any:
+def _restore(kind: type[Any], **values: object) -> Any:
     value: Any = object.__new__(kind)
     value.__setstate__(values)
     return value
 
 
 def test_a_state_with_fewer_fields_is_restored() -> None:
-    """A value that was pickled before a field was added is restored without it."""
-    value = _restored(Value, name="a")
+    """A value pickled before its class got a new field is unpickled without that field."""
+    value = _restore(Value, name="a")
 
     assert "a" == value.name
     assert not hasattr(value, "token")

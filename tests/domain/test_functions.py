@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from moorage.domain.values.functions import check_callable, check_plain, not_callable, timed
+from moorage.domain.values.functions import check_callable, check_plain, not_callable, with_timeout
 from moorage.domain.values.text import with_article
 from moorage.errors import ConfigurationError
 
@@ -47,12 +47,12 @@ def test_asynchronous_function_is_refused() -> None:
 
 
 def test_verb_with_a_timeout_is_used_unchanged() -> None:
-    """A port's method with a `timeout` parameter is used as it is."""
+    """An adapter's method with a `timeout` parameter is used unchanged."""
 
     def execute(command: str, timeout: float) -> tuple[str, float]:
         return command, timeout
 
-    assert execute is timed(execute, 1)
+    assert execute is with_timeout(execute, 1)
 
 
 def test_verb_without_a_timeout_is_wrapped() -> None:
@@ -61,4 +61,4 @@ def test_verb_without_a_timeout_is_wrapped() -> None:
     def execute(command: str) -> str:
         return command
 
-    assert "look" == timed(execute, 1)("look", 0.5)
+    assert "look" == with_timeout(execute, 1)("look", 0.5)

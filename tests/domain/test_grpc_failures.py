@@ -27,8 +27,8 @@ def message(number: int, content: bytes) -> bytes:
 
 def detail(name: str, content: bytes) -> bytes:
     """Return one detail message of a `google.rpc.Status`."""
-    packed = any_pb2.Any(type_url=f"type.googleapis.com/{name}", value=content)
-    return message(3, packed.SerializeToString())
+    packed_detail = any_pb2.Any(type_url=f"type.googleapis.com/{name}", value=content)
+    return message(3, packed_detail.SerializeToString())
 
 
 def test_details_are_read_from_the_trailing_metadata() -> None:
@@ -73,7 +73,7 @@ def test_malformed_details_hide_nothing(
 
 @given(st.text(max_size=200), st.sampled_from(["UNAVAILABLE", "UNKNOWN", "A_NEW_CODE"]))
 def test_words_of_a_server_prove_nothing(text: str, code: str) -> None:
-    """A gRPC call that was sent may have been processed, whatever its error's text says."""
+    """Once sent, a gRPC call may have been processed, whatever the server's error text says."""
     error = grpc_error(GrpcFault(code=code, message=f"failed to connect {text}"), SENT)
     assert getattr(error, "may_have_been_processed", True)
     assert not isinstance(error, VendorRejected)
@@ -81,7 +81,7 @@ def test_words_of_a_server_prove_nothing(text: str, code: str) -> None:
 
 @given(st.text(max_size=200), st.sampled_from(["UNAVAILABLE", "DEADLINE_EXCEEDED", "OTHER"]))
 def test_a_call_without_a_connection_was_not_sent(text: str, code: str) -> None:
-    """Before there is a connection, a gRPC call was not sent, whatever the library's text."""
+    """A gRPC call that failed before there was a connection was not sent."""
     error = grpc_error(GrpcFault(code=code, message=text), CONNECTING)
     assert isinstance(error, ConnectionFailed)
     assert not error.may_have_been_processed

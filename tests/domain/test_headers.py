@@ -12,7 +12,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from moorage.domain.http.headers import Headers, as_headers, sound
+from moorage.domain.http.headers import Headers, as_headers, validated_headers
 from moorage.errors import InvalidData
 
 names = st.from_regex(r"[!#$%&'*+\-.^_`|~0-9A-Za-z]+", fullmatch=True)
@@ -31,7 +31,10 @@ def test_pairs_are_preserved(pairs: list[tuple[str, str]]) -> None:
 @given(st.lists(st.tuples(names.map(str.lower), values)))
 def test_parsed_fields_equal_checked_fields(pairs: list[tuple[str, str]]) -> None:
     """Headers from a parser's fields equal headers from checked fields."""
-    headers, entry = Headers(pairs), sound((name, f" {value}\t") for name, value in pairs)
+    headers, entry = (
+        Headers(pairs),
+        validated_headers((name, f" {value}\t") for name, value in pairs),
+    )
 
     assert (headers.pairs, dict(headers)) == (entry.pairs, dict(entry))
     assert [headers.get_all(name) for name in headers] == [entry.get_all(name) for name in headers]
@@ -147,8 +150,8 @@ def test_absent_names() -> None:
 @given(fields, st.text("-abcdefxyz0", min_size=1, max_size=2))
 def test_mention_searches_names(pairs: list[tuple[str, str]], text: str) -> None:
     """`mention` finds a text in any header name, case-insensitively."""
-    within = any(text in name.lower() for name, _ in pairs)
-    assert within == Headers(pairs).mention(text)
+    is_secret_name = any(text in name.lower() for name, _ in pairs)
+    assert is_secret_name == Headers(pairs).mention(text)
 
 
 def test_mention_ignores_values() -> None:
@@ -231,12 +234,12 @@ def test_headers_are_immutable() -> None:
 
 def test_parsed_values_lose_only_spaces_and_tabs() -> None:
     """Only spaces and tabs are stripped around a parsed header value."""
-    assert "\xa0v\x85" == sound([("a", " \t\xa0v\x85\t ")]).get("a")
+    assert "\xa0v\x85" == validated_headers([("a", " \t\xa0v\x85\t ")]).get("a")
 
 
 @pytest.mark.parametrize("value", ["a\nb", 7])
 def test_a_value_that_is_set_and_cannot_be_sent_is_named(value: Any) -> None:
-    """The error names the header whose value cannot be sent."""
+    """The error for a value that no header can carry names the header."""
     with pytest.raises(InvalidData, match="'X-A'") as excinfo:
         Headers().with_header("X-A", value)
     assert "headers.X-A" == excinfo.value.field

@@ -49,7 +49,7 @@ def test_each_method_has_a_constructor(name: str) -> None:
 
 @pytest.mark.parametrize("name", ["post", "put", "patch", "delete"])
 def test_content_of_three_kinds(name: str) -> None:
-    """A request's body is sent as it is; JSON and forms are encoded and labelled."""
+    """A request's body is sent unchanged; JSON and forms are encoded and get a content type."""
     build = getattr(Request, name)
     assert b"x" == build("/x", body=b"x").body
     assert Headers() == build("/x", body=b"x").headers

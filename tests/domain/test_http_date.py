@@ -14,13 +14,13 @@ from moorage.domain.http.dates import parse_http_date, write_http_date
 NOW = datetime(2026, 3, 1, 12, tzinfo=UTC)
 
 
-def between(first: datetime, last: datetime) -> st.SearchStrategy[datetime]:
+def times_between(first: datetime, last: datetime) -> st.SearchStrategy[datetime]:
     """Return a strategy that draws times in whole seconds."""
     seconds = int((last - first).total_seconds())
     return st.integers(0, seconds).map(lambda after: first + timedelta(seconds=after))
 
 
-moments = between(datetime(1000, 1, 1, tzinfo=UTC), datetime(9999, 12, 31, tzinfo=UTC))
+moments = times_between(datetime(1000, 1, 1, tzinfo=UTC), datetime(9999, 12, 31, tzinfo=UTC))
 
 
 @given(moments)
@@ -31,7 +31,7 @@ def test_date_round_trip(moment: datetime) -> None:
     assert moment == parse_http_date(moment.strftime("%a %b %e %H:%M:%S ") + f"{moment:%Y}", NOW)
 
 
-@given(between(datetime(1977, 1, 1, tzinfo=UTC), datetime(2075, 12, 31, tzinfo=UTC)))
+@given(times_between(datetime(1977, 1, 1, tzinfo=UTC), datetime(2075, 12, 31, tzinfo=UTC)))
 def test_two_digits_name_the_nearest_year(moment: datetime) -> None:
     """A two-digit year in an HTTP date is the one within fifty years of now."""
     assert moment == parse_http_date(moment.strftime("%A, %d-%b-%y %H:%M:%S GMT"), NOW)

@@ -16,9 +16,9 @@ from moorage.domain.idempotency.claims import (
     Verdict,
     Withdraw,
     abandon,
-    present,
     release,
     store_answer,
+    unexpired,
 )
 from moorage.domain.state.commands import SMALL_STEP
 from moorage.domain.values.durations import HOUR, SECOND
@@ -32,7 +32,7 @@ if TYPE_CHECKING:
 
 def state_name(key: KeyCaller) -> str:
     """Return the name of the key's state in the documented table."""
-    entry = present(key.world.cells.get(KEY), key.world.now)
+    entry = unexpired(key.world.cells.get(KEY), key.world.now)
     if entry is None:
         return "absent"
     name = ("claimed", "sent", "done", "free")[entry[2]]
@@ -408,7 +408,7 @@ def test_key_cannot_be_resolved_as_never_done_within_its_term() -> None:
     """A key cannot be resolved as never done while its sent request may still arrive."""
     key = KeyCaller()
     key.claim_and_send("ignores", lease=SHORT, term=LEASE)
-    never, done = (
+    never, done_claim = (
         Resolve(KEY, done=is_finished, ttl=TTL, answer="found") for is_finished in (False, True)
     )
     key.world.now += SHORT
@@ -422,7 +422,7 @@ def test_key_cannot_be_resolved_as_never_done_within_its_term() -> None:
     other_key = KeyCaller()
     other_key.claim_and_send("ignores", lease=SHORT, term=LEASE)
     other_key.world.now += SHORT
-    assert other_key.world.execute(done)
+    assert other_key.world.execute(done_claim)
 
 
 def test_retrys_term_ends_within_the_vendors_memory() -> None:

@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 
 from moorage.domain.idempotency.claims import checked_key
 from moorage.errors import InvalidData
-from tests.domain.state_world import helpful
+from tests.domain.state_world import has_remedy
 
 
 @pytest.mark.parametrize("key", ["a", "INV-2041/1", "x" * 255, "with space", "~!"])
@@ -25,7 +25,7 @@ def test_no_key_is_never_taken_for_no_protection(key: object) -> None:
     with pytest.raises(InvalidData) as excinfo:
         checked_key(key)
     assert "idempotency_key" == excinfo.value.field
-    assert helpful(excinfo.value)
+    assert has_remedy(excinfo.value)
 
 
 @given(st.text(max_size=300))

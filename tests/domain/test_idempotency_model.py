@@ -30,7 +30,7 @@ from tests.domain.state_world import World
 from tests.support.examples import examples
 
 if TYPE_CHECKING:
-    from moorage.domain.idempotency.claims import Claimed, Settled
+    from moorage.domain.idempotency.claims import ClaimResult, SettleResult
 
 # Excluded from coverage runs, which other tests of these lines serve.
 pytestmark = pytest.mark.untraced
@@ -53,7 +53,7 @@ class Holder:
     answer: str | None = None
 
 
-class Machine(RuleBasedStateMachine):
+class KeyMachine(RuleBasedStateMachine):
     """Random claims, crashes, clock steps and operators on one idempotency key.
 
     `real` is the time that passes for callers and vendors. Each vendor remembers keys longer than
@@ -148,7 +148,7 @@ class Machine(RuleBasedStateMachine):
             time = self.judge()
             self.compare_claim(command, self.world.execute(command), time)
 
-    def compare_claim(self, command: Claim, claimed: Claimed, time: int) -> None:
+    def compare_claim(self, command: Claim, claimed: ClaimResult, time: int) -> None:
         """Compare the store's answer to a claim with the model's."""
         previous_name, earlier = self.state_name(time), self.ends
         if self.stage != "absent" and command.fingerprint != self.payload:
@@ -249,12 +249,12 @@ class Machine(RuleBasedStateMachine):
 
     def renew_claim(self, holder: Holder, time: int) -> bool:
         """Renew a claim, and return whether the holder still has it."""
-        (mine,) = self.world.execute(Renew([(KEY, holder.fence, TTL)], lease=SHORT))
-        assert self.is_holding(holder) is mine
-        if mine:
+        (renewal,) = self.world.execute(Renew([(KEY, holder.fence, TTL)], lease=SHORT))
+        assert self.is_holding(holder) is renewal
+        if renewal:
             self.until = max(self.until, time + SHORT)
             holder.safe = self.real + SHORT
-        return mine
+        return renewal
 
     @precondition(lambda self: any(claim_holder.marked for claim_holder in self.holders))
     @rule(number=st.integers(0, 3), event=st.booleans())
@@ -309,7 +309,7 @@ class Machine(RuleBasedStateMachine):
                 self.answers.add(holder.answer)
         self.holders.remove(holder)
 
-    def compare_settlement(self, holder: Holder, settled: Settled) -> None:
+    def compare_settlement(self, holder: Holder, settled: SettleResult) -> None:
         """Compare the result of a settlement with the model's."""
         is_finished = self.stage == "done"
         assert (is_finished and self.final is holder) is settled.held
@@ -351,13 +351,13 @@ class Machine(RuleBasedStateMachine):
     def resolve(self) -> None:
         """Look the operation up at the vendor as a person does, and settle the key accordingly."""
         time = self.judge()
-        done = bool(self.effects)
-        answer = self.effects[0] if done else None
-        command = Resolve(KEY, done=done, ttl=TTL, answer=answer)
-        is_settled = self.state_name(time) == "unknown" and (done or time >= self.ends)
+        done_count = bool(self.effects)
+        answer = self.effects[0] if done_count else None
+        command = Resolve(KEY, done=done_count, ttl=TTL, answer=answer)
+        is_settled = self.state_name(time) == "unknown" and (done_count or time >= self.ends)
         assert is_settled is self.world.execute(command)
         if is_settled:
-            self.stage, self.owner, self.ends = ("done" if done else "free"), 0, time
+            self.stage, self.owner, self.ends = ("done" if done_count else "free"), 0, time
             self.final = None
             if answer:
                 self.answers.add(answer)
@@ -382,5 +382,5 @@ class Machine(RuleBasedStateMachine):
         assert self.answers <= set(self.effects)
 
 
-TestIdempotency = Machine.TestCase
+TestIdempotency = KeyMachine.TestCase
 TestIdempotency.settings = settings(examples(150), stateful_step_count=60)

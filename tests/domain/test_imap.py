@@ -35,7 +35,7 @@ def replies_of(data: bytes, largest: int = 1_000, step: int = 1_000) -> list[Ima
 
 @pytest.mark.parametrize("step", [1, 7, 1_000])
 def test_replies(step: int) -> None:
-    """Replies are read however they arrive, with literals, quotations, lists and codes."""
+    """IMAP replies are read in pieces of any size, with literals, quoted strings and lists."""
     data = (
         b'* 1 FETCH (UID 7 BODY[] {6}\r\na)\r\n"b X "q\\"\\\\" Y NIL)\r\n'
         b"* OK [UIDVALIDITY 3] fine (or not\r\n+ go on\r\nm1 NO [LIMIT] no\r\nm2 ok\r\n"
@@ -54,7 +54,7 @@ def test_replies(step: int) -> None:
 @examples(300)
 @given(st.binary(max_size=80) | st.text('*+ ()"{}\r\nOK[]1\\', max_size=60).map(str.encode))
 def test_malformed_bytes_raise_value_error(data: bytes) -> None:
-    """Bytes that are no replies raise ValueError and nothing else, whichever they are."""
+    """Bytes that are not an IMAP reply raise ValueError and nothing else."""
     try:
         replies_of(data + b"\r\n")
     except ValueError:
@@ -62,7 +62,7 @@ def test_malformed_bytes_raise_value_error(data: bytes) -> None:
 
 
 def test_commands() -> None:
-    """Texts are sent as they are, and bytes as strings that no content can end early."""
+    """IMAP commands send str as atoms, and bytes as quoted strings or literals."""
     assert [b'm1 LOGIN "a\\"b" {2}\r\n', b"\r\n X\r\n"] == command_chunks(
         "m1", ["LOGIN", b'a"b', b"\r\n", "X"]
     )
@@ -73,12 +73,12 @@ def test_commands() -> None:
     [("INBOX", b"INBOX"), ("Entwürfe", b"Entw&APw-rfe"), ("A&B", b"A&-B"), ("台北", b"&U,BTFw-")],
 )
 def test_names_of_folders(name: str, expected: bytes) -> None:
-    """Names of folders are written in IMAP's own form of UTF-7."""
+    """IMAP mailbox names are written in modified UTF-7."""
     assert expected == mailbox_bytes(name)
 
 
 def test_neighbouring_uids_become_a_range() -> None:
-    """Neighbouring numbers are a range."""
+    """Consecutive UIDs are written as one range in an IMAP command."""
     assert "1:3,5,7:8" == uid_set([8, 1, 2, 3, 5, 7, 1])
 
 
@@ -94,17 +94,17 @@ def test_neighbouring_uids_become_a_range() -> None:
     ],
 )
 def test_arrival_times(text: str, expected: datetime | None) -> None:
-    """Times of arrival are read with their zone; a malformed time is None."""
+    """An IMAP message's arrival time is read with its time zone; a malformed one is None."""
     assert expected == moment(text)
 
 
 def test_empty_list_of_messages_as_json() -> None:
-    """No messages are an empty list of plain JSON."""
+    """An empty list of IMAP messages becomes an empty JSON list."""
     assert [] == plain_messages(())
 
 
 def test_refusal_with_an_unknown_code() -> None:
-    """An unknown code is kept as the vendor's, and the words of the server are not."""
+    """The error for an IMAP refusal has the server's code, but not the server's text."""
     error = imap_error(ImapReply("m1", "NO", "ODD 7"))
 
     assert isinstance(error, VendorRejected)

@@ -54,10 +54,14 @@ def test_subscription_with_other_names() -> None:
     codec = JsonRpcMessages(
         subscription_field="sub", mark_field="cursor", value_field="data", cancel_method="stop"
     )
-    begun = json.loads(codec.subscription("3", {"method": "watch"}, "m7"))
-    assert {"sub": "3", "cursor": "m7"} == begun["params"]
-    ended = json.loads(codec.cancellation("3") or "")
-    assert ("stop", {"sub": "3"}, False) == (ended["method"], ended["params"], "id" in ended)
+    subscription = json.loads(codec.subscription("3", {"method": "watch"}, "m7"))
+    assert {"sub": "3", "cursor": "m7"} == subscription["params"]
+    cancellation = json.loads(codec.cancellation("3") or "")
+    assert ("stop", {"sub": "3"}, False) == (
+        cancellation["method"],
+        cancellation["params"],
+        "id" in cancellation,
+    )
     fields = {"sub": "3", "cursor": 8, "data": {"a": 1}}
     arrival = codec.read(json.dumps({"method": "changed", "params": fields}))
     assert ("3", "8", {"a": 1}, False) == (

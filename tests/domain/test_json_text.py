@@ -70,9 +70,9 @@ def _endless() -> list[object]:
 )
 def test_unencodable_values_are_refused(value: Any) -> None:
     """A value that JSON cannot hold is refused by field name, without the value."""
-    with pytest.raises(InvalidData) as caught:
+    with pytest.raises(InvalidData) as excinfo:
         encode_json(value)
-    assert "json" == caught.value.field
+    assert "json" == excinfo.value.field
 
 
 def test_nan_is_not_json() -> None:
@@ -86,6 +86,6 @@ def test_nan_is_not_json() -> None:
 )
 def test_error_names_pythons_error_class(value: object, error: str) -> None:
     """The error for invalid JSON names Python's error class, and quotes nothing."""
-    with pytest.raises(InvalidData) as caught:
+    with pytest.raises(InvalidData) as excinfo:
         encode_json(value)
-    assert f"The value cannot be written as JSON ({error})." == caught.value.message
+    assert f"The value cannot be written as JSON ({error})." == excinfo.value.message

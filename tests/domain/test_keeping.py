@@ -61,6 +61,7 @@ KEPT: st.SearchStrategy[Kept] = st.one_of(
         issued_at=TIMES,
         scope=st.lists(st.text()),
         dpop_key=st.none() | st.just(proof_key()),
+        header=st.sampled_from([None, "x-access-token"]),
     ),
 )
 
@@ -103,10 +104,10 @@ def test_binary_secret_round_trip() -> None:
 def test_times_are_stored_in_utc() -> None:
     """Packed credentials store a time of any zone or datetime subclass in UTC."""
 
-    class Moment(datetime):
+    class DatetimeSubclass(datetime):
         """A datetime subclass, as other libraries have."""
 
-    moment = Moment(2026, 11, 20, 9, tzinfo=timezone(timedelta(hours=2)))
+    moment = DatetimeSubclass(2026, 11, 20, 9, tzinfo=timezone(timedelta(hours=2)))
     credentials = Credentials.bearer("a", expires_at=moment)
 
     assert datetime(2026, 11, 20, 7, tzinfo=UTC) == (

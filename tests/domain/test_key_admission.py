@@ -50,19 +50,19 @@ def claim_and_ask(gates: Gates, *, owner: int = 9, payload: bytes = b"one") -> K
 
 def one_after_another(world: World, gates: Gates, payload: bytes) -> Any:
     """Return the answer of a claim followed by an admission; None if either is refused."""
-    claimed = world.execute(claim(9, payload=payload, lease=TERM, term=TERM))
-    if claimed.verdict is Verdict.REPLAY:
-        return 0, (GO, 0, None, ()), claimed.answer
-    if claimed.verdict is not Verdict.RUN:
+    claim_result = world.execute(claim(9, payload=payload, lease=TERM, term=TERM))
+    if claim_result.verdict is Verdict.REPLAY:
+        return 0, (GO, 0, None, ()), claim_result.answer
+    if claim_result.verdict is not Verdict.RUN:
         return None
     question = Admission(gates, within=SECOND, lease=SECOND).under_claim(
-        (KEY, claimed.fence, "honours"), within=SECOND, lease=SECOND, retry=False
+        (KEY, claim_result.fence, "honours"), within=SECOND, lease=SECOND, retry=False
     )
-    admitted = world.execute(question)
-    return (claimed.fence, admitted, None) if admitted[:2] == (GO, 0) else None
+    admission = world.execute(question)
+    return (claim_result.fence, admission, None) if admission[:2] == (GO, 0) else None
 
 
-def happen(key: KeyCaller, gates: Gates, event: str) -> None:
+def apply_event(key: KeyCaller, gates: Gates, event: str) -> None:
     """Change the key's state, the state of a circuit or limit, or the clock."""
     world = key.world
     entry = world.cells.get(KEY)
@@ -99,7 +99,7 @@ def test_claim_with_admission_is_both_commands(
     """A claim with admission in one command acts like both commands, or changes nothing."""
     key = KeyCaller()
     for event in events:
-        happen(key, gates, event)
+        apply_event(key, gates, event)
     before = dict(key.world.cells)
     apart = World(key.world.now)
     apart.cells = dict(before)
@@ -119,9 +119,9 @@ def test_new_key_is_sent_at_once(gates: Gates) -> None:
     """In one command, a new key is claimed and marked as sent, and its attempt admitted."""
     key = KeyCaller()
 
-    fence, admitted, _ = key.world.execute(claim_and_ask(gates))  # type: ignore[misc]  # not None
+    fence, admission, _ = key.world.execute(claim_and_ask(gates))  # type: ignore[misc]  # not None
 
-    assert (key.world.now, GO, 0) == (fence, *admitted[:2])
+    assert (key.world.now, GO, 0) == (fence, *admission[:2])
     assert Verdict.BUSY is key.claim().verdict
     assert not key.mark(fence - 1)
     assert key.settle(store_answer(KEY, fence, "answer", ttl=TTL)).held
@@ -132,7 +132,7 @@ def test_stored_answer_costs_nothing() -> None:
     key, gates = KeyCaller(), GATES[3]
     fence, _, _ = key.world.execute(claim_and_ask(gates))  # type: ignore[misc]  # not None
     key.settle(store_answer(KEY, fence, "answer", ttl=TTL))
-    happen(key, gates, "open")
+    apply_event(key, gates, "open")
     cells = dict(key.world.cells)
 
     answer = key.world.execute(claim_and_ask(gates))
@@ -146,7 +146,7 @@ def test_refused_attempt_claims_nothing(event: str) -> None:
     """If a new key's attempt must wait or is refused, the key is not claimed."""
     key, gates = KeyCaller(), GATES[3]
     for _ in range(2):
-        happen(key, gates, event)
+        apply_event(key, gates, event)
 
     assert key.world.execute(claim_and_ask(gates)) is None
     assert KEY not in key.world.cells
@@ -174,7 +174,7 @@ def test_unreadable_states_are_named() -> None:
             del world.cells[KEY]
         world.cells[name] = (world.now, SECOND, *["?"] * (position + 1))
 
-        with pytest.raises(StateUnavailable) as caught:
+        with pytest.raises(StateUnavailable) as excinfo:
             world.execute(claim_and_ask(GATES[3]))
 
-        assert name == caught.value.key
+        assert name == excinfo.value.key

@@ -1,4 +1,4 @@
-"""Patterns of keys match as those of pathlib do, and mistakes in them are refused."""
+"""Patterns of storage keys match like pathlib's, and invalid patterns are refused."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ KEYS = [
     ],
 )
 def test_pattern_matches_as_on_a_disk(pattern: str) -> None:
-    """A pattern matches the keys of the files that Python's glob finds in a folder."""
+    """A pattern matches the same keys as Python's glob finds files in a folder."""
     with TemporaryDirectory() as name:
         for key in KEYS:
             path = Path(name, key)
@@ -67,6 +67,6 @@ def test_last_part_of_any_number_of_parts() -> None:
     ],
 )
 def test_mistaken_pattern_is_refused(pattern: str, problem: str) -> None:
-    """A text that is no pattern is refused with its mistake."""
+    """The error for an invalid key pattern says what is wrong with it."""
     with pytest.raises(InvalidData, match=problem):
         KeyPattern.of(pattern)

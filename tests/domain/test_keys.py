@@ -1,4 +1,4 @@
-"""The keys of shared states: one for each owner, and on one Redis node where needed."""
+"""The keys of stored states are unique per owner; related keys share one Redis node."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from moorage import Service
 from moorage.domain.service.plan import Plan
 from moorage.domain.state.keys import LONGEST, checked_name, class_of, own_key, state_key, tag_of
 from moorage.errors import InvalidData
-from tests.domain.state_world import helpful
+from tests.domain.state_world import has_remedy
 
 names = st.one_of(
     st.text(max_size=6),
@@ -51,7 +51,7 @@ def test_no_two_states_with_an_own_tag_share_a_key(
     name: str,
     other_name: str,
 ) -> None:
-    """Keys with a tag of their own are equal only if all parts are, and never equal other keys."""
+    """Keys with their own hash tag are equal only if all their parts are."""
     key, other_key = (
         own_key(kind, service, tenant, tag_name, *more)
         for (kind, service, tenant, more), tag_name in ((one, name), (other, other_name))
@@ -62,7 +62,7 @@ def test_no_two_states_with_an_own_tag_share_a_key(
 
 
 def test_claims_of_a_service_spread_evenly_over_three_masters() -> None:
-    """Of the claims of one service, 33 ± 3 % lie on each of the three masters of a cluster."""
+    """A service's claims are spread over the three masters of a Redis cluster, 33 ± 3 % each."""
     plan = Plan(Service("payments"), "acme", None)
     masters = Counter(
         key_slot(f"moorage:{plan.claim_key(f'INV-{number}/1')}".encode()) * 3 // 16_384
@@ -72,8 +72,8 @@ def test_claims_of_a_service_spread_evenly_over_three_masters() -> None:
     assert all(0.30 <= count / 9_000 <= 0.36 for count in masters.values()), masters
 
 
-def test_each_tenant_has_a_hashtag_of() -> None:
-    """Each tenant's state keys have their own hash tag, and so have those without a tenant."""
+def test_each_tenant_has_its_own_hash_tag() -> None:
+    """Each tenant's keys have their own hash tag, and so have the keys without a tenant."""
     keys = {state_key("k", "s", None), state_key("k", "s", ""), state_key("k", "s", "s")}
     assert 3 == len({tag_of(key) for key in keys})
 
@@ -98,4 +98,4 @@ def test_invalid_names_are_refused(name: object) -> None:
     with pytest.raises(InvalidData) as excinfo:
         checked_name(name, "tenant")
     assert "tenant" == excinfo.value.field
-    assert helpful(excinfo.value)
+    assert has_remedy(excinfo.value)

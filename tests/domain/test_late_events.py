@@ -87,7 +87,7 @@ def same_events() -> dict[type[Event], Event]:
     }
 
 
-def copied(value: object) -> object:
+def pickled_copy(value: object) -> object:
     """Return a value after pickling, as another process receives it."""
     return pickle.loads(pickle.dumps(value))  # noqa: S301 - what was pickled here
 
@@ -103,7 +103,7 @@ def test_late_event_is_the_same_value(kind: type[Event]) -> None:
     assert expected == event
     assert hash(expected) == hash(event)
     assert repr(expected) == repr(late_events()[kind])
-    assert expected == copied(late_events()[kind])
+    assert expected == pickled_copy(late_events()[kind])
     assert expected == copy.deepcopy(late_events()[kind])
     assert attrs.asdict(expected) == attrs.asdict(late_events()[kind])
     assert attrs.evolve(expected, service="a") == attrs.evolve(late_events()[kind], service="a")
@@ -140,7 +140,7 @@ def test_all_readers_see_one_id() -> None:
 
 
 def test_no_id_is_made_that_nobody_reads() -> None:
-    """Reading other fields of a call's event creates no id."""
+    """Reading other fields of a call's event does not create the call's id."""
     numbers = count(1)
     event = late_events(numbers)[CallFinished]
 
@@ -169,5 +169,5 @@ def test_entry_is_computed_from_the_event() -> None:
         method="POST",
         trace_id="ab" * 16,
     )
-    assert expected == copied(entry) == entry
+    assert expected == pickled_copy(entry) == entry
     assert repr(expected) == repr(entry)

@@ -1,4 +1,4 @@
-"""LDAP's messages, values and failures, as pure functions."""
+"""LDAP's messages, values and errors, tested without a server."""
 
 from __future__ import annotations
 
@@ -38,7 +38,7 @@ from tests.support.examples import examples
 
 
 def test_bytes_of_a_search() -> None:
-    """A search is written byte by byte as RFC 4511 says."""
+    """A search request is encoded byte for byte as RFC 4511 says."""
     operation = ldap_wire.search("dc=x", ldap_wire.SUBTREE, equals("uid", "a").encoded, ["cn"])
 
     assert (
@@ -49,7 +49,7 @@ def test_bytes_of_a_search() -> None:
 
 
 def test_member_of_chain_names_the_rule() -> None:
-    """The condition for groups within groups names the rule of Active Directory."""
+    """`member_of_chain` uses Active Directory's matching rule for nested groups."""
     encoded = member_of_chain("memberOf", "cn=g").encoded
 
     assert b"1.2.840.113556.1.4.1941" in encoded
@@ -58,18 +58,18 @@ def test_member_of_chain_names_the_rule() -> None:
 
 @given(st.integers(0, 2**31 - 1), st.binary(max_size=300))
 def test_written_message_is_read_again(number: int, content: bytes) -> None:
-    """A message of any size is read as it was written, and its size is known before."""
-    written = ldap_wire.message(number, tlv(0x64, content), ldap_wire.page_control(7, b"c"))
-    response = ldap_wire.read_message(written)
+    """A written LDAP message of any size is read back, and its first bytes tell its size."""
+    message_bytes = ldap_wire.message(number, tlv(0x64, content), ldap_wire.page_control(7, b"c"))
+    response = ldap_wire.read_message(message_bytes)
 
     assert (number, 0x64, content) == (response.id, response.kind, response.content)
-    assert len(written) == ldap_wire.message_size(written, 10_000)
+    assert len(message_bytes) == ldap_wire.message_size(message_bytes, 10_000)
 
 
 @examples(300)
 @given(st.binary(max_size=80))
 def test_malformed_bytes_raise_value_error(data: bytes) -> None:
-    """Bytes that are no message raise ValueError and nothing else, whichever they are."""
+    """Bytes that are not an LDAP message raise ValueError and nothing else."""
     for read in (
         lambda: ldap_wire.message_size(data, 1_000),
         lambda: ldap_wire.read_result(ldap_wire.read_message(data)),
@@ -83,14 +83,14 @@ def test_malformed_bytes_raise_value_error(data: bytes) -> None:
 
 
 def test_incomplete_sizes() -> None:
-    """The size of a message is unknown until its length has arrived."""
+    """The size of an LDAP message is None until its length field has arrived."""
     sizes = [ldap_wire.message_size(data, 100) for data in (b"", b"\x30", b"\x30\x82\x00")]
 
     assert [None, None, None] == sizes
 
 
 def test_result_with_referrals_and_a_cookie() -> None:
-    """The referrals and the cookie of a result are read, among other controls."""
+    """Referrals and the paging cookie of an LDAP result are read; other controls are ignored."""
     referrals = tlv(0xA3, tlv(4, b"ldap://a"), tlv(4, b"ldap://b"))
     content = tlv(0x0A, b"\x0a") + tlv(4, b"") + tlv(4, b"words") + referrals
     other = tlv(0x30, tlv(4, b"1.2.3"), tlv(1, b"\xff"))
@@ -128,20 +128,20 @@ def test_reader_has_no_tag_at_its_end() -> None:
     ],
 )
 def test_escaped_values(value: str, expected: str) -> None:
-    """The letters that have a meaning in names are escaped."""
+    """Characters with a meaning in LDAP names are escaped."""
     assert expected == escaped_value(value)
     assert f"uid={expected},dc=x" == entry_name("uid", value, "dc=x")
 
 
 @pytest.mark.parametrize("name", ["", "a b", "uid)(x", "1.", "ü", 7, "cn;"])
 def test_malformed_attribute_names_are_refused(name: object) -> None:
-    """Only well-formed names and numbers are accepted for an attribute."""
+    """An LDAP attribute's name must be a well-formed name or OID."""
     with pytest.raises(InvalidData, match="not the name"):
         attribute_name(name)
 
 
 def test_unencodable_values() -> None:
-    """Empty names, and values that are neither texts nor bytes, are refused."""
+    """Empty names, and attribute values that are neither str nor bytes, are refused."""
     with pytest.raises(InvalidData, match="empty"):
         escaped_value("")
     for value in ("\ud800", 7, None):
@@ -150,7 +150,7 @@ def test_unencodable_values() -> None:
 
 
 def test_values_of_an_entry() -> None:
-    """Values are found in any case; parts of them, and bytes read as texts, are refused."""
+    """Attribute names ignore case; a partial range, and bytes read as text, are refused."""
     entry = LdapEntry(
         "cn=g",
         {
@@ -177,7 +177,7 @@ def test_values_of_an_entry() -> None:
 
 
 def test_stored_and_plain_results() -> None:
-    """A result survives a store, and is plain JSON with digits for bytes."""
+    """A search result can be packed and unpacked, and JSON has non-text bytes in hex."""
     result = LdapSearchResult((LdapEntry("cn=a", {"cn": (b"a", b"\xff")}),), ("ldap://b",))
 
     assert result == unpack_result(pack_result(result))
@@ -206,7 +206,7 @@ CODES: dict[int, tuple[type[ConnectorError], bool]] = {
 
 @pytest.mark.parametrize("code", CODES)
 def test_result_codes_become_errors(code: int) -> None:
-    """Each code has its error; only a failure of the server itself leaves a change open."""
+    """Each LDAP result code has its error; only code 80 leaves open if a change was made."""
     kind, is_open = CODES[code]
     error = ldap_error(LdapResult(code, "secret words"), has_effect=True)
 
@@ -217,12 +217,12 @@ def test_result_codes_become_errors(code: int) -> None:
 
 
 def test_failed_read_changed_nothing() -> None:
-    """A server that fails while it reads has done nothing."""
+    """A search that fails with LDAP code 80 has certainly changed nothing."""
     assert type(ldap_error(LdapResult(80), has_effect=False)) is VendorFailed
 
 
 def test_reason_of_active_directory_is_kept() -> None:
-    """The number in which Active Directory says why it refused a password is kept."""
+    """Active Directory's number for a refused password is part of the vendor code."""
     words = (
         "80090308: LdapErr: DSID-0C0903A9, comment: AcceptSecurityContext error, data 533, v1db1"
     )

@@ -1,4 +1,4 @@
-"""The messages between a broker of leases and its processes."""
+"""The messages between the broker that leases rate-limit tokens and its client processes."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ LIMITS = (RateLimitConfig.per_second(100, burst=20), RateLimitConfig.per_minute(
 
 
 def admission(*, circuit: bool = False, **settings: Any) -> Admission:
-    """Return the admission of a call of a service."""
+    """Return the admission command for a call of a service."""
     service = Service(
         "hot",
         limits=settings.pop("limits", LIMITS),
@@ -43,21 +43,21 @@ def admission(*, circuit: bool = False, **settings: Any) -> Admission:
 
 
 def test_question_keeps_the_limits() -> None:
-    """A question is read with the limits and costs that it was written with."""
+    """A question to the broker is read back with its limits and costs."""
     kind = kind_of(admission(), ["hot"])
 
     assert kind is not None
     line = question_start(7, 20_000) + question_end(kind)
     assert Question(7, 20_000, kind) == read_question(line)
     assert [rule.shape for rule in gates_of(kind).limits] == [  # type: ignore[attr-defined]  # buckets
-        limit.rule.shape  # type: ignore[attr-defined]  # as above
+        limit.rule.shape  # type: ignore[attr-defined]  # buckets
         for limit in LIMITS
     ]
     assert 9 == most_at_once(kind)
 
 
 def test_withdrawal_names_the_question() -> None:
-    """A withdrawal is a question without limits."""
+    """A withdrawal is read as a question without limits."""
     assert Question(7, 0, ()) == read_question(withdrawal(7))
 
 
@@ -66,32 +66,32 @@ def test_withdrawal_names_the_question() -> None:
     [Reply(7, granted=True), Reply(7, granted=False), Reply(7, granted=False, wait=1_000)],
 )
 def test_replies_are_read_as_written(reply: Reply) -> None:
-    """Each kind of reply is read as it was written."""
+    """Each kind of broker reply is read back unchanged."""
     assert reply == read_reply(reply_line(reply))
 
 
 def test_refused_message_is_an_error_of_the_process() -> None:
-    """The process learns why the broker refuses its message."""
+    """If the broker refuses a message, the error has the broker's reason."""
     with pytest.raises(InvalidData, match="has refused a question: 'A key must be'"):
         read_reply(error_line(InvalidData("A key must be")))
 
 
 def test_only_plain_admissions_of_named_services_are_leased() -> None:
-    """A circuit, a claim, a calendar quota, a ticket or another service is for the store."""
-    plain = admission()
+    """The broker serves only plain rate limits of the named services; the store does the rest."""
+    plain_admission = admission()
     daily = (RateLimitConfig.per_calendar_day(5),)
 
-    assert kind_of(plain, ["vat", "hot"]) is not None
-    assert kind_of(plain, ["vat"]) is None
+    assert kind_of(plain_admission, ["vat", "hot"]) is not None
+    assert kind_of(plain_admission, ["vat"]) is None
     assert kind_of(admission(circuit=True), ["hot"]) is None
     assert kind_of(admission(limits=daily), ["hot"]) is None
-    assert kind_of(plain.evolve(ticketed=True), ["hot"]) is None
-    assert kind_of(plain.evolve(claim=("{:hot:k}:key", 1, "")), ["hot"]) is None
-    assert kind_of(Pause(plain.gates, 1), ["hot"]) is None
+    assert kind_of(plain_admission.evolve(ticketed=True), ["hot"]) is None
+    assert kind_of(plain_admission.evolve(claim=("{:hot:k}:key", 1, "")), ["hot"]) is None
+    assert kind_of(Pause(plain_admission.gates, 1), ["hot"]) is None
 
 
 def test_parts_and_tenants_belong_to_the_service() -> None:
-    """The limits of a tenant, and of each part, are those of the named service."""
+    """The limits of a service's tenants and parts are leased like the service's own."""
     parts = Service("hot", limits=RateLimitConfig.per_second(100, burst=20, parts=2), circuit=None)
     gates = Plan(parts, "acme", None).parts[1].gates
 
@@ -117,10 +117,10 @@ def test_parts_and_tenants_belong_to_the_service() -> None:
     ],
 )
 def test_garbage_is_refused(line: bytes) -> None:
-    """A line that is no question raises an error that says what to do."""
-    with pytest.raises(InvalidData) as caught:
+    """A line that is not a valid question is refused, and the error names the wrong field."""
+    with pytest.raises(InvalidData) as excinfo:
         read_question(line)
-    assert caught.value.field in {"message", "id", "within", "limits"}
+    assert excinfo.value.field in {"message", "id", "within", "limits"}
 
 
 @pytest.mark.parametrize(
@@ -144,7 +144,7 @@ def test_garbage_is_refused(line: bytes) -> None:
     ],
 )
 def test_limits_out_of_range_are_refused(limits: object) -> None:
-    """A question reaches no state but limits, with numbers that every store keeps exactly."""
+    """A question with other keys than limits', or numbers out of range, is refused."""
     line = json.dumps({"id": 1, "within": 0, "limits": limits}).encode()
     with pytest.raises(InvalidData):
         read_question(line)

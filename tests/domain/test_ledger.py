@@ -123,7 +123,7 @@ RACES: Final = (
 
 @pytest.mark.parametrize("before", [(), (LEAVE,), (LEAVE, DISPROVE), (TAKE_OVER,)])
 def test_a_joined_ledger_is_as_unproven_as_its_least_proven_racer(before: tuple[str, ...]) -> None:
-    """In a ledger, concurrent requests are one attempt, without effect only if all had none."""
+    """In a ledger, concurrent requests are one attempt, without effect only if each had none."""
     start = BLANK
     for act in (*before, BEGIN):
         start = ledger_after(start, act)
@@ -146,5 +146,5 @@ def test_a_joined_ledger_is_as_unproven_as_its_least_proven_racer(before: tuple[
 
 
 def test_joining_no_ledgers_changes_nothing() -> None:
-    """Joining no ledgers of concurrent requests changes nothing."""
+    """Joining a ledger with no concurrent requests changes nothing."""
     assert BLANK.leave() == BLANK.leave().join([])

@@ -1,4 +1,4 @@
-"""A rate limit in parts grants exactly what the whole limit would, whichever parts are asked."""
+"""A rate limit in parts grants what the whole limit would, whichever parts callers use."""
 
 from __future__ import annotations
 
@@ -55,7 +55,7 @@ if TYPE_CHECKING:
 
 
 def gates_of(limit: RateLimitConfig) -> list[Gates]:
-    """Return the gates of a limit's parts."""
+    """Return the protections of each part of a limit."""
     return [
         Gates(limits=[rule], limit_keys=[part_key("{:vat}:limit", part)])
         for part, rule in enumerate(limit.rules)
@@ -63,7 +63,7 @@ def gates_of(limit: RateLimitConfig) -> list[Gates]:
 
 
 def largest_excess(limit: RateLimitConfig, grants: list[tuple[int, int]]) -> Fraction:
-    """Return the excess over burst + rate · t, in tokens, in the window with the largest."""
+    """Return the largest excess of granted tokens over burst + rate · t in any window."""
     grants = sorted(grants)
     sums = [0]
     for _, cost in grants:
@@ -90,15 +90,15 @@ def test_parts_add_up_to_the_whole_limit(parts: int, burst: int) -> None:
 @pytest.mark.untraced
 @pytest.mark.parametrize("seed", range(6))
 def test_all_parts_grant_no_more_than_the_limit(seed: int) -> None:
-    """Over every window, all parts granted ≤ burst + rate · t, also if callers leave the queue."""
+    """All parts together grant at most burst + rate · t in each window, also if callers leave."""
     dice, world = Random(seed), World()
     limit = RateLimitConfig(50, 1.0, 11, parts=4)
     gates, grants = gates_of(limit), list[tuple[int, int]]()
     for _ in range(300):
         world.now += dice.choice([0, 1_000, 20_000, 300_000])
-        part, cost, within = dice.choice(gates), dice.randint(1, 2), dice.choice([0, SECOND])
+        part, cost, patience = dice.choice(gates), dice.randint(1, 2), dice.choice([0, SECOND])
         answer, wait, _, tickets = world.execute(
-            Admission(part, within=within, lease=0, costs=(cost,))
+            Admission(part, within=patience, lease=0, costs=(cost,))
         )
         if answer is Answer.GO:
             if wait and dice.random() < 0.3:
@@ -129,7 +129,7 @@ def test_fewer_parts_begin_with_the_tokens_that_were_left(fewer: int) -> None:
 
 
 def test_key_of_a_part_has_a_tag_of_its_own() -> None:
-    """Each part's states share a tag of their own, also for tenants and regions."""
+    """The states of each part share their own hash tag, also for tenants and regions."""
     service = Service(
         "vat",
         limits=RateLimitConfig(100, parts=3),
@@ -148,22 +148,22 @@ def test_key_of_a_part_has_a_tag_of_its_own() -> None:
 
 
 def test_call_draws_its_part_by_a_random_number() -> None:
-    """Random numbers from 0 to 1 select all parts equally, and a limit in one part needs none."""
+    """Random numbers from 0 to 1 select all parts equally often; one part is always selected."""
     plan = Plan(Service("vat", limits=RateLimitConfig(100, parts=4)), None, None)
-    whole = Plan(Service("vat", limits=RateLimitConfig(100)), None, None)
+    whole_plan = Plan(Service("vat", limits=RateLimitConfig(100)), None, None)
 
     draws = [0, 0.24, 0.25, 0.5, 0.75, 0.999999]
     assert [0, 0, 1, 2, 3, 3] == [plan.parts.index(plan.part_at(draw)) for draw in draws]
-    assert whole.part_at(0.9) is whole
+    assert whole_plan.part_at(0.9) is whole_plan
 
 
 def test_burst_below_the_number_of_parts_is_refused() -> None:
-    """A limit whose burst leaves a part without a token is not configured."""
+    """A burst smaller than the number of parts is refused."""
     with pytest.raises(
         ConfigurationError, match="burst of 3 cannot be shared by 4 parts"
-    ) as caught:
+    ) as excinfo:
         RateLimitConfig(3, parts=4)
-    assert "parts" == caught.value.path
+    assert "parts" == excinfo.value.path
 
     with pytest.raises(ConfigurationError, match="in 200 parts cannot be counted exactly"):
         RateLimitConfig(1_000_003, 3_600.000001, 2_000_000, parts=200)
@@ -171,7 +171,7 @@ def test_burst_below_the_number_of_parts_is_refused() -> None:
 
 @pytest.mark.parametrize("parts", [None, 1, 2])
 def test_limits_of_one_service_have_the_same_parts(parts: int | None) -> None:
-    """The limits of a service and all its endpoints need the same parts."""
+    """The limits of a service and of its endpoints must have the same number of parts."""
     limits = None if parts is None else RateLimitConfig(100, parts=parts)
     service = Service(
         "vat",
@@ -187,7 +187,7 @@ def test_limits_of_one_service_have_the_same_parts(parts: int | None) -> None:
 
 
 def test_cost_above_the_burst_of_a_part_is_refused() -> None:
-    """A call that costs more than a part's burst is refused when it is configured or made."""
+    """A call that costs more than a part's burst is refused, at configuration or at the call."""
     limit = RateLimitConfig(10, parts=4)
     endpoint = Endpoint("rates", "GET", "/rates", cost=3)
     with pytest.raises(InvalidData, match="one of 4 parts, which is 2"):
@@ -198,7 +198,7 @@ def test_cost_above_the_burst_of_a_part_is_refused() -> None:
 
 
 def test_calls_of_a_manager_are_granted_the_whole_burst() -> None:
-    """Calls use the tokens of all parts, and a status shows the whole limit."""
+    """A manager's calls use the tokens of all parts, and the status shows the whole limit."""
     limit = RateLimitConfig.per_hour(1, burst=17, parts=8)
     service = Service(
         "vat", "http://127.0.0.1:9", limits=limit, retry_budget=RetryBudget(), max_limit_wait=0
@@ -263,21 +263,21 @@ def test_circuit_of_a_service_is_set_in_the_parts_of_its_endpoints() -> None:
     assert 60 == len(vendor.requests)
 
 
-class WithoutPart(MemoryStorage):
-    """A store that lost the states of a limit's part 1."""
+class StoreWithoutPart(MemoryStorage):
+    """A store that cannot reach the states of a limit's part 1."""
 
     is_away = True
 
     def execute(self, command: Any, /, timeout: float | None = None) -> Any:
-        """Execute a command, or raise an error."""
+        """Execute a command, or raise an error if it uses part 1."""
         if self.is_away and any("~1}" in key for key in command.keys):
             raise StorageUnavailable("The part is away.")
         return super().execute(command, timeout)
 
 
 def test_manual_operation_reaches_the_parts_that_are_there(tmp_path: Path) -> None:
-    """While a part's store is away, a circuit is set in all others, and the person is told."""
-    store = WithoutPart()
+    """If a part's store is away, the circuit is set in all other parts, and an error is raised."""
+    store = StoreWithoutPart()
     service = Service("vat", limits=RateLimitConfig(1_000, parts=3))
     trail = AuditTrail(FileAudit(tmp_path / "trail"))
     with (
@@ -297,7 +297,7 @@ def test_manual_operation_reaches_the_parts_that_are_there(tmp_path: Path) -> No
 
 
 def test_pause_of_a_limiter_holds_in_all_parts() -> None:
-    """After a pause no part grants anything, of this key alone."""
+    """A pause of one key stops grants in all its parts, and of no other key."""
     limiter = RateLimiter(RateLimitConfig.per_hour(1, burst=80, parts=8))
     limiter.pause(60, key="acme")
 
@@ -307,8 +307,8 @@ def test_pause_of_a_limiter_holds_in_all_parts() -> None:
 
 @pytest.mark.parametrize("mode", ["synchronous", "asynchronous"])
 def test_pause_of_a_limiter_reaches_the_parts_that_are_there(mode: str) -> None:
-    """While a part's store is away, a pause holds in all others, and the caller is told."""
-    store = WithoutPart()
+    """If a part's store is away, all other parts are paused, and an error is raised."""
+    store = StoreWithoutPart()
     limit = RateLimitConfig.per_hour(1, burst=30, parts=3)
     limiter = RateLimiter(limit, storage=store)
 
@@ -344,7 +344,7 @@ def test_parts_of_a_lone_process_share_its_burst(share: float | Fraction, cost: 
 
 
 def test_ticket_of_a_lone_process_gives_all_tokens_back() -> None:
-    """Without the store, a caller that leaves the queue gives back what it took of the whole."""
+    """Without the store, a caller that leaves the queue returns its tokens to the local share."""
     limit = RateLimitConfig.per_hour(8, burst=16, parts=8, without_store=0.125)
     (gates, *_) = (part.gates for part in Plan(Service("vat", limits=limit), None, None).parts)
     store = MemoryStorage(VirtualClock())
@@ -356,7 +356,7 @@ def test_ticket_of_a_lone_process_gives_all_tokens_back() -> None:
 
 
 def test_joint_state_is_that_of_the_most_severe_circuit() -> None:
-    """Of several circuits the most severe mode counts, with its earliest end; counts are added."""
+    """The joint state has the most severe circuit's mode and earliest end, and summed counts."""
 
     def circuit(state: CircuitState, retry_after: float | None) -> CircuitBreakerState:
         return CircuitBreakerState(
@@ -395,11 +395,11 @@ class Ping:
         self.perform = attempts
 
     def judge(self, _error: Exception) -> None:
-        """Judge no error."""
+        """Accept every error unchanged."""
 
 
 def services_in_parts() -> list[Service]:
-    """Return a service with forty tokens in four parts for each kind of call."""
+    """Return services whose calls have forty tokens in four parts, one service per kind of call."""
     limit = RateLimitConfig.per_hour(1, burst=40, parts=4)
     url = "https://vat.example"
     return [
@@ -409,7 +409,7 @@ def services_in_parts() -> list[Service]:
 
 
 def good_vendor() -> FakeVendor:
-    """Return a vendor whose answers are all good."""
+    """Return a vendor that answers every request successfully."""
     vendor = FakeVendor()
     vendor.always(Response(200))
     return vendor
@@ -435,10 +435,10 @@ def test_every_kind_of_synchronous_call_draws_a_part() -> None:
 
 @pytest.mark.anyio
 async def test_every_kind_of_asynchronous_call_draws_a_part() -> None:
-    """Asynchronous calls use the tokens of all parts too, and a key's call draws one."""
+    """Asynchronous calls use the tokens of all parts too, also with an idempotency key."""
 
     async def succeed(_: object = None) -> None:
-        """Succeed."""
+        """Return None at once."""
 
     get, counts = Request.get("/"), dict.fromkeys(KINDS, 0)
     http = AsyncScriptedHttpClient(good_vendor())
@@ -458,7 +458,7 @@ async def test_every_kind_of_asynchronous_call_draws_a_part() -> None:
 
 
 def test_pause_by_a_vendor_holds_in_all_parts() -> None:
-    """After one 429 no call of any part is sent, until a person ends the pause."""
+    """After a vendor's 429, no part sends a call until a person ends the pause."""
     vendor = FakeVendor()
     vendor.queue(Response(429, headers={"Retry-After": "600"}))
     vendor.always(Response(200))

@@ -230,16 +230,16 @@ def test_minimum_is_reserved_before_anybody_asks() -> None:
 def test_discarded_links_are_closed_when_they_are_returned() -> None:
     """Discarding closes all pooled connections opened so far, those in use on their return."""
     pool = PoolWorld()
-    idle, used = pool.take("a"), pool.take("b")
+    idle, used_link = pool.take("a"), pool.take("b")
     pool.give("a")
     pool.discard()
     assert [idle] == pool.retired
-    new = pool.take("c")
+    new_link = pool.take("c")
     pool.give("b")
     pool.give("c")
 
-    assert [idle, used] == pool.retired
-    assert [new] == pool.idle()
+    assert [idle, used_link] == pool.retired
+    assert [new_link] == pool.idle()
 
 
 def test_closed_pool_lends_nothing() -> None:
@@ -268,7 +268,7 @@ def test_link_for_a_lease_that_is_gone_is_closed() -> None:
 
 
 def test_exhaustion_names_who_holds_connections() -> None:
-    """The error of an exhausted pool lists the operations that hold connections, and how long."""
+    """The error of an exhausted pool lists the operations that hold connections, and since when."""
     pool = PoolWorld(maximum=7, max_waiting=0)
     for number in range(7):
         pool.now = float(number)

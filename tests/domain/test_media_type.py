@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from moorage.domain.http.media_type import decoded, essence, is_json
+from moorage.domain.http.media_type import decode_body, essence, is_json
 
 
 @pytest.mark.parametrize(
@@ -61,4 +61,4 @@ def test_json_content_types(content_type: str | None, expected: object) -> None:
 )
 def test_text_is_decoded_as_declared(content_type: str | None, body: bytes, expected: str) -> None:
     """Text is decoded by its declared charset if that exists; nothing makes decoding fail."""
-    assert expected == decoded(body, content_type)
+    assert expected == decode_body(body, content_type)

@@ -1,4 +1,4 @@
-"""Messages, brokers' rules for them, and their form as plain JSON."""
+"""Broker messages, the rules of each broker for them, and their plain JSON."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ from moorage.domain.messages.broker_rules import (
     deduplication_id,
     headers_of,
     is_repeatable,
-    outgoing,
+    outgoing_messages,
     size_of,
 )
 from moorage.domain.messages.message import OutgoingMessage
@@ -54,7 +54,7 @@ NOW = datetime(2031, 5, 6, tzinfo=UTC)
 
 
 def test_message_encodes_texts_and_survives_copies() -> None:
-    """A message has bytes whatever it was made of, and survives copying and pickling."""
+    """A message's payload becomes bytes, and a message can be copied and pickled."""
     message = Message("é", key="k", headers={"a": "1", "b": b"\xff"}, id="7", delay=1.5)
     assert (message.payload, message.key) == ("é".encode(), b"k")
     assert message.headers == (("a", "1"), ("b", b"\xff"))
@@ -88,9 +88,9 @@ def test_message_of_json_says_so() -> None:
 )
 def test_message_refuses_wrong_fields(fields: dict[str, object], field: str) -> None:
     """A message with a wrong field is refused under the field's name."""
-    with pytest.raises(InvalidData) as caught:
+    with pytest.raises(InvalidData) as excinfo:
         Message(**fields)  # type: ignore[arg-type]  # the wrong types are the point
-    assert caught.value.field == field
+    assert excinfo.value.field == field
 
 
 @pytest.mark.parametrize("topic", ["", 7, "a*", "a\nb"])
@@ -107,7 +107,7 @@ def test_topic_without_an_encoding_is_refused() -> None:
 
 
 def test_topic_is_checked_for_its_length() -> None:
-    """A topic's length is that of its bytes in UTF-8."""
+    """The length of a topic is measured in UTF-8 bytes."""
     rules = attrs.evolve(RULES, longest_name=4)
     check_topic("éé", rules)
     with pytest.raises(InvalidData, match="The topic has 5 bytes, and The test broker takes 4"):
@@ -134,9 +134,9 @@ def test_topic_is_checked_for_its_length() -> None:
 )
 def test_message_is_checked_before_it_is_sent(message: Message, field: str) -> None:
     """A message that the broker cannot take is refused with the wrong field."""
-    with pytest.raises(InvalidData) as caught:
+    with pytest.raises(InvalidData) as excinfo:
         check_message(message, STRICT)
-    assert caught.value.field == field
+    assert excinfo.value.field == field
 
 
 def test_message_within_the_bounds_is_accepted() -> None:
@@ -178,8 +178,8 @@ def test_deduplication_id_depends_on_key_and_position_alone() -> None:
 def test_outgoing_messages_have_ids_only_where_the_broker_uses_them() -> None:
     """An idempotency key becomes a message's id only at a broker that recognises repeats."""
     messages = (Message(b"1"), Message(b"2", id="7"))
-    assert [item.id for item in outgoing("t", messages, RULES, "key")] == [None, "7"]
-    ids = [item.id for item in outgoing("t", messages, STRICT, "key")]
+    assert [item.id for item in outgoing_messages("t", messages, RULES, "key")] == [None, "7"]
+    ids = [item.id for item in outgoing_messages("t", messages, STRICT, "key")]
     assert ids == [deduplication_id(messages[0], "key"), "7"]
 
 
@@ -233,9 +233,9 @@ def test_message_of_plain_json() -> None:
 )
 def test_message_of_plain_json_refuses_the_rest(arguments: dict[str, object], field: str) -> None:
     """Plain JSON that describes no message is refused with its mistake."""
-    with pytest.raises(InvalidData) as caught:
+    with pytest.raises(InvalidData) as excinfo:
         message_of(arguments)
-    assert caught.value.field == field
+    assert excinfo.value.field == field
 
 
 @pytest.mark.parametrize("values", ["x", [1]])
@@ -248,19 +248,19 @@ def test_messages_must_be_a_list_of_objects(values: object) -> None:
 def test_receipts_and_results_as_plain_json() -> None:
     """As plain JSON, a receipt has the broker's fields, and a result its receipt or error."""
     receipt = PublishReceipt(broker="test", topic="t", at=NOW, offset=3, is_duplicate=True)
-    plain = {
+    plain_fields = {
         "broker": "test",
         "topic": "t",
         "at": "2031-05-06T00:00:00+00:00",
         "offset": 3,
         "is_duplicate": True,
     }
-    assert plain_receipt(receipt) == plain
-    lost = ConnectionFailed("The connection was lost.")
+    assert plain_receipt(receipt) == plain_fields
+    lost_error = ConnectionFailed("The connection was lost.")
     assert plain_results(
-        [Result(receipt), Result(error=lost), Result(error=RuntimeError("secret"))]
+        [Result(receipt), Result(error=lost_error), Result(error=RuntimeError("secret"))]
     ) == [
-        plain,
+        plain_fields,
         {
             "error": "ConnectionFailed",
             "message": "The connection was lost.",

@@ -75,10 +75,12 @@ def test_invalid_amounts_are_refused(amount: Any) -> None:
 
 def test_the_longest_and_the_largest() -> None:
     """An amount of money may have 64 digits, and be below 10^24 minor units."""
-    most = 10**24 - 1
+    largest_amount = 10**24 - 1
     assert Money(1, "EUR") == Money("1." + "0" * 63, "EUR")
-    assert (most, -most) == tuple(Money.from_minor(minor, "EUR").minor for minor in (most, -most))
-    for minor in (most + 1, -most - 1):
+    assert (largest_amount, -largest_amount) == tuple(
+        Money.from_minor(minor, "EUR").minor for minor in (largest_amount, -largest_amount)
+    )
+    for minor in (largest_amount + 1, -largest_amount - 1):
         with pytest.raises(InvalidData, match="too large to be an amount"):
             Money.from_minor(minor, "EUR")
 

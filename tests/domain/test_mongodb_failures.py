@@ -59,7 +59,7 @@ def test_codes_have_a_meaning(
 
 
 def test_labels_decide_about_transactions() -> None:
-    """A transient error undoes a MongoDB transaction; a commit's result may be unknown."""
+    """A transient MongoDB error undid the transaction; an unknown commit may have succeeded."""
     conflict = mongodb_error(MongoFault(code=50, labels=frozenset({TRANSIENT})), MongoPhase.SENT)
     assert isinstance(conflict, TransactionConflict)
     unknown = mongodb_error(MongoFault(code=64, labels=frozenset({UNKNOWN})), MongoPhase.SENT)
@@ -77,7 +77,7 @@ def test_labels_decide_about_transactions() -> None:
     ],
 )
 def test_servers_that_cannot_be_reached(words: str, message: str, retryable: bool) -> None:
-    """The driver's text tells why no MongoDB server can be reached; nothing was sent."""
+    """The error for unreachable MongoDB servers has the driver's reason; nothing was sent."""
     error = unreachable_error(words)
     assert message in error.message
     assert (False, retryable) == (error.may_have_been_processed, error.retryable)
@@ -85,7 +85,7 @@ def test_servers_that_cannot_be_reached(words: str, message: str, retryable: boo
 
 
 def test_partial_outcomes() -> None:
-    """A MongoDB write that too few servers confirmed counts as possibly made."""
+    """A MongoDB write that too few servers confirmed may have been made."""
     assert AttemptTimeout is type(not_replicated_error(in_time=False))
     assert not_replicated_error(in_time=True).may_have_been_processed
     assert "0 documents were changed before" in partly_refused_error(0, None).message

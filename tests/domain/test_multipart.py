@@ -28,7 +28,7 @@ NAMES = st.text(st.characters(codec="utf-8", exclude_categories=["Cc"], exclude_
 CONTENTS = st.lists(st.binary(max_size=40))
 
 
-def unescaped(text: object) -> str | None:
+def unescape(text: object) -> str | None:
     """Return a name without the escaping that browsers use."""
     if text is None:
         return None
@@ -47,13 +47,13 @@ def body_bytes(request: Request) -> bytes:
         return b"".join(chunks)
     async_chunks = chunks
 
-    async def collected() -> list[bytes]:
+    async def collect_chunks() -> list[bytes]:
         return [chunk async for chunk in async_chunks]
 
-    return b"".join(asyncio.run(collected()))
+    return b"".join(asyncio.run(collect_chunks()))
 
 
-def read(request: Request) -> list[tuple[str | None, str | None, str | None, bytes]]:
+def read_parts(request: Request) -> list[tuple[str | None, str | None, str | None, bytes]]:
     """Return name, file name, type and content of each part, as the standard library reads them."""
     head = f"Content-Type: {request.headers['content-type']}\r\n\r\n".encode()
     message = message_from_bytes(head + body_bytes(request))
@@ -63,18 +63,18 @@ def read(request: Request) -> list[tuple[str | None, str | None, str | None, byt
         raw_disposition = dict(part.raw_items())["Content-Disposition"]
         disposition = Message()  # with a header of letters, where the parser has kept bytes
         disposition["Content-Type"] = raw_disposition.encode("ascii", "surrogateescape").decode()
-        name, filename = (unescaped(disposition.get_param(key)) for key in ("name", "filename"))
+        name, filename = (unescape(disposition.get_param(key)) for key in ("name", "filename"))
         content = cast("bytes", part.get_payload(decode=True))
         results.append((name, filename, part["content-type"], content))
     return results
 
 
-def streaming(*chunks: bytes) -> Callable[[], Iterator[bytes]]:
+def stream_opener(*chunks: bytes) -> Callable[[], Iterator[bytes]]:
     """Return a function that opens a body of these chunks."""
     return lambda: iter(chunks)
 
 
-def awaiting(*chunks: bytes) -> Callable[[], AsyncIterator[bytes]]:
+def async_opener(*chunks: bytes) -> Callable[[], AsyncIterator[bytes]]:
     """Return an asynchronous function that opens a body of the same chunks."""
 
     async def yield_chunks() -> AsyncIterator[bytes]:
@@ -99,7 +99,7 @@ def test_a_form_takes_files_along(method: Callable[..., Request]) -> None:
         ("tag", None, None, "ü".encode()),
         ("file", "R-1.pdf", "application/pdf", b"%PDF"),
         ("raw", "x", "application/octet-stream", b""),
-    ] == read(request)
+    ] == read_parts(request)
     assert isinstance(request.body, bytes)
     assert ["Content-Type"] == [name for name, _ in request.headers.pairs]
 
@@ -110,7 +110,7 @@ def test_names_may_be_repeated() -> None:
 
     assert [("page", "1", b"one"), ("page", "2", b"two")] == [
         (name, filename, content)
-        for name, filename, _, content in read(Request.post("/", files=files))
+        for name, filename, _, content in read_parts(Request.post("/", files=files))
     ]
 
 
@@ -128,13 +128,17 @@ def test_form_round_trip(
     ]
     if not expected:
         return
-    for open_ in (b"".join, lambda chunks: streaming(*chunks), lambda chunks: awaiting(*chunks)):
+    for open_ in (
+        b"".join,
+        lambda chunks: stream_opener(*chunks),
+        lambda chunks: async_opener(*chunks),
+    ):
         request = Request.post(
             "/",
             form=fields,
             files=[(name, FormFile(filename, open_(chunks))) for name, filename, chunks in files],
         )
-        results = [(name, filename, content) for name, filename, _, content in read(request)]
+        results = [(name, filename, content) for name, filename, _, content in read_parts(request)]
         assert expected == results
 
 
@@ -145,7 +149,7 @@ def test_a_name_stays_a_name(text: str) -> None:
     """Quotes, backslashes and line breaks in a form's names do not add fields."""
     request = Request.post("/", form={text: "v"}, files={text: FormFile(text, b"c")})
 
-    assert [(text, None, None, b"v"), (text, text, "application/octet-stream", b"c")] == read(
+    assert [(text, None, None, b"v"), (text, text, "application/octet-stream", b"c")] == read_parts(
         request
     )
     assert 4 + 5 + 1 == body_bytes(request).count(b"\r\n")
@@ -182,8 +186,8 @@ def test_invalid_forms_are_refused(make: Callable[[], object]) -> None:
 
 def test_form_length_needs_every_files_length() -> None:
     """A multipart form has a known length only if every file has one."""
-    entry = FormFile("a", BodyStream.of(streaming(b"12", b"345"), length=5))
-    unknown_file = FormFile("b", streaming(b"x"))
+    entry = FormFile("a", BodyStream.of(stream_opener(b"12", b"345"), length=5))
+    unknown_file = FormFile("b", stream_opener(b"x"))
     request = Request.post("/", form={"a": "b"}, files={"known": entry})
     assert isinstance(request.body, BodyStream)
     assert len(body_bytes(request)) == request.body.length
@@ -195,7 +199,7 @@ def test_form_length_needs_every_files_length() -> None:
 
 def test_a_form_is_replayable_if_each_file_is() -> None:
     """A multipart form can be sent again only if each file can be opened again."""
-    repeated_request = Request.post("/", files={"a": FormFile("a", streaming(b"x"))})
+    repeated_request = Request.post("/", files={"a": FormFile("a", stream_opener(b"x"))})
     first_request = Request.post("/", files={"a": FormFile("a", io.BytesIO(b"x"))})
 
     assert repeated_request.replayable
@@ -208,9 +212,11 @@ def test_a_form_is_replayable_if_each_file_is() -> None:
 
 def test_streams_of_both_modes_go_together() -> None:
     """A form with one asynchronous file is streamed asynchronously."""
-    files = {"a": FormFile("a", awaiting(b"one")), "b": FormFile("b", io.BytesIO(b"two"))}
+    files = {"a": FormFile("a", async_opener(b"one")), "b": FormFile("b", io.BytesIO(b"two"))}
 
-    assert [b"one", b"two"] == [content for *_, content in read(Request.post("/", files=files))]
+    assert [b"one", b"two"] == [
+        content for *_, content in read_parts(Request.post("/", files=files))
+    ]
 
 
 # --- the boundary ------------------------------------------------------------
@@ -236,7 +242,7 @@ def test_fingerprint_depends_on_stream_length() -> None:
         return fingerprint(request)
 
     def stream(length: int | None) -> BodyStream:
-        return BodyStream.of(streaming(b"x"), length=length)
+        return BodyStream.of(stream_opener(b"x"), length=length)
 
     assert 4 == len({form(stream(1)), form(stream(2)), form(stream(None)), form(b"1")})
     assert form(stream(1)) == form(stream(1))
@@ -252,10 +258,10 @@ def test_boundary_depends_on_every_part() -> None:
         assert result is not None
         return result[1]
 
-    streams = [BodyStream.of(streaming(b"x"), length=length) for length in (None, 1, 2)]
-    made = {boundary(first, content) for first in "st" for content in (b"x", b"y", *streams)}
+    streams = [BodyStream.of(stream_opener(b"x"), length=length) for length in (None, 1, 2)]
+    boundaries = {boundary(first, content) for first in "st" for content in (b"x", b"y", *streams)}
 
-    assert 10 == len(made)
+    assert 10 == len(boundaries)
 
 
 def test_invalid_content_type_is_refused() -> None:
@@ -267,13 +273,15 @@ def test_invalid_content_type_is_refused() -> None:
 @given(cut=st.integers(0, 60), padding=st.binary(max_size=99))
 def test_stream_with_the_boundary_is_refused(cut: int, padding: bytes) -> None:
     """A file stream that contains the form's boundary is stopped."""
-    boundary = Request.post("/", files={"n": FormFile("a", streaming())}).headers["content-type"]
+    boundary = Request.post("/", files={"n": FormFile("a", stream_opener())}).headers[
+        "content-type"
+    ]
     attack = b"\r\n--" + boundary.partition("boundary=")[2].encode() + b"\r\nContent-Disposition: x"
     whole_bytes = padding + attack
     for source in (
-        streaming(whole_bytes[:cut], whole_bytes[cut:]),
-        awaiting(whole_bytes[:cut], b"", whole_bytes[cut:]),
-        streaming(*(bytes([byte]) for byte in whole_bytes)),
+        stream_opener(whole_bytes[:cut], whole_bytes[cut:]),
+        async_opener(whole_bytes[:cut], b"", whole_bytes[cut:]),
+        stream_opener(*(bytes([byte]) for byte in whole_bytes)),
     ):
         request = Request.post("/", files={"n": FormFile("a", source)})
         with pytest.raises(InvalidData, match="boundary"):

@@ -1,4 +1,4 @@
-"""Settings of consumers of NATS, and the meaning of their answers."""
+"""Settings of NATS consumers, and JetStream's answers."""
 
 from __future__ import annotations
 
@@ -19,9 +19,9 @@ from moorage.domain.messages.nats_consumers import (
     can_pin,
     error_code,
     names_in,
-    overlap,
     read_answer,
     read_delivery,
+    subjects_overlap,
 )
 
 
@@ -39,9 +39,9 @@ from moorage.domain.messages.nats_consumers import (
     ],
 )
 def test_overlapping_subjects(first: str, second: str, expected: bool) -> None:
-    """Two subjects overlap if some subject matches both."""
-    assert expected is overlap(first, second)
-    assert expected is overlap(second, first)
+    """Two NATS subjects overlap if both can match the same subject."""
+    assert expected is subjects_overlap(first, second)
+    assert expected is subjects_overlap(second, first)
 
 
 @pytest.mark.parametrize(
@@ -58,21 +58,21 @@ def test_overlapping_subjects(first: str, second: str, expected: bool) -> None:
     ],
 )
 def test_delivery_is_read(subject: str, expected: tuple[str, int, int] | None) -> None:
-    """The subject of an acknowledgement names stream, position and count, in all its forms."""
+    """A NATS acknowledgement's subject gives stream, sequence and delivery count."""
     delivery = read_delivery(subject)
     assert expected == (delivery and (delivery.stream, delivery.sequence, delivery.number))
 
 
 @pytest.mark.parametrize("data", [b"", b"[]", b"\xff", b"1", b'{"error": 1}'])
 def test_answers_without_sense(data: bytes) -> None:
-    """An answer that is not an object, or has no error and no names, is empty."""
+    """A JetStream answer that is not an object has neither an error nor names."""
     answer = read_answer(data)
     assert error_code(answer) is None
     assert [] == names_in(answer)
 
 
 def test_codes_of_answers() -> None:
-    """An error of JetStream has its own code, or that of its status."""
+    """A JetStream error has its own code, or else the status."""
     for error, code in (({"err_code": 10059}, 10059), ({"code": 503}, 503), ({"code": "x"}, 0)):
         assert code == error_code(read_answer(json.dumps({"error": error}).encode()))
 
@@ -89,17 +89,17 @@ def test_codes_of_answers() -> None:
     ],
 )
 def test_meaning_of_codes(code: int, kind: type[ConnectorError], is_temporary: bool) -> None:
-    """A cluster without a leader is a temporary error; a stream that is missing is not."""
+    """A JetStream cluster without a leader is a temporary error; a missing stream is not."""
     error = api_error(code, "orders", "workers")
     assert isinstance(error, kind)
     assert is_temporary is error.retryable
 
 
 def test_pinned_consumers_need_a_version() -> None:
-    """A consumer that delivers to one worker needs NATS 2.11, and differs from others."""
+    """A consumer that pins one worker needs NATS 2.11, and has other settings than a shared one."""
     versions = ("NATS 2.9.10", "NATS 2.11.0", "NATS 3.0.1", None)
     assert [False, True, True, False] == [can_pin(version) for version in versions]
-    shared = ConsumerSettings(
+    shared_consumer = ConsumerSettings(
         subjects=("a",),
         group="g",
         start="all",
@@ -108,7 +108,7 @@ def test_pinned_consumers_need_a_version() -> None:
         max_unacknowledged=10,
         exclusive=False,
     )
-    pinned = attrs.evolve(shared, exclusive=True)
+    pinned = attrs.evolve(shared_consumer, exclusive=True)
     config = pinned.config("g-a", "a")
-    assert "priority_policy" == shared.difference("g-a", "a", config)
+    assert "priority_policy" == shared_consumer.difference("g-a", "a", config)
     assert pinned.difference("g-a", "a", config) is None

@@ -7,9 +7,9 @@ import pytest
 from moorage import ConnectionFailed
 from moorage.domain.messages.nats import (
     RULES,
-    Stored,
+    StreamAcknowledgement,
     acknowledgement,
-    denied,
+    denied_operation,
     new_stream,
     refusal,
     window_of,
@@ -22,8 +22,8 @@ from moorage.domain.messages.sqs import RULES as SQS_RULES
 @pytest.mark.parametrize(
     "status, data, meaning",
     [
-        (None, b'{"stream":"A","seq":7}', Stored("A", 7, False)),
-        (None, b'{"stream":"A","seq":7,"duplicate":true}', Stored("A", 7, True)),
+        (None, b'{"stream":"A","seq":7}', StreamAcknowledgement("A", 7, False)),
+        (None, b'{"stream":"A","seq":7,"duplicate":true}', StreamAcknowledgement("A", 7, True)),
         ("503", b"", PublishFault.TOPIC),
         (None, b"", PublishFault.BROKEN),
         (None, b"\xff", PublishFault.BROKEN),
@@ -39,9 +39,9 @@ from moorage.domain.messages.sqs import RULES as SQS_RULES
     ],
 )
 def test_meaning_of_a_reply(
-    status: str | None, data: bytes, meaning: Stored | PublishFault
+    status: str | None, data: bytes, meaning: StreamAcknowledgement | PublishFault
 ) -> None:
-    """A NATS reply that names the stream means stored; any other reply is a failure."""
+    """A NATS reply that names the stream means stored; any other reply is an error."""
     assert meaning == acknowledgement(status, data)
 
 
@@ -61,8 +61,10 @@ def test_meaning_of_a_refused_connection(text: str, fault: PublishFault) -> None
 
 def test_denied_subject_is_read() -> None:
     """A NATS permission error gives the action and the subject; other errors give neither."""
-    assert ("publish", "a.b") == denied('nats: permissions violation for publish to "a.b"')
-    assert denied("nats: 'slow consumer'") is None
+    assert ("publish", "a.b") == denied_operation(
+        'nats: permissions violation for publish to "a.b"'
+    )
+    assert denied_operation("nats: 'slow consumer'") is None
 
 
 def test_streams_of_similar_subjects_have_different_names() -> None:
@@ -75,7 +77,7 @@ def test_streams_of_similar_subjects_have_different_names() -> None:
     assert "duplicate_window" not in new_stream("a", window=None, replicas=1)[1]
 
 
-def test_window_is_in_seconds() -> None:
+def test_duplicate_window_is_read_in_seconds() -> None:
     """A NATS stream's duplicate window is read in seconds, if it has one."""
     assert 1.5 == window_of({"config": {"duplicate_window": 1_500_000_000}})
     assert window_of({"config": {}}) is None
@@ -93,6 +95,6 @@ def test_broker_that_forgets_ids_gets_no_late_repeat() -> None:
     check_repeat(RULES, 1e9)
     fifo = SQS_RULES.of("a.fifo")
     check_repeat(fifo, 299.0)
-    with pytest.raises(ConnectionFailed, match="for 300 seconds only") as caught:
+    with pytest.raises(ConnectionFailed, match="for 300 seconds only") as excinfo:
         check_repeat(fifo, 300.0)
-    assert (True, False) == (caught.value.may_have_been_processed, caught.value.retryable)
+    assert (True, False) == (excinfo.value.may_have_been_processed, excinfo.value.retryable)

@@ -13,7 +13,7 @@ import pytest
 from moorage import ConfigurationError, InvalidData
 from moorage.domain.monitoring.objective_report import COLUMNS, csv_of, html_of, rows_of
 from moorage.domain.monitoring.objectives import Compliance, Objective, compliance
-from moorage.domain.observation.figures import DAY, Outcome, Tally, WindowFigures
+from moorage.domain.observation.figures import DAY, CallTally, Outcome, WindowFigures
 
 MAY = datetime(2030, 5, 30, tzinfo=UTC)
 
@@ -22,7 +22,7 @@ def day(
     number: int = 0, *, good: int = 0, bad: int = 0, slow: int = 0, **series: Any
 ) -> WindowFigures:
     """Return the metrics of a day with good, bad and slow calls."""
-    tally = Tally()
+    tally = CallTally()
     for outcome, calls, duration in (
         (Outcome.SUCCESS, good, 10**8),
         (Outcome.FAILED, bad, 10**8),

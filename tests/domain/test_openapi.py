@@ -43,7 +43,7 @@ SCHEMES: dict[str, Any] = {
 }
 
 
-def secured(*requirements: dict[str, Any], **paths: Any) -> dict[str, Any]:
+def secured_description(*requirements: dict[str, Any], **paths: Any) -> dict[str, Any]:
     """Return an OpenAPI description with these requirements and all kinds of security schemes."""
     return description(
         paths or {"/orders": {"get": operation("list")}},
@@ -90,9 +90,9 @@ def test_service_has_an_endpoint_for_each_operation() -> None:
     assert deletion is not None
     assert "dropOrder" == deletion.name
     assert service.endpoint(None, Request.get("/files/7.json")) is None
-    named = service.endpoint("file", None)
-    assert named is not None
-    assert (HttpMethod.GET, None) == (named.method, named.path)
+    endpoint = service.endpoint("file", None)
+    assert endpoint is not None
+    assert (HttpMethod.GET, None) == (endpoint.method, endpoint.path)
     assert not service.needs_credentials
 
 
@@ -187,7 +187,7 @@ def test_security_scheme_becomes_credentials(
     name: str, scheme: tuple[AuthMethod, str | None], value: Credentials
 ) -> None:
     """Each supported OpenAPI security scheme decides how the secret is sent."""
-    tree = secured({name: []})
+    tree = secured_description({name: []})
     described = OpenApi(tree).security()
     assert described is not None
     assert (name, *scheme) == (described.name, described.method, described.parameter)
@@ -198,7 +198,7 @@ def test_security_scheme_becomes_credentials(
 
 def test_client_credentials_become_an_oauth_client() -> None:
     """An OpenAPI client-credentials scheme becomes an OAuth client, with the caller's secret."""
-    scheme = OpenApi(secured({"grant": []})).security()
+    scheme = OpenApi(secured_description({"grant": []})).security()
     assert scheme is not None
     assert (("read", "write"), "/token") == (scheme.scopes, scheme.token_url)
     client = scheme.oauth_client("me", "s3cret", scope=("read",), base_url="https://shop.example")
@@ -207,8 +207,8 @@ def test_client_credentials_become_an_oauth_client() -> None:
     with pytest.raises(InvalidData, match="authorisation server"):
         scheme.credentials("s3cret")
     with pytest.raises(InvalidData, match="not OAuth's"):
-        OpenApi(secured()).scheme("token").oauth_client("me", "s3cret")
-    assert () == OpenApi(secured()).scheme("bound").scopes
+        OpenApi(secured_description()).scheme("token").oauth_client("me", "s3cret")
+    assert () == OpenApi(secured_description()).scheme("bound").scopes
 
 
 @pytest.mark.parametrize(
@@ -225,13 +225,13 @@ def test_client_credentials_become_an_oauth_client() -> None:
 def test_unsupported_security_is_refused(name: str, pointer: str) -> None:
     """An OpenAPI security scheme that is not supported is refused with its place."""
     place = f"#/components/securitySchemes/{name}{pointer}"
-    assert [place] == [*problems_of(secured({name: []}))]
-    assert [place] == [*problems_of(secured({"token": []}), security=name)]
+    assert [place] == [*problems_of(secured_description({name: []}))]
+    assert [place] == [*problems_of(secured_description({"token": []}), security=name)]
 
 
 def test_security_that_most_operations_accept_is_chosen() -> None:
     """Operations that need another OpenAPI security scheme are refused, or left out on request."""
-    tree = secured(
+    tree = secured_description(
         {"openid": []},
         {"token": []},
         **{
@@ -365,7 +365,7 @@ def test_timeouts_of_extensions(extension: dict[str, Any], seconds: float | None
 
 
 def test_headers_about_limits_are_listed() -> None:
-    """The OpenAPI description tells which documented headers are about rate limits."""
+    """Headers that the OpenAPI description documents for rate limits are found."""
     headers: dict[str, Any] = {
         name: {}
         for name in ("Retry-After", "X-RateLimit-Remaining", "X-Quota-Left", "Content-Language")

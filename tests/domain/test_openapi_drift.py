@@ -1,4 +1,4 @@
-"""Changes between two versions of a description are told if they touch what is in use."""
+"""Only those changes between two versions of an API are reported that affect the program."""
 
 from __future__ import annotations
 
@@ -103,19 +103,19 @@ USAGE = Usage(
 
 
 def changed_description(change: Callable[[Json, Json], object]) -> Json:
-    """Return the description after a change, which gets its schemas and its paths."""
-    new = copy.deepcopy(OLD)
-    change(new["components"]["schemas"], new["paths"])
-    return new
+    """Return the API description after a change of its schemas and paths."""
+    new_description = copy.deepcopy(OLD)
+    change(new_description["components"]["schemas"], new_description["paths"])
+    return new_description
 
 
 def kinds_at(new: Json, old: Json = OLD) -> set[tuple[str, str]]:
-    """Return the kind and the place of each change."""
+    """Return the kind and place of each reported change."""
     changes = drift(old, new, USAGE).changes
     return {(change.kind.value, f"{change.side or ''} {change.path}".strip()) for change in changes}
 
 
-def put(node: Json, **fields: Json) -> None:
+def put_keywords(node: Json, **fields: Json) -> None:
     """Set keywords of a schema."""
     node.update(fields)
 
@@ -124,7 +124,7 @@ TOUCHING: dict[str, tuple[Callable[[Json, Json], object], set[tuple[str, str]]]]
     "path": (lambda _, paths: paths.pop("/payments/{id}"), {("operation removed", "")}),
     "method": (lambda _, paths: paths["/payments"].pop("post"), {("operation removed", "")}),
     "deprecated": (
-        lambda _, paths: put(paths["/payments"]["post"], deprecated=True),
+        lambda _, paths: put_keywords(paths["/payments"]["post"], deprecated=True),
         {("deprecated", "")},
     ),
     "sent field": (
@@ -146,47 +146,49 @@ TOUCHING: dict[str, tuple[Callable[[Json, Json], object], set[tuple[str, str]]]]
         {("field removed", "answer links.*.href")},
     ),
     "type of an answer": (
-        lambda schemas, _: put(schemas["Payment"]["properties"]["id"], nullable=True),
+        lambda schemas, _: put_keywords(schemas["Payment"]["properties"]["id"], nullable=True),
         {("type changed", "answer id")},
     ),
     "type of a request": (
-        lambda schemas, _: put(
+        lambda schemas, _: put_keywords(
             schemas["Amount"]["allOf"][0]["properties"]["value"], type=["string"]
         ),
         {("type changed", "request amount.value")},
     ),
     "format": (
-        lambda schemas, _: put(schemas["Payment"]["properties"]["made"], format="date"),
+        lambda schemas, _: put_keywords(schemas["Payment"]["properties"]["made"], format="date"),
         {("format changed", "answer made")},
     ),
     "word of a request": (
-        lambda schemas, _: put(schemas["Order"]["properties"]["mode"], enum=["live", "dark"]),
+        lambda schemas, _: put_keywords(
+            schemas["Order"]["properties"]["mode"], enum=["live", "dark"]
+        ),
         {("words removed", "request mode")},
     ),
     "words of a free text": (
-        lambda schemas, _: put(schemas["Order"]["properties"]["note"], enum=["a"]),
+        lambda schemas, _: put_keywords(schemas["Order"]["properties"]["note"], enum=["a"]),
         {("words removed", "request note")},
     ),
     "word of an answer": (
-        lambda schemas, _: put(
+        lambda schemas, _: put_keywords(
             schemas["Payment"]["properties"]["status"], enum=["paid", "open", "lost"]
         ),
         {("words added", "answer status")},
     ),
     "word that never comes": (
-        lambda schemas, _: put(schemas["Payment"]["properties"]["status"], enum=["open"]),
+        lambda schemas, _: put_keywords(schemas["Payment"]["properties"]["status"], enum=["open"]),
         {("words removed", "answer status")},
     ),
     "new need of a known field": (
-        lambda schemas, _: put(schemas["Order"], required=["amount", "note"]),
+        lambda schemas, _: put_keywords(schemas["Order"], required=["amount", "note"]),
         {("now required", "request note")},
     ),
     "new need of an unknown field": (
-        lambda schemas, _: put(schemas["Order"], required=["amount", "colour"]),
+        lambda schemas, _: put_keywords(schemas["Order"], required=["amount", "colour"]),
         {("now required", "request colour")},
     ),
     "answer that may lack it": (
-        lambda schemas, _: put(schemas["Payment"], required=[]),
+        lambda schemas, _: put_keywords(schemas["Payment"], required=[]),
         {("now optional", "answer id")},
     ),
 }
@@ -194,7 +196,7 @@ TOUCHING: dict[str, tuple[Callable[[Json, Json], object], set[tuple[str, str]]]]
 
 @pytest.mark.parametrize("name", TOUCHING)
 def test_change_of_a_part_in_use_is_told(name: str) -> None:
-    """Each kind of change of a part in use is told with its place."""
+    """Each kind of change to a part that the program uses is reported with its place."""
     change, expected = TOUCHING[name]
 
     assert expected <= {
@@ -208,41 +210,45 @@ HARMLESS: dict[str, Callable[[Json, Json], object]] = {
     "other path": lambda _, paths: paths.pop("/unused"),
     "other field of a request": lambda schemas, _: schemas["Order"]["properties"].pop("colour"),
     "other field of an answer": lambda schemas, _: schemas["Payment"]["properties"].pop("colour"),
-    "new field": lambda schemas, _: put(schemas["Order"]["properties"], size={"type": "string"}),
-    "other word of a request": lambda schemas, _: put(
+    "new field": lambda schemas, _: put_keywords(
+        schemas["Order"]["properties"], size={"type": "string"}
+    ),
+    "other word of a request": lambda schemas, _: put_keywords(
         schemas["Order"]["properties"]["mode"], enum=["test", "live"]
     ),
-    "more words of a request": lambda schemas, _: put(
+    "more words of a request": lambda schemas, _: put_keywords(
         schemas["Order"]["properties"]["mode"], enum=["test", "live", "dark", "dim"]
     ),
-    "more types of a request": lambda schemas, _: put(
+    "more types of a request": lambda schemas, _: put_keywords(
         schemas["Order"]["properties"]["note"], type=["string", "null"]
     ),
     "any type of a request": lambda schemas, _: schemas["Order"]["properties"]["note"].pop("type"),
-    "whole numbers are numbers": lambda schemas, _: put(
+    "whole numbers are numbers": lambda schemas, _: put_keywords(
         schemas["Amount"]["allOf"][0]["properties"]["value"], type=["number", "string"]
     ),
-    "need of what is always sent": lambda schemas, _: put(
+    "need of what is always sent": lambda schemas, _: put_keywords(
         schemas["Order"], required=["amount", "mode"]
     ),
-    "lesser need of a request": lambda schemas, _: put(schemas["Order"], required=[]),
-    "new need of an answer": lambda schemas, _: put(
+    "lesser need of a request": lambda schemas, _: put_keywords(schemas["Order"], required=[]),
+    "new need of an answer": lambda schemas, _: put_keywords(
         schemas["Payment"], required=["id", "status", "colour"]
     ),
-    "first format": lambda schemas, _: put(schemas["Payment"]["properties"]["id"], format="uuid"),
-    "prose": lambda schemas, _: put(schemas["Payment"], description="A payment."),
+    "first format": lambda schemas, _: put_keywords(
+        schemas["Payment"]["properties"]["id"], format="uuid"
+    ),
+    "prose": lambda schemas, _: put_keywords(schemas["Payment"], description="A payment."),
     "refusal": lambda _, paths: paths["/payments"]["post"]["responses"].pop("400"),
 }
 
 
 @pytest.mark.parametrize("name", HARMLESS)
 def test_other_changes_are_not_told(name: str) -> None:
-    """A change that does not touch what is in use is not told."""
+    """A change to a part that the program does not use is not reported."""
     assert set() == kinds_at(changed_description(HARMLESS[name]))
 
 
 def test_operations_are_reported() -> None:
-    """The result names the compared operations, and the requests that nobody describes."""
+    """The result lists the compared operations, and the requests that no version describes."""
     result = drift(OLD, OLD, USAGE)
 
     assert ("GET /payments/{id}", "POST /payments") == result.compared
@@ -251,21 +257,21 @@ def test_operations_are_reported() -> None:
 
 
 def test_operation_that_is_new_is_not_told() -> None:
-    """An operation that only the new description has is neither a change nor compared."""
+    """An operation that only the new version describes is neither a change nor compared."""
     old = changed_description(lambda _, paths: paths.pop("/payments/{id}"))
 
     assert ("POST /payments",) == drift(old, OLD, USAGE).compared
 
 
 def test_description_of_another_version_is_compared() -> None:
-    """A path matches below the base path of another version of the API."""
-    new = {**OLD, "servers": [{"url": "https://pay.example/v2"}]}
+    """A recorded path matches below another base path, such as another version's `/v2`."""
+    new_description = {**OLD, "servers": [{"url": "https://pay.example/v2"}]}
 
-    assert 2 == len(drift(new, new, USAGE).compared)
+    assert 2 == len(drift(new_description, new_description, USAGE).compared)
 
 
 def test_description_of_openapi_2_is_compared() -> None:
-    """Bodies, forms and answers of OpenAPI 2 are compared too."""
+    """Bodies, forms and responses of Swagger 2.0 descriptions are compared too."""
 
     def description(kind: str, answer: str) -> Json:
         body = {"type": "object", "properties": {"amount": {"type": kind}}}
@@ -288,25 +294,27 @@ def test_description_of_openapi_2_is_compared() -> None:
 
 
 def test_header_that_becomes_required_is_told() -> None:
-    """A new required header is told, since requests lack it."""
+    """A new required header is reported, since the program's requests lack it."""
     header = {"name": "X-Trace", "in": "header", "required": True, "schema": {"type": "string"}}
-    new = changed_description(lambda _, paths: put(paths["/payments"]["post"], parameters=[header]))
+    new_description = changed_description(
+        lambda _, paths: put_keywords(paths["/payments"]["post"], parameters=[header])
+    )
 
-    assert {("now required", "header X-Trace")} == kinds_at(new)
+    assert {("now required", "header X-Trace")} == kinds_at(new_description)
 
 
 def test_needs_of_a_new_object_are_not_told_alone() -> None:
-    """Needs inside a new optional object are not told, since nobody has to send the object."""
+    """Required fields inside a new optional object are not reported."""
     new_object = {"type": "object", "required": ["id"], "properties": {"id": {"type": "string"}}}
-    new = changed_description(
-        lambda schemas, _: put(schemas["Order"]["properties"], status=new_object)
+    new_description = changed_description(
+        lambda schemas, _: put_keywords(schemas["Order"]["properties"], status=new_object)
     )
 
-    assert set() == kinds_at(new)
+    assert set() == kinds_at(new_description)
 
 
 def test_either_of_two_answers_is_meant() -> None:
-    """A field that two answers describe has the types and words of both."""
+    """If two responses describe a field, it may have the types and values of either."""
 
     def description(*types: str) -> Json:
         answers = {
@@ -333,9 +341,9 @@ def test_either_of_two_answers_is_meant() -> None:
 
 
 def test_fields_for_one_side_are_not_read_on_the_other() -> None:
-    """A field that requests must not have is not required of them."""
-    new = changed_description(
-        lambda schemas, _: put(
+    """A required field that is read-only is not required of requests."""
+    new_description = changed_description(
+        lambda schemas, _: put_keywords(
             schemas["Order"],
             required=["amount", "id"],
             properties={
@@ -345,57 +353,59 @@ def test_fields_for_one_side_are_not_read_on_the_other() -> None:
         )
     )
 
-    assert set() == kinds_at(new)
+    assert set() == kinds_at(new_description)
 
 
 @pytest.mark.parametrize("wrong", [None, [], {}, {"paths": []}, "text", 7])
 def test_what_is_no_description_is_refused(wrong: Json) -> None:
-    """A document without paths is refused, and the error says what to give."""
+    """A document without paths is refused, and the error says which document is needed."""
     with pytest.raises(DescriptionRefused, match="OpenAPI"):
         drift(wrong, OLD, USAGE)
 
 
 @pytest.mark.parametrize("wrong", [None, [], "text", 7, {"$ref": "#/nothing"}, {"$ref": "x.json"}])
 def test_damaged_parts_are_left_out(wrong: Json) -> None:
-    """A part of another shape, or a reference to nothing, counts as a part that is not there."""
-    new = changed_description(lambda schemas, _: schemas.update(Order=wrong))
+    """A malformed part, or a reference to nothing, counts as missing."""
+    new_description = changed_description(lambda schemas, _: schemas.update(Order=wrong))
 
-    assert {("field removed", "request amount"), ("field removed", "request mode")} <= kinds_at(new)
-    assert set() == kinds_at(OLD, new) - {("now required", "request amount")}
+    assert {("field removed", "request amount"), ("field removed", "request mode")} <= kinds_at(
+        new_description
+    )
+    assert set() == kinds_at(OLD, new_description) - {("now required", "request amount")}
 
 
 def test_long_lists_of_words_are_shortened() -> None:
-    """A change of many words names five of them, and the number of the others."""
+    """A change that adds many enum values names five of them, and the number of the others."""
     words = [f"word{number}" for number in range(9)]
-    new = changed_description(
-        lambda schemas, _: put(
+    new_description = changed_description(
+        lambda schemas, _: put_keywords(
             schemas["Payment"]["properties"]["status"], enum=["paid", "open", *words]
         )
     )
-    change = drift(OLD, new, USAGE).changes[0]
+    change = drift(OLD, new_description, USAGE).changes[0]
 
     assert ChangeKind.WORDS_ADDED is change.kind
     assert not change.breaks
     assert "Answers may now say word0, word1, word2, word3, word4 and 4 more." == change.sentence
 
 
-def entangled() -> Json:
-    """Return schemas of which each may be any other."""
+def entangled_schemas() -> Json:
+    """Return schemas that each refer to all the others."""
     references = [{"$ref": f"#/components/schemas/S{number}"} for number in range(9)]
     return {f"S{number}": {"anyOf": references} for number in range(9)}
 
 
 def deep_schema() -> Json:
-    """Return a schema within two thousand others."""
+    """Return a schema nested in two thousand others."""
     schema: Json = {"type": "object"}
     for _ in range(2_000):
         schema = {"allOf": [schema]}
     return {"S0": schema}
 
 
-@pytest.mark.parametrize("schemas", [entangled(), deep_schema()], ids=["entangled", "deep"])
+@pytest.mark.parametrize("schemas", [entangled_schemas(), deep_schema()], ids=["entangled", "deep"])
 def test_schemas_without_end_are_refused(schemas: Json, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Schemas that lead to each other in too many ways, or too deep, are refused."""
+    """Schemas that refer to each other in too many ways, or are too deep, are refused."""
     monkeypatch.setattr(fields, "_MOST_SCHEMAS", 1_000)
     content = {"*/*": {"schema": {"$ref": "#/components/schemas/S0"}}}
     operation = {"responses": {"200": {"content": content}}}

@@ -63,7 +63,7 @@ TICKET = (1, 2, 1, 0, 0, 0)
 
 
 def outage_after(probes: int, draw: float) -> Outage:
-    """Return a store outage after this number of probes, one a second."""
+    """Return the outage of a store after this number of probes, one per second."""
     outage = extended_outage(None, GONE, 5 * NANOS, draw)
     for probe in range(1, probes + 1):
         outage = extended_outage(outage, GONE, (5 + probe) * NANOS, draw)
@@ -85,7 +85,7 @@ def test_probe_intervals_grow(probes: int, pause: float) -> None:
 
 
 def test_processes_come_back_spread_over_a_second() -> None:
-    """Of 200 processes that lost the store together, each is back within a second, not all at once.
+    """200 processes that lost the store together return within a second, at different times.
 
     During the outage, too, they probe it evenly.
     """
@@ -100,8 +100,10 @@ def test_processes_come_back_spread_over_a_second() -> None:
 
     assert max(returns) <= end + NANOS
     for times in (returns, [time for time in probes if time > 2 * NANOS]):
-        most = max(Counter(time * 10 // NANOS for time in times).values())
-        assert most <= 200 / 3, "a tenth of a second has more than a third of the connections"
+        highest_count = max(Counter(time * 10 // NANOS for time in times).values())
+        assert highest_count <= 200 / 3, (
+            "a tenth of a second has more than a third of the connections"
+        )
 
 
 def test_slow_probe_delays_the_next() -> None:
@@ -231,7 +233,7 @@ def test_share_is_at_least_one_calls_cost() -> None:
 
 
 def test_share_commands_use_the_same_share() -> None:
-    """Confirm, give-back and pause act on the local share that granted the ticket."""
+    """Confirm, give-back and pause act on the local share that issued the ticket."""
     config = RateLimitConfig.per_second(8, burst=8, without_store=0.125)
     gates = Gates(limits=[config.rule], limit_keys=["k"], shares=[config.share])
     share = gates.alone()
@@ -332,7 +334,7 @@ def test_patience_without_a_fallback() -> None:
 def test_slow_store_is_not_down(
     waited: float, bound: float | None, silent: float | None, slow: bool
 ) -> None:
-    """A store that answers other calls is slow, not down, unless a caller waited too briefly."""
+    """A store that still answers other calls counts as slow, not down."""
     nanos = None if silent is None else int(silent * NANOS)
 
     assert slow is is_slow(int(waited * NANOS), bound, nanos)

@@ -138,7 +138,7 @@ def test_allowed_ipv6_addresses_are_global(address: IPv6Address) -> None:
 
 @given(version_4, st.sampled_from(["::ffff:{}", "64:ff9b::{}"]))
 def test_a_disguise_changes_nothing(address: IPv4Address, disguise: str) -> None:
-    """The guard judges an IPv4 address the same in every IPv6 notation."""
+    """The guard judges an IPv4 address alike, however it is embedded in an IPv6 address."""
     disguised = str(IPv6Address(disguise.format(address)))
 
     assert GUARD.objection_to(str(address)) == GUARD.objection_to(disguised)
@@ -146,7 +146,7 @@ def test_a_disguise_changes_nothing(address: IPv4Address, disguise: str) -> None
 
 @given(version_4)
 def test_allowed_networks_are_reachable(address: IPv4Address) -> None:
-    """The guard allows a network named in its settings in any notation, and no other."""
+    """The guard allows the networks in its settings, in any notation, and no other special one."""
     guard = OutgoingGuard(networks=["10.1.0.0/16", "::1"])
     inside = address in ip_network("10.1.0.0/16")
 

@@ -11,7 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from moorage import InvalidData, Response
-from moorage.domain.state.packing import _BINARY, _sized, pack_values, unpack_values
+from moorage.domain.state.packing import _BINARY, _sized_header, pack_values, unpack_values
 from moorage.testing.kits._state_commands import are_equal_values
 
 SCALARS = st.one_of(
@@ -138,10 +138,10 @@ def test_other_types_are_refused(value: object) -> None:
 def test_too_long_values_are_refused() -> None:
     """A value beyond MessagePack's size limits cannot be packed."""
     with pytest.raises(InvalidData, match="A value is too long to be stored") as excinfo:
-        _sized(_BINARY, 1 << 32)
+        _sized_header(_BINARY, 1 << 32)
     assert "value" == excinfo.value.field
     assert "Store a shorter value." == excinfo.value.remedy
-    assert "c6ffffffff" == _sized(_BINARY, (1 << 32) - 1).hex()
+    assert "c6ffffffff" == _sized_header(_BINARY, (1 << 32) - 1).hex()
 
 
 def test_endless_nesting_is_refused() -> None:

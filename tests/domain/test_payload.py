@@ -29,7 +29,7 @@ class Mode(Enum):
     BLUE = "blue"
 
 
-class Word(StrEnum):
+class WordEnum(StrEnum):
     """An enumeration of texts."""
 
     RED = "red"
@@ -105,7 +105,7 @@ DIFFERENT = [
     UUID(int=1),
     Mode.RED,
     Mode.BLUE,
-    Word.RED,
+    WordEnum.RED,
     Number.ONE,
     Item("a"),
     Item("a", 2),
@@ -129,7 +129,7 @@ def test_different_payloads_have_different_fingerprints() -> None:
         ({"a": 1, "b": 1}, {"b": 1, "a": 1}),
         ({"a": {"c": 1, "b": 2}}, OrderedDict(a={"b": 2, "c": 1})),
         ([1, 2], (1, 2)),
-        (Word.RED, "red"),
+        (WordEnum.RED, "red"),
         (Item("a"), Item(sku="a", count=1)),
         (math.nan, float("nan")),
     ],

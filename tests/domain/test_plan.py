@@ -37,7 +37,7 @@ BARE = Service("vat", circuit=None, retry=None)
 WAITS = {"own": 1, "other": 2}
 
 
-def planned(endpoint: Endpoint | None = None, tenant: str | None = None, **settings: Any) -> Plan:
+def plan_of(endpoint: Endpoint | None = None, tenant: str | None = None, **settings: Any) -> Plan:
     """Return the plan of a service with these settings."""
     options: dict[str, Any] = {"circuit": None} | settings
     return Plan(Service("vat", **options), tenant, endpoint)
@@ -68,7 +68,7 @@ def test_bare_service_has_no_admission() -> None:
 )
 def test_configured_gates_are_asked_together(options: dict[str, Any], keys: int) -> None:
     """Circuit, limits and budget are admitted in one command, each under its own key."""
-    plan = planned(**options)
+    plan = plan_of(**options)
 
     assert plan.question is plan.admission
     assert keys == len(plan.question.keys) == len(set(plan.question.keys))
@@ -88,16 +88,16 @@ def test_an_endpoints_setting_comes_first(setting: str, value: Any) -> None:
     disabled_setting: dict[str, Any] = {setting: None}
     off = Endpoint("off", **disabled_setting)
 
-    assert value == getattr(planned(custom_endpoint), setting)
-    assert value == getattr(planned(Endpoint("x"), **{setting: value}), setting)
+    assert value == getattr(plan_of(custom_endpoint), setting)
+    assert value == getattr(plan_of(Endpoint("x"), **{setting: value}), setting)
     assert (ONCE if setting == "retry" else None) == getattr(
-        planned(off, **{setting: value}), setting
+        plan_of(off, **{setting: value}), setting
     )
 
 
 def test_times() -> None:
     """The timeouts of a service set a call's deadline, attempt timeout, lease and wait."""
-    plan = planned(timeout=20)
+    plan = plan_of(timeout=20)
     assert (20_000_000_000, 20.0) == (plan.span, plan.timeouts.total)
     assert 1e6 * (20 + MARGIN) == plan.question.lease
     assert (20_000_000, 20_000_000, FOREVER) == (
@@ -106,30 +106,30 @@ def test_times() -> None:
         plan.patience,
     )
 
-    plan = planned(Endpoint("x", timeout=8, attempt_timeout=3), max_limit_wait=5)
+    plan = plan_of(Endpoint("x", timeout=8, attempt_timeout=3), max_limit_wait=5)
     assert (8_000_000_000, 3.0) == (plan.span, plan.timeouts.total)
     assert 1e6 * (3 + MARGIN) == plan.question.lease
     assert [5_000_000] * 3 == [plan.question.within, plan.limit_wait, plan.patience]
 
-    assert 0 == planned(max_limit_wait=0).question.within
+    assert 0 == plan_of(max_limit_wait=0).question.within
 
 
 def test_step_timeouts_hold_beside_the_attempt_timeout() -> None:
     """The timeouts of single steps apply in addition to the attempt's timeout."""
     steps = Timeouts(connect=3, write=5)
-    plan = planned(attempt_timeout=8, timeouts=steps)
+    plan = plan_of(attempt_timeout=8, timeouts=steps)
     assert Timeouts(connect=3, write=5, total=8) == plan.timeouts
     assert Timeouts(connect=3, read=30, write=5, pool=30, total=8) == plan.timeouts_at_first
 
     assert (3, 8) == (
-        planned(Endpoint("x"), timeouts=steps).timeouts.connect,
-        planned(Endpoint("x", timeouts=Timeouts(read=8)), timeouts=steps).timeouts.read,
+        plan_of(Endpoint("x"), timeouts=steps).timeouts.connect,
+        plan_of(Endpoint("x", timeouts=Timeouts(read=8)), timeouts=steps).timeouts.read,
     )
 
 
 @pytest.mark.parametrize("kind", [Service, Endpoint])
 def test_total_timeout_is_refused_in_steps(kind: type) -> None:
-    """The timeout of a whole attempt cannot be set among those of its steps."""
+    """`Timeouts` for an attempt's steps cannot contain the timeout of the whole attempt."""
     with pytest.raises(ConfigurationError, match="whole attempt") as excinfo:
         kind("x", timeouts=Timeouts(total=1))
 
@@ -140,60 +140,60 @@ def test_transforms_are_nested() -> None:
     """A request passes the service's transforms first, and a response passes them last."""
     a, b, c = (lambda message: message for _ in range(3))
     endpoint = Endpoint("x", request_transforms=[c], response_transforms=[c])
-    plan = planned(endpoint, request_transforms=[a, b], response_transforms=[a, b])
+    plan = plan_of(endpoint, request_transforms=[a, b], response_transforms=[a, b])
 
     assert (a, b, c) == plan.request_transforms
     assert (c, a, b) == plan.response_transforms
-    assert (a,) == planned(request_transforms=a).request_transforms
-    assert () == planned().response_transforms
+    assert (a,) == plan_of(request_transforms=a).request_transforms
+    assert () == plan_of().response_transforms
 
 
 def test_limits_add_up() -> None:
     """An endpoint's limits apply in addition to its service's; its cost is taken from all."""
     endpoint = Endpoint("x", limits=RateLimitConfig(5), cost=2)
-    plan = planned(endpoint, limits=[RateLimitConfig(10), RateLimitConfig(100)])
+    plan = plan_of(endpoint, limits=[RateLimitConfig(10), RateLimitConfig(100)])
 
     assert ((2, 2, 2), [10, 100, 5]) == (
         plan.question.costs,
         [rule.burst for rule in plan.gates.limits],
     )
-    service = planned(limits=[RateLimitConfig(10), RateLimitConfig(100)]).gates
+    service = plan_of(limits=[RateLimitConfig(10), RateLimitConfig(100)]).gates
     assert service.limit_keys == plan.gates.limit_keys[:2]
     with pytest.raises(InvalidData):
-        planned(Endpoint("x", cost=6), limits=RateLimitConfig(5))
+        plan_of(Endpoint("x", cost=6), limits=RateLimitConfig(5))
     with pytest.raises(InvalidData):
-        planned(Endpoint("x", cost=6, limits=RateLimitConfig(5)))
+        plan_of(Endpoint("x", cost=6, limits=RateLimitConfig(5)))
 
 
 def test_a_circuit_is_the_services_or_the_endpoints() -> None:
-    """Endpoints share their service's circuit unless they set their own, or none."""
+    """An endpoint shares its service's circuit, unless it has its own or none."""
     circuit = CircuitBreakerConfig()
-    of_service = planned(circuit=circuit).gates
-    shared = planned(Endpoint("a"), circuit=circuit).gates
-    custom = planned(Endpoint("a", circuit=circuit), circuit=circuit).gates
-    other_gates = planned(Endpoint("b", circuit=circuit), circuit=circuit).gates
-    none = planned(Endpoint("a", circuit=None), circuit=circuit).gates
+    of_service = plan_of(circuit=circuit).gates
+    shared_gates = plan_of(Endpoint("a"), circuit=circuit).gates
+    custom = plan_of(Endpoint("a", circuit=circuit), circuit=circuit).gates
+    other_gates = plan_of(Endpoint("b", circuit=circuit), circuit=circuit).gates
+    none = plan_of(Endpoint("a", circuit=None), circuit=circuit).gates
 
-    assert of_service.circuit_key == shared.circuit_key
+    assert of_service.circuit_key == shared_gates.circuit_key
     assert 3 == len({of_service.circuit_key, custom.circuit_key, other_gates.circuit_key})
     assert (None, "") == (none.circuit, none.circuit_key)
 
 
 def test_changed_rules_keep_their_state_keys() -> None:
-    """The keys of circuits and limits stay when their settings change, but for a limit's period."""
+    """Circuit and limit keys do not depend on settings, except for a limit's period."""
     configs = (CircuitBreakerConfig(), CircuitBreakerConfig(failures=9, window_calls=30))
-    assert 1 == len({planned(circuit=config).gates.circuit_key for config in configs})
+    assert 1 == len({plan_of(circuit=config).gates.circuit_key for config in configs})
 
-    keys = {planned(limits=RateLimitConfig(rate)).gates.limit_keys for rate in (1, 2)}
+    keys = {plan_of(limits=RateLimitConfig(rate)).gates.limit_keys for rate in (1, 2)}
     assert 1 == len(keys)
-    assert keys != {planned(limits=RateLimitConfig(1, per=2)).gates.limit_keys}
+    assert keys != {plan_of(limits=RateLimitConfig(1, per=2)).gates.limit_keys}
 
 
 def test_slow_threshold_is_the_circuits() -> None:
     """The circuit's settings decide when a response is slow."""
-    assert planned().slow is None
-    assert planned(circuit=CircuitBreakerConfig()).slow is None
-    slow_plan = planned(circuit=CircuitBreakerConfig(slow_call=1.5))
+    assert plan_of().slow is None
+    assert plan_of(circuit=CircuitBreakerConfig()).slow is None
+    slow_plan = plan_of(circuit=CircuitBreakerConfig(slow_call=1.5))
     assert (1_500_000_000, False) == (slow_plan.slow, slow_plan.easy)
 
 
@@ -206,8 +206,8 @@ def test_slow_threshold_is_the_circuits() -> None:
     ],
 )
 def test_plans_with_a_fast_path(options: dict[str, Any], easy: bool) -> None:
-    """A plan with a bulkhead can use the fast path for functions; one with a fallback cannot."""
-    assert easy is planned(**options).easy
+    """Functions use the fast path even with a bulkhead, but not with a fallback."""
+    assert easy is plan_of(**options).easy
 
 
 def test_keys_are_unique() -> None:
@@ -240,23 +240,23 @@ def test_keys_are_unique() -> None:
 
 def test_idempotency_key_header() -> None:
     """The idempotency key is sent in the configured header, and replaces an existing one."""
-    plan = planned(idempotency_header="Idempotency-Key", idempotency_memory=3_600)
+    plan = plan_of(idempotency_header="Idempotency-Key", idempotency_memory=3_600)
     request = Request.get("/", headers={"idempotency-key": "theirs", "Accept": "*/*"})
 
     assert {"Accept": "*/*", "Idempotency-Key": "k"} == dict(
         with_idempotency_key(request, plan, "k").headers
     )
     assert request is with_idempotency_key(request, plan, None)
-    assert request is with_idempotency_key(request, planned(), "k")
+    assert request is with_idempotency_key(request, plan_of(), "k")
 
 
 def test_default_headers_do_not_override() -> None:
     """A service's headers are added only if the request has none of that name."""
-    plan = planned(headers={"Accept": "text/csv", "User-Agent": "erp"})
+    plan = plan_of(headers={"Accept": "text/csv", "User-Agent": "erp"})
     request = Request.get("/", headers={"accept": "*/*"})
 
     assert {"accept": "*/*", "User-Agent": "erp"} == dict(with_defaults(request, plan).headers)
-    assert request is with_defaults(request, planned())
+    assert request is with_defaults(request, plan_of())
 
 
 @pytest.mark.parametrize(
@@ -276,7 +276,7 @@ def test_default_headers_do_not_override() -> None:
     ],
 )
 def test_plans_that_need_no_port(fields: dict[str, Any], plain: bool, dresses: bool) -> None:
-    """A plan tells whether its requests need no port but the provider, and the usual judgement."""
+    """A plan tells if its requests need no port but the provider, and no own classifier."""
     options: dict[str, Any] = {"base_url": "https://x.example"} | fields
     plan = Plan(Service("vat", **options), None, None)
 
@@ -285,10 +285,10 @@ def test_plans_that_need_no_port(fields: dict[str, Any], plain: bool, dresses: b
 
 def test_plan_has_the_endpoints_name_and_idempotency() -> None:
     """A plan has its endpoint's name, and whether its request may be repeated."""
-    plan = planned(Endpoint("search", idempotent=True), tenant="acme")
+    plan = plan_of(Endpoint("search", idempotent=True), tenant="acme")
 
     assert ("search", True, "acme") == (plan.operation, plan.repeatable, plan.tenant)
-    assert (None, None) == (planned().operation, planned().repeatable)
+    assert (None, None) == (plan_of().operation, plan_of().repeatable)
 
 
 def test_state_keys_are_stable() -> None:
@@ -328,7 +328,7 @@ def test_state_keys_are_stable() -> None:
 def test_plan_has_the_services_url_headers_and_classifier() -> None:
     """A plan has the base URL, headers and classifier of its service."""
     judge: Any = len
-    plan = planned(base_url="https://vat.example", headers={"X-A": "1"}, classify=judge)
+    plan = plan_of(base_url="https://vat.example", headers={"X-A": "1"}, classify=judge)
 
     assert ("https://vat.example", {"X-A": "1"}, judge) == (
         plan.base_url,
@@ -338,7 +338,7 @@ def test_plan_has_the_services_url_headers_and_classifier() -> None:
 
 
 def test_target_is_the_services_name() -> None:
-    """The target that idempotency claims store is the service's name."""
+    """The target that an idempotency claim stores is the service's name."""
     assert "vat" == Plan(BARE, None, None).target
 
 
@@ -426,7 +426,7 @@ def test_fixed_headers_are_defaults_and_credentials(
     of_request: Headers, of_service: Headers, credentials: Credentials | OAuthCredentials | None
 ) -> None:
     """A plan's precomputed headers equal those computed for each request."""
-    plan = planned(
+    plan = plan_of(
         base_url="https://vat.example", headers=of_service.pairs, credentials=credentials
     )
     request = Request.get("/", headers=of_request)

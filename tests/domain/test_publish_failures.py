@@ -23,7 +23,7 @@ from moorage.domain.messages.publish_failures import (
     Publication,
     PublishFault,
     batch_error,
-    completed,
+    complete_results,
     publication_of,
     publish_error,
 )
@@ -99,17 +99,17 @@ def test_publication_of_a_result(result: Result[PublishReceipt], publication: Pu
 
 def test_batch_fails_only_if_nothing_was_stored_for_certain() -> None:
     """If no message of a batch has a receipt, the batch raises its most uncertain error."""
-    refused = publish_error(PublishFault.REJECTED, RULES)
-    lost = publish_error(PublishFault.LOST, RULES)
-    assert batch_error([Result(RECEIPT), Result(error=lost)]) is None
-    assert batch_error([Result(error=refused), Result(error=lost)]) is lost
-    assert batch_error([Result(error=refused), Result(error=refused)]) is refused
+    error = publish_error(PublishFault.REJECTED, RULES)
+    lost_error = publish_error(PublishFault.LOST, RULES)
+    assert batch_error([Result(RECEIPT), Result(error=lost_error)]) is None
+    assert batch_error([Result(error=error), Result(error=lost_error)]) is lost_error
+    assert batch_error([Result(error=error), Result(error=error)]) is error
 
 
 def test_interrupted_batch_says_what_may_be_stored() -> None:
     """If publishing a batch is interrupted, the sent messages may be stored, and the rest not."""
-    lost = publish_error(PublishFault.LOST, RULES)
-    results = completed([Result(RECEIPT)], lost, RULES, sent=3, total=5)
+    lost_error = publish_error(PublishFault.LOST, RULES)
+    results = complete_results([Result(RECEIPT)], lost_error, RULES, sent=3, total=5)
     assert [publication_of(result) for result in results] == [
         Publication.CERTAIN,
         *[Publication.POSSIBLE] * 2,
@@ -119,6 +119,6 @@ def test_interrupted_batch_says_what_may_be_stored() -> None:
 
 def test_batch_that_could_not_connect_has_one_reason() -> None:
     """If a broker cannot be reached, each message of a batch has that error."""
-    refused = publish_error(PublishFault.REFUSED, RULES)
-    results = completed([], refused, RULES, sent=0, total=2)
-    assert [result.error for result in results] == [refused, refused]
+    error = publish_error(PublishFault.REFUSED, RULES)
+    results = complete_results([], error, RULES, sent=0, total=2)
+    assert [result.error for result in results] == [error, error]

@@ -114,14 +114,14 @@ def test_a_quota_equals_the_naive_model(rule: CalendarQuota, start: int, walk: l
     gates = Gates(limits=[rule], limit_keys=["k"])
     queue: list[tuple[int, int, tuple[Ticket, ...]]] = []
     granted_counts: dict[date, int] = {}
-    for name, number, within in walk:
+    for name, number, patience in walk:
         if name == "admit":
             cost = min(number, rule.burst)
             time = naive.earliest(world.now, cost)
-            question = Admission(gates, within=within, lease=0, costs=(cost,), ticketed=True)
+            question = Admission(gates, within=patience, lease=0, costs=(cost,), ticketed=True)
             answer, wait, _, tickets = world.execute(question)
             assert time - world.now == wait
-            assert (Answer.GO if wait <= within else Answer.LIMITED) is answer
+            assert (Answer.GO if wait <= patience else Answer.LIMITED) is answer
             if answer is Answer.GO:
                 naive.grant(time, cost)
                 queue.append((time, cost, tickets))
@@ -153,7 +153,7 @@ def test_expired_quota_decides_like_a_stored_one(
     stored_world, fresh_world = World(start), World()
     gates = Gates(limits=[rule], limit_keys=["k"])
     for turn in range(2):
-        for name, number, within in walk:
+        for name, number, patience in walk:
             for world in (stored_world, fresh_world)[: turn + 1]:
                 if name == "pause":
                     world.execute(Pause(gates, number))
@@ -161,7 +161,7 @@ def test_expired_quota_decides_like_a_stored_one(
                     world.now += number
             if name == "admit":
                 question = Admission(
-                    gates, within=within, lease=0, costs=(min(number, rule.burst),)
+                    gates, within=patience, lease=0, costs=(min(number, rule.burst),)
                 )
                 answer = stored_world.execute(question)[:2]
                 assert turn == 0 or answer == fresh_world.execute(question)[:2]

@@ -25,10 +25,10 @@ from moorage.domain.resilience.rate_limit import (
 from moorage.domain.state.commands import EXACT, State
 from moorage.domain.values.durations import DAY, FOREVER, SECOND
 from moorage.errors import ConfigurationError, InvalidData
-from tests.domain.state_world import NOON, helpful
+from tests.domain.state_world import NOON, has_remedy
 
 
-def pace(config: RateLimitConfig) -> Fraction:
+def tokens_per_microsecond(config: RateLimitConfig) -> Fraction:
     """Return the tokens that a limit gains per microsecond."""
     assert isinstance(config.rule, TokenBucket)
     return Fraction(config.rule.n, config.rule.price)
@@ -52,7 +52,7 @@ def pace(config: RateLimitConfig) -> Fraction:
 )
 def test_rate_is_an_exact_ratio(config: RateLimitConfig, expected: Fraction, burst: int) -> None:
     """A rate limit's numbers become the simplest ratio of integers."""
-    assert (expected, burst) == (pace(config), config.burst)
+    assert (expected, burst) == (tokens_per_microsecond(config), config.burst)
 
 
 def test_every_period_has_its_short_form() -> None:
@@ -66,7 +66,7 @@ def test_every_period_has_its_short_form() -> None:
         assert RateLimitConfig(7, per) == build(7)
         assert RateLimitConfig(7, per, 3) == build(7, burst=3)
         assert (7, 3) == (build(7).burst, build(7, burst=3).burst)
-        assert Fraction(7) / (int(per) * SECOND) == pace(build(7))
+        assert Fraction(7) / (int(per) * SECOND) == tokens_per_microsecond(build(7))
 
 
 @given(
@@ -197,7 +197,7 @@ def assert_refused(path: str, *arguments: Any, **fields: Any) -> None:
     with pytest.raises(ConfigurationError) as excinfo:
         RateLimitConfig(*arguments, **fields)
     assert path == excinfo.value.path
-    assert helpful(excinfo.value)
+    assert has_remedy(excinfo.value)
 
 
 def test_equal_configurations_hash_alike() -> None:
@@ -238,7 +238,7 @@ def test_invalid_costs_are_refused(cost: Any) -> None:
     with pytest.raises(InvalidData) as excinfo:
         config.check_cost(cost)
     assert "cost" == excinfo.value.field
-    assert helpful(excinfo.value)
+    assert has_remedy(excinfo.value)
 
 
 def test_a_cost_up_to_the_burst_is_fine() -> None:
@@ -281,16 +281,16 @@ def test_several_limits_wait_for_the_last_of_them(
     costs = [cost] * len(rules)
     wait = joint_wait(rules, presents, costs)
 
-    def suits(wait: int) -> bool:
+    def fits_all_limits(wait: int) -> bool:
         return all(
             rule.earliest(present_bucket, cost, present_bucket[0] + wait)
             == present_bucket[0] + wait
             for rule, present_bucket in zip(rules, presents, strict=True)
         )
 
-    assert suits(wait)
+    assert fits_all_limits(wait)
     assume(0 < less <= wait)
-    assert not suits(wait - less)
+    assert not fits_all_limits(wait - less)
 
 
 def test_refilled_limit_has_no_wait() -> None:

@@ -10,8 +10,8 @@ from moorage import InvalidData
 from moorage.domain.connectors.reconnecting import (
     ReconnectPolicy,
     ReconnectState,
-    failed,
     pause_after,
+    state_after_failure,
     wait_before,
 )
 
@@ -35,7 +35,7 @@ def test_pauses_have_bounds(
 ) -> None:
     """The pause before reconnecting is never negative or longer than the policy's maximum."""
     policy = ReconnectPolicy(first=first, longest=first + more)
-    state = failed(ReconnectState(failures - 1), policy, now, draw)
+    state = state_after_failure(ReconnectState(failures - 1), policy, now, draw)
 
     assert failures == state.failures
     assert 0 <= wait_before(state, now) <= (first + more) * (1 + 1e-6) + 1e-6

@@ -80,7 +80,7 @@ def test_cutting_reveals_nothing(value: Any, limit: int) -> None:
 
 @given(st.integers(0, 60))
 def test_a_cut_halves_no_card(limit: int) -> None:
-    """A card number that the limit would cut in two is still masked."""
+    """A card number at the place where a text is cut is still masked."""
     body = b"x" * 30 + b" 4111111111111111 " + b"y" * 3000
     assert "41111" not in RULES.body(body, "text/plain", limit)
 
@@ -341,8 +341,8 @@ def test_a_cut_shows_as_much_as_it_may() -> None:
     assert f"<3 bytes of {'y' * 80}>" == Redaction().body(b"abc", "y" * 200, 100)
 
 
-def test_a_cut_halves_nothing_that_masks_have_moved_in() -> None:
-    """If masking shortens a text, a value that is partly visible after a cut is removed."""
+def test_truncation_after_masking_shows_no_partial_value() -> None:
+    """If masking shortens a text, a value that the cut would halve is still not shown."""
     body = "token=" + "a" * 900 + " " + "x " * 296 + " 4111 1111 1111 1111"
     assert "4111" in body[:1512]
     assert "4111 1111 1111 1111" not in body[:1512]
@@ -415,7 +415,7 @@ def test_custom_patterns_are_masked() -> None:
 
 
 def test_a_pattern_that_is_none_is_refused() -> None:
-    """A pattern that could never mask anything is refused when it is created."""
+    """A pattern that cannot match anything is refused when it is created."""
     with pytest.raises(ConfigurationError):
         Redaction(patterns="(")
 

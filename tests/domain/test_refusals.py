@@ -13,7 +13,7 @@ class CardLost(PaymentDeclined):
     """An application's own class of refusal."""
 
 
-def declined() -> CardLost:
+def full_refusal() -> CardLost:
     """Return a vendor's refusal with all of its fields set."""
     error = CardLost(
         "the card was lost.",
@@ -33,7 +33,7 @@ def declined() -> CardLost:
 
 def test_stored_refusal_is_restored_completely() -> None:
     """A stored refusal is restored with everything that a caller can see."""
-    error = declined()
+    error = full_refusal()
     returned_error = unpack_refusal(pack_refusal(error))
     assert type(returned_error) is CardLost
     assert (str(returned_error), returned_error.args) == (str(error), error.args)
@@ -43,7 +43,7 @@ def test_stored_refusal_is_restored_completely() -> None:
 
 def test_the_vendors_whole_answer_is_not_kept() -> None:
     """A stored refusal does not contain the vendor's response, which may echo a secret."""
-    packed_bytes = pack_refusal(declined())
+    packed_bytes = pack_refusal(full_refusal())
     returned_error = unpack_refusal(packed_bytes)
     assert isinstance(returned_error, CardLost)
     assert returned_error.response is None
@@ -52,14 +52,14 @@ def test_the_vendors_whole_answer_is_not_kept() -> None:
 
 def test_each_unpacked_error_is_new() -> None:
     """A note added to one restored refusal does not appear in another."""
-    packed_bytes = pack_refusal(declined())
+    packed_bytes = pack_refusal(full_refusal())
     unpack_refusal(packed_bytes).add_note("mine")
     assert unpack_refusal(packed_bytes).__notes__ == ["keep this"]
 
 
 def test_unknown_error_class_is_restored_as_its_base() -> None:
     """A stored refusal of an unknown class is restored as its nearest known base class."""
-    names, args, fields = unpack_values(pack_refusal(declined()))
+    names, args, fields = unpack_values(pack_refusal(full_refusal()))
     renamed_classes = ("shop.CardEaten", *names[1:])
     assert type(unpack_refusal(pack_values((renamed_classes, args, fields)))) is PaymentDeclined
 

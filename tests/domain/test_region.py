@@ -31,7 +31,7 @@ DRAWS = st.floats(0, 1, exclude_max=True)
 
 
 @st.composite
-def several(draw: st.DrawFn) -> list[Region]:
+def region_lists(draw: st.DrawFn) -> list[Region]:
     """Return a strategy that draws up to five regions of any weights and tiers."""
     return [
         Region(
@@ -44,7 +44,7 @@ def several(draw: st.DrawFn) -> list[Region]:
     ]
 
 
-@given(regions=several(), draw=DRAWS)
+@given(regions=region_lists(), draw=DRAWS)
 def test_order_has_every_region_by_tier(regions: list[Region], draw: float) -> None:
     """The order of regions has each region once, and earlier tiers first."""
     order = in_random_order(regions, draw)
@@ -55,7 +55,7 @@ def test_order_has_every_region_by_tier(regions: list[Region], draw: float) -> N
 
 
 @given(
-    regions=several(),
+    regions=region_lists(),
     draw=DRAWS,
     here=st.sampled_from((None, *NAMES)),
     tried=st.frozensets(st.sampled_from(NAMES)),
@@ -91,7 +91,7 @@ def test_possibly_processed_request_stays_in_its_region(
 
 
 def test_those_tried_come_again_when_all_were() -> None:
-    """A region that a call has tried is used again only after all others."""
+    """A region that a call has already tried is used again only after all others."""
     ap = Region("ap", "https://ap.example")
     regions = (EU, US, ap)
 
@@ -100,7 +100,7 @@ def test_those_tried_come_again_when_all_were() -> None:
 
 
 def test_another_region_may_be_tried_by_default() -> None:
-    """By default another region may be tried, as if nothing had been done yet."""
+    """By default another region may be tried, since nothing is assumed to be processed."""
     assert (US,) == regions_to_try((EU, US), "eu", movable=False, draw=0.0)
     assert (US,) == regions_to_try((EU, US), "eu", acted=True, draw=0.0)
 

@@ -1,8 +1,8 @@
-"""Which idempotency claims of a process are renewed next, and in which groups."""
+"""The choice of the idempotency claims that a process renews next, and their grouping."""
 
 from __future__ import annotations
 
-from moorage.domain.entries.renewal import CLAIM_LEASE, MOST_TOGETHER, HeldClaim, due, halves
+from moorage.domain.entries.renewal import CLAIM_LEASE, MOST_TOGETHER, HeldClaim, claims_due, halves
 from moorage.domain.idempotency.claims import LEASE, RENEWAL
 
 NOW = 10**12
@@ -18,24 +18,24 @@ def test_a_claim_is_due_when_half_a_renewals_time_has_passed() -> None:
     fresh = held_claim("fresh", until=NOW + CLAIM_LEASE)
     older_claim = held_claim("older", until=NOW + CLAIM_LEASE - RENEWAL * 1000 // 2)
     lapsed_claim = held_claim("lapsed", until=0)
-    assert [[older_claim, lapsed_claim]] == due(
+    assert [[older_claim, lapsed_claim]] == claims_due(
         [fresh, older_claim, lapsed_claim], NOW, by_tag=False
     )
-    assert [] == due([], NOW, by_tag=True)
+    assert [] == claims_due([], NOW, by_tag=True)
 
 
 def test_one_renewal_may_fail_before_a_lease_ends() -> None:
     """A claim that was not due for renewal in one round is due in the next, before it ends."""
     claim = held_claim(until=NOW + CLAIM_LEASE - RENEWAL * 1000 // 2 + 1)
     rounds = [NOW + number * RENEWAL * 1000 for number in (0, 1, 2)]
-    assert [[], [[claim]], [[claim]]] == [due([claim], now, by_tag=False) for now in rounds]
+    assert [[], [[claim]], [[claim]]] == [claims_due([claim], now, by_tag=False) for now in rounds]
     assert rounds[-1] < claim.until
     assert 3 * RENEWAL == LEASE
 
 
 def test_many_claims_are_renewed_by_few_commands() -> None:
     """Ten thousand claims are renewed by fifty commands."""
-    groups = due([held_claim(str(number)) for number in range(10_000)], NOW, by_tag=False)
+    groups = claims_due([held_claim(str(number)) for number in range(10_000)], NOW, by_tag=False)
     assert [MOST_TOGETHER] * 50 == list(map(len, groups))
 
 
@@ -44,15 +44,15 @@ def test_keys_of_a_store_in_parts_go_by_their_tags() -> None:
     claims = [
         held_claim(f"moorage:{{{tag}}}:{number}") for number in range(3) for tag in ("a", "b")
     ]
-    plain = held_claim("no tag")
-    groups = due([*claims, plain], NOW, by_tag=True)
-    assert [[plain], claims[::2], claims[1::2]] == groups
+    plain_claim = held_claim("no tag")
+    groups = claims_due([*claims, plain_claim], NOW, by_tag=True)
+    assert [[plain_claim], claims[::2], claims[1::2]] == groups
 
 
 def test_of_two_holders_of_a_key_the_later_is_renewed() -> None:
     """If a key has two holders in a process, only the later one's claim is renewed."""
     earlier_claim, later_claim = held_claim(), held_claim()
-    assert [[later_claim]] == due([earlier_claim, later_claim], NOW, by_tag=False)
+    assert [[later_claim]] == claims_due([earlier_claim, later_claim], NOW, by_tag=False)
 
 
 def test_a_group_that_failed_is_halved_down_to_one() -> None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from moorage.domain.values.result import Result
+from moorage.domain.values.result import Result, results_of
 
 
 def test_a_value() -> None:
@@ -34,3 +34,12 @@ def test_an_error() -> None:
 def test_results_are_values() -> None:
     """Two results of batch items with the same content are equal."""
     assert Result(7) == Result(7) != Result(8)
+
+
+def test_results_of_values_are_like_constructed_ones() -> None:
+    """Results that are created together equal those of the constructor, and are immutable."""
+    results = results_of([1, None])
+    assert [Result(1), Result(None)] == results
+    assert {type(result) for result in results} == {Result}
+    with pytest.raises(AttributeError):
+        results[0].value = 2  # type: ignore[misc]  # it is refused

@@ -11,11 +11,11 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from moorage.domain.resilience.retry import (
-    Again,
     Backoff,
     Jitter,
+    RetryAfterDelay,
     RetryPolicy,
-    Stop,
+    StopRetrying,
     decide,
     delay,
     error_types,
@@ -36,7 +36,9 @@ DRAWS = st.floats(0, 1, exclude_max=True)
 DELAYS = st.floats(0, 1e4)
 
 
-def decision_of(policy: RetryPolicy, error: Exception, **changes: Any) -> Again | Stop:
+def decision_of(
+    policy: RetryPolicy, error: Exception, **changes: Any
+) -> RetryAfterDelay | StopRetrying:
     """Return the decision after a repeatable first attempt with plenty of time left."""
     details: dict[str, Any] = {
         "attempt": 1,
@@ -162,7 +164,7 @@ def test_retry_on_selects_errors(rule: Any, retried: Exception | None, final: Ex
 
     assert retried is None or policy.retries(retried)
     assert not policy.retries(final)
-    assert Stop("final") == decision_of(policy, final)
+    assert StopRetrying("final") == decision_of(policy, final)
 
 
 @pytest.mark.parametrize(
@@ -181,10 +183,10 @@ def test_max_attempts_is_all_attempts() -> None:
     policy = RetryPolicy(3)
 
     assert [True, True, False, False] == [
-        isinstance(decision_of(policy, VendorFailed("x"), attempt=number), Again)
+        isinstance(decision_of(policy, VendorFailed("x"), attempt=number), RetryAfterDelay)
         for number in (1, 2, 3, 4)
     ]
-    assert Stop("attempts") == decision_of(policy, VendorFailed("x"), attempt=3)
+    assert StopRetrying("attempts") == decision_of(policy, VendorFailed("x"), attempt=3)
 
 
 @pytest.mark.parametrize(
@@ -205,15 +207,20 @@ def test_only_connection_errors_prove_that_nothing_was_sent(error: Exception, un
 
 def test_only_repeatable_requests_are_retried() -> None:
     """A request that is not repeatable is not retried."""
-    assert Stop("unsafe") == decision_of(RetryPolicy(), UNSENT, repeatable=False)
-    assert isinstance(decision_of(RetryPolicy(), UNSENT), Again)
+    assert StopRetrying("unsafe") == decision_of(RetryPolicy(), UNSENT, repeatable=False)
+    assert isinstance(decision_of(RetryPolicy(), UNSENT), RetryAfterDelay)
 
 
 def test_retry_after_is_never_undercut() -> None:
     """Before a retry, the longer one of the vendor's pause and the policy's delay is used."""
     policy = RetryPolicy(base_delay=4, jitter=Jitter.NONE)
 
-    assert [Again(4.0), Again(4.0), Again(7.0), Again(60.0)] == [
+    assert [
+        RetryAfterDelay(4.0),
+        RetryAfterDelay(4.0),
+        RetryAfterDelay(7.0),
+        RetryAfterDelay(60.0),
+    ] == [
         decision_of(policy, VendorFailed("x"), retry_after=seconds)
         for seconds in (0.0, 3.0, 7.0, 60.0)
     ]
@@ -229,29 +236,35 @@ def test_a_stop_carries_the_whole_pause(reason: Any) -> None:
     changes = reason_changes.get(reason, {})
     error = InvalidRequest("x") if reason == "final" else VendorFailed("x")
 
-    assert Stop(reason, 3600.0) == decision_of(RetryPolicy(), error, retry_after=3600.0, **changes)
+    assert StopRetrying(reason, 3600.0) == decision_of(
+        RetryPolicy(), error, retry_after=3600.0, **changes
+    )
 
 
 def test_a_pause_must_fit_the_deadline() -> None:
     """A retry whose delay would end at the deadline or later is not started."""
     policy = RetryPolicy(base_delay=2, jitter=Jitter.NONE)
 
-    assert Stop("deadline", 2.0) == decision_of(policy, VendorFailed("x"), remaining=2.0)
-    assert Stop("deadline", 9.0) == decision_of(
+    assert StopRetrying("deadline", 2.0) == decision_of(policy, VendorFailed("x"), remaining=2.0)
+    assert StopRetrying("deadline", 9.0) == decision_of(
         policy, VendorFailed("x"), remaining=8.0, retry_after=9.0
     )
-    assert Again(2.0) == decision_of(policy, VendorFailed("x"), remaining=2.1)
-    assert Stop("deadline", 0.0) == decision_of(RetryPolicy(3, 0), VendorFailed("x"), remaining=0.0)
+    assert RetryAfterDelay(2.0) == decision_of(policy, VendorFailed("x"), remaining=2.1)
+    assert StopRetrying("deadline", 0.0) == decision_of(
+        RetryPolicy(3, 0), VendorFailed("x"), remaining=0.0
+    )
 
 
 def test_at_once_pauses_only_for_retry_after() -> None:
     """With `at_once` the policy's delay is skipped, but a vendor's pause is kept."""
     error = VendorFailed("x")
 
-    assert Again(0.0) == decision_of(RetryPolicy(), error, remaining=0.1, at_once=True)
+    assert RetryAfterDelay(0.0) == decision_of(RetryPolicy(), error, remaining=0.1, at_once=True)
     waiting_options: dict[str, Any] = {"at_once": True, "retry_after": 3.0}
-    assert Again(3.0) == decision_of(RetryPolicy(), error, remaining=9.0, **waiting_options)
-    assert Stop("deadline", 3.0) == decision_of(
+    assert RetryAfterDelay(3.0) == decision_of(
+        RetryPolicy(), error, remaining=9.0, **waiting_options
+    )
+    assert StopRetrying("deadline", 3.0) == decision_of(
         RetryPolicy(), error, remaining=1.0, **waiting_options
     )
 
@@ -358,7 +371,7 @@ def test_decorrelated_decisions_follow_each_other() -> None:
     """With decorrelated backoff, a retry decision depends on the previous delay."""
     policy = RetryPolicy(9, 2, max_delay=30, backoff=Backoff.DECORRELATED)
 
-    assert [Again(4.0), Again(8.5)] == [
+    assert [RetryAfterDelay(4.0), RetryAfterDelay(8.5)] == [
         decision_of(policy, VendorFailed("x"), previous=previous_delay)
         for previous_delay in (0.0, 5.0)
     ]

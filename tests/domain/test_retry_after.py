@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from moorage.domain.http.headers import Headers
 from moorage.domain.resilience.vendor_hints import (
     RateHint,
-    capped,
+    cap_wait,
     parse_retry_after,
     rate_hint,
     retry_after,
@@ -61,8 +61,8 @@ def test_milliseconds_may_be_a_moment(name: str, value: str, expected: float) ->
 )
 def test_pause_is_an_hour_at_most(wait: float | None, expected: float | None) -> None:
     """A vendor's pause is capped at an hour, unless a service allows more."""
-    assert expected == capped(wait)
-    assert wait == capped(wait, CENTURY)
+    assert expected == cap_wait(wait)
+    assert wait == cap_wait(wait, CENTURY)
 
 
 @given(st.integers(-(10**9), 10**9))

@@ -109,14 +109,14 @@ def test_refusal_does_not_show_recipients() -> None:
     ],
 )
 def test_credentials_suit_a_place(live: bool | None, mode: Mode | None, suits: bool) -> None:
-    """A safety setting may require live accounts or test accounts."""
+    """A safety setting may require live accounts, or accounts in test mode."""
     assert suits is Safety(live=live).suits(mode)
 
 
 @pytest.mark.parametrize("value", [5, None, {"ada@erp.example": 1}, b"x"])
 def test_recipients_of_another_type_are_refused(value: Any) -> None:
-    """Recipients that are not a list are a mistake in the configuration."""
-    with pytest.raises(ConfigurationError) as refused:
+    """Recipients that are not a list are refused as a configuration error."""
+    with pytest.raises(ConfigurationError) as excinfo:
         Safety(recipients=value)
 
-    assert "recipients" == refused.value.path
+    assert "recipients" == excinfo.value.path

@@ -12,7 +12,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from moorage.domain.secrets.secret import Secret
-from moorage.domain.state.sealing import KeyRing, about, header, no_key_for, sealed_with
+from moorage.domain.state.sealing import KeyRing, header, no_key_for, sealed_with, sealing_context
 from moorage.errors import ConfigurationError, InvalidData
 
 RAW = bytes(range(32))
@@ -128,7 +128,7 @@ def test_a_variable_that_holds_no_ring_is_named(environment: dict[str, str], pro
     ],
 )
 def test_only_keys_make_a_ring(keys: Any, problem: str) -> None:
-    """A key ring of other values than keys is refused with a message."""
+    """A key ring of values that are not keys is refused."""
     with pytest.raises(ConfigurationError, match=problem):
         KeyRing(keys)
 
@@ -153,7 +153,7 @@ def test_contexts_are_encoded_unambiguously(
     one: tuple[str | None, str, str], other: tuple[str | None, str, str]
 ) -> None:
     """Different encryption contexts never have the same encoding."""
-    assert (one == other) == (about(*one) == about(*other))
+    assert (one == other) == (sealing_context(*one) == sealing_context(*other))
 
 
 def test_neighbouring_names_are_separated() -> None:
@@ -166,11 +166,11 @@ def test_neighbouring_names_are_separated() -> None:
         ("", "", "abc"),
     ]
 
-    assert len(name_triples) == len({about(*name_triple) for name_triple in name_triples})
+    assert len(name_triples) == len({sealing_context(*name_triple) for name_triple in name_triples})
 
 
 def test_the_header_is_as_it_was() -> None:
-    """The header of encrypted text is the same as in earlier releases."""
+    """The header of encrypted text never changes between releases."""
     assert "6d726701" + "00000007" + "0224fa4c" == header(7, Secret(RAW)).hex()
 
 

@@ -72,9 +72,9 @@ def test_invalid_secret_is_refused_without_its_value(value: Any) -> None:
         Secret(value)
     assert "secret" == excinfo.value.field
     report = traceback.TracebackException.from_exception(excinfo.value, capture_locals=True)
-    ours = [frame for frame in report.stack if frame.filename.endswith("secret.py")]
-    assert ours
-    assert VALUE not in repr([(frame.name, frame.locals) for frame in ours[1:]])
+    own_frames = [frame for frame in report.stack if frame.filename.endswith("secret.py")]
+    assert own_frames
+    assert VALUE not in repr([(frame.name, frame.locals) for frame in own_frames[1:]])
     assert excinfo.value.__context__ is None
 
 

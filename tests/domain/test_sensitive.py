@@ -31,7 +31,7 @@ def test_credentials_are_recognised(name: str) -> None:
     ],
 )  # fmt: skip
 def test_other_names_are_left_alone(name: str) -> None:
-    """Names that merely resemble those of credentials, and idempotency keys, are harmless."""
+    """Names that merely resemble credentials' names, and idempotency keys, are not masked."""
     assert not is_sensitive(name)
 
 

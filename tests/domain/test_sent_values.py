@@ -80,7 +80,7 @@ def test_recorder_keeps_the_last_sixteen() -> None:
 
 
 def test_a_recorder_is_taught_the_same_values() -> None:
-    """A cassette recorder gets an attempt's secrets, and words to mask only as a whole."""
+    """A cassette recorder gets an attempt's secrets, and the words to mask only as a whole."""
     taught: list[set[bytes]] = []
     request = Request.post("/", json={"token": OTHER})
     request = request.with_header("Content-Type", "application/json")

@@ -65,15 +65,15 @@ def test_password_beside_the_url_goes_first() -> None:
 )
 def test_text_that_is_no_address(url: str) -> None:
     """A text that is no URL of a server is refused with an example, and is not shown."""
-    with pytest.raises(ConfigurationError, match="not an address of Pigeons") as caught:
+    with pytest.raises(ConfigurationError, match="not an address of Pigeons") as excinfo:
         FORM.address(url)
-    assert ("url", FORM.remedy) == (caught.value.path, caught.value.remedy)
+    assert ("url", FORM.remedy) == (excinfo.value.path, excinfo.value.remedy)
 
 
 @pytest.mark.parametrize("files", [{"authorities": "ca.pem"}, {"certificate": "me.pem"}])
 def test_files_for_tls_need_a_url_for_tls(files: dict[str, Any]) -> None:
     """TLS files for a server whose URL has no TLS are refused."""
-    with pytest.raises(ConfigurationError, match="without TLS") as caught:
+    with pytest.raises(ConfigurationError, match="without TLS") as excinfo:
         FORM.address("pigeon://roof", tls=Tls(**files))
-    assert "pigeons://" in caught.value.remedy
+    assert "pigeons://" in excinfo.value.remedy
     assert Tls(**files) == FORM.address("pigeons://roof", tls=Tls(**files)).tls

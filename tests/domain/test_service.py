@@ -31,7 +31,7 @@ from moorage.domain.service.settings import (
     unless_inherited,
 )
 from moorage.errors import ConfigurationError, ConnectorError, InvalidData
-from tests.support.anew import run_anew
+from tests.support.anew import rerun_module
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -135,9 +135,9 @@ def test_callable_transform_is_used_as_one(kind: Any) -> None:
 def test_durations_may_be_timedeltas(kind: Any) -> None:
     """A service's timeout is in seconds or a `timedelta`."""
     second = timedelta(seconds=1)
-    made = kind("x", timeout=2 * second, attempt_timeout=second)
+    service = kind("x", timeout=2 * second, attempt_timeout=second)
 
-    assert (2.0, 1.0) == (made.timeout, made.attempt_timeout)
+    assert (2.0, 1.0) == (service.timeout, service.attempt_timeout)
 
 
 def test_credentials_of_either_kind() -> None:
@@ -231,7 +231,7 @@ def test_refuses_nonsense(kind: Any, field: str, value: Any) -> None:
 )
 def test_each_of_several_is_checked(field: str, value: Any, problem: str | None) -> None:
     """A service's limits, endpoints and regions need the right type and unique names."""
-    for kind in (Service, run_anew(service_module).Service):
+    for kind in (Service, rerun_module(service_module).Service):
         if problem is None:
             assert tuple(value) == getattr(kind("x", **{field: value}), field)
             continue
@@ -243,7 +243,7 @@ def test_each_of_several_is_checked(field: str, value: Any, problem: str | None)
 
 def test_endpoints_are_named_apart() -> None:
     """Endpoint names of a service are unique, and the error names the duplicate."""
-    module_members = run_anew(service_module)
+    module_members = rerun_module(service_module)
     with pytest.raises(ConfigurationError) as excinfo:
         module_members.Service("x", endpoints=[module_members.Endpoint(name) for name in "aba"])
 
@@ -329,8 +329,10 @@ def test_everything_may_be_switched_off() -> None:
     }
 
     for kind in (Service, Endpoint):
-        made: Any = kind("x", attempt_timeout=None, **disabled_parts)
-        assert [None] * 5 == [getattr(made, name) for name in ("attempt_timeout", *disabled_parts)]
+        service: Any = kind("x", attempt_timeout=None, **disabled_parts)
+        assert [None] * 5 == [
+            getattr(service, name) for name in ("attempt_timeout", *disabled_parts)
+        ]
     assert Service("vat", retry_budget=RetryBudget()).retry_budget == RetryBudget()
 
 

@@ -1,4 +1,4 @@
-"""The choice of a shard for each state, and the commands on former shards."""
+"""The choice of a shard for each stored state, and commands to former shards."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ import pytest
 
 from moorage.domain.idempotency.claims import (
     Claim,
-    Claimed,
+    ClaimResult,
     MarkSent,
     Verdict,
     release,
@@ -20,7 +20,7 @@ from moorage.domain.state.keys import own_key, state_key
 from moorage.domain.state.sharding import location_of
 from moorage.domain.values.durations import DAY, SECOND
 from moorage.errors import InvalidData, StateUnavailable
-from tests.domain.state_world import helpful
+from tests.domain.state_world import has_remedy
 
 OLD, NEW = ("a", "b"), ("a", "b", "c")
 NOW = 1_772_366_400_000_000
@@ -39,7 +39,7 @@ def test_added_shard_takes_its_share_from_the_others() -> None:
 
 
 def test_only_states_with_a_tag_of_their_own_have_a_former_shard() -> None:
-    """Limits move at once, keys may be on a former shard, and registers stay on the first."""
+    """After a shard is added, limits move at once, and registers stay on the first shard."""
     numbers = range(60)
     limits = [state_key("limit", "bank", f"t{number}", "", "1.0s", "0") for number in numbers]
     claims = [own_key("key", "bank", None, f"k{number}") for number in numbers]
@@ -58,7 +58,7 @@ def test_keys_of_several_tags_are_refused() -> None:
     """A command with keys of several tags is refused, because they may be on different shards."""
     with pytest.raises(InvalidData, match="several tags") as excinfo:
         location_of([KEY, state_key("limit", "bank", None)], NEW, ())
-    assert helpful(excinfo.value)
+    assert has_remedy(excinfo.value)
 
 
 # --- leaving a shard -----------------------------------------------------------------
@@ -80,7 +80,7 @@ class Shard:
 
 
 def claim_of(key: str = KEY, owner: int = 1) -> Claim:
-    """Return a claim with a lease of a second, for a holder that works at most ten seconds."""
+    """Return a claim with a lease of one second, whose holder works for ten seconds at most."""
     return Claim(
         key,
         fingerprint=b"",
@@ -94,7 +94,7 @@ def claim_of(key: str = KEY, owner: int = 1) -> Claim:
 
 
 def test_claim_stays_where_it_may_matter() -> None:
-    """A claim moves only when it is over, was released, or its life has passed."""
+    """A claim stays on its shard until it is released, or its term or answer has expired."""
     for end, moves_after in (
         (None, 10 * SECOND),
         (lambda fence: release(KEY, fence, ttl=DAY), 0),
@@ -129,12 +129,12 @@ class ReadClaim:
 
 
 def test_moved_key_is_refused_to_whoever_does_not_know_the_new_shard() -> None:
-    """After a key has moved, its former shard refuses it, for as long as it is marked."""
+    """After a key has moved, its former shard refuses it while the mark of the move lasts."""
     shard = Shard()
     assert (False, None) == shard.execute(ExecuteOnFormerShard(claim_of()))
     with pytest.raises(StateUnavailable, match="another layout") as excinfo:
         shard.execute(claim_of())
-    assert helpful(excinfo.value)
+    assert has_remedy(excinfo.value)
     for day in range(5):
         shard.now = NOW + day * DAY
         assert (False, None) == shard.execute(ExecuteOnFormerShard(claim_of()))
@@ -143,8 +143,8 @@ def test_moved_key_is_refused_to_whoever_does_not_know_the_new_shard() -> None:
         shard.execute(claim_of())
 
 
-def test_turn_and_place_of_a_key_move_together() -> None:
-    """The owner of a key stays on its shard as long as the lock under which it is changed."""
+def test_key_owner_and_lock_stay_on_one_shard() -> None:
+    """A key's owner and the lock for changing it are on the same shard."""
     turn = own_key("turn", "payments", None, "k")
     place = own_key("place", "payments", None, "k", "1")
     shard = Shard()
@@ -152,7 +152,7 @@ def test_turn_and_place_of_a_key_move_together() -> None:
     assert (Verdict.RUN, 0) == (answer.verdict, answer.wait)
     is_here, placed = shard.execute(ExecuteOnFormerShard(claim_of(place)))
     assert is_here
-    assert isinstance(placed, Claimed)
+    assert isinstance(placed, ClaimResult)
 
     other_shard = Shard()
     assert (False, None) == other_shard.execute(ExecuteOnFormerShard(claim_of(place)))

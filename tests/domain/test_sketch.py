@@ -49,7 +49,7 @@ def test_percentiles_of_a_million_durations() -> None:
 
 @given(durations=DURATIONS, percent=st.sampled_from(PERCENTS))
 def test_percentiles_are_within_one_per_cent(durations: list[float], percent: float) -> None:
-    """A sketch's percentile is close to the exact one; without durations there is none."""
+    """A sketch's percentile is close to the exact one; without durations it is None."""
     percentile = sketch_of(durations).percentile(percent)
     if durations:
         expected = exact_percentile(sorted(durations), percent)
@@ -78,7 +78,7 @@ def test_sketches_return_from_bytes(durations: list[float]) -> None:
 
 @given(data=st.binary(max_size=40))
 def test_garbage_is_no_sketch(data: bytes) -> None:
-    """Any bytes are either those of a sketch, or refused."""
+    """Any bytes are either read as a sketch or refused."""
     for text in (data, b"\1" + data):
         try:
             sketch = Sketch.from_bytes(text)

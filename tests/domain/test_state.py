@@ -16,7 +16,7 @@ from moorage.domain.resilience.rate_limit import RateLimitConfig
 from moorage.domain.state.commands import (
     SMALL_STEP,
     State,
-    misread,
+    misread_state_error,
     reading_time,
     with_times_moved_back,
 )
@@ -32,7 +32,7 @@ times = st.one_of(
 
 
 class Clock:
-    """A rule whose state contains a time."""
+    """A rule for a state that contains a time."""
 
     def present(self, state: State | None, now: int) -> State | None:
         """Return the state with its time moved to now."""
@@ -77,7 +77,7 @@ def test_step_back_of_two_seconds_is_small() -> None:
 
 
 class NumbersRule:
-    """A rule that reads only states of three numbers."""
+    """A rule that can read only states of three numbers."""
 
     def present(self, state: State | None, now: int) -> State | None:
         """Return the state, after checking that it has three numbers."""
@@ -89,7 +89,7 @@ class NumbersRule:
 def test_state_that_its_rule_cannot_read_is_named() -> None:
     """The error for an unreadable state names its key, and shows no content."""
     good_state, unreadable_state = (NOON, DAY, 1), (NOON, DAY, "secret", 2)
-    error = misread(
+    error = misread_state_error(
         ValueError(),
         ("a", "b", "c"),
         [NumbersRule()] * 3,
@@ -104,21 +104,21 @@ def test_state_that_its_rule_cannot_read_is_named() -> None:
 def test_error_of_a_command_whose_states_are_readable_stays_its_own() -> None:
     """If all states of a command are readable, the command's own error is raised unchanged."""
     error = ValueError()
-    assert error is misread(error, ("a",), [NumbersRule()], ((NOON, DAY, 1),), NOON)
-    assert error is misread(error, ("a",), (), (None,), NOON)
+    assert error is misread_state_error(error, ("a",), [NumbersRule()], ((NOON, DAY, 1),), NOON)
+    assert error is misread_state_error(error, ("a",), (), (None,), NOON)
 
 
 def test_without_rules_what_is_stored_is_unreadable() -> None:
-    """Of a command without rules, an unreadable state is named only if it is the only one."""
+    """If a command has no rules, its error names an unreadable state only if it has one key."""
     stored_state = (NOON, DAY)
     for keys, named_key in ((("a",), "a"), (("a", "b"), None)):
-        error = misread(KeyError(), keys, (), (stored_state,) * len(keys), NOON)
+        error = misread_state_error(KeyError(), keys, (), (stored_state,) * len(keys), NOON)
         assert isinstance(error, StateUnavailable)
         assert named_key == error.key
 
 
 def test_wrong_command_is_no_state_of_another_layout() -> None:
-    """Tickets for other limits than the command's raise ValueError, not StateUnavailable."""
+    """A ticket for other limits than the command's raises ValueError, not StateUnavailable."""
     rule = RateLimitConfig.per_second(5).rule
     gates = Gates(limits=[rule], limit_keys=["limit"])
     state = rule.fast_grant(None, NOON, 1)

@@ -1,4 +1,4 @@
-"""The bound of a tenant's records: places are counted as long as records live."""
+"""The limit on a tenant's stored records: each record occupies a place until it expires."""
 
 from __future__ import annotations
 
@@ -29,11 +29,11 @@ KEY = records_key("acme")
 def reserve(
     world: World, *, bound: int = 10, number: int = 1, life: int = DAY, forced: bool = False
 ) -> Reservation:
-    """Reserve places for records of one tenant."""
+    """Reserve places for one tenant's records."""
     return world.execute(Reserve("acme", bound=bound, number=number, life=life, forced=forced))
 
 
-def used(world: World) -> int:
+def places_used(world: World) -> int:
     """Return the number of places in use."""
     return world.execute(CountRecords("acme"))
 
@@ -44,17 +44,17 @@ def claim(key: str = "{@acme:bank:k}:key", ttl: int = DAY) -> Claim:
 
 
 def test_places_are_granted_up_to_the_bound() -> None:
-    """A tenant gets as many places as its bound, and none beyond."""
+    """A tenant gets as many places as its limit allows, and no more."""
     world = World()
 
     granted = [reserve(world).granted for _ in range(12)]
 
     assert [1] * 10 + [0] * 2 == granted
-    assert 10 == used(world)
+    assert 10 == places_used(world)
 
 
 def test_tenants_are_counted_apart() -> None:
-    """A tenant at its bound takes no place of another tenant."""
+    """A tenant that has reached its limit takes no places from another tenant."""
     world = World()
     reserve(world, bound=1)
 
@@ -64,20 +64,20 @@ def test_tenants_are_counted_apart() -> None:
 
 
 def test_places_end_after_their_records() -> None:
-    """A place is counted until its record has expired, and then for 1/16 of its life at most."""
+    """A place is counted until its record expires, or up to 1/16 of the lifetime longer."""
     world = World()
     answer = reserve(world, bound=1)
     start = world.now
 
     world.now = start + DAY + answer.lasts
-    assert 1 == used(world)
+    assert 1 == places_used(world)
     world.now = start + DAY + DAY // 16
-    assert 0 == used(world)
+    assert 0 == places_used(world)
     assert 1 == reserve(world, bound=1).granted
 
 
 def test_refusal_says_when_the_next_place_ends() -> None:
-    """A refusal has the time until the next place ends."""
+    """A refused reservation says when the next place becomes free."""
     world = World()
     end = reserve(world, bound=1).end
 
@@ -87,12 +87,12 @@ def test_refusal_says_when_the_next_place_ends() -> None:
 
 
 def test_first_reservation_has_no_wait() -> None:
-    """A first reservation has no time until the next place ends."""
+    """A first reservation has no time of a next free place."""
     assert 0 == reserve(World()).wait
 
 
 def test_reservations_are_small_parts_of_what_is_free() -> None:
-    """One reservation takes at most 1/512 of the free places, so that the last ones are shared."""
+    """A reservation may take fewer places than requested, at most 1/512 of the free ones."""
     world = World()
 
     assert 100 == reserve(world, bound=100_000, number=100).granted
@@ -101,43 +101,43 @@ def test_reservations_are_small_parts_of_what_is_free() -> None:
 
 
 def test_forced_reservation_exceeds_the_bound() -> None:
-    """An existing record gets its place beyond the bound, and is counted."""
+    """A forced reservation, for an existing record, may exceed the limit, and is counted."""
     world = World()
     reserve(world, bound=1)
 
     answer = reserve(world, bound=1, forced=True)
 
-    assert (1, 2) == (answer.granted, used(world))
+    assert (1, 2) == (answer.granted, places_used(world))
     assert 0 == reserve(world, bound=1).granted
 
 
 def test_unused_places_are_returned() -> None:
-    """A returned place can be reserved again; places that have ended are returned to no effect."""
+    """A returned place is free again; returning an expired place has no effect."""
     world = World()
     answer = reserve(world, bound=1)
 
     world.execute(ReturnPlaces("acme", number=1, end=answer.end))
-    assert 0 == used(world)
+    assert 0 == places_used(world)
     assert 1 == reserve(world, bound=1).granted
 
     world.now += 2 * DAY
     world.execute(ReturnPlaces("acme", number=1, end=answer.end))
-    assert 0 == used(world)
+    assert 0 == places_used(world)
 
 
 def test_expired_state_counts_as_missing() -> None:
-    """A state whose places have all ended may be deleted, and counts as empty until it is."""
+    """A state whose places have all expired counts as empty, and may be deleted."""
     world = World()
     reserve(world)
     world.now += 2 * DAY
 
-    assert 0 == used(world)
+    assert 0 == places_used(world)
     world.forget()
     assert {} == world.cells
 
 
 def test_clock_set_back_moves_places() -> None:
-    """If the store's clock is set back, places end at the same distance as before."""
+    """After a clock step back, places are counted for as long as before."""
     world = World()
     reserve(world, bound=1)
     world.now -= HOUR
@@ -163,41 +163,41 @@ def test_reservation_succeeds_after_all_places_ended() -> None:
     )
 )
 def test_no_place_ends_before_its_record(moments: list[tuple[int, int]]) -> None:
-    """At any time at least as many places are counted as records are alive."""
+    """There are never fewer counted places than unexpired records."""
     world = World()
-    ends: list[int] = []
+    end_events: list[int] = []
     for pause, drawn_life in moments:
         world.now += pause
         life = rounded_life(drawn_life)
         answer = reserve(world, bound=10**6, life=life)
-        ends.append(world.now + answer.lasts + life)
-        assert sum(end > world.now for end in ends) <= used(world)
+        end_events.append(world.now + answer.lasts + life)
+        assert sum(end > world.now for end in end_events) <= places_used(world)
 
 
 def test_state_has_a_bounded_number_of_ends() -> None:
-    """With very many lifetimes the earliest places end later, and none ends too early."""
+    """A state stores at most 256 expiry times; further places may end later, never earlier."""
     world = World()
     lives = [2**power + part * 2**power // 32 for power in range(22, 36) for part in range(32)]
     for life in lives:
         reserve(world, bound=10_000, life=life)
 
     assert 256 == len(world.cells[KEY][2])
-    assert len(lives) == used(world)
+    assert len(lives) == places_used(world)
     start = world.now
     for life in lives:
         world.now = start + life
-        assert sum(other > life for other in lives) <= used(world)
+        assert sum(other > life for other in lives) <= places_used(world)
 
 
 def test_lifetimes_of_one_service_are_alike() -> None:
-    """Lifetimes that differ by the rest of a call's deadline are rounded to one."""
+    """Lifetimes that differ by less than a call's deadline are rounded to the same value."""
     assert 1 == len({rounded_life(DAY + micros) for micros in range(1, 30 * SECOND, SECOND)})
     assert DAY // 64 < step_of(DAY) <= DAY // 32
     assert 1 == step_of(1)
 
 
 def test_existing_key_is_claimed_and_no_record_is_made() -> None:
-    """A claim for existing records answers `ABSENT` without one, and otherwise like any claim."""
+    """A claim for existing records returns ABSENT if there is none, else acts like any claim."""
     world = World()
     command = claim()
     (key,) = command.keys
@@ -207,12 +207,12 @@ def test_existing_key_is_claimed_and_no_record_is_made() -> None:
 
     fence = world.execute(command).fence
     world.execute(release(key, fence, ttl=DAY))
-    claimed = world.execute(for_existing_record(command))
-    assert (Verdict.RUN, fence + 1) == (claimed.verdict, claimed.fence)
+    claim_result = world.execute(for_existing_record(command))
+    assert (Verdict.RUN, fence + 1) == (claim_result.verdict, claim_result.fence)
 
 
 def test_claim_of_existing_record_has_the_fields_of_its_claim() -> None:
-    """The claim for an existing record differs from the claim in nothing else."""
+    """The claim for an existing record has the same fields as an ordinary claim."""
     command = Claim(
         "k",
         fingerprint=b"f",
@@ -231,6 +231,8 @@ def test_claim_of_existing_record_has_the_fields_of_its_claim() -> None:
 
 
 def test_warning_begins_at_80_percent_and_ends_below_70() -> None:
-    """80 % of the bound is nearly full; below 70 % there is room again."""
-    assert [False, True, True] == [is_nearly_full(used, 100) for used in (79, 80, 100)]
-    assert [True, False] == [has_room_again(used, 100) for used in (69, 70)]
+    """80 % of the limit counts as nearly full, until less than 70 % are in use."""
+    assert [False, True, True] == [
+        is_nearly_full(record_count, 100) for record_count in (79, 80, 100)
+    ]
+    assert [True, False] == [has_room_again(record_count, 100) for record_count in (69, 70)]

@@ -1,4 +1,4 @@
-"""The decisions of a broker that leases tokens of a hot limit for its machine."""
+"""Decisions of a broker that leases a busy limit's tokens for a machine's processes."""
 
 from __future__ import annotations
 
@@ -21,8 +21,8 @@ from moorage.domain.resilience.token_leases import (
 MOST = 10_000
 
 
-def asking(*calls: int, within: int = 0, now: int = 0, most: int = MOST) -> TokenLease:
-    """Return the state after these calls have asked a broker that has nothing."""
+def asking_lease(*calls: int, within: int = 0, now: int = 0, most: int = MOST) -> TokenLease:
+    """Return a broker's state after these calls asked it while it had no tokens."""
     lease = TokenLease()
     for call in calls:
         lease = after_call(lease, call, within, now, most).lease
@@ -30,7 +30,7 @@ def asking(*calls: int, within: int = 0, now: int = 0, most: int = MOST) -> Toke
 
 
 def test_first_call_is_requested_at_once() -> None:
-    """A broker without tokens asks the store for the first call, and for others in advance."""
+    """A broker without tokens requests some for the first call, and more in advance."""
     step = after_call(TokenLease(), 1, 0, 0, MOST)
 
     assert 3 == step.request
@@ -39,8 +39,8 @@ def test_first_call_is_requested_at_once() -> None:
 
 
 def test_tokens_in_advance_serve_later_calls() -> None:
-    """The tokens beyond the first call admit the next ones without another request."""
-    lease = after_grant(asking(1), 3, sent=0, now=100, most=MOST).lease
+    """Tokens requested in advance admit later calls without another request."""
+    lease = after_grant(asking_lease(1), 3, sent=0, now=100, most=MOST).lease
     step = after_call(lease, 2, 0, 200, MOST)
 
     assert (2,) == step.granted
@@ -48,8 +48,8 @@ def test_tokens_in_advance_serve_later_calls() -> None:
 
 
 def test_tokens_expire_with_their_lease() -> None:
-    """A token in advance is not handed out later than a lease after its request."""
-    lease = after_grant(asking(1), 3, sent=0, now=100, most=MOST).lease
+    """A token in advance is not used later than one lease time after its request."""
+    lease = after_grant(asking_lease(1), 3, sent=0, now=100, most=MOST).lease
 
     assert (2,) == after_call(lease, 2, 0, LEASE, MOST).granted
     step = after_call(lease, 2, 0, LEASE + 1, MOST)
@@ -58,8 +58,8 @@ def test_tokens_expire_with_their_lease() -> None:
 
 
 def test_answer_later_than_a_lease_serves_only_waiting_calls() -> None:
-    """Calls that wait get the tokens of a late answer, and no other call does."""
-    lease = after_call(asking(1, within=LONGEST_WAIT), 2, LONGEST_WAIT, 0, MOST).lease
+    """A late answer's tokens go to the waiting calls, and to no other call."""
+    lease = after_call(asking_lease(1, within=LONGEST_WAIT), 2, LONGEST_WAIT, 0, MOST).lease
     step = after_grant(lease, 5, sent=0, now=LEASE + 1, most=MOST)
 
     assert (1, 2) == step.granted
@@ -67,8 +67,8 @@ def test_answer_later_than_a_lease_serves_only_waiting_calls() -> None:
 
 
 def test_one_request_in_each_lease() -> None:
-    """Calls beyond the tokens wait for the next request, which takes what they need and more."""
-    lease = after_grant(asking(1), 1, sent=0, now=100, most=MOST).lease
+    """Calls without a token wait for the next request, which asks for more than they need."""
+    lease = after_grant(asking_lease(1), 1, sent=0, now=100, most=MOST).lease
     step = after_call(lease, 2, 0, 200, MOST)
 
     assert 0 == step.request
@@ -77,8 +77,8 @@ def test_one_request_in_each_lease() -> None:
 
 
 def test_request_is_bounded_by_burst_and_by_number() -> None:
-    """A request never exceeds what the limits can grant at once, nor the broker's own maximum."""
-    waiting = asking(*range(MOST_WAITING), within=LONGEST_WAIT, most=1)
+    """A request is for at most the limits' burst, and at most the broker's own maximum."""
+    waiting = asking_lease(*range(MOST_WAITING), within=LONGEST_WAIT, most=1)
 
     assert 1 == waiting.pending
     free = waiting._replace(pending=0)
@@ -87,8 +87,8 @@ def test_request_is_bounded_by_burst_and_by_number() -> None:
 
 
 def test_too_many_calls_are_refused() -> None:
-    """A call that finds the maximum number of waiting calls is refused at once."""
-    waiting = asking(*range(MOST_WAITING), within=LONGEST_WAIT)
+    """If the maximum number of calls already waits, a further call is refused at once."""
+    waiting = asking_lease(*range(MOST_WAITING), within=LONGEST_WAIT)
     step = after_call(waiting, MOST_WAITING, LONGEST_WAIT, 0, MOST)
 
     assert (Refusal(MOST_WAITING, LEASE),) == step.refused
@@ -96,8 +96,8 @@ def test_too_many_calls_are_refused() -> None:
 
 
 def test_scarce_limit_gives_nothing_in_advance() -> None:
-    """After a refusal only calls that wait get tokens, until the store grants at once again."""
-    lease = after_refusal(asking(1), 50_000, 10, MOST).lease
+    """After a refusal, the broker requests tokens for waiting calls only, until one succeeds."""
+    lease = after_refusal(asking_lease(1), 50_000, 10, MOST).lease
     step = after_call(lease, 2, 0, LEASE, MOST)
 
     assert lease.is_scarce
@@ -106,8 +106,8 @@ def test_scarce_limit_gives_nothing_in_advance() -> None:
 
 
 def test_refusal_reaches_calls_that_cannot_wait_so_long() -> None:
-    """A refused request refuses impatient calls; patient ones are in the next request."""
-    lease = after_call(asking(1), 2, 500_000, 0, MOST).lease
+    """After a refused request, calls that cannot wait are refused; others join the next one."""
+    lease = after_call(asking_lease(1), 2, 500_000, 0, MOST).lease
     step = after_refusal(lease, 100_000, 10, MOST)
 
     assert (Refusal(1, 100_000),) == step.refused
@@ -116,8 +116,8 @@ def test_refusal_reaches_calls_that_cannot_wait_so_long() -> None:
 
 
 def test_wait_refuses_impatient_calls_at_once() -> None:
-    """When tokens come after a wait, those that cannot wait so long are told at once."""
-    lease = after_call(asking(1), 2, 500_000, 0, MOST).lease
+    """If tokens come after a delay, calls that cannot wait so long are refused at once."""
+    lease = after_call(asking_lease(1), 2, 500_000, 0, MOST).lease
     step = after_delayed_grant(lease, 100_000, 10)
 
     assert (Refusal(1, 100_000),) == step.refused
@@ -125,36 +125,36 @@ def test_wait_refuses_impatient_calls_at_once() -> None:
 
 
 def test_calls_that_waited_too_long_are_not_requested() -> None:
-    """A call whose time has passed is refused at the next request."""
-    lease = after_call(asking(1), 2, 500_000, 0, MOST).lease._replace(pending=0)
+    """A call that has waited too long is refused instead of being part of the next request."""
+    lease = after_call(asking_lease(1), 2, 500_000, 0, MOST).lease._replace(pending=0)
     step = proceed(lease, 2 * LEASE + 1, MOST)
 
     assert (Refusal(1, LEASE),) == step.refused
     assert 1 < step.request
-    late = proceed(asking(1)._replace(pending=0), 2 * LEASE + 1, MOST)
+    late = proceed(asking_lease(1)._replace(pending=0), 2 * LEASE + 1, MOST)
     assert 0 == late.request
     assert (Refusal(1, LEASE),) == late.refused
 
 
 def test_newcomer_does_not_wait_for_tokens_that_come_too_late() -> None:
-    """A call that cannot wait for the time of the requested tokens is refused at once."""
-    lease = after_delayed_grant(asking(1, within=500_000), 300_000, 10).lease
+    """If the requested tokens come later than a new call can wait, it is refused at once."""
+    lease = after_delayed_grant(asking_lease(1, within=500_000), 300_000, 10).lease
 
     assert (Refusal(2, 299_990),) == after_call(lease, 2, 0, 20, MOST).refused
     assert () == after_call(lease, 2, 400_000, 20, MOST).refused
 
 
 def test_call_that_leaves_gives_its_token_to_the_next() -> None:
-    """A token that was requested for a call that gave up goes to another one."""
-    lease = after_call(asking(1), 2, 0, 0, MOST).lease
+    """A token that was requested for a call that gave up goes to another call."""
+    lease = after_call(asking_lease(1), 2, 0, 0, MOST).lease
     step = after_leaving(lease, frozenset({1}), 10, MOST)
 
     assert (2,) == after_grant(step.lease, 1, sent=0, now=20, most=MOST).granted
 
 
 def test_calls_that_leave_end_the_waiting() -> None:
-    """Without a waiting call nothing is requested and no time is awaited."""
-    step = after_leaving(asking(1), frozenset({1}), 10, MOST)
+    """If no call waits any more, the broker requests nothing."""
+    step = after_leaving(asking_lease(1), frozenset({1}), 10, MOST)
 
     assert () == step.lease.waiting
     assert step.wake is None
@@ -162,8 +162,8 @@ def test_calls_that_leave_end_the_waiting() -> None:
 
 
 def test_failure_sends_all_calls_to_the_store() -> None:
-    """After a failure of the store every waiting call is told, and the next one is requested."""
-    lease, calls = after_failure(after_call(asking(1), 2, 0, 0, MOST).lease)
+    """If the store fails, all waiting calls use the store directly; later calls are requested."""
+    lease, calls = after_failure(after_call(asking_lease(1), 2, 0, 0, MOST).lease)
 
     assert (1, 2) == calls
     assert () == lease.waiting
@@ -171,7 +171,7 @@ def test_failure_sends_all_calls_to_the_store() -> None:
 
 
 def test_a_single_caller_gets_enough_in_advance() -> None:
-    """A caller that asks again after each answer waits in few of its calls."""
+    """A caller that asks again after each answer seldom has to wait."""
     lease, now, waits = TokenLease(), 0, 0
     for call in range(2_000):
         now += 60

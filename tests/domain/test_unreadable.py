@@ -12,7 +12,7 @@ from moorage.domain.resilience.classify import (
     classify,
     is_json_as_promised,
     is_success,
-    unreadable,
+    unreadable_answer_error,
 )
 from moorage.errors import VendorRejected
 
@@ -95,7 +95,7 @@ def test_connector_errors_of_a_parser_pass_through() -> None:
 
 def test_error_names_the_missing_field() -> None:
     """The error for an incomplete response names the missing field."""
-    assert "has no id" in str(unreadable(Response(200), "id"))
+    assert "has no id" in str(unreadable_answer_error(Response(200), "id"))
 
 
 @pytest.mark.parametrize("status", [100, 101, 102, 103, 199])
@@ -123,6 +123,6 @@ def test_a_redirect_may_follow_an_effect(status: int, kind: type[Any]) -> None:
 
 
 def test_a_redirected_read_is_refused() -> None:
-    """A redirected read is a VendorRejected error, and a 304 is none."""
+    """A redirected read raises VendorRejected, but a 304 does not."""
     assert VendorRejected is type(classify(Response(302)))
     assert classify(Response(304)) is None

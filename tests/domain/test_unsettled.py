@@ -48,7 +48,7 @@ def test_nothing_found_proves_something_after_the_time_to_be_listed(
 
 
 class Effects:
-    """A register of operations with an unknown outcome, and the store's clock."""
+    """A test register of operations with an unknown outcome, with a clock."""
 
     def __init__(self) -> None:
         self.clock = VirtualClock()
@@ -71,7 +71,7 @@ class Effects:
 
     @property
     def searched(self) -> int | None:
-        """Return the time that a look-up without a result has recorded."""
+        """Return the time of the last look-up that found nothing."""
         (effect,) = self.execute(ReadEffects([NAME]))
         searched: int | None = (
             None if effect.last_question is None else effect.last_question.searched
@@ -160,7 +160,7 @@ def test_questions_are_counted_and_the_latest_is_kept() -> None:
 
 
 def test_time_of_a_question_follows_a_clock_that_is_set_back() -> None:
-    """After the clock was set back, the age of the last look-up grows again at once."""
+    """If the clock was set back, the age of the last look-up grows again at once."""
     effects = Effects()
     effects.register()
     effects.clock.advance(9)

@@ -84,7 +84,7 @@ def test_every_spelling_is_masked(secret: str, spelling: str) -> None:
 
 @given(st.text(min_size=8, max_size=80), st.sampled_from(sorted(SPELLINGS)))
 def test_any_secret_is_masked_as_it_is(secret: str, spelling: str) -> None:
-    """Any secret is masked as it is, and in its usual encodings."""
+    """Any secret is masked, plain and in its usual encodings."""
     encoded_bytes = secret.encode("utf-8", "replace").strip()
     mask = value_mask([encoded_bytes])
     text = encoded_bytes.decode()
@@ -144,7 +144,7 @@ def test_words_of_a_secret_stay_visible_elsewhere() -> None:
 
 
 def test_key_files_are_known_by_their_keys() -> None:
-    """Other texts are masked where they contain the key of a secret file, not its other lines."""
+    """If the secret is a key file, its key is masked in other texts, but not its other lines."""
     key = "MIIEvQIBADANBgkqhkiG9w0BAQEFAASCBKcwggSjAgEAAoIBAQ"
     armoured = f"-----BEGIN PRIVATE KEY-----\n{key[:26]}\n{key[26:]}\n-----END PRIVATE KEY-----\n"
     nested_key_file = {"type": "service_account", "list": [{"private_key": armoured}], "port": 1}
@@ -169,7 +169,7 @@ def test_hostile_texts() -> None:
         assert mask(text + PLAIN.encode()).endswith(MASK.encode())
 
 
-class Pair(NamedTuple):
+class TwoFieldTuple(NamedTuple):
     """A named tuple of two fields."""
 
     first: str
@@ -179,13 +179,19 @@ class Pair(NamedTuple):
 def test_values_keep_their_kind() -> None:
     """Texts are masked in every kind of container; other values stay."""
     mask = value_mask([PLAIN.encode()])
-    options = [Pair(PLAIN, {PLAIN: 1}), (PLAIN.encode(), 1.5), {PLAIN}, frozenset({PLAIN}), None]
+    options = [
+        TwoFieldTuple(PLAIN, {PLAIN: 1}),
+        (PLAIN.encode(), 1.5),
+        {PLAIN},
+        frozenset({PLAIN}),
+        None,
+    ]
 
     assert [
-        Pair(MASK, {MASK: 1}),
+        TwoFieldTuple(MASK, {MASK: 1}),
         (MASK.encode(), 1.5),
         {MASK},
         frozenset({MASK}),
         None,
     ] == masked_value(options, mask)
-    assert isinstance(masked_value(options, mask)[0], Pair)
+    assert isinstance(masked_value(options, mask)[0], TwoFieldTuple)

@@ -1,4 +1,4 @@
-"""The queue of callers that wait for a rate limit: if one leaves, the next moves up."""
+"""The queue for a rate limit: if a caller leaves, the callers behind it move up."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ acts = st.lists(
 
 
 def turn_of(line: Line, number: int) -> int:
-    """Return the time of a caller's slot."""
+    """Return the time of the slot that a caller has."""
     return line.turns[line.numbers.index(number)][0]
 
 
@@ -34,7 +34,7 @@ def line_of(*dues: int, asleep: bool = True) -> Line:
 @examples(300)
 @given(acts)
 def test_callers_go_on_time_in_slots_of_their_own(walk: list[tuple[str, int]]) -> None:
-    """Each waiting caller goes by its promised time, in a slot of its own."""
+    """Each waiting caller is admitted by its promised time, in a slot that only it uses."""
     line, now, number = Line(), 0, 0
     promised_times: dict[int, int] = {}
     wakes: dict[int, tuple[int, bool]] = {}

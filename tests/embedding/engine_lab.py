@@ -1,4 +1,4 @@
-"""An ERP whose flow runs in engines: its vendor, its books and its hub."""
+"""An ERP whose flow runs in workflow engines: its vendor, its books and its hub."""
 
 from __future__ import annotations
 
@@ -34,14 +34,14 @@ class SentRequest(NamedTuple):
 
 
 class Recorder(SandboxHttpClient):
-    """An HTTP client that remembers the requests of the flow."""
+    """An HTTP client that records the requests of the flow."""
 
     def __init__(self, stripe: StripeSandbox) -> None:
         super().__init__(stripe)
         self.sent: list[SentRequest] = []
 
     def send(self, request: Request, url: str, timeouts: Any, /) -> Response:
-        """Remember a request, and send it to the sandbox."""
+        """Record a request, and send it to the sandbox."""
         key = request.headers.get("Idempotency-Key")
         self.sent.append(SentRequest(request.method.value, urlsplit(url).path, key, request.body))
         return super().send(request, url, timeouts)
@@ -86,7 +86,7 @@ class Erp:
         self.use()
 
     def use(self) -> None:
-        """Run the flow in this system from now on."""
+        """Make the flow use this system from now on."""
         order_flow.hub.cache_clear()
         order_flow.ports.update(self._options)
 
@@ -103,7 +103,7 @@ class Erp:
             return books.execute("SELECT number, payment FROM books").fetchall()
 
     def settle(self) -> None:
-        """Close the unknown payment as done, as a person who has looked it up would."""
+        """Close the unknown payment as done, as an operator would after looking it up."""
         order_flow.hub().close_payment("order INV-1/payment", done=True)
 
     def close(self) -> None:
@@ -114,6 +114,6 @@ class Erp:
 
 
 def busy(erp: Erp) -> None:
-    """Make the vendor refuse the next request, with a pause of a second."""
+    """Make the vendor refuse the next request with 429 and a Retry-After of one second."""
     body = {"error": {"type": "api_error", "message": "busy"}}
     erp.stripe.fail(attrs.evolve(reply(body, status=429), headers=Headers({"Retry-After": "1"})))

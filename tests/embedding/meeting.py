@@ -12,17 +12,17 @@ if TYPE_CHECKING:
     from moorage.domain.http.requests import Timeouts
     from moorage.testing.sandboxes.base import Sandbox
 
-_PATIENCE = 60.0
+_TIMEOUT = 60.0
 
 
 class MeetingHttpClient:
-    """Sends each request to a sandbox once a second one is under way too."""
+    """A client that holds back each request to a sandbox until a second one is waiting, too."""
 
     def __init__(self, sandbox: Sandbox) -> None:
         self._client = SandboxHttpClient(sandbox)
         self._barrier = Barrier(2)
 
     def send(self, request: Request, url: str, timeouts: Timeouts, /) -> Response:
-        """Wait for the second request, and send this one; raises BrokenBarrierError if alone."""
-        self._barrier.wait(_PATIENCE)
+        """Send a request once a second one is waiting; raise BrokenBarrierError if none comes."""
+        self._barrier.wait(_TIMEOUT)
         return self._client.send(request, url, timeouts)

@@ -38,7 +38,7 @@ _TABLES: Final = """
 
 
 class OdooServer:
-    """A fake Odoo server on a port of this machine.
+    """A fake Odoo server on a local port.
 
     Args:
         folder: the folder of the database file.

@@ -1,4 +1,4 @@
-"""The flow in Airflow, which needs more than a hundred packages: `make airflow` runs these tests.
+"""An ERP's flow in Airflow; `make airflow` runs these tests with its many dependencies.
 
 The tasks run as in a test of a DAG: in this process, with a database of Airflow of their own.
 """
@@ -40,7 +40,7 @@ with DAG("erp", schedule=None) as dag:
 
 @pytest.fixture(name="run", scope="module")
 def _run(tmp_path_factory: pytest.TempPathFactory) -> Callable[..., tuple[str, str]]:
-    """Return a function that runs the task of an order, and returns its state and its run's id."""
+    """Return a function that runs an order's task, and returns the task's state and run id."""
     folder = tmp_path_factory.mktemp("airflow")
     os.environ["AIRFLOW_HOME"] = str(folder)
     os.environ["AIRFLOW__CORE__LOAD_EXAMPLES"] = "false"
@@ -70,7 +70,7 @@ def _erp(tmp_path: Path) -> Iterator[Erp]:
 
 @pytest.fixture(name="keyless")
 def _keyless(tmp_path: Path) -> Iterator[Erp]:
-    """Yield an ERP whose vendor takes no keys, so that a lost answer leaves an unknown outcome."""
+    """Yield an ERP at a vendor without keys, so that a lost response means an unknown outcome."""
     erp = Erp(tmp_path / "keyless", keyless=True)
     yield erp
     erp.close()
@@ -88,14 +88,14 @@ def test_airflow_sends_the_same_as_the_flow_alone(erp: Erp, tmp_path: Path, run:
 
 
 def test_airflow_defers_as_long_as_the_vendor_says(erp: Erp, run: Any) -> None:
-    """A vendor's Retry-After becomes a trigger, after which the task continues."""
+    """A vendor's Retry-After becomes a trigger that continues the task."""
     busy(erp)
     assert "success" == run(*ORDER)[0]
     assert 2 == len(erp.http.sent)
 
 
 def test_airflow_worker_is_free_while_a_step_goes_on(erp: Erp, run: Any) -> None:
-    """A task whose step still runs is deferred, and later finds the step again."""
+    """A task whose step still runs is deferred, and finds the step's result later."""
     go = erp.hold("INV-1")
     timer = Timer(3.0, go.touch)
     timer.start()
@@ -105,7 +105,7 @@ def test_airflow_worker_is_free_while_a_step_goes_on(erp: Erp, run: Any) -> None
 
 
 def test_airflow_leaves_an_unknown_outcome_to_a_person(keyless: Erp, run: Any) -> None:
-    """A task with an unknown outcome fails; after a decision another task continues."""
+    """A task with an unknown outcome fails; after an operator's decision another task continues."""
     keyless.stripe.fail(Lost())
     assert "failed" == run(*ORDER)[0]
     assert ([], 1) == (keyless.book_rows(), len(keyless.http.sent))

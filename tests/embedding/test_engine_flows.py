@@ -1,4 +1,4 @@
-"""The flow of an ERP under engines: each sends vendors the same as the flow alone.
+"""An ERP's flow in workflow engines: vendors get the same requests as without an engine.
 
 Tests of an engine that is not installed are skipped, and say what to install.
 """
@@ -58,15 +58,15 @@ def _erp(tmp_path: Path) -> Iterator[Erp]:
 
 @pytest.fixture(name="keyless")
 def _keyless(tmp_path: Path) -> Iterator[Erp]:
-    """Yield an ERP whose vendor takes no keys, so that a lost answer leaves an unknown outcome."""
+    """Yield an ERP at a vendor without keys, so that a lost response means an unknown outcome."""
     erp = Erp(tmp_path / "keyless", keyless=True)
     yield erp
     erp.close()
 
 
 @pytest.fixture(name="expected")
-def _expected(erp: Erp, tmp_path: Path) -> list[SentRequest]:
-    """Return what the vendor receives from the flow without any engine."""
+def _expected_requests(erp: Erp, tmp_path: Path) -> list[SentRequest]:
+    """Return the requests that the vendor receives from the flow without an engine."""
     bare = Erp(tmp_path / "bare")
     close_order(Order(*ORDER), flow_key(ORDER[0]))
     bare.close()
@@ -78,18 +78,18 @@ def _expected(erp: Erp, tmp_path: Path) -> list[SentRequest]:
 
 
 def test_flow_has_each_effect_once(erp: Erp) -> None:
-    """The flow may run again at any time; the payment and the booking exist once."""
-    first, again = (close_order(Order(*ORDER), flow_key(ORDER[0])) for _ in range(2))
-    assert first == again
+    """The flow may be run again at any time; payment and booking are made once."""
+    first, second = (close_order(Order(*ORDER), flow_key(ORDER[0])) for _ in range(2))
+    assert first == second
     assert [("INV-1", first)] == erp.book_rows()
     assert 1 == len(erp.stripe.charges)
-    (sent,) = erp.http.sent
-    assert ("POST", "/v1/payment_intents") == (sent.method, sent.path)
-    assert sent.key
+    (request,) = erp.http.sent
+    assert ("POST", "/v1/payment_intents") == (request.method, request.path)
+    assert request.key
 
 
 def test_flow_ends_if_its_step_fails(erp: Erp) -> None:
-    """Nothing is charged for an invoice that could not be printed."""
+    """An invoice that could not be printed is not charged."""
     order_flow.hub().steps.define(Step("invoice", ["false"]))
     with pytest.raises(StepFailedError, match="INV-1"):
         close_order(Order(*ORDER), flow_key(ORDER[0]))
@@ -111,14 +111,14 @@ NOW = datetime(2030, 1, 1, tzinfo=UTC)
     ],
 )
 def test_verdicts(error: Any, expected: Any) -> None:
-    """`retry_at` becomes the delay, an unknown outcome is for a person, and a refusal is final."""
+    """A retry time becomes a delay, an unknown outcome waits for a person, a refusal is final."""
     assert type(expected) is type(verdict(error, NOW))
     if isinstance(expected, WaitVerdict):
         assert expected == verdict(error, NOW)
 
 
 def test_keys_of_flows() -> None:
-    """The key is the order number or else the engine's stable id; without both it is an error."""
+    """The key is the order number, or the engine's stable id; having neither is an error."""
     assert "order INV-1" == flow_key("INV-1", host="7")
     assert "flow 7" == flow_key(None, host="7")
     for business in (None, ""):
@@ -131,7 +131,7 @@ def test_keys_of_flows() -> None:
 
 @pytest.fixture(name="celery_close")
 def _celery_close() -> Iterator[Any]:
-    """Yield the task of a Celery worker in this process."""
+    """Yield the task of a Celery worker that runs in this process."""
     pytest.importorskip("celery", reason="Celery is not installed: pip install celery")
     from celery import signals  # noqa: PLC0415 - optional
     from celery.contrib.testing.worker import start_worker  # noqa: PLC0415 - optional
@@ -148,13 +148,13 @@ def _celery_close() -> Iterator[Any]:
 
 
 def _keep_logging(**_: object) -> None:
-    """Set up nothing."""
+    """Do nothing, so that Celery leaves the logging configuration alone."""
 
 
 def test_celery_sends_the_same_as_the_flow_alone(
     erp: Erp, expected: list[SentRequest], celery_close: Any
 ) -> None:
-    """A task and its repetition send the vendor the same requests and keys as the flow alone."""
+    """A task and its repetition send the vendor the same requests and keys as the plain flow."""
     results = [celery_close.delay(*ORDER).get(timeout=60) for _ in range(2)]
     assert expected == erp.http.sent
     assert [("INV-1", results[0])] == erp.book_rows()
@@ -171,13 +171,13 @@ def test_celery_waits_as_long_as_the_vendor_says(
 
 
 def test_celery_worker_is_free_while_a_step_goes_on(erp: Erp, celery_close: Any) -> None:
-    """The only worker closes another order while the step of the first one goes on."""
+    """While the first order's step runs, the only worker closes another order."""
     go = erp.hold("INV-1")
-    slow = celery_close.delay(*ORDER)
+    slow_task = celery_close.delay(*ORDER)
     celery_close.delay("INV-3", *ORDER[1:]).get(timeout=120)
     assert ["INV-3"] == [number for number, _ in erp.book_rows()]
     go.touch()
-    slow.get(timeout=120)
+    slow_task.get(timeout=120)
     assert ["INV-3", "INV-1"] == [number for number, _ in erp.book_rows()]
 
 
@@ -206,14 +206,14 @@ def test_celery_does_not_retry_a_refusal(erp: Erp, celery_close: Any) -> None:
 
 
 class Jobs:
-    """The jobs of procrastinate in a schema of its own."""
+    """A procrastinate job queue in its own database schema."""
 
     def __init__(self, engine: Any, url: str) -> None:
         self._engine = engine
         self._url = url
 
     def run(self, *order: str | None, again: int | None = None) -> tuple[int, str]:
-        """Work on a job until nothing is due or planned; return its id and its state."""
+        """Work on a job until nothing is due or scheduled; return the job's id and state."""
         return asyncio.run(self._run(order, again))
 
     async def work_until_done(
@@ -258,7 +258,7 @@ class Jobs:
 
 @pytest.fixture(name="jobs")
 def _jobs() -> Iterator[Jobs]:
-    """Yield an empty schema with the tables of procrastinate."""
+    """Yield an empty schema with procrastinate's tables."""
     pytest.importorskip("procrastinate", reason="procrastinate is not installed: pip install it")
     from engine_flows import procrastinate_engine  # noqa: PLC0415 - optional
     from procrastinate.schema import SchemaManager  # noqa: PLC0415 - optional
@@ -275,7 +275,7 @@ def _jobs() -> Iterator[Jobs]:
 def test_procrastinate_sends_the_same_as_the_flow_alone(
     erp: Erp, expected: list[SentRequest], jobs: Jobs
 ) -> None:
-    """A job and its repetition send the vendor the same requests and keys as the flow alone."""
+    """A job and its repetition send the vendor the same requests and keys as the plain flow."""
     assert ["succeeded", "succeeded"] == [jobs.run(*ORDER)[1] for _ in range(2)]
     assert expected == erp.http.sent
     assert ["INV-1"] == [number for number, _ in erp.book_rows()]
@@ -284,14 +284,14 @@ def test_procrastinate_sends_the_same_as_the_flow_alone(
 def test_procrastinate_waits_as_long_as_the_vendor_says(
     erp: Erp, expected: list[SentRequest], jobs: Jobs
 ) -> None:
-    """A vendor's Retry-After becomes the time at which the job is planned again."""
+    """A vendor's Retry-After becomes the time at which the job is scheduled again."""
     busy(erp)
     assert "succeeded" == jobs.run(*ORDER)[1]
     assert expected * 2 == erp.http.sent
 
 
 def test_procrastinate_worker_is_free_while_a_step_goes_on(erp: Erp, jobs: Jobs) -> None:
-    """A job whose step goes on is planned again, and another one is done meanwhile."""
+    """A job whose step still runs is scheduled again, and another job is done meanwhile."""
     go = erp.hold("INV-1")
 
     def end_the_step() -> None:
@@ -325,7 +325,7 @@ def test_procrastinate_job_id_replaces_a_missing_order_number(erp: Erp, jobs: Jo
 
 @pytest.fixture(name="dbos_engine")
 def _dbos_engine() -> Iterator[Any]:
-    """Yield the workflows of DBOS over a database of its own."""
+    """Yield DBOS workflows with their own database."""
     dbos = pytest.importorskip("dbos", reason="DBOS is not installed: pip install dbos")
     from engine_flows import dbos_engine  # noqa: PLC0415 - optional
 
@@ -362,17 +362,17 @@ def test_dbos_waits_as_long_as_the_vendor_says(
 def test_dbos_workflow_asks_for_a_step_that_goes_on(
     erp: Erp, expected: list[SentRequest], dbos_engine: Any
 ) -> None:
-    """While a step goes on, the workflow is in a durable pause between two short parts."""
+    """While a step runs, the workflow is in a durable pause between two short parts."""
     go = erp.hold("INV-1")
     handle = dbos_engine.DBOS.start_workflow(dbos_engine.close, *ORDER)
-    until(lambda: len(dbos_engine.DBOS.list_workflow_steps(handle.workflow_id)) > 1)
+    wait_until(lambda: len(dbos_engine.DBOS.list_workflow_steps(handle.workflow_id)) > 1)
     go.touch()
     handle.get_result()
     assert expected == erp.http.sent
 
 
 def test_dbos_waits_for_a_person_after_an_unknown_outcome(keyless: Erp, dbos_engine: Any) -> None:
-    """The workflow says what it waits for, repeats nothing, and goes on with the decision."""
+    """The workflow shows what it waits for, repeats nothing, and continues with the decision."""
     dbos = dbos_engine.DBOS
     keyless.stripe.fail(Lost())
     handle = dbos.start_workflow(dbos_engine.close, *ORDER)
@@ -398,7 +398,7 @@ def test_dbos_fails_a_refusal(erp: Erp, dbos_engine: Any) -> None:
 
 @pytest.fixture(name="temporal_engine")
 def _temporal_engine() -> Any:
-    """Return the workflow and the activity of Temporal."""
+    """Return the Temporal workflow and its activity."""
     pytest.importorskip(
         "temporalio", reason="Temporal's SDK is not installed: pip install temporalio"
     )
@@ -408,7 +408,7 @@ def _temporal_engine() -> Any:
 
 
 def run_activities(engine: Any, *order: str) -> str:
-    """Run the activities as Temporal's worker does, one after another."""
+    """Run activities one after another, as Temporal's worker does."""
     from temporalio.testing import ActivityEnvironment  # noqa: PLC0415 - optional
 
     payment = ""
@@ -422,7 +422,7 @@ def run_activities(engine: Any, *order: str) -> str:
 def test_temporal_sends_the_same_as_the_flow_alone(
     erp: Erp, expected: list[SentRequest], temporal_engine: Any
 ) -> None:
-    """Activities that run again send the vendor the same requests and keys as the flow alone."""
+    """Repeated activities send the vendor the same requests and keys as the plain flow."""
     results = [run_activities(temporal_engine, *ORDER) for _ in range(2)]
     assert expected == erp.http.sent
     assert [("INV-1", results[0])] == erp.book_rows()
@@ -433,10 +433,10 @@ def test_temporal_is_told_the_delay(erp: Erp, temporal_engine: Any) -> None:
     from temporalio.exceptions import ApplicationError  # noqa: PLC0415 - optional
 
     busy(erp)
-    with pytest.raises(ApplicationError) as caught:
+    with pytest.raises(ApplicationError) as excinfo:
         run_activities(temporal_engine, *ORDER)
-    assert timedelta(seconds=1) == caught.value.next_retry_delay
-    assert not caught.value.non_retryable
+    assert timedelta(seconds=1) == excinfo.value.next_retry_delay
+    assert not excinfo.value.non_retryable
 
 
 def test_temporal_does_not_repeat_unknown_and_refused_parts(
@@ -448,18 +448,18 @@ def test_temporal_does_not_repeat_unknown_and_refused_parts(
     keyless.stripe.fail(Lost())
     types = []
     for order in (ORDER, DECLINED):
-        with pytest.raises(ApplicationError) as caught:
+        with pytest.raises(ApplicationError) as excinfo:
             run_activities(temporal_engine, *order)
-        assert caught.value.non_retryable
-        types.append(caught.value.type)
+        assert excinfo.value.non_retryable
+        types.append(excinfo.value.type)
     assert [temporal_engine.UNKNOWN, "PaymentDeclined"] == types
 
 
 @asynccontextmanager
 async def temporal_worker(engine: Any) -> AsyncGenerator[Any]:
-    """Yield a client of a private server of Temporal, for which a worker of the flow works.
+    """Yield a client of a private Temporal server that has a worker for the flow.
 
-    The server skips the time in which everybody waits.
+    The server skips time while all workflows wait.
     """
     from temporalio.testing import WorkflowEnvironment  # noqa: PLC0415 - optional
     from temporalio.worker import Worker  # noqa: PLC0415 - optional
@@ -509,21 +509,21 @@ def test_temporal_workflow_sends_the_same_as_the_flow_alone(
 def test_temporal_workflow_waits_as_long_as_the_vendor_says(
     erp: Erp, expected: list[SentRequest], temporal_engine: Any
 ) -> None:
-    """After a vendor's Retry-After the workflow goes on by itself."""
+    """After a vendor's Retry-After the workflow continues without help."""
     busy(erp)
     run_workflows(temporal_engine, ORDER)
     assert expected * 2 == erp.http.sent
 
 
 def test_temporal_activity_is_free_while_a_step_goes_on(erp: Erp, temporal_engine: Any) -> None:
-    """An activity whose step goes on fails, and names the time of its next attempt."""
+    """An activity whose step still runs fails with the time of its next attempt."""
     from temporalio.exceptions import ApplicationError  # noqa: PLC0415 - optional
 
     go = erp.hold("INV-1")
-    with pytest.raises(ApplicationError, match="goes on") as caught:
+    with pytest.raises(ApplicationError, match="goes on") as excinfo:
         run_activities(temporal_engine, *ORDER)
-    assert timedelta(seconds=1) == caught.value.next_retry_delay
-    assert not caught.value.non_retryable
+    assert timedelta(seconds=1) == excinfo.value.next_retry_delay
+    assert not excinfo.value.non_retryable
     go.touch()
     run_workflows(temporal_engine, ORDER)
     assert ["INV-1"] == [number for number, _ in erp.book_rows()]
@@ -547,7 +547,7 @@ def test_temporal_workflow_id_replaces_a_missing_order_number(
 
 
 def test_temporal_workflow_waits_for_a_person(keyless: Erp, temporal_engine: Any) -> None:
-    """The workflow says what it waits for, repeats nothing, and goes on with the signal."""
+    """The workflow shows what it waits for, repeats nothing, and continues with the signal."""
     asyncio.run(_decided_workflow(keyless, temporal_engine))
     assert 1 == len(keyless.book_rows()) == len(keyless.stripe.charges)
 
@@ -570,7 +570,7 @@ async def _decided_workflow(keyless: Erp, engine: Any) -> None:
 
 
 class Workflows:
-    """The workflows of a Restate server, started over its interface."""
+    """Workflows on a Restate server, started over its HTTP interface."""
 
     def __init__(self, ingress: str) -> None:
         self._ingress = ingress
@@ -584,7 +584,7 @@ class Workflows:
         return exchange(f"{self._ingress}/restate/workflow/CloseOrder/{id}/attach", method="GET")
 
     def decision(self, id: str) -> tuple[str, str]:
-        """Return the decision that a workflow waits for, and why, once it does."""
+        """Wait for a workflow's request for a decision, and return it with the reason."""
         end = time.monotonic() + 120
         while (waiting := self.ask(id, "waits_for")) is None:
             assert time.monotonic() < end, "It waits for no decision."
@@ -593,7 +593,7 @@ class Workflows:
         return decision, reason
 
 
-def until(condition: Callable[[], object]) -> None:
+def wait_until(condition: Callable[[], object]) -> None:
     """Wait until a condition holds, for two minutes at most."""
     end = time.monotonic() + 120
     while not condition():
@@ -602,7 +602,7 @@ def until(condition: Callable[[], object]) -> None:
 
 
 def exchange(url: str, body: Any = None, method: str = "POST") -> Any:
-    """Send a document to a server on this machine, and return the document that it answers."""
+    """Send a JSON document to a local server, and return the document in its response."""
     data = None if body is None else json.dumps(body).encode()
     headers = {} if data is None else {"Content-Type": "application/json"}
     request = urllib.request.Request(url, data, headers)  # noqa: S310 - of this machine
@@ -614,7 +614,7 @@ def exchange(url: str, body: Any = None, method: str = "POST") -> Any:
 
 @pytest.fixture(name="workflows", scope="module")
 def _workflows(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Workflows]:
-    """Yield the workflows of a server of Restate, which calls this process for their parts."""
+    """Yield the workflows of a Restate server, which calls this process for each part."""
     pytest.importorskip("restate", reason="Restate's SDK is not installed: pip install restate-sdk")
     program = restate()
     import uvicorn  # noqa: PLC0415 - optional
@@ -655,7 +655,7 @@ def _workflows(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Workflows]:
 
 
 def until_answered(url: str, body: Any) -> None:
-    """Send a document until the server answers, for two minutes at most."""
+    """Send a document again and again until the server responds, for at most two minutes."""
     end = time.monotonic() + 120
     while True:
         try:
@@ -688,26 +688,26 @@ def test_restate_waits_as_long_as_the_vendor_says(
 def test_restate_workflow_asks_for_a_step_that_goes_on(
     erp: Erp, expected: list[SentRequest], workflows: Workflows
 ) -> None:
-    """While a step goes on, the workflow sleeps between two short parts."""
+    """While a step runs, the workflow sleeps between two short parts."""
     go = erp.hold("INV-1")
     workflows.ask("held", "run/send", ORDER)
     runs = order_flow.hub().steps.get("here").runs
     longer = timedelta(seconds=order_flow.PATIENCE + 1)
-    until(lambda: [run for run in runs() if age(run) > longer])
+    wait_until(lambda: [run for run in runs() if age(run) > longer])
     go.touch()
     workflows.result("held")
     assert expected == erp.http.sent
 
 
 def age(run: RunStatus) -> timedelta:
-    """Return the time for which a run has gone on."""
+    """Return how long a run has lasted."""
     return timedelta() if run.started_at is None else datetime.now(UTC) - run.started_at
 
 
 def test_restate_waits_for_a_person_after_an_unknown_outcome(
     keyless: Erp, workflows: Workflows
 ) -> None:
-    """The workflow says what it waits for, repeats nothing, and goes on with the decision."""
+    """The workflow shows what it waits for, repeats nothing, and continues with the decision."""
     keyless.stripe.fail(Lost())
     workflows.ask("unknown", "run/send", ORDER)
     decision, reason = workflows.decision("unknown")

@@ -1,4 +1,4 @@
-"""The example of a fleet on Kubernetes: its manifests agree with each other and with moorage."""
+"""The Kubernetes example: its manifests are consistent with each other and with moorage."""
 
 from __future__ import annotations
 
@@ -59,7 +59,7 @@ def find_object(kind: str, name: str) -> dict[str, Any]:
 
 
 def pods() -> dict[str, dict[str, Any]]:
-    """Return the templates of all pods by the names of their owners."""
+    """Return all pod templates by the names of the objects that contain them."""
     templates: dict[str, dict[str, Any]] = {}
     for item in objects():
         spec = item.get("spec", {})
@@ -73,30 +73,30 @@ def pods() -> dict[str, dict[str, Any]]:
     "item", objects(), ids=lambda item: f"{item['kind']} {item['metadata']['name']}"
 )
 def test_object_has_only_fields_of_its_object_schema(item: dict[str, Any]) -> None:
-    """Each object has only fields that Kubernetes knows, with valid values."""
+    """Each object has only fields that Kubernetes defines, with valid values."""
     schema = DESCRIPTION["$defs"][DESCRIPTION["kinds"][item["kind"]]]
 
     assert fits(DESCRIPTION, schema, item)
-    for place in places(item):
+    for place in kubernetes_objects(item):
         place["replicsa"] = 1
         assert not fits(DESCRIPTION, schema, item)
         del place["replicsa"]
 
 
-def places(value: Any) -> Iterator[dict[str, Any]]:
-    """Yield the objects within an object whose fields have names that Kubernetes defines."""
+def kubernetes_objects(value: Any) -> Iterator[dict[str, Any]]:
+    """Yield the nested objects whose fields have names that Kubernetes defines."""
     if isinstance(value, dict):
         yield value
         for name, child in value.items():
             if name not in FREE_NAMES:
-                yield from places(child)
+                yield from kubernetes_objects(child)
     if isinstance(value, list):
         for child in value:
-            yield from places(child)
+            yield from kubernetes_objects(child)
 
 
 def test_selectors_choose_pods() -> None:
-    """Each Service, budget and owner of pods chooses pods that exist."""
+    """The selector of each Service, disruption budget and workload matches existing pods."""
     labels = [template.get("metadata", {}).get("labels", {}) for template in pods().values()]
     for item in objects():
         if item["kind"] in {"Service", "PodDisruptionBudget", "Deployment", "StatefulSet"}:
@@ -109,7 +109,7 @@ def test_selectors_choose_pods() -> None:
 
 @pytest.mark.parametrize("name", sorted(pods()))
 def test_pod_has_what_it_uses(name: str) -> None:
-    """Volumes, ports and configurations that a pod names exist, and it ends in its grace."""
+    """A pod's volumes, ports and configurations exist, and its grace period is long enough."""
     spec = pods()[name]["spec"]
     claims = (
         find_object("StatefulSet", "redis")["spec"]["volumeClaimTemplates"]
@@ -163,7 +163,7 @@ def test_configuration_is_read(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) 
 
 
 def test_commands_of_the_workers_exist() -> None:
-    """The commands of the containers are those that moorage has, with options that it knows."""
+    """The containers' commands and options are valid moorage commands and options."""
     for name in ("shop-outbox", "shop-housekeep"):
         (container,) = pods()[name]["spec"]["containers"]
         _, *words = container["command"]
@@ -172,7 +172,7 @@ def test_commands_of_the_workers_exist() -> None:
 
 
 def test_nodes_become_a_cluster() -> None:
-    """The script of the Job makes one cluster of three nodes, and run again tells addresses."""
+    """The Job's script builds one cluster of three nodes; a second run announces new addresses."""
     settings = find_object("ConfigMap", "redis")["data"]["redis.conf"].splitlines()
     options = [
         word
@@ -185,14 +185,14 @@ def test_nodes_become_a_cluster() -> None:
         servers = [stack.enter_context(PrivateRedis(*options)) for _ in range(3)]
         ports = [str(server.port) for server in servers]
         script = str(container["command"][-1])
-        for written, here in (
+        for written_text, here in (
             ("for number in 0 1 2", f"for number in {' '.join(ports)}"),
             ("getent hosts redis-$number.redis", "echo 127.0.0.1 redis-0"),
             ("}:6379", "}:$number"),
             ("-h redis-0.redis", f"-p {ports[0]}"),
         ):
-            assert written in script
-            script = script.replace(written, here)
+            assert written_text in script
+            script = script.replace(written_text, here)
 
         def is_ready() -> bool:
             return all(

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 from odoo_books.books import BooksOverApi, BooksOverTables, OdooAccount, open_books
-from odoo_books.changes import OVERLAP, Position, new_changes
+from odoo_books.changes import OVERLAP, ChangePosition, new_changes
 
 import moorage
 from moorage import AuthenticationFailed, OutcomeUnknown, Secret
@@ -53,7 +53,7 @@ def opened_hub(odoo: OdooServer, *, tables: bool) -> Generator[Hub]:
 def test_the_configuration_decides_where_the_books_are_read(
     odoo: OdooServer, *, tables: bool
 ) -> None:
-    """Invoices have the same values whether they are read over the API or from tables."""
+    """Invoices have the same values, whether they are read over the API or from the tables."""
     with opened_hub(odoo, tables=tables) as hub:
         books = open_books(hub, ACCOUNT)
         first, second = books.invoices_since(NOON)
@@ -115,7 +115,7 @@ def test_a_payment_whose_answer_was_lost_is_looked_up(odoo: OdooServer) -> None:
 
 
 def test_a_payment_that_odoo_does_not_know_stays_unknown(odoo: OdooServer) -> None:
-    """A payment whose outcome Odoo cannot confirm is not sent again, since it may still arrive."""
+    """A payment that Odoo cannot confirm is not sent again, since it may still arrive."""
     odoo.refuses_writes = True
     with opened_hub(odoo, tables=False) as hub:
         books = BooksOverApi(hub, ACCOUNT)
@@ -140,21 +140,21 @@ def test_a_wrong_key_is_refused(odoo: OdooServer) -> None:
 
 @pytest.mark.parametrize("tables", [False, True])
 def test_each_change_is_found_once(odoo: OdooServer, *, tables: bool) -> None:
-    """Each poll finds the changes since the last, also those of the same second or visible late."""
+    """Each poll returns new changes, including those of the same second or visible late."""
     with opened_hub(odoo, tables=tables) as hub:
         books = open_books(hub, ACCOUNT)
 
-        def look(position: Position) -> tuple[list[tuple[int, Decimal]], Position]:
-            invoices, later = new_changes(position, books.invoices_since(position.begin))
-            return [(invoice.id, invoice.open_amount.amount) for invoice in invoices], later
+        def observe(position: ChangePosition) -> tuple[list[tuple[int, Decimal]], ChangePosition]:
+            invoices, next_position = new_changes(position, books.invoices_since(position.begin))
+            return [(invoice.id, invoice.open_amount.amount) for invoice in invoices], next_position
 
-        first_changes, position = look(Position(latest=NOON))
-        no_changes, position = look(position)
+        first_changes, position = observe(ChangePosition(latest=NOON))
+        no_changes, position = observe(position)
         odoo.put_invoice(1, 0, "2026-03-01 12:00:00.900000", state="paid")
         # A long transaction began before the last look, and ended after it.
         odoo.put_invoice(3, 5, "2026-03-01 11:55:00.000000")
-        later_changes, position = look(position)
-        no_later_changes, _ = look(position)
+        later_changes, position = observe(position)
+        no_later_changes, _ = observe(position)
 
     assert [(1, Decimal("149.9")), (2, Decimal(3000))] == first_changes
     assert [(3, Decimal(5)), (1, Decimal(0))] == later_changes
@@ -165,9 +165,9 @@ def test_positions_stay_small(odoo: OdooServer) -> None:
     """The stored position of a poll drops changes that no later poll will read again."""
     with opened_hub(odoo, tables=True) as hub:
         books = open_books(hub, ACCOUNT)
-        _, position = new_changes(Position(latest=NOON), books.invoices_since(NOON))
-        later = NOON + OVERLAP + timedelta(minutes=1)
-        odoo.put_invoice(4, 9, f"{later:%Y-%m-%d %H:%M:%S.%f}")
+        _, position = new_changes(ChangePosition(latest=NOON), books.invoices_since(NOON))
+        later_time = NOON + OVERLAP + timedelta(minutes=1)
+        odoo.put_invoice(4, 9, f"{later_time:%Y-%m-%d %H:%M:%S.%f}")
         _, position = new_changes(position, books.invoices_since(position.begin))
 
-    assert {(4, later, "9.00 EUR")} == position.seen
+    assert {(4, later_time, "9.00 EUR")} == position.seen

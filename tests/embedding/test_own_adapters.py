@@ -30,14 +30,16 @@ def store(kind: str, tmp_path: Path, *bound: int) -> Any:
 @pytest.mark.untraced
 @pytest.mark.parametrize("check", state_conformance.CHECKS, ids=name_of)
 def test_table_store(check: state_conformance.Check, tmp_path: Path) -> None:
-    """The manual's table store passes the conformance kit; the page tests the other store."""
+    """The manual's table store passes the conformance kit."""
     check(lambda: store("TableStorage", tmp_path))
 
 
 @pytest.mark.untraced
 @pytest.mark.parametrize("check", state_conformance.TIMED_CHECKS, ids=name_of)
 @pytest.mark.parametrize("kind", ["PlainStorage", "TableStorage"])
-def test_stores_in_time(check: state_conformance.TimedCheck, kind: str, tmp_path: Path) -> None:
+def test_stores_forget_nothing_before_expiry(
+    check: state_conformance.TimedCheck, kind: str, tmp_path: Path
+) -> None:
     """The manual's stores forget no state before its expiry."""
     check(lambda: (store(kind, tmp_path), time.sleep))
 

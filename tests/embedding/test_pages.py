@@ -1,4 +1,4 @@
-"""Credentials on the pages about embedding."""
+"""Credentials on the documentation pages about embedding."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ KEPT = re.compile(r"""["']secret://|(?:moorage\.)?Secret\(|os\.environ""")
 
 @pytest.mark.parametrize("page, check", [("django.md", "W009"), ("flask.md", "secret-in-settings")])
 def test_pages_show_no_plain_credential(page: str, check: str) -> None:
-    """Credentials on the pages are references or wrapped; the page names the check for others."""
+    """Credentials on the pages are references or Secrets; a page names the check for plain ones."""
     text = (PAGES / page).read_text("utf-8")
     options = GIVEN.findall(text)
 

@@ -1,4 +1,4 @@
-"""The small programs of the examples, each run as its first lines say."""
+"""The small example programs, run as their first lines describe."""
 
 from __future__ import annotations
 
@@ -43,7 +43,7 @@ def shop(stripe: StripeSandbox) -> dict[str, Any]:
 
 
 def test_examples_are_short() -> None:
-    """Each example has at most a hundred lines."""
+    """Each example program has at most a hundred lines."""
     for path in [*FOLDER.glob("*.py"), *FOLDER.glob("*.yaml")]:
         assert len(path.read_text("utf-8").splitlines()) <= 100, path.name
 
@@ -52,22 +52,22 @@ def test_examples_are_short() -> None:
 
 
 def test_fastapi_service_charges_an_order_once() -> None:
-    """Two payments of one order are one charge, and each error has its own HTTP status."""
+    """Paying one order twice makes one charge, and each error has its own HTTP status."""
     stripe = StripeSandbox()
     app = fastapi_service.create_app(shop(stripe), http=AsyncSandboxHttpClient(stripe))
     with TestClient(app) as client:
         first = client.post("/orders/INV-1/payment", json=ORDER)
-        again = client.post("/orders/INV-1/payment", json=ORDER)
+        second_response = client.post("/orders/INV-1/payment", json=ORDER)
         declined = client.post(
             "/orders/INV-2/payment", json=ORDER | {"token": "tok_visa_chargeDeclined"}
         )
-        wrong = client.post("/orders/INV-3/payment", json=ORDER | {"currency": "EURO"})
+        refused_response = client.post("/orders/INV-3/payment", json=ORDER | {"currency": "EURO"})
         ready, live = client.get("/health/ready"), client.get("/health/live")
 
-    assert (201, first.json()) == (first.status_code, again.json())
+    assert (201, first.json()) == (first.status_code, second_response.json())
     assert 402 == declined.status_code
     assert declined.json()["text"]
-    assert 422 == wrong.status_code
+    assert 422 == refused_response.status_code
     assert (200, 200) == (ready.status_code, live.status_code)
     assert 1 == len(
         [charge for charge in stripe.charges.values() if charge["status"] == "succeeded"]
@@ -89,16 +89,16 @@ def test_fastapi_service_takes_another_card_after_a_decline() -> None:
 
 
 def test_fastapi_service_asks_again_after_a_lost_answer() -> None:
-    """After an unknown outcome, the same request finds the payment and charges nothing more."""
+    """After an unknown outcome, repeating the request finds the payment and charges nothing."""
     stripe = StripeSandbox()
     app = fastapi_service.create_app(shop(stripe), http=AsyncSandboxHttpClient(stripe))
     with TestClient(app) as client:
         stripe.fail(Lost())
-        lost = client.post("/orders/INV-1/payment", json=ORDER)
-        again = client.post("/orders/INV-1/payment", json=ORDER)
+        lost_response = client.post("/orders/INV-1/payment", json=ORDER)
+        second_response = client.post("/orders/INV-1/payment", json=ORDER)
 
-    assert (202, "unknown") == (lost.status_code, lost.json()["outcome"])
-    assert 201 == again.status_code
+    assert (202, "unknown") == (lost_response.status_code, lost_response.json()["outcome"])
+    assert 201 == second_response.status_code
     assert 1 == len(stripe.charges)
 
 
@@ -131,7 +131,7 @@ def run_task(name: str, *arguments: str) -> Any:
 
 @pytest.fixture
 def stripe(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Any:
-    """Yield a sandbox that the worker's payments go to."""
+    """Yield a sandbox that receives the worker's payments."""
     sandbox = StripeSandbox()
     lines = [
         "[payments]",
@@ -164,7 +164,7 @@ def test_celery_task_that_runs_twice_charges_once(stripe: StripeSandbox) -> None
 
 
 def test_celery_task_waits_until_another_try_may_help(stripe: StripeSandbox) -> None:
-    """A payment succeeds after its vendor was busy, and a declined one fails at once."""
+    """A payment is retried after its vendor was busy; a declined payment fails at once."""
     stripe.fail(Response(429, {"Retry-After": "3"}))
     paid = run_task("pay", "INV-1", "149.90", "tok_visa")
     declined = run_task("pay", "INV-2", "149.90", "tok_visa_chargeDeclined")
@@ -177,7 +177,7 @@ def test_celery_task_waits_until_another_try_may_help(stripe: StripeSandbox) -> 
 
 
 def test_script_stores_a_day_once(tmp_path: Path) -> None:
-    """Two runs of the script for a day send one request, and both succeed."""
+    """Two runs of the script for one day send one request, and both succeed."""
     path = str(tmp_path / "shop.db")
     with VendorServer() as vendor:
         vendor.always(Behaviour(200, body=b'{"rates": {"USD": "1.0837", "JPY": "162.11"}}'))
@@ -194,7 +194,7 @@ def test_script_stores_a_day_once(tmp_path: Path) -> None:
 def test_script_tells_whether_to_try_again(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    """The exit code is 75 if the vendor is away, and 1 if the request is refused."""
+    """The exit code is 75 if the vendor is unavailable, and 1 if the request is refused."""
     with VendorServer() as vendor:
         vendor.always(Behaviour(503))
         assert 75 == nightly_rates.main([vendor.url, str(tmp_path / "a.db"), "2026-11-25"])
@@ -220,7 +220,7 @@ def test_manifest_is_valid() -> None:
 def test_configuration_of_the_manifest_is_valid(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """`moorage check` accepts the configuration, and only misses the cluster's database."""
+    """`moorage check` accepts the configuration, except for the cluster's unreachable database."""
     (config_map, *_) = yaml.safe_load_all((FOLDER / "kubernetes.yaml").read_text("utf-8"))
     path = tmp_path / "moorage.toml"
     path.write_text(config_map["data"]["moorage.toml"], "utf-8")

@@ -1,4 +1,4 @@
-"""A shop that takes payments in Stripe's sandbox, in either mode, with a clock of its own."""
+"""A shop that takes payments in Stripe's sandbox, in either mode, with its own clock."""
 
 from __future__ import annotations
 
@@ -124,10 +124,10 @@ class Shop:
         return Hub([], services=services, http=SandboxHttpClient(self.stripe))
 
     def confirms(self, follow: Callable[[str, Any], bool]) -> None:
-        """Use this function to follow the links of subscription confirmations."""
+        """Make the account's verifier follow confirmation links with this function."""
 
         class LinkFollowingVerifier:
-            """The account's verifier, but following links with the given function."""
+            """The account's verifier, with the given function for following links."""
 
             hints = False
 
@@ -160,7 +160,7 @@ class Shop:
         return self.clock.utc() + timedelta(seconds=seconds)
 
     def paid(self, reference: str = "INV-1") -> Notice:
-        """Return the last webhook about a new payment."""
+        """Make a payment, and return the webhook that reports it."""
         charge = Charge(Money("149.90", "EUR"), "tok_visa", reference=reference)
         self.do(self.hub.payments().charge, charge, idempotency_key=f"{reference}/paid")
         return self.stripe.sent[-1]

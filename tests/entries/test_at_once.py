@@ -1,4 +1,4 @@
-"""Calls of an outbox that one worker makes at the same time."""
+"""One outbox worker that makes several calls at the same time."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ def number_of(request: Request) -> int:
 
 
 class Vendor:
-    """A vendor that answers as `does` says, and notes the calls."""
+    """A vendor that records the calls and runs `does` for each of them."""
 
     def __init__(self, does: Callable[[int], object]) -> None:
         self.calls: list[int] = []
@@ -64,7 +64,7 @@ def hub_of(vendor: Vendor) -> Hub:
     return Hub([], services=[SHOP], http=vendor)
 
 
-def put(outbox: Outbox, *numbers: int, **options: Any) -> None:
+def put_calls(outbox: Outbox, *numbers: int, **options: Any) -> None:
     """Store calls in the outbox."""
     for number in numbers:
         outbox.put_request("shop", Request.post("/orders", json=number), **options)
@@ -77,7 +77,7 @@ def states(outbox: Outbox) -> list[str]:
 
 @pytest.fixture(params=["memory", "sqlite"])
 def outbox(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Outbox]:
-    """Yield an outbox whose store takes one call at a time, or several together."""
+    """Yield an outbox whose store claims calls singly, and one whose store claims batches."""
     if request.param == "memory":
         yield Outbox(MemoryOutbox())
         return
@@ -86,10 +86,10 @@ def outbox(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Outbox]:
 
 
 def test_calls_are_made_at_the_same_time(outbox: Outbox) -> None:
-    """As many calls are under way as the caller wants."""
+    """As many calls run at the same time as the caller requests."""
     barrier = Barrier(4, timeout=PATIENCE)
     vendor = Vendor(lambda _: barrier.wait())
-    put(outbox, *range(8))
+    put_calls(outbox, *range(8))
 
     assert 8 == outbox.deliver(hub_of(vendor), at_once=4).done
     assert list(range(8)) == sorted(vendor.calls)
@@ -119,7 +119,7 @@ def test_tasks_make_calls_at_the_same_time(tmp_path: Path) -> None:
 
 
 def test_calls_of_one_order_never_overlap(outbox: Outbox) -> None:
-    """Calls with the same order are made one after another, in their order."""
+    """Calls with the same `order` are made one after another, in their order."""
     running: set[int] = set()
     lock = Lock()
 
@@ -132,7 +132,7 @@ def test_calls_of_one_order_never_overlap(outbox: Outbox) -> None:
 
     vendor = Vendor(work)
     for number in range(12):
-        put(outbox, number, order=f"order-{number % 2}")
+        put_calls(outbox, number, order=f"order-{number % 2}")
 
     assert 12 == outbox.deliver(hub_of(vendor), at_once=4).done
     for lane in (0, 1):
@@ -140,14 +140,14 @@ def test_calls_of_one_order_never_overlap(outbox: Outbox) -> None:
 
 
 def test_stopped_worker_begins_no_other_call(outbox: Outbox) -> None:
-    """The calls under way end, and the others stay waiting."""
+    """A stopped worker finishes its running calls and leaves the other calls waiting."""
     stop, barrier = Event(), Barrier(2, timeout=PATIENCE)
 
     def work(_: int) -> None:
         barrier.wait()
         stop.set()
 
-    put(outbox, *range(6))
+    put_calls(outbox, *range(6))
 
     assert 2 == outbox.deliver(hub_of(Vendor(work)), at_once=2, stop=stop).done
     assert {"done": 2, "waiting": 4} == {
@@ -156,7 +156,7 @@ def test_stopped_worker_begins_no_other_call(outbox: Outbox) -> None:
 
 
 def test_interrupted_calls_are_given_back(tmp_path: Path) -> None:
-    """After an interruption, calls that are not under way are waiting again."""
+    """After an interruption, calls that are not running are released for other workers."""
     barrier = Barrier(2, timeout=PATIENCE)
 
     def work(_: int) -> None:
@@ -165,14 +165,14 @@ def test_interrupted_calls_are_given_back(tmp_path: Path) -> None:
 
     with SqliteOutbox(tmp_path / "app.db", create=True) as store:
         outbox = Outbox(store)
-        put(outbox, *range(2))
+        put_calls(outbox, *range(2))
         with pytest.raises(KeyboardInterrupt):
             outbox.deliver(hub_of(Vendor(work)), at_once=2)
         assert "waiting" in states(outbox)
 
 
 def test_failing_store_is_reported_after_the_calls_have_ended(tmp_path: Path) -> None:
-    """If the store cannot write results, the worker starts no other call and raises the error."""
+    """If results cannot be stored, the worker starts no other call and raises the error."""
 
     class FailingOutbox(SqliteOutbox):
         """A store that fails when results are written."""
@@ -184,25 +184,25 @@ def test_failing_store_is_reported_after_the_calls_have_ended(tmp_path: Path) ->
     vendor = Vendor(lambda _: clock.advance(1))
     with FailingOutbox(tmp_path / "app.db", create=True) as store:
         outbox = Outbox(store, clock=clock)
-        put(outbox, *range(8))
+        put_calls(outbox, *range(8))
         with pytest.raises(StorageUnavailable, match="disk is full"):
             outbox.deliver(hub_of(vendor), at_once=2)
     assert len(vendor.calls) < 8
 
 
 def test_results_are_written_while_other_calls_go_on(tmp_path: Path) -> None:
-    """A slow call does not delay the results of the others; one writes at a time."""
+    """A slow call does not delay the results of other calls; results are written one at a time."""
     clock = VirtualClock()
 
     async def deliver() -> list[int]:
         first_written, second_ended = asyncio.Event(), asyncio.Event()
-        written: list[int] = []
+        written_numbers: list[int] = []
 
         class Store(AsyncSqliteOutbox):
             """A store that waits during its first write until another call has ended."""
 
             async def settle(self, entries: Any, *options: Any, **named: Any) -> Sequence[bool]:
-                written.append(len(entries))
+                written_numbers.append(len(entries))
                 first_written.set()
                 await asyncio.wait_for(second_ended.wait(), PATIENCE)
                 return await super().settle(entries, *options, **named)
@@ -219,14 +219,14 @@ def test_results_are_written_while_other_calls_go_on(tmp_path: Path) -> None:
             for number in range(2):
                 await outbox.put_request("shop", Request.post("/orders", json=number))
             await outbox.deliver(hub, at_once=2)
-        return written
+        return written_numbers
 
     assert [1, 1] == asyncio.run(deliver())
 
 
 @pytest.mark.parametrize("number", [0, -1, 1.5, True, 1001])
 def test_number_is_checked(outbox: Outbox, number: Any) -> None:
-    """The number of calls at once is a whole number from 1 to 1,000."""
+    """The number of simultaneous calls must be a whole number from 1 to 1,000."""
     with pytest.raises(ConfigurationError, match="allowed range") as excinfo:
         outbox.deliver(hub_of(Vendor(lambda _: None)), at_once=number)
     assert "at_once" == excinfo.value.path

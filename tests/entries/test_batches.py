@@ -13,7 +13,7 @@ import pytest
 
 from moorage import AsyncHub, Hub, InvalidData, Request, Response, RetryPolicy, Service
 from moorage.adapters.entries.sqlite import AsyncSqliteOutbox, SqliteOutbox
-from moorage.domain.entries.queue import EntryQuery, next_batch, take
+from moorage.domain.entries.queue import EntryQuery, next_batch, take_entry
 from moorage.errors import ConnectionFailed, StorageUnavailable
 from moorage.hub.outbox import AsyncOutbox, Outbox
 from moorage.testing import VirtualClock
@@ -102,7 +102,7 @@ def store(tmp_path: Path) -> CountingOutbox:
     return CountingOutbox(tmp_path / "app.db")
 
 
-def put(outbox: Outbox, *numbers: int, **options: Any) -> list[str]:
+def put_calls(outbox: Outbox, *numbers: int, **options: Any) -> list[str]:
     """Store calls in the outbox."""
     requests = [Request.post("/orders", json=number) for number in numbers]
     return [outbox.put_request("shop", request, **options).id for request in requests]
@@ -118,7 +118,7 @@ def test_batches_grow_while_calls_are_quick(
 ) -> None:
     """Quick calls are taken and settled in batches of up to fifty, in their order."""
     outbox = Outbox(store, clock=VirtualClock())
-    put(outbox, *range(200))
+    put_calls(outbox, *range(200))
 
     delivered_batch = outbox.deliver(hub, limit=1000)
 
@@ -130,10 +130,10 @@ def test_batches_grow_while_calls_are_quick(
 
 
 def test_busy_store_does_not_make_batches_smaller(hub: Hub, store: CountingOutbox) -> None:
-    """If claims and writes take long because the store is busy, batches grow all the same."""
+    """If only the store is slow, the batches still grow."""
     clock = VirtualClock()
     outbox = Outbox(store, clock=clock)
-    put(outbox, *range(200))
+    put_calls(outbox, *range(200))
     store.after_each = lambda: clock.advance(1)
 
     assert 200 == outbox.deliver(hub, limit=1000).done
@@ -145,7 +145,7 @@ def test_slow_calls_are_settled_at_once(hub: Hub, vendor: Vendor, store: Countin
     """The result of a slow call is stored at once, and later batches are smaller."""
     clock = VirtualClock()
     outbox = Outbox(store, clock=clock)
-    put(outbox, *range(15))
+    put_calls(outbox, *range(15))
     vendor.does = lambda number: clock.advance(0.4 if number in {8, 12} else 0)
 
     outbox.deliver(hub, limit=1000)
@@ -159,13 +159,13 @@ def test_calls_of_a_batch_are_settled_separately(
 ) -> None:
     """Each call of a batch has its own outcome."""
     outbox = Outbox(store, clock=VirtualClock())
-    put(outbox, *range(7))
+    put_calls(outbox, *range(7))
 
-    def does(number: int) -> None:
+    def handle_number(number: int) -> None:
         if number in {2, 4}:
             raise ConnectionFailed("no", may_have_been_processed=number == 2)
 
-    vendor.does = does
+    vendor.does = handle_number
     delivered_batch = outbox.deliver(hub, limit=7)
 
     targets = ["done", "done", "unknown", "done", "waiting", "done", "done"]
@@ -179,7 +179,7 @@ def test_a_worker_that_stops_gives_the_rest_back(
     """A stopped worker finishes its current call, and returns the other entries at once."""
     stop = Event()
     outbox = Outbox(store, clock=VirtualClock())
-    put(outbox, *range(10))
+    put_calls(outbox, *range(10))
     vendor.does = lambda number: stop.set() if number == 4 else None
 
     outbox.deliver(hub, limit=1000, stop=stop)
@@ -195,13 +195,13 @@ def test_a_worker_that_stops_gives_the_rest_back(
 def test_an_interruption_in_a_batch(hub: Hub, vendor: Vendor, store: CountingOutbox) -> None:
     """If a batch is interrupted, finished calls are settled, and the others are released."""
     outbox = Outbox(store, clock=VirtualClock())
-    put(outbox, *range(7))
+    put_calls(outbox, *range(7))
 
-    def does(number: int) -> None:
+    def handle_number(number: int) -> None:
         if number == 5:
             raise KeyboardInterrupt
 
-    vendor.does = does
+    vendor.does = handle_number
     with pytest.raises(KeyboardInterrupt):
         outbox.deliver(hub, limit=1000)
     assert states(outbox)[:5] == ["done"] * 5
@@ -214,15 +214,15 @@ def test_late_batch_skips_entries_of_other_workers(
     """A worker whose leases have expired skips the entries that other workers have taken."""
     clock = VirtualClock()
     outbox = Outbox(store, clock=clock, lease=1.5)
-    names = put(outbox, *range(7))
+    names = put_calls(outbox, *range(7))
 
-    def does(number: int) -> None:
+    def handle_number(number: int) -> None:
         if number == 3:
             clock.advance(60)  # the store's own clock goes on, which others take by
             (entry,) = store.find(EntryQuery(id=names[5])).items
-            store.swap(take(entry, store.now() - timedelta(days=1), 60.0, 9), entry.fence)
+            store.swap(take_entry(entry, store.now() - timedelta(days=1), 60.0, 9), entry.fence)
 
-    vendor.does = does
+    vendor.does = handle_number
     outbox.deliver(hub, limit=7)
     assert vendor.calls[:6] == [0, 1, 2, 3, 4, 6]
 
@@ -232,10 +232,10 @@ def test_entry_whose_workers_die_is_given_up(
 ) -> None:
     """An entry whose workers all died is given up after the last attempt, without another call."""
     outbox = Outbox(store, clock=VirtualClock(), retry=RetryPolicy(max_attempts=2))
-    (name,) = put(outbox, 1)
+    (name,) = put_calls(outbox, 1)
     for _ in range(2):
         (entry,) = store.find(EntryQuery(id=name)).items
-        store.swap(take(entry, store.now() - timedelta(days=1), 60.0, 9), entry.fence)
+        store.swap(take_entry(entry, store.now() - timedelta(days=1), 60.0, 9), entry.fence)
 
     assert outbox.deliver(hub).dead == 1
     assert vendor.calls == []
@@ -244,7 +244,7 @@ def test_entry_whose_workers_die_is_given_up(
 def test_a_store_that_is_lost_in_a_batch(hub: Hub, store: CountingOutbox) -> None:
     """If the store fails while results of a batch are written, its error is raised."""
     outbox = Outbox(store, clock=VirtualClock())
-    put(outbox, 1)
+    put_calls(outbox, 1)
     claim = store.claim
 
     def claim_and_close(*value: Any) -> Any:
@@ -289,8 +289,8 @@ def test_awaited(tmp_path: Path) -> None:
 def test_one_lane_keeps_its_order(hub: Hub, vendor: Vendor, store: CountingOutbox) -> None:
     """Calls of one order are made one after another, whatever the batch size."""
     outbox = Outbox(store, clock=VirtualClock())
-    put(outbox, *range(4), order="INV-1")
-    put(outbox, *range(10, 14), order="INV-2")
+    put_calls(outbox, *range(4), order="INV-1")
+    put_calls(outbox, *range(10, 14), order="INV-2")
     outbox.deliver(hub, limit=1000)
     assert [number for number in vendor.calls if number < 10] == [0, 1, 2, 3]
     assert [number for number in vendor.calls if number >= 10] == [10, 11, 12, 13]
@@ -314,24 +314,24 @@ def test_the_size_of_batches(size: int, count: int, seconds: float, target: int)
 def test_urgent_calls_are_made_first(hub: Hub, vendor: Vendor, store: CountingOutbox) -> None:
     """Calls of a higher priority overtake others, but never within one order."""
     outbox = Outbox(store, clock=VirtualClock())
-    put(outbox, 1, 2)
-    put(outbox, 3, priority=-1)
-    put(outbox, 4, priority=5)
-    put(outbox, 5, order="INV-1")
-    put(outbox, 6, order="INV-1", priority=9)
+    put_calls(outbox, 1, 2)
+    put_calls(outbox, 3, priority=-1)
+    put_calls(outbox, 4, priority=5)
+    put_calls(outbox, 5, order="INV-1")
+    put_calls(outbox, 6, order="INV-1", priority=9)
 
     outbox.deliver(hub, limit=1)
     outbox.deliver(hub, limit=100)
     assert vendor.calls == [4, 1, 2, 5, 3, 6]
     with pytest.raises(InvalidData, match="must be an integer"):
-        put(outbox, 7, priority=40_000)
+        put_calls(outbox, 7, priority=40_000)
 
 
 def test_a_call_is_cancelled_by_its_key(hub: Hub, vendor: Vendor, store: CountingOutbox) -> None:
     """A call can be cancelled by its key until a worker begins it."""
     outbox = Outbox(store, clock=VirtualClock())
-    put(outbox, 1, key="a")
-    put(outbox, 2, key="b", tenant="acme")
+    put_calls(outbox, 1, key="a")
+    put_calls(outbox, 2, key="b", tenant="acme")
     assert outbox.cancel("a")
     assert outbox.cancel("a")
     assert outbox.deliver(hub).done == 1
@@ -344,7 +344,7 @@ def test_a_call_is_cancelled_by_its_key(hub: Hub, vendor: Vendor, store: Countin
 def test_cancelling_a_call_that_just_began(store: CountingOutbox) -> None:
     """Cancelling a call that a worker has just taken is refused."""
     outbox = Outbox(store, clock=VirtualClock())
-    (name,) = put(outbox, 1, key="a")
+    (name,) = put_calls(outbox, 1, key="a")
     (seen_entry,) = store.find(EntryQuery(id=name)).items
     store.claim(1, 60.0, 5)
     pages = iter([seen_entry])
@@ -370,15 +370,15 @@ def test_a_lease_in_a_file_outlasts_transactions(
 ) -> None:
     """In a SQLite file, where transactions block renewals, entries have longer leases."""
     outbox = Outbox(store)
-    (name,) = put(outbox, 1)
+    (name,) = put_calls(outbox, 1)
     remaining_seconds: list[float] = []
 
-    def look(_: int) -> None:
+    def observe(_: int) -> None:
         (entry,) = store.find(EntryQuery(id=name)).items
         assert entry.due is not None
         remaining_seconds.append((entry.due - store.now()).total_seconds())
 
-    vendor.does = look
+    vendor.does = observe
     outbox.deliver(hub)
     assert remaining_seconds[0] > 1.5
     assert remaining_seconds[0] <= store.shortest_lease == 10.0

@@ -1,4 +1,4 @@
-"""Chains of outbox calls: a call waits for others, and a failed one undoes those before it."""
+"""Chains of outbox calls: a call waits for its predecessors, and a failure undoes them."""
 
 from __future__ import annotations
 
@@ -41,7 +41,7 @@ DECLINED = Charge(Money("9.90", "EUR"), "pm_card_chargeDeclined", reference="INV
 REFUND = Undo("payments", "refund", [FromAnswer("ref")])
 
 
-def put(shop: Shop, charge: Charge = CHARGE, **options: Any) -> Any:
+def put_charge(shop: Shop, charge: Charge = CHARGE, **options: Any) -> Any:
     """Store a charge, and return its entry."""
     return shop.do(shop.outbox.put, "payments", "charge", charge, **options)
 
@@ -54,7 +54,7 @@ def deliver(shop: Shop, rounds: int = 1, **options: Any) -> Any:
 
 
 def stored_entry_of(shop: Shop, id: str) -> Any:
-    """Return a stored entry."""
+    """Return an entry as it is stored."""
     return shop.do(shop.outbox.find, EntryQuery(id=id)).items[0]
 
 
@@ -67,9 +67,9 @@ def refunds(shop: Shop) -> int:
 
 
 def test_a_call_is_made_after_those_before_it(shop: Shop) -> None:
-    """A call that waits for another is made in the round after that one is done."""
-    first = put(shop, key="first")
-    second = put(shop, key="second", after=[first])
+    """A call that waits for another is made in the delivery after that one is done."""
+    first = put_charge(shop, key="first")
+    second = put_charge(shop, key="second", after=[first])
     assert (EntryState.BLOCKED, None) == (second.state, second.due)
     assert first.id == second.predecessors
 
@@ -79,16 +79,16 @@ def test_a_call_is_made_after_those_before_it(shop: Shop) -> None:
 
 
 def test_a_waiting_call_is_not_made_by_its_id(shop: Shop) -> None:
-    """A call that waits for another is not due, even if it is asked for by its id."""
-    second = put(shop, after=[put(shop)])
+    """A call that waits for another is not made, even if its id is requested."""
+    second = put_charge(shop, after=[put_charge(shop)])
     assert 0 == len(deliver(shop, ids=[second.id]))
 
 
 def test_a_call_whose_predecessor_fails_is_given_up_and_listed(shop: Shop) -> None:
-    """A failed predecessor ends its successors; a person finds all of them in `stuck`."""
-    first = put(shop, DECLINED)
-    second = put(shop, after=[first])
-    third = put(shop, after=[second.id])
+    """If a call fails, its successors are given up, and `stuck` lists all of them."""
+    first = put_charge(shop, DECLINED)
+    second = put_charge(shop, after=[first])
+    third = put_charge(shop, after=[second.id])
     deliver(shop)
     delivered = deliver(shop)
     assert [second.id] == [work.entry.id for work in delivered.worked]
@@ -104,9 +104,9 @@ def test_a_call_whose_predecessor_fails_is_given_up_and_listed(shop: Shop) -> No
 
 
 def test_a_replayed_call_waits_for_its_predecessors_again(shop: Shop) -> None:
-    """A replay of a call does not overtake a predecessor that a person cancelled."""
-    first = put(shop, DECLINED)
-    second = put(shop, after=[first])
+    """A replayed call waits for its predecessors again, even for a cancelled one."""
+    first = put_charge(shop, DECLINED)
+    second = put_charge(shop, after=[first])
     deliver(shop, 3)
     shop.do(shop.outbox.drop, first.id)
     assert EntryState.BLOCKED is shop.do(shop.outbox.replay, second.id).state
@@ -117,9 +117,9 @@ def test_a_replayed_call_waits_for_its_predecessors_again(shop: Shop) -> None:
 
 def test_a_waiting_call_can_be_cancelled(shop: Shop) -> None:
     """`cancel` and `drop` end a call that waits for others."""
-    first = put(shop)
-    put(shop, key="second", after=[first])
-    third = put(shop, after=[first])
+    first = put_charge(shop)
+    put_charge(shop, key="second", after=[first])
+    third = put_charge(shop, after=[first])
     assert shop.do(shop.outbox.cancel, "second")
     assert EntryState.DROPPED is shop.do(shop.outbox.drop, third.id).state
     deliver(shop, 3)
@@ -127,8 +127,8 @@ def test_a_waiting_call_can_be_cancelled(shop: Shop) -> None:
 
 
 def test_requests_wait_for_calls_of_contracts(shop: Shop) -> None:
-    """A request to a service can wait for a call of a contract, and has an undo of its own."""
-    first = put(shop)
+    """A request to a service can wait for a contract's call, and have its own undo request."""
+    first = put_charge(shop)
     request, undo = Request.post("/orders"), Request.delete("/orders/1")
     second = shop.do(shop.outbox.put_request, "erp", request, after=[first], undo=undo)
     assert EntryState.BLOCKED is second.state
@@ -154,28 +154,28 @@ def test_requests_wait_for_calls_of_contracts(shop: Shop) -> None:
 def test_invalid_chains_are_refused_at_once(
     shop: Shop, options: dict[str, Any], field: str
 ) -> None:
-    """An invalid predecessor or undo is refused when the call is put, and nothing is stored."""
-    with pytest.raises(InvalidData) as caught:
-        put(shop, **options)
-    assert field == caught.value.field
+    """An invalid predecessor or undo is refused by `put`, and nothing is stored."""
+    with pytest.raises(InvalidData) as excinfo:
+        put_charge(shop, **options)
+    assert field == excinfo.value.field
     assert () == shop.do(shop.outbox.find, EntryQuery()).items
 
 
 def test_a_call_cannot_wait_for_itself(shop: Shop) -> None:
-    """A call whose key is that of a call to wait for is refused, since it would wait forever."""
-    first = put(shop, key="k-1")
+    """A call that would wait for itself is refused, since it would wait forever."""
+    first = put_charge(shop, key="k-1")
     with pytest.raises(InvalidData, match="cannot wait for itself"):
-        put(shop, key="k-1", after=[first])
+        put_charge(shop, key="k-1", after=[first])
 
 
-def test_a_part_of_an_answer_is_refused_outside_of_an_undo(shop: Shop) -> None:
-    """A call itself cannot use a part of an answer, because it has none yet."""
+def test_from_answer_is_only_valid_in_an_undo(shop: Shop) -> None:
+    """A call refers to a part of an answer only in its undo; elsewhere this is refused."""
     with pytest.raises(InvalidData, match="only for the call that undoes"):
         shop.do(shop.outbox.put, "payments", "refund", FromAnswer("ref"))
 
 
 def test_an_invalid_request_to_undo_is_refused(shop: Shop) -> None:
-    """The undo of a request must be a request without secrets."""
+    """The undo of a request must be a request that contains no secrets."""
     for undo in (5, Request.delete("/orders", headers={"Authorization": "x"})):
         with pytest.raises(InvalidData):
             shop.do(shop.outbox.put_request, "erp", Request.post("/o"), undo=undo)
@@ -185,9 +185,9 @@ def test_an_invalid_request_to_undo_is_refused(shop: Shop) -> None:
 
 
 def test_a_failed_call_undoes_those_before_it(shop: Shop) -> None:
-    """When a later call is refused for good, the charge before it is refunded, once."""
-    first = put(shop, undo=REFUND, subject="ada")
-    second = put(shop, DECLINED, after=[first])
+    """If a later call is refused, the charge before it is refunded exactly once."""
+    first = put_charge(shop, undo=REFUND, subject="ada")
+    second = put_charge(shop, DECLINED, after=[first])
     deliver(shop)
     prepared = stored_entry_of(shop, f"{first.id}-undo")
     assert (EntryState.PREPARED, "refund", "ada") == (
@@ -204,9 +204,9 @@ def test_a_failed_call_undoes_those_before_it(shop: Shop) -> None:
 
 
 def test_a_chain_that_ends_well_undoes_nothing(shop: Shop) -> None:
-    """A prepared undo that nothing needs is not made, and is forgotten with its call."""
-    first = put(shop, undo=REFUND)
-    put(shop, after=[first])
+    """A prepared undo that is not needed is never made, and is removed together with its call."""
+    first = put_charge(shop, undo=REFUND)
+    put_charge(shop, after=[first])
     deliver(shop, 4)
     assert (2, 0) == (len(shop.stripe.charges), refunds(shop))
     shop.advance_clock(60)
@@ -214,8 +214,8 @@ def test_a_chain_that_ends_well_undoes_nothing(shop: Shop) -> None:
 
 
 def test_a_prepared_undo_can_be_released_by_hand(shop: Shop) -> None:
-    """A person replays the prepared entry to undo a call."""
-    first = put(shop, undo=REFUND)
+    """An operator can undo a call by replaying its prepared undo."""
+    first = put_charge(shop, undo=REFUND)
     deliver(shop)
     shop.do(shop.outbox.replay, f"{first.id}-undo")
     assert 1 == deliver(shop).done
@@ -223,9 +223,9 @@ def test_a_prepared_undo_can_be_released_by_hand(shop: Shop) -> None:
 
 
 def test_an_undo_that_fails_is_tried_again_until_a_person_must_help(shop: Shop) -> None:
-    """An undo that fails is tried again; after its last try it is dead, and a person replays it."""
-    first = put(shop, undo=REFUND)
-    second = put(shop, DECLINED, after=[first])
+    """A failing undo is retried, then becomes dead; an operator can replay it."""
+    first = put_charge(shop, undo=REFUND)
+    second = put_charge(shop, DECLINED, after=[first])
     deliver(shop, 2)
     undo = f"{first.id}-undo"
     down = reply({"error": {"type": "api_error", "message": "down"}}, status=500)
@@ -249,9 +249,9 @@ def test_an_undo_that_fails_is_tried_again_until_a_person_must_help(shop: Shop) 
 
 
 def test_an_undo_that_cannot_be_built_is_listed(shop: Shop) -> None:
-    """If the answer lacks the named part, the undo is listed as dead, and the call stays done."""
-    first = put(shop, undo=Undo("payments", "refund", [FromAnswer("nothing")]))
-    second = put(shop, after=[first])
+    """If the answer lacks the named part, the undo is dead and listed, and the call stays done."""
+    first = put_charge(shop, undo=Undo("payments", "refund", [FromAnswer("nothing")]))
+    second = put_charge(shop, after=[first])
     assert 1 == deliver(shop).done
     (dead,) = shop.do(shop.outbox.stuck).items
     assert f"{first.id}-undo" == dead.id
@@ -262,11 +262,11 @@ def test_an_undo_that_cannot_be_built_is_listed(shop: Shop) -> None:
 
 @pytest.mark.parametrize("awaited", [False, True])
 def test_an_unknown_call_undoes_nothing(*, awaited: bool) -> None:
-    """An unknown outcome waits for a person: its successors wait, and nothing is undone."""
+    """If a call's outcome is unknown, its successors wait for an operator; nothing is undone."""
     shop = Shop(awaited=awaited, idempotency_header=None)
-    first = put(shop, undo=REFUND)
-    second = put(shop, after=[first])
-    third = put(shop, after=[second])
+    first = put_charge(shop, undo=REFUND)
+    second = put_charge(shop, after=[first])
+    third = put_charge(shop, after=[second])
     deliver(shop)
     shop.stripe.fail(Lost())
     assert 1 == deliver(shop).unknown
@@ -282,10 +282,10 @@ def test_an_unknown_call_undoes_nothing(*, awaited: bool) -> None:
 
 
 def test_an_undo_is_sealed_like_its_call() -> None:
-    """With a cipher, the content of an undo is sealed, and its worker opens it."""
+    """With a cipher, an undo is stored encrypted, and a worker can decrypt it."""
     shop = Shop(cipher=AesGcmCipher(generate_keys()))
-    first = put(shop, undo=REFUND)
-    put(shop, DECLINED, after=[first])
+    first = put_charge(shop, undo=REFUND)
+    put_charge(shop, DECLINED, after=[first])
     deliver(shop)
     assert b"refund" not in stored_entry_of(shop, f"{first.id}-undo").content
     deliver(shop, 4)
@@ -293,25 +293,25 @@ def test_an_undo_is_sealed_like_its_call() -> None:
 
 
 def test_a_worker_that_is_stopped_leaves_chains_alone(shop: Shop) -> None:
-    """A worker that must stop does not look at the calls that wait for others."""
+    """A stopped worker does not check the calls that wait for others."""
 
     class StopEvent:
         def is_set(self) -> bool:
             return True
 
-    first = put(shop)
-    second = put(shop, after=[first])
+    first = put_charge(shop)
+    second = put_charge(shop, after=[first])
     deliver(shop)
     deliver(shop, stop=StopEvent())
     assert EntryState.BLOCKED is stored_entry_of(shop, second.id).state
 
 
 def test_more_waiting_calls_than_a_round_looks_at() -> None:
-    """Calls beyond a round's pages are looked at in later rounds."""
+    """Waiting calls that one delivery does not reach are checked by later deliveries."""
     shop = Shop()
-    first = put(shop)
+    first = put_charge(shop)
     deliver(shop)
-    waiting = [put(shop, after=[first]) for _ in range(1_001)]
+    waiting = [put_charge(shop, after=[first]) for _ in range(1_001)]
     deliver(shop, limit=1)
     assert EntryState.BLOCKED is stored_entry_of(shop, waiting[0].id).state
     deliver(shop, limit=1)
@@ -322,13 +322,13 @@ def test_more_waiting_calls_than_a_round_looks_at() -> None:
 
 
 class ErpVendor:
-    """Answers each request as its body says, and remembers which were carried out."""
+    """A vendor whose result is named in the request's body, and which records its effects."""
 
     def __init__(self) -> None:
         self.done: list[str] = []
 
     def send(self, request: Request, url: str, timeouts: Timeouts, /) -> Response:
-        """Carry out a request, refuse it, or lose its answer."""
+        """Process a request, refuse it, or lose the response."""
         assert isinstance(request.body, bytes)
         name, _, outcome = request.body.decode().partition(":")
         if outcome == "refused":
@@ -340,7 +340,7 @@ class ErpVendor:
 
 
 class FragileOutbox(MemoryOutbox):
-    """A store that fails at the given numbers of its writes, as if the worker had died there."""
+    """A store that fails at the given writes, as if the worker had died there."""
 
     def __init__(self, clock: VirtualClock) -> None:
         super().__init__(clock)
@@ -353,7 +353,7 @@ class FragileOutbox(MemoryOutbox):
             raise StorageUnavailable("The worker died here.")
 
     def swap(self, entry: Any, fence: int, /) -> bool:
-        """Replace an entry; the process may die before or after that."""
+        """Replace an entry; the process may die just before or after that."""
         self._fail()
         is_written = super().swap(entry, fence)
         self._fail()
@@ -377,7 +377,7 @@ class Plan:
 
 @st.composite
 def plans(draw: st.DrawFn) -> list[Plan]:
-    """Draw a few calls, each after some of the earlier ones."""
+    """Draw a few calls, each of which waits for some of the earlier ones."""
     count = draw(st.integers(1, 6))
     return [
         Plan(
@@ -392,7 +392,7 @@ def plans(draw: st.DrawFn) -> list[Plan]:
 
 
 def positions_before(plan: list[Plan], number: int) -> set[int]:
-    """Return the positions of everything before a call."""
+    """Return the positions of all direct and indirect predecessors of a call."""
     return {
         other
         for direct in plan[number].after
@@ -418,7 +418,7 @@ class ChainEnd:
 
 
 def ending_of(plan: list[Plan], crashes: set[int]) -> ChainEnd:
-    """Deliver the calls of a plan with workers that die at these writes."""
+    """Deliver a plan's calls with workers that die at these writes; return how the chain ends."""
     clock, vendor = VirtualClock(), ErpVendor()
     store = FragileOutbox(clock)
     outbox = Outbox(store, clock=clock, lease=2.0, retry=RetryPolicy(max_attempts=50))
@@ -452,7 +452,7 @@ def ending_of(plan: list[Plan], crashes: set[int]) -> ChainEnd:
 @settings(deadline=None)
 @given(plan=plans(), crashes=st.sets(st.integers(1, 60), max_size=6))
 def test_every_chain_ends_as_its_rules_say(plan: list[Plan], crashes: set[int]) -> None:
-    """Whatever fails and wherever workers die, each call and each undo happens as it must.
+    """Whatever fails and wherever workers die, each call and undo runs as its rules require.
 
     Nothing is made or undone twice, or before what it waits for. Nothing waits for ever, except for
     a call of unknown outcome. What was done before a call that failed for good is undone.
@@ -481,8 +481,10 @@ def test_every_chain_ends_as_its_rules_say(plan: list[Plan], crashes: set[int]) 
         if state is EntryState.DEAD:
             assert not waits_for_unknown
         if state is EntryState.DEAD and plan[number].after:
-            done = {other for other in positions_before(plan, number) if other in ending.made}
-            assert {other for other in done if plan[other].undoes} <= set(ending.undone)
+            done_positions = {
+                other for other in positions_before(plan, number) if other in ending.made
+            }
+            assert {other for other in done_positions if plan[other].undoes} <= set(ending.undone)
     for number in ending.undone:
         assert any(number in positions_before(plan, other) for other in failed)
 
@@ -491,7 +493,7 @@ def test_every_chain_ends_as_its_rules_say(plan: list[Plan], crashes: set[int]) 
 @given(length=st.integers(1, 6), crashes=st.sets(st.integers(1, 60), max_size=6))
 @settings(deadline=None)
 def test_the_last_call_is_undone_first(length: int, crashes: set[int]) -> None:
-    """When the end of a line of calls is refused, the others are undone in reverse order."""
+    """If the last call of a chain is refused, the earlier ones are undone in reverse order."""
     line = [Plan("done", (number - 1,) if number else (), undoes=True) for number in range(length)]
     ending = ending_of([*line, Plan("refused", (length - 1,), undoes=True)], crashes)
     assert list(range(length)) == ending.made

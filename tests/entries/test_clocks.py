@@ -1,4 +1,4 @@
-"""The clock of the store alone decides due times and leases of entries."""
+"""Due times and leases of entries depend only on the store's clock."""
 
 from __future__ import annotations
 
@@ -43,14 +43,14 @@ class OffsetClock(VirtualClock):
 
 def _elsewhere(shop: Shop, skew: timedelta) -> Shop:
     """Return the shop as another machine with a wrong clock would open it."""
-    there = Shop(awaited=shop.awaited, clock=OffsetClock(shop.clock, skew))
-    there.received, there.sent = shop.received, shop.sent
-    there.inbox = there.inbox_over(shop.received)
-    there.outbox = there.outbox_over(shop.sent)
-    return there
+    other_shop = Shop(awaited=shop.awaited, clock=OffsetClock(shop.clock, skew))
+    other_shop.received, other_shop.sent = shop.received, shop.sent
+    other_shop.inbox = other_shop.inbox_over(shop.received)
+    other_shop.outbox = other_shop.outbox_over(shop.sent)
+    return other_shop
 
 
-def _put(shop: Shop, **options: Any) -> Any:
+def _put_entry(shop: Shop, **options: Any) -> Any:
     return shop.do(shop.outbox.put, "payments", "charge", CHARGE, **options)
 
 
@@ -64,7 +64,7 @@ def _deliver(shop: Shop) -> Any:
 @SKEWS
 def test_a_producers_clock_delays_nothing(shop: Shop, skew: timedelta) -> None:
     """A call stored by a host with a wrong clock is made at once, by any worker."""
-    entry = _put(_elsewhere(shop, skew))
+    entry = _put_entry(_elsewhere(shop, skew))
 
     assert [shop.clock.utc()] * 2 == [entry.added_at, entry.due]
     assert 1 == _deliver(shop).done
@@ -73,7 +73,7 @@ def test_a_producers_clock_delays_nothing(shop: Shop, skew: timedelta) -> None:
 @SKEWS
 def test_a_workers_clock_takes_nothing_early(shop: Shop, skew: timedelta) -> None:
     """A deferred call becomes due by the store's clock, not by a worker's."""
-    _put(shop, not_before=shop.time_after(60))
+    _put_entry(shop, not_before=shop.time_after(60))
     worker = _elsewhere(shop, skew)
     assert 0 == len(_deliver(worker))
     shop.advance_clock(60)
@@ -83,7 +83,7 @@ def test_a_workers_clock_takes_nothing_early(shop: Shop, skew: timedelta) -> Non
 @SKEWS
 def test_a_span_is_counted_by_the_store(shop: Shop, skew: timedelta) -> None:
     """A delay is measured by the store's clock, regardless of the caller's."""
-    entry = _put(_elsewhere(shop, skew), not_before=timedelta(minutes=5))
+    entry = _put_entry(_elsewhere(shop, skew), not_before=timedelta(minutes=5))
 
     assert shop.time_after(300) == entry.due
 
@@ -91,7 +91,7 @@ def test_a_span_is_counted_by_the_store(shop: Shop, skew: timedelta) -> None:
 @SKEWS
 def test_absolute_times_are_the_stores(shop: Shop, skew: timedelta) -> None:
     """An absolute start time means the same from hosts with different clocks."""
-    entry = _put(_elsewhere(shop, skew), not_before=shop.time_after(300))
+    entry = _put_entry(_elsewhere(shop, skew), not_before=shop.time_after(300))
 
     assert shop.time_after(300) == entry.due
 
@@ -99,7 +99,7 @@ def test_absolute_times_are_the_stores(shop: Shop, skew: timedelta) -> None:
 def test_past_start_is_due_at_once(shop: Shop) -> None:
     """A call with a start in the past is due at once."""
     for past_start in (shop.time_after(-300), timedelta(minutes=-5)):
-        entry = _put(shop, not_before=past_start)
+        entry = _put_entry(shop, not_before=past_start)
         assert shop.clock.utc() == entry.due
 
 
@@ -107,7 +107,7 @@ def test_past_start_is_due_at_once(shop: Shop) -> None:
 def test_invalid_start_times_are_refused(shop: Shop, start: Any) -> None:
     """An invalid start is refused, and nothing is stored."""
     with pytest.raises(InvalidData) as excinfo:
-        _put(shop, not_before=start)
+        _put_entry(shop, not_before=start)
     assert "not_before" == excinfo.value.field
     assert () == shop.sent.find(EntryQuery()).items
 
@@ -138,7 +138,7 @@ def test_a_workers_clock_ends_no_lease(shop: Shop, skew: timedelta) -> None:
 @SKEWS
 def test_leases_end_by_the_stores_clock(shop: Shop, skew: timedelta) -> None:
     """A dead worker's entry is taken over when its lease ends by the store's clock."""
-    entry = _put(shop)
+    entry = _put_entry(shop)
     stored_entry = shop.sent.find(EntryQuery(id=entry.id)).items[0]
     _die(_elsewhere(shop, skew))
     shop.advance_clock(59)
@@ -151,10 +151,10 @@ def test_leases_end_by_the_stores_clock(shop: Shop, skew: timedelta) -> None:
 def _die(worker: Shop) -> None:
     """Take the due entries, as a worker that dies before it processes them."""
 
-    def killed(*_: Any, **__: Any) -> Any:
+    def interrupt(*_: Any, **__: Any) -> Any:
         raise KeyboardInterrupt
 
-    worker.hub.payments = killed
+    worker.hub.payments = interrupt
     with pytest.raises(KeyboardInterrupt):
         _deliver(worker)
 
@@ -162,7 +162,7 @@ def _die(worker: Shop) -> None:
 @SKEWS
 def test_retry_at_is_in_the_callers_clock(shop: Shop, skew: timedelta) -> None:
     """The `retry_at` for a caller that must wait for a lease is a time by the caller's clock."""
-    entry = _put(shop)
+    entry = _put_entry(shop)
     _die(shop)
     person = _elsewhere(shop, skew)
     with pytest.raises(IdempotencyInProgress) as excinfo:
@@ -176,7 +176,7 @@ def test_retry_at_is_in_the_callers_clock(shop: Shop, skew: timedelta) -> None:
 @SKEWS
 def test_retry_after_is_a_span(shop: Shop, skew: timedelta) -> None:
     """After `Retry-After` a worker waits that long, regardless of its own clock."""
-    _put(shop)
+    _put_entry(shop)
     worker = _elsewhere(shop, skew)
     worker.stripe.fail(reply({}, 429, Retry_After="120"))
     (worked_entry,) = _deliver(worker).worked
@@ -189,7 +189,7 @@ def test_retry_after_is_a_span(shop: Shop, skew: timedelta) -> None:
 def test_retry_time_uses_the_hub_clock(shop: Shop, skew: timedelta) -> None:
     """An outbox waits as long as the vendor asked, even if its clock differs from its hub's."""
     hub = _elsewhere(shop, skew).hub
-    _put(shop)
+    _put_entry(shop)
     outbox = shop.outbox_over(shop.sent, clock=OffsetClock(shop.clock, 3 * skew))
     _refuse_payments(hub, seconds=120)
     (worked_entry,) = shop.do(outbox.deliver, hub).worked
@@ -212,7 +212,7 @@ def _refuse_payments(hub: Any, *, seconds: float, by_vendor: bool = True) -> Non
 )
 def test_an_absurd_pause_is_bounded(shop: Shop, message: str) -> None:
     """An entry is retried within an hour, even if the vendor asks for a longer pause."""
-    _put(shop)
+    _put_entry(shop)
     shop.stripe.fail(reply({}, 429, Retry_After=message))
     (worked_entry,) = _deliver(shop).worked
     assert worked_entry.entry.due <= shop.time_after(3_600)
@@ -222,7 +222,7 @@ def test_an_absurd_pause_is_bounded(shop: Shop, message: str) -> None:
 
 def test_outbox_caps_retry_at(shop: Shop) -> None:
     """The outbox limits the `retry_at` of an error, for errors from any source."""
-    _put(shop)
+    _put_entry(shop)
     _refuse_payments(shop.hub, seconds=1_795_392_000)
     (worked_entry,) = _deliver(shop).worked
 
@@ -232,7 +232,7 @@ def test_outbox_caps_retry_at(shop: Shop) -> None:
 
 def test_a_quota_is_waited_for(shop: Shop) -> None:
     """If the service's quota is used up, an entry waits without losing an attempt."""
-    entry = _put(shop)
+    entry = _put_entry(shop)
     _refuse_payments(shop.hub, seconds=20 * 3_600, by_vendor=False)
     (worked_entry,) = _deliver(shop).worked
 
@@ -244,7 +244,7 @@ def test_a_policy_may_wait_for_longer(shop: Shop) -> None:
     """A retry policy can allow pauses of days, and the waiting entry stays visible."""
     policy = RetryPolicy(max_attempts=3, base_delay=10.0, max_retry_after=7_200.0)
     shop.outbox = shop.outbox_over(shop.sent, retry=policy)
-    entry = _put(shop)
+    entry = _put_entry(shop)
     _refuse_payments(shop.hub, seconds=86_400)
     (worked_entry,) = _deliver(shop).worked
 
@@ -259,11 +259,11 @@ def test_a_policy_may_wait_for_longer(shop: Shop) -> None:
 
 def test_unusually_long_waits_are_listed_as_stuck(shop: Shop) -> None:
     """Entries that wait for decades after an attempt are listed as stuck; deferred ones are not."""
-    _put(shop, not_before=timedelta(days=365))
-    entries = [_put(shop) for _ in range(3)]
-    _leave(shop, entries[0], EntryState.WAITING, shop.time_after(57 * 365 * 86_400))
-    _leave(shop, entries[1], EntryState.DEAD, None)
-    _leave(shop, entries[2], EntryState.WAITING, shop.time_after(3_600))
+    _put_entry(shop, not_before=timedelta(days=365))
+    entries = [_put_entry(shop) for _ in range(3)]
+    _leave_entry(shop, entries[0], EntryState.WAITING, shop.time_after(57 * 365 * 86_400))
+    _leave_entry(shop, entries[1], EntryState.DEAD, None)
+    _leave_entry(shop, entries[2], EntryState.WAITING, shop.time_after(3_600))
 
     assert [entries[1].id, entries[0].id] == [item.id for item in shop.do(shop.outbox.stuck).items]
     first = shop.do(shop.outbox.stuck, limit=1)
@@ -282,7 +282,7 @@ def test_webhooks_may_be_stuck(shop: Shop) -> None:
     assert [entry.id] == [item.id for item in shop.do(shop.inbox.stuck).items]
 
 
-def _leave(shop: Shop, entry: Any, state: EntryState, due: datetime | None) -> None:
+def _leave_entry(shop: Shop, entry: Any, state: EntryState, due: datetime | None) -> None:
     shop.sent.swap(_changed_entry(entry, state, due), entry.fence)
 
 
@@ -296,7 +296,7 @@ def _changed_entry(entry: Any, state: EntryState, due: datetime | None) -> Any:
 @SKEWS
 def test_a_housekeepers_clock_forgets_nothing_early(shop: Shop, skew: timedelta) -> None:
     """Housekeeping removes old entries by the store's clock, not by the caller's."""
-    _put(shop)
+    _put_entry(shop)
     assert 1 == _deliver(shop).done
     keeper = _elsewhere(shop, skew)
     shop.advance_clock(600)
@@ -307,7 +307,7 @@ def test_a_housekeepers_clock_forgets_nothing_early(shop: Shop, skew: timedelta)
 
 def test_memorys_clock_is_not_set(shop: Shop) -> None:
     """A step of the wall clock does not affect entries in memory."""
-    entry = _put(shop, not_before=timedelta(minutes=1))
+    entry = _put_entry(shop, not_before=timedelta(minutes=1))
     shop.clock.step_utc(HOUR)
     assert 0 == len(_deliver(shop))
     shop.advance_clock(60)

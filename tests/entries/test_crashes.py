@@ -9,7 +9,7 @@ import pytest
 
 from tests.support.servers import needs_postgres_programs
 from tools.crashes import page, peers
-from tools.crashes.cases import CASES, Case
+from tools.crashes.cases import CASES, CrashCase
 from tools.crashes.cell import FAULTS, POINTS, Outcome, prepare, run
 from tools.crashes.cluster import Cluster
 
@@ -40,7 +40,7 @@ def cluster() -> Iterator[Cluster]:
     ],
 )
 def test_crash_has_one_effect(
-    cluster: Cluster, case: Case, point: str, fault: str, verdict: str
+    cluster: Cluster, case: CrashCase, point: str, fault: str, verdict: str
 ) -> None:
     """After a crash there is one effect; only a vendor without keys needs a person's decision."""
     outcome = run(cluster, case, point, fault)

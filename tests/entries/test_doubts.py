@@ -138,7 +138,7 @@ class KeylessShop:
 
 
 @pytest.fixture(params=[False, True], ids=["plain", "awaited"])
-def till(request: pytest.FixtureRequest) -> KeylessShop:
+def keyless_shop(request: pytest.FixtureRequest) -> KeylessShop:
     """Yield a shop over stores in memory, in each mode."""
     return KeylessShop(awaited=request.param)
 
@@ -149,20 +149,20 @@ STORES: dict[str, tuple[Any, Any, Any, Any]] = {
 }
 
 
-def test_job_settles_the_entry_of_a_payment(till: KeylessShop) -> None:
+def test_job_settles_the_entry_of_a_payment(keyless_shop: KeylessShop) -> None:
     """When the vendor reports a payment's outcome, its entry is settled without a new charge."""
 
     async def body() -> None:
-        entry = await till.doubted()
-        assert 0 == len(await till.deliver())
-        till.clock.advance(WAIT)
-        (settled_payment,) = await till.do(till.hub.settle_payments)
+        entry = await keyless_shop.doubted()
+        assert 0 == len(await keyless_shop.deliver())
+        keyless_shop.clock.advance(WAIT)
+        (settled_payment,) = await keyless_shop.do(keyless_shop.hub.settle_payments)
         assert SettledAs.DONE is settled_payment.outcome
-        (worked_entry,) = (await till.deliver()).worked
+        (worked_entry,) = (await keyless_shop.deliver()).worked
         assert (entry.id, "done") == (worked_entry.entry.id, worked_entry.entry.state)
         assert (True, "captured") == (worked_entry.answer.replayed, worked_entry.answer.state)
-        assert 0 == len(await till.deliver())
-        assert 1 == len(till.stripe.charges)
+        assert 0 == len(await keyless_shop.deliver())
+        assert 1 == len(keyless_shop.stripe.charges)
 
     run_plain(body())
 
@@ -215,53 +215,53 @@ def test_entry_is_settled_in_every_store(
         run_plain(body())
 
 
-def test_stored_refusal_ends_the_entry(till: KeylessShop) -> None:
+def test_stored_refusal_ends_the_entry(keyless_shop: KeylessShop) -> None:
     """A payment declined for another caller with the same key ends the outbox entry, too."""
 
     async def body() -> None:
-        entry = await till.doubted(DECLINED)
-        other_hub = till.hub_of(Stripe)
+        entry = await keyless_shop.doubted(DECLINED)
+        other_hub = keyless_shop.hub_of(Stripe)
         with pytest.raises(PaymentDeclined):
-            await till.do(other_hub.payments().charge, DECLINED, idempotency_key=entry.key)
-        (worked_entry,) = (await till.deliver()).worked
+            await keyless_shop.do(other_hub.payments().charge, DECLINED, idempotency_key=entry.key)
+        (worked_entry,) = (await keyless_shop.deliver()).worked
         assert isinstance(worked_entry.error, PaymentDeclined)
         assert ("dead", 1) == (worked_entry.entry.state, worked_entry.entry.turn)
 
     run_plain(body())
 
 
-def test_payment_closed_as_not_done_is_left_to_a_person(till: KeylessShop) -> None:
+def test_payment_closed_as_not_done_is_left_to_a_person(keyless_shop: KeylessShop) -> None:
     """If an operator closes a payment as not made, its outbox entry waits for a person."""
 
     async def body() -> None:
-        entry = await till.doubted()
-        till.clock.advance(WAIT)
-        await till.do(till.hub.close_payment, entry.key, done=False)
-        assert 0 == len(await till.deliver())
-        count = len(till.calls)
+        entry = await keyless_shop.doubted()
+        keyless_shop.clock.advance(WAIT)
+        await keyless_shop.do(keyless_shop.hub.close_payment, entry.key, done=False)
+        assert 0 == len(await keyless_shop.deliver())
+        count = len(keyless_shop.calls)
         for _ in range(3):
-            assert 0 == len(await till.deliver())
-        assert count == len(till.calls)
-        assert "unknown" == await till.state_of(entry)
-        assert [] == await till.do(till.hub.unsettled_payments)
-        await till.do(till.outbox.replay, entry.id)
-        assert 1 == (await till.deliver()).done
+            assert 0 == len(await keyless_shop.deliver())
+        assert count == len(keyless_shop.calls)
+        assert "unknown" == await keyless_shop.state_of(entry)
+        assert [] == await keyless_shop.do(keyless_shop.hub.unsettled_payments)
+        await keyless_shop.do(keyless_shop.outbox.replay, entry.id)
+        assert 1 == (await keyless_shop.deliver()).done
 
     run_plain(body())
 
 
-def test_round_settles_up_to_its_limit(till: KeylessShop, stopped_event: Event) -> None:
+def test_round_settles_up_to_its_limit(keyless_shop: KeylessShop, stopped_event: Event) -> None:
     """A delivery's limit, stop event and ids also apply to entries with unknown outcomes."""
 
     async def body() -> None:
         charges = [attrs.evolve(ORDER, reference=f"INV-{number}") for number in range(2)]
-        entries = [await till.doubted(charge) for charge in charges]
+        entries = [await keyless_shop.doubted(charge) for charge in charges]
         for entry in entries:
-            await till.paid(entry)
-        assert 0 == len(await till.deliver(stop=stopped_event))
-        assert 0 == len(await till.deliver(limit=0))
-        assert 0 == len(await till.deliver(ids=[entries[-1].id]))
-        assert [1, 1, 0] == [len(await till.deliver(limit=1)) for _ in range(3)]
+            await keyless_shop.paid(entry)
+        assert 0 == len(await keyless_shop.deliver(stop=stopped_event))
+        assert 0 == len(await keyless_shop.deliver(limit=0))
+        assert 0 == len(await keyless_shop.deliver(ids=[entries[-1].id]))
+        assert [1, 1, 0] == [len(await keyless_shop.deliver(limit=1)) for _ in range(3)]
 
     run_plain(body())
 
@@ -274,67 +274,69 @@ def stopped_event() -> Event:
     return event
 
 
-def test_dead_entries_do_not_hide_unsettled_ones(till: KeylessShop) -> None:
+def test_dead_entries_do_not_hide_unsettled_ones(keyless_shop: KeylessShop) -> None:
     """A worker finds unsettled entries on the next page even if dead entries fill the first."""
 
     async def body() -> None:
-        entry = await till.doubted()
-        await till.paid(entry)
+        entry = await keyless_shop.doubted()
+        await keyless_shop.paid(entry)
         for number in range(100):
-            put = await till.do(till.outbox.put, "payments", "charge", ORDER, key=f"dead {number}")
-            till.entries.swap(give_up(put, till.clock.utc(), "tried"), put.fence)
-        assert [0, 1, 0] == [len(await till.deliver()) for _ in range(3)]
-        assert "done" == await till.state_of(entry)
+            put = await keyless_shop.do(
+                keyless_shop.outbox.put, "payments", "charge", ORDER, key=f"dead {number}"
+            )
+            keyless_shop.entries.swap(give_up(put, keyless_shop.clock.utc(), "tried"), put.fence)
+        assert [0, 1, 0] == [len(await keyless_shop.deliver()) for _ in range(3)]
+        assert "done" == await keyless_shop.state_of(entry)
 
     run_plain(body())
 
 
-def test_entry_that_cannot_be_read_is_left_to_a_person(till: KeylessShop) -> None:
+def test_entry_that_cannot_be_read_is_left_to_a_person(keyless_shop: KeylessShop) -> None:
     """A worker without the decryption key leaves an encrypted call to a person."""
 
     async def body() -> None:
-        till.outbox = till.outbox_with(cipher=AesGcmCipher(generate_keys()))
-        entry = await till.doubted()
-        await till.paid(entry)
-        till.outbox = till.outbox_with()
-        assert 0 == len(await till.deliver())
-        assert "unknown" == await till.state_of(entry)
+        keyless_shop.outbox = keyless_shop.outbox_with(cipher=AesGcmCipher(generate_keys()))
+        entry = await keyless_shop.doubted()
+        await keyless_shop.paid(entry)
+        keyless_shop.outbox = keyless_shop.outbox_with()
+        assert 0 == len(await keyless_shop.deliver())
+        assert "unknown" == await keyless_shop.state_of(entry)
 
     run_plain(body())
 
 
-def test_hub_that_rehearses_settles_no_entry(till: KeylessShop) -> None:
+def test_hub_that_rehearses_settles_no_entry(keyless_shop: KeylessShop) -> None:
     """In dry-run mode the hub settles no outbox entry."""
 
     async def body() -> None:
-        entry = await till.doubted()
-        await till.paid(entry)
-        till.hub = till.hub_of(KeylessStripe, safety=Safety(dry_run=True))
-        assert 0 == len(await till.deliver())
-        assert "unknown" == await till.state_of(entry)
+        entry = await keyless_shop.doubted()
+        await keyless_shop.paid(entry)
+        keyless_shop.hub = keyless_shop.hub_of(KeylessStripe, safety=Safety(dry_run=True))
+        assert 0 == len(await keyless_shop.deliver())
+        assert "unknown" == await keyless_shop.state_of(entry)
 
     run_plain(body())
 
 
-def test_store_that_is_away_loses_nothing_that_was_done(till: KeylessShop) -> None:
-    """Delivery returns the delivered calls even if the register of payments cannot be read."""
+def test_store_that_is_away_loses_nothing_that_was_done(keyless_shop: KeylessShop) -> None:
+    """Delivery returns the delivered calls even if the payment register is unavailable."""
 
     async def body() -> None:
-        entry = await till.doubted()
-        await till.do(till.outbox.put, "payments", "charge", ORDER)
+        entry = await keyless_shop.doubted()
+        await keyless_shop.do(keyless_shop.outbox.put, "payments", "charge", ORDER)
 
         def fail_to_store(*_: Any) -> Any:
             raise StorageUnavailable("away")
 
-        flows = till.outbox._flows  # noqa: SLF001 - what it does with a register
+        flows = keyless_shop.outbox._flows  # noqa: SLF001 - what it does with a register
         register: Any = type("Away", (), {"closed": fail_to_store})()
 
         async def call(*_: Any) -> str:
             return "done"
 
-        delivered_batch = await flows.deliver(call, register, limit=9, utc=till.clock.utc)
+        delivered_batch = await flows.deliver(call, register, limit=9, utc=keyless_shop.clock.utc)
         assert (1, 1) == (len(delivered_batch), delivered_batch.done)
-        assert "unknown" == await till.state_of(entry)
+        assert "unknown" == await keyless_shop.state_of(entry)
 
     run_plain(body())
 
@@ -366,10 +368,10 @@ def test_late_worker_that_knows_the_outcome_ends_the_doubt(
 
     async def call(entry: Any, *_: Any) -> Any:
         assert store.swap(doubt(entry, store.now(), "OutcomeUnknown"), entry.fence)
-        made = makes()
-        if isinstance(made, Exception):
-            raise made
-        return made
+        shop = makes()
+        if isinstance(shop, Exception):
+            raise shop
+        return shop
 
     flows = till.outbox._flows  # noqa: SLF001 - what it does with an answer
     run_plain(flows.deliver(call, till.hub.unsettled, limit=1, utc=till.clock.utc))
@@ -394,14 +396,16 @@ def test_late_worker_leaves_an_entry_that_a_person_replays() -> None:
     assert "waiting" == entry.state
 
 
-def test_two_workers_settle_an_entry_once(till: KeylessShop) -> None:
+def test_two_workers_settle_an_entry_once(keyless_shop: KeylessShop) -> None:
     """If two workers learn the outcome of an entry, only one of them settles it."""
 
     async def body() -> None:
-        entry = await till.doubted()
-        await till.paid(entry)
-        (stored_entry,) = (await till.do(till.outbox.find, EntryQuery(id=entry.id))).items
-        flows = till.outbox._flows  # noqa: SLF001 - a verb of the flow
+        entry = await keyless_shop.doubted()
+        await keyless_shop.paid(entry)
+        (stored_entry,) = (
+            await keyless_shop.do(keyless_shop.outbox.find, EntryQuery(id=entry.id))
+        ).items
+        flows = keyless_shop.outbox._flows  # noqa: SLF001 - a verb of the flow
         outcome = Result("receipt")
         assert 1 == len(await flows.settled(stored_entry, outcome))
         assert [] == await flows.settled(stored_entry, outcome)

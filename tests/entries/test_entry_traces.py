@@ -229,10 +229,10 @@ entry = Outbox(MemoryOutbox()).put_request("erp", Request.post("/x", json={}))
 with HostTracing().processing("outbox", entry):
     print(entry.trace, [name for name in sys.modules if "opentelemetry" in name])
 """
-    done = subprocess.run(
+    process = subprocess.run(
         [sys.executable, "-c", program], capture_output=True, text=True, check=True
     )
-    assert "None []" == done.stdout.strip()
+    assert "None []" == process.stdout.strip()
 
 
 def test_without_the_package_an_entry_has_no_context(monkeypatch: pytest.MonkeyPatch) -> None:

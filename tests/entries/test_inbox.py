@@ -25,7 +25,7 @@ from moorage.adapters.entries.memory import AsyncMemoryInbox, MemoryInbox
 from moorage.contracts.payments import Charge
 from moorage.contracts.payments.events import PaymentEvent
 from moorage.domain.entries.inbox import pack_events
-from moorage.domain.state.sealing import about
+from moorage.domain.state.sealing import sealing_context
 from moorage.domain.webhooks.events import WebhookEvent
 from moorage.hub.inbox import EntryQuery, EntryState
 from moorage.testing.sandboxes.base import SandboxHttpClient
@@ -213,7 +213,7 @@ def test_content_is_encrypted(*, awaited: bool) -> None:
         Shop(awaited=awaited).inbox.webhooks(entry)
     assert "cipher" == excinfo.value.path
     assert "Give every process that shares the store the same cipher." == excinfo.value.remedy
-    assert b"INV-1" in cipher.open(entry.content[1:], about(None, "inbox", entry.id))
+    assert b"INV-1" in cipher.open(entry.content[1:], sealing_context(None, "inbox", entry.id))
     for another in ({"id": "another"}, {"tenant": "another"}):
         with pytest.raises(InvalidData):
             shop.inbox.webhooks(attrs.evolve(entry, **another))
@@ -297,7 +297,7 @@ def test_foreign_store_errors_become_storage_unavailable(shop: Shop) -> None:
 
 
 def test_stores_have_a_mode(shop: Shop) -> None:
-    """An inbox refuses a store of the other mode, or a value that is no store, at once."""
+    """An inbox refuses a store of the other mode, or a value that is not a store, at once."""
     other_store: Any = AsyncMemoryInbox() if isinstance(shop.inbox, WebhookInbox) else MemoryInbox()
     with pytest.raises(ConfigurationError, match="but this class needs"):
         type(shop.inbox)(shop.hub, other_store)

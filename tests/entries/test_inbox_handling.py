@@ -111,8 +111,10 @@ def test_late_worker_marks_nothing_done(shop: Shop) -> None:
     @shop.inbox.on("payments")  # type: ignore[untyped-decorator]  # the inbox is of either mode
     def handle(event: Any, entry: Any) -> None:
         shop.advance_clock(61)
-        stored = shop.received.find(EntryQuery(id=entry.id)).items[0]
-        assert shop.received.swap(attrs.evolve(stored, fence=99, error="mine"), stored.fence)
+        stored_entry = shop.received.find(EntryQuery(id=entry.id)).items[0]
+        assert shop.received.swap(
+            attrs.evolve(stored_entry, fence=99, error="mine"), stored_entry.fence
+        )
 
     entry = receive_notice(shop, shop.paid())
     shop.do(shop.inbox.handle, limit=1)
@@ -156,23 +158,23 @@ def test_handlers_may_be_awaited() -> None:
     assert 1 == shop.do(shop.inbox.handle).done
     assert ["INV-1"] == seen_references
 
-    plain = Shop()
-    plain.inbox.on("payments")(handle)
-    receive_notice(plain, plain.paid())
-    assert isinstance(plain.do(plain.inbox.handle).worked[0].error, ConfigurationError)
+    plain_shop = Shop()
+    plain_shop.inbox.on("payments")(handle)
+    receive_notice(plain_shop, plain_shop.paid())
+    assert isinstance(plain_shop.do(plain_shop.inbox.handle).worked[0].error, ConfigurationError)
 
 
 def test_forget_remove_and_drop(shop: Shop) -> None:
     """`forget` removes settled webhooks; `remove` and `drop` each change one webhook."""
     FlakyHandler(shop)
-    done = receive_notice(shop, shop.paid())
+    result = receive_notice(shop, shop.paid())
     shop.do(shop.inbox.handle)
     waiting = receive_notice(shop, shop.paid("INV-2"))
     assert 0 == shop.do(shop.inbox.forget, shop.clock.utc())
     shop.advance_clock(1)
     assert 1 == shop.do(shop.inbox.forget, shop.clock.utc())
     with pytest.raises(InvalidData, match="no entry") as excinfo:
-        shop.do(shop.inbox.replay, done.id)
+        shop.do(shop.inbox.replay, result.id)
     assert "id" == excinfo.value.field
     assert "not been forgotten" in excinfo.value.remedy
     with pytest.raises(InvalidData, match=r"entry 'x{80}'\."):
@@ -183,7 +185,7 @@ def test_forget_remove_and_drop(shop: Shop) -> None:
 
 
 def test_finished_webhook_cannot_be_cancelled(shop: Shop) -> None:
-    """A webhook that was handled cannot be dropped, because that would deny its effect."""
+    """A handled webhook cannot be dropped, because its effect has already happened."""
     FlakyHandler(shop)
     entry = receive_notice(shop, shop.paid())
     shop.do(shop.inbox.handle)

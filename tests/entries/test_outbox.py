@@ -32,7 +32,7 @@ from moorage.contracts.payments import Charge, Money
 from moorage.contracts.sms import SmsMessage
 from moorage.domain.entries.outbox import fate_of
 from moorage.domain.resilience.retry import Backoff, Jitter, RetryPolicy
-from moorage.domain.state.sealing import about
+from moorage.domain.state.sealing import sealing_context
 from moorage.hub.outbox import EntryQuery, EntryState, _refusal
 from moorage.testing import ScriptedRandomness
 from moorage.testing.sandbox_fixtures import fixture_of
@@ -48,7 +48,7 @@ DECLINED = Charge(Money("9.90", "EUR"), "pm_card_chargeDeclined", reference="INV
 MESSAGE = EmailMessage(from_="shop@example.com", to="ada@example.com", subject="Hi", text="Hello.")
 
 
-def _put(shop: Shop, charge: Charge = CHARGE, **options: Any) -> Any:
+def _put_entry(shop: Shop, charge: Charge = CHARGE, **options: Any) -> Any:
     return shop.do(shop.outbox.put, "payments", "charge", charge, **options)
 
 
@@ -69,7 +69,7 @@ def _stored_entry(shop: Shop, id: str) -> Any:
 
 def test_a_call_is_written_down_and_then_made(shop: Shop) -> None:
     """A call is stored first, and reaches the vendor once, when the outbox is delivered."""
-    entry = _put(shop)
+    entry = _put_entry(shop)
     assert ("payments", "charge", EntryState.WAITING) == (entry.contract, entry.verb, entry.state)
     assert {} == shop.stripe.charges
 
@@ -82,17 +82,17 @@ def test_a_call_is_written_down_and_then_made(shop: Shop) -> None:
 
 def test_a_key_makes_one_call(shop: Shop) -> None:
     """Of several calls with one key only the first is made; keys of other tenants are separate."""
-    first = _put(shop, key="INV-1")
-    assert first == _put(shop, DECLINED, key="INV-1")
-    assert first.id != _put(shop, key="INV-1", tenant="acme").id
-    assert first.id != _put(shop).id
-    assert first.id != _put(shop, key="INV-2").id
+    first = _put_entry(shop, key="INV-1")
+    assert first == _put_entry(shop, DECLINED, key="INV-1")
+    assert first.id != _put_entry(shop, key="INV-1", tenant="acme").id
+    assert first.id != _put_entry(shop).id
+    assert first.id != _put_entry(shop, key="INV-2").id
     assert 4 == len(shop.do(shop.outbox.find, EntryQuery()).items)
 
 
 def test_a_key_is_the_same_in_every_release(shop: Shop) -> None:
     """The entry id derived from a key is the same in every release."""
-    assert "5b2c5fbc65707093e44b4ae36219b367" == _put(shop, key="INV-1", tenant="acme").id
+    assert "5b2c5fbc65707093e44b4ae36219b367" == _put_entry(shop, key="INV-1", tenant="acme").id
 
 
 @pytest.mark.parametrize(
@@ -127,34 +127,34 @@ def _put_and_fail(shop: Shop, call: tuple[Any, ...]) -> None:
 
 def test_options_are_checked_and_kept(shop: Shop) -> None:
     """Known options of a method are stored with the call; unknown options are refused."""
-    entry = _put(shop, timeout=7.0)
+    entry = _put_entry(shop, timeout=7.0)
     assert ((CHARGE,), {"timeout": 7.0}) == shop.outbox.made_of(entry)
     with pytest.raises(InvalidData, match="takes other values"):
-        _put(shop, mode="red")
+        _put_entry(shop, mode="red")
 
 
 def test_a_key_of_the_callers_own_is_refused(shop: Shop) -> None:
     """A call with its own `idempotency_key` is refused; the error says to use `key`."""
-    with pytest.raises(InvalidData, match="names itself") as caught:
-        _put(shop, idempotency_key="mine")
-    assert "key=" in caught.value.remedy
+    with pytest.raises(InvalidData, match="names itself") as excinfo:
+        _put_entry(shop, idempotency_key="mine")
+    assert "key=" in excinfo.value.remedy
 
 
 def test_secrets_are_refused(shop: Shop) -> None:
     """A call that contains a secret or credentials is refused."""
     secret = Secret("sk_live_1")
-    with pytest.raises(InvalidData, match="a secret") as caught:
+    with pytest.raises(InvalidData, match="a secret") as excinfo:
         shop.do(shop.outbox.put, "sms", "cancel", "twilio:a:1", timeout=secret)
-    assert "sk_live_1" not in repr(caught.value)
+    assert "sk_live_1" not in repr(excinfo.value)
     request = Request.get("/", headers={"Authorization": "Bearer 1"})
-    with pytest.raises(InvalidData, match="may hold a secret") as caught:
+    with pytest.raises(InvalidData, match="may hold a secret") as excinfo:
         shop.do(shop.outbox.put_request, "vat", request)
-    assert "request.headers" == caught.value.field
-    assert "give the service its credentials" in caught.value.remedy
-    with pytest.raises(InvalidData, match="The request is a str") as caught:
+    assert "request.headers" == excinfo.value.field
+    assert "give the service its credentials" in excinfo.value.remedy
+    with pytest.raises(InvalidData, match="The request is a str") as excinfo:
         shop.do(shop.outbox.put_request, "vat", "GET /")
-    assert "request" == caught.value.field
-    assert "Request.post('/path', json={…})" in caught.value.remedy
+    assert "request" == excinfo.value.field
+    assert "Request.post('/path', json={…})" in excinfo.value.remedy
 
 
 @pytest.mark.parametrize("awaited", [False, True])
@@ -162,14 +162,14 @@ def test_calls_are_sealed(*, awaited: bool) -> None:
     """With a cipher the store contains no readable part of a call."""
     cipher = AesGcmCipher(generate_keys())
     shop = Shop(awaited=awaited, cipher=cipher)
-    entry = _put(shop)
+    entry = _put_entry(shop)
     assert b"INV-1" not in entry.content
-    assert b"INV-1" in cipher.open(entry.content[1:], about(None, "outbox", entry.id))
+    assert b"INV-1" in cipher.open(entry.content[1:], sealing_context(None, "outbox", entry.id))
     assert 1 == _deliver(shop).done
-    with pytest.raises(ConfigurationError, match="no cipher") as caught:
+    with pytest.raises(ConfigurationError, match="no cipher") as excinfo:
         Shop(awaited=awaited).outbox.made_of(entry)
-    assert "cipher" == caught.value.path
-    assert "Give every process that shares the store the same cipher." == caught.value.remedy
+    assert "cipher" == excinfo.value.path
+    assert "Give every process that shares the store the same cipher." == excinfo.value.remedy
 
 
 def test_stores_have_a_mode(shop: Shop) -> None:
@@ -184,8 +184,8 @@ def test_stores_have_a_mode(shop: Shop) -> None:
 
 def test_a_call_is_not_made_before_its_time(shop: Shop) -> None:
     """A call is not made before `not_before`, and lower priority numbers are made first."""
-    late_entry = _put(shop, not_before=shop.time_after(60))
-    soon = _put(shop, DECLINED)
+    late_entry = _put_entry(shop, not_before=shop.time_after(60))
+    soon = _put_entry(shop, DECLINED)
     assert [(soon.id, "dead")] == _states(_deliver(shop))
     shop.advance_clock(60)
     assert [(late_entry.id, "done")] == _states(_deliver(shop))
@@ -194,9 +194,9 @@ def test_a_call_is_not_made_before_its_time(shop: Shop) -> None:
 def test_the_order_is_kept(shop: Shop) -> None:
     """Each call of an order waits for the one before it; calls of other orders do not wait."""
     shop.stripe.fail(reply({}, 500))
-    first, second = _put(shop, order="INV-1"), _put(shop, order="INV-1")
-    other_entry = _put(shop, order="INV-2")
-    tenants = _put(shop, order="INV-1", tenant="acme")
+    first, second = _put_entry(shop, order="INV-1"), _put_entry(shop, order="INV-1")
+    other_entry = _put_entry(shop, order="INV-2")
+    tenants = _put_entry(shop, order="INV-1", tenant="acme")
     assert [(first.id, "waiting"), (other_entry.id, "done"), (tenants.id, "done")] == _states(
         _deliver(shop)
     )
@@ -208,7 +208,7 @@ def test_the_order_is_kept(shop: Shop) -> None:
 def test_long_order_names(shop: Shop) -> None:
     """Calls with equal long order names are ordered; different long names do not collide."""
     names = ["x" * 1000, "x" * 1000, "x" * 1001]
-    lanes = [_put(shop, order=name).lane for name in names]
+    lanes = [_put_entry(shop, order=name).lane for name in names]
     assert lanes[0] == lanes[1] != lanes[2]
     assert [1, 3] == [entry.number for entry in shop.sent.due(9)]
 
@@ -216,13 +216,13 @@ def test_long_order_names(shop: Shop) -> None:
 def test_limit_bounds_a_delivery(shop: Shop) -> None:
     """`limit` bounds the calls of one delivery, and the rest is left for the next."""
     for _ in range(3):
-        _put(shop)
+        _put_entry(shop)
     assert [2, 1, 0] == [len(_deliver(shop, limit=2)) for _ in range(3)]
 
 
 def test_failed_call_is_retried_with_the_same_key(shop: Shop) -> None:
     """A call whose response was lost is retried with its key, and charges once."""
-    entry = _put(shop)
+    entry = _put_entry(shop)
     shop.stripe.fail(Lost())
     (worked_entry,) = _deliver(shop).worked
     assert (EntryState.WAITING, 1) == (worked_entry.entry.state, worked_entry.entry.attempts)
@@ -255,7 +255,7 @@ def test_delays_between_attempts_are_random(
 
 def test_retry_after_delays_the_call(shop: Shop) -> None:
     """A vendor's `Retry-After` applies if it is longer than the retry policy's delay."""
-    _put(shop)
+    _put_entry(shop)
     shop.stripe.fail(reply({}, 429, Retry_After="120"))
     (worked_entry,) = _deliver(shop).worked
     assert shop.time_after(120) == worked_entry.entry.due
@@ -263,7 +263,7 @@ def test_retry_after_delays_the_call(shop: Shop) -> None:
 
 def test_call_that_always_fails_is_dead(shop: Shop) -> None:
     """After its last attempt a call is dead, listed as stuck, and blocks its order."""
-    entry, later_entry = _put(shop, order="a"), _put(shop, order="a")
+    entry, later_entry = _put_entry(shop, order="a"), _put_entry(shop, order="a")
     shop.stripe.fail(*[reply({}, 500)] * 3)
     states = []
     for _ in range(4):
@@ -279,7 +279,7 @@ def test_call_that_always_fails_is_dead(shop: Shop) -> None:
 
 def test_stuck_is_paged(shop: Shop) -> None:
     """`stuck` returns a hundred calls by default, and the rest on the next page."""
-    dead = attrs.evolve(_put(shop), state=EntryState.DEAD, due=None)
+    dead = attrs.evolve(_put_entry(shop), state=EntryState.DEAD, due=None)
     for number in range(101):
         shop.sent.add(attrs.evolve(dead, id=f"e{number}"))
     first = shop.do(shop.outbox.stuck)
@@ -290,8 +290,8 @@ def test_stuck_is_paged(shop: Shop) -> None:
 
 def test_a_refusal_is_final(shop: Shop) -> None:
     """A declined call is dead at once; a replay uses a new key."""
-    entry = _put(shop, DECLINED, order="a")
-    later_entry = _put(shop, order="a")
+    entry = _put_entry(shop, DECLINED, order="a")
+    later_entry = _put_entry(shop, order="a")
     (worked_entry,) = _deliver(shop).worked
     assert isinstance(worked_entry.error, PaymentDeclined)
     assert shop.clock.utc() == worked_entry.entry.settled_at
@@ -308,7 +308,7 @@ def test_a_refusal_is_final(shop: Shop) -> None:
 
 def test_replay_of_a_done_call_repeats_no_effect(shop: Shop) -> None:
     """Replaying a call that is done returns the same response without a second charge."""
-    entry = _put(shop)
+    entry = _put_entry(shop)
     first = _deliver(shop).worked[0].answer
     count = len(shop.stripe.requests)
     shop.do(shop.outbox.replay, entry.id)
@@ -319,7 +319,7 @@ def test_replay_of_a_done_call_repeats_no_effect(shop: Shop) -> None:
 
 def test_dead_workers_call_is_not_repeated(shop: Shop) -> None:
     """If a worker is killed after the vendor accepted a call, the call has no second effect."""
-    entry = _put(shop)
+    entry = _put_entry(shop)
 
     class FailingOutbox(MemoryOutbox):
         dying = True
@@ -349,7 +349,7 @@ def test_dead_workers_call_is_not_repeated(shop: Shop) -> None:
 def test_unknown_outcomes_are_held(*, awaited: bool) -> None:
     """At a vendor without keys, a call whose response was lost is held with an unknown outcome."""
     shop = Shop(awaited=awaited, idempotency_header=None)
-    entry, later_entry = _put(shop, order="a"), _put(shop, order="a")
+    entry, later_entry = _put_entry(shop, order="a"), _put_entry(shop, order="a")
     shop.stripe.fail(Lost())
     (worked_entry,) = _deliver(shop).worked
     assert isinstance(worked_entry.error, OutcomeUnknown)
@@ -365,7 +365,7 @@ def test_unknown_outcomes_are_held(*, awaited: bool) -> None:
 
 def test_decisions_use_the_latest_entry(shop: Shop) -> None:
     """If an entry changes between read and write, the decision about it is made again."""
-    entry = _put(shop)
+    entry = _put_entry(shop)
 
     class ContestedOutbox(MemoryOutbox):
         changes = 2
@@ -405,22 +405,26 @@ def test_fate_of_each_error() -> None:
 
 
 def test_a_batch_is_as_good_as_its_worst(shop: Shop) -> None:
-    """The worst result decides about a batch: unknown, then retryable, then refused."""
-    final_error, again, unknown_error = InvalidData("x"), VendorFailed("x"), OutcomeUnknown("x")
+    """The worst result decides the fate of a batch: unknown, then retryable, then refused."""
+    final_error, retryable_error, unknown_error = (
+        InvalidData("x"),
+        VendorFailed("x"),
+        OutcomeUnknown("x"),
+    )
     declined_error, repaired = PaymentDeclined("x"), ConfigurationError("x")
     cases: list[tuple[list[Exception | None], str, int]] = [
         ([None, None], "done", 0),
         ([None, final_error], "dead", 0),
-        ([final_error, again, None], "waiting", 0),
+        ([final_error, retryable_error, None], "waiting", 0),
         ([final_error, RuntimeError("x")], "waiting", 0),
         ([declined_error, repaired], "waiting", 0),
-        ([again, unknown_error, final_error], "unknown", 0),
+        ([retryable_error, unknown_error, final_error], "unknown", 0),
         ([declined_error, declined_error], "dead", 1),
         ([declined_error, final_error], "dead", 0),
         ([None, declined_error], "dead", 0),
     ]
     for errors, state, turn in cases:
-        entry = _put(shop)
+        entry = _put_entry(shop)
         answer: list[Result[Any]] = [Result(error=error) for error in errors]
 
         async def call(*_: Any, answer: Any = answer) -> Any:
@@ -454,8 +458,8 @@ def test_a_replay_of_a_batch_does_nothing_twice(tmp_path: Path) -> None:
 
 def test_forget_removes_ended_calls(shop: Shop) -> None:
     """`forget` removes ended calls, but not waiting or unknown ones."""
-    _put(shop)
-    _put(shop, not_before=shop.time_after(99))
+    _put_entry(shop)
+    _put_entry(shop, not_before=shop.time_after(99))
     _deliver(shop)
     shop.advance_clock(1)
     assert 1 == shop.do(shop.outbox.forget, shop.clock.utc())
@@ -464,7 +468,7 @@ def test_forget_removes_ended_calls(shop: Shop) -> None:
 
 def test_subject_of_a_call(shop: Shop) -> None:
     """The subject of a call is stored with it, and logged when the call is made."""
-    entry = _put(shop, subject="customer-1", tenant=None)
+    entry = _put_entry(shop, subject="customer-1", tenant=None)
     assert "customer-1" == entry.subject
     _deliver(shop)
     assert {entry.id} == {
@@ -477,7 +481,7 @@ def test_names_have_a_length(shop: Shop, field: str) -> None:
     """A name longer than a store could hold is refused when the call is put."""
     options: dict[str, Any] = {field: "x" * 256}
     with pytest.raises(InvalidData, match=field):
-        _put(shop, **options)
+        _put_entry(shop, **options)
 
 
 def test_idempotent_methods_take_no_key(shop: Shop) -> None:
@@ -506,7 +510,7 @@ def test_requests_are_made_too(shop: Shop) -> None:
 
 
 def test_a_request_is_put_as_any_call(shop: Shop) -> None:
-    """For plain HTTP requests, tenant, key and start time are stored, too."""
+    """Plain HTTP requests, too, are stored with tenant, key and start time."""
     request, when = Request.get("/rates"), shop.time_after(60)
     options = {"tenant": "acme", "key": "INV-1", "not_before": when}
     entry = shop.do(shop.outbox.put_request, "vat", request, **options)
@@ -516,20 +520,20 @@ def test_a_request_is_put_as_any_call(shop: Shop) -> None:
 
 def test_only_the_calls_of_some_ids_are_made(shop: Shop) -> None:
     """If ids are given, only those calls are made, and the others stay for a worker."""
-    others, mine = _put(shop), _put(shop)
-    done = _deliver(shop, ids=[mine.id, "nobody"])
+    others, own_entry = _put_entry(shop), _put_entry(shop)
+    result = _deliver(shop, ids=[own_entry.id, "nobody"])
 
-    assert [mine.id] == [work.entry.id for work in done.worked]
+    assert [own_entry.id] == [work.entry.id for work in result.worked]
     assert [others.id] == [work.entry.id for work in _deliver(shop).worked]
-    assert 0 == len(_deliver(shop, ids=[mine.id]))
-    more = [_put(shop).id for _ in range(3)]
+    assert 0 == len(_deliver(shop, ids=[own_entry.id]))
+    more = [_put_entry(shop).id for _ in range(3)]
     assert 2 == len(_deliver(shop, ids=more, limit=2))
 
 
 def test_a_call_of_an_id_waits_for_its_order(shop: Shop) -> None:
     """A call selected by id still waits for earlier calls of its order and for its start time."""
-    first, second = _put(shop, order="customer-1"), _put(shop, order="customer-1")
-    later_entry = _put(shop, not_before=timedelta(seconds=60))
+    first, second = _put_entry(shop, order="customer-1"), _put_entry(shop, order="customer-1")
+    later_entry = _put_entry(shop, not_before=timedelta(seconds=60))
     requests = [second.id, later_entry.id]
 
     assert 0 == len(_deliver(shop, ids=requests))
@@ -539,8 +543,8 @@ def test_a_call_of_an_id_waits_for_its_order(shop: Shop) -> None:
 
 def test_a_call_that_was_given_up_keeps_its_order(shop: Shop) -> None:
     """A call selected by id is not made while an earlier one of its order needs a person."""
-    first = _put(shop, DECLINED, order="customer-1")
-    second = _put(shop, order="customer-1")
+    first = _put_entry(shop, DECLINED, order="customer-1")
+    second = _put_entry(shop, order="customer-1")
     assert 1 == _deliver(shop, ids=[first.id]).dead
 
     assert 0 == len(_deliver(shop, ids=[second.id]))

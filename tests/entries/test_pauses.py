@@ -23,7 +23,7 @@ __all__ = ["shop"]
 WHY = {"reason": "the vendor asked for it", "actor": "ada"}
 
 
-def put(shop: Shop, **options: Any) -> Any:
+def put_entry(shop: Shop, **options: Any) -> Any:
     """Store a new call, and return its entry."""
     return shop.do(shop.outbox.put, "payments", "charge", CHARGE, **options)
 
@@ -40,7 +40,7 @@ def deliver(shop: Shop, **options: Any) -> int:
 def test_paused_calls_stay_until_they_are_resumed(shop: Shop, scope: Any) -> None:
     """Paused calls wait in the outbox, and are made when the pause ends."""
     shop.do(shop.outbox.pause, **scope, **WHY)
-    entry = put(shop, subject="ada")
+    entry = put_entry(shop, subject="ada")
 
     assert (0, 0) == (deliver(shop), deliver(shop, ids=[entry.id]))
     assert EntryState.WAITING is shop.do(shop.outbox.find, EntryQuery(id=entry.id)).items[0].state
@@ -52,30 +52,30 @@ def test_paused_calls_stay_until_they_are_resumed(shop: Shop, scope: Any) -> Non
 def test_other_calls_go_on(shop: Shop, scope: Any) -> None:
     """A pause stops only the calls that it covers."""
     shop.do(shop.outbox.pause, **scope, **WHY)
-    entry = put(shop, subject="ada")
+    entry = put_entry(shop, subject="ada")
 
     assert 1 == deliver(shop, ids=[entry.id])
 
 
 def test_pauses_are_listed(shop: Shop) -> None:
     """Each pause is listed with its reason and start; pausing again changes nothing."""
-    began = shop.clock.utc()
+    start_time = shop.clock.utc()
     shop.do(shop.outbox.pause, "payments", reason="  incident 7 ")
     shop.advance_clock(60)
     shop.do(shop.outbox.pause, "payments", reason="incident 8")
     shop.do(shop.outbox.pause, tenant="acme", reason="overdue")
 
-    payments = Pause(target="payments", reason="incident 7", since=began)
-    acme = Pause(tenant="acme", reason="overdue", since=began + timedelta(seconds=60))
+    payments = Pause(target="payments", reason="incident 7", since=start_time)
+    acme = Pause(tenant="acme", reason="overdue", since=start_time + timedelta(seconds=60))
     assert (acme, payments) == shop.do(shop.outbox.pauses)
 
 
 def test_each_of_many_pauses_is_in_force() -> None:
-    """With more pauses than a page holds, each pause still applies."""
+    """Each of many pauses applies, even if they fill more than one page."""
     shop = Shop()
     for number in range(101):
         shop.outbox.pause(subject=f"person {number}", **WHY)
-    entry = put(shop, subject="person 0")
+    entry = put_entry(shop, subject="person 0")
 
     assert (0, 101) == (deliver(shop, ids=[entry.id]), len(shop.outbox.pauses()))
 
@@ -84,7 +84,7 @@ def test_resuming_ends_one_pause(shop: Shop) -> None:
     """Resuming ends the pause of exactly these entries, and leaves other pauses in force."""
     shop.do(shop.outbox.pause, **WHY)
     shop.do(shop.outbox.pause, "payments", **WHY)
-    put(shop)
+    put_entry(shop)
 
     assert not shop.do(shop.outbox.resume, tenant="acme")
     assert shop.do(shop.outbox.resume, "payments")

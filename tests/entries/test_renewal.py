@@ -12,11 +12,11 @@ import pytest
 from moorage import ConfigurationError, StorageUnavailable
 from moorage.adapters.entries.memory import MemoryOutbox
 from moorage.domain.entries.outbox import OutboxEntry
-from moorage.domain.entries.queue import EntryQuery, EntryState, Fate
+from moorage.domain.entries.queue import EntryQuery, EntryState, ErrorConsequence
 from moorage.domain.entries.renewal import ENTRY_LEASE, UNRENEWED, entry_lease
 from moorage.domain.resilience.retry import Jitter, RetryPolicy
 from moorage.services.core.renewal import EntryRenewals
-from moorage.services.entries.processing import Keeping
+from moorage.services.entries.processing import EntryProcessing
 from moorage.services.entries.store import EntryStore
 from moorage.testing import VirtualClock
 from moorage.wiring.core_assembly import sync_core
@@ -47,7 +47,7 @@ class SharedInbox:
         self.meanwhile: Callable[[], None] = _do_nothing
 
     def shelf(self) -> EntryStore[Any]:
-        """Return the methods of the store, which can be made unavailable."""
+        """Return the store's methods, which fail while the store is made unavailable."""
 
         def verb(name: str) -> Any:
             async def call_store(*value: Any) -> Any:
@@ -97,7 +97,7 @@ class Process:
 
         shelf, core = shared.shelf(), sync_core(Ports(clock=shared.clock)).core
         self.renewals = EntryRenewals(shelf, core.nanoseconds, heartbeat=beating)
-        self.keeping = Keeping[Any](
+        self.keeping = EntryProcessing[Any](
             core,
             shelf,
             name="test",
@@ -105,18 +105,18 @@ class Process:
             lease=lease,
             renewals=self.renewals,
             tracing=HostTracing(),
-            judge=lambda _: Fate.AGAIN,
+            judge=lambda _: ErrorConsequence.AGAIN,
         )
 
     def work(self, handler: Callable[[Entry], None] | None = None) -> list[str]:
         """Process due entries, and return the ids of those taken."""
 
-        async def handled(entry: Entry) -> None:
+        async def handle_entry(entry: Entry) -> None:
             if handler is not None:
                 handler(entry)
 
         utc = self.shared.clock.utc
-        return [item.entry.id for item in run_plain(self.keeping.work_off(handled, 10, utc))]
+        return [item.entry.id for item in run_plain(self.keeping.work_off(handle_entry, 10, utc))]
 
     def beat(self, times: int = 1) -> None:
         """Advance the clock while this process renews its leases."""
@@ -131,9 +131,9 @@ def _do_nothing() -> None:
 
 def test_a_living_worker_keeps_its_entry_however_long_it_takes() -> None:
     """An entry's lease is renewed while its handler runs, even for a hundred leases."""
-    shared = SharedInbox()
-    process, other_process = shared.process(), shared.process()
-    shared.add("a")
+    shared_inbox = SharedInbox()
+    process, other_process = shared_inbox.process(), shared_inbox.process()
+    shared_inbox.add("a")
     taken_entries: list[str] = []
 
     def handle_slowly(_: Entry) -> None:
@@ -144,38 +144,38 @@ def test_a_living_worker_keeps_its_entry_however_long_it_takes() -> None:
     assert ["a"] == process.work(handle_slowly)
     assert ([], EntryState.DONE, 1) == (
         taken_entries,
-        shared.entry().state,
-        shared.entry().attempts,
+        shared_inbox.entry().state,
+        shared_inbox.entry().attempts,
     )
 
 
 def test_a_dead_worker_is_replaced_when_its_lease_is_over() -> None:
     """After a worker's death, another one takes its entry one lease after the last renewal."""
-    shared = SharedInbox()
-    process, other_process = shared.process(), shared.process()
-    shared.add("a")
+    shared_inbox = SharedInbox()
+    process, other_process = shared_inbox.process(), shared_inbox.process()
+    shared_inbox.add("a")
     taken_entries: list[str] = []
 
-    def killed(_: Entry) -> None:
+    def beat_as_killed(_: Entry) -> None:
         process.beat(10)
-        shared.pause(ENTRY_LEASE - 1e-6)
+        shared_inbox.pause(ENTRY_LEASE - 1e-6)
         taken_entries.extend(other_process.work())
-        shared.pause(2e-6)
+        shared_inbox.pause(2e-6)
         assert [] == taken_entries
         taken_entries.extend(other_process.work())
         # The rest never happens: this one is dead.
         raise KeyboardInterrupt
 
     with pytest.raises(KeyboardInterrupt):
-        process.work(killed)
-    assert (["a"], EntryState.DONE) == (taken_entries, shared.entry().state)
+        process.work(beat_as_killed)
+    assert (["a"], EntryState.DONE) == (taken_entries, shared_inbox.entry().state)
 
 
 def test_a_worker_that_was_interrupted_renews_nothing_more() -> None:
     """An interrupted worker no longer renews its entry, which another takes after the lease."""
-    shared = SharedInbox()
-    process, other_process = shared.process(), shared.process()
-    shared.add("a")
+    shared_inbox = SharedInbox()
+    process, other_process = shared_inbox.process(), shared_inbox.process()
+    shared_inbox.add("a")
 
     def raise_interrupt(_: Entry) -> None:
         raise KeyboardInterrupt
@@ -189,18 +189,18 @@ def test_a_worker_that_was_interrupted_renews_nothing_more() -> None:
 
 def test_a_late_worker_writes_nothing_over_another() -> None:
     """A stalled worker whose entry another has taken can neither renew nor write its result."""
-    shared = SharedInbox()
-    process, other_process = shared.process(), shared.process()
-    shared.add("a")
+    shared_inbox = SharedInbox()
+    process, other_process = shared_inbox.process(), shared_inbox.process()
+    shared_inbox.add("a")
 
     def handle_late(_: Entry) -> None:
-        shared.pause()
+        shared_inbox.pause()
 
-        def theirs(_: Entry) -> None:
+        def beat_meanwhile(_: Entry) -> None:
             run_plain(process.heart.beat())
             assert not process.heart.wanted()
 
-        other_process.work(theirs)
+        other_process.work(beat_meanwhile)
 
     def handle_late_and_fail(entry: Entry) -> None:
         handle_late(entry)
@@ -208,70 +208,70 @@ def test_a_late_worker_writes_nothing_over_another() -> None:
 
     process.work(handle_late_and_fail)
     assert (EntryState.DONE, 2, "") == (
-        shared.entry().state,
-        shared.entry().attempts,
-        shared.entry().error,
+        shared_inbox.entry().state,
+        shared_inbox.entry().attempts,
+        shared_inbox.entry().error,
     )
 
 
 def test_late_renewal_keeps_an_unclaimed_entry() -> None:
     """A late renewal succeeds if no other worker has claimed the entry meanwhile."""
-    shared = SharedInbox()
-    process, other_process = shared.process(), shared.process()
-    shared.add("a")
+    shared_inbox = SharedInbox()
+    process, other_process = shared_inbox.process(), shared_inbox.process()
+    shared_inbox.add("a")
     taken_entries: list[str] = []
 
     def handle_late(_: Entry) -> None:
-        shared.pause(10 * ENTRY_LEASE)
-        shared.meanwhile = lambda: run_plain(process.heart.beat())
+        shared_inbox.pause(10 * ENTRY_LEASE)
+        shared_inbox.meanwhile = lambda: run_plain(process.heart.beat())
         taken_entries.extend(other_process.work())
 
     process.work(handle_late)
     assert ([], EntryState.DONE, 1) == (
         taken_entries,
-        shared.entry().state,
-        shared.entry().attempts,
+        shared_inbox.entry().state,
+        shared_inbox.entry().attempts,
     )
 
 
 def test_outage_loses_no_entry() -> None:
     """A failed renewal is repeated at the next heartbeat, and the result is stored."""
-    shared = SharedInbox()
-    process = shared.process()
-    shared.add("a")
+    shared_inbox = SharedInbox()
+    process = shared_inbox.process()
+    shared_inbox.add("a")
 
     def outage(_: Entry) -> None:
-        shared.away = True
+        shared_inbox.away = True
         process.beat(9)
-        shared.away = False
+        shared_inbox.away = False
         process.beat()
-        assert shared.entry().due == shared.store.now() + _span(ENTRY_LEASE)
+        assert shared_inbox.entry().due == shared_inbox.store.now() + _span(ENTRY_LEASE)
 
     assert ["a"] == process.work(outage)
-    assert EntryState.DONE is shared.entry().state
+    assert EntryState.DONE is shared_inbox.entry().state
 
 
 def test_a_short_handler_makes_no_renewal() -> None:
     """A handler that ends quickly causes no renewal, only a claim and a result."""
-    shared = SharedInbox()
-    process = shared.process()
-    shared.add("a")
+    shared_inbox = SharedInbox()
+    process = shared_inbox.process()
+    shared_inbox.add("a")
     process.work(lambda _: run_plain(process.heart.beat()))
-    assert (2, 1, False) == (shared.swaps, process.heart.woken, process.heart.wanted())
+    assert (2, 1, False) == (shared_inbox.swaps, process.heart.woken, process.heart.wanted())
 
 
 def test_a_longer_lease_is_renewed_less_often() -> None:
     """A longer lease is renewed less often: after a sixth of it has passed."""
-    shared = SharedInbox()
-    process = shared.process(lease=60.0)
-    shared.add("a")
+    shared_inbox = SharedInbox()
+    process = shared_inbox.process(lease=60.0)
+    shared_inbox.add("a")
     swaps: list[int] = []
 
     def handle_slowly(_: Entry) -> None:
         process.beat(18)
-        swaps.append(shared.swaps)
+        swaps.append(shared_inbox.swaps)
         process.beat(2)
-        swaps.append(shared.swaps)
+        swaps.append(shared_inbox.swaps)
 
     process.work(handle_slowly)
     assert [1, 2] == swaps
@@ -279,43 +279,43 @@ def test_a_longer_lease_is_renewed_less_often() -> None:
 
 def test_most_urgent_lease_is_renewed_first() -> None:
     """At a heartbeat, the lease that ends first is renewed first."""
-    shared = SharedInbox()
-    process = shared.process()
-    shared.add("a", "b")
+    shared_inbox = SharedInbox()
+    process = shared_inbox.process()
+    shared_inbox.add("a", "b")
     order: list[str] = []
-    swap = shared.store.swap
+    swap = shared_inbox.store.swap
 
-    def noting(entry: Any, fence: int) -> bool:
+    def note_order(entry: Any, fence: int) -> bool:
         order.append(entry.id)
         return swap(entry, fence)
 
     held_entries = []
-    for entry in reversed(shared.store.due(2)):
+    for entry in reversed(shared_inbox.store.due(2)):
         held_entries.append(process.renewals.hold(entry, ENTRY_LEASE))
-        shared.pause(0.1)
-    shared.store.swap = noting  # type: ignore[method-assign]  # records the writes
+        shared_inbox.pause(0.1)
+    shared_inbox.store.swap = note_order  # type: ignore[method-assign]  # records the writes
     process.beat()
     assert (["b", "a"], 2) == (order, len(held_entries))
 
 
 def test_a_child_of_a_fork_renews_none_of_its_parents_entries() -> None:
     """A forked child does not renew the entries that its parent works on."""
-    shared = SharedInbox()
-    process = shared.process()
-    shared.add("a")
-    held_entry = process.renewals.hold(shared.entry(), ENTRY_LEASE)
+    shared_inbox = SharedInbox()
+    process = shared_inbox.process()
+    shared_inbox.add("a")
+    held_entry = process.renewals.hold(shared_inbox.entry(), ENTRY_LEASE)
     assert process.heart.wanted()
-    process.renewals.disown()
+    process.renewals.stop_after_fork()
     assert not process.heart.wanted()
     assert "a" == held_entry.entry.id
 
 
 def test_abandoned_entries_are_not_renewed() -> None:
     """An entry whose holder was garbage-collected is not renewed."""
-    shared = SharedInbox()
-    process = shared.process()
-    shared.add("a")
-    held_entry = process.renewals.hold(shared.entry(), ENTRY_LEASE)
+    shared_inbox = SharedInbox()
+    process = shared_inbox.process()
+    shared_inbox.add("a")
+    held_entry = process.renewals.hold(shared_inbox.entry(), ENTRY_LEASE)
     del held_entry
     gc.collect()
     assert not process.heart.wanted()
@@ -324,14 +324,14 @@ def test_abandoned_entries_are_not_renewed() -> None:
 def test_lease_is_long_without_renewal() -> None:
     """Where leases cannot be renewed, a worker's lease lasts five minutes."""
 
-    class UnableHeartbeat(ManualHeartbeat):
+    class DisabledHeartbeat(ManualHeartbeat):
         def able(self) -> bool:
             return False
 
-    shared = SharedInbox()
-    able_renewals = shared.process().renewals
+    shared_inbox = SharedInbox()
+    able_renewals = shared_inbox.process().renewals
     unable_renewals = EntryRenewals(
-        shared.shelf(), shared.clock.nanoseconds, heartbeat=UnableHeartbeat
+        shared_inbox.shelf(), shared_inbox.clock.nanoseconds, heartbeat=DisabledHeartbeat
     )
     assert [ENTRY_LEASE, 60.0] == [able_renewals.lease(None), able_renewals.lease(60.0)]
     assert [UNRENEWED, 60.0] == [unable_renewals.lease(None), unable_renewals.lease(60.0)]
@@ -366,16 +366,16 @@ def _span(seconds: float) -> timedelta:
 
 
 def test_a_round_asks_the_store_only_for_as_long_as_the_lease_lasts() -> None:
-    """A round of renewals waits for a slow store only until the leases may end."""
-    shared = SharedInbox()
-    shared.add("a")
+    """A round of renewals waits for a slow store only as long as the leases last."""
+    shared_inbox = SharedInbox()
+    shared_inbox.add("a")
     reports: list[float] = []
-    plain_store = shared.shelf()
+    plain_store = shared_inbox.shelf()
 
-    def bounded(left: Callable[[], float]) -> EntryStore[Any]:
+    def limit_store(left: Callable[[], float]) -> EntryStore[Any]:
         async def now() -> Any:
             reports.append(left())
-            shared.pause(0.5)
+            shared_inbox.pause(0.5)
             return await plain_store.now()
 
         async def swap(entry: Entry, fence: int) -> bool:
@@ -384,14 +384,14 @@ def test_a_round_asks_the_store_only_for_as_long_as_the_lease_lasts() -> None:
 
         return attrs.evolve(plain_store, now=now, swap=swap)
 
-    shelf = attrs.evolve(plain_store, bounded=bounded)
-    renewals = EntryRenewals(shelf, shared.clock.nanoseconds, heartbeat=ManualHeartbeat)
-    held_entry = renewals.hold(shared.entry(), ENTRY_LEASE)
-    shared.pause(BEAT)
+    shelf = attrs.evolve(plain_store, bounded=limit_store)
+    renewals = EntryRenewals(shelf, shared_inbox.clock.nanoseconds, heartbeat=ManualHeartbeat)
+    held_entry = renewals.hold(shared_inbox.entry(), ENTRY_LEASE)
+    shared_inbox.pause(BEAT)
     run_plain(renewals.round())
     assert [pytest.approx(1.0), pytest.approx(0.5)] == reports
 
-    shared.pause(ENTRY_LEASE)
+    shared_inbox.pause(ENTRY_LEASE)
     reports.clear()
     run_plain(renewals.round())
     assert [pytest.approx(0.5), pytest.approx(0.0)] == reports

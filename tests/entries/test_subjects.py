@@ -28,7 +28,7 @@ from moorage.adapters.logs.memory import AsyncMemoryIntegrationLogger
 from moorage.contracts.storage import PutOptions
 from moorage.domain.observation.integration_log import IntegrationLog, IntegrationStatus, LogPage
 from moorage.hub.inbox import EntryQuery
-from moorage.services.subjects import Place, SubjectsFlows
+from moorage.services.subjects import SubjectsFlows, SubjectStore
 from tests.entries.shop import CHARGE, Shop
 from tests.support.virtual_tasks import run_plain
 
@@ -134,7 +134,7 @@ def test_export_is_readable() -> None:
         started_at=datetime(2030, 1, 1, tzinfo=UTC),
         duration=0.1,
     )
-    place = Place(find=find, remove=remove, query=LogQuery, shown=lambda _: fields)
+    place = SubjectStore(find=find, remove=remove, query=LogQuery, shown=lambda _: fields)
 
     exported_json = run_plain(
         SubjectsFlows({"log": place}, None).export(subject=ADA, tenant="acme")
@@ -202,9 +202,9 @@ def test_every_api_takes_a_subject(shop: Shop) -> None:
     """Every contract's API stores the subject of its calls, and refuses an invalid one."""
     hub = shop.hub
     manager = hub.manager
-    for face in (hub.email, hub.payments, hub.sms, hub.storage, hub.shipping):
+    for contract_api in (hub.email, hub.payments, hub.sms, hub.storage, hub.shipping):
         with pytest.raises(InvalidData) as excinfo:
-            face(subject="")
+            contract_api(subject="")
         assert "subject" == excinfo.value.field
     with pytest.raises(InvalidData, match="subject"):
         shop.do(manager.run, "stripe", lambda: 1, subject="")
@@ -252,7 +252,7 @@ def test_unreadable_entries_are_reported(shop: Shop) -> None:
     async def remove(_: object) -> int:
         raise AssertionError
 
-    place = Place(find=find, remove=remove, query=EntryQuery, shown=open_or_refuse)
+    place = SubjectStore(find=find, remove=remove, query=EntryQuery, shown=open_or_refuse)
     exported_data = json.loads(
         run_plain(SubjectsFlows({"outbox": place}, None).export(subject=ADA))
     )
@@ -274,7 +274,7 @@ def test_keys_of_every_kind_are_written(shop: Shop) -> None:
         raise AssertionError
 
     (one, *_) = run_plain(find(None)).items
-    place = Place(find=find, remove=remove, query=LogQuery, shown=lambda _: {"kept": fields})
+    place = SubjectStore(find=find, remove=remove, query=LogQuery, shown=lambda _: {"kept": fields})
     exported_data = json.loads(
         run_plain(SubjectsFlows({"log": place}, None).export(subject=one.subject))
     )

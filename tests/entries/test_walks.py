@@ -1,4 +1,4 @@
-"""Workers killed between any two steps: calls are made in order, at least once, never when done.
+"""Workers that are killed at any step: calls are made in order, and never again once done.
 
 The wall clocks of the workers are set anew again and again, and change nothing.
 """
@@ -18,10 +18,10 @@ from hypothesis import strategies as st
 from moorage.adapters.entries.memory import MemoryOutbox
 from moorage.domain.entries.inbox import InboxEntry
 from moorage.domain.entries.outbox import OutboxEntry
-from moorage.domain.entries.queue import Entry, EntryQuery, EntryState, Fate
+from moorage.domain.entries.queue import Entry, EntryQuery, EntryState, ErrorConsequence
 from moorage.domain.resilience.retry import Jitter, RetryPolicy
 from moorage.services.core.renewal import EntryRenewals
-from moorage.services.entries.processing import Keeping
+from moorage.services.entries.processing import EntryProcessing
 from moorage.services.entries.store import EntryStore
 from moorage.testing import VirtualClock
 from moorage.wiring.core_assembly import sync_core
@@ -42,7 +42,7 @@ _VERBS = ("add", "due", "swap", "find", "remove", "now")
 
 
 class KilledError(BaseException):
-    """Raised in place of the signal that kills a worker."""
+    """The exception that stands for the signal that kills a worker."""
 
 
 class StoreWalk:
@@ -65,7 +65,7 @@ class StoreWalk:
         core = attrs.evolve(sync_core(Ports(clock=self.clock)).core, utc=self._utc)
         verbs = {name: self._verb(name) for name in _VERBS}
         shelf = EntryStore[Any](**verbs)
-        self.keeping = Keeping[Any](
+        self.keeping = EntryProcessing[Any](
             core,
             shelf,
             name="walk",
@@ -73,7 +73,7 @@ class StoreWalk:
             lease=LEASE,
             renewals=EntryRenewals(shelf, self.clock.nanoseconds, heartbeat=ManualHeartbeat),
             tracing=HostTracing(),
-            judge=lambda _: Fate.AGAIN,
+            judge=lambda _: ErrorConsequence.AGAIN,
         )
 
     def _utc(self) -> datetime:
@@ -212,17 +212,17 @@ def test_contested_claims_stay_within_the_limit() -> None:
     contested_ids = ["e0"]
     original_due, swap = walk.keeping.store.due, walk.keeping.store.swap
 
-    async def offered(limit: int) -> Any:
+    async def record_offer(limit: int) -> Any:
         offers.append(limit)
         return await original_due(limit)
 
-    async def swapped(entry: Any, fence: int) -> bool:
+    async def swap_entry(entry: Any, fence: int) -> bool:
         if entry.id in contested_ids:
             contested_ids.remove(entry.id)
             return False
         return await swap(entry, fence)
 
-    walk.keeping.store = attrs.evolve(walk.keeping.store, due=offered, swap=swapped)
+    walk.keeping.store = attrs.evolve(walk.keeping.store, due=record_offer, swap=swap_entry)
 
     async def work(_: Any) -> None:
         """Do nothing."""

@@ -35,7 +35,7 @@ class WaitRecorder(Event):
         return self.is_set()
 
 
-def emptying(*rounds: str) -> Callable[[], str]:
+def emptying_step(*rounds: str) -> Callable[[], str]:
     """Return a worker's step that reports these results, and then finds nothing to do."""
     remaining_rounds = list(rounds)
     return lambda: remaining_rounds.pop(0) if remaining_rounds else ""
@@ -46,8 +46,8 @@ def test_worker_continues_until_the_queue_is_empty() -> None:
     stop, reports = WaitRecorder(), list[str]()
 
     work(
-        emptying("a", "b"),
-        emptying("c"),
+        emptying_step("a", "b"),
+        emptying_step("c"),
         stop=stop,
         pause=timedelta(seconds=2),
         tell=reports.append,
@@ -58,9 +58,9 @@ def test_worker_continues_until_the_queue_is_empty() -> None:
 
 
 def test_step_is_taken_at_times() -> None:
-    """A scheduled step runs at once and after each pause, and not in between."""
+    """A scheduled step runs at once and then after each interval, and at no other time."""
     times = iter([5.0, 5.0, 64.0, 65.0, 66.0])
-    step = at_times(emptying("a", "b", "c"), timedelta(minutes=1), clock=lambda: next(times))
+    step = at_times(emptying_step("a", "b", "c"), timedelta(minutes=1), clock=lambda: next(times))
     assert ["a", (), "b", ()] == [step() for _ in range(4)]
 
 
@@ -196,6 +196,6 @@ def test_a_store_may_wait_in_place_of_the_pause() -> None:
             stop.set()
             raise StorageUnavailable("the store is away.")
 
-    work(emptying("a"), stop=stop, pause=3.0, idle=idle)
+    work(emptying_step("a"), stop=stop, pause=3.0, idle=idle)
     assert pauses == [3.0, 3.0]
     assert stop.waits == []

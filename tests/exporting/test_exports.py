@@ -11,7 +11,7 @@ import pytest
 
 from moorage import Credentials, Endpoint, Service
 from moorage.config import read_configuration
-from moorage.exporting import described, openapi, postman
+from moorage.exporting import describe_requests, openapi, postman
 from moorage.exporting.shapes import shape_of
 from moorage.testing.sandbox_fixtures import fixture_of
 from moorage.wiring.installed_vendors import vendor_names
@@ -102,7 +102,7 @@ def check_description(document: dict[str, Any]) -> None:
 )
 def test_every_vendor_is_exported(vendor: str, tmp_path: Path) -> None:
     """Postman and OpenAPI exports contain each vendor, and are valid."""
-    description = described(read_configuration(at_sandbox(vendor, tmp_path)))
+    description = describe_requests(read_configuration(at_sandbox(vendor, tmp_path)))
 
     assert description.sent
     check_collection(postman(description))
@@ -111,7 +111,7 @@ def test_every_vendor_is_exported(vendor: str, tmp_path: Path) -> None:
 
 def test_vendor_without_http_is_named(tmp_path: Path) -> None:
     """An account whose vendor does not use HTTP is named beside an empty collection."""
-    description = described(read_configuration(at_sandbox("local_files", tmp_path)))
+    description = describe_requests(read_configuration(at_sandbox("local_files", tmp_path)))
 
     assert () == description.sent
     assert {"local_files": "Its vendor does not speak HTTP."} == description.silent
@@ -119,7 +119,7 @@ def test_vendor_without_http_is_named(tmp_path: Path) -> None:
 
 
 @pytest.fixture(scope="module", name="exported")
-def _exported(tmp_path_factory: pytest.TempPathFactory) -> Description:
+def _full_export(tmp_path_factory: pytest.TempPathFactory) -> Description:
     """Return the export of a configuration with many secrets."""
     folder = tmp_path_factory.mktemp("folder")
     settings = {"headers": {"X-Partner": f"{PLANTED}-header"}, "webhook_secrets": [PLANTED * 2]}
@@ -154,7 +154,7 @@ def _exported(tmp_path_factory: pytest.TempPathFactory) -> Description:
             "acme": {"vendors": {"vonage": {"api_key": PLANTED, "credentials": PLANTED}}},
         },
     }
-    return described(read_configuration(fields))
+    return describe_requests(read_configuration(fields))
 
 
 def test_no_secret_is_exported(exported: Description) -> None:
@@ -172,7 +172,7 @@ def test_environment_variables_are_not_exported(monkeypatch: pytest.MonkeyPatch)
     configuration = read_configuration({"vendors": {"resend": {}}})
     monkeypatch.setenv("MOORAGE_ENVIRONMENT", "production")
     monkeypatch.setenv("MOORAGE_VENDORS__RESEND__SENDER", f"{PLANTED}@shop.example")
-    description = described(configuration)
+    description = describe_requests(configuration)
 
     assert {} == description.silent
     assert PLANTED not in json.dumps([postman(description), openapi(description)])
@@ -225,7 +225,7 @@ def test_vendor_without_a_sandbox_account_is_named(
         monkeypatch,
         "[moorage.vendors]\npigeon = tests.contracts.pigeon:TextMessageVendor\n",
     )
-    description = described(read_configuration({"vendors": {"pigeon": {}}}))
+    description = describe_requests(read_configuration({"vendors": {"pigeon": {}}}))
 
     assert () == description.sent
     assert "moorage.sandbox_fixtures" in description.silent["pigeon"]
@@ -240,7 +240,7 @@ def test_vendor_of_another_package_is_listed(
         "[moorage.sandbox_fixtures]\npigeon = tests.contracts.pigeon:fixture\n"
     )
     install(tmp_path, monkeypatch, points)
-    description = described(read_configuration({"vendors": {"pigeon": {}}}))
+    description = describe_requests(read_configuration({"vendors": {"pigeon": {}}}))
 
     assert {"/letters", "/letters/{id}"} == {notice.template for notice in description.sent}
     check_description(openapi(description))
@@ -271,7 +271,7 @@ def test_services_have_endpoints_and_authentication() -> None:
         Service("functions"),
     ]
     configuration = read_configuration({})
-    description = described(attrs.evolve(configuration, services=tuple(services)))
+    description = describe_requests(attrs.evolve(configuration, services=tuple(services)))
     request = {
         notice.owner: (*dict(notice.headers).items(), *dict(notice.query).items())
         for notice in description.sent
@@ -313,7 +313,7 @@ def test_token_in_a_path_is_not_exported(path: str, shown: str) -> None:
     endpoint = Endpoint("one", "GET", f"{path.rstrip('/')}/rates")
     services = (Service("it", url, endpoints=(endpoint,)),)
     configuration = attrs.evolve(read_configuration({}), services=services)
-    description = described(configuration)
+    description = describe_requests(configuration)
     text = json.dumps([postman(description), openapi(description)])
 
     assert f"https://api.example{shown}".rstrip("/") == description.variables["it_url"].rstrip("/")
@@ -327,7 +327,7 @@ def test_token_in_an_accounts_url_is_not_exported() -> None:
     """A token in the URL of an account's proxy is not exported."""
     url = "https://proxy.example/kX9vQ2pL7wZ4mN8tR3/resend"
     fields = {"vendors": {"resend": {"credentials": "re_1", "base_url": url}}}
-    description = described(read_configuration(fields))
+    description = describe_requests(read_configuration(fields))
 
     assert "kX9v" not in json.dumps([postman(description), openapi(description)])
     shown_url = "https://proxy.example/{{resend_url_secret_1}}/resend"

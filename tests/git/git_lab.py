@@ -67,7 +67,7 @@ class Repository:
         file.write_text(text)
         blob = git("hash-object", "-w", str(file), folder=self.folder)
         entry = f"100644 blob {blob}\tfile\n"
-        made = subprocess.run(
+        process = subprocess.run(
             [GIT, "mktree"],
             cwd=self.folder,
             input=entry,
@@ -75,7 +75,7 @@ class Repository:
             capture_output=True,
             text=True,
         )
-        return made.stdout.strip()
+        return process.stdout.strip()
 
 
 def bare_repository(folder: Path) -> Repository:

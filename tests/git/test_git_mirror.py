@@ -67,7 +67,7 @@ def source(tmp_path: Path) -> Repository:
     return repository
 
 
-def at(repository: Repository) -> GitRemote:
+def local_remote(repository: Repository) -> GitRemote:
     """Return a repository of this machine."""
     return GitRemote(url=f"file://{repository.folder}")
 
@@ -81,7 +81,9 @@ def test_mirror_copies_exact_refs(tmp_path: Path, source: Repository) -> None:
     """The refs of a mirror reach the target as they are, and others do not."""
     target = bare_repository(tmp_path / "target.git")
     git("update-ref", "refs/notes/x", "refs/heads/main", folder=source.folder)
-    mirror = GitMirror(folder=tmp_path / "m", source=at(source), target=at(target))
+    mirror = GitMirror(
+        folder=tmp_path / "m", source=local_remote(source), target=local_remote(target)
+    )
 
     first, second = mirror.run(LIMIT), mirror.run(LIMIT)
 
@@ -96,7 +98,10 @@ def test_one_ref_can_be_mirrored_alone(tmp_path: Path, source: Repository) -> No
     target = bare_repository(tmp_path / "target.git")
     source.commit("other", "other")
     mirror = GitMirror(
-        folder=tmp_path / "m", source=at(source), target=at(target), refs=("refs/heads/other",)
+        folder=tmp_path / "m",
+        source=local_remote(source),
+        target=local_remote(target),
+        refs=("refs/heads/other",),
     )
 
     mirror.run(LIMIT)
@@ -109,18 +114,20 @@ def test_one_ref_can_be_mirrored_alone(tmp_path: Path, source: Repository) -> No
 def test_lost_commits_need_force(tmp_path: Path, source: Repository) -> None:
     """A target with commits of its own is left alone, unless it is forced."""
     target = bare_repository(tmp_path / "target.git")
-    mirror = GitMirror(folder=tmp_path / "m", source=at(source), target=at(target))
+    mirror = GitMirror(
+        folder=tmp_path / "m", source=local_remote(source), target=local_remote(target)
+    )
     mirror.run(LIMIT)
     extra = target.commit("of the target")
-    new = source.commit("two")
+    new_commit = source.commit("two")
 
     with pytest.raises(ChangedMeanwhile, match="refs/heads/main"):
         mirror.run(LIMIT)
 
     assert extra == target.refs()["refs/heads/main"]
     report = attrs.evolve(mirror, forces=True).run(LIMIT)
-    assert {"refs/heads/main": new} == dict(report.changed)
-    git("tag", "-f", "v1", new, folder=source.folder)
+    assert {"refs/heads/main": new_commit} == dict(report.changed)
+    git("tag", "-f", "v1", new_commit, folder=source.folder)
     with pytest.raises(AlreadyExists, match="refs/tags/v1"):
         mirror.run(LIMIT)
 
@@ -129,7 +136,9 @@ def test_deleted_refs_are_pruned_on_wish(tmp_path: Path, source: Repository) -> 
     """A ref that left the source stays at the target, unless the mirror prunes."""
     target = bare_repository(tmp_path / "target.git")
     source.commit("x", "old")
-    mirror = GitMirror(folder=tmp_path / "m", source=at(source), target=at(target))
+    mirror = GitMirror(
+        folder=tmp_path / "m", source=local_remote(source), target=local_remote(target)
+    )
     mirror.run(LIMIT)
     git("update-ref", "-d", "refs/heads/old", folder=source.folder)
 
@@ -150,7 +159,9 @@ def test_hook_of_the_target_refuses(tmp_path: Path, source: Repository) -> None:
     hook.chmod(0o755)
 
     with pytest.raises(VendorRejected, match="hook declined"):
-        GitMirror(folder=tmp_path / "m", source=at(source), target=at(target)).run(LIMIT)
+        GitMirror(
+            folder=tmp_path / "m", source=local_remote(source), target=local_remote(target)
+        ).run(LIMIT)
 
     assert {} == target.refs()
 
@@ -167,7 +178,7 @@ def test_token_is_nowhere_to_be_seen(
     program.chmod(0o755)
     mirror = GitMirror(
         folder=tmp_path / "m",
-        source=at(source),
+        source=local_remote(source),
         target=repository_on(server, name),
         program=str(program),
     )
@@ -182,8 +193,8 @@ def test_token_is_nowhere_to_be_seen(
     assert os.environ["PATH"] in dump.read_text()
     allowed = {"PATH", "HOME", "LC_ALL", "PWD", "SHLVL", "_", "OLDPWD"}
     names = {line.partition("=")[0] for line in dump.read_text().splitlines() if "=" in line}
-    seen = {name for name in names if name.isupper() and not name.startswith("GIT_")}
-    assert seen <= allowed
+    variable_names = {name for name in names if name.isupper() and not name.startswith("GIT_")}
+    assert variable_names <= allowed
 
 
 def test_fetch_from_https(tmp_path: Path, server: GitOverHttps) -> None:
@@ -211,11 +222,13 @@ def test_failures_over_https_are_typed(
     """A wrong token, a missing repository and a stranger's certificate are told apart."""
     name = f"{tmp_path.name}.git"
     bare_repository(server.root / name)
-    mirror = GitMirror(folder=tmp_path / "m", source=at(source), target=repository_on(server, name))
-    wrong = "glpat-99999999999999999999"
+    mirror = GitMirror(
+        folder=tmp_path / "m", source=local_remote(source), target=repository_on(server, name)
+    )
+    wrong_token = "glpat-99999999999999999999"
 
-    with pytest.raises(AuthenticationFailed) as refused:
-        attrs.evolve(mirror, target=repository_on(server, name, wrong)).run(LIMIT)
+    with pytest.raises(AuthenticationFailed) as excinfo:
+        attrs.evolve(mirror, target=repository_on(server, name, wrong_token)).run(LIMIT)
     with pytest.raises(FileNotFound):
         attrs.evolve(mirror, target=repository_on(server, "none.git")).run(LIMIT)
     with pytest.raises(ConnectionFailed, match="certificate"):
@@ -227,7 +240,7 @@ def test_failures_over_https_are_typed(
             LIMIT
         )
 
-    assert wrong not in str(refused.value)
+    assert wrong_token not in str(excinfo.value)
 
 
 def test_server_that_ends_the_handshake_is_a_failed_connection(
@@ -236,7 +249,7 @@ def test_server_that_ends_the_handshake_is_a_failed_connection(
     """A target that hangs up in the middle of the TLS handshake raises ConnectionFailed."""
     with socket.create_server(("127.0.0.1", 0)) as ending:
         target = GitRemote(url=f"https://127.0.0.1:{ending.getsockname()[1]}/x.git")
-        mirror = GitMirror(folder=tmp_path / "m", source=at(source), target=target)
+        mirror = GitMirror(folder=tmp_path / "m", source=local_remote(source), target=target)
         with ThreadPoolExecutor() as pool:
             run = pool.submit(mirror.run, LIMIT)
             connection, _ = ending.accept()
@@ -258,7 +271,7 @@ def test_redirect_gets_no_token(tmp_path: Path, server: GitOverHttps, source: Re
         )
 
         with pytest.raises(VendorRejected, match="redirect"):
-            GitMirror(folder=tmp_path / "m", source=at(source), target=target).run(LIMIT)
+            GitMirror(folder=tmp_path / "m", source=local_remote(source), target=target).run(LIMIT)
 
         assert before == len(server.names)
 
@@ -293,13 +306,13 @@ def test_mirror_over_ssh(tmp_path: Path, source: Repository) -> None:
             identity=f"{host.folder}/key",
             known_hosts=f"{host.folder}/known_hosts",
         )
-        mirror = GitMirror(folder=tmp_path / "m", source=at(source), target=remote)
+        mirror = GitMirror(folder=tmp_path / "m", source=local_remote(source), target=remote)
         mirror.run(LIMIT)
         assert source.refs() == target.refs()
 
-        stranger = attrs.evolve(remote, identity=f"{host.folder}/stranger")
+        remote_of_stranger = attrs.evolve(remote, identity=f"{host.folder}/stranger")
         with pytest.raises(AuthenticationFailed):
-            attrs.evolve(mirror, target=stranger).run(LIMIT)
+            attrs.evolve(mirror, target=remote_of_stranger).run(LIMIT)
         (tmp_path / "none").touch()
         unknown = attrs.evolve(remote, known_hosts=str(tmp_path / "none"))
         with pytest.raises(HostKeyRefused):
@@ -315,7 +328,7 @@ def test_silent_server_ends_in_time(tmp_path: Path, source: Repository) -> None:
         listener.bind(("127.0.0.1", 0))
         listener.listen(1)
         target = GitRemote(url=f"git://127.0.0.1:{listener.getsockname()[1]}/x.git")
-        mirror = GitMirror(folder=tmp_path / "m", source=at(source), target=target)
+        mirror = GitMirror(folder=tmp_path / "m", source=local_remote(source), target=target)
         mirror._prepare(LIMIT)  # noqa: SLF001 - so that the limit is the push's
         with pytest.raises(AttemptTimeout):
             mirror.run(3.0)
@@ -327,7 +340,7 @@ def test_run_waits_for_another_no_longer_than_its_time(tmp_path: Path, source: R
     """A run beside another one of the same mirror ends when its own time is over."""
     with socket.create_server(("127.0.0.1", 0)) as silent:
         target = GitRemote(url=f"https://127.0.0.1:{silent.getsockname()[1]}/x.git")
-        mirror = GitMirror(folder=tmp_path / "m", source=at(source), target=target)
+        mirror = GitMirror(folder=tmp_path / "m", source=local_remote(source), target=target)
         with ThreadPoolExecutor() as pool:
             first = pool.submit(mirror.run, LIMIT)
             connection, _ = silent.accept()
@@ -353,7 +366,9 @@ def test_output_is_bounded(tmp_path: Path) -> None:
 def test_manager_protects_a_mirror(tmp_path: Path, source: Repository) -> None:
     """A mirror is an operation, whose report is stored under its key."""
     target = bare_repository(tmp_path / "target.git")
-    mirror = GitMirror(folder=tmp_path / "m", source=at(source), target=at(target))
+    mirror = GitMirror(
+        folder=tmp_path / "m", source=local_remote(source), target=local_remote(target)
+    )
     manager = ConnectorManager([Service("git", timeout=LIMIT)])
 
     reports = [
@@ -390,10 +405,10 @@ def test_manager_protects_a_mirror(tmp_path: Path, source: Repository) -> None:
 )
 def test_unsafe_remotes_are_refused(options: dict[str, Any]) -> None:
     """A URL with a credential, another scheme or an option is refused without being shown."""
-    with pytest.raises(InvalidData) as refused:
+    with pytest.raises(InvalidData) as excinfo:
         GitRemote(**options)
 
-    assert "pass" not in str(refused.value)
+    assert "pass" not in str(excinfo.value)
 
 
 @pytest.mark.parametrize(
@@ -403,10 +418,10 @@ def test_unsafe_remotes_are_refused(options: dict[str, Any]) -> None:
 def test_options_of_a_remote_have_their_types(name: str, value: Any) -> None:
     """An option of a wrong type is named when the remote is made."""
     options: dict[str, Any] = {"url": "https://git.example/a.git"}
-    with pytest.raises(ConfigurationError) as refused:
+    with pytest.raises(ConfigurationError) as excinfo:
         GitRemote(**options | {name: value})
 
-    assert name == refused.value.path
+    assert name == excinfo.value.path
 
 
 @pytest.mark.parametrize(
@@ -417,10 +432,10 @@ def test_options_of_a_mirror_have_their_types(name: str, value: Any, tmp_path: P
     """An option of a wrong type is named when the mirror is made."""
     remote = GitRemote(url="https://git.example/a.git")
     options: dict[str, Any] = {"folder": tmp_path, "source": remote, "target": remote}
-    with pytest.raises(ConfigurationError) as refused:
+    with pytest.raises(ConfigurationError) as excinfo:
         GitMirror(**options | {name: value})
 
-    assert name == refused.value.path
+    assert name == excinfo.value.path
 
 
 def test_only_the_given_file_of_known_hosts_counts() -> None:
@@ -428,12 +443,12 @@ def test_only_the_given_file_of_known_hosts_counts() -> None:
     remote = GitRemote(url="ssh://git.example/a.git", known_hosts="/my keys/known_hosts")
     command = shlex.split(remote.ssh_command())
 
-    shown = subprocess.run(
+    process = subprocess.run(
         [command[0], "-G", *command[1:], "git.example"], capture_output=True, text=True, check=True
     ).stdout.splitlines()
 
-    assert "userknownhostsfile /my keys/known_hosts" in [line.replace('"', "") for line in shown]
-    assert "globalknownhostsfile /dev/null" in shown
+    assert "userknownhostsfile /my keys/known_hosts" in [line.replace('"', "") for line in process]
+    assert "globalknownhostsfile /dev/null" in process
 
 
 def test_relative_folder_is_one_repository(
@@ -442,7 +457,9 @@ def test_relative_folder_is_one_repository(
     """A relative folder, even one like an option, becomes the repository itself."""
     monkeypatch.chdir(tmp_path)
     target = bare_repository(tmp_path / "target.git")
-    GitMirror(folder="-m", source=at(source), target=at(target), refs="refs/heads/*").run(LIMIT)
+    GitMirror(
+        folder="-m", source=local_remote(source), target=local_remote(target), refs="refs/heads/*"
+    ).run(LIMIT)
 
     assert (tmp_path / "-m" / "HEAD").exists()
     assert {"refs/heads/main"} == target.refs().keys()
@@ -452,7 +469,9 @@ def test_line_breaks_in_refs_end_no_line(tmp_path: Path, source: Repository) -> 
     """The report has refs whose names contain a line separator of Unicode."""
     git("branch", "a\u2028b", "main", folder=source.folder)
     target = bare_repository(tmp_path / "target.git")
-    report = GitMirror(folder=tmp_path / "m", source=at(source), target=at(target)).run(LIMIT)
+    report = GitMirror(
+        folder=tmp_path / "m", source=local_remote(source), target=local_remote(target)
+    ).run(LIMIT)
 
     assert source.refs() == report.changed
 
@@ -489,19 +508,26 @@ def test_missing_place_for_temporary_files_is_named(
 def test_unsafe_refs_are_refused(tmp_path: Path, source: Repository, ref: str) -> None:
     """A text that is no whole name of a ref, or no pattern, is refused."""
     with pytest.raises(InvalidData):
-        GitMirror(folder=tmp_path, source=at(source), target=at(source), refs=(ref,))
+        GitMirror(
+            folder=tmp_path, source=local_remote(source), target=local_remote(source), refs=(ref,)
+        )
 
 
 def test_wrong_places_are_named(tmp_path: Path, source: Repository) -> None:
     """A folder that cannot be written and a program that does not exist are named."""
     (tmp_path / "file").touch()
-    mirror = GitMirror(folder=tmp_path / "file" / "m", source=at(source), target=at(source))
+    mirror = GitMirror(
+        folder=tmp_path / "file" / "m", source=local_remote(source), target=local_remote(source)
+    )
 
     with pytest.raises(LocalFailure):
         mirror.run(LIMIT)
     with pytest.raises(ConfigurationError, match="no-git"):
         GitMirror(
-            folder=tmp_path / "m", source=at(source), target=at(source), program="/no-git"
+            folder=tmp_path / "m",
+            source=local_remote(source),
+            target=local_remote(source),
+            program="/no-git",
         ).run(LIMIT)
     with pytest.raises(InvalidData):
         attrs.evolve(mirror, refs=())

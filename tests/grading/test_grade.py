@@ -37,7 +37,7 @@ GOOD = "stripe"
 
 
 @pytest.fixture(scope="module", name="good")
-def _good() -> Evidence:
+def _good_evidence() -> Evidence:
     return evidence_of(GOOD)
 
 
@@ -56,7 +56,7 @@ def kind(**fields: Any) -> Callable[[Evidence], Evidence]:
     return plant
 
 
-def known(**fields: Any) -> Callable[[Evidence], Evidence]:
+def plant_of(**fields: Any) -> Callable[[Evidence], Evidence]:
     """Return a plant that changes parts of the evidence."""
     return lambda good: attrs.evolve(good, **fields)
 
@@ -83,7 +83,7 @@ def amount(name: str, sent: str) -> Callable[[Evidence], Evidence]:
     return lambda good: attrs.evolve(good, amounts={**good.amounts, name: outcome})
 
 
-def undescribed(good: Evidence) -> Evidence:
+def plant_undescribed(good: Evidence) -> Evidence:
     """Plant an option without a description."""
 
     @attrs.frozen(kw_only=True)
@@ -119,7 +119,7 @@ def unused_operation(good: Evidence) -> Evidence:
     return changed_class(good, extra=Sinch.get_batch)
 
 
-def unmapped(good: Evidence) -> Evidence:
+def plant_unmapped(good: Evidence) -> Evidence:
     """Plant a vendor without events."""
     return changed_class(good, events=Vendor.events)
 
@@ -129,13 +129,13 @@ KEYS = partial(VendorKeys, repeat=RepeatedKey.REPLAYED, header="Idempotency-Key"
 PAGE_OF_KEYS = "https://stripe.com/docs/keys"
 
 PLANTS: dict[str, Callable[[Evidence], Evidence]] = {
-    "name": known(name="another"),
+    "name": plant_of(name="another"),
     "contracts": kind(kinds=("payments", "haircuts")),
     "summary": kind(__doc__=""),
-    "options": undescribed,
+    "options": plant_undescribed,
     "capabilities": kind(capabilities=frozenset({"teleport"})),
     "limits": kind(limits={"page": 0}),
-    "main service": known(services={"other": Service("stripe", "https://a.example")}),
+    "main service": plant_of(services={"other": Service("stripe", "https://a.example")}),
     "https": service(base_url="http://a.example"),
     "secret options": plant_revealing_vendor,
     "hidden secrets": plant_revealing_vendor,
@@ -148,19 +148,19 @@ PLANTS: dict[str, Callable[[Evidence], Evidence]] = {
     "retries": service(retry=RetryPolicy(max_attempts=9)),
     "circuits": service(circuit=None),
     "refusals": service(classify=None),
-    "ping": known(ping=Request.post("/ping")),
+    "ping": plant_of(ping=Request.post("/ping")),
     "unknown words": source("STATES.get(word, MoveState.SUCCEEDED)\n"),
     "key sources": kind(idempotency=KEYS(memory=500.0, documentation="https://stripe.com")),
     "module docstrings": source("x = 1\n"),
     "module length": source('"""Long."""\n' + "\n" * 500),
     "requested operations": unused_operation,
-    "account": known(account=None),
-    "sandbox": known(has_sandbox=False),
-    "scenarios": known(exchanges=()),
-    "credentials": known(secrets=("latest_charge",)),
-    "working capabilities": known(capabilities={"list": Outcome(error=REFUSED)}),
-    "refused capabilities": known(missing={"list": Outcome(result=True)}),
-    "silent refusals": known(missing={"list": Outcome(requests=1)}),
+    "account": plant_of(account=None),
+    "sandbox": plant_of(has_sandbox=False),
+    "scenarios": plant_of(exchanges=()),
+    "credentials": plant_of(secrets=("latest_charge",)),
+    "working capabilities": plant_of(capabilities={"list": Outcome(error=REFUSED)}),
+    "refused capabilities": plant_of(missing={"list": Outcome(result=True)}),
+    "silent refusals": plant_of(missing={"list": Outcome(requests=1)}),
     "status 401": fault("401", error=REFUSED, requests=1),
     "status 404": fault("404", error=AuthenticationFailed("No."), requests=1),
     "status 422": fault("422", result=True, requests=1),
@@ -184,14 +184,14 @@ PLANTS: dict[str, Callable[[Evidence], Evidence]] = {
     "dinar": amount("dinar", "amount=123&currency=kwd"),
     "huge": amount("huge", "amount=123456.7&currency=eur"),
     "webhook scheme": kind(webhook="nobody"),
-    "unsigned webhooks": known(unsigned_events=1),
-    "mapped webhooks": unmapped,
-    "damaged webhooks": known(events=KeyError("id")),
+    "unsigned webhooks": plant_of(unsigned_events=1),
+    "mapped webhooks": plant_unmapped,
+    "damaged webhooks": plant_of(events=KeyError("id")),
 }
 """A planted violation for each rule."""
 
 
-def failed(evidence: Evidence) -> set[str]:
+def failed_rules(evidence: Evidence) -> set[str]:
     """Return the names of the rules that do not hold."""
     return {finding.rule.name for finding in grade(evidence).failures}
 
@@ -204,8 +204,8 @@ def test_every_rule_has_a_plant() -> None:
 @pytest.mark.parametrize("name", PLANTS)
 def test_planted_violation_is_caught(name: str, good: Evidence) -> None:
     """A rule passes for a good vendor, and fails for its planted violation."""
-    assert name not in failed(good)
-    assert name in failed(PLANTS[name](good))
+    assert name not in failed_rules(good)
+    assert name in failed_rules(PLANTS[name](good))
 
 
 def test_tier_follows_from_the_rules(good: Evidence) -> None:
@@ -244,7 +244,7 @@ def test_vendor_without_a_sandbox_is_graded(good: Evidence) -> None:
     evidence = Evidence(name=GOOD, vendor=good.vendor, modules=modules_of(good.vendor))
 
     assert Tier.NONE is grade(evidence).tier
-    assert {"account", "sandbox"} <= failed(evidence)
+    assert {"account", "sandbox"} <= failed_rules(evidence)
     assert "payments/stripe.py:" in str(evidence.start)
     assert 1 == attrs.evolve(good, modules=()).start.number
 

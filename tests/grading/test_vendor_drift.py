@@ -79,7 +79,7 @@ def _facts() -> VendorFacts:
     return facts_of("sinch")
 
 
-def written(folder: Path, name: str, description: object) -> str:
+def write_description(folder: Path, name: str, description: object) -> str:
     """Write a description to a file, and return its path."""
     path = folder / name
     path.write_text(json.dumps(description), "utf-8")
@@ -95,13 +95,19 @@ def source_line(place: str) -> str:
 
 def test_change_is_shown_with_its_line(tmp_path: Path) -> None:
     """A removed field and a new word are told with the lines that use them; the exit code is 1."""
-    new = copy.deepcopy(OLD)
-    create, report = new["paths"][BATCHES]["post"], [*new["paths"].values()][1]["get"]
+    new_description = copy.deepcopy(OLD)
+    create, report = (
+        new_description["paths"][BATCHES]["post"],
+        [*new_description["paths"].values()][1]["get"],
+    )
     fields = create["requestBody"]["content"]["application/json"]["schema"]["properties"]
     del fields["client_reference"], fields["campaign_id"]
     answer = report["responses"]["200"]["content"]["application/json"]["schema"]["properties"]
     answer["statuses"]["items"]["properties"]["status"]["enum"] = ["Queued", "Expired", "Held"]
-    files = [written(tmp_path, "old.json", OLD), written(tmp_path, "new.json", new)]
+    files = [
+        write_description(tmp_path, "old.json", OLD),
+        write_description(tmp_path, "new.json", new_description),
+    ]
     result = command("vendors", "drift", *files, "--json")
     people = command("vendors", "drift", *files, "--vendor", "sinch")
     changes = result.result["vendors"][0]["changes"]
@@ -117,7 +123,7 @@ def test_change_is_shown_with_its_line(tmp_path: Path) -> None:
 
 def test_change_that_breaks_nothing_succeeds(tmp_path: Path) -> None:
     """Equal descriptions have no changes, and the exit code is 0."""
-    file = written(tmp_path, "same.json", OLD)
+    file = write_description(tmp_path, "same.json", OLD)
     result = command("vendors", "drift", file, file, "--vendor", "sinch", "--json")
 
     assert 0 == result.code
@@ -127,8 +133,8 @@ def test_change_that_breaks_nothing_succeeds(tmp_path: Path) -> None:
 
 def test_removed_operation_is_shown_with_the_line_of_its_path(facts: VendorFacts) -> None:
     """A removed operation leads to the line of its path, and an unknown one to the first line."""
-    new = {**OLD, "paths": {BATCHES: OLD["paths"][BATCHES]}}
-    change = vendor_drift(facts, "sinch", OLD, new).changes[0]
+    new_description = {**OLD, "paths": {BATCHES: OLD["paths"][BATCHES]}}
+    change = vendor_drift(facts, "sinch", OLD, new_description).changes[0]
     unknown = Change(kind=ChangeKind.OPERATION_REMOVED, operation="GET /a", sentence="It is gone.")
 
     assert "delivery_report" in source_line(str(facts.line_of(change)))

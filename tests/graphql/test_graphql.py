@@ -74,10 +74,10 @@ async def test_query_is_sent_as_json(world: World) -> None:
     world.vendor.answers(answer({"orders": {"nodes": []}}))
     result = await world.manager(shop()).perform("shop", SHOP.query(ORDERS, {"after": "c1"}))
 
-    (sent,) = world.vendor.requests
-    assert ("POST", "/graphql") == (str(sent.request.method), sent.path)
+    (request,) = world.vendor.requests
+    assert ("POST", "/graphql") == (str(request.request.method), request.path)
     assert {"query": ORDERS, "operationName": "Orders", "variables": {"after": "c1"}} == json.loads(
-        bytes(sent.request.body)  # type: ignore[arg-type]  # JSON is sent as bytes
+        bytes(request.request.body)  # type: ignore[arg-type]  # JSON is sent as bytes
     )
     assert GraphQLAnswer({"orders": {"nodes": []}}) == result
     assert {"orders": {"nodes": []}} == result.whole_data()
@@ -109,7 +109,9 @@ async def test_keyed_mutation_has_one_effect(world: World) -> None:
 
     assert [False, True] == [result.replayed for result in results]
     assert [{"add": {"id": "7"}}] * 2 == [result.data for result in results]
-    assert ["order-7"] * 2 == [sent.header("Idempotency-Key") for sent in world.vendor.requests]
+    assert ["order-7"] * 2 == [
+        request.header("Idempotency-Key") for request in world.vendor.requests
+    ]
 
 
 @sync_and_async

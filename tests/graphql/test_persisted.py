@@ -134,6 +134,6 @@ async def test_registered_document(world: World, ids: Any, field: str, expected:
         await manager.perform("shop", service.query(ORDERS))
 
     assert "Register the document" in (excinfo.value.remedy or "")
-    for sent in world.vendor.requests:
-        body = json.loads(bytes(sent.request.body))  # type: ignore[arg-type]  # JSON is sent as bytes
+    for request in world.vendor.requests:
+        body = json.loads(bytes(request.request.body))  # type: ignore[arg-type]  # JSON is sent as bytes
         assert {field: expected, "operationName": "Orders"} == body

@@ -73,11 +73,11 @@ def test_schema_that_is_none(tmp_path: Path) -> None:
     """Texts, introspection results and files that describe no schema are refused."""
     (tmp_path / "broken.json").write_text("{", "utf-8")
     (tmp_path / "list.json").write_text("[]", "utf-8")
-    wrong: Any = {"__schema": 5}
+    wrong_schema: Any = {"__schema": 5}
     cases: list[tuple[Callable[[], GraphQLSchema], str]] = [
         (lambda: GraphQLSchema.from_sdl("type Query {"), "the text is not valid"),
         (lambda: GraphQLSchema.from_sdl("type Query { a: Nothing }"), "Nothing"),
-        (lambda: GraphQLSchema.from_introspection(wrong), "introspection is not valid"),
+        (lambda: GraphQLSchema.from_introspection(wrong_schema), "introspection is not valid"),
         (lambda: GraphQLSchema.from_introspection({}), "introspection is not valid"),
         (lambda: GraphQLSchema.from_file(tmp_path / "list.json"), "list.json is not valid"),
         (lambda: GraphQLSchema.from_file(tmp_path / "broken.json"), "cannot be read"),

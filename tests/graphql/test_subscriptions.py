@@ -74,9 +74,9 @@ def test_subscription_goes_on(server: WebSocketServer) -> None:
             first = [subscription.receive(60.0).data["changed"]["id"] for _ in range(3)]
             wait_until(lambda: '{"type": "pong"}' in server.received, "the pong")
             server.drop()
-            rest = [answer.data["changed"]["id"] for answer in subscription]
+            later_ids = [answer.data["changed"]["id"] for answer in subscription]
 
-    assert ([1, 2, 3], [4, 5, 6]) == (first, rest)
+    assert ([1, 2, 3], [4, 5, 6]) == (first, later_ids)
     assert 2 == connector.statistics().created
 
 

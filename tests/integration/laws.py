@@ -21,17 +21,17 @@ def burst_of(grants: Iterable[tuple[int, int]], rate: float) -> float:
     spans = list(grants)
     first, span_ends = sorted(span[0] for span in spans), sorted(span[1] for span in spans)
     begin = first[0]
-    most, ahead = 0.0, -float("inf")
+    highest, ahead = 0.0, -float("inf")
     for number, (low, high) in enumerate(zip(first, span_ends, strict=True)):
         ahead = max(ahead, (low - begin) * rate / SECOND - number)
-        most = max(most, number + 1 + ahead - (high + _ROUNDED - begin) * rate / SECOND)
-    return most
+        highest = max(highest, number + 1 + ahead - (high + _ROUNDED - begin) * rate / SECOND)
+    return highest
 
 
 def most_at_once(starts: Iterable[int], ends: Iterable[int]) -> int:
     """Return the largest number of calls that ran at the same time."""
-    inside = most = 0
+    inside = highest = 0
     for _, step in sorted([(at, 1) for at in starts] + [(at, -1) for at in ends]):
         inside += step
-        most = max(most, inside)
-    return most
+        highest = max(highest, inside)
+    return highest

@@ -109,12 +109,12 @@ class RecordingStore:
 
     def post(self, command: Command[Any]) -> None:
         """Post a command, and record it."""
-        with _noted(command, posted=True):
+        with _record_command(command, posted=True):
             self._store.post(command)
 
     def execute(self, command: Command[Any], /, timeout: float | None = None) -> Any:
         """Execute a command."""
-        with _noted(command) as trip:
+        with _record_command(command) as trip:
             answer = self._store.execute(command, timeout)
             _record_answer(trip, command, answer)
         return answer
@@ -125,14 +125,14 @@ class AsyncRecordingStore(RecordingStore):
 
     async def execute(self, command: Command[Any], /, timeout: float | None = None) -> Any:
         """Execute a command."""
-        with _noted(command) as trip:
+        with _record_command(command) as trip:
             answer = await self._store.execute(command, timeout)
             _record_answer(trip, command, answer)
         return answer
 
 
 @contextmanager
-def _noted(command: Command[Any], *, posted: bool = False) -> Generator[dict[str, Any]]:
+def _record_command(command: Command[Any], *, posted: bool = False) -> Generator[dict[str, Any]]:
     """Record a command while it runs, if a listener is set."""
     # An admission has short cuts, which are classes of their own.
     kind = Admission if isinstance(command, Admission) else type(command)

@@ -112,7 +112,9 @@ class KilledProcess:
 
 
 @pytest.fixture(scope="module")
-def killed(pool: WorkerPool, request: pytest.FixtureRequest) -> Iterator[dict[str, KilledProcess]]:
+def killed_processes(
+    pool: WorkerPool, request: pytest.FixtureRequest
+) -> Iterator[dict[str, KilledProcess]]:
     """Kill one process for each store, all prepared together so that leases run in parallel."""
     fields = {}
     with VendorServer() as vendor:
@@ -188,16 +190,16 @@ def _process_of_set(
 
 @pytest.mark.parametrize("kind", [*KINDS, "shards"])
 def test_lease_of_a_dead_probe_ends(
-    killed: dict[str, KilledProcess], kind: str, request: pytest.FixtureRequest
+    killed_processes: dict[str, KilledProcess], kind: str, request: pytest.FixtureRequest
 ) -> None:
     """The slot of a killed probe becomes free after its attempt's deadline and a margin."""
-    dead_process = _process_of_set(killed, kind, request)
+    dead_process = _process_of_set(killed_processes, kind, request)
     if dead_process.retry_after is None:  # only on a machine that stood still for seconds
         assert dead_process.refused - dead_process.asked > LEASE * 1e9
     else:
         assert 0 < dead_process.retry_after <= LEASE + 0.001
 
-    def admitted() -> int:
+    def admitted_count() -> int:
         try:
             manager.run(dead_process.probe.name, lambda: None)
         except CircuitBreakerOpen:
@@ -205,16 +207,16 @@ def test_lease_of_a_dead_probe_ends(
         return now()
 
     with dead_process.manager() as manager:
-        at = wait_until(admitted, "no place for a probe")
+        at = wait_until(admitted_count, "no place for a probe")
     assert at - dead_process.asked >= LEASE * 1e9
 
 
 @pytest.mark.parametrize("kinds", SETS)
 def test_unknown_outcome_is_resent_under_its_key(
-    killed: dict[str, KilledProcess], kinds: str, request: pytest.FixtureRequest
+    killed_processes: dict[str, KilledProcess], kinds: str, request: pytest.FixtureRequest
 ) -> None:
     """A request with an unknown outcome is sent again under the same key, with one effect."""
-    dead_process = _process_of_set(killed, kinds, request)
+    dead_process = _process_of_set(killed_processes, kinds, request)
     path, key = f"/{dead_process.honoured.name}", f"key of {dead_process.honoured.name}"
     with dead_process.manager() as manager:
         first, second = [
@@ -234,10 +236,10 @@ def test_unknown_outcome_is_resent_under_its_key(
 
 @pytest.mark.parametrize("kinds", SETS)
 def test_unknown_outcome_is_not_resent_without_keys(
-    killed: dict[str, KilledProcess], kinds: str, request: pytest.FixtureRequest
+    killed_processes: dict[str, KilledProcess], kinds: str, request: pytest.FixtureRequest
 ) -> None:
     """A vendor without keys gets no second request, and the error names what to look up."""
-    dead_process = _process_of_set(killed, kinds, request)
+    dead_process = _process_of_set(killed_processes, kinds, request)
     path, key = f"/{dead_process.other.name}", f"key of {dead_process.other.name}"
     with dead_process.manager() as manager:
         for _ in range(2):

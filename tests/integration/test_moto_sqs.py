@@ -95,9 +95,9 @@ def test_refusals_are_typed(moto: MotoServer, is_async: bool) -> None:
             lab.publish("nowhere", Message(b"1"))
         assert lab.completed(lab.connector.health(5.0)).is_healthy
     with QueueLab(settings(moto, "wrong-secret"), is_async=is_async) as lab:
-        with pytest.raises(AuthenticationFailed) as caught:
+        with pytest.raises(AuthenticationFailed) as excinfo:
             lab.publish(f"plain-{mode(is_async)}", Message(b"1"))
-        assert "wrong-secret" not in f"{caught.value!r} {vars(caught.value)}"
+        assert "wrong-secret" not in f"{excinfo.value!r} {vars(excinfo.value)}"
     absent = AmazonSqs(
         region=REGION,
         account=ACCOUNT,

@@ -37,7 +37,7 @@ async def _queue(location: StoreLocation, name: str) -> list[QueuedCall]:
         name, limits=RateLimitConfig.per_second(RATE, burst=1), circuit=None, timeout=600
     )
 
-    async def one(manager: AsyncConnectorManager) -> QueuedCall:
+    async def make_one_call(manager: AsyncConnectorManager) -> QueuedCall:
         noted_trips: list[dict[str, Any]] = []
         trips.set(noted_trips)
 
@@ -57,7 +57,7 @@ async def _queue(location: StoreLocation, name: str) -> list[QueuedCall]:
         location.open_async() as store,
         AsyncConnectorManager([service], state=AsyncRecordingStore(store)) as manager,
     ):
-        return await asyncio.gather(*(one(manager) for _ in range(TASKS)))
+        return await asyncio.gather(*(make_one_call(manager) for _ in range(TASKS)))
 
 
 @pytest.mark.untraced

@@ -47,7 +47,7 @@ def eu() -> Iterator[VendorServer]:
 
 
 @pytest.fixture
-def us() -> Iterator[VendorServer]:
+def standby_region() -> Iterator[VendorServer]:
     """Return the standby region."""
     with VendorServer() as server:
         server.always(Behaviour(body=b"us"))
@@ -85,38 +85,38 @@ modes = pytest.mark.parametrize("awaited", [False, True], ids=["plain", "awaited
 @modes
 @pytest.mark.parametrize("request_", [GET, POST], ids=["GET", "POST"])
 def test_refused_connection_moves_to_the_next_region(
-    us: VendorServer, request_: Request, *, awaited: bool
+    standby_region: VendorServer, request_: Request, *, awaited: bool
 ) -> None:
     """A request to a closed port goes to the next region at once."""
     with VendorServer(port="refusing") as dead_server:
-        result = answer(service("shop", dead_server, us), request_, awaited=awaited)
+        result = answer(service("shop", dead_server, standby_region), request_, awaited=awaited)
 
     assert b"us" == result.body
 
 
 @modes
 def test_only_safe_requests_leave_a_hanging_region(
-    eu: VendorServer, us: VendorServer, *, awaited: bool
+    eu: VendorServer, standby_region: VendorServer, *, awaited: bool
 ) -> None:
     """A read that times out is repeated in another region; a write is not sent again."""
     eu.always(HANGS)
-    hanging_service = service("shop", eu, us, attempt_timeout=0.2)
+    hanging_service = service("shop", eu, standby_region, attempt_timeout=0.2)
 
     assert b"us" == answer(hanging_service, GET, awaited=awaited).body
     with pytest.raises(AttemptTimeout):
         answer(hanging_service, POST, awaited=awaited)
 
     assert ["GET", "POST"] == [request.method for request in eu.requests]
-    assert ["GET"] == [request.method for request in us.requests]
+    assert ["GET"] == [request.method for request in standby_region.requests]
 
 
 @modes
 def test_post_without_a_response_stays_in_its_region(
-    eu: VendorServer, us: VendorServer, *, awaited: bool
+    eu: VendorServer, standby_region: VendorServer, *, awaited: bool
 ) -> None:
     """A POST that was received but not answered goes to no other region, even with a key."""
     eu.queue(HANGS_UP, HANGS_UP)
-    patient_service = service("shop", eu, us, circuit=None)
+    patient_service = service("shop", eu, standby_region, circuit=None)
 
     with pytest.raises(ConnectionFailed):
         answer(patient_service, POST, awaited=awaited)
@@ -124,14 +124,14 @@ def test_post_without_a_response_stays_in_its_region(
 
     assert b"eu" == result.body
     assert 3 == len(eu.requests)
-    assert () == us.requests
+    assert () == standby_region.requests
 
 
-def test_recovered_region_is_used_again(eu: VendorServer, us: VendorServer) -> None:
+def test_recovered_region_is_used_again(eu: VendorServer, standby_region: VendorServer) -> None:
     """A probe notices a recovered region, and calls return to it."""
     eu.queue(Behaviour(503))
     brief_config = CircuitBreakerConfig(failures=1, open_for=0.05)
-    with ConnectorManager([service("shop", eu, us, circuit=brief_config)]) as manager:
+    with ConnectorManager([service("shop", eu, standby_region, circuit=brief_config)]) as manager:
         first = manager.call("shop", GET).body
         last_bytes = first
         for _ in range(10_000):
@@ -142,37 +142,50 @@ def test_recovered_region_is_used_again(eu: VendorServer, us: VendorServer) -> N
     assert (b"us", b"eu", CircuitState.CLOSED) == (first, last_bytes, later_circuit.state)
 
 
-def test_stream_opens_in_an_available_region(us: VendorServer) -> None:
+def test_stream_opens_in_an_available_region(standby_region: VendorServer) -> None:
     """A stream opens in a region that accepts connections."""
     with (
         VendorServer(port="refusing") as dead_server,
-        ConnectorManager([service("shop", dead_server, us)]) as manager,
+        ConnectorManager([service("shop", dead_server, standby_region)]) as manager,
         manager.stream("shop", GET) as stream,
     ):
         assert b"us" == b"".join(stream)
 
 
 def test_region_health_is_shared(
-    pool: WorkerPool, location: StoreLocation, name: str, eu: VendorServer, us: VendorServer
+    pool: WorkerPool,
+    location: StoreLocation,
+    name: str,
+    eu: VendorServer,
+    standby_region: VendorServer,
 ) -> None:
     """A region that failed for one process is avoided by all others."""
     eu.queue(Behaviour(503))
-    job = Job(scenario="call", services=(service(name, eu, us),), state=location, path="/items")
+    job = Job(
+        scenario="call",
+        services=(service(name, eu, standby_region),),
+        state=location,
+        path="/items",
+    )
     first = calls(pool.work(job))
     second = calls(pool.work(*[attrs.evolve(job, threads=2)] * 2))
 
     assert ["good"] * 5 == [call["outcome"] for call in (*first, *second)]
     assert ["us"] * 5 == [call["value"] for call in (*first, *second)]
-    assert (1, 5) == (len(eu.requests), len(us.requests))
+    assert (1, 5) == (len(eu.requests), len(standby_region.requests))
 
 
 def test_no_healthy_region_refuses_all_processes(
-    pool: WorkerPool, location: StoreLocation, name: str, eu: VendorServer, us: VendorServer
+    pool: WorkerPool,
+    location: StoreLocation,
+    name: str,
+    eu: VendorServer,
+    standby_region: VendorServer,
 ) -> None:
     """If every region has failed, the calls of every process are refused."""
     eu.queue(Behaviour(503))
-    us.queue(Behaviour(503))
-    sick = service(name, eu, us)
+    standby_region.queue(Behaviour(503))
+    sick = service(name, eu, standby_region)
     job = Job(scenario="call", services=(sick,), state=location, path="/items")
     first = calls(pool.work(job))
     second = calls(pool.work(job, job))
@@ -184,19 +197,23 @@ def test_no_healthy_region_refuses_all_processes(
         manager.call(name, GET)
 
     assert ["CircuitBreakerOpen"] * 3 == [call["outcome"] for call in (*first, *second)]
-    assert (1, 1) == (len(eu.requests), len(us.requests))
+    assert (1, 1) == (len(eu.requests), len(standby_region.requests))
 
 
 def test_key_stays_in_its_region(
-    pool: WorkerPool, location: StoreLocation, name: str, eu: VendorServer, us: VendorServer
+    pool: WorkerPool,
+    location: StoreLocation,
+    name: str,
+    eu: VendorServer,
+    standby_region: VendorServer,
 ) -> None:
     """If one process loses a response, another repeats its key in the same region only."""
     eu.queue(HANGS_UP)
-    first_service = service(name, eu, us, retry=None, circuit=None)
+    first_service = service(name, eu, standby_region, retry=None, circuit=None)
     first = Job(scenario="call", services=(first_service,), state=location, path="/orders", key="k")
     # For the second process the other region comes first.
     turned_service = attrs.evolve(
-        first_service, regions=(Region("us", us.url), Region("eu", eu.url, tier=2))
+        first_service, regions=(Region("us", standby_region.url), Region("eu", eu.url, tier=2))
     )
     second = attrs.evolve(first, services=(turned_service,))
 
@@ -204,4 +221,4 @@ def test_key_stays_in_its_region(
 
     assert ("ConnectionFailed", "good") == (lost_call["outcome"], result["outcome"])
     assert "eu" == result["value"]
-    assert (2, 0) == (len(eu.requests), len(us.requests))
+    assert (2, 0) == (len(eu.requests), len(standby_region.requests))

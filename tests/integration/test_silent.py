@@ -43,7 +43,7 @@ SERVICE = Service(
 
 
 @pytest.fixture
-def silent() -> Iterator[socket.socket]:
+def silent_server() -> Iterator[socket.socket]:
     """Yield a server that accepts connections and never replies.
 
     A test stops it before closing its store, which would wait for it.
@@ -52,7 +52,7 @@ def silent() -> Iterator[socket.socket]:
         yield server
 
 
-def _place(kind: str, server: socket.socket) -> StoreLocation:
+def _location(kind: str, server: socket.socket) -> StoreLocation:
     port = server.getsockname()[1]
     prefix = "silent_" if kind in {"postgresql", "mariadb"} else "silent:"
     url = URLS[kind].format(port=port)
@@ -70,10 +70,10 @@ def _count_lost_storage(events: list[Event]) -> int:
 
 
 @EACH_STORE
-def test_unkeyed_call_ignores_a_silent_store(kind: str, silent: socket.socket) -> None:
+def test_unkeyed_call_ignores_a_silent_store(kind: str, silent_server: socket.socket) -> None:
     """If the store never replies, the first call waits a part of its time, later ones do not."""
     events: list[Event] = []
-    with _place(kind, silent).open() as store, silent:
+    with _location(kind, silent_server).open() as store, silent_server:
         manager = ConnectorManager(
             [SERVICE], state=store, observers=[events.append], clock=VirtualClock()
         )
@@ -84,10 +84,10 @@ def test_unkeyed_call_ignores_a_silent_store(kind: str, silent: socket.socket) -
 
 
 @EACH_STORE
-def test_keyed_call_is_refused_with_a_silent_store(kind: str, silent: socket.socket) -> None:
+def test_keyed_call_is_refused_with_a_silent_store(kind: str, silent_server: socket.socket) -> None:
     """If the store never replies, a call with a key is refused soon."""
     effects: list[int] = []
-    with _place(kind, silent).open() as store, silent:
+    with _location(kind, silent_server).open() as store, silent_server:
         manager = ConnectorManager([SERVICE], state=store, clock=VirtualClock())
         for _ in range(2):
             with pytest.raises(StorageUnavailable):
@@ -97,7 +97,7 @@ def test_keyed_call_is_refused_with_a_silent_store(kind: str, silent: socket.soc
 
 
 @EACH_STORE
-def test_async_unkeyed_call_ignores_a_silent_store(kind: str, silent: socket.socket) -> None:
+def test_async_unkeyed_call_ignores_a_silent_store(kind: str, silent_server: socket.socket) -> None:
     """If the store never replies, an asynchronous call without a key continues."""
     events: list[Event] = []
 
@@ -106,8 +106,8 @@ def test_async_unkeyed_call_ignores_a_silent_store(kind: str, silent: socket.soc
             return number
 
         async with (
-            _place(kind, silent).open_async() as store,
-            _closing_server(silent),
+            _location(kind, silent_server).open_async() as store,
+            _closing_server(silent_server),
             AsyncConnectorManager(
                 [SERVICE], state=store, observers=[events.append], clock=VirtualClock()
             ) as manager,
@@ -119,7 +119,9 @@ def test_async_unkeyed_call_ignores_a_silent_store(kind: str, silent: socket.soc
 
 
 @EACH_STORE
-def test_async_keyed_call_is_refused_with_a_silent_store(kind: str, silent: socket.socket) -> None:
+def test_async_keyed_call_is_refused_with_a_silent_store(
+    kind: str, silent_server: socket.socket
+) -> None:
     """If the store never replies, an asynchronous call with a key is refused soon."""
     effects: list[int] = []
 
@@ -128,8 +130,8 @@ def test_async_keyed_call_is_refused_with_a_silent_store(kind: str, silent: sock
 
     async def story() -> None:
         async with (
-            _place(kind, silent).open_async() as store,
-            _closing_server(silent),
+            _location(kind, silent_server).open_async() as store,
+            _closing_server(silent_server),
             AsyncConnectorManager([SERVICE], state=store, clock=VirtualClock()) as manager,
         ):
             for _ in range(2):

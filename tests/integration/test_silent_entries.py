@@ -20,14 +20,14 @@ from moorage import (
 )
 from moorage.wiring.store_urls import aopen_inbox, aopen_outbox, open_inbox, open_outbox
 from tests.entries.shop import Shop
-from tests.integration.test_silent import STORE_PATIENCE, URLS, silent
+from tests.integration.test_silent import STORE_PATIENCE, URLS, silent_server
 
 if TYPE_CHECKING:
     import socket
     from collections.abc import Iterator
     from pathlib import Path
 
-__all__ = ["silent"]
+__all__ = ["silent_server"]
 
 SHORT = 0.3
 """Seconds that a caller has."""
@@ -36,11 +36,13 @@ KINDS = ("postgresql", "mariadb", "sqlite")
 
 
 @pytest.fixture(params=KINDS)
-def url(request: pytest.FixtureRequest, silent: socket.socket, tmp_path: Path) -> Iterator[str]:
+def url(
+    request: pytest.FixtureRequest, silent_server: socket.socket, tmp_path: Path
+) -> Iterator[str]:
     """Yield the URL of a database that never replies: a silent server, or a locked file."""
     if request.param != "sqlite":
-        yield URLS[request.param].format(port=silent.getsockname()[1])
-        silent.close()
+        yield URLS[request.param].format(port=silent_server.getsockname()[1])
+        silent_server.close()
         return
     file = f"sqlite:///{tmp_path / 'host.db'}"
     for opened_store in (open_inbox(file), open_outbox(file)):

@@ -61,7 +61,7 @@ class Bank:
 
 
 @attrs.define
-class Stalls:
+class CpuStalls:
     """Measures for how long this machine withheld the CPU from an idle thread."""
 
     nanoseconds: int = 0
@@ -175,7 +175,7 @@ def test_dead_holder_is_replaced_within_two_seconds(
     At a vendor without keys the waiters learn that the outcome is unknown, and nothing is sent
     again.
     """
-    stalls = Stalls()
+    stalls = CpuStalls()
     with stalls.measured():
         match = race(pool, location, vendor, name, takes=3600, awaited=awaited)
         assert {match.path(match.honoured): 1, match.path(match.other): 1} == match.bank.heard

@@ -120,7 +120,7 @@ class SkewedClocks:
         return datetime.now(UTC) + self._wrong
 
 
-def _hear(event: Happening) -> None:
+def _handle_event(event: Happening) -> None:
     name = type(event).__name__
     if name in {"StorageLost", "StorageRecovered", "VendorPaused"}:
         report(what=name, at=now(), error=getattr(event, "error", None))
@@ -135,7 +135,7 @@ def open_manager(job: Job) -> Generator[ConnectorManager]:
         [*job.services, _WARM],
         state=RecordingStore(state),
         claims=None if claims is None else RecordingStore(claims),
-        observers=[_hear],
+        observers=[_handle_event],
         clock=SkewedClocks(job.hours),
     )
     with manager, state, claims or contextlib.nullcontext():
@@ -290,7 +290,7 @@ async def _call_awaited(job: Job) -> None:
         manager = AsyncConnectorManager(
             [*job.services, _WARM],
             state=AsyncRecordingStore(state),
-            observers=[_hear],
+            observers=[_handle_event],
             clock=SkewedClocks(job.hours),
         )
         async with manager:
@@ -311,7 +311,7 @@ def repeat(job: Job) -> None:
             entry = CallReport(job)
             entry.begin()
             try:
-                answer = manager.call(name, _keyed(name), idempotency_key=job.key)
+                answer = manager.call(name, _keyed_request(name), idempotency_key=job.key)
                 entry.end("good", service=name, value=answer.text, replayed=answer.replayed)
             except Exception as error:  # noqa: BLE001 - it is written down
                 entry.failed(error, service=name)
@@ -330,7 +330,7 @@ async def _repeat_awaited(job: Job) -> None:
         entry = CallReport(job)
         entry.begin()
         try:
-            answer = await manager.call(name, _keyed(name), idempotency_key=job.key)
+            answer = await manager.call(name, _keyed_request(name), idempotency_key=job.key)
             entry.end("good", service=name, value=answer.text, replayed=answer.replayed)
         except Exception as error:  # noqa: BLE001 - it is written down
             entry.failed(error, service=name)
@@ -343,11 +343,11 @@ async def _repeat_awaited(job: Job) -> None:
         await asyncio.gather(*(repeat_call(manager, service.name) for service in job.services))
 
 
-def _keyed(name: str) -> Request:
+def _keyed_request(name: str) -> Request:
     return Request.post(f"/{name}", body=b"one")
 
 
-def hold(job: Job) -> None:
+def hold_calls(job: Job) -> None:
     """Keep several calls in progress until killed: one circuit probe, and one call per key."""
     probe, *keyed_services = job.services
     inner_event = Event()
@@ -437,10 +437,12 @@ def fork(job: Job) -> None:
                 _in_child(job, manager)
             children.append(child)
         context = multiprocessing.get_context("fork")
-        other_processes = [context.Process(target=_use, args=(job, manager)) for _ in range(2)]
+        other_processes = [
+            context.Process(target=_use_manager, args=(job, manager)) for _ in range(2)
+        ]
         for other_process in other_processes:
             other_process.start()
-        _use(job, manager)
+        _use_manager(job, manager)
         for child in children:
             report(what="child", code=os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]))
         for other_process in other_processes:
@@ -453,7 +455,7 @@ def _in_child(job: Job, manager: ConnectorManager) -> None:
     """Use the store in a forked child, and exit in any case."""
     code = 1
     try:
-        _use(job, manager)
+        _use_manager(job, manager)
         code = 0
     except BaseException:  # noqa: BLE001 - it is written down, and a child never returns
         report(what="broke", trace=traceback.format_exc())
@@ -461,7 +463,7 @@ def _in_child(job: Job, manager: ConnectorManager) -> None:
         os._exit(code)
 
 
-def _use(job: Job, manager: ConnectorManager) -> None:
+def _use_manager(job: Job, manager: ConnectorManager) -> None:
     """Call, with and without a key, in this thread and in another."""
 
     def use_manager() -> None:
@@ -494,7 +496,7 @@ SCENARIOS: Final[dict[str, Callable[[Job], None]]] = {
     "claim": claim,
     "claims": claims,
     "fork": fork,
-    "hold": hold,
+    "hold": hold_calls,
     "repeat": repeat,
 }
 

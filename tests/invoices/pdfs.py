@@ -58,20 +58,24 @@ def packed_pdf(objects: list[bytes], *, kind: int | None = None, fields: str = "
         fields: further fields of the stream of objects.
     """
     body, places = b"%PDF-1.7\n", {}
-    packed = [(n, value) for n, value in enumerate(objects, 1) if not value.endswith(b"stream")]
+    packed_objects = [
+        (n, value) for n, value in enumerate(objects, 1) if not value.endswith(b"stream")
+    ]
     holder = len(objects) + 1
     for number, value in enumerate(objects, 1):
         if value.endswith(b"stream"):
             places[number] = (1, len(body), 0)
             body += b"%d 0 obj\n%s\nendobj\n" % (number, value)
     content, offsets = b"", []
-    for index, (number, value) in enumerate(packed):
+    for index, (number, value) in enumerate(packed_objects):
         offsets.append(b"%d %d" % (number, len(content)))
         places[number] = (2, holder, index)
         content += value + b" "
     head = b" ".join(offsets) + b"\n"
     places[holder] = (1, len(body), 0)
-    names = f"/Type /ObjStm /N {len(packed)} /First {len(head)} /Filter /FlateDecode {fields}"
+    names = (
+        f"/Type /ObjStm /N {len(packed_objects)} /First {len(head)} /Filter /FlateDecode {fields}"
+    )
     body += b"%d 0 obj\n%s\nendobj\n" % (holder, stream(zlib.compress(head + content), names))
     places[0], places[holder + 1] = (0, 0, 255), (1, len(body), 0)
     rows = [
@@ -79,7 +83,7 @@ def packed_pdf(objects: list[bytes], *, kind: int | None = None, fields: str = "
     ]
     parameters = ""
     if kind is not None:
-        rows = filtered(rows, kind)
+        rows = filter_rows(rows, kind)
         parameters = "/DecodeParms << /Predictor 15 /Columns 5 >>"
     section = f"/Type /XRef /Size {holder + 2} /Root 1 0 R /W [1 3 1] /Filter [/FlateDecode]"
     value = stream(zlib.compress(b"".join(rows)), f"{section} {parameters}")
@@ -87,22 +91,22 @@ def packed_pdf(objects: list[bytes], *, kind: int | None = None, fields: str = "
     return body + b"%d 0 obj\n%s" % (holder + 1, value) + end
 
 
-def filtered(rows: list[bytes], kind: int) -> list[bytes]:
+def filter_rows(rows: list[bytes], kind: int) -> list[bytes]:
     """Return rows by a PNG filter, with its number before each."""
-    done, previous_row = [], bytes(len(rows[0]))
+    filtered_rows, previous_row = [], bytes(len(rows[0]))
     for row in rows:
-        left, corner = bytes(1) + row[:-1], bytes(1) + previous_row[:-1]
+        left_byte, corner = bytes(1) + row[:-1], bytes(1) + previous_row[:-1]
         guesses = {
             0: bytes(len(row)),
-            1: left,
+            1: left_byte,
             2: previous_row,
-            3: bytes((a + b) // 2 for a, b in zip(left, previous_row, strict=True)),
-            4: bytes(map(paeth, left, previous_row, corner)),
+            3: bytes((a + b) // 2 for a, b in zip(left_byte, previous_row, strict=True)),
+            4: bytes(map(paeth, left_byte, previous_row, corner)),
         }
         deltas = zip(row, guesses[kind], strict=True)
-        done.append(bytes([kind, *((byte - guess) & 0xFF for byte, guess in deltas)]))
+        filtered_rows.append(bytes([kind, *((byte - guess) & 0xFF for byte, guess in deltas)]))
         previous_row = row
-    return done
+    return filtered_rows
 
 
 def paeth(left: int, up: int, corner: int) -> int:

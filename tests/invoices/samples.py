@@ -193,15 +193,17 @@ def full_invoice() -> Invoice:
 
 def with_field(value: Any, path: str, new: Any) -> Any:
     """The value with one field replaced; a path is like 'lines[0].quantity'."""
-    head, _, rest = path.partition(".")
+    head, _, remainder = path.partition(".")
     parts = re.fullmatch(r"(\w+)(?:\[(\d+)\])?", head)
     assert parts is not None
     name, number = parts.groups()
     field = getattr(value, name)
     if number is None:
-        return attrs.evolve(value, **{name: with_field(field, rest, new) if rest else new})
+        return attrs.evolve(
+            value, **{name: with_field(field, remainder, new) if remainder else new}
+        )
     items = list(field)
-    items[int(number)] = with_field(items[int(number)], rest, new) if rest else new
+    items[int(number)] = with_field(items[int(number)], remainder, new) if remainder else new
     return attrs.evolve(value, **{name: tuple(items)})
 
 

@@ -199,27 +199,29 @@ def _invoices(draw: st.DrawFn) -> KsefInvoice:
 def test_written_file_fits_the_schema_and_is_read_back(ksef: KsefInvoice) -> None:
     """Every invoice gives a file of the schema, which is read and written as the same bytes."""
     body = write_fa3(ksef)
-    received = read_fa3(body)
+    received_invoice = read_fa3(body)
 
     assert _faults(body) == []
-    assert write_fa3(received) == body
+    assert write_fa3(received_invoice) == body
 
 
 def test_every_field_survives() -> None:
     """An invoice with every field is written and read back, totals included."""
     ksef = full_ksef()
     body = write_fa3(ksef)
-    received = read_fa3(body)
+    received_invoice = read_fa3(body)
 
     assert _faults(body) == []
-    assert received == attrs.evolve(
-        ksef, invoice=received.invoice, created_at=datetime(2026, 11, 25, 8, 30, 1, tzinfo=UTC)
+    assert received_invoice == attrs.evolve(
+        ksef,
+        invoice=received_invoice.invoice,
+        created_at=datetime(2026, 11, 25, 8, 30, 1, tzinfo=UTC),
     )
-    lines = tuple(attrs.evolve(line, stated_net=None) for line in received.invoice.lines)
-    assert attrs.evolve(received.invoice, lines=lines, stated_totals=None) == ksef.invoice
-    assert received.invoice.stated_totals is not None
-    assert received.invoice.stated_totals.due == ksef.invoice.totals.due
-    assert received.invoice.stated_totals.vat == ksef.invoice.totals.vat
+    lines = tuple(attrs.evolve(line, stated_net=None) for line in received_invoice.invoice.lines)
+    assert attrs.evolve(received_invoice.invoice, lines=lines, stated_totals=None) == ksef.invoice
+    assert received_invoice.invoice.stated_totals is not None
+    assert received_invoice.invoice.stated_totals.due == ksef.invoice.totals.due
+    assert received_invoice.invoice.stated_totals.vat == ksef.invoice.totals.vat
 
 
 def test_small_file_is_written_as_the_schema_orders() -> None:
@@ -296,14 +298,14 @@ def test_credit_note_has_negative_amounts() -> None:
         prepaid=Decimal(1),
     )
     body = write_fa3(ksef)
-    received = read_fa3(body)
+    received_invoice = read_fa3(body)
 
     assert b"<P_15>-36.86</P_15>" in body
     assert b"<DoZaplaty>-35.86</DoZaplaty>" in body
     assert f"<NrKSeF>1</NrKSeF><NrKSeFFaKorygowanej>{NUMBER}</NrKSeFFaKorygowanej>".encode() in body
-    assert received.invoice.type_code == "384"
-    assert received.ksef_numbers == {"FV/1": NUMBER}
-    assert received.correction_reason == "Zwrot"
+    assert received_invoice.invoice.type_code == "384"
+    assert received_invoice.ksef_numbers == {"FV/1": NUMBER}
+    assert received_invoice.correction_reason == "Zwrot"
 
 
 def test_foreign_currency_states_vat_in_zloty() -> None:
@@ -382,12 +384,12 @@ def test_line_with_gross_price_is_read_without_vat() -> None:
     body = body.replace(b"<P_9A>9.99</P_9A>", b"<P_9B>12.29</P_9B>")
     body = body.replace(b"<P_11>29.97</P_11>", b"<P_11A>36.86</P_11A>")
     body = body.replace(b"</P_12>", b"</P_12><KursWaluty>4.25</KursWaluty>")
-    received = read_fa3(body)
-    line = received.invoice.lines[0]
+    received_invoice = read_fa3(body)
+    line = received_invoice.invoice.lines[0]
 
     assert _faults(body) == []
     assert (line.net_price, line.stated_net) == (Decimal("9.99186992"), Decimal("29.97"))
-    assert received.exchange_rate == Decimal("4.25")
+    assert received_invoice.exchange_rate == Decimal("4.25")
     unrated = body.replace(b">VAT<", b">UPR<").replace(b"<P_12>23</P_12>", b"")
     assert read_fa3(unrated).invoice.lines[0].stated_net == Decimal("36.86")
 

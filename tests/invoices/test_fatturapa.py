@@ -118,24 +118,24 @@ def test_written_file_fits_the_schema_and_is_read_back(fattura: FatturaPa) -> No
     assert problems <= {"00423"}
     if not problems:
         body = write_fatturapa(fattura)
-        received = read_fatturapa(body)
+        received_invoice = read_fatturapa(body)
 
         assert _schema_faults(body) == []
-        assert write_fatturapa(received) == body
-        assert received.invoice.totals.gross == fattura.invoice.totals.gross
+        assert write_fatturapa(received_invoice) == body
+        assert received_invoice.invoice.totals.gross == fattura.invoice.totals.gross
 
 
 def test_every_field_survives() -> None:
     """An invoice with every field is written and read back, totals included."""
     fattura = full_fattura()
     body = write_fatturapa(fattura)
-    received = read_fatturapa(body)
+    received_invoice = read_fatturapa(body)
 
     assert _schema_faults(body) == []
-    assert received == attrs.evolve(
-        fattura, recipient_code="0000000", document_type="TD01", invoice=received.invoice
+    assert received_invoice == attrs.evolve(
+        fattura, recipient_code="0000000", document_type="TD01", invoice=received_invoice.invoice
     )
-    sent, back = fattura.invoice, received.invoice
+    sent_invoice, back = fattura.invoice, received_invoice.invoice
     for field in (
         "issue_date",
         "type_code",
@@ -162,12 +162,12 @@ def test_every_field_survives() -> None:
         "seller",
         "buyer",
     ):
-        assert getattr(back, field) == getattr(sent, field), field
-    assert [attrs.evolve(line, stated_net=None) for line in back.lines] == list(sent.lines)
+        assert getattr(back, field) == getattr(sent_invoice, field), field
+    assert [attrs.evolve(line, stated_net=None) for line in back.lines] == list(sent_invoice.lines)
     assert back.documents[0].content == b"%PDF-"
     assert back.documents[0].media_type == "application/pdf"
     assert back.stated_totals is not None
-    assert back.stated_totals.due == sent.totals.due
+    assert back.stated_totals.due == sent_invoice.totals.due
 
 
 def test_account_of_the_buyer_is_the_reference_for_the_administration() -> None:
@@ -182,9 +182,9 @@ def test_account_of_the_buyer_is_the_reference_for_the_administration() -> None:
 def test_codes_are_read_from_each_related_document(element: bytes) -> None:
     """CUP and CIG may stand with the order, the contract or the receipt."""
     body = write_fatturapa(small_fattura(project="C12D34", tender="Z123"))
-    received = read_fatturapa(body.replace(b"DatiOrdineAcquisto", element))
+    received_invoice = read_fatturapa(body.replace(b"DatiOrdineAcquisto", element))
 
-    assert ("C12D34", "Z123") == (received.invoice.project, received.invoice.tender)
+    assert ("C12D34", "Z123") == (received_invoice.invoice.project, received_invoice.invoice.tender)
 
 
 def test_small_file_is_written_as_the_schema_orders() -> None:
@@ -209,10 +209,10 @@ def test_small_file_is_written_as_the_schema_orders() -> None:
 def test_public_office_is_addressed_by_its_endpoint() -> None:
     """The code of a public office is its endpoint, and makes the format that of offices."""
     office = attrs.evolve(BUYER, endpoint=Identifier("UFABC1", "0201"))
-    received = read_fatturapa(write_fatturapa(small_fattura(buyer=office)))
+    received_invoice = read_fatturapa(write_fatturapa(small_fattura(buyer=office)))
 
-    assert received.recipient_code == "UFABC1"
-    assert received.invoice.buyer == office
+    assert received_invoice.recipient_code == "UFABC1"
+    assert received_invoice.invoice.buyer == office
 
 
 def test_foreign_buyer_gets_the_code_for_abroad() -> None:
@@ -222,23 +222,25 @@ def test_foreign_buyer_gets_the_code_for_abroad() -> None:
     )
     buyer = Party(name="Käufer GmbH", vat_id="DE123456789", address=address)
     line = attrs.evolve(LINE, vat_category="K", vat_rate=Decimal(0))
-    received = read_fatturapa(write_fatturapa(small_fattura(buyer=buyer, lines=[line])))
+    received_invoice = read_fatturapa(write_fatturapa(small_fattura(buyer=buyer, lines=[line])))
 
-    assert received.recipient_code == "XXXXXXX"
-    assert received.natures == {"K": "N3.2"}
-    assert received.invoice.buyer is not None
-    assert received.invoice.buyer.address == attrs.evolve(address, postal_code="00000", region=None)
+    assert received_invoice.recipient_code == "XXXXXXX"
+    assert received_invoice.natures == {"K": "N3.2"}
+    assert received_invoice.invoice.buyer is not None
+    assert received_invoice.invoice.buyer.address == attrs.evolve(
+        address, postal_code="00000", region=None
+    )
 
 
 def test_split_payment_leaves_the_vat_to_the_state() -> None:
     """With vat_due 'S' the payment is without VAT, and the amount due is read back with it."""
     fattura = small_fattura(vat_due="S", payment=PaymentInstructions(code="58"))
     body = write_fatturapa(fattura)
-    received = read_fatturapa(body)
+    received_invoice = read_fatturapa(body)
 
     assert b"<ImportoPagamento>29.97</ImportoPagamento>" in body
-    assert received.vat_due == "S"
-    assert received.invoice.prepaid is None
+    assert received_invoice.vat_due == "S"
+    assert received_invoice.invoice.prepaid is None
 
 
 def test_means_of_payment_without_a_code_are_named_by_their_text() -> None:
@@ -252,9 +254,9 @@ def test_means_of_payment_without_a_code_are_named_by_their_text() -> None:
 
 def test_long_notes_are_split() -> None:
     """A note of more than 200 characters becomes several."""
-    received = read_fatturapa(write_fatturapa(small_fattura(notes=[Note("x" * 450)])))
+    received_invoice = read_fatturapa(write_fatturapa(small_fattura(notes=[Note("x" * 450)])))
 
-    assert [len(note.text or "") for note in received.invoice.notes] == [200, 200, 50]
+    assert [len(note.text or "") for note in received_invoice.invoice.notes] == [200, 200, 50]
 
 
 def test_percentage_of_a_line_is_read_as_an_amount() -> None:
@@ -507,9 +509,11 @@ def test_exemption_reasons_belong_to_their_nature() -> None:
     """The reason of a category is the law of its summary, and is read back."""
     line = attrs.evolve(LINE, vat_category="G", vat_rate=None)
     exemptions = [VatExemption(category="G", reason="Art. 8"), VatExemption(reason_code="x")]
-    received = read_fatturapa(write_fatturapa(small_fattura(lines=[line], exemptions=exemptions)))
+    received_invoice = read_fatturapa(
+        write_fatturapa(small_fattura(lines=[line], exemptions=exemptions))
+    )
 
-    assert received.invoice.exemptions == (VatExemption(category="G", reason="Art. 8"),)
+    assert received_invoice.invoice.exemptions == (VatExemption(category="G", reason="Art. 8"),)
 
 
 def test_withholding_of_wrong_type_is_refused() -> None:

@@ -51,7 +51,7 @@ EXAMPLES = (
 )
 
 
-def _read(body: bytes) -> Invoice:
+def _read_sample(body: bytes) -> Invoice:
     return read_cii(body) if b"CrossIndustryInvoice" in body else read_ubl(body)
 
 
@@ -71,7 +71,7 @@ def test_examples_are_valid_and_survive_both_syntaxes(folder: str, profile: Prof
 
     assert paths
     for path in paths:
-        invoice = _read(path.read_bytes())
+        invoice = _read_sample(path.read_bytes())
         assert not [item for item in validate(invoice, profile) if item.fatal], path.name
         assert read_ubl(write_ubl(invoice)) == invoice, path.name
         if len(invoice.preceding) <= 1:  # CII carries no more
@@ -96,7 +96,7 @@ def _results(folder: str, profile: Profile) -> Counter[str]:
     counts: Counter[str] = Counter()
     for _, body, rules in _cases(FOLDER / folder):
         try:
-            reported = {item.rule for item in validate(_read(body), profile)}
+            reported = {item.rule for item in validate(_read_sample(body), profile)}
             readable = True
         except InvalidData as error:
             reported = set(_RULE.findall(str(error)))

@@ -40,7 +40,7 @@ SHAPES = [
 ]
 
 
-def embedded(pdf: bytes, invoice: Any = CII, **options: Any) -> bytes:
+def embed_in(pdf: bytes, invoice: Any = CII, **options: Any) -> bytes:
     """Return a PDF with an invoice embedded at the time of the tests."""
     return embed_invoice(pdf, invoice, modified_at=AT, **options)
 
@@ -56,27 +56,27 @@ def metadata_of(pdf: bytes) -> str:
 @pytest.mark.parametrize("pdf", SHAPES, ids=range(len(SHAPES)))
 def test_embedded_invoice_is_read_again(pdf: bytes) -> None:
     """The invoice is appended to a PDF with a table or with streams, and read from there."""
-    done = embedded(pdf, small_invoice())
-    pdf_invoice = read_pdf_invoice(done)
+    embedded_pdf = embed_in(pdf, small_invoice())
+    pdf_invoice = read_pdf_invoice(embedded_pdf)
 
-    assert done.startswith(pdf)
+    assert embedded_pdf.startswith(pdf)
     assert pdf_invoice.document == CII
     assert (pdf_invoice.name, pdf_invoice.relationship) == ("factur-x.xml", "Alternative")
     assert read_invoice(pdf_invoice.document).number == "2041"
-    assert PdfFile(done).is_table is PdfFile(pdf).is_table
-    assert embedded(pdf, small_invoice()) == done
+    assert PdfFile(embedded_pdf).is_table is PdfFile(pdf).is_table
+    assert embed_in(pdf, small_invoice()) == embedded_pdf
 
 
 def test_catalog_and_file_are_described() -> None:
     """The catalog, the specification and the file have the entries that PDF/A-3 requires."""
-    done = PdfFile(embedded(table_pdf(usual_objects("/Lang (de)"), "/Info 3 0 R")))
-    root = done.fields(done.trailer["Root"])
-    (specification,) = done.items(root["AF"])
-    fields = done.fields(specification)
-    file = done.resolve(fields["EF"]["F"])
+    embedded_pdf = PdfFile(embed_in(table_pdf(usual_objects("/Lang (de)"), "/Info 3 0 R")))
+    root = embedded_pdf.fields(embedded_pdf.trailer["Root"])
+    (specification,) = embedded_pdf.items(root["AF"])
+    fields = embedded_pdf.fields(specification)
+    file = embedded_pdf.resolve(fields["EF"]["F"])
 
     assert root["Lang"] == b"de"
-    assert done.fields(root["Names"])["EmbeddedFiles"] == {
+    assert embedded_pdf.fields(root["Names"])["EmbeddedFiles"] == {
         "Names": [b"factur-x.xml", specification]
     }
     assert fields["UF"] == b"factur-x.xml"
@@ -87,8 +87,8 @@ def test_catalog_and_file_are_described() -> None:
         "Size": PdfNumber(len(CII)),
         "ModDate": b"D:20261126093000+01'00'",
     }
-    assert done.trailer["Info"] == PdfReference(3)
-    assert len(done.trailer["ID"]) == 2
+    assert embedded_pdf.trailer["Info"] == PdfReference(3)
+    assert len(embedded_pdf.trailer["ID"]) == 2
 
 
 @pytest.mark.parametrize("level", LEVELS)
@@ -96,11 +96,11 @@ def test_level_is_that_of_the_document(level: str) -> None:
     """The level and the relationship follow from the specification identifier."""
     identifier, relationship = LEVELS[level]
     document = CII.replace(b">urn:cen.eu:en16931:2017<", f">{identifier}<".encode())
-    done = embedded(SHAPES[0], document)
+    embedded_pdf = embed_in(SHAPES[0], document)
 
-    assert read_pdf_invoice(done).relationship == relationship
-    assert f"<fx:ConformanceLevel>{level}</fx:ConformanceLevel>" in metadata_of(done)
-    assert "<fx:DocumentFileName>factur-x.xml</fx:DocumentFileName>" in metadata_of(done)
+    assert read_pdf_invoice(embedded_pdf).relationship == relationship
+    assert f"<fx:ConformanceLevel>{level}</fx:ConformanceLevel>" in metadata_of(embedded_pdf)
+    assert "<fx:DocumentFileName>factur-x.xml</fx:DocumentFileName>" in metadata_of(embedded_pdf)
 
 
 @pytest.mark.parametrize("part", ["1", "2", "3"])
@@ -111,9 +111,9 @@ def test_pdfa_becomes_part_3(part: str, form: str) -> None:
     if form.startswith("<"):
         xmp = XMP.replace(element, form.format(part))
     else:
-        named = '"http://www.aiim.org/pdfa/ns/id/"'
-        xmp = XMP.replace(element, "").replace(named, f"{named} {form.format(part)}")
-    text = metadata_of(embedded(table_pdf(usual_objects(xmp=xmp))))
+        namespace = '"http://www.aiim.org/pdfa/ns/id/"'
+        xmp = XMP.replace(element, "").replace(namespace, f"{namespace} {form.format(part)}")
+    text = metadata_of(embed_in(table_pdf(usual_objects(xmp=xmp))))
 
     assert form.format("3") in text
     assert "<pdfaid:conformance>B</pdfaid:conformance>" in text
@@ -132,26 +132,26 @@ def test_existing_schemas_and_files_are_kept() -> None:
         " >>] >> >> /AF [5 0 R]"
     )
     file = b"<< /Type /Filespec /F (a.txt) /UF <FEFF0061> >>"
-    done = PdfFile(embedded(table_pdf([*usual_objects(names, xmp), file])))
-    root = done.fields(done.trailer["Root"])
-    tree = done.fields(root["Names"])["EmbeddedFiles"]["Names"]
+    embedded_pdf = PdfFile(embed_in(table_pdf([*usual_objects(names, xmp), file])))
+    root = embedded_pdf.fields(embedded_pdf.trailer["Root"])
+    tree = embedded_pdf.fields(root["Names"])["EmbeddedFiles"]["Names"]
 
     assert tree[::2] == [b"a", b"factur-x.xml", b"z"]
-    assert done.items(root["AF"])[0] == PdfReference(5)
-    assert done.fields(root["Names"])["Dests"] == PdfReference(2)
-    assert metadata_of(done.data).count("<pdfaExtension:schemas>") == 1
+    assert embedded_pdf.items(root["AF"])[0] == PdfReference(5)
+    assert embedded_pdf.fields(root["Names"])["Dests"] == PdfReference(2)
+    assert metadata_of(embedded_pdf.data).count("<pdfaExtension:schemas>") == 1
 
 
 def test_plain_pdf_has_to_be_accepted() -> None:
     """A PDF that is not a PDF/A is refused, unless the caller accepts it; nothing claims PDF/A."""
-    plain = table_pdf([b"<< /Type /Catalog /Pages 2 0 R >>", *usual_objects()[1:]])
+    plain_pdf = table_pdf([b"<< /Type /Catalog /Pages 2 0 R >>", *usual_objects()[1:]])
     with pytest.raises(InvalidData, match="does not claim to be PDF/A") as excinfo:
-        embedded(plain)
+        embed_in(plain_pdf)
     assert excinfo.value.field == "pdf"
 
-    done = embedded(plain, accept_plain=True)
-    assert read_pdf_invoice(done).document == CII
-    assert "pdfaid" not in metadata_of(done)
+    embedded_pdf = embed_in(plain_pdf, accept_plain=True)
+    assert read_pdf_invoice(embedded_pdf).document == CII
+    assert "pdfaid" not in metadata_of(embedded_pdf)
 
 
 @pytest.mark.parametrize(
@@ -171,17 +171,17 @@ def test_plain_pdf_has_to_be_accepted() -> None:
             ),
             "already",
         ),
-        (embedded(SHAPES[0]), "already"),
+        (embed_in(SHAPES[0]), "already"),
     ],
     ids=range(8),
 )
 def test_unfit_pdf_is_refused(pdf: bytes, problem: str | None) -> None:
     """A PDF that cannot become a PDF/A-3 with one invoice is refused."""
     if problem is None:
-        assert read_pdf_invoice(embedded(pdf)).document == CII
+        assert read_pdf_invoice(embed_in(pdf)).document == CII
         return
     with pytest.raises(InvalidData, match=problem) as excinfo:
-        embedded(pdf)
+        embed_in(pdf)
     assert excinfo.value.field == "pdf"
 
 
@@ -217,7 +217,7 @@ def test_metadata_in_utf_16_is_refused() -> None:
     """Metadata that is well-formed but not in UTF-8 is refused."""
     objects = [*usual_objects()[:3], stream(XMP.encode("utf-16"), "/Type /Metadata")]
     with pytest.raises(InvalidData, match="metadata of the PDF cannot be read"):
-        embedded(table_pdf(objects))
+        embed_in(table_pdf(objects))
 
 
 @pytest.mark.parametrize("name", ["ZUGFeRD-invoice.xml", "xrechnung.xml", "FACTUR-X.XML"])
@@ -239,7 +239,7 @@ def section(fields: str, rows: bytes = b"") -> bytes:
     return b"%PDF-1.7\n1 0 obj\n" + stream(rows, fields) + b"\nendobj\nstartxref\n9\n%%EOF"
 
 
-def trailing(trailer: bytes, before: bytes = b"") -> bytes:
+def pdf_with_trailer(trailer: bytes, before: bytes = b"") -> bytes:
     """Return a PDF that is only a table and a trailer."""
     return b"%PDF-1.7\nxref\n" + before + b"trailer " + trailer + b"\nstartxref\n9\n%%EOF"
 
@@ -257,16 +257,16 @@ DAMAGED = [
     _USUAL.replace(b"4 0 obj", b"7 0 obj"),
     _USUAL.replace(b"0 5\n", b"0 9\n"),
     _USUAL.replace(b" 00000 n", b" 0x000 n"),
-    trailing(b"(a"),
-    trailing(b"<< /A"),
-    trailing(b"<< 1 2 >>"),
-    trailing(b"[1]"),
-    trailing(b"<< /Prev 9 >>"),
-    trailing(b"<< /Prev 999999 >>"),
-    trailing(b"[" * 50 + b"]" * 50),
-    trailing(b"<< /Root >>"),
-    trailing(b"<< >>", b"0 600000\n"),
-    trailing(b"<< >>", b"a 1\n"),
+    pdf_with_trailer(b"(a"),
+    pdf_with_trailer(b"<< /A"),
+    pdf_with_trailer(b"<< 1 2 >>"),
+    pdf_with_trailer(b"[1]"),
+    pdf_with_trailer(b"<< /Prev 9 >>"),
+    pdf_with_trailer(b"<< /Prev 999999 >>"),
+    pdf_with_trailer(b"[" * 50 + b"]" * 50),
+    pdf_with_trailer(b"<< /Root >>"),
+    pdf_with_trailer(b"<< >>", b"0 600000\n"),
+    pdf_with_trailer(b"<< >>", b"a 1\n"),
     section("/Type /Other"),
     section("/Type /XRef /W [1 2]"),
     section("/Type /XRef /W [0 0 0]"),
@@ -307,7 +307,7 @@ DAMAGED = [
 @pytest.mark.parametrize("pdf", DAMAGED, ids=range(len(DAMAGED)))
 def test_damaged_pdf_is_refused(pdf: bytes) -> None:
     """A damaged or hostile PDF raises an error of its own that names the PDF."""
-    for call in (lambda: read_pdf_invoice(pdf), lambda: embedded(pdf)):
+    for call in (lambda: read_pdf_invoice(pdf), lambda: embed_in(pdf)):
         with pytest.raises(InvalidData) as excinfo:
             call()
         assert excinfo.value.field == "pdf"
@@ -404,16 +404,18 @@ def test_other_values_are_refused(written: bytes) -> None:
 
 def test_number_of_values_is_bounded() -> None:
     """A file with too many values, or with too many brackets in a text, is refused."""
-    for written in (b"[1 2 3 4 5]", b"((((((((((((((((", b"[[[[[[[[[[[[[[["):
+    for text in (b"[1 2 3 4 5]", b"((((((((((((((((", b"[[[[[[[[[[[[[[["):
         with pytest.raises(InvalidData, match="too many values"):
-            Reader(written, budget=[5]).value()
+            Reader(text, budget=[5]).value()
 
 
 def test_moment_in_utc_is_written() -> None:
     """The time of the last change has the offset of its zone."""
-    done = PdfFile(embed_invoice(SHAPES[0], CII, modified_at=datetime(2026, 1, 2, tzinfo=UTC)))
-    (specification,) = done.items(done.fields(done.trailer["Root"])["AF"])
-    file = done.resolve(done.fields(specification)["EF"]["F"])
+    embedded_pdf = PdfFile(
+        embed_invoice(SHAPES[0], CII, modified_at=datetime(2026, 1, 2, tzinfo=UTC))
+    )
+    (specification,) = embedded_pdf.items(embedded_pdf.fields(embedded_pdf.trailer["Root"])["AF"])
+    file = embedded_pdf.resolve(embedded_pdf.fields(specification)["EF"]["F"])
 
     assert isinstance(file, PdfStream)
     assert file.fields["Params"]["ModDate"] == b"D:20260102000000+00'00'"

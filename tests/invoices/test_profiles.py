@@ -130,8 +130,8 @@ SPOILED_PEPPOL = [
     ("PEPPOL-EN16931-CL006", "tax_point_code", "tax_point_code", "36"),
     ("PEPPOL-EN16931-CL008", "seller.endpoint.scheme", "seller.endpoint.scheme", "0207"),
     *(
-        (rule, "payee.legal_id.value", "payee.legal_id", Identifier(wrong, scheme))
-        for rule, scheme, _, wrong in FORMS
+        (rule, "payee.legal_id.value", "payee.legal_id", Identifier(wrong_value, scheme))
+        for rule, scheme, _, wrong_value in FORMS
     ),
 ]
 
@@ -144,7 +144,7 @@ def test_spoiled_invoice_is_refused_by_peppol(
     valid = _drafts(PEPPOL)["full"]
 
     assert not [item for item in validate(valid, PEPPOL) if item.rule == rule]
-    assert (rule, field) in _violated(with_field(valid, path, value), PEPPOL)
+    assert (rule, field) in _violated_rules(with_field(valid, path, value), PEPPOL)
 
 
 @pytest.mark.parametrize("rule, scheme, right, wrong", FORMS)
@@ -153,17 +153,17 @@ def test_identifiers_have_check_digits(rule: str, scheme: str, right: str, wrong
     valid = _drafts(PEPPOL)["full"]
     values = [(right, False), (wrong, True), (f"{right}x", True), ("x", True)]
 
-    for value, refused in values:
+    for value, refused_value in values:
         spoiled = with_field(valid, "payee.legal_id", Identifier(value, scheme))
         rules = {item.rule for item in validate(spoiled, PEPPOL)}
-        assert (rule in rules) is refused, value
+        assert (rule in rules) is refused_value, value
 
 
 def test_peppol_needs_a_reference() -> None:
     """Peppol accepts a buyer reference or a purchase order, and refuses neither."""
     invoice = attrs.evolve(PLAIN, buyer_reference=None)
 
-    assert ("PEPPOL-EN16931-R003", "buyer_reference") in _violated(invoice, PEPPOL)
+    assert ("PEPPOL-EN16931-R003", "buyer_reference") in _violated_rules(invoice, PEPPOL)
     assert validate(attrs.evolve(invoice, purchase_order="PO-1"), PEPPOL) == ()
 
 
@@ -172,7 +172,7 @@ def test_correction_is_for_german_parties() -> None:
     corrected = attrs.evolve(PLAIN, type_code="384")
 
     assert validate(corrected, PEPPOL) == ()
-    assert ("PEPPOL-EN16931-P0112", "type_code") in _violated(
+    assert ("PEPPOL-EN16931-P0112", "type_code") in _violated_rules(
         attrs.evolve(corrected, buyer=SWEDE), PEPPOL
     )
 
@@ -254,7 +254,7 @@ def test_spoiled_invoice_is_refused_by_xrechnung(
 
     assert rule not in {item.rule for item in validate(valid, XRECHNUNG)}
     spoiled = with_field(valid, path, value)
-    assert (rule, field) in _violated(spoiled, XRECHNUNG)
+    assert (rule, field) in _violated_rules(spoiled, XRECHNUNG)
     with pytest.raises(InvalidData, match=rule):
         check(spoiled, XRECHNUNG)
 
@@ -286,10 +286,13 @@ def test_recommendations_alone_are_accepted() -> None:
 @pytest.mark.parametrize("syntax", ["ubl", "cii"])
 def test_profile_gives_its_identifiers(profile: Profile, syntax: str) -> None:
     """A written invoice has the profile's identifiers, and is valid by its rules."""
-    received = read_invoice(write_invoice(PLAIN, profile, syntax=syntax), profile)
+    received_invoice = read_invoice(write_invoice(PLAIN, profile, syntax=syntax), profile)
 
-    assert (received.specification, received.process) == (profile.specification, profile.process)
-    assert received == PLAIN.completed(profile)
+    assert (received_invoice.specification, received_invoice.process) == (
+        profile.specification,
+        profile.process,
+    )
+    assert received_invoice == PLAIN.completed(profile)
 
 
 def test_cash_discount_keeps_its_line_break() -> None:
@@ -331,5 +334,5 @@ def test_period_of_a_line_may_be_open() -> None:
     assert validate(attrs.evolve(PLAIN, lines=(line,), period=period), PEPPOL) == ()
 
 
-def _violated(invoice: Invoice, profile: Profile) -> set[tuple[str, str]]:
+def _violated_rules(invoice: Invoice, profile: Profile) -> set[tuple[str, str]]:
     return {(item.rule, item.field) for item in validate(invoice, profile)}

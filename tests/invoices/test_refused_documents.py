@@ -170,11 +170,11 @@ def test_unreadable_element_is_named(
     body = writer(small_invoice())
     assert old in body
 
-    with pytest.raises(InvalidData) as caught:
+    with pytest.raises(InvalidData) as excinfo:
         read_invoice(body.replace(old, new))
 
-    assert caught.value.field == field
-    assert field in str(caught.value)
+    assert excinfo.value.field == field
+    assert field in str(excinfo.value)
 
 
 def test_wrong_base64_is_refused() -> None:
@@ -221,10 +221,10 @@ def test_ambiguous_document_is_refused(
 @pytest.mark.parametrize("number", ["1E+9999999", "1E+30", "0E+30", "-1E+999999999"])
 def test_numbers_of_an_unusual_size_are_refused(number: str) -> None:
     """A number with a huge exponent is refused, although the decimal module cannot compute it."""
-    with pytest.raises(InvalidData) as caught:
+    with pytest.raises(InvalidData) as excinfo:
         InvoiceLine(quantity=Decimal(number))
 
-    assert caught.value.field == "quantity"
+    assert excinfo.value.field == "quantity"
 
 
 @pytest.mark.untraced

@@ -109,7 +109,7 @@ MISSING = [
 @pytest.mark.parametrize("rule, field", MISSING)
 def test_missing_field_is_named(rule: str, field: str) -> None:
     """A missing field violates its rule, which names the field."""
-    assert (rule, field) in _violated(with_field(STATED, field, None))
+    assert (rule, field) in _violated_rules(with_field(STATED, field, None))
 
 
 SPOILED = [
@@ -206,7 +206,7 @@ SPOILED = [
 @pytest.mark.parametrize("rule, field, path, value", SPOILED)
 def test_spoiled_field_is_named(rule: str, field: str, path: str, value: object) -> None:
     """A wrong value violates its rule, which names the field."""
-    assert (rule, field) in _violated(with_field(STATED, path, value))
+    assert (rule, field) in _violated_rules(with_field(STATED, path, value))
 
 
 NO_VAT = {"seller": _NO_VAT_SELLER}
@@ -298,7 +298,7 @@ FAMILIES = [
 @pytest.mark.parametrize("rule, field, invoice", FAMILIES)
 def test_vat_category_has_its_rules(rule: str, field: str, invoice: Invoice) -> None:
     """Each VAT category has rules for identifiers, rates, amounts and reasons."""
-    assert (rule, field) in _violated(invoice)
+    assert (rule, field) in _violated_rules(invoice)
 
 
 @pytest.mark.parametrize(
@@ -328,14 +328,14 @@ def test_samples_are_valid() -> None:
 
 def test_check_names_every_violated_rule() -> None:
     """The error of `check` has the first field, and a sentence for each rule."""
-    with pytest.raises(InvalidData) as caught:
+    with pytest.raises(InvalidData) as excinfo:
         check(small_invoice(number=None, currency=None))
 
-    assert caught.value.field == "number"
+    assert excinfo.value.field == "number"
     assert "BR-02 (number): The invoice number is missing. Give the invoice number." in str(
-        caught.value
+        excinfo.value
     )
-    assert "BR-05 (currency)" in str(caught.value)
+    assert "BR-05 (currency)" in str(excinfo.value)
 
 
 def test_writing_refuses_an_invalid_invoice() -> None:
@@ -346,15 +346,18 @@ def test_writing_refuses_an_invalid_invoice() -> None:
 
 def test_reading_refuses_wrong_totals() -> None:
     """A received invoice whose totals do not add up is refused, and can still be looked at."""
-    wrong = with_field(STATED, "stated_totals.gross", Decimal("999.00"))
+    wrong_invoice = with_field(STATED, "stated_totals.gross", Decimal("999.00"))
 
-    for body, reader in ((write_ubl(wrong), read_ubl), (write_cii(wrong), read_cii)):
+    for body, reader in (
+        (write_ubl(wrong_invoice), read_ubl),
+        (write_cii(wrong_invoice), read_cii),
+    ):
         with pytest.raises(InvalidData, match="BR-CO-15"):
             read_invoice(body)
-        assert reader(body) == wrong
+        assert reader(body) == wrong_invoice
 
 
-def _violated(invoice: Invoice) -> set[tuple[str, str]]:
+def _violated_rules(invoice: Invoice) -> set[tuple[str, str]]:
     violations = validate(invoice)
     assert all(item.problem.endswith(".") and item.remedy.endswith(".") for item in violations)
     return {(item.rule, item.field) for item in violations}

@@ -226,10 +226,10 @@ def test_elements_that_only_the_schema_requires_are_invented_and_dropped() -> No
 
 def test_ubl_needs_payment_instructions_for_a_reference() -> None:
     """UBL cannot carry a payment reference alone; the error says so."""
-    with pytest.raises(InvalidData, match="only with payment instructions") as caught:
+    with pytest.raises(InvalidData, match="only with payment instructions") as excinfo:
         write_ubl(small_invoice(payment=None, payment_reference="2041"))
 
-    assert caught.value.field == "payment"
+    assert excinfo.value.field == "payment"
 
 
 def test_cii_carries_one_preceding_invoice() -> None:
@@ -238,9 +238,9 @@ def test_cii_carries_one_preceding_invoice() -> None:
     invoice = small_invoice(preceding=preceding)
 
     assert read_ubl(write_ubl(invoice)).preceding == preceding
-    with pytest.raises(InvalidData, match="one preceding invoice, not 2") as caught:
+    with pytest.raises(InvalidData, match="one preceding invoice, not 2") as excinfo:
         write_cii(invoice)
-    assert caught.value.field == "preceding"
+    assert excinfo.value.field == "preceding"
 
 
 def test_ubl_needs_a_subject_of_three_letters() -> None:
@@ -272,8 +272,8 @@ def test_gross_price_and_discount_go_together(
     invoice = small_invoice(lines=[line])
 
     for writer, reader in SYNTAXES:
-        received = reader(writer(invoice)).lines[0]
-        prices = (received.gross_price, received.price_discount)
+        received_invoice = reader(writer(invoice)).lines[0]
+        prices = (received_invoice.gross_price, received_invoice.price_discount)
         assert prices == tuple(None if text is None else Decimal(text) for text in expected)
 
 
@@ -311,11 +311,11 @@ def test_missing_total_of_vat_is_that_of_the_categories() -> None:
 )
 def test_wrong_types_are_refused(path: str, value: Any) -> None:
     """A field refuses values that XML cannot carry exactly."""
-    with pytest.raises(InvalidData) as caught:
+    with pytest.raises(InvalidData) as excinfo:
         small_invoice(**{path: value})
 
-    assert caught.value.field is not None
-    assert caught.value.field.startswith(path)
+    assert excinfo.value.field is not None
+    assert excinfo.value.field.startswith(path)
 
 
 def test_personal_data_is_not_in_the_repr() -> None:
@@ -370,67 +370,69 @@ def test_totals_are_computed_by_category_and_rate() -> None:
 
 def test_stated_totals_are_not_replaced() -> None:
     """A received invoice keeps its totals, also wrong ones."""
-    wrong = with_field(small_invoice().completed(EN16931), "stated_totals.due", Decimal(1))
+    wrong_invoice = with_field(small_invoice().completed(EN16931), "stated_totals.due", Decimal(1))
 
-    assert wrong.completed(EN16931) == wrong
-    assert wrong.totals.due == Decimal("35.66")
+    assert wrong_invoice.completed(EN16931) == wrong_invoice
+    assert wrong_invoice.totals.due == Decimal("35.66")
 
 
 def test_empty_invoice_is_read_back() -> None:
     """An invoice without any field goes through both syntaxes; the rules say what is missing."""
     for writer, reader in SYNTAXES:
-        received = reader(writer(Invoice()))
+        received_invoice = reader(writer(Invoice()))
 
-        assert attrs.evolve(received, stated_totals=None) == Invoice(
+        assert attrs.evolve(received_invoice, stated_totals=None) == Invoice(
             specification=EN16931.specification
         )
-        assert {"BR-02", "BR-06", "BR-16", "BR-CO-18"} <= {item.rule for item in validate(received)}
+        assert {"BR-02", "BR-06", "BR-16", "BR-CO-18"} <= {
+            item.rule for item in validate(received_invoice)
+        }
 
 
 def test_creditor_identifier_needs_no_seller() -> None:
     """UBL carries the creditor identifier in the seller, also without another field of it."""
-    received = read_ubl(write_ubl(Invoice(creditor_id="DE98ZZZ09999999999")))
+    received_invoice = read_ubl(write_ubl(Invoice(creditor_id="DE98ZZZ09999999999")))
 
-    assert received.creditor_id == "DE98ZZZ09999999999"
+    assert received_invoice.creditor_id == "DE98ZZZ09999999999"
 
 
 def test_contact_may_be_a_department() -> None:
     """A CII contact with a department's name in place of a person's gets this name."""
-    received = received_invoice(write_cii, "PersonName", "DepartmentName")
+    read_back = received_invoice(write_cii, "PersonName", "DepartmentName")
 
-    assert received.seller is not None
-    assert received.seller.contact is not None
-    assert received.seller.contact.name == "A. Muster"
+    assert read_back.seller is not None
+    assert read_back.seller.contact is not None
+    assert read_back.seller.contact.name == "A. Muster"
 
 
 def test_other_taxes_are_not_vat() -> None:
     """A part of the breakdown that is not of VAT has no VAT category."""
-    received = received_invoice(
+    read_back = received_invoice(
         write_cii,
         "5.69</ram:CalculatedAmount><ram:TypeCode>VAT",
         "5.69</ram:CalculatedAmount><ram:TypeCode>GST",
     )
 
-    assert "BR-47" in {item.rule for item in validate(received)}
+    assert "BR-47" in {item.rule for item in validate(read_back)}
 
 
 def test_same_currency_for_vat_is_read_and_reported() -> None:
     """A tax currency that is the invoice's own has its total; Peppol refuses it."""
     other = '<cac:TaxTotal><cbc:TaxAmount currencyID="EUR">5.69</cbc:TaxAmount></cac:TaxTotal>'
-    received = received_invoice(
+    read_back = received_invoice(
         write_ubl,
         "<cac:LegalMonetaryTotal>",
         f"{other}<cac:LegalMonetaryTotal>",
         tax_currency="EUR",
     )
 
-    assert received.vat_in_tax_currency is None
-    assert "PEPPOL-EN16931-R005" in {item.rule for item in validate(received, PEPPOL)}
+    assert read_back.vat_in_tax_currency is None
+    assert "PEPPOL-EN16931-R005" in {item.rule for item in validate(read_back, PEPPOL)}
 
 
 def test_base_quantity_of_the_gross_price_counts() -> None:
     """CII may give the base quantity with the gross price only."""
-    received = received_invoice(
+    read_back = received_invoice(
         write_cii,
         "<ram:NetPriceProductTradePrice>",
         "<ram:GrossPriceProductTradePrice><ram:ChargeAmount>9.99</ram:ChargeAmount>"
@@ -438,8 +440,8 @@ def test_base_quantity_of_the_gross_price_counts() -> None:
         "</ram:GrossPriceProductTradePrice><ram:NetPriceProductTradePrice>",
     )
 
-    assert received.lines[0].base_quantity == Decimal(2)
-    assert received.lines[0].base_unit == "C62"
+    assert read_back.lines[0].base_quantity == Decimal(2)
+    assert read_back.lines[0].base_unit == "C62"
 
 
 def test_moment_is_not_a_date() -> None:
@@ -495,6 +497,6 @@ def test_large_amounts_keep_their_cents() -> None:
 def test_arguments_of_a_wrong_type_are_named(function: Any) -> None:
     """Neither an invoice nor a profile may be a text."""
     for arguments, field in ((("x",), "invoice"), ((small_invoice(), "peppol"), "profile")):
-        with pytest.raises(InvalidData) as caught:
+        with pytest.raises(InvalidData) as excinfo:
             function(*arguments)
-        assert caught.value.field == field
+        assert excinfo.value.field == field

@@ -87,7 +87,7 @@ def read(server: PrivateTansu, topic: str, total: int) -> list[SinkRecord]:
 
 
 def test_records_arrive_as_they_were_published(server: PrivateTansu, topic: str) -> None:
-    """Records have the position of their receipts, and those of a key are in their order."""
+    """Records are read at the positions of their receipts, and those of a key in their order."""
     receipts = publish(server, topic, TOTAL)
     records = read(server, topic, TOTAL)
 

@@ -68,21 +68,23 @@ def subject(
 ) -> connector_conformance.ConnectorSubject:
     """Return the Kafka connector under test; publishing to another topic serves as a read."""
 
-    def making(**settings: Any) -> Callable[[Any], Any]:
+    def make_subject_of(**settings: Any) -> Callable[[Any], Any]:
         make_settings: Any = Kafka
         kafka = make_settings(**{"servers": cluster.servers, **settings})
         make: Any = kafka.async_publisher if is_async else kafka.publisher
         return lambda _: make("connector")
 
     def refusal(error: type[Any], because: str, **settings: Any) -> connector_conformance.Refusal:
-        return connector_conformance.Refusal(make=making(**settings), error=error, because=because)
+        return connector_conformance.Refusal(
+            make=make_subject_of(**settings), error=error, because=because
+        )
 
     def count(text: str) -> int:
         stored = cluster.messages("orders", cluster.size("orders"))
         return sum(message.value() == text.encode() for message in stored)
 
     return connector_conformance.ConnectorSubject(
-        make=making(),
+        make=make_subject_of(),
         read=lambda connector, text: connector.publish("noise", Message(text)),
         write=lambda connector, text: connector.publish("orders", Message(text)),
         count=count,

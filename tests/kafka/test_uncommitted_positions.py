@@ -10,19 +10,19 @@ A, B = ("orders", 0), ("orders", 1)
 def test_nothing_is_due_at_first() -> None:
     """Without done records nothing is committed, even with the smallest number."""
     positions: UncommittedPositions[object] = UncommittedPositions()
-    assert {} == positions.due(0)
+    assert {} == positions.take_due(0)
 
 
 def test_due_positions_are_those_that_moved() -> None:
     """A commit is due from the given number of records, and has no acknowledged positions."""
     positions: UncommittedPositions[object] = UncommittedPositions()
     positions.add({A: 4, B: 3})
-    assert ({}, {A: 4, B: 3}) == (positions.due(8), positions.due(7))
+    assert ({}, {A: 4, B: 3}) == (positions.take_due(8), positions.take_due(7))
     positions.acknowledge({A: 4})
     positions.add({B: 5})
-    assert (5, {B: 5}) == (positions.records, positions.due(5))
+    assert (5, {}, {B: 5}) == (positions.records, positions.take_due(3), positions.take_due(2))
     positions.acknowledge({B: 5})
-    assert (0, {}) == (positions.records, positions.due(0))
+    assert (0, {}) == (positions.records, positions.take_due(0))
 
 
 def test_acknowledgement_of_an_older_position_leaves_the_rest() -> None:
@@ -31,7 +31,7 @@ def test_acknowledgement_of_an_older_position_leaves_the_rest() -> None:
     positions.add({A: 4})
     positions.add({A: 9})
     positions.acknowledge({A: 4})
-    assert (5, {A: 9}) == (positions.records, positions.due(5))
+    assert (5, {A: 9}) == (positions.records, positions.take_due(5))
 
 
 def test_position_behind_the_committed_one_does_not_reduce_the_others() -> None:
@@ -39,7 +39,7 @@ def test_position_behind_the_committed_one_does_not_reduce_the_others() -> None:
     positions: UncommittedPositions[object] = UncommittedPositions()
     positions.acknowledge({A: 9})
     positions.add({A: 2, B: 3})
-    assert (3, {B: 3}) == (positions.records, positions.due(3))
+    assert (3, {B: 3}) == (positions.records, positions.take_due(3))
 
 
 def test_forgotten_partitions_begin_anew() -> None:
@@ -48,6 +48,25 @@ def test_forgotten_partitions_begin_anew() -> None:
     positions.add({A: 4, B: 3})
     positions.acknowledge({A: 2})
     positions.forget([A, ("others", 7)])
-    assert (3, {B: 3}) == (positions.records, positions.due(1))
+    assert (3, {B: 3}) == (positions.records, positions.take_due(1))
     positions.add({A: 4})
-    assert (7, {A: 4, B: 3}) == (positions.records, positions.due(1))
+    assert (7, {A: 4}) == (positions.records, positions.take_due(1))
+
+
+def test_sent_positions_are_not_due_again() -> None:
+    """Positions without an answer are not sent twice, and those after them are."""
+    positions: UncommittedPositions[object] = UncommittedPositions()
+    positions.add({A: 4, B: 3})
+    positions.take_due(7)
+    positions.add({A: 6})
+    assert (9, {}, {A: 6}) == (positions.records, positions.take_due(3), positions.take_due(2))
+
+
+def test_positions_are_due_again_after_a_failed_commit() -> None:
+    """A failed commit makes all positions without an acknowledgement due again."""
+    positions: UncommittedPositions[object] = UncommittedPositions()
+    positions.add({A: 4, B: 3})
+    positions.take_due(7)
+    positions.acknowledge({A: 4})
+    positions.fail()
+    assert (3, {B: 3}) == (positions.records, positions.take_due(3))

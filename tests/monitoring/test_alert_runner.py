@@ -54,7 +54,7 @@ OPEN = AlertRule(name="open", when="circuit_open")
 SECRET = "whsec_" + "MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw"
 
 
-class Team:
+class HubTeam:
     """Hubs over one store and one virtual clock; a test can make their services fail."""
 
     def __init__(self, state: Any = None, **options: Any) -> None:
@@ -90,7 +90,7 @@ class Team:
 
 def test_circuit_that_opens_is_told_once() -> None:
     """An alert fires when a circuit opens, and recovers when it is reset."""
-    team = Team()
+    team = HubTeam()
     with team.hub() as hub:
         runner = team.runner(hub)
         assert runner.evaluate().evaluated
@@ -109,7 +109,7 @@ def test_circuit_that_opens_is_told_once() -> None:
 
 def test_one_process_evaluates_at_a_time() -> None:
     """One process at a time evaluates alerts; another takes over when the first has stopped."""
-    team = Team()
+    team = HubTeam()
     with team.hub() as first, team.hub() as second:
         first.manager.set_circuit(team.name, CircuitState.FORCED_OPEN)
         runners = [team.runner(first), team.runner(second)]
@@ -123,7 +123,7 @@ def test_one_process_evaluates_at_a_time() -> None:
 
 def test_refused_alert_is_sent_again(caplog: pytest.LogCaptureFixture) -> None:
     """If a channel refuses an alert, the alert is logged, listed and sent again."""
-    team = Team()
+    team = HubTeam()
     with team.hub() as hub:
         runner = team.runner(hub)
         hub.manager.set_circuit(team.name, CircuitState.FORCED_OPEN)
@@ -145,7 +145,7 @@ def test_refused_alert_is_sent_again(caplog: pytest.LogCaptureFixture) -> None:
 
 def test_alert_outlives_the_process_that_decided_it() -> None:
     """If a process dies between deciding on an alert and sending it, the next process sends it."""
-    team = Team()
+    team = HubTeam()
     with team.hub() as hub:
         hub.manager.set_circuit(team.name, CircuitState.FORCED_OPEN)
         dying_runner = team.runner(hub)
@@ -164,11 +164,11 @@ def _die(_: AlertDelivery) -> None:
 
 def test_silence_is_shared() -> None:
     """A silence set by one process applies to all, and has a reason."""
-    team = Team()
+    team = HubTeam()
     with team.hub() as first, team.hub() as second:
-        made = team.runner(second).silence(timedelta(hours=1), "maintenance", rule="open")
+        silence = team.runner(second).silence(timedelta(hours=1), "maintenance", rule="open")
         runner = team.runner(first)
-        assert (made,) == runner.book().silences
+        assert (silence,) == runner.book().silences
         first.manager.set_circuit(team.name, CircuitState.FORCED_OPEN)
         runner.evaluate()
         assert [] == team.sent_alerts
@@ -193,7 +193,7 @@ class BrokenStorage:
 
 def test_lost_store_is_reported() -> None:
     """If the store is lost, alerts continue in memory, so that they can report the loss."""
-    team = Team(BrokenStorage())
+    team = HubTeam(BrokenStorage())
     with team.hub() as hub:
         runner = team.runner(hub, AlertRule(name="store", when="store_unreachable"))
         for _ in range(2):
@@ -207,7 +207,7 @@ def test_lost_store_is_reported() -> None:
 
 def test_figures_decide() -> None:
     """Metrics are read over the rule's window; after a failed read the rule is not measured."""
-    team = Team()
+    team = HubTeam()
     queries: list[FigureQuery] = []
     answers: list[CallFigures | Exception] = [
         CallFigures(calls=100, error_rate=0.5),
@@ -349,14 +349,14 @@ def test_webhook_is_signed() -> None:
         unsigned_channel = ChannelSettings(kind="webhook", service="ops")
         with Hub([], services=services) as hub:
             fire(hub, {"ops": channel, "other": unsigned_channel})
-        signed_request, plain = receiver.requests
+        signed_request, plain_request = receiver.requests
 
     verifier = WebhookVerifier(name="ops", scheme="standard-webhooks", secrets=SECRET)
     (event,) = verifier.verify(body=signed_request.body, headers=signed_request.headers)
-    assert ("/alerts", "/") == (signed_request.path, plain.path)
+    assert ("/alerts", "/") == (signed_request.path, plain_request.path)
     assert "[warning] open: vat" == json.loads(signed_request.body)["subject"]
     assert event is not None
-    assert "webhook-signature" not in {name.lower() for name, _ in plain.headers.pairs}
+    assert "webhook-signature" not in {name.lower() for name, _ in plain_request.headers.pairs}
     with Hub([]) as hub, pytest.raises(ConfigurationError, match="unknown service 'ops'"):
         AlertRunner(hub, AlertSettings(channels={"ops": unsigned_channel}))
 

@@ -22,15 +22,15 @@ from moorage.domain.monitoring.alert_settings import AlertSettings, ChannelSetti
 from moorage.domain.monitoring.alerts import (
     Alert,
     AlertRule,
+    AlertStage,
     Change,
     Measurement,
     Notification,
     Severity,
     Silence,
-    Stage,
     next_alerts,
 )
-from moorage.domain.monitoring.health import Concern, Health, HealthReason, HealthState
+from moorage.domain.monitoring.health import Health, HealthConcern, HealthReason, HealthState
 
 NOW = datetime(2026, 11, 23, 3, tzinfo=UTC)
 MINUTE = timedelta(minutes=1)
@@ -52,7 +52,7 @@ class Line:
         self.now = NOW
         self.last: tuple[Notification, ...] = ()
 
-    def measured(self, **values: float | None) -> list[tuple[str, Change]]:
+    def evaluate_values(self, **values: float | None) -> list[tuple[str, Change]]:
         """Run one evaluation with each subject's value, and return the alerts that were sent."""
         items = tuple(
             Measurement(subject=name, value=value, text=f"{value}")
@@ -77,10 +77,10 @@ def test_alert_fires_and_recovers() -> None:
     """An alert is sent once when it fires, and once when it recovers."""
     line = Line(rule())
 
-    assert [] == line.measured(vat=0.5)
-    assert [("vat", FIRING)] == line.measured(vat=0.6)
-    assert [] == line.measured(vat=0.7)
-    assert [("vat", RECOVERED)] == line.measured(vat=0.4)
+    assert [] == line.evaluate_values(vat=0.5)
+    assert [("vat", FIRING)] == line.evaluate_values(vat=0.6)
+    assert [] == line.evaluate_values(vat=0.7)
+    assert [("vat", RECOVERED)] == line.evaluate_values(vat=0.4)
     assert () == line.alerts
 
 
@@ -88,17 +88,17 @@ def test_alert_is_held_before_it_fires() -> None:
     """A peak shorter than the rule's hold time sends no alert."""
     line = Line(rule(hold=120))
 
-    assert [] == line.measured(vat=0.6)
-    assert Stage.PENDING is line.alerts[0].stage
-    assert [] == line.measured(vat=0.1)
-    assert [[], [], [("vat", FIRING)]] == [line.measured(vat=0.6) for _ in range(3)]
+    assert [] == line.evaluate_values(vat=0.6)
+    assert AlertStage.PENDING is line.alerts[0].stage
+    assert [] == line.evaluate_values(vat=0.1)
+    assert [[], [], [("vat", FIRING)]] == [line.evaluate_values(vat=0.6) for _ in range(3)]
 
 
 def test_alert_clears_at_a_threshold_of_its_own() -> None:
     """A metric between the firing and the clearing threshold changes nothing."""
     line = Line(rule(clear=0.2))
 
-    reported_changes = [line.measured(vat=value) for value in (0.3, 0.6, 0.3, 0.6, 0.2, 0.3)]
+    reported_changes = [line.evaluate_values(vat=value) for value in (0.3, 0.6, 0.3, 0.6, 0.2, 0.3)]
     assert [[], [("vat", FIRING)], [], [], [("vat", RECOVERED)], []] == reported_changes
 
 
@@ -106,7 +106,7 @@ def test_figure_below_its_threshold() -> None:
     """A rule can fire when a metric falls below its threshold."""
     line = Line(rule(when="calls", above=None, below=10, clear=20))
 
-    reported_changes = [line.measured(vat=value) for value in (10, 9, 15, 20)]
+    reported_changes = [line.evaluate_values(vat=value) for value in (10, 9, 15, 20)]
     assert [[], [("vat", FIRING)], [], [("vat", RECOVERED)]] == reported_changes
 
 
@@ -114,7 +114,7 @@ def test_alert_is_repeated() -> None:
     """An alert that stays active is sent again after the repeat interval."""
     line = Line(rule(repeat=120), rule(name="quiet", repeat=0))
 
-    report_counts = [len(line.measured(vat=0.6)) for _ in range(5)]
+    report_counts = [len(line.evaluate_values(vat=0.6)) for _ in range(5)]
     assert [2, 0, 1, 0, 1] == report_counts
     assert [("vat", STILL)] == [(n.subject, n.change) for n in line.last[0].notices]
 
@@ -124,17 +124,17 @@ def test_silence_postpones_what_differs() -> None:
     line = Line(rule(repeat=0))
     line.silences = (Silence(until=NOW + 3.5 * MINUTE, reason="maintenance", subject="vat"),)
 
-    assert [("bank", FIRING)] == line.measured(vat=0.6, bank=0.6)
-    assert [("bank", RECOVERED)] == line.measured(vat=0.6)
-    assert [] == line.measured(vat=0.6)
-    assert [("vat", FIRING)] == line.measured(vat=0.6)
+    assert [("bank", FIRING)] == line.evaluate_values(vat=0.6, bank=0.6)
+    assert [("bank", RECOVERED)] == line.evaluate_values(vat=0.6)
+    assert [] == line.evaluate_values(vat=0.6)
+    assert [("vat", FIRING)] == line.evaluate_values(vat=0.6)
     line.silences = (Silence(until=NOW + 6.5 * MINUTE, reason="maintenance", rule="failing"),)
-    assert [] == line.measured(vat=0.1)
-    assert [] == line.measured(vat=0.6)
-    assert [] == line.measured(vat=0.6)
+    assert [] == line.evaluate_values(vat=0.1)
+    assert [] == line.evaluate_values(vat=0.6)
+    assert [] == line.evaluate_values(vat=0.6)
     line.silences = (Silence(until=NOW + 8.5 * MINUTE, reason="maintenance"),)
-    assert [] == line.measured(vat=0.1)
-    assert [("vat", RECOVERED)] == line.measured(vat=0.1)
+    assert [] == line.evaluate_values(vat=0.1)
+    assert [("vat", RECOVERED)] == line.evaluate_values(vat=0.1)
 
 
 def test_silence_of_something_else() -> None:
@@ -146,23 +146,23 @@ def test_silence_of_something_else() -> None:
         Silence(until=silence_end, reason="x", rule="failing", subject="bank"),
     )
 
-    assert [("vat", FIRING)] == line.measured(vat=0.6)
+    assert [("vat", FIRING)] == line.evaluate_values(vat=0.6)
 
 
 def test_rule_that_cannot_be_measured() -> None:
     """Without a measurement an alert stays active; if its subject is removed, it recovers."""
     line = Line(rule())
-    line.measured(vat=0.6)
+    line.evaluate_values(vat=0.6)
 
     assert [] == line.take({})
-    assert Stage.FIRING is line.alerts[0].stage
+    assert AlertStage.FIRING is line.alerts[0].stage
     assert [("vat", RECOVERED)] == line.take({"failing": ()})
 
 
 def test_rule_that_is_gone() -> None:
     """Alerts of a removed rule are dropped without a notification."""
     line = Line(rule())
-    line.measured(vat=0.6)
+    line.evaluate_values(vat=0.6)
     line.rules = ()
 
     assert ([], ()) == (line.take({}), line.alerts)
@@ -176,14 +176,14 @@ def test_groups() -> None:
         rule(name="c"),
         rule(name="d", group="money", channels="ops"),
     )
-    line.measured(vat=0.6)
+    line.evaluate_values(vat=0.6)
 
     groups = [(item.group, item.channels, len(item.notices)) for item in line.last]
     assert [("money", (), 2), ("c", (), 1), ("money", ("ops",), 1)] == groups
     assert "[critical] a: vat and 1 more" == line.last[0].subject
     assert "[warning] c: vat" == line.last[1].subject
     assert "firing: c, vat, since 2026-11-23 03:01:00 UTC. 0.6" == line.last[1].text
-    line.measured(vat=0.1)
+    line.evaluate_values(vat=0.1)
     assert "[recovered] c: vat" == line.last[1].subject
     assert "recovered" == line.last[0].as_dict()["notices"][0]["change"]
 
@@ -215,7 +215,7 @@ def test_laws(
     silence = Silence(until=NOW + (silent_from + silent_for) * MINUTE, reason="x", rule="failing")
     for number, values in enumerate(steps):
         line.silences = (silence,) if number >= silent_from else ()
-        line.measured(**values)
+        line.evaluate_values(**values)
         notices = [notice for item in line.last for notice in item.notices]
         assert len(notices) == len({(n.rule, n.subject) for n in notices})
         for notice in notices:
@@ -233,7 +233,7 @@ def test_laws(
             assert not is_silenced
         for alert in line.alerts:
             is_silenced = any(s.covers(alert.rule, alert.subject, line.now) for s in line.silences)
-            if alert.stage is Stage.FIRING and not is_silenced:
+            if alert.stage is AlertStage.FIRING and not is_silenced:
                 assert last_changes[alert.rule, alert.subject][0] is not RECOVERED
 
 
@@ -336,7 +336,7 @@ def test_absence_is_no_call_at_all() -> None:
     assert not absence_rule.is_active(1.0, firing=True)
 
 
-def reason(part: str, concern: Concern, amount: float = 1.0) -> HealthReason:
+def reason(part: str, concern: HealthConcern, amount: float = 1.0) -> HealthReason:
     """Return a reason of a health assessment."""
     return HealthReason(part, concern, HealthState.DEGRADED, "It is bad.", "Mend it.", amount)
 
@@ -347,21 +347,21 @@ def test_reasons_of_health_are_measured() -> None:
         at=NOW,
         state=HealthState.DEGRADED,
         reasons=(
-            reason("outbox", Concern.DEAD_LETTERS, 7),
-            reason("inbox", Concern.DEAD_LETTERS, 2),
-            reason("outbox", Concern.DEAD_LETTERS, 3),
-            reason("vat", Concern.CIRCUIT_OPEN, 0.0),
+            reason("outbox", HealthConcern.DEAD_LETTERS, 7),
+            reason("inbox", HealthConcern.DEAD_LETTERS, 2),
+            reason("outbox", HealthConcern.DEAD_LETTERS, 3),
+            reason("vat", HealthConcern.CIRCUIT_OPEN, 0.0),
         ),
     )
     dead_rule = rule(when="dead_letters", above=None)
-    many = rule(when="dead_letters", above=5, service="outbox")
+    count_rule = rule(when="dead_letters", above=5, service="outbox")
     circuit = rule(when="circuit_open", above=None)
 
     assert () == queries(dead_rule)
     assert {"outbox": 1.0, "inbox": 1.0} == {
         m.subject: m.value for m in from_health(dead_rule, health)
     }
-    assert [("outbox", 7)] == [(m.subject, m.value) for m in from_health(many, health)]
+    assert [("outbox", 7)] == [(m.subject, m.value) for m in from_health(count_rule, health)]
     (measurement,) = from_health(circuit, health)
     assert circuit.is_active(measurement.value, firing=False)
     assert "It is bad. Mend it." == measurement.text

@@ -11,19 +11,19 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from moorage import ConfigurationError, StorageUnavailable
-from moorage.domain.monitoring.assessment import as_of, assess, unreadable
+from moorage.domain.monitoring.assessment import as_of, assess, unreadable_health
 from moorage.domain.monitoring.health import (
     Backlog,
-    Concern,
     Expiry,
     Health,
+    HealthConcern,
     HealthPolicy,
     HealthState,
 )
 from moorage.domain.monitoring.probes import Probe
 from moorage.domain.monitoring.readings import (
+    HealthReadings,
     ProbeReading,
-    Readings,
     ServiceReading,
     TenantRecordsReading,
     TokenReading,
@@ -41,9 +41,9 @@ def service(**fields: Any) -> ServiceReading:
     return ServiceReading(**options)
 
 
-def assessed(*services: ServiceReading, **fields: Any) -> Health:
+def assess_readings(*services: ServiceReading, **fields: Any) -> Health:
     """Return the health that follows from readings by the default policy."""
-    return assess(Readings(services=services, **fields), NOW, HealthPolicy())
+    return assess(HealthReadings(services=services, **fields), NOW, HealthPolicy())
 
 
 @pytest.mark.parametrize(
@@ -52,7 +52,7 @@ def assessed(*services: ServiceReading, **fields: Any) -> Health:
         (
             {"circuit": "open", "failures": 5, "retry_after": 41.7},
             UNAVAILABLE,
-            Concern.CIRCUIT_OPEN,
+            HealthConcern.CIRCUIT_OPEN,
             (
                 "The circuit is open after 5 failures, so calls are refused. The next try follows"
                 " in 42 s."
@@ -61,7 +61,7 @@ def assessed(*services: ServiceReading, **fields: Any) -> Health:
         (
             {"circuit": "open", "failures": 1, "retry_after": 2.0},
             UNAVAILABLE,
-            Concern.CIRCUIT_OPEN,
+            HealthConcern.CIRCUIT_OPEN,
             (
                 "The circuit is open after 1 failure, so calls are refused. The next try follows"
                 " in 2 s."
@@ -70,88 +70,88 @@ def assessed(*services: ServiceReading, **fields: Any) -> Health:
         (
             {"circuit": "open", "failures": 0, "retry_after": 41.7},
             UNAVAILABLE,
-            Concern.CIRCUIT_OPEN,
+            HealthConcern.CIRCUIT_OPEN,
             "The circuit is open, so calls are refused. The next try follows in 42 s.",
         ),
         (
             {"circuit": "forced_open"},
             UNAVAILABLE,
-            Concern.CIRCUIT_OPEN,
+            HealthConcern.CIRCUIT_OPEN,
             "Somebody opened the circuit by hand, so all calls are refused.",
         ),
         (
             {"circuit": "half_open"},
             DEGRADED,
-            Concern.CIRCUIT_PROBING,
+            HealthConcern.CIRCUIT_PROBING,
             "The circuit admits a few calls to find out if the service works again.",
         ),
         (
             {"pause": 90.0, "waits": (90.0,)},
             DEGRADED,
-            Concern.VENDOR_PAUSE,
+            HealthConcern.VENDOR_PAUSE,
             "The vendor asked for a pause, of which 90 s are left.",
         ),
         (
             {"waits": (0.0, 30.0)},
             DEGRADED,
-            Concern.LIMIT_SPENT,
+            HealthConcern.LIMIT_SPENT,
             "The rate limit is used up: the next call waits for 30 s.",
         ),
         (
             {"retries": False},
             DEGRADED,
-            Concern.BUDGET_SPENT,
+            HealthConcern.BUDGET_SPENT,
             "The retry budget is used up, so failed calls are not repeated.",
         ),
         (
             {"probe": ProbeReading(error="It is down.", failures=1)},
             DEGRADED,
-            Concern.PROBE_FAILED,
+            HealthConcern.PROBE_FAILED,
             "The probe failed once: It is down.",
         ),
         (
             {"probe": ProbeReading(error="It is down.", failures=2)},
             UNAVAILABLE,
-            Concern.PROBE_FAILED,
+            HealthConcern.PROBE_FAILED,
             "The probe failed 2 times in a row: It is down.",
         ),
         (
             {"token": TokenReading(consent=True)},
             UNAVAILABLE,
-            Concern.CONSENT_NEEDED,
+            HealthConcern.CONSENT_NEEDED,
             "The OAuth grant has ended: a person must authorise the application again.",
         ),
         (
             {"token": TokenReading(still_works=True)},
             DEGRADED,
-            Concern.TOKEN_NOT_RENEWED,
+            HealthConcern.TOKEN_NOT_RENEWED,
             "The access token could not be renewed; the old one is still valid.",
         ),
         (
             {"token": TokenReading()},
             UNAVAILABLE,
-            Concern.TOKEN_NOT_RENEWED,
+            HealthConcern.TOKEN_NOT_RENEWED,
             "The access token could not be renewed; the old one has expired.",
         ),
         (
             {"circuit": None, "problem": "The store is away."},
             UNKNOWN,
-            Concern.UNREADABLE,
+            HealthConcern.UNREADABLE,
             "The state of the service cannot be read: The store is away.",
         ),
         (
             {"circuit": None},
             UNKNOWN,
-            Concern.UNOBSERVED,
+            HealthConcern.UNOBSERVED,
             "Nothing observes the service: it has neither a circuit nor a probe.",
         ),
     ],
 )
 def test_reason_of_a_service(
-    reading: dict[str, Any], state: HealthState, concern: Concern, text: str
+    reading: dict[str, Any], state: HealthState, concern: HealthConcern, text: str
 ) -> None:
     """Each problem gives a state and a reason that names the problem and a remedy."""
-    (result,) = assessed(service(**reading)).services
+    (result,) = assess_readings(service(**reading)).services
     (reason,) = result.reasons
 
     assert (state, state) == (result.state, reason.state)
@@ -172,7 +172,7 @@ def test_reason_of_a_service(
 )
 def test_service_without_trouble(reading: dict[str, Any]) -> None:
     """A service without problems is healthy, and has no reason."""
-    health = assessed(service(**reading))
+    health = assess_readings(service(**reading))
 
     assert (HEALTHY, ()) == (health.services[0].state, health.all_reasons)
     assert health.state is HEALTHY
@@ -182,10 +182,12 @@ def test_service_without_trouble(reading: dict[str, Any]) -> None:
 def test_worst_reason_comes_first() -> None:
     """A service with several problems has the state of the worst, which is named first."""
     reading = service(circuit="open", retry_after=1.0, failures=5, retries=False)
-    (result,) = assessed(reading).services
+    (result,) = assess_readings(reading).services
 
     assert UNAVAILABLE is result.state
-    assert [Concern.CIRCUIT_OPEN, Concern.BUDGET_SPENT] == [r.concern for r in result.reasons]
+    assert [HealthConcern.CIRCUIT_OPEN, HealthConcern.BUDGET_SPENT] == [
+        r.concern for r in result.reasons
+    ]
 
 
 @pytest.mark.parametrize(
@@ -194,61 +196,61 @@ def test_worst_reason_comes_first() -> None:
         (
             {"outages": {"claims": "It is gone."}},
             UNAVAILABLE,
-            Concern.STORE_UNREACHABLE,
+            HealthConcern.STORE_UNREACHABLE,
             "The store 'claims' does not answer: It is gone.",
         ),
         (
             {"queues": {"outbox": Backlog(problem="It is gone.")}},
             UNAVAILABLE,
-            Concern.STORE_UNREACHABLE,
+            HealthConcern.STORE_UNREACHABLE,
             "The outbox cannot be read: It is gone.",
         ),
         (
             {"queues": {"outbox": Backlog(dead=1)}},
             DEGRADED,
-            Concern.DEAD_LETTERS,
+            HealthConcern.DEAD_LETTERS,
             "1 entry of the outbox was given up.",
         ),
         (
             {"queues": {"inbox": Backlog(dead=100, more=True)}},
             DEGRADED,
-            Concern.DEAD_LETTERS,
+            HealthConcern.DEAD_LETTERS,
             "At least 100 entries of the inbox were given up.",
         ),
         (
             {"queues": {"outbox": Backlog(unknown=1)}},
             DEGRADED,
-            Concern.UNKNOWN_OUTCOMES,
+            HealthConcern.UNKNOWN_OUTCOMES,
             "1 entry of the outbox has an unknown outcome.",
         ),
         (
             {"queues": {"outbox": Backlog(unknown=2)}},
             DEGRADED,
-            Concern.UNKNOWN_OUTCOMES,
+            HealthConcern.UNKNOWN_OUTCOMES,
             "2 entries of the outbox have an unknown outcome.",
         ),
         (
             {"queues": {"outbox": Backlog(late=301.0)}},
             DEGRADED,
-            Concern.LATE_ENTRIES,
+            HealthConcern.LATE_ENTRIES,
             "An entry of the outbox has been due for 301 s.",
         ),
         (
             {"unsettled": 2},
             DEGRADED,
-            Concern.UNKNOWN_OUTCOMES,
+            HealthConcern.UNKNOWN_OUTCOMES,
             "The outcome of 2 payments is unknown.",
         ),
         (
             {"lost_entries": 1},
             DEGRADED,
-            Concern.LOG_ENTRIES_LOST,
+            HealthConcern.LOG_ENTRIES_LOST,
             "The integration log could not store 1 entry.",
         ),
         (
             {"records": {"acme": TenantRecordsReading(used=800, bound=1_000)}},
             DEGRADED,
-            Concern.TENANT_RECORDS,
+            HealthConcern.TENANT_RECORDS,
             (
                 "The tenant acme uses 800 of 1,000 idempotency records; at the bound its calls with"
                 " new keys are refused."
@@ -257,22 +259,22 @@ def test_worst_reason_comes_first() -> None:
         (
             {"expiries": (Expiry("key of the bank", NOW + timedelta(days=3, hours=1)),)},
             DEGRADED,
-            Concern.EXPIRES_SOON,
+            HealthConcern.EXPIRES_SOON,
             "The key of the bank expires on 2026-11-26, in 3 days.",
         ),
         (
             {"expiries": (Expiry("key of the bank", NOW),)},
             UNAVAILABLE,
-            Concern.EXPIRED,
+            HealthConcern.EXPIRED,
             "The key of the bank expired on 2026-11-23.",
         ),
     ],
 )
 def test_general_reason(
-    fields: dict[str, Any], state: HealthState, concern: Concern, text: str
+    fields: dict[str, Any], state: HealthState, concern: HealthConcern, text: str
 ) -> None:
     """A problem outside all services degrades the overall health; its reason has a remedy."""
-    health = assessed(service(), **fields)
+    health = assess_readings(service(), **fields)
     (reason,) = health.reasons
 
     assert DEGRADED is health.state
@@ -285,7 +287,8 @@ def test_short_backlog_and_distant_expiry_are_healthy() -> None:
     later_expiries = (Expiry("key of the bank", NOW + timedelta(days=15)),)
 
     assert (
-        HEALTHY is assessed(queues={"outbox": Backlog(late=300.0)}, expiries=later_expiries).state
+        HEALTHY
+        is assess_readings(queues={"outbox": Backlog(late=300.0)}, expiries=later_expiries).state
     )
 
 
@@ -293,15 +296,18 @@ def test_one_vendor_does_not_take_the_process_out_of_service() -> None:
     """One unavailable service degrades the overall health; only if all are, it is unavailable."""
     down = service(service="bank", circuit="forced_open")
 
-    assert (DEGRADED, True) == (assessed(service(), down).state, assessed(service(), down).is_ready)
-    assert (UNAVAILABLE, False) == (assessed(down).state, assessed(down).is_ready)
+    assert (DEGRADED, True) == (
+        assess_readings(service(), down).state,
+        assess_readings(service(), down).is_ready,
+    )
+    assert (UNAVAILABLE, False) == (assess_readings(down).state, assess_readings(down).is_ready)
 
 
 @pytest.mark.parametrize("required", ["bank", ("state", "bank")])
 def test_required_part(required: str | tuple[str, ...]) -> None:
     """The overall health is unavailable if a required service is."""
     down = service(service="bank", circuit="forced_open")
-    readings = Readings(services=(service(), down))
+    readings = HealthReadings(services=(service(), down))
 
     assert UNAVAILABLE is assess(readings, NOW, HealthPolicy(required=required)).state
     assert DEGRADED is assess(readings, NOW, HealthPolicy(required=("vat",))).state
@@ -309,7 +315,7 @@ def test_required_part(required: str | tuple[str, ...]) -> None:
 
 def test_required_part_that_is_degraded() -> None:
     """A required service that is only degraded leaves the overall health degraded."""
-    readings = Readings(services=(service(retries=False),))
+    readings = HealthReadings(services=(service(retries=False),))
 
     assert DEGRADED is assess(readings, NOW, HealthPolicy(required="vat")).state
 
@@ -318,9 +324,9 @@ def test_services_that_nothing_observes() -> None:
     """Overall health is unknown if every service's is, and healthy without any service."""
     unobserved = service(circuit=None)
 
-    assert UNKNOWN is assessed(unobserved).state
-    assert HEALTHY is assessed(unobserved, service(service="bank")).state
-    assert HEALTHY is assessed().state
+    assert UNKNOWN is assess_readings(unobserved).state
+    assert HEALTHY is assess_readings(unobserved, service(service="bank")).state
+    assert HEALTHY is assess_readings().state
 
 
 @given(
@@ -337,7 +343,7 @@ def test_services_that_nothing_observes() -> None:
 )
 def test_states_follow_from_reasons(services: list[ServiceReading], unsettled: int) -> None:
     """A healthy state has no problem, an unhealthy one has a reason, and JSON lists all reasons."""
-    health = assessed(*services, unsettled=unsettled)
+    health = assess_readings(*services, unsettled=unsettled)
     troubles = {reason.state for reason in health.all_reasons} - {UNKNOWN}
     document = json.loads(json.dumps(health.as_dict()))
     reasons = [r for s in document["services"] for r in s["reasons"]] + document["reasons"]
@@ -350,7 +356,7 @@ def test_states_follow_from_reasons(services: list[ServiceReading], unsettled: i
 
 def test_old_health_is_unknown() -> None:
     """If checks have stopped, the last health becomes unknown."""
-    health = assessed(service())
+    health = assess_readings(service())
 
     assert health is as_of(health, NOW + timedelta(seconds=30), 30.0)
     old_health = as_of(health, NOW + timedelta(seconds=31), 30.0)
@@ -360,8 +366,8 @@ def test_old_health_is_unknown() -> None:
 
 def test_failed_check_hides_foreign_texts() -> None:
     """A failed check is reported with its error class; only moorage's own messages are shown."""
-    own_health = unreadable(StorageUnavailable("The store is away."), NOW)
-    failed_check = unreadable(RuntimeError("password=swordfish"), NOW)
+    own_health = unreadable_health(StorageUnavailable("The store is away."), NOW)
+    failed_check = unreadable_health(RuntimeError("password=swordfish"), NOW)
 
     assert "The health could not be checked: The store is away." == own_health.reasons[0].text
     assert "The health could not be checked: RuntimeError." == failed_check.reasons[0].text

@@ -33,7 +33,7 @@ from moorage import (
 )
 from moorage.adapters.entries.memory import AsyncMemoryOutbox, MemoryOutbox
 from moorage.adapters.state.memory import MemoryStorage
-from moorage.domain.monitoring.health import Concern
+from moorage.domain.monitoring.health import HealthConcern
 from moorage.domain.observation.call_events import CallFinished
 from moorage.domain.observation.events import (
     ConsentNeeded,
@@ -73,7 +73,7 @@ def settings(**fields: Any) -> HealthSettings:
     return HealthSettings(probes=[Probe(**options)])
 
 
-def concerns(monitor: HealthMonitor) -> list[Concern]:
+def concerns(monitor: HealthMonitor) -> list[HealthConcern]:
     """Check the health, and return the kinds of all reasons."""
     return [reason.concern for reason in monitor.check().all_reasons]
 
@@ -161,7 +161,7 @@ def test_probe_that_counts_opens_the_circuit(vendor: VendorServer) -> None:
         monitor.probe(everything=True)
 
         assert CircuitState.OPEN is manager.circuit_state("vat").state
-        assert {Concern.CIRCUIT_OPEN, Concern.PROBE_FAILED} == {*concerns(monitor)}
+        assert {HealthConcern.CIRCUIT_OPEN, HealthConcern.PROBE_FAILED} == {*concerns(monitor)}
     assert 1 == len(vendor.requests)
 
 
@@ -175,7 +175,7 @@ def test_probe_counts_against_limits_and_never_waits(vendor: VendorServer) -> No
         monitor.probe(everything=True)
         monitor.probe(everything=True)
 
-        assert [Concern.LIMIT_SPENT] == concerns(monitor)
+        assert [HealthConcern.LIMIT_SPENT] == concerns(monitor)
     assert 1 == len(vendor.requests)
 
 
@@ -210,12 +210,12 @@ def test_probes_are_made_when_they_are_due(vendor: VendorServer) -> None:
     clock = VirtualClock()
     with ConnectorManager([Service("vat", vendor.url)], clock=clock) as manager:
         monitor = HealthMonitor(manager, settings=settings(every=60.0, jitter=0.0))
-        made = []
+        probes = []
         for _ in range(5):
-            made.append(monitor.probe())
+            probes.append(monitor.probe())
             clock.advance(30)
 
-    assert [("vat",), (), ("vat",), (), ("vat",)] == made
+    assert [("vat",), (), ("vat",), (), ("vat",)] == probes
 
 
 def test_vendor_has_its_own_request() -> None:
@@ -299,7 +299,7 @@ def test_store_that_is_lost_between_two_readings(vendor: VendorServer) -> None:
     with ConnectorManager([service], state=FadingStorage()) as manager:  # type: ignore[arg-type]  # it fails as one
         (reason,) = HealthMonitor(manager).check().services[0].reasons
 
-    assert Concern.UNREADABLE is reason.concern
+    assert HealthConcern.UNREADABLE is reason.concern
 
 
 def test_backlog_of_a_queue() -> None:
@@ -311,11 +311,11 @@ def test_backlog_of_a_queue() -> None:
         outbox.put_request("shop", Request.post("/orders", json={}))
         clock.advance(301)
         assert 301.0 == outbox.backlog().late
-        assert [Concern.LATE_ENTRIES] == concerns(monitor)
+        assert [HealthConcern.LATE_ENTRIES] == concerns(monitor)
         while not outbox.backlog().dead:
             outbox.deliver(hub)
             clock.advance(7_200)
-        assert Concern.DEAD_LETTERS in concerns(monitor)
+        assert HealthConcern.DEAD_LETTERS in concerns(monitor)
 
 
 def test_queue_that_cannot_be_read() -> None:
@@ -346,14 +346,18 @@ def test_signals_are_found_among_observers(vendor: VendorServer) -> None:
         signals(TokenNotRenewed(at=NOW, service="vat", error="VendorFailed", still_works=True))
         signals(LogEntriesLost(at=NOW, service="log", entries=2, total=7))
         reasons = monitor.check().all_reasons
-        expected = [Concern.TOKEN_NOT_RENEWED, Concern.STORE_UNREACHABLE, Concern.LOG_ENTRIES_LOST]
+        expected = [
+            HealthConcern.TOKEN_NOT_RENEWED,
+            HealthConcern.STORE_UNREACHABLE,
+            HealthConcern.LOG_ENTRIES_LOST,
+        ]
         assert expected == [reason.concern for reason in reasons]
         assert ("cache (b)", 7) == (reasons[1].part, reasons[2].amount)
 
         signals(StorageRecovered(at=NOW, service="cache", node="b", duration=1.0))
         signals(ConsentNeeded(at=NOW, service="vat", reason="revoked"))
         clock.advance(3_600)
-        assert [Concern.CONSENT_NEEDED] == concerns(monitor)
+        assert [HealthConcern.CONSENT_NEEDED] == concerns(monitor)
         signals(TokenRenewed(at=NOW, service="vat", duration=1.0, attempts=1))
         assert [] == concerns(monitor)
 
@@ -372,16 +376,16 @@ def test_tenant_near_its_bound_is_reported() -> None:
                 manager.run("vat", lambda: "done", tenant="acme", idempotency_key=f"{number}")
 
         pay(0, 7)
-        assert Concern.TENANT_RECORDS not in concerns(monitor)
+        assert HealthConcern.TENANT_RECORDS not in concerns(monitor)
         pay(7, 9)
         (reason,) = monitor.check().reasons
-        assert ("tenant acme", Concern.TENANT_RECORDS, 90.0) == (
+        assert ("tenant acme", HealthConcern.TENANT_RECORDS, 90.0) == (
             reason.part,
             reason.concern,
             reason.amount,
         )
         clock.advance(2 * 86_400)
-        assert Concern.TENANT_RECORDS not in concerns(monitor)
+        assert HealthConcern.TENANT_RECORDS not in concerns(monitor)
 
 
 @pytest.mark.parametrize(
@@ -396,12 +400,12 @@ def test_monitor_of_a_tenant_counts_the_records_of_other_processes(
         for number in range(9):
             manager.run("vat", lambda: "done", tenant="acme", idempotency_key=f"{number}")
     with ConnectorManager([Service("vat")], records_per_tenant=bound, state=state) as manager:
-        assert Concern.TENANT_RECORDS not in concerns(HealthMonitor(manager))
+        assert HealthConcern.TENANT_RECORDS not in concerns(HealthMonitor(manager))
         amounts = {
             reason.concern: reason.amount
             for reason in HealthMonitor(manager, tenant=tenant).check().reasons
         }
-    assert amount == amounts.get(Concern.TENANT_RECORDS)
+    assert amount == amounts.get(HealthConcern.TENANT_RECORDS)
 
 
 def test_last_count_of_records_stands_while_the_store_is_away() -> None:
@@ -419,7 +423,7 @@ def test_last_count_of_records_stands_while_the_store_is_away() -> None:
         amounts = {
             reason.concern: reason.amount for reason in HealthMonitor(manager).check().reasons
         }
-    assert 80.0 == amounts[Concern.TENANT_RECORDS]
+    assert 80.0 == amounts[HealthConcern.TENANT_RECORDS]
 
 
 def test_unsettled_payments_are_counted() -> None:
@@ -428,9 +432,9 @@ def test_unsettled_payments_are_counted() -> None:
     with world.hub() as hub:
         monitor = HealthMonitor(hub)
         world.lose(hub)
-        assert Concern.UNKNOWN_OUTCOMES not in concerns(monitor)
+        assert HealthConcern.UNKNOWN_OUTCOMES not in concerns(monitor)
         world.clock.advance(WAIT)
-        assert Concern.UNKNOWN_OUTCOMES in concerns(monitor)
+        assert HealthConcern.UNKNOWN_OUTCOMES in concerns(monitor)
 
 
 def test_thread_checks_inside_the_with_block(vendor: VendorServer) -> None:

@@ -40,15 +40,15 @@ from moorage.adapters.state.sqlite import AsyncSqliteStorage, SqliteStorage
 from moorage.domain.state.sealing import KeyRing
 
 
-def say(line: str) -> None:
-    """Write a line to the output, for the parent process."""
+def write_line(line: str) -> None:
+    """Write a line to standard output, for the parent process."""
     sys.stdout.write(f"{line}\n")
     sys.stdout.flush()
 
 
-def die(where: str) -> None:
-    """Write the name of this point to the output, and kill this process with SIGKILL."""
-    say(where)
+def kill_itself(where: str) -> None:
+    """Print the name of this point, and kill this process with SIGKILL."""
+    write_line(where)
     os.kill(os.getpid(), signal.SIGKILL)
 
 
@@ -62,11 +62,11 @@ class ProcessKillingClient(StdlibHttpClient):
 
     def send(self, request: Request, url: str, timeouts: Any, /) -> Any:  # noqa: D102 - the client's
         if self._when == "before":
-            die("before")
+            kill_itself("before")
         answer = super().send(request, url, timeouts)
         self._answers += 1
         if self._when == "between" or (self._when, self._answers) == ("second", 2):
-            die(self._when)
+            kill_itself(self._when)
         return answer
 
 
@@ -81,18 +81,18 @@ class ProcessKillingVault:
 
     def rotate(self, *options: Any) -> None:  # noqa: D102 - the vault's
         self._vault.rotate(*options)
-        die("after")
+        kill_itself("after")
 
 
 def main() -> None:
     """Run the job that the parent process gave."""
     job = json.loads(sys.stdin.readline())
     endings = asyncio.run(call_from_tasks(job)) if job["awaited"] else call_from_threads(job)
-    say(json.dumps(Counter(endings)))
+    write_line(json.dumps(Counter(endings)))
 
 
 def parts(job: dict[str, Any]) -> tuple[dict[str, OAuthClient], Service, AesGcmCipher]:
-    """Return the clients, service and cipher that both modes share."""
+    """Return the OAuth clients, the service and the cipher that both modes share."""
     client = OAuthClient(server=job["token_url"], client_id="erp", secret="s3cr3t", grant=Consent())
     service = Service(
         "crm",
@@ -133,13 +133,13 @@ def call_from_threads(job: dict[str, Any]) -> list[str]:
     threads = [Thread(target=call) for _ in range(job["callers"])]
     for thread in threads:
         thread.start()
-    say("ready")
+    write_line("ready")
     sys.stdin.readline()
     barrier.wait()
     for thread in threads:
         thread.join()
     if dies == "second":
-        say("renewed")
+        write_line("renewed")
         sys.stdin.readline()
         manager.call("crm", Request.get("/resource"))
     return endings
@@ -163,7 +163,7 @@ async def call_from_tasks(job: dict[str, Any]) -> list[str]:
         except ConnectorError as error:
             return type(error).__name__
 
-    say("ready")
+    write_line("ready")
     sys.stdin.readline()
     return list(await asyncio.gather(*(call() for _ in range(job["callers"]))))
 

@@ -42,10 +42,12 @@ class Erp:
         self.manager: Any = None
 
     def http(self, tls: Tls | None = None) -> Any:
-        """Return an HTTP client of this mode, synchronous or asynchronous."""
-        made: Any = AsyncStdlibHttpClient(tls=tls) if self.awaited else StdlibHttpClient(tls=tls)
-        self._closing.push_async_callback(lambda: self.settle(made.close()))
-        return made
+        """Return a synchronous or asynchronous HTTP client, like the host."""
+        http_client: Any = (
+            AsyncStdlibHttpClient(tls=tls) if self.awaited else StdlibHttpClient(tls=tls)
+        )
+        self._closing.push_async_callback(lambda: self.settle(http_client.close()))
+        return http_client
 
     def use_client(
         self,
@@ -97,7 +99,7 @@ class Erp:
         self.manager = manager(services, http=self.http())
 
     async def settle(self, value: Any) -> Any:
-        """Return a value, after awaiting it if it is awaitable."""
+        """Return a value, awaiting it first if it is awaitable."""
         return await value if inspect.isawaitable(value) else value
 
     async def call(self, request: Request | None = None, service: str = "vat") -> Response:
@@ -112,7 +114,7 @@ class Erp:
 
 
 def in_both(body: Callable[..., Coroutine[Any, Any, None]]) -> Any:
-    """Make one test run synchronously and asynchronously; the first parameter is the host."""
+    """Run one test synchronously and asynchronously; the test's first parameter is the host."""
     _, *other_parameters = inspect.signature(body).parameters.values()
 
     async def play(*, awaited: bool, **options: Any) -> None:

@@ -1,4 +1,4 @@
-"""Situations of token renewal: an expired token, lost responses, and another process."""
+"""Situations in token renewal: an expired token, lost responses, and a second process."""
 
 from __future__ import annotations
 

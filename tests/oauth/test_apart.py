@@ -191,9 +191,9 @@ def test_refresher_closes_its_own_client() -> None:
     with VendorServer() as server:
         server.always(Behaviour(503))
         clients = {"crm": client(server=f"{server.url}/token")}
-        plain = OAuthTokenRefresher(clients, vault=past(), retry=RetryPolicy.none())
-        with plain, pytest.raises(CredentialRefreshFailed):
-            plain.get(*OWNER)
+        plain_refresher = OAuthTokenRefresher(clients, vault=past(), retry=RetryPolicy.none())
+        with plain_refresher, pytest.raises(CredentialRefreshFailed):
+            plain_refresher.get(*OWNER)
         with OAuthTokenRefresher(clients) as unused:
             assert unused.has("crm", None) is False
 

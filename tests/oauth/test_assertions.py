@@ -31,7 +31,7 @@ KEYS: dict[str, Any] = {
 }
 
 
-def registered(algorithm: str, **options: Any) -> Client:
+def registered_client(algorithm: str, **options: Any) -> Client:
     """Return a registered client that signs its assertions with this algorithm."""
     if algorithm == "HS256":
         return Client(method="client_secret_jwt", secret=SHARED, **options)
@@ -46,7 +46,7 @@ def signs_with(algorithm: str) -> dict[str, Any]:
 
 def assertions(server: AuthorizationServer, name: str = "client_assertion") -> list[jose.Jwt]:
     """Return the assertions that the token endpoint received."""
-    return [jose.read(request.params[name]) for request in server.requests]
+    return [jose.read_jwt(request.params[name]) for request in server.requests]
 
 
 def numbers(shown: list[jose.Jwt]) -> set[Any]:
@@ -66,7 +66,7 @@ async def test_each_request_has_an_assertion_of_its_own(
     erp: Erp, algorithm: str, key_id: str | None
 ) -> None:
     """Each token request carries a new assertion, and the server refuses a repeated one."""
-    with AuthorizationServer(registered(algorithm, key_id=key_id)) as server:
+    with AuthorizationServer(registered_client(algorithm, key_id=key_id)) as server:
         client = client_of_server(server, key_id=key_id, **signs_with(algorithm))
         erp.use_client(server, client)
         for _ in range(3):
@@ -97,7 +97,7 @@ def _summary(claims: Mapping[str, Any]) -> tuple[Any, ...]:
 @in_both
 async def test_a_retry_signs_anew(erp: Erp, algorithm: str) -> None:
     """A token request that is retried after a failure carries a new assertion."""
-    with AuthorizationServer(registered(algorithm)) as server:
+    with AuthorizationServer(registered_client(algorithm)) as server:
         server.order(faults.failing_answer(503, processed=True))
         erp.use_client(server, client_of_server(server, **signs_with(algorithm)))
 
@@ -109,7 +109,7 @@ async def test_a_retry_signs_anew(erp: Erp, algorithm: str) -> None:
 @in_both
 async def test_a_nonce_is_answered_with_another_assertion(erp: Erp) -> None:
     """If the server asks for a DPoP nonce, the repeated token request has a new assertion."""
-    with AuthorizationServer(registered("ES256", dpop=True), nonces=True) as server:
+    with AuthorizationServer(registered_client("ES256", dpop=True), nonces=True) as server:
         erp.use_client(
             server, client_of_server(server, dpop_key=pem(KEYS["ES256"]), **signs_with("ES256"))
         )
@@ -122,21 +122,21 @@ async def test_a_nonce_is_answered_with_another_assertion(erp: Erp) -> None:
 @in_both
 async def test_a_refresh_is_asserted_too(erp: Erp) -> None:
     """A refresh-token request authenticates by assertion too."""
-    with AuthorizationServer(registered("RS256")) as server:
+    with AuthorizationServer(registered_client("RS256")) as server:
         value = server.seed()
         erp.use_client(server, client_of_server(server, grant=Consent(), **signs_with("RS256")))
         first = OAuthCredentials(access_token="at-none", refresh_token=value.refresh_token)
         await erp.settle(erp.tokens.rotate("vat", None, first))
 
         assert 200 == (await erp.call()).status
-        assert (1, 0) == (server.rotations, server.reuses)
+        assert (1, 0) == (server.rotations, server.reused_token_count)
         assert "private_key_jwt" == server.requests[0].method
 
 
 @in_both
 async def test_assertion_for_another_audience_is_refused(erp: Erp) -> None:
     """The server refuses a client assertion whose audience is another endpoint."""
-    with AuthorizationServer(registered("ES256")) as server:
+    with AuthorizationServer(registered_client("ES256")) as server:
         other_endpoint = f"{server.url}/elsewhere"
         place = Place(token_endpoint=other_endpoint)
         erp.use_client(server, client_of_server(server, server=place, **signs_with("ES256")))
@@ -150,7 +150,7 @@ async def test_assertion_for_another_audience_is_refused(erp: Erp) -> None:
 @in_both
 async def test_another_key_is_refused(erp: Erp, options: dict[str, str]) -> None:
     """A client that signs with an unregistered key or an unknown key ID gets no token."""
-    with AuthorizationServer(registered("ES256", key_id="new")) as server:
+    with AuthorizationServer(registered_client("ES256", key_id="new")) as server:
         other_signing = {
             "secret": pem(ec.generate_private_key(ec.SECP256R1())),
             "algorithm": "ES256",
@@ -171,7 +171,7 @@ async def test_another_key_is_refused(erp: Erp, options: dict[str, str]) -> None
 @in_both
 async def test_assertion_of_a_skewed_clock_is_refused(erp: Erp, off: float) -> None:
     """An assertion from a clock that is off is refused with `invalid_client`, and not retried."""
-    with AuthorizationServer(registered("ES256")) as server:
+    with AuthorizationServer(registered_client("ES256")) as server:
         server.advance(off)
         erp.use_client(server, client_of_server(server, **signs_with("ES256")))
 
@@ -183,7 +183,7 @@ async def test_assertion_of_a_skewed_clock_is_refused(erp: Erp, off: float) -> N
 # --- assertion grants ------------------------------------------------------------------
 
 
-def vouching(server: AuthorizationServer, algorithm: str, **options: Any) -> JwtBearer:
+def vouching_grant(server: AuthorizationServer, algorithm: str, **options: Any) -> JwtBearer:
     """Return a JWT bearer grant whose assertion names the user `ann`."""
     assertion_options: dict[str, Any] = {
         "issuer": "hr",
@@ -204,7 +204,7 @@ async def test_a_grant_vouches_anew_each_time(erp: Erp, algorithm: str) -> None:
     """Each JWT bearer token request carries a new assertion, after failures and successes alike."""
     with AuthorizationServer() as server:
         server.order(faults.failing_answer(503, processed=True))
-        grant = vouching(server, algorithm, key_id="k", claims={"reason": "payroll"})
+        grant = vouching_grant(server, algorithm, key_id="k", claims={"reason": "payroll"})
         erp.use_client(server, client_of_server(server, grant=grant))
         first = await erp.call()
         server.expire_access_tokens()
@@ -228,8 +228,8 @@ async def test_a_grant_vouches_anew_each_time(erp: Erp, algorithm: str) -> None:
 @in_both
 async def test_client_and_grant_have_separate_assertions(erp: Erp, issuer: str) -> None:
     """The client's assertion and the grant's assertion differ, even with the same issuer."""
-    with AuthorizationServer(registered("RS256")) as server:
-        grant = vouching(server, "ES256", issuer=issuer)
+    with AuthorizationServer(registered_client("RS256")) as server:
+        grant = vouching_grant(server, "ES256", issuer=issuer)
         erp.use_client(server, client_of_server(server, grant=grant, **signs_with("RS256")))
         for _ in range(2):
             assert "ann" == (await erp.call()).json()["sub"]
@@ -244,7 +244,7 @@ async def test_client_and_grant_have_separate_assertions(erp: Erp, issuer: str) 
 async def test_untrusted_grant_needs_no_consent(erp: Erp) -> None:
     """If the server refuses a grant that needs no user, the error does not ask for consent."""
     with AuthorizationServer() as server:
-        grant = vouching(server, "ES256")
+        grant = vouching_grant(server, "ES256")
         server.trust("hr", KEYS["RS256"].public_key())
         erp.use_client(server, client_of_server(server, grant=grant))
 

@@ -128,12 +128,12 @@ async def test_a_refresh_token_is_shown_with_a_proof(erp: Erp) -> None:
         await erp.settle(erp.tokens.rotate("vat", None, first))
 
         assert "jkt" in (await erp.call()).json()["cnf"]
-        assert (1, 0) == (server.rotations, server.reuses)
+        assert (1, 0) == (server.rotations, server.reused_token_count)
 
 
 @in_both
 async def test_redirects_are_not_followed(erp: Erp) -> None:
-    """A redirect of a DPoP request is not followed: its target gets no token or connection."""
+    """A redirect of a DPoP request is not followed; the target gets no token and no connection."""
     with (
         AuthorizationServer(BOUND) as server,
         VendorServer() as local_server,
@@ -197,7 +197,7 @@ async def test_a_bound_token_without_its_certificate_is_refused(erp: Erp, tmp_pa
     """A certificate-bound token is refused without its certificate or with another one."""
     lab = TlsLab(tmp_path)
     own_certificates, other_certificates = lab.papers(), lab.papers()
-    mine = Tls(
+    own_tls = Tls(
         authorities=lab.authority,
         certificate=own_certificates.certificate,
         key=own_certificates.key,
@@ -210,7 +210,7 @@ async def test_a_bound_token_without_its_certificate_is_refused(erp: Erp, tmp_pa
     registered_client = Client(method="tls_client_auth", thumbprint=own_certificates.thumbprint)
     with AuthorizationServer(registered_client, tls=lab.server) as server:
         for shown_tls in wrong_tls_settings:
-            erp.use_client(server, client_of_server(server), tls=mine, at_the_resource=shown_tls)
+            erp.use_client(server, client_of_server(server), tls=own_tls, at_the_resource=shown_tls)
             with pytest.raises(AuthenticationFailed) as excinfo:
                 await erp.call()
             assert 401 == excinfo.value.status

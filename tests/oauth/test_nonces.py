@@ -8,7 +8,7 @@ import attrs
 import pytest
 
 from moorage import ClientCredentials, CredentialRefreshFailed, Response
-from tests.oauth.world import OWNER, Stage, answers, client, grants, token
+from tests.oauth.world import OWNER, OAuthWorld, answers, client, grants, token
 from tests.support.modes import World, sync_and_async
 from tests.support.proofs import new_key, proof_key, verified_claims
 
@@ -23,7 +23,7 @@ def nonce_demand(nonce: str) -> Response:
     return answers({"error": "use_dpop_nonce"}, 400, DPoP_Nonce=nonce)
 
 
-def nonces(stage: Stage) -> list[str | None]:
+def nonces(stage: OAuthWorld) -> list[str | None]:
     """Return the nonces of the DPoP proofs in order; fail if a proof was sent twice."""
     messages = [verified_claims(request.header("DPoP")) for request in stage.vendor.requests]
     assert len(messages) == len({claims["jti"] for claims in messages})
@@ -33,7 +33,7 @@ def nonces(stage: Stage) -> list[str | None]:
 @sync_and_async
 async def test_a_nonce_is_remembered(world: World) -> None:
     """The next token renewal sends the server's latest DPoP nonce, however much later."""
-    stage = Stage(world)
+    stage = OAuthWorld(world)
     stage.vendor.answers(nonce_demand("n-1"), grants(1), grants(2, token_type="DPoP"), grants(3))
     refresher = stage.refresher(BOUND)
 
@@ -48,7 +48,7 @@ async def test_a_nonce_is_remembered(world: World) -> None:
 @sync_and_async
 async def test_any_answer_may_bring_the_next(world: World) -> None:
     """Every token response, success or failure, may replace the DPoP nonce."""
-    stage = Stage(world)
+    stage = OAuthWorld(world)
     first, second = grants(1), answers({}, 503, DPoP_Nonce="n-2")
     stage.vendor.answers(
         first.evolve(headers=first.headers.with_header("DPoP-Nonce", "n-1")), second, grants(2)
@@ -64,7 +64,7 @@ async def test_any_answer_may_bring_the_next(world: World) -> None:
 @sync_and_async
 async def test_a_nonce_takes_nothing_from_the_policy(world: World) -> None:
     """A server's demand for a DPoP nonce does not count as one of the retry policy's attempts."""
-    stage = Stage(world)
+    stage = OAuthWorld(world)
     broken_response = answers({}, 503)
     stage.vendor.answers(
         nonce_demand("n-1"),
@@ -83,7 +83,7 @@ async def test_a_nonce_takes_nothing_from_the_policy(world: World) -> None:
 @sync_and_async
 async def test_repeated_nonce_requests_end(world: World) -> None:
     """After two consecutive demands for a DPoP nonce there is no third attempt."""
-    stage = Stage(world)
+    stage = OAuthWorld(world)
     stage.vendor.otherwise = nonce_demand("n-1")
 
     with pytest.raises(CredentialRefreshFailed, match="use_dpop_nonce") as excinfo:
@@ -95,8 +95,8 @@ async def test_repeated_nonce_requests_end(world: World) -> None:
 @pytest.mark.parametrize("nonce", ["n" * 1_000_000, "a b", 'a"b', ""])
 @sync_and_async
 async def test_invalid_nonce_is_not_sent(world: World, nonce: str) -> None:
-    """A malformed DPoP nonce is not sent back, and ends the token renewal."""
-    stage = Stage(world)
+    """A malformed DPoP nonce is not sent back, and the token renewal fails."""
+    stage = OAuthWorld(world)
     stage.vendor.answers(nonce_demand(nonce))
     refresher = stage.refresher(BOUND)
 
@@ -109,7 +109,7 @@ async def test_invalid_nonce_is_not_sent(world: World, nonce: str) -> None:
 @sync_and_async
 async def test_client_without_key_ignores_nonces(world: World) -> None:
     """A client without a DPoP key ignores nonces, and sends no proof."""
-    stage = Stage(world)
+    stage = OAuthWorld(world)
     stage.vendor.answers(nonce_demand("n-1"))
     refresher = stage.refresher({"crm": client(grant=ClientCredentials())})
 
@@ -131,7 +131,7 @@ def bound_to(key: str) -> OAuthCredentials:
 async def test_a_refresh_token_keeps_its_key(world: World) -> None:
     """A public client renews with its refresh token's DPoP key, even if a new one is configured."""
     old_text, new_text = new_key(), new_key()
-    stage = Stage(world, bound_to(old_text))
+    stage = OAuthWorld(world, bound_to(old_text))
     stage.vendor.answers(grants(2, token_type="DPoP"))
     public = client(secret=None, authentication="none", dpop_key=new_text)
 
@@ -145,7 +145,7 @@ async def test_a_refresh_token_keeps_its_key(world: World) -> None:
 async def test_a_client_with_a_secret_may_change_its_key(world: World) -> None:
     """A client with a secret gets its next token bound to its newest DPoP key."""
     old_text, new_text = new_key(), new_key()
-    stage = Stage(world, bound_to(old_text))
+    stage = OAuthWorld(world, bound_to(old_text))
     stage.vendor.answers(grants(2, token_type="DPoP"))
 
     held_token = await stage.refresher({"crm": client(dpop_key=new_text)}).get(*OWNER)

@@ -117,7 +117,11 @@ def test_one_refresh_serves_all(scene: ProcessScene, awaited: bool) -> None:
         begin(process)
 
     assert Counter({"200": _PROCESSES * _CALLERS}) == endings(processes)
-    assert (1, 1, 0) == (len(scene.server.requests), scene.server.rotations, scene.server.reuses)
+    assert (1, 1, 0) == (
+        len(scene.server.requests),
+        scene.server.rotations,
+        scene.server.reused_token_count,
+    )
     assert _PROCESSES * _CALLERS == scene.server.accepted
 
 
@@ -132,7 +136,7 @@ def test_a_holder_that_is_killed_is_followed(scene: ProcessScene, when: str) -> 
         begin(process)
 
     assert Counter({"200": _PROCESSES * _CALLERS}) == endings(processes)
-    assert (1, 0) == (scene.server.rotations, scene.server.reuses)
+    assert (1, 0) == (scene.server.rotations, scene.server.reused_token_count)
 
 
 def test_a_holder_that_is_killed_in_between_costs_one_replay(tmp_path: Path) -> None:
@@ -184,7 +188,11 @@ def test_a_server_in_trouble_loses_no_grant(scene: ProcessScene) -> None:
         begin(process)
 
     assert Counter({"200": _PROCESSES * _CALLERS}) == endings(processes)
-    assert (3, 1, 0) == (len(scene.server.requests), scene.server.rotations, scene.server.reuses)
+    assert (3, 1, 0) == (
+        len(scene.server.requests),
+        scene.server.rotations,
+        scene.server.reused_token_count,
+    )
 
 
 def test_dead_holder_of_a_lasting_token_is_followed_before_its_request_must_end(

@@ -1,4 +1,4 @@
-"""Tests of the token that a caller gets from a token refresher, and of the time of its renewal."""
+"""The token that a refresher returns to a caller, and the time of the token's renewal."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ from moorage import (
 )
 from moorage.domain.oauth.freshness import Freshness, Span
 from moorage.services.oauth.token_refresher import CachedToken
-from tests.oauth.world import OWNER, TOKENS, Stage, answers, client, form, grants, token
+from tests.oauth.world import OWNER, TOKENS, OAuthWorld, answers, client, form, grants, token
 from tests.support.modes import World, sync_and_async
 
 SERVER = AuthorizationServer(token_endpoint=TOKENS, revocation_endpoint=f"{TOKENS}/revoke")
@@ -39,7 +39,7 @@ ALONE = {"crm": client(grant=ClientCredentials(), scope="read")}
 @sync_and_async
 async def test_a_first_token_is_obtained(world: World) -> None:
     """If no user consent is needed, the first call obtains a token, and later calls reuse it."""
-    stage = Stage(world)
+    stage = OAuthWorld(world)
     refresher = stage.refresher(ALONE)
     stage.vendor.answers(grants(1))
 
@@ -57,7 +57,7 @@ async def test_a_first_token_is_obtained(world: World) -> None:
 @sync_and_async
 async def test_fresh_token_is_used(world: World) -> None:
     """A stored token that is still fresh is used without a token request."""
-    stage = Stage(world, token(1))
+    stage = OAuthWorld(world, token(1))
     refresher = stage.refresher()
 
     assert token(1) == await refresher.get(*OWNER)
@@ -67,7 +67,7 @@ async def test_fresh_token_is_used(world: World) -> None:
 @sync_and_async
 async def test_expired_token_is_renewed(world: World) -> None:
     """An expired token is renewed by one request, and the new token is stored before it is used."""
-    stage = Stage(world, token(1, ago=7200))
+    stage = OAuthWorld(world, token(1, ago=7200))
     stage.vendor.answers(grants(2))
 
     result = await stage.refresher().get(*OWNER)
@@ -79,10 +79,10 @@ async def test_expired_token_is_renewed(world: World) -> None:
 
 
 @sync_and_async
-async def test_a_token_is_renewed_ahead_by_one(world: World) -> None:
-    """If a token expires soon, one caller renews it while the others still use the old one."""
+async def test_one_caller_renews_a_token_before_it_expires(world: World) -> None:
+    """If a token expires soon, one caller renews it while others still use the old token."""
     stored_credentials = token(1, ago=3560)
-    stage = Stage(world, stored_credentials)
+    stage = OAuthWorld(world, stored_credentials)
     refresher = stage.refresher()
     gate = world.gate()
     stage.vendor.answers(gate.answering(grants(2)))
@@ -105,7 +105,7 @@ async def test_a_token_is_renewed_ahead_by_one(world: World) -> None:
 @sync_and_async
 async def test_refused_caller_waits_for_an_early_renewal(world: World) -> None:
     """A caller whose token the service refused waits for a renewal that is already running."""
-    stage = Stage(world, token(1, ago=3560))
+    stage = OAuthWorld(world, token(1, ago=3560))
     refresher = stage.refresher()
     gate = world.gate()
     stage.vendor.answers(gate.answering(grants(2)))
@@ -123,7 +123,7 @@ async def test_refused_caller_waits_for_an_early_renewal(world: World) -> None:
 async def test_early_renewal_may_fail(world: World) -> None:
     """If an early renewal fails, the valid token is used, and the next call does not try again."""
     stored_credentials = token(1, ago=3550)
-    stage = Stage(world, stored_credentials)
+    stage = OAuthWorld(world, stored_credentials)
     refresher = stage.refresher(retry=None)
     stage.vendor.otherwise = 503
 
@@ -151,7 +151,7 @@ async def test_early_renewal_may_fail(world: World) -> None:
 async def test_early_renewal_respects_retry_after(world: World) -> None:
     """While the token is still valid, early renewal waits for the server's `Retry-After`."""
     stored_credentials = token(1, ago=3530)
-    stage = Stage(world, stored_credentials)
+    stage = OAuthWorld(world, stored_credentials)
     refresher = stage.refresher()
     stage.vendor.otherwise = answers({}, 429, Retry_After="61")
 
@@ -165,16 +165,16 @@ async def test_early_renewal_respects_retry_after(world: World) -> None:
 async def test_postponed_renewal_holds_for_concurrent_readers(world: World) -> None:
     """A postponed early renewal also holds for a caller that was reading the store meanwhile."""
     stored_credentials = token(1, ago=3530)
-    stage = Stage(world, stored_credentials)
+    stage = OAuthWorld(world, stored_credentials)
     pending_owners = [OWNER]
     read = stage.vault.get
 
-    async def slowly(service: str, tenant: str | None, /) -> Any:
+    async def read_slowly(service: str, tenant: str | None, /) -> Any:
         if pending_owners:
             await refresher.get(*pending_owners.pop())
         return await read(service, tenant)
 
-    stage.vault.get = slowly  # type: ignore[method-assign]  # as if another thread were quicker
+    stage.vault.get = read_slowly  # type: ignore[method-assign]  # as if another thread were quicker
     refresher = stage.refresher()
     stage.vendor.otherwise = answers({}, 429, Retry_After="61")
 
@@ -197,7 +197,7 @@ def test_postponed_token_is_fresh_until_it_is_past() -> None:
 @sync_and_async
 async def test_refused_token_is_renewed_once(world: World) -> None:
     """A 401 response renews a token regardless of its expiry; later callers get the new token."""
-    stage = Stage(world, token(1))
+    stage = OAuthWorld(world, token(1))
     refresher, other_refresher = stage.refresher(), stage.refresher()
     stage.vendor.answers(grants(2))
     stale_token = await refresher.get(*OWNER)
@@ -214,7 +214,7 @@ async def test_refused_token_is_renewed_once(world: World) -> None:
 @sync_and_async
 async def test_refused_token_is_not_used_again(world: World) -> None:
     """A token that the service refused is not used again, even if no new one is available."""
-    stage = Stage(world, token(1))
+    stage = OAuthWorld(world, token(1))
     refresher = stage.refresher()
     stale_token = await refresher.get(*OWNER)
     stage.vault.is_away = StorageUnavailable("It is away.")
@@ -227,7 +227,7 @@ async def test_refused_token_is_not_used_again(world: World) -> None:
 @sync_and_async
 async def test_newer_stored_token_is_used_at_once(world: World) -> None:
     """If the store already has a newer token, a caller uses it without waiting for a renewal."""
-    stage = Stage(world, token(1, ago=7200))
+    stage = OAuthWorld(world, token(1, ago=7200))
     refresher = stage.refresher()
     gate = world.gate()
     stage.vendor.answers(gate.answering(grants(2)))
@@ -248,7 +248,7 @@ async def test_newer_stored_token_is_used_at_once(world: World) -> None:
 async def test_stored_refresh_token_is_used(world: World) -> None:
     """A renewal sends the stored refresh token, not that of the caller's refused credentials."""
     stored_credentials = attrs.evolve(token(1), refresh_token="rt-9")
-    stage = Stage(world, stored_credentials)
+    stage = OAuthWorld(world, stored_credentials)
     stage.vendor.answers(grants(2))
     await stage.refresher().refresh(*OWNER, token(1))
 
@@ -258,7 +258,7 @@ async def test_stored_refresh_token_is_used(world: World) -> None:
 @sync_and_async
 async def test_empty_vault_without_consent(world: World) -> None:
     """A client that needs no user consent gets a new token if the credential store is empty."""
-    stage = Stage(world)
+    stage = OAuthWorld(world)
     stage.vendor.answers(grants(2, refresh_token=None))
     new_value = await stage.refresher(ALONE).refresh(*OWNER, token(1))
 
@@ -271,7 +271,7 @@ async def test_empty_vault_without_consent(world: World) -> None:
 @sync_and_async
 async def test_concurrent_renewals_ask_once(world: World) -> None:
     """Concurrent callers with an expired token cause one refresh request."""
-    stage = Stage(world, token(1, ago=7200))
+    stage = OAuthWorld(world, token(1, ago=7200))
     refresher = stage.refresher()
     stage.vendor.answers(grants(2))
 
@@ -284,7 +284,7 @@ async def test_concurrent_renewals_ask_once(world: World) -> None:
 @sync_and_async
 async def test_waiting_callers_share_the_failure(world: World) -> None:
     """Callers that wait for a token renewal share its failure, without another request."""
-    stage = Stage(world, token(1, ago=7200))
+    stage = OAuthWorld(world, token(1, ago=7200))
     refresher = stage.refresher()
     for times in (1, 2):
         gate = world.gate()
@@ -317,7 +317,7 @@ async def _raised_error(pending: Any) -> CredentialRefreshFailed:
 @sync_and_async
 async def test_retry_after_holds_for_every_caller(world: World) -> None:
     """Until a `Retry-After` has passed, every caller gets the error, without a token request."""
-    stage = Stage(world, token(1, ago=7200))
+    stage = OAuthWorld(world, token(1, ago=7200))
     refresher = stage.refresher()
     stage.vendor.answers(answers({}, 503, Retry_After="120"))
 
@@ -335,7 +335,7 @@ async def test_retry_after_holds_for_every_caller(world: World) -> None:
 @sync_and_async
 async def test_success_clears_an_earlier_retry_after(world: World) -> None:
     """A successful renewal clears an earlier `Retry-After`, even if the clock steps back."""
-    stage = Stage(world, token(1, ago=7200))
+    stage = OAuthWorld(world, token(1, ago=7200))
     refresher = stage.refresher()
     stage.vendor.answers(answers({}, 503, Retry_After="120"), grants(2), grants(3))
     await _raised_error(refresher.get(*OWNER))
@@ -348,8 +348,8 @@ async def test_success_clears_an_earlier_retry_after(world: World) -> None:
 
 @sync_and_async
 async def test_a_short_life_is_lived(world: World) -> None:
-    """A token that lives for 30 seconds is not renewed at every call."""
-    stage = Stage(world, token(1, ago=7200))
+    """A token with a lifetime of 30 seconds is not renewed at every call."""
+    stage = OAuthWorld(world, token(1, ago=7200))
     refresher = stage.refresher()
     stage.vendor.answers(grants(2, expires_in=30), grants(3, expires_in="30"))
 
@@ -365,8 +365,8 @@ async def test_a_short_life_is_lived(world: World) -> None:
 
 @sync_and_async
 async def test_a_life_of_unknown_length_ends_with_a_refusal(world: World) -> None:
-    """A token without an expiry is used until the service refuses it."""
-    stage = Stage(world, token(1, life=None))
+    """A token without an expiry time is used until the service refuses it."""
+    stage = OAuthWorld(world, token(1, life=None))
     refresher = stage.refresher()
     stage.vendor.answers(grants(2, expires_in=None))
 
@@ -383,7 +383,7 @@ async def test_a_life_of_unknown_length_ends_with_a_refusal(world: World) -> Non
 @sync_and_async
 async def test_token_renewed_by_another_process_is_found(world: World) -> None:
     """The credential store is read again after a minute, which finds another process's token."""
-    stage = Stage(world, token(1))
+    stage = OAuthWorld(world, token(1))
     refresher = stage.refresher()
     await refresher.get(*OWNER)
     stage.vault.kept[OWNER] = token(2)
@@ -397,7 +397,7 @@ async def test_token_renewed_by_another_process_is_found(world: World) -> None:
 @sync_and_async
 async def test_valid_token_survives_a_store_outage(world: World) -> None:
     """If the credential store is unavailable, a valid token is used; an expired one is not."""
-    stage = Stage(world, token(1))
+    stage = OAuthWorld(world, token(1))
     refresher = stage.refresher()
     await refresher.get(*OWNER)
     stage.vault.is_away = StorageUnavailable("It is away.")
@@ -420,7 +420,7 @@ async def test_valid_token_survives_a_store_outage(world: World) -> None:
 @sync_and_async
 async def test_missing_consent_is_credential_not_found(world: World) -> None:
     """A call without the user's consent raises CredentialNotFound."""
-    stage = Stage(world)
+    stage = OAuthWorld(world)
     refresher = stage.refresher()
 
     with pytest.raises(CredentialNotFound):
@@ -432,7 +432,7 @@ async def test_missing_consent_is_credential_not_found(world: World) -> None:
 @sync_and_async
 async def test_new_consent_is_used_at_once(world: World) -> None:
     """After the user consents again, the new tokens are used, and an earlier failure is cleared."""
-    stage = Stage(world, token(1, ago=7200))
+    stage = OAuthWorld(world, token(1, ago=7200))
     refresher = stage.refresher()
     stage.vendor.answers(answers({"error": "invalid_grant"}, 400))
     with pytest.raises(AuthorizationRequired):
@@ -448,7 +448,7 @@ async def test_new_consent_is_used_at_once(world: World) -> None:
 @sync_and_async
 async def test_new_consent_is_renewed_at_once(world: World) -> None:
     """After a new consent, a token is renewed at once, despite the old grant's `Retry-After`."""
-    stage = Stage(world, token(1, ago=7200))
+    stage = OAuthWorld(world, token(1, ago=7200))
     refresher = stage.refresher()
     stage.vendor.answers(answers({}, 503, Retry_After="120"), grants(6))
     await _raised_error(refresher.get(*OWNER))
@@ -460,8 +460,8 @@ async def test_new_consent_is_renewed_at_once(world: World) -> None:
 
 @sync_and_async
 async def test_a_token_is_given_back(world: World) -> None:
-    """Revoking a token sends it and its type to the server, and ends its use."""
-    stage = Stage(world, token(1, ago=7200))
+    """Revoking a token sends the token and its type to the server, and ends its use."""
+    stage = OAuthWorld(world, token(1, ago=7200))
     refresher = stage.refresher({OWNER: GIVING_BACK})
     stage.vendor.answers(answers({}, 503, Retry_After="120"), answers({}))
     await _raised_error(refresher.get(*OWNER))
@@ -482,7 +482,7 @@ async def test_a_token_is_given_back(world: World) -> None:
 @sync_and_async
 async def test_a_token_is_given_back_later(world: World) -> None:
     """If revocation is refused with a `Retry-After`, the error carries that time."""
-    stage = Stage(world, token(1))
+    stage = OAuthWorld(world, token(1))
     refresher = stage.refresher({OWNER: GIVING_BACK})
     stage.vendor.answers(answers({}, 503, Retry_After="Thu, 01 Jan 2026 00:02:00 GMT"))
 
@@ -496,7 +496,7 @@ async def test_a_token_is_given_back_later(world: World) -> None:
 @sync_and_async
 async def test_other_credentials_come_from_the_vault(world: World) -> None:
     """Credentials of other kinds, or of services without an OAuth client, are left unchanged."""
-    stage = Stage(world)
+    stage = OAuthWorld(world)
     key = Credentials.api_key("k")
     stage.vault.kept |= {OWNER: key, ("vat", None): token(9, ago=7200)}
     refresher = stage.refresher()
@@ -512,7 +512,7 @@ async def test_other_credentials_come_from_the_vault(world: World) -> None:
 @sync_and_async
 async def test_clients_may_differ_by_tenant(world: World) -> None:
     """An OAuth client is looked up by service and tenant, then by service, or by a function."""
-    stage = Stage(world)
+    stage = OAuthWorld(world)
     own_client, foreign_client = (
         client(grant=ClientCredentials(), client_id=name) for name in "ab"
     )
@@ -534,7 +534,7 @@ async def test_clients_may_differ_by_tenant(world: World) -> None:
 @sync_and_async
 async def test_every_verb_finds_the_tenants_client(world: World) -> None:
     """Refreshing a token and checking for one use the tenant's own client."""
-    stage = Stage(world)
+    stage = OAuthWorld(world)
     stage.vendor.answers(grants(2))
     refresher = stage.refresher({OWNER: client(grant=ClientCredentials())})
 
@@ -548,7 +548,7 @@ def test_clients_must_be_oauth_clients() -> None:
     with pytest.raises(ConfigurationError) as excinfo:
         OAuthTokenRefresher({"crm": "https://login.example"})  # type: ignore[dict-item]  # refused
     assert "clients['crm']" == excinfo.value.path
-    refresher = OAuthTokenRefresher(lambda service, _: service)  # type: ignore[arg-type,return-value]  # the same
+    refresher = OAuthTokenRefresher(lambda service, _: service)  # type: ignore[arg-type,return-value]  # refused
     with pytest.raises(ConfigurationError):
         refresher.get("crm", None)
 
@@ -556,7 +556,7 @@ def test_clients_must_be_oauth_clients() -> None:
 @sync_and_async
 async def test_a_token_is_exchanged(world: World) -> None:
     """A token exchange sends the current OAuth token of another service, renewed if needed."""
-    stage = Stage(world)
+    stage = OAuthWorld(world)
     stage.vault.kept["idp", "acme"] = token(1, ago=7200)
     stage.vendor.answers(grants(2), grants(7))
     refresher = stage.refresher(
@@ -574,7 +574,7 @@ async def test_a_token_is_exchanged(world: World) -> None:
 @sync_and_async
 async def test_bearer_token_can_be_exchanged(world: World) -> None:
     """A plain bearer token can be the subject of a token exchange."""
-    stage = Stage(world)
+    stage = OAuthWorld(world)
     stage.vault.kept["idp", "acme"] = Credentials.bearer("plain")
     stage.vendor.answers(grants(7))
 
@@ -586,7 +586,7 @@ async def test_bearer_token_can_be_exchanged(world: World) -> None:
 @sync_and_async
 async def test_errors_and_events_show_no_secret(world: World) -> None:
     """No error or event of a token refresher shows a token or secret that the server repeats."""
-    stage = Stage(world, token(1, ago=7200))
+    stage = OAuthWorld(world, token(1, ago=7200))
     stage.vendor.answers(
         ConnectionFailed("It was cut off.", may_have_been_processed=False),
         answers({"error": "invalid_grant", "error_description": "rt-1 of erp:hush"}, 400),
@@ -603,7 +603,7 @@ async def test_errors_and_events_show_no_secret(world: World) -> None:
 @sync_and_async
 async def test_refresher_hides_secrets_and_needs_no_observers(world: World) -> None:
     """A token refresher's repr shows no secret, and its observers are optional."""
-    stage = Stage(world, token(1, ago=7200))
+    stage = OAuthWorld(world, token(1, ago=7200))
     refresher = stage.refresher(observers=None, vault=None)
     stage.vendor.otherwise = 503
 
@@ -625,7 +625,7 @@ async def test_refresher_hides_secrets_and_needs_no_observers(world: World) -> N
 @sync_and_async
 async def test_wait_for_a_renewal_is_bounded(world: World) -> None:
     """A caller that cannot wait for a running token renewal gets a retryable error in time."""
-    stage = Stage(world, token(1, ago=7200))
+    stage = OAuthWorld(world, token(1, ago=7200))
     refresher = stage.refresher(patience=3)
     gate = world.gate()
     stage.vendor.answers(gate.answering(grants(2)))

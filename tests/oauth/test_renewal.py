@@ -1,4 +1,4 @@
-"""Tests of one OAuth token renewal: retries, lost responses, and the end of a grant."""
+"""One OAuth token renewal: retries, lost responses, and the end of a grant."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ from moorage.domain.idempotency.claims import Claim, MarkSent, Resolve
 from moorage.domain.oauth.question import claim_key
 from tests.domain.oauth.test_client import P256
 from tests.oauth.others import CUT_OFF, PAST, UNSENT, error_of
-from tests.oauth.world import OWNER, TOKENS, Stage, Vault, answers, client, grants, token
+from tests.oauth.world import OWNER, TOKENS, OAuthWorld, Vault, answers, client, grants, token
 from tests.support.modes import AWAITED, World, sync_and_async
 
 if TYPE_CHECKING:
@@ -48,7 +48,7 @@ if TYPE_CHECKING:
 @sync_and_async
 async def test_trouble_is_waited_out(world: World, trouble: Any) -> None:
     """A renewal sends the same refresh token, with the policy's delays, until the server works."""
-    stage = Stage(world, PAST)
+    stage = OAuthWorld(world, PAST)
     stage.vendor.answers(trouble, trouble, grants(2))
 
     match = await stage.refresher().get(*OWNER)
@@ -67,7 +67,7 @@ async def test_trouble_is_waited_out(world: World, trouble: Any) -> None:
 @sync_and_async
 async def test_absurd_pause_of_an_authorisation_server_ends_after_an_hour(world: World) -> None:
     """If the server's `Retry-After` is decades ahead, a renewal is possible after an hour."""
-    stage = Stage(world, PAST)
+    stage = OAuthWorld(world, PAST)
     stage.vendor.answers(answers({}, 429, Retry_After="9" * 20), grants(2))
     refresher = stage.refresher()
 
@@ -84,7 +84,7 @@ async def test_absurd_pause_of_an_authorisation_server_ends_after_an_hour(world:
 @sync_and_async
 async def test_delays_between_renewals_grow(world: World) -> None:
     """The delay after a failed token renewal grows, even if each depends on the one before."""
-    stage = Stage(world, PAST)
+    stage = OAuthWorld(world, PAST)
     stage.vendor.answers(503, 503, grants(2))
     policy = RetryPolicy(3, 0.5, backoff=Backoff.DECORRELATED)
 
@@ -98,7 +98,7 @@ async def test_delays_between_renewals_grow(world: World) -> None:
 @sync_and_async
 async def test_failed_renewal_keeps_the_refresh_token(world: World, trouble: Any) -> None:
     """If all attempts of a renewal fail, the refresh token is kept and works later."""
-    stage = Stage(world, PAST)
+    stage = OAuthWorld(world, PAST)
     refresher = stage.refresher()
     stage.vendor.answers(*[trouble] * 3)
 
@@ -115,7 +115,7 @@ async def test_failed_renewal_keeps_the_refresh_token(world: World, trouble: Any
 @sync_and_async
 async def test_client_errors_are_not_retried(world: World) -> None:
     """An `invalid_client` response is raised without a retry, and the refresh token is kept."""
-    stage = Stage(world, PAST)
+    stage = OAuthWorld(world, PAST)
     refresher = stage.refresher()
     stage.vendor.answers(answers({"error": "invalid_client"}, 401))
 
@@ -131,7 +131,7 @@ async def test_client_errors_are_not_retried(world: World) -> None:
 @sync_and_async
 async def test_no_request_outlasts_the_claim(world: World) -> None:
     """A token request starts only if the renewal's claim outlasts the request's whole timeout."""
-    stage = Stage(world, PAST)
+    stage = OAuthWorld(world, PAST)
     refresher = stage.refresher(request_timeout=9)
     stage.vendor.otherwise = world.answer_after(7, answers({}, 500))
 
@@ -142,8 +142,8 @@ async def test_no_request_outlasts_the_claim(world: World) -> None:
 
 @sync_and_async
 async def test_a_nonce_that_comes_too_late_is_not_shown(world: World) -> None:
-    """A DPoP nonce that arrives too late for another request within the claim is not used."""
-    stage = Stage(world, PAST)
+    """A nonce that arrives too late for another request within the claim is not used."""
+    stage = OAuthWorld(world, PAST)
     refresher = stage.refresher(request_timeout=30)
     target = answers({"error": "use_dpop_nonce"}, 400, DPoP_Nonce="n")
     stage.vendor.answers(world.answer_after(28, answers({}, 500)), world.answer_after(9, target))
@@ -156,8 +156,8 @@ async def test_a_nonce_that_comes_too_late_is_not_shown(world: World) -> None:
 
 @sync_and_async
 async def test_a_nonce_is_shown_while_there_is_time(world: World) -> None:
-    """After a nonce demand, half of the claim's time is enough for the request with the nonce."""
-    stage = Stage(world, PAST)
+    """After a nonce demand, half of the claim's time is enough for the second request."""
+    stage = OAuthWorld(world, PAST)
     refresher = stage.refresher(request_timeout=9)
     target = answers({"error": "use_dpop_nonce"}, 400, DPoP_Nonce="n")
     stage.vendor.answers(world.answer_after(9, target), grants(2))
@@ -168,7 +168,7 @@ async def test_a_nonce_is_shown_while_there_is_time(world: World) -> None:
 @sync_and_async
 async def test_claim_names_the_server(world: World) -> None:
     """A renewal's stored claim names the authorisation server's token endpoint."""
-    stage = Stage(world, PAST)
+    stage = OAuthWorld(world, PAST)
     stage.vendor.answers(grants(2))
 
     await stage.refresher().get(*OWNER)
@@ -200,7 +200,7 @@ async def test_claim_names_the_server(world: World) -> None:
 @sync_and_async
 async def test_lost_answer_is_repeated_once(world: World, lost: Any) -> None:
     """If a token response is lost, the same refresh token is sent once more."""
-    stage = Stage(world, PAST)
+    stage = OAuthWorld(world, PAST)
     stage.vendor.answers(lost, grants(2))
 
     result = await stage.refresher().get(*OWNER)
@@ -212,7 +212,7 @@ async def test_lost_answer_is_repeated_once(world: World, lost: Any) -> None:
 @sync_and_async
 async def test_a_new_refresh_token_alone_is_kept(world: World) -> None:
     """A token response with a new refresh token but no access token does not lose the grant."""
-    stage = Stage(world, PAST)
+    stage = OAuthWorld(world, PAST)
     refresher, other_refresher = stage.refresher(), stage.refresher()
     stage.vendor.answers(grants(2, access_token=None))
 
@@ -229,7 +229,7 @@ async def test_a_new_refresh_token_alone_is_kept(world: World) -> None:
 @sync_and_async
 async def test_replaced_refresh_token_is_not_sent(world: World) -> None:
     """If the refresh token was replaced while a caller waited, the stored token is used."""
-    stage = Stage(world, PAST)
+    stage = OAuthWorld(world, PAST)
     rotated_credentials = attrs.evolve(PAST, refresh_token="rt-2")
 
     class RacingVault(Vault):
@@ -251,7 +251,7 @@ async def test_replaced_refresh_token_is_not_sent(world: World) -> None:
 @sync_and_async
 async def test_unrotated_refresh_token_is_repeated_after_a_lost_answer(world: World) -> None:
     """A refresh token that does not rotate is sent once more after a lost response."""
-    stage = Stage(world, PAST)
+    stage = OAuthWorld(world, PAST)
     stage.vendor.answers(grants(1, access_token=None), grants(2))
 
     assert Secret("at-2") == (await stage.refresher().get(*OWNER)).access_token
@@ -261,7 +261,7 @@ async def test_unrotated_refresh_token_is_repeated_after_a_lost_answer(world: Wo
 @sync_and_async
 async def test_two_lost_answers_end_the_grant(world: World) -> None:
     """After two lost token responses the refresh token is not sent again; consent is required."""
-    stage = Stage(world, PAST)
+    stage = OAuthWorld(world, PAST)
     refresher, other_refresher = stage.refresher(), stage.refresher()
     stage.vendor.answers(CUT_OFF, CUT_OFF)
 
@@ -277,7 +277,7 @@ async def test_two_lost_answers_end_the_grant(world: World) -> None:
 @sync_and_async
 async def test_token_treated_as_stolen_ends_the_grant(world: World) -> None:
     """If the server refuses a repeated refresh token as stolen, no further request is sent."""
-    stage = Stage(world, PAST)
+    stage = OAuthWorld(world, PAST)
     refresher = stage.refresher()
     stage.vendor.answers(CUT_OFF, answers({"error": "invalid_grant"}, 400))
 
@@ -290,8 +290,8 @@ async def test_token_treated_as_stolen_ends_the_grant(world: World) -> None:
 @pytest.mark.parametrize("life", [60, 3600], ids=["a minute", "an hour"])
 @sync_and_async
 async def test_lost_answers_without_rotation_do_not_add_up(world: World, life: int) -> None:
-    """If the refresh token does not rotate, lost responses of earlier renewals do not count."""
-    stage = Stage(world, PAST)
+    """For a refresh token that does not rotate, responses lost earlier do not count."""
+    stage = OAuthWorld(world, PAST)
     refresher = stage.refresher()
     for number in (2, 3):
         stage.vendor.answers(CUT_OFF, grants(number, refresh_token=None, expires_in=life))
@@ -308,7 +308,7 @@ async def test_first_claim_is_settled_if_the_token_stays(
     world: World, stays: bool, lost: bool
 ) -> None:
     """If a response was lost and the refresh token did not change, the first claim is resolved."""
-    stage = Stage(world, PAST)
+    stage = OAuthWorld(world, PAST)
     refresh_token = None if stays else "rt-2"
     stage.vendor.answers(*[CUT_OFF] * lost, grants(2, refresh_token=refresh_token))
 
@@ -325,7 +325,7 @@ async def test_first_claim_is_settled_if_the_token_stays(
 @sync_and_async
 async def test_repeatable_grant_is_never_lost(world: World) -> None:
     """A client-credentials token is requested again, however often responses are lost."""
-    stage = Stage(world)
+    stage = OAuthWorld(world)
     refresher = stage.refresher({"crm": client(grant=ClientCredentials())})
     stage.vendor.answers(CUT_OFF, answers({"odd": 1}), grants(1))
 
@@ -347,7 +347,7 @@ async def test_repeatable_grant_is_never_lost(world: World) -> None:
 @sync_and_async
 async def test_ended_grant_is_not_requested_again(world: World) -> None:
     """After `invalid_grant`, no process sends the refresh token again until it is replaced."""
-    stage = Stage(world, PAST)
+    stage = OAuthWorld(world, PAST)
     refresher, other_refresher = stage.refresher(), stage.refresher()
     stage.vendor.answers(answers({"error": "invalid_grant", "error_description": "spent"}, 400))
 
@@ -367,8 +367,8 @@ async def test_ended_grant_is_not_requested_again(world: World) -> None:
 
 @sync_and_async
 async def test_without_a_refresh_token_a_person_is_needed(world: World) -> None:
-    """An expired access token without a refresh token needs a new consent."""
-    stage = Stage(world, OAuthCredentials(access_token="at-1", expires_at=PAST.expires_at))
+    """An expired access token without a refresh token needs the user's consent again."""
+    stage = OAuthWorld(world, OAuthCredentials(access_token="at-1", expires_at=PAST.expires_at))
 
     error = await error_of(stage.refresher().get(*OWNER), AuthorizationRequired)
 
@@ -383,7 +383,7 @@ async def test_without_a_refresh_token_a_person_is_needed(world: World) -> None:
 @sync_and_async
 async def test_each_request_vouches_anew(world: World) -> None:
     """Each token request, retries included, has new assertions of the client and of the grant."""
-    stage = Stage(world)
+    stage = OAuthWorld(world)
     grant = JwtBearer(JwtSigning(algorithm="HS256", issuer="erp"), "k" * 32)
     own_client = client(secret="s" * 32, authentication="client_secret_jwt", grant=grant)
     stage.vendor.answers(500, 500, grants(1))
@@ -397,7 +397,7 @@ async def test_each_request_vouches_anew(world: World) -> None:
 @sync_and_async
 async def test_a_nonce_is_shown_once_it_is_wanted(world: World) -> None:
     """A demanded DPoP nonce is sent at once; if the demand is repeated, the renewal fails."""
-    stage = Stage(world, PAST)
+    stage = OAuthWorld(world, PAST)
     bound: AwaitedManager = stage.refresher({"crm": client(dpop_key=P256)})
     nonce = answers({"error": "use_dpop_nonce"}, 400, DPoP_Nonce="n-1")
     stage.vendor.answers(nonce, grants(2, token_type="DPoP"))

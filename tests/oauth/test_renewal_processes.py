@@ -17,7 +17,7 @@ from moorage import (
 from moorage.adapters.state.memory import AsyncMemoryStorage
 from moorage.domain.idempotency.claims import LEASE, Claim
 from tests.oauth.others import PAST, OtherProcess, error_of
-from tests.oauth.world import OWNER, Stage, Vault, grants, token
+from tests.oauth.world import OWNER, OAuthWorld, Vault, grants, token
 from tests.support.modes import AWAITED, World, sync_and_async
 from tests.support.timed_store import TimedStorage
 
@@ -25,14 +25,14 @@ from tests.support.timed_store import TimedStorage
 @sync_and_async
 async def test_another_process_is_waited_for(world: World) -> None:
     """A caller waits for another process's token renewal, and uses the stored token."""
-    stage = Stage(world, PAST)
+    stage = OAuthWorld(world, PAST)
     OtherProcess(world).asks()
 
     async def stores() -> None:
         stage.vault.kept[OWNER] = token(2)
 
     async def do_nothing() -> None:
-        """Stand in for a step that the test sets later."""
+        """Do nothing, until the test replaces this step."""
 
     world.sleeper.meanwhile.extend([do_nothing, do_nothing, stores])
     assert token(2) == await stage.refresher().get(*OWNER)
@@ -43,7 +43,7 @@ async def test_another_process_is_waited_for(world: World) -> None:
 @sync_and_async
 async def test_other_stored_credential_does_not_end_the_renewal(world: World) -> None:
     """If another kind of credential was stored meanwhile, the token renewal goes on."""
-    stage = Stage(world, PAST)
+    stage = OAuthWorld(world, PAST)
     OtherProcess(world)
 
     async def stores() -> None:
@@ -57,23 +57,23 @@ async def test_other_stored_credential_does_not_end_the_renewal(world: World) ->
 @sync_and_async
 async def test_two_processes_ask_once(world: World) -> None:
     """Two token refreshers that share credentials and state renew a token once between them."""
-    stage = Stage(world, PAST)
+    stage = OAuthWorld(world, PAST)
     gate = world.gate()
     stage.vendor.answers(gate.answering(grants(2)))
     first = stage.refresher()
     second = stage.refresher(locks=world.of_mode(type(world.locks)(world)))
 
-    asking = world.start(lambda: first.get(*OWNER))
+    get_task = world.start(lambda: first.get(*OWNER))
     await gate.reached()
 
     async def opens() -> None:
         gate.open()
-        await asking.wait_until_over()
+        await get_task.wait_until_over()
 
     world.sleeper.meanwhile.append(opens)
     result = await second.get(*OWNER)
 
-    assert result == await asking.result() == stage.kept
+    assert result == await get_task.result() == stage.kept
     assert ["rt-1"] == stage.shown_refresh_tokens()
 
 
@@ -81,7 +81,7 @@ async def test_two_processes_ask_once(world: World) -> None:
 async def test_due_token_is_used_while_another_process_renews(world: World) -> None:
     """A token that is still valid is used while another process renews it."""
     stored_credentials = token(1, ago=3560)
-    stage = Stage(world, stored_credentials)
+    stage = OAuthWorld(world, stored_credentials)
     OtherProcess(world, stored_credentials).asks()
 
     assert stored_credentials == await stage.refresher().get(*OWNER)
@@ -92,7 +92,7 @@ async def test_due_token_is_used_while_another_process_renews(world: World) -> N
 @sync_and_async
 async def test_crash_before_the_request_is_followed(world: World) -> None:
     """If a process crashes before its token request, another sends it when the claim expires."""
-    stage = Stage(world, PAST)
+    stage = OAuthWorld(world, PAST)
     OtherProcess(world)
     stage.vendor.answers(grants(2))
 
@@ -107,7 +107,7 @@ async def test_crash_before_the_request_is_followed(world: World) -> None:
 @sync_and_async
 async def test_crash_before_the_request_costs_one_lease(world: World) -> None:
     """After a crash before the token request, other callers wait for one lease."""
-    stage = Stage(world, PAST)
+    stage = OAuthWorld(world, PAST)
     OtherProcess(world, lease=LEASE)
     stage.vendor.answers(grants(2))
     assert Secret("at-2") == (await stage.refresher().get(*OWNER)).access_token
@@ -120,9 +120,9 @@ async def test_token_is_not_sent_twice_at_once(
 ) -> None:
     """A refresh token is not sent while an earlier request with it may be running.
 
-    Whether its holder is dead, or only late to renew, nobody can tell.
+    It is unknown whether the token's holder is dead or only slow to renew.
     """
-    stage = Stage(world, PAST)
+    stage = OAuthWorld(world, PAST)
     OtherProcess(world, lease=LEASE).asks()
     stage.vendor.answers(grants(2))
     assert Secret("at-2") == (await stage.refresher().get(*OWNER)).access_token
@@ -133,7 +133,7 @@ async def test_token_is_not_sent_twice_at_once(
 @sync_and_async
 async def test_crash_after_the_request_is_repeated_once(world: World) -> None:
     """A refresh token that one crashed process may have sent is sent once more."""
-    stage = Stage(world, PAST)
+    stage = OAuthWorld(world, PAST)
     OtherProcess(world).asks()
     stage.vendor.answers(grants(2))
 
@@ -144,7 +144,7 @@ async def test_crash_after_the_request_is_repeated_once(world: World) -> None:
 @sync_and_async
 async def test_second_crash_needs_consent(world: World) -> None:
     """A refresh token that two crashed processes may have sent is not sent again."""
-    stage = Stage(world, PAST)
+    stage = OAuthWorld(world, PAST)
     OtherProcess(world).asks()
     OtherProcess(world, again=True).asks()
     world.clock.advance(30)
@@ -156,7 +156,7 @@ async def test_second_crash_needs_consent(world: World) -> None:
 @sync_and_async
 async def test_crash_after_storing_is_no_loss(world: World) -> None:
     """A token stored just before a crash is used, although the renewal's claim was not released."""
-    stage = Stage(world, PAST)
+    stage = OAuthWorld(world, PAST)
     refresher = stage.refresher()
     await stage.refresher({}).get(*OWNER)
     OtherProcess(world).asks()
@@ -172,7 +172,7 @@ async def test_crash_after_storing_is_no_loss(world: World) -> None:
 @sync_and_async
 async def test_timeout_while_another_process_renews(world: World) -> None:
     """A caller that times out while another process renews the token gets a retryable error."""
-    stage = Stage(world, PAST)
+    stage = OAuthWorld(world, PAST)
     OtherProcess(world).asks()
 
     error = await error_of(stage.refresher(patience=5).get(*OWNER))
@@ -187,7 +187,7 @@ async def test_timeout_while_another_process_renews(world: World) -> None:
 @sync_and_async
 async def test_wait_uses_the_whole_timeout(world: World) -> None:
     """While another process renews a token, a waiting caller pauses right up to its timeout."""
-    stage = Stage(world, PAST)
+    stage = OAuthWorld(world, PAST)
     OtherProcess(world).asks()
 
     await error_of(stage.refresher(patience=0.3).get(*OWNER))
@@ -198,7 +198,7 @@ async def test_wait_uses_the_whole_timeout(world: World) -> None:
 @sync_and_async
 async def test_late_claim_uses_the_stored_token(world: World) -> None:
     """If another process stores a token before a caller gets the claim, that token is used."""
-    stage = Stage(world, PAST)
+    stage = OAuthWorld(world, PAST)
     refresher = stage.refresher()
     OtherProcess(world)
 
@@ -228,7 +228,7 @@ class FailingVault(Vault):
 @sync_and_async
 async def test_failure_before_the_request_releases_the_claim(world: World) -> None:
     """If a renewal fails before its request, its claim is released, so no other caller waits."""
-    stage = Stage(world)
+    stage = OAuthWorld(world)
     stage.vault = FailingVault(world)
     stage.vault.kept[OWNER] = PAST
     await error_of(stage.refresher().get(*OWNER), StorageUnavailable)
@@ -253,7 +253,7 @@ class OvertakenVault(Vault):
 @sync_and_async
 async def test_new_token_is_used_without_a_refresh_token(world: World) -> None:
     """An expired token without a refresh token is no error if another process stored a new one."""
-    stage = Stage(world)
+    stage = OAuthWorld(world)
     stage.vault = OvertakenVault(world)
     stage.vault.kept[OWNER] = attrs.evolve(PAST, refresh_token=None)
 
@@ -264,7 +264,7 @@ async def test_new_token_is_used_without_a_refresh_token(world: World) -> None:
 @sync_and_async
 async def test_new_token_releases_the_claim(world: World) -> None:
     """A caller that finds a new stored token releases its claim, so no other caller waits."""
-    stage = Stage(world)
+    stage = OAuthWorld(world)
     stage.vault = OvertakenVault(world)
     stage.vault.kept[OWNER] = PAST
     assert token(2) == await stage.refresher().get(*OWNER)
@@ -279,7 +279,7 @@ async def test_new_token_releases_the_claim(world: World) -> None:
 @sync_and_async
 async def test_a_claim_that_was_lost_is_not_used(world: World) -> None:
     """A caller whose claim on the renewal has expired sends no token request."""
-    stage = Stage(world, PAST)
+    stage = OAuthWorld(world, PAST)
     refresher = stage.refresher()
 
     class SlowVault:
@@ -310,7 +310,7 @@ async def test_a_claim_that_was_lost_is_not_used(world: World) -> None:
 @sync_and_async
 async def test_store_hears_how_long_a_renewal_may_take(world: World) -> None:
     """Store commands of a renewal time out with their caller or, later, with the claim."""
-    stage = Stage(world, PAST)
+    stage = OAuthWorld(world, PAST)
     storage = TimedStorage(world.clock)
     stage.vendor.answers(grants(2))
     shared_storage = AsyncMemoryStorage(storage) if world.is_awaited else storage
@@ -327,13 +327,13 @@ async def test_store_hears_how_long_a_renewal_may_take(world: World) -> None:
 
 @sync_and_async
 async def test_token_that_lasts_is_followed_within_its_lease(world: World) -> None:
-    """The claim on a refresh token that does not rotate is not marked: it blocks for one lease.
+    """The claim on a non-rotating refresh token is not marked as sent: it blocks for one lease.
 
-    One that changes is marked each time.
+    A rotating refresh token is marked each time.
     """
     storage = TimedStorage(world.clock)
     shared_storage = AsyncMemoryStorage(storage) if world.is_awaited else storage
-    stage = Stage(world, PAST)
+    stage = OAuthWorld(world, PAST)
     refresher = stage.refresher(storage=shared_storage)
     marked_renewals = []
     for refresh_token in ("rt-1", "rt-1", "rt-2", "rt-3"):
@@ -349,7 +349,7 @@ async def test_token_that_lasts_is_followed_within_its_lease(world: World) -> No
 @sync_and_async
 async def test_unrotated_token_is_sent_again_after_a_lost_answer(world: World) -> None:
     """A refresh token that does not rotate stays valid after a lost response."""
-    stage = Stage(world, PAST)
+    stage = OAuthWorld(world, PAST)
     refresher = stage.refresher()
     lost_error = ConnectionFailed("reset", may_have_been_processed=True)
     stage.vendor.answers(grants(2, refresh_token="rt-1"), *[lost_error] * 3, grants(3))

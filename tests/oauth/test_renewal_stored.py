@@ -12,7 +12,7 @@ from moorage import (
     StorageUnavailable,
 )
 from tests.oauth.others import PAST, error_of
-from tests.oauth.world import OWNER, Stage, Vault, client, grants, token
+from tests.oauth.world import OWNER, OAuthWorld, Vault, client, grants, token
 from tests.support.modes import World, sync_and_async
 
 if TYPE_CHECKING:
@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 @sync_and_async
 async def test_storing_is_tried_again(world: World) -> None:
     """If the credential store is unavailable, a renewal retries storing with growing delays."""
-    stage = Stage(world, PAST)
+    stage = OAuthWorld(world, PAST)
     stage.vault.failures.extend([StorageUnavailable("It is away.")] * 6)
     stage.vendor.answers(grants(2))
 
@@ -36,7 +36,7 @@ async def test_storing_is_tried_again(world: World) -> None:
 @sync_and_async
 async def test_unstored_token_is_not_used(world: World) -> None:
     """A renewed token is used only after it was stored; storing it later needs no new request."""
-    stage = Stage(world, PAST)
+    stage = OAuthWorld(world, PAST)
     refresher = stage.refresher()
     stage.vendor.answers(grants(2))
     stage.vault.failures.extend([StorageUnavailable("It is away.")] * 1000)
@@ -59,7 +59,7 @@ async def test_unstored_token_is_not_used(world: World) -> None:
 @sync_and_async
 async def test_storing_is_tried_while_the_claim_lasts(world: World) -> None:
     """Storing a renewed token is retried until the renewal's claim expires, and no longer."""
-    stage = Stage(world, PAST)
+    stage = OAuthWorld(world, PAST)
     stage.vendor.answers(world.answer_after(0.2, grants(2)))
     stage.vault.failures.extend([StorageUnavailable("It is away.")] * 1000)
 
@@ -71,7 +71,7 @@ async def test_storing_is_tried_while_the_claim_lasts(world: World) -> None:
 @sync_and_async
 async def test_unstored_token_is_stored_once(world: World) -> None:
     """A renewed token that was stored late never replaces later credentials in the store."""
-    stage = Stage(world, PAST)
+    stage = OAuthWorld(world, PAST)
     refresher = stage.refresher()
     stage.vendor.answers(grants(2))
     stage.vault.failures.extend([StorageUnavailable("It is away.")] * 1000)
@@ -102,7 +102,7 @@ class ContestedVault(Vault):
 @sync_and_async
 async def test_two_callers_may_store_a_waiting_token(world: World) -> None:
     """Two callers can store the same pending token at once, and both get it."""
-    stage = Stage(world)
+    stage = OAuthWorld(world)
     stage.vault = vault = ContestedVault(world)
     vault.kept[OWNER] = PAST
     refresher = stage.refresher()
@@ -121,7 +121,7 @@ async def test_two_callers_may_store_a_waiting_token(world: World) -> None:
 @sync_and_async
 async def test_newer_token_replaces_an_unstored_one(world: World, by_consent: bool) -> None:
     """A newer token, in the store or from a new consent, replaces one that could not be stored."""
-    stage = Stage(world, PAST)
+    stage = OAuthWorld(world, PAST)
     refresher = stage.refresher()
     stage.vendor.answers(grants(2))
     stage.vault.failures.extend([StorageUnavailable("It is away.")] * 1000)
@@ -146,7 +146,7 @@ async def test_newer_token_replaces_an_unstored_one(world: World, by_consent: bo
 @sync_and_async
 async def test_a_first_token_that_cannot_be_stored_is_lost(world: World) -> None:
     """If a client's first token cannot be stored, the next call requests a new one."""
-    stage = Stage(world)
+    stage = OAuthWorld(world)
     refresher = stage.refresher({"crm": client(grant=ClientCredentials())})
     stage.vendor.answers(grants(1), grants(2))
     stage.vault.failures.extend([StorageUnavailable("It is away.")] * 1000)

@@ -1,4 +1,4 @@
-"""A token refresher in both modes, with its fake authorisation server and credential store."""
+"""A synchronous or asynchronous token refresher with a fake server and credential store."""
 
 # ruff: noqa: D102 - fakes, as typed as they need to be
 
@@ -105,7 +105,7 @@ def form(body: Body) -> dict[str, str]:
     return dict(parse_qsl(body.decode()))
 
 
-class Stage:
+class OAuthWorld:
     """A test world with a credential store, in which token refreshers are created."""
 
     def __init__(self, world: World, stored: OAuthCredentials | None = None) -> None:

@@ -61,10 +61,10 @@ def test_change_set_is_atomic(server: ODataServer, caller: Caller) -> None:
 def test_service_stops_at_the_first_failure(server: ODataServer, caller: Caller) -> None:
     """Operations after a failed one are not run, unless the batch continues on errors."""
     entries: list[Any] = [ERP.get("Orders", 99), [CREATE, CREATE]]
-    missing, *rest = caller.perform(ERP.batch(entries))
+    missing, *other_answers = caller.perform(ERP.batch(entries))
     assert 404 == missing.error.status
-    assert [VendorRejected] * 2 == [type(item.error) for item in rest]
-    assert "was not performed" in str(rest[0].error)
+    assert [VendorRejected] * 2 == [type(item.error) for item in other_answers]
+    assert "was not performed" in str(other_answers[0].error)
     assert 3 == len(server.service.orders)
 
     _, *created = caller.perform(ERP.batch(entries, continue_on_error=True))

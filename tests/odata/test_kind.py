@@ -37,8 +37,11 @@ def test_operations_by_name(server: ODataServer) -> None:
         orders = {"entity_set": "Orders"}
         page = run("query", **orders, page_size=2, order_by=["ID"], count=True)
         assert (2, 3) == (len(page["items"]), page["count"])
-        rest = run("query", next=page["next"], page_size=2)
-        assert (["O'Brien"], None) == ([item["Name"] for item in rest["items"]], rest["next"])
+        last_page = run("query", next=page["next"], page_size=2)
+        assert (["O'Brien"], None) == (
+            [item["Name"] for item in last_page["items"]],
+            last_page["next"],
+        )
         conditions = [["Pieces", "gt", 3], ["Name", "startswith", "n"]]
         assert 1 == run("count", **orders, filter=conditions)
         created = run("create", **orders, data={"Name": "cog", "Pieces": 1})

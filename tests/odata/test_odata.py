@@ -148,10 +148,14 @@ def test_entity_is_created_changed_and_deleted(caller: Caller) -> None:
     """Changing or deleting an entity needs its current ETag, and another one is refused."""
     created = caller.perform(ERP.create("Orders", {"Name": "cog", "Pieces": 1}))
     assert (4, 'W/"1"') == (created.data["ID"], created.etag)
-    changed = caller.perform(
+    changed_entity = caller.perform(
         ERP.update("Orders", 4, {"Pieces": 2}, etag=created.etag, minimal=True)
     )
-    assert ({}, 'W/"2"', True) == (changed.data, changed.etag, changed.id.endswith("Orders(4)"))
+    assert ({}, 'W/"2"', True) == (
+        changed_entity.data,
+        changed_entity.etag,
+        changed_entity.id.endswith("Orders(4)"),
+    )
     with pytest.raises(VendorRejected) as excinfo:
         caller.perform(ERP.update("Orders", 4, {"Pieces": 3}, etag=created.etag))
     assert (412, "VersionMismatch") == (excinfo.value.status, excinfo.value.vendor_code)
@@ -354,10 +358,10 @@ def test_key_cannot_be_used_for_something_else(server: ODataServer, caller: Call
 
     with ConnectorManager([Service("erp", base_url=server.url)]) as manager:
         manager.perform("erp", erp.create("Orders", {"ID": 9, "Pieces": 1}), idempotency_key="k")
-        again = manager.perform(
+        second_result = manager.perform(
             "erp", erp.create("Orders", {"ID": 9, "Pieces": 1}), idempotency_key="k"
         )
-        assert again.replayed
+        assert second_result.replayed
         with pytest.raises(IdempotencyConflict):
             manager.perform("erp", erp.create("Orders", {"ID": 7}), idempotency_key="k")
     body = json.loads(server.service.seen[-1].body)

@@ -25,7 +25,7 @@ class Shop:
         return {"item": item, "amount": amount, "lines": [item] * amount}
 
 
-def called(part: Idempotency, key: str, function: Callable[..., Any], *args: Any) -> Any:
+def call_once(part: Idempotency, key: str, function: Callable[..., Any], *args: Any) -> Any:
     """Call the function through the idempotency part."""
     return part.call(key, function, *args)
 
@@ -35,7 +35,7 @@ def called_later(part: Idempotency, key: str, function: Callable[..., Any], *arg
     return run(part.call(key, as_async(function), *args))
 
 
-def decorated(part: Idempotency, key: str, function: Callable[..., Any], *args: Any) -> Any:
+def call_decorated(part: Idempotency, key: str, function: Callable[..., Any], *args: Any) -> Any:
     """Call the function decorated by the idempotency part."""
     return part(lambda *_: key)(function)(*args)
 
@@ -46,20 +46,20 @@ def decorated_later(part: Idempotency, key: str, function: Callable[..., Any], *
 
 
 def value_of_answer(part: Idempotency, key: str, function: Callable[..., Any], *args: Any) -> Any:
-    """Call the function by `answer`, which returns details, and return its value."""
+    """Call the function through `answer`, and return only its value."""
     bound = functools.partial(function, *args)
     return part.answer(key, bound, payload=[[*args], {}]).value
 
 
 def answered_later(part: Idempotency, key: str, function: Callable[..., Any], *args: Any) -> Any:
-    """Call the function, made asynchronous, by `answer`, and return its value."""
+    """Call the function, made asynchronous, through `answer`, and return only its value."""
     bound = functools.partial(as_async(function), *args)
     return run(part.aanswer(key, bound, payload=[[*args], {}])).value
 
 
-USES = (called, called_later, decorated, decorated_later, value_of_answer, answered_later)
+USES = (call_once, called_later, call_decorated, decorated_later, value_of_answer, answered_later)
 EVERY_USE = pytest.mark.parametrize("use", USES, ids=lambda use: use.__name__)
-BOTH = pytest.mark.parametrize("use", [called, called_later], ids=["plain", "awaited"])
+BOTH = pytest.mark.parametrize("use", [call_once, called_later], ids=["plain", "awaited"])
 
 
 def keeper(clock: Clock | None = None, **options: Any) -> Idempotency:

@@ -35,7 +35,7 @@ def interrupt_at(
 
     `look` is called just before the interruption.
     """
-    points = _Points(point, look)
+    points = _PointCounter(point, look)
     previous_trace = sys.gettrace()
     # A collection may run anybody's finalisers, and these have points of their own.
     gc.disable()
@@ -51,7 +51,7 @@ def interrupt_at(
     return points.struck
 
 
-class _Points:
+class _PointCounter:
     """Counts the points that the running code passes, and raises at one of them."""
 
     def __init__(self, at: int, look: Callable[[], object]) -> None:

@@ -1,4 +1,4 @@
-"""A program that interrupts parts by thousands of real signals, and counts what stays taken.
+"""A program that interrupts parts with thousands of signals and counts leaked slots.
 
 Run as a program, told what to interrupt: prints as JSON how often a signal struck and how much
 was left. A signal that struck inside a tool that traces us, such as one that measures coverage,
@@ -28,7 +28,7 @@ from moorage import (
     RetryPolicy,
 )
 from moorage.adapters.concurrency.locks import ThreadLocks
-from moorage.adapters.concurrency.places import Places
+from moorage.adapters.concurrency.places import SlotHolders
 from tests.parts.world import Clock, FunctionFailure
 
 if TYPE_CHECKING:
@@ -49,7 +49,7 @@ class SignalStorm:
         signal.signal(signal.SIGALRM, self._strike)
 
     def rages(self) -> bool:
-        """Return whether the time for the test is not over yet."""
+        """Return whether the test's time is not yet over."""
         return time.monotonic() < self._end
 
     def _strike(self, *_: object) -> None:
@@ -73,7 +73,7 @@ class SignalStorm:
         return False
 
 
-def imported(uses: list[Callable[[], object]]) -> None:
+def import_early(uses: list[Callable[[], object]]) -> None:
     """Run late imports now, because an interruption breaks Python's import locks."""
     for use in uses:
         with suppress(FunctionFailure):
@@ -96,7 +96,7 @@ def probes(storm: SignalStorm) -> None:
             act()
 
     uses: list[Callable[[], object]] = [lambda: breaker.call(act), breaker(act), enter]
-    imported([lambda: breaker.call(int), breaker.state])
+    import_early([lambda: breaker.call(int), breaker.state])
     while storm.rages():
         clock.advance(1)
         storm.through(random.choice(uses), 1e-4)
@@ -105,9 +105,9 @@ def probes(storm: SignalStorm) -> None:
             clock.advance(60)
 
 
-def places(storm: SignalStorm) -> None:
+def interrupt_bulkhead(storm: SignalStorm) -> None:
     """Interrupt calls through a bulkhead that other threads use too, and count taken slots."""
-    taken_places = Places()
+    taken_places = SlotHolders()
     bulkhead = Bulkhead(2, 9, max_wait=0.001, locks=ThreadLocks(taken_places))
     stop = threading.Event()
 
@@ -123,7 +123,7 @@ def places(storm: SignalStorm) -> None:
             time.sleep(0)
 
     uses: list[Callable[[], object]] = [lambda: bulkhead.call(time.sleep, 0), enter]
-    imported(uses)
+    import_early(uses)
     threads = [threading.Thread(target=visit) for _ in range(3)]
     for thread in threads:
         thread.start()
@@ -135,11 +135,11 @@ def places(storm: SignalStorm) -> None:
     storm.left = len(taken_places.names())
 
 
-def waits(storm: SignalStorm) -> None:
+def interrupt_waits(storm: SignalStorm) -> None:
     """Interrupt callers that wait for a rate limiter or make reservations."""
     clock = Clock()
     limiter = RateLimiter(RateLimitConfig.per_second(1), clock=clock, sleeper=clock)
-    imported([limiter.acquire, limiter.reserve])
+    import_early([limiter.acquire, limiter.reserve])
     clock.advance(9)
     limiter.acquire()
     while storm.rages():
@@ -168,22 +168,24 @@ def retries(storm: SignalStorm) -> None:
                 act()
 
     uses: list[Callable[[], object]] = [lambda: retry.call(act), retry(act), loop]
-    imported(uses)
+    import_early(uses)
     while storm.rages():
         calls[0] = 0
-        struck = storm.struck
+        strikes = storm.struck
         is_ended = storm.through(random.choice(uses), 3e-4)
-        storm.left += is_ended != (storm.struck > struck) or calls[0] > 3
+        storm.left += is_ended != (storm.struck > strikes) or calls[0] > 3
 
 
 def main(kind: str) -> None:
-    """Run one kind of interruptions and print what they left behind."""
+    """Run one kind of interruption, and print what stayed taken."""
     # A coroutine that is interrupted before its first line is dropped, of which Python warns;
     # and what is raised while a generator is closed is lost.
     warnings.simplefilter("ignore")
     sys.unraisablehook = lambda _: None
     storm = SignalStorm()
-    {"probes": probes, "places": places, "waits": waits, "retries": retries}[kind](storm)
+    {"probes": probes, "places": interrupt_bulkhead, "waits": interrupt_waits, "retries": retries}[
+        kind
+    ](storm)
     signal.signal(signal.SIGALRM, signal.SIG_IGN)
     print(json.dumps([storm.struck, storm.left]))  # noqa: T201 - this is the answer
 

@@ -76,7 +76,7 @@ def test_both_modes_share(storage: MemoryStorage | None) -> None:
 
 
 def test_a_plain_store_serves_no_tasks() -> None:
-    """An asynchronous call of a part with a synchronous store is refused, with advice."""
+    """An asynchronous call of a part with a synchronous store is refused with a remedy."""
     breaker = CircuitBreaker(storage=PlainStore())
 
     with pytest.raises(ConfigurationError, match=r"PlainStore .* asynchronous store") as excinfo:
@@ -86,7 +86,7 @@ def test_a_plain_store_serves_no_tasks() -> None:
 
 
 def test_an_asynchronous_store_serves_no_plain_callers() -> None:
-    """A synchronous call of a part with an asynchronous store is refused, with advice."""
+    """A synchronous call of a part with an asynchronous store is refused with a remedy."""
     breaker = CircuitBreaker(storage=DistantStore())
 
     for use in (breaker.state, lambda: breaker.call(len, "")):

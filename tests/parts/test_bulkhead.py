@@ -1,4 +1,4 @@
-"""The bulkhead as a part of its own, without a manager."""
+"""The bulkhead as a stand-alone part, without a manager."""
 
 import asyncio
 import contextlib
@@ -13,7 +13,7 @@ import pytest
 
 from moorage import Bulkhead, BulkheadFull, ConfigurationError
 from moorage.adapters.concurrency.locks import ThreadLocks
-from moorage.adapters.concurrency.places import Places
+from moorage.adapters.concurrency.places import SlotHolders
 from tests.parts import interrupted
 from tests.parts.world import (
     PATIENCE,
@@ -21,16 +21,16 @@ from tests.parts.world import (
     EventLog,
     FunctionFailure,
     as_async,
-    called,
+    call_in_block,
+    call_part,
     called_later,
-    crowd,
-    entered,
+    run_threads,
 )
 
 EVERY_USE = pytest.mark.parametrize("use", USES, ids=lambda use: use.__name__)
 
 
-def until_waiting(places: Places, callers: int) -> None:
+def until_waiting(places: SlotHolders, callers: int) -> None:
     """Wait until this many callers are queued."""
     end = time.monotonic() + PATIENCE
     while callers != sum(queue.length for queue in list(vars(places)["_queues"].values())):
@@ -86,7 +86,7 @@ def test_slot_is_freed_after_every_end(use: Callable[..., Any], error: type[Base
     assert 1 == use(bulkhead, lambda: 1)
 
 
-@pytest.mark.parametrize("use", [called, called_later], ids=["plain", "awaited"])
+@pytest.mark.parametrize("use", [call_part, called_later], ids=["plain", "awaited"])
 def test_refusals_are_reported(use: Callable[..., Any]) -> None:
     """Observers get an event for each call that a bulkhead refuses."""
     recorder = EventLog()
@@ -111,7 +111,7 @@ def test_threads_are_never_more_than_places() -> None:
                 running_peaks[number] = max(running_peaks[number], sum(running_calls))
                 running_calls[number] = 0
 
-    assert [None] * 20 == crowd(20, visit)
+    assert [None] * 20 == run_threads(20, visit)
     assert max(running_peaks) <= 3
 
 
@@ -119,14 +119,14 @@ def test_all_places_are_used() -> None:
     """All slots of a bulkhead can be used at the same time."""
     bulkhead, inner_barrier = Bulkhead(5), threading.Barrier(5)
 
-    results = crowd(5, lambda _: bulkhead.call(inner_barrier.wait, PATIENCE))
+    results = run_threads(5, lambda _: bulkhead.call(inner_barrier.wait, PATIENCE))
 
     assert list(range(5)) == sorted(results)
 
 
 def test_threads_wait_in_order_of_arrival() -> None:
     """A free bulkhead slot goes to the thread that has waited longest."""
-    places = Places()
+    places = SlotHolders()
     bulkhead = Bulkhead(1, 9, locks=ThreadLocks(places))
     call_order: list[int] = []
     threads: list[threading.Thread] = []
@@ -172,7 +172,7 @@ def test_tasks_wait_in_order_of_arrival_past_the_cancelled() -> None:
 @pytest.mark.parametrize("wait", [None, 0.002])
 def test_queue_is_bounded(wait: float | None) -> None:
     """A call is refused at once if the queue is full, and later if it has waited too long."""
-    places = Places()
+    places = SlotHolders()
     bulkhead = Bulkhead(1, 1, max_wait=wait, locks=ThreadLocks(places))
     results: list[Any] = []
 
@@ -246,14 +246,20 @@ def test_bulkheads_of_one_name_share_their_locks() -> None:
 @interrupted.UNTIDY
 @pytest.mark.parametrize(
     "use, contended",
-    [(called, False), (entered, False), (called_later, False), (called, True), (entered, True)],
+    [
+        (call_part, False),
+        (call_in_block, False),
+        (called_later, False),
+        (call_part, True),
+        (call_in_block, True),
+    ],
 )
 def test_interruption_at_any_point_frees_the_slot(
     use: Callable[..., Any],
     contended: bool,
 ) -> None:
     """After an interruption at any point of a call, its bulkhead slot is free."""
-    places = Places()
+    places = SlotHolders()
     bulkhead = Bulkhead(1, 9, max_wait=0.000_001, locks=ThreadLocks(places))
     use_bulkhead = functools.partial(use, bulkhead, int)
     use_bulkhead()
@@ -280,7 +286,7 @@ def test_interruption_at_any_point_frees_the_slot(
 
 @EVERY_USE
 def test_keyed_bulkheads_have_places_for_each_key(use: Callable[..., Any]) -> None:
-    """Bulkheads with the same key share their slots, and no other bulkhead uses them."""
+    """Bulkheads with the same key share their slots; bulkheads with other keys do not."""
     recorder = EventLog()
     bulkhead = Bulkhead(1, name="v", observers=[recorder])
     single_bulkhead, other_bulkhead = bulkhead.keyed("a"), bulkhead.keyed("b")

@@ -1,4 +1,4 @@
-"""The circuit breaker as a part of its own, without a manager."""
+"""The circuit breaker as a stand-alone part, without a manager."""
 
 import asyncio
 import functools
@@ -36,15 +36,15 @@ from tests.parts.world import (
     FunctionFailure,
     PlainStore,
     as_async,
-    called,
+    call_in_block,
+    call_part,
     called_later,
-    crowd,
-    entered,
     run,
+    run_threads,
 )
 
 EVERY_USE = pytest.mark.parametrize("use", USES, ids=lambda use: use.__name__)
-BOTH = pytest.mark.parametrize("use", [called, called_later], ids=["plain", "awaited"])
+BOTH = pytest.mark.parametrize("use", [call_part, called_later], ids=["plain", "awaited"])
 MANY = 10**6
 
 
@@ -144,7 +144,7 @@ def test_one_class_may_be_ignored() -> None:
 
 @EVERY_USE
 def test_slow_calls_open_it(use: Callable[..., Any]) -> None:
-    """Successful calls that are too slow open the circuit at the configured rate."""
+    """Slow successful calls open the circuit at the configured rate."""
     clock = Clock()
     config = CircuitBreakerConfig(slow_call=1, slow_call_rate=0.5, minimum_calls=4)
     breaker = CircuitBreaker(config, clock=clock)
@@ -163,7 +163,7 @@ def test_is_set_by_hand(use: Callable[..., Any]) -> None:
     breaker = CircuitBreaker(CircuitBreakerConfig(failures=1))
 
     def put(state: CircuitState) -> None:
-        if use is called:
+        if use is call_part:
             breaker.set(state)
         else:
             run(breaker.aset(state))
@@ -233,14 +233,14 @@ def test_fifty_threads_call_at_once() -> None:
     """A circuit breaker holds no lock while it runs a function, so fifty threads can run it."""
     breaker, inner_barrier = CircuitBreaker(), threading.Barrier(50)
 
-    crowd(50, lambda _: breaker.call(inner_barrier.wait, PATIENCE))
+    run_threads(50, lambda _: breaker.call(inner_barrier.wait, PATIENCE))
 
     assert 50 == breaker.state().calls
 
 
 @pytest.mark.parametrize("probes", [1, 3])
 def test_threads_are_never_more_than_probes(probes: int) -> None:
-    """In a half-open circuit at most as many threads run as probes are allowed."""
+    """Of 16 threads at once, a half-open circuit admits exactly as many as it allows probes."""
     breaker = half_open(Clock(), probes=probes)
     all_barrier = threading.Barrier(16)
 
@@ -253,7 +253,7 @@ def test_threads_are_never_more_than_probes(probes: int) -> None:
         return "probed"
 
     for _ in range(5):
-        results = crowd(16, visit)
+        results = run_threads(16, visit)
         assert [probes, 16 - probes] == [results.count("probed"), results.count("refused")]
     assert 0 == breaker.state().probes_under_way
 
@@ -269,12 +269,12 @@ def test_tasks_are_never_more_than_probes(
         failures=1, open_for=1, open_growth=1, probes=probes, successes=MANY
     )
     breaker = CircuitBreaker(config, clock=clock, storage=store(clock))
-    inside = most = ran = 0
+    inside = highest = ran = 0
 
     async def visit(number: int) -> None:
-        nonlocal inside, most, ran
+        nonlocal inside, highest, ran
         inside += 1
-        most = max(most, inside)
+        highest = max(highest, inside)
         ran += 1
         for _ in range(number % 4):
             await asyncio.sleep(0)
@@ -293,7 +293,7 @@ def test_tasks_are_never_more_than_probes(
 
     asyncio.run(rounds())
 
-    assert probes >= most > 0
+    assert probes >= highest > 0
     assert ran >= 20
     assert 0 == asyncio.run(breaker.astate()).probes_under_way
 
@@ -417,7 +417,9 @@ def interruptions(use: Callable[..., Any], end: Callable[[], object]) -> Iterato
 
 @pytest.mark.untraced
 @interrupted.UNTIDY
-@pytest.mark.parametrize("use", [called, entered, called_later], ids=lambda use: use.__name__)
+@pytest.mark.parametrize(
+    "use", [call_part, call_in_block, called_later], ids=lambda use: use.__name__
+)
 @pytest.mark.parametrize("end", [int, fail])
 def test_an_interruption_anywhere_leaves_no_lease(
     use: Callable[..., Any], end: Callable[[], object]

@@ -28,8 +28,8 @@ from tests.parts.world import (
     USES,
     FunctionFailure,
     as_async,
-    called,
-    decorated,
+    call_decorated,
+    call_part,
     run,
 )
 
@@ -180,7 +180,7 @@ def test_anything_that_can_be_called_is_guarded(make: Callable[[], Any]) -> None
     ]
 
     for function in plain_functions:
-        assert "called" == called(part, function) == decorated(part, function)
+        assert "called" == call_part(part, function) == call_decorated(part, function)
     for function in async_functions:
         assert "awaited" == run(part.call(function)) == run(part(function)())
     assert isinstance(part.call(Shop), Shop)
@@ -261,8 +261,8 @@ def test_guards_nest_and_are_shared(make: Callable[[], Any]) -> None:
 
 
 @GUARDS
-def test_an_entry_is_used_once(make: Callable[[], Any]) -> None:
-    """An entry of a guard that is used twice raises an error."""
+def test_guard_cannot_be_entered_twice(make: Callable[[], Any]) -> None:
+    """Using one entry of a guard twice raises an error."""
     entry = make().guard()
     with entry:
         pass
@@ -282,8 +282,8 @@ def test_an_entry_is_used_once(make: Callable[[], Any]) -> None:
 def test_an_error_does_not_hold_itself(make: Callable[[], Any], use: Callable[..., Any]) -> None:
     """A guarded function's error is freed without the garbage collector."""
     part = make()
-    if not hasattr(part, "guard") and use not in {called, decorated}:
-        use = called
+    if not hasattr(part, "guard") and use not in {call_part, call_decorated}:
+        use = call_part
 
     class WatchableTypeError(TypeError):
         """An error that a weak reference can watch, and that is not retried."""
@@ -306,7 +306,7 @@ def test_an_error_does_not_hold_itself(make: Callable[[], Any], use: Callable[..
 
 
 def test_a_forgotten_entry_is_left() -> None:
-    """If an entry of a guard is garbage-collected without being left, it releases its grants."""
+    """If an entered guard is garbage-collected, it releases its slots and tokens."""
     bulkhead = Bulkhead(1)
 
     async def enter() -> None:

@@ -19,7 +19,7 @@ from moorage import (
 )
 from moorage.adapters.ciphers.aes_gcm import AesGcmCipher, generate_keys
 from moorage.adapters.state.memory import MemoryStorage
-from tests.parts.idempotent_shop import BOTH, EVERY_USE, USES, Shop, called, keeper
+from tests.parts.idempotent_shop import BOTH, EVERY_USE, USES, Shop, call_once, keeper
 from tests.parts.world import Clock, EventLog, FunctionFailure, PlainStore, as_async, run
 
 
@@ -56,7 +56,7 @@ def test_result_is_marked_as_replayed(use: Callable[..., Any]) -> None:
     part, shop, recorder = keeper(), Shop(), EventLog()
 
     def answer() -> Any:
-        if use is called:
+        if use is call_once:
             return part.answer("k", shop.sell, payload=1)
         return run(part.aanswer("k", as_async(shop.sell), payload=1))
 
@@ -260,26 +260,28 @@ def test_stored_answer_is_found_without_a_call(use: Callable[..., Any]) -> None:
     """A look-up finds the stored answer, and changes nothing for a key without one."""
     part, shop = keeper(), Shop()
 
-    def stored(key: str, **payload: Any) -> Any:
-        return part.stored(key, **payload) if use is called else run(part.astored(key, **payload))
+    def stored_answer(key: str, **payload: Any) -> Any:
+        return (
+            part.stored(key, **payload) if use is call_once else run(part.astored(key, **payload))
+        )
 
-    assert stored("INV-1") is None
+    assert stored_answer("INV-1") is None
     sale = part.answer("INV-1", shop.sell, payload=None).value
-    answer = stored("INV-1")
+    answer = stored_answer("INV-1")
 
     assert (sale, True) == (answer.value, answer.replayed)
     assert 1 == len(shop.effects)
     with pytest.raises(IdempotencyConflict):
-        stored("INV-1", payload="another")
+        stored_answer("INV-1", payload="another")
 
 
 @BOTH
 def test_answer_is_stored_without_a_call(use: Callable[..., Any]) -> None:
-    """A stored answer is replayed to calls, and one that is stored already stays."""
+    """An answer can be stored by hand and is then replayed; an existing answer is kept."""
     part, shop = keeper(cipher=AesGcmCipher(generate_keys())), Shop()
 
     def store(key: str, answer: Any, **payload: Any) -> tuple[Any, bool]:
-        is_sync = use is called
+        is_sync = use is call_once
         answered = (
             part.store(key, answer, **payload)
             if is_sync
@@ -298,10 +300,10 @@ def test_answer_is_stored_without_a_call(use: Callable[..., Any]) -> None:
 
 @BOTH
 def test_look_up_of_a_lost_answer_settles_nothing(use: Callable[..., Any]) -> None:
-    """A look-up after a call that failed in the middle says that the outcome is unknown."""
+    """After a call that failed midway, a look-up reports that the outcome is unknown."""
     part, shop = keeper(), Shop()
     shop.fails = OSError("gone")
     with pytest.raises(OSError, match="gone"):
         part.answer("INV-1", shop.sell, payload=None)
     with pytest.raises(OutcomeUnknown):
-        part.stored("INV-1") if use is called else run(part.astored("INV-1"))
+        part.stored("INV-1") if use is call_once else run(part.astored("INV-1"))

@@ -24,7 +24,7 @@ class CashRegister:
         lambda till, reference, amount: f"{till.number}/{reference}", payload=lambda *call: call[1:]
     )
     def take(self, reference: str, amount: int) -> int:
-        """Take that much."""
+        """Add this amount to the total."""
         self.taken += amount
         return self.taken
 
@@ -44,7 +44,8 @@ def test_methods_are_decorated() -> None:
     with pytest.raises(IdempotencyConflict):
         till.take("a", 6)
     assert ["b", "b"] == [run(till.give("b")), run(till.give("b"))]
-    assert ("take", "Take that much.") == (CashRegister.take.__name__, CashRegister.take.__doc__)
+    assert "take" == CashRegister.take.__name__
+    assert "Add this amount to the total." == CashRegister.take.__doc__
     assert ["self", "reference", "amount"] == [*inspect.signature(CashRegister.take).parameters]
     assert [False, True] == [
         inspect.iscoroutinefunction(f) for f in (CashRegister.take, CashRegister.give)

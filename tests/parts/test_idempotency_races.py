@@ -9,7 +9,7 @@ import pytest
 
 from moorage import Idempotency, IdempotencyInProgress, OutcomeUnknown
 from tests.parts.idempotent_shop import BOTH, Shop, keeper
-from tests.parts.world import PATIENCE, Clock, DistantStore, crowd
+from tests.parts.world import PATIENCE, Clock, DistantStore, run_threads
 
 
 def test_silent_holders_key_becomes_unknown() -> None:
@@ -72,7 +72,7 @@ def test_threads_that_race_get_one_effect() -> None:
         arrivals.release()
         return part.call("k", act)
 
-    answers = crowd(32, visit)
+    answers = run_threads(32, visit)
 
     assert [{"item": "tea", "amount": 1, "lines": ["tea"]}] * 32 == answers
     assert 32 == len({id(answer) for answer in answers})

@@ -15,9 +15,9 @@ from tests.parts.idempotent_shop import (
     BOTH,
     EVERY_USE,
     Shop,
-    called,
+    call_decorated,
+    call_once,
     called_later,
-    decorated,
     keeper,
     value_of_answer,
 )
@@ -96,7 +96,7 @@ def test_an_unknown_key_is_resolved_by_a_person(use: Callable[..., Any]) -> None
 
     def resolve(key: str, **fields: Any) -> bool:
         is_settled: bool = (
-            part.resolve(key, **fields) if use is called else run(part.aresolve(key, **fields))
+            part.resolve(key, **fields) if use is call_once else run(part.aresolve(key, **fields))
         )
         return is_settled
 
@@ -155,14 +155,14 @@ def test_a_cancelled_task_frees_the_key_or_makes_it_unknown(
             await asyncio.sleep(0)
         task.cancel()
         await asyncio.wait([task])
-        begun = len(shop.effects)
+        effect_count = len(shop.effects)
         try:
             assert {"item": "tea", "amount": 1, "lines": ["tea"]} == await part.call("k", act)
         except OutcomeUnknown:
             assert task.cancelled()
         else:
             assert 1 == len(shop.effects)
-        assert begun <= len(shop.effects) <= 1
+        assert effect_count <= len(shop.effects) <= 1
         return task.cancelled()
 
     steps = 0
@@ -188,7 +188,9 @@ def test_an_interruption_makes_the_key_unknown(
     assert shop.fails is excinfo.value
 
 
-@pytest.mark.parametrize("use", [called, decorated, value_of_answer], ids=lambda use: use.__name__)
+@pytest.mark.parametrize(
+    "use", [call_once, call_decorated, value_of_answer], ids=lambda use: use.__name__
+)
 def test_stop_iteration_passes_unchanged(use: Callable[..., Any]) -> None:
     """The function's StopIteration is raised unchanged."""
     shop = Shop()
@@ -201,7 +203,7 @@ def test_stop_iteration_passes_unchanged(use: Callable[..., Any]) -> None:
 
 
 @interrupted.UNTIDY
-@pytest.mark.parametrize("use", [called, called_later], ids=lambda use: use.__name__)
+@pytest.mark.parametrize("use", [call_once, called_later], ids=lambda use: use.__name__)
 def test_an_interruption_anywhere_leaves_no_claim(use: Callable[..., Any]) -> None:
     """After an interruption at any point the key is not claimed, and nothing ran twice."""
     outcomes: list[str] = []
@@ -210,13 +212,13 @@ def test_an_interruption_anywhere_leaves_no_claim(use: Callable[..., Any]) -> No
         use(part, "first", int)
         if not interrupted.interrupt_at(point, functools.partial(use, part, "k", shop.sell)):
             break
-        begun = len(shop.effects)
+        effect_count = len(shop.effects)
         try:
             use(part, "k", shop.sell)
-            outcomes.append("replayed" if begun else "done")
+            outcomes.append("replayed" if effect_count else "done")
         except OutcomeUnknown:
             outcomes.append("unknown")
-        assert begun <= len(shop.effects) <= 1
+        assert effect_count <= len(shop.effects) <= 1
 
     assert {"done", "unknown", "replayed"} >= set(outcomes) >= {"done", "unknown"}
     assert len(outcomes) > 50

@@ -1,4 +1,4 @@
-"""A rate limiter that fetches tokens in advance: fewer store commands, and their price."""
+"""A rate limiter that fetches tokens in advance: its store commands and its accuracy."""
 
 # ruff: noqa: SLF001 - stores and commands of any kind, and a look inside
 
@@ -45,7 +45,7 @@ class CountingStore:
         self.memory.post(command)
 
 
-class CountedLater(CountingStore):
+class AsyncCountingStore(CountingStore):
     """An asynchronous store that counts its commands."""
 
     async def execute(self, command: Any, /, timeout: float | None = None) -> Any:
@@ -65,7 +65,7 @@ class Process:
             sleeper=clock,
             async_sleeper=AsyncSleeper(clock),
         )
-        self._awaited = isinstance(store, (CountedLater, AsyncMemoryStorage))
+        self._awaited = isinstance(store, (AsyncCountingStore, AsyncMemoryStorage))
 
     def acquire(self, cost: int = 1, **options: Any) -> None:
         """Acquire tokens, synchronously or asynchronously like the store."""
@@ -82,7 +82,7 @@ class Process:
             self._limiter.pause(delay)
 
 
-@pytest.fixture(params=[CountingStore, CountedLater])
+@pytest.fixture(params=[CountingStore, AsyncCountingStore])
 def store(request: pytest.FixtureRequest) -> Any:
     """Return a store of each mode, with its own clock."""
     return request.param(Clock())
@@ -98,7 +98,7 @@ def clock_of(store: Any) -> Clock:
 FAST = RateLimitConfig.per_second(10, burst=100)
 
 
-def fetching(leases: Leases, key: str | None = None) -> HeldTokens:
+def begin_fetch(leases: Leases, key: str | None = None) -> HeldTokens:
     """Begin to fetch a lease of tokens, and return it."""
     held_key = leases.may_fetch(key, 1, 0)
     assert held_key is not None
@@ -128,18 +128,18 @@ def test_no_more_than_stated_is_granted(store: Any, lease: int) -> None:
     clock = clock_of(store)
     burst, rate, processes = 20, 10, 3
     limit = RateLimitConfig.per_second(rate, burst=burst)
-    many = [Process(clock, store, limit, lease=lease) for _ in range(processes)]
+    process_list = [Process(clock, store, limit, lease=lease) for _ in range(processes)]
     grant_times: list[float] = []
     start_time = clock.nanoseconds()
     for number in range(600):
-        many[number % processes].acquire()
+        process_list[number % processes].acquire()
         grant_times.append((clock.nanoseconds() - start_time) / 1e9)
         if not number % 7:
             clock.advance(0.13)
     for first, last_grant in itertools.combinations(range(len(grant_times)), 2):
         span = grant_times[last_grant] - grant_times[first]
-        most = burst + rate * span + processes * (lease - 1)
-        assert last_grant - first + 1 <= most + 1e-6
+        maximum = burst + rate * span + processes * (lease - 1)
+        assert last_grant - first + 1 <= maximum + 1e-6
 
 
 def test_leases_reach_the_full_rate(store: Any) -> None:
@@ -166,7 +166,7 @@ def test_single_tokens_without_a_lease(store: Any) -> None:
 
 
 def test_unused_leases_expire(store: Any) -> None:
-    """The tokens of a lease expire after the time in which the limit produces as many."""
+    """A lease's tokens expire after the time in which the limit produces as many tokens."""
     clock = clock_of(store)
     process = Process(clock, store, FAST)
     process.acquire()
@@ -224,7 +224,7 @@ def test_an_interrupted_fetch_leaves_the_next_to_others(store: Any) -> None:
 def test_one_caller_fetches_at_a_time() -> None:
     """While one caller fetches a lease, no other caller of the process fetches one."""
     leases = Leases([FAST], 5)
-    held_key = fetching(leases)
+    held_key = begin_fetch(leases)
     assert leases.may_fetch(None, 1, 0) is None
     leases.fetched(held_key, 1, 0, granted=True)
     assert [leases.spend(None, 1, 1) for _ in range(5)] == [True] * 4 + [False]
@@ -235,14 +235,14 @@ def test_many_keys_do_not_pile_up() -> None:
     """Leases of unused keys are removed."""
     leases = Leases([FAST], 5)
     for number in range(10_500):
-        leases.fetched(fetching(leases, str(number)), 1, 0, granted=True)
+        leases.fetched(begin_fetch(leases, str(number)), 1, 0, granted=True)
     assert len(leases._held) <= 10_000
 
 
 def test_threads_share_a_lease_exactly() -> None:
     """Threads that share a lease spend each token once."""
     leases = Leases([RateLimitConfig.per_second(1, burst=1_000)], 1_000)
-    leases.fetched(fetching(leases), 1, 0, granted=True)
+    leases.fetched(begin_fetch(leases), 1, 0, granted=True)
     spent_tokens: list[bool] = []
 
     def spend() -> None:
@@ -261,7 +261,7 @@ def test_threads_share_a_lease_exactly() -> None:
 def test_a_forked_child_has_no_lease() -> None:
     """A forked process does not spend its parent's lease."""
     leases = Leases([FAST], 5)
-    leases.fetched(fetching(leases), 1, 0, granted=True)
+    leases.fetched(begin_fetch(leases), 1, 0, granted=True)
     child = os.fork()
     if child == 0:
         os._exit(leases.spend(None, 1, 1))

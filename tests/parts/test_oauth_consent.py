@@ -26,13 +26,13 @@ from tests.domain.oauth.test_id_token import id_token
 from tests.parts.world import Clock
 from tests.support.authorization_faults import (
     failing_answer,
-    huge,
+    huge_answer,
     keeping_back,
     late_answer,
     lost_answer,
-    malformed,
-    redirecting,
-    saying,
+    malformed_body,
+    redirect_to,
+    respond_with,
     succeeding_with_error,
     unread_request,
 )
@@ -40,12 +40,12 @@ from tests.support.authorization_server import AuthorizationServer, Client
 from tests.support.oauth_people import (
     IN_BOTH,
     REDIRECT,
+    async_consent,
     client_of,
     endpoints,
-    face,
+    open_page,
     proof_key,
     query_of,
-    visit,
 )
 
 if TYPE_CHECKING:
@@ -61,9 +61,9 @@ PUBLIC = Client(method="none")
 def test_a_person_consents(mode: str) -> None:
     """After a consent, the tokens open the resource for the requested scope."""
     with AuthorizationServer() as server:
-        consent = face(mode, server)
+        consent = async_consent(mode, server)
         url, pending = consent.begin(REDIRECT, scope="read", parameters={"prompt": "consent"})
-        grant = consent.finish(visit(url), pending)
+        grant = consent.finish(open_page(url), pending)
 
         assert "consent" == query_of(url)["prompt"]
         assert ("read",) == grant.credentials.scope
@@ -80,24 +80,24 @@ def test_a_person_consents(mode: str) -> None:
 def test_scope_defaults_to_the_requested_one(mode: str) -> None:
     """If the server returns no scope, the grant has the requested scope."""
     with AuthorizationServer() as server:
-        consent = face(mode, server, scope="write")
+        consent = async_consent(mode, server, scope="write")
         url, pending = consent.begin(REDIRECT, scope="read")
         server.order(keeping_back("scope"))
 
-        assert ("read",) == consent.finish(visit(url), pending).credentials.scope
+        assert ("read",) == consent.finish(open_page(url), pending).credentials.scope
 
 
 @IN_BOTH
 def test_secrets_in_server_errors_are_masked(mode: str) -> None:
     """No error of a consent quotes a code, a verifier or a secret."""
     with AuthorizationServer() as server:
-        consent = face(mode, server)
+        consent = async_consent(mode, server)
         url, pending = consent.begin(REDIRECT)
-        callback = visit(url)
+        callback = open_page(url)
         plain_consent = attrs.evolve(pending, code_verifier="plain")
         secret_proofs = query_of(callback)["code"], "plain", "s3cr3t"
         server.order(
-            saying(error="invalid_scope", error_description=f"so {' '.join(secret_proofs)}")
+            respond_with(error="invalid_scope", error_description=f"so {' '.join(secret_proofs)}")
         )
         with pytest.raises(CredentialRefreshFailed, match="invalid_scope: so") as excinfo:
             consent.finish(callback, plain_consent)
@@ -109,10 +109,10 @@ def test_secrets_in_server_errors_are_masked(mode: str) -> None:
 def test_a_public_client_consents(mode: str) -> None:
     """A client without a secret finishes a consent with its PKCE verifier."""
     with AuthorizationServer(PUBLIC) as server:
-        consent = face(mode, server, secret=None)
+        consent = async_consent(mode, server, secret=None)
         url, pending = consent.begin(REDIRECT)
 
-        assert consent.finish(visit(url), pending).credentials.refresh_token is not None
+        assert consent.finish(open_page(url), pending).credentials.refresh_token is not None
 
 
 @IN_BOTH
@@ -120,10 +120,14 @@ def test_a_consent_survives_a_cookie(mode: str) -> None:
     """Another process can finish a consent if it has the sealed text."""
     cipher = AesGcmCipher(generate_keys())
     with AuthorizationServer() as server:
-        url, pending = face(mode, server).begin(REDIRECT)
+        url, pending = async_consent(mode, server).begin(REDIRECT)
         stored_consent = PendingConsent.unsealed(pending.sealed(cipher), cipher)
 
-        assert face(mode, server).finish(visit(url), stored_consent).credentials.access_token
+        assert (
+            async_consent(mode, server)
+            .finish(open_page(url), stored_consent)
+            .credentials.access_token
+        )
 
 
 @IN_BOTH
@@ -131,9 +135,9 @@ def test_a_consent_survives_a_cookie(mode: str) -> None:
 def test_a_code_is_bound_to_a_key(mode: str, *, nonces: bool) -> None:
     """With a DPoP key, the authorisation code and the tokens are bound to that key."""
     with AuthorizationServer(Client(method="none", dpop=True), nonces=nonces) as server:
-        consent = face(mode, server, secret=None, dpop_key=proof_key())
+        consent = async_consent(mode, server, secret=None, dpop_key=proof_key())
         url, pending = consent.begin(REDIRECT)
-        grant = consent.finish(visit(url), pending)
+        grant = consent.finish(open_page(url), pending)
 
         assert thumbprint(Secret(proof_key())) == query_of(url)["dpop_jkt"]
         assert "DPoP" == grant.credentials.token_type
@@ -147,10 +151,10 @@ def test_refused_consent_raises_an_error(mode: str) -> None:
     """If the person refuses consent, an error is raised and no request is sent."""
     with AuthorizationServer() as server:
         server.people.approve = False
-        consent = face(mode, server)
+        consent = async_consent(mode, server)
         url, pending = consent.begin(REDIRECT)
         with pytest.raises(AuthorizationRequired, match="access_denied"):
-            consent.finish(visit(url), pending)
+            consent.finish(open_page(url), pending)
 
         assert () == server.requests
 
@@ -159,25 +163,25 @@ def test_refused_consent_raises_an_error(mode: str) -> None:
 def test_callback_of_another_session_is_refused(mode: str) -> None:
     """A callback that was made for another session is refused."""
     with AuthorizationServer() as server:
-        consent = face(mode, server)
+        consent = async_consent(mode, server)
         url, pending = consent.begin(REDIRECT)
         _, other_pending = consent.begin(REDIRECT)
         with pytest.raises(InvalidData, match="state"):
-            consent.finish(visit(url), other_pending)
+            consent.finish(open_page(url), other_pending)
 
         assert () == server.requests
-        assert consent.finish(visit(url), pending)
+        assert consent.finish(open_page(url), pending)
 
 
 @IN_BOTH
 def test_another_server_is_refused(mode: str) -> None:
     """If a callback names another server, no code is sent (RFC 9207)."""
     with AuthorizationServer() as server:
-        consent = face(mode, server)
+        consent = async_consent(mode, server)
         url, pending = consent.begin(REDIRECT)
         server.claimed_issuer = "https://evil.example"
         with pytest.raises(InvalidData, match="Another authorisation server"):
-            consent.finish(visit(url), pending)
+            consent.finish(open_page(url), pending)
 
         assert () == server.requests
 
@@ -186,9 +190,9 @@ def test_another_server_is_refused(mode: str) -> None:
 def test_a_code_works_once(mode: str) -> None:
     """If the server says that a code was used already, a new consent is required."""
     with AuthorizationServer() as server:
-        consent = face(mode, server)
+        consent = async_consent(mode, server)
         url, pending = consent.begin(REDIRECT)
-        callback = visit(url)
+        callback = open_page(url)
         consent.finish(callback, pending)
         with pytest.raises(AuthorizationRequired, match="invalid_grant"):
             consent.finish(callback, pending)
@@ -198,16 +202,17 @@ def test_a_code_works_once(mode: str) -> None:
 
 @IN_BOTH
 @pytest.mark.parametrize(
-    "fault", [lost_answer(), malformed(), keeping_back("access_token"), huge(2 * LARGEST)]
+    "fault",
+    [lost_answer(), malformed_body(), keeping_back("access_token"), huge_answer(2 * LARGEST)],
 )
 def test_code_is_not_repeated_after_a_lost_answer(mode: str, fault: Fault) -> None:
     """A code that may have been used is not sent again, which could revoke the grant."""
     with AuthorizationServer() as server:
-        consent = face(mode, server)
+        consent = async_consent(mode, server)
         url, pending = consent.begin(REDIRECT)
         server.order(fault)
         with pytest.raises(AuthorizationRequired, match="was lost") as excinfo:
-            consent.finish(visit(url), pending)
+            consent.finish(open_page(url), pending)
 
         assert 1 == len(server.requests)
         assert 1 == server.live_families
@@ -221,11 +226,11 @@ def test_code_is_not_repeated_after_a_lost_answer(mode: str, fault: Fault) -> No
 def test_code_is_repeated_after_a_server_error(mode: str, fault: Fault) -> None:
     """After a server error before the code was read, the code is sent again."""
     with AuthorizationServer() as server:
-        consent = face(mode, server)
+        consent = async_consent(mode, server)
         url, pending = consent.begin(REDIRECT)
         server.order(fault, fault)
 
-        assert consent.finish(visit(url), pending)
+        assert consent.finish(open_page(url), pending)
         assert 3 == len(server.requests)
 
 
@@ -233,11 +238,11 @@ def test_code_is_repeated_after_a_server_error(mode: str, fault: Fault) -> None:
 def test_long_retry_after_is_passed_on(mode: str) -> None:
     """If `Retry-After` is too long to wait, the error passes it on."""
     with AuthorizationServer() as server:
-        consent = face(mode, server)
+        consent = async_consent(mode, server)
         url, pending = consent.begin(REDIRECT)
         server.order(failing_answer(503, 3000))
         with pytest.raises(CredentialRefreshFailed, match="HTTP 503") as excinfo:
-            consent.finish(visit(url), pending)
+            consent.finish(open_page(url), pending)
 
     assert excinfo.value.retryable
     assert excinfo.value.retry_at is not None
@@ -248,9 +253,9 @@ def test_long_retry_after_is_passed_on(mode: str) -> None:
 def test_a_server_that_is_away(mode: str) -> None:
     """After a refused connection the code was not used, and consent can be finished later."""
     with AuthorizationServer() as server:
-        consent = face(mode, server)
+        consent = async_consent(mode, server)
         url, pending = consent.begin(REDIRECT)
-        callback = visit(url)
+        callback = open_page(url)
     with pytest.raises(CredentialRefreshFailed, match="cannot be reached") as excinfo:
         consent.finish(callback, pending)
 
@@ -262,11 +267,11 @@ def test_a_server_that_is_away(mode: str) -> None:
 def test_no_redirect_is_followed(mode: str) -> None:
     """If the server redirects a token request, the code is not sent to the other server."""
     with AuthorizationServer() as other_server, AuthorizationServer() as server:
-        consent = face(mode, server)
+        consent = async_consent(mode, server)
         url, pending = consent.begin(REDIRECT)
-        server.order(redirecting(other_server.token_url, status=307))
+        server.order(redirect_to(other_server.token_url, status=307))
         with pytest.raises(CredentialRefreshFailed, match="HTTP 307"):
-            consent.finish(visit(url), pending)
+            consent.finish(open_page(url), pending)
 
         assert () == other_server.requests
 
@@ -286,7 +291,7 @@ def test_an_id_token_is_looked_at(mode: str, claims: dict[str, Any], words: str 
     """Tokens with an id_token that was issued for another client are discarded."""
     client = Client(scopes=frozenset({"openid", "read"}))
     with AuthorizationServer(client) as server:
-        consent = face(mode, server)
+        consent = async_consent(mode, server)
         url, pending = consent.begin(REDIRECT, scope="openid read")
         right = {
             "iss": server.issuer,
@@ -295,12 +300,12 @@ def test_an_id_token_is_looked_at(mode: str, claims: dict[str, Any], words: str 
             "nonce": query_of(url)["nonce"],
         }
         token = id_token(right | claims)
-        server.order(saying(id_token=token))
+        server.order(respond_with(id_token=token))
         if words is None:
-            assert Secret(token) == consent.finish(visit(url), pending).id_token
+            assert Secret(token) == consent.finish(open_page(url), pending).id_token
             return
         with pytest.raises(VendorFailed, match=words) as excinfo:
-            consent.finish(visit(url), pending)
+            consent.finish(open_page(url), pending)
     assert not excinfo.value.retryable
     assert "Check the issuer" in excinfo.value.remedy
 
@@ -309,10 +314,10 @@ def test_an_id_token_is_looked_at(mode: str, claims: dict[str, Any], words: str 
 def test_an_id_token_must_come(mode: str) -> None:
     """If OpenID Connect was requested, a grant without an id_token is discarded."""
     with AuthorizationServer(Client(scopes=frozenset({"openid"}))) as server:
-        consent = face(mode, server)
+        consent = async_consent(mode, server)
         url, pending = consent.begin(REDIRECT, scope="openid")
         with pytest.raises(VendorFailed, match="is missing"):
-            consent.finish(visit(url), pending)
+            consent.finish(open_page(url), pending)
 
 
 def test_consent_expires_by_the_given_clock() -> None:
@@ -321,7 +326,7 @@ def test_consent_expires_by_the_given_clock() -> None:
     with AuthorizationServer(clock=clock) as server:
         consent = OAuthConsent(client_of(server), clock=clock, away=timedelta(minutes=5))
         url, pending = consent.begin(REDIRECT)
-        callback = visit(url)
+        callback = open_page(url)
         clock.advance(300)
         with pytest.raises(AuthorizationRequired, match="after the consent had expired"):
             consent.finish(callback, pending)
@@ -331,7 +336,7 @@ def test_no_frame_shows_a_code() -> None:
     """The frames of a traceback hold no code, verifier or secret in moorage's local variables."""
     secrets: list[str] = ["s3cr3t"]
 
-    def heard(error: BaseException) -> list[str]:
+    def texts_in_error(error: BaseException) -> list[str]:
         results: list[str] = []
         trace = error.__traceback__
         while trace is not None:
@@ -347,19 +352,19 @@ def test_no_frame_shows_a_code() -> None:
         failing_answer(400, processed=True),
         succeeding_with_error(),
         unread_request(),
-        malformed(),
+        malformed_body(),
     ]
     with AuthorizationServer() as server:
         for fault in faults:
-            consent = face("plain", server)
+            consent = async_consent("plain", server)
             url, pending = consent.begin(REDIRECT)
-            callback = visit(url)
+            callback = open_page(url)
             secrets += [query_of(callback)["code"], pending.code_verifier.reveal()]
             server.order(fault, fault, fault)
             for brought in (callback, f"{callback}&code=twice"):
                 with pytest.raises((CredentialRefreshFailed, InvalidData)) as excinfo:
                     consent.finish(brought, pending)
-                assert [] == heard(excinfo.value)
+                assert [] == texts_in_error(excinfo.value)
 
 
 # --- how it is made ----------------------------------------------------------

@@ -23,8 +23,8 @@ from tests.support.authorization_faults import (
     failing_answer,
     late_answer,
     lost_answer,
-    malformed,
-    saying,
+    malformed_body,
+    respond_with,
     succeeding_with_error,
     unread_request,
 )
@@ -32,8 +32,8 @@ from tests.support.authorization_server import AuthorizationServer, Client
 from tests.support.oauth_people import (
     IN_BOTH,
     AwaitedConsent,
+    async_consent,
     client_of,
-    face,
     proof_key,
 )
 
@@ -209,7 +209,7 @@ def test_foreign_id_token_is_refused(mode: str) -> None:
         device = waiting.face.begin_device()
         server.decide(device.user_code)
         claims = {"aud": "erp", "exp": int(clock.utc().timestamp()) + 60}
-        server.order(saying(id_token=id_token({**claims, "iss": "https://evil.example"})))
+        server.order(respond_with(id_token=id_token({**claims, "iss": "https://evil.example"})))
         with pytest.raises(VendorFailed, match="another issuer"):
             waiting.face.finish_device(device)
 
@@ -221,7 +221,7 @@ def test_device_errors_are_masked(mode: str) -> None:
     with AuthorizationServer(clock=clock) as server:
         waiting = ConsentWithEvents(mode, server, clock)
         server.order(
-            saying(error="invalid_scope", error_description="so s3cr3t"),
+            respond_with(error="invalid_scope", error_description="so s3cr3t"),
             path="/device_authorization",
         )
         with pytest.raises(CredentialRefreshFailed, match="invalid_scope: so") as excinfo:
@@ -231,13 +231,15 @@ def test_device_errors_are_masked(mode: str) -> None:
         device = waiting.face.begin_device()
         secret_proofs = device.device_code.reveal(), "s3cr3t"
         server.order(
-            saying(error="invalid_scope", error_description=f"so {' '.join(secret_proofs)}")
+            respond_with(error="invalid_scope", error_description=f"so {' '.join(secret_proofs)}")
         )
         with pytest.raises(CredentialRefreshFailed, match="invalid_scope: so") as excinfo:
             waiting.face.finish_device(device)
         assert [] == [proof for proof in secret_proofs if proof in str(excinfo.value)]
 
-        server.order(saying(error="invalid_scope", error_description="so at-0000"), path="/revoke")
+        server.order(
+            respond_with(error="invalid_scope", error_description="so at-0000"), path="/revoke"
+        )
         with pytest.raises(VendorRejected, match="invalid_scope: so") as refused_excinfo:
             waiting.face.revoke(OAuthCredentials(access_token="at-0000"))
         assert "at-0000" not in str(refused_excinfo.value)
@@ -268,7 +270,7 @@ def test_unreadable_grant_is_lost(mode: str) -> None:
         waiting = ConsentWithEvents(mode, server, clock)
         device = waiting.face.begin_device()
         server.decide(device.user_code)
-        server.order(malformed())
+        server.order(malformed_body())
         with pytest.raises(AuthorizationRequired, match="was lost"):
             waiting.face.finish_device(device)
 
@@ -278,7 +280,7 @@ def test_unreadable_grant_is_lost(mode: str) -> None:
     "fault, words",
     [
         (failing_answer(503, 3000), "HTTP 503"),
-        (malformed(b"{}"), "unreadable answer"),
+        (malformed_body(b"{}"), "unreadable answer"),
         (succeeding_with_error("invalid_scope"), "invalid_scope"),
     ],
 )
@@ -287,7 +289,7 @@ def test_a_device_does_not_begin(mode: str, fault: Fault, words: str) -> None:
     with AuthorizationServer() as server:
         server.order(fault, path="/device_authorization")
         with pytest.raises(CredentialRefreshFailed, match=words):
-            face(mode, server).begin_device()
+            async_consent(mode, server).begin_device()
 
 
 @IN_BOTH
@@ -296,7 +298,7 @@ def test_a_device_begins_in_the_end(mode: str) -> None:
     with AuthorizationServer() as server:
         server.order(failing_answer(503), lost_answer(), path="/device_authorization")
 
-        assert face(mode, server).begin_device().user_code
+        assert async_consent(mode, server).begin_device().user_code
 
 
 # --- giving back -------------------------------------------------------------
@@ -306,7 +308,7 @@ def test_a_device_begins_in_the_end(mode: str) -> None:
 def test_tokens_are_given_back(mode: str) -> None:
     """Revocation sends the refresh token, or the access token if there is no other."""
     with AuthorizationServer() as server:
-        consent = face(mode, server)
+        consent = async_consent(mode, server)
         access, refresh = server.seed()
         other_access, _ = server.seed()
         consent.revoke(OAuthCredentials(access_token=access, refresh_token=refresh))
@@ -323,7 +325,9 @@ def test_giving_back_is_tried_again(mode: str) -> None:
     with AuthorizationServer() as server:
         access, refresh = server.seed()
         server.order(failing_answer(503, 0), lost_answer(), path="/revoke")
-        face(mode, server).revoke(OAuthCredentials(access_token=access, refresh_token=refresh))
+        async_consent(mode, server).revoke(
+            OAuthCredentials(access_token=access, refresh_token=refresh)
+        )
 
         assert 0 == server.live_families
 
@@ -333,7 +337,7 @@ def test_a_token_that_is_not_taken_back(mode: str) -> None:
     """If revocation fails, the error has the reason and the time to retry."""
     some_credentials = OAuthCredentials(access_token="at-0000", refresh_token="rt-0000")
     with AuthorizationServer() as server:
-        consent = face(mode, server)
+        consent = async_consent(mode, server)
         server.order(succeeding_with_error("unsupported_token_type"), path="/revoke")
         with pytest.raises(UnsupportedByVendor):
             consent.revoke(some_credentials)

@@ -161,7 +161,7 @@ def test_revoking_forgets_the_token(mode: str) -> None:
         office = Hub(mode, server)
         office.keep()
 
-        def plainly(tokens: Any) -> None:
+        def revoke_synchronously(tokens: Any) -> None:
             tokens.get(CRM, None)
             tokens.revoke(CRM)
             tokens.get(CRM, None)
@@ -172,7 +172,7 @@ def test_revoking_forgets_the_token(mode: str) -> None:
             await tokens.get(CRM, None)
 
         with pytest.raises(AuthorizationRequired, match="grant is over"):
-            office.run(revoke_between_calls if office.awaited else plainly)
+            office.run(revoke_between_calls if office.awaited else revoke_synchronously)
         assert () == server.requests
 
 
@@ -267,12 +267,12 @@ def test_lost_renewal_is_revoked(mode: str) -> None:
         server.order(lost_answer(), lost_answer())
         with pytest.raises(AuthorizationRequired):
             office.get()
-        again = len(server.requests)
+        request_count = len(server.requests)
         office.revoke()
 
         with pytest.raises(AuthorizationRequired):
             office.get()
-        assert again == len(server.requests)
+        assert request_count == len(server.requests)
         assert 0 == server.live_families
 
 
@@ -283,7 +283,7 @@ def test_revocation_waits_for_a_renewal(mode: str) -> None:
         office = Hub(mode, server)
         office.clock.advance(100)
         stored_credentials = office.keep()
-        _hold(office, stored_credentials, 30.0)
+        _hold_claim(office, stored_credentials, 30.0)
         with pytest.raises(
             CredentialRefreshFailed, match="longer than this call can wait"
         ) as excinfo:
@@ -302,12 +302,12 @@ def test_revocation_wait_is_bounded(mode: str) -> None:
     """Revocation waits for the rest of the other process's claim, at most for its timeout."""
     with AuthorizationServer() as server:
         office = Hub(mode, server, patience=0.02)
-        _hold(office, office.keep(), 0.01)
+        _hold_claim(office, office.keep(), 0.01)
         office.revoke()
         assert [0.01] == office.clock.slept
 
         office.clock.slept.clear()
-        _hold(office, office.keep(), 30.0)
+        _hold_claim(office, office.keep(), 30.0)
         with pytest.raises(CredentialRefreshFailed):
             office.revoke()
         assert [0.02] == office.clock.slept
@@ -319,10 +319,10 @@ def test_revocation_waits_for_a_repeated_renewal(mode: str) -> None:
     with AuthorizationServer() as server:
         office = Hub(mode, server)
         stored_credentials = office.keep()
-        first = _hold(office, stored_credentials, 30.0)
+        first = _hold_claim(office, stored_credentials, 30.0)
         office.memory.execute(MarkSent(first.keys[0], office.fence, first.target))
         office.memory.execute(abandon(first.keys[0], fence=office.fence, ttl=10**12))
-        _hold(office, stored_credentials, 30.0, again=True)
+        _hold_claim(office, stored_credentials, 30.0, again=True)
         with pytest.raises(CredentialRefreshFailed, match="longer than this call can wait"):
             office.revoke()
         assert 1 == server.live_families
@@ -334,7 +334,7 @@ def test_revocation_waits_for_a_repeated_renewal(mode: str) -> None:
 
 @IN_BOTH
 def test_claim_covers_the_revocation(mode: str) -> None:
-    """The claim of a revocation lasts as long as it may take, and has its own owner."""
+    """The claim of a revocation lasts as long as the revocation may take, and has its own owner."""
     with AuthorizationServer() as server:
         office = Hub(mode, server)
         for _ in range(2):
@@ -348,7 +348,9 @@ def test_claim_covers_the_revocation(mode: str) -> None:
         ]
 
 
-def _hold(office: Hub, stored: OAuthCredentials, lease: float, *, again: bool = False) -> Claim:
+def _hold_claim(
+    office: Hub, stored: OAuthCredentials, lease: float, *, again: bool = False
+) -> Claim:
     """Claim the renewal for this many seconds, as another process."""
     command = Claim(
         claim_key((CRM, None), office.client, stored, again=again),
@@ -388,7 +390,7 @@ def test_impossible_revocations_are_refused(mode: str) -> None:
 
 @IN_BOTH
 def test_store_hears_how_long_a_revocation_may_take(mode: str) -> None:
-    """The store gets a revocation's timeout for its claim, and a renewal's for its end."""
+    """The store gets the revocation's timeout for the claim, and the renewal's for its end."""
     with AuthorizationServer() as server:
         office = Hub(mode, server)
         office.keep()

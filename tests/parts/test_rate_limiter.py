@@ -1,4 +1,4 @@
-"""The rate limiter as a part of its own, without a manager."""
+"""The rate limiter as a stand-alone part, without a manager."""
 
 import asyncio
 import functools
@@ -38,7 +38,7 @@ from tests.parts.world import (
 )
 
 
-class SyncUse:
+class SyncLimiterUse:
     """A rate limiter, used synchronously."""
 
     def __init__(self, limiter: RateLimiter) -> None:
@@ -48,7 +48,7 @@ class SyncUse:
         self.pause = limiter.pause
 
 
-class AsyncUse:
+class AsyncLimiterUse:
     """A rate limiter, used asynchronously."""
 
     def __init__(self, limiter: RateLimiter) -> None:
@@ -79,8 +79,8 @@ EQUAL_LIMITS = (
     RateLimitConfig.per_hour(3600, burst=1),
 )
 """Different limits that each grant one call per second."""
-Face: TypeAlias = Callable[[RateLimiter], SyncUse | AsyncUse]
-BOTH = pytest.mark.parametrize("face", [SyncUse, AsyncUse])
+Face: TypeAlias = Callable[[RateLimiter], SyncLimiterUse | AsyncLimiterUse]
+BOTH = pytest.mark.parametrize("face", [SyncLimiterUse, AsyncLimiterUse])
 EVERY_USE = pytest.mark.parametrize("use", USES, ids=lambda use: use.__name__)
 
 
@@ -163,7 +163,7 @@ def test_a_call_may_cost_more(face: Face) -> None:
 
 @BOTH
 def test_limits_grant_together(face: Face) -> None:
-    """A call needs a token of each limit; if one limit refuses, none of them is charged."""
+    """A call needs a token of each limit; if one limit refuses, no limit is charged."""
     clock = Clock()
     quick_config = RateLimitConfig.per_second(1, burst=10)
     slow_config = RateLimitConfig.per_minute(1, burst=2)
@@ -513,7 +513,7 @@ def test_lost_reservation_is_given_back(face: Face) -> None:
             return super().execute(command, timeout)
 
     strikes = [False, True, False]
-    store = Store(Clock()) if face is SyncUse else AsyncStore(Clock())
+    store = Store(Clock()) if face is SyncLimiterUse else AsyncStore(Clock())
     limiter = face(RateLimiter(RateLimitConfig.per_second(1), storage=store))
     limiter.reserve()
 
@@ -524,7 +524,7 @@ def test_lost_reservation_is_given_back(face: Face) -> None:
 
 
 @interrupted.UNTIDY
-@pytest.mark.parametrize("face", [SyncUse, AsyncUse])
+@pytest.mark.parametrize("face", [SyncLimiterUse, AsyncLimiterUse])
 @pytest.mark.parametrize("verb", ["acquire", "reserve"])
 def test_an_interruption_anywhere_gives_back(face: Face, verb: str) -> None:
     """After an interruption at any point while a caller waits, its slot is free."""

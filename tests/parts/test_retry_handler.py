@@ -1,4 +1,4 @@
-"""The retry handler as a part of its own, without a manager."""
+"""The retry handler as a stand-alone part, without a manager."""
 
 import asyncio
 import functools
@@ -33,16 +33,16 @@ from tests.parts.world import (
     EventLog,
     FunctionFailure,
     as_async,
-    called,
+    call_decorated,
+    call_part,
     called_later,
-    crowd,
-    decorated,
     decorated_later,
     run,
+    run_threads,
 )
 
 
-def looped(retry: RetryHandler, function: Callable[[], object]) -> object:
+def call_in_loop(retry: RetryHandler, function: Callable[[], object]) -> object:
     """Call a function inside the synchronous loop of a retry handler."""
     for attempt in retry:
         with attempt:
@@ -62,7 +62,7 @@ def looped_later(retry: RetryHandler, function: Callable[[], object]) -> object:
     return run(loop())
 
 
-PLAIN = (called, decorated, looped)
+PLAIN = (call_part, call_decorated, call_in_loop)
 AWAITED = (called_later, decorated_later, looped_later)
 EVERY_USE = pytest.mark.parametrize("use", [*PLAIN, *AWAITED], ids=lambda use: use.__name__)
 STEADY = RetryPolicy(3, 1.0, jitter=Jitter.NONE)
@@ -196,7 +196,7 @@ def test_oversleeping_ends_the_retries(use: Callable[..., Any]) -> None:
 
     class OversleepingClock(Clock):
         def sleep(self, seconds: float, /) -> None:
-            """Sleep nine seconds longer than asked."""
+            """Sleep nine seconds longer than requested."""
             super().sleep(seconds + 9)
 
     function = FailingFunction(FunctionFailure(), FunctionFailure())
@@ -221,7 +221,7 @@ def test_deadline_error_states_possible_effects(
 
     class OversleepingClock(Clock):
         def sleep(self, seconds: float, /) -> None:
-            """Sleep nine seconds longer than asked."""
+            """Sleep nine seconds longer than requested."""
             super().sleep(seconds + 9)
 
     policy = RetryPolicy(retry_on=type(error))
@@ -296,7 +296,7 @@ def test_zero_delay_does_not_sleep(use: Callable[..., Any]) -> None:
 
 @pytest.mark.parametrize("backoff", [Backoff.FIXED, Backoff.DECORRELATED])
 def test_spreads_its_pauses(backoff: Backoff) -> None:
-    """With jitter, a thousand callers at the delay's cap retry at over 900 different times."""
+    """With jitter, a thousand callers at the maximum delay retry at over 900 different times."""
     clock = Clock()
     policy = RetryPolicy(2, 5.0, max_delay=5.0, backoff=backoff)
     if backoff is Backoff.DECORRELATED:
@@ -317,7 +317,7 @@ def test_threads_count_apart() -> None:
     def visit(number: int) -> int:
         return retry.call(FailingFunction(*functions[number].errors))
 
-    results = crowd(20, visit)
+    results = run_threads(20, visit)
 
     assert [1, 2, 3, FunctionFailure] * 5 == [
         end if isinstance(end, int) else type(end) for end in results
@@ -385,7 +385,7 @@ def test_decorated_functions_look_the_same() -> None:
     """A function decorated by a retry handler keeps its name, docstring, signature and mode."""
     retry = RetryHandler()
 
-    for function in (looped, as_async(looped)):
+    for function in (call_in_loop, as_async(call_in_loop)):
         retried_function = retry(function)
         for trait in ("__name__", "__qualname__", "__doc__", "__module__"):
             assert getattr(function, trait) == getattr(retried_function, trait)
@@ -395,12 +395,12 @@ def test_decorated_functions_look_the_same() -> None:
 
 
 def generate() -> Iterator[int]:
-    """Give one number."""
+    """Yield one number."""
     yield 1
 
 
 async def generate_later() -> AsyncIterator[int]:
-    """Give one number, later."""
+    """Yield one number asynchronously."""
     yield 1
 
 
@@ -440,7 +440,7 @@ def test_modes_are_not_mixed() -> None:
     assert 1 == liar.calls
 
 
-@pytest.mark.parametrize("use", [looped, looped_later])
+@pytest.mark.parametrize("use", [call_in_loop, looped_later])
 def test_a_loop_counts_its_attempts(use: Callable[..., Any]) -> None:
     """The attempts of a retry loop are numbered; the loop ends after the first success."""
     retry = handler(Clock())
@@ -464,7 +464,7 @@ def test_a_loop_counts_its_attempts(use: Callable[..., Any]) -> None:
         numbers.extend(attempt.number for attempt in iter(iter(retry)))
 
     assert [1, 2, 3] == numbers[:3]
-    assert [1] * (use is looped) == numbers[3:]
+    assert [1] * (use is call_in_loop) == numbers[3:]
 
 
 def test_a_loop_that_is_left_is_over() -> None:
@@ -476,7 +476,7 @@ def test_a_loop_that_is_left_is_over() -> None:
             with attempt:
                 break
 
-    assert 3 == looped(retry, FailingFunction(FunctionFailure(), FunctionFailure()))
+    assert 3 == call_in_loop(retry, FailingFunction(FunctionFailure(), FunctionFailure()))
 
 
 @interrupted.UNTIDY
@@ -489,8 +489,8 @@ def test_an_interruption_anywhere_ends_it(use: Callable[..., Any]) -> None:
         function = FailingFunction(FunctionFailure())
         call_counts: list[int] = []
         interrupted_use = functools.partial(use, retry, function)
-        look = functools.partial(lambda to, of: to.append(of.calls), call_counts, function)
-        if not interrupted.interrupt_at(point, interrupted_use, look):
+        note_calls = functools.partial(lambda to, of: to.append(of.calls), call_counts, function)
+        if not interrupted.interrupt_at(point, interrupted_use, note_calls):
             assert point > 25
             break
         assert [function.calls] == call_counts

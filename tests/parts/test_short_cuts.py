@@ -89,7 +89,7 @@ def ending(call: Callable[[], Any]) -> tuple[object, ...]:
         return type(error).__name__, str(error), getattr(error, "attempts", None)
 
 
-def short(part: Any, function: Function) -> tuple[object, ...]:
+def fast_result(part: Any, function: Function) -> tuple[object, ...]:
     """Return the result of a call through the part's fast path."""
     return ending(lambda: part.call(function))
 
@@ -104,10 +104,10 @@ def result_of_full_path(part: Any, function: Function) -> tuple[object, ...]:
     return ending(entered)
 
 
-WAYS = (short, result_of_full_path)
+WAYS = (fast_result, result_of_full_path)
 
 
-def walked(
+def walk_results(
     make: Callable[[Clock], Any],
     walk: list[Any],
     way: Callable[[Any, Function], tuple[object, ...]],
@@ -134,7 +134,7 @@ def test_circuit_breaker(config: CircuitBreakerConfig, walk: list[Any]) -> None:
         return CircuitBreaker(config, storage=MemoryStorage(clock), clock=clock)
 
     one, other_observations = (
-        walked(make, walk, way, lambda part, _: part.state()) for way in WAYS
+        walk_results(make, walk, way, lambda part, _: part.state()) for way in WAYS
     )
     assert other_observations == one
 
@@ -153,7 +153,7 @@ def test_rate_limiter(walk: list[Any]) -> None:
         )
 
     one, other_observations = (
-        walked(make, walk, way, lambda _, clock: [*clock.slept]) for way in WAYS
+        walk_results(make, walk, way, lambda _, clock: [*clock.slept]) for way in WAYS
     )
     assert other_observations == one
 
@@ -176,14 +176,14 @@ def test_retry_handler(ends: list[Any], timeout: float | None, suspends: bool) -
         )
         function = Function(clock)
         function.ends, function.suspends = [*ends], suspends
-        name, detail, *_ = short(handler, function)
+        name, detail, *_ = fast_result(handler, function)
         value = detail if name == "value" else None
         outcomes.append([name, value, function.calls, clock.slept])
     assert outcomes[0] == outcomes[1]
 
 
 class FakeAsyncFunction:
-    """An object that looks like an asynchronous function and is none."""
+    """An object that looks like an asynchronous function, but is not one."""
 
     def __init__(self) -> None:
         self.function: Callable[[], object] = lambda: 1

@@ -129,7 +129,7 @@ def as_async(function: Callable[..., Any]) -> Callable[..., Coroutine[Any, Any, 
     return async_function
 
 
-def crowd(size: int, visit: Callable[[int], object]) -> list[Any]:
+def run_threads(size: int, visit: Callable[[int], object]) -> list[Any]:
     """Run this many threads at once; return the outcome of each."""
     start = threading.Barrier(size)
     results: list[Any] = [None] * size
@@ -155,15 +155,15 @@ def crowd(size: int, visit: Callable[[int], object]) -> list[Any]:
 # Each way of using a guard: given the part and a plain function, it does what calling does.
 
 
-def called(part: Any, function: Callable[[], Any]) -> Any:
+def call_part(part: Any, function: Callable[[], Any]) -> Any:
     return part.call(function)
 
 
-def decorated(part: Any, function: Callable[[], Any]) -> Any:
+def call_decorated(part: Any, function: Callable[[], Any]) -> Any:
     return part(function)()
 
 
-def entered(part: Any, function: Callable[[], Any]) -> Any:
+def call_in_block(part: Any, function: Callable[[], Any]) -> Any:
     with part.guard():
         return function()
 
@@ -184,6 +184,6 @@ def entered_later(part: Any, function: Callable[[], Any]) -> Any:
     return run(enter())
 
 
-PLAIN = (called, decorated, entered)
+PLAIN = (call_part, call_decorated, call_in_block)
 AWAITED = (called_later, decorated_later, entered_later)
 USES = (*PLAIN, *AWAITED)

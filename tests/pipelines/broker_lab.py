@@ -44,7 +44,7 @@ class Revocations(list[object]):
         self.append(partitions)
 
 
-async def taken(source: Any, count: int) -> list[SinkRecord]:
+async def read_count(source: Any, count: int) -> list[SinkRecord]:
     """Return records of an open source as soon as there are this many."""
     records: list[SinkRecord] = []
     async with asyncio.timeout(60.0):
@@ -69,7 +69,7 @@ def effects(file: Path) -> dict[str, int]:
     return rows
 
 
-def _has(file: Path, count: int) -> bool:
+def _has_count(file: Path, count: int) -> bool:
     return len(effects(file)) >= count
 
 
@@ -110,7 +110,7 @@ def check_killed_workers(
     for _ in range(deaths):
         worker = start()
         goal = min(count - 1, len(effects(file)) + chance.randrange(1, count // 4))
-        wait_until(partial(_has, file, goal), "the worker's effects")
+        wait_until(partial(_has_count, file, goal), "the worker's effects")
         worker.kill()
         worker.communicate()
     worker = start()
@@ -164,7 +164,7 @@ async def check_restarted_broker(
 
 
 async def check_slow_sink(source: Any, total: int) -> int:
-    """Make a sink hang while the source has a backlog; return the memory that the program holds."""
+    """Make a sink hang while the source has a backlog; return the memory use."""
     is_waiting = asyncio.Event()
     released = asyncio.Event()
 

@@ -42,16 +42,16 @@ def store(records: list[SinkRecord]) -> None:
 
 
 class ToldSink(BatchSink):
-    """A sink that tells when the pipeline runs, and a signal can end it in order."""
+    """A sink that prints a line when the pipeline runs, so that a test can send a signal."""
 
     async def open(self) -> None:
-        """Write a line."""
+        """Print a line."""
         sys.stdout.write("running\n")
         sys.stdout.flush()
 
 
 def source() -> Any:
-    """Return a source of the broker that soon takes over from a dead worker."""
+    """Return a source that soon takes over messages from a dead worker."""
     url = Secret(ADDRESS)
     match KIND:
         case "rabbitmq":

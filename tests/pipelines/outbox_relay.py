@@ -20,7 +20,7 @@ from moorage.adapters.sql.sink import SqlSink
 
 
 async def relay(url: str, schema: str) -> None:
-    """Relay rows without end, exactly once, in small batches."""
+    """Relay rows exactly once, in small batches, until the process is killed."""
     connector = AsyncSqlConnector(url, options={"options": f"-c search_path={schema}"})
     manager = AsyncConnectorManager([Service("sql")])
     checkpoints = SqlCheckpoints(manager, connector)

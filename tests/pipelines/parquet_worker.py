@@ -1,4 +1,4 @@
-"""A program that writes numbers into files of Parquet until it is killed.
+"""A program that writes numbers into Parquet files until it is killed.
 
 Arguments: the folder, and the file to which the position is written after each flush.
 """
@@ -12,7 +12,7 @@ from moorage.adapters.files.parquet_sink import ParquetSink
 
 
 async def write(folder: Path, position: Path, number: int) -> None:
-    """Write batches from a number on, and store the next number when they are flushed."""
+    """Write batches from a number on, and store the next number after each flush."""
     sink = ParquetSink(folder, "orders", records=70)
     await sink.open()
     while True:

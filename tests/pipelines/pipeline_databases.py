@@ -41,7 +41,7 @@ class Database:
         self.connector = self.connect()
 
     def connect(self) -> AsyncSqlConnector | SqlConnector:
-        """Return another connector to the database; for a SQLite file a synchronous one."""
+        """Return another connector to the database; for SQLite, a synchronous one."""
         kind: Any = SqlConnector if self.system == "sqlite" else AsyncSqlConnector
         connector: AsyncSqlConnector | SqlConnector = kind(
             self.url, options=self.options, connections=5

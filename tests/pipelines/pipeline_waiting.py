@@ -13,7 +13,7 @@ PATIENCE: Final = 120.0
 
 
 async def until(condition: Callable[[], bool]) -> None:
-    """Wait up to a time limit until a condition of fakes holds."""
+    """Wait up to a time limit until a condition holds."""
     async with asyncio.timeout(PATIENCE):
         while not condition():  # noqa: ASYNC110 - any condition may be asked for
             await asyncio.sleep(0.001)

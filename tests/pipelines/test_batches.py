@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
 @given(st.integers(1, 500), st.data())
 def test_halving_finds_each_bad_record(count: int, data: st.DataObject) -> None:
-    """Halving a failed batch sets exactly the bad records aside, in order, with few calls."""
+    """Halving a failed batch finds exactly the bad records, in order, with few calls."""
     bad = data.draw(st.sets(st.integers(0, count - 1), max_size=20))
     calls = 0
     done: list[int] = []

@@ -185,7 +185,7 @@ async def test_polls_of_fetched_records_are_bounded() -> None:
     """Fetched records beyond the limits of a poll are returned by the next poll."""
     checkpoints = StateCheckpoints(aopen_storage("memory:"))
     source = PollingSource("numbers", numbers_after(9, size=9), checkpoints)
-    await source.open(nobody)
+    await source.open(ignore_records)
     counts = [
         len(await source.poll(limits) or [])
         for limits in (PollLimits(4, 1_000, 1.0), PollLimits(9, 2, 1.0), PollLimits(9, 0, 1.0))
@@ -200,10 +200,10 @@ async def test_position_can_be_moved() -> None:
     """After seeking, a source continues after the new position, also when it is opened again."""
     checkpoints = StateCheckpoints(aopen_storage("memory:"))
     source = PollingSource("numbers", numbers_after(9), checkpoints)
-    await source.open(nobody)
+    await source.open(ignore_records)
     await source.seek(("numbers", None), 6)
     assert [7, 8] == [record.json() for record in await source.poll(MANY) or []]
-    await source.open(nobody)
+    await source.open(ignore_records)
     assert [7, 8] == [record.json() for record in await source.poll(MANY) or []]
 
 
@@ -236,7 +236,7 @@ async def test_second_worker_stops_the_first() -> None:
         await running
 
 
-async def nobody(_: Any) -> None:
+async def ignore_records(_: Any) -> None:
     """Do nothing."""
 
 

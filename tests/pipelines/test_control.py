@@ -1,4 +1,4 @@
-"""Pauses and reports of pipelines in a shared store."""
+"""Pauses and worker reports of pipelines in a shared store."""
 
 from __future__ import annotations
 
@@ -94,7 +94,7 @@ async def test_pause_is_kept_by_every_store(store: str, tmp_path: Path) -> None:
 
 
 def test_reset_takes_the_name_from_its_owner() -> None:
-    """After a reset, the running worker can store no position; the next begins at the reset one."""
+    """After a reset, the running worker can store no position; the next one begins there."""
     key = checkpoint_key("orders")
     states, owner = BeginCheckpoint(key, "a").apply((None,), 1)
     states, _ = AdvanceCheckpoint(key, owner.epoch, {"0": 5}).apply(states, 2)
@@ -110,7 +110,7 @@ def test_reset_takes_the_name_from_its_owner() -> None:
 
 
 async def test_pause_ends_a_run_and_resume_begins_another() -> None:
-    """A paused pipeline gives its records back, and continues with a new source when resumed."""
+    """A paused pipeline releases its records, and resumes with a newly opened source."""
     storage = aopen_storage("memory:")
     sinks: list[MemorySink] = []
 

@@ -83,7 +83,7 @@ async def test_torn_line_harms_no_other(tmp_path: Path) -> None:
 
 
 async def test_dropped_letters_are_gone(tmp_path: Path) -> None:
-    """Dropping dead letters keeps the order of the others, and lines that are not letters."""
+    """If dead letters are dropped, the others keep their order, and other lines stay."""
     path = tmp_path / "dead.jsonl"
     file = DeadLetterFile(path)
     path.write_bytes(b"note\n")
@@ -162,10 +162,10 @@ async def test_source_of_letters_has_no_positions(tmp_path: Path) -> None:
     await file.add(letter())
     source = DeadLetterSource(file)
 
-    async def revoked(_: object) -> None:
-        """A callback for revoked records, which is never called."""
+    async def ignore_revoked(_: object) -> None:
+        """A callback for revoked records that is never called."""
 
-    await source.open(revoked)
+    await source.open(ignore_revoked)
     records = await source.poll(PollLimits(1, 1, 0.0))
     assert [RECORD] == records
     await source.extend([RECORD])

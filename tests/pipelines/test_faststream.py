@@ -1,4 +1,4 @@
-"""The middleware for applications of FastStream: repetitions, dead letters, and acknowledgement."""
+"""The middleware for FastStream applications: retries, dead letters and acknowledgements."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ SOON = RetryPolicy(max_attempts=3, base_delay=0.0001, max_delay=0.0001)
 
 
 class Shop:
-    """An application whose handler does what a function says, without a server."""
+    """A FastStream application without a server, whose handler calls a given function."""
 
     def __init__(self, act: Callable[[int], Any], **options: Any) -> None:
         self.letters = MemoryDeadLetters()
@@ -53,13 +53,13 @@ class Shop:
         self.broker.subscriber("paid")(keep)
 
     async def publish(self, payload: Any, **fields: Any) -> None:
-        """Publish an order, and wait until it is handled."""
+        """Publish an order, and wait until the order is handled."""
         async with TestNatsBroker(self.broker) as broker:
             await broker.publish(payload, "orders", **fields)
 
 
 def raising_in_turn(*errors: Exception | None) -> Callable[[int], str]:
-    """Return a function that raises these errors, one at each call, and then always the last."""
+    """Return a function that raises these errors in turn, and then always the last one."""
 
     def act(call: int) -> str:
         if error := errors[min(call, len(errors)) - 1]:
@@ -70,14 +70,14 @@ def raising_in_turn(*errors: Exception | None) -> Callable[[int], str]:
 
 
 async def test_success_passes_through() -> None:
-    """The answer of a handler is published as without the middleware."""
+    """A handler's return value is published as it would be without the middleware."""
     shop = Shop(raising_in_turn(None))
     await shop.publish(5)
     assert ([5], ["done"], []) == (shop.calls, shop.answers, shop.letters.letters)
 
 
 async def test_message_at_fault_is_a_dead_letter() -> None:
-    """The dead letter has the message, and nothing is published for it."""
+    """A bad message becomes a dead letter, and nothing is published for it."""
     shop = Shop(raising_in_turn(InvalidData("There is no such order.")))
     await shop.publish(5, headers={"trace": "abc"}, correlation_id="m-1")
     assert ([5], []) == (shop.calls, shop.answers)
@@ -97,21 +97,21 @@ async def test_message_at_fault_is_a_dead_letter() -> None:
 
 
 async def test_payload_that_does_not_fit_the_handler_is_a_dead_letter() -> None:
-    """A message that FastStream cannot convert to the handler's argument is set aside."""
+    """A message that FastStream cannot convert to the handler's argument is a dead letter."""
     shop = Shop(raising_in_turn(None))
     await shop.publish("no number")
     assert ([], 1) == (shop.calls, len(shop.letters.letters))
 
 
 async def test_temporary_failure_is_repeated() -> None:
-    """A temporary failure is tried again, and the message handled once."""
+    """A temporary failure is retried, and the message is handled once."""
     shop = Shop(raising_in_turn(ConnectionFailed("Away."), ConnectionFailed("Away."), None))
     await shop.publish(5)
     assert ([5, 5, 5], ["done"], []) == (shop.calls, shop.answers, shop.letters.letters)
 
 
 async def test_temporary_failure_that_lasts_has_the_chosen_consequence() -> None:
-    """After all attempts the message is a dead letter, or the error reaches FastStream."""
+    """After all attempts, the message is a dead letter or the error is raised, as configured."""
     shop = Shop(raising_in_turn(ConnectionFailed("Away.")))
     await shop.publish(5)
     assert [3] == [letter.attempts for letter in shop.letters.letters]
@@ -122,7 +122,7 @@ async def test_temporary_failure_that_lasts_has_the_chosen_consequence() -> None
 
 
 async def test_other_errors_reach_faststream() -> None:
-    """An error that no repetition helps is raised at once, and so are FastStream's signals."""
+    """An error that a retry cannot help is raised at once, like FastStream's own signals."""
     shop = Shop(raising_in_turn(AuthenticationFailed("A wrong password.")))
     with pytest.raises(AuthenticationFailed):
         await shop.publish(5)
@@ -175,7 +175,7 @@ async def test_batch_becomes_several_dead_letters() -> None:
 
 
 async def test_place_of_an_unknown_broker_has_a_name() -> None:
-    """If a broker does not tell where a message was read from, the topic is "messages"."""
+    """If a broker does not report a message's topic, the topic is "messages"."""
     letters = MemoryDeadLetters()
     context: Any = SimpleNamespace(get=lambda _: None)
     middleware = DeadLetterMiddleware(letters, name="shop", retry=SOON)(None, context=context)
@@ -197,7 +197,7 @@ async def test_place_of_an_unknown_broker_has_a_name() -> None:
     ],
 )
 def test_wrong_options_are_refused(arguments: dict[str, Any], path: str) -> None:
-    """Each wrong option is an error that names it."""
+    """Each wrong option is refused with its name."""
     options: dict[str, Any] = {"dead_letters": MemoryDeadLetters(), "name": "shop", **arguments}
     with pytest.raises((ConfigurationError, InvalidData)) as excinfo:
         DeadLetterMiddleware(**options)

@@ -1,4 +1,4 @@
-"""Sinks made from functions, and the threads that run synchronous ones."""
+"""Sinks made from functions, and the threads that run synchronous functions."""
 
 from __future__ import annotations
 
@@ -40,7 +40,7 @@ async def test_synchronous_function_runs_in_a_thread() -> None:
 
 
 async def test_function_of_a_batch() -> None:
-    """A batch function gets a list of records, and its result or error is that of the sink."""
+    """A batch function gets a list of records; its result or error is the sink's."""
     batches: list[list[SinkRecord]] = []
 
     def store(records: list[SinkRecord]) -> list[Result[object]]:
@@ -79,7 +79,7 @@ def test_sink_without_a_function() -> None:
 
 
 async def test_cancelled_thread_is_left_alone() -> None:
-    """If the caller is cancelled, nobody waits for the function in its thread."""
+    """If its caller is cancelled, a thread is not waited for."""
     begun, may_end, ended = threading.Event(), threading.Event(), threading.Event()
 
     def hang() -> None:

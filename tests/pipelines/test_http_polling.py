@@ -53,7 +53,7 @@ BASE = "https://shop.example/v1"
 
 
 class Shop:
-    """A manager in memory whose service answers with what a function makes of the parameters."""
+    """A fake manager whose service responds with the result of a function of the parameters."""
 
     def __init__(self, answer: Callable[[dict[str, str]], Any]) -> None:
         self.answer = answer
@@ -71,12 +71,12 @@ class Shop:
 
 
 def endpoint(**options: Any) -> PolledEndpoint:
-    """Return an endpoint of the shop."""
+    """Return an endpoint of the fake service."""
     return PolledEndpoint(service="shop", path="/orders", **options)
 
 
 def answering(*answers: Any) -> Callable[[dict[str, str]], Any]:
-    """Return a function that returns these answers in order, and the last one from then on."""
+    """Return a function that returns these responses in order, and then repeats the last."""
     queue = list(answers)
     return lambda _: queue.pop(0) if len(queue) > 1 else queue[0]
 
@@ -87,7 +87,7 @@ def ids(records: Sequence[SourceRecord]) -> list[Any]:
 
 
 async def drained(polling: HttpPolling, offset: Offset | None = None) -> list[SourceRecord]:
-    """Return all records after a position, until an answer has nothing new."""
+    """Return all records after a position, until a response has no new ones."""
     records: list[SourceRecord] = []
     while more := await polling.after(offset):
         records += more
@@ -110,7 +110,7 @@ async def test_only_new_records_of_a_list_are_delivered() -> None:
 
 
 async def test_records_have_the_key_and_the_id_of_their_fields() -> None:
-    """Fields with dots lead to the list, the id and the key of records."""
+    """Field paths with dots lead to the list, the ids and the keys of records."""
     body = {"data": {"orders": [{"meta": {"id": "a"}, "customer": {"id": 7}}, {"meta": {"id": 2}}]}}
     options = endpoint(items="data.orders", id="meta.id", key="customer.id")
     records = await HttpPolling(Shop(answering(body)), options).after(None)
@@ -118,12 +118,12 @@ async def test_records_have_the_key_and_the_id_of_their_fields() -> None:
 
 
 def cursor_pages(pages: dict[str | None, Any]) -> Callable[[dict[str, str]], Any]:
-    """Return a function that answers with the page of the parameter `after`."""
+    """Return a function that responds with the page for the parameter `after`."""
     return lambda query: pages[query.get("after")]
 
 
 async def test_cursor_leads_from_page_to_page() -> None:
-    """The last page is asked for again, and a cursor that appears there leads on."""
+    """The last page is requested again, and a cursor that appears there is followed."""
     pages: dict[str | None, Any] = {
         None: {"orders": [{"id": 1}, {"id": 2}], "next": "b"},
         "b": {"orders": [{"id": 3}], "next": ""},
@@ -140,7 +140,7 @@ async def test_cursor_leads_from_page_to_page() -> None:
 
 
 async def test_source_continues_in_the_middle_of_a_page() -> None:
-    """A new source reads the page of the position again, without the records before it."""
+    """A new source reads its position's page again, without the records before the position."""
     pages: dict[str | None, Any] = {
         "a": {"orders": [{"id": 1}, {"id": 2}, {"id": 3}], "next": "b"},
         "b": {"orders": [{"id": 4}], "next": None},
@@ -154,7 +154,7 @@ async def test_source_continues_in_the_middle_of_a_page() -> None:
 
 
 async def test_known_page_leads_to_the_next_at_once() -> None:
-    """A page without new records is passed over within one call."""
+    """A page without new records is skipped within one call."""
     pages: dict[str | None, Any] = {
         None: {"orders": [{"id": 1}], "next": None},
         "b": {"orders": [{"id": 2}], "next": False},
@@ -187,7 +187,7 @@ async def test_cursor_of_an_empty_answer_is_used_next_time() -> None:
     ],
 )
 async def test_links_lead_from_page_to_page(header: str, path: str | None) -> None:
-    """The next page is the link of the header whose relation is "next", relative or not."""
+    """The next page's URL is the header link with the relation "next", relative or absolute."""
     body = json.dumps([{"id": 1}]).encode()
     page = Response(200, {"Link": header, "ETag": '"a"'}, body, url=f"{BASE}/orders")
     shop = Shop(answering(page, [{"id": 2}]))
@@ -200,7 +200,7 @@ async def test_links_lead_from_page_to_page(header: str, path: str | None) -> No
 
 
 async def test_field_may_have_the_url_of_the_next_page() -> None:
-    """Without a parameter for a cursor the field has a URL, which replaces the query."""
+    """Without a cursor parameter, the field contains the URL of the next page."""
     answers = [{"orders": [{"id": 1}], "next": f"{BASE}/orders?p=2"}, {"orders": [], "next": None}]
     shop = Shop(answering(*answers))
     polling = HttpPolling(shop, endpoint(items="orders", next_page="next", query={"a": "b"}))
@@ -211,12 +211,12 @@ async def test_field_may_have_the_url_of_the_next_page() -> None:
 
 
 def changed_order(id: int, second: int) -> dict[str, Any]:
-    """Return an order that changed in a second of some minute."""
+    """Return an order that changed at a second of a fixed minute."""
     return {"id": id, "at": f"2026-03-01T10:00:{second:02}Z"}
 
 
 async def test_times_move_with_an_overlap() -> None:
-    """Requests begin before the newest time, and known records are not delivered again."""
+    """Each request begins before the newest time, and known records are not delivered again."""
     first = [changed_order(1, 0), changed_order(2, 30)]
     late = [changed_order(3, 21), changed_order(2, 30), changed_order(1, 31)]
     shop = Shop(answering(first, first, late))
@@ -236,7 +236,7 @@ async def test_times_move_with_an_overlap() -> None:
 
 
 async def test_pages_of_a_time_keep_their_time() -> None:
-    """All pages have the time of the first request; then the first page is read again."""
+    """All pages use the time of the first request; then the first page is read again."""
 
     def answer(query: dict[str, str]) -> Any:
         if query.get("from") is None and "after" not in query:
@@ -262,7 +262,7 @@ async def test_pages_of_a_time_keep_their_time() -> None:
     ],
 )
 async def test_times_have_formats(time_format: str, times: list[Any], since: str) -> None:
-    """Times are read and written in the format of the endpoint."""
+    """Times are read and written in the endpoint's format."""
     shop = Shop(answering([{"id": 1, "at": times[0]}, {"id": 2, "at": times[1]}]))
     options = endpoint(since="from", time="at", time_format=time_format, overlap=10)
     await drained(HttpPolling(shop, options))
@@ -277,7 +277,7 @@ async def test_last_time_of_the_calendar_is_not_rounded_up() -> None:
 
 
 async def test_pages_without_an_end_are_an_error() -> None:
-    """Pages that lead in a circle and have nothing new do not keep the source busy forever."""
+    """Pages in a circle without new records raise an error, instead of an endless loop."""
     shop = Shop(
         lambda query: {
             "orders": [changed_order(1, 0)],
@@ -319,7 +319,7 @@ async def test_pages_in_a_circle_are_an_error(tail: int, length: int) -> None:
 
 
 async def test_wrong_order_of_times_is_an_error() -> None:
-    """Records in another order than that of their times would be lost, so the source stops."""
+    """Records that are not ordered by time stop the source, because some would be lost."""
     shop = Shop(answering([changed_order(1, 40), changed_order(2, 10)]))
     with pytest.raises(ConfigurationError, match="in the order of at") as excinfo:
         await HttpPolling(shop, endpoint(since="from", time="at", overlap=5)).after(None)
@@ -327,7 +327,7 @@ async def test_wrong_order_of_times_is_an_error() -> None:
 
 
 async def test_records_before_the_wanted_time_are_left_out() -> None:
-    """A service that returns more than it was asked for, such as whole days, repeats nothing."""
+    """If a service returns more than requested, such as whole days, nothing is repeated."""
     shop = Shop(answering([changed_order(1, 0), changed_order(2, 40)]))
     options = endpoint(since="from", time="at", overlap=5)
     first = await HttpPolling(shop, options).after(None)
@@ -336,14 +336,14 @@ async def test_records_before_the_wanted_time_are_left_out() -> None:
 
 @pytest.mark.parametrize("options", [{}, {"since": "from", "time": "at"}])
 async def test_number_of_recognised_records_is_limited(options: dict[str, Any]) -> None:
-    """More records than the source recognises are an error that says what to do."""
+    """More records at one time than the source can remember raise an error with a remedy."""
     shop = Shop(answering([changed_order(number, number) for number in range(3)]))
     with pytest.raises(ConfigurationError, match="more than 2 records at once"):
         await HttpPolling(shop, endpoint(remember=2, **options)).after(None)
 
 
 async def test_unchanged_answer_is_not_sent_again() -> None:
-    """A repeated request asks whether the answer has changed, and 304 means nothing new."""
+    """A repeated request is conditional, and a 304 response means no new records."""
     body = json.dumps([{"id": 1}]).encode()
     headers = {"ETag": '"a"', "Last-Modified": "Sun, 01 Mar 2026 10:00:00 GMT"}
     shop = Shop(answering(Response(200, headers, body), Response(304), Response(204)))
@@ -405,7 +405,7 @@ async def test_unchanged_answer_is_not_sent_again() -> None:
 async def test_answer_in_another_form_is_an_error(
     body: bytes, options: dict[str, Any], problem: str
 ) -> None:
-    """An answer that the options do not describe stops the source, and says what is missing."""
+    """A response that the options do not describe stops the source with an explanation."""
     shop = Shop(answering(Response(200, body=body)))
     with pytest.raises(VendorFailed, match=problem) as excinfo:
         await HttpPolling(shop, endpoint(**options)).after(None)
@@ -414,7 +414,7 @@ async def test_answer_in_another_form_is_an_error(
 
 @pytest.mark.parametrize("offset", [3, "x", "1/", "1/[]", "1/{}", '1/{"known": [[]]}'])
 async def test_position_of_another_source_is_refused(offset: Offset) -> None:
-    """A stored position in another format is an error, instead of a new beginning."""
+    """A stored position in another format raises an error, instead of starting over."""
     with pytest.raises(InvalidData, match="not one of this endpoint"):
         await HttpPolling(Shop(answering([])), endpoint()).after(offset)
 
@@ -443,7 +443,7 @@ async def test_position_of_another_source_is_refused(offset: Offset) -> None:
     ],
 )
 def test_wrong_options_are_refused(options: dict[str, Any], path: str) -> None:
-    """Each wrong option is an error that names it."""
+    """Each wrong option is refused with its name."""
     values: dict[str, Any] = {"service": "shop", "path": "/orders"} | options
     with pytest.raises(ConfigurationError) as excinfo:
         PolledEndpoint(**values)
@@ -460,7 +460,7 @@ def test_wrong_options_are_refused(options: dict[str, Any], path: str) -> None:
 def test_no_record_is_lost_or_repeated(
     steps: list[tuple[int, bool]], size: int, kind: str, data: st.DataObject
 ) -> None:
-    """Whatever is added, and wherever a worker continues, each record after it comes once."""
+    """Whatever records are added, and wherever a worker resumes, each record comes once."""
     listed: list[dict[str, Any]] = []
 
     def pages(query: dict[str, str]) -> Any:
@@ -579,7 +579,7 @@ async def test_conformance(check: source_conformance.Check) -> None:
 
 
 async def test_pipeline_goes_on_after_a_limit_of_the_vendor() -> None:
-    """A 429 with Retry-After is waited for as the vendor wants, and nothing is lost."""
+    """A 429 with Retry-After is waited for as long as the vendor asks, and nothing is lost."""
     with VendorServer() as server:
         serve(server, [{"id": number} for number in range(7)])
         server.respond(429, {"Retry-After": "0"})
@@ -600,7 +600,7 @@ async def test_pipeline_goes_on_after_a_limit_of_the_vendor() -> None:
 
 
 async def test_error_of_a_429_has_the_retry_time() -> None:
-    """The error for a 429 has the time from which on the vendor answers again."""
+    """The error for a 429 has the time from which the vendor accepts requests again."""
     with VendorServer() as server:
         server.respond(429, {"Retry-After": "600"})
         with (

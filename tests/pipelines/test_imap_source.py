@@ -1,4 +1,4 @@
-"""The IMAP source, where scripted servers behave as no real one does on demand."""
+"""The IMAP source, with scripted servers whose behaviour real servers rarely show."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ MAIL = b"From: ada@example.org\r\nSubject: Hello\r\n\r\nText"
 
 
 class Folder:
-    """A scripted folder, whose messages a test changes.
+    """A scripted IMAP folder, whose messages a test changes.
 
     Attributes:
         validity: the number under which the uids are valid.
@@ -44,7 +44,7 @@ class Folder:
         self.permanent = "\\Seen \\*"
 
     def answer(self, line: str) -> bytes | None:
-        """Answer a command."""
+        """Return the response to a command."""
         if line.startswith("SELECT"):
             codes = f"[PERMANENTFLAGS ({self.permanent})]", f"[UIDVALIDITY {self.validity}]"
             return b"".join(f"* OK {code} x\r\n".encode() for code in codes) + b"TAG OK\r\n"
@@ -65,19 +65,19 @@ class Folder:
 
 
 async def open_source(source: ImapSource) -> Revocations:
-    """Open a source, and return what it revokes."""
+    """Open a source, and return the list of its revocations."""
     revocations = Revocations()
     await source.open(revocations)
     return revocations
 
 
 def uids(records: Sequence[SinkRecord]) -> list[Any]:
-    """Return the uids of records."""
+    """Return the UIDs of records."""
     return [record.offset for record in records]
 
 
 async def test_new_numbers_make_deliveries_void() -> None:
-    """If the folder is numbered anew, old deliveries mark nothing, and all come again."""
+    """If the folder's UIDs change, old deliveries cannot be committed, and all come again."""
     folder = Folder(1, 2)
     with ScriptedImap(folder.answer) as server:
         source = ImapSource(server.settings())
@@ -99,7 +99,7 @@ async def test_new_numbers_make_deliveries_void() -> None:
 
 
 async def test_deliveries_outlive_their_connection() -> None:
-    """A source that opens again delivers nothing twice, and can commit what it delivered."""
+    """A reopened source delivers nothing twice, and can commit earlier deliveries."""
     folder = Folder(1, 2)
     with ScriptedImap(folder.answer) as server:
         source = ImapSource(server.settings())
@@ -116,7 +116,7 @@ async def test_deliveries_outlive_their_connection() -> None:
 
 
 async def test_processed_messages_in_a_late_answer() -> None:
-    """A message that is marked while the server looks for messages is not delivered again."""
+    """A message marked while the server searches is not delivered again."""
     folder = Folder(1)
     searching, marked = threading.Event(), threading.Event()
 
@@ -149,7 +149,7 @@ async def test_processed_messages_in_a_late_answer() -> None:
 
 
 async def test_limits_and_messages_that_are_gone() -> None:
-    """A poll keeps its limits; a message that is deleted meanwhile is passed over."""
+    """A poll respects its limits, and skips a message deleted meanwhile."""
     folder = Folder(1, 2, 3, 4)
     folder.gone = {2}
     with ScriptedImap(folder.answer) as server:
@@ -181,7 +181,7 @@ async def test_released_messages_come_again_in_order() -> None:
 
 
 async def test_server_without_idle() -> None:
-    """A source looks again at a server that does not tell of new messages."""
+    """If a server does not support IDLE, the source polls it again."""
     folder = Folder()
     with ScriptedImap(folder.answer) as server:
         source = ImapSource(server.settings(), pause=0.01)
@@ -194,7 +194,7 @@ async def test_server_without_idle() -> None:
 
 @pytest.mark.parametrize("event", ["* 1 EXISTS", "* OK still here", ""])
 async def test_idle(event: str) -> None:
-    """A wait ends with a new message, and is renewed after its time."""
+    """A wait ends with a new message, and is renewed after its time limit."""
     folder = Folder()
 
     def answer(line: str) -> bytes | None:
@@ -214,7 +214,7 @@ async def test_idle(event: str) -> None:
 
 @pytest.mark.parametrize("reply", [b"TAG NO no\r\n", b"+ \r\n* BYE\r\n", b"+ \r\n* )\r\n"])
 async def test_failed_wait(reply: bytes) -> None:
-    """A wait that the server refuses or ends is an error of the next poll."""
+    """If the server refuses or ends a wait, the next poll raises an error."""
     folder = Folder()
 
     def answer(line: str) -> bytes | None:
@@ -239,7 +239,7 @@ async def test_failed_wait(reply: bytes) -> None:
     ],
 )
 async def test_flags_that_a_server_keeps(permanent: str, mark: str, *, is_kept: bool) -> None:
-    """A mark that the server would forget is refused when the source opens."""
+    """A flag that the server would not store is refused when the source opens."""
     folder = Folder()
     folder.permanent = permanent
     with ScriptedImap(folder.answer) as server:
@@ -253,7 +253,7 @@ async def test_flags_that_a_server_keeps(permanent: str, mark: str, *, is_kept: 
 
 
 async def test_positions_and_closed_sources() -> None:
-    """A folder has no position, and a source that is not open raises errors of moorage."""
+    """A folder has no position, and using a source that is not open raises a moorage error."""
     with ScriptedImap(Folder(1).answer) as server:
         source = ImapSource(server.settings())
         with pytest.raises(UnsupportedByVendor):
@@ -264,7 +264,7 @@ async def test_positions_and_closed_sources() -> None:
 
 
 async def test_mail_from_a_real_server() -> None:
-    """A record is a message in MIME format, of which large ones have their header only."""
+    """A record is a MIME message; for a large message, only its header."""
     with PrivateDovecot() as server:
         await asyncio.to_thread(server.add, "ada", MAIL, MAIL + b"x" * 1000)
         source = ImapSource(server.settings("ada", largest=500))

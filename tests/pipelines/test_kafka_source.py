@@ -1,4 +1,4 @@
-"""The Kafka source, against librdkafka's mock cluster."""
+"""The Kafka source, with librdkafka's mock cluster."""
 
 from __future__ import annotations
 
@@ -103,7 +103,7 @@ async def read(reader: KafkaSource, count: int) -> list[SinkRecord]:
     return records
 
 
-def numbered(count: int, keys: int = 7) -> list[Message]:
+def numbered_records(count: int, keys: int = 7) -> list[Message]:
     """Return numbered messages with a few different keys."""
     return [Message(str(number), key=f"k{number % keys}") for number in range(count)]
 
@@ -196,19 +196,19 @@ async def test_cancelled_poll_loses_nothing(cluster: KafkaCluster) -> None:
 @pytest.mark.parametrize("assignor", ["cooperative-sticky", "range"])
 async def test_revoked_before_others_get_a_partition(cluster: KafkaCluster, assignor: str) -> None:
     """A member can commit while it loses a partition, and the next continues after that."""
-    await publish(cluster, *numbered(200))
+    await publish(cluster, *numbered_records(200))
     first, second = source(cluster, assignor=assignor), source(cluster, assignor=assignor)
     records: list[SinkRecord] = []
     lost: list[Partition] = []
 
-    async def revoked(partitions: Sequence[Partition] | None) -> None:
+    async def note_revoked(partitions: Sequence[Partition] | None) -> None:
         assert partitions is not None
         lost.extend(partitions)
         # Longer than the reader's thread waits at once.
         await asyncio.sleep(0.3)
         await first.commit([record for record in records if record.place in partitions])
 
-    await first.open(revoked)
+    await first.open(note_revoked)
     records += await read(first, 200)
     await second.open(Revocations())
     others: list[SinkRecord] = []
@@ -216,7 +216,7 @@ async def test_revoked_before_others_get_a_partition(cluster: KafkaCluster, assi
         while not lost:
             others += await second.poll(MANY)
             records += await first.poll(MANY)
-    await publish(cluster, *numbered(200))
+    await publish(cluster, *numbered_records(200))
     rest: list[SinkRecord] = []
     async with asyncio.timeout(120):
         # A member that is given all partitions once more may read everything before the other.
@@ -236,7 +236,7 @@ async def test_revoked_before_others_get_a_partition(cluster: KafkaCluster, assi
 
 
 async def test_partition_that_comes_back_is_read(cluster: KafkaCluster) -> None:
-    """A partition that went to another member while there was no room is read when it is back."""
+    """A partition that left and came back while there was no room is read again."""
     first, second = source(cluster), source(cluster)
     await first.open(Revocations())
     await publish(cluster, Message("begin", key="a"))
@@ -249,7 +249,7 @@ async def test_partition_that_comes_back_is_read(cluster: KafkaCluster) -> None:
             await first.extend([])
             await second.poll(MANY)
     await second.close()
-    await publish(cluster, *numbered(40))
+    await publish(cluster, *numbered_records(40))
     numbers = sorted(int(record.payload) for record in await read(first, 40))
     assert [*range(40)] == numbers
     await first.close()
@@ -257,7 +257,7 @@ async def test_partition_that_comes_back_is_read(cluster: KafkaCluster) -> None:
 
 async def test_lost_partitions_are_not_committed(cluster: KafkaCluster) -> None:
     """A member that was away for too long commits no positions of lost partitions."""
-    await publish(cluster, *numbered(20))
+    await publish(cluster, *numbered_records(20))
     options = {"max.poll.interval.ms": 1_500, "session.timeout.ms": 1_000}
     first = source(cluster, options=options)
     seen = Revocations()
@@ -277,8 +277,8 @@ async def test_lost_partitions_are_not_committed(cluster: KafkaCluster) -> None:
 
 
 async def test_member_stays_while_there_is_no_room(cluster: KafkaCluster) -> None:
-    """A member that reads nothing for longer than the limit keeps its partitions by `extend`."""
-    await publish(cluster, *numbered(20))
+    """A member that has no room to read for longer than the limit keeps its partitions."""
+    await publish(cluster, *numbered_records(20))
     reader = source(cluster, options={"max.poll.interval.ms": 3_000})
     seen = Revocations()
     await reader.open(seen)
@@ -288,7 +288,7 @@ async def test_member_stays_while_there_is_no_room(cluster: KafkaCluster) -> Non
     while loop.time() < end:
         await reader.extend(records)
         await asyncio.sleep(0.2)
-    await publish(cluster, *numbered(5))
+    await publish(cluster, *numbered_records(5))
     assert 5 == len(await read(reader, 5))
     assert [] == seen.seen
     await reader.close()
@@ -330,10 +330,10 @@ async def test_position_can_be_moved(cluster: KafkaCluster) -> None:
 
 async def test_group_for_new_records(cluster: KafkaCluster) -> None:
     """A consumer group that begins at the end gets messages published after it began."""
-    await publish(cluster, *numbered(3))
+    await publish(cluster, *numbered_records(3))
     reader = source(cluster, start="latest")
     await reader.open(Revocations())
-    assert () == await reader.poll(PollLimits(1, 1, 1.0))
+    assert not await reader.poll(PollLimits(1, 1, 1.0))
     await publish(cluster, Message("new"))
     assert [b"new"] == [record.payload for record in await read(reader, 1)]
     await reader.close()
@@ -373,7 +373,7 @@ async def test_commit_that_is_refused_for_a_time(cluster: KafkaCluster) -> None:
     records = await read(reader, 3)
     cluster.fail_next(15, 15, request=COMMIT)
     await reader.commit(records[:2])
-    assert () == await reader.poll(PollLimits(1, 1, 1.0))
+    assert not await reader.poll(PollLimits(1, 1, 1.0))
     await reader.close()
     second = source(cluster)
     await second.open(Revocations())
@@ -394,23 +394,23 @@ async def test_leaving_member_repeats_a_refused_commit(cluster: KafkaCluster) ->
 
 
 async def test_many_done_records_are_committed_at_once(cluster: KafkaCluster) -> None:
-    """As soon as a quarter of the limit waits, positions are committed, whatever the interval."""
+    """Positions are committed when a quarter of the limit waits, whatever the interval."""
     await publish(cluster, *(Message(str(number), key="one") for number in range(20)))
     reader = source(cluster, options={"auto.commit.interval.ms": 86_400_000})
     await reader.open(Revocations())
     records = await read(reader, 20)
     short, tall = PollLimits(40, 1_000_000, 0.05), PollLimits(80, 1_000_000, 0.05)
     await reader.commit(records[:15])
-    assert () == await reader.poll(tall)
+    assert not await reader.poll(tall)
     assert [] == cluster.committed("workers", "orders")
     async with asyncio.timeout(60):
         while cluster.committed("workers", "orders") != [15]:
-            assert () == await reader.poll(short)
+            assert not await reader.poll(short)
     await reader.close()
 
 
 async def test_reads_wait_for_commits(cluster: KafkaCluster) -> None:
-    """A record that waits for a commit takes the room of another, also while commits fail."""
+    """Records that wait for a commit count towards the limit, even while commits fail."""
     await publish(cluster, *(Message(str(number), key="one") for number in range(20)))
     reader = source(cluster, options={"auto.commit.interval.ms": 86_400_000})
     await reader.open(Revocations())
@@ -420,7 +420,7 @@ async def test_reads_wait_for_commits(cluster: KafkaCluster) -> None:
     cluster.fail_next(*[15] * 200, request=COMMIT)
     await reader.commit(records[:8])
     eight = PollLimits(8, 1_000_000, 0.3)
-    assert () == await reader.poll(eight)
+    assert not await reader.poll(eight)
     assert [] == cluster.committed("workers", "orders")
     cluster.end_failures(COMMIT)
     async with asyncio.timeout(60):
@@ -433,7 +433,7 @@ async def test_reads_wait_for_commits(cluster: KafkaCluster) -> None:
 
 async def test_member_that_may_not_commit(cluster: KafkaCluster) -> None:
     """A commit that the cluster refuses for good stops the source."""
-    await publish(cluster, *numbered(3))
+    await publish(cluster, *numbered_records(3))
     reader = source(cluster)
     await reader.open(Revocations())
     records = await read(reader, 3)
@@ -508,7 +508,7 @@ async def test_work_that_is_cancelled_before_it_begins() -> None:
 
 
 async def test_use_before_it_is_open(cluster: KafkaCluster) -> None:
-    """Using a Kafka source that is not open raises the same error as a lost connection."""
+    """Using a Kafka source before it is open raises the same error as a lost connection."""
     reader = source(cluster)
     with pytest.raises(ConnectionFailed, match="was lost"):
         await reader.poll(MANY)
@@ -517,8 +517,8 @@ async def test_use_before_it_is_open(cluster: KafkaCluster) -> None:
 
 
 async def test_cluster_that_is_away(cluster: KafkaCluster) -> None:
-    """A cluster that is away is a temporary error; the next opening goes on as the same member."""
-    await publish(cluster, *numbered(4))
+    """An unreachable cluster is a temporary error; reopening continues as the same member."""
+    await publish(cluster, *numbered_records(4))
     reader = source(cluster, connect_timeout=1.0)
     seen = Revocations()
     await reader.open(seen)
@@ -541,7 +541,7 @@ async def test_cluster_that_is_away(cluster: KafkaCluster) -> None:
 
 async def test_pipeline_outlives_its_cluster(cluster: KafkaCluster) -> None:
     """After an outage of the cluster a pipeline reconnects, and each record reaches the sink."""
-    await publish(cluster, *numbered(100))
+    await publish(cluster, *numbered_records(100))
     sink = MemorySink()
     pipeline = Pipeline(
         "orders",
@@ -562,8 +562,8 @@ async def test_pipeline_outlives_its_cluster(cluster: KafkaCluster) -> None:
 
 
 async def test_member_outlives_an_outage(cluster: KafkaCluster) -> None:
-    """After an outage a source reads on as the same member, for which no group has to wait."""
-    await publish(cluster, *numbered(10))
+    """After an outage a source continues as the same member, so the group does not wait."""
+    await publish(cluster, *numbered_records(10))
     sink = MemorySink()
     # The group would wait for a member that comes back as another.
     endless = {"session.timeout.ms": 290_000}
@@ -578,7 +578,7 @@ async def test_member_outlives_an_outage(cluster: KafkaCluster) -> None:
     cluster.set_down(is_down=True)
     await until(lambda: pipeline.statistics().failed > 2)
     cluster.set_down(is_down=False)
-    await publish(cluster, *numbered(10))
+    await publish(cluster, *numbered_records(10))
     await until(lambda: len(sink.records) == 20)
     pipeline.stop()
     await running
@@ -586,7 +586,7 @@ async def test_member_outlives_an_outage(cluster: KafkaCluster) -> None:
 
 async def test_pipeline_keeps_order_and_sets_poison_aside(cluster: KafkaCluster) -> None:
     """Records of one key reach the sink in order, and a bad record becomes a dead letter."""
-    await publish(cluster, *numbered(500))
+    await publish(cluster, *numbered_records(500))
     by_key: dict[bytes | None, list[int]] = defaultdict(list)
     letters = MemoryDeadLetters()
 
@@ -616,7 +616,7 @@ async def test_pipeline_keeps_order_and_sets_poison_aside(cluster: KafkaCluster)
     assert all(numbers == sorted(numbers) for numbers in by_key.values())
     reader = source(cluster)
     await reader.open(Revocations())
-    assert () == await reader.poll(PollLimits(1, 1, 1.5))
+    assert not await reader.poll(PollLimits(1, 1, 1.5))
     await reader.close()
 
 
@@ -667,7 +667,7 @@ async def test_rebalance_between_pipelines_repeats_little() -> None:
 def test_killed_worker_loses_nothing(cluster: KafkaCluster, tmp_path: Path) -> None:
     """After kill -9 at random moments each record has its effect, in few attempts."""
     messages = 600
-    asyncio.run(publish(cluster, *numbered(messages)))
+    asyncio.run(publish(cluster, *numbered_records(messages)))
     file = tmp_path / "effects.db"
     with sqlite3.connect(file) as database:
         database.execute("CREATE TABLE effects (record TEXT PRIMARY KEY, attempts INTEGER)")
@@ -676,7 +676,7 @@ def test_killed_worker_loses_nothing(cluster: KafkaCluster, tmp_path: Path) -> N
         def effects() -> int:
             return int(database.execute("SELECT count(*) FROM effects").fetchone()[0])
 
-        def reached(goal: int) -> bool:
+        def has_effects_of(goal: int) -> bool:
             return effects() >= goal
 
         def start() -> subprocess.Popen[bytes]:
@@ -691,7 +691,7 @@ def test_killed_worker_loses_nothing(cluster: KafkaCluster, tmp_path: Path) -> N
         for _ in range(3):
             worker = start()
             goal = min(messages - 1, effects() + chance.randrange(1, 150))
-            wait_until(partial(reached, goal), "the worker's effects")
+            wait_until(partial(has_effects_of, goal), "the worker's effects")
             worker.kill()
             worker.communicate()
         asyncio.run(publish(cluster, Message("last")))

@@ -85,7 +85,7 @@ def source(broker: TransactionalKafka, id: str | None = "billing-1", **options: 
 def pipeline(
     broker: TransactionalKafka, reader: KafkaSource | None = None, **options: Any
 ) -> Pipeline:
-    """Return a pipeline of orders to invoices, in small batches."""
+    """Return a pipeline from orders to invoices, with small batches."""
     reader = reader or source(broker)
     sink = KafkaTransactionSink(reader, options.pop("topic", "invoices"))
     settings = {"batch": BatchLimits(records=10), "retry": SOON, "reconnect": SOON, "drain": 2.0}
@@ -94,7 +94,7 @@ def pipeline(
 
 
 def invoices(broker: TransactionalKafka) -> list[int]:
-    """Return the numbers of all invoices that readers of committed messages see, in order."""
+    """Return the numbers of all invoices that committed readers see, in order."""
     return sorted(int(message.value()) for message in broker.messages("invoices"))
 
 
@@ -111,7 +111,7 @@ async def run(running: Pipeline, is_done: Callable[[], bool]) -> Any:
 
 
 def is_committed(broker: TransactionalKafka, count: int = COUNT) -> Callable[[], bool]:
-    """Return a function that says whether all orders are committed."""
+    """Return a function that tells whether all orders are committed."""
     return lambda: sum(map(max, broker.committed("billing", "orders"), [0] * 4)) == count
 
 
@@ -127,7 +127,7 @@ async def test_messages_and_positions_are_committed_together(broker: Transaction
 
 
 async def test_dropped_records_are_committed_too(broker: TransactionalKafka) -> None:
-    """Positions move over records that a transform leaves out, also without any message."""
+    """Positions move past records that a transform drops, even if nothing is published."""
     publish(broker)
     report = await run(pipeline(broker, transforms=[lambda record: None]), is_committed(broker))
     assert (COUNT, []) == (report.statistics.dropped, invoices(broker))
@@ -144,7 +144,7 @@ async def test_order_of_keys(broker: TransactionalKafka) -> None:
 
 
 async def test_message_that_is_too_large_becomes_a_dead_letter(broker: TransactionalKafka) -> None:
-    """A record whose message is refused is set aside, and all others are published once."""
+    """A record whose message is refused is a dead letter, and all others are published once."""
     publish(broker)
 
     def enlarge(record: SinkRecord) -> SinkRecord:
@@ -172,7 +172,7 @@ async def test_message_that_is_too_large_becomes_a_dead_letter(broker: Transacti
 async def test_aborted_transaction_is_repeated(
     request_number: int, code: int, broker: TransactionalKafka
 ) -> None:
-    """A transaction that is refused once is aborted, and its records are published once."""
+    """A refused transaction is aborted, and its records are published once."""
     publish(broker)
     refused = []
 
@@ -195,19 +195,19 @@ async def test_lost_answer_of_a_commit(
     is_carried_out: bool,
     broker: TransactionalKafka,
 ) -> None:
-    """After the answer to a commit was lost for good, each message is published exactly once."""
+    """After a commit's response was lost, each message is published exactly once."""
     publish(broker)
     seen: list[int] = []
 
-    def lose(number: int) -> bool:
+    def lose_answer(number: int) -> bool:
         seen.append(number)
         # A new producer has begun once the worker gave the answer up.
         return number == END_TXN and seen.count(END_TXN) > 1 == seen.count(INIT_PRODUCER_ID)
 
     if is_carried_out:
-        broker.is_losing = lose
+        broker.is_losing = lose_answer
     else:
-        broker.is_ignoring = lose
+        broker.is_ignoring = lose_answer
     reader = source(broker)
     reader._transaction_seconds = 0.3  # noqa: SLF001 - so that the test need not wait
     report = await run(pipeline(broker, reader), is_committed(broker))
@@ -249,7 +249,7 @@ async def test_records_of_a_lost_partition_are_not_published(broker: Transaction
 
 
 async def test_two_workers_share_the_partitions(broker: TransactionalKafka) -> None:
-    """Workers with ids of their own share a topic, and publish each record once while they move."""
+    """Workers with different ids share a topic, and publish each record once despite rebalances."""
     publish(broker, 400)
     first = pipeline(broker, source(broker, "billing-1"))
     second = pipeline(broker, source(broker, "billing-2"))
@@ -267,11 +267,11 @@ async def test_two_workers_share_the_partitions(broker: TransactionalKafka) -> N
 
 
 async def _ignore(_: object) -> None:
-    """Do nothing about a revocation."""
+    """Ignore a revocation."""
 
 
 async def test_seek_back_publishes_again(broker: TransactionalKafka) -> None:
-    """After a seek to an earlier position its records are published again, as was requested for."""
+    """After a seek to an earlier position, its records are published again as requested."""
     publish(broker)
     reader = source(broker)
     await reader.open(_ignore)
@@ -291,7 +291,7 @@ async def test_seek_back_publishes_again(broker: TransactionalKafka) -> None:
 
 
 async def test_records_of_another_place_are_refused(broker: TransactionalKafka) -> None:
-    """A record that a transform gave another topic or no offset cannot be committed."""
+    """A record to which a transform gave another topic or no offset cannot be committed."""
     reader = source(broker)
     await reader.open(_ignore)
     sink = KafkaTransactionSink(reader, lambda record: record.topic)
@@ -303,7 +303,7 @@ async def test_records_of_another_place_are_refused(broker: TransactionalKafka) 
 
 
 async def test_closed_source_publishes_nothing(broker: TransactionalKafka) -> None:
-    """A sink whose source is closed, or has no partitions yet, fails for a time."""
+    """A sink whose source is closed, or has no partitions yet, raises a temporary error."""
     reader = source(broker)
     sink = KafkaTransactionSink(reader, "invoices")
     record = SinkRecord(b"1", topic="orders", partition=0, offset=0)
@@ -316,7 +316,7 @@ async def test_closed_source_publishes_nothing(broker: TransactionalKafka) -> No
 
 
 async def test_missing_topic(broker: TransactionalKafka) -> None:
-    """A topic that the cluster does not have stops a pipeline without dead letters."""
+    """If a topic is missing, a pipeline without dead letters stops."""
     publish(broker)
     with pytest.raises(TopicNotFound):
         await run(pipeline(broker, topic="receipts"), is_committed(broker))
@@ -330,7 +330,7 @@ async def test_refused_id(broker: TransactionalKafka) -> None:
 
 
 async def test_unreachable_broker() -> None:
-    """A source with transactions cannot be opened while no broker can be reached."""
+    """A source with transactions cannot be opened while no broker is reachable."""
     with TransactionalKafka(orders=1) as broker:
         reader = source(broker, connect_timeout=1.0)
     with pytest.raises(ConnectionFailed):
@@ -338,13 +338,13 @@ async def test_unreachable_broker() -> None:
 
 
 async def test_refused_options(broker: TransactionalKafka) -> None:
-    """Options that librdkafka refuses for a producer with transactions are a wrong setting."""
+    """Options that librdkafka refuses for a transactional producer are refused."""
     with pytest.raises(ConfigurationError, match="refused by librdkafka"):
         await source(broker, options={"max.in.flight": 100}).open(_ignore)
 
 
 async def test_full_queue_of_the_producer(broker: TransactionalKafka) -> None:
-    """A batch that is larger than librdkafka's queue waits for room, up to the time limit."""
+    """A batch larger than librdkafka's queue waits for room, up to the time limit."""
     publish(broker)
     silent = threading.Event()
     broker.before = lambda number: silent.wait(120) and None if number == PRODUCE else None
@@ -353,7 +353,7 @@ async def test_full_queue_of_the_producer(broker: TransactionalKafka) -> None:
     running = pipeline(broker, reader)
     task = asyncio.create_task(running.run())
     await until(lambda: running.statistics().retried > 0)
-    reader._link._transactions._longest = 60.0  # type: ignore[union-attr]  # noqa: SLF001 - as above
+    reader._link._transactions._longest = 60.0  # type: ignore[union-attr]  # noqa: SLF001 - so that the test need not wait
     silent.set()
     await until(is_committed(broker))
     running.stop()
@@ -362,11 +362,11 @@ async def test_full_queue_of_the_producer(broker: TransactionalKafka) -> None:
 
 
 async def test_outcome_that_cannot_be_asked_for(broker: TransactionalKafka) -> None:
-    """While the cluster does not tell a group's positions, nothing is published after a doubt."""
+    """While the group's positions are unknown after a doubtful commit, nothing is published."""
     publish(broker)
     seen: list[int] = []
 
-    def lose(number: int) -> bool:
+    def lose_answer(number: int) -> bool:
         seen.append(number)
         is_first = seen.count(INIT_PRODUCER_ID) == 1
         return number == END_TXN and seen.count(END_TXN) > 1 and is_first
@@ -374,7 +374,7 @@ async def test_outcome_that_cannot_be_asked_for(broker: TransactionalKafka) -> N
     def ignore(number: int) -> bool:
         return number == OFFSET_FETCH and seen.count(INIT_PRODUCER_ID) == 2
 
-    broker.is_losing = lose
+    broker.is_losing = lose_answer
     broker.is_ignoring = ignore
     reader = source(broker, connect_timeout=1.0)
     reader._transaction_seconds = 0.3  # noqa: SLF001 - so that the test need not wait
@@ -383,7 +383,7 @@ async def test_outcome_that_cannot_be_asked_for(broker: TransactionalKafka) -> N
 
 
 def test_wrong_settings(broker: TransactionalKafka) -> None:
-    """Transactions need an id that is not empty, at the source, and one lane."""
+    """Transactions need a non-empty id at the source, and a single lane."""
     with pytest.raises(ConfigurationError, match="The transactional id is empty"):
         source(broker, "")
     with pytest.raises(ConfigurationError, match="has no transactions"):
@@ -395,7 +395,7 @@ def test_wrong_settings(broker: TransactionalKafka) -> None:
 
 
 def configuration(broker: TransactionalKafka, **changes: Any) -> dict[str, Any]:
-    """Return a configuration with a pipeline in transactions."""
+    """Return a configuration with a transactional pipeline."""
     connector = {"kind": "kafka", "servers": broker.servers, "options": FAST}
     table = {
         "source": {
@@ -410,7 +410,7 @@ def configuration(broker: TransactionalKafka, **changes: Any) -> dict[str, Any]:
 
 
 async def test_configured_pipeline(broker: TransactionalKafka) -> None:
-    """A configured pipeline publishes in transactions, and a replay of dead letters does not."""
+    """A configured pipeline publishes in transactions; a replay of dead letters does not."""
     publish(broker)
     tree = configuration(broker)
     [settings] = read_configuration(tree).pipelines
@@ -438,14 +438,14 @@ async def test_configured_pipeline(broker: TransactionalKafka) -> None:
 def test_wrong_configuration(
     changes: dict[str, Any], path: str, phrase: str, broker: TransactionalKafka
 ) -> None:
-    """A sink with transactions is refused without a source that has them, or with lanes."""
+    """A transactional sink is refused with a non-transactional source, or with lanes."""
     with pytest.raises(ConfigurationError, match=phrase) as caught:
         read_configuration(configuration(broker, **changes))
     assert f"pipelines.billing.{path}" in str(caught.value)
 
 
 async def test_close_does_not_wait_for_a_silent_broker(broker: TransactionalKafka) -> None:
-    """A pipeline whose commit hangs ends after its drain, and its records are published later."""
+    """A pipeline whose commit hangs ends after its drain time, and its records come later."""
     publish(broker)
     silent = threading.Event()
     requested = threading.Event()
@@ -500,12 +500,12 @@ def test_killed_within_a_transaction(
     is_carried_out: bool,
     broker: TransactionalKafka,
 ) -> None:
-    """A worker that is killed at any step of a transaction leaves each message exactly once."""
+    """If a worker is killed at any step of a transaction, each message is there exactly once."""
     publish(broker)
     requested = threading.Event()
     seen: list[int] = []
 
-    def kill(number: int) -> bool:
+    def kill_at_request(number: int) -> bool:
         if number == request_number:
             seen.append(number)
             if len(seen) == 3:
@@ -516,9 +516,9 @@ def test_killed_within_a_transaction(
         return False
 
     if is_carried_out:
-        broker.is_losing = kill
+        broker.is_losing = kill_at_request
     else:
-        broker.is_ignoring = kill
+        broker.is_ignoring = kill_at_request
     worker = _worker(broker)
     wait_until(requested.is_set, "the third request")
     numbers = invoices(broker)

@@ -41,7 +41,7 @@ from tests.pipelines.broker_lab import (
     check_restarted_broker,
     check_slow_sink,
     messages,
-    taken,
+    read_count,
 )
 from tests.pipelines.pipeline_waiting import until
 from tests.support.mqtt_brokers import (
@@ -62,7 +62,7 @@ WRONG = "hunter2-of-nobody"
 
 @pytest.fixture(scope="module")
 def broker() -> Generator[PrivateMosquitto]:
-    """Yield an MQTT broker for these tests alone."""
+    """Yield an MQTT broker for these tests only."""
     with PrivateMosquitto() as broker:
         yield broker
 
@@ -74,7 +74,7 @@ def topic() -> str:
 
 
 def source(broker: PrivateMosquitto, *topics: str, **options: Any) -> MqttSource:
-    """Return a source that reads topics in a session of its own."""
+    """Return a source that reads topics in its own session."""
     options.setdefault("client_id", f"c-{'-'.join(topics)}"[:60].replace("/", "-"))
     protocol = options.pop("protocol", "5")
     return MqttSource(Mqtt(url=Secret(broker.url), protocol=protocol), topics, **options)
@@ -98,7 +98,7 @@ async def publish(
 
 
 def publish_plainly(broker: PrivateMosquitto, topic: str, count: int, size: int, qos: int) -> None:
-    """Publish messages as another program does."""
+    """Publish messages without moorage, as another program would."""
     client = Client(CallbackAPIVersion.VERSION2, protocol=MQTTProtocolVersion.MQTTv5)
     client.connect("127.0.0.1", broker.port)
     client.loop_start()
@@ -117,7 +117,7 @@ async def test_record_of_a_published_message(broker: PrivateMosquitto, topic: st
     reader = await open_source(broker, f"{topic}/+")
     message = Message.of_json({"a": 1}, key="customer", headers={"trace": "1"}, id="m-1")
     await publish(broker, f"{topic}/eu", [message])
-    [record] = await taken(reader, 1)
+    [record] = await read_count(reader, 1)
     assert (message.payload, b"customer", "m-1", "application/json", f"{topic}/eu", 1) == (
         record.payload,
         record.key,
@@ -133,11 +133,11 @@ async def test_record_of_a_published_message(broker: PrivateMosquitto, topic: st
 
 
 async def test_older_protocol_has_payloads_only(broker: PrivateMosquitto, topic: str) -> None:
-    """MQTT 3.1.1 keeps a session too, but its messages have no headers and ids."""
+    """With MQTT 3.1.1 a session is kept, too, but messages have no headers or ids."""
     await (await open_source(broker, topic, protocol="3.1.1")).close()
     await publish(broker, topic, [Message("1", id="m-1")])
     reader = await open_source(broker, topic, protocol="3.1.1")
-    [record] = await taken(reader, 1)
+    [record] = await read_count(reader, 1)
     assert ("1", None, None, ()) == (record.text, record.id, record.key, record.attributes)
     await reader.close()
     with pytest.raises(ConfigurationError, match="MQTT 5"):
@@ -152,34 +152,34 @@ async def test_messages_wait_for_a_worker_that_is_away(
     await (await open_source(broker, topic, qos=qos)).close()
     await publish(broker, topic, messages(4), qos=qos)
     reader = await open_source(broker, topic, qos=qos)
-    records = await taken(reader, 4)
+    records = await read_count(reader, 4)
     await reader.commit(records[:2])
     await reader.release(records[2:])
     await reader.extend(records[2:])
     await reader.close()
     reader = await open_source(broker, topic, qos=qos)
-    again = await taken(reader, 2)
+    again = await read_count(reader, 2)
     assert ["2", "3"] == texts(again)
     assert {2} == {record.deliveries for record in again}
     await reader.close()
 
 
 async def test_acknowledgements_are_in_order(broker: PrivateMosquitto, topic: str) -> None:
-    """A message that is done early frees no room before the earlier ones, but at closing."""
+    """A message done early frees no room before the earlier ones, except at closing."""
     reader = await open_source(broker, topic, prefetch=3)
     await publish(broker, topic, messages(5))
-    records = await taken(reader, 3)
+    records = await read_count(reader, 3)
     assert [] == await reader.poll(MANY)
     await reader.commit(records[1:])
     assert [] == await reader.poll(MANY)
     await reader.commit(records[:1])
-    records = await taken(reader, 2)
+    records = await read_count(reader, 2)
     assert ["3", "4"] == texts(records)
     await reader.commit(records[1:])
     await reader.close()
     reader = await open_source(broker, topic, prefetch=3)
     await publish(broker, topic, [Message("5")])
-    assert ["3", "5"] == texts(await taken(reader, 2))
+    assert ["3", "5"] == texts(await read_count(reader, 2))
     await reader.close()
 
 
@@ -200,7 +200,7 @@ async def test_group_shares_messages(broker: PrivateMosquitto, topic: str) -> No
                 await worker.commit(records)
     assert all(shares)
     assert {str(number) for number in range(20)} == {*shares[0], *shares[1]}
-    assert [str(number) for number in range(20)] == texts(await taken(other, 20))
+    assert [str(number) for number in range(20)] == texts(await read_count(other, 20))
     for reader in (*workers, other):
         await reader.close()
 
@@ -209,10 +209,10 @@ async def test_retained_message_comes_once(broker: PrivateMosquitto, topic: str)
     """A retained message comes with a new subscription, and not with each connection."""
     await publish(broker, topic, [Message("kept")], retain=True)
     reader = await open_source(broker, topic)
-    await reader.commit(await taken(reader, 1))
+    await reader.commit(await read_count(reader, 1))
     await reader.open(Revocations())
     await publish(broker, topic, [Message("next")])
-    assert ["next"] == texts(await taken(reader, 1))
+    assert ["next"] == texts(await read_count(reader, 1))
     await reader.close()
 
 
@@ -223,11 +223,11 @@ async def test_open_revokes_what_was_delivered(broker: PrivateMosquitto, topic: 
     await reader.open(revocations)
     assert [] == revocations
     await publish(broker, topic, messages(2))
-    records = await taken(reader, 2)
+    records = await read_count(reader, 2)
     await reader.open(revocations)
     assert [None] == revocations
     await reader.commit(records)
-    assert 2 == len(await taken(reader, 2))
+    assert 2 == len(await read_count(reader, 2))
     await reader.close()
 
 
@@ -254,15 +254,15 @@ async def test_second_client_with_the_same_id_ends_the_first() -> None:
 async def test_messages_without_acknowledgement_are_bounded(
     broker: PrivateMosquitto, topic: str
 ) -> None:
-    """A flood of QoS 0 stays in the network, and what was sent is read when there is room."""
+    """A flood of QoS 0 messages waits in the network, and is read when there is room."""
     reader = await open_source(broker, topic, prefetch=1)
     await asyncio.to_thread(publish_plainly, broker, topic, 3_000, 10, 0)
     inner: Any = reader
     await until(lambda: len(inner._reader._buffer) > 1_000)  # noqa: SLF001 - nothing public tells
     waited = asyncio.create_task(asyncio.sleep(1.5))
     await waited
-    held = len(inner._reader._buffer)  # noqa: SLF001 - as above
-    records = await taken(reader, held + 1)
+    held = len(inner._reader._buffer)  # noqa: SLF001 - nothing public tells
+    records = await read_count(reader, held + 1)
     assert held < 3_000
     await reader.commit(records)
     await reader.close()
@@ -271,7 +271,7 @@ async def test_messages_without_acknowledgement_are_bounded(
 async def test_slow_sink_keeps_the_backlog_at_the_broker(
     broker: PrivateMosquitto, topic: str
 ) -> None:
-    """While the sink hangs, a 20 MB backlog stays at the broker, and little of it in memory."""
+    """While the sink hangs, a 20 MB backlog stays at the broker, with little memory used."""
     reader = source(broker, topic)
     await reader.open(Revocations())
     await reader.close()
@@ -281,7 +281,7 @@ async def test_slow_sink_keeps_the_backlog_at_the_broker(
 
 
 async def test_stop_leaves_the_rest_at_the_broker(broker: PrivateMosquitto, topic: str) -> None:
-    """A pipeline that stops commits its running batch, and the rest is for its client id."""
+    """A stopping pipeline commits its running batch; the rest waits for its client id."""
     begun, go_on = asyncio.Event(), asyncio.Event()
     stored: list[str] = []
 
@@ -299,7 +299,7 @@ async def test_stop_leaves_the_rest_at_the_broker(broker: PrivateMosquitto, topi
     go_on.set()
     assert (await running).is_clean
     reader = await open_source(broker, topic)
-    rest = await taken(reader, 50 - len(stored))
+    rest = await read_count(reader, 50 - len(stored))
     assert sorted(map(str, range(50))) == sorted(stored + texts(rest))
     await reader.close()
 
@@ -307,15 +307,15 @@ async def test_stop_leaves_the_rest_at_the_broker(broker: PrivateMosquitto, topi
 async def test_prefetch_holds_whatever_the_broker_sends(
     broker: PrivateMosquitto, topic: str
 ) -> None:
-    """No more messages are out than `prefetch` says, also after some of them were acknowledged."""
+    """Never more than `prefetch` messages are unacknowledged, whatever the broker sends."""
     reader = await open_source(broker, topic, prefetch=10)
     await publish(broker, topic, messages(50))
-    records = await taken(reader, 10)
+    records = await read_count(reader, 10)
     assert [] == await reader.poll(MANY)
     await reader.commit(records[1:5])
     assert [] == await reader.poll(MANY)
     await reader.commit(records[:1])
-    records += await taken(reader, 5)
+    records += await read_count(reader, 5)
     assert [] == await reader.poll(MANY)
     assert [*range(15)] == [record.json() for record in records]
     await reader.close()
@@ -346,7 +346,7 @@ async def test_restarted_broker(topic: str) -> None:
 
 
 async def test_refused_settings_are_told_without_secrets(tmp_path: Path) -> None:
-    """A wrong password, a missing right and a missing broker have their own errors."""
+    """A wrong password, a missing right and a missing broker each raise a specific error."""
     passwords, rights = tmp_path / "passwords", tmp_path / "rights"
     write_password(passwords, "shop", WRONG)
     rights.write_text("user shop\ntopic read orders\n")
@@ -381,11 +381,11 @@ async def test_refused_subscription(code: int, kind: type[ConnectorError]) -> No
 
 
 async def test_lost_connection_is_temporary(broker: PrivateMosquitto, topic: str) -> None:
-    """After the broker died, polls and commits raise a temporary error; closing works."""
+    """If the broker dies, polls and commits raise a temporary error, and closing works."""
     with PrivateMosquitto() as mortal:
         reader = await open_source(mortal, topic)
         await publish(mortal, topic, messages(1))
-        records = await taken(reader, 1)
+        records = await read_count(reader, 1)
         waiting = asyncio.create_task(reader.poll(PollLimits(1, 1, 60.0)))
         mortal.kill()
         with pytest.raises(ConnectionFailed, match="was lost"):
@@ -434,13 +434,13 @@ def test_filters_of_a_group() -> None:
 
 
 def test_fields_of_odd_properties() -> None:
-    """Of repeated properties the first counts, and one without a name is kept."""
+    """Of repeated properties the first is used, and one without a name is kept."""
     fields = record_fields(None, [("", "1"), ("message-id", "a"), ("message-id", "b")])
     assert (None, "a", [("(unnamed)", "1")]) == (fields["key"], fields["id"], fields["attributes"])
 
 
 def test_meaning_of_codes() -> None:
-    """A lost right and a client id in use end a source; any other end is temporary."""
+    """A lost right or a client id in use stops a source; any other end is temporary."""
     codes = (None, 0x8B, 0x87, 0x8E)
     assert [True, True, False, False] == [end_error(code).retryable for code in codes]
     subscription = MqttSubscription(filters=("a",), qos=1, prefetch=1, expiry=NEVER)

@@ -42,7 +42,7 @@ from tests.pipelines.broker_lab import (
     check_restarted_broker,
     check_slow_sink,
     messages,
-    taken,
+    read_count,
 )
 from tests.pipelines.pipeline_waiting import until
 from tests.support.nats_servers import PrivateNats
@@ -69,7 +69,7 @@ NEWER_SERVER = os.environ.get("NATS_SERVER_2_11")
 
 @pytest.fixture(scope="module")
 def server() -> Generator[PrivateNats]:
-    """Yield a NATS server for these tests alone."""
+    """Yield a NATS server for these tests only."""
     with PrivateNats() as server:
         yield server
 
@@ -83,7 +83,7 @@ def stream(server: PrivateNats) -> str:
 
 
 def source(server: PrivateNats, *subjects: str, **options: Any) -> NatsSource:
-    """Return a source that reads subjects, and has unsettled messages for a long time."""
+    """Return a source that reads subjects, with a long time before redelivery."""
     options.setdefault("group", "workers")
     options.setdefault("ack_wait", NEVER)
     return NatsSource(Nats(url=Secret(server.url)), subjects, **options)
@@ -117,7 +117,7 @@ async def test_record_of_a_published_message(server: PrivateNats, stream: str) -
     await publish(server, f"{stream}.eu", [message])
     reader = source(server, f"{stream}.*")
     await reader.open(Revocations())
-    [record] = await taken(reader, 1)
+    [record] = await read_count(reader, 1)
     assert (
         message.payload,
         b"customer",
@@ -154,7 +154,7 @@ async def test_message_of_another_program(server: PrivateNats, stream: str) -> N
     await client.close()
     reader = source(server, stream)
     await reader.open(Revocations())
-    [record] = await taken(reader, 1)
+    [record] = await read_count(reader, 1)
     assert (b"", None, (), f"{stream}/{stream}/1") == (
         record.payload,
         record.key,
@@ -167,19 +167,19 @@ async def test_message_of_another_program(server: PrivateNats, stream: str) -> N
 async def test_released_messages_go_to_another_worker_at_once(
     server: PrivateNats, stream: str
 ) -> None:
-    """Released messages reach a waiting worker in order, though the first has asked for more."""
+    """Released messages go to a waiting worker in order, though the first requested more."""
     await publish(server, stream, messages(10))
     first, second = source(server, stream), source(server, stream)
     await first.open(Revocations())
     await second.open(Revocations())
-    records = await taken(first, 10)
+    records = await read_count(first, 10)
     await first.release([])
     await first.release(records[:5])
-    again = await taken(second, 5)
+    again = await read_count(second, 5)
     assert texts(records[:5]) == texts(again)
     assert {2} == {record.deliveries for record in again}
     await first.close()
-    assert texts(records[5:]) == texts(await taken(second, 5))
+    assert texts(records[5:]) == texts(await read_count(second, 5))
     await second.close()
 
 
@@ -187,20 +187,20 @@ async def test_released_messages_go_to_another_worker_at_once(
 async def test_close_gives_everything_back_at_once(
     server: PrivateNats, stream: str, is_read: bool
 ) -> None:
-    """Messages that a closed source had requested come to the next worker, in order, at once."""
+    """Messages that a closed source had requested go to the next worker at once, in order."""
     await publish(server, stream, messages(50))
     first, second = source(server, stream), source(server, stream)
     await first.open(Revocations())
-    await taken(first, 50 if is_read else 1)
+    await read_count(first, 50 if is_read else 1)
     await first.poll(PollLimits(1, 1, 0.0))
     await first.close()
     await second.open(Revocations())
-    assert [str(number) for number in range(50)] == texts(await taken(second, 50))
+    assert [str(number) for number in range(50)] == texts(await read_count(second, 50))
     await second.close()
 
 
 async def test_wildcards_and_several_streams(server: PrivateNats) -> None:
-    """A source reads several subjects, of several streams, and finds a stream that comes later."""
+    """A source reads several subjects and streams, including a stream created later."""
     name = f"w{uuid4().hex}"
     for part in ("a", "b"):
         await asyncio.to_thread(
@@ -210,17 +210,17 @@ async def test_wildcards_and_several_streams(server: PrivateNats) -> None:
     await publish(server, f"{name}-a.x", messages(4)[2:])
     reader = source(server, f"{name}.*.*", f"{name}-a.x", discover_every=0.05)
     await reader.open(Revocations())
-    records = await taken(reader, 6)
+    records = await read_count(reader, 6)
     assert {f"{name}.a.1", f"{name}.b.1", f"{name}-a.x"} == {record.topic for record in records}
     await asyncio.to_thread(server.add_stream, f"{name}-c", subjects=[f"{name}.c.*"])
     await publish(server, f"{name}.c.1", messages(1))
-    assert [f"{name}-c"] == [record.partition for record in await taken(reader, 1)]
+    assert [f"{name}-c"] == [record.partition for record in await read_count(reader, 1)]
     await reader.commit(records)
     await reader.close()
 
 
 async def test_pattern_without_a_stream_waits(server: PrivateNats) -> None:
-    """A subject with wildcards may have no stream yet; any other subject needs one."""
+    """A subject with wildcards may have no stream yet; any other subject must have one."""
     reader = source(server, f"none-{uuid4().hex}.*")
     await reader.open(Revocations())
     assert [] == await reader.poll(MANY)
@@ -233,31 +233,31 @@ async def test_pattern_without_a_stream_waits(server: PrivateNats) -> None:
 
 
 async def test_only_the_named_stream_is_read(server: PrivateNats, stream: str) -> None:
-    """A source with `stream` reads this stream only, and refuses subjects that it has not."""
+    """A source with `stream` reads only this stream, and refuses subjects that it lacks."""
     settings = Nats(url=Secret(server.url), stream=stream)
     await publish(server, stream, messages(1))
     reader = NatsSource(settings, [stream], group="workers")
     await reader.open(Revocations())
-    assert 1 == len(await taken(reader, 1))
+    assert 1 == len(await read_count(reader, 1))
     await reader.close()
     with pytest.raises(ConfigurationError, match="refused the consumer"):
         await NatsSource(settings, ["elsewhere"], group="workers").open(Revocations())
 
 
 async def test_new_consumer_begins_where_it_shall(server: PrivateNats, stream: str) -> None:
-    """A new group begins with new messages if it shall; an existing one goes on."""
+    """A new group begins with new messages if configured; an existing one continues."""
     await publish(server, stream, messages(3))
     reader = source(server, stream, start="new")
     await reader.open(Revocations())
     await publish(server, stream, messages(4)[3:])
-    records = await taken(reader, 1)
+    records = await read_count(reader, 1)
     assert ["3"] == texts(records)
     await reader.commit(records)
     await reader.close()
     await publish(server, stream, [Message("4")])
     reader = source(server, stream, start="all")
     await reader.open(Revocations())
-    assert ["4"] == texts(await taken(reader, 1))
+    assert ["4"] == texts(await read_count(reader, 1))
     await reader.close()
 
 
@@ -267,11 +267,11 @@ async def test_deliveries_are_counted_and_limited(server: PrivateNats, stream: s
     reader = source(server, stream, max_deliveries=3)
     await reader.open(Revocations())
     for number in (1, 2, 3):
-        [record] = await taken(reader, 1)
+        [record] = await read_count(reader, 1)
         assert number == record.deliveries
         await reader.release([record])
     await publish(server, stream, [Message("next")])
-    assert ["next"] == texts(await taken(reader, 1))
+    assert ["next"] == texts(await read_count(reader, 1))
     await reader.close()
 
 
@@ -282,7 +282,7 @@ async def test_late_message_is_not_delivered_twice_to_a_worker(
     await publish(server, stream, messages(1))
     reader = source(server, stream, ack_wait=0.3)
     await reader.open(Revocations())
-    records = await taken(reader, 1)
+    records = await read_count(reader, 1)
     for _ in range(20):
         assert [] == await reader.poll(MANY)
     await reader.commit(records)
@@ -296,10 +296,10 @@ async def test_unacknowledged_messages_are_bounded(server: PrivateNats, stream: 
     await publish(server, stream, messages(10))
     reader = source(server, stream, max_unacknowledged=3)
     await reader.open(Revocations())
-    records = await taken(reader, 3)
+    records = await read_count(reader, 3)
     assert [] == await reader.poll(MANY)
     await reader.commit(records[:1])
-    assert 1 == len(await taken(reader, 1))
+    assert 1 == len(await read_count(reader, 1))
     await reader.close()
 
 
@@ -334,16 +334,16 @@ async def test_records_survive_a_new_connection(server: PrivateNats, stream: str
 
 
 async def test_group_continues_elsewhere(server: PrivateNats, stream: str) -> None:
-    """Seeking replaces the consumer, and the records from before are forgotten."""
+    """Seeking replaces the consumer, and earlier records are forgotten."""
     await publish(server, stream, messages(5))
     reader = source(server, stream)
     await reader.open(Revocations())
-    records = await taken(reader, 5)
+    records = await read_count(reader, 5)
     await reader.seek((stream, stream), 3)
     await reader.commit(records)
-    assert ["3", "4"] == texts(await taken(reader, 2))
+    assert ["3", "4"] == texts(await read_count(reader, 2))
     await reader.seek((stream, stream), "0")
-    assert 5 == len(await taken(reader, 5))
+    assert 5 == len(await read_count(reader, 5))
     for place, offset in (((stream, "other"), 1), (("other", stream), 1), ((stream, stream), "x")):
         with pytest.raises(ConfigurationError, match="no position"):
             await reader.seek(place, offset)
@@ -355,7 +355,7 @@ async def test_deleted_consumer_is_created_again(server: PrivateNats, stream: st
     await publish(server, stream, messages(1))
     reader = source(server, stream)
     await reader.open(Revocations())
-    records = await taken(reader, 1)
+    records = await read_count(reader, 1)
     name = consumer_name("workers", stream)
     waiting = asyncio.create_task(reader.poll(PollLimits(1, 1, 60.0)))
     client = await nats.connect(server.url)
@@ -369,13 +369,13 @@ async def test_deleted_consumer_is_created_again(server: PrivateNats, stream: st
     await reader.commit(records)
     await client.jetstream().delete_consumer(stream, name)
     with pytest.raises(ConnectionFailed, match="was deleted"):
-        await taken(reader, 1)
+        await read_count(reader, 1)
     await client.close()
     await reader.close()
 
 
 async def test_existing_consumer_is_used_or_refused(server: PrivateNats, stream: str) -> None:
-    """A consumer takes over changed limits; one of another subject or kind is refused."""
+    """A consumer adopts changed limits; one with another subject or kind is refused."""
     for number in (5, 7):
         reader = source(server, stream, max_unacknowledged=number)
         await reader.open(Revocations())
@@ -423,17 +423,17 @@ async def test_exclusive_consumer_fails_over(monkeypatch: pytest.MonkeyPatch) ->
         await first.open(Revocations())
         await second.open(Revocations())
         await publish(server, "orders", messages(4)[:2])
-        records = await taken(first, 2)
+        records = await read_count(first, 2)
         assert ["0", "1"] == texts(records)
         for _ in range(30):
             await first.extend(records)
             assert [] == await second.poll(MANY)
         await publish(server, "orders", messages(4)[2:])
-        records += await taken(first, 2)
+        records += await read_count(first, 2)
         await first.commit(records)
         await first.close()
         await publish(server, "orders", [Message("4")])
-        assert ["4"] == texts(await taken(second, 1))
+        assert ["4"] == texts(await read_count(second, 1))
         await second.close()
 
 
@@ -458,7 +458,7 @@ async def test_poison_messages_become_dead_letters(server: PrivateNats, stream: 
 
 
 async def test_stop_gives_back_what_has_not_begun(server: PrivateNats, stream: str) -> None:
-    """A pipeline that stops ends its running batch, and the rest is there for others at once."""
+    """A stopping pipeline ends its running batch, and releases the rest at once."""
     begun, go_on = asyncio.Event(), asyncio.Event()
     stored: list[str] = []
 
@@ -476,13 +476,13 @@ async def test_stop_gives_back_what_has_not_begun(server: PrivateNats, stream: s
     assert (await running).is_clean
     reader = source(server, stream)
     await reader.open(Revocations())
-    rest = await taken(reader, 50 - len(stored))
+    rest = await read_count(reader, 50 - len(stored))
     assert sorted(map(str, range(50))) == sorted(stored + texts(rest))
     await reader.close()
 
 
 async def test_slow_sink_keeps_the_backlog_in_the_stream(server: PrivateNats, stream: str) -> None:
-    """While the sink hangs, a 40 MB backlog stays in the stream, and little of it in memory."""
+    """While the sink hangs, a 40 MB backlog stays in the stream, with little memory used."""
     payload = b"x" * 20_000
     client = await nats.connect(server.url)
     for number in range(2_000):
@@ -519,11 +519,11 @@ async def test_restarted_broker() -> None:
 
 
 async def test_silent_server_does_not_hold_up_closing(server: PrivateNats, stream: str) -> None:
-    """A source closes in limited time, and a release fails, though the server is silent."""
+    """With a silent server, a source closes in limited time, and a release fails."""
     await publish(server, stream, messages(2))
     reader = source(server, stream)
     await reader.open(Revocations())
-    records = await taken(reader, 2)
+    records = await read_count(reader, 2)
     await reader.poll(PollLimits(1, 1, 0.0))
     server.suspend()
     try:
@@ -535,7 +535,7 @@ async def test_silent_server_does_not_hold_up_closing(server: PrivateNats, strea
 
 
 async def test_cancelled_opening_leaves_no_connection(stream: str, server: PrivateNats) -> None:
-    """Opening that is cancelled while the server is silent can be repeated."""
+    """If opening is cancelled while the server is silent, opening can be repeated."""
     reader = source(server, stream)
     server.suspend()
     try:
@@ -562,7 +562,7 @@ authorization {{ users: [
 
 
 async def test_refused_settings_are_told_without_secrets() -> None:
-    """A wrong password, missing rights and a missing server have their own errors."""
+    """A wrong password, missing rights and a missing server each raise a specific error."""
     with PrivateNats(RIGHTS, user="boss", password="boss") as server:
         await asyncio.to_thread(server.add_stream, "orders")
         boss = server.url.replace("://", "://boss:boss@")
@@ -585,7 +585,7 @@ async def test_refused_settings_are_told_without_secrets() -> None:
             reader = NatsSource(Nats(url=Secret(url)), ["orders"], group="workers")
             await reader.open(Revocations())
             with pytest.raises(AuthenticationFailed, match="may not read"):
-                await reader.commit(await taken(reader, 1))
+                await reader.commit(await read_count(reader, 1))
             await reader.close()
 
 

@@ -1,4 +1,4 @@
-"""The sink that writes files of Parquet: columns, rotation, bad records, and dead processes."""
+"""The sink that writes Parquet files: columns, rotation, bad records, and dead processes."""
 
 from __future__ import annotations
 
@@ -50,7 +50,7 @@ def _names(folder: Path) -> list[str]:
 
 @attrs.define
 class Subject:
-    """A sink of Parquet with its folder, for the conformance kit."""
+    """A Parquet sink with its folder, for the conformance kit."""
 
     sink: ParquetSink
     folder: Path
@@ -65,7 +65,7 @@ class Subject:
         return _record(str(number))
 
     async def stored(self) -> list[int]:
-        """Return the numbers in complete files and in what the sink has flushed."""
+        """Return the numbers in complete files and in the sink's flushed part."""
         copy = self.folder / "copy"
         copy.mkdir()
         for path in self.folder.iterdir():
@@ -82,7 +82,7 @@ class Subject:
 
 @asynccontextmanager
 async def subject(folder: Path, settings: dict[str, Any]) -> AsyncGenerator[Subject]:
-    """Create a sink of Parquet for the conformance kit."""
+    """Create a Parquet sink for the conformance kit."""
     yield Subject(ParquetSink(folder, "orders", **settings), folder)
 
 
@@ -91,7 +91,7 @@ async def subject(folder: Path, settings: dict[str, Any]) -> AsyncGenerator[Subj
 async def test_conformance(
     check: sink_conformance.Check, settings: dict[str, Any], tmp_path: Path
 ) -> None:
-    """The sink of Parquet passes the sink conformance kit."""
+    """The Parquet sink passes the sink conformance kit."""
     await check(partial(subject, tmp_path, settings))
 
 
@@ -188,7 +188,7 @@ async def test_files_are_completed_by_number_size_and_age(tmp_path: Path) -> Non
 
 
 async def test_part_of_a_process_that_died_is_completed(tmp_path: Path) -> None:
-    """The written rows of a part become a file, even if half of that file exists already."""
+    """The part file of a dead process becomes a file, even if half of that file exists."""
     other_folder = tmp_path / "elsewhere"
     other_folder.mkdir()
     dead = ParquetSink(other_folder, "orders")
@@ -210,7 +210,7 @@ async def test_part_of_a_process_that_died_is_completed(tmp_path: Path) -> None:
 
 
 async def test_part_of_another_program_is_an_error(tmp_path: Path) -> None:
-    """A part that no sink wrote is not overwritten, and the error says what to do."""
+    """A part file that no sink wrote is not overwritten, and the error names a remedy."""
     (tmp_path / "orders-20260301T0.parquet.part").write_bytes(b"something\n")
     with pytest.raises(LocalFailure, match=r"orders-20260301T0\.parquet cannot be read"):
         await ParquetSink(tmp_path, "orders").open()
@@ -258,7 +258,7 @@ async def test_full_disk_loses_and_repeats_nothing(tmp_path: Path) -> None:
     ],
 )
 def test_wrong_options_are_refused(options: dict[str, Any], path: str, tmp_path: Path) -> None:
-    """Each wrong option is an error that names it."""
+    """Each wrong option is refused with its name."""
     with pytest.raises(ConfigurationError) as excinfo:
         ParquetSink(tmp_path, "orders", **options)
     assert path == excinfo.value.path
@@ -274,7 +274,7 @@ async def test_error_names_the_missing_package(
 
 
 async def test_killed_process_leaves_whole_files(tmp_path: Path) -> None:
-    """After kill -9 at any moment all files are whole, and every flushed row is in one of them."""
+    """After kill -9 at any moment all files are complete, and contain every flushed row."""
     folder, position = tmp_path / "out", tmp_path / "position"
     folder.mkdir()
     position.touch()

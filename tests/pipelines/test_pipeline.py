@@ -1,4 +1,4 @@
-"""Pipelines between fakes: no record is lost, commits pass no gap, and each key keeps its order."""
+"""Pipelines with fakes: no record is lost, commits leave no gap, keys keep their order."""
 
 from __future__ import annotations
 
@@ -186,7 +186,7 @@ async def test_lasting_outage_of_the_sink(exhausted: str) -> None:
 
 
 async def test_sink_may_say_when_to_come_back() -> None:
-    """A pause that the sink asks for is observed, up to the policy's maximum."""
+    """The pipeline observes a pause that the sink requests, up to the policy's maximum."""
     errors: list[Exception] = [RateLimitExceeded("later")]
     errors[0].retry_at = None  # type: ignore[attr-defined]  # it names no time
     sink = MemorySink(lambda _: errors.pop() if errors else None)
@@ -305,7 +305,7 @@ async def test_dead_letters_that_cannot_be_stored() -> None:
 
 @pytest.mark.parametrize("commits", ["each", "prefix"])
 async def test_source_that_fails_is_opened_again(commits: Literal["each", "prefix"]) -> None:
-    """After a lost connection the source is opened again, and only uncommitted records repeat."""
+    """After a lost connection the source is reopened, and only uncommitted records repeat."""
     records = records_of(200, keys=5)
     source, sink = MemorySource(records, commits=commits), MemorySink()
     source.fail(ConnectionFailed("away"), method="open")
@@ -323,7 +323,7 @@ async def test_source_that_fails_is_opened_again(commits: Literal["each", "prefi
 
 @pytest.mark.parametrize("method", ["open", "poll", "commit"])
 async def test_source_that_refuses(method: Literal["open", "poll", "commit"]) -> None:
-    """A source error that is not temporary stops the pipeline."""
+    """A permanent source error stops the pipeline."""
     source = MemorySource(records_of(3), is_endless=True)
     source.fail(AuthenticationFailed("no"), method=method)
     with pytest.raises(AuthenticationFailed):
@@ -372,7 +372,7 @@ async def test_revoked_partition_is_not_committed() -> None:
 
 
 async def test_revocation_does_not_wait_for_ever() -> None:
-    """A batch that does not end before its partition is lost is not committed afterwards."""
+    """A batch that does not end before its partition is lost is not committed later."""
     begun, may_end = asyncio.Event(), asyncio.Event()
     calls = 0
 
@@ -399,7 +399,7 @@ async def test_revocation_does_not_wait_for_ever() -> None:
 
 
 async def test_revoked_batch_is_not_tried_again() -> None:
-    """A batch that fails for a time while its partition is lost is not given to the sink again."""
+    """A batch that fails while its partition is revoked is not retried."""
     begun, may_fail = asyncio.Event(), asyncio.Event()
     calls: list[list[object]] = []
 
@@ -469,7 +469,7 @@ async def test_memory_is_bounded() -> None:
 
 
 async def test_large_record_passes_alone() -> None:
-    """A record larger than every byte limit is processed in a batch of its own."""
+    """A record larger than every byte limit is processed in its own batch."""
     records = records_of(3, payload=lambda number: "x" * (5_000 if number == 1 else 1))
     settings = config(size_in_flight=1_000, batch=BatchLimits(size=1_000))
     sink = MemorySink()
@@ -526,7 +526,7 @@ async def test_lanes_run_at_the_same_time() -> None:
 
 
 async def test_source_is_told_what_is_under_way() -> None:
-    """A source whose deliveries expire is told which records are still being processed."""
+    """A source whose deliveries expire learns which records are still being processed."""
     may_end = asyncio.Event()
 
     async def store(records: Sequence[SinkRecord]) -> None:
@@ -540,7 +540,7 @@ async def test_source_is_told_what_is_under_way() -> None:
 
 
 async def test_lag_is_measured_while_a_pipeline_runs() -> None:
-    """The statistics have the source's lag: not before the source is open, and not at the end.
+    """The statistics show the source's lag only while the source is open.
 
     A measurement that fails has no other consequence.
     """

@@ -1,4 +1,4 @@
-"""The ends of a pipeline: a stop, a cancellation, and a source or a sink that does not answer."""
+"""The end of a pipeline: a stop, a cancellation, and a hanging source or sink."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ if TYPE_CHECKING:
 
 
 async def test_stop_ends_batches_under_way() -> None:
-    """After a stop no new batch begins, running ones end, and other records are given back."""
+    """After a stop no new batch begins, running ones end, and other records are released."""
     begun, may_end = asyncio.Event(), asyncio.Event()
 
     async def store(records: Sequence[SinkRecord]) -> None:
@@ -115,7 +115,7 @@ async def test_cancelled_run_leaves_nothing_behind() -> None:
 
 
 async def test_source_that_cannot_be_told_at_the_end() -> None:
-    """If the last commit fails, the report is not clean, as records will be delivered again."""
+    """If the last commit fails, the report is not clean, because records will come again."""
     source = MemorySource(records_of(3), is_endless=True)
     source.fail(*[ConnectionFailed("away")] * 1_000, method="commit")
     sink = MemorySink()
@@ -153,7 +153,7 @@ async def test_stop_waits_for_a_commit_under_way() -> None:
 
 
 class HangingPort:
-    """A sink and a source whose methods hang, and ignore that they are cancelled.
+    """A sink and source whose methods hang and ignore cancellation.
 
     Args:
         open: whether the sink hangs when it is opened.
@@ -187,10 +187,10 @@ class HangingPort:
 
 @pytest.mark.parametrize("hangs_at_open", [True, False])
 def test_pipeline_ends_in_time_whatever_hangs(*, hangs_at_open: bool) -> None:
-    """A pipeline ends in time, also if its source and sink hang and ignore cancellations."""
+    """A pipeline ends in time, even if its source and sink hang and ignore cancellation."""
     ends: Any = HangingPort(hangs_at_open=hangs_at_open)
 
-    async def stopped() -> tuple[float, PipelineReport]:
+    async def run_until_stopped() -> tuple[float, PipelineReport]:
         pipeline = Pipeline("orders", ends, ends, config=config(drain=5.0))
         running = asyncio.create_task(pipeline.run())
         await asyncio.sleep(10.0)
@@ -202,7 +202,7 @@ def test_pipeline_ends_in_time_whatever_hangs(*, hangs_at_open: bool) -> None:
         ends.may_end = True
         return seconds, await running
 
-    seconds, report = virtual_loop.run(stopped())
+    seconds, report = virtual_loop.run(run_until_stopped())
     assert round(seconds, 6) <= 5.0 + CLOSING
     assert hangs_at_open == report.is_clean
     assert ["close", "close"] == ends.calls[-2:]

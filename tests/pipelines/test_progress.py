@@ -37,7 +37,7 @@ def numbers_of(runs: list[PendingRun]) -> list[int]:
 def test_commits_never_pass_a_gap(
     actions: list[str | tuple[str, int]], commits: Literal["each", "prefix"]
 ) -> None:
-    """Each record is committed once, after it is settled and, for prefixes, all before it too."""
+    """Each record is committed once when settled; a prefix commit waits for all before it."""
     progress = PartitionProgress(commits)
     admitted: list[PendingRun] = []
     settled: list[int] = []
@@ -76,7 +76,7 @@ def test_commits_never_pass_a_gap(
 def test_split_runs_are_settled_by_themselves(
     lengths: list[int], data: st.DataObject, commits: Literal["each", "prefix"], is_reset: bool
 ) -> None:
-    """A run may be split anywhere; each part is settled, committed and counted by itself."""
+    """A run of records may be split anywhere; each part is settled and committed separately."""
     progress = PartitionProgress(commits)
     first = 0
     runs: list[PendingRun] = []
@@ -104,7 +104,7 @@ def test_split_runs_are_settled_by_themselves(
 
 
 def test_settled_record_is_not_open() -> None:
-    """A record can be settled once only, and not after a reset."""
+    """A record can be settled only once, and not after a reset."""
     progress = PartitionProgress("prefix")
     first, second = admit(progress, 1, 2)
     assert [first, second] == progress.open_runs
@@ -117,7 +117,7 @@ def test_settled_record_is_not_open() -> None:
 
 
 def test_settled_records_are_committed_behind_an_open_one() -> None:
-    """With "each", records are committed while one before them is still being processed."""
+    """In the mode "each", records are committed while an earlier one is still processed."""
     progress = PartitionProgress("each")
     first, second, third = admit(progress, 0, 1, 2)
     assert progress.settle([third, second])

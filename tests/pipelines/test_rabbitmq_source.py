@@ -42,7 +42,7 @@ from tests.pipelines.broker_lab import (
     check_restarted_broker,
     check_slow_sink,
     messages,
-    taken,
+    read_count,
 )
 from tests.pipelines.pipeline_waiting import until
 from tests.support.ports import free_port
@@ -60,7 +60,7 @@ CHANNEL_OPEN = b"\x00\x14\x00\x0a"
 
 @pytest.fixture(scope="module")
 def private_server() -> Generator[PrivateRabbitMq]:
-    """Yield a RabbitMQ server for these tests alone."""
+    """Yield a RabbitMQ server for these tests only."""
     with PrivateRabbitMq() as server:
         yield server
 
@@ -98,7 +98,7 @@ async def test_record_of_a_published_message(broker: Broker) -> None:
     await publish(broker, [message])
     reader = source(broker)
     await reader.open(Revocations())
-    [record] = await taken(reader, 1)
+    [record] = await read_count(reader, 1)
     assert (message.payload, b"\xff", "m-1", "application/json", broker.queue, 1) == (
         record.payload,
         record.key,
@@ -126,7 +126,7 @@ async def test_message_of_another_program(broker: Broker) -> None:
     broker.channel.basic_publish("", broker.queue, b"1", properties)
     reader = source(broker)
     await reader.open(Revocations())
-    [record] = await taken(reader, 1)
+    [record] = await read_count(reader, 1)
     attributes = {("(unnamed)", "1"), ("count", "2"), ("list", "[1, null]")}
     assert attributes == set(record.attributes)
     assert (None, None, at, "order", "shop") == (
@@ -147,7 +147,7 @@ async def test_deliveries_are_counted(arguments: dict[str, Any] | None) -> None:
         reader, identities = source(broker), set[str]()
         for number in (1, 2):
             await reader.open(Revocations())
-            [record] = await taken(reader, 1)
+            [record] = await read_count(reader, 1)
             assert number == record.deliveries
             identities.add(record.identity)
         assert 2 == len(identities), "a position that is used again would hide another message"
@@ -155,11 +155,11 @@ async def test_deliveries_are_counted(arguments: dict[str, Any] | None) -> None:
 
 
 async def test_released_messages_go_to_another_consumer(broker: Broker) -> None:
-    """A message that is given back is delivered to another consumer, in order."""
+    """A released message is delivered to another consumer, in order."""
     await publish(broker, messages(3))
     first, second = source(broker), source(broker)
     await first.open(Revocations())
-    records = await taken(first, 3)
+    records = await read_count(first, 3)
     await second.open(Revocations())
     await first.release(records[1:])
     await first.extend(records[:1])
@@ -179,11 +179,11 @@ async def test_open_revokes_what_was_delivered(broker: Broker) -> None:
     reader, revocations = source(broker), Revocations()
     await reader.open(revocations)
     assert [] == revocations
-    records = await taken(reader, 2)
+    records = await read_count(reader, 2)
     await reader.open(revocations)
     assert [None] == revocations
     await reader.commit(records)
-    assert 2 == len(await taken(reader, 2))
+    assert 2 == len(await read_count(reader, 2))
     await reader.close()
 
 
@@ -192,15 +192,15 @@ async def test_unacknowledged_messages_are_bounded(broker: Broker) -> None:
     await publish(broker, messages(10))
     reader = source(broker, prefetch=3)
     await reader.open(Revocations())
-    records = await taken(reader, 3)
+    records = await read_count(reader, 3)
     assert [] == await reader.poll(MANY)
     await reader.commit(records[:1])
-    assert 1 == len(await taken(reader, 1))
+    assert 1 == len(await read_count(reader, 1))
     await reader.close()
 
 
 async def test_slow_sink_keeps_the_backlog_in_the_queue(broker: Broker) -> None:
-    """While the sink hangs, a 40 MB backlog stays in the queue, and little of it in memory."""
+    """While the sink hangs, a 40 MB backlog stays in the queue, with little memory used."""
     payload = b"x" * 20_000
     for _ in range(2_000):
         broker.channel.basic_publish("", broker.queue, payload)
@@ -223,7 +223,7 @@ async def test_deleted_queue_ends_the_delivery(broker: Broker) -> None:
 
 
 async def test_exclusive_consumer_keeps_others_waiting(broker: Broker) -> None:
-    """A second consumer cannot read from a queue with an exclusive one until that has ended."""
+    """A queue with an exclusive consumer cannot be read by a second one until the first ends."""
     first, second = source(broker, exclusive=True), source(broker)
     await first.open(Revocations())
     with pytest.raises(ConnectionFailed, match="Another consumer"):
@@ -241,10 +241,10 @@ async def test_single_active_consumer_fails_over() -> None:
         await first.open(Revocations())
         await second.open(Revocations())
         await publish(broker, messages(3))
-        assert 3 == len(await taken(first, 3))
+        assert 3 == len(await read_count(first, 3))
         assert [] == await second.poll(MANY)
         await first.close()
-        assert [b"0", b"1", b"2"] == [record.payload for record in await taken(second, 3)]
+        assert [b"0", b"1", b"2"] == [record.payload for record in await read_count(second, 3)]
         with pytest.raises(ConnectionFailed, match="single active consumer"):
             await source(broker, exclusive=True).open(Revocations())
         await second.close()
@@ -262,7 +262,7 @@ async def test_stream_is_refused(private_server: PrivateRabbitMq) -> None:
 
 
 async def test_poison_messages_go_to_a_queue_of_dead_letters(broker: Broker) -> None:
-    """A message that the sink refuses goes to a dead-letter queue, and others are stored."""
+    """A message that the sink refuses goes to the dead-letter queue; others are stored."""
     stored: list[str] = []
 
     async def store(record: SinkRecord) -> None:
@@ -291,7 +291,7 @@ async def test_poison_messages_go_to_a_queue_of_dead_letters(broker: Broker) -> 
 
 
 async def test_stop_gives_back_what_has_not_begun(broker: Broker) -> None:
-    """A pipeline that stops ends its running batch, and leaves the rest in the queue."""
+    """A stopping pipeline ends its running batch, and leaves the rest in the queue."""
     begun, go_on = asyncio.Event(), asyncio.Event()
     stored: list[str] = []
 
@@ -333,7 +333,7 @@ async def test_restarted_broker(private_server: PrivateRabbitMq) -> None:
 async def test_refused_settings_are_told_without_secrets(
     private_server: PrivateRabbitMq, broker: Broker
 ) -> None:
-    """Wrong password, missing right, virtual host or queue, and no server have their own errors."""
+    """Each wrong or missing setting raises a specific error that shows no secret."""
     private_server.control("add_user", "reader", "right")
     private_server.control("set_permissions", "reader", "", "", "")
     cases: list[tuple[str, type[ConnectorError], str]] = [
@@ -362,7 +362,7 @@ async def test_lost_connection_is_temporary(broker: Broker) -> None:
         settings = RabbitMq(url=Secret(f"amqp://guest:guest@127.0.0.1:{proxy.port}/"))
         reader, revocations = RabbitMqSource(settings, [broker.queue]), Revocations()
         await reader.open(revocations)
-        records = await taken(reader, 1)
+        records = await read_count(reader, 1)
         waiting = asyncio.create_task(reader.poll(PollLimits(1, 1, 3_600.0)))
         await asyncio.sleep(0)
         proxy.hang_up()
@@ -372,7 +372,7 @@ async def test_lost_connection_is_temporary(broker: Broker) -> None:
             await reader.commit(records)
         await reader.open(revocations)
         assert [None] == revocations
-        assert 1 == len(await taken(reader, 1))
+        assert 1 == len(await read_count(reader, 1))
         await reader.close()
 
 
@@ -408,7 +408,7 @@ async def test_use_before_it_is_open(broker: Broker) -> None:
     ],
 )
 def test_wrong_arguments(options: dict[str, Any], path: str) -> None:
-    """Wrong arguments of the RabbitMQ source are refused before anything is connected."""
+    """Wrong arguments of the RabbitMQ source are refused before connecting."""
     with pytest.raises(ConfigurationError) as error:
         RabbitMqSource(RabbitMq(url=Secret("amqp://host")), **options)
     assert path == error.value.path
@@ -445,21 +445,21 @@ def test_meaning_of_refusals(
 def test_acknowledgements_never_pass_an_open_delivery(
     done: list[int], first_open: int, expected: list[tuple[int, bool]]
 ) -> None:
-    """Deliveries before the first open one are acknowledged at once, and those after it singly."""
+    """Deliveries before the first open one are acknowledged together, later ones singly."""
     assert expected == acknowledgements(done, first_open)
 
 
 async def test_open_delivery_is_not_acknowledged_with_others(broker: Broker) -> None:
-    """A delivery that stays open between acknowledged ones is the only one that comes again."""
+    """An open delivery between acknowledged ones is the only one delivered again."""
     for number in range(6):
         broker.channel.basic_publish("", broker.queue, str(number).encode())
     reader = source(broker)
     await reader.open(Revocations())
-    records = await taken(reader, 6)
+    records = await read_count(reader, 6)
     await reader.commit([records[4], records[0], records[1]])
     await reader.commit([records[3], records[5]])
     await reader.close()
     await reader.open(Revocations())
-    assert ["2"] == [record.text for record in await taken(reader, 1)]
+    assert ["2"] == [record.text for record in await read_count(reader, 1)]
     assert [] == await reader.poll(PollLimits(10, 1_000, 0.2))
     await reader.close()

@@ -1,4 +1,4 @@
-"""The source that reads files: positions, torn lines, rotation, and both formats."""
+"""The source that reads files: positions, incomplete lines, rotation, and both formats."""
 
 from __future__ import annotations
 
@@ -46,7 +46,7 @@ def _payloads(records: list[SourceRecord] | None) -> list[bytes]:
 
 
 def test_lines_arrive_once_they_are_complete(tmp_path: Path) -> None:
-    """A torn last line is read once it is complete, and positions continue after it."""
+    """An incomplete last line is read once it is complete, and positions continue after it."""
     path = tmp_path / "orders.jsonl"
     file = RecordFile(path)
     assert [] == file.after(None)
@@ -164,7 +164,7 @@ def test_missing_file_and_wrong_format_are_errors(tmp_path: Path) -> None:
 
 
 async def test_files_of_a_sink_are_read_by_a_source(tmp_path: Path) -> None:
-    """The file source reads the complete files of a file sink to their end."""
+    """The file source reads the complete files that a file sink wrote."""
     folder = tmp_path / "out"
     folder.mkdir()
     sink = FileSink(folder, "orders", "csv", columns=["number"])

@@ -2,13 +2,21 @@
 
 import copy
 import pickle
+from collections.abc import Iterable, Sequence
 from datetime import UTC, datetime
+from itertools import islice
 
 import attrs
 import pytest
 
 from moorage import InvalidData, SinkRecord, SourceRecord
-from moorage.domain.pipelines.records import checked_records
+from moorage.domain.pipelines.records import (
+    LazyRecords,
+    RecordBatch,
+    RecordRun,
+    checked_records,
+    joined_records,
+)
 
 
 def test_record_of_json() -> None:
@@ -80,7 +88,7 @@ def test_payload_is_not_shown() -> None:
 
 
 def test_records_of_columns_are_like_constructed_ones() -> None:
-    """Records built in bulk are equal to constructed ones, and as immutable."""
+    """Records built in bulk from columns equal constructed records, and are immutable too."""
     now = datetime.now(UTC)
     built = checked_records(
         [b"1", b"2"],
@@ -102,5 +110,58 @@ def test_records_of_columns_are_like_constructed_ones() -> None:
 
 
 def test_no_records_of_columns() -> None:
-    """Empty columns make no records."""
+    """Empty columns give no records."""
     assert [] == checked_records([], topic=[], offset=[])
+
+
+def made_of(texts: Sequence[bytes]) -> list[SinkRecord]:
+    """Return the records of payloads, built lazily as a source does."""
+    return checked_records(texts, topic=["orders"] * len(texts))
+
+
+def payloads(records: Iterable[SinkRecord]) -> list[bytes]:
+    """Return the payloads of records."""
+    return [record.payload for record in records]
+
+
+def test_late_records_are_made_once() -> None:
+    """Lazily built records are built on first access, and stay the same objects."""
+    records = LazyRecords([b"1", b"2", b"3"], made_of)
+    assert (3, False) == (len(records), records.is_made)
+    assert records[1] is next(islice(records, 1, None))
+    assert records.is_made
+    assert [records[2]] == records[-1:]
+
+
+def test_slice_makes_only_its_own_records() -> None:
+    """A slice of lazy records builds only its own records."""
+    records = LazyRecords([b"1", b"2", b"3"], made_of)
+    assert [b"3"] == payloads(records[-1:])
+    assert not records.is_made
+
+
+def test_late_records_are_pickled_as_a_list() -> None:
+    """Lazy records are pickled as plain records, without the messages behind them."""
+    records = LazyRecords([b"1", b"2"], made_of)
+    assert list(records) == pickle.loads(pickle.dumps(records))  # noqa: S301 - its own
+
+
+def test_joined_late_records_are_not_made() -> None:
+    """Joining lazy sequences builds no records; joining other sequences gives a list."""
+    first, second = (LazyRecords([text], made_of) for text in (b"1", b"2"))
+    joined_sequence = joined_records([first, second])
+    assert (2, False, False) == (len(joined_sequence), first.is_made, second.is_made)
+    assert [b"1", b"2"] == payloads(joined_sequence)
+    assert joined_records([first, list(second)]) == [*first, *second]
+    assert joined_records([first]) is first
+    assert not joined_records([])
+
+
+def test_batch_is_a_sequence_of_the_records_of_its_runs() -> None:
+    """A batch behaves as a sequence of its runs' records."""
+    records = made_of([b"1", b"2", b"3"])
+    place = "orders", None
+    batch = RecordBatch([RecordRun(place, records[:2], [1, 1]), RecordRun(place, records[2:], [1])])
+    assert (3, records) == (len(batch), list(batch))
+    assert (records[2], records[1:]) == (batch[2], batch[1:])
+    assert not RecordBatch([])

@@ -46,7 +46,7 @@ WRONG = "hunter2-of-nobody"
 
 @pytest.fixture(scope="module")
 def private_server() -> Generator[PrivateRedis]:
-    """Yield a Redis server for these tests alone."""
+    """Yield a Redis server for these tests only."""
     with PrivateRedis() as server:
         yield server
 
@@ -68,7 +68,7 @@ def source(
     return RedisStreamsSource(settings, streams or ["orders"], **options)
 
 
-async def revoked(_: Any) -> None:
+async def fail_on_revocation(_: Any) -> None:
     """Fail, because Redis revokes no entry before it is acknowledged."""
     raise AssertionError
 
@@ -91,7 +91,7 @@ async def test_record_of_a_published_message(private_server: PrivateRedis, serve
     message = Message.of_json({"a": 1}, key="customer", headers={"trace": "1"}, id="m-1")
     await publish(private_server, message)
     reader = source(private_server)
-    await reader.open(revoked)
+    await reader.open(fail_on_revocation)
     [record] = await reader.poll(MANY)
     assert (message.payload, b"customer", "m-1", "application/json", "orders") == (
         record.payload,
@@ -113,7 +113,7 @@ async def test_entries_of_other_programs(private_server: PrivateRedis, server: A
     """A stream entry with other fields, or with an id without a time, is read with all fields."""
     server.xadd("orders", {b"a\xff": b"1", b"": b"2"}, id="99999999999999999-1")
     reader = source(private_server)
-    await reader.open(revoked)
+    await reader.open(fail_on_revocation)
     [record] = await reader.poll(MANY)
     assert b"" == record.payload
     assert (("a\\xff", b"1"), ("(unnamed)", b"2")) == record.attributes
@@ -126,7 +126,7 @@ async def test_polls_are_bounded(private_server: PrivateRedis, server: Any) -> N
     """A poll returns no more records than its limit, and fewer if they are large."""
     await publish(private_server, *(Message("x" * 10_000) for _ in range(30)))
     reader = source(private_server)
-    await reader.open(revoked)
+    await reader.open(fail_on_revocation)
     assert 7 == len(await reader.poll(PollLimits(7, 1_000_000, 0.01)))
     assert 2 == len(await reader.poll(PollLimits(100, 25_000, 0.01)))
     await reader.close()
@@ -137,7 +137,7 @@ async def test_streams_of_one_source(private_server: PrivateRedis, server: Any) 
     for stream in ("orders", "returns"):
         await publish(private_server, Message(stream), stream=stream)
     reader = source(private_server, "orders", "returns")
-    await reader.open(revoked)
+    await reader.open(fail_on_revocation)
     records = await reader.poll(MANY)
     assert {"orders", "returns"} == {record.topic for record in records}
     await reader.commit(records)
@@ -146,21 +146,21 @@ async def test_streams_of_one_source(private_server: PrivateRedis, server: Any) 
 
 
 async def test_consumer_gets_back_what_it_left(private_server: PrivateRedis, server: Any) -> None:
-    """A consumer that opens with a dead one's name gets its unacknowledged entries first."""
+    """A consumer that opens with a dead consumer's name first gets its unacknowledged entries."""
     await publish(private_server, *(Message(str(number)) for number in range(5)))
     first = source(private_server, consumer="worker")
-    await first.open(revoked)
+    await first.open(fail_on_revocation)
     records = await first.poll(PollLimits(3, 1_000_000, 0.01))
     await first.commit(records[:1])
     await first.close()
 
     second = source(private_server, consumer="worker")
-    await second.open(revoked)
+    await second.open(fail_on_revocation)
     again = [*await second.poll(PollLimits(1, 1, 0.01)), *await second.poll(MANY)]
     assert [b"1", b"2"] == [record.payload for record in again]
     assert [2, 2] == [record.deliveries for record in again]
     assert [b"3", b"4"] == [record.payload for record in await second.poll(MANY)]
-    await second.open(revoked)
+    await second.open(fail_on_revocation)
     assert [] == await second.poll(MANY)
     await second.close()
 
@@ -172,15 +172,15 @@ async def test_abandoned_entries_go_to_others(private_server: PrivateRedis, serv
         source(private_server, claim_after=3600.0),
         source(private_server, claim_after=3600.0),
     )
-    await first.open(revoked)
-    await second.open(revoked)
+    await first.open(fail_on_revocation)
+    await second.open(fail_on_revocation)
     records = await first.poll(MANY)
     assert [] == await second.poll(MANY)
     await first.release(records[1:])
-    await second.open(revoked)
+    await second.open(fail_on_revocation)
     assert [b"1"] == [record.payload for record in await second.poll(MANY)]
     await first.extend(records[:1])
-    await second.open(revoked)
+    await second.open(fail_on_revocation)
     assert [] == await second.poll(MANY)
     await first.close()
     await second.close()
@@ -190,22 +190,22 @@ async def test_deleted_entries_are_left_out(private_server: PrivateRedis, server
     """An entry that was deleted before its second delivery is skipped."""
     await publish(private_server, Message("0"), Message("1"))
     first = source(private_server, consumer="worker")
-    await first.open(revoked)
+    await first.open(fail_on_revocation)
     records = await first.poll(MANY)
     server.xdel("orders", records[0].offset)
     second = source(private_server, consumer="worker")
-    await second.open(revoked)
+    await second.open(fail_on_revocation)
     assert [b"1"] == [record.payload for record in await second.poll(MANY)]
     await first.close()
     await second.close()
 
 
 async def test_lag_counts_all_streams(private_server: PrivateRedis, server: Any) -> None:
-    """The lag is that of all streams, delivered entries included; unknown if Redis lost count."""
+    """The lag counts all streams, including delivered entries; None if Redis cannot count."""
     await publish(private_server, *(Message(str(number)) for number in range(3)))
     server.xadd("returns", {"payload": "9"})
     reader = source(private_server, "orders", "returns")
-    await reader.open(revoked)
+    await reader.open(fail_on_revocation)
     records = await reader.poll(PollLimits(2, 10_000, 1.0))
     assert 4 == await reader.lag()
     await reader.commit(records)
@@ -220,7 +220,7 @@ async def test_position_can_be_moved(private_server: PrivateRedis, server: Any) 
     """After seeking, a consumer group continues after the given entry."""
     await publish(private_server, *(Message(str(number)) for number in range(3)))
     reader = source(private_server)
-    await reader.open(revoked)
+    await reader.open(fail_on_revocation)
     records = await reader.poll(MANY)
     await reader.commit(records)
     place: Partition = ("orders", None)
@@ -235,21 +235,21 @@ async def test_group_for_new_entries(private_server: PrivateRedis, server: Any) 
     """A consumer group that begins at "$" gets entries published after its creation."""
     await publish(private_server, Message("old"))
     reader = source(private_server, start="$")
-    await reader.open(revoked)
+    await reader.open(fail_on_revocation)
     await publish(private_server, Message("new"))
     assert [b"new"] == [record.payload for record in await reader.poll(MANY)]
     await reader.close()
 
 
 async def test_deleted_group_is_created_again(private_server: PrivateRedis, server: Any) -> None:
-    """A deleted consumer group is a temporary error; the next opening creates it again."""
+    """A deleted consumer group is a temporary error; the next opening creates the group."""
     await publish(private_server, Message("0"))
     reader = source(private_server)
-    await reader.open(revoked)
+    await reader.open(fail_on_revocation)
     server.xgroup_destroy("orders", "workers")
     with pytest.raises(ConnectionFailed, match="cannot serve"):
         await reader.poll(MANY)
-    await reader.open(revoked)
+    await reader.open(fail_on_revocation)
     assert [b"0"] == [record.payload for record in await reader.poll(MANY)]
     await reader.close()
 
@@ -258,12 +258,12 @@ async def test_what_is_no_stream_is_refused(private_server: PrivateRedis, server
     """A Redis key that is not a stream stops the source before anything is read."""
     server.set("orders", "1")
     with pytest.raises(ConfigurationError, match="refused a command"):
-        await source(private_server).open(revoked)
+        await source(private_server).open(fail_on_revocation)
 
 
 @pytest.mark.parametrize("streams", ["orders", []])
 def test_streams_are_a_list(private_server: PrivateRedis, streams: Any) -> None:
-    """A single name in the place of a list is refused."""
+    """A single name instead of a list is refused."""
     with pytest.raises(ConfigurationError) as error:
         RedisStreamsSource(RedisStreams(url=Secret(private_server.url)), streams, group="workers")
     assert "streams" == error.value.path
@@ -275,7 +275,7 @@ async def test_wrong_password_and_missing_rights(private_server: PrivateRedis, s
     for password in (WRONG, "right"):
         url = private_server.url.replace("//", f"//reader:{password}@")
         with pytest.raises(AuthenticationFailed) as error:
-            await source(private_server, url=url).open(revoked)
+            await source(private_server, url=url).open(fail_on_revocation)
         assert password not in str(error.value)
     server.acl_deluser("reader")
 
@@ -363,7 +363,7 @@ async def test_lost_connection_is_temporary(private_server: PrivateRedis, server
     """A connection that the server closes is a temporary error; the next opening repairs it."""
     await publish(private_server, Message("0"))
     reader = source(private_server)
-    await reader.open(revoked)
+    await reader.open(fail_on_revocation)
     waiting = asyncio.create_task(reader.poll(PollLimits(1, 1, 3_600.0)))
     [record] = await waiting
     waiting = asyncio.create_task(reader.poll(PollLimits(1, 1, 3_600.0)))
@@ -373,7 +373,7 @@ async def test_lost_connection_is_temporary(private_server: PrivateRedis, server
         await waiting
     with pytest.raises(ConnectionFailed, match="closed"):
         await reader.commit([record])
-    await reader.open(revoked)
+    await reader.open(fail_on_revocation)
     await reader.commit([record])
     assert 0 == pending(server)
     await reader.close()
@@ -383,7 +383,7 @@ async def test_message_with_an_unreadable_type(private_server: PrivateRedis, ser
     """A content type or message id that is not UTF-8 is read with its bytes escaped."""
     server.xadd("orders", {"payload": "1", "content-type": b"\xff", "message-id": b"\xfe"})
     reader = source(private_server)
-    await reader.open(revoked)
+    await reader.open(fail_on_revocation)
     [record] = await reader.poll(MANY)
     assert ("\\xff", "\\xfe") == (record.content_type, record.id)
     await reader.close()

@@ -41,7 +41,7 @@ def test_pipelines_that_end() -> None:
 
 
 def _earlier(number: int, frame: object) -> None:
-    """Never called."""
+    """A handler that is never called."""
 
 
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
@@ -79,10 +79,10 @@ def test_pipelines_in_another_thread() -> None:
 
 
 def test_run_waits_for_no_thread_and_no_task() -> None:
-    """A run returns although a thread hangs, and a task that ignores its cancellation."""
+    """`run` returns even if a thread hangs and a task ignores its cancellation."""
     may_end = threading.Event()
 
-    async def stubborn() -> None:
+    async def ignore_cancellation() -> None:
         while not may_end.is_set():
             with suppress(asyncio.CancelledError):
                 await asyncio.sleep(0.01)
@@ -90,7 +90,7 @@ def test_run_waits_for_no_thread_and_no_task() -> None:
     async def main() -> tuple[asyncio.Task[None], asyncio.AbstractEventLoop]:
         hanging = asyncio.get_running_loop().run_in_executor(None, may_end.wait)
         del hanging
-        task = asyncio.create_task(stubborn())
+        task = asyncio.create_task(ignore_cancellation())
         await asyncio.sleep(0)
         return task, asyncio.get_running_loop()
 
@@ -120,7 +120,7 @@ sys.exit(0 if report.is_clean else 5)
 
 
 def test_process_of_a_program_ends_although_a_thread_hangs() -> None:
-    """A program that runs pipelines ends by itself, although a thread of its sink hangs."""
+    """A program that runs pipelines exits by itself, even if a thread of its sink hangs."""
     assert 5 == subprocess.run([sys.executable, "-c", HANGING], timeout=120, check=False).returncode
 
 

@@ -1,4 +1,4 @@
-"""The sources of brokers pass the source conformance kit."""
+"""Broker sources pass the source conformance kit."""
 
 from __future__ import annotations
 
@@ -41,13 +41,13 @@ CHECKS = pytest.mark.parametrize("check", source_conformance.CHECKS, ids=name_of
 
 @pytest.fixture(scope="module")
 def redis_server() -> Generator[PrivateRedis]:
-    """Yield a Redis server for these tests alone."""
+    """Yield a Redis server for these tests only."""
     with PrivateRedis() as server:
         yield server
 
 
 def publishing(settings: Any, topic: str) -> Callable[[Sequence[Message]], Any]:
-    """Return a function that publishes messages with the publisher of a broker."""
+    """Return a function that publishes messages with a broker's publisher."""
 
     async def publish(messages: Sequence[Message]) -> None:
         publisher = settings.async_publisher("events")
@@ -59,7 +59,7 @@ def publishing(settings: Any, topic: str) -> Callable[[Sequence[Message]], Any]:
 
 
 def interrupting(proxy: TcpProxy) -> Callable[[], None]:
-    """Return a function that cuts all connections, and accepts new ones."""
+    """Return a function that cuts all connections and then accepts new ones."""
 
     def interrupt() -> None:
         proxy.cut_connections()
@@ -102,7 +102,7 @@ async def test_rabbitmq(check: source_conformance.Check, kind: str) -> None:
 
 @pytest.fixture(scope="module")
 def nats_server() -> Generator[PrivateNats]:
-    """Yield a NATS server for these tests alone."""
+    """Yield a NATS server for these tests only."""
     with PrivateNats() as server:
         yield server
 
@@ -126,7 +126,7 @@ async def test_nats(check: source_conformance.Check, nats_server: PrivateNats) -
 
 @pytest.fixture(scope="module")
 def mqtt_broker() -> Generator[PrivateMosquitto]:
-    """Yield an MQTT broker for these tests alone."""
+    """Yield an MQTT broker for these tests only."""
     with PrivateMosquitto() as broker:
         yield broker
 
@@ -162,7 +162,7 @@ async def test_mqtt(
 
 @pytest.fixture(scope="module")
 def dovecot() -> Generator[PrivateDovecot]:
-    """Yield an IMAP server for these tests alone."""
+    """Yield an IMAP server for these tests only."""
     with PrivateDovecot() as server:
         yield server
 
@@ -195,7 +195,7 @@ async def test_imap(
 @pytest.mark.untraced
 @CHECKS
 async def test_kafka(check: source_conformance.Check) -> None:
-    """The Kafka source passes the source conformance kit, at a mock cluster."""
+    """The Kafka source passes the source conformance kit with a mock cluster."""
     with KafkaCluster(orders=4) as cluster:
         settings = Kafka(
             servers=cluster.servers,

@@ -80,7 +80,7 @@ async def test_position_that_moved_with_rows_is_not_set_back(tmp_path: Path) -> 
 
 
 async def test_position_that_moved_with_rows_cannot_be_sought(tmp_path: Path) -> None:
-    """A seek after the sink stored a position is refused, and tells how to change the position."""
+    """Seeking after the sink stored a position is refused, with a remedy."""
     async with database("sqlite", tmp_path) as made:
         await made.run("CREATE TABLE orders (number integer)")
         checkpoints = await _checkpoints(made)
@@ -107,7 +107,7 @@ async def _ignore(_: object) -> None:
 async def test_reset_sets_positions_back_and_ends_the_ownership(
     system: str, tmp_path: Path
 ) -> None:
-    """After a reset a source begins at the new position, and its last worker writes no more."""
+    """After a reset a source begins at the new position, and the previous worker writes no more."""
     async with database(system, tmp_path) as made:
         await made.run("CREATE TABLE orders (number integer)")
         checkpoints = await _checkpoints(made)

@@ -1,4 +1,4 @@
-"""The pipeline sink that writes rows into a SQL table, and its checkpoints, in real databases."""
+"""The pipeline sink that writes rows into an SQL table, in real databases."""
 
 from __future__ import annotations
 
@@ -78,7 +78,7 @@ class JsonSubject(SqlSubject):
 async def sql_subject(
     kind: Any, system: str, folder: Path, is_exact: bool
 ) -> AsyncGenerator[SqlSubject]:
-    """Create a SQL sink; an exact one has no key, and stores positions with the rows."""
+    """Create a SQL sink; an exactly-once sink has no key, and stores positions with rows."""
     async with database(system, folder) as made:
         await made.run(LOG if is_exact else ORDERS)
         checkpoints = SqlCheckpoints(made.manager, made.connector) if is_exact else None
@@ -132,7 +132,7 @@ async def test_key_alone_is_inserted_once(system: str, tmp_path: Path) -> None:
 
 @each_system
 async def test_rows_come_from_a_function(system: str, tmp_path: Path) -> None:
-    """A function can make the row of a record, also for a table in another schema."""
+    """A function can make a record's row, also for a table in another schema."""
     async with database(system, tmp_path) as made:
         await made.run(ORDERS)
         sink = SqlSink(
@@ -187,7 +187,7 @@ async def test_wrong_arguments_are_refused(tmp_path: Path) -> None:
 
 
 async def test_exact_sink_needs_one_lane(tmp_path: Path) -> None:
-    """A SQL sink that stores positions with its rows refuses a pipeline with two lanes."""
+    """An exactly-once SQL sink refuses a pipeline with two lanes."""
     async with sql_subject(SqlSubject, "sqlite", tmp_path, is_exact=True) as subject:
         assert subject.sink.needs_one_lane
         source = MemorySource(records_of(1))
@@ -208,7 +208,7 @@ async def test_payload_without_the_columns_is_the_records_fault(
 
 
 class _LostAnswers:
-    """A manager that loses the responses of some committed transactions."""
+    """A manager that loses the responses to some committed transactions."""
 
     def __init__(self, manager: Any, losses: int) -> None:
         self._manager = manager
@@ -258,7 +258,7 @@ async def test_each_record_is_written_exactly_once(system: str, tmp_path: Path) 
             manager: Any = _LostAnswers(made.manager, losses)
             source: Any = PollingSource("orders", orders_of(40), checkpoints)
             if crash_at is not None:
-                source.commit = _nothing
+                source.commit = _commit_nothing
             sink = SqlSink(
                 manager, made.connector, "orders", columns=COLUMNS, checkpoints=checkpoints
             )
@@ -282,12 +282,12 @@ async def test_each_record_is_written_exactly_once(system: str, tmp_path: Path) 
         assert '{"0": 40}' == positions
 
 
-async def _nothing(*_: object) -> None:
-    """Commit nothing, like a process that died before."""
+async def _commit_nothing(*_: object) -> None:
+    """Commit nothing, as if the process had died before."""
 
 
 class _Crash(ConfigurationError):
-    """Raised in place of the death of a process."""
+    """Raised instead of killing the process."""
 
 
 def _ending_at(crash_at: int | None, record: SinkRecord) -> SinkRecord:

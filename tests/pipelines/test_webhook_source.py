@@ -1,4 +1,4 @@
-"""The source of stored webhooks: nothing accepted is lost, and all is settled after the sink."""
+"""The source of stored webhooks: none is lost, and each is settled after the sink."""
 
 from __future__ import annotations
 
@@ -43,7 +43,7 @@ MANY = PollLimits(1_000, 1_000_000, 0.001)
 
 @pytest.fixture(name="hub")
 def _hub() -> Generator[AsyncHub]:
-    """Yield a hub with an account of Stripe."""
+    """Yield a hub with a Stripe account."""
     hub = open_hub()
     yield hub
     asyncio.run(hub.close())
@@ -64,7 +64,7 @@ async def states(inbox: AsyncWebhookInbox) -> list[EntryState]:
 
 
 async def test_webhooks_are_records(hub: AsyncHub) -> None:
-    """A record has the event as JSON, and says where it came from and what it is about."""
+    """A record has the event as JSON, with its origin and its subject."""
     inbox = make_inbox(hub)
     entry = await inbox.receive("stripe", **delivery("evt_1", amount=5))
     source = WebhookSource(inbox, interval=0.01)
@@ -91,7 +91,7 @@ async def test_webhooks_are_records(hub: AsyncHub) -> None:
 
 @pytest.mark.parametrize("kind", ["memory", "file"])
 async def test_pipeline_settles_after_the_sink(hub: AsyncHub, kind: str, tmp_path: Path) -> None:
-    """A webhook is done when the sink or the dead letters have it, and not before."""
+    """A webhook is done only once the sink or the dead letters have its records."""
     file = AsyncSqliteInbox(tmp_path / "inbox.db", create=True)
     inbox = make_inbox(hub, file if kind == "file" else None)
     for number in range(4):
@@ -120,7 +120,7 @@ async def test_pipeline_settles_after_the_sink(hub: AsyncHub, kind: str, tmp_pat
 
 
 async def test_stopped_source_gives_webhooks_back(hub: AsyncHub) -> None:
-    """Unfinished webhooks wait after a source closes or opens again, and lose no attempt."""
+    """A source that closes or reopens releases unfinished webhooks, without counting an attempt."""
     inbox = make_inbox(hub)
     await inbox.receive("stripe", **delivery("evt_1"))
     source = WebhookSource(inbox)
@@ -137,7 +137,7 @@ async def test_stopped_source_gives_webhooks_back(hub: AsyncHub) -> None:
 
 
 async def test_webhook_with_several_events_is_done_with_the_last(hub: AsyncHub) -> None:
-    """A webhook of several events is done when its records of all polls are done."""
+    """A webhook with several events is done when the records of all events are done."""
     inbox = make_inbox(hub)
     entry = await inbox.receive("stripe", **delivery("evt_1"))
     [event] = inbox.webhooks(entry)
@@ -159,7 +159,7 @@ async def test_webhook_with_several_events_is_done_with_the_last(hub: AsyncHub) 
 
 
 async def test_confirmations_are_no_records(hub: AsyncHub) -> None:
-    """A webhook that requests a confirmation is confirmed and done, or tried again later."""
+    """A webhook that requests confirmation is confirmed and done, or retried later."""
     inbox = make_inbox(hub)
     await inbox.receive("stripe", **delivery("evt_1"))
     flows: Any = inbox_flows_of(inbox)  # Stripe asks for no confirmation
@@ -174,7 +174,7 @@ async def test_confirmations_are_no_records(hub: AsyncHub) -> None:
             raise error
         return True
 
-    flows._senders = attrs.evolve(flows._senders, confirm=confirm)  # noqa: SLF001 - as above
+    flows._senders = attrs.evolve(flows._senders, confirm=confirm)  # noqa: SLF001 - the reader of this confirmation is private
     source = WebhookSource(inbox)
     await source.open(ignore)
     assert [] == await source.poll(MANY._replace(wait=0.0))
@@ -194,7 +194,7 @@ class UnsteadyInbox(AsyncMemoryInbox):
     hangs: asyncio.Event | None = None
 
     async def due(self, limit: int, /) -> tuple[InboxEntry, ...]:
-        """Return the entries that are due, unless the store fails or hangs."""
+        """Return the due entries, or fail or hang."""
         if self.is_away:
             raise StorageUnavailable("It is away.")
         if self.hangs is not None:
@@ -203,7 +203,7 @@ class UnsteadyInbox(AsyncMemoryInbox):
 
 
 async def test_cancelled_poll_loses_nothing(hub: AsyncHub) -> None:
-    """Webhooks that a cancelled poll was taking are delivered by the next, or given back."""
+    """Webhooks that a cancelled poll was taking are delivered by the next poll, or released."""
     store = UnsteadyInbox(MemoryInbox())
     inbox = make_inbox(hub, store)
     await inbox.receive("stripe", **delivery("evt_1"))
@@ -224,7 +224,7 @@ async def test_cancelled_poll_loses_nothing(hub: AsyncHub) -> None:
 
 
 async def test_store_that_is_away_is_a_temporary_error(hub: AsyncHub) -> None:
-    """A poll tells that the store is away, and closing does not fail for it."""
+    """If the store is unavailable, a poll raises a temporary error, and closing works."""
     store = UnsteadyInbox(MemoryInbox())
     source = WebhookSource(make_inbox(hub, store))
     await source.open(ignore)
@@ -236,7 +236,7 @@ async def test_store_that_is_away_is_a_temporary_error(hub: AsyncHub) -> None:
 
 
 async def test_wrong_inbox_and_positions_are_refused(hub: AsyncHub) -> None:
-    """Only an asynchronous inbox is a source, and it has no positions."""
+    """Only an asynchronous inbox can be a source, and it has no positions."""
     with pytest.raises(ConfigurationError, match="not an asynchronous inbox"):
         WebhookSource(object())  # type: ignore[arg-type]  # the mistake
     source = WebhookSource(make_inbox(hub))
@@ -246,10 +246,10 @@ async def test_wrong_inbox_and_positions_are_refused(hub: AsyncHub) -> None:
 
 
 class Payloads(WebhookSource):
-    """The source with the payloads and keys that the conformance kit wants."""
+    """A webhook source that exposes the payloads and keys that the conformance kit compares."""
 
     async def poll(self, limits: PollLimits, /) -> list[SinkRecord]:
-        """Return the records of a poll with the content of the kit's messages."""
+        """Return a poll's records with the content of the kit's messages."""
         records = await super().poll(limits)
         objects = [record.json()["data"]["object"] for record in records]
         return [
@@ -282,7 +282,7 @@ async def test_conformance(check: source_conformance.Check, hub: AsyncHub) -> No
 
 
 async def test_killed_worker_loses_no_webhook(hub: AsyncHub, tmp_path: Path) -> None:
-    """After kill -9 at any moment the next worker delivers every webhook that was accepted."""
+    """After kill -9 at any moment the next worker delivers every accepted webhook."""
     database, out = tmp_path / "inbox.db", tmp_path / "ids"
     out.touch()
     count = 120
@@ -294,13 +294,13 @@ async def test_killed_worker_loses_no_webhook(hub: AsyncHub, tmp_path: Path) -> 
             program = [sys.executable, str(Path(webhook_worker.__file__)), str(database), str(out)]
             worker = await asyncio.create_subprocess_exec(*program)
             try:
-                await until(partial(_has, out, enough))
+                await until(partial(_has_count, out, enough))
             finally:
                 worker.kill()
                 await asyncio.wait_for(worker.wait(), PATIENCE)
         assert {f"evt_{number}" for number in range(count)} == set(out.read_text().split())
 
 
-def _has(file: Path, count: int) -> bool:
-    """Return whether a file has this number of different lines."""
+def _has_count(file: Path, count: int) -> bool:
+    """Return whether a file has this many different lines."""
     return len(set(file.read_text().split())) >= count

@@ -1,4 +1,4 @@
-"""A worker process with a pipeline in transactions of Kafka, which tests kill.
+"""A worker process with a transactional Kafka pipeline, which tests kill.
 
 Arguments: the address of the broker, and the transactional id.
 """
@@ -13,8 +13,8 @@ from moorage.pipelines.kafka_transactions import KafkaTransactionSink
 SERVERS, ID = sys.argv[1:]
 
 
-def slowed(record: SinkRecord) -> SinkRecord:
-    """Take a moment for each record, so that a kill meets every step."""
+def delay_record(record: SinkRecord) -> SinkRecord:
+    """Delay each record a little, so that a kill hits every step."""
     time.sleep(0.001)
     return record
 
@@ -27,7 +27,7 @@ def pipelines() -> list[Pipeline]:
     )
     config = PipelineConfig(batch=BatchLimits(records=10), records_in_flight=60, drain=5.0)
     sink = KafkaTransactionSink(source, "invoices")
-    return [Pipeline("billing", source, sink, transforms=[slowed], config=config)]
+    return [Pipeline("billing", source, sink, transforms=[delay_record], config=config)]
 
 
 if __name__ == "__main__":

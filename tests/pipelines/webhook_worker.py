@@ -30,12 +30,12 @@ ACCOUNTS: dict[str, Any] = {
 
 
 def open_hub() -> AsyncHub:
-    """Return a hub with an account of Stripe."""
+    """Return a hub with a Stripe account."""
     return moorage.aopen(ACCOUNTS)
 
 
 def delivery(id: str, **fields: Any) -> dict[str, Any]:
-    """Return the arguments of `receive` for a webhook of Stripe, signed now."""
+    """Return the arguments of `receive` for a Stripe webhook, signed now."""
     event = {"id": id, "type": "charge.updated", "data": {"object": fields}, "created": 1}
     body = json.dumps(event).encode()
     now = int(time.time())
@@ -44,7 +44,7 @@ def delivery(id: str, **fields: Any) -> dict[str, Any]:
 
 
 async def work(database: str, out: str) -> None:
-    """Append the id of each event to a file, in a pipeline that runs until it is killed."""
+    """Append each event's id to a file, in a pipeline that runs until it is killed."""
 
     def store(record: SinkRecord) -> None:
         with open(out, "ab") as file:  # noqa: PTH123 - appends

@@ -145,8 +145,8 @@ async def test_environment_is_checked_once(awaited: bool) -> None:
             claims.extend([command] * isinstance(command, (WriteRecordOnce, ReadRecord)))
             return memory.execute(command, timeout)
 
-    plain = RecordingState()
-    storage: Any = AsyncMemoryStorage(plain) if awaited else plain
+    plain_state = RecordingState()
+    storage: Any = AsyncMemoryStorage(plain_state) if awaited else plain_state
     for name, request in ((None, 0), ("production", 1), ("", 1)):
         claims.clear()
         if name == "":
@@ -300,7 +300,7 @@ async def test_processes_check_the_store_once_each() -> None:
 async def test_each_check_gets_the_remaining_time() -> None:
     """A second store gets the remaining time of a check, and none is called without time."""
     memory = MemoryStorage(VirtualClock())
-    await EnvironmentGuard(_VirtualCore(memory), "production").check()  # type: ignore[arg-type]  # as above
+    await EnvironmentGuard(_VirtualCore(memory), "production").check()  # type: ignore[arg-type]  # what it needs of one
     core: Any = _VirtualCore(memory, takes=0.75)
 
     with pytest.raises(CopiedStore):
@@ -418,7 +418,7 @@ async def test_records_are_readable_by_every_release(awaited: bool) -> None:
 
 
 @contextmanager
-def _shared(kind: str, tmp_path: Path, *, awaited: bool) -> Generator[Any]:
+def _shared_store(kind: str, tmp_path: Path, *, awaited: bool) -> Generator[Any]:
     make: Any = aopen_storage if awaited else open_storage
     prefix = f"fence{uuid4().hex[:8]}"
     if kind == "sqlite":
@@ -444,7 +444,7 @@ def _shared(kind: str, tmp_path: Path, *, awaited: bool) -> Generator[Any]:
 @pytest.mark.parametrize("kind", ["sqlite", "redis", "postgresql", "mariadb"])
 async def test_every_store_keeps_its_owner(kind: str, tmp_path: Path, awaited: bool) -> None:
     """Every kind of store keeps the name of its owning environment."""
-    with _shared(kind, tmp_path, awaited=awaited) as storage:
+    with _shared_store(kind, tmp_path, awaited=awaited) as storage:
         ask, arm = (aowner, arearm) if awaited else (owner, rearm)
         assert await result_of(ask(storage)) is None
         assert "production" == await result_of(arm(storage, "production"))

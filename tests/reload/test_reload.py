@@ -123,14 +123,14 @@ async def test_hub_of_values_reloads_values(hub_class: type[Any]) -> None:
     """A hub made from objects accepts new objects in a reload, but cannot reload without any."""
     hubs = PigeonHubs()
     hub = hubs.hub(hub_class)
-    face = hub.sms()
-    await result_of(face.send(MESSAGE))
+    contract_api = hub.sms()
+    await result_of(contract_api.send(MESSAGE))
     offer = Offer(accounts=hubs.accounts, routes=[Route("sms", "two", tenant="acme")])
     offer = Offer(accounts=offer.accounts, routes=[*offer.routes, Route("sms", "two")])
 
     result = await result_of(hub.reload(offer))
 
-    receipt = await result_of(face.send(MESSAGE))
+    receipt = await result_of(contract_api.send(MESSAGE))
     assert "two" == receipt.ref.account
     assert (("tenants.acme.sms",), ("sms",)) == (result.added, result.changed)
     with pytest.raises(ConfigurationError, match="not opened from a configuration file"):
@@ -360,7 +360,7 @@ async def test_operation_keeps_its_configuration(hub_class: type[Any]) -> None:
 
     answer = wire.send(Request.post("/letters", form={"to": "x", "text": "y"}))
 
-    status = (await answer).status if hub_class is not Hub else _now(answer).status
+    status = (await answer).status if hub_class is not Hub else _run_now(answer).status
     assert 201 == status
     assert "three" == (await result_of(hub.sms().send(MESSAGE))).ref.account
 
@@ -451,7 +451,7 @@ def _service_at(url: str) -> dict[str, Any]:
     return {"services": {"vat": {"base_url": url}}}
 
 
-def _now(flow: Any) -> Any:
+def _run_now(flow: Any) -> Any:
     from moorage.runtime.bridge import run_now  # noqa: PLC0415 - of this test alone
 
     return run_now(flow)

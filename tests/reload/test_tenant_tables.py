@@ -55,7 +55,7 @@ def in_database(kind: str, *, awaited: bool) -> Generator[Any]:
             link.execute(sqlalchemy.text(f"DROP TABLE {prefix}tenants"))
 
 
-def emptied(tenants: Any) -> None:
+def store_and_delete(tenants: Any) -> None:
     """Store two tenants and delete all."""
     ask(tenants.put, "acme", {"sms": {"vendor": "twilio"}})
     ask(tenants.put, "brass", {})
@@ -71,14 +71,14 @@ def test_created_table_can_be_emptied(kind: str, *, awaited: bool) -> None:
     """A new table of tenants stores tenants, and one call deletes all of them."""
     with in_database(kind, awaited=awaited) as tenants:
         ask(tenants.migrate)
-        emptied(tenants)
+        store_and_delete(tenants)
 
 
 @EITHER
 def test_file_can_be_emptied(tmp_path: Path, *, awaited: bool) -> None:
     """One call deletes all tenants of a file."""
     make: Any = AsyncSqliteTenants if awaited else SqliteTenants
-    emptied(make(tmp_path / "tenants.db", CIPHER))
+    store_and_delete(make(tmp_path / "tenants.db", CIPHER))
 
 
 @pytest.mark.parametrize("make", [SqlTenants, AsyncSqlTenants])

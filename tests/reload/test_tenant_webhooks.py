@@ -87,7 +87,7 @@ def _ports(*, awaited: bool) -> tuple[Any, Any]:
 
     if awaited:
         return ports._AsyncPort, AsyncSandboxHttpClient  # noqa: SLF001 - a landlord's port
-    return ports._Now, SandboxHttpClient  # noqa: SLF001 - a landlord's port
+    return ports._SyncPort, SandboxHttpClient  # noqa: SLF001 - a landlord's port
 
 
 @EITHER
@@ -97,11 +97,11 @@ async def test_new_processes_accept_and_handle_a_webhook(awaited: bool) -> None:
     _, inbox = local_processes.start()
     entry = await result_of(inbox.receive("acme.stripe", **local_processes.delivery()))
     _, worker = local_processes.start()
-    done = await result_of(worker.handle())
+    handled_count = await result_of(worker.handle())
 
     assert ("acme.stripe", "acme") == (entry.account, entry.tenant)
     assert (1, ["payment.captured"]) == (
-        done.done,
+        handled_count.done,
         [event.type for event in local_processes.handled],
     )
 

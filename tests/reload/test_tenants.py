@@ -65,7 +65,7 @@ class TenantWorld:
             {"vendors": {"twilio": self.a_twilio()}, **(source or {})},
             http=client(self.twilio, self.vonage),
             clock=self.clock,
-            tenants=_AsyncPort(self) if awaited else _Now(self),
+            tenants=_AsyncPort(self) if awaited else _SyncPort(self),
             tenants_every=10.0,
         )
 
@@ -96,7 +96,7 @@ class TenantWorld:
             raise self.broken
 
 
-class _Now:
+class _SyncPort:
     def __init__(self, landlord: TenantWorld) -> None:
         self.landlord = landlord
 
@@ -338,17 +338,17 @@ async def test_tenants_share_one_token_refresher(tmp_path: Path) -> None:
         {}, http=SandboxHttpClient(sandbox), tenants=MemoryTenants({"acme": tables, "ajax": tables})
     )
     office: Any = hub._runtime  # noqa: SLF001 - two threads that meet in it
-    made: list[Any] = []
+    hubs: list[Any] = []
     both = Barrier(2)
 
     def refresher(*value: Any, **more: Any) -> Any:
-        made.append(value)
+        hubs.append(value)
         with suppress(BrokenBarrierError):
             both.wait(0.1)
         return OAuthTokenRefresher(*value, **more)
 
-    _, provider = office._oauth_classes()  # noqa: SLF001 - as above
-    office._oauth_classes = lambda: (refresher, provider)  # noqa: SLF001 - as above
+    _, provider = office._oauth_classes()  # noqa: SLF001 - two threads that meet in it
+    office._oauth_classes = lambda: (refresher, provider)  # noqa: SLF001 - two threads that meet in it
     looking = [Thread(target=hub.look_up, args=(name,)) for name in ("acme", "ajax")]
     for item in looking:
         item.start()
@@ -358,7 +358,7 @@ async def test_tenants_share_one_token_refresher(tmp_path: Path) -> None:
     assert {"acme.ups", "ajax.ups"} == {
         hub.account(f"{text}.ups").name for text in ("acme", "ajax")
     }
-    assert 1 == len(made)
+    assert 1 == len(hubs)
 
 
 @EITHER
@@ -429,7 +429,7 @@ def test_only_tables_are_stored(tmp_path: Path) -> None:
 Kept = tuple[Any, "Callable[[str, Mapping[str, Any] | None], None]"]
 
 
-def _putting(plain: Any) -> Callable[[str, Mapping[str, Any] | None], None]:
+def _put_function(plain: Any) -> Callable[[str, Mapping[str, Any] | None], None]:
     def put(name: str, tables: Mapping[str, Any] | None) -> None:
         if tables is None:
             plain.remove(name)
@@ -457,7 +457,7 @@ def _put_in_thread(awaited: Any) -> Callable[[str, Mapping[str, Any] | None], No
 def test_synchronous_adapters_conform(check: Any, kind: str, tmp_path: Path) -> None:
     """Every synchronous tenants adapter passes the conformance kit."""
     with _made(kind, tmp_path, awaited=False) as tenants:
-        check(lambda: (tenants, _putting(tenants)))
+        check(lambda: (tenants, _put_function(tenants)))
 
 
 @pytest.mark.parametrize("check", tenants_conformance.ASYNC_CHECKS, ids=name_of)

@@ -246,8 +246,8 @@ def test_client_calls_the_service(tmp_path: Path, monkeypatch: pytest.MonkeyPatc
         sent_path = vendor.requests[0].path
         assert "/orders/a%2Fb" in sent_path
         manager.perform("store", client.operations.create_order(order))
-        sent = exact_json(vendor.requests[1].body)
-        assert exact_json(text.encode()) == sent
+        sent_json = exact_json(vendor.requests[1].body)
+        assert exact_json(text.encode()) == sent_json
         too_long = models.Order(id=order.id, total=Decimal(1), class_=None, note="123456")
         with pytest.raises(InvalidData, match=r"body.note has more than 5 characters"):
             client.operations.create_order(too_long)

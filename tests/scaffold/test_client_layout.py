@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from moorage.scaffold.client.layout import Group, assigned, assigned_text, laid_out, literal
+from moorage.scaffold.client.layout import Group, assigned_field, assigned_text, laid_out, literal
 from moorage.scaffold.client.words import (
     TAKEN_CLASSES,
     attribute_name,
@@ -67,7 +67,7 @@ def test_long_fields_are_broken(
     name: str, annotation: str, value: str | Group, lines: list[str]
 ) -> None:
     """A field definition that is too long is broken at brackets, which are added if necessary."""
-    assert lines == [*assigned(name, annotation, value)][: len(lines)]
+    assert lines == [*assigned_field(name, annotation, value)][: len(lines)]
 
 
 def test_long_expressions_are_broken() -> None:

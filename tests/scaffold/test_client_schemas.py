@@ -136,8 +136,8 @@ def test_merged_members_are_one_class() -> None:
     place = "#/paths/~1p0/post/responses/200/content/application~1json/schema"
     answer = operation("call", responses={"200": in_json({"$ref": "#/components/schemas/Circle"})})
     assert "allOf is circular" in next(iter(problems(answer).values()))
-    wrong = operation("call", responses={"200": in_json({"allOf": [OBJECT, False]})})
-    assert {f"{place}/allOf/1": "allOf is circular or malformed."} == problems(wrong)
+    wrong_operation = operation("call", responses={"200": in_json({"allOf": [OBJECT, False]})})
+    assert {f"{place}/allOf/1": "allOf is circular or malformed."} == problems(wrong_operation)
 
 
 def test_further_members_have_their_type() -> None:
@@ -191,10 +191,12 @@ def test_same_alternatives_are_one_union() -> None:
 
 def test_schema_is_refused_wherever_it_is_used() -> None:
     """Each operation that uses a refused schema, directly or indirectly, is left out."""
-    broken, whole = ({"$ref": f"#/components/schemas/{name}"} for name in ("Broken", "Whole"))
+    broken, whole_schema = (
+        {"$ref": f"#/components/schemas/{name}"} for name in ("Broken", "Whole")
+    )
     operations = [
         operation("first", responses={"200": in_json(broken)}),
-        operation("second", responses={"200": in_json(whole)}),
+        operation("second", responses={"200": in_json(whole_schema)}),
         operation("third", responses={"200": in_json(broken)}),
         operation("fourth"),
     ]
@@ -241,9 +243,9 @@ def test_parameters_have_their_style(part: dict[str, Any], code: str) -> None:
 )
 def test_parameters_that_cannot_be_mapped(part: dict[str, Any], place: str, problem: str) -> None:
     """A parameter that no HTTP request can carry is reported with its place."""
-    refused = problems(operation("call", parameters=[part]))
-    assert [f"#/paths/~1p0/post/parameters/0{place}"] == [*refused]
-    assert next(iter(refused.values())).endswith(problem)
+    refusals = problems(operation("call", parameters=[part]))
+    assert [f"#/paths/~1p0/post/parameters/0{place}"] == [*refusals]
+    assert next(iter(refusals.values())).endswith(problem)
 
 
 def test_contents_of_requests() -> None:
@@ -271,10 +273,10 @@ def test_contents_of_requests() -> None:
 def test_contents_that_cannot_be_mapped() -> None:
     """A form that is not an object, and a request body without content, are reported."""
     form = {"application/x-www-form-urlencoded": {"schema": {"type": "string"}}}
-    refused = problems(operation("call", requestBody={"content": form}))
-    assert ["The form is not an object with members."] == [*refused.values()]
-    refused = problems(operation("call", requestBody={"content": {}}))
-    assert ["The request's content has no method or no form."] == [*refused.values()]
+    refusals = problems(operation("call", requestBody={"content": form}))
+    assert ["The form is not an object with members."] == [*refusals.values()]
+    refusals = problems(operation("call", requestBody={"content": {}}))
+    assert ["The request's content has no method or no form."] == [*refusals.values()]
     paths = {"/a": {"get": operation("call", requestBody=in_json(CARD))}}
     assert ["#/paths/~1a/get/requestBody"] == [*problems(paths=paths)]
 

@@ -123,8 +123,8 @@ def test_objects_name_the_place_of_a_problem() -> None:
     """An error names the property, through lists and objects, without showing its value."""
     assert "size is missing." == problem_of_read(Tree, {})
     assert "The value is not an object." == problem_of_read(Tree, [])
-    wrong = [{"size": "small"}, {"size": 1}]
-    assert "[1].size is not a text." == problem_of_read(Sequence[Tree], wrong)
+    wrong_values = [{"size": "small"}, {"size": 1}]
+    assert "[1].size is not a text." == problem_of_read(Sequence[Tree], wrong_values)
     assert "The value is not of the class Tree." == problem_of_write(Tree, {"size": "small"})
     tree = Tree(size=Size.SMALL, weights=[Decimal(1), Decimal("NaN")])
     assert "weights[1] is not a number." == problem_of_write(Tree, tree)
@@ -152,9 +152,9 @@ def test_alternatives_are_written_by_their_class() -> None:
 def test_decimals_of_unions_are_texts_where_described() -> None:
     """A decimal in a union is written as text where the description says so."""
     tree = Tree(size=Size.SMALL, price=Decimal("1.50"))
-    written = write_value(Tree, tree)
-    assert "1.50" == written["price"]
-    assert tree == read_value(Tree, written)
+    value_on_wire = write_value(Tree, tree)
+    assert "1.50" == value_on_wire["price"]
+    assert tree == read_value(Tree, value_on_wire)
     assert 2 == read_value(Tree, {"size": "small", "price": 2}).price
 
 

@@ -100,8 +100,8 @@ def test_secrets_are_named() -> None:
     assert ["AMQP_URL", "DB_USER"] == names
     assert "kubectl create secret generic shop-secrets --from-literal=AMQP_URL=…" in text
     assert "# Mount this secret, too: run/secrets/vault" in text
-    shown = command("scaffold", "systemd", "shop").out
-    assert "It needs the secrets AMQP_URL, DB_USER, run/secrets/vault." in shown
+    output = command("scaffold", "systemd", "shop").out
+    assert "It needs the secrets AMQP_URL, DB_USER, run/secrets/vault." in output
 
 
 def test_worker_has_time_to_stop() -> None:
@@ -112,8 +112,8 @@ def test_worker_has_time_to_stop() -> None:
     assert 45 == pod["terminationGracePeriodSeconds"]
     assert "45" == unit("unit/shop.service")["Service"]["TimeoutStopSec"]
     configure(CONFIGURATION.replace("drain = 40", "drain = 2"))
-    again = manifest("--into", "again")["Deployment"]["spec"]["template"]["spec"]
-    assert 30 == again["terminationGracePeriodSeconds"]
+    second_template = manifest("--into", "again")["Deployment"]["spec"]["template"]["spec"]
+    assert 30 == second_template["terminationGracePeriodSeconds"]
 
 
 def test_pages_are_probed() -> None:

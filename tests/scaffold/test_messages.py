@@ -135,36 +135,38 @@ def test_messages_go_through_a_broker_and_back(
         texts = message_files(AsyncApi(SHOP), name, MessageOptions(role=role, check_received=True))
         write(texts, tmp_path / role)
         monkeypatch.syspath_prepend(tmp_path / role / "src")
-    sent = import_module("client_shop_messages.messages")
+    sent_messages = import_module("client_shop_messages.messages")
     models = import_module("client_shop_messages.models")
-    received = import_module("application_shop_messages.messages")
+    received_messages = import_module("application_shop_messages.messages")
     broker = MemoryBroker()
     publisher = broker.publisher("events")
     order = models.Order(id="7", total=Decimal("0.1000000000000000055"))
-    made = sent.make_order_placed(
+    order_message = sent_messages.make_order_placed(
         order, shop="a-1", env="live", trace_id="4711", attempt=2, key="7", message_id="m"
     )
     with ConnectorManager([Service("events")]) as manager:
-        manager.perform("events", publisher.publish(*made))
-    [stored] = broker.messages
-    assert "shops/a-1/live/orders" == stored.topic
-    assert (("attempt", "2"), ("trace-id", "4711")) == stored.message.headers
+        manager.perform("events", publisher.publish(*order_message))
+    [message] = broker.messages
+    assert "shops/a-1/live/orders" == message.topic
+    assert (("attempt", "2"), ("trace-id", "4711")) == message.message.headers
     assert (b"7", "m", "application/json") == (
-        stored.message.key,
-        stored.message.id,
-        stored.message.content_type,
+        message.message.key,
+        message.message.id,
+        message.message.content_type,
     )
-    payload = stored.message.payload
-    assert order.total == received.read_on_order(payload).total
-    assert {"shop": "a-1", "env": "live"} == received.ORDERS.values_of(stored.topic)
+    payload = message.message.payload
+    assert order.total == received_messages.read_on_order(payload).total
+    assert {"shop": "a-1", "env": "live"} == received_messages.ORDERS.values_of(message.topic)
     with pytest.raises(InvalidData):
-        received.read_on_order(b'{"why": "123456"}')
-    note = sent.make_note("é").message
-    assert ("text/plain", "é") == (note.content_type, received.read_note(note.payload))
-    assert "take_note_again" not in sent.make_note_of_take_note_again("a").topic
-    scan = sent.make_scan(b"\x00").message
-    assert ("image/png", b"\x00") == (scan.content_type, received.read_scan(scan.payload))
-    cancelled = sent.make_order_cancelled(models.OrderCancelled(why="x"), shop="a", env="test")
+        received_messages.read_on_order(b'{"why": "123456"}')
+    note = sent_messages.make_note("é").message
+    assert ("text/plain", "é") == (note.content_type, received_messages.read_note(note.payload))
+    assert "take_note_again" not in sent_messages.make_note_of_take_note_again("a").topic
+    scan = sent_messages.make_scan(b"\x00").message
+    assert ("image/png", b"\x00") == (scan.content_type, received_messages.read_scan(scan.payload))
+    cancelled = sent_messages.make_order_cancelled(
+        models.OrderCancelled(why="x"), shop="a", env="test"
+    )
     assert "application/vnd.shop+json" == cancelled.message.content_type
 
 

@@ -111,9 +111,9 @@ def test_scaffolded_vendor_conforms(
         settings = {name: fixture.options[name] for name in fixture.options.keys() - fields}
         account = Account(kind.name, kind(**options), settings=settings)
         async with AsyncHub([account], http=AsyncSandboxHttpClient(fixture.sandbox)) as hub:
-            face = getattr(hub, contract)()
+            contract_api = getattr(hub, contract)()
             return await do(
-                ScenarioVendor(operations=face, fixture=fixture, name=kind.name, able=True)
+                ScenarioVendor(operations=contract_api, fixture=fixture, name=kind.name, able=True)
             )
 
     for do in (*BASIC[contract].values(), *capability_uses.values()):

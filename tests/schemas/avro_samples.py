@@ -77,8 +77,12 @@ def changed_schema(draw: st.DrawFn, schema: Any) -> Any:
 
 
 def _changed_symbols(draw: st.DrawFn, symbols: list[str]) -> dict[str, Any]:
-    new = draw(st.sampled_from([symbols, [*symbols, "W"], symbols[1:] or symbols]))
-    return {"symbols": new, "default": new[0]} if draw(st.booleans()) else {"symbols": new}
+    new_symbols = draw(st.sampled_from([symbols, [*symbols, "W"], symbols[1:] or symbols]))
+    return (
+        {"symbols": new_symbols, "default": new_symbols[0]}
+        if draw(st.booleans())
+        else {"symbols": new_symbols}
+    )
 
 
 def _changed_fields(draw: Any, old: list[dict[str, Any]]) -> list[dict[str, Any]]:

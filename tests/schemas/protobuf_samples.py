@@ -36,8 +36,8 @@ def order(*fields: tuple[Any, ...], **more: Any) -> descriptor_pb2.FileDescripto
     """Return a file with a message Order that has these fields: names, numbers and types."""
     file = file_of(**more)
     message = file.message_type.add(name="Order")
-    for name, number, kind, *rest in fields:
-        add_field(message, name, number, kind, **(rest[0] if rest else {}))
+    for name, number, kind, *options in fields:
+        add_field(message, name, number, kind, **(options[0] if options else {}))
     return file
 
 

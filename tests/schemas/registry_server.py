@@ -15,7 +15,7 @@ MANAGERS: list[AsyncConnectorManager] = []
 """The managers that the running test uses."""
 
 
-def confluent(server: SchemaRegistryServer, **settings: Any) -> ConfluentSchemaRegistry:
+def confluent_client(server: SchemaRegistryServer, **settings: Any) -> ConfluentSchemaRegistry:
     """Return a client of a registry's server."""
     service = Service("schemas", base_url=server.url, retry=_QUICK, circuit=None, **settings)
     MANAGERS.append(AsyncConnectorManager([service]))

@@ -230,8 +230,10 @@ def test_bare_name_is_a_schema() -> None:
 def test_recursion_and_empty_items_are_found() -> None:
     """Schemas that contain themselves, and arrays whose items take no bytes, are recognised."""
     tree = record({"name": "next", "type": ["null", "Order"]})
-    shared = record({"name": "a", "type": record(name="P")}, {"name": "b", "type": "P"})
-    assert [True, False] == [hazards(avro_type(avro(s))).is_recursive for s in (tree, shared)]
+    shared_record = record({"name": "a", "type": record(name="P")}, {"name": "b", "type": "P"})
+    assert [True, False] == [
+        hazards(avro_type(avro(s))).is_recursive for s in (tree, shared_record)
+    ]
     array_of_empty_items = {"type": "array", "items": record({"name": "n", "type": "null"})}
     nothing = {"type": "array", "items": {"type": "fixed", "name": "F", "size": 0}}
     two_fields = record({"name": "a", "type": record(name="P")}, {"name": "b", "type": "P"})

@@ -103,9 +103,9 @@ class TestAvro:
 
     def test_refusal_names_the_field_and_no_value(self) -> None:
         """The error names the field, and does not repeat the value."""
-        with pytest.raises(InvalidData, match=r"Order\.id") as caught:
+        with pytest.raises(InvalidData, match=r"Order\.id") as excinfo:
             _AVRO.encode({"id": "secret", "total": Decimal(1)})
-        assert "secret" not in str(caught.value)
+        assert "secret" not in str(excinfo.value)
 
     def test_integers_keep_their_range(self) -> None:
         """A number that four bytes cannot hold is no int, although its encoding would exist."""
@@ -156,9 +156,9 @@ class TestAvro:
 
     def test_default_of_another_type_is_refused(self) -> None:
         """A schema that fastavro refuses raises InvalidData too."""
-        wrong = {"name": "a", "type": "int", "default": "x"}
+        wrong_field = {"name": "a", "type": "int", "default": "x"}
         with pytest.raises(InvalidData, match="refused by fastavro"):
-            codec({"type": "record", "name": "R", "fields": [wrong]}, "avro")
+            codec({"type": "record", "name": "R", "fields": [wrong_field]}, "avro")
 
 
 _AVRO = codec(ORDER, "avro")
@@ -194,10 +194,10 @@ class TestJsonSchema:
     )
     def test_invalid_payload_is_refused(self, data: bytes, problem: str) -> None:
         """The error names the rule and the place, and does not repeat the value."""
-        with pytest.raises(InvalidData, match=problem) as caught:
+        with pytest.raises(InvalidData, match=problem) as excinfo:
             _JSON.decode(data)
-        assert "payload" == caught.value.field
-        assert "secret" not in str(caught.value)
+        assert "payload" == excinfo.value.field
+        assert "secret" not in str(excinfo.value)
 
     @pytest.mark.parametrize(
         "value", [{"id": 1, 5: 1}, {"id": 1.5}, {"id": math.nan}, {"id": Decimal(1)}, object()]
@@ -350,6 +350,6 @@ def test_missing_library_is_named(
 ) -> None:
     """Without the library of a format the error says which extra to install."""
     monkeypatch.setitem(sys.modules, f"moorage.adapters.schemas.{module}", None)
-    with pytest.raises(ConfigurationError, match="not installed") as caught:
+    with pytest.raises(ConfigurationError, match="not installed") as excinfo:
         codec("int", kind)
-    assert f"'.[{extra}]'" in caught.value.remedy
+    assert f"'.[{extra}]'" in excinfo.value.remedy

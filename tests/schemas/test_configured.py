@@ -70,6 +70,6 @@ async def test_schemas_of_a_service(tmp_path: Path) -> None:
 
 async def test_missing_folder_has_its_path(tmp_path: Path) -> None:
     """A folder that does not exist is refused with its path in the configuration."""
-    with pytest.raises(ConfigurationError) as caught:
+    with pytest.raises(ConfigurationError) as excinfo:
         await _lines({"folder": str(tmp_path / "nowhere")}, tmp_path)
-    assert "pipelines.orders.schemas.folder" == caught.value.path
+    assert "pipelines.orders.schemas.folder" == excinfo.value.path

@@ -26,7 +26,7 @@ TYPES = st.sampled_from(["null", "boolean", "integer", "number", "string", "arra
 
 
 def _objects(inner: st.SearchStrategy[Any]) -> st.SearchStrategy[Any]:
-    named = st.dictionaries(st.sampled_from("ab"), inner, max_size=2)
+    named_values = st.dictionaries(st.sampled_from("ab"), inner, max_size=2)
     return st.fixed_dictionaries(
         {},
         optional={
@@ -40,7 +40,7 @@ def _objects(inner: st.SearchStrategy[Any]) -> st.SearchStrategy[Any]:
             "maxItems": SIZES,
             "uniqueItems": st.booleans(),
             "items": inner,
-            "properties": named,
+            "properties": named_values,
             "required": st.lists(st.sampled_from("ab"), unique=True),
             "additionalProperties": inner,
             "patternProperties": st.dictionaries(st.sampled_from(["^a", "b"]), inner, max_size=1),
@@ -236,7 +236,7 @@ def test_recursive_schema_is_compared_once() -> None:
     assert expected == problems(narrow, tree)
 
 
-def doubled(keyword: str, times: int, leaf: dict[str, Any]) -> dict[str, Any]:
+def doubling_schema(keyword: str, times: int, leaf: dict[str, Any]) -> dict[str, Any]:
     """Return a schema whose parts refer twice to the next ones, this many times."""
     parts = {"0": leaf}
     for number in range(times):
@@ -247,8 +247,8 @@ def doubled(keyword: str, times: int, leaf: dict[str, Any]) -> dict[str, Any]:
 
 def test_nested_parts_are_compared_once() -> None:
     """Parts that refer to each other many times are judged as if they did so once."""
-    reader = doubled("allOf", 8, {"type": "string"})
-    writer = doubled("allOf", 8, {"type": "integer"})
+    reader = doubling_schema("allOf", 8, {"type": "string"})
+    writer = doubling_schema("allOf", 8, {"type": "integer"})
     [problem] = problems(reader, writer)
     assert "The writer may write values of the type" in problem
     assert [] == problems(reader, {"type": "string"})
@@ -257,8 +257,8 @@ def test_nested_parts_are_compared_once() -> None:
 @pytest.mark.parametrize("keyword", ["allOf", "anyOf", "oneOf"])
 def test_countless_combinations_are_not_judged(keyword: str) -> None:
     """Schemas with too many combinations of alternatives are reported, not compared for ever."""
-    reader = doubled(keyword, 30, {"type": "string"})
-    writer = doubled(keyword, 30, {"type": "integer"})
+    reader = doubling_schema(keyword, 30, {"type": "string"})
+    writer = doubling_schema(keyword, 30, {"type": "integer"})
     [problem] = read_incompatibilities(complete(reader), complete(writer))
     assert "The check cannot judge so many combinations of alternatives." == str(problem)
     assert not problem.is_certain
@@ -293,9 +293,9 @@ def test_registered_reference_is_followed() -> None:
     """A reference to a whole registered document is followed, also through a list."""
     reader = complete({"$ref": "money"}, money={"type": "integer"})
     assert not read_incompatibilities(reader, complete({"type": "integer"}))
-    listed = complete({"type": "array", "items": {"$ref": "#/x/0"}, "x": [{"type": "null"}]})
+    array_schema = complete({"type": "array", "items": {"$ref": "#/x/0"}, "x": [{"type": "null"}]})
     assert not read_incompatibilities(
-        listed, complete({"type": "array", "items": {"type": "null"}})
+        array_schema, complete({"type": "array", "items": {"type": "null"}})
     )
 
 

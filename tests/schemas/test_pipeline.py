@@ -23,13 +23,13 @@ from moorage.adapters.schemas.memory import FolderSchemaRegistry, MemorySchemaRe
 from moorage.domain.messages.kafka import TOMBSTONE
 from moorage.domain.pipelines.records import DecodedRecord
 from moorage.domain.schemas.schema import Schema, SchemaFormat
-from moorage.domain.schemas.wire_format import framed
+from moorage.domain.schemas.wire_format import add_frame
 from moorage.pipelines._shared_fetches import SharedFetches
 from moorage.pipelines.schemas import SchemaDecoder, SchemaEncoder
 from moorage.testing import MemoryDeadLetters, MemorySink, MemorySource, SchemaRegistryServer
 from tests.pipelines.quick_pipelines import config, run
 from tests.schemas.protobuf_samples import add_field, order, schema_of
-from tests.schemas.registry_server import confluent
+from tests.schemas.registry_server import confluent_client
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -93,7 +93,7 @@ async def deliver(
 async def test_records_return_through_both_wire_formats(schema: Schema, wire_format: str) -> None:
     """A value that is encoded by a schema of a registry's server is decoded again."""
     with SchemaRegistryServer() as server:
-        registry = confluent(server)
+        registry = confluent_client(server)
         await registry.register("orders", schema)
         subject = "orders" if wire_format == "plain" else None
         encoder = SchemaEncoder(registry, "orders", wire_format)
@@ -113,7 +113,7 @@ async def test_invalid_records_become_dead_letters_with_their_bytes() -> None:
     """A record that does not fit, or names no known schema, is set aside as it was read."""
     registry = MemorySchemaRegistry()
     id = await registry.register("orders", AVRO)
-    payloads = [b"nonsense", framed(id, b""), framed(77, b"\2"), framed(id, b"\2"), b""]
+    payloads = [b"nonsense", add_frame(id, b""), add_frame(77, b"\2"), add_frame(id, b"\2"), b""]
     records = [record(payload, n) for n, payload in enumerate(payloads)]
     sink, letters = await deliver(records, SchemaDecoder(registry))
     assert [{"id": 1}] == sink.values
@@ -133,7 +133,7 @@ async def test_changed_value_is_encoded_anew() -> None:
 
     decoder = SchemaDecoder(registry, "plain", subject="old")
     sink, _ = await deliver([record(b'{"id":1}')], decoder, price, SchemaEncoder(registry, "new"))
-    assert [framed(2, b"\2\6tea")] == [result.payload for result in sink.records]
+    assert [add_frame(2, b"\2\6tea")] == [result.payload for result in sink.records]
 
 
 async def test_value_that_does_not_fit_becomes_a_dead_letter() -> None:
@@ -149,12 +149,12 @@ async def test_values_follow_the_named_avro_schema() -> None:
     registry = MemorySchemaRegistry()
     id = await registry.register("orders", AVRO)
     await registry.register("orders", WIDER)
-    result = await SchemaDecoder(registry, subject="orders")(record(framed(id, b"\2")))
+    result = await SchemaDecoder(registry, subject="orders")(record(add_frame(id, b"\2")))
     assert {"id": 1, "note": "none"} == result.json()
     other = await registry.register("json", JSON)
     with pytest.raises(ConfigurationError, match="Only Avro"):
-        await SchemaDecoder(registry, subject="orders")(record(framed(other, b"{}")))
-    first = await SchemaDecoder(registry, subject="orders", version=1)(record(framed(id, b"\2")))
+        await SchemaDecoder(registry, subject="orders")(record(add_frame(other, b"{}")))
+    first = await SchemaDecoder(registry, subject="orders", version=1)(record(add_frame(id, b"\2")))
     assert {"id": 1} == first.json()
 
 
@@ -167,8 +167,8 @@ async def test_protobuf_message_is_chosen() -> None:
     encoded = await SchemaEncoder(registry, "lines", message="shop.Line")(record(b'{"a": 7}'))
     assert b"\2\2\x08\7" == encoded.payload[5:]
     assert {"a": 7} == (await SchemaDecoder(registry)(encoded)).json()
-    plain = SchemaDecoder(registry, "plain", subject="lines", message="shop.Line")
-    assert {"a": 7} == (await plain(record(b"\x08\7"))).json()
+    plain_decoder = SchemaDecoder(registry, "plain", subject="lines", message="shop.Line")
+    assert {"a": 7} == (await plain_decoder(record(b"\x08\7"))).json()
     with pytest.raises(ConfigurationError, match="no message"):
         await SchemaEncoder(registry, "lines", message="shop.Other")(record(b"{}"))
 
@@ -188,7 +188,7 @@ async def test_registry_that_is_away_makes_no_dead_letters() -> None:
     registry = FailingRegistry()
     id = await registry.register("orders", AVRO)
     registry.errors = [ConnectionFailed("The registry is away.") for _ in range(2)]
-    sink, letters = await deliver([record(framed(id, b"\2"))], SchemaDecoder(registry))
+    sink, letters = await deliver([record(add_frame(id, b"\2"))], SchemaDecoder(registry))
     assert ([{"id": 1}], [], 3) == (sink.values, letters.letters, registry.questions)
 
 
@@ -197,7 +197,7 @@ async def test_refusal_of_the_registry_stops_the_pipeline() -> None:
     registry = FailingRegistry()
     registry.errors = [VendorRejected("The registry refuses.")]
     with pytest.raises(ConfigurationError, match="refuses to give a schema"):
-        await deliver([record(framed(1, b"\2"))], SchemaDecoder(registry))
+        await deliver([record(add_frame(1, b"\2"))], SchemaDecoder(registry))
 
 
 @pytest.mark.parametrize("make", [SchemaEncoder, SchemaDecoder])
@@ -223,7 +223,7 @@ async def test_schema_without_an_id_cannot_frame(tmp_path: Path) -> None:
 def test_wrong_settings_are_refused() -> None:
     """Settings that contradict each other, or are of a wrong type, raise ConfigurationError."""
     registry = MemorySchemaRegistry()
-    wrong: list[dict[str, Any]] = [
+    wrong_schemas: list[dict[str, Any]] = [
         {"wire_format": "plain"},
         {"wire_format": "other"},
         {"version": 1},
@@ -231,7 +231,7 @@ def test_wrong_settings_are_refused() -> None:
         {"subject": "a", "version": 0},
         {"schemas": 0},
     ]
-    for settings in wrong:
+    for settings in wrong_schemas:
         with pytest.raises(ConfigurationError):
             SchemaDecoder(registry, **settings)
     with pytest.raises(ConfigurationError):
@@ -243,7 +243,7 @@ async def test_unknown_schema_is_fetched_once_by_a_thousand_tasks() -> None:
     registry = FailingRegistry()
     id = await registry.register("orders", AVRO)
     decoder = SchemaDecoder(registry)
-    item = record(framed(id, b"\2"))
+    item = record(add_frame(id, b"\2"))
     result = await asyncio.gather(*(decoder(item) for _ in range(1_000)))
     assert ({1}, 1) == ({item.json()["id"] for item in result}, registry.questions)
 
@@ -256,7 +256,7 @@ async def test_missing_schema_is_remembered_for_a_while() -> None:
     for time, expected in ((0.0, 1), (9.9, 1), (10.0, 2)):
         now = time
         with pytest.raises(InvalidData, match="schema 77"):
-            await decoder(record(framed(77, b"")))
+            await decoder(record(add_frame(77, b"")))
         assert expected == registry.questions
 
 

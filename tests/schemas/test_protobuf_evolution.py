@@ -96,17 +96,17 @@ def test_required_field_must_be_written() -> None:
 
 def test_fields_that_replace_each_other_are_found() -> None:
     """Two independent fields of the writer must not be in one `oneof` of the reader."""
-    plain = order(("a", 1, "int32"), ("b", 2, "int32"))
+    plain_order = order(("a", 1, "int32"), ("b", 2, "int32"))
     choice = order(("a", 1, "int32", {"oneof_index": 0}), ("b", 2, "int32", {"oneof_index": 0}))
     choice.message_type[0].oneof_decl.add(name="either")
     expected = ["shop.Order.b: The writer may set several fields of which the reader keeps one."]
-    assert expected == problems(choice, plain)
-    assert [] == problems(plain, choice)
+    assert expected == problems(choice, plain_order)
+    assert [] == problems(plain_order, choice)
     assert [] == problems(choice, choice)
     optional = {"oneof_index": 0, "proto3_optional": True}
     single = order(("a", 1, "int32", optional))
     single.message_type[0].oneof_decl.add(name="_a")
-    assert [] == problems(single, plain)
+    assert [] == problems(single, plain_order)
 
 
 def _with_enum(syntax: str, *numbers: int, nested: bool = False) -> Any:
@@ -208,12 +208,12 @@ def test_reference_has_the_path_of_the_import() -> None:
     """A referenced file gets the path by which the schema imports it."""
     other = file_of("default")
     other.message_type.add(name="Line")
-    named = file_of("same.proto")
-    named.message_type.add(name="Same")
+    named_file = file_of("same.proto")
+    named_file.message_type.add(name="Same")
     main = order(("line", 1, "message", {"type_name": ".shop.Line"}))
     main.dependency.append("lines.proto")
     schema = CompleteSchema(
-        schema_of(main), (("lines.proto", schema_of(other)), ("same.proto", schema_of(named)))
+        schema_of(main), (("lines.proto", schema_of(other)), ("same.proto", schema_of(named_file)))
     )
     assert {"lines.proto", "same.proto", "shop.proto"} == ProtobufFiles.of(schema).files.keys()
     assert {"line": {}} == ProtobufCodec(schema).decode(b"\n\0")

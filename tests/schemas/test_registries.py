@@ -24,7 +24,7 @@ from moorage.adapters.schemas.memory import FolderSchemaRegistry, MemorySchemaRe
 from moorage.domain.schemas.schema import Schema, SchemaFormat, SchemaReference
 from moorage.testing import SchemaRegistryServer
 from tests.schemas.protobuf_samples import order, schema_of
-from tests.schemas.registry_server import confluent
+from tests.schemas.registry_server import confluent_client
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -44,7 +44,7 @@ def server() -> Iterator[SchemaRegistryServer]:
 @pytest.fixture(params=["memory", "confluent"])
 def registry(request: pytest.FixtureRequest, server: SchemaRegistryServer) -> Any:
     """A registry of each kind that takes new schemas."""
-    return MemorySchemaRegistry() if request.param == "memory" else confluent(server)
+    return MemorySchemaRegistry() if request.param == "memory" else confluent_client(server)
 
 
 async def test_schema_is_registered_once(registry: Any) -> None:
@@ -97,7 +97,7 @@ async def test_references_are_completed(registry: Any) -> None:
 
 async def test_circle_of_references_is_refused(server: SchemaRegistryServer) -> None:
     """Schemas that refer to each other raise InvalidData."""
-    registry = confluent(server)
+    registry = confluent_client(server)
     circle = Schema("a", SchemaFormat.AVRO, references=[SchemaReference("a", "a", 1)])
     await registry.register("a", circle)
     with pytest.raises(InvalidData, match="in a circle"):
@@ -123,11 +123,11 @@ async def test_memory_checks_new_versions() -> None:
 
 async def test_confluent_refusals_have_types(server: SchemaRegistryServer) -> None:
     """An incompatible schema and an invalid one raise different errors."""
-    registry = confluent(server)
+    registry = confluent_client(server)
     server.incompatible, server.invalid = {"long"}, {"nonsense"}
-    with pytest.raises(SchemaIncompatible) as caught:
+    with pytest.raises(SchemaIncompatible) as excinfo:
         await registry.register("orders", LONG)
-    assert ("409", 409) == (caught.value.vendor_code, caught.value.status)
+    assert ("409", 409) == (excinfo.value.vendor_code, excinfo.value.status)
     assert ("READER_FIELD_MISSING_DEFAULT_VALUE",) == await registry.check("orders", LONG)
     with pytest.raises(InvalidRequest, match="cannot read"):
         await registry.register("orders", Schema("nonsense", SchemaFormat.AVRO))
@@ -135,7 +135,7 @@ async def test_confluent_refusals_have_types(server: SchemaRegistryServer) -> No
 
 async def test_confluent_formats(server: SchemaRegistryServer) -> None:
     """Each format is sent by its name, and descriptors are asked for instead of text."""
-    registry = confluent(server)
+    registry = confluent_client(server)
     for schema in (Schema("{}", SchemaFormat.JSON), schema_of(order())):
         id = await registry.register("a", schema)
         assert schema == await registry.schema(id)
@@ -144,7 +144,7 @@ async def test_confluent_formats(server: SchemaRegistryServer) -> None:
 
 async def test_reads_and_registrations_are_repeated(server: SchemaRegistryServer) -> None:
     """A registry that fails for a moment is asked again, also to register."""
-    registry = confluent(server)
+    registry = confluent_client(server)
     server.respond_json({"error_code": 50003, "message": "x"}, status=500)
     id = await registry.register("orders", INT)
     server.respond_json({"error_code": 50001, "message": "x"}, status=500)
@@ -155,7 +155,7 @@ async def test_confluent_credentials_are_those_of_the_service(
     server: SchemaRegistryServer,
 ) -> None:
     """The service's credentials are sent, and a refusal of them is AuthenticationFailed."""
-    registry = confluent(server, credentials=Credentials.basic("u", "p"))
+    registry = confluent_client(server, credentials=Credentials.basic("u", "p"))
     server.respond_json({"error_code": 40101, "message": "Unauthorized"}, status=401)
     with pytest.raises(AuthenticationFailed):
         await registry.schema(1)
@@ -167,7 +167,7 @@ async def test_wrong_address_is_no_missing_schema(server: SchemaRegistryServer) 
     for body in (b"<html>", b'{"error_code":404}', b"[]"):
         server.respond(404, body=body)
         with pytest.raises(ConfigurationError, match="leads to something else"):
-            await confluent(server).schema(1)
+            await confluent_client(server).schema(1)
 
 
 @pytest.mark.parametrize(
@@ -188,14 +188,14 @@ async def test_wrong_answer_is_a_failure(
     """An answer that is no schema is VendorFailed, which may be tried again."""
     server.respond_json(answer)
     server.respond_json(answer)
-    with pytest.raises(VendorFailed, match=problem) as caught:
-        await confluent(server).schema(1)
-    assert caught.value.retryable
+    with pytest.raises(VendorFailed, match=problem) as excinfo:
+        await confluent_client(server).schema(1)
+    assert excinfo.value.retryable
 
 
 async def test_wrong_verdicts_and_versions_are_failures(server: SchemaRegistryServer) -> None:
     """Other answers are checked too, and a refusal without reasons says so."""
-    registry = confluent(server)
+    registry = confluent_client(server)
     questions: list[tuple[Any, Any]] = [
         ({"id": "1"}, lambda: registry.register("a", INT)),
         ({"schema": "int", "id": 1, "version": 1}, lambda: registry.version("a")),
@@ -217,11 +217,11 @@ async def test_wrong_verdicts_and_versions_are_failures(server: SchemaRegistrySe
 
 async def test_registry_that_is_away_is_retryable() -> None:
     """A registry that cannot be reached raises an error that may pass."""
-    with SchemaRegistryServer() as gone:
-        registry = confluent(gone)
-    with pytest.raises(ConnectionFailed) as caught:
+    with SchemaRegistryServer() as stopped_server:
+        registry = confluent_client(stopped_server)
+    with pytest.raises(ConnectionFailed) as excinfo:
         await registry.schema(1)
-    assert caught.value.retryable
+    assert excinfo.value.retryable
 
 
 def _folder(path: Path, files: dict[str, bytes]) -> Path:

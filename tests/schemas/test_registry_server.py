@@ -12,7 +12,7 @@ import pytest
 from moorage import ConfigurationError, InvalidRequest, SchemaIncompatible
 from moorage.domain.schemas.schema import Schema, SchemaFormat, SchemaReference
 from moorage.testing import Behaviour, SchemaRegistryServer
-from tests.schemas.registry_server import confluent
+from tests.schemas.registry_server import confluent_client
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -33,7 +33,7 @@ def answer(server: SchemaRegistryServer, path: str, body: bytes | None = None) -
     """Return the status of an answer and its document."""
     request = Request(server.url + path, body, JSON_TYPE)  # noqa: S310 - on this machine
     try:
-        with urlopen(request) as response:  # noqa: S310 - as above
+        with urlopen(request) as response:  # noqa: S310 - on this machine
             return response.status, json.load(response)
     except HTTPError as error:
         return error.code, json.load(error)["error_code"]
@@ -66,7 +66,7 @@ def test_wrong_requests_have_codes(
 
 async def test_promise_is_kept(server: SchemaRegistryServer) -> None:
     """A schema that breaks the promise of its subject is refused with the reason."""
-    registry = confluent(server)
+    registry = confluent_client(server)
     assert () == await registry.check("orders", INT)
     await registry.register("orders", INT)
     [problem] = await registry.check("orders", LONG)
@@ -78,13 +78,13 @@ async def test_promise_is_kept(server: SchemaRegistryServer) -> None:
 
 async def test_schemas_that_are_used_are_judged_too(server: SchemaRegistryServer) -> None:
     """The promise holds for the schemas that a schema uses, and a missing one is refused."""
-    registry = confluent(server)
+    registry = confluent_client(server)
 
     def order(version: int) -> Schema:
         fields = [{"name": "customer", "type": "shop.Customer"}]
         text = json.dumps({"type": "record", "name": "shop.Order", "fields": fields})
-        used = SchemaReference("shop.Customer", "customers", version)
-        return Schema(text, SchemaFormat.AVRO, references=[used])
+        reference = SchemaReference("shop.Customer", "customers", version)
+        return Schema(text, SchemaFormat.AVRO, references=[reference])
 
     for kind in ("string", "long"):
         fields = [{"name": "id", "type": kind}]
@@ -100,7 +100,7 @@ async def test_schemas_that_are_used_are_judged_too(server: SchemaRegistryServer
 
 async def test_tests_decide_about_schemas_and_failures(server: SchemaRegistryServer) -> None:
     """Named schemas are refused, and queued failures and lost answers come first."""
-    registry = confluent(server)
+    registry = confluent_client(server)
     server.incompatible, server.invalid = {"long"}, {"nonsense"}
     assert ("READER_FIELD_MISSING_DEFAULT_VALUE",) == await registry.check("new", LONG)
     with pytest.raises(InvalidRequest):

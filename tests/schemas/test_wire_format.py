@@ -11,13 +11,13 @@ from hypothesis import strategies as st
 from moorage import ConfigurationError, InvalidData
 from moorage.domain.schemas.evolution import Compatibility, Incompatibility, incompatibilities
 from moorage.domain.schemas.schema import CompleteSchema, Schema, SchemaReference
-from moorage.domain.schemas.wire_format import framed, unframed, with_indexes, without_indexes
+from moorage.domain.schemas.wire_format import add_frame, read_frame, with_indexes, without_indexes
 
 
 @given(st.integers(1, 2**31 - 1), st.binary())
 def test_frame_returns_what_it_was_given(id: int, data: bytes) -> None:
     """A framed record has the id and the data again."""
-    assert (id, data) == unframed(framed(id, data))
+    assert (id, data) == read_frame(add_frame(id, data))
 
 
 @given(st.lists(st.integers(0, 2**16), min_size=1, max_size=32), st.binary())
@@ -29,7 +29,7 @@ def test_message_indexes_return(indexes: list[int], data: bytes) -> None:
 @given(st.binary(max_size=12))
 def test_any_bytes_are_a_frame_or_invalid(data: bytes) -> None:
     """Bytes of any content are read, or raise InvalidData."""
-    for read in (unframed, without_indexes):
+    for read in (read_frame, without_indexes):
         try:
             read(data)
         except InvalidData:
@@ -38,7 +38,7 @@ def test_any_bytes_are_a_frame_or_invalid(data: bytes) -> None:
 
 def test_bytes_are_those_of_confluent() -> None:
     """The id is in network order; a first message is one zero, and others are zigzag numbers."""
-    assert b"\0\0\0\1\2x" == framed(258, b"x")
+    assert b"\0\0\0\1\2x" == add_frame(258, b"x")
     assert b"\0x" == with_indexes([0], b"x")
     assert b"\4\2\0x" == with_indexes([1, 0], b"x")
     assert b"\2\x80\1x" == with_indexes([64], b"x")
@@ -59,7 +59,7 @@ def test_impossible_indexes_are_refused(data: bytes) -> None:
 def test_payload_without_a_header_is_refused(payload: bytes) -> None:
     """A payload without the header raises InvalidData."""
     with pytest.raises(InvalidData, match="payload of a record"):
-        unframed(payload)
+        read_frame(payload)
 
 
 def _avro(text: str) -> CompleteSchema:

@@ -155,19 +155,19 @@ def test_own_vendor_keeps_people_and_groups() -> None:
         counts = [len(people.find(query).items) for query in queries]
         read = people.get(ada.ref)
         people.remove_member(f"scim:scim:{group['id']}", ada.ref)
-        left = people.members(f"scim:scim:{group['id']}").items
+        members = people.members(f"scim:scim:{group['id']}").items
         people.delete(charles.ref)
         people.delete(charles.ref)
 
     assert [1, 1, 1, 0] == counts
     assert (False, "Countess", None) == (read.active, read.title, read.department)
     assert (ada.ref, MemberKind.UNKNOWN) in [(member.ref, member.kind), (member.ref, "unknown")]
-    assert () == left
+    assert () == members
     assert ("Europe/London", ("ada@example.com",)) == (read.time_zone, read.emails)
-    stored = driver.store.get(ScimKind.USER, ada.ref.id)
-    assert stored is not None
-    assert "correct horse" == stored.content["password"]
-    assert "correct horse" not in f"{stored!r}{driver('GET', '/Users').body!r}"
+    resource = driver.store.get(ScimKind.USER, ada.ref.id)
+    assert resource is not None
+    assert "correct horse" == resource.content["password"]
+    assert "correct horse" not in f"{resource!r}{driver('GET', '/Users').body!r}"
 
 
 def test_requests_of_entra_are_understood() -> None:
@@ -178,7 +178,7 @@ def test_requests_of_entra_are_understood() -> None:
     created = driver.json("POST", "/Users", ADA)
     path = f"/Users/{created['id']}"
     assert 1 == driver.json("GET", "/Users", query=query)["totalResults"]
-    changed = driver.patch(
+    changed_answer = driver.patch(
         path,
         {"op": "Replace", "path": "active", "value": "False"},
         {"op": "Add", "path": 'emails[type eq "home"].value', "value": "a@home.example"},
@@ -196,14 +196,14 @@ def test_requests_of_entra_are_understood() -> None:
     )
 
     assert (False, "Augusta", "Augusta") == (
-        changed["active"],
-        changed["name"]["givenName"],
-        changed["displayName"],
+        changed_answer["active"],
+        changed_answer["name"]["givenName"],
+        changed_answer["displayName"],
     )
-    assert {"department": "R&D", "manager": {"value": "26"}} == changed[ENTERPRISE]
-    assert "Lovelace" == changed["name"]["familyName"]
-    assert {"type": "home", "value": "a@home.example"} in changed["emails"]
-    assert [{"type": "mobile", "value": "+49 1"}] == changed["phoneNumbers"]
+    assert {"department": "R&D", "manager": {"value": "26"}} == changed_answer[ENTERPRISE]
+    assert "Lovelace" == changed_answer["name"]["familyName"]
+    assert {"type": "home", "value": "a@home.example"} in changed_answer["emails"]
+    assert [{"type": "mobile", "value": "+49 1"}] == changed_answer["phoneNumbers"]
 
     group = driver.json("POST", "/Groups", {"displayName": "Accounting", "externalId": "g"})
     place = f"/Groups/{group['id']}"
@@ -336,17 +336,17 @@ def test_operations_change_what_they_name(
     """Each form of path adds, replaces or removes what it names, and nothing else."""
     driver = Driver()
     user = driver.json("POST", "/Users", {**ADA, "title": "Analyst"})
-    changed = driver.patch(f"/Users/{user['id']}", operation)
+    changed_answer = driver.patch(f"/Users/{user['id']}", operation)
 
     for name, value in expected.items():
         if name == "name" and operation["op"] != "remove":
-            assert value.items() <= changed[name].items()
+            assert value.items() <= changed_answer[name].items()
         elif name == "emails" and value and value[0].get("type", "") is None:
-            assert "type" not in changed[name][0]
+            assert "type" not in changed_answer[name][0]
         else:
-            assert value == changed.get(name)
+            assert value == changed_answer.get(name)
     others = {"userName", "active", "externalId"}
-    assert {name: user[name] for name in others} == {name: changed[name] for name in others}
+    assert {name: user[name] for name in others} == {name: changed_answer[name] for name in others}
 
 
 @pytest.mark.parametrize(
@@ -474,9 +474,9 @@ def test_changes_of_others_are_kept() -> None:
     user = driver.json("POST", "/Users", ADA)
     path = f"/Users/{user['id']}"
     change = {"op": "replace", "path": "title", "value": "Countess"}
-    changed = driver.patch(path, change)
+    changed_answer = driver.patch(path, change)
 
-    assert ("Countess", "0") == (changed["title"], changed["nickName"])
+    assert ("Countess", "0") == (changed_answer["title"], changed_answer["nickName"])
     store.times = 99
     change = {"op": "replace", "path": "title", "value": "Analyst"}
     assert 503 == driver("PATCH", path, patch_body(change)).status
@@ -709,41 +709,41 @@ def test_asgi_application_answers() -> None:
             "root_path": "/scim/v2",
             "headers": [(name.encode(), value.encode()) for name, value in headers.items()],
         }
-        sent: list[Any] = []
+        requests: list[Any] = []
 
         async def receive() -> Any:
             return {"type": "http.request", "body": body}
 
         async def send(message: Any) -> None:
-            sent.append(message)
+            requests.append(message)
 
         await app(scope, receive, send)
-        content = sent[1]["body"]
-        return sent[0]["status"], json.loads(content) if content else None
+        content = requests[1]["body"]
+        return requests[0]["status"], json.loads(content) if content else None
 
     async def run() -> list[int]:
         status, user = await request("POST", "/Users", json.dumps(ADA).encode())
         place = f"/Users/{user['id']}"
         change = patch_body({"op": "Replace", "path": "active", "value": "False"})
         patched = await request("PATCH", place, json.dumps(change).encode())
-        listed = await request("GET", "/Users", b"")
+        answer = await request("GET", "/Users", b"")
         large = await request("POST", "/Users", b"", **{"content-length": "99999999"})
-        gone = await request("DELETE", place, b"")
+        deletion = await request("DELETE", place, b"")
         assert not patched[1]["active"]
-        assert 1 == listed[1]["totalResults"]
-        return [status, patched[0], listed[0], large[0], gone[0]]
+        assert 1 == answer[1]["totalResults"]
+        return [status, patched[0], answer[0], large[0], deletion[0]]
 
     async def start() -> list[Any]:
-        sent: list[Any] = []
+        requests: list[Any] = []
 
         async def receive() -> Any:
             return {"type": "lifespan"}
 
         async def send(message: Any) -> None:
-            sent.append(message["type"])
+            requests.append(message["type"])
 
         await app({"type": "lifespan"}, receive, send)
-        return sent
+        return requests
 
     assert [201, 200, 200, 413, 204] == asyncio.run(run())
     assert ["lifespan.startup.complete", "lifespan.shutdown.complete"] == asyncio.run(start())
@@ -868,7 +868,7 @@ class _AsyncPerson(_Person):
         """Return the person, if it is the one who is wanted."""
         return _Person.get(self, kind, id)
 
-    find = create = replace = delete = get  # type: ignore[assignment] # likewise
+    find = create = replace = delete = get  # type: ignore[assignment] # the other kind of store
 
 
 @pytest.mark.parametrize("id", ["EMEA/4711", "a/b/c", "/a", "a%2Fb", "urn:ietf:x/y z"])

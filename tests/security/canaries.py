@@ -70,14 +70,16 @@ class Canaries:
 
 def revealed_texts(value: object, path: str = "") -> Iterator[tuple[str, str]]:
     """Return every text that printing, logging, pickling or tracking makes of a value."""
-    yield from _unfolded(value, path, _DEEP, set())
+    yield from _printed_texts(value, path, _DEEP, set())
     if isinstance(value, BaseException):
-        yield from _raised(value, path)
+        yield from _traceback_texts(value, path)
     if isinstance(value, ConnectorError):
         yield f"{path} pickled", pickle.dumps(value).decode("latin-1")
 
 
-def _unfolded(value: object, path: str, depth: int, seen: set[int]) -> Iterator[tuple[str, str]]:
+def _printed_texts(
+    value: object, path: str, depth: int, seen: set[int]
+) -> Iterator[tuple[str, str]]:
     """Return the printed texts of values, before and after printing their containers."""
     if id(value) in seen:
         return
@@ -93,7 +95,7 @@ def _unfolded(value: object, path: str, depth: int, seen: set[int]) -> Iterator[
     if depth == 0:
         return
     for name, part in _parts(value):
-        yield from _unfolded(part, f"{path}{name}", depth - 1, seen)
+        yield from _printed_texts(part, f"{path}{name}", depth - 1, seen)
 
 
 def _parts(value: Any) -> Iterator[tuple[str, object]]:
@@ -116,19 +118,19 @@ def _parts(value: Any) -> Iterator[tuple[str, object]]:
             yield f".{name}", part
 
 
-def _raised(error: BaseException, path: str) -> Iterator[tuple[str, str]]:
+def _traceback_texts(error: BaseException, path: str) -> Iterator[tuple[str, str]]:
     """Return the text of a traceback, with its frames and causes."""
     for item in chain(error):
         at = path if item is error else f"{path} ← {type(item).__name__}"
-        yield f"{at} formatted", _formatted(item)
-        yield from _unfolded(item, at, _DEEP, set())
+        yield f"{at} formatted", _format_traceback(item)
+        yield from _printed_texts(item, at, _DEEP, set())
         for frame in frames(item.__traceback__):
             location = f"{at} {Path(frame.f_code.co_filename).name}:{frame.f_code.co_qualname}"
             for name, local in frame.f_locals.items():
-                yield from _unfolded(local, f"{location}: {name}", _DEEP, set())
+                yield from _printed_texts(local, f"{location}: {name}", _DEEP, set())
 
 
-def _formatted(error: BaseException) -> str:
+def _format_traceback(error: BaseException) -> str:
     """Return the traceback of an error, without the carets below its lines.
 
     Carets hold no secret, and Python parses every line to place them.
@@ -162,6 +164,6 @@ def frames(trace: TracebackType | None) -> Iterator[FrameType]:
         trace = trace.tb_next
 
 
-def dumped(folder: Path) -> Iterable[tuple[str, bytes]]:
+def file_contents(folder: Path) -> Iterable[tuple[str, bytes]]:
     """Return the content of every file below a folder."""
     return [(path.name, path.read_bytes()) for path in folder.rglob("*") if path.is_file()]

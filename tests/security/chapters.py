@@ -51,7 +51,7 @@ from moorage.wiring.store_urls import aopen_storage, open_storage
 from tests.security.bound_tokens import bound_tokens
 from tests.security.kept_answers import cached_responses
 from tests.security.renewed_tokens import renewed_tokens
-from tests.security.shared import settled
+from tests.security.shared import await_if_needed
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -263,23 +263,25 @@ async def _failures(day: Observations, vendor: VendorServer) -> None:
         request = Request.get(f"/{path_end}", query={"token": token})
         await day.call(f"hedged {path_end}", manager, "hedged", request)
     await day.call("short", manager, "short", charge(day, "short", "/slow"))
-    many = [charge(day, f"many-{last}", f"/{last}") for last in ("ok", "400", "slow", "reset")]
-    day.keep("many", await settled(manager.call_many("narrow", many)))
-    for result in await settled(manager.call_many("plain", many)):
+    many_charges = [
+        charge(day, f"many-{last}", f"/{last}") for last in ("ok", "400", "slow", "reset")
+    ]
+    day.keep("many", await await_if_needed(manager.call_many("narrow", many_charges)))
+    for result in await await_if_needed(manager.call_many("plain", many_charges)):
         day.keep("one of many", result.error)
 
 
 def _hook(day: Observations, text: str) -> Any:
     """A user function that raises an error with a message."""
 
-    def fails(*_: object) -> None:
+    def raise_foreign_error(*_: object) -> None:
         raise ForeignError("the hook failed")
 
     async def fails_later(*_: object) -> None:
         raise ForeignError("the hook failed")
 
     assert text
-    return day.pick(fails, fails_later)
+    return day.pick(raise_foreign_error, fails_later)
 
 
 async def _hooks(day: Observations, vendor: VendorServer) -> None:
@@ -289,7 +291,7 @@ async def _hooks(day: Observations, vendor: VendorServer) -> None:
     def judges(*_: object) -> None:
         raise ForeignError("the judge failed")
 
-    def refuses(*_: object) -> None:
+    def refuse_response(*_: object) -> None:
         raise VendorRejected("the judge refused")
 
     def added(request: Request) -> Request:
@@ -302,7 +304,7 @@ async def _hooks(day: Observations, vendor: VendorServer) -> None:
         "request": {"request_transforms": (added, _hook(day, "request"))},
         "response": {"request_transforms": added, "response_transforms": _hook(day, "response")},
         "judge": {"classify": judges},
-        "refusal": {"classify": refuses},
+        "refusal": {"classify": refuse_response},
         "fallback": {"fallback": _hook(day, "fallback")},
         "nonsense": {"request_transforms": (added, lambda _: None)},
         "elsewhere": {
@@ -348,7 +350,7 @@ async def _streams(day: Observations, vendor: VendorServer) -> None:
     )
     for path_end in ("ok", "cut", "drip", "503", "reset", "badzip"):
         await day.attempt(
-            f"stream {path_end}", _read, day, manager, charge(day, "stream", f"/{path_end}")
+            f"stream {path_end}", _read_answer, day, manager, charge(day, "stream", f"/{path_end}")
         )
     piece = day.plant("streamed-piece").encode()
 
@@ -364,10 +366,10 @@ async def _streams(day: Observations, vendor: VendorServer) -> None:
         await day.call("source", manager, "streams", Request.post("/ok", body=source))
 
 
-async def _read(day: Observations, manager: Any, request: Request) -> None:
-    stream = await settled(manager.stream("streams", request))
+async def _read_answer(day: Observations, manager: Any, request: Request) -> None:
+    stream = await await_if_needed(manager.stream("streams", request))
     day.keep("stream", stream)
-    while await settled(stream.read()):
+    while await await_if_needed(stream.read()):
         pass
 
 
@@ -393,7 +395,7 @@ async def _renewals(day: Observations, vendor: VendorServer) -> None:
     credentials = OAuthCredentials(
         access_token=plant("kept-access"), refresh_token=plant("kept-refresh")
     )
-    await settled(table.rotate("shop", "acme", credentials))
+    await await_if_needed(table.rotate("shop", "acme", credentials))
     cached_provider = day.pick(CachedCredentials, AsyncCachedCredentials)(table)
     service = service_of(day, vendor, "shop", needs_credentials=True)
     manager = day.manager(service, credentials=cached_provider)
@@ -549,7 +551,7 @@ async def _cassettes(day: Observations, vendor: VendorServer) -> None:
             http=recording,
         )
         for name in existing_credentials:
-            await day.call(f"tape {name}", manager, name, _taped(day, name))
+            await day.call(f"tape {name}", manager, name, _taped_request(day, name))
 
 
 def _all_cassette_credentials(day: Observations) -> dict[str, Credentials]:
@@ -561,7 +563,7 @@ def _all_cassette_credentials(day: Observations) -> dict[str, Credentials]:
     }
 
 
-def _taped(day: Observations, name: str) -> Request:
+def _taped_request(day: Observations, name: str) -> Request:
     return Request.post(
         "/ok",
         query={"token": day.plant(f"{name}-token")},
@@ -598,7 +600,7 @@ async def _webhooks(day: Observations, vendor: VendorServer) -> None:
             )
 
 
-async def _interrupted(day: Observations, vendor: VendorServer) -> None:
+async def _interrupt_call(day: Observations, vendor: VendorServer) -> None:
     """Make a call that its caller cancels."""
     secret = Credentials.api_key(day.plant("interrupted-key"), query="ident")
     manager = day.manager(service_of(day, vendor, "patient", credentials=secret))
@@ -629,7 +631,7 @@ CHAPTERS: Final = (
     _refusals,
     _cassettes,
     _webhooks,
-    _interrupted,
+    _interrupt_call,
     cached_responses,
     bound_tokens,
     renewed_tokens,

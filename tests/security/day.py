@@ -19,7 +19,7 @@ from moorage.adapters.logs.memory import MemoryIntegrationLogger
 from moorage.domain.observation.integration_log import LogQuery
 from moorage.testing.fakes.http_server import VendorServer
 from tests.security.chapters import CARD, CHAPTERS, IBAN, script
-from tests.security.shared import settled
+from tests.security.shared import await_if_needed
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -62,30 +62,30 @@ class Observations:
             services = tuple(map(self.watched.logged, services))
             observers += self.watched.observers
             log = self.watched.log
-        made = self.pick(ConnectorManager, AsyncConnectorManager)(
+        manager = self.pick(ConnectorManager, AsyncConnectorManager)(
             services, observers=observers, log=log, **ports
         )
-        self.closing.append(made)
-        return made
+        self.closing.append(manager)
+        return manager
 
     async def call(self, name: str, manager: Any, *settings: Any, **options: Any) -> None:
         """Make a call, and collect its outcome."""
         try:
-            self.keep(name, await settled(manager.call(*settings, **options)))
+            self.keep(name, await await_if_needed(manager.call(*settings, **options)))
         except Exception as error:  # noqa: BLE001 - to be looked at
             self.keep(name, error)
 
     async def attempt(self, name: str, function: Any, *settings: Any, **options: Any) -> None:
         """Run a function, and collect its error."""
         try:
-            await settled(function(*settings, **options))
+            await await_if_needed(function(*settings, **options))
         except Exception as error:  # noqa: BLE001 - to be looked at
             self.keep(name, error)
 
     async def close(self) -> None:
         """Close all managers."""
-        for made in self.closing:
-            await settled((getattr(made, "aclose", None) or made.close)())
+        for resource in self.closing:
+            await await_if_needed((getattr(resource, "aclose", None) or resource.close)())
 
 
 async def observed_calls(

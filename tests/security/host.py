@@ -79,12 +79,12 @@ def call(case: str, way: str) -> None:
     if way == "plain":
         HiddenSecrets.plain.call(service, _request(case))
     elif way == "awaited":
-        asyncio.run(_later(service, case))
+        asyncio.run(_run_case_async(service, case))
     else:
         asyncio.run(_given_up(service, case))
 
 
-async def _later(service: str, case: str) -> None:
+async def _run_case_async(service: str, case: str) -> None:
     await HiddenSecrets.awaited.call(service, _request(case))
 
 
@@ -93,7 +93,7 @@ async def _given_up(service: str, case: str) -> None:
         await HiddenSecrets.awaited.call(service, _request(case))
 
 
-def leak(case: str, way: str) -> None:
+def fail_with_secret(case: str, way: str) -> None:
     """Fail with a secret in a local variable, to test the tools themselves."""
     sight = HiddenSecrets.secrets["sight"]
     if sight:
@@ -102,7 +102,7 @@ def leak(case: str, way: str) -> None:
 
 def view(request: HttpRequest, case: str, way: str) -> HttpResponse:
     """A Django view that makes the call."""
-    (leak if case == "leak" else call)(case, way)
+    (fail_with_secret if case == "leak" else call)(case, way)
     return HttpResponse(b"never")
 
 
@@ -123,7 +123,7 @@ def error_tool_output(case: str, way: str) -> dict[str, str]:
     html = client.get(f"/{case}/{way}", headers={"accept": "text/html"})
     text = client.get(f"/{case}/{way}", headers={"accept": "text/plain"})
     try:
-        (leak if case == "leak" else call)(case, way)
+        (fail_with_secret if case == "leak" else call)(case, way)
     except Exception as error:  # noqa: BLE001 - to be shown
         HiddenSecrets.reports.clear()
         sentry_sdk.capture_exception(error)

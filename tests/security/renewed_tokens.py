@@ -25,7 +25,7 @@ from moorage.adapters.credentials.sqlite import (
 )
 from moorage.adapters.state.sqlite import AsyncSqliteStorage, SqliteStorage
 from moorage.testing.fakes.http_server import Behaviour, VendorServer
-from tests.security.shared import settled
+from tests.security.shared import await_if_needed
 
 if TYPE_CHECKING:
     from moorage.testing.fakes.http_server import Received
@@ -79,10 +79,12 @@ async def renewed_tokens(day: Observations, _: VendorServer) -> None:
                     authentication=way,
                     grant=grant,
                 )
-                await _renewed(day, server, f"{name}-{ending}", client)
+                await _renew_tokens(day, server, f"{name}-{ending}", client)
 
 
-async def _renewed(day: Observations, server: VendorServer, name: str, client: OAuthClient) -> None:
+async def _renew_tokens(
+    day: Observations, server: VendorServer, name: str, client: OAuthClient
+) -> None:
     plant, folder = day.plant, day.folder
     held_credentials = OAuthCredentials(
         access_token=plant(f"oauth-{name}-access"),
@@ -95,8 +97,8 @@ async def _renewed(day: Observations, server: VendorServer, name: str, client: O
     )
     storage = day.pick(SqliteStorage, AsyncSqliteStorage)(folder / "renewals.db")
     day.closing.append(storage)
-    await settled(vault.rotate("consented", None, held_credentials))
-    await settled(vault.rotate("crm", None, held_credentials))
+    await await_if_needed(vault.rotate("consented", None, held_credentials))
+    await await_if_needed(vault.rotate("crm", None, held_credentials))
     refresher = day.pick(OAuthTokenRefresher, AsyncOAuthTokenRefresher)(
         {"crm": client},
         vault=vault,

@@ -6,6 +6,6 @@ import inspect
 from typing import Any
 
 
-async def settled(value: Any) -> Any:
+async def await_if_needed(value: Any) -> Any:
     """Return a result, awaiting it if it is awaitable."""
     return await value if inspect.isawaitable(value) else value

@@ -49,8 +49,8 @@ class Sqlite:
         for file in self._files:
             with contextlib.closing(sqlite3.connect(file)) as database:
                 tables = database.execute("SELECT name, sql FROM sqlite_master").fetchall()
-                for name, made in tables:
-                    if str(made).startswith("CREATE TABLE"):
+                for name, table in tables:
+                    if str(table).startswith("CREATE TABLE"):
                         for row in database.execute(f'SELECT * FROM "{name}"'):
                             yield f"row of {name}", row
         for path in self._files[0].parent.iterdir():

@@ -15,7 +15,7 @@ import pytest
 from moorage import ConnectorError, Service, VendorFailed
 from moorage.domain.http.headers import Headers
 from moorage.domain.secrets.frames import bare
-from tests.security.canaries import Canaries, dumped, revealed_texts
+from tests.security.canaries import Canaries, file_contents, revealed_texts
 from tests.security.chapters import ForeignError
 from tests.security.day import MODES, observed_calls
 from tests.security.watched import LoggedOutputs
@@ -43,7 +43,7 @@ def test_calls_show_no_secret(mode: str, tmp_path: Path) -> None:
     for record in day.records:
         results += canaries.search(f"log {record.name}", vars(record))
         results += canaries.search(f"log {record.name}", logging.Formatter().format(record))
-    for file, content in dumped(folder):
+    for file, content in file_contents(folder):
         results += canaries.search(f"file {file}", content)
 
     assert [] == results
@@ -53,7 +53,7 @@ def test_calls_show_no_secret(mode: str, tmp_path: Path) -> None:
     expected_errors = (ConnectorError, ForeignError, TimeoutError)
     assert [] == [error for error in errors if not isinstance(error, expected_errors)]
     assert {"bound.json", "cache.db", "credentials.db", "state.db", "tape.json"} <= {
-        file for file, _ in dumped(folder)
+        file for file, _ in file_contents(folder)
     }
     assert len(canaries.planted) >= 40
 
@@ -73,7 +73,7 @@ def test_everything_that_watches_shows_no_secret(mode: str, tmp_path: Path) -> N
     day = asyncio.run(observed_calls(canaries, mode, stores, watched))
 
     outputs = list(watched.outputs())
-    files = dumped(watched_folder)
+    files = file_contents(watched_folder)
     records = [(f"log {record.name}", vars(record)) for record in day.records]
     results = {
         f"{secret} in {name}"
@@ -116,7 +116,7 @@ _EXPECTED = {
 }
 
 
-def _planted(secret: str) -> Iterator[tuple[str, object]]:
+def _planted_outputs(secret: str) -> Iterator[tuple[str, object]]:
     """Yield every kind of output that could contain a secret, each with this secret."""
     yield "repr", Service(secret)
     yield "nested", {"a": [(1, {"b": secret.encode()})]}
@@ -126,18 +126,18 @@ def _planted(secret: str) -> Iterator[tuple[str, object]]:
     yield "field", VendorFailed("it failed", vendor_message=secret)
     yield "note", with_note(VendorFailed("it failed"), secret)
     yield "field of attrs", Holder(secret)
-    yield "local", raised(lambda: frame_of_ours(secret, VendorFailed("it failed")))
+    yield "local", raised_error(lambda: frame_of_ours(secret, VendorFailed("it failed")))
     failed_error = VendorFailed("it failed")
-    failed_error.__cause__ = raised(lambda: frame_of_ours(secret, LookupError("why")))
+    failed_error.__cause__ = raised_error(lambda: frame_of_ours(secret, LookupError("why")))
     yield "local of a cause", failed_error
     failed_error = VendorFailed("it failed")
-    failed_error.__context__ = raised(lambda: frame_of_ours(secret, LookupError("meanwhile")))
+    failed_error.__context__ = raised_error(lambda: frame_of_ours(secret, LookupError("meanwhile")))
     failed_error.__suppress_context__ = True
     yield "local of a context that is not shown", failed_error
     yield "local of one of a group", ExceptionGroup("", [failed_error])
     yield (
         "headers among the locals",
-        raised(lambda: frame_of_ours(Headers({"X-Any": secret}), LookupError("why"))),
+        raised_error(lambda: frame_of_ours(Headers({"X-Any": secret}), LookupError("why"))),
     )
 
 
@@ -154,7 +154,7 @@ def with_note(error: Exception, note: str) -> Exception:
     return error
 
 
-def raised(function: Callable[[], object]) -> Exception:
+def raised_error(function: Callable[[], object]) -> Exception:
     """Return the error that a function raises."""
     try:
         function()
@@ -178,16 +178,18 @@ def test_planted_leak_is_found() -> None:
     canaries = Canaries()
     secret = canaries.plant("secret")
 
-    missed_ways = [way for way, value in _planted(secret) if not canaries.search(way, value)]
+    missed_ways = [
+        way for way, value in _planted_outputs(secret) if not canaries.search(way, value)
+    ]
 
     assert [] == missed_ways
 
 
 def test_frames_are_removed_from_errors() -> None:
     """Frames are removed from an error and its causes, but not from the host's own error."""
-    host = raised(lambda: frame_of_ours("", LookupError("the host's")))
-    cause = raised(lambda: frame_of_ours("", KeyError("ours")))
-    single_error = raised(lambda: frame_of_ours("", ValueError("in a group")))
+    host = raised_error(lambda: frame_of_ours("", LookupError("the host's")))
+    cause = raised_error(lambda: frame_of_ours("", KeyError("ours")))
+    single_error = raised_error(lambda: frame_of_ours("", ValueError("in a group")))
     error = VendorFailed("it failed")
     error.__cause__ = ExceptionGroup("several", [single_error, error])
     error.__context__ = cause

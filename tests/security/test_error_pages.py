@@ -21,7 +21,7 @@ def _canaries() -> Canaries:
 
 
 @pytest.fixture(scope="module", name="shown")
-def _shown(canaries: Canaries) -> dict[str, dict[str, str]]:
+def _tool_outputs(canaries: Canaries) -> dict[str, dict[str, str]]:
     """Return the output of each error tool for each failure."""
     finished_process = subprocess.run(
         [sys.executable, "-m", "tests.security.host"],

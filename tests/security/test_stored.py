@@ -22,7 +22,7 @@ from moorage.testing.fakes.http_server import Behaviour, VendorServer
 from tests.security.canaries import Canaries
 from tests.security.chapters import CARD, IBAN, charge, script, service_of
 from tests.security.day import MODES, Observations
-from tests.security.shared import settled
+from tests.security.shared import await_if_needed
 from tests.security.stored_contents import STORES
 
 if TYPE_CHECKING:
@@ -38,9 +38,9 @@ pytestmark = pytest.mark.untraced
 @pytest.fixture(params=STORES, ids=lambda kind: kind.__name__.lower())
 def stores(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Any]:
     """Yield each kind of store."""
-    made = request.param(tmp_path)
-    yield made
-    made.close()
+    store = request.param(tmp_path)
+    yield store
+    store.close()
 
 
 async def stored_calls(day: Observations, stores: Any, cipher: Cipher | None) -> None:
@@ -53,7 +53,7 @@ async def stored_calls(day: Observations, stores: Any, cipher: Cipher | None) ->
             credentials = OAuthCredentials(
                 access_token=plant(f"access-{tenant}"), refresh_token=plant(f"refresh-{tenant}")
             )
-            await settled(vault.rotate("shop", tenant, credentials))
+            await await_if_needed(vault.rotate("shop", tenant, credentials))
     custom_credentials = Credentials.api_key(plant("own-key"), query="ident")
     with VendorServer() as vendor:
         script(vendor, day)
@@ -108,7 +108,7 @@ async def stored_calls(day: Observations, stores: Any, cipher: Cipher | None) ->
             for _ in range(2):
                 await day.call("kept", manager, "rates", request, tenant=tenant)
         await day.close()
-    await settled((getattr(store, "aclose", None) or store.close)())
+    await await_if_needed((getattr(store, "aclose", None) or store.close)())
 
 
 def secrets_in_store(

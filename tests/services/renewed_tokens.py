@@ -43,7 +43,7 @@ class Provider:
         assert (service, tenant) in self.asked
         assert stale.secret is not None
         self.refreshed.append(stale.secret.reveal())
-        await self._world.breathe()
+        await self._world.yield_to_tasks()
         self._world.clock.advance(self.slow)
         if self.fails is not None:
             raise self.fails

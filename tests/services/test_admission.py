@@ -130,7 +130,7 @@ async def test_limit_refusal_is_not_retried(world: World) -> None:
 
 @sync_and_async
 async def test_service_and_endpoint_limits_are_taken_together(world: World) -> None:
-    """A call takes a token from its service's limit and its endpoint's, or from neither."""
+    """A call takes one token each from its service's and its endpoint's limit, or no token."""
     slow_endpoint = Endpoint("slow", path="/slow", limits=RateLimitConfig(1, per=100))
     manager = world.manager(
         vat(limits=RateLimitConfig(1, per=10, burst=2), endpoints=slow_endpoint, max_limit_wait=0)

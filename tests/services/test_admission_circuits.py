@@ -178,11 +178,11 @@ async def test_slow_functions_open_the_circuit(world: World) -> None:
     circuit = CircuitBreakerConfig(slow_call=1, minimum_calls=2, slow_call_rate=1.0)
     manager = world.manager(vat(circuit=circuit))
 
-    async def dawdle() -> None:
+    async def advance_clock() -> None:
         world.clock.advance(2)
 
     for _ in range(2):
-        await manager.run("vat", dawdle)
+        await manager.run("vat", advance_clock)
 
     assert CircuitState.OPEN is (await manager.circuit_state("vat")).state
 

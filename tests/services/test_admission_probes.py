@@ -230,10 +230,10 @@ async def test_probe_past_its_deadline_frees_its_slot(world: World) -> None:
     await fail(world, manager)
     world.clock.advance(10)
 
-    async def oversleep() -> None:
+    async def pass_deadline() -> None:
         world.clock.advance(30)
 
-    world.sleeper.meanwhile.append(oversleep)
+    world.sleeper.meanwhile.append(pass_deadline)
     with pytest.raises(DeadlineExceeded):
         await manager.call("vat", GET)
 

@@ -453,10 +453,10 @@ async def test_pause_past_the_deadline_ends_the_call(world: World, late: float) 
     """No attempt follows a pause that would end at the deadline or later."""
     world.vendor.otherwise = 503
 
-    async def oversleep() -> None:
+    async def pass_deadline() -> None:
         world.clock.advance(late)
 
-    world.sleeper.meanwhile.append(oversleep)
+    world.sleeper.meanwhile.append(pass_deadline)
     with pytest.raises(DeadlineExceeded) as excinfo:
         await world.manager(vat()).call("vat", GET)
 
@@ -561,11 +561,11 @@ async def test_no_attempt_begins_after_the_deadline(world: World, late: float) -
     async def work() -> None:
         calls.append(1)
 
-    async def oversleep() -> None:
+    async def pass_deadline() -> None:
         world.clock.advance(2 + late)
 
     await manager.run("vat", work)
-    world.sleeper.meanwhile.append(oversleep)
+    world.sleeper.meanwhile.append(pass_deadline)
     if late < 0:
         await manager.run("vat", work)
     else:

@@ -123,7 +123,7 @@ async def test_hooks_run_on_cached_responses(world: World) -> None:
     """Transforms and classifiers run each time a cached response is returned."""
     cached_flags: list[bool] = []
 
-    def louder(response: Response) -> Response:
+    def mark_response(response: Response) -> Response:
         cached_flags.append(response.cached)
         return response.evolve(body=response.body.upper())
 
@@ -131,7 +131,7 @@ async def test_hooks_run_on_cached_responses(world: World) -> None:
         return VendorRejected("no") if b"bad" in response.body.lower() else None
 
     world.vendor.answers(FRESH_RESPONSE, FRESH_RESPONSE.evolve(body=b"bad"))
-    manager = world.manager(vat(response_transforms=louder, classify=refuse))
+    manager = world.manager(vat(response_transforms=mark_response, classify=refuse))
 
     bodies = [(await manager.call("vat", GET)).body for _ in range(2)]
     for _ in range(2):
@@ -323,11 +323,11 @@ async def test_hedged_response_is_cached(world: World) -> None:
 async def test_slow_responses_are_not_cached(world: World, took: float, cached: bool) -> None:
     """A response that took two minutes is not cached, since it may already be outdated."""
 
-    async def slowly(_: SentRequest) -> Response:
+    async def answer_slowly(_: SentRequest) -> Response:
         world.clock.advance(took)
         return FRESH_RESPONSE.evolve(headers={"Cache-Control": "max-age=600"})
 
-    world.vendor.answers(slowly)
+    world.vendor.answers(answer_slowly)
     manager = world.manager(vat(timeout=600.0))
     await manager.call("vat", GET)
 

@@ -29,8 +29,8 @@ from tests.support.caching import (
     NEWER,
     FaultyCache,
     Provider,
-    answering,
     count_requests,
+    response_by_request,
     vat,
 )
 from tests.support.modes import World, sync_and_async
@@ -55,7 +55,7 @@ def whoami(one: SentRequest) -> Any:
 @sync_and_async
 async def test_tenants_share_no_cached_responses(world: World) -> None:
     """A tenant never gets another tenant's cached response, even with the same credential."""
-    world.vendor.otherwise = answering(whoami)
+    world.vendor.otherwise = response_by_request(whoami)
     provider = world.of_mode(Provider(world))
     custom_service = vat(needs_credentials=True)
     same_service = Service("same", base_url="https://x.example", circuit=None, cache=CachePolicy())
@@ -168,7 +168,7 @@ async def test_renewal_during_a_revalidation(world: World) -> None:
 
 @sync_and_async
 async def test_response_to_a_stale_credential_is_not_cached(world: World) -> None:
-    """A response with which a credential was renewed meanwhile is not cached."""
+    """The response to a request whose credential was renewed meanwhile is not cached."""
 
     def refuse_response(_: Request, response: Response) -> Any:
         return AuthenticationFailed("stale.", status=401) if response.body == b"first" else None
@@ -270,13 +270,13 @@ async def test_transform_that_makes_a_request_bypass_the_cache(world: World) -> 
 async def test_transform_errors_are_raised_as_without_a_cache(world: World) -> None:
     """A failing transform raises the same error whether or not the service is cached."""
 
-    def wrong(request: Request) -> Any:
+    def answer_wrongly(request: Request) -> Any:
         return None
 
     def other_host(request: Request) -> Request:
         return request.evolve(path="https://elsewhere.example/")
 
-    for transform, kind in ((wrong, ConfigurationError), (other_host, InvalidData)):
+    for transform, kind in ((answer_wrongly, ConfigurationError), (other_host, InvalidData)):
         manager = world.manager(vat(request_transforms=transform))
         with pytest.raises(kind):
             await manager.call("vat", GET)
@@ -294,7 +294,7 @@ async def test_variants_are_cached_separately(world: World) -> None:
             body=language.encode(),
         )
 
-    world.vendor.otherwise = answering(by_language)
+    world.vendor.otherwise = response_by_request(by_language)
     manager = world.manager(vat(cache=CachePolicy(max_variants=2)))
 
     async def ask(language: str) -> tuple[bytes, bool]:
@@ -394,7 +394,7 @@ async def test_foreign_urls_are_refused(world: World) -> None:
 @sync_and_async
 async def test_credentials_of_requests_are_not_remembered(world: World) -> None:
     """The cache remembers digests of requests that have no credential in their headers."""
-    world.vendor.otherwise = answering(whoami)
+    world.vendor.otherwise = response_by_request(whoami)
     manager = world.manager(vat())
     inquiries = core_of(manager.manager).cache.inquiries
     for headers, remembered in (({}, 1), ({"Authorization": "z"}, 1), ({"Accept": "a/b"}, 2)):

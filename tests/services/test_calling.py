@@ -190,7 +190,7 @@ async def test_fallback_may_be_asynchronous(world: World) -> None:
     world.vendor.otherwise = 503
 
     async def answer_instead(_: ConnectorError) -> str:
-        await world.breathe()
+        await world.yield_to_tasks()
         return "instead"
 
     if world.is_awaited:

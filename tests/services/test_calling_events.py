@@ -101,7 +101,7 @@ async def test_events_of_a_retry(world: World) -> None:
 
 @sync_and_async
 async def test_events_of_a_refusal(world: World) -> None:
-    """A refused call emits an event with the reason, and none of an attempt."""
+    """A refused call emits an event with the reason, and no attempt event."""
     manager = world.watched(vat(limits=RateLimitConfig(1, per=60), max_limit_wait=0))
     await manager.call("vat", GET)
     world.events.clear()
@@ -120,7 +120,7 @@ async def test_events_of_a_refusal(world: World) -> None:
 
 @sync_and_async
 async def test_events_of_a_replay(world: World) -> None:
-    """A call with a repeated idempotency key emits a replay event, and none of an attempt."""
+    """A call with a repeated idempotency key emits a replay event, and no attempt event."""
     manager = world.watched(vat())
     await manager.call("vat", POST, idempotency_key="k")
     world.events.clear()

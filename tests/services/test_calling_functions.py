@@ -86,7 +86,7 @@ async def test_fifty_functions_run_concurrently(world: World) -> None:
     barrier = threading.Barrier(50)
     all_running = world.event()
 
-    async def meet() -> None:
+    async def wait_for_all() -> None:
         running_functions.append(1)
         if world.is_awaited:
             if len(running_functions) == 50:
@@ -96,7 +96,7 @@ async def test_fifty_functions_run_concurrently(world: World) -> None:
             barrier.wait(10)
 
     async def call() -> None:
-        await manager.run("vat", meet)
+        await manager.run("vat", wait_for_all)
 
     assert [None] * 50 == await world.run_together(*[call] * 50)
 
@@ -243,8 +243,8 @@ async def test_plan_is_reused(world: World, watched: bool) -> None:
     assert [cached_plan] == list(plans.easy.values())
 
 
-def test_locks_that_cannot_tell_at_once_are_asked_by_the_flow() -> None:
-    """A host's locks that have only `acquire` and `release` serve a bulkhead too."""
+def test_bulkhead_accepts_locks_with_only_acquire_and_release() -> None:
+    """A bulkhead also works with a host's locks that have only `acquire` and `release`."""
 
     class Locks:
         def __init__(self) -> None:
@@ -296,7 +296,7 @@ async def test_fast_path_function_failures_count(world: World) -> None:
 
 @sync_and_async
 async def test_fast_path_function_refusals_do_not_count(world: World) -> None:
-    """On the fast path, InvalidRequest counts as a call and no failure, BulkheadFull as neither."""
+    """On the fast path, InvalidRequest counts as a successful call, BulkheadFull not at all."""
     manager = world.manager(vat(circuit=CircuitBreakerConfig(failures=1)))
     await manager.run("vat", world.do_nothing)
 
@@ -365,10 +365,10 @@ async def test_late_function_error_tells_if_it_acted(
     manager = world.manager(vat(retry=RetryPolicy(2, 1)))
     await manager.run("vat", world.do_nothing)
 
-    async def oversleep() -> None:
+    async def pass_deadline() -> None:
         world.clock.advance(60)
 
-    world.sleeper.meanwhile.append(oversleep)
+    world.sleeper.meanwhile.append(pass_deadline)
     with pytest.raises(DeadlineExceeded, match="deadline of 30 s") as excinfo:
         await manager.run("vat", FailingFunction(error).__call__)
 

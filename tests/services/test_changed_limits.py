@@ -18,7 +18,7 @@ def settings(rate: int, burst: int) -> dict[str, Any]:
 
 
 def count_granted(hub: moorage.Hub, attempts: int) -> int:
-    """Return how many of so many calls are granted at once."""
+    """Make this many calls, and return how many the limit grants at once."""
     count = 0
     for _ in range(attempts):
         try:
@@ -31,7 +31,7 @@ def count_granted(hub: moorage.Hub, attempts: int) -> int:
 
 @pytest.mark.parametrize("rate, burst, expected", [(90, 10, 3), (90, 2, 2), (200, 200, 3)])
 def test_reload_gives_no_new_tokens(rate: int, burst: int, expected: int) -> None:
-    """After a reload with another rate or burst, only the tokens that were left are granted."""
+    """After a reload with another rate or burst, only the remaining tokens are granted."""
     vendor = FakeVendor()
     vendor.always(Response(200))
     with moorage.open(settings(100, 10), http=ScriptedHttpClient(vendor)) as hub:
@@ -42,7 +42,7 @@ def test_reload_gives_no_new_tokens(rate: int, burst: int, expected: int) -> Non
 
 
 def circuit_settings(**circuit: Any) -> dict[str, Any]:
-    """Return a configuration with a circuit and without repeats."""
+    """Return a configuration with a circuit and without retries."""
     service = {"base_url": "https://vat.example", "circuit": circuit, "retry": {"max_attempts": 1}}
     return {"services": {"vat": service}}
 

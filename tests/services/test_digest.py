@@ -51,11 +51,11 @@ def challenge(nonce: str, *, more: str = "") -> Response:
 
 
 def fields(sent: SentRequest) -> dict[str, str]:
-    """The fields of a request's digest response; empty if it has none."""
+    """Return the fields of a request's digest response; empty if it has none."""
     return read_parameters((sent.header("Authorization") or "").removeprefix("Digest "))
 
 
-def uses(world: World) -> list[tuple[str, str] | None]:
+def nonce_uses(world: World) -> list[tuple[str, str] | None]:
     """Return the nonce and the count that each request used, in order."""
     requests = map(fields, world.vendor.requests)
     return [(part["nonce"], part["nc"].lstrip("0")) if part else None for part in requests]
@@ -84,7 +84,7 @@ async def test_challenge_is_responded_to_at_once(world: World) -> None:
 
     await world.manager(gate()).call("gate", GET)
 
-    assert [None, ("n-1", "1")] == uses(world)
+    assert [None, ("n-1", "1")] == nonce_uses(world)
     requests = fields(world.vendor.requests[1])
     expected = digest_response(
         "erp",
@@ -108,7 +108,7 @@ async def test_later_requests_use_the_same_nonce(world: World) -> None:
     await manager.call("gate", GET)
     await manager.call("gate", GET)
 
-    assert [None, ("n-1", "1"), ("n-1", "2")] == uses(world)
+    assert [None, ("n-1", "1"), ("n-1", "2")] == nonce_uses(world)
     assert 2 == len({fields(requests)["cnonce"] for requests in world.vendor.requests[1:]})
 
 
@@ -123,7 +123,7 @@ async def test_expired_nonce_is_replaced(world: World, refusal: Response) -> Non
     await manager.call("gate", GET)
 
     latest_nonce = "n-2" if "n-2" in str(refusal.headers["www-authenticate"]) else "n-1"
-    assert [None, ("n-1", "1"), ("n-1", "2"), (latest_nonce, "1")] == uses(world)
+    assert [None, ("n-1", "1"), ("n-1", "2"), (latest_nonce, "1")] == nonce_uses(world)
 
 
 @sync_and_async
@@ -136,7 +136,7 @@ async def test_next_nonce_of_a_success_is_used(world: World) -> None:
     await manager.call("gate", GET)
     await manager.call("gate", GET)
 
-    assert [None, ("n-1", "1"), ("n-2", "1")] == uses(world)
+    assert [None, ("n-1", "1"), ("n-2", "1")] == nonce_uses(world)
 
 
 @sync_and_async
@@ -148,7 +148,7 @@ async def test_wrong_password_is_refused_after_one_response(world: World) -> Non
     with pytest.raises(AuthenticationFailed) as excinfo:
         await manager.call("gate", GET)
 
-    assert [None, ("n-1", "1")] == uses(world)
+    assert [None, ("n-1", "1")] == nonce_uses(world)
     assert (401, 2, False) == (
         excinfo.value.status,
         excinfo.value.attempts,
@@ -167,7 +167,7 @@ async def test_refused_known_nonce_is_a_wrong_password(world: World) -> None:
     with pytest.raises(AuthenticationFailed):
         await manager.call("gate", GET)
 
-    assert [None, ("n-1", "1"), ("n-1", "2")] == uses(world)
+    assert [None, ("n-1", "1"), ("n-1", "2")] == nonce_uses(world)
 
 
 @sync_and_async
@@ -181,7 +181,7 @@ async def test_refused_password_is_renewed(world: World) -> None:
     assert 200 == (await manager.call("gate", GET)).status
 
     assert 1 == provider.number
-    assert [None, ("n-1", "1"), ("n-2", "1")] == uses(world)
+    assert [None, ("n-1", "1"), ("n-2", "1")] == nonce_uses(world)
 
 
 @sync_and_async
@@ -192,7 +192,7 @@ async def test_challenge_of_another_scheme_is_a_refusal(world: World) -> None:
     with pytest.raises(AuthenticationFailed) as excinfo:
         await world.manager(gate()).call("gate", GET)
 
-    assert ([None], 1) == (uses(world), excinfo.value.attempts)
+    assert ([None], 1) == (nonce_uses(world), excinfo.value.attempts)
 
 
 @sync_and_async
@@ -203,7 +203,7 @@ async def test_credentials_of_the_request_are_not_sent(world: World) -> None:
 
     await world.manager(gate()).call("gate", request)
 
-    assert [None, ("n-1", "1")] == uses(world)
+    assert [None, ("n-1", "1")] == nonce_uses(world)
     assert world.vendor.requests[0].header("Authorization") is None
 
 
@@ -239,7 +239,7 @@ async def test_single_use_body_is_sent_with_the_next_call(world: World) -> None:
     await manager.call("gate", Request.post("/files", body=BodyStream.of(body())))
 
     assert excinfo.value.retryable
-    assert [None, ("n-1", "1")] == uses(world)
+    assert [None, ("n-1", "1")] == nonce_uses(world)
 
 
 @sync_and_async
@@ -251,7 +251,7 @@ async def test_streamed_answer_follows_a_challenge(world: World) -> None:
     async with await world.manager(gate()).stream("gate", GET) as stream:
         assert [b"all"] == await stream.all()
 
-    assert [None, ("n-1", "1")] == uses(world)
+    assert [None, ("n-1", "1")] == nonce_uses(world)
 
 
 def test_counter_that_is_used_up_asks_for_a_new_challenge() -> None:

@@ -101,7 +101,7 @@ class Hub(RecordingPorts):
         """Record the event."""
         self.events.append(event)
 
-    async def deed(self, vendor: Any, wire: Any, *results: Any) -> tuple[Any, ...]:
+    async def perform_and_record(self, vendor: Any, wire: Any, *results: Any) -> tuple[Any, ...]:
         """Send a request, record the account, and raise its configured error if any."""
         await wire.send(GET)
         self.asked.append(wire.account)
@@ -111,14 +111,14 @@ class Hub(RecordingPorts):
 
     def ask(self, **options: Any) -> Any:
         """Run the fake operation through the dispatcher."""
-        return run_plain(self.desk.execute(ASKED_OPERATION, self.deed, **options))
+        return run_plain(self.desk.execute(ASKED_OPERATION, self.perform_and_record, **options))
 
     def bounds(self) -> list[tuple[Any, Any]]:
         """Return the tenant and the timeout of each request that was sent."""
         return [(result[-1]["tenant"], result[-1]["timeout"]) for result in self.told]
 
 
-def harmless() -> ConnectorError:
+def harmless_error() -> ConnectorError:
     """Return an error that proves that nothing was done."""
     error = ConnectionFailed("It is away.", may_have_been_processed=False)
     vars(error).update(_acted=False)
@@ -128,9 +128,9 @@ def harmless() -> ConnectorError:
 def test_only_harmless_errors_move_on() -> None:
     """The dispatcher fails over only after an error that proves that nothing was done."""
     wire: Any = SimpleNamespace(acted=False)
-    assert nothing_done(harmless(), wire)
+    assert nothing_done(harmless_error(), wire)
     assert not nothing_done(ConnectionFailed("It is away."), wire)
-    assert not nothing_done(harmless(), SimpleNamespace(acted=True))  # type: ignore[arg-type]  # as above
+    assert not nothing_done(harmless_error(), SimpleNamespace(acted=True))  # type: ignore[arg-type]  # only `acted` is read
 
 
 @pytest.mark.parametrize("key", [None, "k"])
@@ -140,7 +140,7 @@ def test_error_after_a_step_that_acted(key: str | None) -> None:
 
     async def order(_: Any, wire: Any) -> None:
         await wire.send(Request.post("/a"))
-        raise harmless()
+        raise harmless_error()
 
     with pytest.raises(ConnectionFailed) as excinfo:
         run_plain(office.desk.execute(ASKED_OPERATION, order, key=key))
@@ -154,7 +154,7 @@ def test_next_account_is_tried_after_a_harmless_error(
 ) -> None:
     """After a harmless error the next account gets the same timeout, and observers get an event."""
     office = Hub("one", "two")
-    error = harmless()
+    error = harmless_error()
     error.request_id = "r-1"
     office.fails["one"] = error
 
@@ -179,15 +179,15 @@ def test_next_account_is_tried_after_a_harmless_error(
 
 
 def test_transport_is_that_of_its_account() -> None:
-    """An operation can call a method of its own account's transport."""
+    """An operation can call a method of the transport of its own account."""
     office = Hub("one")
     transport = SimpleNamespace(shout=lambda: "shouted")
 
     def step(verb: Any, _: Any) -> Any:
-        async def shouting(_: Any) -> AttemptResult:
+        async def run_transport(_: Any) -> AttemptResult:
             return AttemptResult(("step", verb()))
 
-        return shouting
+        return run_transport
 
     dispatcher = attrs.evolve(office.desk, transports={"one": transport}, step=step)
 
@@ -214,7 +214,7 @@ def test_errors_name_their_account() -> None:
         office.ask()
     assert ("one.pen", "write") == (excinfo.value.service, excinfo.value.operation)
 
-    office.fails = {"one": harmless(), "two": harmless()}
+    office.fails = {"one": harmless_error(), "two": harmless_error()}
     with pytest.raises(ConnectionFailed) as excinfo:
         office.ask()
     assert "two" == excinfo.value.service
@@ -224,7 +224,7 @@ def test_errors_name_their_account() -> None:
 def test_key_stays_where_its_effect_is(timeout: float | None, sent: float) -> None:
     """An idempotency key moves to another account only until its effect is done."""
     office = Hub("one", "two")
-    office.fails["one"] = harmless()
+    office.fails["one"] = harmless_error()
     assert ("two's",) == office.ask(key="k", timeout=timeout)
     assert 1 == len(office.events)
     office.fails.clear()
@@ -269,13 +269,15 @@ def test_operation_on_a_resource_uses_its_account(options: Any, sent: float | No
     """An operation on an existing resource uses that resource's account, which the error names."""
     office = Hub("one", "two")
     assert ("two's", "ref") == run_plain(
-        office.desk.execute_at("ref", ASKED_OPERATION, office.deed, **options)
+        office.desk.execute_at("ref", ASKED_OPERATION, office.perform_and_record, **options)
     )
     assert [("acme", sent)] == office.bounds()
 
-    office.fails["two"] = harmless()
+    office.fails["two"] = harmless_error()
     with pytest.raises(ConnectionFailed) as excinfo:
-        run_plain(office.desk.execute_at("ref", ASKED_OPERATION, office.deed, **options))
+        run_plain(
+            office.desk.execute_at("ref", ASKED_OPERATION, office.perform_and_record, **options)
+        )
     assert ("two", "sms.send") == (excinfo.value.service, excinfo.value.operation)
 
 
@@ -285,7 +287,7 @@ def test_key_of_the_only_account_never_moves() -> None:
     office.ask(key="k")
     assert 1 == len(office.claims)
     office.accounts["two"] = account("two")
-    office.fails["one"] = harmless()
+    office.fails["one"] = harmless_error()
     with pytest.raises(ConnectionFailed) as excinfo:
         office.ask(key="k")
     assert ["one", "one"] == office.asked
@@ -296,11 +298,11 @@ def test_key_of_the_only_account_never_moves() -> None:
 def test_key_never_moves_back() -> None:
     """A key keeps the last account that was tried for it, also in later calls."""
     office = Hub("one", "two")
-    office.fails = {"one": harmless(), "two": harmless()}
+    office.fails = {"one": harmless_error(), "two": harmless_error()}
     for _ in range(2):
         with pytest.raises(ConnectionFailed) as excinfo:
             office.ask(key="k")
         assert ("two", "sms.send") == (excinfo.value.service, excinfo.value.operation)
-        office.fails = {"one": harmless(), "two": harmless()}
+        office.fails = {"one": harmless_error(), "two": harmless_error()}
 
     assert ["one", "two", "two"] == office.asked

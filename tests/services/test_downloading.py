@@ -9,9 +9,9 @@ import attrs
 import pytest
 
 from moorage import ConnectionFailed, Ref, VendorFailed, VendorRejected
-from moorage.contracts.storage import ByteRange, Checksum, GetOptions, ObjectInfo, Opened
+from moorage.contracts.storage import ByteRange, Checksum, GetOptions, ObjectInfo, OpenedObject
 from moorage.domain.http.requests import Headers
-from moorage.services.transfers.downloading import Downloading
+from moorage.services.transfers.downloading import DownloadSession
 from tests.support.virtual_tasks import run_plain
 
 if TYPE_CHECKING:
@@ -54,11 +54,11 @@ class ScriptedBody:
 class Vendor:
     """A fake vendor that returns the given bodies in turn, and records the requests for them."""
 
-    def __init__(self, *answers: Opened | Exception) -> None:
+    def __init__(self, *answers: OpenedObject | Exception) -> None:
         self._answers = deque(answers)
         self.asked: list[tuple[Any, str, GetOptions]] = []
 
-    async def open(self, wire: Any, key: str, options: GetOptions) -> Opened:
+    async def open(self, wire: Any, key: str, options: GetOptions) -> OpenedObject:
         """Return the next body, or raise the next error."""
         self.asked.append((wire, key, options))
         answer = self._answers.popleft()
@@ -69,9 +69,9 @@ class Vendor:
 
 def some_bytes(
     start: int, *pieces: bytes | Exception, length: int | None = None, info: ObjectInfo = INFO
-) -> Opened:
+) -> OpenedObject:
     """Return the object's bytes from this offset, by default to its end."""
-    return Opened(
+    return OpenedObject(
         info=info,
         start=start,
         length=100 - start if length is None else length,
@@ -80,18 +80,18 @@ def some_bytes(
 
 
 def download_of(
-    first: Opened,
-    *more: Opened | Exception,
+    first: OpenedObject,
+    *more: OpenedObject | Exception,
     options: GetOptions | None = None,
     resumes: bool = True,
-) -> tuple[Downloading, Vendor]:
+) -> tuple[DownloadSession, Vendor]:
     """Return a download that begins with one body and resumes with the others."""
     vendor = Vendor(*more)
     value: Any = vendor
-    return Downloading(value, WIRE, options or GetOptions(), first, resumes=resumes), vendor
+    return DownloadSession(value, WIRE, options or GetOptions(), first, resumes=resumes), vendor
 
 
-def read_all(download: Downloading) -> bytes:
+def read_all(download: DownloadSession) -> bytes:
     """Read the download to its end and return all bytes."""
     whole_bytes = b""
     while piece := run_plain(download.read()):
@@ -193,7 +193,7 @@ def test_wrong_range_is_not_used() -> None:
     ],
     ids=["more", "others"],
 )
-def test_excess_or_foreign_bytes_fail(opened: Callable[[], Opened], result: str) -> None:
+def test_excess_or_foreign_bytes_fail(opened: Callable[[], OpenedObject], result: str) -> None:
     """Too many bytes or a wrong checksum raise an error that says to discard the data."""
     first = opened()
     download, vendor = download_of(first)

@@ -90,7 +90,7 @@ def traces(error: ConnectorError) -> str:
     return "\n".join(reports)
 
 
-def echoing(echo: str, status: int) -> Response:
+def echoing_response(echo: str, status: int) -> Response:
     """Return an error response that repeats the request's secret in its body and headers."""
     table = {"error": {"code": "bad_key", "message": f"No such key: {echo}"}, "more": [echo]}
     fields = {"Location": f"https://x.example/?k={quote(echo)}", "X-Echo": echo}
@@ -107,7 +107,7 @@ async def test_echoed_credentials_are_masked(world: World, kind: str) -> None:
     manager = world.manager(service)
     for status in (302, 400, 401, 404, 429, 503):
         for echo in shapes(SECRET):
-            world.vendor.answers(echoing(echo, status))
+            world.vendor.answers(echoing_response(echo, status))
             with pytest.raises(ConnectorError) as excinfo:
                 await manager.call("vat", GET)
 
@@ -150,7 +150,7 @@ async def test_echoed_request_secrets_are_masked(world: World, request_: Request
     """Secrets that a request sent under sensitive names are masked in errors."""
     manager = world.manager(vat(redaction=REDACTION))
     for echo in (SECRET, quote(SECRET, safe=""), json.dumps(SECRET)):
-        world.vendor.answers(echoing(echo, 400))
+        world.vendor.answers(echoing_response(echo, 400))
         with pytest.raises(ConnectorError) as excinfo:
             await manager.call("vat", request_)
 
@@ -175,7 +175,7 @@ def find_decline(_: Request, response: Response) -> PaymentDeclined | None:
 async def test_echoes_in_classified_errors_are_masked(world: World) -> None:
     """Errors that a classifier creates are masked in all their fields."""
     manager = world.manager(vat(credentials=KINDS["bearer"], classify=find_decline))
-    world.vendor.answers(echoing(SECRET, 200))
+    world.vendor.answers(echoing_response(SECRET, 200))
     with pytest.raises(PaymentDeclined) as excinfo:
         await manager.call("vat", GET)
 
@@ -208,7 +208,7 @@ async def test_echoed_tokens_in_urls_are_masked(world: World, easy: bool) -> Non
         ("https://x.example/token/c4n4ry-1", "/rates", "c4n4ry-1"),
     ):
         manager = world.manager(vat(base_url=base, **changes))
-        world.vendor.answers(echoing(secret, 400))
+        world.vendor.answers(echoing_response(secret, 400))
         with pytest.raises(ConnectorError) as excinfo:
             await manager.call("vat", Request.get(path))
 
@@ -219,7 +219,7 @@ async def test_echoed_tokens_in_urls_are_masked(world: World, easy: bool) -> Non
 async def test_echoes_in_refused_streams_are_masked(world: World) -> None:
     """The error of a streamed request that is refused at its headers is masked."""
     manager = world.manager(vat(credentials=KINDS["bearer"]))
-    for answer in (echoing(SECRET, 403), ConnectionFailed(f"no {SECRET}.")):
+    for answer in (echoing_response(SECRET, 403), ConnectionFailed(f"no {SECRET}.")):
         world.vendor.answers(answer)
         with pytest.raises(ConnectorError) as excinfo:
             await manager.stream("vat", GET)
@@ -250,7 +250,7 @@ async def test_echoes_in_broken_streams_are_masked(world: World) -> None:
 async def test_echoes_after_retries_are_masked(world: World) -> None:
     """After several attempts, the last error is masked like a first one."""
     manager = world.manager(vat(credentials=KINDS["bearer"], retry=RetryPolicy(3, 0)))
-    world.vendor.answers(*[echoing(SECRET, 503)] * 3)
+    world.vendor.answers(*[echoing_response(SECRET, 503)] * 3)
     with pytest.raises(ConnectorError) as excinfo:
         await manager.call("vat", GET)
 
@@ -288,6 +288,6 @@ async def test_long_error_bodies_are_truncated(world: World) -> None:
 async def test_successful_responses_are_not_masked(world: World) -> None:
     """A successful response is returned unchanged."""
     manager = world.manager(vat(credentials=KINDS["bearer"]))
-    world.vendor.answers(echoing(SECRET, 200))
+    world.vendor.answers(echoing_response(SECRET, 200))
 
     assert SECRET in (await manager.call("vat", GET)).text

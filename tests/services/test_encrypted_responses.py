@@ -7,7 +7,7 @@ import pytest
 from moorage import ConfigurationError, InvalidData, Request, Response, Service, VendorRejected
 from moorage.adapters.ciphers.aes_gcm import AesGcmCipher, generate_keys
 from moorage.domain.service.plan import Plan
-from moorage.services.calling.answers import opened, sealed
+from moorage.services.calling.answers import open_answer, seal_answer
 from tests.support.modes import World, sync_and_async
 
 CIPHER = AesGcmCipher(generate_keys())
@@ -108,13 +108,13 @@ OTHER_ANSWERS = [
 def test_encrypted_response_is_bound_to_its_key(plan: Plan, key: str) -> None:
     """An encrypted response cannot be opened for another tenant, service or key."""
     home_plan = Plan(BANK, None, None)
-    stored_answer = sealed(CIPHER, home_plan, "k", ("value", SECRET_ANSWER))
+    stored_answer = seal_answer(CIPHER, home_plan, "k", ("value", SECRET_ANSWER))
 
-    assert ("value", SECRET_ANSWER) == opened(CIPHER, home_plan, "k", stored_answer)
+    assert ("value", SECRET_ANSWER) == open_answer(CIPHER, home_plan, "k", stored_answer)
     with pytest.raises(InvalidData, match="belongs to another"):
-        opened(CIPHER, plan, key, stored_answer)
+        open_answer(CIPHER, plan, key, stored_answer)
     with pytest.raises(InvalidData, match="belongs to another"):
-        opened(CIPHER, home_plan, "k2", stored_answer)
+        open_answer(CIPHER, home_plan, "k2", stored_answer)
 
 
 @sync_and_async

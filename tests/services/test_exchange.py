@@ -125,7 +125,7 @@ async def test_redirects_are_not_followed(world: World) -> None:
     assert 1 == len(world.vendor.requests)
 
 
-def declined(request: Request, response: Response) -> PaymentDeclined | None:
+def classify_declined(request: Request, response: Response) -> PaymentDeclined | None:
     """A classifier for a vendor that reports a declined payment with status 200."""
     assert "/rates" == request.path
     return PaymentDeclined("no", vendor_code="51") if b"no" in response.body else None
@@ -135,7 +135,7 @@ def declined(request: Request, response: Response) -> PaymentDeclined | None:
 async def test_classifier_precedes_the_status(world: World) -> None:
     """A service's classifier runs before the status is judged, and may find an error in a 200."""
     world.vendor.answers(Response(200, body=b"no"), Response(404, body=b"no"), 404, 200)
-    manager = world.manager(vat(classify=declined))
+    manager = world.manager(vat(classify=classify_declined))
 
     for kind in (PaymentDeclined, PaymentDeclined, VendorRejected):
         with pytest.raises(kind):
@@ -162,10 +162,10 @@ async def test_classifier_gets_no_credential(world: World) -> None:
     """A classifier gets the request without its credentials."""
     seen_requests: list[Request] = []
 
-    def look(request: Request, _: Response) -> None:
+    def observe(request: Request, _: Response) -> None:
         seen_requests.append(request)
 
-    await world.manager(vat(classify=look, credentials=Credentials.bearer("t"))).call("vat", GET)
+    await world.manager(vat(classify=observe, credentials=Credentials.bearer("t"))).call("vat", GET)
 
     assert [GET] == seen_requests
 

@@ -227,11 +227,11 @@ async def test_new_credential_is_used_during_the_renewal_delay(world: World) -> 
     with pytest.raises(AuthenticationFailed):
         await manager.call("vat", GET)
 
-    async def brought(_: Any) -> int:
+    async def change_credential(_: Any) -> int:
         provider.number = 7
         return 401
 
-    world.vendor.answers(brought)
+    world.vendor.answers(change_credential)
 
     assert 200 == (await manager.call("vat", GET)).status
     assert ["token-0"] == provider.refreshed

@@ -18,7 +18,7 @@ from moorage import (
     Request,
     RetryPolicy,
 )
-from moorage.services.calling.steps import Calling
+from moorage.services.calling.steps import CallOperations
 from tests.services.renewed_tokens import vat
 from tests.services.vat import GET
 from tests.support.modes import World, sync_and_async
@@ -78,7 +78,7 @@ async def test_transforms_may_be_asynchronous(world: World) -> None:
     """Asynchronous calls accept asynchronous transforms; synchronous ones refuse them."""
 
     async def stamp(message: Any) -> Any:
-        await world.breathe()
+        await world.yield_to_tasks()
         return message
 
     service = vat(request_transforms=stamp, response_transforms=stamp)
@@ -98,10 +98,10 @@ async def test_transform_that_returns_an_awaitable(world: World) -> None:
     async def stamp(message: Any) -> Any:
         return message
 
-    def disguised(request: Request) -> Any:
+    def return_awaitable(request: Request) -> Any:
         return stamp(request)
 
-    manager = world.manager(vat(request_transforms=disguised))
+    manager = world.manager(vat(request_transforms=return_awaitable))
 
     if world.is_awaited:
         assert 200 == (await manager.call("vat", GET)).status
@@ -162,14 +162,14 @@ async def test_asynchronous_hooks_are_bounded_by_the_deadline(world: World) -> N
         bounds.append(seconds)
         return await pending
 
-    def dawdle(message: Any) -> Any:
+    def advance_clock(message: Any) -> Any:
         world.clock.advance(4)
         return message
 
-    service = vat(request_transforms=[dawdle, lambda request: request])
+    service = vat(request_transforms=[advance_clock, lambda request: request])
     core = attrs.evolve(world.manager().manager._flows.core, within=wait_within)
 
-    await Calling(core, [service]).call("vat", GET, timeout=10)
+    await CallOperations(core, [service]).call("vat", GET, timeout=10)
 
     assert [6.0, 6.0] == bounds
 
@@ -178,12 +178,12 @@ async def test_asynchronous_hooks_are_bounded_by_the_deadline(world: World) -> N
 async def test_transform_that_uses_up_the_time(world: World) -> None:
     """If a transform uses up the call's time, no request is sent."""
 
-    def dawdle(request: Request) -> Request:
+    def advance_clock(request: Request) -> Request:
         world.clock.advance(30)
         return request
 
     with pytest.raises(DeadlineExceeded) as excinfo:
-        await world.manager(vat(request_transforms=dawdle)).call("vat", GET)
+        await world.manager(vat(request_transforms=advance_clock)).call("vat", GET)
 
     assert not excinfo.value.may_have_been_processed
     assert [] == world.vendor.requests

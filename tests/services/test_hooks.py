@@ -1,4 +1,4 @@
-"""Exceptions of a user's hooks are raised as they are, and never prove that nothing was sent."""
+"""Exceptions of a user's hooks are raised unchanged, and never prove that nothing was sent."""
 
 from __future__ import annotations
 
@@ -38,7 +38,7 @@ def other_calls_error() -> ConnectionFailed:
     return ConnectionFailed("refused", may_have_been_processed=False)
 
 
-def raising(make: Callable[[], Exception]) -> Callable[..., Any]:
+def raising_hook(make: Callable[[], Exception]) -> Callable[..., Any]:
     """Return a hook that raises this error."""
 
     def hook(*_: object) -> Any:
@@ -55,7 +55,7 @@ async def test_failing_response_transform_repeats_no_effect(
     world: World, make: Callable[[], Exception]
 ) -> None:
     """If a response transform raises, the POST is not repeated."""
-    manager = world.manager(pay(response_transforms=raising(make)))
+    manager = world.manager(pay(response_transforms=raising_hook(make)))
 
     with pytest.raises(type(make())):
         await manager.call("pay", POST)
@@ -66,9 +66,9 @@ async def test_failing_response_transform_repeats_no_effect(
 @pytest.mark.parametrize(
     "hook",
     [
-        {"response_transforms": raising(other_calls_error)},
-        {"response_transforms": raising(lambda: CircuitBreakerOpen("open"))},
-        {"classify": raising(other_calls_error)},
+        {"response_transforms": raising_hook(other_calls_error)},
+        {"response_transforms": raising_hook(lambda: CircuitBreakerOpen("open"))},
+        {"classify": raising_hook(other_calls_error)},
         {"classify": lambda *_: UnsupportedByVendor("not here")},
     ],
 )
@@ -104,7 +104,7 @@ async def test_error_of_a_nested_call_proves_nothing(world: World) -> None:
 
 @sync_and_async
 async def test_function_may_prove_that_nothing_was_sent(world: World) -> None:
-    """A function whose error proves that nothing was sent is retried, with a key too."""
+    """A function whose error proves that nothing was sent is retried, even with a key."""
     manager = world.manager(pay())
     errors: list[Exception] = [other_calls_error(), other_calls_error()]
 
@@ -120,7 +120,7 @@ async def test_function_may_prove_that_nothing_was_sent(world: World) -> None:
 async def test_failing_fallback_keeps_the_first_error(world: World) -> None:
     """If a fallback fails, its error has the call's error as its cause, also in events."""
     world.vendor.otherwise = 503
-    manager = world.watched(pay(retry=None, fallback=raising(ZeroDivisionError)))
+    manager = world.watched(pay(retry=None, fallback=raising_hook(ZeroDivisionError)))
 
     with pytest.raises(ZeroDivisionError) as excinfo:
         await manager.call("pay", Request.get("/"))

@@ -55,7 +55,7 @@ def total_of(response: Response) -> int:
 
 
 def operation(**changes: Any) -> HttpOperation[int]:
-    """Return an operation that writes, unless the options change that."""
+    """Return an operation that writes, unless the options say otherwise."""
     settings: dict[str, Any] = {
         "name": "orders.add",
         "request": Request.post("/rpc", json={"method": "add"}),
@@ -68,7 +68,7 @@ def operation(**changes: Any) -> HttpOperation[int]:
 
 
 def question(**changes: Any) -> HttpOperation[int]:
-    """Return an operation that only reads, although its method is POST."""
+    """Return a read-only operation whose HTTP method is POST."""
     request = Request.post("/rpc", json={"method": "ask"}).evolve(idempotent=True)
     return operation(name="orders.total", request=request, safe=True, **changes)
 
@@ -150,7 +150,7 @@ async def test_failures_in_bodies_open_the_circuit(world: World) -> None:
 @pytest.mark.parametrize("word, unknown", [("busy", True), ("no", False)])
 @sync_and_async
 async def test_key_of_a_refused_operation(world: World, word: str, unknown: bool) -> None:
-    """A keyed operation's refusal is raised as it is; after a failure the outcome is unknown."""
+    """A keyed operation's refusal is raised unchanged; after a failure the outcome is unknown."""
     world.vendor.answers(answer(error=word), answer(total=3))
     manager = world.manager(erp())
     with pytest.raises(OutcomeUnknown if unknown else VendorRejected):
@@ -197,7 +197,7 @@ async def test_operation_in_a_region(world: World) -> None:
     manager = world.manager(erp(base_url=None, regions=[Region("eu", "https://eu.example")]))
 
     assert 1 == await manager.perform("erp", operation())
-    assert ["https://eu.example/rpc"] == [sent.url for sent in world.vendor.requests]
+    assert ["https://eu.example/rpc"] == [request.url for request in world.vendor.requests]
 
 
 @sync_and_async
@@ -215,7 +215,7 @@ async def test_endpoint_with_the_name_of_the_operation_applies(world: World) -> 
 @pytest.mark.parametrize("safe", [True, False])
 @sync_and_async
 async def test_rehearsal_sends_only_safe_operations(world: World, safe: bool) -> None:
-    """A rehearsal (`dry_run`) sends safe operations and no others."""
+    """A rehearsal (`dry_run`) sends only safe operations."""
     world.vendor.answers(answer(total=1))
     manager = world.manager(erp(), dry_run=True)
     if safe:

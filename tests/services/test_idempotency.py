@@ -84,7 +84,7 @@ async def test_stored_response_expires(world: World) -> None:
     assert not (await charge(manager, OTHER)).replayed
 
 
-def decline(_: Request, __: Response) -> PaymentDeclined:
+def declined_error(_: Request, __: Response) -> PaymentDeclined:
     """Return a refusal as a vendor's own classifier reports it."""
     error = PaymentDeclined("the card was declined.", vendor_code="51", status=402)
     error.add_note("try another card")
@@ -94,7 +94,7 @@ def decline(_: Request, __: Response) -> PaymentDeclined:
 @sync_and_async
 async def test_refusal_is_replayed(world: World) -> None:
     """A repeated key raises the same final refusal, marked as replayed, and sends nothing."""
-    manager = world.manager(bank(classify=decline))
+    manager = world.manager(bank(classify=declined_error))
     refusals = []
 
     for _ in range(3):
@@ -341,14 +341,14 @@ async def test_repeat_past_its_deadline_does_not_run(world: World, late: float, 
     async def act() -> None:
         effects.append(1)
 
-    async def oversleep() -> None:
+    async def pass_deadline() -> None:
         gate.open()
         await running_call.result()
         world.clock.advance(2 + late - 0.00375)
 
     running_call = world.start(run_first)
     await gate.reached()
-    world.sleeper.meanwhile.append(oversleep)
+    world.sleeper.meanwhile.append(pass_deadline)
     with nullcontext() if calls else pytest.raises(DeadlineExceeded):
         await manager.run("bank", act, idempotency_key="k", timeout=2)
 
@@ -366,7 +366,7 @@ async def test_concurrent_repeats_act_once(world: World) -> None:
 
     async def act() -> int:
         calls.append(1)
-        await world.breathe()
+        await world.yield_to_tasks()
         return 7
 
     async def call() -> int:

@@ -15,7 +15,7 @@ from moorage import (
 from moorage.services.calling.attempt_result import AttemptResult
 from moorage.services.calling.attempts import attempt
 from moorage.services.calling.call import Call
-from moorage.services.calling.idempotency import KeyRules, Once, act_once
+from moorage.services.calling.idempotency import KeyedUse, KeyRules, act_once
 from tests.services.one_effect import (
     bank,
     over_one_store,
@@ -40,7 +40,7 @@ async def under_a_key(manager: AwaitedManager, *errors: Exception, **options: An
         nothing_done=(KeyError,),
         **fields,
     )
-    key_use = Once("k", plan.claim_key("k"), b"p", rules)
+    key_use = KeyedUse("k", plan.claim_key("k"), b"p", rules)
 
     async def step(call: Call) -> AttemptResult:
         call.leave()
@@ -52,7 +52,7 @@ async def under_a_key(manager: AwaitedManager, *errors: Exception, **options: An
 
 @sync_and_async
 async def test_some_errors_prove_that_nothing_was_done(world: World) -> None:
-    """An error that proves that nothing was done frees the key; after another it is unknown."""
+    """An error that proves that nothing was done frees the key; other errors leave it unknown."""
     manager = over_one_store(world, bank())
 
     for _ in range(2):

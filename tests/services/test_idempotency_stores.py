@@ -34,7 +34,7 @@ from tests.support.modes import World, sync_and_async
 
 @sync_and_async
 async def test_uncopyable_result_is_returned_once(world: World) -> None:
-    """If a result cannot be stored, a repeated call raises an error and acts no second time."""
+    """If a result cannot be stored, a repeated call raises an error and has no second effect."""
     manager = world.watched(bank())
     lock = threading.Lock()
 
@@ -233,13 +233,13 @@ async def test_claim_is_marked_without_other_protection(
     manager = over_one_store(world, bank(circuit=circuit))
     stages: list[int] = []
 
-    async def look(_: object) -> int:
+    async def observe(_: object) -> int:
         cells = world.store.memory._cells
         (state,) = [state for key, state in cells.items() if key.endswith("}:key")]
         stages.append(state[2])
         return 200
 
-    world.vendor.answers(look)
+    world.vendor.answers(observe)
     await charge(manager)
 
     assert [1] == stages
@@ -248,7 +248,7 @@ async def test_claim_is_marked_without_other_protection(
 
 @sync_and_async
 async def test_store_with_nodes_gets_keys_of_one_tag_at_a_time(world: World) -> None:
-    """In a store that does not mix tags, a claim is marked as sent by a command of its own."""
+    """In a store that needs keys of one tag per command, MarkSent is a separate command."""
     world.store.mixes_tags = False
     manager = over_one_store(world, bank(circuit=CircuitBreakerConfig()))
 
@@ -284,12 +284,12 @@ async def test_repeat_past_its_deadline_claims_nothing(world: World) -> None:
     async def charge_first() -> None:
         await charge(manager)
 
-    async def oversleep() -> None:
+    async def pass_deadline() -> None:
         world.clock.advance(3)
 
     running_charge = world.start(charge_first)
     await gate.reached()
-    world.sleeper.meanwhile.append(oversleep)
+    world.sleeper.meanwhile.append(pass_deadline)
     with pytest.raises(DeadlineExceeded):
         await charge(manager, timeout=2)
     gate.open()

@@ -115,7 +115,7 @@ def nothing_held(world: World) -> bool:
     return not any(world.locks.inside.values())
 
 
-def paid(**options: Any) -> Service:
+def payment_service(**options: Any) -> Service:
     """Return a service with all protections, whose circuit opens at the first failure."""
     fields: dict[str, Any] = {
         "base_url": "https://bank.example",
@@ -132,7 +132,7 @@ def test_interrupted_key_is_free_or_unknown(mode: str, error: type[BaseException
 
     def scene(world: World) -> tuple[AwaitedManager, Any]:
         world.vendor.answers(401, Response(503, {"Retry-After": "1"}), 200)
-        service = paid(
+        service = payment_service(
             circuit=CircuitBreakerConfig(),
             limits=RateLimitConfig(100, burst=1),
             needs_credentials=True,
@@ -167,7 +167,7 @@ def test_interruption_while_storing_the_response(mode: str, error: type[BaseExce
     """If a call is interrupted while storing its response, the key is done or unknown."""
 
     def scene(world: World) -> tuple[AwaitedManager, Any]:
-        manager = world.manager(paid(circuit=None, bulkhead=None, retry=None))
+        manager = world.manager(payment_service(circuit=None, bulkhead=None, retry=None))
         return manager, lambda: manager.call("bank", POST, idempotency_key="k")
 
     outcomes: list[str] = []
@@ -192,7 +192,7 @@ def test_interrupted_probe_frees_its_slot(mode: str, error: type[BaseException])
     """An interrupted probe frees its slot at once and counts neither as success nor failure."""
 
     def scene(world: World) -> tuple[AwaitedManager, Any]:
-        manager = world.manager(paid(retry=None))
+        manager = world.manager(payment_service(retry=None))
         world.vendor.answers(503)
         with pytest.raises(Exception, match="503"):
             world.drive(manager.call("bank", GET))
@@ -216,7 +216,7 @@ def test_interrupted_probe_frees_its_slot_in_every_region(
     """An interrupted probe that failed over to another region frees its slots in both."""
 
     def scene(world: World) -> tuple[AwaitedManager, Any]:
-        manager = world.manager(paid(base_url=None, regions=REGIONS))
+        manager = world.manager(payment_service(base_url=None, regions=REGIONS))
         world.vendor.answers(503, 503)
         for _ in REGIONS:
             with pytest.raises(ConnectorError):
@@ -240,7 +240,7 @@ def test_interrupted_key_is_repeated_in_its_region(mode: str, error: type[BaseEx
 
     def scene(world: World) -> tuple[AwaitedManager, Any]:
         world.vendor.answers(ConnectionFailed("refused.", may_have_been_processed=False))
-        service = paid(
+        service = payment_service(
             base_url=None,
             regions=REGIONS,
             circuit=CircuitBreakerConfig(),
@@ -269,7 +269,7 @@ def test_interruption_is_neutral(mode: str, error: type[BaseException]) -> None:
     """An interrupted call counts neither as success nor failure in the circuit."""
 
     def scene(world: World) -> tuple[AwaitedManager, Any]:
-        manager = world.manager(paid(retry=None))
+        manager = world.manager(payment_service(retry=None))
         world.drive(manager.call("bank", GET))
         return manager, lambda: manager.call("bank", GET)
 
@@ -286,7 +286,9 @@ def test_interrupted_wait_frees_its_slot(mode: str, error: type[BaseException]) 
 
     def scene(world: World) -> tuple[AwaitedManager, Any]:
         manager = world.manager(
-            paid(circuit=None, retry=None, limits=RateLimitConfig(1, per=1), bulkhead=None)
+            payment_service(
+                circuit=None, retry=None, limits=RateLimitConfig(1, per=1), bulkhead=None
+            )
         )
         world.drive(manager.call("bank", GET))
         return manager, lambda: manager.call("bank", GET)
@@ -307,7 +309,7 @@ def test_interrupted_wait_frees_its_slot(mode: str, error: type[BaseException]) 
 def test_interruption_is_never_retried(mode: str, error: type[BaseException]) -> None:
     """An interruption of a function is raised, and the function is not called again."""
     world = World(mode)
-    manager = world.manager(paid(retry=RetryPolicy(5, 0)))
+    manager = world.manager(payment_service(retry=RetryPolicy(5, 0)))
     calls: list[int] = []
 
     async def act() -> None:
@@ -325,7 +327,7 @@ def test_interruption_is_never_retried(mode: str, error: type[BaseException]) ->
 def test_interrupted_fast_path_function_is_neutral(mode: str, error: type[BaseException]) -> None:
     """On the fast path, an interrupted function does not count in the circuit."""
     world = World(mode)
-    manager = world.manager(paid(bulkhead=None))
+    manager = world.manager(payment_service(bulkhead=None))
 
     async def act() -> None:
         raise error
@@ -344,7 +346,7 @@ def test_interrupted_stream_releases_everything(mode: str, error: type[BaseExcep
     """A stream that is interrupted while opening or reading releases its slots and connection."""
 
     def scene(world: World) -> tuple[AwaitedManager, Any]:
-        manager = world.manager(paid(retry=None))
+        manager = world.manager(payment_service(retry=None))
         world.vendor.answers(503)
         with pytest.raises(Exception, match="503"):
             world.drive(manager.call("bank", GET))
@@ -371,7 +373,7 @@ def test_interrupted_call_emits_its_end(mode: str, error: type[BaseException]) -
     """If a call is interrupted, observers still get its end event, as cancelled."""
 
     def scene(world: World) -> tuple[AwaitedManager, Any]:
-        manager = world.watched(paid(retry=None))
+        manager = world.watched(payment_service(retry=None))
         return manager, lambda: manager.call("bank", GET)
 
     for world, _, _ in every_interruption(mode, error, scene):
@@ -384,7 +386,7 @@ async def test_interrupted_waiter_leaves_the_claim(world: World) -> None:
     """Interrupting a caller that waits for another caller's response leaves the claim unchanged."""
     gate = world.gate()
     world.vendor.answers(gate.answering(200))
-    manager = world.manager(paid(bulkhead=None))
+    manager = world.manager(payment_service(bulkhead=None))
 
     async def call_first() -> Any:
         return await manager.call("bank", POST, idempotency_key="k")

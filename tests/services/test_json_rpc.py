@@ -33,7 +33,7 @@ def answer(**members: Any) -> Response:
     return Response(200, body=json.dumps({"jsonrpc": "2.0", "id": 1, **members}).encode())
 
 
-def failed(code: object, **data: Any) -> Response:
+def error_response(code: object, **data: Any) -> Response:
     """Return a JSON-RPC response that reports an error."""
     return answer(error={"code": code, "message": "the reason", "data": data})
 
@@ -47,8 +47,8 @@ async def test_call_is_sent_and_its_result_returned(world: World) -> None:
     assert await manager.perform("odoo", ODOO.call("touch", {"id": 3})) is None
     assert [7] == await manager.perform("odoo", ODOO.call("search", ["res.partner"], safe=True))
     bodies = [
-        json.loads(bytes(sent.request.body))  # type: ignore[arg-type]  # JSON is sent as bytes
-        for sent in world.vendor.requests
+        json.loads(bytes(request.request.body))  # type: ignore[arg-type]  # JSON is sent as bytes
+        for request in world.vendor.requests
     ]
     assert [("touch", {"id": 3}), ("search", ["res.partner"])] == [
         (body["method"], body["params"]) for body in bodies
@@ -66,7 +66,7 @@ async def test_failed_call_is_repeated_if_that_is_harmless(
     world: World, options: dict[str, Any], attempts: int
 ) -> None:
     """A failure in the response body is retried only if the method is safe or repeatable."""
-    world.vendor.answers(failed(-32000), answer(result=1))
+    world.vendor.answers(error_response(-32000), answer(result=1))
     manager = world.manager(SERVICE)
     if attempts == 1:
         with pytest.raises(VendorFailed):
@@ -79,7 +79,7 @@ async def test_failed_call_is_repeated_if_that_is_harmless(
 @sync_and_async
 async def test_lost_call_under_a_key(world: World) -> None:
     """The outcome of a keyed call is unknown after a failure, and known after a refusal."""
-    world.vendor.answers(failed(-32603), failed(-32602))
+    world.vendor.answers(error_response(-32603), error_response(-32602))
     manager = world.manager(SERVICE)
     with pytest.raises(OutcomeUnknown):
         await manager.perform("odoo", ODOO.call("create"), idempotency_key="one")
@@ -117,7 +117,7 @@ def test_error_of_a_code(
     code: int, data: dict[str, str], kind: type[ConnectorError], vendor_code: str
 ) -> None:
     """An Odoo exception's name decides the class of the error; without it, the code does."""
-    error = refusal_of(failed(code, **data))
+    error = refusal_of(error_response(code, **data))
 
     assert kind is type(error)
     assert (vendor_code, "the reason") == (
@@ -127,8 +127,8 @@ def test_error_of_a_code(
 
 
 def test_words_of_the_service_are_preferred() -> None:
-    """An error's message is taken from the more precise `data` if that has one."""
-    error = refusal_of(failed(200, message="The partner has open invoices."))
+    """An error's message comes from `data`, which is more precise, if `data` has a message."""
+    error = refusal_of(error_response(200, message="The partner has open invoices."))
     assert "The partner has open invoices." == getattr(error, "vendor_message", None)
 
 

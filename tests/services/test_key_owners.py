@@ -71,7 +71,7 @@ class VirtualPorts:
         return 0.5
 
     def turn(self, *names: Any, seconds: float = 1.0) -> KeyOwnership:
-        """Return a claim on the ownership of this kind, tenant and key."""
+        """Return an ownership object for this kind, tenant and key."""
         kind, tenant, key = names or ("sms", "acme", "order-1")
         core: Any = self
         return KeyOwnership(core, kind, tenant, key, remembered=KEEP, seconds=seconds)
@@ -95,7 +95,7 @@ def test_key_belongs_to_one_account() -> None:
     "names", [("fax", "acme", "order-1"), ("sms", None, "order-1"), ("sms", "acme", "order-2")]
 )
 def test_keys_depend_on_kind_tenant_and_key(names: tuple[Any, ...]) -> None:
-    """The same key of another kind or tenant has an account of its own."""
+    """The same key of another kind or tenant is owned separately."""
     dispatcher = VirtualPorts()
     dispatcher.settled(dispatcher.turn(), "a", movable=False)
 
@@ -172,7 +172,7 @@ def test_held_claim_is_awaited() -> None:
         dispatcher.settled(dispatcher.turn(seconds=1.04875), "x", movable=True)
 
     look_intervals = [0.005, 0.01, 0.02, 0.04, 0.08, 0.16, 0.25, 0.25, 0.25]
-    assert [look * 0.75 for look in look_intervals] == pytest.approx(dispatcher.slept)
+    assert [interval * 0.75 for interval in look_intervals] == pytest.approx(dispatcher.slept)
     assert START + timedelta(seconds=25) == excinfo.value.retry_at
 
 
@@ -183,12 +183,12 @@ def test_waiting_caller_gets_a_released_claim() -> None:
     dispatcher.settled(first, "a", movable=True)
     seen_commands: list[Any] = []
 
-    def look(command: Any) -> None:
+    def observe(command: Any) -> None:
         seen_commands.append(command)
         if len(seen_commands) == 4:
             first.give_back()
 
-    dispatcher.meanwhile = look
+    dispatcher.meanwhile = observe
 
     assert ("a", True) == dispatcher.settled(dispatcher.turn(), "x", movable=True)
     assert [0.00375, 0.0075] == pytest.approx(dispatcher.slept)
@@ -209,13 +209,13 @@ def test_overtaken_caller_gets_the_recorded_owner() -> None:
     """If a caller's claim expires, it uses the account that another caller has recorded."""
     dispatcher = VirtualPorts()
 
-    def overtake(command: Any) -> None:
+    def claim_first(command: Any) -> None:
         if not isinstance(command, Claim):
             dispatcher.meanwhile = lambda _: None
             dispatcher.clock.advance(LAPSE)
             dispatcher.settled(dispatcher.turn(), "b", movable=False)
 
-    dispatcher.meanwhile = overtake
+    dispatcher.meanwhile = claim_first
 
     assert ("b", False) == dispatcher.settled(dispatcher.turn(), "a", movable=True)
 
@@ -299,7 +299,7 @@ def test_late_holder_without_successor_can_move_the_key() -> None:
 
 
 def test_successor_moves_the_key_after_the_first_holders_term() -> None:
-    """After taking over a key, a caller cannot move it until the first caller's time is over."""
+    """A caller that took over a key cannot move it before the first caller's time limit ends."""
     dispatcher = SharedPorts()
     dispatcher.settled(dispatcher.turn(seconds=20.0), "a", movable=True)
     dispatcher.lapse()
@@ -346,21 +346,21 @@ def test_only_the_holder_records_the_account() -> None:
 
 
 def test_new_key_at_the_tenants_bound_gets_no_owner() -> None:
-    """At the bound of its tenant's records a new key is refused; an older one continues."""
+    """A tenant at its maximum number of records cannot use a new key; existing keys work."""
     ports = VirtualPorts()
     ports.tenant_records = TenantRecords(1)
-    new = ("sms", "acme", "order-2")
+    new_key = ("sms", "acme", "order-2")
     assert ("a", True) == ports.settled(ports.turn(seconds=1.0), "a", movable=True)
 
     with pytest.raises(TenantRecordsExhausted):
-        ports.settled(ports.turn(*new), "b", movable=True)
+        ports.settled(ports.turn(*new_key), "b", movable=True)
 
     assert ("a", True) == ports.settled(ports.turn(seconds=100.0), "b", movable=True)
     assert ("b", False) == ports.settled(ports.turn("sms", None, "order-2"), "b", movable=False)
 
 
 def test_key_moves_at_the_tenants_bound() -> None:
-    """The key of an effect that is under way moves to another account at the bound."""
+    """A key in use can move to another account even at the tenant's maximum of records."""
     ports = VirtualPorts()
     ports.tenant_records = TenantRecords(1)
     turn = ports.turn()
@@ -372,7 +372,7 @@ def test_key_moves_at_the_tenants_bound() -> None:
 
 
 def test_replays_of_a_key_are_counted_once() -> None:
-    """A key whose effect is repeated has two records, its account and its turn, and two places."""
+    """However often a key is repeated, it counts as two records: its account and its claim."""
     ports = VirtualPorts()
     ports.tenant_records = TenantRecords(100)
     for _ in range(20):
@@ -384,7 +384,7 @@ def test_replays_of_a_key_are_counted_once() -> None:
 
 
 def test_existing_key_continues_while_the_count_is_away() -> None:
-    """While the count of records cannot be read, existing keys work, and new ones are refused."""
+    """While the count of records is unavailable, existing keys work and new ones are refused."""
     ports = VirtualPorts()
     turn = ports.turn()
     ports.settled(turn, "a", movable=True)

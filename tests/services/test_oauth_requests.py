@@ -75,7 +75,7 @@ def failing_response(wait: int) -> Response:
     return Response(503, {"Retry-After": str(wait)})
 
 
-def passing(world: World, seconds: float) -> Callable[[], Awaitable[None]]:
+def advance_function(world: World, seconds: float) -> Callable[[], Awaitable[None]]:
     """Return a function that advances the clock by this many seconds."""
 
     async def pass_by() -> None:
@@ -140,7 +140,7 @@ async def test_pause_beyond_the_timeout_is_not_begun(
 async def test_request_time_limit(world: World, more: float, left: float) -> None:
     """Each request gets at most its own time limit and the remaining time."""
     world.vendor.answers(failing_response(60), Response(200, JSON, DEVICE_ANSWER))
-    world.sleeper.meanwhile.append(passing(world, more))
+    world.sleeper.meanwhile.append(advance_function(world, more))
 
     assert await ask(world, "begin_device")
     assert [50.0, left] == [requests.timeouts.total for requests in world.vendor.requests]
@@ -153,7 +153,7 @@ async def test_code_is_kept_if_no_time_is_left(world: World) -> None:
     url, pending = consent.begin("https://erp.example/back")
     state = parse_qs(urlsplit(url).query)["state"][0]
     world.vendor.answers(failing_response(60), GRANTED)
-    world.sleeper.meanwhile.append(passing(world, 40))
+    world.sleeper.meanwhile.append(advance_function(world, 40))
 
     with pytest.raises(CredentialRefreshFailed, match="No time was left") as excinfo:
         await ask(world, "finish", f"code=c0de&state={state}", pending)
@@ -172,6 +172,8 @@ async def test_nonce_is_used_once(world: World) -> None:
     with pytest.raises(CredentialRefreshFailed, match="use_dpop_nonce"):
         await ask(world, "finish_device", DEVICE, client=client)
 
-    proofs = [jose.read(requests.header("DPoP") or "").claims for requests in world.vendor.requests]
+    proofs = [
+        jose.read_jwt(requests.header("DPoP") or "").claims for requests in world.vendor.requests
+    ]
     assert [None, "n-1"] == [claims.get("nonce") for claims in proofs]
     assert "nonce" not in proofs[0]

@@ -43,7 +43,7 @@ class Database:
 
     async def execute(self, attempt: OperationAttempt) -> int:
         """Record the attempt, then raise the next error or return the number of attempts."""
-        await self._world.breathe()
+        await self._world.yield_to_tasks()
         self.attempts.append(attempt)
         if self._failures:
             raise self._failures.pop(0)
@@ -168,9 +168,9 @@ async def test_events_name_the_operation(world: World) -> None:
     trial = Trial(world)
     await trial.perform("erp", trial.insert(), idempotency_key="order-1")
 
-    ends = [event for event in world.events if type(event).__name__ == "CallFinished"]
+    end_events = [event for event in world.events if type(event).__name__ == "CallFinished"]
     assert [("orders.insert", "postgresql", "erp", "order-1")] == [
-        (end.operation, end.vendor, end.account, end.idempotency_key) for end in ends
+        (end.operation, end.vendor, end.account, end.idempotency_key) for end in end_events
     ]
 
 
@@ -201,7 +201,7 @@ async def test_key_gives_one_effect(world: World) -> None:
 
 
 @attrs.frozen
-class Position:
+class UnstorableResult:
     """The result of an operation, of a class that the store cannot save by itself."""
 
     number: int
@@ -211,13 +211,13 @@ class Position:
 class PositionedInsert(Insert):
     """An insert operation that converts its result to and from a storable value."""
 
-    def pack_result(self, result: Position, /) -> object:
+    def pack_result(self, result: UnstorableResult, /) -> object:
         """Return the result as a plain value."""
         return result.number
 
-    def unpack_result(self, stored: Any, /) -> Position:
+    def unpack_result(self, stored: Any, /) -> UnstorableResult:
         """Return the result made from its stored value."""
-        return Position(stored)
+        return UnstorableResult(stored)
 
 
 @sync_and_async
@@ -225,13 +225,13 @@ async def test_result_of_an_own_class_is_replayed(world: World) -> None:
     """A repeated key returns a result of a custom class if the operation can convert it."""
     trial = Trial(world)
 
-    async def execute(attempt: OperationAttempt) -> Position:
-        return Position(await trial.database.execute(attempt))
+    async def execute(attempt: OperationAttempt) -> UnstorableResult:
+        return UnstorableResult(await trial.database.execute(attempt))
 
     operation = PositionedInsert(trial.plain(execute))
     positions = [await trial.perform("erp", operation, idempotency_key="k") for _ in range(2)]
 
-    assert [Position(1), Position(1)] == positions
+    assert [UnstorableResult(1), UnstorableResult(1)] == positions
 
 
 @pytest.mark.parametrize(

@@ -48,7 +48,7 @@ def vat(**options: object) -> Service:
     return Service("vat", **value)  # type: ignore[arg-type]  # as each test says
 
 
-def sharing(world: World, *services: Service) -> AwaitedManager:
+def sharing_manager(world: World, *services: Service) -> AwaitedManager:
     """Return a manager over a store that can fail, in the mode of the test's world."""
     return world.watched(*services, state=world.of_mode(world.store))
 
@@ -113,7 +113,7 @@ class StateCorruption:
 async def test_dead_node_affects_only_its_keys(world: World) -> None:
     """While one node is down, tenants on the other node keep their shared limit."""
     cluster = Cluster(world)
-    workers = [sharing(world, vat()) for _ in range(3)]
+    workers = [sharing_manager(world, vat()) for _ in range(3)]
     cluster.away.add("a:1")
 
     assert [2, 2, 2] == [await count_admitted_calls(worker, "a") for worker in workers]
@@ -127,7 +127,7 @@ async def test_dead_node_affects_only_its_keys(world: World) -> None:
 async def test_nodes_recover_separately(world: World) -> None:
     """An answer of one node does not end another's outage, and events name the node."""
     cluster = Cluster(world)
-    worker = sharing(world, vat())
+    worker = sharing_manager(world, vat())
     cluster.away |= {"a:1", "b:2"}
     for tenant in "ab":
         await count_admitted_calls(worker, tenant, 1)
@@ -146,7 +146,7 @@ async def test_nodes_recover_separately(world: World) -> None:
 async def test_outage_before_nodes_were_known_ends_with_the_first(world: World) -> None:
     """If the nodes were unknown when an outage began, the first node that answers ends it."""
     cluster = Cluster(world)
-    worker = sharing(world, vat())
+    worker = sharing_manager(world, vat())
     cluster.known, cluster.away = False, {"all"}
     await count_admitted_calls(worker, "a", 1)
     cluster.known, cluster.away = True, set()
@@ -160,16 +160,16 @@ async def test_outage_before_nodes_were_known_ends_with_the_first(world: World) 
 async def test_nothing_is_posted_to_a_dead_node(world: World) -> None:
     """Nothing is posted to a node that is down; other nodes still get their commands."""
     cluster = Cluster(world)
-    worker = sharing(world, vat(circuit=CircuitBreakerConfig(), limits=()))
+    worker = sharing_manager(world, vat(circuit=CircuitBreakerConfig(), limits=()))
 
     for tenant in "ab":
 
-        async def lose(_: object) -> Any:
+        async def lose_store(_: object) -> Any:
             cluster.away.add("a:1")
             await worker.call("vat", GET, tenant="a")
             raise Interruption
 
-        world.vendor.answers(lose)
+        world.vendor.answers(lose_store)
         with pytest.raises(Interruption):
             await worker.call("vat", GET, tenant=tenant)
         cluster.away.clear()
@@ -186,7 +186,7 @@ async def test_nothing_is_posted_to_a_dead_node(world: World) -> None:
 async def test_unusable_state_affects_nothing_else(world: World) -> None:
     """A tenant whose circuit state is unusable keeps its shared limit, and so do others."""
     StateCorruption(world, "{@a:vat}:circuit")
-    workers = [sharing(world, vat(circuit=CircuitBreakerConfig())) for _ in range(3)]
+    workers = [sharing_manager(world, vat(circuit=CircuitBreakerConfig())) for _ in range(3)]
 
     assert 2 == sum([await count_admitted_calls(worker, "a") for worker in workers])
     assert 2 == sum([await count_admitted_calls(worker, "b") for worker in workers])
@@ -199,7 +199,7 @@ async def test_substitute_state_is_shared(world: World) -> None:
     StateCorruption(world, "@a:")
     circuit = CircuitBreakerConfig(failures=2)
     value, second_worker = (
-        sharing(world, vat(circuit=circuit, limits=RateLimitConfig(9))) for _ in "ab"
+        sharing_manager(world, vat(circuit=circuit, limits=RateLimitConfig(9))) for _ in "ab"
     )
     world.vendor.otherwise = 503
     for worker in (value, second_worker):
@@ -216,7 +216,7 @@ async def test_substitute_state_is_shared(world: World) -> None:
 async def test_unusable_state_is_reported_once(world: World) -> None:
     """Each unusable state causes one event, with its key and the reason."""
     unusable_store = StateCorruption(world, "@a:")
-    worker = sharing(world, vat(limits=(RateLimitConfig(9), RateLimitConfig(8))))
+    worker = sharing_manager(world, vat(limits=(RateLimitConfig(9), RateLimitConfig(8))))
     for _ in range(8):
         await worker.call("vat", GET, tenant="a")
         world.clock.advance(1)
@@ -232,7 +232,7 @@ async def test_unusable_state_is_reported_once(world: World) -> None:
 async def test_unusable_state_is_tried_again(world: World) -> None:
     """An unusable state is tried again after a few seconds, and reported again if it fails."""
     unusable_store = StateCorruption(world, "@a:")
-    worker = sharing(world, vat())
+    worker = sharing_manager(world, vat())
     assert 2 == await count_admitted_calls(worker, "a")
     parts, unusable_store.parts = unusable_store.parts, ()
     assert 0 == await count_admitted_calls(worker, "a")
@@ -251,7 +251,7 @@ async def test_unusable_state_is_tried_again(world: World) -> None:
 async def test_unnamed_unusable_state(world: World) -> None:
     """If the store does not name the unusable state, all states of the command are substituted."""
     StateCorruption(world, ":circuit", tells_key=False)
-    workers = [sharing(world, vat(circuit=CircuitBreakerConfig())) for _ in range(2)]
+    workers = [sharing_manager(world, vat(circuit=CircuitBreakerConfig())) for _ in range(2)]
 
     assert 2 == sum([await count_admitted_calls(worker, "a") for worker in workers])
     assert 2 == len({event.key for event in events_of(world, StateSubstituted)})
@@ -265,7 +265,7 @@ async def test_memory_replaces_unusable_substitutes(world: World) -> None:
         raise StateUnavailable(NEWER, key=command.keys[0])
 
     world.store.meanwhile = refuse
-    worker = sharing(world, vat(circuit=CircuitBreakerConfig()))
+    worker = sharing_manager(world, vat(circuit=CircuitBreakerConfig()))
 
     assert 2 == await count_admitted_calls(worker, "a")
     assert [] == events_of(world, StorageLost)
@@ -275,7 +275,7 @@ async def test_memory_replaces_unusable_substitutes(world: World) -> None:
 async def test_unusable_claim_is_refused(world: World) -> None:
     """If the state of an idempotency key is unusable, only calls with that key are refused."""
     StateCorruption(world, "}:key")
-    worker = sharing(world, vat(circuit=CircuitBreakerConfig()))
+    worker = sharing_manager(world, vat(circuit=CircuitBreakerConfig()))
 
     with pytest.raises(StateUnavailable, match="version 2") as excinfo:
         await worker.call("vat", POST, idempotency_key="k")
@@ -292,7 +292,7 @@ async def test_unusable_claim_is_refused(world: World) -> None:
 async def test_keyed_call_with_an_unusable_circuit(world: World) -> None:
     """An idempotency key can be claimed while other states of the same call are unusable."""
     StateCorruption(world, ":circuit")
-    worker = sharing(world, vat(circuit=CircuitBreakerConfig()))
+    worker = sharing_manager(world, vat(circuit=CircuitBreakerConfig()))
 
     assert not (await worker.call("vat", POST, idempotency_key="k")).replayed
     assert (await worker.call("vat", POST, idempotency_key="k")).replayed
@@ -302,7 +302,7 @@ async def test_keyed_call_with_an_unusable_circuit(world: World) -> None:
 async def test_unusable_circuit_cannot_be_set_by_hand(world: World) -> None:
     """Setting a circuit by hand raises an error if its shared state is unusable."""
     StateCorruption(world, ":circuit")
-    worker = sharing(world, vat(circuit=CircuitBreakerConfig()))
+    worker = sharing_manager(world, vat(circuit=CircuitBreakerConfig()))
 
     with pytest.raises(StateUnavailable):
         await worker.set_circuit("vat", CircuitState.FORCED_OPEN)
@@ -311,7 +311,7 @@ async def test_unusable_circuit_cannot_be_set_by_hand(world: World) -> None:
 @sync_and_async
 async def test_unusable_state_proves_that_the_store_works(world: World) -> None:
     """A store that answers that a state is unusable is not down any more."""
-    worker = sharing(world, vat())
+    worker = sharing_manager(world, vat())
     world.store.is_away = NODE_AWAY
     await count_admitted_calls(worker, "b", 1)
     world.store.is_away = None
@@ -331,7 +331,7 @@ async def test_unusable_state_proves_that_the_store_works(world: World) -> None:
 async def test_remembered_unusable_states_are_bounded(world: World) -> None:
     """The number of remembered unusable states is limited."""
     StateCorruption(world, ":limit")
-    worker = sharing(world, vat())
+    worker = sharing_manager(world, vat())
     for number in range(1_005):
         await worker.call("vat", GET, tenant=f"t{number}")
     commands_before = len(world.store.commands)
@@ -346,7 +346,7 @@ async def test_interrupted_call_releases_in_the_substitute(world: World) -> None
     """An interrupted call releases its slot in the store that counted the slot."""
     StateCorruption(world, ":circuit")
     world.vendor.answers(Interruption())
-    worker = sharing(world, vat(circuit=CircuitBreakerConfig()))
+    worker = sharing_manager(world, vat(circuit=CircuitBreakerConfig()))
 
     with pytest.raises(Interruption):
         await worker.call("vat", GET)
@@ -363,7 +363,9 @@ async def test_interrupted_call_releases_in_the_substitute(world: World) -> None
 @sync_and_async
 async def test_refusing_limit_admits_nothing_without_its_store(world: World) -> None:
     """With `without_store="refuse"` a rate limit refuses all calls while its store is down."""
-    manager = sharing(world, vat(limits=RateLimitConfig(1, burst=9, without_store="refuse")))
+    manager = sharing_manager(
+        world, vat(limits=RateLimitConfig(1, burst=9, without_store="refuse"))
+    )
     await manager.call("vat", GET)
     world.store.is_away = NODE_AWAY
     for _ in range(3):
@@ -382,7 +384,7 @@ async def test_limit_continues_with_its_share(world: World) -> None:
     """With `without_store=0.5` a process applies half of the limit while the store is down."""
     world.store.is_away = NODE_AWAY
     limit = RateLimitConfig(4, burst=4, without_store=0.5)
-    manager = sharing(world, vat(limits=limit, max_limit_wait=None))
+    manager = sharing_manager(world, vat(limits=limit, max_limit_wait=None))
 
     for _ in range(4):
         await manager.call("vat", GET)
@@ -414,7 +416,9 @@ class SlowStore:
 async def test_slow_store_is_awaited(world: World) -> None:
     """Limits stay shared while a slow store answers within the deadline."""
     slow_store = SlowStore(world)
-    workers = [sharing(world, vat(timeout=8, limits=RateLimitConfig(0.01))) for _ in range(3)]
+    workers = [
+        sharing_manager(world, vat(timeout=8, limits=RateLimitConfig(0.01))) for _ in range(3)
+    ]
     slow_store.delay = 5
 
     assert 1 == sum([await count_admitted_calls(worker, "a", 2) for worker in workers])
@@ -429,7 +433,7 @@ async def test_silent_store_leaves_time_for_the_call(world: World) -> None:
     slow_store.delay = 1_000
     for timeout, longest_wait in ((0.2, 0.15), (8, 6.0), (600, 10.0)):
         start_time = world.clock.now
-        assert 200 == (await sharing(world, vat(timeout=timeout)).call("vat", GET)).status
+        assert 200 == (await sharing_manager(world, vat(timeout=timeout)).call("vat", GET)).status
         assert longest_wait == pytest.approx(world.clock.now - start_time)
 
 
@@ -442,7 +446,7 @@ async def test_calls_that_need_the_store_wait_until_the_deadline(world: World) -
     for service, options in ((vat(limits=refusing_config), {}), (vat(), {"idempotency_key": "k"})):
         for timeout, time_bound in ((8.0, 8.0), (600.0, 60.0)):
             with pytest.raises(StorageUnavailable):
-                await sharing(world, service).call("vat", POST, timeout=timeout, **options)
+                await sharing_manager(world, service).call("vat", POST, timeout=timeout, **options)
             assert time_bound == world.store.timeouts[-1]
 
 
@@ -450,7 +454,7 @@ async def test_calls_that_need_the_store_wait_until_the_deadline(world: World) -
 async def test_store_that_answers_others_is_not_down(world: World) -> None:
     """A store that answered another call just now counts as slow; a silent one as down."""
     slow_store = SlowStore(world)
-    worker = sharing(world, vat(timeout=4, limits=RateLimitConfig(9)))
+    worker = sharing_manager(world, vat(timeout=4, limits=RateLimitConfig(9)))
     await worker.call("vat", GET)
     slow_store.delay = 100
     with pytest.raises(StorageUnavailable, match="in time"):
@@ -467,7 +471,7 @@ async def test_store_that_reports_being_slow_is_not_down(world: World) -> None:
     """A store that reports being busy counts as slow, even if it has answered nothing before."""
     slow_store = SlowStore(world)
     slow_store.delay, slow_store.slow = 100, True
-    worker = sharing(world, vat(timeout=4))
+    worker = sharing_manager(world, vat(timeout=4))
     for _ in range(2):
         with pytest.raises(StorageUnavailable, match="in time"):
             await worker.call("vat", GET)
@@ -478,7 +482,7 @@ async def test_store_that_reports_being_slow_is_not_down(world: World) -> None:
 @sync_and_async
 async def test_slow_probe_leaves_the_probe_to_others(world: World) -> None:
     """If a probe finds the store slow, the next caller probes again."""
-    worker = sharing(world, vat(timeout=4, limits=RateLimitConfig(9)))
+    worker = sharing_manager(world, vat(timeout=4, limits=RateLimitConfig(9)))
     world.store.is_away = NODE_AWAY
     await worker.call("vat", GET)
     world.store.is_away = None
@@ -496,7 +500,7 @@ async def test_slow_probe_leaves_the_probe_to_others(world: World) -> None:
 @sync_and_async
 async def test_refused_connection_is_an_outage(world: World) -> None:
     """A store that refuses connections counts as down, even right after an answer."""
-    worker = sharing(world, vat())
+    worker = sharing_manager(world, vat())
     await worker.call("vat", GET)
     world.store.is_away = NODE_AWAY
 
@@ -508,12 +512,12 @@ async def test_refused_connection_is_an_outage(world: World) -> None:
 async def test_waiting_repeat_survives_an_outage(world: World) -> None:
     """A caller that waits for another's response keeps waiting through an outage of the store."""
     gate = world.gate()
-    worker = sharing(world, vat())
+    worker = sharing_manager(world, vat())
     world.vendor.answers(gate.answering(200))
     holder = world.start(lambda: worker.call("vat", POST, idempotency_key="k"))
     await gate.reached()
 
-    async def lose() -> None:
+    async def lose_store() -> None:
         world.store.is_away = NODE_AWAY
 
     async def find() -> None:
@@ -524,6 +528,6 @@ async def test_waiting_repeat_survives_an_outage(world: World) -> None:
     async def do_nothing() -> None:
         return
 
-    world.sleeper.meanwhile.extend([lose, do_nothing, do_nothing, find])
+    world.sleeper.meanwhile.extend([lose_store, do_nothing, do_nothing, find])
 
     assert (await worker.call("vat", POST, idempotency_key="k")).replayed

@@ -66,14 +66,14 @@ def nonce_demand(nonce: str | None, result: str = ASKS) -> Response:
     return Response(401, Headers(fields))
 
 
-def proven(sent: SentRequest) -> Mapping[str, Any]:
+def proof_claims(sent: SentRequest) -> Mapping[str, Any]:
     """Return the verified claims of a request's DPoP proof."""
     return verified_claims(sent.header("DPoP"))
 
 
 def nonces(world: World) -> list[str | None]:
     """Return the nonces in the sent proofs, in order."""
-    return [proven(requests).get("nonce") for requests in world.vendor.requests]
+    return [proof_claims(requests).get("nonce") for requests in world.vendor.requests]
 
 
 class RenewingProvider:
@@ -99,7 +99,7 @@ async def test_every_attempt_has_its_own_proof(world: World) -> None:
 
     await world.manager(vat(retry=RetryPolicy(3, 2, jitter="none"))).call("vat", GET)
 
-    messages = [proven(requests) for requests in world.vendor.requests]
+    messages = [proof_claims(requests) for requests in world.vendor.requests]
     ath = base64.urlsafe_b64encode(hashlib.sha256(b"token-0").digest()).rstrip(b"=").decode()
     start_second = int(START.timestamp())
     common_claims = {"htm": "GET", "htu": "https://vat.example/v1/rates", "ath": ath}
@@ -233,7 +233,7 @@ async def test_refused_bound_token_is_renewed(world: World) -> None:
         notice.header("Authorization") for notice in requests
     ]
     assert [None, "n-1", "n-2"] == nonces(world)
-    assert 2 == len({proven(notice)["ath"] for notice in requests})
+    assert 2 == len({proof_claims(notice)["ath"] for notice in requests})
 
 
 @sync_and_async
@@ -260,7 +260,7 @@ async def test_nonce_request_proves_that_nothing_was_done(world: World) -> None:
     assert 201 == (await manager.call("vat", Request.post("/orders", json={}))).status
 
     assert [1.0] == world.sleeper.slept
-    assert ["POST", "POST"] == [proven(request)["htm"] for request in world.vendor.requests]
+    assert ["POST", "POST"] == [proof_claims(request)["htm"] for request in world.vendor.requests]
 
 
 @sync_and_async
@@ -318,12 +318,12 @@ async def test_hooks_do_not_see_nonce_requests(world: World) -> None:
     """Transforms and classifiers see no request for a nonce, except a second one in a row."""
     statuses: list[int] = []
 
-    def look(answer: Any) -> Any:
+    def observe(answer: Any) -> Any:
         statuses.append(answer.status)
         return answer
 
     world.vendor.answers(nonce_demand("n-1"), 200, nonce_demand("n-2"), nonce_demand("n-3"))
-    manager = world.manager(vat(response_transforms=look))
+    manager = world.manager(vat(response_transforms=observe))
 
     await manager.call("vat", GET)
     with pytest.raises(AuthenticationFailed):
@@ -374,13 +374,13 @@ async def test_hedges_have_their_own_proofs(world: World) -> None:
     await gate.reached()
     world.gather.too_long.set()
     while 2 > len(world.vendor.requests):
-        await world.breathe()
+        await world.yield_to_tasks()
     gate.open()
 
     assert 200 == (await calling.result()).status
 
     assert [None, None, "n-1"] == nonces(world)
-    assert 3 == len({proven(request)["jti"] for request in world.vendor.requests})
+    assert 3 == len({proof_claims(request)["jti"] for request in world.vendor.requests})
 
 
 @sync_and_async
@@ -405,7 +405,7 @@ async def test_nonces_are_per_origin(world: World) -> None:
 
     assert 200 == (await manager.call("vat", GET)).status
 
-    places = [proven(request)["htu"].partition(".")[0] for request in world.vendor.requests]
+    places = [proof_claims(request)["htu"].partition(".")[0] for request in world.vendor.requests]
     eu_origin, _, us_origin, _ = places
     assert {"https://eu", "https://us"} == {eu_origin, us_origin}
     assert [eu_origin, eu_origin, us_origin, us_origin] == places

@@ -1,4 +1,4 @@
-"""Refusals by open circuits and empty limits of a shared store, which a process remembers."""
+"""Refusals by an open circuit or an empty limit, which a process remembers for a second."""
 
 # ruff: noqa: SLF001 - a look inside
 
@@ -82,7 +82,7 @@ async def test_refusals_of_one_second_ask_the_store_once(world: World) -> None:
 
 @sync_and_async
 async def test_remembered_refusal_tells_when_to_retry(world: World) -> None:
-    """The time to retry is when the circuit half-opens, however old the memory is."""
+    """A remembered refusal has the time at which the circuit half-opens, however old it is."""
     manager = await manager_with_open_circuit(world)
     first = await refusal_of_call(manager)
     world.clock.advance(0.75)
@@ -94,7 +94,7 @@ async def test_remembered_refusal_tells_when_to_retry(world: World) -> None:
 
 @sync_and_async
 async def test_remembered_circuit_is_probed_in_time(world: World) -> None:
-    """The first call after the open time is a probe."""
+    """A remembered refusal does not delay the probe that follows the circuit's open time."""
     manager = await manager_with_open_circuit(world)
     world.clock.advance(59.5)
     await refusal_of_call(manager)
@@ -162,7 +162,7 @@ async def test_half_open_circuit_is_not_remembered(world: World) -> None:
     assert 200 == (await manager.call("vat", GET)).status
 
 
-def limited(world: World, **settings: Any) -> AwaitedManager:
+def limited_manager(world: World, **settings: Any) -> AwaitedManager:
     """Return a manager of a service with a rate limit over the world's shared store."""
     options: dict[str, Any] = {
         "limits": RateLimitConfig(4, burst=2),
@@ -185,8 +185,8 @@ async def count_granted_calls(manager: AwaitedManager, calls: int, **options: An
 
 @sync_and_async
 async def test_empty_limit_is_asked_once_for_each_token(world: World) -> None:
-    """Until the next token is there, a process that was refused does not ask the store."""
-    manager = limited(world)
+    """After a refusal, a process asks the store again only when the next token is available."""
+    manager = limited_manager(world)
     assert 2 == await count_granted_calls(manager, 20)
     assert 3 == admissions(world)
 
@@ -200,8 +200,8 @@ async def test_empty_limit_is_asked_once_for_each_token(world: World) -> None:
 
 @sync_and_async
 async def test_processes_use_each_token_of_a_limit(world: World) -> None:
-    """Processes that remember refusals together get all that the limit allows, and no more."""
-    managers = [limited(world) for _ in range(5)]
+    """Processes that remember refusals together use the whole limit, and never exceed it."""
+    managers = [limited_manager(world) for _ in range(5)]
     grants = 0
     for _ in range(100):
         for manager in managers:
@@ -213,8 +213,8 @@ async def test_processes_use_each_token_of_a_limit(world: World) -> None:
 
 @sync_and_async
 async def test_remembered_limit_tells_when_to_retry(world: World) -> None:
-    """The time to retry is when a token is there, however old the memory is."""
-    manager = limited(world)
+    """A remembered refusal has the time at which the next token is available, however old it is."""
+    manager = limited_manager(world)
     await count_granted_calls(manager, 2)
     times = set()
     for _ in range(3):
@@ -229,7 +229,7 @@ async def test_remembered_limit_tells_when_to_retry(world: World) -> None:
 @sync_and_async
 async def test_slow_limit_is_asked_once_a_second(world: World) -> None:
     """Even if the next token is an hour away, a process asks the store again after a second."""
-    manager = limited(world, limits=RateLimitConfig.per_hour(1))
+    manager = limited_manager(world, limits=RateLimitConfig.per_hour(1))
     await count_granted_calls(manager, 2)
     before = admissions(world)
     for _ in range(3):
@@ -241,8 +241,8 @@ async def test_slow_limit_is_asked_once_a_second(world: World) -> None:
 
 @sync_and_async
 async def test_call_that_can_wait_asks_the_store(world: World) -> None:
-    """A refusal concerns only calls that can wait no longer than the refused one."""
-    manager = limited(world, limits=RateLimitConfig(1), max_limit_wait=5)
+    """A remembered refusal does not apply to calls that can wait longer than the refused one."""
+    manager = limited_manager(world, limits=RateLimitConfig(1), max_limit_wait=5)
     assert 1 == await count_granted_calls(manager, 1)
     assert 0 == await count_granted_calls(manager, 1, timeout=0.5)
     assert 0 == await count_granted_calls(manager, 1, timeout=0.25)
@@ -253,9 +253,9 @@ async def test_call_that_can_wait_asks_the_store(world: World) -> None:
 
 @sync_and_async
 async def test_other_limits_and_costs_are_asked(world: World) -> None:
-    """A refusal concerns only calls that take as much from the same limits."""
+    """A remembered refusal applies only to calls with the same limits and the same cost."""
     endpoints = (Endpoint("heavy", cost=2), Endpoint("own", limits=RateLimitConfig(9)))
-    manager = limited(world, endpoints=endpoints)
+    manager = limited_manager(world, endpoints=endpoints)
     await count_granted_calls(manager, 3)
     before = admissions(world)
     for endpoint in ("heavy", "own", None):
@@ -267,8 +267,8 @@ async def test_other_limits_and_costs_are_asked(world: World) -> None:
 
 @sync_and_async
 async def test_own_process_uses_what_is_given_back(world: World) -> None:
-    """A token that a call gives back is there for the next call of the same manager at once."""
-    manager = limited(world, limits=RateLimitConfig(1, burst=1), max_limit_wait=1)
+    """A token that a call gives back is at once available to the same manager's next call."""
+    manager = limited_manager(world, limits=RateLimitConfig(1, burst=1), max_limit_wait=1)
     assert 1 == await count_granted_calls(manager, 1)
     flows = manager.manager._flows
     gates = flows.plans.find("vat", None, None).gates
@@ -282,9 +282,9 @@ async def test_own_process_uses_what_is_given_back(world: World) -> None:
 
 @sync_and_async
 async def test_refusal_during_an_outage_is_remembered_until_the_next_probe(world: World) -> None:
-    """While the store is away, a process decides once about refused calls, and finds it in time."""
+    """During an outage a process remembers refusals too, but not beyond the store's next probe."""
     world.store.is_away = StorageUnavailable("it does not answer.")
-    manager = limited(world, limits=RateLimitConfig.per_hour(1))
+    manager = limited_manager(world, limits=RateLimitConfig.per_hour(1))
     assert 1 == await count_granted_calls(manager, 20)
     assert 1 == admissions(world)
     world.store.is_away = None

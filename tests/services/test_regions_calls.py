@@ -53,7 +53,7 @@ async def test_absolute_url_chooses_its_region(world: World) -> None:
 
 @sync_and_async
 async def test_each_region_has_its_credentials(world: World) -> None:
-    """A region's own credentials are used in that region, and the service's in all others."""
+    """A region's own credentials are used only there; other regions use the service's."""
     answers(world, eu=[REFUSED_CONNECTION])
     us = Region("us", US.base_url, tier=2, credentials=Credentials.bearer("for us"))
     manager = world.manager(shop(EU, us, credentials=Credentials.bearer("for all")))

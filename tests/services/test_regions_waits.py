@@ -146,10 +146,10 @@ async def test_circuit_that_opens_during_a_wait_moves_the_call(world: World) -> 
     manager = world.manager(shop(limits=RateLimitConfig(1, per=1)))
     await manager.call("shop", GET)
 
-    async def meanwhile() -> None:
+    async def run_beside() -> None:
         await open_circuits(manager, "eu")
 
-    world.sleeper.meanwhile.append(meanwhile)
+    world.sleeper.meanwhile.append(run_beside)
     await manager.call("shop", GET)
 
     assert ["eu", "us"] == regions_used(world)

@@ -25,7 +25,7 @@ from moorage.domain.resilience.admission import Admission
 from moorage.domain.values.fingerprints import digest_of
 from moorage.hub.internals import core_of
 from moorage.services.calling.attempt_result import AttemptResult
-from moorage.services.calling.steps import Calling
+from moorage.services.calling.steps import CallOperations
 from moorage.services.core.renewal import NoRenewals, Renewals
 from tests.services.one_effect import POST, bank, key_aware_bank
 from tests.support.hearts import ManualHeartbeat
@@ -54,11 +54,11 @@ class SharedWorld:
         self.hearts.append(ManualHeartbeat(work, target))
         return self.hearts[-1]
 
-    def process(self, service: Service, **ports: Any) -> Calling:
+    def process(self, service: Service, **ports: Any) -> CallOperations:
         """Return the calls of a new process that shares the store."""
         options = {"state": self.world.of_mode(self.world.store)} | ports
         core = core_of(self.world.watched(service, **options).manager)
-        return Calling(attrs.evolve(core, renewals=self.renewals()), [service])
+        return CallOperations(attrs.evolve(core, renewals=self.renewals()), [service])
 
     def renewals(self) -> Renewals:
         """Return a new object that renews the claims of one process."""
@@ -89,7 +89,7 @@ class SharedWorld:
         )
         assert self.world.store.memory.execute(rival_claim).fence
 
-    async def charge(self, flows: Calling, **options: Any) -> Response:
+    async def charge(self, flows: CallOperations, **options: Any) -> Response:
         """Call the bank once with the idempotency key "k"."""
         return await flows.call("bank", POST, idempotency_key="k", **options)
 
@@ -117,11 +117,11 @@ def _claim(key: str, fingerprint: bytes = b"", remembered: int = 0) -> Claim:
 @sync_and_async
 async def test_short_call_renews_nothing(world: World) -> None:
     """A short call sends the store three commands and no renewal."""
-    shared = SharedWorld(world)
-    flows = shared.process(bank())
-    await shared.charge(flows)
+    shared_world = SharedWorld(world)
+    flows = shared_world.process(bank())
+    await shared_world.charge(flows)
     assert 3 == len(world.store.commands)
-    (heartbeat,) = shared.hearts
+    (heartbeat,) = shared_world.hearts
     assert (1, False) == (heartbeat.woken, heartbeat.wanted())
     await heartbeat.beat()
     assert 3 == len(world.store.commands)
@@ -132,22 +132,22 @@ async def test_claim_lasts_as_long_as_its_holder(world: World) -> None:
     """A renewed claim is not taken over, and other callers are told to retry within a lease."""
     gate = world.gate()
     world.vendor.answers(gate.answering(Response(200, body=b"one")))
-    shared = SharedWorld(world)
-    calling, other_process = shared.process(bank()), shared.process(bank())
-    running_charge = world.start(lambda: shared.charge(calling))
+    shared_world = SharedWorld(world)
+    calling, other_process = shared_world.process(bank()), shared_world.process(bank())
+    running_charge = world.start(lambda: shared_world.charge(calling))
     await gate.reached()
     for _ in range(10):
-        shared.pause(RENEWAL / 1e6)
-        await shared.hearts[0].beat()
+        shared_world.pause(RENEWAL / 1e6)
+        await shared_world.hearts[0].beat()
     with pytest.raises(IdempotencyInProgress):
-        await shared.charge(other_process, timeout=0.001)
+        await shared_world.charge(other_process, timeout=0.001)
     claims = [command for command in world.store.commands if type(command) is Claim]
     assert [(LEASE, 35_000_000), (LEASE, 5_001_000)] == [
         (claim.lease, claim.term) for claim in claims
     ]
     gate.open()
     assert b"one" == (await running_charge.result()).body
-    assert (await shared.charge(other_process)).replayed
+    assert (await shared_world.charge(other_process)).replayed
 
 
 @sync_and_async
@@ -155,12 +155,15 @@ async def test_dead_holder_is_replaced_after_its_lease(world: World) -> None:
     """If a caller dies at a vendor with keys, a waiting caller takes over after the lease."""
     gates = world.gate(), world.gate()
     world.vendor.answers(gates[0].answering(200), Response(200, body=b"again"))
-    shared = SharedWorld(world)
-    calling, other_process = shared.process(key_aware_bank()), shared.process(key_aware_bank())
+    shared_world = SharedWorld(world)
+    calling, other_process = (
+        shared_world.process(key_aware_bank()),
+        shared_world.process(key_aware_bank()),
+    )
     start_time = world.clock.now
-    running_charge = world.start(lambda: shared.charge(calling))
+    running_charge = world.start(lambda: shared_world.charge(calling))
     await gates[0].reached()
-    assert b"again" == (await shared.charge(other_process)).body
+    assert b"again" == (await shared_world.charge(other_process)).body
     assert LEASE / 1e6 <= world.clock.now - start_time <= LEASE / 1e6 + 0.01
     gates[0].open()
     late_response = await running_charge.result()
@@ -177,95 +180,99 @@ async def test_dead_holder_leaves_an_unknown_outcome(
     """
     gate = world.gate()
     world.vendor.answers(gate.answering(Response(200, body=b"late")))
-    shared = SharedWorld(world)
-    calling, other_process = shared.process(bank()), shared.process(bank())
-    running_charge = world.start(lambda: shared.charge(calling))
+    shared_world = SharedWorld(world)
+    calling, other_process = shared_world.process(bank()), shared_world.process(bank())
+    running_charge = world.start(lambda: shared_world.charge(calling))
     await gate.reached()
     with pytest.raises(OutcomeUnknown, match="answer was lost") as excinfo:
-        await shared.charge(other_process)
+        await shared_world.charge(other_process)
     assert re.search(r"in progress for 3[34] s;", excinfo.value.remedy)
     assert not await other_process.resolve_key("bank", "k", done=False)
 
-    await shared.hearts[0].beat()
+    await shared_world.hearts[0].beat()
     with pytest.raises(IdempotencyInProgress):
-        await shared.charge(other_process, timeout=0.5)
+        await shared_world.charge(other_process, timeout=0.5)
     gate.open()
     assert (b"late", False) == (
         (await running_charge.result()).body,
         (await running_charge.result()).replayed,
     )
-    assert b"late" == (await shared.charge(other_process)).body
+    assert b"late" == (await shared_world.charge(other_process)).body
     assert 1 == len(world.vendor.requests)
 
 
 @sync_and_async
 async def test_late_claim_is_renewed_before_admission(world: World) -> None:
     """If claiming a key takes longer than the lease, the claim is renewed before sending."""
-    shared = SharedWorld(world)
-    flows = shared.process(bank())
+    shared_world = SharedWorld(world)
+    flows = shared_world.process(bank())
 
     async def pause_on_claim(command: Any) -> None:
         if type(command) is Claim:
-            shared.pause()
+            shared_world.pause()
 
     world.store.meanwhile = pause_on_claim
-    assert 200 == (await shared.charge(flows)).status
+    assert 200 == (await shared_world.charge(flows)).status
     assert [Claim, Renew, Admission, Settle] == [type(command) for command in world.store.commands]
 
 
 @sync_and_async
 async def test_key_that_was_taken_over_before_admission_sends_nothing(world: World) -> None:
     """A caller whose claim expires and is taken over before admission sends nothing."""
-    shared = SharedWorld(world)
-    flows = shared.process(bank())
+    shared_world = SharedWorld(world)
+    flows = shared_world.process(bank())
 
     async def take_over_on_renewal(command: Any) -> None:
         if type(command) is Renew:
-            shared.pause()
-            shared.take_over()
+            shared_world.pause()
+            shared_world.take_over()
 
     async def pause_on_claim(command: Any) -> None:
         if type(command) is Claim:
-            shared.pause()
+            shared_world.pause()
             world.store.meanwhile = take_over_on_renewal
 
     world.store.meanwhile = pause_on_claim
     with pytest.raises(IdempotencyInProgress, match="claim ended"):
-        await shared.charge(flows)
+        await shared_world.charge(flows)
     assert [] == world.vendor.requests
-    assert 0 == shared.count(Admission)
+    assert 0 == shared_world.count(Admission)
 
 
 @pytest.mark.parametrize("apart", [False, True])
 @sync_and_async
 async def test_late_claim_is_renewed_before_sending(world: World, apart: bool) -> None:
     """A caller that renews its claim late, but before anyone took over, sends its request."""
-    shared = SharedWorld(world)
+    shared_world = SharedWorld(world)
 
-    def pausing(request: Request) -> Request:
-        shared.pause()
+    def pause_world(request: Request) -> Request:
+        shared_world.pause()
         return request
 
-    flows = shared.process(bank(request_transforms=(pausing,)), **shared.stores(apart=apart))
-    assert 200 == (await shared.charge(flows)).status
+    flows = shared_world.process(
+        bank(request_transforms=(pause_world,)), **shared_world.stores(apart=apart)
+    )
+    assert 200 == (await shared_world.charge(flows)).status
     assert [Renew, Settle] == [type(command) for command in world.store.commands[-2:]]
-    assert 1 == shared.count(Renew)
+    assert 1 == shared_world.count(Renew)
 
 
 @pytest.mark.parametrize("apart", [False, True])
 @sync_and_async
 async def test_replaced_holder_sends_nothing(world: World, apart: bool) -> None:
     """A caller whose key was taken over by another process sends nothing."""
-    shared = SharedWorld(world)
+    shared_world = SharedWorld(world)
 
-    def pausing(request: Request) -> Request:
-        shared.pause()
-        shared.take_over()
+    def pause_world(request: Request) -> Request:
+        shared_world.pause()
+        shared_world.take_over()
         return request
 
-    flows = shared.process(bank(request_transforms=(pausing,)), **shared.stores(apart=apart))
+    flows = shared_world.process(
+        bank(request_transforms=(pause_world,)), **shared_world.stores(apart=apart)
+    )
     with pytest.raises(IdempotencyInProgress, match="claim ended"):
-        await shared.charge(flows)
+        await shared_world.charge(flows)
     assert [] == world.vendor.requests
 
 
@@ -276,9 +283,9 @@ async def test_function_runs_only_under_a_renewed_claim(
     world: World, apart: bool, replaced: bool
 ) -> None:
     """After waiting for a rate limit, a function is called only if its claim was renewed."""
-    shared, effects = SharedWorld(world), list[str]()
+    shared_world, effects = SharedWorld(world), list[str]()
     service = bank(limits=RateLimitConfig.per_second(1), circuit=CircuitBreakerConfig())
-    flows = shared.process(service, **shared.stores(apart=apart))
+    flows = shared_world.process(service, **shared_world.stores(apart=apart))
 
     async def act(call: Call) -> AttemptResult:
         call.leave()
@@ -286,9 +293,9 @@ async def test_function_runs_only_under_a_renewed_claim(
         return AttemptResult("done")
 
     async def pause_before_run() -> None:
-        shared.pause()
+        shared_world.pause()
         if replaced:
-            shared.take_over()
+            shared_world.take_over()
 
     assert ("done", None) == await flows.run("bank", act)
     world.sleeper.meanwhile.append(pause_before_run)
@@ -303,15 +310,15 @@ async def test_response_survives_failed_renewals(world: World) -> None:
     """The caller gets the response even if the store fails and then loses the claim."""
     gate = world.gate()
     world.vendor.answers(gate.answering(Response(200, body=b"done")))
-    shared = SharedWorld(world)
-    flows = shared.process(bank())
-    running_charge = world.start(lambda: shared.charge(flows))
+    shared_world = SharedWorld(world)
+    flows = shared_world.process(bank())
+    running_charge = world.start(lambda: shared_world.charge(flows))
     await gate.reached()
     world.store.is_away = STORE_DOWN
-    shared.pause()
-    await shared.hearts[0].beat()
+    shared_world.pause()
+    await shared_world.hearts[0].beat()
     world.store.is_away = None
-    shared.pause(10**9)
+    shared_world.pause(10**9)
     gate.open()
     assert b"done" == (await running_charge.result()).body
     (result,) = [event for event in world.events if isinstance(event, AnswerNotStored)]
@@ -321,16 +328,16 @@ async def test_response_survives_failed_renewals(world: World) -> None:
 @sync_and_async
 async def test_late_holder_sends_nothing_during_an_outage(world: World) -> None:
     """A caller that cannot renew its expired claim sends nothing."""
-    shared = SharedWorld(world)
+    shared_world = SharedWorld(world)
 
-    def pausing(request: Request) -> Request:
-        shared.pause()
+    def pause_world(request: Request) -> Request:
+        shared_world.pause()
         world.store.is_away = STORE_DOWN
         return request
 
-    flows = shared.process(bank(request_transforms=(pausing,)))
+    flows = shared_world.process(bank(request_transforms=(pause_world,)))
     with pytest.raises(StorageUnavailable):
-        await shared.charge(flows)
+        await shared_world.charge(flows)
     assert [] == world.vendor.requests
 
 
@@ -340,17 +347,17 @@ async def test_late_holder_sends_nothing_during_an_outage(world: World) -> None:
 @sync_and_async
 async def test_one_failing_renewal_does_not_affect_others(world: World) -> None:
     """If a batch of renewals fails, it is split in halves until all other claims are renewed."""
-    shared = SharedWorld(world)
-    renewals = shared.renewals()
-    claims = [shared.hold_claim(renewals, f"k{number}") for number in range(9)]
-    shared.pause(1)
+    shared_world = SharedWorld(world)
+    renewals = shared_world.renewals()
+    claims = [shared_world.hold_claim(renewals, f"k{number}") for number in range(9)]
+    shared_world.pause(1)
 
-    async def poisoned(command: Any) -> None:
+    async def fail_one_renewal(command: Any) -> None:
         if "k6" in command.keys:
             raise STORE_DOWN
 
-    world.store.meanwhile = poisoned
-    await shared.hearts[0].beat()
+    world.store.meanwhile = fail_one_renewal
+    await shared_world.hearts[0].beat()
     now = world.clock.nanoseconds()
     assert [number != 6 for number in range(9)] == [
         held_claim.until == now + CLAIM_LEASE for held_claim in claims
@@ -360,18 +367,18 @@ async def test_one_failing_renewal_does_not_affect_others(world: World) -> None:
 @sync_and_async
 async def test_renewal_round_is_bounded(world: World) -> None:
     """A slow store gets one renewal command per round, however many claims there are."""
-    shared = SharedWorld(world)
-    renewals = shared.renewals()
-    claims = [shared.hold_claim(renewals, f"k{number}") for number in range(9)]
-    shared.pause(1)
+    shared_world = SharedWorld(world)
+    renewals = shared_world.renewals()
+    claims = [shared_world.hold_claim(renewals, f"k{number}") for number in range(9)]
+    shared_world.pause(1)
     commands_before = len(world.store.commands)
 
-    async def silent(command: Any) -> None:
-        shared.pause(RENEWAL / 1e6)
+    async def pause_store(command: Any) -> None:
+        shared_world.pause(RENEWAL / 1e6)
         raise STORE_DOWN
 
-    world.store.meanwhile = silent
-    await shared.hearts[0].beat()
+    world.store.meanwhile = pause_store
+    await shared_world.hearts[0].beat()
     assert 1 == len(world.store.commands) - commands_before
     assert 9 == len(claims)
 
@@ -379,37 +386,37 @@ async def test_renewal_round_is_bounded(world: World) -> None:
 @sync_and_async
 async def test_ended_claims_are_not_renewed(world: World) -> None:
     """A claim that was taken over, released or abandoned is not renewed."""
-    shared = SharedWorld(world)
-    renewals = shared.renewals()
+    shared_world = SharedWorld(world)
+    renewals = shared_world.renewals()
     lost_claim, expired_claim, released_claim = (
-        shared.hold_claim(renewals, key) for key in ("lost", "gone", "left")
+        shared_world.hold_claim(renewals, key) for key in ("lost", "gone", "left")
     )
-    shared.pause()
+    shared_world.pause()
     world.store.memory.execute(release("lost", lost_claim.fence, ttl=TTL))
     renewals.let_go(released_claim)
     del expired_claim
     gc.collect()
-    await shared.hearts[0].beat()
+    await shared_world.hearts[0].beat()
     assert ("lost",) == world.store.commands[-1].keys
-    assert not shared.hearts[0].wanted()
+    assert not shared_world.hearts[0].wanted()
     assert (True, False) == (lost_claim.lost, await renewals.holds(lost_claim, 1.0))
 
 
 @sync_and_async
 async def test_forked_child_has_no_claims(world: World) -> None:
     """A forked process renews no claims of its parent and sends nothing under them."""
-    shared = SharedWorld(world)
-    renewals = shared.renewals()
-    claim = shared.hold_claim(renewals, "k")
-    renewals.disown()
-    assert not shared.hearts[0].wanted()
+    shared_world = SharedWorld(world)
+    renewals = shared_world.renewals()
+    claim = shared_world.hold_claim(renewals, "k")
+    renewals.stop_after_fork()
+    assert not shared_world.hearts[0].wanted()
     commands = len(world.store.commands)
     assert not await renewals.holds(claim, 1.0)
     assert commands == len(world.store.commands)
 
 
 def test_claims_without_renewal_last_their_whole_term() -> None:
-    """Claims in a memory store are not renewed, because the store ends with its process."""
+    """Claims in an in-memory store are not renewed, because the store ends with its process."""
     renewals = NoRenewals()
     claim = HeldClaim("k", 1, ttl=1, until=0)
     renewals.keep(claim)

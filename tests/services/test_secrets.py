@@ -211,10 +211,10 @@ async def test_function_arguments_are_not_quoted(world: World) -> None:
 async def test_result_of_a_hook_is_not_quoted(world: World, kind: str) -> None:
     """The error for a hook's invalid result does not contain the result."""
 
-    def nonsense(_: str, *__: object) -> int:
+    def return_wrong_result(_: str, *__: object) -> int:
         return 1
 
-    hook: Any = partial(nonsense, "cnry-token")
+    hook: Any = partial(return_wrong_result, "cnry-token")
     service = Service(
         "bank",
         base_url="https://bank.example",

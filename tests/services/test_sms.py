@@ -1,4 +1,4 @@
-"""SMS operations: what they ask of the dispatcher and of the vendor."""
+"""SMS operations: their requests to the dispatcher and to the vendor."""
 
 from __future__ import annotations
 

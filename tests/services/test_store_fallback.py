@@ -48,7 +48,7 @@ def vat(**options: object) -> Service:
     return Service("vat", **value)  # type: ignore[arg-type]  # as each test says
 
 
-def sharing(world: World, *services: Service, **ports: Any) -> AwaitedManager:
+def sharing_manager(world: World, *services: Service, **ports: Any) -> AwaitedManager:
     """Return a manager over a store that can fail, in the mode of the test's world."""
     return world.watched(*services, state=world.of_mode(world.store), **ports)
 
@@ -65,7 +65,7 @@ def events_of(world: World, kind: type) -> list[Any]:
 async def test_calls_go_on_without_their_store(world: World) -> None:
     """If the store with limits and circuit cannot be read, the call is still made."""
     world.store.is_away = STORE_AWAY
-    manager = sharing(world, vat(limits=RateLimitConfig(1)))
+    manager = sharing_manager(world, vat(limits=RateLimitConfig(1)))
 
     assert (await manager.call("vat", GET)).status == 200
 
@@ -74,7 +74,7 @@ async def test_calls_go_on_without_their_store(world: World) -> None:
 async def test_local_limits_apply(world: World) -> None:
     """While the store is down, each process applies its limits in memory."""
     world.store.is_away = STORE_AWAY
-    manager = sharing(world, vat(limits=RateLimitConfig(1, burst=2), max_limit_wait=0))
+    manager = sharing_manager(world, vat(limits=RateLimitConfig(1, burst=2), max_limit_wait=0))
 
     for _ in range(2):
         await manager.call("vat", GET)
@@ -88,7 +88,7 @@ async def test_local_limits_apply(world: World) -> None:
 async def test_local_waits_are_confirmed_locally(world: World) -> None:
     """While the store is down, calls wait for the rate limit in memory, in order."""
     world.store.is_away = STORE_AWAY
-    manager = sharing(world, vat(limits=RateLimitConfig(1)))
+    manager = sharing_manager(world, vat(limits=RateLimitConfig(1)))
 
     await manager.call("vat", GET)
     await manager.call("vat", GET)
@@ -101,7 +101,7 @@ async def test_local_circuit_opens(world: World) -> None:
     """While the store is down, a circuit in memory counts failures and refuses calls."""
     world.store.is_away = STORE_AWAY
     world.vendor.otherwise = 503
-    manager = sharing(world, vat())
+    manager = sharing_manager(world, vat())
 
     for _ in range(2):
         with pytest.raises(VendorFailed):
@@ -118,7 +118,7 @@ async def test_vendor_pause_is_kept_locally(world: World) -> None:
     """While the store is down, all callers of a process respect a vendor's pause."""
     world.store.is_away = STORE_AWAY
     world.vendor.answers(Response(429, {"Retry-After": "5"}))
-    manager = sharing(world, vat(limits=RateLimitConfig(100), circuit=None))
+    manager = sharing_manager(world, vat(limits=RateLimitConfig(100), circuit=None))
 
     with pytest.raises(RateLimitExceeded):
         await manager.call("vat", GET)
@@ -130,13 +130,13 @@ async def test_vendor_pause_is_kept_locally(world: World) -> None:
 @sync_and_async
 async def test_grant_survives_an_outage(world: World) -> None:
     """A call that the store admitted goes ahead even if the store is down by then."""
-    manager = sharing(world, vat(limits=RateLimitConfig(1)))
+    manager = sharing_manager(world, vat(limits=RateLimitConfig(1)))
     await manager.call("vat", GET)
 
-    async def lose() -> None:
+    async def lose_store() -> None:
         world.store.is_away = STORE_AWAY
 
-    world.sleeper.meanwhile.append(lose)
+    world.sleeper.meanwhile.append(lose_store)
     await manager.call("vat", GET)
 
     assert [requests.at for requests in world.vendor.requests] == [0.0, 1.0]
@@ -153,7 +153,7 @@ async def test_outcomes_of_local_grants_are_not_posted(world: World) -> None:
         return 503
 
     world.vendor.answers(end_outage)
-    manager = sharing(world, vat())
+    manager = sharing_manager(world, vat())
     with pytest.raises(VendorFailed):
         await manager.call("vat", GET)
     await manager.call("vat", GET)
@@ -169,7 +169,7 @@ async def test_local_grants_are_given_back_locally(world: World) -> None:
     """An interrupted call that was admitted from memory is released only in memory."""
     world.store.is_away = STORE_AWAY
     world.vendor.answers(Interruption())
-    manager = sharing(world, vat())
+    manager = sharing_manager(world, vat())
 
     with pytest.raises(Interruption):
         await manager.call("vat", GET)
@@ -182,7 +182,7 @@ async def test_local_grants_are_given_back_locally(world: World) -> None:
 async def test_interrupted_local_wait_frees_its_slot(world: World) -> None:
     """If a caller is interrupted in the in-memory queue of a limit, the next one gets its slot."""
     world.store.is_away = STORE_AWAY
-    manager = sharing(world, vat(limits=RateLimitConfig(1), circuit=None))
+    manager = sharing_manager(world, vat(limits=RateLimitConfig(1), circuit=None))
     await manager.call("vat", GET)
 
     async def interrupt() -> None:
@@ -200,15 +200,15 @@ async def test_interrupted_local_wait_frees_its_slot(world: World) -> None:
 @sync_and_async
 async def test_outage_posts_nothing_that_expires_by_itself(world: World) -> None:
     """While the store is down, states that expire there by themselves are not posted."""
-    manager = sharing(world, vat(limits=RateLimitConfig(1)))
+    manager = sharing_manager(world, vat(limits=RateLimitConfig(1)))
     await manager.call("vat", GET)
 
-    async def lose() -> None:
+    async def lose_store() -> None:
         world.store.is_away = STORE_AWAY
         await manager.call("vat", GET, tenant="other")
         raise Interruption
 
-    world.sleeper.meanwhile.append(lose)
+    world.sleeper.meanwhile.append(lose_store)
     with pytest.raises(Interruption):
         await manager.call("vat", GET)
 
@@ -219,16 +219,16 @@ async def test_outage_posts_nothing_that_expires_by_itself(world: World) -> None
 async def test_probe_outcome_is_posted_during_an_outage(world: World) -> None:
     """A probe's outcome is posted even while the store is down, so that its slot is freed."""
     world.vendor.answers(503)
-    manager = sharing(world, vat(circuit=CircuitBreakerConfig(failures=1, open_for=1)))
+    manager = sharing_manager(world, vat(circuit=CircuitBreakerConfig(failures=1, open_for=1)))
     with pytest.raises(VendorFailed):
         await manager.call("vat", GET)
     world.clock.advance(1)
 
-    async def lose(_: object) -> int:
+    async def lose_store(_: object) -> int:
         world.store.is_away = STORE_AWAY
         return 200
 
-    world.vendor.answers(lose)
+    world.vendor.answers(lose_store)
     await manager.call("vat", GET)
 
     (result,) = (command for command in world.store.posted if isinstance(command, Report))
@@ -245,7 +245,7 @@ async def test_probe_outcome_is_posted_during_an_outage(world: World) -> None:
 async def test_keyed_calls_are_refused(world: World) -> None:
     """While the store is down, calls with a key are refused, and each one tries the store."""
     world.store.is_away = STORE_AWAY
-    manager = sharing(world, vat())
+    manager = sharing_manager(world, vat())
 
     for _ in range(3):
         with pytest.raises(StorageUnavailable, match="does not answer") as excinfo:
@@ -259,7 +259,7 @@ async def test_keyed_calls_are_refused(world: World) -> None:
 @sync_and_async
 async def test_sent_mark_must_be_written(world: World) -> None:
     """If the store fails after a key was claimed and before it was marked, nothing is sent."""
-    manager = sharing(world, vat())
+    manager = sharing_manager(world, vat())
     world.store.fails_at[2] = STORE_AWAY
 
     with pytest.raises(StorageUnavailable):
@@ -272,7 +272,7 @@ async def test_sent_mark_must_be_written(world: World) -> None:
 @sync_and_async
 async def test_key_outcome_is_posted_during_an_outage(world: World) -> None:
     """The outcome of a keyed call is posted even while the store seems to be down."""
-    manager = sharing(world, vat())
+    manager = sharing_manager(world, vat())
     world.store.fails_at[3] = STORE_AWAY
 
     await manager.call("vat", POST, idempotency_key="k")
@@ -285,7 +285,7 @@ async def test_key_outcome_is_posted_during_an_outage(world: World) -> None:
 async def test_circuit_is_not_set_in_memory(world: World) -> None:
     """Setting a circuit by hand raises an error while the store is down."""
     world.store.is_away = STORE_AWAY
-    manager = sharing(world, vat())
+    manager = sharing_manager(world, vat())
 
     for _ in range(2):
         with pytest.raises(StorageUnavailable, match="does not answer") as excinfo:
@@ -303,7 +303,7 @@ async def test_circuit_is_not_set_in_memory(world: World) -> None:
 async def test_outage_events(world: World) -> None:
     """One event reports an outage and its next probe; another one its end and duration."""
     world.store.is_away = STORE_AWAY
-    manager = sharing(world, vat())
+    manager = sharing_manager(world, vat())
     for _ in range(3):
         await manager.call("vat", GET)
     world.store.is_away = None
@@ -327,7 +327,7 @@ async def test_outage_events(world: World) -> None:
 async def test_probe_interval_doubles(world: World) -> None:
     """After each failed probe of the store, the interval to the next doubles, up to 0.6 seconds."""
     world.store.is_away = STORE_AWAY
-    manager = sharing(world, vat())
+    manager = sharing_manager(world, vat())
     look_times = []
     for _ in range(400):
         commands_before = len(world.store.commands)
@@ -343,11 +343,11 @@ async def test_probe_interval_doubles(world: World) -> None:
 
 @sync_and_async
 async def test_probe_interval_has_jitter(world: World) -> None:
-    """The interval to the next probe is a random part of it, at least a half."""
+    """The interval to the next probe is shortened at random, to no less than its half."""
     world.store.is_away = STORE_AWAY
     for draw in (0.0, 0.999):
         world.chance.draw = draw
-        await sharing(world, vat()).call("vat", GET)
+        await sharing_manager(world, vat()).call("vat", GET)
 
     assert [lost_event.retry_after for lost_event in events_of(world, StorageLost)] == [
         0.125,
@@ -359,7 +359,7 @@ async def test_probe_interval_has_jitter(world: World) -> None:
 async def test_one_caller_probes(world: World) -> None:
     """While one caller probes the store, other callers do not wait for it."""
     world.store.is_away = STORE_AWAY
-    manager = sharing(world, vat(circuit=None, limits=RateLimitConfig(1_000)))
+    manager = sharing_manager(world, vat(circuit=None, limits=RateLimitConfig(1_000)))
     await manager.call("vat", GET)
     world.clock.advance(1)
     gate = world.gate()
@@ -383,7 +383,7 @@ async def test_one_caller_probes(world: World) -> None:
 async def test_interrupted_probe_leaves_the_probe_to_others(world: World) -> None:
     """If a caller is interrupted while probing the store, the next caller probes it."""
     world.store.is_away = STORE_AWAY
-    manager = sharing(world, vat())
+    manager = sharing_manager(world, vat())
     await manager.call("vat", GET)
     world.store.is_away = None
     world.clock.advance(1)
@@ -407,7 +407,7 @@ async def test_simultaneous_losses_are_one_outage(world: World) -> None:
         raise STORE_AWAY
 
     world.store.meanwhile = fail_together
-    manager = sharing(world, vat())
+    manager = sharing_manager(world, vat())
     calls = [world.start(lambda: manager.call("vat", GET)) for _ in range(4)]
     await gate.reached()
     gate.open()
@@ -421,7 +421,7 @@ async def test_simultaneous_losses_are_one_outage(world: World) -> None:
 async def test_keyed_call_ends_the_outage(world: World) -> None:
     """A call with a key always tries the store, and its success ends the outage for all."""
     world.store.is_away = STORE_AWAY
-    manager = sharing(world, vat())
+    manager = sharing_manager(world, vat())
     await manager.call("vat", GET)
     world.store.is_away = None
 
@@ -436,7 +436,7 @@ async def test_keyed_call_ends_the_outage(world: World) -> None:
 def with_separate_keys(world: World, *services: Service) -> tuple[AwaitedManager, Any]:
     """Return a manager with a separate store for keys, and that store."""
     claims = type(world.store)(world)
-    return sharing(world, *services, claims=world.of_mode(claims)), claims
+    return sharing_manager(world, *services, claims=world.of_mode(claims)), claims
 
 
 @sync_and_async
@@ -506,11 +506,11 @@ async def test_taken_over_claim_sends_nothing(world: World) -> None:
     """A caller that waits longer than its claim lasts sends nothing."""
     manager, claims = with_separate_keys(world, vat(limits=RateLimitConfig(9), circuit=None))
 
-    async def dawdle(command: object) -> None:
+    async def advance_clock(command: object) -> None:
         if isinstance(command, MarkSent):
             world.clock.advance(3_600)
 
-    claims.meanwhile = dawdle
+    claims.meanwhile = advance_clock
     with pytest.raises(IdempotencyInProgress) as excinfo:
         await manager.call("vat", POST, idempotency_key="k")
 

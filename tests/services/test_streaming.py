@@ -167,7 +167,7 @@ async def test_last_piece_of_an_error_body_is_truncated(world: World) -> None:
 
 @sync_and_async
 async def test_304_is_a_success(world: World) -> None:
-    """A 304 answer to a conditional streamed request counts as a success."""
+    """A 304 response to a conditional streamed request counts as a success."""
     world.vendor.answers(304)
 
     stream = await world.manager(shop()).stream("shop", GET)
@@ -200,11 +200,11 @@ async def test_stalled_body_is_a_failure(world: World, after: float) -> None:
     """If a piece of a body does not come in time, it counts as the vendor's failure."""
     is_late = after == 30
 
-    async def stall() -> Exception:
+    async def advance_before_chunk() -> Exception:
         world.clock.advance(after)
         return AttemptTimeout("no piece came.")
 
-    world.vendor.answers(PiecewiseBody(200, (), stall))
+    world.vendor.answers(PiecewiseBody(200, (), advance_before_chunk))
     manager = world.manager(shop(circuit=OPENS_AT_ONCE))
 
     stream = await manager.stream("shop", GET)

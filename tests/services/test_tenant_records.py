@@ -1,4 +1,4 @@
-"""A tenant at the bound of its records is refused alone, before anything is sent."""
+"""A tenant at its maximum number of idempotency records is refused before anything is sent."""
 
 # ruff: noqa: SLF001 - flows, and the hook that runs after a fork
 
@@ -33,35 +33,35 @@ CHARGED = Response(201, body=b"charged")
 
 
 async def charges(manager: AwaitedManager, count: int, *, tenant: str | None = "acme") -> None:
-    """Make charges with different keys."""
+    """Make this many charges with different keys."""
     for number in range(count):
         await charge(manager, key=f"{tenant}-{number}", tenant=tenant)
 
 
 async def refused_charge(manager: AwaitedManager, key: str = "new", **options: Any) -> Any:
-    """Make a charge that is refused by the bound, and return the refusal."""
-    with pytest.raises(TenantRecordsExhausted) as caught:
+    """Make a charge that must raise TenantRecordsExhausted, and return the error."""
+    with pytest.raises(TenantRecordsExhausted) as excinfo:
         await charge(manager, key=key, tenant="acme", **options)
-    return caught.value
+    return excinfo.value
 
 
-def used(world: World) -> int:
-    """Return the number of the tenant's records, by its reservations."""
+def records_used(world: World) -> int:
+    """Return the number of records that are reserved for the tenant."""
     return world.store.memory.execute(CountRecords("acme"))
 
 
 @sync_and_async
 async def test_new_key_at_the_bound_is_not_sent(world: World) -> None:
-    """A tenant at its bound gets an error with the numbers, and nothing is sent or stored."""
+    """At its maximum, a tenant gets an error with the numbers, and nothing is sent or stored."""
     world.vendor.answers(*[CHARGED] * 3)
     manager = world.manager(bank(), records_per_tenant=3)
     await charges(manager, 3)
-    stored = len(world.store.memory)
+    record_count = len(world.store.memory)
 
     error = await refused_charge(manager)
 
     assert 3 == len(world.vendor.requests)
-    assert stored == len(world.store.memory)
+    assert record_count == len(world.store.memory)
     assert ("acme", 3, 3) == (error.tenant, error.used, error.bound)
     assert "The tenant acme uses 3 of 3 idempotency records" in str(error)
     assert "bank" == error.service
@@ -71,7 +71,7 @@ async def test_new_key_at_the_bound_is_not_sent(world: World) -> None:
 
 @sync_and_async
 async def test_other_tenants_are_not_affected(world: World) -> None:
-    """Other tenants, and calls without a tenant, go on while one is at its bound."""
+    """While one tenant is at its maximum, other tenants and calls without a tenant continue."""
     world.vendor.answers(*[CHARGED] * 7)
     manager = world.manager(bank(), records_per_tenant=1)
     await charges(manager, 1)
@@ -85,7 +85,7 @@ async def test_other_tenants_are_not_affected(world: World) -> None:
 
 @sync_and_async
 async def test_stored_answers_are_replayed_at_the_bound(world: World) -> None:
-    """A repeated key gets its answer at the bound."""
+    """At the maximum, a repeated key still returns its stored answer."""
     world.vendor.answers(CHARGED)
     manager = world.manager(bank(), records_per_tenant=1)
     await charges(manager, 1)
@@ -94,12 +94,12 @@ async def test_stored_answers_are_replayed_at_the_bound(world: World) -> None:
     repeat = await charge(manager, key="acme-0", tenant="acme")
 
     assert repeat.replayed
-    assert 1 == used(world)
+    assert 1 == records_used(world)
 
 
 @sync_and_async
 async def test_freed_key_is_claimed_at_the_bound(world: World) -> None:
-    """A key whose first call certainly did nothing can be called again at the bound."""
+    """At the maximum, a key whose first call certainly did nothing can still be used again."""
     world.vendor.answers(Response(503), CHARGED)
     manager = world.manager(
         bank(idempotency_header="Idempotency-Key", idempotency_memory=86_400), records_per_tenant=1
@@ -111,12 +111,12 @@ async def test_freed_key_is_claimed_at_the_bound(world: World) -> None:
     repeat = await charge(manager, key="k", tenant="acme")
 
     assert 201 == repeat.status
-    assert 1 == used(world)
+    assert 1 == records_used(world)
 
 
 @sync_and_async
 async def test_retries_of_a_key_count_once(world: World) -> None:
-    """A key that is called again and again during an outage of its vendor is counted once."""
+    """A key that is retried during an outage of its vendor counts as one record."""
     manager = world.manager(key_aware_bank(), records_per_tenant=2)
     for number in range(10):
         world.vendor.answers(Response(503))
@@ -124,16 +124,16 @@ async def test_retries_of_a_key_count_once(world: World) -> None:
             await charge(manager, key="k", tenant="acme")
         # Its place covers some of these repeats; then it takes another, and returns the first.
         world.clock.advance(3_600 * (number % 3))
-        assert 1 == used(world)
+        assert 1 == records_used(world)
 
     world.vendor.answers(CHARGED)
     await charge(manager, key="new", tenant="acme")
-    assert 2 == used(world)
+    assert 2 == records_used(world)
 
 
 @sync_and_async
 async def test_retries_at_the_bound_count_once_in_a_while(world: World) -> None:
-    """A freed key that is called anew at the bound is counted beyond it at most once a step."""
+    """At the maximum, repeated use of a freed key adds at most one record per time step."""
     manager = world.manager(key_aware_bank(), records_per_tenant=1)
     # The place beyond the bound replaces the one within it; its own end is not known.
     for wait, count in ((0, 1), (0, 1), (7_200, 1), (0, 1), (7_200, 2), (0, 2)):
@@ -141,12 +141,12 @@ async def test_retries_at_the_bound_count_once_in_a_while(world: World) -> None:
         world.vendor.answers(Response(503))
         with pytest.raises(ConnectorError, match="503"):
             await charge(manager, key="k", tenant="acme")
-        assert count == used(world)
+        assert count == records_used(world)
 
 
 @sync_and_async
 async def test_key_keeps_its_place_when_the_claim_gets_no_answer(world: World) -> None:
-    """Repeats of a call whose claim got no answer share one place, whether it was made or not."""
+    """Repeats of a key whose claim got no reply share one reservation."""
     manager = world.manager(
         key_aware_bank(), state=world.of_mode(world.store), records_per_tenant=10
     )
@@ -160,12 +160,12 @@ async def test_key_keeps_its_place_when_the_claim_gets_no_answer(world: World) -
         assert isinstance(world.store.commands[-1], Claim)
         world.clock.advance(2)
 
-    assert 1 == used(world)
+    assert 1 == records_used(world)
 
 
 @sync_and_async
 async def test_reservation_and_claim_share_one_deadline(world: World) -> None:
-    """The claim after a slow reservation gets only the time that is left until the deadline."""
+    """A slow reservation leaves only the remaining time to the claim that follows it."""
     manager = world.manager(
         bank(timeout=30), state=world.of_mode(world.store), records_per_tenant=10
     )
@@ -185,7 +185,7 @@ async def test_reservation_and_claim_share_one_deadline(world: World) -> None:
 
 @sync_and_async
 async def test_many_keys_forget_their_places(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
-    """A process remembers the places of its last keys; a key that it forgot is counted anew."""
+    """A process remembers the reservations of a limited number of keys; others count again."""
     monkeypatch.setattr(tenant_records, "_MAX_TAKEN", 1)
     manager = world.manager(key_aware_bank(), records_per_tenant=10)
     for key in ("a", "b", "a"):
@@ -193,12 +193,12 @@ async def test_many_keys_forget_their_places(world: World, monkeypatch: pytest.M
         with pytest.raises(ConnectorError, match="503"):
             await charge(manager, key=key, tenant="acme")
 
-    assert 3 == used(world)
+    assert 3 == records_used(world)
 
 
 @sync_and_async
 async def test_claim_under_way_settles_at_the_bound(world: World) -> None:
-    """A call that is under way stores its answer, although its tenant reached the bound since."""
+    """A running call stores its answer even if its tenant has reached the maximum meanwhile."""
     manager = world.manager(bank(), records_per_tenant=2)
 
     async def answer(_: object) -> Response:
@@ -232,7 +232,7 @@ async def test_records_that_expire_make_room(world: World) -> None:
 
 @sync_and_async
 async def test_refused_calls_ask_for_the_count_once_a_second(world: World) -> None:
-    """A storm of refused calls reads its keys, and asks for the tenant's count once a second."""
+    """However many calls are refused, the tenant's count is requested only once a second."""
     manager = world.manager(bank(), state=world.of_mode(world.store), records_per_tenant=1)
     world.vendor.answers(CHARGED)
     await charges(manager, 1)
@@ -251,23 +251,23 @@ async def test_refused_calls_ask_for_the_count_once_a_second(world: World) -> No
 
 @sync_and_async
 async def test_places_are_reserved_in_growing_numbers(world: World) -> None:
-    """A busy tenant's claims change the count rarely, and unused places are returned in time."""
+    """Reservations double in number for a busy tenant, and unused ones are returned in time."""
     manager = world.manager(bank(), state=world.of_mode(world.store), records_per_tenant=10**6)
     world.vendor.answers(*[CHARGED] * 101)
     await charges(manager, 100)
     reserved = [command for command in world.store.commands if isinstance(command, Reserve)]
     assert [1, 2, 4, 8, 16, 32, 64] == [command.number for command in reserved]
-    assert 127 == used(world)
+    assert 127 == records_used(world)
 
     world.clock.advance(DAY / 10**6 / 16)
     await charge(manager, key="later", tenant="acme")
 
-    assert 101 == used(world)
+    assert 101 == records_used(world)
 
 
 @sync_and_async
 async def test_near_bound_event_is_told_once(world: World) -> None:
-    """Observers hear once that a tenant uses 80 %, and again after there was room."""
+    """Observers get one event when a tenant reaches 80 %, and another only after it fell below."""
     world.vendor.answers(*[CHARGED] * 20)
     manager = world.watched(bank(idempotency_ttl=100), records_per_tenant=10)
 
@@ -293,27 +293,27 @@ async def test_near_bound_event_is_told_once(world: World) -> None:
 
 
 @sync_and_async
-async def test_many_tenants_keep_no_places_for_ever(
+async def test_unused_reservations_of_many_tenants_are_returned(
     world: World, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """The places that a process has in advance are returned when too many tenants have some."""
+    """If too many tenants have reservations in advance, a process returns unused ones."""
     monkeypatch.setattr(tenant_records, "_MAX_STOCKS", 2)
     world.vendor.answers(*[CHARGED] * 9)
     manager = world.manager(bank(), records_per_tenant=10**6)
     await charges(manager, 5)
-    assert 7 == used(world)
+    assert 7 == records_used(world)
 
     for tenant in ("b", "c"):
         await charges(manager, 1, tenant=tenant)
 
-    assert 5 == used(world)
+    assert 5 == records_used(world)
 
 
 @sync_and_async
 async def test_busy_tenants_keep_their_places(
     world: World, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Too many tenants cost the places of the tenant that has made no call for the longest time."""
+    """The unused reservations of the tenant that was idle for longest are returned first."""
     monkeypatch.setattr(tenant_records, "_MAX_STOCKS", 2)
     world.vendor.answers(*[CHARGED] * 9)
     manager = world.manager(bank(), records_per_tenant=10**6)
@@ -322,42 +322,42 @@ async def test_busy_tenants_keep_their_places(
     await charge(manager, key="again", tenant="acme")
     await charges(manager, 1, tenant="c")
 
-    assert 7 == used(world)
+    assert 7 == records_used(world)
 
 
 @sync_and_async
 async def test_looking_up_a_new_key_makes_no_record(world: World) -> None:
-    """A call that may only repeat an earlier request stores nothing for a new key."""
+    """Looking up a new key stores nothing and reserves no record."""
     manager = world.manager(bank(), records_per_tenant=1)
-    stored = len(world.store.memory)
+    record_count = len(world.store.memory)
 
     flows = manager.manager._flows.reading(None, None, KeyUse(reach=AllowedActions.AGAIN))
     with pytest.raises(NotSentError):
         await flows.call("bank", POST, tenant="acme", idempotency_key="k")
 
     assert [] == world.vendor.requests
-    assert stored == len(world.store.memory)
-    assert 0 == used(world)
+    assert record_count == len(world.store.memory)
+    assert 0 == records_used(world)
 
 
 @sync_and_async
 async def test_forked_child_reserves_its_own_places(world: World) -> None:
-    """A forked child uses no place that its parent has reserved."""
+    """A forked child does not use its parent's reservations."""
     world.vendor.answers(*[CHARGED] * 5)
     manager = world.manager(bank(), records_per_tenant=10**6)
     await charges(manager, 4)
-    assert 7 == used(world)
+    assert 7 == records_used(world)
 
     manager.manager._wired.core.tenant_records.start_afresh()
     await charge(manager, key="of the child", tenant="acme")
 
-    assert 8 == used(world)
+    assert 8 == records_used(world)
 
 
 @pytest.mark.parametrize("bound", [0, -1, 1.5, True, "100"])
 def test_bound_must_be_a_positive_integer(bound: Any) -> None:
-    """A bound that is not a positive integer is refused with the setting's name."""
-    with pytest.raises(ConfigurationError) as caught:
+    """A `records_per_tenant` that is not a positive integer is refused by name."""
+    with pytest.raises(ConfigurationError) as excinfo:
         ConnectorManager([bank()], records_per_tenant=bound)
 
-    assert "records_per_tenant" == caught.value.path
+    assert "records_per_tenant" == excinfo.value.path

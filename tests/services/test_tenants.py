@@ -12,7 +12,7 @@ if TYPE_CHECKING:
 
 
 class CountingTables:
-    """Returns empty configurations for all tenants, and records look-ups."""
+    """A store with an empty configuration for every tenant, which records look-ups."""
 
     def __init__(self) -> None:
         self.asked: list[str] = []

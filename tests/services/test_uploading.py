@@ -14,7 +14,7 @@ from moorage.contracts.ref import Ref
 from moorage.contracts.storage import PART_SIZE, Part, Upload
 from moorage.services.transfers.plan import UploadPlan
 from moorage.services.transfers.uploading import Pieces as Source
-from moorage.services.transfers.uploading import Uploading
+from moorage.services.transfers.uploading import UploadSession
 from tests.support.virtual_tasks import run_plain
 
 if TYPE_CHECKING:
@@ -30,7 +30,7 @@ def part(number: int, data: bytes) -> Part:
 
 
 class UploadCore:
-    """A fake core whose next worker starts as soon as another one releases the lock for reading."""
+    """A fake core that runs the next worker as soon as another one releases the read lock."""
 
     def __init__(self, *, grants: bool = True) -> None:
         self.turns: list[tuple[str, dict[str, Any]]] = []
@@ -57,14 +57,14 @@ class UploadCore:
             await self._waiting.pop()()
 
     async def acquire(self, name: str, holder: object, /, **bounds: Any) -> bool:
-        """Take the lock for reading, if the test allows that."""
+        """Acquire the read lock, if the test allows that."""
         assert self._holder is None
         self.turns.append((name, bounds))
         self._holder = holder
         return self._grants
 
     def release(self, name: str, holder: object, /) -> None:
-        """Release the lock for reading, and run the next worker."""
+        """Release the read lock, and run the next worker."""
         assert (self.turns[-1][0], self._holder) == (name, holder)
         assert holder is not None
         self._holder = None
@@ -103,7 +103,7 @@ class Vendor:
         return part(number, data)
 
 
-def uploading(
+def upload_function(
     pieces: ScriptedSource, *existing: Part, grants: bool = True
 ) -> tuple[Callable[[], list[Part]], Vendor, UploadCore]:
     """Return a function that uploads these pieces, three at a time, with its vendor and core."""
@@ -111,14 +111,14 @@ def uploading(
     value: Any = core
     untyped_vendor: Any = vendor
     wire: Any = "wire"
-    sending = Uploading(value, untyped_vendor, wire, UPLOAD, pieces, uploaded_parts=existing)  # type: ignore[arg-type]  # as pieces are
+    sending = UploadSession(value, untyped_vendor, wire, UPLOAD, pieces, uploaded_parts=existing)  # type: ignore[arg-type]  # as pieces are
     return lambda: run_plain(sending.all(3)), vendor, core
 
 
 def test_every_part_is_sent_once_and_listed_in_order() -> None:
     """Each worker reads the next part of the source, and none reads after its end."""
     pieces = ScriptedSource(b"aa", b"bb", b"cc", b"d")
-    send, vendor, core = uploading(pieces)
+    send, vendor, core = upload_function(pieces)
 
     assert [part(1, b"aa"), part(2, b"bb"), part(3, b"cc"), part(4, b"d")] == send()
     assert [
@@ -132,12 +132,12 @@ def test_every_part_is_sent_once_and_listed_in_order() -> None:
 
 def test_one_worker_reads_at_a_time() -> None:
     """Only one worker of an upload reads the source at a time, and the lock lasts at most a day."""
-    send, _, core = uploading(ScriptedSource(b"aa"))
+    send, _, core = upload_function(ScriptedSource(b"aa"))
     send()
 
     bounds = {"places": 1, "queue": 1_000_000, "timeout": 86_400.0}
     assert [("upload id-1", bounds)] * len(core.turns) == core.turns
-    late_read, vendor, _ = uploading(ScriptedSource(b"aa"), grants=False)
+    late_read, vendor, _ = upload_function(ScriptedSource(b"aa"), grants=False)
     with pytest.raises(DeadlineExceeded, match="no bytes for a day"):
         late_read()
     assert [] == vendor.sent
@@ -145,7 +145,9 @@ def test_one_worker_reads_at_a_time() -> None:
 
 def test_stored_parts_are_not_sent_again() -> None:
     """A part that is stored with the same checksum is not sent again; another one is replaced."""
-    send, vendor, _ = uploading(ScriptedSource(b"aa", b"bb", b"c"), part(1, b"aa"), part(2, b"xx"))
+    send, vendor, _ = upload_function(
+        ScriptedSource(b"aa", b"bb", b"c"), part(1, b"aa"), part(2, b"xx")
+    )
 
     assert [part(1, b"aa"), part(2, b"bb"), part(3, b"c")] == send()
     assert [(2, b"bb"), (3, b"c")] == sorted(notice[2:] for notice in vendor.sent)
@@ -154,7 +156,7 @@ def test_stored_parts_are_not_sent_again() -> None:
 def test_failed_source_is_not_read_again() -> None:
     """After a failed read the source is not read again, and every worker raises that error."""
     pieces = ScriptedSource(b"aa", RuntimeError("the source broke"), b"cc")
-    send, _, _ = uploading(pieces)
+    send, _, _ = upload_function(pieces)
 
     with pytest.raises(RuntimeError, match="the source broke"):
         send()
@@ -164,7 +166,7 @@ def test_failed_source_is_not_read_again() -> None:
 def test_first_of_several_failures_is_raised() -> None:
     """After a failed part no more parts are read, and its error is raised."""
     pieces = ScriptedSource(b"aa", b"bb", b"cc", b"dd", b"ee")
-    send, vendor, _ = uploading(pieces)
+    send, vendor, _ = upload_function(pieces)
     vendor.errors = [ValueError("first"), ValueError("second"), ValueError("third")]
 
     with pytest.raises(ValueError, match="first"):
@@ -204,7 +206,7 @@ def test_source_is_not_read_after_its_end() -> None:
 
 
 def test_checksum_is_verified_at_the_end() -> None:
-    """If a source has not the expected checksum, its upload fails at the end."""
+    """If the source's checksum differs from the expected one, the upload fails at its end."""
     core: Any = UploadCore()
     for value, is_good in ((b"abc", True), (b"abd", False)):
         source = Source(core, value, 2, length=3, checksum=Checksum.of("md5", b"abc"))

@@ -286,7 +286,7 @@ def test_wire_attributes() -> None:
 
 @pytest.mark.parametrize("id_", ["", ".", "..", "a" * 3_000, "\ud800"])
 def test_invalid_id_of_an_answer_is_the_vendors_failure(id_: str) -> None:
-    """An id that no reference can have is the caller's mistake only before anything was sent."""
+    """An invalid id is InvalidData before a request was sent, and VendorFailed afterwards."""
     wire = RecordingPorts().wire()
     with pytest.raises(InvalidData):
         wire.ref(id_)
@@ -317,7 +317,7 @@ def test_rehearsal_raises_dry_run_with_the_request(way: str, what: object, named
 
 
 def test_errors_are_masked_while_others_send() -> None:
-    """Another thread of a bulk may send its credentials while an error is masked."""
+    """While an error is masked, another thread may send credentials, which are masked too."""
     calling = RecordingPorts()
     wire = calling.wire()
     run_plain(wire.send(GET))
@@ -325,7 +325,7 @@ def test_errors_are_masked_while_others_send() -> None:
     masked_errors: list[Exception] = []
 
     class RacingCredential:
-        """A credential during whose masking another one is sent."""
+        """A credential that sends another credential while it masks an error."""
 
         def error(self, error: Exception) -> None:
             """Record the error, and send another credential."""

@@ -98,7 +98,7 @@ def test_times_and_secrets() -> None:
     assert "hunter2" not in repr(ODOO.call("x", [Secret("hunter2")]))
 
 
-def nested(depth: int) -> Any:
+def nested_lists(depth: int) -> Any:
     """Return lists nested to this depth."""
     value: Any = 1
     for _ in range(depth):
@@ -108,7 +108,17 @@ def nested(depth: int) -> Any:
 
 @pytest.mark.parametrize(
     "value",
-    [2**63, float("nan"), float("inf"), "\x00", "\ud800", {1: 2}, Decimal(1), {1}, nested(60)],
+    [
+        2**63,
+        float("nan"),
+        float("inf"),
+        "\x00",
+        "\ud800",
+        {1: 2},
+        Decimal(1),
+        {1},
+        nested_lists(60),
+    ],
 )
 def test_values_without_a_form(value: Any) -> None:
     """A value that XML-RPC cannot carry is refused before anything is sent."""
@@ -181,7 +191,7 @@ def test_failure_is_repeated_if_that_is_harmless(server: XmlRpcServer) -> None:
 
 
 def test_traceback_shows_only_its_last_line() -> None:
-    """Of a traceback in a fault only the last line is kept, since others may show parameters."""
+    """Only the last line of a traceback in a fault is kept, since others may show parameters."""
     text = "Traceback (most recent call last):\n  f('hunter2')\nValueError: no such field"
     body = dumps(moorage_fault(text), methodresponse=True).encode()
     error = refusal_of(Response(200, body=body))
@@ -191,7 +201,7 @@ def test_traceback_shows_only_its_last_line() -> None:
 
 
 def moorage_fault(text: str) -> Any:
-    """Return a fault of Python's own XML-RPC library."""
+    """Return a fault as encoded by Python's own XML-RPC library."""
     from xmlrpc.client import Fault  # noqa: PLC0415 - for one helper
 
     return Fault(1, text)
@@ -251,7 +261,7 @@ def test_bounds(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(xml_rpc_text, "_MOST_ELEMENTS", 20)
     with pytest.raises(NotXmlRpcError):
         method_response(body)
-    monkeypatch.setattr(xml_rpc_text, "_LARGEST", 20)
+    monkeypatch.setattr(xml_rpc_text, "_MAX_BYTES", 20)
     with pytest.raises(NotXmlRpcError):
         method_response(body)
 
@@ -264,7 +274,7 @@ def configuration(url: str, **settings: Any) -> dict[str, Any]:
 
 
 def test_connector(server: XmlRpcServer, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Methods run by name with plain JSON arguments, and the password is shown nowhere."""
+    """Methods run by name with plain JSON arguments, and the password is never shown."""
     monkeypatch.setenv("ODOO_PASSWORD", PASSWORD)
     with moorage.open(configuration(server.url, safe_methods=["echo"])) as hub:
 
@@ -283,13 +293,13 @@ def test_connector(server: XmlRpcServer, monkeypatch: pytest.MonkeyPatch) -> Non
         operations = hub.connectors["odoo"].operations
         assert operations["call"].operation({"method": "echo"}).safe
         text = f"{excinfo.value!r} {hub.connectors['odoo']!r} {hub!r}"
-        for wrong in (
+        for wrong_value in (
             {"method": 3},
             {"method": "echo", "parameters": 3},
             {"method": "echo", "parameters": [{"$datetime": "x"}]},
         ):
             with pytest.raises(InvalidData):
-                run("call", **wrong)
+                run("call", **wrong_value)
     assert PASSWORD not in text
 
 
@@ -324,7 +334,7 @@ def test_command(server: XmlRpcServer, tmp_path: Path, monkeypatch: pytest.Monke
 
 
 def test_account_that_is_not_whole() -> None:
-    """An Odoo account needs its database, its user id and its password."""
+    """An Odoo account needs a database, a user id and a password."""
     table = {"kind": "xml-rpc", "database": "shop"}
     with pytest.raises(ConfigurationError, match="lacks user_id"):
         moorage.open({"connectors": {"odoo": table}})

@@ -33,7 +33,7 @@ HONOURED = {"idempotency_header": "Idempotency-Key", "idempotency_memory": 86_40
 
 
 def shop(*regions: Region, **options: Any) -> Service:
-    """Return a service in two regions, of which the second is a standby."""
+    """Return a service with two regions, the second as a standby."""
     fields: dict[str, Any] = {
         "circuit": CircuitBreakerConfig(),
         "retry": RetryPolicy(3, 1.0, jitter=Jitter.NONE),

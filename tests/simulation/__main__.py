@@ -13,7 +13,7 @@ import time
 from concurrent.futures import ProcessPoolExecutor
 from functools import partial
 
-from tests.simulation.scenario import LawBroken, check, play
+from tests.simulation.scenario import LawBroken, check, simulate
 
 CHUNK = 500
 
@@ -23,7 +23,7 @@ def chunk(first: int, *, is_spread: bool) -> tuple[int, list[str]]:
     steps, violations = 0, []
     for seed in range(first, first + CHUNK):
         try:
-            schedule = play(seed, is_spread=is_spread)
+            schedule = simulate(seed, is_spread=is_spread)
             steps += schedule.world.steps
             check(schedule)
         except LawBroken as error:
@@ -40,7 +40,7 @@ def main() -> int:
     arguments.add_argument("--spread", action="store_true")
     options = arguments.parse_args()
     if options.seed is not None:
-        print("\n".join(play(options.seed, is_spread=options.spread).world.history))
+        print("\n".join(simulate(options.seed, is_spread=options.spread).world.history))
         return 0
     start_time = time.monotonic()
     firsts = range(options.first, options.first + options.schedules, CHUNK)

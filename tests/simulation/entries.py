@@ -241,7 +241,7 @@ def store_for(
             await SchedulerStep(f"{what}: answer lost", _raise_unavailable)
         return answer
 
-    def hear() -> datetime:
+    def note_time_heard() -> datetime:
         outbox.heard[worker.name] = outbox.now()
         return outbox.now()
 
@@ -260,7 +260,7 @@ def store_for(
         raise AssertionError("not part of this world")
 
     return EntryStore(
-        now=lambda: ask_store("now", hear),
+        now=lambda: ask_store("now", note_time_heard),
         add=add,
         due=lambda limit: ask_store("due", partial(outbox.due, worker.name, limit)),
         swap=lambda entry, fence: ask_store(

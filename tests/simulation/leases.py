@@ -223,8 +223,8 @@ class LeaseWorld:
             self._do(host, leases.after_delayed_grant(host.lease, wait, self.now))
             self._at(self.now + wait, partial(self._confirm, request, tickets))
         else:
-            number, sent = request.number, request.sent
-            self._do(host, leases.after_grant(host.lease, number, sent, self.now, self.burst))
+            number, sent_at = request.number, request.sent
+            self._do(host, leases.after_grant(host.lease, number, sent_at, self.now, self.burst))
 
     def _confirm(self, request: _Request, tickets: Any) -> None:
         """Ask the store whether tokens that were waited for may be used."""
@@ -242,14 +242,14 @@ class LeaseWorld:
 def broken_law(world: LeaseWorld) -> str | None:
     """Return the law that a run has broken, as a sentence; None if it kept all."""
     late = LEASE + _LONGEST_TRAVEL
-    level = most = 0.0
+    level = highest = 0.0
     last = START
     for time in sorted(world.uses):
         level = max(0.0, level - (time - last) * world.rate / SECOND) + 1
-        most, last = max(most, level), time
+        highest, last = max(highest, level), time
     allowed = world.burst + world.rate * late / SECOND
-    if most > allowed + 1e-6:
-        return f"A window has {most:.2f} calls beyond the rate, and {allowed:.2f} are allowed."
+    if highest > allowed + 1e-6:
+        return f"A window has {highest:.2f} calls beyond the rate, and {allowed:.2f} are allowed."
     for begin, end in world.pauses:
         # Calls that began to wait before the pause may be served by tokens that were on their way.
         if any(begin + late < time < end for time in world.uses):

@@ -9,7 +9,7 @@ import attrs
 
 from moorage.domain.idempotency import claims as idempotency
 from moorage.domain.idempotency import leaving
-from moorage.domain.idempotency.claims import Claim, Claimed, Settle, Verdict
+from moorage.domain.idempotency.claims import Claim, ClaimResult, Settle, Verdict
 from moorage.domain.resilience import rate_limit, retry
 from moorage.domain.resilience.admission import Admission, Answer
 from moorage.domain.resilience.bucket import TokenBucket
@@ -23,7 +23,7 @@ from moorage.services.calling import idempotency as flows
 from moorage.services.calling.call import Call
 from moorage.services.core.outage_probe import OutageProbe
 from moorage.services.entries.outbox import OutboxFlows
-from moorage.services.entries.processing import Keeping
+from moorage.services.entries.processing import EntryProcessing
 from moorage.services.state import store_fallback
 from tests.simulation.entries import Outbox
 from tests.simulation.world import Shards
@@ -35,7 +35,7 @@ if TYPE_CHECKING:
 
 
 @attrs.frozen
-class Bug:
+class PlantedBug:
     """A deliberate bug, and the function that patches it in."""
 
     name: str
@@ -58,28 +58,28 @@ class Bug:
                 setattr(owner, name, value)
 
 
-BUGS: list[Bug] = []
+BUGS: list[PlantedBug] = []
 
 
-ENTRY_BUGS: list[Bug] = []
+ENTRY_BUGS: list[PlantedBug] = []
 
 
-SHARD_BUGS: list[Bug] = []
+SHARD_BUGS: list[PlantedBug] = []
 
 
 def bug(plant: Callable[[Callable[[Any, str, Any], None]], None]) -> None:
     """Register a deliberate bug of the call protocol."""
-    BUGS.append(Bug(plant.__name__, plant))
+    BUGS.append(PlantedBug(plant.__name__, plant))
 
 
 def entry_bug(plant: Callable[[Callable[[Any, str, Any], None]], None]) -> None:
     """Register a deliberate bug of the outbox."""
-    ENTRY_BUGS.append(Bug(plant.__name__, plant))
+    ENTRY_BUGS.append(PlantedBug(plant.__name__, plant))
 
 
 def shard_bug(plant: Callable[[Callable[[Any, str, Any], None]], None]) -> None:
     """Register a deliberate bug of shards, or of limits in parts."""
-    SHARD_BUGS.append(Bug(plant.__name__, plant))
+    SHARD_BUGS.append(PlantedBug(plant.__name__, plant))
 
 
 @bug
@@ -94,7 +94,7 @@ def no_fencing(put: Any) -> None:
         return mark(entry, entry[4] if entry else fence, target)
 
     def apply(self: Settle, states: Any, now: int) -> Any:
-        entry = idempotency.present(states[0], now)
+        entry = idempotency.unexpired(states[0], now)
         if entry is not None:
             self = Settle(self.keys[0], entry[4], self.stage, ttl=self.ttl, answer=self.answer)
             if entry[2] == idempotency.DONE:
@@ -221,7 +221,7 @@ def unknown_is_taken_again(put: Any) -> None:
         next_states, claim_result = right(self, states, now)
         if claim_result.verdict is Verdict.UNKNOWN:
             fence = states[0][4] + 1
-            return self._taken_states(now, fence), Claimed(Verdict.RUN, fence)
+            return self._taken_states(now, fence), ClaimResult(Verdict.RUN, fence)
         return next_states, claim_result
 
     put(Claim, "apply", apply)
@@ -236,7 +236,7 @@ def claims_do_not_exclude(put: Any) -> None:
         next_states, claim_result = right(self, states, now)
         if claim_result.verdict is Verdict.BUSY:
             fence = states[0][4] + 1
-            return self._taken_states(now, fence), Claimed(Verdict.RUN, fence)
+            return self._taken_states(now, fence), ClaimResult(Verdict.RUN, fence)
         return next_states, claim_result
 
     put(Claim, "apply", apply)
@@ -313,12 +313,12 @@ def pause_is_not_shared(put: Any) -> None:
 @bug
 def queue_is_jumped(put: Any) -> None:
     """Planted bug: a later caller gets a rate-limit grant before the callers in the queue."""
-    right = TokenBucket._place  # noqa: SLF001 - the bug is planted inside
+    right = TokenBucket._place_in_queue  # noqa: SLF001 - the bug is planted inside
 
     def place(self: TokenBucket, bucket: Any, cost: int, at: int) -> Any:
         return right(self, (*bucket[:7], (), bucket[8]), cost, at)
 
-    put(TokenBucket, "_place", place)
+    put(TokenBucket, "_place_in_queue", place)
 
 
 @bug
@@ -385,10 +385,10 @@ def spans_by_the_hosts_clock(put: Any) -> None:
 def arrivals_by_the_hosts_clock(put: Any) -> None:
     """Planted bug: a call becomes due at a time taken from its host's clock."""
 
-    def arrived(_: Outbox, entry: Any) -> Any:
+    def handle_arrived(_: Outbox, entry: Any) -> Any:
         return attrs.evolve(entry, due=entry.due or entry.added_at)
 
-    put(Outbox, "arrived", arrived)
+    put(Outbox, "arrived", handle_arrived)
 
 
 @entry_bug
@@ -416,13 +416,13 @@ def offers_are_believed(put: Any) -> None:
     async def is_held(*_: Any) -> bool:
         return False
 
-    put(Keeping, "_is_held", is_held)
+    put(EntryProcessing, "_is_held", is_held)
 
 
 @shard_bug
 def keys_move_while_they_matter(put: Any) -> None:
     """Plant the bug: a key leaves its former shard although it may have had an effect there."""
-    put(leaving, "_matters", lambda *_: False)
+    put(leaving, "_may_have_effect", lambda *_: False)
 
 
 @shard_bug
@@ -439,7 +439,7 @@ def former_shards_are_forgotten(put: Any) -> None:
 @shard_bug
 def moved_keys_stay_readable(put: Any) -> None:
     """Plant the bug: a process that does not know a new shard takes a key that has moved there."""
-    put(leaving, "_marked", lambda *_: None)
+    put(leaving, "_mark_left", lambda *_: None)
 
 
 @shard_bug

@@ -19,7 +19,7 @@ from moorage.domain.service.region import Region
 from moorage.domain.service.settings import Service
 from moorage.domain.state.sharding import location_of
 from moorage.errors import ConnectorError
-from moorage.services.calling.steps import Calling
+from moorage.services.calling.steps import CallOperations
 from tests.simulation.world import START, Faults, Shards, Vendor, World
 
 if TYPE_CHECKING:
@@ -65,7 +65,7 @@ class Grant:
 
 
 @attrs.define
-class Witness:
+class CommandWitness:
     """An observer of each command that the store applies, and of each call."""
 
     world: World
@@ -151,8 +151,8 @@ class Witness:
             self.judged_after_cancel.append(who)
 
     def _grants_of(self, command: Confirm | GiveBack) -> list[Grant]:
-        held = command.gates.limit_keys, command.tickets
-        return [grant for grant in self.grants if (grant.limits, grant.tickets) == held]
+        held_keys = command.gates.limit_keys, command.tickets
+        return [grant for grant in self.grants if (grant.limits, grant.tickets) == held_keys]
 
     def _cut_short(self, who: str) -> bool:
         """Return whether a worker was cancelled before it knew the outcome of its attempt."""
@@ -208,7 +208,7 @@ class Schedule:
     """One simulated run, with its random choices and its observations."""
 
     world: World
-    witness: Witness
+    witness: CommandWitness
     vendor: Vendor
     service: Service
     kinds: int
@@ -332,7 +332,7 @@ def draw_shards(world: World, service: Service, dice: random.Random) -> tuple[Sh
     An added shard gets only keys, since limits that move begin anew. Shards with only keys have
     clocks that differ from the others'.
     """
-    plan = Calling(world.core(world.bystander()), [service]).plans.find("shop", None, None)
+    plan = CallOperations(world.core(world.bystander()), [service]).plans.find("shop", None, None)
     guards = [
         key
         for part in plan.parts or (plan,)
@@ -354,7 +354,7 @@ def draw_shards(world: World, service: Service, dice: random.Random) -> tuple[Sh
     return old, new
 
 
-def play(seed: int, *, workers: int | None = None, is_spread: bool = False) -> Schedule:
+def simulate(seed: int, *, workers: int | None = None, is_spread: bool = False) -> Schedule:
     """Simulate the schedule of a seed.
 
     If it is spread, the store consists of shards, one of which some workers do not know yet; limits
@@ -387,7 +387,7 @@ def play(seed: int, *, workers: int | None = None, is_spread: bool = False) -> S
             max_limit_wait=spread_dice.choice((None, 0, 0.5)),
         )
         old, new = draw_shards(world, service, spread_dice)
-    witness = Witness(world, service)
+    witness = CommandWitness(world, service)
     world.store.watchers.append(witness.watch)
     world.store.before.append(witness.before)
     keys = [f"order-{number}" for number in range(dice.choice((1, 2, 4)))]
@@ -403,7 +403,7 @@ def play(seed: int, *, workers: int | None = None, is_spread: bool = False) -> S
     if profile.outage is not None:
         vendor.down = True
         world.start("repairer", _repairer(vendor, profile.outage))
-    world.start("latecomer", _latecomer(witness, service), new)
+    world.start("latecomer", _late_caller(witness, service), new)
     world.run()
     excuses = ("crash", "freeze", "store_away", "answer_lost", "step_back", "step_forward")
     clean = not any(getattr(faults, name) for name in excuses)
@@ -419,15 +419,15 @@ def _repairer(vendor: Vendor, after: float) -> Any:
     return repair
 
 
-def _latecomer(witness: Witness, service: Service) -> Any:
+def _late_caller(witness: CommandWitness, service: Service) -> Any:
     """Return a process that calls the service after all faults have ended."""
 
-    async def come(core: Core) -> None:
+    async def call_after_faults(core: Core) -> None:
         world = witness.world
         await core.sleep(QUIET)
         world.faults = Faults()
         world.vendor.down = False
-        flows = Calling(core, [service])
+        flows = CallOperations(core, [service])
         for number in range(8):
             await core.sleep(700)
             order = {"key": None, "amount": 1, "call": f"latecomer's {number}"}
@@ -438,18 +438,18 @@ def _latecomer(witness: Witness, service: Service) -> Any:
             else:
                 witness.last_error = None
 
-    return come
+    return call_after_faults
 
 
 def _caller(
     world: World,
-    witness: Witness,
+    witness: CommandWitness,
     service: Service,
     name: str,
     plans: list[tuple[str | None, int, float]],
 ) -> Any:
     async def work(core: Core) -> str:
-        flows = Calling(core, [service])
+        flows = CallOperations(core, [service])
         for key, amount, pause in plans:
             await core.sleep(pause)
             called_record = CallRecord(name, key, amount, world.now, service.timeout)
@@ -509,8 +509,8 @@ def one_answer_per_key(schedule: Schedule) -> str | None:
     for called_record in schedule.witness.calls:
         if called_record.key is not None and called_record.answer is not None:
             answers.setdefault(called_record.key, set()).add(called_record.answer)
-    many = {key: results for key, results in answers.items() if len(results) > 1}
-    return f"answers {many}" if many else None
+    repeated_results = {key: results for key, results in answers.items() if len(results) > 1}
+    return f"answers {repeated_results}" if repeated_results else None
 
 
 def one_payload_per_key(schedule: Schedule) -> str | None:
@@ -519,8 +519,8 @@ def one_payload_per_key(schedule: Schedule) -> str | None:
     for called_record in schedule.witness.calls:
         if called_record.key is not None and called_record.answer is not None:
             amounts.setdefault(called_record.key, set()).add(called_record.amount)
-    many = {key: results for key, results in amounts.items() if len(results) > 1}
-    return f"payloads {many}" if many else None
+    repeated_results = {key: results for key, results in amounts.items() if len(results) > 1}
+    return f"payloads {repeated_results}" if repeated_results else None
 
 
 def probes_within_cap(schedule: Schedule) -> str | None:

@@ -45,7 +45,7 @@ PATIENCE: dict[str, Patience] = {
 }
 
 
-def steady(load: float) -> list[float]:
+def steady_arrivals(load: float) -> list[float]:
     """Return random arrival times at this rate per second."""
     chance, time, times = random.Random(1), 0.0, []
     while time < SPAN:
@@ -54,7 +54,7 @@ def steady(load: float) -> list[float]:
     return times
 
 
-def went(
+def simulate_callers(
     limits: tuple[RateLimitConfig, ...],
     arrivals: Iterable[float],
     patience: Patience,
@@ -94,14 +94,16 @@ def went(
 @pytest.mark.parametrize("load", [28, 200])
 def test_limit_stays_utilised_when_callers_give_up(load: int, limits: str, patience: str) -> None:
     """If callers stop waiting for a rate limit, the others still use nine tenths of it."""
-    departures = went(LIMITS[limits], steady(load), PATIENCE[patience])
+    departures = simulate_callers(LIMITS[limits], steady_arrivals(load), PATIENCE[patience])
     used_cost = sum(cost for time, cost in departures if SPAN / 2 <= time < SPAN)
     assert used_cost >= 0.9 * RATE * SPAN / 2
 
 
 def test_limit_stays_utilised_with_costly_calls() -> None:
     """If cheap and costly calls stop waiting, nine tenths of a rate limit are still used."""
-    departures = went(LIMITS["one"], steady(30), PATIENCE["at random"], costs=(1, 1, 1, 2, 5))
+    departures = simulate_callers(
+        LIMITS["one"], steady_arrivals(30), PATIENCE["at random"], costs=(1, 1, 1, 2, 5)
+    )
     used_cost = sum(cost for time, cost in departures if SPAN / 2 <= time < SPAN)
     assert used_cost >= 0.9 * RATE * SPAN / 2
 
@@ -110,7 +112,7 @@ def test_limit_stays_utilised_with_costly_calls() -> None:
 def test_limit_stays_utilised_after_bursts(limits: str) -> None:
     """After bursts of 300 callers that stop waiting within three seconds, a limit stays used."""
     arrivals = [item * 1.5 for item in range(14) for _ in range(300)]
-    departures = went(LIMITS[limits], arrivals, PATIENCE["at random"])
+    departures = simulate_callers(LIMITS[limits], arrivals, PATIENCE["at random"])
     used_cost = sum(cost for time, cost in departures if 10 <= time < 20)
     assert used_cost >= 0.9 * RATE * 10
 
@@ -118,9 +120,9 @@ def test_limit_stays_utilised_after_bursts(limits: str) -> None:
 @pytest.mark.parametrize("patience", PATIENCE)
 def test_limit_recovers_after_overload(patience: str) -> None:
     """After an overload of a rate limit, calls at a rate below the limit are granted at once."""
-    overload = [time for time in steady(200) if time < 8]
+    overload = [time for time in steady_arrivals(200) if time < 8]
     later_calls = [11 + item / 15 for item in range(15 * 10)]
-    departures = went(LIMITS["one"], [*overload, *later_calls], PATIENCE[patience])
+    departures = simulate_callers(LIMITS["one"], [*overload, *later_calls], PATIENCE[patience])
     period = BURST / RATE
     used_count = sum(1 for time, _ in departures if 11 + period <= time < 21)
     assert used_count >= 0.9 * 15 * (10 - period)
@@ -129,7 +131,9 @@ def test_limit_recovers_after_overload(patience: str) -> None:
 def test_abandoned_burst_delays_nobody() -> None:
     """After a burst of callers that stopped waiting, calls below the rate limit are not delayed."""
     later_calls = [item / 15 for item in range(15 * 20)]
-    departures = went(LIMITS["one"], [*later_calls, *[5.0] * 200], PATIENCE["a shared time-out"])
+    departures = simulate_callers(
+        LIMITS["one"], [*later_calls, *[5.0] * 200], PATIENCE["a shared time-out"]
+    )
     times = [time for time, _ in departures if time < 19]
     assert max(next_time - time for time, next_time in pairwise(times)) < 0.5
 
@@ -167,8 +171,8 @@ async def gone_of_one_process(
 @pytest.mark.parametrize(
     "arrivals, patience",
     [
-        (steady(22), lambda chance: chance.uniform(0.15, 0.45)),
-        (steady(22), lambda _: 0.3),
+        (steady_arrivals(22), lambda chance: chance.uniform(0.15, 0.45)),
+        (steady_arrivals(22), lambda _: 0.3),
         ([item * 1.5 for item in range(11) for _ in range(100)], PATIENCE["at random"]),
     ],
     ids=["short", "short and shared", "bursts"],

@@ -22,7 +22,7 @@ from moorage import (
     Service,
 )
 from moorage.adapters.concurrency.locks_async import AsyncioLocks
-from moorage.adapters.concurrency.places import Places
+from moorage.adapters.concurrency.places import SlotHolders
 from tests.simulation.virtual_loop import run
 
 if TYPE_CHECKING:
@@ -50,7 +50,7 @@ class BulkheadVisits:
     """Tasks that visit a bulkhead, and the outcome of each."""
 
     def __init__(self, *, max_wait: float | None = LONGEST) -> None:
-        self.places = Places()
+        self.places = SlotHolders()
         self.bulkhead = Bulkhead(
             PLACES, QUEUE, max_wait=max_wait, async_locks=AsyncioLocks(self.places)
         )
@@ -77,7 +77,7 @@ class BulkheadVisits:
             self.waited.append(min(loop.time() - came, patience))
 
 
-async def arriving(times: list[float], visit: Callable[[], Coroutine[Any, Any, None]]) -> None:
+async def start_visits(times: list[float], visit: Callable[[], Coroutine[Any, Any, None]]) -> None:
     """Start a visit at each of these times, and wait for all of them to end."""
     loop, tasks = asyncio.get_running_loop(), []
     for time in times:
@@ -86,7 +86,7 @@ async def arriving(times: list[float], visit: Callable[[], Coroutine[Any, Any, N
     await asyncio.gather(*tasks)
 
 
-def steady(load: float) -> list[float]:
+def steady_arrivals(load: float) -> list[float]:
     """Return random arrival times at this rate per second."""
     chance, time, times = random.Random(1), 0.0, []
     while time < SPAN:
@@ -101,7 +101,7 @@ def test_bulkhead_stays_utilised(load: int, patience: str) -> None:
     """Although callers give up, nine tenths of a bulkhead's slots are used, in order of arrival."""
     visits, chance = BulkheadVisits(), random.Random(2)
 
-    run(arriving(steady(load), lambda: visits.visit(PATIENCE[patience](chance))))
+    run(start_visits(steady_arrivals(load), lambda: visits.visit(PATIENCE[patience](chance))))
 
     used_count = sum(1 for _, entered_at in visits.entered if SPAN / 2 <= entered_at < SPAN)
     assert used_count >= 0.9 * BOUND * SPAN / 2
@@ -142,9 +142,9 @@ def test_abandoned_queue_holds_no_slot(order: int) -> None:
 def test_bulkhead_recovers_after_overload(patience: str) -> None:
     """After an overload, a bulkhead soon serves nine tenths of the calls that fit its slots."""
     visits, chance = BulkheadVisits(), random.Random(2)
-    overload = [time for time in steady(200) if time < 8]
+    overload = [time for time in steady_arrivals(200) if time < 8]
     later_visits = [11 + item / 15 for item in range(15 * 10)]
-    run(arriving([*overload, *later_visits], lambda: visits.visit(PATIENCE[patience](chance))))
+    run(start_visits([*overload, *later_visits], lambda: visits.visit(PATIENCE[patience](chance))))
 
     late_waits = [entered_at - came for came, entered_at in visits.entered if came >= 11 + TAKES]
     assert len(late_waits) >= 0.9 * 15 * (10 - TAKES)
@@ -214,7 +214,7 @@ class AbandonedBatches:
                 self.results += [(loop.time() - came, result) for result in results]
 
 
-def allowed(visits: list[tuple[float, float]], burst: int) -> list[float]:
+def ideal_times(visits: list[tuple[float, float]], burst: int) -> list[float]:
     """Return the times at which an ideal rate limit would grant the calls, in order of arrival."""
     departures, next_due = [], 0.0
     for came, patience in visits:
@@ -232,18 +232,20 @@ def allowed(visits: list[tuple[float, float]], burst: int) -> list[float]:
 def test_limit_stays_utilised_by_batches(load: int, burst: int, patience: str) -> None:
     """Although batches give up, nine tenths of a rate limit are used, and never more than all."""
     chance = random.Random(2)
-    visits = [(time, PATIENCE[patience](chance)) for time in steady(load / MANY)]
+    visits = [(time, PATIENCE[patience](chance)) for time in steady_arrivals(load / MANY)]
     arrival_patience = iter([wait for _, wait in visits])
 
     async def work() -> list[float]:
         batches = AbandonedBatches(limits=[RateLimitConfig.per_second(RATE, burst=burst)])
-        await arriving([time for time, _ in visits], lambda: batches.batch(next(arrival_patience)))
+        await start_visits(
+            [time for time, _ in visits], lambda: batches.batch(next(arrival_patience))
+        )
         return batches.vendor.times
 
     times = run(work())
     used_count, bound = (
         sum(1 for time in departures if SPAN / 2 <= time < SPAN)
-        for departures in (times, allowed(visits, burst))
+        for departures in (times, ideal_times(visits, burst))
     )
     assert used_count >= 0.9 * bound
     for first, time in enumerate(times):
@@ -280,7 +282,7 @@ def test_batch_request_respects_its_timeout() -> None:
 
     async def work() -> AbandonedBatches:
         batches = AbandonedBatches(limits=[RateLimitConfig.per_second(RATE, burst=BURST)])
-        await arriving(steady(60 / MANY), lambda: batches.batch(each=1.0))
+        await start_visits(steady_arrivals(60 / MANY), lambda: batches.batch(each=1.0))
         return batches
 
     batches = run(work())

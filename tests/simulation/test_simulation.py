@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING
 import pytest
 
 from tests.simulation.entries import check_entries, play_entries
-from tests.simulation.planted import BUGS, ENTRY_BUGS, SHARD_BUGS, Bug
-from tests.simulation.scenario import LawBroken, check, play
+from tests.simulation.planted import BUGS, ENTRY_BUGS, SHARD_BUGS, PlantedBug
+from tests.simulation.scenario import LawBroken, check, simulate
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
@@ -31,7 +31,7 @@ SHOWN: Mapping[str, int] = {
 """Schedules in which bugs that most schedules hide have shown themselves: these are tried first."""
 
 
-def _schedules(bug: Bug) -> Iterable[int]:
+def _schedules(bug: PlantedBug) -> Iterable[int]:
     """Return the number of schedules to search for a planted bug."""
     return (SHOWN.get(bug.name, 0), *range(PATIENCE))
 
@@ -40,7 +40,7 @@ def _schedules(bug: Bug) -> Iterable[int]:
 def test_no_schedule_breaks_a_law(part: int) -> None:
     """With four workers and at least two kinds of fault, every schedule keeps every law."""
     for seed in range(part, SCHEDULES, PARTS):
-        schedule = play(seed)
+        schedule = simulate(seed)
         check(schedule)
 
         assert len(schedule.world.workers) >= 4
@@ -49,12 +49,12 @@ def test_no_schedule_breaks_a_law(part: int) -> None:
 
 
 @pytest.mark.parametrize("bug", BUGS, ids=lambda bug: bug.name)
-def test_every_planted_bug_is_found(bug: Bug) -> None:
+def test_every_planted_bug_is_found(bug: PlantedBug) -> None:
     """Each bug planted in the call protocol breaks a law in some schedule."""
     with bug.planted():
         for seed in _schedules(bug):
             try:
-                check(play(seed))
+                check(simulate(seed))
             except AssertionError:
                 # Either a law was broken, or the simulated world did not end.
                 return
@@ -69,7 +69,7 @@ def test_no_schedule_of_an_outbox_breaks_a_law(part: int) -> None:
 
 
 @pytest.mark.parametrize("bug", ENTRY_BUGS, ids=lambda bug: bug.name)
-def test_every_planted_bug_of_an_outbox_is_found(bug: Bug) -> None:
+def test_every_planted_bug_of_an_outbox_is_found(bug: PlantedBug) -> None:
     """Each bug planted in the outbox breaks a law in some schedule."""
     with bug.planted():
         for seed in _schedules(bug):
@@ -82,15 +82,15 @@ def test_every_planted_bug_of_an_outbox_is_found(bug: Bug) -> None:
 
 def test_seed_is_reproducible() -> None:
     """A simulation with the same seed repeats the same run exactly, with a readable history."""
-    first, second = play(7).world.history, play(7).world.history
+    first, second = simulate(7).world.history, simulate(7).world.history
 
     assert first == second
     assert any("Admission" in line for line in first)
 
 
-def _check_all(bug: Bug) -> None:
+def _check_all(bug: PlantedBug) -> None:
     for seed in _schedules(bug):
-        check(play(seed))
+        check(simulate(seed))
 
 
 def test_broken_law_has_its_history() -> None:
@@ -111,7 +111,7 @@ def test_no_schedule_over_shards_breaks_a_law(part: int) -> None:
     """Over shards, one of which some processes do not know yet, and parts, every law is kept."""
     spread_schedules = moved_keys = schedules_in_parts = 0
     for seed in range(part, SCHEDULES, 4):
-        schedule = play(seed, is_spread=True)
+        schedule = simulate(seed, is_spread=True)
         check(schedule)
 
         store = schedule.world.store
@@ -124,12 +124,12 @@ def test_no_schedule_over_shards_breaks_a_law(part: int) -> None:
 
 
 @pytest.mark.parametrize("bug", SHARD_BUGS, ids=lambda bug: bug.name)
-def test_every_planted_bug_of_shards_is_found(bug: Bug) -> None:
+def test_every_planted_bug_of_shards_is_found(bug: PlantedBug) -> None:
     """Each bug planted in shards or in parts breaks a law in some schedule."""
     with bug.planted():
         for seed in _schedules(bug):
             try:
-                check(play(seed, is_spread=True))
+                check(simulate(seed, is_spread=True))
             except LawBroken:
                 return
     pytest.fail(f"{bug.name} was not found in {PATIENCE} schedules")

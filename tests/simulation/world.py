@@ -159,8 +159,8 @@ class Store:
         states = self.of_shard.setdefault(shard, {})
         previous_states = tuple(states.get(key) for key in command.keys)
         next_states, answer = command.apply(previous_states, self.time(now, shard))
-        for look in self.before:
-            look(command, previous_states, next_states)
+        for check in self.before:
+            check(command, previous_states, next_states)
         for key, state in zip(command.keys, next_states, strict=True):
             if state is not None:
                 states[key] = state
@@ -218,7 +218,7 @@ class World:
 
     def bystander(self) -> Worker:
         """Return a process that does nothing."""
-        worker = Worker("bystander", _never())
+        worker = Worker("bystander", _missing_flow())
         worker.flow.close()
         return worker
 
@@ -499,7 +499,7 @@ def _raise_unavailable() -> None:
     raise StorageUnavailable("the store cannot be reached.")
 
 
-async def _never() -> None:
+async def _missing_flow() -> None:
     """Stand in for a worker's flow until the real one exists."""
 
 

@@ -23,9 +23,9 @@ def test_silent_server_ends_with_the_deadline(port: str, is_async: bool) -> None
     operation = soap(port=port).operation("PlaceOrder", order=ORDER)
     with new_server(port) as server:
         server.queue(Behaviour(raw=b""), Behaviour(raw=b""))
-        with pytest.raises(DeadlineExceeded) as caught:
+        with pytest.raises(DeadlineExceeded) as excinfo:
             perform(server.url, operation, is_async=is_async, timeout=1.0)
-        assert may_have_acted(caught.value)
+        assert may_have_acted(excinfo.value)
         with pytest.raises(OutcomeUnknown):
             perform(server.url, operation, is_async=is_async, timeout=1.0, idempotency_key="k")
         assert 2 == len(server.requests)
@@ -39,13 +39,13 @@ def test_server_killed_in_the_middle_of_a_call(
     """A SOAP call whose server is killed has an unknown outcome; a later call is not sent."""
     service = Soap(wsdl=fetch(spyne, "/?wsdl"))
     kind = OutcomeUnknown if options else ConnectionFailed
-    with pytest.raises(kind) as caught:
+    with pytest.raises(kind) as excinfo:
         perform(spyne, service.operation("die", code="x"), is_async=is_async, **options)
-    assert may_have_acted(caught.value)
+    assert may_have_acted(excinfo.value)
     wait_until(lambda: not _listens(spyne), "the end of the server")
-    with pytest.raises(ConnectionFailed) as caught:
+    with pytest.raises(ConnectionFailed) as excinfo:
         perform(spyne, service.operation("die", code="x"), is_async=is_async)
-    assert not may_have_acted(caught.value)
+    assert not may_have_acted(excinfo.value)
 
 
 def _listens(url: str) -> bool:

@@ -28,7 +28,7 @@ from moorage import (
     VendorFailed,
     VendorRejected,
 )
-from moorage.adapters.http_operations.soap.arguments import _single as single_value
+from moorage.adapters.http_operations.soap.arguments import _single_value as single_value
 from moorage.adapters.http_operations.soap.libraries import zeep
 from moorage.testing import Behaviour, SoapServer, SoapServerFault
 from tests.soap.soap_lab import (
@@ -56,7 +56,7 @@ def server(request: pytest.FixtureRequest) -> Generator[SoapServer]:
 
 
 @pytest.fixture
-def old() -> Generator[SoapServer]:
+def soap11_server() -> Generator[SoapServer]:
     """Yield a server of SOAP 1.1."""
     with new_server() as running:
         yield running
@@ -85,14 +85,14 @@ def test_call(server: SoapServer, is_async: bool) -> None:
     assert quote == QUOTE
     assert quote == pickle.loads(pickle.dumps(quote))  # noqa: S301 - our own values
     assert [("GetQuote", {"symbol": "ABC"})] == server.calls
-    sent = server.requests[-1]
-    assert "/soap" == sent.path
+    request = server.requests[-1]
+    assert "/soap" == request.path
     is_old = port_of(server) == "Old"
-    assert ('"urn:GetQuote"' if is_old else None) == sent.headers.get("soapaction")
+    assert ('"urn:GetQuote"' if is_old else None) == request.headers.get("soapaction")
     expected = "text/xml; charset=utf-8"
     if not is_old:
         expected = 'application/soap+xml; charset=utf-8; action="urn:GetQuote"'
-    assert expected == sent.headers["content-type"]
+    assert expected == request.headers["content-type"]
 
 
 def test_values(server: SoapServer) -> None:
@@ -156,16 +156,16 @@ def test_wrong_names() -> None:
         service.operation("PlaceOrder", order=deep)
 
 
-def test_texts_and_other_forms_of_values(old: SoapServer) -> None:
+def test_texts_and_other_forms_of_values(soap11_server: SoapServer) -> None:
     """Numbers, times and bytes may be given as strings, as in JSON."""
     order = {
         "symbol": "ABC", "pieces": "3", "side": "buy", "limit": 2, "until": MOMENT.isoformat(),
         "firm": "true", "scan": "/w==", "weight": "1e3", "note": [5],
     }  # fmt: skip
-    perform(old.url, soap().operation("PlaceOrder", order=order))
-    sent = old.calls[-1][1]["order"]
+    perform(soap11_server.url, soap().operation("PlaceOrder", order=order))
+    sent_order = soap11_server.calls[-1][1]["order"]
     assert (2, MOMENT, True, b"\xff", 1000.0) == tuple(
-        sent[name] for name in ("limit", "until", "firm", "scan", "weight")
+        sent_order[name] for name in ("limit", "until", "firm", "scan", "weight")
     )
     for weight, text in ((float("inf"), b">INF<"), (float("-inf"), b">-INF<"), (1, b">1<")):
         assert text in body_of({**ORDER, "weight": weight})
@@ -187,19 +187,19 @@ def test_unknown_operation_and_port() -> None:
     assert "symbol: ns0:Symbol" == soap().operations["GetQuote"]
 
 
-def test_simple_bodies_and_one_way(old: SoapServer) -> None:
+def test_simple_bodies_and_one_way(soap11_server: SoapServer) -> None:
     """A SOAP body may be a single value, and an operation may return nothing."""
-    assert "hello" == perform(old.url, soap().operation("Hello"))
-    assert perform(old.url, soap().operation("Notify", Upper="a<b")) is None
-    assert b">a&lt;b<" in old.requests[-1].body
+    assert "hello" == perform(soap11_server.url, soap().operation("Hello"))
+    assert perform(soap11_server.url, soap().operation("Notify", Upper="a<b")) is None
+    assert b">a&lt;b<" in soap11_server.requests[-1].body
 
 
-def test_headers(old: SoapServer) -> None:
+def test_headers(soap11_server: SoapServer) -> None:
     """SOAP headers that the WSDL declares are sent before those of WS-Security."""
     service = soap(security=SoapSecurity(valid_for=timedelta(minutes=5)))
     service = service.with_headers(Session=Secret("session-1234567"))
-    perform(old.url, service.operation("PlaceOrder", order=ORDER))
-    header = etree.fromstring(old.requests[-1].body)[0]
+    perform(soap11_server.url, service.operation("PlaceOrder", order=ORDER))
+    header = etree.fromstring(soap11_server.requests[-1].body)[0]
     assert ["Session", "Security"] == [etree.QName(item).localname for item in header]
     created, expires = (datetime.fromisoformat(item.text) for item in header[1][0])
     assert timedelta(minutes=5) == expires - created
@@ -214,20 +214,20 @@ def security_of(body: bytes) -> dict[str, Any]:
     return {name: root.findtext(f".//{{*}}UsernameToken/{{*}}{name}") for name in names}
 
 
-def test_user_name_token(old: SoapServer) -> None:
+def test_user_name_token(soap11_server: SoapServer) -> None:
     """A WS-Security token has the password as text, or as a digest with a new nonce each time."""
     token = SoapSecurity(username="ada & co", password=PASSWORD)
-    perform(old.url, soap(security=token).operation("Hello"))
-    values = security_of(old.requests[-1].body)
+    perform(soap11_server.url, soap(security=token).operation("Hello"))
+    values = security_of(soap11_server.requests[-1].body)
     assert ("ada & co", PASSWORD, None) == (
         values["Username"], values["Password"], values["Nonce"],
     )  # fmt: skip
     digest = SoapSecurity(username="ada", password=PASSWORD, digest=True)
     service = soap(security=digest, safe=["Hello"])
-    old.queue(Behaviour(503), Behaviour(503))
-    perform(old.url, service.operation("Hello"))
+    soap11_server.queue(Behaviour(503), Behaviour(503))
+    perform(soap11_server.url, service.operation("Hello"))
     nonces = set()
-    for request in old.requests[-3:]:
+    for request in soap11_server.requests[-3:]:
         values = security_of(request.body)
         nonce = base64.b64decode(values["Nonce"])
         nonces.add(nonce)
@@ -237,12 +237,12 @@ def test_user_name_token(old: SoapServer) -> None:
     assert PASSWORD not in repr(digest) + repr(service) + repr(service.operation("Hello"))
 
 
-def test_key_is_compared_without_the_token(old: SoapServer) -> None:
+def test_key_is_compared_without_the_token(soap11_server: SoapServer) -> None:
     """A repeated key returns the stored result although the WS-Security token differs."""
     token = SoapSecurity(username="ada", password=PASSWORD, digest=True)
     service = Service(
         "quotes",
-        base_url=old.url,
+        base_url=soap11_server.url,
         idempotency_header="X-Request-Key",
         idempotency_memory=60.0,
     )
@@ -252,7 +252,7 @@ def test_key_is_compared_without_the_token(old: SoapServer) -> None:
     with ConnectorManager([service]) as manager:
         results = [manager.perform("quotes", operation, idempotency_key="k") for _ in "ab"]
     assert [3, 3] == results
-    assert ["k"] == [request.headers["x-request-key"] for request in old.requests]
+    assert ["k"] == [request.headers["x-request-key"] for request in soap11_server.requests]
 
 
 @pytest.mark.parametrize(
@@ -304,46 +304,46 @@ def test_fault(server: SoapServer, code: str, kind: type[ConnectorError], is_asy
     "status, kind", [(401, AuthenticationFailed), (403, AuthenticationFailed),
                      (429, RateLimitExceeded), (200, VendorRejected)],
 )  # fmt: skip
-def test_fault_with_another_status(old: SoapServer, status: int, kind: type[Any]) -> None:
+def test_fault_with_another_status(soap11_server: SoapServer, status: int, kind: type[Any]) -> None:
     """A more specific HTTP status overrides a fault's code; a fault with 200 is still a fault."""
-    fault = old.fault(SoapServerFault("Client", "x"))
-    old.respond(status, {}, fault.body)
-    service = Service("quotes", base_url=old.url, retry=None)
+    fault = soap11_server.fault(SoapServerFault("Client", "x"))
+    soap11_server.respond(status, {}, fault.body)
+    service = Service("quotes", base_url=soap11_server.url, retry=None)
     with pytest.raises(kind):
-        perform(old.url, soap().operation("Hello"), service=service)
+        perform(soap11_server.url, soap().operation("Hello"), service=service)
 
 
-def test_repeats(old: SoapServer) -> None:
+def test_repeats(soap11_server: SoapServer) -> None:
     """Only operations declared safe or repeatable are retried; a key's outcome is then unknown."""
     arguments = {"order": ORDER, "code": "Server"}
     for options, number in (({}, 1), ({"safe": ["PlaceOrder"]}, 3),
                             ({"repeatable": ["PlaceOrder"]}, 3)):  # fmt: skip
-        before = len(old.requests)
+        before = len(soap11_server.requests)
         operation = soap(**options).operation("PlaceOrder", **arguments)
         assert operation.safe is ("safe" in options)
         with pytest.raises(VendorFailed):
-            perform(old.url, operation)
-        assert number == len(old.requests) - before
+            perform(soap11_server.url, operation)
+        assert number == len(soap11_server.requests) - before
     with pytest.raises(OutcomeUnknown):
-        perform(old.url, soap().operation("PlaceOrder", **arguments), idempotency_key="k")
+        perform(soap11_server.url, soap().operation("PlaceOrder", **arguments), idempotency_key="k")
 
 
-def test_secrets_are_masked(old: SoapServer) -> None:
+def test_secrets_are_masked(soap11_server: SoapServer) -> None:
     """A secret that a SOAP fault repeats is masked everywhere."""
     secret = "wombat-7261-xyz"
     code = Secret(f"Client:{secret}")
     token = SoapSecurity(username="ada", password=PASSWORD)
     service = soap(security=token)
     with pytest.raises(VendorRejected) as excinfo:
-        perform(old.url, service.operation("PlaceOrder", order=ORDER, code=code))
-    assert secret in str(old.calls)
+        perform(soap11_server.url, service.operation("PlaceOrder", order=ORDER, code=code))
+    assert secret in str(soap11_server.calls)
     error = excinfo.value
-    shown = f"{error!r} {vars(error)} {error.response.body if error.response else b''!r}"
-    assert secret not in shown
-    fault = old.fault(SoapServerFault("Client", PASSWORD))
-    old.queue(fault)
+    shown_text = f"{error!r} {vars(error)} {error.response.body if error.response else b''!r}"
+    assert secret not in shown_text
+    fault = soap11_server.fault(SoapServerFault("Client", PASSWORD))
+    soap11_server.queue(fault)
     with pytest.raises(VendorRejected) as excinfo:
-        perform(old.url, service.operation("Hello"))
+        perform(soap11_server.url, service.operation("Hello"))
     assert PASSWORD not in f"{vars(excinfo.value)} {Soap.fault(excinfo.value)}"
 
 
@@ -376,22 +376,22 @@ HOSTILE = [
 
 @pytest.mark.parametrize("status", [200, 500])
 @pytest.mark.parametrize("body", HOSTILE)
-def test_hostile_answers(old: SoapServer, body: bytes, status: int) -> None:
+def test_hostile_answers(soap11_server: SoapServer, body: bytes, status: int) -> None:
     """An unreadable SOAP response leaves the outcome unknown; XML entities are not expanded."""
-    old.respond(status, {"Content-Type": "text/xml"}, body)
+    soap11_server.respond(status, {"Content-Type": "text/xml"}, body)
     with pytest.raises(VendorFailed):
-        perform(old.url, soap().operation("GetQuote", symbol="ABC"))
-    assert 1 == len(old.requests)
-    old.respond(status, {"Content-Type": "text/xml"}, body)
+        perform(soap11_server.url, soap().operation("GetQuote", symbol="ABC"))
+    assert 1 == len(soap11_server.requests)
+    soap11_server.respond(status, {"Content-Type": "text/xml"}, body)
     with pytest.raises(OutcomeUnknown):
-        perform(old.url, soap().operation("GetQuote", symbol="ABC"), idempotency_key="k")
+        perform(soap11_server.url, soap().operation("GetQuote", symbol="ABC"), idempotency_key="k")
 
 
-def test_attachments_are_refused(old: SoapServer) -> None:
+def test_attachments_are_refused(soap11_server: SoapServer) -> None:
     """A response with attachments (MTOM) is refused, and the error names MTOM."""
-    old.respond(200, {"Content-Type": "multipart/related; boundary=x"}, b"--x--")
+    soap11_server.respond(200, {"Content-Type": "multipart/related; boundary=x"}, b"--x--")
     with pytest.raises(VendorFailed, match="MTOM"):
-        perform(old.url, soap().operation("Hello"))
+        perform(soap11_server.url, soap().operation("Hello"))
 
 
 def test_oversized_answer(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -414,12 +414,12 @@ def test_fault_is_no_result() -> None:
         soap().operation("Hello").read(Response(200, body=body))
 
 
-def test_address_at_another_host(old: SoapServer) -> None:
+def test_address_at_another_host(soap11_server: SoapServer) -> None:
     """If a WSDL names an endpoint at another host, no request or credential is sent there."""
     service = Soap(wsdl=soap().wsdl)
     with pytest.raises(InvalidData, match="origin"):
-        perform(old.url, service.operation("Hello"))
-    assert () == old.requests
+        perform(soap11_server.url, service.operation("Hello"))
+    assert () == soap11_server.requests
 
 
 @pytest.mark.parametrize("is_async", [False, True])

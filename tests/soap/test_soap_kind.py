@@ -58,9 +58,9 @@ def test_operations_by_name(server: SoapServer, monkeypatch: pytest.MonkeyPatch)
         assert 3 == run("PlaceOrder", order={**ORDER, "limit": "1.5", "scan": "/w=="})
         assert "hello" == run("Hello")
         assert run("Notify", Upper="a") is None
-        for wrong in ({}, {"symbol": "abc"}, {"symbol": "ABC", "x": 1}):
+        for wrong_value in ({}, {"symbol": "abc"}, {"symbol": "ABC", "x": 1}):
             with pytest.raises(InvalidData):
-                run("GetQuote", **wrong)
+                run("GetQuote", **wrong_value)
         with pytest.raises(VendorRejected) as excinfo:
             run("PlaceOrder", order=ORDER, code=f"Client:{PASSWORD}")
         with pytest.raises(ConfigurationError, match="GetQuote, Hello, Notify, PlaceOrder"):
@@ -69,8 +69,8 @@ def test_operations_by_name(server: SoapServer, monkeypatch: pytest.MonkeyPatch)
         assert connector.operations["GetQuote"].operation({"symbol": "A"}).safe
         assert "Symbol." == connector.operations["GetQuote"].arguments["symbol"]
         assert hub.connectors.health("quotes").is_healthy
-        shown = f"{excinfo.value!r} {vars(excinfo.value)} {connector!r} {hub!r}"
-    assert PASSWORD not in shown
+        shown_text = f"{excinfo.value!r} {vars(excinfo.value)} {connector!r} {hub!r}"
+    assert PASSWORD not in shown_text
 
 
 @pytest.mark.parametrize("settings", [{}, FILE, {**FILE, "ping": "Hello"}])
@@ -133,7 +133,7 @@ def test_service_that_does_not_answer(settings: dict[str, Any]) -> None:
 
 
 @pytest.fixture(scope="module", name="refusing")
-def _refusing(tmp_path_factory: pytest.TempPathFactory) -> Generator[RefusingServices]:
+def _refusing_services(tmp_path_factory: pytest.TempPathFactory) -> Generator[RefusingServices]:
     """Yield services that refuse every client."""
     with refusing_services(tmp_path_factory.mktemp("refusing")) as refusing:
         yield refusing

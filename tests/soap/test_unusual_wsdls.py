@@ -98,9 +98,9 @@ def test_arguments_are_nested_to_a_bound(tmp_path: Path) -> None:
         return value
 
     assert 50 == bytes_of(service.operation("echo", **nested(50))).count(b"<ns0:node")
-    with pytest.raises(InvalidData, match="nested too deeply") as caught:
+    with pytest.raises(InvalidData, match="nested too deeply") as excinfo:
         service.operation("echo", **nested(70))
-    assert "node.node.node" == caught.value.field
+    assert "node.node.node" == excinfo.value.field
 
 
 FACET = (
@@ -142,9 +142,9 @@ def test_server_answers_wrong_requests_with_a_fault(tmp_path: Path) -> None:
         operation = document(tmp_path, VALUES).operation(
             "echo", scan=b"", term=timedelta(1), day="2026-01-02", rest="x"
         )
-        with pytest.raises(moorage.VendorRejected) as caught:
+        with pytest.raises(moorage.VendorRejected) as excinfo:
             perform(server.url, operation)
-        assert "There is no such operation." == caught.value.vendor_message
+        assert "There is no such operation." == excinfo.value.vendor_message
         with moorage.ConnectorManager([moorage.Service("x", base_url=server.url)]) as manager:
             request = moorage.Request.post("/x", body=b"no XML", headers={})
             with pytest.raises(moorage.VendorFailed) as failed:

@@ -10,7 +10,7 @@ import pytest
 
 from moorage import ConfigurationError, ConnectorError, InvalidData, Response, Soap, Wsdl
 from moorage.adapters.http_operations.soap import documents as documents_module
-from moorage.domain.soap.locations import located, may_load, with_tls
+from moorage.domain.soap.locations import may_load, resolve_location, with_tls
 from moorage.errors import VendorFailed
 from moorage.testing import Behaviour, VendorServer
 from tests.soap.soap_lab import FOLDER, WSDL, fetch
@@ -40,7 +40,7 @@ def wsdl(types: str = "", *, part: str = 'type="x:string"', style: str = "rpc") 
     </definitions>""".encode()
 
 
-def importing(location: str) -> bytes:
+def importing_wsdl(location: str) -> bytes:
     """Return a WSDL whose schema imports this location."""
     return wsdl(
         f'<x:schema targetNamespace="urn:t"><x:import namespace="urn:o"'
@@ -62,7 +62,7 @@ def host() -> Generator[VendorServer]:
 
 
 @pytest.fixture
-def other() -> Generator[VendorServer]:
+def other_server() -> Generator[VendorServer]:
     """Yield another server, which must get no request."""
     with VendorServer() as server:
         server.always(Behaviour(200, {}, SCHEMA))
@@ -72,28 +72,28 @@ def other() -> Generator[VendorServer]:
 @pytest.mark.parametrize("is_async", [False, True])
 @pytest.mark.parametrize("place", ["import", "schema"])
 def test_foreign_host_is_not_asked(
-    host: VendorServer, other: VendorServer, is_async: bool, place: str
+    host: VendorServer, other_server: VendorServer, is_async: bool, place: str
 ) -> None:
     """A WSDL can neither cause requests to another host nor read local files."""
     for location in (
-        f"{other.url}/a",
+        f"{other_server.url}/a",
         "file:///etc/passwd",
         "//169.254.169.254/latest",
         "ftp://x/y",
     ):
-        body = importing(location)
+        body = importing_wsdl(location)
         if place == "import":
             body = f'<definitions {SPACES}><import location="{location}"/></definitions>'.encode()
         host.respond(200, {}, body)
         with pytest.raises(ConfigurationError, match="not below its own host or folder"):
             fetch(host.url, "/a?wsdl", is_async=is_async)
-    assert () == other.requests
+    assert () == other_server.requests
     assert 4 == len(host.requests)
 
 
 def test_same_host_is_asked(host: VendorServer) -> None:
     """Documents of the same host are loaded once each, even if they refer to each other."""
-    host.respond(200, {}, importing("schemas/o.xsd"))
+    host.respond(200, {}, importing_wsdl("schemas/o.xsd"))
     back = b'<import namespace="urn:u" schemaLocation="u.xsd"/><element'
     host.respond(200, {}, SCHEMA.replace(b"<element", back), path="/quotes/schemas/o.xsd")
     forth = back.replace(b"u.xsd", b"o.xsd").replace(b"urn:u", b"urn:o")
@@ -106,13 +106,13 @@ def test_same_host_is_asked(host: VendorServer) -> None:
     assert "<Wsdl http" in repr(result)
 
 
-def test_copies(host: VendorServer, other: VendorServer, tmp_path: Path) -> None:
+def test_copies(host: VendorServer, other_server: VendorServer, tmp_path: Path) -> None:
     """A local file can replace a document at another host."""
     (tmp_path / "o.xsd").write_bytes(SCHEMA)
-    host.respond(200, {}, importing(f"{other.url}/a"))
-    copies = {f"{other.url}/a": tmp_path / "o.xsd"}
+    host.respond(200, {}, importing_wsdl(f"{other_server.url}/a"))
+    copies = {f"{other_server.url}/a": tmp_path / "o.xsd"}
     assert fetch(host.url, "/a?wsdl", copies=copies).schema_problem is None
-    assert () == other.requests
+    assert () == other_server.requests
 
 
 BOMB = b'<!DOCTYPE d [<!ENTITY a "aaaa"><!ENTITY b "&a;&a;&a;">]>'
@@ -136,7 +136,7 @@ def test_refused_documents(host: VendorServer, body: bytes) -> None:
     host.respond(200, {}, body)
     with pytest.raises(ConfigurationError, match="is not XML"):
         fetch(host.url, "/a?wsdl")
-    host.respond(200, {}, importing("o.xsd"))
+    host.respond(200, {}, importing_wsdl("o.xsd"))
     host.respond(200, {}, body, path="/o.xsd")
     with pytest.raises(ConfigurationError):
         fetch(host.url, "/a?wsdl")
@@ -163,12 +163,12 @@ def test_service_that_has_no_wsdl(host: VendorServer) -> None:
 def test_too_many_documents(host: VendorServer, monkeypatch: pytest.MonkeyPatch) -> None:
     """Imported documents are limited in number and size."""
     monkeypatch.setattr(documents_module, "_MOST_DOCUMENTS", 1)
-    host.respond(200, {}, importing("o.xsd"))
+    host.respond(200, {}, importing_wsdl("o.xsd"))
     host.respond(200, {}, SCHEMA, path="/o.xsd")
     with pytest.raises(ConfigurationError, match="too large"):
         fetch(host.url, "/a?wsdl")
-    monkeypatch.setattr(documents_module, "_LARGEST", 100)
-    host.respond(200, {}, importing("o.xsd"))
+    monkeypatch.setattr(documents_module, "_MAX_BYTES", 100)
+    host.respond(200, {}, importing_wsdl("o.xsd"))
     with pytest.raises(ConfigurationError, match="too large"):
         fetch(host.url, "/a?wsdl")
 
@@ -182,13 +182,13 @@ def test_files(tmp_path: Path) -> None:
     secret.write_bytes(SCHEMA)
     (folder / "link.xsd").symlink_to(secret)
     for location in ("../secret.xsd", secret.as_uri(), str(secret), "types/../../secret.xsd"):
-        (folder / "b.wsdl").write_bytes(importing(location))
+        (folder / "b.wsdl").write_bytes(importing_wsdl(location))
         with pytest.raises(ConfigurationError, match="not below its own host or folder"):
             Wsdl.from_file(folder / "b.wsdl")
-    (folder / "b.wsdl").write_bytes(importing("link.xsd"))
+    (folder / "b.wsdl").write_bytes(importing_wsdl("link.xsd"))
     with pytest.raises(ConfigurationError, match="not in the folder"):
         Wsdl.from_file(folder / "b.wsdl")
-    (folder / "b.wsdl").write_bytes(importing("absent.xsd"))
+    (folder / "b.wsdl").write_bytes(importing_wsdl("absent.xsd"))
     with pytest.raises(ConfigurationError, match="cannot be read"):
         Wsdl.from_file(folder / "b.wsdl")
     for path in (folder / "absent.wsdl", folder, "\x00"):
@@ -198,8 +198,8 @@ def test_files(tmp_path: Path) -> None:
 
 def test_locations() -> None:
     """Import locations are compared by scheme, host and folder."""
-    assert "http://a/c" == located("http://a/b?wsdl", "c#part")
-    assert "http://[" == located("http://a/b", "http://[")
+    assert "http://a/c" == resolve_location("http://a/b?wsdl", "c#part")
+    assert "http://[" == resolve_location("http://a/b", "http://[")
     assert may_load("http://a/b", "http://a/c")
     assert not may_load("http://a/b", "https://a/c")
     assert not may_load("https://a/b", "file:///a")
@@ -269,11 +269,11 @@ def test_references(tmp_path: Path) -> None:
     body = '<r><text href="#1"/></r><m id="1"><a>1</a><b>2</b></m>'
     assert {"a": "1", "b": "2"} == read(answer(body))
     loop = '<r><text href="#1"/></r><m id="1"><a href="#1"/></m>'
-    many = "".join(
+    many_operations = "".join(
         f'<m id="{number}">{f"<a href=&quot;#{number + 1}&quot;/>" * 10}</m>' for number in range(9)
     ).replace("&quot;", '"')
     chain = "".join(f'<m id="{n}"><a href="#{n + 1}"/></m>' for n in range(300))
-    for content in (loop, f'<r><text href="#0"/></r>{many}<m id="9"><a/></m>',
+    for content in (loop, f'<r><text href="#0"/></r>{many_operations}<m id="9"><a/></m>',
                     f'<r><text href="#0"/></r>{chain}<m id="300"/>'):  # fmt: skip
         with pytest.raises(VendorFailed, match="multiply"):
             read(answer(content))

@@ -32,11 +32,11 @@ def test_configuration_makes_a_connector_of_each_mode(monkeypatch: Any) -> None:
         assert connector.kind == "sqs"
         assert "opensesame" not in f"{connector!r} {vars(connector)}"
 
-    async def opened() -> None:
+    async def open_hub() -> None:
         async with moorage.aopen(SOURCE) as hub:
             assert hub.connectors.get("queues", AsyncMessagePublisher).kind == "sqs"
 
-    asyncio.run(opened())
+    asyncio.run(open_hub())
 
 
 def test_package_does_not_load_the_connector_unless_it_is_used() -> None:

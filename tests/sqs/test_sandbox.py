@@ -96,7 +96,7 @@ def test_wrong_entry_of_a_batch_fails_alone() -> None:
     entries = [entry(1), entry(2, DelaySeconds=-1)]
     status, content = sandbox_answer("SendMessageBatch", {"QueueUrl": QUEUE, "Entries": entries})
     assert status == 200
-    assert [stored["Id"] for stored in content["Successful"]] == ["1"]
+    assert [message["Id"] for message in content["Successful"]] == ["1"]
     assert [failed["Id"] for failed in content["Failed"]] == ["2"]
 
 

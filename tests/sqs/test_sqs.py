@@ -34,7 +34,7 @@ from moorage.domain.messages.message import OutgoingMessage
 from moorage.domain.messages.sqs import batch_results, digest_of_body, refusal_of
 from moorage.domain.resilience.health import may_have_acted
 from moorage.testing.sandboxes.base import (
-    Altered,
+    AlteredAnswer,
     AsyncSandboxHttpClient,
     Lost,
     SandboxHttpClient,
@@ -71,16 +71,20 @@ def test_message_is_stored_with_its_attributes(is_async: bool) -> None:
     )
     with sandbox_lab(queues, is_async=is_async) as lab:
         receipt = lab.publish(QUEUE, message)
-    (stored,) = queues.messages[QUEUE]
-    assert stored["MessageBody"] == "Grüße"
-    assert stored["MessageGroupId"] == "tenant-7"
-    assert stored["DelaySeconds"] == 3
-    assert stored["MessageAttributes"] == {
+    (stored_message,) = queues.messages[QUEUE]
+    assert stored_message["MessageBody"] == "Grüße"
+    assert stored_message["MessageGroupId"] == "tenant-7"
+    assert stored_message["DelaySeconds"] == 3
+    assert stored_message["MessageAttributes"] == {
         "trace": {"DataType": "String", "StringValue": "a1"},
         "blob": {"DataType": "Binary", "BinaryValue": b64encode(b"\x00\xff").decode()},
         "Content-Type": {"DataType": "String", "StringValue": "text/plain"},
     }
-    assert (receipt.broker, receipt.topic, receipt.id) == ("sqs", QUEUE, stored["MessageId"])
+    assert (receipt.broker, receipt.topic, receipt.id) == (
+        "sqs",
+        QUEUE,
+        stored_message["MessageId"],
+    )
     assert receipt.offset is None
 
 
@@ -91,9 +95,12 @@ def test_fifo_queue_stores_a_repeated_id_once(is_async: bool) -> None:
     message = Message(b"1", key="customer-1", id="order-1")
     with sandbox_lab(queues, is_async=is_async) as lab:
         first, second = (lab.publish(FIFO, message) for _ in range(2))
-    (stored,) = queues.messages[FIFO]
-    assert (stored["MessageDeduplicationId"], stored["MessageGroupId"]) == ("order-1", "customer-1")
-    assert first.offset == second.offset == int(stored["SequenceNumber"])
+    (stored_message,) = queues.messages[FIFO]
+    assert (stored_message["MessageDeduplicationId"], stored_message["MessageGroupId"]) == (
+        "order-1",
+        "customer-1",
+    )
+    assert first.offset == second.offset == int(stored_message["SequenceNumber"])
 
 
 @IN_BOTH_MODES
@@ -106,9 +113,9 @@ def test_lost_answer_is_repeated_only_with_an_id_of_a_fifo_queue(is_async: bool)
         lab.publish(FIFO, Message(b"1", key="c", id="order-1"))
         assert len(queues.messages[FIFO]) == 1
         queues.fail(Lost())
-        with pytest.raises(ConnectionFailed) as caught:
+        with pytest.raises(ConnectionFailed) as excinfo:
             lab.publish(QUEUE, Message(b"1", id="order-1"))
-        assert caught.value.may_have_been_processed
+        assert excinfo.value.may_have_been_processed
         queues.fail(Lost())
         with pytest.raises(OutcomeUnknown):
             lab.publish(QUEUE, Message(b"2"), idempotency_key="k")
@@ -125,7 +132,7 @@ def test_batch_has_a_result_for_each_message(is_async: bool) -> None:
         results = lab.publish_batch(QUEUE, messages)
     assert [result.ok for result in results] == [number != 13 for number in range(25)]
     assert isinstance(results[13].error, InvalidData)
-    bodies = [stored["MessageBody"] for stored in queues.messages[QUEUE]]
+    bodies = [message["MessageBody"] for message in queues.messages[QUEUE]]
     assert bodies == [f"m{number}" for number in range(25) if number != 13]
     sizes = [
         len(json.loads(request.body)["Entries"])
@@ -185,10 +192,10 @@ def test_refusals_are_typed(
         lab.completed(lab.connector.open(5.0))
         answer = sqs_refusal(code, "the text of the answer", status)
         queues.fail(answer, answer)
-        with pytest.raises(kind) as caught:
+        with pytest.raises(kind) as excinfo:
             lab.publish(QUEUE, Message(b"1"))
-    assert caught.value.vendor_code == code  # type: ignore[attr-defined]  # errors with an answer have it
-    assert "text of the answer" not in f"{caught.value!r} {vars(caught.value)}"
+    assert excinfo.value.vendor_code == code  # type: ignore[attr-defined]  # errors with an answer have it
+    assert "text of the answer" not in f"{excinfo.value!r} {vars(excinfo.value)}"
 
 
 def test_message_larger_than_its_queue_allows_is_called_too_large() -> None:
@@ -211,9 +218,9 @@ def test_missing_queue_and_wrong_secret_are_typed(is_async: bool) -> None:
     queues = sandbox()
     lab = sandbox_lab(queues, is_async=is_async)
     queues.secret_access_key = "another"
-    with lab, pytest.raises(AuthenticationFailed) as caught:
+    with lab, pytest.raises(AuthenticationFailed) as excinfo:
         lab.publish(QUEUE, Message(b"1"))
-    assert SECRET not in f"{caught.value!r} {vars(caught.value)} {lab.connector!r}"
+    assert SECRET not in f"{excinfo.value!r} {vars(excinfo.value)} {lab.connector!r}"
 
 
 @IN_BOTH_MODES
@@ -227,9 +234,9 @@ def test_changed_message_is_noticed(changed: dict[str, Any], is_async: bool) -> 
     with sandbox_lab(queues, is_async=is_async) as lab:
         lab.completed(lab.connector.open(5.0))
         queues.fail(Response(200, body=json.dumps(content).encode()))
-        with pytest.raises(VendorFailed) as caught:
+        with pytest.raises(VendorFailed) as excinfo:
             lab.publish(QUEUE, Message(b"1"))
-    assert may_have_acted(caught.value)
+    assert may_have_acted(excinfo.value)
 
 
 @IN_BOTH_MODES
@@ -294,9 +301,9 @@ def test_messages_that_a_queue_cannot_take_are_refused(
     queue: str, fields: dict[str, Any], field: str
 ) -> None:
     """A message that SQS would refuse or change is refused, and the error names the field."""
-    with sandbox_lab(sandbox(), is_async=False) as lab, pytest.raises(InvalidData) as caught:
+    with sandbox_lab(sandbox(), is_async=False) as lab, pytest.raises(InvalidData) as excinfo:
         lab.publish(queue, Message(**fields))
-    assert caught.value.field == field
+    assert excinfo.value.field == field
 
 
 @pytest.mark.parametrize(
@@ -335,9 +342,9 @@ def test_messages_outside_the_limits_are_refused_before_anything_is_sent(
 )
 def test_wrong_settings_are_refused(settings: dict[str, Any], path: str) -> None:
     """An invalid region or account, or an incomplete key, is refused with its path."""
-    with pytest.raises(ConfigurationError) as caught:
+    with pytest.raises(ConfigurationError) as excinfo:
         AmazonSqs(**settings)
-    assert caught.value.path == path
+    assert excinfo.value.path == path
 
 
 def test_endpoint_is_that_of_the_region() -> None:
@@ -414,7 +421,7 @@ def test_altered_answers_never_count_as_stored() -> None:
     queues = sandbox()
     with sandbox_lab(queues, is_async=False) as lab:
         lab.connector.open(5.0)
-        queues.fail(Altered(lambda response: response.evolve(body=response.body[:-9])))
+        queues.fail(AlteredAnswer(lambda response: response.evolve(body=response.body[:-9])))
         with pytest.raises(VendorFailed):
             lab.publish(QUEUE, Message(b"1"))
 
@@ -447,7 +454,7 @@ def test_nothing_is_sent_without_time(is_async: bool) -> None:
     with sandbox_lab(queues, is_async=is_async) as lab:
         lab.completed(lab.connector.open(5.0))
         requests_before = len(queues.requests)
-        with pytest.raises(AttemptTimeout) as caught:
+        with pytest.raises(AttemptTimeout) as excinfo:
             lab.completed(lab.connector.send("publish", item, float("-inf")))
-    assert not caught.value.may_have_been_processed
+    assert not excinfo.value.may_have_been_processed
     assert len(queues.requests) == requests_before

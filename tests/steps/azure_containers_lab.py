@@ -1,4 +1,4 @@
-"""A strict stand-in for Azure Container Instances, whose containers are processes."""
+"""A strict fake of Azure Container Instances, whose containers are local processes."""
 
 from __future__ import annotations
 
@@ -9,8 +9,8 @@ from urllib.parse import parse_qsl, urlsplit
 
 from moorage import AzureContainersPlatform, AzureContainersSettings
 from moorage.domain.http.requests import Response
-from tests.steps.cloud_lab import AheadClock, StandIn, StepHost, json_response
-from tests.steps.kubernetes_lab import strangers
+from tests.steps.cloud_lab import AheadClock, FakeCloud, StepHost, json_response
+from tests.steps.kubernetes_lab import unknown_fields
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -53,8 +53,8 @@ SETTINGS: dict[str, Any] = {
 }
 
 
-class AzureStandIn(StandIn):
-    """The groups of a resource group.
+class FakeAzure(FakeCloud):
+    """The container groups of a fake Azure resource group.
 
     Attributes:
         groups: the groups by their names.
@@ -69,12 +69,12 @@ class AzureStandIn(StandIn):
         self.views: dict[str, dict[str, Any]] = {}
 
     def platform(self, clock: Clock | None = None, **options: Any) -> AzureContainersPlatform:
-        """Return a platform at this stand-in."""
+        """Return a platform that uses this fake server."""
         settings = AzureContainersSettings(**cast("Any", {**SETTINGS, **options}))
         return AzureContainersPlatform(settings, http=self.http, clock=clock or AheadClock())
 
     def answer(self, request: Request, url: str) -> Response:
-        """Return the answer to a request."""
+        """Return the response to a request."""
         parts = urlsplit(url)
         if parts.hostname == "login.microsoftonline.com":
             assert isinstance(request.body, bytes)
@@ -88,7 +88,7 @@ class AzureStandIn(StandIn):
         assert "Bearer t0ken" == request.headers.get("Authorization")
         assert "2023-05-01" == dict(parse_qsl(parts.query))["api-version"]
         assert parts.path.startswith(_ROOT)
-        name, _, rest = parts.path.removeprefix(_ROOT).strip("/").partition("/")
+        name, _, subpath = parts.path.removeprefix(_ROOT).strip("/").partition("/")
         assert isinstance(request.body, bytes)
         body = json.loads(request.body or b"null")
         if not name:
@@ -102,17 +102,17 @@ class AzureStandIn(StandIn):
             return json_response(self.groups.pop(name))
         if request.method == "PATCH":
             self.groups[name]["tags"] = body["tags"]
-        if rest == "stop":
+        if subpath == "stop":
             self.host.stop(name)
             return Response(204)
-        if rest:
-            assert "containers/step/logs" == rest
+        if subpath:
+            assert "containers/step/logs" == subpath
             return json_response({"content": self.host.text(name)})
         return json_response(self.shown(name))
 
     def _create(self, name: str, body: Any) -> Response:
-        wrong = strangers(body, _GROUP)
-        assert not wrong, wrong
+        mistakes = unknown_fields(body, _GROUP)
+        assert not mistakes, mistakes
         assert len(body["tags"]) <= 50
         if name in self.groups:
             return json_response({"error": {"code": "ContainerGroupTransitioning"}}, 409)
@@ -142,7 +142,7 @@ class AzureStandIn(StandIn):
         return json_response(document)
 
     def shown(self, name: str) -> dict[str, Any]:
-        """Return a group as Azure shows it."""
+        """Return a container group as Azure shows it."""
         group = json.loads(json.dumps(self.groups[name]))
         status = self.host.status(name)
         state: dict[str, Any] = {"state": "Terminated" if status.is_over else "Running"}

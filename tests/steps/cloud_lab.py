@@ -1,4 +1,4 @@
-"""The common parts of the stand-ins for clouds, whose steps are processes."""
+"""Common parts of the fake clouds, whose steps are local processes."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ def json_response(document: Any, status: int = 200) -> Response:
 
 
 class AheadClock:
-    """A clock that is ahead, so that the log of a run is complete at its end.
+    """A clock that is ahead, so that a run's log is complete when the run ends.
 
     Args:
         seconds: seconds for which a cloud still stores lines of the log after the end.
@@ -42,16 +42,16 @@ class AheadClock:
         self._ahead = timedelta(seconds=seconds)
 
     def nanoseconds(self) -> int:
-        """Return the nanoseconds since some moment."""
+        """Return the nanoseconds since an arbitrary moment."""
         return self._clock.nanoseconds()
 
     def utc(self) -> datetime:
-        """Return the time in these seconds."""
+        """Return the UTC time of the clock that is ahead."""
         return self._clock.utc() + self._ahead
 
 
 class StepHost:
-    """Runs the commands of a stand-in as processes.
+    """Runs the commands of a fake cloud as local processes.
 
     Args:
         folder: where they run.
@@ -88,16 +88,16 @@ class StepHost:
         self._platform.stop(name, self._grace, 30.0)
 
     def text(self, name: str) -> str:
-        """Return both outputs as they are now."""
+        """Return the current content of both outputs."""
         return "".join(self._output(name, stream) for stream in STREAMS)
 
     def lines(self, name: str, streams: tuple[LogStream, ...] = STREAMS) -> list[str]:
-        """Return the whole lines of outputs; at the end also a torn one."""
+        """Return the complete lines of both outputs, and at the end also an incomplete one."""
         lines: list[str] = []
         is_over = self.status(name).is_over
         for stream in streams:
-            *whole, torn = self._output(name, stream).split("\n")
-            lines += whole
+            *full_lines, torn = self._output(name, stream).split("\n")
+            lines += full_lines
             if torn and is_over:
                 lines.append(torn)
         return lines
@@ -111,8 +111,8 @@ class StepHost:
                 return data.decode("utf-8", "replace")
 
 
-class StandIn(ABC):
-    """A stand-in for the API of a cloud, which records the requests.
+class FakeCloud(ABC):
+    """A fake cloud API, which records the requests.
 
     Attributes:
         vendor: receives the requests.
@@ -126,7 +126,7 @@ class StandIn(ABC):
 
     @property
     def http(self) -> ScriptedHttpClient:
-        """A client that reaches this stand-in."""
+        """Return an HTTP client that reaches this fake server."""
         return ScriptedHttpClient(self.vendor)
 
     def _receive(self, request: Request, url: str) -> Response:
@@ -140,4 +140,4 @@ class StandIn(ABC):
 
     @abstractmethod
     def answer(self, request: Request, url: str) -> Response:
-        """Return the answer to a request."""
+        """Return the response to a request."""

@@ -1,4 +1,4 @@
-"""A strict stand-in for Google Cloud Run and Cloud Logging, whose executions are processes."""
+"""A strict fake of Google Cloud Run and Cloud Logging; executions are local processes."""
 
 from __future__ import annotations
 
@@ -9,8 +9,8 @@ from urllib.parse import parse_qsl, urlsplit
 
 from moorage import CloudRunPlatform, CloudRunSettings
 from moorage.domain.steps.runs import EndReason
-from tests.steps.cloud_lab import AheadClock, StandIn, StepHost, json_response
-from tests.steps.kubernetes_lab import strangers
+from tests.steps.cloud_lab import AheadClock, FakeCloud, StepHost, json_response
+from tests.steps.kubernetes_lab import unknown_fields
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -53,8 +53,8 @@ _ROOT = "/v2/projects/acme/locations/europe-west1/jobs"
 _CONDITIONS = {True: "CONDITION_SUCCEEDED", False: "CONDITION_FAILED", None: "CONDITION_PENDING"}
 
 
-class CloudRunStandIn(StandIn):
-    """The jobs of a project.
+class FakeCloudRun(FakeCloud):
+    """The jobs of a fake Google Cloud project.
 
     Attributes:
         jobs: the jobs by their names.
@@ -69,14 +69,14 @@ class CloudRunStandIn(StandIn):
         self.cancelled: set[str] = set()
 
     def platform(self, clock: Clock | None = None, **options: Any) -> CloudRunPlatform:
-        """Return a platform at this stand-in, with the account of the machine."""
+        """Return a platform that uses this fake server, with the machine's own account."""
         settings = {"project": "acme", "location": "europe-west1", "pace": 0.0, **options}
         return CloudRunPlatform(
             CloudRunSettings(**cast("Any", settings)), http=self.http, clock=clock or AheadClock(16)
         )
 
     def answer(self, request: Request, url: str) -> Response:
-        """Return the answer to a request."""
+        """Return the response to a request."""
         parts = urlsplit(url)
         query = dict(parse_qsl(parts.query))
         if parts.hostname == "metadata.google.internal":
@@ -90,7 +90,7 @@ class CloudRunStandIn(StandIn):
             return self._entries(body)
         assert "run.googleapis.com" == parts.hostname
         assert parts.path.startswith(_ROOT)
-        name, _, rest = parts.path.removeprefix(_ROOT).strip("/").partition("/")
+        name, _, subpath = parts.path.removeprefix(_ROOT).strip("/").partition("/")
         if not name:
             return self._list(query) if request.method == "GET" else self._create(query, body)
         if name not in self.jobs:
@@ -99,17 +99,17 @@ class CloudRunStandIn(StandIn):
             self.host.remove(name)
             del self.jobs[name]
             return json_response({"name": "operations/1"})
-        if rest.endswith(":cancel"):
+        if subpath.endswith(":cancel"):
             self.cancelled.add(name)
             self.host.stop(name)
             return json_response({"name": "operations/2"})
-        if rest.endswith("/tasks"):
+        if subpath.endswith("/tasks"):
             return json_response({"tasks": [self._task(name)]})
-        return json_response(self._execution(name) if rest else self._job(name))
+        return json_response(self._execution(name) if subpath else self._job(name))
 
     def _create(self, query: dict[str, str], body: Any) -> Response:
-        wrong = strangers(body, _JOB)
-        assert not wrong, wrong
+        mistakes = unknown_fields(body, _JOB)
+        assert not mistakes, mistakes
         name = query["jobId"]
         assert re.fullmatch(r"[a-z][a-z0-9-]{0,48}[a-z0-9]", name), name
         if name in self.jobs:
@@ -165,8 +165,8 @@ class CloudRunStandIn(StandIn):
         return {**task, **self.changes.get(name, {}).get("task", {})}
 
     def _entries(self, body: Any) -> Response:
-        wrong = strangers(body, _QUERY)
-        assert not wrong, wrong
+        mistakes = unknown_fields(body, _QUERY)
+        assert not mistakes, mistakes
         facts = dict(re.findall(r'([\w."/]+?)[<>]?="([^"]*)"', body["filter"]))
         name = facts['labels."run.googleapis.com/execution_name"'].removesuffix("-run")
         stream = facts["logName"].rpartition("%2F")[2]

@@ -1,4 +1,4 @@
-"""A Docker Engine for tests, which are skipped where none can run."""
+"""A Docker Engine for tests, which are skipped where no Engine can run."""
 
 from __future__ import annotations
 
@@ -11,18 +11,19 @@ from typing import TYPE_CHECKING, Any, cast
 
 import pytest
 
+from moorage.adapters.steps._docker_wire import Engine
 from tools.docker_engine import IMAGE, NoEngineError, docker_engine
 
 if TYPE_CHECKING:
     from collections.abc import Generator
     from pathlib import Path
 
-__all__ = ("IMAGE", "engine", "scripted_engine")
+__all__ = ("IMAGE", "engine", "is_podman", "scripted_engine")
 
 
 @contextmanager
 def engine() -> Generator[str]:
-    """Lend the socket of a Docker Engine for a block."""
+    """Yield the socket of a Docker Engine."""
     try:
         with docker_engine() as socket:
             yield socket
@@ -30,13 +31,19 @@ def engine() -> Generator[str]:
         pytest.skip(str(error))
 
 
+def is_podman(socket: str) -> bool:
+    """Return whether the server at a socket is Podman, which differs from Docker in messages."""
+    _, content = Engine(socket).ask("GET", "/version", 30.0)
+    return any("Podman" in part["Name"] for part in json.loads(content)["Components"])
+
+
 class _UnixServer(ThreadingHTTPServer):
-    """An Engine on a Unix socket, with scripted answers."""
+    """A fake Docker Engine on a Unix socket, with scripted responses."""
 
     address_family = AF_UNIX
 
     def server_bind(self) -> None:
-        """Bind the socket, which has no port."""
+        """Bind the Unix socket, which has no port."""
         self.socket.bind(str(self.server_address))
 
 
@@ -44,7 +51,7 @@ class _UnixServer(ThreadingHTTPServer):
 def scripted_engine(
     folder: Path, *answers: tuple[int, object], requests: list[str] | None = None
 ) -> Generator[str]:
-    """Yield the socket of an Engine that gives these answers in turn, and the last one for ever.
+    """Yield the socket of an Engine that gives these responses in turn, then repeats the last.
 
     Args:
         folder: where the socket is.
@@ -52,7 +59,7 @@ def scripted_engine(
         requests: gets the method and the path of each request.
     """
     remaining = list(answers)
-    shown = [] if requests is None else requests
+    listed_requests = [] if requests is None else requests
 
     class Handler(BaseHTTPRequestHandler):
         def do_POST(self) -> None:
@@ -66,7 +73,7 @@ def scripted_engine(
             self.do_GET()
 
         def do_GET(self) -> None:
-            shown.append(f"{self.command} {self.path}")
+            listed_requests.append(f"{self.command} {self.path}")
             status, value = remaining.pop(0) if len(remaining) > 1 else remaining[0]
             # The Engine writes JSON without blanks.
             content = json.dumps(value, separators=(",", ":")).encode()

@@ -1,4 +1,4 @@
-"""A stand-in for Amazon ECS and CloudWatch Logs, whose tasks are processes."""
+"""A fake of Amazon ECS and CloudWatch Logs, whose tasks are local processes."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ import json
 from typing import TYPE_CHECKING, Any
 
 from moorage import EcsPlatform, EcsSettings
-from tests.steps.cloud_lab import StandIn, StepHost, json_response
+from tests.steps.cloud_lab import FakeCloud, StepHost, json_response
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -39,8 +39,8 @@ _FIELDS = {
 _PAGE = 2
 
 
-class EcsStandIn(StandIn):
-    """The tasks of a cluster.
+class FakeEcs(FakeCloud):
+    """The tasks of a fake ECS cluster.
 
     Attributes:
         tasks: the tasks by their ARN; further fields replace those that follow from the process.
@@ -55,11 +55,11 @@ class EcsStandIn(StandIn):
         self.hidden = False
 
     def platform(self, clock: Clock | None = None, **options: Any) -> EcsPlatform:
-        """Return a platform at this stand-in."""
+        """Return a platform that uses this fake server."""
         return EcsPlatform(EcsSettings(**{**SETTINGS, **options}), http=self.http, clock=clock)
 
     def answer(self, request: Request, url: str) -> Response:
-        """Return the answer to an action."""
+        """Return the response to an API action."""
         action = (request.headers.get("X-Amz-Target") or "").rpartition(".")[2]
         assert isinstance(request.body, bytes)
         fields = json.loads(request.body)
@@ -71,11 +71,11 @@ class EcsStandIn(StandIn):
 
     def _RunTask(self, fields: dict[str, Any]) -> Response:  # noqa: N802 - as ECS calls it
         token = fields["clientToken"]
-        sent = json.dumps(fields, sort_keys=True)
+        sent_text = json.dumps(fields, sort_keys=True)
         assert len(token) <= 64
         if token in self.tokens:
             arn, first = self.tokens[token]
-            if first != sent:
+            if first != sent_text:
                 error = {"__type": "ConflictException", "message": "in use", "resourceIds": [arn]}
                 return json_response(error, 400)
             return json_response({"tasks": [self._shown(arn)], "failures": []})
@@ -85,7 +85,7 @@ class EcsStandIn(StandIn):
         name = fields["startedBy"]
         self.host.start(name, container["command"], variables)
         self.tasks[arn] = {"startedBy": name, "tags": fields["tags"]}
-        self.tokens[token] = arn, sent
+        self.tokens[token] = arn, sent_text
         return json_response({"tasks": [self._shown(arn)], "failures": []})
 
     def _DescribeTasks(self, fields: dict[str, Any]) -> Response:  # noqa: N802 - as ECS calls it
@@ -129,7 +129,7 @@ class EcsStandIn(StandIn):
         task = self.tasks[arn]
         status = self.host.status(task["startedBy"])
         container: dict[str, Any] = {"name": "erp", "lastStatus": "RUNNING"}
-        shown: dict[str, Any] = {
+        answer: dict[str, Any] = {
             "taskArn": arn,
             "lastStatus": "RUNNING",
             "desiredStatus": "STOPPED" if "why" in task else "RUNNING",
@@ -138,11 +138,11 @@ class EcsStandIn(StandIn):
             "startedBy": task["startedBy"],
         }
         if status.started_at is not None:
-            shown["startedAt"] = status.started_at.timestamp()
+            answer["startedAt"] = status.started_at.timestamp()
         if status.is_over and status.ended_at is not None:
             container["exitCode"] = status.exit_code
-            shown |= {"lastStatus": "STOPPED", "desiredStatus": "STOPPED"}
-            shown["stoppedAt"] = status.ended_at.timestamp()
-            shown["stopCode"] = "UserInitiated" if "why" in task else "EssentialContainerExited"
-            shown["stoppedReason"] = task.get("why", "Essential container in task exited")
-        return {**shown, **task.get("fields", {})}
+            answer |= {"lastStatus": "STOPPED", "desiredStatus": "STOPPED"}
+            answer["stoppedAt"] = status.ended_at.timestamp()
+            answer["stopCode"] = "UserInitiated" if "why" in task else "EssentialContainerExited"
+            answer["stoppedReason"] = task.get("why", "Essential container in task exited")
+        return {**answer, **task.get("fields", {})}

@@ -1,4 +1,4 @@
-"""The parts that the stand-ins for GitHub and GitLab share: an HTTPS server, and a runner."""
+"""Common parts of the fake GitHub and GitLab: an HTTPS server and a job runner."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
 
 class Reply(NamedTuple):
-    """An answer of a stand-in: its status, its body, and further headers."""
+    """A response of a fake host: status, body and further headers."""
 
     status: int
     body: bytes = b""
@@ -27,11 +27,11 @@ class Reply(NamedTuple):
 
 
 class ConnectionCut(Exception):
-    """The connection is closed without an answer."""
+    """Raised to close the connection without a response."""
 
 
 class Message(NamedTuple):
-    """A request to a stand-in."""
+    """A request to a fake git host."""
 
     method: str
     path: str
@@ -41,7 +41,7 @@ class Message(NamedTuple):
 
 
 class Server(ThreadingHTTPServer):
-    """An HTTPS server that many clients may connect to at once."""
+    """An HTTPS server that serves many clients concurrently."""
 
     request_queue_size = 256
     daemon_threads = True
@@ -51,7 +51,7 @@ class Server(ThreadingHTTPServer):
 def https_server(
     certificate: Path, key: Path, answer: Callable[[Message], Reply]
 ) -> Generator[str]:
-    """Lend the URL of a server for a block."""
+    """Yield the URL of an HTTPS server."""
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
     context.load_cert_chain(certificate, key)
 
@@ -91,7 +91,7 @@ def https_server(
         do_GET = do_POST = do_PATCH = do_PUT = do_DELETE = handle_all  # noqa: N815 - their names
 
         def log_message(self, format: str, *args: object) -> None:  # noqa: A002 - its name
-            """Say nothing."""
+            """Print nothing."""
 
     server = Server(("127.0.0.1", 0), Handler)
     thread = Thread(target=server.serve_forever, args=(0.02,))
@@ -105,12 +105,12 @@ def https_server(
 
 
 def instant() -> str:
-    """Return the present time as both hosts write it."""
+    """Return the current time in the format of both hosts."""
     return datetime.now(UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")
 
 
 class ScriptJob:
-    """A job of a runner: a shell script in a process group of its own.
+    """A runner's job: a shell script in its own process group.
 
     Both outputs are one. A job that is cancelled gets the signals INT, TERM and KILL, with pauses
     that are a tenth of a real runner's; whatever it left behind is killed at its end.
@@ -148,7 +148,7 @@ class ScriptJob:
         self._add = add
 
     def run(self) -> int:
-        """Read the output to the end of the script, and return its exit code."""
+        """Read the output until the script ends, and return its exit code."""
         reader = Thread(target=self._read)
         reader.start()
         code = self._process.wait()
@@ -159,7 +159,7 @@ class ScriptJob:
         return self.exit_code
 
     def cancel(self, *, is_forced: bool = False) -> None:
-        """Ask the script to end, and kill it in the end."""
+        """Ask the script to end, and kill it if it does not."""
         self.is_cancelled = True
         if is_forced:
             self._signal(signal.SIGKILL)

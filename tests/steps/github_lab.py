@@ -1,4 +1,4 @@
-"""A strict stand-in for GitHub, made from its official description, whose workflows really run.
+"""A strict fake GitHub, based on GitHub's API description, that really runs workflows.
 
 Each request and each answer is checked against the description. The log of a job has the form that
 the runner writes. The repository has the workflow `step.yml`, which gives its input `script` to a
@@ -36,7 +36,7 @@ _INPUTS = frozenset({"moorage", "script", "GREETING", "minutes"})
 
 
 def _digest(content: bytes) -> str:
-    """Return forty digits, as git has them."""
+    """Return forty hexadecimal digits, like a git commit id."""
     return hashlib.sha256(content).hexdigest()[:40]
 
 
@@ -44,16 +44,16 @@ _TREE = _digest(b"tree")
 
 
 class FakeGitHub:
-    """A repository, its refs and runs.
+    """A fake GitHub repository with its refs and workflow runs.
 
     Attributes:
         tokens: the tokens that are accepted.
         cuts: the operations whose next answer is lost, although they are done.
         failures: the next answers of an operation, in place of doing it.
-        mistakes: answers of this stand-in that the description does not have.
+        mistakes: responses of this fake server that violate the description.
         downloads: the headers of each request to the storage of logs.
         dispatches: the bodies of all dispatches.
-        is_silent: whether a dispatch tells no number.
+        is_silent: whether the response to a dispatch lacks the run id.
         title: makes the title of a run from its inputs.
     """
 
@@ -86,7 +86,7 @@ class FakeGitHub:
         self._serial = count(1001)
 
     def answer(self, message: Message) -> Reply:  # noqa: C901 - one branch a refusal
-        """Answer a request to the API."""
+        """Return the response to an API request."""
         if message.path.startswith("/uploads/"):
             message = message._replace(path=message.path.removeprefix("/uploads"))
         operation = _API.operation(message.method, message.path)
@@ -102,9 +102,9 @@ class FakeGitHub:
         body = json.loads(message.body) if message.body and is_json else None
         if message.body and not is_json:
             body = message.body
-        wrong = _API.wrong_request(key, path, message.query, body)
-        if wrong:
-            return _reply(422, {"message": f"Invalid request: {wrong}"})
+        mistakes = _API.wrong_request(key, path, message.query, body)
+        if mistakes:
+            return _reply(422, {"message": f"Invalid request: {mistakes}"})
         with self.lock:
             for failure in self.failures:
                 if failure[0] in key:
@@ -113,9 +113,9 @@ class FakeGitHub:
             status, document = self._done(key, path, message.query, body)
             if status < 400:
                 self.mistakes += _API.wrong_answer(key, status, document)
-            lost = next((cut for cut in self.cuts if cut in key), None)
-            if lost is not None:
-                self.cuts.remove(lost)
+            lost_part = next((cut for cut in self.cuts if cut in key), None)
+            if lost_part is not None:
+                self.cuts.remove(lost_part)
                 raise ConnectionCut
         if status == 302:
             return Reply(302, headers=(("Location", document),))
@@ -126,7 +126,7 @@ class FakeGitHub:
         return reply._replace(headers=(("ETag", tag),)) if message.method == "GET" else reply
 
     def stored(self, message: Message) -> Reply:
-        """Answer a request to the storage of logs and artifacts, which is another host."""
+        """Return the response of the log and artifact storage, which is another host."""
         self.downloads.append(dict(message.headers))
         if message.query.get("sig") != "signed":
             return Reply(403)
@@ -142,7 +142,7 @@ class FakeGitHub:
         for job in list(self.jobs.values()):
             job.cancel(is_forced=True)
 
-    def conclude(self, number: int, status: str, conclusion: str | None) -> None:
+    def set_conclusion(self, number: int, status: str, conclusion: str | None) -> None:
         """Give a run another status and conclusion."""
         with self.lock:
             self.runs[number].update(status=status, conclusion=conclusion, updated_at=instant())
@@ -177,16 +177,20 @@ class FakeGitHub:
             case "PATCH /git/refs/{ref}":
                 return self._moved(f"refs/{path['ref']}", body)
             case "DELETE /git/refs/{ref}":
-                gone = self.refs.pop(f"refs/{path['ref']}", None)
-                return (204, None) if gone else (422, {"message": "Reference does not exist"})
+                removed_ref = self.refs.pop(f"refs/{path['ref']}", None)
+                return (
+                    (204, None) if removed_ref else (422, {"message": "Reference does not exist"})
+                )
             case "POST /actions/workflows/{workflow_id}/dispatches":
                 return self._dispatched(path["workflow_id"], body)
             case "GET /actions/workflows/{workflow_id}/runs":
                 runs = [run for run in self.runs.values() if self.appears]
                 page = int(query.get("page", "1"))
                 size = int(query.get("per_page", "30"))
-                shown = sorted(runs, key=lambda run: -run["id"])[(page - 1) * size : page * size]
-                return 200, {"total_count": len(runs), "workflow_runs": shown}
+                page_of_runs = sorted(runs, key=lambda run: -run["id"])[
+                    (page - 1) * size : page * size
+                ]
+                return 200, {"total_count": len(runs), "workflow_runs": page_of_runs}
             case (
                 "GET /actions/runs/{run_id}"
                 | "GET /actions/runs/{run_id}/attempts/{attempt_number}"
@@ -222,7 +226,7 @@ class FakeGitHub:
                 return self._other(key.replace(_ROOT, ""), path, query, body)
 
     def ends_at(self) -> str:
-        """Return the time at which a token ends."""
+        """Return the time at which a token expires."""
         return "2999-01-01T00:00:00Z"
 
     def _other(  # noqa: PLR0912, C901 - one branch an operation
@@ -366,9 +370,9 @@ class FakeGitHub:
             add(b"Cleaning up orphan processes")
             with self.lock:
                 self.codes[number] = code
-                ended = "failure" if code else "success"
-                conclusion = "cancelled" if job.is_cancelled else ended
-                self.conclude(number, "completed", conclusion)
+                end_time = "failure" if code else "success"
+                conclusion = "cancelled" if job.is_cancelled else end_time
+                self.set_conclusion(number, "completed", conclusion)
 
         Thread(target=follow, daemon=True).start()
 
@@ -613,7 +617,7 @@ def claims_of(token: str) -> dict[str, Any]:
 
 @contextmanager
 def github() -> Generator[tuple[FakeGitHub, GitHubSettings]]:
-    """Lend a stand-in for GitHub, and settings that lead to it, for a block."""
+    """Yield a fake GitHub, and settings that point to it."""
     from moorage import GitHubSettings  # noqa: PLC0415 - loads the adapter
 
     folder = Path(mkdtemp(prefix="gh-"))

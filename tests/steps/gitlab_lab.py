@@ -1,4 +1,4 @@
-"""A strict stand-in for GitLab, made from its official definitions, whose pipelines really run.
+"""A strict fake GitLab, based on GitLab's API definitions, that really runs pipelines.
 
 Each request and each answer is checked against the definitions. The trace of a job has the form
 that the runner writes. The pipeline of the branch `main` has one job, which gives its variable
@@ -32,12 +32,12 @@ _OVER = frozenset({"success", "failed", "canceled", "skipped"})
 
 
 class FakeGitLab:
-    """A project, its labels and pipelines.
+    """A fake GitLab project with its labels and pipelines.
 
     Attributes:
         cuts: the operations whose next answer is lost, although they are done.
         failures: the next answers of an operation, in place of doing it.
-        mistakes: answers of this stand-in that the definitions do not have.
+        mistakes: responses of this fake server that violate the definitions.
         has_ranges: whether traces are answered in parts.
         has_stamps: whether lines of traces have times.
     """
@@ -65,7 +65,7 @@ class FakeGitLab:
         self._serial = count(101)
 
     def answer(self, message: Message) -> Reply:
-        """Answer a request."""
+        """Return the response to a request."""
         operation = _API.operation(message.method, message.path.removeprefix("/api/v4"))
         if operation is None or not message.path.startswith("/api/v4/"):
             return _reply(404, {"error": "404 Not Found"})
@@ -74,9 +74,9 @@ class FakeGitLab:
             return _reply(401, {"message": "401 Unauthorized"})
         is_json = message.headers.get("Content-Type") == "application/json"
         body: Any = json.loads(message.body) if message.body and is_json else message.body or None
-        wrong = _API.wrong_request(key, path, message.query, body)
-        if wrong or path["id"] != "acme/erp":
-            return _reply(400, {"error": f"{wrong}"})
+        mistakes = _API.wrong_request(key, path, message.query, body)
+        if mistakes or path["id"] != "acme/erp":
+            return _reply(400, {"error": f"{mistakes}"})
         with self.lock:
             for failure in self.failures:
                 if failure[0] in key:
@@ -87,9 +87,9 @@ class FakeGitLab:
             status, document = self._done(key.replace(_ROOT, ""), path, message.query, body)
             if status < 400 and not isinstance(document, bytes):
                 self.mistakes += _API.wrong_answer(key, status, document)
-            lost = next((cut for cut in self.cuts if cut in key), None)
-            if lost is not None:
-                self.cuts.remove(lost)
+            lost_part = next((cut for cut in self.cuts if cut in key), None)
+            if lost_part is not None:
+                self.cuts.remove(lost_part)
                 raise ConnectionCut
         return Reply(status, document) if isinstance(document, bytes) else _reply(status, document)
 
@@ -98,12 +98,12 @@ class FakeGitLab:
         for job in list(self.jobs.values()):
             job.cancel(is_forced=True)
 
-    def conclude(self, number: int, status: str, reason: str = "script_failure") -> None:
+    def set_conclusion(self, number: int, status: str, reason: str = "script_failure") -> None:
         """Give a pipeline and its job another status."""
         with self.lock:
-            ended = instant() if status in _OVER else None
+            conclusion = instant() if status in _OVER else None
             pipeline = self.pipelines[number]
-            pipeline.update(status=status, updated_at=instant(), finished_at=ended)
+            pipeline.update(status=status, updated_at=instant(), finished_at=conclusion)
             self.reasons[number] = reason
 
     def _done(  # noqa: C901, PLR0912 - one branch an operation
@@ -134,8 +134,8 @@ class FakeGitLab:
                 self.labels[path["name"]].update(body)
                 return 200, self.labels[path["name"]]
             case "DELETE /labels/{name}":
-                gone = self.labels.pop(path["name"], None)
-                return (204, None) if gone else (404, {"message": "404 Label Not Found"})
+                removed_label = self.labels.pop(path["name"], None)
+                return (204, None) if removed_label else (404, {"message": "404 Label Not Found"})
             case "POST /pipeline":
                 return self._created(body)
             case "GET /pipelines":
@@ -255,8 +255,8 @@ class FakeGitLab:
             if code:
                 add(f"\x1b[31;1mERROR: Job failed: exit code {code}".encode())
                 add(b"\x1b[0;m")
-            ended = "failed" if code else "success"
-            self.conclude(number, "canceled" if job.is_cancelled else ended)
+            conclusion = "failed" if code else "success"
+            self.set_conclusion(number, "canceled" if job.is_cancelled else conclusion)
 
         Thread(target=follow, daemon=True).start()
 
@@ -295,7 +295,7 @@ def _reply(status: int, document: Any, headers: dict[str, str] | None = None) ->
 
 @contextmanager
 def gitlab() -> Generator[tuple[FakeGitLab, GitLabSettings]]:
-    """Lend a stand-in for GitLab, and settings that lead to it, for a block."""
+    """Yield a fake GitLab, and settings that point to it."""
     from moorage import GitLabSettings  # noqa: PLC0415 - loads the adapter
 
     folder = Path(mkdtemp(prefix="gl-"))

@@ -1,4 +1,4 @@
-"""A strict stand-in for the API of a Kubernetes cluster, whose pods live as a test says.
+"""A strict fake of the Kubernetes API, whose pods behave as a test says.
 
 It speaks HTTP over TLS, demands a token, and refuses each field of a Job, a Secret or an access
 review that the API does not have, or that has another type there.
@@ -94,21 +94,23 @@ _SHAPES: dict[str, Any] = {
 }
 
 
-def strangers(value: Any, shape: Any, path: str = "") -> list[str]:
-    """Return the fields that the API does not have, or that have another type."""
+def unknown_fields(value: Any, shape: Any, path: str = "") -> list[str]:
+    """Return the paths of fields that the API does not have, or that have a wrong type."""
     if isinstance(shape, type):
         return [] if type(value) is shape else [path]
     if isinstance(shape, list):
-        return [p for item in value for p in strangers(item, shape[0], f"{path}[]")]
+        return [p for item in value for p in unknown_fields(item, shape[0], f"{path}[]")]
     paths: list[str] = []
     for name, item in value.items():
         inner = shape.get(name, shape.get("*"))
-        paths += [f"{path}.{name}"] if inner is None else strangers(item, inner, f"{path}.{name}")
+        paths += (
+            [f"{path}.{name}"] if inner is None else unknown_fields(item, inner, f"{path}.{name}")
+        )
     return paths
 
 
-def expanded(text: str) -> str:
-    """Return an argument or a variable's value as a container gets it from a cluster.
+def expand_variables(text: str) -> str:
+    """Return an argument or variable value as Kubernetes would expand it for a container.
 
     `$$` becomes `$`, and a reference to a variable its value, for which `?` stands here.
     """
@@ -116,7 +118,7 @@ def expanded(text: str) -> str:
 
 
 class FakeCluster:
-    """The objects of a cluster, and what becomes of its pods.
+    """The objects of a fake cluster, and the states that its pods take.
 
     Attributes:
         pods: the status of the pod of each Job, by its name; None if there is no pod.
@@ -141,15 +143,15 @@ class FakeCluster:
     def answer(  # noqa: C901 - one branch a request
         self, method: str, target: str, body: Any
     ) -> tuple[int, Any]:
-        """Return the status and the body of the answer to a request."""
+        """Return the status and body of the response to a request."""
         self.requests.append((method, target, body))
         url = urlsplit(target)
         query = {name: values[0] for name, values in parse_qs(url.query).items()}
         kind, _, name = url.path.split("/namespaces/default/")[-1].partition("/")
         if method == "POST":
-            wrong = strangers(body, _SHAPES[body["kind"]])
-            if wrong:
-                return 400, {"message": f"unknown or mistyped: {wrong}"}
+            mistakes = unknown_fields(body, _SHAPES[body["kind"]])
+            if mistakes:
+                return 400, {"message": f"unknown or mistyped: {mistakes}"}
         if url.path.endswith("selfsubjectaccessreviews"):
             attributes = body["spec"]["resourceAttributes"]
             return 201, {"status": {"allowed": attributes["resource"] != self.denied}}
@@ -234,7 +236,7 @@ def reading_pod(code: int, *, reason: str | None = None, **reader: Any) -> dict[
 
 @contextmanager
 def cluster(folder: Path) -> Generator[tuple[FakeCluster, KubernetesPlatform]]:
-    """Lend a stand-in and a platform that uses it for a block."""
+    """Yield a fake cluster and a platform that uses it."""
     certificate, key = certificate_files(folder)
     (folder / "token").write_text(f"{TOKEN}\n")
     fake = FakeCluster()
@@ -264,7 +266,7 @@ def cluster(folder: Path) -> Generator[tuple[FakeCluster, KubernetesPlatform]]:
         do_GET = do_POST = do_PATCH = do_DELETE = handle_all  # noqa: N815 - their names
 
         def log_message(self, format: str, *args: object) -> None:  # noqa: A002 - its name
-            """Say nothing."""
+            """Print nothing."""
 
     server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)

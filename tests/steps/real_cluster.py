@@ -1,4 +1,4 @@
-"""Steps on a real cluster of Kubernetes, by `make test-kubernetes CLUSTER=settings.json`.
+"""Steps on a real Kubernetes cluster: `make test-kubernetes CLUSTER=settings.json`.
 
 The file has an object with the arguments of `KubernetesSettings` and an `image`, which the nodes
 have or can pull, with the programs of busybox. The role of the account is that of
@@ -61,13 +61,13 @@ print(json.dumps([result.exit_code, result.stdout, result.metadata["pod"]]))
 
 
 def spec(script: str, **options: Any) -> RunSpec:
-    """Return what starts a new run of a shell script."""
+    """Return the specification of a new run of a shell script."""
     step = Step("real", ["sh", "-c", script], image=_IMAGE, **options)
     return RunSpec(name=f"real-{uuid4().hex[:12]}", step=step)
 
 
-def ended(platform: KubernetesPlatform, name: str) -> Any:
-    """Return the status of a run after its end."""
+def wait_for_end(platform: KubernetesPlatform, name: str) -> Any:
+    """Wait for the end of a run, and return its status."""
     deadline = monotonic() + _PATIENCE
     while monotonic() < deadline:
         status = platform.look(name, _TIMEOUT)
@@ -79,7 +79,7 @@ def ended(platform: KubernetesPlatform, name: str) -> Any:
 
 @pytest.mark.parametrize("check", platform_conformance.CHECKS, ids=name_of)
 def test_conformance(check: platform_conformance.Check) -> None:
-    """A real cluster passes the kit."""
+    """A real cluster passes the conformance kit."""
     check(
         platform_conformance.PlatformSubject(
             make=lambda: KubernetesPlatform(_CLUSTER), image=_IMAGE, limits=_LIMITS
@@ -88,7 +88,7 @@ def test_conformance(check: platform_conformance.Check) -> None:
 
 
 def test_cut_connections_lose_no_line() -> None:
-    """Numbered lines arrive once and in order though all connections are cut again and again."""
+    """Numbered lines arrive once and in order, though connections are cut again and again."""
     server = urlsplit(_CLUSTER.server)
     assert server.hostname is not None
     with TcpProxy(server.hostname, server.port or 443) as proxy:
@@ -96,7 +96,7 @@ def test_cut_connections_lose_no_line() -> None:
         platform = KubernetesPlatform(attrs.evolve(_CLUSTER, server=address))
         run = spec("i=0; while [ $i -lt 10000 ]; do i=$((i+1)); echo line $i; done")
         platform.start(run, _TIMEOUT)
-        ended(platform, run.name)
+        wait_for_end(platform, run.name)
         data, mark, is_last, cuts = b"", "", False, 0
         while not is_last:
             proxy.cut_after(cuts % 7)
@@ -120,7 +120,7 @@ def start_worker(folder: Path, key: str, script: str) -> subprocess.Popen[str]:
 
 
 def test_killed_starter_finds_its_pod_again(tmp_path: Path) -> None:
-    """After kill -9 during a step, the same key leads to the same pod and its true end."""
+    """After kill -9 during a step, the same key leads to the same pod and its real result."""
     key = uuid4().hex
     script = "i=0; while [ $i -lt 40 ]; do i=$((i+1)); echo line $i; sleep 0.2; done; exit 7"
     platform = KubernetesPlatform(_CLUSTER)
@@ -140,7 +140,7 @@ def test_killed_starter_finds_its_pod_again(tmp_path: Path) -> None:
 
 
 def test_missing_image_is_refused() -> None:
-    """An image that no registry has is refused soon, and leaves no Job."""
+    """An image that no registry has is refused soon, and leaves no Job behind."""
     platform = KubernetesPlatform(_CLUSTER)
     run = spec("true")
     run = attrs.evolve(run, step=attrs.evolve(run.step, image="localhost:1/missing:1"))
@@ -150,23 +150,23 @@ def test_missing_image_is_refused() -> None:
 
 
 def test_step_without_memory_says_so() -> None:
-    """The end of a step that exceeds its memory has this reason."""
+    """The result of a step that exceeds its memory limit says so."""
     platform = KubernetesPlatform(_CLUSTER)
     run = spec("head -c 200000000 /dev/zero | tail -c 100000000 > /dev/null; exit $?")
     step = attrs.evolve(run.step, resources=Resources(memory=32 * 1024 * 1024))
     platform.start(attrs.evolve(run, step=step), _TIMEOUT)
-    assert ended(platform, run.name).reason is EndReason.OUT_OF_MEMORY
+    assert wait_for_end(platform, run.name).reason is EndReason.OUT_OF_MEMORY
 
 
 def test_removed_job_is_unknown() -> None:
-    """A run whose Job somebody deletes is found no more."""
+    """A run whose Job was deleted is no longer found."""
     platform = KubernetesPlatform(_CLUSTER)
     run = spec("sleep 600")
     platform.start(run, _TIMEOUT)
     platform._delete(run.name, _TIMEOUT)  # noqa: SLF001 - as somebody with another client
-    assert ended(platform, run.name) is None
+    assert wait_for_end(platform, run.name) is None
 
 
 def test_rights_are_enough() -> None:
-    """The account has the rights that the platform asks for."""
+    """The account has the rights that the platform needs."""
     KubernetesPlatform(_CLUSTER).check_access(_TIMEOUT)

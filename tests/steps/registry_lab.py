@@ -1,4 +1,4 @@
-"""A registry of images on this machine, with faults, for tests of pulls.
+"""A local image registry with injected faults, for tests of pulls.
 
 It speaks the pulling part of the OCI distribution protocol
 (github.com/opencontainers/distribution-spec, spec.md, read 2026-11).
@@ -27,7 +27,7 @@ _LAYER = "application/vnd.docker.image.rootfs.diff.tar"
 
 
 class Fault(NamedTuple):
-    """An answer with which the registry refuses a manifest."""
+    """An error response with which the registry refuses a manifest."""
 
     status: int
     code: str
@@ -39,7 +39,7 @@ BROKEN = Fault(503, "UNAVAILABLE", "The registry is in maintenance.")
 
 
 class Registry:
-    """A registry with one image, `erp:1`.
+    """An image registry with one image, `erp:1`.
 
     Attributes:
         faults: the answers to the next requests for a manifest.
@@ -57,68 +57,68 @@ class Registry:
         manifest = {
             "schemaVersion": 2,
             "mediaType": _MANIFEST,
-            "config": _described(_CONFIG, config),
-            "layers": [_described(_LAYER, layer)],
+            "config": _description(_CONFIG, config),
+            "layers": [_description(_LAYER, layer)],
         }
         self.manifest = json.dumps(manifest).encode()
         self.blobs = {_digest(blob): blob for blob in (layer, config)}
 
     @property
     def image(self) -> str:
-        """The name of its image."""
+        """The full name of the registry's image."""
         return f"{self.server}/erp:1"
 
 
 @contextmanager
 def registry(busybox: Path) -> Generator[Registry]:
-    """Lend a registry for a block."""
-    held = Registry(busybox)
+    """Yield an image registry."""
+    shared_registry = Registry(busybox)
 
     class Handler(_Handler):
-        """Answers for this registry."""
+        """The request handler of this registry."""
 
-        registry = held
+        registry = shared_registry
 
     server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
     Thread(target=server.serve_forever, daemon=True).start()
-    held.server = f"localhost:{server.server_port}"
+    shared_registry.server = f"localhost:{server.server_port}"
     try:
-        yield held
+        yield shared_registry
     finally:
         server.shutdown()
         server.server_close()
 
 
 class _Handler(BaseHTTPRequestHandler):
-    """Answers requests for a manifest and for blobs."""
+    """Handles requests for a manifest and for blobs."""
 
     registry: Registry
     protocol_version = "HTTP/1.1"
 
     def do_HEAD(self) -> None:
-        """Answer a question for a manifest."""
+        """Handle a HEAD request for a manifest."""
         self.do_GET()
 
     def do_GET(self) -> None:
-        """Answer with a manifest or a blob, or with the next fault."""
-        held, path = self.registry, self.path
-        login = held.login and f"Basic {b64encode(held.login.encode()).decode()}"
+        """Send a manifest or a blob, or the next fault."""
+        registry, path = self.registry, self.path
+        login = registry.login and f"Basic {b64encode(registry.login.encode()).decode()}"
         if login and self.headers["Authorization"] != login:
             self._refuse(Fault(401, "UNAUTHORIZED", "authentication required"))
         elif path == "/v2/":
             self._answer("application/json", b"{}")
         elif "/manifests/" in path:
-            held.manifest_requests += 1
-            digest = _digest(held.manifest)
-            if held.faults:
-                self._refuse(held.faults.popleft())
+            registry.manifest_requests += 1
+            digest = _digest(registry.manifest)
+            if registry.faults:
+                self._refuse(registry.faults.popleft())
             elif path in {"/v2/erp/manifests/1", f"/v2/erp/manifests/{digest}"}:
-                self._answer(_MANIFEST, held.manifest, digest)
+                self._answer(_MANIFEST, registry.manifest, digest)
             else:
                 self._refuse(Fault(404, "MANIFEST_UNKNOWN", "manifest unknown"))
-        elif path.rpartition("/")[2] in held.blobs:
+        elif path.rpartition("/")[2] in registry.blobs:
             digest = path.rpartition("/")[2]
-            self._answer("application/octet-stream", held.blobs[digest], digest)
+            self._answer("application/octet-stream", registry.blobs[digest], digest)
         else:
             self._refuse(Fault(404, "BLOB_UNKNOWN", "blob unknown"))
 
@@ -142,7 +142,7 @@ class _Handler(BaseHTTPRequestHandler):
         )
 
     def log_message(self, format: str, *args: Any) -> None:  # noqa: A002 - the name of its base
-        """Log nothing."""
+        """Print nothing."""
 
 
 def _layer_of(busybox: Path) -> bytes:
@@ -170,7 +170,7 @@ def _config_of(layer: bytes) -> bytes:
     return json.dumps(config).encode()
 
 
-def _described(kind: str, blob: bytes) -> dict[str, Any]:
+def _description(kind: str, blob: bytes) -> dict[str, Any]:
     return {"mediaType": kind, "size": len(blob), "digest": _digest(blob)}
 
 

@@ -1,4 +1,4 @@
-"""A private sshd with keys of its own, for tests."""
+"""A private sshd with its own keys, for tests."""
 
 from __future__ import annotations
 
@@ -43,7 +43,7 @@ class Sshd:
     folder: Path
 
     def platform(self, runs: Path, port: int | None = None, **options: str) -> SshPlatform:
-        """Return a platform with its runs in a folder."""
+        """Return a platform whose runs are in a folder."""
         arguments = {
             "user": getpass.getuser(),
             "known_hosts": f"{self.folder}/known_hosts",
@@ -55,7 +55,7 @@ class Sshd:
         return SshPlatform("127.0.0.1", port=port or self.port, **arguments)
 
     def know(self, port: int, key: str = "host_key") -> None:
-        """Add the host key at a port to the known ones."""
+        """Add the host key of a port to the known hosts."""
         public = (self.folder / f"{key}.pub").read_text()
         with (self.folder / "known_hosts").open("a") as file:
             file.write(f"[127.0.0.1]:{port} {public}")
@@ -63,7 +63,7 @@ class Sshd:
 
 @contextmanager
 def sshd(folder: Path) -> Generator[Sshd]:
-    """Lend a private sshd for a block."""
+    """Yield a private sshd."""
     program, keygen = sshd_program(), shutil.which("ssh-keygen") or "ssh-keygen"
     if os.getuid() == 0:
         Path("/run/sshd").mkdir(mode=0o755, exist_ok=True)

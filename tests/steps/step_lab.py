@@ -1,4 +1,4 @@
-"""Help for tests of steps, which run in both kinds of programs."""
+"""Helpers for tests of steps, which run in sync and async programs."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ MODES = ("sync", "async")
 
 
 class Execute(Protocol):
-    """Runs a step to its end in a program of one mode, and returns its result."""
+    """Runs a step to its end in a sync or async program, and returns its result."""
 
     def __call__(self, step: Step, **options: Any) -> ExecutionResult:
         """Run a step."""
@@ -51,7 +51,7 @@ def executor(mode: str, platform: Platform, url: str | None = None, **options: A
         return execute_now
 
     hooks: dict[str, Any] = {
-        name: _awaited(options[name]) for name in options if name.endswith("_execute")
+        name: _async_hook(options[name]) for name in options if name.endswith("_execute")
     }
 
     def execute(step: Step, **arguments: Any) -> ExecutionResult:
@@ -68,7 +68,7 @@ def executor(mode: str, platform: Platform, url: str | None = None, **options: A
     return execute
 
 
-def _awaited(hook: Callable[..., Any]) -> Callable[..., Any]:
+def _async_hook(hook: Callable[..., Any]) -> Callable[..., Any]:
     async def call(*arguments: Any) -> Any:
         value = hook(*arguments)
         return await value if isawaitable(value) else value

@@ -1,4 +1,4 @@
-"""Checks requests and answers against the official description of an API."""
+"""Checks requests and responses against an API's official description."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ _TYPES: dict[str, tuple[type, ...]] = {
 
 
 def mistakes(value: Any, schema: Any, path: str = "body") -> list[str]:
-    """Return the places at which a value is not what a schema describes; unknown fields too."""
+    """Return the paths at which a value violates a schema, unknown fields included."""
     if schema is None or not schema:
         return []
     if value is None:
@@ -32,34 +32,34 @@ def mistakes(value: Any, schema: Any, path: str = "body") -> list[str]:
     kinds = _TYPES.get(schema.get("type", ""))
     if kinds and (not isinstance(value, kinds) or (isinstance(value, bool) and bool not in kinds)):
         return [f"{path} is {type(value).__name__}, not {schema['type']}"]
-    wrong: list[str] = []
+    wrong_fields: list[str] = []
     if "enum" in schema and value not in schema["enum"]:
-        wrong.append(f"{path} is {value!r}, none of {schema['enum']}")
+        wrong_fields.append(f"{path} is {value!r}, none of {schema['enum']}")
     if isinstance(value, list):
         for index, item in enumerate(value):
-            wrong += mistakes(item, schema.get("items"), f"{path}[{index}]")
+            wrong_fields += mistakes(item, schema.get("items"), f"{path}[{index}]")
     if isinstance(value, dict):
-        wrong += _wrong_fields(value, schema, path)
-    return wrong
+        wrong_fields += _wrong_fields(value, schema, path)
+    return wrong_fields
 
 
 def _wrong_fields(value: dict[str, Any], schema: Any, path: str) -> list[str]:
-    wrong = [
+    wrong_fields = [
         f"{path}.{name} is missing" for name in schema.get("required", ()) if name not in value
     ]
     if len(value) > schema.get("maxProperties", 1000):
-        wrong.append(f"{path} has too many fields")
+        wrong_fields.append(f"{path} has too many fields")
     fields: dict[str, Any] = schema.get("properties", {})
     for name, item in value.items() if "properties" in schema else ():
         if name in fields:
-            wrong += mistakes(item, fields[name], f"{path}.{name}")
+            wrong_fields += mistakes(item, fields[name], f"{path}.{name}")
         elif not schema.get("additionalProperties"):
-            wrong.append(f"{path}.{name} is unknown")
-    return wrong
+            wrong_fields.append(f"{path}.{name} is unknown")
+    return wrong_fields
 
 
 class StrictApi:
-    """The operations of an API, as its official description has them."""
+    """The operations of an API, from its official description."""
 
     def __init__(self, file: Path) -> None:
         self.operations: dict[str, dict[str, Any]] = json.loads(file.read_text())["operations"]
@@ -71,11 +71,11 @@ class StrictApi:
         self._shapes = sorted(shapes, key=lambda shape: -len(shape[1]))
 
     def operation(self, method: str, path: str) -> tuple[str, dict[str, str]] | None:
-        """Return the operation of a request, and the parameters in its path."""
+        """Return a request's operation and path parameters."""
         parts = path.strip("/").split("/")
         for verb, shape, key in self._shapes:
             multi = self.operations[key].get("multi", ())
-            parameters = _matched(shape, parts, multi) if verb == method else None
+            parameters = _match_path(shape, parts, multi) if verb == method else None
             if parameters is not None:
                 return key, parameters
         return None
@@ -83,29 +83,31 @@ class StrictApi:
     def wrong_request(
         self, key: str, path: Mapping[str, str], query: Mapping[str, str], body: Any
     ) -> list[str]:
-        """Return what the API would not accept in a request."""
+        """Return the parts of a request that the API would not accept."""
         described = self.operations[key]
-        wrong: list[str] = []
+        wrong_fields: list[str] = []
         for name, text in path.items():
             if described["path"][name].get("type") == "integer" and not text.isdigit():
-                wrong.append(f"{name} is not a number")
+                wrong_fields.append(f"{name} is not a number")
         for name, text in query.items():
             schema = described["query"].get(name)
             if schema is None:
-                wrong.append(f"the parameter {name} is unknown")
+                wrong_fields.append(f"the parameter {name} is unknown")
             elif schema.get("type") == "integer" and not text.isdigit():
-                wrong.append(f"the parameter {name} is not a number")
+                wrong_fields.append(f"the parameter {name} is not a number")
             elif "enum" in schema and text not in schema["enum"]:
-                wrong.append(f"the parameter {name} is {text!r}")
-        wrong += [f"{name} is missing" for name in described.get("needed", ()) if name not in query]
+                wrong_fields.append(f"the parameter {name} is {text!r}")
+        wrong_fields += [
+            f"{name} is missing" for name in described.get("needed", ()) if name not in query
+        ]
         if "body" not in described:
-            return wrong + ([] if body is None else ["there is a body"])
+            return wrong_fields + ([] if body is None else ["there is a body"])
         if described.get("media", "application/json") != "application/json":
-            return wrong
-        return wrong + mistakes({} if body is None else body, described["body"])
+            return wrong_fields
+        return wrong_fields + mistakes({} if body is None else body, described["body"])
 
     def wrong_answer(self, key: str, status: int, document: Any) -> list[str]:
-        """Return what the API would not answer."""
+        """Return the parts of a response that the API would not send."""
         answers = self.operations[key]["answers"]
         if status >= 400:
             return []
@@ -114,8 +116,8 @@ class StrictApi:
         return mistakes(document, answers[str(status)], key)
 
 
-def _matched(shape: list[str], parts: list[str], multi: Any) -> dict[str, str] | None:
-    """Return the parameters of a path that has a shape; None if it has another one."""
+def _match_path(shape: list[str], parts: list[str], multi: Any) -> dict[str, str] | None:
+    """Return the parameters of a path that matches a template, or None."""
     parameters: dict[str, str] = {}
     for index, piece in enumerate(shape):
         if index >= len(parts):
@@ -123,9 +125,9 @@ def _matched(shape: list[str], parts: list[str], multi: Any) -> dict[str, str] |
         if piece.startswith("{"):
             name = piece.strip("{}")
             if name in multi:
-                rest = len(shape) - index - 1
-                end = len(parts) - rest
-                if end <= index or (rest and shape[index + 1 :] != parts[end:]):
+                levels_below = len(shape) - index - 1
+                end = len(parts) - levels_below
+                if end <= index or (levels_below and shape[index + 1 :] != parts[end:]):
                     return None
                 parameters[name] = unquote("/".join(parts[index:end]))
                 return parameters

@@ -1,4 +1,4 @@
-"""Functions of AWS Lambda, against scripted answers."""
+"""Functions of AWS Lambda, with scripted responses."""
 
 from __future__ import annotations
 
@@ -44,19 +44,19 @@ def vendor() -> FakeVendor:
 
 
 def function(vendor: FakeVendor, name: str = "report", **options: Any) -> LambdaFunction:
-    """Return a function at a scripted vendor."""
+    """Return a Lambda function at the scripted vendor."""
     settings = LambdaSettings(region="eu-central-1", **KEYS)
     return LambdaFunction(settings, name, http=ScriptedHttpClient(vendor), **options)
 
 
 def manager(**options: Any) -> ConnectorManager:
-    """Return a manager that repeats without pauses."""
+    """Return a manager that retries without pauses."""
     retry = RetryPolicy(max_attempts=3, base_delay=0.001)
     return ConnectorManager([Service("lambda", retry=retry)], **options)
 
 
 def test_invocation_returns_the_result_and_the_log(vendor: FakeVendor) -> None:
-    """The document, the log, the version and the number of an invocation are in its result."""
+    """An invocation's result has the document, the log, the version and the request id."""
     headers = {
         "x-amzn-RequestId": "req-1",
         "X-Amz-Log-Result": b64encode(b"START\nEND\n").decode(),
@@ -71,18 +71,18 @@ def test_invocation_returns_the_result_and_the_log(vendor: FakeVendor) -> None:
     assert {"rows": 12} == result.payload
     assert ("START\nEND\n", "7", "req-1") == (result.log, result.version, result.request_id)
     assert result.is_success
-    (sent,) = vendor.requests
-    assert f"/2015-03-31/functions/{arn.replace(':', '%3A')}/invocations" == sent.path
-    assert [("Qualifier", "live")] == sent.query
+    (request,) = vendor.requests
+    assert f"/2015-03-31/functions/{arn.replace(':', '%3A')}/invocations" == request.path
+    assert [("Qualifier", "live")] == request.query
     assert "lambda.report" == operation.name
     assert ("RequestResponse", "Tail") == (
-        sent.headers.get("X-Amz-Invocation-Type"),
-        sent.headers.get("X-Amz-Log-Type"),
+        request.headers.get("X-Amz-Invocation-Type"),
+        request.headers.get("X-Amz-Log-Type"),
     )
 
 
 def test_failed_function_is_a_result(vendor: FakeVendor, tmp_path: Path) -> None:
-    """A function that failed is a failed result, which a repeat of the key returns unchanged."""
+    """A failed function gives a failed result, which a repeat of the key returns unchanged."""
     error = {"errorMessage": "no rows", "errorType": "ValueError"}
     vendor.respond_json(error, headers={"X-Amz-Function-Error": "Unhandled"})
     protected = manager(state=SqliteStorage(str(tmp_path / "state.db")))
@@ -96,7 +96,7 @@ def test_failed_function_is_a_result(vendor: FakeVendor, tmp_path: Path) -> None
 
 
 def test_unreadable_log_loses_no_result(vendor: FakeVendor) -> None:
-    """A log that cannot be read is empty; the function's result counts."""
+    """If the log cannot be read, the function's result has an empty log."""
     vendor.respond_json(1, headers={"X-Amz-Log-Result": "abc"})
 
     result = manager().perform("lambda", function(vendor).invoke(has_log=True))
@@ -105,7 +105,7 @@ def test_unreadable_log_loses_no_result(vendor: FakeVendor) -> None:
 
 
 def test_queued_event_cannot_be_followed(vendor: FakeVendor) -> None:
-    """An event that is queued has a number, and no result."""
+    """A queued event has a request id, but no result."""
     vendor.respond(202, {"x-amzn-RequestId": "req-2"})
 
     result = manager().perform("lambda", function(vendor).invoke_later([1, 2]))
@@ -116,14 +116,14 @@ def test_queued_event_cannot_be_followed(vendor: FakeVendor) -> None:
 
 
 def test_lost_answer_is_not_repeated(vendor: FakeVendor) -> None:
-    """A function is invoked again only if a repeat has the same effect."""
-    lost = ConnectionFailed("lost", may_have_been_processed=True)
-    vendor.queue(lost)
+    """A lost invocation is repeated only if repeating it has the same effect."""
+    lost_error = ConnectionFailed("lost", may_have_been_processed=True)
+    vendor.queue(lost_error)
     with pytest.raises(OutcomeUnknown):
         manager().perform("lambda", function(vendor).invoke(), idempotency_key="once")
     assert 1 == len(vendor.requests)
 
-    vendor.queue(lost, json_response(7))
+    vendor.queue(lost_error, json_response(7))
     result = manager().perform("lambda", function(vendor).invoke(safe=True))
 
     assert 7 == result.payload
@@ -141,13 +141,13 @@ def test_lost_answer_is_not_repeated(vendor: FakeVendor) -> None:
     ],
 )
 def test_failures_are_typed(vendor: FakeVendor, answer: Response, error: type[Exception]) -> None:
-    """A refusal or a failure of Lambda is an error of its kind."""
+    """Each refusal or failure of Lambda raises the matching error type."""
     vendor.always(answer.evolve(headers={**dict(answer.headers.pairs), "x-amzn-RequestId": "r-9"}))
     retry = RetryPolicy(max_attempts=1)
-    once = ConnectorManager([Service("lambda", retry=retry)])
+    manager_without_retries = ConnectorManager([Service("lambda", retry=retry)])
 
     with pytest.raises(error) as failure:
-        once.perform("lambda", function(vendor).invoke())
+        manager_without_retries.perform("lambda", function(vendor).invoke())
 
     assert "s3cr3t-of-lambda" not in repr(failure.value)
     if answer.status >= 400:
@@ -155,7 +155,7 @@ def test_failures_are_typed(vendor: FakeVendor, answer: Response, error: type[Ex
 
 
 def test_lambda_checks_the_signature() -> None:
-    """A signed request passes the emulator's check, also with the ARN in its path."""
+    """A signed request passes the emulator's check, even with an ARN in its path."""
     with MotoServer() as moto:
         settings = LambdaSettings(
             region=REGION,
@@ -164,18 +164,18 @@ def test_lambda_checks_the_signature() -> None:
             endpoint=moto.url,
         )
         reached = LambdaFunction(settings, "missing")
-        with pytest.raises(VendorRejected) as refused:
+        with pytest.raises(VendorRejected) as excinfo:
             manager().perform("lambda", reached.invoke())
         reached.close()
-    assert 404 == refused.value.status
+    assert 404 == excinfo.value.status
 
 
 @pytest.mark.parametrize("payload", [{1, 2}, b"{", "x" * 7_000_000, b'"' + b"x" * 7_000_000 + b'"'])
 def test_wrong_payload_is_refused(vendor: FakeVendor, payload: object) -> None:
-    """A payload that is no JSON, or too large, is refused before anything is sent."""
-    with pytest.raises(InvalidData) as refused:
+    """A payload that is not JSON, or too large, is refused before anything is sent."""
+    with pytest.raises(InvalidData) as excinfo:
         function(vendor).invoke(payload)
-    assert "payload" == refused.value.field
+    assert "payload" == excinfo.value.field
     with pytest.raises(InvalidData):
         function(vendor).invoke_later("x" * 1_100_000)
     assert () == vendor.requests
@@ -183,7 +183,7 @@ def test_wrong_payload_is_refused(vendor: FakeVendor, payload: object) -> None:
 
 @pytest.mark.parametrize("name", ["", "a b", "x" * 300, None, "../functions"])
 def test_wrong_names_are_refused(vendor: FakeVendor, name: Any) -> None:
-    """A text that is no name of a function is refused."""
+    """An invalid function name is refused."""
     with pytest.raises(ConfigurationError):
         function(vendor, name)
     with pytest.raises(ConfigurationError):
@@ -193,7 +193,7 @@ def test_wrong_names_are_refused(vendor: FakeVendor, name: Any) -> None:
 def test_wrong_keys_of_the_machine_are_named(
     vendor: FakeVendor, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Keys that cannot sign are a failure of this side, and nothing was sent."""
+    """Machine credentials that cannot sign cause an error, and nothing is sent."""
     monkeypatch.setenv("AWS_ACCESS_KEY_ID", "AKIAEXAMPLE")
     monkeypatch.setenv("AWS_SECRET_ACCESS_KEY", "k7\N{HORIZONTAL ELLIPSIS}")
     settings = LambdaSettings(region="eu-central-1")
@@ -207,11 +207,11 @@ def test_wrong_keys_of_the_machine_are_named(
 
 
 def test_settings_hide_their_secrets() -> None:
-    """The settings, and an operation, show neither key nor payload."""
+    """The repr of settings or an operation shows neither key nor payload."""
     settings = LambdaSettings(region="eu-central-1", **KEYS)
     operation = LambdaFunction(settings, "report").invoke({"password": "hunter2"})
-    shown = json.dumps([repr(settings), repr(operation)])
-    assert "s3cr3t" not in shown
-    assert "hunter2" not in shown
+    shown_text = json.dumps([repr(settings), repr(operation)])
+    assert "s3cr3t" not in shown_text
+    assert "hunter2" not in shown_text
     assert operation.judge(ValueError()) is None
     LambdaFunction(settings, "report").close()

@@ -1,4 +1,4 @@
-"""Steps as Azure container groups, against a strict stand-in whose containers are processes."""
+"""Steps as Azure container groups, with a strict fake whose containers are processes."""
 
 from __future__ import annotations
 
@@ -26,10 +26,11 @@ from moorage import (
     VendorFailed,
 )
 from moorage.domain.steps.container_groups import group_end, group_run, log_rest
+from moorage.domain.steps.runs import LogChunk
 from moorage.testing import name_of
 from moorage.testing.kits import platform_conformance
 from moorage.testing.kits.platform_conformance import PlatformLimit
-from tests.steps.azure_containers_lab import SETTINGS, AzureStandIn
+from tests.steps.azure_containers_lab import SETTINGS, FakeAzure
 from tests.steps.cloud_lab import json_response
 
 if TYPE_CHECKING:
@@ -48,9 +49,9 @@ LIMITS = frozenset(
 
 
 @pytest.fixture
-def cloud(tmp_path: Path) -> AzureStandIn:
-    """Return a stand-in."""
-    return AzureStandIn(tmp_path)
+def cloud(tmp_path: Path) -> FakeAzure:
+    """Return a fake Azure."""
+    return FakeAzure(tmp_path)
 
 
 def spec(name: str, step: Step = STEP) -> RunSpec:
@@ -62,9 +63,9 @@ def spec(name: str, step: Step = STEP) -> RunSpec:
 @pytest.mark.parametrize("shell_limit", [False, True], ids=["by followers", "by a shell"])
 @pytest.mark.parametrize("check", platform_conformance.CHECKS, ids=name_of)
 def test_conformance(
-    check: platform_conformance.Check, cloud: AzureStandIn, *, shell_limit: bool
+    check: platform_conformance.Check, cloud: FakeAzure, *, shell_limit: bool
 ) -> None:
-    """The platform passes the kit as far as Azure allows, whoever enforces the time limit."""
+    """The platform passes the conformance kit as far as Azure allows, with any time limiter."""
     check(
         platform_conformance.PlatformSubject(
             make=lambda: cloud.platform(shell_limit=shell_limit), image="erp:1", limits=LIMITS
@@ -72,8 +73,8 @@ def test_conformance(
     )
 
 
-def test_secrets_are_files_that_nobody_is_shown(cloud: AzureStandIn) -> None:
-    """A step reads its secret from a file, and neither the group nor the status shows it."""
+def test_secrets_are_passed_as_hidden_files(cloud: FakeAzure) -> None:
+    """A step reads its secret from a file; neither the group nor the status shows the secret."""
     step = attrs.evolve(
         STEP, command=["sh", "-c", "cat $TOKEN_FILE"], secrets={"TOKEN": "secret://env/T"}
     )
@@ -99,7 +100,7 @@ def test_secrets_are_files_that_nobody_is_shown(cloud: AzureStandIn) -> None:
 
 
 def group(view_state: str | None = None, tags: Any = None, /, **current: Any) -> dict[str, Any]:
-    """Return a group whose container has this state."""
+    """Return a group whose container is in this state."""
     view: dict[str, Any] = {"currentState": current} if current else {}
     events = [{"type": "Warning", "message": "Failed to pull image"}, {"type": "Normal"}]
     return {
@@ -141,37 +142,37 @@ def group(view_state: str | None = None, tags: Any = None, /, **current: Any) ->
     ],
 )
 def test_states_are_distinguished(described: dict[str, Any], expected: object) -> None:
-    """The state of a group becomes the phase, the exit code and the reason of the run."""
-    ended = group_end(described)
-    assert expected == (ended.phase, ended.exit_code, ended.reason)
-    assert ended.phase is not RunPhase.LOST or ended.problem
+    """The group's state determines the phase, the exit code and the reason of the run."""
+    end = group_end(described)
+    assert expected == (end.phase, end.exit_code, end.reason)
+    assert end.phase is not RunPhase.LOST or end.problem
 
 
 def test_groups_of_others_are_no_runs() -> None:
-    """A group that moorage has not made is not taken for a run."""
+    """A group that moorage did not create is not listed as a run."""
     assert group_run(group("Running"), datetime(2030, 1, 1, tzinfo=UTC)) is None
 
 
 def test_log_is_read_line_by_line() -> None:
-    """Only whole lines are read until the end, and long logs in parts."""
-    assert (b"a\n", "2", False) == log_rest(b"a\nto", "", is_last=False)
-    assert (b"", "2", False) == log_rest(b"a\nto", "2", is_last=False)
-    assert (b"torn", "6", True) == log_rest(b"a\ntorn", "2", is_last=True)
-    assert (b"", "1", True) == log_rest(b"a", "7", is_last=True)
+    """Only complete lines are read until the end, and a long log is read in parts."""
+    assert LogChunk(b"a\n", "2", False) == log_rest(b"a\nto", "", is_last=False)
+    assert LogChunk(b"", "2", False) == log_rest(b"a\nto", "2", is_last=False)
+    assert LogChunk(b"torn", "6", True) == log_rest(b"a\ntorn", "2", is_last=True)
+    assert LogChunk(b"", "1", True) == log_rest(b"a", "7", is_last=True)
     long = b"x" * 2_000_000
     first = log_rest(b"a\n" + long + b"\nb\n", "2", is_last=True)
     assert (long + b"\n", False) == (first.data, first.is_last)
-    assert (b"", "0", False) == log_rest(long, "", is_last=False)
-    assert (long, "2000000", True) == log_rest(long, "", is_last=True)
+    assert LogChunk(b"", "0", False) == log_rest(long, "", is_last=False)
+    assert LogChunk(long, "2000000", True) == log_rest(long, "", is_last=True)
 
 
-def test_second_group_of_a_name_is_a_conflict(cloud: AzureStandIn) -> None:
-    """While the first group starts, another request finds it; a lost answer too."""
+def test_second_group_of_a_name_is_a_conflict(cloud: FakeAzure) -> None:
+    """While the first group starts, a second start finds it, even after a lost response."""
     step = attrs.evolve(STEP, resources=Resources(cpus=0.5, memory=700_000_001))
     platform = cloud.platform()
     platform.runs(9.0)
-    lost = ConnectionFailed("lost", may_have_been_processed=True)
-    cloud.queued = [json_response({}, 404), lost]
+    lost_error = ConnectionFailed("lost", may_have_been_processed=True)
+    cloud.queued = [json_response({}, 404), lost_error]
     with pytest.raises(ConnectionFailed):
         platform.start(spec("run-1", step), 9.0)
     platform.start(spec("run-1", step), 9.0)
@@ -188,18 +189,18 @@ def test_second_group_of_a_name_is_a_conflict(cloud: AzureStandIn) -> None:
         platform.start(spec("run-2", step), 9.0)
 
 
-def test_container_that_has_not_begun_has_no_log(cloud: AzureStandIn) -> None:
-    """Until the container begins, Azure has no log of it."""
+def test_container_that_has_not_begun_has_no_log(cloud: FakeAzure) -> None:
+    """A container that has not begun has an empty log."""
     platform = cloud.platform()
     platform.start(spec("run-1", attrs.evolve(STEP, command=["sleep", "60"])), 9.0)
-    shown = json_response(cloud.shown("run-1"))
-    cloud.queued = [shown, json_response({"error": {"code": "ContainerNotReady"}}, 400)]
-    assert (b"", "", False) == platform.logs("run-1", "stdout", "", 9.0)
+    response = json_response(cloud.shown("run-1"))
+    cloud.queued = [response, json_response({"error": {"code": "ContainerNotReady"}}, 400)]
+    assert LogChunk(b"", "", False) == platform.logs("run-1", "stdout", "", 9.0)
     platform.stop("run-1", 1.0, 9.0)
 
 
-def test_all_pages_of_runs_are_listed(cloud: AzureStandIn) -> None:
-    """More runs than one page has are listed, by name."""
+def test_all_pages_of_runs_are_listed(cloud: FakeAzure) -> None:
+    """If runs fill more than one page, all are listed, by name."""
     platform = cloud.platform()
     for number in range(5):
         platform.start(spec(f"run-{number}"), 9.0)
@@ -209,8 +210,8 @@ def test_all_pages_of_runs_are_listed(cloud: AzureStandIn) -> None:
     assert [f"run-{number}" for number in range(5)] == names
 
 
-def test_failures_are_typed(cloud: AzureStandIn) -> None:
-    """A missing image or right is named, and links to other hosts are not followed."""
+def test_failures_are_typed(cloud: FakeAzure) -> None:
+    """A missing image or right is named, and a link to another host is not followed."""
     platform = cloud.platform()
     platform.runs(9.0)
     image = json_response(
@@ -224,14 +225,14 @@ def test_failures_are_typed(cloud: AzureStandIn) -> None:
         platform.runs(9.0)
     other = cloud.platform()
     cloud.queued = [json_response({"error": "invalid_client"}, 401)]
-    with pytest.raises(AuthenticationFailed) as refused:
+    with pytest.raises(AuthenticationFailed) as excinfo:
         other.runs(9.0)
-    assert "s3cr3t-of-azure" not in f"{refused.value!r} {SETTINGS['client_id']}"
+    assert "s3cr3t-of-azure" not in f"{excinfo.value!r} {SETTINGS['client_id']}"
     platform.close()
 
 
-def test_machine_has_an_identity_of_its_own(cloud: AzureStandIn) -> None:
-    """Without an application, the managed identity of the machine is asked."""
+def test_machine_has_an_identity_of_its_own(cloud: FakeAzure) -> None:
+    """Without an application, the machine's managed identity is used."""
     login = {"tenant": None, "client_id": None, "client_secret": None}
     platform = cloud.platform(**login)
     cloud.queued = [json_response({"access_token": "t0ken", "expires_in": "3600"})]
@@ -258,6 +259,6 @@ def test_step_without_an_image_is_refused() -> None:
     ],
 )
 def test_wrong_settings_are_named(options: dict[str, Any]) -> None:
-    """A setting that cannot be what it stands for is named in a typed error."""
+    """An impossible setting is refused, and the error names it."""
     with pytest.raises((ConfigurationError, InvalidData)):
         AzureContainersSettings(**{**SETTINGS, **options})

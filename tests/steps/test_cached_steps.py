@@ -1,4 +1,4 @@
-"""A step with a `cache` does not run again while an equal success is young enough."""
+"""A step with a `cache` is not run again while an equal success is recent enough."""
 
 from __future__ import annotations
 
@@ -72,7 +72,7 @@ def key_of(step: Step, *, tenant: str | None = None) -> str:
     ],
 )
 def test_equal_steps_have_one_key(changes: dict[str, Any]) -> None:
-    """The name, the time limits, the registry and the order of files change no key."""
+    """The name, time limits, registry and order of files do not change a step's cache key."""
     assert key_of(STEP) == key_of(attrs.evolve(STEP, **changes))
 
 
@@ -93,12 +93,12 @@ def test_equal_steps_have_one_key(changes: dict[str, Any]) -> None:
     ],
 )
 def test_other_steps_have_other_keys(changes: dict[str, Any]) -> None:
-    """The command, the image, the inputs, the secrets' references and the age make the key."""
+    """The command, image, inputs, secret references and age determine the cache key."""
     assert key_of(STEP) != key_of(attrs.evolve(STEP, **changes))
 
 
 def test_keys_are_separate_by_service_platform_and_tenant() -> None:
-    """Other services, types of platforms and tenants find no results of each other."""
+    """Services, platform types and tenants do not share cached results."""
     keys = {
         cache_key(STEP, service, kind, tenant)
         for service in ("steps", "batch")
@@ -123,7 +123,7 @@ def test_keys_are_separate_by_service_platform_and_tenant() -> None:
     ],
 )
 def test_other_ends_are_not_cacheable(result: ExecutionResult) -> None:
-    """A failure, a stop, a deadline, an error of a hook and a missing file are never reused."""
+    """A failure, stop, timeout, hook error or missing file is never reused."""
     assert not is_cacheable(STEP, result)
     assert is_cacheable(STEP, ExecutionResult(exit_code=0, files={"c.csv": b"", "d.csv": b""}))
 
@@ -137,19 +137,19 @@ def test_other_ends_are_not_cacheable(result: ExecutionResult) -> None:
     ],
 )
 def test_invalid_caches_are_refused(changes: dict[str, Any], field: str) -> None:
-    """A wrong age, an image that can change and a secret by value are refused."""
-    with pytest.raises(InvalidData) as caught:
+    """A cache with a wrong age, a mutable image tag or a secret by value is refused."""
+    with pytest.raises(InvalidData) as excinfo:
         attrs.evolve(STEP, **changes)
-    assert field == caught.value.field
-    assert "8c1e55d0a3" not in str(caught.value)
+    assert field == excinfo.value.field
+    assert "8c1e55d0a3" not in str(excinfo.value)
 
 
 @pytest.mark.parametrize("age", [0, -1, float("nan"), "1 hour", True, 1e400, 10**400])
 def test_invalid_ages_are_refused(age: Any) -> None:
-    """An age that is no positive duration is refused."""
-    with pytest.raises((ConfigurationError, InvalidData)) as caught:
+    """An age that is not a positive duration is refused."""
+    with pytest.raises((ConfigurationError, InvalidData)) as excinfo:
         attrs.evolve(STEP, cache=age)
-    assert caught.value.remedy
+    assert excinfo.value.remedy
 
 
 def test_age_can_be_a_timedelta() -> None:
@@ -163,7 +163,7 @@ def test_age_can_be_a_timedelta() -> None:
 
 @modes
 def test_equal_step_is_not_run_again(mode: str, tmp_path: Path) -> None:
-    """Another key gets the result of the first run, its files and output, and says so."""
+    """Another key gets the first run's result with its files and output, marked as reused."""
     execute = executor(mode, LocalPlatform(tmp_path / "runs"), f"sqlite:///{tmp_path}/state.db")
     counter = tmp_path / "counter"
     step = Step(
@@ -190,7 +190,7 @@ def test_equal_step_is_not_run_again(mode: str, tmp_path: Path) -> None:
 
 @modes
 def test_failed_steps_run_again(mode: str, tmp_path: Path) -> None:
-    """A failure and an unknown end are never reused."""
+    """A failure or an unknown outcome is never reused."""
     platform = MockPlatform({"build": [ExecutionResult.failure(3), ExecutionResult.success("ok")]})
     execute = executor(mode, platform, f"sqlite:///{tmp_path}/state.db")
     step = Step("build", ["make"], cache=3600)
@@ -204,7 +204,7 @@ def test_failed_steps_run_again(mode: str, tmp_path: Path) -> None:
 
 @modes
 def test_hooks_are_not_called_for_a_reused_result(mode: str, tmp_path: Path) -> None:
-    """Hooks belong to runs: a key whose result is reused calls none."""
+    """A reused result calls no hooks."""
     calls: list[str] = []
     execute = executor(
         mode,
@@ -220,7 +220,7 @@ def test_hooks_are_not_called_for_a_reused_result(mode: str, tmp_path: Path) -> 
 
 @modes
 def test_key_of_a_reused_result_stands_for_its_step(mode: str, tmp_path: Path) -> None:
-    """Another step under the key of a reused result is a conflict, and is not started."""
+    """Using the key of a reused result for another step is a conflict and starts nothing."""
     platform = MockPlatform()
     execute = executor(mode, platform, f"sqlite:///{tmp_path}/state.db")
     for key in ("a", "b"):
@@ -233,7 +233,7 @@ def test_key_of_a_reused_result_stands_for_its_step(mode: str, tmp_path: Path) -
 
 @modes
 def test_running_step_of_a_key_is_followed(mode: str, tmp_path: Path) -> None:
-    """A key whose run was started before follows this run, whatever is stored for equal steps."""
+    """A key whose run was already started follows that run, whatever the cache contains."""
     platform = MockPlatform({"build": [ExecutionResult.success("1"), ExecutionResult.success("2")]})
     execute = executor(mode, platform, f"sqlite:///{tmp_path}/state.db")
     step = Step("build", ["make"], cache=3600)
@@ -246,7 +246,7 @@ def test_running_step_of_a_key_is_followed(mode: str, tmp_path: Path) -> None:
 
 
 def test_result_is_forgotten_after_its_age() -> None:
-    """The store's clock decides when a result is too old."""
+    """The store's clock decides when a cached result is too old."""
     clock = VirtualClock()
     platform = MockPlatform()
     manager = ConnectorManager([Service("steps")], state=MemoryStorage(clock), clock=clock)
@@ -260,7 +260,7 @@ def test_result_is_forgotten_after_its_age() -> None:
 
 @modes
 def test_tenants_share_no_results(mode: str, tmp_path: Path) -> None:
-    """The result of one tenant's step is not that of another tenant."""
+    """A tenant never gets the cached result of another tenant's step."""
     platform = MockPlatform()
     execute = executor(mode, platform, f"sqlite:///{tmp_path}/state.db")
     for tenant in ("acme", "globex", None, "acme"):
@@ -269,7 +269,7 @@ def test_tenants_share_no_results(mode: str, tmp_path: Path) -> None:
 
 
 def test_result_that_cannot_be_stored_is_still_returned() -> None:
-    """If the store fails while the result is kept for others, the step has its result."""
+    """If the cache cannot store a result, the step still returns it."""
 
     class ForgetfulStorage(MemoryStorage):
         refusals = 0
@@ -291,7 +291,7 @@ def test_result_that_cannot_be_stored_is_still_returned() -> None:
 
 @modes
 def test_unknown_end_is_not_reused(mode: str, tmp_path: Path) -> None:
-    """A step with an unknown end raises OutcomeUnknown, and an equal step runs itself."""
+    """A step with an unknown outcome raises OutcomeUnknown, and an equal step is run."""
     url = f"sqlite:///{tmp_path}/state.db"
     step = Step("build", ["make"], cache=3600)
     platform = MockPlatform()
@@ -302,8 +302,8 @@ def test_unknown_end_is_not_reused(mode: str, tmp_path: Path) -> None:
 
 
 class _LosingPlatform(MockPlatform):
-    """A platform that loses each run as soon as it was started."""
+    """A platform that loses each run as soon as it has started."""
 
     def look(self, name: str, timeout: float, /) -> Any:
-        """Return nothing, as if somebody had removed the run."""
+        """Return None, as if somebody had removed the run."""
         return None

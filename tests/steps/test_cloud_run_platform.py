@@ -1,4 +1,4 @@
-"""Steps as jobs of Cloud Run, against a strict stand-in whose executions are processes."""
+"""Steps as Cloud Run jobs, with a strict fake whose executions are processes."""
 
 from __future__ import annotations
 
@@ -24,12 +24,12 @@ from moorage import (
     VendorFailed,
 )
 from moorage.domain.steps.cloud_run_executions import execution_end, log_chunk
-from moorage.domain.steps.runs import STREAMS
+from moorage.domain.steps.runs import STREAMS, LogChunk
 from moorage.testing import VirtualClock, name_of
 from moorage.testing.kits import platform_conformance
 from moorage.testing.kits.platform_conformance import PlatformLimit
 from tests.steps.cloud_lab import json_response
-from tests.steps.cloud_run_lab import CloudRunStandIn
+from tests.steps.cloud_run_lab import FakeCloudRun
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -48,9 +48,9 @@ FAILED = {"type": "Completed", "state": "CONDITION_FAILED", "message": "It faile
 
 
 @pytest.fixture
-def cloud(tmp_path: Path) -> CloudRunStandIn:
-    """Return a stand-in."""
-    return CloudRunStandIn(tmp_path)
+def cloud(tmp_path: Path) -> FakeCloudRun:
+    """Return a fake Cloud Run."""
+    return FakeCloudRun(tmp_path)
 
 
 def spec(name: str, step: Step = STEP) -> RunSpec:
@@ -59,21 +59,21 @@ def spec(name: str, step: Step = STEP) -> RunSpec:
 
 
 @pytest.mark.parametrize("check", platform_conformance.CHECKS, ids=name_of)
-def test_conformance(check: platform_conformance.Check, cloud: CloudRunStandIn) -> None:
-    """The platform keeps the promises that Cloud Run lets it keep."""
+def test_conformance(check: platform_conformance.Check, cloud: FakeCloudRun) -> None:
+    """The platform passes the conformance kit as far as Cloud Run allows."""
     check(platform_conformance.PlatformSubject(make=cloud.platform, image="erp:1", limits=LIMITS))
 
 
 def end(**facts: Any) -> object:
-    """Return the end of an execution that has failed with this task."""
+    """Return the end state of an execution that failed with this task."""
     execution = {"conditions": [{**FAILED, **facts.pop("condition", {})}]}
     result = {"lastAttemptResult": facts, "startTime": "2030-01-02T03:04:05Z"}
-    ended = execution_end({}, execution, result)
-    return ended.phase, ended.exit_code, ended.reason
+    end = execution_end({}, execution, result)
+    return end.phase, end.exit_code, end.reason
 
 
 def test_failures_of_tasks_are_distinguished() -> None:
-    """The result of a task becomes the exit code and the reason of the run."""
+    """A task's result determines the exit code and the reason of the run."""
     late = {"message": "The configured timeout was reached."}
     memory = {"message": "Memory limit of 512 MiB exceeded with 530 MiB used."}
     assert (RunPhase.ENDED, 7, EndReason.EXITED) == end(exitCode=7)
@@ -100,25 +100,25 @@ def test_failures_of_tasks_are_distinguished() -> None:
 def test_states_of_jobs_are_distinguished(
     job: dict[str, Any], execution: dict[str, Any] | None, expected: object
 ) -> None:
-    """A job starts, could not start, goes on, or ended in a way that nobody knows."""
-    ended = execution_end(job, execution, {})
-    assert expected == (ended.phase, ended.exit_code)
+    """A job may be starting, unable to start, running, or ended with an unknown outcome."""
+    end = execution_end(job, execution, {})
+    assert expected == (end.phase, end.exit_code)
 
 
 def test_lines_of_json_are_documents() -> None:
-    """An entry that Cloud Logging has read as JSON is a line of JSON again."""
+    """A log entry that Cloud Logging parsed as JSON is written as a JSON line again."""
     entries: list[dict[str, Any]] = [
         {"timestamp": "t1", "insertId": "a", "textPayload": "one"},
         {"timestamp": "t1", "insertId": "b", "jsonPayload": {"rows": 12}},
         {"timestamp": "t2", "insertId": "a"},
     ]
-    assert (b"one\n", "t1#a", False) == log_chunk(entries[:1], "", is_last=False)
-    rest = log_chunk(entries, "t1#a", is_last=True)
-    assert (b'{"rows": 12}\n{}\n', "t2#a", True) == rest
+    assert LogChunk(b"one\n", "t1#a", False) == log_chunk(entries[:1], "", is_last=False)
+    last_chunk = log_chunk(entries, "t1#a", is_last=True)
+    assert LogChunk(b'{"rows": 12}\n{}\n', "t2#a", True) == last_chunk
 
 
-def test_job_has_limits_and_references_to_secrets(cloud: CloudRunStandIn) -> None:
-    """The job has the limits of the step, and finds its secrets in Secret Manager."""
+def test_job_has_limits_and_references_to_secrets(cloud: FakeCloudRun) -> None:
+    """The job has the step's limits, and references to its secrets in Secret Manager."""
     platform = cloud.platform(
         secrets={"TOKEN": "erp-token"}, service_account="erp@acme.iam.gserviceaccount.com"
     )
@@ -134,13 +134,13 @@ def test_job_has_limits_and_references_to_secrets(cloud: CloudRunStandIn) -> Non
     assert "erp@acme.iam.gserviceaccount.com" == task["serviceAccount"]
 
 
-def test_lost_answer_leads_to_one_job(cloud: CloudRunStandIn) -> None:
-    """If the answer to the start is lost, the same name finds the job."""
+def test_lost_answer_leads_to_one_job(cloud: FakeCloudRun) -> None:
+    """If the response to the start is lost, the same name finds the job."""
     cloud.platform().start(spec("run-1"), 9.0)
-    lost = ConnectionFailed("lost", may_have_been_processed=True)
+    lost_error = ConnectionFailed("lost", may_have_been_processed=True)
     platform = cloud.platform()
     platform.runs(9.0)
-    cloud.queued = [json_response({}, 404), lost]
+    cloud.queued = [json_response({}, 404), lost_error]
     with pytest.raises(ConnectionFailed):
         platform.start(spec("run-1"), 9.0)
 
@@ -153,8 +153,8 @@ def test_lost_answer_leads_to_one_job(cloud: CloudRunStandIn) -> None:
         platform.start(spec("run-1"), 9.0)
 
 
-def test_job_without_an_execution_is_not_cancelled(cloud: CloudRunStandIn) -> None:
-    """A job without an execution is starting; a job that is being deleted is not a run."""
+def test_job_without_an_execution_is_not_cancelled(cloud: FakeCloudRun) -> None:
+    """A job without an execution is starting; a job under deletion is not a run."""
     platform = cloud.platform()
     platform.start(spec("run-1"), 9.0)
     cloud.changes["run-1"] = {"job": {"latestCreatedExecution": {}}}
@@ -163,7 +163,7 @@ def test_job_without_an_execution_is_not_cancelled(cloud: CloudRunStandIn) -> No
     assert status is not None
     assert RunPhase.STARTING is status.phase
     platform.stop("run-1", 1.0, 9.0)
-    assert (b"", "", False) == platform.logs("run-1", "stdout", "", 9.0)
+    assert LogChunk(b"", "", False) == platform.logs("run-1", "stdout", "", 9.0)
     assert set() == cloud.cancelled
     cloud.changes["run-1"] = {"job": {"deleteTime": "2030-01-02T03:04:05Z"}}
     assert cloud.platform().look("run-1", 9.0) is None
@@ -174,8 +174,8 @@ def test_job_without_an_execution_is_not_cancelled(cloud: CloudRunStandIn) -> No
     assert [] == cloud.platform().runs(9.0)
 
 
-def test_execution_may_disappear(cloud: CloudRunStandIn) -> None:
-    """An execution that Cloud Run does not find is one that has not begun."""
+def test_execution_may_disappear(cloud: FakeCloudRun) -> None:
+    """An execution that Cloud Run does not find counts as not started."""
     platform = cloud.platform()
     platform.start(spec("run-1"), 9.0)
     job = json_response(cloud._job("run-1"))  # noqa: SLF001 - as Cloud Run would
@@ -191,22 +191,22 @@ def test_execution_may_disappear(cloud: CloudRunStandIn) -> None:
         assert 125 == status.exit_code
 
 
-def test_recent_entries_wait(cloud: CloudRunStandIn) -> None:
-    """While an execution goes on, only entries are read before which no others can appear."""
+def test_recent_entries_wait(cloud: FakeCloudRun) -> None:
+    """While an execution runs, log entries too recent to be complete are not read yet."""
     platform = cloud.platform(VirtualClock())
     platform.start(spec("run-1", attrs.evolve(STEP, command=["sleep", "60"])), 9.0)
 
     chunk = platform.logs("run-1", "stdout", "2030-01-01T00:00:01Z#1", 9.0)
 
-    sent = cloud.vendor.requests[-1].json()["filter"]
-    assert 'timestamp<="2029-12-31T23:59:55+00:00"' in sent
-    assert 'timestamp>="2030-01-01T00:00:01Z"' in sent
+    sent_json = cloud.vendor.requests[-1].json()["filter"]
+    assert 'timestamp<="2029-12-31T23:59:55+00:00"' in sent_json
+    assert 'timestamp>="2030-01-01T00:00:01Z"' in sent_json
     assert not chunk.is_last
     platform.stop("run-1", 1.0, 9.0)
 
 
-def test_all_pages_of_runs_are_listed(cloud: CloudRunStandIn) -> None:
-    """More runs than one page has are listed, by name."""
+def test_all_pages_of_runs_are_listed(cloud: FakeCloudRun) -> None:
+    """If runs fill more than one page, all are listed, by name."""
     platform = cloud.platform()
     for number in range(5):
         platform.start(spec(f"run-{number}"), 9.0)
@@ -216,13 +216,16 @@ def test_all_pages_of_runs_are_listed(cloud: CloudRunStandIn) -> None:
     assert [f"run-{number}" for number in range(5)] == names
 
 
-def test_waiting_for_the_last_entries_keeps_its_pace(cloud: CloudRunStandIn) -> None:
-    """While the last entries of an ended execution are waited for, each output is read rarely."""
+def test_waiting_for_the_last_entries_keeps_its_pace(cloud: FakeCloudRun) -> None:
+    """While the last entries of an ended execution may appear, each output is read rarely."""
     clock = VirtualClock()
     platform = cloud.platform(clock, pace=5.0)
     platform.start(spec("run-1"), 9.0)
-    ended = {"completionTime": "2030-01-01T00:00:00Z", "conditions": [FAILED]}
-    cloud.changes["run-1"] = {"execution": ended, "task": {"lastAttemptResult": {"exitCode": 3}}}
+    end_fields = {"completionTime": "2030-01-01T00:00:00Z", "conditions": [FAILED]}
+    cloud.changes["run-1"] = {
+        "execution": end_fields,
+        "task": {"lastAttemptResult": {"exitCode": 3}},
+    }
     clock.advance(5.0)
     platform.logs("run-1", "stdout", "", 9.0)
     before = len(cloud.vendor.requests)
@@ -235,8 +238,8 @@ def test_waiting_for_the_last_entries_keeps_its_pace(cloud: CloudRunStandIn) -> 
     assert [True, True] == [chunk.is_last for chunk in chunks]
 
 
-def test_all_pages_of_a_log_are_read(cloud: CloudRunStandIn) -> None:
-    """A log of several pages is read whole, from its mark on."""
+def test_all_pages_of_a_log_are_read(cloud: FakeCloudRun) -> None:
+    """A log of several pages is read completely from its mark on."""
     platform = cloud.platform()
     platform.start(spec("run-1"), 9.0)
     entries = [
@@ -257,15 +260,15 @@ def test_all_pages_of_a_log_are_read(cloud: CloudRunStandIn) -> None:
     assert "p2" == cloud.vendor.requests[-1].json()["pageToken"]
 
 
-def test_failures_are_typed(cloud: CloudRunStandIn, tmp_path: Path) -> None:
-    """A missing right is named, and no answer of another form is believed."""
+def test_failures_are_typed(cloud: FakeCloudRun, tmp_path: Path) -> None:
+    """A missing right is named, and a response in another form is an error."""
     platform = cloud.platform()
     platform.runs(9.0)
     denied = json_response({"error": {"status": "PERMISSION_DENIED", "message": "no right"}}, 403)
     cloud.queued = [denied, json_response({"access_token": "t0ken", "expires_in": 60}), denied]
-    with pytest.raises(AuthenticationFailed, match="no right") as refused:
+    with pytest.raises(AuthenticationFailed, match="no right") as excinfo:
         platform.runs(9.0)
-    assert "t0ken" not in f"{refused.value!r}"
+    assert "t0ken" not in f"{excinfo.value!r}"
     cloud.queued = [json_response({"jobs": [7]})]
     with pytest.raises(VendorFailed, match="cannot be read"):
         platform.runs(9.0)
@@ -289,18 +292,18 @@ def test_failures_are_typed(cloud: CloudRunStandIn, tmp_path: Path) -> None:
     ],
 )
 def test_steps_that_no_job_can_run_are_refused(options: dict[str, Any], field: str) -> None:
-    """A step without an image, with secrets or with a time limit of over a week is refused."""
+    """A step without an image, with secrets or with a limit of over a week is refused."""
     platform = CloudRunPlatform(CloudRunSettings(project="acme", location="europe-west1"))
-    with pytest.raises(InvalidData) as refused:
+    with pytest.raises(InvalidData) as excinfo:
         platform.validate(attrs.evolve(STEP, **options))
-    assert field == refused.value.field
+    assert field == excinfo.value.field
 
 
 @pytest.mark.parametrize(
     "options", [{"project": ""}, {"location": "../x"}, {"scope": "A B"}, {"secrets": 7}]
 )
 def test_wrong_settings_are_named(options: dict[str, Any]) -> None:
-    """A setting that cannot be what it stands for is named in a typed error."""
+    """An impossible setting is refused, and the error names it."""
     values: dict[str, Any] = {"project": "acme", "location": "europe-west1"} | options
     with pytest.raises((ConfigurationError, InvalidData)):
         CloudRunSettings(**values)

@@ -40,8 +40,8 @@ def worker(folder: Path, script: str, timeout: float = 120.0) -> subprocess.Pope
     )
 
 
-def until(condition: Callable[[], object]) -> None:
-    """Wait until a condition holds, for two minutes at most."""
+def wait_until(condition: Callable[[], object]) -> None:
+    """Wait until a condition holds, for at most two minutes."""
     end = time.monotonic() + 120
     while not condition():
         assert time.monotonic() < end, "It did not happen."
@@ -49,7 +49,7 @@ def until(condition: Callable[[], object]) -> None:
 
 
 def is_alive(pid: int) -> bool:
-    """Return whether a process runs."""
+    """Return whether a process is running."""
     try:
         state = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0]
     except FileNotFoundError:
@@ -58,7 +58,7 @@ def is_alive(pid: int) -> bool:
 
 
 def test_killed_program_finds_its_step_again(tmp_path: Path) -> None:
-    """After kill -9, a key leads to the same run: true exit code, each line once and in order."""
+    """After kill -9, a key finds the same run with its exit code and each line once, in order."""
     # It waits after each thousand lines, so that it has not ended when its program is killed.
     script = (
         "i=1; while [ $i -le 3000 ]; do echo line $i; echo error $i >&2;"
@@ -72,7 +72,7 @@ def test_killed_program_finds_its_step_again(tmp_path: Path) -> None:
         process = worker(tmp_path, script)
         log = tmp_path / "log" / "stdout.log"
         before = log.stat().st_size if log.exists() else 0
-        until(lambda: log.exists() and log.stat().st_size > before)  # noqa: B023 - called at once
+        wait_until(lambda: log.exists() and log.stat().st_size > before)  # noqa: B023 - called at once
         process.kill()
         process.communicate()
         pids.add((runs / name / "started").read_text())
@@ -88,7 +88,7 @@ def test_killed_program_finds_its_step_again(tmp_path: Path) -> None:
 
 
 def test_fifty_programs_start_one_step(tmp_path: Path) -> None:
-    """Many concurrent starts of one key in several processes start one step with one result."""
+    """Many concurrent starts with one key, in several processes, start one step."""
     counter = tmp_path / "counter"
     processes = [worker(tmp_path, f"echo x >> {counter}; sleep 1; exit 3") for _ in range(10)]
 
@@ -100,19 +100,19 @@ def test_fifty_programs_start_one_step(tmp_path: Path) -> None:
 
 
 def test_no_step_outlives_its_limit_although_we_are_dead(tmp_path: Path) -> None:
-    """The platform itself ends a step, and all that it started, when the starter was killed."""
+    """The platform ends a step and its child processes at the limit if the starter was killed."""
     note = tmp_path / "pids"
     script = (
         f"trap '' TERM; setsid sleep 1000 & echo $! > {note}; echo $$ >> {note};"
         " while :; do sleep 1; done"
     )
     process = worker(tmp_path, script, timeout=3.0)
-    until(lambda: note.exists() and 2 == len(note.read_text().split()))
+    wait_until(lambda: note.exists() and 2 == len(note.read_text().split()))
     process.kill()
     process.communicate()
     platform = LocalPlatform(tmp_path / "runs")
     pids = [int(pid) for pid in note.read_text().split()]
-    until(lambda: platform.runs(5.0)[0].is_over)
+    wait_until(lambda: platform.runs(5.0)[0].is_over)
 
     output, _ = worker(tmp_path, script, timeout=3.0).communicate(timeout=120)
 
@@ -121,30 +121,30 @@ def test_no_step_outlives_its_limit_although_we_are_dead(tmp_path: Path) -> None
 
 
 def test_killed_supervisor_is_an_unknown_outcome(tmp_path: Path) -> None:
-    """A step whose supervisor was killed dies with it, and its outcome is unknown, not repeated."""
+    """A step ends with its killed supervisor; its outcome is unknown, and it is not repeated."""
     counter, platform = tmp_path / "counter", LocalPlatform(tmp_path / "runs")
     manager = ConnectorManager([Service("steps")])
     connector = StepConnector(platform, manager)
     step = Step("job", ["sh", "-c", f"echo $$ >> {counter}; exec sleep 1000"])
     spec = RunSpec(name=run_name("steps", None, "k"), step=step)
     pid = platform.start(spec, 30.0).metadata["pid"]
-    until(counter.exists)
-    until(lambda: counter.read_text().endswith("\n"))
+    wait_until(counter.exists)
+    wait_until(lambda: counter.read_text().endswith("\n"))
     os.kill(pid, signal.SIGKILL)
-    until(lambda: RunPhase.LOST is platform.runs(5.0)[0].phase)
+    wait_until(lambda: RunPhase.LOST is platform.runs(5.0)[0].phase)
 
     for _ in range(2):
         with pytest.raises(OutcomeUnknown):
             connector.execute_step(step, idempotency_key="k")
 
-    until(lambda: not is_alive(int(counter.read_text())))
+    wait_until(lambda: not is_alive(int(counter.read_text())))
     assert 1 == len(counter.read_text().split())
 
 
 def test_stopped_step_is_cancelled(tmp_path: Path) -> None:
-    """Whoever knows the key can stop a step, and its followers get the result of a stop."""
+    """Anyone with the key can stop a step, and its followers get a stopped result."""
     process = worker(tmp_path, "echo begun; sleep 1000")
-    until((tmp_path / "log" / "stdout.log").exists)
+    wait_until((tmp_path / "log" / "stdout.log").exists)
     manager = ConnectorManager([Service("steps")])
     connector = StepConnector(LocalPlatform(tmp_path / "runs"), manager)
 
@@ -155,20 +155,20 @@ def test_stopped_step_is_cancelled(tmp_path: Path) -> None:
 
 
 def test_janitor_stops_orphans_only(tmp_path: Path) -> None:
-    """The janitor stops a run whose follower was killed, and none that somebody follows."""
+    """The janitor stops a run whose follower was killed, and no run that is still followed."""
     orphan = worker(tmp_path, "echo begun; sleep 1000", timeout=1000.0)
-    until((tmp_path / "log" / "stdout.log").exists)
+    wait_until((tmp_path / "log" / "stdout.log").exists)
     state = open_storage(f"sqlite:///{tmp_path}/state.db")
     platform = LocalPlatform(tmp_path / "runs")
     connector = StepConnector(platform, ConnectorManager([Service("steps")], state=state))
 
     def is_followed() -> bool:
         lease = connector._lease(run_name("steps", None, "job-1"))  # noqa: SLF001 - as a follower
-        taken = lease.acquire()
+        is_acquired = lease.acquire()
         lease.release()
-        return not taken
+        return not is_acquired
 
-    until(is_followed)
+    wait_until(is_followed)
 
     assert () == connector.clean_up(after=0.0)
     assert not platform.runs(5.0)[0].is_over
@@ -181,15 +181,15 @@ def test_janitor_stops_orphans_only(tmp_path: Path) -> None:
         stopped.extend(connector.clean_up(after=0.0))
         return bool(stopped)
 
-    until(has_stopped)
+    wait_until(has_stopped)
 
     assert [run_name("steps", None, "job-1")] == [status.name for status in stopped]
-    until(lambda: platform.runs(5.0)[0].is_over)
+    wait_until(lambda: platform.runs(5.0)[0].is_over)
     assert "143 cancelled" in worker(tmp_path, "echo begun; sleep 1000", 1000.0).communicate()[0]
 
 
 def test_janitor_leaves_runs_of_other_stores(tmp_path: Path) -> None:
-    """Runs that were started with another store are left alone, since nobody knows their owner."""
+    """Runs that belong to another store are left alone."""
     platform = LocalPlatform(tmp_path / "runs")
     spec = RunSpec(name="other", step=Step("job", ["sleep", "1000"]), labels={"store": "another"})
     platform.start(spec, 30.0)
@@ -199,11 +199,11 @@ def test_janitor_leaves_runs_of_other_stores(tmp_path: Path) -> None:
     assert () == connector.clean_up(after=0.0)
 
     platform.stop("other", 0.0, 5.0)
-    until(lambda: platform.runs(5.0)[0].is_over)
+    wait_until(lambda: platform.runs(5.0)[0].is_over)
 
 
 def test_janitor_needs_a_shared_store(tmp_path: Path) -> None:
-    """With a store of this process alone, the janitor refuses to judge."""
+    """With a store in this process only, the janitor refuses to work."""
     connector = StepConnector(LocalPlatform(tmp_path), ConnectorManager([Service("steps")]))
 
     with pytest.raises(ConfigurationError, match="memory of this process"):
@@ -211,5 +211,5 @@ def test_janitor_needs_a_shared_store(tmp_path: Path) -> None:
 
 
 def test_outcomes_are_named() -> None:
-    """The ends of a step have the names that results are stored with."""
+    """Each outcome of a step has the name with which results are stored."""
     assert {"success", "failure", "cancelled", "deadline"} == {item.value for item in StepOutcome}

@@ -1,4 +1,4 @@
-"""Containers have their limits and their stops, whatever becomes of those who started them."""
+"""Time limits and stops of containers hold even if the program that started them died."""
 
 from __future__ import annotations
 
@@ -19,6 +19,7 @@ import pytest
 from moorage import (
     ConnectionFailed,
     ConnectorManager,
+    DeadlineExceeded,
     Service,
     Step,
     StepConnector,
@@ -32,7 +33,7 @@ from moorage.adapters.steps.docker import DockerPlatform
 from moorage.domain.steps.result import StepOutcome
 from moorage.domain.steps.runs import EndReason, RunPhase, RunSpec
 from moorage.domain.steps.step import Resources, run_name
-from tests.steps.docker_lab import IMAGE, engine, scripted_engine
+from tests.steps.docker_lab import IMAGE, engine, is_podman, scripted_engine
 from tests.support.waiting import wait_until
 
 if TYPE_CHECKING:
@@ -43,20 +44,21 @@ if TYPE_CHECKING:
 
 @pytest.fixture(scope="module")
 def socket() -> Generator[str]:
-    """Lend the socket of a Docker Engine."""
+    """Yield the socket of a Docker Engine."""
     with engine() as path:
         yield path
 
 
-def created(platform: DockerPlatform, spec: RunSpec) -> RunStatus:
-    """Return the run of a container whose starter died before it started it."""
-    status = platform._create(spec, 60.0)  # noqa: SLF001 - all that it did before
+def created_run(platform: DockerPlatform, spec: RunSpec) -> RunStatus:
+    """Return the run of a container whose starter died before starting the container."""
+    assert platform._create(spec, 60.0) is not None  # noqa: SLF001 - all that it did before
+    status = platform.look(spec.name, 60.0)
     assert status is not None
     return status
 
 
 def program(folder: Path, script: str) -> str:
-    """Return the path of a program that takes the place of a Python."""
+    """Return the path of a script that replaces the Python interpreter."""
     path = folder / "python"
     path.write_text(f"#!/bin/sh\n{script}\n")
     path.chmod(0o755)
@@ -65,38 +67,36 @@ def program(folder: Path, script: str) -> str:
 
 @pytest.mark.parametrize("script", ["exit 1", "cat > /dev/null; exit 1"])
 def test_step_without_a_watchdog_does_not_start(script: str, socket: str, tmp_path: Path) -> None:
-    """If its watchdog fails at once, a start fails before the step runs, and may be repeated."""
+    """If its watchdog fails at once, the start fails before the step runs, and may be retried."""
     platform = DockerPlatform(socket, python=program(tmp_path, script))
     spec = RunSpec(name=f"alone-{os.getpid()}", step=Step("x", ["true"], image=IMAGE))
 
-    with pytest.raises(ConnectionFailed, match="ended at once") as caught:
+    with pytest.raises(ConnectionFailed, match="ended at once") as excinfo:
         platform.start(spec, 60.0)
 
-    assert not caught.value.may_have_been_processed
-    assert caught.value.retryable
-    status = platform.look(spec.name, 60.0)
-    assert status is not None
-    assert RunPhase.STARTING is status.phase
+    assert not excinfo.value.may_have_been_processed
+    assert excinfo.value.retryable
+    assert platform.look(spec.name, 60.0) is None
     DockerPlatform(socket).start(spec, 60.0)
     assert platform.wait(spec.name, 120.0)
     platform.remove(spec.name, 60.0)
 
 
 def test_watchdog_that_does_not_answer_is_none(tmp_path: Path) -> None:
-    """A program that neither watches nor ends is ended."""
+    """A watchdog program that neither watches nor ends is killed."""
     sleeper = program(tmp_path, "exec sleep 600")
     with Watchdog(sleeper) as watchdog, pytest.raises(ConnectionFailed, match="not answer"):
         watchdog.watch(0.1, tmp_path / "nowhere", "c", 60.0, 1, "deadline", "", "")
 
 
 def test_watchdog_that_cannot_ask_the_engine_does_not_watch(tmp_path: Path) -> None:
-    """A watchdog that the Engine gives no answer is none."""
+    """If a watchdog cannot reach the Engine, starting it raises ConnectionFailed."""
     with Watchdog(sys.executable) as watchdog, pytest.raises(ConnectionFailed, match="at once"):
         watchdog.watch(60.0, tmp_path / "nowhere", "c", 60.0, 1, "deadline", "", "")
 
 
 def watchdogs(folder: Path) -> dict[int, tuple[str, ...]]:
-    """Return the task of each watchdog that holds a record in a folder, by its process."""
+    """Return the task of each watchdog with a record in a folder, by process id."""
     records = {record.stat().st_ino: record for record in folder.iterdir()}
     locks = [line.split() for line in Path("/proc/locks").read_text().splitlines()]
     # Others that wait for a lock have an arrow in their lines.
@@ -108,7 +108,7 @@ def watchdogs(folder: Path) -> dict[int, tuple[str, ...]]:
     }
 
 
-def limited(socket: str, folder: Path) -> DockerPlatform:
+def limited_platform(socket: str, folder: Path) -> DockerPlatform:
     """Return a platform whose watchdogs have their records in a folder."""
     platform = DockerPlatform(socket)
     platform._limits = TimeLimits(socket, sys.executable, folder)  # noqa: SLF001 - has no option
@@ -116,7 +116,7 @@ def limited(socket: str, folder: Path) -> DockerPlatform:
 
 
 def killed_watchdog(folder: Path) -> tuple[str, ...]:
-    """Kill the one watchdog that has seen its container begin, and return its task."""
+    """Kill the only watchdog that has seen its container begin, and return its task."""
     wait_until(
         lambda: [task for task in watchdogs(folder).values() if task[-1]], "A watchdog at work"
     )
@@ -130,8 +130,8 @@ ENDLESS = ["sh", "-c", "trap 'exit 3' TERM; sleep 600 & wait"]
 
 
 def test_follower_replaces_a_watchdog_that_was_killed(socket: str, tmp_path: Path) -> None:
-    """The container ends at its limit by another watchdog, and not late by the follower."""
-    platform, folder = limited(socket, tmp_path / "records"), tmp_path / "records"
+    """After its watchdog was killed, another one ends the container at the limit."""
+    platform, folder = limited_platform(socket, tmp_path / "records"), tmp_path / "records"
     steps = StepConnector(platform, ConnectorManager([Service("steps")]))
     step = Step("x", ENDLESS, image=IMAGE, timeout=10.0, grace=5.0)
     with ThreadPoolExecutor(1) as threads:
@@ -148,15 +148,15 @@ def test_follower_replaces_a_watchdog_that_was_killed(socket: str, tmp_path: Pat
 def test_restart_replaces_a_watchdog_that_died_with_its_follower(
     socket: str, tmp_path: Path
 ) -> None:
-    """A service manager may kill both; then whoever looks at the run first restores its limit."""
+    """If watchdog and follower were killed, the next look at the run restores its limit."""
     folder = tmp_path / "records"
     spec = RunSpec(
         name=f"both-{os.getpid()}", step=Step("x", ENDLESS, image=IMAGE, timeout=5.0, grace=5.0)
     )
-    limited(socket, folder).start(spec, 60.0)
+    limited_platform(socket, folder).start(spec, 60.0)
     task = killed_watchdog(folder)
 
-    second = limited(socket, folder)
+    second = limited_platform(socket, folder)
     assert [spec.name] == [run.name for run in second.runs(60.0) if run.name == spec.name]
 
     assert task == next(iter(watchdogs(folder).values()), task)
@@ -170,14 +170,14 @@ def test_restart_replaces_a_watchdog_that_died_with_its_follower(
 def test_run_without_a_record_gets_a_watchdog_when_it_is_found_again(
     socket: str, tmp_path: Path
 ) -> None:
-    """A new container of the program does not see the old one's files, and restores the limit."""
+    """A program in a new container cannot see the old records, and restores the time limit."""
     first, second = tmp_path / "first", tmp_path / "second"
     spec = RunSpec(
         name=f"moved-{os.getpid()}", step=Step("x", ENDLESS, image=IMAGE, timeout=4.0, grace=5.0)
     )
-    limited(socket, first).start(spec, 60.0)
+    limited_platform(socket, first).start(spec, 60.0)
     killed_watchdog(first)
-    platform = limited(socket, second)
+    platform = limited_platform(socket, second)
 
     for _ in range(2):
         platform.start(spec, 60.0)
@@ -192,7 +192,7 @@ def test_run_without_a_record_gets_a_watchdog_when_it_is_found_again(
 
 @pytest.mark.parametrize("kind", ["open to others", "a file"])
 def test_folder_that_is_not_private_gets_no_records(kind: str, tmp_path: Path) -> None:
-    """Others could write tasks into such a folder, so it is not used; runs are watched anyway."""
+    """A folder that others can write to gets no records; runs are watched without them."""
     folder, requests = tmp_path / "records", list[str]()
     if kind == "a file":
         folder.touch()
@@ -200,7 +200,7 @@ def test_folder_that_is_not_private_gets_no_records(kind: str, tmp_path: Path) -
         folder.mkdir()
         folder.chmod(0o755)
     with scripted_engine(
-        tmp_path, described("running"), described("exited"), requests=requests
+        tmp_path, container_state("running"), container_state("exited"), requests=requests
     ) as path:
         limits = TimeLimits(path, sys.executable, folder)
         with limits.watchdog() as watchdog:
@@ -212,13 +212,13 @@ def test_folder_that_is_not_private_gets_no_records(kind: str, tmp_path: Path) -
 
 
 def test_record_of_another_watchdog_is_left_alone(tmp_path: Path) -> None:
-    """A container that has a watchdog with a record gets another one without any."""
+    """A container whose watchdog has a record gets a second watchdog without a record."""
     requests: list[str] = []
     with scripted_engine(
-        tmp_path, described("running"), described("exited"), requests=requests
+        tmp_path, container_state("running"), container_state("exited"), requests=requests
     ) as path:
         limits = TimeLimits(path, sys.executable, tmp_path)
-        record = limits._record("c")  # noqa: SLF001 - as another watchdog
+        record = limits._record_path("c")  # noqa: SLF001 - as another watchdog
         tmp_path.chmod(0o700)
         record.write_bytes(b"held")
         with record.open() as file:
@@ -233,26 +233,26 @@ def test_record_of_another_watchdog_is_left_alone(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("content", [b"", b"\xff", b"a\0b"])
 def test_strange_record_is_no_task(content: bytes, tmp_path: Path) -> None:
-    """A record that a watchdog could not write starts nothing."""
+    """A malformed watchdog record starts no watchdog."""
     limits = TimeLimits("/nowhere", program(tmp_path, "touch $0.started"), tmp_path)
-    limits._record("c").write_bytes(content)  # noqa: SLF001 - a record of another watchdog
+    limits._record_path("c").write_bytes(content)  # noqa: SLF001 - a record of another watchdog
 
     limits.restore("c", 60.0)
 
     assert not (tmp_path / "python.started").exists()
 
 
-def described(status: str) -> tuple[int, Any]:
+def container_state(status: str) -> tuple[int, Any]:
     """Return an Engine's description of a container in a state."""
     return 200, {"State": {"Status": status}}
 
 
 @pytest.mark.parametrize("after", [0.0, 3600.0])
 def test_time_limit_counts_from_the_start_of_the_container(after: float, tmp_path: Path) -> None:
-    """A watchdog waits while its container is not started yet, even if its time is over by then."""
+    """A container's time limit begins with its start, not with its creation."""
     requests: list[str] = []
     states = ("created", "created", "created", "running", "exited")
-    answers = (*(described(state) for state in states), (304, {}))
+    answers = (*(container_state(state) for state in states), (304, {}))
     with scripted_engine(tmp_path, *answers, requests=requests) as path:
         with Watchdog(sys.executable) as watchdog:
             watchdog.watch(60.0, path, "c", after, 1, "deadline", "", "")
@@ -268,20 +268,24 @@ def test_time_limit_counts_from_the_start_of_the_container(after: float, tmp_pat
 def test_run_that_is_stopped_before_its_start_never_starts(
     files: dict[str, bytes], socket: str
 ) -> None:
-    """A stop of a container that was created only ends its run; a later start finds that end."""
+    """Stopping a container that was only created ends its run; a later start does not run it."""
     platform, key = DockerPlatform(socket), f"early-{os.getpid()}-{len(files)}"
     step = Step("x", ["sh", "-c", "exit 3"], image=IMAGE, workspace=Workspace(files=files))
     name = run_name("steps", None, key)
-    status = created(platform, RunSpec(name=name, step=step, labels={"key": key}))
+    status = created_run(platform, RunSpec(name=name, step=step, labels={"key": key}))
     steps = StepConnector(platform, ConnectorManager([Service("steps")]))
 
     assert steps.stop(key)
 
     assert not steps.stop(key)
-    ended = platform.look(name, 60.0)
-    assert ended is not None
-    assert (RunPhase.ENDED, 143, EndReason.STOPPED) == (ended.phase, ended.exit_code, ended.reason)
-    assert {"key": key} == ended.labels
+    end_status = platform.look(name, 60.0)
+    assert end_status is not None
+    assert (RunPhase.ENDED, 143, EndReason.STOPPED) == (
+        end_status.phase,
+        end_status.exit_code,
+        end_status.reason,
+    )
+    assert {"key": key} == end_status.labels
     assert [name] == [run.name for run in steps.runs() if run.name == name]
     container = status.metadata["container"]
     assert (
@@ -296,13 +300,13 @@ def test_run_that_is_stopped_before_its_start_never_starts(
 
 
 def test_stop_beside_a_start_is_never_lost(socket: str) -> None:
-    """Whichever of both comes first at the Engine, the run ends as stopped."""
+    """A stop that races with a start always ends the run as stopped."""
     platform = DockerPlatform(socket)
     step = Step("x", ["sh", "-c", "trap 'exit 0' TERM; sleep 600 & wait"], image=IMAGE, grace=0)
     with ThreadPoolExecutor(2) as threads:
         for number in range(5):
             spec = RunSpec(name=f"race-{os.getpid()}-{number}", step=step)
-            created(platform, spec)
+            created_run(platform, spec)
             start = threads.submit(platform.start, spec, 60.0)
             stop = threads.submit(platform.stop, spec.name, 0.0, 60.0)
             stop.result()
@@ -314,6 +318,55 @@ def test_stop_beside_a_start_is_never_lost(socket: str) -> None:
             assert status is not None
             assert EndReason.STOPPED is status.reason
             platform.remove(spec.name, 60.0)
+
+
+class OvertakenPlatform(DockerPlatform):
+    """A platform in which a start, the end and the removal of a container overtake a stop."""
+
+    def _tombstone(self, status: RunStatus, timeout: float) -> dict[str, Any]:
+        tombstone = super()._tombstone(status, timeout)
+        engine, path = Engine(self._engine.path), f"/containers/{status.metadata['container']}"
+        engine.ask("POST", f"{path}/start", timeout)
+        engine.ask("POST", f"{path}/wait", timeout)
+        engine.ask("DELETE", path, timeout)
+        return tombstone
+
+
+def test_stop_of_a_run_that_is_over_and_removed_leaves_nothing(socket: str) -> None:
+    """Stopping a run that is over and removed leaves no stopped run under its name."""
+    platform = OvertakenPlatform(socket)
+    spec = RunSpec(name=f"overtaken-{os.getpid()}", step=Step("x", ["true"], image=IMAGE))
+    created_run(platform, spec)
+
+    platform.stop(spec.name, 0.0, 60.0)
+
+    assert platform.look(spec.name, 60.0) is None
+
+
+def test_stop_that_ends_while_the_name_is_free_is_an_error(tmp_path: Path) -> None:
+    """If the name is taken and freed until the stop times out, the outcome is an error."""
+    created = {
+        "Id": "c",
+        "Image": "i",
+        "Created": "2030-01-02T03:04:05Z",
+        "State": {"Status": "created", "ExitCode": 0, "StartedAt": "0001-01-01T00:00:00Z"},
+        "Config": {"Labels": {}, "Entrypoint": ["true"]},
+        "HostConfig": {"LogConfig": {}},
+    }
+    first = ((200, created), (200, created), (204, None))
+    with (
+        scripted_engine(tmp_path, *first, *(_TAKEN, _ABSENT) * 5000) as path,
+        pytest.raises(DeadlineExceeded, match="not known whether") as excinfo,
+    ):
+        DockerPlatform(path).stop("x", 1.0, 0.5)
+
+    assert excinfo.value.may_have_been_processed
+    assert excinfo.value.retryable
+    assert "Stop it again" in str(excinfo.value)
+
+
+_ABSENT = (404, {"message": "No such container"})
+_TAKEN = (409, {"message": "The name is in use"})
 
 
 _STATE = {"Status": "running", "ExitCode": 0, "StartedAt": "noon", "FinishedAt": "noon"}
@@ -329,7 +382,7 @@ _STATE = {"Status": "running", "ExitCode": 0, "StartedAt": "noon", "FinishedAt":
     ],
 )
 def test_strange_description_of_a_container_is_a_failure(answer: object, tmp_path: Path) -> None:
-    """Whatever an Engine answers, its user gets an error of moorage."""
+    """An Engine's malformed description of a container raises an error of moorage."""
     spec = RunSpec(name="x", step=Step("x", ["true"], image=IMAGE))
     with scripted_engine(tmp_path, (200, answer)) as path:
         platform = DockerPlatform(path)
@@ -348,7 +401,7 @@ def test_strange_description_of_a_container_is_a_failure(answer: object, tmp_pat
 
 
 def test_strange_answers_to_a_start_are_failures(tmp_path: Path) -> None:
-    """An image without a configuration, and a container without an id, are named as failures."""
+    """An image without a configuration, or a container without an id, raises an error."""
     spec = RunSpec(name="x", step=Step("x", ["true"], image=IMAGE))
     absent: tuple[int, object] = (404, {"message": "No such container"})
     image: tuple[int, object] = (200, {"Config": {"User": ""}})
@@ -364,14 +417,14 @@ def test_strange_answers_to_a_start_are_failures(tmp_path: Path) -> None:
 
 
 def test_mark_without_a_time_is_a_failure(tmp_path: Path) -> None:
-    """A time that an Engine wrote into a log, and that is none, is a failure of the Engine."""
+    """An invalid timestamp in an Engine's log raises an error."""
     logs = DockerLogs(Engine(f"{tmp_path}/nowhere"))
     with pytest.raises(VendorFailed, match="cannot be understood"):
-        logs.read("c", "stdout", "noon#1#", 60.0, is_over=True)
+        logs.read("c", "stdout", "noon#1##", 60.0, is_over=True)
 
 
 def test_container_of_a_dead_starter_is_removed(tmp_path: Path) -> None:
-    """A container that nobody has named for an hour is removed, and a newer one is not."""
+    """A container without a name for an hour is removed; a newer one is not."""
     drafts = [{"Names": [f"/draft-{age}"], "Created": 10_000 - age} for age in (3601, 3599)]
     requests: list[str] = []
     time = {"SystemTime": "1970-01-01T03:46:40.123456789+01:00"}
@@ -383,8 +436,15 @@ def test_container_of_a_dead_starter_is_removed(tmp_path: Path) -> None:
     assert ["GET /info", "DELETE /containers/draft-3601?v=1"] == requests[1:]
 
 
+def test_container_without_a_name_is_no_run(tmp_path: Path) -> None:
+    """A container under removal has lost its name, and hides no other run."""
+    items = [{"Names": None, "Created": 1}, {"Names": [], "Created": 1}]
+    with scripted_engine(tmp_path, (200, items)) as path:
+        assert not DockerPlatform(path).runs(60.0)
+
+
 def test_container_in_preparation_stays(socket: str) -> None:
-    """Listing the runs of a real Engine leaves a container whose starter still prepares it."""
+    """Listing a real Engine's runs leaves a container alone that is still being prepared."""
     platform, body = DockerPlatform(socket, scope="drafts"), {"Image": IMAGE, "Cmd": ["true"]}
     labels = {"moorage.scope": "drafts"}
     name = f"draft-{os.getpid()}"
@@ -396,7 +456,7 @@ def test_container_in_preparation_stays(socket: str) -> None:
 
 
 class UnawareEngine:
-    """A proxy of an Engine whose descriptions never say that a container lacked memory.
+    """A proxy of an Engine that never reports that a container ran out of memory.
 
     Args:
         path: the proxy's Unix socket.
@@ -433,7 +493,9 @@ class UnawareEngine:
 
 
 def test_late_knowledge_of_a_lack_of_memory(socket: str, tmp_path: Path) -> None:
-    """The reason is right too if the Engine learns of it after it has described the end."""
+    """The reason is correct even if the Engine reports a lack of memory after the end."""
+    if is_podman(socket):
+        pytest.skip("Podman 4.3 has no event for a lack of memory where cgroups have version 1")
     UnawareEngine(str(tmp_path / "unaware.sock"), socket)
     too_large = ["sh", "-c", "x=$(head -c 200000000 /dev/zero | tr '\\0' x); echo ${#x}"]
     limited = Resources(memory=16 * 1024 * 1024)

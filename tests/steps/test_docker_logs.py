@@ -1,4 +1,4 @@
-"""Logs of containers are read in parts, each byte once, however large they are."""
+"""Container logs are read in parts, each byte once, however large the logs are."""
 
 from __future__ import annotations
 
@@ -8,13 +8,14 @@ from socket import AF_UNIX
 from socket import socket as Socket  # noqa: N812 - a fixture has its name
 from threading import Thread
 from typing import TYPE_CHECKING
+from urllib.parse import parse_qs, urlsplit
 
 import pytest
 
 from moorage import ConnectionFailed
-from moorage.adapters.steps._docker_logs import LOG_DRIVER, DockerLogs
+from moorage.adapters.steps._docker_logs import LOG_DRIVER, DockerLogs, nanoseconds_of
 from moorage.adapters.steps._docker_wire import Engine
-from tests.steps.docker_lab import IMAGE, engine
+from tests.steps.docker_lab import IMAGE, engine, is_podman
 
 if TYPE_CHECKING:
     from collections.abc import Generator
@@ -27,13 +28,13 @@ MEGABYTE = 1024 * 1024
 
 @pytest.fixture(scope="module")
 def socket() -> Generator[str]:
-    """Lend the socket of a Docker Engine."""
+    """Yield the socket of a Docker Engine."""
     with engine() as path:
         yield path
 
 
 class LogServer:
-    """An Engine that answers each request with a log of 3 MB and a bit.
+    """A fake Engine that answers each request with a log of a little over 3 MB.
 
     Attributes:
         requests: the number of requests.
@@ -49,7 +50,7 @@ class LogServer:
         Thread(target=self._serve, daemon=True).start()
 
     def content(self) -> bytes:
-        """Return the whole log."""
+        """Return the complete log."""
         return b"".join(b"%07d\n" % number * 128 for number in range(3100))
 
     def _serve(self) -> None:
@@ -74,8 +75,8 @@ class LogServer:
 
 
 @contextmanager
-def served(folder: Path) -> Generator[tuple[LogServer, DockerLogs]]:
-    """Yield a server of logs, and what reads them."""
+def serve_logs(folder: Path) -> Generator[tuple[LogServer, DockerLogs]]:
+    """Yield a log server and a reader for it."""
     path = f"{folder}/engine"
     logs = DockerLogs(Engine(path))
     yield LogServer(path), logs
@@ -83,8 +84,8 @@ def served(folder: Path) -> Generator[tuple[LogServer, DockerLogs]]:
 
 
 def test_large_log_is_read_over_one_connection(tmp_path: Path) -> None:
-    """Parts of a log follow each other on one connection, and a mark needs none of them."""
-    with served(tmp_path) as (server, logs):
+    """The parts of a log come over one connection, and a mark skips the parts before it."""
+    with serve_logs(tmp_path) as (server, logs):
         chunks: list[LogChunk] = []
         for _ in range(4):
             mark = chunks[-1].mark if chunks else ""
@@ -95,20 +96,20 @@ def test_large_log_is_read_over_one_connection(tmp_path: Path) -> None:
 
 
 def test_log_that_was_opened_before_the_end_is_not_the_last(tmp_path: Path) -> None:
-    """A connection shows what was there when it was opened, so a later one brings the rest."""
-    with served(tmp_path) as (server, logs):
-        mark, ends = "", []
+    """A connection shows the log as of its opening, so a later connection brings the rest."""
+    with serve_logs(tmp_path) as (server, logs):
+        mark, chunk_ends = "", []
         for is_over in (False, True, True, True):
             chunk = logs.read("c", "stdout", mark, 60.0, is_over=is_over)
             mark = chunk.mark
-            ends.append(chunk.is_last)
-        assert [False] * 4 == ends
+            chunk_ends.append(chunk.is_last)
+        assert [False] * 4 == chunk_ends
         assert 1 == server.requests
 
 
 def test_broken_connection_keeps_what_has_arrived(tmp_path: Path) -> None:
-    """Whole entries before a cut are a part; a cut without any is an error."""
-    with served(tmp_path) as (server, logs):
+    """Complete entries before a cut are returned; a cut without entries is an error."""
+    with serve_logs(tmp_path) as (server, logs):
         server.is_cut = True
         first = logs.read("c", "stdout", "", 60.0, is_over=True)
         second = logs.read("c", "stdout", first.mark, 60.0, is_over=True)
@@ -121,8 +122,8 @@ def test_broken_connection_keeps_what_has_arrived(tmp_path: Path) -> None:
 
 
 def test_few_connections_stay_open(tmp_path: Path) -> None:
-    """Of many logs that nobody reads further, the oldest are closed; each can still be read."""
-    with served(tmp_path) as (server, logs):
+    """Of many logs that are not read further, the oldest connections are closed."""
+    with serve_logs(tmp_path) as (server, logs):
         names = [f"c{number}" for number in range(20)]
         marks = {name: logs.read(name, "stdout", "", 60.0, is_over=True).mark for name in names}
         assert 20 == server.requests
@@ -136,8 +137,143 @@ def test_few_connections_stay_open(tmp_path: Path) -> None:
             assert number == server.requests
 
 
+class GrowingLog:
+    """A fake Engine whose log has one more entry at each request for an output.
+
+    Podman shows what is after a time, and Docker also what is of this time.
+
+    Args:
+        path: the Unix socket.
+        log: the times of the entries, as the Engine writes them, and their bytes.
+        server: the name of the Engine.
+    """
+
+    def __init__(
+        self, path: str, log: list[tuple[str, bytes]], server: str = "Libpod/6.0.0 (linux)"
+    ) -> None:
+        self._log = log
+        self._name = server
+        self._is_podman = server.startswith("Libpod")
+        self._server = Socket(AF_UNIX)
+        self._server.bind(path)
+        self._server.listen()
+        Thread(target=self._serve, daemon=True).start()
+
+    def _serve(self) -> None:
+        shown = 0
+        while True:
+            client, _ = self._server.accept()
+            with client:
+                query = parse_qs(urlsplit(client.recv(65536).split()[1].decode()).query)
+                shown += "since" in query
+                seconds, _, nanoseconds = query.get("since", ["0"])[0].partition(".")
+                since = int(seconds) * 1_000_000_000 + int(nanoseconds or 0) + self._is_podman
+                frames = [
+                    b"\1\0\0\0" + (len(entry) + len(time) + 1).to_bytes(4, "big")
+                    + time.encode() + b" " + entry
+                    for time, entry in self._log[:shown]
+                    if nanoseconds_of(time) >= since
+                ]  # fmt: skip
+                frames = frames[-int(query.get("tail", ["0"])[0]) :]
+                head = f"HTTP/1.0 200 OK\r\nServer: {self._name}\r\n\r\n"
+                client.sendall(head.encode() + b"".join(frames))
+
+
+def test_podman_log_has_each_byte_once(tmp_path: Path) -> None:
+    """Entries with equal times, times with UTC offsets, and partial lines are kept unchanged."""
+    moment = "2030-01-01T00:00:00.00000000{}-08:00"
+    log = [
+        *((moment.format(1), entry) for entry in (b"a\n", b"a\n", b"begin of a line, ")),
+        *((moment.format(2), entry) for entry in (b"its middle, ", b"its end\n", b"a\n")),
+        ("2030-01-01T00:00:01-08:00", b"a\n"),
+        ("2030-01-01T00:00:01-08:00", b"a torn end"),
+    ]
+    path = f"{tmp_path}/podman"
+    GrowingLog(path, log)
+    logs, content, mark = DockerLogs(Engine(path)), b"", ""
+    for _ in range(len(log) + 1):
+        chunk = logs.read("c", "stdout", mark, 60.0, is_over=False)
+        content, mark = content + chunk.data, chunk.mark
+
+    assert b"".join(entry for _, entry in log) == content
+
+
+_BEFORE_STEP = [("2030-01-01T00:00:05.000000000Z", b"1\n")]
+_AFTER_STEP = [(f"2030-01-01T00:00:0{second}.000000000Z", b"%d\n" % second) for second in (2, 3)]
+
+
+@pytest.mark.parametrize("log", [_BEFORE_STEP + _AFTER_STEP, _AFTER_STEP + _BEFORE_STEP])
+def test_clock_that_was_set_back_is_a_gap(log: list[tuple[str, bytes]], tmp_path: Path) -> None:
+    """Lines that the Engine hides because its clock was set back are reported as a gap."""
+    path = f"{tmp_path}/docker"
+    GrowingLog(path, log, "Docker/20.10 (linux)")
+    logs, mark, content, gaps = DockerLogs(Engine(path)), "", b"", []
+    for _ in range(len(log) + 1):
+        chunk = logs.read("c", "stdout", mark, 60.0, is_over=True)
+        content, mark = content + chunk.data, chunk.mark
+        gaps.append(chunk.has_gap)
+
+    assert (log[0][1] == b"1\n") == any(gaps)
+    assert (b"1\n" if any(gaps) else b"2\n3\n1\n") == content
+
+
+def test_clock_that_was_set_back_repeats_no_line(tmp_path: Path) -> None:
+    """After the clock was set back, a later reader gets each line once and a note of a gap."""
+    path, log = f"{tmp_path}/docker", _BEFORE_STEP + _AFTER_STEP
+    GrowingLog(path, log, "Docker/20.10 (linux)")
+    logs = DockerLogs(Engine(path))
+    for _ in log:
+        logs.read("other", "stdout", "", 60.0, is_over=False)
+
+    first = logs.read("c", "stdout", "", 60.0, is_over=False)
+    second = logs.read("c", "stdout", first.mark, 60.0, is_over=False)
+
+    assert (b"1\n2\n3\n", b"") == (first.data, second.data)
+    assert first.has_gap
+
+
+@pytest.mark.parametrize(
+    "script, size, has_gap",
+    [
+        ("head -c 30000000 /dev/zero | tr '\\0' x", 30_000_000, True),
+        ("echo y; head -c 30000000 /dev/zero | tr '\\0' x", 30_000_000, True),
+        ("busybox yes xxxxxxx | head -c 8000000", 7_000_000, True),
+        ("head -c 7000000 /dev/zero | tr '\\0' x", 7_000_000, False),
+    ],
+    ids=["line", "second line", "lines", "small"],
+)
+def test_dropped_entries_are_a_gap(socket: str, script: str, size: int, *, has_gap: bool) -> None:
+    """Entries that a real Engine drops before they are read are reported as a gap."""
+    if is_podman(socket):
+        pytest.skip("Podman has no log driver that drops files")
+    name, client = f"dropped-{os.getpid()}", Engine(socket)
+    driver = {**LOG_DRIVER, "Config": {**LOG_DRIVER["Config"], "max-size": "1m"}}
+    body = {"Image": IMAGE, "Cmd": ["sh", "-c", script], "HostConfig": {"LogConfig": driver}}
+    client.ask("POST", "/containers/create", 60.0, query={"name": name}, body=body)
+    try:
+        client.ask("POST", f"/containers/{name}/start", 60.0)
+        logs, count, mark = DockerLogs(client, 8_200_000), 0, ""
+        is_told = is_last = False
+        while not is_last:
+            _, facts = client.ask("GET", f"/containers/{name}/json", 60.0)
+            is_over = b'"Status":"exited"' in facts
+            chunk = logs.read(name, "stdout", mark, 60.0, is_over=is_over)
+            # The next part comes over a connection of its own, and finds that others were dropped.
+            logs.forget(name)
+            if not is_over and mark:
+                client.ask("POST", f"/containers/{name}/wait", 120.0)
+            count, mark, is_last = count + chunk.data.count(b"x"), chunk.mark, chunk.is_last
+            is_told = is_told or chunk.has_gap
+    finally:
+        client.ask("DELETE", f"/containers/{name}", 60.0, query={"force": "1"})
+
+    assert (has_gap, has_gap) == (count < size, is_told)
+
+
 def test_rotated_log_has_each_line_once(socket: str) -> None:
-    """A real Engine that has begun further files of a log shows all of them from any mark."""
+    """A log that a real Engine has rotated into several files is complete from any mark."""
+    if is_podman(socket):
+        pytest.skip("Podman has no log driver that begins further files")
     name, client = f"rotated-{os.getpid()}", Engine(socket)
     script = (
         "x=$(head -c 9993 /dev/zero | tr '\\0' x); i=100000;"

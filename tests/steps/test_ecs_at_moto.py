@@ -1,4 +1,4 @@
-"""Steps as tasks of ECS against moto, an independent emulator that checks each signature."""
+"""Steps as ECS tasks against moto, an independent emulator that checks signatures."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from moorage import (
     RunSpec,
     Step,
 )
-from moorage.domain.steps.runs import check_same_step
+from moorage.domain.steps.runs import LogChunk, check_same_step
 from tests.support.moto_server import REGION, MotoServer
 
 if TYPE_CHECKING:
@@ -44,7 +44,7 @@ def moto() -> Iterator[MotoServer]:
 
 @pytest.fixture
 def settings(moto: MotoServer) -> EcsSettings:
-    """Return the settings of a platform at this server."""
+    """Return the settings of a platform that uses this server."""
     return EcsSettings(
         region=REGION,
         cluster="reports",
@@ -60,7 +60,7 @@ def settings(moto: MotoServer) -> EcsSettings:
 
 
 def test_task_is_found_again_with_its_note(settings: EcsSettings) -> None:
-    """Another program finds the task of a name, and starts no second one."""
+    """Another program finds the task of a name, and does not start a second one."""
     spec = RunSpec(name="run-1", step=STEP, labels={"key": "report-2030-01"})
     first = EcsPlatform(settings).start(spec, 10.0)
 
@@ -75,7 +75,7 @@ def test_task_is_found_again_with_its_note(settings: EcsSettings) -> None:
 
 
 def test_stopped_task_says_why(settings: EcsSettings) -> None:
-    """A task that was stopped is found among the stopped ones, with the reason of its end."""
+    """A stopped task is still found, with the reason of its end."""
     platform = EcsPlatform(settings)
     platform.start(RunSpec(name="run-2", step=STEP), 10.0)
     platform.stop("run-2", 1.0, 10.0)
@@ -90,10 +90,10 @@ def test_stopped_task_says_why(settings: EcsSettings) -> None:
 
 
 def test_log_is_read_with_tokens(moto: MotoServer, settings: EcsSettings) -> None:
-    """The output comes from the task's log stream, part by part."""
+    """The output is read from the task's log stream, part by part."""
     platform = EcsPlatform(settings)
     status = platform.start(RunSpec(name="run-3", step=STEP), 10.0)
-    assert (b"", "", False) == platform.logs("run-3", "stdout", "", 10.0)
+    assert LogChunk(b"", "", False) == platform.logs("run-3", "stdout", "", 10.0)
     task = status.metadata["task"].rpartition("/")[2]
     stream = {"logGroupName": "/ecs/erp", "logStreamName": f"ecs/erp/{task}"}
     moto.act("logs", "Logs_20140328.CreateLogStream", **stream)
@@ -104,18 +104,18 @@ def test_log_is_read_with_tokens(moto: MotoServer, settings: EcsSettings) -> Non
     moto.act("logs", "Logs_20140328.PutLogEvents", logEvents=events, **stream)
 
     chunk = EcsPlatform(settings).logs("run-3", "stdout", "", 10.0)
-    again = EcsPlatform(settings).logs("run-3", "stdout", chunk.mark, 10.0)
+    second_chunk = EcsPlatform(settings).logs("run-3", "stdout", chunk.mark, 10.0)
 
     assert b"line 0\nline 1\nline 2\n" == chunk.data
-    assert b"" == again.data
+    assert b"" == second_chunk.data
 
 
 def test_wrong_key_is_named_without_its_secret(settings: EcsSettings) -> None:
-    """A secret that does not sign is a failed authentication, which shows nothing of it."""
-    wrong = attrs.evolve(settings, secret_access_key="wr0ng-secret-27182818")
+    """A wrong secret key raises AuthenticationFailed, and the error does not show the key."""
+    wrong_settings = attrs.evolve(settings, secret_access_key="wr0ng-secret-27182818")
 
-    with pytest.raises(AuthenticationFailed) as refused:
-        EcsPlatform(wrong).runs(10.0)
+    with pytest.raises(AuthenticationFailed) as excinfo:
+        EcsPlatform(wrong_settings).runs(10.0)
 
-    assert "27182818" not in json.dumps([str(refused.value), repr(refused.value)])
-    assert "27182818" not in repr(wrong)
+    assert "27182818" not in json.dumps([str(excinfo.value), repr(excinfo.value)])
+    assert "27182818" not in repr(wrong_settings)

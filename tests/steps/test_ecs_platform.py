@@ -1,4 +1,4 @@
-"""Steps as tasks of ECS, against a stand-in whose tasks are processes."""
+"""Steps as ECS tasks, with a fake ECS whose tasks are processes."""
 
 from __future__ import annotations
 
@@ -29,13 +29,14 @@ from moorage import (
     Workspace,
 )
 from moorage.domain.http.requests import Response
-from moorage.domain.steps.cloud_runs import CloudNote, moment_of
+from moorage.domain.steps.cloud_runs import CloudRunNote, moment_of
 from moorage.domain.steps.ecs_tasks import REASONS, task_end, task_run
+from moorage.domain.steps.runs import LogChunk
 from moorage.testing import VirtualClock, name_of
 from moorage.testing.kits import platform_conformance
 from moorage.testing.kits.platform_conformance import PlatformLimit
 from tests.steps.cloud_lab import AheadClock, json_response
-from tests.steps.ecs_lab import SETTINGS, EcsStandIn
+from tests.steps.ecs_lab import SETTINGS, FakeEcs
 from tests.steps.step_lab import MODES, executor
 
 if TYPE_CHECKING:
@@ -57,9 +58,9 @@ LIMITS = frozenset(
 
 
 @pytest.fixture
-def cloud(tmp_path: Path) -> EcsStandIn:
-    """Return a stand-in."""
-    return EcsStandIn(tmp_path)
+def cloud(tmp_path: Path) -> FakeEcs:
+    """Return a fake ECS."""
+    return FakeEcs(tmp_path)
 
 
 def spec(name: str, step: Step = STEP) -> RunSpec:
@@ -70,9 +71,9 @@ def spec(name: str, step: Step = STEP) -> RunSpec:
 @pytest.mark.parametrize("shell_limit", [False, True], ids=["by followers", "by a shell"])
 @pytest.mark.parametrize("check", platform_conformance.CHECKS, ids=name_of)
 def test_conformance(
-    check: platform_conformance.Check, cloud: EcsStandIn, *, shell_limit: bool
+    check: platform_conformance.Check, cloud: FakeEcs, *, shell_limit: bool
 ) -> None:
-    """The platform passes the kit as far as ECS allows, whoever enforces the time limit."""
+    """The platform passes the conformance kit as far as ECS allows, with any time limiter."""
     check(
         platform_conformance.PlatformSubject(
             make=lambda: cloud.platform(AheadClock(), shell_limit=shell_limit), limits=LIMITS
@@ -115,7 +116,7 @@ def test_conformance(
     ],
 )
 def test_ends_are_distinguished(task: Mapping[str, Any], expected: object) -> None:
-    """The state of a task becomes the phase, the exit code and the reason of the run."""
+    """A task's state determines the phase, the exit code and the reason of the run."""
     end = task_end({"lastStatus": "STOPPED", **task}, "erp")
 
     assert expected == (end.phase, end.exit_code, end.reason)
@@ -123,8 +124,8 @@ def test_ends_are_distinguished(task: Mapping[str, Any], expected: object) -> No
 
 
 def test_task_names_the_image_and_the_problem() -> None:
-    """The metadata of a task that could not start have the reason."""
-    note = CloudNote.of(spec("run-1"))
+    """The metadata of a task that could not start contain the reason."""
+    note = CloudRunNote.of(spec("run-1"))
     task = {
         "taskArn": "arn",
         "lastStatus": "STOPPED",
@@ -145,45 +146,45 @@ def test_task_names_the_image_and_the_problem() -> None:
 
 @pytest.mark.parametrize("text", ["", "%%", "e30=", "W10=", "eyJuYW1lIjoxfQ=="])
 def test_tags_of_others_are_no_note(text: str) -> None:
-    """A tag that somebody else has written is no note."""
-    assert CloudNote.of_tags({"moorage-note-00": text}) is None
-    assert CloudNote.of_tags(None) is None
+    """A tag that another program wrote is not read as a note."""
+    assert CloudRunNote.of_tags({"moorage-note-00": text}) is None
+    assert CloudRunNote.of_tags(None) is None
 
 
 def test_note_of_wrong_types_is_no_note() -> None:
-    """A note with fields of other types was not written by moorage."""
-    note = CloudNote.of(spec("run-1"))
-    assert note == CloudNote.of_tags(note.tags())
+    """A note whose fields have wrong types is ignored."""
+    note = CloudRunNote.of(spec("run-1"))
+    assert note == CloudRunNote.of_tags(note.tags())
     changes: tuple[dict[str, Any], ...] = ({"labels": []}, {"timeout": -1}, {"step": 7})
     for change in changes:
-        wrong: Any = attrs.evolve(note, **change)
-        assert CloudNote.of_tags(wrong.tags()) is None
+        wrong_note: Any = attrs.evolve(note, **change)
+        assert CloudRunNote.of_tags(wrong_note.tags()) is None
     with pytest.raises(InvalidData, match="labels"):
-        CloudNote.of(RunSpec(name="x", step=STEP, labels={"key": "k" * 9000})).tags()
+        CloudRunNote.of(RunSpec(name="x", step=STEP, labels={"key": "k" * 9000})).tags()
 
 
 @pytest.mark.parametrize("value", [None, "soon", True, 1e300, float("nan"), "2030-01-02T03:04:05"])
 def test_wrong_times_are_unknown(value: object) -> None:
-    """A time that cannot be read is unknown."""
+    """A time that cannot be parsed is None."""
     assert moment_of(value) is None
 
 
-def test_overrides_and_network_are_sent(cloud: EcsStandIn) -> None:
-    """The step replaces the command of the container, with its limits, where the settings say."""
+def test_overrides_and_network_are_sent(cloud: FakeEcs) -> None:
+    """The step's command and limits override the container's, in the configured network."""
     step = attrs.evolve(STEP, resources=Resources(cpus=0.5, memory=1024 * 1024 * 300))
     cloud.platform(capacity_provider="FARGATE_SPOT", public_ip=True).start(spec("run-1", step), 9.0)
 
-    sent = next(item for item in cloud.vendor.requests if b"clientToken" in item.body).json()
+    sent_json = next(item for item in cloud.vendor.requests if b"clientToken" in item.body).json()
 
-    (container,) = sent["overrides"]["containerOverrides"]
+    (container,) = sent_json["overrides"]["containerOverrides"]
     assert (512, 300) == (container["cpu"], container["memory"])
-    assert [{"capacityProvider": "FARGATE_SPOT"}] == sent["capacityProviderStrategy"]
-    assert "ENABLED" == sent["networkConfiguration"]["awsvpcConfiguration"]["assignPublicIp"]
-    assert "launchType" not in sent
+    assert [{"capacityProvider": "FARGATE_SPOT"}] == sent_json["capacityProviderStrategy"]
+    assert "ENABLED" == sent_json["networkConfiguration"]["awsvpcConfiguration"]["assignPublicIp"]
+    assert "launchType" not in sent_json
 
 
-def test_another_step_under_a_name_is_found(cloud: EcsStandIn) -> None:
-    """If ECS refuses a second task under the same token, the platform returns the first one."""
+def test_another_step_under_a_name_is_found(cloud: FakeEcs) -> None:
+    """If ECS refuses a second task with the same token, the platform returns the first task."""
     cloud.platform().start(spec("run-1"), 9.0)
     other = spec("run-1", attrs.evolve(STEP, command=["true"]))
     empty = json_response({"taskArns": []})
@@ -198,8 +199,8 @@ def test_another_step_under_a_name_is_found(cloud: EcsStandIn) -> None:
         cloud.platform().start(other, 9.0)
 
 
-def test_task_without_room_may_be_tried_again(cloud: EcsStandIn) -> None:
-    """A task that finds no room is a refusal, which may be tried again."""
+def test_task_without_room_may_be_tried_again(cloud: FakeEcs) -> None:
+    """A task for which ECS has no capacity is refused, and may be retried."""
     empty = json_response({"taskArns": []})
     for reason, is_retryable in (("RESOURCE:MEMORY", True), ("MISSING", False)):
         cloud.queued = [
@@ -207,13 +208,13 @@ def test_task_without_room_may_be_tried_again(cloud: EcsStandIn) -> None:
             empty,
             json_response({"tasks": [], "failures": [{"reason": reason}]}),
         ]
-        with pytest.raises(VendorRejected, match=reason) as refused:
+        with pytest.raises(VendorRejected, match=reason) as excinfo:
             cloud.platform().start(spec("run-1"), 9.0)
-        assert is_retryable is refused.value.retryable
+        assert is_retryable is excinfo.value.retryable
 
 
-def test_started_task_may_appear_late(cloud: EcsStandIn) -> None:
-    """A task that ECS does not show yet counts as started, for a minute."""
+def test_started_task_may_appear_late(cloud: FakeEcs) -> None:
+    """A task that ECS does not list yet counts as started for a minute."""
     clock = VirtualClock(datetime.now(UTC))
     platform = cloud.platform(clock)
     status = platform.start(spec("run-1"), 9.0)
@@ -224,8 +225,8 @@ def test_started_task_may_appear_late(cloud: EcsStandIn) -> None:
     assert platform.look("run-1", 9.0) is None
 
 
-def test_looks_and_logs_keep_their_pace(cloud: EcsStandIn) -> None:
-    """A follower that looks often does not ask ECS each time."""
+def test_looks_and_logs_keep_their_pace(cloud: FakeEcs) -> None:
+    """Frequent looks at a run are answered without new requests to ECS."""
     clock = VirtualClock(datetime.now(UTC))
     platform = cloud.platform(clock, pace=5.0)
     platform.start(spec("run-1", attrs.evolve(STEP, command=["sleep", "60"])), 9.0)
@@ -235,7 +236,7 @@ def test_looks_and_logs_keep_their_pace(cloud: EcsStandIn) -> None:
     platform.look("run-1", 9.0)
     chunk = platform.logs("run-1", "stdout", "f/0", 9.0)
 
-    assert (b"", "f/0", False) == chunk
+    assert LogChunk(b"", "f/0", False) == chunk
     assert before == len(cloud.vendor.requests)
     platform.stop("run-1", 1.0, 9.0)
     assert platform.look("run-1", 9.0) is not None
@@ -243,34 +244,34 @@ def test_looks_and_logs_keep_their_pace(cloud: EcsStandIn) -> None:
     platform.stop("unknown", 1.0, 9.0)
 
 
-def test_log_waits_for_the_last_lines(cloud: EcsStandIn) -> None:
+def test_log_waits_for_the_last_lines(cloud: FakeEcs) -> None:
     """The log of a task that has just ended may still grow; later it is complete."""
     platform = cloud.platform(log_group=None)
     platform.start(spec("run-1"), 9.0)
     arn = next(iter(cloud.tasks))
     now = datetime.now(UTC)
-    ended: dict[str, Any] = {"lastStatus": "STOPPED", "stoppedAt": now.timestamp()}
-    cloud.tasks[arn]["fields"] = ended
-    assert (b"", "", True) == platform.logs("run-1", "stdout", "", 9.0)
+    end_fields: dict[str, Any] = {"lastStatus": "STOPPED", "stoppedAt": now.timestamp()}
+    cloud.tasks[arn]["fields"] = end_fields
+    assert LogChunk(b"", "", True) == platform.logs("run-1", "stdout", "", 9.0)
     missing = json_response({"__type": "ResourceNotFoundException", "message": "no stream"}, 400)
     headers = {"Date": now.strftime("%a, %d %b %Y %H:%M:%S GMT")}
-    for later, is_last in ((0, False), (60, True)):
+    for seconds, is_last in ((0, False), (60, True)):
         cloud.tasks[arn]["fields"] = {
-            **ended,
-            "stoppedAt": (now - timedelta(seconds=later)).timestamp(),
+            **end_fields,
+            "stoppedAt": (now - timedelta(seconds=seconds)).timestamp(),
         }
-        shown = cloud._shown(arn)  # noqa: SLF001 - as ECS would
+        task = cloud._shown(arn)  # noqa: SLF001 - as ECS would
         cloud.queued = [
             json_response({"taskArns": [arn]}),
-            Response(200, headers, json.dumps({"tasks": [shown]}).encode()),
+            Response(200, headers, json.dumps({"tasks": [task]}).encode()),
             missing,
         ]
         chunk = cloud.platform().logs("run-1", "stdout", "", 9.0)
-        assert (b"", "", is_last) == chunk
+        assert LogChunk(b"", "", is_last) == chunk
     cloud.queued = [
         *cloud.queued,
         json_response({"taskArns": [arn]}),
-        json_response({"tasks": [shown]}),
+        json_response({"tasks": [task]}),
     ]
     cloud.queued += [
         json_response({"__type": "InvalidParameterException", "message": "token"}, 400)
@@ -293,9 +294,9 @@ def test_log_waits_for_the_last_lines(cloud: EcsStandIn) -> None:
     ],
 )
 def test_failures_are_typed(
-    cloud: EcsStandIn, answer: Response, error: type[Exception], words: str
+    cloud: FakeEcs, answer: Response, error: type[Exception], words: str
 ) -> None:
-    """A failure that ECS answers is an error of its kind."""
+    """Each error response of ECS raises the matching error type."""
     cloud.queued = [answer]
 
     with pytest.raises(error, match=words) as failure:
@@ -304,8 +305,8 @@ def test_failures_are_typed(
     assert "s3cr3t-key-of-aws" not in f"{failure.value!r} {failure.value}"
 
 
-def test_all_pages_of_tasks_are_listed(cloud: EcsStandIn) -> None:
-    """More tasks than one page has are listed, by name; a platform may have no subnets."""
+def test_all_pages_of_tasks_are_listed(cloud: FakeEcs) -> None:
+    """If tasks fill more than one page, all are listed, by name; subnets are optional."""
     platform = cloud.platform(subnets=[])
     for number in range(5):
         platform.start(spec(f"run-{number}"), 9.0)
@@ -316,8 +317,8 @@ def test_all_pages_of_tasks_are_listed(cloud: EcsStandIn) -> None:
     assert "networkConfiguration" not in cloud.vendor.requests[2].json()
 
 
-def test_refused_task_is_no_conflict(cloud: EcsStandIn) -> None:
-    """A task that ECS refuses is an error with its reason."""
+def test_refused_task_is_no_conflict(cloud: FakeEcs) -> None:
+    """A task that ECS refuses raises an error with the reason."""
     empty = json_response({"taskArns": []})
     missing = json_response({"__type": "ClientException", "message": "no definition"}, 400)
     cloud.queued = [empty, empty, missing]
@@ -327,10 +328,8 @@ def test_refused_task_is_no_conflict(cloud: EcsStandIn) -> None:
 
 
 @pytest.mark.parametrize("mode", MODES)
-def test_key_runs_once_and_returns_the_exit_code(
-    cloud: EcsStandIn, mode: str, tmp_path: Path
-) -> None:
-    """Sync and async programs get the exit code and the output; a repeat starts nothing."""
+def test_repeated_step_starts_no_second_task(cloud: FakeEcs, mode: str, tmp_path: Path) -> None:
+    """Sync and async programs get the exit code and output; a repeat starts nothing."""
     platform = cloud.platform(AheadClock())
     execute = executor(mode, platform, f"sqlite:///{tmp_path}/state.db")
 
@@ -340,8 +339,8 @@ def test_key_runs_once_and_returns_the_exit_code(
     assert 1 == len(cloud.tasks)
 
 
-def test_lost_answer_leads_to_one_task(cloud: EcsStandIn) -> None:
-    """If the answer to the start is lost, the same name finds the task."""
+def test_lost_answer_leads_to_one_task(cloud: FakeEcs) -> None:
+    """If the response to the start is lost, the same name finds the task."""
     empty = json_response({"taskArns": []})
     cloud.queued = [empty, empty, ConnectionFailed("lost", may_have_been_processed=True)]
     with pytest.raises(ConnectionFailed):
@@ -364,11 +363,11 @@ def test_lost_answer_leads_to_one_task(cloud: EcsStandIn) -> None:
     ],
 )
 def test_steps_that_no_task_can_run_are_refused(options: dict[str, Any], field: str) -> None:
-    """A step with an image, secrets, files, many variables or a limit of processes is refused."""
+    """A step with an image, secrets, files, many variables or a process limit is refused."""
     platform = EcsPlatform(EcsSettings(**SETTINGS))
-    with pytest.raises(InvalidData) as refused:
+    with pytest.raises(InvalidData) as excinfo:
         platform.validate(attrs.evolve(STEP, **options))
-    assert field == refused.value.field
+    assert field == excinfo.value.field
     platform.close()
     platform.close()
 
@@ -387,13 +386,13 @@ def test_steps_that_no_task_can_run_are_refused(options: dict[str, Any], field: 
     ],
 )
 def test_wrong_settings_are_named(options: dict[str, Any]) -> None:
-    """A setting that cannot be what it stands for is named in a typed error."""
+    """An impossible setting is refused, and the error names it."""
     with pytest.raises((ConfigurationError, InvalidData)):
         EcsSettings(**{**SETTINGS, **options})
 
 
 def test_china_and_the_keys_of_the_machine() -> None:
-    """Regions of China have their own domain, and keys may be those of the machine."""
+    """Chinese regions have their own domain, and credentials may come from the machine."""
     options: dict[str, Any] = {"access_key_id": None, "secret_access_key": None}
     options["region"] = "cn-north-1"
     values: dict[str, Any] = SETTINGS | options

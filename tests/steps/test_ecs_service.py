@@ -1,4 +1,4 @@
-"""Deployments of ECS services, against scripted answers."""
+"""Deployments of ECS services, with scripted responses."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ from tests.support.moto_server import REGION, MotoServer
 
 
 def service(vendor: FakeVendor) -> EcsService:
-    """Return a service at a scripted vendor."""
+    """Return an ECS service at a scripted vendor."""
     return EcsService(
         EcsSettings(**SETTINGS),
         "web",
@@ -35,7 +35,7 @@ def service(vendor: FakeVendor) -> EcsService:
 
 
 def manager(timeout: float = 60.0) -> ConnectorManager:
-    """Return a manager that repeats without pauses."""
+    """Return a manager that retries without pauses."""
     retry = RetryPolicy(max_attempts=2, base_delay=0.001)
     return ConnectorManager([Service("ecs", retry=retry, timeout=timeout)])
 
@@ -52,31 +52,34 @@ def deployment(name: str, **fields: Any) -> dict[str, Any]:
     }
 
 
-def described(*deployments: dict[str, Any]) -> Any:
-    """Return the answer that describes a service."""
+def service_answer(*deployments: dict[str, Any]) -> Any:
+    """Return the response that describes a service."""
     return json_response({"services": [{"deployments": list(deployments)}]})
 
 
 def test_deployment_is_waited_for_by_its_id() -> None:
-    """The wait ends when this deployment has completed, whatever becomes of others."""
+    """The wait ends when this deployment is complete, whatever other deployments do."""
     vendor = FakeVendor()
     old = deployment("d-1", status="ACTIVE", rolloutState="COMPLETED")
-    new = deployment("d-2", rolloutState="IN_PROGRESS")
-    vendor.queue(json_response({"service": {"deployments": [old, new]}}))
+    new_deployment = deployment("d-2", rolloutState="IN_PROGRESS")
+    vendor.queue(json_response({"service": {"deployments": [old, new_deployment]}}))
     web, protected = service(vendor), manager()
 
-    begun = protected.perform("ecs", web.deploy("erp:8", count=2))
+    service_update = protected.perform("ecs", web.deploy("erp:8", count=2))
 
     assert ("d-2", "in_progress", "erp:8") == (
-        begun["deployment"],
-        begun["state"],
-        begun["task_definition"],
+        service_update["deployment"],
+        service_update["state"],
+        service_update["task_definition"],
     )
-    sent = vendor.requests[0].json()
+    sent_json = vendor.requests[0].json()
     assert {"cluster": "reports", "service": "web", "taskDefinition": "erp:8"} | {
         "desiredCount": 2
-    } == sent
-    vendor.queue(described(old, new), described(deployment("d-2", rolloutState="COMPLETED"), old))
+    } == sent_json
+    vendor.queue(
+        service_answer(old, new_deployment),
+        service_answer(deployment("d-2", rolloutState="COMPLETED"), old),
+    )
     assert "completed" == protected.perform("ecs", web.wait("d-2"))["state"]
     web.close()
 
@@ -92,23 +95,23 @@ def test_deployment_is_waited_for_by_its_id() -> None:
     ],
 )
 def test_states_are_distinguished(shown: dict[str, Any], expected: str) -> None:
-    """A deployment failed, was replaced, goes on, or has as many tasks as it should."""
-    vendor = FakeVendor([described(shown)])
+    """A deployment may have failed, been replaced, be in progress, or be complete."""
+    vendor = FakeVendor([service_answer(shown)])
     assert expected == manager().perform("ecs", service(vendor).state("d-2"))["state"]
 
 
 def test_wait_ends_with_the_time_limit() -> None:
-    """A wait that exceeds the time limit of its service raises an error."""
-    vendor = FakeVendor(described(deployment("d-2")))
+    """A wait that exceeds its service's timeout raises an error."""
+    vendor = FakeVendor(service_answer(deployment("d-2")))
     with pytest.raises(AttemptTimeout, match="d-2"):
         manager(timeout=4.0).perform("ecs", service(vendor).wait("d-2"))
 
 
 def test_forced_deployment_is_never_repeated() -> None:
-    """A lost answer is repeated only if nothing is forced."""
-    lost = ConnectionFailed("lost", may_have_been_processed=True)
+    """A lost deployment request is repeated only if it is not a forced deployment."""
+    lost_error = ConnectionFailed("lost", may_have_been_processed=True)
     vendor = FakeVendor(
-        [lost, json_response({"service": {"deployments": [deployment("d-2")]}}), lost]
+        [lost_error, json_response({"service": {"deployments": [deployment("d-2")]}}), lost_error]
     )
     manager().perform("ecs", service(vendor).deploy())
     with pytest.raises(OutcomeUnknown):
@@ -117,7 +120,7 @@ def test_forced_deployment_is_never_repeated() -> None:
 
 
 def test_missing_service_is_named() -> None:
-    """A service that the cluster does not have is named, and other forms are errors."""
+    """A missing service is named in the error, and malformed responses raise errors."""
     vendor = FakeVendor([json_response({"services": []}), *[json_response({"service": {}})] * 2])
     with pytest.raises(VendorRejected, match="'web'"):
         manager().perform("ecs", service(vendor).state("d-2"))
@@ -127,7 +130,7 @@ def test_missing_service_is_named() -> None:
 
 
 def test_deployment_at_moto() -> None:
-    """A forced deployment of an emulator's service is shown by its id."""
+    """A forced deployment at the emulator is found by its id."""
     target = "AmazonEC2ContainerServiceV20141113"
     with MotoServer() as moto:
         moto.act("ecs", f"{target}.CreateCluster", clusterName="reports")
@@ -154,7 +157,7 @@ def test_deployment_at_moto() -> None:
             "task_definition": "erp",
         }
         web = EcsService(EcsSettings(**(SETTINGS | options)), "web")
-        begun = manager().perform("ecs", web.deploy(force=True))
-        state = manager().perform("ecs", web.state(begun["deployment"]))
+        deployment = manager().perform("ecs", web.deploy(force=True))
+        state = manager().perform("ecs", web.state(deployment["deployment"]))
         web.close()
-    assert begun["deployment"] == state["deployment"]
+    assert deployment["deployment"] == state["deployment"]

@@ -1,4 +1,4 @@
-"""The output of a step in files: each line once, also after a write that was cut off."""
+"""A step's output in files: each line once, even after an interrupted write."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ if TYPE_CHECKING:
 
 
 def test_outputs_have_a_file_each(tmp_path: Path) -> None:
-    """Lines of both outputs are added to their files; a piece of a long line has no break."""
+    """Each output has its own file; a long line in pieces gets no line breaks."""
     log = FileLog(tmp_path / "log")
 
     log.write([LogLine("stdout", 1, b"one"), LogLine("stderr", 1, b"problem")])
@@ -24,7 +24,7 @@ def test_outputs_have_a_file_each(tmp_path: Path) -> None:
 
 
 def test_torn_line_is_removed(tmp_path: Path) -> None:
-    """A later process goes on after the last whole line, whatever the length of the torn one."""
+    """A later process continues after the last complete line, however long the broken one is."""
     log = FileLog(tmp_path)
     log.path("stdout").write_bytes(b"one\ntwo\n" + b"x" * 3_000_000)
 

@@ -1,4 +1,4 @@
-"""Releases, statuses, checks and pull mirrors of git hosts, against their strict stand-ins."""
+"""Releases, statuses, checks and pull mirrors of git hosts, with strict fake hosts."""
 
 from __future__ import annotations
 
@@ -36,21 +36,21 @@ COMMIT = "0123456789abcdef0123456789abcdef01234567"
 
 @pytest.fixture
 def hub() -> Generator[tuple[FakeGitHub, GitHubSettings]]:
-    """Lend a stand-in for GitHub."""
+    """Yield a fake GitHub."""
     with github() as pair:
         yield pair
 
 
 @pytest.fixture
 def lab() -> Generator[tuple[FakeGitLab, GitLabSettings]]:
-    """Lend a stand-in for GitLab."""
+    """Yield a fake GitLab."""
     with gitlab() as pair:
         yield pair
 
 
 @pytest.fixture
 def manager() -> ConnectorManager:
-    """Return a manager that repeats without pauses."""
+    """Return a manager that retries without pauses."""
     retry = RetryPolicy(max_attempts=3, base_delay=0.001)
     return ConnectorManager([Service("git", retry=retry)])
 
@@ -58,7 +58,7 @@ def manager() -> ConnectorManager:
 def test_release_of_github_is_published_once(
     hub: tuple[FakeGitHub, GitHubSettings], manager: ConnectorManager
 ) -> None:
-    """A release whose answer is lost is found by its tag, and its file is uploaded once."""
+    """A release whose response is lost is found by its tag, and its file is uploaded once."""
     fake, settings = hub
     repository = GitHubRepository(settings)
     fake.cuts = ["POST /repos/{owner}/{repo}/releases"]
@@ -82,23 +82,23 @@ def test_release_of_github_is_published_once(
 def test_half_of_an_upload_is_replaced(
     hub: tuple[FakeGitHub, GitHubSettings], manager: ConnectorManager
 ) -> None:
-    """A file that GitHub has not received as a whole is deleted, and uploaded again."""
+    """A file that GitHub received only in part is deleted and uploaded again."""
     fake, settings = hub
     repository = GitHubRepository(settings)
     manager.perform("git", repository.release("v3.0"))
     file = manager.perform("git", repository.upload("v3.0", "b.bin", b"whole"))
     fake.assets[file["id"]].update(state="open", size=0)
 
-    again = manager.perform("git", repository.upload("v3.0", "b.bin", b"whole"))
+    second_result = manager.perform("git", repository.upload("v3.0", "b.bin", b"whole"))
 
-    assert file["id"] != again["id"]
+    assert file["id"] != second_result["id"]
     assert file["id"] not in fake.assets
 
 
 def test_upload_elsewhere_gets_no_token(
     hub: tuple[FakeGitHub, GitHubSettings], manager: ConnectorManager
 ) -> None:
-    """A release that names another host for its files is refused before anything is sent there."""
+    """A release whose upload URL names another host is refused before anything is sent."""
     fake, settings = hub
     manager.perform("git", GitHubRepository(settings).release("v4.0"))
     release = next(item for item in fake.releases.values() if item["tag_name"] == "v4.0")
@@ -114,27 +114,27 @@ def test_upload_elsewhere_gets_no_token(
 def test_statuses_and_checks_of_github(
     hub: tuple[FakeGitHub, GitHubSettings], manager: ConnectorManager
 ) -> None:
-    """A status is reported, and a check of one key is one check that changes."""
+    """A commit status is set, and a check with one key is created once and then updated."""
     fake, settings = hub
     repository = GitHubRepository(settings)
 
     manager.perform("git", repository.status(COMMIT, "success", context="erp", url="https://e.x"))
-    begun = manager.perform("git", repository.check(COMMIT, "import", key="k1"))
+    check = manager.perform("git", repository.check(COMMIT, "import", key="k1"))
     over = manager.perform(
         "git", repository.check(COMMIT, "import", key="k1", conclusion="success", summary="12 rows")
     )
     other = manager.perform("git", repository.check(COMMIT, "import", key="k2"))
 
     assert ("success", "erp") == (fake.statuses[0]["state"], fake.statuses[0]["context"])
-    assert (begun["id"], "success") == (over["id"], over["conclusion"])
-    assert other["id"] != begun["id"]
+    assert (check["id"], "success") == (over["id"], over["conclusion"])
+    assert other["id"] != check["id"]
     assert [] == fake.mistakes
 
 
 def test_release_of_gitlab_is_published_once(
     lab: tuple[FakeGitLab, GitLabSettings], manager: ConnectorManager
 ) -> None:
-    """A release whose answer is lost is found by its tag, and its file and link are made once."""
+    """A release whose response is lost is found by its tag; file and link are created once."""
     fake, settings = lab
     project = GitLabProject(settings)
     fake.cuts = ["POST /projects/{id}/releases"]
@@ -155,7 +155,7 @@ def test_release_of_gitlab_is_published_once(
 def test_statuses_and_mirrors_of_gitlab(
     lab: tuple[FakeGitLab, GitLabSettings], manager: ConnectorManager
 ) -> None:
-    """A status is reported once, also if its repeat is refused, and a pull mirror is started."""
+    """A commit status is set once, even if its repeat is refused; a pull mirror is started."""
     fake, settings = lab
     project = GitLabProject(settings)
     status = project.status(COMMIT, "success", context="erp", url="https://e.x")
@@ -174,7 +174,7 @@ def test_statuses_and_mirrors_of_gitlab(
 
 
 def test_operations_run_in_an_event_loop(hub: tuple[FakeGitHub, GitHubSettings]) -> None:
-    """An asynchronous program performs an operation in a thread."""
+    """An asynchronous program runs an operation in a thread."""
     _, settings = hub
     operation = OperationInThread(GitHubRepository(settings).release("v9.0"))
 
@@ -194,6 +194,6 @@ def test_operations_run_in_an_event_loop(hub: tuple[FakeGitHub, GitHubSettings])
     ],
 )
 def test_wrong_names_are_refused(hub: tuple[FakeGitHub, GitHubSettings], make: Any) -> None:
-    """A name that a host would change or misread is refused before anything is sent."""
+    """A name that a git host would change or misread is refused before anything is sent."""
     with pytest.raises(InvalidData):
         make(GitHubRepository(attrs.evolve(hub[1], api="https://127.0.0.1:9")))

@@ -1,4 +1,4 @@
-"""Hostile answers of git hosts: slow, cut, endless, or of another form than described."""
+"""Hostile responses of git hosts: slow, truncated, endless, or malformed."""
 
 from __future__ import annotations
 
@@ -47,20 +47,20 @@ Files = tuple["Path", "Path"]
 
 @pytest.fixture(scope="module")
 def files(tmp_path_factory: pytest.TempPathFactory) -> Files:
-    """Lend a certificate and its key."""
+    """Yield a certificate and its key."""
     return certificate_files(tmp_path_factory.mktemp("tls"))
 
 
 @pytest.fixture(scope="module")
 def hub() -> Generator[tuple[FakeGitHub, GitHubSettings]]:
-    """Lend a stand-in for GitHub."""
+    """Yield a fake GitHub."""
     with github() as pair:
         yield pair
 
 
 @contextmanager
-def answering(files: Files, reply: Reply) -> Generator[GitHostApi]:
-    """Lend the API of a host that gives one answer to everything."""
+def answering_api(files: Files, reply: Reply) -> Generator[GitHostApi]:
+    """Yield the API client of a host that gives the same response to every request."""
 
     def answer(_: Message) -> Reply:
         return reply
@@ -70,19 +70,19 @@ def answering(files: Files, reply: Reply) -> Generator[GitHostApi]:
 
 
 def api_at(url: str, files: Files) -> GitHostApi:
-    """Return the API at a URL."""
+    """Return the API client for a URL."""
     return GitHostApi("GitHub", url, FixedAccess("Authorization", TOKEN), str(files[0]))
 
 
 @contextmanager
-def sending(files: Files, parts: Iterator[bytes]) -> Generator[GitHostApi]:
-    """Lend the API of a host that sends an answer in parts, until its client is gone."""
+def sending_api(files: Files, parts: Iterator[bytes]) -> Generator[GitHostApi]:
+    """Yield the API client of a host that sends a response in parts until the client leaves."""
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
     context.load_cert_chain(*files)
 
     def serve() -> None:
-        plain, _ = listener.accept()
-        with context.wrap_socket(plain, server_side=True) as channel:
+        plain_socket, _ = listener.accept()
+        with context.wrap_socket(plain_socket, server_side=True) as channel:
             channel.recv(65536)
             channel.settimeout(0.05)
             try:
@@ -102,7 +102,7 @@ def sending(files: Files, parts: Iterator[bytes]) -> Generator[GitHostApi]:
 
 
 def endless(head: bytes, part: bytes) -> Iterator[bytes]:
-    """Yield an answer that never ends."""
+    """Yield the parts of a response that never ends."""
     yield head
     while True:
         yield part
@@ -114,21 +114,21 @@ def endless(head: bytes, part: bytes) -> Iterator[bytes]:
     ids=["body", "head", "chunks"],
 )
 def test_slow_answer_ends_in_time(files: Files, head: bytes, part: bytes) -> None:
-    """A host that sends a byte now and then is given up at the time limit of the whole request."""
+    """A host that sends its response byte by byte is abandoned at the request's time limit."""
     heads = {b"x": b"HTTP/1.1 200 OK\r\nContent-Length: 9999999\r\n\r\n"}
     begin = head or heads.get(part, b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n")
     parts = {b"": b"X-A: b\r\n", b"y": b"1\r\ny\r\n"}
     with (
-        sending(files, endless(begin, parts.get(part, part))) as api,
+        sending_api(files, endless(begin, parts.get(part, part))) as api,
         pytest.raises(AttemptTimeout),
     ):
         api.ask("GET", "/x", 0.5)
 
 
 def test_cut_answer_is_no_answer(files: Files) -> None:
-    """An answer that is shorter than its length, such as a log, is a lost connection."""
+    """A response shorter than its declared length, such as a log, is a lost connection."""
     cut = iter([b"HTTP/1.1 200 OK\r\nContent-Length: 500\r\nConnection: close\r\n\r\nshort"])
-    with sending(files, cut) as api, pytest.raises(ConnectionFailed):
+    with sending_api(files, cut) as api, pytest.raises(ConnectionFailed):
         api.ask("GET", "/x", 5.0)
 
 
@@ -136,18 +136,18 @@ def test_cut_answer_is_no_answer(files: Files) -> None:
     "place", ["https://[bad/", "https://h:99999/", "http://127.0.0.1/x", "https://h:x/", "//["]
 )
 def test_unreadable_redirect_is_an_error(files: Files, place: str) -> None:
-    """A redirect to something that is not a URL with https is refused."""
+    """A redirect to anything but an https URL is refused."""
     reply = Reply(302, headers=(("Location", place),))
-    with answering(files, reply) as api, pytest.raises(VendorFailed, match="redirects"):
+    with answering_api(files, reply) as api, pytest.raises(VendorFailed, match="redirects"):
         api.download("/x", 5.0)
 
 
 @pytest.mark.parametrize("name", ["Retry-After", "X-RateLimit-Reset"])
 @pytest.mark.parametrize("value", ["\xb2", "9" * 30, "9" * 5000, "-1", "soon", "9999999999"])
 def test_odd_pause_is_a_pause(files: Files, name: str, value: str) -> None:
-    """A pause of no possible length is a pause all the same."""
+    """An impossible Retry-After still counts as a pause."""
     reply = Reply(429, b"{}", ((name, value),))
-    with answering(files, reply) as api, pytest.raises(RateLimitExceeded) as limited:
+    with answering_api(files, reply) as api, pytest.raises(RateLimitExceeded) as limited:
         api.ask("GET", "/x", 5.0)
 
     assert limited.value.retry_at is not None
@@ -157,9 +157,9 @@ def test_odd_pause_is_a_pause(files: Files, name: str, value: str) -> None:
     "date", ["x", "Fri, 31 Dec 9999 23:59:59 -2359", "Mon, 01 Jan 99999999999"]
 )
 def test_odd_date_is_the_time_here(files: Files, date: str) -> None:
-    """A date that no calendar has is replaced by this machine's."""
+    """An impossible Date header is replaced by this machine's time."""
     head = f"HTTP/1.1 200 OK\r\nDate: {date}\r\nContent-Length: 2\r\n\r\n{{}}"
-    with sending(files, iter([head.encode()])) as api:
+    with sending_api(files, iter([head.encode()])) as api:
         assert api.ask("GET", "/x", 5.0).now.year < 9999
 
 
@@ -168,8 +168,8 @@ def test_odd_date_is_the_time_here(files: Files, date: str) -> None:
     [b"[" * 100_000, b"null", b"5", b'"x"', b"true", b"NaN", b"9" * 5000, b"<html>"],
 )
 def test_list_of_another_form_is_an_error(files: Files, body: bytes) -> None:
-    """A page that is not a list of JSON is an error of the host."""
-    with answering(files, Reply(200, body)) as api, pytest.raises(VendorFailed):
+    """A page that is not a JSON list raises an error."""
+    with answering_api(files, Reply(200, body)) as api, pytest.raises(VendorFailed):
         list(api.pages("/x", 5.0))
 
 
@@ -183,12 +183,12 @@ def test_list_of_another_form_is_an_error(files: Files, body: bytes) -> None:
     ],
 )
 def test_message_of_a_refusal_is_plain(files: Files, body: bytes) -> None:
-    """A message contains nothing that a terminal obeys or that no log can write."""
-    with answering(files, Reply(422, body)) as api, pytest.raises(InvalidRequest) as refused:
+    """An error message contains no control or unencodable characters."""
+    with answering_api(files, Reply(422, body)) as api, pytest.raises(InvalidRequest) as excinfo:
         api.ask("GET", "/x", 5.0)
 
-    assert str(refused.value).isprintable()
-    assert str(refused.value.vendor_message).isprintable()
+    assert str(excinfo.value).isprintable()
+    assert str(excinfo.value.vendor_message).isprintable()
 
 
 @pytest.mark.parametrize(
@@ -204,7 +204,7 @@ def test_message_of_a_refusal_is_plain(files: Files, body: bytes) -> None:
 def test_status_of_another_form_is_an_error(
     hub: tuple[FakeGitHub, GitHubSettings], operation: str, document: Any
 ) -> None:
-    """An answer of another form than GitHub describes may be read the next time."""
+    """A response that does not match GitHub's description may be read at the next try."""
     fake, settings = hub
     fake.refs["refs/tags/moorage/default/odd"] = "0" * 40
     fake.failures = [(operation, 200, document, {})]
@@ -216,7 +216,7 @@ def test_status_of_another_form_is_an_error(
 
 
 def test_operation_of_another_form_is_an_error(hub: tuple[FakeGitHub, GitHubSettings]) -> None:
-    """A release without its fields is an error of the host."""
+    """A release response without its fields raises an error."""
     fake, settings = hub
     fake.failures = [("releases/tags", 200, {"id": 5}, {})]
     manager = ConnectorManager([Service("git", retry=None)])
@@ -229,7 +229,7 @@ def test_operation_of_another_form_is_an_error(hub: tuple[FakeGitHub, GitHubSett
 def test_names_of_other_types_are_refused(
     hub: tuple[FakeGitHub, GitHubSettings], make: str
 ) -> None:
-    """A number in the place of a tag or a commit is refused like a wrong text."""
+    """A number instead of a tag or commit is refused like an invalid text."""
     repository: Any = GitHubRepository(hub[1])
     acts = {
         "release": lambda: repository.release(5),
@@ -242,11 +242,11 @@ def test_names_of_other_types_are_refused(
 
 @pytest.mark.parametrize("url", ["https://[bad", "https://h:99999", "https://u@h", "http://h", ""])
 def test_unreadable_api_is_named(url: str) -> None:
-    """A URL of an API that cannot be one is a mistake in the configuration."""
-    with pytest.raises(ConfigurationError) as refused:
+    """An impossible API URL is a configuration error."""
+    with pytest.raises(ConfigurationError) as excinfo:
         GitHostApi("GitHub", url, FixedAccess("Authorization", TOKEN), None)
 
-    assert "api" == refused.value.path
+    assert "api" == excinfo.value.path
 
 
 def _archive(method: int) -> bytes:
@@ -261,7 +261,7 @@ def _archive(method: int) -> bytes:
     changes=st.lists(st.tuples(st.integers(0, 200), st.integers(0, 255)), max_size=6),
 )
 def test_broken_archive_has_no_file(method: int, changes: list[tuple[int, int]]) -> None:
-    """A file of an archive that is broken in any way is read as a whole, or is none."""
+    """A file of a damaged archive is either read completely or missing."""
     archive = bytearray(_archive(method))
     for place, byte in changes:
         archive[place % len(archive)] = byte

@@ -1,4 +1,4 @@
-"""Steps as runs of workflows, against a strict stand-in for GitHub whose workflows really run."""
+"""Steps as workflow runs, with a strict fake GitHub that really runs workflows."""
 
 from __future__ import annotations
 
@@ -40,6 +40,7 @@ from moorage import (
     Workspace,
 )
 from moorage.adapters.steps.github import GITHUB
+from moorage.domain.steps.runs import LogChunk
 from moorage.testing import name_of
 from moorage.testing.kits import platform_conformance
 from moorage.testing.kits.platform_conformance import PlatformLimit
@@ -56,13 +57,13 @@ ROOT = Path(__file__).parents[2]
 
 @pytest.fixture(scope="module")
 def lab() -> Generator[Lab]:
-    """Lend a stand-in for GitHub."""
+    """Yield a fake GitHub."""
     with github() as pair:
         yield pair
 
 
 def workflow_step(script: str, options: Mapping[str, Any]) -> Step:
-    """Return the step that runs a script in the workflow of the stand-in."""
+    """Return a step that runs a script in the fake GitHub's workflow."""
     fields = {name: value for name, value in options.items() if name != "image"}
     environment = {**fields.pop("environment", {}), "script": script}
     return Step("check", ["step.yml"], environment=environment, **fields)
@@ -70,7 +71,7 @@ def workflow_step(script: str, options: Mapping[str, Any]) -> Step:
 
 @pytest.mark.parametrize("check", platform_conformance.CHECKS, ids=name_of)
 def test_conformance(check: platform_conformance.Check, lab: Lab) -> None:
-    """Runs of workflows pass each check of the kit, with the limits of a git host."""
+    """Workflow runs pass the conformance kit, within the limits of a git host."""
     fake, settings = lab
     check(
         platform_conformance.PlatformSubject(
@@ -84,11 +85,11 @@ def test_conformance(check: platform_conformance.Check, lab: Lab) -> None:
 
 
 def spec(name: str, script: str = "echo once", **options: Any) -> RunSpec:
-    """Return what starts a run of a script."""
+    """Return the specification of a run of a script."""
     return RunSpec(name=name, step=workflow_step(script, options), labels={"store": "s"})
 
 
-def until(condition: Callable[[], object]) -> None:
+def wait_until(condition: Callable[[], object]) -> None:
     """Wait until a condition holds, for two minutes at most."""
     end = time.monotonic() + 120
     while not condition():
@@ -96,15 +97,15 @@ def until(condition: Callable[[], object]) -> None:
         time.sleep(0.02)
 
 
-def ended(platform: GitHubPlatform, name: str) -> Any:
-    """Return the status of a run that has ended."""
-    until(lambda: (status := platform.look(name, 10.0)) is not None and status.is_over)
+def wait_for_end(platform: GitHubPlatform, name: str) -> Any:
+    """Wait for a run to end, and return its status."""
+    wait_until(lambda: (status := platform.look(name, 10.0)) is not None and status.is_over)
     return platform.look(name, 10.0)
 
 
 @pytest.mark.parametrize("mode", MODES)
 def test_key_runs_once_and_returns_the_exit_code(lab: Lab, mode: str, tmp_path: Path) -> None:
-    """Sync and async code get the exit code of GitHub's annotation; a repeat starts nothing."""
+    """Sync and async code get the exit code from GitHub's annotation; a repeat starts nothing."""
     fake, settings = lab
     execute = executor(mode, GitHubPlatform(settings), f"sqlite:///{tmp_path}/state.db")
     before = len(fake.dispatches)
@@ -122,7 +123,7 @@ def test_key_runs_once_and_returns_the_exit_code(lab: Lab, mode: str, tmp_path: 
 
 @pytest.mark.parametrize("is_silent", [False, True])
 def test_lost_answer_of_a_dispatch_finds_the_run(lab: Lab, *, is_silent: bool) -> None:
-    """A run whose number was never told is found by its title, and dispatched once."""
+    """A run whose id was lost with a response is found by its title, and dispatched once."""
     fake, settings = lab
     name = f"lost-{is_silent}"
     fake.is_silent = is_silent
@@ -133,20 +134,20 @@ def test_lost_answer_of_a_dispatch_finds_the_run(lab: Lab, *, is_silent: bool) -
     platform.start(spec(name, "exit 3"), 10.0)
 
     fake.is_silent = False
-    assert 3 == ended(GitHubPlatform(settings), name).exit_code
+    assert 3 == wait_for_end(GitHubPlatform(settings), name).exit_code
     assert before + 1 == len(fake.dispatches)
 
 
 @pytest.mark.parametrize("cut", ["POST /repos/{owner}/{repo}/git/refs", "PATCH"])
 def test_lost_answers_of_a_claim_change_nothing(lab: Lab, cut: str) -> None:
-    """A claim whose answer is lost is read, and its caller goes on if it is its own."""
+    """If the response to a claim is lost, the claim is read back; its owner continues."""
     fake, settings = lab
     name = f"cut-{cut[:5].strip().lower()}"
     fake.cuts = [cut]
 
     GitHubPlatform(settings).start(spec(name), 10.0)
 
-    assert 0 == ended(GitHubPlatform(settings), name).exit_code
+    assert 0 == wait_for_end(GitHubPlatform(settings), name).exit_code
     assert [] == fake.cuts
 
 
@@ -173,7 +174,7 @@ def test_killed_program_finds_its_run(lab: Lab, tmp_path: Path) -> None:
         )
 
     process = worker()
-    until(lambda: len(fake.dispatches) > before)
+    wait_until(lambda: len(fake.dispatches) > before)
     process.kill()
     process.communicate()
     gate.touch()
@@ -185,7 +186,7 @@ def test_killed_program_finds_its_run(lab: Lab, tmp_path: Path) -> None:
 
 
 def test_run_that_never_appears_is_lost(lab: Lab) -> None:
-    """A dispatch of which nothing is known later is an unknown outcome, and is not repeated."""
+    """A dispatch without a run has an unknown outcome, and is not repeated."""
     fake, settings = lab
     settings = attrs.evolve(settings, appears_in=1.0)
     fake.failures = [("dispatches", 502, {"message": "bad gateway"}, {})]
@@ -211,7 +212,7 @@ def test_run_that_never_appears_is_lost(lab: Lab) -> None:
 def test_refused_dispatch_gives_the_claim_back(
     lab: Lab, status: int, body: dict[str, Any], headers: dict[str, str], error: type[Exception]
 ) -> None:
-    """A refusal proves that nothing runs, so the same key may start the run later."""
+    """A refusal proves that nothing was started, so the same key may start the run later."""
     fake, settings = lab
     platform, name = GitHubPlatform(settings), f"refused-{status}-{len(headers)}-{error.__name__}"
     fake.failures = [("dispatches", status, body, headers)]
@@ -221,17 +222,17 @@ def test_refused_dispatch_gives_the_claim_back(
 
     assert platform.look(name, 10.0) is None
     platform.start(spec(name, "exit 0"), 10.0)
-    assert 0 == ended(platform, name).exit_code
+    assert 0 == wait_for_end(platform, name).exit_code
 
 
 def test_workflow_without_the_input_is_explained(lab: Lab) -> None:
-    """A workflow that does not have the inputs is refused with what it needs."""
+    """A workflow that lacks the inputs is refused, and the error names the needed inputs."""
     platform = GitHubPlatform(attrs.evolve(lab[1], run_input="run_name"))
 
-    with pytest.raises(InvalidRequest) as refused:
+    with pytest.raises(InvalidRequest) as excinfo:
         platform.start(spec("input"), 10.0)
 
-    assert "run_name" in refused.value.remedy
+    assert "run_name" in excinfo.value.remedy
     with pytest.raises(VendorRejected) as unknown:
         platform.start(RunSpec(name="wf", step=Step("x", ["other.yml"])), 10.0)
     assert 404 == unknown.value.status
@@ -253,14 +254,14 @@ def test_workflow_without_the_input_is_explained(lab: Lab) -> None:
     ],
 )
 def test_conclusions_are_told_apart(lab: Lab, conclusion: str, expected: object) -> None:
-    """Each conclusion of GitHub has one meaning, and only those of a success are a success."""
+    """Each GitHub conclusion has one meaning, and only `success` is a success."""
     fake, settings = lab
     platform, name = GitHubPlatform(settings), f"end-{conclusion}"
     platform.start(spec(name, "true"), 10.0)
-    ended(platform, name)
+    wait_for_end(platform, name)
     number = max(fake.runs)
 
-    fake.conclude(number, "completed", conclusion)
+    fake.set_conclusion(number, "completed", conclusion)
 
     status = platform.look(name, 10.0)
     assert status is not None
@@ -269,36 +270,36 @@ def test_conclusions_are_told_apart(lab: Lab, conclusion: str, expected: object)
 
 
 def test_run_that_needs_approval_is_an_error_and_goes_on(lab: Lab) -> None:
-    """A run that a person must approve says where, and the same name follows it after that."""
+    """A run that needs approval raises an error with its URL; later the same name follows it."""
     fake, settings = lab
     platform = GitHubPlatform(settings)
     platform.start(spec("approve", "exit 4"), 10.0)
-    ended(platform, "approve")
+    wait_for_end(platform, "approve")
     number = max(fake.runs)
-    fake.conclude(number, "completed", "action_required")
+    fake.set_conclusion(number, "completed", "action_required")
 
     with pytest.raises(VendorRejected) as waiting:
         platform.look("approve", 10.0)
 
     assert f"runs/{number}" in waiting.value.remedy
-    fake.conclude(number, "waiting", None)
+    fake.set_conclusion(number, "waiting", None)
     fake.failures = [("cancel", 409, {"message": "not queued yet"}, {})]
     with pytest.raises(VendorFailed, match="does not cancel"):
         platform.stop("approve", 1.0, 10.0)
-    fake.conclude(number, "waiting", None)
+    fake.set_conclusion(number, "waiting", None)
     status = platform.look("approve", 10.0)
     assert status is not None
     assert (RunPhase.STARTING, True) == (status.phase, "problem" in status.metadata)
-    fake.conclude(number, "completed", "failure")
-    assert 4 == ended(platform, "approve").exit_code
+    fake.set_conclusion(number, "completed", "failure")
+    assert 4 == wait_for_end(platform, "approve").exit_code
 
 
 def test_token_goes_to_the_api_only_and_is_masked(lab: Lab) -> None:
-    """The storage of logs gets no credential, and a token that a job prints is masked."""
+    """The log storage gets no credential, and a token that a job prints is masked."""
     fake, settings = lab
     platform = GitHubPlatform(settings)
     platform.start(spec("mask", f"echo token {TOKEN}"), 10.0)
-    ended(platform, "mask")
+    wait_for_end(platform, "mask")
     fake.downloads.clear()
 
     chunk = platform.logs("mask", "stdout", "", 10.0)
@@ -311,14 +312,14 @@ def test_token_goes_to_the_api_only_and_is_masked(lab: Lab) -> None:
 
 
 def test_log_of_a_job_is_downloaded_once(lab: Lab) -> None:
-    """A log of several parts is downloaded once; each mark still leads to the same bytes."""
+    """A log of several parts is downloaded once, and each mark still points to the same bytes."""
     fake, settings = lab
     platform = GitHubPlatform(settings)
     script = (
         "i=0; while [ $i -lt 300 ]; do head -c 10000 /dev/zero | tr '\\0' x; echo; i=$((i+1)); done"
     )
     platform.start(spec("large", script), 10.0)
-    ended(platform, "large")
+    wait_for_end(platform, "large")
     fake.downloads.clear()
 
     chunks = [platform.logs("large", "stdout", "", 10.0)]
@@ -327,13 +328,13 @@ def test_log_of_a_job_is_downloaded_once(lab: Lab) -> None:
 
     assert 1 == len(fake.downloads)
     assert 2 < len(chunks)
-    again = GitHubPlatform(settings).logs("large", "stdout", chunks[0].mark, 10.0)
-    assert chunks[1] == again
+    second_chunk = GitHubPlatform(settings).logs("large", "stdout", chunks[0].mark, 10.0)
+    assert chunks[1] == second_chunk
     assert 2 == len(fake.downloads)
 
 
 def test_echoed_token_is_masked_in_errors(lab: Lab) -> None:
-    """A refusal that repeats the token is raised without it."""
+    """The error for a refusal that repeats the token does not show it."""
     fake, settings = lab
     fake.failures = [("git/ref/", 500, {"message": f"bad {TOKEN}"}, {})]
 
@@ -346,12 +347,12 @@ def test_echoed_token_is_masked_in_errors(lab: Lab) -> None:
 
 @pytest.fixture(scope="module")
 def app_key() -> rsa.RSAPrivateKey:
-    """Lend the key of an app."""
+    """Yield the private key of a GitHub App."""
     return rsa.generate_private_key(public_exponent=65537, key_size=2048)
 
 
 def as_app(lab: Lab, key: rsa.RSAPrivateKey, tokens: list[str]) -> GitHubSettings:
-    """Return the settings of an app whose proofs the stand-in verifies."""
+    """Return the settings of a GitHub App whose JWTs the fake GitHub verifies."""
     fake, settings = lab
     pem = key.private_bytes(
         serialization.Encoding.PEM,
@@ -375,7 +376,7 @@ def as_app(lab: Lab, key: rsa.RSAPrivateKey, tokens: list[str]) -> GitHubSetting
 
 
 def test_app_gets_tokens_and_renews_them(lab: Lab, app_key: rsa.RSAPrivateKey) -> None:
-    """An app signs a proof of ten minutes at most, and fetches a token again when it is refused."""
+    """A GitHub App signs JWTs of at most ten minutes, and renews a refused token."""
     fake, proofs = lab[0], list[str]()
     settings = as_app(lab, app_key, proofs)
     fake.issued.clear()
@@ -397,7 +398,7 @@ def test_app_gets_tokens_and_renews_them(lab: Lab, app_key: rsa.RSAPrivateKey) -
 def test_token_that_ends_soon_is_renewed(
     lab: Lab, app_key: rsa.RSAPrivateKey, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """A token that ends within minutes is not used for the next request."""
+    """A token that expires within minutes is not used for the next request."""
     fake = lab[0]
     settings = as_app(lab, app_key, [])
     soon = (datetime.now(UTC) + timedelta(minutes=2)).isoformat()
@@ -412,7 +413,7 @@ def test_token_that_ends_soon_is_renewed(
 
 
 def test_refused_tokens_are_not_fetched_for_ever(lab: Lab, app_key: rsa.RSAPrivateKey) -> None:
-    """If the next token is refused too, that is an error and no endless loop."""
+    """If the next token is refused too, an error is raised instead of an endless loop."""
     fake = lab[0]
     settings = as_app(lab, app_key, [])
     fake.issued.clear()
@@ -427,7 +428,7 @@ def test_refused_tokens_are_not_fetched_for_ever(lab: Lab, app_key: rsa.RSAPriva
 
 
 def test_app_without_installation_is_explained(lab: Lab, app_key: rsa.RSAPrivateKey) -> None:
-    """An app that GitHub does not know is an error of the credential, without the key."""
+    """A GitHub App that GitHub does not know raises a credential error without the key."""
     fake = lab[0]
     settings = as_app(lab, app_key, [])
     fake.failures = [("access_tokens", 404, {"message": "Not Found"}, {})]
@@ -457,7 +458,7 @@ def test_app_without_installation_is_explained(lab: Lab, app_key: rsa.RSAPrivate
     ],
 )
 def test_wrong_settings_are_named(lab: Lab, options: dict[str, Any]) -> None:
-    """A setting that cannot be what it stands for is refused before anything is sent."""
+    """An impossible setting is refused before anything is sent."""
     with pytest.raises(ConfigurationError):
         GITHUB.build(attrs.evolve(lab[1], **options))
 
@@ -486,7 +487,7 @@ def test_steps_that_no_workflow_can_run_are_refused(lab: Lab, options: dict[str,
 
 
 def test_time_limit_is_an_input_in_minutes(lab: Lab) -> None:
-    """A workflow can be given its time limit, in whole minutes."""
+    """A workflow can receive its time limit as an input, in whole minutes."""
     fake, settings = lab
     platform = GitHubPlatform(attrs.evolve(settings, minutes_input="minutes"))
 
@@ -496,7 +497,7 @@ def test_time_limit_is_an_input_in_minutes(lab: Lab) -> None:
 
 
 def test_github_is_asked_once_in_a_while(lab: Lab, tmp_path: Path) -> None:
-    """Within its pace, a platform answers from what it knows, whoever asks how often."""
+    """Within its polling interval, a platform answers all callers from its cache."""
     fake, settings = lab
     platform = GitHubPlatform(attrs.evolve(settings, pace=1000.0))
     gate = tmp_path / "go"
@@ -505,15 +506,15 @@ def test_github_is_asked_once_in_a_while(lab: Lab, tmp_path: Path) -> None:
 
     for _ in range(5):
         platform.look("pace", 10.0)
-        assert (b"", "", False) == platform.logs("pace", "stdout", "", 10.0)
+        assert LogChunk(b"", "", False) == platform.logs("pace", "stdout", "", 10.0)
 
     assert before == len(fake.requests)
     gate.touch()
-    assert 0 == ended(GitHubPlatform(settings), "pace").exit_code
+    assert 0 == wait_for_end(GitHubPlatform(settings), "pace").exit_code
 
 
 def test_unreachable_host_says_that_nothing_was_sent(lab: Lab) -> None:
-    """Without a connection, a start certainly did nothing."""
+    """If no connection can be made, the error proves that a start did nothing."""
     platform = GitHubPlatform(attrs.evolve(lab[1], api="https://127.0.0.1:9"))
 
     with pytest.raises(ConnectionFailed) as failed:

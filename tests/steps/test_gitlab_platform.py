@@ -1,4 +1,4 @@
-"""Steps as pipelines, against a strict stand-in for GitLab whose pipelines really run."""
+"""Steps as pipelines, with a strict fake GitLab that really runs pipelines."""
 
 from __future__ import annotations
 
@@ -34,6 +34,7 @@ from moorage import (
     Workspace,
 )
 from moorage.adapters.steps.gitlab import GITLAB
+from moorage.domain.steps.runs import LogChunk
 from moorage.testing import name_of
 from moorage.testing.kits import platform_conformance
 from moorage.testing.kits.platform_conformance import PlatformLimit
@@ -50,31 +51,31 @@ ROOT = Path(__file__).parents[2]
 
 @pytest.fixture(scope="module")
 def shared_lab() -> Generator[Lab]:
-    """Lend a stand-in for GitLab."""
+    """Yield a fake GitLab."""
     with gitlab() as pair:
         yield pair
 
 
 @pytest.fixture
 def lab(shared_lab: Lab) -> Lab:
-    """Lend the stand-in with its usual manners."""
+    """Yield the fake GitLab with its default behaviour."""
     shared_lab[0].has_ranges = shared_lab[0].has_stamps = False
     return shared_lab
 
 
 def pipeline_step(script: str, options: Mapping[str, Any]) -> Step:
-    """Return the step that runs a script in the pipeline of the stand-in."""
+    """Return a step that runs a script in the fake GitLab's pipeline."""
     fields = {name: value for name, value in options.items() if name != "image"}
     environment = {**fields.pop("environment", {}), "script": script}
     return Step("check", ["main"], environment=environment, **fields)
 
 
 def spec(name: str, script: str = "echo once", **options: Any) -> RunSpec:
-    """Return what starts a run of a script."""
+    """Return the specification of a run of a script."""
     return RunSpec(name=name, step=pipeline_step(script, options), labels={"store": "s"})
 
 
-def until(condition: Callable[[], object]) -> None:
+def wait_until(condition: Callable[[], object]) -> None:
     """Wait until a condition holds, for two minutes at most."""
     end = time.monotonic() + 120
     while not condition():
@@ -82,15 +83,15 @@ def until(condition: Callable[[], object]) -> None:
         time.sleep(0.02)
 
 
-def ended(platform: GitLabPlatform, name: str) -> Any:
-    """Return the status of a run that has ended."""
-    until(lambda: (status := platform.look(name, 10.0)) is not None and status.is_over)
+def wait_for_end(platform: GitLabPlatform, name: str) -> Any:
+    """Wait for a run to end, and return its status."""
+    wait_until(lambda: (status := platform.look(name, 10.0)) is not None and status.is_over)
     return platform.look(name, 10.0)
 
 
 @pytest.mark.parametrize("check", platform_conformance.CHECKS, ids=name_of)
 def test_conformance(check: platform_conformance.Check, lab: Lab) -> None:
-    """Pipelines pass each check of the kit, with the limits of a git host."""
+    """Pipelines pass the conformance kit, within the limits of a git host."""
     fake, settings = lab
     check(
         platform_conformance.PlatformSubject(
@@ -124,7 +125,7 @@ def test_key_runs_once_and_returns_the_exit_code(lab: Lab, mode: str, tmp_path: 
     "cut", ["POST /projects/{id}/pipeline", "PUT ", "POST /projects/{id}/labels"]
 )
 def test_lost_answers_change_nothing(lab: Lab, cut: str) -> None:
-    """Whichever answer of a start is lost, one pipeline runs, and it is found by its variable."""
+    """Whichever response to a start is lost, one pipeline runs, and is found by its variable."""
     fake, settings = lab
     name = f"lost-{cut[-6:].strip().strip('/')}"
     fake.cuts = [cut]
@@ -132,13 +133,13 @@ def test_lost_answers_change_nothing(lab: Lab, cut: str) -> None:
 
     GitLabPlatform(settings).start(spec(name, "exit 3"), 10.0)
 
-    assert 3 == ended(GitLabPlatform(settings), name).exit_code
+    assert 3 == wait_for_end(GitLabPlatform(settings), name).exit_code
     assert before + 1 == len(fake.pipelines)
     assert [] == fake.cuts
 
 
 def test_killed_program_finds_its_run(lab: Lab, tmp_path: Path) -> None:
-    """After kill -9, the same key follows the same pipeline, and each line is in its log once."""
+    """After kill -9, the same key follows the same pipeline, and its log has each line once."""
     fake, settings = lab
     script = f"echo line 1; until [ -e {tmp_path}/go ]; do sleep 0.05; done; echo line 2; exit 7"
     before = len(fake.pipelines)
@@ -159,7 +160,7 @@ def test_killed_program_finds_its_run(lab: Lab, tmp_path: Path) -> None:
 
     process = worker()
     log = tmp_path / "log" / "stdout.log"
-    until(lambda: log.exists() and "\nline 1\n" in log.read_text())
+    wait_until(lambda: log.exists() and "\nline 1\n" in log.read_text())
     process.kill()
     process.communicate()
     (tmp_path / "go").touch()
@@ -173,7 +174,7 @@ def test_killed_program_finds_its_run(lab: Lab, tmp_path: Path) -> None:
 
 
 def test_run_that_never_appears_is_lost(lab: Lab) -> None:
-    """A pipeline of which nothing is known later is an unknown outcome, and is not repeated."""
+    """A missing pipeline has an unknown outcome, and is not repeated."""
     fake, settings = lab
     platform = GitLabPlatform(attrs.evolve(settings, appears_in=1.0))
     fake.failures = [("/pipeline", 502, {"message": "bad gateway"}, {})]
@@ -197,7 +198,7 @@ def test_run_that_never_appears_is_lost(lab: Lab) -> None:
 def test_refused_pipeline_gives_the_claim_back(
     lab: Lab, status: int, body: Any, headers: dict[str, str], error: type[Exception]
 ) -> None:
-    """A refusal proves that nothing runs, so the same key may start the run later."""
+    """A refusal proves that nothing was started, so the same key may start the run later."""
     fake, settings = lab
     platform, name = GitLabPlatform(settings), f"refused-{status}"
     fake.failures = [("POST /projects/{id}/pipeline", status, body, headers)]
@@ -207,7 +208,7 @@ def test_refused_pipeline_gives_the_claim_back(
 
     assert platform.look(name, 10.0) is None
     platform.start(spec(name, "exit 0"), 10.0)
-    assert 0 == ended(platform, name).exit_code
+    assert 0 == wait_for_end(platform, name).exit_code
 
 
 @pytest.mark.parametrize(
@@ -223,13 +224,13 @@ def test_refused_pipeline_gives_the_claim_back(
     ],
 )
 def test_statuses_are_told_apart(lab: Lab, status: str, reason: str, expected: object) -> None:
-    """Each status of a pipeline has one meaning, and only that of a success is a success."""
+    """Each GitLab status has one meaning, and only `success` is a success."""
     fake, settings = lab
     platform, name = GitLabPlatform(settings), f"end-{status}-{reason}"
     platform.start(spec(name, "exit 5"), 10.0)
-    ended(platform, name)
+    wait_for_end(platform, name)
 
-    fake.conclude(max(fake.pipelines), status, reason)
+    fake.set_conclusion(max(fake.pipelines), status, reason)
 
     run = platform.look(name, 10.0)
     assert run is not None
@@ -241,7 +242,7 @@ def test_statuses_are_told_apart(lab: Lab, status: str, reason: str, expected: o
 def test_trace_is_followed_live(
     lab: Lab, tmp_path: Path, *, has_ranges: bool, has_stamps: bool
 ) -> None:
-    """The trace is read while it grows, from the mark on, whether or not GitLab answers ranges."""
+    """A growing trace is read from the mark on, whether or not GitLab supports ranges."""
     fake, settings = lab
     fake.has_ranges, fake.has_stamps = has_ranges, has_stamps
     gate = tmp_path / "go"
@@ -256,9 +257,9 @@ def test_trace_is_followed_live(
         data, mark = data + chunk.data, chunk.mark
         return b"\none " in data
 
-    until(has_one)
+    wait_until(has_one)
     gate.touch()
-    ended(GitLabPlatform(settings), name)
+    wait_for_end(GitLabPlatform(settings), name)
     fake.ranges.clear()
     chunk = GitLabPlatform(settings).logs(name, "stdout", mark, 10.0)
 
@@ -272,7 +273,7 @@ def test_trace_is_followed_live(
 
 
 def test_gitlab_is_asked_once_in_a_while(lab: Lab, tmp_path: Path) -> None:
-    """Within its pace, a log that grows is read once, and nothing of it is lost."""
+    """Within the polling interval, a growing log is read once, and no line is lost."""
     fake, settings = lab
     platform = GitLabPlatform(attrs.evolve(settings, pace=1000.0))
     gate = tmp_path / "go"
@@ -280,18 +281,18 @@ def test_gitlab_is_asked_once_in_a_while(lab: Lab, tmp_path: Path) -> None:
     first = platform.logs("pace", "stdout", "", 10.0)
     before = len(fake.ranges)
 
-    later = platform.logs("pace", "stdout", first.mark, 10.0)
+    later_chunk = platform.logs("pace", "stdout", first.mark, 10.0)
 
-    assert (b"", first.mark, False) == later
+    assert LogChunk(b"", first.mark, False) == later_chunk
     assert before == len(fake.ranges)
     gate.touch()
-    ended(GitLabPlatform(settings), "pace")
-    rest = GitLabPlatform(settings).logs("pace", "stdout", later.mark, 10.0)
-    assert "two" in rest.data.decode().splitlines()
+    wait_for_end(GitLabPlatform(settings), "pace")
+    last_chunk = GitLabPlatform(settings).logs("pace", "stdout", later_chunk.mark, 10.0)
+    assert "two" in last_chunk.data.decode().splitlines()
 
 
 def test_label_of_somebody_else_is_no_run(lab: Lab) -> None:
-    """A label that happens to have the scope's prefix is no run, and is not shown as one."""
+    """Another program's label that has the scope's prefix is not shown as a run."""
     fake, settings = lab
     fake.labels["moorage.plain"] = {
         "id": 1,
@@ -306,19 +307,19 @@ def test_label_of_somebody_else_is_no_run(lab: Lab) -> None:
 
 
 def test_deleted_pipeline_is_lost(lab: Lab) -> None:
-    """The run of a pipeline that was deleted at GitLab has the phase LOST."""
+    """A run whose pipeline was deleted at GitLab has the phase LOST."""
     fake, settings = lab
     platform = GitLabPlatform(settings)
     platform.start(spec("deleted", "true"), 10.0)
-    ended(platform, "deleted")
+    wait_for_end(platform, "deleted")
 
     del fake.pipelines[max(fake.pipelines)]
 
-    assert RunPhase.LOST is ended(platform, "deleted").phase
+    assert RunPhase.LOST is wait_for_end(platform, "deleted").phase
 
 
 def test_failures_are_typed_and_masked(lab: Lab) -> None:
-    """A failure is an error of its kind, without the token that it repeats."""
+    """Each failure raises its error type, without the token that the response repeats."""
     fake, settings = lab
     fake.failures = [("GET ", 500, {"message": f"bad {TOKEN}"}, {})]
 
@@ -326,9 +327,9 @@ def test_failures_are_typed_and_masked(lab: Lab) -> None:
         GitLabPlatform(settings).look("x", 10.0)
 
     assert TOKEN not in f"{failed.value} {failed.value.vendor_message} {settings!r}"
-    stranger = GitLabPlatform(attrs.evolve(settings, token=Secret("glpat-other")))
+    other_platform = GitLabPlatform(attrs.evolve(settings, token=Secret("glpat-other")))
     with pytest.raises(AuthenticationFailed):
-        stranger.look("x", 10.0)
+        other_platform.look("x", 10.0)
 
 
 @pytest.mark.parametrize(
@@ -345,7 +346,7 @@ def test_failures_are_typed_and_masked(lab: Lab) -> None:
     ],
 )
 def test_wrong_settings_are_named(lab: Lab, options: dict[str, Any]) -> None:
-    """A setting that cannot be what it stands for is refused before anything is sent."""
+    """An impossible setting is refused before anything is sent."""
     with pytest.raises(ConfigurationError):
         GITLAB.build(attrs.evolve(lab[1], **options))
 

@@ -1,4 +1,4 @@
-"""The values of runs on git hosts: notes, ends, and the lines of logs."""
+"""The values of runs on git hosts: notes, ends, and log lines."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ STAMP = re.compile(rb"^T\d ")
 
 
 def test_note_survives_a_host() -> None:
-    """A note is read again from a longer text, and has no character that a host would change."""
+    """A note is read back from a longer text, and has no character that a host would change."""
     text = NOTE.changed(run=3, is_late=True).packed()
 
     assert re.fullmatch(r"[\w:=-]+", text)
@@ -43,7 +43,7 @@ def test_note_survives_a_host() -> None:
     "text", ["", "moorage-run:", "moorage-run:!!!", "moorage-run:e30=", "moorage-run:W10="]
 )
 def test_other_texts_are_no_notes(text: str) -> None:
-    """A text that somebody else wrote is no note, whatever it contains."""
+    """A text that another program wrote is not read as a note."""
     assert RunNote.unpacked(text) is None
 
 
@@ -62,7 +62,7 @@ def test_other_texts_are_no_notes(text: str) -> None:
     ],
 )
 def test_notes_with_other_types_are_no_notes(fields: dict[str, Any]) -> None:
-    """A note that nobody has claimed a run with is none, so that reading a run cannot fail."""
+    """A note that no program claimed a run with is ignored, so reading a run cannot fail."""
     assert RunNote.unpacked(NOTE.changed(**fields).packed()) is None
 
 
@@ -79,12 +79,12 @@ def test_notes_with_other_types_are_no_notes(fields: dict[str, Any]) -> None:
     ],
 )
 def test_exit_code_is_that_of_the_host(texts: list[str], code: int) -> None:
-    """A failed run has the last code that its host tells, and never 0."""
+    """A failed run has the last exit code that its host reports, and never 0."""
     assert code == exit_code_in(texts)
 
 
 def test_limits_begin_with_the_run() -> None:
-    """A run is late after its timeout, and is killed after its grace, but only while it goes on."""
+    """A running run is late after its timeout, and is killed after its grace period."""
     second = timedelta(seconds=1)
 
     assert not is_late(NOTE, RUN, NOW + 59 * second)
@@ -96,14 +96,14 @@ def test_limits_begin_with_the_run() -> None:
 
 
 def test_status_tells_a_limit_from_a_stop() -> None:
-    """A run that moorage cancelled at its limit ended by its limit; others were stopped."""
+    """A run cancelled by moorage at its limit timed out; any other cancelled run was stopped."""
     run = RUN._replace(phase=RunPhase.ENDED, reason=EndReason.STOPPED, exit_code=137)
 
     assert EndReason.STOPPED is hosted_status(NOTE, run).reason
     assert EndReason.DEADLINE is hosted_status(NOTE.changed(is_late=True), run).reason
-    ended = run._replace(reason=EndReason.EXITED, exit_code=0)
-    assert EndReason.EXITED is hosted_status(NOTE.changed(is_late=True), ended).reason
-    phases = [hosted_status(NOTE, None, is_lost=lost).phase for lost in (False, True)]
+    end_status = run._replace(reason=EndReason.EXITED, exit_code=0)
+    assert EndReason.EXITED is hosted_status(NOTE.changed(is_late=True), end_status).reason
+    phases = [hosted_status(NOTE, None, is_lost=is_lost).phase for is_lost in (False, True)]
     assert [RunPhase.STARTING, RunPhase.LOST] == phases
     assert {"url": "https://x", "number": 7} == dict(hosted_status(NOTE, RUN).metadata)
     assert attrs.asdict(hosted_status(NOTE, None))["labels"] == {"key": "ä <b>"}
@@ -118,7 +118,7 @@ def test_status_tells_a_limit_from_a_stop() -> None:
 def test_parts_of_a_log_are_its_lines(
     lines: list[bytes], *, has_end: bool, size: int, grown: int
 ) -> None:
-    """However a log grows and is cut, its parts are the whole lines without their stamps."""
+    """However a log grows and is cut, its parts are the complete lines without timestamps."""
     log = b"\n".join(b"T1 " + line for line in lines) + (b"\n" if has_end else b"")
     data, end = b"", 0
     while (part := log_part(log[:grown], end, size, STAMP, is_complete=False)).end > end:

@@ -1,4 +1,4 @@
-"""Steps as Jobs of a real Kubernetes cluster, which the environment names.
+"""Steps as Jobs of a real Kubernetes cluster that an environment variable names.
 
 `MOORAGE_TEST_KUBERNETES` is a file with an object: the arguments of `KubernetesSettings`, and an
 `image` that the nodes have or can pull, with the programs of busybox. Its account may do everything
@@ -52,14 +52,14 @@ pytestmark = pytest.mark.skipif(
 )
 
 
-def described() -> dict[str, Any]:
+def cluster_object() -> dict[str, Any]:
     """Return the object that describes the cluster."""
     return dict(json.loads(Path(os.environ[_VARIABLE]).read_text("utf-8")))
 
 
 def settings(**options: Any) -> KubernetesSettings:
     """Return the settings of the cluster."""
-    arguments = {**described(), **options}
+    arguments = {**cluster_object(), **options}
     del arguments["image"]
     return KubernetesSettings(**arguments)
 
@@ -70,31 +70,31 @@ def platform(**options: Any) -> KubernetesPlatform:
 
 
 def administrator() -> Cluster:
-    """Return a client that may do everything."""
+    """Return a client with all rights in the cluster."""
     chosen = settings()
     return Cluster(chosen.server, chosen.ca_file, chosen.token_file, chosen.certificate_file)
 
 
 def apply(path: str, body: dict[str, Any]) -> dict[str, Any]:
-    """Create an object of the cluster unless there is one of its name."""
+    """Create an object in the cluster, unless one with its name exists."""
     _, content = administrator().ask("POST", path, 30.0, body=body, allowed=_ALLOWED)
     created: dict[str, Any] = json.loads(content)
     return created
 
 
 def spec(script: str, **options: Any) -> RunSpec:
-    """Return what starts a new run of a shell script."""
+    """Return the specification of a new run of a shell script."""
     values = options.pop("values", {})
-    step = Step("check", ["sh", "-c", script], **{"image": described()["image"], **options})
+    step = Step("check", ["sh", "-c", script], **{"image": cluster_object()["image"], **options})
     return RunSpec(name=f"cluster-{time_ns():x}", step=step, secrets=values)
 
 
-def ended(platform: KubernetesPlatform, name: str) -> RunStatus:
-    """Return the status of a run that has ended, after waiting for it."""
+def wait_for_end(platform: KubernetesPlatform, name: str) -> RunStatus:
+    """Wait for a run to end, and return its status."""
 
     def status() -> RunStatus | None:
-        seen = platform.look(name, 30.0)
-        return seen if seen is not None and seen.is_over else None
+        run_status = platform.look(name, 30.0)
+        return run_status if run_status is not None and run_status.is_over else None
 
     wait_until(status, f"The end of {name}")
     end = status()
@@ -103,7 +103,7 @@ def ended(platform: KubernetesPlatform, name: str) -> RunStatus:
 
 
 def running_pod(platform: KubernetesPlatform, name: str) -> str:
-    """Return the name of the pod of a run, once it has begun."""
+    """Return the name of a run's pod, once the pod is running."""
 
     def pod() -> str | None:
         status = platform.look(name, 30.0)
@@ -115,7 +115,7 @@ def running_pod(platform: KubernetesPlatform, name: str) -> str:
 
 
 def account(name: str, rules: list[dict[str, Any]], folder: Path) -> KubernetesPlatform:
-    """Return a platform that uses an account which has these rights in the namespace."""
+    """Return a platform whose account has these rights in the namespace."""
     namespace, group = f"/api/v1/namespaces/{settings().namespace}", "rbac.authorization.k8s.io"
     roles = f"/apis/{group}/v1/namespaces/{settings().namespace}"
     apply(f"{namespace}/serviceaccounts", {"metadata": {"name": name}})
@@ -153,7 +153,7 @@ ROLE: list[dict[str, Any]] = [
 
 
 def test_documented_role_suffices(tmp_path: Path) -> None:
-    """An account with the documented role runs a step with a secret and files to its end."""
+    """An account with the documented role can run a step with a secret and files."""
     runner = account(f"runner-{time_ns():x}", ROLE, tmp_path)
     runner.check_access(30.0)
     started = spec(
@@ -165,7 +165,7 @@ def test_documented_role_suffices(tmp_path: Path) -> None:
 
     runner.start(started, 60.0)
 
-    assert 0 == ended(runner, started.name).exit_code
+    assert 0 == wait_for_end(runner, started.name).exit_code
     assert b"tok-16180339" == runner.collect(started.name, "out.txt", 100, 30.0)
     description = administrator().ask(
         "GET", f"/apis/batch/v1/namespaces/{settings().namespace}/jobs/{started.name}", 30.0
@@ -178,7 +178,7 @@ def test_documented_role_suffices(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("missing", range(len(ROLE)))
 def test_missing_right_is_named(missing: int, tmp_path: Path) -> None:
-    """`check_access` names a right that the account lacks, and the cluster refuses without it."""
+    """`check_access` names a right that the account lacks and the cluster then refuses."""
     rules = [rule for number, rule in enumerate(ROLE) if number != missing]
     runner = account(f"lacking-{missing}-{time_ns():x}", rules, tmp_path)
 
@@ -190,7 +190,7 @@ def test_missing_right_is_named(missing: int, tmp_path: Path) -> None:
 
 
 def test_claims_outlive_their_steps(tmp_path: Path) -> None:
-    """The next step finds the files that a step wrote into the volume of a claim."""
+    """A step finds the files that an earlier step wrote into a claim's volume."""
     name = f"data-{time_ns():x}"
     common = {"storageClassName": name, "accessModes": ["ReadWriteOnce"]}
     folder = tmp_path / "volume"
@@ -221,25 +221,25 @@ def test_claims_outlive_their_steps(tmp_path: Path) -> None:
     writer, reader = spec("echo kept > /data/file"), spec("cat /data/file")
     for started in (writer, reader):
         mounted.start(started, 60.0)
-        assert 0 == ended(mounted, started.name).exit_code
+        assert 0 == wait_for_end(mounted, started.name).exit_code
 
     assert b"kept\n" == mounted.logs(reader.name, "stdout", "", 30.0).data
 
 
 def test_stop_of_a_run_without_a_node() -> None:
-    """A run that waits for a node ends by a stop, and never begins."""
+    """A run that waits for a node can be stopped, and then never begins."""
     waiting = spec("true", resources=Resources(cpus=4000.0))
     status = platform().start(waiting, 4.0)
     assert RunPhase.STARTING is status.phase
 
     platform().stop(waiting.name, 1.0, 30.0)
 
-    status = ended(platform(), waiting.name)
+    status = wait_for_end(platform(), waiting.name)
     assert (EndReason.STOPPED, 137) == (status.reason, status.exit_code)
 
 
 def evict(pod: str) -> None:
-    """Have the cluster evict a pod, as when its node is emptied."""
+    """Evict a pod, as the cluster does when a node is drained."""
     body = {
         "apiVersion": "policy/v1beta1",
         "kind": "Eviction",
@@ -253,51 +253,51 @@ def evict(pod: str) -> None:
 
 
 def delete_job(name: str) -> None:
-    """Delete a Job and its pod, as somebody who tidies up."""
+    """Delete a Job and its pod, as an administrator would."""
     path = f"/apis/batch/v1/namespaces/{settings().namespace}/jobs/{name}"
     administrator().ask("DELETE", path, 30.0, query={"propagationPolicy": "Foreground"})
 
 
 def steps_on(platform: KubernetesPlatform) -> StepConnector:
-    """Return a connector of a platform."""
+    """Return a connector for a platform."""
     return StepConnector(platform, ConnectorManager([Service("steps")]))
 
 
 def test_deleted_job_is_no_success() -> None:
-    """If somebody deletes a Job while its step runs, the step was killed or its end is unknown."""
-    shared, name = platform(), f"deleted-{time_ns():x}"
+    """A running step whose Job is deleted is reported as killed or unknown."""
+    shared_platform, name = platform(), f"deleted-{time_ns():x}"
 
     def delete(_: object) -> None:
-        for status in shared.runs(30.0):
+        for status in shared_platform.runs(30.0):
             if status.step == name and not status.is_over:
                 delete_job(status.name)
 
     script = ["sh", "-c", "echo begun; sleep 600"]
-    step = Step(name, script, image=described()["image"], grace=1.0)
+    step = Step(name, script, image=cluster_object()["image"], grace=1.0)
     result = None
     with suppress(OutcomeUnknown):
-        result = steps_on(shared).execute_step(step, log=delete)
+        result = steps_on(shared_platform).execute_step(step, log=delete)
     assert result is None or result.exit_code in {137, 143}
 
 
 def test_evicted_pod_is_never_run_twice_as_a_success() -> None:
-    """A pod that is evicted ends its run with a failure or an unknown outcome."""
-    shared = platform()
+    """An evicted pod ends its run with a failure or an unknown outcome, never as a success."""
+    shared_platform = platform()
     evicted = spec("trap 'exit 9' TERM; sleep 600 & wait", grace=5.0)
-    shared.start(evicted, 60.0)
+    shared_platform.start(evicted, 60.0)
 
-    evict(running_pod(shared, evicted.name))
+    evict(running_pod(shared_platform, evicted.name))
 
-    status = ended(shared, evicted.name)
+    status = wait_for_end(shared_platform, evicted.name)
     assert 0 != status.exit_code
 
 
 def test_deadline_keeps_the_output() -> None:
-    """A step that takes too long is ended by the cluster, and its output is still there."""
+    """The cluster ends a step at its time limit, and its output is still readable."""
     step = Step(
         "slow",
         ["sh", "-c", "echo begun; sleep 600"],
-        image=described()["image"],
+        image=cluster_object()["image"],
         timeout=10.0,
         grace=1.0,
     )
@@ -308,11 +308,11 @@ def test_deadline_keeps_the_output() -> None:
 
 
 def test_labels_select_the_pods_of_steps() -> None:
-    """A network policy can select the pods by the label of their scope."""
+    """A network policy can select the pods by their scope label."""
     scoped = platform(scope=f"scope-{time_ns():x}")
     started = spec("true")
     scoped.start(started, 60.0)
-    ended(scoped, started.name)
+    wait_for_end(scoped, started.name)
     scope = attrs.asdict(scoped._settings)["scope"]  # noqa: SLF001 - given above
 
     apply(

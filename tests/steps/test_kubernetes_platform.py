@@ -1,4 +1,4 @@
-"""Steps as Jobs, against a strict stand-in for the API of a cluster."""
+"""Steps as Jobs, with a strict fake of the Kubernetes API."""
 
 from __future__ import annotations
 
@@ -28,11 +28,12 @@ from moorage import (
     VendorRejected,
     Workspace,
 )
+from moorage.domain.steps.runs import LogChunk
 from tests.steps.kubernetes_lab import (
     FakeCluster,
     cluster,
     ended_pod,
-    expanded,
+    expand_variables,
     pod_state,
     reading_pod,
 )
@@ -55,26 +56,26 @@ STEP = Step(
 
 @pytest.fixture(scope="module")
 def shared_lab(tmp_path_factory: pytest.TempPathFactory) -> Generator[Lab]:
-    """Lend a stand-in for a cluster."""
+    """Yield a fake cluster."""
     with cluster(tmp_path_factory.mktemp("cluster")) as pair:
         yield pair
 
 
 @pytest.fixture
 def lab(shared_lab: Lab) -> Lab:
-    """Lend the stand-in without any object."""
+    """Yield the fake cluster without objects."""
     shared_lab[0].__init__()  # type: ignore[misc]  # as new
     return shared_lab
 
 
 def spec(name: str = "run-1", step: Step = STEP) -> RunSpec:
-    """Return what starts a run."""
+    """Return the specification of a run."""
     secrets = {"TOKEN": Secret("tok_16180339887")} if step.secrets else {}
     return RunSpec(name=name, step=step, secrets=secrets, labels={"kit": "x y"})
 
 
 def test_job_has_no_secret_and_few_rights(lab: Lab) -> None:
-    """The Job that is created shows no secret, may not be root, and is never tried again."""
+    """The Job shows no secret, does not run as root, and is not retried."""
     fake, platform = lab
     status = platform.start(spec(), 10.0)
 
@@ -95,19 +96,21 @@ def test_job_has_no_secret_and_few_rights(lab: Lab) -> None:
 
 @pytest.mark.parametrize("text", ["kill $$", "$(A)", "$$(A) $", "$", "${B} $$$C", "$)(", "a"])
 def test_texts_arrive_as_they_were_given(text: str, lab: Lab) -> None:
-    """Neither arguments nor variables are changed by the cluster's own replacements."""
+    """The cluster's own variable expansion changes neither arguments nor variables."""
     fake, platform = lab
     step = attrs.evolve(STEP, command=["sh", "-c", text], environment={"A": "b", "C": text})
     platform.start(spec(step=step), 10.0)
 
     (container,) = fake.jobs["run-1"]["spec"]["template"]["spec"]["containers"]
-    variables = {variable["name"]: expanded(variable["value"]) for variable in container["env"]}
-    assert [expanded(argument) for argument in container["command"]] == ["sh", "-c", text]
+    variables = {
+        variable["name"]: expand_variables(variable["value"]) for variable in container["env"]
+    }
+    assert [expand_variables(argument) for argument in container["command"]] == ["sh", "-c", text]
     assert (text, "b") == (variables["C"], variables["A"])
 
 
 def test_files_of_a_job_are_in_its_secret(lab: Lab) -> None:
-    """Files are mounted one by one in the working directory, apart from the secrets."""
+    """Files are mounted one by one in the working directory, separate from the secrets."""
     fake, platform = lab
     step = attrs.evolve(STEP, workspace=Workspace(files={"in/a.csv": b"1"}))
     platform.start(attrs.evolve(spec(step=step), inputs={"b.csv": b"2"}), 10.0)
@@ -115,17 +118,17 @@ def test_files_of_a_job_are_in_its_secret(lab: Lab) -> None:
     pod = fake.jobs["run-1"]["spec"]["template"]["spec"]
     data = fake.secrets["run-1"]["data"]
     mounts = {mount["mountPath"]: mount for mount in pod["containers"][0]["volumeMounts"]}
-    shown = {
+    answer = {
         path: b64decode(data[mounts[f"/workspace/{path}"]["subPath"]])
         for path in ("in/a.csv", "b.csv")
     }
-    assert {"in/a.csv": b"1", "b.csv": b"2"} == shown
+    assert {"in/a.csv": b"1", "b.csv": b"2"} == answer
     secrets = next(volume for volume in pod["volumes"] if volume["name"] == "secrets")
     assert [{"key": "TOKEN", "path": "TOKEN"}] == secrets["secret"]["items"]
 
 
 def test_files_that_no_secret_keeps_are_refused(lab: Lab) -> None:
-    """Nothing is started with files of more than a megabyte."""
+    """A step with more than a megabyte of files is refused, and nothing is started."""
     fake, platform = lab
     large = attrs.evolve(spec(), inputs={"a": b"x" * 1024 * 1024})
     with pytest.raises(InvalidData, match="Secret"):
@@ -145,7 +148,7 @@ LEAVING = attrs.evolve(
 
 
 def test_left_files_come_by_a_second_container(lab: Lab, tmp_path: Path) -> None:
-    """The files of a success are written to a log of their own, whatever their names and bytes."""
+    """A successful step's output files are written to a second log, with any name and bytes."""
     fake, platform = lab
     platform.start(spec(step=LEAVING), 10.0)
     pod = fake.jobs["run-1"]["spec"]["template"]["spec"]
@@ -153,21 +156,26 @@ def test_left_files_come_by_a_second_container(lab: Lab, tmp_path: Path) -> None
     assert ("step", "busybox:1") == (pod["initContainers"][0]["name"], reader["image"])
     assert not {"secrets", "claim-0"} & {mount["name"] for mount in reader["volumeMounts"]}
     assert all(mount["readOnly"] for mount in reader["volumeMounts"])
-    left = {"total.csv": b"total,12\n", "-r": b"", "in/a b.bin": bytes(range(256)) * 99}
+    output_files = {"total.csv": b"total,12\n", "-r": b"", "in/a b.bin": bytes(range(256)) * 99}
     (tmp_path / "in").mkdir()
-    for path, content in {**left, "large": bytes(4 * 1024 * 1024), "given.txt": b"given"}.items():
+    for path, content in {
+        **output_files,
+        "large": bytes(4 * 1024 * 1024),
+        "given.txt": b"given",
+    }.items():
         (tmp_path / path).write_bytes(content)
     (tmp_path / "link").symlink_to("total.csv")
-    command = [expanded(argument) for argument in reader["command"]]
+    command = [expand_variables(argument) for argument in reader["command"]]
     fake.files["run-1"] = subprocess.run(
         command, cwd=tmp_path, check=True, capture_output=True
     ).stdout
 
     collected = {
-        path: platform.collect("run-1", path, 100_000, 10.0) for path in (*left, "given.txt")
+        path: platform.collect("run-1", path, 100_000, 10.0)
+        for path in (*output_files, "given.txt")
     }
 
-    assert {**left, "given.txt": b"given"} == collected
+    assert {**output_files, "given.txt": b"given"} == collected
     for path in ("missing", "link", "large", "undeclared"):
         assert platform.collect("run-1", path, 1 << 30, 10.0) is None
     assert platform.collect("run-1", "total.csv", 3, 10.0) is None
@@ -181,7 +189,7 @@ def test_left_files_come_by_a_second_container(lab: Lab, tmp_path: Path) -> None
 
 
 def test_run_ends_when_its_files_are_read(lab: Lab) -> None:
-    """A success goes on until its files are read or cannot be; a failure ends at once."""
+    """A success ends once its files were read or cannot be read; a failure ends at once."""
     fake, platform = lab
     platform.start(spec(step=LEAVING), 10.0)
     problem = {"reason": "ImagePullBackOff", "message": "not found"}
@@ -210,7 +218,7 @@ def test_run_ends_when_its_files_are_read(lab: Lab) -> None:
 
 
 def test_second_start_finds_the_job(lab: Lab) -> None:
-    """A name that exists is attached to, and a secret that its creator did not write is written."""
+    """A second start finds the existing Job, and writes its secret if that is missing."""
     fake, platform = lab
     platform.start(spec(), 10.0)
     fake.secrets.clear()
@@ -274,7 +282,7 @@ LATE = {**FAILED, "reason": "DeadlineExceeded"}
 def test_ends_are_told_apart(
     lab: Lab, pod: dict[str, Any] | None, condition: dict[str, Any] | None, expected: object
 ) -> None:
-    """The state of a pod and its Job becomes the phase, the exit code and the reason of the run."""
+    """The state of a pod and its Job determines the phase, exit code and reason of the run."""
     fake, platform = lab
     platform.start(spec(), 10.0)
     fake.pods["run-1"] = pod
@@ -288,7 +296,7 @@ def test_ends_are_told_apart(
 
 
 def test_missing_image_is_refused_at_the_start(lab: Lab) -> None:
-    """An image that cannot be had is a refusal, and its Job is removed."""
+    """A missing image is refused at the start, and its Job is removed."""
     fake, platform = lab
     fake.pods["run-1"] = pod_state("Pending", waiting={"reason": "ImagePullBackOff"})
 
@@ -299,7 +307,7 @@ def test_missing_image_is_refused_at_the_start(lab: Lab) -> None:
 
 
 def test_start_does_not_wait_for_a_node(lab: Lab) -> None:
-    """A pod without a node is starting; to stop it ends its Job, since it has no limit yet."""
+    """A pod without a node is starting; stopping it ends its Job, which has no limit yet."""
     fake, platform = lab
     fake.pods["run-1"] = {"phase": "Pending"}
 
@@ -310,7 +318,7 @@ def test_start_does_not_wait_for_a_node(lab: Lab) -> None:
 
 
 def test_stopped_run_says_so(lab: Lab) -> None:
-    """A run that is stopped gets a limit that is over, and its end is a stop."""
+    """Stopping a run sets its time limit to the past, and its end is reported as a stop."""
     fake, platform = lab
     platform.start(spec(), 10.0)
     platform.stop("run-1", 1.0, 10.0)
@@ -327,7 +335,7 @@ def test_stopped_run_says_so(lab: Lab) -> None:
 
 
 def test_run_that_exceeded_its_limit_is_not_stopped(lab: Lab) -> None:
-    """A stop while a run ends at its limit changes nothing, so the end says why it came."""
+    """A stop during the end at the limit changes nothing; the end is reported as a timeout."""
     fake, platform = lab
     platform.start(spec(), 10.0)
     fake.pods["run-1"] = pod_state("Failed", "DeadlineExceeded", running={"startedAt": _BEGUN})
@@ -343,7 +351,7 @@ def test_run_that_exceeded_its_limit_is_not_stopped(lab: Lab) -> None:
 
 
 def test_text_of_a_node_without_the_log_is_no_output(lab: Lab) -> None:
-    """A node that lost the log of a deleted pod answers with a text that no step wrote."""
+    """A node's error text instead of a deleted pod's log is not read as output."""
     fake, platform = lab
     platform.start(spec(), 10.0)
     fake.logs["run-1"] = (
@@ -353,13 +361,13 @@ def test_text_of_a_node_without_the_log_is_no_output(lab: Lab) -> None:
 
     chunk = platform.logs("run-1", "stdout", "", 10.0)
 
-    assert (b"a\n", "2030-01-02T03:04:05.1Z#1", True) == chunk
+    assert LogChunk(b"a\n", "2030-01-02T03:04:05.1Z#1", True) == chunk
     fake.logs["run-1"] = b"unable to retrieve container logs for containerd://a1b2"
-    assert (b"", "", True) == platform.logs("run-1", "stdout", "", 10.0)
+    assert LogChunk(b"", "", True) == platform.logs("run-1", "stdout", "", 10.0)
 
 
 def test_answer_that_was_cut_is_a_failed_connection(lab: Lab) -> None:
-    """A connection that ends in the middle of an answer may be asked again."""
+    """A connection that ends in the middle of a response raises a retryable error."""
     fake, platform = lab
     fake.failures = [(200, {"Content-Length": "1000"}, b'{"items": [')]
 
@@ -370,14 +378,14 @@ def test_answer_that_was_cut_is_a_failed_connection(lab: Lab) -> None:
 
 
 def test_output_is_read_once_across_marks(lab: Lab) -> None:
-    """Entries of one second and of one time are read once, wherever the reading was cut."""
+    """Entries with equal times are read once, wherever a read was cut."""
     fake, platform = lab
     platform.start(spec(), 10.0)
-    assert (b"", "", False) == platform.logs("run-1", "stdout", "", 10.0)
+    assert LogChunk(b"", "", False) == platform.logs("run-1", "stdout", "", 10.0)
     first = b"2030-01-02T03:04:05.1Z a\n2030-01-02T03:04:05.2Z b\n"
     fake.logs["run-1"] = first + b"2030-01-02T03:04:05.2Z tor"
     chunk = platform.logs("run-1", "stdout", "", 10.0)
-    assert (b"a\nb\n", "2030-01-02T03:04:05.2Z#1", False) == chunk
+    assert LogChunk(b"a\nb\n", "2030-01-02T03:04:05.2Z#1", False) == chunk
     piece = b"x" * 16384
     fake.logs["run-1"] = (
         first
@@ -392,13 +400,13 @@ def test_output_is_read_once_across_marks(lab: Lab) -> None:
     assert b"torn\n" + piece + b"y\nend" == chunk.data
     assert chunk.is_last
     assert b"" == platform.logs("run-1", "stdout", chunk.mark, 10.0).data
-    assert (b"", "", True) == platform.logs("run-1", "stderr", "", 10.0)
+    assert LogChunk(b"", "", True) == platform.logs("run-1", "stderr", "", 10.0)
     fake.logs["run-1"] = b"2030-01-02T03:04:05Z " + b"z" * 5_000_000 + b"\n" + first
     assert not platform.logs("run-1", "stdout", "", 10.0).is_last
 
 
 def test_ended_run_is_removed(lab: Lab) -> None:
-    """Only a run that has ended is removed; of one that is not known there is nothing."""
+    """Only an ended run is removed; removing an unknown run does nothing."""
     fake, platform = lab
     platform.start(spec(), 10.0)
     platform.remove("run-1", 10.0)
@@ -409,13 +417,13 @@ def test_ended_run_is_removed(lab: Lab) -> None:
 
     assert platform.look("run-1", 10.0) is None
     fake.pods.clear()
-    assert (b"", "", True) == platform.logs("run-1", "stdout", "", 10.0)
+    assert LogChunk(b"", "", True) == platform.logs("run-1", "stdout", "", 10.0)
     assert platform.collect("run-1", "a", 1, 10.0) is None
     platform.close()
 
 
 def test_failures_are_typed(lab: Lab) -> None:
-    """A failure that the API answers is an error of its kind, with the seconds of a pause."""
+    """Each error response of the API raises its error type, with the pause in seconds."""
     fake, platform = lab
     fake.failures = [(429, {"Retry-After": "7"}, b"{}"), (500, {}, b"broken"), (422, {}, b"{}")]
     with pytest.raises(RateLimitExceeded) as paused:
@@ -429,7 +437,7 @@ def test_failures_are_typed(lab: Lab) -> None:
 
 @pytest.mark.parametrize("pause", ["²", "9" * 400, "soon", "-1"])
 def test_pause_of_any_form_is_typed(lab: Lab, pause: str) -> None:
-    """A pause that is not a number of seconds, or too long a one, still ends in the typed error."""
+    """A pause that is malformed or too long still raises the typed error."""
     fake, platform = lab
     fake.failures = [(429, {"Retry-After": pause}, b"{}")]
     with pytest.raises(RateLimitExceeded) as paused:
@@ -438,7 +446,7 @@ def test_pause_of_any_form_is_typed(lab: Lab, pause: str) -> None:
 
 
 def test_rights_are_checked(lab: Lab) -> None:
-    """A right that the account lacks is named."""
+    """A right that the account lacks is named in the error."""
     fake, platform = lab
     platform.check_access(10.0)
     fake.denied = "pods"
@@ -447,14 +455,14 @@ def test_rights_are_checked(lab: Lab) -> None:
 
 
 def test_wrong_settings_are_named(lab: Lab, tmp_path: Path) -> None:
-    """A wrong server, certificate, authority or token is named in a typed error."""
+    """A wrong server, certificate, authority or token is refused with its name."""
     settings = lab[1]._settings  # noqa: SLF001 - to change one of them
-    wrong: tuple[dict[str, Any], ...] = (
+    wrong_options: tuple[dict[str, Any], ...] = (
         {"server": "http://x"},
         {"ca_file": "/no"},
         {"certificate_file": "/no"},
     )
-    for options in wrong:
+    for options in wrong_options:
         with pytest.raises(ConfigurationError):
             KubernetesPlatform(attrs.evolve(settings, **options))
     with pytest.raises(ConfigurationError, match="token"):
@@ -477,7 +485,7 @@ def test_wrong_settings_are_named(lab: Lab, tmp_path: Path) -> None:
     ],
 )
 def test_steps_that_no_job_can_run_are_refused(options: dict[str, Any]) -> None:
-    """A step without an image, with files that nobody reads, or a limit of processes is refused."""
+    """A step without an image, with unread files, or with a process limit is refused."""
     platform = KubernetesPlatform(KubernetesSettings(ca_file=None))
     with pytest.raises(InvalidData):
         platform.validate(attrs.evolve(STEP, **options))

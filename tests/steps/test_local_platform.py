@@ -1,4 +1,4 @@
-"""Local processes keep the promises of a platform."""
+"""Local processes behave as the platform port requires."""
 
 from __future__ import annotations
 
@@ -16,5 +16,5 @@ if TYPE_CHECKING:
 
 @pytest.mark.parametrize("check", platform_conformance.CHECKS, ids=name_of)
 def test_conformance(check: platform_conformance.Check, tmp_path: Path) -> None:
-    """A local platform passes each check of the kit."""
+    """The local platform passes the conformance kit."""
     check(platform_conformance.PlatformSubject(make=lambda: LocalPlatform(tmp_path)))

@@ -1,11 +1,11 @@
-"""Looks at runs serve one reading of each output."""
+"""A cached status of a run is used once for each output."""
 
-from moorage.domain.steps.looks import LatestLooks
+from moorage.domain.steps.looks import LatestStatusAnswers
 
 
-def test_look_serves_one_reading_of_each_output() -> None:
-    """The answer of a look is there once for each output, until the run is forgotten."""
-    looks = LatestLooks()
+def test_noted_status_is_returned_once_per_output() -> None:
+    """A noted status is returned once for each output, until the run is forgotten."""
+    looks = LatestStatusAnswers()
     looks.note("a", is_over=False)
     looks.note("b", is_over=True)
     assert (False, None) == (looks.take("a", "stdout"), looks.take("a", "stdout"))
@@ -16,8 +16,8 @@ def test_look_serves_one_reading_of_each_output() -> None:
 
 
 def test_looks_that_nobody_uses_are_dropped() -> None:
-    """Looks without a reading take bounded memory."""
-    looks = LatestLooks()
+    """Statuses that are never taken use bounded memory."""
+    looks = LatestStatusAnswers()
     for number in range(2000):
         looks.note(f"run-{number}", is_over=True)
     assert looks.take("run-0", "stdout") is None

@@ -1,4 +1,4 @@
-"""A follower stops a run that its platform left alive, and no run that may go on."""
+"""A follower stops an overdue run that its platform left running, and stops no other run."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ STEP = Step("endless", ["serve"], timeout=100.0, grace=10.0)
 
 
 class NegligentPlatform(MockPlatform):
-    """A platform that keeps no limit, on a machine whose clock is not that of the program.
+    """A platform that enforces no time limit, on a machine with another clock.
 
     Attributes:
         stop_times: the times of the program's clock at which it was asked to stop the run.
@@ -41,12 +41,12 @@ class NegligentPlatform(MockPlatform):
         self.stop_times: list[float] = []
 
     def look(self, name: str, timeout: float, /) -> RunStatus | None:
-        """Return the status of a run; the program's clock steps meanwhile."""
+        """Return the status of a run, and set the program's clock forward meanwhile."""
         self._clock.step_utc(timedelta(days=1))
         return super().look(name, timeout)
 
     def stop(self, name: str, grace: float, timeout: float, /) -> None:
-        """Fail at first, and then stop a run."""
+        """Fail the first time, and later stop a run."""
         self.stop_times.append(self._clock.nanoseconds() / 1e9)
         if len(self.stop_times) == 1:
             raise ConnectionFailed("It does not answer.")
@@ -55,7 +55,7 @@ class NegligentPlatform(MockPlatform):
 
 @pytest.mark.parametrize("mode", MODES)
 def test_overdue_run_is_stopped_by_the_time_that_it_was_followed(mode: str) -> None:
-    """Neither a step of the clock nor a platform with another date ends a run early."""
+    """Neither a clock change nor a platform's different date stops a run early."""
     clock = VirtualClock()
     platform = NegligentPlatform(clock)
 

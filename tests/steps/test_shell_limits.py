@@ -1,4 +1,4 @@
-"""A shell in a container keeps a step's time limit, in clouds that have none."""
+"""A shell in a container enforces a step's time limit in clouds without time limits."""
 
 from __future__ import annotations
 
@@ -13,10 +13,10 @@ import attrs
 import pytest
 
 from moorage import EndReason, RunPhase, RunSpec, RunStatus, Step
-from moorage.domain.steps.cloud_runs import CloudNote, CloudRun
+from moorage.domain.steps.cloud_runs import CloudRun, CloudRunNote
 from moorage.domain.steps.shell_limits import LIMIT_CODE, limited_command, with_shell_limit
-from tests.steps.azure_containers_lab import AzureStandIn
-from tests.steps.ecs_lab import EcsStandIn
+from tests.steps.azure_containers_lab import FakeAzure
+from tests.steps.ecs_lab import FakeEcs
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -28,7 +28,7 @@ NOW = datetime(2030, 1, 1, tzinfo=UTC)
 def process(
     shell: list[str], script: str, timeout: float = 3000.0, grace: float = 1.0
 ) -> subprocess.Popen[str]:
-    """Start a script in a shell that keeps its limit, in a process group of its own."""
+    """Start a script in a shell that enforces its limit, in its own process group."""
     if shutil.which(shell[0]) is None:
         pytest.skip(f"{shell[0]} is not installed")
     command = limited_command(Step("x", ["sh", "-c", script], timeout=timeout, grace=grace))
@@ -37,8 +37,8 @@ def process(
     )
 
 
-def ended(running: subprocess.Popen[str]) -> tuple[int, str]:
-    """Kill the processes that are left; return the exit code and the rest of the output.
+def end_processes(running: subprocess.Popen[str]) -> tuple[int, str]:
+    """Kill the remaining processes; return the exit code and the rest of the output.
 
     A container kills what its first process leaves.
     """
@@ -51,15 +51,15 @@ def ended(running: subprocess.Popen[str]) -> tuple[int, str]:
 @pytest.mark.parametrize("shell", SHELLS, ids=" ".join)
 @pytest.mark.parametrize("code", [0, 3, 124, 127])
 def test_exit_code_is_that_of_the_command(shell: list[str], code: int) -> None:
-    """In time, the shell ends with the exit code and the output of the command."""
+    """Within the limit, the shell returns the command's exit code and output."""
     running = process(shell, f"echo rows; exit {code}")
 
-    assert (code, "rows\n") == ended(running)
+    assert (code, "rows\n") == end_processes(running)
 
 
 @pytest.mark.parametrize("shell", SHELLS, ids=" ".join)
 def test_stop_reaches_the_command(shell: list[str]) -> None:
-    """SIGTERM is handed on, and the command may clean up, however often it is asked."""
+    """SIGTERM is forwarded, and the command can clean up, however often SIGTERM is sent."""
     running = process(
         shell, "trap 'n=1$n; [ $n = 11 ] && exit 9' TERM; while :; do echo; sleep 0.01; done"
     )
@@ -69,35 +69,35 @@ def test_stop_reaches_the_command(shell: list[str]) -> None:
         running.send_signal(signal.SIGTERM)
         running.stdout.read(1)
 
-    code, _ = ended(running)
+    code, _ = end_processes(running)
     assert 9 == code
 
 
 @pytest.mark.parametrize("shell", SHELLS, ids=" ".join)
 def test_limit_kills_the_command(shell: list[str]) -> None:
-    """At the limit a command that ignores SIGTERM is killed, and the shell says so."""
+    """At the limit a command that ignores SIGTERM is killed, and the shell reports it."""
     running = process(shell, "trap '' TERM; while :; do sleep 0.1; done", timeout=0.1)
 
-    assert (LIMIT_CODE, "") == ended(running)
+    assert (LIMIT_CODE, "") == end_processes(running)
 
 
 @pytest.mark.parametrize("shell", SHELLS, ids=" ".join)
 def test_limit_lets_the_command_clean_up(shell: list[str]) -> None:
-    """At the limit a command has its grace; the end is that of the limit all the same."""
+    """At the limit a command gets its grace period, and the end is still a timeout."""
     running = process(
         shell, "trap 'echo cleaned; exit 0' TERM; sleep 600 & wait", timeout=0.1, grace=600.0
     )
 
-    assert (LIMIT_CODE, "cleaned\n") == ended(running)
+    assert (LIMIT_CODE, "cleaned\n") == end_processes(running)
 
 
 @pytest.mark.untraced
-@pytest.mark.parametrize("make", [EcsStandIn, AzureStandIn])
+@pytest.mark.parametrize("make", [FakeEcs, FakeAzure])
 def test_step_that_nobody_follows_ends(make: Any, tmp_path: Path) -> None:
-    """A step whose starter is dead ends at its limit, and its end is that of a deadline."""
+    """A step whose starter is dead ends at its limit, as a timeout."""
     cloud = make(tmp_path)
     step = Step("x", ["sh", "-c", "trap '' TERM; while :; do sleep 0.1; done"], timeout=1, grace=1)
-    if make is AzureStandIn:
+    if make is FakeAzure:
         step = attrs.evolve(step, image="erp:1")
     cloud.platform(shell_limit=True).start(RunSpec(name="run-1", step=step), 30.0)
     while not cloud.host.status("run-1").is_over:
@@ -124,7 +124,7 @@ def test_step_that_nobody_follows_ends(make: Any, tmp_path: Path) -> None:
     ],
 )
 def test_early_end_is_no_deadline(code: int, seconds: float | None, reason: EndReason) -> None:
-    """A command may have the same exit code as the shell; long before the limit it is its own."""
+    """A command that returns the shell's timeout code long before the limit is no timeout."""
     status = RunStatus(
         name="x",
         phase=RunPhase.ENDED,
@@ -133,7 +133,7 @@ def test_early_end_is_no_deadline(code: int, seconds: float | None, reason: EndR
         started_at=None if seconds is None else NOW,
         ended_at=NOW + timedelta(seconds=seconds or 0.0),
     )
-    note = CloudNote.of(RunSpec(name="x", step=Step("x", ["true"], timeout=300.0)))
+    note = CloudRunNote.of(RunSpec(name="x", step=Step("x", ["true"], timeout=300.0)))
 
     run = with_shell_limit(CloudRun(note, status, "place", NOW))
 

@@ -1,4 +1,4 @@
-"""Processes of another machine keep the promises of a platform, over a real sshd."""
+"""Processes on another machine behave as the platform port requires, over a real sshd."""
 
 from __future__ import annotations
 
@@ -47,14 +47,14 @@ ROOT = Path(__file__).parents[2]
 
 @pytest.fixture(scope="module")
 def server(tmp_path_factory: pytest.TempPathFactory) -> Generator[Sshd]:
-    """Lend a private sshd."""
+    """Yield a private sshd."""
     with sshd(tmp_path_factory.mktemp("sshd")) as running:
         yield running
 
 
 @pytest.mark.parametrize("check", platform_conformance.CHECKS, ids=name_of)
 def test_conformance(check: platform_conformance.Check, server: Sshd, tmp_path: Path) -> None:
-    """Steps over SSH pass each check of the kit."""
+    """Steps over SSH pass the conformance kit."""
     check(platform_conformance.PlatformSubject(make=lambda: server.platform(tmp_path)))
 
 
@@ -77,7 +77,7 @@ def worker(server: Sshd, folder: Path, script: str) -> subprocess.Popen[str]:
     )
 
 
-def until(condition: Callable[[], object]) -> None:
+def wait_until(condition: Callable[[], object]) -> None:
     """Wait until a condition holds, for two minutes at most."""
     end = time.monotonic() + 120
     while not condition():
@@ -93,7 +93,7 @@ def test_killed_program_finds_its_step_again(server: Sshd, tmp_path: Path) -> No
     )
     process = worker(server, tmp_path, script)
     log = tmp_path / "log" / "stdout.log"
-    until(lambda: log.exists() and log.stat().st_size)
+    wait_until(lambda: log.exists() and log.stat().st_size)
     process.kill()
     process.communicate()
     name = run_name("steps", None, str(tmp_path))
@@ -129,13 +129,13 @@ def test_cut_connections_lose_no_line(server: Sshd, tmp_path: Path) -> None:
 
 
 def cut(client: socket) -> None:
-    """Cut a connection, which may be gone already."""
+    """Cut a connection, which may already be closed."""
     with suppress(OSError):
         client.shutdown(SHUT_RDWR)
 
 
 class CuttingProxy:
-    """A proxy before a server of SSH, which cuts 20 connections, and then creates a file."""
+    """A proxy before an SSH server that cuts 20 connections, and then creates a file."""
 
     def __init__(self, target: int, all_cut: Path) -> None:
         self.cuts = 0
@@ -152,7 +152,7 @@ class CuttingProxy:
                 Thread(target=self._carry, args=(client,), daemon=True).start()
 
     def close(self) -> None:
-        """Take no more connections."""
+        """Accept no more connections."""
         self._server.shutdown(SHUT_RDWR)
         self._server.close()
 
@@ -160,19 +160,19 @@ class CuttingProxy:
         # Either side may be gone already.
         with suppress(OSError), client, create_connection(("127.0.0.1", self._target)) as server:
             Thread(target=self._upload, args=(client, server), daemon=True).start()
-            left = 5_000
+            bytes_left = 5_000
             while data := server.recv(4096):
-                if len(data) >= left and self.cuts < 20:
+                if len(data) >= bytes_left and self.cuts < 20:
                     self.cuts += 1
                     if self.cuts == 20:
                         self.all_cut.touch()
                     if self.cuts % 2:
-                        client.sendall(data[:left])
+                        client.sendall(data[:bytes_left])
                         break
                     # Every other connection is cut between two answers.
                     Timer(0.05, cut, (client,)).start()
-                    left = 1 << 40
-                left -= len(data)
+                    bytes_left = 1 << 40
+                bytes_left -= len(data)
                 client.sendall(data)
             client.shutdown(SHUT_RDWR)
 
@@ -184,23 +184,23 @@ class CuttingProxy:
 
 
 def test_wrong_host_key_is_refused(server: Sshd, tmp_path: Path) -> None:
-    """A machine with another host key is refused with an error of its own, and nothing is sent."""
+    """A machine with another host key is refused with its own error, and nothing is sent."""
     hosts = tmp_path / "known_hosts"
     public = (server.folder / "other_key.pub").read_text()
     for text in (f"[127.0.0.1]:{server.port} {public}", ""):
         hosts.write_text(text)
 
-        with pytest.raises(HostKeyRefused, match="nothing was sent") as caught:
+        with pytest.raises(HostKeyRefused, match="nothing was sent") as excinfo:
             server.platform(tmp_path, known_hosts=str(hosts)).runs(30.0)
 
-        assert (False, False) == (caught.value.retryable, caught.value.may_have_been_processed)
+        assert (False, False) == (excinfo.value.retryable, excinfo.value.may_have_been_processed)
 
 
 def test_wrong_settings_are_named(server: Sshd, tmp_path: Path) -> None:
-    """A key, a Python, a program or a folder that does not do is named in a typed error."""
-    stranger = server.platform(tmp_path, identity=f"{server.folder}/stranger")
+    """An unusable key, Python, program or folder is named in a typed error."""
+    remote_of_stranger = server.platform(tmp_path, identity=f"{server.folder}/stranger")
     with pytest.raises(AuthenticationFailed, match="does not accept the key"):
-        stranger.runs(30.0)
+        remote_of_stranger.runs(30.0)
     with pytest.raises(ConfigurationError, match="no program '/no/python'"):
         server.platform(tmp_path, python="/no/python").runs(30.0)
     with pytest.raises(ConfigurationError, match="'/no/ssh' cannot be started"):
@@ -218,13 +218,13 @@ def test_wrong_settings_are_named(server: Sshd, tmp_path: Path) -> None:
 
 
 def test_absent_or_silent_machine_is_named(tmp_path: Path) -> None:
-    """A machine that refuses connections, is silent or talks otherwise is named in the error."""
+    """A machine that refuses connections, is silent or does not speak SSH is named in the error."""
     with create_server(("127.0.0.1", 0)) as silent:
         port = silent.getsockname()[1]
         platform = SshPlatform("127.0.0.1", port=port)
         with pytest.raises(AttemptTimeout, match="did not answer") as late:
             platform.runs(0.3)
-    with pytest.raises(ConnectionFailed, match=f"port {port} was lost or refused") as refused:
+    with pytest.raises(ConnectionFailed, match=f"port {port} was lost or refused") as excinfo:
         platform.runs(30.0)
     chatty = tmp_path / "chatty"
     chatty.write_text("#!/bin/sh\nexec yes\n")
@@ -233,11 +233,11 @@ def test_absent_or_silent_machine_is_named(tmp_path: Path) -> None:
         SshPlatform("far.example", program=str(chatty)).runs(30.0)
 
     assert not late.value.may_have_been_processed
-    assert not refused.value.may_have_been_processed
+    assert not excinfo.value.may_have_been_processed
 
 
 def test_requests_take_turns_on_a_connection(tmp_path: Path) -> None:
-    """A request that finds the connection taken for all of its time was certainly not sent."""
+    """A request that waits its whole timeout for the connection was certainly not sent."""
     with create_server(("127.0.0.1", 0)) as silent:
         platform = SshPlatform("127.0.0.1", port=silent.getsockname()[1])
 
@@ -254,13 +254,13 @@ def test_requests_take_turns_on_a_connection(tmp_path: Path) -> None:
 
 
 def test_lost_connection_is_made_anew(server: Sshd, tmp_path: Path) -> None:
-    """A connection whose `ssh` was killed is replaced at the next request."""
+    """A connection whose `ssh` process was killed is replaced at the next request."""
     platform = server.platform(tmp_path)
     assert [] == platform.runs(30.0)
     connection = platform._far._connection  # noqa: SLF001 - kills it as a crash would
     assert connection is not None
-    connection._process.kill()  # noqa: SLF001 - as above
-    connection._process.wait()  # noqa: SLF001 - as above
+    connection._process.kill()  # noqa: SLF001 - kills it as a crash would
+    connection._process.wait()  # noqa: SLF001 - kills it as a crash would
 
     assert [] == platform.runs(30.0)
 
@@ -276,7 +276,7 @@ def test_no_secret_is_in_any_command(server: Sshd, tmp_path: Path) -> None:
     spec = RunSpec(name="shown", step=step, secrets={"TOKEN": Secret("tok_27182818284")})
     platform.start(spec, 30.0)
     try:
-        until(lambda: platform.logs("shown", "stdout", "", 30.0).data)
+        wait_until(lambda: platform.logs("shown", "stdout", "", 30.0).data)
         commands: list[bytes] = []
         for entry in Path("/proc").iterdir():
             if entry.name.isdigit():
@@ -291,7 +291,7 @@ def test_no_secret_is_in_any_command(server: Sshd, tmp_path: Path) -> None:
 
 
 def test_steps_that_need_a_container_are_refused() -> None:
-    """A step with an image or with limits that no process has is refused before connecting."""
+    """A step with an image, or with limits that no process has, is refused before connecting."""
     platform = SSH.build(SshSettings(host="far.example"))
     with pytest.raises(InvalidData, match="names an image"):
         platform.validate(Step("x", ["true"], image="erp:1"))

@@ -1,4 +1,4 @@
-"""Steps are started once per key, found again, followed to their end, and settled once."""
+"""A step is started once per key, found again, followed to its end, and settled once."""
 
 from __future__ import annotations
 
@@ -17,6 +17,7 @@ from moorage import (
     AsyncConnectorManager,
     AsyncPlatformInThreads,
     AsyncStepConnector,
+    AttemptTimeout,
     ConfigurationError,
     ConnectionFailed,
     ConnectorError,
@@ -51,14 +52,14 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from moorage.domain.steps.log_lines import LogLine
-    from moorage.domain.steps.runs import RunStatus
+    from moorage.domain.steps.runs import LogChunk, LogStream, RunStatus
 
 modes = pytest.mark.parametrize("mode", MODES)
 
 
 @modes
 def test_result_of_a_process(mode: str, tmp_path: Path) -> None:
-    """A step's result has its true exit code, both outputs and how it ended."""
+    """A step's result has its exit code, both outputs and the way in which the step ended."""
     execute = executor(mode, LocalPlatform(tmp_path))
 
     result = execute(Step("report", ["sh", "-c", "echo out; echo err >&2; exit 7"]))
@@ -70,23 +71,23 @@ def test_result_of_a_process(mode: str, tmp_path: Path) -> None:
 
 @modes
 def test_settled_step_is_not_repeated(mode: str, tmp_path: Path) -> None:
-    """A repeat of a key returns the stored result, after the run is removed from its platform."""
+    """A repeated key returns the stored result, after the run was removed from its platform."""
     platform = LocalPlatform(tmp_path / "runs")
     execute = executor(mode, platform, f"sqlite:///{tmp_path}/state.db")
     counter = tmp_path / "counter"
     step = Step("count", ["sh", "-c", f"echo x >> {counter}; echo done"])
 
     first = execute(step, idempotency_key="invoice-1")
-    again = execute(step, idempotency_key="invoice-1")
+    second_result = execute(step, idempotency_key="invoice-1")
 
     assert "x\n" == counter.read_text()
-    assert first == again
+    assert first == second_result
     assert [] == platform.runs(5.0)
 
 
 @modes
 def test_one_key_is_one_step(mode: str, tmp_path: Path) -> None:
-    """A key that stands for one step refuses another one, also if only the platform remembers."""
+    """A key of one step refuses another step, even if only the platform knows the first."""
     platform = MockPlatform(endless=["a"])
     first, second = Step("a", ["true"]), Step("b", ["true"])
     platform.start(RunSpec(name=run_name("steps", None, "k"), step=first), 1.0)
@@ -94,15 +95,15 @@ def test_one_key_is_one_step(mode: str, tmp_path: Path) -> None:
         execute = executor(mode, platform, url)
         with pytest.raises(IdempotencyConflict):
             execute(second, idempotency_key="k")
-    stored = executor(mode, MockPlatform(), f"sqlite:///{tmp_path}/other.db")
-    stored(first, idempotency_key="k")
+    other_executor = executor(mode, MockPlatform(), f"sqlite:///{tmp_path}/other.db")
+    other_executor(first, idempotency_key="k")
     with pytest.raises(IdempotencyConflict):
-        stored(second, idempotency_key="k")
+        other_executor(second, idempotency_key="k")
 
 
 @modes
 def test_hooks_are_called_once(mode: str, tmp_path: Path) -> None:
-    """Both hooks are called once per key, the second one with the result."""
+    """Both hooks are called once per key, and the second gets the result."""
     calls: list[Any] = []
     execute = executor(
         mode,
@@ -120,7 +121,7 @@ def test_hooks_are_called_once(mode: str, tmp_path: Path) -> None:
 
 @modes
 def test_error_of_a_hook_stands_beside_the_result(mode: str, tmp_path: Path) -> None:
-    """A hook that fails changes nothing of the step's result, and its text shows no secret."""
+    """A failing hook does not change the step's result, and its error shows no secret."""
 
     def fail(_: Step, __: ExecutionResult) -> None:
         raise ValueError("cannot tell hunter22-hunter22")
@@ -135,8 +136,8 @@ def test_error_of_a_hook_stands_beside_the_result(mode: str, tmp_path: Path) -> 
     assert result == execute(step, idempotency_key="k")
 
 
-def hang(mode: str, released: Event) -> Callable[..., object]:
-    """Return a hook that never returns before an event is set."""
+def hanging_hook(mode: str, released: Event) -> Callable[..., object]:
+    """Return a hook that does not return before an event is set."""
     return lambda *_: released.wait() if mode == "sync" else asyncio.Event().wait()
 
 
@@ -145,14 +146,14 @@ def hang(mode: str, released: Event) -> Callable[..., object]:
 def test_hook_that_never_returns_stands_beside_the_result(
     mode: str, outcome: StepOutcome, tmp_path: Path
 ) -> None:
-    """A hook after a deadline or a stop is given up in time, once per key."""
+    """A hook after a timeout or stop is abandoned at its limit, once per key."""
     released = Event()
-    ended = ExecutionResult(exit_code=143, outcome=outcome)
+    end_status = ExecutionResult(exit_code=143, outcome=outcome)
     execute = executor(
         mode,
-        MockPlatform({"build": ended}),
+        MockPlatform({"build": end_status}),
         f"sqlite:///{tmp_path}/state.db",
-        post_execute=hang(mode, released),
+        post_execute=hanging_hook(mode, released),
         hook_timeout=0.05,
     )
 
@@ -169,13 +170,13 @@ def test_hook_that_never_returns_stands_beside_the_result(
 def test_first_hook_that_never_returns_keeps_the_step_from_starting(
     mode: str, tmp_path: Path
 ) -> None:
-    """Nobody knows what such a hook has done, so the key starts nothing, at each repeat too."""
+    """If the first hook never returns, the key starts nothing, at each repeat too."""
     platform, released = MockPlatform(), Event()
     execute = executor(
         mode,
         platform,
         f"sqlite:///{tmp_path}/state.db",
-        pre_execute=hang(mode, released),
+        pre_execute=hanging_hook(mode, released),
         hook_timeout=0.05,
     )
     for _ in range(2):
@@ -187,7 +188,7 @@ def test_first_hook_that_never_returns_keeps_the_step_from_starting(
 
 @modes
 def test_hook_without_a_limit_runs_beside_its_caller(mode: str) -> None:
-    """Without a limit, a synchronous hook runs in the thread of its caller."""
+    """Without a limit, a synchronous hook runs in its caller's thread."""
     threads: list[Thread] = []
     execute = executor(
         mode,
@@ -201,14 +202,14 @@ def test_hook_without_a_limit_runs_beside_its_caller(mode: str) -> None:
 
 
 def test_hook_of_a_cancelled_caller_is_cancelled(tmp_path: Path) -> None:
-    """The hook ends with its caller, and a repeat says that nobody knows what it has done."""
+    """A hook is cancelled with its caller, and a repeat reports its outcome as unknown."""
     calls: list[str] = []
 
     async def call() -> ExecutionResult:
-        begun = asyncio.Event()
+        start_event = asyncio.Event()
 
         async def after(_: Step, __: ExecutionResult) -> None:
-            begun.set()
+            start_event.set()
             try:
                 await asyncio.Event().wait()
             except asyncio.CancelledError:
@@ -221,7 +222,7 @@ def test_hook_of_a_cancelled_caller_is_cancelled(tmp_path: Path) -> None:
             connector = AsyncStepConnector(platform, manager, post_execute=after)
             step = Step("build", ["make"])
             task = asyncio.create_task(connector.execute_step(step, idempotency_key="k"))
-            await begun.wait()
+            await start_event.wait()
             task.cancel()
             with pytest.raises(asyncio.CancelledError):
                 await task
@@ -235,10 +236,10 @@ def test_hook_of_a_cancelled_caller_is_cancelled(tmp_path: Path) -> None:
 
 
 def test_hook_that_ignores_its_cancellation_is_left_behind() -> None:
-    """A hook that goes on after its limit does not keep its caller, and its error is not told."""
+    """A hook that runs on after its limit does not delay its caller; its error is ignored."""
     reports: list[object] = []
 
-    async def stubborn() -> None:
+    async def ignore_cancellation() -> None:
         with suppress(asyncio.CancelledError):
             await asyncio.Event().wait()
         raise ValueError("too late")
@@ -246,7 +247,7 @@ def test_hook_that_ignores_its_cancellation_is_left_behind() -> None:
     async def call() -> None:
         asyncio.get_running_loop().set_exception_handler(lambda _, facts: reports.append(facts))
         with pytest.raises(DeadlineExceeded, match="hook x did not end"):
-            await call_hook_async("x", stubborn, 0.01)
+            await call_hook_async("x", ignore_cancellation, 0.01)
 
     asyncio.run(call())
     gc.collect()
@@ -256,7 +257,7 @@ def test_hook_that_ignores_its_cancellation_is_left_behind() -> None:
 
 @modes
 def test_first_hook_can_refuse(mode: str, tmp_path: Path) -> None:
-    """An error of the hook before the step keeps the step from starting, at each repeat too."""
+    """An error in the first hook prevents the start of the step, at each repeat too."""
     platform = MockPlatform()
 
     def refuse(_: Step) -> None:
@@ -271,27 +272,27 @@ def test_first_hook_can_refuse(mode: str, tmp_path: Path) -> None:
 
 @modes
 def test_removed_run_is_an_unknown_outcome(mode: str, tmp_path: Path) -> None:
-    """A run that somebody removed before its end was recorded has an unknown outcome, always."""
+    """A run removed before its end was recorded has an unknown outcome, at each repeat too."""
     platform = MockPlatform()
     original = platform.start
 
     def start_and_lose(*arguments: Any) -> Any:
         status = original(*arguments)
-        platform._runs.clear()  # noqa: SLF001 - as above
+        platform._runs.clear()  # noqa: SLF001 - a run that the platform lost
         return status
 
     platform.start = start_and_lose  # type: ignore[method-assign]  # somebody interferes
     execute = executor(mode, platform, f"sqlite:///{tmp_path}/state.db")
     for _ in range(2):
-        with pytest.raises(OutcomeUnknown, match="was removed or killed from outside") as caught:
+        with pytest.raises(OutcomeUnknown, match="was removed or killed from outside") as excinfo:
             execute(Step("build", ["make"]), idempotency_key="k")
-        assert "k" == caught.value.idempotency_key
+        assert "k" == excinfo.value.idempotency_key
     assert 1 == len(platform.started)
 
 
 @modes
 def test_log_gets_each_line(mode: str, tmp_path: Path) -> None:
-    """A function gets each line of the output in order, with secrets masked."""
+    """The log function gets each line of the output in order, with secrets masked."""
     lines: list[LogLine] = []
     execute = executor(mode, LocalPlatform(tmp_path))
     step = Step(
@@ -309,7 +310,7 @@ def test_log_gets_each_line(mode: str, tmp_path: Path) -> None:
 
 @modes
 def test_stopped_step_is_recorded(mode: str, tmp_path: Path) -> None:
-    """A stop by hand is recorded with its step; one that cannot be recorded is not done."""
+    """A manual stop is recorded with its step; a stop that cannot be recorded is not made."""
     trail = AuditTrail(FileAudit(tmp_path / "trail"))
     platform = MockPlatform(endless=["a"])
     labels = {"key": "k", "tenant": "acme"}
@@ -318,9 +319,9 @@ def test_stopped_step_is_recorded(mode: str, tmp_path: Path) -> None:
     broken = AuditTrail(FileAudit(tmp_path / "nowhere" / "trail"))
 
     with pytest.raises(StorageUnavailable, match="was refused"):
-        stopped(mode, platform, broken)
-    assert not stopped(mode, platform, trail, tenant="other")
-    assert stopped(mode, platform, trail, actor="ada", reason="wrong month")
+        stop_run(mode, platform, broken)
+    assert not stop_run(mode, platform, trail, tenant="other")
+    assert stop_run(mode, platform, trail, actor="ada", reason="wrong month")
 
     [record] = trail.find().items
     assert ("step.stop", "step k of steps/mock", "ada", "wrong month") == (
@@ -332,8 +333,8 @@ def test_stopped_step_is_recorded(mode: str, tmp_path: Path) -> None:
     assert {"step": "a", "run": name, "tenant": "acme"} == json.loads(record.before or "")
 
 
-def stopped(mode: str, platform: MockPlatform, trail: AuditTrail, **options: Any) -> bool:
-    """Stop the run of the key "k" in a program of a mode, and return whether it was running."""
+def stop_run(mode: str, platform: MockPlatform, trail: AuditTrail, **options: Any) -> bool:
+    """Stop the run of key "k" in a sync or async program; return whether it was running."""
     arguments: dict[str, Any] = {"tenant": "acme", **options}
     if mode == "sync":
         manager = ConnectorManager([Service("steps")], audit=trail)
@@ -348,7 +349,7 @@ def stopped(mode: str, platform: MockPlatform, trail: AuditTrail, **options: Any
 
 
 class RacingPlatform:
-    """A platform on which another follower settles the run at a chosen look."""
+    """A platform on which another follower settles the run during a chosen look."""
 
     def __init__(self, platform: LocalPlatform, looks: int, settle: Callable[[], object]) -> None:
         self._platform = platform
@@ -359,7 +360,7 @@ class RacingPlatform:
         return getattr(self._platform, name)
 
     def look(self, name: str, timeout: float, /) -> RunStatus | None:
-        """Return the status, after the other follower has settled the run."""
+        """Return the status after the other follower has settled the run."""
         self._looks -= 1
         if self._looks == 0:
             self._settle()
@@ -369,7 +370,7 @@ class RacingPlatform:
 @modes
 @pytest.mark.parametrize("looks", [1, 2])
 def test_log_gets_what_another_follower_has_read(mode: str, looks: int, tmp_path: Path) -> None:
-    """A follower whose run is removed by a faster one still gets each line once, in order."""
+    """A follower whose run is removed by another one still gets each line once, in order."""
     url = f"sqlite:///{tmp_path}/state.db"
     platform = LocalPlatform(tmp_path / "runs")
     script = "echo one; echo two; while [ ! -e go ]; do sleep 0.01; done; echo three; printf end"
@@ -383,8 +384,8 @@ def test_log_gets_what_another_follower_has_read(mode: str, looks: int, tmp_path
     platform.start(RunSpec(name=name, step=step), 30.0)
     wait_until(lambda: platform.logs(name, "stdout", "", 5.0).data == b"one\ntwo\n", "the lines")
     lines: list[LogLine] = []
-    slow: Any = RacingPlatform(platform, looks, settle)
-    result = executor(mode, slow, url)(step, idempotency_key="k", log=lines.append)
+    slow_platform: Any = RacingPlatform(platform, looks, settle)
+    result = executor(mode, slow_platform, url)(step, idempotency_key="k", log=lines.append)
 
     assert [(1, "one"), (2, "two"), (3, "three"), (4, "end")] == [
         (line.number, line.text) for line in lines
@@ -393,9 +394,9 @@ def test_log_gets_what_another_follower_has_read(mode: str, looks: int, tmp_path
 
 
 class EndReportingPlatform(MockPlatform):
-    """A platform with one endless run, which tells of ends as scripted.
+    """A platform with one endless run that reports ends as scripted.
 
-    A run has ended when the last item of the script is told.
+    A run has ended once the last item of the script was reported.
     """
 
     can_wait = True
@@ -418,7 +419,7 @@ class EndReportingPlatform(MockPlatform):
 
 @modes
 def test_platform_that_tells_of_ends_is_waited_for(mode: str) -> None:
-    """A pause ends with the run; a report that is early or missing changes nothing."""
+    """A pause ends when the run ends; an early or missing report changes nothing."""
     platform = EndReportingPlatform(True, ConnectionFailed("x"), False, True)
 
     result = executor(mode, platform)(Step("a", ["true"]))
@@ -429,7 +430,7 @@ def test_platform_that_tells_of_ends_is_waited_for(mode: str) -> None:
 
 
 def test_pauses_that_end_with_the_run_grow_faster() -> None:
-    """Pauses of a quiet run grow to half a second, and grow faster if its end is reported."""
+    """Pauses for a quiet run grow to half a second, faster if its end is reported."""
     quiet = [True, *[False] * 9]
     assert 0.02 == pause_after([True]) == pause_after([True], ends_with_run=True)
     assert pause_after(quiet) < 0.05
@@ -445,17 +446,17 @@ def test_log_that_cannot_be_completed_is_told(mode: str, tmp_path: Path) -> None
     first = execute(step, idempotency_key="k")
     lines: list[LogLine] = []
 
-    again = execute(step, idempotency_key="k", log=lines.append)
+    second_result = execute(step, idempotency_key="k", log=lines.append)
 
     assert [] == lines
     assert "log_error" not in first.metadata
-    assert "before its last lines were read" in again.metadata["log_error"]
+    assert "before its last lines were read" in second_result.metadata["log_error"]
     assert first == execute(step, idempotency_key="k")
 
 
 @modes
 def test_broken_log_changes_nothing(mode: str) -> None:
-    """A log that raises gets no more lines, and the result tells of it."""
+    """A log function that raises gets no more lines, and the result reports the error."""
 
     def fail(_: LogLine) -> None:
         raise OSError("disk full")
@@ -468,9 +469,32 @@ def test_broken_log_changes_nothing(mode: str) -> None:
     assert "The log raised OSError, and got no further lines." == result.metadata["log_error"]
 
 
+class StubbornPlatform(MockPlatform):
+    """A platform that cannot remove runs."""
+
+    def remove(self, name: str, timeout: float, /) -> None:
+        """Raise a temporary error."""
+        self.started.append(RunSpec(name=f"removal of {name}", step=Step("x", ["true"])))
+        raise ConnectionFailed("The platform is away.")
+
+
+@modes
+def test_run_that_cannot_be_removed_has_its_result(mode: str) -> None:
+    """A failed removal of a run does not change the step's result, also at a repeat."""
+    failed = ExecutionResult.failure(4, stdout="rows\n")
+    platform = StubbornPlatform({"x": failed})
+    execute = executor(mode, platform)
+
+    result = execute(Step("x", ["true"]), idempotency_key="k")
+
+    assert (4, "rows\n", StepOutcome.FAILURE) == (result.exit_code, result.stdout, result.outcome)
+    assert () == result.hook_errors
+    assert any(spec.name.startswith("removal") for spec in platform.started)
+
+
 @modes
 def test_files_go_in_and_out(mode: str, tmp_path: Path) -> None:
-    """A step finds the files of its workspace, and leaves those that are collected."""
+    """A step reads its workspace files, and its output files are collected."""
     execute = executor(mode, LocalPlatform(tmp_path))
     workspace = Workspace(files={"in/a.txt": b"12\n"}, collect=("out.txt", "missing.txt"))
 
@@ -485,7 +509,7 @@ def test_files_go_in_and_out(mode: str, tmp_path: Path) -> None:
 
 @modes
 def test_deadline_is_an_outcome(mode: str, tmp_path: Path) -> None:
-    """A step that takes too long is ended by its platform, and the hook hears of it."""
+    """A step that exceeds its limit is ended by its platform, and the hook gets the result."""
     outcomes: list[StepOutcome] = []
     execute = executor(
         mode,
@@ -501,21 +525,21 @@ def test_deadline_is_an_outcome(mode: str, tmp_path: Path) -> None:
 
 @modes
 def test_secret_in_the_command_is_refused(mode: str) -> None:
-    """A step that would show a secret does not start, and the error does not show it either."""
+    """A step that would show a secret is refused, and the error does not show the secret."""
     platform = MockPlatform()
     execute = executor(mode, platform)
     step = Step("push", ["git", "push", "https://tok-12345@x"], secrets={"T": Secret("tok-12345")})
 
-    with pytest.raises(InvalidData, match="T_FILE") as caught:
+    with pytest.raises(InvalidData, match="T_FILE") as excinfo:
         execute(step)
 
-    assert "tok-12345" not in str(caught.value)
+    assert "tok-12345" not in str(excinfo.value)
     assert [] == platform.started
 
 
 @modes
 def test_missing_secret_is_named(mode: str) -> None:
-    """A reference to a secret that is not there stops the step before it starts."""
+    """A reference to a missing secret stops the step before it starts."""
     execute = executor(mode, MockPlatform())
 
     with pytest.raises(CredentialNotFound, match="secret://env/NOT_THERE_AT_ALL"):
@@ -523,7 +547,7 @@ def test_missing_secret_is_named(mode: str) -> None:
 
 
 def test_names_of_runs() -> None:
-    """A run's name depends on the service, the tenant and the key, and nothing else."""
+    """A run's name depends only on the service, the tenant and the key."""
     names = {
         run_name("steps", None, "k"),
         run_name("steps", "t", "k"),
@@ -535,7 +559,7 @@ def test_names_of_runs() -> None:
 
 
 def test_asynchronous_clean_up_stops_orphans_only(tmp_path: Path) -> None:
-    """A run of this store that nobody follows is stopped; that of another store is left alone."""
+    """A run of this store without a follower is stopped; another store's run is left alone."""
     platform = MockPlatform(endless=["job"])
 
     async def clean_up() -> list[str]:
@@ -554,8 +578,8 @@ def test_asynchronous_clean_up_stops_orphans_only(tmp_path: Path) -> None:
     ]
 
 
-class SlowToStart(MockPlatform):
-    """A platform whose runs were created, and are not started until somebody starts them again.
+class SlowStartPlatform(MockPlatform):
+    """A platform whose runs are created, but started only by a second start.
 
     Args:
         before_start: called in the middle of each start.
@@ -566,13 +590,13 @@ class SlowToStart(MockPlatform):
         self._before_start = before_start
 
     def start(self, spec: RunSpec, timeout: float, /) -> RunStatus:
-        """Create a run, and then start it."""
+        """Create a run; a second call starts it."""
         status = super().start(spec, timeout)
         self._before_start()
         return status
 
     def look(self, name: str, timeout: float, /) -> RunStatus | None:
-        """Return the status of a run, which is not started unless it has ended."""
+        """Return the status of a run, which has not started unless it has ended."""
         status = super().look(name, timeout)
         if status is None or status.is_over:
             return status
@@ -585,8 +609,8 @@ class SlowToStart(MockPlatform):
 
 
 def test_clean_up_ends_runs_that_were_never_started(tmp_path: Path) -> None:
-    """A run whose starter died before its start is stopped, and never starts."""
-    platform = SlowToStart()
+    """A run whose starter died before the start is stopped, and never starts."""
+    platform = SlowStartPlatform()
     manager = ConnectorManager(
         [Service("steps")], state=open_storage(f"sqlite:///{tmp_path}/state.db")
     )
@@ -599,11 +623,57 @@ def test_clean_up_ends_runs_that_were_never_started(tmp_path: Path) -> None:
     assert ["orphan"] == platform.stopped
 
 
+class ForgetfulPlatform(MockPlatform):
+    """A platform that has lost part of the standard output."""
+
+    def logs(self, name: str, stream: LogStream, mark: str, timeout: float, /) -> LogChunk:
+        """Return part of the output."""
+        chunk = super().logs(name, stream, mark, timeout)
+        return chunk._replace(has_gap=stream == "stdout")
+
+
+@modes
+def test_result_says_which_output_is_incomplete(mode: str) -> None:
+    """If a platform lost part of an output, the result names this output."""
+    execute = executor(mode, ForgetfulPlatform())
+
+    result = execute(Step("job", ["rows"]), idempotency_key="k")
+
+    assert ["stdout"] == result.metadata["incomplete"]
+    assert "incomplete" not in executor(mode, MockPlatform())(Step("job", ["rows"])).metadata
+
+
+class PartlyHangingPlatform(MockPlatform):
+    """A platform that does not respond in time for the run named "a-hung"."""
+
+    def look(self, name: str, timeout: float, /) -> RunStatus | None:
+        """Return the status of a run."""
+        if name == "a-hung":
+            raise AttemptTimeout("The platform did not answer in time.")
+        return super().look(name, timeout)
+
+
+def test_clean_up_stops_the_others_of_a_run_that_hangs(tmp_path: Path) -> None:
+    """If one run cannot be looked at, all others are stopped before the error is raised."""
+    platform = PartlyHangingPlatform(endless=["job"])
+    state = open_storage(f"sqlite:///{tmp_path}/state.db")
+    connector = StepConnector(platform, ConnectorManager([Service("steps")], state=state))
+    labels = {"store": connector._store_id()}  # noqa: SLF001 - the label of its own runs
+    for name in ("a-hung", "orphan"):
+        step = Step("job", ["sleep", "1000"])
+        platform.start(RunSpec(name=name, step=step, labels=labels), 1.0)
+
+    with pytest.raises(AttemptTimeout):
+        connector.clean_up(after=0.0)
+
+    assert ["orphan"] == platform.stopped
+
+
 def test_clean_up_leaves_a_run_alone_that_is_being_started(tmp_path: Path) -> None:
-    """A starter that needs long is no dead one, although nobody follows its run yet."""
+    """A run that is still being started is not stopped, although nobody follows it yet."""
     url = f"sqlite:///{tmp_path}/state.db"
     stopped: list[tuple[RunStatus, ...]] = []
-    platform = SlowToStart(lambda: stopped.append(janitor.clean_up(after=0.0)))
+    platform = SlowStartPlatform(lambda: stopped.append(janitor.clean_up(after=0.0)))
     manager = ConnectorManager([Service("steps")], state=open_storage(url))
     janitor = StepConnector(platform, manager)
 
@@ -615,7 +685,7 @@ def test_clean_up_leaves_a_run_alone_that_is_being_started(tmp_path: Path) -> No
 
 
 def test_asynchronous_clean_up_needs_a_shared_store() -> None:
-    """With a store of this process alone, nobody knows whom others follow."""
+    """With a store in this process only, an asynchronous clean-up is refused."""
 
     async def clean_up() -> None:
         manager = AsyncConnectorManager([Service("steps")])
@@ -627,7 +697,7 @@ def test_asynchronous_clean_up_needs_a_shared_store() -> None:
 
 @modes
 def test_caller_need_not_wait_for_the_end(mode: str, tmp_path: Path) -> None:
-    """A caller without patience is told when to ask again, and the same key finds the run."""
+    """A caller that does not wait gets a time to retry, and the same key finds the run."""
     platform = LocalPlatform(tmp_path / "runs")
     execute = executor(mode, platform, f"sqlite:///{tmp_path}/state.db")
     go = tmp_path / "go"
@@ -635,12 +705,12 @@ def test_caller_need_not_wait_for_the_end(mode: str, tmp_path: Path) -> None:
 
     moments = []
     for _ in range(2):
-        with pytest.raises(StepRunning, match="'slow' goes on") as caught:
+        with pytest.raises(StepRunning, match="'slow' goes on") as excinfo:
             execute(step, idempotency_key="k", patience=0.0)
-        assert caught.value.retryable
-        assert "k" == caught.value.idempotency_key
-        assert caught.value.retry_at is not None
-        moments.append(caught.value.retry_at)
+        assert excinfo.value.retryable
+        assert "k" == excinfo.value.idempotency_key
+        assert excinfo.value.retry_at is not None
+        moments.append(excinfo.value.retry_at)
     assert 1 == len(platform.runs(5.0))
     go.touch()
 
@@ -651,7 +721,7 @@ def test_caller_need_not_wait_for_the_end(mode: str, tmp_path: Path) -> None:
 
 @modes
 def test_caller_without_patience_gets_the_platforms_error(mode: str) -> None:
-    """A platform that does not answer is not asked again by a caller that does not wait."""
+    """A caller that does not wait gets the platform's error without a retry."""
     platform = UnreachablePlatform(endless=["a"])
 
     with pytest.raises(ConnectionFailed):
@@ -661,23 +731,23 @@ def test_caller_without_patience_gets_the_platforms_error(mode: str) -> None:
 
 
 class UnreachablePlatform(MockPlatform):
-    """A platform that starts runs, and then does not answer."""
+    """A platform that starts runs, and then does not respond."""
 
     looks = 0
 
     def look(self, name: str, timeout: float, /) -> RunStatus | None:
-        """Raise an error that may pass."""
+        """Raise a temporary error."""
         self.looks += 1
         raise ConnectionFailed("The platform does not answer.")
 
 
 def test_pauses_between_polls_follow_the_age_of_a_run() -> None:
-    """A poll costs a twentieth of the time at most, and comes often enough for a janitor."""
+    """Polling takes at most a twentieth of a run's age, but is frequent enough for a janitor."""
     assert [1.0, 1.0, 5.0, 15.0] == [pause_between_polls(age) for age in (-9.0, 3.0, 100.0, 1e9)]
 
 
 def test_janitor_leaves_a_polled_run_alone(tmp_path: Path) -> None:
-    """A run that callers ask for from time to time is followed, and no orphan."""
+    """A run that callers poll from time to time counts as followed."""
     url = f"sqlite:///{tmp_path}/state.db"
     platform = MockPlatform(endless=["a"])
     ask = executor("sync", platform, url)

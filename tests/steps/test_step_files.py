@@ -1,4 +1,4 @@
-"""Files of steps come from the storage of a hub, and go there."""
+"""A step's files are read from a hub's storage, and stored there."""
 
 from __future__ import annotations
 
@@ -47,32 +47,32 @@ SUM = Step(
 
 
 class Files:
-    """A storage in memory, which fails for some keys."""
+    """A storage in memory that fails for some keys."""
 
     def __init__(self, **contents: bytes) -> None:
         self.contents = {f"{name}.csv": content for name, content in contents.items()}
         self.reads: list[tuple[str, str | None]] = []
 
     def read(self, key: str, limit: int, tenant: str | None, /) -> bytes:
-        """Return a file."""
+        """Return the content of a file."""
         self.reads.append((key, tenant))
         return self.contents[key]
 
     def write(self, key: str, content: bytes, tenant: str | None, /) -> None:
-        """Store a file, unless its key says that this fails."""
+        """Store a file, or fail if its key says so."""
         if "broken" in key:
             raise VendorFailed("The storage is full.")
         self.contents[key] = content
 
 
 class AsyncFiles:
-    """The asynchronous storage over a synchronous one."""
+    """An asynchronous storage over a synchronous one."""
 
     def __init__(self, files: StepFiles) -> None:
         self._files = files
 
     async def read(self, key: str, limit: int, tenant: str | None, /) -> bytes:
-        """Return a file."""
+        """Return the content of a file."""
         return self._files.read(key, limit, tenant)
 
     async def write(self, key: str, content: bytes, tenant: str | None, /) -> None:
@@ -81,12 +81,12 @@ class AsyncFiles:
 
 
 def files_of(mode: str, files: Files) -> Any:
-    """Return a storage for a program of a mode."""
+    """Return a storage for a sync or async program."""
     return files if mode == "sync" else AsyncFiles(files)
 
 
 def configuration(folder: Path) -> dict[str, Any]:
-    """Return a configuration with a storage, and a step that reads and writes it."""
+    """Return a configuration with a storage, and a step that uses it."""
     return {
         "state": {"url": f"sqlite:///{folder}/state.db"},
         "storage": {"vendor": "local_files"},
@@ -103,22 +103,22 @@ def configuration(folder: Path) -> dict[str, Any]:
 
 
 def test_hub_gives_its_steps_its_storage(tmp_path: Path) -> None:
-    """A configured step reads its inputs from the storage, and leaves its outputs there."""
+    """A configured step reads its inputs from the storage, and stores its outputs there."""
     with moorage.open(configuration(tmp_path)) as hub:
         hub.storage().upload("imports/orders.csv", b"12\n")
         workspace = Workspace(files={"more.csv": b"3\n"})
         result = hub.steps.run("sum", workspace, idempotency_key="k")
         hub.storage().delete("imports/orders.csv")
-        again = hub.steps.run("sum", workspace, idempotency_key="k")
-        stored = hub.storage().download("reports/total.csv").read_all()
+        second_result = hub.steps.run("sum", workspace, idempotency_key="k")
+        content = hub.storage().download("reports/total.csv").read_all()
 
-    assert (b"12\n3\n", {}) == (stored, dict(result.files))
+    assert (b"12\n3\n", {}) == (content, dict(result.files))
     assert "not_stored" not in result.metadata
-    assert result == again
+    assert result == second_result
 
 
 def test_asynchronous_hub_gives_its_steps_its_storage(tmp_path: Path) -> None:
-    """The same holds in an event loop, and an input that is missing starts nothing."""
+    """The same holds for an asynchronous hub, and a missing input starts nothing."""
 
     async def run() -> bytes:
         async with moorage.aopen(configuration(tmp_path)) as hub:
@@ -133,7 +133,7 @@ def test_asynchronous_hub_gives_its_steps_its_storage(tmp_path: Path) -> None:
 
 
 def test_large_input_is_refused(tmp_path: Path) -> None:
-    """No more of a file is read than a workspace may have."""
+    """An input file larger than a workspace may be is not read further, and is refused."""
     with moorage.open(configuration(tmp_path)) as hub:
         hub.storage().upload("large", b"x" * 4096)
         files = StorageFiles(hub.storage)
@@ -151,7 +151,7 @@ def test_large_input_is_refused(tmp_path: Path) -> None:
 
 @modes
 def test_result_says_what_was_not_stored(mode: str, tmp_path: Path) -> None:
-    """An output that is missing or cannot be stored is named in the result, which keeps it."""
+    """An output that is missing or cannot be stored is named in the result."""
     files = Files()
     outputs = {"a": "broken", "b": "b.csv", "c": "c.csv"}
     step = Step(
@@ -172,7 +172,7 @@ def test_result_says_what_was_not_stored(mode: str, tmp_path: Path) -> None:
 
 @modes
 def test_failed_step_stores_nothing(mode: str, tmp_path: Path) -> None:
-    """A failure leaves what is stored as it was; its files are part of the result."""
+    """A failed step leaves the stored files unchanged; its own files are in the result."""
     files = Files(a=b"old")
     step = Step(
         "write", ["sh", "-c", "echo 1 > a; exit 3"], workspace=Workspace(outputs={"a": "a.csv"})
@@ -185,7 +185,7 @@ def test_failed_step_stores_nothing(mode: str, tmp_path: Path) -> None:
 
 @modes
 def test_inputs_are_read_once_per_run(mode: str, tmp_path: Path) -> None:
-    """A run that is found again needs no inputs; neither does one that is settled."""
+    """A run that is found again, or is settled, does not read its inputs again."""
     url = f"sqlite:///{tmp_path}/state.db"
     step = Step("a", ["true"], workspace=Workspace(inputs={"x": "x.csv"}))
     files, platform = Files(x=b"1"), MockPlatform()
@@ -202,7 +202,7 @@ def test_inputs_are_read_once_per_run(mode: str, tmp_path: Path) -> None:
 
 @modes
 def test_settled_outputs_are_stored_once(mode: str, tmp_path: Path) -> None:
-    """A follower that comes after the result is stored leaves the storage alone."""
+    """A follower that comes after the result was stored does not write to the storage."""
     url = f"sqlite:///{tmp_path}/state.db"
     step = Step("a", ["true"], workspace=Workspace(outputs={"x": "x.csv"}))
     scripted = ExecutionResult(exit_code=0, files={"x": b"1"})
@@ -217,7 +217,7 @@ def test_settled_outputs_are_stored_once(mode: str, tmp_path: Path) -> None:
 
 
 class PlatformThatKeepsRuns(MockPlatform):
-    """A platform that does not remove runs."""
+    """A platform that keeps its runs."""
 
     def remove(self, name: str, timeout: float, /) -> None:
         """Do nothing."""
@@ -225,7 +225,7 @@ class PlatformThatKeepsRuns(MockPlatform):
 
 @modes
 def test_step_with_inputs_needs_a_storage(mode: str, tmp_path: Path) -> None:
-    """Without a storage, a step that needs one is refused before it starts."""
+    """A step with inputs is refused before it starts if there is no storage."""
     with pytest.raises(ConfigurationError, match="no storage"):
         executor(mode, LocalPlatform(tmp_path))(SUM)
 
@@ -241,19 +241,19 @@ def test_step_with_inputs_needs_a_storage(mode: str, tmp_path: Path) -> None:
     ],
 )
 def test_wrong_files_are_refused(fields: Any) -> None:
-    """A path outside the workspace, a key that is no text, and a file given twice are refused."""
+    """A path outside the workspace, a non-text key and a repeated file are refused."""
     with pytest.raises(InvalidData):
         Workspace(**fields)
 
 
 def test_cached_step_has_no_files_in_a_storage() -> None:
-    """Files in a storage can change, so that no result of such a step is reused."""
+    """A step with files in a storage cannot be cached, because those files can change."""
     with pytest.raises(InvalidData, match="storage"):
         Step("x", ["true"], cache=60, workspace=Workspace(inputs={"x": "x"}))
 
 
 def test_keys_are_part_of_what_a_step_is() -> None:
-    """Steps with other keys are other steps, whatever the contents."""
+    """Steps with other storage keys are different steps, whatever the contents."""
     fingerprints = {
         Step("x", ["true"], workspace=workspace).fingerprint
         for workspace in (
@@ -268,7 +268,7 @@ def test_keys_are_part_of_what_a_step_is() -> None:
 
 @pytest.fixture(scope="module")
 def socket() -> Generator[str]:
-    """Lend the socket of a Docker Engine."""
+    """Yield the socket of a Docker Engine."""
     with engine() as path:
         yield path
 

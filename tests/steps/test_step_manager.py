@@ -1,8 +1,10 @@
-"""A manager of steps chooses, makes and keeps the connectors of all types."""
+"""A step manager chooses, creates and keeps connectors of all types."""
 
 from __future__ import annotations
 
 import asyncio
+import os
+import subprocess
 from typing import TYPE_CHECKING
 
 import pytest
@@ -24,7 +26,7 @@ from moorage import (
     StepManager,
     Workspace,
 )
-from moorage.domain.steps.log_lines import LONGEST_LINE, TAIL, LineReader, LogLine, Tail
+from moorage.domain.steps.log_lines import LONGEST_LINE, TAIL, LineReader, LogLine, OutputTail
 from moorage.domain.steps.runs import RunPhase, RunSpec
 from moorage.domain.steps.step import run_name
 from moorage.testing import MockPlatform
@@ -37,37 +39,37 @@ if TYPE_CHECKING:
     from moorage.domain.steps.runs import RunStatus
 
 
-def managed() -> StepManager:
-    """Return a manager of steps without any platform."""
+def managed_steps() -> StepManager:
+    """Return a step manager without any platform."""
     return StepManager(ConnectorManager([Service("steps")]))
 
 
 def test_connectors_are_made_once() -> None:
-    """A connector is made by its first use, kept, counted, and made again after clearing."""
-    made: list[MockPlatform] = []
+    """A connector is created at its first use, kept, counted, and created again after clearing."""
+    platform: list[MockPlatform] = []
 
     def factory() -> MockPlatform:
-        made.append(MockPlatform({"bad": ExecutionResult.failure(2)}))
-        return made[-1]
+        platform.append(MockPlatform({"bad": ExecutionResult.failure(2)}))
+        return platform[-1]
 
-    steps = managed()
+    steps = managed_steps()
     steps.register("my-cluster", factory)
-    assert [] == made
+    assert [] == platform
     steps.execute(Step("good", ["true"]))
     steps.execute(Step("bad", ["false"]))
     steps.clear_cache()
     assert ConnectorType("my-cluster") in steps.list()
     numbers = steps.stats()
 
-    assert 1 == len(made)
+    assert 1 == len(platform)
     assert (1, 1, 0) == (numbers["made"], numbers["hits"], numbers["cached"])
     assert (1, 1) == (numbers["success"], numbers["failure"])
     steps.execute(Step("good", ["true"]))
-    assert 2 == len(made)
+    assert 2 == len(platform)
 
 
 def test_factory_may_make_a_connector() -> None:
-    """A factory may return a connector of its own, and registering again replaces it."""
+    """A factory may return its own connector, and a second registration replaces the first."""
     manager = ConnectorManager([Service("steps")])
     connector = StepConnector(MockPlatform(), manager)
     with StepManager(manager) as steps:
@@ -78,8 +80,8 @@ def test_factory_may_make_a_connector() -> None:
 
 
 def test_types_follow_from_steps() -> None:
-    """A step names its type, or runs on the only platform, or follows from its image."""
-    steps = managed()
+    """A step names its type, or uses the only platform, or its image decides."""
+    steps = managed_steps()
     steps.register("one", MockPlatform)
     assert "one" == steps.determine_connector_type(Step("x", ["true"], image="a:1"))
     steps.register("docker", MockPlatform)
@@ -90,8 +92,8 @@ def test_types_follow_from_steps() -> None:
 
 
 def test_installed_kinds() -> None:
-    """A type that nobody registered is made with default settings, if it has these."""
-    steps = managed()
+    """An unregistered type is created with default settings if it has those."""
+    steps = managed_steps()
 
     assert ConnectorType.DOCKER is steps.get("docker").type
     with pytest.raises(ConfigurationError, match="'local' need the setting 'folder'"):
@@ -103,7 +105,7 @@ def test_installed_kinds() -> None:
 
 
 def test_asynchronous_manager() -> None:
-    """An asynchronous manager runs steps in an event loop."""
+    """An asynchronous step manager runs steps in an event loop."""
 
     async def run() -> ExecutionResult:
         async with AsyncStepManager(AsyncConnectorManager([Service("steps")])) as steps:
@@ -135,20 +137,20 @@ def test_defined_steps_run_by_their_names(tmp_path: Path) -> None:
             assert read is None
             return before, result, await connector.stored_result("c1")
 
-    before, result, stored = asyncio.run(run())
+    before, result, stored_result = asyncio.run(run())
 
     assert before is None
     assert result is not None
     assert {"a": b"7", "b": b"7"} == dict(result.files)
-    assert result == stored
+    assert result == stored_result
     assert [] == lines
     with pytest.raises(ConfigurationError, match="Use one of: none is defined"):
-        managed().step("copy")
+        managed_steps().step("copy")
 
 
 @pytest.mark.parametrize("until_end", [False, True])
 def test_output_is_read_without_following(tmp_path: Path, until_end: bool) -> None:
-    """The output of a run is read as far as it is there, or to its end, and settles nothing."""
+    """A run's output can be read so far or to its end, without settling the run."""
     lines: list[LogLine] = []
     platform = LocalPlatform(tmp_path)
     step = Step("talk", ["sh", "-c", "echo $$; printf torn"], secrets={"S": Secret("secret")})
@@ -179,6 +181,8 @@ def test_output_is_read_without_following(tmp_path: Path, until_end: bool) -> No
         {"command": []},
         {"command": [""]},
         {"command": ["a\0b"]},
+        {"command": ["echo", "\ud800"]},
+        {"environment": {"A": "\ud800"}},
         {"name": ""},
         {"image": "Bad Image"},
         {"environment": {"1A": "x"}},
@@ -192,26 +196,44 @@ def test_output_is_read_without_following(tmp_path: Path, until_end: bool) -> No
     ids=repr,
 )
 def test_impossible_steps_are_refused(fields: dict[str, object]) -> None:
-    """A step that cannot be what it says is refused when it is made."""
+    """A step with impossible settings is refused at construction."""
     values: dict[str, object] = {"name": "x", "command": ["true"], **fields}
 
     with pytest.raises((InvalidData, ConfigurationError)):
         Step(**values)  # type: ignore[arg-type]  # the cases are wrong on purpose
 
 
+@pytest.mark.parametrize(
+    "arguments, variable",
+    [([131_071], 0), ([], 131_069), ([100_000] * 14, 99_800)],
+    ids=["argument", "variable", "sum"],
+)
+def test_step_that_linux_cannot_start_is_refused(arguments: list[int], variable: int) -> None:
+    """The largest arguments and variables that Linux allows can be used; larger ones are refused.
+
+    A Docker Engine would not answer any more when it is asked to start such a container.
+    """
+    command, environment = ["true", *("x" * size for size in arguments)], {"A": "x" * variable}
+    subprocess.run(command, env={**os.environ, **environment}, check=True)
+
+    Step("x", command, environment=environment)
+    with pytest.raises(InvalidData, match="bytes"):
+        Step("x", [*command[:-1], f"{command[-1]}ü" * 2], environment={"A": "y" * (variable + 1)})
+
+
 def test_long_lines_come_in_pieces() -> None:
-    """A line without an end is passed on in pieces of bounded size with one number."""
+    """A very long line is passed on in bounded pieces that share one line number."""
     reader = LineReader("stdout", [])
     pieces = reader.feed(b"x" * LONGEST_LINE) + reader.feed(b"y\nnext")
-    rest = reader.finish()
+    last_lines = reader.finish()
 
     assert [(1, False), (1, True)] == [(line.number, line.is_whole) for line in pieces]
-    assert [LogLine("stdout", 2, b"next", is_whole=False)] == rest
+    assert [LogLine("stdout", 2, b"next", is_whole=False)] == last_lines
 
 
 def test_tails_are_bounded() -> None:
-    """Only the end of a long output becomes part of a result."""
-    tail = Tail()
+    """A result contains only the end of a long output."""
+    tail = OutputTail()
     for number in range(20_000):
         tail.add(LogLine("stdout", number, b"line %d" % number))
 
@@ -221,7 +243,7 @@ def test_tails_are_bounded() -> None:
 
 
 def test_references_of_secrets(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """A reference names a variable of this process, or a file without its last line break."""
+    """A secret reference names an environment variable, or a file without its last line break."""
     monkeypatch.setenv("STEP_TOKEN", "from-environment")
     (tmp_path / "token").write_bytes(b"from-file\n")
 
@@ -230,7 +252,7 @@ def test_references_of_secrets(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) 
 
 
 def test_results_are_values() -> None:
-    """A result is a success or a failure, and further facts make a new one."""
+    """A result is a success or a failure, and adding facts returns a new result."""
     result = ExecutionResult.failure(5, stderr="no", host="a").with_metadata(host="b", cpu=1)
 
     assert (5, "no", {"host": "b", "cpu": 1}) == (result.exit_code, result.stderr, result.metadata)

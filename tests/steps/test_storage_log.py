@@ -1,4 +1,4 @@
-"""The output of a step in the storage: in files that are written while it runs, each byte once."""
+"""A step's output in files of a storage: written while the step runs, each byte once."""
 
 from __future__ import annotations
 
@@ -52,7 +52,7 @@ class Storage:
         self.wrote = wrote
 
     def read(self, key: str, limit: int, tenant: str | None, /) -> bytes:
-        """Return a file."""
+        """Return the content of a file."""
         if key not in self.contents:
             raise FileNotFound("There is no such file.")
         return self.contents[key]
@@ -64,13 +64,13 @@ class Storage:
         self.wrote(key)
 
     def output(self, stream: str = "stdout") -> bytes:
-        """Return what all files of an output have."""
+        """Return the content of all files of an output."""
         keys = sorted(key for key in self.contents if f"/{stream}/" in key)
         return b"".join(self.contents[key] for key in keys)
 
 
 def lines_and_pieces() -> Iterator[LogLine]:
-    """Yield lines, of which the second comes in pieces and the last is torn."""
+    """Yield lines, the second of which comes in pieces and the last of which is incomplete."""
     yield LogLine("stdout", 1, b"one")
     for piece in (b"lo", b"ng", b""):
         yield LogLine("stdout", 2, piece, is_whole=False)
@@ -81,7 +81,7 @@ def lines_and_pieces() -> Iterator[LogLine]:
 
 @pytest.mark.parametrize("is_counted", [True, False])
 def test_each_byte_is_stored_once_wherever_a_process_dies(*, is_counted: bool) -> None:
-    """A follower goes on after the index, in the middle of a line too, and counts no file twice."""
+    """A follower continues after the stored index, even within a line, and counts no file twice."""
     lines = list(lines_and_pieces())
     for cut in range(len(lines) + 1):
         storage = Storage()
@@ -99,7 +99,7 @@ def test_each_byte_is_stored_once_wherever_a_process_dies(*, is_counted: bool) -
 
 
 def test_file_is_due_by_size_or_age() -> None:
-    """Lines wait for each other until a file is full or old, or the run has ended."""
+    """Lines are stored when a file is full, its oldest line is old, or the run has ended."""
     parts = LogParts(LOG, None)
     parts.add([LogLine("stdout", 1, b"1234")], 0)
     parts.add([LogLine("stdout", 2, b"12")], 4_000_000_000)
@@ -115,7 +115,7 @@ def test_file_is_due_by_size_or_age() -> None:
 
 @pytest.mark.parametrize("mode", MODES)
 def test_output_is_stored_while_the_step_runs(mode: str) -> None:
-    """The run goes on until its output is in the storage; a repeat of the key adds nothing."""
+    """Output is stored while the step still runs, and repeating the key adds nothing."""
     result = ExecutionResult.success(stdout="one\ntwo", stderr="problem\n")
     platform = MockPlatform({"night": result}, endless=["night"])
 
@@ -127,16 +127,19 @@ def test_output_is_stored_while_the_step_runs(mode: str) -> None:
     log = StorageLog("logs/night", size=1)
     execute = executor(mode, platform, files=storage if mode == "sync" else AsyncFiles(storage))
 
-    ended = execute(STEP, idempotency_key="k", tenant="acme", log=log)
+    step_result = execute(STEP, idempotency_key="k", tenant="acme", log=log)
 
-    assert (StepOutcome.CANCELLED, None) == (ended.outcome, ended.metadata.get("log_error"))
+    assert (StepOutcome.CANCELLED, None) == (
+        step_result.outcome,
+        step_result.metadata.get("log_error"),
+    )
     assert (b"one\ntwo", b"problem\n") == (storage.output(), storage.output("stderr"))
     assert {"acme"} == storage.tenants
 
 
 @pytest.mark.parametrize("mode", MODES)
 def test_log_that_cannot_be_stored_changes_no_result(mode: str) -> None:
-    """A failure of the storage, or a foreign index, stands beside the result."""
+    """A storage failure, or a foreign index, does not change the step's result."""
 
     def fail(key: str) -> None:
         raise VendorFailed("The storage is full.")
@@ -153,7 +156,7 @@ def test_log_that_cannot_be_stored_changes_no_result(mode: str) -> None:
 
 @pytest.mark.parametrize("mode", MODES)
 def test_stored_log_wants_a_storage(mode: str) -> None:
-    """A connector without a storage refuses the log before it starts anything."""
+    """A connector without a storage refuses a stored log before it starts anything."""
     platform = MockPlatform()
     with pytest.raises(ConfigurationError, match="its connector has none"):
         executor(mode, platform)(STEP, log=LOG)
@@ -161,7 +164,7 @@ def test_stored_log_wants_a_storage(mode: str) -> None:
 
 
 class SilentPlatform(MockPlatform):
-    """A platform whose run never ends, and which fails after a number of looks.
+    """A platform whose run never ends, and which fails after some looks.
 
     Attributes:
         looks_left: the number of looks that it still answers.
@@ -189,7 +192,7 @@ class SilentPlatform(MockPlatform):
 
 @pytest.mark.parametrize("mode", MODES)
 def test_lines_are_stored_although_the_platform_is_silent(mode: str) -> None:
-    """The age of lines counts while the platform fails, and its silence ends only after them."""
+    """Lines are stored by age even while the platform fails, before that error is raised."""
     storage = Storage()
     silence = ConnectionFailed("It does not answer.")
     platform = SilentPlatform(silence, lambda: storage.output() == b"one\n")
@@ -203,7 +206,7 @@ def test_lines_are_stored_although_the_platform_is_silent(mode: str) -> None:
 
 @pytest.mark.parametrize("mode", MODES)
 def test_follower_that_gives_up_stores_what_it_has_read(mode: str) -> None:
-    """Lines that were read are in the storage when the platform's failure reaches the caller."""
+    """Lines that were read are stored before the platform's failure reaches the caller."""
     storage = Storage()
     platform = SilentPlatform(VendorRejected("You may not."), lambda: False)
     files: Any = storage if mode == "sync" else AsyncFiles(storage)
@@ -215,7 +218,7 @@ def test_follower_that_gives_up_stores_what_it_has_read(mode: str) -> None:
 
 
 def test_killed_program_stores_each_line_once(tmp_path: Path) -> None:
-    """After each kill -9 in mid-step the next follower goes on where the storage ends."""
+    """After each kill -9 during the step, the next follower continues where the storage ends."""
     last = 3000
     # It waits after each thousand lines, so that it has not ended when its program is killed.
     script = (
@@ -234,14 +237,14 @@ def test_killed_program_stores_each_line_once(tmp_path: Path) -> None:
             env={**os.environ, "PYTHONPATH": f"{root / 'src'}:{root}"},
         )
 
-    def stored(stream: str) -> bytes:
+    def stored_log(stream: str) -> bytes:
         paths = sorted((tmp_path / "kept" / "log" / stream).glob("*.log"))
         return b"".join(path.read_bytes() for path in paths)
 
     for number in range(1000, last + 1, 1000):
         process = worker()
         end = b"line %d\n" % number
-        wait_until(lambda: stored("stdout").endswith(end), "Its output")  # noqa: B023 - called at once
+        wait_until(lambda: stored_log("stdout").endswith(end), "Its output")  # noqa: B023 - called at once
         process.kill()
         assert -signal.SIGKILL == process.wait(120)
         process.communicate()
@@ -252,4 +255,4 @@ def test_killed_program_stores_each_line_once(tmp_path: Path) -> None:
     assert "42 None\n" == output, errors
     for stream, word in (("stdout", "line"), ("stderr", "error")):
         lines = [f"{word} {number}\n" for number in range(1, last + 1)]
-        assert "".join(lines).encode() == stored(stream)
+        assert "".join(lines).encode() == stored_log(stream)

@@ -71,16 +71,16 @@ def over_azure_socket(made: AzureBlobSandbox, **options: Any) -> Generator[Hub]:
 
 
 def async_over_azure(made: AzureBlobSandbox, **options: Any) -> AsyncHub:
-    """The asynchronous variant of `over_azure`."""
+    """Yield an asynchronous hub that calls the sandbox in memory."""
     return AsyncHub([account(made, **options)], http=AsyncSandboxHttpClient(made))
 
 
 def usual_answers(count: int) -> list[Any]:
-    """Return a script in which this many requests are answered normally."""
+    """Return a script that answers this many requests normally."""
     return [None] * count
 
 
-def no(code: str, status: int, message: str = "") -> Response:
+def azure_refusal(code: str, status: int, message: str = "") -> Response:
     """Return a response in which Azure refuses a request."""
     return Response(status, body=azure_error(code, message))
 

@@ -29,7 +29,7 @@ def spans(gcs_sandbox: GcsSandbox) -> list[str]:
 
 
 def usual_answers(count: int) -> list[Any]:
-    """Return a script in which this many requests are answered normally."""
+    """Return a script that answers this many requests normally."""
     return [None] * count
 
 

@@ -57,7 +57,7 @@ def over_socket(made: GcsSandbox, **options: Any) -> Generator[Hub]:
 
 
 def async_over_gcs(made: GcsSandbox) -> AsyncHub:
-    """The asynchronous variant of `over_gcs`."""
+    """Yield an asynchronous hub that calls the sandbox in memory."""
     return AsyncHub([gcs_account(made)], http=AsyncSandboxHttpClient(made))
 
 

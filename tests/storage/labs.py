@@ -85,7 +85,7 @@ def over_socket(made: S3Sandbox, **options: Any) -> Generator[Hub]:
 
 
 def async_over_s3(made: S3Sandbox, **options: Any) -> AsyncHub:
-    """The asynchronous variant of `over_s3`."""
+    """Yield an asynchronous hub that calls the sandbox in memory."""
     return AsyncHub([s3_account(made, **options)], http=AsyncSandboxHttpClient(made))
 
 
@@ -124,7 +124,7 @@ def fetch_of_folder(vendor: LocalFiles) -> Any:
 
 
 def bytes_of(size: int) -> bytes:
-    """Return this many bytes, so that data at a wrong position is noticed."""
+    """Return this many bytes that differ by position, so that misplaced data is noticed."""
     pattern = bytes(range(251))
     return (pattern * (size // len(pattern) + 1))[:size]
 

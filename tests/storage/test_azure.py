@@ -219,7 +219,7 @@ def test_copies_that_fail(files: Storage) -> None:
 
 
 def test_copy_with_encryption_is_refused(blob_sandbox: AzureBlobSandbox, files: Storage) -> None:
-    """A copy with other encryption options is refused before anything is sent."""
+    """A copy with other encryption settings is refused before anything is sent."""
     with pytest.raises(UnsupportedByVendor):
         files.copy("a", "b", PutOptions(encryption="acme-scope"))
     assert [] == blob_sandbox.requests

@@ -17,7 +17,7 @@ from moorage.errors import (
     VendorFailed,
     VendorRejected,
 )
-from tests.storage.azure_lab import DATA, azure, no, over_azure, usual_answers
+from tests.storage.azure_lab import DATA, azure, azure_refusal, over_azure, usual_answers
 from tests.storage.labs import PART
 
 if TYPE_CHECKING:
@@ -47,19 +47,19 @@ def files(blob_sandbox: AzureBlobSandbox) -> Iterator[Storage]:
 @pytest.mark.parametrize(
     "answer, kind, code",
     [
-        (no("ServerBusy", 503), RateLimitExceeded, "ServerBusy"),
-        (no("InternalError", 500), VendorFailed, "InternalError"),
-        (no("OperationTimedOut", 500), VendorFailed, "OperationTimedOut"),
-        (no("NewFailure", 500), VendorFailed, "NewFailure"),
-        (no("AuthenticationFailed", 403), AuthenticationFailed, "AuthenticationFailed"),
-        (no("AccountIsDisabled", 403), AuthenticationFailed, "AccountIsDisabled"),
-        (no("BlobNotFound", 404), FileNotFound, "BlobNotFound"),
-        (no("CannotVerifyCopySource", 404), FileNotFound, "CannotVerifyCopySource"),
-        (no("CannotVerifyCopySource", 500), VendorFailed, "CannotVerifyCopySource"),
-        (no("ContainerNotFound", 404), VendorRejected, "ContainerNotFound"),
-        (no("LeaseIdMissing", 412), VendorRejected, "LeaseIdMissing"),
-        (no("NewRefusal", 409), VendorRejected, "NewRefusal"),
-        (no("InvalidHeaderValue", 400), InvalidRequest, "InvalidHeaderValue"),
+        (azure_refusal("ServerBusy", 503), RateLimitExceeded, "ServerBusy"),
+        (azure_refusal("InternalError", 500), VendorFailed, "InternalError"),
+        (azure_refusal("OperationTimedOut", 500), VendorFailed, "OperationTimedOut"),
+        (azure_refusal("NewFailure", 500), VendorFailed, "NewFailure"),
+        (azure_refusal("AuthenticationFailed", 403), AuthenticationFailed, "AuthenticationFailed"),
+        (azure_refusal("AccountIsDisabled", 403), AuthenticationFailed, "AccountIsDisabled"),
+        (azure_refusal("BlobNotFound", 404), FileNotFound, "BlobNotFound"),
+        (azure_refusal("CannotVerifyCopySource", 404), FileNotFound, "CannotVerifyCopySource"),
+        (azure_refusal("CannotVerifyCopySource", 500), VendorFailed, "CannotVerifyCopySource"),
+        (azure_refusal("ContainerNotFound", 404), VendorRejected, "ContainerNotFound"),
+        (azure_refusal("LeaseIdMissing", 412), VendorRejected, "LeaseIdMissing"),
+        (azure_refusal("NewRefusal", 409), VendorRejected, "NewRefusal"),
+        (azure_refusal("InvalidHeaderValue", 400), InvalidRequest, "InvalidHeaderValue"),
         (Response(409, {"x-ms-error-code": "BlobArchived"}), VendorRejected, "BlobArchived"),
         (Response(403, {"x-ms-error-code": "New"}, b"<html/>"), VendorRejected, "New"),
         (Response(503, {"x-ms-error-code": "ServerBusy"}, b"<x"), RateLimitExceeded, "ServerBusy"),
@@ -86,8 +86,8 @@ def test_refusals(
 
 
 def test_words_of_refusals(blob_sandbox: AzureBlobSandbox, files: Storage) -> None:
-    """The error has only the first line of Azure's message; request id and time are in headers."""
-    blob_sandbox.fail(no("ContainerNotFound", 404, "There is no container."))
+    """The error has only the first line of Azure's message; ids and times are in the headers."""
+    blob_sandbox.fail(azure_refusal("ContainerNotFound", 404, "There is no container."))
     with pytest.raises(VendorRejected) as excinfo:
         files.download("a")
 
@@ -131,8 +131,10 @@ def test_deleting_many(files: Storage) -> None:
 @pytest.mark.parametrize(
     "body", [b"", b"<x", b"{}", b"<Other/>", b"<html><body>OK</body></html>", b"\x00" * 1_000]
 )
-def test_lists_that_are_none(blob_sandbox: AzureBlobSandbox, files: Storage, body: bytes) -> None:
-    """A successful response without a valid list is a failure of Azure."""
+def test_invalid_lists_are_refused(
+    blob_sandbox: AzureBlobSandbox, files: Storage, body: bytes
+) -> None:
+    """A successful response without a valid list counts as Azure's failure."""
     start_upload = files.start_upload("a")
     blob_sandbox.fail(*[Response(200, body=body)] * 2)
     with pytest.raises(VendorFailed):
@@ -196,7 +198,7 @@ def test_wrong_ranges_are_refused(blob_sandbox: AzureBlobSandbox, files: Storage
 
 
 def test_a_commit_without_an_etag(blob_sandbox: AzureBlobSandbox, files: Storage) -> None:
-    """A successful upload response without an ETag is a failure of Azure."""
+    """A successful upload response without an ETag counts as Azure's failure."""
     blob_sandbox.fail(*usual_answers(4), Response(201))
     with pytest.raises(VendorFailed):
         files.upload("a", DATA, part_size=PART, at_once=1)

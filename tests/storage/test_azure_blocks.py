@@ -14,7 +14,14 @@ from moorage.contracts.storage import PutOptions
 from moorage.domain.http.requests import Response
 from moorage.errors import ConnectionFailed, InvalidData, InvalidRequest, VendorRejected
 from moorage.testing.sandboxes.base import Lost
-from tests.storage.azure_lab import DATA, azure, no, over_azure, over_azure_socket, usual_answers
+from tests.storage.azure_lab import (
+    DATA,
+    azure,
+    azure_refusal,
+    over_azure,
+    over_azure_socket,
+    usual_answers,
+)
 from tests.storage.labs import PART
 
 if TYPE_CHECKING:
@@ -42,7 +49,7 @@ def files(blob_sandbox: AzureBlobSandbox) -> Iterator[Storage]:
 
 
 def test_every_block_has_its_checksum(blob_sandbox: AzureBlobSandbox, files: Storage) -> None:
-    """Each block is sent with its MD5 and named by it; the block list has an MD5, too."""
+    """Each block has its MD5 as name and checksum, and the block list has a checksum, too."""
     options = PutOptions(checksum=Checksum.of("md5", DATA), encryption="acme-scope")
     info = files.upload("a", DATA, options, part_size=PART, at_once=1)
 
@@ -60,11 +67,9 @@ def test_every_block_has_its_checksum(blob_sandbox: AzureBlobSandbox, files: Sto
     assert () == files.head("a").checksums
 
 
-def test_a_block_that_was_changed_goes_again(
-    blob_sandbox: AzureBlobSandbox, files: Storage
-) -> None:
+def test_damaged_block_is_sent_again(blob_sandbox: AzureBlobSandbox, files: Storage) -> None:
     """A block that arrives damaged at Azure is sent again."""
-    blob_sandbox.fail(no("Md5Mismatch", 400))
+    blob_sandbox.fail(azure_refusal("Md5Mismatch", 400))
     files.upload("a", DATA, part_size=PART, at_once=1)
 
     assert DATA == files.download("a").read_all()
@@ -126,7 +131,7 @@ def test_concurrent_uploads_are_independent(blob_sandbox: AzureBlobSandbox, file
     files.upload("a", DATA[:PART] + b"two", resume=two.ref, part_size=PART)
 
     assert DATA[:PART] + b"two" == files.download("a").read_all()
-    blob_sandbox.fail(*usual_answers(5), no("InvalidBlockList", 400))
+    blob_sandbox.fail(*usual_answers(5), azure_refusal("InvalidBlockList", 400))
     with pytest.raises(InvalidRequest, match="Start the upload again"):
         files.upload("a", DATA, resume=upload.ref, part_size=PART, at_once=1)
 
@@ -181,7 +186,9 @@ def test_concurrent_put_breaks_the_condition(
     with pytest.raises(VendorRejected) as excinfo:
         files.upload("a", DATA, stored_options, part_size=PART)
     assert ("BlobAlreadyExists", 412) == (excinfo.value.vendor_code, excinfo.value.status)
-    blob_sandbox.fail(*usual_answers(4), no("ConditionNotMet", 412), no("BlobNotFound", 404))
+    blob_sandbox.fail(
+        *usual_answers(4), azure_refusal("ConditionNotMet", 412), azure_refusal("BlobNotFound", 404)
+    )
     with pytest.raises(VendorRejected) as excinfo:
         files.upload("b", DATA, PutOptions(if_match="0x8D0"), part_size=PART, at_once=1)
     assert 412 == excinfo.value.status
@@ -195,7 +202,7 @@ def test_lost_condition(blob_sandbox: AzureBlobSandbox, files: Storage) -> None:
     with pytest.raises(VendorRejected) as excinfo:
         files.upload("b", b"mine", PutOptions(if_none_match="*"))
     assert 412 == excinfo.value.status
-    blob_sandbox.fail(no("InternalError", 500))
+    blob_sandbox.fail(azure_refusal("InternalError", 500))
     with pytest.raises(VendorRejected) as excinfo:
         files.upload("a", b"other", PutOptions(if_none_match="*"))
     assert 412 == excinfo.value.status

@@ -87,7 +87,7 @@ _BY_COMP: Final = {
 
 
 def operation_of(request: SandboxRequest) -> str:
-    """Return the description's name for the operation of a request."""
+    """Return the name of a request's operation in Azure's description."""
     query = dict(request.query)
     comp = query.get("comp", "")
     if comp == "list":
@@ -163,7 +163,7 @@ def test_every_operation_is_sent(all_kinds_of_requests: list[SandboxRequest]) ->
 
 
 def test_distilled(all_kinds_of_requests: list[SandboxRequest]) -> None:
-    """Requests have only fields that Azure describes, and all required ones."""
+    """Requests have all fields that Azure's description requires, and none that it lacks."""
     assert [] == [
         problem for request in all_kinds_of_requests for problem in problems(request, DISTILLED)
     ]

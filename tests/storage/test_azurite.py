@@ -52,8 +52,8 @@ class Emulator:
     """An Azurite emulator in its own process, with a container.
 
     Attributes:
-        endpoint: where the account is.
-        authority: the file with the authority that vouches for it.
+        endpoint: the account's URL.
+        authority: the file with the authority of the server's certificate.
     """
 
     endpoint: str
@@ -129,7 +129,7 @@ def fetch(emulator: Emulator, signed: SignedUrl, body: bytes) -> tuple[int, byte
     asking_request = Asking(signed.url, data, dict(signed.headers), method=signed.method)  # noqa: S310 - a URL of the local emulator
     trust = ssl.create_default_context(cafile=emulator.authority)
     try:
-        with urlopen(asking_request, context=trust) as answer:  # noqa: S310 - the same
+        with urlopen(asking_request, context=trust) as answer:  # noqa: S310 - a URL of the local emulator
             return answer.status, answer.read()
     except HTTPError as error:
         return error.code, error.read()

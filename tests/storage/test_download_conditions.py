@@ -21,7 +21,7 @@ STORED = ObjectInfo(
 
 
 def test_a_change_within_the_second_is_none() -> None:
-    """A file changed within the same second counts as unmodified."""
+    """A file that changed within the same second counts as unmodified."""
     assert not is_wanted(STORED, GetOptions(if_modified_since=SECOND))
     assert is_wanted(STORED, GetOptions(if_unmodified_since=SECOND))
 

@@ -48,7 +48,7 @@ ONCE = {"retry": RetryPolicy(max_attempts=1), "circuit": None}
 KINDS = ("sftp", "ftp", "webdav")
 
 
-class Misbehaving(LocalFileSystem):  # type: ignore[misc]  # fsspec has no types
+class MisbehavingFilesystem(LocalFileSystem):  # type: ignore[misc]  # fsspec has no types
     """A local filesystem on which single operations fail or stall."""
 
     protocol = "misbehaving"
@@ -92,21 +92,21 @@ class Misbehaving(LocalFileSystem):  # type: ignore[misc]  # fsspec has no types
         Path(path).unlink()
 
 
-register_implementation("misbehaving", Misbehaving, clobber=True)
+register_implementation("misbehaving", MisbehavingFilesystem, clobber=True)
 
 
 @pytest.fixture
-def failing() -> Iterator[dict[str, Any]]:
-    """The failures of the misbehaving filesystem by operation; None makes it stall."""
-    Misbehaving.stalled.clear()
-    Misbehaving.go_on.clear()
-    yield Misbehaving.failing
-    Misbehaving.failing.clear()
-    Misbehaving.go_on.set()
+def failing_filesystem() -> Iterator[dict[str, Any]]:
+    """The failing operations of the filesystem; the value None makes an operation stall."""
+    MisbehavingFilesystem.stalled.clear()
+    MisbehavingFilesystem.go_on.clear()
+    yield MisbehavingFilesystem.failing
+    MisbehavingFilesystem.failing.clear()
+    MisbehavingFilesystem.go_on.set()
 
 
 @pytest.fixture
-def files(tmp_path: Path, failing: dict[str, Any]) -> Iterator[Storage]:
+def files(tmp_path: Path, failing_filesystem: dict[str, Any]) -> Iterator[Storage]:
     """Return the storage operations over the misbehaving filesystem."""
     vendor = Fsspec(url=f"misbehaving://{tmp_path}/files")
     with Hub([Account("files", vendor, settings=ONCE)]) as hub:
@@ -117,43 +117,49 @@ def files(tmp_path: Path, failing: dict[str, Any]) -> Iterator[Storage]:
 
 
 def test_failed_write_leaves_the_old_file(
-    files: Storage, failing: dict[str, Any], tmp_path: Path
+    files: Storage, failing_filesystem: dict[str, Any], tmp_path: Path
 ) -> None:
     """If a write fails before its end, the old file stays, and no temporary file is left."""
     files.upload("a", b"old")
-    failing["mv"] = OSError(5, "canary")
-    with pytest.raises(VendorFailed) as caught:
+    failing_filesystem["mv"] = OSError(5, "canary")
+    with pytest.raises(VendorFailed) as excinfo:
         files.upload("a", b"new")
-    assert "canary" not in repr(caught.value)
-    failing.clear()
+    assert "canary" not in repr(excinfo.value)
+    failing_filesystem.clear()
     assert b"old" == files.download("a").read_all()
     assert [] == list((tmp_path / "files" / ".moorage" / "coming").iterdir())
 
 
-def test_outcome_of_a_broken_rename_is_open(files: Storage, failing: dict[str, Any]) -> None:
+def test_outcome_of_a_broken_rename_is_open(
+    files: Storage, failing_filesystem: dict[str, Any]
+) -> None:
     """If the connection breaks during the final rename, the outcome is unknown."""
-    failing["mv"] = ConnectionResetError("canary")
-    with pytest.raises(ConnectionFailed) as caught:
+    failing_filesystem["mv"] = ConnectionResetError("canary")
+    with pytest.raises(ConnectionFailed) as excinfo:
         files.upload("a", b"")
-    assert caught.value.may_have_been_processed
-    failing.clear()
-    failing["info"] = ConnectionResetError("canary")
-    with pytest.raises(ConnectionFailed) as caught:
+    assert excinfo.value.may_have_been_processed
+    failing_filesystem.clear()
+    failing_filesystem["info"] = ConnectionResetError("canary")
+    with pytest.raises(ConnectionFailed) as excinfo:
         files.upload("a", b"")
-    assert not caught.value.may_have_been_processed
+    assert not excinfo.value.may_have_been_processed
 
 
-def test_filesystem_that_replaces_nothing(files: Storage, failing: dict[str, Any]) -> None:
+def test_filesystem_that_replaces_nothing(
+    files: Storage, failing_filesystem: dict[str, Any]
+) -> None:
     """On a filesystem that cannot rename over a file, the old file is deleted first."""
     files.upload("a", b"old")
-    failing["replace"] = FileExistsError()
+    failing_filesystem["replace"] = FileExistsError()
     files.upload("a", b"new")
     assert b"new" == files.download("a").read_all()
 
 
-def test_folder_that_another_process_makes(files: Storage, failing: dict[str, Any]) -> None:
+def test_folder_that_another_process_makes(
+    files: Storage, failing_filesystem: dict[str, Any]
+) -> None:
     """A folder that another process creates at the same time is used; other failures raise."""
-    failing["mkdir"] = FileExistsError()
+    failing_filesystem["mkdir"] = FileExistsError()
     files.upload("in/a", b"bytes")
     assert b"bytes" == files.download("in/a").read_all()
 
@@ -178,7 +184,7 @@ def test_folders_are_not_files(files: Storage) -> None:
 
 
 def test_files_of_others(files: Storage, tmp_path: Path) -> None:
-    """A file that another program wrote is listed, without metadata of an earlier file."""
+    """A file that another program wrote is listed without the metadata of an earlier file."""
     files.upload("a", b"ours", PutOptions(content_type="text/plain"))
     root = tmp_path / "files"
     (root / "a").write_bytes(b"of others")
@@ -198,9 +204,9 @@ def test_file_that_changes_while_it_is_read(tmp_path: Path) -> None:
     file = transport.open("a")
     assert b"irs" == transport.read(file, 1, 3)
     transport.put("a", b"other bytes", {}, (None, None))
-    with pytest.raises(VendorRejected, match="changed") as caught:
+    with pytest.raises(VendorRejected, match="changed") as excinfo:
         transport.read(file, 0, 5)
-    assert 412 == caught.value.status
+    assert 412 == excinfo.value.status
     transport.close()
 
 
@@ -209,12 +215,12 @@ def test_broken_part(files: Storage, tmp_path: Path) -> None:
     upload = files.start_upload("a")
     data = bytes_of(2 * PART + 1)
 
-    def broken() -> Iterator[bytes]:
+    def yield_broken_part() -> Iterator[bytes]:
         yield data[: 2 * PART]
         raise RuntimeError
 
     with pytest.raises(RuntimeError):
-        files.upload("a", broken, resume=upload.ref, part_size=PART)
+        files.upload("a", yield_broken_part, resume=upload.ref, part_size=PART)
     (first,) = (tmp_path / "files" / ".moorage" / "uploads" / upload.id).glob("00001.*")
     first.write_bytes(b"x" * PART)
     with pytest.raises(ConnectorError):
@@ -237,10 +243,10 @@ def test_part_that_is_put_again(tmp_path: Path) -> None:
     transport.close()
 
 
-def test_leftover_of_a_completed_upload(files: Storage, failing: dict[str, Any]) -> None:
+def test_leftover_of_a_completed_upload(files: Storage, failing_filesystem: dict[str, Any]) -> None:
     """A completed upload succeeds even if its parts cannot be removed."""
     data = bytes_of(PART + 1)
-    failing["rm_file"] = OSError(5, "")
+    failing_filesystem["rm_file"] = OSError(5, "")
     assert len(data) == files.upload("a", data, part_size=PART).size
 
 
@@ -252,9 +258,9 @@ def test_wrong_password(kind: str, tmp_path: Path) -> None:
     """A wrong password is refused and does not appear in the error."""
     with server(kind, tmp_path, password="canary-wrong") as vendor:
         hub = Hub([Account("files", vendor, settings=ONCE)])
-        with hub, pytest.raises(AuthenticationFailed) as caught:
+        with hub, pytest.raises(AuthenticationFailed) as excinfo:
             hub.storage().upload("a", b"")
-        assert "canary" not in repr(vendor) + repr(caught.value) + repr(caught.value.__context__)
+        assert "canary" not in repr(vendor) + repr(excinfo.value) + repr(excinfo.value.__context__)
 
 
 @pytest.mark.untraced
@@ -276,9 +282,9 @@ def test_closed_port() -> None:
         port = listener.getsockname()[1]
     vendor = Fsspec(url=f"ftp://127.0.0.1:{port}/")
     hub = Hub([Account("files", vendor, settings=ONCE)])
-    with hub, pytest.raises(ConnectionFailed) as caught:
+    with hub, pytest.raises(ConnectionFailed) as excinfo:
         hub.storage().upload("a", b"")
-    assert not caught.value.may_have_been_processed
+    assert not excinfo.value.may_have_been_processed
 
 
 class _QuietHandler(SimpleHTTPRequestHandler):
@@ -319,22 +325,22 @@ def _may_have_happened(error: ConnectorError) -> bool:
     return error.may_have_been_processed
 
 
-def test_stalled_operation(files: Storage, failing: dict[str, Any]) -> None:
+def test_stalled_operation(files: Storage, failing_filesystem: dict[str, Any]) -> None:
     """An operation beyond its timeout fails, and the error says what may have happened."""
     files.upload("a", b"")
-    failing["info"] = None
-    with pytest.raises(ConnectorError) as caught:
+    failing_filesystem["info"] = None
+    with pytest.raises(ConnectorError) as excinfo:
         files.head("a", timeout=0.2)
-    assert not _may_have_happened(caught.value)
-    assert Misbehaving.stalled.is_set()
-    failing.clear()
-    failing["mv"] = None
-    with pytest.raises(ConnectorError) as caught:
+    assert not _may_have_happened(excinfo.value)
+    assert MisbehavingFilesystem.stalled.is_set()
+    failing_filesystem.clear()
+    failing_filesystem["mv"] = None
+    with pytest.raises(ConnectorError) as excinfo:
         files.upload("b", b"", timeout=0.2)
-    assert _may_have_happened(caught.value)
+    assert _may_have_happened(excinfo.value)
 
 
-def test_stalled_connection(failing: dict[str, Any]) -> None:
+def test_stalled_connection(failing_filesystem: dict[str, Any]) -> None:
     """A connection that opens after its timeout is closed."""
     with socket.create_server(("127.0.0.1", 0)) as listener:
         vendor = Fsspec(url=f"ftp://127.0.0.1:{listener.getsockname()[1]}/")
@@ -349,9 +355,9 @@ def test_stalled_connection(failing: dict[str, Any]) -> None:
                 assert b"" == peer.recv(100)
 
 
-def test_cancelled_operation(tmp_path: Path, failing: dict[str, Any]) -> None:
+def test_cancelled_operation(tmp_path: Path, failing_filesystem: dict[str, Any]) -> None:
     """A cancelled asynchronous operation ends at once."""
-    failing["info"] = None
+    failing_filesystem["info"] = None
 
     async def flow() -> None:
         vendor = Fsspec(url=f"misbehaving://{tmp_path}/files")
@@ -359,7 +365,7 @@ def test_cancelled_operation(tmp_path: Path, failing: dict[str, Any]) -> None:
             with pytest.raises(ConnectorError):
                 await hub.storage().head("a", timeout=0.2)
             task = asyncio.ensure_future(hub.storage().head("a"))
-            await asyncio.to_thread(Misbehaving.stalled.wait, 120)
+            await asyncio.to_thread(MisbehavingFilesystem.stalled.wait, 120)
             task.cancel()
             with pytest.raises(asyncio.CancelledError):
                 await task
@@ -373,15 +379,15 @@ def test_cancelled_operation(tmp_path: Path, failing: dict[str, Any]) -> None:
 def test_connections_are_kept_and_closed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """A limited number of idle connections is reused in each process, and closed at the end."""
     connections = Connections(Fsspec(url=f"file://{tmp_path}"))
-    taken = [connections.take() for _ in range(9)]
-    for connection in taken:
+    taken_connections = [connections.take() for _ in range(9)]
+    for connection in taken_connections:
         connections.give_back(connection)
-    assert connections.take() is taken[7]
+    assert connections.take() is taken_connections[7]
     monkeypatch.setattr("moorage.adapters.files.fsspec_connections.os.getpid", lambda: -1)
-    assert connections.take() not in taken
+    assert connections.take() not in taken_connections
     connections.close()
-    connections.give_back(taken[0])
-    assert connections.take() is not taken[0]
+    connections.give_back(taken_connections[0])
+    assert connections.take() is not taken_connections[0]
 
 
 def test_asynchronous_transport_closes(tmp_path: Path) -> None:
@@ -416,10 +422,10 @@ def test_asynchronous_transport_closes(tmp_path: Path) -> None:
 )
 def test_refused_options(options: dict[str, Any], path: str) -> None:
     """A URL without a known filesystem, and a misplaced secret, are refused without showing it."""
-    with pytest.raises(ConfigurationError) as caught:
+    with pytest.raises(ConfigurationError) as excinfo:
         Hub([Account("files", Fsspec(**options))])
-    assert path == caught.value.path
-    assert "canary" not in repr(caught.value)
+    assert path == excinfo.value.path
+    assert "canary" not in repr(excinfo.value)
     assert "canary" not in repr(Fsspec(**options))
 
 
@@ -434,9 +440,9 @@ def test_refused_options(options: dict[str, Any], path: str) -> None:
 def test_unusable_options(options: dict[str, Any], path: str, words: str) -> None:
     """An unknown protocol, a wrong option or a missing package is refused with a remedy."""
     hub = Hub([Account("files", Fsspec(**options), settings=ONCE)])
-    with hub, pytest.raises(ConfigurationError, match=words) as caught:
+    with hub, pytest.raises(ConfigurationError, match=words) as excinfo:
         hub.storage().head("a")
-    assert path == caught.value.path
+    assert path == excinfo.value.path
 
 
 def test_configuration_with_secrets(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:

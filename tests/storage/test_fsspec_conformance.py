@@ -34,21 +34,21 @@ query, so it cuts the name there, although the client has encoded it."""
 
 
 class SMBException(Exception):
-    """The base of the errors of smbprotocol 1.17."""
+    """The base class of smbprotocol 1.17's errors."""
 
 
 class SMBOSError(OSError, SMBException):
-    """The one class of smbprotocol 1.17 for refused calls."""
+    """The only class that smbprotocol 1.17 uses for refused calls."""
 
 
 class ForeignErrors(LocalFileSystem):  # type: ignore[misc]  # fsspec has no types
-    """A local filesystem whose errors have a class of their own, as those of SMB have."""
+    """A local filesystem that raises its own error class, as an SMB filesystem does."""
 
     protocol = "foreign"
 
     @classmethod
     def _strip_protocol(cls, path: Any) -> Any:
-        """Remove the protocol, which old releases of fsspec know for their own classes alone."""
+        """Remove the protocol, which old fsspec releases do only for their own classes."""
         is_text = isinstance(path, str)
         return super()._strip_protocol(path.removeprefix("foreign://") if is_text else path)
 
@@ -91,8 +91,8 @@ def vendor(
     request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory
 ) -> Iterator[Fsspec]:
     """Yield a vendor over a filesystem of each kind."""
-    with filesystem(request.param, tmp_path_factory.mktemp("files")) as made:
-        yield made
+    with filesystem(request.param, tmp_path_factory.mktemp("files")) as files:
+        yield files
 
 
 @pytest.mark.parametrize("check", kit.CHECKS, ids=name_of)

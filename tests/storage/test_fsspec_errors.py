@@ -20,7 +20,7 @@ from webdav4.client import (
     ResourceNotFound,
 )
 
-from moorage.adapters.files.fsspec_errors import judged, opening_error, passing_over
+from moorage.adapters.files.fsspec_errors import filesystem_error, opening_error, passing_over
 from moorage.errors import (
     AuthenticationFailed,
     ConfigurationError,
@@ -48,11 +48,11 @@ class HttpRefusal(Exception):
 
 
 class SMBException(Exception):
-    """The base of the errors of smbprotocol 1.17."""
+    """The base class of smbprotocol 1.17's errors."""
 
 
 class SMBOSError(OSError, SMBException):
-    """The one class of smbprotocol 1.17 for refused calls."""
+    """The only class that smbprotocol 1.17 uses for refused calls."""
 
     def __init__(self, number: int, ntstatus: int = 0) -> None:
         super().__init__(number, "canary")
@@ -60,7 +60,7 @@ class SMBOSError(OSError, SMBException):
 
 
 class LogonFailure(SMBException):
-    """A login that the server of SMB refused."""
+    """Raised for a login that an SMB server refused."""
 
     status = 0xC000006D
 
@@ -115,23 +115,23 @@ def _http_error(status: int) -> HTTPError:
     ids=repr,
 )
 def test_error_of_an_operation(error: Exception, kind: type[ConnectorError]) -> None:
-    """A converted error has the class of its cause, and omits its message."""
-    failure = judged(error, changed=True)
+    """A converted error has the class that fits its cause, and omits the cause's message."""
+    failure = filesystem_error(error, changed=True)
     assert kind is type(failure)
     assert "canary" not in repr(failure)
 
 
 def test_full_disk_is_not_tried_again() -> None:
     """A full disk is not retryable; an input/output error is."""
-    assert not judged(OSError(errno.ENOSPC, ""), changed=False).retryable
-    assert not judged(FTP_REFUSAL("552"), changed=False).retryable
-    assert judged(OSError(errno.EIO, ""), changed=False).retryable
+    assert not filesystem_error(OSError(errno.ENOSPC, ""), changed=False).retryable
+    assert not filesystem_error(FTP_REFUSAL("552"), changed=False).retryable
+    assert filesystem_error(OSError(errno.EIO, ""), changed=False).retryable
 
 
 @pytest.mark.parametrize("changed", [True, False])
 def test_broken_connection_says_what_may_have_happened(changed: bool) -> None:
     """After a broken connection the outcome is unknown only if something may have changed."""
-    failure = judged(ConnectionResetError(), changed=changed)
+    failure = filesystem_error(ConnectionResetError(), changed=changed)
     assert isinstance(failure, ConnectionFailed)
     assert changed == failure.may_have_been_processed
 
@@ -147,21 +147,21 @@ def test_broken_connection_says_what_may_have_happened(changed: bool) -> None:
     ids=repr,
 )
 def test_error_of_an_opening(error: Exception, kind: type[ConnectorError]) -> None:
-    """If a filesystem cannot be opened, the error says what to correct."""
+    """If a filesystem cannot be opened, the error names the setting to correct."""
     failure = opening_error(error)
     assert kind is type(failure)
     assert "canary" not in repr(failure)
 
 
 def test_unreachable_server_of_smb_is_no_wrong_option() -> None:
-    """A ValueError that a refused connection caused is a failed connection."""
+    """A ValueError caused by a refused connection is converted to a failed connection."""
     error = ValueError("canary")
     error.__cause__ = ConnectionRefusedError("canary")
     assert isinstance(opening_error(error), ConnectionFailed)
 
 
 def test_only_the_expected_error_is_passed_over() -> None:
-    """A block ends at an expected error, also of SMB's class; any other error is raised."""
+    """Only the expected error, also as SMB's class, is suppressed; others are raised."""
     with passing_over(FileNotFoundError):
         raise SMBOSError(errno.ENOENT)
     with pytest.raises(SMBOSError), passing_over(FileNotFoundError):

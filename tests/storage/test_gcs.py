@@ -184,9 +184,9 @@ def test_missing_bucket(gcs_sandbox: GcsSandbox) -> None:
     """A missing bucket raises another error than a missing object."""
     with over_gcs(gcs_sandbox, bucket="my-other-bucket") as hub:
         files = hub.storage()
-        for doing in (lambda: files.exists("a"), lambda: files.delete("a"), files.list):
+        for operation in (lambda: files.exists("a"), lambda: files.delete("a"), files.list):
             with pytest.raises(VendorRejected) as excinfo:
-                doing()
+                operation()
             assert VendorRejected is type(excinfo.value)
             assert "bucket" in excinfo.value.remedy
 
@@ -224,7 +224,7 @@ def test_damaged_object(gcs_sandbox: GcsSandbox, files: Storage) -> None:
 def test_download_without_a_generation_is_no_object(
     gcs_sandbox: GcsSandbox, files: Storage, body: bytes, content_type: str
 ) -> None:
-    """Google states the generation of each download, so any other answer is of a proxy."""
+    """A Google download without a generation is refused, since it came from a proxy."""
     files.upload("a", b"good")
     gcs_sandbox.fail(Response(200, {"Content-Type": content_type}, body))
     with pytest.raises(VendorFailed, match="ETag"):
@@ -232,7 +232,7 @@ def test_download_without_a_generation_is_no_object(
 
 
 def test_emulator_may_leave_the_generation_out(gcs_sandbox: GcsSandbox) -> None:
-    """At another endpoint than Google's, only HTML needs a generation."""
+    """At a custom endpoint, only an HTML response needs a generation."""
     with over_socket(gcs_sandbox) as hub:
         hub.storage().upload("a", b"good")
         gcs_sandbox.fail(Response(200, {"Content-Type": "text/plain"}, b"good"))
@@ -282,7 +282,7 @@ def test_partial_answer_without_a_range_is_refused(gcs_sandbox: GcsSandbox, file
 def test_malformed_success_is_a_failure(
     gcs_sandbox: GcsSandbox, files: Storage, body: bytes
 ) -> None:
-    """A successful response without the expected fields is a failure of Google."""
+    """A successful response without the expected fields counts as Google's failure."""
     gcs_sandbox.fail(*[Response(200, body=body)] * 2)
     with pytest.raises(VendorFailed, match="The answer"):
         files.upload("a", b"x")

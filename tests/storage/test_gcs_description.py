@@ -6,7 +6,7 @@ import json
 from typing import TYPE_CHECKING
 
 from moorage.contracts.storage import ByteRange, PutOptions
-from moorage.testing.sandboxes.storage._gcs_documents import related
+from moorage.testing.sandboxes.storage._gcs_documents import related_parts
 from moorage.testing.sandboxes.storage._s3_store import Spool
 from moorage.testing.sandboxes.storage.gcs import GcsSandbox
 from tests.storage.gcs_labs import over_gcs
@@ -43,8 +43,8 @@ CONDITIONS = "ifGenerationMatch ifGenerationNotMatch"
 def method(path: str, verb: str, query: str, body: str | None = None) -> Json:
     """Return an API method in the form of Google's description."""
     query_parameters: Json = {name: {} for name in query.split()}
-    made: Json = {"path": path, "httpMethod": verb, "parameters": query_parameters}
-    return made if body is None else {**made, "request": {"$ref": body}}
+    method_description: Json = {"path": path, "httpMethod": verb, "parameters": query_parameters}
+    return method_description if body is None else {**method_description, "request": {"$ref": body}}
 
 
 ONE = "b/{bucket}/o/{object}"
@@ -84,7 +84,7 @@ OURS: Json = {
 
 
 def as_openapi(message: Json) -> Json:
-    """Return Google's description as OpenAPI, with query parameters beside the body."""
+    """Return Google's description converted to OpenAPI, with query parameters beside the body."""
     paths: Json = {}
     for method in message["resources"]["objects"]["methods"].values():
         body = {"$ref": f"#/schemas/{method['request']['$ref']}"} if "request" in method else {}
@@ -113,7 +113,7 @@ def resource_in_request(made: GcsSandbox, request: SandboxRequest) -> Json:
         spool = Spool(made.folder)
         spool.write(request.body)
         spool.close()
-        return json.loads(related(request, spool)[0])
+        return json.loads(related_parts(request, spool)[0])
     return request.json() if request.body and request.method == "POST" else {}
 
 

@@ -43,7 +43,7 @@ KNOWN = {
 
 
 class _EmulatorCredentials:
-    """Credentials for the emulator, which accepts any token."""
+    """Credentials for the emulator, which accepts every token."""
 
     def get(self, service: str, tenant: str | None, /) -> Credentials:
         return Credentials.bearer("anybody")

@@ -54,7 +54,7 @@ def test_chunks(gcs_sandbox: GcsSandbox, files: Storage) -> None:
 
 
 def test_whole_chunks(gcs_sandbox: GcsSandbox, files: Storage) -> None:
-    """An object whose length is a multiple of the chunk length ends with a full chunk."""
+    """An object that is a whole number of chunks long ends with a full chunk."""
     files.upload("a", DATA[: 2 * STEP], part_size=STEP)
     assert [f"0-{STEP - 1}/*", f"{STEP}-{2 * STEP - 1}/{2 * STEP}"] == spans(gcs_sandbox)
     assert DATA[: 2 * STEP] == files.download("a").read_all()
@@ -102,7 +102,7 @@ def test_lost_last_answer(gcs_sandbox: GcsSandbox, files: Storage) -> None:
 def test_chunk_that_was_not_taken(
     gcs_sandbox: GcsSandbox, files: Storage, answer: Response
 ) -> None:
-    """A chunk that Google did not store is sent again, after a status query."""
+    """After a status query, a chunk that Google did not store is sent again."""
     gcs_sandbox.fail(*usual_answers(1), answer)
     files.upload("a", DATA, part_size=STEP)
     assert [f"0-{STEP - 1}/*", "*/*", f"0-{STEP - 1}/*"] == spans(gcs_sandbox)[:3]
@@ -137,7 +137,7 @@ def test_chunk_that_never_arrives(gcs_sandbox: GcsSandbox) -> None:
 
 
 class _HeaderIgnoringSandbox(GcsSandbox):
-    """A sandbox that ignores the header which asks for 200 instead of 308."""
+    """A sandbox that ignores the header with which a client requests 200 instead of 308."""
 
     def handle(self, request: SandboxRequest, spool: Spool) -> Reply:
         headers = request.headers.without("x-guploader-no-308")
@@ -167,7 +167,7 @@ def test_lost_bytes_cannot_be_sent_again(gcs_sandbox: GcsSandbox, files: Storage
 
 
 def test_object_that_comes_too_early(gcs_sandbox: GcsSandbox, files: Storage) -> None:
-    """A response that an object is complete before all bytes are sent is an error."""
+    """A response that claims completion before all bytes were sent is an error."""
     gcs_sandbox.fail(*usual_answers(1), Response(200, body=b'{"generation": "1"}'))
     with pytest.raises(VendorFailed, match="Range"):
         files.upload("a", DATA, part_size=STEP)
@@ -261,7 +261,7 @@ def test_upload_without_a_session_url(gcs_sandbox: GcsSandbox, files: Storage) -
 
 
 def test_stale_uploads_are_unsupported(files: Storage) -> None:
-    """Listing stale uploads is unsupported, and sends no request."""
+    """Listing stale uploads is refused as unsupported, and sends no request."""
     with pytest.raises(UnsupportedByVendor):
         files.list_stale_uploads()
     with pytest.raises(UnsupportedByVendor):

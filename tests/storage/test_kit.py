@@ -110,9 +110,9 @@ class _LocalTimeVendor(S3):
 def test_wrong_list_is_noticed(vendor: type[S3], sentence: str) -> None:
     """A vendor whose lists have wrong references or times fails the kit."""
     check = next(check for check in kit.CHECKS if name_of(check) == "lists_are_in_order")
-    with sandbox() as made:
-        account = Account("s3", vendor(**attrs.asdict(s3(made), recurse=False)))
-        http = SandboxHttpClient(made)
+    with sandbox() as storage_sandbox:
+        account = Account("s3", vendor(**attrs.asdict(s3(storage_sandbox), recurse=False)))
+        http = SandboxHttpClient(storage_sandbox)
         with Hub([account], http=http) as hub, pytest.raises(AssertionError, match=sentence):
             check(lambda: kit.Subject(hub.storage(), PART))
 
@@ -127,11 +127,11 @@ def test_wrong_list_is_noticed(vendor: type[S3], sentence: str) -> None:
 def test_repeated_request_is_noticed(vendor: type[S3], sentence: str) -> None:
     """A vendor that repeats requests by itself fails the kit."""
     check = next(check for check in kit.CHECKS if name_of(check) == "each_request_is_sent_once")
-    with sandbox() as made:
-        account = Account("s3", vendor(**attrs.asdict(s3(made), recurse=False)))
-        http = SandboxHttpClient(made)
+    with sandbox() as storage_sandbox:
+        account = Account("s3", vendor(**attrs.asdict(s3(storage_sandbox), recurse=False)))
+        http = SandboxHttpClient(storage_sandbox)
         with Hub([account], http=http) as hub, pytest.raises(AssertionError, match=sentence):
-            check(lambda: kit.Subject(hub.storage(), PART, sandbox=made))
+            check(lambda: kit.Subject(hub.storage(), PART, sandbox=storage_sandbox))
 
 
 class _RefusingVendor:
@@ -162,7 +162,7 @@ def test_vendor_without_upload_lists(tmp_path: Path) -> None:
 
 
 def test_sources_that_break_must_matter() -> None:
-    """An adapter that ignores errors of the upload's source fails the kit."""
+    """A vendor that ignores errors of the upload's source fails the kit."""
 
     async def flow() -> None:
         class _DeafVendor(_SilentVendor):

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from moorage.adapters.files._errors import mapped
+from moorage.adapters.files._errors import mapping_errors
 from moorage.adapters.files.local_files import LocalFolder
 from moorage.adapters.files.whole_files import WholeFile
 from moorage.contracts.routes import Account
@@ -160,8 +160,8 @@ def test_open_download_survives_a_replacement(files: Storage) -> None:
 
 
 @pytest.mark.parametrize("key", ["a/b", "folder"], ids=["below a file", "a folder"])
-def test_in_the_way(files: Storage, key: str) -> None:
-    """A key below a file, or one that names a folder, cannot be uploaded or read."""
+def test_keys_that_collide_with_files_or_folders_are_refused(files: Storage, key: str) -> None:
+    """A key that names a folder or lies below a file can be neither uploaded nor read."""
     files.upload("a", b"")
     files.upload("folder/x", b"")
     with pytest.raises(InvalidRequest, match="in place of"):
@@ -178,9 +178,9 @@ def test_other_parts(files: Storage, root: Path) -> None:
     """A damaged part fails the completion of an upload; a part sent again replaces it."""
     start_upload = files.start_upload("a")
     with pytest.raises(RuntimeError, match="broke"):
-        files.upload("a", _breaking(DATA[::-1]), part_size=PART, resume=start_upload.ref)
+        files.upload("a", _breaking_stream(DATA[::-1]), part_size=PART, resume=start_upload.ref)
     with pytest.raises(RuntimeError, match="broke"):
-        files.upload("a", _breaking(DATA), part_size=PART, resume=start_upload.ref)
+        files.upload("a", _breaking_stream(DATA), part_size=PART, resume=start_upload.ref)
     home_directory = root / ".moorage" / "uploads" / start_upload.id
     names = sorted(path.name for path in home_directory.iterdir())
     assert ["00001", "00002", "said"] == [name.partition(".")[0] for name in names]
@@ -191,13 +191,13 @@ def test_other_parts(files: Storage, root: Path) -> None:
     assert not files.exists("a")
 
 
-def _breaking(data: bytes) -> Iterator[bytes]:
+def _breaking_stream(data: bytes) -> Iterator[bytes]:
     yield data[: 2 * PART]
     raise RuntimeError("the source broke")
 
 
 def test_other_uploads(files: Storage, root: Path) -> None:
-    """An upload has its own id and a single key; lists of uploads skip unreadable ones."""
+    """An upload has its own id and one key; lists of uploads skip unreadable ones."""
     start_upload = files.start_upload("a")
     assert [] == files.list_stale_uploads("b")
     for id_, key in (("../../a", "a"), ("0" * 32, "a"), (start_upload.id, "b")):
@@ -235,7 +235,7 @@ def test_conditions_by_time(
 
 
 def test_names_of_no_text(files: Storage, root: Path) -> None:
-    """Files and folders are listed in the order of their keys; pipes and such are ignored."""
+    """Files and folders are listed in key order; pipes and other special files are ignored."""
     for key in ("b", "a/x", "a.b"):
         files.upload(key, b"")
     (root / "empty").mkdir()
@@ -331,13 +331,13 @@ def test_system_errors_become_ours(
 ) -> None:
     """An operating-system error is converted to a moorage error, without the path."""
 
-    @mapped
-    def fails() -> None:
+    @mapping_errors
+    def raise_system_error() -> None:
         error.filename = "/secret/path"
         raise error
 
     with pytest.raises(kind) as excinfo:
-        fails()
+        raise_system_error()
     assert retryable == excinfo.value.retryable
     assert "secret" not in str(excinfo.value)
 

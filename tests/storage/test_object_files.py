@@ -1,4 +1,4 @@
-"""Stored objects as files and folders, at vendors over HTTP and in a local folder."""
+"""Stored objects used as files and folders, at HTTP vendors and in a local folder."""
 
 from __future__ import annotations
 
@@ -50,8 +50,8 @@ def files(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Storage]:
         if request.param == "local":
             yield scope.enter_context(local_files(tmp_path / "files"))
         else:
-            made = scope.enter_context(sandbox())
-            yield scope.enter_context(over_s3(made)).storage()
+            storage_sandbox = scope.enter_context(sandbox())
+            yield scope.enter_context(over_s3(storage_sandbox)).storage()
 
 
 def fill(files: Storage) -> None:
@@ -63,7 +63,7 @@ def fill(files: Storage) -> None:
 def test_walk_visits_each_folder(files: Storage) -> None:
     """Walking a storage yields each folder before its subfolders, with its objects in order."""
     fill(files)
-    seen = [
+    seen_values = [
         (prefix, folders, tuple(item.key for item in objects))
         for prefix, folders, objects in files.walk()
     ]
@@ -73,7 +73,7 @@ def test_walk_visits_each_folder(files: Storage) -> None:
         ("in/x/", ("in/x/y/",), ("in/x/3.pdf",)),
         ("in/x/y/", (), ("in/x/y/4.pdf",)),
         ("out/", (), ("out/5.pdf",)),
-    ] == seen
+    ] == seen_values
     assert ["in/x/", "in/x/y/"] == [item.prefix for item in files.walk("in/x")]
     assert [("none/", (), ())] == [*files.walk("none")]
     with pytest.raises(InvalidData, match="not a text"):
@@ -98,7 +98,7 @@ def test_glob_finds_matching_keys(files: Storage, pattern: str, expected: list[s
 
 def test_pages_of_long_folders_are_joined() -> None:
     """Folders and matches are complete even if the vendor lists them in several pages."""
-    with sandbox() as made, over_s3(made) as hub:
+    with sandbox() as storage_sandbox, over_s3(storage_sandbox) as hub:
         files = hub.storage()
         for number in range(1_100):
             files.upload(f"in/{number:04}", b"x")
@@ -107,7 +107,7 @@ def test_pages_of_long_folders_are_joined() -> None:
         assert 110 == len([*files.glob("in/???7")])
 
         async def count() -> int:
-            async with async_over_s3(made) as async_hub:
+            async with async_over_s3(storage_sandbox) as async_hub:
                 return len([item async for item in async_hub.storage().glob("in/???7")])
 
         assert 110 == asyncio.run(count())
@@ -133,8 +133,8 @@ def test_file_is_read_from_any_position(files: Storage) -> None:
         entries.writestr("one.txt", "1")
         entries.writestr("two.txt", "2" * 100_000)
     files.upload("archive.zip", archive.getvalue())
-    with files.open("archive.zip") as file, zipfile.ZipFile(file) as stored:
-        assert b"1" == stored.read("one.txt")
+    with files.open("archive.zip") as file, zipfile.ZipFile(file) as zip_file:
+        assert b"1" == zip_file.read("one.txt")
 
 
 def test_raw_file_knows_its_position(files: Storage) -> None:
@@ -211,7 +211,7 @@ def test_file_is_not_stored_after_an_exception(files: Storage) -> None:
 
 
 def test_text_keeps_its_characters_and_line_ends(files: Storage) -> None:
-    """A text comes back as it was written, in its encoding, and is read line by line."""
+    """A text is read back as written, in its encoding and line by line."""
     with files.open("text", "w", encoding="utf-16") as writer:
         assert 6 == writer.write("ä€😀\r\nb")
         assert not files.exists("text")
@@ -226,7 +226,7 @@ def test_text_keeps_its_characters_and_line_ends(files: Storage) -> None:
 
 
 def test_text_is_not_stored_after_an_exception(files: Storage) -> None:
-    """A text is not stored if its block raises, a character has no byte, or it is forgotten."""
+    """A text is not stored if its block raises, it cannot be encoded, or it is never closed."""
     file = files.open("new", "w", encoding="ascii")
 
     def fail() -> None:
@@ -243,7 +243,7 @@ def test_text_is_not_stored_after_an_exception(files: Storage) -> None:
 
 
 def test_text_whose_last_bytes_cannot_be_written_is_not_stored(files: Storage) -> None:
-    """If a text cannot be written completely while it is closed, nothing of it is stored."""
+    """If closing cannot write a text completely, nothing is stored."""
 
     class FullDisk(_object_files.ObjectWriter):
         def write(self, data: ReadableBuffer, /) -> int:
@@ -263,12 +263,12 @@ def test_text_whose_last_bytes_cannot_be_written_is_not_stored(files: Storage) -
 def test_text_is_stored_to_its_last_byte(
     files: Storage, tmp_path: Path, text: str, encoding: str
 ) -> None:
-    """A text ends with the bytes that its encoding holds back; an empty text has no bytes."""
+    """A stored text includes bytes that its encoding holds back; an empty text has no bytes."""
     with files.open("text", "w", encoding=encoding) as writer:
         if text:
             writer.write(text)
 
-    async def stored() -> bytes:
+    async def stored_content() -> bytes:
         async with AsyncHub([Account("files", folder(tmp_path / "others"))]) as hub:
             async with await hub.storage().open("text", "w", encoding=encoding) as writer:
                 if text:
@@ -277,11 +277,11 @@ def test_text_is_stored_to_its_last_byte(
 
     expected = text.encode(encoding) if text else b""
     assert expected == files.download("text").read_all()
-    assert expected == asyncio.run(stored())
+    assert expected == asyncio.run(stored_content())
 
 
 def test_asynchronous_text() -> None:
-    """An asynchronous text has the characters, the lines and the laws of a synchronous one."""
+    """An asynchronous text behaves like a synchronous text."""
     line = "ä€😀" * _object_files.PIECE + "\n"
 
     async def use(hub: AsyncHub) -> None:
@@ -290,8 +290,8 @@ def test_asynchronous_text() -> None:
             assert len(line) == await writer.write(line)
             await writer.write("b\r\nc")
         await writer.aclose()
-        stored = await (await files.download("text")).read_all()
-        assert (line + "b\r\nc").encode("utf-16") == stored
+        content = await (await files.download("text")).read_all()
+        assert (line + "b\r\nc").encode("utf-16") == content
         async with await files.open("text", "r", encoding="utf-16") as reader:
             assert [line, "b\r\n", "c"] == [item async for item in reader]
             assert "" == await reader.read(1)
@@ -313,15 +313,15 @@ def test_asynchronous_text() -> None:
         assert not await files.exists("half")
 
     async def main() -> None:
-        with sandbox() as made:
-            async with async_over_s3(made) as hub:
+        with sandbox() as storage_sandbox:
+            async with async_over_s3(storage_sandbox) as hub:
                 await use(hub)
 
     asyncio.run(main())
 
 
 def test_moved_object_has_one_key(files: Storage) -> None:
-    """A moved object is at the new key only; a move that is refused changes nothing."""
+    """After a move the object has only the new key; a refused move changes nothing."""
     info = files.upload("a", b"bytes", PutOptions(metadata={"x": "1"}))
     moved = files.move(info.ref, "in/b")
     assert ("in/b", {"x": "1"}) == (moved.key, files.head("in/b").metadata)
@@ -352,14 +352,14 @@ def test_moved_object_has_one_key(files: Storage) -> None:
     ],
 )
 def test_public_url_names_the_object(vendor: Any, expected: str) -> None:
-    """The public URL of an object has its key with every special character encoded."""
+    """An object's public URL contains its key, with every special character encoded."""
     with Hub([Account("files", vendor)]) as hub:
         url = hub.storage().public_url("in/a b#ü?%.txt")
     assert f"{expected}/in/a%20b%23%C3%BC%3F%25.txt" == url
 
 
 def test_public_url_needs_the_folders_url() -> None:
-    """Files in a folder have a public URL only if the configuration says where they are served."""
+    """Files in a folder have public URLs only if the configuration has a base URL."""
     with (
         Hub([Account("files", LocalFiles(root="unused"))]) as hub,
         pytest.raises(ConfigurationError, match="url is missing"),
@@ -372,10 +372,10 @@ def test_mistakes_are_refused_before_anything_is_sent(files: Storage) -> None:
     with pytest.raises(InvalidData, match="not a mode"):
         files.open("new", "a")  # type: ignore[call-overload] # a mistake of a caller
     with pytest.raises(InvalidData, match="bytes has no encoding"):
-        files.open("new", "wb", encoding="utf-8")  # type: ignore[call-overload] # as above
+        files.open("new", "wb", encoding="utf-8")  # type: ignore[call-overload] # a mistake of a caller
     for encoding in ("klingon", "hex", 7):
         with pytest.raises(InvalidData, match="not a text encoding"):
-            files.open("new", "w", encoding=encoding)  # type: ignore[call-overload] # as above
+            files.open("new", "w", encoding=encoding)  # type: ignore[call-overload] # a mistake of a caller
     with pytest.raises(InvalidData, match="begins with a slash"):
         files.open("/new", "wb")
     with pytest.raises(FileNotFound):
@@ -423,8 +423,8 @@ def test_asynchronous_files_and_folders() -> None:
             await files.open("new", "a")  # type: ignore[call-overload] # a mistake of a caller
 
     async def main() -> None:
-        with sandbox() as made:
-            async with async_over_s3(made) as hub:
+        with sandbox() as storage_sandbox:
+            async with async_over_s3(storage_sandbox) as hub:
                 await use(hub)
 
     asyncio.run(main())
@@ -434,8 +434,8 @@ def test_asynchronous_file_without_a_size() -> None:
     """If a vendor states no size, an asynchronous file ends with its bytes."""
 
     async def main() -> None:
-        with sandbox() as made:
-            async with async_over_s3(made) as hub:
+        with sandbox() as storage_sandbox:
+            async with async_over_s3(storage_sandbox) as hub:
                 files = hub.storage()
                 info = await files.upload("data", DATA)
                 unsized = attrs.evolve(info, size=None)

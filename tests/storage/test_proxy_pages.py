@@ -1,4 +1,4 @@
-"""The page of a proxy or a captive portal is not taken for the answer of a storage vendor."""
+"""An HTML page of a proxy or captive portal is not read as a storage vendor's response."""
 
 from __future__ import annotations
 
@@ -34,12 +34,12 @@ USES: dict[str, Callable[[Storage], object]] = {
 def test_page_of_a_proxy_is_no_success(
     vendor: tuple[Callable[..., Any], Callable[..., Any]], use: Callable[[Storage], object]
 ) -> None:
-    """A page of HTML with the status 200 is an answer that cannot be read, and changes nothing."""
+    """An HTML page with status 200 raises an error, and changes nothing."""
     make, over = vendor
-    with make() as made, over(made) as hub:
+    with make() as storage_sandbox, over(storage_sandbox) as hub:
         files = hub.storage()
         files.upload("a", b"stored")
-        made.fail(PAGE)
+        storage_sandbox.fail(PAGE)
         with pytest.raises(VendorFailed):
             use(files)
         assert ["a"] == [item.key for item in files.glob("*")]

@@ -124,7 +124,7 @@ def test_etags_that_are_no_sums(s3_sandbox: S3Sandbox) -> None:
 
 
 def test_failure_in_a_success(s3_sandbox: S3Sandbox, files: Storage) -> None:
-    """A response with status 200 that contains an error is one, and is retried if that may help."""
+    """An error inside a response with status 200 is raised, and retried if that may help."""
     s3_sandbox.fail(*usual_answers(5), Response(200, body=b" " + error_xml("InternalError")))
     info = files.upload("a", DATA, part_size=PART, at_once=1)
     assert len(DATA) == info.size
@@ -470,7 +470,9 @@ def test_pages_of_uploads(s3_sandbox: S3Sandbox, files: Storage) -> None:
     assert [item.ref for item in start_uploads] == results
     stored_bytes = DATA[: 2 * PART]
     with pytest.raises(RuntimeError, match="broke"):
-        files.upload("k 0", _breaking(stored_bytes), part_size=PART, resume=start_uploads[0].ref)
+        files.upload(
+            "k 0", _breaking_stream(stored_bytes), part_size=PART, resume=start_uploads[0].ref
+        )
     requests_before = len(s3_sandbox.requests)
     files.upload("k 0", DATA, part_size=PART, resume=start_uploads[0].ref)
     assert DATA == files.download("k 0").read_all()
@@ -478,7 +480,7 @@ def test_pages_of_uploads(s3_sandbox: S3Sandbox, files: Storage) -> None:
     assert 2 == len(puts)
 
 
-def _breaking(data: bytes) -> Iterator[bytes]:
+def _breaking_stream(data: bytes) -> Iterator[bytes]:
     yield data
     raise RuntimeError("the source broke")
 
@@ -489,7 +491,9 @@ def test_resumed_without_checksums(s3_sandbox: S3Sandbox) -> None:
         files = hub.storage()
         start_upload = files.start_upload("a")
         with pytest.raises(RuntimeError, match="broke"):
-            files.upload("a", _breaking(DATA[: 2 * PART]), part_size=PART, resume=start_upload.ref)
+            files.upload(
+                "a", _breaking_stream(DATA[: 2 * PART]), part_size=PART, resume=start_upload.ref
+            )
         requests_before = len(s3_sandbox.requests)
         files.upload("a", DATA, part_size=PART, resume=start_upload.ref)
         assert 2 == sum(

@@ -17,7 +17,7 @@ from moorage.domain.signing.occasion import Occasion
 from moorage.errors import ConnectionFailed
 from moorage.testing.sandboxes.base import Lost, SandboxRequest
 from moorage.vendor_sdk import read_xml
-from moorage.vendors.storage._azure_blob_requests import Place, delegation
+from moorage.vendors.storage._azure_blob_requests import ContainerUrls, delegation
 from moorage.vendors.storage._azure_blob_sas import Grant
 from tests.storage.azure_lab import azure
 
@@ -71,10 +71,10 @@ def ask(
 
 def blob_path(blob_sandbox: AzureBlobSandbox, key: str = "a") -> str:
     """Return the path of a blob."""
-    return Place("", blob_sandbox.container).blob(key)
+    return ContainerUrls("", blob_sandbox.container).blob(key)
 
 
-def put(
+def put_blob(
     blob_sandbox: AzureBlobSandbox,
     key: str = "a",
     headers: dict[str, str] | None = None,
@@ -88,7 +88,7 @@ def put(
 
 
 def code(response: Response) -> str | None:
-    """Return the error code of a refusal; header and body must agree on it."""
+    """Return the error code of a refusal, which must be equal in header and body."""
     result = read_xml(response.body).text("Code")
     assert result == response.header("x-ms-error-code")
     return result
@@ -168,7 +168,7 @@ def test_signed_urls(change: str, later: int, expected: str | None) -> None:
     """A signed URL is valid only unchanged and until its expiry."""
     time = [NOON]
     with azure(now=lambda: time[0]) as sandbox:
-        assert 201 == put(sandbox).status
+        assert 201 == put_blob(sandbox).status
         old_part, _, new_part = change.partition(">")
         url = grant(sandbox).replace(old_part, new_part) if old_part else grant(sandbox)
         time[0] += timedelta(seconds=later)
@@ -218,7 +218,7 @@ def token(blob_sandbox: AzureBlobSandbox) -> str:
 
 
 def lend(blob_sandbox: AzureBlobSandbox, request: Request) -> Response:
-    """Request a user delegation key with a token."""
+    """Request a user delegation key."""
     whole_request = request.with_headers({**VERSION, "Authorization": token(blob_sandbox)})
     return blob_sandbox.answer(
         arriving_request(blob_sandbox, whole_request, join_url("https://x", whole_request))
@@ -272,7 +272,7 @@ def test_delegation_key_expires() -> None:
         url = signed_grant.signed(
             (*key_fields, "", "", ""), lambda text: signing.signature(key, text), **key_parameters
         )
-        put(sandbox)
+        put_blob(sandbox)
 
         assert 200 == sandbox.answer(arriving_request(sandbox, Request.get("/"), url)).status
         time[0] += timedelta(minutes=2)
@@ -309,7 +309,7 @@ def test_bad_puts(blob_sandbox: AzureBlobSandbox, headers: dict[str, str], expec
             arriving_request(blob_sandbox, request, grant(blob_sandbox, "PUT"))
         )
     else:
-        response = put(blob_sandbox, headers=headers)
+        response = put_blob(blob_sandbox, headers=headers)
     assert expected == code(response)
     assert {} == blob_sandbox.blobs
 
@@ -342,7 +342,7 @@ def test_bad_lists(blob_sandbox: AzureBlobSandbox, most: str) -> None:
 
 def test_names_that_xml_cannot_hold(blob_sandbox: AzureBlobSandbox) -> None:
     """A blob name that XML cannot represent is encoded, and marked as such."""
-    put(blob_sandbox)
+    put_blob(blob_sandbox)
     blob_sandbox.blobs["b\ufffe"] = blob_sandbox.blobs["a"]
     query = {"restype": "container", "comp": "list"}
     answer = ask(
@@ -353,7 +353,7 @@ def test_names_that_xml_cannot_hold(blob_sandbox: AzureBlobSandbox) -> None:
 
 def test_ranges(blob_sandbox: AzureBlobSandbox) -> None:
     """A range that does not count from the beginning is refused."""
-    put(blob_sandbox)
+    put_blob(blob_sandbox)
     for text in ("bytes=-1", "bytes=a-b", "1-2"):
         request = Request.get(blob_path(blob_sandbox), headers={**VERSION, "x-ms-range": text})
         assert "InvalidHeaderValue" == code(ask(blob_sandbox, request))
@@ -361,16 +361,16 @@ def test_ranges(blob_sandbox: AzureBlobSandbox) -> None:
 
 def test_the_type_of_a_put(blob_sandbox: AzureBlobSandbox) -> None:
     """The header `x-ms-blob-content-type` overrides the request's content type."""
-    put(blob_sandbox, "a", {"Content-Type": "a/b"})
-    put(blob_sandbox, "b", {"Content-Type": "a/b", "x-ms-blob-content-type": "c/d"})
-    put(blob_sandbox, "c")
+    put_blob(blob_sandbox, "a", {"Content-Type": "a/b"})
+    put_blob(blob_sandbox, "b", {"Content-Type": "a/b", "x-ms-blob-content-type": "c/d"})
+    put_blob(blob_sandbox, "c")
     types = [blob_sandbox.blobs[key].headers["Content-Type"] for key in "abc"]
     assert ["a/b", "c/d", "application/octet-stream"] == types
 
 
 def test_archived_blobs(blob_sandbox: AzureBlobSandbox) -> None:
     """The properties of an archived blob can be read, but not its content."""
-    put(blob_sandbox, headers={"x-ms-access-tier": "Archive"})
+    put_blob(blob_sandbox, headers={"x-ms-access-tier": "Archive"})
     assert 200 == ask(blob_sandbox, Request.head(blob_path(blob_sandbox), headers=VERSION)).status
     assert "BlobArchived" == code(
         ask(blob_sandbox, Request.get(blob_path(blob_sandbox), headers=VERSION))
@@ -393,9 +393,9 @@ def test_copies(blob_sandbox: AzureBlobSandbox) -> None:
 
 def test_deleting_versions(blob_sandbox: AzureBlobSandbox) -> None:
     """A version can be deleted without the others, even the current one."""
-    put(blob_sandbox)
+    put_blob(blob_sandbox)
     first = blob_sandbox.blobs["a"].version
-    put(blob_sandbox, body=b"xx")
+    put_blob(blob_sandbox, body=b"xx")
     for version, current in ((first, True), (blob_sandbox.blobs["a"].version, False)):
         request = Request.delete(
             blob_path(blob_sandbox), query={"versionid": version}, headers=VERSION
@@ -481,15 +481,15 @@ def test_lists_of_blocks(blob_sandbox: AzureBlobSandbox) -> None:
     assert 201 == commit(blob_sandbox, repeated_block.encode()).status
     assert 10 == blob_sandbox.blobs["a"].size
     block(blob_sandbox, BLOCK)
-    put(blob_sandbox)
+    put_blob(blob_sandbox)
     assert {} == blob_sandbox.blocks
 
 
 def test_faults(blob_sandbox: AzureBlobSandbox) -> None:
     """A planned fault replaces a response, or loses it after the request took effect."""
     blob_sandbox.fail(Response(503), ConnectionFailed("down"), Lost())
-    assert 503 == put(blob_sandbox).status
+    assert 503 == put_blob(blob_sandbox).status
     for _ in range(2):
         with pytest.raises(ConnectionFailed):
-            put(blob_sandbox)
+            put_blob(blob_sandbox)
     assert {"a"} == blob_sandbox.blobs.keys()

@@ -126,7 +126,7 @@ def test_invalid_tokens_are_refused(gcs_sandbox: GcsSandbox) -> None:
     assert "invalid_request" == grant(gcs_sandbox, form, Authorization="Basic eDp5").json()["error"]
 
 
-def related(
+def related_upload(
     resource: dict[str, Any] | bytes, data: bytes, kind: str = "application/json"
 ) -> Request:
     """Return a request that uploads an object with its properties at once."""
@@ -153,19 +153,19 @@ def chunk(span: str, data: bytes = b"", **headers: str) -> Request:
 @pytest.mark.parametrize(
     "request_,expected",
     [
-        (related({"name": "a"}, b"x"), None),
-        (related({}, b"x"), "required"),
-        (related(b"[]", b"x"), "parseError"),
-        (related(b"{", b"x"), "parseError"),
-        (related({"name": "a"}, b"x", "text/plain"), "badContent"),
-        (related({"name": "a", "contenttype": "a/b"}, b"x"), "invalid"),
-        (related({"name": "a", "metadata": {"x": 1}}, b"x"), "invalid"),
-        (related({"name": "a", "metadata": []}, b"x"), "invalid"),
-        (related({"name": "a", "cacheControl": 5}, b"x"), "invalid"),
-        (related({"name": "a", "temporaryHold": "yes"}, b"x"), "invalid"),
-        (related({"name": "a", "storageClass": "COLD"}, b"x"), "invalid"),
-        (related({"name": "a", "crc32c": "AAAAAA=="}, b"x"), "invalid"),
-        (related({"name": "a"}, b"x").with_header("Content-Type", "a/b"), "badContent"),
+        (related_upload({"name": "a"}, b"x"), None),
+        (related_upload({}, b"x"), "required"),
+        (related_upload(b"[]", b"x"), "parseError"),
+        (related_upload(b"{", b"x"), "parseError"),
+        (related_upload({"name": "a"}, b"x", "text/plain"), "badContent"),
+        (related_upload({"name": "a", "contenttype": "a/b"}, b"x"), "invalid"),
+        (related_upload({"name": "a", "metadata": {"x": 1}}, b"x"), "invalid"),
+        (related_upload({"name": "a", "metadata": []}, b"x"), "invalid"),
+        (related_upload({"name": "a", "cacheControl": 5}, b"x"), "invalid"),
+        (related_upload({"name": "a", "temporaryHold": "yes"}, b"x"), "invalid"),
+        (related_upload({"name": "a", "storageClass": "COLD"}, b"x"), "invalid"),
+        (related_upload({"name": "a", "crc32c": "AAAAAA=="}, b"x"), "invalid"),
+        (related_upload({"name": "a"}, b"x").with_header("Content-Type", "a/b"), "badContent"),
         (Request.post(UPLOAD, query={"uploadType": "media", "name": "a"}), "invalid"),
         (Request.post(UPLOAD, query={"uploadType": "resumable", "new": "1"}), "invalidParameter"),
         (
@@ -207,7 +207,7 @@ def test_sandbox_refuses_invalid_requests(
     """The sandbox refuses what Google would refuse."""
     start = {"uploadType": "resumable"}
     ask(gcs_sandbox, Request.post(UPLOAD, query=start, json={"name": "long"}))
-    ask(gcs_sandbox, related({"name": "kept"}, b"x"))
+    ask(gcs_sandbox, related_upload({"name": "kept"}, b"x"))
     assert expected == reason(ask(gcs_sandbox, request_))
 
 
@@ -243,7 +243,7 @@ def test_signed_urls(change: str, later: int, expected: str | None) -> None:
     """A signed URL is valid only unchanged and until its expiry."""
     time = [NOON]
     with bucket(now=lambda: time[0]) as sandbox:
-        ask(sandbox, related({"name": "a"}, b"x"))
+        ask(sandbox, related_upload({"name": "a"}, b"x"))
         signer = signer_of(Secret(sandbox.key_file()))
         name = "other" if expected == "NoSuchBucket" else "sandbox-bucket"
         base = "https://storage.googleapis.com"
@@ -269,7 +269,7 @@ def test_signed_urls(change: str, later: int, expected: str | None) -> None:
 
 def test_signed_deletion(gcs_sandbox: GcsSandbox) -> None:
     """A signed URL for DELETE deletes its object."""
-    ask(gcs_sandbox, related({"name": "a"}, b"x"))
+    ask(gcs_sandbox, related_upload({"name": "a"}, b"x"))
     signer = signer_of(Secret(gcs_sandbox.key_file()))
     base = "https://storage.googleapis.com"
     url = signer.url(base, "/sandbox-bucket/a", UrlOptions(method="DELETE"), NOON)
@@ -288,7 +288,7 @@ def test_signed_deletion(gcs_sandbox: GcsSandbox) -> None:
 def test_page_tokens(gcs_sandbox: GcsSandbox) -> None:
     """A page of a list begins after the last object of the previous page."""
     for name in ("a", "b/c", "b/d", "e"):
-        ask(gcs_sandbox, related({"name": name}, b"x"))
+        ask(gcs_sandbox, related_upload({"name": name}, b"x"))
     query = {"delimiter": "/", "maxResults": "2"}
     page = ask(gcs_sandbox, Request.get(OBJECTS, query=query)).json()
     assert ["b/"] == page["prefixes"]

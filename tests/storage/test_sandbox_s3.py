@@ -33,7 +33,7 @@ def s3_sandbox() -> Iterator[S3Sandbox]:
         yield single_sandbox
 
 
-def signing(s3_sandbox: S3Sandbox, **options: Any) -> AwsSigV4:
+def request_signer(s3_sandbox: S3Sandbox, **options: Any) -> AwsSigV4:
     """Return a signer with the sandbox's key."""
     fields: dict[str, Any] = {
         "access_key_id": s3_sandbox.key.id,
@@ -69,7 +69,7 @@ def ask(
     url = join_url(f"https://{s3_sandbox.hosts[0]}", request)
     occasion = Occasion(NOON + late, "nonce")
     key = Secret(secret or s3_sandbox.key.secret)
-    signed_request = signing(s3_sandbox, **(sign or {})).sign(request, url, key, occasion)
+    signed_request = request_signer(s3_sandbox, **(sign or {})).sign(request, url, key, occasion)
     return s3_sandbox.answer(arriving_request(s3_sandbox, signed_request, url, **other))
 
 
@@ -109,7 +109,7 @@ def test_tampered_requests_are_refused(s3_sandbox: S3Sandbox) -> None:
     request = Request.put("/a", body=b"x", headers={"Content-Type": "a/b"})
     url = join_url(f"https://{s3_sandbox.hosts[0]}", request)
     key = Secret(s3_sandbox.key.secret)
-    signed_request = signing(s3_sandbox).sign(request, url, key, Occasion(NOON, "nonce"))
+    signed_request = request_signer(s3_sandbox).sign(request, url, key, Occasion(NOON, "nonce"))
     fine = s3_sandbox.answer(arriving_request(s3_sandbox, signed_request, url))
     assert 200 == fine.status
     other_request = arriving_request(s3_sandbox, signed_request.evolve(body=b"y"), url)
@@ -144,7 +144,7 @@ def test_signed_urls(change: str, later: int, expected: str | None) -> None:
         assert 200 == ask(new_sandbox, Request.put("/a", body=b"x")).status
         request = Request.get("/a")
         url = join_url(f"https://{new_sandbox.hosts[0]}", request)
-        presigned_url = signing(new_sandbox).presign(
+        presigned_url = request_signer(new_sandbox).presign(
             request, url, Secret(new_sandbox.key.secret), NOON, expires=60
         )
         if change:
@@ -267,11 +267,11 @@ def test_other_buckets(s3_sandbox: S3Sandbox) -> None:
 
 
 def test_forms_of_others(s3_sandbox: S3Sandbox) -> None:
-    """A signed form is refused after its expiry, or with another session token."""
-    custom = signing(s3_sandbox, session_token="evil")
+    """A signed form is refused after its expiry or with another session token."""
+    custom = request_signer(s3_sandbox, session_token="evil")
     for signs, now, expected in (
         (custom, NOON, "InvalidToken"),
-        (signing(s3_sandbox), NOON - timedelta(hours=2), "AccessDenied"),
+        (request_signer(s3_sandbox), NOON - timedelta(hours=2), "AccessDenied"),
     ):
         conditions = [{"key": "a"}, {"bucket": s3_sandbox.bucket}]
         fields = signs.sign_form(conditions, Secret(s3_sandbox.key.secret), now, expires=60)

@@ -104,7 +104,7 @@ def copy_with_other_options(files: Storage) -> object:
 
 
 def amazons_word_for_any_type(files: Storage) -> object:
-    """Return the reported content type of an object uploaded as binary/octet-stream."""
+    """Return the content type reported for an object uploaded as binary/octet-stream."""
     files.upload("a", CONTENT, PutOptions(content_type="binary/octet-stream"))
     return files.head("a").content_type
 
@@ -170,7 +170,7 @@ def unchanged_object(files: Storage) -> object:
 
 
 def unchanged_at_any_etag(files: Storage) -> object:
-    """Download an object on the condition that none exists, and return the result."""
+    """Download an object on the condition that no object has its key, and return the result."""
     files.upload("a", CONTENT)
     return files.download("a", if_none_match="*").modified
 
@@ -288,13 +288,13 @@ def copy_over_an_object(files: Storage) -> object:
 
 
 def download_of_another(files: Storage) -> object:
-    """Download an object on the condition that it has another ETag."""
+    """Download an object only if it has a given ETag, which it does not have."""
     files.upload("a", CONTENT)
     return files.download("a", if_match="0123")
 
 
 def download_of_a_changed_one(files: Storage) -> object:
-    """Download an object on the condition that it did not change since before its upload."""
+    """Download an object only if it has not changed since a date before its upload."""
     files.upload("a", CONTENT)
     return files.download("a", if_unmodified_since=datetime(2020, 1, 1, tzinfo=UTC))
 

@@ -105,16 +105,16 @@ VENDORS: dict[str, tuple[Any, Any]] = {
 def measure(megabytes: int, vendor: str) -> list[str]:
     """Run a measurement with this size and vendor in a separate process, and return it."""
     make, options_of = VENDORS[vendor]
-    made = make()
+    lab = make()
     command = [sys.executable, "-m", "tests.storage.volume", str(megabytes), vendor, "there"]
     try:
-        with made.serving() as server:
-            value = json.dumps(options_of(made, server.url))
+        with lab.serving() as server:
+            value = json.dumps(options_of(lab, server.url))
             answer = subprocess.run(
                 command, input=value, capture_output=True, text=True, check=True
             )
     finally:
-        made.close()
+        lab.close()
     return answer.stdout.split()
 
 

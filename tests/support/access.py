@@ -1,4 +1,4 @@
-"""Access rights as an ordinary user has them."""
+"""File access rights checked as for an ordinary user."""
 
 from __future__ import annotations
 
@@ -11,8 +11,8 @@ if TYPE_CHECKING:
 
 
 @contextmanager
-def nobody() -> Generator[None]:
-    """Check access rights as an ordinary user, even if root runs the tests."""
+def without_privileges() -> Generator[None]:
+    """Check access rights as for an ordinary user, even if root runs the tests."""
     user, effective, saved = os.getresuid()
     os.setresuid(user or 65_534, effective, saved)
     try:

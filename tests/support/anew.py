@@ -1,7 +1,7 @@
-"""Running the source of an imported module again, beside the original.
+"""Running the source of an imported module again, separately from the original.
 
-What a module builds while it is imported, such as the check of a field, is there before a mutant of
-what builds it is chosen. Made anew, it is built by the mutant.
+A module builds some values at import, such as a field's check, before a mutant of the
+building code is chosen. Running the module again builds these values with the mutant.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from types import ModuleType
 
 
-def run_anew(module: ModuleType) -> Any:
+def rerun_module(module: ModuleType) -> Any:
     """Run a module's source once more, and return the new members."""
     assert module.__file__ is not None
     return SimpleNamespace(**runpy.run_path(module.__file__, run_name=module.__name__))

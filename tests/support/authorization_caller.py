@@ -1,6 +1,6 @@
 """A client of an authorization server, independent of moorage, for tests of both sides.
 
-It says what it is told to, right or wrong.
+The client sends whatever the test asks for, whether valid or not.
 """
 
 from __future__ import annotations
@@ -102,7 +102,7 @@ class Caller:
     ) -> Reply:
         """Request a token as this client, with its registered authentication.
 
-        Who says so with an assertion gives that in the parameters.
+        A client that authenticates by an assertion passes the assertion in the parameters.
         """
         form = {"grant_type": grant} | dict(params or {})
         request_headers = dict(headers or {})
@@ -183,7 +183,7 @@ class Signer:
 
     def jwt(self, claims: Mapping[str, Any], **header: Any) -> str:
         """Return a signed JWT with these claims."""
-        text = _unsigned({"alg": self.algorithm, "typ": "JWT"} | header, claims)
+        text = _unsigned_jwt({"alg": self.algorithm, "typ": "JWT"} | header, claims)
         return f"{text}.{encode(self._signature(text.encode()))}"
 
     def _signature(self, content: bytes) -> bytes:
@@ -214,11 +214,11 @@ class Signer:
         """Return the header field with a proof of possession.
 
         Args:
-            method: what it is for,
-            url: and where,
-            now: and when.
-            token: the access token that goes with it.
-            header: what its header says otherwise.
+            method: the request's method.
+            url: the request's URL.
+            now: the proof's time.
+            token: the access token that is sent with the proof.
+            header: entries that replace those of the proof's header.
         """
         fields = {
             "jti": secrets.token_hex(8),
@@ -234,7 +234,7 @@ class Signer:
 
 def hs256(secret: bytes, claims: Mapping[str, Any]) -> str:
     """Return a JWT signed with a shared secret."""
-    text = _unsigned({"alg": "HS256", "typ": "JWT"}, claims)
+    text = _unsigned_jwt({"alg": "HS256", "typ": "JWT"}, claims)
     return f"{text}.{encode(hmac.digest(secret, text.encode(), 'sha256'))}"
 
 
@@ -252,11 +252,11 @@ def claims_of(client: str, audience: str, now: datetime, **others: Any) -> dict[
 
 
 def without_none(members: Mapping[str, Any]) -> dict[str, Any]:
-    """Return the members that are not None."""
+    """Return the members whose values are not None."""
     return {name: value for name, value in members.items() if value is not None}
 
 
-def _unsigned(header: Mapping[str, Any], claims: Mapping[str, Any]) -> str:
+def _unsigned_jwt(header: Mapping[str, Any], claims: Mapping[str, Any]) -> str:
     return ".".join(encode(json.dumps(part).encode()) for part in (header, claims))
 
 

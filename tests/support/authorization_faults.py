@@ -1,7 +1,7 @@
 """Faults that a test can inject into the authorization server with `AuthorizationServer.order`.
 
-Each is made by a function with a name of its own. Most let the request have its effect first, so
-that a refresh token that came with it is used up; where that is a choice, `processed` makes it.
+Each fault is made by its own function. Most let the request take effect first, so
+that its refresh token is used up; some have an argument `processed` to choose this.
 """
 
 from __future__ import annotations
@@ -29,12 +29,12 @@ class Fault:
     """A fault that the server injects into one request.
 
     Attributes:
-        name: what it is called in the records.
+        name: the fault's name in the records.
         read: whether the body of the request is read.
         processed: whether the request has its effect.
-        before: seconds that pass before that,
-        after: and between that and the answer.
-        change: makes the answer another; none is no answer but a connection that ends.
+        before: seconds to wait before the effect.
+        after: seconds to wait between the effect and the response.
+        change: returns the changed response; None ends the connection without a response.
     """
 
     name: str
@@ -89,7 +89,7 @@ def late_answer(seconds: float, *, processed: bool = False) -> Fault:
     return Fault(name="hanging", before=seconds)
 
 
-def redirecting(url: str, *, status: int = 302, processed: bool = False) -> Fault:
+def redirect_to(url: str, *, status: int = 302, processed: bool = False) -> Fault:
     """Return a fault: redirect the client to another URL."""
     answer = Answer(status=status, headers=(("Location", url),))
     return Fault(name=f"redirecting {status}", processed=processed, change=lambda _: answer)
@@ -98,7 +98,7 @@ def redirecting(url: str, *, status: int = 302, processed: bool = False) -> Faul
 # --- what comes back is odd --------------------------------------------------
 
 
-def malformed(body: bytes = b'{"access_token": "at-', *, processed: bool = True) -> Fault:
+def malformed_body(body: bytes = b'{"access_token": "at-', *, processed: bool = True) -> Fault:
     """Return a fault: respond with status 200 and invalid JSON, truncated by default."""
     answer = Answer(body=body)
     return Fault(name="malformed", processed=processed, change=lambda _: answer)
@@ -121,8 +121,8 @@ def form_encoded() -> Fault:
     return Fault(name="form encoded", change=change)
 
 
-def saying(**members: Any) -> Fault:
-    """Return a fault: respond with these members in place of, or besides, the true ones."""
+def respond_with(**members: Any) -> Fault:
+    """Return a fault: respond with these members in addition to, or instead of, the true ones."""
 
     def change(answer: Answer) -> Answer:
         return attrs.evolve(answer, members={**(answer.members or {}), **members})
@@ -141,7 +141,7 @@ def keeping_back(*names: str) -> Fault:
     return Fault(name=f"keeping back {' '.join(names)}", change=change)
 
 
-def huge(size: int = 10_000_000) -> Fault:
+def huge_answer(size: int = 10_000_000) -> Fault:
     """Return a fault: respond with a JSON object of this size."""
 
     def change(answer: Answer) -> Answer:
@@ -152,6 +152,6 @@ def huge(size: int = 10_000_000) -> Fault:
     return Fault(name="huge", change=change)
 
 
-def labelled(kind: str) -> Fault:
+def wrong_content_type(kind: str) -> Fault:
     """Return a fault: respond with another content type than JSON's."""
     return Fault(name=f"labelled {kind}", change=lambda answer: attrs.evolve(answer, kind=kind))

@@ -31,8 +31,8 @@ class InvalidJwt(Exception):
     """An invalid token or key, with the reason in ASCII without quotes."""
 
 
-def need(holds: object, why: str) -> None:
-    """Raise Flawed with this reason unless the condition holds."""
+def require_unflawed(holds: object, why: str) -> None:
+    """Raise InvalidJwt with this reason unless the condition holds."""
     if not holds:
         raise InvalidJwt(why)
 
@@ -69,7 +69,7 @@ def decode(text: object) -> bytes:
     return content
 
 
-def read(text: str) -> Jwt:
+def read_jwt(text: str) -> Jwt:
     """Parse a JWT into its parts."""
     parts = text.split(".")
     if len(parts) != 3:
@@ -103,7 +103,7 @@ def _no_number(name: str) -> None:
 
 
 def verify(jwt: Jwt, key: PublicKey | bytes) -> None:
-    """Raise Flawed unless this key signed the token."""
+    """Raise InvalidJwt unless this key signed the token."""
     algorithm = jwt.header.get("alg")
     kind, check = _CHECKS.get(str(algorithm), (None, None))
     if kind is None or check is None or not isinstance(key, kind):
@@ -152,7 +152,7 @@ _CHECKS: Final[Mapping[str, tuple[type, Callable[[Any, bytes, bytes], None]]]] =
 
 
 def public_key(jwk: object) -> PublicKey:
-    """Return the public key of a JWK; raise Flawed for any other kind of key."""
+    """Return the public key of a JWK; raise InvalidJwt for any other kind of key."""
     if not isinstance(jwk, dict):
         raise InvalidJwt("jwk is not a JSON object")
     if _PRIVATE & jwk.keys():
@@ -203,15 +203,15 @@ def check_times(claims: Mapping[str, Any], now: datetime) -> None:
 
 
 def seconds(claims: Mapping[str, Any], name: str) -> float:
-    """Return a claim that must be a number of seconds."""
+    """Return a claim whose value must be a number of seconds."""
     value = claims.get(name)
     if isinstance(value, bool) or not isinstance(value, int | float):
         raise InvalidJwt(f"{name} is not a number")
     return value
 
 
-def text(claims: Mapping[str, Any], name: str) -> str:
-    """Return a claim that must be a text and not empty."""
+def text_claim(claims: Mapping[str, Any], name: str) -> str:
+    """Return a claim whose value must be a non-empty text."""
     value = claims.get(name)
     if not isinstance(value, str) or not value:
         raise InvalidJwt(f"{name} is missing or no text")
@@ -233,7 +233,7 @@ class TokenIdMemory:
         self._seen: set[tuple[str, str]] = set()
 
     def remember(self, issuer: str, jti: str) -> None:
-        """Remember a token's id; raise Flawed if it was used before."""
+        """Remember a token's id; raise InvalidJwt if the id was used before."""
         if (issuer, jti) in self._seen:
             raise InvalidJwt("jti was seen before")
         self._seen.add((issuer, jti))

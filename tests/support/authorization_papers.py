@@ -15,15 +15,15 @@ if TYPE_CHECKING:
     from pathlib import Path
 
 
-class Papers(NamedTuple):
+class ClientCertificate(NamedTuple):
     """A client's certificate, its key, and the thumbprint.
 
     Attributes:
-        certificate: the file of its certificate,
-        key: and of its key.
-        subject: its name, as RFC 4514 has it.
-        thumbprint: its `x5t#S256`.
-        trusting: speaks TLS with the server, and shows the certificate.
+        certificate: the file of the certificate.
+        key: the file of the private key.
+        subject: the certificate's subject in the form of RFC 4514.
+        thumbprint: the certificate's `x5t#S256`.
+        trusting: a client's TLS context that presents the certificate.
     """
 
     certificate: Path
@@ -37,9 +37,9 @@ class TlsLab:
     """TLS contexts for a server that requests client certificates without requiring them.
 
     Attributes:
-        server: for the server.
-        authority: whom clients trust, as a file.
-        stranger: speaks TLS with the server, and shows nothing.
+        server: the server's TLS context.
+        authority: the file of the certificate authority that clients trust.
+        stranger: a client's TLS context without a certificate.
     """
 
     def __init__(self, folder: Path) -> None:
@@ -51,14 +51,14 @@ class TlsLab:
         self.server.verify_mode = ssl.CERT_OPTIONAL
         self.stranger = self._trusting()
 
-    def papers(self) -> Papers:
+    def papers(self) -> ClientCertificate:
         """Create a client certificate, which the server trusts from now on."""
         certificate, key = certificate_files(self._room())
         self.server.load_verify_locations(certificate)
         shown_certificate = x509.load_pem_x509_certificate(certificate.read_bytes())
         trusting_context = self._trusting()
         trusting_context.load_cert_chain(certificate, key)
-        return Papers(
+        return ClientCertificate(
             certificate,
             key,
             shown_certificate.subject.rfc4514_string(),

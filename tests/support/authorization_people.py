@@ -1,7 +1,7 @@
 """Decisions of people: authorization codes from a browser, and approved devices.
 
-Codes are those of RFC 6749 (section 4.1) with RFC 7636, 9207 and 9449 (section 10); devices those
-of RFC 8628.
+Codes follow RFC 6749 (section 4.1) with RFC 7636, 9207 and 9449 (section 10); devices follow
+RFC 8628.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ from urllib.parse import urlencode, urlsplit
 import attrs
 
 from tests.support.authorization_jwt import digest
-from tests.support.authorization_values import CODE, Answer, Refusal, need
+from tests.support.authorization_values import CODE, Answer, Refusal, require
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -78,10 +78,10 @@ class People:
     """The people whom the authorization server asks, with their codes and devices.
 
     Attributes:
-        approve: whether a person who is asked in a browser says yes.
-        interval: the seconds that a device is told to wait between polls, and lifetime: how long
-            it may go on.
-        hasty: how often a device asked again too early.
+        approve: whether a person who is asked in a browser agrees.
+        interval: seconds that a device must wait between polls. lifetime: seconds that a login
+            may take.
+        hasty: the number of polls that came too early.
     """
 
     def __init__(self) -> None:
@@ -105,7 +105,7 @@ class People:
             raise Refusal("invalid_request", "redirect_uri is not registered")
         redirect_parameters = {"state": requests["state"]} if "state" in requests else {}
         try:
-            need(len(requests) == len(call.query), "invalid_request", "a parameter comes twice")
+            require(len(requests) == len(call.query), "invalid_request", "a parameter comes twice")
             redirect_parameters["code"] = self._code(requests, client, call.now)
         except Refusal as refusal:
             redirect_parameters |= {
@@ -191,7 +191,7 @@ class People:
         device.decision = approve
 
     def poll(self, call: Call, client: Client) -> Device:
-        """Return the device of a poll once a person has approved it."""
+        """Return a polling device, once a person has approved it."""
         device = self._devices.get(call.needed_parameter("device_code"))
         if device is None or device.used or device.client.id != client.id:
             raise Refusal("invalid_grant", "there is no such device code for this client")
@@ -219,7 +219,7 @@ def _only_redirect_uri(client: Client) -> str:
 
 
 def _same_place(request: str, existing: str) -> bool:
-    """Return whether two URIs are equal; only a loopback address may differ in its port."""
+    """Return whether two URIs are equal, ignoring the port of a loopback address."""
     one, registered_url = urlsplit(request), urlsplit(existing)
     if registered_url.scheme == "http" and registered_url.hostname in _LOOPBACK:
         portless_urls = (

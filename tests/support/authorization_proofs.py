@@ -1,7 +1,7 @@
 """Checking the proofs with which a client shows its identity and its possession of a token.
 
-Client authentication is that of RFC 6749 (section 2.3), RFC 7523 (section 3) and RFC 8705; proof of
-possession that of RFC 9449. An assertion or proof is good for once.
+Client authentication follows RFC 6749 (section 2.3), RFC 7523 (section 3) and RFC 8705; proofs of
+possession follow RFC 9449. An assertion or proof can be used once.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ from urllib.parse import unquote_plus, urlsplit
 from cryptography import x509
 
 from tests.support import authorization_jwt as jose
-from tests.support.authorization_jwt import InvalidJwt, need
+from tests.support.authorization_jwt import InvalidJwt, require_unflawed
 from tests.support.authorization_values import CLIENT_ASSERTION, NOBODY, Refusal
 
 if TYPE_CHECKING:
@@ -31,13 +31,13 @@ _CERTIFIED: Final = ("tls_client_auth", "self_signed_tls_client_auth")
 _BASE_PORTS: Final = {"http": 80, "https": 443}
 
 
-class Doorkeeper:
+class ClientAuthenticator:
     """Authenticates clients, and remembers their proofs and assertions.
 
     Attributes:
         clients: the clients by their id.
-        issuers: the keys of those whose assertions are taken for a grant, by their names.
-        nonces_required: whether a proof of possession needs a nonce of ours.
+        issuers: the keys of the issuers whose assertions are accepted as grants, by name.
+        nonces_required: whether a proof of possession needs a nonce of this server.
         window: how many seconds a proof's time may be off.
     """
 
@@ -62,7 +62,7 @@ class Doorkeeper:
             ("client_secret_post", call.optional_parameter("client_secret") is not None),
             ("assertion", call.optional_parameter("client_assertion") is not None),
         ]
-        used_methods = [name for name, there in ways if there]
+        used_methods = [name for name, is_used in ways if is_used]
         if len(used_methods) > 1:
             raise Refusal("invalid_request", "a client says in one way who it is")
         if call.optional_parameter("client_assertion_type") and not call.optional_parameter(
@@ -117,17 +117,19 @@ class Doorkeeper:
         if call.needed_parameter("client_assertion_type") != CLIENT_ASSERTION:
             raise Refusal("invalid_request", "client_assertion_type is not known")
         try:
-            jwt = jose.read(call.needed_parameter("client_assertion"))
-            name = jose.text(jwt.claims, "sub")
-            is_same = jose.text(jwt.claims, "iss") == name and call.optional_parameter(
+            jwt = jose.read_jwt(call.needed_parameter("client_assertion"))
+            name = jose.text_claim(jwt.claims, "sub")
+            is_same = jose.text_claim(jwt.claims, "iss") == name and call.optional_parameter(
                 "client_id"
             ) in {
                 None,
                 name,
             }
-            need(is_same, "iss, sub and client_id are not the same")
+            require_unflawed(is_same, "iss, sub and client_id are not the same")
             client = self._registered(name, "private_key_jwt", "client_secret_jwt")
-            need(client.key_id in (None, jwt.header.get("kid")), "kid names another key")
+            require_unflawed(
+                client.key_id in (None, jwt.header.get("kid")), "kid names another key"
+            )
             private = client.method == "private_key_jwt"
             key = client.key if private else client.secret.encode()
             assert key is not None, f"{name} was registered without a key"
@@ -154,11 +156,11 @@ class Doorkeeper:
     def subject(self, call: Call, audiences: frozenset[str]) -> str:
         """Return the subject of an assertion that is presented as a grant."""
         try:
-            jwt = jose.read(call.needed_parameter("assertion"))
-            issuer = jose.text(jwt.claims, "iss")
-            need(issuer in self.issuers, "iss is not trusted")
+            jwt = jose.read_jwt(call.needed_parameter("assertion"))
+            issuer = jose.text_claim(jwt.claims, "iss")
+            require_unflawed(issuer in self.issuers, "iss is not trusted")
             jose.verify(jwt, self.issuers[issuer])
-            subject = jose.text(jwt.claims, "sub")
+            subject = jose.text_claim(jwt.claims, "sub")
             self._accept(jwt.claims, audiences, call.now)
         except InvalidJwt as flaw:
             raise Refusal("invalid_grant", str(flaw)) from None
@@ -167,7 +169,7 @@ class Doorkeeper:
     def _accept(self, claims: Mapping[str, Any], audiences: frozenset[str], now: datetime) -> None:
         jose.check_audience(claims, audiences)
         jose.check_times(claims, now)
-        self._assertions.remember(jose.text(claims, "iss"), jose.text(claims, "jti"))
+        self._assertions.remember(jose.text_claim(claims, "iss"), jose.text_claim(claims, "jti"))
 
     # --- proofs of possession ----------------------------------------------
 
@@ -189,21 +191,21 @@ class Doorkeeper:
 
         Args:
             call: the request with the proof.
-            place: the endpoint, which has nonces of its own.
+            place: the endpoint, which has its own nonces.
             token: the access token that the proof must be for.
         """
         fields = call.fields.get("dpop", ())
         if not fields:
             return None
         try:
-            need(len(fields) == 1, "DPoP comes once")
-            jwt = jose.read(fields[0])
-            need(jwt.header.get("typ") == "dpop+jwt", "typ is not dpop+jwt")
+            require_unflawed(len(fields) == 1, "DPoP comes once")
+            jwt = jose.read_jwt(fields[0])
+            require_unflawed(jwt.header.get("typ") == "dpop+jwt", "typ is not dpop+jwt")
             jwk = jwt.header.get("jwk")
             jose.verify(jwt, jose.public_key(jwk))
             self._check_claims(jwt.claims, call, token)
             key = jose.thumbprint(jwt.header["jwk"])
-            self._proofs.remember(key, jose.text(jwt.claims, "jti"))
+            self._proofs.remember(key, jose.text_claim(jwt.claims, "jti"))
         except InvalidJwt as flaw:
             raise Refusal("invalid_dpop_proof", str(flaw)) from None
         if self.nonces_required and jwt.claims.get("nonce") not in self._known_nonces(place):
@@ -213,7 +215,7 @@ class Doorkeeper:
     def _check_claims(self, claims: Mapping[str, Any], call: Call, token: str | None) -> None:
         if claims.get("htm") != call.method:
             raise InvalidJwt("htm is another method")
-        if _place(jose.text(claims, "htu")) != _place(call.url):
+        if _compared_url(jose.text_claim(claims, "htu")) != _compared_url(call.url):
             raise InvalidJwt("htu is another place")
         if abs(jose.seconds(claims, "iat") - call.now.timestamp()) > self.window:
             raise InvalidJwt("iat is too far from now")
@@ -225,9 +227,9 @@ def _new_nonce() -> str:
     return secrets.token_urlsafe(12)
 
 
-def _place(url: str) -> tuple[str, str, int | None, str]:
+def _compared_url(url: str) -> tuple[str, str, int | None, str]:
     """Return a URL in the form that RFC 9449 compares, without query and fragment."""
-    need("?" not in url and "#" not in url, "htu has a query or a fragment")
+    require_unflawed("?" not in url and "#" not in url, "htu has a query or a fragment")
     try:
         parts = urlsplit(url)
         port = parts.port or _BASE_PORTS.get(parts.scheme)

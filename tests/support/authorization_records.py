@@ -15,10 +15,10 @@ class Records:
     """Records all requests in the order in which they were decided.
 
     Attributes:
-        requests: those to the token endpoint.
-        resources: those to the resource.
-        arrived: how many token requests came, decided or not.
-        most_at_once: how many of them were under way together, at most.
+        requests: the requests to the token endpoint.
+        resources: the requests for the protected resource.
+        arrived: the number of token requests that arrived, decided or not.
+        most_at_once: the largest number of token requests in progress at the same time.
     """
 
     def __init__(self) -> None:

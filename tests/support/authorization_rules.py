@@ -1,7 +1,7 @@
 """The rules of the test authorization server and of the resource that it protects.
 
-Each method takes a request as it arrived and says what to answer; who listens, and who goes wrong
-on purpose, is the server's business. Whoever calls holds the server's lock.
+Each method gets a request and returns the response; the server does the listening and injects
+the faults. The caller of a method must hold the server's lock.
 """
 
 from __future__ import annotations
@@ -27,14 +27,14 @@ from tests.support.authorization_values import (
     REFRESH_TOKEN,
     Answer,
     Refusal,
-    need,
+    require,
 )
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
     from datetime import datetime
 
-    from tests.support.authorization_proofs import Doorkeeper
+    from tests.support.authorization_proofs import ClientAuthenticator
     from tests.support.authorization_tokens import AccessToken, Family, Ledger
     from tests.support.authorization_values import Call, Client
 
@@ -53,18 +53,18 @@ class Authority:
     """Decides about every request to the authorization server.
 
     Attributes:
-        url: where the server is, without a slash at the end.
-        issuer: who it really is.
-        claimed: who it says it is.
-        targets: the resources and audiences that there are; none if any is.
+        url: the server's URL, without a slash at the end.
+        issuer: the real issuer URL.
+        claimed: the issuer URL that the server claims.
+        targets: the existing resources and audiences; empty if all are accepted.
         ledger: the tokens.
-        door: who may come in.
-        people: who is asked.
-        needed_scope: what a token must be good for at the resource.
-        more_metadata: what it says of itself besides, or instead.
+        door: authenticates the clients.
+        people: decides for the people who are asked for consent.
+        needed_scope: the scope that a token needs for the resource.
+        more_metadata: entries that are added to the metadata or replace others.
     """
 
-    def __init__(self, url: str, issuer: str, ledger: Ledger, door: Doorkeeper) -> None:
+    def __init__(self, url: str, issuer: str, ledger: Ledger, door: ClientAuthenticator) -> None:
         self.url = url
         self.issuer = issuer
         self.claimed = issuer
@@ -133,8 +133,8 @@ class Authority:
             noted |= {"client": client.id, "method": method}
             binding = self._binding(call, client)
             noted["proven"] = binding.jkt is not None
-            need(grant in self._grants, "unsupported_grant_type", "there is no such grant here")
-            need(grant in client.grants, "unauthorized_client", _NOT_FOR_IT)
+            require(grant in self._grants, "unsupported_grant_type", "there is no such grant here")
+            require(grant in client.grants, "unauthorized_client", _NOT_FOR_IT)
             return Answer(members=self._grants[grant](call, client, binding))
         except Refusal as refusal:
             noted["error"] = refusal.error
@@ -214,7 +214,7 @@ class Authority:
         return opened_members | {"issued_token_type": target}
 
     def _exchanged(self, call: Call, name: str) -> Family:
-        """Return the grant of a token presented for exchange (RFC 8693, section 2.2.2)."""
+        """Return the grant of a token that is presented for exchange (RFC 8693, section 2.2.2)."""
         text, kind = call.needed_parameter(name), call.needed_parameter(f"{name}_type")
         opener, renewal = self.ledger.access.get(text), self.ledger.refresh.get(text)
         if (
@@ -262,7 +262,7 @@ class Authority:
         try:
             _check_form(call)
             client, _ = self._client(call)
-            need(DEVICE in client.grants, "unauthorized_client", _NOT_FOR_IT)
+            require(DEVICE in client.grants, "unauthorized_client", _NOT_FOR_IT)
             return Answer(members=self.people.begin(call, client, self.url))
         except Refusal as refusal:
             return refusal.answer()

@@ -11,9 +11,9 @@ with AuthorizationServer(Client(id="erp", secret="s3cr3t")) as server:
 ```
 
 It is as strict as its RFCs: 6749, 6750, 7009, 7523, 7636, 8414, 8628, 8693, 8705, 8707, 9207, 9449.
-Any number of processes may call it. What they did is counted before they are answered, so whoever
-has an answer finds it counted. How it decides is in `authorization_rules`, what may go wrong in
-`authorization_faults`. `authorization_caller` speaks to it by hand, and signs assertions and
+Any number of processes may call the server. A request is counted before its response is sent, so
+a client with a response finds its request counted. `authorization_rules` has the decisions and
+`authorization_faults` the faults. `authorization_caller` sends requests and signs assertions and
 proofs; `authorization_papers` has certificates for both sides.
 """
 
@@ -26,7 +26,7 @@ from typing import TYPE_CHECKING, Any, Final, Protocol
 
 import attrs
 
-from tests.support.authorization_proofs import Doorkeeper
+from tests.support.authorization_proofs import ClientAuthenticator
 from tests.support.authorization_records import Records
 from tests.support.authorization_rules import Authority
 from tests.support.authorization_tokens import Binding, Ledger
@@ -50,7 +50,7 @@ if TYPE_CHECKING:
 
 __all__ = ["AuthorizationServer", "Client", "ResourceRequest", "TokenRequest", "Tokens"]
 
-_PATIENCE: Final = 120.0
+_TIMEOUT: Final = 120.0
 
 
 class _UtcClock(Protocol):
@@ -61,21 +61,21 @@ class AuthorizationServer:
     """An authorization server that listens while its `with` block runs.
 
     Args:
-        clients: who is registered; one with secret and Basic if nobody is named.
-        rotating: whether each use of a refresh token brings the next one,
-        grace: and how often a used one may come again before its family is revoked.
-        access_lifetime: seconds that access tokens live,
-        refresh_lifetime: and refresh tokens, if they do not live for ever.
-        clock: says what time it is, as `moorage.ports.clock.Clock` does; else the system does.
-        tls: speaks TLS with this context; one that asks for certificates binds tokens to them.
+        clients: the registered clients; by default one with a secret and Basic.
+        rotating: whether each use of a refresh token issues the next one.
+        grace: how often a used refresh token may be sent again before its family is revoked.
+        access_lifetime: the lifetime of access tokens, in seconds.
+        refresh_lifetime: the lifetime of refresh tokens, in seconds; None for unlimited.
+        clock: a clock like `moorage.ports.clock.Clock`; by default the system's.
+        tls: the TLS context; if it requests client certificates, tokens are bound to them.
         nonces: whether proofs of possession need a nonce.
         window: how many seconds a proof's time may be off.
-        issuer_path: a path for the issuer to have, such as `/tenant`.
+        issuer_path: the path of the issuer URL, such as `/tenant`.
 
     Attributes:
-        authority: decides; its `targets`, `needed_scope` and `more_metadata` may be set.
-        people: who is asked; `approve` and `interval` may be set.
-        claimed_issuer: who it says it is, if it lies.
+        authority: the rules; `targets`, `needed_scope` and `more_metadata` may be set.
+        people: the people who are asked; `approve` and `interval` may be set.
+        claimed_issuer: the issuer URL that the server claims, if it is not the real one.
     """
 
     def __init__(
@@ -110,7 +110,7 @@ class AuthorizationServer:
             access_lifetime=access_lifetime,
             refresh_lifetime=refresh_lifetime,
         )
-        self._door = Doorkeeper(self.clients, nonces_required=nonces, window=window)
+        self._door = ClientAuthenticator(self.clients, nonces_required=nonces, window=window)
         self.authority = Authority(self.url, f"{self.url}{issuer_path}", self._ledger, self._door)
         self.people = self.authority.people
 
@@ -172,7 +172,7 @@ class AuthorizationServer:
     ) -> Tokens:
         """Issue tokens for a client (by default the first) as if a person had agreed.
 
-        They are bound to the key with this thumbprint, and to the certificate with that one.
+        The tokens are bound to the key and the certificate with these thumbprints.
         """
         binding = Binding(jkt=jkt, x5t=x5t)
         with self._news:
@@ -235,7 +235,7 @@ class AuthorizationServer:
 
     @property
     def resources(self) -> tuple[ResourceRequest, ...]:
-        """Return the requests for the protected resource, in the order of their decisions."""
+        """Return the requests for the protected resource, in the order of being decided."""
         with self._news:
             return tuple(self._records.resources)
 
@@ -250,9 +250,9 @@ class AuthorizationServer:
         return sum(401 == resource.status for resource in self.resources)
 
     @property
-    def reuses(self) -> int:
-        """Return the number of reused refresh tokens, each of which revoked its family."""
-        return self._read_count(lambda: self._ledger.reuses)
+    def reused_token_count(self) -> int:
+        """Return how often a used refresh token was sent again, which revokes its family."""
+        return self._read_count(lambda: self._ledger.reused_token_count)
 
     @property
     def rotations(self) -> int:
@@ -266,7 +266,7 @@ class AuthorizationServer:
 
     @property
     def hasty_polls(self) -> int:
-        """Return the number of polls by devices before their interval was over."""
+        """Return the number of device polls that came before their interval was over."""
         return self._read_count(lambda: self.people.hasty)
 
     @property
@@ -305,7 +305,7 @@ class AuthorizationServer:
 
     def _wait(self, happened: Callable[[], bool], what: str) -> None:
         with self._news:
-            if not self._news.wait_for(happened, _PATIENCE):
+            if not self._news.wait_for(happened, _TIMEOUT):
                 raise AssertionError(f"Never was it true that {what}.")
 
     # --- how it lives ------------------------------------------------------
@@ -334,7 +334,7 @@ class AuthorizationServer:
     # --- how it answers ----------------------------------------------------
 
     def arrive(self, method: str, path: str) -> Fault | None:
-        """Record a request whose head was read, and return the fault for it."""
+        """Record a request whose head was read, and return the fault to inject into it."""
         with self._news:
             self._records.arrive(path)
             self._news.notify_all()

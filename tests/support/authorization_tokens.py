@@ -1,7 +1,7 @@
 """The tokens that the test authorization server issued, and their states.
 
-A family is what grew from one grant: every access and refresh token that it led to. It dies as a
-whole, by a refresh token that comes back after its use, or by being revoked.
+A family consists of all access and refresh tokens that come from one grant. It is revoked as a
+whole, on request or when a used refresh token is sent again.
 """
 
 from __future__ import annotations
@@ -40,13 +40,13 @@ class Family:
     """The family of tokens that come from one grant.
 
     Attributes:
-        number: counts them from one.
-        client: whom the tokens are for.
-        subject: whom they are about.
-        scope: what was granted.
-        binding: what its refresh tokens are bound to.
+        number: the family's number, counted from one.
+        client: the client that the tokens were issued to.
+        subject: the person that the tokens are about.
+        scope: the granted scope.
+        binding: the key and certificate that the refresh tokens are bound to.
         renewable: whether there are any refresh tokens.
-        live: whether it was not revoked.
+        live: whether the family is not revoked.
     """
 
     number: int
@@ -89,15 +89,15 @@ class Ledger:
     """All issued tokens, by their text.
 
     Attributes:
-        rotating: whether a refresh token is good for one use,
-        grace: and how often it may come again before that counts as theft.
-        access_lifetime: seconds that access tokens live,
-        refresh_lifetime: and refresh tokens, if they do not live for ever.
+        rotating: whether a refresh token can be used once only.
+        grace: how often a used refresh token may be sent again before that counts as theft.
+        access_lifetime: the lifetime of access tokens, in seconds.
+        refresh_lifetime: the lifetime of refresh tokens, in seconds; None for unlimited.
         access: the access tokens.
         refresh: the refresh tokens.
         families: the families.
-        reuses: how often a refresh token came back that had been used up.
-        rotations: how often one was exchanged for the next.
+        reuses: how often a used refresh token was sent again.
+        rotations: how often a refresh token was exchanged for the next one.
     """
 
     def __init__(
@@ -115,7 +115,7 @@ class Ledger:
         self.access: dict[str, AccessToken] = {}
         self.refresh: dict[str, RefreshToken] = {}
         self.families: list[Family] = []
-        self.reuses = 0
+        self.reused_token_count = 0
         self.rotations = 0
 
     def family(
@@ -123,7 +123,7 @@ class Ledger:
     ) -> Family:
         """Create a family without tokens.
 
-        A confidential client's refresh tokens are bound to the client already, and to no key
+        A confidential client's refresh tokens are bound to the client, not to a key
         (RFC 9449, section 5).
         """
         family_binding = Binding() if client.confidential else binding
@@ -187,7 +187,7 @@ class Ledger:
         if family.binding != Binding() and family.binding != binding:
             raise Refusal("invalid_grant", "the refresh token is bound to another key")
         if self.rotating and token.uses > self.grace:
-            self.reuses += 1
+            self.reused_token_count += 1
             family.live = False
             raise Refusal("invalid_grant", "the refresh token was used before")
         if token.expires is not None and now >= token.expires:

@@ -46,16 +46,16 @@ class Client:
     Attributes:
         id: its `client_id`.
         secret: its secret, for the methods that have one.
-        method: the one way in which it says who it is.
-        key: what its assertions are verified with, for `private_key_jwt`.
+        method: its only authentication method.
+        key: the key that verifies its assertions, for `private_key_jwt`.
         key_id: the `kid` that its assertions must name, if any.
-        subject: the name in its certificate (RFC 4514), for `tls_client_auth`,
-        thumbprint: or the certificate itself, by its `x5t#S256`, which a client that signs its own
-            must have. The server's TLS has to trust it in either case.
-        grants: what it may ask for tokens with.
-        scopes: what it may ask for; all of them are what it gets when it names none.
-        redirect_uris: where people may be sent back to; the port of a loopback address is free.
-        dpop: whether it gets tokens with a proof of possession only.
+        subject: its certificate's subject (RFC 4514), for `tls_client_auth`.
+        thumbprint: its certificate's `x5t#S256`, required for a client with a self-signed
+            certificate. The server's TLS must trust the certificate in either case.
+        grants: the grant types that it may use.
+        scopes: the scopes that it may request; without a request it gets all.
+        redirect_uris: its redirect URIs; a loopback address may have any port.
+        dpop: whether it must send a proof of possession to get tokens.
     """
 
     id: str = "erp"
@@ -84,14 +84,14 @@ class Call:
     """A request as it arrived at the server.
 
     Attributes:
-        method: its method.
-        url: where it went, without a query.
-        query: the parameters in its URL.
-        fields: its header fields by name in lower case, each as often as it came.
-        form: the parameters in its body, each as often as it came; empty ones are left out.
-        formed: whether the body was a form.
-        certificate: the client's certificate as DER, if it showed one.
-        now: when it arrived.
+        method: the HTTP method.
+        url: the URL, without its query.
+        query: the parameters in the URL.
+        fields: the values of each header field, by its name in lower case.
+        form: the values of each non-empty parameter in the body.
+        formed: whether the body is a form.
+        certificate: the client's certificate as DER, if it presented one.
+        now: the time of arrival.
     """
 
     method: str
@@ -122,11 +122,11 @@ class Answer:
 
     Attributes:
         status: the status code.
-        members: the members of the JSON object,
-        body: or what is sent as it is.
-        headers: the header fields besides those of the body's length and type.
+        members: the members of the JSON object.
+        body: a raw body, sent instead of the JSON object.
+        headers: the header fields other than Content-Length and Content-Type.
         kind: the body's media type.
-        short: how many bytes at its end are never sent.
+        short: the number of bytes at the end of the body that are not sent.
     """
 
     status: int = 200
@@ -141,10 +141,10 @@ class Refusal(Exception):
     """An error with which the server answers a request.
 
     Args:
-        error: its code.
-        description: what is wrong, in ASCII without quotes.
-        status: the status of the answer.
-        headers: what else the answer says.
+        error: the error code.
+        description: the explanation, in ASCII without quotes.
+        status: the status of the response.
+        headers: further header fields of the response.
     """
 
     def __init__(self, error: str, description: str, *, status: int = 400, **headers: str) -> None:
@@ -160,7 +160,7 @@ class Refusal(Exception):
         return Answer(status=self.status, members=members, headers=(*_NOT_KEPT, *self.headers))
 
 
-def need(holds: object, error: str, description: str) -> None:
+def require(holds: object, error: str, description: str) -> None:
     """Raise a Refusal with this error unless the condition holds."""
     if not holds:
         raise Refusal(error, description)
@@ -178,18 +178,18 @@ class TokenRequest:
     """A token request, as the server records it.
 
     Attributes:
-        number: counts them from one.
-        at: when it arrived, by the server's clock.
-        grant: its `grant_type`; none if there was none, or nothing was read.
-        client: the `id` of the client, once it has proved to be that one.
-        method: how it said who it is; none if it did not.
-        refresh_number: the number of the refresh token that it presented, if there is such a one.
-        status: what it was answered with; 0 if with nothing.
-        error: the error it was answered with, before any fault changed the answer.
-        fault: the fault that it met.
-        proven: whether it carried a proof of possession.
-        params: what it said, without repetition,
-        headers: and in which fields, by their names in lower case.
+        number: the request's number, counted from one.
+        at: the time of arrival, by the server's clock.
+        grant: its `grant_type`; None if it has none, or was not read.
+        client: the id of the authenticated client.
+        method: the client's authentication method; None if it used none.
+        refresh_number: the number of the refresh token that was sent, if it is known.
+        status: the status of the response; 0 for no response.
+        error: the error code of the response, before a fault changed it.
+        fault: the fault that was injected.
+        proven: whether the request had a proof of possession.
+        params: the form parameters, each once.
+        headers: the header fields, by name in lower case.
     """
 
     number: int
@@ -211,11 +211,11 @@ class ResourceRequest:
     """A request for the protected resource, as the server records it.
 
     Attributes:
-        number: counts them from one.
-        at: when it arrived, by the server's clock.
-        status: what it was answered with.
-        access_number: the number of the access token that it presented, if there is such a one.
-        error: the error in its `WWW-Authenticate`, if there was one.
+        number: the request's number, counted from one.
+        at: the time of arrival, by the server's clock.
+        status: the status of the response.
+        access_number: the number of the access token that was sent, if it is known.
+        error: the error code in the response's `WWW-Authenticate`, if any.
     """
 
     number: int

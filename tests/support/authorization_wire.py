@@ -26,7 +26,7 @@ _NO_GOODBYE: Final = struct.pack("ii", 1, 0)  # linger, for no time
 _MOST_BYTES: Final = 1 << 20
 
 
-class Site(Protocol):
+class ResponseSource(Protocol):
     """The object that decides about the listener's responses."""
 
     url: str
@@ -36,7 +36,7 @@ class Site(Protocol):
         ...
 
     def arrive(self, method: str, path: str) -> Fault | None:
-        """Record a request whose head was read, and return the fault for it."""
+        """Record a request whose head was read, and return the fault to inject into it."""
         ...
 
     def answer(self, call: Call, path: str, fault: Fault | None) -> Answer | None:
@@ -53,7 +53,7 @@ class Listener(ThreadingHTTPServer):
 
     request_queue_size = 512
 
-    def __init__(self, site: Site, tls: ssl.SSLContext | None) -> None:
+    def __init__(self, site: ResponseSource, tls: ssl.SSLContext | None) -> None:
         self.site = site
         self.tls = tls
         self.connections = 0
@@ -145,7 +145,7 @@ class _Conversation(BaseHTTPRequestHandler):
 
     do_POST = do_PUT = do_DELETE = do_PATCH = do_GET  # noqa: N815 - as its base calls them
 
-    def _serve(self, site: Site, path: str, query: str, fault: Fault | None) -> None:
+    def _serve(self, site: ResponseSource, path: str, query: str, fault: Fault | None) -> None:
         if fault is not None and not fault.read:
             site.answer(self._call(site, path, query, b""), path, fault)
             self.request.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, _NO_GOODBYE)
@@ -177,14 +177,14 @@ class _Conversation(BaseHTTPRequestHandler):
             raise ConnectionError("The caller left before it had said everything.")
         return body
 
-    def _call(self, site: Site, path: str, query: str, body: bytes) -> Call:
-        form = _parsed(body) if body else {}
+    def _call(self, site: ResponseSource, path: str, query: str, body: bytes) -> Call:
+        form = _parse_form(body) if body else {}
         is_named = self.headers.get_content_type() == "application/x-www-form-urlencoded"
         is_secure = isinstance(self.request, ssl.SSLSocket)
         return Call(
             method=self.command,
             url=f"{site.url}{path}",
-            query=_parsed(query.encode()) or {},
+            query=_parse_form(query.encode()) or {},
             fields={name.lower(): tuple(self.headers.get_all(name, [])) for name in self.headers},
             form=(form or {}) if is_named else {},
             formed=is_named and form is not None and "Content-Type" in self.headers,
@@ -207,7 +207,7 @@ class _Conversation(BaseHTTPRequestHandler):
         self.wfile.write(body[: len(body) - answer.short])
 
 
-def _parsed(text: bytes) -> Mapping[str, tuple[str, ...]] | None:
+def _parse_form(text: bytes) -> Mapping[str, tuple[str, ...]] | None:
     """Return the non-empty form parameters with all values; none if the body is not a form."""
     try:
         fields = parse_qs(text.decode("ascii"), errors="strict", max_num_fields=1000)

@@ -24,7 +24,7 @@ DOWN: Final = "\ue015"
 
 _AUDIT: Final = Path(__file__).with_name("page_audit.js")
 _ELEMENT: Final = "element-6066-11e4-a52e-4f735466cecf"
-_PATIENCE: Final = 120.0
+_TIMEOUT: Final = 120.0
 _ARGUMENTS: Final = (
     "--headless=new",
     "--no-sandbox",
@@ -41,8 +41,8 @@ class Browser:
     """A browser window.
 
     Args:
-        port: where the driver listens.
-        session: the window's name there.
+        port: the port of the WebDriver server.
+        session: the id of the window's WebDriver session.
     """
 
     def __init__(self, port: int, session: str) -> None:
@@ -50,7 +50,7 @@ class Browser:
         self._at = f"/session/{session}"
 
     def open(self, url: str) -> None:
-        """Open a page, wait until it has loaded, and forget the console of the page before."""
+        """Open a page, wait until it has loaded, and forget the earlier page's console."""
         self._console()
         self._do("POST", "/url", {"url": url})
 
@@ -71,7 +71,7 @@ class Browser:
 
     def reads(self, text: str) -> bool:
         """Return whether this text is on the page, waiting a while for it."""
-        end_time = time.monotonic() + _PATIENCE
+        end_time = time.monotonic() + _TIMEOUT
         while text not in self.text:
             if time.monotonic() > end_time:
                 return False
@@ -130,9 +130,9 @@ class Browser:
         self._tell("Emulation.setEmulatedMedia", {"features": [scheme]})
 
     def defects(self) -> list[str]:
-        """Return what is wrong with the page for its readers, and the errors in its console.
+        """Return the page's accessibility defects, and the errors in its console.
 
-        They are too weak contrasts, controls and pictures without a name, missing landmarks,
+        Defects are too weak contrasts, controls and pictures without a name, missing landmarks,
         repeated ids, requests to other origins, and a page that is wider than the window.
         """
         result: list[str] = self.ask(_AUDIT.read_text("utf-8"))
@@ -153,7 +153,7 @@ class Browser:
         path.write_bytes(b64decode(shot["data"]))
 
     def _console(self) -> list[str]:
-        """Return the errors in the console since the last look at it."""
+        """Return the console errors since the last call."""
         log = self._do("POST", "/se/log", {"type": "browser"})
         return [line["message"] for line in log if line["level"] == "SEVERE"]
 
@@ -166,7 +166,7 @@ class Browser:
 
 def ask_driver(port: int, method: str, path: str, value: object = None) -> Any:
     """Send a command to the WebDriver server, and return its result."""
-    connection = HTTPConnection("127.0.0.1", port, timeout=_PATIENCE)
+    connection = HTTPConnection("127.0.0.1", port, timeout=_TIMEOUT)
     try:
         body = None if value is None else json.dumps(value)
         connection.request(method, path, body, {"Content-Type": "application/json"})
@@ -179,7 +179,7 @@ def ask_driver(port: int, method: str, path: str, value: object = None) -> Any:
 
 
 @contextmanager
-def browsing() -> Generator[Browser]:
+def open_browser() -> Generator[Browser]:
     """Yield a new browser window."""
     program, driver = chromium()
     port = free_port()
@@ -206,7 +206,7 @@ def browsing() -> Generator[Browser]:
 
 
 def _wait_for(port: int) -> None:
-    end_time = time.monotonic() + _PATIENCE
+    end_time = time.monotonic() + _TIMEOUT
     while True:
         try:
             ask_driver(port, "GET", "/status")

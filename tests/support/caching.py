@@ -109,7 +109,7 @@ class Provider:
         self.missing = False
 
     async def get(self, service: str, tenant: str | None, /) -> Any:
-        await self._world.breathe()
+        await self._world.yield_to_tasks()
         if self.missing:
             raise CredentialNotFound("none is stored.")
         return Credentials.bearer(f"{tenant}-{self.number}")
@@ -119,7 +119,7 @@ class Provider:
         return await self.get(service, tenant)
 
 
-def answering(make: Callable[[SentRequest], Any]) -> Callable[[SentRequest], Any]:
+def response_by_request(make: Callable[[SentRequest], Any]) -> Callable[[SentRequest], Any]:
     """Return a vendor's scripted response that depends on the request."""
 
     async def answer(one: SentRequest) -> Any:

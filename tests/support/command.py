@@ -58,7 +58,7 @@ def command(
     return CommandEnding(code, output.getvalue(), err.getvalue())
 
 
-def typed(text: str, *arguments: str) -> CommandEnding:
+def run_typed(text: str, *arguments: str) -> CommandEnding:
     """Run a command with this text on its standard input."""
     previous_stdin, sys.stdin = sys.stdin, io.TextIOWrapper(io.BytesIO(text.encode()), "utf-8")
     try:
@@ -67,8 +67,8 @@ def typed(text: str, *arguments: str) -> CommandEnding:
         sys.stdin = previous_stdin
 
 
-def talking() -> None:
-    """Run a command whose output is longer than its reader reads."""
+def run_talkative() -> None:
+    """Run a command that prints more than its reader reads."""
     sys.exit(run(["talk"], ENDINGS))
 
 

@@ -1,4 +1,4 @@
-"""A connector with its manager, for tests that hold for synchronous and asynchronous programs."""
+"""A connector with its manager, for tests that run in both modes."""
 
 from __future__ import annotations
 
@@ -49,9 +49,9 @@ class ConnectorInMode:
 
     def error(self, operation: Any, kind: type[ConnectorError]) -> Any:
         """Return the error of an operation, which must be of this class."""
-        with pytest.raises(kind) as caught:
+        with pytest.raises(kind) as excinfo:
             self.perform(operation)
-        return caught.value
+        return excinfo.value
 
     def __enter__(self) -> Self:
         return self

@@ -89,7 +89,7 @@ def configure() -> None:
 
 
 @cache
-def migrated(alias: str) -> str:
+def migrate(alias: str) -> str:
     """Create a database's tables, and return its alias."""
     configure()
     if alias in {POSTGRES, MARIADB}:
@@ -109,7 +109,9 @@ def _created_postgres() -> dict[str, Any]:
         link.execute(sql.SQL("CREATE DATABASE {}").format(sql.Identifier(name)))
     atexit.register(_drop_postgres, name)
     # Nothing of a test outlives a crash.
-    return _place(postgres_url(), name) | {"OPTIONS": {"options": "-c synchronous_commit=off"}}
+    return _database_settings(postgres_url(), name) | {
+        "OPTIONS": {"options": "-c synchronous_commit=off"}
+    }
 
 
 def _drop_postgres(name: str) -> None:
@@ -123,7 +125,7 @@ def _created_mariadb() -> dict[str, Any]:
     name = _name()
     _tell_mariadb(f"CREATE DATABASE {name} CHARACTER SET utf8mb4")
     atexit.register(_drop_mariadb, name)
-    return _place(mariadb_url(), name)
+    return _database_settings(mariadb_url(), name)
 
 
 def _drop_mariadb(name: str) -> None:
@@ -132,7 +134,7 @@ def _drop_mariadb(name: str) -> None:
 
 
 def _tell_mariadb(statement: str) -> None:
-    place = _place(mariadb_url(), "")
+    place = _database_settings(mariadb_url(), "")
     with (
         pymysql.connect(
             host=place["HOST"], port=place["PORT"], user=place["USER"], password=place["PASSWORD"]
@@ -146,7 +148,7 @@ def _name() -> str:
     return f"moorage_django_{uuid4().hex[:12]}"
 
 
-def _place(url: str, name: str) -> dict[str, Any]:
+def _database_settings(url: str, name: str) -> dict[str, Any]:
     place = urlsplit(url)
     return {
         "NAME": name,

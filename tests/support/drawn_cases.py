@@ -1,8 +1,9 @@
-"""Chooses a few cases of each test with many, and a few of the long tests, anew for each seed."""
+"""Chooses a few cases of each parametrised test and a few long tests, by seed."""
 
 from __future__ import annotations
 
-from collections import defaultdict
+import re
+from collections import Counter, defaultdict
 from pathlib import Path
 from typing import TYPE_CHECKING
 from zlib import crc32
@@ -10,10 +11,10 @@ from zlib import crc32
 if TYPE_CHECKING:
     from collections.abc import Container, Iterable
 
-LEAST = 3
+LEAST = 2
 """The number of cases that every test tries, or all if it has fewer."""
 
-SHARE = 8
+SHARE = 12
 """Of the cases beyond the least, a test tries one in so many."""
 
 LONG_SHARE = 3
@@ -23,14 +24,17 @@ _LONG_TESTS = Path(__file__).parent.with_name("long_tests.txt")
 
 
 def long_tests() -> frozenset[str]:
-    """Return the ids of the tests that take most of the time, without those of their cases."""
+    """Return the ids of the slowest tests, without their parameters."""
     return frozenset(_LONG_TESTS.read_text(encoding="utf-8").split())
 
 
 def chosen_cases(
     cases: Iterable[str], seed: int, long_tests: Container[str] = frozenset()
 ) -> set[str]:
-    """Return the ids of the cases to try: of each test function the first ones in a random order.
+    """Return the ids of the test cases to run: for each function, the first in a random order.
+
+    A parameter that several cases of a test share, such as a vendor or a check of a conformance
+    kit, is in at least one of its chosen cases, unless the test is a long one.
 
     Args:
         cases: ids such as `tests/test_manager.py::test_call[async-redis]`.
@@ -40,18 +44,38 @@ def chosen_cases(
     by_function: dict[str, list[str]] = defaultdict(list)
     for case in cases:
         by_function[case.partition("[")[0]].append(case)
-    chosen: set[str] = set()
+    selected_cases: set[str] = set()
     long_cases: list[str] = []
     for function, ids in by_function.items():
-        drawn_ids = _drawn(ids, seed, LEAST, SHARE)
+        number = LEAST + max(0, len(ids) - LEAST) // SHARE
+        ordered_ids = _ordered_by_chance(ids, seed)
         if function in long_tests:
-            long_cases += drawn_ids
+            long_cases += ordered_ids[:number]
         else:
-            chosen.update(drawn_ids)
-    return chosen.union(_drawn(long_cases, seed, 1, LONG_SHARE))
+            covering_ids = _covering_cases(ordered_ids)
+            others = [case for case in ordered_ids if case not in covering_ids]
+            selected_cases.update(covering_ids, others[: max(0, number - len(covering_ids))])
+    return selected_cases.union(
+        _ordered_by_chance(long_cases, seed)[: 1 + max(0, len(long_cases) - 1) // LONG_SHARE]
+    )
 
 
-def _drawn(cases: list[str], seed: int, least: int, share: int) -> list[str]:
-    """Return the least number of cases, and one in `share` of the others."""
-    in_order = sorted(cases, key=lambda case: (crc32(f"{seed}::{case}".encode()), case))
-    return in_order[: least + max(0, len(cases) - least) // share]
+def _ordered_by_chance(cases: list[str], seed: int) -> list[str]:
+    return sorted(cases, key=lambda case: (crc32(f"{seed}::{case}".encode()), case))
+
+
+def _parameters(case: str) -> frozenset[str]:
+    """Return the parameters in a test id: `async` and `redis` for `test_call[async-redis]`."""
+    return frozenset(re.split("-|, ", case.partition("[")[2].removesuffix("]")))
+
+
+def _covering_cases(cases: list[str]) -> set[str]:
+    """Return the cases with a shared parameter that no earlier case has."""
+    counts = Counter(parameter for case in cases for parameter in _parameters(case))
+    missing = {parameter for parameter, count in counts.items() if 1 < count < len(cases)}
+    covering: set[str] = set()
+    for case in cases:
+        if not missing.isdisjoint(_parameters(case)):
+            covering.add(case)
+            missing -= _parameters(case)
+    return covering

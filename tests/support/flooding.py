@@ -16,17 +16,17 @@ MOST = 64_000_000
 
 @contextmanager
 def flooding_server(piece: bytes) -> Generator[tuple[int, list[int]]]:
-    """Yield the port of a server that floods one client, and the sizes of what it has sent."""
-    sent: list[int] = []
+    """Yield the port of a server that floods one client, and the sizes of the sent data."""
+    sent_sizes: list[int] = []
     with socket.create_server(("127.0.0.1", 0)) as listener:
 
         def serve() -> None:
             connection, _ = listener.accept()
             with connection, suppress(OSError):
-                while sum(sent) < MOST:
-                    sent.append(connection.send(piece))
+                while sum(sent_sizes) < MOST:
+                    sent_sizes.append(connection.send(piece))
 
         server = threading.Thread(target=serve, daemon=True)
         server.start()
-        yield listener.getsockname()[1], sent
+        yield listener.getsockname()[1], sent_sizes
         server.join()

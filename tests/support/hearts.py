@@ -1,4 +1,4 @@
-"""A heartbeat that a test triggers."""
+"""A heartbeat that beats when a test says so."""
 
 from __future__ import annotations
 

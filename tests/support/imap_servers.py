@@ -30,7 +30,7 @@ _OWNER = "nobody"
 
 
 class PrivateDovecot:
-    """A private Dovecot server, at which every user has the password `PASSWORD`.
+    """A private Dovecot server that accepts the password `PASSWORD` for every user.
 
     Args:
         lines: further lines of its configuration.
@@ -107,7 +107,7 @@ class PrivateDovecot:
         return process
 
     def settings(self, user: str, port: int | None = None, **settings: Any) -> Imap:
-        """Return the settings of a connector to the server, or to a proxy before it."""
+        """Return a connector's settings for the server, or for a proxy before it."""
         standard: dict[str, Any] = {
             "url": f"imap://127.0.0.1:{port or self.port}",
             "user": user,
@@ -130,7 +130,7 @@ class PrivateDovecot:
                 assert "OK" == status, words
 
     def create(self, user: str, folder: str) -> None:
-        """Create a folder."""
+        """Create a mailbox folder."""
         with self.client(user) as client:
             client.create(mailbox_bytes(folder).decode())
 
@@ -150,7 +150,7 @@ class PrivateDovecot:
 
 
 class FakeMailboxes:
-    """The fake servers of users' tests, one for each user, with the methods of `PrivateDovecot`."""
+    """Fake IMAP servers, one for each user, with the same methods as `PrivateDovecot`."""
 
     secure_port: int
     """A port without TLS, where a client expects it."""
@@ -160,7 +160,7 @@ class FakeMailboxes:
         self.secure_port = self._server("nobody").port
 
     def settings(self, user: str, port: int | None = None, **settings: Any) -> Imap:
-        """Return the settings of a connector to the server of a user, or to a proxy before it."""
+        """Return a connector's settings for a user's server, or for a proxy before it."""
         url = self._server(user).url if port is None else f"imap://127.0.0.1:{port}"
         standard: dict[str, Any] = {"password": PASSWORD, "start_tls": False, **settings}
         fields: dict[str, Any] = {"url": url, "user": user, **standard}
@@ -172,7 +172,7 @@ class FakeMailboxes:
             self._server(user).add(message)
 
     def create(self, user: str, folder: str) -> None:
-        """Start the server of a user with a folder."""
+        """Start a user's server with a folder."""
         self._servers[user] = ImapServer({folder: []}, password=PASSWORD).start()
 
     def count(self, user: str, keyword: str) -> int:
@@ -193,13 +193,13 @@ class FakeMailboxes:
 
 
 class ScriptedImap:
-    """An IMAP server that answers each line with a function, and keeps the lines.
+    """An IMAP server that responds to each line by a function, and records the lines.
 
     Args:
         answer: returns the reply to a line without its tag, or None for a standard one. In it
             "TAG" stands for the tag of the command.
         capabilities: the extensions that the server has.
-        greeting: the first words of the server.
+        greeting: the server's first line.
 
     Attributes:
         lines: the lines that arrived, without tags.
@@ -221,7 +221,7 @@ class ScriptedImap:
         self._threads[0].start()
 
     def settings(self, **settings: Any) -> Imap:
-        """Return the settings of a connector to the server."""
+        """Return a connector's settings for the server."""
         port = self._listener.getsockname()[1]
         standard: dict[str, Any] = {
             "url": f"imap://127.0.0.1:{port}",
@@ -245,9 +245,9 @@ class ScriptedImap:
             with connection.makefile("rb") as lines:
                 for line in lines:
                     text = line.decode().rstrip("\r\n")
-                    head, _, rest = text.partition(" ")
+                    head, _, remainder = text.partition(" ")
                     if head[:1] == "m" and head[1:].isdigit():
-                        tag, text = head, rest
+                        tag, text = head, remainder
                     self.lines.append(text)
                     reply = self._answer(text)
                     connection.sendall(

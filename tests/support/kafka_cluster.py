@@ -66,12 +66,12 @@ class KafkaCluster:
         self._library.rd_kafka_mock_broker_set_rtt(self._cluster, 1, milliseconds)
 
     def track_requests(self) -> None:
-        """Note the requests from now on, for `requests`."""
+        """Record requests from now on, for `requests`."""
         self._library.rd_kafka_mock_start_request_tracking(self._cluster)
 
     @property
     def requests(self) -> int:
-        """The number of noted requests."""
+        """The number of recorded requests."""
         count = ctypes.c_size_t()
         get = self._library.rd_kafka_mock_get_requests
         get.restype = ctypes.c_void_p
@@ -80,22 +80,22 @@ class KafkaCluster:
         return count.value
 
     def fail_topic(self, topic: str, code: int) -> None:
-        """Put an error code into the metadata of a topic; 0 removes it."""
+        """Set the error code in a topic's metadata; 0 removes it."""
         self._library.rd_kafka_mock_topic_set_error(self._cluster, topic.encode(), code)
 
     def fail_next(self, *codes: int, request: int = _PRODUCE) -> None:
-        """Answer the next requests of a kind, by default Produce, with these error codes."""
+        """Respond to the next requests of a kind, by default Produce, with these error codes."""
         array = (ctypes.c_int * len(codes))(*codes)
         self._library.rd_kafka_mock_push_request_errors_array(
             self._cluster, request, ctypes.c_size_t(len(codes)), array
         )
 
     def end_failures(self, request: int) -> None:
-        """Answer all further requests of a kind without an error."""
+        """Respond to all further requests of a kind without an error."""
         self._library.rd_kafka_mock_clear_request_errors(self._cluster, request)
 
     def messages(self, topic: str, count: int) -> list[Any]:
-        """Return messages of a topic as soon as there are this many."""
+        """Return a topic's messages once there are this many."""
         from confluent_kafka import Consumer  # noqa: PLC0415 - only where it is installed
 
         consumer = Consumer(
@@ -125,22 +125,22 @@ class KafkaCluster:
 
     def size(self, topic: str) -> int:
         """Return the number of messages of a topic."""
-        from confluent_kafka import Consumer, TopicPartition  # noqa: PLC0415 - as above
+        from confluent_kafka import Consumer, TopicPartition  # noqa: PLC0415 - only where it is installed
 
         consumer = Consumer({"bootstrap.servers": self.servers, "group.id": "size", "log_level": 0})
         try:
             partitions = consumer.list_topics(topic, timeout=30.0).topics[topic].partitions
-            ends = [
+            end_events = [
                 consumer.get_watermark_offsets(TopicPartition(topic, number), timeout=30.0)
                 for number in partitions
             ]
         finally:
             consumer.close()
-        return sum(end[1] for end in ends if end is not None)
+        return sum(end[1] for end in end_events if end is not None)
 
     def committed(self, group: str, topic: str) -> list[int]:
-        """Return the positions that a group has committed in a topic, each of its partitions."""
-        from confluent_kafka import Consumer, TopicPartition  # noqa: PLC0415 - as above
+        """Return the positions that a group has committed for each partition of a topic."""
+        from confluent_kafka import Consumer, TopicPartition  # noqa: PLC0415 - only where it is installed
 
         consumer = Consumer({"bootstrap.servers": self.servers, "group.id": group, "log_level": 0})
         try:

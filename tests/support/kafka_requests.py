@@ -1,4 +1,4 @@
-"""The encoding of Kafka's protocol, as far as a broker in memory needs it."""
+"""The encoding of Kafka's protocol, as far as an in-memory broker needs it."""
 
 from __future__ import annotations
 
@@ -53,9 +53,9 @@ class Reader:
                 return value
 
     def _take(self, size: int) -> bytes:
-        taken = self._data[self._at : self._at + size]
+        taken_bytes = self._data[self._at : self._at + size]
         self._at += size
-        return taken
+        return taken_bytes
 
     def count(self) -> int:
         """Read the length of a compact array."""
@@ -144,18 +144,18 @@ class Writer:
 
 
 def record_count(batch: bytes) -> int:
-    """Return the number of offsets that a batch of records takes."""
+    """Return the number of offsets in a record batch."""
     (last,) = struct.unpack_from(">i", batch, 23)
     return int(last) + 1
 
 
-def rebased(batch: bytes, offset: int) -> bytes:
-    """Return a batch of records that begins at an offset."""
+def rebase_batch(batch: bytes, offset: int) -> bytes:
+    """Return a record batch with another base offset."""
     return struct.pack(">q", offset) + batch[8:]
 
 
 def control_batch(producer: int, epoch: int, *, is_commit: bool) -> bytes:
-    """Return the mark of the end of a transaction."""
+    """Return the control batch that marks the end of a transaction."""
     key = struct.pack(">hh", 0, int(is_commit))
     value = struct.pack(">hi", 0, 1)
     body = b"\0\0\0" + _zigzag(len(key)) + key + _zigzag(len(value)) + value + b"\0"

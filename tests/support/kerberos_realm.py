@@ -1,4 +1,4 @@
-"""A Kerberos realm on this machine: a key distribution centre with a user and an HTTP service."""
+"""A Kerberos realm on this machine: a key distribution centre with a user and a service."""
 
 from __future__ import annotations
 

@@ -23,7 +23,7 @@ READER, READER_PASSWORD = "uid=reader,dc=example", "battery-staple-0815"
 
 
 class PrivateSlapd:
-    """A private OpenLDAP server with an empty directory, whose user may do everything.
+    """A private OpenLDAP server with an empty directory, whose user has all rights.
 
     Another user may read everything but passwords, and change nothing. Clients without a name may
     authenticate, and nothing else.
@@ -72,7 +72,7 @@ class PrivateSlapd:
         self._fill()
 
     def settings(self, port: int | None = None, **settings: Any) -> Ldap:
-        """Return the settings of a connector to the server, or to a proxy before it."""
+        """Return a connector's settings for the server, or for a proxy before it."""
         standard: dict[str, Any] = {
             "url": f"ldap://127.0.0.1:{port or self.port}",
             "user": USER,
@@ -83,7 +83,7 @@ class PrivateSlapd:
         return Ldap(**{**standard, **settings})
 
     def perform(self, make: Any) -> Any:
-        """Perform an operation on a connection of its own; `make` takes the connector."""
+        """Perform an operation on its own connection; `make` gets the connector."""
         manager = ConnectorManager([Service("ldap")])
         with LdapConnector(self.settings()) as connector:
             return manager.perform("ldap", make(connector))
@@ -129,7 +129,7 @@ class PrivateSlapd:
         self.process.wait()
 
     def start(self) -> None:
-        """Start the server again, with what it had stored."""
+        """Start the server again with its stored data."""
         self.process = self._start_process()
 
     def __enter__(self) -> Self:

@@ -23,9 +23,9 @@ from moorage import AsyncConnectorManager, AttemptTimeout, ConnectorManager
 from moorage.adapters.state.memory import AsyncMemoryStorage
 from moorage.domain.resilience.gate_commands import Pause
 from tests.support.virtual_ports import (
-    Chance,
     Clock,
     Ids,
+    PredictableRandomness,
     SentRequest,
     Store,
     Vendor,
@@ -74,7 +74,7 @@ class World:
         self.is_awaited = mode != PLAIN
         # A clock may begin anywhere, zero included.
         self.clock = Clock(0 if mode == DISTANT else 10**12)
-        self.chance = Chance()
+        self.chance = PredictableRandomness()
         self.store = Store(self)
         self.vendor = Vendor(self)
         self.sleeper = Sleeper(self)
@@ -96,7 +96,7 @@ class World:
     def start(
         self, flow: Callable[[], Any], after: Callable[[], None] = lambda: None
     ) -> BackgroundWork:
-        """Start work in the background."""
+        """Start background work."""
         return BackgroundWork(self, flow, after)
 
     async def run_together(self, *flows: Callable[[], Any]) -> list[Any]:
@@ -107,7 +107,7 @@ class World:
         endings = [item.ending or (None, None) for item in running_flows]
         return [value if error is None else error for value, error in endings]
 
-    async def breathe(self) -> None:
+    async def yield_to_tasks(self) -> None:
         """Yield to other tasks."""
         if self.is_awaited and not self.by_hand:
             await asyncio.sleep(0)
@@ -182,7 +182,7 @@ class World:
         return WorkGate(self)
 
     def event_names(self) -> list[str]:
-        """Return the names of the events so far."""
+        """Return the names of all events so far."""
         return [type(event).__name__ for event in self.events]
 
     def pause(self, manager: AwaitedManager, service: str, seconds: float) -> None:
@@ -249,11 +249,11 @@ class AwaitedManager:
             return function
 
         @functools.wraps(function)
-        def plain(*args: Any, **kwargs: Any) -> Any:
+        def sync_call(*args: Any, **kwargs: Any) -> Any:
             return run_plain(function(*args, **kwargs))
 
-        del plain.__dict__["__wrapped__"]
-        return plain
+        del sync_call.__dict__["__wrapped__"]
+        return sync_call
 
     async def stream(self, *args: Any, **kwargs: Any) -> StreamedResponse:
         """Return a streamed response that can be awaited in both modes."""

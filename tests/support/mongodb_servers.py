@@ -44,7 +44,7 @@ class PrivateMongo:
         return f"mongodb://127.0.0.1:{port or self.port}/{database}?directConnection=true"
 
     def client(self, **settings: Any) -> MongoClient[dict[str, Any]]:
-        """Return a client of the MongoDB driver."""
+        """Return a pymongo client of the server."""
         return MongoClient(self.url(), **settings)
 
     def _start_process(self) -> subprocess.Popen[bytes]:

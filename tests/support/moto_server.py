@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from types import TracebackType
 
 REGION: Final = "eu-central-1"
-_PATIENCE: Final = 120.0
+_TIMEOUT: Final = 120.0
 _SERVE: Final = "import sys; from moto.server import main; main(sys.argv[1:])"
 _ALL: Final = {
     "Version": "2012-10-17",
@@ -40,11 +40,11 @@ class Key:
 
 
 class MotoServer:
-    """A moto server on a port of this machine, which runs until it is closed.
+    """A moto server on a local port, which runs until it is closed.
 
     Attributes:
-        url: where.
-        key: who may come in.
+        url: the server's URL.
+        key: the access key that the server accepts.
     """
 
     def __init__(self) -> None:
@@ -104,7 +104,7 @@ class MotoServer:
         self._prepare("ses", "/v2/email/identities", body, method="POST")
 
     def act(self, service: str, target: str, **fields: Any) -> dict[str, Any]:
-        """Perform an action of Amazon's JSON protocol, and return its answer."""
+        """Perform an action of Amazon's JSON protocol, and return the response."""
         kind = "application/x-amz-json-1.1"
         with self.unguarded():
             text = self._send(service, "/", json.dumps(fields), "POST", kind, target=target)
@@ -112,11 +112,11 @@ class MotoServer:
         return document
 
     def milliseconds(self) -> int:
-        """Return the time of this machine, as log events have it."""
+        """Return this machine's time in milliseconds, as in log events."""
         return int(time.time() * 1000)
 
     def kept(self, service: str, kind: str) -> list[dict[str, Any]]:
-        """Return the resources of this kind in moto."""
+        """Return the resources of this kind that moto stores."""
         fields: list[dict[str, Any]] = json.loads(self._send("", "/moto-api/data.json", "", "GET"))[
             service
         ][kind]
@@ -134,10 +134,10 @@ class MotoServer:
     def close(self) -> None:
         """Stop the process."""
         self._process.terminate()
-        self._process.wait(_PATIENCE)
+        self._process.wait(_TIMEOUT)
 
     def _wait(self) -> None:
-        end_time = time.monotonic() + _PATIENCE
+        end_time = time.monotonic() + _TIMEOUT
         while time.monotonic() < end_time:
             assert self._process.poll() is None, "moto ended at once"
             with contextlib.suppress(OSError):
@@ -184,7 +184,7 @@ class MotoServer:
         if target:
             headers["X-Amz-Target"] = target
         with contextlib.closing(
-            HTTPConnection("127.0.0.1", self._port, timeout=_PATIENCE)
+            HTTPConnection("127.0.0.1", self._port, timeout=_TIMEOUT)
         ) as connection:
             connection.request(method, path, body.encode(), headers)
             answer = connection.getresponse()

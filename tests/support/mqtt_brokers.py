@@ -78,7 +78,7 @@ class PrivateMosquitto:
         self.process = self._start_process()
 
     def stop(self) -> None:
-        """End the broker in order."""
+        """Stop the broker cleanly."""
         self.process.terminate()
         self.process.wait()
 
@@ -96,7 +96,7 @@ class PrivateMosquitto:
 
 
 def write_password(file: Path, user: str, password: str) -> None:
-    """Write a password file with a user."""
+    """Write a password file that contains one user."""
     subprocess.run(
         [mosquitto_program("mosquitto_passwd"), "-b", "-c", str(file), user, password],
         check=True,
@@ -162,7 +162,7 @@ class Subscriber:
 
 
 def connack(code: int = 0, properties: bytes | None = b"") -> bytes:
-    """Return a CONNACK packet; without properties, that of MQTT 3.1.1."""
+    """Return a CONNACK packet; without properties, one for MQTT 3.1.1."""
     body = bytes([0, code])
     if properties is not None:
         body += bytes([len(properties)]) + properties
@@ -186,7 +186,7 @@ class ScriptedBroker:
 
     Args:
         greeting: the answer to the opening of a session.
-        answer: as above; by default nothing is answered.
+        answer: the function that returns the answers; by default nothing is answered.
     """
 
     def __init__(

@@ -24,14 +24,14 @@ class Signer:
     @property
     def public(self) -> str:
         """Return the public key, which begins with a letter for its role."""
-        return _encoded(bytes([_ROLES[self.role]]) + self.private.public_key().public_bytes_raw())
+        return _encode(bytes([_ROLES[self.role]]) + self.private.public_key().public_bytes_raw())
 
     @property
     def seed(self) -> str:
         """Return the seed, the private form of the key."""
         role = _ROLES[self.role]
         prefix = bytes([_SEED | role >> 5, (role & 31) << 3])
-        return _encoded(prefix + self.private.private_bytes_raw())
+        return _encode(prefix + self.private.private_bytes_raw())
 
     def token(self, subject: Signer, **rights: Any) -> str:
         """Return a signed JWT that gives a subject its permissions."""
@@ -51,7 +51,7 @@ class Signer:
 
 
 def account_with_user() -> tuple[str, str]:
-    """Return lines for a server's configuration, and the content of a credentials file."""
+    """Return a server's account configuration, and the content of a credentials file."""
     operator, system, account, user = map(Signer, ("operator", "account", "account", "user"))
     unlimited = dict.fromkeys(("subs", "data", "payload", "imports", "exports", "conn", "leaf"), -1)
     storage = {"mem_storage": -1, "disk_storage": -1, "streams": -1, "consumer": -1}
@@ -71,7 +71,7 @@ def account_with_user() -> tuple[str, str]:
     return config, credentials
 
 
-def _encoded(data: bytes) -> str:
+def _encode(data: bytes) -> str:
     return b32encode(data + crc_hqx(data, 0).to_bytes(2, "little")).decode().rstrip("=")
 
 

@@ -92,7 +92,7 @@ class PrivateNats:
         return asyncio.run(run())
 
     def add_stream(self, name: str, **config: Any) -> None:
-        """Create a stream for the subject of its name, and those below."""
+        """Create a stream for the subjects that begin with its name."""
         config.setdefault("subjects", [name, f"{name}.>"])
         self.ask(lambda js: js.add_stream(name=name, **config))
 

@@ -64,7 +64,7 @@ class AwaitedConsent:
 IN_BOTH = pytest.mark.parametrize("mode", ["plain", "awaited"])
 
 
-def visit(url: str) -> str:
+def open_page(url: str) -> str:
     """Open a page like a browser, and return its redirect without following it."""
     parts = urlsplit(url)
     link = HTTPConnection(parts.hostname or "", parts.port, timeout=10)
@@ -83,8 +83,8 @@ def query_of(url: str) -> dict[str, str]:
     return {name: value for name, (value,) in parse_qs(urlsplit(url).query).items()}
 
 
-def face(mode: str, server: Strict, /, **changes: Any) -> AwaitedConsent:
-    """Return an OAuth consent for the server's first client."""
+def async_consent(mode: str, server: Strict, /, **changes: Any) -> AwaitedConsent:
+    """Return an asynchronous OAuth consent for the server's first client."""
     ports = {"retry": RetryPolicy(max_attempts=3, base_delay=0.001)}
     return AwaitedConsent(mode, client_of(server, **changes), **ports)
 

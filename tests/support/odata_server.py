@@ -78,7 +78,7 @@ class ODataService:
     def perform(
         self, method: str, target: str, headers: dict[str, str], body: bytes
     ) -> tuple[int, dict[str, str], bytes]:
-        """Execute a request, or raise `ODataRefusal`."""
+        """Handle a request, or raise `ODataRefusal`."""
         place = urlsplit(target)
         # The path is decoded once; a quote in a key is doubled.
         path = unquote(place.path).removeprefix(ROOT).strip("/")
@@ -95,9 +95,9 @@ class ODataService:
     def all(
         self, method: str, path: str, options: dict[str, str], headers: dict[str, str], body: bytes
     ) -> tuple[int, dict[str, str], bytes]:
-        """Execute a request for the whole entity set."""
+        """Handle a request for the whole entity set."""
         if path == "Orders/$count":
-            orders = _filtered(list(self.orders.values()), options.get("$filter"))
+            orders = _filter_orders(list(self.orders.values()), options.get("$filter"))
             return 200, {"Content-Type": "text/plain"}, f"\ufeff{len(orders)}".encode()
         if path != "Orders":
             raise ODataRefusal(404, "NotFound", f"There is no {path}.")
@@ -123,7 +123,7 @@ class ODataService:
     def one(
         self, method: str, path: str, headers: dict[str, str], body: bytes
     ) -> tuple[int, dict[str, str], bytes]:
-        """Execute a request for one order."""
+        """Handle a request for one order."""
         match = re.fullmatch(r"Orders\(([0-9]+)\)(/Sales\.Approve)?", path)
         number = 0 if match is None else int(match[1])
         if match is None or number not in self.orders:
@@ -152,7 +152,7 @@ class ODataService:
     def entity(
         self, number: int, headers: dict[str, str], status: int
     ) -> tuple[int, dict[str, str], bytes]:
-        """Return an order, or only its URL if the request prefers that."""
+        """Return an order, or only its URL if the request prefers a minimal response."""
         etag = f'W/"{self.versions[number]}"'
         fields = {"ETag": etag, "OData-EntityId": f"{self.url}{ROOT}/Orders({number})"}
         if "return=minimal" in headers.get("prefer", ""):
@@ -164,8 +164,8 @@ class ODataService:
     def query(
         self, options: dict[str, str], headers: dict[str, str]
     ) -> tuple[int, dict[str, str], bytes]:
-        """Return a page of orders for a query."""
-        orders = _filtered(list(self.orders.values()), options.get("$filter"))
+        """Return a page of the orders that match a query."""
+        orders = _filter_orders(list(self.orders.values()), options.get("$filter"))
         total = len(orders)
         for order in reversed([item for item in options.get("$orderby", "").split(",") if item]):
             name, _, way = order.partition(" ")
@@ -183,17 +183,17 @@ class ODataService:
         if options.get("$count") == "true":
             answer["@odata.count"] = total
         if start + size < len(orders):
-            rest = "&".join(
+            query = "&".join(
                 f"{name}={value}" for name, value in options.items() if name != "$skiptoken"
             )
-            answer["@odata.nextLink"] = f"Orders?{rest}&$skiptoken={start + size}"
+            answer["@odata.nextLink"] = f"Orders?{query}&$skiptoken={start + size}"
         return _json(200, answer)
 
     def batch(self, headers: dict[str, str], body: bytes) -> tuple[int, dict[str, str], bytes]:
         """Execute a batch: change sets are atomic, and by default the first failure ends it."""
         goes_on = "odata.continue-on-error" in headers.get("prefer", "")
         answers: list[bytes] = []
-        for fields, content in _split(headers["content-type"], body):
+        for fields, content in _split_parts(headers["content-type"], body):
             if fields["content-type"].startswith("multipart/"):
                 failed, answer = self.change_set(fields["content-type"], content)
             else:
@@ -209,7 +209,7 @@ class ODataService:
         before = copy.deepcopy((self.orders, self.versions))
         answers: list[bytes] = []
         created: dict[str, str] = {}
-        for fields, content in _split(content_type, body):
+        for fields, content in _split_parts(content_type, body):
             status, answer = self.part(content, fields["content-id"], created)
             if status >= 400:
                 self.orders, self.versions = before
@@ -260,7 +260,7 @@ def _json(status: int, value: object) -> tuple[int, dict[str, str], bytes]:
     return status, {"Content-Type": "application/json"}, json.dumps(value).encode()
 
 
-def _split(content_type: str, body: bytes) -> list[tuple[dict[str, str], bytes]]:
+def _split_parts(content_type: str, body: bytes) -> list[tuple[dict[str, str], bytes]]:
     boundary = content_type.partition("boundary=")[2]
     pieces = (b"\r\n" + body).split(f"\r\n--{boundary}".encode())
     parts: list[tuple[dict[str, str], bytes]] = []
@@ -276,7 +276,7 @@ def _join(parts: list[bytes], boundary: str) -> bytes:
     return b"".join(mark + b"\r\n" + part + b"\r\n" for part in parts) + mark + b"--\r\n"
 
 
-def _filtered(orders: list[dict[str, Any]], text: str | None) -> list[dict[str, Any]]:
+def _filter_orders(orders: list[dict[str, Any]], text: str | None) -> list[dict[str, Any]]:
     return orders if text is None else [order for order in orders if Condition(text, order).holds()]
 
 
@@ -326,17 +326,19 @@ class Condition:
         for name in ("contains", "startswith", "endswith"):
             if self.next_is(name):
                 self.next_is("(")
-                left = self.value()
+                left_value = self.value()
                 self.next_is(",")
                 right = self.value()
                 self.next_is(")")
-                return bool(right in left if name == "contains" else getattr(left, name)(right))
-        left, name, right = self.value(), self.take()[1], self.value()
+                return bool(
+                    right in left_value if name == "contains" else getattr(left_value, name)(right)
+                )
+        left_value, name, right = self.value(), self.take()[1], self.value()
         if name in {"eq", "ne"}:
-            return (left == right) is (name == "eq")
+            return (left_value == right) is (name == "eq")
         if name not in {"gt", "ge", "lt", "le"}:
             raise ODataRefusal(400, "BadFilter", f"There is no operator {name}.")
-        return type(left) is type(right) and bool(getattr(operator, name)(left, right))
+        return type(left_value) is type(right) and bool(getattr(operator, name)(left_value, right))
 
     def value(self) -> Any:
         """Return the value of the next literal or property."""
@@ -352,14 +354,14 @@ class Condition:
         return self.order[text]
 
     def next_is(self, text: str) -> bool:
-        """Take the next token if it is this one, and return whether it was."""
+        """Return whether the next token is this one, and consume it if so."""
         if self.tokens and self.tokens[0][0] != "text" and self.tokens[0][1] == text:
             del self.tokens[0]
             return True
         return False
 
     def take(self) -> tuple[str, str]:
-        """Take the next token of the condition."""
+        """Consume the next token of the condition, and return it."""
         if not self.tokens:
             raise ODataRefusal(400, "BadFilter", "The filter ends too early.")
         return self.tokens.pop(0)

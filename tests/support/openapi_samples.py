@@ -6,7 +6,7 @@ from typing import Any
 
 
 def description(paths: dict[str, Any] | None = None, **parts: Any) -> dict[str, Any]:
-    """Return a description of a shop with these paths, in version 3.1."""
+    """Return an OpenAPI 3.1 description of a shop with these paths."""
     return {
         "openapi": "3.1.0",
         "info": {"title": "Shop API", "version": "1"},
@@ -17,12 +17,12 @@ def description(paths: dict[str, Any] | None = None, **parts: Any) -> dict[str, 
 
 
 def operation(name: str, **parts: Any) -> dict[str, Any]:
-    """Return an operation that answers with nothing."""
+    """Return an operation with an empty response."""
     return {"operationId": name, "responses": {"204": {"description": "Done."}}, **parts}
 
 
 def parameter(name: str, place: str = "query", **parts: Any) -> dict[str, Any]:
-    """Return a parameter that is a text."""
+    """Return a parameter of type string."""
     return {
         "name": name,
         "in": place,

@@ -1,4 +1,4 @@
-"""Checks for outbox stores that write within overlapping transactions of a host."""
+"""Checks for outbox stores that write inside overlapping host transactions."""
 
 from __future__ import annotations
 
@@ -41,7 +41,7 @@ def fresh_entry(name: str, lane: str | None) -> OutboxEntry:
     return attrs.evolve(entry(uuid4().hex, lane), subject=name)
 
 
-def adding(begin: Begin, *names: str, lane: str | None) -> Thread:
+def add_in_thread(begin: Begin, *names: str, lane: str | None) -> Thread:
     """Start a thread that adds entries, each in its own transaction."""
 
     def run() -> None:
@@ -54,8 +54,8 @@ def adding(begin: Begin, *names: str, lane: str | None) -> Thread:
     return thread
 
 
-def offered(store: Any) -> list[str]:
-    """Return the entries that a worker could take now, on a separate connection."""
+def offered_entries(store: Any) -> list[str]:
+    """Return the entries that a worker could claim now, read on a separate connection."""
     with ThreadPoolExecutor(1) as worker:
         return worker.submit(lambda: [entry.subject for entry in store.due(9)]).result()
 
@@ -64,14 +64,14 @@ def check_that_later_ones_wait(begin: Begin, store: Any) -> None:
     """Check that later entries of a lane wait while an earlier one's transaction is open."""
     with begin() as first:
         first.add(fresh_entry("first", "INV-1"))
-        second = adding(begin, "second", lane="INV-1")
+        second = add_in_thread(begin, "second", lane="INV-1")
         second.join(_A_WHILE)
-        assert [] == offered(store)
+        assert [] == offered_entries(store)
     second.join()
-    assert ["first"] == offered(store)
-    (done,) = store.find(EntryQuery(subject="first")).items
-    store.swap(finish(done, store.now()), done.fence)
-    assert ["second"] == offered(store)
+    assert ["first"] == offered_entries(store)
+    (done_entry,) = store.find(EntryQuery(subject="first")).items
+    store.swap(finish(done_entry, store.now()), done_entry.fence)
+    assert ["second"] == offered_entries(store)
 
 
 def check_that_a_rollback_holds_up_nobody(begin: Begin, store: Any) -> None:
@@ -81,53 +81,53 @@ def check_that_a_rollback_holds_up_nobody(begin: Begin, store: Any) -> None:
     def give_up() -> None:
         with begin() as first:
             first.add(fresh_entry("first", "INV-1"))
-            threads.append(adding(begin, "second", lane="INV-1"))
+            threads.append(add_in_thread(begin, "second", lane="INV-1"))
             threads[0].join(_A_WHILE)
             raise RolledBackError
 
     with pytest.raises(RolledBackError):
         give_up()
     threads[0].join()
-    assert ["second"] == offered(store)
+    assert ["second"] == offered_entries(store)
 
 
 def check_that_others_do_not_wait(begin: Begin, store: Any) -> None:
     """Check that entries of other lanes, or without one, are taken during a transaction."""
     with begin() as first:
         first.add(fresh_entry("first", "INV-1"))
-        adding(begin, "other", lane="INV-2").join()
-        adding(begin, "free", lane=None).join()
-        assert ["other", "free"] == offered(store)
+        add_in_thread(begin, "other", lane="INV-2").join()
+        add_in_thread(begin, "free", lane=None).join()
+        assert ["other", "free"] == offered_entries(store)
 
 
 def check_that_nobody_waits_for_a_repeat(begin: Begin, store: Any) -> None:
-    """Check that adding an existing entry does not make others wait until the commit."""
+    """Check that adding an existing entry again does not block others until the commit."""
     existing_entry = fresh_entry("known", None)
     store.add(existing_entry)
     with begin() as first:
         first.add(existing_entry)
-        adding(begin, "other", lane="INV-2").join()
-        adding(begin, "free", lane=None).join()
-        assert ["known", "other", "free"] == offered(store)
+        add_in_thread(begin, "other", lane="INV-2").join()
+        add_in_thread(begin, "free", lane=None).join()
+        assert ["known", "other", "free"] == offered_entries(store)
 
 
 def check_that_many_come_in_order(begin: Begin, store: Any) -> None:
     """Check that no entry is visible before an earlier one of its lane, with many writers."""
     threads = [
-        adding(begin, *(f"{thread}-{number}" for number in range(8)), lane="INV-1")
+        add_in_thread(begin, *(f"{thread}-{number}" for number in range(8)), lane="INV-1")
         for thread in range(6)
     ]
     seen_entries: list[int] = []
     end_event = Event()
 
-    def look() -> None:
+    def observe() -> None:
         while not end_event.is_set():
             result = store.find(EntryQuery()).items
             seen_entries.extend(
                 item.number for item in reversed(result) if item.number not in seen_entries
             )
 
-    watcher = Thread(target=look)
+    watcher = Thread(target=observe)
     watcher.start()
     for thread in threads:
         thread.join()

@@ -1,4 +1,4 @@
-"""Follows a documentation page: writes its files, runs its commands and its Python, in order.
+"""Follows a documentation page: writes its files and runs its commands and Python code.
 
 Called with the path of a JSON file: the page's name, and its steps as `tests.support.pages` makes
 them. It works in the current directory, and ends with 1 and a sentence where a step does not do
@@ -20,7 +20,7 @@ import types
 from pathlib import Path
 
 _PRINTS = re.compile(r"# → (.*)$", re.MULTILINE)
-_PATIENCE = 120.0  # seconds for a command in the background to say what the page shows
+_TIMEOUT = 120.0  # seconds for a command in the background to say what the page shows
 
 
 class StepMismatch(Exception):
@@ -50,7 +50,7 @@ class Shell:
                 check=False,
                 timeout=600,
             ).returncode
-        deadline = time.monotonic() + (_PATIENCE if command.endswith("&") else 0)
+        deadline = time.monotonic() + (_TIMEOUT if command.endswith("&") else 0)
         while not matches(shown, text := printed_path.read_text("utf-8")):
             if time.monotonic() >= deadline:
                 raise StepMismatch(
@@ -65,7 +65,7 @@ class Shell:
 
 
 def matches(shown: list[str], printed: str) -> bool:
-    """Compare output line by line; `…` matches anything, alone on a line any number of lines."""
+    """Compare output line by line; `…` matches anything, or any lines if it stands alone."""
     if not shown:
         return True
     pattern = r"\n".join(

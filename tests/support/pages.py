@@ -50,7 +50,7 @@ _MAKE = re.compile(r"^make(?: (\S+))?")
 _SUPPORT = Path(__file__).parent
 
 
-_PATIENCE = 1800.0  # seconds for all steps of a page; only what hangs takes so long
+_TIMEOUT = 1800.0  # seconds for all steps of a page; only what hangs takes so long
 _PORT = re.compile(r"127\.0\.0\.1:\d|start\(\d|--port \d")
 _INSTALL_OFFLINE = (
     "env --unset=PYTHONPATH python -m pip install --quiet --no-build-isolation --no-deps --no-index"
@@ -60,7 +60,7 @@ _INSTALL_OFFLINE = (
 
 
 class Block(NamedTuple):
-    """A code block of a page.
+    """A code block of a documentation page.
 
     Attributes:
         language: the word after the backticks.
@@ -200,7 +200,7 @@ def _normal(name: str) -> str:
 
 
 @cache
-def _installed() -> dict[str, metadata.Distribution]:
+def _installed_packages() -> dict[str, metadata.Distribution]:
     return {_normal(result.metadata["Name"]): result for result in metadata.distributions()}
 
 
@@ -227,10 +227,10 @@ def _closure(targets: list[str]) -> set[str]:
         seen_requirements.add(text)
         name = _normal(result[1])
         extras = {extra_name.strip() for extra_name in (result[2] or "").split(",") if extra_name}
-        if name not in _installed():
+        if name not in _installed_packages():
             continue
         closure_names.add(name)
-        for requirement in _installed()[name].requires or ():
+        for requirement in _installed_packages()[name].requires or ():
             request, _, marker = requirement.partition(";")
             extra_match = re.search(r"extra == ['\"]([\w-]+)['\"]", marker)
             if extra_match is None or extra_match[1] in extras:
@@ -239,7 +239,7 @@ def _closure(targets: list[str]) -> set[str]:
 
 
 def reduced_environment(made: Plan, notes: Path) -> Environment:
-    """Return this environment without packages that the page does not install."""
+    """Return this environment without the packages that the page does not install."""
     extras = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
     unknown_extras = made.extras - extras["optional-dependencies"].keys()
     if unknown_extras:
@@ -255,7 +255,7 @@ def reduced_environment(made: Plan, notes: Path) -> Environment:
     packages.write_text(
         json.dumps(
             {
-                "packages": sorted(_installed().keys() - needed_packages),
+                "packages": sorted(_installed_packages().keys() - needed_packages),
                 "hidden": sorted(hidden_modules),
             }
         )
@@ -275,7 +275,7 @@ def reduced_environment(made: Plan, notes: Path) -> Environment:
 
 
 def terminal(python: Path, home: Path) -> dict[str, str]:
-    """Return the variables of a terminal in which this Python comes first on PATH."""
+    """Return environment variables for a terminal in which this Python is first on PATH."""
     return {
         "PATH": os.pathsep.join([str(python.parent), os.environ["PATH"]]),
         "HOME": str(home),
@@ -287,7 +287,7 @@ def terminal(python: Path, home: Path) -> dict[str, str]:
 
 @contextlib.contextmanager
 def _ports(text: str) -> Generator[None]:
-    """Hold a lock, if the page uses fixed ports, so that no other such page runs meanwhile."""
+    """Hold a lock while a page with fixed ports runs, so that no other such page runs."""
     with (Path(tempfile.gettempdir()) / "pages-with-ports.lock").open("a") as lock:
         if _PORT.search(text):
             fcntl.flock(lock, fcntl.LOCK_EX)
@@ -300,7 +300,7 @@ def follow(
     empty: Path,
     choose: Callable[[Plan, Path], Environment] = reduced_environment,
 ) -> None:
-    """Follow a page in an empty folder; raise `PageRuleBroken` if that is not possible as printed.
+    """Follow a page in an empty folder; raise `PageRuleBroken` if a step fails.
 
     `choose` returns the environment for the page's plan, and a folder for its private files.
     """
@@ -318,10 +318,10 @@ def follow(
     steps_file = notes / "steps.json"
     steps_file.write_text(json.dumps({"page": name, "steps": steps}))
     with _ports(text):
-        _read(environment, folder, steps_file)
+        _run_steps(environment, folder, steps_file)
 
 
-def _read(environment: Environment, folder: Path, steps: Path) -> None:
+def _run_steps(environment: Environment, folder: Path, steps: Path) -> None:
     reader = subprocess.Popen(
         [str(environment.python), str(_SUPPORT / "page_interpreter.py"), str(steps)],
         cwd=folder,
@@ -331,7 +331,7 @@ def _read(environment: Environment, folder: Path, steps: Path) -> None:
         stderr=subprocess.PIPE,
     )
     try:
-        outgoing_bytes, errors = reader.communicate(timeout=_PATIENCE)
+        outgoing_bytes, errors = reader.communicate(timeout=_TIMEOUT)
     finally:
         with contextlib.suppress(ProcessLookupError):
             os.killpg(reader.pid, signal.SIGKILL)  # with what runs in the background

@@ -1,4 +1,4 @@
-"""Private poolers of connections to PostgreSQL, which give each transaction another session."""
+"""Private PgBouncer servers, which pool connections for each transaction."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Ports for servers that tests start as programs of their own."""
+"""Ports for servers that run as separate programs."""
 
 from __future__ import annotations
 

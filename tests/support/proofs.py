@@ -39,7 +39,7 @@ def proof_key() -> str:
 def verified_claims(proof: str | None, key: str | None = None) -> Mapping[str, Any]:
     """Verify a proof with this key, and return its claims."""
     assert proof is not None
-    jwt = jose.read(proof)
+    jwt = jose.read_jwt(proof)
     private: Any = load_pem_private_key((key or proof_key()).encode(), None)
     assert {"typ", "alg", "jwk"} == jwt.header.keys()
     assert ("dpop+jwt", "ES256") == (jwt.header["typ"], jwt.header["alg"])

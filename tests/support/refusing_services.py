@@ -1,4 +1,4 @@
-"""Wrong addresses of HTTP services, for the conformance kit of connectors."""
+"""Wrong addresses of HTTP services, for the connector conformance kit."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ class RefusingServices:
         self.untrusted = untrusted
 
     def refusals(self, make: Callable[[Any], Any]) -> dict[str, connector_conformance.Refusal]:
-        """Return the wrong addresses of a connector, with their errors."""
+        """Return a connector's wrong addresses, with the error for each."""
 
         def refusal(
             base_url: str, error: type[Any], because: str = ""

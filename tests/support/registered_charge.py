@@ -1,4 +1,4 @@
-"""A charge that was registered and never sent, because its process ended in between."""
+"""A charge that was registered but never sent, because its process ended."""
 
 from __future__ import annotations
 

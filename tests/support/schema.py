@@ -97,7 +97,7 @@ def _pattern(_: Json, schema: Json, value: Json) -> bool:
     return not isinstance(value, str) or re.search(schema["pattern"], value) is not None
 
 
-def _required(_: Json, schema: Json, value: Json) -> bool:
+def _check_required(_: Json, schema: Json, value: Json) -> bool:
     return not isinstance(value, dict) or set(schema["required"]) <= value.keys()
 
 
@@ -114,6 +114,6 @@ _WORDS: Mapping[str, Callable[[Json, Json, Json], bool]] = {
     ),
     "pattern": _pattern,
     "properties": _properties,
-    "required": _required,
+    "required": _check_required,
     "type": lambda _, schema, value: _is_one_of(schema["type"], value),
 }

@@ -1,6 +1,6 @@
-"""Finds the servers that tests need; if one is missing, tests are skipped, or fail in CI.
+"""Finds the servers that tests need; without one, tests are skipped, or fail in CI.
 
-Each is named by a variable of the environment, and looked for where it usually is otherwise.
+An environment variable can name each server; otherwise its usual location is searched.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ from urllib.parse import urlsplit
 
 import pytest
 
-_PATIENCE = 2.0
+_TIMEOUT = 2.0
 _RESTATE = Path(__file__).parents[2] / "build/restate/node_modules/@restatedev"
 _AZURITE = Path(__file__).parents[2] / "build/azurite/node_modules/azurite/dist/src/blob/main.js"
 
@@ -138,7 +138,7 @@ def mosquitto_program(name: str = "mosquitto") -> str:
 
 
 def restate() -> str:
-    """Return the path of the server of Restate."""
+    """Return the path of the Restate server."""
     program = next(_RESTATE.glob("restate-server-*/bin/restate-server"), None)
     if program is None:
         _skip_or_fail("Restate's server is not installed: run `make restate`, which needs npm")
@@ -198,7 +198,7 @@ def _server_url(variable: str, usual: str, remedy: str) -> str:
     url = os.environ.get(variable, usual)
     place = urlsplit(url)
     try:
-        socket.create_connection((place.hostname, place.port), _PATIENCE).close()
+        socket.create_connection((place.hostname, place.port), _TIMEOUT).close()
     except OSError:
         address = f"{place.hostname}:{place.port}"
         _skip_or_fail(f"nothing answers at {address}: {remedy}, or set {variable} to where one is")

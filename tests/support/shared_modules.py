@@ -1,8 +1,8 @@
-"""Distributes tests to workers, each of which collects only a part of the modules.
+"""Distributes tests to pytest-xdist workers, each of which collects only some modules.
 
 A generated list names the modules that take long. All workers collect them, and half of the
 workers collect a share of the others. A worker runs the tests of its share first. The long modules
-are given to whoever has nothing left, the longest first; at the end, workers divide what remains of
+are given to idle workers, the longest first; at the end, workers divide what remains of
 one. So long tests, which mostly wait, run beside short ones from the beginning.
 """
 
@@ -34,13 +34,13 @@ def is_collected(module: str, worker: int, workers: int) -> bool:
 
 @cache
 def long_modules() -> dict[str, int]:
-    """Return the places of the modules that all workers collect, which begin in this order."""
+    """Return the indices of the modules that all workers collect, in starting order."""
     modules = _LONG_MODULES.read_text(encoding="utf-8").split()
     return {module: place for place, module in enumerate(modules)}
 
 
 class SharedModules:
-    """A scheduler of pytest-xdist, whose workers may have collected different tests.
+    """A pytest-xdist scheduler whose workers may have collected different tests.
 
     If a worker crashes, the tests of its own share are not run: the run has failed then.
 
@@ -71,12 +71,12 @@ class SharedModules:
 
     @property
     def tests_finished(self) -> bool:
-        """True if no worker needs to know of further tests."""
+        """True if no worker needs more tests."""
         return (
             self._is_scheduled
             and not self._modules
             and not any(self._current.values())
-            and all(len(sent) < _LEAST for sent in self._sent.values())
+            and all(len(sent_tests) < _LEAST for sent_tests in self._sent.values())
         )
 
     @property
@@ -90,12 +90,12 @@ class SharedModules:
         self._current[node] = deque()
 
     def add_node_collection(self, node: Any, collection: Sequence[str]) -> None:
-        """Note the tests that a worker has collected."""
+        """Record the tests that a worker has collected."""
         self._collections[node] = list(collection)
         self._places[node] = {test: place for place, test in enumerate(collection)}
 
     def schedule(self) -> None:
-        """Divide the tests, and send each worker its first ones."""
+        """Divide the tests, and send each worker its first tests."""
         if not self._is_scheduled:
             self._is_scheduled = True
             self._divide()
@@ -103,30 +103,30 @@ class SharedModules:
             self._supply(node)
 
     def mark_test_complete(self, node: Any, item_index: int, duration: float = 0) -> None:
-        """Note that a test has ended, and send its worker the next ones."""
+        """Record that a test has ended, and send its worker the next tests."""
         self._sent[node].remove(item_index)
         self._supply(node)
 
     def mark_test_pending(self, item: str) -> None:
-        """Note that a test is to be repeated, which only other plugins want."""
+        """Record that a test will be repeated, which only other plugins request."""
         raise AssertionError(f"{item} cannot be repeated")
 
     def remove_pending_tests_from_node(self, node: Any, indices: Sequence[int]) -> None:
-        """Note the tests that a worker gave back, although no worker is asked to."""
+        """Fail, because no worker is asked to return tests."""
         raise AssertionError(f"{node} gave back {len(indices)} tests")
 
     def remove_node(self, node: Any) -> str | None:
         """Remove a worker; if it crashed, return the test that it was running."""
-        sent = self._sent.pop(node)
-        rest = self._current.pop(node)
-        if rest:
-            self._modules.append(rest)
+        sent_tests = self._sent.pop(node)
+        unfinished_tests = self._current.pop(node)
+        if unfinished_tests:
+            self._modules.append(unfinished_tests)
         for other in self.nodes:
             self._supply(other)
-        return self._collections[node][sent[0]] if sent else None
+        return self._collections[node][sent_tests[0]] if sent_tests else None
 
     def _divide(self) -> None:
-        """Send each worker what it alone has collected, and queue the modules that all have."""
+        """Send each worker the tests that only it has collected, and queue the shared modules."""
         numbers = Counter(test for tests in self._collections.values() for test in set(tests))
         self._tell_total(len(numbers))
         modules: dict[str, deque[str]] = {}
@@ -144,7 +144,7 @@ class SharedModules:
         )
 
     def _supply(self, node: Any) -> None:
-        """Send a worker its next tests, or that there are none."""
+        """Send a worker its next tests, or a notice that there are none."""
         if node.shutting_down:
             return
         while len(self._sent[node]) < _AHEAD and (test := self._next(node)) is not None:
@@ -158,7 +158,7 @@ class SharedModules:
             node.send_runtest_some(places)
 
     def _next(self, node: Any) -> str | None:
-        """Take the next test for a worker: of its module, of another one, or of others' modules."""
+        """Take a worker's next test: from its own module, another module, or another worker's."""
         tests = self._current[node]
         if not tests:
             tests = self._modules.popleft() if self._modules else self._half()
@@ -166,6 +166,6 @@ class SharedModules:
         return tests.popleft() if tests else None
 
     def _half(self) -> deque[str]:
-        """Take half of the tests that are left of a module, from the worker that has the most."""
+        """Take half of the remaining tests of the worker that has the most."""
         longest = max(self._current.values(), key=len, default=deque[str]())
         return deque(reversed([longest.pop() for _ in range(len(longest) // 2)]))

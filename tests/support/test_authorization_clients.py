@@ -160,7 +160,7 @@ def test_one_method_at_a_time() -> None:
 
 
 def test_a_public_client_has_no_tokens_of_its_own() -> None:
-    """A client without a secret may refresh tokens, but gets none by client credentials."""
+    """A client without a secret may refresh tokens, but gets no client-credentials token."""
     with AuthorizationServer(Client(method="none")) as server:
         caller = Caller(server)
 
@@ -191,7 +191,7 @@ def test_private_key_jwt(algorithm: str) -> None:
 
 
 def test_a_shared_secret_may_sign() -> None:
-    """A client registered for it may sign its assertion with its secret."""
+    """A client that is registered for it may sign its assertion with its secret."""
     with AuthorizationServer(Client(method="client_secret_jwt")) as server:
         caller = Caller(server)
         claims = claims_of("erp", server.token_url, server.now())
@@ -274,7 +274,7 @@ def test_malformed_assertions_are_refused(text: str, why: str) -> None:
 
 @pytest.mark.parametrize("cut", [1, 64])
 def test_a_signature_is_whole(cut: int) -> None:
-    """An assertion whose signature is truncated is refused."""
+    """An assertion with a truncated signature is refused."""
     signer = Signer()
     client = Client(method="private_key_jwt", key=signer.public)
     with AuthorizationServer(client) as server:

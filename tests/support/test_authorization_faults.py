@@ -45,7 +45,7 @@ def test_faults_are_done_once_and_in_order() -> None:
             request.fault for request in server.requests
         ]
         assert [503, 429, 500, 200] == [request.status for request in server.requests]
-        assert (1, 0) == (server.rotations, server.reuses)
+        assert (1, 0) == (server.rotations, server.reused_token_count)
 
 
 def test_an_answer_is_lost_after_the_rotation() -> None:
@@ -56,12 +56,12 @@ def test_an_answer_is_lost_after_the_rotation() -> None:
         server.order(faults.lost_answer())
         with pytest.raises(RemoteDisconnected):
             caller.refresh(refresh)
-        assert (1, 0, 1) == (server.rotations, server.reuses, server.live_families)
+        assert (1, 0, 1) == (server.rotations, server.reused_token_count, server.live_families)
         assert [(0, None, 1)] == [
             (request.status, request.error, request.refresh_number) for request in server.requests
         ]
         assert (400, "invalid_grant") == caller.refresh(refresh).error
-        assert (1, 0) == (server.reuses, server.live_families)
+        assert (1, 0) == (server.reused_token_count, server.live_families)
 
 
 def test_an_answer_is_cut() -> None:
@@ -170,10 +170,10 @@ def test_a_server_hangs_for_so_long() -> None:
     ],
 )
 def test_members_are_changed(members: dict[str, Any]) -> None:
-    """The fault `saying` replaces these members of a response, and keeps the others."""
+    """The fault `respond_with` replaces these members of a response, and keeps the others."""
     with AuthorizationServer() as server:
         _, refresh = server.seed()
-        server.order(faults.saying(**members))
+        server.order(faults.respond_with(**members))
         result = Caller(server).refresh(refresh).members
 
     assert members == {name: result[name] for name in members}
@@ -196,7 +196,7 @@ def test_an_answer_is_malformed(body: bytes, *, processed: bool) -> None:
     """A malformed response has status 200 and any bytes, with or without taking effect."""
     with AuthorizationServer() as server:
         _, refresh = server.seed()
-        server.order(faults.malformed(body, processed=processed))
+        server.order(faults.malformed_body(body, processed=processed))
         reply = Caller(server).refresh(refresh)
 
         assert (200, body) == (reply.status, reply.body)
@@ -210,8 +210,8 @@ def test_answers_are_odd() -> None:
         server.order(
             faults.succeeding_with_error("invalid_grant"),
             faults.form_encoded(),
-            faults.labelled("text/html"),
-            faults.huge(),
+            faults.wrong_content_type("text/html"),
+            faults.huge_answer(),
         )
         wrong_reply, form, label, huge = [caller.token(CLIENT) for _ in range(4)]
 
@@ -229,7 +229,7 @@ def test_a_redirect_leads_elsewhere() -> None:
     """The redirecting fault names another URL, and the request has no effect."""
     with AuthorizationServer() as server:
         _, refresh = server.seed()
-        server.order(faults.redirecting("https://evil.example/token", status=307))
+        server.order(faults.redirect_to("https://evil.example/token", status=307))
         reply = Caller(server).refresh(refresh)
 
         assert (307, "https://evil.example/token", b"") == (
@@ -272,7 +272,7 @@ def test_truncated_requests_have_no_effect() -> None:
 
 
 def test_other_places_may_fail_too() -> None:
-    """A fault may be injected for any path, and affects no other path."""
+    """A fault can be injected for any path, and affects only that path."""
     with AuthorizationServer() as server:
         caller = Caller(server)
         access, _ = server.seed()

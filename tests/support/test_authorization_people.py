@@ -18,7 +18,7 @@ BACK: Final = "https://erp.example/callback?kept=1"
 PUBLIC: Final = Client(method="none", redirect_uris=(BACK,))
 
 
-def went(reply: Reply) -> tuple[str, dict[str, str]]:
+def redirect_target(reply: Reply) -> tuple[str, dict[str, str]]:
     """Return the URL that a person was redirected to, and its parameters."""
     place = urlsplit(reply.headers["Location"])
     fields = {name: value for name, (value,) in parse_qs(place.query).items()}
@@ -43,7 +43,7 @@ def ask_for_consent(
 
 def code_of(reply: Reply) -> dict[str, str]:
     """Return the fields of the token request after a person agreed."""
-    code = went(reply)[1]["code"]
+    code = redirect_target(reply)[1]["code"]
     return {"code": code, "redirect_uri": BACK, "code_verifier": VERIFIER}
 
 
@@ -52,7 +52,7 @@ def test_a_code_brings_tokens_once() -> None:
     with AuthorizationServer(PUBLIC) as server:
         caller = Caller(server)
         reply = ask_for_consent(server, scope="read")
-        place, message = went(reply)
+        place, message = redirect_target(reply)
         assert (302, "https://erp.example/callback") == (reply.status, place)
         assert {"kept": "1", "state": "xyz", "iss": server.issuer} == {
             name: value for name, value in message.items() if name != "code"
@@ -103,7 +103,7 @@ def test_verifiers_have_a_form(verifier: str) -> None:
 
 
 def test_a_code_is_one_clients_and_short_lived() -> None:
-    """The code of another client, or one that is a minute old, is refused."""
+    """Another client's code, or a code that is a minute old, is refused."""
     other_client = Client(id="other", method="none")
     with AuthorizationServer(PUBLIC, other_client) as server:
         request = code_of(ask_for_consent(server))
@@ -129,7 +129,7 @@ def test_a_code_is_one_clients_and_short_lived() -> None:
 def test_people_are_sent_back_with_errors(changes: dict[str, str], error: str) -> None:
     """An invalid parameter of a consent request is reported to the client's redirect URI."""
     with AuthorizationServer(PUBLIC) as server:
-        _, message = went(ask_for_consent(server, None, **changes))
+        _, message = redirect_target(ask_for_consent(server, None, **changes))
 
     assert (error, "xyz", server.issuer) == (message["error"], message["state"], message["iss"])
     assert "code" not in message
@@ -153,18 +153,21 @@ def test_unknown_clients_get_no_redirect() -> None:
 
     assert [400] * 4 == [reply.status for reply in replies]
     assert not any("Location" in reply.headers for reply in replies)
-    assert "invalid_request" == went(doubled_reply)[1]["error"]
+    assert "invalid_request" == redirect_target(doubled_reply)[1]["error"]
 
 
 def test_person_can_refuse_consent() -> None:
-    """A person's refusal, and a client without permission, are each reported."""
+    """A person's refusal, and a client without permission, each redirect with an error."""
     forbidden_client = Client(id="robot", redirect_uris=(BACK,), grants=frozenset({CLIENT}))
     with AuthorizationServer(PUBLIC, forbidden_client) as server:
         server.people.approve = False
-        assert "access_denied" == went(ask_for_consent(server))[1]["error"]
+        assert "access_denied" == redirect_target(ask_for_consent(server))[1]["error"]
         server.people.approve = True
-        assert "code" in went(ask_for_consent(server))[1]
-        assert "unauthorized_client" == went(ask_for_consent(server, forbidden_client))[1]["error"]
+        assert "code" in redirect_target(ask_for_consent(server))[1]
+        assert (
+            "unauthorized_client"
+            == redirect_target(ask_for_consent(server, forbidden_client))[1]["error"]
+        )
 
 
 def test_the_port_of_a_loopback_address_is_free() -> None:
@@ -181,11 +184,11 @@ def test_the_port_of_a_loopback_address_is_free() -> None:
             )
         ]
         loopback_reply = ask_for_consent(server, redirect_uri="")
-        fields = {"code": went(loopback_reply)[1]["code"], "code_verifier": VERIFIER}
+        fields = {"code": redirect_target(loopback_reply)[1]["code"], "code_verifier": VERIFIER}
         assert 200 == Caller(server).token(CODE, fields).status
 
     assert [302, 400, 400, 400] == [reply.status for reply in replies]
-    assert "http://127.0.0.1/done" == went(loopback_reply)[0]
+    assert "http://127.0.0.1/done" == redirect_target(loopback_reply)[0]
 
 
 def test_a_client_that_may_not_refresh_gets_nothing_for_it() -> None:
@@ -200,11 +203,11 @@ def test_a_client_that_may_not_refresh_gets_nothing_for_it() -> None:
 
 
 def test_a_lie_about_the_issuer_reaches_people() -> None:
-    """If the server claims a wrong issuer, redirects contain it, too."""
+    """If the server claims a wrong issuer, its redirects contain that issuer, too."""
     with AuthorizationServer(PUBLIC) as server:
         server.claimed_issuer = "https://evil.example"
 
-        assert "https://evil.example" == went(ask_for_consent(server))[1]["iss"]
+        assert "https://evil.example" == redirect_target(ask_for_consent(server))[1]["iss"]
 
 
 def test_a_code_may_be_bound_to_a_key() -> None:
@@ -267,7 +270,7 @@ def test_a_hasty_device_is_slowed_down() -> None:
 
 
 def test_a_device_may_be_refused_or_too_late() -> None:
-    """A rejected device and an expired code have their own errors, which end the login."""
+    """A rejected device and an expired code each get their own error, which ends the login."""
     other_client = Client(id="other", method="none")
     with AuthorizationServer(PUBLIC, other_client) as server:
         caller = Caller(server)

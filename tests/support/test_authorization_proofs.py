@@ -22,8 +22,8 @@ INVALID_PROOF = (400, "invalid_dpop_proof")
 START = datetime(2030, 1, 1, tzinfo=UTC)
 
 
-def said(reply: Reply) -> tuple[int, str]:
-    """Return the status of a refusal, and the beginning of its challenge."""
+def refusal_of(reply: Reply) -> tuple[int, str]:
+    """Return the status of a refusal, and the start of its WWW-Authenticate challenge."""
     return reply.status, reply.headers["WWW-Authenticate"].partition(",")[0]
 
 
@@ -42,7 +42,9 @@ def test_a_token_is_bound_to_a_key(algorithm: str) -> None:
         assert ("DPoP", 200) == (reply.members["token_type"], opened_reply.status)
         assert {"jkt": key.thumbprint} == opened_reply.members["cnf"]
         assert [True] == [request.proven for request in server.requests]
-        assert (401, 'DPoP error="invalid_dpop_proof"') == said(caller.open(token, "DPoP", proof))
+        assert (401, 'DPoP error="invalid_dpop_proof"') == refusal_of(
+            caller.open(token, "DPoP", proof)
+        )
 
 
 @pytest.mark.parametrize(
@@ -168,9 +170,9 @@ def test_a_bound_token_needs_its_key() -> None:
             caller.open(token, "DPoP", key.proof("GET", server.token_url, now, token)),
         ]
         assert [wrong_token] * 3 + [wrong_proof] * 4 == [
-            f"{status} {challenge}" for status, challenge in map(said, replies)
+            f"{status} {challenge}" for status, challenge in map(refusal_of, replies)
         ]
-        assert (401, 'Bearer error="invalid_token"') == said(caller.open(token))
+        assert (401, 'Bearer error="invalid_token"') == refusal_of(caller.open(token))
 
 
 def test_a_public_clients_renewal_is_bound() -> None:
@@ -208,25 +210,25 @@ def test_seeded_tokens_may_be_bound(tmp_path: Path) -> None:
     key, lab = Signer(), TlsLab(tmp_path)
     own_certificates, public = lab.papers(), Client(method="none")
     with AuthorizationServer(public, tls=lab.server) as server:
-        stranger, caller = (
+        unknown_caller, caller = (
             Caller(server, tls=lab.stranger),
             Caller(server, tls=own_certificates.trusting),
         )
         access, refresh = server.seed(jkt=key.thumbprint)
         proof = key.proof("GET", server.resource_url, server.now(), access)
-        assert 200 == stranger.open(access, "DPoP", proof).status
-        assert (400, "invalid_grant") == stranger.refresh(refresh).error
+        assert 200 == unknown_caller.open(access, "DPoP", proof).status
+        assert (400, "invalid_grant") == unknown_caller.refresh(refresh).error
         proof = key.proof("POST", server.token_url, server.now())
-        assert 200 == stranger.refresh(refresh, proof).status
+        assert 200 == unknown_caller.refresh(refresh, proof).status
 
         access, refresh = server.seed(x5t=own_certificates.thumbprint)
-        assert [401, 200] == [item.open(access).status for item in (stranger, caller)]
-        assert (400, "invalid_grant") == stranger.refresh(refresh).error
+        assert [401, 200] == [item.open(access).status for item in (unknown_caller, caller)]
+        assert (400, "invalid_grant") == unknown_caller.refresh(refresh).error
         assert 200 == caller.refresh(refresh).status
 
 
 def test_a_client_may_have_to_prove() -> None:
-    """A client registered for bound tokens gets no token without a proof."""
+    """A client that is registered for bound tokens gets no token without a proof."""
     with AuthorizationServer(Client(dpop=True)) as server:
         caller = Caller(server)
         proof = Signer().proof("POST", server.token_url, server.now())
@@ -255,7 +257,7 @@ def test_nonces_are_asked_for() -> None:
         target = open_with(None)
         resource_nonce = target.headers["DPoP-Nonce"]
         assert (400, "use_dpop_nonce") == request.error
-        assert (401, 'DPoP error="use_dpop_nonce"') == said(target)
+        assert (401, 'DPoP error="use_dpop_nonce"') == refusal_of(target)
         assert (200, server_nonce) == (reply.status, reply.headers["DPoP-Nonce"])
         assert server_nonce != resource_nonce
         assert [401, 200] == [open_with(item).status for item in (server_nonce, resource_nonce)]
@@ -302,14 +304,14 @@ def test_certificate_authentication(tmp_path: Path, known_by: str) -> None:
         reply = caller.token(CLIENT)
         token = reply.members["access_token"]
         opened_reply = caller.open(token)
-        stranger = Caller(server, tls=lab.stranger)
+        unknown_caller = Caller(server, tls=lab.stranger)
         other_caller = Caller(server, tls=other_certificates.trusting)
 
         assert [200, 200] == [reply.status, opened_reply.status]
         assert {"x5t#S256": own_certificates.thumbprint} == opened_reply.members["cnf"]
-        assert (401, "invalid_client") == stranger.token(CLIENT).error
+        assert (401, "invalid_client") == unknown_caller.token(CLIENT).error
         assert [(401, 'Bearer error="invalid_token"')] * 2 == [
-            said(item.open(token)) for item in (stranger, other_caller)
+            refusal_of(item.open(token)) for item in (unknown_caller, other_caller)
         ]
         # Both certificates have the same name, and are told apart by their thumbprints only.
         assert (200 if known_by == "subject" else 401) == other_caller.token(CLIENT).status

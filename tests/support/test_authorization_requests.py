@@ -64,7 +64,7 @@ def test_a_token_request_is_a_posted_form() -> None:
 
 
 def test_a_client_may_use_its_own_grants_only() -> None:
-    """A grant type that a client is not registered for is refused."""
+    """A grant type for which the client is not registered is refused."""
     client = Client(grants=frozenset({EXCHANGE}))
     with AuthorizationServer(client) as server:
         reply = Caller(server).token(CLIENT)

@@ -57,7 +57,7 @@ def test_a_refresh_rotates() -> None:
         assert [200, 200] == [reply.status, repeated_reply.status]
         assert 200 == caller.open(access).status
         assert 200 == caller.open(repeated_reply.members["access_token"]).status
-        assert (2, 0, 1) == (server.rotations, server.reuses, server.live_families)
+        assert (2, 0, 1) == (server.rotations, server.reused_token_count, server.live_families)
         assert [1, 2] == [request.refresh_number for request in server.requests]
 
 
@@ -75,7 +75,7 @@ def test_a_reused_token_ends_its_family() -> None:
         assert [401, 401] == [
             caller.open(item).status for item in (access, newer_members["access_token"])
         ]
-        assert (1, 1) == (server.reuses, server.live_families)
+        assert (1, 1) == (server.reused_token_count, server.live_families)
         assert [200, 200] == [
             caller.open(other_tokens.access_token).status,
             caller.refresh(other_tokens.refresh_token).status,
@@ -83,7 +83,7 @@ def test_a_reused_token_ends_its_family() -> None:
 
 
 def test_grace_forgives_so_many_replays() -> None:
-    """A used refresh token works as often as the grace setting allows, and then counts as reuse."""
+    """A used refresh token works as often as the grace setting allows; then it counts as reuse."""
     with AuthorizationServer(grace=2) as server:
         caller = Caller(server)
         _, refresh = server.seed()
@@ -93,7 +93,7 @@ def test_grace_forgives_so_many_replays() -> None:
         assert 3 == len({reply.members["refresh_token"] for reply in replies})
         assert 200 == caller.refresh(replies[0].members["refresh_token"]).status
         assert INVALID_GRANT == caller.refresh(refresh).error
-        assert 1 == server.reuses
+        assert 1 == server.reused_token_count
 
 
 def test_a_server_may_not_rotate() -> None:
@@ -105,7 +105,7 @@ def test_a_server_may_not_rotate() -> None:
 
     assert [200, 200, 200] == [reply.status for reply in replies]
     assert not any("refresh_token" in reply.members for reply in replies)
-    assert (0, 0) == (server.rotations, server.reuses)
+    assert (0, 0) == (server.rotations, server.reused_token_count)
 
 
 def test_usable_refresh_tokens() -> None:
@@ -119,7 +119,7 @@ def test_usable_refresh_tokens() -> None:
         assert [False, True, True, False] == [
             server.usable(item) for item in (first, second, other_refresh, "rt-unknown")
         ]
-        assert (0, 2) == (server.reuses, server.live_families)
+        assert (0, 2) == (server.reused_token_count, server.live_families)
         caller.refresh(first)
         assert [False, True] == [server.usable(item) for item in (second, other_refresh)]
         server.advance(60)
@@ -129,7 +129,7 @@ def test_usable_refresh_tokens() -> None:
 
 
 def test_a_refused_refresh_uses_nothing_up() -> None:
-    """A refused refresh, for too large a scope or a wrong target, does not use the token up."""
+    """A refresh refused for its scope or target does not use up the token."""
     with AuthorizationServer() as server:
         server.authority.targets = frozenset({"https://vat.example/"})
         caller = Caller(server)
@@ -158,7 +158,7 @@ def test_a_narrower_scope_is_for_one_token() -> None:
 
 
 def test_a_refresh_token_is_its_clients() -> None:
-    """Another client's refresh token is refused, and not used up."""
+    """Another client's refresh token is refused and not used up."""
     client, other_client = Client(id="one"), Client(id="other")
     with AuthorizationServer(client, other_client) as server:
         _, refresh = server.seed(client)
@@ -181,7 +181,7 @@ def test_the_servers_clock_ends_tokens() -> None:
         assert 'Bearer error="invalid_token"' in expired_reply.headers["WWW-Authenticate"]
         clock.advance(240)
         assert INVALID_GRANT == caller.refresh(refresh).error
-        assert (1, 1, 0) == (server.accepted, server.refused, server.reuses)
+        assert (1, 1, 0) == (server.accepted, server.refused, server.reused_token_count)
         assert datetime(2030, 1, 1, 0, 5, tzinfo=UTC) == server.requests[0].at
 
 
@@ -268,10 +268,10 @@ def test_the_resource_is_strict() -> None:
     with AuthorizationServer() as server:
         caller, url = Caller(server), server.resource_url
         access, _ = server.seed(scope="read")
-        stranger = caller.send("GET", url)
+        unknown_caller = caller.send("GET", url)
         assert (401, 'Bearer realm="resource"') == (
-            stranger.status,
-            stranger.headers["WWW-Authenticate"],
+            unknown_caller.status,
+            unknown_caller.headers["WWW-Authenticate"],
         )
         assert 400 == caller.send("GET", f"{url}?access_token={access}").status
         assert 400 == caller.post(url, {"access_token": access}).status
@@ -338,7 +338,7 @@ def test_only_one_of_many_refreshes_wins() -> None:
     assert (8, 1, 1, 0) == (
         len(server.requests),
         server.rotations,
-        server.reuses,
+        server.reused_token_count,
         server.live_families,
     )
     assert [*range(1, 9)] == [request.number for request in server.requests]
@@ -346,7 +346,7 @@ def test_only_one_of_many_refreshes_wins() -> None:
 
 
 def test_processes_are_counted() -> None:
-    """Requests of other processes have been counted when these processes end."""
+    """Requests of other processes are counted once these processes have ended."""
     program = (
         "import sys, urllib.request\n"
         "for _ in range(3):\n"

@@ -1,4 +1,4 @@
-"""A Kafka broker in memory that carries out transactions.
+"""An in-memory Kafka broker that supports transactions.
 
 The mock cluster of librdkafka answers the requests of a transaction, but stores none of its
 positions, hides nothing from readers of committed messages, and never refuses a producer whose
@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING, Any, Final, Self
 
 import attrs
 
-from tests.support.kafka_requests import Reader, Writer, control_batch, rebased, record_count
+from tests.support.kafka_requests import Reader, Writer, control_batch, rebase_batch, record_count
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -76,12 +76,12 @@ class _Partition:
 
     @property
     def stable(self) -> int:
-        """The offset before which no transaction is open."""
+        """The last stable offset, before which no transaction is open."""
         return min(self.open.values(), default=self.end)
 
     def append(self, data: bytes, count: int, producer: int, *, is_transactional: bool) -> int:
         base = self.end
-        self.batches.append(_Batch(base, rebased(data, base), producer, is_transactional))
+        self.batches.append(_Batch(base, rebase_batch(data, base), producer, is_transactional))
         self.end += count
         if is_transactional:
             self.open.setdefault(producer, base)
@@ -116,12 +116,12 @@ class _Group:
     protocol: str = ""
 
     def has_silent_member(self) -> bool:
-        """Return whether the session of a member has ended."""
+        """Return whether a member's session has ended."""
         return any(monotonic() > member.seen + member.session for member in self.members.values())
 
 
 class TransactionalKafka:
-    """A broker that runs until it is closed.
+    """A transactional Kafka broker that runs until it is closed.
 
     Args:
         topics: the names of topics, with the numbers of their partitions.
@@ -169,7 +169,7 @@ class TransactionalKafka:
         self._thread.start()
 
     def committed(self, group: str, topic: str) -> list[int]:
-        """Return the positions that a group has committed in a topic, by partition."""
+        """Return a group's committed positions in a topic, by partition."""
         with self._lock:
             return [
                 self._positions.get((group, topic, number), -1)
@@ -177,18 +177,18 @@ class TransactionalKafka:
             ]
 
     def rebalance(self, group: str) -> None:
-        """Have all members of a group join again."""
+        """Make all members of a group join again."""
         with self._lock:
             self._prepare(self._groups[group])
 
     def expel(self, group: str) -> None:
-        """Forget all members of a group, as after their sessions ended."""
+        """Forget all members of a group, as if their sessions had ended."""
         with self._lock:
             self._groups[group].members.clear()
             self._prepare(self._groups[group])
 
     def messages(self, topic: str, isolation: str = "read_committed") -> list[Any]:
-        """Return the messages of a topic that a consumer of this isolation sees."""
+        """Return a topic's messages that a consumer with this isolation level sees."""
         from confluent_kafka import Consumer, TopicPartition  # noqa: PLC0415 - where installed
 
         consumer = Consumer(
@@ -202,11 +202,11 @@ class TransactionalKafka:
             }
         )
         messages: list[Any] = []
-        ended: set[int] = set()
+        ended_items: set[int] = set()
         count = len(self._topics[topic])
         try:
             consumer.assign([TopicPartition(topic, number, 0) for number in range(count)])
-            while len(ended) < count:
+            while len(ended_items) < count:
                 message = consumer.poll(30.0)
                 assert message is not None, "the broker does not answer"
                 error = message.error()
@@ -214,7 +214,7 @@ class TransactionalKafka:
                     messages.append(message)
                 else:
                     assert "_PARTITION_EOF" == error.name()
-                    ended.add(int(message.partition() or 0))
+                    ended_items.add(int(message.partition() or 0))
         finally:
             consumer.close()
         return messages
@@ -272,7 +272,7 @@ class TransactionalKafka:
         return partitions[number] if 0 <= number < len(partitions) else None
 
     def _request_0(self, request: Reader, answer: Writer, code: int) -> None:
-        """Store messages."""
+        """Handle Produce: store messages."""
         transactional_id = request.text()
         request.i16()
         request.i32()
@@ -309,7 +309,7 @@ class TransactionalKafka:
         return base, 0
 
     def _request_1(self, request: Reader, answer: Writer, _: int) -> None:
-        """Fetch messages."""
+        """Handle Fetch: return messages."""
         request.i32()
         until = monotonic() + request.i32() / 1000
         request.i32()
@@ -325,8 +325,8 @@ class TransactionalKafka:
                 for topic, rows in fetches
                 for number, offset, _ in rows
             ):
-                left = until - monotonic()
-                if left <= 0 or not self._lock.wait(left):
+                time_left = until - monotonic()
+                if time_left <= 0 or not self._lock.wait(time_left):
                     break
             answer.i32(0).i32(len(fetches))
             for topic, rows in fetches:
@@ -371,7 +371,7 @@ class TransactionalKafka:
         answer.bytes(data)
 
     def _request_2(self, request: Reader, answer: Writer, _: int) -> None:
-        """List offsets."""
+        """Handle ListOffsets: return offsets."""
         request.i32()
         answer.i32(topics := request.i32())
         for _ in range(topics):
@@ -385,7 +385,7 @@ class TransactionalKafka:
                 answer.i64(0 if time == -2 else end)
 
     def _request_3(self, request: Reader, answer: Writer, _: int) -> None:
-        """Describe the cluster."""
+        """Handle Metadata: describe the cluster."""
         count = request.i32()
         names = [*self._topics] if count < 0 else [str(request.text()) for _ in range(count)]
         answer.i32(1).i32(1).text("127.0.0.1").i32(self._port).text(None)
@@ -398,7 +398,7 @@ class TransactionalKafka:
                 answer.i16(0).i32(number).i32(1).i32(1).i32(1).i32(1).i32(1)
 
     def _request_8(self, request: Reader, answer: Writer, code: int) -> None:
-        """Commit positions."""
+        """Handle OffsetCommit: store positions."""
         group, generation, member = str(request.text()), request.i32(), str(request.text())
         request.i64()
         with self._lock:
@@ -422,7 +422,7 @@ class TransactionalKafka:
         return _REBALANCING if group.state == "completing" else 0
 
     def _request_9(self, request: Reader, answer: Writer, _: int) -> None:
-        """Return committed positions."""
+        """Handle OffsetFetch: return committed positions."""
         group = str(request.text())
         answer.i32(topics := request.i32())
         for _ in range(topics):
@@ -440,7 +440,7 @@ class TransactionalKafka:
                 answer.i32(number).i64(position).text("").i16(0)
 
     def _request_10(self, _: Reader, answer: Writer, __: int) -> None:
-        """Name the coordinator."""
+        """Handle FindCoordinator: name the coordinator."""
         answer.i32(0).i16(0).text(None).i32(1).text("127.0.0.1").i32(self._port)
 
     def _prepare(self, group: _Group) -> None:
@@ -453,7 +453,7 @@ class TransactionalKafka:
         self._lock.notify_all()
 
     def _request_11(self, request: Reader, answer: Writer, _: int) -> None:
-        """Join a group."""
+        """Handle JoinGroup: add a member to a group."""
         name, session = str(request.text()), request.i32() / 1000
         request.i32()
         id_ = str(request.text())
@@ -500,7 +500,7 @@ class TransactionalKafka:
             self._lock.notify_all()
 
     def _request_12(self, request: Reader, answer: Writer, _: int) -> None:
-        """Receive a heartbeat."""
+        """Handle Heartbeat: report whether a group rebalances."""
         name, generation, id_ = str(request.text()), request.i32(), str(request.text())
         with self._lock:
             group = self._groups[name]
@@ -516,7 +516,7 @@ class TransactionalKafka:
                 answer.i16(0 if generation == group.generation else _ILLEGAL_GENERATION)
 
     def _request_13(self, request: Reader, answer: Writer, _: int) -> None:
-        """Leave a group."""
+        """Handle LeaveGroup: remove a member from a group."""
         with self._lock:
             group = self._groups[str(request.text())]
             group.members.pop(str(request.text()), None)
@@ -524,7 +524,7 @@ class TransactionalKafka:
         answer.i16(0)
 
     def _request_14(self, request: Reader, answer: Writer, _: int) -> None:
-        """Give or get the assignment of a group."""
+        """Handle SyncGroup: store or return a group's assignment."""
         name, generation, id_ = str(request.text()), request.i32(), str(request.text())
         assignments = {str(request.text()): request.bytes() for _ in range(request.i32())}
         with self._lock:
@@ -552,7 +552,7 @@ class TransactionalKafka:
                 answer.i16(0).bytes(asking.assignment)
 
     def _request_22(self, request: Reader, answer: Writer, code: int) -> None:
-        """Begin a producer: refuse those before it from now on, and abort their transaction."""
+        """Handle InitProducerId: lock out earlier producers, and abort their transaction."""
         transactional_id = request.text()
         request.i32()
         claimed = request.i64(), request.i16()
@@ -580,7 +580,7 @@ class TransactionalKafka:
         return transaction, 0 if is_current else _INVALID_EPOCH
 
     def _request_24(self, request: Reader, answer: Writer, code: int) -> None:
-        """Add partitions to a transaction."""
+        """Handle AddPartitionsToTxn: add partitions to a transaction."""
         with self._lock:
             transaction, error = self._transaction(request)
             error = code or error
@@ -595,7 +595,7 @@ class TransactionalKafka:
                     answer.i32(number).i16(error)
 
     def _request_25(self, request: Reader, answer: Writer, code: int) -> None:
-        """Add the positions of a group to a transaction."""
+        """Handle AddOffsetsToTxn: add a group's positions to a transaction."""
         with self._lock:
             transaction, error = self._transaction(request)
             error = code or error
@@ -604,7 +604,7 @@ class TransactionalKafka:
         answer.i32(0).i16(error)
 
     def _request_26(self, request: Reader, answer: Writer, code: int) -> None:
-        """End a transaction."""
+        """Handle EndTxn: commit or abort a transaction."""
         with self._lock:
             transaction, error = self._transaction(request)
             error = code or error
@@ -630,7 +630,7 @@ class TransactionalKafka:
         self._lock.notify_all()
 
     def _request_28(self, request: Reader, answer: Writer, code: int) -> None:
-        """Keep positions of a group until their transaction is committed."""
+        """Handle TxnOffsetCommit: keep a group's positions until their transaction commits."""
         transactional_id, group = str(request.text()), str(request.text())
         producer, epoch = request.i64(), request.i16()
         generation, member = request.i32(), str(request.text())

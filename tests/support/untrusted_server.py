@@ -1,4 +1,4 @@
-"""A TLS server whose certificate nobody trusts."""
+"""A TLS server whose certificate no client trusts."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 
 
 class UntrustedServer:
-    """A TLS server with a certificate that an unknown authority signed.
+    """A TLS server whose certificate an unknown authority signed.
 
     Attributes:
         port: its port at 127.0.0.1.

@@ -52,7 +52,7 @@ class Clock:
         self._now += round(seconds * 1e9)
 
 
-class Chance:
+class PredictableRandomness:
     """A source of random numbers that a test can predict."""
 
     def __init__(self) -> None:
@@ -106,7 +106,7 @@ class WorkGate:
         self._opened = world.event()
 
     async def stand(self) -> None:
-        """Signal that this point was reached, and wait for the gate to open."""
+        """Report that this point was reached, and wait until the gate opens."""
         self._reached.set()
         await self._world.wait(self._opened)
 
@@ -143,11 +143,11 @@ class Vendor:
         self.arrivals: list[PiecewiseBody] = []
 
     def answers(self, *answers: Any) -> None:
-        """Give these responses, in order, and then `otherwise`."""
+        """Set the next responses, in order, followed by `otherwise`."""
         self._answers.extend(answers)
 
     def forget(self) -> None:
-        """Give the response `otherwise` from now on."""
+        """Drop the queued responses, and give `otherwise` from now on."""
         self._answers.clear()
 
     async def send(self, request: Request, url: str, timeouts: Timeouts, /) -> Response:
@@ -177,7 +177,7 @@ class Vendor:
         return answer
 
     async def close(self) -> None:
-        """Close nothing."""
+        """Do nothing, because there is nothing to close."""
 
 
 class PiecewiseBody:
@@ -207,9 +207,9 @@ class PiecewiseBody:
 class Store:
     """A memory store that counts round trips, can be slow, and can fail.
 
-    One that is away raises the same at every trip. At a trip in `lost_at` it acts, but instead of
-    its answer the error comes. A deaf store loses what is posted, as one does whose caller dies.
-    It says that it ends with its process, so no claim in it is renewed behind a test's back.
+    A store that is away raises one error at each round trip. At a trip in `lost_at` it acts, but
+    raises the error instead of answering. A deaf store loses posted commands, like a dead caller.
+    The store declares that it ends with its process, so that no claim in it is renewed unseen.
     """
 
     reach = "process"

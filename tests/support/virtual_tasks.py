@@ -21,7 +21,7 @@ PATIENCE = 120.0
 
 
 def run_plain(flow: Coroutine[Any, Any, Any]) -> Any:
-    """Run a coroutine that never suspends."""
+    """Run a coroutine that never suspends, without an event loop."""
     try:
         flow.send(None)
     except StopIteration as stop:
@@ -44,7 +44,7 @@ class Sleeper:
             await self.meanwhile.popleft()()
         self._world.clock.advance(seconds)
         await self._world.reach("before waking")
-        await self._world.breathe()
+        await self._world.yield_to_tasks()
 
 
 class Locks:
@@ -91,7 +91,7 @@ class Locks:
 
 
 class Gather:
-    """A fake Gather port; the test decides when the first step has taken too long."""
+    """A fake Gather port; the test decides when the first step is too slow."""
 
     def __init__(self, world: World) -> None:
         self._world = world

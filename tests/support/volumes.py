@@ -8,5 +8,5 @@ _LONG = 10_000
 
 
 def operations(usual: int) -> int:
-    """Return the usual number of operations; ten thousand if tests may take long."""
+    """Return the usual number of operations, or ten thousand if tests may take long."""
     return _LONG if os.environ.get("MOORAGE_LONG") else usual

@@ -17,7 +17,7 @@ class _Handler(SimpleXMLRPCRequestHandler):
 
 
 class XmlRpcServer:
-    """An XML-RPC server on its own port, which records received calls in `calls`."""
+    """An XML-RPC server on its own port that records received calls in `calls`."""
 
     def __init__(self) -> None:
         self._server = SimpleXMLRPCServer(
@@ -47,7 +47,7 @@ class XmlRpcServer:
         return list(values)
 
     def fail(self, code: Any, text: str) -> None:
-        """Answer with an XML-RPC fault."""
+        """Return an XML-RPC fault."""
         self.calls.append((code, text))
         raise Fault(code, text)
 

@@ -285,8 +285,8 @@ class FaultedRun:
         each = (self.number - 100) // len(lanes)
         async with self.manager:
             await asyncio.gather(*(lane(each) for lane in lanes), *outages)
-            rest = self.number - len(self.records)
-            for number in range(rest):
+            missing_count = self.number - len(self.records)
+            for number in range(missing_count):
                 await self._call("fax", f"fax-rest-{number}", Request.get("/pages"))
 
     async def _call(
@@ -317,11 +317,11 @@ class FaultedRun:
         """Make this many calls, at most 20 at the same time."""
         gate = asyncio.Semaphore(20)
 
-        async def limited(index: int) -> None:
+        async def run_limited(index: int) -> None:
             async with gate:
                 await one_call(index)
 
-        await asyncio.gather(*(limited(index) for index in range(number)))
+        await asyncio.gather(*(run_limited(index) for index in range(number)))
 
     async def _pay(self, number: int) -> None:
         value = 0
@@ -339,15 +339,15 @@ class FaultedRun:
                 value += 1
 
     async def _erp(self, number: int) -> None:
-        made = 0
-        while made < number:
-            order = f"erp-{made}"
+        call_count = 0
+        while call_count < number:
+            order = f"erp-{call_count}"
             request = Request.post("/invoices", json={"order": order})
             record = await self._call("erp", order, request)
-            made += 1
+            call_count += 1
             if record.error is not None and self.dice.random() < 0.5:
                 await self._call("erp", order, request)
-                made += 1
+                call_count += 1
 
     async def _reads(self, service: str, number: int) -> None:
         await self._in_turn(
@@ -441,7 +441,7 @@ def truth_of(run: FaultedRun) -> dict[str, Any]:
     return {
         "orders that may have been charged twice": _orders_with_two_effects(run.of("pay")),
         "orders that may have been booked twice": _orders_with_two_effects(run.of("erp")),
-        "orders without a known outcome": sorted(_undecided(run.of("pay", "erp"))),
+        "orders without a known outcome": sorted(_undecided_calls(run.of("pay", "erp"))),
         "calls by service and outcome": dict(
             Counter(f"{record.service} {record.outcome}" for record in run.records)
         ),
@@ -491,7 +491,7 @@ def _orders_with_two_effects(records: Iterable[CallRecord]) -> list[str]:
     return sorted(order for order, order_effects in effects.items() if len(order_effects) > 1)
 
 
-def _undecided(records: Iterable[CallRecord]) -> set[str]:
+def _undecided_calls(records: Iterable[CallRecord]) -> set[str]:
     records = list(records)
     decided_orders = {record.order for record in records if record.error is None}
     return {record.order for record in records if record.outcome == "unknown"} - decided_orders

@@ -47,7 +47,7 @@ class ExportedCall:
 
 def answers(spans: Iterable[str]) -> dict[str, Any]:
     """Answer all questions about a run from its spans, as JSON."""
-    calls, other_calls = _read(spans)
+    calls, other_calls = _calls_of_spans(spans)
     changes = sorted(
         (
             (event.at, event.attributes, span)
@@ -86,7 +86,7 @@ def answers(spans: Iterable[str]) -> dict[str, Any]:
     return {
         "orders that may have been charged twice": _orders_with_two_effects(calls, "pay"),
         "orders that may have been booked twice": _orders_with_two_effects(calls, "erp"),
-        "orders without a known outcome": _undecided(calls, {"pay", "erp"}),
+        "orders without a known outcome": _undecided_calls(calls, {"pay", "erp"}),
         "calls by service and outcome": dict(
             Counter(f"{call['service']} {call['outcome']}" for call in calls)
         ),
@@ -131,7 +131,7 @@ def answers(spans: Iterable[str]) -> dict[str, Any]:
     }
 
 
-def _read(spans: Iterable[str]) -> tuple[list[ExportedCall], list[ExportedCall]]:
+def _calls_of_spans(spans: Iterable[str]) -> tuple[list[ExportedCall], list[ExportedCall]]:
     """Return the calls with their attempts in order of time, and the other spans."""
     by_id: dict[str, ExportedCall] = {}
     children: list[tuple[str, ExportedCall]] = []
@@ -226,7 +226,7 @@ def _orders_with_two_effects(calls: Iterable[ExportedCall], service: str) -> lis
     return sorted(order for order, order_effects in effects.items() if len(order_effects) > 1)
 
 
-def _undecided(calls: Iterable[ExportedCall], services: set[str]) -> list[str]:
+def _undecided_calls(calls: Iterable[ExportedCall], services: set[str]) -> list[str]:
     decided_calls: set[str] = set()
     unknown_calls: set[str] = set()
     for call in calls:

@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from collections.abc import Generator
     from pathlib import Path
 
-_PATIENCE: Final = 120.0
+_TIMEOUT: Final = 120.0
 
 
 def promtool(*arguments: str) -> str:
@@ -30,7 +30,7 @@ def promtool(*arguments: str) -> str:
     """
     _, program = prometheus_programs()
     ended_process = subprocess.run(
-        [program, *arguments], capture_output=True, text=True, check=False, timeout=_PATIENCE
+        [program, *arguments], capture_output=True, text=True, check=False, timeout=_TIMEOUT
     )
     assert 0 == ended_process.returncode, ended_process.stdout + ended_process.stderr
     return ended_process.stdout
@@ -45,12 +45,12 @@ class Prometheus:
     def get(self, path: str, **parameters: object) -> Any:
         """Return the `data` of an API response."""
         query = urlencode({name: str(value) for name, value in parameters.items()})
-        with urlopen(f"{self._url}/api/v1/{path}?{query}", timeout=_PATIENCE) as answer:  # noqa: S310 - our own server
+        with urlopen(f"{self._url}/api/v1/{path}?{query}", timeout=_TIMEOUT) as answer:  # noqa: S310 - our own server
             return json.load(answer)["data"]
 
     def wait_for_result(self, path: str, **parameters: object) -> Any:
         """Wait until a query has a result, and return it."""
-        end = time.monotonic() + _PATIENCE
+        end = time.monotonic() + _TIMEOUT
         while time.monotonic() < end:
             try:
                 data = self.get(path, **parameters)
@@ -86,4 +86,4 @@ def prometheus(folder: Path, config: dict[str, Any]) -> Generator[Prometheus]:
             yield server
         finally:
             process.terminate()
-            process.wait(timeout=_PATIENCE)
+            process.wait(timeout=_TIMEOUT)

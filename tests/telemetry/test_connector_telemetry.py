@@ -32,7 +32,7 @@ from moorage.adapters.sql.statements import Command, Query
 from moorage.adapters.sqs.amazon_sqs import AmazonSqs
 from moorage.domain.connectors.health import ConnectorHealth, ConnectorVersions
 from moorage.domain.connectors.pool_statistics import ConnectorPool, PoolStatistics
-from moorage.domain.messages.broker_rules import BrokerRules, traced
+from moorage.domain.messages.broker_rules import BrokerRules, with_trace
 from moorage.domain.messages.message import Message
 from moorage.domain.monitoring.health import HealthState
 from moorage.domain.observation.call_events import AttemptFinished
@@ -86,17 +86,17 @@ class Lab:
 @pytest.fixture
 def lab() -> Generator[Lab]:
     """Yield a lab whose telemetry uses moorage's names."""
-    made = Lab()
-    yield made
-    made.connectors.close()
+    lab = Lab()
+    yield lab
+    lab.connectors.close()
 
 
 @pytest.fixture
 def named_lab() -> Generator[Lab]:
     """Yield a lab whose telemetry uses the names `connector.…`."""
-    made = Lab(connector_names=True)
-    yield made
-    made.connectors.close()
+    lab = Lab(connector_names=True)
+    yield lab
+    lab.connectors.close()
 
 
 def test_spans_of_statements_follow_the_conventions(lab: Lab) -> None:
@@ -147,15 +147,15 @@ def test_failed_statement_has_the_code_of_the_database(lab: Lab) -> None:
     """The span and the metric of a failed statement have the database's error code."""
     lab.sql(lab.database.execute(CREATE))
     lab.sql(lab.database.execute(INSERT, id=1, name="a"))
-    with pytest.raises(VendorRejected) as caught:
+    with pytest.raises(VendorRejected) as excinfo:
         lab.sql(lab.database.execute(INSERT, id=1, name="b"))
 
     failed = lab.attempts()[-1]
-    assert caught.value.vendor_code
-    assert caught.value.vendor_code == failed.attributes["db.response.status_code"]
-    assert caught.value.vendor_code == failed.attributes["error.type"]
+    assert excinfo.value.vendor_code
+    assert excinfo.value.vendor_code == failed.attributes["db.response.status_code"]
+    assert excinfo.value.vendor_code == failed.attributes["error.type"]
     points = lab.telemetry.metrics()["db.client.operation.duration"].data.data_points
-    assert [caught.value.vendor_code] == [
+    assert [excinfo.value.vendor_code] == [
         point.attributes["error.type"] for point in points if "error.type" in point.attributes
     ]
     assert all("db.query.text" not in point.attributes for point in points)
@@ -192,7 +192,7 @@ def test_messages_carry_the_context_of_their_span(lab: Lab) -> None:
     lab.publish(lab.publisher.publish("orders", Message("a")))
     lab.publish(lab.publisher.publish("orders", Message("b", headers={"traceparent": "of-mine"})))
 
-    first, second = (dict(stored.message.headers) for stored in lab.broker.messages)
+    first, second = (dict(message.message.headers) for message in lab.broker.messages)
     span = lab.attempts()[0].context
     assert f"00-{span.trace_id:032x}-{span.span_id:016x}" == first["traceparent"][:-3]
     assert {"traceparent": "of-mine"} == second
@@ -207,8 +207,8 @@ def test_each_repeat_of_a_publication_is_a_span(lab: Lab) -> None:
     assert ("ConnectionFailed", None) == tuple(
         span.attributes.get("error.type") for span in (first, second)
     )
-    (stored,) = lab.broker.messages
-    assert f"{second.context.span_id:016x}" in str(dict(stored.message.headers)["traceparent"])
+    (message,) = lab.broker.messages
+    assert f"{second.context.span_id:016x}" in str(dict(message.message.headers)["traceparent"])
 
 
 @pytest.mark.parametrize(
@@ -223,7 +223,7 @@ def test_message_that_has_no_room_goes_without_context(rules: BrokerRules) -> No
     """A message whose broker has no room for trace headers is published without them."""
     message = Message("abc")
 
-    assert message is traced(message, rules, [("traceparent", "00-…")])
+    assert message is with_trace(message, rules, [("traceparent", "00-…")])
 
 
 def test_seeds_names_of_spans_pools_and_health(named_lab: Lab) -> None:
@@ -305,7 +305,9 @@ def test_targets_name_the_server() -> None:
         AmazonSqs(region="eu-central-1", account="123456789012").publisher(),
     ]
 
-    targets = [of_target(made.publish("orders", Message("a")).target) for made in publishers]
+    targets = [
+        of_target(publisher.publish("orders", Message("a")).target) for publisher in publishers
+    ]
     assert [
         ("rabbitmq", "publish", "shop:orders", "mq.example", None),
         ("rabbitmq", "publish", "orders", "mq.example", 5673),
@@ -344,18 +346,18 @@ def test_prometheus_reads_pools_when_asked() -> None:
         connectors.add(database)
         busy: list[str] = []
 
-        def look(_: object) -> None:
+        def observe(_: object) -> None:
             busy.append(generate_latest(registry).decode())
 
-        manager.perform("erp", database.transaction(look, name="look"))
+        manager.perform("erp", database.transaction(observe, name="look"))
         connectors.health("erp")
-        later = generate_latest(registry).decode()
+        later_metrics = generate_latest(registry).decode()
 
     active = 'moorage_pool_connections{connector="erp",state="active"}'
     assert f"{active} 1.0" in busy[0]
-    assert f"{active} 0.0" in later
-    assert 'moorage_pool_maximum{connector="erp"} 1.0' in later
-    assert 'moorage_connector_up{connector="erp"} 1.0' in later
+    assert f"{active} 0.0" in later_metrics
+    assert 'moorage_pool_maximum{connector="erp"} 1.0' in later_metrics
+    assert 'moorage_connector_up{connector="erp"} 1.0' in later_metrics
 
 
 def test_multiprocess_mode_sums_pools(tmp_path: Any, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -367,11 +369,11 @@ def test_multiprocess_mode_sums_pools(tmp_path: Any, monkeypatch: pytest.MonkeyP
     observer.watch_pools(source)
     waiting = {"connector": "erp"}
 
-    ended = AttemptFinished(at=datetime.now(UTC), service="erp", attempt=1, duration=0.1)
-    observer(ended)
+    attempt_end = AttemptFinished(at=datetime.now(UTC), service="erp", attempt=1, duration=0.1)
+    observer(attempt_end)
     assert 4 == registry.get_sample_value("moorage_pool_waiting", waiting)
     source.pool = ConnectorPool("erp", "sql", PoolStatistics(waiting=5, maximum=9))
-    observer(checked("unavailable"))
+    observer(check_event("unavailable"))
 
     assert 5 == registry.get_sample_value("moorage_pool_waiting", waiting)
     assert 9 == registry.get_sample_value("moorage_pool_maximum", waiting)
@@ -397,7 +399,7 @@ class BrokenPools:
         raise RuntimeError(CANARY)
 
 
-def checked(state: str, text: str | None = None) -> ConnectorChecked:
+def check_event(state: str, text: str | None = None) -> ConnectorChecked:
     """Return the event of a health check of the connector `erp`."""
     now = datetime.now(UTC)
     return ConnectorChecked(at=now, service="erp", connector="erp", state=state, text=text)
@@ -467,5 +469,5 @@ def test_checks_are_events_in_asynchronous_programs() -> None:
         event.state,
         event.text,
     )
-    assert (40, 20) == (level_of(event), level_of(checked("healthy")))
+    assert (40, 20) == (level_of(event), level_of(check_event("healthy")))
     assert "Nobody answers." == fields_of(event)["text"]

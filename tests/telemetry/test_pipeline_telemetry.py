@@ -185,9 +185,11 @@ def test_pipelines_of_one_name_are_one() -> None:
     """Numbers of pipelines with one name are added; the name counts as running if all run."""
     readings = PipelineReadings()
     running = FixedPipeline(state=PipelineState.RUNNING, received=2, processing_duration=0.5)
-    lost = FixedPipeline(state=PipelineState.RECONNECTING, received=3, processing_duration=0.25)
+    lost_pipeline = FixedPipeline(
+        state=PipelineState.RECONNECTING, received=3, processing_duration=0.25
+    )
     readings.watch(running)
-    readings.watch(lost)
+    readings.watch(lost_pipeline)
 
     (statistics,) = readings.read().values()
     assert (
@@ -196,7 +198,7 @@ def test_pipelines_of_one_name_are_one() -> None:
         ).statistics()
         == statistics
     )
-    del running, lost
+    del running, lost_pipeline
     assert {} == readings.read()
 
 

@@ -13,7 +13,7 @@ from moorage.testing.fakes.http import (
     FakeVendor,
     ScriptedHttpClient,
 )
-from tests.testing.modes import Either, now
+from tests.testing.modes import SyncOrAsync, await_if_needed
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -34,7 +34,7 @@ class Recorder:
         """Return a cassette with this recorder's file."""
         return Cassette(self.path, mode=mode, **options)
 
-    def client(self, cassette: Cassette) -> Either:
+    def client(self, cassette: Cassette) -> SyncOrAsync:
         """Return an HTTP client of this mode that records or replays with the cassette."""
         if self.awaited:
             return cassette.async_client(AsyncScriptedHttpClient(self.vendor, piece=4))
@@ -45,13 +45,13 @@ class Recorder:
         with self.cassette("record", **options) as cassette:
             client = self.client(cassette)
             for request, url in requests:
-                now(client.send(request, url, TIMEOUTS))
+                await_if_needed(client.send(request, url, TIMEOUTS))
         return self.path.read_text("utf-8")
 
     def replay(self, *requests: tuple[Request, str], **options: Any) -> list[Response]:
         """Replay these requests, and return the responses."""
         client = self.client(self.cassette("replay", **options))
-        return [now(client.send(request, url, TIMEOUTS)) for request, url in requests]
+        return [await_if_needed(client.send(request, url, TIMEOUTS)) for request, url in requests]
 
 
 @pytest.fixture(params=["plain", "awaited"])

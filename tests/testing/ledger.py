@@ -93,13 +93,13 @@ class LedgerServer:
         return f"{text}\n"
 
 
-def _denied(answer: str) -> ConnectorError:
+def _denial(answer: str) -> ConnectorError:
     if not answer:
-        return _lost(is_sent=False)
+        return _lost_error(is_sent=False)
     return AuthenticationFailed("The ledger refused the password.")
 
 
-def _lost(is_sent: bool) -> ConnectionFailed:
+def _lost_error(is_sent: bool) -> ConnectionFailed:
     return ConnectionFailed("The connection broke.", may_have_been_processed=is_sent)
 
 
@@ -114,7 +114,7 @@ class LedgerLink:
             self.socket = socket.create_connection(address, timeout)
             self.lines = self.socket.makefile("rb")
         except OSError:
-            raise _lost(is_sent=False) from None
+            raise _lost_error(is_sent=False) from None
         self.is_open = True
         try:
             answer = self.ask(password.reveal(), until)
@@ -123,14 +123,14 @@ class LedgerLink:
             answer = ""
         if answer != "welcome":
             self.close()
-            raise _denied(answer)
+            raise _denial(answer)
 
     def is_connected(self) -> bool:
         """Return whether the connection is open."""
         return self.is_open
 
     def ask(self, line: str, until: float) -> str:
-        """Send a line and return the answer."""
+        """Send a line and return the response."""
         try:
             self.socket.settimeout(max(0.001, until - monotonic()))
             self.socket.sendall(f"{line}\n".encode())
@@ -142,7 +142,7 @@ class LedgerLink:
             answer = ""
         if not answer:
             self.close()
-            raise _lost(is_sent=True)
+            raise _lost_error(is_sent=True)
         return answer.strip()
 
     def ping(self, timeout: float, /) -> None:
@@ -173,7 +173,7 @@ class AsyncLedgerLink:
         try:
             link = cls(*await asyncio.open_connection(*address))
         except OSError:
-            raise _lost(is_sent=False) from None
+            raise _lost_error(is_sent=False) from None
         try:
             answer = await link.ask(password.reveal())
         except ConnectionFailed:
@@ -183,7 +183,7 @@ class AsyncLedgerLink:
             if not link.is_welcome:
                 link.close()
         if answer != "welcome":
-            raise _denied(answer)
+            raise _denial(answer)
         return link
 
     def is_connected(self) -> bool:
@@ -191,7 +191,7 @@ class AsyncLedgerLink:
         return self.is_open
 
     async def ask(self, line: str) -> str:
-        """Send a line and return the answer."""
+        """Send a line and return the response."""
         try:
             self.writer.write(f"{line}\n".encode())
             await self.writer.drain()
@@ -200,7 +200,7 @@ class AsyncLedgerLink:
             answer = ""
         if not answer:
             self.close()
-            raise _lost(is_sent=True)
+            raise _lost_error(is_sent=True)
         self.is_welcome = self.is_welcome or answer == "welcome\n"
         return answer.strip()
 
@@ -240,7 +240,7 @@ class Line:
         return self.safe
 
     def perform(self, attempt: OperationAttempt) -> str:
-        """Send the line and return the answer."""
+        """Send the line and return the response."""
         line = f"{self.verb} {self.text}"
         answer: str = self.ledger.send(line, self.name, attempt.timeout)
         return answer
@@ -255,7 +255,7 @@ class AsyncLine(Line):
     """An asynchronous operation that sends one line to the text server."""
 
     async def perform(self, attempt: OperationAttempt) -> str:  # type: ignore[override]  # awaited
-        """Send the line and return the answer."""
+        """Send the line and return the response."""
         ledger: Any = self.ledger
         answer: str = await ledger.send(f"{self.verb} {self.text}", self.name, attempt.timeout)
         return answer
@@ -279,7 +279,7 @@ class Ledger:
 
     @property
     def operations(self) -> Mapping[str, NamedOperation]:
-        """Return the operation that adds a text, by its name."""
+        """Return the operation that adds a text, by name."""
         return {
             "add": NamedOperation(
                 name="add",
@@ -307,15 +307,15 @@ class Ledger:
 
     def health(self, timeout: float, /) -> Any:
         """Return the connector's health, by an echo."""
-        begun = monotonic()
+        start_time = monotonic()
         try:
             self.send("echo health", "health", timeout)
         except ConnectorError as error:
-            return self.healthy(begun, error)
-        return self.healthy(begun, None)
+            return self.healthy(start_time, error)
+        return self.healthy(start_time, None)
 
     def healthy(self, begun: float, error: ConnectorError | None) -> ConnectorHealth:
-        """Return the health that an echo with or without an error means."""
+        """Return the health that follows from an echo's error, or from no error."""
         return ConnectorHealth(
             connector=self.name,
             at=datetime.now(UTC),
@@ -352,15 +352,15 @@ class AsyncLedger(Ledger):
 
     async def health(self, timeout: float, /) -> ConnectorHealth:
         """Return the connector's health, by an echo."""
-        begun = monotonic()
+        start_time = monotonic()
         try:
             async with asyncio.timeout(timeout):
                 await self.send("echo health", "health", timeout)
         except TimeoutError:
-            return self.healthy(begun, AttemptTimeout("The ledger is silent."))
+            return self.healthy(start_time, AttemptTimeout("The ledger is silent."))
         except ConnectorError as error:
-            return self.healthy(begun, error)
-        return self.healthy(begun, None)
+            return self.healthy(start_time, error)
+        return self.healthy(start_time, None)
 
     async def close(self) -> None:
         """Close the connection pool."""

@@ -25,8 +25,8 @@ if TYPE_CHECKING:
     from moorage.domain.connectors.pool_statistics import PoolStatistics
 
 
-def spoiled(statistics: PoolStatistics | None, **numbers: int) -> PoolStatistics | None:
-    """Return the statistics with these numbers changed, or None if there are none."""
+def spoil_statistics(statistics: PoolStatistics | None, **numbers: int) -> PoolStatistics | None:
+    """Return the statistics with these numbers changed; None stays None."""
     return statistics and attrs.evolve(statistics, **numbers)
 
 
@@ -114,8 +114,8 @@ class TakesAnyArgumentConnector(Ledger):
 
     @property
     def operations(self) -> Any:
-        (named,) = super().operations.values()
-        return {"add": LeakingConnector(named)}
+        (named_operation,) = super().operations.values()
+        return {"add": LeakingConnector(named_operation)}
 
 
 class LeakingConnector:
@@ -132,21 +132,21 @@ class OverspendsPoolConnector(Ledger):
     """A faulty connector that reports more connections than its pool allows."""
 
     def statistics(self) -> Any:
-        return spoiled(super().statistics(), idle=99)
+        return spoil_statistics(super().statistics(), idle=99)
 
 
 class CountsBackwardsConnector(Ledger):
     """A faulty connector that reports a negative number of connections."""
 
     def statistics(self) -> Any:
-        return spoiled(super().statistics(), idle=-1)
+        return spoil_statistics(super().statistics(), idle=-1)
 
 
 class ForgetsUsesConnector(Ledger):
     """A faulty connector that does not count the uses of its connections."""
 
     def statistics(self) -> Any:
-        return spoiled(super().statistics(), reused=0)
+        return spoil_statistics(super().statistics(), reused=0)
 
 
 class KeepsLinksConnector(Ledger):
@@ -277,7 +277,7 @@ class MixesAnswersWhenClosedConnector(Ledger):
 
 
 class UnsureWhenClosedConnector(Ledger):
-    """A faulty connector whose errors after closing leave the outcome open."""
+    """A faulty connector whose errors after closing report an unknown outcome."""
 
     def send(self, line: str, operation: str, timeout: float) -> Any:
         try:
@@ -335,7 +335,7 @@ class RaisesForeignErrorsConnector(Ledger):
 
 
 class CallsAllTheSameConnector(Ledger):
-    """A faulty connector that reports each failure as one of the connection."""
+    """A faulty connector that reports every failure as a lost connection."""
 
     def send(self, line: str, operation: str, timeout: float) -> Any:
         try:
@@ -345,7 +345,7 @@ class CallsAllTheSameConnector(Ledger):
 
 
 class NeverSureConnector(Ledger):
-    """A faulty connector whose errors always leave the outcome open."""
+    """A faulty connector whose errors always report an unknown outcome."""
 
     def send(self, line: str, operation: str, timeout: float) -> Any:
         try:
@@ -424,10 +424,10 @@ class LoyalToItsLinkConnector(Ledger):
 
 
 class SharesWithChildrenConnector(Ledger):
-    """A faulty connector that reports connections of its parent in a forked process."""
+    """A faulty connector that uses its parent's connections in a forked process."""
 
     def statistics(self) -> PoolStatistics | None:
-        return spoiled(super().statistics(), idle=1)
+        return spoil_statistics(super().statistics(), idle=1)
 
 
 class WithoutHealthConnector(AsyncLedger):
@@ -455,7 +455,7 @@ class SwallowsCancellationConnector(AsyncLedger):
 
 
 class ReusesCancelledLinksConnector(AsyncLedger):
-    """A faulty connector that reuses a connection whose answer is still to come."""
+    """A faulty connector that reuses a connection whose response is still to come."""
 
     link: Any = None
 

@@ -1,4 +1,4 @@
-"""Sources of a topic in memory, most of them with one fault that the kit must find."""
+"""In-memory sources, most of them with one fault that the conformance kit must find."""
 
 from __future__ import annotations
 
@@ -119,7 +119,7 @@ class ForgetfulSource(TopicSource):
 
 
 class HastySource(TopicSource):
-    """A faulty source that treats delivered records as done."""
+    """A faulty source that treats delivered records as committed."""
 
     async def poll(self, limits: PollLimits, /) -> list[SinkRecord] | None:
         records = await super().poll(limits)
@@ -146,7 +146,7 @@ class LosesCancelledSource(TopicSource):
 
 
 class UndercountingSource(TopicSource):
-    """A faulty source whose lag leaves out what was delivered."""
+    """A faulty source whose lag omits delivered records."""
 
     async def lag(self) -> int | None:
         return len(self._waiting)
@@ -225,7 +225,7 @@ class FinalSource(TopicSource):
 
 
 class NeverOpensAgainSource(TopicSource):
-    """A faulty source that does not open again after a lost connection."""
+    """A faulty source that cannot be reopened after a lost connection."""
 
     def interrupt(self) -> None:
         super().interrupt()
@@ -240,7 +240,7 @@ class EndsSource(TopicSource):
 
 
 class EndsEarlySource(TopicSource):
-    """A faulty source that reports its end once its first records are done."""
+    """A faulty source that reports its end once its first records are committed."""
 
     async def poll(self, limits: PollLimits, /) -> list[SinkRecord] | None:
         return None if self.committed else await super().poll(limits)

@@ -1,4 +1,4 @@
-"""Helper that runs a test in both modes by awaiting awaitable results."""
+"""Helper that runs one test in both modes, synchronous and asynchronous."""
 
 from __future__ import annotations
 
@@ -6,10 +6,10 @@ import asyncio
 import inspect
 from typing import Any, TypeAlias
 
-Either: TypeAlias = Any
+SyncOrAsync: TypeAlias = Any
 """A synchronous or asynchronous port, or the result of a call of one."""
 
 
-def now(value: Either) -> Either:
+def await_if_needed(value: SyncOrAsync) -> SyncOrAsync:
     """Return the result of a call, awaited if necessary."""
     return asyncio.run(value) if inspect.iscoroutine(value) else value

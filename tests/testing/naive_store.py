@@ -19,13 +19,13 @@ NEW_YEAR: Final = 1_767_225_600_000_000
 
 
 class Time:
-    """A clock that moves on request, and by a microsecond each time it is read."""
+    """A clock that advances on request, and by a microsecond at each reading."""
 
     def __init__(self) -> None:
         self.micros = NEW_YEAR
 
     def __call__(self) -> int:
-        """Return the time, a microsecond later than the last one."""
+        """Advance the time by a microsecond, and return it."""
         self.micros += 1
         return self.micros
 
@@ -57,7 +57,7 @@ class NaiveStore:
             self.lock.release()
 
     def post(self, command: Command[Any], /) -> None:
-        """Execute the command at once and ignore its answer."""
+        """Execute the command at once and ignore its result."""
         with suppress(Exception):
             self.execute(command)
 

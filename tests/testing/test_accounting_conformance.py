@@ -1,4 +1,4 @@
-"""The conformance kit of accounting vendors finds faulty vendors."""
+"""The conformance kit for accounting vendors finds faulty vendors."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ if TYPE_CHECKING:
 
 
 def as_quickbooks(kind: Callable[..., Vendor]) -> kit.Factory:
-    """Return a function that makes a subject like that of QuickBooks, with another vendor."""
+    """Return a function that makes a test subject like QuickBooks', with another vendor class."""
 
     def new_subject() -> kit.AccountingSubject:
         subject = accounting_subjects.quickbooks()
@@ -43,7 +43,7 @@ def as_quickbooks(kind: Callable[..., Vendor]) -> kit.Factory:
 
 
 def as_odoo(kind: Callable[..., Vendor]) -> kit.Factory:
-    """Return a function that makes a subject like that of Odoo, with another vendor."""
+    """Return a function that makes a test subject like Odoo's, with another vendor class."""
 
     def new_subject() -> kit.AccountingSubject:
         subject = accounting_subjects.odoo()
@@ -79,7 +79,7 @@ class _KeylessFilesVendor(QuickBooks):
 
 
 class _InsistingVendor(Odoo):
-    """A faulty vendor that creates a record again if its answer was lost."""
+    """A faulty vendor that creates a record again if the response was lost."""
 
     async def _recover_id(self, *values: Any, **__: Any) -> int:
         wire, model, *_ = values
@@ -99,7 +99,7 @@ class _GuessingVendor(Odoo):
 
 
 class _RepeatingVendor(QuickBooks):
-    """A faulty vendor that sends a request again, without its key, after an unreadable answer."""
+    """A faulty vendor that repeats a request without its key after an unreadable response."""
 
     async def _create(self, *values: Any, **__: Any) -> Any:
         wire, path, body, _, parse = values
@@ -110,7 +110,7 @@ class _RepeatingVendor(QuickBooks):
 
 
 class _SwallowingVendor(QuickBooks):
-    """A faulty vendor that reads each answer with the status 200 as a success."""
+    """A faulty vendor that reads every response with status 200 as a success."""
 
     def services(self) -> Mapping[str, Service]:
         return {
@@ -118,7 +118,7 @@ class _SwallowingVendor(QuickBooks):
         }
 
 
-def changing(base: type[Any], **changes: Any) -> type[Any]:
+def vendor_changing(base: type[Any], **changes: Any) -> type[Any]:
     """Return a faulty vendor that reads invoices with some fields changed.
 
     Args:
@@ -142,40 +142,40 @@ def changing(base: type[Any], **changes: Any) -> type[Any]:
     return _ChangingVendor
 
 
-_CENTS = changing(QuickBooks, total=lambda record: record.total * 100)
-_HOPEFUL = changing(
+_CENTS = vendor_changing(QuickBooks, total=lambda record: record.total * 100)
+_HOPEFUL = vendor_changing(
     Odoo,
     state=lambda record: (
         InvoiceState.PAID if record.state is InvoiceState.UNKNOWN else record.state
     ),
 )
-_EARLY = changing(
+_EARLY = vendor_changing(
     QuickBooks,
     state=lambda record: InvoiceState.PAID if record.due_amount != record.total else record.state,
 )
-_POSTED = changing(
+_POSTED = vendor_changing(
     Odoo,
     state=lambda record: InvoiceState.OPEN if record.state is InvoiceState.DRAFT else record.state,
 )
-_OTHER = changing(QuickBooks, kind=None)
+_OTHER = vendor_changing(QuickBooks, kind=None)
 
 
 class _TrustingVendor(QuickBooks):
-    """A faulty vendor that leaves an invoice of another total in the books."""
+    """A faulty vendor that keeps an invoice whose total is wrong."""
 
     async def _undo(self, *_: Any, **__: Any) -> None:
         return None
 
 
 class _CarelessVendor(QuickBooks):
-    """A faulty vendor that reports an invoice as void and does not void it."""
+    """A faulty vendor that reports an invoice as void without voiding it."""
 
     async def void_invoice(self, *values: Any) -> Any:
         return attrs.evolve(await self.get_invoice(*values), state=InvoiceState.VOID)
 
 
 class _LooseVendor(Odoo):
-    """A faulty vendor that finds each contact, whatever is searched."""
+    """A faulty vendor whose contact search returns every contact."""
 
     async def _search(self, *values: Any, **__: Any) -> Any:
         wire, model, condition, fields = values
@@ -193,7 +193,7 @@ class _AddingVendor(QuickBooks):
 
 
 class _BottomlessVendor(QuickBooks):
-    """A faulty vendor that reports a payment as recorded, and records none."""
+    """A faulty vendor that reports a payment as recorded without recording it."""
 
     async def record_payment(self, *values: Any, key: str | None) -> Any:
         record = await super().record_payment(*values, key=key)
@@ -201,7 +201,7 @@ class _BottomlessVendor(QuickBooks):
 
 
 class _UnclassedVendor(QuickBooks):
-    """A faulty vendor that reports no account's class."""
+    """A faulty vendor that drops the class of accounts."""
 
     async def accounts(self, *values: Any) -> Any:
         records = await super().accounts(*values)
@@ -230,7 +230,7 @@ class _ImpatientVendor(Odoo):
 
 
 class _BlindVendor(Odoo):
-    """A faulty vendor that accepts the reference of any record as that of an invoice."""
+    """A faulty vendor that accepts another record's reference as an invoice's."""
 
     async def get_invoice(self, *values: Any) -> Any:
         wire, ref = values
@@ -238,7 +238,7 @@ class _BlindVendor(Odoo):
 
 
 class _LosingVendor(QuickBooks):
-    """A faulty vendor that loses the options of single vendors."""
+    """A faulty vendor that loses vendor-specific options."""
 
     async def create_invoice(self, *values: Any, key: str | None) -> Any:
         wire, ref, invoice = values
@@ -263,7 +263,7 @@ class _IndiscreetVendor(QuickBooks):
 
 
 class _AstrayVendor(QuickBooks):
-    """A faulty vendor that reports each change as one of a bill."""
+    """A faulty vendor that reports each change as a change of a bill."""
 
     def events(self, *values: Any, **__: Any) -> Any:
         return tuple(attrs.evolve(item, record=BookRecord.BILL) for item in super().events(*values))
@@ -277,7 +277,7 @@ class _DeafVendor(QuickBooks):
 
 
 def _forgeable() -> kit.AccountingSubject:
-    """Return a subject whose webhook secret is the one that the kit's forger uses."""
+    """Return a subject whose webhook secret the kit's forger knows."""
     sandbox = QuickBooksSandbox(verifier_token=OTHER_SECRET)
     subject = accounting_subjects.quickbooks()
     return attrs.evolve(

@@ -24,7 +24,7 @@ SALE = {"Type": "ACCREC", "Contact": {"ContactID": "c-1"}, "LineItems": [LINE]}
 DAYS = {"Date": "2031-05-06", "DueDate": "2031-05-06"}
 
 
-def sent(
+def send_request(
     sandbox: Any, method: str, path: str, body: object = None, *, query: Any = (), **headers: str
 ) -> Any:
     """Send a request to a sandbox, and return the response."""
@@ -47,12 +47,12 @@ def to_xero(sandbox: XeroSandbox, method: str, path: str, body: object = None, *
     request = SandboxRequest("POST", "x", "/connect/token", (), headers, form)
     token = sandbox.token_endpoint.answer(request).json()["access_token"]
     fields = {"Authorization": f"Bearer {token}", "Xero_Tenant_Id": TENANT, **more}
-    return sent(sandbox, method, f"/api.xro/2.0{path}", body, **fields)
+    return send_request(sandbox, method, f"/api.xro/2.0{path}", body, **fields)
 
 
 @pytest.fixture
 def xero() -> XeroSandbox:
-    """Return a sandbox of Xero with a contact and an invoice."""
+    """Return a Xero sandbox with a contact and an invoice."""
     sandbox = XeroSandbox()
     sandbox.contacts["c-1"] = {"ContactID": "c-1", "Name": "Mill Ltd"}
     return sandbox
@@ -80,14 +80,14 @@ def xero() -> XeroSandbox:
     ],
 )
 def test_xero_refuses_bad_records(xero: XeroSandbox, path: str, record: Any, message: str) -> None:
-    """A record that Xero would refuse is refused with a sentence."""
+    """Xero's sandbox refuses bad records with an explanation."""
     response = to_xero(xero, "PUT", path, {path[1:]: [record]})
     assert 400 == response.status
     assert message in response.text
 
 
 def test_xero_refuses_bad_requests(xero: XeroSandbox) -> None:
-    """Tokens, organisations, keys, paths and states are checked."""
+    """Xero's sandbox checks tokens, organisations, keys, paths and states."""
     sale = {**SALE, **DAYS, "InvoiceNumber": "1", "Status": "AUTHORISED"}
     created = to_xero(xero, "PUT", "/Invoices", {"Invoices": [sale]})
     id_ = created.json()["Invoices"][0]["InvoiceID"]
@@ -98,7 +98,7 @@ def test_xero_refuses_bad_requests(xero: XeroSandbox) -> None:
         "Date": "2031-05-06",
         "Amount": 1,
     }
-    ended = {"Invoices": [{"InvoiceID": id_, "Status": "DELETED"}]}
+    voided_answer = {"Invoices": [{"InvoiceID": id_, "Status": "DELETED"}]}
     renamed = {"Invoices": [{"InvoiceID": id_, "Reference": "x"}]}
     other = {"Invoices": [{**sale, "InvoiceNumber": "2"}]}
     first_key = to_xero(xero, "PUT", "/Invoices", other, Idempotency_Key="k")
@@ -113,11 +113,11 @@ def test_xero_refuses_bad_requests(xero: XeroSandbox) -> None:
     assert "No Payments" in to_xero(xero, "PUT", "/Payments", {}).text
     paid = to_xero(xero, "PUT", "/Payments", {"Payments": [payment]})
     assert "not a bank account" in paid.text
-    assert "valid status" in to_xero(xero, "POST", f"/Invoices/{id_}", ended).text
+    assert "valid status" in to_xero(xero, "POST", f"/Invoices/{id_}", voided_answer).text
     assert "Only the status" in to_xero(xero, "POST", f"/Invoices/{id_}", renamed).text
     assert 404 == to_xero(xero, "GET", "/Invoices/i-9").status
     assert 404 == to_xero(xero, "GET", "/Bills").status
-    assert 401 == sent(xero, "GET", "/api.xro/2.0/Accounts").status
+    assert 401 == send_request(xero, "GET", "/api.xro/2.0/Accounts").status
     assert 403 == to_xero(xero, "GET", "/Accounts", Xero_Tenant_Id="other").status
 
 
@@ -140,7 +140,7 @@ def bill_with(**line: Any) -> dict[str, Any]:
 
 
 def item_bill(amount: int = 5, **item: Any) -> dict[str, Any]:
-    """Return a bill with a line of an item."""
+    """Return a bill with an item line."""
     return bill_with(
         Amount=amount,
         DetailType="ItemBasedExpenseLineDetail",
@@ -151,10 +151,10 @@ def item_bill(amount: int = 5, **item: Any) -> dict[str, Any]:
 def to_quickbooks(
     sandbox: QuickBooksSandbox, method: str, path: str, body: object = None, **query: str
 ) -> Any:
-    """Send a request with the token to the sandbox of QuickBooks."""
+    """Send a request with the token to QuickBooks' sandbox."""
     pairs = {"minorversion": "75", **query}.items()
     authorization = f"Bearer {sandbox.token}"
-    return sent(
+    return send_request(
         sandbox,
         method,
         f"/v3/company/{REALM}{path}",
@@ -166,7 +166,7 @@ def to_quickbooks(
 
 @pytest.fixture
 def quickbooks() -> QuickBooksSandbox:
-    """Return a sandbox of QuickBooks with a supplier."""
+    """Return a QuickBooks sandbox with a supplier."""
     sandbox = QuickBooksSandbox()
     to_quickbooks(sandbox, "POST", "/vendor", {"DisplayName": "Well Ltd"})
     return sandbox
@@ -211,14 +211,14 @@ def quickbooks() -> QuickBooksSandbox:
 def test_quickbooks_refuses_bad_records(
     quickbooks: QuickBooksSandbox, path: str, body: Any, code: str
 ) -> None:
-    """A record that QuickBooks would refuse is refused with a code."""
+    """QuickBooks' sandbox refuses bad records with an error code."""
     response = to_quickbooks(quickbooks, "POST", path, body)
     assert 400 == response.status
     assert code == response.json()["Fault"]["Error"][0]["code"]
 
 
 def test_quickbooks_refuses_bad_requests(quickbooks: QuickBooksSandbox) -> None:
-    """Numbers, operations, queries, versions and ids of requests are checked."""
+    """QuickBooks' sandbox checks numbers, operations, queries, versions and request ids."""
     numbered = {**BILL, "DocNumber": "7"}
     assert 200 == to_quickbooks(quickbooks, "POST", "/bill", numbered).status
     assert "6140" in to_quickbooks(quickbooks, "POST", "/bill", numbered).text
@@ -231,25 +231,25 @@ def test_quickbooks_refuses_bad_requests(quickbooks: QuickBooksSandbox) -> None:
     assert "CompanyInfo" in to_quickbooks(quickbooks, "GET", f"/companyinfo/{REALM}").text
     root = f"/v3/company/{REALM}"
     token = f"Bearer {quickbooks.token}"
-    assert "2050" in sent(quickbooks, "GET", f"{root}/bill/1", Authorization=token).text
-    xml = sent(quickbooks, "GET", f"{root}/bill/1", Authorization=token, Accept="*/*")
+    assert "2050" in send_request(quickbooks, "GET", f"{root}/bill/1", Authorization=token).text
+    xml = send_request(quickbooks, "GET", f"{root}/bill/1", Authorization=token, Accept="*/*")
     assert b"<IntuitResponse/>" == xml.body
-    assert 401 == sent(quickbooks, "GET", f"{root}/bill/1").status
-    other = sent(quickbooks, "GET", "/v3/company/1/bill/1/x", Authorization=token)
+    assert 401 == send_request(quickbooks, "GET", f"{root}/bill/1").status
+    other = send_request(quickbooks, "GET", "/v3/company/1/bill/1/x", Authorization=token)
     assert "Unsupported Operation" in other.text
 
 
 def to_odoo(sandbox: OdooSandbox, model: str, method: str, *arguments: Any, **options: Any) -> Any:
-    """Call a method at the sandbox of Odoo, and return the name of the exception."""
+    """Call a method of Odoo's sandbox, and return the exception's name."""
     values = ["shop", 2, sandbox.api_key, model, method, list(arguments), options]
     params = {"service": "object", "method": "execute_kw", "args": values}
     body = {"jsonrpc": "2.0", "method": "call", "id": 1, "params": params}
-    answer = sent(sandbox, "POST", "/jsonrpc", body).json()
+    answer = send_request(sandbox, "POST", "/jsonrpc", body).json()
     return answer["error"]["data"]["name"].rpartition(".")[2] if "error" in answer else None
 
 
 def test_odoo_refuses_bad_calls() -> None:
-    """Models, methods, fields, lines and states are checked."""
+    """Odoo's sandbox checks models, methods, fields, lines and states."""
     odoo = OdooSandbox()
     entry: dict[str, Any] = {"move_type": "entry", "line_ids": []}
     side = {"account_id": 1, "debit": 5, "credit": 0}
@@ -280,7 +280,7 @@ def test_odoo_refuses_bad_calls() -> None:
     assert "MissingError" == to_odoo(odoo, "account.move", "unlink", [7])
     options = {"fields": [], "order": "name"}
     assert "ValueError" == to_odoo(odoo, "account.move", "search_read", [], **options)
-    answer = sent(odoo, "POST", "/jsonrpc", {"jsonrpc": "1.0", "id": 1})
+    answer = send_request(odoo, "POST", "/jsonrpc", {"jsonrpc": "1.0", "id": 1})
     assert "execute_kw" in answer.text
 
 

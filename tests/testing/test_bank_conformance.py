@@ -1,4 +1,4 @@
-"""The conformance kit of vendors of bank accounts finds faulty ones."""
+"""The conformance kit for vendors of bank accounts finds faulty vendors."""
 
 from __future__ import annotations
 
@@ -65,7 +65,7 @@ def _options(vendor: Any) -> dict[str, Any]:
 
 
 class _TrustingVendor(BerlinGroup):
-    """A faulty vendor that reads each unknown word, and each pending consent, as a consent."""
+    """A faulty vendor that reads unknown states and pending consents as granted."""
 
     async def get_consent(self, wire: Wire, ref: Ref, /) -> BankConsent:
         consent = await super().get_consent(wire, ref)
@@ -73,7 +73,7 @@ class _TrustingVendor(BerlinGroup):
 
 
 class _HastyVendor(BerlinGroup):
-    """A faulty vendor that reads a word that it does not know as a consent."""
+    """A faulty vendor that reads an unknown state as a granted consent."""
 
     async def get_consent(self, wire: Wire, ref: Ref, /) -> BankConsent:
         consent = await super().get_consent(wire, ref)
@@ -82,7 +82,7 @@ class _HastyVendor(BerlinGroup):
 
 
 class _IdleVendor(BerlinGroup):
-    """A faulty vendor that reports a revocation that it did not request."""
+    """A faulty vendor that reports a revocation without requesting it."""
 
     async def revoke_consent(self, wire: Wire, ref: Ref, /) -> BankConsent:
         return BankConsent(ref=ref, status=ConsentStatus.REVOKED)
@@ -99,7 +99,7 @@ class _KeylessConsentsVendor(BerlinGroup):
 
 
 class _OpenVendor(GoCardless):
-    """A faulty vendor that lists no accounts instead of saying that the owner has not agreed."""
+    """A faulty vendor that returns no accounts instead of an error for a missing consent."""
 
     async def accounts(self, wire: Wire, ref: Ref, /) -> tuple[BankAccount, ...]:
         try:
@@ -109,7 +109,7 @@ class _OpenVendor(GoCardless):
 
 
 class _SharedVendor(BerlinGroup):
-    """A faulty vendor whose accounts all have the number of the first one."""
+    """A faulty vendor whose accounts all have the first account's number."""
 
     async def accounts(self, wire: Wire, ref: Ref, /) -> tuple[BankAccount, ...]:
         accounts = await super().accounts(wire, ref)
@@ -125,7 +125,7 @@ class _CentsVendor(BerlinGroup):
 
 
 class _OptimistVendor(BerlinGroup):
-    """A faulty vendor that calls each balance available."""
+    """A faulty vendor that reports every balance as available."""
 
     async def balances(self, wire: Wire, ref: Ref, /) -> tuple[CurrentBalance, ...]:
         balances = await super().balances(wire, ref)
@@ -133,14 +133,14 @@ class _OptimistVendor(BerlinGroup):
 
 
 class _PagesVendor(BerlinGroup):
-    """A faulty vendor of transactions, whose pages a subclass spoils."""
+    """A faulty vendor of transactions whose pages a subclass changes."""
 
     async def transactions(
         self, wire: Wire, ref: Ref, query: TransactionQuery, /, *, after: Ref | None
     ) -> TransactionPage:
-        return self.spoil(await super().transactions(wire, ref, query, after=after))
+        return self.damage_page(await super().transactions(wire, ref, query, after=after))
 
-    def spoil(self, page: TransactionPage) -> TransactionPage:
+    def damage_page(self, page: TransactionPage) -> TransactionPage:
         """Return the page with a fault."""
         return page
 
@@ -148,14 +148,14 @@ class _PagesVendor(BerlinGroup):
 class _FirstPageVendor(_PagesVendor):
     """A faulty vendor that reads the first page only."""
 
-    def spoil(self, page: TransactionPage) -> TransactionPage:
+    def damage_page(self, page: TransactionPage) -> TransactionPage:
         return attrs.evolve(page, next=None)
 
 
 class _UnsignedVendor(_PagesVendor):
     """A faulty vendor that loses the sign of amounts."""
 
-    def spoil(self, page: TransactionPage) -> TransactionPage:
+    def damage_page(self, page: TransactionPage) -> TransactionPage:
         return attrs.evolve(
             page,
             booked=tuple(
@@ -168,21 +168,21 @@ class _UnsignedVendor(_PagesVendor):
 class _AnonymousVendor(_PagesVendor):
     """A faulty vendor that loses the identifiers of transactions."""
 
-    def spoil(self, page: TransactionPage) -> TransactionPage:
+    def damage_page(self, page: TransactionPage) -> TransactionPage:
         return attrs.evolve(page, booked=tuple(attrs.evolve(item, id=None) for item in page.booked))
 
 
 class _TogetherVendor(_PagesVendor):
-    """A faulty vendor that reads pending transactions as booked ones."""
+    """A faulty vendor that lists pending transactions among the booked ones."""
 
-    def spoil(self, page: TransactionPage) -> TransactionPage:
+    def damage_page(self, page: TransactionPage) -> TransactionPage:
         return attrs.evolve(page, booked=(*page.booked, *page.pending))
 
 
 class _SettledVendor(_PagesVendor):
-    """A faulty vendor that reports pending transactions as booked."""
+    """A faulty vendor that reports pending transactions with the status booked."""
 
-    def spoil(self, page: TransactionPage) -> TransactionPage:
+    def damage_page(self, page: TransactionPage) -> TransactionPage:
         return attrs.evolve(
             page,
             pending=tuple(
@@ -193,9 +193,9 @@ class _SettledVendor(_PagesVendor):
 
 
 class _MuteVendor(_PagesVendor):
-    """A faulty vendor that loses the payments of entries."""
+    """A faulty vendor that drops the payments inside entries."""
 
-    def spoil(self, page: TransactionPage) -> TransactionPage:
+    def damage_page(self, page: TransactionPage) -> TransactionPage:
         def without_text(item: Any) -> Any:
             payment = attrs.evolve(item.entry.transactions[0], remittance="")
             return attrs.evolve(item, entry=attrs.evolve(item.entry, transactions=[payment]))
@@ -228,7 +228,7 @@ class _ConfidentVendor(BerlinGroup):
 
 
 class _CheerfulVendor(BerlinGroup):
-    """A faulty vendor that reports each payment that is not refused as settled."""
+    """A faulty vendor that reports each payment that was not refused as settled."""
 
     async def get_payment(self, wire: Wire, ref: Ref, /) -> BankPayment:
         payment = await super().get_payment(wire, ref)
@@ -237,7 +237,7 @@ class _CheerfulVendor(BerlinGroup):
 
 
 class _SwallowingVendor(BerlinGroup):
-    """A faulty vendor that reads an unreadable answer as an account without balances."""
+    """A faulty vendor that reads an unreadable response as an account without balances."""
 
     async def balances(self, wire: Wire, ref: Ref, /) -> tuple[CurrentBalance, ...]:
         try:
@@ -247,7 +247,7 @@ class _SwallowingVendor(BerlinGroup):
 
 
 class _CoarseVendor(BerlinGroup):
-    """A faulty vendor that knows the errors of its bank by the status only."""
+    """A faulty vendor that classifies its bank's errors only by status."""
 
     def services(self) -> Mapping[str, Service]:
         return {
@@ -256,13 +256,13 @@ class _CoarseVendor(BerlinGroup):
 
 
 def _with_words(error: Any, words: str) -> Any:
-    """Return the error of a refusal with these words in place of the vendor's."""
+    """Return a refusal's error with this text instead of the vendor's."""
     text = error and f"The bank refused: {words}"
     return error and type(error)(text, response=error.response, vendor_code=error.vendor_code)
 
 
 class _WordlessVendor(BerlinGroup):
-    """A faulty vendor that loses the words of its bank."""
+    """A faulty vendor that drops its bank's error text."""
 
     def services(self) -> Mapping[str, Service]:
         def refuse(request: Request, response: Response) -> Any:
@@ -272,7 +272,7 @@ class _WordlessVendor(BerlinGroup):
 
 
 class _IndiscreetVendor(BerlinGroup):
-    """A faulty vendor that shows all that its bank says."""
+    """A faulty vendor that shows its bank's whole response."""
 
     def services(self) -> Mapping[str, Service]:
         def refuse(request: Request, response: Response) -> Any:

@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 
 @pytest.mark.parametrize("subject", SUBJECTS)
 def test_account_shows_the_given_transactions(subject: Callable[[], BankSubject]) -> None:
-    """A sandbox shows the transactions that a test gives it, and no others."""
+    """A bank sandbox shows exactly the transactions that a test defines."""
     bank_subject = subject()
     sandbox = bank_subject.sandbox
     sandbox.booked = sandbox.booked[-1:]
@@ -37,7 +37,7 @@ def test_account_shows_the_given_transactions(subject: Callable[[], BankSubject]
 
 
 def test_bank_sends_owners_to_a_page_of_the_test() -> None:
-    """The link of a consent leads to the given page, and the sandbox knows where to return to."""
+    """A consent's link leads to the configured page, and the sandbox knows the return URL."""
     bank_subject = SUBJECTS[0]()
     sandbox = bank_subject.sandbox
     assert isinstance(sandbox, BerlinGroupSandbox)

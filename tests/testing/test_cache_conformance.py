@@ -1,4 +1,4 @@
-"""The conformance kit of response caches finds faulty caches."""
+"""The conformance kit for response caches finds faulty caches."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ class _LosingCache(AsyncMemoryCache):
 
 
 class _RefusingCache(AsyncMemoryCache):
-    """A faulty cache that stores nothing and reports that."""
+    """A faulty cache that stores nothing and says so."""
 
     async def keep(
         self,
@@ -49,7 +49,7 @@ class _RefusingCache(AsyncMemoryCache):
 
 
 class _StrippingCache(AsyncMemoryCache):
-    """A faulty cache that loses reason phrases."""
+    """A faulty cache that drops reason phrases."""
 
     async def keep(
         self,
@@ -123,7 +123,7 @@ class _RememberingCache(AsyncMemoryCache):
 
 
 class _TracelessCache(AsyncMemoryCache):
-    """A faulty cache that does not remember which keys were removed."""
+    """A faulty cache that forgets which keys were removed."""
 
     async def forget(self, key: str, /, timeout: float | None = None) -> None:
         result = await super().look(key, timeout)
@@ -212,7 +212,7 @@ class _EternalCache(AsyncMemoryCache):
 
 
 class _HoldingEveryKeyCache(AsyncMemoryCache):
-    """A faulty cache that returns a response for each key."""
+    """A faulty cache that returns a response for any key."""
 
     async def look(self, key: str, /, timeout: float | None = None) -> StoredAnswers:
         return StoredAnswers(0, (kit.entry(1),))
@@ -263,7 +263,7 @@ def test_notices_a_wrong_cache(
 
 
 class _UnmarkedCache(MemoryCache):
-    """A faulty cache that stores responses without checking for removals meanwhile."""
+    """A faulty cache that ignores removals during a store operation."""
 
     def keep(
         self,

@@ -1,4 +1,4 @@
-"""The conformance kit of vendors of calendars finds faulty vendors."""
+"""The conformance kit for calendar vendors finds faulty vendors."""
 
 from __future__ import annotations
 
@@ -45,7 +45,7 @@ class _UtcVendor(GoogleCalendar):
 
 
 class _FoldlessVendor(GoogleCalendar):
-    """A faulty vendor that takes the first of two equal clock times."""
+    """A faulty vendor that always uses the first of two ambiguous local times."""
 
     async def create(
         self, wire: Wire, ref: Ref, event: NewEvent, /, *, invite: bool, key: str | None
@@ -56,7 +56,7 @@ class _FoldlessVendor(GoogleCalendar):
 
 
 class _InvitingVendor(GoogleCalendar):
-    """A faulty vendor that always invites."""
+    """A faulty vendor that always sends invitations."""
 
     async def create(
         self, wire: Wire, ref: Ref, event: NewEvent, /, *, invite: bool, key: str | None
@@ -65,7 +65,7 @@ class _InvitingVendor(GoogleCalendar):
 
 
 class _UnversionedVendor(GoogleCalendar):
-    """A faulty vendor that compares no versions."""
+    """A faulty vendor that does not compare versions."""
 
     async def update(
         self, wire: Wire, ref: Ref, changes: EventChanges, /, *, version: str | None, invite: bool
@@ -74,7 +74,7 @@ class _UnversionedVendor(GoogleCalendar):
 
 
 class _ForgetfulVendor(GoogleCalendar):
-    """A faulty vendor that begins each list anew."""
+    """A faulty vendor that starts each list from the beginning."""
 
     async def changes(
         self, wire: Wire, ref: Ref, /, *, start: datetime, end: datetime, after: Ref | None
@@ -93,7 +93,7 @@ class _OptimisticVendor(GoogleCalendar):
 
 
 class _CarelessVendor(GoogleCalendar):
-    """A faulty vendor whose cancelling ends silently, whatever happened."""
+    """A faulty vendor whose cancelling never raises an error."""
 
     async def cancel(self, wire: Wire, ref: Ref, /, *, invite: bool) -> None:
         return
@@ -108,7 +108,7 @@ class _UnclassifiedVendor(GoogleCalendar):
 
 
 class _SwallowingVendor(GoogleCalendar):
-    """A faulty vendor that reads nonsense as an empty list."""
+    """A faulty vendor that reads an unreadable response as an empty list."""
 
     async def changes(
         self, wire: Wire, ref: Ref, /, *, start: datetime, end: datetime, after: Ref | None
@@ -136,12 +136,12 @@ class _SwallowingVendor(GoogleCalendar):
     ],
 )
 def test_a_faulty_vendor_is_found(faulty: type[GoogleCalendar], finder: str) -> None:
-    """The check that is about a fault finds it."""
+    """Each faulty vendor fails the check for its fault."""
 
     def subject() -> kit.CalendarsSubject:
-        made = calendars_subjects.google_calendar()
-        sandbox: Any = made.sandbox
-        return attrs.evolve(made, vendor=faulty(credentials=sandbox.key_file()))
+        subject = calendars_subjects.google_calendar()
+        sandbox: Any = subject.sandbox
+        return attrs.evolve(subject, vendor=faulty(credentials=sandbox.key_file()))
 
     check = next(check for check in kit.CHECKS if check.__name__ == finder)
     with pytest.raises(AssertionError):
@@ -149,15 +149,15 @@ def test_a_faulty_vendor_is_found(faulty: type[GoogleCalendar], finder: str) -> 
 
 
 def test_checks_of_missing_capabilities_pass() -> None:
-    """A vendor without optional features passes the checks of them."""
+    """A vendor without optional features passes the checks for these features."""
 
     class _PlainCalendar(GoogleCalendar):
         capabilities = frozenset()
 
     def subject() -> kit.CalendarsSubject:
-        made = calendars_subjects.google_calendar()
-        sandbox: Any = made.sandbox
-        return attrs.evolve(made, vendor=_PlainCalendar(credentials=sandbox.key_file()))
+        subject = calendars_subjects.google_calendar()
+        sandbox: Any = subject.sandbox
+        return attrs.evolve(subject, vendor=_PlainCalendar(credentials=sandbox.key_file()))
 
     optional = (
         *("a_version_is_compared", "recurrence_is_kept", "invitations_can_be_withheld"),

@@ -22,7 +22,7 @@ from tests.testing.cassette_recorder import (
     post_request,
     recorder,
 )
-from tests.testing.modes import Either, now
+from tests.testing.modes import SyncOrAsync, await_if_needed
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -56,7 +56,7 @@ def test_once_records_and_then_replays(recorder: Recorder) -> None:
     answers: list[Response] = []
     for _ in range(3):
         with recorder.cassette() as cassette:
-            answers.append(now(recorder.client(cassette).send(request, url, TIMEOUTS)))
+            answers.append(await_if_needed(recorder.client(cassette).send(request, url, TIMEOUTS)))
 
     assert [{"rate": "0.19"}] * 3 == [answer.json() for answer in answers]
     assert 1 == len(recorder.vendor.requests)
@@ -84,12 +84,12 @@ def test_equal_requests_are_answered_in_order(recorder: Recorder) -> None:
 
 
 def test_unused_exchanges_are_counted(recorder: Recorder) -> None:
-    """A test can require that all recorded exchanges were used."""
+    """A test can require that every recorded exchange is replayed."""
     recorder.vendor.always(Response(200))
     recorder.record(get_request(), post_request("/charges?a=1"))
     cassette = recorder.cassette()
     unused = [cassette.unused]
-    now(recorder.client(cassette).send(*get_request(), TIMEOUTS))
+    await_if_needed(recorder.client(cassette).send(*get_request(), TIMEOUTS))
     unused.append(cassette.unused)
 
     assert [("GET /rates", "POST /charges?a=1"), ("POST /charges?a=1",)] == unused
@@ -101,8 +101,8 @@ def test_a_failed_exchange_is_not_recorded(recorder: Recorder) -> None:
     with recorder.cassette() as cassette:
         client = recorder.client(cassette)
         with pytest.raises(ConnectionFailed, match="gone"):
-            now(client.send(*get_request("/lost"), TIMEOUTS))
-        now(client.send(*get_request(), TIMEOUTS))
+            await_if_needed(client.send(*get_request("/lost"), TIMEOUTS))
+        await_if_needed(client.send(*get_request(), TIMEOUTS))
 
     with pytest.raises(NotOnTape):
         recorder.replay(get_request("/lost"))
@@ -119,21 +119,21 @@ def test_empty_recording_writes_no_file(recorder: Recorder) -> None:
 def test_recording_needs_a_client(recorder: Recorder) -> None:
     """Recording requires an HTTP client, and replaying does not."""
     cassette = recorder.cassette()
-    client: Either = cassette.async_client() if recorder.awaited else cassette.client()
+    client: SyncOrAsync = cassette.async_client() if recorder.awaited else cassette.client()
 
     for verb in ("send", "open"):
         with pytest.raises(ConfigurationError, match="nobody whose answers"):
-            now(getattr(client, verb)(*get_request(), TIMEOUTS))
-    now(client.close())
+            await_if_needed(getattr(client, verb)(*get_request(), TIMEOUTS))
+    await_if_needed(client.close())
 
 
 def test_a_closed_client_closes_the_one_behind_it(recorder: Recorder) -> None:
     """A cassette that is closed sends and replays nothing."""
     client = recorder.client(recorder.cassette())
-    now(client.close())
+    await_if_needed(client.close())
 
     with pytest.raises(ConnectionFailed, match="closed"):
-        now(client.send(*get_request(), TIMEOUTS))
+        await_if_needed(client.send(*get_request(), TIMEOUTS))
 
 
 def test_unknown_cassette_mode_is_refused(tmp_path: Path) -> None:
@@ -162,20 +162,22 @@ def test_many_tasks_record_in_the_order_in_which_they_began(tmp_path: Path) -> N
 # --- streams ---------------------------------------------------------------------
 
 
-def _read(incoming: Either, times: int) -> list[bytes]:
-    return [now(incoming.read()) for _ in range(times)]
+def _read(incoming: SyncOrAsync, times: int) -> list[bytes]:
+    return [await_if_needed(incoming.read()) for _ in range(times)]
 
 
 def test_streams_are_recorded_in_chunks(recorder: Recorder) -> None:
     """A streamed response is replayed in the recorded chunks."""
     recorder.vendor.queue(Response(200, {"A": "b"}, b"12345"))
     with recorder.cassette() as cassette:
-        incoming = now(recorder.client(cassette).open(*get_request(), TIMEOUTS))
+        incoming = await_if_needed(recorder.client(cassette).open(*get_request(), TIMEOUTS))
         head = incoming.status, incoming.headers["a"]
         pieces = _read(incoming, 3)
         incoming.close()
 
-    replayed_stream = now(recorder.client(recorder.cassette()).open(*get_request(), TIMEOUTS))
+    replayed_stream = await_if_needed(
+        recorder.client(recorder.cassette()).open(*get_request(), TIMEOUTS)
+    )
 
     assert ((200, "b"), [b"1234", b"5", b""]) == (head, pieces)
     assert (200, "b") == (replayed_stream.status, replayed_stream.headers["a"])
@@ -186,11 +188,11 @@ def test_partly_read_streams_end_early(recorder: Recorder) -> None:
     """The unread rest of a stream is not recorded, and reading it in a replay fails."""
     recorder.vendor.queue(Response(200, {}, b"12345"))
     with recorder.cassette() as cassette:
-        incoming = now(recorder.client(cassette).open(*get_request(), TIMEOUTS))
+        incoming = await_if_needed(recorder.client(cassette).open(*get_request(), TIMEOUTS))
         _read(incoming, 1)
         incoming.close()
 
-    incoming = now(recorder.client(recorder.cassette()).open(*get_request(), TIMEOUTS))
+    incoming = await_if_needed(recorder.client(recorder.cassette()).open(*get_request(), TIMEOUTS))
 
     assert [b"1234"] == _read(incoming, 1)
     with pytest.raises(NotOnTape, match="was not read"):
@@ -298,7 +300,7 @@ def test_exchanges_are_replayed_once(recorder: Recorder) -> None:
 
 
 def test_without_a_tape_every_request_is_refused(recorder: Recorder) -> None:
-    """A missing cassette file raises an error only at the first request."""
+    """If the cassette file is missing, only the first request raises an error."""
     with pytest.raises(NotOnTape, match=r"not on vat\.json, which has 0 exchanges") as info:
         recorder.replay(get_request())
 

@@ -34,7 +34,7 @@ from tests.testing.cassette_recorder import (
     post_request,
     recorder,
 )
-from tests.testing.modes import now
+from tests.testing.modes import await_if_needed
 
 __all__ = ["recorder"]
 
@@ -221,7 +221,7 @@ def test_secret_hidden_during_the_recording(recorder: Recorder) -> None:
     """A secret that the test learns during the recording can be masked."""
     recorder.vendor.always(Response(200))
     with recorder.cassette() as cassette:
-        now(recorder.client(cassette).send(*get_request("/x/swordfish"), TIMEOUTS))
+        await_if_needed(recorder.client(cassette).send(*get_request("/x/swordfish"), TIMEOUTS))
         cassette.hide(Secret("swordfish"))
 
     assert "swordfish" not in recorder.path.read_text("utf-8")
@@ -258,7 +258,7 @@ def test_cassette_repr_and_errors_show_no_secret(recorder: Recorder) -> None:
     request = Request.post("/x", json={"token": "swordfish-1"}, headers={"Cookie": "swordfish-2"})
 
     with pytest.raises(NotOnTape) as info:
-        now(recorder.client(cassette).send(request, f"{HOST}/x?q=swordfish", TIMEOUTS))
+        await_if_needed(recorder.client(cassette).send(request, f"{HOST}/x?q=swordfish", TIMEOUTS))
 
     assert "swordfish" not in f"{info.value}{info.value!r}{cassette!r}"
 
@@ -317,29 +317,31 @@ def test_a_key_under_an_unknown_name_is_not_written(
 
 def test_a_query_stays_readable_and_tells_values_apart(recorder: Recorder) -> None:
     """Words, numbers and dates are recorded unmasked, and masked values stay distinct."""
-    plain = "/a?status=paid&limit=100&from=2026-01-31&to=2026-01-31T10:00:00Z&fields=&flag"
+    plain_url = "/a?status=paid&limit=100&from=2026-01-31&to=2026-01-31T10:00:00Z&fields=&flag"
     first, second = "/a?customer=cus_9s6XKzkNRiz8i3", "/a?customer=cus_NffrFeUfNV2Hib"
     recorder.vendor.queue(*map(Response, (200, 201, 202)))
-    written_tape = recorder.record(get_request(plain), get_request(first), get_request(second))
+    written_tape = recorder.record(get_request(plain_url), get_request(first), get_request(second))
 
-    assert plain in written_tape
+    assert plain_url in written_tape
     assert "cus_" not in written_tape
-    answers = recorder.replay(get_request(second), get_request(first), get_request(plain))
+    answers = recorder.replay(get_request(second), get_request(first), get_request(plain_url))
     assert [202, 201, 200] == [answer.status for answer in answers]
 
 
 def test_ordinary_headers_are_recorded(recorder: Recorder) -> None:
     """Headers of HTTP itself and with correlation ids are not masked."""
-    plain = {
+    plain_fields = {
         "Accept": "text/html",
         "If-None-Match": '"v1"',
         "Idempotency-Key": "order-1",
         "Traceparent": "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01",
     }
     recorder.vendor.always(Response(200))
-    written_tape = json.loads(recorder.record(get_request(headers={**plain, "X-Acme": "acme"})))
+    written_tape = json.loads(
+        recorder.record(get_request(headers={**plain_fields, "X-Acme": "acme"}))
+    )
 
-    reports = [f"{name}: {value}" for name, value in plain.items()]
+    reports = [f"{name}: {value}" for name, value in plain_fields.items()]
     assert [*reports, "X-Acme: ***"] == written_tape["exchanges"][0]["request"]["headers"]
 
 
@@ -384,7 +386,7 @@ def test_managers_credentials_are_masked(recorder: Recorder, kind: str, existing
                 AsyncMemoryCredentialProvider if recorder.awaited else MemoryCredentialProvider
             )
             provider: Any = provider_of()
-            now(provider.rotate("vat", None, CREDENTIALS[kind]))
+            await_if_needed(provider.rotate("vat", None, CREDENTIALS[kind]))
             client: Any = recorder.client(cassette)
             if faulty:
                 clock, none = VirtualClock(), FaultSchedule()
@@ -394,11 +396,13 @@ def test_managers_credentials_are_masked(recorder: Recorder, kind: str, existing
                     else FaultNetwork(client, none, sleeper=VirtualSleeper(clock))
                 )
             manager: Any = kind_of([service], http=client, credentials=provider)
-            with pytest.raises(VendorRejected) as caught:
-                now(manager.call("vat", Request.get(f"/a/{WORD}", query={"q": f"is {WORD}"})))
+            with pytest.raises(VendorRejected) as excinfo:
+                await_if_needed(
+                    manager.call("vat", Request.get(f"/a/{WORD}", query={"q": f"is {WORD}"}))
+                )
             with pytest.raises(VendorRejected):
-                now(manager.stream("vat", Request.get("/b", query={"q": WORD})))
-            return caught.value.status
+                await_if_needed(manager.stream("vat", Request.get("/b", query={"q": WORD})))
+            return excinfo.value.status
 
     assert 400 == ask("record")
     written_tape = recorder.path.read_text("utf-8")

@@ -33,7 +33,7 @@ def test_invalid_fractions_are_refused(fractions: list[float]) -> None:
 
 
 def test_tokens_are_counted() -> None:
-    """Random tokens are the numbers from one on."""
+    """Random tokens are the numbers one, two, three and so on."""
     randomness: Randomness = ScriptedRandomness(first_token=7)
 
     assert [7, 8, 9] == [randomness.token() for _ in range(3)]

@@ -74,7 +74,7 @@ def as_teams(kind: Callable[..., Teams]) -> kit.Factory:
 
 @attrs.frozen(kw_only=True)
 class LesserVendor(Slack):
-    """A correct vendor that can only send into the channel of its account."""
+    """A correct vendor that can only send to its account's channel."""
 
     capabilities = frozenset()
     webhook = None  # type: ignore[assignment]  # every vendor may have none
@@ -114,7 +114,7 @@ class _KeylessVendor(Slack):
 
 
 class _KeylessAnswersVendor(Slack):
-    """A faulty vendor that loses the idempotency key of answers."""
+    """A faulty vendor that loses the idempotency key of replies."""
 
     async def reply(
         self, wire: Wire, ref: Ref, message: ChatMessage, /, *, key: str | None
@@ -133,7 +133,7 @@ class _RetryingVendor(Slack):
 
 
 class _SwallowingVendor(Slack):
-    """A faulty vendor that reads each answer with status 200 as a success."""
+    """A faulty vendor that reads every response with status 200 as a success."""
 
     def services(self) -> Mapping[str, Service]:
         return {
@@ -185,12 +185,14 @@ class _HtmlVendor(Telegram):
 
     async def send(self, wire: Wire, message: ChatMessage, /, *, key: str | None) -> ChatReceipt:
         options = {"parse_mode": "HTML", "text": f'{message.text}<a href="https://x.example">x</a>'}
-        plain = attrs.evolve(message, text="-", title=None, fields=(), extra={"telegram": options})
-        return await super().send(wire, plain, key=key)
+        plain_message = attrs.evolve(
+            message, text="-", title=None, fields=(), extra={"telegram": options}
+        )
+        return await super().send(wire, plain_message, key=key)
 
 
 class _MentioningVendor(Telegram):
-    """A faulty vendor that lets Telegram find names in texts."""
+    """A faulty vendor that lets Telegram turn names in texts into mentions."""
 
     async def send(self, wire: Wire, message: ChatMessage, /, *, key: str | None) -> ChatReceipt:
         options = {"text": message.text, "entities": None}
@@ -198,7 +200,7 @@ class _MentioningVendor(Telegram):
 
 
 class _MarkdownVendor(Teams):
-    """A faulty vendor that sends the text in a block with Markdown."""
+    """A faulty vendor that sends the text as a Markdown block."""
 
     async def send(self, wire: Wire, message: ChatMessage, /, *, key: str | None) -> ChatReceipt:
         body = [{"type": "TextBlock", "text": message.text}]
@@ -216,7 +218,7 @@ class _ConfidentVendor(Teams):
 
 
 class _AstrayVendor(Slack):
-    """A faulty vendor that posts answers into the channel instead of the thread."""
+    """A faulty vendor that posts replies into the channel instead of the thread."""
 
     async def reply(
         self, wire: Wire, ref: Ref, message: ChatMessage, /, *, key: str | None
@@ -225,7 +227,7 @@ class _AstrayVendor(Slack):
 
 
 class _OtherThreadVendor(Slack):
-    """A faulty vendor that answers the first message of the channel."""
+    """A faulty vendor that replies to the first message of the channel."""
 
     async def reply(
         self, wire: Wire, ref: Ref, message: ChatMessage, /, *, key: str | None
@@ -235,7 +237,7 @@ class _OtherThreadVendor(Slack):
 
 
 class _NestedVendor(Slack):
-    """A faulty vendor that answers an answer by its own timestamp."""
+    """A faulty vendor that replies to a reply by its own timestamp."""
 
     async def reply(
         self, wire: Wire, ref: Ref, message: ChatMessage, /, *, key: str | None
@@ -245,7 +247,7 @@ class _NestedVendor(Slack):
 
 
 class _RepostingVendor(Telegram):
-    """A faulty vendor that posts a new message instead of changing one."""
+    """A faulty vendor that posts a new message instead of editing one."""
 
     async def edit(self, wire: Wire, ref: Ref, message: ChatMessage, /) -> ChatReceipt:
         receipt = await self.send(wire, message, key=None)
@@ -253,7 +255,7 @@ class _RepostingVendor(Telegram):
 
 
 class _IdleVendor(Slack):
-    """A faulty vendor that reports a deletion that it did not request."""
+    """A faulty vendor that reports a deletion without requesting it."""
 
     async def delete(self, wire: Wire, ref: Ref, /) -> ChatReceipt:
         return ChatReceipt(ref=ref, status=ChatStatus.DELETED)
@@ -288,7 +290,7 @@ class _TerseVendor(Slack):
 
 
 class _ImpatientVendor(Telegram):
-    """A faulty vendor that loses the pause that Telegram asks for."""
+    """A faulty vendor that ignores the pause that Telegram requests."""
 
     def services(self) -> Mapping[str, Service]:
         def without_pause(request: Request, response: Response) -> ConnectorError | None:
@@ -304,7 +306,7 @@ class _ImpatientVendor(Telegram):
 
 
 class _TalkativeVendor(Telegram):
-    """A faulty vendor that fails with the URL of its request, before the request is sent."""
+    """A faulty vendor that raises an error with the request's URL before sending."""
 
     async def send(self, wire: Wire, message: ChatMessage, /, *, key: str | None) -> ChatReceipt:
         token = "" if self.credentials is None else self.credentials.reveal()
@@ -317,20 +319,20 @@ class _InReferencesVendor(Telegram):
     async def send(self, wire: Wire, message: ChatMessage, /, *, key: str | None) -> ChatReceipt:
         receipt = await super().send(wire, message, key=key)
         token = self.credentials
-        shown = "" if token is None else token.reveal()
-        ref = None if receipt.ref is None else receipt.ref.with_related(token=shown)
+        token_text = "" if token is None else token.reveal()
+        ref = None if receipt.ref is None else receipt.ref.with_related(token=token_text)
         return attrs.evolve(receipt, ref=ref)
 
 
 class _OpenUrlVendor(Teams):
-    """A faulty vendor whose service has the whole URL with its signature."""
+    """A faulty vendor whose service URL contains the signature."""
 
     def __repr__(self) -> str:
         return f"Teams({self.webhook_url.reveal()})"
 
 
 class _CheerfulVendor(Slack):
-    """A faulty vendor that reads each webhook as a message of a program."""
+    """A faulty vendor that reads every webhook as a bot's message."""
 
     def events(self, event: WebhookEvent, ref: MakeRef) -> tuple[ChatEvent, ...]:
         return tuple(attrs.evolve(item, automatic=True) for item in super().events(event, ref))
@@ -344,13 +346,13 @@ class _DeafVendor(Slack):
 
 
 class _PromisingVendor(Teams):
-    """A faulty vendor that refuses no feature that Teams lacks."""
+    """A faulty vendor that does not refuse features that Teams lacks."""
 
     capabilities = frozenset({ChatCapability.BUTTONS, ChatCapability.SILENT})
 
 
 class _ForgetfulVendor(Slack):
-    """A faulty vendor that reports an unknown outcome as a failure that may be repeated."""
+    """A faulty vendor that reports an unknown outcome as a retryable failure."""
 
     async def send(self, wire: Wire, message: ChatMessage, /, *, key: str | None) -> ChatReceipt:
         try:
@@ -371,7 +373,7 @@ class _WrongPlaceVendor(Telegram):
 
 
 def _forgeable() -> kit.ChatSubject:
-    """Return a test subject whose webhook secret is the one that the kit's forger uses."""
+    """Return a test subject whose webhook secret the kit's forger knows."""
     sandbox = SlackSandbox(signing_secret=OTHER_SECRET)
     subject = chat_subjects.slack()
     return attrs.evolve(

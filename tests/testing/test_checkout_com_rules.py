@@ -32,14 +32,14 @@ PAYMENT: dict[str, Any] = {"source": TOKEN, "amount": 100, "currency": "EUR"}
 )
 def test_wrong_payments_are_refused(body: Any, code: str) -> None:
     """A payment with a wrong, unknown or missing field is refused with Checkout.com's code."""
-    with pytest.raises(Refusal) as refused:
+    with pytest.raises(Refusal) as excinfo:
         check_payment(body)
-    assert [code] == refused.value.response.json()["error_codes"]
+    assert [code] == excinfo.value.response.json()["error_codes"]
 
 
 @pytest.mark.parametrize("minor, currency", [(1_001, "KWD"), (150, "CLP"), (10**9, "EUR")])
 def test_amounts_that_are_no_payment_are_refused(minor: int, currency: str) -> None:
-    """The last digit of dinars and the last two of Chilean pesos are zero; nine digits are most."""
+    """Dinars must end in 0 and Chilean pesos in 00, and nine digits are the maximum."""
     with pytest.raises(Refusal):
         check_amount(minor, currency)
     assert 1_000 == check_amount(1_000, currency)
@@ -55,7 +55,7 @@ def test_amounts_that_are_no_payment_are_refused(minor: int, currency: str) -> N
     ],
 )
 def test_unknown_payment_methods_are_refused(source: Any, code: str) -> None:
-    """A means of payment that the sandbox does not know is refused."""
-    with pytest.raises(Refusal) as refused:
+    """An unknown payment method is refused."""
+    with pytest.raises(Refusal) as excinfo:
         outcome_of(source, confirmed=False)
-    assert [code] == refused.value.response.json()["error_codes"]
+    assert [code] == excinfo.value.response.json()["error_codes"]

@@ -10,16 +10,16 @@ import pytest
 from moorage import AttemptTimeout
 from moorage.testing.kits.checks import (
     Control,
+    EventTooLate,
     Flag,
-    TooLate,
-    blocking,
     in_thread,
     name_of,
     patience,
     require,
-    soon,
-    timely,
-    withheld,
+    retrying_check,
+    sync_check,
+    wait_soon,
+    withheld_seconds,
 )
 from moorage.testing.kits.checks import waiting_at_most as at_most
 
@@ -30,7 +30,7 @@ def test_a_check_is_named_by_its_function() -> None:
 
 
 def test_a_broken_rule_is_a_sentence() -> None:
-    """A check's broken rule raises an error with its sentence; a kept rule raises nothing."""
+    """`require` raises an error with the given sentence for an empty list, and else nothing."""
     require([1], "Never said")
 
     with pytest.raises(AssertionError, match="Said once"):
@@ -38,10 +38,10 @@ def test_a_broken_rule_is_a_sentence() -> None:
 
 
 def test_soon_fails_after_its_time() -> None:
-    """Waiting for an event that never comes raises an error with its sentence."""
+    """Waiting for an event that never comes raises an error that names the event."""
     start = time.monotonic()
     with at_most(0.001), pytest.raises(AssertionError, match="Never came"):
-        asyncio.run(soon(asyncio.sleep(60), "Never came"))
+        asyncio.run(wait_soon(asyncio.sleep(60), "Never came"))
 
     assert time.monotonic() - start < patience() == 20.0
 
@@ -68,19 +68,19 @@ def test_late_checks_are_retried(late: int, tries: int) -> None:
     async def a_check(word: str) -> None:
         seen_words.append(word)
         if len(seen_words) <= late:
-            raise TooLate("It took 9 s.")
+            raise EventTooLate("It took 9 s.")
 
     if late < 3:
-        asyncio.run(timely(a_check, SteadyControl)("once"))
+        asyncio.run(retrying_check(a_check, SteadyControl)("once"))
     else:
-        with pytest.raises(TooLate, match="9 s"):
-            asyncio.run(timely(a_check, SteadyControl)("once"))
+        with pytest.raises(EventTooLate, match="9 s"):
+            asyncio.run(retrying_check(a_check, SteadyControl)("once"))
     assert ["once"] * tries == seen_words
-    assert "a_check" == name_of(timely(a_check))
+    assert "a_check" == name_of(retrying_check(a_check))
 
 
 def test_failed_checks_are_not_retried() -> None:
-    """A check that fails for another reason than time is not retried."""
+    """A check that fails for a reason other than time is not retried."""
     runs: list[int] = []
 
     async def a_check() -> None:
@@ -88,11 +88,11 @@ def test_failed_checks_are_not_retried() -> None:
         require([], "Said once")
 
     with pytest.raises(AssertionError, match="Said once"):
-        asyncio.run(timely(a_check, SteadyControl)())
+        asyncio.run(retrying_check(a_check, SteadyControl)())
     assert [1] == runs
 
 
-@pytest.mark.parametrize("error", [TooLate("It took 9 s."), AttemptTimeout("No answer.")])
+@pytest.mark.parametrize("error", [EventTooLate("It took 9 s."), AttemptTimeout("No answer.")])
 @pytest.mark.parametrize("failures", [5, 11, 99])
 def test_a_failure_on_a_busy_machine_is_tried_again(error: Exception, failures: int) -> None:
     """On a busy machine a check is retried after any failure, but at most eleven times."""
@@ -104,10 +104,10 @@ def test_a_failure_on_a_busy_machine_is_tried_again(error: Exception, failures: 
             raise error
 
     if failures < 12:
-        asyncio.run(timely(a_check, BusyMachine)())
+        asyncio.run(retrying_check(a_check, BusyMachine)())
     else:
         with pytest.raises(type(error)):
-            asyncio.run(timely(a_check, BusyMachine)())
+            asyncio.run(retrying_check(a_check, BusyMachine)())
     assert min(failures + 1, 12) == len(tries)
 
 
@@ -116,7 +116,7 @@ def test_a_failure_on_a_busy_machine_is_tried_again(error: Exception, failures: 
 )
 def test_time_withheld_from_a_nap(wall: float, used: float, expected: float) -> None:
     """Lost time excludes the pause, the process's own work, and a timer's usual delay."""
-    assert pytest.approx(expected) == withheld(wall, used)
+    assert pytest.approx(expected) == withheld_seconds(wall, used)
 
 
 def test_a_control_measures_until_its_block_ends() -> None:
@@ -176,7 +176,7 @@ def test_check_runs_with_a_wrapped_adapter() -> None:
         """Create and record an adapter."""
         factory_results.append(factory())
 
-    blocking_check = blocking(a_check, lambda factory: factory() + 1)
+    blocking_check = sync_check(a_check, lambda factory: factory() + 1)
     blocking_check(int)
 
     assert ("a_check", [1]) == (name_of(blocking_check), factory_results)

@@ -20,7 +20,7 @@ def clock_and_sleeper() -> tuple[VirtualClock, VirtualSleeper]:
     return clock, VirtualSleeper(clock)
 
 
-def jumping() -> tuple[VirtualClock, AsyncVirtualSleeper]:
+def jumping_clock() -> tuple[VirtualClock, AsyncVirtualSleeper]:
     """Return a clock that jumps ahead when all tasks sleep, and its sleeper."""
     clock = VirtualClock()
     return clock, AsyncVirtualSleeper(clock, autojump=True)
@@ -41,7 +41,7 @@ def test_sleeper_conforms(check: kit.SleeperCheck) -> None:
 @pytest.mark.parametrize("check", kit.ASYNC_SLEEPER_CHECKS, ids=name_of)
 def test_async_sleeper_conforms(check: kit.AsyncSleeperCheck) -> None:
     """A sleeper that waits until the clock jumps passes the conformance checks of sleepers."""
-    asyncio.run(check(jumping))
+    asyncio.run(check(jumping_clock))
 
 
 def test_virtual_clock_moves_only_by_advance() -> None:
@@ -106,7 +106,7 @@ def test_late_alarm_does_not_set_the_clock_back() -> None:
 
 
 def test_sleeps_are_remembered() -> None:
-    """A sleep on a virtual clock advances it and is recorded."""
+    """A sleep on a virtual clock advances the clock and is recorded."""
     clock, sleeper = clock_and_sleeper()
     for seconds in (1.5, 0, -1):
         sleeper.sleep(seconds)
@@ -117,7 +117,7 @@ def test_sleeps_are_remembered() -> None:
 def test_tasks_wake_when_the_clock_is_advanced() -> None:
     """A sleeping task wakes when the clock reaches its time, and not earlier."""
 
-    async def nap() -> list[bool]:
+    async def sleep_for() -> list[bool]:
         clock = VirtualClock()
         sleeper = AsyncVirtualSleeper(clock)
         task = asyncio.create_task(sleeper.sleep(2))
@@ -130,13 +130,13 @@ def test_tasks_wake_when_the_clock_is_advanced() -> None:
             awake_tasks.append(task.done())
         return awake_tasks
 
-    assert [False, True] == asyncio.run(nap())
+    assert [False, True] == asyncio.run(sleep_for())
 
 
 def test_the_clock_may_be_advanced_in_another_thread() -> None:
     """A sleeping task wakes in its own event loop, whichever thread advances the clock."""
 
-    async def nap() -> None:
+    async def sleep_for() -> None:
         clock = VirtualClock()
         task = asyncio.create_task(AsyncVirtualSleeper(clock).sleep(math.inf))
         await asyncio.sleep(0)
@@ -145,13 +145,13 @@ def test_the_clock_may_be_advanced_in_another_thread() -> None:
         await task
         thread.join()
 
-    asyncio.run(nap())
+    asyncio.run(sleep_for())
 
 
 def test_a_sleeper_may_be_cancelled_as_it_is_woken() -> None:
     """Waking a task that is being cancelled affects no other task."""
 
-    async def nap() -> bool:
+    async def sleep_for() -> bool:
         clock = VirtualClock()
         task = asyncio.create_task(AsyncVirtualSleeper(clock).sleep(1))
         await asyncio.sleep(0)
@@ -162,21 +162,23 @@ def test_a_sleeper_may_be_cancelled_as_it_is_woken() -> None:
         await asyncio.wait([task])
         return task.cancelled()
 
-    assert asyncio.run(nap())
+    assert asyncio.run(sleep_for())
 
 
 def test_the_clock_jumps_from_nap_to_nap() -> None:
     """Many sleeps of an hour take no real time, and each task sees the time it slept."""
-    clock, sleeper = jumping()
+    clock, sleeper = jumping_clock()
     nap_ends: list[tuple[str, float]] = []
 
-    async def nap(name: str, seconds: float, times: int) -> None:
+    async def sleep_for(name: str, seconds: float, times: int) -> None:
         for _ in range(times):
             await sleeper.sleep(seconds)
             nap_ends.append((name, clock.nanoseconds() / 1e9))
 
     async def everybody() -> None:
-        await asyncio.gather(nap("a", 1_000, 3), nap("b", 1_500, 2), nap("c", 0, 1))
+        await asyncio.gather(
+            sleep_for("a", 1_000, 3), sleep_for("b", 1_500, 2), sleep_for("c", 0, 1)
+        )
 
     asyncio.run(everybody())
 
@@ -187,7 +189,7 @@ def test_the_clock_jumps_from_nap_to_nap() -> None:
 
 def test_the_clock_does_not_jump_while_somebody_works() -> None:
     """A jumping clock does not move while a task is running."""
-    clock, sleeper = jumping()
+    clock, sleeper = jumping_clock()
     seen_times: list[int] = []
 
     async def work() -> None:
@@ -214,7 +216,7 @@ class _OpaqueLoop:
 
 def test_jumping_needs_a_loop_that_can_be_watched() -> None:
     """A jumping sleeper refuses an event loop whose pending work cannot be inspected."""
-    _, sleeper = jumping()
+    _, sleeper = jumping_clock()
 
     with pytest.raises(ConfigurationError, match="_OpaqueLoop"):
         sleeper.watch(cast("asyncio.AbstractEventLoop", _OpaqueLoop()))

@@ -1,4 +1,4 @@
-"""The conformance kit of clocks and sleepers finds faulty ones."""
+"""The conformance kit for clocks and sleepers finds faulty ones."""
 
 import asyncio
 import time

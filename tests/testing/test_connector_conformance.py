@@ -162,8 +162,8 @@ class _TakesOptionalArgument(Ledger):
     @property
     def operations(self) -> Any:
         """Return the operation that adds a text, with its argument optional."""
-        (named,) = super().operations.values()
-        return {"add": attrs.evolve(named, required=frozenset())}
+        (named_operation,) = super().operations.values()
+        return {"add": attrs.evolve(named_operation, required=frozenset())}
 
 
 def test_operation_without_required_arguments_passes(server: LedgerServer) -> None:
@@ -306,12 +306,12 @@ def test_connection_shared_with_a_child_is_noticed(server: LedgerServer) -> None
 def test_child_that_hangs_is_noticed(server: LedgerServer) -> None:
     """A forked process that does not end is killed, and the check fails."""
     with waiting_at_most(0.1):
-        problem = checks.in_child(partial(hang))
+        problem = checks.in_child(partial(run_forever))
     assert "it did not end." == problem
     assert "broken" == checks.in_child(partial(fail))
 
 
-def hang() -> None:  # pragma: no cover - runs in a forked child
+def run_forever() -> None:  # pragma: no cover - runs in a forked child
     """Run for ever."""
     while True:
         pass
@@ -328,8 +328,8 @@ def callable_names(group: tuple[Callable[..., Any], ...]) -> set[str]:
 
 
 def test_each_check_catches_a_mistake() -> None:
-    """Each check is failed by at least one planted fault."""
-    caught = {name_of(check) for _, check, _ in [*PLAIN, *AWAITED]}
+    """Each check fails for at least one planted fault."""
+    failed_checks = {name_of(check) for _, check, _ in [*PLAIN, *AWAITED]}
     every = callable_names(kit.CHECKS) | callable_names(kit.ASYNC_NETWORK_CHECKS)
 
-    assert {"closing_ends_a_silent_operation"} == every - caught
+    assert {"closing_ends_a_silent_operation"} == every - failed_checks

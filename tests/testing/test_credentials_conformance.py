@@ -23,15 +23,15 @@ class _DeafProvider(AsyncMemoryCredentialProvider):
 
 
 class _SilentProvider(AsyncMemoryCredentialProvider):
-    """A faulty provider that returns a value where it has no credential."""
+    """A faulty provider that returns a value instead of reporting a missing credential."""
 
     async def get(self, service: str, tenant: str | None, /) -> Any:
-        there = await self.has(service, tenant)
-        return await super().get(service, tenant) if there else Credentials.none()
+        is_present = await self.has(service, tenant)
+        return await super().get(service, tenant) if is_present else Credentials.none()
 
 
 class _CommunalProvider(AsyncMemoryCredentialProvider):
-    """A faulty provider that gives credentials without a tenant to all tenants."""
+    """A faulty provider that gives all tenants the credentials without a tenant."""
 
     async def get(self, service: str, tenant: str | None, /) -> Any:
         try:
@@ -51,7 +51,7 @@ class _TenantlessProvider(AsyncMemoryCredentialProvider):
 
 
 class _StaticProvider(AsyncMemoryCredentialProvider):
-    """A faulty provider that renews nothing."""
+    """A faulty provider that never renews a credential."""
 
     async def refresh(self, service: str, tenant: str | None, stale: Kept, /) -> Any:
         return await self.get(service, tenant)
@@ -71,7 +71,7 @@ class _EagerProvider(AsyncMemoryCredentialProvider):
 
 
 class _QueueingProvider(_EagerProvider):
-    """A faulty provider that renews one after another, and shares one error among callers."""
+    """A faulty provider that renews sequentially, and shares one error object among callers."""
 
     def __init__(self, *, renew: kit.AsyncRenew) -> None:
         super().__init__(renew=renew)
@@ -87,7 +87,7 @@ class _QueueingProvider(_EagerProvider):
 
 
 class _SharingProvider(AsyncMemoryCredentialProvider):
-    """A faulty provider that cancels all waiting callers together with one."""
+    """A faulty provider that cancels all waiting callers if one is cancelled."""
 
     _task: asyncio.Task[Any] | None = None
 
@@ -140,7 +140,7 @@ def test_notices_a_wrong_provider(
 
 
 def test_notices_waiters_cancelled_together() -> None:
-    """A provider that cancels other waiting callers together with one fails."""
+    """A provider that cancels all waiting callers if one is cancelled fails its check."""
     with waiting_at_most(0.3), pytest.raises(asyncio.CancelledError):
         asyncio.run(
             kit.a_cancelled_renewal_is_taken_over(lambda renew: _SharingProvider(renew=renew))

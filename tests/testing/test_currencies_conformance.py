@@ -29,7 +29,7 @@ if TYPE_CHECKING:
 
 @attrs.frozen(kw_only=True)
 class LesserVendor(Ecb):
-    """A correct vendor that has the latest rates only."""
+    """A correct vendor that has only the latest rates."""
 
     capabilities = frozenset()
 
@@ -50,26 +50,26 @@ def as_norges_bank(kind: type[NorgesBank]) -> kit.Factory:
 
 
 def minimal_subject() -> kit.CurrenciesSubject:
-    """Return a test subject without earlier rates."""
+    """Return a test subject without historical rates."""
     return attrs.evolve(currencies_subjects.ecb(LesserVendor), answers=())
 
 
 @pytest.mark.parametrize("check", kit.CHECKS, ids=name_of)
 def test_lesser_vendor_conforms(check: kit.Check) -> None:
-    """A vendor that has the latest rates only passes all checks."""
+    """A vendor that has only the latest rates passes all checks."""
     check(minimal_subject)
 
 
 @pytest.mark.parametrize("check", kit.ASYNC_CHECKS, ids=name_of)
 def test_lesser_vendor_conforms_asynchronously(check: kit.AsyncCheck) -> None:
-    """A vendor that has the latest rates only passes all checks asynchronously, too."""
+    """A vendor that has only the latest rates passes all checks asynchronously, too."""
     asyncio.run(check(minimal_subject))
 
 
 def with_quotations(
     table: ExchangeRates, change: Callable[[ExchangeRate], ExchangeRate]
 ) -> ExchangeRates:
-    """Return a table whose quotations are all changed."""
+    """Return a table with every quotation changed by a function."""
     return attrs.evolve(table, quotations=[change(item) for item in table.quotations])
 
 
@@ -87,7 +87,7 @@ class _InvertedVendor(Ecb):
 
 
 class _SingleVendor(NorgesBank):
-    """A faulty vendor that ignores the number of units that a price is for."""
+    """A faulty vendor that ignores the number of units of a price."""
 
     def read_tables(self, response: Response) -> Any:
         for table in super().read_tables(response):
@@ -123,7 +123,7 @@ class _ReciprocalVendor(Ecb):
 
 
 class _RoundedVendor(Nbp):
-    """A faulty vendor that keeps four decimals."""
+    """A faulty vendor that rounds to four decimals."""
 
     def read_tables(self, response: Response) -> Any:
         for table in super().read_tables(response):
@@ -134,7 +134,7 @@ class _RoundedVendor(Nbp):
 
 
 class _RelabelledVendor(Ecb):
-    """A faulty vendor that claims that its rates are of the requested day."""
+    """A faulty vendor that labels its rates with the requested day."""
 
     async def rates(self, wire: Wire, day: date | None, /) -> ExchangeRates:
         result = await super().rates(wire, day)
@@ -149,7 +149,7 @@ class _TodayVendor(Ecb):
 
 
 class _TodayRelabelledVendor(Ecb):
-    """A faulty vendor that returns the latest rates as those of the requested day."""
+    """A faulty vendor that returns the latest rates labelled with the requested day."""
 
     async def rates(self, wire: Wire, day: date | None, /) -> ExchangeRates:
         result = await super().rates(wire, None)
@@ -157,7 +157,7 @@ class _TodayRelabelledVendor(Ecb):
 
 
 class _OldestVendor(Ecb):
-    """A faulty vendor that returns the first table of its answer instead of the last."""
+    """A faulty vendor that returns the first table of the response instead of the last."""
 
     def read_tables(self, response: Response) -> Any:
         tables = sorted(super().read_tables(response), key=lambda table: table.day)
@@ -165,7 +165,7 @@ class _OldestVendor(Ecb):
 
 
 class _PatientVendor(Ecb):
-    """A faulty vendor that looks back for months."""
+    """A faulty vendor that searches for earlier rates for months."""
 
     async def rates(self, wire: Wire, day: date | None, /) -> ExchangeRates:
         for weeks in range(12):
@@ -181,7 +181,7 @@ class _PatientVendor(Ecb):
 
 
 class _ImpatientVendor(Ecb):
-    """A faulty vendor that does not look back for ten days."""
+    """A faulty vendor that does not search back for ten days."""
 
     def read_tables(self, response: Response) -> Any:
         tables = list(super().read_tables(response))
@@ -197,7 +197,7 @@ class _PropheticVendor(Ecb):
 
 
 class _EarlyVendor(Ecb):
-    """A faulty vendor that asks for days before its first rates."""
+    """A faulty vendor that requests days before its first rates."""
 
     first_day = date(1990, 1, 1)
 
@@ -217,7 +217,7 @@ class _EmptyVendor(Ecb):
 
 
 class _ScarceVendor(Ecb):
-    """A faulty vendor that returns one rate only."""
+    """A faulty vendor that returns only one rate."""
 
     def read_tables(self, response: Response) -> Any:
         for table in super().read_tables(response):
@@ -232,7 +232,7 @@ class _TerseVendor(Ecb):
 
 
 class _AnonymousVendor(Nbp):
-    """A faulty vendor that drops the number of the table."""
+    """A faulty vendor that drops the table's number."""
 
     def read_tables(self, response: Response) -> Any:
         for table in super().read_tables(response):
@@ -240,7 +240,7 @@ class _AnonymousVendor(Nbp):
 
 
 class _NumberedVendor(Nbp):
-    """A faulty vendor that returns another number of the table."""
+    """A faulty vendor that returns a wrong table number."""
 
     def read_tables(self, response: Response) -> Any:
         for table in super().read_tables(response):
@@ -248,7 +248,7 @@ class _NumberedVendor(Nbp):
 
 
 class _ForeignVendor(Ecb):
-    """A faulty vendor that names another base."""
+    """A faulty vendor that names another base currency."""
 
     async def rates(self, wire: Wire, day: date | None, /) -> ExchangeRates:
         rate = ExchangeRate(currency="USD", price=Decimal(1), price_currency="PLN")
@@ -258,7 +258,7 @@ class _ForeignVendor(Ecb):
 
 
 class _ClassifyingVendor(Ecb):
-    """A faulty vendor that judges refusals by its own method."""
+    """A faulty vendor that classifies refusals by its own method."""
 
     def error_of(self, request: Request, response: Response) -> ConnectorError | None:
         raise NotImplementedError
@@ -271,7 +271,7 @@ class _ClassifyingVendor(Ecb):
 
 
 class _AccusingVendor(_ClassifyingVendor):
-    """A faulty vendor that blames credentials, which it does not take."""
+    """A faulty vendor that blames credentials, although it needs none."""
 
     def error_of(self, request: Request, response: Response) -> ConnectorError | None:
         is_refused = 400 <= response.status < 500
@@ -279,7 +279,7 @@ class _AccusingVendor(_ClassifyingVendor):
 
 
 class _BriefVendor(_ClassifyingVendor):
-    """A faulty vendor whose errors do not contain the answer."""
+    """A faulty vendor whose errors lack the response."""
 
     def error_of(self, request: Request, response: Response) -> ConnectorError | None:
         judge = Ecb.services(self)[""].classify
@@ -288,7 +288,7 @@ class _BriefVendor(_ClassifyingVendor):
 
 
 class _GroupingVendor(NorgesBank):
-    """A faulty vendor that takes the comma of a large number for a decimal point."""
+    """A faulty vendor that reads a thousands separator as a decimal point."""
 
     def read_tables(self, response: Response) -> Any:
         body = response.body.replace(b"1,174.17", b"1.17417").replace(b"1,200", b"1.200")

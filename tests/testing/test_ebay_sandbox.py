@@ -24,7 +24,7 @@ def answer(
     query: tuple[tuple[str, str], ...] = (),
     token: str | None = None,
 ) -> tuple[int, dict[str, Any]]:
-    """Return the status and the content of the sandbox's answer."""
+    """Return the status and content of the sandbox's response."""
     headers = {
         "Authorization": f"Bearer {sandbox.token if token is None else token}",
         "Content-Type": "application/json",
@@ -43,7 +43,7 @@ def answer(
 
 
 def code(content: dict[str, Any]) -> int:
-    """Return the code of the first error in an answer."""
+    """Return the code of the first error in a response."""
     number: int = content["errors"][0]["errorId"]
     return number
 
@@ -81,7 +81,7 @@ def test_wrong_parameters_of_a_list_are_refused(query: dict[str, str], expected:
     ],
 )
 def test_wrong_parcel_is_refused(body: dict[str, Any], expected: int) -> None:
-    """A parcel of no or foreign lines, or with a number eBay cannot keep, is refused."""
+    """A parcel without lines, with foreign lines or with an unusable number is refused."""
     sandbox = EbaySandbox()
     path = f"{ORDERS}/{sandbox.add_order(1)}/shipping_fulfillment"
     status, content = answer(sandbox, "POST", path, body)
@@ -90,7 +90,7 @@ def test_wrong_parcel_is_refused(body: dict[str, Any], expected: int) -> None:
 
 
 def test_one_piece_counts_as_its_whole_line() -> None:
-    """A line is shipped as soon as one piece of it is, and the order when all its lines are."""
+    """A line is shipped once one piece is, and an order once all its lines are."""
     sandbox = EbaySandbox()
     order = sandbox.add_order(3, 1)
     path = f"{ORDERS}/{order}"
@@ -120,7 +120,7 @@ def test_cancelled_order_takes_no_parcel() -> None:
 
 
 def test_updates_have_a_status_each() -> None:
-    """An update of two items succeeds for the known one alone, with HTTP 200."""
+    """An update of two items has a status for each, and succeeds for the known one only."""
     sandbox = EbaySandbox()
     stock = {"shipToLocationAvailability": {"quantity": 3}}
     offers = [{"offerId": "8001", "availableQuantity": 3}]
@@ -151,6 +151,6 @@ def test_updates_have_a_status_each() -> None:
     ],
 )
 def test_refusals(method: str, path: str, token: str | None, status: int, expected: int) -> None:
-    """A wrong token and things that do not exist are refused with a code."""
+    """A wrong token or a missing resource is refused with a code."""
     answered_status, content = answer(EbaySandbox(), method, path, token=token)
     assert (status, expected) == (answered_status, code(content))

@@ -91,10 +91,10 @@ def test_a_lesser_vendor_conforms_async(check: kit.AsyncCheck) -> None:
 
 
 class _SendingVendor(Storecove):
-    """A faulty vendor that changes how an invoice is sent."""
+    """A base class for faulty vendors, which gives subclasses the original way to send."""
 
     async def again(self, wire: Wire, invoice: OutgoingInvoice, key: str | None) -> SentInvoice:
-        """Send an invoice as Storecove does."""
+        """Send an invoice the way Storecove does."""
         return await Storecove.send(self, wire, invoice, key=key)
 
 
@@ -135,8 +135,8 @@ class _EarlyVendor(_SendingVendor):
     async def send(
         self, wire: Wire, invoice: OutgoingInvoice, /, *, key: str | None
     ) -> SentInvoice:
-        sent = await self.again(wire, invoice, key)
-        return attrs.evolve(sent, status=EinvoiceStatus.DELIVERED)
+        sent_invoice = await self.again(wire, invoice, key)
+        return attrs.evolve(sent_invoice, status=EinvoiceStatus.DELIVERED)
 
 
 class _RewritingVendor(_SendingVendor):
@@ -180,7 +180,7 @@ class _SwallowingVendor(Storecove):
 
 
 class _HopefulVendor(Storecove):
-    """A faulty vendor that reports an invoice without evidence as delivered."""
+    """A faulty vendor that reports an invoice as delivered without evidence."""
 
     async def get(self, wire: Wire, ref: Ref, /) -> SentInvoice:
         return attrs.evolve(await super().get(wire, ref), status=EinvoiceStatus.DELIVERED)
@@ -194,7 +194,7 @@ class _PessimisticVendor(Storecove):
 
 
 class _UnclassifiedVendor(Storecove):
-    """A faulty vendor that judges refusals only by their status."""
+    """A faulty vendor that classifies refusals only by status."""
 
     def services(self) -> Mapping[str, Service]:
         return {
@@ -203,13 +203,13 @@ class _UnclassifiedVendor(Storecove):
 
 
 class _CertainVendor(Recommand):
-    """A faulty vendor that reports a lost answer as a refusal."""
+    """A faulty vendor that reports a lost response as a refusal."""
 
     refusals: ClassVar[Any] = Storecove.refusals
 
 
 class _WelcomingVendor(Storecove):
-    """A faulty vendor that reports that each recipient can receive."""
+    """A faulty vendor that reports every recipient as reachable."""
 
     async def check_recipient(
         self, wire: Wire, address: ElectronicAddress, /, **options: Any
@@ -219,7 +219,7 @@ class _WelcomingVendor(Storecove):
 
 
 class _TrustingVendor(Recommand):
-    """A faulty vendor that reads an unreadable answer as an empty list and as a yes."""
+    """A faulty vendor that reads an unreadable response as an empty list or as yes."""
 
     async def list_received(self, wire: Wire, /) -> EinvoiceInbox:
         try:
@@ -232,28 +232,28 @@ class _MarkingVendor(Recommand):
     """A faulty vendor that marks a document as fetched when it is downloaded."""
 
     async def download(self, wire: Wire, ref: Ref, /) -> ReceivedInvoice:
-        received = await super().download(wire, ref)
+        received_invoice = await super().download(wire, ref)
         await self.mark_fetched(wire, ref)
-        return received
+        return received_invoice
 
 
 class _ForgetfulVendor(Recommand):
-    """A faulty vendor that marks nothing."""
+    """A faulty vendor that never marks a document as fetched."""
 
     async def mark_fetched(self, wire: Wire, ref: Ref, /) -> None:
         return None
 
 
 class _CuttingVendor(Recommand):
-    """A faulty vendor that changes a document that arrived."""
+    """A faulty vendor that changes a received document."""
 
     async def download(self, wire: Wire, ref: Ref, /) -> ReceivedInvoice:
-        received = await super().download(wire, ref)
-        return attrs.evolve(received, document=(received.document or b"")[:-1])
+        received_invoice = await super().download(wire, ref)
+        return attrs.evolve(received_invoice, document=(received_invoice.document or b"")[:-1])
 
 
 class _EveryWordVendor(Storecove):
-    """A faulty vendor that reports each state as a delivery."""
+    """A faulty vendor that reads every state as delivered."""
 
     def events(self, event: WebhookEvent, ref: MakeRef) -> tuple[EinvoiceEvent, ...]:
         return tuple(
@@ -288,7 +288,7 @@ def as_ksef(kind: Callable[..., Ksef]) -> kit.Factory:
 
 
 class _OwnSessionsVendor(Ksef):
-    """A faulty vendor whose repeats have sessions of their own, and so other references."""
+    """A faulty vendor whose repeats open a new session, and so get other references."""
 
     async def send(
         self, wire: Wire, invoice: OutgoingInvoice, /, *, key: str | None
@@ -298,7 +298,7 @@ class _OwnSessionsVendor(Ksef):
 
 
 class _ExtraLoginVendor(Ksef):
-    """A faulty vendor that begins a login too many before it sends."""
+    """A faulty vendor that logs in once too often before sending."""
 
     async def send(
         self, wire: Wire, invoice: OutgoingInvoice, /, *, key: str | None
@@ -385,7 +385,7 @@ def test_notices_a_wrong_vendor(check: str, wrong: kit.Factory, sentence: str) -
 
 
 def test_notices_a_request_though_nobody_can_do_it() -> None:
-    """A request for what a vendor cannot do fails the check."""
+    """A request for an operation that the vendor cannot do fails the check."""
 
     def new_subject() -> kit.EinvoicesSubject:
         subject = minimal_subject()
@@ -397,7 +397,7 @@ def test_notices_a_request_though_nobody_can_do_it() -> None:
 
 
 def test_notices_a_delivery_without_a_webhook() -> None:
-    """A vendor with webhooks must report a delivery by one, too."""
+    """A vendor with webhooks that sends none for a delivery fails the check."""
 
     def new_subject() -> kit.EinvoicesSubject:
         return attrs.evolve(einvoices_subjects.storecove(), deliver=lambda _: None)
@@ -407,7 +407,7 @@ def test_notices_a_delivery_without_a_webhook() -> None:
 
 
 def test_notices_a_stranger_whose_webhook_is_accepted() -> None:
-    """A webhook that anybody may send fails the check."""
+    """A vendor that accepts a forged webhook fails the check."""
 
     def new_subject() -> kit.EinvoicesSubject:
         subject = einvoices_subjects.storecove()

@@ -38,7 +38,7 @@ class _ForgetfulVendor(SendGrid):
 
 
 class _UntaggedVendor(SendGrid):
-    """A faulty vendor that loses a tag with the name of a metadata entry."""
+    """A faulty vendor that drops a tag whose name is also a metadata name."""
 
     async def send_transactional(
         self,

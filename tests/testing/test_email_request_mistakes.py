@@ -29,7 +29,7 @@ _NUMBERS = count()
 
 
 class _ChangingVendor(Resend):
-    """A faulty vendor that changes each email or its key before sending."""
+    """A base class for faulty vendors that change an email or its key before sending."""
 
     def changed_message(self, message: EmailMessage) -> EmailMessage:
         return message
@@ -72,7 +72,7 @@ class _ShortenedVendor(_ChangingVendor):
 
 
 class _SendingTwiceVendor(_ChangingVendor):
-    """A faulty vendor that sends each email twice."""
+    """A faulty vendor that sends every email twice."""
 
     async def send_transactional(
         self, wire: Wire, message: EmailMessage, /, *, key: str | None

@@ -31,7 +31,7 @@ class OverwritingStore(MemoryInbox):
 
 
 class TrustingStore(MemoryInbox):
-    """A faulty store that uses the times of its callers' clocks."""
+    """A faulty store that uses its callers' clocks."""
 
     def add(self, entry: Any, /) -> Any:
         """Add the entry with the caller's times."""
@@ -67,7 +67,7 @@ class DisorderlyStore(MemoryInbox):
 
 
 class UnfencedStore(MemoryInbox):
-    """A faulty store that ignores fencing tokens, so anyone can write."""
+    """A faulty store that ignores fencing tokens, so any caller can write."""
 
     def swap(self, entry: Any, fence: int, /) -> bool:
         """Replace the entry, whatever the fencing token."""

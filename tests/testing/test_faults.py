@@ -33,7 +33,7 @@ from moorage.testing.fakes.faults import (
 )
 from moorage.testing.fakes.http import AsyncScriptedHttpClient, FakeVendor, ScriptedHttpClient
 from moorage.testing.fakes.randomness import ScriptedRandomness
-from tests.testing.modes import Either, now
+from tests.testing.modes import SyncOrAsync, await_if_needed
 
 URL = "https://vat.example/rates"
 GET = Request.get("/rates")
@@ -75,7 +75,7 @@ class _World:
         self.sleeper = sleeper
         self.vendor = FakeVendor(Response(200, body=b"12345"))
 
-    def network(self, *faults: Fault | None) -> Either:
+    def network(self, *faults: Fault | None) -> SyncOrAsync:
         return self.network_of(self.vendor, FaultSchedule(faults), sleeper=self.sleeper)
 
     @property
@@ -91,10 +91,10 @@ def _world(request: pytest.FixtureRequest) -> _World:
 
 
 def test_without_a_fault_nothing_is_changed(world: _World) -> None:
-    """Without a fault a request is answered by the vendor, also after the end of the schedule."""
+    """Without a scheduled fault, the vendor answers normally, also after the schedule's end."""
     network = world.network(None)
 
-    answers = [now(network.send(GET, URL, OPEN_ENDED)) for _ in range(3)]
+    answers = [await_if_needed(network.send(GET, URL, OPEN_ENDED)) for _ in range(3)]
 
     assert [(200, b"12345")] * 3 == [(answer.status, answer.body) for answer in answers]
     assert (None,) * 3 == network.faults.met
@@ -115,7 +115,7 @@ def test_a_failed_connection_tells_what_the_client_can_know(
 ) -> None:
     """Each connection fault raises the error that a real client can raise."""
     with pytest.raises(ConnectionFailed) as info:
-        now(world.network(fault).send(GET, URL, WITHIN_5))
+        await_if_needed(world.network(fault).send(GET, URL, WITHIN_5))
 
     assert kind is type(info.value)
     assert may_have_been is info.value.may_have_been_processed
@@ -127,7 +127,7 @@ def test_lost_request_and_lost_answer_look_the_same(world: _World) -> None:
     messages: list[dict[str, Any]] = []
     for fault in (LostRequest(), LostAnswer()):
         with pytest.raises(ConnectionFailed) as info:
-            now(world.network(fault).send(GET, URL, WITHIN_5))
+            await_if_needed(world.network(fault).send(GET, URL, WITHIN_5))
         messages.append(vars(info.value))
 
     assert messages[0] == messages[1]
@@ -137,7 +137,7 @@ def test_lost_request_and_lost_answer_look_the_same(world: _World) -> None:
 def test_garbage_raises_vendor_failed(world: _World, verb: str) -> None:
     """A response that is not HTTP raises VendorFailed, although the vendor has acted."""
     with pytest.raises(VendorFailed, match="not HTTP"):
-        now(getattr(world.network(Garbage()), verb)(GET, URL, WITHIN_5))
+        await_if_needed(getattr(world.network(Garbage()), verb)(GET, URL, WITHIN_5))
 
     assert 1 == world.processed
 
@@ -156,17 +156,17 @@ def test_garbage_raises_vendor_failed(world: _World, verb: str) -> None:
 def test_busy_or_broken_vendor_answers(
     world: _World, fault: Fault, status: int, retry_after: str | None
 ) -> None:
-    """A busy or broken vendor answers and does nothing, and its pause is respected in full."""
+    """A busy or broken vendor does nothing; its pause is respected in full."""
     network = world.network(fault, fault)
 
-    whole_response = now(network.send(GET, URL, OPEN_ENDED))
-    opened_stream = now(network.open(GET, URL, OPEN_ENDED))
+    whole_response = await_if_needed(network.send(GET, URL, OPEN_ENDED))
+    opened_stream = await_if_needed(network.open(GET, URL, OPEN_ENDED))
 
     assert [status] * 2 == [whole_response.status, opened_stream.status]
     assert [retry_after] * 2 == [
         a.headers.get("retry-after") for a in (whole_response, opened_stream)
     ]
-    assert b"" == now(opened_stream.read())
+    assert b"" == await_if_needed(opened_stream.read())
     assert 0 == world.processed
 
 
@@ -174,7 +174,7 @@ def test_busy_or_broken_vendor_answers(
 @pytest.mark.parametrize("timeouts", [OPEN_ENDED, WITHIN_5])
 def test_a_delay_in_time_only_takes_time(world: _World, verb: str, timeouts: Timeouts) -> None:
     """A late response that comes before the timeout is returned."""
-    answer = now(getattr(world.network(Delay(4.5)), verb)(GET, URL, timeouts))
+    answer = await_if_needed(getattr(world.network(Delay(4.5)), verb)(GET, URL, timeouts))
 
     assert (200, [4.5]) == (answer.status, world.sleeper.slept)
 
@@ -190,56 +190,60 @@ def test_a_delay_in_time_only_takes_time(world: _World, verb: str, timeouts: Tim
 def test_a_delay_past_the_timeout_is_waited_for_no_longer(
     world: _World, timeouts: Timeouts, waited: float
 ) -> None:
-    """A client waits no longer than its shortest timeout."""
+    """A client stops waiting for a late response after its shortest timeout."""
     with pytest.raises(AttemptTimeout, match=f"{waited}"):
-        now(world.network(Delay(10)).open(GET, URL, timeouts))
+        await_if_needed(world.network(Delay(10)).open(GET, URL, timeouts))
 
     assert [waited] == world.sleeper.slept
 
 
 def test_body_is_cut_at_the_given_byte(world: _World) -> None:
     """A cut connection is lost after the given number of bytes."""
-    incoming = now(world.network(CutMidBody(after=3)).open(GET, URL, OPEN_ENDED))
+    incoming = await_if_needed(world.network(CutMidBody(after=3)).open(GET, URL, OPEN_ENDED))
 
-    assert (200, 0, b"123") == (incoming.status, len(incoming.headers), now(incoming.read()))
+    assert (200, 0, b"123") == (
+        incoming.status,
+        len(incoming.headers),
+        await_if_needed(incoming.read()),
+    )
     for _ in range(2):
         with pytest.raises(ConnectionFailed, match="cut") as info:
-            now(incoming.read())
+            await_if_needed(incoming.read())
         assert info.value.may_have_been_processed
 
 
 def test_a_body_that_is_shorter_is_cut_all_the_same(world: _World) -> None:
-    """A body that is shorter than the cut never ends normally."""
-    incoming = now(world.network(CutMidBody(after=99)).open(GET, URL, OPEN_ENDED))
-    assert b"12345" == now(incoming.read())
+    """A response body that is shorter than the scheduled cut never ends normally."""
+    incoming = await_if_needed(world.network(CutMidBody(after=99)).open(GET, URL, OPEN_ENDED))
+    assert b"12345" == await_if_needed(incoming.read())
 
     with pytest.raises(ConnectionFailed, match="cut"):
-        now(incoming.read())
+        await_if_needed(incoming.read())
     incoming.close()
 
 
 class _Client:
     """An HTTP client whose responses record that they were closed."""
 
-    def __init__(self, client: Either, log: list[str]) -> None:
+    def __init__(self, client: SyncOrAsync, log: list[str]) -> None:
         self._client = client
         self._log = log
 
-    def open(self, *arguments: object) -> Either:
+    def open(self, *arguments: object) -> SyncOrAsync:
         return _Incoming(self._client.open(*arguments), self._log)
 
 
 class _AsyncClient(_Client):
-    async def open(self, *arguments: object) -> Either:
+    async def open(self, *arguments: object) -> SyncOrAsync:
         return _Incoming(await self._client.open(*arguments), self._log)
 
 
 class _Incoming:
-    def __init__(self, incoming: Either, log: list[str]) -> None:
+    def __init__(self, incoming: SyncOrAsync, log: list[str]) -> None:
         self._incoming = incoming
         self._log = log
 
-    def __getattr__(self, name: str) -> Either:
+    def __getattr__(self, name: str) -> SyncOrAsync:
         return getattr(self._incoming, name)
 
     def close(self) -> None:
@@ -255,7 +259,7 @@ def test_an_answer_that_is_lost_is_closed(world: _World) -> None:
     network = world.network_of(wrapped_client, FaultSchedule([LostAnswer()]), sleeper=world.sleeper)
 
     with pytest.raises(ConnectionFailed):
-        now(network.open(GET, URL, OPEN_ENDED))
+        await_if_needed(network.open(GET, URL, OPEN_ENDED))
 
     assert ["closed"] == log
 
@@ -267,8 +271,8 @@ def test_network_wraps_any_client(world: _World) -> None:
         client = AsyncScriptedHttpClient(world.vendor)
     network = world.network_of(client, FaultSchedule(), sleeper=world.sleeper)
 
-    answer = now(network.send(GET, URL, OPEN_ENDED))
-    now(network.close())
+    answer = await_if_needed(network.send(GET, URL, OPEN_ENDED))
+    await_if_needed(network.close())
 
     assert (200, True) == (answer.status, client.closed)
 
@@ -306,11 +310,11 @@ def _calls(world: str, seed: int) -> tuple[list[str], list[float], str]:
     faults = FaultSchedule.random(seed, {**dict.fromkeys(ALL, 0.07), Delay(40): 0.05})
     service = Service("vat", base_url="https://vat.example", timeout=30.0)
     ports: dict[str, Any] = {"clock": clock, "randomness": ScriptedRandomness([0.1, 0.7])}
-    manager: Either
+    manager: SyncOrAsync
     sleeper: VirtualSleeper | AsyncVirtualSleeper
     if world == "plain":
         sleeper = VirtualSleeper(clock)
-        network: Either = FaultNetwork(vendor, faults, sleeper=sleeper)
+        network: SyncOrAsync = FaultNetwork(vendor, faults, sleeper=sleeper)
         manager = ConnectorManager([service], http=network, sleeper=sleeper, **ports)
     else:
         sleeper = AsyncVirtualSleeper(clock, autojump=True)
@@ -319,7 +323,7 @@ def _calls(world: str, seed: int) -> tuple[list[str], list[float], str]:
     endings: list[str] = []
     for _ in range(50):
         try:
-            now(manager.call("vat", GET))
+            await_if_needed(manager.call("vat", GET))
         except ConnectorError as error:
             endings.append(str(error))
         else:

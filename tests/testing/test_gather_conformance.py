@@ -42,7 +42,7 @@ class _UnboundedGatherer(AsyncioGather):
 
 
 class _SerialGatherer(AsyncioGather):
-    """A faulty gatherer that runs steps one after another, in the caller's own context."""
+    """A faulty gatherer that runs steps sequentially, in the caller's own context."""
 
     async def every(
         self, steps: Sequence[Callable[[], Awaitable[Item]]], /, *, at_once: int
@@ -80,7 +80,7 @@ class _EagerGatherer(AsyncioGather):
 
 
 class _LenientGatherer(AsyncioGather):
-    """A faulty gatherer that accepts any result as a good one."""
+    """A faulty gatherer that accepts any result as a success."""
 
     async def first(
         self,

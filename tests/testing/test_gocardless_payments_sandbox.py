@@ -89,7 +89,7 @@ def test_requests_need_a_version() -> None:
 
 
 def test_steps_in_the_wrong_state_are_refused() -> None:
-    """A refund needs a collected payment and the right total; ended objects cannot be cancelled."""
+    """A refund needs a collected payment and the right total; ended objects stay ended."""
     sandbox = GoCardlessPaymentsSandbox()
     created = answer_of(sandbox, "POST", "/payments", {"payments": PAYMENT}).json()["payments"]
     page = {"billing_requests": {"payment_request": ORDER}}

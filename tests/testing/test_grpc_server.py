@@ -41,7 +41,7 @@ def server() -> Generator[GrpcServer]:
 
 @pytest.fixture
 def perform(server: GrpcServer) -> Generator[Callable[..., Any]]:
-    """Perform operations of a connector to the server, without retries."""
+    """Run operations of a connector at the server, without retries."""
     service = Service("lab", timeout=60.0, retry=RetryPolicy.none(), circuit=None)
     connector = GrpcConnector(server.address, plaintext=True, name="lab")
     with ConnectorManager([service]) as manager, connector:
@@ -57,10 +57,10 @@ def test_functions_are_methods(server: GrpcServer, perform: Callable[..., Any]) 
     """A function answers calls of a gRPC method, and the server records the requests."""
     assert {"name": "a"} == perform(ECHO, {"name": "a"}, metadata={"trace": "t"})
 
-    (received,) = server.received
-    assert ("/lab.Lab/Echo", {"name": "a"}) == (received.path, received.value)
-    assert "t" == received.metadata["trace"]
-    assert 0 < (received.timeout or 0) <= 60.0
+    (request,) = server.received
+    assert ("/lab.Lab/Echo", {"name": "a"}) == (request.path, request.value)
+    assert "t" == request.metadata["trace"]
+    assert 0 < (request.timeout or 0) <= 60.0
     with pytest.raises(InvalidRequest, match="no such method"):
         perform(method("Nothing"), {})
 
@@ -103,9 +103,9 @@ def test_a_status_ends_calls(server: GrpcServer, perform: Callable[..., Any]) ->
         raise GrpcStatus("NOT_FOUND", "no such order")
 
     server.add("/lab.Lab/Refuse", refuse)
-    with pytest.raises(VendorRejected) as caught:
+    with pytest.raises(VendorRejected) as excinfo:
         perform(method("Refuse"), {})
-    assert "no such order" == caught.value.vendor_message
+    assert "no such order" == excinfo.value.vendor_message
 
     server.fail("/lab.Lab/Echo", "RESOURCE_EXHAUSTED", "slow down", {"retry-after": "3"}, times=2)
     for _ in range(2):
@@ -120,26 +120,26 @@ def test_calls_wait_until_they_are_released(
     server: GrpcServer, perform: Callable[..., Any]
 ) -> None:
     """A test can hold a gRPC call after its arrival, and release it later."""
-    held = server.hold("/lab.Lab/Echo")
+    held_calls = server.hold("/lab.Lab/Echo")
     with ThreadPoolExecutor(1) as thread:
         future = thread.submit(perform, ECHO, {"name": "held"})
-        assert held.arrived.wait(60)
+        assert held_calls.arrived.wait(60)
         assert not future.done()
-        held.release()
+        held_calls.release()
         assert {"name": "held"} == future.result(60)
 
 
 def test_a_connection_is_cut(server: GrpcServer, perform: Callable[..., Any]) -> None:
     """A gRPC call whose connection is cut may have been processed; the next one reconnects."""
-    held = server.hold("/lab.Lab/Echo")
+    held_calls = server.hold("/lab.Lab/Echo")
     with ThreadPoolExecutor(1) as thread:
         future = thread.submit(perform, ECHO, {})
-        assert held.arrived.wait(60)
+        assert held_calls.arrived.wait(60)
         server.cut()
-        with pytest.raises(ConnectionFailed) as caught:
+        with pytest.raises(ConnectionFailed) as excinfo:
             future.result(60)
-    assert caught.value.may_have_been_processed
-    held.release()
+    assert excinfo.value.may_have_been_processed
+    held_calls.release()
 
     def is_connected_again() -> bool:
         try:

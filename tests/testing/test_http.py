@@ -14,7 +14,7 @@ from moorage.testing.fakes.http import (
     ScriptedHttpClient,
     UnexpectedRequest,
 )
-from tests.testing.modes import now
+from tests.testing.modes import await_if_needed
 
 URL = "https://vat.example/v1/rates"
 TIMEOUTS = Timeouts(total=5.0)
@@ -147,7 +147,7 @@ def test_whole_request_is_recorded(client_of: Callable[..., Any]) -> None:
     request = Request.post("/rates", json={"country": "DE"}, headers={"Authorization": "Bearer s"})
     url = f"{URL}?a=1&b=%20&c="
 
-    now(client_of(vendor).send(request, url, TIMEOUTS))
+    await_if_needed(client_of(vendor).send(request, url, TIMEOUTS))
 
     (delivery,) = vendor.requests
     assert ("POST", url, TIMEOUTS) == (delivery.method, delivery.url, delivery.timeouts)
@@ -163,7 +163,9 @@ def test_a_form_can_be_read(client_of: Callable[..., Any]) -> None:
     """The fake vendor gets the decoded fields of a form."""
     vendor = FakeVendor(Response(200))
 
-    now(client_of(vendor).send(Request.post("/", form={"a": "b c", "d": ""}), URL, TIMEOUTS))
+    await_if_needed(
+        client_of(vendor).send(Request.post("/", form={"a": "b c", "d": ""}), URL, TIMEOUTS)
+    )
 
     assert [("a", "b c"), ("d", "")] == vendor.requests[0].form
 
@@ -181,7 +183,7 @@ def test_a_streamed_body_is_read_to_its_end(client_of: Callable[..., Any]) -> No
     """The fake vendor gets the whole body that is streamed from a file or iterator."""
     vendor = FakeVendor(Response(200))
     for body in (io.BytesIO(b"one two"), iter([b"one ", b"two"])):
-        now(client_of(vendor).send(Request.post("/", body=body), URL, TIMEOUTS))
+        await_if_needed(client_of(vendor).send(Request.post("/", body=body), URL, TIMEOUTS))
 
     assert [b"one two"] * 2 == [delivery.body for delivery in vendor.requests]
 
@@ -195,7 +197,9 @@ def test_the_async_client_reads_an_async_body() -> None:
     """An asynchronous body is read by the asynchronous client."""
     vendor = FakeVendor(Response(200))
 
-    now(AsyncScriptedHttpClient(vendor).send(Request.post("/", body=_chunks()), URL, TIMEOUTS))
+    await_if_needed(
+        AsyncScriptedHttpClient(vendor).send(Request.post("/", body=_chunks()), URL, TIMEOUTS)
+    )
 
     assert b"one two" == vendor.requests[0].body
 
@@ -215,14 +219,16 @@ def test_the_plain_client_refuses_an_async_body() -> None:
 def test_a_source_that_fails_is_a_failed_connection(
     client_of: Callable[..., Any], read: int
 ) -> None:
-    """If the source of a body fails, the error says whether bytes may have been sent."""
+    """If the source of a body fails, the error tells whether bytes may have been sent."""
 
     def failing_source() -> Iterator[bytes]:
         yield from [b"x"] * read
         raise OSError("disk")
 
     with pytest.raises(ConnectionFailed, match="OSError") as info:
-        now(client_of(FakeVendor()).send(Request.post("/", body=failing_source()), URL, TIMEOUTS))
+        await_if_needed(
+            client_of(FakeVendor()).send(Request.post("/", body=failing_source()), URL, TIMEOUTS)
+        )
 
     assert bool(read) is info.value.may_have_been_processed
     assert isinstance(info.value.__cause__, OSError)
@@ -232,10 +238,10 @@ def test_a_source_that_fails_is_a_failed_connection(
 def test_a_body_that_was_read_before_is_refused(client_of: Callable[..., Any]) -> None:
     """If a body was read before, its own error is raised unchanged."""
     client, request = client_of(FakeVendor(Response(200))), Request.post("/", body=iter([b"x"]))
-    now(client.send(request, URL, TIMEOUTS))
+    await_if_needed(client.send(request, URL, TIMEOUTS))
 
     with pytest.raises(InvalidData, match="read already"):
-        now(client.send(request, URL, TIMEOUTS))
+        await_if_needed(client.send(request, URL, TIMEOUTS))
 
 
 def test_fake_vendor_does_not_read_bodies() -> None:
@@ -252,10 +258,10 @@ def test_a_body_comes_in_pieces(client_of: Callable[..., Any]) -> None:
     """A streamed response has its head at once, then pieces of its body, and then b""."""
     client = client_of(FakeVendor(Response(201, {"A": "b"}, b"12345")), piece=2)
 
-    incoming = now(client.open(GET, URL, TIMEOUTS))
+    incoming = await_if_needed(client.open(GET, URL, TIMEOUTS))
 
     assert (201, "b") == (incoming.status, incoming.headers["a"])
-    assert [b"12", b"34", b"5", b"", b""] == [now(incoming.read()) for _ in range(5)]
+    assert [b"12", b"34", b"5", b"", b""] == [await_if_needed(incoming.read()) for _ in range(5)]
 
 
 @both_clients
@@ -263,16 +269,16 @@ def test_closed_streams_cannot_be_read(client_of: Callable[..., Any]) -> None:
     """The unread rest of a closed response cannot be read; a fully read one returns b""."""
     client = client_of(FakeVendor(Response(200, body=b"123")), piece=2)
     unread_stream, read = (
-        now(client.open(GET, URL, TIMEOUTS)),
-        now(client.open(GET, URL, TIMEOUTS)),
+        await_if_needed(client.open(GET, URL, TIMEOUTS)),
+        await_if_needed(client.open(GET, URL, TIMEOUTS)),
     )
-    pieces = [now(read.read()) for _ in range(2)]
+    pieces = [await_if_needed(read.read()) for _ in range(2)]
     for incoming in (unread_stream, read, unread_stream):
         incoming.close()
 
     with pytest.raises(ConnectionFailed, match="closed before its end"):
-        now(unread_stream.read())
-    assert ([b"12", b"3"], b"") == (pieces, now(read.read()))
+        await_if_needed(unread_stream.read())
+    assert ([b"12", b"3"], b"") == (pieces, await_if_needed(read.read()))
 
 
 @both_clients
@@ -281,7 +287,7 @@ def test_a_piece_has_a_size(client_of: Callable[..., Any]) -> None:
     client = client_of(FakeVendor(Response(200)), piece=0)
 
     with pytest.raises(InvalidData, match="never ends"):
-        now(client.open(GET, URL, TIMEOUTS))
+        await_if_needed(client.open(GET, URL, TIMEOUTS))
 
 
 @both_clients
@@ -289,10 +295,10 @@ def test_a_closed_client_sends_nothing(client_of: Callable[..., Any]) -> None:
     """After `close` each request fails with an error that says that nothing was sent."""
     vendor = FakeVendor(Response(200))
     client = client_of(vendor)
-    now(client.close())
+    await_if_needed(client.close())
 
     with pytest.raises(ConnectionFailed, match="closed") as info:
-        now(client.send(GET, URL, TIMEOUTS))
+        await_if_needed(client.send(GET, URL, TIMEOUTS))
 
     assert (False, False) == (info.value.may_have_been_processed, info.value.retryable)
     assert (True, ()) == (client.closed, vendor.requests)

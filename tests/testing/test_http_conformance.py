@@ -48,16 +48,16 @@ class FaultyClient:
         return answer
 
     async def open(self, request: Request, url: str, timeouts: Timeouts, /) -> AsyncIncoming:
-        """Open a response with the faults of `Drained`."""
+        """Open a response that has the faults of `DrainedResponse`."""
         return DrainedResponse(await self._client.open(request, url, timeouts))
 
     async def close(self) -> None:
-        """Close."""
+        """Close the client."""
         await self._client.close()
 
 
 class DrainedResponse:
-    """A faulty response that treats a lost connection as its end."""
+    """A faulty response that treats a lost connection as the end of the body."""
 
     def __init__(self, incoming: AsyncIncoming) -> None:
         self._incoming = incoming
@@ -72,20 +72,20 @@ class DrainedResponse:
             return b""
 
     def close(self) -> None:
-        """Close it."""
+        """Close the response."""
         self._incoming.close()
 
 
-async def foreign(send: Send, request: Request, url: str, timeouts: Timeouts) -> Response:
-    """A fault: raise a library's exception instead of one of moorage."""
+async def raise_foreign(send: Send, request: Request, url: str, timeouts: Timeouts) -> Response:
+    """Fault: raise a library's exception instead of a moorage error."""
     try:
         return await send(request, url, timeouts)
     except Exception as error:
         raise OSError(str(error)) from error
 
 
-async def vague(send: Send, request: Request, url: str, timeouts: Timeouts) -> Response:
-    """A fault: raise VendorFailed for each connection failure."""
+async def raise_vague(send: Send, request: Request, url: str, timeouts: Timeouts) -> Response:
+    """Fault: raise VendorFailed for each connection failure."""
     try:
         return await send(request, url, timeouts)
     except ConnectionFailed:
@@ -93,7 +93,7 @@ async def vague(send: Send, request: Request, url: str, timeouts: Timeouts) -> R
 
 
 async def claim_unsent(send: Send, request: Request, url: str, timeouts: Timeouts) -> Response:
-    """A fault: claim for each failure that nothing was sent."""
+    """Fault: claim for each failure that nothing was sent."""
     try:
         return await send(request, url, timeouts)
     except ConnectionFailed as error:
@@ -101,8 +101,10 @@ async def claim_unsent(send: Send, request: Request, url: str, timeouts: Timeout
         raise
 
 
-async def unsure(send: Send, request: Request, url: str, timeouts: Timeouts) -> Response:
-    """A fault: claim for each failure that the request may have been processed."""
+async def claim_unknown_outcome(
+    send: Send, request: Request, url: str, timeouts: Timeouts
+) -> Response:
+    """Fault: claim for each failure that the request may have been processed."""
     try:
         return await send(request, url, timeouts)
     except ConnectionFailed as error:
@@ -111,7 +113,7 @@ async def unsure(send: Send, request: Request, url: str, timeouts: Timeouts) -> 
 
 
 async def claim_timeout(send: Send, request: Request, url: str, timeouts: Timeouts) -> Response:
-    """A fault: raise AttemptTimeout for each connection failure."""
+    """Fault: raise AttemptTimeout for each connection failure."""
     try:
         return await send(request, url, timeouts)
     except ConnectionFailed as error:
@@ -119,12 +121,12 @@ async def claim_timeout(send: Send, request: Request, url: str, timeouts: Timeou
 
 
 async def content(_: Send, __: Request, url: str, ___: Timeouts) -> Response:
-    """A fault: return a success without sending anything."""
+    """Fault: return a success without sending anything."""
     return Response(204, url=url, elapsed=1.0)
 
 
 async def end_late(send: Send, request: Request, url: str, timeouts: Timeouts) -> Response:
-    """A fault: raise the timeout's error too late."""
+    """Fault: raise the timeout's error too late."""
     try:
         return await send(request, url, timeouts)
     finally:
@@ -134,7 +136,7 @@ async def end_late(send: Send, request: Request, url: str, timeouts: Timeouts) -
 async def repeat_failed_request(
     send: Send, request: Request, url: str, timeouts: Timeouts
 ) -> Response:
-    """A fault: send a request again if it failed or got a 503."""
+    """Fault: send a request again if it failed or got a 503."""
     try:
         answer = await send(request, url, timeouts)
     except ConnectionFailed:
@@ -142,23 +144,23 @@ async def repeat_failed_request(
     return await send(request, url, timeouts) if answer.status == 503 else answer
 
 
-async def tidy(send: Send, request: Request, url: str, timeouts: Timeouts) -> Response:
-    """A fault: change the URL's path."""
+async def tidy_path(send: Send, request: Request, url: str, timeouts: Timeouts) -> Response:
+    """Fault: change the URL's path."""
     return await send(request, url.replace("//b", "/b"), timeouts)
 
 
 async def quote_url_in_error(
     send: Send, request: Request, url: str, timeouts: Timeouts
 ) -> Response:
-    """A fault: quote the URL in the error."""
+    """Fault: quote the URL in the error."""
     try:
         return await send(request, url, timeouts)
     except (ConnectionFailed, VendorFailed) as error:
         raise type(error)(f"{url} failed") from error
 
 
-async def nameless(send: Send, request: Request, url: str, timeouts: Timeouts) -> Response:
-    """A fault: raise an error without the service's name."""
+async def omit_service_name(send: Send, request: Request, url: str, timeouts: Timeouts) -> Response:
+    """Fault: raise an error without the service's name."""
     try:
         return await send(request, url, timeouts)
     except (ConnectionFailed, VendorFailed) as error:
@@ -166,24 +168,26 @@ async def nameless(send: Send, request: Request, url: str, timeouts: Timeouts) -
 
 
 async def return_body(send: Send, request: Request, url: str, timeouts: Timeouts) -> Any:
-    """A fault: return the body instead of the response."""
+    """Fault: return the body instead of the response."""
     return (await send(request, url, timeouts)).body
 
 
-async def led(send: Send, request: Request, url: str, timeouts: Timeouts) -> Response:
-    """A fault: follow redirects."""
+async def follow_redirects(send: Send, request: Request, url: str, timeouts: Timeouts) -> Response:
+    """Fault: follow redirects."""
     answer = await send(request, url, timeouts)
     location = answer.headers.get("location", "")
     return await send(request, location, timeouts) if location.startswith("http") else answer
 
 
-async def trusting(_: Send, __: Request, url: str, ___: Timeouts) -> Response:
-    """A fault: fail each request without a reason, whatever the TLS settings."""
+async def fail_without_reason(_: Send, __: Request, url: str, ___: Timeouts) -> Response:
+    """Fault: raise errors without a reason, whatever the TLS settings."""
     raise ConnectionFailed(f"{len(url)} letters could not be sent.")
 
 
-async def forgetful(send: Send, request: Request, url: str, timeouts: Timeouts) -> Response:
-    """A fault: lose one of several headers with the same name."""
+async def lose_repeated_header(
+    send: Send, request: Request, url: str, timeouts: Timeouts
+) -> Response:
+    """Fault: lose one of several headers with the same name."""
     answer = await send(request, url, timeouts)
     return answer.evolve(headers=dict(answer.headers))
 
@@ -193,19 +197,27 @@ async def forgetful(send: Send, request: Request, url: str, timeouts: Timeouts) 
     [
         (checks.an_answer_comes_back_whole, return_body, "send\\(\\) returned"),
         (checks.an_answer_comes_back_whole, content, "299 came back as 204"),
-        (checks.an_answer_comes_back_whole, forgetful, "The field x-many of the answer is"),
-        (checks.the_target_is_sent_as_it_is, tidy, "arrived as '/a/b/'"),
+        (
+            checks.an_answer_comes_back_whole,
+            lose_repeated_header,
+            "The field x-many of the answer is",
+        ),
+        (checks.the_target_is_sent_as_it_is, tidy_path, "arrived as '/a/b/'"),
         (
             checks.clients_do_not_redirect_retry_or_keep_cookies,
             repeat_failed_request,
             "came back as 501",
         ),
         (faults.a_cut_connection_is_noticed, content, "is no ConnectionFailed: it closed without"),
-        (faults.a_cut_connection_is_noticed, foreign, "A foreign OSError"),
-        (faults.a_cut_connection_is_noticed, vague, "is no ConnectionFailed"),
+        (faults.a_cut_connection_is_noticed, raise_foreign, "A foreign OSError"),
+        (faults.a_cut_connection_is_noticed, raise_vague, "is no ConnectionFailed"),
         (faults.a_cut_connection_is_noticed, claim_unsent, "may_have_been_processed must be True"),
         (faults.silence_ends_with_the_read_timeout, end_late, "It took .* to notice: it never"),
-        (faults.an_unreachable_vendor_got_nothing, unsure, "must be False: its port was refusing"),
+        (
+            faults.an_unreachable_vendor_got_nothing,
+            claim_unknown_outcome,
+            "must be False: its port was refusing",
+        ),
         (
             faults.a_request_that_was_read_is_not_sent_again,
             repeat_failed_request,
@@ -213,7 +225,7 @@ async def forgetful(send: Send, request: Request, url: str, timeouts: Timeouts) 
         ),
         (faults.a_response_that_is_not_http_is_refused, content, "is no VendorFailed"),
         (faults.errors_keep_secrets, quote_url_in_error, "A secret shows"),
-        (faults.errors_keep_secrets, nameless, "does not say whom"),
+        (faults.errors_keep_secrets, omit_service_name, "does not say whom"),
         (
             attacks.a_byte_a_second_ends_with_the_total_timeout,
             end_late,
@@ -225,20 +237,24 @@ async def forgetful(send: Send, request: Request, url: str, timeouts: Timeouts) 
             content,
             "is no VendorFailed: its body was a bomb",
         ),
-        (attacks.redirects_are_not_followed, led, "301 came back as"),
-        (attacks.cookies_are_not_stored, forgetful, "are not the cookies"),
+        (attacks.redirects_are_not_followed, follow_redirects, "301 came back as"),
+        (attacks.cookies_are_not_stored, lose_repeated_header, "are not the cookies"),
         (
             attacks.a_body_after_head_is_not_the_next_response,
             content,
             "made of what came before it",
         ),
         (attacks.invalid_utf_8_is_returned_unchanged, content, "came back changed"),
-        (attacks.line_breaks_inject_no_headers, trusting, "no target|does not say what is wrong"),
+        (
+            attacks.line_breaks_inject_no_headers,
+            fail_without_reason,
+            "no target|does not say what is wrong",
+        ),
         (attacks.ambiguous_responses_affect_no_other, content, "was made of an answer with"),
         (attacks.a_protocol_switch_affects_no_other_response, content, "was made of a switch"),
         (streams.a_stream_that_is_cut_off_says_so, content, "is no ConnectionFailed"),
         (streams.a_stream_can_be_closed_early, content, "is no ConnectorError: half an answer"),
-        (kit.async_bodies_are_refused, foreign, "is no InvalidData"),
+        (kit.async_bodies_are_refused, raise_foreign, "is no InvalidData"),
     ],
 )
 def test_notices_a_faulty_http_client(check: kit.AsyncCheck, habit: Spoil, sentence: str) -> None:
@@ -247,12 +263,14 @@ def test_notices_a_faulty_http_client(check: kit.AsyncCheck, habit: Spoil, sente
         asyncio.run(check(lambda: FaultyClient(habit)))
 
 
-async def quoting(send: Send, request: Request, url: str, timeouts: Timeouts) -> Response:
+async def quote_url(send: Send, request: Request, url: str, timeouts: Timeouts) -> Response:
     """Encode characters that a URL must not contain."""
     return await send(request, quote(url, safe=":/?=&%"), timeouts)
 
 
-async def picky(send: Send, request: Request, url: str, timeouts: Timeouts) -> Response:
+async def refuse_other_encodings(
+    send: Send, request: Request, url: str, timeouts: Timeouts
+) -> Response:
     """Refuse a response whose headers are not ASCII."""
     answer = await send(request, url, timeouts)
     if "".join(answer.headers.values()).isascii():
@@ -263,8 +281,8 @@ async def picky(send: Send, request: Request, url: str, timeouts: Timeouts) -> R
 @pytest.mark.parametrize(
     "check, habit",
     [
-        (attacks.line_breaks_inject_no_headers, quoting),
-        (attacks.invalid_utf_8_is_returned_unchanged, picky),
+        (attacks.line_breaks_inject_no_headers, quote_url),
+        (attacks.invalid_utf_8_is_returned_unchanged, refuse_other_encodings),
     ],
 )
 def test_stricter_http_client_passes(check: kit.AsyncCheck, habit: Spoil) -> None:
@@ -274,22 +292,22 @@ def test_stricter_http_client_passes(check: kit.AsyncCheck, habit: Spoil) -> Non
 
 @pytest.mark.parametrize("check", kit.ASYNC_TRUST_CHECKS, ids=name_of)
 def test_notices_ignored_tls_settings(check: kit.AsyncTrustCheck) -> None:
-    """An HTTP client that ignores the TLS settings fails all checks of them."""
+    """An HTTP client that ignores the TLS settings fails every TLS check."""
     with pytest.raises((AssertionError, ConnectorError)):
         asyncio.run(check(lambda _: AsyncStdlibHttpClient()))
 
 
 def directly(_: Proxy, tls: Tls) -> AsyncHttpClient:
-    """Return a client that ignores its proxy."""
+    """Return an HTTP client that ignores its proxy."""
     return AsyncStdlibHttpClient(tls=tls)
 
 
-def namelessly(proxy: Proxy, tls: Tls) -> AsyncHttpClient:
-    """Return a client that sends no user agent and ignores exceptions from the proxy."""
+def client_without_user_agent(proxy: Proxy, tls: Tls) -> AsyncHttpClient:
+    """Return a client without a user agent that ignores the proxy's exceptions."""
     return AsyncStdlibHttpClient(proxy=proxy.url, tls=tls)
 
 
-def trustingly(proxy: Proxy, _: Tls) -> AsyncHttpClient:
+def client_without_verification(proxy: Proxy, _: Tls) -> AsyncHttpClient:
     """Return a client that does not verify certificates."""
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", UserWarning)
@@ -297,26 +315,26 @@ def trustingly(proxy: Proxy, _: Tls) -> AsyncHttpClient:
         return AsyncStdlibHttpClient(proxy=proxy, tls=tls)
 
 
-def unsurely(proxy: Proxy, tls: Tls) -> AsyncHttpClient:
-    """Return a client whose errors leave all outcomes open."""
-    return FaultyClient(unsure, AsyncStdlibHttpClient(proxy=proxy, tls=tls))
+def client_with_unsure_errors(proxy: Proxy, tls: Tls) -> AsyncHttpClient:
+    """Return a client whose errors always report an unknown outcome."""
+    return FaultyClient(claim_unknown_outcome, AsyncStdlibHttpClient(proxy=proxy, tls=tls))
 
 
 @pytest.mark.parametrize(
     "check, clients",
     [
         (proxies.plain_requests_are_forwarded, directly),
-        (proxies.plain_requests_are_forwarded, namelessly),
+        (proxies.plain_requests_are_forwarded, client_without_user_agent),
         (proxies.secure_requests_are_tunnelled, directly),
-        (proxies.secure_requests_are_tunnelled, namelessly),
-        (proxies.a_vendor_is_verified_through_a_tunnel, trustingly),
+        (proxies.secure_requests_are_tunnelled, client_without_user_agent),
+        (proxies.a_vendor_is_verified_through_a_tunnel, client_without_verification),
         (proxies.a_proxy_may_be_secure_itself, directly),
-        (proxies.a_proxy_may_be_secure_itself, trustingly),
+        (proxies.a_proxy_may_be_secure_itself, client_without_verification),
         (proxies.some_hosts_are_reached_directly, directly),
-        (proxies.some_hosts_are_reached_directly, namelessly),
-        (proxies.a_refused_tunnel_sends_nothing, unsurely),
-        (proxies.an_unreachable_proxy_sends_nothing, unsurely),
-        (proxies.a_missing_proxy_login_is_reported, unsurely),
+        (proxies.some_hosts_are_reached_directly, client_without_user_agent),
+        (proxies.a_refused_tunnel_sends_nothing, client_with_unsure_errors),
+        (proxies.an_unreachable_proxy_sends_nothing, client_with_unsure_errors),
+        (proxies.a_missing_proxy_login_is_reported, client_with_unsure_errors),
     ],
 )
 def test_notices_misused_proxies(
@@ -327,12 +345,12 @@ def test_notices_misused_proxies(
         asyncio.run(check(clients))
 
 
-def carelessly(_: OutgoingGuard, tls: Tls) -> AsyncHttpClient:
+def client_without_guard(_: OutgoingGuard, tls: Tls) -> AsyncHttpClient:
     """Return a client without a guard for outgoing connections."""
     return AsyncStdlibHttpClient(tls=tls)
 
 
-def fearfully(guard: OutgoingGuard, _: Tls) -> AsyncHttpClient:
+def client_refusing_allowed_addresses(guard: OutgoingGuard, _: Tls) -> AsyncHttpClient:
     """Return a client that refuses the addresses which its guard allows."""
     return AsyncStdlibHttpClient(guard=OutgoingGuard(ports=guard.ports))
 
@@ -340,10 +358,10 @@ def fearfully(guard: OutgoingGuard, _: Tls) -> AsyncHttpClient:
 @pytest.mark.parametrize(
     "check, clients",
     [
-        (guards.internal_addresses_are_refused, carelessly),
-        (guards.allowed_destinations_are_reached, fearfully),
-        (guards.other_destinations_are_refused, carelessly),
-        (guards.a_vendor_is_verified_by_name, fearfully),
+        (guards.internal_addresses_are_refused, client_without_guard),
+        (guards.allowed_destinations_are_reached, client_refusing_allowed_addresses),
+        (guards.other_destinations_are_refused, client_without_guard),
+        (guards.a_vendor_is_verified_by_name, client_refusing_allowed_addresses),
     ],
 )
 def test_notices_broken_guards(check: kit.AsyncGuardCheck, clients: kit.AsyncGuardFactory) -> None:
@@ -402,8 +420,12 @@ def test_the_table_of_failures_is_drawn_from_the_kit() -> None:
 @pytest.mark.parametrize(
     "row, habit, sentence",
     [
-        (failures.FAILURES[0], unsure, "is True, not False: the vendor's name has no address"),
-        (failures.FAILURES[2], vague, "is no AttemptTimeout: the vendor cannot be reached"),
+        (
+            failures.FAILURES[0],
+            claim_unknown_outcome,
+            "is True, not False: the vendor's name has no address",
+        ),
+        (failures.FAILURES[2], raise_vague, "is no AttemptTimeout: the vendor cannot be reached"),
         (failures.FAILURES[11], claim_unsent, "is False, not True: the vendor hangs up"),
         (
             failures.FAILURES[11],

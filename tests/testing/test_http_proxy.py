@@ -28,7 +28,7 @@ def test_waits_are_bounded() -> None:
 
 
 def test_a_vendor_that_is_not_there_is_hung_up_on() -> None:
-    """If the destination cannot be reached, the proxy opens no tunnel."""
+    """If the destination is unreachable, the proxy opens no tunnel."""
     with (
         ProxyServer(leads_to=("127.0.0.1", 9)) as proxy,
         socket.create_connection(proxy.address) as sock,

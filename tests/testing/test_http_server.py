@@ -44,14 +44,14 @@ def read_until_closed(sock: socket.socket) -> bytes:
 
 
 def ask(vendor: VendorServer, request: bytes = GET) -> bytes:
-    """Return everything that the server sends in answer to one request."""
+    """Return all bytes that the server sends in response to one request."""
     with connect(vendor) as sock:
         sock.sendall(request)
         sock.shutdown(socket.SHUT_WR)
         return read_until_closed(sock)
 
 
-def ordinary(vendor: VendorServer, method: str, path: str) -> tuple[int, bytes]:
+def read_response(vendor: VendorServer, method: str, path: str) -> tuple[int, bytes]:
     """Return the response, read by Python's own HTTP client."""
     client = http.client.HTTPConnection(*vendor.address)
     client.request(method, path)
@@ -92,8 +92,8 @@ def test_ordinary_answers_are_ordinary(vendor: VendorServer) -> None:
     vendor.respond(201, {"X": "y"}, b"made")
     vendor.respond_json({"a": 1}, status=202, headers={"X": "y"})
 
-    assert (201, b"made") == ordinary(vendor, "POST", "/")
-    assert (202, b'{"a": 1}') == ordinary(vendor, "GET", "/")
+    assert (201, b"made") == read_response(vendor, "POST", "/")
+    assert (202, b'{"a": 1}') == read_response(vendor, "GET", "/")
     assert vendor.url == "http://{}:{}".format(*vendor.address)
 
 
@@ -104,14 +104,14 @@ def test_queued_answers_come_in_order(vendor: VendorServer) -> None:
     vendor.always(Behaviour(204))
     vendor.always(lambda request: Behaviour(200, (), request.target.encode()), path="/own")
 
-    statuses = [ordinary(vendor, "GET", path)[0] for path in ("/own?x", "/", "/own", "/")]
+    statuses = [read_response(vendor, "GET", path)[0] for path in ("/own?x", "/", "/own", "/")]
     assert [203, 201, 202, 204] == statuses
-    assert (200, b"/own?y") == ordinary(vendor, "GET", "/own?y")
+    assert (200, b"/own?y") == read_response(vendor, "GET", "/own?y")
 
 
 def test_unscripted_requests_fail(vendor: VendorServer) -> None:
     """A request without a scripted answer gets 501 with an explanation."""
-    assert (501, b"Nothing is scripted for GET /a?b") == ordinary(vendor, "GET", "/a?b")
+    assert (501, b"Nothing is scripted for GET /a?b") == read_response(vendor, "GET", "/a?b")
 
 
 @pytest.mark.parametrize(

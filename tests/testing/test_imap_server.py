@@ -27,7 +27,7 @@ MAIL = b"Subject: Hello\r\n\r\nText"
 
 
 class Mailbox:
-    """A fake mailbox, and what its clients need.
+    """A fake mailbox with the connection settings for its clients.
 
     Attributes:
         server: the fake server.
@@ -76,7 +76,7 @@ def test_unknown_certificate_is_refused(tmp_path: Path) -> None:
 
 
 def test_waiting_client_is_told_of_new_messages(mailbox: Mailbox) -> None:
-    """IDLE tells of a message that arrived since the search, and of later ones at once."""
+    """IDLE reports a message that arrived since the search, and later ones at once."""
     raw = socket.create_connection(("127.0.0.1", mailbox.server.port), 60)
     client = (
         raw
@@ -86,7 +86,7 @@ def test_waiting_client_is_told_of_new_messages(mailbox: Mailbox) -> None:
     with client, client.makefile("rb") as lines:
 
         def ask(line: str, last: bytes) -> list[bytes]:
-            """Send a line, and return the replies up to the one that begins so."""
+            """Send a line, and return the replies up to the one that begins with this tag."""
             client.sendall(line.encode() + b"\r\n")
             replies: list[bytes] = []
             while not replies or not replies[-1].startswith(last):
@@ -112,7 +112,7 @@ def test_waiting_client_is_told_of_new_messages(mailbox: Mailbox) -> None:
 
 
 def test_source_gets_messages_as_they_arrive(mailbox: Mailbox) -> None:
-    """A source that waits for messages is woken by each, and marks those that are committed."""
+    """A waiting source is woken by each message, and flags the committed ones."""
 
     async def numbers() -> list[Any]:
         limits = PollLimits(10, 1_000_000, 60.0)

@@ -57,7 +57,7 @@ class _EndlessLog(AsyncMemoryIntegrationLogger):
 
 
 class _GenerousLog(AsyncMemoryIntegrationLogger):
-    """A faulty log that returns one entry more than requested."""
+    """A faulty log that returns one more entry than requested."""
 
     async def find(self, query: LogQuery, /) -> LogPage:
         return await super().find(attrs.evolve(query, limit=query.limit + 1))
@@ -75,7 +75,7 @@ class _CountingLog(AsyncMemoryIntegrationLogger):
 
 
 class _TirelessLog(AsyncMemoryIntegrationLogger):
-    """A faulty log that ignores the limit of entries to search for a page."""
+    """A faulty log that ignores the limit of entries to be searched for a page."""
 
     async def find(self, query: LogQuery, /) -> LogPage:
         return await super().find(attrs.evolve(query, scan_limit=1_000))

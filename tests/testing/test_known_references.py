@@ -1,4 +1,4 @@
-"""The conformance kits find a reference to an object that the vendor did not mention."""
+"""The conformance kits find a reference whose id is in no request or response."""
 
 from __future__ import annotations
 
@@ -36,20 +36,20 @@ REQUEST = SandboxRequest("GET", "api.example", "/payments/pay%2F1", (), Headers(
 
 
 def test_references_of_vendor_and_caller_are_accepted() -> None:
-    """A result's id may come from the vendor's response, also in parts, or from a request."""
+    """An id may come from the vendor's response, also in parts, or from a request."""
     require_known_references(refund("ref_1", "pay/1", {"id": "ref_1"}), [REQUEST])
     require_known_references([refund("A:B", "pay/1", {"ids": ["B", "A"]})], [REQUEST])
 
 
 def test_unknown_references_are_noticed() -> None:
-    """A result or page with an id that is in no response and no request fails."""
-    for wrong in (
+    """A result or page with an id from no request or response fails the check."""
+    for wrong_value in (
         refund("ref_1x", "pay/1", {"id": "ref_1"}),
         refund("ref_1", "pay/2", {"id": "ref_1"}),
         Page(items=(refund("ref_2", "pay/1", {"id": "ref_1"}),)),
     ):
         with pytest.raises(AssertionError, match="in no answer"):
-            require_known_references(wrong, [REQUEST])
+            require_known_references(wrong_value, [REQUEST])
 
 
 @attrs.frozen(kw_only=True)
@@ -62,7 +62,7 @@ class MisreadingVendor(Stripe):
         return attrs.evolve(refund, ref=wire.ref(f"{refund.ref.id}x"))
 
 
-def misreading() -> kit.PaymentsSubject:
+def misreading_subject() -> kit.PaymentsSubject:
     """Return a test subject like Stripe's, whose vendor reads ids wrong."""
     subject = payments_subjects.stripe()
     sandbox: Any = subject.sandbox
@@ -73,7 +73,7 @@ def test_a_vendor_that_misreads_an_id_is_noticed() -> None:
     """A vendor whose refunds have wrong references fails the checks that refund."""
     checks = {name_of(check): check for check in kit.CHECKS}
     with pytest.raises(AssertionError, match="in no answer"):
-        checks["money_is_refunded_in_parts"](misreading)
+        checks["money_is_refunded_in_parts"](misreading_subject)
 
 
 def test_results_without_an_answer_are_not_checked() -> None:

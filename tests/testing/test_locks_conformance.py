@@ -30,7 +30,7 @@ class _NobodyInLocks(AsyncioLocks):
 
 
 class _OneNameLocks(AsyncioLocks):
-    """Faulty locks that use one name for all."""
+    """Faulty locks that use one name for everything."""
 
     async def acquire(
         self, name: str, holder: object, /, *, places: int, queue: int, timeout: float
@@ -58,7 +58,7 @@ class _OneHolderLocks(AsyncioLocks):
 
 
 class _PatientLocks(AsyncioLocks):
-    """Faulty locks that let each caller wait longer than its timeout."""
+    """Faulty locks that let callers wait longer than their timeouts."""
 
     async def acquire(
         self, name: str, holder: object, /, *, places: int, queue: int, timeout: float
@@ -85,7 +85,7 @@ class _HastyLocks(AsyncioLocks):
 
 
 class _UnqueuedLocks(AsyncioLocks):
-    """Faulty locks without a queue, whose callers try again and again."""
+    """Faulty locks without a queue, whose callers poll instead."""
 
     async def acquire(
         self, name: str, holder: object, /, *, places: int, queue: int, timeout: float
@@ -205,11 +205,11 @@ class _AdmittingNobody(ThreadLocks):
     def acquire(
         self, name: str, holder: object, /, *, places: int, queue: int, timeout: float
     ) -> bool:
-        """Refuse each caller."""
+        """Refuse every caller."""
         return False
 
 
 def test_notices_that_threads_are_refused() -> None:
-    """Locks that refuse threads with time to wait fail."""
+    """Locks that refuse threads which could still wait fail their check."""
     with pytest.raises(AssertionError, match="was not let in"):
         kit.threads_never_exceed_the_limit(_AdmittingNobody)

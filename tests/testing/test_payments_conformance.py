@@ -50,7 +50,7 @@ if TYPE_CHECKING:
 
 @attrs.frozen(kw_only=True)
 class SlowVendor(Stripe):
-    """A correct vendor that accepts every request, reports by webhook and lists nothing."""
+    """A correct vendor that accepts every request, confirms by webhook and lists nothing."""
 
     capabilities: ClassVar[frozenset[str]] = frozenset()
 
@@ -109,7 +109,7 @@ class ForgetfulVendor(Stripe):
     """A faulty vendor that drops the addresses and the lines of an order."""
 
     async def charge(self, wire: Wire, charge: Charge, /, *, key: str) -> Payment:
-        """Charge without the parts of the order."""
+        """Charge without the order's lines and addresses."""
         bare = attrs.evolve(charge, billing_address=None, shipping_address=None, lines=())
         return await Stripe.charge(self, wire, bare, key=key)
 
@@ -120,7 +120,7 @@ class ForgetfulVendor(Stripe):
 
 @attrs.frozen(kw_only=True)
 class MeekVendor(Stripe):
-    """A faulty vendor that accepts a dispute that it should answer, and gets its own keys wrong."""
+    """A faulty vendor that accepts disputes instead of answering them, and mixes up keys."""
 
     async def submit_evidence(
         self,
@@ -135,22 +135,22 @@ class MeekVendor(Stripe):
         return await Stripe.accept_dispute(self, wire, ref, key=key)
 
     async def accept_dispute(self, wire: Wire, ref: Ref, /, *, key: str) -> Dispute:
-        """Look the dispute up, and do nothing."""
+        """Look up the dispute, but do not accept it."""
         return await self.get_dispute(wire, ref)
 
     async def pay_payee(self, wire: Wire, transfer: PayeeTransfer, /, *, key: str) -> PayeePayout:
-        """Send a transfer under another key each time."""
+        """Send a transfer under a new key each time."""
         return await Stripe.pay_payee(self, wire, transfer, key=f"{key}{wire.now().timestamp()}")
 
 
 @attrs.frozen(kw_only=True)
 class NegligentVendor(Stripe):
-    """A faulty vendor that gets subscriptions wrong."""
+    """A faulty vendor that handles subscriptions wrongly."""
 
     async def create_subscription(
         self, wire: Wire, request: SubscriptionRequest, /, *, key: str
     ) -> Subscription:
-        """Create a subscription that starts at once, under another key each time."""
+        """Create a subscription that starts at once, under a new key each time."""
         started = attrs.evolve(request, starts_at=None)
         fresh_key = f"{key}{wire.now().timestamp()}"
         return await Stripe.create_subscription(self, wire, started, key=fresh_key)
@@ -158,17 +158,17 @@ class NegligentVendor(Stripe):
     async def change_subscription(
         self, wire: Wire, ref: Ref, /, *, amount: Money | None, quantity: int | None, key: str
     ) -> Subscription:
-        """Look the subscription up, and change nothing."""
+        """Look up the subscription, but change nothing."""
         return await self.get_subscription(wire, ref)
 
     async def cancel_subscription(
         self, wire: Wire, ref: Ref, /, *, at_period_end: bool, key: str
     ) -> Subscription:
-        """Cancel at the end of the period, always."""
+        """Always cancel at the end of the period."""
         return await Stripe.cancel_subscription(self, wire, ref, at_period_end=True, key=key)
 
     def events(self, event: WebhookEvent, ref: MakeRef) -> tuple[PaymentEvent, ...]:
-        """Report no failed charges."""
+        """Return no events of failed charges."""
         if event.vendor_type == "invoice.payment_failed":
             return ()
         return Stripe.events(self, event, ref)
@@ -179,26 +179,26 @@ class OptimisticVendor(Stripe):
     """A faulty vendor that reports each subscription as active."""
 
     async def get_subscription(self, wire: Wire, ref: Ref, /) -> Subscription:
-        """Look the subscription up, and report it as active."""
+        """Look up the subscription, and report it as active."""
         current = await Stripe.get_subscription(self, wire, ref)
         return attrs.evolve(current, state=SubscriptionState.ACTIVE)
 
 
 @attrs.frozen(kw_only=True)
 class VendorWithoutConsentPage(Razorpay):
-    """A faulty vendor that asks no buyer."""
+    """A faulty vendor that returns no consent page for the buyer."""
 
     async def create_subscription(
         self, wire: Wire, request: SubscriptionRequest, /, *, key: str
     ) -> Subscription:
-        """Create a subscription, and lose the page of its buyer."""
+        """Create a subscription, and drop the buyer's consent page."""
         created = await Razorpay.create_subscription(self, wire, request, key=key)
         return attrs.evolve(created, next_action=None)
 
 
 @attrs.frozen(kw_only=True)
 class VendorActiveBeforeConsent(Razorpay):
-    """A faulty vendor that takes a subscription for active before its buyer has consented."""
+    """A faulty vendor that reports a subscription as active before the buyer's consent."""
 
     async def create_subscription(
         self, wire: Wire, request: SubscriptionRequest, /, *, key: str
@@ -210,10 +210,10 @@ class VendorActiveBeforeConsent(Razorpay):
 
 @attrs.frozen(kw_only=True)
 class VendorThatAsksAgain(Razorpay):
-    """A faulty vendor that asks buyers who have consented."""
+    """A faulty vendor that asks for consent again after the buyer has consented."""
 
     async def get_subscription(self, wire: Wire, ref: Ref, /) -> Subscription:
-        """Look the subscription up, and ask its buyer."""
+        """Look up the subscription, and ask its buyer for consent again."""
         current = await Razorpay.get_subscription(self, wire, ref)
         action = NextAction(type=NextActionType.REDIRECT, url="https://rzp.io/i/1")
         return attrs.evolve(current, next_action=action)
@@ -270,7 +270,7 @@ def test_notices_broken_vendors(kind: type[Stripe], name: str) -> None:
     ],
 )
 def test_notices_vendors_that_ask_no_buyer(kind: type[Razorpay], name: str) -> None:
-    """A vendor that gets the consent of buyers wrong fails the checks of it."""
+    """A vendor that handles buyers' consent wrongly fails the checks for consent."""
     subject = razorpay()
     broken_vendor = kind(key_id="rzp_test_sandbox", credentials=subject.secret)
     result = {name_of(check): check for check in CHECKS}

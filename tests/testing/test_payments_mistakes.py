@@ -42,7 +42,7 @@ if TYPE_CHECKING:
 
 
 def as_captured(payment: Payment, *states: PaymentState) -> Payment:
-    """Return the payment, as captured if it has one of these states."""
+    """Return the payment, changed to captured if it has one of these states."""
     state = PaymentState.CAPTURED if payment.state in states else payment.state
     return attrs.evolve(payment, state=state)
 
@@ -61,7 +61,7 @@ class HopefulLookupVendor(Stripe):
     """A faulty vendor that reports an unknown status as a success in a look-up."""
 
     async def get(self, wire: Wire, ref: Any, /) -> Payment:
-        """Look the payment up, and report an unknown status as captured."""
+        """Look up the payment, and report an unknown status as captured."""
         return as_captured(await Stripe.get(self, wire, ref), PaymentState.UNKNOWN)
 
 
@@ -86,7 +86,7 @@ class HastyRefundVendor(Stripe):
 
 @attrs.frozen(kw_only=True)
 class CoarseVendor(Stripe):
-    """A faulty vendor that sends dinars, which have three decimals, with two."""
+    """A faulty vendor that sends dinars with two decimals instead of three."""
 
     async def charge(self, wire: Wire, charge: Charge, /, *, key: str) -> Payment:
         """Charge a wrong amount if the currency is KWD."""
@@ -97,7 +97,7 @@ class CoarseVendor(Stripe):
 
 @attrs.frozen(kw_only=True)
 class PinningVendor(Stripe):
-    """A faulty vendor that stores an unreadable success under its key."""
+    """A faulty vendor that stores an unreadable success response under its key."""
 
     async def charge(self, wire: Wire, charge: Charge, /, *, key: str) -> Payment:
         """Charge without reading the response before it is stored."""
@@ -109,7 +109,7 @@ class PinningVendor(Stripe):
 
 @attrs.frozen(kw_only=True)
 class BelievingVendor(Stripe):
-    """A faulty vendor that reads each payment webhook as a capture."""
+    """A faulty vendor that reads every payment webhook as a capture."""
 
     def events(self, event: WebhookEvent, ref: MakeRef) -> tuple[PaymentEvent, ...]:
         """Return the events with the state changed to captured."""
@@ -119,7 +119,7 @@ class BelievingVendor(Stripe):
 
 @attrs.frozen(kw_only=True)
 class BelievingRefundsVendor(Stripe):
-    """A faulty vendor that reads each refund webhook as paid out."""
+    """A faulty vendor that reads every refund webhook as paid out."""
 
     def events(self, event: WebhookEvent, ref: MakeRef) -> tuple[PaymentEvent, ...]:
         """Return the events with the state of refunds changed to succeeded."""
@@ -134,7 +134,7 @@ class BelievingRefundsVendor(Stripe):
 
 @attrs.frozen(kw_only=True)
 class CoarseAmountsVendor(Stripe):
-    """A faulty vendor that reads each webhook amount as one with two decimals."""
+    """A faulty vendor that reads every webhook amount with two decimals."""
 
     def events(self, event: WebhookEvent, ref: MakeRef) -> tuple[PaymentEvent, ...]:
         """Return the events with a tenfold amount."""
@@ -150,26 +150,26 @@ def _as_it_is(response: Response) -> Response:
 
 @attrs.frozen(kw_only=True)
 class HopefulStoringVendor(Stripe):
-    """A faulty vendor that reports every means of payment as stored."""
+    """A faulty vendor that reports every payment method as stored."""
 
     async def store_means(self, *options: Any, **named: Any) -> StoredMeans:
-        """Store, and report success."""
-        stored = await Stripe.store_means(self, *options, **named)
-        return attrs.evolve(stored, state=StoredState.STORED)
+        """Store the payment method, and always report success."""
+        means = await Stripe.store_means(self, *options, **named)
+        return attrs.evolve(means, state=StoredState.STORED)
 
 
 @attrs.frozen(kw_only=True)
 class ForgetfulVendor(Stripe):
-    """A faulty vendor that reports means of payment as removed, and does not remove them."""
+    """A faulty vendor that reports payment methods as removed without removing them."""
 
     async def remove_means(self, wire: Wire, ref: Any, /, *, key: str) -> StoredMeans:
-        """Remove nothing."""
+        """Do not remove the payment method."""
         return StoredMeans(ref=ref, state=StoredState.REMOVED, vendor_state=key)
 
 
 @attrs.frozen(kw_only=True)
 class FreewheelingVendor(Stripe):
-    """A faulty vendor that sends another key with each request for a link."""
+    """A faulty vendor that sends a new key with each request for a link."""
 
     async def create_link(self, wire: Wire, link: LinkRequest, /, *, key: str) -> PaymentLink:
         """Create a link under a new key."""
@@ -178,7 +178,7 @@ class FreewheelingVendor(Stripe):
 
 @attrs.frozen(kw_only=True)
 class CheapVendor(Stripe):
-    """A faulty vendor that asks for another amount by a link."""
+    """A faulty vendor that creates links with a wrong amount."""
 
     async def create_link(self, wire: Wire, link: LinkRequest, /, *, key: str) -> PaymentLink:
         """Create a link for a tenth of the amount in yen."""
@@ -189,7 +189,7 @@ class CheapVendor(Stripe):
 
 @attrs.frozen(kw_only=True)
 class GrossVendor(Stripe):
-    """A faulty vendor that reports amounts before fees as those paid out."""
+    """A faulty vendor that reports payout amounts before fees."""
 
     async def payout_items(self, wire: Wire, ref: Any, /, *, after: Any) -> Page[PayoutItem]:
         """List the transactions without subtracting fees."""
@@ -244,7 +244,7 @@ class WithoutThirdsVendor(Stripe):
 
 
 def test_a_currency_may_be_refused() -> None:
-    """A vendor that refuses a currency with a message passes, as it charges no wrong amount."""
+    """A vendor that refuses a currency with a message passes the check."""
 
     def subject() -> kit.PaymentsSubject:
         right = stripe()
@@ -256,7 +256,7 @@ def test_a_currency_may_be_refused() -> None:
 
 
 def test_amount_beyond_the_vendors_limit_must_be_refused() -> None:
-    """A vendor that sends an amount beyond the limit that it names is found."""
+    """A vendor that sends an amount above its own stated limit fails the check."""
 
     def subject() -> kit.PaymentsSubject:
         return attrs.evolve(stripe(), largest=999_999_999)

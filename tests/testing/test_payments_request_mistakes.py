@@ -37,7 +37,7 @@ class _KeylessWire:
 
 
 class _VerboseWire(_KeylessWire):
-    """A wire that makes each key longer."""
+    """A wire that lengthens each idempotency key."""
 
     async def send(self, request: Any, **named: Any) -> Any:
         """Send the request with a longer key."""
@@ -67,7 +67,7 @@ class VerboseVendor(Mollie):
 
 @attrs.frozen(kw_only=True)
 class ChangingVendor(Mollie):
-    """A faulty vendor that voids with another key each time."""
+    """A faulty vendor that voids with a new key each time."""
 
     async def void(self, wire: Wire, ref: Ref, /, *, key: str) -> Void:
         """Void with a new key."""
@@ -98,7 +98,7 @@ class ForgetfulVendor(Mollie):
 
 @attrs.frozen(kw_only=True)
 class EndlessVendor(Mollie):
-    """A faulty vendor that starts again with the first page after the last."""
+    """A faulty vendor that returns to the first page after the last."""
 
     async def payments(
         self, wire: Wire, query: PaymentQuery, after: Ref | None, /
@@ -128,10 +128,10 @@ def test_a_mistake_is_found(kind: type[Mollie], check: str, message: str) -> Non
         webhook_url = vendor.webhook_url
         return attrs.evolve(right, vendor=kind(credentials=right.secret, webhook_url=webhook_url))
 
-    plain = next(item for item in kit.CHECKS if item.__name__ == check)
+    sync_check = next(item for item in kit.CHECKS if item.__name__ == check)
     async_check = next(item for item in kit.ASYNC_CHECKS if item.__name__ == check)
 
     with pytest.raises(AssertionError, match=message):
-        plain(subject)
+        sync_check(subject)
     with pytest.raises(AssertionError, match=message):
         asyncio.run(async_check(subject))

@@ -1,4 +1,4 @@
-"""The conformance kit of directories passes correct ones, and finds faulty ones."""
+"""The conformance kit for directories passes correct ones, and finds faulty ones."""
 
 from __future__ import annotations
 
@@ -35,7 +35,7 @@ if TYPE_CHECKING:
 
 
 def as_scim(kind: Callable[..., Scim]) -> kit.Factory:
-    """Return a function that makes a test subject like that of SCIM, with another vendor class."""
+    """Return a function that makes a test subject like SCIM's, with another vendor class."""
 
     def new_subject() -> kit.PeopleSubject:
         subject = people_subjects.scim()
@@ -89,12 +89,12 @@ def test_vendor_without_options_conforms(check: kit.Check) -> None:
 
 @attrs.frozen(kw_only=True)
 class CreatesAgainVendor(GoogleWorkspace):
-    """A vendor that creates an account again under another name after a lost answer."""
+    """A faulty vendor that creates a second account if the first response was lost."""
 
     async def create(
         self, wire: Wire, person: NewPerson, /, *, password: Secret | None, key: str | None
     ) -> Person:
-        """Create, and once more if the outcome is unknown."""
+        """Create the account, and create another one if the outcome is unknown."""
         try:
             return await super().create(wire, person, password=password, key=key)
         except OutcomeUnknown:
@@ -104,12 +104,12 @@ class CreatesAgainVendor(GoogleWorkspace):
 
 @attrs.frozen(kw_only=True)
 class TakesNamesakesVendor(Scim):
-    """A vendor that returns any account with the user name after a lost answer."""
+    """A faulty vendor that takes any account with the user name for the lost one."""
 
     async def create(
         self, wire: Wire, person: NewPerson, /, *, password: Secret | None, key: str | None
     ) -> Person:
-        """Create an account; if one has the user name already, return that one."""
+        """Create an account, or return any existing one with the user name."""
         try:
             return await super().create(wire, person, password=password, key=key)
         except OutcomeUnknown:
@@ -122,10 +122,10 @@ class TakesNamesakesVendor(Scim):
 
 @attrs.frozen(kw_only=True)
 class ForgetsVendor(Scim):
-    """A vendor that never looks a lost creation up."""
+    """A faulty vendor that never looks up a lost creation."""
 
     async def find(self, wire: Wire, query: PeopleQuery, after: Ref | None, /) -> PersonPage:
-        """Find nobody by the user name."""
+        """Return no person by user name."""
         page = await super().find(wire, query, after)
         return PersonPage(items=()) if query.user_name else page
 
@@ -149,7 +149,7 @@ class LosesPasswordVendor(Scim):
 
 @attrs.frozen(kw_only=True)
 class AlwaysActiveVendor(Scim):
-    """A vendor that creates every account active, and tells it as it should be."""
+    """A faulty vendor that creates every account active, but reports the requested state."""
 
     async def create(
         self, wire: Wire, person: NewPerson, /, *, password: Secret | None, key: str | None
@@ -162,7 +162,7 @@ class AlwaysActiveVendor(Scim):
 
 @attrs.frozen(kw_only=True)
 class UnkeyedVendor(GoogleWorkspace):
-    """A vendor that ignores the idempotency key and swallows the conflict."""
+    """A faulty vendor that ignores the idempotency key and hides the conflict."""
 
     async def create(
         self,
@@ -182,12 +182,12 @@ class UnkeyedVendor(GoogleWorkspace):
 
 @attrs.frozen(kw_only=True)
 class ReplacesVendor(Scim):
-    """A vendor that replaces the whole account with the fields that it knows."""
+    """A faulty vendor that replaces the whole account with the fields that it knows."""
 
     async def change(
         self, wire: Wire, ref: Ref, changes: PersonChanges, /, *, version: str | None
     ) -> None:
-        """Put only the known fields."""
+        """Replace the account with only the known fields."""
         person = await self.get(wire, ref)
         body = {
             "schemas": ["urn:ietf:params:scim:schemas:core:2.0:User"],
@@ -202,7 +202,7 @@ class ReplacesVendor(Scim):
 
 @attrs.frozen(kw_only=True)
 class IgnoresVersionsVendor(Scim):
-    """A vendor that changes any version."""
+    """A faulty vendor that changes an account whatever its version."""
 
     async def change(
         self,
@@ -213,18 +213,18 @@ class IgnoresVersionsVendor(Scim):
         *,
         version: str | None,
     ) -> None:
-        """Change whatever version there is."""
+        """Change the account whatever its version."""
         await super().change(wire, ref, changes, version=None)
 
 
 @attrs.frozen(kw_only=True)
 class IgnoresClearVendor(Scim):
-    """A vendor that empties nothing."""
+    """A faulty vendor that ignores requests to empty a field."""
 
     async def change(
         self, wire: Wire, ref: Ref, changes: PersonChanges, /, *, version: str | None
     ) -> None:
-        """Change only what gets a value."""
+        """Apply only the changes that set a value."""
         names = [name for name, value in changes.values.items() if value]
         if names:
             await super().change(wire, ref, attrs.evolve(changes, clear=()), version=version)
@@ -232,7 +232,7 @@ class IgnoresClearVendor(Scim):
 
 @attrs.frozen(kw_only=True)
 class ForgetsManagerVendor(Entra):
-    """A vendor that ignores a change of the manager."""
+    """A faulty vendor that ignores a change of the manager."""
 
     async def _set_manager(self, wire: Wire, ref: Ref, manager: Ref | None) -> None:
         pass
@@ -240,7 +240,7 @@ class ForgetsManagerVendor(Entra):
 
 @attrs.frozen(kw_only=True)
 class OnlyDeactivatesVendor(Scim):
-    """A vendor that cannot end a deactivation, and says nothing."""
+    """A faulty vendor that never reactivates, and raises no error."""
 
     async def reactivate(self, wire: Wire, ref: Ref, /) -> None:
         """Do nothing."""
@@ -248,19 +248,19 @@ class OnlyDeactivatesVendor(Scim):
 
 @attrs.frozen(kw_only=True)
 class DeletesOnceVendor(Scim):
-    """A vendor that raises an error if there is nothing to delete."""
+    """A faulty vendor that raises an error if the account is already deleted."""
 
     async def delete(self, wire: Wire, ref: Ref, /) -> None:
-        """Delete, and raise every refusal."""
+        """Delete the account, and raise every refusal."""
         await wire.send(sdk.Request.delete(f"/Users/{ref.id}"))
 
 
 @attrs.frozen(kw_only=True)
 class OnePageVendor(Scim):
-    """A vendor that returns the first page as the whole list."""
+    """A faulty vendor that returns only the first page of a list."""
 
     async def find(self, wire: Wire, query: PeopleQuery, after: Ref | None, /) -> PersonPage:
-        """Find the first people."""
+        """Return only the first page of people."""
         return attrs.evolve(await super().find(wire, query, after), next=None)
 
 
@@ -269,13 +269,13 @@ class UnfilteredVendor(Scim):
     """A vendor that ignores filters."""
 
     async def find(self, wire: Wire, query: PeopleQuery, after: Ref | None, /) -> PersonPage:
-        """Find everybody."""
+        """Return all people, ignoring the filter."""
         return await super().find(wire, PeopleQuery(user_name=query.user_name), after)
 
 
 @attrs.frozen(kw_only=True)
 class UnescapedVendor(Scim):
-    """A vendor that puts unescaped values into filters."""
+    """A faulty vendor that puts unescaped values into filters."""
 
     async def find(self, wire: Wire, query: PeopleQuery, after: Ref | None, /) -> PersonPage:
         """Find people with an unescaped filter."""
@@ -288,10 +288,10 @@ class UnescapedVendor(Scim):
 
 @attrs.frozen(kw_only=True)
 class JoinsOnceVendor(GoogleWorkspace):
-    """A vendor that raises an error if a person is a member already."""
+    """A faulty vendor that raises an error if the person is already a member."""
 
     async def add_member(self, wire: Wire, ref: Ref, member: Ref, /) -> None:
-        """Add, and raise every refusal."""
+        """Add the member, and raise every refusal."""
         address = (await self.get(wire, member)).user_name
         path = f"/admin/directory/v1/groups/{ref.id}/members"
         await wire.send(sdk.Request.post(path, json={"email": address}))
@@ -299,10 +299,10 @@ class JoinsOnceVendor(GoogleWorkspace):
 
 @attrs.frozen(kw_only=True)
 class LeavesAnythingVendor(GoogleWorkspace):
-    """A vendor that takes a missing group for one without the member."""
+    """A faulty vendor that treats a missing group as one without the member."""
 
     async def remove_member(self, wire: Wire, ref: Ref, member: Ref, /) -> None:
-        """Remove, and swallow that the group is missing."""
+        """Remove the member, and ignore a missing group."""
         try:
             await super().remove_member(wire, ref, member)
         except VendorRejected:
@@ -321,7 +321,7 @@ class DeletesMembersVendor(Entra):
 
 @attrs.frozen(kw_only=True)
 class TellsAllVendor(Scim):
-    """A vendor whose results contain the request."""
+    """A faulty vendor whose results contain the request."""
 
     async def create(
         self, wire: Wire, person: NewPerson, /, *, password: Secret | None, key: str | None
@@ -334,29 +334,29 @@ class TellsAllVendor(Scim):
 
 @attrs.frozen(kw_only=True)
 class ByStatusVendor(Scim):
-    """A vendor that leaves the reading of refusals to their status."""
+    """A faulty vendor that classifies refusals only by status."""
 
     refusals = None  # type: ignore[assignment]  # every vendor may have none
 
 
 @attrs.frozen(kw_only=True)
 class DropsExtraVendor(Scim):
-    """A vendor that sends no options of its own."""
+    """A faulty vendor that drops vendor-specific options."""
 
     async def create(
         self, wire: Wire, person: NewPerson, /, *, password: Secret | None, key: str | None
     ) -> Person:
         """Create without the options."""
-        plain = attrs.evolve(person, extra={})
-        return await super().create(wire, plain, password=password, key=key)
+        plain_person = attrs.evolve(person, extra={})
+        return await super().create(wire, plain_person, password=password, key=key)
 
 
 @attrs.frozen(kw_only=True)
 class UnlimitedVendor(Scim):
-    """A vendor that takes a limit for a failure."""
+    """A faulty vendor that reports a rate limit as a failure."""
 
     def services(self) -> Mapping[str, Service]:
-        """The services, with another reading of refusals."""
+        """Return the services with classification by status."""
 
         def classify(request: sdk.Request, response: sdk.Response) -> ConnectorError | None:
             if response.status == 429:
@@ -425,7 +425,7 @@ def test_notices_a_wrong_vendor(check: str, wrong: kit.Factory, sentence: str) -
 def test_notices_a_needless_error(
     check: str, wrong: kit.Factory, error: type[ConnectorError]
 ) -> None:
-    """A directory that raises an error where none belongs fails the check."""
+    """A directory that raises an unneeded error fails the check."""
     with pytest.raises(error):
         CHECKS[check](wrong)
 

@@ -44,7 +44,7 @@ def ask(
     token: str = "good",
     **query: str,
 ) -> tuple[int, Any]:
-    """Return the status and the body of the answer to a request."""
+    """Return the status and body of the response to a request."""
     method, _, path = line.partition(" ")
     headers = Headers([("Content-Type", content_type), ("Authorization", f"Bearer {token}")])
     pairs = tuple((name.replace("dollar_", "$"), value) for name, value in query.items())
@@ -87,7 +87,7 @@ def graph(line: str, body: Any = None, **options: Any) -> int:
 
 
 def patch(**operation: Any) -> dict[str, Any]:
-    """Return the body of a PATCH with one operation."""
+    """Return a PATCH body with one operation."""
     return {"schemas": [PATCH_OP], "Operations": [operation]}
 
 
@@ -157,7 +157,7 @@ def test_sandbox_refuses(number: int) -> None:
 
 
 def test_unquoted_value_is_found() -> None:
-    """Google finds a value without quotes too."""
+    """Google's sandbox also finds a value without quotes in a query."""
     assert 200 == google("GET /users", customer="my_customer", query="externalId=7")
     assert 200 == scim("GET /Users", filter="active eq true")
 
@@ -170,7 +170,7 @@ def test_unquoted_value_is_found() -> None:
     ],
 )
 def test_google_grants_tokens_for_signed_assertions_only(form: str) -> None:
-    """A wrong grant and an assertion that nobody signed get no token."""
+    """Google's sandbox refuses a wrong grant and an unsigned assertion."""
     sandbox = GoogleWorkspaceSandbox()
     headers = Headers([("Content-Type", "application/x-www-form-urlencoded")])
     request = SandboxRequest("POST", sandbox.hosts[0], "/token", (), headers, form.encode())
@@ -179,7 +179,7 @@ def test_google_grants_tokens_for_signed_assertions_only(form: str) -> None:
 
 
 def test_google_serves_tokens_elsewhere() -> None:
-    """The key file names the token endpoint that the caller wants."""
+    """Google's sandbox uses the token endpoint that its key file names."""
     key = GoogleWorkspaceSandbox().key_file("http://127.0.0.1:1/token")
 
     assert "http://127.0.0.1:1/token" == json.loads(key)["token_uri"]

@@ -57,7 +57,7 @@ class _ConfidentVendor(Firebase):
 
 
 class _UnclassifiedVendor(Firebase):
-    """A faulty vendor that does not tell an ended token from other refusals."""
+    """A faulty vendor that does not distinguish an expired token from other refusals."""
 
     def services(self) -> Mapping[str, Service]:
         services = super().services()
@@ -101,12 +101,12 @@ class _TalkativeVendor(Firebase):
     ],
 )
 def test_a_faulty_vendor_is_found(faulty: type[Firebase], finder: str) -> None:
-    """The check that is about a fault finds it."""
+    """Each faulty vendor fails the check for its fault."""
 
     def subject() -> kit.PushSubject:
-        made = push_subjects.firebase()
-        sandbox: Any = made.sandbox
-        return attrs.evolve(made, vendor=faulty(credentials=sandbox.key_file()))
+        subject = push_subjects.firebase()
+        sandbox: Any = subject.sandbox
+        return attrs.evolve(subject, vendor=faulty(credentials=sandbox.key_file()))
 
     check = next(check for check in kit.CHECKS if check.__name__ == finder)
     with pytest.raises(AssertionError):

@@ -1,4 +1,4 @@
-"""The requests that sandboxes of notifications refuse."""
+"""The sandboxes of push vendors refuse what the real services would refuse."""
 
 from typing import Any
 
@@ -17,7 +17,7 @@ ENCODED = {"TTL": "60", "Content-Encoding": "aes128gcm"}
 
 
 def firebase(message: Any, project: str | None = None) -> int:
-    """Return the status with which Firebase answers a message."""
+    """Return the status of Firebase's response to a message."""
     sandbox = FirebaseSandbox()
     (send,) = sandbox.routes().values()
     request = SandboxRequest(
@@ -25,8 +25,8 @@ def firebase(message: Any, project: str | None = None) -> int:
     )
     try:
         return send(request, sandbox.project if project is None else project).status
-    except Refusal as refused:
-        return refused.response.status
+    except Refusal as refusal:
+        return refusal.response.status
 
 
 @pytest.mark.parametrize(
@@ -45,13 +45,13 @@ def firebase(message: Any, project: str | None = None) -> int:
     ],
 )
 def test_firebase_refuses_wrong_messages(message: Any) -> None:
-    """A message that Firebase would not send is refused, and the one without the mistake sent."""
+    """Firebase's sandbox refuses a wrong message, and accepts the corrected message."""
     assert 400 == firebase(message)
     assert 200 == firebase(FIELDS)
 
 
 def test_firebase_refuses_another_project() -> None:
-    """The service account belongs to one project."""
+    """Firebase's sandbox refuses another project than the service account's."""
     assert 403 == firebase(FIELDS, "another")
 
 
@@ -73,13 +73,13 @@ def test_push_services_refuse_wrong_requests(
     (accept,) = sandbox.routes().values()
     request = SandboxRequest("POST", "push.example", "/s/1", (), Headers(headers.items()), body)
 
-    with pytest.raises(Refusal) as refused:
+    with pytest.raises(Refusal) as excinfo:
         accept(request, "1")
-    assert status == refused.value.response.status
+    assert status == excinfo.value.response.status
 
 
 def test_push_services_refuse_unsigned_requests() -> None:
-    """A request without a signed token has no access."""
+    """A request without a signed token is refused."""
     request = SandboxRequest("POST", "push.example", "/s/1", (), Headers(ENCODED.items()), b"")
     with pytest.raises(Refusal):
         WebPushSandbox().check_access(request)

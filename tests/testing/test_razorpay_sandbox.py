@@ -40,7 +40,7 @@ def answer_of(
 
 
 def problem_of(response: Response) -> str:
-    """Return the description of a refusal with the status 400."""
+    """Return the description of a refusal with status 400."""
     assert 400 == response.status
     return str(response.json()["error"]["description"])
 
@@ -107,29 +107,31 @@ def test_wrong_payments_with_a_token_are_refused(changes: dict[str, Any], proble
 def test_steps_in_the_wrong_state_are_refused() -> None:
     """Only whole authorised payments are captured, and only captured ones refunded."""
     sandbox = RazorpaySandbox()
-    held, taken = (paid_order(sandbox, capture=capture) for capture in (False, True))
-    failed = sandbox.visit(held["order_id"], reason="payment_failed")
+    held_payment, captured_payment = (
+        paid_order(sandbox, capture=capture) for capture in (False, True)
+    )
+    failed = sandbox.visit(held_payment["order_id"], reason="payment_failed")
 
     def step(payment: dict[str, Any], verb: str, **fields: Any) -> str:
         path = f"/v1/payments/{payment['id']}/{verb}"
         return problem_of(answer_of(sandbox, "POST", path, fields))
 
-    assert "must be equal" in step(held, "capture", amount=50, currency="INR")
+    assert "must be equal" in step(held_payment, "capture", amount=50, currency="INR")
     assert "have been authorized" in step(failed, "capture", amount=100, currency="INR")
-    assert "should be captured" in step(held, "refund")
-    assert "is greater" in step(taken, "refund", amount=101)
-    path = f"/v1/payments/{taken['id']}/refund"
+    assert "should be captured" in step(held_payment, "refund")
+    assert "is greater" in step(captured_payment, "refund", amount=101)
+    path = f"/v1/payments/{captured_payment['id']}/refund"
     assert "key is invalid" in problem_of(
         answer_of(sandbox, "POST", path, {}, **{"X-Refund-Idempotency": "short"})
     )
     key = {"X-Refund-Idempotency": "a-long-key"}
     assert 200 == answer_of(sandbox, "POST", path, {}, **key).status
     assert "different payload" in problem_of(answer_of(sandbox, "POST", path, {"amount": 1}, **key))
-    assert "fully refunded" in step(taken, "refund")
+    assert "fully refunded" in step(captured_payment, "refund")
 
 
 def test_links_and_tokens_end_once() -> None:
-    """A link that was cancelled cannot be cancelled again, nor a token be deleted twice."""
+    """A cancelled link cannot be cancelled again, nor a token be deleted twice."""
     sandbox = RazorpaySandbox()
     link = answer_of(sandbox, "POST", "/v1/payment_links", LINK).json()
     path, token = f"/v1/payment_links/{link['id']}/cancel", "/v1/customers/cust_ada/tokens"
@@ -150,12 +152,12 @@ def test_subscriptions() -> None:
     plan = answer_of(sandbox, "POST", "/v1/plans", PLAN).json()["id"]
     fields = {"plan_id": plan, "total_count": 2}
 
-    def refused(body: Any) -> str:
+    def refusal_of(body: Any) -> str:
         return problem_of(answer_of(sandbox, "POST", "/v1/subscriptions", body))
 
-    assert "total count" in refused(fields | {"total_count": 0})
-    assert "total count" in refused(fields | {"total_count": 36_500})
-    assert "start_at" in refused(fields | {"start_at": 999_999})
+    assert "total count" in refusal_of(fields | {"total_count": 0})
+    assert "total count" in refusal_of(fields | {"total_count": 36_500})
+    assert "start_at" in refusal_of(fields | {"start_at": 999_999})
     id_ = answer_of(sandbox, "POST", "/v1/subscriptions", fields).json()["id"]
     path = f"/v1/subscriptions/{id_}"
     scheduled = f"{path}/retrieve_scheduled_changes"
@@ -171,5 +173,5 @@ def test_subscriptions() -> None:
     assert "quantity" in problem_of(client.send(request, url, Timeouts()))
     request = Request.patch(path, json={"quantity": 3}, headers=headers)
     assert 3 == client.send(request, url, Timeouts()).json()["quantity"]
-    later = answer_of(sandbox, "POST", f"{path}/cancel", {"cancel_at_cycle_end": True})
-    assert "active" == later.json()["status"]
+    cancelled_later = answer_of(sandbox, "POST", f"{path}/cancel", {"cancel_at_cycle_end": True})
+    assert "active" == cancelled_later.json()["status"]

@@ -33,7 +33,7 @@ from moorage.testing.sandboxes.base import (
     Sandbox,
     SandboxHttpClient,
     SandboxRequest,
-    Slow,
+    SlowAnswer,
     refusal,
     reply,
 )
@@ -77,7 +77,7 @@ def manager(shelf: NamedThingsSandbox, url: str = "https://shelf.example") -> Co
     return ConnectorManager([service], http=SandboxHttpClient(shelf))
 
 
-def put(name: str) -> Request:
+def put_request(name: str) -> Request:
     """Return a request that stores a thing."""
     return Request.post("/things", form={"name": name})
 
@@ -86,7 +86,7 @@ def test_sandbox_answers_by_method_and_path() -> None:
     """A request calls the method of its route, with the values of the path's placeholders."""
     shelf = NamedThingsSandbox()
     with manager(shelf) as calls:
-        calls.call("shelf", put("a b"))
+        calls.call("shelf", put_request("a b"))
         result = calls.call("shelf", Request.get("/things/a%20b", query={"x": "1"}))
         deep_response = calls.call("shelf", Request.get("/files/a/b"))
 
@@ -276,9 +276,9 @@ def test_planned_faults() -> None:
     with manager(shelf) as calls:
         for kind in (VendorFailed, ConnectionFailed, ConnectionFailed):
             with pytest.raises(kind):
-                calls.call("shelf", put("a"))
+                calls.call("shelf", put_request("a"))
         assert ["a"] == shelf.things
-        calls.call("shelf", put("b"))
+        calls.call("shelf", put_request("b"))
 
     assert ["a", "b"] == shelf.things
 
@@ -288,10 +288,10 @@ def test_answers_may_be_slow() -> None:
     shelf = NamedThingsSandbox()
     service = Service("shelf", "https://shelf.example", retry=None, attempt_timeout=2.0)
     with ConnectorManager([service], http=SandboxHttpClient(shelf)) as calls:
-        shelf.fail(Slow(1.0), Slow(3.0))
-        assert 201 == calls.call("shelf", put("a")).status
+        shelf.fail(SlowAnswer(1.0), SlowAnswer(3.0))
+        assert 201 == calls.call("shelf", put_request("a")).status
         with pytest.raises(AttemptTimeout):
-            calls.call("shelf", put("b"))
+            calls.call("shelf", put_request("b"))
 
     assert ["a", "b"] == shelf.things
 
@@ -302,10 +302,10 @@ def test_answers_may_be_slow_on_a_socket() -> None:
     with shelf.serving() as server:
         service = Service("shelf", server.url, retry=None, attempt_timeout=0.3)
         with ConnectorManager([service]) as calls:
-            shelf.fail(Slow(0.001), Slow(9.0))
-            assert 201 == calls.call("shelf", put("a")).status
+            shelf.fail(SlowAnswer(0.001), SlowAnswer(9.0))
+            assert 201 == calls.call("shelf", put_request("a")).status
             with pytest.raises(AttemptTimeout):
-                calls.call("shelf", put("b"))
+                calls.call("shelf", put_request("b"))
 
     assert ["a", "b"] == shelf.things
 
@@ -313,12 +313,12 @@ def test_answers_may_be_slow_on_a_socket() -> None:
 def test_host_pattern_matches_subdomains() -> None:
     """A host name that starts with a dot matches all its subdomains, and no others."""
     with manager(NamedThingsSandbox(), "https://eu.shelves.example") as calls:
-        assert 201 == calls.call("shelf", put("a")).status
+        assert 201 == calls.call("shelf", put_request("a")).status
     with (
         manager(NamedThingsSandbox(), "https://other.example") as calls,
         pytest.raises(InvalidData),
     ):
-        calls.call("shelf", put("a"))
+        calls.call("shelf", put_request("a"))
 
 
 def test_an_answer_may_be_streamed() -> None:
@@ -333,7 +333,7 @@ def test_an_answer_may_be_streamed() -> None:
     async def stream_async() -> bytes:
         client = AsyncSandboxHttpClient(NamedThingsSandbox())
         async with AsyncConnectorManager([service], http=client) as calls:
-            await calls.call("shelf", put("a"))
+            await calls.call("shelf", put_request("a"))
             async with await calls.stream("shelf", Request.get("/files/a")) as answer:
                 whole_bytes = b"".join([piece async for piece in answer])
         await client.close()
@@ -349,10 +349,10 @@ def test_sandbox_listens_on_a_socket() -> None:
     with shelf.serving() as server:
         service = Service("shelf", server.url, retry=None)
         with ConnectorManager([service]) as calls:
-            assert 201 == calls.call("shelf", put("a")).status
+            assert 201 == calls.call("shelf", put_request("a")).status
             shelf.fail(Lost())
             with pytest.raises(ConnectionFailed):
-                calls.call("shelf", put("b"))
+                calls.call("shelf", put_request("b"))
 
     assert ["a", "b"] == shelf.things
     assert server.url.endswith(shelf.requests[0].host)

@@ -55,11 +55,11 @@ class Client:
 
     def settled_events(self) -> list[tuple[str, str, str]]:
         """Return the event, success and reason of each new webhook."""
-        items = [notified(item.body) for item in self.sandbox.settle()]
+        items = [notification_item(item.body) for item in self.sandbox.settle()]
         return [(item["eventCode"], item["success"], item["reason"]) for item in items]
 
 
-def notified(body: bytes) -> Json:
+def notification_item(body: bytes) -> Json:
     """Return the single item of a webhook."""
     return json.loads(body)["notificationItems"][0]["NotificationRequestItem"]
 
@@ -215,7 +215,7 @@ def test_a_key_is_for_one_request() -> None:
 
 
 def test_a_key_that_is_busy_is_refused_for_now() -> None:
-    """Adyen refuses a key whose first request is in progress, and it may be repeated later."""
+    """Adyen refuses a key whose first request is still running, and permits a later retry."""
     client = Client()
     client.sandbox.busy("k-1")
     assert (409, "704") == code(client.post("/payments", PAYMENT, key="k-1"))
@@ -232,7 +232,7 @@ def test_a_key_has_at_most_64_characters() -> None:
 
 
 def test_a_capture_is_received_and_done_later() -> None:
-    """Adyen answers a capture or refund with `received`, and completes it by webhook."""
+    """Adyen answers a capture or refund with `received`, and reports its result by webhook."""
     client = Client()
     psp = client.pay()["pspReference"]
     status, message = client.move(psp, "captures", 10000, reference="c-1")
@@ -302,7 +302,7 @@ def test_reversal_cancels_or_refunds(manual: str, does: str) -> None:
     psp = client.pay(additionalData={"manualCapture": manual})["pspReference"]
     client.move(psp, "reversals")
     client.sandbox.settle()
-    item = notified(client.sandbox.sent[-1].body)
+    item = notification_item(client.sandbox.sent[-1].body)
     assert ("CANCEL_OR_REFUND", does, "true") == (
         item["eventCode"],
         item["additionalData"]["modification.action"],
@@ -348,8 +348,8 @@ def test_redirected_buyer_completes_the_payment(method: str) -> None:
     assert "pspReference" not in message
     (psp,) = client.sandbox.payments
     return_parameters = client.sandbox.buyer_returns(psp)
-    _, done = client.post("/payments/details", {"details": return_parameters})
-    assert ("Authorised", psp) == (done["resultCode"], done["pspReference"])
+    _, details_answer = client.post("/payments/details", {"details": return_parameters})
+    assert ("Authorised", psp) == (details_answer["resultCode"], details_answer["pspReference"])
 
 
 @pytest.mark.parametrize(
@@ -366,8 +366,8 @@ def test_3ds_challenge(native: str, kind: str) -> None:
         message["pspReference"], "NOT_3D_AUTHENTICATED"
     )
     assert [kind] == list(return_parameters)
-    _, done = client.post("/payments/details", {"details": return_parameters})
-    assert ("Refused", "11") == (done["resultCode"], done["refusalReasonCode"])
+    _, details_answer = client.post("/payments/details", {"details": return_parameters})
+    assert ("Refused", "11") == (details_answer["resultCode"], details_answer["refusalReasonCode"])
 
 
 def test_unknown_redirect_result_is_refused() -> None:
@@ -384,7 +384,7 @@ def test_events_of_a_payment() -> None:
     notice = client.sandbox.happens(
         "CHARGEBACK", psp, value=5, by="SBX9", reason="Fraud", disputeStatus="Undefended"
     )
-    item = notified(notice.body)
+    item = notification_item(notice.body)
     assert (psp, "SBX9", 5, "Undefended") == (
         item["originalReference"],
         item["pspReference"],

@@ -58,17 +58,17 @@ class Client:
         """Send a POST request; return the status and the body of the response."""
         return self.ask("POST", path, {} if body is None else body, **more)
 
-    def authorized(self) -> str:
+    def new_authorization_path(self) -> str:
         """Create an authorisation, and return its path."""
         key = f"key-{len(self.sandbox.requests)}"
-        made = self.post("/v2/checkout/orders", ORDER, key=key)[1]
-        [one] = made["purchase_units"][0]["payments"]["authorizations"]
+        order = self.post("/v2/checkout/orders", ORDER, key=key)[1]
+        [one] = order["purchase_units"][0]["payments"]["authorizations"]
         return f"/v2/payments/authorizations/{one['id']}"
 
-    def captured(self) -> str:
+    def new_capture_path(self) -> str:
         """Create a capture, and return its path."""
-        made = self.post(f"{self.authorized()}/capture", {"final_capture": True})[1]
-        return f"/v2/payments/captures/{made['id']}"
+        order = self.post(f"{self.new_authorization_path()}/capture", {"final_capture": True})[1]
+        return f"/v2/payments/captures/{order['id']}"
 
 
 @pytest.fixture(name="client")
@@ -151,8 +151,8 @@ def test_request_ids(client: Client) -> None:
 
 def test_answers_are_minimal_by_default(client: Client) -> None:
     """By default PayPal answers an order with only its id, status and links."""
-    status, made = client.post("/v2/checkout/orders", ORDER, key="k", all=False)
-    assert (201, {"id", "status", "links"}) == (status, set(made))
+    status, order = client.post("/v2/checkout/orders", ORDER, key="k", all=False)
+    assert (201, {"id", "status", "links"}) == (status, set(order))
     [authorization] = client.sandbox.authorizations
     path = f"/v2/payments/authorizations/{authorization}/void"
     assert (204, None) == client.post(path, all=False)
@@ -162,11 +162,11 @@ def test_answers_are_minimal_by_default(client: Client) -> None:
 def test_approved_order_follows_its_intent(client: Client) -> None:
     """PayPal completes an approved order once, by the method of its intent."""
     plain_order = {"intent": "CAPTURE", "purchase_units": [UNIT]}
-    made = client.post("/v2/checkout/orders", plain_order)[1]
-    assert ("CREATED", "approve") == (made["status"], made["links"][-1]["rel"])
-    path = f"/v2/checkout/orders/{made['id']}"
+    order = client.post("/v2/checkout/orders", plain_order)[1]
+    assert ("CREATED", "approve") == (order["status"], order["links"][-1]["rel"])
+    path = f"/v2/checkout/orders/{order['id']}"
     assert (422, "ORDER_NOT_APPROVED") == issue(client.post(f"{path}/capture"))
-    client.sandbox.approve(made["id"])
+    client.sandbox.approve(order["id"])
     assert (422, "ACTION_DOES_NOT_MATCH_INTENT") == issue(client.post(f"{path}/authorize"))
     assert (400, "INVALID_PARAMETER") == issue(client.post(f"{path}/capture", {"amount": AMOUNT}))
     assert 201 == client.post(f"{path}/capture")[0]
@@ -182,7 +182,7 @@ def euros(value: str) -> Json:
 
 def test_captures_that_are_refused(client: Client) -> None:
     """At PayPal a capture may slightly exceed its authorisation while that is open."""
-    path = client.authorized()
+    path = client.new_authorization_path()
     dollars = {"amount": {"currency_code": "USD", "value": "1.00"}}
     larger_capture = client.post(f"{path}/capture", euros("172.39"))
     assert (422, "MAX_CAPTURE_AMOUNT_EXCEEDED") == issue(larger_capture)
@@ -193,7 +193,7 @@ def test_captures_that_are_refused(client: Client) -> None:
     repeated_capture = client.post(f"{path}/capture", euros("1.00"))
     assert (422, "AUTHORIZATION_ALREADY_CAPTURED") == issue(repeated_capture)
     assert (422, "PREVIOUSLY_CAPTURED") == issue(client.post(f"{path}/void"))
-    other_path = client.authorized()
+    other_path = client.new_authorization_path()
     client.post(f"{other_path}/void")
     late_capture = client.post(f"{other_path}/capture")
     assert (422, "AUTHORIZATION_VOIDED") == issue(late_capture)
@@ -201,7 +201,7 @@ def test_captures_that_are_refused(client: Client) -> None:
 
 def test_refunds_that_are_refused(client: Client) -> None:
     """PayPal refuses a refund that is too high or in another currency."""
-    path = client.captured()
+    path = client.new_capture_path()
     dollars = {"amount": {"currency_code": "USD", "value": "1.00"}}
     dollar_refund = client.post(f"{path}/refund", dollars)
     assert (422, "REFUND_CAPTURE_CURRENCY_MISMATCH") == issue(dollar_refund)
@@ -254,7 +254,7 @@ def test_over_a_socket() -> None:
 
 def test_final_capture_leaves_nothing_to_void(client: Client) -> None:
     """After its final capture, a PayPal authorisation cannot be voided, even with a rest left."""
-    path = client.authorized()
+    path = client.new_authorization_path()
     client.post(f"{path}/capture", {"amount": {**AMOUNT, "value": "1.00"}, "final_capture": True})
 
     assert (422, "PREVIOUSLY_CAPTURED") == issue(client.post(f"{path}/void"))
@@ -272,7 +272,7 @@ PLAN: Json = {
 
 
 def test_plans() -> None:
-    """A plan needs its product, and an interval of at most a year."""
+    """A PayPal plan needs a product, and an interval of at most a year."""
     client = Client()
     assert 404 == client.post("/v1/billing/plans", PLAN)[0]
     client.post("/v1/catalogs/products", {"name": "Tea", "type": "SERVICE"})
@@ -282,7 +282,7 @@ def test_plans() -> None:
 
 
 def test_subscriptions() -> None:
-    """A subscription needs its plan, a quantity and a start that is not over."""
+    """A PayPal subscription needs a plan, a quantity and a start in the future."""
     client = Client()
     path = "/v1/billing/subscriptions"
     client.post("/v1/catalogs/products", {"name": "Tea", "type": "SERVICE"})

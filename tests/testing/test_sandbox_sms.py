@@ -147,7 +147,7 @@ def test_vonage_refuses_other_secrets() -> None:
     ids=str,
 )
 def test_vonage_looks_up(query: dict[str, str], status: int) -> None:
-    """A number look-up at Vonage has a status, and a number only if there is one."""
+    """A number look-up at Vonage has a status, and has a number only if one was found."""
     result = vonage(VonageSandbox(), Request.get("/ni/standard/json", query=query))
 
     assert status == result["status"]

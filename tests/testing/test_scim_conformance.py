@@ -1,4 +1,4 @@
-"""The conformance kit of stores for a SCIM server accepts good stores and finds faulty ones."""
+"""The conformance kit for SCIM stores passes correct stores, and finds faulty ones."""
 
 from __future__ import annotations
 
@@ -27,38 +27,38 @@ AWAITED = {name_of(check): check for check in kit.ASYNC_CHECKS}
 
 
 class _SmallStore(MemoryScimStore):
-    """A correct store that keeps only what each store must keep."""
+    """A correct store that keeps only the required data."""
 
     def create(self, kind: ScimKind, content: Mapping[str, Any], /) -> ScimResource:
-        return super().create(kind, _kept(content))
+        return super().create(kind, _kept_attributes(content))
 
     def replace(
         self, kind: ScimKind, id: str, content: Mapping[str, Any], version: str, /
     ) -> ScimResource | None:
-        return super().replace(kind, id, _kept(content), version)
+        return super().replace(kind, id, _kept_attributes(content), version)
 
 
-def _kept(content: Mapping[str, Any]) -> dict[str, Any]:
+def _kept_attributes(content: Mapping[str, Any]) -> dict[str, Any]:
     names = ("userName", "active", "displayName", "members")
     return {name: content[name] for name in names if name in content}
 
 
 class _BusyStore(MemoryScimStore):
-    """A correct store that can be reached by one caller at a time."""
+    """A correct store that serves one caller at a time."""
 
     def replace(
         self, kind: ScimKind, id: str, content: Mapping[str, Any], version: str, /
     ) -> ScimResource | None:
-        changed = super().replace(kind, id, content, version)
-        if changed is None and content["userName"].startswith("p"):
+        changed_resource = super().replace(kind, id, content, version)
+        if changed_resource is None and content["userName"].startswith("p"):
             raise StorageUnavailable("The store is busy.")
-        return changed
+        return changed_resource
 
 
 @pytest.mark.parametrize("store", [MemoryScimStore, _SmallStore, _BusyStore])
 @pytest.mark.parametrize("check", kit.CHECKS, ids=name_of)
 def test_good_stores_conform(check: kit.Check, store: kit.Factory) -> None:
-    """Good stores pass all checks, those that keep little and those that are busy too."""
+    """Correct stores pass all checks, even if they keep little or are busy."""
     check(store)
 
 
@@ -69,7 +69,7 @@ def test_asynchronous_store_conforms(check: kit.AsyncCheck) -> None:
 
 
 class _KindBlindStore(MemoryScimStore):
-    """A faulty store that does not tell people from groups."""
+    """A faulty store that does not distinguish people from groups."""
 
     def get(self, kind: ScimKind, id: str, /) -> ScimResource | None:
         return super().get(ScimKind.USER, id) or super().get(ScimKind.GROUP, id)
@@ -90,13 +90,13 @@ class _GroupsLostStore(MemoryScimStore):
 
 
 class _TwinsStore(MemoryScimStore):
-    """A faulty store that lets two people have one name."""
+    """A faulty store that accepts two people with one name."""
 
     def _check_unique(self, kind: ScimKind, id: str, content: Mapping[str, Any]) -> None: ...
 
 
 class _CaseSensitiveStore(MemoryScimStore):
-    """A faulty store that tells names apart by the case of their letters."""
+    """A faulty store that compares names case-sensitively."""
 
     def _check_unique(self, kind: ScimKind, id: str, content: Mapping[str, Any]) -> None:
         for other in self._resources.values():
@@ -105,7 +105,7 @@ class _CaseSensitiveStore(MemoryScimStore):
 
 
 class _CarelessStore(MemoryScimStore):
-    """A faulty store that changes any version."""
+    """A faulty store that changes a person whatever the version."""
 
     def replace(
         self, kind: ScimKind, id: str, content: Mapping[str, Any], version: str, /
@@ -121,8 +121,8 @@ class _VersionlessStore(MemoryScimStore):
     def replace(
         self, kind: ScimKind, id: str, content: Mapping[str, Any], version: str, /
     ) -> ScimResource | None:
-        changed = super().replace(kind, id, content, version)
-        return changed and attrs.evolve(changed, version=version)
+        changed_resource = super().replace(kind, id, content, version)
+        return changed_resource and attrs.evolve(changed_resource, version=version)
 
 
 class _MergingStore(MemoryScimStore):
@@ -146,7 +146,7 @@ class _RefusingStore(MemoryScimStore):
 
 
 class _SharingStore(MemoryScimStore):
-    """A faulty store that stores the caller's own content."""
+    """A faulty store that keeps the caller's own mutable content."""
 
     def create(self, kind: ScimKind, content: Mapping[str, Any], /) -> ScimResource:
         resource = attrs.evolve(super().create(kind, content), content=content)
@@ -155,14 +155,14 @@ class _SharingStore(MemoryScimStore):
 
 
 class _DeletingStore(MemoryScimStore):
-    """A faulty store that deletes any version."""
+    """A faulty store that deletes a person whatever the version."""
 
     def delete(self, kind: ScimKind, id: str, version: str | None, /) -> bool:
         return super().delete(kind, id, None)
 
 
 class _KeepingStore(MemoryScimStore):
-    """A faulty store that reports a deletion, and deletes nobody."""
+    """A faulty store that reports a deletion without deleting."""
 
     def delete(self, kind: ScimKind, id: str, version: str | None, /) -> bool:
         current = self.get(kind, id)
@@ -177,7 +177,7 @@ class _OffByOneStore(MemoryScimStore):
 
 
 class _PageTotalsStore(MemoryScimStore):
-    """A faulty store that counts the people of a page instead of all."""
+    """A faulty store that reports the count of a page as the total."""
 
     def find(self, kind: ScimKind, conditions: Any, start: int, count: int, /) -> ScimMatches:
         page = super().find(kind, conditions, start, count)
@@ -192,7 +192,7 @@ class _FirstConditionStore(MemoryScimStore):
 
 
 class _UnfilteredStore(MemoryScimStore):
-    """A faulty store that reads no filters."""
+    """A faulty store that ignores filters."""
 
     def find(self, kind: ScimKind, conditions: Any, start: int, count: int, /) -> ScimMatches:
         return super().find(kind, (), start, count)
@@ -231,7 +231,7 @@ def test_notices_a_wrong_store(check: str, store: kit.Factory, sentence: str) ->
 
 
 class _RacingStore(AsyncMemoryScimStore):
-    """A faulty asynchronous store that waits between its check and its change."""
+    """A faulty asynchronous store that pauses between check and change."""
 
     async def replace(
         self, kind: ScimKind, id: str, content: Mapping[str, Any], version: str, /
@@ -251,7 +251,7 @@ def test_notices_a_race() -> None:
 
 
 def test_errors_of_a_store_are_raised() -> None:
-    """An error that is none of the port's is raised as it is."""
+    """An error that does not belong to the port is raised unchanged."""
 
     class FailingScimStore(MemoryScimStore):
         def replace(self, *_: Any) -> ScimResource | None:

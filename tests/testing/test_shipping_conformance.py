@@ -69,7 +69,7 @@ def as_shippo(kind: type[Shippo]) -> kit.Factory:
 
 @attrs.frozen(kw_only=True)
 class LesserVendor(EasyPost):
-    """A correct vendor that sells labels, and can do nothing else."""
+    """A correct vendor that can only sell labels."""
 
     capabilities = frozenset()
     webhook = None  # type: ignore[assignment]  # every vendor may have none
@@ -119,8 +119,8 @@ class ShowingAddressesVendor(EasyPost):
         self, wire: Wire, rate: Ref, request: RateRequest | None, /, *, key: str
     ) -> Shipment:
         """Buy the label, and put the recipient's name into the status."""
-        bought = await super().buy(wire, rate, request, key=key)
-        return attrs.evolve(bought, vendor_status="for Elizabeth Swan")
+        shipment = await super().buy(wire, rate, request, key=key)
+        return attrs.evolve(shipment, vendor_status="for Elizabeth Swan")
 
 
 @attrs.frozen(kw_only=True)
@@ -196,14 +196,14 @@ class WrongVendor(EasyPost):
         return attrs.evolve(address_check, verdict=AddressVerdict.VALID)
 
 
-def gullible() -> kit.ShippingSubject:
-    """Return a test subject whose webhook secret is the one that the kit's forger uses."""
+def forged_secret_subject() -> kit.ShippingSubject:
+    """Return a test subject whose webhook secret the kit's forger knows."""
     subject = shipping_subjects.easypost()
     return attrs.evolve(subject, webhook_secret="another secret, also long enough")
 
 
 def open_handed() -> kit.ShippingSubject:
-    """Return a test subject whose postal code for refused labels gets a label."""
+    """Return a test subject whose postal code for refused labels is accepted."""
     return attrs.evolve(shipping_subjects.easypost(), no_label="90277")
 
 
@@ -261,17 +261,17 @@ class ReconsideringVendor(EasyPost):
 
 @attrs.frozen(kw_only=True)
 class StubbornVendor(EasyPost):
-    """A faulty vendor that leaves pickups scheduled, and has no forms of manifests."""
+    """A faulty vendor that leaves cancelled pickups scheduled, and returns no manifest forms."""
 
     async def cancel_pickup(self, wire: Wire, ref: Ref, /) -> Pickup:
-        """Cancel the pickup, and call it scheduled."""
+        """Cancel the pickup, but report it as scheduled."""
         cancelled = await super().cancel_pickup(wire, ref)
         return attrs.evolve(cancelled, state=PickupState.SCHEDULED)
 
     async def create_manifest(
         self, wire: Wire, shipments: tuple[Ref, ...], /, *, key: str
     ) -> Manifest:
-        """Create the manifest, and lose its forms."""
+        """Create the manifest, but drop its forms."""
         created = await super().create_manifest(wire, shipments, key=key)
         return attrs.evolve(created, documents=())
 
@@ -287,17 +287,17 @@ class RebookingVendor(EasyPost):
 
 @attrs.frozen(kw_only=True)
 class RoundaboutVendor(ShipEngine):
-    """A faulty vendor that names the farthest service point first."""
+    """A faulty vendor that lists the farthest service point first."""
 
     async def find_service_points(
         self, wire: Wire, address: Address, /, *, limit: int
     ) -> ServicePointResult:
-        """Find the service points, and reverse them."""
+        """Find the service points, and reverse their order."""
         result = await super().find_service_points(wire, address, limit=limit)
         return attrs.evolve(result, points=result.points[::-1])
 
 
-def roundabout() -> kit.ShippingSubject:
+def indirect_subject() -> kit.ShippingSubject:
     """Return a test subject like ShipEngine's, with a faulty vendor."""
     subject = shipengine()
     sandbox: Any = subject.sandbox
@@ -310,7 +310,7 @@ def roundabout() -> kit.ShippingSubject:
         (as_easypost(StubbornVendor), "a_pickup_is_scheduled_once"),
         (as_easypost(StubbornVendor), "a_manifest_is_created_once"),
         (as_easypost(RebookingVendor), "a_pickup_is_scheduled_once"),
-        (roundabout, "service_points_are_offered"),
+        (indirect_subject, "service_points_are_offered"),
         (as_easypost(ExchangingVendor), "money_keeps_its_currency"),
         (as_shippo(OverinsuringVendor), "money_keeps_its_currency"),
         (as_easypost(ReconsideringVendor), "a_repeat_requests_no_new_rates"),
@@ -333,10 +333,10 @@ def roundabout() -> kit.ShippingSubject:
 )
 def test_notices_broken_vendors(factory: kit.Factory, check: str) -> None:
     """A shipping vendor with one fault fails the check for that fault, in both modes."""
-    plain = {name_of(check): check for check in kit.CHECKS}
+    sync_check = {name_of(check): check for check in kit.CHECKS}
     async_checks = {name_of(check): check for check in kit.ASYNC_CHECKS}
     with pytest.raises(AssertionError):
-        plain[check](factory)
+        sync_check[check](factory)
     with pytest.raises(AssertionError):
         asyncio.run(async_checks[check](factory))
 
@@ -345,4 +345,4 @@ def test_notices_unverified_webhooks() -> None:
     """A shipping vendor that accepts signatures of others fails."""
     checks = {name_of(check): check for check in kit.CHECKS}
     with pytest.raises(Exception, match=r"signature|believed"):
-        checks["events_are_accepted_if_signed"](gullible)
+        checks["events_are_accepted_if_signed"](forged_secret_subject)

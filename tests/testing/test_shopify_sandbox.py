@@ -1,4 +1,4 @@
-"""The refusals of Shopify's sandbox."""
+"""Shopify's sandbox refuses what Shopify would refuse."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ def _send(sandbox: ShopifySandbox, request: Request) -> Response:
 
 
 def test_other_paths_and_tokens_are_refused() -> None:
-    """A path that does not exist and a wrong token have Shopify's statuses."""
+    """An unknown path and a wrong token get Shopify's statuses."""
     sandbox = ShopifySandbox()
     headers = {"X-Shopify-Access-Token": sandbox.token}
     request = Request.get("/admin/none", headers=headers)
@@ -35,7 +35,7 @@ def test_other_paths_and_tokens_are_refused() -> None:
 
 
 def test_empty_bucket_throttles() -> None:
-    """A query without points left is throttled, and told how fast they come back."""
+    """A query without points left is throttled, with the rate at which points return."""
     sandbox = ShopifySandbox()
     sandbox.drain()
     answer = _post(sandbox, {"query": "query { shop { id } }"}).json()
@@ -57,6 +57,6 @@ def test_empty_bucket_throttles() -> None:
     ],
 )
 def test_wrong_queries_are_refused(query: str, message: str) -> None:
-    """A query that Shopify could not read or answer is refused with what is wrong."""
+    """A query that Shopify could not read or answer is refused with an explanation."""
     errors = _post(ShopifySandbox(), {"query": query}).json()["errors"]
     assert message in errors[0]["message"]

@@ -90,7 +90,7 @@ class _ReadingVendor(Shopify):
 
 
 class _HundredfoldVendor(_ReadingVendor):
-    """A faulty vendor that takes euros for cents."""
+    """A faulty vendor that reads euros as cents."""
 
     def changed(self, order: ShopOrder) -> ShopOrder:
         total = order.total
@@ -105,7 +105,7 @@ class _PresentingVendor(_ReadingVendor):
 
 
 class _TrustingVendor(_ReadingVendor):
-    """A faulty vendor that takes an unknown word for a paid order."""
+    """A faulty vendor that reads an unknown status as paid."""
 
     def changed(self, order: ShopOrder) -> ShopOrder:
         if order.payment is not OrderPayment.UNKNOWN:
@@ -114,7 +114,7 @@ class _TrustingVendor(_ReadingVendor):
 
 
 class _TerseVendor(_ReadingVendor):
-    """A faulty vendor that drops the vendor's answer."""
+    """A faulty vendor that drops the vendor's response."""
 
     def changed(self, order: ShopOrder) -> ShopOrder:
         return attrs.evolve(order, raw=None)
@@ -151,7 +151,7 @@ class _ShowingSecretsVendor(Shopify):
 
 
 class _InsistingVendor(Shopify):
-    """A faulty vendor that ships again after a lost answer."""
+    """A faulty vendor that ships again after a lost response."""
 
     async def fulfil(
         self, wire: Wire, ref: Ref, fulfilment: Fulfilment, /, *, key: str
@@ -166,7 +166,7 @@ class _InsistingVendor(Shopify):
 
 
 class _HopingVendor(Shopify):
-    """A faulty vendor that reports a lost answer as a success."""
+    """A faulty vendor that reports a lost response as a success."""
 
     async def fulfil(
         self, wire: Wire, ref: Ref, fulfilment: Fulfilment, /, *, key: str
@@ -206,7 +206,7 @@ class _EarlyVendor(Shopify):
 
 
 class _OnceVendor(Shopify):
-    """A faulty vendor that refuses to cancel a cancelled order."""
+    """A faulty vendor that raises an error for an already cancelled order."""
 
     async def cancel(self, wire: Wire, ref: Ref, /) -> CancelReceipt:
         order = await self.get_order(wire, ref)
@@ -231,7 +231,7 @@ class _MinorVendor(Shopify):
 
 
 class _CarelessVendor(Shopify):
-    """A faulty vendor that sends a price in any currency."""
+    """A faulty vendor that does not check a price's currency."""
 
     async def set_price(self, wire: Wire, ref: Ref, price: Money, /) -> PriceReceipt:
         return await super().set_price(wire, ref, Money.from_minor(price.minor, "EUR"))
@@ -245,7 +245,7 @@ class _LooseVendor(Shopify):
 
 
 class _ForgetfulVendor(Shopify):
-    """A faulty vendor that forgets where a run ended."""
+    """A faulty vendor that forgets where the last run ended."""
 
     async def orders(self, wire: Wire, query: Any, after: Ref | None, /) -> OrderPage:
         return attrs.evolve(await super().orders(wire, query, after), resume_at=None)
@@ -260,16 +260,16 @@ class _EndlessVendor(Shopify):
 
 
 class _NumberingVendor(WooCommerce):
-    """A faulty vendor that reads numbered pages, which move when an order changes."""
+    """A faulty vendor that uses page numbers, although changed orders shift the pages."""
 
     async def orders(self, wire: Wire, query: Any, after: Ref | None, /) -> OrderPage:
         number = 0 if after is None else int(after.id)
-        whole = await super().orders(wire, attrs.evolve(query, limit=50), None)
+        all_orders = await super().orders(wire, attrs.evolve(query, limit=50), None)
         start = number * query.limit
-        items = whole.items[start : start + query.limit]
-        is_last = start + query.limit >= len(whole.items)
+        items = all_orders.items[start : start + query.limit]
+        is_last = start + query.limit >= len(all_orders.items)
         next_ref = None if is_last else wire.ref(str(number + 1))
-        return attrs.evolve(whole, items=items, next=next_ref)
+        return attrs.evolve(all_orders, items=items, next=next_ref)
 
 
 class _PayingVendor(WooCommerce):
@@ -360,5 +360,5 @@ def test_notices_a_wrong_vendor(check: str, wrong: kit.Factory, sentence: str) -
 
 
 def test_lesser_vendor_lacks_each_capability() -> None:
-    """The vendor without optional features has none of them, so that the kit checks refusals."""
+    """The vendor without optional features declares none, so the kit checks its refusals."""
     assert LesserVendor.capabilities.isdisjoint(ShopsCapability)

@@ -1,4 +1,4 @@
-"""The conformance kit of vendors of signatures passes correct ones, and finds faulty ones."""
+"""The conformance kit for signature vendors passes correct ones, and finds faulty ones."""
 
 from __future__ import annotations
 
@@ -111,7 +111,7 @@ class _RetryingVendor(Docusign):
 
 
 class _SendingAfterTheSearchVendor(Docusign):
-    """A faulty vendor that sends again what the search does not have."""
+    """A faulty vendor that sends an envelope again if a search does not find it."""
 
     async def send(
         self, wire: Wire, request: SignatureRequest, /, *, key: str | None
@@ -123,18 +123,18 @@ class _SendingAfterTheSearchVendor(Docusign):
 
 
 class _WithoutSearchVendor(Docusign):
-    """A faulty vendor that looks nothing up."""
+    """A faulty vendor that never looks up an envelope after a lost response."""
 
     async def _look_up(self, wire: Wire, mark: str) -> SignatureReceipt | None:
         return None
 
 
 class _SendingAgainVendor(_SendingAfterTheSearchVendor, _WithoutSearchVendor):
-    """A faulty vendor that sends an envelope again after a lost answer."""
+    """A faulty vendor that sends an envelope again after a lost response."""
 
 
 class _ForgetfulVendor(Docusign):
-    """A faulty vendor that reports an unknown outcome as a failure that may be repeated."""
+    """A faulty vendor that reports an unknown outcome as a retryable failure."""
 
     async def send(
         self, wire: Wire, request: SignatureRequest, /, *, key: str | None
@@ -146,7 +146,7 @@ class _ForgetfulVendor(Docusign):
 
 
 class _SwallowingVendor(DropboxSign):
-    """A faulty vendor that reads each failure as a success."""
+    """A faulty vendor that reports each failure as a success."""
 
     async def send(
         self, wire: Wire, request: SignatureRequest, /, *, key: str | None
@@ -168,7 +168,7 @@ class _DoneVendor(Docusign):
 
 
 class _FollowingVendor(Docusign):
-    """A faulty vendor that changes each state."""
+    """A base class for faulty vendors that change each state."""
 
     def changed(self, envelope: Envelope) -> Envelope:
         raise NotImplementedError
@@ -178,7 +178,7 @@ class _FollowingVendor(Docusign):
 
 
 class _OptimisticVendor(_FollowingVendor):
-    """A faulty vendor that takes an unknown word for a success."""
+    """A faulty vendor that reads an unknown status as completed."""
 
     def changed(self, envelope: Envelope) -> Envelope:
         is_unknown = envelope.status is EnvelopeStatus.UNKNOWN
@@ -186,7 +186,7 @@ class _OptimisticVendor(_FollowingVendor):
 
 
 class _EarlyVendor(_FollowingVendor):
-    """A faulty vendor for which one signature completes an envelope."""
+    """A faulty vendor that reports an envelope as completed after one signature."""
 
     def changed(self, envelope: Envelope) -> Envelope:
         is_signed = any(state.status is SignerStatus.SIGNED for state in envelope.signers)
@@ -201,7 +201,7 @@ class _ReasonlessVendor(_FollowingVendor):
 
 
 class _ImpatientVendor(_FollowingVendor):
-    """A faulty vendor for which everybody's turn has come."""
+    """A faulty vendor that reports every signer's turn as reached."""
 
     def changed(self, envelope: Envelope) -> Envelope:
         signers = [
@@ -214,7 +214,7 @@ class _ImpatientVendor(_FollowingVendor):
 
 
 class _MistakenVendor(Docusign):
-    """A faulty vendor that does not compare the envelope of an answer."""
+    """A faulty vendor that does not check to which envelope a response belongs."""
 
     async def get(self, wire: Wire, ref: Ref, /) -> Envelope:
         try:
@@ -224,7 +224,7 @@ class _MistakenVendor(Docusign):
 
 
 class _HastyVendor(DropboxSign):
-    """A faulty vendor that reports a request as void before it is."""
+    """A faulty vendor that reports a request as void too early."""
 
     async def void(self, wire: Wire, ref: Ref, reason: str | None, /) -> SignatureReceipt:
         receipt = await super().void(wire, ref, reason)
@@ -232,7 +232,7 @@ class _HastyVendor(DropboxSign):
 
 
 class _LenientVendor(Docusign):
-    """A faulty vendor that reports each envelope as void."""
+    """A faulty vendor that reports every envelope as void."""
 
     async def void(self, wire: Wire, ref: Ref, reason: str | None, /) -> SignatureReceipt:
         try:
@@ -249,14 +249,14 @@ class _WithoutReasonVendor(Docusign):
 
 
 class _KeylessRemindersVendor(DropboxSign):
-    """A faulty vendor that loses the key of reminders."""
+    """A faulty vendor that loses the idempotency key of reminders."""
 
     async def remind(self, wire: Wire, ref: Ref, /, *, key: str | None) -> SignatureReceipt:
         return await super().remind(wire, ref, key=None)
 
 
 class _OpenLinksVendor(Docusign):
-    """A faulty vendor that makes a link for anybody."""
+    """A faulty vendor that creates a signing link for anyone."""
 
     async def signing_link(
         self, wire: Wire, ref: Ref, email: str, return_url: str | None, /
@@ -265,7 +265,7 @@ class _OpenLinksVendor(Docusign):
 
 
 class _PagesVendor(Docusign):
-    """A faulty vendor that takes a page for a file."""
+    """A faulty vendor that reads an HTML page as a file."""
 
     async def download(self, wire: Wire, ref: Ref, /) -> SignedFile:
         try:
@@ -275,7 +275,7 @@ class _PagesVendor(Docusign):
 
 
 class _VagueVendor(Docusign):
-    """A faulty vendor whose refusals are all of one kind."""
+    """A faulty vendor that gives all refusals the same error class."""
 
     def services(self) -> Mapping[str, Service]:
         refusals = attrs.evolve(Docusign.refusals, codes={}, statuses={})
@@ -302,20 +302,20 @@ class _TellingVendor(Docusign):
     ) -> SignatureReceipt:
         receipt = await super().send(wire, request, key=key)
         token = self.credentials
-        shown = "" if token is None else token.reveal()
-        return attrs.evolve(receipt, ref=receipt.ref.with_related(token=shown))
+        token_text = "" if token is None else token.reveal()
+        return attrs.evolve(receipt, ref=receipt.ref.with_related(token=token_text))
 
 
 @attrs.frozen(kw_only=True)
 class _ShownState(SignerState):
-    """The state of a signer, whose representation shows the person's address."""
+    """A signer's state whose repr shows the person's address."""
 
     def __repr__(self) -> str:
         return f"SignerState({self.email})"
 
 
 class _ShowingVendor(_FollowingVendor):
-    """A faulty vendor whose states show persons."""
+    """A faulty vendor whose states show personal data."""
 
     def changed(self, envelope: Envelope) -> Envelope:
         signers = tuple(_ShownState(email=state.email) for state in envelope.signers)
@@ -330,7 +330,7 @@ class _DeafVendor(Docusign):
 
 
 class _CheerfulVendor(DropboxSign):
-    """A faulty vendor that reads each webhook as the end."""
+    """A faulty vendor that reads every webhook as completion."""
 
     def events(self, event: WebhookEvent, ref: MakeRef) -> tuple[SignatureEvent, ...]:
         completed = SignatureEventType.COMPLETED
@@ -338,7 +338,7 @@ class _CheerfulVendor(DropboxSign):
 
 
 def _forgeable() -> kit.SignaturesSubject:
-    """Return a test subject whose webhook secret is the one that the kit's forger uses."""
+    """Return a test subject whose webhook secret the kit's forger knows."""
     subject = signatures_subjects.docusign()
     sandbox: Any = subject.sandbox
     sandbox.connect_key = OTHER_SECRET
@@ -386,6 +386,6 @@ def test_notices_a_wrong_vendor(check: str, wrong: kit.Factory, sentence: str) -
 
 
 def test_notices_a_vendor_without_a_look_up() -> None:
-    """A vendor that looks nothing up after a lost answer fails with the unknown outcome."""
+    """A vendor that does not look up a lost envelope fails with the unknown outcome."""
     with pytest.raises(OutcomeUnknown):
         PLAIN["a_lost_answer_is_looked_up"](as_docusign(_WithoutSearchVendor))

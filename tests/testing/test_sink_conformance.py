@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
 
 class _Sink:
-    """A correct sink that stores numbers in a list, each of them once."""
+    """A correct sink that stores each number once in a list."""
 
     def __init__(self) -> None:
         self.stored: list[int] = []
@@ -52,10 +52,10 @@ def _number(record: SinkRecord) -> int:
 
 
 class _ForgetfulSink(_Sink):
-    """A faulty sink that returns without storing a batch."""
+    """A faulty sink that reports success without storing a batch."""
 
     async def process_batch(self, records: Sequence[SinkRecord], /) -> None:
-        """Check the batch, and store nothing."""
+        """Check the batch, but store nothing."""
         [_number(record) for record in records]
 
 
@@ -87,7 +87,7 @@ class _UnawareSink(_Sink):
 
 
 class _RepeatingSink(_Sink):
-    """A faulty sink that stores a record at each delivery."""
+    """A faulty sink that stores a record again at each delivery."""
 
     async def process_batch(self, records: Sequence[SinkRecord], /) -> None:
         """Store all numbers of the batch."""
@@ -95,7 +95,7 @@ class _RepeatingSink(_Sink):
 
 
 class _InterruptibleSink(_Sink):
-    """A faulty sink that stores nothing more after a batch was interrupted."""
+    """A faulty sink that stores nothing more after an interrupted batch."""
 
     async def process_batch(self, records: Sequence[SinkRecord], /) -> None:
         """Store the batch, unless an earlier one was interrupted."""
@@ -132,7 +132,7 @@ class _ClosedOnceSink(_Sink):
 
 @attrs.define
 class _Subject:
-    """A test subject: a sink with its list."""
+    """A test subject: a sink with its list of stored numbers."""
 
     sink: SinkConnector
     numbers: Callable[[], list[int]]
@@ -144,7 +144,7 @@ class _Subject:
         return SinkRecord.of_json(number, topic="numbers", offset=number)
 
     def bad_record(self, number: int, /) -> SinkRecord | None:
-        """Return a record that the sinks refuse, if they refuse any."""
+        """Return a record that a sink refuses, if sinks refuse records."""
         return self.record(-number) if self.has_bad_records else None
 
     async def stored(self) -> list[int]:
@@ -169,7 +169,7 @@ def test_good_sink_passes(check: kit.Check) -> None:
 
 @pytest.mark.parametrize("check", kit.CHECKS)
 def test_sink_with_fewer_promises_passes(check: kit.Check) -> None:
-    """A sink that stores a record at each delivery passes if it declares that."""
+    """A sink that stores a record at every delivery passes if it declares so."""
     asyncio.run(check(_factory(_RepeatingSink, has_effect_once=False, has_bad_records=False)))
 
 

@@ -106,7 +106,7 @@ def test_a_lesser_vendor_conforms_awaited(check: kit.AsyncCheck) -> None:
 
 
 class _SendingVendor(Twilio):
-    """A faulty vendor that changes each receipt."""
+    """A base class for faulty vendors that change each receipt."""
 
     def changed_receipt(self, receipt: SmsReceipt) -> SmsReceipt:
         raise NotImplementedError
@@ -116,7 +116,7 @@ class _SendingVendor(Twilio):
 
 
 class _EarlyVendor(_SendingVendor):
-    """A faulty vendor that reports queued messages as delivered."""
+    """A faulty vendor that reports each queued message as delivered."""
 
     def changed_receipt(self, receipt: SmsReceipt) -> SmsReceipt:
         return attrs.evolve(receipt, status=SmsStatus.DELIVERED)
@@ -159,7 +159,7 @@ class _KeylessVendor(Twilio):
 
 
 class _ChangingKeysVendor(Twilio):
-    """A faulty vendor that sends a new key with each request."""
+    """A faulty vendor that sends a new idempotency key with each request."""
 
     async def send(self, wire: Wire, message: SmsMessage, /, *, key: str | None) -> SmsReceipt:
         return await super().send(wire, message, key=wire.new_id())
@@ -176,7 +176,7 @@ class _TrustingVendor(Twilio):
 
 
 class _LosingOptionsVendor(Twilio):
-    """A faulty vendor that drops its extra options."""
+    """A faulty vendor that drops its vendor-specific options."""
 
     async def send(self, wire: Wire, message: SmsMessage, /, *, key: str | None) -> SmsReceipt:
         return await super().send(wire, attrs.evolve(message, extra={}), key=key)
@@ -190,7 +190,7 @@ class _HastyVendor(Twilio):
 
 
 class _DeafVendor(Twilio):
-    """A faulty vendor that reports a cancellation that it did not request."""
+    """A faulty vendor that reports a cancellation without requesting it."""
 
     async def cancel(self, wire: Wire, ref: Ref, /) -> SmsReceipt:
         return await self.get(wire, ref)
@@ -204,7 +204,7 @@ class _AstrayVendor(Twilio):
 
 
 class _BlindVendor(Twilio):
-    """A faulty vendor that does not report the carrier of a number."""
+    """A faulty vendor that drops the carrier of a phone number."""
 
     async def validate_number(
         self, wire: Wire, number: str, /, *, country: str | None
@@ -214,7 +214,7 @@ class _BlindVendor(Twilio):
 
 
 class _RoundedVendor(Twilio):
-    """A faulty vendor that reports its balance as a plain integer."""
+    """A faulty vendor that rounds its balance to an integer."""
 
     async def check_balance(self, wire: Wire, /) -> Balance:
         cents: Any = 25
@@ -222,7 +222,7 @@ class _RoundedVendor(Twilio):
 
 
 class _CheerfulVendor(Twilio):
-    """A faulty vendor that reads each webhook as a delivery."""
+    """A faulty vendor that reads every webhook as a delivery report."""
 
     def events(self, event: WebhookEvent, ref: MakeRef) -> tuple[SmsEvent, ...]:
         reports = super().events(event, ref)
@@ -250,7 +250,7 @@ class _ClassifyingVendor(Vonage):
 
 
 class _ClassifyingByStatusVendor(_ClassifyingVendor):
-    """A faulty vendor that classifies failures only by their status."""
+    """A faulty vendor that classifies failures only by status."""
 
     def how(self, request: Request, response: Response) -> ConnectorError | None:
         return None
@@ -265,7 +265,7 @@ class _TalkativeVendor(_ClassifyingVendor):
 
 
 class _BriefVendor(_ClassifyingVendor):
-    """A faulty vendor whose errors do not contain the response."""
+    """A faulty vendor whose errors lack the response."""
 
     def how(self, request: Request, response: Response) -> ConnectorError | None:
         error = classify(request, response)
@@ -280,7 +280,7 @@ class _ResoluteVendor(_ClassifyingVendor):
 
 
 def _forgeable() -> kit.SmsSubject:
-    """Return a test subject whose webhook secret is the one that the kit's forger uses."""
+    """Return a test subject whose webhook secret the kit's forger knows."""
     sandbox = VonageSandbox(signature_secret=OTHER_SECRET)
     subject = sms_subjects.vonage()
     return attrs.evolve(
@@ -292,7 +292,7 @@ def _forgeable() -> kit.SmsSubject:
 
 
 def _unreachable() -> kit.SmsSubject:
-    """Return a test subject whose sandbox counts no messages."""
+    """Return a test subject whose sandbox does not count messages."""
     return attrs.evolve(sms_subjects.vonage(), sent=lambda: 0)
 
 

@@ -30,7 +30,7 @@ if TYPE_CHECKING:
 _NUMBERS = count()
 
 
-class _OtherWire:
+class _KeyChangingWire:
     """A wire that changes the idempotency key of each request."""
 
     def __init__(self, wire: Any, change: Callable[[str], str | None]) -> None:
@@ -47,13 +47,13 @@ class _OtherWire:
 
 
 class _ChangedKeysVendor(Bird):
-    """A faulty vendor that sends messages with changed keys."""
+    """A faulty vendor that sends messages with changed idempotency keys."""
 
     def changed_key(self, key: str) -> str | None:
         raise NotImplementedError
 
     async def send(self, wire: Wire, message: SmsMessage, /, *, key: str | None) -> SmsReceipt:
-        other_wire: Any = _OtherWire(wire, self.changed_key)
+        other_wire: Any = _KeyChangingWire(wire, self.changed_key)
         receipt: SmsReceipt = await Bird.send.__get__(self, type(self))(
             other_wire, message, key=key
         )
@@ -90,7 +90,7 @@ class _LookingUpTwiceVendor(Twilio):
 
 
 class _ChangingVendor(Twilio):
-    """A faulty vendor that changes each message before sending."""
+    """A base class for faulty vendors that change each message before sending."""
 
     def changed_message(self, message: SmsMessage) -> SmsMessage:
         raise NotImplementedError
@@ -139,7 +139,7 @@ class _LossyVendor(Twilio):
 
 
 class _TrustingVendor(Twilio):
-    """A faulty vendor that invents a receipt for a message that does not exist."""
+    """A faulty vendor that invents a receipt for a missing message."""
 
     async def get(self, wire: Wire, ref: Ref, /) -> SmsReceipt:
         try:
@@ -157,7 +157,7 @@ class _CentsVendor(Twilio):
 
 
 class _HopefulVendor(Twilio):
-    """A faulty vendor that reads reports of failures as messages under way."""
+    """A faulty vendor that reads failure reports as messages in progress."""
 
     def events(self, event: WebhookEvent, ref: MakeRef) -> tuple[SmsEvent, ...]:
         return tuple(

@@ -50,7 +50,7 @@ if TYPE_CHECKING:
 
 
 def subject_of(topic: TopicSource, **changes: Any) -> source_conformance.SourceSubject:
-    """Describe a topic in memory to the conformance kit."""
+    """Describe an in-memory topic to the conformance kit."""
     subject = source_conformance.SourceSubject(
         make=lambda: topic,
         publish=topic.publish,
@@ -116,7 +116,7 @@ MISTAKES: dict[Callable[..., TopicSource], tuple[Any, str]] = {
 
 @pytest.mark.parametrize("kind", MISTAKES, ids=name_of)
 def test_mistake_is_noticed(kind: Callable[..., TopicSource]) -> None:
-    """A source with a fault fails the check for it, and the error describes the fault."""
+    """A source with a fault fails the check for that fault, and the error describes it."""
     check, words = MISTAKES[kind]
     each = kind in (SerialSource, ReleasesAllSource, ClaimsSource, ImpatientSource)
     topic = kind(
@@ -131,7 +131,7 @@ def test_mistake_is_noticed(kind: Callable[..., TopicSource]) -> None:
 
 @pytest.mark.parametrize("kind", [FixedSource, ScatteredSource], ids=name_of)
 def test_position_that_cannot_be_moved_is_fine(kind: type[TopicSource]) -> None:
-    """A source that cannot move its position passes."""
+    """A source without support for seeking passes."""
     topic = kind([], is_endless=True)
     asyncio.run(checks.positions_are_kept_or_moved(subject_of(topic)))
 

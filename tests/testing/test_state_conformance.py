@@ -15,7 +15,7 @@ from moorage.domain.values.durations import SECOND
 from moorage.errors import InvalidData, StateUnavailable, StorageUnavailable
 from moorage.testing import state_conformance as kit
 from moorage.testing.kits._state_commands import AppendResult, require_one_order
-from moorage.testing.kits._state_walk import near, require_decision
+from moorage.testing.kits._state_walk import are_nearly_equal, require_decision
 from moorage.testing.kits.checks import name_of, waiting_at_most
 from tests.testing.naive_store import AsyncNaiveStore, NaiveStore
 
@@ -31,15 +31,15 @@ Answer: TypeAlias = Any
 
 @attrs.frozen
 class Retry:
-    """An answer of a store that contains a duration."""
+    """A command result of a store that contains a duration."""
 
     after: float
 
 
-def _timed(store: Callable[..., Any]) -> Callable[..., Any]:
+def _timed_execute(store: Callable[..., Any]) -> Callable[..., Any]:
     def make(*bound: int) -> Answer:
-        made = store(*bound)
-        return made, made.time.pass_by
+        state_store = store(*bound)
+        return state_store, state_store.time.pass_by
 
     return make
 
@@ -56,7 +56,7 @@ def test_a_store_that_is_right_passes(check: kit.Check) -> None:
 @pytest.mark.parametrize("check", [*kit.TIMED_CHECKS, *kit.BOUNDED_CHECKS], ids=name_of)
 def test_a_store_that_is_right_passes_in_time(check: Callable[..., None]) -> None:
     """A synchronous store that removes expired states only when it is full passes."""
-    check(_timed(NaiveStore))
+    check(_timed_execute(NaiveStore))
 
 
 @pytest.mark.parametrize("check", kit.ASYNC_CHECKS, ids=name_of)
@@ -68,12 +68,12 @@ def test_an_awaited_store_that_is_right_passes(check: kit.AsyncCheck) -> None:
 @pytest.mark.parametrize("check", [*kit.ASYNC_TIMED_CHECKS, *kit.ASYNC_BOUNDED_CHECKS], ids=name_of)
 def test_an_awaited_store_that_is_right_passes_in_time(check: Callable[..., Any]) -> None:
     """An asynchronous store that removes expired states only when it is full passes."""
-    asyncio.run(check(_timed(AsyncNaiveStore)))
+    asyncio.run(check(_timed_execute(AsyncNaiveStore)))
 
 
 @pytest.mark.parametrize("pause", [0.05, 0.1, 1.0, 2.5], ids=str)
 def test_a_store_that_forgets_at_once_decides_as_the_model(pause: float) -> None:
-    """A correct store passes even if a busy machine lets states expire between commands."""
+    """A correct store passes even if states expire between commands on a busy machine."""
     (check,) = (
         check for check in kit.TIMED_CHECKS if name_of(check) == "decisions_equal_the_model"
     )
@@ -91,23 +91,23 @@ def test_a_store_that_forgets_at_once_decides_as_the_model(pause: float) -> None
             self.now()
             return super().execute(command, timeout)
 
-    check(_timed(BusyStore))
+    check(_timed_execute(BusyStore))
 
 
 class UnstableCommand:
-    """A command that writes nothing, and whose answer changes each second."""
+    """A command that writes nothing, and whose result changes every second."""
 
     keys = ("place",)
     once = False
     durable = False
 
     def apply(self, states: States, now: int) -> tuple[States, str]:
-        """Return the states unchanged, with the answer for this second."""
+        """Return the states unchanged, with a result for this second."""
         return states, ("first", "second", "third")[now // SECOND]
 
 
 def test_a_decision_may_be_made_at_any_moment_of_its_span() -> None:
-    """The kit accepts an answer for any moment between a command's start and end."""
+    """The kit accepts a result for any moment between a command's start and end."""
     span = (SECOND - 1, 2 * SECOND)
     require_decision("a run", UnstableCommand(), (None,), ("second", (None,)), span)
 
@@ -167,7 +167,7 @@ class _ForgetfulStore(NaiveStore):
 
 
 class _HastyStore(NaiveStore):
-    """A faulty store that writes before it has decided."""
+    """A faulty store that writes states before the command has decided."""
 
     def execute(self, command: Command[Any], /, timeout: float | None = None) -> Answer:
         try:
@@ -195,7 +195,7 @@ class _FractionalStore(NaiveStore):
 
 
 class _ReturningStore(NaiveStore):
-    """A faulty store whose clock goes back."""
+    """A faulty store whose clock runs backwards."""
 
     def now(self) -> int:
         return 3 * 10**15 - super().now()
@@ -235,7 +235,7 @@ class _UnlockedStore(NaiveStore):
 
 
 class _StutteringStore(NaiveStore):
-    """A faulty store that executes each command twice."""
+    """A faulty store that executes every command twice."""
 
     def execute(self, command: Command[Any], /, timeout: float | None = None) -> Answer:
         super().execute(command, timeout)
@@ -286,7 +286,7 @@ class _OneByOneStore(NaiveStore):
 
 
 class _StuckStore(NaiveStore):
-    """A faulty store that answers only the first caller."""
+    """A faulty store that serves only its first caller."""
 
     def execute(self, command: Command[Any], /, timeout: float | None = None) -> Answer:
         if command.once:
@@ -320,10 +320,10 @@ class _RoundingStore(NaiveStore):
     """A faulty store that loses the last digit of large numbers."""
 
     def put(self, key: str, state: State) -> None:
-        self.cells[key] = (*state[:2], *(_rounded(item) for item in state[2:]))
+        self.cells[key] = (*state[:2], *(_round_down(item) for item in state[2:]))
 
 
-def _rounded(item: object) -> object:
+def _round_down(item: object) -> object:
     return item // 10 * 10 if isinstance(item, int) and item > 10**9 else item
 
 
@@ -343,7 +343,7 @@ class _PartialStore(NaiveStore):
 
 
 class _PushingStore(NaiveStore):
-    """A faulty store that removes states that have not expired."""
+    """A faulty store that removes unexpired states to make room."""
 
     def forget(self, now: int) -> None:
         self.cells.pop(next(iter(self.cells)))
@@ -357,7 +357,7 @@ class _HoardingStore(NaiveStore):
 
 
 class _NotingStore(NaiveStore):
-    """A faulty store that creates a state for each key that is read."""
+    """A faulty store that creates a state for every key that it reads."""
 
     def read(self, key: str) -> State | None:
         if key not in self.cells:
@@ -376,14 +376,14 @@ class _ReadRefusingStore(NaiveStore):
 
 
 class _ForeverStore(NaiveStore):
-    """A faulty store that waits without regard to the caller's timeout."""
+    """A faulty store that ignores its caller's timeout."""
 
     def execute(self, command: Command[Any], /, timeout: float | None = None) -> Answer:
         return super().execute(command)
 
 
 class _SoonerStore(NaiveStore):
-    """A faulty store that waits equally long for each caller."""
+    """A faulty store that waits equally long for every caller."""
 
     def execute(self, command: Command[Any], /, timeout: float | None = None) -> Answer:
         return super().execute(command, 0.2)
@@ -400,7 +400,7 @@ class _RawStore(NaiveStore):
 
 
 class _LaxStore(NaiveStore):
-    """A faulty store that removes each state that it cannot read."""
+    """A faulty store that removes every state that it cannot read."""
 
     def execute(self, command: Command[Any], /, timeout: float | None = None) -> Answer:
         try:
@@ -476,7 +476,7 @@ def test_notices_broken_stores(check: str, store: Plain, sentence: str) -> None:
         *kit.BOUNDED_CHECKS,
     )
     (the_check,) = (item for item in checks if name_of(item) == check)
-    make: Callable[..., Any] = store if the_check in kit.CHECKS else _timed(store)
+    make: Callable[..., Any] = store if the_check in kit.CHECKS else _timed_execute(store)
 
     with pytest.raises(AssertionError, match=re.escape(sentence)):
         the_check(make)
@@ -484,7 +484,7 @@ def test_notices_broken_stores(check: str, store: Plain, sentence: str) -> None:
 
 @pytest.mark.parametrize("store", [_ForeverStore, _SoonerStore])
 def test_a_store_that_waits_too_long_is_noticed(store: Plain) -> None:
-    """A store that ignores its caller's time limit fails."""
+    """A store that ignores its caller's time limit fails the check."""
     (check,) = (c for c in kit.CHECKS if name_of(c) == "waits_end_with_the_callers_timeout")
 
     with waiting_at_most(1), pytest.raises(AssertionError, match="longer than its caller had"):
@@ -492,7 +492,7 @@ def test_a_store_that_waits_too_long_is_noticed(store: Plain) -> None:
 
 
 def test_a_store_that_hangs_is_given_up() -> None:
-    """A command that never ends fails the check instead of blocking it."""
+    """A command that never ends fails its check after a time limit."""
     (check,) = (c for c in kit.CHECKS if name_of(c) == "commands_happen_one_after_another")
 
     with waiting_at_most(0.01), pytest.raises(AssertionError, match="never came back"):
@@ -568,15 +568,15 @@ def test_a_store_that_is_cancelled_badly_is_noticed(store: kit.AsyncFactory, sen
 # --- histories -------------------------------------------------------------------
 
 
-def _appended(number: int, *keys: str, **details: Any) -> AppendResult:
+def _append_result(number: int, *keys: str, **details: Any) -> AppendResult:
     options: dict[str, Any] = {"now": 0, "found": ((),) * len(keys), "began": 0, "ended": 9}
     return AppendResult(number=number, keys=keys, **(options | details))
 
 
 def test_any_common_order_is_accepted() -> None:
-    """Two concurrent commands may happen in either order if both keys have the same order."""
-    appended = _appended(1, "a", "b")
-    two = _appended(2, "b", "a", found=((1,), (1,)))
+    """Any order of two concurrent commands is accepted if it is the same for both keys."""
+    appended = _append_result(1, "a", "b")
+    two = _append_result(2, "b", "a", found=((1,), (1,)))
 
     require_one_order([appended, two], {"a": (1, 2), "b": (1, 2)})
 
@@ -584,21 +584,27 @@ def test_any_common_order_is_accepted() -> None:
 @pytest.mark.parametrize(
     "history, logs, sentence",
     [
-        ([_appended(1, "a")], {"a": ()}, "Of 1 commands 0 left their mark"),
-        ([_appended(1, "a")], {"a": (1, 1)}, "Of 1 commands 1 left their mark, 2 times"),
-        ([_appended(1, "a", found=((7,),))], {"a": (1,)}, "a state that never was"),
+        ([_append_result(1, "a")], {"a": ()}, "Of 1 commands 0 left their mark"),
+        ([_append_result(1, "a")], {"a": (1, 1)}, "Of 1 commands 1 left their mark, 2 times"),
+        ([_append_result(1, "a", found=((7,),))], {"a": (1,)}, "a state that never was"),
         (
-            [_appended(1, "a", began=5, ended=6), _appended(2, "a", found=((1,),), ended=4)],
+            [
+                _append_result(1, "a", began=5, ended=6),
+                _append_result(2, "a", found=((1,),), ended=4),
+            ],
             {"a": (1, 2)},
             "had ended before it began",
         ),
         (
-            [_appended(1, "a", now=2), _appended(2, "a", found=((1,),), now=1)],
+            [_append_result(1, "a", now=2), _append_result(2, "a", found=((1,),), now=1)],
             {"a": (1, 2)},
             "the clock is read too early",
         ),
         (
-            [_appended(1, "a", "b", found=((), (2,))), _appended(2, "a", "b", found=((1,), ()))],
+            [
+                _append_result(1, "a", "b", found=((), (2,))),
+                _append_result(2, "a", "b", found=((1,), ())),
+            ],
             {"a": (1, 2), "b": (2, 1)},
             "one order for one key",
         ),
@@ -630,4 +636,4 @@ def test_answers_may_differ_by_the_time_that_passed(
     one: object, other: object, *, is_near: bool
 ) -> None:
     """Durations in two answers may differ by the time that passed; other values may not."""
-    assert is_near is near(one, other, 2)
+    assert is_near is are_nearly_equal(one, other, 2)

@@ -1,4 +1,4 @@
-"""The conformance kit of vendors that check VAT numbers finds faulty ones."""
+"""The conformance kit for vendors that check VAT numbers finds faulty vendors."""
 
 from __future__ import annotations
 
@@ -39,7 +39,7 @@ def as_vies(kind: Callable[..., Vies]) -> kit.Factory:
 
 
 def as_brreg(kind: Callable[..., Brreg]) -> kit.Factory:
-    """Return a function that makes a test subject like the Norwegian, with another class."""
+    """Return a function that makes a test subject like Brreg's, with another vendor class."""
     return lambda: attrs.evolve(tax_subjects.brreg(), vendor=kind())
 
 
@@ -57,7 +57,7 @@ def as_hmrc(kind: Callable[..., Hmrc]) -> kit.Factory:
 
 @attrs.frozen(kw_only=True)
 class LesserVendor(Vies):
-    """A correct vendor that gives no proof and compares nothing."""
+    """A correct vendor without proofs and comparisons."""
 
     capabilities = frozenset({TaxCapability.EU_NUMBERS})
 
@@ -84,7 +84,7 @@ def test_a_lesser_vendor_conforms_awaited(check: kit.AsyncCheck) -> None:
 
 
 class _CheckingVendor(Vies):
-    """A faulty vendor that changes each check."""
+    """A base class for faulty vendors that change each check."""
 
     def changed_check(self, check: VatCheck) -> VatCheck:
         raise NotImplementedError
@@ -115,7 +115,7 @@ class _ProoflessVendor(_CheckingVendor):
 
 
 class _ProvingVendor(_CheckingVendor):
-    """A faulty vendor that makes up a proof."""
+    """A faulty vendor that invents a proof."""
 
     def changed_check(self, check: VatCheck) -> VatCheck:
         return attrs.evolve(check, proof="made up")
@@ -129,7 +129,7 @@ class _NamelessVendor(_CheckingVendor):
 
 
 class _TerseVendor(_CheckingVendor):
-    """A faulty vendor that drops the vendor's answer."""
+    """A faulty vendor that drops the vendor's response."""
 
     def changed_check(self, check: VatCheck) -> VatCheck:
         return attrs.evolve(check, raw=None)
@@ -151,7 +151,7 @@ class _AstrayVendor(_CheckingVendor):
 
 
 class _FlatteringVendor(_CheckingVendor):
-    """A faulty vendor that reports each detail as a match."""
+    """A faulty vendor that reports every detail as a match."""
 
     def changed_check(self, check: VatCheck) -> VatCheck:
         return attrs.evolve(check, matches=TraderMatches(name=TraderMatch.MATCH))
@@ -182,7 +182,7 @@ class _ShowingVendor(_CheckingVendor):
 
 
 class _ShowingSecretsVendor(Hmrc):
-    """A faulty vendor that shows its credentials."""
+    """A faulty vendor whose repr shows its credentials."""
 
     def __repr__(self) -> str:
         return f"Hmrc({self.client_secret and self.client_secret.reveal()})"
@@ -199,7 +199,7 @@ class _PessimisticVendor(Vies):
 
 
 class _OptimisticVendor(Vies):
-    """A faulty vendor that reports an unreadable answer as a valid number."""
+    """A faulty vendor that reports an unreadable response as a valid number."""
 
     async def check_vat_number(self, wire: Wire, number: VatNumber, /, **options: Any) -> VatCheck:
         try:
@@ -211,7 +211,7 @@ class _OptimisticVendor(Vies):
 
 
 class _HastyVendor(Hmrc):
-    """A faulty vendor that takes each refusal for an unknown number."""
+    """A faulty vendor that reads every refusal as an unknown number."""
 
     async def check_vat_number(self, wire: Wire, number: VatNumber, /, **options: Any) -> VatCheck:
         try:
@@ -240,20 +240,20 @@ class _TwiceVendor(Vies):
 
 
 class _AloneVendor(Vies):
-    """A faulty vendor that does not send the requester."""
+    """A faulty vendor that does not send the requester's number."""
 
     async def check_vat_number(self, wire: Wire, number: VatNumber, /, **options: Any) -> VatCheck:
         return await super().check_vat_number(wire, number, **{**options, "requester": None})
 
 
 class _BoastingVendor(Brreg):
-    """A faulty vendor that declares a proof that it does not give."""
+    """A faulty vendor that declares proofs but gives none."""
 
     capabilities = frozenset({TaxCapability.NORWEGIAN_NUMBERS, TaxCapability.PROOF})
 
 
 def proofless_register() -> kit.TaxSubject:
-    """Return a test subject whose vendor declares proofs and gives none."""
+    """Return a test subject whose vendor declares proofs but gives none."""
     return attrs.evolve(as_brreg(_BoastingVendor)(), requester=VatNumber.parse("NO999999992MVA"))
 
 
@@ -278,14 +278,14 @@ class _ByStatusVendor(_ClassifyingVendor):
 
 
 class _FinalVendor(_ClassifyingVendor):
-    """A faulty vendor that reports an outage as a wrong request."""
+    """A faulty vendor that reports an outage as an invalid request."""
 
     def how(self, request: Request, response: Response) -> ConnectorError | None:
         return refusal(InvalidRequest, "VIES", response, "A-CODE", None)
 
 
 def _other_number() -> kit.TaxSubject:
-    """Return a test subject whose answer about another number is about its own."""
+    """Return a test subject whose response about another number shows its own number."""
     return attrs.evolve(tax_subjects.vies(), other=tax_subjects.vies_answer())
 
 
@@ -334,7 +334,7 @@ def test_notices_a_wrong_vendor(check: str, wrong: kit.Factory, sentence: str) -
 
 
 def test_notices_a_check_that_is_sent_though_nobody_can_do_it() -> None:
-    """A vendor that claims no capability it lacks is told from one that sends all the same."""
+    """A request that is sent for a feature which the vendor lacks fails the check."""
 
     def new_subject() -> kit.TaxSubject:
         subject = minimal_subject()

@@ -1,4 +1,4 @@
-"""The TCP proxy for tests, which cuts, delays and holds back the data of connections."""
+"""The TCP proxy for tests: it cuts, delays and holds back data of connections."""
 
 from __future__ import annotations
 
@@ -62,7 +62,7 @@ def test_delayed_response_comes_later(echo: tuple[str, int]) -> None:
 
 
 def test_connection_to_an_absent_server_is_closed() -> None:
-    """The proxy disconnects a client if nothing listens at the server's address."""
+    """If nothing listens at the server's address, the proxy closes the connection."""
     with (
         TcpProxy("127.0.0.1", free_port()) as proxy,
         socket.create_connection(proxy.address) as client,
@@ -71,7 +71,7 @@ def test_connection_to_an_absent_server_is_closed() -> None:
 
 
 def test_response_after_the_last_permitted_one_is_cut(echo: tuple[str, int]) -> None:
-    """The proxy forwards the permitted number of responses, and then closes the connection."""
+    """After the permitted number of responses the proxy closes the connection."""
     with TcpProxy(*echo) as proxy, socket.create_connection(proxy.address) as client:
         proxy.cut_after(1)
         client.sendall(b"one")

@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 
 
 class TableProvider:
-    """A correct provider with a table of webhook secrets that is read at each call."""
+    """A correct provider that reads a table of webhook secrets at each call."""
 
     def __init__(self, stored: kit.Kept) -> None:
         self.kept = stored
@@ -133,14 +133,14 @@ class _NewestProvider(TableProvider):
 
 
 class _EverythingProvider(TableProvider):
-    """A faulty provider that returns the secrets of all tenants."""
+    """A faulty provider that returns the secrets of all tenants together."""
 
     def get(self, name: str, tenant: str | None, key_id: str | None, /) -> Sequence[Secret]:
         return [item for several_secrets in self.kept.values() for item in several_secrets]
 
 
 class _SilentProvider(TableProvider):
-    """A faulty provider that returns nothing instead of raising if it has no secret."""
+    """A faulty provider that returns nothing instead of raising an error for a missing secret."""
 
     def get(self, name: str, tenant: str | None, key_id: str | None, /) -> Sequence[Secret]:
         return self.kept.get((name, tenant), ())
@@ -170,7 +170,7 @@ class _TalkativeProvider(TableProvider):
 
 
 class _StrictProvider(TableProvider):
-    """A faulty provider that raises for a key id that it does not know."""
+    """A faulty provider that raises an error for an unknown key id."""
 
     def get(self, name: str, tenant: str | None, key_id: str | None, /) -> Sequence[Secret]:
         if key_id is not None:
@@ -228,7 +228,7 @@ class _AppendingProvider(TableProvider):
 
 
 class _NamelessProvider(TableProvider):
-    """A faulty provider that ignores the name of the endpoint."""
+    """A faulty provider that ignores the endpoint's name."""
 
     def get(self, name: str, tenant: str | None, key_id: str | None, /) -> Sequence[Secret]:
         return by_tenant(self.kept)[tenant]

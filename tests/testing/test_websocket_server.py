@@ -1,4 +1,4 @@
-"""The WebSocket server for tests of programs that use a connector."""
+"""The WebSocket server that users' tests run."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ AT_ONCE = ReconnectPolicy(first=0.01, longest=0.05, patience=60.0)
 
 
 def echo(message: str) -> str | None:
-    """Answer a request with its own params, and a notification with nothing."""
+    """Return the params of a request, and nothing for a notification."""
     request = json.loads(message)
     if "id" not in request:
         return None
@@ -28,14 +28,14 @@ def echo(message: str) -> str | None:
 
 
 def notification(subscription: str, number: int) -> str:
-    """Return a message of a subscription, marked with its number."""
+    """Return a numbered message of a subscription."""
     fields = {"subscription": subscription, "result": number, "mark": str(number)}
     return json.dumps({"jsonrpc": "2.0", "method": "number", "params": fields})
 
 
 @pytest.fixture
 def server() -> Generator[WebSocketServer]:
-    """Run a server that answers each request with its own params."""
+    """Run a server that answers each request with the request's params."""
     with WebSocketServer(echo) as running:
         yield running
 
@@ -48,7 +48,7 @@ def request(connector: WebSocketConnector, parameters: Any) -> Any:
 
 
 def test_answers_and_received_messages(server: WebSocketServer) -> None:
-    """The WebSocket server answers by its function, and records the messages in order."""
+    """The WebSocket server responds by its function, and records the messages in order."""
     with WebSocketConnector(server.url) as connector:
         assert [[1], [2]] == [request(connector, [number]) for number in (1, 2)]
 
@@ -56,7 +56,7 @@ def test_answers_and_received_messages(server: WebSocketServer) -> None:
 
 
 def test_subscription_after_a_restart() -> None:
-    """A subscription gets pushed messages, also after the server was restarted."""
+    """A subscription gets pushed messages even after the server was restarted."""
 
     def watch(message: str) -> list[str]:
         fields = json.loads(message)["params"]

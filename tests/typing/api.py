@@ -302,7 +302,9 @@ async def connectors(manager: ConnectorManager, async_manager: AsyncConnectorMan
     raise_price = Command("UPDATE item SET price = 2", name="raise_price")
     with SqlConnector("sqlite:///shop.db") as database:
         assert_type(manager.perform("shop", database.execute(raise_price)), int)
-        assert_type(manager.perform("shop", database.transaction(renamed, name="rename")), str)
+        assert_type(
+            manager.perform("shop", database.transaction(rename_in_transaction, name="rename")), str
+        )
     publisher = moorage.RabbitMq(url="amqps://mq.example").publisher("events")
     assert_type(publisher, moorage.MessagePublisher)
     operation = publisher.publish("orders", moorage.Message("a"))
@@ -315,7 +317,7 @@ async def connectors(manager: ConnectorManager, async_manager: AsyncConnectorMan
     manager.perform("orders", async_orders.call(method, "tea"))  # type: ignore[unused-coroutine]
 
 
-def renamed(transaction: Transaction) -> str:
+def rename_in_transaction(transaction: Transaction) -> str:
     """A function that runs in a transaction."""
     return str(transaction)
 

@@ -30,7 +30,7 @@ BACK = "https://erp.example/back"
 
 
 def charge(source: str = "APPROVED", amount: Money = EUR_149, **fields: Any) -> Charge:
-    """Return a charge whose source tells the sandbox which outcome the payment has."""
+    """Return a charge; its source makes the sandbox give the payment a particular outcome."""
     fields = {"reference": "INV-2041", "customer": BUYER, **fields}
     return Charge(amount, source, **fields)
 

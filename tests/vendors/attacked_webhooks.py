@@ -1,4 +1,4 @@
-"""Attacks on the webhooks of payment vendors, through the inbox and the conversion of events.
+"""Attacks on payment vendors' webhooks: damaged and hostile ones are sent to an inbox.
 
 Genuine webhooks of a vendor's sandbox are damaged in bits, pieces, headers and URLs. The inbox
 stores one or refuses it by an error of its own, and it stores none whose signed content changed.
@@ -86,7 +86,7 @@ class AttackedInbox:
         self._genuine = [self._signed_part(event) for event in self.events]
 
     def _pay(self, subject: PaymentsSubject) -> None:
-        """Charge, refund and dispute, as far as the vendor can."""
+        """Make a payment, refund it and dispute it, as far as the vendor's sandbox can."""
         payments = self.hub.payments()
         order = Charge(
             Money("20.00", "EUR"),
@@ -154,7 +154,7 @@ class AttackedInbox:
             return
 
     def _signed_part(self, event: WebhookEvent) -> Any:
-        """Return what the vendor's signature covers of an event."""
+        """Return the part of an event that the vendor's signature covers."""
         if self.name != "adyen":
             return event.payload
         return [event.data.get(name) for name in _SIGNED_BY_ADYEN]

@@ -34,7 +34,7 @@ WRONG_AMOUNTS: Final = (
 BASE_URL: Final = f"https://{HOST}{BASE}"
 
 
-def damaged() -> tuple[tuple[str, Response], ...]:
+def damaged_answers() -> tuple[tuple[str, Response], ...]:
     """Return answers in the format of NextGenPSD2 whose amounts cannot be read."""
     balances = [reply({"balances": [{"balanceAmount": amount}]}) for amount in WRONG_AMOUNTS]
     lists: list[dict[str, Any]] = [
@@ -126,7 +126,7 @@ def berlin_group() -> BankSubject:
             (reply({"transactionStatus": word}), status) for word, status in payments.items()
         ),
         damaged=(
-            *damaged(),
+            *damaged_answers(),
             (
                 "transactions",
                 reply(
@@ -213,7 +213,7 @@ def gocardless() -> BankSubject:
         consents=tuple(
             (reply({"id": "1", "status": word}), status) for word, status in words.items()
         ),
-        damaged=damaged(),
+        damaged=damaged_answers(),
         secrets=(sandbox.secret_key,),
         institution=BANK,
     )

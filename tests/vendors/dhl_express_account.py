@@ -85,7 +85,7 @@ class Shop:
         self.hub = Hub([account], http=client, clock=self.clock)
         self.shipping: Shipping = self.hub.shipping()
 
-    def bought(self, key: str = "order-1", **fields: Any) -> Shipment:
+    def buy_label_of_order(self, key: str = "order-1", **fields: Any) -> Shipment:
         """Buy a label and return the shipment."""
         request = attrs.evolve(REQUEST, **fields)
         return self.shipping.create_shipment(

@@ -15,7 +15,7 @@ from moorage.errors import (
     RateLimitExceeded,
     VendorRejected,
 )
-from moorage.testing.kits._einvoices_lab import ACCOUNT, outgoing
+from moorage.testing.kits._einvoices_lab import ACCOUNT, outgoing_invoice
 from moorage.testing.kits.einvoices_conformance import EinvoicesSubject
 from moorage.testing.sandboxes.base import reply
 from moorage.testing.sandboxes.einvoices.base import DOCUMENT, FA3, RECIPIENT
@@ -74,7 +74,7 @@ def storecove() -> EinvoicesSubject:
         requests=(
             (
                 "send",
-                (outgoing(),),
+                (outgoing_invoice(),),
                 {
                     "legalEntityId": 4711,
                     "routing": {"eIdentifiers": [{"scheme": "GLN", "id": "7300010000001"}]},
@@ -102,7 +102,7 @@ def storecove() -> EinvoicesSubject:
         answers=(
             (
                 "send",
-                (outgoing(),),
+                (outgoing_invoice(),),
                 reply({"guid": GUID}),
                 {"ref": ref, "status": EinvoiceStatus.ACCEPTED},
             ),
@@ -129,6 +129,25 @@ def storecove() -> EinvoicesSubject:
             ("download", (ref,), reply({"original": DOCUMENT.decode()}), {"document": DOCUMENT}),
         ),
         malformed=(("check_recipient", (RECIPIENT,)), ("download", (ref,))),
+    )
+
+
+def recommand_sent(status: str, failure: str | None = None) -> Response:
+    """Return Recommand's answer to a document that it sent."""
+    delivery = {
+        "channel": "peppol",
+        "address": RECIPIENT,
+        "status": status,
+        "failure": failure and {"category": "transport", "message": failure, "providerCode": None},
+    }
+    return reply(
+        {
+            "success": True,
+            "id": "doc_1",
+            "sentOverPeppol": True,
+            "deliveries": [{"channel": "email", "status": "delivered"}, delivery],
+            "deliveryStatus": "delivered",
+        }
     )
 
 
@@ -164,7 +183,7 @@ def recommand() -> EinvoicesSubject:
         requests=(
             (
                 "send",
-                (outgoing(),),
+                (outgoing_invoice(),),
                 {"recipient": RECIPIENT, "documentType": "xml", "document": DOCUMENT.decode()},
             ),
             (
@@ -176,15 +195,31 @@ def recommand() -> EinvoicesSubject:
         answers=(
             (
                 "send",
-                (outgoing(),),
+                (outgoing_invoice(),),
                 reply({"success": True, "id": "doc_1", "sentOverPeppol": True}),
                 {"ref": ref, "status": EinvoiceStatus.DELIVERED},
             ),
             (
                 "send",
-                (outgoing(),),
+                (outgoing_invoice(),),
                 reply({"success": True, "id": "doc_1", "sentOverPeppol": False}),
                 {"status": EinvoiceStatus.UNKNOWN},
+            ),
+            (
+                "send",
+                (outgoing_invoice(),),
+                recommand_sent("failed", failure="The certificate has expired."),
+                {
+                    "status": EinvoiceStatus.FAILED,
+                    "vendor_status": "failed",
+                    "reason": "The certificate has expired.",
+                },
+            ),
+            (
+                "send",
+                (outgoing_invoice(),),
+                recommand_sent("held"),
+                {"status": EinvoiceStatus.UNKNOWN, "vendor_status": "held"},
             ),
             (
                 "get",

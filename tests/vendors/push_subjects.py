@@ -33,7 +33,7 @@ def firebase_error(status: int, word: str, code: str | None = None, **headers: s
 
 
 def with_other_detail(answer: Response) -> Response:
-    """Return an error whose code is that of another product of Google's."""
+    """Return an error of Firebase whose error code belongs to another Google product."""
     return with_values({DETAIL: "type.googleapis.com/google.rpc.ErrorInfo"}, answer)
 
 

@@ -21,9 +21,11 @@ from moorage.errors import (
 )
 from moorage.testing.kits.shops_conformance import ShopsSubject
 from moorage.testing.sandboxes.base import reply
+from moorage.testing.sandboxes.shops.amazon_sp_api import MARKETPLACE, AmazonSpApiSandbox
 from moorage.testing.sandboxes.shops.ebay import EbaySandbox
 from moorage.testing.sandboxes.shops.shopify import LOCATION, ShopifySandbox
 from moorage.testing.sandboxes.shops.woocommerce import WooCommerceSandbox
+from moorage.vendors.shops.amazon_sp_api import AmazonSpApi
 from moorage.vendors.shops.ebay import Ebay
 from moorage.vendors.shops.shopify import Shopify
 from moorage.vendors.shops.woocommerce import WooCommerce
@@ -244,7 +246,7 @@ def woocommerce() -> ShopsSubject:
 
 
 def shopify_says(code: str | None, message: str = "It is refused.") -> Response:
-    """Return an error of Shopify with the status of a success."""
+    """Return an error of Shopify, whose HTTP status is that of a success."""
     extensions = {} if code is None else {"extensions": {"code": code}}
     return reply({"errors": [{"message": message, **extensions}]})
 
@@ -479,4 +481,133 @@ def ebay() -> ShopsSubject:
     )
 
 
-SUBJECTS = [shopify, woocommerce, ebay]
+def amazon_says(status: int, code: str | None, message: str = "It is refused.") -> Response:
+    """Return an error of Amazon."""
+    return reply({"errors": [{"code": code, "message": message, "details": ""}]}, status)
+
+
+def amazon_order(word: str | None = "UNSHIPPED", **fields: Any) -> Response:
+    """Return Amazon's answer about an order."""
+    usual = {
+        "orderId": "1",
+        "lastUpdatedTime": "2031-05-06T07:08:09.000Z",
+        "fulfillment": {"fulfillmentStatus": word},
+        "proceeds": {"grandTotal": {"amount": "10.0", "currencyCode": "EUR"}},
+        "orderItems": [],
+    }
+    return reply({"order": {**usual, **fields}})
+
+
+def full_amazon_order() -> tuple[Response, dict[str, Any]]:
+    """Return Amazon's answer with all fields of an order, and the values to read from it."""
+
+    def dinars(amount: str) -> dict[str, str]:
+        return {"amount": amount, "currencyCode": "KWD"}
+
+    def part(kind: str, amount: str) -> dict[str, Any]:
+        return {"type": kind, "subtotal": dinars(amount)}
+
+    address = {
+        "name": "Ada Quayle",
+        "companyName": "Quayle Ltd",
+        "addressLine1": "Kai 1",
+        "addressLine2": "Shed 2",
+        "city": "Hamburg",
+        "stateOrRegion": "HH",
+        "postalCode": "20457",
+        "countryCode": "DE",
+        "phone": "+4940123456",
+    }
+    line = {
+        "orderItemId": "5",
+        "quantityOrdered": 3,
+        "product": {"title": "Rope", "sellerSku": "R", "price": {"unitPrice": dinars("3.335")}},
+        "proceeds": {"breakdowns": [part("ITEM", "10.005"), part("TAX", "1.001")]},
+        "fulfillment": {"quantityFulfilled": 0, "quantityUnfulfilled": 3},
+    }
+    answer = amazon_order(
+        createdTime="2031-05-06T07:08:09.000Z",
+        buyer={"buyerName": "Ada Quayle", "buyerEmail": "ada@example.com"},
+        recipient={"deliveryAddress": address},
+        proceeds={
+            "grandTotal": dinars("10.005"),
+            "breakdowns": [
+                part("ITEM", "7.005"),
+                part("SHIPPING", "2.002"),
+                part("TAX", "1.001"),
+                part("DISCOUNT", "-0.003"),
+            ],
+        },
+        orderItems=[line],
+    )
+    expected = {"number": "1", "billing_address": None, "buyer_total": None, "note": None}
+    return answer, {**FULL, **expected, "ref": Ref("amazon_sp_api", "shop", "1", DINARS)}
+
+
+def _amazon_states(
+    word: str, state: OrderState, payment: OrderPayment, fulfilment: OrderFulfilment
+) -> tuple[Response, dict[str, Any]]:
+    expected = {"state": state, "payment": payment, "fulfilment": fulfilment, "vendor_status": word}
+    return amazon_order(word), expected
+
+
+def _amazon_paid(
+    *methods: str | None, payment: OrderPayment, word: str = "UNSHIPPED"
+) -> tuple[Response, dict[str, Any]]:
+    executions = [{"paymentMethod": method} for method in methods]
+    return amazon_order(word, payment={"paymentExecutions": executions}), {"payment": payment}
+
+
+def amazon_sp_api() -> ShopsSubject:
+    """Return a test subject of Amazon with a new sandbox."""
+    sandbox = AmazonSpApiSandbox()
+    opened, held, unknown = OrderState.OPEN, OrderFulfilment.ON_HOLD, OrderFulfilment.UNKNOWN
+    pending, authorized = OrderPayment.PENDING, OrderPayment.AUTHORIZED
+    yen = {"grandTotal": {"amount": "1000", "currencyCode": "JPY"}}
+    return ShopsSubject(
+        vendor=AmazonSpApi(
+            credentials=sandbox.token, seller_id=sandbox.seller_id, marketplace=MARKETPLACE
+        ),
+        sandbox=sandbox,
+        refusals=(
+            (amazon_says(400, "InvalidInput"), InvalidRequest, "InvalidInput"),
+            (amazon_says(401, "Unauthorized"), AuthenticationFailed, "Unauthorized"),
+            (amazon_says(403, "Unauthorized"), AuthenticationFailed, "Unauthorized"),
+            (amazon_says(404, "NotFound"), VendorRejected, "NotFound"),
+            (amazon_says(413, "TooLarge"), InvalidRequest, "TooLarge"),
+            (amazon_says(415, "InvalidInput"), InvalidRequest, "InvalidInput"),
+            (amazon_says(429, "QuotaExceeded"), RateLimitExceeded, "QuotaExceeded"),
+            (Response(404), VendorRejected, None),
+            (Response(503), VendorFailed, None),
+        ),
+        answers=(
+            full_amazon_order(),
+            _amazon_states("PENDING_AVAILABILITY", opened, pending, held),
+            _amazon_states("PENDING", opened, pending, held),
+            _amazon_states("UNSHIPPED", opened, authorized, OrderFulfilment.UNFULFILLED),
+            _amazon_states(
+                "PARTIALLY_SHIPPED", opened, authorized, OrderFulfilment.PARTIALLY_FULFILLED
+            ),
+            _amazon_states("SHIPPED", OrderState.CLOSED, authorized, OrderFulfilment.FULFILLED),
+            _amazon_states("CANCELLED", OrderState.CANCELED, OrderPayment.UNKNOWN, unknown),
+            _amazon_states("UNFULFILLABLE", OrderState.UNKNOWN, OrderPayment.UNKNOWN, unknown),
+            _amazon_states("A_NEW_WORD", OrderState.UNKNOWN, OrderPayment.UNKNOWN, unknown),
+            _amazon_paid("CreditCard", payment=OrderPayment.PAID),
+            _amazon_paid("Pix", "CreditCard", payment=OrderPayment.PAID, word="SHIPPED"),
+            _amazon_paid("CreditCard", payment=pending, word="PENDING"),
+            _amazon_paid("CreditCard", payment=OrderPayment.UNKNOWN, word="CANCELLED"),
+            _amazon_paid("CreditCard", "NewMethod", payment=authorized),
+            _amazon_paid(None, payment=authorized),
+            *(
+                _amazon_paid("CreditCard", method, payment=pending)
+                for method in ("COD", "CVS", "CashOnDelivery", "ConvenienceStore", "Invoice")
+            ),
+            (amazon_order(None), {"state": OrderState.UNKNOWN, "vendor_status": ""}),
+            (amazon_order(proceeds=None), {"total": None, "shipping": None, "discount": None}),
+            (amazon_order(proceeds=yen), {"total": Money("1000", "JPY"), "tax": None}),
+        ),
+        secrets=(sandbox.token, sandbox.client_secret, sandbox.refresh_token),
+    )
+
+
+SUBJECTS = [shopify, woocommerce, ebay, amazon_sp_api]

@@ -35,7 +35,7 @@ PICTURE: Final = "https://shop.example/picture.png"
 
 
 class Refs:
-    """Makes references, which is all that reading a response needs of a wire."""
+    """A stand-in for an account that makes references, as reading a response needs."""
 
     def __init__(self, vendor: str) -> None:
         self._vendor = vendor

@@ -67,7 +67,7 @@ class Shop:
         ]
 
     def payment_after_events(self, payment: Payment) -> Payment:
-        """Return a payment as it is after all its events."""
+        """Return the payment in its state after all its events."""
         for event in self.webhook_events():
             if event.ref.id == payment.ref.id:
                 payment = advance(payment, event)

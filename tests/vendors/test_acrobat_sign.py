@@ -1,4 +1,4 @@
-"""Acrobat Sign's requests and answers, in the words of its documentation."""
+"""Acrobat Sign's requests and answers, in the form of Adobe's documentation."""
 
 from __future__ import annotations
 
@@ -69,7 +69,7 @@ def event(type_: str, email: str = "ada@example.com", **fields: Any) -> dict[str
 
 
 def test_agreements_are_sent_in_adobes_words() -> None:
-    """An agreement has its files, its signers in gapless order, and its times in Adobe's form."""
+    """An agreement has its files, its signers in order without gaps, and times in Adobe's form."""
     signers = [
         Signer(**ADA, order=2, phone="+4915112345678"),
         Signer(**GRACE, order=5),
@@ -127,7 +127,7 @@ def test_agreements_are_sent_in_adobes_words() -> None:
     ],
 )
 def test_phone_numbers_are_divided(number: str, code: str, rest: str) -> None:
-    """A phone number is sent as the code of the country and the rest."""
+    """Adobe gets a phone number as its country code and the rest of the number."""
     body = agreement_body(request(Signer(**ADA, phone=number)), [], None)
     security = body["participantSetsInfo"][0]["memberInfos"][0]["securityOption"]
 
@@ -139,7 +139,7 @@ def test_phone_numbers_are_divided(number: str, code: str, rest: str) -> None:
     "language, locale", [("pt-BR", "pt_BR"), ("id-ID", "in_ID"), ("nb", "nb_NO"), ("en", "en_US")]
 )
 def test_languages(language: str, locale: str) -> None:
-    """A language is sent as Adobe's locale."""
+    """Adobe gets a language as its own locale, such as en_US."""
     assert agreement_body(request(language=language), [], None)["locale"] == locale
 
 
@@ -185,7 +185,7 @@ def test_files_are_uploaded_first() -> None:
 
 @pytest.mark.parametrize("fault", [Lost(), Response(503), Response(200, body=b"{}")])
 def test_a_failed_upload_may_be_repeated(fault: Any) -> None:
-    """A failed upload sends nothing, so the same key sends the agreement later, and once."""
+    """If an upload fails, no agreement is sent; a repeat with the same key sends it once."""
     hub, sandbox = hub_and_sandbox()
     sandbox.fail(fault)
     with hub:
@@ -210,7 +210,7 @@ def test_a_refused_upload_sends_nothing() -> None:
 
 
 def test_a_repeat_sends_the_uploaded_file() -> None:
-    """A repeat after an unknown outcome neither uploads the document again nor sends it."""
+    """A repeat after an unknown outcome uploads no document and sends no agreement again."""
     hub, sandbox = hub_and_sandbox()
     sandbox.is_search_late = True
     sandbox.fail(None, Lost())
@@ -223,7 +223,7 @@ def test_a_repeat_sends_the_uploaded_file() -> None:
 
 
 def test_the_look_up_is_by_external_id() -> None:
-    """After a lost answer the agreement is searched by its external id, and compared with it."""
+    """After a lost answer, the agreement is searched by its external id and compared."""
     hub, sandbox = hub_and_sandbox()
     sandbox.fail(None, Lost())
     with hub:
@@ -268,7 +268,7 @@ def test_another_agreement_is_not_taken() -> None:
 def test_states_of_agreements(
     word: str, events: tuple[dict[str, Any], ...], status: EnvelopeStatus
 ) -> None:
-    """Each word has its meaning, and the history tells why an agreement was cancelled."""
+    """Each status of Adobe is translated; the history says why an agreement was cancelled."""
     hub, sandbox = hub_and_sandbox()
     sandbox.fail(*acrobat_sign_agreement("1", word, "WAITING_FOR_MY_SIGNATURE", *events))
     with hub:
@@ -303,7 +303,7 @@ def test_states_of_agreements(
 def test_states_of_signers(
     word: str, events: tuple[dict[str, Any], ...], status: SignerStatus
 ) -> None:
-    """Each word for a signer has its meaning, together with the signer's own events."""
+    """Each status of a signer at Adobe is translated, together with the signer's own events."""
     hub, sandbox = hub_and_sandbox()
     sandbox.fail(*acrobat_sign_agreement("1", "OUT_FOR_SIGNATURE", word, *events))
     with hub:
@@ -337,7 +337,7 @@ def test_times_and_reasons_are_read() -> None:
 
 
 def test_replaced_signers_are_left_out() -> None:
-    """A member whom another one replaced is no signer."""
+    """A signer who was replaced by another one is left out of the agreement."""
     hub, sandbox = hub_and_sandbox()
     agreement, _, events = acrobat_sign_agreement("1", "OUT_FOR_SIGNATURE", "")
     members = [{"email": "old@example.com", "status": "REPLACED"}, {"email": "new@example.com"}]
@@ -385,7 +385,7 @@ def test_reminders_name_the_members() -> None:
 
 
 def test_cancellations_have_the_version() -> None:
-    """An agreement is cancelled in the version that was read, and its signers are told."""
+    """A cancellation sends the version that was read, and notifies the signers."""
     hub, sandbox = hub_and_sandbox()
     with hub:
         ref = hub.signatures().send(request()).ref
@@ -401,7 +401,7 @@ def test_cancellations_have_the_version() -> None:
 
 
 def test_a_page_of_a_proxy_voids_nothing() -> None:
-    """An answer that is not JSON, such as the page of a proxy, does not count as a cancellation."""
+    """An answer that is not JSON, such as a proxy's page, does not count as a cancellation."""
     hub, sandbox = hub_and_sandbox()
     with hub:
         ref = hub.signatures().send(request()).ref
@@ -411,7 +411,7 @@ def test_a_page_of_a_proxy_voids_nothing() -> None:
 
 
 def test_a_declined_agreement_is_not_voided() -> None:
-    """Voiding an agreement that a signer declined raises the refusal."""
+    """Voiding an agreement that a signer has declined raises Adobe's refusal."""
     hub, sandbox = hub_and_sandbox()
     with hub:
         ref = hub.signatures().send(request()).ref
@@ -423,7 +423,7 @@ def test_a_declined_agreement_is_not_voided() -> None:
 
 
 def test_a_cancellation_without_a_version_is_refused_by_adobe() -> None:
-    """An agreement whose answer has no version is left to Adobe, which refuses."""
+    """If the agreement's answer has no version, a void is sent without one and refused by Adobe."""
     hub, sandbox = hub_and_sandbox()
     with hub:
         ref = hub.signatures().send(request()).ref
@@ -435,7 +435,7 @@ def test_a_cancellation_without_a_version_is_refused_by_adobe() -> None:
 
 
 def test_links_are_for_signers_in_turn() -> None:
-    """A link is refused with an address to return to, and before a signer's turn."""
+    """A signing link with a return URL, or for a signer whose turn has not come, is refused."""
     hub, _ = hub_and_sandbox()
     signers = [Signer(**ADA, embedded=True, order=1), Signer(**GRACE, embedded=True, order=2)]
     with hub:
@@ -464,7 +464,7 @@ def test_an_agreement_under_preparation_may_come_later() -> None:
 
 
 def test_a_wrong_access_point_is_no_access() -> None:
-    """The code for the access point of another account is an authentication error."""
+    """An error code for another account's access point raises AuthenticationFailed."""
     hub, sandbox = hub_and_sandbox()
     sandbox.fail(acrobat_sign_error("INVALID_API_ACCESS_POINT", 400))
     with hub, pytest.raises(AuthenticationFailed):
@@ -485,7 +485,7 @@ def test_a_webhook_about_something_else_is_no_event() -> None:
 
 
 def test_users_are_checked() -> None:
-    """The user for whom a token acts is given in Adobe's form."""
+    """An `api_user` that does not have Adobe's form is refused when the vendor is created."""
     with pytest.raises(ConfigurationError):
         AcrobatSign(base_url=BASE_URL, api_user="me@erp.example")
 
@@ -525,7 +525,7 @@ def test_the_sandbox_answers_as_adobe_does(
 
 
 def test_the_sandbox_is_strict() -> None:
-    """The sandbox refuses files that nobody uploaded, and a version that has passed."""
+    """The sandbox refuses unknown uploads and outdated versions of an agreement."""
     hub, sandbox = hub_and_sandbox()
     with hub:
         ref = hub.signatures().send(request()).ref
@@ -557,7 +557,7 @@ def inbox_of(sandbox: AcrobatSignSandbox) -> WebhookInbox:
 
 
 def test_check_of_the_url_is_answered_with_the_client_id() -> None:
-    """Adobe's GET request with the token gets its client id; a forger gets nothing."""
+    """Adobe's check of the webhook URL gets the client id back; a forged token gets nothing."""
     sandbox = AcrobatSignSandbox()
     inbox = inbox_of(sandbox)
     url = f"https://erp.example/hooks?token={sandbox.webhook_token}"
@@ -587,7 +587,7 @@ def test_client_id_that_is_no_word_is_not_repeated(client_id: str | None) -> Non
 
 
 def test_webhook_is_answered_with_the_client_id_each_time() -> None:
-    """A webhook and its repeat are answered alike, and stored once."""
+    """A webhook and its repeat get the same answer, and are stored once."""
     sandbox = AcrobatSignSandbox()
     hub = Hub(
         [Account("main", AcrobatSign(credentials=sandbox.token, base_url=BASE_URL))],

@@ -113,7 +113,7 @@ OURS: Json = {
 """The sent fields, as version 72 of Adyen's Checkout API describes them."""
 
 
-def _everything() -> Shop:
+def _all_requests() -> Shop:
     """Return a shop that has sent each kind of request to Adyen."""
     shop = Shop(multiple_captures=True)
     pay = shop.payments
@@ -154,7 +154,7 @@ def _everything() -> Shop:
 def _wrong(root: Json) -> list[str]:
     return [
         problem
-        for request in _everything().sandbox.requests
+        for request in _all_requests().sandbox.requests
         for problem in problems(
             root, request.method, request.path.removeprefix("/v72"), json.loads(request.body)
         )

@@ -208,7 +208,7 @@ def test_dispute_that_is_won_gives_the_payment_back(shop: Shop) -> None:
 
 
 def test_payment_of_a_buyer_who_does_not_return(shop: Shop) -> None:
-    """The event of a redirected Adyen payment can be found by our own reference."""
+    """The event of an Adyen payment whose buyer never returned has our own reference."""
     payment = shop.payments.charge(charge(IDEAL), idempotency_key="k-1")
     (psp,) = shop.sandbox.payments
     shop.sandbox.buyer_returns(psp)
@@ -233,7 +233,7 @@ def test_event_of_another_payment_is_refused(shop: Shop) -> None:
 
 @pytest.mark.parametrize("several, left", [(False, "0.00"), (True, "49.90")])
 def test_remainder_after_a_capture(several: Json, left: str) -> None:
-    """At Adyen the rest can be captured only if the account allows several captures."""
+    """At Adyen the rest of a payment can be captured only if several captures are allowed."""
     shop = Shop(multiple_captures=several)
     payment = shop.payments.authorize(charge(), idempotency_key="k-1")
     shop.payments.capture(payment.ref, Money("100", "EUR"), idempotency_key="k-2")

@@ -149,7 +149,7 @@ def test_placeholders_are_in_alphabetical_order() -> None:
 
 
 def test_bulk_may_be_html_or_files_alone() -> None:
-    """The template of a bulk contains only those parts that the email has."""
+    """The template of an SES bulk contains only those parts that the email has."""
     html = BulkMessage(base=mail(to=(), text=None, html="<p>"), recipients=["a@example.com"])
     file = Attachment(filename="a.txt", content=b"x")
     files = BulkMessage(
@@ -573,7 +573,7 @@ def test_all_metrics_are_requested_by_the_day_in_utc() -> None:
 
 
 def test_every_metric_is_counted_by_its_own_name() -> None:
-    """Each metric of Amazon SES adds to one number of the contract, and to no other."""
+    """Each metric of Amazon SES adds to exactly one of the contract's numbers."""
     sandbox = AmazonSesSandbox()
     sandbox.metrics = {
         name: [(datetime(2026, 1, 2, tzinfo=UTC), 2**number)] for number, name in enumerate(METRICS)
@@ -588,7 +588,7 @@ def test_every_metric_is_counted_by_its_own_name() -> None:
 
 
 def test_receipts_have_the_ids_of_their_messages() -> None:
-    """A receipt has the id that Amazon SES gave its message, also each of a bulk."""
+    """Each receipt, also each of a bulk, has the id that Amazon SES gave its message."""
     sandbox = AmazonSesSandbox()
     email = hub(ses_vendor(sandbox), sandbox).email()
     bulk = BulkMessage(base=mail(to=()), recipients=["a@example.com", "b@example.com"])
@@ -602,7 +602,7 @@ def test_receipts_have_the_ids_of_their_messages() -> None:
 
 
 def test_every_reason_against_an_address_is_told() -> None:
-    """The reasons of a verdict are all that Amazon SES is confident of, and nothing else."""
+    """An address check lists exactly the problems of which Amazon SES is confident."""
     sandbox = AmazonSesSandbox()
     names = ["HasValidSyntax", "HasValidDnsRecords", "MailboxExists"]
     evaluations = {

@@ -300,7 +300,7 @@ def test_magic_numbers(to: str, kind: type[ConnectorError]) -> None:
 
 
 def test_other_operations_are_unsupported() -> None:
-    """Operations that Amazon SNS does not have are refused before anything is sent."""
+    """An operation that Amazon SNS does not have is refused before anything is sent."""
     sandbox = AmazonSnsSandbox()
     sms = hub(sandbox).sms()
     receipt = sms.send(SmsMessage(to=TO, text="Hi"))

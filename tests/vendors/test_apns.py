@@ -1,4 +1,4 @@
-"""Apple's push service: its requests, provider tokens, refusals and options."""
+"""Apple's push service: requests, provider tokens, refusals and options."""
 
 from __future__ import annotations
 
@@ -46,7 +46,9 @@ def vendor_at(sandbox: ApnsSandbox, **options: Any) -> Apns:
     return Apns(**dict[str, Any](account_options(sandbox)) | options)
 
 
-def sent(sandbox: ApnsSandbox, key: str | None, *fields: dict[str, Any]) -> list[SandboxRequest]:
+def sent_notifications(
+    sandbox: ApnsSandbox, key: str | None, *fields: dict[str, Any]
+) -> list[SandboxRequest]:
     """Return the requests that send notifications with these fields."""
     account = Account("push", vendor_at(sandbox), settings={"retry": None})
     with Hub([account], http=SandboxHttpClient(sandbox)) as hub:
@@ -57,19 +59,19 @@ def sent(sandbox: ApnsSandbox, key: str | None, *fields: dict[str, Any]) -> list
 
 
 def signing() -> ProviderToken:
-    """Return the signing of a team."""
+    """Return the account's signing of provider tokens."""
     return ProviderToken(algorithm="ES256", issuer="TEAM567890", key_id="KEY4567890")
 
 
 def claims(token: Secret) -> dict[str, Any]:
-    """Return the claims of a token."""
+    """Return the claims of a provider token."""
     part = token.reveal().split(".")[1]
     fields: dict[str, Any] = json.loads(urlsafe_b64decode(part + "=" * (-len(part) % 4)))
     return fields
 
 
 def test_payload_is_in_apples_words() -> None:
-    """Each field is sent under Apple's name for it, and the data beside Apple's dictionary."""
+    """Each field is sent under Apple's name; the app's own data are beside Apple's `aps` object."""
     message = PushMessage(
         to=TOKEN,
         title="T",
@@ -121,16 +123,20 @@ def test_headers_say_how_it_is_delivered() -> None:
 
 
 def test_id_follows_from_the_key() -> None:
-    """A key always gives a notification the same id; without a key each one has its own."""
-    first, second = (sent(ApnsSandbox(), "k", {})[0].headers["apns-id"] for _ in range(2))
-    others = {request.headers["apns-id"] for request in sent(ApnsSandbox(), None, {}, {})}
+    """An idempotency key decides the id of a notification; without a key each id is new."""
+    first, second = (
+        sent_notifications(ApnsSandbox(), "k", {})[0].headers["apns-id"] for _ in range(2)
+    )
+    others = {
+        request.headers["apns-id"] for request in sent_notifications(ApnsSandbox(), None, {}, {})
+    }
 
     assert first == second
     assert 3 == len({first, *others})
 
 
 def test_token_changes_once_in_a_period() -> None:
-    """All attempts of 40 minutes have the same token, and the next period has another."""
+    """A provider token stays the same for a period of 40 minutes; then a new one is made."""
     key = Secret(ApnsSandbox().private_key)
     start = datetime.fromtimestamp(period_start(int(NOW.timestamp())), UTC)
     moments = [timedelta(0), timedelta(seconds=PERIOD - 1), timedelta(seconds=PERIOD)]
@@ -143,7 +149,7 @@ def test_token_changes_once_in_a_period() -> None:
 
 
 def test_tokens_of_other_accounts_differ() -> None:
-    """Each key, team and key id has its own token, and old ones are not kept for ever."""
+    """Each key, team and key id has its own provider token, and the cache drops old ones."""
     key, occasion = Secret(ApnsSandbox().private_key), Occasion(NOW, "n")
     other_team = ProviderToken(algorithm="ES256", issuer="TEAM567891", key_id="KEY4567890")
     other_key = ProviderToken(algorithm="ES256", issuer="TEAM567890", key_id="KEY4567891")
@@ -158,7 +164,7 @@ def test_tokens_of_other_accounts_differ() -> None:
 def test_sandbox_refuses_what_apple_refuses() -> None:
     """The sandbox refuses wrong tokens and headers with Apple's reasons."""
     sandbox = ApnsSandbox()
-    (request,) = sent(sandbox, None, {})
+    (request,) = sent_notifications(sandbox, None, {})
     good = dict(request.headers)
     other_key = Secret(ApnsSandbox().private_key)
     recent = signing_at(sandbox, request, timedelta(0), other_key)
@@ -188,7 +194,7 @@ def test_sandbox_refuses_what_apple_refuses() -> None:
 
 
 def signing_at(sandbox: ApnsSandbox, request: SandboxRequest, moved: timedelta, key: Secret) -> str:
-    """Return a provider token of the sandbox's team, dated like that of a request, moved."""
+    """Return a provider token with a given key, issued this much later than the request's."""
     issued = claims(Secret(request.headers["authorization"].partition(" ")[2]))["iat"]
     dated = issued + int(moved.total_seconds())
     return signed_token(key, sandbox.team_id, sandbox.key_id, dated).reveal()
@@ -213,17 +219,17 @@ def reason_for(sandbox: ApnsSandbox, path: str, fields: dict[str, str], body: by
     ],
 )
 def test_impossible_notifications_are_refused(fields: dict[str, Any], field: str) -> None:
-    """A foreign token, a reserved name and too many bytes are refused before sending."""
+    """A foreign device token, a reserved name or too many bytes are refused before sending."""
     sandbox = ApnsSandbox()
     with pytest.raises(InvalidData) as excinfo:
-        sent(sandbox, None, fields)
+        sent_notifications(sandbox, None, fields)
 
     assert (field, []) == (excinfo.value.field, sandbox.requests)
 
 
 def test_data_may_be_named_image_without_an_image() -> None:
     """The name `image` is free for your own data if the notification has no image."""
-    (request,) = sent(ApnsSandbox(), None, {"data": {"image": "1"}})
+    (request,) = sent_notifications(ApnsSandbox(), None, {"data": {"image": "1"}})
 
     assert "1" == request.json()["image"]
 
@@ -238,7 +244,7 @@ def test_data_may_be_named_image_without_an_image() -> None:
     ],
 )
 def test_end_of_a_token_is_dated(timestamp: object, since: datetime | None) -> None:
-    """The error of an ended token states since when Apple knows it, if Apple says so."""
+    """The error for an expired device token says since when, if Apple says so."""
     answer = reply({"reason": "Unregistered", "timestamp": timestamp}, 410)
     error: Any = classify(Request.post("/"), answer)
 
@@ -247,7 +253,7 @@ def test_end_of_a_token_is_dated(timestamp: object, since: datetime | None) -> N
 
 @pytest.mark.parametrize("answer", [Response(408), Response(500), Response(404), Response(200)])
 def test_other_answers_are_left_to_the_service(answer: Response) -> None:
-    """A success, an outage, a timeout and an answer without a reason are judged by the status."""
+    """The classifier leaves successes, outages, timeouts and answers without a reason undecided."""
     assert None is classify(Request.post("/"), answer)
 
 
@@ -257,7 +263,7 @@ def test_page_of_a_proxy_is_no_acceptance(status: int) -> None:
     sandbox = ApnsSandbox()
     sandbox.fail(Response(status, {"Content-Type": "text/html"}, b"<html></html>"))
     with pytest.raises(VendorFailed):
-        sent(sandbox, None, {})
+        sent_notifications(sandbox, None, {})
 
 
 @pytest.mark.parametrize(
@@ -271,7 +277,7 @@ def test_page_of_a_proxy_is_no_acceptance(status: int) -> None:
     ],
 )
 def test_wrong_options_are_refused(options: dict[str, Any]) -> None:
-    """A wrong key, id or bundle id is refused when the account is made, by its name."""
+    """A wrong key, id or bundle id is refused when the account is created, and is named."""
     with pytest.raises(ConfigurationError) as excinfo:
         vendor_at(ApnsSandbox(), **options)
 
@@ -279,7 +285,7 @@ def test_wrong_options_are_refused(options: dict[str, Any]) -> None:
 
 
 def test_server_tells_the_mode() -> None:
-    """Apple's production server is live, and its development server is for tests."""
+    """Apple's production server is live, and its development server is in test mode."""
     sandbox = ApnsSandbox()
 
     assert Mode.LIVE is vendor_at(sandbox).mode()
@@ -314,7 +320,7 @@ def test_client_with_http2_is_accepted() -> None:
 
 
 def test_service_of_your_own_may_need_http2() -> None:
-    """A manager refuses a client without HTTP/2 for any service that says so."""
+    """A connector manager refuses a client without HTTP/2 for a service that requires HTTP/2."""
     service = moorage.Service("a", base_url="https://a.example", http2=True)
     with pytest.raises(ConfigurationError, match=r"HTTP/2 only") as excinfo:
         moorage.ConnectorManager([service])

@@ -25,7 +25,7 @@ EACH = pytest.mark.parametrize("name", VENDORS)
 @EACH
 @pytest.mark.untraced
 def test_damaged_and_hostile_webhooks(name: str) -> None:
-    """No damaged webhook is stored as another one; hostile values raise moorage's errors only."""
+    """A damaged webhook is never stored as another; hostile values raise only moorage's errors."""
     stored_count = attack(name, 300)
 
     assert 0 < stored_count < 300
@@ -33,7 +33,7 @@ def test_damaged_and_hostile_webhooks(name: str) -> None:
 
 @EACH
 def test_damaged_webhooks_under_the_tracer(name: str) -> None:
-    """A few damaged webhooks of each vendor are refused or stored as they were."""
+    """A sample of damaged webhooks of each vendor is refused, or stored with its signed content."""
     assert attack(name, 10, seed=1) <= 10
 
 
@@ -57,7 +57,7 @@ def test_forged_webhook_is_not_stored(name: str) -> None:
 
 @EACH
 def test_repeated_webhook_is_handled_once(name: str) -> None:
-    """A webhook that is sent again is handled once, unless it is the same for each change."""
+    """A repeated webhook is handled once, except Mollie's, which have no event id."""
     attacked = AttackedInbox(name)
     handled: list[str] = []
     attacked.inbox.on("webhook")(lambda _, entry: handled.append(entry.id))
@@ -77,7 +77,7 @@ class VendorThatTrustsWebhooks(Mollie):
     """A faulty vendor that trusts what an unsigned webhook says."""
 
     def events(self, event: WebhookEvent, ref: MakeRef) -> tuple[PaymentEvent, ...]:
-        """Take the payment for captured without asking."""
+        """Report the payment as captured without looking it up."""
         return tuple(
             attrs.evolve(item, ask=False, state=PaymentState.CAPTURED)
             for item in Mollie.events(self, event, ref)
@@ -89,7 +89,7 @@ class VendorThatTrustsTypes(Mollie):
     """A faulty vendor that expects values of the right type."""
 
     def events(self, event: WebhookEvent, ref: MakeRef) -> tuple[PaymentEvent, ...]:
-        """Use a value as a text."""
+        """Use a value as text without checking its type."""
         text: Any = event.data["id"]
         assert text.upper()
         return Mollie.events(self, event, ref)
@@ -103,7 +103,7 @@ class VendorThatTrustsTypes(Mollie):
     ],
 )
 def test_the_attack_notices_faulty_vendors(kind: type[Mollie], error: Any) -> None:
-    """A vendor that trusts an unsigned webhook, or the types of its values, is noticed."""
+    """The attack detects a vendor that trusts unsigned webhooks or the types of their values."""
 
     def faulty() -> PaymentsSubject:
         subject = mollie()

@@ -72,7 +72,7 @@ def with_transfer(**fields: Any) -> PaymentOrder:
 
 
 def test_request_of_a_consent() -> None:
-    """A consent without accounts asks for a choice of accounts, for as many days as are wanted."""
+    """A consent request without accounts lets the owner choose them, for the requested days."""
     sandbox = BerlinGroupSandbox()
     request = attrs.evolve(REQUEST, days=30, language="de", ip_address="192.0.2.9")
     hub(sandbox).bank().start_consent(request, idempotency_key="k-1")
@@ -109,7 +109,7 @@ def test_request_of_a_consent() -> None:
 
 
 def test_request_id_is_that_of_the_key() -> None:
-    """The same key has the same id of the request, and other requests have others."""
+    """A repeat with the same key has the same X-Request-ID; all other requests differ."""
     ids: list[str | None] = []
     for key in ("k-1", "k-1", "k-2", None, None):
         sandbox = BerlinGroupSandbox()
@@ -153,7 +153,7 @@ def test_request_of_a_payment() -> None:
 
 
 def test_options_in_the_banks_words() -> None:
-    """An option in the bank's words is sent, and one of another vendor is not."""
+    """An extra option for Berlin Group is sent in the body; another vendor's is left out."""
     sandbox = BerlinGroupSandbox()
     extra: Any = {"berlin_group": {"chargeBearer": "SLEV"}, "gocardless": {"ssn": "1"}}
     hub(sandbox).bank().pay(attrs.evolve(ORDER, extra=extra), idempotency_key="k")
@@ -183,7 +183,7 @@ def test_body_without_optional_fields() -> None:
     ],
 )
 def test_fields_that_get_lost_are_refused(order: PaymentOrder, field: str) -> None:
-    """A field that the interface does not have is refused before anything is sent."""
+    """A field of a payment that the interface lacks is refused before anything is sent."""
     sandbox = BerlinGroupSandbox()
     with pytest.raises(InvalidData) as caught:
         hub(sandbox).bank().pay(order, idempotency_key="k")
@@ -191,7 +191,7 @@ def test_fields_that_get_lost_are_refused(order: PaymentOrder, field: str) -> No
 
 
 def test_detail_of_a_problem_is_told() -> None:
-    """Of a problem without a text its detail is told, and without that its title."""
+    """The error has the detail of the bank's problem, or else its title."""
     sandbox = BerlinGroupSandbox()
     problem = {"code": "FORMAT_ERROR", "title": "Wrong."}
     for detail, words in (("No such day.", "No such day."), (None, "Wrong.")):
@@ -201,7 +201,7 @@ def test_detail_of_a_problem_is_told() -> None:
 
 
 def test_owner_needs_an_ip_address() -> None:
-    """Without an IP address nothing is sent."""
+    """Without the owner's IP address, no consent is requested."""
     sandbox = BerlinGroupSandbox()
     with pytest.raises(InvalidData, match="IP address"):
         hub(sandbox, ip_address=None).bank().start_consent(REQUEST)
@@ -209,7 +209,7 @@ def test_owner_needs_an_ip_address() -> None:
 
 
 def test_bank_without_a_token() -> None:
-    """A bank that knows the program by its certificate gets no Authorization header."""
+    """A bank that identifies the program by its certificate gets no Authorization header."""
     vendor = BerlinGroup(base_url=BASE_URL)
     sandbox = BerlinGroupSandbox()
     sandbox.fail(reply({"accounts": []}))
@@ -220,7 +220,7 @@ def test_bank_without_a_token() -> None:
 
 
 def test_account_of_several_currencies() -> None:
-    """An account of several currencies has none, and a national number is kept as it is."""
+    """An account in several currencies has no currency; a national number is kept unchanged."""
     sandbox = BerlinGroupSandbox()
     fields = {"resourceId": "1", "bban": "5390 0754", "currency": "XXX", "bic": "AAAADEBBXXX"}
     fields |= {"displayName": "Wages", "name": "Current account"}
@@ -238,7 +238,7 @@ def test_account_of_several_currencies() -> None:
 
 @pytest.mark.parametrize("body", [{"accounts": {}}, {"accounts": [{"iban": IBANS[0]}]}])
 def test_accounts_without_an_id_are_malformed(body: dict[str, Any]) -> None:
-    """A list without accounts, and an account without an id, are errors."""
+    """A list without accounts, and an account without an id, raise an error."""
     sandbox = BerlinGroupSandbox()
     sandbox.fail(reply(body))
     with pytest.raises(VendorFailed):
@@ -260,7 +260,7 @@ def page(*booked: dict[str, Any], link: str | None = None) -> Response:
     ],
 )
 def test_link_to_the_next_page_is_followed(link: str) -> None:
-    """A link to this account's transactions is followed with its own parameters only."""
+    """A link to this account's next page is followed with only the link's own query parameters."""
     sandbox = BerlinGroupSandbox()
     sandbox.fail(page(link=link), page())
     bank = hub(sandbox).bank()
@@ -282,7 +282,7 @@ def test_link_to_the_next_page_is_followed(link: str) -> None:
     ],
 )
 def test_link_that_leads_elsewhere_is_an_error(link: str) -> None:
-    """A link to another host or account, without a page, or of no form, is not followed."""
+    """A link to another host or account, without a page, or malformed, is not followed."""
     sandbox = BerlinGroupSandbox()
     sandbox.fail(page(link=link))
     with pytest.raises(VendorFailed, match="next page"):
@@ -290,7 +290,7 @@ def test_link_that_leads_elsewhere_is_an_error(link: str) -> None:
 
 
 def test_wrong_references_are_refused() -> None:
-    """An account without its consent, and a page of another account, are refused."""
+    """An account without its consent, and another account's page, are refused."""
     bank = hub(BerlinGroupSandbox()).bank()
     with pytest.raises(InvalidData, match="which consent"):
         bank.balances("berlin_group:bank:1")
@@ -300,7 +300,7 @@ def test_wrong_references_are_refused() -> None:
 
 
 def test_identifiers_of_the_bank() -> None:
-    """The bank's identifier of a transaction counts more than that of its entry."""
+    """The bank's transaction id is preferred to the id of its booking entry."""
     sandbox = BerlinGroupSandbox()
     amount = {"transactionAmount": {"currency": "EUR", "amount": "1"}}
     first = {**amount, "transactionId": "T", "entryReference": "E"}
@@ -310,7 +310,7 @@ def test_identifiers_of_the_bank() -> None:
 
 
 def test_default_period_is_of_90_days() -> None:
-    """Without a first day the last 90 days are read, and booked transactions only."""
+    """Without a first day, the booked transactions of the last 90 days are read."""
     sandbox = BerlinGroupSandbox()
     sandbox.fail(page())
     hub(sandbox).bank().transactions(ACCOUNT)
@@ -319,7 +319,7 @@ def test_default_period_is_of_90_days() -> None:
 
 
 def test_refused_revocation_is_an_error() -> None:
-    """A revocation that the bank refuses is no success."""
+    """If the bank refuses to revoke a consent, an error is raised."""
     sandbox = BerlinGroupSandbox()
     sandbox.fail(reply({"tppMessages": [{"category": "ERROR", "code": "SERVICE_BLOCKED"}]}, 403))
     with pytest.raises(Exception, match="SERVICE_BLOCKED"):
@@ -358,7 +358,7 @@ def test_sandbox_refuses_wrong_consents(fields: dict[str, Any], code: str) -> No
 
 
 def raw(path: str, method: str = "GET", body: object = None, **headers: str) -> Any:
-    """Return the code with which a sandbox refuses a request."""
+    """Return the error code with which a sandbox refuses a request."""
     sandbox = BerlinGroupSandbox()
     sandbox.consents["c"] = {"consentStatus": "valid"}
     usual = {
@@ -422,7 +422,7 @@ def test_sandbox_refuses_wrong_requests() -> None:
 
 
 def test_sandbox_knows_a_payment_by_its_product() -> None:
-    """A payment is not found under another product, and its status can be set."""
+    """A payment is looked up under its own product only, and a test can set its status."""
     sandbox = BerlinGroupSandbox()
     bank = hub(sandbox).bank()
     payment = bank.pay(ORDER, idempotency_key="k")

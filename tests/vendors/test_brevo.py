@@ -131,7 +131,7 @@ def test_id_has_no_brackets() -> None:
     ],
 )
 def test_name_that_brevo_would_lose_is_encoded(name: str, sent_name: str) -> None:
-    """A name with both a comma and letters beyond ASCII is sent as an encoded word."""
+    """A name with both a comma and non-ASCII letters is sent to Brevo as an encoded word."""
     body = mail_body(Brevo(), mail(to=f'"{name}" <ada@example.com>'))
 
     assert [{"email": "ada@example.com", "name": sent_name}] == body["to"]
@@ -199,7 +199,7 @@ def test_message_that_brevo_does_not_accept(changes: dict[str, Any], field: str)
     [({}, "characters that are not ASCII"), ({"X-Mailin-Custom": "c"}, "has already")],
 )
 def test_error_about_metadata_says_why(headers: dict[str, str], sentence: str) -> None:
-    """The error about metadata says if it is the characters, or a header of that name."""
+    """The error about Brevo metadata says if characters are invalid or a header has the name."""
     with pytest.raises(InvalidData, match=sentence):
         mail_body(Brevo(), mail(metadata={"a": "ü"}, headers=headers))
 
@@ -234,7 +234,7 @@ def test_file_that_brevo_accepts(filename: str, content_type: str) -> None:
 
 @pytest.mark.parametrize("ending", ["css", "gif", "htm", "html", "ics", "jpeg", "jpg", "zip"])
 def test_type_that_belongs_to_another_ending(ending: str) -> None:
-    """A file whose type is not that of its ending is refused for Brevo."""
+    """A file whose content type does not suit its file name's ending is refused for Brevo."""
     file = Attachment(filename=f"a.{ending}", content=b"", content_type="application/pdf")
     with pytest.raises(InvalidData, match=rf"ends in \.{ending}"):
         mail_body(Brevo(), mail(attachments=[file]))

@@ -113,7 +113,7 @@ def test_time_of_an_event(times: dict[str, Any], at: datetime | None) -> None:
     [({"tag": ["one"]}, ("one",)), ({"tag": "Welcome template"}, ()), ({"tags": "one"}, ())],
 )
 def test_tags_are_lists(fields: dict[str, Any], tags: tuple[str, ...]) -> None:
-    """A single tag is the name of a template, and not a tag of the message."""
+    """A single tag in a Brevo event is the template's name, and not a tag of the message."""
     [event] = brevo_hub()[1].events("mail", _webhook({"event": "x", "message-id": ID, **fields}))
 
     assert tags == event.tags
@@ -144,7 +144,7 @@ def test_other_webhooks_give_no_events(payload: object) -> None:
 
 
 def test_event_names_the_sent_message() -> None:
-    """The reference in an event is that of the receipt, with or without brackets."""
+    """An event has the same reference as the receipt, with or without brackets around the id."""
     sandbox, mail_hub = brevo_hub()
     receipt = mail_hub.email().send_transactional(mail())
     for id_ in (receipt.ref.id, f"<{receipt.ref.id}>"):

@@ -35,7 +35,7 @@ FLAGS = [
 ]
 
 PART_OF: Final[dict[str, str]] = {SmsCapability.CARRIER: SmsCapability.VALIDATE_NUMBER}
-"""Capabilities without an operation of their own, with the one whose operation is refused."""
+"""Capabilities without a separate operation, and the capability whose operation is refused."""
 
 
 def test_every_capability_has_a_scenario() -> None:
@@ -78,7 +78,7 @@ def test_capability_flags_are_true(kind: str, vendor: str, capability: str, tmp_
 
 
 def test_uploads_are_listed_at_a_vendor_whose_clock_is_ahead() -> None:
-    """Unfinished uploads are listed whatever the vendor's clock says."""
+    """Unfinished uploads are listed even if the vendor's clock is ahead."""
     ahead = datetime.now(UTC) + timedelta(minutes=1)
     with closing(S3Sandbox(now=lambda: ahead)) as sandbox:
         options = {
@@ -113,7 +113,7 @@ def vendors_of(kind: str) -> list[str]:
     ],
 )
 def test_capability_of_every_vendor_is_needed(kind: str, capability: str, tmp_path: Path) -> None:
-    """A capability that every vendor has is refused at one without it, before sending."""
+    """A vendor that lacks a capability that all others have refuses the operation unsent."""
     name = vendors_of(kind)[0]
     fixture = fixture_of(name, tmp_path)
     sandboxes = [] if fixture.sandbox is None else [fixture.sandbox]

@@ -41,7 +41,7 @@ WITHOUT_CARDS: Final = {"gocardless_payments"}
     "make", [make for make in SUBJECTS if name_of(make) not in WITHOUT_CARDS], ids=name_of
 )
 def test_payment_with_a_visa_card_has_the_same_brand_at_every_vendor(make: Factory) -> None:
-    """A payment with a Visa card has the same brand at every vendor."""
+    """A Visa card has the same brand name at every payment vendor."""
     subject = make()
     account = Account("till", subject.vendor, settings={"volatile_keys": True})
     order = Charge(

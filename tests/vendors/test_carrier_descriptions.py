@@ -22,7 +22,7 @@ from moorage.contracts.shipping import (
 from moorage.domain.values.money import Money
 from moorage.vendors.shipping import _dhl_express_requests as dhl
 from moorage.vendors.shipping import _ups_requests as ups
-from tests.support.openapi import problems
+from tests.support.openapi import excerpt_problems, problems
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -156,117 +156,6 @@ def paths(bodies: Mapping[str, Json]) -> Json:
         }
     }
 
-
-NUMBER: Json = {"type": "number"}
-FLAG: Json = {"type": "boolean"}
-PLACE: dict[str, Json] = {
-    "postalCode": text(12),
-    "cityName": text(45),
-    "countryCode": text(2),
-    "provinceCode": text(35),
-    "addressLine1": text(45),
-    "addressLine2": text(45),
-    "addressLine3": text(45),
-}
-PARTY = table(
-    "postalAddress contactInformation",
-    postalAddress=table("postalCode cityName countryCode addressLine1", **PLACE),
-    contactInformation=table(
-        "fullName companyName phone",
-        fullName=text(255),
-        companyName=text(100),
-        phone=text(70),
-        email=text(70),
-    ),
-)
-WORTH = table("typeCode value currency", typeCode=text(), value=NUMBER, currency=text(3))
-ADDED = list_schema(table("serviceCode", serviceCode=text(6), value=NUMBER, currency=text(3)))
-PAYERS = list_schema(
-    table("typeCode number", typeCode=text(15, "shipper", "payer", "duties-taxes"), number=text(12))
-)
-NAMED = list_schema(table("value", value=text(35), typeCode=text(3, "CU")))
-SIZES = table("length width height", length=NUMBER, width=NUMBER, height=NUMBER)
-GOODS = table(
-    "number description price quantity manufacturerCountry weight",
-    number={"type": "integer"},
-    description=text(512),
-    price=NUMBER,
-    quantity=table(
-        "value unitOfMeasurement", value={"type": "integer"}, unitOfMeasurement=text(8, "PCS")
-    ),
-    commodityCodes=list_schema(
-        table("typeCode value", typeCode=text(9, "outbound", "inbound"), value=text(18))
-    ),
-    manufacturerCountry=text(2),
-    weight=table("", netValue=NUMBER, grossValue=NUMBER),
-)
-OUR_DHL: Json = paths(
-    {
-        "/rates": table(
-            "customerDetails plannedShippingDateAndTime unitOfMeasurement isCustomsDeclarable"
-            " packages",
-            customerDetails=table(
-                "shipperDetails receiverDetails",
-                shipperDetails=table("postalCode cityName countryCode", **PLACE),
-                receiverDetails=table("postalCode cityName countryCode", **PLACE),
-            ),
-            accounts=PAYERS,
-            valueAddedServices=ADDED,
-            plannedShippingDateAndTime=text(29),
-            unitOfMeasurement=text(8, "metric", "imperial"),
-            isCustomsDeclarable=FLAG,
-            monetaryAmount=list_schema(WORTH),
-            packages=list_schema(table("weight dimensions", weight=NUMBER, dimensions=SIZES)),
-        ),
-        "/shipments": table(
-            "plannedShippingDateAndTime pickup productCode accounts customerDetails content",
-            plannedShippingDateAndTime=text(29),
-            pickup=table("isRequested", isRequested=FLAG),
-            productCode=text(6),
-            localProductCode=text(3),
-            getRateEstimates=FLAG,
-            accounts=PAYERS,
-            valueAddedServices=ADDED,
-            outputImageProperties=table(
-                "",
-                encodingFormat=text(3, "pdf", "zpl", "lp2", "epl"),
-                imageOptions=list_schema(table("typeCode", typeCode=text(), templateName=text(25))),
-                splitTransportAndWaybillDocLabels=FLAG,
-                splitDocumentsByPages=FLAG,
-            ),
-            customerReferences=NAMED,
-            customerDetails=table(
-                "shipperDetails receiverDetails", shipperDetails=PARTY, receiverDetails=PARTY
-            ),
-            content=table(
-                "packages isCustomsDeclarable description incoterm unitOfMeasurement",
-                packages=list_schema(
-                    table(
-                        "weight dimensions",
-                        weight=NUMBER,
-                        dimensions=SIZES,
-                        customerReferences=NAMED,
-                    )
-                ),
-                isCustomsDeclarable=FLAG,
-                declaredValue=NUMBER,
-                declaredValueCurrency=text(3),
-                exportDeclaration=table(
-                    "lineItems",
-                    lineItems=list_schema(GOODS),
-                    invoice=table(
-                        "number date", number=text(35), date=text(35), signatureName=text(35)
-                    ),
-                    exportReason=text(30),
-                    exportReasonType=text(),
-                ),
-                description=text(70),
-                incoterm=text(),
-                unitOfMeasurement=text(8, "metric", "imperial"),
-            ),
-        ),
-    }
-)
 
 CODE = table("Code", Code=text(4), Description=text(35))
 STREET = table(
@@ -429,9 +318,9 @@ OUR_UPS: Json = paths(
 
 
 @pytest.mark.parametrize("path, body", DHL)
-def test_dhl_requests_match_our_excerpt(path: str, body: Any) -> None:
-    """Each request to DHL Express matches the excerpt of its API description."""
-    assert [] == problems(OUR_DHL, "POST", path, body)
+def test_dhl_requests_match_the_description(path: str, body: Any) -> None:
+    """Each request to DHL Express matches the carrier's API description."""
+    assert [] == excerpt_problems("dhl_express", "POST", path, body)
 
 
 @pytest.mark.parametrize("_, path, body", UPS)

@@ -91,7 +91,7 @@ def hub_of(name: str, sandbox: CurrencySandbox, clock: VirtualClock | None = Non
     ],
 )
 def test_request(name: str, path: str, query: dict[str, str]) -> None:
-    """One request asks for the tables of the day and the ten days before, without credentials."""
+    """One request without credentials asks for the rates of the day and of the ten days before."""
     sandbox = BANKS[name][1]()
     with hub_of(name, sandbox) as hub:
         hub.currencies().rates(FRIDAY)
@@ -103,7 +103,7 @@ def test_request(name: str, path: str, query: dict[str, str]) -> None:
 
 @at_each
 def test_first_day_limits_the_period(name: str) -> None:
-    """The period of a request does not begin before the bank's first rates."""
+    """The period of a request does not begin before the bank's first published rates."""
     sandbox = BANKS[name][1]()
     with hub_of(name, sandbox) as hub:
         result = hub.currencies().rates(sandbox.first_day)
@@ -115,7 +115,7 @@ def test_first_day_limits_the_period(name: str) -> None:
 
 @at_each
 def test_today_may_have_no_rates_yet(name: str) -> None:
-    """Before today's rates are published, those of the last day are in force, and it is named."""
+    """Before today's rates are published, the last published rates apply, with their day."""
     now = datetime(2022, 2, 25, 9, tzinfo=UTC)
     clock = VirtualClock(now)
     sandbox = BANKS[name][1](now=lambda: now)
@@ -148,7 +148,7 @@ def test_today_may_have_no_rates_yet(name: str) -> None:
     ],
 )
 def test_day_of_the_banks(moment: str, day: str) -> None:
-    """The current day is that of Central Europe, with its summer time."""
+    """The current day follows Central European time, including summer time."""
     now = datetime.fromisoformat(moment).replace(tzinfo=UTC)
 
     assert date.fromisoformat(day) == central_european_day(now)
@@ -234,7 +234,7 @@ TABLE: Final[dict[str, Any]] = {
     ],
 )
 def test_unreadable_answer_is_an_error(name: str, answer: Response) -> None:
-    """An answer with an unexpected number, day, currency or series is no success."""
+    """An answer with an unexpected number, day, currency or series raises VendorFailed."""
     sandbox = BANKS[name][1]()
     sandbox.fail(answer)
     with hub_of(name, sandbox) as hub, pytest.raises(VendorFailed) as excinfo:
@@ -245,7 +245,7 @@ def test_unreadable_answer_is_an_error(name: str, answer: Response) -> None:
 
 
 def test_number_of_decimals_decides_what_a_comma_is() -> None:
-    """A comma before three digits groups them if the series has fewer decimals."""
+    """A comma before three digits is a thousands separator if the series has fewer decimals."""
     sandbox = NorgesBankSandbox()
     sandbox.fail(csv(NORGES_BANK_HEADER, norges_bank_row("CHF", 2, 2, "2022-02-25", "12,345,678")))
     with hub_of("norges_bank", sandbox) as hub:
@@ -257,7 +257,7 @@ def test_number_of_decimals_decides_what_a_comma_is() -> None:
 
 @pytest.mark.parametrize("price", ["0.0000273", "0.00000001", "16142.1", "123456.123456789"])
 def test_prices_of_nbp_have_their_digits(price: str) -> None:
-    """A JSON number arrives with the digits that NBP sent, also if it is small."""
+    """A JSON number of NBP keeps all its digits, even if it is very small."""
     sandbox = NbpSandbox()
     sandbox.publish(FRIDAY, {"IDR": price})
     with hub_of("nbp", sandbox) as hub:
@@ -265,7 +265,7 @@ def test_prices_of_nbp_have_their_digits(price: str) -> None:
 
 
 def test_refusal_of_nbp_has_its_words() -> None:
-    """The plain text of NBP's refusals is kept, and a page in HTML is not."""
+    """The plain text of an NBP refusal is kept; an HTML page is not."""
     sandbox = NbpSandbox()
     text = b"400 BadRequest - Invalid date range"
     sandbox.fail(Response(400, {"Content-Type": "text/plain"}, text), Response(418, body=b"<p>"))
@@ -281,7 +281,7 @@ def test_refusal_of_nbp_has_its_words() -> None:
 
 @at_each
 def test_magic_days(name: str) -> None:
-    """The sandboxes' magic days fail in the way that they stand for."""
+    """Each magic day of a sandbox causes its documented error."""
     with hub_of(name, BANKS[name][1]()) as hub:
         with pytest.raises(VendorFailed):
             hub.currencies().rates(date(2004, 7, 13))
@@ -355,7 +355,7 @@ def test_sandbox_takes_no_credentials(name: str) -> None:
 
 
 def test_sandbox_writes_numbers_of_a_locale() -> None:
-    """Norges Bank's sandbox groups digits in English, and has a decimal comma in Norwegian."""
+    """Norges Bank's sandbox groups digits in English, and uses a decimal comma in Norwegian."""
     sandbox = NorgesBankSandbox()
     sandbox.publish(FRIDAY, {"CHF": "1174.10", "EUR": "10.0000"})
     client = SandboxHttpClient(sandbox)
@@ -371,7 +371,7 @@ def test_sandbox_writes_numbers_of_a_locale() -> None:
 
 
 def test_next_bank_is_asked_if_one_has_no_such_day() -> None:
-    """A day before one bank's first rates goes to the next, and so does a call during an outage."""
+    """The next bank is asked for days before the first one's rates, and during an outage."""
     polish, european = NbpSandbox(), EcbSandbox()
     hub = Hub(
         [Account("poland", Nbp(), settings={"retry": None}), Account("europe", Ecb())],
@@ -389,7 +389,7 @@ def test_next_bank_is_asked_if_one_has_no_such_day() -> None:
 
 
 def test_table_has_the_official_number() -> None:
-    """The number of NBP's table is kept as the source."""
+    """The source of NBP's rates is the number of its table."""
     with hub_of("nbp", NbpSandbox()) as hub:
         result = hub.currencies().rates(FRIDAY)
 

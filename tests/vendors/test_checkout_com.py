@@ -32,7 +32,7 @@ from moorage.errors import (
     VendorFailed,
     VendorRejected,
 )
-from moorage.testing.sandboxes.base import Altered, Lost, reply
+from moorage.testing.sandboxes.base import AlteredAnswer, Lost, reply
 from moorage.testing.sandboxes.payments._checkout_com_rules import error
 from moorage.testing.sandboxes.payments.checkout_com import token
 from moorage.vendor_sdk import Mode, as_answer
@@ -54,7 +54,7 @@ if TYPE_CHECKING:
 
 @pytest.fixture(name="shop")
 def _shop() -> Iterator[Shop]:
-    """A shop that takes payments by Checkout.com."""
+    """Return a hub that takes payments by Checkout.com."""
     shop = Shop()
     with shop.hub:
         yield shop
@@ -96,7 +96,7 @@ def test_request_of_a_payment(shop: Shop) -> None:
 
 
 def test_stored_card_is_charged_without_the_buyer(shop: Shop) -> None:
-    """A stored card is charged by its id as a payment that the merchant initiates."""
+    """A stored card is charged by its id as a merchant-initiated payment."""
     card = shop.sandbox.store("cus_ada")
     payment = shop.pay(card, off_session=True)
 
@@ -131,14 +131,14 @@ def test_card_of_the_first_payment_is_stored(shop: Shop) -> None:
     "attempts, status, expected", [(1, 404, False), (2, 404, True), (2, 403, False)]
 )
 def test_card_that_is_gone_was_removed(attempts: int, status: int, *, expected: bool) -> None:
-    """A card that is missing at a later attempt was removed by an earlier one."""
+    """If a retry finds the card missing, an earlier attempt removed it."""
     error = VendorRejected("No.", status=status)
     error.attempts = attempts
     assert expected is was_removed(error)
 
 
 def test_card_removed_at_a_later_attempt() -> None:
-    """A removal whose first answer was lost ends as a removal."""
+    """If the first answer to a removal is lost, the retry reports the card as removed."""
     shop = Shop(retried=True)
     with shop.hub:
         shop.sandbox.store("cus_ada")
@@ -149,7 +149,7 @@ def test_card_removed_at_a_later_attempt() -> None:
 
 
 def test_payment_confirmed_by_the_buyer(shop: Shop) -> None:
-    """A payment that waits for the buyer has the URL, and is authorised after the return."""
+    """A payment that waits for the buyer has a redirect URL, and is authorised afterwards."""
     payment = shop.hold(token("3ds"))
     action = payment.next_action
     assert action is not None
@@ -164,7 +164,7 @@ def test_payment_confirmed_by_the_buyer(shop: Shop) -> None:
 
 
 def test_payment_declined_after_the_return(shop: Shop) -> None:
-    """A payment that was declined after the buyer's return raises the reason of its bank."""
+    """A payment that is declined after the buyer's return raises the bank's reason."""
     payment = shop.hold(token("3ds"))
     shop.sandbox.visit(payment.ref.id, code="20051")
 
@@ -212,7 +212,7 @@ def test_decline_has_a_reason(shop: Shop, code: str, reason: DeclineReason) -> N
 
 
 def test_captures_in_parts(shop: Shop) -> None:
-    """Captures that are not final leave the rest, and the final one releases it."""
+    """A capture that is not final leaves the rest authorised; the final one releases it."""
     payment = shop.hold()
     first = shop.payments.capture(
         payment.ref, Money("10.00", "EUR"), idempotency_key="c-1", final=False
@@ -230,7 +230,7 @@ def test_captures_in_parts(shop: Shop) -> None:
 
 
 def test_refund_of_the_rest_is_the_same_when_repeated(shop: Shop) -> None:
-    """A refund without an amount has the remaining amount and the reason, once for its key."""
+    """A refund without an amount refunds the rest, with its reason, once per key."""
     payment = shop.pay()
     shop.sandbox.settle()
     shop.payments.refund(payment.ref, PART, idempotency_key="r-1")
@@ -248,14 +248,14 @@ def test_refund_of_the_rest_is_the_same_when_repeated(shop: Shop) -> None:
 
 
 def test_void_after_a_capture_is_refused(shop: Shop) -> None:
-    """A void that comes too late raises the refusal."""
+    """Voiding a captured payment raises Checkout.com's refusal."""
     payment = shop.pay("ideal")
     with pytest.raises(VendorRejected):
         shop.payments.void(payment.ref, idempotency_key="v-0")
 
 
 def test_second_void_has_the_result_of_the_first(shop: Shop) -> None:
-    """A void is pending at first; a void of a voided payment is no error."""
+    """A void is pending at first, and voiding a voided payment is no error."""
     payment = shop.hold()
     first = shop.payments.void(payment.ref, idempotency_key="v-1")
     shop.sandbox.settle()
@@ -266,7 +266,7 @@ def test_second_void_has_the_result_of_the_first(shop: Shop) -> None:
 
 
 def test_amounts_with_too_many_digits_are_refused() -> None:
-    """Pesos of Chile have two decimals; a third decimal and a tenth digit are refused."""
+    """Chilean pesos have two decimals; a third decimal or a tenth digit is refused."""
     assert 12_300 == minor_of(Money("123", "CLP"))
     assert 1230 == minor_of(Money("1.230", "BHD"))
     with pytest.raises(InvalidData):
@@ -276,14 +276,14 @@ def test_amounts_with_too_many_digits_are_refused() -> None:
 
 
 def test_long_reference_is_refused(shop: Shop) -> None:
-    """A charge with a reference that is too long is refused unsent."""
+    """A charge with a reference that is too long is refused before it is sent."""
     with pytest.raises(InvalidData):
         shop.pay(reference="R" * 51)
     assert [] == shop.sandbox.requests
 
 
 def test_url_of_an_account() -> None:
-    """The prefix goes before the host, and the host says whether the mode is test or live."""
+    """The account's prefix comes before the host, and the host decides test or live mode."""
     live = CheckoutCom(prefix="vkuhvk4v")
     test = CheckoutCom(prefix="pl-vkuhvk4v", base_url=SANDBOX_URL)
 
@@ -321,13 +321,13 @@ STEP = Request.post("/payments/pay_1/refunds")
     ],
 )
 def test_refusals(request_: Request, response: Response, kind: type[ConnectorError] | None) -> None:
-    """A refusal is told by its status, its request and its codes."""
+    """The status, the request and the error codes decide the class of a refusal."""
     refusal = classify(request_, response)
     assert (None if refusal is None else type(refusal)) is kind
 
 
 def test_refusal_has_all_its_details() -> None:
-    """All codes of a refusal are told; without any, a step is refused with its status."""
+    """A refusal's text has all error codes, or else the error type, or else the status."""
     refusals = [
         str(classify(STEP, answer))
         for answer in (
@@ -346,7 +346,7 @@ def test_refusal_has_all_its_details() -> None:
     "currency, one", [("KWD", Money("0.010", "KWD")), ("JPY", Money("10", "JPY"))]
 )
 def test_totals_are_in_the_currency_of_the_payment(currency: str, one: Money) -> None:
-    """All totals are in the payment's currency; what is not stated is nothing of it."""
+    """All totals have the payment's currency; a missing total follows from the status."""
     fields = {"id": "pay_1", "amount": 10, "currency": currency, "requested_on": MOMENT}
     balances = {"total_authorized": 10, "total_captured": 10, "total_refunded": 10}
     payment = _read({**fields, "status": "Captured", "balances": balances})
@@ -411,16 +411,18 @@ def test_disputes_are_listed_in_pages(shop: Shop) -> None:
     "operation, argument", [("disputes", None), ("stored_means", "cus_ada"), ("get", "pay_1")]
 )
 def test_unreadable_answers(shop: Shop, operation: str, argument: Any) -> None:
-    """An answer that lacks what it must have is the vendor's failure."""
+    """An answer without a required field is a failure of the vendor."""
     body = b'{"data": {}, "instruments": {}}'
-    shop.sandbox.fail(Altered(lambda _: Response(200, {"Content-Type": "application/json"}, body)))
+    shop.sandbox.fail(
+        AlteredAnswer(lambda _: Response(200, {"Content-Type": "application/json"}, body))
+    )
     arguments = () if argument is None else (ref(argument) if operation == "get" else argument,)
     with pytest.raises(VendorFailed):
         getattr(shop.payments, operation)(*arguments)
 
 
 def test_items_without_an_id_are_left_out() -> None:
-    """A malformed dispute or card is nothing, and a removal has no content."""
+    """A dispute or card that cannot be read is left out; a removal must have an empty answer."""
     assert dispute_of(ref, as_answer({"id": "dsp_1"})) is None
     assert stored_of(ref, as_answer({"id": "src_1"}), "cus_1") is None
     unnamed = dispute_of(ref, as_answer({"id": "dsp_1", "status": "levitated"}))
@@ -431,14 +433,14 @@ def test_items_without_an_id_are_left_out() -> None:
 
 
 def test_state_without_balances(shop: Shop) -> None:
-    """A payment whose balances are not stated has the totals that follow from its status."""
+    """A payment without stated balances has the totals that follow from its status."""
     payment = shop.pay()
 
     def changed(**fields: Any) -> Any:
         def change(response: Response) -> Response:
             return reply({**response.json(), "balances": {}, **fields})
 
-        shop.sandbox.fail(Altered(change))
+        shop.sandbox.fail(AlteredAnswer(change))
         return shop.payments.get(payment.ref)
 
     captured = changed(status="Captured")

@@ -102,7 +102,7 @@ ACTION: Final = _schema(
 ACCEPTED: Final = _schema("action_id", action_id=TEXT, _links=_schema("payment", payment=LINK))
 
 
-def _everything() -> tuple[Shop, dict[str, Json]]:
+def _all_requests() -> tuple[Shop, dict[str, Json]]:
     """Return a shop that has sent each kind of request, and some answers."""
     shop = Shop(processing_channel_id="pc_hpswyyx23geezflc2ocz3exn4y")
     shop.sandbox.store("cus_ada")
@@ -133,7 +133,7 @@ def _everything() -> tuple[Shop, dict[str, Json]]:
 
 def test_requests_match_the_description() -> None:
     """Each request matches Checkout.com's API description."""
-    shop, _ = _everything()
+    shop, _ = _all_requests()
     requests = [request for request in shop.sandbox.requests if request.method == "POST"]
 
     assert {"captures", "payments", "refunds", "voids"} == {
@@ -148,7 +148,7 @@ def test_requests_match_the_description() -> None:
 
 def test_answers_match_the_description() -> None:
     """The sandbox's payment, actions and accepted steps match Checkout.com's API description."""
-    _, answers = _everything()
+    _, answers = _all_requests()
     actions = answers.pop("actions")
     payment = answers.pop("payment")
     description = Description(OURS)

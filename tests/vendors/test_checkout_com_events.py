@@ -53,7 +53,7 @@ def events_of(kind: str, **fields: Any) -> tuple[PaymentEvent, ...]:
 
 
 def test_capture_event_has_the_totals() -> None:
-    """The webhook of a capture has the capture, the totals and the state."""
+    """The event of a capture has the capture, the payment's totals and its state."""
     (event,) = events_of("payment_captured")
 
     assert (PaymentState.CAPTURED, EUROS, EUROS) == (event.state, event.captured, event.authorized)
@@ -67,7 +67,7 @@ def test_capture_event_has_the_totals() -> None:
 
 
 def test_totals_are_in_the_currency_of_the_payment() -> None:
-    """The totals and the capture of a webhook are in yen if the payment is, with its time."""
+    """The totals and the capture of a webhook are in the payment's currency, such as yen."""
     balances = {**BALANCES, "total_authorized": 500, "total_captured": 500, "total_refunded": 1}
     (event,) = events_of(
         "payment_captured",
@@ -88,7 +88,7 @@ def test_totals_are_in_the_currency_of_the_payment() -> None:
 
 
 def test_part_captured() -> None:
-    """A capture of a part leaves the payment partially captured."""
+    """After a partial capture the payment is partially captured."""
     balances = {**BALANCES, "total_captured": 10000, "total_voided": 4990}
     (event,) = events_of("payment_captured", amount=10000, balances=balances)
 
@@ -100,7 +100,7 @@ def test_part_captured() -> None:
 
 
 def test_failed_capture() -> None:
-    """A capture that was declined has the reason, and changes no state."""
+    """The event of a declined capture has the reason, and changes no state."""
     balances = {**BALANCES, "total_captured": 0}
     (event,) = events_of(
         "payment_capture_declined",
@@ -125,7 +125,7 @@ def test_failed_capture() -> None:
 def test_void_ends_an_uncaptured_payment(
     captured: int, code: str, state: PaymentState | None
 ) -> None:
-    """A void ends the payment only if nothing was captured, and only with an approval."""
+    """A void ends the payment only if it was approved and nothing was captured."""
     balances = {**BALANCES, "total_captured": captured}
     (event,) = events_of("payment_voided", balances=balances, response_code=code)
     assert state == event.state
@@ -156,7 +156,7 @@ def test_decline_has_its_reason() -> None:
 def test_dispute_webhook_names_its_payment(
     kind: str, state: DisputeState, *, is_taken: bool
 ) -> None:
-    """The webhook of a dispute names its payment, which is disputed while the money is gone."""
+    """A dispute's webhook names its payment, which is disputed while the money is withdrawn."""
     (event,) = events_of(
         kind,
         id="dsp_1",
@@ -211,7 +211,7 @@ def test_dispute_of_a_payment_ends_with_its_money() -> None:
     ],
 )
 def test_incomplete_webhook_asks_for_the_payment(kind: str, fields: dict[str, Any]) -> None:
-    """A webhook without its totals, or of another type, asks for the payment."""
+    """A webhook without totals, or of another type, gives an event that asks for a look-up."""
     (event,) = events_of(kind, **fields)
     assert (True, None, "pay_1") == (event.ask, event.state, event.ref.id)
 
@@ -223,7 +223,7 @@ def test_webhook_of_something_else_is_no_event(key: str | None) -> None:
 
 
 def test_declined_payment_has_failed() -> None:
-    """The event of a payment that was declined after the buyer's return says that it has failed."""
+    """A payment that is declined after the buyer's return has an event with state failed."""
     shop = Shop()
     with shop.hub:
         payment = shop.hold("ideal")

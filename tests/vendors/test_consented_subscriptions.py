@@ -1,4 +1,4 @@
-"""Subscriptions that wait for the buyer's consent, in the requests and answers of each vendor."""
+"""Subscriptions to which the buyer must consent, in each vendor's requests and answers."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ from moorage.errors import (
     VendorFailed,
     VendorRejected,
 )
-from moorage.testing.sandboxes.base import Altered, Lost, Slow
+from moorage.testing.sandboxes.base import AlteredAnswer, Lost, SlowAnswer
 from moorage.vendor_sdk import Answer
 from moorage.vendors.payments._paypal_charges import sale_event, subscription_event
 from moorage.vendors.payments._paypal_subscriptions import subscription_of as paypal_subscription
@@ -116,7 +116,7 @@ PLAN: dict[str, Any] = {
 }
 
 
-class Site(Shop):
+class ConsentShop(Shop):
     """A shop whose buyers consent to their subscriptions."""
 
     def request(self, **fields: Any) -> SubscriptionRequest:
@@ -155,7 +155,7 @@ class Site(Shop):
 
 
 def test_vendor_must_charge_the_source_or_ask_the_buyer() -> None:
-    """A subscription needs a vendor that charges its source, or one that asks the buyer."""
+    """A subscription with a source, or one that needs consent, needs the vendor's capability."""
     monthly = BillingInterval("month")
     ada = Customer(id="cus_ada")
     stored = SubscriptionRequest(TEN, monthly, "pm_1", customer=ada, reference="SUB-7")
@@ -180,7 +180,7 @@ def test_source_needs_its_customer(customer: Customer | None) -> None:
 
 
 def test_vendor_without_a_page_refuses_a_request_without_a_source() -> None:
-    """Stripe charges stored means only, and says who asks the buyer."""
+    """Stripe charges stored means of payment only; the error names vendors that ask the buyer."""
     shop = Shop(stripe)
     with pytest.raises(UnsupportedByVendor) as excinfo:
         shop.subscribe(source=None)
@@ -192,8 +192,8 @@ def test_vendor_without_a_page_refuses_a_request_without_a_source() -> None:
 
 @BOTH
 def test_vendor_with_a_page_refuses_a_source(make: Callable[[], PaymentsSubject]) -> None:
-    """PayPal and Razorpay charge no stored means, and nothing is sent."""
-    shop = Site(make)
+    """PayPal and Razorpay refuse a stored means of payment before anything is sent."""
+    shop = ConsentShop(make)
     with pytest.raises(UnsupportedByVendor) as excinfo:
         shop.subscribe(source="token", customer=Customer(id="1"))
 
@@ -209,7 +209,7 @@ def test_interval_that_the_vendor_does_not_charge_at(
     make: Callable[[], PaymentsSubject], interval: BillingInterval
 ) -> None:
     """An interval that is too long for the vendor is refused before anything is sent."""
-    shop = Site(make)
+    shop = ConsentShop(make)
     with pytest.raises(InvalidData) as excinfo:
         shop.subscribe(interval=interval)
 
@@ -222,7 +222,7 @@ def test_interval_that_the_vendor_does_not_charge_at(
 
 def test_razorpay_requests() -> None:
     """Razorpay receives a plan, and a subscription to it of thirty years."""
-    shop = Site(razorpay)
+    shop = ConsentShop(razorpay)
     created = shop.subscribe(
         interval=BillingInterval(IntervalUnit.WEEK, 2),
         quantity=3,
@@ -283,8 +283,8 @@ def test_razorpay_requests() -> None:
     ],
 )
 def test_razorpay_charges_for_thirty_years(interval: BillingInterval, count: int) -> None:
-    """Razorpay wants a number of charges, which is that of thirty years."""
-    shop = Site(razorpay)
+    """Razorpay gets a number of charges, which covers thirty years."""
+    shop = ConsentShop(razorpay)
     shop.subscribe(interval=interval, customer=None)
     _, (_, body) = shop.bodies()
 
@@ -293,8 +293,8 @@ def test_razorpay_charges_for_thirty_years(interval: BillingInterval, count: int
 
 
 def test_razorpay_charges_no_day_by_day() -> None:
-    """Razorpay refuses less than seven days, and moorage does before anything is sent."""
-    shop = Site(razorpay)
+    """An interval under seven days, which Razorpay would refuse, is refused before sending."""
+    shop = ConsentShop(razorpay)
     with pytest.raises(InvalidData, match="once in 7 days"):
         shop.subscribe(interval=BillingInterval("day", 6))
 
@@ -302,8 +302,8 @@ def test_razorpay_charges_no_day_by_day() -> None:
 
 
 def test_razorpay_changes_at_the_end_of_the_period() -> None:
-    """A change of the amount is a plan, which is in force from the next charge on."""
-    shop = Site(razorpay)
+    """A new amount is sent to Razorpay as a new plan, which takes effect at the next charge."""
+    shop = ConsentShop(razorpay)
     new_subscription = shop.begin(description="Tea")
     plans = len(shop.sandbox.billing.plans)
     fifteen = Money("15.00", "EUR")
@@ -323,8 +323,8 @@ def test_razorpay_changes_at_the_end_of_the_period() -> None:
 
 
 def test_razorpay_charges_the_change_next() -> None:
-    """The next charge takes the changed amount and quantity."""
-    shop = Site(razorpay)
+    """The next charge of a changed Razorpay subscription has the new amount and quantity."""
+    shop = ConsentShop(razorpay)
     new_subscription = shop.begin()
     shop.payments.change_subscription(
         new_subscription.ref, amount=Money("15.00", "EUR"), quantity=2, idempotency_key="2"
@@ -339,7 +339,7 @@ def test_razorpay_charges_the_change_next() -> None:
 
 def test_razorpay_refuses_a_change_without_consent() -> None:
     """A subscription that waits for its buyer cannot be changed, but can be cancelled."""
-    shop = Site(razorpay)
+    shop = ConsentShop(razorpay)
     created = shop.subscribe()
     with pytest.raises(VendorRejected, match="cannot be updated in created status"):
         shop.payments.change_subscription(created.ref, quantity=2, idempotency_key="2")
@@ -359,9 +359,9 @@ def test_razorpay_refuses_a_change_without_consent() -> None:
 
 @pytest.mark.parametrize("lost", [0, 1, 2])
 def test_razorpay_creates_one_after_a_lost_answer(lost: int) -> None:
-    """Whichever answer is lost, a repeat returns the only subscription."""
-    shop = Site(razorpay)
-    shop.sandbox.fail(*[Slow(0.0)] * lost, Lost())
+    """Whichever answer is lost, repeating the request returns the one subscription."""
+    shop = ConsentShop(razorpay)
+    shop.sandbox.fail(*[SlowAnswer(0.0)] * lost, Lost())
     with pytest.raises(ConnectionFailed):
         shop.subscribe()
     repeated = shop.subscribe()
@@ -386,7 +386,7 @@ def test_razorpay_creates_one_after_a_lost_answer(lost: int) -> None:
     ],
 )
 def test_razorpay_status_becomes_state(status: str, state: SubscriptionState) -> None:
-    """Each documented status has a state, and only a waiting one has a next action."""
+    """Each documented Razorpay status has a state, and only a waiting one a next action."""
     subscription = razorpay_subscription(ref, Answer({**RAZORPAY, "status": status}))
 
     assert subscription is not None
@@ -413,7 +413,7 @@ def test_razorpay_documented_subscription_is_read() -> None:
 
 @pytest.mark.parametrize("name", ["id", "status"])
 def test_razorpay_without_a_field_is_malformed(name: str) -> None:
-    """A subscription without an id or a status is malformed."""
+    """A Razorpay subscription without an id or a status is a malformed response."""
     assert razorpay_subscription(ref, Answer({**RAZORPAY, name: None})) is None
 
 
@@ -429,7 +429,7 @@ def test_razorpay_without_a_field_is_malformed(name: str) -> None:
 )
 def test_razorpay_intervals(period: str, count: Any, interval: BillingInterval | None) -> None:
     """A quarter is three months, and an unknown interval is None."""
-    shop = Site(razorpay)
+    shop = ConsentShop(razorpay)
     new_subscription = shop.begin()
     (plan,) = shop.sandbox.billing.plans.values()
     plan |= {"period": period, "interval": count}
@@ -446,8 +446,8 @@ def test_razorpay_intervals(period: str, count: Any, interval: BillingInterval |
     "body", [{"id": "plan_1", "item": {}}, {"item": {"amount": 1, "currency": "EUR"}}]
 )
 def test_razorpay_plan_without_a_field_is_malformed(body: Any) -> None:
-    """A plan without an id or an amount is malformed."""
-    shop = Site(razorpay)
+    """A Razorpay plan without an id or an amount is a malformed response."""
+    shop = ConsentShop(razorpay)
     new_subscription = shop.begin()
     (plan,) = shop.sandbox.billing.plans.values()
     plan.clear()
@@ -458,8 +458,8 @@ def test_razorpay_plan_without_a_field_is_malformed(body: Any) -> None:
 
 
 def test_razorpay_events() -> None:
-    """Events have the state of the subscription, and those of a charge its payment."""
-    shop = Site(razorpay)
+    """Razorpay events have the subscription's state, and the events of a charge its payment."""
+    shop = ConsentShop(razorpay)
     new_subscription = shop.begin()
     shop.sandbox.renew(new_subscription.ref.id, success=False)
     events = [event for event in shop.events() if event.subscription is not None]
@@ -485,8 +485,8 @@ def test_razorpay_events() -> None:
 
 
 def test_razorpay_list_goes_by_page() -> None:
-    """The list has the newest first, and no amounts."""
-    shop = Site(razorpay)
+    """Razorpay's list has the newest subscription first, and no amounts."""
+    shop = ConsentShop(razorpay)
     ids = [
         shop.payments.create_subscription(
             shop.request(reference=f"SUB-{number}"), idempotency_key=f"{number}"
@@ -506,7 +506,7 @@ def test_razorpay_list_goes_by_page() -> None:
 
 def test_paypal_requests() -> None:
     """PayPal receives a product, a plan without an end, and a subscription, each with a key."""
-    shop = Site(paypal)
+    shop = ConsentShop(paypal)
     created = shop.subscribe(
         interval=BillingInterval(IntervalUnit.WEEK, 2),
         quantity=3,
@@ -573,7 +573,7 @@ def test_paypal_requests() -> None:
 
 def test_paypal_needs_a_return_url() -> None:
     """Without a URL that the buyer returns to, nothing is sent."""
-    shop = Site(paypal)
+    shop = ConsentShop(paypal)
     with pytest.raises(InvalidData, match="no return_url"):
         shop.subscribe(return_url=None)
 
@@ -581,8 +581,8 @@ def test_paypal_needs_a_return_url() -> None:
 
 
 def test_paypal_change_waits_for_the_buyer() -> None:
-    """PayPal charges the old amount until the buyer approves the new one, with all its terms."""
-    shop = Site(paypal)
+    """PayPal charges the old amount until the buyer approves the new one."""
+    shop = ConsentShop(paypal)
     new_subscription = shop.begin(quantity=2, customer=None)
     change = shop.payments.change_subscription(
         new_subscription.ref, amount=Money("15.00", "EUR"), idempotency_key="2"
@@ -619,11 +619,11 @@ def test_paypal_change_waits_for_the_buyer() -> None:
 
 
 def test_paypal_change_returns_to_the_accounts_url() -> None:
-    """The buyer of a change returns to the URL of the account."""
+    """To approve a change, the buyer returns to the account's return URL."""
     subject = paypal()
     account: Any = subject.vendor
     vendor = attrs.evolve(account, return_url="https://erp.example/changed")
-    shop = Site(lambda: attrs.evolve(subject, vendor=vendor))
+    shop = ConsentShop(lambda: attrs.evolve(subject, vendor=vendor))
     new_subscription = shop.begin()
     shop.payments.change_subscription(new_subscription.ref, quantity=2, idempotency_key="2")
 
@@ -632,15 +632,15 @@ def test_paypal_change_returns_to_the_accounts_url() -> None:
 
 
 def test_paypal_change_without_approval() -> None:
-    """A change that nobody has to approve is in force at once."""
-    shop = Site(paypal)
+    """A PayPal change that needs no approval applies at once."""
+    shop = ConsentShop(paypal)
     new_subscription = shop.begin()
 
     def approved(answer: Response) -> Response:
         shop.consent(new_subscription)
         return answer.evolve(body=b'{"links": [{"rel": "self", "href": "https://x.example"}]}')
 
-    shop.sandbox.fail(Slow(0.0), Altered(approved))
+    shop.sandbox.fail(SlowAnswer(0.0), AlteredAnswer(approved))
     changed = shop.payments.change_subscription(
         new_subscription.ref, quantity=2, idempotency_key="2"
     )
@@ -650,8 +650,8 @@ def test_paypal_change_without_approval() -> None:
 
 @pytest.mark.parametrize("plan", [{}, {"billing_cycles": [*PLAN["billing_cycles"][:1]] * 2}])
 def test_paypal_changes_no_subscription_without_a_price(plan: Any) -> None:
-    """A subscription that is charged in two ways, or in none, is not changed."""
-    shop = Site(paypal)
+    """A PayPal subscription with several price phases, or none, cannot be changed."""
+    shop = ConsentShop(paypal)
     new_subscription = shop.begin()
     shop.sandbox.billing.plans["P-0000000000000000000001"] |= {"billing_cycles": [], **plan}
     assert shop.payments.get_subscription(new_subscription.ref).amount is None
@@ -660,8 +660,8 @@ def test_paypal_changes_no_subscription_without_a_price(plan: Any) -> None:
 
 
 def test_paypal_cancels_only_what_was_approved() -> None:
-    """PayPal refuses to cancel a subscription that its buyer has not approved."""
-    shop = Site(paypal)
+    """PayPal cannot cancel a subscription that its buyer has not approved."""
+    shop = ConsentShop(paypal)
     created = shop.subscribe()
     with pytest.raises(VendorRejected) as excinfo:
         shop.payments.cancel_subscription(created.ref, idempotency_key="2")
@@ -697,7 +697,7 @@ def test_paypal_status_becomes_state(status: str, state: SubscriptionState) -> N
 
 
 def test_paypal_documented_subscription_is_read() -> None:
-    """PayPal's documented subscription is read, with its plan if it is there."""
+    """PayPal's documented subscription is read, with its plan if the answer contains one."""
     subscription = paypal_subscription(ref, Answer(PAYPAL), NOW)
     with_plan = paypal_subscription(ref, Answer({**PAYPAL, "plan": PLAN}), NOW)
 
@@ -742,7 +742,7 @@ def test_paypal_intervals(frequency: Any, interval: BillingInterval | None) -> N
 
 
 def test_paypal_trial_and_failure() -> None:
-    """A start in the future is a trial, and a charge that failed makes it past due."""
+    """A PayPal start in the future is a trial, and after a failed charge it is past due."""
     early = paypal_subscription(ref, Answer(PAYPAL), datetime(2023, 4, 1, tzinfo=UTC))
     info = {**PAYPAL["billing_info"], "failed_payments_count": 1}
     failed = paypal_subscription(ref, Answer({**PAYPAL, "billing_info": info}), NOW)
@@ -754,21 +754,21 @@ def test_paypal_trial_and_failure() -> None:
 
 @pytest.mark.parametrize("name", ["id", "status"])
 def test_paypal_without_a_field_is_malformed(name: str) -> None:
-    """A subscription without an id or a status is malformed, and has no event."""
+    """A PayPal subscription without an id or a status is malformed, and gives no event."""
     body = Answer({**PAYPAL, name: None})
     assert paypal_subscription(ref, body, NOW) is None
     assert subscription_event(ref, body, "BILLING.SUBSCRIPTION.UPDATED") is None
 
 
 def test_paypal_event_without_a_time_is_none() -> None:
-    """An event that says no time cannot tell a trial, and is not read."""
+    """A PayPal event without a time gives no event, since it might be a trial."""
     times = dict.fromkeys(("status_update_time", "update_time", "create_time"))
     body = Answer({**PAYPAL, **times})
     assert subscription_event(ref, body, "BILLING.SUBSCRIPTION.UPDATED") is None
 
 
 def test_paypal_failed_charge() -> None:
-    """A charge that failed has the time as its id, and one without a time is not reported."""
+    """A failed PayPal charge is identified by its time, and not reported without one."""
     kind = "BILLING.SUBSCRIPTION.PAYMENT.FAILED"
     failure = {
         "amount": {"currency_code": "GBP", "value": "10.0"},
@@ -813,7 +813,7 @@ SALE: dict[str, Any] = {
     ],
 )
 def test_paypal_sale(kind: str, state: MoveState) -> None:
-    """A sale of a subscription is a charge of it."""
+    """A PayPal sale that belongs to a subscription is reported as its charge."""
     event = sale_event(ref, Answer(SALE), kind)
 
     assert event is not None
@@ -838,13 +838,13 @@ def test_paypal_sale(kind: str, state: MoveState) -> None:
     ],
 )
 def test_paypal_other_sales_are_no_charges(kind: str, change: Any) -> None:
-    """A sale that is not over, or not of a subscription, is no charge."""
+    """A PayPal sale that is not completed, or of no subscription, is not reported."""
     assert sale_event(ref, Answer({**SALE, **change}), kind) is None
 
 
 def test_paypal_list_goes_by_page() -> None:
-    """The list goes by page and time, and has no amounts."""
-    shop = Site(paypal)
+    """PayPal's subscriptions are listed by page and time, and have no amounts."""
+    shop = ConsentShop(paypal)
     for number in range(3):
         shop.payments.create_subscription(
             shop.request(reference=f"SUB-{number}"), idempotency_key=f"{number}"
@@ -865,9 +865,9 @@ def test_paypal_list_goes_by_page() -> None:
 
 
 def test_paypal_list_is_malformed() -> None:
-    """An answer whose subscriptions are no list is an error of PayPal."""
-    shop = Site(paypal)
+    """A PayPal answer whose subscriptions are not a list is a malformed response."""
+    shop = ConsentShop(paypal)
     shop.payments.list_subscriptions()
-    shop.sandbox.fail(Altered(lambda answer: answer.evolve(body=b'{"subscriptions": 1}')))
+    shop.sandbox.fail(AlteredAnswer(lambda answer: answer.evolve(body=b'{"subscriptions": 1}')))
     with pytest.raises(VendorFailed, match="subscriptions"):
         shop.payments.list_subscriptions()

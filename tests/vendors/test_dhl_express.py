@@ -7,7 +7,7 @@ from typing import Any
 import attrs
 import pytest
 
-from moorage.contracts.shipping import Contents, LabelSize, Parcel, Signature
+from moorage.contracts.shipping import Contents, Customs, LabelSize, Parcel, Signature
 from moorage.domain.values.money import Money
 from moorage.errors import InvalidData, UnsupportedByVendor
 from moorage.vendors.shipping._dhl_express_requests import rates_body, shipment_body
@@ -51,7 +51,7 @@ def test_weights_and_sides_are_converted_and_rounded_up() -> None:
 def test_parcel_without_sides_is_refused(shop: Shop) -> None:
     """A parcel without dimensions is refused before sending, and the error names the parcel."""
     with pytest.raises(InvalidData) as excinfo:
-        shop.bought(parcels=[PARCEL, Parcel(weight=1)])
+        shop.buy_label_of_order(parcels=[PARCEL, Parcel(weight=1)])
 
     assert "parcels[1].length" == excinfo.value.field
     assert [] == shop.sandbox.requests
@@ -150,6 +150,15 @@ def test_customs_lines_are_per_piece() -> None:
     )
 
 
+def test_long_texts_of_customs_are_shortened() -> None:
+    """A customs signer is cut off at 35 characters, and the reason for export at 30."""
+    customs = Customs(items=[SHIRTS], signer="s" * 36, explanation="e" * 31, invoice_number="INV-1")
+    declaration = shipment_request(customs=customs)["content"]["exportDeclaration"]
+
+    assert "s" * 35 == declaration["invoice"]["signatureName"]
+    assert "e" * 30 == declaration["exportReason"]
+
+
 def test_uneven_value_is_split_in_two_lines() -> None:
     """A customs value that cannot be divided evenly is split so that the sum stays exact."""
     third = attrs.evolve(SHIRTS, quantity=3, value=Money("10.00", "EUR"))
@@ -173,7 +182,7 @@ def test_unsendable_values_are_refused() -> None:
 def test_domestic_shipment_has_the_accounts_description(shop: Shop) -> None:
     """A DHL shipment without customs has the account's description of goods."""
     at_home = Shop(goods="Spare parts")
-    at_home.bought(customs=None, recipient=attrs.evolve(THERE, country="US"))
+    at_home.buy_label_of_order(customs=None, recipient=attrs.evolve(THERE, country="US"))
 
     content = at_home.last_body["content"]
     assert ("Spare parts", False, "DAP") == (
@@ -221,19 +230,19 @@ def test_label_is_written_on_paper_that_dhl_has() -> None:
 
 
 def test_options_are_put_into_the_body_that_they_name(shop: Shop) -> None:
-    """An extra option names the DHL request to which it belongs, since DHL gets two."""
+    """An extra option names the DHL request, rating or purchase, to which it is added."""
     extra_options = {"dhl_express": {"shipment": {"content": {"description": "Shelf 7"}}}}
-    shop.bought(extra=extra_options)
+    shop.buy_label_of_order(extra=extra_options)
 
     assert "Shelf 7" == shop.last_body["content"]["description"]
     wrong_options: list[dict[str, Any]] = [{"content": {}}, {"rates": 7}]
     for options in wrong_options:
         with pytest.raises(InvalidData):
-            shop.bought("order-2", extra={"dhl_express": options})
+            shop.buy_label_of_order("order-2", extra={"dhl_express": options})
 
 
 def test_values_are_named_in_the_request_for_rates() -> None:
-    """The declared and the insured value are amounts of their own; without them there are none."""
+    """A DHL rate request has separate amounts for the declared and the insured value, if any."""
     insured = attrs.evolve(REQUEST, insurance=Money("80", "EUR"))
     plain = attrs.evolve(REQUEST, customs=None)
 

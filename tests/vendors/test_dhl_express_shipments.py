@@ -55,6 +55,16 @@ def test_price_in_the_billed_currency(shop: Shop) -> None:
     ]
 
 
+def test_rate_says_when_the_parcel_arrives(shop: Shop) -> None:
+    """A rate has DHL Express's number of days in transit, and its time of arrival."""
+    rates = shop.shipping.get_rates(REQUEST).rates
+
+    assert [("P", 3, date(2030, 1, 4)), ("Y", 2, date(2030, 1, 3))] == [
+        (rate.vendor_service, rate.delivery_days, rate.delivery_date and rate.delivery_date.date())
+        for rate in rates
+    ]
+
+
 def test_no_product_is_no_error(shop: Shop) -> None:
     """If DHL has no product for a shipment there are no rates; other refusals are errors."""
     shop.sandbox.fail(reply({"products": []}))
@@ -85,7 +95,7 @@ def test_only_a_whole_rate_is_bought(shop: Shop) -> None:
 
 def test_each_parcel_has_its_label(shop: Shop) -> None:
     """Each parcel of a DHL shipment has its own number and label."""
-    shipment = shop.bought(parcels=[PARCEL, PARCEL])
+    shipment = shop.buy_label_of_order(parcels=[PARCEL, PARCEL])
     numbers = shipment.tracking_numbers
 
     assert 2 == len(set(numbers))
@@ -100,7 +110,7 @@ def test_each_parcel_has_its_label(shop: Shop) -> None:
         result.tracking_numbers,
         result.labels,
     )
-    shop.bought("order-2")
+    shop.buy_label_of_order("order-2")
     shop.sandbox.move(numbers[1], "WC")
     shop.sandbox.move([*shop.sandbox.shipments][1], "OK")
     assert TrackingStatus.OUT_FOR_DELIVERY is shop.shipping.track(numbers[1], "DHL Express").status
@@ -140,7 +150,7 @@ def test_unfound_purchase_is_unknown(shop: Shop, odd: Response) -> None:
 
 def test_own_reference_is_not_a_mark(shop: Shop) -> None:
     """A DHL shipment whose own reference equals the key is not mistaken for the lost one."""
-    shop.bought("another", reference="k-1")
+    shop.buy_label_of_order("another", reference="k-1")
     rate = shop.shipping.get_rates(REQUEST).rates[0]
     shop.sandbox.fail(ConnectionFailed("The request was lost."))
     with pytest.raises(OutcomeUnknown):
@@ -155,18 +165,21 @@ def test_default_ship_date() -> None:
     shop.shipping.get_rates(attrs.evolve(REQUEST, ship_date=date(2030, 2, 3)))
     assert "2030-02-03T08:30:00 GMT+13:00" == shop.last_body["plannedShippingDateAndTime"]
     assert PLANNED == handover_time(date(2030, 1, 2), time(17), "+01:00")
+    usual_shop = Shop()
+    usual_shop.shipping.get_rates(REQUEST)
+    assert "2030-01-01T17:00:00 GMT+00:00" == usual_shop.last_body["plannedShippingDateAndTime"]
 
 
 def test_key_keeps_its_day_over_midnight(shop: Shop) -> None:
     """A DHL purchase that is repeated on the next day returns the first one."""
-    first = shop.bought()
+    first = shop.buy_label_of_order()
     shop.clock.advance(13 * 3_600)
-    assert first == shop.bought()
+    assert first == shop.buy_label_of_order()
     assert 1 == len(shop.sandbox.shipments)
     with pytest.raises(IdempotencyConflict):
-        shop.bought(reference="another order")
+        shop.buy_label_of_order(reference="another order")
     with pytest.raises(IdempotencyConflict):
-        shop.bought(ship_date=date(2030, 1, 5))
+        shop.buy_label_of_order(ship_date=date(2030, 1, 5))
 
 
 def test_purchase_without_a_number_is_no_success(shop: Shop) -> None:

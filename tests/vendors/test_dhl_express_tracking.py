@@ -20,7 +20,7 @@ def _shop() -> Shop:
 
 def test_tracking_events_are_in_order(shop: Shop) -> None:
     """DHL tracking events are in order, have their time zone, and name the person who signed."""
-    shipment = shop.bought()
+    shipment = shop.buy_label_of_order()
     assert TrackingStatus.PRE_TRANSIT is shop.shipping.track_shipment(shipment.ref).status
     for code in ("PU", "OH", "OK"):
         shop.sandbox.move(shipment.tracking_numbers[0], code)
@@ -97,8 +97,8 @@ def test_unknown_place_is_invalid(shop: Shop) -> None:
 
 
 def test_all_checkpoints_are_asked_for(shop: Shop) -> None:
-    """Tracking asks for all checkpoints with time zones before it asks about advance data."""
-    shipment = shop.bought()
+    """One request to DHL asks for all checkpoints, with the time zone of each event."""
+    shipment = shop.buy_label_of_order()
     shop.sandbox.move(shipment.tracking_numbers[0], "PU")
     before = len(shop.sandbox.requests)
     shop.shipping.track_shipment(shipment.ref)
@@ -112,7 +112,7 @@ def test_all_checkpoints_are_asked_for(shop: Shop) -> None:
 
 
 def test_piece_is_asked_for_once(shop: Shop) -> None:
-    """A number that is no shipment's is looked for among the pieces, with a single request."""
+    """A number that belongs to no shipment is looked up as a piece's number, in one request."""
     shop.sandbox.fail(reply({"shipments": []}))
     before = len(shop.sandbox.requests)
     with pytest.raises(VendorRejected):

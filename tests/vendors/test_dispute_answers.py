@@ -1,4 +1,4 @@
-"""Answers to disputes in the requests of each payment vendor that takes them."""
+"""Answers to disputes: evidence and acceptance, in each payment vendor's requests."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from moorage import Account, Hub, Request
 from moorage.contracts.payments import Charge, DisputeEvidence, DisputeState, Money
 from moorage.contracts.ref import Ref
 from moorage.errors import InvalidData, VendorFailed, VendorRejected
-from moorage.testing.sandboxes.base import Altered, SandboxHttpClient
+from moorage.testing.sandboxes.base import AlteredAnswer, SandboxHttpClient
 from moorage.vendors.payments.adyen import Adyen
 from tests.vendors.payments_subjects import adyen, stripe
 from tests.vendors.subjects.checkout_com import checkout_com
@@ -36,7 +36,7 @@ SUBJECTS: Final = [stripe, square, checkout_com, paypal]
 
 
 class Shop:
-    """A hub with a vendor, at which a payment is disputed."""
+    """A hub with a vendor at which a payment is disputed."""
 
     def __init__(self, make: Callable[[], PaymentsSubject]) -> None:
         self.subject = make()
@@ -49,14 +49,14 @@ class Shop:
         self.payments: Payments = self.hub.payments()
 
     def restarted(self) -> Hub:
-        """Return a hub that remembers no call."""
+        """Return a new hub that has no memory of earlier calls."""
         return Hub(self.accounts, http=SandboxHttpClient(self.sandbox))
 
     def ref(self, id: str) -> Ref:
         """Return the reference of a dispute."""
         return Ref(self.subject.vendor.name, "main", id)
 
-    def disputed(self) -> Ref:
+    def new_dispute(self) -> Ref:
         """Return the reference of a new dispute."""
         order = Charge(
             Money("20.00", "EUR"), self.subject.pays, reference="1", return_url="https://a.example/"
@@ -68,7 +68,7 @@ class Shop:
 
     def sent(self, evidence: DisputeEvidence) -> list[SandboxRequest]:
         """Return the requests by which evidence is submitted."""
-        ref, before = self.disputed(), len(self.sandbox.requests)
+        ref, before = self.new_dispute(), len(self.sandbox.requests)
         self.payments.submit_evidence(ref, evidence, idempotency_key="2")
         return self.sandbox.requests[before:]
 
@@ -89,7 +89,7 @@ def test_stripe_evidence() -> None:
 def test_stripe_accepts_a_dispute_by_closing_it() -> None:
     """A dispute that is accepted at Stripe is lost."""
     shop = Shop(stripe)
-    ref = shop.disputed()
+    ref = shop.new_dispute()
     dispute = shop.payments.accept_dispute(ref, idempotency_key="2")
 
     assert (DisputeState.LOST, "lost") == (dispute.state, dispute.vendor_state)
@@ -99,7 +99,7 @@ def test_stripe_accepts_a_dispute_by_closing_it() -> None:
 def test_adyen_accepts_a_dispute_under_a_key() -> None:
     """Adyen's Disputes API receives the dispute and the merchant account, with a key."""
     shop = Shop(adyen)
-    ref = shop.disputed()
+    ref = shop.new_dispute()
     dispute = shop.payments.accept_dispute(ref, idempotency_key="2")
     request = shop.sandbox.requests[-1]
 
@@ -113,9 +113,9 @@ def test_adyen_accepts_a_dispute_under_a_key() -> None:
 
 
 def test_adyen_refuses_a_dispute_that_is_over() -> None:
-    """A dispute that Adyen does not accept with a successful answer is refused, with its words."""
+    """If Adyen's successful answer says that a dispute was not accepted, an error is raised."""
     shop = Shop(adyen)
-    ref = shop.disputed()
+    ref = shop.new_dispute()
     shop.payments.accept_dispute(ref, idempotency_key="2")
     with pytest.raises(VendorRejected, match="did not accept the dispute: The dispute is Accepted"):
         shop.restarted().payments().accept_dispute(ref, idempotency_key="3")
@@ -125,10 +125,10 @@ def test_adyen_refuses_a_dispute_that_is_over() -> None:
     "body", [b"{}", b'{"disputeServiceResult": {}}', b'{"disputeServiceResult": {"success": "x"}}']
 )
 def test_adyen_answer_without_a_result_is_malformed(body: bytes) -> None:
-    """An answer that does not say whether the dispute is accepted is no success."""
+    """An Adyen answer that does not say if a dispute was accepted is a failure."""
     shop = Shop(adyen)
-    ref = shop.disputed()
-    shop.sandbox.fail(Altered(lambda answer: answer.evolve(body=body)))
+    ref = shop.new_dispute()
+    shop.sandbox.fail(AlteredAnswer(lambda answer: answer.evolve(body=body)))
     with pytest.raises(VendorFailed):
         shop.payments.accept_dispute(ref, idempotency_key="2")
 
@@ -148,14 +148,14 @@ def test_adyen_answer_without_a_result_is_malformed(body: bytes) -> None:
     ],
 )
 def test_adyen_services(options: Any, urls: list[str]) -> None:
-    """Payments and disputes have hosts of their own, for test and for live accounts."""
+    """Adyen has separate hosts for payments and disputes, and for test and live accounts."""
     services = Adyen(merchant_account="ACME", credentials="key", **options).services()
 
     assert urls == [service.base_url for service in services.values()]
 
 
 def test_square_evidence() -> None:
-    """Square stores each text by its type under a key of its own, and submits all of them."""
+    """Square stores each evidence text by its type, with a key for each, and submits all."""
     *texts, submission = Shop(square).sent(EVIDENCE)
     bodies = [request.json() for request in texts]
 
@@ -172,7 +172,7 @@ def test_square_evidence() -> None:
 
 
 def test_checkout_com_evidence() -> None:
-    """Checkout.com stores the texts, submits them, and is asked for the dispute afterwards."""
+    """Checkout.com stores the texts and submits them; then the dispute is read."""
     texts, submission, look_up = Shop(checkout_com).sent(EVIDENCE)
 
     assert {
@@ -191,7 +191,7 @@ def test_checkout_com_evidence() -> None:
 def test_dispute_names_its_payment(make: Callable[[], PaymentsSubject]) -> None:
     """A dispute that is looked up names the same payment as in the list of disputes."""
     shop = Shop(make)
-    ref = shop.disputed()
+    ref = shop.new_dispute()
     (listed,) = shop.payments.disputes().items
     dispute = shop.payments.get_dispute(ref)
 
@@ -200,7 +200,7 @@ def test_dispute_names_its_payment(make: Callable[[], PaymentsSubject]) -> None:
 
 
 def paypal_evidence(evidence: DisputeEvidence) -> Any:
-    """Return the evidence that PayPal receives, in the part `input` of a form."""
+    """Return the evidence that PayPal receives, from the form part `input`."""
     submission = next(
         request
         for request in Shop(paypal).sent(evidence)
@@ -215,7 +215,7 @@ def paypal_evidence(evidence: DisputeEvidence) -> Any:
 
 
 def test_paypal_evidence() -> None:
-    """PayPal receives a proof of delivery with its carrier, and a note without one."""
+    """PayPal gets a proof of fulfilment if the carrier is known, and otherwise a note."""
     assert {
         "evidence_type": "PROOF_OF_FULFILLMENT",
         "evidence_info": {
@@ -241,7 +241,7 @@ def test_paypal_evidence() -> None:
 def test_paypal_accepts_the_claim_of_a_dispute() -> None:
     """A dispute whose claim is accepted at PayPal is decided for the buyer."""
     shop = Shop(paypal)
-    ref = shop.disputed()
+    ref = shop.new_dispute()
     dispute = shop.payments.accept_dispute(ref, idempotency_key="2")
     acceptance, _ = shop.sandbox.requests[-2:]
 
@@ -254,9 +254,9 @@ def test_paypal_accepts_the_claim_of_a_dispute() -> None:
 
 
 def test_paypal_dispute_that_is_not_accepted_is_refused() -> None:
-    """A refusal to accept a dispute that is still open is raised."""
+    """If PayPal refuses to accept a dispute that is still open, an error is raised."""
     shop = Shop(paypal)
-    ref = shop.disputed()
+    ref = shop.new_dispute()
     shop.payments.submit_evidence(ref, BARE, idempotency_key="2")
     with pytest.raises(VendorRejected) as excinfo:
         shop.payments.accept_dispute(ref, idempotency_key="3")
@@ -264,10 +264,10 @@ def test_paypal_dispute_that_is_not_accepted_is_refused() -> None:
 
 
 def test_paypal_answer_without_a_link_is_no_success() -> None:
-    """An answer without the link to the dispute is no success."""
+    """A PayPal answer without the link to the dispute is a failure."""
     shop = Shop(paypal)
-    ref = shop.disputed()
-    shop.sandbox.fail(Altered(with_content))
+    ref = shop.new_dispute()
+    shop.sandbox.fail(AlteredAnswer(with_content))
     with pytest.raises(VendorFailed, match="links"):
         shop.payments.accept_dispute(ref, idempotency_key="2")
 
@@ -302,9 +302,9 @@ def test_paypal_answer_without_a_link_is_no_success() -> None:
     ],
 )
 def test_paypal_sandbox_refuses_wrong_answers(request_: Request) -> None:
-    """PayPal's sandbox refuses evidence and claims in another form than its own."""
+    """PayPal's sandbox refuses evidence and claims that are not in PayPal's form."""
     shop = Shop(paypal)
-    path = f"/v1/customer/disputes/{shop.disputed().id}{request_.path}"
+    path = f"/v1/customer/disputes/{shop.new_dispute().id}{request_.path}"
     with pytest.raises(VendorRejected):
         shop.hub.manager.call("main", request_.evolve(path=path))
 
@@ -331,9 +331,9 @@ def test_evidence_that_is_too_long_for_paypal(evidence: DisputeEvidence, field: 
 
 @pytest.mark.parametrize("make", [square, checkout_com, paypal])
 def test_other_evidence_is_not_told_as_submitted(make: Callable[[], PaymentsSubject]) -> None:
-    """While a dispute is under review, other evidence is not reported as submitted."""
+    """While a dispute is under review, submitting different evidence is refused."""
     shop = Shop(make)
-    ref = shop.disputed()
+    ref = shop.new_dispute()
     shop.payments.submit_evidence(ref, EVIDENCE, idempotency_key="2")
 
     repeated = shop.restarted().payments().submit_evidence(ref, EVIDENCE, idempotency_key="2")
@@ -372,7 +372,7 @@ def test_wrong_evidence_is_refused(fields: dict[str, Any]) -> None:
 
 
 def test_text_in_place_of_evidence_is_refused() -> None:
-    """A text in place of evidence is refused, and evidence shows no details."""
+    """Evidence must be an Evidence, not a text, and its repr shows no details."""
     shop = Shop(stripe)
     with pytest.raises(InvalidData, match="evidence"):
         shop.payments.submit_evidence(shop.ref("1"), "signed", idempotency_key="1")  # type: ignore[arg-type]  # wrong on purpose
@@ -395,27 +395,27 @@ def with_content(response: Response) -> Response:
 
 
 def test_checkout_com_answer_with_content_is_no_success() -> None:
-    """An answer with content is no success, since Checkout.com's successes have none."""
+    """A Checkout.com answer with content is a failure, since its successes have none."""
     shop = Shop(checkout_com)
-    ref = shop.disputed()
-    shop.sandbox.fail(Altered(with_content))
+    ref = shop.new_dispute()
+    shop.sandbox.fail(AlteredAnswer(with_content))
     with pytest.raises(VendorFailed, match="has content"):
         shop.payments.accept_dispute(ref, idempotency_key="2")
 
 
 def test_square_evidence_without_an_id_is_no_success() -> None:
-    """An answer without the id of the stored evidence is no success."""
+    """A Square answer without the id of the stored evidence is a failure."""
     shop = Shop(square)
-    ref = shop.disputed()
-    shop.sandbox.fail(Altered(with_content))
+    ref = shop.new_dispute()
+    shop.sandbox.fail(AlteredAnswer(with_content))
     with pytest.raises(VendorFailed, match=r"evidence\.id"):
         shop.payments.submit_evidence(ref, BARE, idempotency_key="2")
 
 
 def test_checkout_com_sandbox_submits_no_empty_evidence() -> None:
-    """Checkout.com's sandbox refuses to submit evidence that was not stored before."""
+    """Checkout.com's sandbox does not submit evidence that was not stored before."""
     shop = Shop(checkout_com)
-    ref = shop.disputed()
+    ref = shop.new_dispute()
     manager = shop.hub.manager
     with pytest.raises(VendorRejected, match="evidence_required"):
         manager.call("main", Request.post(f"/disputes/{ref.id}/evidence"))

@@ -1,4 +1,4 @@
-"""DocuSign's requests and answers, in the words of its documentation."""
+"""DocuSign's requests and answers, in the form of its documentation."""
 
 from __future__ import annotations
 
@@ -190,7 +190,7 @@ def test_a_past_day_is_refused(days: int) -> None:
 
 
 def test_a_repeat_on_the_next_day_is_the_same_envelope() -> None:
-    """The days until an envelope expires do not make another request of a repeat."""
+    """A repeat on a later day counts as the same request, though fewer days are left."""
     clock = VirtualClock()
     sandbox = DocusignSandbox()
     vendor = Docusign(credentials=sandbox.token, account_id=sandbox.account_id)
@@ -208,7 +208,7 @@ def test_a_repeat_on_the_next_day_is_the_same_envelope() -> None:
 
 
 def test_the_look_up_is_by_the_transaction_id() -> None:
-    """After a lost answer the envelope is searched by its transaction id, not by the key."""
+    """After a lost answer, the envelope is searched by its transaction id, not by the key."""
     hub, sandbox = hub_and_sandbox()
     with hub:
         sandbox.fail(Lost())
@@ -222,7 +222,7 @@ def test_the_look_up_is_by_the_transaction_id() -> None:
 
 
 def test_an_entry_of_another_transaction_is_not_taken() -> None:
-    """An answer to the search about another transaction leaves the outcome unknown."""
+    """A search result with another transaction id leaves the outcome unknown."""
     hub, sandbox = hub_and_sandbox()
     other = {"envelopeId": "1", "transactionId": "other", "status": "sent"}
     sandbox.fail(Lost(), reply({"envelopes": [other]}))
@@ -236,7 +236,7 @@ def _ref(id_: str, /, **_: str | None) -> Ref:
 
 @pytest.mark.parametrize("name", ["envelopes", "envelopeTransactionStatuses"])
 def test_the_found_envelope_has_its_state(name: str) -> None:
-    """A found envelope has its id and its state, in either of DocuSign's lists."""
+    """An envelope found after a lost answer has its id and state, in both of DocuSign's lists."""
     entry = {"envelopeId": "1", "transactionId": "m", "status": "sent"}
     answer = {name: [{"transactionId": "m"}, entry]}
     receipt = read_found(_ref, "m", reply(answer))
@@ -246,7 +246,7 @@ def test_the_found_envelope_has_its_state(name: str) -> None:
 
 
 def test_a_receipt_has_its_time() -> None:
-    """A new envelope has its state, and the time at which it got there."""
+    """The receipt of a new envelope has its state, and the time of that state."""
     answer = {"envelopeId": "1", "status": "sent", "statusDateTime": "2031-05-06T07:08:09.0000000Z"}
     receipt = read_receipt(_ref, reply(answer))
 
@@ -271,7 +271,7 @@ def test_a_receipt_has_its_time() -> None:
     ],
 )
 def test_states_of_envelopes(word: str | None, status: EnvelopeStatus) -> None:
-    """Each of DocuSign's words has its meaning, and any other is unknown."""
+    """Each of DocuSign's statuses is translated, and an undocumented one becomes unknown."""
     hub, sandbox = hub_and_sandbox()
     with hub:
         sandbox.fail(reply({"envelopeId": "1", "status": word}))
@@ -282,7 +282,7 @@ def test_states_of_envelopes(word: str | None, status: EnvelopeStatus) -> None:
 
 
 def test_an_envelope_is_read_in_full() -> None:
-    """Times, reasons and signers of an envelope arrive."""
+    """The times, the reasons and the signers of an envelope are read from DocuSign's answer."""
     hub, sandbox = hub_and_sandbox()
     signer = {
         **ADA,
@@ -312,7 +312,7 @@ def test_an_envelope_is_read_in_full() -> None:
 
 
 def test_an_envelope_of_another_state_is_not_told_as_void() -> None:
-    """A refusal to void is an error, unless the envelope is void already."""
+    """A refusal to void is an error, unless the envelope is already void."""
     hub, sandbox = hub_and_sandbox()
     with hub:
         ref = hub.signatures().send(request()).ref
@@ -336,7 +336,7 @@ def test_an_envelope_of_another_state_is_not_told_as_void() -> None:
 
 
 def test_a_link_names_the_embedded_signer() -> None:
-    """A link is made for the signer's name, address and client user id."""
+    """A signing link is requested with the signer's name, address and client user id."""
     hub, sandbox = hub_and_sandbox()
     with hub:
         ref = hub.signatures().send(request({"embedded": True})).ref
@@ -359,7 +359,7 @@ def test_a_link_names_the_embedded_signer() -> None:
 
 
 def test_files_are_asked_for_as_pdf() -> None:
-    """The documents are requested without the certificate, and the certificate alone."""
+    """Documents are downloaded without the certificate, and the certificate separately."""
     hub, sandbox = hub_and_sandbox()
     with hub:
         ref = hub.signatures().send(request()).ref
@@ -391,7 +391,7 @@ def test_a_webhook_without_an_envelope_is_no_event() -> None:
 
 
 def application() -> tuple[dict[str, Any], DocusignSandbox]:
-    """Return the options of an application with a key, and a sandbox that knows its key."""
+    """Return the options of an application with a private key, and its sandbox."""
     key = rsa.generate_private_key(public_exponent=65_537, key_size=2_048)
     public = key.public_key().public_bytes(Encoding.PEM, PublicFormat.SubjectPublicKeyInfo)
     private = key.private_bytes(Encoding.PEM, PrivateFormat.PKCS8, NoEncryption()).decode()
@@ -406,7 +406,7 @@ def application() -> tuple[dict[str, Any], DocusignSandbox]:
 
 
 def test_an_application_gets_tokens_by_a_jwt() -> None:
-    """An application with a private key gets its token itself; one without consent is refused."""
+    """An application with a private key gets its own tokens, but only with consent."""
     options, sandbox = application()
     with Hub([Account("main", Docusign(**options))], http=SandboxHttpClient(sandbox)) as hub:
         receipt = hub.signatures().send(request())
@@ -439,7 +439,7 @@ def test_an_application_gets_tokens_by_a_jwt() -> None:
     ],
 )
 def test_an_application_is_complete(options: dict[str, str]) -> None:
-    """A part of an application, or one beside a token, is a mistake in the configuration."""
+    """Incomplete application options, or options beside a token, raise ConfigurationError."""
     with pytest.raises(ConfigurationError) as refused:
         Docusign(account_id="1", **options)
 
@@ -522,7 +522,7 @@ def test_the_sandbox_refuses_as_docusign_does(method: str, path: str, body: Any,
 
 
 def test_the_sandbox_appends_the_certificate() -> None:
-    """A download that leaves the certificate in has it at its end."""
+    """The sandbox appends the certificate to a download that does not exclude it."""
     hub, sandbox = hub_and_sandbox()
     with hub:
         ref = hub.signatures().send(request()).ref
@@ -535,7 +535,7 @@ def test_the_sandbox_appends_the_certificate() -> None:
 
 @pytest.mark.parametrize("assertion", ["", "a.b", "YWJj.YWJj.YWJj"])
 def test_the_sandbox_refuses_an_unsigned_assertion(assertion: str) -> None:
-    """An assertion that the application's key did not sign gets no token."""
+    """An assertion that was signed by another key gets no token."""
     _, sandbox = application()
     grant = "urn:ietf:params:oauth:grant-type:jwt-bearer"
     body = urlencode({"grant_type": grant, "assertion": assertion}).encode()
@@ -545,7 +545,7 @@ def test_the_sandbox_refuses_an_unsigned_assertion(assertion: str) -> None:
 
 
 def test_a_page_of_another_host_is_no_answer() -> None:
-    """A success without JSON is a failure."""
+    """A success status without JSON is a failure."""
     hub, sandbox = hub_and_sandbox()
     sandbox.fail(Response(200, body=b"<html></html>"))
     with hub, pytest.raises(VendorFailed):

@@ -1,4 +1,4 @@
-"""Dropbox Sign's requests and answers, in the words of its documentation."""
+"""Dropbox Sign's requests and answers, in the form of its documentation."""
 
 from __future__ import annotations
 
@@ -66,7 +66,7 @@ def hub_and_sandbox(**options: Any) -> tuple[Hub, DropboxSignSandbox]:
 
 
 def test_documents_are_sent_in_dropbox_signs_words() -> None:
-    """A request has the signers in order from zero, the signature locations, and the last day."""
+    """A request has its signers numbered from zero, the signature locations, and the last day."""
     places = [SignaturePlace(page=2, x=100, y=640)]
     signers = [
         Signer(**ADA, order=1, phone="+4915112345678", places=places),
@@ -126,7 +126,7 @@ def test_documents_are_sent_in_dropbox_signs_words() -> None:
     ],
 )
 def test_paths(embedded: bool, template: str | None, path: str) -> None:
-    """Emails, embedded signers and templates have a path each, which the sandbox accepts."""
+    """Requests by email, for embedded signers and from templates each have their own path."""
     role = None if template is None else ROLE
     signer = Signer(**ADA, embedded=embedded, role=role)
     documents = [LEASE] if template is None else []
@@ -141,7 +141,7 @@ def test_paths(embedded: bool, template: str | None, path: str) -> None:
 
 
 def test_files_arrive_unchanged() -> None:
-    """Documents arrive under their names, byte by byte."""
+    """Documents arrive under their names, byte for byte."""
     content = PDF + bytes(range(256)) + b"\r\n--\r\n"
     hub, sandbox = hub_and_sandbox()
     with hub:
@@ -157,7 +157,7 @@ def test_files_arrive_unchanged() -> None:
 
 
 def test_some_embedded_signers_are_refused() -> None:
-    """A request with embedded and other signers is refused before it is sent."""
+    """A request with both embedded and other signers is refused before it is sent."""
     hub, sandbox = hub_and_sandbox()
     with hub, pytest.raises(InvalidData) as refused:
         hub.signatures().send(request(Signer(**ADA, embedded=True), Signer(**GRACE)))
@@ -177,7 +177,7 @@ def test_embedded_signers_need_an_app() -> None:
 
 
 def test_the_look_up_is_by_metadata() -> None:
-    """After a lost answer the request is searched by the mark in its metadata."""
+    """After a lost answer, the request is searched by the mark in its metadata."""
     hub, sandbox = hub_and_sandbox()
     with hub:
         sandbox.fail(Lost())
@@ -200,7 +200,7 @@ def test_the_look_up_is_by_metadata() -> None:
     ],
 )
 def test_states_of_requests(fields: dict[str, Any], status: EnvelopeStatus) -> None:
-    """The flags decide the state of a request, and missing ones make it unknown."""
+    """The flags of a request decide its state; without flags the state is unknown."""
     hub, sandbox = hub_and_sandbox()
     with hub:
         sandbox.fail(dropbox_sign_request("1", "awaiting_signature", **fields))
@@ -219,7 +219,7 @@ def test_states_of_requests(fields: dict[str, Any], status: EnvelopeStatus) -> N
     ],
 )
 def test_states_of_signatures(word: str, signer: SignerStatus, status: EnvelopeStatus) -> None:
-    """Each word for a signature has its meaning, and any other is unknown."""
+    """Each status of a signature is translated, and any other status is unknown."""
     hub, sandbox = hub_and_sandbox()
     with hub:
         sandbox.fail(dropbox_sign_request("1", word, expires_at=1_935_792_000))
@@ -246,7 +246,7 @@ def test_viewed_and_expired_requests() -> None:
 
 
 def test_nobody_is_reminded_after_the_end() -> None:
-    """A reminder about a request that nobody has to sign sends nothing."""
+    """Nobody is reminded of a request that nobody has to sign any more."""
     hub, sandbox = hub_and_sandbox()
     with hub:
         ref = hub.signatures().send(request()).ref
@@ -280,7 +280,7 @@ def test_a_refused_cancellation_is_an_error() -> None:
 
 
 def test_links_are_for_a_frame() -> None:
-    """A link has its time, and an address to return to is refused."""
+    """A signing link has an expiry, and a return URL is refused, since links are for frames."""
     hub, _ = hub_and_sandbox()
     with hub:
         ref = hub.signatures().send(request(Signer(**ADA, embedded=True))).ref
@@ -299,7 +299,7 @@ def signature(id_: str | None) -> Response:
 
 
 def test_link_of_a_signature_with_an_odd_id() -> None:
-    """The id of a signature is one step of the path."""
+    """A signature's id is percent-encoded as one path segment of the URL."""
     hub, sandbox = hub_and_sandbox()
     sandbox.fail(signature("../a b"))
     with hub, pytest.raises(VendorRejected):
@@ -309,7 +309,7 @@ def test_link_of_a_signature_with_an_odd_id() -> None:
 
 
 def test_link_of_a_signature_without_an_id() -> None:
-    """An answer without the id of the signature has no link."""
+    """If the answer has no signature id, no signing link is made."""
     hub, sandbox = hub_and_sandbox()
     sandbox.fail(signature(None))
     with hub, pytest.raises(VendorFailed, match="signature_id"):
@@ -350,7 +350,7 @@ def test_a_webhook_without_a_request_is_no_event() -> None:
 
 @pytest.mark.parametrize("test_mode, mode", [(True, Mode.TEST), (False, Mode.LIVE)])
 def test_the_mode_is_an_option(test_mode: bool, mode: Mode) -> None:
-    """The option says if requests have legal value."""
+    """The account's option decides whether requests are legally binding or tests."""
     assert DropboxSign(credentials="k", test_mode=test_mode).mode() is mode
 
 
@@ -366,7 +366,7 @@ def test_the_sandbox_is_strict() -> None:
 
 
 def test_another_list_is_not_taken() -> None:
-    """An entry of the list with another mark leaves the outcome unknown."""
+    """A search result with another mark leaves the outcome unknown."""
     hub, sandbox = hub_and_sandbox()
     other = {"signature_request_id": "1", "metadata": {"moorage_key": "other"}}
     sandbox.fail(Lost(), reply({"signature_requests": [other]}))
@@ -402,7 +402,7 @@ def test_the_sandbox_answers_as_dropbox_sign_does(
 
 
 def test_only_a_signer_in_turn_signs() -> None:
-    """The sandbox lets nobody sign out of turn, and nobody without the key in."""
+    """The sandbox refuses signing out of turn, and requests without the API key."""
     hub, sandbox = hub_and_sandbox()
     with hub:
         signers = (Signer(**ADA, order=1), Signer(**GRACE, order=2))
@@ -415,7 +415,7 @@ def test_only_a_signer_in_turn_signs() -> None:
 
 
 def test_signers_of_one_place_sign_in_any_order() -> None:
-    """The next signers get their emails after all of the place before have signed."""
+    """Signers with the next order number get emails after all earlier signers have signed."""
     hub, sandbox = hub_and_sandbox()
     with hub:
         third = Signer(name="Mary", email="mary@example.com", order=2)
@@ -429,7 +429,7 @@ def test_signers_of_one_place_sign_in_any_order() -> None:
 
 
 def test_an_answer_without_an_id_is_no_success() -> None:
-    """A success without the id of the request is a failure."""
+    """A success status without the request's id is a failure."""
     hub, sandbox = hub_and_sandbox()
     sandbox.fail(reply({"signature_request": {}}))
     with hub, pytest.raises(VendorFailed):

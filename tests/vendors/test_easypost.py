@@ -74,7 +74,7 @@ class Shop:
         self.hub = Hub([account], http=SandboxHttpClient(self.sandbox))
         self.shipping: Shipping = self.hub.shipping()
 
-    def bought(self, key: str = "order-1", **fields: Any) -> Shipment:
+    def buy_label_of_order(self, key: str = "order-1", **fields: Any) -> Shipment:
         """Buy a label and return the shipment."""
         request = attrs.evolve(REQUEST, **fields)
         return self.shipping.create_shipment(
@@ -194,12 +194,12 @@ def test_customs_lines_have_totals() -> None:
 
 def test_insurance_is_sent_with_the_purchase(shop: Shop) -> None:
     """EasyPost gets the insurance with the purchase, in dollars only."""
-    shipment = shop.bought(insurance=Money("100", "USD"))
+    shipment = shop.buy_label_of_order(insurance=Money("100", "USD"))
 
     assert "100.00" == shop.sandbox.shipments[shipment.ref.id]["insurance"]
     count = len(shop.sandbox.requests)
     with pytest.raises(UnsupportedByVendor):
-        shop.bought("order-2", insurance=Money("100", "EUR"))
+        shop.buy_label_of_order("order-2", insurance=Money("100", "EUR"))
     assert count == len(shop.sandbox.requests)
 
 
@@ -341,7 +341,7 @@ def test_unbought_shipment_is_quoted(shop: Shop) -> None:
 )
 def test_refund_states(shop: Shop, word: str, cancelled: CancelState, state: ShipmentState) -> None:
     """A refund at EasyPost has the carrier's decision as state, and its original word."""
-    shipment = shop.bought()
+    shipment = shop.buy_label_of_order()
     shop.sandbox.settle_refund(shipment.ref.id, word)
     result = shop.shipping.cancel(shipment.ref)
 
@@ -351,7 +351,7 @@ def test_refund_states(shop: Shop, word: str, cancelled: CancelState, state: Shi
 
 def test_refund_of_a_moving_shipment_stays_requested(shop: Shop) -> None:
     """An EasyPost refund under review keeps the state requested."""
-    shipment = shop.bought()
+    shipment = shop.buy_label_of_order()
     shop.shipping.cancel(shipment.ref)
     shop.sandbox.move(shipment.tracking_numbers[0], "in_transit")
 
@@ -361,7 +361,7 @@ def test_refund_of_a_moving_shipment_stays_requested(shop: Shop) -> None:
 @pytest.mark.parametrize("target", [LabelFormat.ZPL, LabelFormat.EPL])
 def test_label_is_converted(shop: Shop, target: LabelFormat) -> None:
     """An EasyPost label is fetched in the requested format."""
-    label = shop.shipping.get_label(shop.bought().ref, target)
+    label = shop.shipping.get_label(shop.buy_label_of_order().ref, target)
 
     assert target is label.format
     assert shop.sandbox.labels[f"postage_label/{label.tracking_number}.{target}"] == label.content
@@ -369,7 +369,7 @@ def test_label_is_converted(shop: Shop, target: LabelFormat) -> None:
 
 def test_label_that_cannot_be_converted_is_refused(shop: Shop) -> None:
     """EasyPost converts no label to an image, and a response without a file is a failure."""
-    shipment = shop.bought()
+    shipment = shop.buy_label_of_order()
     with pytest.raises(UnsupportedByVendor):
         shop.shipping.get_label(shipment.ref, "png")
     shop.sandbox.fail(reply(shop.sandbox.shipments[shipment.ref.id]))
@@ -379,7 +379,7 @@ def test_label_that_cannot_be_converted_is_refused(shop: Shop) -> None:
 
 def test_label_of_a_new_kind_is_kept(shop: Shop) -> None:
     """An EasyPost label in an unknown format is kept, with EasyPost's name for the format."""
-    bought_shipment = shop.bought()
+    bought_shipment = shop.buy_label_of_order()
     shipment = shop.sandbox.shipments[bought_shipment.ref.id]
     shipment["postage_label"]["label_file_type"] = "text/dpl"
     shipment["forms"] = [{"form_url": "https://easypost-files.s3.us-west-2.amazonaws.com/f.pdf"}]
@@ -394,7 +394,7 @@ def test_label_of_a_new_kind_is_kept(shop: Shop) -> None:
 
 def test_label_is_bought_whatever_its_url_is(shop: Shop) -> None:
     """If EasyPost's label URL is invalid, the bought shipment is still returned."""
-    shipment = shop.bought()
+    shipment = shop.buy_label_of_order()
     shop.sandbox.shipments[shipment.ref.id]["postage_label"]["label_url"] = "https://["
     result = shop.shipping.get_shipment(shipment.ref).labels[0]
 
@@ -403,7 +403,7 @@ def test_label_is_bought_whatever_its_url_is(shop: Shop) -> None:
 
 def test_label_of_another_host_is_not_fetched(shop: Shop) -> None:
     """A label URL on another host than EasyPost's is returned and not fetched."""
-    shipment = shop.bought()
+    shipment = shop.buy_label_of_order()
     label = shop.sandbox.shipments[shipment.ref.id]["postage_label"]
     label["label_url"] = "https://elsewhere.example/label.pdf"
     result = shop.shipping.get_shipment(shipment.ref).labels[0]

@@ -65,7 +65,7 @@ def test_request_of_a_list() -> None:
 
 
 def test_pages_read_periods_that_have_ended() -> None:
-    """The first page finds the end of a period, which the next ones read from its beginning."""
+    """The first page fixes the end of the period; later pages list that period from its start."""
     sandbox = EbaySandbox()
     sandbox.still = True
     ids = [sandbox.add_order(1) for _ in range(3)]
@@ -87,7 +87,7 @@ def test_pages_read_periods_that_have_ended() -> None:
 
 
 def test_page_steps_back_over_orders_that_left_the_period() -> None:
-    """A page whose total became smaller is followed by one that begins earlier by as much."""
+    """If orders leave the period between two pages, the next offset is smaller by as many."""
     sandbox = EbaySandbox()
     sandbox.still = True
     ids = [sandbox.add_order(1) for _ in range(6)]
@@ -106,7 +106,7 @@ def test_page_steps_back_over_orders_that_left_the_period() -> None:
 
 
 def test_period_that_became_empty_is_followed_by_the_next() -> None:
-    """A period all of whose orders changed meanwhile is followed by that of the changes."""
+    """If all orders of a period changed meanwhile, the next page lists the changed orders."""
     sandbox = EbaySandbox()
     ids = [sandbox.add_order(1) for _ in range(2)]
     with hub(sandbox) as shop:
@@ -124,7 +124,7 @@ def test_period_that_became_empty_is_followed_by_the_next() -> None:
 
 @pytest.mark.parametrize("offset", ["abc", "-1", "1" * 10, "\u0663"])
 def test_offset_of_a_foreign_reference_is_zero(offset: str) -> None:
-    """A page after a reference whose offset is no number begins at the first order."""
+    """If a page reference's offset is not a number, the page begins at the first order."""
     sandbox = EbaySandbox()
     after = Ref("ebay", "shop", "next", {"since": "2031-05-06T07:08:09Z", "offset": offset})
     with hub(sandbox) as shop:
@@ -135,7 +135,7 @@ def test_offset_of_a_foreign_reference_is_zero(offset: str) -> None:
 
 @pytest.mark.parametrize("answer", [{"total": 1}, {"total": 1, "orders": []}, {"orders": []}])
 def test_page_without_its_orders_is_an_error(answer: dict[str, Any]) -> None:
-    """A page that lacks the orders it counts is an error, and never the last page."""
+    """A page that lacks orders is an error, and never counts as the last page."""
     sandbox = EbaySandbox()
     sandbox.fail(reply(answer))
     with hub(sandbox) as shop, pytest.raises(VendorFailed):
@@ -143,7 +143,7 @@ def test_page_without_its_orders_is_an_error(answer: dict[str, Any]) -> None:
 
 
 def test_requests_of_a_parcel() -> None:
-    """A parcel of an order without parcels is one look at the order and one report."""
+    """A first parcel reads the order once and sends one fulfilment."""
     sandbox = EbaySandbox()
     order = sandbox.add_order(2, 1)
     with hub(sandbox) as shop:
@@ -171,7 +171,7 @@ def test_requests_of_a_parcel() -> None:
     ],
 )
 def test_carrier_and_number_are_sent_together(parcel: Fulfilment, expected: dict[str, str]) -> None:
-    """A tracking number is sent with a carrier only; without a number, neither is sent."""
+    """Carrier and tracking number are sent to eBay together, or neither of them."""
     sandbox = EbaySandbox()
     order = sandbox.add_order(1)
     with hub(sandbox) as shop:
@@ -198,7 +198,7 @@ def test_rest_of_an_order_is_shipped() -> None:
 
 
 def test_parcel_that_ebay_has_already_is_not_reported_again() -> None:
-    """Another key with the tracking number of a parcel gets its receipt."""
+    """A parcel with a tracking number that eBay already has returns the existing receipt."""
     sandbox = EbaySandbox()
     order = sandbox.add_order(1)
     with hub(sandbox) as shop:
@@ -228,7 +228,7 @@ def test_cancelled_order_is_not_shipped() -> None:
 
 
 def test_parcel_without_number_whose_answer_was_lost_is_uncertain() -> None:
-    """Without a tracking number no repeat of a lost parcel finds it or reports it again."""
+    """A lost parcel without a tracking number cannot be found, and is not sent again."""
     sandbox = EbaySandbox()
     order = sandbox.add_order(1)
     sandbox.fail(None, Lost())
@@ -242,7 +242,7 @@ def test_parcel_without_number_whose_answer_was_lost_is_uncertain() -> None:
 
 @pytest.mark.parametrize("address", [None, "", "/shipping_fulfillment/", "https://api.ebay.com/9"])
 def test_parcel_without_its_address_is_looked_up(address: str | None) -> None:
-    """A success that does not name the new parcel is no receipt; the parcel is looked up."""
+    """If eBay's success does not name the new parcel, the parcel is looked up."""
     sandbox = EbaySandbox()
     order = sandbox.add_order(1)
     headers = {} if address is None else {"Location": address}
@@ -256,7 +256,7 @@ def test_parcel_without_its_address_is_looked_up(address: str | None) -> None:
 
 @pytest.mark.parametrize("answer", [{}, {"fulfillments": [{"shipmentTrackingNumber": "1Z999AA"}]}])
 def test_parcels_that_cannot_be_read_leave_the_outcome_unknown(answer: dict[str, Any]) -> None:
-    """An answer without the list of parcels, or without a parcel's id, is no receipt."""
+    """If eBay's parcels cannot be read after a lost answer, the outcome is unknown."""
     sandbox = EbaySandbox()
     order = sandbox.add_order(1)
     sandbox.fail(None, Lost(), reply(answer))
@@ -275,7 +275,7 @@ def test_order_whose_lines_cannot_be_read_is_not_shipped(lines: Any) -> None:
 
 
 def test_lines_of_an_order() -> None:
-    """A discounted line has its discounted total; its price is exact or missing."""
+    """A discounted line has its discounted total, and an exact unit price or none."""
     sandbox = EbaySandbox()
     nine = {"value": "9.00", "currency": "EUR"}
     sandbox.fail(
@@ -311,7 +311,7 @@ def test_lines_of_an_order() -> None:
     ],
 )
 def test_incomplete_order_is_an_error(order: dict[str, Any]) -> None:
-    """An order without what each order has is an error."""
+    """An order that lacks a required field is an error."""
     sandbox = EbaySandbox()
     sandbox.fail(ebay_order(**order))
     with hub(sandbox) as shop, pytest.raises(VendorFailed):
@@ -319,7 +319,7 @@ def test_incomplete_order_is_an_error(order: dict[str, Any]) -> None:
 
 
 def test_delivery_in_two_currencies_is_not_added() -> None:
-    """A discount of delivery in another currency than its price is not taken off."""
+    """A delivery discount in another currency than the price is not subtracted."""
     sandbox = EbaySandbox()
     euros, pounds = {"value": "5.0", "currency": "EUR"}, {"value": "-1.0", "currency": "GBP"}
     summary = {"total": euros, "deliveryCost": euros, "deliveryDiscount": pounds}
@@ -329,7 +329,7 @@ def test_delivery_in_two_currencies_is_not_added() -> None:
 
 
 def test_item_without_a_price_and_a_published_offer() -> None:
-    """An offer that is not published has no price, and neither its stock nor its price is set."""
+    """An unpublished offer has no price, and its stock and price cannot be set."""
     sandbox = EbaySandbox()
     with hub(sandbox) as shop:
         item = shop.shops().find_items("ROPE-20").items[0]
@@ -343,7 +343,7 @@ def test_item_without_a_price_and_a_published_offer() -> None:
 
 
 def test_stock_is_the_smaller_of_item_and_offer() -> None:
-    """EBay lists no more than the smaller of an item's and an offer's quantity."""
+    """An item's stock is the smaller of its inventory quantity and its offer's."""
     sandbox = EbaySandbox()
     offer = {"offerId": "1", "sku": "A", "availableQuantity": 9}
     item = {"availability": {"shipToLocationAvailability": {"quantity": 4}}}
@@ -353,7 +353,7 @@ def test_stock_is_the_smaller_of_item_and_offer() -> None:
 
 
 def test_offers_of_other_numbers_are_no_items() -> None:
-    """Offers of another number than the wanted one are not returned."""
+    """A search by SKU leaves out offers that have another SKU."""
     sandbox = EbaySandbox()
     sandbox.fail(reply({"offers": [{"offerId": "1", "sku": "B"}]}))
     with hub(sandbox) as shop:
@@ -362,7 +362,7 @@ def test_offers_of_other_numbers_are_no_items() -> None:
 
 
 def test_refused_search_is_no_empty_page() -> None:
-    """Only an answer that says that nothing was found is an empty page."""
+    """Only eBay's answer that nothing was found counts as an empty page of items."""
     sandbox = EbaySandbox()
     sandbox.fail(reply({"errors": [{"errorId": 25709}]}, 409))
     with hub(sandbox) as shop, pytest.raises(VendorRejected):
@@ -370,7 +370,7 @@ def test_refused_search_is_no_empty_page() -> None:
 
 
 def test_requests_of_stock_and_price() -> None:
-    """The stock is set at the item and its offer, the price at the offer, and exactly."""
+    """Stock is set at item and offer, and the exact price at the offer."""
     sandbox = EbaySandbox()
     done = reply({"responses": [{"offerId": "8001", "sku": "ROPE-10", "statusCode": 200}]})
     sandbox.fail(done, done)
@@ -404,7 +404,7 @@ def test_requests_of_stock_and_price() -> None:
 def test_part_that_failed_is_an_error(
     parts: list[dict[str, Any]], error: type[ConnectorError]
 ) -> None:
-    """A success of which a part was refused, failed or is missing sets nothing."""
+    """If one part of a stock change fails or is missing from the answer, an error is raised."""
     sandbox = EbaySandbox()
     sandbox.fail(reply({"responses": parts}))
     with hub(sandbox) as shop, pytest.raises(error):
@@ -412,7 +412,7 @@ def test_part_that_failed_is_an_error(
 
 
 def test_stock_needs_the_number_of_the_item() -> None:
-    """A reference without the number of its item is refused before a request."""
+    """An item's reference without its SKU is refused before a request."""
     sandbox = EbaySandbox()
     with hub(sandbox) as shop, pytest.raises(InvalidData, match="sku"):
         shop.shops().set_stock(Ref("ebay", "shop", "8001"), 7)
@@ -436,10 +436,10 @@ def test_cancellation_is_unsupported() -> None:
     ],
 )
 def test_mode_follows_from_the_url(url: str, mode: Mode | None) -> None:
-    """The sandbox of eBay is the test mode."""
+    """The sandbox URL of eBay means test mode."""
     assert mode is Ebay(base_url=url).mode()
 
 
 def test_token_is_not_shown() -> None:
-    """The token is not shown with the account."""
+    """The account's repr does not show the token."""
     assert "canary" not in repr(Ebay(credentials="canary"))

@@ -141,7 +141,7 @@ class EchoingTransport:
 
 
 def account_of(name: str, fixture: SandboxFixture) -> Account:
-    """Return an account with every kind of secret that its vendor has."""
+    """Return an account with every kind of secret that its vendor accepts."""
     kind = cast("Any", vendor_class(name))
     fields = {field.name for field in attrs.fields(kind)}
     options = {**fixture.options, **FURTHER_OPTIONS.get(name, {})}
@@ -170,7 +170,7 @@ def secrets_of(vendor: Vendor) -> Iterator[str]:
 
 
 def revealed_text(value: object) -> str:
-    """Return all text that printing a value, its fields and its causes shows."""
+    """Return all text that appears if a value, its fields and its causes are printed."""
     texts = [repr(value), str(value)]
     if isinstance(value, BaseException):
         texts += [repr(vars(value)), repr(value.args), "".join(traceback.format_exception(value))]

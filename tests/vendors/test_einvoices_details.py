@@ -18,7 +18,7 @@ from moorage.domain.values.json_text import encode_json
 from moorage.domain.webhooks.events import WebhookEvent
 from moorage.errors import InvalidRequest, VendorFailed, VendorRejected
 from moorage.hub.hub import Hub
-from moorage.testing.kits._einvoices_lab import CII, outgoing
+from moorage.testing.kits._einvoices_lab import CII, outgoing_invoice
 from moorage.testing.sandboxes.base import Sandbox, SandboxHttpClient, SandboxRequest, reply
 from moorage.testing.sandboxes.einvoices.base import DOCUMENT, RECIPIENT, STRANGER
 from moorage.testing.sandboxes.einvoices.recommand import RecommandSandbox
@@ -56,12 +56,12 @@ def webhook(data: Any) -> WebhookEvent:
 
 
 def test_key_becomes_a_guid_that_is_always_the_same() -> None:
-    """An idempotency key is sent as a GUID of its own, the same for each repeat."""
+    """An idempotency key is sent as a GUID, which is the same for each repeat."""
     keys = []
     for key in ("k-1", "k-1", "k-2"):
         sandbox = StorecoveSandbox()
         with storecove_hub(sandbox) as hub:
-            hub.einvoices().send(outgoing(), idempotency_key=key)
+            hub.einvoices().send(outgoing_invoice(), idempotency_key=key)
         keys.append(sandbox.requests[0].json()["idempotencyGuid"])
 
     assert keys == [
@@ -72,10 +72,10 @@ def test_key_becomes_a_guid_that_is_always_the_same() -> None:
 
 
 def test_document_keeps_its_syntax() -> None:
-    """Storecove is told the syntax of a document."""
+    """Storecove gets the syntax of each document."""
     sandbox = StorecoveSandbox()
     with storecove_hub(sandbox) as hub:
-        hub.einvoices().send(outgoing(CII))
+        hub.einvoices().send(outgoing_invoice(CII))
 
     body = sandbox.requests[0].json()
     assert body["document"]["rawDocumentData"]["parseStrategy"] == "cii"
@@ -98,12 +98,12 @@ def test_schemes_have_storecoves_names(address: str, name: str) -> None:
 
 
 def test_each_scheme_has_one_name() -> None:
-    """No two schemes have the same name."""
+    """No two schemes of participant ids have the same name at Storecove."""
     assert len(SCHEMES) == len(set(SCHEMES.values()))
 
 
 def test_unknown_scheme_is_refused_before_anything_is_sent() -> None:
-    """An address of a scheme without a known name is refused."""
+    """A recipient with a scheme that Storecove lacks is refused before anything is sent."""
     sandbox = StorecoveSandbox()
     with storecove_hub(sandbox) as hub:
         with pytest.raises(InvalidData, match="name for the scheme 9918") as excinfo:
@@ -116,7 +116,7 @@ def test_unknown_scheme_is_refused_before_anything_is_sent() -> None:
 
 
 def test_refusal_of_evidence_is_an_error() -> None:
-    """Only a 404 means that there is no evidence yet."""
+    """Only a 404 means that Storecove has no evidence yet; other refusals are errors."""
     sandbox = StorecoveSandbox()
     with storecove_hub(sandbox) as hub:
         sandbox.fail(reply([{"source": "guid", "details": "is wrong"}], 422))
@@ -126,7 +126,7 @@ def test_refusal_of_evidence_is_an_error() -> None:
 
 @pytest.mark.parametrize("original", ["", "ä", "a", 1, None])
 def test_unreadable_original_is_an_error(original: Any) -> None:
-    """A document that is neither XML nor Base64 is an error."""
+    """A downloaded document that is neither XML nor Base64 is an error."""
     sandbox = StorecoveSandbox()
     with storecove_hub(sandbox) as hub:
         sandbox.fail(reply({"original": original}))
@@ -146,13 +146,13 @@ def test_unreadable_original_is_an_error(original: Any) -> None:
     ],
 )
 def test_other_webhooks_of_storecove_give_no_event(data: Any) -> None:
-    """A webhook of another type, or without an id, gives no event."""
+    """A Storecove webhook of another type, or without an id, gives no event."""
     assert Storecove(legal_entity_id="1").events(webhook(data), make_ref) == ()
 
 
 @pytest.mark.parametrize("name", ["xml", "transmission_id"])
 def test_either_part_of_the_evidence_is_a_delivery(name: str) -> None:
-    """The receipt, or the id of the transmission, proves the delivery."""
+    """An invoice is delivered if its evidence has a receipt or a transmission id."""
     sandbox = StorecoveSandbox()
     sandbox.fail(reply({"evidence": {name: "1"}}), reply({"evidence": {}}))
     with storecove_hub(sandbox) as hub:
@@ -190,7 +190,7 @@ def test_parts_of_a_received_document() -> None:
 
 @pytest.mark.parametrize("status, kind", [(422, VendorFailed), (400, InvalidRequest)])
 def test_refusal_without_a_reason(status: int, kind: type[Exception]) -> None:
-    """Only a refusal of a delivery that gives no reason may have been one."""
+    """With status 422, a refusal without a reason is a failure: the document may be sent."""
     answer = reply({"success": False, "errors": {"root": [NO_REASON]}}, status)
     error = classify(Request.post("/send"), answer)
 
@@ -199,7 +199,7 @@ def test_refusal_without_a_reason(status: int, kind: type[Exception]) -> None:
 
 
 def test_reason_of_a_failure_is_kept() -> None:
-    """The details of a failed submission are the reason."""
+    """The details of a failed submission become the event's reason."""
     data = {"event_type": "document_submission", "guid": GUID, "event": "failed", "details": "No."}
     (event,) = Storecove(legal_entity_id="1").events(webhook(data), make_ref)
 
@@ -211,23 +211,23 @@ def test_reason_of_a_failure_is_kept() -> None:
     "data", [None, {}, {"eventType": "document.received"}, {"eventType": "a", "documentId": "1"}]
 )
 def test_other_webhooks_of_recommand_give_no_event(data: Any) -> None:
-    """A webhook of another type, or without an id, gives no event."""
+    """A Recommand webhook of another type, or without an id, gives no event."""
     vendor = Recommand(api_key="a", company_id="c")
     assert vendor.events(webhook(data), make_ref) == ()
 
 
 def test_document_that_is_not_utf_8_is_refused() -> None:
-    """Recommand gets the text of a document, so another encoding is refused before sending."""
+    """A document that is not UTF-8 is refused for Recommand, which takes documents as text."""
     latin = DOCUMENT.decode().replace("UTF-8", "ISO-8859-1").encode("latin-1")
     sandbox = RecommandSandbox()
     with recommand_hub(sandbox) as hub, pytest.raises(InvalidData, match="UTF-8") as excinfo:
-        hub.einvoices().send(outgoing(latin))
+        hub.einvoices().send(outgoing_invoice(latin))
     assert excinfo.value.field == "document"
     assert sandbox.requests == []
 
 
 def test_only_documents_of_the_company_are_listed() -> None:
-    """The list is asked for the company of the account."""
+    """Received documents are listed for the account's company only."""
     sandbox = RecommandSandbox()
     sandbox.documents[sandbox.arrive()]["companyId"] = "c_other"
     with recommand_hub(sandbox) as hub:
@@ -237,7 +237,7 @@ def test_only_documents_of_the_company_are_listed() -> None:
 
 @pytest.mark.parametrize("documents", [None, {}, "x", 3])
 def test_answer_without_a_list_is_no_empty_inbox(documents: object) -> None:
-    """An answer whose documents are no list is an error, not an empty inbox."""
+    """A list of documents that is not a list is an error, not an empty inbox."""
     sandbox = RecommandSandbox()
     sandbox.fail(reply({"success": True, "documents": documents}))
     with recommand_hub(sandbox) as hub, pytest.raises(VendorFailed, match="documents"):
@@ -288,17 +288,17 @@ BODY: dict[str, Any] = {
 def test_sandbox_of_storecove_is_strict(path: str, body: Any, status: int) -> None:
     """The sandbox refuses what the description does not allow."""
     sandbox = StorecoveSandbox()
-    assert status == posted(sandbox, f"/api/v2{path}", body, f"Bearer {sandbox.token}")
+    assert status == status_of_post(sandbox, f"/api/v2{path}", body, f"Bearer {sandbox.token}")
 
 
 def test_sandbox_of_storecove_refuses_a_repeated_guid() -> None:
-    """The second submission with a GUID is refused, and so is a wrong key."""
+    """The Storecove sandbox refuses a GUID that was used before, and a wrong key."""
     sandbox = StorecoveSandbox()
     body = {**BODY, "idempotencyGuid": GUID}
     path, key = "/api/v2/document_submissions", f"Bearer {sandbox.token}"
 
-    assert [posted(sandbox, path, body, key) for _ in range(2)] == [200, 422]
-    assert posted(sandbox, path, body, "Bearer another") == 401
+    assert [status_of_post(sandbox, path, body, key) for _ in range(2)] == [200, 422]
+    assert status_of_post(sandbox, path, body, "Bearer another") == 401
     assert len(sandbox.deliveries()) == 1
 
 
@@ -324,11 +324,11 @@ def test_sandbox_of_recommand_is_strict(path: str, body: Any, status: int) -> No
     """The sandbox refuses what the published schema does not allow."""
     sandbox = RecommandSandbox()
     key = b64encode(f"{sandbox.api_key}:{sandbox.secret}".encode()).decode()
-    assert status == posted(sandbox, f"/api/v1/{path}", body, f"Basic {key}")
-    assert posted(sandbox, f"/api/v1/{path}", body, "Basic YTpi") == 401
+    assert status == status_of_post(sandbox, f"/api/v1/{path}", body, f"Basic {key}")
+    assert status_of_post(sandbox, f"/api/v1/{path}", body, "Basic YTpi") == 401
 
 
-def posted(sandbox: Sandbox, path: str, body: Any, authorization: str) -> int:
+def status_of_post(sandbox: Sandbox, path: str, body: Any, authorization: str) -> int:
     """Return the status of the sandbox's answer to a POST."""
     headers = Headers({"Content-Type": "application/json", "Authorization": authorization})
     request = SandboxRequest("POST", "", path, (), headers, encode_json(body))

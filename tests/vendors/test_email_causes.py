@@ -1,4 +1,4 @@
-"""The cause of a failure has the same words for all vendors; programs that opened are named."""
+"""Email vendors' reasons of a failure have common words; events name the mail program."""
 
 from __future__ import annotations
 
@@ -126,7 +126,7 @@ CAUSES: list[tuple[str, Payload, RejectReason | None]] = [
 def test_causes_have_the_words_of_all_vendors(
     vendor: str, fields: Payload, cause: RejectReason | None
 ) -> None:
-    """A vendor's reason of a failure becomes the same word at every vendor; no failure has none."""
+    """A failure's reason is the same word at every vendor; other events have no reason."""
     assert cause is event_of(vendor, fields).cause
 
 
@@ -143,7 +143,7 @@ def test_causes_have_the_words_of_all_vendors(
     ],
 )
 def test_user_agents(vendor: str, fields: Payload) -> None:
-    """An event of an opened message or a clicked link names the program, hidden in its repr."""
+    """The event of an open or a click has the mail program, which its repr hides."""
     event = event_of(vendor, fields)
 
     assert "Mail/1" == event.user_agent

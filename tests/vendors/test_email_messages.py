@@ -1,4 +1,4 @@
-"""Messages that email vendors cancel and look up."""
+"""Cancelling and looking up sent messages at email vendors."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ def hub_of(vendor: str, folder: Path) -> tuple[Any, Any]:
     return fixture.sandbox, moorage.open({"vendors": {vendor: fixture.options}}, http=http)
 
 
-def scheduled(hub: Any) -> Any:
+def send_scheduled(hub: Any) -> Any:
     """Send a message that is scheduled for later, and return its reference."""
     later = datetime.now(UTC) + timedelta(hours=1)
     return hub.email().send_transactional(mail(send_at=later)).ref
@@ -41,9 +41,9 @@ def scheduled(hub: Any) -> Any:
 
 @pytest.mark.parametrize("vendor", CANCELED)
 def test_request_that_cancels(vendor: str, tmp_path: Path) -> None:
-    """A message is cancelled by its id, in the vendor's form."""
+    """A cancellation request has the message's id, in the vendor's form."""
     sandbox, hub = hub_of(vendor, tmp_path)
-    hub.email().cancel(ref := scheduled(hub))
+    hub.email().cancel(ref := send_scheduled(hub))
     request = sandbox.requests[-1]
     path = request.path.replace(ref.id.replace("@", "%40"), "ID")
 
@@ -52,9 +52,9 @@ def test_request_that_cancels(vendor: str, tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("vendor", ["brevo", "mailersend", "sparkpost"])
 def test_lost_cancellation_is_not_repeated(vendor: str, tmp_path: Path) -> None:
-    """A deletion with a lost answer is not retried, because the vendor would refuse a repeat."""
+    """A cancellation with a lost answer is not retried, since the vendor would refuse it."""
     sandbox, hub = hub_of(vendor, tmp_path)
-    ref = scheduled(hub)
+    ref = send_scheduled(hub)
     sandbox.fail(Lost())
     with pytest.raises(ConnectionFailed):
         hub.email().cancel(ref)
@@ -63,9 +63,9 @@ def test_lost_cancellation_is_not_repeated(vendor: str, tmp_path: Path) -> None:
 
 
 def test_lost_cancellation_at_resend_is_looked_up(tmp_path: Path) -> None:
-    """After a lost answer Resend refuses, and its last event says that the message is cancelled."""
+    """If a cancellation's answer is lost at Resend, the message's last event confirms it."""
     sandbox, hub = hub_of("resend", tmp_path)
-    ref = scheduled(hub)
+    ref = send_scheduled(hub)
     sandbox.fail(Lost())
 
     assert EmailStatus.CANCELED is hub.email().cancel(ref).status
@@ -81,7 +81,7 @@ def test_lost_cancellation_at_resend_is_looked_up(tmp_path: Path) -> None:
     ],
 )
 def test_last_event_at_resend(event: str, status: EmailStatus, tmp_path: Path) -> None:
-    """The last event of a message at Resend is its status, and that of its recipients."""
+    """The last event of a message at Resend is the status of message and recipients."""
     sandbox, hub = hub_of("resend", tmp_path)
     sandbox.fail(reply({"id": "m-1", "to": ["Ada <ada@example.com>"], "last_event": event}))
     receipt = hub.email().get("resend:resend:m-1")
@@ -130,7 +130,7 @@ def test_events_at_postmark(
     people: list[EmailStatus],
     tmp_path: Path,
 ) -> None:
-    """Each recipient has the status of the latest event, and the message that of all of them."""
+    """At Postmark each recipient has the status of its latest event; the message combines all."""
     sandbox, hub = hub_of("postmark", tmp_path)
     recipients = ["ada@example.com", "bob@example.com"]
     message = {"MessageID": "m-1", "Status": status, "Recipients": recipients}
@@ -146,7 +146,7 @@ def test_events_at_postmark(
     "vendor, answer", [("resend", {"id": "other"}), ("postmark", {"MessageID": "other"})]
 )
 def test_another_message_is_malformed(vendor: str, answer: Any, tmp_path: Path) -> None:
-    """An answer about another message is not taken for the state of this one."""
+    """An answer about another message is a failure of the vendor."""
     sandbox, hub = hub_of(vendor, tmp_path)
     sandbox.fail(reply(answer))
     with pytest.raises(VendorFailed):

@@ -1,4 +1,4 @@
-"""Suppressed addresses of email vendors: lists, pages, requests and refusals."""
+"""Email vendors' suppressed addresses: lists, pages, additions and removals."""
 
 from __future__ import annotations
 
@@ -129,7 +129,7 @@ def all_pages(hub: Any) -> list[Any]:
 
 @pytest.mark.parametrize("vendor", REASONS)
 def test_reasons_have_common_words(vendor: str, tmp_path: Path) -> None:
-    """Each entry has the reason in the words of all vendors, beside the vendor's own."""
+    """Each suppressed address has a common reason, beside the vendor's own word."""
     sandbox, hub = hub_of(vendor, tmp_path)
     words = REASONS[vendor]
     sandbox.suppressions |= {f"a{number}@example.com": word for number, word in enumerate(words)}
@@ -167,7 +167,7 @@ def test_request_that_adds(vendor: str, tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("vendor", REMOVED)
 def test_requests_that_remove(vendor: str, tmp_path: Path) -> None:
-    """An address is removed from each list of the vendor, also if only the last one has it."""
+    """An address is removed from each of the vendor's suppression lists."""
     sandbox, hub = hub_of(vendor, tmp_path)
     sandbox.suppressions[ADA] = list(REASONS[vendor])[-1]
     hub.email().remove_suppression(ADA)
@@ -178,7 +178,7 @@ def test_requests_that_remove(vendor: str, tmp_path: Path) -> None:
 
 
 def test_postmark_keeps_complaints(tmp_path: Path) -> None:
-    """Postmark's refusal of a single address is an error, though it answers with status 200."""
+    """If Postmark refuses a single address, an error is raised despite the status 200."""
     sandbox, hub = hub_of("postmark", tmp_path)
     sandbox.suppressions[ADA] = "SpamComplaint"
     with pytest.raises(VendorRejected, match="required authority") as excinfo:
@@ -208,7 +208,7 @@ def test_postmark_uses_the_stream_of_the_account(tmp_path: Path) -> None:
     ],
 )
 def test_entry_without_an_address_is_malformed(vendor: str, answer: Any, tmp_path: Path) -> None:
-    """A list with an entry that has no address is not taken for a shorter one."""
+    """A suppression list with an entry without an address is malformed."""
     sandbox, hub = hub_of(vendor, tmp_path)
     sandbox.fail(reply(answer))
     with pytest.raises(VendorFailed, match="address"):
@@ -216,7 +216,7 @@ def test_entry_without_an_address_is_malformed(vendor: str, answer: Any, tmp_pat
 
 
 def test_postmark_change_without_a_result_is_malformed(tmp_path: Path) -> None:
-    """A change that Postmark does not mention is not taken for done."""
+    """If Postmark's answer does not mention the change, adding a suppression fails."""
     sandbox, hub = hub_of("postmark", tmp_path)
     sandbox.fail(reply({"Suppressions": []}))
     with pytest.raises(VendorFailed, match="Status"):
@@ -224,7 +224,7 @@ def test_postmark_change_without_a_result_is_malformed(tmp_path: Path) -> None:
 
 
 def test_other_refusals_of_a_removal_are_errors(tmp_path: Path) -> None:
-    """Only an address that is not there counts as removed."""
+    """If SparkPost refuses a removal, an error is raised unless the address is missing."""
     sandbox, hub = hub_of("sparkpost", tmp_path)
     sandbox.fail(reply({"errors": [{"message": "Forbidden."}]}, 409))
     with pytest.raises(VendorRejected):
@@ -232,7 +232,7 @@ def test_other_refusals_of_a_removal_are_errors(tmp_path: Path) -> None:
 
 
 def test_mailgun_hides_the_address_in_a_cursor(tmp_path: Path) -> None:
-    """The reference of Mailgun's next page has an address, which its text does not show."""
+    """The text of Mailgun's cursor hides the address in it."""
     sandbox, hub = hub_of("mailgun", tmp_path)
     sandbox.suppressions[ADA] = "bounces"
 
@@ -247,7 +247,7 @@ def test_mailgun_hides_the_address_in_a_cursor(tmp_path: Path) -> None:
     ],
 )
 def test_strange_link_to_the_next_page(vendor: str, answer: Any, tmp_path: Path) -> None:
-    """A link to the next page that is no URL has no cursor, and raises no error of Python."""
+    """A malformed link to the next page means that there is no next page."""
     sandbox, hub = hub_of(vendor, tmp_path)
     sandbox.fail(reply(answer))
 
@@ -255,7 +255,7 @@ def test_strange_link_to_the_next_page(vendor: str, answer: Any, tmp_path: Path)
 
 
 def test_account_is_named(tmp_path: Path) -> None:
-    """Each operation goes to the account that it names, and refuses an unknown one."""
+    """Each operation uses the account that the caller names, and refuses an unknown one."""
     resend, sendgrid = fixture_of("resend", tmp_path), fixture_of("sendgrid", tmp_path)
     assert resend.sandbox is not None
     assert sendgrid.sandbox is not None

@@ -1,4 +1,4 @@
-"""The fields with the ways to unsubscribe in each email vendor's request."""
+"""The ways to unsubscribe in each email vendor's request."""
 
 from __future__ import annotations
 
@@ -58,7 +58,7 @@ def send(vendor: str, folder: Path) -> bytes:
 
 @pytest.mark.parametrize("vendor", PLACES)
 def test_unsubscribe_link_is_in_its_field(vendor: str, tmp_path: Path) -> None:
-    """The link to unsubscribe is in the vendor's field, or among the headers."""
+    """The unsubscribe link is in the vendor's own field, or else in a header."""
     place, expected = PLACES[vendor]
 
     assert expected == at(json.loads(send(vendor, tmp_path)), place)
@@ -82,13 +82,13 @@ def test_mailgun_has_the_link_in_form_fields(tmp_path: Path) -> None:
     ids=["mail", "both", "page"],
 )
 def test_mailersend_takes_one_click_only(way: Unsubscribe) -> None:
-    """MailerSend has one field for a URL, and always adds the header for one click."""
+    """MailerSend has one field for the URL, and adds the one-click header by itself."""
     with pytest.raises(InvalidData, match="one way to unsubscribe"):
         mail_body(MailerSend(), mail(unsubscribe=way))
 
 
 def test_ses_forwards_failures() -> None:
-    """Amazon SES forwards reports of failures to the envelope's sender."""
+    """Amazon SES forwards bounces to the envelope sender."""
     body = ses_body(mail(envelope_sender="Bounces <bounces@example.com>"), None, None)
 
     assert "bounces@example.com" == body["FeedbackForwardingEmailAddress"]

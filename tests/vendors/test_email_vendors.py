@@ -16,7 +16,7 @@ WITH_MANY = "sendgrid"
 """The vendor tested with the kit's full bulk; the others get two chunks."""
 
 
-def fewest(vendor: str, many: int) -> int:
+def smallest_bulk(vendor: str, many: int) -> int:
     """Return the smallest number of recipients that needs two requests, at most `many`."""
     batch = vendor_class(vendor).limits.get("batch", many)
     return min(many, batch + 1)
@@ -28,7 +28,7 @@ def test_email_vendor_conforms(vendor: str, check: kit.Check) -> None:
     """Each email vendor passes the conformance kit with a synchronous hub."""
     with LABS[vendor]("") as make:
         many = make().many
-        few = many if vendor == WITH_MANY else fewest(vendor, many)
+        few = many if vendor == WITH_MANY else smallest_bulk(vendor, many)
         check(lambda: attrs.evolve(make(), many=few))
 
 
@@ -37,5 +37,5 @@ def test_email_vendor_conforms(vendor: str, check: kit.Check) -> None:
 def test_email_vendor_conforms_async(vendor: str, check: kit.AsyncCheck) -> None:
     """Each email vendor passes the conformance kit with an asynchronous hub."""
     with LABS[vendor]("Async") as make:
-        few = fewest(vendor, make().many)
+        few = smallest_bulk(vendor, make().many)
         asyncio.run(check(lambda: attrs.evolve(make(), many=few)))

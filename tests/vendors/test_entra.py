@@ -50,7 +50,7 @@ def ref(id_: str) -> Ref:
 
 
 def test_list_asks_for_all_fields_and_quotes_its_filter() -> None:
-    """The list has the fields that moorage reads, and a filter with doubled quotes."""
+    """A list requests the fields that moorage reads, and a filter with escaped quotes."""
     sandbox = EntraSandbox()
     query = PeopleQuery(user_name="o'n@example.com", email="x'y", external_id="7")
     people(sandbox).find(query)
@@ -65,7 +65,7 @@ def test_list_asks_for_all_fields_and_quotes_its_filter() -> None:
 
 
 def test_manager_is_a_link_of_its_own() -> None:
-    """The manager is set by a link, also if it is all that changes."""
+    """A person's manager is set by a separate link, also if nothing else changes."""
     sandbox = EntraSandbox()
     operations = people(sandbox)
     charles = operations.create(
@@ -87,7 +87,7 @@ def test_manager_is_a_link_of_its_own() -> None:
 
 
 def test_member_is_removed_by_its_link() -> None:
-    """The request ends in $ref, without which Graph deletes the account of the member."""
+    """A member is removed by a path ending in `/$ref`, else Graph would delete the account."""
     sandbox = EntraSandbox()
     operations = people(sandbox)
     ada = operations.create(ADA, password="long-secret-1").ref
@@ -102,7 +102,7 @@ def test_member_is_removed_by_its_link() -> None:
 
 
 def test_members_have_their_kinds() -> None:
-    """A member is a person or a group by its type, and unknown without a known one."""
+    """A member is a person or a group by its type, and otherwise of unknown kind."""
     sandbox = EntraSandbox()
     operations = people(sandbox)
     operations.find()
@@ -115,7 +115,7 @@ def test_members_have_their_kinds() -> None:
 
 
 def test_group_of_no_member_must_exist() -> None:
-    """After a missing member the group is looked up, by its id alone."""
+    """If adding or removing a member changes nothing, a look-up checks that the group exists."""
     sandbox = EntraSandbox()
     operations = people(sandbox)
     operations.remove_member(ref(sandbox.group), ref("00000000-0000-4000-8000-0000000fffff"))
@@ -127,7 +127,7 @@ def test_group_of_no_member_must_exist() -> None:
 
 
 def test_created_person_has_the_fields_of_the_request() -> None:
-    """Fields that the answer to a creation lacks are those of the request."""
+    """A created person takes fields that the answer lacks from the request."""
     body = {"userPrincipalName": "a@x", "mobilePhone": "2", "jobTitle": "Analyst", "mail": "m@x"}
     person = read_created(body, _ref, reply({"id": "1", "mail": "other@x"}))
 
@@ -144,7 +144,7 @@ def _ref(id_: str, /, **_: str | None) -> Ref:
     [(Response(404), "HTTP 404"), (reply({"error": {"code": "Gone"}}, 404), "Gone")],
 )
 def test_refusal_without_words(answer: Response, words: str) -> None:
-    """A refusal without words is told by its code, or else by its status."""
+    """The error for a refusal without a text has Graph's code, or else the HTTP status."""
     sandbox = EntraSandbox()
     operations = people(sandbox)
     operations.find()
@@ -154,7 +154,7 @@ def test_refusal_without_words(answer: Response, words: str) -> None:
 
 
 def test_refused_member_is_no_member() -> None:
-    """A refusal stays an error if the person is no member of the group."""
+    """A refused removal stays an error, even if the person is no member of the group."""
     sandbox = EntraSandbox()
     operations = people(sandbox)
     ada = operations.create(ADA, password="long-secret-1").ref
@@ -176,7 +176,7 @@ def test_only_a_missing_object_counts_as_removed(operation: str) -> None:
 
 @pytest.mark.parametrize("link", ["https://evil.example/v1.0/users?$skiptoken=1", 7])
 def test_link_to_another_server_is_not_followed(link: object) -> None:
-    """A next page at another server is no answer of Graph."""
+    """A link to the next page at another server is a malformed response."""
     sandbox = EntraSandbox()
     operations = people(sandbox)
     operations.find()
@@ -189,7 +189,7 @@ def test_link_to_another_server_is_not_followed(link: object) -> None:
     "id_", ["//evil.example/v1.0/users?a=b", "/v1.0/users", "/v1.0/groups?a=b", "1"]
 )
 def test_reference_of_another_page_is_refused(id_: str) -> None:
-    """Only a page of the same list can continue it."""
+    """A page reference is accepted only for the list that it came from."""
     sandbox = EntraSandbox()
     operations = people(sandbox)
     with pytest.raises(InvalidData) as excinfo:
@@ -206,7 +206,7 @@ def test_reference_of_another_page_is_refused(id_: str) -> None:
     ],
 )
 def test_numbers_that_entra_has_no_field_for_are_refused(phones: list[Phone]) -> None:
-    """More than a work number and a mobile number are refused, since one would be lost."""
+    """More than one work and one mobile number are refused, since Entra stores no more."""
     sandbox = EntraSandbox()
     with pytest.raises(InvalidData) as excinfo:
         people(sandbox).create(
@@ -217,7 +217,7 @@ def test_numbers_that_entra_has_no_field_for_are_refused(phones: list[Phone]) ->
 
 
 def test_emptied_addresses() -> None:
-    """Emptied addresses are null and an empty list; emptied numbers likewise."""
+    """Clearing emails and phones sends null for single values and an empty list for the others."""
     sandbox = EntraSandbox()
     operations = people(sandbox)
     ada = operations.create(ADA, password="long-secret-1").ref
@@ -238,7 +238,7 @@ def test_nickname_has_only_allowed_characters(user_name: str, expected: str) -> 
 
 
 def test_person_without_names_is_shown_by_the_user_name() -> None:
-    """Graph requires a display name, which is the user name without names."""
+    """A person without names gets the user name as display name, which Graph requires."""
     sandbox = EntraSandbox()
     person = people(sandbox).create(NewPerson(user_name="a@example.com"), password="long-secret-1")
 
@@ -247,7 +247,7 @@ def test_person_without_names_is_shown_by_the_user_name() -> None:
 
 @pytest.mark.parametrize("missing", ["directory", "client_id", "client_secret"])
 def test_credentials_are_complete_or_absent(missing: str) -> None:
-    """Credentials with a missing part are refused; without any the provider supplies a token."""
+    """Incomplete credentials are refused; without any, the credential provider is used."""
     options: dict[str, Any] = {"directory": "a", "client_id": "b", "client_secret": "c"}
     value = options.pop(missing)
     for parts in (options, {missing: value}):

@@ -218,6 +218,17 @@ def test_customs_fields() -> None:
     } == body
 
 
+def test_price_of_a_piece_is_in_the_units_of_its_currency() -> None:
+    """A customs value in yen that is not a multiple of the pieces has no price per piece."""
+    yen = attrs.evolve(SHIRTS, value=Money("102", "JPY"), quantity=4)
+    customs = Customs(items=[yen, attrs.evolve(yen, quantity=2)], signer="Steve Brule")
+    body = shipment_request(attrs.evolve(REQUEST, customs=customs))["customsClearanceDetail"]
+
+    assert [None, {"amount": 51, "currency": "JPY"}] == [
+        commodity.get("unitPrice") for commodity in body["commodities"]
+    ]
+
+
 @pytest.mark.parametrize(
     "contents, purpose",
     [(Contents.GIFT, "GIFT"), (Contents.DOCUMENTS, "NOT_SOLD"), (Contents.DONATION, "NOT_SOLD")],
@@ -239,18 +250,20 @@ def test_unsupported_shipments_are_refused_before_sending(shop: Shop) -> None:
     assert [] == shop.sandbox.requests
     assert shop.shipping.get_rates(attrs.evolve(REQUEST, return_to=HERE)).rates
     with pytest.raises(InvalidData):
-        shop.bought(reference="n" * 36)
+        shop.buy_label_of_order(reference="n" * 36)
     assert {} == shop.sandbox.shipments
 
 
 def test_key_is_sent_as_the_transaction_id(shop: Shop) -> None:
     """FedEx gets the idempotency key as the transaction id, shortened."""
-    shop.bought("order-1")
-    shop.bought("k" * 200)
+    shop.buy_label_of_order("order-1")
+    shop.buy_label_of_order("k" * 200)
+    shop.buy_label_of_order("k" * 200 + "l")
     told_of = [
         str(request.headers.get("x-customer-transaction-id"))
         for request in shop.sandbox.requests
         if request.path == "/ship/v1/shipments"
     ]
 
-    assert ["order-1", 40] == [told_of[0], len(told_of[1])]
+    assert ["order-1", 40, 40] == [told_of[0], len(told_of[1]), len(told_of[2])]
+    assert told_of[1] != told_of[2]

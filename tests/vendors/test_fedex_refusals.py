@@ -84,7 +84,7 @@ def test_token_is_reused_until_refused(shop: Shop) -> None:
 def test_tracking_may_have_a_project_of_its_own() -> None:
     """FedEx tracking uses the token of its own project, if one is configured."""
     shop = Shop(tracking_client_id="l7-tracker", tracking_credentials="secret-of-tracking")
-    shop.bought()
+    shop.buy_label_of_order()
     dispatcher = TokenEndpoint("/oauth/token", "l7-tracker", "secret-of-tracking", posted=True)
     shop.sandbox.mounts["/oauth/token"] = shop.sandbox.token_endpoint = dispatcher
     [number] = shop.sandbox.tracks
@@ -156,7 +156,7 @@ def test_live_and_test_systems_have_their_urls() -> None:
 )
 def test_sandbox_is_strict(shop: Shop, path: tuple[str, ...], value: object, code: str) -> None:
     """The FedEx sandbox refuses unknown fields and wrong types like FedEx."""
-    shop.bought()
+    shop.buy_label_of_order()
     [requests] = [
         request for request in shop.sandbox.requests if request.path == "/ship/v1/shipments"
     ]

@@ -95,12 +95,29 @@ def test_no_service_becomes_a_message(shop: Shop) -> None:
 
 
 @pytest.mark.parametrize(
+    "code",
+    [
+        "RATE.LOCATION.NOSERVICE",
+        "SERVICE.NOT.AVAILABLE",
+        "POSTALCODE.NOTSERVED",
+        "COUNTRY.NOT.SERVICED",
+    ],
+)
+def test_each_code_of_no_service_becomes_a_message(shop: Shop, code: str) -> None:
+    """Each FedEx error code for an unserved place gives a message instead of rates."""
+    shop.wire.planned[RATES] = [reply({"errors": [{"code": code, "message": "No."}]}, 400)]
+    result = shop.shipping.get_rates(REQUEST)
+
+    assert [(), code] == [result.rates, result.messages[0].code]
+
+
+@pytest.mark.parametrize(
     "wish, image",
     [("pdf", "PDF"), ("png", "PNG"), ("zpl", "ZPLII"), ("epl", "EPL2")],
 )
 def test_label_format(shop: Shop, wish: str, image: str) -> None:
     """FedEx returns a label in the requested format."""
-    label = shop.bought(label=wish).labels[0]
+    label = shop.buy_label_of_order(label=wish).labels[0]
 
     assert (LabelFormat(wish), image) == (label.format, label.vendor_format)
     assert label.content
@@ -109,7 +126,7 @@ def test_label_format(shop: Shop, wish: str, image: str) -> None:
 
 def test_several_parcels_have_a_label_each_and_are_cancelled_together(shop: Shop) -> None:
     """The parcels of a FedEx shipment share its first number in later operations."""
-    shipment = shop.bought(parcels=[PARCEL, PARCEL, PARCEL])
+    shipment = shop.buy_label_of_order(parcels=[PARCEL, PARCEL, PARCEL])
 
     assert 3 == len(set(shipment.tracking_numbers)) == len(shipment.labels)
     assert shipment.tracking_numbers == tuple(label.tracking_number for label in shipment.labels)
@@ -128,7 +145,7 @@ def test_several_parcels_have_a_label_each_and_are_cancelled_together(shop: Shop
 
 def test_failed_cancellation_is_an_error(shop: Shop) -> None:
     """A negative reply to a FedEx cancellation is a refusal; a malformed one a failure."""
-    shipment = shop.bought()
+    shipment = shop.buy_label_of_order()
     alert = {"code": "SHIPMENT.CANCEL.FAILED", "message": "Too late."}
     cancel = "PUT /ship/v1/shipments/cancel"
     shop.wire.planned[cancel] = [
@@ -166,7 +183,7 @@ def test_incomplete_purchase_answers(shop: Shop) -> None:
         fedex_response(transactionShipments=[{"pieceResponses": [{"trackingNumber": "2"}]}]),
         fedex_response(transactionShipments=[{}]),
     ]
-    first, second = shop.bought("k-1"), shop.bought("k-2")
+    first, second = shop.buy_label_of_order("k-1"), shop.buy_label_of_order("k-2")
 
     assert (("1",), None, ("https://fedex.example/invoice",)) == (
         first.tracking_numbers,
@@ -182,13 +199,13 @@ def test_incomplete_purchase_answers(shop: Shop) -> None:
     assert ["A"] == [warning.code for warning in first.warnings]
     assert (("2",), (), None) == (second.tracking_numbers, second.labels, second.service)
     with pytest.raises(OutcomeUnknown):
-        shop.bought("k-3")
+        shop.buy_label_of_order("k-3")
 
 
 def test_lost_purchase_is_found_by_its_mark(shop: Shop) -> None:
     """A FedEx purchase with a lost response is found by its reference, without its label."""
     shop.wire.planned[SHIP] = [Lost()]
-    result = shop.bought(parcels=[PARCEL, PARCEL], ship_date=date(2130, 1, 2))
+    result = shop.buy_label_of_order(parcels=[PARCEL, PARCEL], ship_date=date(2130, 1, 2))
 
     fields = json.loads(shop.sandbox.requests[-1].body)["referencesInformation"]
     assert (sha256(b"\norder-1").hexdigest()[:32], "2130-01-03") == (
@@ -220,9 +237,9 @@ def test_lost_purchase_that_is_not_found_is_unknown(shop: Shop, answer: Response
     shop.wire.planned[SHIP] = [Response(503)]
     shop.wire.planned[FIND] = [answer]
     with pytest.raises(OutcomeUnknown):
-        shop.bought()
+        shop.buy_label_of_order()
     with pytest.raises(OutcomeUnknown):
-        shop.bought()
+        shop.buy_label_of_order()
 
     assert {} == shop.sandbox.shipments
 
@@ -244,6 +261,6 @@ def test_only_a_whole_offer_can_be_bought(shop: Shop) -> None:
 
 def test_reference_has_account_and_number() -> None:
     """The reference of a FedEx shipment has its account and tracking number."""
-    shipment = Shop().bought()
+    shipment = Shop().buy_label_of_order()
 
     assert Ref("fedex", "fedex", shipment.tracking_numbers[0]) == shipment.ref

@@ -51,7 +51,7 @@ def address_response(**address: Any) -> Response:
 )
 def test_tracking_status(shop: Shop, word: str, status: TrackingStatus) -> None:
     """Tracking a FedEx parcel returns its latest status and its events."""
-    [number] = shop.bought().tracking_numbers
+    [number] = shop.buy_label_of_order().tracking_numbers
     shop.sandbox.move(number, "PU")
     shop.sandbox.move(number, word)
     tracking = shop.shipping.track(number, "fedex")
@@ -98,7 +98,7 @@ def test_delivery_time_from_the_event(shop: Shop) -> None:
 
 def test_unknown_number_is_refused_unless_just_bought(shop: Shop) -> None:
     """FedEx refuses an unknown number; a label just bought has the status unknown."""
-    shipment = shop.bought()
+    shipment = shop.buy_label_of_order()
     shop.sandbox.tracks.clear()
     with pytest.raises(VendorRejected) as excinfo:
         shop.shipping.track("7", "fedex")

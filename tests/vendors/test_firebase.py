@@ -42,7 +42,7 @@ def refused_field(**fields: Any) -> str:
 
 
 def test_message_is_in_firebases_words() -> None:
-    """Each field is sent under the names that Firebase, Apple and browsers have for it."""
+    """Each field is sent under the names of Firebase, Apple and browsers."""
     message = PushMessage(
         to=TOKEN,
         title="T",
@@ -110,7 +110,7 @@ def test_reserved_names_are_refused(name: str) -> None:
 
 
 def test_large_messages_are_refused() -> None:
-    """More bytes than Firebase takes are refused; a topic takes fewer."""
+    """A message above Firebase's size limit is refused; the limit for topics is lower."""
     assert "data" == refused_field(body="x" * 4_100)
     assert "data" == refused_field(data={"a": "x" * 4_100})
     assert "data" == refused_field(to=PushTopic("orders"), body="x" * 2_100)
@@ -118,7 +118,7 @@ def test_large_messages_are_refused() -> None:
 
 @pytest.mark.parametrize("code", [None, "THIRD_PARTY_AUTH_ERROR"])
 def test_refused_credentials_are_told(code: str | None) -> None:
-    """Refused credentials, ours or those at Apple, are an error of authentication."""
+    """Refused credentials, ours or those for Apple, raise AuthenticationFailed."""
     answer = firebase_error(401, "UNAUTHENTICATED", code)
 
     error = classify(Request.get("/"), answer)
@@ -127,7 +127,7 @@ def test_refused_credentials_are_told(code: str | None) -> None:
 
 
 def test_outage_keeps_its_code() -> None:
-    """An outage with a known code keeps it; one without is judged by its status."""
+    """A Firebase outage keeps its known code; without a code the status decides."""
     error = classify(Request.get("/"), firebase_error(500, "INTERNAL"))
     assert isinstance(error, VendorFailed)
     assert "INTERNAL" == error.vendor_code
@@ -135,7 +135,7 @@ def test_outage_keeps_its_code() -> None:
 
 
 def test_project_is_needed() -> None:
-    """The project is that of the key, unless another is named; one of them is needed."""
+    """The project comes from the key or the option; without either an error is raised."""
     assert {} == Firebase(project="acme").clients()
     with pytest.raises(ConfigurationError, match="project of Firebase is not known") as excinfo:
         Firebase()

@@ -1,4 +1,4 @@
-"""GoCardless: the agreement, the requisition, the token and the limits of a day."""
+"""GoCardless bank data: agreements, requisitions, tokens and daily limits."""
 
 from __future__ import annotations
 
@@ -46,7 +46,7 @@ def hub(sandbox: GoCardlessSandbox, **options: Any) -> Hub:
 
 
 def test_requests_of_a_consent() -> None:
-    """A consent is an agreement with its terms, and a requisition with the return address."""
+    """A consent creates an agreement with its terms, and a requisition with the return URL."""
     sandbox = GoCardlessSandbox()
     request = attrs.evolve(REQUEST, days=30, language="de", institution=BANK)
     bank = hub(sandbox, institution=None, history_days=60).bank()
@@ -77,7 +77,7 @@ def test_requests_of_a_consent() -> None:
 
 
 def test_token_is_requested_once() -> None:
-    """One token serves many requests, and is requested with the user secret alone."""
+    """A single token, requested with the user secret, is used for many requests."""
     sandbox = GoCardlessSandbox()
     bank = hub(sandbox).bank()
     for _ in range(3):
@@ -87,7 +87,7 @@ def test_token_is_requested_once() -> None:
 
 
 def test_wrong_secret_is_refused() -> None:
-    """A wrong user secret is an error, and nothing is started."""
+    """With a wrong user secret an error is raised, and no consent is begun."""
     sandbox = GoCardlessSandbox()
     with pytest.raises((AuthenticationFailed, CredentialRefreshFailed)):
         hub(sandbox, secret_key="another-key").bank().start_consent(REQUEST)
@@ -95,14 +95,14 @@ def test_wrong_secret_is_refused() -> None:
 
 
 def test_id_and_key_belong_together() -> None:
-    """An id without its key is refused; without both, the provider has to give a token."""
+    """A secret id without its key is refused; without both, the provider is used."""
     with pytest.raises(ConfigurationError, match="one is missing"):
         GoCardless(secret_id="1")
     assert {} == GoCardless().clients()
 
 
 def test_consent_needs_a_bank() -> None:
-    """Without a bank nothing is sent."""
+    """A consent without a bank is refused before anything is sent."""
     sandbox = GoCardlessSandbox()
     with pytest.raises(InvalidData) as caught:
         hub(sandbox, institution=None).bank().start_consent(REQUEST)
@@ -110,7 +110,7 @@ def test_consent_needs_a_bank() -> None:
 
 
 def test_agreement_is_made_once() -> None:
-    """A repeat after a lost requisition neither makes a second one nor a second agreement."""
+    """A repeat after a lost answer creates neither a second agreement nor a requisition."""
     sandbox = GoCardlessSandbox()
     bank = hub(sandbox).bank()
     sandbox.fail(None, Lost())
@@ -135,7 +135,7 @@ def test_wrong_terms_name_the_field() -> None:
 
 
 def test_refusal_has_all_its_details() -> None:
-    """The summary and the detail of a refusal are told, and each of several wrong fields."""
+    """The error for a refusal has summary and detail, or the text of each wrong field."""
     sandbox = GoCardlessSandbox()
     fields: dict[str, Any] = {"access_scope": [{"detail": "Wrong."}], "redirect": ["Missing."]}
     sandbox.fail(reply({"summary": "Invalid ID", "detail": "No UUID."}, 400), reply(fields, 400))
@@ -155,7 +155,7 @@ def test_refusal_has_all_its_details() -> None:
     ],
 )
 def test_identifier_of_a_transaction(fields: dict[str, Any], id_: str | None) -> None:
-    """GoCardless' own identifier counts more than that of the bank."""
+    """A transaction's id is GoCardless' internal id, or else the bank's."""
     sandbox = GoCardlessSandbox()
     item = {"transactionAmount": {"currency": "EUR", "amount": "1"}, **fields}
     sandbox.fail(reply({"transactions": {"booked": [item]}}))
@@ -164,7 +164,7 @@ def test_identifier_of_a_transaction(fields: dict[str, Any], id_: str | None) ->
 
 
 def test_period_is_sent() -> None:
-    """The days of a query are sent; without any, none is."""
+    """The days of a query are sent only if the caller names them."""
     sandbox = GoCardlessSandbox()
     bank = hub(sandbox).bank()
     consent = bank.start_consent(REQUEST)
@@ -179,7 +179,7 @@ def test_period_is_sent() -> None:
 
 
 def test_end_of_a_consent_is_known() -> None:
-    """An expired agreement, and a deleted one, need a new consent."""
+    """An expired or deleted agreement means that a new consent is needed."""
     sandbox = GoCardlessSandbox()
     bank = hub(sandbox).bank()
     consent = bank.start_consent(REQUEST)
@@ -195,7 +195,7 @@ def test_end_of_a_consent_is_known() -> None:
 
 
 def test_refused_revocation_is_an_error() -> None:
-    """A revocation that GoCardless refuses is no success."""
+    """If GoCardless refuses to revoke a consent, an error is raised."""
     sandbox = GoCardlessSandbox()
     sandbox.fail(reply({"summary": "Invalid ID", "detail": "No."}, 400))
     with pytest.raises(InvalidRequest):
@@ -207,7 +207,7 @@ def test_refused_revocation_is_an_error() -> None:
     [("86307", "in 86307 seconds"), ("soon", "day is over"), (None, "day is over")],
 )
 def test_daily_limit_says_when_it_ends(seconds: str | None, words: str) -> None:
-    """The remedy of a limit for a day says when to come back, as far as GoCardless tells it."""
+    """The remedy for a spent daily limit says when to try again, if GoCardless says so."""
     sandbox = GoCardlessSandbox()
     headers = {"Content-Type": "application/json"}
     if seconds is not None:
@@ -221,7 +221,7 @@ def test_daily_limit_says_when_it_ends(seconds: str | None, words: str) -> None:
 
 
 def test_sandbox_refuses_a_reference_twice() -> None:
-    """The reference of a requisition is unique."""
+    """The sandbox refuses a second requisition with the same reference."""
     sandbox = GoCardlessSandbox()
     bank = hub(sandbox).bank()
     bank.start_consent(REQUEST)
@@ -244,7 +244,7 @@ def raw(path: str, token: str | None = None) -> Response:
 
 
 def test_sandbox_refuses_wrong_requests() -> None:
-    """The sandbox refuses another token, path or parameter, and lists requisitions."""
+    """The sandbox refuses wrong tokens, paths and parameters, and lists requisitions."""
     account = next(iter(GoCardlessSandbox()._accounts))  # noqa: SLF001 - the ids are always the same
     requests = {
         "list": raw("/api/v2/requisitions/"),

@@ -1,4 +1,4 @@
-"""Payments at GoCardless: mandates, pages, refunds, lists, refusals and webhooks."""
+"""Payments by GoCardless: mandates, payment pages, refunds, lists, refusals and webhooks."""
 
 from __future__ import annotations
 
@@ -49,7 +49,7 @@ PAGE_KEY = "page-1"
 
 @pytest.fixture(name="shop")
 def _shop() -> Iterator[Shop]:
-    """A shop that collects payments by GoCardless."""
+    """Return a hub that collects payments by GoCardless."""
     shop = Shop()
     with shop.hub:
         yield shop
@@ -107,7 +107,7 @@ def test_request_of_a_payment(shop: Shop) -> None:
     ],
 )
 def test_states_of_a_payment(shop: Shop, status: str, state: str, captured: bool | None) -> None:
-    """Each status of GoCardless has one state; only collected money counts as captured."""
+    """Each GoCardless status has a state, and only collected money counts as captured."""
     ref = shop.pay().ref
     shop.sandbox.payments[ref.id]["status"] = status
 
@@ -134,7 +134,7 @@ def test_unsuitable_charges_are_not_sent(shop: Shop, charge: dict[str, Any], fie
 
 
 def test_payments_without_authorization(shop: Shop) -> None:
-    """A bank debit cannot be authorised or captured, and nothing is sent for it."""
+    """A bank debit cannot be authorised and captured later, so nothing is sent for it."""
     ref = Ref("gocardless_payments", "main", "PM1", {"amount": "149.90", "currency": "EUR"})
     for use, capability in (
         (lambda: shop.payments.authorize(order(), idempotency_key="a"), "authorize"),
@@ -149,7 +149,7 @@ def test_payments_without_authorization(shop: Shop) -> None:
 
 
 def test_lost_payment_is_found_by_its_key(shop: Shop) -> None:
-    """A repeat of a lost payment gets the payment that the first request created."""
+    """Repeating a lost payment with its key returns the payment that was created."""
     shop.sandbox.fail(Lost())
     with pytest.raises(ConnectionFailed):
         shop.payments.charge(order(), idempotency_key="k")
@@ -162,7 +162,7 @@ def test_lost_payment_is_found_by_its_key(shop: Shop) -> None:
 
 
 def test_lost_payment_is_found_within_one_call() -> None:
-    """A retry after a lost answer gets the payment too, and does not create a second one."""
+    """A retry after a lost answer returns the first payment, and creates no second one."""
     shop = Shop(retried=True)
     with shop.hub:
         shop.sandbox.fail(Lost())
@@ -172,7 +172,7 @@ def test_lost_payment_is_found_within_one_call() -> None:
 
 
 def test_key_of_another_payment_is_refused(shop: Shop) -> None:
-    """A key that GoCardless knows from a payment of another amount is a conflict."""
+    """A key with which GoCardless has a payment of another amount is a conflict."""
     shop.payments.charge(order(), idempotency_key="k")
     other_shop = Shop()
     other_shop.sandbox.payments = shop.sandbox.payments
@@ -190,7 +190,7 @@ def test_key_of_another_payment_is_refused(shop: Shop) -> None:
 
 
 def test_payment_is_cancelled_until_it_is_submitted(shop: Shop) -> None:
-    """A pending payment is voided; a submitted one is refused, and a second void is no error."""
+    """A pending payment can be voided, also twice; a submitted one is refused."""
     ref, late_ref = shop.pay().ref, shop.pay().ref
     void = shop.payments.void(ref, idempotency_key="v-1")
     repeated_void = shop.payments.void(ref, idempotency_key="v-2")
@@ -205,7 +205,7 @@ def test_payment_is_cancelled_until_it_is_submitted(shop: Shop) -> None:
 
 
 def test_refunds_confirm_the_total(shop: Shop) -> None:
-    """A refund states the total of all refunds, and without an amount refunds the rest."""
+    """A refund confirms the total of all refunds; without an amount it refunds the rest."""
     ref = shop.collect().ref
     first_refund = shop.payments.refund(ref, PART, idempotency_key="r-1", reason="duplicate")
     first_body = shop.sent_body()
@@ -239,7 +239,7 @@ def test_refunds_confirm_the_total(shop: Shop) -> None:
 
 
 def test_lost_refund_confirms_the_same_total(shop: Shop) -> None:
-    """A repeat of a lost refund sends the first total again, and refunds once."""
+    """Repeating a lost refund sends the same total again, and refunds once."""
     ref = shop.collect().ref
     shop.sandbox.fail(None, Lost())
     with pytest.raises(ConnectionFailed):
@@ -264,7 +264,7 @@ def test_lost_refund_confirms_the_same_total(shop: Shop) -> None:
     ],
 )
 def test_states_of_a_refund(shop: Shop, status: str, state: str) -> None:
-    """Each status of a refund has one state."""
+    """Each GoCardless status of a refund has a state."""
     refund = shop.payments.refund(shop.collect().ref, PART, idempotency_key="r-1")
     shop.sandbox.refunds[refund.ref.id]["status"] = status
 
@@ -272,7 +272,7 @@ def test_states_of_a_refund(shop: Shop, status: str, state: str) -> None:
 
 
 def test_page_of_a_billing_request(shop: Shop) -> None:
-    """An intent creates a page, and the payment begins when the buyer agrees."""
+    """An intent creates a payment page, and the payment is made when the buyer agrees."""
     customer = Customer(email="ada@erp.example", country="de", name="Ada")
     intent = shop.payments.create_intent(
         order(source=None, customer=customer, store_method=True), idempotency_key=PAGE_KEY
@@ -348,7 +348,7 @@ def test_page_of_a_known_customer(shop: Shop) -> None:
 
 
 def test_abandoned_page_is_a_decline(shop: Shop) -> None:
-    """A cancelled billing request is a decline by the buyer; a void cancels an open one."""
+    """A cancelled billing request is a decline by the buyer; a void cancels an open request."""
     abandoned = shop.payments.create_intent(order(source=None), idempotency_key="p-1")
     unused = shop.payments.create_intent(order(source=None), idempotency_key="p-2")
     shop.sandbox.visit(abandoned.ref.id, agrees=False)
@@ -364,7 +364,7 @@ def test_abandoned_page_is_a_decline(shop: Shop) -> None:
 
 
 def test_mandates_of_a_customer(shop: Shop) -> None:
-    """Mandates that can be charged are listed; one may be cancelled twice, and is then missing."""
+    """Chargeable mandates are listed; cancelling one twice is no error."""
     (mandate,) = shop.payments.stored_means("CU_ADA").items
     pending = shop.pay().ref
     removed = shop.payments.remove_means(mandate.ref, idempotency_key="m-1")
@@ -385,7 +385,7 @@ def test_mandates_of_a_customer(shop: Shop) -> None:
 
 
 def test_lists_are_filtered_and_paged(shop: Shop) -> None:
-    """Lists of payments and payouts filter by their time of creation, and go on by a cursor."""
+    """Payments and payouts are filtered by their creation time, and paged by a cursor."""
     refs = [shop.pay().ref for _ in range(3)]
     first_page = shop.payments.payments(PaymentQuery(limit=2))
     last_page = shop.payments.payments(PaymentQuery(limit=2), after=first_page.next)
@@ -435,7 +435,7 @@ def test_refusals(shop: Shop, answer: Response, kind: type[Exception], code: str
 
 
 def test_webhooks_of_a_failed_payment(shop: Shop) -> None:
-    """A payment that fails late has the bank's reason, and its money counts no longer."""
+    """A payment that fails late has the bank's reason, and no longer counts as captured."""
     payment = shop.collect()
     shop.time += 86_400
     shop.sandbox.fail_payment(payment.ref.id, "bank_account_closed")
@@ -454,7 +454,7 @@ def test_webhooks_of_a_failed_payment(shop: Shop) -> None:
 
 
 def test_webhooks_of_refunds_payouts_pages_and_chargebacks(shop: Shop) -> None:
-    """Webhooks name the refund, the payout or the page; a payment's state is asked for."""
+    """Webhooks of refunds, payouts and pages give events; payment states need a look-up."""
     payment = shop.collect()
     refund = shop.payments.refund(payment.ref, PART, idempotency_key="r-1")
     shop.sandbox.settle()
@@ -483,7 +483,7 @@ def test_webhooks_of_refunds_payouts_pages_and_chargebacks(shop: Shop) -> None:
 
 
 def test_webhooks_of_other_resources_are_ignored(shop: Shop) -> None:
-    """A webhook about a mandate has no event of a payment; one of a refund may name its payment."""
+    """A webhook about a mandate gives no payment event; a refund's may name its payment."""
     shop.sandbox._notify("mandates", "active", {"mandate": MANDATE})  # noqa: SLF001 - no step sends it
     shop.sandbox._notify("refunds", "levitated", {"refund": "RF1", "payment": "PM1"})  # noqa: SLF001 - no step sends it
     shop.sandbox._notify("exports", "paid", {"payout": "PO1"})  # noqa: SLF001 - no step sends it
@@ -502,7 +502,7 @@ def test_webhooks_of_other_resources_are_ignored(shop: Shop) -> None:
     ],
 )
 def test_mode_by_the_address(url: str, mode: Mode | None) -> None:
-    """The address tells whether an account is live."""
+    """The URL decides whether an account is live."""
     assert mode == GoCardlessPayments(base_url=url).mode()
 
 
@@ -517,14 +517,14 @@ def test_mode_by_the_address(url: str, mode: Mode | None) -> None:
     ],
 )
 def test_unreadable_answers_are_failures(shop: Shop, use: Callable[[Shop, Ref], object]) -> None:
-    """A successful answer without its contents is a failure of the vendor."""
+    """A successful answer without its content is a failure of the vendor."""
     shop.sandbox.fail(reply({"nothing": {}}))
     with pytest.raises(VendorFailed):
         use(shop, Ref("gocardless_payments", "main", "PM1"))
 
 
 def test_page_without_an_address_is_a_failure(shop: Shop) -> None:
-    """An intent whose page has no address is a failure, and a repeat makes another page."""
+    """An intent whose page has no URL is a failure, and a repeat creates another page."""
     shop.sandbox.fail(None, reply({"billing_request_flows": {}}))
     with pytest.raises(VendorFailed):
         shop.payments.create_intent(order(source=None), idempotency_key="p-1")
@@ -534,7 +534,7 @@ def test_page_without_an_address_is_a_failure(shop: Shop) -> None:
 
 
 def test_malformed_items_of_lists_are_left_out(shop: Shop) -> None:
-    """An item of a list that cannot be read is left out."""
+    """A list item that cannot be read is left out."""
     ref = shop.pay().ref
     shop.sandbox.payments["PM2"] = {"id": "PM2", "created_at": "2031-02-28T00:00:00.000Z"}
     shop.sandbox.payouts["PO1"] = {"id": "PO1", "created_at": "2031-02-28T00:00:00.000Z"}
@@ -547,7 +547,7 @@ def test_malformed_items_of_lists_are_left_out(shop: Shop) -> None:
 
 
 def test_refused_mandate_stays(shop: Shop) -> None:
-    """A mandate that cannot be cancelled, and is not cancelled, raises the refusal."""
+    """If GoCardless refuses to cancel an active mandate, an error is raised."""
     mandate = shop.sandbox.authorise("CU_ADA", status="failed")
     with pytest.raises(VendorRejected):
         shop.payments.remove_means(
@@ -556,7 +556,7 @@ def test_refused_mandate_stays(shop: Shop) -> None:
 
 
 def test_payment_of_a_subscription_in_its_currency() -> None:
-    """The reference of a payment's subscription has the currency of the payment."""
+    """The subscription reference of a payment has the payment's currency."""
 
     def ref(id: str, /, **related: str | None) -> Ref:
         named = {name: text for name, text in related.items() if text is not None}
@@ -582,7 +582,7 @@ def test_incomplete_billing_request_is_malformed(name: str) -> None:
 
 
 def test_bare_conflict_may_be_in_progress(shop: Shop) -> None:
-    """A 409 without a reason leaves the key in use."""
+    """A 409 without a reason means that the key may still be in use."""
     shop.sandbox.fail(reply({}, 409))
     with pytest.raises(IdempotencyInProgress):
         shop.pay()

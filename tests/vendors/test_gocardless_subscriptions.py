@@ -66,7 +66,7 @@ def shop() -> Shop:
 
 
 def test_subscription_request() -> None:
-    """GoCardless receives the unit, the mandate, the day of the start and the reference."""
+    """A GoCardless subscription has the interval unit, mandate, start day and reference."""
     account = shop()
     start = datetime(2100, 1, 1, 23, 30, tzinfo=UTC).astimezone()
     created = account.subscribe(
@@ -132,7 +132,7 @@ def test_fields_that_gocardless_returns() -> None:
 
 
 def test_sandbox_returns_the_documented_fields() -> None:
-    """The sandbox returns the fields of GoCardless' own fixture, and no others."""
+    """The sandbox returns the same fields as GoCardless' own fixture."""
     account = shop()
     created = account.subscribe()
 
@@ -152,7 +152,7 @@ def test_sandbox_returns_the_documented_fields() -> None:
     ],
 )
 def test_subscription_status_has_a_state(status: str, state: str) -> None:
-    """Each status of GoCardless is a state, and only what is not over has a next charge."""
+    """Each status of GoCardless has a state; a subscription that has ended has no next charge."""
     subscription = subscription_of(ref, Answer({**DOCUMENTED, "status": status}), NOW)
 
     assert subscription is not None
@@ -183,7 +183,7 @@ def test_subscription_interval_is_read(
 
 @pytest.mark.parametrize("name", ["id", "status"])
 def test_malformed_subscription(name: str) -> None:
-    """A subscription without an id or a status is an error, and is left out of a list."""
+    """A subscription without an id or a status is an error; in a list it is left out."""
     account = shop()
     created = account.subscribe()
     account.sandbox.subscriptions[created.ref.id][name] = None
@@ -221,13 +221,13 @@ def test_refused_before_sending(fields: dict[str, Any], field: str) -> None:
 
 
 def test_mandate_that_cannot_be_charged() -> None:
-    """A subscription to a mandate that is cancelled is declined."""
+    """A subscription by a cancelled mandate is declined."""
     with pytest.raises(PaymentDeclined, match="mandate"):
         shop().subscribe(source="MD_CANCELLED")
 
 
 def test_change_and_cancellation() -> None:
-    """GoCardless receives the new amount, and then the cancellation."""
+    """GoCardless gets the new amount of a changed subscription, and its cancellation."""
     account = shop()
     created = account.subscribe()
     account.payments.change_subscription(
@@ -265,7 +265,7 @@ def test_eleventh_change_is_refused() -> None:
 
 
 def test_refused_cancellation() -> None:
-    """A refusal to cancel an active subscription is raised."""
+    """If GoCardless refuses to cancel an active subscription, an error is raised."""
     account = shop()
     created = account.subscribe()
     account.sandbox.fail(error(422, "invalid_state", "cancellation_failed"))
@@ -275,7 +275,7 @@ def test_refused_cancellation() -> None:
 
 
 def test_finished_subscription_is_not_cancelled() -> None:
-    """A subscription that has ended by itself cannot be cancelled."""
+    """A subscription that has already ended cannot be cancelled."""
     account = shop()
     created = account.subscribe()
     account.sandbox.billing.end(created.ref.id, "finished")
@@ -300,7 +300,7 @@ def test_charge_that_failed() -> None:
 
 
 def test_end_is_reported() -> None:
-    """Webhooks report the end of a subscription, and its own reference."""
+    """The event of a subscription's end has its own reference."""
     account = shop()
     created = account.subscribe()
     account.payments.cancel_subscription(created.ref, idempotency_key="2")
@@ -330,7 +330,7 @@ def test_end_is_reported() -> None:
     ],
 )
 def test_subscription_event_has_a_state(action: str | None, state: str | None) -> None:
-    """An event that ends, pauses or resumes a subscription says so; any other is no event."""
+    """Only an event that ends, pauses or resumes a subscription gives a subscription event."""
     body = {"action": action, "links": {"subscription": "SB123"}}
     event = subscription_event(ref, Answer(body))
 
@@ -357,7 +357,7 @@ def test_sandbox_refuses(options: dict[str, Any], code: str) -> None:
 
 
 def test_sandbox_changes_a_name() -> None:
-    """A change of the name alone is no change of the amount."""
+    """Changing only the name does not count as a change of the amount."""
     account = shop()
     created = account.subscribe()
     request = account.sandbox.requests[-1]
@@ -381,7 +381,7 @@ def test_sandbox_renews() -> None:
 
 
 def test_answer_that_is_no_subscription_is_an_error() -> None:
-    """An answer that is no subscription is an error of the vendor."""
+    """An answer that is not a subscription is a failure of the vendor."""
     account = shop()
     created = account.subscribe()
     account.sandbox.fail(reply({"subscriptions": []}))
@@ -390,7 +390,7 @@ def test_answer_that_is_no_subscription_is_an_error() -> None:
 
 
 def test_sandbox_knows_its_own_subscriptions_only() -> None:
-    """The sandbox changes and cancels no subscription that it does not know."""
+    """The sandbox refuses to change or cancel an unknown subscription."""
     account = shop()
     unknown = attrs.evolve(account.subscribe().ref, id="SB0")
     with pytest.raises(VendorRejected):

@@ -61,7 +61,7 @@ def hub_at(sandbox: GoogleCalendarSandbox) -> Hub:
 
 
 def read(**fields: Any) -> Any:
-    """Return the event of an answer with these fields."""
+    """Return the event that is read from an answer with these fields."""
 
     def ref(id: str, /, **related: str | None) -> Ref:
         return Ref("google_calendar", "calendars", id).with_related(**related)
@@ -111,7 +111,7 @@ def test_event_is_in_googles_words() -> None:
 
 
 def test_changes_are_in_googles_words() -> None:
-    """A change sends the named fields; days replace times, and attendees keep their answers."""
+    """A change sends only the named fields; attendees keep their responses."""
     days: dict[str, Any] = {"start": date(2026, 3, 2), "end": date(2026, 3, 3)}
     changes = EventChanges(**days, attendees=[Attendee("A@b.example")], recurrence="FREQ=DAILY")
     current = {"attendees": [{"email": "a@B.example", "responseStatus": "accepted", "x": 1}, 7]}
@@ -134,7 +134,7 @@ def test_changes_are_in_googles_words() -> None:
     zone=st.sampled_from(["Europe/Berlin", "America/New_York", "Australia/Lord_Howe", "UTC"]),
 )
 def test_times_are_read_as_they_were_sent(moment: datetime, zone: str) -> None:
-    """Each moment is sent and read exactly, in its zone, also when clocks change."""
+    """Each time is sent and read exactly, in its zone, also at clock changes."""
     local = moment.astimezone(ZoneInfo(zone))
     event = read(start=time_body(local), end=time_body(local))
 
@@ -142,7 +142,7 @@ def test_times_are_read_as_they_were_sent(moment: datetime, zone: str) -> None:
 
 
 def test_unknown_words_stay_unknown() -> None:
-    """Words that Google adds later, and misshapen values, are read as unknown or left out."""
+    """Values that Google adds later, and malformed ones, are read as unknown or left out."""
     event = read(
         status="paused",
         start={"dateTime": "soon"},
@@ -168,7 +168,7 @@ def test_unknown_words_stay_unknown() -> None:
 
 
 def test_url_of_a_conference_is_that_of_its_video() -> None:
-    """The URL of a meeting is that of the video, and else Google's own link."""
+    """A meeting's URL is that of its video entry, or else Google's own link."""
     entries = [
         {"entryPointType": "phone", "uri": "tel:1"},
         {"entryPointType": "video", "uri": "https://v.example"},
@@ -203,7 +203,7 @@ def test_reason_of_a_refusal(error: dict[str, Any], code: str) -> None:
 
 
 def test_next_page_and_later_changes_are_of_the_same_calendar() -> None:
-    """The references of a next page and of later changes name the calendar."""
+    """The references of the next page and of later changes contain the calendar's id."""
     sandbox = GoogleCalendarSandbox()
     with hub_at(sandbox) as hub:
         calendar = CALENDAR.with_related()
@@ -220,7 +220,7 @@ def test_next_page_and_later_changes_are_of_the_same_calendar() -> None:
 
 
 def test_times_without_form_are_none() -> None:
-    """A text that is no time, or no day, is None; any number of decimals is read."""
+    """A malformed time or day is None; any number of decimals is read."""
     for text in (None, "x", "0001-01-01T00:00+23:00"):
         assert None is moment_of(text)
     assert datetime(2026, 3, 2, 9, 0, 0, 123_456, tzinfo=UTC) == moment_of(
@@ -231,7 +231,7 @@ def test_times_without_form_are_none() -> None:
 
 
 def test_wrong_references_are_refused() -> None:
-    """The reference of a calendar is refused for an event, and for earlier changes."""
+    """A calendar's reference is refused in place of an event's or of earlier changes'."""
     sandbox = GoogleCalendarSandbox()
     times: dict[str, Any] = {"start": START, "end": END}
     with hub_at(sandbox) as hub:
@@ -247,7 +247,7 @@ def test_wrong_references_are_refused() -> None:
 
 
 def test_answers_that_say_nothing_are_errors() -> None:
-    """A list without a token, and busy times without calendars, are failures of the vendor."""
+    """A list without a token, and busy times without calendars, are malformed responses."""
     sandbox = GoogleCalendarSandbox()
     times: dict[str, Any] = {"start": START, "end": END}
     with hub_at(sandbox) as hub:
@@ -291,7 +291,7 @@ def test_sandbox_refuses_what_google_refuses(
 
 
 def test_sandbox_knows_ids_and_tokens() -> None:
-    """The sandbox refuses a second event with an id, another calendar, and a wrong token."""
+    """The sandbox refuses a repeated event id, an unknown calendar, and a wrong token."""
     sandbox = GoogleCalendarSandbox()
     with hub_at(sandbox) as hub:
         times: dict[str, Any] = {"start": START, "end": END}
@@ -312,13 +312,13 @@ def test_sandbox_knows_ids_and_tokens() -> None:
 
 
 def test_account_without_a_key_asks_the_provider() -> None:
-    """Without a key there is no OAuth client."""
+    """An account without a key has no OAuth client, and uses the credential provider."""
     assert {} == GoogleCalendar().clients()
 
 
 @pytest.mark.parametrize("status, kind", [(403, AuthenticationFailed), (400, VendorRejected)])
 def test_refused_cancellation_is_an_error(status: int, kind: type[Exception]) -> None:
-    """A cancellation that is refused for another reason than a missing event is an error."""
+    """A refused cancellation is an error, unless the event is missing."""
     sandbox = GoogleCalendarSandbox()
     with hub_at(sandbox) as hub:
         hub.calendars().calendars()
@@ -328,7 +328,7 @@ def test_refused_cancellation_is_an_error(status: int, kind: type[Exception]) ->
 
 
 def test_sandbox_refuses_impossible_questions() -> None:
-    """The sandbox refuses a question about busy times without times."""
+    """The sandbox refuses a request for busy times without a period."""
     sandbox = GoogleCalendarSandbox()
     sandbox.tokens._good.add("t")  # noqa: SLF001 - a token without its request
     request = Request.post("/", json={}, headers={"Authorization": "Bearer t"})

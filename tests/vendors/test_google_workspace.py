@@ -30,7 +30,7 @@ USERS = "/admin/directory/v1/users"
 
 @pytest.fixture(scope="module")
 def vendor() -> GoogleWorkspace:
-    """Return an account, whose key takes a while to check."""
+    """Return an account; it is shared, since checking its key is slow."""
     sandbox = GoogleWorkspaceSandbox()
     return GoogleWorkspace(credentials=sandbox.key_file(), administrator=sandbox.administrator)
 
@@ -42,7 +42,7 @@ def people(vendor: GoogleWorkspace, sandbox: GoogleWorkspaceSandbox) -> Any:
 
 
 def test_change_of_a_part_keeps_the_rest_of_the_list(vendor: GoogleWorkspace) -> None:
-    """A change reads lists, and sends them with only their own entry changed."""
+    """To change one entry of a list, the person's lists are read and sent back."""
     sandbox = GoogleWorkspaceSandbox()
     operations = people(vendor, sandbox)
     ref = operations.create(ADA, password="secret-1").ref
@@ -85,7 +85,7 @@ def test_change_of_a_part_keeps_the_rest_of_the_list(vendor: GoogleWorkspace) ->
 
 
 def test_list_is_not_replaced_after_an_empty_answer(vendor: GoogleWorkspace) -> None:
-    """An answer that is no user does not empty the lists of the user."""
+    """If the person cannot be read, a change does not overwrite the person's lists."""
     sandbox = GoogleWorkspaceSandbox()
     operations = people(vendor, sandbox)
     ref = operations.create(ADA, password="secret-1").ref
@@ -98,7 +98,7 @@ def test_list_is_not_replaced_after_an_empty_answer(vendor: GoogleWorkspace) -> 
 
 @pytest.mark.parametrize("body", [{}, {"kind": "admin#directory#user"}, []])
 def test_change_with_an_empty_answer_is_not_done(body: object, vendor: GoogleWorkspace) -> None:
-    """A change or a new member whose answer is no user and no member is not taken for done."""
+    """A change whose answer is no person or member is a failure, not a success."""
     sandbox = GoogleWorkspaceSandbox()
     operations = people(vendor, sandbox)
     ref = operations.create(ADA, password="secret-1").ref
@@ -115,7 +115,7 @@ def test_change_with_an_empty_answer_is_not_done(body: object, vendor: GoogleWor
 
 
 def test_change_without_lists_reads_nothing(vendor: GoogleWorkspace) -> None:
-    """A change of the names alone is one request with these names alone."""
+    """A change of names alone is a single request with only the names."""
     sandbox = GoogleWorkspaceSandbox()
     operations = people(vendor, sandbox)
     ref = operations.create(ADA, password="secret-1").ref
@@ -129,7 +129,7 @@ def test_change_without_lists_reads_nothing(vendor: GoogleWorkspace) -> None:
 
 
 def test_search_is_quoted(vendor: GoogleWorkspace) -> None:
-    """Values of a search are in single quotes, which are escaped inside."""
+    """Search values are in single quotes, and quotes inside are escaped."""
     sandbox = GoogleWorkspaceSandbox()
     people(vendor, sandbox).find(PeopleQuery(email="o'neill@example.com", external_id="a\\b"))
 
@@ -141,7 +141,7 @@ def test_search_is_quoted(vendor: GoogleWorkspace) -> None:
 
 
 def test_member_is_added_by_the_current_address(vendor: GoogleWorkspace) -> None:
-    """A member is added by the address that its account has now, or by that of the reference."""
+    """A member is added by the person's current address, or by the address in the reference."""
     sandbox = GoogleWorkspaceSandbox()
     operations = people(vendor, sandbox)
     ref = operations.create(ADA, password="secret-1").ref
@@ -155,7 +155,7 @@ def test_member_is_added_by_the_current_address(vendor: GoogleWorkspace) -> None
 
 
 def test_members_without_an_id_are_left_out(vendor: GoogleWorkspace) -> None:
-    """The whole domain as a member has no id, and is left out; a group is told as one."""
+    """A member without an id, such as the whole domain, is left out; a group has the kind group."""
     sandbox = GoogleWorkspaceSandbox()
     members = [{"type": "CUSTOMER"}, {"id": "1", "type": "GROUP"}, {"id": "2", "type": "EXTERNAL"}]
     operations = people(vendor, sandbox)
@@ -190,7 +190,7 @@ def test_google_requires_names_and_a_password(vendor: GoogleWorkspace) -> None:
 
 
 def test_service_account_needs_its_key_and_an_administrator() -> None:
-    """Credentials that are no key, and a key without an administrator, are refused."""
+    """Malformed credentials, and a service account key without an administrator, are refused."""
     key = GoogleWorkspaceSandbox().key_file()
     with pytest.raises(ConfigurationError, match="an administrator"):
         GoogleWorkspace(credentials=key)
@@ -202,7 +202,7 @@ def test_service_account_needs_its_key_and_an_administrator() -> None:
 
 
 def test_token_is_requested_for_the_administrator(vendor: GoogleWorkspace) -> None:
-    """Another administrator than the delegated one gets no token."""
+    """A token is granted only for the delegated administrator."""
     sandbox = GoogleWorkspaceSandbox()
     other = GoogleWorkspace(credentials=sandbox.key_file(), administrator="other@example.com")
     with pytest.raises(CredentialRefreshFailed):

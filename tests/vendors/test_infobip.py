@@ -136,7 +136,7 @@ def test_message_of_a_request(fields: dict[str, Any], expected: dict[str, Any]) 
 
 
 def test_scheduled_message_has_an_id_of_its_own() -> None:
-    """A scheduled message is a bulk of its own, under the same id as the message."""
+    """A scheduled message has the same id as its bulk at Infobip."""
     message = SmsMessage(
         to=TO, text="Hello", send_at=MOMENT.astimezone(timezone(timedelta(hours=2)))
     )
@@ -148,7 +148,7 @@ def test_scheduled_message_has_an_id_of_its_own() -> None:
 
 
 def test_sender_may_be_left_to_the_account() -> None:
-    """A message without any sender is left to Infobip."""
+    """A message without a sender leaves the choice of a sender to Infobip."""
     vendor = attrs.evolve(VENDOR, sender=None)
     body = message_body(vendor, SmsMessage(to=TO, text="Hello"), None)
 
@@ -183,7 +183,7 @@ def test_path_of_a_message() -> None:
     ],
 )
 def test_status_of_a_message(group: str, name: str, status: SmsStatus) -> None:
-    """Each group of statuses has its meaning, in responses, logs and webhooks alike."""
+    """Each Infobip status group is translated alike in responses, logs and webhooks."""
     fields = {"groupName": group, "name": name}
     webhook: Any = type("Webhook", (), {"data": {"messageId": "m-1", "status": fields}, "id": "e"})
     (event,) = VENDOR.events(webhook, REFS.ref)
@@ -196,7 +196,7 @@ def test_status_of_a_message(group: str, name: str, status: SmsStatus) -> None:
 
 
 def test_status_without_words_is_unknown() -> None:
-    """A message without a status is unknown, and nothing is invented."""
+    """A message without a status is unknown."""
     receipt = read_sent()
 
     assert (SmsStatus.UNKNOWN, None, None) == (
@@ -231,7 +231,7 @@ def test_status_without_words_is_unknown() -> None:
     ],
 )
 def test_fields_of_a_log(fields: dict[str, Any], expected: dict[str, Any]) -> None:
-    """The fields of a log are read; the price is that of all parts, and NO_ERROR is left out."""
+    """The fields of a log entry are read; the price is the sum of all parts."""
     receipt = read_entry(**fields)
 
     assert expected == {name: getattr(receipt, name) for name in expected}
@@ -239,7 +239,7 @@ def test_fields_of_a_log(fields: dict[str, Any], expected: dict[str, Any]) -> No
 
 
 def test_success_without_an_id_is_malformed() -> None:
-    """A success of Infobip without an id is a malformed response, and an empty log is none."""
+    """A success without an id is malformed, and an empty log means no message."""
     with pytest.raises(VendorFailed, match=r"messages\.0\.messageId"):
         Infobip.post_message.read(REFS.ref, reply({"bulkId": "b-1", "messages": [{}]}))
     with pytest.raises(VendorFailed, match="bulkId"):
@@ -263,7 +263,7 @@ def test_success_without_an_id_is_malformed() -> None:
     ],
 )
 def test_status_of_a_bulk(word: str, status: SmsStatus) -> None:
-    """Each status of a bulk has its meaning, and an unknown one is kept."""
+    """Each bulk status is translated, and an unknown one is kept."""
     receipt = Infobip.get_bulk.read(REFS.ref, reply({"bulkId": "b-1", "status": word}))
 
     assert (status, word, REFS.ref("b-1")) == (receipt.status, receipt.vendor_status, receipt.ref)
@@ -292,7 +292,7 @@ def test_message_is_looked_up() -> None:
 
 
 def test_scheduled_message_is_followed() -> None:
-    """A scheduled message is a bulk until it is sent: it is looked up and cancelled there."""
+    """A scheduled message is looked up and cancelled as a bulk until it is sent."""
     sandbox = InfobipSandbox()
     sms = hub(sandbox).sms()
     later = datetime.now(UTC) + timedelta(hours=1)
@@ -326,7 +326,7 @@ def test_message_that_was_sent_cannot_be_cancelled() -> None:
 
 
 def test_repeat_of_a_scheduled_message() -> None:
-    """A scheduled message has one id for its key, so that a repeat is the same request."""
+    """A repeat of a scheduled message has the same id, so it is the same request."""
     sandbox = InfobipSandbox()
     sms = hub(sandbox).sms()
     later = datetime.now(UTC) + timedelta(hours=1)
@@ -382,7 +382,7 @@ def test_balance() -> None:
 
 
 def test_rejected_message_is_a_refusal() -> None:
-    """A message that Infobip rejects in a successful answer is refused, so others may send it."""
+    """A rejection in a successful answer raises an error, so another vendor may send."""
     sandbox = InfobipSandbox()
     with pytest.raises(VendorRejected, match="As you wish") as excinfo:
         hub(sandbox).sms().send(SmsMessage(to="+15005550002", text="Hi"))
@@ -446,7 +446,7 @@ def test_words_of_a_rejection(status: dict[str, str], code: str, words: str | No
 def test_errors_are_classified_by_status(
     fields: dict[str, Any], request_: Request, status: int, kind: type[ConnectorError] | None
 ) -> None:
-    """An Infobip error of both versions is classified by its status, with its code and text."""
+    """Errors of both Infobip API versions are classified by status, with code and text."""
     error: Any = classify(request_, reply(fields, status))
 
     assert kind == (None if error is None else type(error))
@@ -458,7 +458,7 @@ def test_errors_are_classified_by_status(
 
 
 def test_words_in_other_places() -> None:
-    """An error in another form keeps its usual code and text."""
+    """The code and text of an Infobip error in another form are found too."""
     error: Any = classify(SEND, reply({"code": "x-1", "message": "No."}, 400))
 
     assert ("x-1", "No.") == (error.vendor_code, error.vendor_message)
@@ -652,7 +652,7 @@ def test_sandbox_refuses_other_keys() -> None:
 
 
 def test_sandbox_refuses_invalid_requests() -> None:
-    """The Infobip sandbox refuses unknown paths, times, statuses and logs of everything."""
+    """The Infobip sandbox refuses unknown paths, times and statuses, and unfiltered logs."""
     sandbox = InfobipSandbox()
     sandbox.bulks["b-1"] = "PENDING"
     client = SandboxHttpClient(sandbox)
@@ -689,7 +689,7 @@ def test_sandbox_refuses_invalid_requests() -> None:
 
 
 def test_log_of_another_message_is_refused() -> None:
-    """The status of another message is not told as that of the requested one."""
+    """A log of another message than the requested one is a failure of Infobip."""
     sandbox = InfobipSandbox()
     sms = hub(sandbox).sms()
     ref = sms.send(SmsMessage(to=TO, text="Hello")).ref

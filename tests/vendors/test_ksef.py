@@ -1,4 +1,4 @@
-"""KSeF: login, encryption, states of invoices, and refusals of the sandbox."""
+"""KSeF: login, encryption, invoice states, and the sandbox's refusals."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ from moorage.domain.service.safety import Mode
 from moorage.hub.hub import AsyncHub, Hub
 from moorage.testing import AsyncVirtualSleeper, VirtualClock, VirtualSleeper
 from moorage.testing.sandboxes.base import (
-    Altered,
+    AlteredAnswer,
     AsyncSandboxHttpClient,
     Lost,
     SandboxHttpClient,
@@ -43,7 +43,7 @@ from moorage.testing.sandboxes.base import (
 )
 from moorage.testing.sandboxes.einvoices.base import FA3
 from moorage.testing.sandboxes.einvoices.ksef import KsefSandbox
-from moorage.vendors.einvoices._ksef_sealing import PublicKey, Sealing, is_usable
+from moorage.vendors.einvoices._ksef_sealing import KsefEncryption, PublicKey, is_usable
 from moorage.vendors.einvoices.ksef import Ksef
 from tests.support.openapi import Json, problems
 from tests.vendors.einvoices_subjects import ksef_error
@@ -57,7 +57,7 @@ DESCRIPTION: Json = json.loads(
 
 
 def hub_at(sandbox: KsefSandbox, *, token: str | None = None, **options: Any) -> Hub:
-    """Return a hub with an account at the sandbox, which repeats nothing by itself."""
+    """Return a hub with an account at the sandbox, without retries."""
     vendor = Ksef(credentials=token or sandbox.token, nip=sandbox.nip)
     settings = {"retry": None, "circuit": None}
     account = Account("main", vendor, settings=settings)
@@ -65,7 +65,7 @@ def hub_at(sandbox: KsefSandbox, *, token: str | None = None, **options: Any) ->
 
 
 def sent_bodies(sandbox: KsefSandbox) -> list[tuple[str, Any]]:
-    """Return the paths and the bodies of the requests that have one."""
+    """Return path and body of each request that has a body."""
     return [(item.path, json.loads(item.body)) for item in sandbox.requests if item.body]
 
 
@@ -100,7 +100,7 @@ def test_requests_are_encrypted_only_when_they_are_sent() -> None:
 
 
 def test_invoices_have_keys_of_their_own() -> None:
-    """A repeat under a key has the same bytes, and everything else has another encryption."""
+    """Repeating a request with its key sends the same encrypted bytes; others differ."""
     ciphertexts = []
     for key in ("k-1", "k-1", "k-2", None, None):
         sandbox = KsefSandbox()
@@ -113,15 +113,15 @@ def test_invoices_have_keys_of_their_own() -> None:
 
 
 def test_other_requests_are_sent_as_they_are() -> None:
-    """Requests that hold nothing secret are not changed."""
-    sealing = Sealing(Ksef(credentials="a-token", nip="5260250274").credentials)
+    """Requests without secrets are sent unchanged."""
+    sealing = KsefEncryption(Ksef(credentials="a-token", nip="5260250274").credentials)
     for request in (Request.get("/auth/AU-1"), Request.post("/x", json={"a": 1})):
         assert request is sealing(request)
 
 
 @pytest.mark.parametrize("is_async", [False, True])
 def test_login_is_awaited(*, is_async: bool) -> None:
-    """While KSeF checks the token, moorage asks again each second; then the invoice is sent."""
+    """While KSeF checks the token, moorage polls every second; then the invoice is sent."""
     sandbox = KsefSandbox()
     sandbox.waits = 3
     clock = VirtualClock()
@@ -148,7 +148,7 @@ def test_login_is_awaited(*, is_async: bool) -> None:
 
 
 def test_login_that_is_never_checked_sends_nothing() -> None:
-    """After thirty seconds without a decision the operation fails, and nothing was sent."""
+    """If KSeF does not confirm the login in thirty seconds, the call fails and sends nothing."""
     sandbox = KsefSandbox()
     sandbox.waits = 1_000
     clock = VirtualClock()
@@ -177,7 +177,7 @@ def test_wrong_token_is_refused() -> None:
 
 
 def test_token_of_another_business_is_refused() -> None:
-    """A token is valid for its business only."""
+    """A token is refused for another business's tax number."""
     sandbox = KsefSandbox()
     vendor = Ksef(credentials=sandbox.token, nip="5252248481")
     with (
@@ -190,7 +190,7 @@ def test_token_of_another_business_is_refused() -> None:
 @pytest.mark.parametrize("step", range(5))
 @pytest.mark.parametrize("body", [b"", b"{}", b"[]", b"[7]", b"null"])
 def test_unreadable_login_sends_nothing(step: int, body: bytes) -> None:
-    """A step of the login without its content is an error, after which nothing was sent."""
+    """If a login answer cannot be read, an error is raised and no invoice is sent."""
     sandbox = KsefSandbox()
     sandbox.fail(*[None] * step, Response(200, {"Content-Type": "application/json"}, body))
     with hub_at(sandbox) as hub, pytest.raises(VendorFailed):
@@ -200,13 +200,13 @@ def test_unreadable_login_sends_nothing(step: int, body: bytes) -> None:
 
 
 def without_certificates(response: Response) -> Response:
-    """Return the keys of KSeF with a certificate that is none."""
+    """Return KSeF's keys, each with an unreadable certificate."""
     keys = [item | {"certificate": "AAAA"} for item in response.json()]
     return reply(keys)
 
 
 def with_older_certificates(response: Response) -> Response:
-    """Return the keys of KSeF, after which keys follow that end earlier and cannot be used."""
+    """Return KSeF's keys, followed by others that end earlier or are unusable."""
     items, now = response.json(), datetime.now(UTC)
     key = generate_private_key(65_537, 2048)
     older = [
@@ -222,12 +222,12 @@ def with_older_certificates(response: Response) -> Response:
 
 
 def test_keys_are_chosen() -> None:
-    """Of several keys for a use, the usable key with the latest end is chosen."""
+    """Of several usable keys for a purpose, the one that is valid longest is chosen."""
     sandbox = KsefSandbox()
-    sandbox.fail(Altered(with_older_certificates))
+    sandbox.fail(AlteredAnswer(with_older_certificates))
     with hub_at(sandbox) as hub:
         hub.einvoices().send(INVOICE)
-        sandbox.fail(Altered(without_certificates))
+        sandbox.fail(AlteredAnswer(without_certificates))
         with pytest.raises(VendorFailed, match="KsefTokenEncryption"):
             hub.einvoices().send(INVOICE)
 
@@ -236,14 +236,14 @@ def test_keys_are_chosen() -> None:
 
 @pytest.mark.parametrize("days", [(-9, -1), (1, 9)])
 def test_certificate_that_is_not_valid_now_encrypts_nothing(days: tuple[int, int]) -> None:
-    """With a certificate that is over, or not yet valid, neither token nor invoice is sent."""
+    """If KSeF's certificate has expired or is not valid yet, neither token nor invoice is sent."""
     sandbox, key = KsefSandbox(), generate_private_key(65_537, 2048)
     certificate = other_certificate(key, days=days)
 
     def with_certificate(response: Response) -> Response:
         return reply([item | {"certificate": certificate} for item in response.json()])
 
-    sandbox.fail(Altered(with_certificate))
+    sandbox.fail(AlteredAnswer(with_certificate))
     with hub_at(sandbox) as hub, pytest.raises(VendorFailed, match="valid now") as excinfo:
         hub.einvoices().send(INVOICE)
 
@@ -273,7 +273,7 @@ def other_certificate(
 
 @pytest.mark.parametrize("bits, algorithm", [(1024, b""), (2048, b"\x63")])
 def test_keys_that_cannot_take_a_token_are_not_used(bits: int, algorithm: bytes) -> None:
-    """A key that is too short for a token, or of an unknown algorithm, is not usable."""
+    """A key that is too short, or of an unknown algorithm, is not used."""
     certificate = other_certificate(generate_private_key(65_537, bits), algorithm)
 
     assert not is_usable(certificate)
@@ -282,7 +282,7 @@ def test_keys_that_cannot_take_a_token_are_not_used(bits: int, algorithm: bytes)
 
 @pytest.mark.parametrize("name", ["document", "seed"])
 def test_extra_options_do_not_replace_the_invoice(name: str) -> None:
-    """Options of the vendor change neither what is encrypted nor its key."""
+    """Extra options change neither the encrypted content nor its key."""
     sandbox = KsefSandbox()
     invoice = OutgoingInvoice(document=FA3, extra={"ksef": {name: "eA=="}})
     with hub_at(sandbox) as hub:
@@ -293,19 +293,19 @@ def test_extra_options_do_not_replace_the_invoice(name: str) -> None:
 
 @pytest.mark.parametrize("certificate", ["", "ä", "AAAA"])
 def test_other_texts_are_no_certificates(certificate: str) -> None:
-    """A text that is no certificate in base64 is not usable."""
+    """A certificate that is not valid Base64 is not used."""
     assert not is_usable(certificate)
 
 
 def without_invoice_key(response: Response) -> Response:
-    """Return the keys of KSeF without that for invoices."""
+    """Return KSeF's keys without the one for invoices."""
     return reply([item for item in response.json() if "KsefTokenEncryption" in item["usage"]])
 
 
 def test_each_use_needs_a_key() -> None:
-    """Without a key for invoices the operation fails before the login."""
+    """If KSeF has no key for invoices, the call fails before the login."""
     sandbox = KsefSandbox()
-    sandbox.fail(Altered(without_invoice_key))
+    sandbox.fail(AlteredAnswer(without_invoice_key))
     with hub_at(sandbox) as hub, pytest.raises(VendorFailed, match="SymmetricKeyEncryption"):
         hub.einvoices().send(INVOICE)
 
@@ -321,7 +321,7 @@ def test_each_use_needs_a_key() -> None:
     ],
 )
 def test_refusals_have_ksefs_words(answer: Response, words: str) -> None:
-    """An error has the description and the details of the first problem, or else the summary."""
+    """The error has the first problem's description and details, or else the summary."""
     sandbox = KsefSandbox()
     sandbox.fail(*[None] * 6, answer)
     with hub_at(sandbox) as hub, pytest.raises(ConnectorError) as excinfo:
@@ -332,7 +332,7 @@ def test_refusals_have_ksefs_words(answer: Response, words: str) -> None:
 
 
 def test_tenants_have_keys_of_their_own() -> None:
-    """The same key and the same invoice of two tenants are encrypted differently."""
+    """Two tenants' invoices with the same key and content are encrypted differently."""
     sandbox = KsefSandbox()
     with hub_at(sandbox) as hub:
         for tenant in ("acme", "other"):
@@ -347,7 +347,7 @@ def test_tenants_have_keys_of_their_own() -> None:
 
 
 def test_lost_answer_leaves_one_invoice() -> None:
-    """After a lost answer the key sends nothing more, and another key makes a known duplicate."""
+    """After a lost answer a repeat sends nothing, and another key sends a known duplicate."""
     sandbox = KsefSandbox()
     with hub_at(sandbox) as hub:
         einvoices = hub.einvoices()
@@ -369,7 +369,7 @@ def test_lost_answer_leaves_one_invoice() -> None:
 
 
 def test_accepted_invoice_has_its_number_and_can_be_downloaded() -> None:
-    """An invoice gets its number when KSeF has checked it, and is found by this number."""
+    """An accepted invoice has its official number, by which it can be found."""
     sandbox = KsefSandbox()
     with hub_at(sandbox) as hub:
         einvoices = hub.einvoices()
@@ -399,7 +399,7 @@ def test_failed_check_has_its_reason() -> None:
 
 
 def test_references_without_a_session_have_no_state() -> None:
-    """The number of an invoice that arrived is no reference of a sent one."""
+    """A received invoice's number is refused in place of a sent invoice's reference."""
     sandbox = KsefSandbox()
     with hub_at(sandbox) as hub, pytest.raises(InvalidData, match="that was sent") as excinfo:
         hub.einvoices().get("ksef:main:1")
@@ -410,7 +410,7 @@ def test_references_without_a_session_have_no_state() -> None:
 
 @pytest.mark.parametrize("session, number", [("SO-1", None), (None, "EE-1")])
 def test_states_of_unknown_invoices_are_refused(session: str | None, number: str | None) -> None:
-    """KSeF knows neither the invoice of another session, nor one that was not sent."""
+    """KSeF refuses to look up an invoice of another session, or one that was never sent."""
     sandbox = KsefSandbox()
     with hub_at(sandbox) as hub:
         ref = hub.einvoices().send(INVOICE).ref
@@ -438,19 +438,19 @@ def test_environments_have_modes(url: str, mode: Mode | None) -> None:
 
 @pytest.mark.parametrize("nip", ["PL5260250274", "526-025-02-74", "0260250274", ""])
 def test_wrong_tax_numbers_are_refused(nip: str) -> None:
-    """The tax number is ten digits."""
+    """A tax number that is not ten digits is refused."""
     with pytest.raises(ConfigurationError) as excinfo:
         Ksef(credentials="a", nip=nip)
     assert "nip" in str(excinfo.value.path)
 
 
 def outcome_of(sandbox: KsefSandbox, path: str, body: Any) -> tuple[int, str]:
-    """Return the status, and the code of a refusal, of a request with the access token."""
+    """Return status and error code of a request with the access token."""
     return outcome_with_token(sandbox, sandbox.access_token, path, body)
 
 
 def outcome_with_token(sandbox: KsefSandbox, token: str, path: str, body: Any) -> tuple[int, str]:
-    """Return the status, and the code of a refusal, of a request with a token."""
+    """Return status and error code of a request with this token."""
     headers = {
         "Authorization": f"Bearer {token}",
         "Content-Type": "application/json",
@@ -465,7 +465,7 @@ def outcome_with_token(sandbox: KsefSandbox, token: str, path: str, body: Any) -
 
 
 def sandbox_with_invoice() -> tuple[KsefSandbox, list[tuple[str, Any]]]:
-    """Return a sandbox that got an invoice, with the bodies of the requests."""
+    """Return a sandbox that got an invoice, and the requests' bodies."""
     sandbox = KsefSandbox()
     with hub_at(sandbox) as hub:
         hub.einvoices().send(INVOICE)
@@ -511,7 +511,7 @@ def test_sandbox_refuses_as_ksef_does(number: int, changes: dict[str, Any], code
 
 
 def test_sandbox_refuses_unknown_sessions_and_logins() -> None:
-    """The sandbox refuses the session and the login that it did not give."""
+    """The sandbox refuses sessions and logins that it did not issue."""
     sandbox, bodies = sandbox_with_invoice()
     login = {"Authorization": f"Bearer {sandbox.login_token}"}
     sandbox.access_token, known_token = "another", sandbox.access_token
@@ -545,14 +545,14 @@ def test_sandbox_reads_documents_that_are_no_invoices() -> None:
 
 
 def test_openssl_reads_what_is_encrypted(tmp_path: Any) -> None:
-    """OpenSSL's own program decrypts the token, the key and the invoice, as KSeF does."""
+    """The OpenSSL program decrypts the token, the key and the invoice, as KSeF does."""
     key, certificate = tmp_path / "key.pem", tmp_path / "certificate.der"
     make = ["openssl", "req", "-x509", "-newkey", "rsa:2048", "-nodes", "-keyout", str(key)]
     run([*make, "-subj", "/CN=KSeF", "-outform", "DER", "-out", str(certificate)], check=True)
     public_key = PublicKey("A" * 44, b64encode(certificate.read_bytes()).decode())
-    sealing = Sealing(Ksef(credentials="the-token", nip="5260250274").credentials)
+    sealing = KsefEncryption(Ksef(credentials="the-token", nip="5260250274").credentials)
 
-    def sealed(body: Any) -> Any:
+    def decrypted_content(body: Any) -> Any:
         content: Any = sealing(Request.post("/x", json=body)).body
         return json.loads(content)
 
@@ -562,9 +562,9 @@ def test_openssl_reads_what_is_encrypted(tmp_path: Any) -> None:
         command = ["openssl", "pkeyutl", "-decrypt", "-inkey", str(key), *arguments]
         return run(command, input=b64decode(text), capture_output=True, check=True).stdout
 
-    login = sealed({"challenge": "c", "timestampMs": 17, "publicKey": public_key})
-    opening = sealed({"publicKey": public_key, "seed": "s"})["encryption"]
-    invoice = sealed({"document": b64encode(FA3).decode(), "seed": "s"})
+    login = decrypted_content({"challenge": "c", "timestampMs": 17, "publicKey": public_key})
+    opening = decrypted_content({"publicKey": public_key, "seed": "s"})["encryption"]
+    invoice = decrypted_content({"document": b64encode(FA3).decode(), "seed": "s"})
     vector = b64decode(opening["initializationVector"]).hex()
     symmetric_key = decrypted(opening["encryptedSymmetricKey"]).hex()
     command = ["openssl", "enc", "-d", "-aes-256-cbc", "-K", symmetric_key, "-iv", vector]

@@ -37,7 +37,7 @@ def ref(id: str, /, **_: str | None) -> Ref:
 
 
 def test_stripe_link_is_paid_once() -> None:
-    """A link of Stripe that was paid is paid, even if Stripe still calls it active."""
+    """A paid Stripe payment link is paid, even if Stripe still calls it active."""
     shop = stripe_account.Shop()
     link = shop.payments.create_link(LINK, idempotency_key="1")
     shop.sandbox.use_link(link.ref.id)
@@ -47,7 +47,7 @@ def test_stripe_link_is_paid_once() -> None:
 
 
 def test_stripe_link_leads_back() -> None:
-    """A return URL of a link is the page that Stripe redirects to."""
+    """A Stripe payment link redirects to the return URL after payment."""
     body = link_body(LinkRequest(EUROS, reference="1", return_url="https://shop.example/paid"))
 
     assert {
@@ -57,7 +57,7 @@ def test_stripe_link_leads_back() -> None:
 
 
 def test_adyen_link_needs_a_short_reference() -> None:
-    """A reference that Adyen would refuse is refused before anything is sent."""
+    """A reference that is too long for Adyen is refused before anything is sent."""
     shop = adyen_account.Shop()
     with pytest.raises(InvalidData, match="80 characters"):
         shop.payments.create_link(LinkRequest(EUROS, reference="x" * 81), idempotency_key="1")
@@ -65,7 +65,7 @@ def test_adyen_link_needs_a_short_reference() -> None:
 
 
 def test_mollie_link_has_the_reference_in_its_description() -> None:
-    """The description of a link of Mollie begins with the reference, and fits Mollie's limit."""
+    """The description of a Mollie payment link begins with the reference, and is cut off."""
     body = mollie_link_body(LinkRequest(EUROS, reference="INV-1", description="x" * 300))
 
     assert ("INV-1: xxx", 255) == (body["description"][:10], len(body["description"]))
@@ -81,7 +81,7 @@ def test_mollie_link_has_the_reference_in_its_description() -> None:
     ],
 )
 def test_mollie_link_has_a_state(change: dict[str, Any], state: LinkState) -> None:
-    """The state of a link of Mollie follows from its times and from its archive."""
+    """The state of a Mollie payment link follows from its times and archive flag."""
     shop = mollie_account.Shop()
     tomorrow = datetime.now(UTC) + timedelta(days=1)
     request = LinkRequest(EUROS, reference="1", expires_at=tomorrow)
@@ -103,14 +103,14 @@ def test_mollie_link_has_a_state(change: dict[str, Any], state: LinkState) -> No
     ],
 )
 def test_stripe_transaction_has_a_kind(fields: dict[str, Any], kind: str | None) -> None:
-    """A transaction of Stripe has a kind, and the payout is no transaction of itself."""
+    """Each transaction of a Stripe payout has a kind; the payout's own is left out."""
     item = payout_item_of(ref, Answer({"id": "txn_1", **fields}))
 
     assert kind == (None if item is None else item.kind)
 
 
 def test_stripe_charge_without_an_intent_is_named_by_itself() -> None:
-    """A charge without an intent is the payment of its transaction."""
+    """A Stripe transaction's charge without a payment intent is itself the payment."""
     source = {"object": "charge", "id": "ch_1"}
     item = payout_item_of(ref, Answer({"id": "txn_1", "type": "charge", "source": source}))
 
@@ -119,7 +119,7 @@ def test_stripe_charge_without_an_intent_is_named_by_itself() -> None:
 
 
 def test_square_fee_is_what_the_net_amount_lacks() -> None:
-    """The fee of an entry is computed from its amounts, and is unknown if one is missing."""
+    """Square's fee is the gross minus the net amount, or None if the net is missing."""
     money = {"amount": 100, "currency": "EUR"}
     entry = {"id": "poe_1", "type": "CHARGE", "gross_amount_money": money}
     net = {"amount": 97, "currency": "EUR"}
@@ -134,7 +134,7 @@ def test_square_fee_is_what_the_net_amount_lacks() -> None:
 
 
 def test_repeat_of_a_lost_adyen_removal_succeeds() -> None:
-    """After a lost answer, a repeat that finds no stored method at Adyen counts as a removal."""
+    """If a repeated removal finds no stored method at Adyen, it counts as removed."""
     shop = adyen_account.Shop()
     request = StoreRequest('{"type": "scheme"}', customer=Customer(id="ada-1"))
     stored = shop.payments.store_means(request, idempotency_key="1")
@@ -152,7 +152,7 @@ def test_repeat_of_a_lost_adyen_removal_succeeds() -> None:
 def test_mollie_mandate_that_is_gone_was_revoked(
     status: int, attempts: int, *, was_revoked: bool
 ) -> None:
-    """A mandate is revoked if it is gone, or missing after a lost answer."""
+    """Removing a Mollie mandate succeeds if it is gone, or missing after a lost answer."""
     error = VendorRejected("No.", status=status)
     error.attempts = attempts
 
@@ -160,7 +160,7 @@ def test_mollie_mandate_that_is_gone_was_revoked(
 
 
 def test_adyen_link_that_is_closed_stays_closed() -> None:
-    """Closing a closed link again returns it, because an answer may have been lost."""
+    """Closing a closed Adyen link returns it again."""
     shop = adyen_account.Shop()
     link = shop.payments.create_link(LINK, idempotency_key="1")
     shop.payments.close_link(link.ref, idempotency_key="2")
@@ -169,7 +169,7 @@ def test_adyen_link_that_is_closed_stays_closed() -> None:
 
 
 def test_adyen_link_that_is_paid_cannot_be_closed() -> None:
-    """Adyen's refusal to close a link is raised if the link is not closed."""
+    """If Adyen refuses to close a link that is still open, an error is raised."""
     shop = adyen_account.Shop()
     link = shop.payments.create_link(LINK, idempotency_key="1")
     shop.sandbox.links[link.ref.id]["status"] = "completed"

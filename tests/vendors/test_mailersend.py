@@ -237,7 +237,7 @@ def test_suppressed_recipients_are_reported() -> None:
 
 
 def test_suppressed_recipients_alone_are_a_refusal() -> None:
-    """A 202 that says that all recipients are suppressed is a refusal."""
+    """If MailerSend accepts a message but suppresses all recipients, an error is raised."""
     sandbox, mail_hub = mailersend_hub()
     with pytest.raises(VendorRejected) as excinfo:
         mail_hub.email().send_transactional(mail(to="suppressed@example.com"))
@@ -248,7 +248,7 @@ def test_suppressed_recipients_alone_are_a_refusal() -> None:
 
 
 def test_other_warnings_are_kept() -> None:
-    """A warning that is not about recipients is in the receipt."""
+    """A warning that is not about recipients is kept in the receipt."""
     sandbox, mail_hub = mailersend_hub()
     warnings = [{"type": "NEW", "message": "Look: ada@example.com"}, {"type": "OTHER"}, 7]
     sandbox.fail(reply({"warnings": warnings}, 202, x_message_id="m-1"))
@@ -351,7 +351,7 @@ def test_other_answers_are_judged_by_status(response: Response) -> None:
 
 
 def test_pause_that_mailersend_asks_for() -> None:
-    """MailerSend tells in a header how long to wait."""
+    """After too many requests, a header of MailerSend says how long to wait."""
     sandbox, mail_hub = mailersend_hub()
     sandbox.fail(reply({"message": "Too Many Attempts."}, 429, retry_after="17"))
     with pytest.raises(RateLimitExceeded) as excinfo:

@@ -122,7 +122,7 @@ def test_maintenance_is_a_valid_webhook() -> None:
 
 
 def test_event_names_the_sent_message() -> None:
-    """The reference in an event is that of the receipt."""
+    """An event has the same reference as the receipt of its email."""
     _, mail_hub = mailersend_hub()
     receipt = mail_hub.email().send_transactional(mail())
     [event] = mail_hub.events("mail", _webhook(_activity("opened", receipt.ref.id)))

@@ -98,7 +98,7 @@ def test_fields_of_a_message() -> None:
 
 
 def test_fields_of_a_short_message() -> None:
-    """A message without HTML has no option for tracking, which Mailjet takes only with HTML."""
+    """A message without HTML has no tracking options, which Mailjet takes only with HTML."""
     assert {
         "From": {"Email": "shop@example.com", "Name": "Shop"},
         "To": [{"Email": "ada@example.com"}],
@@ -110,14 +110,14 @@ def test_fields_of_a_short_message() -> None:
 
 @pytest.mark.parametrize("choice, word", [(None, None), (True, "enabled"), (False, "disabled")])
 def test_tracking(*, choice: bool | None, word: str | None) -> None:
-    """Opens and clicks are followed as the message or else the account says."""
+    """Opens and clicks are tracked as the message says, or else the account."""
     body = body_of(mail(html="<p>", track_opens=choice, track_clicks=choice))
 
     assert (word, word) == (body.get("TrackOpens"), body.get("TrackClicks"))
 
 
 def test_fields_of_a_template() -> None:
-    """A template is named by its number and filled in; texts of the message are not sent."""
+    """A template is named by its number and gets the message's data, but no texts."""
     template = TemplateRef("42", {"total": [1]})
 
     assert {
@@ -167,7 +167,7 @@ def test_missing_sender_is_refused() -> None:
 
 
 def test_request() -> None:
-    """A message is one request with basic authentication."""
+    """A message is sent as one request with Basic authentication."""
     sandbox, mail_hub = mailjet_hub()
     mail_hub.email().send_transactional(mail())
     [request] = sandbox.requests
@@ -178,7 +178,7 @@ def test_request() -> None:
 
 
 def test_receipt() -> None:
-    """The receipt is named by our id, which all recipients share, and has the first message id."""
+    """The receipt has our own id for all recipients, beside Mailjet's first message id."""
     sandbox, mail_hub = mailjet_hub()
     receipt = mail_hub.email().send_transactional(mail(cc="cc@example.com"))
     [delivered] = sandbox.delivered
@@ -193,7 +193,7 @@ def test_receipt() -> None:
 
 
 def test_own_id_is_the_reference() -> None:
-    """An id of the caller's takes the place of ours."""
+    """The caller's own id is used instead of a generated one."""
     _, mail_hub = mailjet_hub()
     receipt = mail_hub.email().send_transactional(mail(extra={"mailjet": {"CustomID": "INV-2041"}}))
 
@@ -201,7 +201,7 @@ def test_own_id_is_the_reference() -> None:
 
 
 def test_same_key_has_the_same_id() -> None:
-    """The same key gives the same id in another process, and another key another one."""
+    """The same key gives the same id in every process, and another key another id."""
     ids = []
     for key in ("INV-1", "INV-1", "INV-2"):
         sandbox, mail_hub = mailjet_hub()
@@ -247,7 +247,7 @@ def answer_with_error(code: str | None) -> dict[str, Any]:
     ],
 )
 def test_refusals(status: int, code: str | None, kind: type[Any]) -> None:
-    """The code of an error decides its class before its status does, wherever it stands."""
+    """A Mailjet error's code decides its class before the status does."""
     whole = {"ErrorMessage": "no"} | ({} if code is None else {"ErrorCode": code})
     for body in (answer_with_error(code), whole):
         raised: Any = classify(Request.post("/v3.1/send"), reply(body, status))
@@ -264,7 +264,7 @@ def test_forbidden_statistics() -> None:
 
 
 def test_success_with_an_error_is_a_refusal() -> None:
-    """An answer with status 200 whose message has an error is a refusal."""
+    """A 200 whose message has an error is a refusal."""
     raised: Any = classify(Request.post("/v3.1/send"), reply(answer_with_error("mj-0013")))
 
     assert (VendorRejected, "mj-0013", "no") == (
@@ -290,7 +290,7 @@ def test_success_with_an_error_is_a_refusal() -> None:
     ],
 )
 def test_other_answers_are_classified_by_status(response: Response) -> None:
-    """An answer without an error of Mailjet's is judged by its status."""
+    """An answer without a Mailjet error is classified by its status."""
     assert None is classify(Request.post("/v3.1/send"), response)
 
 
@@ -304,7 +304,7 @@ def test_other_answers_are_classified_by_status(response: Response) -> None:
     ],
 )
 def test_success_without_an_id_is_malformed(answer: object) -> None:
-    """A success without the id of the message is a failure of Mailjet's."""
+    """A success without a message id is a malformed response."""
     sandbox, mail_hub = mailjet_hub()
     sandbox.fail(reply(answer))
     with pytest.raises(VendorFailed, match="no MessageID") as excinfo:
@@ -314,7 +314,7 @@ def test_success_without_an_id_is_malformed(answer: object) -> None:
 
 
 def test_bulk_is_a_request_for_each() -> None:
-    """Each recipient of a bulk has a request with their own values."""
+    """Each recipient of a bulk has a separate request with their own values."""
     sandbox, mail_hub = mailjet_hub()
     base = mail(to=(), template=TemplateRef("7", {"a": 1}), metadata={"m": "0"})
     recipient = BulkRecipient(to="a@example.com", data={"b": {"c": 2}}, metadata={"m": "1"})
@@ -335,7 +335,7 @@ def test_bulk_is_a_request_for_each() -> None:
 
 
 def test_lost_answer_of_a_bulk() -> None:
-    """A lost answer is unknown for one recipient, who is not sent the message again."""
+    """If one answer of a bulk is lost, that recipient's outcome is unknown and not repeated."""
     sandbox, mail_hub = mailjet_hub()
     sandbox.fail(Lost())
     bulk = BulkMessage(base=mail(to=()), recipients=["a@example.com", "b@example.com"])
@@ -348,7 +348,7 @@ def test_lost_answer_of_a_bulk() -> None:
 
 
 def test_daily_statistics() -> None:
-    """The counters of each day have the contract's names, and bounces are added."""
+    """Mailjet's daily counts have the contract's names, and bounces are added up."""
     sandbox, mail_hub = mailjet_hub()
     sandbox.days = [
         {"day": "2026-02-28", "Total": 100},
@@ -426,7 +426,7 @@ def test_long_statistics_have_pages() -> None:
     ],
 )
 def test_statistics_without_days_are_malformed(answer: object, name: str) -> None:
-    """Statistics without their days are a failure of Mailjet's."""
+    """Statistics without dates are a malformed response."""
     sandbox, mail_hub = mailjet_hub()
     sandbox.fail(reply(answer))
     with pytest.raises(VendorFailed, match=f"no {name}"):

@@ -74,7 +74,7 @@ def test_sandbox_is_strict(change: dict[str, Any], code: str) -> None:
     ],
 )
 def test_sandbox_wants_the_right_shape(body: object, code: str) -> None:
-    """A request is a list of 1 to 50 messages."""
+    """The sandbox takes a list of 1 to 50 messages."""
     _, mail_hub = mailjet_hub()
     with pytest.raises(ConnectorError) as excinfo:
         mail_hub.manager.call("mail", Request.post(PATH, json=body))
@@ -84,7 +84,7 @@ def test_sandbox_wants_the_right_shape(body: object, code: str) -> None:
 
 
 def test_sandbox_sends_the_others() -> None:
-    """A wrong message among several gives the status of its error, and the others are sent."""
+    """If one of several messages is wrong, the sandbox sends the others."""
     sandbox, mail_hub = mailjet_hub()
     wrong = {**USUAL, "To": [{"Email": "refused@example.com"}]}
     with pytest.raises(ConnectorError) as excinfo:
@@ -99,7 +99,7 @@ def test_sandbox_sends_the_others() -> None:
     "change", [{"CounterResolution": "Hour"}, {"CounterTiming": "x"}, {"Limit": "1001"}, {"x": "1"}]
 )
 def test_sandbox_refuses_unknown_filters(change: dict[str, str]) -> None:
-    """The sandbox counts days of the API key."""
+    """The sandbox accepts daily statistics of the API key, and refuses unknown filters."""
     _, mail_hub = mailjet_hub()
     query = {
         "CounterSource": "APIKey",

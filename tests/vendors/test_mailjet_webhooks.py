@@ -74,7 +74,7 @@ def events_of(payload: object) -> Any:
 def test_kinds_of_events(
     *, fields: dict[str, Any], status: EmailStatus, code: str | None, permanent: bool | None
 ) -> None:
-    """Each kind of event has its status, which some errors change."""
+    """Each kind of Mailjet event has its status, which some error fields change."""
     [event] = events_of({"MessageID": 19421777835146490, **fields})
 
     assert (status, fields["event"], code, permanent) == (
@@ -96,7 +96,7 @@ def test_other_items_give_no_events(payload: object) -> None:
 
 @pytest.mark.parametrize("payload", ["", "x", "[]", '"x"', "{", "[" * 100_000])
 def test_payloads_of_others_are_no_metadata(payload: str) -> None:
-    """A payload that is no table of metadata is left to the raw event."""
+    """A `Payload` that moorage did not write is only in the raw event, not in its metadata."""
     [event] = events_of({"event": "sent", "MessageID": 1, "Payload": payload})
 
     assert {} == event.metadata
@@ -104,7 +104,7 @@ def test_payloads_of_others_are_no_metadata(payload: str) -> None:
 
 
 def test_event_without_our_id() -> None:
-    """An event of a message from elsewhere is named by Mailjet's id."""
+    """The event of a message that moorage did not send has Mailjet's own id."""
     [event] = events_of({"event": "sent", "MessageID": 19421777835146490, "CustomID": ""})
 
     assert (
@@ -159,7 +159,7 @@ def test_webhook_has_a_password() -> None:
 
 
 def test_single_event_needs_no_list() -> None:
-    """A webhook that does not group its events sends one without a list."""
+    """A Mailjet webhook may be a single event instead of a list."""
     sandbox, mail_hub = mailjet_hub()
     event = {"event": "sent", "time": 1433333949, "MessageID": 1}
     verifier = mail_hub.webhooks("mail", secrets=sandbox.password)

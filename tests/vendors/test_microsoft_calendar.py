@@ -77,7 +77,7 @@ def hub_at(sandbox: MicrosoftCalendarSandbox) -> Hub:
 
 
 def read(**fields: Any) -> Any:
-    """Return the event of an answer with these fields."""
+    """Return the event that is read from an answer with these fields."""
 
     def ref(id: str, /, **related: str | None) -> Ref:
         return Ref("microsoft_calendar", "calendars", id).with_related(**related)
@@ -86,7 +86,7 @@ def read(**fields: Any) -> Any:
 
 
 def recurrence(rule: str, start: date | datetime = START) -> dict[str, Any]:
-    """Return the pattern and range of a rule."""
+    """Return Graph's pattern and range for a recurrence rule."""
     return recurrence_body(RecurrenceRule.parse(rule), start)
 
 
@@ -134,7 +134,7 @@ def test_event_is_in_graphs_words() -> None:
 
 
 def test_changes_are_in_graphs_words() -> None:
-    """A change sends the named fields, and empties those that are cleared."""
+    """A change sends the named fields, and null or empty values for cleared ones."""
     days: dict[str, Any] = {"start": date(2026, 3, 2), "end": date(2026, 3, 3)}
     changes = EventChanges(title="T", **days, attendees=[Attendee("a@b.example")])
 
@@ -160,7 +160,7 @@ def test_changes_are_in_graphs_words() -> None:
     zone=st.sampled_from(["Europe/Berlin", "America/New_York", "Australia/Lord_Howe", "UTC"]),
 )
 def test_times_are_read_as_they_were_sent(moment: datetime, zone: str) -> None:
-    """Each moment is sent and read exactly, also when clocks change."""
+    """Each time is sent and read exactly, also at clock changes."""
     body = time_body(moment.astimezone(ZoneInfo(zone)), "start", is_series=False)
     local = datetime.fromisoformat(body["dateTime"]).replace(tzinfo=ZoneInfo(body["timeZone"]))
     shown = {"dateTime": f"{local.astimezone(UTC):%Y-%m-%dT%H:%M:%S}.0000000", "timeZone": "UTC"}
@@ -171,7 +171,7 @@ def test_times_are_read_as_they_were_sent(moment: datetime, zone: str) -> None:
 
 
 def test_series_at_an_ambiguous_time_is_refused() -> None:
-    """A time that clocks show twice is sent in UTC, and refused for a series."""
+    """A local time that occurs twice is sent in UTC, and refused for a series."""
     assert {"dateTime": "2026-10-25T01:30:00", "timeZone": "UTC"} == time_body(
         BACK, "start", is_series=False
     )
@@ -184,7 +184,7 @@ def test_series_at_an_ambiguous_time_is_refused() -> None:
 
 @pytest.mark.parametrize("rule", RULES)
 def test_rules_are_read_as_they_were_sent(rule: str) -> None:
-    """Each rule that Graph has is read as it was sent, but for the time of its last moment."""
+    """Each supported recurrence rule is read back as it was sent."""
     shown = as_answer(recurrence(rule))
 
     assert rule == rule_of(shown, BERLIN)
@@ -200,7 +200,7 @@ def test_rules_are_read_as_they_were_sent(rule: str) -> None:
     ],
 )
 def test_missing_parts_follow_from_the_start(rule: str, pattern: Mapping[str, Any]) -> None:
-    """A rule without days has those of the first occurrence."""
+    """A recurrence rule without days takes those of the first occurrence."""
     body = recurrence(rule)["pattern"]
 
     assert pattern == {name: body[name] for name in pattern}
@@ -215,12 +215,12 @@ def test_missing_parts_follow_from_the_start(rule: str, pattern: Mapping[str, An
     ],
 )
 def test_last_day_has_an_occurrence(until: str, last_day: str) -> None:
-    """A series ends with the last day whose occurrence is not after the rule's last moment."""
+    """A series ends on the day of its last occurrence before the rule's UNTIL."""
     assert last_day == recurrence(f"FREQ=DAILY;UNTIL={until}")["range"]["endDate"]
 
 
 def test_whole_days_end_with_a_day() -> None:
-    """A series of whole days keeps its last day."""
+    """A series of all-day events keeps its last day."""
     body = recurrence("FREQ=DAILY;UNTIL=20260310", date(2026, 3, 2))
 
     assert ("2026-03-10", "UTC") == (body["range"]["endDate"], body["range"]["recurrenceTimeZone"])
@@ -248,12 +248,12 @@ def test_whole_days_end_with_a_day() -> None:
 def test_rules_without_a_counterpart_are_none(
     pattern: dict[str, Any], bounds: dict[str, Any]
 ) -> None:
-    """A pattern or an end that moorage does not know is read as None, not as a similar rule."""
+    """A recurrence that moorage cannot express is None, not a similar rule."""
     assert None is rule_of(as_answer({"pattern": pattern, "range": bounds}), BERLIN)
 
 
 def test_names_of_zones_are_those_of_iana() -> None:
-    """Each zone that Microsoft names exists, and names of IANA stay as they are."""
+    """Windows time zone names are translated to IANA names, and IANA names are kept."""
     assert [] == [name for name in ZONES.values() if zone_of(name) is None]
     time = {"dateTime": "2026-03-02T08:00:00.0000000", "timeZone": "UTC"}
     for name, zone in (
@@ -266,7 +266,7 @@ def test_names_of_zones_are_those_of_iana() -> None:
 
 
 def test_last_day_without_a_known_zone_ends_in_utc() -> None:
-    """The last day of a series in a zone that nobody knows ends with the day in UTC."""
+    """In a series with an unknown time zone, the last day ends in UTC."""
     pattern = {"type": "daily", "interval": 1}
     bounds = {"type": "endDate", "startDate": "2026-03-02", "endDate": "2026-03-05"}
     event = read(
@@ -279,7 +279,7 @@ def test_last_day_without_a_known_zone_ends_in_utc() -> None:
 
 
 def test_unknown_words_stay_unknown() -> None:
-    """Words that Graph adds later, and misshapen values, are read as unknown or left out."""
+    """Values that Graph adds later, and malformed ones, are read as unknown or left out."""
     event = read(
         start={"dateTime": "soon"},
         end=7,
@@ -309,7 +309,7 @@ def test_other_answers_are_left_to_the_service(answer: Response) -> None:
 
 
 def test_code_of_an_expired_reference_is_recognised() -> None:
-    """The code of an expired reference raises `ChangesExpired`, but only for a list of changes."""
+    """An expired sync token raises `ChangesExpired`, but only when changes are listed."""
     answer = graph_error(400, "SyncStateInvalid")
 
     assert isinstance(classify(Request.get("/"), answer), ChangesExpired)
@@ -317,7 +317,7 @@ def test_code_of_an_expired_reference_is_recognised() -> None:
 
 
 def test_wrong_references_are_refused() -> None:
-    """The reference of a calendar is refused for an event, and for earlier changes."""
+    """A calendar's reference is refused in place of an event's or of earlier changes'."""
     sandbox = MicrosoftCalendarSandbox()
     times: dict[str, Any] = {"start": START, "end": END}
     other = Attendee("a@b.example", kind=AttendeeKind.OTHER)
@@ -333,7 +333,7 @@ def test_wrong_references_are_refused() -> None:
 
 
 def test_answers_that_say_nothing_are_errors() -> None:
-    """A link to another server, a list without a link and no schedules are failures."""
+    """A link to another server, a list without links, and no schedules are malformed."""
     sandbox = MicrosoftCalendarSandbox()
     times: dict[str, Any] = {"start": START, "end": END}
     elsewhere = {"value": [], "@odata.nextLink": "https://evil.example/v1.0"}
@@ -378,7 +378,7 @@ def test_tentative_times_are_marked() -> None:
     ],
 )
 def test_wrong_options_are_refused(options: dict[str, Any]) -> None:
-    """A user that would change a path, and half of the credentials, are refused."""
+    """A user id that would change the path, and incomplete credentials, are refused."""
     with pytest.raises(ConfigurationError):
         MicrosoftCalendar(**options)
 
@@ -436,7 +436,7 @@ def test_sandbox_refuses_what_graph_refuses(method: str, path: str, body: Any, s
     [({"Prefer": 'outlook.timezone="UTC"'}, 401), ({"Authorization": "Bearer t"}, 400)],
 )
 def test_sandbox_needs_a_token_and_a_zone(fields: dict[str, str], status: int) -> None:
-    """The sandbox refuses a request without a token, and one that asks for other times."""
+    """The sandbox refuses a request without a token, or without the wanted time zone."""
     sandbox = MicrosoftCalendarSandbox()
     sandbox.tokens._good.add("t")  # noqa: SLF001 - a token without its request
     url = "https://graph.microsoft.com/v1.0/users/ada@example.com/calendars"
@@ -447,7 +447,7 @@ def test_sandbox_needs_a_token_and_a_zone(fields: dict[str, str], status: int) -
 
 @pytest.mark.parametrize("status, kind", [(403, AuthenticationFailed), (400, VendorRejected)])
 def test_refused_cancellation_is_an_error(status: int, kind: type[Exception]) -> None:
-    """A cancellation that is refused for another reason than a missing event is an error."""
+    """A refused cancellation is an error, unless the event is missing."""
     sandbox = MicrosoftCalendarSandbox()
     with hub_at(sandbox) as hub:
         hub.calendars().calendars()

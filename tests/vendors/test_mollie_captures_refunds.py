@@ -23,7 +23,7 @@ from moorage.errors import (
     VendorFailed,
     VendorRejected,
 )
-from moorage.testing.sandboxes.base import Lost, Slow, reply
+from moorage.testing.sandboxes.base import Lost, SlowAnswer, reply
 from tests.vendors.mollie_account import EUROS, PART, Shop, ref
 
 if TYPE_CHECKING:
@@ -96,7 +96,7 @@ def test_last_part_leaves_nothing_to_release(shop: Shop) -> None:
 def test_capture_with_a_lost_release_is_repeated(shop: Shop) -> None:
     """A repeated key captures nothing twice at Mollie, and releases the rest."""
     authorization, key = shop.hold(), shop.key()
-    shop.sandbox.fail(Slow(0.0), Lost())
+    shop.sandbox.fail(SlowAnswer(0.0), Lost())
     with pytest.raises(ConnectionFailed):
         shop.payments.capture(authorization.ref, PART, idempotency_key=key)
     for _ in range(2):
@@ -133,7 +133,7 @@ def test_open_payment_is_cancelled(shop: Shop) -> None:
 def test_lost_cancellation_is_repeated(shop: Shop) -> None:
     """If the response to a cancellation was lost, the repeat learns that it succeeded."""
     payment, key = shop.pay("ideal"), shop.key()
-    shop.sandbox.fail(Slow(0.0), Lost())
+    shop.sandbox.fail(SlowAnswer(0.0), Lost())
     with pytest.raises(ConnectionFailed):
         shop.payments.void(payment.ref, idempotency_key=key)
 

@@ -89,7 +89,7 @@ OURS: Json = {
 """An excerpt of Mollie's API description with the fields that moorage sends."""
 
 
-def _everything() -> MollieSandbox:
+def _all_requests() -> MollieSandbox:
     """Return a sandbox that has received each kind of request with a body."""
     sandbox = MollieSandbox()
     vendor = Mollie(
@@ -131,7 +131,7 @@ def _everything() -> MollieSandbox:
 def test_requests_match_the_description() -> None:
     """Each request matches Mollie's API description."""
     message = OURS
-    requests = [request for request in _everything().requests if request.body]
+    requests = [request for request in _all_requests().requests if request.body]
 
     assert 13 == len(requests)
     assert [] == [

@@ -1,4 +1,4 @@
-"""The requests to Odoo, and the meaning of its answers."""
+"""Odoo: requests, and how its answers are read."""
 
 from __future__ import annotations
 
@@ -90,7 +90,7 @@ def calls(sandbox: OdooSandbox) -> list[tuple[Any, ...]]:
     return [tuple(item.json()["params"]["args"][3:]) for item in sandbox.requests]
 
 
-def sold(hub: Hub, **options: Any) -> Any:
+def sales_invoice(hub: Hub, **options: Any) -> Any:
     """Create a sales invoice of a new customer."""
     contact = hub.accounting().create_contact(Contact(name="Mill Ltd"))
     return hub.accounting().create_invoice(contact.ref, SALE, **options)
@@ -112,7 +112,7 @@ def test_call_has_the_account_and_the_key(hub: Hub, sandbox: OdooSandbox) -> Non
 
 
 def test_contact_is_sent_with_odoos_names(hub: Hub, sandbox: OdooSandbox) -> None:
-    """A partner has the given details, its country by id, and the rank of its role."""
+    """A contact is sent with the given details, its country's id, and its role's rank."""
     address = Address(
         line1="Quay 1",
         line2="Gate 2",
@@ -150,8 +150,8 @@ def test_contact_is_sent_with_odoos_names(hub: Hub, sandbox: OdooSandbox) -> Non
 
 
 def test_invoice_is_sent_as_a_draft_and_posted(hub: Hub, sandbox: OdooSandbox) -> None:
-    """An invoice is created as a draft with the mark of its key, and posted after a look-up."""
-    record = sold(hub, idempotency_key="k-1")
+    """An invoice is looked up by its key's mark, created as a draft, and posted."""
+    record = sales_invoice(hub, idempotency_key="k-1")
     line = {
         "name": "Bolts",
         "quantity": 2.5,
@@ -198,8 +198,8 @@ def test_journal_entry_has_both_sides(hub: Hub, sandbox: OdooSandbox) -> None:
 
 
 def test_payment_is_made_by_the_form(hub: Hub, sandbox: OdooSandbox) -> None:
-    """A payment is the submission of Odoo's form, with the journal of the bank account."""
-    record = sold(hub)
+    """A payment is made by Odoo's payment form, with the bank account's journal."""
+    record = sales_invoice(hub)
     hub.accounting().record_payment(record.ref, PAYMENT)
     *_, journal, form, submission, _ = calls(sandbox)
     condition = [["default_account_id", "=", 1], ["type", "in", ["bank", "cash", "credit"]]]
@@ -233,7 +233,7 @@ def test_payment_is_made_by_the_form(hub: Hub, sandbox: OdooSandbox) -> None:
 def test_invoice_is_read_in_full(
     hub: Hub, sandbox: OdooSandbox, fields: dict[str, Any], state: InvoiceState, word: str | None
 ) -> None:
-    """The state of an invoice follows from its two words, and its amounts are exact."""
+    """An invoice's state follows from its state and payment state, and amounts are exact."""
     item = {
         "id": 7,
         "name": "BILL/7",
@@ -254,7 +254,7 @@ def test_invoice_is_read_in_full(
 
 
 def test_other_moves_have_no_kind(hub: Hub, sandbox: OdooSandbox) -> None:
-    """A move of another type is no sales invoice and no bill, and a draft has no number."""
+    """A move of another type has no invoice kind, and a draft has no number."""
     item = {"id": 7, "name": "/", "move_type": "out_refund", "state": "draft"}
     sandbox.fail(odoo_result([item]))
     record = hub.accounting().get_invoice(INVOICE)
@@ -262,7 +262,7 @@ def test_other_moves_have_no_kind(hub: Hub, sandbox: OdooSandbox) -> None:
 
 
 def test_accounts_and_taxes_are_read(hub: Hub, sandbox: OdooSandbox) -> None:
-    """The class of an account is the beginning of its type, and only percentages are rates."""
+    """An account's class follows from the start of its type; only percentage taxes have rates."""
     accounts = hub.accounting().accounts()
     expected_accounts = [
         ("1", "101401", AccountClass.ASSET, "EUR"),
@@ -282,7 +282,7 @@ def test_accounts_and_taxes_are_read(hub: Hub, sandbox: OdooSandbox) -> None:
 
 
 def test_lost_answers_are_looked_up_by_the_mark(hub: Hub, sandbox: OdooSandbox) -> None:
-    """After a lost answer, the only record with the mark is the result; others stay unknown."""
+    """After a lost answer, the only record with the key's mark is the result."""
     sandbox.fail(Lost())
     contact = hub.accounting().create_contact(Contact(name="Mill Ltd"), idempotency_key="k-1")
     assert ["101"] == [contact.ref.id]
@@ -302,14 +302,14 @@ def test_lost_answers_are_looked_up_by_the_mark(hub: Hub, sandbox: OdooSandbox) 
 def test_look_up_that_fails_leaves_the_record_unknown(
     hub: Hub, sandbox: OdooSandbox, status: int
 ) -> None:
-    """A refused look-up after a lost answer is no refusal of the record."""
+    """If the look-up after a lost answer is refused, the outcome stays unknown."""
     sandbox.fail(Lost(), reply({"error": {"code": status, "message": "No."}}, status))
     with pytest.raises(OutcomeUnknown):
         hub.accounting().create_contact(Contact(name="Mill Ltd"), idempotency_key="k-1")
 
 
 def test_lost_payment_is_looked_up_by_its_text(sandbox: OdooSandbox, vendor: Odoo) -> None:
-    """A payment whose answer was lost is looked up in the field of the release."""
+    """A lost payment is looked up by its mark, in the field that this Odoo release uses."""
     for release, field in ((17, "ref"), (18, "memo"), (19, "memo")):
         accounts = [
             Account("books", attrs.evolve(vendor, release=release), settings={"retry": None})
@@ -328,7 +328,7 @@ def test_lost_payment_is_looked_up_by_its_text(sandbox: OdooSandbox, vendor: Odo
 
 
 def test_lost_answer_of_posting_is_looked_up(hub: Hub, sandbox: OdooSandbox) -> None:
-    """An invoice that was posted before its answer was lost counts as posted."""
+    """If the answer to posting is lost, the invoice is looked up and counts as posted."""
     contact = hub.accounting().create_contact(Contact(name="Mill Ltd"))
     sandbox.fail(None, None, None, Lost())
     record = hub.accounting().create_invoice(contact.ref, SALE, idempotency_key="k-1")
@@ -342,7 +342,7 @@ def test_lost_answer_of_posting_is_looked_up(hub: Hub, sandbox: OdooSandbox) -> 
 
 
 def test_posted_entry_is_not_posted_again(hub: Hub, sandbox: OdooSandbox) -> None:
-    """A repeat of a journal entry that was posted only reads it."""
+    """Repeating a journal entry with its key reads it, and does not post it again."""
     first = hub.accounting().post_journal(books.JOURNAL, idempotency_key="k-1")
     again = hub.accounting().post_journal(books.JOURNAL, idempotency_key="k-1")
     assert first.ref == again.ref
@@ -351,7 +351,7 @@ def test_posted_entry_is_not_posted_again(hub: Hub, sandbox: OdooSandbox) -> Non
 
 
 def test_missing_records_are_errors(hub: Hub, sandbox: OdooSandbox) -> None:
-    """A record that Odoo does not show, and a name that it does not have, is an error."""
+    """A missing record, and an unknown name, are errors."""
     with pytest.raises(VendorRejected) as excinfo:
         hub.accounting().get_invoice(INVOICE)
     assert "MissingError" == excinfo.value.vendor_code
@@ -366,7 +366,7 @@ def test_missing_records_are_errors(hub: Hub, sandbox: OdooSandbox) -> None:
 
 
 def test_unknown_words_are_unknown() -> None:
-    """A state, or a type of an account, that nobody knows is unknown, and keeps its word."""
+    """An unknown state or account type is unknown, and keeps Odoo's word."""
     entry = read_entry(_ref, as_answer({"id": 1, "state": "frozen"}))
     account = read_account(as_answer({"id": 1, "name": "Gold", "account_type": "metal_gold"}))
     bare = read_account(as_answer({"id": 1}))
@@ -392,7 +392,7 @@ def test_result_of_another_call_is_none(body: dict[str, Any]) -> None:
 
 
 def test_error_without_details_is_told() -> None:
-    """An error without an exception has its code and its message."""
+    """An error without an exception name has Odoo's code and message."""
     error = {"code": 100, "message": "Odoo Session Expired."}
     refusal = classify(Request.post("/jsonrpc"), reply({"error": error}))
 
@@ -405,7 +405,7 @@ def test_error_without_details_is_told() -> None:
 
 
 def test_contacts_are_found_by_each_detail(hub: Hub, sandbox: OdooSandbox) -> None:
-    """A search names the name, the address or the number that is given."""
+    """Contacts are searched by name, address or tax number, whichever is given."""
     queries = (
         (ContactQuery(name="Mill Ltd"), ["name", "=", "Mill Ltd"]),
         (ContactQuery(email="mill@example.com"), ["email", "=", "mill@example.com"]),
@@ -434,7 +434,7 @@ def test_ids_are_whole_numbers(hub: Hub, sandbox: OdooSandbox, field: str) -> No
     ids=["null", "text", "true", "zero"],
 )
 def test_results_that_are_no_id_are_no_success(hub: Hub, sandbox: OdooSandbox, answer: Any) -> None:
-    """A creation whose result is no id is no success."""
+    """A creation whose result is not an id is a failure."""
     sandbox.fail(answer)
     with pytest.raises(VendorFailed, match="id"):
         hub.accounting().create_contact(Contact(name="Mill Ltd"))
@@ -444,7 +444,7 @@ def test_results_that_are_no_id_are_no_success(hub: Hub, sandbox: OdooSandbox, a
 
 
 def test_unknown_exceptions_are_failures(hub: Hub, sandbox: OdooSandbox) -> None:
-    """An exception that is not known is a failure, since its meaning is not."""
+    """An unknown Odoo exception is a failure, not a refusal."""
     sandbox.fail(odoo_error("psycopg2.errors.SerializationFailure"))
     with pytest.raises(VendorFailed) as excinfo:
         hub.accounting().accounts()
@@ -452,6 +452,6 @@ def test_unknown_exceptions_are_failures(hub: Hub, sandbox: OdooSandbox) -> None
 
 
 def test_releases_are_known() -> None:
-    """A release of Odoo that is not supported is refused."""
+    """An unsupported Odoo release is refused."""
     with pytest.raises(ConfigurationError):
         Odoo(base_url="https://x.example", database="d", user_id=1, api_key="k", release=12)

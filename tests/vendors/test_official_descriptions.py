@@ -19,6 +19,7 @@ EXCERPTS: Final = Path(__file__).parent / "descriptions"
 VENDORS: Final = sorted(folder.name for folder in EXCERPTS.iterdir() if folder.is_dir())
 TENANT: Final = "00000000-0000-4000-8000-00000000d1c7"
 UNDESCRIBED: Final = {
+    "amazon_sp_api": {"POST /auth/o2/token"},
     "easypost": {"GET /files/{path*}"},
     "entra": {f"POST /{TENANT}/oauth2/v2.0/token"},
     "firebase": {"POST /token"},
@@ -31,12 +32,16 @@ UNDESCRIBED: Final = {
     "paypal": {"GET /v1/billing/subscriptions", "POST /v1/oauth2/token"},
     "sendgrid": {"POST /v3/validations/email"},
     "shippo": {"GET /{path*}"},
+    "storecove": {
+        "GET /api/v2/document_submissions/{guid}/evidence/sending",
+        "GET /api/v2/received_documents/{guid}/original",
+    },
     "vonage": {"POST /v2/verify", "POST /v2/verify/{id_}"},
     "xero": {"POST /connect/token"},
 }
 """Requests of the scenarios that no excerpt of the vendor describes."""
 VERSION: Final = r"([0-9a-f]{7}|\d+\.\d+\.\d+) of \d{4}-\d\d(-\d\d)?"
-LICENCES: Final = ("MIT", "Apache 2.0", "BSD 3-Clause", "ISC")
+LICENCES: Final = ("MIT", "Apache 2.0", "BSD 3-Clause", "CC BY 4.0", "ISC")
 PAGE: Final = Path(__file__).parents[2] / "docs" / "vendor-descriptions.md"
 
 
@@ -56,7 +61,7 @@ def texts_in(node: Any) -> Iterator[str]:
 @pytest.mark.untraced
 @pytest.mark.parametrize("vendor", VENDORS)
 def test_vendor_and_sandbox_match_the_description(vendor: str) -> None:
-    """Each request, and each successful response of the sandbox, is as the vendor describes it."""
+    """Each request, and each of the sandbox's successes, matches the vendor's description."""
     problems, undescribed = check(EXCERPTS / vendor)
 
     assert ({}, UNDESCRIBED.get(vendor, set())) == (problems, set(undescribed))
@@ -64,7 +69,7 @@ def test_vendor_and_sandbox_match_the_description(vendor: str) -> None:
 
 @pytest.mark.parametrize("vendor", VENDORS)
 def test_each_quirk_occurs(vendor: str) -> None:
-    """A problem is listed as a quirk of a description only while it occurs."""
+    """Each listed quirk of a vendor's description still occurs."""
     problems, _ = compare(EXCERPTS / vendor)
 
     assert set() == QUIRKS.get(vendor, frozenset()) - {problem for _, problem in problems}
@@ -72,7 +77,7 @@ def test_each_quirk_occurs(vendor: str) -> None:
 
 @pytest.mark.parametrize("vendor", VENDORS)
 def test_excerpts_have_no_sentences(vendor: str) -> None:
-    """An excerpt has no text of three or more spaces, apart from the name of a licence."""
+    """No text in an excerpt has more than two spaces, apart from the licence's name."""
     for file in files_of(EXCERPTS / vendor):
         excerpt = json.loads(file.read_text("utf-8"))
         del excerpt["license"]
@@ -81,7 +86,7 @@ def test_excerpts_have_no_sentences(vendor: str) -> None:
 
 
 def test_sources_are_stated() -> None:
-    """The page of sources names each vendor's repository, commit or release, and a licence."""
+    """The page of sources names each description's repository, version and licence."""
     rows = [
         [cell.strip() for cell in line.strip("|").split("|")]
         for line in PAGE.read_text("utf-8").splitlines()
@@ -96,7 +101,7 @@ def test_sources_are_stated() -> None:
 
 
 def test_every_vendor_has_a_source_or_a_reason() -> None:
-    """The page of sources has each vendor that has a page once, with its source or the reason."""
+    """The page of sources has each documented vendor once, with a source or a reason."""
     pages = sorted(file.stem for file in (PAGE.parent / "vendors").glob("*.md"))
 
     assert pages == sorted(re.findall(r"(?m)^\| \[([a-z_0-9]+)\]", PAGE.read_text("utf-8")))

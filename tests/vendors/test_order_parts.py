@@ -1,4 +1,4 @@
-"""The addresses and lines of an order in the requests of each payment vendor."""
+"""An order's addresses and lines in each payment vendor's requests."""
 
 from __future__ import annotations
 
@@ -69,7 +69,7 @@ def order(source: str | None = "tok_visa", **fields: Any) -> Charge:
 
 
 def sent_by(subject: PaymentsSubject, charge: Charge) -> Any:
-    """Return the body that a vendor sends for a charge."""
+    """Return the body that a vendor sends for a charge with addresses and lines."""
     settings = {"volatile_keys": True}
     account = Account("main", subject.vendor, settings=settings)
     with Hub([account], http=SandboxHttpClient(subject.sandbox)) as hub:
@@ -88,7 +88,7 @@ STRIPE_ADDRESS: Final = {
 
 
 def test_stripe_order() -> None:
-    """Stripe receives the delivery, the lines with net prices, and the token's billing details."""
+    """Stripe gets the delivery address, lines with net prices, and billing details."""
     body = confirmed_body(order(), capture_method="automatic")
 
     assert {"name": "Ada M. Byron", "phone": "+493012345", "address": STRIPE_ADDRESS} == body[
@@ -116,7 +116,7 @@ def test_stripe_order() -> None:
 
 
 def test_stripe_prefers_the_customers_details() -> None:
-    """The name of the customer, not that of the address, is the buyer's name at Stripe."""
+    """Stripe gets the customer's name, not the name in the address."""
     body = intent_body(order(customer=Customer(name="Grace Hopper")))
     bare_body = intent_body(order(billing_address=None))
 
@@ -127,7 +127,7 @@ def test_stripe_prefers_the_customers_details() -> None:
 
 @pytest.mark.parametrize("source", ["pm_1", "ctoken_1", None])
 def test_stripe_refuses_a_billing_address_that_it_would_drop(source: str | None) -> None:
-    """A billing address is refused for a means of payment that exists already at Stripe."""
+    """For an existing Stripe payment method, a billing address is refused."""
     with pytest.raises(UnsupportedByVendor) as excinfo:
         intent_body(order(source))
     assert ("billing_address",) == excinfo.value.capabilities
@@ -148,7 +148,7 @@ def test_stripe_refuses_what_it_cannot_take(fields: dict[str, Any], field: str) 
 
 
 def test_stripe_ships_to_a_company() -> None:
-    """The recipient of a delivery is the company if no person is named."""
+    """A delivery without a person's name is addressed to the company."""
     address = Address(company="Engines Ltd", country="DE")
 
     shipping = intent_body(order(shipping_address=address))["shipping"]
@@ -173,7 +173,7 @@ def test_stripe_link_has_the_sum_of_its_lines() -> None:
 
 
 def test_adyen_order() -> None:
-    """Adyen receives the house number apart, and prices with and without tax in minor units."""
+    """Adyen gets the house number separately, and prices with and without tax."""
     fields = adyen_fields(order())
 
     address = {
@@ -216,7 +216,7 @@ def test_adyen_order() -> None:
     ],
 )
 def test_adyen_takes_the_house_number_apart(line1: str, street: str, number: str) -> None:
-    """Adyen receives the house number wherever it stands, and N/A where there is none."""
+    """Adyen gets the house number from anywhere in the line, or N/A if there is none."""
     address = Address(line1=line1, city="Berlin", postal_code="10999", country="DE")
     fields = adyen_fields(order(shipping_address=address))["deliveryAddress"]
 
@@ -225,7 +225,7 @@ def test_adyen_takes_the_house_number_apart(line1: str, street: str, number: str
 
 @pytest.mark.parametrize("name", ["line1", "city", "postal_code"])
 def test_adyen_refuses_an_incomplete_address(name: str) -> None:
-    """An address without a field that Adyen requires is refused with the field's name."""
+    """An address without a field that Adyen requires is refused by the field's name."""
     fields: dict[str, Any] = {"line1": "Main Street 1", "city": "Berlin", "postal_code": "10999"}
     address = Address(country="DE", **{**fields, name: None})
     with pytest.raises(InvalidData) as excinfo:
@@ -234,7 +234,7 @@ def test_adyen_refuses_an_incomplete_address(name: str) -> None:
 
 
 def test_mollie_order() -> None:
-    """Mollie receives addresses with names, and prices that include tax."""
+    """Mollie gets addresses with names, and prices that include tax."""
     fields = mollie_fields(order())
 
     assert {
@@ -280,14 +280,14 @@ def test_mollie_order() -> None:
     ],
 )
 def test_mollie_refuses_what_it_cannot_take(fields: dict[str, Any], field: str) -> None:
-    """An incomplete address, a tax without a rate and a long number are refused before sending."""
+    """Mollie refuses an incomplete address, a tax without rate, or a long number unsent."""
     with pytest.raises(InvalidData) as excinfo:
         mollie_fields(order(**fields))
     assert field == excinfo.value.field
 
 
 def test_address_needs_no_name() -> None:
-    """An address of nobody is sent without names."""
+    """An address without a name is sent without name fields."""
     address = Address(country="DE", email="ada@erp.example")
     charge = order(billing_address=address, shipping_address=address)
 
@@ -312,7 +312,7 @@ def euros(value: str) -> dict[str, str]:
 
 
 def test_paypal_order() -> None:
-    """PayPal receives items with net prices, their sums, and the address to deliver to."""
+    """PayPal gets items with net prices, their sums, and the delivery address."""
     body = order_body(order("paypal"), "CAPTURE", "https://erp.example/back")
 
     (unit,) = body["purchase_units"]
@@ -349,7 +349,7 @@ def test_paypal_delivery_needs_no_recipient() -> None:
 
 @pytest.mark.parametrize("source", ["venmo:1", "paypal:1"])
 def test_paypal_refuses_a_billing_address_that_it_would_drop(source: str) -> None:
-    """A billing address is refused for a stored account, whose address PayPal knows."""
+    """For a stored PayPal account a billing address is refused, since PayPal knows it."""
     with pytest.raises(UnsupportedByVendor) as excinfo:
         order_body(order(source), "CAPTURE", None)
     assert ("billing_address",) == excinfo.value.capabilities
@@ -357,7 +357,7 @@ def test_paypal_refuses_a_billing_address_that_it_would_drop(source: str) -> Non
 
 @pytest.mark.parametrize("fields", [{"name": "x" * 128}, {"name": "x", "sku": "x" * 128}])
 def test_paypal_refuses_long_texts(fields: dict[str, Any]) -> None:
-    """A name or number that PayPal would refuse is refused before sending."""
+    """A name or number that is too long for PayPal is refused before sending."""
     line = LineItem(unit_price=TOTAL, **fields)
     with pytest.raises(InvalidData, match="at most 127"):
         order_body(order("card:1", lines=[line]), "CAPTURE", None)
@@ -382,12 +382,12 @@ def test_paypal_refuses_long_texts(fields: dict[str, Any]) -> None:
     ids=["divisible", "not divisible", "discount"],
 )
 def test_unit_price_includes_tax_that_can_be_divided(line: LineItem, taxed: TaxedLine) -> None:
-    """A unit price includes its tax; items whose tax or discount cannot be divided become one."""
+    """Unit prices include tax; items that cannot be divided exactly become one item."""
     assert taxed == taxed_line(line)
 
 
 def test_square_order() -> None:
-    """Square receives both addresses with all of their lines."""
+    """Square gets both addresses, with all their lines."""
     fields = square_fields(order())
 
     assert {
@@ -415,7 +415,7 @@ CHECKOUT_ADDRESS: Final = {
 
 
 def test_checkout_com_order() -> None:
-    """Checkout.com receives the card's address, the delivery, and prices that include tax."""
+    """Checkout.com gets the card's address, the delivery, and prices that include tax."""
     subject = checkout_com()
     body = sent_by(subject, order(subject.pays))
 
@@ -448,7 +448,7 @@ def test_checkout_com_delivery_needs_no_recipient() -> None:
 
 
 def test_checkout_com_refuses_a_billing_address_that_it_would_drop() -> None:
-    """A billing address is refused for a method that is no card, and nothing is sent."""
+    """A billing address for a method that is not a card is refused before sending."""
     subject = checkout_com()
     with pytest.raises(UnsupportedByVendor, match="no billing address for ideal"):
         sent_by(subject, order("ideal", return_url="https://erp.example/back"))
@@ -467,7 +467,7 @@ MOLLIE_LINE: Final = {
 
 
 def unit(**breakdown: str) -> dict[str, Any]:
-    """Return an order at PayPal of one item, with these sums."""
+    """Return a PayPal order with one item and these totals."""
     sums = {name: euros(value) for name, value in breakdown.items()}
     item = {"name": "Chair", "quantity": "2", "unit_amount": euros("24.40")}
     return {"purchase_units": [{"amount": {**euros("48.80"), "breakdown": sums}, "items": [item]}]}

@@ -1,4 +1,4 @@
-"""Money that is sent to payees, in the requests and answers of each vendor."""
+"""Transfers of money to payees, in each vendor's requests and answers."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from moorage import Account, Hub
 from moorage.contracts.payments import Money, PayeeTransfer, PayoutState
 from moorage.contracts.ref import Ref
 from moorage.errors import InvalidData, VendorRejected
-from moorage.testing.sandboxes.base import Altered, SandboxHttpClient
+from moorage.testing.sandboxes.base import AlteredAnswer, SandboxHttpClient
 from moorage.vendors.payments._stripe_payees import transfer_body
 from tests.vendors.payments_subjects import stripe
 from tests.vendors.subjects.paypal import paypal
@@ -28,7 +28,7 @@ TRANSFER: Final = PayeeTransfer(EUROS, "grace@erp.example", reference="CN-7", no
 
 
 class Shop:
-    """A hub with a vendor that sends money."""
+    """A hub with a vendor that can send money."""
 
     def __init__(self, make: Callable[[], PaymentsSubject]) -> None:
         self.subject = make()
@@ -70,7 +70,7 @@ def test_stripe_transfer_that_came_back() -> None:
 
 
 def test_stripe_pays_accounts_only() -> None:
-    """A payee that is no connected account is refused before anything is sent."""
+    """Stripe pays only connected accounts; another payee is refused before sending."""
     with pytest.raises(InvalidData, match="connected accounts only") as excinfo:
         transfer_body(TRANSFER)
     assert "payee" == excinfo.value.field
@@ -85,7 +85,7 @@ def test_stripe_sandbox_refuses_a_transfer_of_nothing() -> None:
 
 
 def test_paypal_payout() -> None:
-    """PayPal receives a batch of one item, whose id comes from the key."""
+    """PayPal gets a batch of one item, whose batch id is made from the key."""
     shop = Shop(paypal)
     sent = shop.payments.pay_payee(TRANSFER, idempotency_key="1")
     body = shop.sandbox.requests[-1].json()
@@ -107,7 +107,7 @@ def test_paypal_payout() -> None:
 
 
 def test_paypal_pays_accounts() -> None:
-    """A payee without an at sign is the id of an account at PayPal."""
+    """A payee without an at sign is sent to PayPal as an account id."""
     shop = Shop(paypal)
     shop.payments.pay_payee(PayeeTransfer(EUROS, "GRACE1", reference="1"), idempotency_key="1")
 
@@ -131,12 +131,12 @@ def test_paypal_pays_accounts() -> None:
     ],
 )
 def test_paypal_item_has_a_state(status: str, state: PayoutState) -> None:
-    """The state of a payout at PayPal is that of its item, and an unknown word stays unknown."""
+    """A PayPal payout has its item's state; an unknown word is kept as unknown."""
     shop = Shop(paypal)
     sent = shop.payments.pay_payee(TRANSFER, idempotency_key="1")
     shop.sandbox.payees.batches[sent.ref.id]["items"][0] |= {
         "transaction_status": status,
-        "errors": {"name": "X", "message": "The receiver is unregistered."},
+        "errors": {"name": "X", "message": "The receiver is unregistered.", "debug_id": "1"},
     }
     payout = shop.payments.get_payee_payout(sent.ref)
 
@@ -154,14 +154,14 @@ def test_paypal_item_has_a_state(status: str, state: PayoutState) -> None:
     ],
 )
 def test_paypal_batch_without_an_item_has_a_state(status: str, state: PayoutState) -> None:
-    """A batch whose item is not known has its own state, and is never reported as paid."""
+    """A PayPal batch without its item has the batch's state, and never counts as paid."""
     shop = Shop(paypal)
 
     def changed(response: Response) -> Response:
         return response.evolve(body=response.body.replace(b"PENDING", status.encode()))
 
     first = shop.payments.pay_payee(TRANSFER, idempotency_key="1")
-    shop.sandbox.fail(Altered(changed))
+    shop.sandbox.fail(AlteredAnswer(changed))
     second = shop.payments.pay_payee(TRANSFER, idempotency_key="2")
 
     assert PayoutState.PENDING is first.state
@@ -169,7 +169,7 @@ def test_paypal_batch_without_an_item_has_a_state(status: str, state: PayoutStat
 
 
 def test_paypal_sandbox_refuses_a_known_batch() -> None:
-    """PayPal's sandbox refuses a batch with a known id, as PayPal does for 30 days."""
+    """PayPal's sandbox refuses a batch id that was used before."""
     shop = Shop(paypal)
     header = {"paypal": {"sender_batch_header": {"sender_batch_id": "1"}}}
     transfer = PayeeTransfer(EUROS, "GRACE1", reference="1", extra=header)
@@ -205,7 +205,7 @@ def test_wrong_transfer_is_refused(fields: dict[str, Any], field: str) -> None:
 
 
 def test_text_in_place_of_a_transfer_is_refused() -> None:
-    """The id of a payee in place of a transfer is refused."""
+    """A payee's id in place of a transfer is refused."""
     payments: Any = Shop(stripe).payments
     with pytest.raises(InvalidData, match="transfer"):
         payments.pay_payee("acct_1", idempotency_key="1")
@@ -215,7 +215,7 @@ def test_text_in_place_of_a_transfer_is_refused() -> None:
     "fields, field", [({"payee": "x" * 128}, "payee"), ({"reference": "x" * 64}, "reference")]
 )
 def test_paypal_refuses_long_texts(fields: dict[str, Any], field: str) -> None:
-    """A payee or a reference that PayPal would refuse is refused before anything is sent."""
+    """A payee or reference that is too long for PayPal is refused before sending."""
     shop = Shop(paypal)
     values: dict[str, Any] = {"amount": EUROS, "payee": "GRACE1", "reference": "1", **fields}
     transfer = PayeeTransfer(**values)

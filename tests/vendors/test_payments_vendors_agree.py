@@ -62,13 +62,13 @@ class SandboxAccount:
         )
 
     def refused(self, source: str | None) -> Ref:
-        """Charge a source that is declined."""
+        """Charge a source that the vendor declines."""
         if source is None:
             raise UnsupportedByVendor("Nothing is declined here.", capabilities=("declines",))
         return self.paid(source)
 
     def held(self) -> Ref:
-        """Return the reference of a payment that was authorised."""
+        """Return the reference of a payment that is authorised and not captured."""
         payment: Payment = self("authorize", self._order(None))
         return payment.ref
 

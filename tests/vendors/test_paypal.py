@@ -31,7 +31,7 @@ if TYPE_CHECKING:
 
 @pytest.fixture(name="shop")
 def _shop() -> Iterator[Shop]:
-    """A shop that takes payments by PayPal."""
+    """Return a hub that takes payments by PayPal."""
     shop = Shop()
     with shop.hub:
         yield shop
@@ -266,7 +266,7 @@ def test_payment_sources(
 def test_intent_leaves_the_payment_method_to_the_buyer(
     fields: dict[str, Any], sent: dict[str, Any] | None, shop: Shop
 ) -> None:
-    """A PayPal intent is not a payment yet, even with a stored method: the buyer chooses."""
+    """A PayPal intent is not paid yet, even with a stored method: the buyer must approve."""
     charge = order("card:visa-1", **fields)
     payment = shop.payments.create_intent(charge, idempotency_key="k")
 

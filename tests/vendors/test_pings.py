@@ -31,8 +31,11 @@ PINGED = (
     "mailersend",
     *("easypost", "shippo", "shipengine"),
     *("s3", "azure_blob"),
-    *("woocommerce", "ebay"),
+    *("woocommerce", "ebay", "amazon_sp_api"),
+    *("avalara", "stripe_tax", "taxjar"),
 )
+WITH_TOKENS = ("amazon_sp_api",)
+"""Vendors whose accounts get tokens themselves; here they have one of the sandbox."""
 OPEN = ("vies",)
 """Vendors that take no credentials, and have a ping all the same."""
 
@@ -41,7 +44,10 @@ def vendor_and_sandbox(name: str, folder: Path) -> tuple[Vendor, Any]:
     """Return a vendor and its sandbox."""
     fixture, kind = fixture_of(name, folder), vendor_class(name)
     fields = {field.name for field in attrs.fields(cast("Any", kind))}
-    return kind(**{key: value for key, value in fixture.options.items() if key in fields}), fixture
+    options = {key: value for key, value in fixture.options.items() if key in fields}
+    if name in WITH_TOKENS:
+        options["credentials"] = cast("Any", fixture.sandbox).token
+    return kind(**options), fixture
 
 
 def calling(vendor: Vendor, fixture: Any) -> ConnectorManager:

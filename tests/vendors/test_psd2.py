@@ -1,4 +1,4 @@
-"""Transactions in the format of NextGenPSD2, which several vendors of bank accounts use."""
+"""Reading transactions in NextGenPSD2's format, which several bank vendors share."""
 
 from __future__ import annotations
 
@@ -15,14 +15,14 @@ EURO: Final = {"currency": "EUR", "amount": "1"}
 
 
 def read(*items: dict[str, Any]) -> tuple[AccountTransaction, ...]:
-    """Return booked transactions, whose id is `transactionId` or else `entryReference`."""
+    """Return booked transactions, with `transactionId` or else `entryReference` as their id."""
     booked = [{"transactionAmount": EURO} | item for item in items]
     answer = reply({"transactions": {"booked": booked}})
     return read_page(answer, ("transactionId", "entryReference"), pending=False).booked
 
 
 def test_transactions_of_a_batch() -> None:
-    """A batch has the payments that the bank tells, and one without an amount if it tells none."""
+    """A batch has the payments that the bank lists, or else one payment without an amount."""
     amount = {"currency": "EUR", "amount": "-30"}
     common = {"transactionAmount": amount, "batchIndicator": True}
     details = [
@@ -92,14 +92,14 @@ def test_transactions_of_a_batch() -> None:
 def test_remittance_of_each_version(
     fields: dict[str, Any], references: tuple[str, ...], remittance: str
 ) -> None:
-    """References and texts are read from each of their fields."""
+    """References and remittance texts are read from each field that a version uses."""
     payment = read(fields)[0].entry.transactions[0]
 
     assert (references, remittance) == (payment.references, payment.remittance)
 
 
 def test_identifiers_of_a_transaction() -> None:
-    """The first identifier that is filled is that of the transaction."""
+    """A transaction's id is the first id field that is not empty."""
     transactions = read(
         {"transactionId": "T", "entryReference": "E"},
         {"entryReference": "E"},
@@ -111,7 +111,7 @@ def test_identifiers_of_a_transaction() -> None:
 
 
 def test_days_are_read_from_times() -> None:
-    """A bank may send times in the place of days, whose date is that of the bank's own zone."""
+    """If a bank sends times, the booking day is the date in the bank's own time zone."""
     (item,) = read(
         {
             "bookingDateTime": "2031-05-06T23:30:00+02:00",
@@ -123,13 +123,13 @@ def test_days_are_read_from_times() -> None:
 
 
 def test_numbers_that_are_none() -> None:
-    """A text that is not a number of an account, and no code of a bank, is none."""
+    """An invalid IBAN or BIC is None."""
     assert (None, None) == (maybe_iban("DE0"), maybe_iban(None))
     assert (None, None) == (maybe_bic("?"), maybe_bic(None))
 
 
 def test_kinds_of_balances() -> None:
-    """Each of the standard's words has its kind."""
+    """Each balance type of the standard has a kind."""
     assert {
         "closingBooked": "booked",
         "interimBooked": "booked",
@@ -142,10 +142,10 @@ def test_kinds_of_balances() -> None:
 
 
 def test_transaction_without_a_code() -> None:
-    """A transaction without a code has none."""
+    """A transaction without a code has the code None."""
     assert None is read({})[0].entry.code
 
 
 def test_same_text_has_the_same_uuid() -> None:
-    """The identifier of a text is always the same UUID, of version 4."""
+    """The same text always gives the same UUID, of version 4."""
     assert "47c83e5d-6074-4333-95d3-fe74bd2abfe8" == stable_uuid("acme\nk-1")

@@ -1,4 +1,4 @@
-"""The requests to QuickBooks Online, and the meaning of its answers."""
+"""QuickBooks Online: requests, and how its answers are read."""
 
 from __future__ import annotations
 
@@ -89,7 +89,7 @@ def hub(sandbox: QuickBooksSandbox) -> Iterator[Hub]:
         yield hub
 
 
-def sold(hub: Hub) -> Any:
+def sales_invoice(hub: Hub) -> Any:
     """Create a sales invoice of a new customer."""
     contact = hub.accounting().create_contact(Contact(name="Mill Ltd"))
     return hub.accounting().create_invoice(contact.ref, SALE)
@@ -105,7 +105,7 @@ def billed(hub: Hub) -> Any:
 
 
 def test_contact_body_depends_on_the_role() -> None:
-    """Customers and suppliers have their tax number under different names."""
+    """QuickBooks has different fields for a customer's and a supplier's tax number."""
     address = Address(line1="Quay 1", city="Kiel", region="SH", postal_code="24103", country="DE")
     contact = Contact(
         name="Mill Ltd", email="a@b.example", phone="1", tax_number="T", address=address
@@ -129,7 +129,7 @@ def test_contact_body_depends_on_the_role() -> None:
 
 
 def test_invoice_body_replaces_the_tax() -> None:
-    """A sales invoice has items, exact amounts, and the whole tax."""
+    """A sales invoice is sent with items, exact amounts and the total tax."""
     line = {
         "Amount": 99.89,
         "Description": "Bolts",
@@ -155,7 +155,7 @@ def test_invoice_body_replaces_the_tax() -> None:
 
 
 def test_invoice_body_has_the_currency_of_the_invoice() -> None:
-    """An invoice in yen is sent in yen, whose lines have no decimals."""
+    """An invoice in yen is sent in yen, and its lines have no decimals."""
     line = attrs.evolve(ITEM_LINE, tax=Decimal(20))
     body = invoice_body(CUSTOMER, attrs.evolve(books.INVOICE, currency="JPY", lines=[line]))
 
@@ -163,7 +163,7 @@ def test_invoice_body_has_the_currency_of_the_invoice() -> None:
 
 
 def test_bill_body_has_accounts_or_items() -> None:
-    """A line of a bill has an account or an item, and no tax is sent without a code."""
+    """A bill's line has an account or an item; tax is sent only with a tax code."""
     lines = [
         attrs.evolve(books.LINE, item=None, account="2"),
         attrs.evolve(books.LINE, account=None),
@@ -196,7 +196,7 @@ def test_journal_body_has_posting_types() -> None:
 
 
 def test_creation_has_a_request_id(hub: Hub, sandbox: QuickBooksSandbox) -> None:
-    """A keyed creation has the key, or a digest of a long one, as its request id."""
+    """A creation with a key sends the key, or a long key's digest, as request id."""
     hub.accounting().create_contact(Contact(name="Mill Ltd"), idempotency_key="k-1")
     expected_query = {"requestid": "k-1", "minorversion": "75"}
     assert expected_query == dict(sandbox.requests[-1].query)
@@ -207,8 +207,8 @@ def test_creation_has_a_request_id(hub: Hub, sandbox: QuickBooksSandbox) -> None
 
 
 def test_payments_are_linked(hub: Hub, sandbox: QuickBooksSandbox) -> None:
-    """A payment of an invoice and one of a bill name the transaction, the party and the account."""
-    record = sold(hub)
+    """A payment names the invoice or bill, the contact and the account."""
+    record = sales_invoice(hub)
     hub.accounting().record_payment(record.ref, PAYMENT)
     linked = {"TxnId": record.ref.id, "TxnType": "Invoice"}
     expected_payment = {
@@ -231,7 +231,7 @@ def test_payments_are_linked(hub: Hub, sandbox: QuickBooksSandbox) -> None:
 
 
 def test_texts_are_escaped_in_queries(hub: Hub, sandbox: QuickBooksSandbox) -> None:
-    """An apostrophe and a backslash in a name cannot end the text of a query."""
+    """Apostrophes and backslashes in a name are escaped in QuickBooks queries."""
     assert r"O\'Neil \\" == escaped("O'Neil \\")
     hub.accounting().find_contacts(ContactQuery(name="O'Neil"))
     query = r"select * from Customer where DisplayName = 'O\'Neil' startposition 1 maxresults 1000"
@@ -239,7 +239,7 @@ def test_texts_are_escaped_in_queries(hub: Hub, sandbox: QuickBooksSandbox) -> N
 
 
 def test_queries_go_on_while_pages_are_full(hub: Hub, sandbox: QuickBooksSandbox) -> None:
-    """A full page is followed by another query; a row without an id is left out."""
+    """After a full page the next one is queried; a row without an id is left out."""
     rows = [{"Id": str(number), "Name": "x"} for number in range(999)]
     sandbox.fail(
         reply({"QueryResponse": {"Account": [*rows, {"Name": "y"}]}}),
@@ -253,7 +253,7 @@ def test_queries_go_on_while_pages_are_full(hub: Hub, sandbox: QuickBooksSandbox
 
 
 def test_pages_that_repeat_are_an_error(hub: Hub, sandbox: QuickBooksSandbox) -> None:
-    """A query whose second page repeats the first one ends with an error."""
+    """A query whose second page repeats the first one raises an error."""
     rows = [{"Id": str(number), "Name": "x"} for number in range(1_000)]
     sandbox.fail(*([reply({"QueryResponse": {"Account": rows}})] * 3))
     with pytest.raises(VendorFailed, match="new record"):
@@ -261,7 +261,7 @@ def test_pages_that_repeat_are_an_error(hub: Hub, sandbox: QuickBooksSandbox) ->
 
 
 def test_several_rates_are_no_percentage(hub: Hub, sandbox: QuickBooksSandbox) -> None:
-    """A tax code of two rates has no percentage, and one of purchases has that of its rate."""
+    """A tax code with two rates has no percentage; purchase codes have their own rate's."""
     both = {"TaxRateDetail": [{"TaxRateRef": {"value": id_}} for id_ in ("7", "8")]}
     only = {"TaxRateDetail": [{"TaxRateRef": {"value": "8"}}]}
     codes = [
@@ -297,7 +297,7 @@ def test_several_rates_are_no_percentage(hub: Hub, sandbox: QuickBooksSandbox) -
 def test_invoice_is_read_in_full(
     hub: Hub, sandbox: QuickBooksSandbox, fields: dict[str, Any], state: InvoiceState
 ) -> None:
-    """The state of an invoice follows from its balance, its total and its note."""
+    """An invoice's state follows from its balance, total and note."""
     item = {
         "Id": "9",
         "SyncToken": "0",
@@ -314,7 +314,7 @@ def test_invoice_is_read_in_full(
 
 
 def test_invoice_without_a_currency_has_no_total(hub: Hub, sandbox: QuickBooksSandbox) -> None:
-    """An answer without a currency has no total, except after a creation, which has one."""
+    """An answer without a currency has no total, except after a creation."""
     item = {"Id": "9", "SyncToken": "0", "TotalAmt": 119.87, "Balance": 119.87}
     sandbox.fail(reply({"Invoice": item}))
     assert hub.accounting().get_invoice("quickbooks:books:9?type=invoice").total is None
@@ -324,8 +324,8 @@ def test_invoice_without_a_currency_has_no_total(hub: Hub, sandbox: QuickBooksSa
 
 
 def test_a_change_meanwhile_is_followed(hub: Hub, sandbox: QuickBooksSandbox) -> None:
-    """A stale version is read again and the change sent once more; a second one is an error."""
-    record = sold(hub)
+    """If a record changed meanwhile, it is read and the change is sent once more."""
+    record = sales_invoice(hub)
     sandbox.fail(None, fault("5010"))
     assert InvoiceState.VOID is hub.accounting().void_invoice(record.ref).state
     contact = hub.accounting().create_contact(Contact(name="Hill Ltd"))
@@ -349,7 +349,7 @@ def test_a_change_meanwhile_is_followed(hub: Hub, sandbox: QuickBooksSandbox) ->
 def test_bill_of_another_total_that_cannot_be_deleted_is_unknown(
     hub: Hub, sandbox: QuickBooksSandbox
 ) -> None:
-    """If a bill of another total cannot be deleted, the error names it."""
+    """If a created bill has a wrong total and cannot be deleted, the error names it."""
     supplier = Contact(name="Well Ltd", role=ContactRole.SUPPLIER)
     contact = hub.accounting().create_contact(supplier)
     line = attrs.evolve(ITEM_LINE, account="2", item=None)
@@ -368,7 +368,7 @@ def test_bill_of_another_total_that_cannot_be_deleted_is_unknown(
 
 
 def test_file_is_uploaded_with_its_transaction(hub: Hub, sandbox: QuickBooksSandbox) -> None:
-    """A file is sent with the record that it belongs to, its name and its type."""
+    """An uploaded file has its name, its type and the record that it belongs to."""
     record = billed(hub)
     attached = hub.accounting().attach(record.ref, BookDocument(name="ü.pdf", content=b"%PDF"))
     (file,) = sandbox.files.values()
@@ -385,8 +385,8 @@ def test_file_is_uploaded_with_its_transaction(hub: Hub, sandbox: QuickBooksSand
 
 
 def test_payment_of_another_amount_is_no_success(hub: Hub, sandbox: QuickBooksSandbox) -> None:
-    """A payment whose amount is not the one that was sent is no success."""
-    record = sold(hub)
+    """A payment that is recorded with another amount than requested raises an error."""
+    record = sales_invoice(hub)
     sandbox.fail(None, reply({"Payment": {"Id": "5", "TotalAmt": 1250}}))
     with pytest.raises(Exception, match="TotalAmt"):
         hub.accounting().record_payment(record.ref, PAYMENT)
@@ -408,7 +408,7 @@ def test_payment_of_another_amount_is_no_success(hub: Hub, sandbox: QuickBooksSa
 def test_events_are_cloud_events(
     hub: Hub, sandbox: QuickBooksSandbox, kind: str, expected: Any
 ) -> None:
-    """The type of a CloudEvent tells the record and its change; other types give no event."""
+    """A CloudEvent's type gives the record and the change; other types give no event."""
     verifier = WebhookVerifier("intuit", secrets=sandbox.verifier_token)
     for realm in (REALM, "1"):
         notice = sandbox.report("9", url="https://erp.example/hooks", kind=kind, realm=realm)
@@ -426,19 +426,19 @@ def test_events_are_cloud_events(
     ],
 )
 def test_refusal_without_words(answer: Response, words: str) -> None:
-    """A refusal without words is told by its code, or else by its status."""
+    """A refusal without a text has its code, or else its status."""
     assert words in str(classify(Request.get("/"), answer))
 
 
 @pytest.mark.parametrize("status, is_left", [(409, True), (400, False)])
 def test_conflict_without_words_is_left(status: int, is_left: bool) -> None:
-    """A 409 without a code and words may be an earlier request that is under way."""
+    """A 409 without code and text may mean that the first request is still running."""
     assert is_left is (classify(Request.post("/"), reply({}, status)) is None)
     assert None is not classify(Request.post("/"), fault("6000", status=409))
 
 
 def test_timeout_with_words_is_no_refusal() -> None:
-    """A timeout is left to the service, whatever words it has."""
+    """A timeout is no refusal, whatever text it has."""
     assert None is classify(Request.post("/"), fault("6240", status=408))
 
 
@@ -446,7 +446,7 @@ def test_timeout_with_words_is_no_refusal() -> None:
 def test_only_a_change_meanwhile_is_tried_again(
     hub: Hub, sandbox: QuickBooksSandbox, codes: list[str]
 ) -> None:
-    """A refused change is tried once more after a change meanwhile, and never otherwise."""
+    """A refused change is tried again only if the record changed meanwhile, and only once."""
     contact = hub.accounting().create_contact(Contact(name="Mill Ltd"))
     sandbox.requests.clear()
     sandbox.fail(*[answer for code in codes for answer in (None, fault(code))])
@@ -457,7 +457,7 @@ def test_only_a_change_meanwhile_is_tried_again(
 
 
 def test_account_is_read_by_its_words() -> None:
-    """An account has its full name, or else its name or its id, and an unknown class is none."""
+    """An account has its full name, or else its name or id; an unknown class is UNKNOWN."""
     names = {"FullyQualifiedName": "Sales:Rope", "Name": "Rope"}
     accounts = [
         read_account(as_answer({"Id": "7", "Classification": "Gold", **fields}))
@@ -489,7 +489,7 @@ def test_ids_are_numbers(hub: Hub, sandbox: QuickBooksSandbox) -> None:
 
 
 def test_options_and_mode() -> None:
-    """The realm is a number, and the URL tells the mode."""
+    """The realm id must be a number, and the URL decides the mode."""
     with pytest.raises(ConfigurationError):
         QuickBooks(realm_id="abc")
     vendor = QuickBooks(realm_id=REALM)

@@ -1,4 +1,4 @@
-"""Payments at Razorpay: orders, tokens, captures, refunds, lists, links and refusals."""
+"""Payments by Razorpay: orders, tokens, captures, refunds, lists, links and refusals."""
 
 from __future__ import annotations
 
@@ -37,7 +37,7 @@ from moorage.errors import (
     VendorFailed,
     VendorRejected,
 )
-from moorage.testing.sandboxes.base import Altered, Lost, reply
+from moorage.testing.sandboxes.base import AlteredAnswer, Lost, reply
 from moorage.testing.sandboxes.payments._razorpay_rules import error, invalid_request
 from moorage.vendor_sdk import Mode
 from moorage.vendors.payments.razorpay import Razorpay
@@ -51,21 +51,21 @@ if TYPE_CHECKING:
 
 @pytest.fixture(name="shop")
 def _shop() -> Iterator[Shop]:
-    """A shop that takes payments by Razorpay."""
+    """Return a hub that takes payments by Razorpay."""
     shop = Shop()
     with shop.hub:
         yield shop
 
 
 def decline_of(shop: Shop, token: str) -> PaymentDeclined:
-    """Return the error of a charge of a token, always under the same key."""
+    """Return the error for charging a token, always with the same key."""
     with pytest.raises(PaymentDeclined) as excinfo:
         shop.payments.charge(order(source=token), idempotency_key="k")
     return excinfo.value
 
 
 def test_requests_of_a_charge(shop: Shop) -> None:
-    """A token is charged for an order of its own, which captures at once."""
+    """A token is charged for a new order, whose payment is captured at once."""
     payment = shop.pay(metadata={"order": "7"}, extra={"razorpay": {"description": "Masks"}})
     order_id = next(iter(shop.sandbox.orders))
     notes = {"order": "7", "reference": "INV-2041"}
@@ -131,7 +131,7 @@ def test_unsuitable_charges_are_not_sent(shop: Shop, charge: dict[str, Any], fie
     [(Money("295", "JPY"), 295), (Money("99.990", "KWD"), 99990), (Money("0.10", "USD"), 10)],
 )
 def test_amounts_are_in_minor_units(shop: Shop, amount: Money, minor: int) -> None:
-    """Yen have no decimals, and dinars have three, the last of which is 0."""
+    """Amounts are sent in minor units; dinars have three decimals, the last of which is 0."""
     payment = shop.pay(amount=amount)
 
     assert (amount, minor) == (payment.amount, shop.writes()[0][1]["amount"])
@@ -146,7 +146,7 @@ def test_amounts_are_in_minor_units(shop: Shop, amount: Money, minor: int) -> No
     ],
 )
 def test_declined_token_names_its_payment(shop: Shop, token: str, reason: DeclineReason) -> None:
-    """A decline has Razorpay's reason and the failed payment, and a repeat is declined again."""
+    """A decline has Razorpay's reason and the failed payment; a repeat is declined again."""
     errors = [decline_of(shop, token) for _ in range(2)]
     (payment_id,) = shop.sandbox.payments
 
@@ -159,13 +159,13 @@ def test_declined_token_names_its_payment(shop: Shop, token: str, reason: Declin
 
 
 def test_payment_that_fails_after_it_was_accepted_is_a_decline(shop: Shop) -> None:
-    """A payment that has failed by the time it is read is a decline."""
+    """A payment that has failed when it is read raises a decline."""
 
     def as_failed(response: Response) -> Response:
         body = {"status": "failed", "error_reason": "insufficient_funds"}
         return reply(response.json() | body)
 
-    shop.sandbox.fail(None, None, Altered(as_failed))
+    shop.sandbox.fail(None, None, AlteredAnswer(as_failed))
     with pytest.raises(PaymentDeclined) as excinfo:
         shop.pay()
 
@@ -174,7 +174,7 @@ def test_payment_that_fails_after_it_was_accepted_is_a_decline(shop: Shop) -> No
 
 @pytest.mark.parametrize("lost", ["l", ".ll", "..l"], ids=["order", "payment", "look-up"])
 def test_lost_charge_is_paid_once(shop: Shop, lost: str) -> None:
-    """Whichever answers of a charge are lost, a repeat of its key returns the one payment."""
+    """Whichever answer of a charge is lost, repeating its key returns the one payment."""
     shop.sandbox.fail(*[Lost() if letter == "l" else None for letter in lost])
     with pytest.raises(ConnectionFailed):
         shop.payments.charge(order(), idempotency_key="k")
@@ -185,7 +185,7 @@ def test_lost_charge_is_paid_once(shop: Shop, lost: str) -> None:
 
 
 def test_pending_payment_is_not_made_again(shop: Shop) -> None:
-    """A repeat finds the pending payment, although its order would accept another one."""
+    """A repeat after a lost answer returns the pending payment, and charges no other."""
     shop.sandbox.fail(None, Lost(), Lost())
     with pytest.raises(ConnectionFailed):
         shop.payments.charge(order(), idempotency_key="k")
@@ -198,7 +198,7 @@ def test_pending_payment_is_not_made_again(shop: Shop) -> None:
 
 
 def test_lost_answer_is_looked_up_before_a_retry() -> None:
-    """After a lost answer the order's payments are read, and nothing is paid again."""
+    """After a lost answer the order's payments are read, and nothing is charged again."""
     shop = Shop(retried=True)
     with shop.hub:
         shop.sandbox.fail(None, Lost())
@@ -219,7 +219,7 @@ def test_lost_charge_is_paid_once_within_one_call() -> None:
 
 
 def test_refused_charge_of_an_unpaid_order_is_refused(shop: Shop) -> None:
-    """A refusal is final if the order has no payment, or only failed ones."""
+    """A refused charge is final if its order has no payment, or only failed ones."""
     shop.sandbox.fail(None, invalid_request("The token is invalid.", "token").response)
     with pytest.raises(InvalidRequest, match=r"\(token\)"):
         shop.pay()
@@ -263,7 +263,7 @@ def test_lost_capture_is_found(shop: Shop) -> None:
 
 
 def test_authorization_cannot_be_voided(shop: Shop) -> None:
-    """Razorpay releases an authorised amount by itself, so a void is refused."""
+    """A void is refused, since Razorpay releases an authorised amount by itself."""
     with pytest.raises(UnsupportedByVendor) as excinfo:
         shop.payments.void(shop.hold().ref, idempotency_key="v-1")
 
@@ -271,7 +271,7 @@ def test_authorization_cannot_be_voided(shop: Shop) -> None:
 
 
 def test_refunds_have_keys_of_their_own(shop: Shop) -> None:
-    """A refund carries a digest of its key; without an amount it refunds the rest."""
+    """A refund sends a digest of its key; without an amount it refunds the rest."""
     ref = shop.pay().ref
     first_refund = shop.payments.refund(
         ref, PART, idempotency_key="INV-2041/r1", reason=RefundReason.DUPLICATE
@@ -297,7 +297,7 @@ def test_refunds_have_keys_of_their_own(shop: Shop) -> None:
 
 
 def test_lost_refund_is_repeated_with_its_key(shop: Shop) -> None:
-    """A repeat of a lost refund has the same key, and refunds once."""
+    """Repeating a lost refund sends the same key, and refunds once."""
     ref = shop.pay().ref
     shop.sandbox.fail(Lost())
     with pytest.raises(ConnectionFailed):
@@ -311,7 +311,7 @@ def test_lost_refund_is_repeated_with_its_key(shop: Shop) -> None:
     "status, state", [("pending", "pending"), ("failed", "failed"), ("levitated", "unknown")]
 )
 def test_states_of_a_refund(shop: Shop, status: str, state: str) -> None:
-    """Each status of a refund has one state."""
+    """Each Razorpay status of a refund has a state."""
     refund = shop.payments.refund(shop.pay().ref, PART, idempotency_key="r-1")
     shop.sandbox.refunds[refund.ref.id]["status"] = status
 
@@ -319,7 +319,7 @@ def test_states_of_a_refund(shop: Shop, status: str, state: str) -> None:
 
 
 def test_intent_is_an_order_for_the_checkout(shop: Shop) -> None:
-    """An intent creates an order, and has the options of Razorpay's Checkout."""
+    """An intent creates an order, with the options for Razorpay's Checkout."""
     intent = shop.payments.create_intent(
         order(source=None, store_method=True, description="Masks"), idempotency_key="i-1"
     )
@@ -347,7 +347,7 @@ def test_intent_is_an_order_for_the_checkout(shop: Shop) -> None:
 
 
 def test_unpaid_order_is_looked_up_once(shop: Shop) -> None:
-    """An order is read after its payments, and a status that Razorpay adds later is unknown."""
+    """An order is read with its payments, and an unknown status is UNKNOWN."""
     intent = shop.payments.create_intent(order(source=None), idempotency_key="i-1")
     shop.sandbox.orders[intent.ref.id]["status"] = "levitated"
     before = len(shop.sandbox.requests)
@@ -361,7 +361,7 @@ def test_unpaid_order_is_looked_up_once(shop: Shop) -> None:
 
 @pytest.mark.parametrize("missing", ["id", "status", "amount"])
 def test_payment_without_a_part_is_left_out(shop: Shop, missing: str) -> None:
-    """A payment of a list that lacks its id, status or amount is left out."""
+    """A listed payment without an id, status or amount is left out."""
     item = {"id": "pay_1", "status": "captured", "amount": 100, "currency": "INR"}
     shop.sandbox.fail(reply({"items": [{**item, missing: None}, item]}))
     payments = shop.payments.payments().items
@@ -370,7 +370,7 @@ def test_payment_without_a_part_is_left_out(shop: Shop, missing: str) -> None:
 
 
 def test_buyer_pays_an_intent_at_the_second_attempt(shop: Shop) -> None:
-    """A failed attempt is a decline until the buyer pays; then the order has its payment."""
+    """A failed attempt is a decline; once the buyer has paid, the order has its payment."""
     intent = shop.payments.create_intent(order(source=None), idempotency_key="i-1")
     shop.sandbox.visit(intent.ref.id, reason="payment_cancelled")
     with pytest.raises(PaymentDeclined) as excinfo:
@@ -389,7 +389,7 @@ def test_buyer_pays_an_intent_at_the_second_attempt(shop: Shop) -> None:
 
 
 def test_tokens_of_a_customer(shop: Shop) -> None:
-    """The tokens for later payments are listed, each with its state, and can be deleted."""
+    """A customer's stored tokens are listed with their states, and can be deleted."""
     for number, status in enumerate(("initiated", "rejected", "cancelled", "levitated")):
         shop.sandbox.store("cust_bob", f"token_{number}", status)
     shop.sandbox.tokens["cust_bob"]["token_card"] = {"id": "token_card", "method": "card"}
@@ -413,7 +413,7 @@ def test_tokens_of_a_customer(shop: Shop) -> None:
 
 
 def test_lists_are_filtered_and_paged(shop: Shop) -> None:
-    """Payments and settlements are listed by page within a period, and disputes at once."""
+    """Payments and settlements are listed page by page, and disputes all at once."""
     refs = [shop.pay().ref for _ in range(3)]
     first_page = shop.payments.payments(PaymentQuery(limit=2))
     last_page = shop.payments.payments(PaymentQuery(limit=2), after=first_page.next)
@@ -444,7 +444,7 @@ def test_lists_are_filtered_and_paged(shop: Shop) -> None:
 
 
 def test_payment_link(shop: Shop) -> None:
-    """A link is created once under a name made of its key, and can be paid or cancelled."""
+    """A payment link has a unique name made of its key, and can be paid or cancelled."""
     expiry = datetime.fromtimestamp(shop.time, UTC) + timedelta(days=7)
     request = LinkRequest(RUPEES, reference="INV-2041", description="Masks", expires_at=expiry)
     shop.sandbox.fail(Lost())
@@ -485,7 +485,7 @@ def test_payment_link(shop: Shop) -> None:
 
 
 def test_refused_link_is_refused(shop: Shop) -> None:
-    """A refusal of a link that no earlier request has created is raised."""
+    """If a link is refused and no earlier request created it, an error is raised."""
     shop.sandbox.fail(invalid_request("The amount is invalid.", "amount").response)
     with pytest.raises(InvalidRequest):
         shop.payments.create_link(LinkRequest(RUPEES, reference="INV-1"), idempotency_key="l-1")
@@ -502,7 +502,7 @@ def test_refused_link_is_refused(shop: Shop) -> None:
     ],
 )
 def test_refusals(shop: Shop, answer: Response, kind: type[Exception]) -> None:
-    """A refusal has the error of its type."""
+    """Each Razorpay error has its class."""
     shop.sandbox.fail(answer)
     with pytest.raises(kind) as excinfo:
         shop.pay()
@@ -522,7 +522,7 @@ def test_refusals(shop: Shop, answer: Response, kind: type[Exception]) -> None:
     ],
 )
 def test_unreadable_answers_are_failures(shop: Shop, use: Callable[[Shop, Ref], object]) -> None:
-    """A successful answer without its contents is a failure of the vendor."""
+    """A successful answer without its content is a failure of the vendor."""
     ref = Ref("razorpay", "main", "pay_1", {"customer": "cust_ada"})
     shop.sandbox.fail(*[reply({"entity": "nothing"})] * 2)
     with pytest.raises(VendorFailed):
@@ -531,18 +531,18 @@ def test_unreadable_answers_are_failures(shop: Shop, use: Callable[[Shop, Ref], 
 
 @pytest.mark.parametrize("key_id, mode", [("rzp_live_a1", Mode.LIVE), ("rzp_test_a1", Mode.TEST)])
 def test_mode_by_the_key(key_id: str, mode: Mode) -> None:
-    """The id of the key tells whether an account is live."""
+    """The prefix of the key id decides whether an account is live."""
     assert mode == Razorpay(key_id=key_id).mode()
 
 
 def test_wrong_key_id_is_refused() -> None:
-    """A secret in the place of the key id is refused."""
+    """A secret given instead of the key id is refused."""
     with pytest.raises(ConfigurationError, match="id of an API key of Razorpay"):
         Razorpay(key_id="razorpay-secret")
 
 
-def test_known_customer_is_enough_for_the_checkout(shop: Shop) -> None:
-    """Without details of the buyer, nothing is filled in beforehand."""
+def test_checkout_without_buyer_details_has_no_prefill(shop: Shop) -> None:
+    """Without the buyer's contact details, the payment form is not prefilled."""
     by_id = shop.payments.create_intent(
         order(source=None, customer=Customer(id=ADA.id)), idempotency_key="i-1"
     )
@@ -557,7 +557,7 @@ def test_known_customer_is_enough_for_the_checkout(shop: Shop) -> None:
 
 
 def test_link_without_a_page_to_return_to() -> None:
-    """A link of an account without a return URL names none."""
+    """Without a return URL, a payment link has no callback."""
     shop = Shop(return_url=None)
     with shop.hub:
         link = shop.payments.create_link(
@@ -570,7 +570,7 @@ def test_link_without_a_page_to_return_to() -> None:
 
 @pytest.mark.parametrize("id_", ["²", "x"])
 def test_reference_of_no_page_begins_the_list(shop: Shop, id_: str) -> None:
-    """A reference that no page has given leads to the first page."""
+    """A page reference that no list returned begins at the first page."""
     payment = shop.pay()
 
     assert [payment.ref] == [

@@ -21,14 +21,14 @@ if TYPE_CHECKING:
 
 @pytest.fixture(name="shop")
 def _shop() -> Iterator[Shop]:
-    """A shop that takes payments by Razorpay."""
+    """Return a hub that takes payments by Razorpay."""
     shop = Shop()
     with shop.hub:
         yield shop
 
 
 def test_events_of_a_payment(shop: Shop) -> None:
-    """Each event has the payment as it was then, so that no question is needed."""
+    """Each event contains the payment, so that no look-up is needed."""
     held = shop.hold()
     shop.time += 60
     shop.payments.capture(held.ref, idempotency_key="c-1")
@@ -60,7 +60,7 @@ def test_events_of_a_payment(shop: Shop) -> None:
 
 
 def test_event_of_a_failed_payment(shop: Shop) -> None:
-    """A failed payment has the reason of its decline."""
+    """The event of a failed payment has the reason of the decline."""
     intent = shop.payments.create_intent(order(source=None), idempotency_key="i-1")
     shop.sandbox.visit(intent.ref.id, reason="levitated")
     (event,) = shop.webhook_events()
@@ -87,7 +87,7 @@ def test_event_of_a_failed_payment(shop: Shop) -> None:
 def test_events_of_a_dispute(
     shop: Shop, status: str, state: DisputeState, payment_state: PaymentState | None
 ) -> None:
-    """A dispute sets its payment to disputed while the buyer may have the money."""
+    """A payment is disputed while the buyer may get the money back."""
     payment = shop.pay()
     shop.sandbox.dispute(payment.ref.id, status)
     event = shop.webhook_events()[-1]
@@ -102,7 +102,7 @@ def test_events_of_a_dispute(
 
 
 def test_events_of_settlements_and_of_refunds_alone(shop: Shop) -> None:
-    """A settlement has a payout; a refund without its payment names the payment."""
+    """A settlement's event has the payout, and a refund's event names the payment."""
     payment = shop.pay()
     refund = shop.payments.refund(payment.ref, PART, idempotency_key="r-1")
     shop.sandbox.settle_balance()
@@ -117,7 +117,7 @@ def test_events_of_settlements_and_of_refunds_alone(shop: Shop) -> None:
 
 
 def test_unknown_status_is_no_success(shop: Shop) -> None:
-    """A payment with a new status is unknown, and nothing counts as captured."""
+    """A payment with an unknown status is UNKNOWN, and nothing counts as captured."""
     payment = shop.pay()
     changed = shop.sandbox.payments[payment.ref.id] | {"status": "levitated"}
     shop.sandbox._notify("payment.levitated", payment=changed)  # noqa: SLF001 - no step sends it

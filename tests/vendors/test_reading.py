@@ -66,7 +66,7 @@ def test_list_is_of_objects() -> None:
 
 
 def test_object_is_read() -> None:
-    """A JSON object is returned as it is, and any other value as an empty object."""
+    """A JSON object is returned unchanged, and any other value as an empty object."""
     assert "1" == read_answer(Response(200, body=b'{"a": 1}')).text("a")
     assert not as_answer(None)
     assert as_answer({"a": 1})

@@ -1,4 +1,4 @@
-"""Mail that vendors have received becomes one value, whichever vendor hands it on."""
+"""Received mail has the same form, whichever vendor's webhook it comes from."""
 
 from __future__ import annotations
 
@@ -191,8 +191,8 @@ VENDORS: dict[str, tuple[Vendor, Callable[..., WebhookEvent]]] = {
 }
 
 
-def received(vendor: str, **changes: Any) -> ReceivedEmail:
-    """Return the message in a vendor's webhook, in which these fields are changed."""
+def received_message(vendor: str, **changes: Any) -> ReceivedEmail:
+    """Return the message in a vendor's webhook, with these fields changed."""
     instance, webhook = VENDORS[vendor]
     [event] = hub(instance).events("mail", webhook(**changes))
     assert isinstance(event, ReceivedEmail)
@@ -202,7 +202,7 @@ def received(vendor: str, **changes: Any) -> ReceivedEmail:
 @pytest.mark.parametrize("vendor", VENDORS)
 def test_a_received_message_is_the_same_at_every_vendor(vendor: str) -> None:
     """Sender, recipients, subject and id of a received message are the same at every vendor."""
-    mail = received(vendor)
+    mail = received_message(vendor)
 
     assert ("ada@example.com", "Ada, L.") == (mail.from_ and (mail.from_.email, mail.from_.name))
     assert ["orders@shop.example"] == [address.email for address in mail.to]
@@ -225,7 +225,7 @@ def test_a_received_message_is_the_same_at_every_vendor(vendor: str) -> None:
 @pytest.mark.parametrize("vendor", ["mailgun", "postmark", "sendgrid"])
 def test_files_arrive(vendor: str) -> None:
     """A file of a received message has its bytes, its type and the id that the HTML uses."""
-    [file] = received(vendor).files
+    [file] = received_message(vendor).files
 
     assert ("a.pdf", "application/pdf", b"%PDF-1.7\r\n--x") == (
         file.filename,
@@ -238,7 +238,7 @@ def test_files_arrive(vendor: str) -> None:
 @pytest.mark.parametrize("vendor", ["mailgun", "postmark", "sendgrid"])
 def test_spam_score_is_exact(vendor: str) -> None:
     """The vendor's spam score is an exact number."""
-    assert Decimal("1.7") == received(vendor).checks.spam_score
+    assert Decimal("1.7") == received_message(vendor).checks.spam_score
 
 
 HOSTILE = "a\r\nBcc: x@example.com\x00\x85\u2028b"
@@ -274,8 +274,8 @@ HOSTILE_ROWS = [["X-A\r\nX-B", HOSTILE], ["Subject", HOSTILE], ["Message-ID", "<
     ],
 )
 def test_headers_have_no_control_characters(vendor: str, changes: dict[str, Any]) -> None:
-    """No text of a header or of the envelope has control characters, also if JSON had it."""
-    message = received(vendor, **changes)
+    """Header and envelope texts contain no control characters, even if the JSON did."""
+    message = received_message(vendor, **changes)
     texts = [text for pair in message.headers for text in pair]
     texts += [message.subject, message.envelope_sender or "", *message.envelope_recipients]
 
@@ -284,9 +284,9 @@ def test_headers_have_no_control_characters(vendor: str, changes: dict[str, Any]
 
 
 def test_other_checks() -> None:
-    """Further results of checks are told apart, and an unknown word is unknown."""
-    ses, sendgrid = received("amazon_ses").checks, received("sendgrid").checks
-    postmark = received("postmark").checks
+    """Other checks of a message are read for each vendor, and unknown results are UNKNOWN."""
+    ses, sendgrid = received_message("amazon_ses").checks, received_message("sendgrid").checks
+    postmark = received_message("postmark").checks
 
     assert (CheckResult.NONE, False, True) == (ses.dkim, ses.spam, ses.virus)
     assert (CheckResult.PASSED, ("example.com",)) == (sendgrid.dkim, sendgrid.signed_by)
@@ -295,41 +295,43 @@ def test_other_checks() -> None:
         postmark.signed_by,
         postmark.spam,
     )
-    assert CheckResult.FAILED is received("sendgrid", dkim="{@a.example : fail}").checks.dkim
-    assert CheckResult.UNKNOWN is received("sendgrid", SPF="odd", dkim=None).checks.spf
+    assert (
+        CheckResult.FAILED is received_message("sendgrid", dkim="{@a.example : fail}").checks.dkim
+    )
+    assert CheckResult.UNKNOWN is received_message("sendgrid", SPF="odd", dkim=None).checks.spf
     broken = [{"Name": "X-Spam-Tests", "Value": "DKIM_INVALID"}]
-    assert CheckResult.FAILED is received("postmark", Headers=broken).checks.dkim
-    assert CheckResult.PASSED is received("mailersend", dkim_check=True).checks.dkim
+    assert CheckResult.FAILED is received_message("postmark", Headers=broken).checks.dkim
+    assert CheckResult.PASSED is received_message("mailersend", dkim_check=True).checks.dkim
 
 
 def test_a_forged_header_is_not_the_vendors() -> None:
-    """A header that the sender writes like the vendor's makes the check unknown, not passed."""
+    """If the sender forged the vendor's own header, the check is unknown, not passed."""
     rows = [*HEADERS.items(), ("X-Mailgun-Spf", "Fail"), ("X-Mailgun-Spf", "Pass")]
-    mail = received("mailgun", **{"message-headers": json.dumps(rows)})
+    mail = received_message("mailgun", **{"message-headers": json.dumps(rows)})
     lower_headers = [
         {"Name": "X-A", "Value": "b"},
         {"Name": "Return-Path", "Value": "<a@b.example>"},
     ]
 
     assert (CheckResult.UNKNOWN, False) == (mail.checks.spf, mail.is_authentic)
-    assert received("postmark", Headers=lower_headers).envelope_sender is None
+    assert received_message("postmark", Headers=lower_headers).envelope_sender is None
 
 
 @pytest.mark.parametrize("vendor, field", [("mailgun", "body-mime"), ("sendgrid", "email")])
 def test_raw_messages_are_read(vendor: str, field: str) -> None:
-    """A form with the message in MIME format gives the same message."""
-    mail = received(vendor, **{field: MIME, "headers": None})
+    """A form that contains the raw MIME message gives the same message."""
+    mail = received_message(vendor, **{field: MIME, "headers": None})
 
     assert ("Order", "Two, please.") == (mail.subject, mail.text)
     assert "bounce@example.com" == mail.envelope_sender
 
 
 def test_stored_files_of_mailgun_have_urls() -> None:
-    """A message that Mailgun stores is incomplete, and names the URLs of its files."""
+    """A message that Mailgun stores is marked incomplete, and has the URLs of its files."""
     stored = [
         {"name": "b.txt", "content-type": "text/plain", "size": 3, "url": "https://a.example"}
     ]
-    mail = received("mailgun", attachments=json.dumps(stored))
+    mail = received_message("mailgun", attachments=json.dumps(stored))
 
     assert ("b.txt", None, 3, "https://a.example") == (
         mail.files[-1].filename,
@@ -341,13 +343,13 @@ def test_stored_files_of_mailgun_have_urls() -> None:
 
 
 def test_mail_stored_by_amazon_names_its_place() -> None:
-    """A message that Amazon SES stores in a bucket has the place of its content."""
+    """A message that Amazon SES stores in a bucket has its location."""
     action = {"type": "S3", "bucketName": "mail", "objectKey": "in/1"}
-    mail = received("amazon_ses", content=None, receipt={"action": action})
+    mail = received_message("amazon_ses", content=None, receipt={"action": action})
 
     assert ("s3://mail/in/1", False, "Order") == (mail.stored_at, mail.is_complete, mail.subject)
     assert CheckResult.UNKNOWN is mail.checks.dmarc
-    plain = received("amazon_ses", content=MIME, receipt={})
+    plain = received_message("amazon_ses", content=MIME, receipt={})
     assert "Two, please." == plain.text
 
 
@@ -384,12 +386,12 @@ GARBAGE: list[tuple[str, dict[str, Any]]] = [
 
 @pytest.mark.parametrize("vendor, changes", GARBAGE)
 def test_garbage_in_single_fields_loses_no_message(vendor: str, changes: dict[str, Any]) -> None:
-    """A message arrives even if some fields of its webhook are garbage."""
-    assert received(vendor, **changes).ref.id
+    """A message is received even if some fields of its webhook are garbage."""
+    assert received_message(vendor, **changes).ref.id
 
 
 def test_events_stay_events() -> None:
-    """An account for events still converts events, and an unknown content is refused."""
+    """An account for event webhooks still converts events; an unknown setting is refused."""
     fields = {"event": "open", "sg_message_id": "abc", "email": "ada@example.com"}
     [event] = hub(SendGrid()).events("mail", _webhook(fields, vendor="sendgrid"))
 
@@ -409,12 +411,12 @@ def test_events_stay_events() -> None:
     ],
 )
 def test_content_of_webhooks_chooses_the_scheme(content: str, scheme: str) -> None:
-    """Webhooks with received mail are verified by a scheme of their own."""
+    """The content setting decides the signature scheme of the webhooks."""
     assert scheme == SendGrid(webhook_content=content).verifying()["scheme"]
 
 
 def test_received_message_is_fetched(tmp_path: Path) -> None:
-    """A message whose webhook has no content is fetched with its files' URLs."""
+    """If the webhook has no content, the message and its file URLs are fetched."""
     fixture = fixture_of("resend", tmp_path)
     sandbox: Any = fixture.sandbox
     assert isinstance(sandbox, ResendSandbox)

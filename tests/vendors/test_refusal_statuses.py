@@ -1,4 +1,4 @@
-"""The vendors' statuses 429 and 409, and if they prove that nothing was done."""
+"""If a vendor's 429 or 409 proves that a request was not carried out."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ pytestmark = pytest.mark.untraced
 OVER_HTTP: Final = sorted(set(vendor_names()) - {"smtp", "local_files", "fsspec"})
 WITH_KEYS: Final = {
     *("adyen", "bird", "checkout_com", "mollie", "paypal", "quickbooks", "resend", "square"),
-    *("gocardless_payments", "razorpay", "stripe", "xero"),
+    *("gocardless_payments", "razorpay", "stripe", "stripe_tax", "xero"),
 }
 BODIES: Final = {
     "empty": ("text/plain", b""),
@@ -53,7 +53,7 @@ at_each = pytest.mark.parametrize("name", OVER_HTTP)
 with_each = pytest.mark.parametrize("body", BODIES)
 
 
-def judged(name: str, status: int, body: str, folder: Path) -> list[ConnectorError]:
+def classified_error(name: str, status: int, body: str, folder: Path) -> list[ConnectorError]:
     """Return the error for a response to a POST, at each of a vendor's services."""
     worded = ("application/json", json.dumps(WORDED).encode())
     kind, content = BODIES.get(body, worded)
@@ -76,7 +76,7 @@ def judged(name: str, status: int, body: str, folder: Path) -> list[ConnectorErr
 @with_each
 def test_429_proves_that_nothing_was_done(name: str, body: str, tmp_path: Path) -> None:
     """A 429 from any vendor proves that nothing was done."""
-    for error in judged(name, 429, body, tmp_path):
+    for error in classified_error(name, 429, body, tmp_path):
         assert isinstance(error, RateLimitExceeded)
         assert error.by_vendor
         assert not may_have_acted(error)
@@ -85,8 +85,8 @@ def test_429_proves_that_nothing_was_done(name: str, body: str, tmp_path: Path) 
 @at_each
 @with_each
 def test_bare_409_refuses_unless_a_key_may_be_in_use(name: str, body: str, tmp_path: Path) -> None:
-    """A 409 without a reason may concern an earlier request if the vendor honours keys."""
-    for error in judged(name, 409, body, tmp_path):
+    """A 409 without a reason may concern a running request if the vendor honours keys."""
+    for error in classified_error(name, 409, body, tmp_path):
         kind = IdempotencyInProgress if name in WITH_KEYS else VendorRejected
         assert kind is type(error)
         assert may_have_acted(error) == (name in WITH_KEYS)
@@ -98,8 +98,8 @@ def test_bare_409_refuses_unless_a_key_may_be_in_use(name: str, body: str, tmp_p
 def test_timed_out_request_may_have_been_carried_out(
     name: str, body: str, status: int, tmp_path: Path
 ) -> None:
-    """A 408 or 425 from any vendor is no refusal, whatever its body, and may be repeated."""
-    for error in judged(name, status, body, tmp_path):
+    """A 408 or 425 is never a refusal, and the request may be repeated."""
+    for error in classified_error(name, status, body, tmp_path):
         assert isinstance(error, VendorFailed)
         assert error.retryable
         assert may_have_acted(error)

@@ -73,7 +73,7 @@ def test_change_is_a_patch_of_the_named_fields() -> None:
 
 
 def test_lists_are_read_and_their_version_is_compared() -> None:
-    """A change of a list keeps the other parts of its entries, and only of the version it read."""
+    """Changing a list keeps its entries' other parts, and requires the version that was read."""
     sandbox = ScimSandbox()
     operations = people(sandbox)
     person = operations.create(ADA)
@@ -98,7 +98,7 @@ def test_lists_are_read_and_their_version_is_compared() -> None:
 
 
 def test_server_without_patch_gets_the_whole_account() -> None:
-    """A server without PATCH gets the account as it was, with the named fields changed."""
+    """A server without PATCH gets the whole account, with the named fields changed."""
     sandbox = ScimSandbox(patch=False)
     operations = people(sandbox)
     person = operations.create(ADA)
@@ -116,7 +116,7 @@ def test_server_without_patch_gets_the_whole_account() -> None:
 
 @pytest.mark.parametrize("body", [{}, {"error": "No."}])
 def test_account_is_not_replaced_by_an_empty_one(body: dict[str, str]) -> None:
-    """An answer that is no account is not written back in the place of the account."""
+    """If the account cannot be read, it is not overwritten."""
     sandbox = ScimSandbox(patch=False)
     operations = people(sandbox)
     person = operations.create(ADA)
@@ -128,7 +128,7 @@ def test_account_is_not_replaced_by_an_empty_one(body: dict[str, str]) -> None:
 
 
 def test_type_of_a_phone_that_is_no_text() -> None:
-    """A phone number whose type is not a text gets the type of the change."""
+    """If a phone's type at the server is not a text, it gets the type of the change."""
     sandbox = ScimSandbox()
     operations = people(sandbox)
     person = operations.create(ADA)
@@ -139,7 +139,7 @@ def test_type_of_a_phone_that_is_no_text() -> None:
 
 
 def test_version_is_refused_without_support_for_if_match() -> None:
-    """A version is refused for a server without ETags, which would ignore it."""
+    """A required version is refused for a server without ETags, which would ignore it."""
     sandbox = ScimSandbox(versions=False)
     operations = people(sandbox)
     person = operations.create(ADA)
@@ -153,7 +153,7 @@ def test_version_is_refused_without_support_for_if_match() -> None:
 
 
 def test_conflict_of_a_conditional_change_is_about_the_version() -> None:
-    """A 409 without a scimType is about the version if one was sent."""
+    """A 409 without a scimType counts as a version conflict if a version was sent."""
     sandbox = ScimSandbox()
     operations = people(sandbox)
     person = operations.create(ADA)
@@ -163,7 +163,7 @@ def test_conflict_of_a_conditional_change_is_about_the_version() -> None:
 
 
 def test_filter_is_quoted_as_json() -> None:
-    """Values of filters are JSON strings, joined by `and`."""
+    """Filter values are JSON strings, and conditions are joined by `and`."""
     sandbox = ScimSandbox()
     query = PeopleQuery(user_name='a"b\\', email="a@example.com", external_id="ü")
     people(sandbox).find(query)
@@ -177,7 +177,7 @@ def test_filter_is_quoted_as_json() -> None:
 
 
 def test_server_that_ignores_filters_finds_nobody_else() -> None:
-    """A person who does not match is left out, so that nobody acts on somebody else's account."""
+    """If a server ignores the filter, persons who do not match are left out."""
     sandbox = ScimSandbox()
     everybody = {
         "totalResults": 2,
@@ -201,7 +201,7 @@ def test_server_that_ignores_filters_finds_nobody_else() -> None:
 
 
 def test_pages_continue_by_their_index() -> None:
-    """The next page begins after the last entry; a wrong reference is refused."""
+    """The next page begins after the last entry; another list's reference is refused."""
     sandbox = ScimSandbox()
     operations = people(sandbox)
     sandbox.fail(reply({"totalResults": 3, "Resources": [{"id": "1", "userName": "a"}]}))
@@ -242,7 +242,7 @@ def test_pages_of_groups() -> None:
     [(Response(404), "HTTP 404"), (reply({"scimType": "noTarget"}, 400), "noTarget")],
 )
 def test_refusal_without_words(answer: Response, words: str) -> None:
-    """A refusal without words is told by its code, or else by its status."""
+    """A refusal without a text has its code, or else its status."""
     sandbox = ScimSandbox()
     sandbox.fail(answer)
     with pytest.raises(VendorRejected, match=words):
@@ -251,7 +251,7 @@ def test_refusal_without_words(answer: Response, words: str) -> None:
 
 @pytest.mark.parametrize("id_", ["", "..", "a" * 3_000])
 def test_account_with_a_hostile_id_is_unreadable(id_: str) -> None:
-    """A read that is answered with an invalid id does not blame the caller."""
+    """A listed account with an invalid id is a failure of the server, not of the caller."""
     sandbox = ScimSandbox()
     operations = people(sandbox)
     body = {"totalResults": 1, "Resources": [{"id": id_, "userName": "ada"}]}
@@ -262,7 +262,7 @@ def test_account_with_a_hostile_id_is_unreadable(id_: str) -> None:
 
 
 def test_schemas_of_a_replaced_account() -> None:
-    """An account that is replaced keeps its schemas, and names that of a department once."""
+    """A replaced account keeps its schemas, with the schema of the department once."""
     current = {"schemas": ["urn:x"], "userName": "ada"}
     named = {"schemas": ["urn:x", ENTERPRISE], ENTERPRISE: {"costCenter": "7"}}
 
@@ -274,7 +274,7 @@ def test_schemas_of_a_replaced_account() -> None:
 
 
 def test_groups_and_unknown_kinds_are_listed_as_members() -> None:
-    """Groups and members of unknown kind are listed as such; one without an id is left out."""
+    """Groups and members of unknown kind are listed; a member without an id is left out."""
     sandbox = ScimSandbox()
     members = [{"value": "1", "type": "Group"}, {"value": "2"}, {"display": "nobody"}]
     sandbox.fail(reply({"id": "g", "members": members}))
@@ -284,7 +284,7 @@ def test_groups_and_unknown_kinds_are_listed_as_members() -> None:
 
 
 def test_only_a_missing_target_counts_as_removed() -> None:
-    """A refusal other than noTarget stays an error when a member is removed."""
+    """A refused removal of a member is an error, unless the code is noTarget."""
     sandbox = ScimSandbox()
     group, person = Ref("scim", "main", sandbox.group), Ref("scim", "main", '1"]')
     operations = people(sandbox)
@@ -299,7 +299,7 @@ def test_only_a_missing_target_counts_as_removed() -> None:
 
 
 def test_only_a_missing_account_counts_as_deleted() -> None:
-    """A refusal of a deletion other than 404 stays an error."""
+    """A refused deletion is an error, unless the status is 404."""
     sandbox = ScimSandbox()
     sandbox.fail(scim_error(403), Response(405))
     operations = people(sandbox)

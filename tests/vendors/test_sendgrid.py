@@ -90,7 +90,7 @@ def test_fields_of_a_message() -> None:
 
 
 def test_several_answer_addresses_are_a_list() -> None:
-    """SendGrid gets several reply addresses in a field of their own."""
+    """SendGrid gets several reply addresses in a separate field."""
     body = _body(mail(reply_to=["a@example.com", "b@example.com"]))
 
     assert [{"email": "a@example.com"}, {"email": "b@example.com"}] == body["reply_to_list"]
@@ -223,7 +223,7 @@ def test_address_validation(
 
 
 def test_addresses_are_checked_with_a_key_of_their_own() -> None:
-    """SendGrid's address checks use an API key of their own."""
+    """SendGrid's address checks use a separate API key."""
     sandbox = SendGridSandbox("SG.checks")
     vendor = SendGrid(credentials="SG.mail", validation_credentials="SG.checks")
     email = hub(vendor, sandbox).email()
@@ -557,7 +557,7 @@ def test_sandbox_listens_on_a_port() -> None:
 
 
 def test_statistics_are_requested_by_the_day() -> None:
-    """The request names the days and their size, and every number has a name of the contract."""
+    """Statistics are requested by day, and each number has the contract's name."""
     sandbox = SendGridSandbox()
     sandbox.days = [
         {
@@ -593,7 +593,7 @@ def test_statistics_are_requested_by_the_day() -> None:
 
 
 def test_receipts_without_an_id_are_named_by_their_key() -> None:
-    """A checked message has a reference that says so; one without an id, one made of its key."""
+    """The id `sandbox` is for a message that was only checked; a missing id comes from the key."""
     sandbox = SendGridSandbox()
     email = hub(sendgrid_vendor(sandbox), sandbox).email()
     dry = {"sendgrid": {"mail_settings": {"sandbox_mode": {"enable": True}}}}

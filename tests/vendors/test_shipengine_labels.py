@@ -103,7 +103,7 @@ def test_rate_is_the_total_price(shop: Shop) -> None:
 
 def test_label_format_and_size(shop: Shop) -> None:
     """A label is bought in the format and size that were requested with its ShipEngine rate."""
-    label = shop.bought(label_size=LabelSize.A6).labels[0]
+    label = shop.buy_label_of_order(label_size=LabelSize.A6).labels[0]
     request = next(request for request in shop.sandbox.requests if "/labels/rates/" in request.path)
 
     assert {
@@ -118,7 +118,7 @@ def test_label_format_and_size(shop: Shop) -> None:
 
 def test_several_parcels_have_a_label_each(shop: Shop) -> None:
     """Each parcel of a ShipEngine shipment has its own label and number."""
-    shipment = shop.bought(parcels=[PARCEL, PARCEL])
+    shipment = shop.buy_label_of_order(parcels=[PARCEL, PARCEL])
 
     assert 2 == len(set(shipment.tracking_numbers)) == len(shipment.labels)
     assert shipment.tracking_numbers == tuple(label.tracking_number for label in shipment.labels)
@@ -128,7 +128,7 @@ def test_several_parcels_have_a_label_each(shop: Shop) -> None:
 
 def test_several_parcels_may_share_a_file(shop: Shop) -> None:
     """If ShipEngine has one file for all parcels, it is one label for several numbers."""
-    shipment = shop.bought(parcels=[PARCEL, PARCEL])
+    shipment = shop.buy_label_of_order(parcels=[PARCEL, PARCEL])
     for package in shop.sandbox.labels[shipment.ref.id]["packages"]:
         package["label_download"] = None
     result = shop.shipping.get_shipment(shipment.ref)
@@ -138,7 +138,7 @@ def test_several_parcels_may_share_a_file(shop: Shop) -> None:
 
 def test_label_comes_in_other_formats_if_there_are_any(shop: Shop) -> None:
     """A label is returned in another format only if ShipEngine has it."""
-    shipment = shop.bought()
+    shipment = shop.buy_label_of_order()
 
     label = shop.shipping.get_label(shipment.ref, "png")
     assert (LabelFormat.PNG, "png") == (label.format, label.vendor_format)
@@ -153,7 +153,7 @@ def test_label_comes_in_other_formats_if_there_are_any(shop: Shop) -> None:
 
 def test_label_of_a_new_kind_is_at_its_link(shop: Shop) -> None:
     """A ShipEngine label in an unknown format has ShipEngine's link."""
-    shipment = shop.bought()
+    shipment = shop.buy_label_of_order()
     label = shop.sandbox.labels[shipment.ref.id]
     label |= {"label_format": "svg", "status": "on_ice", "form_download": {"href": "https://f"}}
     result = shop.shipping.get_shipment(shipment.ref)
@@ -165,7 +165,7 @@ def test_label_of_a_new_kind_is_at_its_link(shop: Shop) -> None:
 def test_label_that_comes_later_is_pending(shop: Shop) -> None:
     """A ShipEngine label that is not ready yet is pending."""
     shop.sandbox.slow = True
-    shipment, lost_shipment = shop.bought(), shop.bought("order-2")
+    shipment, lost_shipment = shop.buy_label_of_order(), shop.buy_label_of_order("order-2")
 
     assert (ShipmentState.PENDING, (), ()) == (
         shipment.state,
@@ -229,7 +229,7 @@ def test_lost_purchase_that_is_not_found_is_unknown(shop: Shop, listed: object) 
 
 def test_long_key_is_sent_as_a_digest(shop: Shop) -> None:
     """A key longer than ShipEngine's limit is sent as its digest."""
-    shop.bought("k" * 200)
+    shop.buy_label_of_order("k" * 200)
 
     [label] = shop.sandbox.labels.values()
 
@@ -249,7 +249,7 @@ def test_only_rates_can_be_bought(shop: Shop) -> None:
 
 def test_void_states(shop: Shop) -> None:
     """Voiding a ShipEngine label again reports it as void; a pending refund is requested."""
-    shipment = shop.bought()
+    shipment = shop.buy_label_of_order()
     first, second = shop.shipping.cancel(shipment.ref), shop.shipping.cancel(shipment.ref)
 
     assert (CancelState.APPROVED, "approved") == (first.state, first.vendor_status)

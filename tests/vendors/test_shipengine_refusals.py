@@ -167,7 +167,7 @@ def test_sandbox_refuses_an_address_without_a_name(shop: Shop, side: str) -> Non
 
 def test_sandbox_refuses_invalid_requests(shop: Shop) -> None:
     """The ShipEngine sandbox refuses a missing key, an unknown path and a key sent for a file."""
-    shop.bought()
+    shop.buy_label_of_order()
     [path, *_] = shop.sandbox.contents
     long = Request.post("/v1/labels/rates/se-3", json={"custom_field1": "k" * 101})
     file = Request.get(f"/v1/downloads/{path}")

@@ -42,7 +42,7 @@ def _shop() -> Shop:
 )
 def test_tracking_status(shop: Shop, word: str, closer: str | None, status: TrackingStatus) -> None:
     """Tracking at ShipEngine returns the parcel's most detailed status and its events."""
-    [number] = shop.bought().tracking_numbers
+    [number] = shop.buy_label_of_order().tracking_numbers
     shop.sandbox.move(number, "NY")
     shop.sandbox.move(number, word, closer)
     tracking = shop.shipping.track(number, "usps")
@@ -139,7 +139,7 @@ def test_events_of_labels_and_other_parcels(shop: Shop) -> None:
 
 def test_webhook_of_an_unknown_parcel_is_verified(shop: Shop) -> None:
     """A ShipEngine webhook about an unknown parcel is verified, too."""
-    number = shop.bought().tracking_numbers[0]
+    number = shop.buy_label_of_order().tracking_numbers[0]
     shop.sandbox.labels.clear()
     notice = shop.sandbox.report("https://shop.example", number, at=datetime.now(UTC))
     verifier = shop.hub.webhooks("shipengine", secrets=shop.sandbox.webhook_key)

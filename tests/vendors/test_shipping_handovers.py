@@ -57,7 +57,7 @@ JUNK = [b"{}", b"[]", b"null", b"", b"<html>", b'{"id": {}, "pickup_id": [], "ob
 
 
 class Line(SandboxHttpClient):
-    """A client that fails requests by method and the beginning of their path, in order."""
+    """A client that lets planned requests fail, by method and path prefix, in order."""
 
     def __init__(self, sandbox: Sandbox) -> None:
         super().__init__(sandbox)
@@ -92,7 +92,7 @@ class Shop:
         self.hub = Hub([account], http=self.line)
         self.shipping = self.hub.shipping()
 
-    def bought(self, key: str = "1") -> Ref:
+    def buy_label_of_order(self, key: str = "1") -> Ref:
         """Buy a label and return its reference."""
         request = ShipmentRequest(
             rate_request=RateRequest(sender=SHOP, recipient=ADA, parcels=PARCEL)
@@ -110,7 +110,7 @@ class Shop:
 
 @pytest.fixture(name="shop", params=["easypost", "shipengine", "shippo"])
 def _shop(request: pytest.FixtureRequest) -> Shop:
-    """Return a hub with an account at each vendor in turn."""
+    """Return a hub with an account at this vendor's sandbox."""
     return Shop(request.param)
 
 
@@ -137,7 +137,7 @@ def test_impossible_pickups_are_refused(fields: dict[str, Any], problem: str) ->
 
 
 def test_pickup_names_each_shipment_once() -> None:
-    """A shipment that is named twice is picked up once, and several need a capability."""
+    """A shipment named twice is picked up once; several shipments need another capability."""
     assert (ref(),) == pickup([ref(), ref()]).shipments
     assert {ShippingCapability.PICKUP} == pickup([ref()]).needs
     assert {ShippingCapability.PICKUP, ShippingCapability.PICKUP_SEVERAL} == (
@@ -146,7 +146,7 @@ def test_pickup_names_each_shipment_once() -> None:
 
 
 def test_service_point_needs_its_capability() -> None:
-    """A shipment to a service point goes only to a vendor that states the capability."""
+    """A shipment to a service point needs a vendor with that capability."""
     request = RateRequest(sender=SHOP, recipient=ADA, parcels=PARCEL, service_point="7")
     assert {ShippingCapability.SERVICE_POINTS} == request.needs
 
@@ -196,15 +196,15 @@ def test_pickups_are_sent_in_the_vendors_terms() -> None:
 
 @pytest.mark.parametrize("field", ["email", "phone"])
 def test_shipengine_needs_a_contact(field: str) -> None:
-    """ShipEngine's pickup without a complete contact is refused before anything is sent."""
+    """A ShipEngine pickup without a complete contact is refused before anything is sent."""
     address = attrs.evolve(SHOP, **{field: None})
     with pytest.raises(InvalidData, match=f"contact's {field}"):
         shipengine_pickup(attrs.evolve(pickup([ref()]), address=address))
 
 
 def test_pickup_is_read(shop: Shop) -> None:
-    """A scheduled pickup has the carrier's number and its time span."""
-    scheduled = shop.schedule(pickup([shop.bought()]))
+    """A scheduled pickup is read with the carrier's number and its time span."""
+    scheduled = shop.schedule(pickup([shop.buy_label_of_order()]))
     assert PickupState.SCHEDULED is scheduled.state
     assert scheduled.confirmation
     assert (9, 17) == (
@@ -215,8 +215,8 @@ def test_pickup_is_read(shop: Shop) -> None:
 
 
 def test_pickup_that_no_carrier_makes_is_refused(shop: Shop) -> None:
-    """If no carrier comes to an address, the refusal has the carrier's words."""
-    bought = shop.bought()
+    """If no carrier comes to the address, the error has the carrier's message."""
+    bought = shop.buy_label_of_order()
     if shop.name == "shipengine":
         shop.sandbox.labels[bought.id]["shipment"]["ship_from"]["postal_code"] = "00000"
     request = attrs.evolve(pickup([bought]), address=attrs.evolve(SHOP, postal_code="00000"))
@@ -226,8 +226,8 @@ def test_pickup_that_no_carrier_makes_is_refused(shop: Shop) -> None:
 
 
 def test_lost_pickup_is_looked_up_or_unknown(shop: Shop) -> None:
-    """After a lost answer the pickup is read, or its outcome is unknown; it is booked once."""
-    bought = shop.bought()
+    """A pickup whose answer was lost is looked up, and booked only once."""
+    bought = shop.buy_label_of_order()
     shop.line.planned = [(f"POST {PICKUPS[shop.name]}", Lost())]
     if shop.name == "easypost":
         shop.line.planned = [(f"POST {PICKUPS[shop.name]}pickup_", Lost())]
@@ -244,9 +244,9 @@ def test_lost_pickup_is_looked_up_or_unknown(shop: Shop) -> None:
 
 @pytest.mark.parametrize("name", ["easypost", "shipengine"])
 def test_lost_pickup_that_is_not_found_is_unknown(name: str) -> None:
-    """A lost pickup that the vendor does not show stays unknown, and is not booked again."""
+    """A lost pickup that cannot be found has an unknown outcome, and is not booked again."""
     shop = Shop(name)
-    bought = shop.bought()
+    bought = shop.buy_label_of_order()
     path = f"POST {PICKUPS[name]}{'pickup_' if name == 'easypost' else ''}"
     shop.line.planned = [(path, Response(503)), (f"GET {PICKUPS[name]}", Response(503))]
     for _ in range(2):
@@ -256,9 +256,9 @@ def test_lost_pickup_that_is_not_found_is_unknown(name: str) -> None:
 
 
 def test_pickup_of_other_labels_is_not_taken_for_a_lost_one() -> None:
-    """A lost pickup is not confused with one of other labels, or with a cancelled one."""
+    """A lost pickup is not mistaken for one of other labels, or for a cancelled one."""
     shop = Shop("shipengine")
-    first, second = shop.bought("1"), shop.bought("2")
+    first, second = shop.buy_label_of_order("1"), shop.buy_label_of_order("2")
     cancelled = shop.schedule(pickup([second]), "a")
     shop.shipping.cancel_pickup(cancelled.ref)
     shop.schedule(pickup([first]), "b")
@@ -269,8 +269,8 @@ def test_pickup_of_other_labels_is_not_taken_for_a_lost_one() -> None:
 
 @pytest.mark.parametrize("body", JUNK)
 def test_malformed_answers_schedule_nothing(shop: Shop, body: bytes) -> None:
-    """An answer without a pickup or manifest is never taken for one."""
-    bought = shop.bought()
+    """An answer without a pickup or manifest is an error."""
+    bought = shop.buy_label_of_order()
     answer = Response(200, {"Content-Type": "application/json"}, body)
     shop.line.planned = [(f"POST {PICKUPS[shop.name]}".removesuffix("/"), answer)]
     with pytest.raises((VendorFailed, OutcomeUnknown, VendorRejected)):
@@ -282,9 +282,9 @@ def test_malformed_answers_schedule_nothing(shop: Shop, body: bytes) -> None:
 
 @pytest.mark.parametrize("name", ["easypost", "shipengine"])
 def test_pickup_that_cannot_be_cancelled_is_refused(name: str) -> None:
-    """Cancelling a pickup that the vendor refuses to cancel raises its refusal."""
+    """If the vendor refuses to cancel a pickup, an error is raised."""
     shop = Shop(name)
-    scheduled = shop.schedule(pickup([shop.bought()]))
+    scheduled = shop.schedule(pickup([shop.buy_label_of_order()]))
     refusal = {
         "easypost": reply({"error": {"code": "PICKUP.CANCEL.ERROR", "message": "No."}}, 422),
         "shipengine": reply(
@@ -299,9 +299,9 @@ def test_pickup_that_cannot_be_cancelled_is_refused(name: str) -> None:
 
 
 def test_easypost_takes_the_cheapest_pickup() -> None:
-    """EasyPost's cheapest pickup is booked; prices in several currencies are refused."""
+    """The cheapest EasyPost pickup is booked; prices in several currencies are refused."""
     shop = Shop("easypost")
-    request = pickup([shop.bought()])
+    request = pickup([shop.buy_label_of_order()])
     shop.schedule(request)
     assert "NextDay" == json.loads(shop.sandbox.requests[-1].body)["service"]
     rates = [
@@ -316,9 +316,9 @@ def test_easypost_takes_the_cheapest_pickup() -> None:
 
 
 def test_shippo_pickup_states_are_read() -> None:
-    """A pending pickup at Shippo is pending, and an unknown word stays unknown."""
+    """A pending Shippo pickup is pending, and an unknown status is UNKNOWN."""
     shop = Shop("shippo")
-    bought = shop.bought()
+    bought = shop.buy_label_of_order()
     states = {"PENDING": PickupState.PENDING, "ON_ICE": PickupState.UNKNOWN}
     for word, state in states.items():
         shop.line.planned = [("POST /pickups", reply({"object_id": "7", "status": word}, 201))]
@@ -327,9 +327,9 @@ def test_shippo_pickup_states_are_read() -> None:
 
 
 def test_shipments_of_several_carriers_are_refused_by_shippo() -> None:
-    """Shippo hands over shipments of one carrier account at a time."""
+    """Shippo takes pickups and manifests of one carrier account at a time."""
     shop = Shop("shippo")
-    refs = [shop.bought("1"), shop.bought("2")]
+    refs = [shop.buy_label_of_order("1"), shop.buy_label_of_order("2")]
     rate = shop.sandbox.transactions[refs[1].id]["rate"]
     shop.sandbox.rates[rate]["carrier_account"] = "1" * 32
     with pytest.raises(InvalidData, match="several carrier accounts"):
@@ -342,8 +342,8 @@ def test_shipments_of_several_carriers_are_refused_by_shippo() -> None:
 
 
 def test_shipment_is_on_one_manifest_only(shop: Shop) -> None:
-    """A second manifest of the same shipment is refused, and nothing is created."""
-    bought = shop.bought()
+    """A second manifest for the same shipment is refused, and nothing is created."""
+    bought = shop.buy_label_of_order()
     shop.manifest(bought)
     with pytest.raises(VendorRejected):
         shop.manifest(bought, key="other")
@@ -352,8 +352,8 @@ def test_shipment_is_on_one_manifest_only(shop: Shop) -> None:
 
 
 def test_lost_manifest_is_looked_up(shop: Shop) -> None:
-    """After a lost answer the manifest of all these shipments is read."""
-    refs = [shop.bought("1"), shop.bought("2")]
+    """After a lost answer, the manifest with all these shipments is found."""
+    refs = [shop.buy_label_of_order("1"), shop.buy_label_of_order("2")]
     shop.line.planned = [(f"POST {MANIFESTS[shop.name]}", Lost())]
     created = shop.manifest(*refs)
     made = shop.sandbox.forms if shop.name == "easypost" else shop.sandbox.manifests
@@ -363,8 +363,8 @@ def test_lost_manifest_is_looked_up(shop: Shop) -> None:
 
 
 def test_lost_manifest_that_is_not_found_is_unknown(shop: Shop) -> None:
-    """A lost manifest that the vendor does not show stays unknown, also if the search fails."""
-    refs = [shop.bought("1"), shop.bought("2")]
+    """A lost manifest that cannot be found has an unknown outcome."""
+    refs = [shop.buy_label_of_order("1"), shop.buy_label_of_order("2")]
     shop.manifest(refs[0], key="other")
     searched = "/v2/shipments" if shop.name == "easypost" else MANIFESTS[shop.name]
     for answers in ([], [(f"GET {searched}", Response(503))]):
@@ -374,9 +374,9 @@ def test_lost_manifest_that_is_not_found_is_unknown(shop: Shop) -> None:
 
 
 def test_lost_manifest_is_searched_once() -> None:
-    """ShipEngine is asked once for the manifests of the labels whose answer was lost."""
+    """After a lost answer, ShipEngine is asked once for these labels' manifests."""
     shop = Shop("shipengine")
-    bought = shop.bought()
+    bought = shop.buy_label_of_order()
     shop.line.planned = [("POST /v1/manifests", Lost())]
     shop.manifest(bought)
     searches = [
@@ -392,9 +392,9 @@ def test_lost_manifest_is_searched_once() -> None:
 
 @pytest.mark.parametrize("name", ["shipengine", "shippo"])
 def test_manifest_that_is_made_later_is_pending(name: str) -> None:
-    """A manifest that the vendor makes later is pending, and can be read until it is there."""
+    """A manifest that is not ready yet is pending, and can be read later."""
     shop = Shop(name)
-    bought = shop.bought()
+    bought = shop.buy_label_of_order()
     shop.sandbox.slow = True
     created = shop.manifest(bought)
     assert (ManifestState.PENDING, ()) == (created.state, created.documents)
@@ -407,7 +407,7 @@ def test_manifest_that_is_made_later_is_pending(name: str) -> None:
 
 
 def test_failed_scan_form_says_why() -> None:
-    """A scan form that EasyPost could not make is failed, with EasyPost's message."""
+    """A scan form that EasyPost could not create has state failed, with EasyPost's message."""
     shop = Shop("easypost")
     form = {"id": "sf_1", "status": "failed", "message": "No address.", "form_url": None}
     shop.line.planned = [("GET /v2/scan_forms", reply(form))]
@@ -416,7 +416,7 @@ def test_failed_scan_form_says_why() -> None:
 
 
 def test_service_points_are_read_with_care() -> None:
-    """Service points have their kind and distance, where ShipEngine states them."""
+    """Service points have their kind, and their distance if ShipEngine states it."""
     shop = Shop("shipengine")
     points = shop.shipping.find_service_points(ADA).points
     assert [(120, ServicePointKind.SHOP), (912, ServicePointKind.LOCKER)] == [
@@ -440,7 +440,7 @@ def test_service_points_are_read_with_care() -> None:
 
 
 def test_service_points_are_searched_by_address() -> None:
-    """ShipEngine gets the address, its carrier accounts and the limit, and no person's name."""
+    """ShipEngine gets the address, its carriers and the limit, but no person's name."""
     address = Address(name="Ada", line1="1 Near Street", postal_code="1000", country="BE")
     assert {
         "address": {"address_line1": "1 Near Street", "postal_code": "1000", "country_code": "BE"},

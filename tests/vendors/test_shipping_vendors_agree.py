@@ -19,7 +19,7 @@ from moorage.contracts.shipping import (
 )
 from moorage.errors import ConnectorError, UnsupportedByVendor, VendorRejected
 from moorage.testing import name_of
-from moorage.testing.kits._shipping_lab import plainly
+from moorage.testing.kits._shipping_lab import sync_lab
 from tests.vendors.shipping_subjects import SUBJECTS
 
 if TYPE_CHECKING:
@@ -33,7 +33,7 @@ Scenario: TypeAlias = Callable[["Lab"], Coroutine[Any, Any, object]]
 PAGE: Final = Path(__file__).parents[2] / "docs" / "how-to" / "shipping.md"
 
 
-async def _bought(lab: Lab) -> Shipment:
+async def _bought_label(lab: Lab) -> Shipment:
     shipment: Shipment = await lab("create_shipment", lab.shipment(), idempotency_key="k-1")
     return shipment
 
@@ -45,14 +45,14 @@ def _unknown_ref(ref: Ref) -> Ref:
 
 
 async def _delivered(lab: Lab) -> Shipment:
-    shipment = await _bought(lab)
+    shipment = await _bought_label(lab)
     lab.subject.move(shipment.tracking_numbers[0], lab.subject.delivered)
     return shipment
 
 
 async def purchase(lab: Lab) -> object:
     """A bought shipment has a number and its label."""
-    shipment = await _bought(lab)
+    shipment = await _bought_label(lab)
     formats = [label.format for label in shipment.labels]
     return shipment.state, len(shipment.tracking_numbers), formats
 
@@ -63,8 +63,8 @@ async def shipment_after_delivery(lab: Lab) -> object:
 
 
 async def tracking_before_the_first_scan(lab: Lab) -> object:
-    """A parcel that was not scanned yet has the status of one on its way to the carrier."""
-    return (await lab("track_shipment", (await _bought(lab)).ref)).status
+    """A parcel that was not scanned yet has the same status as one that was announced."""
+    return (await lab("track_shipment", (await _bought_label(lab)).ref)).status
 
 
 async def tracking_after_delivery(lab: Lab) -> object:
@@ -75,27 +75,27 @@ async def tracking_after_delivery(lab: Lab) -> object:
 
 async def tracking_of_an_unknown_number(lab: Lab) -> object:
     """A number that the vendor does not know is not tracked."""
-    return await lab("track", "0000000000", (await _bought(lab)).carrier)
+    return await lab("track", "0000000000", (await _bought_label(lab)).carrier)
 
 
 async def tracking_of_an_unknown_shipment(lab: Lab) -> object:
     """A shipment that the vendor does not know is not tracked."""
-    return (await lab("track_shipment", _unknown_ref((await _bought(lab)).ref))).status
+    return (await lab("track_shipment", _unknown_ref((await _bought_label(lab)).ref))).status
 
 
 async def unknown_shipment(lab: Lab) -> object:
     """A shipment that the vendor does not know is not returned."""
-    return (await lab("get_shipment", _unknown_ref((await _bought(lab)).ref))).state
+    return (await lab("get_shipment", _unknown_ref((await _bought_label(lab)).ref))).state
 
 
 async def label_of_an_unknown_shipment(lab: Lab) -> object:
     """A shipment that the vendor does not know has no label."""
-    return await lab("get_label", _unknown_ref((await _bought(lab)).ref))
+    return await lab("get_label", _unknown_ref((await _bought_label(lab)).ref))
 
 
 async def cancellation_of_an_unknown_shipment(lab: Lab) -> object:
     """A shipment that the vendor does not know is not cancelled."""
-    return await lab("cancel", _unknown_ref((await _bought(lab)).ref))
+    return await lab("cancel", _unknown_ref((await _bought_label(lab)).ref))
 
 
 async def cancellation_after_delivery(lab: Lab) -> object:
@@ -105,7 +105,7 @@ async def cancellation_after_delivery(lab: Lab) -> object:
 
 async def second_cancellation(lab: Lab) -> object:
     """A shipment is cancelled once, and a repeat is no error."""
-    ref = (await _bought(lab)).ref
+    ref = (await _bought_label(lab)).ref
     first, second = await lab("cancel", ref), await lab("cancel", ref)
     decided = {CancelState.REQUESTED, CancelState.APPROVED}
     return first.state == second.state, first.state in decided
@@ -113,7 +113,7 @@ async def second_cancellation(lab: Lab) -> object:
 
 async def shipment_after_its_cancellation(lab: Lab) -> object:
     """A cancelled shipment is reported as cancelled, or as being cancelled."""
-    ref = (await _bought(lab)).ref
+    ref = (await _bought_label(lab)).ref
     approved = (await lab("cancel", ref)).state is CancelState.APPROVED
     state = (await lab("get_shipment", ref)).state
     return state is (ShipmentState.CANCELED if approved else ShipmentState.CANCELING)
@@ -121,14 +121,14 @@ async def shipment_after_its_cancellation(lab: Lab) -> object:
 
 async def tracking_after_the_cancellation(lab: Lab) -> object:
     """The tracking status of a parcel does not change when its shipment is cancelled."""
-    ref = (await _bought(lab)).ref
+    ref = (await _bought_label(lab)).ref
     await lab("cancel", ref)
     return (await lab("track_shipment", ref)).status
 
 
 async def label_after_the_cancellation(lab: Lab) -> object:
     """A cancelled shipment keeps its label."""
-    ref = (await _bought(lab)).ref
+    ref = (await _bought_label(lab)).ref
     await lab("cancel", ref)
     return (await lab("get_label", ref)).format
 
@@ -153,7 +153,7 @@ async def nobody_carries_there(lab: Lab) -> object:
 
 
 async def valid_address_in_other_letters(lab: Lab) -> object:
-    """An address in other letters is valid, and the carrier's spelling is suggested."""
+    """An address in different letter case is valid, and the carrier's spelling is suggested."""
     result = await lab("validate_address", lab.address(city="redondo beach"))
     return result.verdict, result.suggested is not None
 
@@ -208,7 +208,7 @@ def test_result_is_the_same_at_every_vendor(scenario: Scenario, subject: Factory
     made = subject()
 
     async def run() -> object:
-        async with plainly(lambda: made) as lab:
+        async with sync_lab(lambda: made) as lab:
             try:
                 return await scenario(lab)
             except ConnectorError as error:

@@ -93,7 +93,7 @@ class Shop:
         self.hub = Hub([account], http=self.wire)
         self.shipping: Shipping = self.hub.shipping()
 
-    def bought(self, key: str = "order-1", **fields: Any) -> Shipment:
+    def buy_label_of_order(self, key: str = "order-1", **fields: Any) -> Shipment:
         """Buy a label and return the shipment."""
         request = attrs.evolve(REQUEST, **fields)
         return self.shipping.create_shipment(
@@ -235,14 +235,14 @@ def test_label_format_and_size(
     shop: Shop, wished: dict[str, Any], result: str, results: tuple[LabelFormat, str | None]
 ) -> None:
     """A Shippo label has the requested format and size."""
-    label = shop.bought(**wished).labels[0]
+    label = shop.buy_label_of_order(**wished).labels[0]
 
     assert (result, results) == (label.vendor_format, (label.format, label.size))
 
 
 def test_several_parcels_have_a_label_each(shop: Shop) -> None:
     """Each parcel of a Shippo shipment has its own label, and all are cancelled together."""
-    shipment = shop.bought(parcels=[PARCEL, PARCEL, PARCEL])
+    shipment = shop.buy_label_of_order(parcels=[PARCEL, PARCEL, PARCEL])
 
     assert 3 == len(set(shipment.tracking_numbers)) == len(shipment.labels)
     assert shipment.tracking_numbers == tuple(label.tracking_number for label in shipment.labels)
@@ -264,12 +264,12 @@ def test_first_label_is_returned_if_others_cannot_be_read(shop: Shop) -> None:
     """If Shippo cannot list the other labels, a purchase is returned with one label."""
     shop.wire.planned["GET /transactions"] = [Response(503)]
 
-    assert 1 == len(shop.bought(parcels=[PARCEL, PARCEL]).labels)
+    assert 1 == len(shop.buy_label_of_order(parcels=[PARCEL, PARCEL]).labels)
 
 
 def test_unlisted_parcels_are_cancelled_by_reference(shop: Shop) -> None:
     """If Shippo cannot list the parcels, the known transaction is cancelled."""
-    shipment = shop.bought(parcels=[PARCEL, PARCEL])
+    shipment = shop.buy_label_of_order(parcels=[PARCEL, PARCEL])
     shop.wire.planned["GET /transactions"] = [reply({"results": []})]
     shop.shipping.cancel(shipment.ref)
 
@@ -279,7 +279,7 @@ def test_unlisted_parcels_are_cancelled_by_reference(shop: Shop) -> None:
 def test_label_that_comes_later_is_pending(shop: Shop) -> None:
     """A Shippo label that is not ready yet is pending."""
     shop.sandbox.slow = True
-    shipment = shop.bought()
+    shipment = shop.buy_label_of_order()
 
     assert (ShipmentState.PENDING, (), ()) == (
         shipment.state,
@@ -300,7 +300,7 @@ def test_label_that_comes_later_is_pending(shop: Shop) -> None:
 def test_label_that_fails_later(shop: Shop) -> None:
     """A Shippo label that fails later has the state failed, with the reason."""
     shop.sandbox.slow = True
-    shipment = shop.bought()
+    shipment = shop.buy_label_of_order()
     shop.sandbox.finish(shipment.ref.id, "ERROR")
     result = shop.shipping.get_shipment(shipment.ref)
 
@@ -309,7 +309,7 @@ def test_label_that_fails_later(shop: Shop) -> None:
 
 def test_new_status_is_kept(shop: Shop) -> None:
     """An unknown status of Shippo is kept as unknown, with Shippo's name for it."""
-    shipment = shop.bought()
+    shipment = shop.buy_label_of_order()
     shop.sandbox.transactions[shipment.ref.id] |= {
         "status": "ON_ICE",
         "label_file_type": "SVG",
@@ -422,7 +422,7 @@ def test_refusal_without_a_word_is_a_refusal(shop: Shop) -> None:
 )
 def test_refund_states(shop: Shop, word: str, state: CancelState) -> None:
     """Requesting a Shippo refund again returns the carrier's decision."""
-    shipment = shop.bought()
+    shipment = shop.buy_label_of_order()
     assert CancelState.REQUESTED is shop.shipping.cancel(shipment.ref).state
     shop.sandbox.settle_refund(shipment.ref.id, word)
     shop.sandbox.move(shipment.tracking_numbers[0], "TRANSIT")
@@ -432,7 +432,7 @@ def test_refund_states(shop: Shop, word: str, state: CancelState) -> None:
 
 def test_refund_of_a_new_kind_is_unknown(shop: Shop) -> None:
     """An unknown status of a Shippo refund is kept as unknown."""
-    shipment = shop.bought()
+    shipment = shop.buy_label_of_order()
     shop.wire.planned["POST /refunds"] = [reply({"status": "PONDERED"}, 201)]
     result = shop.shipping.cancel(shipment.ref)
 
@@ -445,14 +445,14 @@ def test_unbought_shipment_cannot_be_cancelled(shop: Shop) -> None:
         shop.shipping.cancel("shippo:shippo:nothing")
     shop.sandbox.slow = True
     with pytest.raises(VendorRejected) as excinfo:
-        shop.shipping.cancel(shop.bought().ref)
+        shop.shipping.cancel(shop.buy_label_of_order().ref)
     assert VendorRejected is type(excinfo.value)
     assert ("transaction", 400) == (excinfo.value.vendor_code, excinfo.value.status)
 
 
 def test_label_is_given_only_as_it_was_bought(shop: Shop) -> None:
     """Shippo converts no labels; the format of a bare reference is looked up."""
-    shipment = shop.bought()
+    shipment = shop.buy_label_of_order()
     with pytest.raises(UnsupportedByVendor):
         shop.shipping.get_label(shipment.ref, "zpl")
     with pytest.raises(UnsupportedByVendor):
@@ -510,7 +510,7 @@ def test_incomplete_tracking(shop: Shop) -> None:
 
 def test_shipment_is_tracked_by_its_events_reference(shop: Shop) -> None:
     """The reference of a Shippo event is enough to track the shipment."""
-    shipment = shop.bought()
+    shipment = shop.buy_label_of_order()
     [result] = shop.hub.events("shippo", event("transaction_updated", object_id=shipment.ref.id))
     assert result.ref is not None
     whole_tracking, named_tracking = (

@@ -87,7 +87,7 @@ def test_request_of_a_parcel() -> None:
 
 
 def test_request_of_a_stock() -> None:
-    """A stock is sent with the expected quantity, null without one, and a new key."""
+    """A stock change sends the expected quantity, or null, and a new key."""
     sandbox = ShopifySandbox()
     with hub(sandbox, location=LOCATION) as shop:
         item = shop.shops().find_items(SKU).items[0]
@@ -108,7 +108,7 @@ def test_request_of_a_stock() -> None:
 
 
 def test_stock_needs_a_location_and_a_found_item() -> None:
-    """A stock without a location, or of a reference without its item, is refused."""
+    """A stock change without a location, or without the item's id, is refused."""
     sandbox = ShopifySandbox()
     with hub(sandbox) as shop:
         item = shop.shops().find_items(SKU).items[0]
@@ -119,7 +119,7 @@ def test_stock_needs_a_location_and_a_found_item() -> None:
 
 
 def test_many_lines_are_all_read() -> None:
-    """An order with more lines than a page has is read with all of them."""
+    """An order with more lines than a page is read with all its lines."""
     sandbox = ShopifySandbox()
     order = sandbox.add_order(*range(1, 131))
     with hub(sandbox) as shop:
@@ -130,7 +130,7 @@ def test_many_lines_are_all_read() -> None:
 
 
 def test_lines_that_start_again_are_an_error() -> None:
-    """A page of lines that leads back to an earlier page is an error, not an endless loop."""
+    """If a page of lines leads back to an earlier page, an error is raised."""
     sandbox = ShopifySandbox()
     page = {"nodes": [], "pageInfo": {"hasNextPage": True, "endCursor": "c"}}
     answer = shopify_order(lineItems=page)
@@ -142,7 +142,7 @@ def test_lines_that_start_again_are_an_error() -> None:
 
 
 def test_look_up_that_fails_leaves_the_parcel_unknown() -> None:
-    """A refused look-up after a lost answer is no refusal of the parcel."""
+    """If the look-up after a lost answer is refused, the parcel's outcome is unknown."""
     sandbox = ShopifySandbox()
     order = sandbox.add_order(2)
     sandbox.fail(None, Lost(), reply({"errors": "Not Found"}, 404))
@@ -151,7 +151,7 @@ def test_look_up_that_fails_leaves_the_parcel_unknown() -> None:
 
 
 def test_pause_of_a_throttled_request() -> None:
-    """A throttled request tells the seconds until there are enough points."""
+    """The error for a throttled request says in how many seconds there are enough points."""
     sandbox = ShopifySandbox()
     sandbox.drain()
     with hub(sandbox) as shop, pytest.raises(RateLimitExceeded) as excinfo:
@@ -171,7 +171,7 @@ def test_pause_of_a_throttled_request() -> None:
     ],
 )
 def test_parcel_of_all_needs_all_parts(parts: list[tuple[str, int]], more: bool, code: str) -> None:
-    """A parcel of all that is left is refused if a part may not be shipped."""
+    """A parcel of everything is refused if some parts of the order may not be shipped."""
     sandbox = ShopifySandbox()
     sandbox.fail(parcels_answer(*parts, more=more))
     with hub(sandbox) as shop, pytest.raises(VendorRejected) as excinfo:
@@ -182,7 +182,7 @@ def test_parcel_of_all_needs_all_parts(parts: list[tuple[str, int]], more: bool,
 
 
 def test_lines_are_taken_from_all_open_parts() -> None:
-    """A line that is split over parts of the order is taken from each, except from closed ones."""
+    """A line that is split over several parts is shipped from each part that is open."""
     sandbox = ShopifySandbox()
     made = {"fulfillment": {"id": "f-1", "status": "A_WORD"}, "userErrors": []}
     sandbox.fail(
@@ -210,7 +210,7 @@ def test_lines_are_taken_from_all_open_parts() -> None:
 
 
 def test_cancellation_that_a_repeat_finds_done() -> None:
-    """A refused cancellation of an order that is cancelled meanwhile counts as done."""
+    """If a refused cancellation finds the order cancelled, it counts as done."""
     sandbox = ShopifySandbox()
     order = sandbox.add_order(1)
     problem = {"code": "INVALID", "field": None, "message": "The order is cancelled."}
@@ -238,7 +238,7 @@ def test_cancellation_that_a_repeat_finds_done() -> None:
     ],
 )
 def test_incomplete_order_is_an_error(order: dict[str, Any]) -> None:
-    """An order without what each order has is an error."""
+    """An order that lacks a required field is an error."""
     sandbox = ShopifySandbox()
     sandbox.fail(shopify_order(**order))
     with hub(sandbox) as shop, pytest.raises(VendorFailed):
@@ -257,7 +257,7 @@ def test_incomplete_parcels_are_an_error() -> None:
 
 
 def test_failed_fulfilment_is_not_the_same_parcel() -> None:
-    """A cancelled fulfilment with the same number does not count, and neither does another size."""
+    """A parcel is found by its tracking number only if it has the same lines and is active."""
     sandbox = ShopifySandbox()
     order = sandbox.add_order(3)
     line = FulfilledLine(id=order.replace("/Order/", "/LineItem/") + "1", quantity=1)
@@ -274,7 +274,7 @@ def test_failed_fulfilment_is_not_the_same_parcel() -> None:
 
 
 def test_price_has_all_its_decimals() -> None:
-    """A price in dinars is sent and read with three decimals, for the shop's own currency."""
+    """A price in dinars is read and sent with three decimals, if that is the shop's currency."""
     sandbox = ShopifySandbox()
     item = {
         "id": "v",
@@ -304,7 +304,7 @@ def test_price_has_all_its_decimals() -> None:
 
 @pytest.mark.parametrize("name", ["orders", "productVariants"])
 def test_page_without_a_list_is_an_error(name: str) -> None:
-    """A page without its list is no empty page."""
+    """An answer without its list is an error, and not an empty page."""
     sandbox = ShopifySandbox()
     page = {"pageInfo": {"hasNextPage": False, "endCursor": None}}
     sandbox.fail(reply({"data": {"shop": {"currencyCode": "EUR"}, name: page}}))
@@ -313,7 +313,7 @@ def test_page_without_a_list_is_an_error(name: str) -> None:
 
 
 def test_shipped_order_is_not_sent_for_cancellation() -> None:
-    """An order of which a part was shipped is refused after the look-up."""
+    """Cancelling a partly shipped order is refused after a look-up, before it is sent."""
     sandbox = ShopifySandbox()
     state = {"id": "o", "cancelledAt": None, "displayFulfillmentStatus": "PARTIALLY_FULFILLED"}
     sandbox.fail(reply({"data": {"order": state}}))
@@ -333,7 +333,7 @@ def test_shipped_order_is_not_sent_for_cancellation() -> None:
     ],
 )
 def test_topics_of_events(topic: str, expected: ShopTopic | None) -> None:
-    """Each topic of an order has its meaning, and others give no event."""
+    """Each topic of an order webhook has its event type, and other topics give no event."""
     sandbox = ShopifySandbox()
     order = sandbox.add_order(1)
     notice = sandbox.report("https://erp.example/hooks", order, topic)
@@ -359,7 +359,7 @@ def test_sandbox_refuses_what_shopify_refuses() -> None:
 
 
 def test_next_page_keeps_the_filter() -> None:
-    """The page after another has its cursor and the same time."""
+    """The reference of a next page has its cursor, and the same start time."""
     sandbox = ShopifySandbox()
     first = sandbox.add_order(1)
     since = sandbox.clock
@@ -375,13 +375,13 @@ def test_next_page_keeps_the_filter() -> None:
 
 @pytest.mark.parametrize("name", ["", "Harbour", "harbour.myshopify.com", "a/b"])
 def test_shop_is_a_name(name: str) -> None:
-    """A shop is named by the first part of its address."""
+    """A shop's name is the first part of its address."""
     with pytest.raises(ConfigurationError, match="not the name of a shop"):
         Shopify(shop=name)
 
 
 def test_unreadable_document_is_refused() -> None:
-    """A graph error without a code is a wrong request."""
+    """A GraphQL error without a code means that the request was wrong."""
     sandbox = ShopifySandbox()
     sandbox.fail(reply({"errors": [{"message": "Parse error on end of file"}]}))
     with hub(sandbox) as shop, pytest.raises(InvalidRequest, match="Parse error"):

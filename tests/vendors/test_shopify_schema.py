@@ -16,7 +16,7 @@ EXCERPT: Final = Path(__file__).parent / "descriptions" / "shopify.graphql"
 
 
 def test_requests_and_answers_match_the_schema() -> None:
-    """Each request, executed against Shopify's schema, gives the answer of the sandbox."""
+    """Each request, run against Shopify's schema, gives the sandbox's answer."""
     schema = graphql.build_schema(EXCERPT.read_text("utf-8"))
     answers: list[object] = []
     results: list[object] = []
@@ -35,7 +35,7 @@ def test_requests_and_answers_match_the_schema() -> None:
 
 
 def test_excerpt_is_what_the_tool_writes() -> None:
-    """The excerpt has only what the requests use, so an excerpt of it is equal to it."""
+    """The stored excerpt of the schema contains nothing that the requests do not use."""
     text = EXCERPT.read_text("utf-8")
 
     assert text == excerpt(graphql.build_schema(text), requests_of("shopify"))

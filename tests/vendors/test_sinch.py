@@ -210,7 +210,7 @@ def test_second_medium_is_refused() -> None:
     ],
 )
 def test_status_of_a_batch(fields: dict[str, Any], status: SmsStatus) -> None:
-    """A batch is cancelled, or scheduled if its time is later than its creation, or queued."""
+    """A Sinch batch is cancelled, scheduled if its time is in the future, or else queued."""
     receipt = read_batch(**fields)
 
     assert (status, None, REFS.ref("01B")) == (receipt.status, receipt.vendor_status, receipt.ref)
@@ -246,7 +246,7 @@ def test_state_in_a_report(
 
 
 def test_report_about_several_recipients_has_no_state() -> None:
-    """A report with several states says nothing about a single message."""
+    """A report with several states gives no state for a single message."""
     states = [{"status": "Delivered", "code": 0}, {"status": "Failed", "code": 69}]
     receipt = read_report(*states)
 
@@ -288,7 +288,7 @@ def test_message_is_looked_up() -> None:
 
 
 def test_scheduled_message_is_followed() -> None:
-    """A scheduled message has no report, so its batch is read: scheduled, then cancelled."""
+    """A scheduled message is looked up by its batch, since it has no report yet."""
     sandbox = SinchSandbox()
     sms = hub(sandbox).sms()
     later = datetime.now(UTC) + timedelta(hours=1)
@@ -307,7 +307,7 @@ def test_scheduled_message_is_followed() -> None:
 
 
 def test_delivered_message_stays_delivered_after_cancelling() -> None:
-    """Cancelling a message that has arrived does not hide that it was delivered."""
+    """Cancelling a delivered message reports it as delivered."""
     sandbox = SinchSandbox()
     sms = hub(sandbox).sms()
     receipt = sms.send(SmsMessage(to=TO, text="Hi", callback_url=URL))
@@ -318,7 +318,7 @@ def test_delivered_message_stays_delivered_after_cancelling() -> None:
 
 
 def test_validity_is_refused() -> None:
-    """A validity is refused, since Sinch takes a time, which would differ in each repetition."""
+    """A validity is refused, since Sinch takes a point in time, which repeats would change."""
     sandbox = SinchSandbox()
     with pytest.raises(UnsupportedByVendor):
         hub(sandbox).sms().send(SmsMessage(to=TO, text="Hi", validity=timedelta(hours=1)))
@@ -383,7 +383,7 @@ def test_errors_are_classified_by_status(
     ],
 )
 def test_words_of_a_refusal(fields: dict[str, str], words: str | None) -> None:
-    """The text of a refusal is Sinch's text, or else a usual message, and is not endless."""
+    """The text of a refusal is Sinch's, cut off, or else a default text."""
     error: Any = classify(SEND, reply(fields, 400))
 
     assert fields.get("code") == error.vendor_code
@@ -422,7 +422,7 @@ def test_credentials_may_be_left_to_the_provider() -> None:
 
 
 def test_ping_lists_one_batch() -> None:
-    """A ping reads at most one batch."""
+    """A ping lists at most one batch."""
     request: Any = VENDOR.ping()
 
     assert f"/xms/v1/{PLAN}/batches" == request.path
@@ -448,7 +448,7 @@ def test_events_of_a_report() -> None:
 
 
 def test_reports_have_different_ids() -> None:
-    """Each report of a message has an id of its own, and a repeated webhook the same id."""
+    """Each report of a message has its own event id, and a repeated webhook the same."""
     sandbox = SinchSandbox()
     receipt = hub(sandbox).sms().send(SmsMessage(to=TO, text="Hi"))
     notices = [
@@ -516,7 +516,7 @@ def test_incoming_webhook() -> None:
     ],
 )
 def test_types_of_webhooks(word: str, kind: str) -> None:
-    """Each state that a webhook reports has its neutral type, and an unknown one keeps its own."""
+    """Each state in a webhook has a neutral type, and an unknown state keeps Sinch's."""
     sandbox = SinchSandbox()
     ours = hub(sandbox)
     receipt = ours.sms().send(SmsMessage(to=TO, text="Hi"))
@@ -558,7 +558,7 @@ def test_changed_signature_is_refused(part: str) -> None:
 
 
 def test_late_webhook_is_accepted_within_a_day() -> None:
-    """A webhook may be a day old, since Sinch retries for nearly a day, but not two."""
+    """A Sinch webhook may be one day old, since Sinch retries that long, but not two."""
     sandbox = SinchSandbox()
     verifier = hub(sandbox).webhooks("texts", secrets=sandbox.webhook_secret)
     now = datetime.now(UTC)

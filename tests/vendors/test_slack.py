@@ -49,7 +49,7 @@ def body_of(sandbox: SlackSandbox) -> dict[str, Any]:
 
 
 def test_content_of_a_message() -> None:
-    """A message is a header, rich text and buttons, and its notification is escaped."""
+    """A message has a header, rich text and buttons, and its notification text is escaped."""
     message = ChatMessage(
         title="A & B",
         text="<!here> *now*",
@@ -110,7 +110,7 @@ def test_notification_is_short_enough_for_an_update() -> None:
     ],
 )
 def test_paths_and_names(operation: str, path: str, names: set[str]) -> None:
-    """Each operation has its method, with the token in a header and JSON in UTF-8."""
+    """Each operation calls its Slack method, with the token in a header and UTF-8 JSON."""
     sandbox = SlackSandbox()
     chat = hub(sandbox).chat()
     ref = chat.send(HELLO).ref
@@ -125,7 +125,7 @@ def test_paths_and_names(operation: str, path: str, names: set[str]) -> None:
 
 
 def test_scheduled_message_is_cancelled_but_not_edited() -> None:
-    """A scheduled message has an id of its own, by which it is cancelled and nothing else."""
+    """A scheduled message has a special id, which can be used only to cancel it."""
     sandbox = SlackSandbox()
     chat = hub(sandbox).chat()
     send_at = datetime.now(UTC).replace(microsecond=0) + timedelta(hours=2)
@@ -149,7 +149,7 @@ def test_scheduled_message_is_cancelled_but_not_edited() -> None:
     "days, code", [(-1, "time_in_past"), (121, "time_too_far")], ids=["past", "far"]
 )
 def test_time_of_sending_is_limited(days: int, code: str) -> None:
-    """Slack refuses a time in the past, and one after more than 120 days."""
+    """A sending time in the past, or more than 120 days ahead, is refused."""
     send_at = datetime.now(UTC) + timedelta(days=days)
 
     with pytest.raises(InvalidRequest) as excinfo:
@@ -168,14 +168,14 @@ def test_time_of_sending_is_limited(days: int, code: str) -> None:
     ],
 )
 def test_refusals_of_channels(channel: str, kind: type[Any], code: str) -> None:
-    """Each kind of channel is refused with its own code."""
+    """Each kind of unusable channel is refused with its own code."""
     with pytest.raises(kind) as excinfo:
         hub(SlackSandbox()).chat().send(attrs.evolve(HELLO, channel=channel))
     assert (kind, code) == (type(excinfo.value), excinfo.value.vendor_code)
 
 
 def test_fatal_error_may_have_posted_the_message() -> None:
-    """After a fatal error, a message with a key is unknown, and is not posted again."""
+    """After a fatal error the outcome is unknown, and the message is not posted again."""
     sandbox = SlackSandbox()
     chat = hub(sandbox).chat()
     message = attrs.evolve(HELLO, channel="broken")
@@ -187,7 +187,7 @@ def test_fatal_error_may_have_posted_the_message() -> None:
 
 
 def test_unknown_code_is_a_refusal_with_slacks_messages() -> None:
-    """The error of an unknown code keeps the code and what Slack says about it."""
+    """An unknown Slack error code is kept, with Slack's explanation."""
     sandbox = SlackSandbox()
     messages = {"messages": ["[ERROR] must be shorter"]}
     sandbox.fail(reply({"ok": False, "error": "brand_new", "response_metadata": messages}))
@@ -198,7 +198,7 @@ def test_unknown_code_is_a_refusal_with_slacks_messages() -> None:
 
 
 def test_codes_have_one_meaning() -> None:
-    """Each class of errors has codes, and uncertain ones are failures."""
+    """Slack's error codes have these four classes, and uncertain codes are failures."""
     assert {AuthenticationFailed, InvalidRequest, RateLimitExceeded, VendorFailed} == {
         *ERRORS.values()
     }
@@ -206,7 +206,7 @@ def test_codes_have_one_meaning() -> None:
 
 
 def test_ok_is_required() -> None:
-    """An answer without `ok` is no success, although it has an id."""
+    """An answer without `ok` is a failure, even if it has an id."""
     sandbox = SlackSandbox()
     for answer in ({"channel": "C1", "ts": "1.1"}, {"ok": False, "channel": "C1", "ts": "1.1"}):
         sandbox.fail(reply(answer))
@@ -215,7 +215,7 @@ def test_ok_is_required() -> None:
 
 
 def test_refused_deletion_is_an_error() -> None:
-    """Only a message that does not exist counts as deleted."""
+    """A refused deletion is an error, unless the message does not exist."""
     sandbox = SlackSandbox()
     chat = hub(sandbox).chat()
     ref = chat.send(HELLO).ref
@@ -227,7 +227,7 @@ def test_refused_deletion_is_an_error() -> None:
 
 
 def test_status_500_is_no_refusal() -> None:
-    """An error with the status 500 is a failure, whatever its code."""
+    """A status 500 is a failure, whatever its code."""
     sandbox = SlackSandbox()
     sandbox.fail(reply({"ok": False, "error": "channel_not_found"}, 500))
 
@@ -236,7 +236,7 @@ def test_status_500_is_no_refusal() -> None:
 
 
 def test_ok_is_required_of_each_operation() -> None:
-    """An answer without `ok` does not confirm a deletion or a scheduled message either."""
+    """Deletions and scheduled messages also need `ok` in the answer."""
     sandbox = SlackSandbox()
     chat = hub(sandbox).chat()
     ref = chat.send(HELLO).ref
@@ -251,7 +251,7 @@ def test_ok_is_required_of_each_operation() -> None:
 
 
 def test_channel_is_required() -> None:
-    """A message needs a channel, and a reference the channel of its message."""
+    """A message without a channel, and a reference without one, are refused."""
     sandbox = SlackSandbox()
     chat = hub(sandbox, channel=None).chat()
 
@@ -283,13 +283,13 @@ def test_limits(fields: dict[str, Any], field: str) -> None:
 
 
 def test_silent_message_is_refused() -> None:
-    """Slack has no silent messages."""
+    """A silent message is refused, since Slack has none."""
     with pytest.raises(UnsupportedByVendor):
         hub(SlackSandbox()).chat().send(attrs.evolve(HELLO, silent=True))
 
 
 def test_answers_and_special_events() -> None:
-    """An answer knows its thread, a bot is automatic, and changes are no messages."""
+    """A reply has its thread, a bot's message is automatic, and edits give no event."""
     sandbox = SlackSandbox()
     team = hub(sandbox)
     verifier = team.webhooks("team", secrets=sandbox.signing_secret)
@@ -306,7 +306,7 @@ def test_answers_and_special_events() -> None:
 
 
 def test_answer_to_an_incoming_message_goes_to_its_thread() -> None:
-    """The reference of an event leads `reply` to the thread of its message."""
+    """A reply to an event's message goes to the message's thread."""
     sandbox = SlackSandbox()
     team = hub(sandbox)
     first = team.chat().send(HELLO).ref
@@ -361,6 +361,6 @@ def test_sandbox_refuses_invalid_requests(method: str, body: Any, code: str) -> 
 
 
 def test_sandbox_requires_a_token() -> None:
-    """The Slack sandbox tells a missing token from a wrong one."""
+    """The Slack sandbox refuses a missing token and a wrong token with different codes."""
     with pytest.raises(AuthenticationFailed, match="invalid_auth"):
         hub(SlackSandbox(), credentials="xoxb-another").chat().send(HELLO)

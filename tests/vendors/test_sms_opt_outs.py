@@ -37,7 +37,7 @@ def all_numbers(hub: Any) -> list[str]:
 
 
 def test_sns_names_its_actions(tmp_path: Path) -> None:
-    """Each operation is an action of SNS, whose fields begin with a small letter."""
+    """Each operation uses its SNS action, whose fields begin with a small letter."""
     sandbox, hub = hub_of("amazon_sns", tmp_path)
     sandbox.opted_out = [TO]
     before = [opt_out.number for opt_out in hub.sms().find_opt_outs(TO)]
@@ -70,7 +70,7 @@ def test_pages_of_bird(tmp_path: Path) -> None:
 
 
 def test_bird_tells_the_sender(tmp_path: Path) -> None:
-    """An opt-out at Bird is of one sender, with its reason and its time."""
+    """An opt-out at Bird has its sender, reason and time."""
     sandbox, hub = hub_of("bird", tmp_path)
     sandbox.opt_outs = {(TO, SENDER): "manual", (OTHER_SENDER, SENDER): "manual"}
     [opt_out] = hub.sms().find_opt_outs(TO)
@@ -81,7 +81,7 @@ def test_bird_tells_the_sender(tmp_path: Path) -> None:
 
 
 def test_bird_removes_each_sender(tmp_path: Path) -> None:
-    """All opt-outs of a number are removed, and none of another number."""
+    """Removing a number's opt-outs removes them for all senders, and for no other number."""
     sandbox, hub = hub_of("bird", tmp_path)
     sandbox.opt_outs = {(TO, SENDER): "manual", (TO, OTHER_SENDER): "manual"}
     sandbox.opt_outs |= {("+15550009999", SENDER): "manual"}
@@ -90,8 +90,8 @@ def test_bird_removes_each_sender(tmp_path: Path) -> None:
     assert {("+15550009999", SENDER): "manual"} == sandbox.opt_outs
 
 
-def test_bird_keeps_what_the_owner_asked_for(tmp_path: Path) -> None:
-    """Bird refuses to end an opt-out by a text message."""
+def test_bird_keeps_an_opt_out_by_text_message(tmp_path: Path) -> None:
+    """Bird refuses to remove an opt-out that its owner made by a text message."""
     sandbox, hub = hub_of("bird", tmp_path)
     sandbox.opt_outs = {(TO, SENDER): "keyword_stop"}
     with pytest.raises(VendorRejected):
@@ -107,7 +107,7 @@ def test_bird_keeps_what_the_owner_asked_for(tmp_path: Path) -> None:
     ],
 )
 def test_malformed_lists_are_errors(vendor: str, answer: Response, tmp_path: Path) -> None:
-    """An answer without numbers is not taken for an empty list."""
+    """An answer without a list of numbers is an error, not an empty list."""
     for operation in ("opt_outs", "find_opt_outs"):
         sandbox, hub = hub_of(vendor, tmp_path)
         sandbox.fail(answer)
@@ -116,8 +116,19 @@ def test_malformed_lists_are_errors(vendor: str, answer: Response, tmp_path: Pat
             getattr(hub.sms(), operation)(*arguments)
 
 
+@pytest.mark.parametrize("answer", ["", "<isOptedOut>perhaps</isOptedOut>"])
+def test_answer_of_sns_about_a_number_is_yes_or_no(answer: str, tmp_path: Path) -> None:
+    """An SNS answer that is neither true nor false is an error."""
+    sandbox, hub = hub_of("amazon_sns", tmp_path)
+    name = "CheckIfPhoneNumberIsOptedOut"
+    text = f"<{name}Response><{name}Result>{answer}</{name}Result></{name}Response>"
+    sandbox.fail(Response(200, {"Content-Type": "text/xml"}, text.encode()))
+    with pytest.raises(VendorFailed, match="isOptedOut"):
+        hub.sms().find_opt_outs(TO)
+
+
 def test_opt_in_needs_an_id(tmp_path: Path) -> None:
-    """An opt-out without an id cannot be removed."""
+    """An opt-out that Bird lists without an id cannot be removed."""
     sandbox, hub = hub_of("bird", tmp_path)
     sandbox.fail(reply({"data": [{"destination": TO}]}))
     with pytest.raises(VendorFailed, match="id"):

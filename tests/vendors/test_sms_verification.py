@@ -114,7 +114,7 @@ def content(request: SandboxRequest) -> dict[str, Any]:
 
 @pytest.mark.parametrize("vendor, channel", STARTS)
 def test_request_of_a_code(vendor: str, channel: str, tmp_path: Path) -> None:
-    """A code is requested in the vendor's terms, by a text message or a call."""
+    """A code is requested in the vendor's form, by text message or by call."""
     sandbox, hub = hub_of(vendor, tmp_path)
     hub.sms().start_verification(VerificationRequest(to=TO, channel=channel))
     [request] = sandbox.requests
@@ -124,7 +124,7 @@ def test_request_of_a_code(vendor: str, channel: str, tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("vendor", CHECKS)
 def test_request_of_a_check(vendor: str, tmp_path: Path) -> None:
-    """A code is checked by the reference of its verification, at Bird by the number."""
+    """A code is checked by its verification's id, or at Bird by the number."""
     sandbox, hub = hub_of(vendor, tmp_path)
     ref = hub.sms().start_verification(VerificationRequest(to=TO)).ref
     count = len(sandbox.requests)
@@ -142,7 +142,7 @@ def test_request_of_a_check(vendor: str, tmp_path: Path) -> None:
 def test_answers_to_a_check(
     vendor: str, answer: moorage.Response, status: VerificationStatus, tmp_path: Path
 ) -> None:
-    """Each answer to a check has its meaning, and an odd one approves nothing."""
+    """Each answer to a check has its status, and an unknown one approves nothing."""
     sandbox, hub = hub_of(vendor, tmp_path)
     sandbox.fail(answer)
     ref = moorage.Ref(vendor, vendor, "ID")
@@ -152,7 +152,7 @@ def test_answers_to_a_check(
 
 @pytest.mark.parametrize("vendor", ["twilio", "plivo", "infobip"])
 def test_code_of_another_number_is_refused(vendor: str, tmp_path: Path) -> None:
-    """The right code approves only the number that it was sent to."""
+    """A code approves only the number that it was sent to."""
     sandbox, hub = hub_of(vendor, tmp_path)
     ref = hub.sms().start_verification(VerificationRequest(to=TO)).ref
     with pytest.raises(VendorRejected) as excinfo:
@@ -162,7 +162,7 @@ def test_code_of_another_number_is_refused(vendor: str, tmp_path: Path) -> None:
 
 
 def test_bird_approves_only_the_verification_of_the_reference(tmp_path: Path) -> None:
-    """Bird finds a code by its number, so another reference than its own is not approved."""
+    """Bird checks a code by the number, so another verification's reference is not approved."""
     sandbox, hub = hub_of("bird", tmp_path)
     first, second = (
         hub.sms().start_verification(VerificationRequest(to=number)).ref for number in (TO, OTHER)
@@ -183,7 +183,7 @@ def test_bird_approves_only_the_verification_of_the_reference(tmp_path: Path) ->
     ],
 )
 def test_missing_setting_is_named(vendor: str, option: str, tmp_path: Path) -> None:
-    """An account without the vendor's setting for codes names it before anything is sent."""
+    """An account without the setting for codes is refused by its name before sending."""
     sandbox, hub = hub_of(vendor, tmp_path, **{option: ...})
     with pytest.raises(ConfigurationError, match=option) as excinfo:
         hub.sms().start_verification(VerificationRequest(to=TO))
@@ -200,7 +200,7 @@ def test_plivo_names_the_application(tmp_path: Path) -> None:
 
 
 def test_twilio_limits_of_one_number_do_not_pause_others(tmp_path: Path) -> None:
-    """Too many codes to one number are a refusal, and not a limit of the whole account."""
+    """Too many codes to one number are a refusal, not a rate limit of the account."""
     sandbox, hub = hub_of("twilio", tmp_path)
     sandbox.fail(reply({"code": 60203, "message": "Max send attempts reached"}, 429))
     with pytest.raises(VendorRejected):
@@ -210,7 +210,7 @@ def test_twilio_limits_of_one_number_do_not_pause_others(tmp_path: Path) -> None
 
 
 def test_vonage_refuses_a_second_code_at_once(tmp_path: Path) -> None:
-    """A code to a number that has one already is a refusal with Vonage's title."""
+    """Vonage refuses a second code to a number, with Vonage's title in the error."""
     sandbox, hub = hub_of("vonage", tmp_path)
     words = "Concurrent verifications to the same number are not allowed"
     sandbox.fail(reply({"title": "Conflict", "detail": words}, 409))
@@ -234,7 +234,7 @@ def test_vonage_refuses_a_second_code_at_once(tmp_path: Path) -> None:
 def test_other_refusals_of_a_check_are_errors(
     vendor: str, answer: moorage.Response, kind: type[Exception], tmp_path: Path
 ) -> None:
-    """A check that the vendor did not carry out has no result."""
+    """If the vendor does not carry out a check, an error is raised."""
     sandbox, hub = hub_of(vendor, tmp_path)
     sandbox.fail(answer)
     with pytest.raises(kind):
@@ -251,7 +251,7 @@ def test_other_refusals_of_a_check_are_errors(
     ],
 )
 def test_repeated_code_is_masked(vendor: str, answer: Any, tmp_path: Path) -> None:
-    """A code that the vendor repeats in a refusal is in no error and in no log."""
+    """A code that the vendor repeats in a refusal is masked in error and log."""
     fixture, observer = fixture_of(vendor, tmp_path), RecordingObserver()
     assert fixture.sandbox is not None
     fixture.sandbox.fail(reply(answer, 422 if vendor == "vonage" else 400))
@@ -282,7 +282,7 @@ def test_repeated_code_is_masked(vendor: str, answer: Any, tmp_path: Path) -> No
 def test_entered_text_does_not_change_a_refusal(
     vendor: str, code: str, answer: moorage.Response, status: VerificationStatus, tmp_path: Path
 ) -> None:
-    """A refusal means the same if somebody enters a text that is part of it."""
+    """A refusal is read the same, even if the entered code is part of its text."""
     sandbox, hub = hub_of(vendor, tmp_path)
     sandbox.fail(answer)
     ref = moorage.Ref(vendor, vendor, "ID")
@@ -291,7 +291,7 @@ def test_entered_text_does_not_change_a_refusal(
 
 
 def test_repeated_code_is_masked_in_an_outage(tmp_path: Path) -> None:
-    """A code that an outage repeats is masked as well."""
+    """A code that is repeated in an outage's error is masked too."""
     sandbox, hub = hub_of("twilio", tmp_path)
     sandbox.fail(reply({"message": "No service for 918273"}, 503))
     with pytest.raises(VendorFailed) as excinfo:
@@ -303,7 +303,7 @@ def test_repeated_code_is_masked_in_an_outage(tmp_path: Path) -> None:
 
 
 def test_plivo_takes_no_code_for_a_session_that_is_over(tmp_path: Path) -> None:
-    """No code is sent to Plivo for a session that was verified or has expired."""
+    """Plivo refuses codes for a session that was verified or has expired."""
     sandbox, hub = hub_of("plivo", tmp_path)
     ref = moorage.Ref("plivo", "plivo", "ID")
     for word in ("verified", "expired"):
@@ -315,7 +315,7 @@ def test_plivo_takes_no_code_for_a_session_that_is_over(tmp_path: Path) -> None:
 
 
 def test_plivo_refusal_of_another_kind_is_an_error(tmp_path: Path) -> None:
-    """Only an invalid request to Plivo stands for a wrong code."""
+    """Only Plivo's invalid request means a wrong code."""
     sandbox, hub = hub_of("plivo", tmp_path)
     session = reply({"session_uuid": "ID", "recipient": TO, "status": "in-progress"})
     sandbox.fail(session, reply({"error": "not found"}, 404))
@@ -324,7 +324,7 @@ def test_plivo_refusal_of_another_kind_is_an_error(tmp_path: Path) -> None:
 
 
 def test_infobip_message_that_was_not_sent_has_ended(tmp_path: Path) -> None:
-    """A code that Infobip did not send cannot be entered."""
+    """If Infobip did not send the code, an error is raised."""
     sandbox, hub = hub_of("infobip", tmp_path)
     sandbox.fail(reply({"pinId": "ID", "to": TO[1:], "smsStatus": "MESSAGE_NOT_SENT"}))
     verification = hub.sms().start_verification(VerificationRequest(to=TO))
@@ -334,7 +334,7 @@ def test_infobip_message_that_was_not_sent_has_ended(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("vendor", VENDORS)
 def test_expired_code_has_ended(vendor: str, tmp_path: Path) -> None:
-    """The right code is not approved after its time."""
+    """The right code is not approved after it has expired."""
     sandbox, hub = hub_of(vendor, tmp_path)
     ref = hub.sms().start_verification(VerificationRequest(to=TO)).ref
     sandbox.verifications.expire(TO)

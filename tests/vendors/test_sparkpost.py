@@ -95,7 +95,7 @@ def test_fields_of_a_message() -> None:
 
 
 def test_fields_of_a_short_message() -> None:
-    """A short message names its recipient, and takes all else from the account."""
+    """A short message names its recipient, and takes everything else from the account."""
     body = mail_body(SparkPost(), mail(to="Ada <ada@example.com>"))
 
     assert {
@@ -175,7 +175,7 @@ def test_missing_sender_is_refused() -> None:
 
 @pytest.mark.parametrize("text", ["{{x}}", "{{{", "}}}", "{ {{ } }}", "{a}", "{{#if x}}"])
 def test_braces_arrive(text: str) -> None:
-    """Braces in a subject, a name, a header and the texts arrive as they are written."""
+    """Braces in subject, names, headers and texts are not taken for placeholders."""
     sandbox, mail_hub = sparkpost_hub()
     mail_hub.email().send_transactional(
         mail(
@@ -235,7 +235,7 @@ def test_receipt() -> None:
 
 
 def test_scheduled_message() -> None:
-    """A message for later is scheduled."""
+    """A message with a later sending time is scheduled."""
     _, mail_hub = sparkpost_hub()
     receipt = mail_hub.email().send_transactional(mail(send_at=datetime(2031, 1, 1, tzinfo=UTC)))
 
@@ -243,7 +243,7 @@ def test_scheduled_message() -> None:
 
 
 def test_some_refused_recipients_are_unknown() -> None:
-    """SparkPost does not name whom of several it refused, so that each is unknown."""
+    """If SparkPost refuses some of several recipients, each recipient's result is unknown."""
     sandbox, mail_hub = sparkpost_hub()
     message = mail(to=["ada@example.com", "refused@example.com"])
     receipt = mail_hub.email().send_transactional(message)
@@ -267,7 +267,7 @@ def test_refused_recipients_without_a_reason_are_counted() -> None:
 
 
 def test_answer_that_accepts_nobody_is_a_refusal() -> None:
-    """An answer with status 200 that accepts nobody is a refusal, with the first reason."""
+    """A 200 that accepts no recipient is a refusal, with the first reason."""
     sandbox, mail_hub = sparkpost_hub()
     errors = [{"message": "required field is missing", "description": "address", "code": "1400"}]
     counts = {"id": "1", "total_accepted_recipients": 0, "total_rejected_recipients": 1}
@@ -312,7 +312,7 @@ def test_answer_that_accepts_nobody_is_a_refusal() -> None:
     ],
 )
 def test_refusals(status: int, code: str | None, kind: type[Any]) -> None:
-    """The code of an error decides its class before its status does, and is kept."""
+    """A SparkPost error's code decides its class before the status does, and is kept."""
     error = {"message": "no", "description": "because"} | ({} if code is None else {"code": code})
     raised: Any = classify(Request.post("/"), reply({"errors": [error]}, status))
 
@@ -340,13 +340,13 @@ def test_refusals(status: int, code: str | None, kind: type[Any]) -> None:
     ],
 )
 def test_other_answers_are_classified_by_status(response: Response) -> None:
-    """An answer without an error of SparkPost's is judged by its status."""
+    """An answer without a SparkPost error is classified by its status."""
     assert None is classify(Request.post("/"), response)
 
 
 @pytest.mark.parametrize("answer", [{}, {"results": {}}, {"results": {"id": ""}}, []])
 def test_success_without_an_id_is_malformed(answer: object) -> None:
-    """A success without the id of the transmission is a failure of SparkPost's."""
+    """A success without a transmission id is a malformed response."""
     sandbox, mail_hub = sparkpost_hub()
     sandbox.fail(reply(answer))
     with pytest.raises(VendorFailed) as excinfo:
@@ -365,7 +365,7 @@ def test_limits(person: str) -> None:
 
 
 def test_bulk_is_a_transmission_for_each() -> None:
-    """Each recipient of a bulk has a transmission with their own values."""
+    """Each recipient of a bulk has a separate transmission with their own values."""
     sandbox, mail_hub = sparkpost_hub()
     base = mail(to=(), template=TemplateRef("welcome", {"a": 1}), metadata={"m": "0"})
     recipient = BulkRecipient(to="a@example.com", data={"b": {"c": 2}}, metadata={"m": "1"})
@@ -391,7 +391,7 @@ def test_bulk_is_a_transmission_for_each() -> None:
 
 
 def test_lost_answer_of_a_bulk() -> None:
-    """A lost answer is unknown for one recipient, who is not sent the message again."""
+    """If one answer of a bulk is lost, that recipient's outcome is unknown and not repeated."""
     sandbox, mail_hub = sparkpost_hub()
     sandbox.fail(Lost())
     bulk = BulkMessage(base=mail(to=()), recipients=["a@example.com", "b@example.com"])
@@ -407,7 +407,7 @@ def test_lost_answer_of_a_bulk() -> None:
     "region, host", [("us", "api.sparkpost.com"), ("eu", "api.eu.sparkpost.com")]
 )
 def test_regions(region: str, host: str) -> None:
-    """Each region has its host, and the key stands alone in the header."""
+    """Each region has its host, and the Authorization header has only the key."""
     sandbox, mail_hub = sparkpost_hub(region=region)
     mail_hub.email().send_transactional(mail())
     [request] = sandbox.requests
@@ -455,7 +455,7 @@ def test_wrong_options_are_refused(options: dict[str, Any]) -> None:
 def test_address_checks(
     *, email: str, verdict: Verdict, word: str, score: str, reason: str | None
 ) -> None:
-    """Each word of an address check has its verdict."""
+    """Each result of a SparkPost address check has a verdict."""
     _, mail_hub = sparkpost_hub()
     check = mail_hub.email().validate_address(email)
 
@@ -467,7 +467,7 @@ def test_address_checks(
 
 
 def test_typing_error_has_a_suggestion() -> None:
-    """A misspelled domain has a correction, and the address is quoted in the path."""
+    """A misspelt domain has a suggestion, and the address is percent-encoded in the path."""
     sandbox, mail_hub = sparkpost_hub()
     check = mail_hub.email().validate_address("info@gmial.example")
     mail_hub.email().validate_address("a/b+c@example.com")
@@ -489,7 +489,7 @@ def test_unknown_words_of_an_address_check() -> None:
 
 
 def test_daily_statistics() -> None:
-    """The counters of each day have the contract's names."""
+    """SparkPost's daily counts have the contract's names."""
     sandbox, mail_hub = sparkpost_hub()
     counters = {
         "count_targeted": 13,
@@ -545,7 +545,7 @@ def test_daily_statistics() -> None:
 
 @pytest.mark.parametrize("answer", [{}, {"results": {}}, {"results": [{"count_sent": 1}]}, []])
 def test_statistics_without_days_are_malformed(answer: object) -> None:
-    """Statistics without their days are a failure of SparkPost's."""
+    """Statistics without dates are a malformed response."""
     sandbox, mail_hub = sparkpost_hub()
     sandbox.fail(reply(answer))
     query = StatisticsQuery(start=date(2026, 3, 1), end=date(2026, 3, 1))

@@ -20,7 +20,7 @@ FILE = {"name": "a", "type": "a/b", "data": ""}
 
 
 def content(**changes: Any) -> dict[str, Any]:
-    """Return a change of the content."""
+    """Return a transmission's content with one change."""
     return {"content": {**CONTENT, **changes}}
 
 
@@ -104,7 +104,7 @@ def test_sandbox_fills_in_placeholders() -> None:
     [{"precision": "hour"}, {"from": "2026-03-01T00:01"}, {"to": "2026-03-01"}, {"x": "1"}],
 )
 def test_sandbox_refuses_unknown_periods(change: dict[str, str]) -> None:
-    """The sandbox counts whole days only."""
+    """The sandbox refuses statistics other than whole days."""
     _, mail_hub = sparkpost_hub()
     query = {
         "from": "2026-03-01T00:00",
@@ -130,7 +130,7 @@ def test_sandbox_checks_the_syntax_of_addresses() -> None:
 
 
 def test_sandbox_wants_a_number_of_a_subaccount() -> None:
-    """A subaccount is a number."""
+    """A subaccount that is not a number is refused."""
     _, mail_hub = sparkpost_hub()
     request = Request.post(PATH, json=USUAL, headers={"X-MSYS-SUBACCOUNT": "x"})
     with pytest.raises(ConnectorError):

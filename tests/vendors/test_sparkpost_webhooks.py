@@ -91,7 +91,7 @@ def test_kinds_of_events(
 def test_classes_of_bounces(
     *, kind: str, bounce: str, status: EmailStatus, permanent: bool | None
 ) -> None:
-    """The class of a bounce decides whether it is one, and whether it is permanent."""
+    """The bounce class decides if an event is a bounce, and if it is permanent."""
     [event] = events_of(
         "message_event", type=kind, transmission_id="7", bounce_class=bounce, error_code="550"
     )

@@ -21,7 +21,7 @@ from moorage.errors import (
     VendorFailed,
     VendorRejected,
 )
-from moorage.testing.sandboxes.base import Lost, Slow, reply
+from moorage.testing.sandboxes.base import Lost, SlowAnswer, reply
 from tests.vendors.square_account import EUROS, PART, Shop, order
 
 if TYPE_CHECKING:
@@ -77,7 +77,7 @@ def test_partial_capture_changes_the_amount_first(shop: Shop) -> None:
 def test_capture_whose_answer_was_lost_is_done_once(shop: Shop, lost: int) -> None:
     """A repeated capture happens once at Square, whichever response was lost."""
     authorization, key = shop.hold(), shop.key()
-    shop.sandbox.fail(*[Slow(0.0)] * (lost - 1), Lost())
+    shop.sandbox.fail(*[SlowAnswer(0.0)] * (lost - 1), Lost())
     with pytest.raises(ConnectionFailed) as excinfo:
         shop.payments.capture(authorization.ref, PART, idempotency_key=key)
     assert BuyerOutcome.NOT_ATTEMPTED != told_buyer(excinfo.value).outcome
@@ -93,7 +93,7 @@ def test_lost_answer_is_retried_within_the_call() -> None:
     with shop.hub:
         shop.sandbox.fail(Lost())
         authorization = shop.hold()
-        shop.sandbox.fail(Slow(0.0), Lost())
+        shop.sandbox.fail(SlowAnswer(0.0), Lost())
         capture = shop.payments.capture(authorization.ref, idempotency_key=shop.key())
         shop.sandbox.fail(Lost())
         refund = shop.refund(authorization, PART)
@@ -116,7 +116,7 @@ def test_nothing_is_captured_twice(shop: Shop) -> None:
 def test_capture_of_a_payment_completed_elsewhere_is_refused(shop: Shop) -> None:
     """A Square payment that was completed meanwhile with another amount is refused."""
     authorization, key = shop.hold(), shop.key()
-    shop.sandbox.fail(Slow(0.0), ConnectionFailed("Nobody is there."))
+    shop.sandbox.fail(SlowAnswer(0.0), ConnectionFailed("Nobody is there."))
     with pytest.raises(ConnectionFailed):
         shop.payments.capture(authorization.ref, idempotency_key=key)
     shop.payments.capture(authorization.ref, PART, idempotency_key=shop.key())
@@ -146,7 +146,7 @@ def test_voiding_twice_changes_nothing(shop: Shop) -> None:
 def test_unclear_outcome_is_unknown(shop: Shop, verb: str) -> None:
     """A Square payment that is neither completed nor cancelled has an unknown outcome."""
     authorization = shop.hold()
-    earlier_faults = [Slow(0.0)] if verb == "capture" else []
+    earlier_faults = [SlowAnswer(0.0)] if verb == "capture" else []
     shop.sandbox.fail(
         *earlier_faults, reply({"payment": shop.sandbox.payments[authorization.ref.id]})
     )

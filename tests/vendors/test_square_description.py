@@ -78,7 +78,7 @@ OURS: Json = {
 """An excerpt of Square's API description with the fields that moorage sends."""
 
 
-def _everything() -> SquareSandbox:
+def _all_requests() -> SquareSandbox:
     """Return a sandbox that has received each kind of request with a body."""
     sandbox = SquareSandbox()
     vendor = Square(credentials=sandbox.access_token, location_id=sandbox.location_id)
@@ -113,7 +113,7 @@ def _everything() -> SquareSandbox:
 def test_requests_match_the_description() -> None:
     """Each request matches Square's API description."""
     message = OURS
-    requests = [request for request in _everything().requests if request.body]
+    requests = [request for request in _all_requests().requests if request.body]
 
     assert 5 + len(RefundReason) == len(requests)
     assert [] == [

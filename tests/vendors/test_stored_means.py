@@ -14,7 +14,7 @@ from moorage.testing.sandboxes.base import reply
 from moorage.vendor_sdk import Answer
 from moorage.vendors.payments._adyen_stored import removed
 from moorage.vendors.payments._adyen_stored import stored_of as adyen_stored_of
-from moorage.vendors.payments._mollie_mandates import mandate_body, mandate_of, revoked
+from moorage.vendors.payments._mollie_mandates import mandate_body, mandate_of, revoked_mandate
 from moorage.vendors.payments._square_answers import stored_of as square_stored_of
 from moorage.vendors.payments._stripe_stored import setup_body, stored_of
 from tests.vendors import adyen_account, mollie_account, stripe_account
@@ -33,7 +33,7 @@ def stripe_request(source: str, **fields: Any) -> StoreRequest:
 
 
 def test_stripe_stores_no_card_token() -> None:
-    """A token of a card is refused before anything is sent, since Stripe's setups take none."""
+    """Stripe refuses to store a single-use card token, before anything is sent."""
     with pytest.raises(InvalidData, match="without a payment"):
         setup_body(stripe_request("tok_visa"))
 
@@ -51,7 +51,7 @@ def test_stripe_sends_confirmation_tokens_and_return_urls() -> None:
 
 
 def test_stripe_waits_for_the_bank() -> None:
-    """A card whose bank asks the buyer is not stored yet, and says where the buyer must go."""
+    """A card whose bank must ask the buyer is not stored yet, and has a next action."""
     shop = stripe_account.Shop()
     request = stripe_request("pm_card_threeDSecure2Required", return_url="https://shop.example")
     stored = shop.payments.store_means(request, idempotency_key="1")
@@ -63,7 +63,7 @@ def test_stripe_waits_for_the_bank() -> None:
 
 
 def test_stripe_payment_methods_are_stored_for_a_customer() -> None:
-    """A payment method with a customer is stored, and one without is removed."""
+    """A Stripe method attached to a customer is stored, and a detached one is removed."""
     body = {"id": "pm_1", "type": "card", "customer": "cus_ada"}
     stored = stored_of(ref, Answer(body))
     removed = stored_of(ref, Answer({**body, "customer": None}))
@@ -92,7 +92,7 @@ def test_stripe_reports_a_refused_card() -> None:
 
 
 def test_malformed_payment_methods_are_left_out() -> None:
-    """A stored means without an id or a state is no item of a list."""
+    """A stored means of payment without an id or a state is left out of the list."""
     assert [None] * 4 == [
         stored_of(ref, Answer({"id": "pm_1"})),
         square_stored_of(ref, Answer({"id": "ccof:1"})),
@@ -114,22 +114,22 @@ def test_adyen_names_a_bank_account_by_its_last_digits() -> None:
     "name, shop", [("adyen", adyen_account.Shop), ("mollie", mollie_account.Shop)]
 )
 def test_removal_needs_the_whole_reference(name: str, shop: Any) -> None:
-    """A reference without its buyer is refused where the vendor asks for the buyer."""
+    """Removing a means of payment needs the customer's id at some vendors."""
     with pytest.raises(InvalidData) as excinfo:
         shop().payments.remove_means(Ref(name, "main", "1"), idempotency_key="1")
     assert "ref" == excinfo.value.field
 
 
-@pytest.mark.parametrize("read", [removed, revoked])
+@pytest.mark.parametrize("read", [removed, revoked_mandate])
 def test_removal_has_an_empty_answer(read: Any) -> None:
-    """An answer with content where the vendor sends none is not taken for a removal."""
+    """If a removal's answer has content where the vendor sends none, an error is raised."""
     assert StoredState.REMOVED is read(ref("1"), "ada-1", Response(204)).state
     with pytest.raises(VendorFailed):
         read(ref("1"), "ada-1", Response(200, body=b"<html></html>"))
 
 
 def test_adyen_lists_only_lists() -> None:
-    """An answer of Adyen whose stored means are no list is malformed; a missing list is empty."""
+    """Adyen's stored methods must be a list; a missing list is empty."""
     shop = adyen_account.Shop()
     shop.sandbox.fail(reply({"storedPaymentMethods": {}}))
 
@@ -143,7 +143,7 @@ def test_adyen_lists_only_lists() -> None:
     [("tkn_visa", "Ada Byron", "source"), ("NL55INGB0000000000", None, "customer.name")],
 )
 def test_mollie_stores_named_bank_accounts(source: str, name: str | None, field: str) -> None:
-    """A mandate needs an IBAN and the name of the account's holder."""
+    """A Mollie mandate needs an IBAN and the name of the account's holder."""
     request = StoreRequest(source, customer=Customer(id="cst_1", name=name))
     with pytest.raises(InvalidData) as excinfo:
         mandate_body(request)

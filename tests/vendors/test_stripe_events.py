@@ -40,7 +40,7 @@ EUROS = Money("149.90", "EUR")
 PART = Money("50.00", "EUR")
 
 
-def refunded(payments: Payments, _: StripeSandbox, payment: Payment) -> None:
+def capture_and_refund(payments: Payments, _: StripeSandbox, payment: Payment) -> None:
     """Capture a part of the payment, and refund it in two steps."""
     payments.capture(payment.ref, PART * 2, idempotency_key="c-1")
     payments.refund(payment.ref, PART, idempotency_key="r-1")
@@ -59,7 +59,7 @@ def given_up(payments: Payments, _: StripeSandbox, payment: Payment) -> None:
     payments.void(payment.ref, idempotency_key="v-1")
 
 
-def lapsed(_: Payments, sandbox: StripeSandbox, payment: Payment) -> None:
+def expire_authorisation(_: Payments, sandbox: StripeSandbox, payment: Payment) -> None:
     """Make the authorisation expire."""
     sandbox.lapse(payment.ref.id)
 
@@ -140,10 +140,10 @@ def test_decline_texts_are_masked() -> None:
 @pytest.mark.parametrize(
     "what, state, captured, back",
     [
-        (refunded, PaymentState.REFUNDED, PART * 2, PART * 2),
+        (capture_and_refund, PaymentState.REFUNDED, PART * 2, PART * 2),
         (partial(disputed, how="lost"), PaymentState.DISPUTED, EUROS, PART),
         (given_up, PaymentState.VOIDED, EUROS * 0, EUROS * 0),
-        (lapsed, PaymentState.EXPIRED, EUROS * 0, EUROS * 0),
+        (expire_authorisation, PaymentState.EXPIRED, EUROS * 0, EUROS * 0),
     ],
     ids=["refunded", "lost", "given-up", "lapsed"],
 )

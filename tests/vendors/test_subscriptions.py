@@ -1,4 +1,4 @@
-"""Subscriptions, in the requests and answers of each vendor."""
+"""Subscriptions in each vendor's requests and answers."""
 
 from __future__ import annotations
 
@@ -43,7 +43,7 @@ def form_of(request: Any) -> dict[str, str]:
 
 
 def test_stripe_subscription() -> None:
-    """Stripe receives a product, and a subscription to it that is charged or refused at once."""
+    """Stripe gets a product, and a subscription to it that is paid at once or refused."""
     shop = Shop(stripe)
     created = shop.subscribe(
         interval=BillingInterval(IntervalUnit.WEEK, 2),
@@ -87,7 +87,7 @@ def test_stripe_subscription() -> None:
 
 
 def test_stripe_declines_the_first_charge() -> None:
-    """A first charge that is declined raises the decline, and there is no subscription."""
+    """If the first charge is declined, the decline is raised and no subscription exists."""
     shop = Shop(stripe)
     with pytest.raises(PaymentDeclined) as excinfo:
         shop.subscribe(source="pm_card_chargeDeclinedInsufficientFunds")
@@ -97,7 +97,7 @@ def test_stripe_declines_the_first_charge() -> None:
 
 
 def test_stripe_change() -> None:
-    """Stripe receives the new price for the old product and interval, without proration."""
+    """A change sends Stripe the new price for the same product and interval, without proration."""
     shop = Shop(stripe)
     created = shop.subscribe()
     shop.payments.change_subscription(created.ref, amount=Money("30", "EUR"), idempotency_key="2")
@@ -120,7 +120,7 @@ def test_stripe_change() -> None:
 
 
 def test_stripe_changes_no_subscription_with_several_prices() -> None:
-    """A subscription with several prices has no amount, and is not changed."""
+    """A Stripe subscription with several prices has no amount, and cannot be changed."""
     shop = Shop(stripe)
     created = shop.subscribe()
     items = shop.sandbox.billing.subscriptions[created.ref.id]["items"]["data"]
@@ -133,7 +133,7 @@ def test_stripe_changes_no_subscription_with_several_prices() -> None:
 
 @pytest.mark.parametrize("name", ["id", "price"])
 def test_stripe_item_without_a_field_is_malformed(name: str) -> None:
-    """An item without an id, or without a price, is not changed."""
+    """A Stripe subscription whose item has no id or price cannot be changed."""
     shop = Shop(stripe)
     created = shop.subscribe()
     item = shop.sandbox.billing.subscriptions[created.ref.id]["items"]["data"][0]
@@ -143,7 +143,7 @@ def test_stripe_item_without_a_field_is_malformed(name: str) -> None:
 
 
 def test_stripe_cancels_at_the_end_of_the_period() -> None:
-    """Stripe gets a flag to cancel later, and a deletion without a key to cancel at once."""
+    """Stripe gets a flag to cancel later, and a deletion to cancel at once."""
     shop = Shop(stripe)
     created = shop.subscribe()
     ending = shop.payments.cancel_subscription(created.ref, at_period_end=True, idempotency_key="2")
@@ -159,7 +159,7 @@ def test_stripe_cancels_at_the_end_of_the_period() -> None:
 
 
 def test_stripe_refusal_to_cancel_is_raised() -> None:
-    """A refusal to cancel an active subscription is raised."""
+    """If Stripe refuses to cancel an active subscription, an error is raised."""
     shop = Shop(stripe)
     created = shop.subscribe()
     refusal = {"error": {"type": "invalid_request_error", "message": "Locked.", "code": "x"}}
@@ -169,7 +169,7 @@ def test_stripe_refusal_to_cancel_is_raised() -> None:
 
 
 def test_stripe_lists_subscriptions_in_all_states() -> None:
-    """The list of Stripe has subscriptions that are over."""
+    """Stripe's list includes ended subscriptions."""
     shop = Shop(stripe)
     created = shop.subscribe()
     shop.payments.cancel_subscription(created.ref, idempotency_key="2")
@@ -201,7 +201,7 @@ def test_stripe_reports_charges_and_the_end() -> None:
 
 
 def test_stripe_charge_refers_to_a_subscription_in_its_currency() -> None:
-    """The reference of an invoice's subscription has the currency of the invoice."""
+    """An invoice's subscription reference has the invoice's currency."""
     body = Answer(
         {
             "id": "in_1",
@@ -217,7 +217,7 @@ def test_stripe_charge_refers_to_a_subscription_in_its_currency() -> None:
 
 
 def test_stripe_shortens_long_keys_of_both_requests() -> None:
-    """The product and the subscription of a long key have different keys of 255 characters."""
+    """A long key gives Stripe two different keys of 255 characters each."""
     shop = Shop(stripe)
     shop.payments.create_subscription(shop.request(), idempotency_key="k" * 250)
     keys = [request.headers["idempotency-key"] for request in shop.sandbox.requests[-2:]]
@@ -241,7 +241,7 @@ def test_stripe_shortens_long_keys_of_both_requests() -> None:
     ],
 )
 def test_stripe_subscription_has_a_state(word: str, state: str) -> None:
-    """Each word of Stripe is a state, and only what will be charged has a next charge."""
+    """Each Stripe status has a state; only trialing, active or past-due ones charge again."""
     body = Answer({"id": "sub_1", "status": word, "current_period_end": 4_102_444_800})
     subscription = subscription_of(ref, body)
 
@@ -252,7 +252,7 @@ def test_stripe_subscription_has_a_state(word: str, state: str) -> None:
 
 
 def test_stripe_subscription_that_ends_much_later_is_charged_before() -> None:
-    """A subscription that ends after its period has a next charge."""
+    """A subscription that ends after its current period has a next charge."""
     body = {"id": "sub_1", "status": "active", "current_period_end": 4_102_444_800}
     ending = subscription_of(ref, Answer({**body, "cancel_at": 4_202_444_800}))
 
@@ -274,7 +274,7 @@ def test_stripe_interval_may_be_unknown(recurring: dict[str, Any]) -> None:
 
 
 def test_late_stripe_event_has_the_state_of_its_time() -> None:
-    """A change that arrives after the cancellation is active; the look-up tells the truth."""
+    """A late webhook shows the old state, but a look-up shows the current one."""
     shop = Shop(stripe)
     ref_of_tea = shop.subscribe().ref
     shop.payments.change_subscription(ref_of_tea, quantity=2, idempotency_key="2")
@@ -287,7 +287,7 @@ def test_late_stripe_event_has_the_state_of_its_time() -> None:
 
 
 def test_malformed_stripe_events_are_none() -> None:
-    """A subscription without a status, and an invoice of nothing, are no events."""
+    """A subscription without a status, and an invoice without one, give no events."""
     invoice = {
         "id": "in_1",
         "currency": "eur",
@@ -360,7 +360,7 @@ def test_mollie_change_and_cancellation() -> None:
 
 
 def test_mollie_reports_a_charge_that_failed_by_its_payment() -> None:
-    """A failed charge at Mollie has the reason of its payment, and the reference."""
+    """The event of a failed Mollie charge has the payment's reason and its reference."""
     shop = Shop(mollie)
     created = shop.subscribe()
     shop.sandbox.renew(created.ref.id, success=False)
@@ -391,7 +391,7 @@ def test_mollie_charge_has_a_state(status: str, state: str) -> None:
 
 
 def test_mollie_charge_is_not_reported_before_it_is_over() -> None:
-    """A payment of a subscription that is under way is no charge yet."""
+    """A Mollie payment that is still pending is not reported as a charge."""
     shop = Shop(mollie)
     shop.sandbox.renew(shop.subscribe().ref.id)
     (payment,) = shop.sandbox.payments.values()
@@ -406,7 +406,7 @@ def test_mollie_charge_is_not_reported_before_it_is_over() -> None:
     [({"source": "creditcard"}, "source"), ({"interval": BillingInterval("week", 53)}, "interval")],
 )
 def test_mollie_refuses_before_sending(fields: dict[str, Any], field: str) -> None:
-    """A source that is no mandate, and an interval of more than a year, are refused."""
+    """For Mollie, a source that is no mandate and an interval over a year are refused."""
     shop = Shop(mollie)
     with pytest.raises(InvalidData) as excinfo:
         shop.subscribe(**fields)
@@ -433,7 +433,7 @@ def test_mollie_needs_the_complete_reference() -> None:
     ],
 )
 def test_mollie_subscription_has_a_state(status: str, state: str) -> None:
-    """Each word of Mollie is a state, and an unknown word stays unknown."""
+    """Each Mollie status has a state, and an unknown status is UNKNOWN."""
     body = {"id": "sub_1", "customerId": "cst_1", "startDate": "2026-01-01", "status": status}
     subscription = mollie_subscription(ref, Answer(body), FAR)
 
@@ -464,7 +464,7 @@ def test_mollie_interval(text: str, interval: BillingInterval | None) -> None:
 
 
 def test_malformed_mollie_subscription_is_none() -> None:
-    """A subscription without a customer is malformed."""
+    """A Mollie subscription without a customer is a malformed response."""
     assert mollie_subscription(ref, Answer({"id": "sub_1", "status": "active"}), FAR) is None
 
 
@@ -516,7 +516,7 @@ def test_wrong_interval_is_refused(unit: str, count: Any, field: str) -> None:
     ],
 )
 def test_wrong_change_is_refused(fields: dict[str, Any], field: str) -> None:
-    """A change of nothing, or to a wrong value, is refused before anything is sent."""
+    """A change without fields, or with a wrong value, is refused before anything is sent."""
     shop = Shop(stripe)
     with pytest.raises(InvalidData) as excinfo:
         shop.payments.change_subscription(
@@ -527,7 +527,7 @@ def test_wrong_change_is_refused(fields: dict[str, Any], field: str) -> None:
 
 
 def test_wrong_cancellation_is_refused() -> None:
-    """A text in place of a flag is refused."""
+    """Cancelling with a text in place of the flag is refused."""
     payments: Any = Shop(stripe).payments
     with pytest.raises(InvalidData, match="at_period_end"):
         payments.cancel_subscription(ref("sub_1"), at_period_end="yes", idempotency_key="1")
@@ -594,7 +594,7 @@ def test_mollie_sandbox_refuses_a_second_subscription_with_the_same_description(
 
 
 def test_mollie_sandbox_renews() -> None:
-    """A renewal moves the day of the next charge."""
+    """A renewal in the sandbox moves the day of the next charge."""
     shop = Shop(mollie)
     created = shop.subscribe(interval=BillingInterval("week", 2))
     shop.sandbox.renew(created.ref.id)

@@ -1,4 +1,4 @@
-"""Each vendor that checks VAT numbers passes the conformance kit, and routes choose among them."""
+"""Vendors that check VAT numbers pass the conformance kit, and routes choose among them."""
 
 from __future__ import annotations
 
@@ -86,7 +86,7 @@ def open_all(**tax: Any) -> tuple[moorage.Hub, dict[str, Any]]:
 
 
 def test_each_number_goes_to_its_register() -> None:
-    """One route of three vendors sends each number to the one that can check it."""
+    """On a route of three vendors, each number goes to the vendor that can check it."""
     hub, sandboxes = open_all()
     with hub:
         for name, number in NUMBERS.items():
@@ -109,7 +109,7 @@ def test_a_number_without_a_vendor_is_refused_before_sending() -> None:
 
 
 def test_a_proof_that_nobody_gives_is_refused_before_sending() -> None:
-    """A Norwegian number has no proof, so a requester is refused instead of ignored."""
+    """A requester is refused for a Norwegian number, since there is no proof to get."""
     hub, sandboxes = open_all()
     with hub, pytest.raises(UnsupportedByVendor):
         hub.tax().check_vat_number(NUMBERS["brreg"], requester=NUMBERS["hmrc"])
@@ -117,7 +117,7 @@ def test_a_proof_that_nobody_gives_is_refused_before_sending() -> None:
 
 
 def test_routes_match_the_country_of_a_number() -> None:
-    """A route for GR takes the Greek numbers, which begin with EL."""
+    """A route for GR takes Greek VAT numbers, which begin with EL."""
     configuration = {
         "tax": [{"vendor": "brreg"}, {"vendor": "vies", "countries": ["GR", "FR"]}],
         "vendors": {"vies": {}, "brreg": {}},
@@ -129,15 +129,8 @@ def test_routes_match_the_country_of_a_number() -> None:
             hub.tax().check_vat_number("DE136695976")
 
 
-def test_a_route_for_a_country_without_vat_numbers_is_refused() -> None:
-    """A route for the United States is refused, since they have no VAT numbers."""
-    configuration = {"tax": {"vendor": "vies", "countries": ["US"]}, "vendors": {"vies": {}}}
-    with pytest.raises(ConfigurationError, match="No VAT number that can be checked is of US"):
-        moorage.open(configuration)
-
-
 def test_the_outage_of_a_member_state_leaves_the_others() -> None:
-    """The circuit of a member state that does not answer opens, and others are still checked."""
+    """An unavailable member state opens its own circuit only; others are still checked."""
     vies, clock = ViesSandbox(), VirtualClock()
     vies.unavailable.add("DE")
     with Hub(
@@ -158,7 +151,7 @@ def test_the_outage_of_a_member_state_leaves_the_others() -> None:
 
 
 def test_a_member_state_that_does_not_answer_is_asked_again() -> None:
-    """A check is repeated although it is a POST, because it changes nothing."""
+    """A failed VIES check is retried although it is a POST, since it changes nothing."""
     vies, clock = ViesSandbox(), VirtualClock()
     vies.fail(tax_subjects.vies_says("MS_UNAVAILABLE"), tax_subjects.vies_says("TIMEOUT"))
     with Hub(
@@ -187,7 +180,7 @@ def test_magic_numbers_of_the_sandbox(state: str, number: str) -> None:
 
 
 def test_hmrc_without_a_consultation_number_is_no_success() -> None:
-    """A check for a requester whose answer has no proof raises an error."""
+    """If HMRC's answer to a requester has no proof, an error is raised."""
     sandbox = HmrcSandbox()
     vendor = Hmrc(client_id=sandbox.client_id, client_secret=sandbox.client_secret)
     with Hub(
@@ -220,7 +213,7 @@ def test_hmrc_needs_both_parts_of_its_credentials() -> None:
 
 
 def test_brreg_search_must_agree_that_an_entity_is_unknown() -> None:
-    """A 404 is no answer if the search does not say that there is no such entity."""
+    """After a 404, the search must confirm that the entity does not exist."""
     for search in (reply({}), reply({"page": {"totalElements": 1}})):
         sandbox = BrregSandbox()
         sandbox.fail(None, search)
@@ -234,7 +227,7 @@ def test_brreg_search_must_agree_that_an_entity_is_unknown() -> None:
 
 @pytest.mark.parametrize("status", [400, 405, 409, 451])
 def test_brreg_takes_no_other_refusal_for_an_unknown_entity(status: int) -> None:
-    """Only 404 and 410 can say that there is no such entity; nothing is searched after others."""
+    """Only a 404 or 410 leads to a search for the entity; other refusals are errors."""
     sandbox = BrregSandbox()
     sandbox.fail(reply({"feilmelding": "Nei"}, status))
     configuration = {"tax": {"vendor": "brreg"}, "vendors": {"brreg": {}}}
@@ -259,7 +252,7 @@ def test_brreg_takes_no_other_refusal_for_an_unknown_entity(status: int) -> None
     ],
 )
 def test_contradictory_answer_of_vies_is_no_verdict(fields: dict[str, Any]) -> None:
-    """An answer with an error in an unknown form makes a number neither valid nor invalid."""
+    """A VIES answer that contradicts itself gives no verdict, but an error."""
     sandbox = ViesSandbox()
     sandbox.fail(tax_subjects.vies_answer(**fields))
     with (
@@ -271,7 +264,7 @@ def test_contradictory_answer_of_vies_is_no_verdict(fields: dict[str, Any]) -> N
 
 @pytest.mark.parametrize("name", ["countryCode", "vatNumber"])
 def test_vies_names_the_field_of_another_number(name: str) -> None:
-    """An answer about another number raises an error that names the field that differs."""
+    """A VIES answer about another number raises an error that names the different field."""
     for value in ("XX", None):
         sandbox = ViesSandbox()
         sandbox.fail(tax_subjects.vies_answer(**{name: value}))
@@ -284,14 +277,14 @@ def test_vies_names_the_field_of_another_number(name: str) -> None:
 
 
 def test_vies_has_an_endpoint_for_each_number_that_it_can_check() -> None:
-    """Each prefix of a number in the register of the member states has a circuit of its own."""
+    """Each member state's prefix has an endpoint with its own circuit."""
     endpoints = {endpoint.name: endpoint for endpoint in Vies().services()[""].endpoints}
     assert {prefix for prefix in VAT_FORMS if prefix not in {"GB", "NO"}} == endpoints.keys()
     assert all(endpoint.circuit is not None for endpoint in endpoints.values())
 
 
 def test_hmrc_takes_a_token_of_the_credential_provider() -> None:
-    """Without credentials in the configuration, HMRC has no client of its own and needs a token."""
+    """Without configured credentials, HMRC's token comes from the credential provider."""
     vendor = Hmrc()
     assert {} == vendor.clients()
     assert vendor.services()[""].needs_credentials
@@ -308,12 +301,12 @@ def test_hmrc_takes_a_token_of_the_credential_provider() -> None:
     ],
 )
 def test_hmrc_tells_live_and_test_mode(url: str, mode: Mode | None) -> None:
-    """The address tells whether checks go to HMRC's test system."""
+    """The URL decides whether checks go to HMRC's test system."""
     assert mode == Hmrc(base_url=url).mode()
 
 
 def test_vies_messages_are_kept_without_numbers() -> None:
-    """A message of VIES is kept without the number that it repeats."""
+    """A VIES message is kept, without the VAT number in it."""
     sandbox = ViesSandbox()
     sandbox.fail(tax_subjects.vies_says("VOW-ERR-2600", 400, "FR40303265045 is malformed"))
     with (
@@ -340,7 +333,7 @@ def test_vies_messages_are_kept_without_numbers() -> None:
 def test_a_check_without_a_date_has_the_time_of_this_machine(
     vendor: Any, sandbox: Any, answer: Any, number: str
 ) -> None:
-    """A register that states no time leaves it to the clock of this machine."""
+    """If the register states no time, the check has the machine's time."""
     sandbox.fail(answer)
     clock = VirtualClock()
     with Hub([Account("main", vendor)], http=SandboxHttpClient(sandbox), clock=clock) as hub:
@@ -348,7 +341,7 @@ def test_a_check_without_a_date_has_the_time_of_this_machine(
 
 
 def test_messages_name_what_is_wrong() -> None:
-    """Errors name the code of VIES, the field of HMRC's answer and the missing option."""
+    """The errors name VIES's code, HMRC's field, or the missing option."""
     vies, hmrc = ViesSandbox(), HmrcSandbox()
     vies.fail(tax_subjects.vies_says("INVALID_INPUT"), reply({"actionSucceed": False}))
     hmrc.fail(tax_subjects.hmrc_answer("553557882"))

@@ -40,7 +40,7 @@ def hub(sandbox: TeamsSandbox, url: str | None = None) -> Hub:
 
 
 def test_card_of_a_message() -> None:
-    """A message is a card of text runs, a block for each line, with its buttons."""
+    """A message is an Adaptive Card with a block for each line, and its buttons."""
     message = ChatMessage(
         title="*A*",
         text="[b](https://c.example)\n\nd",
@@ -70,14 +70,14 @@ def test_card_of_a_message() -> None:
 
 
 def test_following_lines_are_close() -> None:
-    """Lines without an empty one between them are close together."""
+    """Lines without an empty line between them have no space between them."""
     spacings = [block["spacing"] for block in card(ChatMessage(text="a\nb\n\nc"))["body"]]
 
     assert ["Default", "None", "Medium"] == spacings
 
 
 def test_request_is_the_webhook_with_the_card() -> None:
-    """The request goes to the URL of the webhook, with the card as an attachment."""
+    """The request goes to the webhook's URL, with the card as an attachment."""
     sandbox = TeamsSandbox()
     hub(sandbox).chat().send(HELLO)
 
@@ -97,7 +97,7 @@ def test_request_is_the_webhook_with_the_card() -> None:
 
 
 def test_signature_may_be_anywhere_in_the_query() -> None:
-    """The other parameters of the URL are sent, whatever their order."""
+    """The signature may be anywhere in the query of the URL; all parameters are sent."""
     sandbox = TeamsSandbox()
     address, _, query = sandbox.webhook_url.partition("?")
     reversed_query = "&".join(reversed(query.split("&")))
@@ -108,7 +108,7 @@ def test_signature_may_be_anywhere_in_the_query() -> None:
 
 
 def test_size_is_limited_to_28_kilobytes() -> None:
-    """A message of 28 KB is sent, and one with a byte more is refused before."""
+    """A message of 28 KB is sent, and a larger one is refused before sending."""
     sandbox = TeamsSandbox()
     chat = hub(sandbox).chat()
     chat.send(HELLO)
@@ -125,7 +125,7 @@ def test_size_is_limited_to_28_kilobytes() -> None:
 
 
 def test_accepted_is_not_sent() -> None:
-    """A message is accepted without a reference, and only once for its key."""
+    """A message is accepted without a reference, and sent only once per key."""
     sandbox = TeamsSandbox()
     chat = hub(sandbox).chat()
     receipts = [chat.send(HELLO, idempotency_key="k") for _ in range(2)]
@@ -136,7 +136,7 @@ def test_accepted_is_not_sent() -> None:
 
 
 def test_page_of_a_proxy_is_no_success() -> None:
-    """A success with a page in HTML is not the answer of a workflow."""
+    """A success with an HTML page is a failure, since no workflow answers so."""
     sandbox = TeamsSandbox()
     sandbox.fail(Response(200, body=b"<html></html>"))
     with pytest.raises(VendorFailed):
@@ -158,7 +158,7 @@ def test_page_of_a_proxy_is_no_success() -> None:
     ],
 )
 def test_url_must_be_signed(url: str) -> None:
-    """A URL without a signature, or another text, is refused without being shown."""
+    """A URL without a signature, and any other text, are refused and not shown."""
     with pytest.raises(InvalidData, match="not the signed webhook URL") as excinfo:
         Teams(webhook_url=url)
     assert "webhook_url" == excinfo.value.field
@@ -166,7 +166,7 @@ def test_url_must_be_signed(url: str) -> None:
 
 
 def test_url_is_shown_nowhere() -> None:
-    """The account, its service and an error that quotes the URL do not show the signature."""
+    """Neither repr nor errors show the signature in the URL."""
     sandbox = TeamsSandbox()
     vendor = Teams(webhook_url=sandbox.webhook_url)
     shown = f"{vendor!r}{vendor.services()!r}{vendor.request(HELLO)!r}{vendor.request(HELLO).query}"

@@ -1,4 +1,4 @@
-"""The answers of a workflow of Microsoft Teams."""
+"""Which answers of a Microsoft Teams workflow mean that a message was accepted."""
 
 from __future__ import annotations
 
@@ -11,12 +11,12 @@ from moorage.vendors.chat.teams import read_accepted
 
 @pytest.mark.parametrize("body", [b"", b'{"status": "posted"}', b"[]"])
 def test_workflow_accepts_a_message(body: bytes) -> None:
-    """An empty answer, and an object or array of the workflow's own, mean that it was accepted."""
+    """An empty answer, or a workflow's own object or array, means accepted."""
     assert "accepted" == read_accepted(Response(202, body=body)).status
 
 
 @pytest.mark.parametrize("body", [b"null", b"1", b"<html></html>"])
 def test_foreign_answer_is_no_success(body: bytes) -> None:
-    """An answer that no workflow gives is not taken for an accepted message."""
+    """An answer that no workflow would give is a failure."""
     with pytest.raises(VendorFailed):
         read_accepted(Response(200, body=body))

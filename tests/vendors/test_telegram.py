@@ -74,7 +74,7 @@ def hub(sandbox: TelegramSandbox, **fields: Any) -> Hub:
     ids=["plain", "positions", "names", "buttons"],
 )
 def test_content_of_a_message(message: ChatMessage, fields: dict[str, Any]) -> None:
-    """A message is a text without markup, with the positions of its bold parts."""
+    """A message is sent as text without markup, with the positions of bold parts."""
     sent_fields = content(message)
 
     assert fields == {name: sent_fields[name] for name in fields}
@@ -92,7 +92,7 @@ def test_whole_message_is_limited() -> None:
 
 
 def test_paths_and_bodies() -> None:
-    """Each operation calls its method of the Bot API, with the ids of the chat and the message."""
+    """Each operation calls its Bot API method, with chat and message ids."""
     sandbox = TelegramSandbox()
     chat = hub(sandbox).chat()
     ref = chat.send(HELLO).ref
@@ -119,7 +119,7 @@ def test_paths_and_bodies() -> None:
     ],
 )
 def test_refusals_of_chats(channel: str, kind: type[Any], status: int) -> None:
-    """Each kind of chat is refused with its own status."""
+    """Each kind of unusable chat is refused with its own status."""
     with pytest.raises(kind) as excinfo:
         hub(TelegramSandbox()).chat().send(attrs.evolve(HELLO, channel=channel))
     assert (kind, status) == (type(excinfo.value), excinfo.value.status)
@@ -128,7 +128,7 @@ def test_refusals_of_chats(channel: str, kind: type[Any], status: int) -> None:
 
 
 def test_only_a_rate_limit_asks_for_a_pause() -> None:
-    """A pause in an error other than a rate limit is ignored."""
+    """A wait is read only from a rate-limit error."""
     sandbox = TelegramSandbox()
     body = {"ok": False, "error_code": 400, "description": "No", "parameters": {"retry_after": 5}}
     sandbox.fail(reply(body, 400))
@@ -138,9 +138,9 @@ def test_only_a_rate_limit_asks_for_a_pause() -> None:
     assert excinfo.value.vendor_retry_after is None
 
 
-@pytest.mark.parametrize("pause", [-5, 10**400], ids=["negative", "endless"])
+@pytest.mark.parametrize("pause", [-5, 10**9, 10**400], ids=["negative", "a lifetime", "endless"])
 def test_damaged_pause_is_ignored(pause: int) -> None:
-    """A rate limit with a negative or an endless pause is still a rate limit."""
+    """A rate limit with a negative or infinite wait is still a rate limit."""
     sandbox = TelegramSandbox()
     body = {"ok": False, "error_code": 429, "parameters": {"retry_after": pause}}
     sandbox.fail(reply(body, 429))
@@ -151,7 +151,7 @@ def test_damaged_pause_is_ignored(pause: int) -> None:
 
 
 def test_repeated_edit_and_deletion_are_no_errors() -> None:
-    """An edit without a difference and a second deletion count as done; other refusals do not."""
+    """An edit that changes nothing, and a second deletion, succeed."""
     chat = hub(TelegramSandbox()).chat()
     ref = chat.send(HELLO).ref
     assert ref is not None
@@ -164,7 +164,7 @@ def test_repeated_edit_and_deletion_are_no_errors() -> None:
 
 @pytest.mark.parametrize("id_", ["a", "1.5", "²"])
 def test_reference_needs_a_number(id_: str) -> None:
-    """A reference without the number of a message is refused before anything is sent."""
+    """A reference without a message number is refused before anything is sent."""
     sandbox = TelegramSandbox()
     with pytest.raises(InvalidData, match="no number"):
         hub(sandbox).chat().delete(Ref("telegram", "team", id_, {"channel": "1"}))
@@ -172,7 +172,7 @@ def test_reference_needs_a_number(id_: str) -> None:
 
 
 def test_other_updates_give_no_events() -> None:
-    """A changed message gives no event, and a bot's message is automatic."""
+    """An edited message gives no event, and a bot's message is automatic."""
     sandbox = TelegramSandbox()
     team = hub(sandbox)
     verifier = team.webhooks("team", secrets=sandbox.secret_token)
@@ -187,7 +187,7 @@ def test_other_updates_give_no_events() -> None:
 
 
 def test_post_in_a_channel_is_a_message_of_the_channel() -> None:
-    """A post in a channel has the channel as its sender, and its caption as its text."""
+    """A channel post has the channel as sender, and its caption as text."""
     sandbox = TelegramSandbox()
     team = hub(sandbox)
     verifier = team.webhooks("team", secrets=sandbox.secret_token)
@@ -208,7 +208,7 @@ def test_post_in_a_channel_is_a_message_of_the_channel() -> None:
 
 
 def test_incoming_message_can_be_answered() -> None:
-    """The reference of an event leads `reply` to its message."""
+    """A reply to an event's message is sent to that message."""
     sandbox = TelegramSandbox()
     team = hub(sandbox)
     verifier = team.webhooks("team", secrets=sandbox.secret_token)
@@ -252,7 +252,7 @@ def test_wrong_token_is_refused() -> None:
 
 
 def test_error_of_a_connection_does_not_show_the_token() -> None:
-    """An error of the HTTP client that quotes the URL is masked, with its causes."""
+    """An HTTP client's error that quotes the URL is masked, with its causes."""
     sandbox = TelegramSandbox()
     url = f"https://api.telegram.org/bot{sandbox.token}/sendMessage"
     quoted_url = url.replace(":", "%3A")
@@ -268,7 +268,7 @@ def test_error_of_a_connection_does_not_show_the_token() -> None:
 
 
 def test_error_that_a_vendor_class_makes_is_masked() -> None:
-    """An error that code of a vendor makes after a request cannot show the token either."""
+    """An error that the vendor's own code raises after a request is masked too."""
 
     class RecordingTelegram(Telegram):
         async def send(self, wire: Any, message: Any, /, *, key: str | None) -> Any:
@@ -304,7 +304,7 @@ def test_rehearsal_does_not_show_the_token() -> None:
 
 
 def test_token_in_an_answer_is_masked() -> None:
-    """An answer that repeats the token is masked in the error and its response."""
+    """A token that an answer repeats is masked in the error and its response."""
     sandbox = TelegramSandbox()
     sandbox.fail(
         reply({"ok": False, "error_code": 400, "description": f"bot{sandbox.token}?"}, 400)
@@ -317,11 +317,60 @@ def test_token_in_an_answer_is_masked() -> None:
 
 
 def test_ok_is_required() -> None:
-    """An answer without `ok` is no success, although it has a message."""
+    """An answer without `ok` is a failure, even if it has a message."""
     sandbox = TelegramSandbox()
     sandbox.fail(reply({"result": {"message_id": 1, "chat": {"id": 1}}}))
     with pytest.raises(VendorFailed, match="has no ok"):
         hub(sandbox).chat().send(HELLO)
+
+
+@pytest.mark.parametrize(
+    "answer, field",
+    [
+        ({"ok": False, "result": {"message_id": 1, "chat": {"id": 1}}}, "ok"),
+        ({"ok": True, "result": {"chat": {"id": 1}}}, "message_id"),
+        ({"ok": True, "result": {"message_id": 1}}, "message_id"),
+    ],
+)
+def test_sent_message_is_confirmed_and_named(answer: dict[str, Any], field: str) -> None:
+    """A message counts as sent only if the answer has the message and its chat."""
+    sandbox = TelegramSandbox()
+    sandbox.fail(reply(answer))
+    with pytest.raises(VendorFailed, match=f"has no {field}"):
+        hub(sandbox).chat().send(HELLO)
+
+
+def test_deletion_is_confirmed() -> None:
+    """A deletion counts as done only if Telegram confirms it."""
+    sandbox = TelegramSandbox()
+    chat = hub(sandbox).chat()
+    ref = chat.send(HELLO).ref
+    assert ref is not None
+    sandbox.fail(reply({"ok": True, "result": False}))
+    with pytest.raises(VendorFailed, match="has no result"):
+        chat.delete(ref)
+
+
+def test_refusal_without_words_is_no_repetition() -> None:
+    """Only the refusal that nothing would change means that an edit was already done."""
+    sandbox = TelegramSandbox()
+    chat = hub(sandbox).chat()
+    ref = chat.send(HELLO).ref
+    assert ref is not None
+    sandbox.fail(reply({"ok": False, "error_code": 400}, 400))
+    with pytest.raises(InvalidRequest) as excinfo:
+        chat.edit(ref, HELLO)
+    assert excinfo.value.vendor_message is None
+
+
+def test_words_of_a_refusal_are_masked() -> None:
+    """A password in the text of a refusal is masked."""
+    sandbox = TelegramSandbox()
+    words = "Wrong url https://ada:hush-hush-hush@erp.example/a"
+    sandbox.fail(reply({"ok": False, "error_code": 400, "description": words}, 400))
+    with pytest.raises(InvalidRequest) as excinfo:
+        hub(sandbox).chat().send(HELLO)
+    assert "hush-hush-hush" not in str(excinfo.value.vendor_message)
 
 
 # --- the sandbox -------------------------------------------------------------

@@ -1,4 +1,4 @@
-"""No vendor tells an unknown word, or a word that decides nothing, as a success."""
+"""No vendor module treats an unknown word as a success."""
 
 from __future__ import annotations
 
@@ -38,7 +38,7 @@ SUCCESSES: Final = {
 
 
 def is_success(node: ast.expr) -> bool:
-    """Return whether an expression is a word that tells of a success."""
+    """Return whether an expression is a state that stands for success."""
     return (
         isinstance(node, ast.Attribute)
         and isinstance(node.value, ast.Name)
@@ -46,8 +46,8 @@ def is_success(node: ast.expr) -> bool:
     )
 
 
-def hasty_successes(source: str) -> Iterator[int]:
-    """Yield each line that tells a word that a table lacks, or both of two cases, as a success."""
+def default_success_lines(source: str) -> Iterator[int]:
+    """Yield each line whose default, or both of whose alternatives, is a success."""
     for node in ast.walk(ast.parse(source)):
         match node:
             case ast.Call(func=ast.Attribute(attr="get"), args=[_, default], lineno=line):
@@ -63,9 +63,9 @@ def hasty_successes(source: str) -> Iterator[int]:
 @pytest.mark.parametrize(
     "path", sorted(VENDORS.rglob("*.py")), ids=lambda path: f"{path.relative_to(VENDORS)}"
 )
-def test_no_unknown_word_is_told_as_a_success(path: Path) -> None:
-    """A word that a table lacks has no successful state, and two cases do not both succeed."""
-    assert [] == list(hasty_successes(path.read_text("utf-8")))
+def test_unknown_status_never_means_success(path: Path) -> None:
+    """No table's default is a success, and no condition succeeds in both cases."""
+    assert [] == list(default_success_lines(path.read_text("utf-8")))
 
 
 @pytest.mark.parametrize(
@@ -76,5 +76,5 @@ def test_no_unknown_word_is_told_as_a_success(path: Path) -> None:
     ],
 )
 def test_hasty_success_is_noticed(source: str) -> None:
-    """The check notices a default, and a condition, that always tells of a success."""
-    assert [1] == list(hasty_successes(source))
+    """The check finds a default, and a condition, that always means success."""
+    assert [1] == list(default_success_lines(source))

@@ -34,7 +34,7 @@ UNREAD: Result[Any] = Result(error=malformed(ANSWER))
 
 
 class Wire:
-    """Makes references, which is all that a parser needs of a wire."""
+    """A stand-in for an account that makes references, as a parser needs."""
 
     account = "main"
 
@@ -65,7 +65,7 @@ def test_entries_without_a_status_are_unknown() -> None:
 
 
 def test_answer_without_read_fields_is_no_page_or_list() -> None:
-    """An answer whose fields are not read may be empty or an object, but no HTML page or list."""
+    """If no field is read, a successful answer may be empty or an object, but not HTML."""
     check_done(Response(202))
     check_done(reply({"id": "tr_1"}))
     with pytest.raises(VendorFailed):
@@ -75,16 +75,16 @@ def test_answer_without_read_fields_is_no_page_or_list() -> None:
 
 
 class ProxyHttpClient(SandboxHttpClient):
-    """An HTTP client of a sandbox that answers each change with the page of a proxy."""
+    """A sandbox client that answers each write with a proxy's HTML page."""
 
     def send(self, request: Request, url: str, timeouts: Timeouts, /) -> Response:
-        """Return the sandbox's answer to a read or for a token; the page otherwise."""
+        """Return the sandbox's answer for reads and tokens, and else the HTML page."""
         if request.method.safe or "/token" in url:
             return super().send(request, url, timeouts)
         return Response(200, {"Content-Type": "text/html"}, b"<html>Please sign in.</html>")
 
     def open(self, request: Request, url: str, timeouts: Timeouts, /) -> ScriptedIncoming:
-        """Return the answer as a stream."""
+        """Return the same answer as a stream."""
         return ScriptedIncoming(self.send(request, url, timeouts))
 
 
@@ -115,7 +115,7 @@ KING = PersonChanges(family_name="King")
 def test_page_of_a_proxy_is_no_success(
     name: str, contract: str, calls: dict[str, tuple[object, ...]], tmp_path: Path
 ) -> None:
-    """A change that a page of HTML answers is not told as done."""
+    """A write that is answered by an HTML page does not count as done."""
     fixture, kind = fixture_of(name, tmp_path), cast("Any", vendor_class(name))
     fields = {field.name for field in attrs.fields(kind)}
     vendor = kind(**{key: value for key, value in fixture.options.items() if key in fields})

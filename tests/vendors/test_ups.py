@@ -187,7 +187,7 @@ def test_invoice_needs_a_number(shop: Shop) -> None:
     with pytest.raises(InvalidData):
         shop.shipping.create_shipment(rate, idempotency_key="k-1")
     assert not shop.sandbox.shipments
-    assert shop.bought(recipient=AWAY, customs=CUSTOMS).labels
+    assert shop.buy_label_of_order(recipient=AWAY, customs=CUSTOMS).labels
 
 
 def test_label_that_ups_does_not_print_is_refused(shop: Shop) -> None:
@@ -199,7 +199,7 @@ def test_label_that_ups_does_not_print_is_refused(shop: Shop) -> None:
         with pytest.raises(UnsupportedByVendor):
             shipment_request(**fields)
     assert shipment_request(label_size="4x6")
-    shipment = shop.bought()
+    shipment = shop.buy_label_of_order()
     count = len(shop.sandbox.requests)
     with pytest.raises(UnsupportedByVendor):
         shop.shipping.get_label(shipment.ref, "png")
@@ -207,9 +207,9 @@ def test_label_that_ups_does_not_print_is_refused(shop: Shop) -> None:
 
 
 def test_options_are_put_into_the_body_that_they_name(shop: Shop) -> None:
-    """An extra option names the UPS request to which it belongs, since UPS gets two."""
+    """An extra option names the UPS request, rating or purchase, to which it is added."""
     green = {"Shipment": {"ShipmentServiceOptions": {"UPScarbonneutralIndicator": ""}}}
-    shop.bought(extra={"ups": {"shipment": green}})
+    shop.buy_label_of_order(extra={"ups": {"shipment": green}})
 
     assert {"UPScarbonneutralIndicator": ""} == (
         shop.last_request("/ship")["ShipmentRequest"]["Shipment"]["ShipmentServiceOptions"]

@@ -66,8 +66,8 @@ def test_other_errors_are_classified_by_status(answer: Response) -> None:
 
 def test_token_is_got_once_and_again_when_it_is_refused(shop: Shop) -> None:
     """One UPS token serves many requests, and a refused token is replaced by a new one."""
-    shop.bought()
-    shop.bought("order-2")
+    shop.buy_label_of_order()
+    shop.buy_label_of_order("order-2")
     assert 1 == shop.sandbox.tokens.grants
     shop.sandbox.tokens.forget()
     shop.shipping.get_rates(REQUEST)
@@ -114,7 +114,7 @@ def rate(**fields: Any) -> Request:
     return Request.post("/api/rating/v2409/Shop", json=body)
 
 
-def boxed(length: str) -> Request:
+def box_request(length: str) -> Request:
     """Return a UPS rate request for a box of this length."""
     dimensions = {**_PACKAGE["Dimensions"], "Length": length}
     return rate(Package=[{**_PACKAGE, "Dimensions": dimensions}])
@@ -176,7 +176,7 @@ def test_sandbox_is_as_strict_as_ups(shop: Shop, query: Request, code: str) -> N
 
 def test_sandbox_label_recovery(shop: Shop) -> None:
     """The UPS sandbox has no labels of voided shipments, and refuses unsupported formats."""
-    shipment = shop.bought()
+    shipment = shop.buy_label_of_order()
     body = recovery_body(LabelFormat.PDF, {"TrackingNumber": shipment.ref.id})
     picture = {**body["LabelRecoveryRequest"]}
     picture["LabelSpecification"] = {"LabelImageFormat": {"Code": "PNG"}}

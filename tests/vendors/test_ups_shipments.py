@@ -102,7 +102,7 @@ def test_only_a_whole_offer_is_bought(shop: Shop) -> None:
 
 def test_label_in_pdf_is_recovered_at_once(shop: Shop) -> None:
     """A UPS label as PDF is fetched after the purchase; if that fails, the GIF is returned."""
-    shipment = shop.bought()
+    shipment = shop.buy_label_of_order()
     assert (
         "GIF"
         == (
@@ -133,7 +133,7 @@ def test_label_in_pdf_is_recovered_at_once(shop: Shop) -> None:
 
 
 def test_empty_recovery_is_none(shop: Shop) -> None:
-    """If UPS recovers no labels, those of the purchase are kept."""
+    """If UPS recovers no labels, the labels from the purchase are kept."""
     rate = shop.shipping.get_rates(REQUEST).rates[0]
     results = {
         "ShipmentIdentificationNumber": "1Z1",
@@ -196,7 +196,7 @@ def test_tenants_mark_is_its_own(shop: Shop) -> None:
 
 def test_each_parcel_has_its_label(shop: Shop) -> None:
     """Each parcel of a UPS shipment has its own number and label, at once and later."""
-    shipment = shop.bought(parcels=[PARCEL, PARCEL])
+    shipment = shop.buy_label_of_order(parcels=[PARCEL, PARCEL])
 
     assert 2 == len(set(shipment.tracking_numbers))
     assert list(shipment.tracking_numbers) == [label.tracking_number for label in shipment.labels]
@@ -211,7 +211,7 @@ def test_each_parcel_has_its_label(shop: Shop) -> None:
 
 def test_shipment_unknown_to_tracking_is_bought(shop: Shop) -> None:
     """A UPS label that was just bought is found even if tracking does not know it yet."""
-    shipment = shop.bought()
+    shipment = shop.buy_label_of_order()
     shop.sandbox.fail(reply({"response": {"errors": [{"code": "TW0001"}]}}, 404))
     result = shop.shipping.get_shipment(shipment.ref)
     assert (ShipmentState.BOUGHT, shipment.labels) == (result.state, result.labels)
@@ -224,7 +224,7 @@ def test_shipment_unknown_to_tracking_is_bought(shop: Shop) -> None:
 
 def test_void_shipment_has_no_labels(shop: Shop) -> None:
     """A voided UPS shipment has no labels, and voiding it again reports it as void."""
-    shipment = shop.bought()
+    shipment = shop.buy_label_of_order()
     returned_result = shop.shipping.cancel(shipment.ref)
     assert (CancelState.APPROVED, "Voided") == (
         returned_result.state,
@@ -240,7 +240,7 @@ def test_void_shipment_has_no_labels(shop: Shop) -> None:
 
 def test_unclear_void_is_unknown(shop: Shop) -> None:
     """A UPS response that does not confirm the void leaves the cancellation unknown."""
-    shipment = shop.bought()
+    shipment = shop.buy_label_of_order()
     shop.sandbox.fail(reply({"VoidShipmentResponse": {"SummaryResult": {"Status": {"Code": "0"}}}}))
     returned_result = shop.shipping.cancel(shipment.ref)
 

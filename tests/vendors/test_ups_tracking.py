@@ -20,7 +20,7 @@ def _shop() -> Shop:
 
 def test_tracking_events_are_in_order(shop: Shop) -> None:
     """UPS tracking events are in UTC and in order."""
-    shipment = shop.bought()
+    shipment = shop.buy_label_of_order()
     for kind in ("I", "O", "D"):
         shop.sandbox.move(shipment.tracking_numbers[0], kind, "SR")
     tracking = shop.shipping.track_shipment(shipment.ref)

@@ -1,4 +1,4 @@
-"""The constant tables of each vendor module equal the files of expected tables."""
+"""Each vendor's constant tables equal the stored lists of their expected entries."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from tests.vendors.vendor_tables import TABLES, lines_of, vendors
 
 @pytest.mark.parametrize("vendor", vendors())
 def test_tables_are_those_of_the_vendor(vendor: str) -> None:
-    """No word, meaning, path, limit or capability in a vendor's tables changes unnoticed.
+    """A changed word, meaning, path, limit or capability in a vendor's tables is noticed.
 
     After a change on purpose, `python -m tests.vendors.vendor_tables` writes the tables anew.
     """
@@ -19,7 +19,7 @@ def test_tables_are_those_of_the_vendor(vendor: str) -> None:
 
 
 def test_every_table_is_of_a_vendor() -> None:
-    """There is exactly one file of expected tables for each vendor."""
+    """There is exactly one stored list for each vendor."""
     assert {vendor.replace("/", "-") for vendor in vendors()} == {
         path.stem for path in TABLES.glob("*.txt")
     }

@@ -1,4 +1,4 @@
-"""Web Push: encryption, signatures, and the origins that are called."""
+"""Web Push: encryption, signatures, and the push services that may be called."""
 
 from __future__ import annotations
 
@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 from cryptography.hazmat.primitives.asymmetric import ec
+from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
 
 from moorage import (
     ConfigurationError,
@@ -19,7 +20,7 @@ from moorage import (
     Secret,
     VendorFailed,
 )
-from moorage.contracts.push import BrowserSubscription, PushMessage, decoded
+from moorage.contracts.push import BrowserSubscription, PushMessage, decode_base64url
 from moorage.contracts.routes import Account
 from moorage.domain.http.requests import Request
 from moorage.hub.hub import Hub
@@ -41,7 +42,7 @@ def subscription(endpoint: str = "https://push.example/s/1", point: str = POINT)
     return BrowserSubscription(endpoint=endpoint, p256dh=point, auth=AUTH)
 
 
-def sent(key: str | None, *fields: dict[str, Any]) -> list[SandboxRequest]:
+def sent_notifications(key: str | None, *fields: dict[str, Any]) -> list[SandboxRequest]:
     """Return the requests that send notifications with these fields."""
     sandbox = WebPushSandbox()
     to = sandbox.recipient()
@@ -54,10 +55,10 @@ def sent(key: str | None, *fields: dict[str, Any]) -> list[SandboxRequest]:
 
 
 def test_encryption_matches_rfc_8291() -> None:
-    """The content of RFC 8291's example is encrypted to its bytes."""
-    number = int.from_bytes(decoded("yfWPiYE-n46HLnH0KqZOF1fJJU3MYrct3AELtAQ-oRw"), "big")
+    """Encrypting RFC 8291's example gives exactly the bytes in the RFC."""
+    number = int.from_bytes(decode_base64url("yfWPiYE-n46HLnH0KqZOF1fJJU3MYrct3AELtAQ-oRw"), "big")
     sender = Sender(
-        ec.derive_private_key(number, ec.SECP256R1()), decoded("DGv6ra1nlYgDCS1FRnbzlw")
+        ec.derive_private_key(number, ec.SECP256R1()), decode_base64url("DGv6ra1nlYgDCS1FRnbzlw")
     )
     expected = (
         "DGv6ra1nlYgDCS1FRnbzlwAAEABBBP4z9KsN6nGRTbVYI_c7VJSPQTBtkgcy27mlmlMoZIIgDll6e3vCYLocInmY"
@@ -67,12 +68,12 @@ def test_encryption_matches_rfc_8291() -> None:
 
     body = encrypted(b"When I grow up, I want to be a watermelon", subscription(), sender)
 
-    assert decoded(expected) == body
+    assert decode_base64url(expected) == body
 
 
 def test_requests_have_the_headers_of_rfc_8030() -> None:
-    """A request says how long, how urgently and in place of which other it is delivered."""
-    request = sent(None, {"collapse_key": "order 1042", "priority": "normal"})[0]
+    """A request has headers for lifetime, urgency, and the message that it replaces."""
+    request = sent_notifications(None, {"collapse_key": "order 1042", "priority": "normal"})[0]
 
     names = ("ttl", "urgency", "content-encoding", "content-type")
     assert ("2419200", "normal", "aes128gcm", "application/octet-stream") == tuple(
@@ -82,7 +83,7 @@ def test_requests_have_the_headers_of_rfc_8030() -> None:
 
 
 def test_a_key_belongs_to_its_tenant() -> None:
-    """The same notification under the same key of another tenant has other keys."""
+    """The same idempotency key of two tenants gives different encryption keys."""
     sandbox = WebPushSandbox()
     to = sandbox.recipient()
     vendor = WebPush(private_key=sandbox.private_key, contact=CONTACT)
@@ -98,7 +99,7 @@ def test_a_key_belongs_to_its_tenant() -> None:
 
 
 def test_every_endpoint_of_a_push_service_is_known() -> None:
-    """Push services have URLs of one to five parts, and all of those that you name are called."""
+    """The account may call all named push services, with paths of one to five parts."""
     sandbox = WebPushSandbox()
     origins = ("https://push.example", "https://other.example/")
     vendor = WebPush(private_key=sandbox.private_key, contact=CONTACT, push_services=origins)
@@ -116,13 +117,13 @@ def test_every_endpoint_of_a_push_service_is_known() -> None:
 
 def test_every_notification_has_its_own_keys() -> None:
     """Two notifications, even with equal content, share neither salt nor key pair."""
-    requests = sent(None, {}, {})
+    requests = sent_notifications(None, {}, {})
 
     assert requests[0].body[:86] != requests[1].body[:86]
 
 
 def test_a_rehearsal_shows_no_subscription() -> None:
-    """A dry run names the push service that it would have called, and not the browser's URL."""
+    """A dry run names the push service, but not the browser's URL."""
     sandbox, events = WebPushSandbox(), list[Any]()
     to = sandbox.recipient()
     vendor = WebPush(private_key=sandbox.private_key, contact=CONTACT)
@@ -143,7 +144,7 @@ def test_a_rehearsal_shows_no_subscription() -> None:
 
 
 def test_only_known_push_services_are_called() -> None:
-    """A subscription at another origin, such as a neighbour's, is refused before sending."""
+    """A subscription at an unknown push service is refused before sending."""
     sandbox = WebPushSandbox()
     vendor = WebPush(private_key=sandbox.private_key, contact=CONTACT)
     with Hub([Account("push", vendor)], http=SandboxHttpClient(sandbox)) as hub:
@@ -160,7 +161,7 @@ def test_only_known_push_services_are_called() -> None:
 
 @pytest.mark.parametrize("status", [200, 202, 203])
 def test_page_of_a_proxy_is_no_acceptance(status: int) -> None:
-    """A page of HTML in the place of the push service's answer is not told as accepted."""
+    """An HTML page in place of the push service's answer is a failure."""
     sandbox = WebPushSandbox()
     sandbox.fail(Response(status, {"Content-Type": "text/html"}, b"<html></html>"))
     vendor = WebPush(private_key=sandbox.private_key, contact=CONTACT)
@@ -171,7 +172,7 @@ def test_page_of_a_proxy_is_no_acceptance(status: int) -> None:
 
 
 def test_keys_of_a_tenant_are_derived_from_all_parts() -> None:
-    """A key that looks like a tenant's is none, and each part makes another key pair."""
+    """A derived key pair depends on each of the parts that it is derived from."""
     secret = Secret("k")
     pairs = {
         Sender.derived(secret, *parts).salt
@@ -187,13 +188,13 @@ def test_keys_of_a_tenant_are_derived_from_all_parts() -> None:
 
 
 def test_timeout_of_a_push_service_is_no_refusal() -> None:
-    """A timeout, with or without words, is left to the service, as an outage is."""
+    """A timeout or an outage is no refusal, whatever its text."""
     for answer in (Response(408), Response(408, body=b"Timed out."), Response(500)):
         assert None is classify(Request.post("/"), answer)
 
 
 def test_invalid_public_key_is_refused() -> None:
-    """A public key that is not on the curve is refused with its field."""
+    """A browser's public key that is not on the curve is refused by its field."""
     point = urlsafe_b64encode(b"\x04" + bytes(64)).rstrip(b"=").decode()
     sandbox = WebPushSandbox()
     to = subscription("https://updates.push.services.mozilla.com/wpush/v2/a", point)
@@ -210,12 +211,12 @@ def test_invalid_public_key_is_refused() -> None:
 def test_large_notification_is_refused() -> None:
     """A notification of more than a record's bytes is refused before sending."""
     with pytest.raises(InvalidData, match="takes 3993 at most"):
-        sent(None, {"body": "x" * 4_000})
-    assert 4_096 >= len(sent(None, {"body": "x" * 3_960})[0].body)
+        sent_notifications(None, {"body": "x" * 4_000})
+    assert 4_096 >= len(sent_notifications(None, {"body": "x" * 3_960})[0].body)
 
 
 def test_keys_of_tools_are_accepted() -> None:
-    """The private key may be 32 bytes in base64 for URLs; anything else is refused."""
+    """The private key may be 32 bytes in URL-safe Base64; anything else is refused."""
     number = site_key().private_numbers().private_value
     text = urlsafe_b64encode(number.to_bytes(32, "big")).rstrip(b"=").decode()
 
@@ -238,3 +239,19 @@ def test_subscription_is_read_from_a_browsers_json() -> None:
     for endpoint in ("http://push.example/s", "https://a@push.example/s", "https://[/s"):
         with pytest.raises(InvalidData):
             subscription(endpoint)
+
+
+def test_another_library_decrypts_what_is_sent() -> None:
+    """Another library, by an author of the standard, decrypts a notification."""
+    http_ece = pytest.importorskip("http_ece", reason="install http_ece")
+    browser = ec.generate_private_key(ec.SECP256R1())
+    point = browser.public_key().public_bytes(Encoding.X962, PublicFormat.UncompressedPoint)
+    to = subscription(point=urlsafe_b64encode(point).rstrip(b"=").decode())
+    content = "Ware eingetroffen: 3 × Größe M".encode()
+    sender = Sender(ec.generate_private_key(ec.SECP256R1()), b"0123456789abcdef")
+
+    body = encrypted(content, to, sender)
+
+    assert content == http_ece.decrypt(
+        body, private_key=browser, auth_secret=decode_base64url(AUTH), version="aes128gcm"
+    )

@@ -49,7 +49,7 @@ def ref(id_: str) -> Ref:
 
 
 def test_request_of_a_list() -> None:
-    """The list asks for the second before the time without its zone, since that is excluded."""
+    """The list begins a second earlier, in UTC, since WooCommerce excludes the time itself."""
     sandbox = WooCommerceSandbox()
     since = datetime(2031, 5, 6, 7, 8, 9, tzinfo=UTC)
     with hub(sandbox) as shop:
@@ -65,7 +65,7 @@ def test_request_of_a_list() -> None:
 
 
 def test_orders_of_one_second_are_excluded_by_id() -> None:
-    """The pages of one second exclude what was read, and the second after is read, too."""
+    """Pages of orders changed in one second exclude those already read; then time moves on."""
     sandbox = WooCommerceSandbox()
     sandbox.still = True
     ids = [sandbox.add_order(1) for _ in range(3)]
@@ -99,7 +99,7 @@ def test_time_at_the_end_of_the_calendar(since: datetime, expected: str) -> None
 
 
 def test_change_in_the_last_second_of_the_calendar() -> None:
-    """A list ends at an order that changed in the last second of the year 9999."""
+    """A list of orders ends at the last second of the year 9999."""
     sandbox = WooCommerceSandbox()
     last = {**woo_order(date_modified_gmt="9999-12-31T23:59:59").json()}
     link = '<https://shop.example/wp-json/wc/v3/orders?page=2>; rel="next"'
@@ -113,7 +113,7 @@ def test_change_in_the_last_second_of_the_calendar() -> None:
 
 
 def test_requests_of_a_parcel() -> None:
-    """A parcel completes the order, keeps the parcel in a field, and writes one note."""
+    """A parcel completes the order, is stored in a field, and adds one note."""
     sandbox = WooCommerceSandbox()
     order = sandbox.add_order(1)
     with hub(sandbox, parcel_note="Paket {number} mit {carrier} {url}") as shop:
@@ -146,7 +146,7 @@ def test_note_is_written_once(lost: int) -> None:
 
 
 def test_note_that_cannot_be_found_is_uncertain() -> None:
-    """A note that may have been written and is not on the list leaves the outcome unknown."""
+    """If a lost note cannot be found, its outcome is unknown."""
     sandbox = WooCommerceSandbox()
     order = sandbox.add_order(1)
     sandbox.fail(None, None, None, Lost(), reply([]))
@@ -156,7 +156,7 @@ def test_note_that_cannot_be_found_is_uncertain() -> None:
 
 @pytest.mark.parametrize("status", [401, 404, 429, 503])
 def test_look_up_that_fails_leaves_the_outcome_unknown(status: int) -> None:
-    """A refused look-up after a lost answer is no refusal of the note or the refund."""
+    """If a look-up after a lost answer is refused, the outcome is unknown."""
     sandbox = WooCommerceSandbox()
     order = sandbox.add_order(2)
     with hub(sandbox) as shop:
@@ -170,7 +170,7 @@ def test_look_up_that_fails_leaves_the_outcome_unknown(status: int) -> None:
 
 @pytest.mark.parametrize("status", ["cancelled", "refunded", "failed", "trash", "checkout-draft"])
 def test_order_that_cannot_be_shipped(status: str) -> None:
-    """A parcel of an order that ended otherwise is refused, and does not revive the order."""
+    """A parcel for a cancelled, refunded, failed, deleted or draft order is refused."""
     sandbox = WooCommerceSandbox()
     sandbox.fail(reply({"id": 1, "status": status}))
     with hub(sandbox) as shop, pytest.raises(VendorRejected) as excinfo:
@@ -182,7 +182,7 @@ def test_order_that_cannot_be_shipped(status: str) -> None:
 
 @pytest.mark.parametrize("status", ["completed", "refunded", "trash"])
 def test_order_that_cannot_be_cancelled(status: str) -> None:
-    """An order that ended otherwise is not cancelled."""
+    """A completed, refunded or deleted order cannot be cancelled."""
     sandbox = WooCommerceSandbox()
     sandbox.fail(reply({"id": 1, "status": status}))
     with hub(sandbox) as shop, pytest.raises(VendorRejected):
@@ -191,7 +191,7 @@ def test_order_that_cannot_be_cancelled(status: str) -> None:
 
 
 def test_shop_that_keeps_another_status() -> None:
-    """A shop whose plugin sets another status tells neither a parcel nor a cancellation as done."""
+    """If a plugin sets another status, neither a parcel nor a cancellation counts as done."""
     sandbox = WooCommerceSandbox()
     order = sandbox.add_order(1)
     answer = reply({"id": 1, "status": "awaiting-carrier"})
@@ -207,7 +207,7 @@ def test_shop_that_keeps_another_status() -> None:
 
 
 def test_request_of_a_refund() -> None:
-    """A refund has its amount, its reason and the key, and is looked up before it is made."""
+    """A refund is looked up by its key, and sent with amount, reason and key."""
     sandbox = WooCommerceSandbox()
     order = sandbox.add_order(2)
     with hub(sandbox) as shop:
@@ -264,7 +264,7 @@ def test_amounts_have_all_their_decimals() -> None:
     ],
 )
 def test_parcel_is_noted_at_its_order(parcel: Fulfilment, text: str) -> None:
-    """The order keeps the carrier, the number and the address of its parcel."""
+    """The order stores the parcel's carrier, number and tracking URL."""
     sandbox = WooCommerceSandbox()
     order = sandbox.add_order(1)
     with hub(sandbox) as shop:
@@ -276,7 +276,7 @@ def test_parcel_is_noted_at_its_order(parcel: Fulfilment, text: str) -> None:
 
 
 def test_steps_of_a_repeated_parcel_and_refund() -> None:
-    """A repeat of a key writes neither the note nor the refund again, whatever the shop has."""
+    """Repeating a key writes neither note nor refund again, whatever the shop returns."""
     sandbox = WooCommerceSandbox()
     order = sandbox.add_order(2)
     with hub(sandbox) as shop:
@@ -296,7 +296,7 @@ def test_steps_of_a_repeated_parcel_and_refund() -> None:
 
 
 def test_canceled_order_is_not_cancelled_again() -> None:
-    """Cancelling a cancelled order only reads its id and its status."""
+    """Cancelling a cancelled order only reads it."""
     sandbox = WooCommerceSandbox()
     sandbox.fail(reply({"id": 1, "status": "cancelled"}))
     with hub(sandbox) as shop:
@@ -316,7 +316,7 @@ def test_refused_refund_is_uncertain() -> None:
 
 
 def test_variation_is_below_its_product() -> None:
-    """A variation is changed below its product."""
+    """A product's variation is changed by its path below the product."""
     sandbox = WooCommerceSandbox()
     with hub(sandbox) as shop:
         item = shop.shops().find_items("ROPE-20").items[0]
@@ -342,7 +342,7 @@ def test_pages_of_items() -> None:
 
 @pytest.mark.parametrize("page", ["abc", "-1", "1" * 10, "\u0663", "1" * 5_000])
 def test_page_of_items_is_a_number(page: str) -> None:
-    """A reference that is no page of items is refused before a request."""
+    """An invalid page reference is refused before a request."""
     sandbox = WooCommerceSandbox()
     with hub(sandbox) as shop, pytest.raises(InvalidData):
         shop.shops().find_items("A", after=f"woocommerce:shop:{page}")
@@ -361,7 +361,7 @@ def test_page_of_items_is_a_number(page: str) -> None:
     ],
 )
 def test_incomplete_order_is_an_error(order: dict[str, Any]) -> None:
-    """An order without what each order has is an error."""
+    """An order that lacks a required field is an error."""
     sandbox = WooCommerceSandbox()
     sandbox.fail(woo_order(**order))
     with hub(sandbox) as shop, pytest.raises(VendorFailed):
@@ -378,7 +378,7 @@ def test_incomplete_order_is_an_error(order: dict[str, Any]) -> None:
     ],
 )
 def test_topics_of_events(topic: str, expected: ShopTopic | None) -> None:
-    """Each topic of an order has its meaning, and others give no event."""
+    """Each topic of an order webhook has its event type, and other topics give no event."""
     sandbox = WooCommerceSandbox()
     notice = sandbox.report("https://erp.example/hooks", sandbox.add_order(1), topic)
     with hub(sandbox) as shop:
@@ -389,13 +389,13 @@ def test_topics_of_events(topic: str, expected: ShopTopic | None) -> None:
 
 
 def test_currency_is_a_code() -> None:
-    """The currency of the shop is a code of ISO 4217."""
+    """The shop's currency must be an ISO 4217 code."""
     with pytest.raises(ConfigurationError, match="not a code"):
         WooCommerce(base_url="https://a.example", consumer_key="ck_a", currency="euro")
 
 
 def test_keys_are_not_shown() -> None:
-    """Neither part of the key is shown with the account."""
+    """The account's repr shows neither part of the key."""
     vendor = WooCommerce(
         base_url="https://shop.example",
         consumer_key="ck_canary",

@@ -1,4 +1,4 @@
-"""The requests to Xero, and the meaning of its answers."""
+"""Xero: requests, and how its answers are read."""
 
 from __future__ import annotations
 
@@ -67,7 +67,7 @@ def hub(sandbox: XeroSandbox) -> Iterator[Hub]:
         yield hub
 
 
-def sold(hub: Hub) -> Any:
+def sales_invoice(hub: Hub) -> Any:
     """Create a sales invoice of a new customer."""
     contact = hub.accounting().create_contact(Contact(name="Mill Ltd"))
     line = attrs.evolve(books.LINE, item=None)
@@ -75,7 +75,7 @@ def sold(hub: Hub) -> Any:
 
 
 def test_contact_body_has_the_given_details() -> None:
-    """A contact is sent with Xero's names, and without what is not given."""
+    """A contact is sent with Xero's field names, and without fields that are not given."""
     address = Address(
         line1="Quay 1", line3="Gate 2", city="Kiel", postal_code="24103", country="de"
     )
@@ -178,7 +178,7 @@ def test_journal_body_has_signs() -> None:
 
 
 def test_requests_name_the_organisation_and_the_key(hub: Hub, sandbox: XeroSandbox) -> None:
-    """A creation is a PUT with the key, the organisation and the precision of prices."""
+    """A creation is a PUT with the key, the organisation and the price precision."""
     contact = hub.accounting().create_contact(Contact(name="Mill Ltd"), idempotency_key="k" * 200)
     request = sandbox.requests[-1]
     assert ("PUT", "/api.xro/2.0/Contacts") == (request.method, request.path)
@@ -195,7 +195,7 @@ def test_requests_name_the_organisation_and_the_key(hub: Hub, sandbox: XeroSandb
 
 def test_payment_names_its_invoice(hub: Hub, sandbox: XeroSandbox) -> None:
     """A payment is sent with the id of the invoice, the account, the day and the amount."""
-    record = sold(hub)
+    record = sales_invoice(hub)
     payment = InvoicePayment(
         amount=Money("12.50", "EUR"), account="090", date=date(2031, 5, 7), reference="B-7"
     )
@@ -225,7 +225,7 @@ def test_payment_names_its_invoice(hub: Hub, sandbox: XeroSandbox) -> None:
 def test_invoice_is_read_in_full(
     hub: Hub, sandbox: XeroSandbox, word: str, state: InvoiceState
 ) -> None:
-    """Each field of an invoice arrives, with the meaning of Xero's word for its state."""
+    """Each field of a Xero invoice is read, and its status translated."""
     content = {
         "InvoiceID": "i-7",
         "Type": "ACCPAY",
@@ -246,7 +246,7 @@ def test_invoice_is_read_in_full(
 
 
 def test_dates_of_other_forms_are_unknown() -> None:
-    """A text that is not in Xero's form of dates, or is out of range, is not a time."""
+    """A time that is not in Xero's date format, or out of range, is None."""
     epoch = moment("/Date(0)/")
     assert epoch == datetime(1970, 1, 1, tzinfo=UTC)
     assert epoch is not None
@@ -255,8 +255,8 @@ def test_dates_of_other_forms_are_unknown() -> None:
 
 
 def test_lost_answer_of_a_void_is_looked_up(hub: Hub, sandbox: XeroSandbox) -> None:
-    """A refusal to void an invoice that is void already counts as voided."""
-    record = sold(hub)
+    """If Xero refuses to void an invoice that is already void, the void succeeds."""
+    record = sales_invoice(hub)
     sandbox.fail(None, Lost())
     with pytest.raises(Exception, match="lost"):
         hub.accounting().void_invoice(record.ref)
@@ -271,7 +271,7 @@ def test_lost_answer_of_a_void_is_looked_up(hub: Hub, sandbox: XeroSandbox) -> N
 
 
 def test_contacts_are_searched_page_by_page(hub: Hub, sandbox: XeroSandbox) -> None:
-    """A search reads on while pages are full, and keeps only equal details."""
+    """A search reads further pages while they are full, and filters exact matches."""
     for number in range(101):
         id_ = f"c-{number:03d}"
         sandbox.contacts[id_] = {
@@ -290,8 +290,8 @@ def test_contacts_are_searched_page_by_page(hub: Hub, sandbox: XeroSandbox) -> N
 
 
 def test_total_that_cannot_be_compared_is_uncertain(hub: Hub, sandbox: XeroSandbox) -> None:
-    """An invoice whose answer has no total is not told as equal."""
-    record = sold(hub)
+    """If Xero's answer has no total, the invoice's outcome is unknown."""
+    record = sales_invoice(hub)
     answer = {**sandbox.invoices[record.ref.id]}
     del answer["Total"]
     contact = hub.accounting().create_contact(Contact(name="Well Ltd"))
@@ -302,7 +302,7 @@ def test_total_that_cannot_be_compared_is_uncertain(hub: Hub, sandbox: XeroSandb
 
 
 def test_pages_that_repeat_are_an_error(hub: Hub, sandbox: XeroSandbox) -> None:
-    """A search whose second page repeats the first one ends with an error."""
+    """A search whose second page repeats the first one raises an error."""
     rows = [{"ContactID": f"c-{number}", "Name": "Mill"} for number in range(100)]
     sandbox.fail(*([reply({"Contacts": rows})] * 3))
     with pytest.raises(VendorFailed, match="new record"):
@@ -310,7 +310,7 @@ def test_pages_that_repeat_are_an_error(hub: Hub, sandbox: XeroSandbox) -> None:
 
 
 def test_empty_answer_has_no_first_record() -> None:
-    """An answer whose list is empty is malformed where one record is expected."""
+    """If one record is expected, an empty list is a malformed response."""
     response = reply({"Contacts": [{"ContactID": "c-1"}, {"ContactID": "c-2"}]})
 
     assert "c-1" == first_of(response, "Contacts").text("ContactID")
@@ -319,8 +319,8 @@ def test_empty_answer_has_no_first_record() -> None:
 
 
 def test_bad_answers_are_no_records(hub: Hub, sandbox: XeroSandbox) -> None:
-    """A list that is missing, and a payment of another amount, is no success."""
-    record = sold(hub)
+    """A response without its list, or with a payment of another amount, raises an error."""
+    record = sales_invoice(hub)
     for answer in (reply({"Accounts": None}), reply({"Accounts": {}})):
         sandbox.fail(answer)
         with pytest.raises(Exception, match="Accounts"):
@@ -334,7 +334,7 @@ def test_bad_answers_are_no_records(hub: Hub, sandbox: XeroSandbox) -> None:
     "status, is_listed", [("ACTIVE", True), (None, True), ("ARCHIVED", False), ("DELETED", False)]
 )
 def test_archived_accounts_are_left_out(status: str | None, is_listed: bool) -> None:
-    """An account that is not active is left out; one without a state is not."""
+    """Inactive accounts are left out; an account without a status is listed."""
     account = read_account(as_answer({"Code": "200", "Name": "Sales", "Status": status}))
 
     assert is_listed is (account is not None)
@@ -350,7 +350,7 @@ def test_archived_accounts_are_left_out(status: str | None, is_listed: bool) -> 
 )
 @pytest.mark.parametrize("name", ["Invoices", "Contacts", "Payments", "ManualJournals"])
 def test_record_with_errors_is_refused(name: str, fields: dict[str, Any]) -> None:
-    """A record with errors in a success is a refusal, which tells all of them."""
+    """A success whose record has errors is a refusal, with all of them in its text."""
     problems = [{"Message": "No date."}, {"Message": "No name."}]
     answer = reply({name: [{**fields, "ValidationErrors": problems}]})
     refusal = classify(Request.post("/Contacts"), answer)
@@ -378,7 +378,7 @@ def test_record_with_errors_is_refused(name: str, fields: dict[str, Any]) -> Non
     ],
 )
 def test_words_of_a_refusal(body: dict[str, Any], words: str) -> None:
-    """All problems of all records are told, or else the message, the detail or the title."""
+    """A refusal's text has all problems of all records, or else the message or title."""
     assert f"Xero refused: {words}" in str(classify(Request.get("/Contacts"), reply(body, 400)))
 
 
@@ -399,7 +399,7 @@ def test_unknown_state_of_a_journal(hub: Hub, sandbox: XeroSandbox) -> None:
 
 
 def test_rows_without_an_id_are_left_out(hub: Hub, sandbox: XeroSandbox) -> None:
-    """Accounts and taxes without an id are left out, and an account without a code has its id."""
+    """Accounts and taxes without an id are left out; an account without a code has its id."""
     sandbox.fail(reply({"Accounts": [{"Name": "x"}, {"AccountID": UUID, "Status": "ACTIVE"}]}))
     accounts = hub.accounting().accounts()
     assert [(UUID, UUID, None)] == [(item.id, item.name, item.code) for item in accounts]
@@ -409,7 +409,7 @@ def test_rows_without_an_id_are_left_out(hub: Hub, sandbox: XeroSandbox) -> None
 
 
 def test_events_are_those_of_the_organisation(hub: Hub, sandbox: XeroSandbox) -> None:
-    """A change of an invoice or a contact is an event; others are none."""
+    """Changes of invoices and contacts give events, and others do not."""
 
     def events(**options: str) -> Any:
         verifier = WebhookVerifier("xero", secrets=sandbox.webhook_key)
@@ -427,7 +427,7 @@ def test_events_are_those_of_the_organisation(hub: Hub, sandbox: XeroSandbox) ->
 
 
 def test_intent_to_receive_is_verified_without_events(sandbox: XeroSandbox) -> None:
-    """Xero's check of an application is accepted if it is signed, and has no events."""
+    """Xero's signed check of a webhook is accepted, and gives no events."""
     verifier = WebhookVerifier("xero", secrets=sandbox.webhook_key)
     notice = sandbox.check_intent(url="https://erp.example/hooks")
     assert [] == [*verifier.verify(**notice.arguments())]
@@ -437,7 +437,7 @@ def test_intent_to_receive_is_verified_without_events(sandbox: XeroSandbox) -> N
 
 
 def test_a_refusal_without_words_has_its_status(hub: Hub, sandbox: XeroSandbox) -> None:
-    """A refusal that is not JSON keeps its status as the code."""
+    """A refusal that is not JSON has its status as the code."""
     sandbox.fail(Response(418, body=b"<html></html>"))
     with pytest.raises(VendorRejected) as excinfo:
         hub.accounting().accounts()
@@ -453,11 +453,11 @@ def test_a_refusal_without_words_has_its_status(hub: Hub, sandbox: XeroSandbox) 
     ],
 )
 def test_incomplete_options_are_refused(options: dict[str, str]) -> None:
-    """An organisation needs Xero's id, and an id of a client needs a secret."""
+    """A missing organisation id, and a client id without a secret, are refused."""
     with pytest.raises(ConfigurationError):
         Xero(**options)
 
 
 def test_without_a_client_the_provider_supplies_the_token() -> None:
-    """Without a client, the account has no OAuth client of its own."""
+    """Without a client id, an account has no OAuth client."""
     assert {} == Xero(tenant_id=TENANT).clients()

@@ -1,4 +1,4 @@
-"""Writes the constant tables of each vendor module as lines of text, for comparison.
+"""Writes each vendor module's constant tables as lines of text, to compare them.
 
 `python -m tests.vendors.vendor_tables` writes `tests/vendors/tables`, for a reader to compare with
 the vendor's own pages after a table has changed.
@@ -36,7 +36,7 @@ def vendors() -> list[str]:
 
 
 def lines_of(vendor: str) -> list[str]:
-    """Return all entries of the tables in a vendor's modules, as lines."""
+    """Return all entries of a vendor's tables, as lines."""
     contract, _, name = vendor.partition("/")
     words = name.removeprefix("amazon_")
     paths = [
@@ -74,7 +74,7 @@ def _assigned(body: Iterable[ast.stmt]) -> Iterator[str]:
 
 
 def _lines(path: str, value: object) -> Iterator[str]:
-    """Yield the entries of a value, if it consists of constants."""
+    """Yield lines for a value that consists of constants."""
     if isinstance(value, Mapping):
         for key, item in value.items():
             yield from _lines(f"{path} {_word(key) or repr(key)}", item)
@@ -94,7 +94,7 @@ def _lines(path: str, value: object) -> Iterator[str]:
 
 
 def _parts(value: object) -> Iterator[tuple[str, object]]:
-    """Yield the named parts of an operation, a reader or another value of constants."""
+    """Yield the named parts of an object that contains constants."""
     if isinstance(value, FunctionType):
         for name, cell in zip(value.__code__.co_freevars, value.__closure__ or (), strict=True):
             yield name, cell.cell_contents

@@ -1,4 +1,4 @@
-"""Fuzzing of webhook verifiers: damaged webhooks, and the rules that hold for each of them.
+"""Fuzzing of webhook verifiers: damaged webhooks, and the rules that hold for all of them.
 
 Genuine webhooks are damaged in bits, pieces, headers, times and order. For each of them, a verifier
 returns events or raises `WebhookRejected`; and it returns events only if the signed content is

@@ -168,7 +168,7 @@ class _QuietHandler(WSGIRequestHandler):
 class _QuietWerkzeug(WerkzeugHandler):
     protocol_version = "HTTP/1.1"
 
-    def log(self, type: str, message: str, *args: Any) -> None:  # noqa: A002 - the same
+    def log(self, type: str, message: str, *args: Any) -> None:  # noqa: A002 - as it is called there
         """Discard the log line."""
 
 

@@ -24,7 +24,7 @@ PUBLIC = serialization.PublicFormat.SubjectPublicKeyInfo
 
 
 @functools.cache
-def ed() -> ed25519.Ed25519PrivateKey:
+def ed25519_key() -> ed25519.Ed25519PrivateKey:
     """Return an Ed25519 key, the same on every run."""
     return ed25519.Ed25519PrivateKey.from_private_bytes(b"e" * 32)
 
@@ -37,7 +37,7 @@ def curve() -> ec.EllipticCurvePrivateKey:
 
 @functools.cache
 def rsa_key(number: int = 0) -> rsa.RSAPrivateKey:
-    """Return an RSA key, generated once per process since that takes a while."""
+    """Return an RSA key, generated once per process, because generating one is slow."""
     del number
     return rsa.generate_private_key(65537, 2048)
 

@@ -18,13 +18,13 @@ def own_scheme(**fields: Any) -> WebhookScheme:
     return WebhookScheme(**OWN | fields)
 
 
-def hexed(body: bytes) -> str:
+def hex_signature(body: bytes) -> str:
     """Return the hexadecimal HMAC that the custom scheme expects for a body."""
     return mac(SECRET, body).hex()
 
 
 def signed_webhook(
-    body: bytes, write: Callable[[bytes], str] = hexed, **headers: str
+    body: bytes, write: Callable[[bytes], str] = hex_signature, **headers: str
 ) -> SentWebhook:
     """Return a webhook signed for the custom scheme."""
     return SentWebhook(headers={"X-Sig": write(body)} | headers, body=body)

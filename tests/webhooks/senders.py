@@ -41,10 +41,10 @@ from tests.webhooks.signing import (
     sinch,
     sns,
     square,
-    stamped,
+    stamping_sender,
     standard,
     twilio,
-    versioned,
+    versioned_sender,
     vonage,
     with_token,
 )
@@ -110,12 +110,12 @@ SENDERS = [
     Sender(
         name="standard-webhooks-ed25519",
         send=standard("webhook", "v1a,"),
-        secret="whpk_" + b64(keys.ed().public_key().public_bytes_raw()),
+        secret="whpk_" + b64(keys.ed25519_key().public_key().public_bytes_raw()),
         wrong="whpk_" + b64(ED_WRONG.public_key().public_bytes_raw()),
     ),
     Sender(
         name="stripe",
-        send=stamped(
+        send=stamping_sender(
             "Stripe-Signature",
             "t={},v1={}",
             _message_with_id(type="charge.refunded", created=1, data={"object": {}}),
@@ -123,7 +123,7 @@ SENDERS = [
     ),
     Sender(
         name="shippo",
-        send=stamped(
+        send=stamping_sender(
             "Shippo-Auth-Signature", "t={},v1={}", _message_with_id(event="track_updated", data={})
         ),
     ),
@@ -136,7 +136,7 @@ SENDERS = [
     ),
     Sender(
         name="paddle",
-        send=stamped(
+        send=stamping_sender(
             "Paddle-Signature",
             "ts={};h1={}",
             lambda n: {"event_id": f"e{n}", "event_type": "a", "data": {}},
@@ -301,7 +301,7 @@ SENDERS = [
     ),
     Sender(
         name="slack",
-        send=versioned(
+        send=versioned_sender(
             "X-Slack-Signature",
             "X-Slack-Request-Timestamp",
             lambda n: {"event_id": f"Ev{n}", "event_time": 1, "event": {"type": "message"}},
@@ -309,7 +309,7 @@ SENDERS = [
     ),
     Sender(
         name="zoom",
-        send=versioned(
+        send=versioned_sender(
             "x-zm-signature",
             "x-zm-request-timestamp",
             lambda n: {"event": "meeting.started", "event_ts": 1, "payload": {"object": {"n": n}}},
@@ -359,7 +359,10 @@ SENDERS = [
     Sender(name="aws-sns", send=sns("2"), secret=None, parameters={"topic_arn": ARN}),
     Sender(name="aws-sns-sha1", send=sns("1"), secret=None, parameters={"topic_arn": ARN}),
     Sender(
-        name="discord", send=discord, secret=keys.raw_hex(keys.ed()), wrong=keys.raw_hex(ED_WRONG)
+        name="discord",
+        send=discord,
+        secret=keys.raw_hex(keys.ed25519_key()),
+        wrong=keys.raw_hex(ED_WRONG),
     ),
     Sender(name="hubspot", send=hubspot),
     Sender(name="linear", send=linear, free=frozenset({"Linear-Delivery"})),

@@ -105,7 +105,7 @@ def standard(headers: str, prefix: str = "v1,") -> Callable[[datetime, int], Sen
         )
         content = b"msg_%d.%s.%s" % (number, stamp(now).encode(), body)
         key = base64.b64decode(WHSEC.removeprefix("whsec_"))
-        signature = b64(mac(key, content) if prefix == "v1," else keys.ed().sign(content))
+        signature = b64(mac(key, content) if prefix == "v1," else keys.ed25519_key().sign(content))
         return SentWebhook(
             headers={
                 f"{headers}-id": f"msg_{number}",
@@ -118,7 +118,7 @@ def standard(headers: str, prefix: str = "v1,") -> Callable[[datetime, int], Sen
     return send
 
 
-def stamped(
+def stamping_sender(
     header: str, form: str, payload: Callable[[int], object], separator: str = "."
 ) -> Callable[[datetime, int], SentWebhook]:
     """Return a sender that puts time and signature into one header, as Stripe does."""
@@ -131,7 +131,7 @@ def stamped(
     return send
 
 
-def versioned(
+def versioned_sender(
     header: str, time: str, payload: Callable[[int], object]
 ) -> Callable[[datetime, int], SentWebhook]:
     """Return a sender that signs with a version prefix, as Slack and Zoom do."""
@@ -432,7 +432,7 @@ def discord(now: datetime, number: int) -> SentWebhook:
     body = as_json({"id": f"{number}", "type": 2, "data": {"name": "a"}})
     return SentWebhook(
         headers={
-            "X-Signature-Ed25519": keys.ed().sign(stamp(now).encode() + body).hex(),
+            "X-Signature-Ed25519": keys.ed25519_key().sign(stamp(now).encode() + body).hex(),
             "X-Signature-Timestamp": stamp(now),
         },
         body=body,
@@ -479,7 +479,7 @@ def linear(now: datetime, number: int) -> SentWebhook:
 
 
 def digest_claims(now: datetime, body: bytes) -> dict[str, object]:
-    """Return the claims of a JWT that contains the body's digest."""
+    """Return JWT claims that contain the body's digest."""
     return {"iat": int(stamp(now)), "request_body_sha256": hashlib.sha256(body).hexdigest()}
 
 

@@ -111,7 +111,7 @@ def test_folded_headers(space: str) -> None:
 
 
 def test_white_space_between_marks_changes_nothing() -> None:
-    """Space between the parts of a signature header is not signed, so it makes no new webhook."""
+    """Blanks between a signature header's parts are not signed, and make no new delivery."""
     receiver = Receiver.of(STRIPE, replay_guard=True)
     sent_request = STRIPE.send(NOW, 1)
     receiver.done(receiver.verify(sent_request))
@@ -142,8 +142,8 @@ def test_similar_header_names_are_ignored(name: str) -> None:
             )
 
 
-def writings(genuine: str) -> list[str]:
-    """Return texts that a lenient decoder would take for the same hexadecimal signature."""
+def lenient_writings(genuine: str) -> list[str]:
+    """Return other spellings of a hexadecimal signature that a lenient decoder would accept."""
     decoded_bytes = bytes.fromhex(genuine)
     return [
         genuine.upper(),
@@ -162,7 +162,7 @@ def test_hex_in_other_writings(number: int) -> None:
     """A hexadecimal webhook signature is refused in any other spelling."""
     sent_request = GITHUB.send(NOW, 1)
     genuine_hex = sent_request.headers["X-Hub-Signature-256"].removeprefix("sha256=")
-    text = "sha256=" + writings(genuine_hex)[number]
+    text = "sha256=" + lenient_writings(genuine_hex)[number]
     if text.removeprefix("sha256=") != genuine_hex:
         spoiled_request = attrs.evolve(sent_request, headers={"X-Hub-Signature-256": text})
         assert "signature" == Receiver.of(GITHUB).reason_of_refusal(spoiled_request)

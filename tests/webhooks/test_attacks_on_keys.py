@@ -29,7 +29,7 @@ ORDER = 0xFFFFFFFF00000000FFFFFFFFFFFFFFFFBCE6FAADA7179E84F3B9CAC2FC632551
 PLAID = BY_NAME["plaid"]
 
 
-def forged(header: dict[str, Any], sign: Any) -> str:
+def forged_token(header: dict[str, Any], sign: Any) -> str:
     """Return a JWT with genuine claims, any header and a forged signature."""
     sent_request = PLAID.send(NOW, 1)
     digest = hashlib.sha256(sent_request.body).hexdigest()
@@ -72,7 +72,7 @@ def test_a_token_that_brings_its_own_key(more: dict[str, Any]) -> None:
     links = Links()
     receiver = Receiver.of(PLAID, links=links)
     for sign in ways:
-        token = forged({"alg": "ES256", "kid": "key-1"} | more, sign)
+        token = forged_token({"alg": "ES256", "kid": "key-1"} | more, sign)
         sent_request = attrs.evolve(PLAID.send(NOW, 1), headers={"Plaid-Verification": token})
         assert receiver.reason_of_refusal(sent_request) in {"signature", "downgraded", "malformed"}
     assert [] == links.asked

@@ -108,7 +108,7 @@ def test_challenge_response_is_no_signature() -> None:
 
 
 @pytest.mark.parametrize("place", [0, 1, 5, 19])
-def test_no_item_of_a_batch_is_beyond_looking(place: int) -> None:
+def test_forged_item_anywhere_refuses_the_batch(place: int) -> None:
     """A forged item anywhere in a batch of webhook events makes the whole batch invalid."""
     receiver = Receiver.of(BY_NAME["adyen"], replay_guard=True)
     items = [adyen_item(number) for number in range(20)]
@@ -124,7 +124,7 @@ def test_no_item_of_a_batch_is_beyond_looking(place: int) -> None:
 
 
 def test_members_that_are_there_twice() -> None:
-    """If a signed webhook item occurs twice in its JSON object, only the last one counts."""
+    """If a field occurs twice in a signed JSON item, only the last one counts."""
     good_bytes, evil = as_json(adyen_item(1)), as_json(adyen_item(1) | {"success": "false"})
     for first, second, reason in ((evil, good_bytes, None), (good_bytes, evil, "signature")):
         body = (

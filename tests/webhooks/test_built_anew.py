@@ -1,4 +1,4 @@
-"""Webhook presets that a function creates, created again for each test.
+"""Webhook presets built by functions; each test builds its preset again.
 
 For mutation tests: a preset created at import exists before a mutant of its function is chosen.
 """
@@ -14,7 +14,7 @@ import pytest
 
 from moorage import ConfigurationError
 from moorage.domain.webhooks.presets import PRESETS, messaging, payments, preset, standards
-from tests.support.anew import run_anew
+from tests.support.anew import rerun_module
 from tests.webhooks.senders import BY_NAME
 from tests.webhooks.signing import (
     ARN,
@@ -90,7 +90,7 @@ def built(name: str) -> WebhookScheme:
     """Return the webhook preset of this name, created again."""
     module = BUILT[name]
     schemes: dict[str, WebhookScheme] = {
-        scheme.name: scheme for scheme in getattr(run_anew(module), LISTS[module])
+        scheme.name: scheme for scheme in getattr(rerun_module(module), LISTS[module])
     }
     return schemes[name]
 

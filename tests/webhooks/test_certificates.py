@@ -1,4 +1,4 @@
-"""Webhooks verified by certificates: fetched from a URL, or of the TLS client."""
+"""Webhooks verified by a certificate, which is fetched from a URL or the TLS client's own."""
 
 from __future__ import annotations
 

@@ -165,7 +165,7 @@ def test_insecure_schemes_are_refused(fields: dict[str, Any], problem: str | Non
     ],
 )
 def test_the_places_of_a_text(text: str, places: tuple[str, ...]) -> None:
-    """A template lists its placeholders by source and name, without the mark for optional ones."""
+    """A template lists its placeholders by source and name, without marks for optional ones."""
     assert places == Template(text).places
 
 

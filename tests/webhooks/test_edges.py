@@ -1,4 +1,4 @@
-"""Webhooks at the limits: the longest, the shortest, and almost correct ones."""
+"""Webhooks at the limits: the longest, the shortest, and nearly correct ones."""
 
 from __future__ import annotations
 
@@ -22,9 +22,9 @@ from moorage.domain.webhooks.algorithms import (
     hmac_key,
 )
 from moorage.domain.webhooks.delivery import Delivery
-from moorage.domain.webhooks.public_keys import _valid as span_of
+from moorage.domain.webhooks.public_keys import _validity as span_of
 from moorage.domain.webhooks.public_keys import certified_key, fingerprint, read_key
-from moorage.domain.webhooks.template import Scene, Template, ported
+from moorage.domain.webhooks.template import Template, TemplateValues, urls_by_port
 from moorage.domain.webhooks.tokens import read_token
 from tests.webhooks import keys
 from tests.webhooks.world import NOW
@@ -37,26 +37,28 @@ def delivery(body: bytes = b"", url: str | None = None) -> Delivery:
 
 def test_default_method_is_post() -> None:
     """The method of a webhook is POST by default."""
-    assert b"POST" == Template("{method}").fill(Scene(delivery(), None, {}, []))
+    assert b"POST" == Template("{method}").fill(TemplateValues(delivery(), None, {}, []))
 
 
 def test_a_place_of_bytes_is_read_as_text() -> None:
     """If a template reads a body that is not UTF-8, invalid bytes become replacement characters."""
-    scene = Scene(delivery(b"\xff\xc3\xbc"), None, {}, [])
+    scene = TemplateValues(delivery(b"\xff\xc3\xbc"), None, {}, [])
     assert "\ufffd\xfc" == Template("{body}").read(scene)
     assert "\ufffd\xfc-" == Template("{body}-").read(scene)
 
 
 def test_separator_of_a_missing_placeholder_is_dropped() -> None:
     """If an optional placeholder of a template is missing, the separator beside it is dropped."""
-    scene = Scene(delivery(), {"a": "x", "b": "\ty"}, {}, [])
+    scene = TemplateValues(delivery(), {"a": "x", "b": "\ty"}, {}, [])
     assert "x" == Template("{json:a}.{json:c?}").read(scene)
-    assert "X" == Template("{json:x}.{json:c?}").read(Scene(delivery(), {"x": "X"}, {}, []))
+    assert "X" == Template("{json:x}.{json:c?}").read(
+        TemplateValues(delivery(), {"x": "X"}, {}, [])
+    )
     assert "\ty" == Template("{json:c?} : {json:b}").read(scene)
 
 
 def test_a_header_that_differs_from_itself_is_named() -> None:
-    """If a needed header has two different values, the webhook is refused with its name."""
+    """A webhook with two different values of a needed header is refused with the header's name."""
     repeated_delivery = Delivery([("X-Sig", "a"), ("X-Sig", "b")], b"", names=frozenset({"x-sig"}))
     with pytest.raises(WebhookRejected, match="x-sig occurs more than once"):
         repeated_delivery.header("x-sig")
@@ -137,7 +139,7 @@ def test_one_correct_value_of_several_is_accepted() -> None:
 
 
 def test_a_name_is_refused_as_such() -> None:
-    """A webhook scheme without a name is refused by its field `name`."""
+    """A webhook scheme with an empty name is refused, and the error names the field `name`."""
     with pytest.raises(InvalidData) as excinfo:
         WebhookScheme(name="", signature="{header:A}")
     assert "name" == excinfo.value.field
@@ -160,7 +162,7 @@ def test_a_certificate_holds_from_its_first_moment_to_its_last() -> None:
 
 
 def test_older_releases_tell_times_without_a_zone() -> None:
-    """With cryptography before version 42, a certificate's times without a zone are in UTC."""
+    """Old cryptography releases return certificate times without a zone, which are in UTC."""
     begins, end_time = NOW - timedelta(days=1), NOW + timedelta(days=1)
     older_certificate: Any = SimpleNamespace(
         not_valid_before=begins.replace(tzinfo=None), not_valid_after=end_time.replace(tzinfo=None)
@@ -219,7 +221,7 @@ def test_fragment_is_not_part_of_the_query() -> None:
 @pytest.mark.parametrize("escape", ["%3A", "%3a"])
 def test_an_escape_is_read_in_either_case(escape: str) -> None:
     """HubSpot's percent escapes may have upper-case or lower-case digits."""
-    scene = Scene(delivery(url=f"https://a.example/?at=1{escape}2"), None, {}, [])
+    scene = TemplateValues(delivery(url=f"https://a.example/?at=1{escape}2"), None, {}, [])
 
     assert b"https://a.example/?at=1:2" == Template("{url_decoded}").fill(scene)
 
@@ -227,7 +229,7 @@ def test_an_escape_is_read_in_either_case(escape: str) -> None:
 @pytest.mark.parametrize("rest", ["", "?a=b", "#c", "?a=b#c", "#c?a=b"])
 def test_a_url_without_its_query(rest: str) -> None:
     """The placeholder `url_without_query` gives a URL up to the end of its path, as for Plivo."""
-    scene = Scene(delivery(url=f"https://a.example/in{rest}"), None, {}, [])
+    scene = TemplateValues(delivery(url=f"https://a.example/in{rest}"), None, {}, [])
 
     assert b"https://a.example/in" == Template("{url_without_query}").fill(scene)
 
@@ -238,14 +240,14 @@ def test_a_url_without_its_query(rest: str) -> None:
 )
 def test_a_url_with_its_query_sorted(rest: str, written: str) -> None:
     """The placeholder `url_query_sorted` gives a URL with its parameters sorted, as for Plivo."""
-    scene = Scene(delivery(url=f"https://a.example/in{rest}"), None, {}, [])
+    scene = TemplateValues(delivery(url=f"https://a.example/in{rest}"), None, {}, [])
 
     assert f"https://a.example/in{written}".encode() == Template("{url_query_sorted}").fill(scene)
 
 
 def test_a_value_is_one_line() -> None:
-    """Of several values signed as lines, only the first may contain line breaks."""
-    scene = Scene(delivery(), {"a": "1\n2", "b": "3\n4"}, {}, [])
+    """Of several values that are signed one per line, only the first may contain line breaks."""
+    scene = TemplateValues(delivery(), {"a": "1\n2", "b": "3\n4"}, {}, [])
 
     assert b"a\n1\n2\n" == Template("{lines:a,c}").fill(scene)
     with pytest.raises(WebhookRejected, match="The webhook's b is not one line"):
@@ -271,5 +273,5 @@ def test_the_nearest_place_is_named(wrong: str) -> None:
     ],
 )
 def test_a_port_is_written_out_or_left_off(url: str, *, written: bool, expected: str) -> None:
-    """A signed URL is rewritten with its port always or never, as the scheme asks."""
-    assert expected == ported(url, written=written)
+    """A signed URL is rewritten always or never with its port, as the scheme requires."""
+    assert expected == urls_by_port(url, written=written)

@@ -1,4 +1,4 @@
-"""Forms of webhooks are read as they were sent, or refused as a whole."""
+"""Webhook forms are read completely, or refused as a whole."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ def test_fields_and_files_are_read() -> None:
 def test_what_moorage_sends_is_read_again(
     fields: dict[str, str], content: bytes, filename: str
 ) -> None:
-    """Every form that moorage can write has the same fields and files when it is read."""
+    """Every form that moorage writes is read back with the same fields and files."""
     if any("\\" in name or "%" in name for name in (*fields, filename)):
         return
     pairs = tuple(
@@ -49,7 +49,7 @@ def test_what_moorage_sends_is_read_again(
 
 
 def test_a_form_of_pairs_is_read() -> None:
-    """A form without files gives its fields in their order, also those without a value."""
+    """A form without files gives its fields in order, including empty ones."""
     parts = form_parts(b"a=1&b=&a=%C3%A9")
 
     assert [("a", b"1"), ("b", b""), ("a", "é".encode())] == [
@@ -58,7 +58,7 @@ def test_a_form_of_pairs_is_read() -> None:
 
 
 def test_headers_of_parts_may_be_escaped() -> None:
-    """A quoted name may have escaped quotes, as browsers and mail servers write them."""
+    """A quoted name in a part's header may contain escaped quotes, as browsers write them."""
     body = (
         b'--b\r\nContent-Disposition: form-data; name="a\\"b"; filename=c%22d.txt\r\n\r\n1\r\n--b--'
     )
@@ -94,8 +94,8 @@ def test_a_spoiled_form_is_refused(body: bytes) -> None:
 def test_verified_form_has_its_fields_as_payload() -> None:
     """A verified multipart form has its fields as payload, and its files only in the body."""
     sender = BY_NAME["sendgrid-inbound"]
-    sent = sender.send(NOW, 7)
+    webhook = sender.send(NOW, 7)
 
-    (event,) = Receiver.of(sender).verify(sent)
+    (event,) = Receiver.of(sender).verify(webhook)
     assert {"headers": "Subject: 7\n", "text": "Hello."} == event.payload
     assert b"%PDF-1.7\r\n--x" == form_parts(event.body)[-1].content

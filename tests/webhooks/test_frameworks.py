@@ -21,7 +21,7 @@ from moorage.hub.receiving import from_django, from_flask, from_starlette, from_
 from tests.webhooks import hosts
 from tests.webhooks.hosts import CHUNKED, ENDPOINT, SERVERS, Hosts
 from tests.webhooks.senders import BY_NAME
-from tests.webhooks.signing import FORM, SECRET, SentWebhook, b64, mac, sns, versioned
+from tests.webhooks.signing import FORM, SECRET, SentWebhook, b64, mac, sns, versioned_sender
 from tests.webhooks.test_handshakes import CONFIRMATION
 from tests.webhooks.world import CONFIRM, NOW, Links
 
@@ -35,7 +35,7 @@ ODD = b'{ "a" :\t"\xc3\xa9\\u00e9", "b":1.0,\r\n "a": "again" }\n '
 
 
 @pytest.fixture(scope="module")
-def world() -> Generator[Hosts]:
+def framework_servers() -> Generator[Hosts]:
     """Return the servers of all frameworks, which stop after these tests."""
     with ExitStack() as stack:
         yield Hosts(stack)
@@ -53,92 +53,96 @@ def of_github(body: bytes, number: int = 1) -> SentWebhook:
 
 @EVERYWHERE
 @pytest.mark.parametrize("kind", ["application/json", FORM, "text/plain; charset=utf-16"])
-def test_bytes_stay_raw(host: str, kind: str, world: Hosts) -> None:
+def test_bytes_stay_raw(host: str, kind: str, framework_servers: Hosts) -> None:
     """Through every server, a webhook body arrives byte for byte as it was sent."""
     ENDPOINT.receives("github")
     sent_request = of_github(ODD)
     value = attrs.evolve(sent_request, headers=sent_request.headers | {"Content-Type": kind})
 
-    assert 200 == world.ask(host, value)[0], ENDPOINT.error
+    assert 200 == framework_servers.ask(host, value)[0], ENDPOINT.error
     assert ODD == ENDPOINT.events[0].body
 
 
 @EVERYWHERE
 @pytest.mark.parametrize("path", ["/hooks", "/h%C3%B6%C3%B6ks/a%20b", "/a;v=1/~b!$&'()*+,:@"])
 @pytest.mark.parametrize("query", ["?shop=1", "?a=%C3%A9&b=x%20y+z&c=%2F", "?a=b?c/d:e@f", ""])
-def test_signed_url_is_the_sent_url(host: str, path: str, query: str, world: Hosts) -> None:
+def test_signed_url_is_the_sent_url(
+    host: str, path: str, query: str, framework_servers: Hosts
+) -> None:
     """Through every server, the URL that is verified is the one sent, escapes included."""
     ENDPOINT.receives("square")
     url, body = f"https://shop.example{path}{query}", b'{"event_id":"e1","type":"a"}'
     signature = b64(mac(SECRET, url.encode() + body))
     headers = {"x-square-hmacsha256-signature": signature, "Content-Type": "application/json"}
 
-    assert 200 == world.ask(host, SentWebhook(headers=headers, body=body, url=url))[0], (
-        ENDPOINT.error
-    )
+    assert (
+        200 == framework_servers.ask(host, SentWebhook(headers=headers, body=body, url=url))[0]
+    ), ENDPOINT.error
 
 
 @EVERYWHERE
-def test_forms_are_verified(host: str, world: Hosts) -> None:
+def test_forms_are_verified(host: str, framework_servers: Hosts) -> None:
     """A webhook that signs its form fields and URL is accepted through every server."""
     ENDPOINT.receives("twilio")
-    assert 200 == world.ask(host, TWILIO.send(NOW, 7))[0], ENDPOINT.error
+    assert 200 == framework_servers.ask(host, TWILIO.send(NOW, 7))[0], ENDPOINT.error
 
 
 @WITH_CHUNKS
-def test_bodies_in_chunks(host: str, world: Hosts) -> None:
+def test_bodies_in_chunks(host: str, framework_servers: Hosts) -> None:
     """A webhook without a length is read in chunks, up to the body limit."""
     ENDPOINT.receives("github")
-    assert 200 == world.ask(host, of_github(ODD), chunked=True)[0], ENDPOINT.error
+    assert 200 == framework_servers.ask(host, of_github(ODD), chunked=True)[0], ENDPOINT.error
     ENDPOINT.limit = len(ODD) - 1
-    assert 413 == world.ask(host, of_github(ODD, 2), chunked=True)[0]
+    assert 413 == framework_servers.ask(host, of_github(ODD, 2), chunked=True)[0]
     ENDPOINT.limit = len(ODD)
-    assert 200 == world.ask(host, of_github(ODD, 3), chunked=True)[0]
+    assert 200 == framework_servers.ask(host, of_github(ODD, 3), chunked=True)[0]
 
 
 @pytest.mark.parametrize("host", sorted({*SERVERS} - {*CHUNKED}))
-def test_unreadable_chunked_body_needs_a_length(host: str, world: Hosts) -> None:
+def test_unreadable_chunked_body_needs_a_length(host: str, framework_servers: Hosts) -> None:
     """If a server cannot read chunked bodies, such a webhook gets a 411 response."""
     ENDPOINT.receives("github")
 
-    assert 411 == world.ask(host, of_github(b"{}"), chunked=True)[0]
+    assert 411 == framework_servers.ask(host, of_github(b"{}"), chunked=True)[0]
     assert isinstance(ENDPOINT.error, WebhookRejected)
     assert "length_required" == ENDPOINT.error.reason
 
 
 @EVERYWHERE
-def test_an_empty_body_in_chunks_is_not_the_hosts_mistake(host: str, world: Hosts) -> None:
+def test_an_empty_body_in_chunks_is_not_the_hosts_mistake(
+    host: str, framework_servers: Hosts
+) -> None:
     """An empty chunked webhook is refused as unsigned, or with 411 where chunks are unreadable."""
     ENDPOINT.receives("github")
     empty = SentWebhook(headers={"Content-Type": "application/json"}, body=b"")
 
-    assert (401 if host in CHUNKED else 411) == world.ask(host, empty, chunked=True)[0]
+    assert (401 if host in CHUNKED else 411) == framework_servers.ask(host, empty, chunked=True)[0]
 
 
 @EVERYWHERE
-def test_declared_length_above_the_limit_is_refused(host: str, world: Hosts) -> None:
+def test_declared_length_above_the_limit_is_refused(host: str, framework_servers: Hosts) -> None:
     """A webhook whose declared length exceeds the limit gets a 413 response."""
     ENDPOINT.receives("github")
     ENDPOINT.limit = len(ODD) - 1
 
-    assert 413 == world.ask(host, of_github(ODD))[0]
+    assert 413 == framework_servers.ask(host, of_github(ODD))[0]
     assert isinstance(ENDPOINT.error, WebhookRejected)
     assert "too_large" == ENDPOINT.error.reason
 
 
 @EVERYWHERE
-def test_a_header_that_is_there_twice(host: str, world: Hosts) -> None:
+def test_a_header_that_is_there_twice(host: str, framework_servers: Hosts) -> None:
     """A webhook with two different signatures is refused, in either order, by every server."""
     ENDPOINT.receives("github")
     sent_request = of_github(b'{"a":1}')
     for order in (slice(None), slice(None, None, -1)):
         both = [sent_request.headers["X-Hub-Signature-256"], "sha256=" + "0" * 64][order]
         bare_request = attrs.evolve(sent_request, headers={"Content-Type": "application/json"})
-        status, _, _ = world.ask(
+        status, _, _ = framework_servers.ask(
             host, bare_request, more=[("X-Hub-Signature-256", item) for item in both]
         )
         assert 401 == status
-    assert 200 == world.ask(host, sent_request)[0]
+    assert 200 == framework_servers.ask(host, sent_request)[0]
 
 
 # --- responses --------------------------------------------------------------------------
@@ -157,7 +161,7 @@ class _UnreachableStore:
         """Raise an error: the store is unavailable."""
 
 
-class _AsyncLost(_UnreachableStore):
+class _AsyncUnavailableStore(_UnreachableStore):
     """An asynchronous store that is always unavailable."""
 
     async def execute(self, _: Any, /, timeout: float | None = None) -> Any:
@@ -166,45 +170,45 @@ class _AsyncLost(_UnreachableStore):
 
 
 @EVERYWHERE
-def test_answers(host: str, world: Hosts) -> None:
+def test_answers(host: str, framework_servers: Hosts) -> None:
     """Forged, repeated and unfinished webhooks, and a failing handler, get different statuses."""
     receiver = ENDPOINT.receives("github")
     sent_request = of_github(b'{"a":1}')
     forged_request = attrs.evolve(sent_request, body=b'{"a":2}')
 
-    assert 401 == world.ask(host, forged_request)[0]
+    assert 401 == framework_servers.ask(host, forged_request)[0]
     ENDPOINT.fails = True
-    assert 503 == world.ask(host, sent_request)[0]
+    assert 503 == framework_servers.ask(host, sent_request)[0]
     ENDPOINT.fails = False
     held_events = receiver.verify(sent_request)
-    assert 409 == world.ask(host, sent_request)[0]
+    assert 409 == framework_servers.ask(host, sent_request)[0]
     receiver.release(held_events)
-    assert (200, b"") == world.ask(host, sent_request)[::2]
-    assert (200, b"") == world.ask(host, sent_request)[::2]
+    assert (200, b"") == framework_servers.ask(host, sent_request)[::2]
+    assert (200, b"") == framework_servers.ask(host, sent_request)[::2]
     assert isinstance(ENDPOINT.error, WebhookRejected)
     assert "replayed" == ENDPOINT.error.reason
-    assert 400 == world.ask(host, of_github(b"{", 2))[0]
-    lost_store = _AsyncLost() if host in {"asgi", "starlette"} else _UnreachableStore()
+    assert 400 == framework_servers.ask(host, of_github(b"{", 2))[0]
+    lost_store = _AsyncUnavailableStore() if host in {"asgi", "starlette"} else _UnreachableStore()
     ENDPOINT.receives("github", storage=lost_store)
-    assert 503 == world.ask(host, sent_request)[0]
+    assert 503 == framework_servers.ask(host, sent_request)[0]
 
 
 @EVERYWHERE
-def test_challenges_are_echoed(host: str, world: Hosts) -> None:
+def test_challenges_are_echoed(host: str, framework_servers: Hosts) -> None:
     """Slack, Zoom, Meta and Discord get their challenges answered in the required form."""
     ENDPOINT.receives("slack")
     signature_headers = ("X-Slack-Signature", "X-Slack-Request-Timestamp")
-    slack = versioned(
+    slack = versioned_sender(
         *signature_headers, lambda _: {"type": "url_verification", "challenge": "3eZbrw1aBm"}
     )
-    status, kind, body = world.ask(host, slack(NOW, 0))
+    status, kind, body = framework_servers.ask(host, slack(NOW, 0))
     assert (200, b"3eZbrw1aBm") == (status, body)
     assert kind.startswith("text/plain")
 
     ENDPOINT.receives("zoom")
     question = {"event": "endpoint.url_validation", "payload": {"plainToken": "qgg8vlvZRS6UYoo"}}
-    zoom = versioned("x-zm-signature", "x-zm-request-timestamp", lambda _: question)
-    status, kind, body = world.ask(host, zoom(NOW, 0))
+    zoom = versioned_sender("x-zm-signature", "x-zm-request-timestamp", lambda _: question)
+    status, kind, body = framework_servers.ask(host, zoom(NOW, 0))
     assert (200, "application/json") == (status, kind)
     signed_token = mac(SECRET, "qgg8vlvZRS6UYoo").hex()
     assert {"plainToken": "qgg8vlvZRS6UYoo", "encryptedToken": signed_token} == json.loads(body)
@@ -212,17 +216,19 @@ def test_challenges_are_echoed(host: str, world: Hosts) -> None:
     ENDPOINT.receives("meta", parameters={"verify_token": "v"})
     url = "https://shop.example/h?hub.mode=subscribe&hub.challenge=115820&hub.verify_token="
     meta = SentWebhook(headers={}, body=b"", method="GET", url=url + "v")
-    assert (200, b"115820") == world.ask(host, meta)[::2]
-    assert (401, b"") == world.ask(host, attrs.evolve(meta, url=url + "w"))[::2]
+    assert (200, b"115820") == framework_servers.ask(host, meta)[::2]
+    assert (401, b"") == framework_servers.ask(host, attrs.evolve(meta, url=url + "w"))[::2]
 
 
 @EVERYWHERE
-def test_subscriptions_are_confirmed(host: str, world: Hosts) -> None:
+def test_subscriptions_are_confirmed(host: str, framework_servers: Hosts) -> None:
     """For an Amazon SNS subscription, the link is opened, and the response is an empty 200."""
     links = Links()
     ENDPOINT.receives("aws-sns", links=links)
 
-    assert (200, b"") == world.ask(host, sns("2", **CONFIRMATION)(NOW, 1))[::2], ENDPOINT.error
+    assert (200, b"") == framework_servers.ask(host, sns("2", **CONFIRMATION)(NOW, 1))[::2], (
+        ENDPOINT.error
+    )
     assert CONFIRM == links.asked[-1]
 
 
@@ -257,7 +263,7 @@ MULTIPART = "multipart/form-data; boundary=x"
     ],
 )
 def test_body_already_read_by_django(
-    host: str, before: Callable[[Any], object], kind: str, status: int, world: Hosts
+    host: str, before: Callable[[Any], object], kind: str, status: int, framework_servers: Hosts
 ) -> None:
     """If Django has stored the webhook body, it is used; if it was consumed, the error says so."""
     ENDPOINT.receives("github")
@@ -265,7 +271,7 @@ def test_body_already_read_by_django(
     sent_request = of_github(b"--x\r\n\r\n--x--\r\n" if kind == MULTIPART else ODD)
     value = attrs.evolve(sent_request, headers=sent_request.headers | {"Content-Type": kind})
 
-    assert status == world.ask(host, value)[0], ENDPOINT.error
+    assert status == framework_servers.ask(host, value)[0], ENDPOINT.error
     assert (status == 500) == isinstance(ENDPOINT.error, ConfigurationError)
 
 
@@ -287,7 +293,7 @@ def test_body_already_read_by_flask(
     kind: str,
     status: int,
     chunked: bool,
-    world: Hosts,
+    framework_servers: Hosts,
 ) -> None:
     """If Flask has stored the webhook body, it is used; if it was parsed, the error says so."""
     ENDPOINT.receives("github")
@@ -295,11 +301,11 @@ def test_body_already_read_by_flask(
     sent_request = of_github(ODD)
     value = attrs.evolve(sent_request, headers=sent_request.headers | {"Content-Type": kind})
 
-    assert status == world.ask("flask", value, chunked=chunked)[0], ENDPOINT.error
+    assert status == framework_servers.ask("flask", value, chunked=chunked)[0], ENDPOINT.error
     assert (status == 500) == isinstance(ENDPOINT.error, ConfigurationError)
 
 
-def test_flask_body_stays_readable(world: Hosts) -> None:
+def test_flask_body_stays_readable(framework_servers: Hosts) -> None:
     """After a webhook is read from a Flask request, the view can read the body too."""
     seen_chunks: list[bytes] = []
 
@@ -310,7 +316,10 @@ def test_flask_body_stays_readable(world: Hosts) -> None:
     ENDPOINT.receives("github")
     ENDPOINT.before = read_twice
     for is_chunked in (True, False):
-        assert 200 == world.ask("flask", of_github(ODD, is_chunked + 1), chunked=is_chunked)[0]
+        assert (
+            200
+            == framework_servers.ask("flask", of_github(ODD, is_chunked + 1), chunked=is_chunked)[0]
+        )
     assert [ODD, ODD] == seen_chunks
 
 
@@ -340,14 +349,16 @@ async def _starlette_stream(request: Request) -> None:
         (_starlette_stream, "application/json", 500),
     ],
 )
-def test_body_already_read_by_starlette(before: Any, kind: str, status: int, world: Hosts) -> None:
+def test_body_already_read_by_starlette(
+    before: Any, kind: str, status: int, framework_servers: Hosts
+) -> None:
     """If Starlette has stored the webhook body, it is used; if it was parsed, the error says so."""
     ENDPOINT.receives("github")
     ENDPOINT.before = before
     sent_request = of_github(ODD)
     value = attrs.evolve(sent_request, headers=sent_request.headers | {"Content-Type": kind})
 
-    assert status == world.ask("starlette", value)[0], ENDPOINT.error
+    assert status == framework_servers.ask("starlette", value)[0], ENDPOINT.error
     assert (status == 500) == isinstance(ENDPOINT.error, ConfigurationError)
 
 
@@ -357,9 +368,9 @@ def test_a_client_of_starlettes_that_goes_away() -> None:
     async def receive_disconnect() -> dict[str, str]:
         return {"type": "http.disconnect"}
 
-    made = {"type": "http", "method": "POST", "path": "/", "headers": [], "server": ("a", 1)}
+    scope = {"type": "http", "method": "POST", "path": "/", "headers": [], "server": ("a", 1)}
     with pytest.raises(WebhookRejected) as excinfo:
-        asyncio.run(from_starlette(Request(made, receive_disconnect)))
+        asyncio.run(from_starlette(Request(scope, receive_disconnect)))
     assert "malformed" == excinfo.value.reason
 
 

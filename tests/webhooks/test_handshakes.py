@@ -13,7 +13,7 @@ from moorage.domain.webhooks.choices import Handshake
 from moorage.domain.webhooks.handshakes import confirmation
 from tests.webhooks import keys
 from tests.webhooks.senders import BY_NAME
-from tests.webhooks.signing import ARN, SECRET, SentWebhook, as_json, mac, sns, versioned
+from tests.webhooks.signing import ARN, SECRET, SentWebhook, as_json, mac, sns, versioned_sender
 from tests.webhooks.test_verifier import ChangingSecrets
 from tests.webhooks.world import CONFIRM, IN_BOTH, NOW, Links, Receiver
 
@@ -24,7 +24,7 @@ def signed_question(name: str, payload: object) -> SentWebhook:
         "slack": ("X-Slack-Signature", "X-Slack-Request-Timestamp"),
         "zoom": ("x-zm-signature", "x-zm-request-timestamp"),
     }[name]
-    return versioned(signature, time, lambda _: payload)(NOW, 0)
+    return versioned_sender(signature, time, lambda _: payload)(NOW, 0)
 
 
 @pytest.mark.parametrize("name", ["slack", "zoom"])
@@ -95,7 +95,7 @@ def test_discord_gets_its_ping_back() -> None:
     sent_request = sender.send(NOW, 1)
     body = as_json({"type": 1})
     time = sent_request.headers["X-Signature-Timestamp"]
-    signature = keys.ed().sign(time.encode() + body).hex()
+    signature = keys.ed25519_key().sign(time.encode() + body).hex()
     headers = sent_request.headers | {"X-Signature-Ed25519": signature}
     (event,) = Receiver.of(sender).verify(attrs.evolve(sent_request, headers=headers, body=body))
 

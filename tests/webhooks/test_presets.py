@@ -58,7 +58,7 @@ def signed_headers(sender: Sender, sent: SentWebhook) -> list[str]:
     return [name for name in sent.headers if name not in sender.free | {"Content-Type"}]
 
 
-def flipped(sent: SentWebhook, sender: Sender, place: int, bit: int) -> SentWebhook:
+def flip_bit(sent: SentWebhook, sender: Sender, place: int, bit: int) -> SentWebhook:
     """Return the webhook with one bit changed in its signed content or signature."""
     names = signed_headers(sender, sent)
     sizes = [len(sent.headers[name]) for name in names]
@@ -146,7 +146,7 @@ def test_a_flipped_bit_is_refused(sender: Sender, place: int, bit: int) -> None:
     sent_request = sender.send(NOW, 7)
     if not signed_headers(sender, sent_request) and not sender.body_covered:
         return
-    changed_request = flipped(sent_request, sender, place, bit)
+    changed_request = flip_bit(sent_request, sender, place, bit)
     refused_error: WebhookRejected | None = None
     try:
         Receiver.of(sender).verify(changed_request)
@@ -187,7 +187,7 @@ def test_truncated_webhooks_are_refused(sender: Sender) -> None:
 
 @STAMPED
 def test_webhooks_outside_the_tolerance_are_refused(sender: Sender) -> None:
-    """A webhook's time may differ from now by the preset's tolerance, either way, and no more."""
+    """A webhook's time may differ from now by at most the preset's tolerance, either way."""
     tolerance = PRESETS[sender.name].tolerance
     assert tolerance is not None
     receiver = Receiver.of(sender)

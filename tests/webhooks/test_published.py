@@ -124,7 +124,7 @@ BRAINTREE = base64.encodebytes(
 
 
 @attrs.frozen(kw_only=True)
-class Published:
+class PublishedWebhook:
     """A webhook published by a vendor, and the source of it."""
 
     found: str
@@ -140,7 +140,7 @@ class Published:
 
 
 PUBLISHED = [
-    Published(
+    PublishedWebhook(
         found="GitHub's documentation on validating deliveries",
         scheme="github",
         secret="It's a Secret to Everybody",
@@ -150,7 +150,7 @@ PUBLISHED = [
         body="Hello, World!",
         raw=True,
     ),
-    Published(
+    PublishedWebhook(
         found="Slack's documentation on verifying requests",
         scheme="slack",
         secret="8f742231b10e8888abcd99yyyzzz85a5",
@@ -162,7 +162,7 @@ PUBLISHED = [
         body=SLACK,
         at=1531420618,
     ),
-    Published(
+    PublishedWebhook(
         found="the specification of Standard Webhooks",
         scheme="standard-webhooks",
         secret="whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw",
@@ -174,7 +174,7 @@ PUBLISHED = [
         body='{"test": 2432232314}',
         at=1614265330,
     ),
-    Published(
+    PublishedWebhook(
         found="Svix's documentation on verifying by hand",
         scheme="svix",
         secret="whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw",
@@ -186,7 +186,7 @@ PUBLISHED = [
         body='{"test": 2432232314}',
         at=1614265330,
     ),
-    Published(
+    PublishedWebhook(
         found="the tests of Twilio's library for Python",
         scheme="twilio",
         secret="12345",
@@ -194,7 +194,7 @@ PUBLISHED = [
         body=urlencode(TWILIO),
         url="https://mycompany.com/myapp.php?foo=1&bar=2",
     ),
-    Published(
+    PublishedWebhook(
         found="Plivo's library for Python",
         scheme="plivo",
         secret="my_auth_token",
@@ -207,7 +207,7 @@ PUBLISHED = [
         url="https://shop.example/texts",
         type="message.delivered",
     ),
-    Published(
+    PublishedWebhook(
         found="Plivo's library for Python, of a URL with parameters, signed by the main account",
         scheme="plivo",
         secret="my_auth_token",
@@ -220,7 +220,7 @@ PUBLISHED = [
         url="https://shop.example/texts?shop=1&a=x%20y",
         type="message.delivered",
     ),
-    Published(
+    PublishedWebhook(
         found="the tests of Sinch's library for .NET, of another of its products",
         scheme="sinch",
         secret="foo_secret1234",
@@ -232,7 +232,7 @@ PUBLISHED = [
         body=SINCH,
         at=1634579353,
     ),
-    Published(
+    PublishedWebhook(
         found="Twilio's library for Python, of a webhook in JSON",
         scheme="twilio",
         secret="1c892n40nd03kdnc0112slzkl3091j20",
@@ -244,7 +244,7 @@ PUBLISHED = [
         url="https://mycompany.com/myapp.php?foo=1&bar=2&bodySHA256="
         "3fe4d3222ecafefd88a91e37bc7cd43b47ebc35c21051a196ac72b58bb4d39ad",
     ),
-    Published(
+    PublishedWebhook(
         found="Twilio's library for Python, with a shared key",
         scheme="twilio-shared-key",
         secret="12345",
@@ -255,7 +255,7 @@ PUBLISHED = [
         body=urlencode(TWILIO),
         url="https://mycompany.com/myapp.php?foo=1&bar=2",
     ),
-    Published(
+    PublishedWebhook(
         found="the tests of SendGrid's library for Python",
         scheme="sendgrid",
         secret="MFkwEwYHKoZIzj0CAQYIKoZIzj0DAQcDQgAE83T4O/n84iotIvIW4mdBgQ/7dAfSmpqIM8kF9mN1flpVKS3GRqe62gw"
@@ -268,7 +268,7 @@ PUBLISHED = [
         at=1600112502,
         type="email.rejected",
     ),
-    Published(
+    PublishedWebhook(
         found="Vonage's library for Python",
         scheme="vonage",
         secret="secret",
@@ -277,14 +277,14 @@ PUBLISHED = [
         '"sig":"a321e824b9b816be7c3f28859a31749a098713d39f613c80d455bbaffae1cd24"}',
         at=1461605396,
     ),
-    Published(
+    PublishedWebhook(
         found="Square's documentation on validating notifications",
         scheme="square",
         secret="asdf1234",
         headers={"x-square-hmacsha256-signature": "2kRE5qRU2tR+tBGlDwMEw2avJ7QM4ikPYD/PJ3bd9Og="},
         body='{"hello":"world"}',
     ),
-    Published(
+    PublishedWebhook(
         found="the tests of Adyen's library for Ruby",
         scheme="adyen",
         secret=HEX,
@@ -292,7 +292,7 @@ PUBLISHED = [
         body=json.dumps({"notificationItems": [{"NotificationRequestItem": ADYEN}]}),
         type="payment.authorized",
     ),
-    Published(
+    PublishedWebhook(
         found="a question about Plaid's sandbox, with token, key and body",
         scheme="plaid",
         secret=PLAID_KEY,
@@ -301,7 +301,7 @@ PUBLISHED = [
         at=1590887001,
         type="TRANSACTIONS.HISTORICAL_UPDATE",
     ),
-    Published(
+    PublishedWebhook(
         found="Stripe's library for Python",
         scheme="stripe",
         secret="whsec_test_secret",
@@ -313,7 +313,7 @@ PUBLISHED = [
         '"data":{"object":{"id":"ch_1"}}}',
         type="payment.refunded",
     ),
-    Published(
+    PublishedWebhook(
         found="the sample notifications of Braintree's library for Python",
         scheme="braintree",
         secret="integration_private_key",
@@ -327,7 +327,7 @@ PUBLISHED = [
         ),
         type="subscription_went_past_due",
     ),
-    Published(
+    PublishedWebhook(
         found="HubSpot's library for Python",
         scheme="hubspot",
         secret="yyyyyyyy-yyyy-yyyy-yyyy-yyyyyyyyyyyy",
@@ -338,7 +338,7 @@ PUBLISHED = [
         body='{"example_field":"example_value"}',
         url="https://www.example.com/webhook_uri",
     ),
-    Published(
+    PublishedWebhook(
         found="EasyPost's library for Python",
         scheme="easypost",
         secret="sécret",
@@ -349,7 +349,7 @@ PUBLISHED = [
         body='{"id":"evt_1","description":"tracker.updated","result":{"id":"trk_1"}}',
         type="shipment.tracked",
     ),
-    Published(
+    PublishedWebhook(
         found="GoCardless' library for Python",
         scheme="gocardless",
         secret="ED7D658C-D8EB-4941-948B-3973214F2D49",
@@ -365,7 +365,7 @@ PUBLISHED = [
         'andate created via the API."},"metadata":{}}]}',
         type="subscriptions.created",
     ),
-    Published(
+    PublishedWebhook(
         found="Razorpay's library for Python",
         scheme="razorpay",
         secret="123456",
@@ -380,7 +380,7 @@ PUBLISHED = [
 
 
 @pytest.mark.parametrize("case", PUBLISHED, ids=lambda case: case.found)
-def test_published_examples_are_accepted(case: Published) -> None:
+def test_published_examples_are_accepted(case: PublishedWebhook) -> None:
     """Webhooks published by vendors and their libraries are accepted."""
     scheme = preset(case.scheme)
     if case.raw:

@@ -1,4 +1,4 @@
-"""The fast webhook verifier accepts exactly what the full one accepts."""
+"""The fast webhook verifier accepts exactly the same webhooks as the full verifier."""
 
 # ruff: noqa: D102 - what a verifier is given, and its two ways
 
@@ -28,7 +28,7 @@ from moorage import (
 from moorage.adapters.webhook_secrets import StaticWebhookSecrets
 from moorage.domain.webhooks.algorithms import SecretForm, hmac_key
 from moorage.domain.webhooks.presets import PRESETS
-from moorage.domain.webhooks.quick import quick
+from moorage.domain.webhooks.quick import quick_verifier
 from moorage.testing import RecordingObserver, VirtualClock
 from tests.support.examples import examples
 from tests.webhooks.fuzzing import mutations
@@ -52,7 +52,7 @@ def own_scheme(**fields: Any) -> WebhookScheme:
     return WebhookScheme(**options)
 
 
-def sealed(content: bytes, name: str = "sha256") -> bytes:
+def hmac_of(content: bytes, name: str = "sha256") -> bytes:
     """Return an HMAC with the test secret."""
     return hmac.digest(SECRET.encode(), content, name)
 
@@ -62,7 +62,7 @@ OWN: dict[str, tuple[WebhookScheme, dict[str, str]]] = {
         own_scheme(
             signs="%s {body}.{header:X-Tail}%", algorithm="hmac-sha512", encoding="base64url"
         ),
-        {"X-Tail": "(50%)", "X-Sig": url64(sealed(b"%%s %s.(50%%)%%" % BODY, "sha512"))},
+        {"X-Tail": "(50%)", "X-Sig": url64(hmac_of(b"%%s %s.(50%%)%%" % BODY, "sha512"))},
     ),
     "millis": (
         own_scheme(
@@ -73,15 +73,15 @@ OWN: dict[str, tuple[WebhookScheme, dict[str, str]]] = {
             timestamp_form="milliseconds",
             tolerance=60,
         ),
-        {"X-At": millis(NOW), "X-Sig": "v2:" + b64(sealed(millis(NOW).encode() + BODY))},
+        {"X-At": millis(NOW), "X-Sig": "v2:" + b64(hmac_of(millis(NOW).encode() + BODY))},
     ),
     "several": (
         own_scheme(signs="{mark:at}|{body}", separator=";", prefix="s=", algorithm="hmac-sha384"),
-        {"X-Sig": f"s=0; at=7;s={sealed(b'7|' + BODY, 'sha384').hex()} ;x=1"},
+        {"X-Sig": f"s=0; at=7;s={hmac_of(b'7|' + BODY, 'sha384').hex()} ;x=1"},
     ),
     "raw": (
         own_scheme(body="raw", id="{header:X-Id}", type="fixed"),
-        {"X-Sig": sealed(BODY).hex(), "X-Id": "7"},
+        {"X-Sig": hmac_of(BODY).hex(), "X-Id": "7"},
     ),
 }
 
@@ -94,7 +94,7 @@ class VerifierPaths:
         self.verifier = WebhookVerifier(scheme, secret, **options)
 
     def short(self, sent: dict[str, Any]) -> WebhookEvent | None:
-        events = self.verifier._sync_receiving.quickly(  # noqa: SLF001 - what is looked at here
+        events = self.verifier._sync_receiving.verify_on_fast_path(  # noqa: SLF001 - what is looked at here
             sent["headers"], sent["body"], None
         )
         return None if events is None else events[0]
@@ -115,7 +115,7 @@ def is_same_event(one: WebhookEvent, other: WebhookEvent) -> bool:
 def cases() -> list[tuple[str, VerifierPaths, SentWebhook]]:
     """Return every scheme that has a fast path, with a genuine webhook."""
     short_senders = [(name, BY_NAME[name]) for name in SHORT]
-    made = [
+    schemes = [
         (
             name,
             VerifierPaths(sender.name, sender.secret, parameters=sender.parameters),
@@ -123,7 +123,7 @@ def cases() -> list[tuple[str, VerifierPaths, SentWebhook]]:
         )
         for name, sender in short_senders
     ]
-    return made + [
+    return schemes + [
         (name, VerifierPaths(scheme, SECRET), SentWebhook(headers=headers, body=BODY))
         for name, (scheme, headers) in OWN.items()
     ]
@@ -133,11 +133,11 @@ EACH = pytest.mark.parametrize("case", cases(), ids=lambda case: case[0])
 
 
 def test_the_schemes_that_have_a_short_way() -> None:
-    """The webhook presets with a fast path are those that sign body and headers by HMAC."""
+    """Presets with a fast path are exactly those that sign body and headers by HMAC."""
     short_schemes = {
         name
         for name, scheme in PRESETS.items()
-        if quick(scheme, (Secret("whsec_" + "00" * 24),), {}, scheme.tolerance)
+        if quick_verifier(scheme, (Secret("whsec_" + "00" * 24),), {}, scheme.tolerance)
     }
     assert {*SHORT} == short_schemes
 
@@ -186,7 +186,7 @@ def test_fast_path_accepts_no_more_than_the_full_verifier(
 )
 def test_keys_of_any_length(key: bytes, body: bytes, name: str) -> None:
     """With a key of any length, the fast path computes the standard HMAC."""
-    accept = quick(own_scheme(algorithm=f"hmac-{name}"), (Secret(key),), {}, None)
+    accept = quick_verifier(own_scheme(algorithm=f"hmac-{name}"), (Secret(key),), {}, None)
     assert accept is not None
     signature = hmac.digest(key, body, name).hex()
 
@@ -197,7 +197,7 @@ def test_keys_of_any_length(key: bytes, body: bytes, name: str) -> None:
 
 def test_one_signature_of_several_is_enough() -> None:
     """A valid signature among several in a webhook header is accepted in any position."""
-    accept = quick(own_scheme(separator=","), (Secret(SECRET),), {}, None)
+    accept = quick_verifier(own_scheme(separator=","), (Secret(SECRET),), {}, None)
     assert accept is not None
     signature = hmac.digest(SECRET.encode(), b"{}", "sha256").hex()
 
@@ -249,7 +249,7 @@ def test_one_signature_of_several_is_enough() -> None:
 )
 def test_complex_schemes_have_no_fast_path(fields: dict[str, Any]) -> None:
     """A webhook scheme with more features is left to the full verifier."""
-    assert quick(own_scheme(**fields), (Secret(SECRET),), {}, 5.0) is None
+    assert quick_verifier(own_scheme(**fields), (Secret(SECRET),), {}, 5.0) is None
 
 
 @pytest.mark.parametrize(
@@ -294,9 +294,9 @@ def test_unusual_headers_use_the_full_verifier(change: Any) -> None:
     ],
 )
 def test_times_in_the_short_way(stamps: Any, good: bool) -> None:
-    """The fast path accepts a timestamp in plain digits that is near enough, and no other."""
+    """The fast path accepts only a timestamp in plain digits that is within the tolerance."""
     text = stamps(int(stamp(NOW)))
-    signature = sealed(f"{text}.".encode() + BODY).hex()
+    signature = hmac_of(f"{text}.".encode() + BODY).hex()
     webhook_arguments: dict[str, Any] = {
         "headers": {"Stripe-Signature": f"t={text},v1={signature}"},
         "body": BODY,
@@ -314,7 +314,7 @@ def test_times_in_the_short_way(stamps: Any, good: bool) -> None:
 # --- lazily parsed events -----------------------------------------------------------------
 
 
-def unread(**more: Any) -> WebhookEvent:
+def unread_event(**more: Any) -> WebhookEvent:
     """Return a lazily parsed event of which no field has been read."""
     sent_request = STRIPE.send(NOW, 1)
     (event,) = VerifierPaths("stripe", SECRET, **more).verifier.verify(
@@ -325,18 +325,22 @@ def unread(**more: Any) -> WebhookEvent:
 
 def test_lazy_events_are_values() -> None:
     """A lazily parsed event equals, prints, copies and pickles like a parsed one."""
-    read = unread()
+    read = unread_event()
     assert read.type
-    assert read == unread()
-    assert unread() == read
-    assert hash(read.id) == hash(unread().id)
-    assert repr(read) == repr(unread())
-    assert is_same_event(read, pickle.loads(pickle.dumps(unread())))  # noqa: S301 - our own
-    assert is_same_event(read, copy.copy(unread()))
-    assert is_same_event(read, copy.deepcopy(unread()))
-    assert "x" == attrs.evolve(unread(), id="x").id
-    assert not unread().is_handshake
-    for event in (read, unread(), WebhookEvent(vendor="a", id="b", type="c", vendor_type="d")):
+    assert read == unread_event()
+    assert unread_event() == read
+    assert hash(read.id) == hash(unread_event().id)
+    assert repr(read) == repr(unread_event())
+    assert is_same_event(read, pickle.loads(pickle.dumps(unread_event())))  # noqa: S301 - our own
+    assert is_same_event(read, copy.copy(unread_event()))
+    assert is_same_event(read, copy.deepcopy(unread_event()))
+    assert "x" == attrs.evolve(unread_event(), id="x").id
+    assert not unread_event().is_handshake
+    for event in (
+        read,
+        unread_event(),
+        WebhookEvent(vendor="a", id="b", type="c", vendor_type="d"),
+    ):
         for name in ("nothing", "_later_on", "__html__"):
             with pytest.raises(AttributeError, match=name):
                 getattr(event, name)
@@ -347,7 +351,7 @@ def test_lazy_events_are_values() -> None:
 @pytest.mark.parametrize("first", [field.name for field in attrs.fields(WebhookEvent)])
 def test_lazy_fields_in_any_order(first: str) -> None:
     """A lazily parsed event has the same values, whichever field is read first."""
-    event, other_event = unread(), unread()
+    event, other_event = unread_event(), unread_event()
     assert other_event.payload
     assert getattr(other_event, first) == getattr(event, first)
     assert is_same_event(other_event, event)
@@ -371,7 +375,7 @@ def test_unreadable_lazy_events_raise_when_read(name: str) -> None:
     """Without a replay guard, an unreadable webhook body raises when a field is read."""
     scheme = own_scheme(name=name, body="json" if name == "own" else "either")
     body = b"{" if name == "own" else b"%ff=%ff"
-    options: dict[str, Any] = {"headers": {"X-Sig": sealed(body).hex()}, "body": body}
+    options: dict[str, Any] = {"headers": {"X-Sig": hmac_of(body).hex()}, "body": body}
     (event,) = VerifierPaths(scheme, SECRET, name="shop").verifier.verify(**options)
     for _ in range(2):
         for field in ("payload", "data", "id"):
@@ -386,7 +390,7 @@ def test_unreadable_lazy_events_raise_when_read(name: str) -> None:
     odd_scheme = own_scheme(id="{json:a}.{json:b}")
     body = b'{"a":"\\ud800","b":1}'
     (event,) = VerifierPaths(odd_scheme, SECRET).verifier.verify(
-        headers={"X-Sig": sealed(body).hex()}, body=body
+        headers={"X-Sig": hmac_of(body).hex()}, body=body
     )
     assert event.payload
     with pytest.raises(WebhookRejected) as excinfo:
@@ -462,7 +466,7 @@ def test_parameters_stand_in_a_prefix() -> None:
 def test_times_near_the_tolerance_use_the_full_verifier(tolerance: float, late: float) -> None:
     """A webhook time at the edge of the tolerance is left to the full verifier."""
     scheme, headers = OWN["millis"]
-    accept = quick(scheme, [Secret(SECRET)], {}, tolerance)
+    accept = quick_verifier(scheme, [Secret(SECRET)], {}, tolerance)
 
     assert accept is not None
     for off in (late, -late):

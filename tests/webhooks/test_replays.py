@@ -203,7 +203,7 @@ def test_receive_settles_by_how_it_ends(awaited: bool) -> None:
 
 
 def test_events_that_were_not_claimed_need_not_be_settled() -> None:
-    """Without a replay guard, marking a webhook event as handled does nothing."""
+    """Without a replay guard, marking a webhook event as handled has no effect."""
     receiver = Receiver.of(GITHUB)
     events = receiver.verify(GITHUB.send(NOW, 1))
     receiver.done(events)

@@ -17,7 +17,7 @@ from moorage.domain.webhooks.algorithms import WebhookEncoding, decoded_as
 from moorage.domain.webhooks.public_keys import read_key
 from moorage.domain.webhooks.template import Template
 from tests.webhooks import keys
-from tests.webhooks.own_schemes import hexed, own_scheme, signed_webhook
+from tests.webhooks.own_schemes import hex_signature, own_scheme, signed_webhook
 from tests.webhooks.senders import BY_NAME
 from tests.webhooks.signing import SECRET, SentWebhook, as_json, b64, mac
 from tests.webhooks.world import NOW, Receiver
@@ -69,7 +69,7 @@ def test_a_scheme_that_protects_nobody_is_refused(fields: dict[str, Any]) -> Non
 
 
 def test_a_scheme_is_a_value() -> None:
-    """Webhook schemes with equal settings are equal, and their `repr` shows their templates."""
+    """Webhook schemes with equal settings are equal, and a scheme's repr shows its templates."""
     assert own_scheme() == own_scheme()
     assert own_scheme() != own_scheme(signs="{url}{body}")
     assert hash(own_scheme()) == hash(own_scheme())
@@ -137,12 +137,16 @@ def test_every_public_key() -> None:
         }
     )
     ed_jwk = json.dumps(
-        {"kty": "OKP", "crv": "Ed25519", "x": keys.url64(keys.ed().public_key().public_bytes_raw())}
+        {
+            "kty": "OKP",
+            "crv": "Ed25519",
+            "x": keys.url64(keys.ed25519_key().public_key().public_bytes_raw()),
+        }
     )
     algorithm_keys = {
         "rsa-v1_5-sha256": (rsa_jwk, keys.rsa_key().sign(body, padding.PKCS1v15(), sha)),
         "rsa-pss-sha256": (keys.usual_certificate(), keys.rsa_key().sign(body, pss, sha)),
-        "ed25519": (ed_jwk, keys.ed().sign(body)),
+        "ed25519": (ed_jwk, keys.ed25519_key().sign(body)),
         "ecdsa-p256-sha256": (keys.jwk(keys.curve()), keys.curve().sign(body, ec.ECDSA(sha))),
     }
     for algorithm, (key, signature) in algorithm_keys.items():
@@ -175,7 +179,7 @@ def test_tokens_of_other_kinds(algorithm: str) -> None:
         key = keys.rsa_key().public_key().public_bytes(keys.PEM, keys.PUBLIC).decode()
         new_bytes = keys.rsa_key().sign(text.encode(), padding.PKCS1v15(), hashes.SHA256())
     else:
-        key, new_bytes = keys.raw_hex(keys.ed()), keys.ed().sign(text.encode())
+        key, new_bytes = keys.raw_hex(keys.ed25519_key()), keys.ed25519_key().sign(text.encode())
     scheme = own_scheme(signature="{header:Authorization}", algorithm=algorithm)
     receiver = Receiver(scheme, key, replay_guard=False)
     headers = {"Authorization": f"Bearer {text}.{keys.url64(new_bytes)}"}
@@ -217,7 +221,7 @@ def test_invalid_public_keys_are_refused() -> None:
 
 
 def test_signatures_have_one_writing() -> None:
-    """Base64 and hexadecimal signatures are decoded in their strict form only."""
+    """Base64 and hexadecimal signatures are decoded only in their strict form."""
     assert b"\x00" == decoded_as(WebhookEncoding.BASE64, "AA==")
     for text in ("AB==", "AA=", "AA", "AA==\n", " AA==", "AA= =", "AA==AA==", "", "A", "é"):
         assert decoded_as(WebhookEncoding.BASE64, text) is None
@@ -242,14 +246,18 @@ def test_keys_may_be_named_in_a_header() -> None:
     """If a scheme reads the key's name from a header, only the key of that name is tried."""
     scheme = own_scheme(algorithm="ed25519", key_id="{header:X-Key}")
     key_members = {"kty": "OKP", "crv": "Ed25519", "kid": "k1"}
-    jwk = json.dumps(key_members | {"x": keys.url64(keys.ed().public_key().public_bytes_raw())})
+    jwk = json.dumps(
+        key_members | {"x": keys.url64(keys.ed25519_key().public_key().public_bytes_raw())}
+    )
     receiver = Receiver(scheme, jwk, replay_guard=False)
     body = b"{}"
 
     assert receiver.verify(
-        signed_webhook(body, lambda body: keys.ed().sign(body).hex(), **{"X-Key": "k1"})
+        signed_webhook(body, lambda body: keys.ed25519_key().sign(body).hex(), **{"X-Key": "k1"})
     )
-    other_request = signed_webhook(body, lambda body: keys.ed().sign(body).hex(), **{"X-Key": "k2"})
+    other_request = signed_webhook(
+        body, lambda body: keys.ed25519_key().sign(body).hex(), **{"X-Key": "k2"}
+    )
     assert "signature" == receiver.reason_of_refusal(other_request)
 
 
@@ -277,8 +285,10 @@ def test_too_many_signatures_are_refused() -> None:
     for lines in (False, True):
         scheme = own_scheme(separator=",", prefix="v1=", repeats=lines)
         receiver = Receiver(scheme, SECRET)
-        many = SentWebhook(headers={"X-Sig": ",".join(["v1=0"] * 32 + [good_signature])}, body=body)
-        assert "malformed" == receiver.reason_of_refusal(many)
+        webhook_of_many_signatures = SentWebhook(
+            headers={"X-Sig": ",".join(["v1=0"] * 32 + [good_signature])}, body=body
+        )
+        assert "malformed" == receiver.reason_of_refusal(webhook_of_many_signatures)
         assert receiver.verify(
             SentWebhook(headers={"X-Sig": ",".join(["v1=0"] * 31 + [good_signature])}, body=body)
         )
@@ -340,8 +350,8 @@ def test_delivery_identity() -> None:
     unsigned_scheme = own_scheme(id="{header:X-Id}")
     plain_scheme = own_scheme(algorithm="token", id="{header:X-Id}")
     for scheme, write in (
-        (named_scheme, lambda body: hexed(b"e1." + body)),
-        (unsigned_scheme, hexed),
+        (named_scheme, lambda body: hex_signature(b"e1." + body)),
+        (unsigned_scheme, hex_signature),
         (plain_scheme, lambda _: SECRET),
     ):
         receiver = Receiver(scheme, SECRET, replay_guard=True)

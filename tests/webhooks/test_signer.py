@@ -29,7 +29,7 @@ def test_signed_webhooks_are_accepted() -> None:
 
 def test_ed25519_signed_webhooks_are_accepted() -> None:
     """A webhook signer takes an Ed25519 private key with or without its public key."""
-    seed, public = b"e" * 32, keys.ed().public_key().public_bytes_raw()
+    seed, public = b"e" * 32, keys.ed25519_key().public_key().public_bytes_raw()
     for private in (seed, seed + public):
         headers = WebhookSigner("whsk_" + b64(private)).sign(b"{}", id="msg_1", at=NOW)
         receiver = Receiver("standard-webhooks-ed25519", "whpk_" + b64(public))

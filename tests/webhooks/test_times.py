@@ -10,7 +10,7 @@ import pytest
 
 from moorage.domain.webhooks.choices import TimeForm
 from moorage.domain.webhooks.events import read_time
-from tests.webhooks.own_schemes import hexed, own_scheme, signed_webhook
+from tests.webhooks.own_schemes import hex_signature, own_scheme, signed_webhook
 from tests.webhooks.senders import BY_NAME
 from tests.webhooks.signing import SECRET
 from tests.webhooks.world import NOW, Receiver
@@ -51,7 +51,7 @@ def test_times_of_events_are_in_utc(zone: str, monkeypatch: pytest.MonkeyPatch) 
 
 @pytest.mark.parametrize("off, reason", [(60, None), (-60, None), (61, "future"), (-61, "stale")])
 def test_just_in_time_is_in_time(off: int, reason: str | None) -> None:
-    """A signed webhook time may differ from now by the tolerance, either way, and no more."""
+    """A signed webhook time may differ from now by at most the tolerance, in either direction."""
     scheme = own_scheme(
         signs="{header:X-At}{body}",
         timestamp="{header:X-At}",
@@ -59,7 +59,9 @@ def test_just_in_time_is_in_time(off: int, reason: str | None) -> None:
         tolerance=60,
     )
     text = (NOW + timedelta(seconds=off)).isoformat()
-    value = signed_webhook(b"{}", lambda body: hexed(text.encode() + body), **{"X-At": text})
+    value = signed_webhook(
+        b"{}", lambda body: hex_signature(text.encode() + body), **{"X-At": text}
+    )
     receiver = Receiver(scheme, SECRET)
 
     if reason is None:

@@ -264,7 +264,7 @@ def test_a_form_that_is_signed_alike_is_a_replay() -> None:
 
 
 def test_verification_events() -> None:
-    """Observers hear of accepted and refused webhooks, without secrets or bodies."""
+    """Observers are told of accepted and refused webhooks, without secrets or bodies."""
     observer = RecordingObserver()
     secrets = StaticWebhookSecrets({"acme": SECRET})
     receiver = Receiver.of(GITHUB, secret=secrets, observers=[observer], name="hub")
@@ -292,7 +292,7 @@ def test_an_event_is_of_the_tenant_that_was_named() -> None:
 
 
 def test_events_have_the_tenant_for_every_scheme() -> None:
-    """Observers hear a webhook's tenant for a scheme without a fast path too."""
+    """Observers are told a webhook's tenant even for a scheme without a fast path."""
     observer, twilio = RecordingObserver(), BY_NAME["twilio"]
     secrets = StaticWebhookSecrets({"acme": twilio.secret})
     Receiver.of(twilio, secret=secrets, observers=[observer]).verify(

@@ -46,7 +46,7 @@ Put = tuple[str, str, tuple[Any, ...], dict[str, Any]]
 
 
 @attrs.frozen
-class Case:
+class CrashCase:
     """A call of the crash matrix.
 
     Attributes:
@@ -131,7 +131,7 @@ def _charge_case(verb: str) -> Callable[[Hub, SandboxFixture], tuple[Any, ...]]:
     return pay
 
 
-def _approved(hub: Hub, fixture: SandboxFixture) -> tuple[Any, ...]:
+def _approved_payment(hub: Hub, fixture: SandboxFixture) -> tuple[Any, ...]:
     """Return a payment that waits for completion, and the query its buyer came back with."""
     order = Charge(ALL_OF_IT, fixture.vendor_values["asks"], reference="ORDER-1")
     payment = hub.payments().charge(order, idempotency_key="prepared")
@@ -172,7 +172,7 @@ def _parcel() -> tuple[Any, ...]:
     return (ShipmentRequest(rate_request=request),)
 
 
-def _charged(stripe: Any) -> list[str]:
+def _charged_ids(stripe: Any) -> list[str]:
     return ["charge" for _ in stripe.charges]
 
 
@@ -180,11 +180,11 @@ def _intents(stripe: Any) -> list[str]:
     return ["intent" for _ in stripe.intents]
 
 
-def _captured(stripe: Any) -> list[str]:
+def _captured_ids(stripe: Any) -> list[str]:
     return ["capture" for notice in stripe.sent if b'"payment_intent.succeeded"' in notice.body]
 
 
-def _voided(stripe: Any) -> list[str]:
+def _voided_ids(stripe: Any) -> list[str]:
     return ["void" for notice in stripe.sent if b'"payment_intent.canceled"' in notice.body]
 
 
@@ -196,7 +196,7 @@ def _capture_case(paypal: Any) -> list[str]:
     return ["charge" for _ in paypal.captures]
 
 
-def _canceled(sandbox: Any) -> list[str]:
+def _canceled_ids(sandbox: Any) -> list[str]:
     return ["cancel" for message in sandbox.messages.values() if message["status"] == "canceled"]
 
 
@@ -204,34 +204,36 @@ def _refund_case(sandbox: Any) -> list[str]:
     return ["refund" for _ in sandbox.refunds]
 
 
-def _mailed(sandbox: Any) -> list[str]:
+def _mailed_ids(sandbox: Any) -> list[str]:
     return [person for message in sandbox.delivered for person in message.to]
 
 
-def _texted(sandbox: Any) -> list[str]:
+def _texted_ids(sandbox: Any) -> list[str]:
     message_texts = [re.sub(r"%2B", "+", str(message)) for message in sandbox.messages.values()]
     return [number for text in message_texts for number in NUMBERS if number[1:] in text]
 
 
-def _labelled(easypost: Any) -> list[str]:
+def _label_ids(easypost: Any) -> list[str]:
     return [
         "label" for shipment in easypost.shipments.values() if shipment["postage_label"] is not None
     ]
 
 
-def _transacted(shippo: Any) -> list[str]:
+def _transaction_ids(shippo: Any) -> list[str]:
     return [
         "label" for transaction in shippo.transactions.values() if transaction["status"] != "ERROR"
     ]
 
 
-def _shipped(sandbox: Any) -> list[str]:
+def _shipped_ids(sandbox: Any) -> list[str]:
     return ["label" for _ in sandbox.shipments]
 
 
-def _shipping(vendor: str, effects: Callable[[Any], list[str]], looks: int = 1) -> Case:
+def _shipping(vendor: str, effects: Callable[[Any], list[str]], looks: int = 1) -> CrashCase:
     """Return a case that requests rates before it buys a label."""
-    sells = Case("shipping", "create_shipment", vendor, _parcel, effects, ("label",), looks=looks)
+    sells = CrashCase(
+        "shipping", "create_shipment", vendor, _parcel, effects, ("label",), looks=looks
+    )
     return attrs.evolve(sells, lists=vendor != "easypost")
 
 
@@ -241,7 +243,7 @@ def _payments(
     effects: Callable[[Any], list[str]],
     effect: str,
     prepared: Callable[[Hub, SandboxFixture], tuple[Any, ...]] | None = None,
-) -> Case:
+) -> CrashCase:
     return _case_at(verb, "stripe", values, effects, effect, prepared)
 
 
@@ -252,24 +254,28 @@ def _case_at(  # noqa: PLR0917 - the columns of a table
     effects: Callable[[Any], list[str]],
     effect: str,
     prepared: Callable[[Hub, SandboxFixture], tuple[Any, ...]] | None = None,
-) -> Case:
-    return Case("payments", verb, vendor, values, effects, (effect,), prepared)
+) -> CrashCase:
+    return CrashCase("payments", verb, vendor, values, effects, (effect,), prepared)
 
 
 CASES = (
-    _payments("charge", _order(), _charged, "charge"),
-    attrs.evolve(_payments("charge", _order(), _charged, "charge"), forgets=True, lists=True),
-    _payments("authorize", _order(), _charged, "charge"),
+    _payments("charge", _order(), _charged_ids, "charge"),
+    attrs.evolve(_payments("charge", _order(), _charged_ids, "charge"), forgets=True, lists=True),
+    _payments("authorize", _order(), _charged_ids, "charge"),
     _payments("create_intent", _order(), _intents, "intent"),
-    _payments("capture", lambda ref: (ref, PART), _captured, "capture", _charge_case("authorize")),
-    _payments("void", lambda ref: (ref,), _voided, "void", _charge_case("authorize")),
+    _payments(
+        "capture", lambda ref: (ref, PART), _captured_ids, "capture", _charge_case("authorize")
+    ),
+    _payments("void", lambda ref: (ref,), _voided_ids, "void", _charge_case("authorize")),
     _payments("refund", lambda ref: (ref, PART), _refund_case, "refund", _charge_case("charge")),
     _case_at(
         "refund", "square", lambda ref: (ref, PART), _refund_case, "refund", _charge_case("charge")
     ),
     _case_at("charge", "paypal", _order("card:visa-1"), _capture_case, "charge"),
     attrs.evolve(
-        _case_at("complete", "paypal", lambda *values: values, _capture_case, "charge", _approved),
+        _case_at(
+            "complete", "paypal", lambda *values: values, _capture_case, "charge", _approved_payment
+        ),
         looks=1,
     ),
     _case_at("charge", "adyen", _order("APPROVED"), _effects_of_charges, "charge"),
@@ -278,17 +284,21 @@ CASES = (
         forgets=True,
         lists=True,
     ),
-    Case("email", "send_transactional", "resend", _mail, _mailed, PEOPLE[:1]),
-    Case("email", "send_transactional", "sendgrid", _mail, _mailed, PEOPLE[:1], tells=False),
-    Case("email", "send_bulk", "resend", _bulk_mail, _mailed, PEOPLE),
-    Case("email", "send_bulk", "sendgrid", _bulk_mail, _mailed, PEOPLE, tells=False),
-    Case("sms", "send", "bird", _text, _texted, NUMBERS[:1]),
-    Case("sms", "send", "twilio", _text, _texted, NUMBERS[:1], tells=False),
-    Case("sms", "cancel", "twilio", lambda ref: (ref,), _canceled, ("cancel",), _schedule_case),
-    Case("sms", "send_bulk", "bird", _texts, _texted, NUMBERS),
-    Case("sms", "send_bulk", "twilio", _texts, _texted, NUMBERS, tells=False),
-    _shipping("easypost", _labelled),
-    _shipping("shippo", _transacted, 2),
-    _shipping("fedex", _shipped),
-    _shipping("ups", _shipped),
+    CrashCase("email", "send_transactional", "resend", _mail, _mailed_ids, PEOPLE[:1]),
+    CrashCase(
+        "email", "send_transactional", "sendgrid", _mail, _mailed_ids, PEOPLE[:1], tells=False
+    ),
+    CrashCase("email", "send_bulk", "resend", _bulk_mail, _mailed_ids, PEOPLE),
+    CrashCase("email", "send_bulk", "sendgrid", _bulk_mail, _mailed_ids, PEOPLE, tells=False),
+    CrashCase("sms", "send", "bird", _text, _texted_ids, NUMBERS[:1]),
+    CrashCase("sms", "send", "twilio", _text, _texted_ids, NUMBERS[:1], tells=False),
+    CrashCase(
+        "sms", "cancel", "twilio", lambda ref: (ref,), _canceled_ids, ("cancel",), _schedule_case
+    ),
+    CrashCase("sms", "send_bulk", "bird", _texts, _texted_ids, NUMBERS),
+    CrashCase("sms", "send_bulk", "twilio", _texts, _texted_ids, NUMBERS, tells=False),
+    _shipping("easypost", _label_ids),
+    _shipping("shippo", _transaction_ids, 2),
+    _shipping("fedex", _shipped_ids),
+    _shipping("ups", _shipped_ids),
 )

@@ -15,13 +15,13 @@ import psycopg
 
 from tools.crashes import programs
 from tools.crashes.cluster import TEMPLATE
-from tools.crashes.programs import CrashPoint, Site
+from tools.crashes.programs import CaseSite, CrashPoint
 
 if TYPE_CHECKING:
     from collections.abc import Callable
     from multiprocessing.connection import Connection
 
-    from tools.crashes.cases import Case
+    from tools.crashes.cases import CrashCase
     from tools.crashes.cluster import Cluster
 
 POINTS = (
@@ -68,7 +68,7 @@ class Outcome:
     unsettled: list[str]
     words: str
 
-    def verdict(self, case: Case) -> str:
+    def verdict(self, case: CrashCase) -> str:
         """The verdict on the cell: `once`, `person`, `double`, `lost` or `stuck`."""
         request = any(state in {"unknown", "dead"} for state in self.states)
         request = request or "person" in self.unsettled
@@ -82,7 +82,7 @@ class Outcome:
             return "stuck"
         return "once" if self.effects == Counter(case.expected) else "lost"
 
-    def is_right(self, case: Case) -> bool:
+    def is_right(self, case: CrashCase) -> bool:
         """Return whether each effect happened once, or only a person can decide."""
         verdict = self.verdict(case)
         nobody_tells = not case.tells or (case.lists and not self.effects)
@@ -138,11 +138,11 @@ def _start_logging(
     program(*values, connection)
 
 
-def _host(site: Site, point: str | None, hours: int, pipe: Connection) -> None:
+def _host(site: CaseSite, point: str | None, hours: int, pipe: Connection) -> None:
     programs.host(site, CrashPoint(point, pipe), hours)
 
 
-def _worker(site: Site, point: str, pipe: Connection) -> None:
+def _worker(site: CaseSite, point: str, pipe: Connection) -> None:
     programs.worker(site, CrashPoint(point, pipe))
 
 
@@ -160,7 +160,7 @@ def prepare(cluster: Cluster) -> None:
 class _Cell:
     """The processes of one cell, in the order in which they run."""
 
-    def __init__(self, cluster: Cluster, case: Case, point: str, fault: str) -> None:
+    def __init__(self, cluster: Cluster, case: CrashCase, point: str, fault: str) -> None:
         self._cluster = cluster
         self._case = case
         self._point = point
@@ -186,7 +186,7 @@ class _Cell:
     def _steps(self) -> Outcome:
         point = self._point
         vendor = self._start(programs.vendor, self._case, point)
-        self._site = site = Site(self._case, self._url, *vendor.hear())
+        self._site = site = CaseSite(self._case, self._url, *vendor.hear())
         host = self._start(_host, site, point if point in IN_HOST else None, 0)
         if point in IN_HOST:
             self._inject(host, host)
@@ -236,7 +236,7 @@ class _Cell:
             return connection.execute("SELECT 1 FROM orders").fetchone() is not None
 
 
-def run(cluster: Cluster, case: Case, point: str, fault: str) -> Outcome:
+def run(cluster: Cluster, case: CrashCase, point: str, fault: str) -> Outcome:
     """Run one cell, and return its result.
 
     Raises:

@@ -128,7 +128,7 @@ def page_of_rows(rows: Iterable[Row]) -> str:
             row["verdict"] == "person" and row["effects"] == expected_effects[row["case"]]
             for row in latest_rows.values()
         ),
-        unrun=_unrun(counts["not run"]),
+        unrun=_unreached_sentence(counts["not run"]),
         **{name: counts[name] for name in ("double", "lost", "stuck", "person")},
     )
     case_rows = [
@@ -152,7 +152,7 @@ def page_of_rows(rows: Iterable[Row]) -> str:
     )
 
 
-def _unrun(count: int) -> str:
+def _unreached_sentence(count: int) -> str:
     """Return the sentence about cells whose crash point was not reached."""
     if not count:
         return ""

@@ -34,7 +34,7 @@ if TYPE_CHECKING:
     from moorage.domain.entries.outbox import OutboxEntry
     from moorage.domain.observation.events import Event
     from moorage.testing.fakes.http_script import Received
-    from tools.crashes.cases import Case
+    from tools.crashes.cases import CrashCase
 
 SLOW = 2.0
 """Seconds that a vendor takes for an answer that is to be waited for: longer than a lease."""
@@ -138,7 +138,7 @@ def migrate(url: str) -> None:
 
 
 @attrs.frozen
-class Site:
+class CaseSite:
     """The case of a cell, with the URLs that its programs use.
 
     Attributes:
@@ -148,7 +148,7 @@ class Site:
         about: what was prepared for the call.
     """
 
-    case: Case
+    case: CrashCase
     database: str
     vendor: str
     about: tuple[Any, ...]
@@ -159,7 +159,7 @@ class Site:
         return self.case.configuration(self.case.fixture(), self.vendor, self.database)
 
 
-def host(site: Site, gate: CrashPoint, hours: int) -> None:
+def host(site: CaseSite, gate: CrashPoint, hours: int) -> None:
     """Store an order and its call in one transaction."""
     case = site.case
     outbox = Outbox(SqlOutbox(site.database), clock=ShiftedClock(hours))
@@ -175,7 +175,7 @@ def host(site: Site, gate: CrashPoint, hours: int) -> None:
         gate.stop_at("committed")
 
 
-def vendor(case: Case, point: str | None, harness: Connection) -> None:
+def vendor(case: CrashCase, point: str | None, harness: Connection) -> None:
     """Run the vendor, and report its effects to the harness on request."""
     fixture = case.fixture()
     sandbox = fixture.sandbox
@@ -201,7 +201,7 @@ def vendor(case: Case, point: str | None, harness: Connection) -> None:
             harness.send(Counter(case.effects(sandbox)) - previous_counts)
 
 
-def worker(site: Site, gate: CrashPoint) -> None:
+def worker(site: CaseSite, gate: CrashPoint) -> None:
     """Make one call, unless others have made it."""
     answers = count()
 
@@ -220,7 +220,7 @@ def worker(site: Site, gate: CrashPoint) -> None:
         time.sleep(_POLL)
 
 
-def successor(site: Site, hours: int, harness: Connection) -> None:
+def successor(site: CaseSite, hours: int, harness: Connection) -> None:
     """Process entries and payments until nothing changes, and report their state."""
     clock = ShiftedClock(hours)
     Vendor.listed_within = 0.0  # a sandbox lists what it has done at once

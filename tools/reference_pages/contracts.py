@@ -70,8 +70,8 @@ _PAGES: Final = (
             "Offer",
             "Safety",
             "moorage.contracts.offer:Changes",
-            "moorage.hub.reloading:Watch",
-            "moorage.hub.reloading:AsyncWatch",
+            "moorage.hub.reloading:ConfigurationWatch",
+            "moorage.hub.reloading:AsyncConfigurationWatch",
             "Ref",
             "moorage.config:read_configuration",
             "moorage.config:Configured",
@@ -192,7 +192,7 @@ _PAGES: Final = (
         "What is sent, what it costs, its labels, and where it is. *Ship parcels* shows them at"
         " work.",
         "moorage.contracts.address:Address",
-        "moorage.contracts.shipping:converted",
+        "moorage.contracts.shipping:convert_measure",
         "moorage.testing.kits.shipping_conformance:ShippingSubject",
     ),
     _contract(
@@ -206,9 +206,10 @@ _PAGES: Final = (
     _contract(
         "tax",
         "Taxes",
-        "VAT numbers, and what the registers say about them. *Check VAT numbers* shows them at"
-        " work.",
+        "VAT numbers, and what the registers say about them; the taxes of sales. *Check VAT numbers"
+        " and calculate taxes* shows them at work.",
         "moorage.testing.kits.tax_conformance:TaxSubject",
+        "moorage.testing.kits.tax_calculation_conformance:TaxCalculationSubject",
     ),
     _contract(
         "shops",
@@ -320,7 +321,7 @@ _PAGES: Final = (
                 "read_credit_transfers",
                 "read_direct_debits",
                 "read_mt940",
-                "transliterated",
+                "transliterate",
                 "write_credit_transfers",
                 "write_direct_debits",
             )

@@ -3,7 +3,10 @@ interface SignersAlone {
     signers?: (Omit<Signer, "tabs"> & { tabs?: Pick<Tabs, "signHereTabs"> })[];
 }
 interface NewEnvelope
-    extends Pick<EnvelopeDefinition, "emailSubject" | "notification" | "status" | "templateId"> {
+    extends Pick<
+        EnvelopeDefinition,
+        "emailBlurb" | "emailSubject" | "notification" | "status" | "templateId" | "transactionId"
+    > {
     documents?: Omit<Document, "tabs">[];
     recipients?: SignersAlone;
     templateRoles?: Omit<TemplateRole, "tabs">[];
@@ -16,6 +19,12 @@ interface KnownEnvelope
     recipients?: SignersAlone;
 }
 interface Operations {
+    "GET /restapi/v2.1/accounts/{account}/envelopes": {
+        query: { from_date?: string; transaction_ids?: string };
+        answer: Omit<EnvelopesInformation, "envelopes" | "folders"> & {
+            envelopes?: KnownEnvelope[];
+        };
+    };
     "POST /restapi/v2.1/accounts/{account}/envelopes": {
         body: NewEnvelope;
         answer: EnvelopeSummary;

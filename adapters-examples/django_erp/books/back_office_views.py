@@ -11,7 +11,7 @@ from django.views.decorators.http import require_GET, require_POST
 
 from books import back_office
 from books.models import BankLine, Company, Customer, Order, SentDocument
-from books.views import home_page, invoice_of, see
+from books.views import home_page, invoice_of, redirect_to
 
 if TYPE_CHECKING:
     from django.http import HttpRequest
@@ -24,7 +24,7 @@ def send_invoice(request: HttpRequest, slug: str, number: str) -> HttpResponse:
     invoice = invoice_of(slug, number)
     if invoice.customer.endpoint:
         back_office.send_invoice(invoice)
-    return see(home_page(invoice))
+    return redirect_to(home_page(invoice))
 
 
 @require_POST
@@ -33,7 +33,7 @@ def follow_invoice(request: HttpRequest, slug: str, number: str) -> HttpResponse
     """Ask for the state of an electronic invoice."""
     invoice = invoice_of(slug, number)
     back_office.follow(SentDocument.last(invoice.company, "einvoices", number))
-    return see(home_page(invoice))
+    return redirect_to(home_page(invoice))
 
 
 @require_POST
@@ -41,7 +41,7 @@ def follow_invoice(request: HttpRequest, slug: str, number: str) -> HttpResponse
 def send_contract(request: HttpRequest, slug: str, key: int) -> HttpResponse:
     """Send a contract for signature once, however often the form is sent."""
     back_office.send_contract(_customer(slug, key))
-    return see(f"/{slug}/customers/{key}/")
+    return redirect_to(f"/{slug}/customers/{key}/")
 
 
 @require_POST
@@ -49,7 +49,7 @@ def send_contract(request: HttpRequest, slug: str, key: int) -> HttpResponse:
 def follow_contract(request: HttpRequest, slug: str, key: int) -> HttpResponse:
     """Ask for the state of a contract."""
     back_office.follow(SentDocument.last(_customer(slug, key).company, "signatures", str(key)))
-    return see(f"/{slug}/customers/{key}/")
+    return redirect_to(f"/{slug}/customers/{key}/")
 
 
 @require_GET
@@ -82,7 +82,7 @@ def connect_bank(request: HttpRequest, slug: str) -> HttpResponse:
     """Lead the owner of the account to the bank."""
     company = get_object_or_404(Company, slug=slug)
     link = back_office.connect_bank(company, request.META.get("REMOTE_ADDR"))
-    return see(link or f"/{slug}/bank/")
+    return redirect_to(link or f"/{slug}/bank/")
 
 
 @require_GET
@@ -91,7 +91,7 @@ def bank_back(request: HttpRequest, slug: str) -> HttpResponse:
     """The owner is back from the bank, which alone knows what was decided."""
     company = get_object_or_404(Company, slug=slug)
     back_office.follow(SentDocument.last(company, "bank", "account"))
-    return see(f"/{slug}/bank/")
+    return redirect_to(f"/{slug}/bank/")
 
 
 @require_POST
@@ -101,7 +101,7 @@ def read_account(request: HttpRequest, slug: str) -> HttpResponse:
     row = SentDocument.last(get_object_or_404(Company, slug=slug), "bank", "account")
     if row is not None and row.state == "granted":
         back_office.read_account(row)
-    return see(f"/{slug}/bank/")
+    return redirect_to(f"/{slug}/bank/")
 
 
 @require_GET
@@ -123,7 +123,7 @@ def orders(request: HttpRequest, slug: str) -> HttpResponse:
 def import_orders(request: HttpRequest, slug: str) -> HttpResponse:
     """Import the orders of the shop that have changed."""
     back_office.import_orders(get_object_or_404(Company, slug=slug))
-    return see(f"/{slug}/orders/")
+    return redirect_to(f"/{slug}/orders/")
 
 
 def _customer(slug: str, key: int) -> Customer:

@@ -37,7 +37,7 @@ _TEXTS: Final = {
 _NUMBER: Final = re.compile("[1-9][0-9]{0,8}")
 
 
-def whole(text: str | None) -> int:
+def row_number(text: str | None) -> int:
     """Return the number that a text spells; 0, which no row has, for any other text."""
     return int(text) if text and _NUMBER.fullmatch(text) else 0
 
@@ -183,7 +183,7 @@ class Attempt(models.Model):
         attempts_of_account = cls.objects.filter(account=account)
         invoice, _, number = (reference or "").rpartition("-")
         attempts_by_reference = attempts_of_account.filter(
-            invoice__number=invoice, number=whole(number)
+            invoice__number=invoice, number=row_number(number)
         )
         attempts_without_payment = attempts_by_reference.filter(
             payment_id__in=["", reference or ""]

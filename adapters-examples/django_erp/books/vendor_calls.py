@@ -39,14 +39,16 @@ def means(invoice: Invoice) -> Iterable[Means]:
 def pay(attempt: Attempt) -> None:
     """Make the payment of an attempt; repeating this charges once."""
     payments = hub().payments(attempt.invoice.company.slug)
-    _note(attempt, lambda: payments.charge(_charge(attempt), idempotency_key=attempt.reference))
+    _store_outcome(
+        attempt, lambda: payments.charge(_charge(attempt), idempotency_key=attempt.reference)
+    )
 
 
 def come_back(attempt: Attempt, returned: Mapping[str, str]) -> None:
     """Continue an attempt after the buyer has returned from the bank."""
     payments = hub().payments(attempt.invoice.company.slug)
     key = f"{attempt.reference}/back"
-    _note(attempt, lambda: payments.complete(attempt.ref, returned, idempotency_key=key))
+    _store_outcome(attempt, lambda: payments.complete(attempt.ref, returned, idempotency_key=key))
 
 
 def look_up(attempt: Attempt) -> None:
@@ -56,7 +58,7 @@ def look_up(attempt: Attempt) -> None:
         charge=_charge(attempt), idempotency_key=attempt.reference, since=earliest_time
     )
     [result] = hub().payments(attempt.invoice.company.slug).settle([attempt.ref or lost_payment])
-    _note(attempt, result.unwrap)
+    _store_outcome(attempt, result.unwrap)
 
 
 def offers(invoice: Invoice) -> tuple[Rate, ...]:
@@ -71,7 +73,7 @@ def offers(invoice: Invoice) -> tuple[Rate, ...]:
     return hub().shipping(invoice.company.slug).get_rates(rate_request).rates
 
 
-def ship(invoice: Invoice, offer: str) -> None:
+def buy_label(invoice: Invoice, offer: str) -> None:
     """Buy the label of an offer, once."""
     shipping = hub().shipping(invoice.company.slug)
     shipment = shipping.create_shipment(offer, idempotency_key=f"{invoice.number}/label")
@@ -99,7 +101,7 @@ def mail(invoice: Invoice, about: str, text: str) -> None:
 
 
 @on("payments")
-def hear(event: PaymentEvent, entry: object) -> None:
+def store_payment_event(event: PaymentEvent, entry: object) -> None:
     """Store the event of a payment; events of unknown payments are ignored."""
     event = hub().payments().follow_up(event)
     attempt = Attempt.of(event.ref.account, event.ref.id, event.reference)
@@ -119,7 +121,7 @@ def _charge(attempt: Attempt) -> Charge:
     )
 
 
-def _note(attempt: Attempt, ask: Callable[[], Payment]) -> None:
+def _store_outcome(attempt: Attempt, ask: Callable[[], Payment]) -> None:
     """Store the outcome of an attempt, with a text for its buyer."""
     try:
         payment = ask()

@@ -14,7 +14,16 @@ from django.utils.html import format_html
 from django.views.decorators.http import require_GET, require_POST
 
 from books import vendor_calls
-from books.models import Attempt, Company, Customer, Invoice, Parcel, SentDocument, in_words, whole
+from books.models import (
+    Attempt,
+    Company,
+    Customer,
+    Invoice,
+    Parcel,
+    SentDocument,
+    in_words,
+    row_number,
+)
 from moorage import LogQuery
 from moorage.errors import ConnectorError
 from moorage_django import integration_log
@@ -48,7 +57,7 @@ def only_our_own(get_response: Callable[[HttpRequest], HttpResponse]) -> Callabl
     return middleware
 
 
-def everywhere(request: HttpRequest) -> dict[str, Any]:
+def page_variables(request: HttpRequest) -> dict[str, Any]:
     """The variables of every page."""
     token = format_html(
         '<input type="hidden" name="csrfmiddlewaretoken" value="{}">', get_token(request)
@@ -147,13 +156,13 @@ def pay(request: HttpRequest, slug: str, number: str) -> HttpResponse:
     if attempt is not None and attempt.state in {"open", "unknown"}:
         vendor_calls.pay(attempt)
     if attempt is not None and attempt.state == "waiting":
-        return see(attempt.next_url)
-    return see(home_page(invoice))
+        return redirect_to(attempt.next_url)
+    return redirect_to(home_page(invoice))
 
 
 def _start_attempt(request: HttpRequest, invoice: Invoice) -> Attempt | None:
     """The attempt that a form is for, written down before anything else is done."""
-    attempt_number, means_id = (whole(request.POST.get(name)) for name in ("attempt", "means"))
+    attempt_number, means_id = (row_number(request.POST.get(name)) for name in ("attempt", "means"))
     means = next((value for value in vendor_calls.means(invoice) if value.pk == means_id), None)
     with transaction.atomic():
         locked_invoice = Invoice.objects.select_for_update().get(pk=invoice.pk)
@@ -164,13 +173,13 @@ def _start_attempt(request: HttpRequest, invoice: Invoice) -> Attempt | None:
 
 @require_GET
 @transaction.non_atomic_requests
-def back(request: HttpRequest, slug: str, number: str, attempt: int) -> HttpResponse:
+def return_from_bank(request: HttpRequest, slug: str, number: str, attempt: int) -> HttpResponse:
     """The buyer is back from the bank."""
     invoice = invoice_of(slug, number)
     known_attempt = get_object_or_404(Attempt, invoice=invoice, number=attempt)
     if known_attempt.held and known_attempt.ref:
         vendor_calls.come_back(known_attempt, request.GET.dict())
-    return see(home_page(invoice))
+    return redirect_to(home_page(invoice))
 
 
 @require_POST
@@ -181,7 +190,7 @@ def look_up(request: HttpRequest, slug: str, number: str) -> HttpResponse:
     last_attempt = invoice.last
     if last_attempt is not None and last_attempt.held:
         vendor_calls.look_up(last_attempt)
-    return see(home_page(invoice))
+    return redirect_to(home_page(invoice))
 
 
 # --- shipping and mail ---------------------------------------------------------
@@ -198,12 +207,12 @@ def shipping(request: HttpRequest, slug: str, number: str) -> HttpResponse:
 
 @require_POST
 @transaction.non_atomic_requests
-def ship(request: HttpRequest, slug: str, number: str) -> HttpResponse:
+def buy_label(request: HttpRequest, slug: str, number: str) -> HttpResponse:
     """Buy a label."""
     invoice = invoice_of(slug, number)
     if not Parcel.objects.filter(invoice=invoice).exists():
-        vendor_calls.ship(invoice, request.POST.get("offer", ""))
-    return see(home_page(invoice))
+        vendor_calls.buy_label(invoice, request.POST.get("offer", ""))
+    return redirect_to(home_page(invoice))
 
 
 @require_POST
@@ -212,7 +221,7 @@ def track(request: HttpRequest, slug: str, number: str) -> HttpResponse:
     """Find out where the parcel is."""
     invoice = invoice_of(slug, number)
     vendor_calls.track(get_object_or_404(Parcel, invoice=invoice))
-    return see(home_page(invoice))
+    return redirect_to(home_page(invoice))
 
 
 @require_GET
@@ -228,13 +237,13 @@ def mail(request: HttpRequest, slug: str, number: str) -> HttpResponse:
     invoice = invoice_of(slug, number)
     if Invoice.objects.filter(pk=invoice.pk, mailed=False).update(mailed=True):
         vendor_calls.mail(invoice, f"Invoice {number}", f"{invoice.title}: {invoice.price}.")
-    return see(home_page(invoice))
+    return redirect_to(home_page(invoice))
 
 
 # --- what went wrong -----------------------------------------------------------
 
 
-def trouble(get_response: Callable[[HttpRequest], HttpResponse]) -> Any:
+def explain_failure(get_response: Callable[[HttpRequest], HttpResponse]) -> Any:
     """Explain a vendor's failure in plain words."""
 
     class Middleware:
@@ -258,14 +267,14 @@ def is_paying(path: str) -> bool:
     return path.endswith(("/pay", "/look-up")) or "/back/" in path
 
 
-def missing(request: HttpRequest, exception: Exception) -> HttpResponse:
+def not_found_page(request: HttpRequest, exception: Exception) -> HttpResponse:
     """The page for an unknown address."""
     text = "There is nothing at this address."
     context = {"title": "Nothing here", "mood": "failed", "text": text}
     return render(request, "trouble.html", context, status=HTTPStatus.NOT_FOUND)
 
 
-def broken(request: HttpRequest) -> HttpResponse:
+def error_page(request: HttpRequest) -> HttpResponse:
     """The page for an error of the ERP itself, without details."""
     parent_path = request.path.rpartition("/")[0] + "/"
     context = {
@@ -305,6 +314,6 @@ def home_page(one: Invoice) -> str:
     return f"/{one.company.slug}/invoices/{one.number}/"
 
 
-def see(url: str) -> HttpResponse:
+def redirect_to(url: str) -> HttpResponse:
     """Lead to another page."""
     return HttpResponseRedirect(url, status=HTTPStatus.SEE_OTHER)

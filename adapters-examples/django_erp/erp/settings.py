@@ -43,13 +43,13 @@ MIDDLEWARE = [
     "django.middleware.csrf.CsrfViewMiddleware",
     "django.middleware.clickjacking.XFrameOptionsMiddleware",
     "books.views.only_our_own",
-    "books.views.trouble",
+    "books.views.explain_failure",
 ]
 TEMPLATES = [
     {
         "BACKEND": "django.template.backends.django.DjangoTemplates",
         "DIRS": [PAGES / "templates"],
-        "OPTIONS": {"context_processors": ["books.views.everywhere"]},
+        "OPTIONS": {"context_processors": ["books.views.page_variables"]},
     },
 ]
 STATIC_URL = "/static/"

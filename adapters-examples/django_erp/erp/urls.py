@@ -22,10 +22,10 @@ urlpatterns = [
     path("<slug:slug>/log/", views.log),
     path(f"{_INVOICE}/", views.invoice),
     path(f"{_INVOICE}/pay", views.pay),
-    path(f"{_INVOICE}/back/<int:attempt>/", views.back),
+    path(f"{_INVOICE}/back/<int:attempt>/", views.return_from_bank),
     path(f"{_INVOICE}/look-up", views.look_up),
     path(f"{_INVOICE}/shipping/", views.shipping),
-    path(f"{_INVOICE}/ship", views.ship),
+    path(f"{_INVOICE}/ship", views.buy_label),
     path(f"{_INVOICE}/track", views.track),
     path(f"{_INVOICE}/label.pdf", views.label),
     path(f"{_INVOICE}/mail", views.mail),
@@ -39,5 +39,5 @@ urlpatterns = [
     path("<slug:slug>/orders/import", office.import_orders),
 ]
 
-handler404 = views.missing
-handler500 = views.broken
+handler404 = views.not_found_page
+handler500 = views.error_page

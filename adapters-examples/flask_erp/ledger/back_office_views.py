@@ -9,7 +9,7 @@ from sqlalchemy import select
 
 from ledger import back_office
 from ledger.models import BankLine, Customer, Order, SentDocument, session
-from ledger.views import company_of, home_page, invoice_of, pages, see
+from ledger.views import company_of, home_page, invoice_of, pages, redirect_to
 
 if TYPE_CHECKING:
     from werkzeug.wrappers import Response as BaseResponse
@@ -21,7 +21,7 @@ def send_invoice(slug: str, number: str) -> BaseResponse:
     invoice = invoice_of(slug, number)
     if invoice.customer.endpoint:
         back_office.send_invoice(invoice)
-    return see(home_page(invoice))
+    return redirect_to(home_page(invoice))
 
 
 @pages.post("/<slug>/invoices/<number>/e-invoice/state")
@@ -29,21 +29,21 @@ def follow_invoice(slug: str, number: str) -> BaseResponse:
     """Ask for the state of an electronic invoice."""
     invoice = invoice_of(slug, number)
     back_office.follow(SentDocument.last(slug, "einvoices", number))
-    return see(home_page(invoice))
+    return redirect_to(home_page(invoice))
 
 
 @pages.post("/<slug>/customers/<int(max=999999999):key>/contract")
 def send_contract(slug: str, key: int) -> BaseResponse:
     """Send a contract for signature once, however often the form is sent."""
     back_office.send_contract(_customer(slug, key))
-    return see(f"/{slug}/customers/{key}/")
+    return redirect_to(f"/{slug}/customers/{key}/")
 
 
 @pages.post("/<slug>/customers/<int(max=999999999):key>/contract/state")
 def follow_contract(slug: str, key: int) -> BaseResponse:
     """Ask for the state of a contract."""
     back_office.follow(SentDocument.last(_customer(slug, key).company_slug, "signatures", str(key)))
-    return see(f"/{slug}/customers/{key}/")
+    return redirect_to(f"/{slug}/customers/{key}/")
 
 
 @pages.get("/<slug>/customers/<int(max=999999999):key>/contract.pdf")
@@ -72,14 +72,16 @@ def bank(slug: str) -> str:
 @pages.post("/<slug>/bank/connect")
 def connect_bank(slug: str) -> BaseResponse:
     """Lead the owner of the account to the bank."""
-    return see(back_office.connect_bank(company_of(slug), request.remote_addr) or f"/{slug}/bank/")
+    return redirect_to(
+        back_office.connect_bank(company_of(slug), request.remote_addr) or f"/{slug}/bank/"
+    )
 
 
 @pages.get("/<slug>/bank/back")
 def bank_back(slug: str) -> BaseResponse:
     """The owner is back from the bank, which alone knows what was decided."""
     back_office.follow(SentDocument.last(slug, "bank", "account"))
-    return see(f"/{slug}/bank/")
+    return redirect_to(f"/{slug}/bank/")
 
 
 @pages.post("/<slug>/bank/read")
@@ -88,7 +90,7 @@ def read_account(slug: str) -> BaseResponse:
     row = SentDocument.last(slug, "bank", "account")
     if row is not None and row.state == "granted":
         back_office.read_account(row)
-    return see(f"/{slug}/bank/")
+    return redirect_to(f"/{slug}/bank/")
 
 
 @pages.get("/<slug>/orders/")
@@ -108,7 +110,7 @@ def orders(slug: str) -> str:
 def import_orders(slug: str) -> BaseResponse:
     """Import the orders of the shop that have changed."""
     back_office.import_orders(company_of(slug))
-    return see(f"/{slug}/orders/")
+    return redirect_to(f"/{slug}/orders/")
 
 
 def _customer(slug: str, key: int) -> Customer:

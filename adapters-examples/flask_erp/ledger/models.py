@@ -76,7 +76,7 @@ def _prepare_tables(connection: Any, _: object) -> None:
 _NUMBER: Final = re.compile("[1-9][0-9]{0,8}")
 
 
-def whole(text: str | None) -> int:
+def row_number(text: str | None) -> int:
     """Return the number that a text spells; 0, which no row has, for any other text."""
     return int(text) if text and _NUMBER.fullmatch(text) else 0
 
@@ -228,7 +228,7 @@ class Attempt(Base):
         attempts_of_account = session.query(cls).filter_by(account=account)
         invoice, _, number = (reference or "").rpartition("-")
         attempts_by_reference = attempts_of_account.join(Invoice).filter(
-            Invoice.number == invoice, cls.number == whole(number)
+            Invoice.number == invoice, cls.number == row_number(number)
         )
         attempts_without_payment = attempts_by_reference.filter(
             cls.payment_id.in_(["", reference or ""])

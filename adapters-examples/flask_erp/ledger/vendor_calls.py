@@ -44,14 +44,15 @@ def means(invoice: Invoice) -> list[Means]:
 def pay(attempt: Attempt) -> None:
     """Make the payment of an attempt; repeating this charges once."""
     payments = moorage.hub.payments(attempt.invoice.company.slug)
-    _note(attempt, lambda: payments.charge(_charge(attempt), idempotency_key=attempt.reference))
+    charge, key = _charge(attempt), attempt.reference
+    _store_outcome(attempt, lambda: payments.charge(charge, idempotency_key=key))
 
 
 def come_back(attempt: Attempt, returned: Mapping[str, str]) -> None:
     """Continue an attempt after the buyer has returned from the bank."""
     payments = moorage.hub.payments(attempt.invoice.company.slug)
     key = f"{attempt.reference}/back"
-    _note(attempt, lambda: payments.complete(attempt.ref, returned, idempotency_key=key))
+    _store_outcome(attempt, lambda: payments.complete(attempt.ref, returned, idempotency_key=key))
 
 
 def look_up(attempt: Attempt) -> None:
@@ -62,7 +63,7 @@ def look_up(attempt: Attempt) -> None:
     payment_refs = [attempt.ref or payment]
     session.commit()
     [result] = payments.settle(payment_refs)
-    _note(attempt, result.unwrap)
+    _store_outcome(attempt, result.unwrap)
 
 
 def offers(invoice: Invoice) -> tuple[Rate, ...]:
@@ -74,7 +75,7 @@ def offers(invoice: Invoice) -> tuple[Rate, ...]:
     return moorage.hub.shipping(invoice.company.slug).get_rates(query).rates
 
 
-def ship(invoice: Invoice, offer: str) -> None:
+def buy_label(invoice: Invoice, offer: str) -> None:
     """Buy the label of an offer, once."""
     session.commit()
     shipping = moorage.hub.shipping(invoice.company.slug)
@@ -103,7 +104,7 @@ def mail(invoice: Invoice, about: str, text: str) -> None:
 
 
 @moorage.on("payments")
-def hear(event: PaymentEvent, entry: object) -> None:
+def store_payment_event(event: PaymentEvent, entry: object) -> None:
     """Store the event of a payment; events of unknown payments are ignored."""
     event = moorage.hub.payments().follow_up(event)
     attempt = Attempt.of(event.ref.account, event.ref.id, event.reference)
@@ -122,7 +123,7 @@ def _charge(attempt: Attempt) -> Charge:
     return Charge(amount, attempt.token, description=invoice.title, **attempt_fields)
 
 
-def _note(attempt: Attempt, ask: Callable[[], Payment]) -> None:
+def _store_outcome(attempt: Attempt, ask: Callable[[], Payment]) -> None:
     """Store the outcome of an attempt, with a text for its buyer."""
     session.commit()
     try:

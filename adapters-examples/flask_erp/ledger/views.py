@@ -31,8 +31,8 @@ from ledger.models import (
     Parcel,
     SentDocument,
     in_words,
+    row_number,
     session,
-    whole,
 )
 from moorage import LogQuery
 from moorage.errors import ConnectorError
@@ -77,7 +77,7 @@ def only_our_own(response: Response) -> Response:
 
 
 @pages.app_context_processor
-def everywhere() -> dict[str, Any]:
+def page_variables() -> dict[str, Any]:
     """The variables of every page."""
     token = cookie.setdefault("token", secrets.token_urlsafe(32))
     field = Markup('<input type="hidden" name="token" value="{}">').format(token)
@@ -178,13 +178,13 @@ def pay(slug: str, number: str) -> BaseResponse:
     if attempt is not None and attempt.state in {"open", "unknown"}:
         vendor_calls.pay(attempt)
     if attempt is not None and attempt.state == "waiting":
-        return see(attempt.next_url)
-    return see(home_page(invoice))
+        return redirect_to(attempt.next_url)
+    return redirect_to(home_page(invoice))
 
 
 def _start_attempt(invoice: Invoice) -> Attempt | None:
     """The attempt that a form is for, written down before anything else is done."""
-    attempt_number, means_id = (whole(request.form.get(name)) for name in ("attempt", "means"))
+    attempt_number, means_id = (row_number(request.form.get(name)) for name in ("attempt", "means"))
     means = next((value for value in vendor_calls.means(invoice) if value.id == means_id), None)
     session.scalar(select(Invoice).filter_by(id=invoice.id).with_for_update(of=Invoice))
     session.refresh(invoice)
@@ -196,14 +196,14 @@ def _start_attempt(invoice: Invoice) -> Attempt | None:
 
 
 @pages.get("/<slug>/invoices/<number>/back/<int(max=999999999):attempt>/")
-def back(slug: str, number: str, attempt: int) -> BaseResponse:
+def return_from_bank(slug: str, number: str, attempt: int) -> BaseResponse:
     """The buyer is back from the bank."""
     invoice = invoice_of(slug, number)
     attempts = session.query(Attempt).filter_by(invoice_id=invoice.id, number=attempt)
     known_attempt = attempts.first() or abort(404)
     if known_attempt.held and known_attempt.ref:
         vendor_calls.come_back(known_attempt, request.args.to_dict())
-    return see(home_page(invoice))
+    return redirect_to(home_page(invoice))
 
 
 @pages.post("/<slug>/invoices/<number>/look-up")
@@ -213,7 +213,7 @@ def look_up(slug: str, number: str) -> BaseResponse:
     last_attempt = invoice.last
     if last_attempt is not None and last_attempt.held:
         vendor_calls.look_up(last_attempt)
-    return see(home_page(invoice))
+    return redirect_to(home_page(invoice))
 
 
 # --- shipping and mail ---------------------------------------------------------
@@ -228,13 +228,13 @@ def shipping(slug: str, number: str) -> str:
 
 
 @pages.post("/<slug>/invoices/<number>/ship")
-def ship(slug: str, number: str) -> BaseResponse:
+def buy_label(slug: str, number: str) -> BaseResponse:
     """Buy a label."""
     invoice = invoice_of(slug, number)
     if session.query(Parcel).filter_by(invoice_id=invoice.id).first() is None:
-        vendor_calls.ship(invoice, request.form.get("offer", ""))
+        vendor_calls.buy_label(invoice, request.form.get("offer", ""))
     session.commit()
-    return see(home_page(invoice))
+    return redirect_to(home_page(invoice))
 
 
 @pages.post("/<slug>/invoices/<number>/track")
@@ -243,7 +243,7 @@ def track(slug: str, number: str) -> BaseResponse:
     invoice = invoice_of(slug, number)
     vendor_calls.track(session.query(Parcel).filter_by(invoice_id=invoice.id).first() or abort(404))
     session.commit()
-    return see(home_page(invoice))
+    return redirect_to(home_page(invoice))
 
 
 @pages.get("/<slug>/invoices/<number>/label.pdf")
@@ -262,14 +262,14 @@ def mail(slug: str, number: str) -> BaseResponse:
     if session.execute(mark_as_mailed.values(mailed=True)).rowcount:
         vendor_calls.mail(invoice, f"Invoice {number}", f"{invoice.title}: {invoice.price}.")
     session.commit()
-    return see(home_page(invoice))
+    return redirect_to(home_page(invoice))
 
 
 # --- what went wrong -----------------------------------------------------------
 
 
 @pages.app_errorhandler(404)
-def missing(error: Exception) -> tuple[str, int]:
+def not_found_page(error: Exception) -> tuple[str, int]:
     """The page for an unknown address."""
     text = "There is nothing at this address."
     page = render_template("trouble.html", title="Nothing here", mood="failed", text=text)
@@ -277,10 +277,10 @@ def missing(error: Exception) -> tuple[str, int]:
 
 
 @pages.app_errorhandler(ConnectorError)
-def trouble(error: ConnectorError) -> tuple[str, int]:
+def explain_failure(error: ConnectorError) -> tuple[str, int]:
     """Explain a vendor's failure in plain words."""
     if request.path.endswith(("/pay", "/look-up")) or "/back/" in request.path:
-        return broken(error)
+        return error_page(error)
     name = type(error).__name__
     text = f"A vendor could not do it just now ({name}). Please try again later."
     page = render_template("trouble.html", title="Not now", mood="unknown", text=text)
@@ -288,7 +288,7 @@ def trouble(error: ConnectorError) -> tuple[str, int]:
 
 
 @pages.app_errorhandler(500)
-def broken(error: Exception) -> tuple[str, int]:
+def error_page(error: Exception) -> tuple[str, int]:
     """The page for an error of the ERP itself, without details."""
     session.rollback()
     parent_path = request.path.rpartition("/")[0] + "/"
@@ -333,6 +333,6 @@ def home_page(one: Invoice) -> str:
     return f"/{one.company_slug}/invoices/{one.number}/"
 
 
-def see(url: str) -> BaseResponse:
+def redirect_to(url: str) -> BaseResponse:
     """Lead to another page."""
     return redirect(url, HTTPStatus.SEE_OTHER)

@@ -35,9 +35,9 @@ class SystemRandomness:
 class UlidIds:
     """ULIDs: 48 bits of milliseconds, then 80 bits from the operating system.
 
-    The time is encoded by python-ulid, once per millisecond. The random bits are not: its newer
-    versions count upwards within a millisecond, in a forked child from the same number as in its
-    parent.
+    The time is encoded by python-ulid, once per millisecond. The random bits do not come from
+    python-ulid: its newer versions count upwards within a millisecond, and a forked child would
+    count from the same number as its parent.
     """
 
     __slots__ = ("__weakref__", "_encode", "_ready", "_time")
@@ -58,7 +58,8 @@ class UlidIds:
         """Return an id for a moment in the past, which sorts among the ids of that moment.
 
         Args:
-            milliseconds: the moment, in milliseconds since the Unix epoch; earlier ones count as 0.
+            milliseconds: the moment, in milliseconds since the Unix epoch; moments before it count
+                as 0.
         """
         # Many ids share their millisecond, and another thread replaces this pair as a whole.
         known_milliseconds, letters = self._time

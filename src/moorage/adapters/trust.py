@@ -33,10 +33,10 @@ def context_for(tls: Tls, path: str = "tls.") -> ssl.SSLContext:
 
     Args:
         tls: the settings.
-        path: the beginning of their paths in the configuration, which errors show.
+        path: the beginning of the settings' paths in the configuration, which errors show.
 
     Raises:
-        ConfigurationError: a file cannot be read, or is not what it should be.
+        ConfigurationError: a file cannot be read, or does not contain the expected content.
     """
     problems = list(_unreadable_files(tls))
     context = ssl.create_default_context()
@@ -51,7 +51,7 @@ def context_for(tls: Tls, path: str = "tls.") -> ssl.SSLContext:
         context.verify_mode = ssl.CERT_NONE
     if tls.certificate is not None and not _names(problems, "certificate", "key"):
         try:
-            _carry(context, tls.certificate, tls.key, tls.password)
+            _load_client_certificate(context, tls.certificate, tls.key, tls.password)
         except OSError:
             reason = "The certificate is none, or its private key is another's or is not opened"
             problems.append(_problem("certificate", reason))
@@ -95,7 +95,7 @@ def _problem(name: str, cause: str) -> Problem:
     )
 
 
-def _carry(
+def _load_client_certificate(
     context: ssl.SSLContext,
     certificate: str | bytes,
     key: Secret | str | None,
@@ -128,7 +128,7 @@ def _encrypted_key(key: Secret, own_password: Secret | None, password: Secret) -
     """Return a private key encrypted with a new password, so that no file has the plain key."""
     # Few have a key that is in no file.
     from cryptography.exceptions import UnsupportedAlgorithm  # noqa: PLC0415 - costs milliseconds
-    from cryptography.hazmat.primitives import serialization  # noqa: PLC0415 - the same
+    from cryptography.hazmat.primitives import serialization  # noqa: PLC0415 - costs milliseconds
 
     try:
         return serialization.load_pem_private_key(

@@ -6,7 +6,7 @@ import os
 from binascii import b2a_base64
 from typing import TYPE_CHECKING, Any, TypeAlias
 
-from moorage.domain.secrets.frames import careful
+from moorage.domain.secrets.frames import with_careful_constructor
 from moorage.domain.secrets.secret import Secret, as_secret
 from moorage.errors import ConfigurationError, ConnectorError, CredentialNotFound
 
@@ -47,7 +47,7 @@ def generate_webhook_secret() -> str:
     return "whsec_" + b2a_base64(os.urandom(32), newline=False).decode()
 
 
-@careful
+@with_careful_constructor
 class StaticWebhookSecrets:
     """Webhook secrets that never change, by tenant; `None` is for webhooks without a tenant.
 
@@ -75,11 +75,11 @@ class StaticWebhookSecrets:
         )
 
     def kept(self, tenant: str | None) -> tuple[Secret, ...]:
-        """Return the unchanging secrets of a tenant; empty if it has none."""
+        """Return the webhook secrets of a tenant; empty if it has none."""
         return self._secrets.get(tenant, ())
 
 
-@careful
+@with_careful_constructor
 class AsyncStaticWebhookSecrets:
     """The asynchronous `StaticWebhookSecrets`, which never waits."""
 

@@ -54,10 +54,10 @@ def error_as_dict(error: ConnectorError) -> dict[str, Any]:
         "request_id": error.request_id,
     }
     if isinstance(error, ConfigurationError):
-        error_fields["problems"] = [plain(problem) for problem in error.problems]
+        error_fields["problems"] = [problem_fields(problem) for problem in error.problems]
     return {name: value for name, value in error_fields.items() if value is not None}
 
 
-def plain(problem: Problem) -> dict[str, str]:
+def problem_fields(problem: Problem) -> dict[str, str]:
     """Return a problem of a configuration as a dict of plain values."""
     return {name: value for name, value in problem._asdict().items() if value is not None}

@@ -16,8 +16,8 @@ from moorage.cli import exit_codes
 from moorage.cli.answer import CommandResult
 from moorage.cli.command_table import COMMANDS, GROUPS
 from moorage.cli.context import Context
-from moorage.cli.streams import as_json, replaced
-from moorage.domain.secrets.frames import named
+from moorage.cli.streams import as_json, replace_closed_streams
+from moorage.domain.secrets.frames import error_name
 from moorage.errors import ConfigurationError, ConnectorError
 
 if TYPE_CHECKING:
@@ -46,7 +46,7 @@ def run(
 ) -> int:
     """Run one command, print its result or error, and return the exit code."""
     call = _Call(list(arguments), commands, host)
-    replaced()
+    replace_closed_streams()
     if reconfigure := getattr(sys.stdout, "reconfigure", None):
         # Characters outside the terminal's encoding are escaped.
         reconfigure(errors="backslashreplace")
@@ -99,7 +99,7 @@ class _Call:
             if self._shows_result and isinstance(error, OSError):
                 raise
             self._print_traceback(error)
-            message = f"An unexpected error occurred ({named(error)})."
+            message = f"An unexpected error occurred ({error_name(error)})."
             error_document = {"kind": type(error).__name__, "message": message}
             remedy = "" if self._debug else " Repeat the command with --debug for a traceback."
             return self._show_error(exit_codes.INTERNAL_ERROR, error_document, message + remedy)
@@ -192,7 +192,7 @@ def build(arguments: Sequence[str], launch: Any, commands: Commands = COMMANDS) 
     for command, (import_path, summary) in commands.items():
         if command in groups:
             if command == requested_command:
-                groups[command].default(_imported(import_path))
+                groups[command].default(_import_object(import_path))
             continue
         group, _, name = command.rpartition(" ")
         # The named command shows its full help.
@@ -228,7 +228,7 @@ def build(arguments: Sequence[str], launch: Any, commands: Commands = COMMANDS) 
     return app
 
 
-def _imported(import_path: str) -> Any:
+def _import_object(import_path: str) -> Any:
     """Import a command that is also a group of commands."""
     module, _, name = import_path.partition(":")
     return getattr(import_module(module), name)

@@ -29,7 +29,7 @@ _SUCCESS_TEXT: Final = "You may close this page and go back to the terminal."
 _NOT_FOUND_TEXT: Final = "There is nothing here."
 
 
-class Loopback:
+class LoopbackListener:
     """A listener on 127.0.0.1.
 
     Args:

@@ -40,12 +40,12 @@ def opened_hub(context: Context, credentials: str | None = None) -> Generator[Hu
         context: the global options, which name the configuration.
         credentials: the URL of a credential store, for services with `needs_credentials`.
     """
-    with opened(context, credentials, complete=False) as (hub, _):
+    with open_hub(context, credentials, complete=False) as (hub, _):
         yield hub
 
 
 @contextmanager
-def opened(
+def open_hub(
     context: Context,
     credentials: str | None,
     *,

@@ -56,16 +56,16 @@ def unusable_stores(configured: Configured) -> tuple[Problem, ...]:
 def _probes(configured: Configured) -> Iterator[tuple[str, Callable[[], object]]]:
     """Yield the path of each store's URL, and a function that reads something from the store."""
     yield from _probes_of_state(configured)
-    if configured.log is not None and _exists(configured.log):
+    if configured.log is not None and _store_exists(configured.log):
         yield "log.url", partial(_read_log, configured.log)
-    if configured.metrics is not None and _exists(configured.metrics):
+    if configured.metrics is not None and _store_exists(configured.metrics):
         yield "metrics.url", partial(_read_metrics, configured.metrics)
     audit, tenants, credentials = (
         configured.audit,
         configured.tenants_from,
         configured.credentials_from,
     )
-    if audit is not None and _exists(audit.url.reveal()):
+    if audit is not None and _store_exists(audit.url.reveal()):
         yield "audit.url", partial(_read_audit, audit.url.reveal())
     if tenants is not None:
         make = partial(open_tenants, tenants.url.reveal(), tenants.keys)
@@ -81,7 +81,9 @@ def _probes(configured: Configured) -> Iterator[tuple[str, Callable[[], object]]
         )
 
 
-def _probes_of_state(configured: Configured) -> Iterator[tuple[str, Callable[[], object]]]:
+def _probes_of_state(
+    configured: Configured,
+) -> Iterator[tuple[str, Callable[[], object]]]:
     if configured.store is not None:
         for url in urls_of_shards(configured.store):
             yield "state.url", partial(_read_state, url)
@@ -92,13 +94,13 @@ def _probes_of_state(configured: Configured) -> Iterator[tuple[str, Callable[[],
             yield "state.keys_url", partial(_read_key, url)
 
 
-def _exists(url: str) -> bool:
+def _store_exists(url: str) -> bool:
     """Return whether a store exists; a missing file is created with the first write."""
     path = sqlite_path(url)
     return path is None or Path(path).exists()
 
 
-def _creating(url: str) -> dict[str, bool]:
+def _table_options(url: str) -> dict[str, bool]:
     """Return the options that create missing tables, as the hub does when it opens a store."""
     return {} if url == "memory:" else {"create": True}
 
@@ -129,14 +131,14 @@ def _read_owner(configured: Configured) -> None:
 
 def _read_log(url: str) -> None:
     _read_from_store(
-        partial(open_log, url, **_creating(url)), lambda store: store.find(LogQuery(limit=1))
+        partial(open_log, url, **_table_options(url)), lambda store: store.find(LogQuery(limit=1))
     )
 
 
 def _read_metrics(url: str) -> None:
     query = FiguresQuery(since=datetime.now(UTC), by=())
     _read_from_store(
-        partial(open_metrics, url, **_creating(url)), lambda store: store.figures(query)
+        partial(open_metrics, url, **_table_options(url)), lambda store: store.figures(query)
     )
 
 

@@ -15,7 +15,7 @@ from moorage.cli.places import opened_async
 from moorage.config.pipeline_building import build_pipeline
 from moorage.domain.pipelines.changes import changes
 from moorage.domain.pipelines.control import ReadPipeline, control_key
-from moorage.domain.secrets.frames import named
+from moorage.domain.secrets.frames import error_name
 from moorage.errors import ConfigurationError, ConnectorError
 from moorage.hub.internals import core_of
 from moorage.pipelines.group import PipelineGroup
@@ -68,8 +68,8 @@ class StreamWorker:
         configured = self._context.configured()
         self._values = pipeline_values(configured, self._names)
         self._store = configured.store
-        made = await self._new_pipelines(configured, self._values)
-        self._group = PipelineGroup(made)
+        pipelines = await self._new_pipelines(configured, self._values)
+        self._group = PipelineGroup(pipelines)
         return self
 
     async def __aexit__(self, *_: object) -> None:
@@ -110,20 +110,20 @@ class StreamWorker:
         try:
             configured, values = self._read_again()
             difference = changes(self._values, values)
-            made = await self._new_pipelines(
+            pipelines = await self._new_pipelines(
                 configured,
                 (*difference.changed, *difference.added),
                 checks_store=configured.store != self._store,
             )
         except Exception as error:  # noqa: BLE001 - a mistake in the new configuration must not end the worker
-            reason = error if isinstance(error, ConnectorError) else named(error)
+            reason = error if isinstance(error, ConnectorError) else error_name(error)
             self._note_refusal(
                 f"The new configuration is refused, so the pipelines run on: {reason}"
             )
             return
         self._note_refusal(None)
         for name in (*difference.removed, *difference.changed, *difference.added):
-            await self._group.replace(name, made.get(name))
+            await self._group.replace(name, pipelines.get(name))
         self._values, self._store = values, configured.store
         await self._close_unused()
         groups = [
@@ -174,12 +174,12 @@ class StreamWorker:
                 read = ReadPipeline(control_key(selected[0].name))
                 await storage.execute(read, timeout=_STORE_TIMEOUT)
             self._drain = max(self._drain, *(item.config.drain for item in selected))
-            made = {item.name: self._pipeline(item, hub, storage) for item in selected}
+            pipelines = {item.name: self._pipeline(item, hub, storage) for item in selected}
             for names_of_hub in self._hubs.values():
-                names_of_hub -= set(made)
-            self._hubs[stack.pop_all()] = set(made)
+                names_of_hub -= set(pipelines)
+            self._hubs[stack.pop_all()] = set(pipelines)
         self.hub = hub
-        return made
+        return pipelines
 
     def _pipeline(
         self, settings: PipelineSettings, hub: Any, storage: Any

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 
-def replaced() -> None:
+def replace_closed_streams() -> None:
     """Replace closed standard streams by the null device."""
     for name, mode in (("stdin", "r"), ("stdout", "w"), ("stderr", "w")):
         if getattr(sys, name) is None:

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any, Final, NamedTuple
 from moorage.domain.webhooks.algorithms import WebhookAlgorithm, WebhookEncoding, hmac_key
 from moorage.domain.webhooks.choices import TimeForm
 from moorage.domain.webhooks.delivery import Delivery
-from moorage.domain.webhooks.template import Scene
+from moorage.domain.webhooks.template import TemplateValues
 from moorage.errors import ConfigurationError, ConnectorError
 from moorage.parts.webhook_verifier import WebhookVerifier
 from moorage.wiring.installed_vendors import webhook_scheme
@@ -82,7 +82,7 @@ def _sign(scheme: WebhookScheme, secret: Secret, parts: _SignedParts) -> dict[st
             path="scheme",
             remedy="Use a scheme with a shared secret, and give the secret as the vendor shows it.",
         )
-    timestamp = _stamp(scheme.timestamp_form, parts.at)
+    timestamp = _timestamp_text(scheme.timestamp_form, parts.at)
     timestamp_template = scheme.timestamp
     headers: dict[str, str] = {}
     for template in (*scheme.signs[:1], *filter(None, (timestamp_template, scheme.id))):
@@ -98,7 +98,7 @@ def _sign(scheme: WebhookScheme, secret: Secret, parts: _SignedParts) -> dict[st
     ]
     headers_to_add = frozenset[str | bytes]([*headers, *(header.encode() for header in headers)])
     delivery = Delivery(headers, parts.body, names=headers_to_add, url=parts.url)
-    content = scheme.signs[0].fill(Scene(delivery, None, parts.parameters, marks))
+    content = scheme.signs[0].fill(TemplateValues(delivery, None, parts.parameters, marks))
     signature = digest(key, content, _HASHES[scheme.algorithm])
     encoded_signature = _encoded_body(signature, scheme.encoding)
     text = scheme.separator.join([*marks, f"{scheme.prefix}{encoded_signature}"])
@@ -115,7 +115,7 @@ def _single_placeholder(template: Template, kind: str) -> str | None:
     return places[0][1] if len(places) == 1 and places[0][0] == kind else None
 
 
-def _stamp(form: TimeForm, at: datetime) -> str:
+def _timestamp_text(form: TimeForm, at: datetime) -> str:
     seconds = at.timestamp()
     return str(int(seconds * 1000) if form is TimeForm.MILLISECONDS else int(seconds))
 

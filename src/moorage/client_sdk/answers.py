@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 from moorage.client_sdk.json_numbers import exact_json
 from moorage.client_sdk.values import read_value
-from moorage.domain.resilience.classify import unreadable
+from moorage.domain.resilience.classify import unreadable_answer_error
 from moorage.errors import InvalidData
 
 if TYPE_CHECKING:
@@ -37,7 +37,7 @@ def json_answer(kind: Any, *limits: Limit, checks: bool = False) -> Callable[[Re
             problem = f"is not as described: {error.message.rstrip('.')}"
         except (RecursionError, ValueError):
             pass
-        raise unreadable(response, problem=problem)
+        raise unreadable_answer_error(response, problem=problem)
 
     return read
 

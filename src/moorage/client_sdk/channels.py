@@ -109,15 +109,15 @@ class Channel:
 
     @property
     def _separators(self) -> str:
-        plain = _PLACEHOLDER.sub("", self.address)
-        return "".join(mark for mark in "/.:" if mark in plain) or "/"
+        plain_text = _PLACEHOLDER.sub("", self.address)
+        return "".join(mark for mark in "/.:" if mark in plain_text) or "/"
 
     def _check(self, name: str, value: str | None) -> None:
         known_values = self.choices.get(name)
-        refused = _WILDCARDS.union(self._separators)
+        refused_characters = _WILDCARDS.union(self._separators)
         if not isinstance(value, str) or not value.isprintable() or not value:
             problem = f"{name} is not a printable text."
-        elif any(character in refused or character.isspace() for character in value):
+        elif any(character in refused_characters or character.isspace() for character in value):
             problem = f"{name} has a character that separates the parts of a topic, or white space."
         elif known_values is not None and value not in known_values:
             problem = f"{name} is none of the described values."

@@ -139,7 +139,7 @@ class Kinds:
         return
 
 
-class AsText:
+class DecimalText:
     """Marks a decimal number that is a text in JSON."""
 
     def problem(self, value: Any) -> None:  # noqa: ARG002 - the signature of every limit
@@ -147,7 +147,7 @@ class AsText:
         return
 
 
-AS_TEXT: Final = AsText()
+AS_TEXT: Final = DecimalText()
 """Marks a Decimal that is a text in JSON."""
 
 

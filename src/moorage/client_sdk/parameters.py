@@ -28,8 +28,8 @@ def segment(name: str, kind: Any, value: Any, *limits: Limit) -> str:
     Raises:
         InvalidData: the value is not of its type, is empty, or consists of dots.
     """
-    written = write_value(kind, value, *limits, name=name)
-    items = written if is_list(written) else [written]
+    value_on_wire = write_value(kind, value, *limits, name=name)
+    items = value_on_wire if is_list(value_on_wire) else [value_on_wire]
     text = ",".join(map(plain_text, items))
     if text in {"", ".", ".."}:
         raise InvalidData(

@@ -26,7 +26,7 @@ _SAMPLES: Final[dict[Any, Any]] = {
     NoneType: None,
     Any: None,
 }
-_DEEPEST: Final = 3
+_MAX_DEPTH: Final = 3
 
 
 def sample(kind: Any, *limits: Any, depth: int = 0) -> Any:
@@ -48,15 +48,15 @@ def sample(kind: Any, *limits: Any, depth: int = 0) -> Any:
     if origin is Annotated:
         value = sample(arguments[0], *arguments[1:], depth=depth)
         tables = [limit for limit in arguments[1:] if isinstance(limit, Kinds)]
-        return _marked(value, tables[0]) if tables else value
+        return _with_discriminator(value, tables[0]) if tables else value
     if origin is Sequence:
         least = next((limit.least for limit in limits if isinstance(limit, Items)), 0)
-        count = least if depth > _DEEPEST else max(least, 1)
-        most = next((limit.most for limit in limits if isinstance(limit, Items)), None)
-        count = count if most is None else min(count, most)
+        count = least if depth > _MAX_DEPTH else max(least, 1)
+        maximum = next((limit.most for limit in limits if isinstance(limit, Items)), None)
+        count = count if maximum is None else min(count, maximum)
         return tuple(sample(arguments[0], depth=depth + 1) for _ in range(count))
     if origin is Mapping:
-        return {} if depth > _DEEPEST else {"name": sample(arguments[1], depth=depth + 1)}
+        return {} if depth > _MAX_DEPTH else {"name": sample(arguments[1], depth=depth + 1)}
     if origin in {Union, UnionType}:
         return sample(_alternative(arguments, depth), *limits, depth=depth)
     if attrs.has(kind):
@@ -66,7 +66,7 @@ def sample(kind: Any, *limits: Any, depth: int = 0) -> Any:
 
 def _alternative(kinds: tuple[Any, ...], depth: int) -> Any:
     """Return the alternative of a union to use; in deep levels null, if it is allowed."""
-    if depth > _DEEPEST and NoneType in kinds:
+    if depth > _MAX_DEPTH and NoneType in kinds:
         return NoneType
     return next(item for item in kinds if item is not NoneType and get_args(item) != (UNSET,))
 
@@ -76,14 +76,14 @@ def _sample_object(kind: type[Any], depth: int) -> Any:
     arguments: dict[str, Any] = {}
     for attribute in attrs.fields(kind):
         is_required = attribute.default is attrs.NOTHING
-        if attribute.name != "other_fields" and (is_required or depth <= _DEEPEST):
+        if attribute.name != "other_fields" and (is_required or depth <= _MAX_DEPTH):
             member = attribute.metadata.get("member", Member(attribute.name))
             value = sample(hints[attribute.name], *member.limits, depth=depth + 1)
             arguments[attribute.name] = value
     return kind(**arguments)
 
 
-def _marked(value: Any, table: Kinds) -> Any:
+def _with_discriminator(value: Any, table: Kinds) -> Any:
     """Return an object with the discriminator that determines its class."""
     name = next(key for key, item in table.classes.items() if item == value.__class__.__name__)
     field = next(
@@ -106,9 +106,9 @@ def _limited_sample(value: Any, kind: Any, limits: tuple[Any, ...]) -> Any:
 def _number(limit: Number) -> Decimal:
     """Return a number within limits."""
     least = limit.least if limit.above is None else limit.above
-    most = limit.most if limit.below is None else limit.below
+    maximum = limit.most if limit.below is None else limit.below
     if limit.above is not None:
         return Decimal(limit.above) + 1
     if limit.below is not None and least is None:
         return Decimal(limit.below) - 1
-    return Decimal(least or min(Decimal(1), Decimal(most or 1)))
+    return Decimal(least or min(Decimal(1), Decimal(maximum or 1)))

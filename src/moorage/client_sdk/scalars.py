@@ -13,7 +13,7 @@ import attrs
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from moorage.client_sdk.shapes import Reading
+    from moorage.client_sdk.shapes import ReadingState
 
 _MOST_DIGITS: Final = 100
 
@@ -51,7 +51,7 @@ class Scalar:
     from_json: Callable[[Any], Any]
     to_json: Callable[[Any], Any]
 
-    def read(self, value: Any, _: Reading) -> Any:
+    def read(self, value: Any, _: ReadingState) -> Any:
         """Convert a JSON value to a Python value."""
         return self._converted(self.from_json, value)
 
@@ -143,7 +143,7 @@ def _text_of_bytes(value: Any) -> str:
     return b64encode(memoryview(value)).decode()
 
 
-def _nothing(value: Any) -> None:
+def _read_null(value: Any) -> None:
     if value is not None:
         raise TypeError
 
@@ -158,6 +158,6 @@ SCALARS: Final[dict[Any, Scalar]] = {
     date: Scalar("a date", lambda value: date.fromisoformat(_text(value)), _text_of_date),
     UUID: Scalar("a UUID", lambda value: UUID(_text(value)), _text_of_uuid),
     bytes: Scalar("bytes in base64", _bytes_of_text, _text_of_bytes),
-    type(None): Scalar("null", _nothing, _nothing),
+    type(None): Scalar("null", _read_null, _read_null),
 }
 """The shapes of single values, by their types."""

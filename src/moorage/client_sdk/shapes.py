@@ -39,7 +39,7 @@ _OTHER_FIELDS: Final = "other_fields"
 
 
 @attrs.frozen(eq=False)
-class Reading:
+class ReadingState:
     """The state of reading one value with all its parts.
 
     Attributes:
@@ -50,15 +50,15 @@ class Reading:
     checks: bool
     tried: dict[tuple[int, int, bool], Any] = attrs.field(factory=dict[tuple[int, int, bool], Any])
 
-    def strict(self) -> Reading:
+    def strict(self) -> ReadingState:
         """Return the same state with `checks` set."""
-        return self if self.checks else Reading(checks=True, tried=self.tried)
+        return self if self.checks else ReadingState(checks=True, tried=self.tried)
 
 
 class Shape(Protocol):
     """Reads and writes the values of a type; both methods raise `Mismatch`."""
 
-    def read(self, value: Any, _: Reading, /) -> Any:
+    def read(self, value: Any, _: ReadingState, /) -> Any:
         """Convert a JSON value to a Python value."""
         ...
 
@@ -80,7 +80,7 @@ def shape_of(kind: Any) -> Shape:
         return AnyShape()
     origin, arguments = get_origin(kind), get_args(kind)
     if origin is Annotated:
-        return limited(arguments[0], tuple(arguments[1:]))
+        return limited_shape(arguments[0], tuple(arguments[1:]))
     if origin is Sequence:
         return ListShape(shape_of(arguments[0]))
     if origin is Mapping:
@@ -94,7 +94,7 @@ def shape_of(kind: Any) -> Shape:
     raise TypeError(kind)
 
 
-def limited(kind: Any, limits: Limits) -> Shape:
+def limited_shape(kind: Any, limits: Limits) -> Shape:
     """Return the shape of a type with limits of its values."""
     tables = [limit for limit in limits if isinstance(limit, Kinds)]
     if AS_TEXT in limits:
@@ -119,12 +119,12 @@ def _as_text(kind: Any) -> Shape:
 class AnyShape:
     """The shape of any JSON value."""
 
-    def read(self, value: Any, _: Reading, /) -> Any:
-        """Return the value unchanged."""
+    def read(self, value: Any, _: ReadingState, /) -> Any:
+        """Return the JSON value unchanged."""
         return value
 
     def write(self, value: Any, *, checks: bool) -> Any:  # noqa: ARG002 - the signature of every shape
-        """Return the value unchanged."""
+        """Return the JSON value unchanged."""
         return value
 
 
@@ -140,7 +140,7 @@ class LimitedShape:
     shape: Shape
     limits: Limits
 
-    def read(self, value: Any, reading: Reading, /) -> Any:
+    def read(self, value: Any, reading: ReadingState, /) -> Any:
         """Convert a JSON value to a Python value."""
         if reading.checks:
             self._check(value)
@@ -148,10 +148,10 @@ class LimitedShape:
 
     def write(self, value: Any, *, checks: bool) -> Any:
         """Convert a Python value to a JSON value."""
-        written = self.shape.write(value, checks=checks)
+        value_on_wire = self.shape.write(value, checks=checks)
         if checks:
-            self._check(written)
-        return written
+            self._check(value_on_wire)
+        return value_on_wire
 
     def _check(self, value: Any) -> None:
         for limit in self.limits:
@@ -170,7 +170,7 @@ class EnumShape:
 
     kind: type[OpenEnum]
 
-    def read(self, value: Any, reading: Reading, /) -> OpenEnum:
+    def read(self, value: Any, reading: ReadingState, /) -> OpenEnum:
         """Return the enumeration's member; an unknown member only if limits are not checked."""
         member = self.kind(SCALARS[str].read(value, reading))
         if reading.checks and not member.is_known:
@@ -196,7 +196,7 @@ class ListShape:
 
     item: Shape
 
-    def read(self, value: Any, reading: Reading, /) -> tuple[Any, ...]:
+    def read(self, value: Any, reading: ReadingState, /) -> tuple[Any, ...]:
         """Return the items as a tuple."""
         if not is_list(value):
             raise Mismatch("is not a list")
@@ -233,14 +233,14 @@ class MapShape:
 
     item: Shape
 
-    def read(self, value: Any, reading: Reading, /) -> dict[str, Any]:
-        """Return the values by their names."""
+    def read(self, value: Any, reading: ReadingState, /) -> dict[str, Any]:
+        """Return the values as a dict by their member names."""
         if not is_object(value):
             raise Mismatch("is not an object")
         return {name: _part(self.item, name, value[name], reading) for name in value}
 
     def write(self, value: Any, *, checks: bool) -> dict[str, Any]:
-        """Return the values by their names."""
+        """Return the values as a dict by their member names."""
         if not _is_mapping(value):
             raise Mismatch("is not a mapping")
         if not all(isinstance(name, str) for name in value):
@@ -263,7 +263,7 @@ def _is_mapping(value: object) -> TypeGuard[Mapping[Any, Any]]:
     return isinstance(value, Mapping)
 
 
-def _part(shape: Shape, name: str, value: Any, reading: Reading) -> Any:
+def _part(shape: Shape, name: str, value: Any, reading: ReadingState) -> Any:
     try:
         return shape.read(value, reading)
     except Mismatch as error:
@@ -299,7 +299,7 @@ class UnionShape:
         """The shapes of the types."""
         return self._shapes or tuple(map(shape_of, self.kinds))
 
-    def read(self, value: Any, reading: Reading, /) -> Any:
+    def read(self, value: Any, reading: ReadingState, /) -> Any:
         """Read the value as the first alternative that fits."""
         if value is None and NoneType in self.kinds:
             return None
@@ -307,7 +307,7 @@ class UnionShape:
             return self._by_member(value, self.table).read(value, reading)
         for attempt in dict.fromkeys((reading.strict(), reading)):
             for shape in self.shapes:
-                result = _tried(shape, value, attempt)
+                result = _try_alternative(shape, value, attempt)
                 if not isinstance(result, Mismatch):
                     return result
         raise Mismatch("fits none of the described alternatives")
@@ -338,7 +338,7 @@ class UnionShape:
         raise mismatch
 
 
-def _tried(shape: Shape, value: Any, reading: Reading) -> Any:
+def _try_alternative(shape: Shape, value: Any, reading: ReadingState) -> Any:
     """Return the result or the mismatch of an alternative, which is tried only once per value."""
     key = id(shape), id(value), reading.checks
     if key not in reading.tried:
@@ -385,7 +385,7 @@ class ObjectShape:
 
     @cached_property
     def fields(self) -> tuple[Field, ...]:
-        """The fields that correspond to a member."""
+        """The fields of the class that are members of the JSON object."""
         hints = get_type_hints(self.kind, include_extras=True)
         return tuple(
             _field(attribute, hints[attribute.name])
@@ -393,7 +393,7 @@ class ObjectShape:
             if attribute.name != _OTHER_FIELDS
         )
 
-    def read(self, value: Any, reading: Reading, /) -> Any:
+    def read(self, value: Any, reading: ReadingState, /) -> Any:
         """Return an instance of the class."""
         if not is_object(value):
             raise Mismatch("is not an object")
@@ -405,11 +405,11 @@ class ObjectShape:
             if field.member in value:
                 arguments[field.name] = _part(field.shape, field.member, content, reading)
             elif field.default is attrs.NOTHING:
-                raise _missing(field.member)
+                raise _missing_member(field.member)
         if self.other is not None:
             members = {field.member for field in self.fields}
-            rest = {name: value[name] for name in value if name not in members}
-            arguments[_OTHER_FIELDS] = self.other.read(rest, reading)
+            other_fields = {name: value[name] for name in value if name not in members}
+            arguments[_OTHER_FIELDS] = self.other.read(other_fields, reading)
         return self.kind(**arguments)
 
     def write(self, value: Any, *, checks: bool) -> dict[str, Any]:
@@ -432,11 +432,11 @@ class ObjectShape:
 
 def _field(attribute: attrs.Attribute[Any], kind: Any) -> Field:
     member = attribute.metadata.get("member", Member(attribute.name))
-    shape = limited(kind, member.limits) if member.limits else shape_of(kind)
+    shape = limited_shape(kind, member.limits) if member.limits else shape_of(kind)
     return Field(attribute.name, member.name, shape, attribute.default)
 
 
-def _missing(member: str) -> Mismatch:
+def _missing_member(member: str) -> Mismatch:
     mismatch = Mismatch("is missing")
     mismatch.place.append(f".{member}")
     return mismatch

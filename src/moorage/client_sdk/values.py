@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from moorage.client_sdk.scalars import Mismatch
-from moorage.client_sdk.shapes import Reading, limited, shape_of
+from moorage.client_sdk.shapes import ReadingState, limited_shape, shape_of
 from moorage.errors import InvalidData
 
 if TYPE_CHECKING:
@@ -24,15 +24,15 @@ def read_value(kind: Any, value: Any, *limits: Limit, checks: bool = False) -> A
     Raises:
         InvalidData: the value does not fit the type; the error's `field` is its path.
     """
-    shape = limited(kind, limits) if limits else shape_of(kind)
+    shape = limited_shape(kind, limits) if limits else shape_of(kind)
     path, problem = "", "is nested too deeply"
     try:
-        return shape.read(value, Reading(checks=checks))
+        return shape.read(value, ReadingState(checks=checks))
     except Mismatch as error:
         path, problem = error.path, error.problem
     except RecursionError:
         pass
-    raise _refused(path, problem)
+    raise _refusal(path, problem)
 
 
 def write_value(kind: Any, value: Any, *limits: Limit, name: str = "", checks: bool = True) -> Any:
@@ -48,7 +48,7 @@ def write_value(kind: Any, value: Any, *limits: Limit, name: str = "", checks: b
     Raises:
         InvalidData: the value is not of the type; the error's `field` is its path.
     """
-    shape = limited(kind, limits) if limits else shape_of(kind)
+    shape = limited_shape(kind, limits) if limits else shape_of(kind)
     path, problem = "", "is nested too deeply"
     try:
         return shape.write(value, checks=checks)
@@ -56,10 +56,10 @@ def write_value(kind: Any, value: Any, *limits: Limit, name: str = "", checks: b
         path, problem = error.path, error.problem
     except RecursionError:
         pass
-    raise _refused(".".join(part for part in (name, path) if part), problem)
+    raise _refusal(".".join(part for part in (name, path) if part), problem)
 
 
-def _refused(path: str, problem: str) -> InvalidData:
+def _refusal(path: str, problem: str) -> InvalidData:
     return InvalidData(
         f"{path or 'The value'} {problem}.",
         field=path or "value",

@@ -36,7 +36,7 @@ if TYPE_CHECKING:
     from moorage.config.migration import Migrated as Migrated
     from moorage.config.schema import json_schema as json_schema
 
-_LATER: Final = {
+_LAZY_IMPORTS: Final = {
     "ConfigurationWarning": "hubs",
     "Migrated": "migration",
     "Source": "loading",
@@ -49,8 +49,8 @@ _LATER: Final = {
 
 def __getattr__(name: str) -> Any:
     """Import a public name of this package when it is first used."""
-    if name not in _LATER:
+    if name not in _LAZY_IMPORTS:
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
-    export = getattr(import_module(f"{__name__}.{_LATER[name]}"), name)
+    export = getattr(import_module(f"{__name__}.{_LAZY_IMPORTS[name]}"), name)
     globals()[name] = export
     return export

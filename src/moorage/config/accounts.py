@@ -5,7 +5,15 @@ from __future__ import annotations
 from functools import partial
 from typing import TYPE_CHECKING, Any, Final, cast
 
-from moorage.config.problems import WRONG, Report, Wrong, key, near, quoted, under
+from moorage.config.problems import (
+    REPORTED,
+    Report,
+    ReportedProblem,
+    key,
+    path_below,
+    quote_word,
+    similar_word,
+)
 from moorage.config.stand_ins import note_common
 from moorage.contracts.catalog import CONTRACTS
 from moorage.contracts.ref import Ref
@@ -60,13 +68,13 @@ class Accounts:
             path: the path of the tables.
             tenant: the tenant that owns the accounts; None for shared ones.
         """
-        vendors_path = under(path, "vendors")
+        vendors_path = path_below(path, "vendors")
         tables: Mapping[str, Any] = read.get("vendors", {})
         source_vendors = written.get("vendors")
         for name in dict.fromkeys(
             [*(source_vendors if is_object(source_vendors) else ()), *tables]
         ):
-            account_path = under(vendors_path, key(name))
+            account_path = path_below(vendors_path, key(name))
             account_name = name if tenant is None else f"{tenant}.{name}"
             table = tables.get(name)
             if table is None:
@@ -121,7 +129,7 @@ class Accounts:
     ) -> None:
         """Create the routes of one tenant, or the shared routes, once all accounts exist."""
         for kind in CONTRACTS:
-            kind_path = under(path, kind)
+            kind_path = path_below(path, kind)
             is_listed = is_list(written.get(kind))
             for position, rules in enumerate(read.get(kind, ())):
                 route_path = f"{kind_path}[{position}]" if is_listed else kind_path
@@ -135,7 +143,7 @@ class Accounts:
         options = {name: value for name, value in table.items() if name in option_names}
         make = partial(vendor_type, **options)
         vendor = self._report.made(make, path, options)
-        if vendor is WRONG:
+        if vendor is REPORTED:
             self._wrong[account_name] = path
             return
         valid_vendor = cast("Vendor", vendor)
@@ -149,7 +157,7 @@ class Accounts:
             fields["tenants"] = {tenant}
         if (
             self._report.made(partial(Ref, vendor_type.name, account_name, "1"), path, exact=True)
-            is WRONG
+            is REPORTED
         ):
             self._wrong[account_name] = path
             return
@@ -232,9 +240,9 @@ class Accounts:
         ]
         self._report.add(
             path,
-            f"The value {quoted(name)} is not an account for {kind}.",
+            f"The value {quote_word(name)} is not an account for {kind}.",
             f"Use one of: {', '.join(sorted(fitting))}." if fitting else "Configure one first.",
-            nearest=near(name, fitting),
+            nearest=similar_word(name, fitting),
         )
 
 
@@ -250,8 +258,8 @@ def services(
     """
     valid_services, doubtful_services = list[Service](), list[Service]()
     for name, table in tables.items():
-        path = under("services", key(name))
-        if report.made(partial(checked_name, name, "service"), path, exact=True) is WRONG:
+        path = path_below("services", key(name))
+        if report.made(partial(checked_name, name, "service"), path, exact=True) is REPORTED:
             continue
         is_clear = report.clear(path)
         if name in places:
@@ -271,7 +279,9 @@ def services(
     return tuple(valid_services), tuple(doubtful_services)
 
 
-def _service(name: str, path: str, table: Mapping[str, Any], report: Report) -> Service | Wrong:
+def _service(
+    name: str, path: str, table: Mapping[str, Any], report: Report
+) -> Service | ReportedProblem:
     return report.made(partial(Service, name, **table), path, table)
 
 

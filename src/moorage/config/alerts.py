@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any, Final
 
 from moorage.config.of_classes import table_of
-from moorage.config.shapes import Function, Many, Named, SecretText, Table
+from moorage.config.shapes import Function, ListOf, NamedTable, SecretText, Table
 from moorage.domain.monitoring.alert_settings import AlertSettings, ChannelSettings
 from moorage.domain.monitoring.alerts import AlertRule
 
@@ -28,8 +28,8 @@ _CHANNEL: Final = table_of(
     ChannelSettings,
     name="channel",
     make=_channel,
-    shapes={"secrets": Many(SecretText()), "function": Function()},
+    shapes={"secrets": ListOf(SecretText()), "function": Function()},
 )
 ALERTS: Final[Table] = table_of(
-    AlertSettings, name="alerts", shapes={"rules": Many(_RULE), "channels": Named(_CHANNEL)}
+    AlertSettings, name="alerts", shapes={"rules": ListOf(_RULE), "channels": NamedTable(_CHANNEL)}
 )

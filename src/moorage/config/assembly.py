@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any, Final, TypeVar
 from moorage.config.connectors import check_modes
 from moorage.config.cross_checks import check_settings
 from moorage.config.default_state import prepare
-from moorage.config.problems import Wrong, key
+from moorage.config.problems import ReportedProblem, key
 from moorage.config.store_files import check_store_files
 from moorage.contracts.catalog import CONTRACTS
 from moorage.domain.http.urls import origin_of
@@ -67,7 +67,7 @@ _OPENERS: Final[Mapping[bool, tuple[Callable[..., Any], ...]]] = {
 
 
 @frozen(kw_only=True)
-class Assembled:
+class AssembledParts:
     """The opened ports of a hub, and those among them that the hub closes.
 
     Attributes:
@@ -81,7 +81,7 @@ class Assembled:
 
 def assemble(
     parts: Parts, passed: Mapping[str, Any], *, is_async: bool, complete: bool
-) -> Assembled:
+) -> AssembledParts:
     """Open the ports that a configuration names, and report the problems that prevent a hub.
 
     Opening reads only certificate files, and connects to no server.
@@ -108,7 +108,7 @@ def assemble(
         if port in passed or settings is None:
             return
         opened_port = report.made(partial(make, settings), path)
-        if not isinstance(opened_port, Wrong):
+        if not isinstance(opened_port, ReportedProblem):
             ports[port] = opened_port
             if closes:
                 owned_ports.append(opened_port)
@@ -141,7 +141,7 @@ def assemble(
         lambda settings: credentials(settings.url.reveal(), settings.keys),
         closes=False,
     )
-    open_port("log", configured.log, lambda log_url: log(log_url, **_creating(log_url)))
+    open_port("log", configured.log, lambda log_url: log(log_url, **_table_options(log_url)))
     open_port("audit", configured.audit, lambda settings: settings.open())
     _audit_credentials(parts, ports, is_async=is_async, complete=complete)
     open_port("http", configured.http, lambda settings: settings.open(report, is_async=is_async))
@@ -149,13 +149,13 @@ def assemble(
     owned_ports += _open_observers(configured, report, ports, metrics)
     check_parts(parts, ports, complete=complete)
     check_modes(configured.connectors, report, is_async=is_async)
-    return Assembled(ports=ports, owned=tuple(owned_ports))
+    return AssembledParts(ports=ports, owned=tuple(owned_ports))
 
 
 def _audit_credentials(
     parts: Parts, ports: dict[str, Any], *, is_async: bool, complete: bool
 ) -> None:
-    """Have the audit trail record the uses of the credential store, if that is configured."""
+    """Make the audit trail record uses of the credential store, if that is configured."""
     settings, report = parts.configured.audit, parts.report
     if settings is None or not settings.uses:
         return
@@ -189,7 +189,7 @@ def _observers(configured: Configured) -> tuple[Observer, ...]:
     return (*observers, HealthSignals())
 
 
-def _creating(url: str) -> dict[str, bool]:
+def _table_options(url: str) -> dict[str, bool]:
     """Return the options with which a store creates its missing table."""
     return {} if url == "memory:" else {"create": True}
 
@@ -228,7 +228,10 @@ def _keys_storage(storage: Callable[..., Any], url: str) -> Any:
 
 
 def _open_observers(
-    configured: Configured, report: Report, ports: dict[str, Any], metrics: Callable[..., Any]
+    configured: Configured,
+    report: Report,
+    ports: dict[str, Any],
+    metrics: Callable[..., Any],
 ) -> list[Any]:
     """Add the configured observers to the ports, and return those that the hub closes.
 
@@ -236,13 +239,13 @@ def _open_observers(
     """
     if "observers" not in ports and (configured.observers or configured.health):
         observers = report.made(partial(_observers, configured), "observers")
-        if not isinstance(observers, Wrong):
+        if not isinstance(observers, ReportedProblem):
             ports["observers"] = observers
     url = configured.metrics
     if url is None:
         return []
-    recorder = report.made(partial(metrics, url, **_creating(url)), "")
-    if isinstance(recorder, Wrong):
+    recorder = report.made(partial(metrics, url, **_table_options(url)), "")
+    if isinstance(recorder, ReportedProblem):
         return []
     ports["observers"] = (*Ports(observers=ports.get("observers", ())).observers, recorder)
     return [recorder]
@@ -328,7 +331,7 @@ class _Checks:
         """Check the services of an account."""
         place = account_path(account)
         services = self._report.made(partial(services_of, (account,)), "")
-        if isinstance(services, Wrong):
+        if isinstance(services, ReportedProblem):
             return
         if account.vendor.transport is not None:
             self._check_unused_settings(account, place)
@@ -430,7 +433,7 @@ class _Checks:
 def _check_webhooks(account: Account, report: Report) -> None:
     """Report webhook secrets of an account that could not verify any webhook."""
     place = f"{account_path(account)}.webhook_secrets"
-    if not account.webhook_secrets or report.lacks(place):
+    if not account.webhook_secrets or report.is_unreadable_at(place):
         return
     vendor = account.vendor
     if vendor.webhook is None:

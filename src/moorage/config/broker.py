@@ -45,7 +45,7 @@ class BrokerSettings:
             raise
 
     def check(self, service: Service, place: str, report: Report) -> None:
-        """Report a service whose limits cannot be leased, since its calls need other states too."""
+        """Report a leased service with a circuit or retry budget, which only the store holds."""
         if service.name not in self.services:
             return
         for name, remedy in (

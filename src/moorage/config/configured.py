@@ -9,22 +9,22 @@ from typing import TYPE_CHECKING, Any, Final, TypeVar
 
 from moorage.config.accounts import Accounts, services
 from moorage.config.broker import BrokerSettings
-from moorage.config.connectors import connectors, converted, services_of
+from moorage.config.connectors import connectors, convert_connectors, services_of
 from moorage.config.default_state import default_url, is_needed
 from moorage.config.http import HttpSettings, http_settings
 from moorage.config.loading import load
 from moorage.config.migration import migrate
 from moorage.config.overlays import ENVIRONMENTS, VARIABLE, for_environment, with_variables
 from moorage.config.plain_secrets import plain_secrets
-from moorage.config.problems import Report, Wrong, key, under
+from moorage.config.problems import Report, ReportedProblem, key, path_below
 from moorage.config.provider_order import in_order
-from moorage.config.providers import PROVIDERS, Place, built_in
+from moorage.config.providers import PROVIDERS, ProviderEnvironment, built_in
 from moorage.config.references import References
-from moorage.config.shapes import Named
+from moorage.config.shapes import NamedTable
 from moorage.config.structure import read
 from moorage.config.tables import CONFIGURATION
 from moorage.contracts.offer import check_modes
-from moorage.domain.secrets.frames import refusing
+from moorage.domain.secrets.frames import without_arguments_in_errors
 from moorage.domain.service.safety import Safety
 from moorage.domain.state.keys import checked_name
 from moorage.domain.state.sealing import KeyRing
@@ -88,7 +88,7 @@ class CipherSettings:
 
 
 @frozen(kw_only=True)
-class TenantsFrom:
+class TenantStoreSettings:
     """The store in which the tables of tenants are looked up.
 
     Attributes:
@@ -103,7 +103,7 @@ class TenantsFrom:
 
 
 @frozen(kw_only=True)
-class CredentialsFrom:
+class CredentialStoreSettings:
     """The store of credentials that a configuration names.
 
     Attributes:
@@ -221,8 +221,8 @@ class Configured:
     records_per_tenant: int | None = None
     broker: BrokerSettings | None = None
     cipher: CipherSettings | None = None
-    tenants_from: TenantsFrom | None = None
-    credentials_from: CredentialsFrom | None = None
+    tenants_from: TenantStoreSettings | None = None
+    credentials_from: CredentialStoreSettings | None = None
     log: str | None = field(default=None, repr=False)
     metrics: str | None = field(default=None, repr=False)
     objectives: tuple[Objective, ...] = ()
@@ -247,7 +247,7 @@ class Configured:
         return self.state or self.default_state
 
 
-@refusing
+@without_arguments_in_errors
 def read_configuration(source: Source, environment: str | None = None) -> Configured:
     """Read a configuration; only the secrets that it refers to are looked up.
 
@@ -374,8 +374,8 @@ def read_parts(source: Source, environment: str | None = None) -> Parts:
     environments = tree.get(ENVIRONMENTS)
     tree = for_environment(tree, environment, report, origins)
     tree = with_variables(tree, CONFIGURATION, variables, report, origins)
-    resolved_tree = followed(tree, variables, source_tree.folder, report)
-    resolved_tree = converted(resolved_tree, report)
+    resolved_tree = follow_references(tree, variables, source_tree.folder, report)
+    resolved_tree = convert_connectors(resolved_tree, report)
     values: dict[str, Any] = read(CONFIGURATION, resolved_tree, "", report)
     accounts = Accounts(report)
     owners = list(_owners(values, resolved_tree))
@@ -399,7 +399,7 @@ def read_parts(source: Source, environment: str | None = None) -> Parts:
     valid_pipelines = _pipelines(values, resolved_tree, valid_connectors, known_names, report)
     for tenant in values.get("tenants", {}):
         check = partial(checked_name, tenant, "tenant")
-        report.made(check, under("tenants", key(tenant)), exact=True)
+        report.made(check, path_below("tenants", key(tenant)), exact=True)
     safety: Safety = values.get("safety", Safety())
     for account in accounts.accounts.values():
         report.made(partial(check_modes, [account], safety), "")
@@ -440,9 +440,9 @@ def read_parts(source: Source, environment: str | None = None) -> Parts:
         records_per_tenant=records_per_tenant,
         broker=_settings("broker", BrokerSettings, values, report),
         cipher=_settings("cipher", CipherSettings, values, report),
-        tenants_from=_settings("tenants_from", TenantsFrom, values, report),
+        tenants_from=_settings("tenants_from", TenantStoreSettings, values, report),
         audit=_settings("audit", AuditSettings, values, report),
-        credentials_from=_settings("credentials_from", CredentialsFrom, values, report),
+        credentials_from=_settings("credentials_from", CredentialStoreSettings, values, report),
         log=None if log is None else log.reveal(),
         metrics=None if metrics is None else metrics.reveal(),
         objectives=tuple(values.get("objectives", ())),
@@ -484,10 +484,10 @@ def _settings(
     name: str, kind: type[Made], tables: Mapping[str, Any], report: Report
 ) -> Made | None:
     """Return the settings of a table; None if the table is absent or has a mistake."""
-    if name not in tables or not report.clear(name) or report.lacks(name):
+    if name not in tables or not report.clear(name) or report.is_unreadable_at(name):
         return None
     settings = report.made(partial(kind, **tables[name]), name)
-    return None if isinstance(settings, Wrong) else settings
+    return None if isinstance(settings, ReportedProblem) else settings
 
 
 def _owners(values: dict[str, Any], written: dict[str, Any]) -> Any:
@@ -499,17 +499,17 @@ def _owners(values: dict[str, Any], written: dict[str, Any]) -> Any:
         yield (
             tables,
             tenant_tables if is_object(tenant_tables) else {},
-            under("tenants", key(tenant)),
+            path_below("tenants", key(tenant)),
             tenant,
         )
 
 
-def _open_provider(provider: Any, place: Place) -> Read:
+def _open_provider(provider: Any, place: ProviderEnvironment) -> Read:
     read_secret: Read = provider.open(place)
     return read_secret
 
 
-def followed(
+def follow_references(
     tree: dict[str, Any], variables: Mapping[str, str], folder: Path, report: Report
 ) -> dict[str, Any]:
     """Return the configuration with references to secrets and variables replaced by their values.
@@ -523,23 +523,23 @@ def followed(
     secrets_table = tree.get(_SECRETS, {})
     provider_tables = secrets_table if is_object(secrets_table) else {}
     with ExitStack() as cleanup:
-        place = Place(variables, folder, cleanup)
+        place = ProviderEnvironment(variables, folder, cleanup)
         providers: dict[str, Read] = built_in(place)
         tables = dict(provider_tables)
         order = in_order(provider_tables, report)
         for name in [*order, *(name for name in provider_tables if name not in order)]:
             # A provider may need secrets of its own, from providers that are opened before it.
-            path = under(_SECRETS, key(name))
+            path = path_below(_SECRETS, key(name))
             table = References(variables, providers, report, provider_tables).followed(
                 provider_tables[name], path
             )
             tables[name] = table
-            parsed_providers = read(Named(PROVIDERS), {name: table}, _SECRETS, Report())
-            if name in parsed_providers and not report.lacks(path):
+            parsed_providers = read(NamedTable(PROVIDERS), {name: table}, _SECRETS, Report())
+            if name in parsed_providers and not report.is_unreadable_at(path):
                 read_secret = report.made(
                     partial(_open_provider, parsed_providers[name], place), path
                 )
-                if not isinstance(read_secret, Wrong):
+                if not isinstance(read_secret, ReportedProblem):
                     providers[name] = read_secret
         other_tables = {name: value for name, value in tree.items() if name != _SECRETS}
         references = References(variables, providers, report, provider_tables)

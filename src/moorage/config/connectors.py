@@ -6,8 +6,8 @@ from functools import partial
 from typing import TYPE_CHECKING, Any, Final
 
 from moorage.config.of_classes import summary, table_of
-from moorage.config.problems import WRONG, Wrong, key, near, under
-from moorage.config.shapes import Field, Flag, Kinded, Many, Named, Number, Table, Text
+from moorage.config.problems import REPORTED, ReportedProblem, key, path_below, similar_word
+from moorage.config.shapes import Field, Flag, ListOf, NamedTable, Number, Table, TableByKind, Text
 from moorage.domain.service.settings import Service
 from moorage.domain.state.keys import checked_name
 from moorage.domain.values.frozen_values import field, frozen
@@ -30,7 +30,7 @@ _OWN_FIELDS: Final = {
         "The version of these settings; by default the newest one of the kind.",
     ),
     "depends_on": Field(
-        Many(Text()), "The connectors that are opened before this one, and closed after it."
+        ListOf(Text()), "The connectors that are opened before this one, and closed after it."
     ),
 }
 
@@ -56,7 +56,7 @@ def _table(kind: str) -> Table:
 
 
 CONNECTORS: Final = Field(
-    Named(Kinded("connector kind", _kind_names, _table, named=False)),
+    NamedTable(TableByKind("connector kind", _kind_names, _table, named=False)),
     "Connectors of systems that are not HTTP APIs, by names of your choice.",
 )
 
@@ -87,32 +87,32 @@ class ConnectorSettings:
         """
         make: Any = self.kind.build_async if is_async else self.kind.build
         name = self.description.name
-        place = under(_PATH, key(name))
+        place = path_below(_PATH, key(name))
         return partial(
             made_of, self.settings, lambda settings: make(name, settings, manager), place
         )
 
 
-def converted(tree: dict[str, Any], report: Report) -> dict[str, Any]:
+def convert_connectors(tree: dict[str, Any], report: Report) -> dict[str, Any]:
     """Return the configuration with the connectors' settings converted to their newest versions."""
     tables = tree.get(_PATH)
     if not is_object(tables):
         return tree
     return {
         **tree,
-        _PATH: {name: _converted(name, table, report) for name, table in tables.items()},
+        _PATH: {name: _convert_settings(name, table, report) for name, table in tables.items()},
     }
 
 
-def _converted(name: object, table: Any, report: Report) -> Any:
+def _convert_settings(name: object, table: Any, report: Report) -> Any:
     """Return the settings of a connector in the newest version of its kind."""
     version = table.get("version") if is_object(table) else None
     kind_name = table.get("kind") if is_object(table) else None
     if not isinstance(version, int) or kind_name not in _kind_names():
         return table
-    path = under(_PATH, key(name))
+    path = path_below(_PATH, key(name))
     kind = report.made(partial(_kind, kind_name), path)
-    if isinstance(kind, Wrong) or version == kind.version:
+    if isinstance(kind, ReportedProblem) or version == kind.version:
         return table
     if kind.migrate is None or not 1 <= version < kind.version:
         report.add(
@@ -123,7 +123,7 @@ def _converted(name: object, table: Any, report: Report) -> Any:
         return table
     fields = {field: value for field, value in table.items() if field not in _OWN_FIELDS}
     migrated_fields = report.made(partial(kind.migrate, version, fields), path)
-    if isinstance(migrated_fields, Wrong):
+    if isinstance(migrated_fields, ReportedProblem):
         return table
     own_fields = {field: value for field, value in table.items() if field in _OWN_FIELDS}
     return {**migrated_fields, **own_fields, "version": kind.version}
@@ -172,7 +172,7 @@ def check_modes(connectors: Iterable[ConnectorSettings], report: Report, *, is_a
         kind = _kind(description.kind)
         if description.enabled and (kind.build_async if is_async else kind.build) is None:
             report.add(
-                f"{under(_PATH, key(description.name))}.kind",
+                f"{path_below(_PATH, key(description.name))}.kind",
                 f"The kind {kind.name} works in {other} programs only, and this one is {mode}.",
                 "Use another kind, or set enabled = false here.",
             )
@@ -181,8 +181,8 @@ def check_modes(connectors: Iterable[ConnectorSettings], report: Report, *, is_a
 def _connector(
     name: str, table: Mapping[str, Any], accounts: Mapping[str, str], report: Report
 ) -> ConnectorSettings | None:
-    path = under(_PATH, key(name))
-    if report.made(partial(checked_name, name, "connector"), path, exact=True) is WRONG:
+    path = path_below(_PATH, key(name))
+    if report.made(partial(checked_name, name, "connector"), path, exact=True) is REPORTED:
         return None
     if name in accounts:
         report.add(
@@ -194,7 +194,7 @@ def _connector(
     options = {field: value for field, value in table.items() if field not in _OWN_FIELDS}
     make: Callable[..., Any] = kind.settings
     settings = report.made(partial(make, **options), path, options)
-    if settings is WRONG:
+    if settings is REPORTED:
         return None
     from moorage.domain.connectors.description import ConnectorDescription  # noqa: PLC0415 - few configurations have connectors
 
@@ -217,14 +217,14 @@ def _opening_order(tables: Mapping[str, Any], report: Report) -> tuple[str, ...]
 
     dependencies = {name: tuple(table.get("depends_on", ())) for name, table in tables.items()}
     for name, needed in dependencies.items():
-        path = f"{under(_PATH, key(name))}.depends_on"
+        path = f"{path_below(_PATH, key(name))}.depends_on"
         for dependency in needed:
             if dependency not in tables:
                 report.add(
                     path,
                     f"There is no connector named {dependency[:80]!r}.",
                     "Name connectors of this configuration.",
-                    nearest=near(dependency, sorted(tables)),
+                    nearest=similar_word(dependency, sorted(tables)),
                 )
             elif tables[name].get("enabled", True) and not tables[dependency].get("enabled", True):
                 report.add(
@@ -236,7 +236,7 @@ def _opening_order(tables: Mapping[str, Any], report: Report) -> tuple[str, ...]
     if not chain:
         return opening_order(dependencies)
     report.add(
-        f"{under(_PATH, key(chain[0]))}.depends_on",
+        f"{path_below(_PATH, key(chain[0]))}.depends_on",
         f"Connectors depend on each other: {' needs '.join(chain)}.",
         "Leave one of these dependencies out.",
     )

@@ -6,12 +6,12 @@ from typing import TYPE_CHECKING, Any, Final
 
 from moorage.config.of_classes import about_fields, table_of
 from moorage.config.shapes import (
-    Anything,
-    Either,
+    AnyOf,
+    AnyValue,
+    DateTimeShape,
     Field,
-    Many,
-    Moment,
-    Named,
+    ListOf,
+    NamedTable,
     Number,
     OneOf,
     SecretText,
@@ -32,10 +32,10 @@ if TYPE_CHECKING:
     from moorage.domain.auth.keeping import Kept
 
 _SHAPES: Final[Mapping[str, Shape]] = {
-    "claims": Anything(),
-    "headers": Named(Text()),
-    "query": Named(Text()),
-    "components": Many(Text()),
+    "claims": AnyValue(),
+    "headers": NamedTable(Text()),
+    "query": NamedTable(Text()),
+    "components": ListOf(Text()),
     "lifetime": Number(),
 }
 
@@ -93,11 +93,11 @@ def _signing_table() -> Table:
 def _table() -> Table:
     shapes: dict[str, Shape] = {
         "method": OneOf(tuple(method.value for method in AuthMethod)),
-        "expires_at": Moment(),
-        "issued_at": Moment(),
+        "expires_at": DateTimeShape(),
+        "issued_at": DateTimeShape(),
         "signing": _signing_table(),
         "secret": SecretText(),
-        "scope": Either((Text(), Many(Text()))),
+        "scope": AnyOf((Text(), ListOf(Text()))),
     }
     plain_table = table_of(Credentials, shapes=shapes)
     oauth = table_of(OAuthCredentials, shapes=shapes)
@@ -110,5 +110,5 @@ def _table() -> Table:
     )
 
 
-CREDENTIALS: Final = Either((_table(), SecretText(_parse_secret)))
+CREDENTIALS: Final = AnyOf((_table(), SecretText(_parse_secret)))
 """The shape of `credentials` of a service or a region."""

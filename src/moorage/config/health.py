@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any, Final
 import attrs
 
 from moorage.config.of_classes import table_of
-from moorage.config.shapes import Field, Function, Many, Moment, Named, Text
+from moorage.config.shapes import DateTimeShape, Field, Function, ListOf, NamedTable, Text
 from moorage.domain.monitoring.health import Expiry, HealthPolicy
 from moorage.domain.monitoring.probes import Probe
 from moorage.domain.monitoring.settings import HealthSettings
@@ -27,11 +27,11 @@ def _settings(
     expires: dict[str, datetime] | None = None,
     **policy: Any,
 ) -> HealthSettings:
-    ends = {} if expires is None else expires
+    expiries = {} if expires is None else expires
     return HealthSettings(
         policy=HealthPolicy(**policy),
         probes=probes,
-        expiries=[Expiry(name, expires_at) for name, expires_at in ends.items()],
+        expiries=[Expiry(name, expires_at) for name, expires_at in expiries.items()],
     )
 
 
@@ -40,9 +40,10 @@ HEALTH: Final[Table] = attrs.evolve(
     about="The probes of services, and the rules by which health is assessed.",
     fields={
         **_POLICY.fields,
-        "probes": Field(Many(_PROBE), "The probes, at most one for each service."),
+        "probes": Field(ListOf(_PROBE), "The probes, at most one for each service."),
         "expires": Field(
-            Named(Moment()), "The ends of certificates and secrets, by names of your choice."
+            NamedTable(DateTimeShape()),
+            "The ends of certificates and secrets, by names of your choice.",
         ),
     },
     make=_settings,

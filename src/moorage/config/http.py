@@ -6,8 +6,8 @@ from functools import partial
 from typing import TYPE_CHECKING, Any, Final
 
 from moorage.config.of_classes import about_fields, table_of
-from moorage.config.problems import WRONG, Wrong
-from moorage.config.shapes import Address, Field, Flag, Many, Number, SecretText, Table, Text
+from moorage.config.problems import REPORTED, ReportedProblem
+from moorage.config.shapes import Address, Field, Flag, ListOf, Number, SecretText, Table, Text
 from moorage.domain.http.outgoing import OutgoingGuard
 from moorage.domain.http.transport import PEM, DangerouslyUnverified, Proxy, Tls
 from moorage.domain.secrets.secret import Secret
@@ -38,7 +38,7 @@ class HttpSettings:
         If it cannot be created, each wrong setting is reported, and WRONG is returned.
         """
         client = report.made(partial(_client, self.options, is_async=is_async), "http")
-        if isinstance(client, Wrong):
+        if isinstance(client, ReportedProblem):
             for name, option in self.options.items():
                 report.made(partial(_client, {name: option}, is_async=is_async), "http")
         return client
@@ -92,7 +92,7 @@ def _proxy_table() -> Table:
             " may stand in it.",
             required=True,
         ),
-        "bypass": Field(Many(Text()), descriptions["bypass"]),
+        "bypass": Field(ListOf(Text()), descriptions["bypass"]),
     }
     return Table("proxy", "The proxy through which requests are sent.", fields)
 
@@ -109,7 +109,7 @@ HTTP: Final = Table(
             table_of(
                 OutgoingGuard,
                 name="guard",
-                shapes={"networks": Many(Text()), "ports": Many(Number(whole=True))},
+                shapes={"networks": ListOf(Text()), "ports": ListOf(Number(whole=True))},
             ),
             "The destinations that are allowed; all by default.",
         ),
@@ -151,19 +151,19 @@ def http_settings(fields: Mapping[str, Any], folder: Path, report: Report) -> Ht
     if "proxy" in fields:
         options["proxy"] = _proxy(fields["proxy"], report)
     valid_options = {
-        name: option for name, option in options.items() if not isinstance(option, Wrong)
+        name: option for name, option in options.items() if not isinstance(option, ReportedProblem)
     }
     return HttpSettings(options=valid_options) if valid_options else None
 
 
-def _proxy(fields: Mapping[str, Any], report: Report) -> Proxy | Wrong:
+def _proxy(fields: Mapping[str, Any], report: Report) -> Proxy | ReportedProblem:
     bypass = fields.get("bypass", ())
     report.check_fields((Proxy,), {"bypass": bypass}, "http.proxy")
-    proxy: Proxy | Wrong = WRONG
+    proxy: Proxy | ReportedProblem = REPORTED
     if "url" in fields:
         proxy = report.made(partial(Proxy.at, fields["url"]), "http.proxy.url", exact=True)
-    if isinstance(proxy, Wrong) or not report.clear("http.proxy.bypass"):
-        return WRONG
+    if isinstance(proxy, ReportedProblem) or not report.clear("http.proxy.bypass"):
+        return REPORTED
     return evolve(proxy, bypass=bypass)
 
 

@@ -8,10 +8,10 @@ from warnings import warn
 
 from moorage.config.assembly import assemble, check_parts
 from moorage.config.configured import read_parts
-from moorage.config.problems import near, under
+from moorage.config.problems import path_below, similar_word
 from moorage.config.tenants import read_tenant
 from moorage.contracts.offer import Offer
-from moorage.domain.secrets.frames import refusing
+from moorage.domain.secrets.frames import without_arguments_in_errors
 from moorage.domain.values.frozen_values import fields_of
 from moorage.errors import ConfigurationError, Problem
 from moorage.hub.hub import AsyncHub, Hub
@@ -33,7 +33,7 @@ class ConfigurationWarning(UserWarning):
     """A configuration is valid, but a setting in it should be changed."""
 
 
-@refusing
+@without_arguments_in_errors
 def open(source: Source, *, environment: str | None = None, **ports: Any) -> Hub:  # noqa: A001 - used as moorage.open
     """Return the hub that a configuration describes.
 
@@ -51,7 +51,7 @@ def open(source: Source, *, environment: str | None = None, **ports: Any) -> Hub
     return open_hub(source, environment, ports, Hub, is_async=False)[0]
 
 
-@refusing
+@without_arguments_in_errors
 def aopen(source: Source, *, environment: str | None = None, **ports: Any) -> AsyncHub:
     """Return the asynchronous hub that a configuration describes.
 
@@ -141,11 +141,11 @@ def check_ports(names: Iterable[object], path: str = "") -> None:
     argument_names = [*(field.name for field in fields_of(Ports)), *_HUB_ARGUMENTS]
     for name in names:
         if name not in argument_names:
-            nearest = near(str(name), argument_names)
+            nearest = similar_word(str(name), argument_names)
             hint = "" if nearest is None else f"Did you mean {nearest}? "
             raise ConfigurationError(
                 f"`moorage.open` takes no argument {str(name)!r}.",
-                path=under(path, str(name)),
+                path=path_below(path, str(name)),
                 remedy=f"{hint}Use {', '.join(argument_names)}; the configuration sets the rest.",
             )
 

@@ -9,8 +9,8 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any, Final, NoReturn, TypeAlias, cast
 
-from moorage.config.problems import key, under
-from moorage.config.syntax import Malformed, Reason, reason_of
+from moorage.config.problems import key, path_below
+from moorage.config.syntax import MalformedText, Reason, reason_of
 from moorage.domain.values.frozen_values import field, frozen
 from moorage.domain.values.installation import install
 from moorage.domain.values.json_text import is_object
@@ -20,13 +20,13 @@ from moorage.errors import ConfigurationError
 Source: TypeAlias = Mapping[str, Any] | str | os.PathLike[str]
 
 _ROOT: Final = "configuration"
-_DEEPEST: Final = 50
-_LONGEST: Final = 1_000
+_MAX_DEPTH: Final = 50
+_MAX_INTEGER_BITS: Final = 1_000
 """The maximum number of bits of an integer; Python refuses to print much longer ones."""
 
 
 @frozen
-class Written:
+class WrittenConfiguration:
     """The content of a configuration as dicts, lists and plain values.
 
     Attributes:
@@ -43,14 +43,14 @@ class Written:
         return Path.cwd() if self.file is None else self.file.parent
 
 
-def load(source: Source) -> Written:
+def load(source: Source) -> WrittenConfiguration:
     """Return the content of a configuration file or mapping.
 
     Raises:
         ConfigurationError: the source cannot be read, or is not a table.
     """
     if isinstance(source, Mapping):
-        return Written(_check_table(source))
+        return WrittenConfiguration(_check_table(source))
     file = _path(source)
     parse, format_name = _PARSERS.get(file.suffix.lower(), (_toml, "TOML"))
     content = _content(file)
@@ -63,7 +63,7 @@ def load(source: Source) -> Written:
     except ValueError as error:
         reason = reason_of(error)
     else:
-        return Written(_check_table(parsed_tree), file)
+        return WrittenConfiguration(_check_table(parsed_tree), file)
     problem = f"{file}: " if reason.allowed else f"{file} is not valid {format_name}: "
     raise _file_error(problem + reason.cause, reason.remedy)
 
@@ -103,7 +103,7 @@ def _yaml(text: str) -> Any:
 
 
 def _constant(name: str) -> NoReturn:
-    raise Malformed(
+    raise MalformedText(
         f"{name} is not a JSON number.", "Write a number, or leave the setting out for its default."
     )
 
@@ -118,7 +118,7 @@ def unique_keys(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
     for name, value in pairs:
         if name in table:
             cause = f"the key {key(name)} appears twice in one object."
-            raise Malformed(cause, "Remove one of the two.", allowed=True)
+            raise MalformedText(cause, "Remove one of the two.", allowed=True)
         table[name] = value
     return table
 
@@ -140,12 +140,12 @@ def _check_table(source: object) -> dict[str, Any]:
 
 def _copy_plain(value: Any, path: str, depth: int) -> Any:
     """Return the value with mappings and sequences copied to dicts and lists."""
-    if depth > _DEEPEST:
+    if depth > _MAX_DEPTH:
         raise _file_error("The configuration is nested too deeply.")
     if isinstance(value, Mapping):
         table: Mapping[Any, Any] = value  # pyright: ignore[reportUnknownVariableType]  # from the user's mapping
         return {
-            name: _copy_plain(entry, under(path, key(name)), depth + 1)
+            name: _copy_plain(entry, path_below(path, key(name)), depth + 1)
             for name, entry in table.items()
         }
     if isinstance(value, (list, tuple)):
@@ -153,7 +153,7 @@ def _copy_plain(value: Any, path: str, depth: int) -> Any:
             _copy_plain(entry, f"{path}[{position}]", depth + 1)
             for position, entry in enumerate(cast("list[Any]", value))
         ]
-    if isinstance(value, int) and value.bit_length() > _LONGEST:
+    if isinstance(value, int) and value.bit_length() > _MAX_INTEGER_BITS:
         raise ConfigurationError(
             "The number is too long.", path=path, remedy="Write a shorter number."
         )

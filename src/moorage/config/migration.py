@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any, Final
 
-from moorage.config.toml_text import masked, write_toml
+from moorage.config.toml_text import mask_secrets, write_toml
 from moorage.domain.secrets.secret import Secret
 from moorage.domain.values.frozen_values import field, frozen
 from moorage.domain.values.json_text import is_list, is_object
@@ -134,6 +134,6 @@ def _diff(before: dict[str, Any], after: dict[str, Any]) -> str:
     from difflib import unified_diff  # noqa: PLC0415 - needed for old configurations only
 
     old_lines, new_lines = (
-        write_toml(masked(tree)).splitlines(keepends=True) for tree in (before, after)
+        write_toml(mask_secrets(tree)).splitlines(keepends=True) for tree in (before, after)
     )
     return "".join(unified_diff(old_lines, new_lines, "as it is", f"as version {CURRENT}"))

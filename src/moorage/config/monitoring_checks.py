@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any, Final
 
-from moorage.config.problems import key, near, quoted, shown
+from moorage.config.problems import key, quote_word, shown_message, similar_word
 from moorage.domain.monitoring.alert_conditions import FIGURES
 from moorage.domain.monitoring.alert_settings import (
     repeated_rules,
@@ -96,14 +96,14 @@ def check_monitoring(
     channels = _table(alerts.get("channels"))
     objectives = list(_tables(tree.get("objectives"), "objectives"))
     leased = _texts(_table(tree.get("broker")).get("services"))
-    named = _named_services([*objectives, *probes], rules, channels)
-    for place, name in (*named, *(("broker.services", name) for name in leased)):
+    named_services = _named_services([*objectives, *probes], rules, channels)
+    for place, name in (*named_services, *(("broker.services", name) for name in leased)):
         if names.is_unknown(name):
             report.add(
                 place,
-                f"There is no service named {quoted(name)}.",
+                f"There is no service named {quote_word(name)}.",
                 f"Use one of: {', '.join(sorted(names.services)) or 'none is configured'}.",
-                nearest=near(name, names.services),
+                nearest=similar_word(name, names.services),
             )
     contradictions = [
         *repeated_rules((path, rule.get("name")) for path, rule in rules),
@@ -120,7 +120,7 @@ def check_monitoring(
         contradictions += _problems_of_webhook(f"alerts.channels.{key(name)}", channel, names)
     for problem in contradictions:
         if report.clear(problem.path):
-            report.add(problem.path, shown(problem.found, dict(tree)), problem.remedy)
+            report.add(problem.path, shown_message(problem.found, dict(tree)), problem.remedy)
     for name, channel in channels.items():
         _check_channel(_table(channel), f"alerts.channels.{key(name)}", names, report)
     if not has_figures:

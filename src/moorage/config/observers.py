@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any, Final, cast
 
 from moorage.config.of_classes import table_of
-from moorage.config.shapes import Function, Many
+from moorage.config.shapes import Function, ListOf
 from moorage.domain.values.frozen_values import field, frozen
 
 if TYPE_CHECKING:
@@ -71,5 +71,5 @@ class ObserverSettings:
 
 
 OBSERVERS: Final[Table] = table_of(
-    ObserverSettings, name="observers", shapes={"functions": Many(Function())}
+    ObserverSettings, name="observers", shapes={"functions": ListOf(Function())}
 )

@@ -9,12 +9,12 @@ from enum import Enum
 from typing import TYPE_CHECKING, Any, Final
 
 from moorage.config.shapes import (
-    Anything,
-    Either,
+    AnyOf,
+    AnyValue,
     Field,
     Flag,
-    Many,
-    Named,
+    ListOf,
+    NamedTable,
     Number,
     OneOf,
     SecretText,
@@ -37,13 +37,13 @@ _SHAPES_BY_TYPE: Final[Mapping[str, Shape]] = {
     "int": Number(whole=True),
     "float": Number(),
     "Fraction": Number(),
-    "Decimal": Either((Number(), Text())),
+    "Decimal": AnyOf((Number(), Text())),
     "Secret": SecretText(),
     "EmailAddress": Text(),
     "time": TimeOfDay(),
-    "dict[str, str]": Named(Text()),
-    "dict[str, Any]": Named(Anything()),
-    "dict[str, Secret]": Named(SecretText()),
+    "dict[str, str]": NamedTable(Text()),
+    "dict[str, Any]": NamedTable(AnyValue()),
+    "dict[str, Secret]": NamedTable(SecretText()),
 }
 """The shapes of simple types."""
 
@@ -107,7 +107,7 @@ def shape_of(kind: type[Any], written: object) -> Shape:
     shapes = tuple(dict.fromkeys(_single_shape(kind, part) for part in parts))
     if len(shapes) == 1:
         return shapes[0]
-    return Anything() if Anything() in shapes or not shapes else Either(shapes)
+    return AnyValue() if AnyValue() in shapes or not shapes else AnyOf(shapes)
 
 
 def _field(
@@ -136,11 +136,11 @@ def _parts(written: object) -> list[str]:
 def _single_shape(kind: type[Any], written: str) -> Shape:
     collection = _COLLECTION.fullmatch(written)
     if collection is not None:
-        return Many(_single_shape(kind, collection[1] or collection[2]))
+        return ListOf(_single_shape(kind, collection[1] or collection[2]))
     shape = _SHAPES_BY_TYPE.get(written)
     if shape is not None:
         return shape
     named_type: object = getattr(sys.modules[kind.__module__], written, None)
     if isinstance(named_type, type) and issubclass(named_type, Enum):
         return OneOf(tuple(member.value for member in named_type))
-    return Anything()
+    return AnyValue()

@@ -22,7 +22,7 @@ from moorage.errors import ConfigurationError
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-_LARGEST: Final = 100_000_000
+_MAX_BYTES: Final = 100_000_000
 """The largest number of bytes of a file."""
 
 
@@ -48,9 +48,9 @@ def parsed_description(file: Path) -> object:
         ConfigurationError: the file cannot be read.
     """
     try:
-        if file.stat().st_size > _LARGEST:
+        if file.stat().st_size > _MAX_BYTES:
             raise _file_error(
-                f"{file} has more than {_LARGEST} bytes.",
+                f"{file} has more than {_MAX_BYTES} bytes.",
                 "Remove what is not needed, such as examples.",
             )
         content = file.read_bytes()

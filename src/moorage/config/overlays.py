@@ -5,9 +5,9 @@ from __future__ import annotations
 from functools import partial
 from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
-from moorage.config.problems import key, near, under
-from moorage.config.shapes import Many, Named, Table
-from moorage.config.structure import Filled, read_value
+from moorage.config.problems import key, path_below, similar_word
+from moorage.config.shapes import ListOf, NamedTable, Table
+from moorage.config.structure import EnvironmentText, read_value
 from moorage.domain.state.keys import checked_name
 from moorage.domain.values.json_text import is_object
 
@@ -43,7 +43,7 @@ def for_environment(
         return base_tree
     for name in environments:
         check = partial(checked_name, name, "environment")
-        report.made(check, under(ENVIRONMENTS, key(name)), exact=True)
+        report.made(check, path_below(ENVIRONMENTS, key(name)), exact=True)
     if environment is None:
         return base_tree
     if environment not in environments:
@@ -52,7 +52,7 @@ def for_environment(
             ENVIRONMENTS,
             f"There is no environment {key(environment)}.",
             f"Use one of: {names}; or add [{ENVIRONMENTS}.{key(environment)}], which may be empty.",
-            nearest=near(environment, map(str, environments)),
+            nearest=similar_word(environment, map(str, environments)),
         )
         return base_tree
     overlay = environments[environment]
@@ -93,9 +93,9 @@ def with_variables(
             continue
         if not all(parts) or parts[0].startswith(_OTHER_USES):
             continue
-        top_level = {_normalized(name): name for name in shape.fields}
-        if _normalized(parts[0]) not in top_level:
-            nearest = near(parts[0], top_level)
+        top_level = {_normalize(name): name for name in shape.fields}
+        if _normalize(parts[0]) not in top_level:
+            nearest = similar_word(parts[0], top_level)
             if nearest is not None:
                 report.add(
                     variable,
@@ -114,7 +114,11 @@ def with_variables(
 def _value(text: str) -> Any:
     """Return the value of a variable: a list, table or quoted text of TOML, or a plain text."""
     parsed_value = read_value(text) if text.startswith(("[", "{", '"', "'")) else text
-    return Filled(text) if isinstance(parsed_value, str) and parsed_value == text else parsed_value
+    return (
+        EnvironmentText(text)
+        if isinstance(parsed_value, str) and parsed_value == text
+        else parsed_value
+    )
 
 
 class _Assignment(NamedTuple):
@@ -133,10 +137,10 @@ class _Assignment(NamedTuple):
             self.origins[path] = self.origin
         table: dict[str, Any] = tree if is_object(tree) else {}
         names = [*(shape.fields if isinstance(shape, Table) else ()), *table]
-        names_by_normalized_name = {_normalized(name): name for name in names}
-        name = names_by_normalized_name.get(_normalized(parts[0]), parts[0].lower())
+        names_by_normalized_name = {_normalize(name): name for name in names}
+        name = names_by_normalized_name.get(_normalize(parts[0]), parts[0].lower())
         subtree = self.at(
-            table.get(name), _inner_shape(shape, name), parts[1:], under(path, key(name))
+            table.get(name), _inner_shape(shape, name), parts[1:], path_below(path, key(name))
         )
         return {**table, name: subtree}
 
@@ -147,11 +151,11 @@ def _inner_shape(shape: Shape | None, name: str) -> Shape | None:
         field = shape.fields.get(name)
         inner_shape = None if field is None else field.shape
     else:
-        inner_shape = shape.of if isinstance(shape, Named) else None
-    return inner_shape.of if isinstance(inner_shape, Many) else inner_shape
+        inner_shape = shape.of if isinstance(shape, NamedTable) else None
+    return inner_shape.of if isinstance(inner_shape, ListOf) else inner_shape
 
 
-def _normalized(name: object) -> str:
+def _normalize(name: object) -> str:
     return str(name).lower().replace("-", "_")
 
 
@@ -161,7 +165,7 @@ def _merge(
     """Merge the tables of an overlay into a configuration; other values replace earlier ones."""
     result = dict(tree)
     for name, value in overlay.items():
-        base_value, value_path = result.get(name), under(path, key(name))
+        base_value, value_path = result.get(name), path_below(path, key(name))
         if is_object(base_value) and is_object(value):
             result[name] = _merge(base_value, value, value_path, origin, origins)
         else:

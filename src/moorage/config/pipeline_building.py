@@ -14,7 +14,7 @@ from moorage.config.pipeline_options import PublishSinkOptions
 from moorage.config.pipeline_schemas import schema_registry
 from moorage.config.pipelines import EndSettings, KindSourceSettings, LetterFile, LetterTopic
 from moorage.config.problems import key
-from moorage.domain.secrets.frames import named
+from moorage.domain.secrets.frames import error_name
 from moorage.errors import ConfigurationError
 from moorage.hub.internals import flows_of
 from moorage.pipelines.checkpoints import StateCheckpoints
@@ -154,8 +154,8 @@ class ConfiguredParts:
 
             if self._row_checkpoints is None:
                 self._row_checkpoints = SqlCheckpoints(*self.connector(name))
-            made: CheckpointStore = self._row_checkpoints
-            return made
+            store: CheckpointStore = self._row_checkpoints
+            return store
         if self._storage is None:
             raise ConfigurationError(
                 f"The pipeline {self.name!r} has no store in which its position could be kept.",
@@ -186,7 +186,7 @@ class ConfiguredParts:
         Raises:
             ConfigurationError: the object cannot be imported, or is not a function.
         """
-        return _imported(path, f"{self._path}.{field}")
+        return _import_object(path, f"{self._path}.{field}")
 
     async def prepare(self) -> None:
         """Create the table of checkpoints, if the sink stores the position with its rows."""
@@ -240,8 +240,8 @@ def _source(source: KindSourceSettings | EndSettings, parts: ConfiguredParts) ->
     if isinstance(source, EndSettings):
         return source_kind(source.kind).build(source.options, parts)
     kind_source: Any = source.connector.kind.source
-    made: SourceConnector = kind_source.build(source.connector.settings, source.options)
-    return made
+    source_connector: SourceConnector = kind_source.build(source.connector.settings, source.options)
+    return source_connector
 
 
 def _dead_letters(settings: LetterTopic | LetterFile | None, hub: AsyncHub) -> DeadLetters | None:
@@ -250,7 +250,7 @@ def _dead_letters(settings: LetterTopic | LetterFile | None, hub: AsyncHub) -> D
     return None if settings is None else DeadLetterFile(settings.file)
 
 
-def _imported(name: str, path: str) -> Any:
+def _import_object(name: str, path: str) -> Any:
     """Import and return the object with a name such as shop.orders:store.
 
     Raises:
@@ -264,7 +264,7 @@ def _imported(name: str, path: str) -> Any:
     except (Exception, SystemExit) as error:  # noqa: BLE001 - the program's own code may raise anything
         # The message of an error that the program itself raises may quote a secret.
         is_shown = isinstance(error, (ImportError, AttributeError, SyntaxError))
-        reason = error if is_shown else named(error)
+        reason = error if is_shown else error_name(error)
         raise ConfigurationError(
             f"The object {name!r} cannot be imported ({reason}).",
             path=path,

@@ -24,7 +24,7 @@ from moorage.domain.http.requests import Request
 from moorage.domain.pipelines.polled_endpoint import PolledEndpoint
 from moorage.errors import ConfigurationError
 from moorage.ports.pipeline_kinds import SinkKind, SourceKind
-from moorage.wiring.installed_vendors import installed, loaded
+from moorage.wiring.installed_vendors import installed_entry_points, load_entry_point
 
 if TYPE_CHECKING:
     from moorage.domain.pipelines.records import SinkRecord
@@ -95,8 +95,8 @@ def _http_sink(options: HttpSinkOptions, parts: PipelineParts) -> SinkConnector:
         make = _batch_request(options.method, str(options.path))
     else:
         make = _record_request(options.method, str(options.path))
-    made: SinkConnector = kind(parts.hub.manager, options.service, make)
-    return made
+    sink_connector: SinkConnector = kind(parts.hub.manager, options.service, make)
+    return sink_connector
 
 
 def _record_request(method: str, path: str) -> Any:
@@ -150,8 +150,10 @@ def _function_sink(options: FunctionSinkOptions, parts: PipelineParts) -> SinkCo
     from moorage.pipelines.functions import RecordSink  # noqa: PLC0415 - few pipelines need it
 
     target = parts.imported(options.function, "sink.function")
-    made: SinkConnector = target if hasattr(target, "process_batch") else RecordSink(target)
-    return made
+    sink_connector: SinkConnector = (
+        target if hasattr(target, "process_batch") else RecordSink(target)
+    )
+    return sink_connector
 
 
 def _function_source(options: FunctionSource, parts: PipelineParts) -> SourceConnector:
@@ -250,12 +252,12 @@ _OWN_SOURCES: Final = {
 
 def sink_kind_names() -> tuple[str, ...]:
     """Return the names of all kinds of sinks."""
-    return tuple(sorted({*_OWN_SINKS, *installed(SINKS)}))
+    return tuple(sorted({*_OWN_SINKS, *installed_entry_points(SINKS)}))
 
 
 def source_kind_names() -> tuple[str, ...]:
     """Return the names of all kinds of sources."""
-    return tuple(sorted({*_OWN_SOURCES, *installed(SOURCES)}))
+    return tuple(sorted({*_OWN_SOURCES, *installed_entry_points(SOURCES)}))
 
 
 def sink_kind(name: str) -> SinkKind:
@@ -264,7 +266,7 @@ def sink_kind(name: str) -> SinkKind:
     Raises:
         ConfigurationError: the entry point of this name does not load such a kind.
     """
-    return _OWN_SINKS.get(name) or _installed(name, SINKS, SinkKind)
+    return _OWN_SINKS.get(name) or _installed_kind(name, SINKS, SinkKind)
 
 
 def source_kind(name: str) -> SourceKind:
@@ -273,12 +275,12 @@ def source_kind(name: str) -> SourceKind:
     Raises:
         ConfigurationError: the entry point of this name does not load such a kind.
     """
-    return _OWN_SOURCES.get(name) or _installed(name, SOURCES, SourceKind)
+    return _OWN_SOURCES.get(name) or _installed_kind(name, SOURCES, SourceKind)
 
 
-def _installed(name: str, group: str, expected: type[K]) -> K:
-    point = installed(group)[name]
-    kind = loaded(point, "kind")
+def _installed_kind(name: str, group: str, expected: type[K]) -> K:
+    point = installed_entry_points(group)[name]
+    kind = load_entry_point(point, "kind")
     if not isinstance(kind, expected):
         raise ConfigurationError(
             f"The entry point {name!r} of {group} leads to {point.value}, which is not of the"

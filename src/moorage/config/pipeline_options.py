@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any, Final
 import attrs
 
 from moorage.domain.pipelines.parquet_columns import COMPRESSIONS, checked_columns
-from moorage.domain.values.durations import is_count, is_seconds, plain
+from moorage.domain.values.durations import is_count, is_seconds, plain_seconds
 from moorage.domain.values.frozen_values import field, frozen
 from moorage.domain.values.patterns import late_pattern
 from moorage.errors import ConfigurationError
@@ -130,7 +130,7 @@ class FileSinkOptions:
     columns: tuple[str, ...] = ()
     records: int | None = field(default=None, validator=attrs.validators.optional(is_count))
     size: int = field(default=100_000_000, validator=is_count)
-    age: float = field(default=3_600.0, converter=plain, validator=is_seconds)
+    age: float = field(default=3_600.0, converter=plain_seconds, validator=is_seconds)
 
     def __attrs_post_init__(self) -> None:
         """Refuse CSV without columns, and JSON Lines with columns."""
@@ -163,7 +163,7 @@ class ParquetSinkOptions:
     compression: str = field(default="zstd", metadata={"choices": COMPRESSIONS})
     records: int = field(default=1_000_000, validator=is_count)
     size: int = field(default=500_000_000, validator=is_count)
-    age: float = field(default=3_600.0, converter=plain, validator=is_seconds)
+    age: float = field(default=3_600.0, converter=plain_seconds, validator=is_seconds)
 
 
 @frozen(kw_only=True)
@@ -257,7 +257,7 @@ class FunctionSource:
     """
 
     function: str = field(validator=is_import_path)
-    interval: float = field(default=1.0, converter=plain, validator=is_seconds)
+    interval: float = field(default=1.0, converter=plain_seconds, validator=is_seconds)
 
 
 @frozen(kw_only=True)
@@ -270,7 +270,7 @@ class WebhookSourceOptions:
     """
 
     inbox: str = field(validator=is_import_path)
-    interval: float = field(default=1.0, converter=plain, validator=is_seconds)
+    interval: float = field(default=1.0, converter=plain_seconds, validator=is_seconds)
 
 
 @frozen(kw_only=True)
@@ -289,7 +289,7 @@ class FileSourceOptions:
     path: str
     format: str = field(default="jsonl", metadata={"choices": _FORMATS})
     is_complete: bool = False
-    interval: float = field(default=1.0, converter=plain, validator=is_seconds)
+    interval: float = field(default=1.0, converter=plain_seconds, validator=is_seconds)
 
 
 @frozen(kw_only=True)
@@ -318,4 +318,4 @@ class OutboxSourceOptions:
     transaction: str = "transaction"
     schema: str | None = None
     limit: int = field(default=1_000, validator=is_count)
-    interval: float = field(default=1.0, converter=plain, validator=is_seconds)
+    interval: float = field(default=1.0, converter=plain_seconds, validator=is_seconds)

@@ -15,8 +15,24 @@ from moorage.config.pipeline_options import (
     SqlSinkOptions,
 )
 from moorage.config.pipeline_schemas import SchemaRegistryOptions, SchemaTransformOptions
-from moorage.config.problems import WRONG, Wrong, key, near, quoted, under
-from moorage.config.shapes import Anything, Either, Field, Kinded, Many, Named, Table, Text
+from moorage.config.problems import (
+    REPORTED,
+    ReportedProblem,
+    key,
+    path_below,
+    quote_word,
+    similar_word,
+)
+from moorage.config.shapes import (
+    AnyOf,
+    AnyValue,
+    Field,
+    ListOf,
+    NamedTable,
+    Table,
+    TableByKind,
+    Text,
+)
 from moorage.config.structure import read, read_table
 from moorage.domain.pipelines.batches import BatchLimits
 from moorage.domain.pipelines.settings import PipelineConfig
@@ -88,7 +104,7 @@ class LetterFile:
 _DEFAULTS: Final = PipelineConfig()
 
 
-def _plain(value: Any) -> Any:
+def _config_value(value: Any) -> Any:
     """Return a default value as a configuration would write it."""
     return getattr(value, "value", value)
 
@@ -103,7 +119,7 @@ def _policy(name: str) -> Table:
         make=partial(evolve, default),
     )
     fields = {
-        field: evolve(setting, default=_plain(getattr(default, field)))
+        field: evolve(setting, default=_config_value(getattr(default, field)))
         for field, setting in table.fields.items()
     }
     return evolve(table, fields=fields)
@@ -139,31 +155,31 @@ _PIPELINE: Final = Table(
     "A pipeline, which carries records from a source to a sink.",
     {
         "source": Field(
-            Kinded(
+            TableByKind(
                 "kind of source",
                 source_kind_names,
                 partial(_kind_table, "source", source_kind),
                 named=False,
-                other=Named(Anything()),
+                other=NamedTable(AnyValue()),
             ),
             "The source: `connector` with the options of its kind; `kind` with the options of that;"
             " or `function` and `interval`.",
             required=True,
         ),
         "sink": Field(
-            Kinded(
+            TableByKind(
                 "kind of sink",
                 sink_kind_names,
                 partial(_kind_table, "sink", sink_kind),
                 named=False,
-                other=Named(Anything()),
+                other=NamedTable(AnyValue()),
             ),
             "The sink: `kind` with the options of that; `connector` and `topic` to publish; or"
             " `function` for your own.",
             required=True,
         ),
         "transforms": Field(
-            Many(Either((Text(), table_of(SchemaTransformOptions, name="transform")))),
+            ListOf(AnyOf((Text(), table_of(SchemaTransformOptions, name="transform")))),
             f"Functions that change a record or return None to leave it out, {_IMPORTED}; and"
             " tables with `decode` or `encode`.",
         ),
@@ -172,7 +188,7 @@ _PIPELINE: Final = Table(
             "The registry of the schemas by which transforms decode and encode records.",
         ),
         "dead_letters": Field(
-            Named(Anything()),
+            NamedTable(AnyValue()),
             "The place of records that cannot be processed: `connector` and `topic`, or `file`."
             " Without one the pipeline stops at the first.",
         ),
@@ -180,7 +196,7 @@ _PIPELINE: Final = Table(
     },
     kinds=(PipelineConfig,),
 )
-PIPELINES: Final = Named(_PIPELINE)
+PIPELINES: Final = NamedTable(_PIPELINE)
 
 
 @frozen(kw_only=True)
@@ -269,9 +285,9 @@ class _Reader:
         self, name: str, table: Mapping[str, Any], source_table: Mapping[str, Any]
     ) -> PipelineSettings | None:
         """Return the settings of a pipeline; None if one of them is wrong."""
-        path = under(_PATH, key(name))
+        path = path_below(_PATH, key(name))
         self.report.made(partial(checked_name, name, "pipeline"), path, exact=True)
-        ends: dict[str, Any] = {
+        both_ends: dict[str, Any] = {
             end: read_end(
                 table[end] if isinstance(table[end], EndSettings) else source_table[end],
                 f"{path}.{end}",
@@ -290,7 +306,11 @@ class _Reader:
             self.service(schemas.service, f"{path}.schemas")
         settings = {field: table[field] for field in _CONFIG.fields if field in table}
         config = self.report.made(partial(PipelineConfig, **settings), path)
-        if not self.report.clear(path) or WRONG in ends.values() or isinstance(config, Wrong):
+        if (
+            not self.report.clear(path)
+            or REPORTED in both_ends.values()
+            or isinstance(config, ReportedProblem)
+        ):
             return None
         result = PipelineSettings(
             name=name,
@@ -298,9 +318,10 @@ class _Reader:
             schemas=schemas,
             config=config,
             connectors={
-                used: self.connectors[used] for used in _connectors_of(*source_table.values())
+                connector_name: self.connectors[connector_name]
+                for connector_name in _connectors_of(*source_table.values())
             },
-            **ends,
+            **both_ends,
         )
         return result if self.order_is_kept(result, path) else None
 
@@ -323,9 +344,9 @@ class _Reader:
         if name is not None and name not in self.service_names:
             self.report.add(
                 f"{path}.service",
-                f"There is no service named {quoted(name)}.",
+                f"There is no service named {quote_word(name)}.",
                 f"Use one of: {', '.join(sorted(self.service_names)) or 'none is configured'}.",
-                nearest=near(name, self.service_names),
+                nearest=similar_word(name, self.service_names),
             )
 
     def order_is_kept(self, settings: PipelineSettings, path: str) -> bool:
@@ -372,10 +393,12 @@ class _Reader:
             return self.end(table, source_kind(table.kind).connector_kinds, path)
         if "connector" not in table:
             options = self.own(FunctionSource, "function", table, path)
-            return WRONG if options is WRONG else EndSettings(kind="function", options=options)
+            return (
+                REPORTED if options is REPORTED else EndSettings(kind="function", options=options)
+            )
         connector = self.connector(table["connector"], path)
         if connector is None:
-            return WRONG
+            return REPORTED
         source = connector.kind.source
         if source is None:
             return self.report.add(
@@ -385,8 +408,8 @@ class _Reader:
             )
         fields = {name: value for name, value in table.items() if name != "connector"}
         options = read_table(table_of(source.options), fields, path, self.report)
-        if isinstance(options, Wrong):
-            return WRONG
+        if isinstance(options, ReportedProblem):
+            return REPORTED
         return KindSourceSettings(connector=connector, options=options)
 
     def sink(self, table: Any, path: str) -> Any:
@@ -397,7 +420,7 @@ class _Reader:
             return self.end(table, sink_kind(table.kind).connector_kinds, path)
         kind = "publish" if "connector" in table else "function"
         options = self.topic(PublishSinkOptions, FunctionSinkOptions, "function", table, path)
-        return WRONG if options is WRONG else EndSettings(kind=kind, options=options)
+        return REPORTED if options is REPORTED else EndSettings(kind=kind, options=options)
 
     def end(self, settings: EndSettings, kinds: tuple[str, ...], path: str) -> Any:
         """Return a source or a sink whose connector and service exist."""
@@ -412,7 +435,7 @@ class _Reader:
             )
         self.service(getattr(settings.options, "service", None), path)
         is_wrong = not self.report.clear(path) or (name is not None and connector is None)
-        return WRONG if is_wrong else settings
+        return REPORTED if is_wrong else settings
 
     def dead_letters(self, table: Any, path: str) -> Any:
         """Return the store of dead letters that a table describes."""
@@ -424,7 +447,7 @@ class _Reader:
             return self.own(other, name, table, path)
         self.publisher(table["connector"], path)
         if not self.report.clear(f"{path}.connector"):
-            return WRONG
+            return REPORTED
         return read_table(table_of(topic), table, path, self.report)
 
     def publisher(self, name: Any, path: str) -> None:
@@ -448,7 +471,12 @@ class _Reader:
             f"The table has neither connector nor {name}.",
             f"Write connector, with the name of one of [connectors]; or {name}.",
             nearest=next(
-                (nearest for entry in table if (nearest := near(entry, ["connector", name]))), None
+                (
+                    nearest
+                    for entry in table
+                    if (nearest := similar_word(entry, ["connector", name]))
+                ),
+                None,
             ),
         )
 
@@ -462,7 +490,7 @@ class _Reader:
                 path,
                 f"There is no connector named {name[:80]!r}.",
                 "Name one of [connectors].",
-                nearest=near(name, self.connector_names),
+                nearest=similar_word(name, self.connector_names),
             )
         elif name in self.connectors:
             connector = self.connectors[name]

@@ -5,9 +5,9 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any, Final
 
 from moorage.config.overlays import ENVIRONMENTS
-from moorage.config.problems import Report, key, under
+from moorage.config.problems import Report, key, path_below
 from moorage.config.references import refers
-from moorage.config.shapes import Either, Kinded, Many, Named, SecretText, Table, Text
+from moorage.config.shapes import AnyOf, ListOf, NamedTable, SecretText, Table, TableByKind, Text
 from moorage.config.structure import kind_of
 from moorage.config.tables import CONFIGURATION
 from moorage.config.toml_text import has_password
@@ -46,21 +46,23 @@ def plain_secrets(tree: Mapping[str, Any], where: str) -> tuple[Problem, ...]:
 
 def _plain_text_paths(shape: Shape | None, value: Any, path: str, name: str = "") -> Iterator[str]:
     if is_object(value):
-        if isinstance(shape, Either):
+        if isinstance(shape, AnyOf):
             shape = next((choice for choice in shape.shapes if isinstance(choice, Table)), None)
-        if isinstance(shape, Kinded):
+        if isinstance(shape, TableByKind):
             shape = kind_of(shape, value, path, name, Report())
         for field, entry in value.items():
             entry_shape = _shape_of_field(shape, field)
-            yield from _plain_text_paths(entry_shape, entry, under(path, key(field)), str(field))
+            yield from _plain_text_paths(
+                entry_shape, entry, path_below(path, key(field)), str(field)
+            )
     elif is_list(value):
-        entry_shape = shape.of if isinstance(shape, Many) else shape
+        entry_shape = shape.of if isinstance(shape, ListOf) else shape
         for position, entry in enumerate(value):
             yield from _plain_text_paths(entry_shape, entry, f"{path}[{position}]")
     elif isinstance(value, str):
-        if isinstance(shape, Many):
+        if isinstance(shape, ListOf):
             shape = shape.of
-        shapes = shape.shapes if isinstance(shape, Either) else (shape,)
+        shapes = shape.shapes if isinstance(shape, AnyOf) else (shape,)
         is_plain = any(_is_secret(choice, value) for choice in shapes) and not refers(value)
         if (is_plain and value) or has_password(value):
             yield path
@@ -72,12 +74,12 @@ def _is_secret(shape: Shape | None, text: str) -> bool:
 
 
 def _shape_of_field(shape: Shape | None, name: str) -> Shape | None:
-    if isinstance(shape, Many):
+    if isinstance(shape, ListOf):
         shape = shape.of
     if isinstance(shape, Table):
         field = shape.fields.get(name)
         return None if field is None else field.shape
-    if not isinstance(shape, Named):
+    if not isinstance(shape, NamedTable):
         return None
     # A header is a secret if its name says so.
     return SecretText() if isinstance(shape.of, Text) and is_sensitive(str(name)) else shape.of

@@ -21,15 +21,15 @@ Made = TypeVar("Made")
 _BARE_KEY: Final = late_pattern(r"[A-Za-z0-9_-]+")
 _WORD: Final = late_pattern(r"[A-Za-z][A-Za-z_ -]{0,23}")
 _NAME: Final = late_pattern(r"[A-Za-z][A-Za-z0-9_ .%-]{0,39}")
-_LONGEST: Final = 80
+_MAX_LENGTH: Final = 80
 _INVALID: Final = Problem("", "The value is not valid here.", "See the reference of the table.")
 
 
-class Wrong:
+class ReportedProblem:
     """A placeholder for a value whose problem has been reported."""
 
 
-WRONG: Final = Wrong()
+REPORTED: Final = ReportedProblem()
 
 
 class Report:
@@ -47,12 +47,14 @@ class Report:
         self._excused: set[Problem] = set()
         self._origins: Mapping[str, str] = {} if origins is None else origins
 
-    def add(self, path: str, message: str, remedy: str, *, nearest: str | None = None) -> Wrong:
+    def add(
+        self, path: str, message: str, remedy: str, *, nearest: str | None = None
+    ) -> ReportedProblem:
         """Add a problem, and return the placeholder for the value."""
         origin = origin_of(path, self._origins)
         hint = remedy if nearest is None else f"Did you mean {nearest}?"
         self.note(Problem(path, message, hint, nearest, origin))
-        return WRONG
+        return REPORTED
 
     def note(self, problem: Problem) -> None:
         """Add a problem, unless it was added before."""
@@ -68,7 +70,7 @@ class Report:
         trial._absent = self._absent
         return trial
 
-    def lack(self, path: str) -> Secret:
+    def unreadable_placeholder(self, path: str) -> Secret:
         """Return a placeholder for an unreadable secret whose problem was reported.
 
         The rest of the configuration is checked with the placeholder. The secret's real value is
@@ -80,7 +82,7 @@ class Report:
 
     def made(
         self, make: Callable[[], Made], path: str, fields: object = None, *, exact: bool = False
-    ) -> Made | Wrong:
+    ) -> Made | ReportedProblem:
         """Call `make`, and return its result, or a placeholder after reporting its error.
 
         Each problem of an error is reported at the path, or at the field that it names.
@@ -95,28 +97,28 @@ class Report:
             return make()
         except ConnectorError as error:
             for problem in problems_of(error):
-                place = under(path, "" if exact else problem.path)
-                if not self.lacks(place):
-                    self.add(place, shown(problem.found, fields), problem.remedy)
+                place = path_below(path, "" if exact else problem.path)
+                if not self.is_unreadable_at(place):
+                    self.add(place, shown_message(problem.found, fields), problem.remedy)
         except (ArithmeticError, AttributeError, LookupError, TypeError, ValueError):
-            if not self.lacks(path):
+            if not self.is_unreadable_at(path):
                 self.add(path, _INVALID.found, _INVALID.remedy)
-        return WRONG
+        return REPORTED
 
     def check_fields(
         self, kinds: Iterable[type[Any]], fields: Mapping[str, Any], path: str
     ) -> None:
         """Report each field whose value the first class with such a field would refuse."""
-        remaining_fields = {name: value for name, value in fields.items() if value is not WRONG}
+        remaining_fields = {name: value for name, value in fields.items() if value is not REPORTED}
         for kind in kinds:
             for field in fields_of(kind):
                 if field.name in remaining_fields:
                     value = remaining_fields.pop(field.name)
                     for problem in _refusals(field, value):
                         names_field = is_below(problem.path, field.name)
-                        place = under(path, problem.path if names_field else field.name)
-                        if not self.lacks(place):
-                            self.add(place, shown(problem.found, [value]), problem.remedy)
+                        place = path_below(path, problem.path if names_field else field.name)
+                        if not self.is_unreadable_at(place):
+                            self.add(place, shown_message(problem.found, [value]), problem.remedy)
 
     def clear(self, path: str) -> bool:
         """Return whether a path and those below it have no problems except unreadable secrets."""
@@ -125,7 +127,7 @@ class Report:
             for problem in self.problems
         )
 
-    def lacks(self, path: str) -> bool:
+    def is_unreadable_at(self, path: str) -> bool:
         """Return whether an unreadable secret is at a path, below it or above it."""
         return any(
             is_below(absent_path, path) or is_below(path, absent_path)
@@ -171,7 +173,7 @@ def _refusals(field: attrs.Attribute[Any], value: Any) -> tuple[Problem, ...]:
     return ()
 
 
-def under(path: str, name: str) -> str:
+def path_below(path: str, name: str) -> str:
     """Return the path of a name, or of a path, below another path."""
     if not name or not path:
         return f"{path}{name}"
@@ -180,13 +182,13 @@ def under(path: str, name: str) -> str:
 
 def key(name: object) -> str:
     """Return a name as it appears in a path: quoted as in TOML if necessary."""
-    text = str(name)[:_LONGEST]
+    text = str(name)[:_MAX_LENGTH]
     if _BARE_KEY.fullmatch(text):
         return text
     return '"' + re.sub(r'["\\\x00-\x1f]', "?", text) + '"'
 
 
-def quoted(text: str) -> str:
+def quote_word(text: str) -> str:
     """Return a single word in quotes for a message; a longer text may be a secret and is hidden."""
     return repr(str(text)) if _WORD.fullmatch(text) else "this text"
 
@@ -197,16 +199,16 @@ def origin_of(path: str, origins: Mapping[str, str]) -> str | None:
     return origins[max(matches, key=len)] if matches else None
 
 
-def near(word: str, candidates: Iterable[str]) -> str | None:
+def similar_word(word: str, candidates: Iterable[str]) -> str | None:
     """Return the candidate that the user probably meant, if one is similar to the word."""
     from difflib import get_close_matches  # noqa: PLC0415 - needed only for mistakes
 
     names = {name.lower(): name for name in candidates}
-    matches = get_close_matches(word[:_LONGEST].lower(), names, n=1)
+    matches = get_close_matches(word[:_MAX_LENGTH].lower(), names, n=1)
     return names[matches[0]] if matches else None
 
 
-def shown(message: str, fields: object) -> str:
+def shown_message(message: str, fields: object) -> str:
     """Hide field values of more than one word in a message, since they may be secret.
 
     A longer text may be a secret, while single words are mostly names.

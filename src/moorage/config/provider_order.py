@@ -5,7 +5,7 @@ from __future__ import annotations
 from graphlib import CycleError, TopologicalSorter
 from typing import TYPE_CHECKING, Any, Final
 
-from moorage.config.problems import key, under
+from moorage.config.problems import key, path_below
 from moorage.domain.values.json_text import is_list, is_object
 from moorage.domain.values.patterns import late_pattern
 
@@ -30,7 +30,8 @@ def in_order(tables: Mapping[Any, Any], report: Report) -> tuple[str, ...]:
     """
     needed_providers = {
         name: {
-            provider: path for path, provider in _needed_names(table, under(_SECRETS, key(name)))
+            provider: path
+            for path, provider in _needed_names(table, path_below(_SECRETS, key(name)))
         }
         for name, table in tables.items()
         if isinstance(name, str)
@@ -81,7 +82,7 @@ def _needed_names(value: Any, path: str) -> Iterator[tuple[str, str]]:
     """Yield the path of every reference to a secret, and the provider that it names."""
     if is_object(value):
         for name, entry in value.items():
-            yield from _needed_names(entry, under(path, key(name)))
+            yield from _needed_names(entry, path_below(path, key(name)))
     elif is_list(value):
         for position, entry in enumerate(value):
             yield from _needed_names(entry, f"{path}[{position}]")

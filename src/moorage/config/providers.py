@@ -11,7 +11,7 @@ from functools import partial
 from typing import TYPE_CHECKING, Any, Final, TypeAlias
 
 from moorage.config.of_classes import table_of
-from moorage.config.shapes import Field, Kinded, OneOf, Table
+from moorage.config.shapes import Field, OneOf, Table, TableByKind
 from moorage.domain.auth.credential_tables import is_credential, read_credentials
 from moorage.domain.http.urls import validate_private_url
 from moorage.domain.secrets.secret import Secret
@@ -35,7 +35,7 @@ _LONGEST_FILE: Final = 65_536
 
 
 @frozen
-class Place:
+class ProviderEnvironment:
     """The environment variables, folder and clean-up with which a provider of secrets is opened.
 
     Attributes:
@@ -59,7 +59,7 @@ class Environment:
 
     prefix: str = ""
 
-    def open(self, place: Place) -> Read:
+    def open(self, place: ProviderEnvironment) -> Read:
         """Return the function that reads secrets from environment variables."""
         variables = place.variables
 
@@ -80,7 +80,7 @@ class Files:
 
     folder: str = "."
 
-    def open(self, place: Place) -> Read:
+    def open(self, place: ProviderEnvironment) -> Read:
         """Return the function that reads secrets from files."""
         folder = place.folder / self.folder
 
@@ -130,16 +130,16 @@ class Vault:
     namespace: str | None = None
     timeout: float = 5.0
 
-    def open(self, place: Place) -> Read:
+    def open(self, place: ProviderEnvironment) -> Read:
         """Return the function that reads secrets from the Vault engine."""
         from moorage.adapters.secret_managers import hashicorp_vault as vault  # noqa: PLC0415 - imported only if it is used
 
         manager = vault.HashiCorpVault(
             self.address, self._login(vault, place), mount=self.mount, namespace=self.namespace
         )
-        return _managed(manager, self.timeout, place)
+        return _managed_read(manager, self.timeout, place)
 
-    def _login(self, vault: Any, place: Place) -> Any:
+    def _login(self, vault: Any, place: ProviderEnvironment) -> Any:
         logins = {
             "token": self.token and vault.VaultToken(self.token),
             "token_file": self.token_file
@@ -183,7 +183,7 @@ class Aws:
     endpoint: str | None = field(default=None, converter=optional(validate_private_url))
     timeout: float = 5.0
 
-    def open(self, place: Place) -> Read:
+    def open(self, place: ProviderEnvironment) -> Read:
         """Return the function that reads secrets from AWS Secrets Manager in the region."""
         from moorage.adapters.secret_managers import aws_identity as aws  # noqa: PLC0415 - imported only if it is used
         from moorage.adapters.secret_managers.aws_secrets_manager import AwsSecretsManager  # noqa: PLC0415 - imported only if it is used
@@ -205,7 +205,7 @@ class Aws:
             identity = aws.AwsKeys(self.access_key_id, self.secret_access_key, self.session_token)
         options = {} if self.endpoint is None else {"endpoint": self.endpoint}
         manager = AwsSecretsManager(self.region, identity, **options)
-        return _managed(manager, self.timeout, place)
+        return _managed_read(manager, self.timeout, place)
 
 
 @frozen(kw_only=True)
@@ -224,7 +224,7 @@ class Gcp:
     endpoint: str | None = field(default=None, converter=optional(validate_private_url))
     timeout: float = 5.0
 
-    def open(self, place: Place) -> Read:
+    def open(self, place: ProviderEnvironment) -> Read:
         """Return the function that reads secrets from Google's Secret Manager in the project."""
         from moorage.adapters.secret_managers import gcp_secret_manager as gcp  # noqa: PLC0415 - imported only if it is used
 
@@ -237,7 +237,7 @@ class Gcp:
                 raise
         options = {} if self.endpoint is None else {"endpoint": self.endpoint}
         manager = gcp.GcpSecretManager(self.project, identity, **options)
-        return _managed(manager, self.timeout, place)
+        return _managed_read(manager, self.timeout, place)
 
 
 @frozen(kw_only=True)
@@ -259,7 +259,7 @@ class Azure:
     directory: str | None = None
     timeout: float = 5.0
 
-    def open(self, place: Place) -> Read:
+    def open(self, place: ProviderEnvironment) -> Read:
         """Return the function that reads secrets from the Azure key vault."""
         from moorage.adapters.secret_managers import azure_key_vault as azure  # noqa: PLC0415 - imported only if it is used
 
@@ -278,7 +278,7 @@ class Azure:
                     remedy="Add the id of the application.",
                 )
             identity = azure.AzureClient(self.client_id, self.client_secret, tenant=self.directory)
-        return _managed(azure.AzureKeyVault(self.address, identity), self.timeout, place)
+        return _managed_read(azure.AzureKeyVault(self.address, identity), self.timeout, place)
 
 
 @frozen(kw_only=True)
@@ -291,7 +291,7 @@ class Keyring:
 
     application: str = "moorage"
 
-    def open(self, _: Place) -> Read:
+    def open(self, _: ProviderEnvironment) -> Read:
         """Return the function that reads this application's passwords from the keyring."""
         try:
             from moorage.adapters.credentials.keyring import KeyringSecrets  # noqa: PLC0415 - an optional package
@@ -316,7 +316,7 @@ class Sealed:
     path: str
     keys: Secret
 
-    def open(self, place: Place) -> Read:
+    def open(self, place: ProviderEnvironment) -> Read:
         """Return the function that reads encrypted credentials from the SQLite file."""
         from moorage.adapters.ciphers.aes_gcm import AesGcmCipher  # noqa: PLC0415 - imported only if it is used
         from moorage.adapters.credentials.sqlite import SqliteCredentialProvider  # noqa: PLC0415 - imported only if it is used
@@ -346,7 +346,7 @@ _KINDS: Final[Mapping[str, type[Any]]] = {
 }
 
 
-def built_in(place: Place) -> dict[str, Read]:
+def built_in(place: ProviderEnvironment) -> dict[str, Read]:
     """Return the providers that need no table: `secret://env/NAME` and `secret://file/path`."""
     return {"env": Environment().open(place), "file": Files().open(place)}
 
@@ -359,7 +359,7 @@ def _table(kind: str) -> Table:
     return _TABLES[kind]
 
 
-def _managed(manager: Any, timeout: float, place: Place) -> Read:
+def _managed_read(manager: Any, timeout: float, place: ProviderEnvironment) -> Read:
     from moorage.adapters.secret_managers.managed_secrets import ManagedSecrets  # noqa: PLC0415 - imported only if it is used
 
     reader = place.closing.enter_context(ManagedSecrets(manager, timeout=timeout))
@@ -412,4 +412,4 @@ def _make_provider(kind: type[Any], /, **fields: Any) -> Any:
 
 
 _TABLES: Final = {name: _table_of_kind(name, kind) for name, kind in _KINDS.items()}
-PROVIDERS: Final = Kinded("provider of secrets", _names, _table, named=False)
+PROVIDERS: Final = TableByKind("provider of secrets", _names, _table, named=False)

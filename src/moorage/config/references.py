@@ -5,8 +5,8 @@ from __future__ import annotations
 import re
 from typing import TYPE_CHECKING, Any, Final
 
-from moorage.config.problems import WRONG, key, near, under
-from moorage.config.structure import Filled
+from moorage.config.problems import REPORTED, key, path_below, similar_word
+from moorage.config.structure import EnvironmentText
 from moorage.domain.values.json_text import is_list, is_object
 from moorage.domain.values.patterns import late_pattern
 from moorage.errors import ConnectorError, Problem
@@ -58,7 +58,8 @@ class References:
         """Return the value with its references resolved."""
         if is_object(value):
             return {
-                name: self.followed(entry, under(path, key(name))) for name, entry in value.items()
+                name: self.followed(entry, path_below(path, key(name)))
+                for name, entry in value.items()
             }
         if is_list(value):
             return [
@@ -66,19 +67,19 @@ class References:
             ]
         if not isinstance(value, str):
             return value
-        if _MISTAKEN.fullmatch(value) and not isinstance(value, Filled):
+        if _MISTAKEN.fullmatch(value) and not isinstance(value, EnvironmentText):
             return self._report.add(
                 path,
                 "The text looks like a reference, but would be used as it is.",
                 "Write ${NAME} for a variable, or secret://env/NAME for a secret in one.",
             )
         problems_before = len(self._report.problems)
-        text = value if isinstance(value, Filled) else self._filled(value, path)
+        text = value if isinstance(value, EnvironmentText) else self._expand_variables(value, path)
         if len(self._report.problems) > problems_before:
-            return WRONG
+            return REPORTED
         return self._secret(str(text), path) if text.startswith(SCHEME) else text
 
-    def _filled(self, text: str, path: str) -> str:
+    def _expand_variables(self, text: str, path: str) -> str:
         if "${" not in text:
             return text
 
@@ -88,7 +89,9 @@ class References:
         whole_match = _VARIABLE.fullmatch(text)
         expanded_text = _VARIABLE.sub(replacement, text)
         return (
-            Filled(expanded_text) if whole_match and whole_match[1] is not None else expanded_text
+            EnvironmentText(expanded_text)
+            if whole_match and whole_match[1] is not None
+            else expanded_text
         )
 
     def _variable(self, match: re.Match[str], path: str) -> str:
@@ -108,7 +111,7 @@ class References:
                 path,
                 f"The environment variable {reference[1]} is not set.",
                 f"Set it, or write ${{{reference[1]}:-a fallback}}.",
-                nearest=near(reference[1], self._variables),
+                nearest=similar_word(reference[1], self._variables),
             )
         return ""
 
@@ -120,7 +123,7 @@ class References:
             return secret
         if secret.found:
             self._report.add(path, secret.found, secret.remedy, nearest=secret.nearest)
-        return self._report.lack(path)
+        return self._report.unreadable_placeholder(path)
 
     def _look_up(self, text: str) -> Any:
         """Look up the secret of a `secret://` reference; return a problem if it cannot be read."""
@@ -141,7 +144,7 @@ class References:
                 "",
                 f"There is no provider of secrets named {key(provider)}.",
                 f"Use one of: {', '.join(self._providers)}; or add [secrets.{key(provider)}].",
-                near(provider, self._providers),
+                similar_word(provider, self._providers),
             )
         try:
             secret = read_secret(name)

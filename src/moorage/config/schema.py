@@ -7,20 +7,20 @@ from typing import TYPE_CHECKING, Any, Final, TypeAlias
 from moorage.config.overlays import ENVIRONMENTS
 from moorage.config.shapes import (
     Address,
-    Anything,
-    Either,
+    AnyOf,
+    AnyValue,
+    DateTimeShape,
     Field,
     Flag,
     Function,
-    Kinded,
-    Many,
-    Moment,
-    Named,
+    ListOf,
+    NamedTable,
     Number,
     OneOf,
     SecretText,
     Shape,
     Table,
+    TableByKind,
     Text,
     TimeOfDay,
 )
@@ -107,7 +107,7 @@ class _Writer:
         schema = {**schema, "description": field.about}
         return schema if field.default is None else {**schema, "default": field.default}
 
-    def kinded(self, shape: Kinded) -> Schema:
+    def kinded(self, shape: TableByKind) -> Schema:
         """Return a reference to the schema of a table whose fields depend on its kind."""
         definition = f"{self._prefix}{shape.name}".replace(" ", "_")
         if definition not in self._definitions:
@@ -131,16 +131,16 @@ class _Writer:
             self._definitions[definition] = schema
         return {"$ref": f"#/$defs/{definition}"}
 
-    def list_of(self, shape: Many) -> Schema:
+    def list_of(self, shape: ListOf) -> Schema:
         """Return the schema of a list, or also of a single value if that may replace a list."""
         entry = self.of(shape.of)
         whole_list: Schema = {"type": "array", "items": entry}
         return {"anyOf": [entry, whole_list]} if shape.single else whole_list
 
-    def named(self, shape: Named) -> Schema:
+    def named(self, shape: NamedTable) -> Schema:
         """Return the schema of a table with free names."""
         schema: Schema = {"type": "object", "additionalProperties": self.of(shape.of)}
-        if not (isinstance(shape.of, Kinded) and shape.of.named):
+        if not (isinstance(shape.of, TableByKind) and shape.of.named):
             return schema
         # An account with the name of a vendor is at that vendor, unless its kind says otherwise.
         any_kind = schema["additionalProperties"]
@@ -168,15 +168,15 @@ _WRITERS: Final[Mapping[type, Callable[[_Writer, Any], Schema]]] = {
     SecretText: lambda _, __: _TEXT,
     Address: lambda _, __: _TEXT,
     TimeOfDay: lambda _, __: _TEXT,
-    Moment: lambda _, __: _TEXT,
+    DateTimeShape: lambda _, __: _TEXT,
     Function: lambda _, __: _TEXT,
     Flag: lambda _, __: _filled_schema({"type": "boolean"}),
     Number: lambda _, shape: _filled_schema({"type": "integer" if shape.whole else "number"}),
     OneOf: lambda _, shape: _filled_schema({"enum": list(shape.choices)}),
-    Either: lambda writer, shape: {"anyOf": [writer.of(choice) for choice in shape.shapes]},
-    Many: lambda writer, shape: writer.list_of(shape),
-    Named: lambda writer, shape: writer.named(shape),
-    Anything: lambda _, __: {},
+    AnyOf: lambda writer, shape: {"anyOf": [writer.of(choice) for choice in shape.shapes]},
+    ListOf: lambda writer, shape: writer.list_of(shape),
+    NamedTable: lambda writer, shape: writer.named(shape),
+    AnyValue: lambda _, __: {},
     Table: lambda writer, shape: writer.named_table(shape),
-    Kinded: lambda writer, shape: writer.kinded(shape),
+    TableByKind: lambda writer, shape: writer.kinded(shape),
 }

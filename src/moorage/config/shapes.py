@@ -57,7 +57,7 @@ class TimeOfDay:
 
 
 @frozen
-class Moment:
+class DateTimeShape:
     """The shape of a date with a time and a time zone."""
 
 
@@ -75,14 +75,14 @@ class OneOf:
 
 
 @frozen
-class Either:
+class AnyOf:
     """The shape of a value that fits any of several shapes."""
 
     shapes: tuple[Shape, ...]
 
 
 @frozen
-class Many:
+class ListOf:
     """The shape of a list of values.
 
     Attributes:
@@ -95,14 +95,14 @@ class Many:
 
 
 @frozen
-class Named:
+class NamedTable:
     """The shape of a table whose names the user chooses, with values of one shape."""
 
     of: Shape
 
 
 @frozen
-class Anything:
+class AnyValue:
     """The shape of any value; the code that uses the value validates it."""
 
 
@@ -150,7 +150,7 @@ class Table:
 
 
 @frozen
-class Kinded:
+class TableByKind:
     """A table whose `kind` determines its settings; by default the kind is the table's own name.
 
     Attributes:
@@ -177,13 +177,13 @@ Shape: TypeAlias = (
     | Flag
     | Number
     | TimeOfDay
-    | Moment
+    | DateTimeShape
     | Function
     | OneOf
-    | Either
-    | Many
-    | Named
-    | Anything
+    | AnyOf
+    | ListOf
+    | NamedTable
+    | AnyValue
     | Table
-    | Kinded
+    | TableByKind
 )

@@ -11,8 +11,8 @@ from itertools import product
 from math import prod
 from typing import TYPE_CHECKING, Any, Final
 
-from moorage.config.problems import WRONG, Report, is_below
-from moorage.config.shapes import Either, Many, OneOf
+from moorage.config.problems import REPORTED, Report, is_below
+from moorage.config.shapes import AnyOf, ListOf, OneOf
 from moorage.errors import Problem
 
 if TYPE_CHECKING:
@@ -48,7 +48,7 @@ def stand_ins(
         An empty tuple if the possible values are unknown or too many.
     """
     wrong_names = sorted(
-        {name for name, value in fields.items() if value is WRONG}.union(mistaken_names)
+        {name for name, value in fields.items() if value is REPORTED}.union(mistaken_names)
     )
     choices = [_choices(table, name, read) for name in wrong_names]
     if prod(map(len, choices)) > _MAX_COMBINATIONS:
@@ -74,9 +74,9 @@ def _named_choices(shape: Shape) -> tuple[str | int, ...]:
     """Return the choices that a shape lists."""
     if isinstance(shape, OneOf):
         return shape.choices
-    if isinstance(shape, Many):
+    if isinstance(shape, ListOf):
         return _named_choices(shape.of)
-    if isinstance(shape, Either):
+    if isinstance(shape, AnyOf):
         return tuple(
             choice for alternative in shape.shapes for choice in _named_choices(alternative)
         )

@@ -6,8 +6,8 @@ from functools import partial
 from typing import TYPE_CHECKING, Any, Final
 
 from moorage.config.of_classes import summary, table_of
-from moorage.config.problems import WRONG, Wrong, key, near, under
-from moorage.config.shapes import Field, Kinded, Many, Named, SecretText, Table, Text
+from moorage.config.problems import REPORTED, ReportedProblem, key, path_below, similar_word
+from moorage.config.shapes import Field, ListOf, NamedTable, SecretText, Table, TableByKind, Text
 from moorage.domain.service.settings import Service
 from moorage.domain.steps.registry import type_of_step
 from moorage.domain.steps.step import ConnectorType, Resources, Step, Workspace
@@ -52,7 +52,7 @@ def _table(kind: str) -> Table:
     return Table(kind, summary(settings), fields, kinds=(settings,))
 
 
-PLATFORMS: Final = Named(Kinded("kind of platform", _kind_names, _table, named=False))
+PLATFORMS: Final = NamedTable(TableByKind("kind of platform", _kind_names, _table, named=False))
 
 _STEP: Final = evolve(
     table_of(
@@ -60,9 +60,9 @@ _STEP: Final = evolve(
         name="step",
         without=["name", "type", "workspace"],
         shapes={
-            "command": Many(Text(), single=False),
-            "environment": Named(Text()),
-            "secrets": Named(SecretText()),
+            "command": ListOf(Text(), single=False),
+            "environment": NamedTable(Text()),
+            "secrets": NamedTable(SecretText()),
             "resources": table_of(Resources, name="resources"),
         },
     ),
@@ -77,19 +77,19 @@ _WITH_PLACE: Final = evolve(
             " a step with an image.",
         ),
         "collect": Field(
-            Many(Text()), "The relative paths of files that become part of the result."
+            ListOf(Text()), "The relative paths of files that become part of the result."
         ),
         "inputs": Field(
-            Named(Text()), "The keys of files in the storage, by their relative paths."
+            NamedTable(Text()), "The keys of files in the storage, by their relative paths."
         ),
         "outputs": Field(
-            Named(Text()),
+            NamedTable(Text()),
             "The keys under which files that the step leaves are stored, by their relative paths.",
         ),
         **_STEP.fields,
     },
 )
-STEPS: Final = Named(_WITH_PLACE)
+STEPS: Final = NamedTable(_WITH_PLACE)
 
 
 @frozen(kw_only=True)
@@ -147,12 +147,12 @@ def services_with_steps(
         accounts: the path of each account's service, by the service's name.
         report: collects the problems.
     """
-    used = next((table for table in (_STEPS, _PLATFORMS) if tables.get(table)), None)
-    if used is None or _SERVICE in tables.get("services", {}):
+    used_table = next((table for table in (_STEPS, _PLATFORMS) if tables.get(table)), None)
+    if used_table is None or _SERVICE in tables.get("services", {}):
         return services
     if _SERVICE in accounts:
         report.add(
-            used,
+            used_table,
             f"The account {accounts[_SERVICE]} has the name of the service that starts steps.",
             "Rename the account.",
         )
@@ -176,30 +176,30 @@ def define(
         is_async: True if the program is asynchronous.
     """
     for platform in platforms:
-        manager.register(platform.name, partial(_made, platform, is_async=is_async))
+        manager.register(platform.name, partial(_make_platform, platform, is_async=is_async))
     for step in steps:
         manager.define(step)
 
 
-def _made(platform: PlatformSettings, *, is_async: bool) -> Any:
-    place = under(_PLATFORMS, key(platform.name))
-    made = made_of(platform.settings, _kind(platform.kind).build, place)
+def _make_platform(platform: PlatformSettings, *, is_async: bool) -> Any:
+    place = path_below(_PLATFORMS, key(platform.name))
+    built_platform = made_of(platform.settings, _kind(platform.kind).build, place)
     if not is_async:
-        return made
+        return built_platform
     from moorage.adapters.steps.in_threads import AsyncPlatformInThreads  # noqa: PLC0415 - loads asyncio
 
-    return AsyncPlatformInThreads(made)
+    return AsyncPlatformInThreads(built_platform)
 
 
 def _platform(name: str, table: Mapping[str, Any], report: Report) -> PlatformSettings | None:
-    path = under(_PLATFORMS, key(name))
+    path = path_below(_PLATFORMS, key(name))
     connector_type = report.made(partial(ConnectorType, name), path, exact=True)
-    if isinstance(connector_type, Wrong) or not report.clear(path):
+    if isinstance(connector_type, ReportedProblem) or not report.clear(path):
         return None
     options = {field: value for field, value in table.items() if field != "kind"}
     make: Callable[..., Any] = _kind(table["kind"]).settings
     settings = report.made(partial(make, **options), path, options)
-    if settings is WRONG:
+    if settings is REPORTED:
         return None
     return PlatformSettings(name=connector_type, kind=table["kind"], settings=settings)
 
@@ -207,7 +207,7 @@ def _platform(name: str, table: Mapping[str, Any], report: Report) -> PlatformSe
 def _step(
     name: str, table: Mapping[str, Any], platform_names: tuple[str, ...], report: Report
 ) -> Step | None:
-    path = under(_STEPS, key(name))
+    path = path_below(_STEPS, key(name))
     platform = table.get("platform")
     if platform is not None:
         _check_platform(platform, platform_names, f"{path}.platform", report)
@@ -224,7 +224,7 @@ def _step(
         )
 
     step = report.made(make, path, fields)
-    if isinstance(step, Wrong):
+    if isinstance(step, ReportedProblem):
         return None
     if platform is None and report.clear(_PLATFORMS):
         _check_unnamed_platform(step, platform_names, f"{path}.platform", report)
@@ -239,7 +239,7 @@ def _check_unnamed_platform(
     all_types = sorted({*registered, *map(ConnectorType, _kind_names())})
     choose = partial(type_of_step, step, registered=registered, all_types=all_types)
     connector_type = report.made(choose, path, exact=True)
-    if not isinstance(connector_type, Wrong):
+    if not isinstance(connector_type, ReportedProblem):
         _check_platform(connector_type, platform_names, path, report)
 
 
@@ -252,7 +252,7 @@ def _check_platform(name: str, platform_names: tuple[str, ...], path: str, repor
             path,
             f"There is no platform named {name[:80]!r}.",
             f"Write a table [platforms.{key(name)}] with its kind, or name another.",
-            nearest=near(name, [*platform_names, *_kind_names()]),
+            nearest=similar_word(name, [*platform_names, *_kind_names()]),
         )
         return
     settings = _kind(name).settings

@@ -38,7 +38,7 @@ def check_store_files(configured: Configured, passed: Container[str], report: Re
         *((table.removesuffix("_from"), f"{table}.url", url) for table, url in urls.items()),
     ]
     for port, place, url in places:
-        is_known = report.clear(place) and not report.lacks(place)
+        is_known = report.clear(place) and not report.is_unreadable_at(place)
         if url is not None and is_known and port not in passed:
             _check_url(url, place, report)
 

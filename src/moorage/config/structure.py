@@ -11,21 +11,28 @@ from decimal import Decimal
 from functools import partial
 from typing import TYPE_CHECKING, Any, Final
 
-from moorage.config.problems import WRONG, Wrong, key, near, quoted, under
+from moorage.config.problems import (
+    REPORTED,
+    ReportedProblem,
+    key,
+    path_below,
+    quote_word,
+    similar_word,
+)
 from moorage.config.shapes import (
     Address,
-    Anything,
-    Either,
+    AnyOf,
+    AnyValue,
+    DateTimeShape,
     Flag,
     Function,
-    Kinded,
-    Many,
-    Moment,
-    Named,
+    ListOf,
+    NamedTable,
     Number,
     OneOf,
     SecretText,
     Table,
+    TableByKind,
     Text,
     TimeOfDay,
 )
@@ -44,7 +51,7 @@ if TYPE_CHECKING:
     from moorage.config.shapes import Field, Shape
 
 
-class Filled(str):
+class EnvironmentText(str):
     """A text from an environment variable, which is parsed as the type of its setting."""
 
     __slots__ = ()
@@ -53,7 +60,7 @@ class Filled(str):
 _WORDS: Final[Mapping[type, str]] = {
     bool: "true or false",
     str: "a text",
-    Filled: "a text",
+    EnvironmentText: "a text",
     int: "a whole number",
     float: "a number",
     list: "a list",
@@ -70,9 +77,11 @@ _WORDS: Final[Mapping[type, str]] = {
 
 def read(shape: Shape, value: Any, path: str, report: Report) -> Any:
     """Convert a setting to the value that its shape describes; return WRONG if it is not valid."""
-    if value is WRONG:
-        return WRONG
-    if isinstance(value, Filled) and not isinstance(shape, (Text, SecretText, Address, Function)):
+    if value is REPORTED:
+        return REPORTED
+    if isinstance(value, EnvironmentText) and not isinstance(
+        shape, (Text, SecretText, Address, Function)
+    ):
         value = read_value(value)
     return _READERS[type(shape)](shape, value, path, report)
 
@@ -99,10 +108,10 @@ def read_table(table: Table, value: Any, path: str, report: Report) -> Any:
     mistaken_names = set[str]()
     for name, entry in value.items():
         field = table.fields.get(name) if isinstance(name, str) else None
-        entry_path = under(path, key(name))
+        entry_path = path_below(path, key(name))
         if field is None:
             names = sorted(table.fields)
-            nearest = near(str(name), names)
+            nearest = similar_word(str(name), names)
             mistaken_names.update([] if nearest is None else [nearest])
             remedy = f"Use {', '.join(names)}."
             report.add(entry_path, f"The setting {key(name)} is unknown.", remedy, nearest=nearest)
@@ -114,17 +123,17 @@ def read_table(table: Table, value: Any, path: str, report: Report) -> Any:
             )
     for name, field in table.fields.items():
         if field.required and name not in value:
-            entry_path = under(path, name)
+            entry_path = path_below(path, name)
             report.add(
                 entry_path,
                 "The setting is missing.",
                 f"Write {expectation(field.shape)}{_purpose(field)}.",
             )
     report.check_fields(table.kinds, fields, path)
-    mistaken_names.update(name for name in fields if not report.clear(under(path, key(name))))
+    mistaken_names.update(name for name in fields if not report.clear(path_below(path, key(name))))
     if table.make is None:
         report.stand_ins[path] = stand_ins(table, fields, mistaken_names, read)
-        return {name: value for name, value in fields.items() if value is not WRONG}
+        return {name: value for name, value in fields.items() if value is not REPORTED}
     if report.clear(path):
         return report.made(partial(table.make, **fields), path, value)
     make: Callable[..., Any] = table.make
@@ -133,7 +142,7 @@ def read_table(table: Table, value: Any, path: str, report: Report) -> Any:
         for variant in stand_ins(table, fields, mistaken_names, read)
     ]
     note_common(report, path, tries)
-    return WRONG
+    return REPORTED
 
 
 def _make_instance(
@@ -142,12 +151,12 @@ def _make_instance(
     return report.made(partial(make, **fields), path, fields)
 
 
-def kind_of(shape: Kinded, value: Any, path: str, name: str, report: Report) -> Table | None:
+def kind_of(shape: TableByKind, value: Any, path: str, name: str, report: Report) -> Table | None:
     """Return the table for the kind of a setting; the kind is its `kind` or else its own name."""
     if not is_object(value):
         _refuse_value(shape, value, path, report)
         return None
-    kind_path = under(path, "kind")
+    kind_path = path_below(path, "kind")
     if "kind" not in value and not shape.named:
         remedy = f"Use one of: {', '.join(shape.names())}."
         report.add(kind_path, "The setting is missing.", remedy)
@@ -162,11 +171,11 @@ def kind_of(shape: Kinded, value: Any, path: str, name: str, report: Report) -> 
         return None
     if kind not in shape.known and kind not in shape.names():
         remedy = f"Use one of: {', '.join(shape.names())}." if shape.names() else "Install one."
-        message = f"There is no {shape.name} named {quoted(kind)}."
-        report.add(kind_path, message, remedy, nearest=near(kind, shape.names()))
+        message = f"There is no {shape.name} named {quote_word(kind)}."
+        report.add(kind_path, message, remedy, nearest=similar_word(kind, shape.names()))
         return None
     table = report.made(partial(shape.table, kind), path)
-    return None if isinstance(table, Wrong) else table
+    return None if isinstance(table, ReportedProblem) else table
 
 
 def _read_text(shape: Shape, value: Any, path: str, report: Report) -> Any:
@@ -216,7 +225,7 @@ def _read_time(shape: TimeOfDay, value: Any, path: str, report: Report) -> Any:
     return _refuse_value(shape, value, path, report)
 
 
-def _read_moment(shape: Moment, value: Any, path: str, report: Report) -> Any:
+def _read_moment(shape: DateTimeShape, value: Any, path: str, report: Report) -> Any:
     moment = value
     if isinstance(value, str):
         try:
@@ -240,56 +249,58 @@ def _read_choice(shape: OneOf, value: Any, path: str, report: Report) -> Any:
     if type(value) in {str, int} and value in shape.choices:
         return shape.meanings[shape.choices.index(value)] if shape.meanings else value
     choices = [str(choice) for choice in shape.choices]
-    nearest = near(value, choices) if isinstance(value, str) else None
+    nearest = similar_word(value, choices) if isinstance(value, str) else None
     message = (
-        f"The value {quoted(value)} is not one of the choices."
+        f"The value {quote_word(value)} is not one of the choices."
         if isinstance(value, str)
         else f"The value is {_type_in_words(value)}, not one of the choices."
     )
     return report.add(path, message, f"Use one of: {', '.join(choices)}.", nearest=nearest)
 
 
-def _read_either(shape: Either, value: Any, path: str, report: Report) -> Any:
+def _read_either(shape: AnyOf, value: Any, path: str, report: Report) -> Any:
     for choice in shape.shapes:
         if _FITS[type(choice)](value):
             return read(choice, value, path, report)
     return _refuse_value(shape, value, path, report)
 
 
-def _read_many(shape: Many, value: Any, path: str, report: Report) -> Any:
+def _read_many(shape: ListOf, value: Any, path: str, report: Report) -> Any:
     if not is_list(value):
         is_text = isinstance(shape.of, (Text, SecretText))
         if not shape.single or (is_text and not _FITS[type(shape.of)](value)):
             return _refuse_value(shape, value, path, report)
         single_value = read(shape.of, value, path, report)
-        return WRONG if single_value is WRONG else (single_value,)
+        return REPORTED if single_value is REPORTED else (single_value,)
     values = [
         read(shape.of, entry, f"{path}[{position}]", report) for position, entry in enumerate(value)
     ]
-    return WRONG if WRONG in values else tuple(values)
+    return REPORTED if REPORTED in values else tuple(values)
 
 
-def _read_named(shape: Named, value: Any, path: str, report: Report) -> Any:
+def _read_named(shape: NamedTable, value: Any, path: str, report: Report) -> Any:
     if not is_object(value):
         return _refuse_value(shape, value, path, report)
     values: dict[str, Any] = {}
     for name, entry in value.items():
-        entry_path = under(path, key(name))
+        entry_path = path_below(path, key(name))
         if not isinstance(name, str):
             report.add(entry_path, "The name is not a text.", "Put it in quotation marks.")
-        elif isinstance(shape.of, Kinded):
+        elif isinstance(shape.of, TableByKind):
             table = kind_of(shape.of, entry, entry_path, name, report)
-            values[name] = WRONG if table is None else read_table(table, entry, entry_path, report)
+            values[name] = (
+                REPORTED if table is None else read_table(table, entry, entry_path, report)
+            )
         else:
             values[name] = read(shape.of, entry, entry_path, report)
-    return {name: entry for name, entry in values.items() if entry is not WRONG}
+    return {name: entry for name, entry in values.items() if entry is not REPORTED}
 
 
-def _read_kinded(shape: Kinded, value: Any, path: str, report: Report) -> Any:
+def _read_kinded(shape: TableByKind, value: Any, path: str, report: Report) -> Any:
     if shape.other is not None and not (is_object(value) and "kind" in value):
         return read(shape.other, value, path, report)
     table = kind_of(shape, value, path, "", report)
-    return WRONG if table is None else read_table(table, value, path, report)
+    return REPORTED if table is None else read_table(table, value, path, report)
 
 
 def _read_anything(_: Shape, value: Any, __: str, ___: Report) -> Any:
@@ -323,15 +334,15 @@ _READERS: Final[Mapping[type, Callable[[Any, Any, str, Any], Any]]] = {
     Flag: _read_flag,
     Number: _read_number,
     TimeOfDay: _read_time,
-    Moment: _read_moment,
+    DateTimeShape: _read_moment,
     Function: _read_function,
     OneOf: _read_choice,
-    Either: _read_either,
-    Many: _read_many,
-    Named: _read_named,
-    Anything: _read_anything,
+    AnyOf: _read_either,
+    ListOf: _read_many,
+    NamedTable: _read_named,
+    AnyValue: _read_anything,
     Table: read_table,
-    Kinded: _read_kinded,
+    TableByKind: _read_kinded,
 }
 
 _FITS: Final[Mapping[type, Callable[[Any], bool]]] = {
@@ -342,8 +353,8 @@ _FITS: Final[Mapping[type, Callable[[Any], bool]]] = {
     Number: _is_number,
     Flag: lambda value: isinstance(value, bool),
     Table: is_object,
-    Named: is_object,
-    Many: is_list,
+    NamedTable: is_object,
+    ListOf: is_list,
 }
 
 _EXPECTATIONS: Final[Mapping[type, Callable[[Any], str]]] = {
@@ -354,16 +365,16 @@ _EXPECTATIONS: Final[Mapping[type, Callable[[Any], str]]] = {
     Flag: lambda _: "true or false",
     Number: lambda shape: "a whole number" if shape.whole else "a number",
     TimeOfDay: lambda _: "a time of day, such as 17:00",
-    Moment: lambda _: "a date with a time and a time zone, such as 2030-01-31T12:00:00Z",
+    DateTimeShape: lambda _: "a date with a time and a time zone, such as 2030-01-31T12:00:00Z",
     OneOf: lambda shape: f"one of {', '.join(map(str, shape.choices))}",
-    Either: lambda shape: " or ".join(dict.fromkeys(map(expectation, shape.shapes))),
-    Many: lambda shape: (
+    AnyOf: lambda shape: " or ".join(dict.fromkeys(map(expectation, shape.shapes))),
+    ListOf: lambda shape: (
         f"{expectation(shape.of)}, or a list of them"
         if shape.single
         else f"a list, each entry {expectation(shape.of)}"
     ),
-    Named: lambda _: "a table",
-    Anything: lambda _: "a value",
+    NamedTable: lambda _: "a table",
+    AnyValue: lambda _: "a value",
     Table: lambda _: "a table",
-    Kinded: lambda _: "a table",
+    TableByKind: lambda _: "a table",
 }

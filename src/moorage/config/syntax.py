@@ -32,7 +32,7 @@ class Reason(NamedTuple):
     allowed: bool = False
 
 
-class Malformed(ValueError):
+class MalformedText(ValueError):
     """Raised for a text that moorage's own checks refuse, with the reason."""
 
     def __init__(self, cause: str, remedy: str, *, allowed: bool = False) -> None:
@@ -129,7 +129,7 @@ _JSON_REASONS: Final = {
 
 def reason_of(error: ValueError) -> Reason:
     """Return the cause and the remedy for an error of a TOML, JSON or YAML parser."""
-    if isinstance(error, Malformed):
+    if isinstance(error, MalformedText):
         return error.reason
     if isinstance(error, JSONDecodeError):
         message = error.msg.removesuffix(": ")

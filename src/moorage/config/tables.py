@@ -14,18 +14,18 @@ from moorage.config.of_classes import about_fields, summary, table_of
 from moorage.config.providers import PROVIDERS
 from moorage.config.shapes import (
     Address,
-    Either,
+    AnyOf,
     Field,
     Flag,
     Function,
-    Kinded,
-    Many,
-    Named,
+    ListOf,
+    NamedTable,
     Number,
     OneOf,
     SecretText,
     Shape,
     Table,
+    TableByKind,
     Text,
 )
 from moorage.contracts.catalog import CONTRACTS
@@ -60,8 +60,8 @@ _PRESETS: Final[Mapping[str, Callable[[], RetryPolicy]]] = {
 }
 FUNCTIONS: Final[dict[str, Shape]] = {
     "fallback": Function(),
-    "request_transforms": Many(Function()),
-    "response_transforms": Many(Function()),
+    "request_transforms": ListOf(Function()),
+    "response_transforms": ListOf(Function()),
     "classify": Function(),
 }
 """Settings of services and endpoints that are functions; a file names their entry points."""
@@ -92,7 +92,7 @@ _RETRY: Final = _with_fields(
     table_of(
         RetryPolicy,
         make=_retry,
-        shapes={"retry_on": Many(OneOf(tuple(_ERRORS), tuple(_ERRORS.values())))},
+        shapes={"retry_on": ListOf(OneOf(tuple(_ERRORS), tuple(_ERRORS.values())))},
     ),
     preset=Field(
         OneOf(tuple(_PRESETS)),
@@ -106,26 +106,26 @@ OFF: Final = "off"
 _LIMIT: Final = table_of(
     RateLimitConfig,
     shapes={
-        "per": Either((Number(), OneOf(tuple(_PERIODS), tuple(_PERIODS.values())))),
-        "without_store": Either((Number(), OneOf((REFUSE,)))),
+        "per": AnyOf((Number(), OneOf(tuple(_PERIODS), tuple(_PERIODS.values())))),
+        "without_store": AnyOf((Number(), OneOf((REFUSE,)))),
     },
 )
 _SETTINGS: Final[Mapping[str, Shape]] = {
     "timeouts": table_of(Timeouts, without=["total"]),
     "retry": _RETRY,
-    "limits": Many(_LIMIT),
-    "circuit": Either((table_of(CircuitBreakerConfig), OneOf((OFF,), (None,)))),
+    "limits": ListOf(_LIMIT),
+    "circuit": AnyOf((table_of(CircuitBreakerConfig), OneOf((OFF,), (None,)))),
     "retry_budget": table_of(RetryBudget),
     "bulkhead": table_of(BulkheadConfig),
     "hedge": table_of(HedgeConfig),
     "cache": table_of(CachePolicy),
-    "headers": Named(Text()),
+    "headers": NamedTable(Text()),
     "redaction": table_of(
         Redaction,
         shapes={
-            "body_paths": Many(Text()),
-            "patterns": Many(Text()),
-            "secrets": Many(SecretText()),
+            "body_paths": ListOf(Text()),
+            "patterns": ListOf(Text()),
+            "secrets": ListOf(SecretText()),
         },
     ),
     "log_content": table_of(LogContent),
@@ -156,7 +156,7 @@ _SERVICE: Final = table_of(
     Service,
     name="service",
     without=["name"],
-    shapes={**_SETTINGS, **FUNCTIONS, "endpoints": Many(_ENDPOINT), "regions": Many(_REGION)},
+    shapes={**_SETTINGS, **FUNCTIONS, "endpoints": ListOf(_ENDPOINT), "regions": ListOf(_REGION)},
 )
 SERVICE: Final = evolve(_SERVICE, make=None)
 """The settings of a service; valid ones are kept where others are wrong."""
@@ -172,11 +172,11 @@ _SERVICE_SETTINGS: Final = {
 _ACCOUNT_FIELDS: Final = {
     "kind": Field(Text(), "The vendor; by default the name of the account."),
     "cost": Field(
-        Either((Number(), Text())),
+        AnyOf((Number(), Text())),
         "The cost of an operation there, for routes that prefer the cheapest.",
     ),
     "webhook_secrets": Field(
-        Many(SecretText()), "The secrets that sign its webhooks, the newest first."
+        ListOf(SecretText()), "The secrets that sign its webhooks, the newest first."
     ),
 }
 
@@ -190,7 +190,7 @@ def _vendor(kind: str) -> Table:
 
 
 _ACCOUNTS: Final = Field(
-    Many(Text()), "The account, or several in the order in which they are tried.", required=True
+    ListOf(Text()), "The account, or several in the order in which they are tried.", required=True
 )
 ROUTE: Final = table_of(
     Route,
@@ -201,13 +201,13 @@ ROUTE: Final = table_of(
 )
 _ROUTES: Final = {
     kind: Field(
-        Many(_with_fields(ROUTE, vendor=_ACCOUNTS)),
+        ListOf(_with_fields(ROUTE, vendor=_ACCOUNTS)),
         f"The accounts for {title.lower()}, by rules if several.",
     )
     for kind, title in CONTRACTS.items()
 }
 _VENDORS: Final = Field(
-    Named(Kinded("vendor", vendor_names, _vendor, known=BUILT_IN)),
+    NamedTable(TableByKind("vendor", vendor_names, _vendor, known=BUILT_IN)),
     "Your accounts at vendors, by names of your choice.",
 )
 _TENANT: Final = Table(
@@ -239,21 +239,21 @@ CONFIGURATION: Final = Table(
                 "The store of circuits, limits and keys.",
                 {
                     "url": Field(
-                        Many(Address()),
+                        ListOf(Address()),
                         "The URL of the store: memory:, sqlite:///file.db, redis://…,"
                         " postgresql://… or mysql://… Several URLs are shards of one store.",
                     ),
                     "former": Field(
-                        Many(Address()),
+                        ListOf(Address()),
                         "The URLs before the last shard was added, while keys on them matter.",
                     ),
                     "keys_url": Field(
-                        Many(Address()),
+                        ListOf(Address()),
                         "The URL of a store for idempotency keys alone, such as nats://host/bucket."
                         " Several URLs are shards of one store.",
                     ),
                     "keys_former": Field(
-                        Many(Address()),
+                        ListOf(Address()),
                         "The URLs in keys_url before the last shard was added, while keys on them"
                         " matter.",
                     ),
@@ -278,7 +278,7 @@ CONFIGURATION: Final = Table(
                         Text(), "The path of the socket of `moorage broker`.", required=True
                     ),
                     "services": Field(
-                        Many(Text()),
+                        ListOf(Text()),
                         "The services whose limits are leased; they have neither a circuit nor a"
                         " retry budget.",
                         required=True,
@@ -442,11 +442,12 @@ CONFIGURATION: Final = Table(
         ),
         "safety": Field(table_of(Safety, name="safety"), summary(Safety)),
         "secrets": Field(
-            Named(PROVIDERS), "Providers of secrets, by the names used in secret:// references."
+            NamedTable(PROVIDERS),
+            "Providers of secrets, by the names used in secret:// references.",
         ),
         "vendors": _VENDORS,
         **_ROUTES,
-        "services": Field(Named(SERVICE), "Any other HTTP services, by name."),
-        "tenants": Field(Named(_TENANT), "Tenants, by name."),
+        "services": Field(NamedTable(SERVICE), "Any other HTTP services, by name."),
+        "tenants": Field(NamedTable(_TENANT), "Tenants, by name."),
     },
 )

@@ -8,11 +8,11 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from moorage.config.accounts import Accounts
-from moorage.config.configured import followed
-from moorage.config.problems import Report, key, under
+from moorage.config.configured import follow_references
+from moorage.config.problems import Report, key, path_below
 from moorage.config.structure import read
 from moorage.config.tables import CONFIGURATION
-from moorage.domain.secrets.frames import refusing
+from moorage.domain.secrets.frames import without_arguments_in_errors
 from moorage.domain.values.text import with_article
 from moorage.errors import ConfigurationError
 
@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from moorage.contracts.routes import Account, Route
 
 
-@refusing
+@without_arguments_in_errors
 def read_tenant(
     tenant: str, tables: Mapping[str, Any], shared: Iterable[Account]
 ) -> tuple[tuple[Account, ...], tuple[Route, ...]]:
@@ -37,14 +37,14 @@ def read_tenant(
         ConfigurationError: the tables have mistakes; `problems` lists all of them.
     """
     report = Report()
-    path = under("tenants", key(tenant))
+    path = path_below("tenants", key(tenant))
     if not isinstance(tables, Mapping):
         raise ConfigurationError(
             f"The value is {with_article(type(tables).__name__)}, not a table.",
             path=path,
             remedy="Return a table as under [tenants.NAME] in a configuration.",
         )
-    resolved_tree = followed(
+    resolved_tree = follow_references(
         {"tenants": {tenant: dict(tables)}}, dict(os.environ), Path.cwd(), report
     )
     values: dict[str, Any] = read(CONFIGURATION, resolved_tree, "", report)

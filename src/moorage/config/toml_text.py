@@ -31,17 +31,18 @@ def write_toml(tree: Mapping[str, Any]) -> str:
     return "\n".join(_table_lines(tree, ())).strip("\n") + "\n"
 
 
-def masked(value: Any, name: str = "") -> Any:
+def mask_secrets(value: Any, name: str = "") -> Any:
     """Return a value for display, with secrets and possible secrets masked.
 
     References to secrets are not masked.
     """
     if is_object(value):
         return {
-            name_inside: masked(entry, str(name_inside)) for name_inside, entry in value.items()
+            name_inside: mask_secrets(entry, str(name_inside))
+            for name_inside, entry in value.items()
         }
     if is_list(value):
-        return [masked(entry, name) for entry in value]
+        return [mask_secrets(entry, name) for entry in value]
     if isinstance(value, Secret):
         return MASK
     if not isinstance(value, str) or is_reference(value):
@@ -84,7 +85,7 @@ def _table_lines(tree: Mapping[str, Any], path: tuple[str, ...]) -> Iterator[str
         name: value for name, value in present_settings.items() if name not in tables
     }
     if path and (inline_settings or not tables):
-        yield f"\n[{_dotted(path)}]"
+        yield f"\n[{_dotted_path(path)}]"
     for name, value in inline_settings.items():
         yield f"{_key(name)} = {_value(value)}"
     for name, table in tables.items():
@@ -98,7 +99,7 @@ def _table_lines(tree: Mapping[str, Any], path: tuple[str, ...]) -> Iterator[str
 
 def _entry_lines(tree: Mapping[str, Any], path: tuple[str, ...]) -> Iterator[str]:
     """Yield the lines of one table in a list of tables; tables in it are written inline."""
-    yield f"\n[[{_dotted(path)}]]"
+    yield f"\n[[{_dotted_path(path)}]]"
     for name, value in tree.items():
         if value is not None:
             yield f"{_key(name)} = {_value(value)}"
@@ -111,7 +112,7 @@ def _has_heading(value: Any) -> bool:
     return is_list(value) and bool(value) and all(is_object(entry) for entry in value)
 
 
-def _dotted(path: tuple[str, ...]) -> str:
+def _dotted_path(path: tuple[str, ...]) -> str:
     return ".".join(map(_key, path))
 
 

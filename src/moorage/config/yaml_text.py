@@ -3,9 +3,10 @@
 Three features of YAML are refused. Nested aliases let a short file fill the memory. A repeated key
 hides one of its values. A tag gives a value another type than the written one.
 
-PyYAML's libyaml loader, if present, reads a valid text in a ninth of the time. A text that it
-refuses is read again in Python, which gives better messages. A text with one of the rare characters
-that only libyaml accepts is read again too, so that a file is valid on every machine or on none.
+PyYAML's libyaml loader, if present, reads a valid text about nine times as fast. A text that it
+refuses is read again in Python, which gives better messages. A text with one of the rare
+characters that only libyaml accepts is read again too, so that a file is valid on every machine or
+on none.
 """
 
 from __future__ import annotations
@@ -16,7 +17,7 @@ from typing import Any, Final, NamedTuple
 import yaml
 
 from moorage.config.problems import key
-from moorage.config.syntax import CORRECT, Malformed
+from moorage.config.syntax import CORRECT, MalformedText
 
 
 def read_yaml(text: str) -> Any:
@@ -27,18 +28,18 @@ def read_yaml(text: str) -> Any:
     """
     if _FAST_LOADER is not None and not _READ_DIFFERENTLY.search(text):
         try:
-            if _unsupported(text, _FAST_LOADER) is None:
+            if _first_unsupported(text, _FAST_LOADER) is None:
                 return yaml.load(text, _FAST_LOADER)  # noqa: S506 - a safe loader
         except yaml.YAMLError:
             pass
     is_allowed = True
     try:
-        fault = _unsupported(text, yaml.SafeLoader)
+        fault = _first_unsupported(text, yaml.SafeLoader)
         if fault is None:
             return yaml.safe_load(text)
     except yaml.YAMLError as error:
         fault, is_allowed = _syntax_fault(error), False
-    raise Malformed(f"{fault.cause} (line {fault.line + 1}).", fault.remedy, allowed=is_allowed)
+    raise MalformedText(f"{fault.cause} (line {fault.line + 1}).", fault.remedy, allowed=is_allowed)
 
 
 class _Fault(NamedTuple):
@@ -117,7 +118,7 @@ def _syntax_fault(error: yaml.YAMLError) -> _Fault:
     return _Fault(line, "the text is malformed", CORRECT)
 
 
-def _unsupported(text: str, loader: Any) -> _Fault | None:
+def _first_unsupported(text: str, loader: Any) -> _Fault | None:
     """Return the first YAML feature of the text that a configuration must not use."""
     yaml_module: Any = yaml
     for event in yaml_module.parse(text, loader):

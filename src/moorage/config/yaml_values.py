@@ -14,9 +14,9 @@ from typing import Any, Final, NoReturn
 import yaml
 
 from moorage.config.problems import key
-from moorage.config.syntax import CORRECT, Malformed
+from moorage.config.syntax import CORRECT, MalformedText
 
-_DEEPEST: Final = 200
+_MAX_DEPTH: Final = 200
 _MOST_VALUES: Final = 5_000_000
 _LONGEST_NUMBER: Final = 300
 _LOADER: Final[Any] = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
@@ -29,7 +29,7 @@ _INTEGER: Final = re.compile(r"[-+]?[0-9]+")
 _FLOAT: Final = re.compile(r"[-+]?(?:\.[0-9]+|[0-9]+(?:\.[0-9]*)?)(?:[eE][-+]?[0-9]+)?")
 
 
-class _Level:
+class _YamlLevel:
     """A YAML table or list that is still being read.
 
     Attributes:
@@ -52,7 +52,7 @@ class _Builder:
     """Builds the values of one YAML document from the parser's events."""
 
     def __init__(self) -> None:
-        self.levels: list[_Level] = []
+        self.levels: list[_YamlLevel] = []
         self.anchors: dict[str, tuple[Any, int]] = {}
         self.documents: list[Any] = []
 
@@ -71,11 +71,11 @@ class _Builder:
 
     def _open(self, event: Any, line: int) -> None:
         _check_tag(event, line)
-        if len(self.levels) >= _DEEPEST:
-            _refuse(f"there are more than {_DEEPEST} levels", line, "Reduce the nesting.")
+        if len(self.levels) >= _MAX_DEPTH:
+            _refuse(f"there are more than {_MAX_DEPTH} levels", line, "Reduce the nesting.")
         self._check_key_is_text(line)
         value: Any = {} if isinstance(event, yaml.MappingStartEvent) else []
-        self.levels.append(_Level(value, event.anchor))
+        self.levels.append(_YamlLevel(value, event.anchor))
 
     def _add_scalar(self, event: Any, line: int) -> None:
         level = self.levels[-1] if self.levels else None
@@ -140,7 +140,7 @@ def yaml_value(text: str) -> Any:
         _refuse("the text is malformed", wrong_line, CORRECT)
     if len(builder.documents) != 1:
         cause = f"there are {len(builder.documents)} documents."
-        raise Malformed(cause, "Keep exactly one document in the file.")
+        raise MalformedText(cause, "Keep exactly one document in the file.")
     return builder.documents[0]
 
 
@@ -160,4 +160,4 @@ def _plain_value(text: str, line: int) -> Any:
 
 
 def _refuse(cause: str, line: int, remedy: str) -> NoReturn:
-    raise Malformed(f"{cause} (line {line + 1}).", remedy)
+    raise MalformedText(f"{cause} (line {line + 1}).", remedy)

@@ -86,7 +86,7 @@ class LinkButton:
 
 
 def _as_fields(value: Any) -> Any:
-    """A table as a tuple of pairs; anything else as it is, for the validator to refuse."""
+    """A table as a tuple of pairs; any other value unchanged, for the validator to refuse."""
     return tuple(value.items()) if is_object(value) else as_tuple(value)
 
 

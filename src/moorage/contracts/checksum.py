@@ -30,7 +30,7 @@ class ChecksumAlgorithm(OneOf, field="algorithm"):
     SHA256 = "sha256"
 
 
-class Running(Protocol):
+class RunningChecksum(Protocol):
     """A checksum that is computed piece by piece."""
 
     def update(self, data: bytes, /) -> None:
@@ -54,13 +54,13 @@ class _Crc:
         return self._value.to_bytes(4, "big")
 
 
-def _hash(name: str) -> Running:
+def _hash(name: str) -> RunningChecksum:
     import hashlib  # noqa: PLC0415 - loads OpenSSL
 
     return hashlib.new(name, usedforsecurity=False)
 
 
-_MADE: Final[dict[ChecksumAlgorithm, Callable[[], Running]]] = {
+_MADE: Final[dict[ChecksumAlgorithm, Callable[[], RunningChecksum]]] = {
     ChecksumAlgorithm.CRC32: lambda: _Crc(zlib.crc32),
     ChecksumAlgorithm.CRC32C: lambda: _Crc(crc32c),
     ChecksumAlgorithm.MD5: lambda: _hash("md5"),
@@ -69,7 +69,7 @@ _MADE: Final[dict[ChecksumAlgorithm, Callable[[], Running]]] = {
 }
 
 
-def running(algorithm: ChecksumAlgorithm) -> Running | None:
+def start_checksum(algorithm: ChecksumAlgorithm) -> RunningChecksum | None:
     """Start a checksum; None if this Python cannot compute the algorithm."""
     make = _MADE.get(algorithm)
     return None if make is None else make()
@@ -106,7 +106,7 @@ class Checksum:
     @classmethod
     def of(cls, algorithm: ChecksumAlgorithm | str, data: bytes) -> Checksum:
         """Compute the checksum of these bytes."""
-        hasher = running(ChecksumAlgorithm(algorithm))
+        hasher = start_checksum(ChecksumAlgorithm(algorithm))
         if hasher is None:
             raise InvalidData(
                 f"This Python cannot compute a checksum of {algorithm}.",
@@ -134,8 +134,8 @@ class Checksum:
         return b64encode(bytes.fromhex(self.value)).decode()
 
     def fits(self, data: bytes) -> bool:
-        """True if these bytes have this checksum; False also if it cannot be computed here."""
-        hasher = running(self.algorithm)
+        """True if these bytes have this checksum; False if not, or if it cannot be computed."""
+        hasher = start_checksum(self.algorithm)
         if hasher is None or self.parts is not None:
             return False
         hasher.update(data)

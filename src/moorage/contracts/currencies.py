@@ -83,7 +83,7 @@ class ExchangeRate:
     price_currency: str = field(validator=_is_code)
 
     def __attrs_post_init__(self) -> None:
-        """Refuse the price of a currency in itself."""
+        """Refuse a quotation whose two currencies are the same."""
         if self.currency == self.price_currency:
             raise InvalidData(
                 f"A rate of {self.currency} has its price in {self.currency} too.",
@@ -123,7 +123,7 @@ class ExchangeRates:
 
     Attributes:
         base: ISO 4217 code of the vendor's currency, which is a side of every quotation.
-        day: day that the rates are of. It is earlier than the requested day if that day has none,
+        day: day of the rates. It is earlier than the requested day if that day has no rates,
             such as a weekend.
         quotations: the vendor's quotations, at most one for each foreign currency.
         source: the vendor's own number of the table, or name of the series, for your records.
@@ -139,7 +139,7 @@ class ExchangeRates:
     raw: Any = field(default=None, repr=False, eq=False)
 
     def __attrs_post_init__(self) -> None:
-        """Refuse a quotation without the base, and two of one currency."""
+        """Refuse a quotation without the base currency, and two quotations of one currency."""
         seen_currencies: set[str] = set()
         for quotation in self.quotations:
             foreign_currency = self._foreign(quotation)
@@ -167,7 +167,7 @@ class ExchangeRates:
         return self._in_base(currency, "currency") / self._in_base(into, "into")
 
     def decimal(self, currency: str, into: str, *, places: int, rounding: str) -> Decimal:
-        """The value of one unit of `currency` in `into`, rounded, to print on a document.
+        """The value of one unit of `currency` in `into`, rounded for display on a document.
 
         Do not multiply by it: `convert` computes with the exact ratio.
 
@@ -183,7 +183,7 @@ class ExchangeRates:
                 field="places",
                 remedy="Give a whole number, such as 6.",
             )
-        rounded = _rounded(self.ratio(currency, into) * 10**places, rounding)
+        rounded = _round_fraction(self.ratio(currency, into) * 10**places, rounding)
         return Decimal(f"{rounded}E-{places}")
 
     def convert(self, money: Money, into: str, *, rounding: str) -> Money:
@@ -214,7 +214,7 @@ class ExchangeRates:
         exact_minor = (
             ratio * money.minor * Fraction(10) ** (EXPONENTS[into] - EXPONENTS[money.currency])
         )
-        return Money.from_minor(_rounded(exact_minor, rounding), into)
+        return Money.from_minor(_round_fraction(exact_minor, rounding), into)
 
     def _foreign(self, quotation: ExchangeRate) -> str | None:
         if quotation.currency == self.base:
@@ -235,13 +235,13 @@ class ExchangeRates:
         return quotation.ratio(currency, self.base)
 
 
-def _rounded(value: Fraction, rounding: str) -> int:
+def _round_fraction(value: Fraction, rounding: str) -> int:
     """Round a fraction to a whole number by a mode of the `decimal` module.
 
     A fraction may have no finite decimal form. A decimal with the same whole part, and a fraction
     on the same side of one half, is rounded in the same way in every mode.
     """
-    whole, remainder = divmod(abs(value.numerator), value.denominator)
+    whole_part, remainder = divmod(abs(value.numerator), value.denominator)
     doubled = 2 * remainder
     if remainder == 0:
         fraction = "0"
@@ -250,10 +250,10 @@ def _rounded(value: Fraction, rounding: str) -> int:
     else:
         fraction = "25" if doubled < value.denominator else "75"
     # Of the whole part only the last digit matters; it stays small, as amounts of money are.
-    last_digit = whole % 10
+    last_digit = whole_part % 10
     equivalent = Decimal(f"{'-' if value < 0 else ''}{last_digit}.{fraction}")
     rounded = Money.from_minor(1, "EUR").times(equivalent, rounding=rounding).minor
-    return rounded + (last_digit - whole if value < 0 else whole - last_digit)
+    return rounded + (last_digit - whole_part if value < 0 else whole_part - last_digit)
 
 
 class CurrenciesVendor(Protocol):

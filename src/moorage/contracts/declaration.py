@@ -108,6 +108,7 @@ class ContractOperation:
         positional: names of the vendor's positional parameters.
         named: names of the vendor's keyword parameters, except for its `key`.
         keyed: True if the operation takes an idempotency key.
+        requires_key: True if it cannot be called without one.
     """
 
     def __init__(
@@ -134,6 +135,10 @@ class ContractOperation:
             name for name in keyword_names if name not in {KEY, TIMEOUT, ACCOUNT, *self.positional}
         )
         self.keyed = KEY in keyword_names
+        self.requires_key = any(
+            parameter.name == KEY and parameter.default is parameter.empty
+            for parameter in parameters
+        )
         self._defaults = {
             item.name: item.default for item in parameters if item.default is not item.empty
         }
@@ -155,7 +160,7 @@ class ContractOperation:
 
 
 class Declare(Protocol):
-    """Makes an operation of a declared method; it is typed as the flows' method."""
+    """A decorator that turns a declared method into an operation, typed as a flow's method."""
 
     def __call__(
         self, plan: Callable[Concatenate[Any, P], Requirements[R]], /

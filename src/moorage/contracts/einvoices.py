@@ -210,7 +210,8 @@ class OutgoingInvoice:
     """An invoice or a credit note to send, as a document in XML.
 
     Make it with `moorage.invoices.outgoing_invoice`, which checks the business rules, or from the
-    file that `write_fa3` writes. By itself this value only recognises the document.
+    file that `write_fa3` writes. This class itself only detects the syntax and the type of the
+    document.
 
     Attributes:
         document: XML document, in UBL, CII or FA(3).
@@ -278,10 +279,10 @@ def check_fits(invoice: OutgoingInvoice, limits: Mapping[str, int]) -> None:
         limits: limits of the vendor; only "document_bytes" is read.
     """
     size = len(invoice.document)
-    most = limits.get("document_bytes", size)
-    if size > most:
+    maximum = limits.get("document_bytes", size)
+    if size > maximum:
         raise InvalidData(
-            f"The document has {size} bytes, but the vendor takes {most} at most.",
+            f"The document has {size} bytes, but the vendor takes {maximum} at most.",
             field="document",
             remedy="Make its attachments smaller, or give links to them.",
         )

@@ -17,12 +17,12 @@ _CONTROL: Final = late_pattern("[\x00-\x1f\x7f-\x9f\u2028\u2029\ud800-\udfff]")
 _WRITTEN: Final = late_pattern(r"\s*(?:\"([^\"]*)\"|([^<\"]*?))\s*<([^<>]*)>\s*")
 # The allowed letters are given by exclusion, since ranges of so many letters compile slowly.
 _ATOM: Final = r"[^\x00- \"(),.:;<>@\[\\\]\x7f-\xa0]+"
-_NEVER: Final = r"./:-@\[-`{-\xa0\U00010000-\U0010ffff"
-_ENDS: Final = rf"[^\x00-\-{_NEVER}]"
-_LABEL: Final = rf"{_ENDS}(?:[^\x00-,{_NEVER}]*{_ENDS})?"
+_FORBIDDEN: Final = r"./:-@\[-`{-\xa0\U00010000-\U0010ffff"
+_ENDS: Final = rf"[^\x00-\-{_FORBIDDEN}]"
+_LABEL: Final = rf"{_ENDS}(?:[^\x00-,{_FORBIDDEN}]*{_ENDS})?"
 _ADDRESS: Final = late_pattern(rf"({_ATOM}(?:\.{_ATOM})*)@({_LABEL}(?:\.{_LABEL})*)")
 _KNOWN: Final = late_pattern(r"[A-Za-z0-9](?:[A-Za-z0-9.-]*[A-Za-z0-9])?")
-_LONGEST: Final = 254
+_MAX_LENGTH: Final = 254
 _LOCAL: Final = 64
 
 
@@ -42,7 +42,7 @@ def _is_address(_: object, __: attrs.Attribute[str], value: object) -> None:
     match = _ADDRESS.fullmatch(text)
     if (
         match is None
-        or len(text) > _LONGEST
+        or len(text) > _MAX_LENGTH
         or len(match[1]) > _LOCAL
         or _encoded_domain(match[2]) is None
     ):

@@ -70,7 +70,7 @@ class BulkRecipient:
 
 
 def as_recipient(value: BulkRecipient | EmailAddress | str) -> BulkRecipient:
-    """Convert a single address to a recipient; a recipient is returned as it is."""
+    """Convert a single address to a recipient; a recipient is returned unchanged."""
     return value if isinstance(value, BulkRecipient) else BulkRecipient(to=value)
 
 
@@ -105,11 +105,13 @@ class BulkMessage:
                 remedy="Name them in `recipients`.",
             )
         for recipient in self.recipients:
-            check_unsubscribe({**self.base.headers, **recipient.headers}, self._ways(recipient))
+            check_unsubscribe(
+                {**self.base.headers, **recipient.headers}, self._unsubscribe_of(recipient)
+            )
             if self.base.template is None:
                 self._check(recipient)
 
-    def _ways(self, recipient: BulkRecipient) -> Unsubscribe | None:
+    def _unsubscribe_of(self, recipient: BulkRecipient) -> Unsubscribe | None:
         return recipient.unsubscribe or self.base.unsubscribe
 
     def own_headers(self, recipient: BulkRecipient) -> dict[str, str]:
@@ -117,7 +119,7 @@ class BulkMessage:
         if not recipient.headers and recipient.unsubscribe is None:
             return {}
         headers = {**self.base.headers, **recipient.headers}
-        return with_unsubscribe(headers, self._ways(recipient))
+        return with_unsubscribe(headers, self._unsubscribe_of(recipient))
 
     def _check(self, recipient: BulkRecipient) -> None:
         missing_names = sorted(self.places - set(recipient.data))
@@ -173,11 +175,13 @@ class BulkMessage:
             to=recipient.to,
             cc=recipient.cc,
             bcc=recipient.bcc,
-            subject=filled(base.subject, recipient.data),
-            text=None if base.text is None else filled(base.text, recipient.data),
-            html=None if base.html is None else filled(base.html, recipient.data, escape),
+            subject=fill_placeholders(base.subject, recipient.data),
+            text=None if base.text is None else fill_placeholders(base.text, recipient.data),
+            html=None
+            if base.html is None
+            else fill_placeholders(base.html, recipient.data, escape),
             headers={**base.headers, **recipient.headers},
-            unsubscribe=self._ways(recipient),
+            unsubscribe=self._unsubscribe_of(recipient),
             metadata={**base.metadata, **recipient.metadata},
         )
 
@@ -194,6 +198,8 @@ def _recipient_needs(base: EmailMessage, recipient: BulkRecipient) -> frozenset[
     ).needs
 
 
-def filled(text: str, data: Mapping[str, Any], escape: Callable[[str], str] = str) -> str:
+def fill_placeholders(
+    text: str, data: Mapping[str, Any], escape: Callable[[str], str] = str
+) -> str:
     """A text with its placeholders replaced by these values."""
     return PLACE.sub(lambda match: escape(str(data[match[1]])), text)

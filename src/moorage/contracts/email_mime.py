@@ -1,4 +1,4 @@
-"""Reading of messages in MIME format that strangers wrote, however broken they are."""
+"""Reads MIME messages from untrusted senders, even if they are malformed."""
 
 from __future__ import annotations
 
@@ -62,7 +62,7 @@ _BROKEN: Final = (
 
 
 class _Part(Message):
-    """A part of a message in which parts and parameters are bounded: reading many takes long."""
+    """A message part that limits its containers and parameters, whose parsing can take long."""
 
     counts: dict[str, int]
     """Numbers of parts and of containers so far, which all parts of a message share."""
@@ -71,7 +71,7 @@ class _Part(Message):
         """Return the boundary of a container."""
         self.counts["containers"] += 1
         if self.counts["containers"] > _MOST_CONTAINERS:
-            raise _excessive()
+            raise _excess_error()
         return super().get_boundary(failobj)
 
     def get_param(self, param: str, failobj: Any = None, *args: Any, **options: Any) -> Any:
@@ -107,18 +107,18 @@ def read_mime(content: bytes, ref: Ref, **fields: Any) -> ReceivedEmail:
     def part(**options: Any) -> _Part:
         counts["parts"] += 1
         if counts["parts"] > _MOST_PARTS:
-            raise _excessive()
-        made = _Part(**options)
-        made.counts = counts
-        return made
+            raise _excess_error()
+        part = _Part(**options)
+        part.counts = counts
+        return part
 
     try:
         message = BytesParser(part, policy=compat32).parsebytes(content)
     except RecursionError:
-        raise _excessive() from None
+        raise _excess_error() from None
     text, html, files = _contents(message)
     headers = _headers_of(message)
-    return received(
+    return received_email(
         headers, ref, **{"id": None, "text": text, "html": html, "files": files, **fields}
     )
 
@@ -128,7 +128,7 @@ def read_headers(content: bytes) -> tuple[tuple[str, str], ...]:
     return _headers_of(BytesParser(_Part, policy=compat32).parsebytes(content, headersonly=True))
 
 
-def received(headers: Iterable[tuple[str, str]], ref: Ref, **fields: Any) -> ReceivedEmail:
+def received_email(headers: Iterable[tuple[str, str]], ref: Ref, **fields: Any) -> ReceivedEmail:
     """A received message with the fields that its headers state, unless others are given."""
     pairs = tuple(headers)
     values: dict[str, str] = {}
@@ -155,25 +155,25 @@ def received(headers: Iterable[tuple[str, str]], ref: Ref, **fields: Any) -> Rec
 def header_text(value: object) -> str:
     """The text of a header field: unfolded, and its encoded words decoded."""
     # Bytes beyond ASCII are surrogates here.
-    written = str(value)[:_LONGEST_HEADER].encode("utf-8", "surrogateescape")
-    text = _UNSAFE.sub(" ", re.sub(r"\r?\n[ \t]*", " ", decoded(written, None)))
+    encoded_text = str(value)[:_LONGEST_HEADER].encode("utf-8", "surrogateescape")
+    text = _UNSAFE.sub(" ", re.sub(r"\r?\n[ \t]*", " ", decode_text(encoded_text, None)))
     # Python's reader looks for the end of each encoded word up to the end of the text.
     text = " ".join(text.splitlines())
-    whole, end, rest = text.rpartition("?=")
-    if "=?" not in whole:
+    whole_part, end, remainder = text.rpartition("?=")
+    if "=?" not in whole_part:
         return text
     try:
-        words = [*decode_header(whole + end), (rest, None)]
+        words = [*decode_header(whole_part + end), (remainder, None)]
     except (HeaderParseError, ValueError):
         return text
     joined_text = "".join(
-        word if isinstance(word, str) else decoded(word, charset) for word, charset in words
+        word if isinstance(word, str) else decode_text(word, charset) for word, charset in words
     )
     return _UNSAFE.sub(" ", joined_text)
 
 
-def decoded(content: bytes, charset: str | None) -> str:
-    """A text in the charset that its sender states, or in the likeliest if that is wrong."""
+def decode_text(content: bytes, charset: str | None) -> str:
+    """Decode a text by the charset that its sender states, or else by the most likely charset."""
     codec = None
     with suppress(LookupError, ValueError):
         codec = codecs.lookup(charset or "utf-8").name
@@ -213,7 +213,7 @@ def ids_in(text: str | None) -> tuple[str, ...]:
 
 
 def plain_filename(text: str | None) -> str | None:
-    """The last part of a file name, without any path; None if nothing is left."""
+    """The last part of a path, as a file name; None if it is empty."""
     name = _UNSAFE.sub("", (text or "").replace("\\", "/").rpartition("/")[2]).strip()
     return None if name in {"", ".", ".."} else name[:255]
 
@@ -244,16 +244,16 @@ def _date(text: str | None) -> datetime | None:
 def _contents(message: Message) -> tuple[str | None, str | None, tuple[ReceivedFile, ...]]:
     bodies: dict[str, str] = {}
     files: list[ReceivedFile] = []
-    for part in _leaves(message):
+    for part in _content_parts(message):
         kind = part.get_content_type()
         filename, disposition = _filename(part), part.get_content_disposition()
         is_body = kind in {"text/plain", "text/html"} and kind not in bodies
         if is_body and filename is None and disposition != "attachment":
-            bodies[kind] = decoded(_bytes_of(part), _charset(part))
+            bodies[kind] = decode_text(_bytes_of(part), _charset(part))
         else:
             content, content_id = (
                 _bytes_of(part),
-                next(iter(ids_in(_first(part, "Content-ID"))), None),
+                next(iter(ids_in(_first_header(part, "Content-ID"))), None),
             )
             files.append(
                 ReceivedFile(
@@ -268,13 +268,13 @@ def _contents(message: Message) -> tuple[str | None, str | None, tuple[ReceivedF
     return bodies.get("text/plain"), bodies.get("text/html"), tuple(files)
 
 
-def _leaves(message: Message) -> Iterator[Message]:
+def _content_parts(message: Message) -> Iterator[Message]:
     """The parts that are not containers; a forwarded message is one part."""
     open_parts = [(message, 0)]
     while open_parts:
         part, depth = open_parts.pop()
         if depth > _MOST_NESTED:
-            raise _excessive()
+            raise _excess_error()
         inner: Any = part.get_payload()
         if part.get_content_maintype() == "multipart" and is_list(inner):
             open_parts += [(item, depth + 1) for item in reversed(inner)]
@@ -307,12 +307,12 @@ def _charset(part: Message) -> str | None:
     return None
 
 
-def _first(part: Message, name: str) -> str | None:
+def _first_header(part: Message, name: str) -> str | None:
     value = part.get(name)
     return None if value is None else str(value)
 
 
-def _excessive() -> InvalidData:
+def _excess_error() -> InvalidData:
     return InvalidData(
         "The message has too many parts, or parts nested too deeply.",
         field="content",

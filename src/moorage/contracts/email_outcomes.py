@@ -272,8 +272,8 @@ class EmailEvent:
         at: time of the event, if the vendor states it.
         email: recipient that the event is about.
         code, reason: the vendor's reason why the message did not arrive.
-        cause: the same reason in the words of all vendors; None for an event that is no failure, or
-            if the vendor states no reason.
+        cause: the same reason in the words of all vendors; None for an event that is not a
+            failure, or if the vendor states no reason.
         permanent: True if another attempt would fail too, None if the vendor does not say.
         url: link that was clicked.
         user_agent: program in which the message was opened or a link was clicked.

@@ -23,7 +23,7 @@ _UNSAFE: Final = re.compile(r"[\x00-\x1f\x7f-\x9f\u2028\u2029]")
 
 
 def single_line(value: Any) -> Any:
-    """A stranger's text on one line, with spaces for control characters; others unchanged."""
+    """Return a text with spaces for control characters; other values are returned unchanged."""
     return _UNSAFE.sub(" ", _BREAKS.sub(" ", value)) if isinstance(value, str) else value
 
 
@@ -70,7 +70,7 @@ class SenderChecks:
 
 @frozen(kw_only=True)
 class ReceivedFile:
-    """A file of a received message. Its name and type are what a stranger wrote.
+    """A file of a received message. Its name and type come from the sender, and are not verified.
 
     Attributes:
         filename: name without any path; None if it has none.
@@ -96,8 +96,9 @@ class ReceivedFile:
 class ReceivedEmail:
     """A message that somebody sent to one of your addresses.
 
-    All of it is what a stranger wrote. `from_` is easy to forge: see `is_authentic`. Addresses that
-    cannot be valid are left out of `from_` and the recipients, and stay in `headers`.
+    All of its content comes from the sender, and is not verified. `from_` is easy to forge: see
+    `is_authentic`. Addresses that cannot be valid are left out of `from_` and the recipients, and
+    stay in `headers`.
 
     Attributes:
         id: unique id of the webhook's event.
@@ -157,8 +158,8 @@ class ReceivedEmail:
         """True if the vendor's checks vouch for the domain of `from_`.
 
         Without a result of DMARC, that domain or one above it must have signed the message, or SPF
-        must have passed for an envelope sender of the same domain. The result is worth as much as
-        the webhook that states it: see `is_forgeable`.
+        must have passed for an envelope sender of the same domain. The result is only as
+        trustworthy as the webhook that states it: see `is_forgeable`.
         """
         checks = self.checks
         if self.from_ is None or checks.dmarc is CheckResult.FAILED:
@@ -181,7 +182,7 @@ def _domain(address: str) -> str:
 
 
 def valid_address(email: str, name: str | None = None) -> EmailAddress | None:
-    """An address that a stranger wrote; None if it cannot be one."""
+    """Parse an address from an untrusted sender; return None if it is not valid."""
     for display_name in (" ".join((name or "").split()) or None, None):
         try:
             return EmailAddress(email.strip(), display_name)

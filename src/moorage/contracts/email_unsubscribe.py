@@ -68,7 +68,7 @@ class Unsubscribe:
 
     @property
     def headers(self) -> dict[str, str]:
-        """The headers of the message."""
+        """The headers of a message that state these ways to unsubscribe."""
         links = [] if self.email is None else [f"mailto:{quote(self.email.wire, safe='@+')}"]
         if self.url is None:
             return {_HEADER: f"<{links[0]}>"}

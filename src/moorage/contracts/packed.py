@@ -2,14 +2,14 @@
 
 Laws:
 
-1. A value is decoded as it was: plain values, times with their named zones, tuples, lists,
-   tables and sets of these, and every value and enumeration of the contracts, with `Money`, `Ref`
-   and `Request`.
+1. A decoded value equals the encoded one: plain values, times with their named zones, tuples,
+   lists, tables and sets of these, and every value and enumeration of the contracts, with `Money`,
+   `Ref` and `Request`.
 2. Values are identified by the names of their classes and fields, not by modules. A field that
    was added later gets its default.
 3. Secrets and one-time streams are refused.
-4. Bytes that are not an encoded value raise `InvalidData`. Decoding calls nothing but the
-   classes of the contracts.
+4. Bytes that are not an encoded value raise `InvalidData`. Decoding calls only the classes of
+   the contracts.
 """
 
 from __future__ import annotations
@@ -170,7 +170,7 @@ def _dict(*parts: Any) -> dict[Any, Any]:
     return dict(zip(items[::2], items[1::2], strict=True))
 
 
-def _zoned(local: datetime, zone: str, fold: int) -> datetime:
+def _zoned_time(local: datetime, zone: str, fold: int) -> datetime:
     from zoneinfo import ZoneInfo  # noqa: PLC0415 - few values have a named time zone
 
     return local.replace(tzinfo=ZoneInfo(zone), fold=fold)
@@ -190,6 +190,6 @@ _RAISERS_BY_CODE: Final[dict[int, Callable[..., Any]]] = {
     _MONEY: Money.from_minor,
     _WORD: lambda *named: kinds()[named[0]](named[1]),
     _VALUE: _value,
-    _ZONED: _zoned,
+    _ZONED: _zoned_time,
 }
 """The decoder of each type, applied to the encoded content."""

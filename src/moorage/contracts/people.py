@@ -168,7 +168,7 @@ class NewPerson:
     @property
     def needs(self) -> frozenset[str]:
         """The capabilities that a vendor needs to create this account."""
-        return _needs(self)
+        return _needed_capabilities(self)
 
 
 def _are_clearable(_: object, attribute: attrs.Attribute[Any], value: Any) -> None:
@@ -182,7 +182,7 @@ def _are_clearable(_: object, attribute: attrs.Attribute[Any], value: Any) -> No
 
 @frozen(kw_only=True)
 class PersonChanges:
-    """Changes of an account; whatever is not named here stays as it is in the directory.
+    """Changes of an account; fields that are not named here stay unchanged in the directory.
 
     Attributes:
         user_name, given_name, family_name, display_name, emails, phones, title, department,
@@ -210,7 +210,7 @@ class PersonChanges:
     clear: tuple[str, ...] = field(default=(), converter=as_tuple, validator=_are_clearable)
 
     def __attrs_post_init__(self) -> None:
-        """Refuse changes that name nothing, or a field both to set and to empty."""
+        """Refuse an empty change, and a field that is both set and cleared."""
         named_fields = self.values
         for name in self.clear:
             if getattr(self, name) is not None:
@@ -228,7 +228,7 @@ class PersonChanges:
 
     @property
     def values(self) -> Mapping[str, Any]:
-        """The new value of each named field; None or an empty tuple for one to empty."""
+        """The new value of each changed field; None or an empty tuple for a field to clear."""
         fields = {name: getattr(self, name) for name in (*_NAMES, *_CLEARABLE)}
         set_values = {name: value for name, value in fields.items() if value is not None}
         emptied = {name: () if name in _LISTS else None for name in self.clear}
@@ -246,7 +246,7 @@ _NAMES: Final = ("user_name", "given_name", "family_name")
 _LISTS: Final = frozenset({"emails", "phones"})
 
 
-def _needs(person: NewPerson) -> frozenset[str]:
+def _needed_capabilities(person: NewPerson) -> frozenset[str]:
     return frozenset(
         [need for name, need in _NEEDED_CAPABILITIES.items() if getattr(person, name) is not None]
     )

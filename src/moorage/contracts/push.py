@@ -131,7 +131,7 @@ class DeviceToken:
 
     @property
     def address(self) -> str:
-        """The token."""
+        """The address of this recipient: its token."""
         return self.token
 
     @property
@@ -159,7 +159,7 @@ def _is_endpoint(_: object, attribute: attrs.Attribute[str], value: object) -> N
 def _is_encoded(size: int) -> Any:
     def check(_: object, attribute: attrs.Attribute[str], value: object) -> None:
         try:
-            content = decoded(value) if isinstance(value, str) else b""
+            content = decode_base64url(value) if isinstance(value, str) else b""
         except ValueError:
             content = b""
         if len(content) != size:
@@ -173,7 +173,7 @@ def _is_encoded(size: int) -> Any:
     return check
 
 
-def decoded(text: str) -> bytes:
+def decode_base64url(text: str) -> bytes:
     """The bytes that a text in base64 for URLs encodes, with padding or without.
 
     Raises:
@@ -229,7 +229,7 @@ class BrowserSubscription:
 
     @property
     def address(self) -> str:
-        """The endpoint."""
+        """The address of this recipient: its endpoint."""
         return self.endpoint
 
     @property
@@ -264,7 +264,7 @@ class PushTopic:
 
     @property
     def address(self) -> str:
-        """The name of the topic."""
+        """The address of this recipient: the name of the topic."""
         return self.name
 
     @property
@@ -307,8 +307,8 @@ class PushMessage:
         link: https:// address that a tap opens. Apps find it in their data as `link`.
         collapse_key: a later notification with the same key replaces one that is still waiting.
         priority: urgency. Silent notifications are always of normal priority.
-        time_to_live: time for which a device that is offline gets it later; by default the
-            vendor's. 0 means now or never.
+        time_to_live: time for which the vendor keeps it for a device that is offline; by
+            default the vendor's. With 0 it is delivered now or never.
         silent: True to pass only `data` to the app, and to show nothing.
         extra: options of single vendors, by the vendor's name, in the vendor's own terms.
     """
@@ -334,11 +334,13 @@ class PushMessage:
     def __attrs_post_init__(self) -> None:
         """Refuse a notification with nothing to show, a silent one with texts, and two links."""
         if self.silent:
-            shown = next((name for name in _VISIBLE if getattr(self, name) is not None), None)
-            if shown is not None:
+            visible_field = next(
+                (name for name in _VISIBLE if getattr(self, name) is not None), None
+            )
+            if visible_field is not None:
                 raise InvalidData(
-                    f"A silent notification has a {shown}, but it shows nothing.",
-                    field=shown,
+                    f"A silent notification has a {visible_field}, but it shows nothing.",
+                    field=visible_field,
                     remedy="Put the value into `data`, or leave `silent` out.",
                 )
         elif self.title is None and self.body is None:

@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
 _NAME: Final = late_pattern(r"[a-z0-9][a-z0-9_.-]{0,63}")
 _SAFE: Final = "-_.~/@+=,"
-_LONGEST: Final = 2_000
+_MAX_LENGTH: Final = 2_000
 _NO_ID: Final = late_pattern("[.]{1,2}|.*[\ud800-\udfff].*", re.DOTALL)
 """"." and ".." are steps in a path; unpaired surrogates fit into JSON, but not into UTF-8."""
 
@@ -34,7 +34,7 @@ def _is_name(_: object, attribute: attrs.Attribute[str], value: object) -> None:
 def _is_id(_: object, attribute: attrs.Attribute[str], value: object) -> None:
     if (
         not isinstance(value, str)
-        or not 0 < len(value) <= _LONGEST
+        or not 0 < len(value) <= _MAX_LENGTH
         or _NO_ID.fullmatch(value) is not None
     ):
         raise InvalidData(
@@ -52,8 +52,8 @@ def _pairs(value: Mapping[str, str] | Iterable[tuple[str, str]]) -> tuple[tuple[
 class Ref:
     """A reference of an object at a vendor, such as a payment. It can be stored as text.
 
-    Later operations on the object go to the account in its reference, whatever routes the
-    configuration has by then.
+    Later operations on the object go to the account in its reference, even if the routes of the
+    configuration have changed.
 
     Attributes:
         vendor: name of the vendor, such as "stripe".

@@ -5,7 +5,6 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any, Final
 
 from moorage.contracts.calling_codes import COUNTRIES_OF_NUMBERS
-from moorage.contracts.vat_forms import VAT_COUNTRIES
 from moorage.domain.values.countries import COUNTRIES
 from moorage.domain.values.money import EXPONENTS
 from moorage.errors import ConfigurationError, Problem
@@ -51,17 +50,6 @@ def check_conditions(kind: str, conditions: Mapping[str, frozenset[str]]) -> Non
                 " not used for it.",
                 "Leave it out: a route without `countries` takes these numbers, such as all that"
                 " begin with +1.",
-            )
-        )
-    untaxed_countries = conditions["countries"] - VAT_COUNTRIES
-    if kind == "tax" and untaxed_countries:
-        names = ", ".join(sorted(untaxed_countries))
-        problems.append(
-            Problem(
-                "countries",
-                f"No VAT number that can be checked is of {names}, so the route is not used for"
-                " it.",
-                f"Use some of: {', '.join(sorted(VAT_COUNTRIES))}.",
             )
         )
     if problems:

@@ -12,7 +12,7 @@ from moorage.contracts.secret_forms import misplaced_secrets
 from moorage.contracts.validators import OneOf
 from moorage.contracts.vendor import Vendor, no_options
 from moorage.domain.idempotency.claims import AS_USUAL, KeyUse
-from moorage.domain.secrets.frames import careful
+from moorage.domain.secrets.frames import with_careful_constructor
 from moorage.domain.secrets.secret import Secret, as_secrets
 from moorage.domain.values.frozen_values import Factory, field, fields_of, frozen, has_fields
 from moorage.domain.values.text import with_article
@@ -70,7 +70,7 @@ def _price(value: Decimal | str | int | None) -> Decimal | None:
     return price
 
 
-@careful
+@with_careful_constructor
 @frozen
 class Account:
     """A configured account at a vendor.
@@ -204,7 +204,8 @@ class RoutingRequest:
         tenant: tenant that called it.
         needs: capabilities that the vendor must have.
         country, currency: codes in capitals that routes match.
-        effect: True if it changes something at the vendor; None to tell by its name.
+        effect: True if it changes something at the vendor; None to derive it from the
+            operation's name.
         use: use of its idempotency key.
         full_name: the contract and the operation, such as "payments.charge".
     """
@@ -231,7 +232,7 @@ def shared_request(  # noqa: PLR0917 - keywords would double the time of a look-
     country: str | None,
     currency: str | None,
 ) -> RoutingRequest:
-    """The request with these properties; equal ones are made once, because every call needs one."""
+    """Return the request with these properties; equal requests share one cached object."""
     return RoutingRequest(
         kind=kind,
         operation=operation,
@@ -248,7 +249,8 @@ class Directory:
     Args:
         accounts: the accounts.
         routes: the rules; a kind without a route goes to the only account that fills it.
-        able: names the vendors, configured or not, that fill a kind with these capabilities.
+        able: returns the names of the vendors, configured or not, that fill a kind with these
+            capabilities.
     """
 
     def __init__(
@@ -292,7 +294,7 @@ class Directory:
         raise self._unsupported(request, open_to)
 
     def find(self, ref: Ref | str, request: RoutingRequest) -> tuple[Account, Ref]:
-        """The account of a reference, whatever the routes say.
+        """The account of a reference, regardless of the routes.
 
         Raises:
             InvalidData: the reference does not belong to an account of this tenant.

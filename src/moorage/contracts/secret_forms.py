@@ -23,7 +23,7 @@ class SecretForm(NamedTuple):
     Attributes:
         pattern: matches the beginning of the value.
         description: what the value is, as the end of a sentence.
-        vendor: the vendor whose API key the value is; None if it is no API key.
+        vendor: the vendor whose API key the value is; None if it is not an API key.
         is_webhook_secret: whether it signs webhooks.
     """
 
@@ -66,6 +66,7 @@ _KEYS: Final[Mapping[str, str]] = {
     "amazon_ses": "the secret access key",
     "amazon_sns": "the secret access key",
     "bird": "the access key of the workspace",
+    "braintree": "the private key of the API key",
     "brevo": "the API key, which begins with xkeysib-",
     "checkout_com": "the secret key, which begins with sk_",
     "easypost": "the API key, which begins with EZAK or EZTK",

@@ -196,7 +196,7 @@ class SmsReceipt:
 
     Attributes:
         ref: reference of the message at the vendor.
-        status: progress of the message; `failed` also if only some of its parts were accepted.
+        status: progress of the message; `failed` even if some of its parts were accepted.
         vendor_status: the vendor's own word for the status.
         parts: the vendor's ids of the accepted parts, where it identifies them. An event of any
             part is an event of the message.
@@ -264,8 +264,8 @@ class SmsEvent:
         at: time of the event, if the vendor states it.
         sender, to, text: sender, recipient and text of a received message; the recipient is your
             number.
-        media: URLs of pictures and other files of a received message. Most vendors want the
-            credentials of the account for them.
+        media: URLs of pictures and other files of a received message. Most vendors require the
+            credentials of the account for downloading them.
         error_code: the vendor's code of a failure.
         raw: the vendor's complete event.
     """
@@ -314,7 +314,7 @@ class SmsVendor(Protocol):
 
 
 def is_gsm(text: str) -> bool:
-    """True if a text fits the GSM 03.38 alphabet, of which a part holds more letters."""
+    """True if all characters are in the GSM 03.38 alphabet, so that a part holds more of them."""
     return all(letter in _BASIC or letter in _EXTENDED for letter in text)
 
 

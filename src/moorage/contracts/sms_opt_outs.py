@@ -18,7 +18,8 @@ class OptOut:
 
     Attributes:
         number: number in E.164 form.
-        sender: sender that the number has opted out of; None if it is every one of the account.
+        sender: sender that the number has opted out of; None if the opt-out applies to all
+            senders of the account.
         vendor_reason: the vendor's own word for the reason.
         at: time of the opt-out, if the vendor states it.
         raw: the vendor's complete entry.

@@ -349,7 +349,7 @@ class Part:
 
 
 @frozen(kw_only=True)
-class Opened:
+class OpenedObject:
     """An object whose bytes are arriving.
 
     Attributes:
@@ -379,7 +379,7 @@ class StorageVendor(Protocol):
         self, wire: Wire, key: str, data: bytes, options: PutOptions, /
     ) -> ObjectInfo: ...
 
-    async def open(self, wire: Wire, key: str, options: GetOptions, /) -> Opened: ...
+    async def open(self, wire: Wire, key: str, options: GetOptions, /) -> OpenedObject: ...
 
     async def head(self, wire: Wire, key: str, /, *, version: str | None) -> ObjectInfo: ...
 
@@ -462,7 +462,7 @@ __all__ = [
     "GetOptions",
     "ListPage",
     "ObjectInfo",
-    "Opened",
+    "OpenedObject",
     "Part",
     "Pieces",
     "PostOptions",

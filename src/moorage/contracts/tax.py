@@ -1,4 +1,7 @@
-"""VAT numbers: their forms, what is compared with a register, and the result of a check."""
+"""VAT numbers: their forms, the details to compare with a register, and results of checks.
+
+The values of tax calculations are in `tax_calculation`.
+"""
 
 from __future__ import annotations
 
@@ -27,13 +30,20 @@ _NORWEGIAN_DIGITS: Final = late_pattern("NO[0-9]{9}")
 
 
 class TaxCapability(StrEnum):
-    """An optional feature of a vendor that checks VAT numbers."""
+    """An optional feature of a vendor that checks VAT numbers or calculates taxes."""
 
     EU_NUMBERS = "eu_numbers"
     UK_NUMBERS = "uk_numbers"
     NORWEGIAN_NUMBERS = "norwegian_numbers"
     PROOF = "proof"
     TRADER_MATCH = "trader_match"
+    CALCULATION = "calculation"
+    INCLUSIVE_PRICES = "inclusive_prices"
+    BUYER_VAT_NUMBERS = "buyer_vat_numbers"
+    EXEMPTIONS = "exemptions"
+    REVERSE_CHARGE = "reverse_charge"
+    RECORDS = "records"
+    REVERSALS = "reversals"
 
 
 _REGISTERS: Final = {"GB": TaxCapability.UK_NUMBERS, "NO": TaxCapability.NORWEGIAN_NUMBERS}
@@ -158,11 +168,11 @@ class TraderMatches:
 
 @frozen(kw_only=True)
 class VatCheck:
-    """A register's answer about a VAT number. An outage is never an answer, but an error.
+    """A register's answer about a VAT number. An unavailable register raises an error instead.
 
     Attributes:
         number: the number that was checked.
-        valid: True if the register has the number as one that is in use, False if it has not.
+        valid: True if the register lists the number as in use, False if it does not.
         name: name of the business; None if the register does not disclose it.
         address: address of the business in lines; None if the register does not disclose it.
         proof: consultation number, by which a tax office recognises the check; None without one.

@@ -1,6 +1,6 @@
 """The figures of a VAT return in the Union scheme of the one-stop shop (OSS).
 
-A seller declares there the sales to consumers in other member states: for each quarter, member
+A seller declares in it the sales to consumers in other member states: for each quarter, member
 state, kind and rate the net amount and the tax. Corrections of earlier quarters are declared apart,
 as an amount of tax for each quarter and member state.
 """
@@ -17,12 +17,12 @@ import attrs
 from moorage.contracts.tax_rates import member_state
 from moorage.contracts.validators import (
     OneOf,
+    as_list,
     check_day,
     check_kind,
     is_a,
     is_day,
     is_filled,
-    several,
 )
 from moorage.domain.values.frozen_values import field, frozen
 from moorage.domain.values.money import Money
@@ -75,12 +75,12 @@ class Quarter:
 
     @property
     def first(self) -> date:
-        """The first day."""
+        """The first day of the quarter."""
         return date(int(self.text[:4]), int(self.text[-1]) * 3 - 2, 1)
 
     @property
     def last(self) -> date:
-        """The last day, whose exchange rates of the European Central Bank the return uses."""
+        """The last day of the quarter, whose ECB exchange rates the return uses."""
         month = int(self.text[-1]) * 3
         following = date(self.first.year + month // 12, month % 12 + 1, 1)
         return following - timedelta(days=1)
@@ -208,7 +208,7 @@ def oss_report(
     Args:
         sales: sales, and credit notes, of this and other quarters.
         quarter: the quarter of the return.
-        home: member state from which you sell, whose own VAT does not belong here.
+        home: member state from which you sell; sales with its VAT are not part of the return.
         currency: currency of the return.
 
     Raises:
@@ -220,7 +220,7 @@ def oss_report(
     lines: dict[tuple[str, SupplyKind, Decimal], OssLine] = {}
     corrections: dict[tuple[str, str], Money] = {}
     due: dict[str, Money] = {}
-    for sale in several(sales, "sales"):
+    for sale in as_list(sales, "sales"):
         check_kind(sale, OssSale, "sales")
         if not quarter.first <= sale.day <= quarter.last:
             continue

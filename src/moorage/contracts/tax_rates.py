@@ -76,7 +76,7 @@ def member_state(country: str, field: str = "country") -> str:
         field: name of the field for the error.
 
     Raises:
-        InvalidData: it is no member state of the European Union.
+        InvalidData: the code is not of a member state of the European Union.
     """
     check_text(country, field)
     code = "GR" if country == "EL" else country
@@ -93,14 +93,15 @@ def standard_rate(country: str, day: date) -> Decimal:
     """The standard VAT rate of a member state on a day, in percent.
 
     Regions with other rates, such as Madeira or the Canary Islands, and reduced rates of single
-    goods are not known here. A change after `RATES_AS_OF` is known from a later release on.
+    goods are not known here. Only a later release knows changes after `RATES_AS_OF`.
 
     Args:
         country: ISO 3166 code of the member state, or EL for Greece.
         day: day of the tax point, from 2016 on.
 
     Raises:
-        InvalidData: it is no member state, or the day is no date, or before 2016.
+        InvalidData: the country is not a member state, or the day is not a date or is before
+            2016.
     """
     rates = STANDARD_RATES[member_state(country)]
     check_day(day, "day")

@@ -10,7 +10,7 @@ import attrs
 from moorage.errors import InvalidData
 
 
-def _words(_: object, attribute: attrs.Attribute[Any], value: object) -> None:
+def _check_words(_: object, attribute: attrs.Attribute[Any], value: object) -> None:
     if not isinstance(value, str) or not value:
         raise InvalidData(
             f"{attribute.name} must be a text of at least one character.",
@@ -31,13 +31,13 @@ def _arguments(_: object, attribute: attrs.Attribute[Any], value: object) -> Non
 
 @attrs.frozen
 class FromAnswer:
-    """Stands for a part of the answer of the call that is undone.
+    """A placeholder for a part of the answer of the call to undo.
 
     Attributes:
         path: the name of the part, such as `ref`; dots lead to parts of parts.
     """
 
-    path: str = attrs.field(validator=_words)
+    path: str = attrs.field(validator=_check_words)
 
     def of(self, answer: object) -> Any:
         """Return this part of an answer.
@@ -69,18 +69,18 @@ class Undo:
         options: the arguments by name.
     """
 
-    contract: str = attrs.field(validator=_words)
-    verb: str = attrs.field(validator=_words)
+    contract: str = attrs.field(validator=_check_words)
+    verb: str = attrs.field(validator=_check_words)
     values: Sequence[Any] = attrs.field(default=(), validator=_arguments)
     options: Mapping[str, Any] = attrs.field(factory=dict, validator=_arguments)
 
     def made_of(self, answer: object) -> tuple[tuple[Any, ...], dict[str, Any]]:
         """Return the values and options of the call, given the answer of the call to undo."""
         return (
-            tuple(_filled(value, answer) for value in self.values),
-            {name: _filled(value, answer) for name, value in self.options.items()},
+            tuple(_fill_in(value, answer) for value in self.values),
+            {name: _fill_in(value, answer) for name, value in self.options.items()},
         )
 
 
-def _filled(value: Any, answer: object) -> Any:
+def _fill_in(value: Any, answer: object) -> Any:
     return value.of(answer) if isinstance(value, FromAnswer) else value

@@ -69,7 +69,7 @@ def _check(value: object, kind: type, field: str) -> None:
 
 
 def check_text(value: object, field: str) -> None:
-    """Refuse anything but a text that can be encoded as UTF-8."""
+    """Refuse any value except a text that can be encoded as UTF-8."""
     _check(value, str, field)
 
 
@@ -80,7 +80,7 @@ def _check_filled(value: object, field: str, remedy: str) -> None:
 
 
 def is_filled(_: object, attribute: attrs.Attribute[Any], value: object) -> None:
-    """Refuse anything but a text with more than white space."""
+    """Refuse any value except a text with more than white space."""
     _check_filled(value, attribute.name, "Give a text with more than white space.")
 
 
@@ -91,7 +91,7 @@ def is_maybe_filled(_: object, attribute: attrs.Attribute[Any], value: object) -
 
 
 def is_https(_: object, attribute: attrs.Attribute[Any], value: object) -> None:
-    """Refuse anything but the URL of a page that is served with https."""
+    """Refuse any value except the https:// URL of a page."""
     check_text(value, attribute.name)
     text = str(value)
     try:
@@ -134,7 +134,7 @@ def is_whole(_: object, attribute: attrs.Attribute[Any], value: object) -> None:
     check_whole(value, attribute.name)
 
 
-def several(value: object, field: str) -> list[Any]:
+def as_list(value: object, field: str) -> list[Any]:
     """A series of values as a list; a text, bytes or a table is refused."""
     if not _is_several(value):
         raise InvalidData(
@@ -165,7 +165,7 @@ def is_maybe(kind: type) -> Check:
 
 
 def as_tuple(value: Any) -> Any:
-    """A series of values as a tuple; anything else as it is, for `are_all` to refuse."""
+    """A series of values as a tuple; any other value unchanged, for `are_all` to refuse."""
     return tuple(value) if _is_several(value) else value
 
 
@@ -194,25 +194,26 @@ def are_all(kind: type) -> Check:
 
 
 def as_table(value: Any) -> Any:
-    """A read-only copy of a table; anything else as it is, for a validator to refuse."""
-    return dict(value) if _is_table(value) else value
+    """A read-only copy of a table; any other value unchanged, for a validator to refuse."""
+    return dict(value) if is_table(value) else value
 
 
 def _is_several(value: object) -> TypeGuard[Iterable[Any]]:
     return isinstance(value, Iterable) and not isinstance(value, (str, bytes, Mapping))
 
 
-def _is_table(value: object) -> TypeGuard[Mapping[Any, Any]]:
+def is_table(value: object) -> TypeGuard[Mapping[Any, Any]]:
+    """Return True if the value is a mapping, with any content."""
     return isinstance(value, Mapping)
 
 
 def are_texts(_: object, attribute: attrs.Attribute[Any], value: object) -> None:
-    """Refuse anything but a table from texts to texts."""
+    """Refuse any value except a table from texts to texts."""
     check_texts(value, attribute.name)
 
 
 def check_texts(value: object, field: str) -> None:
-    """Refuse anything but a table from texts to texts."""
+    """Refuse any value except a table from texts to texts."""
     check_kind(value, dict, field)
     texts: dict[object, object] = value  # type: ignore[assignment]  # checked above
     for text in (*texts, *texts.values()):
@@ -230,7 +231,7 @@ def is_moment(_: object, attribute: attrs.Attribute[Any], value: object) -> None
 
 
 def check_day(value: object, field: str) -> None:
-    """Refuse anything but a date without a time."""
+    """Refuse any value except a date without a time."""
     if not isinstance(value, date) or isinstance(value, datetime):
         raise InvalidData(
             f"The {field} is not a date.",
@@ -240,7 +241,7 @@ def check_day(value: object, field: str) -> None:
 
 
 def is_day(_: object, attribute: attrs.Attribute[Any], value: object) -> None:
-    """Refuse anything but a date without a time."""
+    """Refuse any value except a date without a time."""
     check_day(value, attribute.name)
 
 

@@ -114,13 +114,14 @@ class Vendor:
         capabilities: optional features that it supports.
         limits: the vendor's limits, such as the number of items in a batch.
         webhook: preset of its webhooks' signature scheme, if it has webhooks.
-        transport: operations it needs where it does not speak HTTP; the name of an adapter.
+        transport: name of the adapter that performs its operations, if it does not speak HTTP.
         idempotency: its treatment of idempotency keys, if it takes any. Required if its services
             have an `idempotency_header`.
         unknown_outcomes: for each operation, the way to settle an unknown outcome. Required for
             each operation of a payments vendor that moves money.
         listed_within: seconds after which a payment that was made is certainly on the vendor's
-            list. What a look-up does not find by then, a person has to decide. By default an hour.
+            list. If a look-up does not find a payment by then, a person has to decide. By default
+            an hour.
     """
 
     name: ClassVar[str]
@@ -156,7 +157,7 @@ class Vendor:
         return {}
 
     def mode(self) -> Mode | None:
-        """Live or test mode, if the options tell; otherwise None."""
+        """Live or test mode, if the options determine it; otherwise None."""
         return None
 
     def ping(self) -> Request | None:

@@ -31,7 +31,7 @@ class Arriving(Protocol):
 
 
 class Wire(Protocol):
-    """Everything that an operation may await, so that one source serves both sync and async.
+    """The functions that an operation may await; one source serves sync and async callers.
 
     Each step is a call of its own under the protections of the account's services; all of them
     share the operation's deadline. `to` names one of the vendor's services, "" the main one.

@@ -117,7 +117,7 @@ def _top_of(durations: Iterable[float]) -> float:
 def _line(durations: Sequence[float | None], step: float, top: float, percent: int) -> Html:
     """Return the line of a percentile, interrupted where there is no duration.
 
-    The line is as long as its windows are, so that a single window is visible.
+    The line extends over the whole width of its windows, so that a single window is visible.
     """
     points = [
         None if duration is None else (place * step, _BASE * (1 - duration / top))

@@ -5,10 +5,10 @@ from __future__ import annotations
 from contextlib import suppress
 from typing import TYPE_CHECKING, Final
 
-from moorage.dashboard.acts import ACTS, Acting, checked_reason
+from moorage.dashboard.acts import ACTS, ActContext, checked_reason
 from moorage.dashboard.layout import button, document, hidden_fields, text_field
-from moorage.dashboard.markup import joined, tag
-from moorage.dashboard.pages import PAGES, View
+from moorage.dashboard.markup import join_nodes, tag
+from moorage.dashboard.pages import PAGES, PageContext
 from moorage.dashboard.reading import INBOX, OUTBOX, Reader
 from moorage.dashboard.tokens import Notice, Tokens
 from moorage.dashboard.web import (
@@ -108,7 +108,7 @@ class Dashboard:
             return self._not_allowed(request, person, "GET, HEAD")
         try:
             fields = fields_of(request.query)
-            page = build(View(request, fields, person, self._reader, self._four_eyes))
+            page = build(PageContext(request, fields, person, self._reader, self._four_eyes))
         except BadFormError:
             return self._problem(request, person, 400, "The address of this page is malformed.")
         except InvalidData as error:
@@ -134,7 +134,7 @@ class Dashboard:
             return self._problem(request, person, 400, "The form is malformed.")
         except InvalidData as error:
             return self._problem(request, person, 400, str(error))
-        acting = Acting(
+        acting = ActContext(
             reader=self._reader,
             person=person,
             values=values,
@@ -158,7 +158,7 @@ class Dashboard:
         return self._perform(request, act, acting, form)
 
     def _perform(
-        self, request: PageRequest, act: Act, acting: Acting, form: Mapping[str, str]
+        self, request: PageRequest, act: Act, acting: ActContext, form: Mapping[str, str]
     ) -> PageResponse:
         """Perform an action, and redirect the person to a page with its result."""
         path, names = act.back
@@ -175,7 +175,7 @@ class Dashboard:
             return_link, cookies=[cookie(request, _COOKIE, value, seconds=_NOTICE_LIFE)]
         )
 
-    def _confirmation(self, request: PageRequest, act: Act, acting: Acting) -> PageResponse:
+    def _confirmation(self, request: PageRequest, act: Act, acting: ActContext) -> PageResponse:
         """Return the page that asks for confirmation, without changing anything."""
         person = acting.person
         try:
@@ -209,7 +209,7 @@ class Dashboard:
         )
         return self._page(request, person, act.title, tag("section", tag("p", explanation), form))
 
-    def _deny(self, act: Act, acting: Acting) -> None:
+    def _deny(self, act: Act, acting: ActContext) -> None:
         """Record that an action was denied, if the audit trail is available."""
         if self._audit is None:
             return
@@ -235,7 +235,7 @@ class Dashboard:
         """Return a page with the notice of the last action, if there is one."""
         value = request.cookie(_COOKIE)
         notice = self._tokens.read_notice(person, value) if value else None
-        page = document(request, person, title, joined(content), notice=notice, name=self._name)
+        page = document(request, person, title, join_nodes(content), notice=notice, name=self._name)
         cookies = [cookie(request, _COOKIE, "", seconds=0)] if value else []
         return html_page(page, status=status, cookies=cookies)
 

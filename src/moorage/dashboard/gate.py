@@ -35,7 +35,7 @@ _PARTS: Final = 3
 
 @attrs.frozen
 class Member:
-    """A person with a password."""
+    """A person who logs in with a password."""
 
     person: Person
     password: Secret

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Final, TypeAlias
 
-from moorage.dashboard.markup import Html, joined, tag
+from moorage.dashboard.markup import Html, join_nodes, tag
 from moorage.dashboard.style import STYLE
 
 if TYPE_CHECKING:
@@ -75,7 +75,7 @@ def document(
                 class_="bar",
             ),
         ),
-        tag("main", tag("h1", title), _notice(notice), content, id="content"),
+        tag("main", tag("h1", title), _notice_box(notice), content, id="content"),
         tag("footer", "All times are UTC. Load the page again for the present state."),
     )
     return _whole_document(f"{title} – {name}", body)
@@ -95,10 +95,10 @@ def _whole_document(title: str, body: Html) -> Html:
         tag("title", title),
         tag("style", Html(STYLE)),
     )
-    return joined(Html("<!doctype html>"), tag("html", head, body, lang="en"))
+    return join_nodes(Html("<!doctype html>"), tag("html", head, body, lang="en"))
 
 
-def _notice(notice: Notice | None) -> Html | None:
+def _notice_box(notice: Notice | None) -> Html | None:
     if notice is None:
         return None
     kind = GOOD if notice.good else BAD
@@ -110,7 +110,7 @@ def section(title: str, *content: Node) -> Html:
     return tag("section", tag("h2", title), content)
 
 
-def mark(words: str, kind: str) -> Html:
+def state_mark(words: str, kind: str) -> Html:
     """Return a state as a coloured word."""
     return tag("span", words, class_=f"mark {kind}")
 
@@ -141,7 +141,7 @@ def facts(pairs: Iterable[tuple[str, Node]]) -> Html:
     return tag(
         "dl",
         [
-            joined(tag("dt", name), tag("dd", value))
+            join_nodes(tag("dt", name), tag("dd", value))
             for name, value in pairs
             if value not in {None, ""}
         ],

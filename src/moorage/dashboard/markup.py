@@ -52,7 +52,7 @@ def escape(text: str) -> str:
     return visible(text).translate(_ESCAPES)
 
 
-def joined(*nodes: Node) -> Html:
+def join_nodes(*nodes: Node) -> Html:
     """Return nodes as one piece of markup; None is skipped, and texts are escaped."""
     return Html("".join(map(_as_text, nodes)))
 
@@ -69,7 +69,7 @@ def tag(name: str, /, *nodes: Node, **attributes: str | int | bool | None) -> Ht
     opening = "".join(_attribute(key, value) for key, value in attributes.items())
     if name in _VOID:
         return Html(f"<{name}{opening}>")
-    return Html(f"<{name}{opening}>{joined(*nodes).text}</{name}>")
+    return Html(f"<{name}{opening}>{join_nodes(*nodes).text}</{name}>")
 
 
 def _attribute(name: str, value: str | int | bool | None) -> str:  # noqa: FBT001 - an attribute may be a boolean

@@ -60,7 +60,7 @@ def vendor_of(payment: UnsettledPayment) -> str:
     return " or ".join(payment.vendors) or "the vendor"
 
 
-def capitalized(words: str) -> str:
+def capitalize(words: str) -> str:
     """Return the text with a capital letter, as the beginning of a sentence."""
     return words[0].upper() + words[1:]
 
@@ -111,8 +111,8 @@ def next_words(payment: UnsettledPayment) -> str:
 
 
 def _manual_reason(payment: UnsettledPayment) -> str:
-    """Return the reason for which only a person can settle a payment."""
-    vendor = capitalized(vendor_of(payment))
+    """Return the reason why only a person can settle a payment."""
+    vendor = capitalize(vendor_of(payment))
     if payment.listed_by is None:
         return f"{vendor} cannot be asked about this {noun_of(payment)} from here."
     if payment.is_proven_absent:
@@ -133,7 +133,7 @@ def result_words(payment: UnsettledPayment, question: VendorQuestion) -> str:
     }[question.result]
 
 
-def advice(payment: UnsettledPayment, question: VendorQuestion, now: datetime) -> str:
+def next_step_sentence(payment: UnsettledPayment, question: VendorQuestion, now: datetime) -> str:
     """Return the next step after a look-up that did not settle the payment, as a sentence."""
     return {
         Inconclusive.NO_ANSWER: "Ask again when the vendor answers again. If you cannot wait, look"
@@ -152,8 +152,8 @@ def listing_words(payment: UnsettledPayment, now: datetime) -> str | None:
     is_ambiguous = question is not None and question.result is Inconclusive.SEVERAL_LISTED
     if listed_by is None or is_ambiguous or payment.next in {NextStep.ASK_AGAIN, NextStep.REPEAT}:
         return None
-    within = span(payment.listed_within or 0)
-    rule = f"{capitalized(vendor_of(payment))} lists a payment within {within}"
+    listed_span = span(payment.listed_within or 0)
+    rule = f"{capitalize(vendor_of(payment))} lists a payment within {listed_span}"
     counts = "and does not list the payment, it counts as not done."
     if payment.is_proven_absent and question is not None:
         return (

@@ -13,7 +13,7 @@ from moorage.errors import InvalidData
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
-_LONGEST: Final = 150
+_MAX_LENGTH: Final = 150
 
 
 class Group(StrEnum):
@@ -32,9 +32,9 @@ READ_ONLY: Final[frozenset[Group]] = frozenset()
 
 
 def _is_name(_: object, __: object, value: Any) -> None:
-    if not isinstance(value, str) or not value.strip() or len(value) > _LONGEST:
+    if not isinstance(value, str) or not value.strip() or len(value) > _MAX_LENGTH:
         raise InvalidData(
-            f"The name of a person must be a text of 1 to {_LONGEST} characters.",
+            f"The name of a person must be a text of 1 to {_MAX_LENGTH} characters.",
             field="name",
             remedy="Give the name that identifies the person, such as the user name.",
         )

@@ -358,16 +358,18 @@ class Reader:
         Raises:
             InvalidData: nothing is stored about this key.
         """
-        done = self.done([(tenant, key)])
+        done_payment = self.done([(tenant, key)])
         decisions = tuple(
             decision
             for decision in self._decisions(subject=_subject_of(key))
             if decision.tenant == tenant
         )
         calls = self._calls_of(key, tenant)
-        if not (done or decisions or calls):
+        if not (done_payment or decisions or calls):
             raise _no_payment(key)
-        return ClosedPayment(key, tenant, done[0] if done else None, decisions, calls)
+        return ClosedPayment(
+            key, tenant, done_payment[0] if done_payment else None, decisions, calls
+        )
 
     def done(self, keys: Iterable[tuple[str | None, str]]) -> list[DonePayment]:
         """Return the payments with these tenants and keys that were settled as done."""

@@ -18,7 +18,7 @@ import attrs
 
 from moorage.demo.local_vendors import LocalNetwork, Vendors
 from moorage.demo.report import write_report
-from moorage.demo.story import Story, verdict
+from moorage.demo.story import DemoStory, verdict
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
@@ -55,7 +55,7 @@ def run_demo(report: Path = REPORT, *, show: Callable[[str], object] | None = No
     with TemporaryDirectory() as folder:
         vendors = Vendors(folder)
         with LocalNetwork(vendors) as network:
-            story = Story(vendors, network, folder)
+            story = DemoStory(vendors, network, folder)
             story.tell()
     narrator = story.narrator
     print(f"\n{narrator.table()}\n")

@@ -101,13 +101,15 @@ class BackOffice:
         self.open_accounts: dict[tuple[str | None, str], Ref] = {}
 
     def send_invoice(self) -> str:
-        """Send the invoice to the electronic address of its buyer; returns what is known then."""
+        """Send the invoice to the electronic address of its buyer; returns its status."""
         invoice = outgoing_invoice(_INVOICE)
         try:
-            sent = self.hub.einvoices().send(invoice, idempotency_key=f"{_NUMBER}/e-invoice")
+            sent_invoice = self.hub.einvoices().send(
+                invoice, idempotency_key=f"{_NUMBER}/e-invoice"
+            )
         except OutcomeUnknown:
             return "perhaps sent; only the vendor knows, so nothing is sent again"
-        return f"sent, and {sent.status}"
+        return f"sent, and {sent_invoice.status}"
 
     def book_customer(self) -> Ref:
         """Write the customer into the books, once; returns the reference."""
@@ -136,7 +138,7 @@ class BackOffice:
         return self.hub.bank().start_consent(request, idempotency_key=key)
 
     def match_statement(self, consent: Ref) -> MatchResult:
-        """Match the transactions of the bank account with what is open in the books."""
+        """Match the transactions of the bank account with the open items in the books."""
         bank = self.hub.bank()
         account = bank.accounts(consent)[0]
         query = TransactionQuery(since=_DAY)

@@ -29,7 +29,7 @@ class BackOfficeStory:
         self.office = BackOffice(hub)
 
     def tell(self) -> None:
-        """Run all scenes."""
+        """Run all scenes of the back office."""
         self.an_order_of_the_shop()
         self.an_electronic_invoice()
         self.the_books()
@@ -97,7 +97,7 @@ class BackOfficeStory:
             result = self.office.match_statement(consent)
             for payment in result.matched:
                 names = ", ".join(item.id for item in payment.items)
-                self.say(f"{payment.entry.amount}: {names}, by its {_words(payment.reason)}")
+                self.say(f"{payment.entry.amount}: {names}, by its {_reason_words(payment.reason)}")
             for payment in result.unmatched:
                 text = payment.transaction.remittance
                 self.say(f"{payment.entry.amount}: “{text}” is left to a person")
@@ -169,5 +169,5 @@ class BackOfficeStory:
             return [event for item in webhooks for event in self.hub.events(account, item)]
 
 
-def _words(reason: str) -> str:
+def _reason_words(reason: str) -> str:
     return reason.replace("_", " ")

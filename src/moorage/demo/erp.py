@@ -114,7 +114,7 @@ class Erp:
         )
 
     def remind(self, wave: str, numbers: Sequence[str]) -> list[Result[SmsReceipt]]:
-        """Text many buyers at once."""
+        """Send a text message to many buyers at once."""
         texts = [
             SmsMessage(to="+4915112345678", text=f"Order {number} is ready.") for number in numbers
         ]

@@ -32,13 +32,13 @@ FOLDER: Final = "local_files"
 HEADINGS: Final = ("calls", "answered", "attempts", "arrived", "effects")
 
 
-def _bold(text: str) -> str:
+def _bold_text(text: str) -> str:
     styled = sys.stdout.isatty() and "NO_COLOR" not in os.environ
     return f"\033[1m{text}\033[0m" if styled else text
 
 
 @attrs.define
-class Scene:
+class DemoScene:
     """The output and counts of one scene.
 
     `calls`, `answered` and `attempts` come from moorage's events; `arrived` and `effects` come from
@@ -73,16 +73,16 @@ class Narrator:
 
     vendors: Vendors
     network: LocalNetwork
-    scenes: list[Scene] = attrs.field(factory=list)
+    scenes: list[DemoScene] = attrs.field(factory=list)
     quiet: bool = False
     _lock: threading.Lock = attrs.field(factory=threading.Lock)
 
     @contextmanager
-    def scene(self, title: str, about: str) -> Generator[Scene]:
+    def scene(self, title: str, about: str) -> Generator[DemoScene]:
         """Run one scene, and count its events in its row."""
-        scene = Scene(title, about)
+        scene = DemoScene(title, about)
         self.scenes.append(scene)
-        print(f"\n{_bold(f'{len(self.scenes)}. {title}')}")
+        print(f"\n{_bold_text(f'{len(self.scenes)}. {title}')}")
         print(f"   {about}")
         counts_before = (
             self.vendors.request_count,

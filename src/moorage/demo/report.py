@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from datetime import datetime
     from pathlib import Path
 
-    from moorage.demo.narration import Narrator, Scene
+    from moorage.demo.narration import DemoScene, Narrator
     from moorage.domain.observation.events import Event
 
 _WIDE: Final = 940
@@ -107,7 +107,7 @@ def _table(narrator: Narrator) -> str:
     return f"<table><thead><tr><th>{head}<tbody>{rows}<tfoot><tr><td>in all{foot}</table>"
 
 
-def _scene_html(number: int, scene: Scene) -> str:
+def _scene_html(number: int, scene: DemoScene) -> str:
     lines = "".join(f"<li>{escape(line)}" for line in scene.lines)
     return f"<h3>{number}. {escape(scene.title)}</h3><p>{escape(scene.about)}</p><ul>{lines}</ul>"
 
@@ -118,7 +118,7 @@ def _timeline(narrator: Narrator) -> str:
     start_time, last_time = attempts[0].at, attempts[-1].at
     span = max((last_time - start_time).total_seconds(), 0.001)
 
-    def across(at: datetime) -> float:
+    def x_position(at: datetime) -> float:
         return _LEFT + (at - start_time).total_seconds() / span * (_WIDE - _LEFT - 20)
 
     height = len(services) * _LANE + 30
@@ -128,12 +128,12 @@ def _timeline(narrator: Narrator) -> str:
         parts.append(f"<text x=0 y={y + 4}>{escape(service)}</text>")
         parts.append(f"<line class=lane x1={_LEFT} x2={_WIDE - 20} y1={y} y2={y} />")
         parts.extend(
-            f"<rect class=open x={across(opened_at):.1f} y={y - 9} height=18"
-            f" width={max(across(closed_at) - across(opened_at), 2):.1f} rx=4 />"
+            f"<rect class=open x={x_position(opened_at):.1f} y={y - 9} height=18"
+            f" width={max(x_position(closed_at) - x_position(opened_at), 2):.1f} rx=4 />"
             for opened_at, closed_at in _open_circuits(narrator, service, last_time)
         )
         parts.extend(
-            f"<circle class={_event_kind(attempt)} cx={across(attempt.at):.1f} cy={y} r=4>"
+            f"<circle class={_event_kind(attempt)} cx={x_position(attempt.at):.1f} cy={y} r=4>"
             f"<title>{escape(attempt.error or str(attempt.status))}</title></circle>"
             for attempt in sorted(attempts, key=lambda attempt: attempt.error is not None)
             if attempt.service == service
@@ -143,7 +143,7 @@ def _timeline(narrator: Narrator) -> str:
     return "".join(parts)
 
 
-def _bars(scenes: Sequence[Scene]) -> str:
+def _bars(scenes: Sequence[DemoScene]) -> str:
     counters = [
         Counter(
             _event_kind(attempt) for attempt in _attempts(scene.events) if attempt.service != FOLDER

@@ -21,12 +21,12 @@ from moorage.testing.sandboxes.base import Lost, reply
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
-    from moorage.demo.narration import Scene
+    from moorage.demo.narration import DemoScene
 
 _SENDGRID: Final = "api.sendgrid.com"
 
 
-class Story:
+class DemoStory:
     """The demo's scenes, reported to a narrator."""
 
     def __init__(self, vendors: Vendors, network: LocalNetwork, folder: str) -> None:
@@ -225,7 +225,7 @@ def _number_of(mailed: Counter[str]) -> str:
     return ", ".join(f"{count} mails by {vendor}" for vendor, count in mailed.items())
 
 
-def verdict(scenes: Iterable[Scene], effects: Iterable[str]) -> list[str]:
+def verdict(scenes: Iterable[DemoScene], effects: Iterable[str]) -> list[str]:
     """Return the contradictions between the counts, as sentences."""
     contradictions = [
         f"{scene.title}: {scene.attempts} attempts, but {scene.arrived} requests arrived."

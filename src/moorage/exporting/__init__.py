@@ -1,10 +1,10 @@
 """Exports the requests to the configured vendors for other tools.
 
-`described` returns the requests that each account and service of a configuration sends. `postman`
-writes them as a Postman collection of version 2.1, and `openapi` as an OpenAPI 3.1 description. The
-requests are recorded: each operation that an account supports is performed once at the vendor's
-sandbox, with a sandbox account. So the export cannot contain secrets of the configuration; in their
-places there are variables without values.
+`describe_requests` returns the requests that each account and service of a configuration sends.
+`postman` writes them as a Postman collection of version 2.1, and `openapi` as an OpenAPI 3.1
+description. The requests are recorded: each operation that an account supports is performed once at
+the vendor's sandbox, with a sandbox account. So the export cannot contain secrets of the
+configuration; in their places there are variables without values.
 
 `grafana_dashboard` and `prometheus_rules` are made from the table of metrics of
 `PrometheusObserver`.
@@ -12,17 +12,17 @@ places there are variables without values.
 
 from __future__ import annotations
 
-from moorage.exporting.describing import described
+from moorage.exporting.describing import describe_requests
 from moorage.exporting.monitoring import grafana_dashboard, prometheus_rules
 from moorage.exporting.openapi import openapi
 from moorage.exporting.postman import postman
-from moorage.exporting.sent import Description, Sent, Slot
+from moorage.exporting.sent import DescribedRequest, Description, Slot
 
 __all__ = [
+    "DescribedRequest",
     "Description",
-    "Sent",
     "Slot",
-    "described",
+    "describe_requests",
     "grafana_dashboard",
     "openapi",
     "postman",

@@ -13,10 +13,10 @@ from moorage.contracts.email_address import EmailAddress
 from moorage.domain.auth.methods import AuthMethod, Credentials
 from moorage.domain.secrets.sensitive import is_secret_segment, is_sensitive
 from moorage.errors import ConfigurationError
-from moorage.exporting.hiding import Hiding, texts_of
+from moorage.exporting.hiding import ValueHiding, texts_of
 from moorage.exporting.paths import path_of
-from moorage.exporting.recording import recorded
-from moorage.exporting.sent import Description, Sent, Slot, braces, variable
+from moorage.exporting.recording import recorded_exchanges
+from moorage.exporting.sent import DescribedRequest, Description, Slot, variable, variable_in_braces
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
@@ -42,9 +42,9 @@ _COMPUTED: Final = frozenset(
 _NO_HTTP: Final = "Its vendor does not speak HTTP."
 
 
-def described(configured: Configured) -> Description:
+def describe_requests(configured: Configured) -> Description:
     """Return all requests that the accounts and services of a configuration send."""
-    requests: list[Sent] = []
+    requests: list[DescribedRequest] = []
     variables: dict[str, str] = {}
     silence_reasons: dict[str, str] = {}
     exchanges_by_vendor: dict[str, list[Exchange]] = {}
@@ -52,7 +52,9 @@ def described(configured: Configured) -> Description:
         vendor = account.vendor.name
         try:
             exchanges = (
-                exchanges_by_vendor[vendor] if vendor in exchanges_by_vendor else recorded(vendor)
+                exchanges_by_vendor[vendor]
+                if vendor in exchanges_by_vendor
+                else recorded_exchanges(vendor)
             )
         except ConfigurationError as error:
             silence_reasons[account.name] = str(error)
@@ -69,21 +71,21 @@ def described(configured: Configured) -> Description:
             requests.append(request)
             variables = {**used_variables, **variables}
     return Description(
-        sent=tuple(_distinct(requests)),
+        sent=tuple(_distinct_requests(requests)),
         variables=dict(sorted(variables.items())),
         silent=silence_reasons,
     )
 
 
-def _distinct(sent: Iterable[Sent]) -> Iterable[Sent]:
+def _distinct_requests(sent: Iterable[DescribedRequest]) -> Iterable[DescribedRequest]:
     """Return the requests without those that differ only in purpose, keeping the first."""
-    first_requests: dict[str, Sent] = {}
+    first_requests: dict[str, DescribedRequest] = {}
     for request in sent:
         first_requests.setdefault(repr(attrs.evolve(request, use="")), request)
     return first_requests.values()
 
 
-def _of_account(account: Account, exchange: Exchange) -> tuple[Sent, dict[str, str]]:
+def _of_account(account: Account, exchange: Exchange) -> tuple[DescribedRequest, dict[str, str]]:
     names_by_value = dict(texts_of(exchange.options, account.name))
     own_services, foreign_services = exchange.vendor.services(), account.vendor.services()
     key_headers = {
@@ -91,7 +93,9 @@ def _of_account(account: Account, exchange: Exchange) -> tuple[Sent, dict[str, s
         for sent_request in own_services.values()
         if sent_request.idempotency_header
     }
-    hiding = Hiding(account.name, names_by_value, frozenset(name.lower() for name in key_headers))
+    hiding = ValueHiding(
+        account.name, names_by_value, frozenset(name.lower() for name in key_headers)
+    )
     parts = urlsplit(exchange.url)
     service_name = _server(exchange.url, own_services)
     if service_name is None:
@@ -106,7 +110,7 @@ def _of_account(account: Account, exchange: Exchange) -> tuple[Sent, dict[str, s
         base = urlsplit(str(own_services[service_name].base_url)).path.rstrip("/")
     path, slots = path_of(parts.path, exchange.route, base, account.name, names_by_value)
     media, body = hiding.body(exchange.request)
-    sent_request = Sent(
+    sent_request = DescribedRequest(
         owner=account.name,
         use=exchange.use,
         method=exchange.request.method.value,
@@ -166,7 +170,7 @@ def _own_headers(account: Account) -> dict[str, str]:
     return {name: variable(account.name, name) for name in headers}
 
 
-def _of_service(service: Service) -> Iterable[tuple[Sent, dict[str, str]]]:
+def _of_service(service: Service) -> Iterable[tuple[DescribedRequest, dict[str, str]]]:
     if service.base_url is None:
         return
     server = variable(service.name, "url")
@@ -174,7 +178,7 @@ def _of_service(service: Service) -> Iterable[tuple[Sent, dict[str, str]]]:
     headers, query, used_variables = _identity(service)
     for endpoint in service.endpoints or (None,):
         path, slots = _of_endpoint(endpoint, service.name)
-        request = Sent(
+        request = DescribedRequest(
             owner=service.name,
             use="anything" if endpoint is None else endpoint.name,
             method="GET" if endpoint is None else str(endpoint.method or "GET"),
@@ -194,7 +198,7 @@ def _without_secrets(base_url: str, owner: str) -> tuple[str, dict[str, str]]:
     for previous_segment, segment in pairwise(["", *segments]):
         name = variable(owner, f"url_secret_{len(masked_segments)}")
         secret = is_secret_segment(segment, previous_segment)
-        masked_segments.append(braces(name) if secret else segment)
+        masked_segments.append(variable_in_braces(name) if secret else segment)
         variables |= {name: ""} if secret else {}
     return "/".join(masked_segments), variables
 
@@ -219,18 +223,18 @@ def _of_endpoint(
 def _identity(service: Service) -> tuple[Pairs, Pairs, dict[str, str]]:
     """Return a service's credentials and fixed headers, as variables without values."""
     names = {name: variable(service.name, name) for name in service.headers}
-    headers = [(name, braces(variable_name)) for name, variable_name in names.items()]
+    headers = [(name, variable_in_braces(variable_name)) for name, variable_name in names.items()]
     query: list[tuple[str, str]] = []
     credentials = service.credentials if isinstance(service.credentials, Credentials) else None
     method = AuthMethod.BEARER if credentials is None else credentials.method
     secret = variable(service.name, "credentials")
     if credentials is not None and credentials.name and method is AuthMethod.API_KEY_HEADER:
-        headers.append((credentials.name, braces(secret)))
+        headers.append((credentials.name, variable_in_braces(secret)))
     elif credentials is not None and credentials.name and method is AuthMethod.API_KEY_QUERY:
-        query.append((credentials.name, braces(secret)))
+        query.append((credentials.name, variable_in_braces(secret)))
     elif method in _COMPUTED or (service.credentials is None and not service.needs_credentials):
         return tuple(headers), (), dict.fromkeys(names.values(), "")
     else:
         scheme = {AuthMethod.BASIC: "Basic ", AuthMethod.BEARER: "Bearer "}.get(method, "")
-        headers.append(("Authorization", f"{scheme}{braces(secret)}"))
+        headers.append(("Authorization", f"{scheme}{variable_in_braces(secret)}"))
     return tuple(headers), tuple(query), dict.fromkeys((*names.values(), secret), "")

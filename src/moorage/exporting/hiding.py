@@ -13,7 +13,7 @@ import attrs
 from moorage.domain.http.media_type import essence, is_json
 from moorage.domain.secrets.sensitive import is_sensitive
 from moorage.domain.values.json_text import is_list, is_object
-from moorage.exporting.sent import braces, variable
+from moorage.exporting.sent import variable, variable_in_braces
 from moorage.testing.fakes.http import as_bytes
 
 if TYPE_CHECKING:
@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from moorage.exporting.sent import Pairs
 
 _FORM: Final = "application/x-www-form-urlencoded"
-_SHORTEST: Final = 4
+_MIN_LENGTH: Final = 4
 _TOKEN: Final = re.compile(r"eyJ[\w-]+\.[\w-]+\.[\w-]*")
 _BOUNDARY: Final = re.compile(r"boundary=\"?([^\";]+)")
 _UNSAID: Final = frozenset({"host", "content-length", "accept-encoding", "connection"})
@@ -31,7 +31,7 @@ _UNSAID: Final = frozenset({"host", "content-length", "accept-encoding", "connec
 
 def texts_of(value: Any, *path: str) -> Iterator[tuple[str, str]]:
     """Yield each text in the options of an account, with the name of its variable."""
-    if isinstance(value, str) and len(value) >= _SHORTEST:
+    if isinstance(value, str) and len(value) >= _MIN_LENGTH:
         yield value, variable(*path)
     elif is_object(value):
         for name, item in value.items():
@@ -39,7 +39,7 @@ def texts_of(value: Any, *path: str) -> Iterator[tuple[str, str]]:
 
 
 @attrs.frozen
-class Hiding:
+class ValueHiding:
     """Replaces values by variables.
 
     Attributes:
@@ -64,7 +64,7 @@ class Hiding:
     def put(self, name: str) -> str:
         """Record the use of a variable, and return it as it appears in a text."""
         self.used.add(name)
-        return braces(name)
+        return variable_in_braces(name)
 
     def named(self, name: str, text: str) -> str:
         """Return the value of a field; a variable if the field's name suggests a secret."""

@@ -10,7 +10,7 @@ from moorage.exporting.shapes import shape_of
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Sequence
 
-    from moorage.exporting.sent import Description, Sent
+    from moorage.exporting.sent import DescribedRequest, Description
 
 _FORM: Final = "application/x-www-form-urlencoded"
 _IGNORED: Final = frozenset({"accept", "content-type", "authorization"})
@@ -23,7 +23,7 @@ def openapi(description: Description, title: str = "moorage") -> dict[str, Any]:
     OpenAPI allows a path only once. If several servers have the same path, `#` and the account's
     name are appended to the later ones.
     """
-    requests_by_path: dict[tuple[str, str], list[Sent]] = {}
+    requests_by_path: dict[tuple[str, str], list[DescribedRequest]] = {}
     for request in description.sent:
         requests_by_path.setdefault((request.server, _shape(request)), []).append(request)
     paths: dict[str, Any] = {}
@@ -52,13 +52,13 @@ def _name_in_words(description: Description) -> str:
     return "\n".join((text, *missing_accounts))
 
 
-def _shape(sent: Sent) -> str:
+def _shape(sent: DescribedRequest) -> str:
     """Return a path in which the names of slots are removed, to compare paths."""
     return "".join("{}" if isinstance(part, Slot) else part for part in sent.path)
 
 
 def _operations(
-    sent: Sequence[Sent], description: Description, schemes: dict[str, Any]
+    sent: Sequence[DescribedRequest], description: Description, schemes: dict[str, Any]
 ) -> Iterator[tuple[str, Any]]:
     for method in dict.fromkeys(request.method for request in sent):
         requests = [request for request in sent if request.method == method]
@@ -66,7 +66,7 @@ def _operations(
 
 
 def _operation(
-    sent: Sequence[Sent], description: Description, schemes: dict[str, Any]
+    sent: Sequence[DescribedRequest], description: Description, schemes: dict[str, Any]
 ) -> dict[str, Any]:
     first_request = sent[0]
     uses = ", ".join(dict.fromkeys(request.use for request in sent))
@@ -98,7 +98,7 @@ def _operation(
     return operation
 
 
-def _slots(sent: Sent, description: Description) -> Iterator[dict[str, Any]]:
+def _slots(sent: DescribedRequest, description: Description) -> Iterator[dict[str, Any]]:
     for part in sent.path:
         if isinstance(part, Slot):
             example = description.variables.get(part.variable, "")
@@ -108,7 +108,7 @@ def _slots(sent: Sent, description: Description) -> Iterator[dict[str, Any]]:
             yield {"name": part.name, "in": "path", "required": True, "schema": schema}
 
 
-def _named_schemas(sent: Sequence[Sent], where: str) -> Iterator[dict[str, Any]]:
+def _named_schemas(sent: Sequence[DescribedRequest], where: str) -> Iterator[dict[str, Any]]:
     """Yield the sent query parameters or headers as OpenAPI parameters."""
     pairs_by_request = [dict(item.query if where == "query" else item.headers) for item in sent]
     for name in dict.fromkeys(name for item in pairs_by_request for name in item):
@@ -123,7 +123,7 @@ def _named_schemas(sent: Sequence[Sent], where: str) -> Iterator[dict[str, Any]]
         }
 
 
-def _content(media: str, sent: Sequence[Sent]) -> dict[str, Any]:
+def _content(media: str, sent: Sequence[DescribedRequest]) -> dict[str, Any]:
     bodies = {
         variable(request.use): dict(request.body) if media == _FORM else request.body
         for request in sent
@@ -135,7 +135,9 @@ def _content(media: str, sent: Sequence[Sent]) -> dict[str, Any]:
     }
 
 
-def _security(sent: Iterable[Sent], schemes: dict[str, Any]) -> list[dict[str, list[str]]]:
+def _security(
+    sent: Iterable[DescribedRequest], schemes: dict[str, Any]
+) -> list[dict[str, list[str]]]:
     """Return the security requirements of a request, and add their schemes to `schemes`."""
     requirements: dict[str, dict[str, list[str]]] = {}
     for request in sent:

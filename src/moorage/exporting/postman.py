@@ -6,10 +6,10 @@ import json
 from typing import TYPE_CHECKING, Any, Final
 from urllib.parse import quote
 
-from moorage.exporting.sent import Slot, braces
+from moorage.exporting.sent import Slot, variable_in_braces
 
 if TYPE_CHECKING:
-    from moorage.exporting.sent import Description, Pairs, Sent
+    from moorage.exporting.sent import DescribedRequest, Description, Pairs
 
 _SCHEMA: Final = "https://schema.getpostman.com/json/collection/v2.1.0/collection.json"
 _FORM: Final = "application/x-www-form-urlencoded"
@@ -42,7 +42,7 @@ def _name_in_words(description: Description) -> str:
     return "\n".join((text, *missing_accounts))
 
 
-def _item(sent: Sent) -> dict[str, Any]:
+def _item(sent: DescribedRequest) -> dict[str, Any]:
     request: dict[str, Any] = {
         "method": sent.method,
         "header": _pairs(sent.headers),
@@ -60,10 +60,12 @@ def _pairs(pairs: Pairs) -> list[dict[str, str]]:
     return [{"key": name, "value": value} for name, value in pairs]
 
 
-def _url(sent: Sent) -> str:
-    path = "".join(braces(part.variable) if isinstance(part, Slot) else part for part in sent.path)
+def _url(sent: DescribedRequest) -> str:
+    path = "".join(
+        variable_in_braces(part.variable) if isinstance(part, Slot) else part for part in sent.path
+    )
     query = "&".join(f"{quote(name)}={_json_text(value)}" for name, value in sent.query)
-    return f"{braces(sent.server)}{path}{f'?{query}' if query else ''}"
+    return f"{variable_in_braces(sent.server)}{path}{f'?{query}' if query else ''}"
 
 
 def _json_text(value: str) -> str:

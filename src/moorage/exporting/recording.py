@@ -93,7 +93,7 @@ class _Recorder:
         )
 
 
-def recorded(name: str) -> list[Exchange]:
+def recorded_exchanges(name: str) -> list[Exchange]:
     """Return the requests for all capabilities of a vendor; an empty list if it does not use HTTP.
 
     Raises:

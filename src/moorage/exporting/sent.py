@@ -26,7 +26,7 @@ Pairs: TypeAlias = tuple[tuple[str, str], ...]
 
 
 @attrs.frozen(kw_only=True)
-class Sent:
+class DescribedRequest:
     """A request to export.
 
     Attributes:
@@ -68,7 +68,7 @@ class Description:
         silent: the accounts whose requests are unknown, each with the reason.
     """
 
-    sent: tuple[Sent, ...]
+    sent: tuple[DescribedRequest, ...]
     variables: Mapping[str, str]
     silent: Mapping[str, str]
 
@@ -78,6 +78,6 @@ def variable(*parts: str) -> str:
     return _NO_NAME.sub("_", "_".join(part for part in parts if part)).strip("_").lower()
 
 
-def braces(name: str) -> str:
+def variable_in_braces(name: str) -> str:
     """Return a variable as it appears in a text."""
     return f"{{{{{name}}}}}"

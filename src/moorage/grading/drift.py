@@ -10,10 +10,10 @@ from urllib.parse import parse_qsl, urlsplit
 import attrs
 
 from moorage.domain.openapi.document import Node
-from moorage.domain.openapi.drift import Drift, Usage, drift
+from moorage.domain.openapi.drift import DescriptionDifferences, Usage, drift
 from moorage.domain.values.json_text import is_list, is_object
 from moorage.errors import ConfigurationError
-from moorage.exporting.recording import recorded
+from moorage.exporting.recording import recorded_exchanges
 from moorage.grading.sources import Line, modules_of, shown_path, texts_of
 from moorage.testing.fakes.http import as_bytes
 from moorage.wiring.installed_vendors import vendor_class, vendor_names
@@ -42,7 +42,7 @@ class VendorFacts:
     start: Line
 
     def line_of(self, change: Change) -> Line:
-        """Return the source line that uses what a change affects."""
+        """Return the source line that uses the changed part of the API."""
         for word in change.words:
             if word in self.lines:
                 return self.lines[word]
@@ -72,9 +72,11 @@ def facts_of(name: str) -> VendorFacts:
     """
     modules = modules_of(vendor_class(name))
     lines = texts_of(modules)
-    exchanges = recorded(name)
+    exchanges = recorded_exchanges(name)
     usage = Usage(
-        requests=frozenset(map(_request, exchanges)), names=frozenset(lines), sent=_sent(exchanges)
+        requests=frozenset(map(_request, exchanges)),
+        names=frozenset(lines),
+        sent=_sent_fields(exchanges),
     )
     return VendorFacts(usage, lines, Line(shown_path(modules[0].path), 1))
 
@@ -115,7 +117,9 @@ def _names_host(vendor: str, hosts: frozenset[str]) -> bool:
     )
 
 
-def vendor_drift(facts: VendorFacts, vendor: str, old: object, new: object) -> Drift:
+def vendor_drift(
+    facts: VendorFacts, vendor: str, old: object, new: object
+) -> DescriptionDifferences:
     """Return the changes between two descriptions that affect a vendor.
 
     Raises:
@@ -136,7 +140,7 @@ def _request(exchange: Exchange) -> tuple[str, str]:
     return exchange.request.method.value, urlsplit(exchange.url).path
 
 
-def _sent(exchanges: Iterable[Exchange]) -> dict[tuple[str, str], frozenset[str]]:
+def _sent_fields(exchanges: Iterable[Exchange]) -> dict[tuple[str, str], frozenset[str]]:
     sent_fields: dict[tuple[str, str], frozenset[str]] = {}
     for exchange in exchanges:
         fields = frozenset(_fields(exchange))

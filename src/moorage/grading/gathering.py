@@ -18,7 +18,7 @@ from moorage.domain.http.requests import Response
 from moorage.domain.secrets.secret import Secret
 from moorage.domain.webhooks.events import WebhookEvent
 from moorage.errors import ConfigurationError, ConnectorError
-from moorage.exporting.recording import recorded
+from moorage.exporting.recording import recorded_exchanges
 from moorage.grading.evidence import Evidence, Outcome
 from moorage.grading.sources import modules_of
 from moorage.hub.hub import Hub
@@ -100,7 +100,7 @@ def evidence_of(name: str) -> Evidence:
         return evidence
     return attrs.evolve(
         evidence,
-        exchanges=tuple(recorded(name)),
+        exchanges=tuple(recorded_exchanges(name)),
         capabilities=_capabilities(vendor, name, able=True),
         missing=_capabilities(vendor, name, able=False),
         faults=_faults(vendor, name, evidence.secrets),
@@ -150,7 +150,7 @@ def _outcome(
                 operations=getattr(hub, contract)(), fixture=fixture, name=name, able=able
             )
             try:
-                result = run_now(_performed(scenario, vendor))
+                result = run_now(_perform_scenario(scenario, vendor))
             except Exception as raised_error:  # noqa: BLE001 - any error is an outcome
                 error = raised_error
         fixture.close()
@@ -166,7 +166,7 @@ def _outcome(
         )
 
 
-async def _performed(scenario: Scenario, vendor: ScenarioVendor) -> Any:
+async def _perform_scenario(scenario: Scenario, vendor: ScenarioVendor) -> Any:
     return await scenario(vendor)
 
 
@@ -192,11 +192,12 @@ def _faults(vendor: type[Vendor], name: str, secrets: tuple[str, ...]) -> dict[s
 
 def _amounts(name: str) -> dict[str, Outcome]:
     return {
-        label: outcome_of(name, "payments", _charging(amount)) for label, amount in AMOUNTS.items()
+        label: outcome_of(name, "payments", _charging_scenario(amount))
+        for label, amount in AMOUNTS.items()
     }
 
 
-def _charging(amount: Money) -> Scenario:
+def _charging_scenario(amount: Money) -> Scenario:
     async def charge(vendor: ScenarioVendor) -> Any:
         request = Charge(
             amount, vendor.fixture.token, reference="INV-1", customer=Customer(id="ada-1")

@@ -58,7 +58,7 @@ class Rule:
     concerns: Callable[[Evidence], bool] = attrs.field(repr=False)
 
 
-def everybody(_: Evidence) -> bool:
+def applies_to_all(_: Evidence) -> bool:
     """Return True, because the rule applies to every vendor."""
     return True
 

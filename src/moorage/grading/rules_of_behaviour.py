@@ -21,8 +21,8 @@ from moorage.grading.rule import (
     Rule,
     Tier,
     Violation,
+    applies_to_all,
     at_a_sandbox,
-    everybody,
     over_http,
     with_credentials,
     with_keys,
@@ -70,7 +70,7 @@ def _credentials(evidence: Evidence) -> Iterator[Violation]:
 def _working_capabilities(evidence: Evidence) -> Iterator[Violation]:
     for capability, outcome in evidence.capabilities.items():
         if outcome.error is not None:
-            yield Violation(f"{capability} fails: {_shown(outcome.error)}")
+            yield Violation(f"{capability} fails: {_error_text(outcome.error)}")
         elif not outcome.result:
             yield Violation(f"{capability} has no effect.")
 
@@ -97,7 +97,7 @@ def _fault(name: str, *kinds: type[ConnectorError]) -> Callable[[Evidence], Iter
         if outcome.error is None:
             yield Violation("The call succeeds in spite of this answer.")
         elif not isinstance(outcome.error, kinds):
-            yield Violation(f"The call raises {_shown(outcome.error)}")
+            yield Violation(f"The call raises {_error_text(outcome.error)}")
 
     return check
 
@@ -135,8 +135,8 @@ def _available_answers(evidence: Evidence) -> Iterator[Violation]:
 
 def _echoed_secrets(evidence: Evidence) -> Iterator[Violation]:
     for name, outcome in evidence.faults.items():
-        shown = f"{outcome.error!s}{outcome.error!r}"
-        if any(secret in shown for secret in evidence.secrets if secret):
+        shown_text = f"{outcome.error!s}{outcome.error!r}"
+        if any(secret in shown_text for secret in evidence.secrets if secret):
             yield Violation(f"The error of {name} shows a secret.")
 
 
@@ -173,7 +173,7 @@ def _webhook_scheme(evidence: Evidence) -> Iterator[Violation]:
     try:
         webhook_scheme(evidence.vendor.webhook or "")
     except ConnectorError as error:
-        yield Violation(_shown(error))
+        yield Violation(_error_text(error))
 
 
 def _unsigned_webhooks(evidence: Evidence) -> Iterator[Violation]:
@@ -191,10 +191,10 @@ def _mapped_webhooks(evidence: Evidence) -> Iterator[Violation]:
 
 def _damaged_events(evidence: Evidence) -> Iterator[Violation]:
     if evidence.events is not None and not isinstance(evidence.events, ConnectorError):
-        yield Violation(f"A damaged webhook raises {_shown(evidence.events)}")
+        yield Violation(f"A damaged webhook raises {_error_text(evidence.events)}")
 
 
-def _shown(error: Exception) -> str:
+def _error_text(error: Exception) -> str:
     text = " ".join(str(error).split())[:120]
     return f"{type(error).__name__}: {text}"
 
@@ -238,7 +238,7 @@ RULES: Final = (
         sentence="There is an account for tests.",
         remedy="Write a `fixture`, under the entry point group moorage.sandbox_fixtures.",
         check=_account,
-        concerns=everybody,
+        concerns=applies_to_all,
     ),
     Rule(
         name="sandbox",

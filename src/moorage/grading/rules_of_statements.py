@@ -12,7 +12,7 @@ from moorage.contracts.catalog import CONTRACTS, contract
 from moorage.contracts.effects import check_keys, check_vendor
 from moorage.domain.http.requests import HttpMethod
 from moorage.errors import ConfigurationError
-from moorage.grading.rule import Rule, Tier, Violation, everybody, over_http, with_keys
+from moorage.grading.rule import Rule, Tier, Violation, applies_to_all, over_http, with_keys
 from moorage.grading.sources import Line, shown_path
 from moorage.vendor_sdk.operations import VendorOperation
 
@@ -147,8 +147,8 @@ def _secret_options(evidence: Evidence) -> Iterator[Violation]:
 
 
 def _hidden_secrets(evidence: Evidence) -> Iterator[Violation]:
-    shown = repr(evidence.account)
-    if any(secret in shown for secret in evidence.secrets if secret):
+    shown_text = repr(evidence.account)
+    if any(secret in shown_text for secret in evidence.secrets if secret):
         yield Violation("The account shows a secret.")
 
 
@@ -183,7 +183,7 @@ def _unknown_outcomes(evidence: Evidence) -> Iterator[Violation]:
         name
         for kind in evidence.vendor.kinds
         if kind in CONTRACTS
-        for name in contract(kind).operations()
+        for name in contract(kind).operation_effects()
     }
     for name in evidence.vendor.unknown_outcomes:
         if name not in operations:
@@ -278,7 +278,7 @@ RULES: Final = (
         sentence="The class has the name of its entry point.",
         remedy="Give both the same name of letters, digits and underscores.",
         check=_name,
-        concerns=everybody,
+        concerns=applies_to_all,
     ),
     Rule(
         name="contracts",
@@ -286,7 +286,7 @@ RULES: Final = (
         sentence="The vendor names contracts that exist.",
         remedy="Name them in `kinds`.",
         check=_contracts,
-        concerns=everybody,
+        concerns=applies_to_all,
     ),
     Rule(
         name="summary",
@@ -294,7 +294,7 @@ RULES: Final = (
         sentence="The class says what an account is.",
         remedy="Write a docstring.",
         check=_summary,
-        concerns=everybody,
+        concerns=applies_to_all,
     ),
     Rule(
         name="options",
@@ -302,7 +302,7 @@ RULES: Final = (
         sentence="Each option is described.",
         remedy="Describe it under Attributes in the docstring of the class.",
         check=_options,
-        concerns=everybody,
+        concerns=applies_to_all,
     ),
     Rule(
         name="capabilities",
@@ -310,7 +310,7 @@ RULES: Final = (
         sentence="Each stated capability is one of the contract.",
         remedy="Use the names of the contract.",
         check=_capabilities,
-        concerns=everybody,
+        concerns=applies_to_all,
     ),
     Rule(
         name="limits",
@@ -318,7 +318,7 @@ RULES: Final = (
         sentence="Each limit is a positive whole number.",
         remedy="Correct the limit, or leave it out.",
         check=_limits,
-        concerns=everybody,
+        concerns=applies_to_all,
     ),
     Rule(
         name="main service",
@@ -342,7 +342,7 @@ RULES: Final = (
         sentence="An option that is a secret has the type Secret.",
         remedy="Use `Secret` with the converter `as_secret`.",
         check=_secret_options,
-        concerns=everybody,
+        concerns=applies_to_all,
     ),
     Rule(
         name="hidden secrets",
@@ -350,7 +350,7 @@ RULES: Final = (
         sentence="The account's representation shows no secret.",
         remedy="Use `Secret`, or exclude the field from the representation.",
         check=_hidden_secrets,
-        concerns=everybody,
+        concerns=applies_to_all,
     ),
     Rule(
         name="imports",
@@ -374,7 +374,7 @@ RULES: Final = (
         sentence="A vendor that gets idempotency keys states how long it remembers them.",
         remedy="State `VendorKeys` in `idempotency`.",
         check=_key_statements,
-        concerns=everybody,
+        concerns=applies_to_all,
     ),
     Rule(
         name="unknown outcomes",
@@ -382,7 +382,7 @@ RULES: Final = (
         sentence="Each operation that moves money states how an unknown outcome is settled.",
         remedy="State an `UnknownOutcome` for each in `unknown_outcomes`, and for nothing else.",
         check=_unknown_outcomes,
-        concerns=everybody,
+        concerns=applies_to_all,
     ),
     Rule(
         name="key memory",
@@ -438,7 +438,7 @@ RULES: Final = (
         sentence="A word that no table has is never a success.",
         remedy="Let other words mean UNKNOWN.",
         check=_unknown_words,
-        concerns=everybody,
+        concerns=applies_to_all,
     ),
     Rule(
         name="key sources",
@@ -454,7 +454,7 @@ RULES: Final = (
         sentence="Each module says what it is about.",
         remedy="Write a docstring at the top of the module.",
         check=_module_docstrings,
-        concerns=everybody,
+        concerns=applies_to_all,
     ),
     Rule(
         name="module length",
@@ -462,7 +462,7 @@ RULES: Final = (
         sentence="No module is longer than 400 lines, except one that vendors share.",
         remedy="Replace code by tables, or divide the module by subject.",
         check=_sizes,
-        concerns=everybody,
+        concerns=applies_to_all,
     ),
     Rule(
         name="requested operations",

@@ -71,7 +71,7 @@ def modules_of(vendor: type[Vendor]) -> tuple[SourceModule, ...]:
             continue
         tree = ast.parse(source)
         modules.append(SourceModule(name, str(inspect.getsourcefile(module)), tree, source))
-        for imported in _imported(tree, package):
+        for imported in _imported_modules(tree, package):
             if imported not in names:
                 names.append(imported)
     return tuple(modules)
@@ -84,7 +84,7 @@ def _source(module: ModuleType) -> str | None:
         return None
 
 
-def _imported(tree: ast.Module, package: str) -> Iterator[str]:
+def _imported_modules(tree: ast.Module, package: str) -> Iterator[str]:
     for node in ast.walk(tree):
         if isinstance(node, ast.ImportFrom):
             base = f"{package}.{node.module or ''}".rstrip(".") if node.level else node.module or ""

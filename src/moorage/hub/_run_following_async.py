@@ -26,7 +26,7 @@ from moorage.runtime.bridge import run_later
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from moorage.domain.steps.following import Following
+    from moorage.domain.steps.following import FollowedRun
     from moorage.domain.steps.runs import RunSpec, RunStatus
     from moorage.hub._step_log_writer_async import AsyncLogWriter
     from moorage.hub.manager import AsyncConnectorManager
@@ -38,7 +38,7 @@ LOOK: Final = 30.0
 FINGERPRINT: Final = b"steps"
 """The fingerprint of the keys that are about steps."""
 
-_PATIENCE: Final = 120.0
+_TIMEOUT: Final = 120.0
 """Seconds for which a follower repeats its requests while the platform does not answer."""
 
 _OVERDUE: Final = 5.0
@@ -68,7 +68,7 @@ class AsyncRunReader:
     async def to_end(
         self,
         name: str,
-        following: Following,
+        following: FollowedRun,
         writer: AsyncLogWriter,
         lease: AsyncFollowerLease | None = None,
         spec: RunSpec | None = None,
@@ -91,7 +91,7 @@ class AsyncRunReader:
             StepRunning: the run has not ended after these seconds.
         """
         core = core_of(self._manager)
-        began = core.nanoseconds()
+        start_time = core.nanoseconds()
         rounds: deque[bool] = deque(maxlen=40)
         failures, failing_since, is_told = 0, 0, False
         stop_at: int | None = None
@@ -109,9 +109,9 @@ class AsyncRunReader:
             except ConnectorError as error:
                 failures += 1
                 failing_since = core.nanoseconds() if failures == 1 else failing_since
-                is_patient = core.nanoseconds() < failing_since + _PATIENCE * 1e9
+                is_patient = core.nanoseconds() < failing_since + _TIMEOUT * 1e9
                 gives_up = (
-                    not error.retryable or not is_patient or self._has_waited(began, patience)
+                    not error.retryable or not is_patient or self._has_waited(start_time, patience)
                 )
                 # Lines that were read before are stored even while the platform does not answer.
                 await writer.write((), is_end=gives_up)
@@ -123,7 +123,7 @@ class AsyncRunReader:
                 return status
             stop_at = await self._stop_overdue(spec, status, stop_at)
             rounds.append(is_new)
-            if self._has_waited(began, patience):
+            if self._has_waited(start_time, patience):
                 await writer.write((), is_end=True)
                 raise self._running(status)
             if not is_new:
@@ -147,7 +147,7 @@ class AsyncRunReader:
             retry_at=now + timedelta(seconds=pause_between_polls(age)),
         )
 
-    async def read(self, name: str, following: Following, writer: AsyncLogWriter) -> bool:
+    async def read(self, name: str, following: FollowedRun, writer: AsyncLogWriter) -> bool:
         """Read the next part of each output, and return whether there was anything new."""
         is_new = False
         for stream in STREAMS:
@@ -214,7 +214,7 @@ class AsyncFollowerLease:
 
     async def acquire(self) -> bool:
         """Take the lease; return False if somebody else holds it."""
-        core, began = self._core, self._core.nanoseconds()
+        core, start_time = self._core, self._core.nanoseconds()
         lease = core.renewals.lease(LEASE)
         command = Claim(
             self._key,
@@ -225,17 +225,17 @@ class AsyncFollowerLease:
             target="",
             remembered=0,
         )
-        claimed = await run_later(core.execute(command, LOOK))
-        if claimed.verdict is not Verdict.RUN:
+        claim_result = await run_later(core.execute(command, LOOK))
+        if claim_result.verdict is not Verdict.RUN:
             return False
-        end = began + lease * 1000
-        self._held = HeldClaim(self._key, claimed.fence, ttl=_FOLLOWER_TTL, until=end)
+        end = start_time + lease * 1000
+        self._held = HeldClaim(self._key, claim_result.fence, ttl=_FOLLOWER_TTL, until=end)
         core.renewals.keep(self._held)
         return True
 
     def release(self) -> None:
         """Release the lease."""
-        held, self._held = self._held, None
-        if held is not None:
-            self._core.renewals.let_go(held)
-            self._core.post(release(self._key, held.fence, ttl=_FOLLOWER_TTL))
+        held_lines, self._held = self._held, None
+        if held_lines is not None:
+            self._core.renewals.let_go(held_lines)
+            self._core.post(release(self._key, held_lines.fence, ttl=_FOLLOWER_TTL))

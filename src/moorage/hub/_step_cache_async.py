@@ -35,8 +35,12 @@ class StepCache:
     async def find(self, step: Step, age: float, tenant: str | None) -> ExecutionResult | None:
         """Return the stored result of a step whose `cache` is this age; None if there is none."""
         key = cache_key(step, self._service, self._kind, tenant)
-        stored = await stored_async(self._results(age), key)
-        return None if stored is None else unpacked_result(stored).with_metadata(cached=True)
+        stored_result = await stored_async(self._results(age), key)
+        return (
+            None
+            if stored_result is None
+            else unpacked_result(stored_result).with_metadata(cached=True)
+        )
 
     async def keep(self, step: Step, tenant: str | None, result: ExecutionResult) -> None:
         """Store the result of a step, if it may be reused.

@@ -35,8 +35,12 @@ class StepCache:
     def find(self, step: Step, age: float, tenant: str | None) -> ExecutionResult | None:
         """Return the stored result of a step whose `cache` is this age; None if there is none."""
         key = cache_key(step, self._service, self._kind, tenant)
-        stored = stored_sync(self._results(age), key)
-        return None if stored is None else unpacked_result(stored).with_metadata(cached=True)
+        stored_result = stored_sync(self._results(age), key)
+        return (
+            None
+            if stored_result is None
+            else unpacked_result(stored_result).with_metadata(cached=True)
+        )
 
     def keep(self, step: Step, tenant: str | None, result: ExecutionResult) -> None:
         """Store the result of a step, if it may be reused.

@@ -1,4 +1,4 @@
-"""Hooks of steps in an asynchronous program, which end in time."""
+"""Calls hooks of steps in an asynchronous program, with a time limit."""
 
 from __future__ import annotations
 

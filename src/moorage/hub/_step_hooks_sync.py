@@ -1,4 +1,4 @@
-"""Hooks of steps in a synchronous program, which are given up in time."""
+"""Calls hooks of steps in a synchronous program, with a time limit."""
 
 from __future__ import annotations
 
@@ -15,9 +15,9 @@ if TYPE_CHECKING:
 
 
 def call_hook_sync(name: str, hook: Callable[[], object], seconds: float | None) -> None:
-    """Call a hook in a thread of its own, with the context of this one; return when it is over.
+    """Call a hook in a new thread, with this thread's context; return when the hook ends.
 
-    A thread cannot be ended from outside, so one that takes too long is left behind.
+    A thread cannot be ended from outside, so a hook that takes too long continues in its thread.
 
     Args:
         name: the name of the hook.
@@ -30,19 +30,19 @@ def call_hook_sync(name: str, hook: Callable[[], object], seconds: float | None)
     if seconds is None:
         hook()
         return
-    done: Future[None] = Future()
+    result_future: Future[None] = Future()
 
     def call() -> None:
         try:
             hook()
         except BaseException as error:  # noqa: BLE001 - raised by the waiting thread
-            done.set_exception(error)
+            result_future.set_exception(error)
         else:
-            done.set_result(None)
+            result_future.set_result(None)
 
     context = copy_context()
     Thread(target=context.run, args=(call,), name=f"moorage-{name}", daemon=True).start()
-    wait_for([done], timeout=seconds)
-    if not done.done():
+    wait_for([result_future], timeout=seconds)
+    if not result_future.done():
         raise hook_timed_out(name, seconds)
-    done.result()
+    result_future.result()

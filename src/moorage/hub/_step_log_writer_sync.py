@@ -78,7 +78,7 @@ class LogWriter:
         except Exception as error:  # noqa: BLE001 - a log never changes the result
             self._fail(error)
 
-    def miss(self) -> None:
+    def record_missing_lines(self) -> None:
         """Record that lines are missing in the log, since no platform has them any more."""
         if self._log is not None or self._call is not None or self._parts is not None:
             self.problem = "Another follower removed the run before its last lines were read."

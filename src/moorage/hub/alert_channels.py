@@ -90,7 +90,7 @@ def check_secrets(settings: ChannelSettings) -> None:
         WebhookSigner(settings.secrets)
 
 
-async def finished(answer: Any) -> Any:
+async def await_if_needed(answer: Any) -> Any:
     """Return a function's result, after awaiting it if it is awaitable."""
     return await answer if isawaitable(answer) else answer
 
@@ -153,7 +153,7 @@ class WebhookChannel:
             signature = WebhookSigner(settings.secrets).sign(body, id=delivery.id, at=sent_at)
             headers |= dict(signature.pairs)
         request = Request.post(settings.path, body=body, headers=headers)
-        await finished(manager.call(settings.service or "", request))
+        await await_if_needed(manager.call(settings.service or "", request))
 
 
 @attrs.frozen
@@ -179,7 +179,7 @@ class EmailChannel:
         sending = self.hub.email(settings.tenant).send_transactional(
             message, idempotency_key=_key(delivery, "mail")
         )
-        await finished(sending)
+        await await_if_needed(sending)
 
 
 @attrs.frozen
@@ -207,7 +207,7 @@ class SmsChannel:
                 SmsMessage(to=recipient, text=text),
                 idempotency_key=_key(delivery, f"sms-{number}"),
             )
-            await finished(sending)
+            await await_if_needed(sending)
 
 
 @attrs.frozen
@@ -232,7 +232,7 @@ class ChatChannel:
                 ChatMessage(title=title, text=text, channel=channel),
                 idempotency_key=_key(delivery, f"chat-{number}"),
             )
-            await finished(sending)
+            await await_if_needed(sending)
 
 
 def _key(delivery: AlertDelivery, name: str) -> str:

@@ -29,7 +29,7 @@ from moorage.domain.observation.figures import FiguresQuery, sum_of_figures
 from moorage.domain.observation.integration_log import LogQuery
 from moorage.domain.values.durations import micros
 from moorage.errors import ConfigurationError, StorageUnavailable
-from moorage.hub.alert_channels import LOGGER, finished, log_notification, open_channel
+from moorage.hub.alert_channels import LOGGER, await_if_needed, log_notification, open_channel
 from moorage.hub.internals import core_of, ports_of
 
 if TYPE_CHECKING:
@@ -47,7 +47,7 @@ if TYPE_CHECKING:
 
 _LEASES: Final = 3
 """Number of intervals after which another process takes over the evaluation of the alert rules."""
-_PATIENCE: Final = 2.0
+_TIMEOUT: Final = 2.0
 
 
 @attrs.frozen(kw_only=True)
@@ -110,7 +110,7 @@ class AlertFlows:
                 measurements[rule.name] = from_health(rule, health)
                 continue
             try:
-                figures = [await finished(self.figures(query)) for query in queries(rule)]
+                figures = [await await_if_needed(self.figures(query)) for query in queries(rule)]
             except StorageUnavailable as error:
                 LOGGER.warning("The alert rule %r cannot be measured: %s", rule.name, error)
                 continue
@@ -194,7 +194,7 @@ class AlertFlows:
             # The channel of this notification was removed from the configuration by a reload.
             channel = log_notification
         try:
-            await finished(channel(delivery))
+            await await_if_needed(channel(delivery))
         except Exception as error:  # noqa: BLE001 - other channels continue, and the result contains the error
             name = type(error).__name__
             LOGGER.error(
@@ -209,7 +209,7 @@ class AlertFlows:
     async def _execute(self, command: Command[Any]) -> Any:
         """Run a command in the store, or in this process's memory if the store is unreachable."""
         try:
-            answer = await self._core.execute(command, _PATIENCE)
+            answer = await self._core.execute(command, _TIMEOUT)
         except StorageUnavailable:
             micros_now = self._core.nanoseconds() // 1000
             (self._local,), answer = command.apply((self._local,), micros_now)
@@ -244,7 +244,7 @@ async def _from_metrics(
     metrics: Any, utc: Callable[[], datetime], query: FigureQuery
 ) -> CallFigures:
     """Return the figures of calls of all processes, in whole minutes, from the metrics."""
-    windows = await finished(
+    windows = await await_if_needed(
         metrics.figures(
             FiguresQuery(
                 service=query.service,
@@ -270,7 +270,7 @@ async def _from_metrics(
 
 async def _from_log(log: Any, utc: Callable[[], datetime], query: FigureQuery) -> CallFigures:
     """Return the figures of calls from the entries of an integration log."""
-    summary = await finished(
+    summary = await await_if_needed(
         log.summarise(
             LogQuery(
                 service=query.service,

@@ -20,7 +20,7 @@ from moorage.domain.monitoring.alerts import (
 )
 from moorage.hub.alert_flows import AlertFlows, AlertRound
 from moorage.hub.health import AsyncHealthMonitor, HealthMonitor
-from moorage.runtime.bridge import awaited, blocking, documented_by, lift
+from moorage.runtime.bridge import async_method, blocking_method, documented_by, lift
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable
@@ -90,11 +90,11 @@ class AlertRunner:
             tell(self.evaluate())
             stop.wait(self._flows.every)
 
-    measure = blocking(AlertFlows.measure)
-    check = blocking(AlertFlows.check)
-    evaluate = blocking(AlertFlows.evaluate)
-    silence = blocking(AlertFlows.silence)
-    book = blocking(AlertFlows.book)
+    measure = blocking_method(AlertFlows.measure)
+    check = blocking_method(AlertFlows.check)
+    evaluate = blocking_method(AlertFlows.evaluate)
+    silence = blocking_method(AlertFlows.silence)
+    book = blocking_method(AlertFlows.book)
 
 
 class AsyncAlertRunner:
@@ -134,8 +134,8 @@ class AsyncAlertRunner:
                 async with asyncio.timeout(self._flows.every):
                     await stop.wait()
 
-    measure = awaited(AlertFlows.measure)
-    check = awaited(AlertFlows.check)
-    evaluate = awaited(AlertFlows.evaluate)
-    silence = awaited(AlertFlows.silence)
-    book = awaited(AlertFlows.book)
+    measure = async_method(AlertFlows.measure)
+    check = async_method(AlertFlows.check)
+    evaluate = async_method(AlertFlows.evaluate)
+    silence = async_method(AlertFlows.silence)
+    book = async_method(AlertFlows.book)

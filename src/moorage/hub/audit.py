@@ -23,7 +23,7 @@ from moorage.domain.observation.audit import (
     seal,
     verify,
 )
-from moorage.domain.secrets.frames import careful, refusing
+from moorage.domain.secrets.frames import with_careful_constructor, without_arguments_in_errors
 from moorage.domain.secrets.secret import Secret
 from moorage.domain.state.sealing import KeyRing
 from moorage.domain.values.durations import count
@@ -62,7 +62,7 @@ def system_user() -> str:
         return f"user {os.getuid()}"
 
 
-@careful
+@with_careful_constructor
 class AuditTrail:
     """Records people's manual actions in a chain of hashes.
 
@@ -78,7 +78,7 @@ class AuditTrail:
         clock: the clock that gives the time of acts; by default the system's.
     """
 
-    @refusing
+    @without_arguments_in_errors
     def __init__(
         self,
         storage: AuditStorage,
@@ -201,7 +201,7 @@ class AuditTrail:
 class AsyncAuditTrail:
     """The asynchronous `AuditTrail`, which waits for the store in threads."""
 
-    @refusing
+    @without_arguments_in_errors
     def __init__(
         self,
         storage: AuditStorage,

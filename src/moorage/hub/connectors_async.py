@@ -98,9 +98,9 @@ class AsyncConnectors:
         with self._lock:
             old = self._entry(connector.name)
             description = attrs.evolve(old.description, kind=connector.kind, enabled=True)
-            new = _Entry(description, lambda: connector)
-            new.connector = connector
-            self._entries[connector.name] = new
+            new_entry = _Entry(description, lambda: connector)
+            new_entry.connector = connector
+            self._entries[connector.name] = new_entry
             unused = old.retire()
         await _close(unused)
 
@@ -137,18 +137,13 @@ class AsyncConnectors:
         Raises:
             ConfigurationError: there is no such connector, it is disabled, or of another class.
         """
-        connector = self[name]
-        if isinstance(connector, kind):
-            return connector
-        raise ConfigurationError(
-            f"The connector {name!r} is of the class {type(connector).__name__}, not"
-            f" {kind.__name__}.",
-            path=f"connectors.{name}.kind",
-            remedy="Correct the kind in the configuration, or ask for the right class.",
-        )
+        return _checked_class(name, self[name], kind)
 
     def __getitem__(self, name: str) -> Any:
-        return self._made(self._usable(name))
+        entry = self._enabled_entry(name)
+        connector = _connector_of(entry)
+        # A connector that was replaced while it was created has opened nothing, and is dropped.
+        return connector if self._entries.get(name) is entry else self[name]
 
     def __contains__(self, name: object) -> bool:
         return name in self._entries
@@ -205,14 +200,14 @@ class AsyncConnectors:
                 # A connector may learn its operations from the service's own description.
                 await connector.open(30.0 if timeout is None else timeout)
                 operations = connector.operations
-            named = operations.get(operation)
-            if named is None:
+            named_operation = operations.get(operation)
+            if named_operation is None:
                 raise ConfigurationError(
                     f"The connector {name!r} has no operation {operation!r}.",
                     path="operation",
                     remedy=f"Use one of: {', '.join(sorted(operations)) or 'it has none'}.",
                 )
-            work = named.operation(arguments)
+            work = named_operation.operation(arguments)
             result = await self._manager.perform(
                 connector.service,
                 work,
@@ -221,7 +216,7 @@ class AsyncConnectors:
                 payload=_payload(work, arguments),
                 timeout=timeout,
             )
-        return named.render(result)
+        return named_operation.render(result)
 
     async def open(self, timeout: float = 30.0) -> None:
         """Open all enabled connectors, each after the connectors that it depends on.
@@ -234,9 +229,12 @@ class AsyncConnectors:
         Raises:
             ConnectorError: a connector could not be opened; those before it stay open.
         """
-        for entry in self._ordered():
-            if entry.description.enabled:
-                await self._made(entry).open(timeout)
+        for name in [entry.description.name for entry in self._ordered()]:
+            entry = self._entries.get(name)
+            if entry is not None and entry.description.enabled:
+                use: AsyncConnectorUse[Any] = self.use(name)
+                async with use as connector:
+                    await connector.open(timeout)
 
     async def health(self, name: str, timeout: float = 5.0) -> ConnectorHealth:
         """Check the health of a connector now, and return it.
@@ -277,37 +275,40 @@ class AsyncConnectors:
         """Close all connectors, each before the connectors that it depends on.
 
         A connector that is in use is closed when the last block that uses it has ended. Every
-        connector is closed, even if closing another one fails; then the first error is raised.
+        connector is closed, even if closing another one fails or is interrupted; then the first
+        error is raised, or the interruption.
         """
         with self._lock:
             entries = self._ordered()
             self._entries, self._is_closed = {}, True
             unused = [entry.retire() for entry in reversed(entries)]
-        errors: list[Exception] = []
+        errors: list[BaseException] = []
         for connector in unused:
             try:
                 await _close(connector)
-            except Exception as error:  # noqa: BLE001 - raised below
+            except BaseException as error:  # noqa: BLE001 - raised below
                 errors.append(error)
         if errors:
-            raise errors[0]
+            raise min(errors, key=lambda error: isinstance(error, Exception))
 
-    async def begin_use(self, name: str) -> tuple[_Entry, Any]:
-        """Increment the use count of a connector; return its entry and the connector."""
-        with self._lock:
-            entry = self._usable(name)
-            entry.users += 1
-        try:
-            return entry, self._made(entry)
-        except BaseException:
-            await self.end_use(entry)
-            raise
+    def begin_use(self, use: AsyncConnectorUse[Any]) -> Any:
+        """Record that a block uses a connector, and return the connector.
 
-    async def end_use(self, entry: _Entry) -> None:
-        """Decrement the use count of a connector; close a retired connector after its last use."""
+        Even if this fails or is interrupted, `end_use` must follow.
+        """
         with self._lock:
-            entry.users -= 1
-            unused = entry.retire() if entry.is_retired else None
+            entry = use.entry = self._enabled_entry(use.name)
+            entry.users[use] = None
+        return _connector_of(entry)
+
+    async def end_use(self, use: AsyncConnectorUse[Any]) -> None:
+        """Record the end of a block; the last one that used a retired connector closes it."""
+        unused = None
+        with self._lock:
+            entry, use.entry = use.entry, None
+            if entry is not None and use in entry.users:
+                del entry.users[use]
+                unused = entry.retire() if entry.is_retired else None
         await _close(unused)
 
     def _register(self, entry: _Entry) -> None:
@@ -343,7 +344,7 @@ class AsyncConnectors:
             remedy=f"Use one of: {names}.",
         )
 
-    def _usable(self, name: str) -> _Entry:
+    def _enabled_entry(self, name: str) -> _Entry:
         entry = self._entry(name)
         if not entry.description.enabled:
             raise ConfigurationError(
@@ -352,14 +353,6 @@ class AsyncConnectors:
                 remedy="Enable it in the configuration.",
             )
         return entry
-
-    def _made(self, entry: _Entry) -> Any:
-        """Return the connector of an entry, which the first caller creates."""
-        if entry.connector is None:
-            with entry.building:
-                if entry.connector is None:
-                    entry.connector = entry.build()
-        return entry.connector
 
     def _ordered(self) -> list[_Entry]:
         entries = dict(self._entries)
@@ -389,8 +382,10 @@ class AsyncConnectors:
         return health
 
     async def _asked(self, entry: _Entry, timeout: float) -> ConnectorHealth:
+        use: AsyncConnectorUse[Any] = self.use(entry.description.name)
         try:
-            return await bounded_async(self._made(entry).health, timeout)
+            async with use as connector:
+                return await bounded_async(connector.health, timeout)
         except ConnectorError as error:
             return self._result(entry, HealthState.UNAVAILABLE, error.message, error.remedy)
         except TimeoutError:
@@ -423,21 +418,33 @@ class AsyncConnectors:
 
 
 class AsyncConnectorUse(Generic[C]):
-    """A context manager that keeps a connector open during its block."""
+    """A context manager that keeps a connector open during its block, for one block at a time.
 
-    __slots__ = ("_connectors", "_entry", "_kind", "_name")
+    Attributes:
+        name: the name of the connector.
+        entry: the entry of the connector in the registry, during the block.
+    """
+
+    __slots__ = ("_connectors", "_kind", "entry", "name")
 
     def __init__(self, connectors: AsyncConnectors, name: str, kind: type[C] | None) -> None:
         self._connectors = connectors
-        self._name = name
         self._kind = kind
-        self._entry: _Entry | None = None
+        self.name = name
+        self.entry: _Entry | None = None
 
     async def __aenter__(self) -> C:
-        if self._kind is not None:
-            self._connectors.get(self._name, self._kind)
-        self._entry, connector = await self._connectors.begin_use(self._name)
-        return cast("C", connector)
+        if self.entry is not None:
+            raise LocalFailure(
+                f"This context manager keeps the connector {self.name!r} for a block already.",
+                remedy="Call `use` for each block.",
+            )
+        try:
+            connector = self._connectors.begin_use(self)
+            return _checked_class(self.name, connector, self._kind or object)
+        except BaseException:
+            await self._connectors.end_use(self)
+            raise
 
     async def __aexit__(
         self,
@@ -445,12 +452,11 @@ class AsyncConnectorUse(Generic[C]):
         error: BaseException | None,
         trace: TracebackType | None,
     ) -> None:
-        if self._entry is not None:
-            await self._connectors.end_use(self._entry)
+        await self._connectors.end_use(self)
 
 
 class _Entry:
-    """A connector in the registry, and the number of blocks that use it now."""
+    """A connector in the registry, and the blocks that use it now."""
 
     __slots__ = ("build", "building", "connector", "description", "is_retired", "users")
 
@@ -459,7 +465,7 @@ class _Entry:
         self.build = build
         self.building = Lock()
         self.connector: AsyncConnector | None = None
-        self.users = 0
+        self.users: dict[AsyncConnectorUse[Any], None] = {}
         self.is_retired = False
 
     def retire(self) -> AsyncConnector | None:
@@ -478,6 +484,26 @@ class _Entry:
             statistics=connector.statistics(),
             operations=tuple(connector.operations),
         )
+
+
+def _connector_of(entry: _Entry) -> Any:
+    """Return the connector of an entry, which the first caller creates."""
+    if entry.connector is None:
+        with entry.building:
+            if entry.connector is None:
+                entry.connector = entry.build()
+    return entry.connector
+
+
+def _checked_class(name: str, connector: object, kind: type[C | object]) -> C:
+    """Return a connector after checking its class."""
+    if isinstance(connector, kind):
+        return cast("C", connector)
+    raise ConfigurationError(
+        f"The connector {name!r} is of the class {type(connector).__name__}, not {kind.__name__}.",
+        path=f"connectors.{name}.kind",
+        remedy="Correct the kind in the configuration, or ask for the right class.",
+    )
 
 
 def _payload(operation: object, arguments: Mapping[str, Any]) -> dict[str, Any] | None:

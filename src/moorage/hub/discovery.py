@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Final
 
 from moorage.domain.values.durations import seconds
 from moorage.runtime.bridge import documented_by, run_now
-from moorage.services.oauth.discovery import described
+from moorage.services.oauth.discovery import discover_metadata
 from moorage.wiring.core_assembly import async_core, sync_core
 from moorage.wiring.ports import Ports
 
@@ -40,7 +40,7 @@ def discover(
     timeout_seconds = seconds(timeout, "timeout")
     wired_core = sync_core(Ports(http=http))
     try:
-        return run_now(described(wired_core.core, issuer, timeout_seconds))
+        return run_now(discover_metadata(wired_core.core, issuer, timeout_seconds))
     finally:
         default_client = wired_core.default_http()
         if default_client is not None:
@@ -54,7 +54,7 @@ async def adiscover(  # noqa: D103 - documented by its twin
     timeout_seconds = seconds(timeout, "timeout")
     wired_core = async_core(Ports(http=http))
     try:
-        return await described(wired_core.core, issuer, timeout_seconds)
+        return await discover_metadata(wired_core.core, issuer, timeout_seconds)
     finally:
         default_client = wired_core.default_http()
         if default_client is not None:

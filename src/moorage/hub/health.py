@@ -15,9 +15,9 @@ from moorage.adapters.concurrency.forking import in_child
 from moorage.adapters.observers.health_signals import HealthSignals
 from moorage.domain.monitoring.health import (
     Backlog,
-    Concern,
     Expiry,
     Health,
+    HealthConcern,
     HealthPolicy,
     HealthReason,
     HealthState,
@@ -30,7 +30,7 @@ from moorage.errors import ConfigurationError
 from moorage.hub.certificates import certificate_expiries
 from moorage.hub.hub import AsyncHub, Hub
 from moorage.hub.internals import core_of, flows_of, ports_of
-from moorage.runtime.bridge import awaited, blocking, run_now, step_async, step_sync
+from moorage.runtime.bridge import async_method, blocking_method, run_now, step_async, step_sync
 from moorage.runtime.signatures import with_arguments_of
 from moorage.services.monitoring.health import HealthFlows, HealthSources
 
@@ -50,9 +50,9 @@ if TYPE_CHECKING:
 __all__ = [
     "AsyncHealthMonitor",
     "Backlog",
-    "Concern",
     "Expiry",
     "Health",
+    "HealthConcern",
     "HealthMonitor",
     "HealthPolicy",
     "HealthReason",
@@ -173,9 +173,9 @@ class HealthMonitor(_Monitor):
         self._threads: list[threading.Thread] = []
         self._stop = threading.Event()
 
-    check = blocking(HealthFlows.check)
-    recent = blocking(HealthFlows.recent)
-    probe = blocking(HealthFlows.probe)
+    check = blocking_method(HealthFlows.check)
+    recent = blocking_method(HealthFlows.recent)
+    probe = blocking_method(HealthFlows.probe)
 
     def __enter__(self) -> Self:
         self._begin()
@@ -229,9 +229,9 @@ class AsyncHealthMonitor(_Monitor):
         self._connect(hub, queues, settings, every, tenant=tenant, make_step=step_async)
         self._tasks: list[asyncio.Task[None]] = []
 
-    check = awaited(HealthFlows.check)
-    recent = awaited(HealthFlows.recent)
-    probe = awaited(HealthFlows.probe)
+    check = async_method(HealthFlows.check)
+    recent = async_method(HealthFlows.recent)
+    probe = async_method(HealthFlows.probe)
 
     async def __aenter__(self) -> Self:
         self._tasks.append(asyncio.get_running_loop().create_task(self._keep_checking()))

@@ -5,7 +5,7 @@ from __future__ import annotations
 from functools import partial
 from typing import TYPE_CHECKING, Any, Self
 
-from moorage.domain.secrets.frames import careful, refusing
+from moorage.domain.secrets.frames import with_careful_constructor, without_arguments_in_errors
 from moorage.hub.contract_methods import AsyncContractMethods, ContractMethods
 from moorage.hub.hub_base import HubBase
 from moorage.hub.hub_runtime import HubClasses
@@ -28,7 +28,7 @@ if TYPE_CHECKING:
     from moorage.hub.connectors_async import AsyncConnectors
     from moorage.hub.connectors_sync import Connectors
     from moorage.hub.origin import Source
-    from moorage.hub.reloading import AsyncWatch, Watch
+    from moorage.hub.reloading import AsyncConfigurationWatch, ConfigurationWatch
     from moorage.hub.step_manager_async import AsyncStepManager
     from moorage.hub.step_manager_sync import StepManager
     from moorage.services.calling.attempts import AttemptStep
@@ -39,7 +39,7 @@ def _step(function: Callable[[], Any], _: Core) -> AttemptStep:
     return step_sync(function)
 
 
-@careful
+@with_careful_constructor
 class Hub(ContractMethods, HubBase):
     """The operations of all contracts, at the accounts that are configured.
 
@@ -204,7 +204,7 @@ class Hub(ContractMethods, HubBase):
         )
         return run_now(closing)
 
-    @refusing
+    @without_arguments_in_errors
     def reload(
         self,
         source: Source | Offer | None = None,
@@ -271,7 +271,7 @@ class Hub(ContractMethods, HubBase):
 
     def watch(
         self, every: float | timedelta | None = 1.0, *, signals: Iterable[Signals] = ()
-    ) -> Watch:
+    ) -> ConfigurationWatch:
         """Return a watch that reloads the configuration when its file changes.
 
         Call its method `look` yourself, or use it as a context manager: then a thread (in an
@@ -287,9 +287,11 @@ class Hub(ContractMethods, HubBase):
             ConfigurationError: this hub was not opened from a file; or, at the beginning of the
                 block, a signal cannot be received, for example outside of the main thread.
         """
-        from moorage.hub.reloading import Watch  # noqa: PLC0415 - loads asyncio
+        from moorage.hub.reloading import ConfigurationWatch  # noqa: PLC0415 - loads asyncio
 
-        return Watch(self._origin, self.reload, self._failed, every, signals)
+        return ConfigurationWatch(
+            self._origin, self.reload, self._tell_failed_reload, every, signals
+        )
 
     def _known_account(self, name: str) -> Account | None:
         return super()._known_account(name) or run_now(self._live.find_account(name))
@@ -319,7 +321,7 @@ class Hub(ContractMethods, HubBase):
         self.close()
 
 
-@careful
+@with_careful_constructor
 @with_arguments_of(Hub)
 class AsyncHub(AsyncContractMethods, HubBase):
     """The asynchronous `Hub`, with the same methods.
@@ -403,7 +405,7 @@ class AsyncHub(AsyncContractMethods, HubBase):
         return await closing
 
     @documented_by(Hub.reload)
-    @refusing
+    @without_arguments_in_errors
     async def reload(  # noqa: D102 - documented by its twin
         self,
         source: Source | Offer | None = None,
@@ -411,9 +413,11 @@ class AsyncHub(AsyncContractMethods, HubBase):
         actor: str | None = None,
         reason: str = "",
     ) -> Reloaded:
-        from moorage.hub.reloading import beside  # noqa: PLC0415 - loads asyncio
+        from moorage.hub.reloading import run_in_thread_if_needed  # noqa: PLC0415 - loads asyncio
 
-        reload_event = await beside(partial(self._read_anew, source, actor, reason))
+        reload_event = await run_in_thread_if_needed(
+            partial(self._read_anew, source, actor, reason)
+        )
         self._core.tell(reload_event)
         return reload_event
 
@@ -428,10 +432,12 @@ class AsyncHub(AsyncContractMethods, HubBase):
     @documented_by(Hub.watch)
     def watch(  # noqa: D102 - documented by its twin
         self, every: float | timedelta | None = 1.0, *, signals: Iterable[Signals] = ()
-    ) -> AsyncWatch:
-        from moorage.hub.reloading import AsyncWatch  # noqa: PLC0415 - loads asyncio
+    ) -> AsyncConfigurationWatch:
+        from moorage.hub.reloading import AsyncConfigurationWatch  # noqa: PLC0415 - loads asyncio
 
-        return AsyncWatch(self._origin, self.reload, self._failed, every, signals)
+        return AsyncConfigurationWatch(
+            self._origin, self.reload, self._tell_failed_reload, every, signals
+        )
 
     async def close(self) -> None:
         """Close the connections that the hub opened itself."""

@@ -161,7 +161,7 @@ class HubBase:
             use_flows(self.manager, dispatcher.calling, dry_run=offer.safety.dry_run)
         return Reloaded(at=self._core.utc(), service="configuration", **changes._asdict())
 
-    def _failed(self, error: ConnectorError) -> None:
+    def _tell_failed_reload(self, error: ConnectorError) -> None:
         core = self._core
         core.tell(
             ReloadFailed(

@@ -14,7 +14,7 @@ from moorage.adapters.concurrency.forking import in_child
 from moorage.contracts.offer import Offer, check_modes
 from moorage.contracts.routes import Directory
 from moorage.domain.values.frozen_values import evolve
-from moorage.hub.internals import core_of, guard, prepared
+from moorage.hub.internals import core_of, guard, prepared_calling
 from moorage.services.contracts.dispatcher import Dispatcher
 from moorage.services.environment_guard import EnvironmentGuard
 from moorage.wiring.accounts import clients_of, service_paths, services_of, transports_of
@@ -108,7 +108,7 @@ class HubRuntime:
         check_modes(accounts, offer.safety)
         clients = clients_of(accounts)
         account_services = tuple(services_of(accounts))
-        calling = prepared(
+        calling = prepared_calling(
             self.manager,
             [*account_services, *offer.services],
             credentials=self._tokens(clients),

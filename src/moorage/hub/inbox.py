@@ -15,10 +15,10 @@ from moorage.domain.resilience.retry import RetryPolicy
 from moorage.domain.webhooks.events import WebhookEvent
 from moorage.errors import ConfigurationError
 from moorage.hub.internals import core_of
-from moorage.runtime.bridge import awaited, blocking, lift
+from moorage.runtime.bridge import async_method, blocking_method, lift
 from moorage.runtime.signatures import with_arguments_of
-from moorage.services.entries.inbox import Handled, InboxFlows, Senders
-from moorage.services.entries.processing import Worked
+from moorage.services.entries.inbox import HandledWebhooks, InboxFlows, Senders
+from moorage.services.entries.processing import ProcessedEntry
 from moorage.wiring.entry_stores import async_entry_store, sync_entry_store
 from moorage.wiring.entry_tracing import HostTracing
 from moorage.wiring.renewing import entry_renewals
@@ -40,10 +40,10 @@ __all__ = [
     "EntryPage",
     "EntryQuery",
     "EntryState",
-    "Handled",
+    "HandledWebhooks",
     "InboxEntry",
+    "ProcessedEntry",
     "WebhookInbox",
-    "Worked",
 ]
 
 F = TypeVar("F", bound="Callable[[Any, InboxEntry], Any]")
@@ -176,19 +176,19 @@ class WebhookInbox(_Inbox):
             subject=subject,
         )
 
-    receive = blocking(InboxFlows.receive)
-    answer = blocking(InboxFlows.answer)
-    handle = blocking(InboxFlows.handle)
-    stuck = blocking(InboxFlows.stuck)
-    backlog = blocking(InboxFlows.backlog)
-    find = blocking(InboxFlows.find)
-    replay = blocking(InboxFlows.replay)
-    drop = blocking(InboxFlows.drop)
-    forget = blocking(InboxFlows.forget)
-    remove = blocking(InboxFlows.remove)
-    pause = blocking(InboxFlows.pause)
-    resume = blocking(InboxFlows.resume)
-    pauses = blocking(InboxFlows.pauses)
+    receive = blocking_method(InboxFlows.receive)
+    answer = blocking_method(InboxFlows.answer)
+    handle = blocking_method(InboxFlows.handle)
+    stuck = blocking_method(InboxFlows.stuck)
+    backlog = blocking_method(InboxFlows.backlog)
+    find = blocking_method(InboxFlows.find)
+    replay = blocking_method(InboxFlows.replay)
+    drop = blocking_method(InboxFlows.drop)
+    forget = blocking_method(InboxFlows.forget)
+    remove = blocking_method(InboxFlows.remove)
+    pause = blocking_method(InboxFlows.pause)
+    resume = blocking_method(InboxFlows.resume)
+    pauses = blocking_method(InboxFlows.pauses)
 
 
 @with_arguments_of(WebhookInbox)
@@ -224,19 +224,19 @@ class AsyncWebhookInbox(_Inbox):
             subject=subject,
         )
 
-    receive = awaited(InboxFlows.receive)
-    answer = awaited(InboxFlows.answer)
-    handle = awaited(InboxFlows.handle)
-    stuck = awaited(InboxFlows.stuck)
-    backlog = awaited(InboxFlows.backlog)
-    find = awaited(InboxFlows.find)
-    replay = awaited(InboxFlows.replay)
-    drop = awaited(InboxFlows.drop)
-    forget = awaited(InboxFlows.forget)
-    remove = awaited(InboxFlows.remove)
-    pause = awaited(InboxFlows.pause)
-    resume = awaited(InboxFlows.resume)
-    pauses = awaited(InboxFlows.pauses)
+    receive = async_method(InboxFlows.receive)
+    answer = async_method(InboxFlows.answer)
+    handle = async_method(InboxFlows.handle)
+    stuck = async_method(InboxFlows.stuck)
+    backlog = async_method(InboxFlows.backlog)
+    find = async_method(InboxFlows.find)
+    replay = async_method(InboxFlows.replay)
+    drop = async_method(InboxFlows.drop)
+    forget = async_method(InboxFlows.forget)
+    remove = async_method(InboxFlows.remove)
+    pause = async_method(InboxFlows.pause)
+    resume = async_method(InboxFlows.resume)
+    pauses = async_method(InboxFlows.pauses)
 
 
 def _events() -> dict[str, type]:

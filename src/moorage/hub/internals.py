@@ -10,16 +10,16 @@ if TYPE_CHECKING:
     from moorage.contracts.offer import Offer
     from moorage.domain.service.settings import Service
     from moorage.hub.origin import Source
-    from moorage.services.calling.steps import Calling
+    from moorage.services.calling.steps import CallOperations
     from moorage.services.core.core import Core
     from moorage.services.entries.inbox import InboxFlows
     from moorage.services.environment_guard import EnvironmentGuard
     from moorage.wiring.ports import Ports
 
 
-def flows_of(manager: Any) -> Calling:
+def flows_of(manager: Any) -> CallOperations:
     """Return the call operations that a manager uses now."""
-    flows: Calling = manager._flows  # noqa: SLF001 - the purpose of this module
+    flows: CallOperations = manager._flows  # noqa: SLF001 - the purpose of this module
     return flows
 
 
@@ -45,13 +45,13 @@ def guard(manager: Any, environment_guard: EnvironmentGuard) -> None:
     manager._environment_guard = environment_guard  # noqa: SLF001 - the purpose of this module
 
 
-def prepared(
+def prepared_calling(
     manager: Any,
     services: Iterable[Service],
     *,
     credentials: Any = None,
     places: Mapping[str, str] | None = None,
-) -> Calling:
+) -> CallOperations:
     """Return call operations for other services of a manager: checked, but not in use yet.
 
     Args:
@@ -60,11 +60,11 @@ def prepared(
         credentials: provides their credentials; by default the manager's own provider.
         places: the path of each service in the configuration, by the service's name, if any.
     """
-    calling: Calling = manager._prepared(services, credentials=credentials, places=places)  # noqa: SLF001 - the purpose of this module
+    calling: CallOperations = manager._prepared(services, credentials=credentials, places=places)  # noqa: SLF001 - the purpose of this module
     return calling
 
 
-def use_flows(manager: Any, flows: Calling, *, dry_run: bool) -> None:
+def use_flows(manager: Any, flows: CallOperations, *, dry_run: bool) -> None:
     """Make a manager use prepared call operations for all calls that begin from now on.
 
     Args:
@@ -72,7 +72,7 @@ def use_flows(manager: Any, flows: Calling, *, dry_run: bool) -> None:
         flows: the prepared call operations.
         dry_run: True if they send no request that has an effect.
     """
-    manager._use(flows, dry_run=dry_run)  # noqa: SLF001 - the purpose of this module
+    manager._use_operations(flows, dry_run=dry_run)  # noqa: SLF001 - the purpose of this module
 
 
 def close_with(hub: Any, opened: Iterable[Any]) -> None:

@@ -7,14 +7,14 @@ import inspect
 from typing import TYPE_CHECKING, Any, Concatenate, Final, ParamSpec, Self, TypeVar, cast
 
 from moorage.domain.http.requests import Request
-from moorage.domain.secrets.frames import careful
+from moorage.domain.secrets.frames import with_careful_constructor
 from moorage.domain.values.functions import check_callable
 from moorage.domain.values.names import name_of
 from moorage.errors import ConfigurationError
 from moorage.runtime import fast_path_async, fast_path_sync
 from moorage.runtime.bridge import (
-    awaited,
-    blocking,
+    async_method,
+    blocking_method,
     documented_by,
     lift,
     refuse_generator,
@@ -26,7 +26,7 @@ from moorage.runtime.bridge import (
 from moorage.runtime.fast_path import may_send_keyed
 from moorage.runtime.signatures import with_arguments_of, with_keywords
 from moorage.services.calling.call import value_of
-from moorage.services.calling.steps import Calling
+from moorage.services.calling.steps import CallOperations
 from moorage.wiring.core_assembly import async_core, sync_core
 from moorage.wiring.ports import PORT_DEFAULTS, AsyncPortOptions, PortOptions, Ports
 from moorage.wiring.service_checks import (
@@ -87,7 +87,7 @@ class _Manager:
     """The code that both managers share, which never waits: services and their calls."""
 
     _wired: WiredCore
-    _flows: Calling
+    _flows: CallOperations
     _environment_guard: EnvironmentGuard | None = None
     _operations: tuple[Any, Any] | None = None
 
@@ -102,7 +102,7 @@ class _Manager:
         self._ports = Ports(**options)  # pyright: ignore[reportArgumentType]  # `dry_run` was removed
         self._wired = build(self._ports)
         self._send = self._wired.send
-        self._use(self._prepared(services), dry_run=dry_run)
+        self._use_operations(self._prepared(services), dry_run=dry_run)
         report_unverified_tls(self._wired)
 
     def reload(self, services: Iterable[Service]) -> None:
@@ -114,7 +114,7 @@ class _Manager:
         Raises:
             ConfigurationError: a service has a mistake; nothing was changed.
         """
-        self._use(self._prepared(services), dry_run=self._flows.rehearses)
+        self._use_operations(self._prepared(services), dry_run=self._flows.rehearses)
 
     def _prepared(
         self,
@@ -122,7 +122,7 @@ class _Manager:
         *,
         credentials: Any = None,
         places: Mapping[str, str] | None = None,
-    ) -> Calling:
+    ) -> CallOperations:
         """Return call operations for other services: checked, but not in use yet.
 
         Args:
@@ -132,7 +132,7 @@ class _Manager:
         """
         wired_core, places = self._wired, places or {}
         core = wired_core.core if credentials is None else wired_core.with_credentials(credentials)
-        flows = Calling(core, services)
+        flows = CallOperations(core, services)
         flows.plans.environment_guard = self._environment_guard
         all_services = flows.plans.services.values()
         if not wired_core.waits:
@@ -144,7 +144,7 @@ class _Manager:
         check_tls(all_services, places)
         return flows
 
-    def _use(self, flows: Calling, *, dry_run: bool = False) -> None:
+    def _use_operations(self, flows: CallOperations, *, dry_run: bool = False) -> None:
         """Use prepared call operations for all calls that begin from now on.
 
         Args:
@@ -154,7 +154,7 @@ class _Manager:
         if dry_run:
             flows = flows.rehearsing()
         else:
-            flows.single = self._single(flows)
+            flows.single = self._single_sender(flows)
         self._easy = flows.plans.easy
         self._direct = {} if dry_run else flows.plans.direct
         self._performed = {} if dry_run else flows.plans.easy
@@ -163,7 +163,7 @@ class _Manager:
         self._routed = None if dry_run else flows.plans.routed
         self._flows = flows
 
-    def _single(self, flows: Calling) -> Single:
+    def _single_sender(self, flows: CallOperations) -> Single:
         """Return a function that sends one of many requests on the fast path."""
         if self._wired.waits:
             return functools.partial(fast_path_async.result_of_one, flows, self._send)
@@ -184,8 +184,8 @@ class _Manager:
         return self._operations
 
 
-def _streamed(
-    flow: Callable[Concatenate[Calling, P], Coroutine[Any, Any, Stream]],
+def _streaming_method(
+    flow: Callable[Concatenate[CallOperations, P], Coroutine[Any, Any, Stream]],
 ) -> Callable[Concatenate[Any, P], StreamedAnswer]:
     @functools.wraps(flow)
     def stream(self: Any, /, *args: P.args, **kwargs: P.kwargs) -> StreamedAnswer:
@@ -197,7 +197,7 @@ def _streamed(
 
 
 def _streamed_async(
-    flow: Callable[Concatenate[Calling, P], Coroutine[Any, Any, Stream]],
+    flow: Callable[Concatenate[CallOperations, P], Coroutine[Any, Any, Stream]],
 ) -> Callable[Concatenate[Any, P], Coroutine[Any, Any, AsyncStreamedAnswer]]:
     @functools.wraps(flow)
     async def stream(self: Any, /, *args: P.args, **kwargs: P.kwargs) -> AsyncStreamedAnswer:
@@ -208,7 +208,7 @@ def _streamed_async(
     return with_signature_of(flow, stream, returns="AsyncStreamedAnswer")
 
 
-@careful
+@with_careful_constructor
 class ConnectorManager(_Manager):
     """Calls services with all protections: limits, circuits, retries, idempotency keys.
 
@@ -240,14 +240,14 @@ class ConnectorManager(_Manager):
     def __init__(self, services: Iterable[Service], **options: Unpack[ManagerOptions]) -> None:
         self._start(services, sync_core, options)
 
-    stream = _streamed(Calling.stream)
-    call_many = blocking(Calling.call_many)
-    circuit_state = blocking(Calling.circuit_state)
-    set_circuit = blocking(Calling.set_circuit)
-    reset_limits = blocking(Calling.reset_limits)
-    resolve_key = blocking(Calling.resolve_key)
+    stream = _streaming_method(CallOperations.stream)
+    call_many = blocking_method(CallOperations.call_many)
+    circuit_state = blocking_method(CallOperations.circuit_state)
+    set_circuit = blocking_method(CallOperations.set_circuit)
+    reset_limits = blocking_method(CallOperations.reset_limits)
+    resolve_key = blocking_method(CallOperations.resolve_key)
 
-    @documented_by(Calling.call)
+    @documented_by(CallOperations.call)
     def call(  # noqa: D102 - documented by the flow
         self,
         service: str,
@@ -346,9 +346,10 @@ class ConnectorManager(_Manager):
                     and request_id is None
                     and subject is None
                     and plan.bulkhead is None
-                    and not self._observed
                 ):
-                    return fast_path_sync.run(self._flows, plan, function)
+                    flows = self._flows
+                    call = flows.begin_plain(plan) if self._observed else None
+                    return fast_path_sync.run(flows, plan, function, call)
                 return fast_path_sync.run_tracked(
                     self._flows, plan, function, (timeout, request_id, subject)
                 )
@@ -407,23 +408,17 @@ class ConnectorManager(_Manager):
             subject: id of the person whose data it is about, for searches in the log.
 
         Raises:
-            ConnectorError: the call failed; the class tells the reason.
+            ConnectorError: the call failed; the class of the error states the reason.
         """
         fast_operations, steps = self._operations or self._load_operations()
         flows = self._flows
-        if (
-            idempotency_key is None
-            and payload is None
-            and timeout is None
-            and request_id is None
-            and subject is None
-            and not self._observed
-        ):
+        if idempotency_key is None:
             plan = steps.fast_plan(self._performed, service, tenant, endpoint, operation)
             if plan is not None:
                 if plan.parts:
                     plan = plan.part_at(flows.core.fraction())
-                return fast_operations.perform(flows, plan, operation)  # type: ignore[no-any-return]  # the operation's result
+                details = (timeout, request_id, subject)
+                return fast_operations.perform(flows, plan, operation, details)  # type: ignore[no-any-return]  # the operation's result
         options: dict[str, Any] = {
             "tenant": tenant,
             "endpoint": endpoint,
@@ -481,7 +476,7 @@ class ConnectorManager(_Manager):
         self.close()
 
 
-@careful
+@with_careful_constructor
 @with_arguments_of(ConnectorManager)
 class AsyncConnectorManager(_Manager):
     """The asynchronous `ConnectorManager`, with the same methods.
@@ -493,14 +488,14 @@ class AsyncConnectorManager(_Manager):
     def __init__(self, services: Iterable[Service], **options: Unpack[AsyncManagerOptions]) -> None:
         self._start(services, async_core, options)
 
-    stream = _streamed_async(Calling.stream)
-    call_many = awaited(Calling.call_many)
-    circuit_state = awaited(Calling.circuit_state)
-    set_circuit = awaited(Calling.set_circuit)
-    reset_limits = awaited(Calling.reset_limits)
-    resolve_key = awaited(Calling.resolve_key)
+    stream = _streamed_async(CallOperations.stream)
+    call_many = async_method(CallOperations.call_many)
+    circuit_state = async_method(CallOperations.circuit_state)
+    set_circuit = async_method(CallOperations.set_circuit)
+    reset_limits = async_method(CallOperations.reset_limits)
+    resolve_key = async_method(CallOperations.resolve_key)
 
-    @documented_by(Calling.call)
+    @documented_by(CallOperations.call)
     async def call(  # noqa: D102 - documented by the flow
         self,
         service: str,
@@ -580,9 +575,10 @@ class AsyncConnectorManager(_Manager):
                     and request_id is None
                     and subject is None
                     and plan.bulkhead is None
-                    and not self._observed
                 ):
-                    return await fast_path_async.run(self._flows, plan, function)
+                    flows = self._flows
+                    call = flows.begin_plain(plan) if self._observed else None
+                    return await fast_path_async.run(flows, plan, function, call)
                 return await fast_path_async.run_tracked(
                     self._flows, plan, function, (timeout, request_id, subject)
                 )
@@ -622,19 +618,13 @@ class AsyncConnectorManager(_Manager):
     ) -> R:
         fast_operations, steps = self._operations or self._load_operations()
         flows = self._flows
-        if (
-            idempotency_key is None
-            and payload is None
-            and timeout is None
-            and request_id is None
-            and subject is None
-            and not self._observed
-        ):
+        if idempotency_key is None:
             plan = steps.fast_plan(self._performed, service, tenant, endpoint, operation)
             if plan is not None:
                 if plan.parts:
                     plan = plan.part_at(flows.core.fraction())
-                return await fast_operations.perform(flows, plan, operation)  # type: ignore[no-any-return]  # the operation's result
+                details = (timeout, request_id, subject)
+                return await fast_operations.perform(flows, plan, operation, details)  # type: ignore[no-any-return]  # the operation's result
         options: dict[str, Any] = {
             "tenant": tenant,
             "endpoint": endpoint,

@@ -22,10 +22,10 @@ from moorage.domain.secrets.frames import bare
 from moorage.domain.values.durations import count
 from moorage.errors import ConfigurationError, ConnectorError, InvalidData
 from moorage.hub.internals import core_of
-from moorage.runtime.bridge import awaited, blocking, documented_by, lift, run_now
+from moorage.runtime.bridge import async_method, blocking_method, documented_by, lift, run_now
 from moorage.runtime.signatures import with_arguments_of
-from moorage.services.entries.outbox import REQUEST, Delivered, OutboxFlows
-from moorage.services.entries.processing import Concurrency, Worked
+from moorage.services.entries.outbox import REQUEST, DeliveredCalls, OutboxFlows
+from moorage.services.entries.processing import Concurrency, ProcessedEntry
 from moorage.wiring.core_assembly import audit_verb, sync_core
 from moorage.wiring.entry_stores import async_entry_store, sync_entry_store
 from moorage.wiring.entry_tracing import HostTracing
@@ -46,12 +46,12 @@ if TYPE_CHECKING:
     from moorage.ports.outbox import AsyncOutboxStorage, OutboxStorage
     from moorage.services.core.core import Core
     from moorage.services.entries.outbox import Call
-    from moorage.services.entries.processing import Stop
+    from moorage.services.entries.processing import StopSignal
     from moorage.services.entries.store import EntryStore
 
 __all__ = [
     "AsyncOutbox",
-    "Delivered",
+    "DeliveredCalls",
     "EntryPage",
     "EntryQuery",
     "EntryState",
@@ -59,8 +59,8 @@ __all__ = [
     "Outbox",
     "OutboxEntry",
     "Pause",
+    "ProcessedEntry",
     "Undo",
-    "Worked",
 ]
 
 _MOST_AT_ONCE: Final = 1_000
@@ -135,7 +135,7 @@ class _Outbox:
 
     def _deliver(
         self, call: Call, hub: Hub | AsyncHub, at_once: int, **options: Any
-    ) -> Coroutine[Any, Any, Delivered]:
+    ) -> Coroutine[Any, Any, DeliveredCalls]:
         core = core_of(hub.manager)
         concurrency = Concurrency(count(at_once, "at_once", most=_MOST_AT_ONCE), core.every)
         return self._flows.deliver(
@@ -183,19 +183,19 @@ class Outbox(_Outbox):
 
     _awaited = False
     _adapt_store = staticmethod(sync_entry_store)
-    put = blocking(OutboxFlows.put)
-    put_request = blocking(OutboxFlows.put_request)
-    stuck = blocking(OutboxFlows.stuck)
-    backlog = blocking(OutboxFlows.backlog)
-    find = blocking(OutboxFlows.find)
-    replay = blocking(OutboxFlows.replay)
-    cancel = blocking(OutboxFlows.cancel)
-    drop = blocking(OutboxFlows.drop)
-    forget = blocking(OutboxFlows.forget)
-    remove = blocking(OutboxFlows.remove)
-    pause = blocking(OutboxFlows.pause)
-    resume = blocking(OutboxFlows.resume)
-    pauses = blocking(OutboxFlows.pauses)
+    put = blocking_method(OutboxFlows.put)
+    put_request = blocking_method(OutboxFlows.put_request)
+    stuck = blocking_method(OutboxFlows.stuck)
+    backlog = blocking_method(OutboxFlows.backlog)
+    find = blocking_method(OutboxFlows.find)
+    replay = blocking_method(OutboxFlows.replay)
+    cancel = blocking_method(OutboxFlows.cancel)
+    drop = blocking_method(OutboxFlows.drop)
+    forget = blocking_method(OutboxFlows.forget)
+    remove = blocking_method(OutboxFlows.remove)
+    pause = blocking_method(OutboxFlows.pause)
+    resume = blocking_method(OutboxFlows.resume)
+    pauses = blocking_method(OutboxFlows.pauses)
 
     def deliver(
         self,
@@ -203,10 +203,10 @@ class Outbox(_Outbox):
         *,
         limit: int = 100,
         ids: Iterable[str] | None = None,
-        stop: Stop | None = None,
+        stop: StopSignal | None = None,
         timeout: float | timedelta | None = None,
         at_once: int = 1,
-    ) -> Delivered:
+    ) -> DeliveredCalls:
         """Make up to `limit` calls that are due; return their results.
 
         If fewer are due, calls that move money and ended `unknown` are settled as well, once their
@@ -259,19 +259,19 @@ class AsyncOutbox(_Outbox):
 
     _awaited = True
     _adapt_store = staticmethod(async_entry_store)
-    put = awaited(OutboxFlows.put)
-    put_request = awaited(OutboxFlows.put_request)
-    stuck = awaited(OutboxFlows.stuck)
-    backlog = awaited(OutboxFlows.backlog)
-    find = awaited(OutboxFlows.find)
-    replay = awaited(OutboxFlows.replay)
-    cancel = awaited(OutboxFlows.cancel)
-    drop = awaited(OutboxFlows.drop)
-    forget = awaited(OutboxFlows.forget)
-    remove = awaited(OutboxFlows.remove)
-    pause = awaited(OutboxFlows.pause)
-    resume = awaited(OutboxFlows.resume)
-    pauses = awaited(OutboxFlows.pauses)
+    put = async_method(OutboxFlows.put)
+    put_request = async_method(OutboxFlows.put_request)
+    stuck = async_method(OutboxFlows.stuck)
+    backlog = async_method(OutboxFlows.backlog)
+    find = async_method(OutboxFlows.find)
+    replay = async_method(OutboxFlows.replay)
+    cancel = async_method(OutboxFlows.cancel)
+    drop = async_method(OutboxFlows.drop)
+    forget = async_method(OutboxFlows.forget)
+    remove = async_method(OutboxFlows.remove)
+    pause = async_method(OutboxFlows.pause)
+    resume = async_method(OutboxFlows.resume)
+    pauses = async_method(OutboxFlows.pauses)
 
     @documented_by(Outbox.deliver)
     async def deliver(  # noqa: D102 - documented by its twin
@@ -280,10 +280,10 @@ class AsyncOutbox(_Outbox):
         *,
         limit: int = 100,
         ids: Iterable[str] | None = None,
-        stop: Stop | None = None,
+        stop: StopSignal | None = None,
         timeout: float | timedelta | None = None,
         at_once: int = 1,
-    ) -> Delivered:
+    ) -> DeliveredCalls:
 
         async def call(entry: OutboxEntry, values: tuple[Any, ...], options: dict[str, Any]) -> Any:
             return await _call(hub, entry, values, options)
@@ -320,8 +320,8 @@ def _call(
             idempotency_key=entry.key,
             **options,
         )
-    face = getattr(hub, entry.contract)(entry.tenant, subject=entry.subject)
-    verb = getattr(face, entry.verb)
+    contract_api = getattr(hub, entry.contract)(entry.tenant, subject=entry.subject)
+    verb = getattr(contract_api, entry.verb)
     if _KEY in inspect.signature(verb).parameters:
         options = {_KEY: entry.key, **options}
     return verb(*values, **options)
@@ -346,7 +346,7 @@ async def _no_dispatcher(_: str | None) -> Any:
 
 
 def _check(contract: str, verb: str, values: tuple[Any, ...], options: dict[str, Any]) -> None:
-    """Check a call to be stored, as far as that is possible without a vendor."""
+    """Check a call before it is stored, as far as possible without calling its vendor."""
     if contract not in CONTRACTS:
         raise InvalidData(
             f"There is no contract {contract!r}.",
@@ -367,8 +367,8 @@ def _check(contract: str, verb: str, values: tuple[Any, ...], options: dict[str,
             field=_KEY,
             remedy="Leave it out, and give key= so that the call is written down once.",
         )
-    face = getattr(operations, contract.capitalize())(_no_dispatcher, None)
-    method = getattr(face, verb)
+    contract_api = getattr(operations, contract.capitalize())(_no_dispatcher, None)
+    method = getattr(contract_api, verb)
     if _KEY in inspect.signature(method).parameters:
         options = {**options, _KEY: "checked"}
     refusal = _refusal(method, values, options)

@@ -12,7 +12,7 @@ from io import BytesIO
 from typing import TYPE_CHECKING, Any, Final, TypedDict, cast
 from urllib.parse import quote
 
-from moorage.domain.webhooks.rejection import WebhookReason, rejected
+from moorage.domain.webhooks.rejection import WebhookReason, rejection
 from moorage.errors import ConfigurationError, ConnectorError
 
 if TYPE_CHECKING:
@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 LIMIT: Final = 1_048_576
 """The default limit of a webhook's body, in bytes."""
 
-_PIECE: Final = 65_536
+_PIECE_BYTES: Final = 65_536
 _UNPREFIXED: Final = frozenset({"CONTENT_TYPE", "CONTENT_LENGTH"})
 _DISCONNECT_ERRORS: Final = frozenset({"ClientDisconnect", "ClientDisconnected", "RequestAborted"})
 _SAFE: Final = "/:@!$&'()*+,;=~-._"
@@ -54,9 +54,9 @@ def from_wsgi(environ: Mapping[str, Any], *, limit: int = LIMIT) -> ReceivedWebh
     if size is not None:
         body = _whole_body(_read_body(environ["wsgi.input"], size), size)
     elif environ.get("wsgi.input_terminated"):
-        body = _bounded(_read_body(environ["wsgi.input"], limit + 1), limit)
+        body = _check_size(_read_body(environ["wsgi.input"], limit + 1), limit)
     elif environ.get("HTTP_TRANSFER_ENCODING"):
-        raise _unbounded()
+        raise _unbounded_rejection()
     else:
         body = b""
     place = _endpoint_name(environ)
@@ -147,10 +147,10 @@ def from_django(request: Any, *, limit: int = LIMIT) -> ReceivedWebhook:
         ConfigurationError: something read the body as a stream before.
     """
     size = _size(request.META.get("CONTENT_LENGTH"), limit)
-    body = _bounded(_framework_value(lambda: request.body), limit)
+    body = _check_size(_framework_value(lambda: request.body), limit)
     over_wsgi = "wsgi.input" in request.META
     if over_wsgi and size is None and not body and request.headers.get("Transfer-Encoding"):
-        raise _unbounded()
+        raise _unbounded_rejection()
     place = quote(request.path, safe=_SAFE)
     host, query = _framework_value(request.get_host), str(request.META.get("QUERY_STRING", ""))
     return {
@@ -174,14 +174,14 @@ def from_flask(request: Any, *, limit: int = LIMIT) -> ReceivedWebhook:
     is_untouched = attributes.keys().isdisjoint({"stream", "form", "files"})
     if size is None:
         _framework_value(lambda: _buffer(request, limit))
-    body = _bounded(
+    body = _check_size(
         _framework_value(lambda: request.get_data(cache=True, parse_form_data=False)), limit
     )
     if not body and (size or request.headers.get("Transfer-Encoding")):
         if size is None and not request.environ.get("wsgi.input_terminated"):
-            raise _unbounded()
+            raise _unbounded_rejection()
         if not is_untouched:
-            raise _consumed("it was read as a stream, or as a form")
+            raise _consumed_error("it was read as a stream, or as a form")
     query = request.query_string.decode("latin-1")
     return {
         "headers": [*request.headers.items()],
@@ -201,7 +201,7 @@ def _buffer(request: Any, limit: int) -> None:
     """Read a request's body of unknown length up to the limit, and put it back."""
     body = _read_body(request.stream, limit + 1)
     if body:
-        request.stream = BytesIO(_bounded(body, limit))
+        request.stream = BytesIO(_check_size(body, limit))
 
 
 def _framework_value(take: Callable[[], Any]) -> Any:
@@ -221,17 +221,17 @@ def _failure(error: Exception) -> ConnectorError:
     if isinstance(error, OSError) or kind in _DISCONNECT_ERRORS:
         return _cut_off()
     if kind in {"RequestDataTooBig", "RequestEntityTooLarge"}:
-        return rejected(WebhookReason.TOO_LARGE, "The framework takes no such large body.")
+        return rejection(WebhookReason.TOO_LARGE, "The framework takes no such large body.")
     if kind in {"DisallowedHost", "SecurityError"}:
-        return rejected(WebhookReason.FOREIGN, "The webhook was sent to another host.")
-    return _consumed(f"the framework raised {kind}")
+        return rejection(WebhookReason.FOREIGN, "The webhook was sent to another host.")
+    return _consumed_error(f"the framework raised {kind}")
 
 
 def _read_body(source: Any, size: int) -> bytes:
     pieces: list[bytes] = []
     while size > 0:
         try:
-            piece = source.read(min(size, _PIECE))
+            piece = source.read(min(size, _PIECE_BYTES))
         except OSError:
             raise _cut_off() from None
         if not piece:
@@ -247,7 +247,7 @@ def _size(text: object, limit: int) -> int | None:
         return None
     digits = str(text)
     if not (digits.isascii() and digits.isdigit()):
-        raise rejected(WebhookReason.MALFORMED, "The length of the body is not a number.")
+        raise rejection(WebhookReason.MALFORMED, "The length of the body is not a number.")
     if len(digits) > 18 or int(digits) > limit:
         raise _too_large(limit)
     return int(digits)
@@ -259,7 +259,7 @@ def _whole_body(body: bytes, size: int) -> bytes:
     raise _cut_off()
 
 
-def _bounded(body: bytes, limit: int) -> bytes:
+def _check_size(body: bytes, limit: int) -> bytes:
     if len(body) <= limit:
         return body
     raise _too_large(limit)
@@ -276,19 +276,19 @@ def _url(scheme: str, host: str, path: str, query: str) -> str:
 
 
 def _cut_off() -> WebhookRejected:
-    return rejected(WebhookReason.MALFORMED, "The body was cut off.")
+    return rejection(WebhookReason.MALFORMED, "The body was cut off.")
 
 
 def _too_large(limit: int) -> WebhookRejected:
-    return rejected(
+    return rejection(
         WebhookReason.TOO_LARGE,
         f"The body is larger than {limit} bytes.",
         remedy="Give a higher limit= if this vendor sends as much.",
     )
 
 
-def _unbounded() -> WebhookRejected:
-    return rejected(
+def _unbounded_rejection() -> WebhookRejected:
+    return rejection(
         WebhookReason.LENGTH_REQUIRED,
         "The webhook's body came in chunks, and this server does not say where they end.",
         remedy="Let a proxy in front of it buffer requests, or serve this endpoint with a server"
@@ -296,7 +296,7 @@ def _unbounded() -> WebhookRejected:
     )
 
 
-def _consumed(why: str) -> ConfigurationError:
+def _consumed_error(why: str) -> ConfigurationError:
     return ConfigurationError(
         f"The raw body of the webhook is gone: {why}.",
         path="body",

@@ -28,7 +28,7 @@ if TYPE_CHECKING:
 R = TypeVar("R")
 
 
-async def beside(work: Callable[[], R]) -> R:
+async def run_in_thread_if_needed(work: Callable[[], R]) -> R:
     """Run a synchronous function; use a thread if an event loop is running."""
     try:
         asyncio.get_running_loop()
@@ -54,7 +54,7 @@ def _handler_not_restorable(number: signal.Signals) -> ConfigurationError:
     )
 
 
-class _Watch:
+class _WatchedFile:
     """A watched configuration file, with the digest of its content at the last check."""
 
     def __init__(
@@ -71,7 +71,7 @@ class _Watch:
                 remedy="Open it with moorage.open('moorage.toml'), or call `reload` yourself.",
             )
         self._path = Path(origin.source)
-        self._failed = failed
+        self._tell_failed_reload = failed
         self._every = None if every is None else seconds(every, "every")
         self._signals = tuple(signals)
         self._read = self._seen = self._content()
@@ -100,7 +100,7 @@ class _Watch:
         return last_content == self._seen
 
 
-class Watch(_Watch):
+class ConfigurationWatch(_WatchedFile):
     """Reloads a hub's configuration when its file changes; see `Hub.watch`."""
 
     def __init__(
@@ -132,7 +132,7 @@ class Watch(_Watch):
         try:
             return self._reload()
         except ConnectorError as error:
-            self._failed(error)
+            self._tell_failed_reload(error)
             return None
 
     def __enter__(self) -> Self:
@@ -144,7 +144,7 @@ class Watch(_Watch):
             self._restore_handlers()
             raise _signals_need_main_thread() from None
         self._start()
-        in_child(self, Watch._restart_thread)
+        in_child(self, ConfigurationWatch._restart_thread)
         return self
 
     def __exit__(
@@ -191,8 +191,8 @@ class Watch(_Watch):
                 self.look(anyway=is_rung is True)
 
 
-class AsyncWatch(_Watch):
-    """The asynchronous `Watch`, which runs in a task instead of a thread."""
+class AsyncConfigurationWatch(_WatchedFile):
+    """The asynchronous `ConfigurationWatch`, which runs in a task instead of a thread."""
 
     def __init__(
         self,
@@ -207,14 +207,14 @@ class AsyncWatch(_Watch):
         self._tasks: list[asyncio.Task[None]] = []
         self._before: dict[signal.Signals, Any] = {}
 
-    @documented_by(Watch.look)
+    @documented_by(ConfigurationWatch.look)
     async def look(self, *, anyway: bool = False) -> Reloaded | None:  # noqa: D102 - documented by its twin
-        if not await beside(self._has_changed) and not anyway:
+        if not await run_in_thread_if_needed(self._has_changed) and not anyway:
             return None
         try:
             return await self._reload()
         except ConnectorError as error:
-            self._failed(error)
+            self._tell_failed_reload(error)
             return None
 
     async def __aenter__(self) -> Self:
@@ -256,5 +256,5 @@ class AsyncWatch(_Watch):
                 await asyncio.wait_for(bell.wait(), self._every)
             is_rung = bell.is_set()
             bell.clear()
-            if is_rung or await beside(self._is_unchanged):
+            if is_rung or await run_in_thread_if_needed(self._is_unchanged):
                 await self.look(anyway=is_rung)

@@ -26,11 +26,11 @@ from moorage.domain.idempotency.claims import (
     WriteRecordOnce,
     checked_key,
 )
-from moorage.domain.secrets.frames import bare, careful
+from moorage.domain.secrets.frames import bare, with_careful_constructor
 from moorage.domain.secrets.secret import Secret
 from moorage.domain.secrets.value_mask import mask_error, masked_text, value_mask
 from moorage.domain.state.keys import longer_key, state_key
-from moorage.domain.steps.following import Following
+from moorage.domain.steps.following import FollowedRun
 from moorage.domain.steps.log_parts import StorageLog
 from moorage.domain.steps.result import (
     ExecutionResult,
@@ -71,7 +71,7 @@ from moorage.hub._step_log_writer_sync import LogWriter
 from moorage.hub.internals import core_of, ports_of
 from moorage.parts.idempotency import Idempotency
 from moorage.runtime.bridge import run_now
-from moorage.services.calling.manual_operations import ManualAct, recorded
+from moorage.services.calling.manual_operations import ManualAct, perform_recorded
 from moorage.wiring.step_secrets import referenced_secret
 
 if TYPE_CHECKING:
@@ -93,7 +93,7 @@ _LABEL_KEY: Final = "key"
 _LABEL_TENANT: Final = "tenant"
 
 
-@careful
+@with_careful_constructor
 class StepConnector:
     """Runs steps on one platform.
 
@@ -261,12 +261,12 @@ class StepConnector:
             )
             if reused is None:
                 following, status = self._follow(start, spec, values, writer, patience)
-                result = self._settled(spec, following, status, mask)
+                result = self._stored_result(spec, following, status, mask)
                 self._cache.keep(step, tenant, result)
             else:
                 start()
                 result, status = reused, None
-                following = Following(values, writer.positions())
+                following = FollowedRun(values, writer.positions())
         except ConnectorError as error:
             failure = bare(error)
             mask_error(failure, mask)
@@ -275,7 +275,7 @@ class StepConnector:
         lines = following.rest(result) if status is None else []
         writer.write(lines or (), is_end=True)
         if lines is None:
-            writer.miss()
+            writer.record_missing_lines()
         problem = writer.problem
         return result if problem is None else result.with_metadata(log_error=problem)
 
@@ -331,7 +331,7 @@ class StepConnector:
             self._platform.stop(name, seconds, LOOK)
             return True
 
-        return bool(run_now(recorded(core, act, lambda: core.settle(end()))))
+        return bool(run_now(perform_recorded(core, act, lambda: core.settle(end()))))
 
     def look(self, idempotency_key: str, *, tenant: str | None = None) -> RunStatus | None:
         """Return the status of a key's run; None if the platform does not have the run."""
@@ -343,8 +343,8 @@ class StepConnector:
     ) -> ExecutionResult | None:
         """Return the stored result of a key; None if there is none, or it has expired."""
         name = run_name(self._service, tenant, checked_key(idempotency_key))
-        stored = stored_sync(self._once, f"{name}.end")
-        return None if stored is None else unpacked_result(stored)
+        stored_result = stored_sync(self._once, f"{name}.end")
+        return None if stored_result is None else unpacked_result(stored_result)
 
     def output(
         self,
@@ -375,7 +375,7 @@ class StepConnector:
             return None
         writer = self._writer(log, tenant)
         secrets = [secret.reveal_bytes() for secret in self._secrets_of(step).values()]
-        following = Following(secrets, writer.positions())
+        following = FollowedRun(secrets, writer.positions())
         if until_end:
             status = self._reader.to_end(name, following, writer)
         else:
@@ -385,7 +385,11 @@ class StepConnector:
         return status
 
     def runs(self) -> tuple[RunStatus, ...]:
-        """Return the status of each run on the platform that is not settled yet."""
+        """Return the status of each run on the platform that is not settled yet.
+
+        A run that the platform could not describe in time has a `problem`, and only a part of the
+        facts.
+        """
         return tuple(self._platform.runs(LOOK))
 
     def clean_up(self, after: float = 30.0) -> tuple[RunStatus, ...]:
@@ -402,6 +406,7 @@ class StepConnector:
         Raises:
             ConfigurationError: the store is the memory of this process, so it is unknown which runs
                 other processes follow.
+            ConnectorError: a run could not be checked or stopped; all others were.
         """
         core = core_of(self._manager)
         if not core.renewals.renews:
@@ -422,21 +427,33 @@ class StepConnector:
         if fences:
             run_now(core.sleep(after))
         stopped: list[RunStatus] = []
+        problems: list[ConnectorError] = []
         for name, fence in fences.items():
-            lease = self._lease(name)
             try:
-                if lease.acquire() and lease.fence == fence + 1:
-                    orphan = self._platform.look(name, LOOK)
-                    reason = "Nobody follows the step."
-                    if orphan is not None and self.stop_run(name, reason=reason):
-                        stopped.append(orphan)
-            finally:
-                lease.release()
+                orphan = self._stop_orphan(name, fence)
+            except ConnectorError as error:
+                problems.append(error)
+            else:
+                stopped += [] if orphan is None else [orphan]
+        if problems:
+            raise problems[0]
         return tuple(stopped)
 
     def close(self) -> None:
         """Close the platform's connections; running steps go on."""
         self._platform.close()
+
+    def _stop_orphan(self, name: str, fence: int) -> RunStatus | None:
+        """Stop a run that nobody has followed since a lease with a fencing token; return it."""
+        lease = self._lease(name)
+        try:
+            if lease.acquire() and lease.fence == fence + 1:
+                orphan = self._platform.look(name, LOOK)
+                if self.stop_run(name, reason="Nobody follows the step."):
+                    return orphan
+            return None
+        finally:
+            lease.release()
 
     def _secrets_of(self, step: Step) -> dict[str, Secret]:
         return {
@@ -515,7 +532,7 @@ class StepConnector:
         secrets: Sequence[bytes],
         writer: LogWriter,
         patience: float | None,
-    ) -> tuple[Following, RunStatus | None]:
+    ) -> tuple[FollowedRun, RunStatus | None]:
         """Start a run, and follow it to its end.
 
         The lease is taken before the start, so that `clean_up` leaves a run alone that is being
@@ -528,7 +545,7 @@ class StepConnector:
         try:
             lease.keep()
             start()
-            following = Following(secrets, writer.positions())
+            following = FollowedRun(secrets, writer.positions())
             status = self._reader.to_end(
                 spec.name, following, writer, lease, spec, patience=patience
             )
@@ -536,10 +553,10 @@ class StepConnector:
             lease.release()
         return following, status
 
-    def _settled(
+    def _stored_result(
         self,
         spec: RunSpec,
-        following: Following,
+        following: FollowedRun,
         status: RunStatus | None,
         mask: Masker,
     ) -> ExecutionResult:
@@ -557,21 +574,21 @@ class StepConnector:
                 draft = self._with_outputs(spec, draft, mask)
         end = f"{spec.name}.end"
         if draft is None:
-            stored = stored_sync(self._once, end)
-            if stored is None:
+            stored_result = stored_sync(self._once, end)
+            if stored_result is None:
                 raise _unknown_end(spec)
         elif self._after is None and not self._overrides("post_execute"):
-            stored = store_sync(self._once, end, packed_result(draft))
+            stored_result = store_sync(self._once, end, packed_result(draft))
         else:
             try:
                 settle = partial(self._with_hook, spec.step, draft, mask)
-                stored = once_sync(self._once, end, settle)
+                stored_result = once_sync(self._once, end, settle)
             except OutcomeUnknown:
                 problem = "It was interrupted, so nobody knows whether it was done."
                 return attrs.evolve(draft, hook_errors=(HookError("post_execute", problem),))
         with suppress(ConnectorError):
             self._platform.remove(spec.name, LOOK)
-        return unpacked_result(stored)
+        return unpacked_result(stored_result)
 
     def _with_hook(self, step: Step, draft: ExecutionResult, mask: Masker) -> dict[str, Any]:
         """Call the hook `post_execute`, and return the result as JSON values."""
@@ -593,11 +610,11 @@ class StepConnector:
         status = self.look(key, tenant=tenant)
         if status is not None and status.phase is not RunPhase.STARTING:
             return None
-        left = LARGEST_WORKSPACE - sum(map(len, step.workspace.files.values()))
+        time_left = LARGEST_WORKSPACE - sum(map(len, step.workspace.files.values()))
         contents: dict[str, bytes] = {}
         for path, place in step.workspace.inputs.items():
-            contents[path] = files.read(place, left, tenant)
-            left -= len(contents[path])
+            contents[path] = files.read(place, time_left, tenant)
+            time_left -= len(contents[path])
         return contents
 
     def _with_outputs(
@@ -634,14 +651,14 @@ class StepConnector:
     def _collected(self, spec: RunSpec) -> dict[str, bytes]:
         """Return the output files of a run, without those that cannot be read."""
         files: dict[str, bytes] = {}
-        left = LARGEST_WORKSPACE
+        time_left = LARGEST_WORKSPACE
         workspace = spec.step.workspace
         for path in dict.fromkeys([*workspace.collect, *workspace.outputs]):
             with suppress(ConnectorError):
-                content = self._platform.collect(spec.name, path, left, LOOK)
+                content = self._platform.collect(spec.name, path, time_left, LOOK)
                 if content is not None:
                     files[path] = content
-                    left -= len(content)
+                    time_left -= len(content)
         return files
 
 

@@ -75,8 +75,8 @@ class AsyncStepManager:
         connector_type = ConnectorType(kind)
 
         def make() -> AsyncStepConnector:
-            made: Any = factory()
-            return made if hasattr(made, "execute_step") else self._connector(made)
+            platform: Any = factory()
+            return platform if hasattr(platform, "execute_step") else self._connector(platform)
 
         with self._lock:
             self._factories[connector_type] = make
@@ -97,10 +97,10 @@ class AsyncStepManager:
                 return connector
             installed = partial(self._installed, connector_type)
             factory = self._factories.get(connector_type, installed)
-        made = factory()
+        platform = factory()
         with self._lock:
-            connector = self._connectors.setdefault(connector_type, made)
-            self._statistics.made += connector is made
+            connector = self._connectors.setdefault(connector_type, platform)
+            self._statistics.made += connector is platform
         return connector
 
     def define(self, step: Step) -> None:

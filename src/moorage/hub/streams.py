@@ -30,7 +30,7 @@ class _Answer:
         return self._stream.headers
 
     def settle(self) -> None:
-        """End the stream now; the circuit does not count a stream that is cut short."""
+        """End the stream now; the circuit does not count a stream that ends early."""
         self._stream.settle()
 
     def __del__(self) -> None:

@@ -6,9 +6,16 @@ from typing import TYPE_CHECKING, Any
 
 from moorage.domain.entries.queue import EntryQuery
 from moorage.domain.observation.integration_log import LogQuery
-from moorage.domain.secrets.frames import careful
-from moorage.runtime.bridge import awaited, blocking, lift
-from moorage.services.subjects import Erased, Kept, Place, SubjectsFlows, Vault, fields_of
+from moorage.domain.secrets.frames import with_careful_constructor
+from moorage.runtime.bridge import async_method, blocking_method, lift
+from moorage.services.subjects import (
+    ErasedSubject,
+    Kept,
+    SubjectCredentialStore,
+    SubjectsFlows,
+    SubjectStore,
+    fields_of,
+)
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -19,10 +26,10 @@ if TYPE_CHECKING:
     from moorage.hub.outbox import AsyncOutbox, Outbox
     from moorage.ports.integration_log import AsyncIntegrationLogger, IntegrationLogger
 
-__all__ = ["AsyncSubjects", "Erased", "Kept", "Subjects"]
+__all__ = ["AsyncSubjects", "ErasedSubject", "Kept", "Subjects"]
 
 
-@careful
+@with_careful_constructor
 class Subjects:
     """Finds, exports and erases the data stored about a person.
 
@@ -47,12 +54,12 @@ class Subjects:
     ) -> None:
         self._flows = _flows(log, inbox, outbox, credentials, lift)
 
-    find = blocking(SubjectsFlows.find)
-    export = blocking(SubjectsFlows.export)
-    erase = blocking(SubjectsFlows.erase)
+    find = blocking_method(SubjectsFlows.find)
+    export = blocking_method(SubjectsFlows.export)
+    erase = blocking_method(SubjectsFlows.erase)
 
 
-@careful
+@with_careful_constructor
 class AsyncSubjects:
     """The asynchronous `Subjects`.
 
@@ -72,14 +79,14 @@ class AsyncSubjects:
         outbox: AsyncOutbox | None = None,
         credentials: Any = None,
     ) -> None:
-        self._flows = _flows(log, inbox, outbox, credentials, _unchanged)
+        self._flows = _flows(log, inbox, outbox, credentials, _unwrapped)
 
-    find = awaited(SubjectsFlows.find)
-    export = awaited(SubjectsFlows.export)
-    erase = awaited(SubjectsFlows.erase)
+    find = async_method(SubjectsFlows.find)
+    export = async_method(SubjectsFlows.export)
+    erase = async_method(SubjectsFlows.erase)
 
 
-def _unchanged(verb: Callable[..., Any]) -> Callable[..., Any]:
+def _unwrapped(verb: Callable[..., Any]) -> Callable[..., Any]:
     return verb
 
 
@@ -100,9 +107,9 @@ def _flows(
 
     def place_subject(
         store: Any, query: Any, fields_of_entry: Callable[[Any], dict[str, Any]]
-    ) -> Place:
+    ) -> SubjectStore:
         find, remove = lifted(store.find), lifted(store.remove)
-        return Place(find=find, remove=remove, query=query, shown=fields_of_entry)
+        return SubjectStore(find=find, remove=remove, query=query, shown=fields_of_entry)
 
     places = {
         "log": None if log is None else place_subject(log, LogQuery, fields_of),
@@ -111,7 +118,9 @@ def _flows(
     }
     vault = None
     if credentials is not None:
-        vault = Vault(owners=lifted(credentials.owners), delete=lifted(credentials.delete))
+        vault = SubjectCredentialStore(
+            owners=lifted(credentials.owners), delete=lifted(credentials.delete)
+        )
     return SubjectsFlows(
         {name: entry_place for name, entry_place in places.items() if entry_place is not None},
         vault,

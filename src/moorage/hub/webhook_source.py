@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Any, Final, Literal
 import attrs
 
 from moorage.domain.pipelines.records import SinkRecord, SourceRecord
-from moorage.domain.secrets.frames import careful
+from moorage.domain.secrets.frames import with_careful_constructor
 from moorage.domain.values.durations import seconds
 from moorage.domain.values.result import Result
 from moorage.errors import ConfigurationError, ConnectorError, InvalidData, UnsupportedByVendor
@@ -52,7 +52,7 @@ class _Delivery:
     open: set[str]
 
 
-@careful
+@with_careful_constructor
 class WebhookSource:
     """A source that delivers the events of the webhooks in an inbox.
 
@@ -99,12 +99,12 @@ class WebhookSource:
         time = asyncio.get_running_loop().time
         until = time() + limits.wait
         while not self._ready:
-            await self._take(min(limits.records, _MOST))
-            left = until - time()
+            await self._take_records(min(limits.records, _MOST))
+            time_left = until - time()
             if not self._ready:
-                if left <= 0:
+                if time_left <= 0:
                     return []
-                await asyncio.sleep(min(left, self._interval))
+                await asyncio.sleep(min(time_left, self._interval))
         count, size = 0, 0
         for record in self._ready[: limits.records]:
             size += len(record.payload)
@@ -114,7 +114,7 @@ class WebhookSource:
         records, self._ready = self._ready[:count], self._ready[count:]
         return records
 
-    async def _take(self, limit: int) -> None:
+    async def _take_records(self, limit: int) -> None:
         """Take webhooks, and make records of them; the next call continues a cancelled call."""
         if self._claiming is None:
             self._claiming = asyncio.create_task(self._flows.claim(limit))

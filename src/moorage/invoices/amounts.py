@@ -15,7 +15,7 @@ PLAIN: Final = re.compile(r"[+-]?(?:[0-9]{1,30}(?:\.[0-9]{0,20})?|\.[0-9]{1,20})
 """A number as `xs:decimal` writes it, of a bounded length."""
 
 
-def rounded(value: Fraction | Decimal) -> Decimal:
+def round_amount(value: Fraction | Decimal) -> Decimal:
     """Round a number to two decimals; half a cent is rounded away from zero."""
     halves = abs(Fraction(value)) * 100 + Fraction(1, 2)
     cents = halves.numerator // halves.denominator
@@ -25,12 +25,12 @@ def rounded(value: Fraction | Decimal) -> Decimal:
 
 def round_to_eight_decimals(value: Fraction) -> Decimal:
     """Round a number to eight decimals, the maximum in national formats."""
-    return Decimal(f"{rounded(value * 10**6):f}E-6")
+    return Decimal(f"{round_amount(value * 10**6):f}E-6")
 
 
 def total(amounts: Iterable[Decimal | None]) -> Decimal:
     """Return the rounded sum of the amounts; None counts as zero."""
-    return rounded(exact_sum(amounts))
+    return round_amount(exact_sum(amounts))
 
 
 def exact_sum(amounts: Iterable[Decimal | None]) -> Fraction:
@@ -46,7 +46,7 @@ def exact_total(*amounts: Decimal | None) -> Decimal:
 
 def percentage(base: Decimal, percent: Decimal) -> Decimal:
     """Return a percentage of an amount, rounded to two decimals."""
-    return rounded(Fraction(base) * Fraction(percent) / 100)
+    return round_amount(Fraction(base) * Fraction(percent) / 100)
 
 
 def decimals(value: Decimal) -> int:
@@ -66,8 +66,8 @@ def number_text(value: Decimal, places: int = 0) -> str:
     Equal values have the same text.
     """
     text = f"{value:f}"
-    whole, _, fraction = text.partition(".")
+    whole_part, _, fraction = text.partition(".")
     fraction = fraction[: max(places, decimals(value))].ljust(places, "0")
     if not value:
-        whole = whole.lstrip("-")
-    return f"{whole}.{fraction}" if fraction else whole
+        whole_part = whole_part.lstrip("-")
+    return f"{whole_part}.{fraction}" if fraction else whole_part

@@ -59,7 +59,7 @@ class Codec(Protocol):
 
 
 class Node(Protocol):
-    """An entry of a table, which reads and writes one part of a value."""
+    """A table entry: it reads and writes one part of a value."""
 
     def read(self, parent: XmlElement, fields: Fields, place: ElementPlace) -> None:
         """Read the entry's elements from their parent into the fields."""
@@ -69,7 +69,7 @@ class Node(Protocol):
         ...
 
 
-def unreadable(
+def unreadable_element_error(
     place: ElementPlace, problem: str, remedy: str = "Ask the sender to correct it."
 ) -> Any:
     """Return the error for an element that cannot be read."""
@@ -100,7 +100,7 @@ class _Day:
         if not text:
             return None
         if element.attributes.get("format", self._form) != self._form:
-            raise unreadable(place, f"The date is not in format {self._form}.")
+            raise unreadable_element_error(place, f"The date is not in format {self._form}.")
         parts = (_DAY_102 if self._form else _DAY).fullmatch(text)
         try:
             return date(*map(int, parts.groups())) if parts else _date_error(place)
@@ -114,7 +114,9 @@ class _Day:
 
 
 def _date_error(place: ElementPlace) -> Any:
-    raise unreadable(place, "The text is not a date.", "Ask the sender for a date that exists.")
+    raise unreadable_element_error(
+        place, "The text is not a date.", "Ask the sender for a date that exists."
+    )
 
 
 class _Number:
@@ -129,12 +131,14 @@ class _Number:
         if not text:
             return None
         if PLAIN.fullmatch(text) is None:
-            raise unreadable(place, "The text is not a decimal number.")
+            raise unreadable_element_error(place, "The text is not a decimal number.")
         currency = element.attributes.get("currencyID")
         if currency and currency not in CURRENCIES:
-            raise unreadable(place, f"{currency[:10]!r} is not a currency of ISO 4217 (BR-CL-03).")
+            raise unreadable_element_error(
+                place, f"{currency[:10]!r} is not a currency of ISO 4217 (BR-CL-03)."
+            )
         if currency and place.currency and currency != place.currency:
-            raise unreadable(
+            raise unreadable_element_error(
                 place,
                 f"The amount is in {currency[:10]!r}, but the invoice in {place.currency!r}"
                 " (PEPPOL-EN16931-R051).",
@@ -164,7 +168,7 @@ class _Base64:
         try:
             return base64.b64decode("".join(element.content.split()), validate=True)
         except (binascii.Error, ValueError):
-            raise unreadable(place, "The content is not base64.") from None
+            raise unreadable_element_error(place, "The content is not base64.") from None
 
     def write(self, value: Any, currency: str | None) -> tuple[dict[str, str | None], str]:
         del currency
@@ -185,7 +189,7 @@ IDENTIFIER: Final[Codec] = _Identifier()
 
 
 @attrs.frozen
-class Leaf:
+class FieldEntry:
     """A table entry for an element whose text is a field; its attributes may be further fields."""
 
     tag: str
@@ -195,7 +199,7 @@ class Leaf:
 
     def read(self, parent: XmlElement, fields: Fields, place: ElementPlace) -> None:
         """Read the text and the attributes into their fields."""
-        element = single(parent, self.tag, place)
+        element = only_child(parent, self.tag, place)
         if element is None:
             return
         fields[self.field] = self.codec.read(element, place.inside(self.tag))
@@ -230,7 +234,7 @@ class Constant:
 
 
 @attrs.frozen
-class Box:
+class ElementEntry:
     """A table entry for an element that contains fields of the same value.
 
     It is written only if one of its nodes other than constants is, or `always`. If `only` is
@@ -244,7 +248,7 @@ class Box:
 
     def read(self, parent: XmlElement, fields: Fields, place: ElementPlace) -> None:
         """Read the content of the element into the fields."""
-        element = single(parent, self.tag, place, self.only)
+        element = only_child(parent, self.tag, place, self.only)
         if element is not None:
             for node in self.nodes:
                 node.read(element, fields, place.inside(self.tag))
@@ -270,13 +274,17 @@ class Group:
     def read(self, parent: XmlElement, fields: Fields, place: ElementPlace) -> None:
         """Read the value, or a tuple of values, into the field."""
         if self.many:
-            items = [item for item in parent.all(_local(self.tag)) if _fits(item, self.only)]
+            items = [
+                item
+                for item in parent.all(_local(self.tag))
+                if _is_allowed_element(item, self.only)
+            ]
             fields[self.field] = tuple(
                 self._value(item, place.inside(f"{self.tag}[{number}]"))
                 for number, item in enumerate(items, 1)
             )
             return
-        element = single(parent, self.tag, place, self.only)
+        element = only_child(parent, self.tag, place, self.only)
         if element is not None:
             fields[self.field] = self._value(element, place.inside(self.tag))
 
@@ -292,7 +300,7 @@ class Group:
 
 
 @attrs.frozen
-class Special:
+class SpecialElement:
     """A table entry that is read and written by functions of its own."""
 
     reading: Callable[[XmlElement, Fields, ElementPlace], None]
@@ -311,7 +319,7 @@ def _local(tag: str) -> str:
     return tag.rpartition(":")[2]
 
 
-def _fits(element: XmlElement, only: Callable[[XmlElement], bool] | None) -> bool:
+def _is_allowed_element(element: XmlElement, only: Callable[[XmlElement], bool] | None) -> bool:
     return only is None or only(element)
 
 
@@ -321,7 +329,7 @@ def write_nothing(value: Any, currency: str | None) -> Iterator[str]:
     return iter(())
 
 
-def single(
+def only_child(
     parent: XmlElement,
     tag: str,
     place: ElementPlace,
@@ -332,9 +340,9 @@ def single(
     Raises:
         InvalidData: there are several children of this name.
     """
-    items = [item for item in parent.all(_local(tag)) if _fits(item, only)]
+    items = [item for item in parent.all(_local(tag)) if _is_allowed_element(item, only)]
     if len(items) > 1:
-        raise unreadable(
+        raise unreadable_element_error(
             place.inside(tag), f"The element appears {len(items)} times, but may appear once."
         )
     return items[0] if items else None
@@ -370,7 +378,7 @@ def agree(
     for name in names:
         value = more.get(name)
         if value is not None and values.setdefault(name, value) != value:
-            raise unreadable(
+            raise unreadable_element_error(
                 place,
                 f"The {name.replace('_', ' ')} differs from that of an earlier element, but an"
                 f" invoice has only one{rules}.",
@@ -409,7 +417,7 @@ def read_value(
     try:
         return kind(**fields)
     except InvalidData as error:
-        raise unreadable(place, f"{error.args[0]}") from None
+        raise unreadable_element_error(place, f"{error.args[0]}") from None
 
 
 def write_nodes(nodes: tuple[Node, ...], value: Any, currency: str | None) -> str:

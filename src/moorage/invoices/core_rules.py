@@ -6,25 +6,25 @@ from fractions import Fraction
 from typing import TYPE_CHECKING, Any, Final
 
 from moorage.invoices import codes
-from moorage.invoices.amounts import exact_sum, percentage, rounded, total
+from moorage.invoices.amounts import exact_sum, percentage, round_amount, total
 from moorage.invoices.rules import (
     Rule,
     Scope,
     allowances,
-    both,
-    breakdown,
+    breakdown_parts,
     charges,
-    coded,
-    each,
-    inside,
+    each_value,
+    has_two_decimals,
+    is_code,
+    join_scopes,
     lines,
     of_lines,
     parties,
-    required,
+    required_field,
     scheme_of,
-    short,
+    scope_of,
     totals,
-    whole,
+    whole_invoice,
 )
 
 if TYPE_CHECKING:
@@ -44,17 +44,17 @@ def document(invoice: Invoice) -> Iterator[tuple[str, Any]]:
     yield "", invoice
 
 
-def needed(rule: str, field: str, noun: str) -> Rule:
+def needed_field(rule: str, field: str, noun: str) -> Rule:
     """Return the rule that the invoice must have a field, such as 'seller.address'."""
     return Rule(
         rule,
-        whole(field, lambda invoice: bool(at(invoice, field))),
+        whole_invoice(field, lambda invoice: bool(value_at(invoice, field))),
         f"The {noun} is missing.",
         f"Give the {noun}.",
     )
 
 
-def at(value: Any, path: str) -> Any:
+def value_at(value: Any, path: str) -> Any:
     """Return the value at a path such as 'seller.address'; None if a part of the path is None."""
     for name in path.split("."):
         value = None if value is None else getattr(value, name)
@@ -62,52 +62,56 @@ def at(value: Any, path: str) -> Any:
 
 
 _MANDATORY: Final = (
-    needed("BR-01", "specification", "identifier of the specification"),
-    needed("BR-02", "number", "invoice number"),
-    needed("BR-03", "issue_date", "date of issue"),
-    needed("BR-04", "type_code", "type code"),
-    needed("BR-05", "currency", "invoice currency"),
-    needed("BR-06", "seller.name", "seller's name"),
-    needed("BR-07", "buyer.name", "buyer's name"),
-    needed("BR-08", "seller.address", "seller's postal address"),
-    required("BR-09", inside("seller.address"), "country", "country of the seller's address"),
-    needed("BR-10", "buyer.address", "buyer's postal address"),
-    required("BR-11", inside("buyer.address"), "country", "country of the buyer's address"),
-    required("BR-12", totals, "lines", "sum of the lines' net amounts"),
-    required("BR-13", totals, "net", "total without VAT"),
-    required("BR-14", totals, "gross", "total with VAT"),
-    required("BR-15", totals, "due", "amount due for payment"),
+    needed_field("BR-01", "specification", "identifier of the specification"),
+    needed_field("BR-02", "number", "invoice number"),
+    needed_field("BR-03", "issue_date", "date of issue"),
+    needed_field("BR-04", "type_code", "type code"),
+    needed_field("BR-05", "currency", "invoice currency"),
+    needed_field("BR-06", "seller.name", "seller's name"),
+    needed_field("BR-07", "buyer.name", "buyer's name"),
+    needed_field("BR-08", "seller.address", "seller's postal address"),
+    required_field(
+        "BR-09", scope_of("seller.address"), "country", "country of the seller's address"
+    ),
+    needed_field("BR-10", "buyer.address", "buyer's postal address"),
+    required_field("BR-11", scope_of("buyer.address"), "country", "country of the buyer's address"),
+    required_field("BR-12", totals, "lines", "sum of the lines' net amounts"),
+    required_field("BR-13", totals, "net", "total without VAT"),
+    required_field("BR-14", totals, "gross", "total with VAT"),
+    required_field("BR-15", totals, "due", "amount due for payment"),
     Rule(
         "BR-16",
-        whole("lines", lambda invoice: bool(invoice.lines)),
+        whole_invoice("lines", lambda invoice: bool(invoice.lines)),
         "The invoice has no line.",
         "Give at least one line.",
     ),
 )
 
 _LINES: Final = (
-    required("BR-21", lines, "id", "identifier of the line"),
-    required("BR-22", lines, "quantity", "invoiced quantity"),
-    required("BR-23", lines, "unit", "unit of the invoiced quantity"),
-    required("BR-24", lines, "stated_net", "net amount of the line"),
-    required("BR-25", lines, "name", "name of the item"),
-    required("BR-26", lines, "net_price", "net price of the item"),
+    required_field("BR-21", lines, "id", "identifier of the line"),
+    required_field("BR-22", lines, "quantity", "invoiced quantity"),
+    required_field("BR-23", lines, "unit", "unit of the invoiced quantity"),
+    required_field("BR-24", lines, "stated_net", "net amount of the line"),
+    required_field("BR-25", lines, "name", "name of the item"),
+    required_field("BR-26", lines, "net_price", "net price of the item"),
     Rule(
         "BR-27",
-        each(lines, "net_price", lambda line: line.net_price is None or line.net_price >= 0),
+        each_value(lines, "net_price", lambda line: line.net_price is None or line.net_price >= 0),
         "The net price of the item is negative.",
         "Give a price from zero on, and a negative quantity.",
     ),
     Rule(
         "BR-28",
-        each(lines, "gross_price", lambda line: line.gross_price is None or line.gross_price >= 0),
+        each_value(
+            lines, "gross_price", lambda line: line.gross_price is None or line.gross_price >= 0
+        ),
         "The gross price of the item is negative.",
         "Give a price from zero on, and a negative quantity.",
     ),
-    required("BR-CO-04", lines, "vat_category", "VAT category of the line"),
+    required_field("BR-CO-04", lines, "vat_category", "VAT category of the line"),
     Rule(
         "BR-54",
-        each(
+        each_value(
             of_lines("properties"),
             "",
             lambda item: item.name is not None and item.value is not None,
@@ -117,7 +121,7 @@ _LINES: Final = (
     ),
     Rule(
         "BR-64",
-        each(
+        each_value(
             lines,
             "standard_item_id",
             lambda line: line.standard_item_id is None or line.standard_item_id.scheme is not None,
@@ -127,18 +131,20 @@ _LINES: Final = (
     ),
     Rule(
         "BR-65",
-        each(of_lines("classes"), "scheme", lambda item: item.code is None or bool(item.scheme)),
+        each_value(
+            of_lines("classes"), "scheme", lambda item: item.code is None or bool(item.scheme)
+        ),
         "The class of an item has no scheme.",
         "Give the catalogue that the class is from, such as 'STI' for CPV.",
     ),
 )
 
 
-def _ordered(period: Any) -> bool:
+def _is_ordered(period: Any) -> bool:
     return period.start is None or period.end is None or period.start <= period.end
 
 
-def _filled(period: Any) -> bool:
+def _has_dates(period: Any) -> bool:
     return period.start is not None or period.end is not None
 
 
@@ -151,19 +157,19 @@ def _line_periods(invoice: Invoice) -> Iterator[tuple[str, Any]]:
 _PERIODS: Final = tuple(
     rule
     for order, content, scope in (
-        ("BR-29", "BR-CO-19", inside("period")),
+        ("BR-29", "BR-CO-19", scope_of("period")),
         ("BR-30", "BR-CO-20", _line_periods),
     )
     for rule in (
         Rule(
             order,
-            each(scope, "end", _ordered),
+            each_value(scope, "end", _is_ordered),
             "The period ends before it starts.",
             "Give an end that is not before the start.",
         ),
         Rule(
             content,
-            each(scope, "", _filled),
+            each_value(scope, "", _has_dates),
             "The period has neither a start nor an end.",
             "Give at least one of them, or no period.",
         ),
@@ -179,22 +185,22 @@ def _reasons(rules: Iterable[str], scope: Scope, noun: str) -> Iterator[Rule]:
     for rule in rules:
         yield Rule(
             rule,
-            each(scope, "reason", _has_reason),
+            each_value(scope, "reason", _has_reason),
             f"The {noun} has neither a reason nor a code of one.",
             "Give the reason as a text or as a code.",
         )
 
 
 _ALLOWANCES: Final = (
-    required("BR-31", allowances, "amount", "amount of the allowance"),
-    required("BR-32", allowances, "vat_category", "VAT category of the allowance"),
+    required_field("BR-31", allowances, "amount", "amount of the allowance"),
+    required_field("BR-32", allowances, "vat_category", "VAT category of the allowance"),
     *_reasons(("BR-33", "BR-CO-21"), allowances, "allowance"),
-    required("BR-36", charges, "amount", "amount of the charge"),
-    required("BR-37", charges, "vat_category", "VAT category of the charge"),
+    required_field("BR-36", charges, "amount", "amount of the charge"),
+    required_field("BR-37", charges, "vat_category", "VAT category of the charge"),
     *_reasons(("BR-38", "BR-CO-22"), charges, "charge"),
-    required("BR-41", LINE_ALLOWANCES, "amount", "amount of the line's allowance"),
+    required_field("BR-41", LINE_ALLOWANCES, "amount", "amount of the line's allowance"),
     *_reasons(("BR-42", "BR-CO-23"), LINE_ALLOWANCES, "line's allowance"),
-    required("BR-43", LINE_CHARGES, "amount", "amount of the line's charge"),
+    required_field("BR-43", LINE_CHARGES, "amount", "amount of the line's charge"),
     *_reasons(("BR-44", "BR-CO-24"), LINE_CHARGES, "line's charge"),
 )
 
@@ -223,37 +229,41 @@ def _vat_prefix(party: Party) -> bool:
 _PARTIES: Final = (
     Rule(
         "BR-17",
-        whole("payee.name", _is_another),
+        whole_invoice("payee.name", _is_another),
         "The payee has no name, or has the seller's name or identifier.",
         "Give the payee's name; give no payee if the seller is paid.",
     ),
-    required("BR-18", inside("tax_representative"), "name", "tax representative's name"),
-    required("BR-19", inside("tax_representative"), "address", "tax representative's address"),
-    required(
+    required_field("BR-18", scope_of("tax_representative"), "name", "tax representative's name"),
+    required_field(
+        "BR-19", scope_of("tax_representative"), "address", "tax representative's address"
+    ),
+    required_field(
         "BR-20",
-        inside("tax_representative.address"),
+        scope_of("tax_representative.address"),
         "country",
         "country of the tax representative's address",
     ),
-    required(
-        "BR-56", inside("tax_representative"), "vat_id", "tax representative's VAT identifier"
+    required_field(
+        "BR-56", scope_of("tax_representative"), "vat_id", "tax representative's VAT identifier"
     ),
-    required("BR-57", inside("delivery.address"), "country", "country of the delivery's address"),
-    required(
-        "BR-62", inside("seller.endpoint"), "scheme", "scheme of the seller's electronic address"
+    required_field(
+        "BR-57", scope_of("delivery.address"), "country", "country of the delivery's address"
     ),
-    required(
-        "BR-63", inside("buyer.endpoint"), "scheme", "scheme of the buyer's electronic address"
+    required_field(
+        "BR-62", scope_of("seller.endpoint"), "scheme", "scheme of the seller's electronic address"
+    ),
+    required_field(
+        "BR-63", scope_of("buyer.endpoint"), "scheme", "scheme of the buyer's electronic address"
     ),
     Rule(
         "BR-CO-09",
-        each(parties, "vat_id", _vat_prefix),
+        each_value(parties, "vat_id", _vat_prefix),
         "The VAT identifier does not begin with a country code.",
         "Give it with its prefix, such as 'DE123456789'; for Greece 'EL'.",
     ),
     Rule(
         "BR-CO-26",
-        each(inside("seller"), "vat_id", _is_identified),
+        each_value(scope_of("seller"), "vat_id", _is_identified),
         "The seller has no identifier.",
         "Give an identifier, a legal identifier, or a VAT identifier.",
     ),
@@ -273,17 +283,17 @@ def _account_present(payment: PaymentInstructions) -> bool:
 
 
 _PAYMENT: Final = (
-    required("BR-49", inside("payment"), "code", "code of the means of payment"),
+    required_field("BR-49", scope_of("payment"), "code", "code of the means of payment"),
     Rule(
         "BR-50",
-        each(inside("payment"), "accounts", _accounts_named),
+        each_value(scope_of("payment"), "accounts", _accounts_named),
         "An account of the credit transfer has no number.",
         "Give its IBAN or another account number.",
     ),
     Rule(
         "BR-51",
-        each(
-            inside("payment.card"),
+        each_value(
+            scope_of("payment.card"),
             "last_digits",
             lambda card: card.last_digits is None or len(card.last_digits) <= 10,
         ),
@@ -293,24 +303,24 @@ _PAYMENT: Final = (
     ),
     Rule(
         "BR-61",
-        each(inside("payment"), "accounts", _account_present),
+        each_value(scope_of("payment"), "accounts", _account_present),
         "The credit transfer has no account.",
         "Give an account with its IBAN.",
     ),
 )
 
 
-def _described(field: str) -> Callable[[Any], bool]:
+def _has_description(field: str) -> Callable[[Any], bool]:
     """Return the condition that an embedded document has this field."""
     return lambda item: item.content is None or getattr(item, field) is not None
 
 
 _REFERENCES: Final = (
-    required("BR-52", inside("documents"), "id", "identifier of the supporting document"),
+    required_field("BR-52", scope_of("documents"), "id", "identifier of the supporting document"),
     *(
         Rule(
             rule,
-            each(inside("documents"), field, _described(field)),
+            each_value(scope_of("documents"), field, _has_description(field)),
             f"The embedded document has no {noun}.",
             f"Give its {noun}.",
         )
@@ -319,10 +329,10 @@ _REFERENCES: Final = (
             ("UBL-DT-07", "filename", "file name"),
         )
     ),
-    required("BR-55", inside("preceding"), "number", "number of the preceding invoice"),
+    required_field("BR-55", scope_of("preceding"), "number", "number of the preceding invoice"),
     Rule(
         "BR-53",
-        whole(
+        whole_invoice(
             "vat_in_tax_currency",
             lambda invoice: (
                 invoice.tax_currency is None
@@ -335,7 +345,7 @@ _REFERENCES: Final = (
     ),
     Rule(
         "BR-CO-03",
-        whole(
+        whole_invoice(
             "tax_point_code",
             lambda invoice: invoice.tax_point_date is None or invoice.tax_point_code is None,
         ),
@@ -347,22 +357,27 @@ _REFERENCES: Final = (
 
 def _is_same_currency(invoice: Invoice) -> bool:
     """Return whether the VAT in the tax currency would only repeat the stated total VAT."""
-    return invoice.tax_currency == invoice.currency and at(invoice, "stated_totals.vat") is not None
+    return (
+        invoice.tax_currency == invoice.currency
+        and value_at(invoice, "stated_totals.vat") is not None
+    )
 
 
 _BREAKDOWN: Final = (
-    required("BR-45", breakdown, "taxable", "taxable amount of the VAT category"),
-    required("BR-46", breakdown, "tax", "tax amount of the VAT category"),
-    required("BR-47", breakdown, "category", "code of the VAT category"),
+    required_field("BR-45", breakdown_parts, "taxable", "taxable amount of the VAT category"),
+    required_field("BR-46", breakdown_parts, "tax", "tax amount of the VAT category"),
+    required_field("BR-47", breakdown_parts, "category", "code of the VAT category"),
     Rule(
         "BR-48",
-        each(breakdown, "rate", lambda part: part.category == "O" or part.rate is not None),
+        each_value(
+            breakdown_parts, "rate", lambda part: part.category == "O" or part.rate is not None
+        ),
         "The rate of the VAT category is missing.",
         "Give the rate; only category 'O' has none.",
     ),
     Rule(
         "BR-CO-18",
-        whole("stated_totals.breakdown", lambda invoice: any(breakdown(invoice))),
+        whole_invoice("stated_totals.breakdown", lambda invoice: any(breakdown_parts(invoice))),
         "The invoice has no VAT breakdown.",
         "Give each line its VAT category.",
     ),
@@ -394,13 +409,13 @@ def _sum_of(items: Iterable[Any]) -> Decimal:
 def _net(_: Invoice, stated: Totals) -> Decimal | None:
     if stated.lines is None:
         return None
-    return rounded(exact_sum((stated.lines, stated.charges)) - exact_sum((stated.allowances,)))
+    return round_amount(exact_sum((stated.lines, stated.charges)) - exact_sum((stated.allowances,)))
 
 
-def _due(invoice: Invoice, stated: Totals) -> Decimal | None:
+def _amount_due(invoice: Invoice, stated: Totals) -> Decimal | None:
     if stated.gross is None:
         return None
-    return rounded(exact_sum((stated.gross, invoice.rounding)) - exact_sum((invoice.prepaid,)))
+    return round_amount(exact_sum((stated.gross, invoice.rounding)) - exact_sum((invoice.prepaid,)))
 
 
 def _vat(_: Invoice, stated: Totals) -> Decimal | None:
@@ -443,7 +458,7 @@ def within_one(amount: Decimal, expected: Decimal) -> bool:
 _TOTALS: Final = (
     Rule(
         "BR-CO-10",
-        whole(
+        whole_invoice(
             "stated_totals.lines",
             _sums_up("lines", lambda invoice, _: total(line.stated_net for line in invoice.lines)),
         ),
@@ -452,7 +467,7 @@ _TOTALS: Final = (
     ),
     Rule(
         "BR-CO-11",
-        whole(
+        whole_invoice(
             "stated_totals.allowances",
             _has_sum(
                 "allowances",
@@ -464,7 +479,7 @@ _TOTALS: Final = (
     ),
     Rule(
         "BR-CO-12",
-        whole(
+        whole_invoice(
             "stated_totals.charges",
             _has_sum("charges", _sums_up("charges", lambda invoice, _: _sum_of(invoice.charges))),
         ),
@@ -473,31 +488,31 @@ _TOTALS: Final = (
     ),
     Rule(
         "BR-CO-13",
-        whole("stated_totals.net", _sums_up("net", _net)),
+        whole_invoice("stated_totals.net", _sums_up("net", _net)),
         "The total without VAT is not the lines' sum less allowances plus charges.",
         "Correct the total, or leave the totals to be computed.",
     ),
     Rule(
         "BR-CO-14",
-        whole("stated_totals.vat", _sums_up("vat", _vat)),
+        whole_invoice("stated_totals.vat", _sums_up("vat", _vat)),
         "The total VAT is not the sum of the VAT of all categories.",
         "Correct the total, or leave the totals to be computed.",
     ),
     Rule(
         "BR-CO-15",
-        whole("stated_totals.gross", _gross_adds_up),
+        whole_invoice("stated_totals.gross", _gross_adds_up),
         "The total with VAT is not the total without VAT plus the total VAT.",
         "Correct the total, or leave the totals to be computed.",
     ),
     Rule(
         "BR-CO-16",
-        whole("stated_totals.due", _sums_up("due", _due)),
+        whole_invoice("stated_totals.due", _sums_up("due", _amount_due)),
         "The amount due is not the total with VAT less the prepaid amount plus the rounding.",
         "Correct the amount, or leave the totals to be computed.",
     ),
     Rule(
         "BR-CO-17",
-        each(breakdown, "tax", _tax_fits),
+        each_value(breakdown_parts, "tax", _tax_fits),
         "The VAT of a category is not its taxable amount times its rate.",
         "Correct the VAT, or leave the totals to be computed.",
     ),
@@ -506,7 +521,7 @@ _TOTALS: Final = (
 _DECIMALS: Final = tuple(
     Rule(
         rule,
-        each(scope, field, short(field)),
+        each_value(scope, field, has_two_decimals(field)),
         "The amount has more than two decimals.",
         "Round the amount to two decimals.",
     )
@@ -525,8 +540,8 @@ _DECIMALS: Final = tuple(
         ("BR-DEC-16", document, "prepaid"),
         ("BR-DEC-17", document, "rounding"),
         ("BR-DEC-18", totals, "due"),
-        ("BR-DEC-19", breakdown, "taxable"),
-        ("BR-DEC-20", breakdown, "tax"),
+        ("BR-DEC-19", breakdown_parts, "taxable"),
+        ("BR-DEC-20", breakdown_parts, "tax"),
         ("BR-DEC-23", lines, "stated_net"),
         ("BR-DEC-24", LINE_ALLOWANCES, "amount"),
         ("BR-DEC-25", LINE_ALLOWANCES, "base_amount"),
@@ -542,11 +557,11 @@ def _party_ids(invoice: Invoice) -> Iterator[tuple[str, Any]]:
             yield f"{path}.ids[{number}]", identifier
 
 
-_ADDRESSES: Final = both(
-    inside("seller.address"),
-    inside("buyer.address"),
-    inside("tax_representative.address"),
-    inside("delivery.address"),
+_ADDRESSES: Final = join_scopes(
+    scope_of("seller.address"),
+    scope_of("buyer.address"),
+    scope_of("tax_representative.address"),
+    scope_of("delivery.address"),
 )
 
 
@@ -556,7 +571,7 @@ def code_rule(
     """Return the rule that a code must be in a code list."""
     return Rule(
         rule,
-        each(scope, field, holds),
+        each_value(scope, field, holds),
         f"The code is not one of {list_}.",
         f"Give a code of {list_}.",
     )
@@ -567,28 +582,28 @@ _CODES: Final = (
         "BR-CL-01",
         document,
         "type_code",
-        coded("type_code", codes.INVOICE_TYPES | codes.CREDIT_NOTE_TYPES),
+        is_code("type_code", codes.INVOICE_TYPES | codes.CREDIT_NOTE_TYPES),
         "UNTDID 1001",
     ),
-    code_rule("BR-CL-04", document, "currency", coded("currency", codes.CURRENCIES), "ISO 4217"),
+    code_rule("BR-CL-04", document, "currency", is_code("currency", codes.CURRENCIES), "ISO 4217"),
     code_rule(
-        "BR-CL-05", document, "tax_currency", coded("tax_currency", codes.CURRENCIES), "ISO 4217"
+        "BR-CL-05", document, "tax_currency", is_code("tax_currency", codes.CURRENCIES), "ISO 4217"
     ),
     code_rule(
         "BR-CL-06",
         document,
         "tax_point_code",
-        coded("tax_point_code", codes.TAX_POINTS),
+        is_code("tax_point_code", codes.TAX_POINTS),
         "UNTDID 2005: '3', '35' or '432'",
     ),
     code_rule(
         "BR-CL-07",
-        both(document, lines),
+        join_scopes(document, lines),
         "object_id.scheme",
         scheme_of("object_id", codes.OBJECT_SCHEMES),
         "UNTDID 1153",
     ),
-    code_rule("BR-CL-10", _party_ids, "scheme", coded("scheme", codes.ICD_SCHEMES), "ISO 6523"),
+    code_rule("BR-CL-10", _party_ids, "scheme", is_code("scheme", codes.ICD_SCHEMES), "ISO 6523"),
     code_rule(
         "BR-CL-11",
         parties,
@@ -600,43 +615,47 @@ _CODES: Final = (
         "BR-CL-13",
         of_lines("classes"),
         "scheme",
-        coded("scheme", codes.ITEM_CLASS_SCHEMES),
+        is_code("scheme", codes.ITEM_CLASS_SCHEMES),
         "UNTDID 7143",
     ),
-    code_rule("BR-CL-14", _ADDRESSES, "country", coded("country", codes.COUNTRIES), "ISO 3166"),
-    code_rule("BR-CL-15", lines, "origin", coded("origin", codes.COUNTRIES), "ISO 3166"),
+    code_rule("BR-CL-14", _ADDRESSES, "country", is_code("country", codes.COUNTRIES), "ISO 3166"),
+    code_rule("BR-CL-15", lines, "origin", is_code("origin", codes.COUNTRIES), "ISO 3166"),
     code_rule(
-        "BR-CL-16", inside("payment"), "code", coded("code", codes.PAYMENT_MEANS), "UNTDID 4461"
-    ),
-    code_rule(
-        "BR-CL-17", breakdown, "category", coded("category", codes.VAT_CATEGORIES), "UNTDID 5305"
+        "BR-CL-16", scope_of("payment"), "code", is_code("code", codes.PAYMENT_MEANS), "UNTDID 4461"
     ),
     code_rule(
         "BR-CL-17",
-        both(allowances, charges),
+        breakdown_parts,
+        "category",
+        is_code("category", codes.VAT_CATEGORIES),
+        "UNTDID 5305",
+    ),
+    code_rule(
+        "BR-CL-17",
+        join_scopes(allowances, charges),
         "vat_category",
-        coded("vat_category", codes.VAT_CATEGORIES),
+        is_code("vat_category", codes.VAT_CATEGORIES),
         "UNTDID 5305",
     ),
     code_rule(
         "BR-CL-18",
         lines,
         "vat_category",
-        coded("vat_category", codes.VAT_CATEGORIES),
+        is_code("vat_category", codes.VAT_CATEGORIES),
         "UNTDID 5305",
     ),
     code_rule(
         "BR-CL-19",
-        both(allowances, LINE_ALLOWANCES),
+        join_scopes(allowances, LINE_ALLOWANCES),
         "reason_code",
-        coded("reason_code", codes.ALLOWANCE_REASONS),
+        is_code("reason_code", codes.ALLOWANCE_REASONS),
         "UNTDID 5189",
     ),
     code_rule(
         "BR-CL-20",
-        both(charges, LINE_CHARGES),
+        join_scopes(charges, LINE_CHARGES),
         "reason_code",
-        coded("reason_code", codes.CHARGE_REASONS),
+        is_code("reason_code", codes.CHARGE_REASONS),
         "UNTDID 7161",
     ),
     code_rule(
@@ -648,7 +667,7 @@ _CODES: Final = (
     ),
     code_rule(
         "BR-CL-22",
-        breakdown,
+        breakdown_parts,
         "reason_code",
         lambda part: (
             part.reason_code is None or part.reason_code.upper() in codes.EXEMPTION_REASONS
@@ -656,20 +675,20 @@ _CODES: Final = (
         "the VATEX list",
     ),
     code_rule(
-        "BR-CL-23", lines, "unit", coded("unit", codes.UNITS), "UN/ECE Recommendations 20, 21"
+        "BR-CL-23", lines, "unit", is_code("unit", codes.UNITS), "UN/ECE Recommendations 20, 21"
     ),
     code_rule(
         "BR-CL-23",
         lines,
         "base_unit",
-        coded("base_unit", codes.UNITS),
+        is_code("base_unit", codes.UNITS),
         "UN/ECE Recommendations 20, 21",
     ),
     code_rule(
         "BR-CL-24",
-        inside("documents"),
+        scope_of("documents"),
         "media_type",
-        coded("media_type", codes.MEDIA_TYPES),
+        is_code("media_type", codes.MEDIA_TYPES),
         "the media types PDF, PNG, JPEG, CSV, XLSX and ODS",
     ),
     code_rule(
@@ -681,7 +700,7 @@ _CODES: Final = (
     ),
     code_rule(
         "BR-CL-26",
-        inside("delivery"),
+        scope_of("delivery"),
         "location.scheme",
         scheme_of("location", codes.ICD_SCHEMES),
         "ISO 6523",

@@ -7,9 +7,9 @@ from typing import TYPE_CHECKING, Final
 from moorage.invoices.binding import (
     ElementPlace,
     Fields,
-    Special,
+    SpecialElement,
     text_at,
-    unreadable,
+    unreadable_element_error,
     write_nothing,
 )
 
@@ -30,17 +30,17 @@ def has_indicator(words: frozenset[str], *path: str) -> Callable[[XmlElement], b
     return lambda element: text_at(element, *path) in words
 
 
-def check_indicators(tag: str, *path: str) -> Special:
+def check_indicators(tag: str, *path: str) -> SpecialElement:
     """Return a table entry that refuses elements whose indicator is neither 'true' nor 'false'."""
 
     def reading(parent: XmlElement, fields: Fields, place: ElementPlace) -> None:
         del fields
         for element in parent.all(tag):
             if text_at(element, *path) not in ALLOWANCE | CHARGE:
-                raise unreadable(
+                raise unreadable_element_error(
                     place.inside(tag).inside(path[0]),
                     "The indicator is neither 'true' nor 'false', so the element is neither an"
                     " allowance nor a charge (PEPPOL-EN16931-R043).",
                 )
 
-    return Special(reading, write_nothing)
+    return SpecialElement(reading, write_nothing)

@@ -14,13 +14,13 @@ from moorage.invoices.binding import (
     AMOUNT,
     DAY,
     TEXT,
-    Box,
     Codec,
+    ElementEntry,
     ElementPlace,
+    FieldEntry,
     Fields,
     Group,
-    Leaf,
-    Special,
+    SpecialElement,
 )
 from moorage.invoices.values.fields import day_field, number_field, text_field
 
@@ -94,10 +94,10 @@ class LayoutFault:
 @cache
 def nodes_of(kind: type) -> tuple[Node, ...]:
     """Return the table that reads and writes the values of a class."""
-    return _joined([(field.metadata[PATH].split("/"), field) for field in attrs.fields(kind)])
+    return _join_entries([(field.metadata[PATH].split("/"), field) for field in attrs.fields(kind)])
 
 
-def _joined(entries: list[tuple[list[str], attrs.Attribute[Any]]]) -> tuple[Node, ...]:
+def _join_entries(entries: list[tuple[list[str], attrs.Attribute[Any]]]) -> tuple[Node, ...]:
     nodes: list[Node] = []
     while entries:
         path, field = entries[0]
@@ -109,7 +109,7 @@ def _joined(entries: list[tuple[list[str], attrs.Attribute[Any]]]) -> tuple[Node
         while entries and len(entries[0][0]) > 1 and entries[0][0][0] == path[0]:
             inside.append((entries[0][0][1:], entries[0][1]))
             del entries[0]
-        nodes.append(Box(path[0], _joined(inside)))
+        nodes.append(ElementEntry(path[0], _join_entries(inside)))
     return tuple(nodes)
 
 
@@ -118,11 +118,11 @@ def _node(tag: str, field: attrs.Attribute[Any]) -> Node:
     if not tag:
         return _element_text_node(field.name)
     if kind is None:
-        return Leaf(tag, field.name, field.metadata[CODEC])
+        return FieldEntry(tag, field.name, field.metadata[CODEC])
     return Group(tag, field.name, kind, nodes_of(kind), many=field.default == ())
 
 
-def _element_text_node(name: str) -> Special:
+def _element_text_node(name: str) -> SpecialElement:
     """Return the table entry of a field that is the text of its value's own element."""
 
     def reading(parent: XmlElement, fields: Fields, place: ElementPlace) -> None:
@@ -133,7 +133,7 @@ def _element_text_node(name: str) -> Special:
         del currency
         yield escape(getattr(value, name) or "")
 
-    return Special(reading, writing)
+    return SpecialElement(reading, writing)
 
 
 def faults(value: Any, field: str = "", element: str = "") -> Iterator[LayoutFault]:
@@ -147,7 +147,7 @@ def faults(value: Any, field: str = "", element: str = "") -> Iterator[LayoutFau
         elif part is None:
             if attribute.metadata[NEEDED]:
                 yield LayoutFault(path, inside, missing=True)
-        elif not _fits(part, attribute):
+        elif not _matches_pattern(part, attribute):
             yield LayoutFault(path, inside, missing=False)
 
 
@@ -166,7 +166,7 @@ def _faults_of_parts(
         yield from faults(item, path, element)
 
 
-def _fits(value: Any, attribute: attrs.Attribute[Any]) -> bool:
+def _matches_pattern(value: Any, attribute: attrs.Attribute[Any]) -> bool:
     pattern = attribute.metadata.get(PATTERN)
     if pattern is None:
         return True

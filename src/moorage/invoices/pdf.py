@@ -17,7 +17,7 @@ from moorage.invoices.checking import Syntax, write_invoice
 from moorage.invoices.cii import NAMESPACE
 from moorage.invoices.pdf_files import PdfFile, PdfStream
 from moorage.invoices.pdf_metadata import already_there, invoice_metadata
-from moorage.invoices.pdf_objects import PdfName, PdfNumber, PdfReference, damaged, text_of
+from moorage.invoices.pdf_objects import PdfName, PdfNumber, PdfReference, damaged_error, text_of
 from moorage.invoices.profiles import EN16931, Profile
 from moorage.invoices.values import Invoice
 
@@ -38,7 +38,7 @@ _LEVELS: Final = {
 _DATA_ONLY: Final = ("MINIMUM", "BASIC WL")
 """Levels whose document is no whole invoice, so that it only adds data to the PDF."""
 _MOST_FILES: Final = 1_000
-_DEEPEST: Final = 20
+_MAX_DEPTH: Final = 20
 
 
 @frozen(kw_only=True)
@@ -114,14 +114,14 @@ def embed_invoice(
     root = file.trailer.get("Root")
     catalog = file.fields(root)
     if not isinstance(root, PdfReference) or not catalog:
-        raise damaged("it has no catalog")
+        raise damaged_error("it has no catalog")
     existing = file.content(catalog.get("Metadata"))
     metadata = invoice_metadata(existing, name=_NAME, level=level, accept_plain=accept_plain)
     number = file.size
     embedded, specification, described = (PdfReference(number + step) for step in range(3))
-    tree = sorted([*_tree(file, catalog), (_NAME.encode(), specification)], key=_key)
+    tree = sorted([*_name_tree_entries(file, catalog), (_NAME.encode(), specification)], key=_key)
     names = {**file.fields(catalog.get("Names")), "EmbeddedFiles": {"Names": _flat(tree)}}
-    changed = {
+    changed_objects = {
         **catalog,
         "AF": [*file.items(catalog.get("AF")), specification],
         "Names": names,
@@ -129,8 +129,8 @@ def embed_invoice(
     }
     return file.appended(
         {
-            root.number: changed,
-            embedded.number: _embedded(document, modified_at),
+            root.number: changed_objects,
+            embedded.number: _embedded_file(document, modified_at),
             specification.number: _specification(embedded, level),
             described.number: PdfStream(
                 {"Type": PdfName("Metadata"), "Subtype": PdfName("XML")}, metadata
@@ -168,7 +168,7 @@ def _level(document: bytes) -> str:
     return level
 
 
-def _embedded(document: bytes, modified_at: datetime) -> PdfStream:
+def _embedded_file(document: bytes, modified_at: datetime) -> PdfStream:
     parameters = {"Size": PdfNumber(len(document)), "ModDate": _moment(modified_at)}
     fields: dict[str, Any] = {
         "Type": PdfName("EmbeddedFile"),
@@ -203,7 +203,7 @@ def _flat(tree: list[tuple[bytes, Any]]) -> list[Any]:
     return [part for entry in tree for part in entry]
 
 
-def _tree(file: PdfFile, catalog: dict[str, Any]) -> Iterator[tuple[bytes, Any]]:
+def _name_tree_entries(file: PdfFile, catalog: dict[str, Any]) -> Iterator[tuple[bytes, Any]]:
     """Yield the entries of the name tree of embedded files."""
     names = file.fields(catalog.get("Names"))
     pending: list[tuple[Any, int]] = [(names.get("EmbeddedFiles"), 0)]
@@ -211,8 +211,8 @@ def _tree(file: PdfFile, catalog: dict[str, Any]) -> Iterator[tuple[bytes, Any]]
     while pending:
         node, depth = pending.pop(0)
         count += 1
-        if depth > _DEEPEST or count > _MOST_FILES:
-            raise damaged("it has too many embedded files")
+        if depth > _MAX_DEPTH or count > _MOST_FILES:
+            raise damaged_error("it has too many embedded files")
         fields = file.fields(node)
         entries = file.items(fields.get("Names"))
         count += len(entries) // 2
@@ -225,7 +225,7 @@ def _tree(file: PdfFile, catalog: dict[str, Any]) -> Iterator[tuple[bytes, Any]]
 def _files(file: PdfFile) -> Iterator[tuple[str, dict[str, Any]]]:
     """Yield the name and the specification of each embedded file."""
     catalog = file.fields(file.trailer.get("Root"))
-    values = [value for _, value in _tree(file, catalog)]
+    values = [value for _, value in _name_tree_entries(file, catalog)]
     values += file.items(catalog.get("AF"))[:_MOST_FILES]
     for value in values:
         fields = file.fields(value)
@@ -238,7 +238,7 @@ def _pdf_invoice(file: PdfFile, fields: dict[str, Any]) -> PdfInvoice:
     streams = file.fields(fields.get("EF"))
     document = file.content(streams.get("UF")) or file.content(streams.get("F"))
     if not document:
-        raise damaged("the file of the invoice is missing")
+        raise damaged_error("the file of the invoice is missing")
     relationship = file.resolve(fields.get("AFRelationship"))
     return PdfInvoice(
         name=text_of(file.resolve(fields.get("UF"))) or str(text_of(fields.get("F"))),

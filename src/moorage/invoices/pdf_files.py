@@ -15,7 +15,7 @@ from moorage.invoices.pdf_objects import (
     PdfNumber,
     PdfReference,
     Reader,
-    damaged,
+    damaged_error,
     write_value,
 )
 
@@ -32,7 +32,7 @@ _MOST_SECTIONS: Final = 1_000
 _START: Final = re.compile(rb"startxref\s+([0-9]{1,10})\s")
 _ROW: Final = re.compile(rb"\s{0,3}([0-9]{10}) ([0-9]{5}) ([nf])")
 _STREAM: Final = re.compile(rb"stream(?:\r\n|\n|\r)")
-_DEEPEST: Final = 10
+_MAX_DEPTH: Final = 10
 _MOST_PREDICTED: Final = 4 * 1024 * 1024
 _PLAIN: Final = 1
 _PACKED: Final = 2
@@ -87,7 +87,7 @@ class PdfFile:
         self._object_streams: dict[int, tuple[bytes, dict[int, int]]] = {}
         starts = list(_START.finditer(data[-2048:] + b"\n"))
         if not starts:
-            raise damaged("its end is missing")
+            raise damaged_error("its end is missing")
         self.start = int(starts[-1][1])
         self.is_table = Reader(data, self.start).take(b"xref")
         self.trailer = self._read_sections()
@@ -114,8 +114,8 @@ class PdfFile:
             return None
         kind, position = place
         self._depth += 1
-        if self._depth > _DEEPEST:
-            raise damaged("its references form a cycle")
+        if self._depth > _MAX_DEPTH:
+            raise damaged_error("its references form a cycle")
         try:
             if kind == _PLAIN:
                 return self._object_at(position, value.number)
@@ -140,14 +140,14 @@ class PdfFile:
 
     def _read_sections(self) -> dict[str, Any]:
         trailers: list[dict[str, Any]] = []
-        pending, seen = [self.start], set[int]()
+        pending, seen_values = [self.start], set[int]()
         while pending:
             position = pending.pop(0)
-            if position in seen or len(seen) > _MOST_SECTIONS:
-                raise damaged("its cross-reference sections form a cycle")
-            seen.add(position)
+            if position in seen_values or len(seen_values) > _MOST_SECTIONS:
+                raise damaged_error("its cross-reference sections form a cycle")
+            seen_values.add(position)
             if not 0 <= position < len(self.data):
-                raise damaged("a cross-reference section is outside of the file")
+                raise damaged_error("a cross-reference section is outside of the file")
             reader = Reader(self.data, position, self._budget)
             trailer = self._table(reader) if reader.take(b"xref") else self._section(position)
             trailers.append(trailer)
@@ -164,35 +164,38 @@ class PdfFile:
             for number in range(first, first + count):
                 row = _ROW.match(self.data, reader.position)
                 if row is None:
-                    raise damaged("a row of its table is unreadable")
+                    raise damaged_error("a row of its table is unreadable")
                 reader.position = row.end()
                 kind = _PLAIN if row[3] == b"n" else 0
                 self._places.setdefault(number, (kind, int(row[1])))
         trailer = reader.value()
         if not isinstance(trailer, dict):
-            raise damaged("its trailer is not a dictionary")
+            raise damaged_error("its trailer is not a dictionary")
         return trailer
 
     def _count_rows(self, count: int) -> None:
         self._rows += count
         if self._rows > _MOST_ROWS:
-            raise damaged("it has too many objects")
+            raise damaged_error("it has too many objects")
 
     def _section(self, position: int) -> dict[str, Any]:
         stream = self._object_at(position, None)
         if not isinstance(stream, PdfStream) or stream.fields.get("Type") != "XRef":
-            raise damaged("it has no cross-reference section at the stated position")
-        widths = [_whole(item) for item in self.items(stream.fields.get("W"))]
+            raise damaged_error("it has no cross-reference section at the stated position")
+        widths = [_whole_number(item) for item in self.items(stream.fields.get("W"))]
         if len(widths) != 3 or not 0 < sum(widths) <= 24:
-            raise damaged("the rows of a section have no width")
+            raise damaged_error("the rows of a section have no width")
         rows = self._decoded(stream)
-        size = _whole(stream.fields.get("Size"))
-        spans = [_whole(item) for item in self.items(stream.fields.get("Index"))] or [0, size]
+        size = _whole_number(stream.fields.get("Size"))
+        spans = [_whole_number(item) for item in self.items(stream.fields.get("Index"))] or [
+            0,
+            size,
+        ]
         row_width, at = sum(widths), 0
         for first, count in zip(spans[::2], spans[1::2], strict=False):
             self._count_rows(count)
             if at + count * row_width > len(rows):
-                raise damaged("a section has too few rows")
+                raise damaged_error("a section has too few rows")
             for number in range(first, first + count):
                 parts: list[int] = []
                 for width in widths:
@@ -207,60 +210,65 @@ class PdfFile:
         stated_number = reader.number()
         reader.number()
         if not reader.take(b"obj") or (number is not None and stated_number != number):
-            raise damaged(f"object {number} is not where it should be")
+            raise damaged_error(f"object {number} is not where it should be")
         value = reader.value()
         reader.skip()
         start = _STREAM.match(self.data, reader.position)
         if start is None or not isinstance(value, dict):
             return value
-        length = _whole(self.resolve(value.get("Length")))
+        length = _whole_number(self.resolve(value.get("Length")))
         reader.position = start.end() + length
         if not reader.take(b"endstream"):
-            raise damaged("a stream does not end where it should")
+            raise damaged_error("a stream does not end where it should")
         reader.count_bytes(length // _STREAM_SHARE)
         return PdfStream(value, self.data[start.end() : start.end() + length])
 
     def _object_in_stream(self, holder: int, number: int) -> PdfValue:
         if holder not in self._object_streams:
             if self._places.get(holder, (0,))[0] != _PLAIN:
-                raise damaged(f"object {number} is in no stream")
+                raise damaged_error(f"object {number} is in no stream")
             stream = self._object_at(self._places[holder][1], holder)
             if not isinstance(stream, PdfStream):
-                raise damaged(f"object {number} is in no stream")
+                raise damaged_error(f"object {number} is in no stream")
             content = self._decoded(stream)
             reader = Reader(content, 0, self._budget)
-            count, first = _whole(stream.fields.get("N")), _whole(stream.fields.get("First"))
+            count, first = (
+                _whole_number(stream.fields.get("N")),
+                _whole_number(stream.fields.get("First")),
+            )
             rows = [(reader.number(), first + reader.number()) for _ in range(count)]
             self._object_streams[holder] = content, dict(rows)
         content, positions = self._object_streams[holder]
         position = positions.get(number)
         if position is None:
-            raise damaged(f"object {number} is not in its stream")
+            raise damaged_error(f"object {number} is not in its stream")
         return Reader(content, position, self._budget).value()
 
     def _decoded(self, stream: PdfStream) -> bytes:
-        filters = self._several(stream.fields.get("Filter"))
+        filters = self._resolved_list(stream.fields.get("Filter"))
         if not filters:
             return stream.content
         if filters != ["FlateDecode"]:
-            raise damaged("a required stream is compressed in an unknown way")
+            raise damaged_error("a required stream is compressed in an unknown way")
         inflater = zlib.decompressobj()
-        most = _MOST_INFLATED - self._inflated
+        maximum = _MOST_INFLATED - self._inflated
         try:
-            content = inflater.decompress(stream.content, most)
+            content = inflater.decompress(stream.content, maximum)
         except zlib.error:
-            raise damaged("a stream cannot be decompressed") from None
+            raise damaged_error("a stream cannot be decompressed") from None
         self._inflated += len(content)
         if inflater.unconsumed_tail or not inflater.eof:
-            raise damaged("a stream is too long, or its end is missing")
-        options = self.fields(next(iter(self._several(stream.fields.get("DecodeParms"))), None))
+            raise damaged_error("a stream is too long, or its end is missing")
+        options = self.fields(
+            next(iter(self._resolved_list(stream.fields.get("DecodeParms"))), None)
+        )
         if "Predictor" in options:
             self._predicted += len(content)
             if self._predicted > _MOST_PREDICTED:
-                raise damaged("it has too many bytes that are compressed with a predictor")
+                raise damaged_error("it has too many bytes that are compressed with a predictor")
         return _without_predictor(content, options)
 
-    def _several(self, value: Any) -> list[Any]:
+    def _resolved_list(self, value: Any) -> list[Any]:
         target = self.resolve(value)
         return [] if target is None else target if isinstance(target, list) else [target]
 
@@ -271,7 +279,7 @@ class PdfFile:
         places: dict[int, int] = {}
         for number, value in sorted(objects.items()):
             places[number] = position
-            parts.append(b"%d 0 obj\n%s\nendobj\n" % (number, _written(value)))
+            parts.append(b"%d 0 obj\n%s\nendobj\n" % (number, _object_bytes(value)))
             position += len(parts[-1])
         size = max(self.size, *(number + 1 for number in objects))
         trailer: dict[str, Any] = {
@@ -284,13 +292,16 @@ class PdfFile:
             section = b"xref\n" + b"".join(rows) + b"trailer\n" + write_value(trailer)
         else:
             places[size] = position
-            section = b"%d 0 obj\n%s\nendobj" % (size, _written(_section_of(places, size, trailer)))
+            section = b"%d 0 obj\n%s\nendobj" % (
+                size,
+                _object_bytes(_section_of(places, size, trailer)),
+            )
         return b"".join([*parts, section, b"\nstartxref\n%d\n%%%%EOF\n" % position])
 
     def _ids(self, objects: Mapping[int, PdfValue | PdfStream]) -> list[bytes]:
         """Return the two identifiers of the new file: the first one is kept, the second is new."""
-        new = b"".join(_written(value) for _, value in sorted(objects.items()))
-        digest = md5(new, usedforsecurity=False).digest()
+        new_objects = b"".join(_object_bytes(value) for _, value in sorted(objects.items()))
+        digest = md5(new_objects, usedforsecurity=False).digest()
         first = next(iter(self.items(self.trailer.get("ID"))), None)
         return [first if isinstance(first, bytes) else digest, digest]
 
@@ -308,30 +319,31 @@ def _section_of(places: Mapping[int, int], size: int, trailer: dict[str, Any]) -
     return PdfStream(fields, rows)
 
 
-def _written(value: PdfValue | PdfStream) -> bytes:
+def _object_bytes(value: PdfValue | PdfStream) -> bytes:
     if not isinstance(value, PdfStream):
         return write_value(value)
     fields = {**value.fields, "Length": PdfNumber(len(value.content))}
     return write_value(fields) + b"\nstream\n" + value.content + b"\nendstream"
 
 
-def _whole(value: object) -> int:
-    whole = value.whole if isinstance(value, PdfNumber) else None
-    if whole is None:
-        raise damaged("a number is missing")
-    return whole
+def _whole_number(value: object) -> int:
+    whole_part = value.whole if isinstance(value, PdfNumber) else None
+    if whole_part is None:
+        raise damaged_error("a number is missing")
+    return whole_part
 
 
 def _without_predictor(content: bytes, options: Mapping[str, Any]) -> bytes:
     """Undo the predictor of a stream, which was applied row by row before compression."""
-    if "Predictor" not in options or _whole(options["Predictor"]) == 1:
+    if "Predictor" not in options or _whole_number(options["Predictor"]) == 1:
         return content
-    width = _whole(options.get("Columns", PdfNumber(1)))
-    is_usual = _whole(options["Predictor"]) >= _PNG and not {"Colors", "BitsPerComponent"} & {
-        name for name in options if _whole(options[name]) not in {1, 8}
-    }
+    width = _whole_number(options.get("Columns", PdfNumber(1)))
+    is_usual = _whole_number(options["Predictor"]) >= _PNG and not {
+        "Colors",
+        "BitsPerComponent",
+    } & {name for name in options if _whole_number(options[name]) not in {1, 8}}
     if not is_usual or not 0 < width <= len(content):
-        raise damaged("a required stream is compressed in an unknown way")
+        raise damaged_error("a required stream is compressed in an unknown way")
     rows: list[bytes] = []
     previous_row = bytes(width)
     for start in range(0, len(content) - width, width + 1):
@@ -347,16 +359,16 @@ def _row(kind: int, row: bytes, previous_row: bytes) -> bytes:
         return bytes((byte + up) & 0xFF for byte, up in zip(row, previous_row, strict=True))
     guess = _GUESSES.get(kind)
     if guess is None:
-        raise damaged("a row of a stream has an unknown predictor")
-    done = bytearray(len(row))
-    left = corner = 0
+        raise damaged_error("a row of a stream has an unknown predictor")
+    unfiltered_row = bytearray(len(row))
+    left_byte = corner = 0
     for at, (byte, up) in enumerate(zip(row, previous_row, strict=True)):
-        left, corner = (byte + guess(left, up, corner)) & 0xFF, up
-        done[at] = left
-    return bytes(done)
+        left_byte, corner = (byte + guess(left_byte, up, corner)) & 0xFF, up
+        unfiltered_row[at] = left_byte
+    return bytes(unfiltered_row)
 
 
-def _nearest(left: int, up: int, corner: int) -> int:
+def _paeth(left: int, up: int, corner: int) -> int:
     guess = left + up - corner
     to_left, to_up, to_corner = abs(guess - left), abs(guess - up), abs(guess - corner)
     if to_left <= to_up and to_left <= to_corner:
@@ -364,7 +376,7 @@ def _nearest(left: int, up: int, corner: int) -> int:
     return up if to_up <= to_corner else corner
 
 
-def _same(left: int, _up: int, _corner: int) -> int:
+def _left_byte(left: int, _up: int, _corner: int) -> int:
     return left
 
 
@@ -373,8 +385,8 @@ def _average(left: int, up: int, _corner: int) -> int:
 
 
 _GUESSES: Final[Mapping[int, Callable[[int, int, int], int]]] = {
-    1: _same,
+    1: _left_byte,
     3: _average,
-    4: _nearest,
+    4: _paeth,
 }
 """The guesses of a byte by its neighbours, by the kind of a row."""

@@ -45,7 +45,7 @@ def invoice_metadata(existing: bytes | None, *, name: str, level: str, accept_pl
         InvalidData: the metadata is unreadable, describes an invoice already, or does not claim
             PDF/A-1, PDF/A-2 or PDF/A-3.
     """
-    text = _EMPTY if existing is None else _readable(existing)
+    text = _EMPTY if existing is None else _readable_metadata(existing)
     if _NAMESPACE in text:
         raise already_there()
     part = _PART.search(text)
@@ -67,8 +67,10 @@ def invoice_metadata(existing: bytes | None, *, name: str, level: str, accept_pl
     if bag is not None:
         text = f"{text[: bag.end()]}{_schema()}{text[bag.end() :]}"
     before, end, after = text.rpartition(_END)
-    new = _invoice(name, level) if bag is not None else _extension() + _invoice(name, level)
-    return _checked(f"{before}{new}{end}{after}".encode())
+    new_metadata = (
+        _invoice(name, level) if bag is not None else _extension() + _invoice(name, level)
+    )
+    return _check_metadata(f"{before}{new_metadata}{end}{after}".encode())
 
 
 def already_there() -> InvalidData:
@@ -80,26 +82,26 @@ def already_there() -> InvalidData:
     )
 
 
-def _readable(existing: bytes) -> str:
-    _checked(existing)
+def _readable_metadata(existing: bytes) -> str:
+    _check_metadata(existing)
     try:
         text = existing.decode("utf-8")
     except UnicodeDecodeError:
         text = ""
     if _END not in text:
-        raise _unreadable()
+        raise _unreadable_error()
     return text
 
 
-def _checked(metadata: bytes) -> bytes:
+def _check_metadata(metadata: bytes) -> bytes:
     try:
         read_xml(metadata)
     except NotXmlError:
-        raise _unreadable() from None
+        raise _unreadable_error() from None
     return metadata
 
 
-def _unreadable() -> InvalidData:
+def _unreadable_error() -> InvalidData:
     return InvalidData(
         "The metadata of the PDF cannot be read.",
         field="pdf",

@@ -10,7 +10,7 @@ import attrs
 
 from moorage.errors import InvalidData
 
-_DEEPEST: Final = 40
+_MAX_DEPTH: Final = 40
 _LONGEST_NUMBER: Final = 12
 _MOST_VALUES: Final = 100_000
 _BYTES_OF_A_VALUE: Final = 256
@@ -62,7 +62,7 @@ PdfValue: TypeAlias = (
 """A value: texts are bytes, dictionaries have names without their slashes."""
 
 
-def damaged(problem: str) -> InvalidData:
+def damaged_error(problem: str) -> InvalidData:
     """Return the error for a PDF that cannot be read."""
     return InvalidData(
         f"The PDF is damaged: {problem}.",
@@ -72,7 +72,7 @@ def damaged(problem: str) -> InvalidData:
 
 
 def _give_up(problem: str) -> NoReturn:
-    raise damaged(problem)
+    raise damaged_error(problem)
 
 
 class Reader:
@@ -109,8 +109,8 @@ class Reader:
     def number(self) -> int:
         """Read a whole number that is not negative."""
         value = self.value()
-        whole = value.whole if isinstance(value, PdfNumber) else None
-        return _give_up("a number is missing") if whole is None else whole
+        whole_part = value.whole if isinstance(value, PdfNumber) else None
+        return _give_up("a number is missing") if whole_part is None else whole_part
 
     def value(self, depth: int = 0) -> PdfValue:
         """Read a value."""
@@ -133,7 +133,7 @@ class Reader:
         self._check_budget(depth)
 
     def _check_budget(self, depth: int = 0) -> None:
-        if depth > _DEEPEST or self._budget[0] < 0:
+        if depth > _MAX_DEPTH or self._budget[0] < 0:
             _give_up("it has too many values, or they are nested too deeply")
 
     def _dictionary(self, depth: int) -> dict[str, Any]:
@@ -156,8 +156,8 @@ class Reader:
     def _name(self) -> PdfName:
         start = self.position + 1
         self.position = _end(_NAME, self.data, start)
-        written = self.data[start : self.position]
-        decoded = _NAME_CODE.sub(lambda code: bytes([int(code[1], 16)]), written)
+        token_bytes = self.data[start : self.position]
+        decoded = _NAME_CODE.sub(lambda code: bytes([int(code[1], 16)]), token_bytes)
         return PdfName(decoded.decode("latin-1"))
 
     def _text(self) -> bytes:
@@ -173,7 +173,7 @@ class Reader:
             position += 2 if mark == b"\\" else 1
         self.position = position
         self.count_bytes(position - start)
-        return _ESCAPE.sub(_unescaped, self.data[start : position - 1])
+        return _ESCAPE.sub(_unescape, self.data[start : position - 1])
 
     def _simple(self) -> PdfValue:
         data, position = self.data, self.position
@@ -203,7 +203,7 @@ def _end(pattern: re.Pattern[bytes], data: bytes, position: int) -> int:
     return cast("re.Match[bytes]", pattern.match(data, position)).end()
 
 
-def _unescaped(match: re.Match[bytes]) -> bytes:
+def _unescape(match: re.Match[bytes]) -> bytes:
     code = match[1]
     if code[:1].isdigit() and code[:1] < b"8":
         return bytes([int(code, 8) & 0xFF])

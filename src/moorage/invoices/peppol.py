@@ -12,24 +12,24 @@ from moorage.invoices.amounts import exact_sum
 from moorage.invoices.core_rules import (
     LINE_ALLOWANCES,
     LINE_CHARGES,
-    at,
     code_rule,
     document,
-    needed,
+    needed_field,
+    value_at,
 )
 from moorage.invoices.rules import (
     Rule,
     allowances,
-    both,
-    breakdown,
+    breakdown_parts,
     charges,
-    coded,
-    each,
-    inside,
+    each_value,
+    is_code,
+    join_scopes,
     lines,
     parties,
     scheme_of,
-    whole,
+    scope_of,
+    whole_invoice,
 )
 
 if TYPE_CHECKING:
@@ -48,11 +48,11 @@ PROCESS: Final = "urn:fdc:peppol.eu:2017:poacc:billing:01:1.0"
 _PROCESS: Final = re.compile(r"urn:fdc:peppol\.eu:2017:poacc:billing:[0-9]{2}:1\.0")
 _SLACK: Final = Fraction(2, 100)
 _DIRECT_DEBITS: Final = ("49", "59")
-_ALL_ALLOWANCES: Final = both(allowances, charges, LINE_ALLOWANCES, LINE_CHARGES)
+_ALL_ALLOWANCES: Final = join_scopes(allowances, charges, LINE_ALLOWANCES, LINE_CHARGES)
 
 
 def _is_german(invoice: Invoice) -> bool:
-    countries = {at(invoice, f"{party}.address.country") for party in ("seller", "buyer")}
+    countries = {value_at(invoice, f"{party}.address.country") for party in ("seller", "buyer")}
     return countries == {"DE"}
 
 
@@ -115,7 +115,7 @@ def _discount_fits(line: InvoiceLine) -> bool:
 
 
 def _have_one_sign(invoice: Invoice) -> bool:
-    vat, other = at(invoice, "stated_totals.vat"), invoice.vat_in_tax_currency
+    vat, other = value_at(invoice, "stated_totals.vat"), invoice.vat_in_tax_currency
     return vat is None or other is None or vat * other >= 0
 
 
@@ -125,9 +125,9 @@ def _outside_period(
     """Return a search for lines whose period exceeds the period of the invoice."""
 
     def search(invoice: Invoice) -> Iterator[str]:
-        limit = at(invoice, f"period.{name}")
+        limit = value_at(invoice, f"period.{name}")
         for path, line in lines(invoice):
-            day = at(line, f"period.{name}")
+            day = value_at(line, f"period.{name}")
             if limit is not None and day is not None and is_outside(day, limit):
                 yield f"{path}.period.{name}"
 
@@ -139,7 +139,7 @@ def _is_debited(payment: Any) -> bool:
     return payment.code not in _DIRECT_DEBITS or (debit is not None and debit.mandate is not None)
 
 
-def _weighted(digits: str, weights: tuple[int, ...]) -> int:
+def _weighted_sum(digits: str, weights: tuple[int, ...]) -> int:
     return sum(int(digit) * weight for digit, weight in zip(digits, weights, strict=True))
 
 
@@ -154,7 +154,7 @@ def _is_gln(text: str) -> bool:
 def _is_norwegian(text: str) -> bool:
     if not re.fullmatch("[0-9]{9}", text):
         return False
-    return int(text) > 0 and _weighted(text, (3, 2, 7, 6, 5, 4, 3, 2, 1)) % 11 == 0
+    return int(text) > 0 and _weighted_sum(text, (3, 2, 7, 6, 5, 4, 3, 2, 1)) % 11 == 0
 
 
 def _is_danish(text: str) -> bool:
@@ -179,7 +179,7 @@ def _is_australian(text: str) -> bool:
     if not re.fullmatch("[0-9]{11}", text):
         return False
     weights = (10, 1, 3, 5, 7, 9, 11, 13, 15, 17, 19)
-    return (_weighted(text, weights) - 10) % 89 == 0
+    return (_weighted_sum(text, weights) - 10) % 89 == 0
 
 
 _FORMS: Final = (
@@ -203,12 +203,12 @@ def _identifiers(invoice: Invoice) -> Iterator[tuple[str, Identifier]]:
             yield f"{path}.ids[{number}]", identifier
 
 
-def _formed(scheme: str, is_valid: Callable[[str], bool]) -> Callable[[Any], bool]:
+def _has_format(scheme: str, is_valid: Callable[[str], bool]) -> Callable[[Any], bool]:
     """Return the condition that an identifier has the format that its scheme prescribes."""
     return lambda identifier: identifier.scheme != scheme or is_valid(identifier.value or "")
 
 
-def _exempted(reason: str, category: str) -> Callable[[Any], bool]:
+def _matches_category(reason: str, category: str) -> Callable[[Any], bool]:
     """Return the condition that a reason for exemption belongs to its VAT category."""
     return lambda part: (part.reason_code or "").upper() != reason or part.category == category
 
@@ -220,7 +220,7 @@ def _is_allowed(type_code: str | None) -> bool:
 _EXEMPTIONS: Final = tuple(
     Rule(
         f"PEPPOL-EN16931-P{number:04}",
-        each(breakdown, "category", _exempted(f"VATEX-EU-{reason}", category)),
+        each_value(breakdown_parts, "category", _matches_category(f"VATEX-EU-{reason}", category)),
         f"The reason for exemption VATEX-EU-{reason} belongs to VAT category '{category}' only.",
         f"Give the category '{category}', or another reason.",
     )
@@ -240,10 +240,10 @@ _EXEMPTIONS: Final = tuple(
 )
 
 SHARED_RULES: Final = (
-    needed("PEPPOL-EN16931-R001", "process", "identifier of the business process"),
+    needed_field("PEPPOL-EN16931-R001", "process", "identifier of the business process"),
     Rule(
         "PEPPOL-EN16931-R005",
-        whole(
+        whole_invoice(
             "tax_currency",
             lambda invoice: (
                 invoice.tax_currency is None or invoice.tax_currency != invoice.currency
@@ -252,11 +252,11 @@ SHARED_RULES: Final = (
         "The currency of the VAT accounts is that of the invoice.",
         "Leave `tax_currency` out.",
     ),
-    needed("PEPPOL-EN16931-R010", "buyer.endpoint", "buyer's electronic address"),
-    needed("PEPPOL-EN16931-R020", "seller.endpoint", "seller's electronic address"),
+    needed_field("PEPPOL-EN16931-R010", "buyer.endpoint", "buyer's electronic address"),
+    needed_field("PEPPOL-EN16931-R020", "seller.endpoint", "seller's electronic address"),
     Rule(
         "PEPPOL-EN16931-R041",
-        each(
+        each_value(
             _ALL_ALLOWANCES,
             "base_amount",
             lambda item: item.percent is None or item.base_amount is not None,
@@ -266,7 +266,7 @@ SHARED_RULES: Final = (
     ),
     Rule(
         "PEPPOL-EN16931-R042",
-        each(
+        each_value(
             _ALL_ALLOWANCES,
             "percent",
             lambda item: item.base_amount is None or item.percent is not None,
@@ -276,13 +276,13 @@ SHARED_RULES: Final = (
     ),
     Rule(
         "PEPPOL-EN16931-R046",
-        each(lines, "net_price", _discount_fits),
+        each_value(lines, "net_price", _discount_fits),
         "The net price is not the gross price less the discount.",
         "Correct the prices, or leave the gross price out.",
     ),
     Rule(
         "PEPPOL-EN16931-R054",
-        whole(
+        whole_invoice(
             "vat_in_tax_currency",
             lambda invoice: (invoice.vat_in_tax_currency is None) == (invoice.tax_currency is None),
         ),
@@ -291,13 +291,13 @@ SHARED_RULES: Final = (
     ),
     Rule(
         "PEPPOL-EN16931-R055",
-        whole("vat_in_tax_currency", _have_one_sign),
+        whole_invoice("vat_in_tax_currency", _have_one_sign),
         "The total VAT in two currencies has two signs.",
         "Correct the sign.",
     ),
     Rule(
         "PEPPOL-EN16931-R061",
-        each(inside("payment"), "direct_debit.mandate", _is_debited),
+        each_value(scope_of("payment"), "direct_debit.mandate", _is_debited),
         "The direct debit has no mandate.",
         "Give the reference of the mandate.",
     ),
@@ -315,7 +315,7 @@ SHARED_RULES: Final = (
     ),
     Rule(
         "PEPPOL-EN16931-R121",
-        each(
+        each_value(
             lines,
             "base_quantity",
             lambda line: line.base_quantity is None or line.base_quantity > 0,
@@ -325,7 +325,7 @@ SHARED_RULES: Final = (
     ),
     Rule(
         "PEPPOL-EN16931-R130",
-        each(
+        each_value(
             lines,
             "base_unit",
             lambda line: (
@@ -343,13 +343,13 @@ PEPPOL_RULES: Final = (
     *sum_rules(),
     Rule(
         "PEPPOL-EN16931-R002",
-        whole("notes", lambda invoice: len(invoice.notes) <= 1 or _is_german(invoice)),
+        whole_invoice("notes", lambda invoice: len(invoice.notes) <= 1 or _is_german(invoice)),
         "The invoice has several notes, which only German parties may use.",
         "Join the notes.",
     ),
     Rule(
         "PEPPOL-EN16931-R003",
-        whole(
+        whole_invoice(
             "buyer_reference",
             lambda invoice: bool(invoice.buyer_reference or invoice.purchase_order),
         ),
@@ -358,7 +358,7 @@ PEPPOL_RULES: Final = (
     ),
     Rule(
         "PEPPOL-EN16931-R004",
-        whole(
+        whole_invoice(
             "specification",
             lambda invoice: (invoice.specification or "").startswith(SPECIFICATION),
         ),
@@ -367,13 +367,13 @@ PEPPOL_RULES: Final = (
     ),
     Rule(
         "PEPPOL-EN16931-R007",
-        whole("process", lambda invoice: bool(_PROCESS.fullmatch(invoice.process or ""))),
+        whole_invoice("process", lambda invoice: bool(_PROCESS.fullmatch(invoice.process or ""))),
         "The business process is not one of Peppol BIS Billing.",
         "Leave it out, so that it is the profile's.",
     ),
     Rule(
         "PEPPOL-EN16931-P0100",
-        whole(
+        whole_invoice(
             "type_code",
             lambda invoice: (
                 invoice.type_code in codes.CREDIT_NOTE_TYPES or _is_allowed(invoice.type_code)
@@ -384,7 +384,7 @@ PEPPOL_RULES: Final = (
     ),
     Rule(
         "PEPPOL-EN16931-P0101",
-        whole(
+        whole_invoice(
             "type_code",
             lambda invoice: (
                 invoice.type_code not in codes.CREDIT_NOTE_TYPES or _is_allowed(invoice.type_code)
@@ -395,7 +395,7 @@ PEPPOL_RULES: Final = (
     ),
     Rule(
         "PEPPOL-EN16931-P0112",
-        whole(
+        whole_invoice(
             "type_code",
             lambda invoice: invoice.type_code not in {"326", "384"} or _is_german(invoice),
         ),
@@ -405,30 +405,30 @@ PEPPOL_RULES: Final = (
     *_EXEMPTIONS,
     code_rule(
         "PEPPOL-EN16931-CL001",
-        inside("documents"),
+        scope_of("documents"),
         "media_type",
-        coded("media_type", codes.MEDIA_TYPES),
+        is_code("media_type", codes.MEDIA_TYPES),
         "the media types PDF, PNG, JPEG, CSV, XLSX and ODS",
     ),
     code_rule(
         "PEPPOL-EN16931-CL002",
-        both(allowances, LINE_ALLOWANCES),
+        join_scopes(allowances, LINE_ALLOWANCES),
         "reason_code",
-        coded("reason_code", codes.ALLOWANCE_REASONS),
+        is_code("reason_code", codes.ALLOWANCE_REASONS),
         "UNTDID 5189",
     ),
     code_rule(
         "PEPPOL-EN16931-CL003",
-        both(charges, LINE_CHARGES),
+        join_scopes(charges, LINE_CHARGES),
         "reason_code",
-        coded("reason_code", codes.CHARGE_REASONS),
+        is_code("reason_code", codes.CHARGE_REASONS),
         "UNTDID 7161",
     ),
     code_rule(
         "PEPPOL-EN16931-CL006",
         document,
         "tax_point_code",
-        coded("tax_point_code", codes.TAX_POINTS),
+        is_code("tax_point_code", codes.TAX_POINTS),
         "UNTDID 2005: '3', '35' or '432'",
     ),
     code_rule(
@@ -441,7 +441,7 @@ PEPPOL_RULES: Final = (
     *(
         Rule(
             rule,
-            each(_identifiers, "value", _formed(scheme, is_valid)),
+            each_value(_identifiers, "value", _has_format(scheme, is_valid)),
             f"The {noun} is not valid.",
             "Correct the identifier, or its scheme.",
         )

@@ -82,28 +82,28 @@ def refuse(violations: Iterable[Violation], problem: str, function: str) -> None
     """
     problems = tuple(violations)
     if problems:
-        shown = "; ".join(map(str, problems[:_SHOWN]))
+        problem_list = "; ".join(map(str, problems[:_SHOWN]))
         more = f"; and {len(problems) - _SHOWN} more" if len(problems) > _SHOWN else ""
         raise InvalidData(
-            f"{problem}: {shown}{more}",
+            f"{problem}: {problem_list}{more}",
             field=problems[0].field,
             remedy=f"Correct the fields; `{function}` returns the violations as values.",
         )
 
 
-def whole(field: str, holds: Callable[[Invoice], bool]) -> Search:
+def whole_invoice(field: str, holds: Callable[[Invoice], bool]) -> Search:
     """Return a search that checks a condition of the whole invoice and reports `field`."""
     return lambda invoice: () if holds(invoice) else (field,)
 
 
-def each(scope: Scope, field: str, holds: Callable[[Any], bool]) -> Search:
+def each_value(scope: Scope, field: str, holds: Callable[[Any], bool]) -> Search:
     """Return a search that checks a condition of each value in a scope and reports its `field`."""
     return lambda invoice: (
         ".".join(filter(None, (path, field))) for path, value in scope(invoice) if not holds(value)
     )
 
 
-def short(field: str) -> Callable[[Any], bool]:
+def has_two_decimals(field: str) -> Callable[[Any], bool]:
     """Return the condition that the number in this field has at most two decimals, or is None."""
 
     def holds(value: Any) -> bool:
@@ -113,12 +113,12 @@ def short(field: str) -> Callable[[Any], bool]:
     return holds
 
 
-def present(field: str) -> Callable[[Any], bool]:
+def is_present(field: str) -> Callable[[Any], bool]:
     """Return the condition that this field of the value is set."""
     return lambda value: getattr(value, field) is not None
 
 
-def coded(field: str, codes: Container[str]) -> Callable[[Any], bool]:
+def is_code(field: str, codes: Container[str]) -> Callable[[Any], bool]:
     """Return the condition that the field is None or one of the codes."""
 
     def holds(value: Any) -> bool:
@@ -140,23 +140,23 @@ def scheme_of(field: str, codes: Container[str]) -> Callable[[Any], bool]:
 
 def lines(invoice: Invoice) -> Iterator[tuple[str, Any]]:
     """Yield each line of an invoice, with its path."""
-    return _numbered("lines", invoice.lines)
+    return _numbered_paths("lines", invoice.lines)
 
 
 def allowances(invoice: Invoice) -> Iterator[tuple[str, Any]]:
     """Yield each allowance of the whole invoice, with its path."""
-    return _numbered("allowances", invoice.allowances)
+    return _numbered_paths("allowances", invoice.allowances)
 
 
 def charges(invoice: Invoice) -> Iterator[tuple[str, Any]]:
     """Yield each charge of the whole invoice, with its path."""
-    return _numbered("charges", invoice.charges)
+    return _numbered_paths("charges", invoice.charges)
 
 
-def breakdown(invoice: Invoice) -> Iterator[tuple[str, Any]]:
+def breakdown_parts(invoice: Invoice) -> Iterator[tuple[str, Any]]:
     """Yield each part of the stated VAT breakdown, with its path."""
     totals = invoice.stated_totals
-    return _numbered("stated_totals.breakdown", () if totals is None else totals.breakdown)
+    return _numbered_paths("stated_totals.breakdown", () if totals is None else totals.breakdown)
 
 
 def totals(invoice: Invoice) -> Iterator[tuple[str, Any]]:
@@ -170,12 +170,12 @@ def of_lines(field: str) -> Scope:
 
     def values(invoice: Invoice) -> Iterator[tuple[str, Any]]:
         for path, line in lines(invoice):
-            yield from _numbered(f"{path}.{field}", getattr(line, field))
+            yield from _numbered_paths(f"{path}.{field}", getattr(line, field))
 
     return values
 
 
-def inside(field: str) -> Scope:
+def scope_of(field: str) -> Scope:
     """Return the scope of the value at a path such as 'seller.address'; empty if it is None."""
 
     def values(invoice: Invoice) -> Iterator[tuple[str, Any]]:
@@ -185,14 +185,14 @@ def inside(field: str) -> Scope:
             if value is None:
                 return
         if is_tuple(value):
-            yield from _numbered(field, value)
+            yield from _numbered_paths(field, value)
         else:
             yield field, value
 
     return values
 
 
-def both(*scopes: Scope) -> Scope:
+def join_scopes(*scopes: Scope) -> Scope:
     """Return a scope that joins several scopes."""
     return lambda invoice: (pair for scope in scopes for pair in scope(invoice))
 
@@ -205,12 +205,15 @@ def parties(invoice: Invoice) -> Iterator[tuple[str, Party]]:
             yield name, party
 
 
-def _numbered(path: str, values: Iterable[Any]) -> Iterator[tuple[str, Any]]:
+def _numbered_paths(path: str, values: Iterable[Any]) -> Iterator[tuple[str, Any]]:
     return ((f"{path}[{number}]", value) for number, value in enumerate(values))
 
 
-def required(rule: str, scope: Scope, field: str, noun: str) -> Rule:
+def required_field(rule: str, scope: Scope, field: str, noun: str) -> Rule:
     """Return the rule that each value in a scope must have a field."""
     return Rule(
-        rule, each(scope, field, present(field)), f"The {noun} is missing.", f"Give the {noun}."
+        rule,
+        each_value(scope, field, is_present(field)),
+        f"The {noun} is missing.",
+        f"Give the {noun}.",
     )

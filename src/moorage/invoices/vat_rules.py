@@ -10,7 +10,15 @@ import attrs
 
 from moorage.invoices.amounts import exact_sum, percentage
 from moorage.invoices.core_rules import within_one
-from moorage.invoices.rules import Rule, allowances, breakdown, charges, each, lines, whole
+from moorage.invoices.rules import (
+    Rule,
+    allowances,
+    breakdown_parts,
+    charges,
+    each_value,
+    lines,
+    whole_invoice,
+)
 from moorage.invoices.values import Period
 
 if TYPE_CHECKING:
@@ -63,7 +71,7 @@ _CATEGORIES: Final = (
 )
 
 
-def _of(scope: Scope, code: str) -> Scope:
+def _values_of_category(scope: Scope, code: str) -> Scope:
     """Return the scope of the values in a scope that have the VAT category."""
     return lambda invoice: (
         (path, value)
@@ -76,13 +84,14 @@ def _is_broken_down(category: _Category) -> Callable[[Invoice], bool]:
     """Return the condition that the breakdown has the category if the invoice uses it."""
 
     def holds(invoice: Invoice) -> bool:
-        parts = sum(1 for _ in _of(breakdown, category.code)(invoice))
-        used = any(
-            any(_of(scope, category.code)(invoice)) for scope in (lines, allowances, charges)
+        parts = sum(1 for _ in _values_of_category(breakdown_parts, category.code)(invoice))
+        used_codes = any(
+            any(_values_of_category(scope, category.code)(invoice))
+            for scope in (lines, allowances, charges)
         )
         if category.by_rate:
-            return (parts > 0) == used
-        return parts == 1 if used or parts else True
+            return (parts > 0) == used_codes
+        return parts == 1 if used_codes or parts else True
 
     return holds
 
@@ -112,9 +121,9 @@ def _missing_party(category: _Category, invoice: Invoice) -> str | None:
     return "buyer.vat_id" if category.parties == "buyer VAT" and not buyer_vat else None
 
 
-def _identified(category: _Category, scope: Scope) -> Callable[[Invoice], Iterator[str]]:
+def _is_identified(category: _Category, scope: Scope) -> Callable[[Invoice], Iterator[str]]:
     def search(invoice: Invoice) -> Iterator[str]:
-        if any(_of(scope, category.code)(invoice)):
+        if any(_values_of_category(scope, category.code)(invoice)):
             field = _missing_party(category, invoice)
             if field is not None:
                 yield field
@@ -153,7 +162,7 @@ def _taxable(category: _Category, part: VatBreakdown, invoice: Invoice) -> Fract
 
 def _wrong_taxable(category: _Category) -> Callable[[Invoice], Iterator[str]]:
     def search(invoice: Invoice) -> Iterator[str]:
-        for path, part in _of(breakdown, category.code)(invoice):
+        for path, part in _values_of_category(breakdown_parts, category.code)(invoice):
             if part.taxable is None:
                 continue
             difference = abs(Fraction(part.taxable) - _taxable(category, part, invoice))
@@ -204,7 +213,7 @@ def _family(category: _Category) -> Iterator[Rule]:
     prefix, name = category.prefix, f"{category.name} ('{category.code}')"
     yield Rule(
         f"{prefix}-01",
-        whole("stated_totals.breakdown", _is_broken_down(category)),
+        whole_invoice("stated_totals.breakdown", _is_broken_down(category)),
         f"The VAT category {name} is not in the VAT breakdown as often as the lines require.",
         "Correct the breakdown, or leave the totals to be computed.",
     )
@@ -213,7 +222,7 @@ def _family(category: _Category) -> Iterator[Rule]:
     for number, (scope, noun) in enumerate(scopes, 2):
         yield Rule(
             f"{prefix}-{number:02}",
-            _identified(category, scope),
+            _is_identified(category, scope),
             f"The invoice has {noun} of the VAT category {name}, but {identifiers}.",
             _PARTIES[category.parties],
         )
@@ -221,7 +230,7 @@ def _family(category: _Category) -> Iterator[Rule]:
     for number, (scope, _) in enumerate(scopes, 5):
         yield Rule(
             f"{prefix}-{number:02}",
-            each(_of(scope, category.code), "vat_rate", _rate_fits(category)),
+            each_value(_values_of_category(scope, category.code), "vat_rate", _rate_fits(category)),
             f"The rate of the VAT category {name} must be {expected}.",
             remedy,
         )
@@ -233,26 +242,28 @@ def _family(category: _Category) -> Iterator[Rule]:
     )
     yield Rule(
         f"{prefix}-09",
-        each(_of(breakdown, category.code), "tax", _tax_fits(category)),
+        each_value(_values_of_category(breakdown_parts, category.code), "tax", _tax_fits(category)),
         f"The tax of the VAT category {name} is wrong.",
         "Give the taxable amount times the rate." if category.by_rate else "Give the tax 0.",
     )
     yield Rule(
         f"{prefix}-10",
-        each(_of(breakdown, category.code), "reason", _reason_fits(category)),
+        each_value(
+            _values_of_category(breakdown_parts, category.code), "reason", _reason_fits(category)
+        ),
         f"The VAT category {name} {'needs' if category.exempt else 'has'} a reason for exemption.",
         "Give one in `exemptions`." if category.exempt else "Leave the reason out.",
     )
 
 
-def _has(scope: Scope, code: str, invoice: Invoice) -> bool:
-    return any(_of(scope, code)(invoice))
+def _has_category(scope: Scope, code: str, invoice: Invoice) -> bool:
+    return any(_values_of_category(scope, code)(invoice))
 
 
 def _delivery_dated(invoice: Invoice) -> bool:
     delivery = invoice.delivery
     return (
-        not _has(breakdown, "K", invoice)
+        not _has_category(breakdown_parts, "K", invoice)
         or (delivery is not None and delivery.date is not None)
         or (invoice.period is not None and invoice.period != Period())
         or invoice.tax_point_code is not None
@@ -261,7 +272,7 @@ def _delivery_dated(invoice: Invoice) -> bool:
 
 def _delivery_placed(invoice: Invoice) -> bool:
     address = None if invoice.delivery is None else invoice.delivery.address
-    return not _has(breakdown, "K", invoice) or (
+    return not _has_category(breakdown_parts, "K", invoice) or (
         address is not None and address.country is not None
     )
 
@@ -270,7 +281,7 @@ def _only_outside(scope: Scope) -> Callable[[Invoice], Iterator[str]]:
     """Return a search for categories other than 'not subject to VAT', which excludes all others."""
 
     def search(invoice: Invoice) -> Iterator[str]:
-        if not _has(breakdown, "O", invoice):
+        if not _has_category(breakdown_parts, "O", invoice):
             return
         for path, value in scope(invoice):
             name = "category" if hasattr(value, "category") else "vat_category"
@@ -288,12 +299,16 @@ def _is_italian(invoice: Invoice) -> bool:
 
 
 def _is_split(invoice: Invoice) -> bool:
-    return any(_has(scope, "B", invoice) for scope in (lines, allowances, charges, breakdown))
+    return any(
+        _has_category(scope, "B", invoice)
+        for scope in (lines, allowances, charges, breakdown_parts)
+    )
 
 
 def _is_unmixed(invoice: Invoice) -> bool:
     return not _is_split(invoice) or not any(
-        _has(scope, "S", invoice) for scope in (lines, allowances, charges, breakdown)
+        _has_category(scope, "S", invoice)
+        for scope in (lines, allowances, charges, breakdown_parts)
     )
 
 
@@ -301,13 +316,13 @@ VAT_RULES: Final = (
     *(rule for category in _CATEGORIES for rule in _family(category)),
     Rule(
         "BR-IC-11",
-        whole("delivery.date", _delivery_dated),
+        whole_invoice("delivery.date", _delivery_dated),
         "An intra-community supply needs the date of delivery or the period of supply.",
         "Give the date of the delivery, or a period.",
     ),
     Rule(
         "BR-IC-12",
-        whole("delivery.address.country", _delivery_placed),
+        whole_invoice("delivery.address.country", _delivery_placed),
         "An intra-community supply needs the country of delivery.",
         "Give the delivery's address with its country.",
     ),
@@ -319,7 +334,7 @@ VAT_RULES: Final = (
             "Write two invoices.",
         )
         for rule, scope in (
-            ("BR-O-11", breakdown),
+            ("BR-O-11", breakdown_parts),
             ("BR-O-12", lines),
             ("BR-O-13", allowances),
             ("BR-O-14", charges),
@@ -327,13 +342,13 @@ VAT_RULES: Final = (
     ),
     Rule(
         "BR-B-01",
-        whole("seller.address.country", _is_italian),
+        whole_invoice("seller.address.country", _is_italian),
         "Split payment ('B') is for invoices within Italy only.",
         "Give another VAT category.",
     ),
     Rule(
         "BR-B-02",
-        whole("stated_totals.breakdown", _is_unmixed),
+        whole_invoice("stated_totals.breakdown", _is_unmixed),
         "An invoice with split payment ('B') has the standard rate ('S') too.",
         "Write two invoices.",
     ),

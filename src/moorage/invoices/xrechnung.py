@@ -7,18 +7,18 @@ from collections import Counter
 from fractions import Fraction
 from typing import TYPE_CHECKING, Any, Final
 
-from moorage.invoices.core_rules import at, needed
+from moorage.invoices.core_rules import needed_field, value_at
 from moorage.invoices.peppol import SHARED_RULES, sum_rules
 from moorage.invoices.rules import (
     Rule,
     allowances,
-    breakdown,
+    breakdown_parts,
     charges,
-    each,
-    inside,
+    each_value,
     lines,
-    required,
-    whole,
+    required_field,
+    scope_of,
+    whole_invoice,
 )
 
 if TYPE_CHECKING:
@@ -44,12 +44,12 @@ _DEBITS: Final = frozenset({"59"})
 
 def _is_taxed(invoice: Invoice) -> bool:
     """Return whether the seller has a tax identifier if a part of the invoice requires one."""
-    used = {
+    used_codes = {
         value.vat_category for scope in (lines, allowances, charges) for _, value in scope(invoice)
     }
     seller = invoice.seller
     return (
-        not used & _CATEGORIES
+        not used_codes & _CATEGORIES
         or invoice.tax_representative is not None
         or (seller is not None and bool(seller.vat_id or seller.tax_id))
     )
@@ -61,8 +61,8 @@ def _discounts_fit(invoice: Invoice) -> bool:
     rows = [row.strip() for row in re.split(r"\r?\n", terms) if row.strip().startswith("#")]
     if not rows:
         return True
-    rest = re.split("#.+#", terms)[-1]
-    return all(map(_DISCOUNT.fullmatch, rows)) and re.match(r"\s*\n", rest) is not None
+    last_term = re.split("#.+#", terms)[-1]
+    return all(map(_DISCOUNT.fullmatch, rows)) and re.match(r"\s*\n", last_term) is not None
 
 
 def _duplicate_file_names(invoice: Invoice) -> Iterator[str]:
@@ -112,13 +112,13 @@ def _payment_rules() -> Iterator[Rule]:
     ):
         yield Rule(
             f"BR-DE-{number}-a",
-            each(inside("payment"), group, _has_group(group, means)),
+            each_value(scope_of("payment"), group, _has_group(group, means)),
             f"The {noun} lacks its details.",
             f"Give `{group}`.",
         )
         yield Rule(
             f"BR-DE-{number}-b",
-            each(inside("payment"), group, _has_no_other(group, means)),
+            each_value(scope_of("payment"), group, _has_no_other(group, means)),
             f"The {noun} has details of another means of payment.",
             f"Give only `{group}`.",
         )
@@ -126,7 +126,7 @@ def _payment_rules() -> Iterator[Rule]:
 
 def _is_dated(invoice: Invoice) -> bool:
     return (
-        at(invoice, "delivery.date") is not None
+        value_at(invoice, "delivery.date") is not None
         or invoice.period is not None
         or invoice.tax_point_code is not None
         or all(line.period is not None for line in invoice.lines)
@@ -136,10 +136,10 @@ def _is_dated(invoice: Invoice) -> bool:
 XRECHNUNG_RULES: Final = (
     *SHARED_RULES,
     *sum_rules(huf_slack=Fraction(1, 2)),
-    needed("BR-DE-1", "payment", "payment instructions"),
-    needed("BR-DE-2", "seller.contact", "seller's contact point"),
+    needed_field("BR-DE-1", "payment", "payment instructions"),
+    needed_field("BR-DE-2", "seller.contact", "seller's contact point"),
     *(
-        required(rule, inside(scope), field, noun)
+        required_field(rule, scope_of(scope), field, noun)
         for rule, scope, field, noun in (
             ("BR-DE-3", "seller.address", "city", "city of the seller's address"),
             ("BR-DE-4", "seller.address", "postal_code", "postal code of the seller's address"),
@@ -157,31 +157,31 @@ XRECHNUNG_RULES: Final = (
             ),
         )
     ),
-    required("BR-DE-14", breakdown, "rate", "rate of the VAT category"),
-    needed("BR-DE-15", "buyer_reference", "buyer reference, which is the Leitweg-ID"),
+    required_field("BR-DE-14", breakdown_parts, "rate", "rate of the VAT category"),
+    needed_field("BR-DE-15", "buyer_reference", "buyer reference, which is the Leitweg-ID"),
     Rule(
         "BR-DE-16",
-        whole("seller.vat_id", _is_taxed),
+        whole_invoice("seller.vat_id", _is_taxed),
         "The VAT category needs the seller's VAT or tax identifier, or a tax representative.",
         "Give one of them.",
     ),
     Rule(
         "BR-DE-17",
-        whole("type_code", lambda invoice: invoice.type_code in _TYPES),
+        whole_invoice("type_code", lambda invoice: invoice.type_code in _TYPES),
         "The type code is not one that XRechnung recommends.",
         f"Give one of {', '.join(sorted(_TYPES))}.",
         fatal=False,
     ),
     Rule(
         "BR-DE-18",
-        whole("payment_terms", _discounts_fit),
+        whole_invoice("payment_terms", _discounts_fit),
         "A cash discount in the terms of payment does not have the form of XRechnung.",
         "Write '#SKONTO#TAGE=14#PROZENT=2.00#' in a line of its own, with a line break at its end.",
     ),
     Rule(
         "BR-DE-19",
-        each(
-            inside("payment"),
+        each_value(
+            scope_of("payment"),
             "accounts",
             lambda payment: (
                 payment.code != "58" or all(_is_iban(item.iban) for item in payment.accounts)
@@ -193,10 +193,12 @@ XRECHNUNG_RULES: Final = (
     ),
     Rule(
         "BR-DE-20",
-        each(
-            inside("payment"),
+        each_value(
+            scope_of("payment"),
             "direct_debit.account",
-            lambda payment: payment.code != "59" or _is_iban(at(payment, "direct_debit.account")),
+            lambda payment: (
+                payment.code != "59" or _is_iban(value_at(payment, "direct_debit.account"))
+            ),
         ),
         "The account of the SEPA direct debit is not a valid IBAN.",
         "Correct the IBAN.",
@@ -204,7 +206,7 @@ XRECHNUNG_RULES: Final = (
     ),
     Rule(
         "BR-DE-21",
-        whole("specification", lambda invoice: invoice.specification == SPECIFICATION),
+        whole_invoice("specification", lambda invoice: invoice.specification == SPECIFICATION),
         "The specification is not XRechnung 3.0.",
         "Leave it out, so that it is the profile's.",
         fatal=False,
@@ -218,7 +220,7 @@ XRECHNUNG_RULES: Final = (
     *_payment_rules(),
     Rule(
         "BR-DE-26",
-        whole(
+        whole_invoice(
             "preceding",
             lambda invoice: (
                 invoice.type_code != "384"
@@ -231,8 +233,8 @@ XRECHNUNG_RULES: Final = (
     ),
     Rule(
         "BR-DE-27",
-        each(
-            inside("seller.contact"),
+        each_value(
+            scope_of("seller.contact"),
             "phone",
             lambda contact: contact.phone is None or len(re.findall("[0-9]", contact.phone)) >= 3,
         ),
@@ -242,8 +244,8 @@ XRECHNUNG_RULES: Final = (
     ),
     Rule(
         "BR-DE-28",
-        each(
-            inside("seller.contact"),
+        each_value(
+            scope_of("seller.contact"),
             "email",
             lambda contact: contact.email is None or bool(_EMAIL.fullmatch(contact.email)),
         ),
@@ -253,32 +255,32 @@ XRECHNUNG_RULES: Final = (
     ),
     Rule(
         "BR-DE-30",
-        whole(
+        whole_invoice(
             "creditor_id",
             lambda invoice: (
-                at(invoice, "payment.direct_debit") is None or invoice.creditor_id is not None
+                value_at(invoice, "payment.direct_debit") is None or invoice.creditor_id is not None
             ),
         ),
         "The direct debit has no creditor identifier.",
         "Give the creditor's SEPA identifier in `creditor_id`.",
     ),
-    required(
+    required_field(
         "BR-DE-31",
-        inside("payment.direct_debit"),
+        scope_of("payment.direct_debit"),
         "account",
         "account that is debited",
     ),
     Rule(
         "BR-DE-TMP-32",
-        whole("delivery.date", _is_dated),
+        whole_invoice("delivery.date", _is_dated),
         "The invoice names neither the day of delivery nor a period of supply.",
         "Give the day, or a period of the invoice or of each line.",
         fatal=False,
     ),
     Rule(
         "BR-TMP-2",
-        each(
-            inside("documents"),
+        each_value(
+            scope_of("documents"),
             "url",
             lambda item: item.url is None or bool(_URL.fullmatch(item.url)),
         ),

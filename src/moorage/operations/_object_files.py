@@ -102,16 +102,16 @@ def encoding_of(mode: object, encoding: object) -> str | None:
             field="encoding",
             remedy="Leave out the encoding, or open a text with 'r' or 'w'.",
         )
-    chosen = "utf-8" if encoding is None else encoding
+    text_encoding = "utf-8" if encoding is None else encoding
     try:
-        "".encode(chosen)  # type: ignore[arg-type]  # a mistake of the caller is caught
+        "".encode(text_encoding)  # type: ignore[arg-type]  # a mistake of the caller is caught
     except (LookupError, TypeError, ValueError):
         raise InvalidData(
-            f"{str(chosen)[:40]!r} is not a text encoding.",
+            f"{str(text_encoding)[:40]!r} is not a text encoding.",
             field="encoding",
             remedy="Give an encoding that Python knows, such as 'utf-8' or 'cp1252'.",
         ) from None
-    return str(chosen)
+    return str(text_encoding)
 
 
 def pages_of(
@@ -140,7 +140,7 @@ async def async_pages_of(
             return
 
 
-class _Reading:
+class _ReadPosition:
     """The position in an object from which a file reads next.
 
     Args:
@@ -201,7 +201,7 @@ class ObjectReader(io.RawIOBase):
         self._storage = storage
         self._key = key
         self._timeout = timeout
-        self._reading = _Reading(info)
+        self._reading = _ReadPosition(info)
         self._download: Download | None = None
 
     def readable(self) -> bool:
@@ -359,7 +359,7 @@ class TextObjectWriter(io.TextIOWrapper):
         self._is_empty = False
         return count
 
-    def _rest(self) -> bytes:
+    def _final_bytes(self) -> bytes:
         """Return the encoder's final bytes; empty if no text was written."""
         return b"" if self._is_empty else self._encoder.encode("", final=True)
 
@@ -374,7 +374,7 @@ class TextObjectWriter(io.TextIOWrapper):
         try:
             self.flush()
             # The base class omits the final bytes of some encodings.
-            self._file.write(self._rest())
+            self._file.write(self._final_bytes())
         except BaseException:
             self.discard()
             raise
@@ -411,7 +411,7 @@ class AsyncObjectReader:
         self._storage = storage
         self._key = key
         self._timeout = timeout
-        self._reading = _Reading(info)
+        self._reading = _ReadPosition(info)
         self._download: AsyncDownload | None = None
 
     def tell(self) -> int:
@@ -543,7 +543,7 @@ class AsyncTextReader:
         missing = size
         while missing and await self._has_text():
             end = len(self._text) if size < 0 else self._position + missing
-            parts.append(self._taken(end))
+            parts.append(self._take_text(end))
             missing -= len(parts[-1]) if size >= 0 else 0
         return "".join(parts)
 
@@ -552,7 +552,7 @@ class AsyncTextReader:
         parts: list[str] = []
         while await self._has_text():
             end = self._text.find("\n", self._position) + 1
-            parts.append(self._taken(end or len(self._text)))
+            parts.append(self._take_text(end or len(self._text)))
             if end:
                 break
         return "".join(parts)
@@ -569,7 +569,7 @@ class AsyncTextReader:
             self._text, self._position = self._decoder.decode(piece, not piece), 0
         return self._position < len(self._text)
 
-    def _taken(self, end: int) -> str:
+    def _take_text(self, end: int) -> str:
         part = self._text[self._position : end]
         self._position += len(part)
         return part

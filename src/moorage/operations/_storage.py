@@ -37,13 +37,13 @@ if TYPE_CHECKING:
     from moorage.operations._object_files import StoredFolder
     from moorage.operations.storage import AsyncStorage, Storage
     from moorage.services.contracts.live_configuration import CurrentOperations
-    from moorage.services.transfers.downloading import Downloading
+    from moorage.services.transfers.downloading import DownloadSession
 
 
-class _Coming:
+class _ArrivingObject:
     """The code that synchronous and asynchronous downloads share."""
 
-    def __init__(self, flow: Downloading) -> None:
+    def __init__(self, flow: DownloadSession) -> None:
         self._flow = flow
 
     @property
@@ -74,7 +74,7 @@ class _Coming:
         self._flow.settle()
 
 
-class Download(_Coming):
+class Download(_ArrivingObject):
     """An object that is being downloaded; iterate over it for its bytes."""
 
     def read(self) -> bytes:
@@ -106,7 +106,7 @@ class Download(_Coming):
         self.settle()
 
 
-class AsyncDownload(_Coming):
+class AsyncDownload(_ArrivingObject):
     """An object that is being downloaded asynchronously; iterate over it for its bytes."""
 
     async def read(self) -> bytes:

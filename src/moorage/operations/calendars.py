@@ -144,20 +144,20 @@ class Calendars:
         after: Ref | str | None = None,
         timeout: float | None = None,
     ) -> ChangePage:
-        """Get a page of the events in a time, or of those that changed since an earlier look.
+        """Get a page of the events in a period, or of the changes since an earlier call.
 
         Events of a series are listed as single occurrences.
 
         Args:
             ref: reference of the calendar.
-            start: begin of the time; give the same one with each `after`.
-            end: end of the time.
-            after: the `next` of the previous page, or the `later` of an earlier look; by default
-                all events are listed.
+            start: beginning of the period; pass the same value with each `after`.
+            end: end of the period.
+            after: the `next` of the previous page, or the `later` of an earlier call; by
+                default all events are listed.
             timeout: seconds for the whole operation.
 
         Raises:
-            ChangesExpired: the vendor no longer knows the earlier look; read without `after`.
+            ChangesExpired: the vendor no longer knows the earlier call; read without `after`.
         """
         return run_now(
             self._flows.run(
@@ -178,8 +178,8 @@ class Calendars:
 
         Args:
             emails: email addresses.
-            start: begin of the time.
-            end: end of the time.
+            start: beginning of the period.
+            end: end of the period.
             account: name of the account; required if several are configured.
             timeout: seconds for the whole operation.
         """
@@ -305,20 +305,20 @@ class AsyncCalendars:
         after: Ref | str | None = None,
         timeout: float | None = None,
     ) -> ChangePage:
-        """Get a page of the events in a time, or of those that changed since an earlier look.
+        """Get a page of the events in a period, or of the changes since an earlier call.
 
         Events of a series are listed as single occurrences.
 
         Args:
             ref: reference of the calendar.
-            start: begin of the time; give the same one with each `after`.
-            end: end of the time.
-            after: the `next` of the previous page, or the `later` of an earlier look; by default
-                all events are listed.
+            start: beginning of the period; pass the same value with each `after`.
+            end: end of the period.
+            after: the `next` of the previous page, or the `later` of an earlier call; by
+                default all events are listed.
             timeout: seconds for the whole operation.
 
         Raises:
-            ChangesExpired: the vendor no longer knows the earlier look; read without `after`.
+            ChangesExpired: the vendor no longer knows the earlier call; read without `after`.
         """
         return await self._flows.run(
             CalendarsFlows.changes, ref, start=start, end=end, after=after, timeout=timeout
@@ -337,8 +337,8 @@ class AsyncCalendars:
 
         Args:
             emails: email addresses.
-            start: begin of the time.
-            end: end of the time.
+            start: beginning of the period.
+            end: end of the period.
             account: name of the account; required if several are configured.
             timeout: seconds for the whole operation.
         """

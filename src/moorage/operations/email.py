@@ -45,8 +45,8 @@ class Email:
         """Send one message to many recipients separately; return their results in order.
 
         The recipients are sent in chunks of the vendor's batch size; a failed chunk does not
-        affect the others. With a key, each chunk has a key of its own, derived from its position:
-        a repeat after an interruption sends only the missing chunks.
+        affect the others. With a key, each chunk has its own key, derived from the chunk's
+        position: a repeat after an interruption sends only the missing chunks.
 
         Args:
             bulk: message with its recipients.
@@ -196,8 +196,8 @@ class AsyncEmail:
         """Send one message to many recipients separately; return their results in order.
 
         The recipients are sent in chunks of the vendor's batch size; a failed chunk does not
-        affect the others. With a key, each chunk has a key of its own, derived from its position:
-        a repeat after an interruption sends only the missing chunks.
+        affect the others. With a key, each chunk has its own key, derived from the chunk's
+        position: a repeat after an interruption sends only the missing chunks.
 
         Args:
             bulk: message with its recipients.

@@ -53,8 +53,8 @@ class Payments:
     def follow_up(self, event: PaymentEvent, *, timeout: float | None = None) -> PaymentEvent:
         """Return a payment event with all fields, fetched from the vendor if they are missing.
 
-        Only the id is read from an incomplete event, so a forged one can only cause a look-up of
-        the truth.
+        Only the id is read from an incomplete event, so a forged event can only cause a look-up at
+        the vendor.
 
         Args:
             event: event from `Hub.events`; a complete event is returned unchanged.
@@ -72,8 +72,8 @@ class Payments:
         """Get the current state of several payments, and return the results in order.
 
         Args:
-            payments: references of payments, and `Unsettled` for payments without one: these are
-                sent again under their key, which has no second effect.
+            payments: references of payments, and `Unsettled` for payments without a reference:
+                these are sent again under their key, which has no second effect.
             timeout: seconds for each payment.
             at_once: maximum number of concurrent requests.
         """
@@ -633,8 +633,8 @@ class AsyncPayments:
     async def follow_up(self, event: PaymentEvent, *, timeout: float | None = None) -> PaymentEvent:
         """Return a payment event with all fields, fetched from the vendor if they are missing.
 
-        Only the id is read from an incomplete event, so a forged one can only cause a look-up of
-        the truth.
+        Only the id is read from an incomplete event, so a forged event can only cause a look-up at
+        the vendor.
 
         Args:
             event: event from `Hub.events`; a complete event is returned unchanged.
@@ -652,8 +652,8 @@ class AsyncPayments:
         """Get the current state of several payments, and return the results in order.
 
         Args:
-            payments: references of payments, and `Unsettled` for payments without one: these are
-                sent again under their key, which has no second effect.
+            payments: references of payments, and `Unsettled` for payments without a reference:
+                these are sent again under their key, which has no second effect.
             timeout: seconds for each payment.
             at_once: maximum number of concurrent requests.
         """

@@ -196,7 +196,7 @@ class People:
     def remove_member(
         self, ref: Ref | str, member: Ref | str, *, timeout: float | None = None
     ) -> None:
-        """Remove a person from a group; somebody who is no member counts as removed.
+        """Remove a person from a group; a person who is not a member counts as removed.
 
         Args:
             ref: reference of the group.
@@ -369,7 +369,7 @@ class AsyncPeople:
     async def remove_member(
         self, ref: Ref | str, member: Ref | str, *, timeout: float | None = None
     ) -> None:
-        """Remove a person from a group; somebody who is no member counts as removed.
+        """Remove a person from a group; a person who is not a member counts as removed.
 
         Args:
             ref: reference of the group.

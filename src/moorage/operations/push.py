@@ -35,9 +35,9 @@ class Push:
     ) -> list[Result[PushReceipt]]:
         """Send many notifications; return their results in order.
 
-        The function `outcome_of` says what each result means for its device. With a key, each
-        notification has a key of its own, derived from its position: a repeat after an interruption
-        sends only the missing notifications.
+        The function `outcome_of` returns the meaning of each result for its device. With a key,
+        each notification has its own key, derived from the notification's position: a repeat after
+        an interruption sends only the missing notifications.
 
         Args:
             messages: notifications to send.
@@ -95,9 +95,9 @@ class AsyncPush:
     ) -> list[Result[PushReceipt]]:
         """Send many notifications; return their results in order.
 
-        The function `outcome_of` says what each result means for its device. With a key, each
-        notification has a key of its own, derived from its position: a repeat after an interruption
-        sends only the missing notifications.
+        The function `outcome_of` returns the meaning of each result for its device. With a key,
+        each notification has its own key, derived from the notification's position: a repeat after
+        an interruption sends only the missing notifications.
 
         Args:
             messages: notifications to send.

@@ -80,7 +80,7 @@ class Shipping:
         Raises:
             VendorRejected: no rate fits, with the carriers' messages; or the vendor refuses to
                 sell.
-            OutcomeUnknown: it may have been bought, and the vendor cannot tell.
+            OutcomeUnknown: the shipment may have been bought, and the vendor cannot report it.
         """
         return run_now(
             self._flows.run(
@@ -101,8 +101,8 @@ class Shipping:
     ) -> list[Result[Shipment]]:
         """Buy many shipments, and return the results in order.
 
-        Each has a key of its own, derived from the batch's key and its position: a repeat after an
-        interruption buys only the missing shipments.
+        Each shipment has its own key, derived from the batch's key and the shipment's position: a
+        repeat after an interruption buys only the missing shipments.
 
         Args:
             items: arguments for `create_shipment`.
@@ -132,14 +132,14 @@ class Shipping:
 
         Args:
             ref: reference of the shipment.
-            label: format of the label; by default the one it was bought in.
+            label: format of the label; by default the format in which it was bought.
             parcel: number of the parcel, from one.
             timeout: seconds for the whole operation.
 
         Raises:
             UnsupportedByVendor: the vendor returns labels only at the purchase, or does not convert
                 them to another format.
-            VendorRejected: there is no label, or not yet.
+            VendorRejected: the label does not exist, or not yet.
         """
         return run_now(
             self._flows.run(ShippingFlows.get_label, ref, label, parcel=parcel, timeout=timeout)
@@ -148,17 +148,17 @@ class Shipping:
     def schedule_pickup(
         self, pickup: PickupRequest, *, idempotency_key: str, timeout: float | None = None
     ) -> Pickup:
-        """Schedule a carrier's driver to come for bought shipments.
+        """Schedule a carrier's pickup of bought shipments.
 
         Args:
             pickup: the shipments, the place and the time.
-            idempotency_key: identifies this pickup: a repeat returns the same one, and never
+            idempotency_key: identifies this pickup: a repeat returns the same pickup, and never
                 schedules a second one.
             timeout: seconds for the whole operation.
 
         Raises:
-            VendorRejected: the carrier does not come then or there.
-            OutcomeUnknown: it may have been scheduled, and the vendor cannot tell.
+            VendorRejected: the carrier does not offer a pickup at this time or place.
+            OutcomeUnknown: the pickup may have been scheduled, and the vendor cannot report it.
         """
         return run_now(
             self._flows.run(
@@ -172,16 +172,16 @@ class Shipping:
     def create_manifest(
         self, shipments: Sequence[Ref | str], *, idempotency_key: str, timeout: float | None = None
     ) -> Manifest:
-        """Create the form with which a driver accepts many shipments at the end of a day.
+        """Create a manifest, with which a driver accepts many shipments at the end of a day.
 
         Args:
             shipments: references of bought shipments, all of one account.
-            idempotency_key: identifies this manifest: a repeat returns the same one.
+            idempotency_key: identifies this manifest: a repeat returns the same manifest.
             timeout: seconds for the whole operation.
 
         Raises:
             VendorRejected: a shipment is not of this day, or is on another manifest already.
-            OutcomeUnknown: it may have been created, and the vendor cannot tell.
+            OutcomeUnknown: the manifest may have been created, and the vendor cannot report it.
         """
         return run_now(
             self._flows.run(
@@ -286,7 +286,7 @@ class AsyncShipping:
         Raises:
             VendorRejected: no rate fits, with the carriers' messages; or the vendor refuses to
                 sell.
-            OutcomeUnknown: it may have been bought, and the vendor cannot tell.
+            OutcomeUnknown: the shipment may have been bought, and the vendor cannot report it.
         """
         return await self._flows.run(
             ShippingFlows.create_shipment, what, idempotency_key=idempotency_key, timeout=timeout
@@ -302,8 +302,8 @@ class AsyncShipping:
     ) -> list[Result[Shipment]]:
         """Buy many shipments, and return the results in order.
 
-        Each has a key of its own, derived from the batch's key and its position: a repeat after an
-        interruption buys only the missing shipments.
+        Each shipment has its own key, derived from the batch's key and the shipment's position: a
+        repeat after an interruption buys only the missing shipments.
 
         Args:
             items: arguments for `create_shipment`.
@@ -331,14 +331,14 @@ class AsyncShipping:
 
         Args:
             ref: reference of the shipment.
-            label: format of the label; by default the one it was bought in.
+            label: format of the label; by default the format in which it was bought.
             parcel: number of the parcel, from one.
             timeout: seconds for the whole operation.
 
         Raises:
             UnsupportedByVendor: the vendor returns labels only at the purchase, or does not convert
                 them to another format.
-            VendorRejected: there is no label, or not yet.
+            VendorRejected: the label does not exist, or not yet.
         """
         return await self._flows.run(
             ShippingFlows.get_label, ref, label, parcel=parcel, timeout=timeout
@@ -347,17 +347,17 @@ class AsyncShipping:
     async def schedule_pickup(
         self, pickup: PickupRequest, *, idempotency_key: str, timeout: float | None = None
     ) -> Pickup:
-        """Schedule a carrier's driver to come for bought shipments.
+        """Schedule a carrier's pickup of bought shipments.
 
         Args:
             pickup: the shipments, the place and the time.
-            idempotency_key: identifies this pickup: a repeat returns the same one, and never
+            idempotency_key: identifies this pickup: a repeat returns the same pickup, and never
                 schedules a second one.
             timeout: seconds for the whole operation.
 
         Raises:
-            VendorRejected: the carrier does not come then or there.
-            OutcomeUnknown: it may have been scheduled, and the vendor cannot tell.
+            VendorRejected: the carrier does not offer a pickup at this time or place.
+            OutcomeUnknown: the pickup may have been scheduled, and the vendor cannot report it.
         """
         return await self._flows.run(
             ShippingFlows.schedule_pickup, pickup, idempotency_key=idempotency_key, timeout=timeout
@@ -366,16 +366,16 @@ class AsyncShipping:
     async def create_manifest(
         self, shipments: Sequence[Ref | str], *, idempotency_key: str, timeout: float | None = None
     ) -> Manifest:
-        """Create the form with which a driver accepts many shipments at the end of a day.
+        """Create a manifest, with which a driver accepts many shipments at the end of a day.
 
         Args:
             shipments: references of bought shipments, all of one account.
-            idempotency_key: identifies this manifest: a repeat returns the same one.
+            idempotency_key: identifies this manifest: a repeat returns the same manifest.
             timeout: seconds for the whole operation.
 
         Raises:
             VendorRejected: a shipment is not of this day, or is on another manifest already.
-            OutcomeUnknown: it may have been created, and the vendor cannot tell.
+            OutcomeUnknown: the manifest may have been created, and the vendor cannot report it.
         """
         return await self._flows.run(
             ShippingFlows.create_manifest,

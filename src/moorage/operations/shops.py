@@ -140,7 +140,7 @@ class Shops:
         account: str | None = None,
         timeout: float | None = None,
     ) -> ItemPage:
-        """Get a page of the items of a shop that have your number; shops may use one twice.
+        """Get a page of a shop's items with a SKU; several items of a shop may have the same SKU.
 
         Args:
             sku: your number of the item, which must match wholly.
@@ -301,7 +301,7 @@ class AsyncShops:
         account: str | None = None,
         timeout: float | None = None,
     ) -> ItemPage:
-        """Get a page of the items of a shop that have your number; shops may use one twice.
+        """Get a page of a shop's items with a SKU; several items of a shop may have the same SKU.
 
         Args:
             sku: your number of the item, which must match wholly.

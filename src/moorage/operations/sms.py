@@ -39,8 +39,8 @@ class Sms:
     ) -> list[Result[SmsReceipt]]:
         """Send many text messages; return their results in order.
 
-        With a key, each message has a key of its own, derived from its position: a repeat after an
-        interruption sends only the missing messages.
+        With a key, each message has its own key, derived from the message's position: a repeat
+        after an interruption sends only the missing messages.
 
         Args:
             messages: messages to send.
@@ -214,8 +214,8 @@ class AsyncSms:
     ) -> list[Result[SmsReceipt]]:
         """Send many text messages; return their results in order.
 
-        With a key, each message has a key of its own, derived from its position: a repeat after an
-        interruption sends only the missing messages.
+        With a key, each message has its own key, derived from the message's position: a repeat
+        after an interruption sends only the missing messages.
 
         Args:
             messages: messages to send.

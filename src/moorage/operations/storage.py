@@ -50,7 +50,7 @@ class Storage(StorageMethods):
 
         An object larger than a part is sent in parts, and a failed part is sent again. Memory
         holds at most `at_once` parts. A failed upload leaves nothing behind, unless `start_upload`
-        began it: then it can be resumed.
+        began it; such an upload can be resumed.
 
         Args:
             key: key of the object.
@@ -154,7 +154,7 @@ class Storage(StorageMethods):
         Args:
             key: key of the object, or its reference.
             method: GET, HEAD, PUT or DELETE.
-            expires: seconds until the URL expires, a week at most.
+            expires: seconds until the URL expires; at most a week.
             content_type: content type of the answer; for a PUT, of the request.
             content_disposition: content disposition of the answer.
             timeout: seconds for reading the credentials.
@@ -185,7 +185,7 @@ class Storage(StorageMethods):
 
         Args:
             key: key of the object.
-            expires: seconds until the form expires, a week at most.
+            expires: seconds until the form expires; at most a week.
             smallest: minimum number of bytes.
             largest: maximum number of bytes.
             content_type: content type that the form must state.
@@ -307,7 +307,7 @@ class AsyncStorage(AsyncStorageMethods):
 
         An object larger than a part is sent in parts, and a failed part is sent again. Memory
         holds at most `at_once` parts. A failed upload leaves nothing behind, unless `start_upload`
-        began it: then it can be resumed.
+        began it; such an upload can be resumed.
 
         Args:
             key: key of the object.
@@ -407,7 +407,7 @@ class AsyncStorage(AsyncStorageMethods):
         Args:
             key: key of the object, or its reference.
             method: GET, HEAD, PUT or DELETE.
-            expires: seconds until the URL expires, a week at most.
+            expires: seconds until the URL expires; at most a week.
             content_type: content type of the answer; for a PUT, of the request.
             content_disposition: content disposition of the answer.
             timeout: seconds for reading the credentials.
@@ -436,7 +436,7 @@ class AsyncStorage(AsyncStorageMethods):
 
         Args:
             key: key of the object.
-            expires: seconds until the form expires, a week at most.
+            expires: seconds until the form expires; at most a week.
             smallest: minimum number of bytes.
             largest: maximum number of bytes.
             content_type: content type that the form must state.

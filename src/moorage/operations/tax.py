@@ -7,25 +7,48 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from moorage.contracts.declared.tax import TaxContract
 from moorage.runtime.bridge import run_now
-from moorage.services.contracts.flows import Flows
 from moorage.services.contracts.live_configuration import CurrentOperations
+from moorage.services.contracts.tax import TaxFlows
 
 if TYPE_CHECKING:
+    from moorage.contracts.ref import Ref
     from moorage.contracts.tax import Trader, VatCheck, VatNumber
+    from moorage.contracts.tax_calculation import (
+        TaxableSale,
+        TaxCalculation,
+        TaxRecord,
+        TaxReversal,
+    )
     from moorage.services.contracts.live_configuration import FindDispatcher
 
 
-class TaxFlows(Flows, TaxContract):
-    """The operations of one tenant."""
-
-
 class Tax:
-    """Checks VAT numbers, each by the configured register that is responsible for it."""
+    """Checks VAT numbers by the register that is responsible, and calculates taxes of sales."""
 
     def __init__(self, find_dispatcher: FindDispatcher, tenant: str | None) -> None:
         self._flows = CurrentOperations(TaxFlows, find_dispatcher, tenant)
+
+    def record(
+        self, calculation: TaxCalculation, *, idempotency_key: str, timeout: float | None = None
+    ) -> TaxRecord:
+        """Put a sale into the reports of the vendor that calculated its tax.
+
+        The tax is the calculated one, even if the vendor's rules have changed since.
+
+        Args:
+            calculation: the calculated tax of the sale, which the buyer pays.
+            idempotency_key: identifies this sale: a repeat records nothing again.
+            timeout: seconds for the whole operation.
+
+        Raises:
+            VendorRejected: the reference of the sale is in use, or the calculation has expired.
+        """
+        return run_now(
+            self._flows.run(
+                TaxFlows.record, calculation, idempotency_key=idempotency_key, timeout=timeout
+            )
+        )
 
     def check_vat_number(
         self,
@@ -55,12 +78,68 @@ class Tax:
             )
         )
 
+    def calculate(self, sale: TaxableSale, *, timeout: float | None = None) -> TaxCalculation:
+        """Calculate the tax of a sale, for each line and jurisdiction; nothing is recorded.
+
+        Most vendors charge a fee for each calculation.
+
+        Args:
+            sale: the sale.
+            timeout: seconds for the whole operation.
+        """
+        return run_now(self._flows.run(TaxFlows.calculate, sale, timeout=timeout))
+
+    def reverse(
+        self,
+        ref: Ref | str,
+        reversal: TaxReversal,
+        *,
+        idempotency_key: str,
+        timeout: float | None = None,
+    ) -> TaxRecord:
+        """Take a recorded sale, or a part of it, out of the vendor's reports.
+
+        Args:
+            ref: reference of the recorded sale.
+            reversal: the reversed parts; the whole sale if it names none.
+            idempotency_key: identifies this reversal: a repeat reverses nothing again.
+            timeout: seconds for the whole operation.
+
+        Raises:
+            VendorRejected: the reference of the reversal is in use, or more would be reversed than
+                was recorded.
+        """
+        return run_now(
+            self._flows.run(
+                TaxFlows.reverse, ref, reversal, idempotency_key=idempotency_key, timeout=timeout
+            )
+        )
+
 
 class AsyncTax:
     """The asynchronous version of `Tax`."""
 
     def __init__(self, find_dispatcher: FindDispatcher, tenant: str | None) -> None:
         self._flows = CurrentOperations(TaxFlows, find_dispatcher, tenant)
+
+    async def record(
+        self, calculation: TaxCalculation, *, idempotency_key: str, timeout: float | None = None
+    ) -> TaxRecord:
+        """Put a sale into the reports of the vendor that calculated its tax.
+
+        The tax is the calculated one, even if the vendor's rules have changed since.
+
+        Args:
+            calculation: the calculated tax of the sale, which the buyer pays.
+            idempotency_key: identifies this sale: a repeat records nothing again.
+            timeout: seconds for the whole operation.
+
+        Raises:
+            VendorRejected: the reference of the sale is in use, or the calculation has expired.
+        """
+        return await self._flows.run(
+            TaxFlows.record, calculation, idempotency_key=idempotency_key, timeout=timeout
+        )
 
     async def check_vat_number(
         self,
@@ -82,4 +161,39 @@ class AsyncTax:
         """
         return await self._flows.run(
             TaxFlows.check_vat_number, number, requester=requester, trader=trader, timeout=timeout
+        )
+
+    async def calculate(self, sale: TaxableSale, *, timeout: float | None = None) -> TaxCalculation:
+        """Calculate the tax of a sale, for each line and jurisdiction; nothing is recorded.
+
+        Most vendors charge a fee for each calculation.
+
+        Args:
+            sale: the sale.
+            timeout: seconds for the whole operation.
+        """
+        return await self._flows.run(TaxFlows.calculate, sale, timeout=timeout)
+
+    async def reverse(
+        self,
+        ref: Ref | str,
+        reversal: TaxReversal,
+        *,
+        idempotency_key: str,
+        timeout: float | None = None,
+    ) -> TaxRecord:
+        """Take a recorded sale, or a part of it, out of the vendor's reports.
+
+        Args:
+            ref: reference of the recorded sale.
+            reversal: the reversed parts; the whole sale if it names none.
+            idempotency_key: identifies this reversal: a repeat reverses nothing again.
+            timeout: seconds for the whole operation.
+
+        Raises:
+            VendorRejected: the reference of the reversal is in use, or more would be reversed than
+                was recorded.
+        """
+        return await self._flows.run(
+            TaxFlows.reverse, ref, reversal, idempotency_key=idempotency_key, timeout=timeout
         )

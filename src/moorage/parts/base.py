@@ -112,7 +112,7 @@ class Part:
         return ports
 
 
-def decorated(
+def decorate_function(
     function: Callable[..., Any],
     call: Callable[..., Any],
     call_later: Callable[..., Any] | None = None,

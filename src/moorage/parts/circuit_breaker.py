@@ -143,12 +143,12 @@ class CircuitBreaker(Guard[AdmittedCall]):
         core = self._async_core
         if core.ask is None or self._timed:
             return await super()._call_later(function, *args, **kwargs)
-        admitted: Admitted = core.ask(self._question, self._span)
-        if admitted[0]:
-            if admitted[0] is NEEDS_TOKEN:
+        admission: Admitted = core.ask(self._question, self._span)
+        if admission[0]:
+            if admission[0] is NEEDS_TOKEN:
                 # The body of `is_async`, inlined as in `call`.
                 return await super()._call_later(function, *args, **kwargs)
-            raise self._refusal(core, admitted)
+            raise self._refusal(core, admission)
         try:
             awaitable = function(*args, **kwargs)
             if type(awaitable) is not CoroutineType and not can_be_awaited(awaitable):
@@ -156,7 +156,7 @@ class CircuitBreaker(Guard[AdmittedCall]):
             return await awaitable  # pyright: ignore[reportUnknownVariableType]  # a coroutine of any types
         except BaseException as error:
             ticket = AdmittedCall()
-            ticket.permit = admitted[2]
+            ticket.permit = admission[2]
             self._leave(ticket, error)
             raise
 
@@ -178,13 +178,13 @@ class CircuitBreaker(Guard[AdmittedCall]):
         return AdmittedCall()
 
     def _enter(self, ticket: AdmittedCall, /) -> None:
-        admitted = self._execute(self._question, self._span)
-        if admitted[0]:
+        admission = self._execute(self._question, self._span)
+        if admission[0]:
             core = self._sync_core
             ticket.call = self._new_call(core)
-            ticket.permit = run_now(be_admitted(core, ticket.call, self._question, admitted))
+            ticket.permit = run_now(be_admitted(core, ticket.call, self._question, admission))
         else:
-            ticket.permit = admitted[2]
+            ticket.permit = admission[2]
         if self._timed:
             ticket.began = self._sync_core.nanoseconds()
 
@@ -192,14 +192,14 @@ class CircuitBreaker(Guard[AdmittedCall]):
         core = self._async_core
         ask, question = core.ask, self._question
         time_limit = self._span
-        admitted: Admitted = (
+        admission: Admitted = (
             await core.execute(question, time_limit) if ask is None else ask(question, time_limit)
         )
-        if admitted[0]:
+        if admission[0]:
             ticket.call = self._new_call(core)
-            ticket.permit = await be_admitted(core, ticket.call, question, admitted)
+            ticket.permit = await be_admitted(core, ticket.call, question, admission)
         else:
-            ticket.permit = admitted[2]
+            ticket.permit = admission[2]
         if self._timed:
             ticket.began = core.nanoseconds()
 
@@ -220,8 +220,11 @@ class CircuitBreaker(Guard[AdmittedCall]):
             return health(error)
         if error is not None:
             return Outcome.NEUTRAL
-        slow = self._plan.slow
-        if slow is not None and self._core().nanoseconds() - ticket.began > slow:
+        slow_threshold = self._plan.slow
+        if (
+            slow_threshold is not None
+            and self._core().nanoseconds() - ticket.began > slow_threshold
+        ):
             return Outcome.SLOW
         return Outcome.GOOD
 

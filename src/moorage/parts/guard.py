@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any, Generic, ParamSpec, TypeVar
 
 from moorage.domain.values.functions import not_callable
 from moorage.errors import ConfigurationError
-from moorage.parts.base import Part, decorated
+from moorage.parts.base import Part, decorate_function
 from moorage.runtime.bridge import can_be_awaited, is_async, not_awaitable, refuse_awaitable
 
 if TYPE_CHECKING:
@@ -94,7 +94,7 @@ class Guard(Part, ABC, Generic[T]):
 
     def __call__(self, function: Callable[P, R], /) -> Callable[P, R]:
         """Decorate `function` so that every call of it goes through the guard."""
-        return decorated(function, self.call, self._call_later)
+        return decorate_function(function, self.call, self._call_later)
 
 
 class Entry(Generic[T]):

@@ -14,14 +14,14 @@ from moorage.domain.resilience.retry import error_types
 from moorage.domain.service.settings import Service
 from moorage.domain.values.durations import seconds
 from moorage.domain.values.functions import check_callable, check_plain
-from moorage.domain.values.plain import copying
+from moorage.domain.values.plain import copy_function
 from moorage.errors import ConnectorError
-from moorage.parts.base import Part, decorated
+from moorage.parts.base import Part, decorate_function
 from moorage.runtime.bridge import is_async, run_now, step_async, step_sync
-from moorage.services.calling.answers import sealed
+from moorage.services.calling.answers import seal_answer
 from moorage.services.calling.attempts import attempt
 from moorage.services.calling.call import value_of
-from moorage.services.calling.idempotency import KeyRules, NotSentError, Once, act_once
+from moorage.services.calling.idempotency import KeyedUse, KeyRules, NotSentError, act_once
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Coroutine, Iterable
@@ -37,7 +37,7 @@ if TYPE_CHECKING:
 P = ParamSpec("P")
 R = TypeVar("R")
 
-copied = copying(copy.deepcopy)
+copied = copy_function(copy.deepcopy)
 """An independent copy of a value."""
 
 
@@ -145,11 +145,13 @@ class Idempotency(Part):
             key: the key.
             payload: the payload that the call had.
         """
-        return _stored_answer(lambda: value_of(run_now(self._look(self._sync_core, key, payload))))
+        return _stored_answer(
+            lambda: value_of(run_now(self._stored_ending(self._sync_core, key, payload)))
+        )
 
     async def astored(self, key: str, *, payload: object = None) -> Answered[Any] | None:
         """Return the answer that an earlier call has stored; asynchronous."""
-        ending = await self._look(self._async_core, key, payload)
+        ending = await self._stored_ending(self._async_core, key, payload)
         return _stored_answer(lambda: value_of(ending))
 
     def store(self, key: str, answer: R, /, *, payload: object = None) -> Answered[R]:
@@ -190,10 +192,10 @@ class Idempotency(Part):
             check_plain(payload, "payload")
 
         def call(function: Callable[P, R], /, *args: P.args, **kwargs: P.kwargs) -> R:
-            made = [[*args], kwargs] if payload is None else payload(*args, **kwargs)
-            return self._call(key(*args, **kwargs), made, function, *args, **kwargs)
+            hashed_arguments = [[*args], kwargs] if payload is None else payload(*args, **kwargs)
+            return self._call(key(*args, **kwargs), hashed_arguments, function, *args, **kwargs)
 
-        return lambda function: decorated(function, call)
+        return lambda function: decorate_function(function, call)
 
     def resolve(self, key: str, *, done: bool, answer: object = None) -> bool:
         """Settle a key whose outcome is unknown: store the answer you looked up, or free the key.
@@ -230,7 +232,7 @@ class Idempotency(Part):
         key, plan = checked_key(key), self._plan
         return WriteRecordOnce(
             plan.claim_key(key),
-            sealed(self._cipher, plan, key, ("value", self._rules.encode(answer))),
+            seal_answer(self._cipher, plan, key, ("value", self._rules.encode(answer))),
             fingerprint=payload_fingerprint(payload),
             ttl=self._rules.ttl,
         )
@@ -242,10 +244,10 @@ class Idempotency(Part):
             plan.claim_key(key),
             done=done,
             ttl=self._rules.ttl,
-            answer=stored_pair and sealed(self._cipher, plan, key, stored_pair),
+            answer=stored_pair and seal_answer(self._cipher, plan, key, stored_pair),
         )
 
-    async def _look(self, core: Core, key: str, payload: object) -> Ending:
+    async def _stored_ending(self, core: Core, key: str, payload: object) -> Ending:
         # With this reach no step is ever run.
         return await self._run_once(
             core, key, cast("AttemptStep", None), payload, AllowedActions.STORED
@@ -262,11 +264,11 @@ class Idempotency(Part):
         """Run a step once for a key, as far as `reach` allows, and return the answer."""
         plan, key = self._plan, checked_key(key)
         compare = compared_payload if core.compares_bytes else payload_fingerprint
-        once = Once(key, plan.claim_key(key), compare(payload), self._rules, reach)
+        key_use = KeyedUse(key, plan.claim_key(key), compare(payload), self._rules, reach)
         call = self._new_call(core)
         call.key = key
         try:
-            value, error = await act_once(core, call, once, lambda: attempt(core, call, step))
+            value, error = await act_once(core, call, key_use, lambda: attempt(core, call, step))
         except ConnectorError as refused_value:
             value, error = None, refused_value
         if error is None:

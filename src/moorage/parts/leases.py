@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Final
 
 from moorage.adapters.concurrency.forking import in_child
 from moorage.domain.resilience.bucket import TokenBucket
-from moorage.domain.values.bounded import Bounded
+from moorage.domain.values.bounded import BoundedCache
 from moorage.domain.values.durations import count
 from moorage.errors import ConfigurationError
 
@@ -56,7 +56,7 @@ class Leases:
                 )
             lasting = max(lasting, size * rule.price * 1_000 // rule.n)
         self._lasting = lasting
-        self._held: Bounded[str | None, HeldTokens] = Bounded(_KEYS)
+        self._held: BoundedCache[str | None, HeldTokens] = BoundedCache(_KEYS)
         self._forget_all()
         in_child(self, Leases._forget_all)
 

@@ -16,8 +16,8 @@ from moorage.domain.values.text import with_article
 from moorage.errors import ConfigurationError
 from moorage.parts.base import Part
 from moorage.runtime.bridge import run_now
-from moorage.services.oauth.asking import Patience
-from moorage.services.oauth.consent import Consenting
+from moorage.services.oauth.asking import RequestLimits
+from moorage.services.oauth.consent import ConsentFlows
 from moorage.wiring.core_assembly import async_core, sync_core
 from moorage.wiring.ports import check_sync_or_async
 
@@ -58,7 +58,7 @@ class OAuthConsent(Part):
         request_timeout: the seconds for one request.
         away: the seconds that a person may take between `begin` and `finish`.
         clock, sleeper, async_sleeper, randomness: the remaining ports. Only the tokens of
-            `randomness` are used: nobody may be able to guess them.
+            `randomness` are used, which must be impossible to guess.
     """
 
     def __init__(
@@ -94,7 +94,7 @@ class OAuthConsent(Part):
             )
         self._client = client
         request = seconds(request_timeout, "request_timeout")
-        self._patience = Patience(
+        self._patience = RequestLimits(
             retry=_DEFAULT_RETRY if retry is None else retry,
             request=request,
             whole=max(_WHOLE, 2 * request),
@@ -104,21 +104,21 @@ class OAuthConsent(Part):
     def __repr__(self) -> str:
         return f"<{type(self).__name__} of {self._client.client_id!r}>"
 
-    def _run_sync(self, flow: Callable[[Consenting], Flow[R]]) -> R:
+    def _run_sync(self, flow: Callable[[ConsentFlows], Flow[R]]) -> R:
         """Run a flow synchronously, then close the HTTP client if it was created for this flow."""
         wired_core = sync_core(self._sync_ports)
         try:
-            return run_now(flow(Consenting(wired_core.core, self._client, self._patience)))
+            return run_now(flow(ConsentFlows(wired_core.core, self._client, self._patience)))
         finally:
             client = wired_core.default_http()
             if client is not None:
                 client.close()
 
-    async def _run_async(self, flow: Callable[[Consenting], Flow[R]]) -> R:
+    async def _run_async(self, flow: Callable[[ConsentFlows], Flow[R]]) -> R:
         """Run a flow asynchronously, then close the HTTP client if it was created for this flow."""
         wired = async_core(self._async_ports)
         try:
-            return await flow(Consenting(wired.core, self._client, self._patience))
+            return await flow(ConsentFlows(wired.core, self._client, self._patience))
         finally:
             client = wired.default_http()
             if client is not None:

@@ -15,7 +15,7 @@ from moorage.adapters.credentials.memory import (
     MemoryCredentialProvider,
 )
 from moorage.domain.oauth.client import OAuthClient
-from moorage.domain.oauth.freshness import Ahead
+from moorage.domain.oauth.freshness import EarlyRenewal
 from moorage.domain.oauth.question import slow_renewal_error
 from moorage.domain.resilience.retry import RetryPolicy
 from moorage.domain.service.settings import Service
@@ -26,15 +26,15 @@ from moorage.parts.base import Part
 from moorage.runtime.bridge import (
     allowance,
     documented_by,
-    guarded,
     guarded_async,
+    guarded_port,
     lift,
     run_now,
 )
 from moorage.runtime.signatures import with_arguments_of
 from moorage.services.core.foreign_errors import no_credentials, not_refreshed
-from moorage.services.oauth.renewal import Pace, Vault
-from moorage.services.oauth.token_refresher import Refreshing
+from moorage.services.oauth.renewal import RenewalTimeLimits, Vault
+from moorage.services.oauth.token_refresher import TokenRefreshFlows
 from moorage.wiring.core_assembly import async_core, sync_core
 
 if TYPE_CHECKING:
@@ -108,8 +108,8 @@ class _Refresher(Part):
         super().__init__(Service(_NAME, circuit=None, retry=None), **ports)
         self._clients = _Clients(clients)
         request = seconds(request_timeout, "request_timeout")
-        self._pace = Pace(
-            ahead=Ahead(early=early, leeway=leeway),
+        self._pace = RenewalTimeLimits(
+            ahead=EarlyRenewal(early=early, leeway=leeway),
             retry=_DEFAULT_RETRY if retry is None else retry,
             request=request,
             renewal=2 * request,
@@ -124,8 +124,8 @@ class _Refresher(Part):
 class OAuthTokenRefresher(_Refresher):
     """A credential provider that always returns a current access token.
 
-    Tokens are stored in `vault`. One caller renews a token ahead of its end, and one caller renews
-    it when the service refuses it; all others go on with the present token. Refreshers that share
+    Tokens are stored in `vault`. One caller renews a token before it expires, or when the service
+    refuses it; all other callers continue to use the present token. Refreshers that share
     `storage` and `vault`, in any process, renew once among them, and never send the same refresh
     token twice unless an answer was lost.
 
@@ -136,10 +136,10 @@ class OAuthTokenRefresher(_Refresher):
         storage: the store by which processes agree on who renews; by default this part's memory.
         http: sends the requests to authorisation servers; a client of its own by default.
         retry: the retries of one renewal when an authorisation server fails.
-        early: the seconds before its end from which on a token is renewed; a quarter of its life at
-            most.
-        leeway: the seconds before its end in which a token is not used, because clocks differ; a
-            tenth of its life at most.
+        early: the seconds before its expiry at which a token is renewed; at most a quarter of
+            its lifetime.
+        leeway: the seconds before its expiry in which a token is not used, because clocks
+            differ; at most a tenth of its lifetime.
         request_timeout: the seconds for one request to an authorisation server. A renewal takes
             twice as long at most, and another holder takes over a second after that; within two
             seconds of a holder's death if the refresh token does not rotate, or none is needed.
@@ -188,12 +188,12 @@ class OAuthTokenRefresher(_Refresher):
     def _start(self) -> None:
         provided = self._vault
         vault = Vault(
-            lift(guarded(provided.get, no_credentials)),
-            lift(guarded(provided.has, no_credentials)),
-            lift(guarded(provided.refresh, not_refreshed)),
-            lift(guarded(provided.rotate, not_refreshed)),
+            lift(guarded_port(provided.get, no_credentials)),
+            lift(guarded_port(provided.has, no_credentials)),
+            lift(guarded_port(provided.refresh, not_refreshed)),
+            lift(guarded_port(provided.rotate, not_refreshed)),
         )
-        self._flows = Refreshing(
+        self._flows = TokenRefreshFlows(
             self._wired.core, self._clients, vault, self._pace, self._run_to_end
         )
 
@@ -332,7 +332,7 @@ class AsyncOAuthTokenRefresher(_Refresher):
             guarded_async(provided.rotate, not_refreshed),
         )
         self._tasks: set[asyncio.Task[Any]] = set()
-        self._flows = Refreshing(
+        self._flows = TokenRefreshFlows(
             self._wired.core, self._clients, vault, self._pace, self._run_to_end
         )
 

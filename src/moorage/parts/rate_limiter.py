@@ -13,7 +13,7 @@ from moorage.domain.resilience.gate_commands import Pause
 from moorage.domain.resilience.rate_limit import common_parts, limit_names
 from moorage.domain.service.settings import Service
 from moorage.domain.state.keys import checked_name, own_key, part_key
-from moorage.domain.values.bounded import Bounded
+from moorage.domain.values.bounded import BoundedCache
 from moorage.domain.values.durations import FOREVER, SECOND, count, micros, seconds
 from moorage.errors import ConfigurationError
 from moorage.parts.base import CENTURY
@@ -106,7 +106,7 @@ class RateLimiter(Guard[None]):
         )
         self._limits = service.limits
         self._leases = Leases(service.limits, lease) if count(lease, "lease") > 1 else None
-        self._questions: Bounded[tuple[str | None, int, int], Admission] = Bounded(_KEYS)
+        self._questions: BoundedCache[tuple[str | None, int, int], Admission] = BoundedCache(_KEYS)
         self._parts = common_parts(service.limits)
         # Processes that start at the same time start with different parts.
         self._turns = itertools.count(os.getpid())
@@ -152,16 +152,18 @@ class RateLimiter(Guard[None]):
         ):
             return
         time_limit = self._store_timeout(timeout)
-        began = core.nanoseconds() if core.waits else None
-        admitted: Admitted = (
+        start_time = core.nanoseconds() if core.waits else None
+        admission: Admitted = (
             await core.execute(question, time_limit) if ask is None else ask(question, time_limit)
         )
-        if admitted[0] or admitted[1]:
+        if admission[0] or admission[1]:
             try:
-                await be_admitted(core, self._new_call(core, timeout, began), question, admitted)
-                core.waiters.go(admitted[3])
+                await be_admitted(
+                    core, self._new_call(core, timeout, start_time), question, admission
+                )
+                core.waiters.go(admission[3])
             except BaseException:
-                withdraw(core, question.gates, admitted)
+                withdraw(core, question.gates, admission)
                 raise
 
     async def _call_later(self, function: Callable[..., Any], /, *args: Any, **kwargs: Any) -> Any:
@@ -171,13 +173,13 @@ class RateLimiter(Guard[None]):
             await self.aacquire()
         else:
             question = self._question_for(None, 1)
-            admitted: Admitted = ask(question, self._plan.seconds)
-            if admitted[0] or admitted[1]:
+            admission: Admitted = ask(question, self._plan.seconds)
+            if admission[0] or admission[1]:
                 try:
-                    await be_admitted(core, self._new_call(core), question, admitted)
-                    core.waiters.go(admitted[3])
+                    await be_admitted(core, self._new_call(core), question, admission)
+                    core.waiters.go(admission[3])
                 except BaseException:
-                    withdraw(core, question.gates, admitted)
+                    withdraw(core, question.gates, admission)
                     raise
         # Granted tokens are spent, so nothing has to be given back from here on.
         awaitable = function(*args, **kwargs)
@@ -241,15 +243,15 @@ class RateLimiter(Guard[None]):
         question = self._with_wait_limit(self._question_for(key, cost), timeout).evolve(
             ticketed=True
         )
-        admitted: Admitted = await core.execute(question, self._store_timeout(timeout))
+        admission: Admitted = await core.execute(question, self._store_timeout(timeout))
         try:
-            answer, wait, _, _ = admitted
+            answer, wait, _, _ = admission
             if answer is Answer.GO:
-                cancel = functools.partial(withdraw, core, question.gates, admitted)
+                cancel = functools.partial(withdraw, core, question.gates, admission)
                 reservation = Reservation(wait / SECOND, cancel)
                 return reservation  # noqa: RET504 - an interruption during its creation is still caught
         except BaseException:
-            withdraw(core, question.gates, admitted)
+            withdraw(core, question.gates, admission)
             raise
         raise refusal(core, self._new_call(core, timeout), answer, wait)
 
@@ -293,8 +295,8 @@ class RateLimiter(Guard[None]):
                 wholes=gates.wholes,
                 whole_keys=keys if gates.wholes else (),
             )
-        within = min(self._plan.limit_wait, FOREVER)
-        return Admission(gates, within=within, lease=0, costs=(cost,) * len(gates.limits))
+        patience = min(self._plan.limit_wait, FOREVER)
+        return Admission(gates, within=patience, lease=0, costs=(cost,) * len(gates.limits))
 
     def _with_wait_limit(self, question: Admission, timeout: float | timedelta | None) -> Admission:
         if timeout is None:

@@ -8,11 +8,11 @@ from types import CoroutineType
 from typing import TYPE_CHECKING, Any, ParamSpec, Self, TypeVar, cast
 
 from moorage.domain.observation.events import RetryScheduled
-from moorage.domain.resilience.retry import Again, RetryPolicy, decide, wait_of
+from moorage.domain.resilience.retry import RetryAfterDelay, RetryPolicy, decide, wait_of
 from moorage.domain.service.settings import Service
 from moorage.domain.values.functions import not_callable
 from moorage.errors import ConnectorError
-from moorage.parts.base import CENTURY, Part, decorated
+from moorage.parts.base import CENTURY, Part, decorate_function
 from moorage.runtime.bridge import (
     can_be_awaited,
     is_async,
@@ -125,7 +125,7 @@ class RetryHandler(Part):
             step = step_async(functools.partial(function, *args, **kwargs), core)
             return value_of(_signed_ending(core, call, await attempt(core, call, step)))
         # The first attempt needs no decision, as in `call`.
-        began = core.nanoseconds()
+        start_time = core.nanoseconds()
         try:
             awaitable: Any = function(*args, **kwargs)
             if type(awaitable) is not CoroutineType and not can_be_awaited(awaitable):
@@ -133,10 +133,10 @@ class RetryHandler(Part):
             steps = cast("Awaitable[Any]", awaitable)
             if plan.seconds == CENTURY:
                 return await steps
-            return await within_async(steps, began + plan.span, core.nanoseconds)
+            return await within_async(steps, start_time + plan.span, core.nanoseconds)
         except Exception as error:  # noqa: BLE001 - the flow decides about the error
             failure = cut_off() if isinstance(error, OutOfTimeError) else error
-            call = Call(plan, began, plan.span)
+            call = Call(plan, start_time, plan.span)
             step = step_async(functools.partial(function, *args, **kwargs), core)
             ending = await follow(core, call, None, failure, step)
         try:
@@ -147,7 +147,7 @@ class RetryHandler(Part):
 
     def __call__(self, function: Callable[P, R], /) -> Callable[P, R]:
         """Decorate `function` so that every call of it is retried."""
-        return decorated(function, self.call, self._call_later)
+        return decorate_function(function, self.call, self._call_later)
 
     def __iter__(self) -> Attempts:
         return Attempts(self._sync_core, self._new_call(self._sync_core))
@@ -199,7 +199,7 @@ class _RetryLoop:
             previous=self._pause,
             draw=core.fraction(),
         )
-        if isinstance(decision, Again):
+        if isinstance(decision, RetryAfterDelay):
             self._again = True
             self._pause = decision.delay
             self._last = error

@@ -15,16 +15,16 @@ from moorage.adapters.webhook_secrets import (
     no_secrets,
     read_secrets,
 )
-from moorage.domain.secrets.frames import careful
+from moorage.domain.secrets.frames import with_careful_constructor
 from moorage.domain.service.settings import Service
 from moorage.domain.values.durations import FOREVER, micros, seconds
 from moorage.domain.webhooks.scheme import WebhookScheme
 from moorage.domain.webhooks.verification import acceptable_for
 from moorage.errors import ConfigurationError
 from moorage.parts.base import Part
-from moorage.runtime.bridge import guarded, guarded_async, lift, run_now
+from moorage.runtime.bridge import guarded_async, guarded_port, lift, run_now
 from moorage.services.core.foreign_errors import no_credentials
-from moorage.services.webhooks.verifier import Endpoint, Receiving, keys_for
+from moorage.services.webhooks.verifier import Endpoint, WebhookReceiver, keys_for
 from moorage.wiring.installed_vendors import webhook_scheme
 from moorage.wiring.ports import check_sync_or_async
 
@@ -47,7 +47,7 @@ _REMEMBERED_SECONDS = 3 * 86_400.0
 _VERIFY_TOKEN = "verify_token"  # noqa: S105 - the name of a secret
 
 
-@careful
+@with_careful_constructor
 class WebhookVerifier(Part):
     """Verifies the signatures of webhooks of one scheme, and refuses replays.
 
@@ -140,22 +140,25 @@ class WebhookVerifier(Part):
         return self._endpoint.scheme.hints
 
     @functools.cached_property
-    def _sync_receiving(self) -> Receiving:
+    def _sync_receiving(self) -> WebhookReceiver:
         get: Any = self._secrets.get
         if inspect.iscoroutinefunction(get):
             raise self._wrong_mode_error("a synchronous")
-        return Receiving(
-            self._sync_core, self._endpoint, lift(guarded(get, no_credentials)), self._fixed_secrets
+        return WebhookReceiver(
+            self._sync_core,
+            self._endpoint,
+            lift(guarded_port(get, no_credentials)),
+            self._fixed_secrets,
         )
 
     @functools.cached_property
-    def _async_receiving(self) -> Receiving:
+    def _async_receiving(self) -> WebhookReceiver:
         get: Any = self._secrets.get
         if isinstance(self._secrets, StaticWebhookSecrets):
-            return Receiving(self._async_core, self._endpoint, lift(get), self._fixed_secrets)
+            return WebhookReceiver(self._async_core, self._endpoint, lift(get), self._fixed_secrets)
         if not inspect.iscoroutinefunction(get):
             raise self._wrong_mode_error("an asynchronous")
-        return Receiving(self._async_core, self._endpoint, guarded_async(get, no_credentials))
+        return WebhookReceiver(self._async_core, self._endpoint, guarded_async(get, no_credentials))
 
     def _wrong_mode_error(self, expected: str) -> ConfigurationError:
         return ConfigurationError(
@@ -190,7 +193,7 @@ class WebhookVerifier(Part):
         plainly = self._sync_receiving
         if self._unclaimed:
             # There is nothing to wait for, so no flow is needed.
-            events = plainly.quickly(headers, body, tenant)
+            events = plainly.verify_on_fast_path(headers, body, tenant)
             if events is not None:
                 plainly.received(events, tenant)
                 return events

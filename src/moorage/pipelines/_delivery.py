@@ -4,7 +4,7 @@ Laws:
 
 1. A record is settled only after the sink took it, a transform left it out, or its dead letter was
    stored.
-2. Records of one lane reach the sink in their order, also when they are repeated after a failure.
+2. Records of one lane reach the sink in their order, even if they are repeated after a failure.
 3. A cancellation is not a failure: it settles nothing and makes no dead letter.
 """
 
@@ -14,7 +14,7 @@ import asyncio
 from collections import deque
 from datetime import UTC, datetime
 from inspect import isawaitable
-from itertools import chain, filterfalse
+from itertools import filterfalse
 from typing import TYPE_CHECKING
 
 import attrs
@@ -22,6 +22,7 @@ import attrs
 from moorage.domain.pipelines.batches import halves
 from moorage.domain.pipelines.failures import Verdict, verdict
 from moorage.domain.pipelines.progress import is_done
+from moorage.domain.pipelines.records import joined_records
 from moorage.domain.pipelines.settings import dead_letter_of
 from moorage.errors import LocalFailure
 from moorage.pipelines._repeating import RecordAtFault
@@ -36,7 +37,7 @@ if TYPE_CHECKING:
     from moorage.domain.values.result import Result
     from moorage.pipelines._in_flight import RecordsInFlight
     from moorage.pipelines._numbers import PipelineNumbers
-    from moorage.pipelines._repeating import Repeater
+    from moorage.pipelines._repeating import ActionRepeater
     from moorage.ports.pipelines import DeadLetters, SinkConnector
 
     Transform: TypeAlias = (
@@ -67,7 +68,7 @@ class BatchDelivery:
     config: PipelineConfig
     in_flight: RecordsInFlight
     numbers: PipelineNumbers
-    repeater: Repeater
+    repeater: ActionRepeater
 
     async def deliver(self, batch: Sequence[PendingRun]) -> None:
         """Transform and deliver a batch until each record is delivered, dropped or a dead letter.
@@ -80,7 +81,7 @@ class BatchDelivery:
         started = time()
         begun = self.in_flight.begin(batch)
         if self.transforms:
-            begun = [run for run in _singles(begun) if await self._transform(run)]
+            begun = [run for run in _runs_of_one_record(begun) if await self._transform(run)]
         groups = deque([begun])
         while groups:
             group = list(filterfalse(is_done, groups.popleft()))
@@ -114,10 +115,11 @@ class BatchDelivery:
 
     async def _try_group(self, group: list[PendingRun]) -> list[list[PendingRun]]:
         """Send a group of records to the sink, and return the groups of records to try again."""
+        records = joined_records([run.outputs for run in group])
         try:
-            results = await self.repeater.run(lambda: self._sink_results(group))
+            results = await self.repeater.run(lambda: self._sink_results(group, records))
         except RecordAtFault as fault:
-            singles = _singles(group)
+            singles = _runs_of_one_record(group)
             if len(singles) > 1:
                 return [list(half) for half in halves(singles)]
             await self._set_aside(group[0], fault.error, fault.attempts)
@@ -125,18 +127,19 @@ class BatchDelivery:
         rest = (
             self._mark_processed(group)
             if results is None
-            else await self._settle_results(_singles(group), results)
+            else await self._settle_results(_runs_of_one_record(group), results)
         )
         return [rest] if rest else []
 
-    async def _sink_results(self, group: list[PendingRun]) -> Sequence[Result[object]] | None:
+    async def _sink_results(
+        self, group: list[PendingRun], records: Sequence[SinkRecord]
+    ) -> Sequence[Result[object]] | None:
         """Return the sink's results for a group; raise the first error if all are temporary.
 
         A group with records that were revoked since it was formed is not tried, and has no results.
         """
         if any(map(is_done, group)):
             return ()
-        records = list(chain.from_iterable(run.outputs for run in group))
         count = len(records)
         results = await self.sink.process_batch(records)
         if results is None:
@@ -155,7 +158,7 @@ class BatchDelivery:
     def _mark_processed(self, runs: Sequence[PendingRun]) -> list[PendingRun]:
         """Mark records as processed by the sink; none of them is to be tried again."""
         if runs:
-            self.numbers.processed += sum(len(run.records) for run in runs)
+            self.numbers.processed += sum([len(run.sizes) for run in runs])
             self.numbers.dead_letters_in_a_row = 0
             self.in_flight.settle(runs)
         return []
@@ -213,6 +216,6 @@ class BatchDelivery:
         self.in_flight.settle([pending])
 
 
-def _singles(runs: Sequence[PendingRun]) -> list[PendingRun]:
+def _runs_of_one_record(runs: Sequence[PendingRun]) -> list[PendingRun]:
     """Return a run for each record, so that it can be settled by itself."""
     return [single for run in runs for single in run.singles()]

@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 CLOSING: Final = 0.8
 """Seconds after `drain` in which everything but the batches must end."""
 
-_LONGEST: Final = 3.0
+_MAX_SECONDS: Final = 3.0
 """Seconds that the steps of an end may take together if `drain` leaves them more."""
 
 _STEPS: Final = 6
@@ -27,7 +27,7 @@ _CANCEL_SHARE: Final = 0.75
 """The part of a step's time after which it is cancelled, so that it can end by itself."""
 
 
-class Ending:
+class EndTimeLimit:
     """The remaining time in which a pipeline must end, which its last steps share.
 
     The remaining time is divided equally among the remaining steps, so that a step which hangs
@@ -70,7 +70,7 @@ class Ending:
     def _seconds_of_step(self) -> float:
         """Return the seconds that the next step may take."""
         now = asyncio.get_running_loop().time()
-        self._until = min(self._until, self._limit, now + _LONGEST)
+        self._until = min(self._until, self._limit, now + _MAX_SECONDS)
         share = max(0.0, self._until - now) / self._steps
         self._steps = max(1, self._steps - 1)
         return share

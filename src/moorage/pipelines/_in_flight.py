@@ -31,11 +31,11 @@ class DoneRecords(NamedTuple):
         partition: the partition.
         records: the records to pass to the source's `commit`: all of them, or only the last one of
             a prefix.
-        total: the number of all done records, also those not in `records`.
+        total: the number of all done records, including those not in `records`.
     """
 
     partition: Partition
-    records: list[SinkRecord]
+    records: Sequence[SinkRecord]
     total: int
 
 
@@ -94,7 +94,7 @@ class RecordsInFlight:
             done = progress.take()
             if done:
                 total = self._remove(done)
-                records = [done[-1].records[-1]] if self._commits == "prefix" else _records_of(done)
+                records = done[-1].records[-1:] if self._commits == "prefix" else _records_of(done)
                 taken.append(DoneRecords(partition, records, total))
         return taken
 
@@ -149,7 +149,7 @@ class RecordsInFlight:
 
     def _remove(self, runs: Sequence[PendingRun]) -> int:
         """Count the records of runs as no longer in flight, and return their number."""
-        count = sum(len(pending.records) for pending in runs)
+        count = sum([len(pending.sizes) for pending in runs])
         self.records -= count
         self.size -= sum(map(_SIZE, runs))
         if runs:

@@ -86,9 +86,12 @@ class Lane:
         """Move records from the queue to a batch until the batch is full."""
         queue, limits = self._queue, self._limits
         batch = [*batch]
-        while queue and (count := size.fitting(queue[0].sizes, limits)):
+        while queue and not size.is_full(limits):
+            count = size.fitting(queue[0].sizes, limits)
+            if not count:
+                break
             run = queue.popleft()
-            if count < len(run.records):
+            if count < len(run.sizes):
                 run, rest = run.split((count,))
                 queue.appendleft(rest)
             batch.append(run)

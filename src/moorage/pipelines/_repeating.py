@@ -7,7 +7,7 @@ from datetime import UTC, datetime
 from random import random
 from typing import TYPE_CHECKING, Final, TypeVar
 
-from moorage.domain.pipelines.failures import Exhausted, Verdict
+from moorage.domain.pipelines.failures import FailureConsequence, Verdict
 from moorage.domain.resilience.retry import delay, wait_of
 
 if TYPE_CHECKING:
@@ -19,13 +19,13 @@ if TYPE_CHECKING:
 T = TypeVar("T")
 
 _AFTER_RETRIES: Final = {
-    Exhausted.RETRY: Verdict.RETRY,
-    Exhausted.DEAD_LETTER: Verdict.DEAD_LETTER,
-    Exhausted.STOP: Verdict.STOP,
+    FailureConsequence.RETRY: Verdict.RETRY,
+    FailureConsequence.DEAD_LETTER: Verdict.DEAD_LETTER,
+    FailureConsequence.STOP: Verdict.STOP,
 }
 
 
-class Stopping(Exception):
+class PipelineStopping(Exception):
     """Raised instead of another attempt, because the pipeline is stopping."""
 
 
@@ -43,7 +43,7 @@ class RecordAtFault(Exception):
         self.attempts = attempts
 
 
-class Repeater:
+class ActionRepeater:
     """Repeats actions of a pipeline whose failure is temporary.
 
     Args:
@@ -57,7 +57,7 @@ class Repeater:
     def __init__(
         self,
         policy: RetryPolicy,
-        exhausted: Exhausted,
+        exhausted: FailureConsequence,
         judge: Callable[[Exception, RetryPolicy], Verdict],
         numbers: PipelineNumbers,
         stopping: asyncio.Event,
@@ -117,4 +117,4 @@ class Repeater:
                 await self._stopping.wait()
         except TimeoutError:
             return
-        raise Stopping
+        raise PipelineStopping

@@ -14,7 +14,7 @@ from moorage.domain.pipelines.checkpoints import (
     taken_over_error,
 )
 from moorage.domain.pipelines.records import SinkRecord
-from moorage.domain.secrets.frames import careful
+from moorage.domain.secrets.frames import with_careful_constructor
 from moorage.domain.values.durations import seconds
 from moorage.errors import InvalidData
 from moorage.pipelines.functions import in_thread, is_async
@@ -69,7 +69,7 @@ class StateCheckpoints:
         await self.advance(name, epoch, positions)
 
 
-@careful
+@with_careful_constructor
 class PollingSource:
     """A source that polls a function for the records after a position.
 

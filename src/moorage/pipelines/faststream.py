@@ -10,15 +10,15 @@ from typing import TYPE_CHECKING, Any, Final
 from faststream import BaseMiddleware
 from faststream.exceptions import AckMessage, IgnoredException
 
-from moorage.domain.pipelines.failures import Exhausted, Verdict, source_verdict, verdict
+from moorage.domain.pipelines.failures import FailureConsequence, Verdict, source_verdict, verdict
 from moorage.domain.pipelines.records import SinkRecord
 from moorage.domain.pipelines.settings import dead_letter_of, exhausted_of
 from moorage.domain.resilience.retry import RetryPolicy
-from moorage.domain.secrets.frames import careful
+from moorage.domain.secrets.frames import with_careful_constructor
 from moorage.domain.state.keys import checked_name
 from moorage.errors import ConfigurationError
 from moorage.pipelines._numbers import PipelineNumbers
-from moorage.pipelines._repeating import RecordAtFault, Repeater
+from moorage.pipelines._repeating import ActionRepeater, RecordAtFault
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -32,7 +32,7 @@ _TOPICS: Final = ("subject", "channel", "topic", "queue")
 """The names that FastStream's brokers give to the place that a message was read from."""
 
 
-@careful
+@with_careful_constructor
 class DeadLetterMiddleware:
     """A middleware that repeats temporary failures, and stores hopeless messages as dead letters.
 
@@ -55,7 +55,7 @@ class DeadLetterMiddleware:
         *,
         name: str,
         retry: RetryPolicy | None = None,
-        exhausted: Exhausted | str = Exhausted.DEAD_LETTER,
+        exhausted: FailureConsequence | str = FailureConsequence.DEAD_LETTER,
     ) -> None:
         if not callable(getattr(dead_letters, "add", None)):
             raise ConfigurationError(
@@ -89,7 +89,7 @@ class DeadLetterMiddleware:
             return await handling.run(lambda: handle(message))
         except RecordAtFault as fault:
             error, attempts = fault.error, fault.attempts
-        storing = self._repeater(Exhausted.STOP, source_verdict)
+        storing = self._repeater(FailureConsequence.STOP, source_verdict)
         for record in _records(message, topic):
             letter = dead_letter_of(
                 error, record, pipeline=self._name, attempts=attempts, at=datetime.now(UTC)
@@ -99,9 +99,9 @@ class DeadLetterMiddleware:
         raise AckMessage
 
     def _repeater(
-        self, exhausted: Exhausted, judge: Callable[[Exception, RetryPolicy], Verdict]
-    ) -> Repeater:
-        return Repeater(self._retry, exhausted, judge, PipelineNumbers(), asyncio.Event())
+        self, exhausted: FailureConsequence, judge: Callable[[Exception, RetryPolicy], Verdict]
+    ) -> ActionRepeater:
+        return ActionRepeater(self._retry, exhausted, judge, PipelineNumbers(), asyncio.Event())
 
 
 class _MessageMiddleware(BaseMiddleware[Any, Any]):
@@ -112,7 +112,7 @@ class _MessageMiddleware(BaseMiddleware[Any, Any]):
         self._settings = settings
 
     async def consume_scope(self, call_next: Callable[[Any], Any], msg: StreamMessage[Any]) -> Any:
-        """Handle the message."""
+        """Handle the message, with retries and dead letters."""
         log_context: dict[str, Any] = self.context.get("log_context") or {}
         topic = next((log_context[name] for name in _TOPICS if log_context.get(name)), "messages")
         return await self._settings.process(call_next, msg, str(topic))

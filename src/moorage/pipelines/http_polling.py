@@ -33,7 +33,7 @@ class HttpPolling:
     """The records that an HTTP endpoint lists.
 
     The method `after` is the `fetch` of a `PollingSource`. An unchanged answer is not sent again if
-    the service supports ETag or Last-Modified. These headers do not tell whether links in headers
+    the service supports ETag or Last-Modified. These headers do not show whether links in headers
     have changed, so an endpoint with `link_header` always sends the whole answer.
 
     Args:

@@ -15,7 +15,7 @@ from moorage.domain.messages.broker_rules import check_message, check_topic
 from moorage.domain.messages.kafka import RULES
 from moorage.domain.messages.kafka_transactions import SourcedMessage
 from moorage.domain.messages.message import OutgoingMessage
-from moorage.domain.secrets.frames import careful
+from moorage.domain.secrets.frames import with_careful_constructor
 from moorage.errors import ConfigurationError, LocalFailure
 from moorage.pipelines.publishing import message_of
 
@@ -26,7 +26,7 @@ if TYPE_CHECKING:
     from moorage.domain.pipelines.records import Partition, SinkRecord
 
 
-@careful
+@with_careful_constructor
 class KafkaTransactionSink:
     """A sink that publishes each record exactly once, in the Kafka cluster of its source.
 

@@ -16,16 +16,17 @@ import asyncio
 from contextlib import suppress
 from typing import TYPE_CHECKING, Any
 
-from moorage.domain.pipelines.failures import Exhausted, source_verdict, verdict
+from moorage.domain.pipelines.failures import FailureConsequence, source_verdict, verdict
+from moorage.domain.pipelines.records import joined_records
 from moorage.domain.pipelines.settings import PipelineConfig, PipelineReport, PipelineState
-from moorage.domain.secrets.frames import careful
+from moorage.domain.secrets.frames import with_careful_constructor
 from moorage.errors import ConfigurationError, ConnectorError, LocalFailure
 from moorage.pipelines._delivery import BatchDelivery
-from moorage.pipelines._ending import Ending
+from moorage.pipelines._ending import EndTimeLimit
 from moorage.pipelines._in_flight import RecordsInFlight
 from moorage.pipelines._lanes import Lanes
 from moorage.pipelines._numbers import PipelineNumbers
-from moorage.pipelines._repeating import Repeater, Stopping
+from moorage.pipelines._repeating import ActionRepeater, PipelineStopping
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Coroutine, Sequence
@@ -39,7 +40,7 @@ if TYPE_CHECKING:
     from moorage.ports.pipelines import DeadLetters, SinkConnector, SourceConnector
 
 
-@careful
+@with_careful_constructor
 class Pipeline:
     """Delivers records from a source to a sink, each at least once.
 
@@ -83,7 +84,7 @@ class Pipeline:
             )
         self._stopping = asyncio.Event()
         self._opened = asyncio.Event()
-        self._ending = Ending(self._config.drain)
+        self._ending = EndTimeLimit(self._config.drain)
         self._numbers = PipelineNumbers()
         self._in_flight = RecordsInFlight(self._config, source.commits)
         self._lanes = Lanes(
@@ -99,8 +100,10 @@ class Pipeline:
                 repeater=self._repeater(self._config.retry, self._config.exhausted, verdict),
             ),
         )
-        self._commits = self._repeater(self._config.retry, Exhausted.RETRY, source_verdict)
-        self._connections = self._repeater(self._config.reconnect, Exhausted.RETRY, source_verdict)
+        self._commits = self._repeater(self._config.retry, FailureConsequence.RETRY, source_verdict)
+        self._connections = self._repeater(
+            self._config.reconnect, FailureConsequence.RETRY, source_verdict
+        )
         self._uncommitted: list[DoneRecords] = []
         self._committing = asyncio.Lock()
         self._failure: Exception | None = None
@@ -108,10 +111,10 @@ class Pipeline:
     def _repeater(
         self,
         policy: RetryPolicy,
-        exhausted: Exhausted,
+        exhausted: FailureConsequence,
         judge: Callable[[Exception, RetryPolicy], Verdict],
-    ) -> Repeater:
-        return Repeater(policy, exhausted, judge, self._numbers, self._stopping)
+    ) -> ActionRepeater:
+        return ActionRepeater(policy, exhausted, judge, self._numbers, self._stopping)
 
     def statistics(self) -> PipelineStatistics:
         """Return the numbers of the pipeline, without waiting."""
@@ -210,7 +213,7 @@ class Pipeline:
         """Await one of the pipeline's loops, and stop the pipeline if the loop fails."""
         try:
             await work
-        except Stopping:
+        except PipelineStopping:
             pass
         except Exception as error:  # noqa: BLE001 - raised by `run`
             self._failure = self._failure or error
@@ -266,7 +269,7 @@ class Pipeline:
             self._uncommitted += self._in_flight.take()
             if self._uncommitted:
                 await self._sink.flush()
-                records = [record for done in self._uncommitted for record in done.records]
+                records = joined_records([done.records for done in self._uncommitted])
                 await self._source.commit(records)
                 self._numbers.committed += sum(done.total for done in self._uncommitted)
                 self._uncommitted = []

@@ -20,7 +20,7 @@ from moorage.domain.schemas.schema import (
     checked_subject,
     member,
 )
-from moorage.domain.schemas.wire_format import framed, unframed
+from moorage.domain.schemas.wire_format import add_frame, read_frame
 from moorage.domain.values.durations import count
 from moorage.errors import ConfigurationError, InvalidData, SchemaNotFound, VendorRejected
 from moorage.pipelines._shared_fetches import SharedFetches
@@ -178,7 +178,7 @@ class SchemaDecoder(_SchemaTransform):
         if self._wire_format is WireFormat.PLAIN:
             coding = await self._configured_codec()
             return DecodedRecord.of(record, coding.codec.decode(record.payload), coding.name)
-        id, data = unframed(record.payload)
+        id, data = read_frame(record.payload)
         coding = await self._codings.get(id, partial(self._fetch, id))
         is_protobuf = coding.format is SchemaFormat.PROTOBUF
         decode = coding.codec.decode_framed if is_protobuf else coding.codec.decode
@@ -274,13 +274,13 @@ class SchemaEncoder(_SchemaTransform):
         is_plain = self._wire_format is WireFormat.PLAIN
         return attrs.evolve(
             record,
-            payload=coding.codec.encode(value) if is_plain else _framed(coding, value),
+            payload=coding.codec.encode(value) if is_plain else _encode_framed(coding, value),
             content_type=JSON if is_json and is_plain else _BINARY,
             schema=coding.name,
         )
 
 
-def _framed(coding: _SchemaCodec, value: object) -> bytes:
+def _encode_framed(coding: _SchemaCodec, value: object) -> bytes:
     if coding.id is None:
         raise ConfigurationError(
             f"The schema {coding.name!r} has no id that records could name.",
@@ -290,7 +290,7 @@ def _framed(coding: _SchemaCodec, value: object) -> bytes:
         )
     is_protobuf = coding.format is SchemaFormat.PROTOBUF
     encode = coding.codec.encode_framed if is_protobuf else coding.codec.encode
-    return framed(coding.id, encode(value))
+    return add_frame(coding.id, encode(value))
 
 
 def _codec(

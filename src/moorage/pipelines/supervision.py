@@ -33,7 +33,7 @@ class SupervisedPipeline:
 
     Attributes:
         name: the name of the pipeline.
-        reload_error: the reason for which the last change of its configuration was refused, which
+        reload_error: the reason why the last change of its configuration was refused, which
             reports show; None if it was accepted.
 
     Args:

@@ -23,9 +23,9 @@ class AuditStorage(Protocol):
     the chain of the others. When `append` returns, the records are written and survive a crash of
     the machine. It refuses to continue a chain whose end is missing.
 
-    `records` yields all records in the order in which they are stored, whatever their values. A
-    value of a wrong type becomes a value that matches no hash. `find` returns one page of matching
-    records, newest first.
+    `records` yields all records in the order in which they are stored, even if their values are
+    invalid. A value of a wrong type becomes a value that matches no hash. `find` returns one page
+    of matching records, newest first.
 
     The only errors it raises are `StorageUnavailable` and `ConfigurationError`.
     """

@@ -54,10 +54,11 @@ class Connector(DescribedConnector, Protocol):
     error of moorage if that fails; then it may be called again. A connector that is used before it
     was opened opens itself.
 
-    `health` asks the server within `timeout` seconds, and returns the answer as a value: a server
-    that is out of order is no exception. A health check is never retried, and no circuit counts it.
+    `health` asks the server within `timeout` seconds, and returns the answer as a value: it raises
+    no exception if the server does not work. A health check is never retried, and no circuit
+    counts it.
 
-    `close` waits for nothing but the closing of idle connections. Connections in use are closed
+    `close` waits only until idle connections are closed. Connections in use are closed
     when they are returned. It may be called repeatedly, and no operation begins after it.
 
     A connector may be used from several threads at once.

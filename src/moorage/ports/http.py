@@ -11,10 +11,10 @@ if TYPE_CHECKING:
 class Incoming(Protocol):
     """An answer whose body is still being received.
 
-    `read` returns the next piece of the body, and b"" at its end and ever after; it raises like
-    `HttpClient.send`. The body is decoded according to its Content-Encoding, unless the request's
-    Accept-Encoding names `identity`. `close` is synchronous, does not wait, and may be called at
-    any time and repeatedly; closing before the end of the body closes the connection.
+    `read` returns the next piece of the body, and b"" at its end and in all later calls; it raises
+    like `HttpClient.send`. The body is decoded according to its Content-Encoding, unless the
+    request's Accept-Encoding names `identity`. `close` is synchronous, does not wait, and may be
+    called at any time and repeatedly; closing before the end of the body closes the connection.
     """
 
     @property
@@ -37,13 +37,13 @@ class HttpClient(Protocol):
     byte of the request reached the vendor; its subclass `AttemptTimeout`; and `VendorFailed` for an
     answer that is not HTTP, or is larger than the client accepts. No foreign exception passes.
 
-    `timeouts.total` limits the whole exchange, body included, also for a vendor that sends slowly.
+    `timeouts.total` limits the whole exchange including the body, even if a vendor sends slowly.
     A client that cannot limit one of the other steps has an attribute `lacks`, a frozenset of their
     names: a manager then refuses a service that sets one, and the client refuses with
     `ConfigurationError`, before anything is sent, a limit that is less than `total`.
 
     A client that does not speak HTTP/2 has an attribute `http2` that is False. A manager then
-    refuses a service that speaks nothing else.
+    refuses a service that requires HTTP/2.
 
     A client that records its requests has a method `learn_secrets`. A manager calls it before each
     attempt, with two sequences of bytes: the credentials of the request, and other secret words in

@@ -23,8 +23,8 @@ class Link(Protocol):
     `is_connected` never waits: it returns False if the connection is closed or known to be broken.
     It need not notice that the server has gone away.
 
-    `ping` asks the server for a sign of life, and raises `ConnectionFailed` or any other exception
-    if there is none within `timeout` seconds.
+    `ping` checks that the server responds, and raises `ConnectionFailed` or any other exception if
+    it does not within `timeout` seconds.
 
     `close` drops the connection, and does not wait for the server. It may be called in any state,
     by any thread, and repeatedly.

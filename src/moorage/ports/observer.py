@@ -11,13 +11,13 @@ if TYPE_CHECKING:
 class Observer(Protocol):
     """Receives every event, in the thread or task that caused it.
 
-    It must return quickly and not block: slow work belongs elsewhere. An observer that raises
-    breaks no call; the other observers receive an `ObserverFailed` event.
+    It must return quickly and not block: slow work belongs elsewhere. If an observer raises an
+    exception, the call continues, and the other observers receive an `ObserverFailed` event.
 
     It may have two more attributes. `hears` is a tuple of classes of events: it receives these
     only. With a true `failures_only` it receives no event of a success, and no `CallStarted`.
 
-    An observer that needs some events only at times has a method `hears_now()`, which is called
+    An observer that does not always need some events has a method `hears_now()`, which is called
     when a call starts. It returns a tuple of those classes among `CallStarted`, `AttemptStarted`,
     `AttemptFinished` and `CallFinished` that the observer has a use for if the call succeeds at
     once; events of these classes only are made for it then. It must be quick, and return one of a

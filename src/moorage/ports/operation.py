@@ -36,7 +36,7 @@ class OperationTraits(Protocol):
 
 
 class StorableResults(Protocol[T]):
-    """The methods of an operation whose results, instances of its own class, can be stored.
+    """The methods that convert an operation's results, if they are not plain values, for storage.
 
     An answer under an idempotency key is stored, and a store that outlives the process takes plain
     values only. `pack_result` returns a result as plain values: None, numbers, texts, bytes, times,

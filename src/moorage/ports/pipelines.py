@@ -46,10 +46,10 @@ class SourceConnector(Protocol):
     empty sequence after `wait` seconds, and None if the source has ended: nothing will follow. A
     poll that is cancelled loses nothing: what it has read is delivered again, or by the next poll.
 
-    `commit` marks records as done in the source: they are not delivered again. `release` gives
-    records back that nobody processes, so that they are soon delivered again, to this consumer or
-    another; a source without such a feature does nothing. `extend` reports that records are still
-    being processed, so that the source does not deliver them to others; it is called every
+    `commit` marks records as done in the source: they are not delivered again. `release` returns
+    records that are not being processed, so that they are soon delivered again, to this consumer
+    or another; a source without such a feature does nothing. `extend` reports that records are
+    still being processed, so that the source does not deliver them to others; it is called every
     `extend_every` seconds, and never if that is None.
 
     `seek` moves the position of a partition, so that the next record is the one after `offset`; a
@@ -64,7 +64,7 @@ class SourceConnector(Protocol):
 
     @property
     def commits(self) -> Literal["each", "prefix"]:
-        """The kind of commit that the source supports: of each record, or of all up to one."""
+        """The kind of commit that the source supports: "each" record, or a "prefix" of records."""
         ...
 
     @property
@@ -104,10 +104,10 @@ class SourceConnector(Protocol):
 class MeasuredSource(SourceConnector, Protocol):
     """A source that knows how many records wait in it.
 
-    `lag` returns the number of records that the source has and that nobody has committed yet, those
-    in flight included: of the whole queue or group, or of the partitions that this consumer has if
-    each has its own. It returns None if the source does not know it now. It may run while `poll`
-    waits, ends soon by itself, and its errors have no consequence.
+    `lag` returns the number of records in the source that are not committed yet, including records
+    in flight: of the whole queue or group, or of the partitions that this consumer has if each has
+    its own. It returns None if the source does not know it now. It may run while `poll` waits,
+    ends soon by itself, and its errors have no consequence.
     """
 
     async def lag(self) -> int | None:
@@ -173,7 +173,7 @@ class CheckpointStore(Protocol):
     none, if no later owner began; it raises `StorageUnavailable` if the store cannot be reached,
     and `LocalFailure` if a later owner began: the caller must stop then. `move` does the same for
     positions that may lie before the stored ones. It raises `LocalFailure` if a sink stores the
-    positions with its rows, so that earlier records would be passed over.
+    positions with its rows, so that earlier records would be skipped.
     """
 
     async def begin(self, name: str, /) -> tuple[int, Mapping[str, Offset]]:

@@ -40,7 +40,7 @@ class Platform(DescribedPlatform, Protocol):
     SIGKILL after the step's grace. It sees only the declared environment. Each secret is in a file
     whose path is in the variable NAME_FILE, and no description that the platform shows contains it.
 
-    `look` returns the status of a run, and None if the platform knows none of this name.
+    `look` returns the status of a run, and None if the platform has no run of this name.
 
     `logs` returns the output of a run after a mark; the empty text is the mark of the beginning. It
     returns at most about a megabyte, and at once: an empty part if there is nothing new. The same
@@ -49,7 +49,9 @@ class Platform(DescribedPlatform, Protocol):
     `stop` asks a run to end and returns at once; the run is killed after `grace` seconds. Nothing
     happens if it has ended.
 
-    `runs` returns the status of all runs that were started by `start` and not removed.
+    `runs` returns the status of all runs that were started by `start` and not removed. If the
+    platform cannot describe a run in time, the status of this run has the known facts and a
+    `problem`; the other runs are returned as usual.
 
     `collect` returns a file of the working directory of a run that has ended; None if there is no
     such regular file inside the directory, or if it has more than `limit` bytes.
@@ -61,7 +63,7 @@ class Platform(DescribedPlatform, Protocol):
     """
 
     def start(self, spec: RunSpec, timeout: float, /) -> RunStatus:
-        """Start a run, or find the one of this name."""
+        """Start a run, or find the run of this name."""
         ...
 
     def look(self, name: str, timeout: float, /) -> RunStatus | None:
@@ -97,7 +99,7 @@ class AsyncPlatform(DescribedPlatform, Protocol):
     """The asynchronous `Platform`; `AsyncPlatformInThreads` makes one of a synchronous one."""
 
     async def start(self, spec: RunSpec, timeout: float, /) -> RunStatus:
-        """Start a run, or find the one of this name."""
+        """Start a run, or find the run of this name."""
         ...
 
     async def look(self, name: str, timeout: float, /) -> RunStatus | None:
@@ -135,13 +137,13 @@ class EndWaiter(Protocol):
 
     Without them the caller polls the status of the run, and notices the end a little late.
     `can_wait` is True if `wait` may be called. `wait` blocks until a run has ended, and returns
-    True then; it returns False after so many seconds. It raises errors of moorage only, after which
+    True then; it returns False after `seconds`. It raises errors of moorage only, after which
     the follower looks at the run as usual.
     """
 
     @property
     def can_wait(self) -> bool:
-        """True if the platform tells of the end of a run."""
+        """True if the platform can wait for the end of a run."""
         ...
 
     def wait(self, name: str, seconds: float, /) -> bool:
@@ -155,7 +157,7 @@ class AsyncEndWaiter(Protocol):
 
     @property
     def can_wait(self) -> bool:
-        """True if the platform tells of the end of a run."""
+        """True if the platform can wait for the end of a run."""
         ...
 
     async def wait(self, name: str, seconds: float, /) -> bool:

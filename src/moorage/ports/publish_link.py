@@ -22,8 +22,8 @@ class PublishLink(Link, Protocol):
     `publish_batch` sends several messages, and returns one result for each, in their order. It
     raises only if all of them failed for the same reason.
 
-    `concern` returns what is wrong with a broker that answers, and what to do about it, each as a
-    sentence; None if nothing is. It never waits, and is asked after a `ping`.
+    `concern` returns the problem of a broker that answers, and the remedy, each as a sentence;
+    None if there is no problem. It never waits, and is called after a `ping`.
     """
 
     def publish(self, item: OutgoingMessage, timeout: float, /) -> PublishReceipt: ...

@@ -20,11 +20,11 @@ class SchemaRegistry(Protocol):
 
     `register` makes a schema the next version of a subject, and returns its id. A schema that is a
     version of the subject already keeps its id, so that a repetition changes nothing. It raises
-    `SchemaIncompatible` if the schema would break what the subject promises, and `InvalidRequest`
-    or `InvalidData` if it is no schema.
+    `SchemaIncompatible` if the schema would break the compatibility that the subject promises, and
+    `InvalidRequest` or `InvalidData` if it is not a schema.
 
     `check` returns the reasons why `register` would refuse a schema as incompatible; none if it
-    would not. A subject without versions refuses none.
+    would not. A subject without versions accepts any schema.
 
     Every method raises errors of moorage only, and may run any number of times at once.
     """
@@ -41,8 +41,8 @@ class SchemaRegistry(Protocol):
 class SchemaCodec(Protocol):
     """Decodes and encodes the data of one schema, without the header of a wire format.
 
-    Both methods raise `InvalidData` for what does not fit the schema, whatever it is: data from
-    outside may be cut off, nested deeply, or made to announce more than they contain.
+    Both methods raise `InvalidData` for any data that do not fit the schema: data from outside may
+    be truncated, deeply nested, or announce more than they contain.
     """
 
     def decode(self, data: bytes, /) -> Any: ...

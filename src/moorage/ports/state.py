@@ -17,8 +17,8 @@ class StateStorage(Protocol):
     own time, and stores the returned states, in one step: no other command that shares a key sees
     or changes a state in between, and either every key is written or none. The time is in
     microseconds since the Unix epoch by the *store's* clock, read no earlier than the states;
-    callers' clocks never matter. `apply` may run more than once for one execution, so only its last
-    answer counts.
+    callers' clocks never matter. `apply` may run more than once for one execution, so only the
+    result of its last run counts.
 
     A missing state is None. A state may be deleted once `quiet` microseconds (its second item) have
     passed since `seen` (its first), and not before. A store that has reached its limit of live
@@ -28,12 +28,12 @@ class StateStorage(Protocol):
 
     A command whose reply is lost may be sent again only if its `once` is False.
 
-    `timeout` is the rest of the caller's deadline, in seconds; None without a deadline. The command
-    takes no longer than that, whatever the store waits for: a connection, a lock, a reply. Then it
-    raises `StorageUnavailable`. A store may give up sooner. A store whose `execute` has no such
-    parameter is accepted, and its callers may outlive their deadlines.
+    `timeout` is the rest of the caller's deadline, in seconds; None without a deadline. The
+    command takes no longer than that, including all waits for a connection, a lock or a reply.
+    Then it raises `StorageUnavailable`. A store may give up sooner. A store whose `execute` has no
+    such parameter is accepted, and its callers may outlive their deadlines.
 
-    `post` accepts a command whose answer nobody needs. It is synchronous in every host: it never
+    `post` accepts a command whose answer is not needed. It is synchronous in every host: it never
     awaits, never blocks for long, and never raises; a store that needs input or output sends it as
     soon as it can, at the latest with its next command.
 

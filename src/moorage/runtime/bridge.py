@@ -1,8 +1,8 @@
 """Runs flows without an event loop; no other module distinguishes synchronous from async code.
 
 A flow awaits only ports. If every port is a synchronous function wrapped as an async one, nothing
-ever suspends, and the flow runs to its end at the first `send`. A flow that does suspend there has
-been given a port of the wrong kind: that is a bug, and raises at once.
+ever suspends, and the flow runs to its end at the first `send`. If a flow does suspend there, one
+of its ports is asynchronous: this is a bug, and an error is raised at once.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ from moorage.services.calling.attempt_result import AttemptResult
 from moorage.services.calling.call import OutOfTimeError, cut_off, signatures
 
 if TYPE_CHECKING:
-    from moorage.adapters.concurrency._timers import Bound
+    from moorage.adapters.concurrency._timers import TaskTimeout
     from moorage.domain.http.requests import Headers
     from moorage.domain.service.plan import Plan
     from moorage.domain.state.commands import Command
@@ -110,7 +110,7 @@ def lift_one(function: Callable[[S], R]) -> Callable[[S], Coroutine[Any, Any, R]
     return lifted
 
 
-def blocked(flow: Callable[P, Coroutine[Any, Any, R]]) -> Callable[P, R]:
+def blocking_function(flow: Callable[P, Coroutine[Any, Any, R]]) -> Callable[P, R]:
     """Return a synchronous function that runs a flow which never suspends."""
 
     def run_plain(*args: P.args, **kwargs: P.kwargs) -> R:
@@ -119,7 +119,7 @@ def blocked(flow: Callable[P, Coroutine[Any, Any, R]]) -> Callable[P, R]:
     return run_plain
 
 
-def guarded(
+def guarded_port(
     function: Callable[P, R], convert: Callable[[Exception], ConnectorError]
 ) -> Callable[P, R]:
     """Return a port's function that raises only errors of moorage, without traceback frames."""
@@ -208,7 +208,7 @@ def lift_incoming(
     return lifted
 
 
-def blocking(
+def blocking_method(
     flow: Callable[Concatenate[S, P], Coroutine[Any, Any, R]],
 ) -> Callable[Concatenate[Any, P], R]:
     """Turn a flow into a synchronous method of a class whose `_flows` has it.
@@ -223,7 +223,7 @@ def blocking(
     return with_signature_of(flow, method)
 
 
-def awaited(
+def async_method(
     flow: Callable[Concatenate[S, P], Coroutine[Any, Any, R]],
 ) -> Callable[Concatenate[Any, P], Coroutine[Any, Any, R]]:
     """Turn a flow into an asynchronous method of a class whose `_flows` has it."""
@@ -322,7 +322,7 @@ def allowance() -> float | None:
 
 
 @functools.cache
-def _timers() -> tuple[Callable[[float], Bound | None], type[BaseException]]:
+def _timers() -> tuple[Callable[[float], TaskTimeout | None], type[BaseException]]:
     """Return asyncio's time limit and cancellation error, imported at the first use."""
     from asyncio import CancelledError  # noqa: PLC0415 - costs milliseconds to load
 
@@ -335,8 +335,8 @@ async def within_async(pending: Awaitable[R], until: float, nanoseconds: Callabl
     """Return an awaitable's value, or cancel the awaitable when its time is over.
 
     It is started here, and bounded only when it suspends, because nothing can cancel it before.
-    Only a task of asyncio's can be cancelled. Anywhere else this warns, and waits for as long as
-    it takes.
+    Only a task of asyncio's can be cancelled. Outside of asyncio this function warns, and waits
+    without a limit.
 
     Args:
         pending: a coroutine, or another awaitable.
@@ -413,7 +413,7 @@ async def as_coroutine(pending: Awaitable[R]) -> R:
     return await pending
 
 
-def bounding(
+def limited_by(
     nanoseconds: Callable[[], int],
 ) -> Callable[[Awaitable[R], float], Coroutine[Any, Any, R]]:
     """Return a function like `within_async`, with the limit in seconds from now."""
@@ -432,11 +432,11 @@ def step_sync(function: Callable[[], Any], _core: Core | None = None) -> Attempt
 
     async def step(call: Call) -> AttemptResult:
         call.leave()
-        begun = next(signatures)
+        signature = next(signatures)
         try:
             value = function()
         except Exception as error:  # noqa: BLE001 - carried, not swallowed
-            call.weigh(error, begun)
+            call.weigh(error, signature)
             return AttemptResult(error=error)
         return AttemptResult(value if value is None else refuse_awaitable(value))
 
@@ -451,7 +451,7 @@ def step_async(function: Callable[[], Any], core: Core) -> AttemptStep:
 
     async def step(call: Call) -> AttemptResult:
         call.leave()
-        begun = next(signatures)
+        signature = next(signatures)
         try:
             awaitable = function()
             if can_be_awaited(awaitable):
@@ -460,7 +460,7 @@ def step_async(function: Callable[[], Any], core: Core) -> AttemptStep:
         except OutOfTimeError:
             return AttemptResult(error=cut_off())
         except Exception as error:  # noqa: BLE001 - carried, not swallowed
-            call.weigh(error, begun)
+            call.weigh(error, signature)
             return AttemptResult(error=error)
         # It has run, so this is no refusal: what it did is done.
         raise not_awaitable(function)

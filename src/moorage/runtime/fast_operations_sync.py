@@ -1,7 +1,7 @@
 """The fast path of synchronous operations: the first attempt of a call that nothing delays.
 
-It works like the fast path of functions. Calls that are observed, have an idempotency key or
-options of their own, or need a slot of a bulkhead are made by the flow instead.
+It works like the fast path of functions. Calls that have an idempotency key, or need a slot of a
+bulkhead, are made by the flow instead.
 
 `python -m tools.twins` makes this file; do not edit it.
 """
@@ -10,34 +10,39 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, TypeVar
 
-from moorage.domain.service.operation import OperationAttempt
 from moorage.runtime.bridge import run_now, value_sync
 from moorage.runtime.fast_path import ask, ask_later, took_long
-from moorage.runtime.operation_steps import judged, operation_sync
+from moorage.runtime.operation_steps import first_attempt, judged_error, operation_sync
 from moorage.services.calling.call import signatures, value_of
 
 if TYPE_CHECKING:
     from moorage.domain.service.plan import Plan
     from moorage.ports.operation import Operation
     from moorage.services.calling.attempts import Ending
-    from moorage.services.calling.steps import Calling
+    from moorage.services.calling.fast_path_steps import CallOptions
+    from moorage.services.calling.steps import CallOperations
 
 R = TypeVar("R")
 
 
-def perform(flows: Calling, plan: Plan, operation: Operation[R]) -> R:
+def perform(
+    flows: CallOperations,
+    plan: Plan,
+    operation: Operation[R],
+    options: CallOptions,
+) -> R:
     """Perform an operation whose call needs no further port."""
     core = flows.core
-    call = flows.begin_operation(plan, operation)
-    began = call.started
+    call = flows.begin_operation(plan, operation, options)
+    start_time = call.started
     permit = None
     if plan.admission is not None:
         if plan.ask is None:  # only event loops a store
-            admitted = run_now(ask_later(flows, plan, began, call))
+            admission = run_now(ask_later(flows, plan, start_time, call))
         else:
-            admitted = ask(flows, plan, began, call)
-        if admitted[0] or admitted[1] or (core.waits and took_long(core, plan, began, call)):
-            grants = [admitted]
+            admission = ask(flows, plan, start_time, call)
+        if admission[0] or admission[1] or (core.waits and took_long(core, plan, start_time, call)):
+            grants = [admission]
             try:
                 step = operation_sync(operation, core)
                 return value_of(run_now(flows.go_on(call, grants, step)))  # type: ignore[no-any-return]  # the operation's
@@ -45,19 +50,20 @@ def perform(flows: Calling, plan: Plan, operation: Operation[R]) -> R:
                 flows.hand_back(plan, grants)
                 flows.broken_off(call, error)
                 raise
-        permit = admitted[2]
+        permit = admission[2]
     failure: Exception | None = None
     ending: Ending | None = None
     since = next(signatures)
     try:
         try:
-            call.attempt_started = began
-            attempt = OperationAttempt(1, call.bound(core), None, plan.tenant)
+            attempt = first_attempt(flows, call)
             result = operation.perform(attempt)
-            value = value_sync(result, operation.perform, plan, began, call, core)
+            value = value_sync(result, operation.perform, plan, start_time, call, core)
         except Exception as error:  # noqa: BLE001 - the flow decides what becomes of it
-            failure = judged(operation, error)
+            failure = judged_error(operation, error)
         if failure is None:
+            if core.observers:
+                flows.succeeded(call)
             return value  # pyright: ignore[reportPossiblyUnboundVariable, reportReturnType]  # set when there is no failure
     except BaseException as error:
         flows.give_back(plan, permit)

@@ -24,15 +24,15 @@ if TYPE_CHECKING:
     from moorage.domain.resilience.admission import Admitted
     from moorage.domain.service.plan import Plan
     from moorage.services.calling.attempts import Ending
-    from moorage.services.calling.steps import Calling
+    from moorage.services.calling.steps import CallOperations
     from moorage.services.core.core import Core, Flow
 
-_GOOD: Final = 300
+_FIRST_NON_SUCCESS: Final = 300
 _LARGEST_KEYED: Final = 262_144
 """Bytes of a body up to which its fingerprint is computed where the call is made."""
 
 
-def attempted(plan: Plan, began: int, request: Request | None = None) -> Call:
+def call_after_attempt(plan: Plan, began: int, request: Request | None = None) -> Call:
     """Return the state of a call whose first attempt was made before the call had a state."""
     call = Call(plan, began, plan.span)
     call.attempt_started = began
@@ -48,8 +48,8 @@ def _state_of(call: Call | None, plan: Plan, began: int, request: Request | None
     return call
 
 
-def outgoing(
-    flows: Calling, plan: Plan, began: int, request: Request, state: Call | None
+def outgoing_request(
+    flows: CallOperations, plan: Plan, began: int, request: Request, state: Call | None
 ) -> tuple[Request, str]:
     """Return the request as it will be sent, and its URL."""
     try:
@@ -73,7 +73,7 @@ def credentials_lookup(core: Core, state: Call) -> Flow[object]:
     return core.within(lookup, state.remaining(core) / 1e9)
 
 
-def authorised(
+def authorised_request(
     core: Core, state: Call, request: Request, url: str, value: object
 ) -> tuple[Request | None, FirstAttempt]:
     """Return the request with the credentials that the provider returned.
@@ -123,52 +123,52 @@ def _sent_request(
 
 
 def ask(
-    flows: Calling, plan: Plan, began: int, call: Call | None, request: Request | None = None
+    flows: CallOperations, plan: Plan, began: int, call: Call | None, request: Request | None = None
 ) -> Admitted:
     """Ask the store to admit the first attempt; raise the error if the store refuses it."""
     try:
         if call is None or not call.hurried:
-            admitted = plan.ask(plan.admission, plan.seconds)  # type: ignore[arg-type, misc]  # callers checked that it has both
+            admission = plan.ask(plan.admission, plan.seconds)  # type: ignore[arg-type, misc]  # callers checked that it has both
         else:
-            admitted = ask_at_once(plan, call)
+            admission = ask_at_once(plan, call)
     except BaseException as error:
-        unanswered(flows, plan, began, call, error, request)
+        end_unanswered(flows, plan, began, call, error, request)
         raise
     # In place: between the answer and the caller no function is called that could be interrupted.
-    if admitted[0] > NEEDS_TOKEN and call is None and not flows.core.observers:
-        raise flows.refused(plan, began, admitted)
-    return admitted
+    if admission[0] > NEEDS_TOKEN and call is None and not flows.core.observers:
+        raise flows.refused(plan, began, admission)
+    return admission
 
 
 async def ask_later(
-    flows: Calling, plan: Plan, began: int, call: Call | None, request: Request | None = None
+    flows: CallOperations, plan: Plan, began: int, call: Call | None, request: Request | None = None
 ) -> Admitted:
     """Do what `ask` does in a store that has to be awaited."""
     try:
-        admitted = await admission_flow(flows.core, plan, call)
+        admission = await admission_flow(flows.core, plan, call)
     except BaseException as error:
-        unanswered(flows, plan, began, call, error, request)
+        end_unanswered(flows, plan, began, call, error, request)
         raise
-    if admitted[0] > NEEDS_TOKEN and call is None and not flows.core.observers:
-        raise flows.refused(plan, began, admitted)
-    return admitted
+    if admission[0] > NEEDS_TOKEN and call is None and not flows.core.observers:
+        raise flows.refused(plan, began, admission)
+    return admission
 
 
 def ask_at_once(plan: Plan, call: Call) -> Admitted:
     """Ask the store to admit the first attempt of a call with a time limit of its own."""
-    left = (call.deadline - call.started) / 1e9
-    return plan.ask(plan.admission_at_once, left)  # type: ignore[arg-type, misc]  # as above
+    time_left = (call.deadline - call.started) / 1e9
+    return plan.ask(plan.admission_at_once, time_left)  # type: ignore[arg-type, misc]  # callers checked that it has both
 
 
 def admission_flow(core: Core, plan: Plan, call: Call | None) -> Flow[Admitted]:
     """Return the flow that asks a store, which has to be awaited, to admit the first attempt."""
     if call is None or not call.hurried:
-        return core.execute(plan.admission, plan.seconds)  # type: ignore[arg-type]  # as above
-    return core.execute(plan.admission_at_once, (call.deadline - call.started) / 1e9)  # type: ignore[arg-type]  # as above
+        return core.execute(plan.admission, plan.seconds)  # type: ignore[arg-type]  # callers checked that it has both
+    return core.execute(plan.admission_at_once, (call.deadline - call.started) / 1e9)  # type: ignore[arg-type]  # callers checked that it has both
 
 
-def unanswered(  # noqa: PLR0917 - the state of a call that may have no state yet
-    flows: Calling,
+def end_unanswered(  # noqa: PLR0917 - the state of a call that may have no state yet
+    flows: CallOperations,
     plan: Plan,
     began: int,
     call: Call | None,
@@ -203,7 +203,7 @@ def is_good(core: Core, plan: Plan, response: Response) -> bool:
 
     A success shows that the service accepts the provider's credentials.
     """
-    if response.status >= _GOOD:
+    if response.status >= _FIRST_NON_SUCCESS:
         return False
     if plan.provided:
         core.refreshes.accepted(plan.refresh_key)

@@ -26,22 +26,22 @@ from moorage.runtime.fast_path import (
     ask,
     ask_at_once,
     ask_later,
-    attempted,
-    authorised,
+    authorised_request,
+    call_after_attempt,
     credentials_lookup,
+    end_unanswered,
     first_attempt,
     is_good,
-    outgoing,
+    outgoing_request,
     own_error,
     time_limits,
     took_long,
-    unanswered,
 )
 from moorage.services.calling.call import Call, OutOfTimeError, value_of
 from moorage.services.calling.exchange import Exchange, FirstAttempt, LateExchange
 from moorage.services.calling.idempotency import (
     claim_at_once,
-    held,
+    held_claim,
     local_owners,
     settled_at_once,
 )
@@ -55,69 +55,69 @@ if TYPE_CHECKING:
     from moorage.domain.service.plan import Plan
     from moorage.services.calling.attempts import Ending
     from moorage.services.calling.fast_path_steps import CallOptions
-    from moorage.services.calling.idempotency import Once
-    from moorage.services.calling.steps import Calling
+    from moorage.services.calling.idempotency import KeyedUse
+    from moorage.services.calling.steps import CallOperations
     from moorage.services.core.core import Core
 
 R = TypeVar("R")
 
 
 def run(  # noqa: C901, PLR0912, PLR0915 - a frame less for every call
-    flows: Calling,
+    flows: CallOperations,
     plan: Plan,
     function: Callable[[], R],
     call: Call | None = None,
 ) -> R:
     """Call a synchronous function; `call` is the state of the call, if it is tracked."""
     core = flows.core
-    began = core.nanoseconds() if call is None else call.started
+    start_time = core.nanoseconds() if call is None else call.started
     permit = None
     if plan.admission is not None:
         # The same as `ask`, without its frame.
         answer = plan.ask
         try:
             if answer is None:  # only event loops a store
-                admitted = run_now(admission_flow(core, plan, call))
+                admission = run_now(admission_flow(core, plan, call))
             elif call is None or not call.hurried:
-                admitted = answer(plan.admission, plan.seconds)
+                admission = answer(plan.admission, plan.seconds)
             else:
-                admitted = ask_at_once(plan, call)
+                admission = ask_at_once(plan, call)
         except BaseException as error:
-            unanswered(flows, plan, began, call, error)
+            end_unanswered(flows, plan, start_time, call, error)
             raise
-        if admitted[0] or admitted[1] or (core.waits and took_long(core, plan, began, call)):
-            if admitted[0] > NEEDS_TOKEN and call is None and not core.observers:
-                raise flows.refused(plan, began, admitted)
-            grants = [admitted]
+        if admission[0] or admission[1] or (core.waits and took_long(core, plan, start_time, call)):
+            if admission[0] > NEEDS_TOKEN and call is None and not core.observers:
+                raise flows.refused(plan, start_time, admission)
+            grants = [admission]
             try:
-                call = call or Call(plan, began, plan.span)
+                call = call or Call(plan, start_time, plan.span)
                 step = step_sync(function, core)
                 return value_of(run_now(flows.go_on(call, grants, step)))  # type: ignore[no-any-return]  # the function's
             except BaseException as error:
                 flows.hand_back(plan, grants)
                 flows.broken_off(call, error)
                 raise
-        permit = admitted[2]
+        permit = admission[2]
     ending = None
     try:
         if call is not None:
             # Whoever hears nothing asks for no time of its own.
-            call.attempt_started = core.nanoseconds() if core.observers else began
+            call.attempt_started = core.nanoseconds() if core.observers else start_time
             if call.listeners.attempt_starts:
                 flows.attempting(call)
         result = function()
         value: Any = result
         if type(result) not in plain_sync:
-            value = value_sync(result, function, plan, began, call, core)
+            value = value_sync(result, function, plan, start_time, call, core)
         if call is not None and core.observers:
             flows.succeeded(call)
     except Exception as error:  # noqa: BLE001 - the flow decides what becomes of it
-        call = call or attempted(plan, began)
+        call = call or call_after_attempt(plan, start_time)
         step = step_sync(function, core)
         ending = run_now(flows.follow(call, permit, own_error(error, function), step))
     except BaseException as error:
         flows.give_back(plan, permit)
-        flows.broken_off(call or attempted(plan, began), error)
+        flows.broken_off(call or call_after_attempt(plan, start_time), error)
         raise
     if ending is None:
         return value  # type: ignore[no-any-return]  # pyright: ignore[reportPossiblyUnboundVariable, reportReturnType]  # set when there is no ending
@@ -129,12 +129,12 @@ def run(  # noqa: C901, PLR0912, PLR0915 - a frame less for every call
 
 
 def run_tracked(
-    flows: Calling,
+    flows: CallOperations,
     plan: Plan,
     function: Callable[[], R],
     options: CallOptions,
 ) -> R:
-    """Like `run`, for a call that is observed, has options of its own, or needs a slot."""
+    """Like `run`, for a call that has options of its own, or needs a slot of a bulkhead."""
     call = flows.begin(plan, options)
     if options[0] is not None:
         call.open_ended = call.deadline - call.started > plan.span
@@ -158,7 +158,7 @@ def run_tracked(
 
 
 def call(  # noqa: C901 - a frame less for every call
-    flows: Calling,
+    flows: CallOperations,
     send: Callable[[Request, str, Timeouts], Response],
     plan: Plan,
     request: Request,
@@ -166,55 +166,61 @@ def call(  # noqa: C901 - a frame less for every call
 ) -> Response:
     """Send a request whose call needs no further port; `state` is that of the call, if tracked."""
     core = flows.core
-    began = core.nanoseconds() if state is None else state.started
-    sent: Request | None
-    sent, url = outgoing(flows, plan, began, request, state)
+    start_time = core.nanoseconds() if state is None else state.started
+    sent_request: Request | None
+    sent_request, url = outgoing_request(flows, plan, start_time, request, state)
     # Nothing is called before this is inside the `try`, so no interruption comes between.
     try:
         grants = (
             []
             if plan.admission is None
-            else [ask(flows, plan, began, state, request)]
+            else [ask(flows, plan, start_time, state, request)]
             if plan.ask is not None
-            else [run_now(ask_later(flows, plan, began, state, request))]
+            else [run_now(ask_later(flows, plan, start_time, state, request))]
         )
     except BaseException:
         url = ""  # which no error is to show
         raise
-    arrived: Ending | None = None
+    first_end: Ending | None = None
     first: FirstAttempt | None = None
     try:
         if not grants or not (
-            grants[0][0] or grants[0][1] or (core.waits and took_long(core, plan, began, state))
+            grants[0][0]
+            or grants[0][1]
+            or (core.waits and took_long(core, plan, start_time, state))
         ):
             timeouts = plan.timeouts_at_first if state is None else time_limits(core, state)
             if state is not None and state.listeners.attempt_starts:
-                sent = flows.sending(state, sent)
+                sent_request = flows.sending(state, sent_request)
             if plan.provided:
-                state = state or attempted(plan, began, request)
-                sent, first = _with_credentials(core, state, sent, url)
-            if sent is not None:
+                state = state or call_after_attempt(plan, start_time, request)
+                sent_request, first = _with_credentials(core, state, sent_request, url)
+            if sent_request is not None:
                 try:
-                    response = send(sent, url, timeouts)
+                    response = send(sent_request, url, timeouts)
                 except Exception as error:  # noqa: BLE001 - the flow decides what becomes of it
-                    arrived = None, as_connector_error(error)
+                    first_end = None, as_connector_error(error)
                 else:
                     if is_good(core, plan, response):
                         if state is not None and core.observers:
                             state.status = response.status
                             flows.succeeded(state, request, response)
                         return response
-                    arrived = response, None
-                first = first_attempt(plan, arrived, sent, url, first)
+                    first_end = response, None
+                first = first_attempt(plan, first_end, sent_request, url, first)
         # From here on an error may show this frame.
         url = ""
-        del sent
+        del sent_request
         if state is None:
-            state = Call(plan, began, plan.span) if first is None else attempted(plan, began)
+            state = (
+                Call(plan, start_time, plan.span)
+                if first is None
+                else call_after_attempt(plan, start_time)
+            )
         ending = run_now(flows.go_on_sending(state, grants, request, first))
     except BaseException as error:
         flows.hand_back(plan, grants)
-        flows.broken_off(state or attempted(plan, began, request), error)
+        flows.broken_off(state or call_after_attempt(plan, start_time, request), error)
         url = ""
         error.__traceback__ = None  # the frames below hold what was sent
         raise
@@ -222,7 +228,7 @@ def call(  # noqa: C901 - a frame less for every call
         return value_of(ending)  # type: ignore[no-any-return]  # a Response
     finally:
         # Else the traceback holds this frame, and the frame the error.
-        del ending, arrived, first
+        del ending, first_end, first
 
 
 def _with_credentials(
@@ -231,7 +237,7 @@ def _with_credentials(
     """Return the request with the provider's credentials; None instead if the flow must go on."""
     try:
         value = run_now(credentials_lookup(core, state))
-        outcome = authorised(core, state, request, url, value)
+        outcome = authorised_request(core, state, request, url, value)
     except OutOfTimeError:  # pragma: no cover - only event loops end a lookup
         outcome = None, FirstAttempt((None, state.out_of_time()), None, None)
     except ConnectorError as error:
@@ -243,7 +249,7 @@ def _with_credentials(
 
 
 def call_tracked(
-    flows: Calling,
+    flows: CallOperations,
     send: Callable[[Request, str, Timeouts], Response],
     plan: Plan,
     request: Request,
@@ -271,7 +277,7 @@ def call_tracked(
 
 
 def call_keyed(  # noqa: PLR0917 - those of `call`, and its key
-    flows: Calling,
+    flows: CallOperations,
     send: Callable[[Request, str, Timeouts], Response],
     plan: Plan,
     request: Request,
@@ -292,7 +298,7 @@ def call_keyed(  # noqa: PLR0917 - those of `call`, and its key
             ending = flows.replay(state, protection, answer[2])
         else:
             grants.append(answer[1])
-            claim = held(state, protection, answer[0])
+            claim = held_claim(state, protection, answer[0])
             ending = _send_under(flows, send, request, state, protection, claim, grants)
     except BaseException as error:
         flows.give_up(state, protection, owner, claim)
@@ -308,44 +314,44 @@ def call_keyed(  # noqa: PLR0917 - those of `call`, and its key
 
 
 def _send_under(  # noqa: PLR0917 - all that `call_keyed` has
-    flows: Calling,
+    flows: CallOperations,
     send: Callable[[Request, str, Timeouts], Response],
     request: Request,
     call: Call,
-    protection: Once,
+    protection: KeyedUse,
     claim: HeldClaim,
     grants: list[Admitted],
 ) -> Ending:
     """Make the first attempt of a request with a claimed idempotency key; settle the claim."""
     core, plan = flows.core, call.plan
-    sent: Request | None
-    sent, url = outgoing(flows, plan, call.started, request, call)
+    sent_request: Request | None
+    sent_request, url = outgoing_request(flows, plan, call.started, request, call)
     timeouts = time_limits(core, call)
     first: FirstAttempt | None = None
     leaves = not plan.provided
     try:
         if call.listeners.attempt_starts:
-            sent = flows.sending(call, sent)
+            sent_request = flows.sending(call, sent_request)
         if plan.provided:
-            sent, first = _with_credentials(core, call, sent, url)
-        if sent is not None:
+            sent_request, first = _with_credentials(core, call, sent_request, url)
+        if sent_request is not None:
             leaves = True
             try:
-                response = send(sent, url, timeouts)
+                response = send(sent_request, url, timeouts)
             except Exception as error:  # noqa: BLE001 - the flow decides what becomes of it
-                arrived: Ending = None, as_connector_error(error)
+                first_end: Ending = None, as_connector_error(error)
             else:
                 if (
                     is_good(core, plan, response)
-                    and is_json_as_promised(sent, response)
+                    and is_json_as_promised(sent_request, response)
                     and settled_at_once(core, protection, claim, response)
                 ):
                     if core.observers:
                         call.status = response.status
                         flows.succeeded(call, request, response)
                     return response, None
-                arrived = response, None
-            first = first_attempt(plan, arrived, sent, url, first)
+                first_end = response, None
+            first = first_attempt(plan, first_end, sent_request, url, first)
         step = Exchange(core, call, request, first)
         return run_now(flows.go_on_under(call, protection, claim, grants, step))
     except BaseException:
@@ -356,7 +362,7 @@ def _send_under(  # noqa: PLR0917 - all that `call_keyed` has
 
 
 def run_keyed(  # noqa: PLR0917 - those of `run`, and its key
-    flows: Calling,
+    flows: CallOperations,
     plan: Plan,
     function: Callable[[], R],
     key: str,
@@ -377,7 +383,7 @@ def run_keyed(  # noqa: PLR0917 - those of `run`, and its key
             ending = flows.replay(call, protection, answer[2])
         else:
             grants.append(answer[1])
-            claim = held(call, protection, answer[0])
+            claim = held_claim(call, protection, answer[0])
             ending = run_now(flows.go_on_under(call, protection, claim, grants, step))
     except BaseException as error:
         flows.give_up(call, protection, owner, claim)
@@ -392,14 +398,14 @@ def run_keyed(  # noqa: PLR0917 - those of `run`, and its key
 
 
 def result_of_one(  # noqa: PLR0917 - those of `Single`
-    flows: Calling,
+    flows: CallOperations,
     send: Callable[[Request, str, Timeouts], Response],
     service: str,
     request: Request,
     tenant: str | None,
     endpoint: str | None,
 ) -> Result[Response]:
-    """The result of `Calling.call` without options, by the fast path if the plan allows it."""
+    """The result of `CallOperations.call` without options, by the fast path if possible."""
     try:
         plan = flows.plans.sendable(service, tenant, endpoint, request)
         if plan is None:

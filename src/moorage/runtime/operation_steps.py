@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
+from functools import lru_cache
 from typing import TYPE_CHECKING, Any, Final
-from weakref import WeakSet
 
 from moorage.domain.service.operation import HttpOperation, OperationAttempt
 from moorage.domain.values.text import with_article
@@ -19,11 +19,10 @@ if TYPE_CHECKING:
     from moorage.ports.operation import AsyncOperation, DescribedOperation, Operation
     from moorage.services.calling.attempts import AttemptStep
     from moorage.services.calling.call import Call
+    from moorage.services.calling.steps import CallOperations
     from moorage.services.core.core import Core
 
 _MEMBERS: Final = ("name", "system", "safe", "repeatable", "perform", "judge")
-_checked_kinds: Final[WeakSet[type]] = WeakSet()
-"""Classes whose instances have all members of an operation."""
 
 
 def operation_sync(operation: Operation[Any], core: Core) -> AttemptStep:
@@ -32,12 +31,12 @@ def operation_sync(operation: Operation[Any], core: Core) -> AttemptStep:
 
     async def step(call: Call) -> AttemptResult:
         attempt = _attempt_of(call, core)
-        begun = next(signatures)
+        signature = next(signatures)
         call.leave()
         try:
             value = operation.perform(attempt)
         except Exception as error:  # noqa: BLE001 - carried, not swallowed
-            return _failed(operation, call, error, begun)
+            return _failed_attempt(operation, call, error, signature)
         return AttemptResult(value if value is None else refuse_awaitable(value))
 
     return step
@@ -52,7 +51,7 @@ def operation_async(operation: AsyncOperation[Any], core: Core) -> AttemptStep:
 
     async def step(call: Call) -> AttemptResult:
         attempt = _attempt_of(call, core)
-        begun = next(signatures)
+        signature = next(signatures)
         call.leave()
         try:
             awaitable = operation.perform(attempt)
@@ -62,7 +61,7 @@ def operation_async(operation: AsyncOperation[Any], core: Core) -> AttemptStep:
         except OutOfTimeError:
             return AttemptResult(error=cut_off())
         except Exception as error:  # noqa: BLE001 - carried, not swallowed
-            return _failed(operation, call, error, begun)
+            return _failed_attempt(operation, call, error, signature)
         # It has been performed, so this is no refusal: its effect has happened.
         raise not_awaitable(operation.perform)
 
@@ -71,8 +70,8 @@ def operation_async(operation: AsyncOperation[Any], core: Core) -> AttemptStep:
 
 def check_operation(operation: object) -> None:
     """Refuse an object without an operation's methods, before the call begins."""
-    kind = type(operation)
-    if kind in _checked_kinds:
+    kind: Any = type(operation)
+    if _has_all_members(kind):
         return
     missing = [name for name in _MEMBERS if not hasattr(operation, name)]
     if missing:
@@ -82,8 +81,12 @@ def check_operation(operation: object) -> None:
             remedy="Give an object with the members of moorage.ports.operation.Operation, or call"
             " `run` with a function.",
         )
-    if all(hasattr(kind, name) for name in _MEMBERS):
-        _checked_kinds.add(kind)
+
+
+@lru_cache(maxsize=256)
+def _has_all_members(kind: type) -> bool:
+    """Return whether all instances of a class have the members of an operation."""
+    return all(hasattr(kind, name) for name in _MEMBERS)
 
 
 def fast_plan(
@@ -111,7 +114,36 @@ def fast_plan(
     return None if plan is None or plan.bulkhead is not None else plan
 
 
-def judged(operation: DescribedOperation, error: Exception) -> Exception:
+def first_attempt(flows: CallOperations, call: Call) -> OperationAttempt:
+    """Begin the first attempt of a call on the fast path, and return its facts.
+
+    Like the first attempt of a request, it begins with its call, and may use the call's whole time
+    unless the caller set a timeout.
+    """
+    core, plan = flows.core, call.plan
+    headers: tuple[tuple[str, str], ...] = ()
+    if core.observers:
+        call.attempt_started = core.nanoseconds()
+        if call.listeners.attempt_starts:
+            flows.attempting(call)
+        headers = _headers_of(call, core)
+    else:
+        call.attempt_started = call.started
+    if call.hurried or headers:
+        return OperationAttempt(1, call.bound(core), None, plan.tenant, headers)
+    return _attempt_at_once(plan.seconds, plan.attempt_timeout, plan.tenant)
+
+
+@lru_cache(maxsize=1024)
+def _attempt_at_once(
+    timeout: float, attempt_timeout: float | None, tenant: str | None
+) -> OperationAttempt:
+    """Return the facts of an attempt that begins with its call; many calls share them."""
+    seconds = timeout if attempt_timeout is None else min(attempt_timeout, timeout)
+    return OperationAttempt(1, seconds, None, tenant)
+
+
+def judged_error(operation: DescribedOperation, error: Exception) -> Exception:
     """Return the error of an attempt as the operation judges it."""
     if isinstance(error, OutOfTimeError):
         return cut_off()
@@ -121,16 +153,21 @@ def judged(operation: DescribedOperation, error: Exception) -> Exception:
 
 def _attempt_of(call: Call, core: Core) -> OperationAttempt:
     key = call.key if call.plan.service.recognises_keys else None
-    headers: tuple[tuple[str, str], ...] = ()
-    if core.trace_headers is not None and call.beginning is not None:
-        headers = core.trace_headers(call.beginning)
+    headers = _headers_of(call, core)
     return OperationAttempt(call.attempts + 1, call.bound(core), key, call.plan.tenant, headers)
 
 
-def _failed(
+def _headers_of(call: Call, core: Core) -> tuple[tuple[str, str], ...]:
+    """Return the headers with which the tracing observers mark a call's latest attempt."""
+    if core.trace_headers is None or call.beginning is None:
+        return ()
+    return core.trace_headers(call.beginning)
+
+
+def _failed_attempt(
     operation: DescribedOperation, call: Call, error: Exception, begun: int
 ) -> AttemptResult:
     """Return the result of an attempt that raised, as the operation judges its exception."""
-    failure = judged(operation, error)
+    failure = judged_error(operation, error)
     call.weigh(failure, begun)
     return AttemptResult(error=failure)

@@ -108,8 +108,8 @@ def worker_deployment(
     texts = [*_texts(tree)]
     state = tree.get("state")
     state_url = state.get("url") if is_object(state) else None
-    variables = {match[1] or match[2] for written in texts for match in _VARIABLE.finditer(written)}
-    files = {match[1] for written in texts for match in _FILE.finditer(written)}
+    variables = {match[1] or match[2] for text in texts for match in _VARIABLE.finditer(text)}
+    files = {match[1] for text in texts for match in _FILE.finditer(text)}
     return WorkerDeployment(
         name=name,
         file=file,

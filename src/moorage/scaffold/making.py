@@ -6,9 +6,9 @@ from importlib.resources import files
 from typing import TYPE_CHECKING, Final
 
 from moorage.contracts.catalog import CONTRACTS as _CATALOG
-from moorage.domain.webhooks.template import nearest
+from moorage.domain.webhooks.template import nearest_hint
 from moorage.errors import ConfigurationError
-from moorage.scaffold.naming import checked_name, renamed
+from moorage.scaffold.naming import checked_name, rename_template
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
@@ -63,7 +63,9 @@ def scaffold(kind: str, name: str, choice: str | None = None) -> dict[str, str]:
         for path in sorted(files_by_path)
     }
     name = checked_name(name, (text for path, text in texts.items() if path.endswith(".py")))
-    return {renamed(path, name): renamed(text, name) for path, text in texts.items()}
+    return {
+        rename_template(path, name): rename_template(text, name) for path, text in texts.items()
+    }
 
 
 def _template_files(folder: Traversable, path: str) -> Iterator[tuple[str, Traversable]]:
@@ -80,5 +82,5 @@ def _checked_choice(choice: str, choices: Mapping[str, object] | tuple[str, ...]
     raise ConfigurationError(
         f"The {path} {choice[:40]!r} is unknown.",
         path=path,
-        remedy=f"{nearest(choice, [*choices])}Use one of: {', '.join(choices)}.",
+        remedy=f"{nearest_hint(choice, [*choices])}Use one of: {', '.join(choices)}.",
     )

@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterable
 
 _NAME: Final = re.compile(r"[a-z][a-z0-9]*(?:[_-][a-z0-9]+)*")
-_LONGEST: Final = 40
+_MAX_LENGTH: Final = 40
 _TAKEN: Final = sys.stdlib_module_names | {
     *("attrs", "django", "flask", "moorage", "moorage_django", "moorage_flask", "pytest", "tests"),
 }
@@ -36,8 +36,8 @@ def checked_name(name: str, codes: Iterable[str]) -> str:
         ConfigurationError: the name is not valid for a module, or is in use.
     """
     module_name = name.replace("-", "_")
-    if not _NAME.fullmatch(name) or len(name) > _LONGEST or keyword.iskeyword(module_name):
-        problem = f"The name {name[:_LONGEST]!r} is not valid."
+    if not _NAME.fullmatch(name) or len(name) > _MAX_LENGTH or keyword.iskeyword(module_name):
+        problem = f"The name {name[:_MAX_LENGTH]!r} is not valid."
     elif module_name in _TAKEN or _is_used(_class_name(module_name), codes):
         problem = f"The name {name!r} is taken by a module or class."
     else:
@@ -49,7 +49,7 @@ def checked_name(name: str, codes: Iterable[str]) -> str:
     )
 
 
-def renamed(text: str, name: str) -> str:
+def rename_template(text: str, name: str) -> str:
     """Return a template's text, or its path, with the placeholder replaced by this name."""
     spellings = {
         _PLACEHOLDER: name,

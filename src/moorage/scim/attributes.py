@@ -82,7 +82,7 @@ REQUIRED: Final[Mapping[ScimKind, str]] = {
     ScimKind.GROUP: "displayName",
 }
 READ_ONLY: Final = frozenset({"id", "meta", "schemas", "groups"})
-_LONGEST: Final = 4_000
+_MAX_LENGTH: Final = 4_000
 
 
 def canonical(names: Mapping[str, Any], name: str) -> str | None:
@@ -107,7 +107,7 @@ def checked_content(kind: ScimKind, body: Any, *, lenient: bool) -> dict[str, An
     for name, value in body.items():
         spelling = canonical(ATTRIBUTES[kind], name)
         if spelling is not None and value is not None:
-            content[spelling] = checked(
+            content[spelling] = check_value(
                 ATTRIBUTES[kind][spelling], value, spelling, lenient=lenient
             )
     name = REQUIRED[kind]
@@ -116,7 +116,7 @@ def checked_content(kind: ScimKind, body: Any, *, lenient: bool) -> dict[str, An
     return content
 
 
-def checked(shape: Any, value: Any, name: str, *, lenient: bool) -> Any:
+def check_value(shape: Any, value: Any, name: str, *, lenient: bool) -> Any:
     """Return the value of an attribute, without unsupported parts.
 
     Raises:
@@ -124,7 +124,7 @@ def checked(shape: Any, value: Any, name: str, *, lenient: bool) -> Any:
     """
     if is_list(shape):
         entries = value if is_list(value) else [value]
-        return [checked(shape[0], entry, name, lenient=lenient) for entry in entries]
+        return [check_value(shape[0], entry, name, lenient=lenient) for entry in entries]
     if is_object(shape):
         return _checked_parts(shape, value, name, lenient=lenient)
     if shape == "boolean":
@@ -134,8 +134,10 @@ def checked(shape: Any, value: Any, name: str, *, lenient: bool) -> Any:
         if lenient and isinstance(value, str) and value.lower() in words:
             return words[value.lower()]
         raise invalid_value(f"The attribute {name} is not true or false.")
-    if not isinstance(value, str) or len(value) > _LONGEST or not is_storable(value):
-        raise invalid_value(f"The attribute {name} is not a text of at most {_LONGEST} characters.")
+    if not isinstance(value, str) or len(value) > _MAX_LENGTH or not is_storable(value):
+        raise invalid_value(
+            f"The attribute {name} is not a text of at most {_MAX_LENGTH} characters."
+        )
     return value
 
 
@@ -150,7 +152,7 @@ def _checked_parts(
     for part, content in value.items():
         spelling = canonical(shape, part)
         if spelling is not None and content is not None:
-            parts[spelling] = checked(
+            parts[spelling] = check_value(
                 shape[spelling], content, f"{name}.{spelling}", lenient=lenient
             )
     return parts

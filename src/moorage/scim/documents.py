@@ -16,7 +16,7 @@ LIST: Final = "urn:ietf:params:scim:api:messages:2.0:ListResponse"
 _SCHEMA: Final = "urn:ietf:params:scim:schemas:core:2.0:"
 
 
-def listed(items: Sequence[Mapping[str, Any]], total: int, start: int) -> dict[str, Any]:
+def list_page(items: Sequence[Mapping[str, Any]], total: int, start: int) -> dict[str, Any]:
     """Return a page of a list; `start` counts from one."""
     return {
         "schemas": [LIST],

@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
     from moorage.scim.port import ScimKind
 
-_LONGEST: Final = 2_000
+_MAX_LENGTH: Final = 2_000
 _VALUE: Final = r'"(?:[^"\\]|\\.)*"|true|false'
 _CONDITION: Final = re.compile(
     rf"\s*(?P<path>[\w.:$-]+(?:\[[^\]]*\](?:\.\w+)?)?)\s+eq\s+(?P<value>{_VALUE})\s*", re.IGNORECASE
@@ -85,7 +85,7 @@ def _conditions_at(
 def _pairs(text: str) -> Iterator[tuple[str, str | bool]]:
     position = 0
     while True:
-        match = _CONDITION.match(text, position) if len(text) <= _LONGEST else None
+        match = _CONDITION.match(text, position) if len(text) <= _MAX_LENGTH else None
         if match is None:
             raise _no_filter()
         try:
@@ -111,10 +111,10 @@ def path_of(kind: ScimKind, text: str) -> AttributePath:
     """
     if text.lower() == ENTERPRISE.lower() and ENTERPRISE in ATTRIBUTES[kind]:
         return AttributePath((ENTERPRISE,))
-    match = _PATH.fullmatch(text) if len(text) <= _LONGEST else None
+    match = _PATH.fullmatch(text) if len(text) <= _MAX_LENGTH else None
     if match is None:
         raise invalid_path("The path is not that of an attribute.")
-    names, shape = _named(kind, match["urn"], match["name"])
+    names, shape = _attribute_path(kind, match["urn"], match["name"])
     conditions: tuple[ScimCondition, ...] = ()
     parts = shape[0] if is_list(shape) else shape
     if match["filter"] is not None:
@@ -128,7 +128,7 @@ def path_of(kind: ScimKind, text: str) -> AttributePath:
     return AttributePath(names, conditions, part)
 
 
-def _named(kind: ScimKind, urn: str | None, name: str) -> tuple[tuple[str, ...], Any]:
+def _attribute_path(kind: ScimKind, urn: str | None, name: str) -> tuple[tuple[str, ...], Any]:
     table: Mapping[str, Any] = {"id": "string", **ATTRIBUTES[kind]}
     prefix: tuple[str, ...] = ()
     if urn is not None and urn.lower() == ENTERPRISE.lower() and ENTERPRISE in table:

@@ -70,14 +70,14 @@ class MemoryScimStore:
             if resource is None or resource.version != version:
                 return None
             self._check_unique(kind, id, content)
-            changed = attrs.evolve(
+            changed_resource = attrs.evolve(
                 resource,
                 content=copy.deepcopy(dict(content)),
                 version=str(int(version) + 1),
                 modified=datetime.now(UTC),
             )
-            self._resources[kind, id] = changed
-        return changed
+            self._resources[kind, id] = changed_resource
+        return changed_resource
 
     def delete(self, kind: ScimKind, id: str, version: str | None, /) -> bool:
         """Delete a resource if it still has this version; return whether it was deleted."""

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any, Final
 import attrs
 
 from moorage.domain.values.json_text import is_list, is_object
-from moorage.scim.attributes import ATTRIBUTES, READ_ONLY, REQUIRED, checked
+from moorage.scim.attributes import ATTRIBUTES, READ_ONLY, REQUIRED, check_value
 from moorage.scim.filters import fulfils, path_of
 from moorage.scim.refusals import ScimRefusal, invalid_value
 
@@ -24,10 +24,10 @@ if TYPE_CHECKING:
     from moorage.scim.port import ScimKind
 
 _OPERATIONS: Final = frozenset({"add", "remove", "replace"})
-_MOST: Final = 1_000
+_MAX_OPERATIONS: Final = 1_000
 
 
-def patched(
+def apply_patch(
     kind: ScimKind, content: Mapping[str, Any], body: Any, id: str, *, lenient: bool
 ) -> dict[str, Any]:
     """Return the attributes of a resource after all operations of a request.
@@ -55,7 +55,7 @@ def patched(
             else:
                 attribute = _attribute_of(kind, path)
                 shape = _shape_of(attribute, path)
-                new_value = checked(shape, value, path_text[:80], lenient=lenient)
+                new_value = check_value(shape, value, path_text[:80], lenient=lenient)
                 _set(result, path, attribute, new_value, verb=verb, lenient=lenient)
     if not str(result.get(REQUIRED[kind], "")).strip():
         raise invalid_value(f"The attribute {REQUIRED[kind]} cannot be removed.")
@@ -65,8 +65,8 @@ def patched(
 def _operations_of(body: Any) -> list[Any]:
     names = {str(name).lower(): name for name in body} if is_object(body) else {}
     operations = body[names["operations"]] if "operations" in names else None
-    if not is_list(operations) or not 0 < len(operations) <= _MOST:
-        detail = f"The request has no Operations, or more than {_MOST}."
+    if not is_list(operations) or not 0 < len(operations) <= _MAX_OPERATIONS:
+        detail = f"The request has no Operations, or more than {_MAX_OPERATIONS}."
         raise ScimRefusal(400, detail, "invalidSyntax")
     return operations
 
@@ -86,7 +86,7 @@ def _steps_of(operation: Any) -> Iterator[tuple[str, str, Any]]:
         for name, content in value.items():
             yield (verb if content is not None else "remove"), str(name), content
     else:
-        raise invalid_value("An operation without a path has no table of attributes.")
+        raise invalid_value("An operation without a path needs attributes as its value.")
 
 
 def _is_identity(path: str, value: Any, id: str) -> bool:
@@ -108,7 +108,7 @@ def _checked_path(kind: ScimKind, path: AttributePath, *, lenient: bool) -> Attr
     conditions = tuple(
         attrs.evolve(
             condition,
-            value=checked(
+            value=check_value(
                 parts[condition.path[0]], condition.value, condition.path[0], lenient=lenient
             ),
         )
@@ -161,14 +161,14 @@ def _set(
         table[name] = {**table.get(name, {}), path.part: value}
     elif is_list(attribute):
         entries: list[Any] = table.get(name, []) if verb == "add" else []
-        table[name] = _joined(entries, value)
+        table[name] = _join_entries(entries, value)
     elif is_object(value) and name != "manager":
         table[name] = {**table.get(name, {}), **value}
     else:
         table[name] = value
 
 
-def _joined(entries: list[Any], new_entries: list[Any]) -> list[Any]:
+def _join_entries(entries: list[Any], new_entries: list[Any]) -> list[Any]:
     """Return the entries, followed by the new entries that are not among them."""
     keys = {_key_of(entry) for entry in entries}
     result = [*entries]
@@ -197,10 +197,10 @@ def _set_entries(
 ) -> None:
     new_part = value if path.part is None else {path.part: value}
     entries: list[dict[str, Any]] = table.setdefault(name, [])
-    chosen = [entry for entry in entries if fulfils(entry, path.conditions)]
-    for entry in chosen:
+    matching_entries = [entry for entry in entries if fulfils(entry, path.conditions)]
+    for entry in matching_entries:
         entry.update(new_part)
-    if chosen:
+    if matching_entries:
         return
     if verb == "replace" and not lenient:
         raise ScimRefusal(400, f"No entry of {name} fulfils the condition.", "noTarget")

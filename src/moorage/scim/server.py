@@ -24,13 +24,13 @@ from moorage.runtime.bridge import is_async, lift, run_now
 from moorage.scim.attributes import ATTRIBUTES, CORE, checked_content, is_storable
 from moorage.scim.documents import (
     LARGEST_PAGE,
-    listed,
+    list_page,
     provider_configuration,
     resource_types,
     schemas,
 )
 from moorage.scim.filters import conditions_of
-from moorage.scim.patches import patched
+from moorage.scim.patches import apply_patch
 from moorage.scim.port import ScimKind
 from moorage.scim.refusals import ScimRefusal, not_found
 
@@ -145,15 +145,15 @@ class _Server:
             raise ScimRefusal(401, "The bearer token is missing or not known.", None, challenge)
 
     async def _route(self, request: _Request) -> ScimAnswer:
-        collection, *rest = request.parts
+        collection, *path_parts = request.parts
         kind = _KINDS.get(collection.lower())
-        if kind is None or len(rest) > 1:
+        if kind is None or len(path_parts) > 1:
             return self._description(request)
-        if not rest:
+        if not path_parts:
             handlers = {"GET": self._list, "POST": self._create}
             answer: ScimAnswer = await self._handler(handlers, request)(kind, request)
             return answer
-        if not is_storable(rest[0]):
+        if not is_storable(path_parts[0]):
             raise not_found(f"The {kind}")
         by_id = {
             "GET": self._get,
@@ -161,8 +161,10 @@ class _Server:
             "PATCH": self._patch,
             "DELETE": self._delete,
         }
-        changed: ScimAnswer = await self._handler(by_id, request)(kind, rest[0], request)
-        return changed
+        changed_answer: ScimAnswer = await self._handler(by_id, request)(
+            kind, path_parts[0], request
+        )
+        return changed_answer
 
     def _handler(self, handlers: Mapping[str, Callable[..., Any]], request: _Request) -> Any:
         handler = handlers.get(request.method)
@@ -175,23 +177,23 @@ class _Server:
 
     def _description(self, request: _Request) -> ScimAnswer:
         """Return the answer to a request for a description of the server."""
-        name, *rest = (part.lower() for part in request.parts)
+        name, *path_parts = (part.lower() for part in request.parts)
         documents = {
             "serviceproviderconfig": provider_configuration,
             "resourcetypes": resource_types,
             "schemas": schemas,
         }
-        if name not in documents or len(rest) > 1:
+        if name not in documents or len(path_parts) > 1:
             raise not_found("This path")
         if request.method != "GET":
             raise ScimRefusal(405, "Only GET is allowed here.", None, (("Allow", "GET"),))
         document: Any = documents[name]()
         if name == "serviceproviderconfig":
             return _answer(200, document)
-        if not rest:
-            return _answer(200, listed(document, len(document), 1))
+        if not path_parts:
+            return _answer(200, list_page(document, len(document), 1))
         for item in document:
-            if item["id"].lower() == rest[0]:
+            if item["id"].lower() == path_parts[0]:
                 return _answer(200, item)
         raise not_found("This description")
 
@@ -202,14 +204,14 @@ class _Server:
         conditions = conditions_of(kind, query["filter"]) if "filter" in query else ()
         page = await self._store.find(kind, conditions, start - 1, count)
         items = [self._resource_body(kind, item, query) for item in page.items]
-        return _answer(200, listed(items, page.total, start))
+        return _answer(200, list_page(items, page.total, start))
 
     async def _create(self, kind: ScimKind, request: _Request) -> ScimAnswer:
         content = checked_content(kind, request.json(), lenient=self._lenient)
         return self._resource_answer(kind, await self._store.create(kind, content), 201)
 
     async def _get(self, kind: ScimKind, id: str, request: _Request) -> ScimAnswer:
-        resource = await self._existing(kind, id)
+        resource = await self._existing_resource(kind, id)
         if request.headers.get("if-none-match") == _etag(resource):
             return ScimAnswer(status=304, headers=(("ETag", _etag(resource)),))
         return self._resource_answer(kind, resource, 200, request.query)
@@ -222,7 +224,7 @@ class _Server:
         body = request.json()
 
         def change(content: Mapping[str, Any]) -> dict[str, Any]:
-            return patched(kind, content, body, id, lenient=self._lenient)
+            return apply_patch(kind, content, body, id, lenient=self._lenient)
 
         return await self._apply_change(kind, id, request, change)
 
@@ -235,20 +237,20 @@ class _Server:
     ) -> ScimAnswer:
         """Apply a change to the current version; retry if another writer was faster."""
         for _ in range(_TRIES):
-            resource = await self._existing(kind, id)
+            resource = await self._existing_resource(kind, id)
             _check_version(request, resource)
             content = change(resource.content)
             if content == resource.content:
                 return self._resource_answer(kind, resource, 200)
-            changed = await self._store.replace(kind, id, content, resource.version)
-            if changed is not None:
-                return self._resource_answer(kind, changed, 200)
+            changed_resource = await self._store.replace(kind, id, content, resource.version)
+            if changed_resource is not None:
+                return self._resource_answer(kind, changed_resource, 200)
         raise ScimRefusal(503, "Other requests keep changing the resource. Try again later.")
 
     async def _delete(self, kind: ScimKind, id: str, request: _Request) -> ScimAnswer:
         version = None
         if "if-match" in request.headers:
-            resource = await self._existing(kind, id)
+            resource = await self._existing_resource(kind, id)
             _check_version(request, resource)
             version = resource.version
         if await self._store.delete(kind, id, version):
@@ -257,7 +259,7 @@ class _Server:
             raise not_found(f"The {kind}")
         raise _another_version()
 
-    async def _existing(self, kind: ScimKind, id: str) -> ScimResource:
+    async def _existing_resource(self, kind: ScimKind, id: str) -> ScimResource:
         resource: ScimResource | None = await self._store.get(kind, id) if id else None
         if resource is None:
             raise not_found(f"The {kind}")
@@ -283,7 +285,7 @@ class _Server:
             if name in ATTRIBUTES[kind] and name != "password" and value not in (None, [], {})
         }
         included, excluded = _names(query, "attributes"), _names(query, "excludedattributes")
-        shown = {
+        attributes = {
             name: value
             for name, value in content.items()
             if (not included or name.lower() in included) and name.lower() not in excluded
@@ -297,7 +299,7 @@ class _Server:
         for name, moment in (("created", resource.created), ("lastModified", resource.modified)):
             if moment is not None:
                 meta[name] = moment.isoformat()
-        return {"schemas": [CORE[kind], *extensions], "id": resource.id, **shown, "meta": meta}
+        return {"schemas": [CORE[kind], *extensions], "id": resource.id, **attributes, "meta": meta}
 
     def _location(self, kind: ScimKind, resource: ScimResource) -> str:
         return f"{self._base_url}/{kind}s/{quote(resource.id, safe='')}"

@@ -3,7 +3,8 @@
 Laws:
 
 1. A store without an owner belongs to the first environment that names itself.
-2. Under another name, or without one, nothing is sent until a person has allowed it.
+2. In an environment of another name, or without a name, nothing is sent until a person has allowed
+   it.
 3. The owner stays recorded: a copy of the store names the environment of the original.
 4. Each process checks once, with one command of the store, so that processes never wait for others.
 5. While the store is unreachable, the owner is unknown and calls continue. Failed checks take at
@@ -75,7 +76,7 @@ class EnvironmentGuard:
         """Allow this environment to use the store; return the name of its first owner."""
         owner = await self._claimed_owner(None)
         if self._environment is not None:
-            await self._written_value(_armed(self._environment), self._environment, None)
+            await self._written_value(_armed_note(self._environment), self._environment, None)
         return owner
 
     async def owner(self) -> str | None:
@@ -109,13 +110,13 @@ class EnvironmentGuard:
     async def _is_armed(self, until: int | None) -> bool:
         if self._environment is None:
             return False
-        return await self._read(_armed(self._environment), until) is not None
+        return await self._read(_armed_note(self._environment), until) is not None
 
     async def _read(self, key: str, until: int | None) -> str | None:
         return await self._core.execute(ReadRecord(key), self._seconds_left(until))  # type: ignore[no-any-return]  # the stored name
 
     async def _written_value(self, key: str, name: str, until: int | None) -> str:
-        """Write a value unless the store has one; return the value that is stored then."""
+        """Write a value unless the store has a value; return the stored value."""
         write = WriteRecordOnce(key, name, fingerprint=_SAME_FINGERPRINT, ttl=_EVER)
         return await self._core.execute(write, self._seconds_left(until))  # type: ignore[no-any-return]  # the stored name
 
@@ -133,5 +134,5 @@ class EnvironmentGuard:
         return time_left
 
 
-def _armed(environment: str) -> str:
+def _armed_note(environment: str) -> str:
     return state_key("fence", "moorage", None, "armed", environment)

@@ -28,9 +28,9 @@ class Kept:
     """The stored data about one person or tenant, newest first.
 
     Attributes:
-        log: calls about them.
-        inbox: webhooks about them.
-        outbox: stored calls about them.
+        log: logged calls about the person or tenant.
+        inbox: webhooks about the person or tenant.
+        outbox: stored calls about the person or tenant.
         credentials: services that a tenant has credentials for; empty for a person.
     """
 
@@ -41,7 +41,7 @@ class Kept:
 
 
 @attrs.frozen(kw_only=True)
-class Erased:
+class ErasedSubject:
     """The numbers of entries that were erased, by store."""
 
     log: int = 0
@@ -51,7 +51,7 @@ class Erased:
 
 
 @attrs.frozen(kw_only=True)
-class Place:
+class SubjectStore:
     """A store to search for a person's data.
 
     Attributes:
@@ -67,7 +67,7 @@ class Place:
 
 
 @attrs.frozen(kw_only=True)
-class Vault:
+class SubjectCredentialStore:
     """A store of credentials to search for a tenant's credentials.
 
     Attributes:
@@ -83,11 +83,13 @@ class SubjectsFlows:
     """The operations on data about a person or tenant.
 
     Args:
-        places: stores to search, by name: any of `log`, `inbox` and `outbox`.
+        places: the stores to search, by name: `log`, `inbox` and `outbox`, each optional.
         vault: store of credentials, if there is one.
     """
 
-    def __init__(self, places: dict[str, Place], vault: Vault | None) -> None:
+    def __init__(
+        self, places: dict[str, SubjectStore], vault: SubjectCredentialStore | None
+    ) -> None:
         self._places = places
         self._vault = vault
 
@@ -118,7 +120,9 @@ class SubjectsFlows:
             document["credentials"] = await self._services(subject, tenant)
         return json.dumps(_plain_value(document), ensure_ascii=False, indent=2)
 
-    async def erase(self, *, subject: str | None = None, tenant: str | None = None) -> Erased:
+    async def erase(
+        self, *, subject: str | None = None, tenant: str | None = None
+    ) -> ErasedSubject:
         """Remove all data about a person or tenant; return the number of entries removed."""
         _check(subject, tenant)
         lost_counts = {
@@ -129,7 +133,7 @@ class SubjectsFlows:
         if self._vault is not None:
             for service in services:
                 await self._vault.delete(service, tenant)
-        return Erased(**lost_counts, credentials=len(services))
+        return ErasedSubject(**lost_counts, credentials=len(services))
 
     async def _services(self, subject: str | None, tenant: str | None) -> list[str]:
         """Return the services for which a tenant has credentials."""
@@ -138,7 +142,7 @@ class SubjectsFlows:
         return [service for service, owner in await self._vault.owners() if owner == tenant]
 
     async def _all_entries(
-        self, place: Place, subject: str | None, tenant: str | None
+        self, place: SubjectStore, subject: str | None, tenant: str | None
     ) -> list[Any]:
         entries: list[Any] = []
         query = place.query(subject=subject, tenant=tenant, limit=_PAGE)
@@ -167,7 +171,7 @@ def _check(subject: str | None, tenant: str | None) -> None:
         )
 
 
-def _subject_fields(place: Place, entry: Any) -> dict[str, Any]:
+def _subject_fields(place: SubjectStore, entry: Any) -> dict[str, Any]:
     try:
         return place.shown(entry)
     except ConnectorError as error:
@@ -182,7 +186,7 @@ def _plain_value(value: Any) -> Any:
         return [_plain_value(item) for item in cast("list[Any]", value)]
     if isinstance(value, _SIMPLE):
         return value
-    return _plain_value(_simpler(value))
+    return _plain_value(_simplify(value))
 
 
 def _name(name: Any) -> Any:
@@ -193,7 +197,7 @@ def _name(name: Any) -> Any:
     )
 
 
-def _simpler(value: Any) -> Any:
+def _simplify(value: Any) -> Any:
     """Convert a value without a JSON form to readable text."""
     kind = value.__class__
     if attrs.has(kind):

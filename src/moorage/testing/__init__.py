@@ -93,6 +93,7 @@ if TYPE_CHECKING:
     from moorage.testing.kits import source_conformance as source_conformance
     from moorage.testing.kits import state_conformance as state_conformance
     from moorage.testing.kits import storage_conformance as storage_conformance
+    from moorage.testing.kits import tax_calculation_conformance as tax_calculation_conformance
     from moorage.testing.kits import tax_conformance as tax_conformance
     from moorage.testing.kits import tenants_conformance as tenants_conformance
     from moorage.testing.kits import webhook_secrets_conformance as webhook_secrets_conformance
@@ -189,6 +190,7 @@ _HOME: Final = {
     "state_conformance": "kits",
     "storage_conformance": "kits",
     "shops_conformance": "kits",
+    "tax_calculation_conformance": "kits",
     "tax_conformance": "kits",
     "webhook_secrets_conformance": "kits",
     "tenants_conformance": "kits",

@@ -13,19 +13,20 @@ def test_rate(moorage_manager, moorage_vendor):
 
 | fixture | what it is |
 |---|---|
-| `moorage_clock` | a `VirtualClock`, and everything below goes by it |
+| `moorage_clock` | a `VirtualClock`, which all fixtures below use |
 | `moorage_sleeper`, `moorage_async_sleeper` | sleepers that make it advance |
 | `moorage_vendor` | a `FakeVendor` |
 | `moorage_observer` | a `RecordingObserver` |
-| `moorage_manager`, `moorage_async_manager` | functions that make managers of all these |
-| `moorage_cassette` | a `Cassette` of the test's own, in `cassettes` beside it |
+| `moorage_manager`, `moorage_async_manager` | functions that make managers with all these |
+| `moorage_cassette` | the test's own `Cassette`, in the folder `cassettes` beside the test |
 | `moorage_redaction`, `moorage_secrets` | what cassettes mask; a project overrides them |
 | `vendor_server` | a `VendorServer`: a vendor on a real port |
 
 With `--moorage-record=once` a cassette that does not exist yet is recorded, with `all` every
-cassette is recorded anew; by default nothing is, so that a test asks no vendor by accident.
+cassette is recorded anew; by default none is recorded, so that a test never calls a vendor by
+accident.
 
-Nothing is loaded before a test wants it.
+Modules are loaded only when a test uses a fixture.
 """
 
 from __future__ import annotations
@@ -51,7 +52,7 @@ if TYPE_CHECKING:
     from moorage.testing.fakes.observer import RecordingObserver
 
 _MODES: Final[dict[str, Mode]] = {"once": "once", "all": "record", "none": "replay"}
-_LONGEST: Final = 80
+_MAX_LENGTH: Final = 80
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
@@ -103,7 +104,8 @@ def moorage_manager(
 ) -> Iterator[Callable[..., ConnectorManager]]:
     """A function that makes a manager whose services reach only the fake vendor.
 
-    It takes every port that `ConnectorManager` takes, in place of the fixture's.
+    The function takes every port of `ConnectorManager` as an argument, to replace the fixture's
+    port.
     """
     managers: list[ConnectorManager] = []
 
@@ -152,7 +154,7 @@ def moorage_redaction() -> Redaction | None:
 
 @pytest.fixture(scope="session")
 def moorage_secrets() -> Iterable[Secret]:
-    """The values that cassettes mask everywhere, such as the credentials of a recording."""
+    """The values that cassettes mask everywhere, such as the credentials used for recording."""
     return ()
 
 
@@ -190,8 +192,8 @@ def _tape_of(request: pytest.FixtureRequest) -> Path:
     """Return the path of a test's cassette, unique and readable."""
     test = request.node.nodeid.partition("::")[2]
     name = re.sub(r"[^\w.\-]+", "-", test).strip("-")
-    if len(name) > _LONGEST or name != test.replace("::", "-"):
-        name = f"{name[:_LONGEST]}-{_digest(test)}"
+    if len(name) > _MAX_LENGTH or name != test.replace("::", "-"):
+        name = f"{name[:_MAX_LENGTH]}-{_digest(test)}"
     return request.path.parent / "cassettes" / request.path.stem / f"{name}.json"
 
 

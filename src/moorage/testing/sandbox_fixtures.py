@@ -1,7 +1,7 @@
 """Looks up the sandbox of a vendor, with an account that has all capabilities.
 
-Another package adds a vendor by a function like `fixture` in the modules of sandboxes, under the
-entry point of the vendor's name in the group `moorage.sandbox_fixtures`.
+Another package adds a vendor with a function like `fixture` in the modules of sandboxes,
+registered as an entry point with the vendor's name in the group `moorage.sandbox_fixtures`.
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Final
 from moorage.contracts.catalog import CONTRACTS
 from moorage.errors import ConfigurationError
 from moorage.testing import sandboxes
-from moorage.wiring.installed_vendors import installed, loaded
+from moorage.wiring.installed_vendors import installed_entry_points, load_entry_point
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -46,8 +46,8 @@ def fixture_of(vendor: str, folder: Path) -> SandboxFixture:
 
 def _maker(vendor: str) -> Callable[[Path], SandboxFixture] | None:
     make: Callable[[Path], SandboxFixture] | None
-    if (point := installed(GROUP).get(vendor)) is not None:
-        make = loaded(point, f"vendors.{vendor}")
+    if (point := installed_entry_points(GROUP).get(vendor)) is not None:
+        make = load_entry_point(point, f"vendors.{vendor}")
         return make
     for contract in CONTRACTS if vendor.isidentifier() else ():
         module = f"{sandboxes.__name__}.{contract}.{vendor}"

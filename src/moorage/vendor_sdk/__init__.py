@@ -41,6 +41,7 @@ if TYPE_CHECKING:
     from moorage.domain.oauth.client import ClientAuthentication as ClientAuthentication
     from moorage.domain.oauth.client import OAuthClient as OAuthClient
     from moorage.domain.oauth.grants import JwtBearer as JwtBearer
+    from moorage.domain.oauth.grants import RefreshToken as RefreshToken
     from moorage.domain.oauth.server import AuthorizationServer as AuthorizationServer
     from moorage.domain.resilience.circuit import CircuitBreakerConfig as CircuitBreakerConfig
     from moorage.domain.resilience.classify import is_success as is_success
@@ -176,6 +177,7 @@ _HOME = {
     "AuthorizationServer": "domain.oauth.server",
     "ClientAuthentication": "domain.oauth.client",
     "JwtBearer": "domain.oauth.grants",
+    "RefreshToken": "domain.oauth.grants",
     "AwsSigV4": "domain.signing.sigv4",
     "AzureSharedKey": "domain.signing.azure",
     "JwtSigning": "domain.signing.jwt",

@@ -8,7 +8,7 @@ from decimal import Decimal
 from email.utils import parsedate_to_datetime
 from typing import TYPE_CHECKING, Any, Final, TypeVar
 
-from moorage.domain.resilience.classify import unreadable
+from moorage.domain.resilience.classify import unreadable_answer_error
 from moorage.domain.values.json_text import is_list, is_object
 from moorage.domain.values.money import EXPONENTS, Money
 from moorage.domain.values.patterns import late_pattern
@@ -24,7 +24,7 @@ Value = TypeVar("Value")
 _NUMBER: Final = late_pattern(r"[+-]?[0-9]{1,24}(?:\.[0-9]{1,24})?(?:[eE][+-]?[0-9]{1,2})?")
 
 
-malformed = unreadable
+malformed = unreadable_answer_error
 """The error of a successful answer that lacks a value which every success has."""
 
 
@@ -68,7 +68,7 @@ def read_answer(response: Response) -> Answer:
 
 
 def check_done(response: Response) -> None:
-    """Check an answer from which no value is read.
+    """Check a successful answer whose content is not needed.
 
     Raises:
         VendorFailed: the answer is neither empty nor a JSON object, for example a proxy's HTML
@@ -146,7 +146,7 @@ class Answer:
         return as_decimal(self.value(path))
 
     def texts(self, path: str) -> tuple[str, ...]:
-        """Return the texts of a list; empty without a list."""
+        """Return the texts of a list; an empty result if the field is not a list."""
         entries = self.value(path)
         items = entries if is_list(entries) else []
         return tuple(item for item in items if isinstance(item, str))
@@ -156,7 +156,7 @@ class Answer:
         return as_answer(self.value(path))
 
     def objects(self, path: str) -> Iterator[Answer]:
-        """Yield the objects of a list; none without a list."""
+        """Yield the objects of a list; nothing if the field is not a list."""
         entries = self.value(path)
         if is_list(entries):
             yield from (Answer(item) for item in entries if is_object(item))

@@ -86,7 +86,7 @@ class ApiVendor(Vendor):
         return {"headers": self.headers}
 
     def services(self) -> Mapping[str, Service]:
-        """Return the services that `urls` names."""
+        """Return the services that `urls` defines."""
         secret = self.credentials
         credentials = None if secret is None else type(self).auth(self, secret)
         keys = {} if self.idempotency is None else self.idempotency.settings
@@ -104,7 +104,7 @@ class ApiVendor(Vendor):
         }
 
     def ping(self) -> Request | None:
-        """Return the request for `ping_path`; None without such a path."""
+        """Return the request for `ping_path`; None if the vendor has no `ping_path`."""
         if self.ping_path is None:
             return None
         return Request.get(filled_path(self.ping_path, self), query=self.ping_query)

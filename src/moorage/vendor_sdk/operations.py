@@ -41,11 +41,11 @@ _MAKERS: Final[dict[HttpMethod, Callable[..., Request]]] = {
 
 def filled_path(path: str, vendor: Vendor) -> str:
     """Return a path in which names in braces are replaced by the account's quoted options."""
-    return _filled(_OPTION.split(path), vendor, None)
+    return _fill_path(_OPTION.split(path), vendor, None)
 
 
-def _filled(parts: list[str], vendor: Vendor, about: Any) -> str:
-    """Return the path of a split template, in which every second part is a name."""
+def _fill_path(parts: list[str], vendor: Vendor, about: Any) -> str:
+    """Return the path made from a split template, in which every second part is a name."""
     path = parts[0]
     for number in range(1, len(parts), 2):
         name = parts[number]
@@ -129,7 +129,7 @@ class VendorOperation(Generic[R]):
             content["form"] = form_pairs(_body(self._form, vendor, about, more))
         if self._query is not None:
             content["query"] = _fields_of(self._query, vendor, about, more)
-        request = self._make(_filled(self._parts, vendor, about), **content)
+        request = self._make(_fill_path(self._parts, vendor, about), **content)
         if self._idempotent is None:
             return request
         return request.evolve(idempotent=self._idempotent)

@@ -21,7 +21,7 @@ def matches(pattern: str, *, problem: str, remedy: str) -> Callable[..., None]:
     Args:
         pattern: the regular expression that the whole text matches.
         problem: the message of the error, such as "This is not the id of an account."
-        remedy: the action that corrects it.
+        remedy: the action that corrects the value.
     """
     form = re.compile(pattern)
 
@@ -38,7 +38,7 @@ def one_of(*words: str | int, problem: str, remedy: str | None = None) -> Callab
     Args:
         words: the allowed values.
         problem: the message of the error, such as "The vendor has no region of this name."
-        remedy: the action that corrects it; by default the words are listed.
+        remedy: the action that corrects the value; by default the words are listed.
     """
     listed_words = " or ".join(str(word) for word in words)
 
@@ -58,7 +58,7 @@ def choice(default: str | int, *words: str | int, problem: str, remedy: str | No
         default: the value if the account does not set the option.
         words: the allowed values.
         problem: the message of the error, such as "The vendor has no region of this name."
-        remedy: the action that corrects it; by default the words are listed.
+        remedy: the action that corrects the value; by default the words are listed.
     """
     return attrs.field(
         default=default,

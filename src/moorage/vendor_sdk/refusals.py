@@ -24,17 +24,17 @@ if TYPE_CHECKING:
 
     Kind = type[VendorRejected | VendorFailed | RateLimitExceeded | AuthenticationFailed]
 
-_LONGEST: Final = 300
+_MAX_LENGTH: Final = 300
 _LEFT: Final = frozenset({408, 425})
 _USUAL: Final = Redaction()
 _TIMED_OUT: Final = frozenset({408, 425})
 """The statuses that leave open whether the request was carried out, as those from 500 on do."""
-_NOTHING: Final[Mapping[Any, Any]] = {}
+_EMPTY: Final[Mapping[Any, Any]] = {}
 
 
 def masked_words(text: str | None) -> str | None:
     """Return a vendor's text without secrets, cut to 300 characters; None if it is empty."""
-    return _USUAL.words(text or "", _LONGEST) or None
+    return _USUAL.words(text or "", _MAX_LENGTH) or None
 
 
 def refusal(
@@ -71,7 +71,7 @@ def refusal(
     )
 
 
-def _unmasked(text: str) -> str:
+def _unmask(text: str) -> str:
     return text
 
 
@@ -85,7 +85,7 @@ class Refusals:
 
     Attributes:
         vendor: the vendor's display name.
-        codes_at: classes of errors by the vendor's code, for single statuses.
+        codes_at: for single statuses, the classes of errors by the vendor's code.
         codes: classes of errors by the vendor's code, for any status.
         statuses: classes of errors by status.
         reading: classes of errors by status, for requests that are not a POST.
@@ -98,15 +98,15 @@ class Refusals:
     """
 
     vendor: str
-    codes_at: Mapping[int, Mapping[str, Kind]] = _NOTHING
-    codes: Mapping[str, Kind] = _NOTHING
-    statuses: Mapping[int, Kind] = _NOTHING
-    reading: Mapping[int, Kind] = _NOTHING
+    codes_at: Mapping[int, Mapping[str, Kind]] = _EMPTY
+    codes: Mapping[str, Kind] = _EMPTY
+    statuses: Mapping[int, Kind] = _EMPTY
+    reading: Mapping[int, Kind] = _EMPTY
     otherwise: Kind = VendorRejected
     left: frozenset[int] = _LEFT
     needs_code: bool = False
     read: Callable[[Response], tuple[str | None, str | None]] = vendor_words
-    mask: Callable[[str], str] = _unmasked
+    mask: Callable[[str], str] = _unmask
 
     def __call__(self, request: Request, response: Response) -> ConnectorError | None:
         """Return the error for an answer; None if the service decides by the status."""
@@ -120,7 +120,7 @@ class Refusals:
         return refusal(kind, self.vendor, response, code, words and self.mask(words))
 
     def _kind(self, request: Request, status: int, code: str) -> Kind:
-        kind = self.codes_at.get(status, _NOTHING).get(code) or self.codes.get(code)
+        kind = self.codes_at.get(status, _EMPTY).get(code) or self.codes.get(code)
         if kind is None and request.method is not HttpMethod.POST:
             kind = self.reading.get(status)
         return kind or self.statuses.get(status, self.otherwise)

@@ -17,5 +17,5 @@ def words(meaning: M, text: str) -> dict[str, M]:
 
 
 def same(kind: type[E], text: str) -> dict[str, E]:
-    """Return a table of the words that vendor and contract use with the same meaning."""
+    """Return a table of words that mean the same at the vendor and in the contract."""
     return {word: kind(word) for word in text.split()}

@@ -9,8 +9,8 @@ from xml.sax.saxutils import escape
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-_DEEPEST: Final = 20
-_LARGEST: Final = 16 * 1024 * 1024
+_MAX_DEPTH: Final = 20
+_MAX_BYTES: Final = 16 * 1024 * 1024
 _MOST_ELEMENTS: Final = 500_000
 """The elements that a document may have; each takes some 300 bytes of memory."""
 
@@ -50,7 +50,7 @@ class XmlElement:
         return None if child is None else child.content or None
 
     def as_dict(self) -> dict[str, object]:
-        """Return the element as a dictionary, with the last of several children of one name."""
+        """Return the element as a dictionary, by child name; the last child of a name counts."""
         return {
             child.name: child.as_dict() if child.children else child.content
             for child in self.children
@@ -64,7 +64,7 @@ def read_xml(body: bytes) -> XmlElement:
         NotXmlError: the document is malformed, has a DTD or too many elements, or is nested too
             deeply or too long.
     """
-    if len(body) > _LARGEST:
+    if len(body) > _MAX_BYTES:
         raise NotXmlError
     top = XmlElement("", {})
     stack = [top]
@@ -73,7 +73,7 @@ def read_xml(body: bytes) -> XmlElement:
     def start(name: str, attributes: dict[str, str]) -> None:
         nonlocal count
         count += 1
-        if len(stack) > _DEEPEST or count > _MOST_ELEMENTS:
+        if len(stack) > _MAX_DEPTH or count > _MOST_ELEMENTS:
             raise NotXmlError
         namespace, _, local = name.rpartition(" ")
         element = XmlElement(local, attributes, namespace)

@@ -2,7 +2,8 @@
 
 `core_assembly` builds a synchronous or an asynchronous core, from `ports` (the application's ports,
 checked), `stores` (shared state and its fallback), `observers`, and `defaults` (the adapters of
-ports that the application did not pass). `service_checks` refuses services that do not fit them,
-and reports an HTTP client without verification. Adapters are imported here, late, so that a program
-loads only what it uses. Nothing here decides anything about a call.
+ports that the application did not pass). `service_checks` refuses services that do not suit these
+ports, and reports an HTTP client that does not verify certificates. Adapters are imported on first
+use, so that a program loads only the adapters that it uses. The wiring makes no decisions about
+calls.
 """

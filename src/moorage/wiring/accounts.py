@@ -1,4 +1,4 @@
-"""The services of accounts, and the transports of accounts that use another protocol than HTTP."""
+"""The services of accounts, and the transports of accounts that use a protocol other than HTTP."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from moorage.domain.service.settings import Service
 from moorage.domain.values.frozen_values import evolve, fields_of
 from moorage.domain.values.names import service_name
 from moorage.errors import ConfigurationError
-from moorage.wiring.installed_vendors import installed, loaded
+from moorage.wiring.installed_vendors import installed_entry_points, load_entry_point
 from moorage.wiring.wrong_options import made_of
 
 if TYPE_CHECKING:
@@ -69,7 +69,7 @@ def _key(name: str) -> str:
 
 
 def services_of(accounts: Iterable[Account]) -> tuple[Service, ...]:
-    """Return every service of every account by its name, with the account's settings."""
+    """Return every account's services by their names, with the account's settings."""
     return tuple(
         _with_secrets(
             _with_account_settings(service, account, service_name(account.name, service_key)),
@@ -82,7 +82,7 @@ def services_of(accounts: Iterable[Account]) -> tuple[Service, ...]:
 
 
 def _with_secrets(service: Service, owners: object) -> Service:
-    """Return the service with redaction of every secret that its owners have."""
+    """Return the service with redaction of all secrets of its owners."""
     secrets: list[Secret] = []
     for secret in secrets_in((owners, service)):
         if secret not in secrets:
@@ -92,7 +92,7 @@ def _with_secrets(service: Service, owners: object) -> Service:
 
 
 def _with_account_settings(service: Service, account: Account, name: str) -> Service:
-    """Return a service with the account's settings; only the contract says if it moves money."""
+    """Return a service with the account's settings; only the contract decides if it moves money."""
     field_names = {field.name for field in fields_of(Service) if field.init}
     settings = dict(account.settings)
     if moves_money(type(account.vendor)):
@@ -134,7 +134,7 @@ def transports_of(
     """Return the transport of each account that needs one, from the host or an installed package.
 
     Raises:
-        ConfigurationError: nobody provides it.
+        ConfigurationError: neither the host nor a package provides the transport.
     """
     transports = dict(existing)
     for account in accounts:
@@ -150,7 +150,7 @@ def _transport_class(account: Account, kind: str, prefix: str) -> Any:
         module, name = TRANSPORTS[kind]
         return getattr(import_module(f"moorage.adapters.{module}"), prefix + name)
     place = f"{account_path(account)}.kind"
-    point = installed(GROUP).get(kind)
+    point = installed_entry_points(GROUP).get(kind)
     if point is None:
         raise ConfigurationError(
             f"{account.vendor.name} needs the transport {kind!r}, and no package provides it.",
@@ -158,7 +158,7 @@ def _transport_class(account: Account, kind: str, prefix: str) -> Any:
             remedy=f"Install a package with the entry point {kind!r} in the group {GROUP}, or give"
             " the hub `transports=`.",
         )
-    transport_class = loaded(point, place)
+    transport_class = load_entry_point(point, place)
     name = prefix + transport_class.__name__
     matching_class = (
         transport_class

@@ -1,7 +1,7 @@
 """The vendors of moorage itself, which are found without a search through installed packages.
 
 `importlib.metadata` reads the metadata of every package, which takes as long as half of a hub's
-start. The table repeats the entry points of `pyproject.toml`, where other programs find them.
+start. The table repeats the entry points of `pyproject.toml`, which other programs read.
 """
 
 from __future__ import annotations
@@ -31,10 +31,13 @@ _CLASSES: Final = {
     "adyen": "payments.adyen:Adyen",
     "amazon_ses": "email.amazon_ses:AmazonSes",
     "amazon_sns": "sms.amazon_sns:AmazonSns",
+    "amazon_sp_api": "shops.amazon_sp_api:AmazonSpApi",
     "apns": "push.apns:Apns",
+    "avalara": "tax.avalara:Avalara",
     "azure_blob": "storage.azure_blob:AzureBlob",
     "berlin_group": "bank.berlin_group:BerlinGroup",
     "bird": "sms.bird:Bird",
+    "braintree": "payments.braintree:Braintree",
     "brevo": "email.brevo:Brevo",
     "brreg": "tax.brreg:Brreg",
     "checkout_com": "payments.checkout_com:CheckoutCom",
@@ -85,6 +88,8 @@ _CLASSES: Final = {
     "square": "payments.square:Square",
     "storecove": "einvoices.storecove:Storecove",
     "stripe": "payments.stripe:Stripe",
+    "stripe_tax": "tax.stripe_tax:StripeTax",
+    "taxjar": "tax.taxjar:TaxJar",
     "teams": "chat.teams:Teams",
     "telegram": "chat.telegram:Telegram",
     "twilio": "sms.twilio:Twilio",

@@ -1,4 +1,4 @@
-"""Building of a manager's core from the host's ports and the defaults."""
+"""Builds a manager's core from the host's ports and the defaults."""
 
 from __future__ import annotations
 
@@ -10,17 +10,17 @@ from typing import TYPE_CHECKING, Any, Final
 from moorage.adapters.concurrency.forking import in_child
 from moorage.domain.values.durations import count
 from moorage.domain.values.frozen_values import evolve, frozen
-from moorage.domain.values.functions import timed
-from moorage.domain.values.plain import copying
+from moorage.domain.values.functions import with_timeout
+from moorage.domain.values.plain import copy_function
 from moorage.runtime.bridge import (
-    bounding,
     gathered_sync,
-    guarded,
     guarded_async,
+    guarded_port,
     in_thread,
     lift,
     lift_incoming,
     lift_one,
+    limited_by,
     settle_async,
     settle_sync,
     within_sync,
@@ -99,8 +99,10 @@ def sync_core(ports: Ports) -> WiredCore:
         ports,
         clock,
         **sync_store_verbs(state),
-        send=lift(guarded(send, http_broke)),
-        open=lift_incoming(guarded(loop_warning.wrap(_verb(http, "open", "http")), http_broke)),
+        send=lift(guarded_port(send, http_broke)),
+        open=lift_incoming(
+            guarded_port(loop_warning.wrap(_verb(http, "open", "http")), http_broke)
+        ),
         learn=getattr(http, "learn_secrets", None),
         sleep=lift_one(loop_warning.wrap(sleeper.sleep)),
         acquire=lift(_verb(locks, "acquire", "locks")),
@@ -109,12 +111,12 @@ def sync_core(ports: Ports) -> WiredCore:
         every=gathered_sync(_verb(gather, "every", "gather")),
         first=gathered_sync(_verb(gather, "first", "gather")),
         **_sync_credential_verbs(ports.credentials),
-        negotiate=lift(guarded(_verb(negotiator, "token", "negotiator"), no_token)),
+        negotiate=lift(guarded_port(_verb(negotiator, "token", "negotiator"), no_token)),
         settle=settle_sync,
         within=within_sync,
         audit=audit_verb(ports.audit, is_async=False),
     )
-    core = _with_cache(core, ports, lambda verb: lift(guarded(verb, cache_broke)))
+    core = _with_cache(core, ports, lambda verb: lift(guarded_port(verb, cache_broke)))
     core, claims = with_stores(core, ports, state, sync_store_verbs)
     # Beside a real exchange the watch costs nothing. A client of the host's may be a fast stand-in,
     # and is watched wherever the flow sends, as with the first call of each service.
@@ -149,7 +151,7 @@ def async_core(ports: Ports) -> WiredCore:
         **_async_credential_verbs(ports.credentials),
         negotiate=guarded_async(_verb(negotiator, "token", "negotiator"), no_token),
         settle=settle_async,
-        within=bounding(clock.nanoseconds),
+        within=limited_by(clock.nanoseconds),
         aside=in_thread,
         audit=audit_verb(ports.audit, is_async=True),
     )
@@ -167,7 +169,7 @@ def audit_verb(audit: Any, *, is_async: bool) -> Callable[..., Any] | None:
 
 
 async def _in_thread(function: Callable[..., Any], **arguments: Any) -> Any:
-    """Run a synchronous function in a thread, so that the event loop goes on."""
+    """Run a synchronous function in a thread, so that the event loop is not blocked."""
     return await in_thread(partial(function, **arguments))
 
 
@@ -180,9 +182,9 @@ def _sync_credential_verbs(credentials: Any) -> dict[str, Any]:
     """Return a synchronous credential provider's methods, with its foreign errors wrapped."""
     provider = defaults.NoCredentials() if credentials is None else credentials
     return {
-        "get_credentials": lift(guarded(provider.get, no_credentials)),
+        "get_credentials": lift(guarded_port(provider.get, no_credentials)),
         "refresh_credentials": lift(
-            guarded(_verb(provider, "refresh", "credentials"), not_refreshed)
+            guarded_port(_verb(provider, "refresh", "credentials"), not_refreshed)
         ),
     }
 
@@ -225,7 +227,7 @@ def _core(ports: Ports, clock: Any, **verbs: Any) -> Core:
         **verbs,
         waiters=waiters,
         tenant_records=tenant_records,
-        copy=copying(copy.deepcopy),
+        copy=copy_function(copy.deepcopy),
         nanoseconds=clock.nanoseconds,
         utc=clock.utc,
         **({"wall": clock.wall} if ports.clock is None else {}),
@@ -259,10 +261,10 @@ def _with_cache(core: Core, ports: Ports, guard: Callable[[Any], Any]) -> Core:
         # Memory never makes a task wait.
         cache, guard = defaults.LazyAdapter(lambda: defaults.memory_cache(ports.clock)), lift
         look_now = _verb(cache, "look", "cache")
-    look, keep, forget = (
-        guard(timed(_verb(cache, verb, "cache"), arguments)) for verb, arguments in _CACHE
+    look_up, keep, forget = (
+        guard(with_timeout(_verb(cache, verb, "cache"), arguments)) for verb, arguments in _CACHE
     )
-    return evolve(core, cache=GuardedCache(core, look, keep, forget, look_now))
+    return evolve(core, cache=GuardedCache(core, look_up, keep, forget, look_now))
 
 
 def _enter(locks: Any) -> Callable[[str, object, int], bool] | None:
@@ -281,7 +283,7 @@ def _enter(locks: Any) -> Callable[[str, object, int], bool] | None:
 
 
 def _release(locks: Any) -> Callable[[str, object], None]:
-    """Return the function of these locks that gives a slot back."""
+    """Return the function of these locks that releases a slot."""
     if not isinstance(locks, defaults.LazyAdapter):
         return _verb(locks, "release", "locks")
     give_back: Any = None

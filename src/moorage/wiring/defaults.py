@@ -46,10 +46,10 @@ class Reporter:
 
     def __init__(self, token: Callable[[], int]) -> None:
         self._token = token
-        self._rename()
-        in_child(self, Reporter._rename)
+        self._name_this_process()
+        in_child(self, Reporter._name_this_process)
 
-    def _rename(self) -> None:
+    def _name_this_process(self) -> None:
         self._name = f"{os.getpid()}-{self._token()}"
 
     def __call__(self) -> str:

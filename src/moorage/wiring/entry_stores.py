@@ -6,8 +6,8 @@ import inspect
 from typing import TYPE_CHECKING, Any, Final
 
 from moorage.errors import ConfigurationError
-from moorage.runtime.bridge import guarded, guarded_async, lift
-from moorage.services.entries.store import EntryStore, lost
+from moorage.runtime.bridge import guarded_async, guarded_port, lift
+from moorage.services.entries.store import EntryStore, lost_command_error
 from moorage.wiring.ports import check_verb
 
 if TYPE_CHECKING:
@@ -19,12 +19,16 @@ _OF_BATCHES: Final = ("claim", "settle")
 
 def sync_entry_store(storage: Any) -> EntryStore[Any]:
     """Return the methods of a synchronous entry store as async functions."""
-    return _entry_store(storage, lambda verb: lift(guarded(verb, lost)), is_async=False)
+    return _entry_store(
+        storage, lambda verb: lift(guarded_port(verb, lost_command_error)), is_async=False
+    )
 
 
 def async_entry_store(storage: Any) -> EntryStore[Any]:
     """Return the methods of an asynchronous entry store."""
-    return _entry_store(storage, lambda verb: guarded_async(verb, lost), is_async=True)
+    return _entry_store(
+        storage, lambda verb: guarded_async(verb, lost_command_error), is_async=True
+    )
 
 
 def _entry_store(storage: Any, guard: Callable[[Any], Any], *, is_async: bool) -> EntryStore[Any]:

@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 class EventLoopWarning:
     """Warns once if a synchronous call that waits is made in the thread of an event loop.
 
-    asyncio is not imported for it: where nobody has, no loop runs.
+    asyncio is not imported for this check: if nothing has imported it, no loop runs.
     """
 
     def __init__(self) -> None:

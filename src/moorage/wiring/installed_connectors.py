@@ -9,7 +9,7 @@ import attrs
 
 from moorage.errors import ConfigurationError
 from moorage.ports.connector import ConnectorKind
-from moorage.wiring.installed_vendors import installed, loaded
+from moorage.wiring.installed_vendors import installed_entry_points, load_entry_point
 
 GROUP: Final = "moorage.connectors"
 """The group of entry points of kinds of connectors."""
@@ -24,20 +24,20 @@ _BUILT_IN: Final = {"sql": EntryPoint("sql", "moorage.adapters.sql.kind:SQL", GR
 
 def connector_kind_names() -> tuple[str, ...]:
     """Return the names of all kinds, in order."""
-    return tuple(sorted({*_BUILT_IN, *installed(GROUP)}))
+    return tuple(sorted({*_BUILT_IN, *installed_entry_points(GROUP)}))
 
 
 def connector_kind(name: str, path: str = "kind") -> ConnectorKind:
-    """Return the kind of a name.
+    """Return the kind of connector with this name.
 
     Args:
-        name: the name of its entry point.
+        name: the name of the kind's entry point.
         path: the path of the name in the configuration, for the error.
 
     Raises:
-        ConfigurationError: there is none, or the entry point leads to something else.
+        ConfigurationError: there is no such kind, or its entry point names another object.
     """
-    point = _BUILT_IN.get(name) or installed(GROUP).get(name)
+    point = _BUILT_IN.get(name) or installed_entry_points(GROUP).get(name)
     if point is None:
         names = ", ".join(connector_kind_names()) or "none is installed"
         raise ConfigurationError(
@@ -45,7 +45,7 @@ def connector_kind(name: str, path: str = "kind") -> ConnectorKind:
             path=path,
             remedy=f"Use one of: {names}; or install the package that has it.",
         )
-    kind = loaded(point, path)
+    kind = load_entry_point(point, path)
     if not isinstance(kind, ConnectorKind):
         raise ConfigurationError(
             f"The entry point {name!r} of {GROUP} leads to {point.value}, which is not a kind.",

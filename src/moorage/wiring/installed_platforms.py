@@ -10,7 +10,7 @@ import attrs
 from moorage.adapters.steps.in_threads import AsyncPlatformInThreads
 from moorage.errors import ConfigurationError
 from moorage.ports.platform import PlatformKind
-from moorage.wiring.installed_vendors import installed, loaded
+from moorage.wiring.installed_vendors import installed_entry_points, load_entry_point
 
 if TYPE_CHECKING:
     from moorage.ports.platform import AsyncPlatform, Platform
@@ -36,20 +36,20 @@ _BUILT_IN: Final = {
 
 def platform_kind_names() -> tuple[str, ...]:
     """Return the names of all kinds, in order."""
-    return tuple(sorted({*_BUILT_IN, *installed(GROUP)}))
+    return tuple(sorted({*_BUILT_IN, *installed_entry_points(GROUP)}))
 
 
 def platform_kind(name: str, path: str = "type") -> PlatformKind:
-    """Return the kind of a name.
+    """Return the kind of platform with this name.
 
     Args:
-        name: the name of its entry point.
+        name: the name of the kind's entry point.
         path: the path of the name in the configuration, for the error.
 
     Raises:
-        ConfigurationError: there is none, or the entry point leads to something else.
+        ConfigurationError: there is no such kind, or its entry point names another object.
     """
-    point = _BUILT_IN.get(name) or installed(GROUP).get(name)
+    point = _BUILT_IN.get(name) or installed_entry_points(GROUP).get(name)
     if point is None:
         raise ConfigurationError(
             f"There is no kind of platform named {name[:80]!r}.",
@@ -57,7 +57,7 @@ def platform_kind(name: str, path: str = "type") -> PlatformKind:
             remedy=f"Use one of: {', '.join(platform_kind_names())}; or install the package that"
             " has it.",
         )
-    kind = loaded(point, path)
+    kind = load_entry_point(point, path)
     if not isinstance(kind, PlatformKind):
         raise ConfigurationError(
             f"The entry point {name!r} of {GROUP} leads to {point.value}, which is not a kind.",

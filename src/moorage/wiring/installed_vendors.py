@@ -23,7 +23,7 @@ FUNCTIONS: Final = "moorage.functions"
 """The groups of entry points of webhook schemes, and of functions of services."""
 
 
-def installed(group: str) -> dict[str, EntryPoint]:
+def installed_entry_points(group: str) -> dict[str, EntryPoint]:
     """The entry points of a group, by name."""
     return _entry_points(group, tuple(sys.path))
 
@@ -36,7 +36,7 @@ def _entry_points(group: str, _: tuple[str, ...]) -> dict[str, EntryPoint]:
     return {point.name: point for point in entry_points(group=group)}
 
 
-def loaded(point: EntryPoint | BuiltInVendor, path: str) -> Any:
+def load_entry_point(point: EntryPoint | BuiltInVendor, path: str) -> Any:
     """Import the object that an entry point names.
 
     Args:
@@ -44,7 +44,7 @@ def loaded(point: EntryPoint | BuiltInVendor, path: str) -> Any:
         path: the path of the setting that needs it, for the error.
 
     Raises:
-        ConfigurationError: it cannot be imported.
+        ConfigurationError: the object cannot be imported.
     """
     try:
         return point.load()
@@ -60,19 +60,19 @@ def loaded(point: EntryPoint | BuiltInVendor, path: str) -> Any:
 
 def vendor_names() -> tuple[str, ...]:
     """The names of all vendors, in order."""
-    return tuple(sorted({*BUILT_IN, *installed(GROUP)}))
+    return tuple(sorted({*BUILT_IN, *installed_entry_points(GROUP)}))
 
 
 def vendor_class(name: str, path: str = "vendor") -> type[Vendor]:
     """Return the class of the vendor with this name.
 
     Args:
-        name: the name of its entry point.
+        name: the name of the vendor's entry point.
         path: the path of the name in the configuration, for the error.
     """
     point: EntryPoint | BuiltInVendor | None = None
     if isinstance(name, str):
-        point = BUILT_IN.get(name) or installed(GROUP).get(name)
+        point = BUILT_IN.get(name) or installed_entry_points(GROUP).get(name)
     if point is None:
         from difflib import get_close_matches
 
@@ -83,7 +83,7 @@ def vendor_class(name: str, path: str = "vendor") -> type[Vendor]:
             else f"Use one of: {_joined_names()}."
         )
         raise ConfigurationError(f"No vendor is named {name!r}.", path=path, remedy=hint)
-    vendor_type = loaded(point, path)
+    vendor_type = load_entry_point(point, path)
     if not (isinstance(vendor_type, type) and issubclass(vendor_type, Vendor)):
         raise ConfigurationError(
             f"The entry point {name!r} leads to {point.value}, which is not a vendor.",
@@ -102,15 +102,15 @@ def webhook_scheme(name: str) -> WebhookScheme:
     """Return the webhook scheme with this name, from a preset or another package.
 
     Raises:
-        ConfigurationError: there is none, or the entry point leads to something else.
+        ConfigurationError: there is no such scheme, or its entry point names another object.
     """
     from moorage.domain.webhooks.presets import PRESETS, preset
     from moorage.domain.webhooks.scheme import WebhookScheme
 
-    point = None if name in PRESETS else installed(SCHEMES).get(name)
+    point = None if name in PRESETS else installed_entry_points(SCHEMES).get(name)
     if point is None:
         return preset(name)
-    scheme = loaded(point, "scheme")
+    scheme = load_entry_point(point, "scheme")
     if isinstance(scheme, WebhookScheme):
         return scheme
     raise ConfigurationError(
@@ -124,17 +124,17 @@ def function(name: str) -> Callable[..., Any]:
     """Return the function with this name that another package provides.
 
     Raises:
-        ConfigurationError: there is none, or the entry point leads to something else.
+        ConfigurationError: there is no such function, or its entry point names another object.
     """
-    point = installed(FUNCTIONS).get(name)
+    point = installed_entry_points(FUNCTIONS).get(name)
     if point is None:
-        names = ", ".join(sorted(installed(FUNCTIONS))) or "none is installed"
+        names = ", ".join(sorted(installed_entry_points(FUNCTIONS))) or "none is installed"
         raise ConfigurationError(
             f"There is no entry point of {FUNCTIONS} named {name[:80]!r}.",
             path="",
             remedy=f"Use one of: {names}; or have your package declare it.",
         )
-    loaded_function = loaded(point, "")
+    loaded_function = load_entry_point(point, "")
     if callable(loaded_function):
         return loaded_function  # type: ignore[no-any-return]  # anybody's function
     raise ConfigurationError(

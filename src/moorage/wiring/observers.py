@@ -47,15 +47,15 @@ class Observers:
     """Passes each event to the observers of a manager, one after another.
 
     An observer receives no events of the calls that it makes while it handles an event, because an
-    observer that calls the manager which it observes would never end.
+    observer that calls its own manager would otherwise never stop receiving events.
 
     Args:
-        observers: the observers. One that has an attribute `hears` receives events of these classes
-            only, and one whose attribute `failures_only` is true receives no event of a success.
-            An observer with a method `hears_now` receives events of a call whose first attempt
-            succeeds only if the method, called when the call starts, returns their classes. One
-            with a method `read_success` receives the facts of such a call instead of the events
-            `AttemptFinished` and `CallFinished`.
+        observers: the observers. An observer with an attribute `hears` receives events of these
+            classes only, and one whose attribute `failures_only` is true receives no event of a
+            success. An observer with a method `hears_now` receives events of a call whose first
+            attempt succeeds only if the method, called when the call starts, returns their
+            classes. One with a method `read_success` receives the facts of such a call instead of
+            the events `AttemptFinished` and `CallFinished`.
         unheard: called with the failure of an observer if no other observer received it.
 
     Attributes:
@@ -66,7 +66,8 @@ class Observers:
             `CallFinished`, of a success.
 
     Raises:
-        ConfigurationError: the attribute `hears` of an observer has anything but classes of events.
+        ConfigurationError: the attribute `hears` of an observer contains a value that is not a
+            class of events.
     """
 
     def __init__(
@@ -85,7 +86,9 @@ class Observers:
         self.hears_starts = bool(successes[CallStarted])
         self.hears_attempt_starts = bool(successes[AttemptStarted])
         self._tracers: tuple[Any, ...] = tuple(
-            observer for observer in successes[AttemptStarted] if _has(observer, "trace_headers")
+            observer
+            for observer in successes[AttemptStarted]
+            if _has_method(observer, "trace_headers")
         )
         self.traces = bool(self._tracers)
         self.hears_attempts = bool(successes[AttemptFinished])
@@ -94,7 +97,7 @@ class Observers:
         self._momentary: tuple[tuple[Observer, Callable[[], tuple[type[Event], ...]]], ...] = tuple(
             (observer, getattr(observer, "hears_now"))  # noqa: B009 - not an attribute of every observer
             for observer, _, only_failures in wishes
-            if not only_failures and _has(observer, "hears_now")
+            if not only_failures and _has_method(observer, "hears_now")
         )
         self._usual_listeners = self._listeners_with(())
         self._listeners: dict[tuple[tuple[type[Event], ...], ...], SuccessListeners] = {}
@@ -143,7 +146,7 @@ class Observers:
                 frames[thread] = outer_frame
 
     def listeners(self) -> SuccessListeners:
-        """Return the observers of a call that starts now, for as long as it goes well.
+        """Return the observers of a call that starts now, to be used until the call fails.
 
         If the `hears_now` of one of them fails, all receive the classes in their attribute `hears`.
         """
@@ -204,7 +207,7 @@ class Observers:
                 frames[thread] = outer_frame
 
     def _listeners_of(self, wishes: tuple[tuple[type[Event], ...], ...]) -> SuccessListeners:
-        """Return the listeners for the current wishes of observers; later calls reuse them."""
+        """Return the listeners for the current answers of `hears_now`; later calls reuse them."""
         listeners = self._listeners.get(wishes)
         if listeners is None:
             listeners = self._listeners_with(wishes)
@@ -213,12 +216,12 @@ class Observers:
         return listeners
 
     def _listeners_with(self, wishes: tuple[tuple[type[Event], ...], ...]) -> SuccessListeners:
-        """Return the listeners of a call by the observers' current wishes; all if it is empty."""
+        """Return the listeners of a call by the answers of `hears_now`; all if there are none."""
         momentary = {
             id(observer): kinds
             for (observer, _), kinds in zip(self._momentary, wishes, strict=False)
         }
-        chosen = [
+        methods = [
             tuple(
                 observer
                 for observer in self._successes[kind]
@@ -226,13 +229,13 @@ class Observers:
             )
             for kind in _OF_SUCCESSES
         ]
-        if not any(chosen):
+        if not any(methods):
             return NO_LISTENERS
-        starts, attempt_starts, attempts, ends = chosen
+        starts, attempt_starts, attempts, ends = methods
         readers = {
-            id(observer): getattr(observer, "read_success")  # noqa: B009 - as above
+            id(observer): getattr(observer, "read_success")  # noqa: B009 - not an attribute of every observer
             for observer in ends
-            if _has(observer, "read_success")
+            if _has_method(observer, "read_success")
         }
         of_attempt = [observer for observer in attempts if id(observer) not in readers]
         return SuccessListeners(
@@ -268,21 +271,21 @@ class Observers:
         return tuple(pairs)
 
     def watch_pools(self, pools: PoolSource) -> None:
-        """Give a source of numbers to the observers that report on connection pools.
+        """Pass a source of statistics to the observers that report on connection pools.
 
         These are the observers with a method `watch_pools`.
         """
         for observer, *_ in self._wishes:
-            if _has(observer, "watch_pools"):
+            if _has_method(observer, "watch_pools"):
                 observer.watch_pools(pools)  # type: ignore[attr-defined]  # it has one
 
     def watch_pipeline(self, pipeline: ObservedPipeline) -> None:
-        """Give a pipeline to the observers that report on pipelines.
+        """Pass a pipeline to the observers that report on pipelines.
 
         These are the observers with a method `watch_pipeline`.
         """
         for observer, *_ in self._wishes:
-            if _has(observer, "watch_pipeline"):
+            if _has_method(observer, "watch_pipeline"):
                 observer.watch_pipeline(pipeline)  # type: ignore[attr-defined]  # it has one
 
     def _report(self, failed: Observer, error: Exception, event: Event) -> None:
@@ -313,7 +316,7 @@ class Observers:
 
 
 class _ObserversByClass(dict[type[Event], "tuple[Observer, ...]"]):
-    """The observers for each class of events, worked out when its first event is emitted."""
+    """The observers for each class of events, determined when its first event is emitted."""
 
     def __init__(self, wishes: Iterable[_Wish]) -> None:
         super().__init__()
@@ -344,7 +347,7 @@ def _is_inside(frame: _Frame | None, observer: Observer) -> bool:
     return False
 
 
-def _has(observer: Observer, name: str) -> bool:
+def _has_method(observer: Observer, name: str) -> bool:
     """Return whether an observer really has a method; a mock seems to have every method."""
     return inspect.getattr_static(observer, name, None) is not None
 
@@ -358,7 +361,7 @@ def _is_no_failure(event: Event) -> bool:
 
 
 def _wishes(observer: Observer) -> tuple[tuple[type[Event], ...], bool]:
-    """Return the classes of events that an observer takes, and whether it takes failures only."""
+    """Return the classes of events that an observer receives, and whether only of failures."""
     # Read statically first, because a stand-in may have every attribute that it is asked for.
     plain_observer = getattr(observer, "__func__", observer)
     kinds: Any = (Event,)
@@ -372,11 +375,11 @@ def _wishes(observer: Observer) -> tuple[tuple[type[Event], ...], bool]:
                 remedy="Give a tuple of them, such as (CallFinished,).",
             )
     failures_only = inspect.getattr_static(plain_observer, "failures_only", None) is not None
-    return kinds, failures_only and bool(getattr(observer, "failures_only"))  # noqa: B009 - as above
+    return kinds, failures_only and bool(getattr(observer, "failures_only"))  # noqa: B009 - not an attribute of every observer
 
 
 class UnobservedFailure:
-    """Warns, once per kind of error, if no observer could receive the failure of another one."""
+    """Warns, once per kind of error, if no other observer could receive an observer's failure."""
 
     def __init__(self) -> None:
         self._warned: set[tuple[str, str]] = set()
@@ -399,7 +402,7 @@ class LogObserver:
     """Writes an entry of the integration log for every call that finished.
 
     Args:
-        log: the log. If it has an attribute `lost`, observers are notified when that grows, at most
+        log: the log. If it has an attribute `lost`, observers are notified when it grows, at most
             once a second: a log that is overloaded loses an entry with every call.
 
     Attributes:
@@ -409,10 +412,10 @@ class LogObserver:
     hears = (CallFinished,)
 
     def __init__(self, log: Any) -> None:
-        from moorage.domain.observation.integration_log import entry_of, success_entry
+        from moorage.domain.observation.integration_log import entry_of, full_success_entry
 
         self._entry_of = entry_of
-        self._success_entry = success_entry
+        self._success_entry = full_success_entry
         self._log = log
         self._write = log.write
         self._counts = isinstance(getattr(log, "lost", None), int)
@@ -451,7 +454,7 @@ class LogObserver:
         return self._log.lost if self._counts else 0
 
     def _report(self, at: datetime, now: int | None) -> None:
-        """Notify the observers of log entries that were lost, at a time of the local clock."""
+        """Notify the observers of lost log entries; takes the current time of the local clock."""
         last_report = self._reported_at
         if (
             now is not None
@@ -472,8 +475,9 @@ class LogObserver:
 def _success_writer(log: Any) -> Callable[[SuccessFacts], int] | None:
     """Return the function of a log that writes successes from their facts; None if it has none.
 
-    Where a class or an object has a `write` of its own, no entry is written without it. Where it
-    counts lost entries, and the class with the function does not, the function would not tell them.
+    If a subclass or the object overrides `write`, every entry must be written by it. If the log
+    counts lost entries, and the class with the function does not, the function would not report
+    them.
     """
     if "write" in getattr(log, "__dict__", ()):
         return None

@@ -29,14 +29,14 @@ if TYPE_CHECKING:
 else:
 
     class OptionTable:
-        """A `TypedDict` to type checkers; a real one would compile each annotation when loaded."""
+        """A `TypedDict` for type checkers only; a real one would compile annotations on import."""
 
         def __init_subclass__(cls, *, total: bool = True) -> None:
             """Accept the keyword of a `TypedDict`."""
 
 
 class _PortOptions(OptionTable, total=False):
-    """The ports that synchronous and asynchronous managers share; None is the default."""
+    """The ports that synchronous and asynchronous managers share; None selects the default."""
 
     cipher: Cipher | None
     audit: AuditTrail | None
@@ -90,7 +90,7 @@ def _observer_list(observers: Iterable[Observer]) -> tuple[Observer, ...]:
 
 @frozen(kw_only=True)
 class Ports:
-    """The ports that a host has passed in; None means the default."""
+    """The ports that a host has passed; None means the default."""
 
     http: Any = None
     state: Any = None

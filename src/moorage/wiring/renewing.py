@@ -37,7 +37,7 @@ def claim_renewals(core: Core, store: Any, clock: Any, *, is_async: bool) -> Ren
             by_tag=not getattr(store, "mixes_tags", False),
             heartbeat=_async_heartbeat if is_async else _sync_heartbeat,
         )
-        in_child(renewals, Renewals.disown)
+        in_child(renewals, Renewals.stop_after_fork)
         _renewals_of_stores[id(store), id(clock)] = renewals
     return renewals
 
@@ -60,7 +60,7 @@ def entry_renewals(
             else partial(_sync_heartbeat, release=_release_of(storage)),
             shortest=getattr(storage, "shortest_lease", ENTRY_LEASE),
         )
-        in_child(renewals, EntryRenewals.disown)
+        in_child(renewals, EntryRenewals.stop_after_fork)
         _renewals_of_entry_stores[id(storage)] = renewals
     return renewals
 
@@ -71,7 +71,7 @@ def _release_of(storage: Any) -> Callable[[], Any]:
 
 
 def _do_nothing() -> None:
-    """Do nothing, because nothing was taken."""
+    """Do nothing, because no connection was opened."""
 
 
 def _sync_heartbeat(

@@ -57,9 +57,9 @@ def check_steps(
 def check_http2(
     services: Iterable[Service], http: object, places: Mapping[str, str] = _NOWHERE
 ) -> None:
-    """Refuse an HTTP client without HTTP/2 for a service that speaks nothing else.
+    """Refuse an HTTP client without HTTP/2 for a service that requires it.
 
-    None and an adapter that is created later stand for the default client, without HTTP/2.
+    None, or an adapter that is created later, means the default client, which has no HTTP/2.
     """
     is_default = http is None or isinstance(http, LazyAdapter)
     if not is_default and getattr(http, "http2", None) is not False:
@@ -78,7 +78,7 @@ def check_http2(
 def check_money(
     services: Iterable[Service], claims: object, places: Mapping[str, str] = _NOWHERE
 ) -> None:
-    """Refuse a store that loses keys in a crash, for a service that moves money."""
+    """For a service that moves money, refuse a store that loses idempotency keys in a crash."""
     if getattr(claims, "durable", True):
         return
     name = type(claims).__name__.removeprefix("Async")

@@ -17,8 +17,8 @@ def referenced_secret(reference: str) -> Secret:
     """Return the secret that a reference names, such as secret://env/TOKEN.
 
     Raises:
-        CredentialNotFound: the variable is not set, the file cannot be read, or the reference names
-            neither.
+        CredentialNotFound: the variable is not set, the file cannot be read, or the reference
+            names neither a variable nor a file.
     """
     if reference.startswith(_ENVIRONMENT):
         value = os.environ.get(reference.removeprefix(_ENVIRONMENT))

@@ -10,12 +10,12 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any, Final, ParamSpec, TypeVar
 from urllib.parse import unquote
 
-from moorage.domain.secrets.frames import refusing
+from moorage.domain.secrets.frames import without_arguments_in_errors
 from moorage.domain.state.sealing import KeyRing
 from moorage.domain.values.installation import install
 from moorage.domain.values.text import with_article
 from moorage.errors import ConfigurationError
-from moorage.wiring.installed_vendors import installed, loaded
+from moorage.wiring.installed_vendors import installed_entry_points, load_entry_point
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Generator, Sequence
@@ -77,7 +77,8 @@ def serve(scheme: str, make: Callable[..., Any]) -> None:
 
     Args:
         scheme: the part before `://`; schemes of moorage cannot be replaced.
-        make: returns the store of a URL; `is_async=` is True if it has to be asynchronous.
+        make: returns the store for a URL; its argument `is_async` is True if the store must be
+            asynchronous.
     """
     _SERVED[scheme] = make
 
@@ -85,7 +86,7 @@ def serve(scheme: str, make: Callable[..., Any]) -> None:
 def _with_url(build: Callable[P, R]) -> Callable[P, R]:
     """Return a function whose first argument must be a URL, and whose errors reveal no secret."""
 
-    @refusing
+    @without_arguments_in_errors
     @wraps(build)
     def checked(*args: P.args, **options: P.kwargs) -> R:
         url = args[0] if args else options.get("url", "")
@@ -100,24 +101,24 @@ def _with_url(build: Callable[P, R]) -> Callable[P, R]:
     return checked
 
 
-@refusing
+@without_arguments_in_errors
 def open_storage(url: str, **options: Any) -> Any:
     """Open the synchronous store of shared state that `url` names.
 
     Args:
         url: `memory:`, `sqlite:///a/file.db` (with four slashes for an absolute path), a URL of
-            Redis such as `redis://host:6379/0`, of a database such as `postgresql://host/name`, or,
-            for claims only, of a bucket of NATS such as `nats://host:4222/name`.
-        options: what the store's own class takes besides.
+            Redis such as `redis://host:6379/0`, of a database such as `postgresql://host/name`,
+            or, for claims only, of a bucket of NATS such as `nats://host:4222/name`.
+        options: further arguments of the store's class.
 
     Raises:
-        ConfigurationError: no store has such a URL, or what it needs is not installed.
+        ConfigurationError: no store has such a URL, or a package that it needs is not installed.
     """
     with _errors_at("state.url"):
         return _open_store(url, "", options)
 
 
-@refusing
+@without_arguments_in_errors
 def aopen_storage(url: str, **options: Any) -> Any:
     """Like `open_storage`, for an asynchronous store. Opening does no input or output."""
     with _errors_at("state.url"):
@@ -158,7 +159,7 @@ def _open_store(url: str, prefix: str, options: dict[str, Any]) -> Any:
         ) from None
 
 
-@refusing
+@without_arguments_in_errors
 def url_of_shards(urls: Sequence[str], former: Sequence[str] = ()) -> str | None:
     """Return one URL for a store of several shards, which `open_storage` opens.
 
@@ -166,7 +167,7 @@ def url_of_shards(urls: Sequence[str], former: Sequence[str] = ()) -> str | None
 
     Args:
         urls: the URLs of the shards.
-        former: the URLs of the shards before the last change.
+        former: the URLs of the shards before the last change of shards.
     """
     if not former and len(urls) < 2:
         return urls[0] if urls else None
@@ -175,7 +176,7 @@ def url_of_shards(urls: Sequence[str], former: Sequence[str] = ()) -> str | None
 
 @_with_url
 def urls_of_shards(url: str) -> tuple[str, ...]:
-    """Return the URLs of all shards of a store, including former ones; otherwise the URL itself."""
+    """Return the URLs of all shards of a store, including former ones; or its only URL."""
     if not url.startswith(_SHARDS):
         return (url,)
     urls, former = json.loads(url.removeprefix(_SHARDS))
@@ -217,10 +218,10 @@ def _shard_name(url: str) -> str:
 
     All spellings of one address, such as those with and without the usual port, give one name.
     """
-    scheme, separator, rest = url.partition("://")
+    scheme, separator, remainder = url.partition("://")
     base, _, kind = scheme.lower().partition("+")
     base = _SAME_SERVERS.get(base, base)
-    place = _place(rest, is_database=base in {"postgresql", "mysql"})
+    place = _hosts_and_path(remainder, is_database=base in {"postgresql", "mysql"})
     if base not in _USUAL_PORTS:
         return f"{base}{separator}{place}"
     hosts, _, path = place.partition("/")
@@ -232,7 +233,7 @@ def _shard_name(url: str) -> str:
     return f"{base}://{names}/{path}" if path else f"{base}://{names}"
 
 
-def _place(rest: str, *, is_database: bool) -> str:
+def _hosts_and_path(rest: str, *, is_database: bool) -> str:
     """Return the hosts and the path of a URL, without the user and the options."""
     authority = _PATH_START.split(rest, maxsplit=1)[0]
     user, at, _ = authority.rpartition("@")
@@ -246,8 +247,8 @@ def _opener_of_scheme(scheme: str) -> Callable[..., Any] | None:
     """Return the function that opens stores for a URL scheme, of the host or an entry point."""
     if scheme in _SERVED:
         return _SERVED[scheme]
-    point = installed(GROUP).get(scheme)
-    return None if point is None else loaded(point, "state.url")
+    point = installed_entry_points(GROUP).get(scheme)
+    return None if point is None else load_entry_point(point, "state.url")
 
 
 @_with_url
@@ -256,11 +257,11 @@ def open_tenants(url: str, keys: Secret, **options: Any) -> Any:
 
     Args:
         url: `sqlite:///a/file.db`, or a URL of a database such as `postgresql://host/name`.
-        keys: what `generate_keys` made, to open what is kept.
-        options: what the adapter's own class takes besides.
+        keys: keys from `generate_keys`, to decrypt the stored tables.
+        options: further arguments of the adapter's class.
 
     Raises:
-        ConfigurationError: nothing has such a URL, or what it needs is not installed.
+        ConfigurationError: no store has such a URL, or a package that it needs is not installed.
     """
     with _errors_at("tenants_from.url"):
         return _opened_tenants(url, keys, "", options)
@@ -303,10 +304,10 @@ def open_inbox(url: str, **options: Any) -> Any:
     Args:
         url: `memory:`, `sqlite:///a/file.db`, or a URL of a database such as
             `postgresql://host/name`.
-        options: what the store's own class takes besides, such as `create=True`.
+        options: further arguments of the store's class, such as `create=True`.
 
     Raises:
-        ConfigurationError: no store has such a URL, or what it needs is not installed.
+        ConfigurationError: no store has such a URL, or a package that it needs is not installed.
     """
     return _opened_entries(url, "", "Inbox", options)
 
@@ -336,10 +337,10 @@ def open_log(url: str, **options: Any) -> Any:
     Args:
         url: `memory:`, `sqlite:///a/file.db`, or a URL of a database such as
             `postgresql://host/name`.
-        options: what the log's own class takes besides, such as `create=True`.
+        options: further arguments of the log's class, such as `create=True`.
 
     Raises:
-        ConfigurationError: no log has such a URL, or what it needs is not installed.
+        ConfigurationError: no log has such a URL, or a package that it needs is not installed.
     """
     with _errors_at("log.url"):
         return _opened_table(url, "", "IntegrationLogger", "logs", options)
@@ -360,10 +361,10 @@ def open_audit(url: str, **options: Any) -> Any:
         url: `sqlite:///file.db`, `file:///var/log/file.jsonl` (an absolute path; `file:file.jsonl`
             starts from the working directory), or a URL of a database such as
             `postgresql://host/name`.
-        options: what the store's own class takes besides, such as `create=True`.
+        options: further arguments of the store's class, such as `create=True`.
 
     Raises:
-        ConfigurationError: no store has such a URL, or what it needs is not installed.
+        ConfigurationError: no store has such a URL, or a package that it needs is not installed.
     """
     with _errors_at("audit.url"):
         path = _without_options(url, file_path(url))
@@ -386,10 +387,11 @@ def open_metrics(url: str, **options: Any) -> Any:
     Args:
         url: `memory:`, `sqlite:///a/file.db`, or a URL of a database such as
             `postgresql://host/name`.
-        options: what the class of the metrics takes besides, such as `create=True`.
+        options: further arguments of the metrics' class, such as `create=True`.
 
     Raises:
-        ConfigurationError: no metrics have such a URL, or what it needs is not installed.
+        ConfigurationError: no metrics have such a URL, or a package that they need is not
+            installed.
     """
     with _errors_at("metrics.url"):
         return _opened_table(url, "", "Metrics", "metrics", options)
@@ -439,12 +441,12 @@ def open_credentials(url: str, keys: Secret | None = None, **options: Any) -> An
         url: `environment:` for variables such as MOORAGE_CREDENTIAL_VAT, `file:///etc/file.toml`
             for a file of credentials (an absolute path; `file:file.toml` starts from the working
             directory), `sqlite:///a/file.db`, or a URL of a database.
-        keys: what `generate_keys` made, to open what a database keeps.
-        options: what the adapter's own class takes besides.
+        keys: keys from `generate_keys`, to decrypt the credentials in a database.
+        options: further arguments of the adapter's class.
 
     Raises:
-        ConfigurationError: nothing has such a URL, what it needs is not installed, or there are no
-            keys for it.
+        ConfigurationError: no provider has such a URL, a package that it needs is not installed,
+            or it needs keys and none were passed.
     """
     with _errors_at("credentials_from.url"):
         return _opened_credentials(url, keys, "", options)
@@ -511,18 +513,18 @@ def sqlite_path(url: str) -> str | None:
 
 @_with_url
 def file_path(url: str) -> str | None:
-    """The path of the file that a `file:` URL names, percent-decoded; None if it is none.
+    """The path of the file that a `file:` URL names, percent-decoded; None for another URL.
 
     `file:///a/b` is the absolute path /a/b, as everywhere; `file:a/b` starts from the working
     directory. `sqlite:///a/b` does so too, because it follows the URLs of SQLAlchemy.
     """
-    scheme, _, rest = url.partition(":")
-    if scheme != "file" or not rest.strip("/"):
+    scheme, _, remainder = url.partition(":")
+    if scheme != "file" or not remainder.strip("/"):
         return None
-    if rest.startswith("/"):
-        has_host = rest.startswith("//") and not rest.startswith("///")
-        return None if has_host else "/" + unquote(rest.lstrip("/"))
-    return unquote(rest)
+    if remainder.startswith("/"):
+        has_host = remainder.startswith("//") and not remainder.startswith("///")
+        return None if has_host else "/" + unquote(remainder.lstrip("/"))
+    return unquote(remainder)
 
 
 def _sqlite_file(url: str) -> str | None:
@@ -530,7 +532,7 @@ def _sqlite_file(url: str) -> str | None:
 
 
 def _without_options(url: str, path: str | None) -> str | None:
-    """Return the path of a file after refusing options in its URL, which nothing would read."""
+    """Return the path of a file; refuse options in its URL, because they would be ignored."""
     if path is not None and "?" in url:
         raise ConfigurationError(
             "The URL has options after a question mark, and the store of a file takes none.",

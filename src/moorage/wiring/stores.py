@@ -7,9 +7,15 @@ import sys
 from typing import TYPE_CHECKING, Any
 
 from moorage.domain.values.frozen_values import evolve
-from moorage.domain.values.functions import timed
+from moorage.domain.values.functions import with_timeout
 from moorage.errors import ConfigurationError
-from moorage.runtime.bridge import blocked, guarded, guarded_async, lift_command, without_errors
+from moorage.runtime.bridge import (
+    blocking_function,
+    guarded_async,
+    guarded_port,
+    lift_command,
+    without_errors,
+)
 from moorage.services.core.foreign_errors import store_broke
 from moorage.wiring.defaults import LazyAdapter, memory_storage
 from moorage.wiring.renewing import claim_renewals
@@ -26,9 +32,9 @@ if TYPE_CHECKING:
 
 def sync_store_verbs(state: Any) -> dict[str, Any]:
     """Return the methods of a synchronous store, which raise only errors of moorage."""
-    execute, post, is_waiting = timed(state.execute, 1), state.post, not _is_memory(state)
+    execute, post, is_waiting = with_timeout(state.execute, 1), state.post, not _is_memory(state)
     if is_waiting:
-        execute, post = guarded(execute, store_broke), without_errors(post)
+        execute, post = guarded_port(execute, store_broke), without_errors(post)
     return {
         "execute": lift_command(execute),
         "ask": execute,
@@ -45,7 +51,7 @@ def async_store_verbs(state: Any) -> dict[str, Any]:
         shared_store = getattr(state, "shared", state)
         return sync_store_verbs(shared_store)
     return {
-        "execute": guarded_async(timed(state.execute, 1), store_broke),
+        "execute": guarded_async(with_timeout(state.execute, 1), store_broke),
         "ask": None,
         "prepare": None,
         "post": without_errors(state.post),
@@ -93,8 +99,8 @@ def with_stores(
 def _may_hold_bytes(core: Core, claims: Any) -> bool:
     """Return whether the store of keys may hold the bytes of requests.
 
-    Memory may, since they never leave the process. If a cipher seals the answers, requests are not
-    to be readable there either.
+    Memory may, since they never leave the process. If a cipher seals the answers, the requests
+    must not be readable there either.
     """
     return core.cipher is None and _is_memory(claims)
 
@@ -117,7 +123,7 @@ def _with_fallback(core: Core, name: str, state: Any, clock: Any) -> Core:
     return evolve(
         core,
         execute=refusals.execute,
-        ask=None if core.ask is None else blocked(refusals.execute),
+        ask=None if core.ask is None else blocking_function(refusals.execute),
         post=refusals.post,
     )
 
@@ -138,7 +144,7 @@ def _with_claims_apart(core: Core, claims: Core) -> Core:
 def sync_and_async_store(storage: Any, clock: Any) -> tuple[Any, Any]:
     """Return a synchronous and an asynchronous store; None for the one that cannot be made.
 
-    Memory never makes a task wait, so the store in memory serves both at once.
+    The store in memory never makes a task wait, so one object serves as both.
     """
     from moorage.adapters.state.memory import AsyncMemoryStorage, MemoryStorage
 
@@ -152,9 +158,15 @@ def sync_and_async_store(storage: Any, clock: Any) -> tuple[Any, Any]:
     return (None, storage) if is_async else (storage, None)
 
 
+def _memory_module() -> Any:
+    """Return the module of the store in memory; None if it is not completely imported yet."""
+    module = sys.modules.get("moorage.adapters.state.memory")
+    return module if hasattr(module, "AsyncMemoryStorage") else None
+
+
 def _is_memory(state: object) -> bool:
     """Return whether a store is the one in memory, which never waits or raises foreign errors."""
-    memory = sys.modules.get("moorage.adapters.state.memory")
+    memory = _memory_module()
     return memory is not None and isinstance(
         state, (memory.MemoryStorage, memory.AsyncMemoryStorage)
     )
@@ -163,8 +175,8 @@ def _is_memory(state: object) -> bool:
 def _prepare(state: object) -> Callable[[Admission], Ask] | None:
     """Return the method of a store that prepares admissions; None if it has none.
 
-    A subclass may have an `execute` of its own, which a prepared admission would not use.
+    If a subclass overrides `execute`, a prepared admission would bypass it.
     """
-    memory = sys.modules.get("moorage.adapters.state.memory")
+    memory = _memory_module()
     is_exact = memory is not None and type(state) is memory.MemoryStorage
     return state.prepare if is_exact else None  # type: ignore[attr-defined]  # it has one

@@ -6,7 +6,7 @@ import inspect
 from typing import TYPE_CHECKING, Any
 
 from moorage.errors import ConfigurationError
-from moorage.runtime.bridge import guarded, guarded_async, lift
+from moorage.runtime.bridge import guarded_async, guarded_port, lift
 from moorage.services.core.foreign_errors import tenants_broke
 from moorage.wiring.ports import check_verb
 
@@ -18,7 +18,7 @@ def tenant_verbs(tenants: Any, *, is_async: bool) -> dict[str, Callable[[str], A
     """Return the methods of a tenant store, with its foreign errors wrapped.
 
     Raises:
-        ConfigurationError: a method is missing, or asynchronous in a synchronous hub, or reversed.
+        ConfigurationError: a method is missing, asynchronous in a synchronous hub, or the reverse.
     """
     verbs: dict[str, Callable[[str], Any]] = {}
     for verb in ("version", "tables"):
@@ -37,4 +37,4 @@ def tenant_verbs(tenants: Any, *, is_async: bool) -> dict[str, Callable[[str], A
 
 
 def _lift_function(method: Callable[..., Any], convert: Callable[..., Any]) -> Callable[..., Any]:
-    return lift(guarded(method, convert))
+    return lift(guarded_port(method, convert))

@@ -58,7 +58,7 @@ def wrong_option(
 
     Args:
         owner: the vendor or the settings whose fields are the options.
-        error: the error that `make` raised for it.
+        error: the error that `make` raised for the owner.
         make: makes values of the options, such as a vendor's services.
     """
     named_option = option_of(error)

@@ -11,7 +11,7 @@ import pytest
 from sqlalchemy.orm import Session
 
 from moorage import ConfigurationError
-from moorage.domain.entries.queue import EntryQuery, EntryState, finish, take
+from moorage.domain.entries.queue import EntryQuery, EntryState, finish, take_entry
 from moorage.testing import inbox_conformance, outbox_conformance
 from moorage.testing.kits.checks import name_of
 from moorage.wiring.store_urls import open_outbox
@@ -69,7 +69,7 @@ async def _check_store(check: Any, lab: EntryLab, made: str, empty: Callable[[],
 
 
 def test_claims_are_taken_together(lab: EntryLab) -> None:
-    """A worker claims several entries in order, and none that another worker has claimed."""
+    """A worker claims several entries in order, but no entry that another worker has claimed."""
     store = lab.outbox()
     for name in "abcde":
         store.add(entry(name))
@@ -106,7 +106,7 @@ def test_an_entry_whose_worker_died_is_claimed_alone(lab: EntryLab) -> None:
     for name in "abc":
         store.add(entry(name))
     (fatal,) = store.find(EntryQuery(id="b")).items
-    store.swap(take(fatal, store.now() - DAY, 60.0, 5), fatal.fence)
+    store.swap(take_entry(fatal, store.now() - DAY, 60.0, 5), fatal.fence)
 
     claims = [[entry.id for entry in store.claim(9, 60.0, 5)] for _ in range(4)]
     assert claims == [["a"], ["b"], ["c"], []]
@@ -118,7 +118,7 @@ def test_settling_respects_fences(lab: EntryLab) -> None:
     for name in "abc":
         store.add(entry(name))
     claimed_entries = store.claim(9, 60.0, 5)
-    store.swap(take(claimed_entries[1], store.now(), 60.0, 5), claimed_entries[1].fence)
+    store.swap(take_entry(claimed_entries[1], store.now(), 60.0, 5), claimed_entries[1].fence)
     finished_entries = [finish(ticket, store.now()) for ticket in claimed_entries]
 
     assert store.settle(finished_entries, [ticket.fence for ticket in claimed_entries]) == [

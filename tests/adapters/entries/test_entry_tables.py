@@ -56,7 +56,7 @@ def test_async_migration(lab: EntryLab, tmp_path: Path) -> None:
 
 
 def test_ddl_creates_the_tables(lab: EntryLab) -> None:
-    """A host's own migrations can create the tables with the statements that `ddl` returns."""
+    """The statements that `ddl` returns create the tables in a host's own migrations."""
     kind: Any = {"sqlite": SqliteOutbox, "postgresql": SqlOutbox, "mariadb": SqlOutbox}[lab.kind]
     value = () if lab.kind == "sqlite" else (lab.kind,)
     prefix = f"{lab.prefix}ddl_"

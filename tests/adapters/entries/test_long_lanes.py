@@ -24,19 +24,19 @@ def ids(entries: Any) -> list[str]:
     return [item.id for item in entries]
 
 
-def filled(lab: EntryLab, lane: str, **changes: Any) -> Any:
+def filled_outbox(lab: EntryLab, lane: str, **changes: Any) -> Any:
     """Return an outbox with a lane of many entries, whose first one is not due for an hour."""
     outbox = lab.outbox()
     first = outbox.add(entry("first", lane=lane, **changes))
-    later = attrs.evolve(first, due=outbox.now() + timedelta(hours=1), fence=1)
-    assert outbox.swap(later, 0)
+    later_time = attrs.evolve(first, due=outbox.now() + timedelta(hours=1), fence=1)
+    assert outbox.swap(later_time, 0)
     for number in range(MANY):
         outbox.add(entry(f"held-{number}", lane=lane, **changes))
     return outbox
 
 
 def test_only_the_first_of_each_long_lane_is_due(lab: EntryLab) -> None:
-    """Of every lane the first entry is due, in the order of the entries."""
+    """In every lane only the first entry is due, and due entries keep their order."""
     outbox = lab.outbox()
     for number in range(MANY):
         outbox.add(entry(f"{number}", lane=f"lane-{number % 3}"))
@@ -49,8 +49,8 @@ def test_only_the_first_of_each_long_lane_is_due(lab: EntryLab) -> None:
 
 @pytest.mark.parametrize("limit", [1, 3, MANY])
 def test_entries_behind_a_held_lane_are_due(lab: EntryLab, limit: int) -> None:
-    """If the first due entries are all held, the free ones behind them are found."""
-    outbox = filled(lab, "held", priority=1)
+    """If the first due entries are all held, the free entries behind them are found."""
+    outbox = filled_outbox(lab, "held", priority=1)
     outbox.add(entry("free"))
     outbox.add(entry("other", lane="other"))
     outbox.add(entry("behind", lane="other"))
@@ -62,7 +62,7 @@ def test_entries_behind_a_held_lane_are_due(lab: EntryLab, limit: int) -> None:
 
 def test_pauses_hold_entries_behind_a_held_lane(lab: EntryLab) -> None:
     """A pause also holds the entries that are found behind a held lane."""
-    outbox = filled(lab, "held")
+    outbox = filled_outbox(lab, "held")
     outbox.add(entry("free"))
     outbox.add(entry("other", lane="other", tenant="acme"))
     outbox.add(entry("pause", target=ANY_TARGET, tenant="acme", state=EntryState.PAUSED, due=None))

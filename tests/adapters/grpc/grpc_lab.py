@@ -95,7 +95,7 @@ class Lab:
         return self.run(self.manager.perform("lab", operation, **options))
 
     def call(self, called: Any = ECHO, /, **request: Any) -> Any:
-        """Call a method with one answer of the test server with default options."""
+        """Call a method of the test server that returns one answer, with default options."""
         return self.perform(self.connector.call(called, request))
 
     def answers(self, stream: Any) -> list[Any]:

@@ -28,7 +28,7 @@ if TYPE_CHECKING:
 counts: dict[str, int] = {}
 
 
-def obey(request: dict[str, Any], context: Any) -> dict[str, Any]:
+def perform_action(request: dict[str, Any], context: Any) -> dict[str, Any]:
     """Perform the action in the request (fail, sleep, ...) and return the answer."""
     name = request.get("name", "")
     counts[name] = counts.get(name, 0) + 1
@@ -68,14 +68,14 @@ def obey(request: dict[str, Any], context: Any) -> dict[str, Any]:
 
 def echo(request: dict[str, Any], context: Any) -> dict[str, Any]:
     """Answer one request with its content."""
-    return obey(request, context)
+    return perform_action(request, context)
 
 
 def count(request: dict[str, Any], context: Any) -> Iterator[dict[str, Any]]:
     """Stream numbers; at the number `at`, perform the action in the request."""
     for number in range(request.get("answers", 3)):
         if number == request.get("at"):
-            obey(request, context)
+            perform_action(request, context)
         yield {"number": number}
 
 
@@ -83,7 +83,7 @@ def collect(requests: Iterator[dict[str, Any]], context: Any) -> dict[str, Any]:
     """Answer with the names of all requests."""
     received = []
     for request in requests:
-        obey(request, context)
+        perform_action(request, context)
         received.append(request.get("name"))
     return {"received": received}
 
@@ -91,7 +91,7 @@ def collect(requests: Iterator[dict[str, Any]], context: Any) -> dict[str, Any]:
 def chat(requests: Iterator[dict[str, Any]], context: Any) -> Iterator[dict[str, Any]]:
     """Stream an answer to each request."""
     for request in requests:
-        yield obey(request, context)
+        yield perform_action(request, context)
 
 
 def add_shop(server: grpc.Server) -> None:

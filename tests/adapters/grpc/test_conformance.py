@@ -37,13 +37,13 @@ def _first_use(server: LabServer) -> None:
 
 @pytest.fixture(scope="module", name="untrusted")
 def _untrusted(tmp_path_factory: pytest.TempPathFactory) -> Generator[UntrustedServer]:
-    """Yield a TLS server whose certificate nobody trusts."""
+    """Yield a TLS server whose certificate comes from an unknown authority."""
     with UntrustedServer(tmp_path_factory.mktemp("untrusted")) as untrusted:
         yield untrusted
 
 
 @pytest.fixture(scope="module", name="guarded")
-def _guarded() -> Generator[LabServer]:
+def _guarded_server() -> Generator[LabServer]:
     """Yield a server that refuses calls without the right token."""
     server = LabServer(MOORAGE_LAB_TOKEN=SECRET)
     yield server

@@ -57,7 +57,9 @@ def identity(folder: Path, name: str) -> tuple[Path, Path]:
 
 
 @pytest.fixture
-def guarded(tmp_path: Path, servers: Callable[..., LabServer]) -> tuple[LabServer, Path, Path]:
+def server_with_token(
+    tmp_path: Path, servers: Callable[..., LabServer]
+) -> tuple[LabServer, Path, Path]:
     """Yield a server that demands a client certificate, and a matching certificate with its key."""
     server_certificate, server_key = identity(tmp_path, "server")
     certificate, key = identity(tmp_path, "client")
@@ -68,10 +70,10 @@ def guarded(tmp_path: Path, servers: Callable[..., LabServer]) -> tuple[LabServe
 
 
 def test_both_sides_show_certificates(
-    labs: Callable[..., Lab], guarded: tuple[LabServer, Path, Path], tmp_path: Path
+    labs: Callable[..., Lab], server_with_token: tuple[LabServer, Path, Path], tmp_path: Path
 ) -> None:
     """A client certificate works as files and as PEM text with an encrypted key."""
-    server, certificate, key = guarded
+    server, certificate, key = server_with_token
     authorities = str(tmp_path / "server.pem")
     files = Tls(authorities=authorities, certificate=str(certificate), key=str(key))
     lab = labs(server.address, plaintext=False, tls=files, credentials=Credentials.bearer(TOKEN))
@@ -96,12 +98,12 @@ def test_both_sides_show_certificates(
 @pytest.mark.parametrize("trust", ["system", "other"])
 def test_an_untrusted_server_gets_no_request(
     labs: Callable[..., Lab],
-    guarded: tuple[LabServer, Path, Path],
+    server_with_token: tuple[LabServer, Path, Path],
     tmp_path: Path,
     trust: str,
 ) -> None:
     """If the certificate of a server is not trusted, the error says that no request was sent."""
-    server = guarded[0]
+    server = server_with_token[0]
     tls = None if trust == "system" else Tls(authorities=str(identity(tmp_path, "other")[0]))
     lab = labs(server.address, plaintext=False, tls=tls, credentials=Credentials.bearer(TOKEN))
     with pytest.raises(ConnectionFailed, match="TLS failed") as caught:
@@ -312,7 +314,7 @@ def test_an_event_loop_has_its_own_connector(server: LabServer) -> None:
 def test_a_forked_child_has_a_channel_of_its_own_or_a_typed_error(
     server: LabServer, support: str, result: str
 ) -> None:
-    """A forked child can make calls only with GRPC_ENABLE_FORK_SUPPORT; else LocalFailure."""
+    """A forked child needs GRPC_ENABLE_FORK_SUPPORT to call gRPC; else it gets LocalFailure."""
     program = [sys.executable, str(Path(__file__).with_name("forking.py")), server.address]
     environment = {
         **os.environ,

@@ -29,7 +29,7 @@ from moorage import (
     VendorFailed,
     VendorRejected,
 )
-from moorage.adapters.grpc._interception import InterceptedCall, converted, method_facts
+from moorage.adapters.grpc._interception import InterceptedCall, converted_error, method_facts
 from moorage.adapters.grpc.interceptor_async import grpc_interceptors
 from moorage.adapters.grpc.interceptor_sync import GrpcInterceptor
 from moorage.adapters.grpc.rpc_errors import rpc_error
@@ -79,7 +79,7 @@ class Stubs:
         return getattr(self.channel, KINDS[path])(path, **CODEC)
 
     def call(self, path: str, request: Any, **options: Any) -> Any:
-        """Call a method with one answer."""
+        """Call a method that returns one answer."""
         if not self.is_async:
             return self.stub(path)(request, **options)
 
@@ -248,8 +248,8 @@ def test_foreign_exceptions_stay_what_they_are() -> None:
     """An exception that is not grpcio's passes the interceptor unchanged."""
     error = ZeroDivisionError()
 
-    assert error is converted(error, is_async=False)
-    assert isinstance(converted(TimeoutError(), is_async=True), AttemptTimeout)
+    assert error is converted_error(error, is_async=False)
+    assert isinstance(converted_error(TimeoutError(), is_async=True), AttemptTimeout)
     call = InterceptedCall("/a.B/C", method_facts((), (), ()), streams_requests=False)
     assert call.judge(error) is None
     assert "B.C" in repr(call)

@@ -36,7 +36,7 @@ def field(number: int, value: bytes) -> bytes:
 
 
 class Reflection:
-    """A server that answers reflection requests as the test specifies.
+    """A reflection service whose answers the test specifies.
 
     Attributes:
         questions: the reflection requests received so far.
@@ -116,7 +116,7 @@ def _reflected(server: Reflection, labs: Callable[..., Lab]) -> Callable[[], Grp
 
 
 def one_file(name: str) -> list[bytes]:
-    """Return the one file that has this name or contains the service, without its imports."""
+    """Return the single file that has this name or contains the service, without its imports."""
     return [FILES["shop/orders.proto" if name == "shop.Orders" else name]]
 
 

@@ -27,9 +27,9 @@ from moorage.adapters.imap.connector_sync import ImapConnector
 from moorage.adapters.imap.kind import Imap
 from moorage.domain.connectors.imap_values import (
     ImapCondition,
+    all_messages,
     arrived_before,
     arrived_since,
-    everything,
     has_flag,
     header_contains,
     sent_by,
@@ -85,7 +85,7 @@ def _mailboxes(
 def test_search_fetch_flag_and_move(
     mailboxes: PrivateDovecot | FakeMailboxes, *, is_async: bool
 ) -> None:
-    """Messages are found, read unseen, marked and moved."""
+    """The IMAP connector finds messages, reads them without marking them, flags and moves them."""
     user = f"flow-{is_async}"
     mailboxes.create(user, "Entwürfe")
     mailboxes.add(user, FIRST, SECOND)
@@ -109,11 +109,11 @@ def test_search_fetch_flag_and_move(
 
 
 def test_conditions(mailboxes: PrivateDovecot | FakeMailboxes) -> None:
-    """Each kind of condition finds the messages that fulfil it, whatever is in its text."""
+    """Each kind of search condition finds the matching messages, even with special characters."""
     mailboxes.add("conditions", FIRST, SECOND)
     day = date(2020, 1, 31)
     conditions: dict[str, tuple[ImapCondition, tuple[int, ...]]] = {
-        "everything": (everything(), (1, 2)),
+        "everything": (all_messages(), (1, 2)),
         "sender": (sent_by("ADA"), (1,)),
         "recipient": (sent_to("shop"), (1,)),
         "subject": (subject_contains("Café"), (2,)),
@@ -137,7 +137,7 @@ def test_conditions(mailboxes: PrivateDovecot | FakeMailboxes) -> None:
 
 
 def test_large_messages(server: PrivateDovecot) -> None:
-    """Of a message that is too large the header is read; too many together are refused."""
+    """Only the header of a too large message is fetched; too many bytes in all are refused."""
     server.add("large", FIRST, SECOND + b"x" * 3000, SECOND)
     with Mailbox(server.settings("large", largest=300)) as mailbox:
         messages = mailbox.perform(mailbox.connector.fetch([1, 2, 3]))
@@ -150,7 +150,7 @@ def test_large_messages(server: PrivateDovecot) -> None:
 
 
 def test_results_are_stored_under_a_key(server: PrivateDovecot) -> None:
-    """The results of operations under an idempotency key are stored, and returned again."""
+    """The result of an operation with an idempotency key is stored and returned on a repeat."""
     server.add("stored", FIRST)
     with Mailbox(server.settings("stored")) as mailbox:
         imap = mailbox.connector
@@ -194,7 +194,7 @@ def test_operations_by_name(server: PrivateDovecot) -> None:
 
 
 def test_asynchronous_kind(server: PrivateDovecot) -> None:
-    """A configuration makes a connector of an asynchronous program too."""
+    """An asynchronous program can open an IMAP connector from a configuration."""
     server.add("aopen", FIRST)
     table = {
         "kind": "imap",
@@ -245,7 +245,7 @@ def test_wrong_arguments(operation: str, arguments: dict[str, Any], field: str) 
 
 
 def test_wrong_header_name() -> None:
-    """The name of a header field cannot hold a condition."""
+    """A text with a space is refused as the name of a header field in a search condition."""
     with pytest.raises(InvalidData, match="not the name"):
         header_contains("a b", "x")
 
@@ -262,7 +262,7 @@ def test_wrong_header_name() -> None:
     ],
 )
 def test_wrong_settings(settings: dict[str, Any], path: str) -> None:
-    """Settings with which no connection could be made are refused."""
+    """Invalid IMAP settings are refused, and the error names the setting."""
     standard: dict[str, Any] = {"url": "imaps://mail.example", "user": "ada", "password": "x"}
     with pytest.raises(ConfigurationError) as caught:
         ImapConnector(Imap(**{**standard, **settings}))
@@ -271,7 +271,7 @@ def test_wrong_settings(settings: dict[str, Any], path: str) -> None:
 
 
 class Tokens:
-    """A provider whose first token has expired."""
+    """A credential provider whose first token has expired."""
 
     def __init__(self) -> None:
         self.refreshed = 0
@@ -289,7 +289,7 @@ class Tokens:
 
 
 class AsyncTokens(Tokens):
-    """The same for an asynchronous program."""
+    """An asynchronous credential provider whose first token has expired."""
 
     async def get(self, service: str, tenant: str | None, /) -> OAuthCredentials:  # type: ignore[override]  # awaited
         """Return the token that has expired."""
@@ -303,7 +303,7 @@ class AsyncTokens(Tokens):
 @MODES
 @pytest.mark.parametrize("capabilities", ["AUTH=XOAUTH2 SASL-IR", "AUTH=XOAUTH2"])
 def test_token_is_renewed(capabilities: str, *, is_async: bool) -> None:
-    """A token that the server refuses is renewed once, and the new one is used."""
+    """A token that the server refuses is renewed once, and the renewed token is used."""
     right = b64encode(b"user=ada\1auth=Bearer new-token\1\1").decode()
 
     def answer(line: str) -> bytes | None:
@@ -325,7 +325,7 @@ def test_token_is_renewed(capabilities: str, *, is_async: bool) -> None:
 
 
 class Passwords:
-    """A provider without another password than the wrong one, or without any."""
+    """A credential provider that always returns the same credentials, or None."""
 
     def __init__(self, credentials: Credentials | None) -> None:
         self._credentials = credentials
@@ -340,7 +340,7 @@ class Passwords:
 
 
 def test_password_that_cannot_be_renewed() -> None:
-    """A refused password of a provider that has no other one is an error at once."""
+    """A refused password raises an error at once if the provider has no other password."""
     refuse = b"TAG NO no\r\n"
     with ScriptedImap(lambda line: refuse if "AUTHENTICATE" in line else None) as server:
         provider = Passwords(Credentials.basic("bob", "guess-0815"))
@@ -353,7 +353,7 @@ def test_password_that_cannot_be_renewed() -> None:
 
 
 def test_provider_without_credentials() -> None:
-    """Without credentials of a provider the server decides."""
+    """If the provider has no credentials, the connector does not log in."""
     with (
         ScriptedImap(lambda _: None) as server,
         Mailbox(server.settings(password=None), provider=Passwords(None)) as mailbox,
@@ -368,7 +368,7 @@ def test_provider_without_credentials() -> None:
     [("", 'LOGIN "ada" "correct-horse-4711"'), ("LOGINDISABLED", None)],
 )
 def test_login_without_sasl(capabilities: str, line: str | None) -> None:
-    """A server without SASL is sent the password by LOGIN, unless it forbids that."""
+    """Without SASL the password is sent by LOGIN, unless the server forbids LOGIN."""
     with ScriptedImap(lambda _: None, capabilities=capabilities) as server:
         with Mailbox(server.settings()) as mailbox:
             if line is None:
@@ -392,7 +392,7 @@ def test_login_without_sasl(capabilities: str, line: str | None) -> None:
     ],
 )
 def test_greetings(greeting: bytes, message: str | None, *, start_tls: bool) -> None:
-    """A greeting that claims an authenticated user is not trusted before the encryption."""
+    """A greeting that refuses the client, or claims a login before STARTTLS, raises an error."""
 
     def answer(line: str) -> bytes | None:
         return b"TAG OK\r\n* OK injected\r\n" if line == "STARTTLS" else None
@@ -409,7 +409,7 @@ def test_greetings(greeting: bytes, message: str | None, *, start_tls: bool) -> 
 
 
 def test_move_without_its_extension() -> None:
-    """Without MOVE a message is copied and deleted, and without UIDPLUS it stays."""
+    """Without the MOVE extension, a move copies and deletes; without UIDPLUS too, it is refused."""
     with ScriptedImap(lambda _: None, capabilities="UIDPLUS") as server:
         with Mailbox(server.settings()) as mailbox:
             mailbox.perform(mailbox.connector.move([1, 2, 5], "Done"))
@@ -447,7 +447,7 @@ REPLIES: dict[str, tuple[bytes, type[ConnectorError]]] = {
 
 @pytest.mark.parametrize("name", REPLIES)
 def test_refusals_and_malformed_replies_become_errors(name: str) -> None:
-    """Each refusal and each malformed reply is an error of moorage."""
+    """Each server refusal and each malformed reply raises a moorage error."""
     reply, kind = REPLIES[name]
     with (
         ScriptedImap(lambda line: reply if "SEARCH" in line else None) as server,
@@ -457,7 +457,7 @@ def test_refusals_and_malformed_replies_become_errors(name: str) -> None:
 
 
 def test_lost_reply_to_a_change() -> None:
-    """A malformed reply to a change leaves open whether it happened."""
+    """After a malformed reply to a change, the error says that the change may have happened."""
     with (
         ScriptedImap(lambda line: b"* )\r\n" if "STORE" in line else None) as server,
         Mailbox(server.settings()) as mailbox,
@@ -476,7 +476,7 @@ def test_lost_reply_to_a_change() -> None:
     ],
 )
 def test_folders_that_cannot_be_opened(reply: bytes, kind: type[ConnectorError]) -> None:
-    """A folder that does not exist, or whose numbers do not last, is refused."""
+    """Selecting a missing folder, or a folder without stable uids, is refused."""
     with (
         ScriptedImap(lambda line: reply if "SELECT" in line else None) as server,
         Mailbox(server.settings()) as mailbox,
@@ -485,7 +485,7 @@ def test_folders_that_cannot_be_opened(reply: bytes, kind: type[ConnectorError])
 
 
 def test_renumbered_folder() -> None:
-    """Uids of another validity are not used."""
+    """Uids of an earlier UIDVALIDITY are refused, and nothing is changed."""
     with ScriptedImap(lambda _: None) as server, Mailbox(server.settings()) as mailbox:
         error = mailbox.error(mailbox.connector.flag([1], validity=6, add=["x"]), ChangesExpired)
 
@@ -507,7 +507,7 @@ FETCHES: dict[str, tuple[bytes, type[ConnectorError] | None]] = {
 
 @pytest.mark.parametrize("name", FETCHES)
 def test_fetched_messages(name: str) -> None:
-    """A message that is not the one asked for is refused; one without a date has none."""
+    """A reply with a different uid is refused; a message without a valid date has no date."""
     reply, kind = FETCHES[name]
 
     def answer(line: str) -> bytes | None:
@@ -526,7 +526,7 @@ def test_fetched_messages(name: str) -> None:
 
 @MODES
 def test_idle_connections(*, is_async: bool) -> None:
-    """A connection on which the server said goodbye, or nonsense, is replaced before its use."""
+    """An idle connection on which the server sent BYE or garbage is replaced before reuse."""
     farewells = iter([b"TAG OK\r\n* 3 EXISTS\r\n", b"TAG OK\r\n* BYE\r\n", b"TAG OK\r\n* )\r\n"])
     with (
         ScriptedImap(lambda line: next(farewells, None) if "SEARCH" in line else None) as server,
@@ -541,7 +541,7 @@ def test_idle_connections(*, is_async: bool) -> None:
 
 @MODES
 def test_opening_and_health(server: PrivateDovecot, *, is_async: bool) -> None:
-    """Opening a connector tells what is wrong, and its health does so as a value."""
+    """`open` raises if the server is down, and `health` returns the problem as a value."""
     with Mailbox(server.settings("health"), is_async=is_async) as mailbox:
         mailbox.run(lambda: mailbox.connector.open(60.0))
         assert mailbox.run(lambda: mailbox.connector.health(60.0)).is_healthy
@@ -554,7 +554,7 @@ def test_opening_and_health(server: PrivateDovecot, *, is_async: bool) -> None:
 
 @pytest.mark.parametrize("greeting", [b"", b"* OK ready\r\n"])
 def test_cancelled_while_opening(greeting: bytes) -> None:
-    """An opening that is cancelled leaves no connection behind."""
+    """Cancelling a connector's `open` leaves no connection open."""
 
     async def cancel() -> bool:
         accepted, closed = asyncio.Event(), asyncio.Event()

@@ -1,4 +1,4 @@
-"""Failures before a change of a mailbox: greeting, login and the choice of the folder."""
+"""IMAP failures before a change is sent: in the greeting, the login or the folder selection."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ FLOOD = b"* OK x\r\n" * 2_000_000
 
 
 def error_of_a_change(server: ScriptedImap, **options: Any) -> ConnectorError:
-    """Return the error of a change that fails."""
+    """Perform a change that fails, and return its error."""
     manager = ConnectorManager([Service("imap", retry=None)])
     with ImapConnector(server.settings()) as connector, pytest.raises(ConnectorError) as caught:
         manager.perform("imap", connector.flag([1], add=["x"]), **options)
@@ -26,7 +26,7 @@ def error_of_a_change(server: ScriptedImap, **options: Any) -> ConnectorError:
 
 @pytest.mark.parametrize("command", ["CAPABILITY", "AUTHENTICATE", "LOGIN", "SELECT"])
 def test_garbage_before_a_change(command: str) -> None:
-    """An unreadable reply before the change was sent shows that nothing was changed."""
+    """If a reply before the change is unreadable, the error says that nothing was changed."""
     capabilities = "" if command == "LOGIN" else "AUTH=PLAIN"
     with ScriptedImap(
         lambda line: GARBAGE if line.startswith(command) else None, capabilities=capabilities
@@ -39,7 +39,7 @@ def test_garbage_before_a_change(command: str) -> None:
 
 
 def test_garbage_as_a_greeting() -> None:
-    """A server that is none of IMAP has changed nothing."""
+    """If the greeting is not IMAP, the error says that nothing was changed."""
     with ScriptedImap(lambda _: None, greeting=b"\xff(\r\n") as server:
         error = error_of_a_change(server)
 
@@ -48,7 +48,7 @@ def test_garbage_as_a_greeting() -> None:
 
 
 def test_flood_of_replies_ends_at_the_deadline() -> None:
-    """A server that goes on sending replies cannot keep an operation after its deadline."""
+    """A server that floods the client with replies cannot delay an operation past its deadline."""
     with ScriptedImap(lambda line: FLOOD if line.startswith("SELECT") else None) as server:
         error = error_of_a_change(server, timeout=0.5)
 

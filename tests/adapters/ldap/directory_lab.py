@@ -1,4 +1,4 @@
-"""Directories for the tests of the LDAP connector: in one mode, and scripted ones."""
+"""Test helpers for the LDAP connector: a directory in one mode, and scripted servers."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ PEOPLE = f"ou=people,{BASE}"
 
 
 class Directory(ConnectorInMode):
-    """A connector of a directory with the manager that performs its operations, in one mode."""
+    """An LDAP connector and the manager that performs its operations, in one mode."""
 
     def __init__(self, settings: Ldap, *, is_async: bool = False) -> None:
         super().__init__((AsyncLdapConnector if is_async else LdapConnector)(settings), "ldap")
@@ -76,7 +76,7 @@ DONE = bytes([0x0A, 1, 0, 4, 0, 4, 0])
 
 
 def message(kind: int, content: bytes, number: int = 1) -> bytes:
-    """Return a message of a server."""
+    """Return an encoded LDAP message of a server."""
     operation = bytes([kind, len(content)]) + content
     body = bytes([2, 1, number]) + operation
     return bytes([0x30, len(body)]) + body

@@ -31,7 +31,7 @@ from moorage.domain.connectors.ldap_values import (
     ends_with,
     entry_name,
     equals,
-    present,
+    has_attribute,
 )
 from moorage.errors import AlreadyExists
 from moorage.testing import LdapServer
@@ -88,13 +88,13 @@ def _directory(request: pytest.FixtureRequest, settings: Ldap) -> Generator[Dire
 
 
 def found(directory: Directory, where: LdapFilter, **options: Any) -> list[str | None]:
-    """Return the ids of the people that fulfil a condition, in order."""
+    """Return the ids of the people that match a filter, in order."""
     result = directory.perform(directory.connector.search(where, base=PEOPLE, **options))
     return sorted(entry.text("uid") for entry in result.entries)
 
 
 def test_conditions(directory: Directory) -> None:
-    """Each kind of condition finds the entries that fulfil it."""
+    """Each kind of filter finds the matching entries."""
     directory.add_people("ada", "alan", "grace")
 
     conditions: dict[str, tuple[LdapFilter, list[str]]] = {
@@ -102,15 +102,15 @@ def test_conditions(directory: Directory) -> None:
         "begins with": (begins_with("uid", "a"), ["ada", "alan"]),
         "contains": (contains("mail", "c"), ["grace"]),
         "ends with": (ends_with("cn", "n 1"), ["alan"]),
-        "present": (present("mail"), ["ada", "alan", "grace"]),
-        "absent": (present("uid") & ~present("mail"), []),
+        "present": (has_attribute("mail"), ["ada", "alan", "grace"]),
+        "absent": (has_attribute("uid") & ~has_attribute("mail"), []),
         "both": (begins_with("uid", "a") & ends_with("uid", "n"), ["alan"]),
         "either": (equals("uid", "ada") | equals("uid", "grace"), ["ada", "grace"]),
         "several": (
-            all_of(present("uid"), any_of(equals("uid", "ada"), equals("uid", "alan"))),
+            all_of(has_attribute("uid"), any_of(equals("uid", "ada"), equals("uid", "alan"))),
             ["ada", "alan"],
         ),
-        "not": (~equals("uid", "ada") & present("uid"), ["alan", "grace"]),
+        "not": (~equals("uid", "ada") & has_attribute("uid"), ["alan", "grace"]),
     }
     assert {name: names for name, (_, names) in conditions.items()} == {
         name: found(directory, where) for name, (where, _) in conditions.items()
@@ -118,7 +118,7 @@ def test_conditions(directory: Directory) -> None:
 
 
 def test_ordering_conditions() -> None:
-    """Conditions of order find values on their side, including the value itself."""
+    """The filters `at_least` and `at_most` include the boundary value itself."""
     entries = {f"n={number},{BASE}": {"uid": str(number), "n": str(number)} for number in (1, 2, 3)}
     with (
         LdapServer({BASE: {"o": "Example"}, PEOPLE: {"ou": "people"}, **entries}) as server,
@@ -137,7 +137,7 @@ def test_ordering_conditions() -> None:
 
 
 def test_values_never_become_syntax(directory: Directory) -> None:
-    """A value with letters of names and conditions is found as it is, and finds nothing else."""
+    """A value with special characters of names and filters is matched literally."""
     directory.add_people("ada", HARD)
 
     assert [HARD] == found(directory, equals("uid", HARD))
@@ -171,7 +171,7 @@ def test_change_and_delete(directory: Directory) -> None:
     assert ((b"first", b"second"), None) == (entry.values("description"), entry.text("mail"))
 
     directory.perform(ldap.delete(lovelace))
-    assert [] == found(directory, present("uid"))
+    assert [] == found(directory, has_attribute("uid"))
 
 
 def test_move(directory: Directory) -> None:
@@ -195,11 +195,11 @@ def test_pages_and_limit(settings: Ldap, *, pages: bool) -> None:
         connector = directory.connector
         directory.add_people(*names)
 
-        assert names == found(directory, present("uid"), pages=pages)
-        assert 10 == len(found(directory, present("uid"), limit=10, pages=pages))
-        assert 3 == len(found(directory, present("uid"), limit=3, pages=pages))
+        assert names == found(directory, has_attribute("uid"), pages=pages)
+        assert 10 == len(found(directory, has_attribute("uid"), limit=10, pages=pages))
+        assert 3 == len(found(directory, has_attribute("uid"), limit=3, pages=pages))
         # The connection is in order after a search that ended before its last page.
-        assert names == found(directory, present("uid"), pages=pages)
+        assert names == found(directory, has_attribute("uid"), pages=pages)
         assert 1 == connector.statistics().created
 
 
@@ -209,7 +209,7 @@ def test_stream(settings: Ldap) -> None:
     with Directory(attrs.evolve(settings, page=7, connections=1)) as directory:
         connector = directory.connector
         directory.add_people(*names)
-        operation = connector.stream(present("uid"), base=PEOPLE)
+        operation = connector.stream(has_attribute("uid"), base=PEOPLE)
 
         with directory.perform(operation) as stream:
             assert names == sorted(entry.text("uid") for entry in stream)
@@ -219,7 +219,7 @@ def test_stream(settings: Ldap) -> None:
         assert 0 == connector.statistics().active
         with pytest.raises(moorage.LocalFailure, match="closed"):
             next(iter(stream))
-        assert names == found(directory, present("uid"))
+        assert names == found(directory, has_attribute("uid"))
 
 
 def test_asynchronous_stream(settings: Ldap) -> None:
@@ -232,7 +232,7 @@ def test_asynchronous_stream(settings: Ldap) -> None:
         manager = AsyncConnectorManager([Service("ldap")])
         async with AsyncLdapConnector(attrs.evolve(settings, page=7)) as ldap:
             await ldap.open()
-            operation = ldap.stream(present("uid"), base=PEOPLE)
+            operation = ldap.stream(has_attribute("uid"), base=PEOPLE)
             async with await manager.perform("ldap", operation) as stream:
                 return sorted([entry.text("uid") or "" async for entry in stream])
 
@@ -240,7 +240,7 @@ def test_asynchronous_stream(settings: Ldap) -> None:
 
 
 def test_check_password(directory: Directory) -> None:
-    """A password is checked on a connection of its own, and an empty one is refused."""
+    """A password is checked on a separate connection, and an empty name or password is refused."""
     ldap = directory.connector
 
     assert directory.perform(ldap.check_password(READER, READER_PASSWORD)) is True
@@ -252,7 +252,7 @@ def test_check_password(directory: Directory) -> None:
 
 
 def test_refusals(directory: Directory) -> None:
-    """Each refusal of the server is an error of its own, which leaves the connection in order."""
+    """Each refusal by the server has its own error, and the connection stays usable."""
     ldap = directory.connector
     directory.add_people("ada")
     ada = entry_name("uid", "ada", PEOPLE)
@@ -276,7 +276,7 @@ def test_refusals(directory: Directory) -> None:
 
 
 def test_reader_may_not_change(slapd: PrivateSlapd) -> None:
-    """A change without the right to it is refused as an authentication error."""
+    """A change by a user without write permission raises AuthenticationFailed."""
     settings = slapd.settings(user=READER, password=READER_PASSWORD)
     with Directory(settings) as directory:
         connector = directory.connector
@@ -322,7 +322,7 @@ def test_killed_server_comes_back() -> None:
 
 
 def test_result_is_stored_under_a_key(directory: Directory) -> None:
-    """The result of a search under an idempotency key is stored, and returned again."""
+    """The result of a search with an idempotency key is stored and returned on a repeat."""
     directory.add_people("ada")
     search = directory.connector.search(equals("uid", "ada"), base=PEOPLE)
 
@@ -333,7 +333,7 @@ def test_result_is_stored_under_a_key(directory: Directory) -> None:
 
 
 def test_operations_by_name(settings: Ldap) -> None:
-    """Every operation but streams and passwords can be run by name with plain JSON."""
+    """Every operation except streams and password checks can be run by name with plain JSON."""
     ada = entry_name("uid", "ada", PEOPLE)
     table = {
         "kind": "ldap",
@@ -388,6 +388,7 @@ def test_operations_by_name(settings: Ldap) -> None:
         ("search", {"base": 1}, "base"),
         ("add", {"entry": BASE, "attributes": {"o": {"hex": "x"}}}, "o"),
         ("add", {"entry": BASE, "attributes": {"o": {}}}, "o"),
+        ("add", {"entry": BASE, "attributes": []}, "attributes"),
         ("add", {"entry": "\ud800", "attributes": {"o": "x"}}, "entry"),
         ("modify", {"entry": BASE, "replace": []}, "replace"),
         ("modify", {"entry": BASE}, "replace"),
@@ -406,7 +407,7 @@ def test_wrong_arguments(operation: str, arguments: dict[str, Any], field: str) 
 
 
 def test_deep_condition_is_refused() -> None:
-    """A condition from outside that is nested too deeply is refused."""
+    """A filter from JSON that is nested too deeply is refused."""
     where: Any = {"present": "uid"}
     for _ in range(200):
         where = {"not": where}
@@ -431,7 +432,7 @@ def test_deep_condition_is_refused() -> None:
     ],
 )
 def test_wrong_settings(settings: dict[str, Any], path: str) -> None:
-    """Settings that contradict each other, or would authenticate nobody, are refused."""
+    """Settings that contradict each other or lack credentials are refused."""
     with pytest.raises(ConfigurationError) as caught:
         LdapConnector(Ldap(**{**settings, "url": settings.get("url", "ldap://directory.example")}))
 
@@ -439,7 +440,7 @@ def test_wrong_settings(settings: dict[str, Any], path: str) -> None:
 
 
 def test_operation_names_its_target() -> None:
-    """An operation names the server and the directory for traces, and judges no foreign error."""
+    """Telemetry shows an operation's server and base; an unknown exception is not converted."""
     ldap = LdapConnector(Ldap(url="ldap://directory.example", base=BASE))
     other = LdapConnector(Ldap(url="ldap://directory.example:1389"))
 
@@ -460,7 +461,7 @@ def test_operation_names_its_target() -> None:
 
 
 def test_asynchronous_kind() -> None:
-    """A configuration makes a connector of an asynchronous program too."""
+    """An asynchronous program can open an LDAP connector from a configuration."""
 
     async def run(url: str) -> Any:
         table = {"kind": "ldap", "url": url, "start_tls": False}

@@ -37,7 +37,7 @@ def test_fake_fails_as_told() -> None:
 
 
 def test_fake_refuses_garbage() -> None:
-    """The fake server ends a connection on which something else than LDAP arrives."""
+    """The fake server closes a connection on which it receives anything but valid LDAP."""
     with LdapServer() as server:
         host, port = server.url.removeprefix("ldap://").split(":")
         with socket.create_connection((host, int(port)), 60) as connection:

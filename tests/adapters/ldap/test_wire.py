@@ -1,4 +1,4 @@
-"""The LDAP connector, with servers that send what they should not, and while it connects."""
+"""LDAP servers that send malformed or unexpected responses, and failures to connect."""
 
 from __future__ import annotations
 
@@ -43,7 +43,7 @@ GARBAGE: dict[str, tuple[bytes, type[ConnectorError]]] = {
 
 @pytest.mark.parametrize("name", GARBAGE)
 def test_malformed_response(name: str) -> None:
-    """A malformed response is an error, and its connection is not used again."""
+    """A malformed response raises an error, and its connection is not used again."""
     response, kind = GARBAGE[name]
     with ScriptedServer(response) as server:
         settings = Ldap(url=server.url, start_tls=False)
@@ -56,7 +56,7 @@ def test_malformed_response(name: str) -> None:
 @pytest.mark.parametrize("response", [b"", b"HTTP/1.1 400 Bad Request\r\n\r\n"])
 @pytest.mark.parametrize("is_async", [False, True], ids=["sync", "async"])
 def test_change_without_a_result(response: bytes, *, is_async: bool) -> None:
-    """A change whose result is missing or malformed may have been made."""
+    """If the result of a change is missing or malformed, the change may have been made."""
     with ScriptedServer(response) as server:
         settings = Ldap(url=server.url, start_tls=False)
         with Directory(settings, is_async=is_async) as directory:
@@ -66,7 +66,7 @@ def test_change_without_a_result(response: bytes, *, is_async: bool) -> None:
 
 
 def test_malformed_response_to_a_login() -> None:
-    """Garbage in place of the result of a login shows that a change was not made."""
+    """If the login's response is garbage, the error says that the change was not made."""
     with ScriptedServer(b"HTTP/1.1 400 Bad Request\r\n\r\n") as server:
         settings = Ldap(url=server.url, user=USER, password=PASSWORD, start_tls=False)
         with Directory(settings) as directory:
@@ -77,7 +77,7 @@ def test_malformed_response_to_a_login() -> None:
 
 @pytest.mark.parametrize("is_async", [False, True], ids=["sync", "async"])
 def test_malformed_response_in_a_stream(*, is_async: bool) -> None:
-    """A malformed response to the first page of a stream gives its connection back."""
+    """A malformed response to the first page of a stream leaves no connection in use."""
     with ScriptedServer(b"HTTP/1.1") as server:
         settings = Ldap(url=server.url, start_tls=False)
         with Directory(settings, is_async=is_async) as directory:
@@ -90,7 +90,7 @@ def test_malformed_response_in_a_stream(*, is_async: bool) -> None:
 
 
 def test_references_are_not_followed() -> None:
-    """The URLs of other servers are a part of the result, and nobody connects to them."""
+    """The URLs of other servers are returned in the result, and the connector ignores them."""
     reference = message(0x73, b"\x04\x08ldap://b")
     with (
         ScriptedServer(reference + message(0x65, DONE)) as server,
@@ -102,7 +102,7 @@ def test_references_are_not_followed() -> None:
 
 
 def test_more_entries_than_a_page() -> None:
-    """A server that sends more than a page is cut off, so that memory stays bounded."""
+    """A server that sends more entries than a page allows is cut off, which bounds the memory."""
     entry = message(0x64, b"\x04\x01a\x30\x00")
     with (
         ScriptedServer(entry * 1000) as server,
@@ -126,7 +126,7 @@ def test_result_larger_than_allowed(*, is_async: bool) -> None:
 
 
 def test_bytes_before_encryption_are_refused() -> None:
-    """A response that came together with that to StartTLS ends the connection."""
+    """Bytes that arrive together with the StartTLS response end the connection."""
     response = message(0x78, DONE) + message(0x61, DONE, number=2)
     with ScriptedServer(response) as server:
         settings = Ldap(url=server.url, user=USER, password=PASSWORD)
@@ -137,7 +137,7 @@ def test_bytes_before_encryption_are_refused() -> None:
 
 
 def test_no_start_tls() -> None:
-    """A server that refuses StartTLS is sent no password."""
+    """If the server refuses StartTLS, no password is sent."""
     with LdapServer() as server:
         settings = Ldap(url=server.url, user=USER, password=PASSWORD)
         with Directory(settings) as directory:
@@ -148,7 +148,7 @@ def test_no_start_tls() -> None:
 
 @pytest.mark.parametrize("is_async", [False, True], ids=["sync", "async"])
 def test_opening_and_health(*, is_async: bool) -> None:
-    """Opening a connector tells what is wrong, and its health does so as a value."""
+    """`open` raises if the server is down, and `health` returns the problem as a value."""
     with LdapServer(
         {BASE: {"o": "Example", "vendorName": "Acme"}, "": {"vendorName": "Acme"}}
     ) as server:
@@ -171,7 +171,7 @@ def test_opening_and_health(*, is_async: bool) -> None:
 
 
 def test_wrong_certificate_file() -> None:
-    """A file of TLS that cannot be read is named when a connection is opened."""
+    """The error for a missing file of TLS authorities names the setting."""
     with (
         LdapServer() as server,
         Directory(Ldap(url=server.url, authorities="missing.pem")) as directory,
@@ -182,7 +182,7 @@ def test_wrong_certificate_file() -> None:
 
 
 def test_host_that_is_no_name() -> None:
-    """A host that no name server could know is an unknown host."""
+    """A host name that DNS cannot contain raises the error of an unknown host."""
     with Directory(Ldap(url=f"ldap://{'x' * 80}.example")) as directory:
         error = directory.error(directory.connector.search(), ConnectionFailed)
 
@@ -191,7 +191,7 @@ def test_host_that_is_no_name() -> None:
 
 @pytest.mark.parametrize("name", ["bind", "StartTLS", "LDAPS"])
 def test_cancelled_while_opening(name: str) -> None:
-    """An opening that is cancelled leaves no connection behind."""
+    """Cancelling a connector's `open` leaves no connection open."""
 
     async def cancel() -> bool:
         closed = asyncio.Event()
@@ -226,7 +226,7 @@ def test_cancelled_while_opening(name: str) -> None:
 
 
 def test_check_of_a_password_that_the_server_cannot_make() -> None:
-    """A check of a password that ends with another code than that of a wrong one is an error."""
+    """A password check raises an error if the server's result code is not "wrong password"."""
     with (
         LdapServer({BASE: {"userPassword": "x"}}) as server,
         Directory(Ldap(url=server.url, start_tls=False)) as directory,
@@ -239,11 +239,11 @@ def test_check_of_a_password_that_the_server_cannot_make() -> None:
 
 
 def test_code_of_failure_while_authenticating() -> None:
-    """A server that demands a stronger authentication is told apart from a wrong password."""
+    """If the server demands stronger authentication, the error has that result code."""
     with LdapServer({BASE: {"userPassword": "x"}}) as server:
         settings = Ldap(url=server.url, user=BASE, password="x", start_tls=False)
         with Directory(settings) as directory:
             server.failures.extend([8])
-            stronger = directory.error(directory.connector.search(), AuthenticationFailed)
+            error = directory.error(directory.connector.search(), AuthenticationFailed)
 
-    assert "8" == stronger.vendor_code
+    assert "8" == error.vendor_code

@@ -257,7 +257,7 @@ def subject(
 ) -> connector_conformance.ConnectorSubject:
     """Return a description of the publisher under test for the conformance kit."""
 
-    def made(settings: Any) -> Any:
+    def make_publisher(settings: Any) -> Any:
         make: Any = settings.async_publisher if is_async else settings.publisher
         return make("connector")
 
@@ -265,12 +265,12 @@ def subject(
         settings: Callable[[], Any], error: type[Any], because: str
     ) -> connector_conformance.Refusal:
         return connector_conformance.Refusal(
-            make=lambda _: made(settings()), error=error, because=because
+            make=lambda _: make_publisher(settings()), error=error, because=because
         )
 
     writes, reads = server.topics
     return connector_conformance.ConnectorSubject(
-        make=lambda _: made(server.settings(*network.address)),
+        make=lambda _: make_publisher(server.settings(*network.address)),
         read=lambda connector, text: connector.publish(reads, Message(text)),
         write=lambda connector, text: connector.publish(writes, Message(text)),
         count=server.count,
@@ -313,5 +313,5 @@ def test_an_asynchronous_publisher_passes(check: Any, server: Server, network: T
 
 @pytest.mark.parametrize("check", connector_conformance.FORK_CHECKS, ids=name_of)
 def test_a_forked_publisher_passes(check: Any, server: Server, network: TcpProxy) -> None:
-    """A publisher in a forked child has connections of its own."""
+    """A publisher in a forked child has its own connections."""
     check(subject(server, network, is_async=False))

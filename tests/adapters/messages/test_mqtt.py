@@ -26,7 +26,7 @@ from moorage import (
     Secret,
 )
 from moorage.adapters.mqtt._links import connect_async
-from moorage.domain.messages.broker_rules import outgoing
+from moorage.domain.messages.broker_rules import outgoing_messages
 from moorage.domain.messages.mqtt import RULES
 from moorage.domain.messages.publish_failures import Publication, publication_of
 from moorage.domain.values.result import Result
@@ -191,7 +191,7 @@ def test_too_large_message_is_not_sent(mqtt: Callable[..., Lab]) -> None:
 
 
 @pytest.fixture(scope="module")
-def guarded(tmp_path_factory: pytest.TempPathFactory) -> Generator[PrivateMosquitto]:
+def broker_with_users(tmp_path_factory: pytest.TempPathFactory) -> Generator[PrivateMosquitto]:
     """Yield a broker whose user "shop" may publish only to the topic "orders"."""
     folder = tmp_path_factory.mktemp("mosquitto")
     users, access = folder / "users", folder / "access"
@@ -204,9 +204,11 @@ def guarded(tmp_path_factory: pytest.TempPathFactory) -> Generator[PrivateMosqui
 
 
 @IN_BOTH_VERSIONS
-def test_wrong_password(mqtt: Callable[..., Lab], guarded: PrivateMosquitto, protocol: str) -> None:
+def test_wrong_password(
+    mqtt: Callable[..., Lab], broker_with_users: PrivateMosquitto, protocol: str
+) -> None:
     """A wrong MQTT password is refused, and no error text contains it."""
-    url = guarded.url.replace("//", f"//shop:{WRONG}@")
+    url = broker_with_users.url.replace("//", f"//shop:{WRONG}@")
     lab = mqtt(url, protocol=protocol)
     with pytest.raises(AuthenticationFailed, match="refused the user") as caught:
         lab.publish("orders", Message(b"1"))
@@ -215,9 +217,11 @@ def test_wrong_password(mqtt: Callable[..., Lab], guarded: PrivateMosquitto, pro
     assert health.state is HealthState.UNAVAILABLE
 
 
-def test_topic_without_permission(mqtt: Callable[..., Lab], guarded: PrivateMosquitto) -> None:
+def test_topic_without_permission(
+    mqtt: Callable[..., Lab], broker_with_users: PrivateMosquitto
+) -> None:
     """Publishing to a forbidden MQTT topic raises AuthenticationFailed and keeps the connection."""
-    url = guarded.url.replace("//", "//shop@")
+    url = broker_with_users.url.replace("//", "//shop@")
     for qos in (1, 2):
         lab = mqtt(url, password=Secret("open-sesame"), qos=qos)
         assert lab.publish("orders", Message(b"1"))
@@ -369,7 +373,7 @@ def test_cancelled_message_closes_its_connection(
             link = await connect_async(Mqtt(url=f"mqtt://127.0.0.1:{proxy.port}"), 5.0)
             assert link.is_connected()
             proxy.received, proxy.is_mute = 0, True
-            [item] = outgoing("orders", [Message(b"1")], RULES, None)
+            [item] = outgoing_messages("orders", [Message(b"1")], RULES, None)
             task = asyncio.create_task(link.publish(item, 5.0))
             await asyncio.to_thread(wait_until, lambda: proxy.received > 0, "sending")
             task.cancel()

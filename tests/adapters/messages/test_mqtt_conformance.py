@@ -38,7 +38,7 @@ class Setting:
     def subject(self, protocol: str, *, is_async: bool) -> kit.ConnectorSubject:
         """Return the connector under test; publishing to a second topic stands in for a read."""
 
-        def making(url: str, password: str = PASSWORD) -> Callable[[Any], Any]:
+        def make_subject_of(url: str, password: str = PASSWORD) -> Callable[[Any], Any]:
             settings: Any = Mqtt
             mqtt = settings(url=url, password=password, protocol=protocol)
             make: Any = mqtt.async_publisher if is_async else mqtt.publisher
@@ -50,29 +50,29 @@ class Setting:
         url = f"mqtt://shop@127.0.0.1:{self._proxy.address[1]}"
         direct = f"mqtt://shop@127.0.0.1:{self._broker.port}"
         return kit.ConnectorSubject(
-            make=making(url),
+            make=make_subject_of(url),
             read=lambda connector, text: connector.publish("noise", Message(text)),
             write=lambda connector, text: connector.publish("orders", Message(text)),
             count=count,
             network=self._proxy,
             refusals={
                 "unknown host": kit.Refusal(
-                    make=making("mqtt://shop@broker.invalid"),
+                    make=make_subject_of("mqtt://shop@broker.invalid"),
                     error=ConnectionFailed,
                     because="host",
                 ),
                 "no server": kit.Refusal(
-                    make=making("mqtt://shop@127.0.0.1:9"),
+                    make=make_subject_of("mqtt://shop@127.0.0.1:9"),
                     error=ConnectionFailed,
                     because="accepts",
                 ),
                 "untrusted certificate": kit.Refusal(
-                    make=making(f"mqtts://shop@127.0.0.1:{self._untrusted.port}"),
+                    make=make_subject_of(f"mqtts://shop@127.0.0.1:{self._untrusted.port}"),
                     error=ConnectionFailed,
                     because="TLS",
                 ),
                 "wrong password": kit.Refusal(
-                    make=making(direct, "wrong-horse"),
+                    make=make_subject_of(direct, "wrong-horse"),
                     error=AuthenticationFailed,
                     because="password",
                 ),

@@ -1,4 +1,4 @@
-"""A broker that sends without end keeps no caller of MQTT longer than the deadline."""
+"""An MQTT broker that sends packets endlessly cannot delay a caller past the deadline."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ FLOODS = {
 
 @pytest.mark.parametrize("flood", FLOODS)
 def test_flood_ends_at_the_deadline(mqtt: Callable[..., Lab], flood: str) -> None:
-    """A broker that floods a new connection with packets is left at the deadline."""
+    """If a broker floods a new connection with packets, it is closed at the deadline."""
     with flooding_server(FLOODS[flood]) as (port, sent):
         lab = mqtt(
             f"mqtt://127.0.0.1:{port}",

@@ -22,7 +22,7 @@ from moorage import (
 )
 from moorage.adapters.mqtt._links import connect
 from moorage.adapters.mqtt._session import MqttSession
-from moorage.domain.messages.broker_rules import outgoing
+from moorage.domain.messages.broker_rules import outgoing_messages
 from moorage.domain.messages.mqtt import RULES
 from moorage.domain.messages.publish_failures import Publication, publication_of
 from moorage.domain.values.result import Result
@@ -138,7 +138,7 @@ def test_batch_that_is_interrupted_tells_what_was_sent() -> None:
 
     with ScriptedBroker(connack(properties=b"\x21\x00\x02"), answer=answer) as broker:
         link = connect(Mqtt(url=Secret(broker.url)), 5.0)
-        items = outgoing("orders", [Message(b"1")] * 5, RULES, None)
+        items = outgoing_messages("orders", [Message(b"1")] * 5, RULES, None)
         results = link.publish_batch(items, 5.0)
     assert [publication_of(result) for result in results] == [
         Publication.CERTAIN,
@@ -170,7 +170,7 @@ def test_reason_with_which_the_broker_leaves(
     end = b"\xe0\x00" if code is None else bytes([0xE0, 2, code, 0])
     with ScriptedBroker(answer=lambda *_: end) as broker:
         link = connect(Mqtt(url=Secret(broker.url)), 5.0)
-        items = outgoing("orders", [Message(b"1")] * number, RULES, None)
+        items = outgoing_messages("orders", [Message(b"1")] * number, RULES, None)
         results = link.publish_batch(items, 5.0)
     assert [publication_of(result) for result in results] == [publication] * number
 
@@ -200,7 +200,7 @@ def test_reason_with_which_the_broker_leaves(
 def test_session_that_is_not_accepted(
     mqtt: Callable[..., Lab], greeting: bytes, protocol: str, kind: type[Exception], words: str
 ) -> None:
-    """Each reason to refuse an MQTT connection is an error of its own, with nothing processed."""
+    """Each reason to refuse an MQTT connection has its own error, and nothing was processed."""
     with ScriptedBroker(greeting) as broker:
         lab = mqtt(broker.url, protocol=protocol, qos=2, retain=True)
         with pytest.raises(kind, match=words):
@@ -292,7 +292,7 @@ def test_interruption_of_a_sign_of_life_closes_the_connection() -> None:
 
 @pytest.mark.parametrize("user, flags", [("", 0x02), ("shop@", 0x82), ("shop:open-sesame@", 0xC2)])
 def test_session_begins_clean_with_the_user_that_is_named(user: str, flags: int) -> None:
-    """An MQTT session starts clean, and an unset user name or password is not sent."""
+    """An MQTT session starts clean; an unset user name or password is not sent."""
     for protocol, properties in (("5", b""), ("3.1.1", None)):
         with ScriptedBroker(connack(properties=properties)) as broker:
             url = broker.url.replace("//", f"//{user}")
@@ -305,7 +305,7 @@ def test_message_that_cannot_leave_is_not_stored() -> None:
     with ScriptedBroker() as broker:
         link = connect(Mqtt(url=Secret(broker.url)), 5.0)
         vars(vars(link)["_link"])["_wire"].hang_up()
-        items = outgoing("orders", [Message(b"1")] * 2, RULES, None)
+        items = outgoing_messages("orders", [Message(b"1")] * 2, RULES, None)
         results = link.publish_batch(items, 5.0)
         assert {publication_of(result) for result in results} == {Publication.NONE}
         assert broker.published == []
@@ -328,7 +328,9 @@ def test_message_that_is_torn_may_be_stored() -> None:
     with socket.create_server(("127.0.0.1", 0)) as listener, ThreadPoolExecutor(1) as pool:
         accepted = pool.submit(_accept_and_fall_silent, listener)
         link = connect(Mqtt(url=Secret(f"mqtt://127.0.0.1:{listener.getsockname()[1]}")), 5.0)
-        items = outgoing("orders", [Message(bytes(30_000_000)), Message(b"1")], RULES, None)
+        items = outgoing_messages(
+            "orders", [Message(bytes(30_000_000)), Message(b"1")], RULES, None
+        )
         results = link.publish_batch(items, 0.3)
         accepted.result().close()
     assert [publication_of(result) for result in results] == [

@@ -28,7 +28,7 @@ from moorage import (
     VendorRejected,
 )
 from moorage.adapters.messages._nats_links import connect_nats_async
-from moorage.domain.messages.broker_rules import outgoing
+from moorage.domain.messages.broker_rules import outgoing_messages
 from moorage.domain.messages.nats import RULES
 from moorage.domain.messages.publish_failures import Publication, publication_of
 from moorage.domain.values.result import Result
@@ -49,7 +49,7 @@ LOST = b"the message whose reply is lost"
 
 @pytest.fixture(scope="module")
 def private_server() -> Generator[PrivateNats]:
-    """Yield a NATS server that the tests share, each with its own stream."""
+    """Yield a NATS server that the tests share; each test has its own stream."""
     with PrivateNats() as server:
         yield server
 
@@ -203,7 +203,7 @@ authorization {{ users: [
 
 
 @pytest.fixture(scope="module")
-def guarded() -> Generator[PrivateNats]:
+def server_with_users() -> Generator[PrivateNats]:
     """Yield a NATS server with users and a small message size limit."""
     with PrivateNats(USERS, user="boss", password=f"{WRONG}-boss") as server:
         server.add_stream("orders")
@@ -211,13 +211,15 @@ def guarded() -> Generator[PrivateNats]:
 
 
 def at(server: PrivateNats, user: str) -> str:
-    """Return the server's URL with this user."""
+    """Return the server's URL with the given user."""
     return server.url.replace("://", f"://{user}@")
 
 
-def test_permissions_are_reported(labs_of_nats: Callable[..., Lab], guarded: PrivateNats) -> None:
+def test_permissions_are_reported(
+    labs_of_nats: Callable[..., Lab], server_with_users: PrivateNats
+) -> None:
     """A forbidden subject raises AuthenticationFailed at once, and the connection stays usable."""
-    lab = labs_of_nats(at(guarded, "shop:pw"))
+    lab = labs_of_nats(at(server_with_users, "shop:pw"))
     for _ in range(2):
         with pytest.raises(AuthenticationFailed, match="may not publish to the subject"):
             lab.publish("Invoices", Message(b"1"))
@@ -227,7 +229,7 @@ def test_permissions_are_reported(labs_of_nats: Callable[..., Lab], guarded: Pri
     with pytest.raises(InvalidRequest, match="too large"):
         lab.publish("orders", Message(b"x" * 1001))
     assert 1 == lab.publisher.statistics().created
-    lab = labs_of_nats(at(guarded, "mute"), password=Secret("pw"))
+    lab = labs_of_nats(at(server_with_users, "mute"), password=Secret("pw"))
     with pytest.raises(AuthenticationFailed, match="may not receive the acknowledgements"):
         lab.publish("orders", Message(b"1"))
 
@@ -245,13 +247,13 @@ def test_permissions_are_reported(labs_of_nats: Callable[..., Lab], guarded: Pri
 )
 def test_connection_that_cannot_be_opened(
     labs_of_nats: Callable[..., Lab],
-    guarded: PrivateNats,
+    server_with_users: PrivateNats,
     url: str,
     kind: type[ConnectorError],
     words: str,
 ) -> None:
     """Each reason for a failed NATS connection has its own error without the password."""
-    lab = labs_of_nats(url.format(place=guarded.url.removeprefix("nats://")))
+    lab = labs_of_nats(url.format(place=server_with_users.url.removeprefix("nats://")))
     with pytest.raises(kind, match=words) as caught:
         lab.finish(lab.publisher.open(5.0))
     assert getattr(caught.value, "may_have_been_processed", False) is False
@@ -458,7 +460,7 @@ def test_cancelled_message_leaves_the_connection_to_others(
             url = Secret(f"nats://127.0.0.1:{proxy.port}")
             link = await connect_nats_async(Nats(url=url), 5.0)
             proxy.received, proxy.mute_at = 0, LOST
-            first, second = outgoing("orders", [Message(LOST), Message(b"2")], RULES, None)
+            first, second = outgoing_messages("orders", [Message(LOST), Message(b"2")], RULES, None)
             task = asyncio.create_task(link.publish(first, 5.0))
             await asyncio.to_thread(wait_until, lambda: proxy.received > 0, "sending")
             task.cancel()

@@ -41,20 +41,22 @@ def subject(
 ) -> connector_conformance.ConnectorSubject:
     """Return the connector under test; publishing to a second stream stands in for a read."""
 
-    def making(url: str) -> Callable[[Any], Any]:
+    def make_subject_of(url: str) -> Callable[[Any], Any]:
         settings: Any = Nats(url=url)
         make: Any = settings.async_publisher if is_async else settings.publisher
         return lambda _: make("connector")
 
     def refusal(error: type[Any], because: str, url: str) -> connector_conformance.Refusal:
-        return connector_conformance.Refusal(make=making(url), error=error, because=because)
+        return connector_conformance.Refusal(
+            make=make_subject_of(url), error=error, because=because
+        )
 
     def count(text: str) -> int:
         return server.payloads("orders").count(text.encode())
 
     host, port = proxy.address
     return connector_conformance.ConnectorSubject(
-        make=making(f"nats://shop:pw@{host}:{port}"),
+        make=make_subject_of(f"nats://shop:pw@{host}:{port}"),
         read=lambda connector, text: connector.publish("noise", Message(text)),
         write=lambda connector, text: connector.publish("orders", Message(text)),
         count=count,

@@ -16,7 +16,7 @@ from moorage import (
     Secret,
 )
 from moorage.adapters.messages._nats_links import connect_nats_async
-from moorage.domain.messages.broker_rules import outgoing
+from moorage.domain.messages.broker_rules import outgoing_messages
 from moorage.domain.messages.nats import RULES
 from moorage.domain.messages.publish_failures import Publication, publication_of
 from moorage.testing import TcpProxy
@@ -141,7 +141,7 @@ def test_late_answer_to_a_ping_leaves_the_connection_usable(
                     await link.ping(0.05)
             proxy.heal()
             await link.ping(60.0)
-            [item] = outgoing("after-late-answers", [Message(b"1")], RULES, None)
+            [item] = outgoing_messages("after-late-answers", [Message(b"1")], RULES, None)
             [result] = await link.publish_batch((item,), 60.0)
             assert "after-late-answers" == result.unwrap().topic
             await link.leave(60.0)
@@ -155,7 +155,7 @@ def test_ended_connection_sends_nothing(private_server: PrivateNats) -> None:
     async def run() -> None:
         link = await connect_nats_async(Nats(url=Secret(private_server.url)), 5.0)
         await link.leave(5.0)
-        (item,) = outgoing("orders", [Message(b"1")], RULES, None)
+        (item,) = outgoing_messages("orders", [Message(b"1")], RULES, None)
         [result] = await link.publish_batch((item,), 5.0)
         assert Publication.NONE is publication_of(result)
         assert isinstance(result.error, ConnectionFailed)

@@ -116,7 +116,7 @@ def test_batch_has_a_result_for_each_message(memory_lab: Callable[..., Lab]) -> 
 
 
 def test_batch_is_repeated_if_nothing_of_it_was_stored(memory_lab: Callable[..., Lab]) -> None:
-    """A batch of which no message was stored is retried as a whole."""
+    """A batch is retried as a whole if none of its messages was stored."""
     broker = MemoryBroker()
     lab = memory_lab(broker)
     broker.fail(UNSENT, times=2)
@@ -307,7 +307,7 @@ def test_closed_publisher_publishes_nothing(memory_lab: Callable[..., Lab]) -> N
 
 
 def test_targets_name_the_place_and_the_size(rabbit: Callable[..., Lab]) -> None:
-    """The telemetry target of a message has its id and size; that of a batch has a count."""
+    """A message's telemetry target has its id and size; a batch's target has a message count."""
     lab = rabbit("amqp://mq.example:5673/", exchange="shop")
     single = lab.publisher.publish("orders", Message(b"12", id="7")).target
     batch = lab.publisher.publish_batch("orders", [Message(b"1"), Message(b"2")]).target

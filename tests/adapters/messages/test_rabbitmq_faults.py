@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import asyncio
 import socket
 import ssl
+import warnings
+from threading import Thread
 
 import aiormq.exceptions
 import pika.exceptions
@@ -11,6 +14,7 @@ import pytest
 
 from moorage import Secret
 from moorage.adapters.messages._rabbitmq_faults import rabbitmq_fault
+from moorage.adapters.messages._rabbitmq_transport import BoundedConnection
 from moorage.adapters.messages.rabbitmq import RabbitMq, connecting_error
 from moorage.domain.messages.publish_failures import PublishFault
 
@@ -69,3 +73,18 @@ def test_innermost_cause_decides() -> None:
     cause = socket.gaierror()
     outer.__cause__, cause.__cause__ = cause, outer
     assert rabbitmq_fault(outer, is_connecting=True) is PublishFault.HOST
+
+
+def test_collected_connection_leaves_no_coroutine_behind() -> None:
+    """A connection that was never opened starts nothing when another thread collects it."""
+
+    async def unopened_connection() -> BoundedConnection:
+        return BoundedConnection("amqp://127.0.0.1:1/")
+
+    with asyncio.Runner() as runner, warnings.catch_warnings(record=True) as caught:
+        warnings.simplefilter("always")
+        connections = [runner.run(unopened_connection())]
+        thread = Thread(target=connections.clear)
+        thread.start()
+        thread.join()
+    assert [] == [str(warning.message) for warning in caught]

@@ -13,7 +13,7 @@ from urllib.parse import urlsplit
 import pytest
 
 from moorage import ConnectionFailed, Message, RetryPolicy, Secret
-from moorage.adapters.messages._rabbitmq_async import connect_aio_pika
+from moorage.adapters.messages._rabbitmq_async import close_connection, connect_aio_pika
 from moorage.adapters.messages._rabbitmq_sync import _SocketLoop, connect_pika
 from moorage.adapters.messages.rabbitmq import RabbitMq
 from moorage.domain.messages.message import OutgoingMessage
@@ -80,7 +80,7 @@ def test_endless_garbage_is_refused(rabbit: Callable[..., Lab], letter: bytes) -
 
 
 def test_endless_heartbeats_end_at_the_deadline(rabbit: Callable[..., Lab]) -> None:
-    """A server that sends frames without end keeps nobody longer than the deadline."""
+    """A server that sends frames endlessly cannot delay a caller past the deadline."""
     with flooding_server(b"\x08\0\0\0\0\0\0\xce" * 8_192) as (port, sent):
         url = f"amqp://guest:guest@127.0.0.1:{port}/"
         lab = rabbit(url, service={"retry": RetryPolicy.none()}, connect_timeout=0.5)
@@ -91,8 +91,8 @@ def test_endless_heartbeats_end_at_the_deadline(rabbit: Callable[..., Lab]) -> N
     assert sum(sent) < MOST
 
 
-def test_what_the_socket_has_no_room_for_is_written_later() -> None:
-    """The event loop writes at once what there is room for, and the rest when there is more."""
+def test_partial_socket_write_is_continued() -> None:
+    """The event loop writes what the socket accepts at once, and the rest as soon as it can."""
     loop: Any = _SocketLoop()
     loop.activate_poller()
     near, far = socket.socketpair()
@@ -195,3 +195,25 @@ def test_interrupted_opening_leaves_no_connection(broker: Broker) -> None:
             wait_until(lambda: proxy.ended == 1, "closing the connection")
     finally:
         signal.signal(signal.SIGUSR1, previous)
+
+
+class SilentConnection:
+    """An aio-pika connection whose server does not answer the request to close it."""
+
+    is_aborted = False
+
+    async def close(self) -> None:
+        """Wait forever, as if the server never answered."""
+        await asyncio.Event().wait()
+
+    def abort(self) -> None:
+        """Cut off the connection."""
+        self.is_aborted = True
+
+
+def test_connection_that_does_not_close_in_time_is_cut_off() -> None:
+    """If the server does not answer a close request in time, the connection is cut off."""
+    connection = SilentConnection()
+    asyncio.run(close_connection(connection, 0.0))
+
+    assert connection.is_aborted

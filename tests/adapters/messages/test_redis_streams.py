@@ -31,16 +31,16 @@ from moorage import (
 )
 from moorage.adapters.redis_streams._links import connect, connect_async
 from moorage.adapters.redis_streams.kind import RULES
-from moorage.domain.messages.broker_rules import outgoing
+from moorage.domain.messages.broker_rules import outgoing_messages
 from moorage.domain.messages.message import OutgoingMessage
 from moorage.domain.messages.publish_failures import Publication, PublishFault, publication_of
-from moorage.domain.messages.redis_streams import packed, packed_list, refusal
+from moorage.domain.messages.redis_streams import pack_commands, packed_list, refusal
 from moorage.domain.values.result import Result
 from moorage.testing.fakes.http_tls import certificate_files
 from tests.support.ports import free_port
 from tests.support.rabbitmq_servers import LossyProxy
 from tests.support.redis_servers import PrivateRedis
-from tests.support.striking import strike_during
+from tests.support.striking import interrupt_while_waiting
 from tests.support.waiting import wait_until
 
 if TYPE_CHECKING:
@@ -153,7 +153,7 @@ def test_missing_stream_is_refused_if_that_is_wanted(
 def test_key_of_another_type_is_no_stream(
     streams: Callable[..., Lab], private_server: PrivateRedis, server: redis.Redis
 ) -> None:
-    """Publishing to a key that holds another Redis type is refused."""
+    """Publishing to a key that holds a Redis type other than a stream is refused."""
     server.set("orders", "1")
     lab = streams(private_server.url)
     with pytest.raises(InvalidRequest, match="nothing was stored"):
@@ -331,7 +331,7 @@ def test_cancelled_message_closes_its_connection(
             link = await connect_async(RedisStreams(url=Secret(_through(proxy))), 5.0)
             assert link.is_connected()
             proxy.received, proxy.is_mute = 0, True
-            [item] = outgoing("orders", [Message(b"1")], RULES, None)
+            [item] = outgoing_messages("orders", [Message(b"1")], RULES, None)
             task = asyncio.create_task(link.publish(item, 5.0))
             await asyncio.to_thread(wait_until, lambda: proxy.received > 0, "sending")
             task.cancel()
@@ -367,7 +367,7 @@ def test_interrupted_opening_leaves_no_connection(private_server: PrivateRedis) 
     with LossyProxy("127.0.0.1", private_server.port, mute_at=b"INFO") as proxy:
         url = Secret(f"redis://127.0.0.1:{proxy.port}/0")
         settings = RedisStreams(url=url, connect_timeout=60.0)
-        strike_during(lambda: connect(settings, 60.0), once=lambda: proxy.is_mute)
+        interrupt_while_waiting(lambda: connect(settings, 60.0), once=lambda: proxy.is_mute)
         wait_until(lambda: proxy.ended == 1, "closing the connection")
 
 
@@ -392,7 +392,7 @@ def test_interrupted_message_closes_its_connection(
 ) -> None:
     """Ctrl-C during a batch closes the connection, because its replies are unread."""
     link = connect(RedisStreams(url=Secret(private_server.url)), 5.0)
-    items = outgoing("orders", [Message(b"1"), Message(b"2")], RULES, None)
+    items = outgoing_messages("orders", [Message(b"1"), Message(b"2")], RULES, None)
     with pytest.raises(KeyboardInterrupt):
         link.publish_batch(_InterruptingSequence(items), 5.0)
     assert not link.is_connected()
@@ -481,18 +481,18 @@ def test_meaning_of_refusals(classes: list[str], text: str, fault: PublishFault)
 
 
 def test_commands_are_packed_as_words_with_their_lengths() -> None:
-    """Texts and bytes are words of a command; a large word is sent without being copied."""
+    """Commands are encoded as length-prefixed words; a large word is sent without a copy."""
     large = b"x" * 10_000
-    assert [b"*2\r\n$4\r\nXACK\r\n$2\r\n\xc3\xa9\r\n*1\r\n$4\r\nPING\r\n"] == packed(
+    assert [b"*2\r\n$4\r\nXACK\r\n$2\r\n\xc3\xa9\r\n*1\r\n$4\r\nPING\r\n"] == pack_commands(
         [["XACK", "\u00e9"], [b"PING"]]
     )
-    pieces = packed([["XADD", large, b"end"]])
+    pieces = pack_commands([["XADD", large, b"end"]])
     assert pieces[1] is large
     assert b"*3\r\n$4\r\nXADD\r\n$10000\r\n" + large + b"\r\n$3\r\nend\r\n" == b"".join(pieces)
 
 
 def test_commands_with_many_ids_are_packed_like_others() -> None:
-    """A command that ends with texts of any lengths has the bytes of its words in a row."""
+    """A command encoded piecewise for many ids has the same bytes as one encoded at once."""
     words = ["XACK", "strömung", "billing"]
     for texts in ([], ["1-1"], ["1-1", "1-2", "1-10", "1-11", "2-1"], ["2-1", "0", "JUSTID"]):
-        assert packed([[*words, *texts]]) == [packed_list(words, texts)]
+        assert pack_commands([[*words, *texts]]) == [packed_list(words, texts)]

@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
 @pytest.fixture(autouse=True)
 def _sockets() -> Generator[None]:
-    """Remove the sockets of asynchronous clients of pymongo that were closed while they connected.
+    """Remove the sockets of asynchronous pymongo clients that were closed while connecting.
 
     Otherwise the warning that such a socket was not closed fails a later test.
     """

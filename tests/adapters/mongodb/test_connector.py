@@ -60,7 +60,7 @@ def test_documents_are_written_and_read(lab: Lab) -> None:
 
 
 def test_a_document_gets_its_id_with_the_operation(lab: Lab) -> None:
-    """All attempts of one insert operation use the same id, and values keep their types."""
+    """All attempts of one insert use the same document id, and values keep their types."""
     now = datetime(2026, 1, 2, 3, 4, 5, tzinfo=UTC)
     operation = lab.connector.insert_one("orders", {"at": now, "total": Decimal128("1.10")})
     identity = lab.perform(operation)
@@ -265,11 +265,11 @@ def test_a_keyed_operation_has_one_effect(labs: Callable[..., Lab], server: Priv
     assert first == second
     assert {0: 5} == second.upserted_ids
     assert {"_id": 1, "total": 1} == lab.do("find_one", "orders", {"_id": 1})
-    transaction = lab.connector.transaction(_nothing(lab), name="nothing")
+    transaction = lab.connector.transaction(_empty_work(lab), name="nothing")
     assert [7, 7] == [lab.perform(transaction, idempotency_key="t") for _ in range(2)]
 
 
-def _nothing(lab: Lab) -> Any:
+def _empty_work(lab: Lab) -> Any:
     async def work_async(_: Any) -> int:
         return 7
 
@@ -284,7 +284,7 @@ def test_reads_are_repeated_and_writes_are_not(lab: Lab) -> None:
         connector.insert_one("orders", {}),
         connector.update_one("orders", {}, {"$set": {"a": 1}}),
         connector.delete_one("orders", {}),
-        connector.transaction(_nothing(lab), name="nothing"),
+        connector.transaction(_empty_work(lab), name="nothing"),
     ]
     assert [False] * 4 == [write.repeatable or write.safe for write in writes]
     assert connector.delete_one("orders", {}, repeatable=True).repeatable

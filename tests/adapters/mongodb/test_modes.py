@@ -18,14 +18,14 @@ async def _result() -> int:
 
 
 def test_result_and_failure_are_those_of_the_operation() -> None:
-    """The result or the error of an operation reaches its caller."""
+    """An operation's result or exception reaches its caller."""
 
-    async def both() -> int:
+    async def run_both() -> int:
         with pytest.raises(LookupError, match="refused"):
             await cancelled_until_it_ends(_failure())
         return await cancelled_until_it_ends(_result()) + await cancellable(_result())
 
-    assert asyncio.run(both()) == 6
+    assert asyncio.run(run_both()) == 6
 
 
 @pytest.mark.parametrize("ends_in_failure", [False, True])
@@ -33,7 +33,7 @@ def test_ignored_cancellation_is_repeated(ends_in_failure: bool) -> None:
     """An operation that ignores a cancellation is cancelled again, whatever it ends with."""
     ignored: list[int] = []
 
-    async def stubborn(begun: asyncio.Event) -> None:
+    async def ignore_cancellation(begun: asyncio.Event) -> None:
         begun.set()
         for number in range(2):
             try:
@@ -46,7 +46,7 @@ def test_ignored_cancellation_is_repeated(ends_in_failure: bool) -> None:
 
     async def cancel() -> bool:
         begun = asyncio.Event()
-        caller = asyncio.ensure_future(cancelled_until_it_ends(stubborn(begun)))
+        caller = asyncio.ensure_future(cancelled_until_it_ends(ignore_cancellation(begun)))
         await begun.wait()
         caller.cancel()
         await asyncio.wait((caller,))
@@ -57,9 +57,9 @@ def test_ignored_cancellation_is_repeated(ends_in_failure: bool) -> None:
 
 
 def test_operation_ends_before_a_caller_that_is_cancelled_twice() -> None:
-    """A second cancellation of the caller does not leave the operation to itself."""
+    """If its caller is cancelled twice, the operation still ends before the caller does."""
 
-    async def stubborn(begun: asyncio.Event, ignored: asyncio.Event) -> None:
+    async def ignore_cancellation(begun: asyncio.Event, ignored: asyncio.Event) -> None:
         begun.set()
         try:
             await asyncio.Event().wait()
@@ -69,7 +69,7 @@ def test_operation_ends_before_a_caller_that_is_cancelled_twice() -> None:
 
     async def cancel_twice() -> tuple[bool, int]:
         begun, ignored = asyncio.Event(), asyncio.Event()
-        caller = asyncio.ensure_future(cancelled_until_it_ends(stubborn(begun, ignored)))
+        caller = asyncio.ensure_future(cancelled_until_it_ends(ignore_cancellation(begun, ignored)))
         await begun.wait()
         caller.cancel()
         await ignored.wait()

@@ -1,4 +1,4 @@
-"""Streams of documents of MongoDB, in bounded memory."""
+"""Streaming documents from MongoDB with bounded memory."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ ORDERS = [{"_id": number, "total": number * 10} for number in range(25)]
 
 
 def read(lab: Lab, *arguments: Any, most: int | None = None, **options: Any) -> list[Any]:
-    """Return the documents of a stream; with `most`, leave it after so many."""
+    """Return the documents of a stream; with `most`, leave the stream after that many documents."""
     operation = lab.connector.stream("orders", *arguments, **options)
     documents: list[Any] = []
 
@@ -50,7 +50,7 @@ def test_all_documents_arrive_in_order(lab: Lab, batch: int) -> None:
 
 
 def test_a_stream_takes_what_a_search_takes(lab: Lab) -> None:
-    """A stream takes conditions, fields, an order, and bounds, and may be empty."""
+    """A stream supports the same conditions, fields, order and limits as a search."""
     lab.do("insert_many", "orders", ORDERS)
     where = {"total": MongoOperators({"$gte": 100})}
     expected = [{"_id": 23}, {"_id": 22}, {"_id": 21}]
@@ -59,7 +59,7 @@ def test_a_stream_takes_what_a_search_takes(lab: Lab) -> None:
 
 
 def test_at_most_one_batch_is_in_memory(lab: Lab) -> None:
-    """The opening of a stream reads its first batch only, and closing it forgets that."""
+    """Opening a stream reads only the first batch, and closing it discards that batch."""
     lab.do("insert_many", "orders", ORDERS)
     operation = lab.connector.stream("orders", {}, sort={"_id": 1}, batch=5)
     stream = lab.perform(operation)
@@ -69,7 +69,7 @@ def test_at_most_one_batch_is_in_memory(lab: Lab) -> None:
 
 
 def test_leaving_a_stream_ends_it(lab: Lab) -> None:
-    """A stream that is left before its last document frees its connection."""
+    """Leaving a stream before its last document frees its connection."""
     lab.do("insert_many", "orders", ORDERS)
     assert ORDERS[:3] == read(lab, {}, sort={"_id": 1}, batch=2, most=3)
     assert 0 == lab.connector.statistics().active
@@ -77,38 +77,38 @@ def test_leaving_a_stream_ends_it(lab: Lab) -> None:
 
 
 def test_a_refused_condition_is_typed(lab: Lab) -> None:
-    """A condition that the server refuses fails the opening with a typed error."""
+    """If the server refuses the stream's condition, opening the stream raises a typed error."""
     lab.do("insert_many", "orders", ORDERS)
     with pytest.raises(InvalidRequest):
         read(lab, {"total": MongoOperators({"$nonsense": 1})})
 
 
 def test_wrong_sizes_are_refused(lab: Lab) -> None:
-    """A batch without documents is refused."""
+    """A batch size of zero documents is refused."""
     with pytest.raises(InvalidData, match="at least one document"):
         lab.connector.stream("orders", {}, batch=0)
 
 
 def test_a_stream_is_no_part_of_a_transaction(lab: Lab) -> None:
-    """A stream would outlive the transaction, so the transaction refuses it."""
+    """A transaction refuses a stream, because the stream would outlive it."""
     with pytest.raises(InvalidData, match="cannot be a part"):
         lab.transact(lab.connector.stream("orders", {}))
 
 
 def test_a_lost_server_is_a_typed_error(labs: Callable[..., Lab]) -> None:
-    """A stream whose server stops between two batches raises a typed error."""
+    """If the server stops between two batches, the stream raises a typed error."""
     with PrivateMongo() as private:
         lab = labs(private.url(database=Lab.new_name()))
         lab.do("insert_many", "orders", ORDERS)
         stream = lab.perform(lab.connector.stream("orders", {}, batch=5), timeout=2.0)
         private.kill()
 
-        async def exhaust() -> None:
+        async def read_all_documents() -> None:
             async for _ in stream:
                 pass
 
         with pytest.raises(ConnectionFailed) as excinfo:
-            lab.run(exhaust()) if lab.is_async else list(stream)
+            lab.run(read_all_documents()) if lab.is_async else list(stream)
         assert not excinfo.value.may_have_been_processed
         lab.run(stream.close())
 

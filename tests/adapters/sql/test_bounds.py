@@ -1,4 +1,4 @@
-"""A result that is returned as a whole is bounded, and a stream is not."""
+"""Query results are limited in rows and bytes; streams are not."""
 
 from __future__ import annotations
 
@@ -38,7 +38,7 @@ def fill(lab: Lab, rows: int) -> None:
 
 @each_system
 def test_endless_result_is_refused(labs: Callable[..., Lab], system: str) -> None:
-    """A query without end is refused once it exceeds a bound, and the next operation works."""
+    """An endless query is refused at the limit, and the next operation works."""
     lab = labs(system, most_rows=5_000, most_bytes=2_000_000)
     with pytest.raises(InvalidRequest) as excinfo:
         lab.query(ENDLESS[system], low=1)
@@ -54,7 +54,7 @@ def test_endless_result_is_refused(labs: Callable[..., Lab], system: str) -> Non
 def test_bound_is_the_largest_number_of_rows(
     labs: Callable[..., Lab], system: str, rows: int
 ) -> None:
-    """A result may have `most_rows` rows, and not one more."""
+    """A result may have up to `most_rows` rows; one more row is refused."""
     lab = labs(system, most_rows=rows)
     fill(lab, rows)
     assert rows == len(lab.query(LIST))
@@ -67,7 +67,7 @@ def test_bound_is_the_largest_number_of_rows(
 
 @each_system
 def test_bytes_of_texts_are_bounded(labs: Callable[..., Lab], system: str) -> None:
-    """Few rows with long texts are refused too."""
+    """A result of few rows with long texts is refused if it exceeds the limit of bytes."""
     lab = labs(system, most_bytes=100_000)
     fill(lab, 300)
     with pytest.raises(InvalidRequest):
@@ -76,7 +76,7 @@ def test_bytes_of_texts_are_bounded(labs: Callable[..., Lab], system: str) -> No
 
 @each_system
 def test_result_in_a_transaction_is_bounded(labs: Callable[..., Lab], system: str) -> None:
-    """A transaction whose query exceeds a bound is undone, even if it ignores the error."""
+    """A transaction whose query exceeds a limit is rolled back, even if it ignores the error."""
     lab = labs(system, most_rows=10, most_bytes=2_000_000)
 
     async def work(transaction: Any) -> int:
@@ -96,7 +96,7 @@ def test_result_in_a_transaction_is_bounded(labs: Callable[..., Lab], system: st
 
 @each_system
 def test_result_in_a_batch_is_bounded(labs: Callable[..., Lab], system: str) -> None:
-    """A batch whose query exceeds a bound is undone."""
+    """A batch whose query exceeds a limit is rolled back."""
     lab = labs(system, most_rows=10, most_bytes=2_000_000)
     steps = (INSERT, {"id": 1, "note": "undone"}), (ENDLESS[system], {"low": 1})
     with pytest.raises(InvalidRequest):
@@ -112,7 +112,7 @@ RETURNING = Command(
 
 
 def test_command_with_many_rows_was_performed(labs: Callable[..., Lab]) -> None:
-    """A command whose own rows exceed the bound has had its effect, and its error says so."""
+    """If a command returns too many rows, the error says that the command was performed."""
     lab = labs("postgresql", most_rows=10)
     with pytest.raises(ConnectionFailed) as excinfo:
         lab.query(RETURNING, low=1, high=20)
@@ -124,7 +124,7 @@ def test_command_with_many_rows_was_performed(labs: Callable[..., Lab]) -> None:
 
 
 def test_refused_result_keeps_other_connections(labs: Callable[..., Lab]) -> None:
-    """PostgreSQL's connection survives a result that was read, and is too large."""
+    """PostgreSQL's connection survives a result that is refused after it was read completely."""
     lab = labs("postgresql", most_rows=10)
     fill(lab, 20)
     before = lab.query(SESSION["postgresql"])
@@ -134,7 +134,7 @@ def test_refused_result_keeps_other_connections(labs: Callable[..., Lab]) -> Non
 
 
 def test_bytes_are_unknown_without_tcp() -> None:
-    """A connection that is not TCP has no counter of bytes."""
+    """The received bytes of a connection are not counted if it does not use TCP."""
     ours, theirs = socket.socketpair()
     with ours, theirs:
         theirs.send(b"hello")

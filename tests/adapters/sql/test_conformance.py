@@ -90,7 +90,7 @@ def _databases() -> Generator[Callable[[str], Database]]:
 
 
 @pytest.fixture(scope="module", name="guarded")
-def _guarded() -> Generator[str]:
+def _guarded_server() -> Generator[str]:
     """Yield the URL of a PostgreSQL server that demands the password of a user."""
     needs_postgres_programs()
     with Cluster() as cluster, psycopg.connect(cluster.url("postgres"), autocommit=True) as server:
@@ -138,26 +138,26 @@ def server_subject(
     kind: Any = SqlConnector if mode == "sync" else AsyncSqlConnector
     direct = (database.host, database.port)
 
-    def made(url: str, **settings: Any) -> Any:
+    def make_connector(url: str, **settings: Any) -> Any:
         settings = {"password": Secret(PASSWORD), "service": "connector", **settings}
         return lambda _: kind(url, **settings)
 
     refusals = {
         "unknown database": kit.Refusal(
-            make=made(database.url(*direct, "moorage_missing")),
+            make=make_connector(database.url(*direct, "moorage_missing")),
             error=VendorRejected,
             because="database",
         ),
         "unknown host": kit.Refusal(
-            make=made(database.url("database.invalid", 5432)),
+            make=make_connector(database.url("database.invalid", 5432)),
             error=ConnectionFailed,
             because="host",
         ),
         "nobody listens": kit.Refusal(
-            make=made(database.url("127.0.0.1", free_port())), error=ConnectionFailed
+            make=make_connector(database.url("127.0.0.1", free_port())), error=ConnectionFailed
         ),
         "no TLS": kit.Refusal(
-            make=made(
+            make=make_connector(
                 database.url(*direct), tls=Tls(authorities="/etc/ssl/certs/ca-certificates.crt")
             ),
             error=ConnectionFailed,
@@ -167,10 +167,10 @@ def server_subject(
     # The shared PostgreSQL server may accept everybody without a password.
     demanding = database.url(*direct) if guarded is None else guarded
     refusals["wrong password"] = kit.Refusal(
-        make=made(demanding, password=Secret(WRONG)), error=AuthenticationFailed
+        make=make_connector(demanding, password=Secret(WRONG)), error=AuthenticationFailed
     )
     return kit.ConnectorSubject(
-        make=made(database.url(*proxy.address), connections=5),
+        make=make_connector(database.url(*proxy.address), connections=5),
         read=lambda connector, text: connector.query(ECHO[database.system], text=text),
         echoes=True,
         write=lambda connector, text: connector.execute(INSERT, text=text),

@@ -51,6 +51,7 @@ from tests.support.ports import free_port
 
 if TYPE_CHECKING:
     from collections.abc import Callable
+    from pathlib import Path
 
 each_system = pytest.mark.parametrize("system", SYSTEMS)
 each_server = pytest.mark.parametrize("system", SERVERS)
@@ -284,7 +285,7 @@ def test_sqlite_ends_a_slow_statement(labs: Callable[..., Lab]) -> None:
     assert () == lab.query(LIST)
 
 
-def killing(system: str, session: int) -> Thread:
+def kill_during_statement(system: str, session: int) -> Thread:
     """End the session while it executes its next statement, from another thread."""
     administrator = Administrator(system)
 
@@ -304,7 +305,7 @@ def test_read_is_repeated_after_its_session_was_killed(
     """A query whose session is killed is retried on another connection."""
     lab = labs(system, connections=1)
     session = lab.session()
-    killer = killing(system, session)
+    killer = kill_during_statement(system, session)
     lab.perform(lab.connector.query(SLEEP[system], seconds=1))
     killer.join()
 
@@ -317,7 +318,7 @@ def test_write_is_not_repeated_after_its_session_was_killed(
 ) -> None:
     """A command whose session is killed may have been processed, so it is not retried."""
     lab = labs(system, connections=1)
-    killer = killing(system, lab.session())
+    killer = kill_during_statement(system, lab.session())
     with pytest.raises(ConnectionFailed) as excinfo:
         lab.perform(lab.connector.execute(SLOW_INSERT[system], id=1, seconds=60))
     killer.join()
@@ -332,7 +333,7 @@ def test_keyed_write_is_unknown_after_its_session_was_killed(
 ) -> None:
     """A command with an idempotency key whose session is killed raises OutcomeUnknown."""
     lab = labs(system, connections=1)
-    killer = killing(system, lab.session())
+    killer = kill_during_statement(system, lab.session())
     slow = lab.connector.execute(SLOW_INSERT[system], id=1, seconds=60)
     with pytest.raises(OutcomeUnknown):
         lab.perform(slow, idempotency_key="order-1")
@@ -347,7 +348,7 @@ def test_killed_transaction_is_repeated_before_its_commit(
 ) -> None:
     """A transaction whose session is killed before COMMIT is retried."""
     lab = labs(system, connections=1)
-    killers = [killing(system, lab.session())]
+    killers = [kill_during_statement(system, lab.session())]
     attempts: list[int] = []
 
     async def work(transaction: Any) -> None:
@@ -575,6 +576,27 @@ def test_statements_can_be_performed_by_name(labs: Callable[..., Lab], system: s
     assert [{"id": 1, "note": "a"}] == rows.render(lab.perform(rows.build({})))
     with pytest.raises(InvalidData):
         insert.build({"id": 1})
+
+
+def test_file_that_is_no_database_is_unhealthy(tmp_path: Path) -> None:
+    """A SQLite file with other content is reported as unhealthy, and cannot be opened."""
+    place = tmp_path / "a.db"
+    place.write_bytes(b"letters, and no database" * 100)
+    with SqlConnector(f"sqlite:///{place}") as connector:
+        health = connector.health(5.0)
+        with pytest.raises(VendorRejected, match="no database of SQLite") as excinfo:
+            connector.open(5.0)
+
+    assert (HealthState.UNAVAILABLE, excinfo.value.message) == (health.state, health.text)
+    assert "SQLITE_NOTADB" == excinfo.value.vendor_code
+
+
+def test_new_file_of_sqlite_is_healthy(tmp_path: Path) -> None:
+    """A SQLite file without content is an empty database, which is healthy."""
+    place = tmp_path / "a.db"
+    place.touch()
+    with SqlConnector(f"sqlite:///{place}") as connector:
+        assert HealthState.HEALTHY is connector.health(5.0).state
 
 
 def test_file_of_sqlite_would_block_an_event_loop() -> None:

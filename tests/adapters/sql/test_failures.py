@@ -233,7 +233,7 @@ def test_login_without_the_demanded_tls() -> None:
     ],
 )
 def test_time_limit_of_a_statement(system: str, is_mariadb: bool, statement: str) -> None:
-    """The statement timeout is set with each database system's own setting."""
+    """The statement timeout uses each database system's own setting."""
     assert statement == limit_statement(SimpleNamespace(name=system, is_mariadb=is_mariadb), 1500)
 
 

@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import asyncio
 import gc
+import sys
 import warnings
 import weakref
+from contextlib import suppress
 from time import monotonic
 from typing import TYPE_CHECKING, Any
 
@@ -14,9 +16,10 @@ from sqlalchemy import make_url
 from sqlalchemy.exc import SAWarning
 
 from moorage.adapters.concurrency.forking import start_afresh
+from moorage.adapters.sql.connector import SqlConnector
 from moorage.adapters.sql.statements import Query
 from moorage.domain.service.operation import OperationAttempt
-from moorage.errors import DeadlineExceeded
+from moorage.errors import ConnectorError, DeadlineExceeded
 from moorage.testing import TcpProxy
 from tests.adapters.sql.database_lab import (
     INSERT,
@@ -30,6 +33,7 @@ from tests.adapters.sql.database_lab import (
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Generator
+    from pathlib import Path
 
     from moorage.domain.connectors.pool_statistics import PoolStatistics
 
@@ -70,7 +74,7 @@ def keep_driver_of(lab: Lab, open_connections: list[Any]) -> None:
 
 @each_server
 def test_one_caller_uses_one_connection(labs: Callable[..., Lab], system: str) -> None:
-    """A caller whose operations follow one another uses the same connection for all of them."""
+    """A caller's consecutive operations all use the same connection."""
     lab = labs(system, connections=5)
     sessions = {lab.session() for _ in range(20)}
     statistics: PoolStatistics = lab.connector.statistics()
@@ -82,7 +86,7 @@ def test_one_caller_uses_one_connection(labs: Callable[..., Lab], system: str) -
 
 @each_server
 def test_refused_statement_leaves_the_connection(labs: Callable[..., Lab], system: str) -> None:
-    """A connection is used again after the database has refused a statement on it."""
+    """A connection is used again after the database refused a statement."""
     lab = labs(system, connections=1)
     session = lab.session()
     lab.execute(INSERT, id=1, note="a")
@@ -102,7 +106,7 @@ def test_old_connection_is_replaced(labs: Callable[..., Lab], system: str) -> No
 
 
 def test_database_in_memory_outlives_the_lifetime(labs: Callable[..., Lab]) -> None:
-    """A database in memory keeps its rows, whatever the lifetime of connections is."""
+    """An in-memory database keeps its rows even after the connection lifetime has passed."""
     lab = labs("sqlite", lifetime=0.0)
     lab.execute(INSERT, id=1, note="a")
     assert [(1, "a")] == [tuple(row) for row in lab.query(LIST)]
@@ -143,7 +147,7 @@ def test_check_of_a_silent_server_ends_in_time(mode: str, system: str) -> None:
 
 @each_server
 def test_lost_connection_casts_doubt_on_the_others(labs: Callable[..., Lab], system: str) -> None:
-    """After one connection was found lost, those opened before it are not used any more."""
+    """After one lost connection, connections opened before it are not used any more."""
     lab = labs(system, connections=2)
 
     async def nested(transaction: Any) -> int:
@@ -191,7 +195,7 @@ def test_child_forked_during_a_transaction(
 def test_interrupted_child_leaves_its_parents_connection(
     labs: Callable[..., Lab], system: str, open_connections: list[Any]
 ) -> None:
-    """A child whose transaction is interrupted after the fork does not end its parent's session."""
+    """Interrupting a forked child's transaction does not end its parent's session."""
     lab = labs(system, connections=1)
     keep_driver_of(lab, open_connections)
     parents = lab.session()
@@ -216,7 +220,7 @@ def test_interrupted_child_leaves_its_parents_connection(
 
 
 def test_forgotten_connector_is_collected_quietly(mode: str, open_connections: list[Any]) -> None:
-    """A connector that nobody closed is collected without a warning of SQLAlchemy."""
+    """A connector that nobody closed is garbage-collected without an SQLAlchemy warning."""
     lab = Lab("postgresql", mode)
     keep_driver_of(lab, open_connections)
     loop, connector = lab.loop, weakref.ref(lab.connector)
@@ -233,7 +237,7 @@ def test_forgotten_connector_is_collected_quietly(mode: str, open_connections: l
 
 @each_server
 def test_names_may_be_repeated_in_a_statement(labs: Callable[..., Lab], system: str) -> None:
-    """A parameter may stand at several places, and a percent sign is a percent sign."""
+    """A parameter may be used several times in a statement, and percent signs stay literal."""
     lab = labs(system)
     query = Query(
         "SELECT 7 % 4 AS rest, CAST(:b AS char(1)) AS b, CAST(:a AS char(1)) AS a,"
@@ -241,3 +245,19 @@ def test_names_may_be_repeated_in_a_statement(labs: Callable[..., Lab], system: 
         name="places",
     )
     assert [(3, "y", "x", "y")] == [tuple(row) for row in lab.query(query, a="x", b="y")]
+
+
+@pytest.mark.parametrize("place", ["", "/kept.db", "/missing/kept.db"])
+def test_dropped_connector_leaves_no_open_file(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, place: str
+) -> None:
+    """A dropped SQLite connector, or one that could not connect, causes no ResourceWarning."""
+    warned: list[Any] = []
+    monkeypatch.setattr(sys, "unraisablehook", warned.append)
+    connector = SqlConnector(f"sqlite:///{tmp_path}{place}" if place else "sqlite://")
+    with suppress(ConnectorError):
+        connector.query(Query("SELECT 1 AS one", name="one")).perform(OperationAttempt(1, 5.0))
+    del connector
+    gc.collect()
+
+    assert [] == warned

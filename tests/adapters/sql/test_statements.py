@@ -40,7 +40,7 @@ GOOD_TEXTS = [
 
 @pytest.mark.parametrize("text", GOOD_TEXTS)
 def test_usual_statements_are_accepted(text: str) -> None:
-    """A statement whose values are parameters is accepted, also with constant numbers."""
+    """A statement whose values are parameters or constant numbers is accepted."""
     assert text == read_sql(text).text
 
 
@@ -71,7 +71,7 @@ def test_usual_statements_are_accepted(text: str) -> None:
     ],
 )
 def test_values_in_a_text_are_refused(text: str, reason: str) -> None:
-    """A statement with a literal, a comment or a second statement is refused, and not quoted."""
+    """A statement with a literal, comment or second statement is refused without being quoted."""
     with pytest.raises(InvalidData, match=reason) as excinfo:
         read_sql(text)
 
@@ -79,7 +79,7 @@ def test_values_in_a_text_are_refused(text: str, reason: str) -> None:
 
 
 def test_parameters_and_lists_are_found() -> None:
-    """The parameters of a statement are found, and those after IN are known to be lists."""
+    """The parameters of a statement are found, and parameters after IN are lists."""
     sql = read_sql("SELECT id FROM orders WHERE id IN (:ids) AND kind IN :kinds AND total > :low")
 
     assert {"ids", "kinds", "low"} == set(sql.parameters)

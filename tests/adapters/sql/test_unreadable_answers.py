@@ -1,4 +1,4 @@
-"""Servers whose answers the driver cannot read, in both modes."""
+"""Database servers whose answers the driver cannot read, in both modes."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 
 
 class GarblingProxy(TcpServer):
-    """A proxy before a server, which can replace what the server says.
+    """A proxy in front of a server that can replace the server's bytes.
 
     Attributes:
         garbage: what it says instead; None if it passes on what the server says.
@@ -34,7 +34,7 @@ class GarblingProxy(TcpServer):
         self._target = host, port
 
     def serve(self, connection: socket.socket) -> None:
-        """Pass on what either side says, until one of them ends."""
+        """Relay bytes in both directions until one side ends."""
         with socket.create_connection(self._target) as server:
             answers = Thread(target=self._answer, args=(server, connection), daemon=True)
             answers.start()
@@ -81,14 +81,14 @@ def _lab(mode: str, proxy: tuple[str, GarblingProxy]) -> Generator[Lab]:
 
 
 def error_of(act: Callable[[], Any]) -> ConnectorError:
-    """Return the error of an operation, which must be one of moorage's."""
+    """Return the error of an operation, which must be a moorage error."""
     with pytest.raises(ConnectorError) as caught:
         act()
     return caught.value
 
 
 def test_garbage_while_connecting(lab: Lab, proxy: tuple[str, GarblingProxy]) -> None:
-    """A server that does not speak the protocol has executed nothing."""
+    """If the server does not speak the protocol, the error says that nothing was executed."""
     proxy[1].garbage = bytes(100)
     error = error_of(lambda: lab.perform(lab.connector.execute(INSERT, id=1, note="a"), timeout=5))
 
@@ -98,7 +98,7 @@ def test_garbage_while_connecting(lab: Lab, proxy: tuple[str, GarblingProxy]) ->
 
 @pytest.mark.parametrize("proxy", ["mariadb"], indirect=True)
 def test_garbage_in_place_of_an_answer(lab: Lab, proxy: tuple[str, GarblingProxy]) -> None:
-    """A statement with an unreadable answer may be executed, and its connection is not reused."""
+    """A statement with an unreadable answer may have been executed; its connection is closed."""
     server = proxy[1]
     ((first,),) = lab.perform(lab.connector.query(SESSION[lab.system]))
     # It is a packet without content, which comes when a packet of this number is due.

@@ -21,7 +21,7 @@ def server(tmp_path_factory: pytest.TempPathFactory) -> Generator[Server]:
 
 
 @pytest.fixture
-def mortal(tmp_path_factory: pytest.TempPathFactory) -> Generator[Server]:
+def killable_server(tmp_path_factory: pytest.TempPathFactory) -> Generator[Server]:
     """Yield a WebSocket server that a test may kill."""
     running = Server(tmp_path_factory.mktemp("orders") / "effects")
     yield running
@@ -30,7 +30,7 @@ def mortal(tmp_path_factory: pytest.TempPathFactory) -> Generator[Server]:
 
 @pytest.fixture(params=["sync", "async"])
 def lab(request: pytest.FixtureRequest) -> Generator[Lab]:
-    """Return a maker of connectors, in each mode."""
+    """Yield a factory of WebSocket connectors, in each mode."""
     made = Lab(request.param)
     yield made
     made.close()

@@ -34,7 +34,7 @@ def _first_use(server: Server) -> None:
 
 @pytest.fixture(scope="module", name="untrusted")
 def _untrusted(tmp_path_factory: pytest.TempPathFactory) -> Generator[UntrustedServer]:
-    """Yield a TLS server whose certificate nobody trusts."""
+    """Yield a TLS server whose certificate comes from an unknown authority."""
     with UntrustedServer(tmp_path_factory.mktemp("untrusted")) as untrusted:
         yield untrusted
 

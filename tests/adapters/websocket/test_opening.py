@@ -415,12 +415,12 @@ class WelcomeMessages(JsonRpcMessages):
         )
 
 
-def test_first_message_that_is_accepted(lab: Lab, mortal: Server) -> None:
+def test_first_message_that_is_accepted(lab: Lab, killable_server: Server) -> None:
     """Requests are sent once the server has confirmed the opening message."""
-    connector = lab.connector(mortal.url, codec=WelcomeMessages())
+    connector = lab.connector(killable_server.url, codec=WelcomeMessages())
 
     assert {"a": 1} == lab.request(connector, "echo", a=1)
-    wait_until(lambda: mortal.added() == ["w"], "the answer")
+    wait_until(lambda: killable_server.added() == ["w"], "the answer")
 
 
 class CloseCodeMessages(JsonRpcMessages):
@@ -436,7 +436,7 @@ class CloseCodeMessages(JsonRpcMessages):
 
 
 def test_connection_that_ends_before_it_is_accepted(lab: Lab, server: Server) -> None:
-    """If the server closes during the opening, the error is that of its close code."""
+    """If the server closes the connection while it opens, its close code decides the error."""
     connector = lab.connector(server.url, codec=CloseCodeMessages())
     with pytest.raises(AuthenticationFailed, match="The code is 4401"):
         lab.change(connector, "echo")

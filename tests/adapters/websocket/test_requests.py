@@ -97,14 +97,14 @@ def test_requests_of_a_connection_that_ends(lab: Lab, server: Server) -> None:
     assert 3 == connector.statistics().created
 
 
-def test_killed_server(lab: Lab, mortal: Server) -> None:
+def test_killed_server(lab: Lab, killable_server: Server) -> None:
     """If the server is killed during a change, OutcomeUnknown is raised and no retry is made."""
-    connector = lab.connector(mortal.url)
+    connector = lab.connector(killable_server.url)
     lab.finish(connector.open(30.0))
 
     def kill() -> None:
-        wait_until(lambda: mortal.added() == ["7"], "the effect")
-        mortal.kill()
+        wait_until(lambda: killable_server.added() == ["7"], "the effect")
+        killable_server.kill()
 
     killer = threading.Thread(target=kill)
     killer.start()
@@ -115,9 +115,9 @@ def test_killed_server(lab: Lab, mortal: Server) -> None:
     with pytest.raises(ConnectionFailed, match="cannot be reached") as excinfo:
         lab.change(connector, "add", id=8)
     assert not excinfo.value.may_have_been_processed
-    mortal.start()
+    killable_server.start()
     assert {"back": True} == lab.request(connector, "echo", back=True)
-    assert ["7"] == mortal.added()
+    assert ["7"] == killable_server.added()
 
 
 def test_silent_server(lab: Lab, server: Server) -> None:
@@ -147,9 +147,9 @@ def test_heartbeats_notice_a_dead_server(lab: Lab, server: Server) -> None:
 
 @pytest.mark.untraced
 @pytest.mark.untraced
-def test_ten_thousand_requests_leave_nothing(lab: Lab, mortal: Server) -> None:
+def test_ten_thousand_requests_leave_nothing(lab: Lab, killable_server: Server) -> None:
     """Ten thousand requests use one connection and leave no memory in use."""
-    connector = lab.connector(mortal.url)
+    connector = lab.connector(killable_server.url)
     for number in range(10_000):
         payload = {"method": "echo", "params": [number]}
         assert [number] == lab.perform(connector.request(payload, name="echo", safe=True))
@@ -180,12 +180,12 @@ def test_payload_that_cannot_be_written(lab: Lab, server: Server) -> None:
         connector.subscribe({"method": "watch", "params": [1]}, name="orders.watch")
 
 
-def test_health(lab: Lab, mortal: Server) -> None:
+def test_health(lab: Lab, killable_server: Server) -> None:
     """Health is healthy with the ping's duration, or unavailable with a remedy."""
-    connector = lab.connector(mortal.url)
+    connector = lab.connector(killable_server.url)
     healthy = lab.finish(connector.health(30.0))
     assert (HealthState.HEALTHY, True) == (healthy.state, healthy.seconds is not None)
-    mortal.kill()
+    killable_server.kill()
     wait_until(lambda: not lab.finish(connector.health(5.0)).is_healthy, "the outage")
     health = lab.finish(connector.health(5.0))
 
@@ -225,11 +225,11 @@ def test_closed_connector(lab: Lab, server: Server) -> None:
         lab.request(connector, "echo")
 
 
-def test_lost_connection_is_opened_after_a_pause(lab: Lab, mortal: Server) -> None:
+def test_lost_connection_is_opened_after_a_pause(lab: Lab, killable_server: Server) -> None:
     """A request during a long reconnect delay fails at once, with the time to retry."""
     policy = ReconnectPolicy(first=1000.0, longest=1000.0)
-    connector = lab.connector(mortal.url, reconnect=policy)
-    mortal.kill()
+    connector = lab.connector(killable_server.url, reconnect=policy)
+    killable_server.kill()
     errors: list[ConnectorError] = []
     for _ in range(2):
         with pytest.raises(ConnectionFailed) as excinfo:

@@ -78,27 +78,27 @@ def test_lost_connection(lab: Lab, server: Server) -> None:
     assert 5 == connector.statistics().created
 
 
-def test_server_that_restarts(lab: Lab, mortal: Server) -> None:
+def test_server_that_restarts(lab: Lab, killable_server: Server) -> None:
     """A subscription waits for a restarted server and then continues."""
-    connector = lab.connector(mortal.url)
+    connector = lab.connector(killable_server.url)
     subscription = lab.subscribe(connector, until=1000, cut_after=5)
     assert [1, 2, 3, 4, 5] == lab.receive(subscription, 5)
-    mortal.kill()
+    killable_server.kill()
     wait_until(lambda: not lab.finish(connector.health(5.0)).is_healthy, "the outage")
     with pytest.raises(AttemptTimeout):
         lab.finish(subscription.receive(0.2))
-    mortal.start()
+    killable_server.start()
 
     assert list(range(6, 16)) == lab.receive(subscription, 10)
 
 
-def test_server_that_stays_away(lab: Lab, mortal: Server) -> None:
+def test_server_that_stays_away(lab: Lab, killable_server: Server) -> None:
     """If the server stays away longer than `patience`, the subscription raises and ends."""
     policy = ReconnectPolicy(first=0.01, longest=0.01, patience=0.1)
-    connector = lab.connector(mortal.url, reconnect=policy)
+    connector = lab.connector(killable_server.url, reconnect=policy)
     subscription = lab.subscribe(connector, until=1)
     assert [1] == lab.receive(subscription, 1)
-    mortal.kill()
+    killable_server.kill()
     with pytest.raises(ConnectionFailed, match="cannot be reached"):
         lab.finish(subscription.receive(60.0))
     with pytest.raises((StopIteration, StopAsyncIteration, RuntimeError)):
@@ -233,17 +233,17 @@ def test_token_that_is_revoked(lab: Lab, server: Server) -> None:
         lab.finish(subscription.receive(60.0))
 
 
-def test_server_learns_that_a_subscription_is_closed(lab: Lab, mortal: Server) -> None:
+def test_server_learns_that_a_subscription_is_closed(lab: Lab, killable_server: Server) -> None:
     """Closing a subscription sends the codec's cancel message once."""
     codec = JsonRpcMessages(subscription_field="id", cancel_method="add")
-    connector = lab.connector(mortal.url, codec=codec)
+    connector = lab.connector(killable_server.url, codec=codec)
     payload = {"method": "silent"}
     subscription = lab.perform(connector.subscribe(payload, name="orders.watch"))
     lab.finish(subscription.close())
     lab.finish(subscription.close())
     lab.request(connector, "echo")
 
-    assert ["1"] == mortal.added()
+    assert ["1"] == killable_server.added()
 
 
 def test_server_that_reads_nothing(lab: Lab, server: Server) -> None:

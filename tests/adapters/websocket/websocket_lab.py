@@ -50,7 +50,7 @@ class Server:
 
 
 class Lab:
-    """A maker of WebSocket connectors in one mode, with a manager."""
+    """A factory of WebSocket connectors in one mode, with a manager."""
 
     def __init__(self, mode: str) -> None:
         self.mode = mode

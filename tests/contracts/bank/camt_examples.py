@@ -1,4 +1,4 @@
-"""Files of banks for tests, in the versions of ISO 20022."""
+"""Bank files (ISO 20022 camt) for tests, in several versions."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ IBAN = "DE89370400440532013000"
 
 
 def document(content: str, *, message: str = "camt.053.001.08", kind: str = "Stmt") -> bytes:
-    """A document with the content of one statement, report or notification."""
+    """Return an XML document with the content of one statement, report or notification."""
     name = {
         "Stmt": "BkToCstmrStmt",
         "Rpt": "BkToCstmrAcctRpt",
@@ -21,7 +21,7 @@ def document(content: str, *, message: str = "camt.053.001.08", kind: str = "Stm
 
 
 def head(number: str = "231") -> str:
-    """The head of a statement."""
+    """Return the XML of a statement's header."""
     return (
         f"<Id>ST-{number}</Id><ElctrncSeqNb>{number}</ElctrncSeqNb>"
         "<CreDtTm>2026-11-25T20:00:00+01:00</CreDtTm>"
@@ -30,7 +30,7 @@ def head(number: str = "231") -> str:
 
 
 def balance(code: str, amount: str, sign: str = "CRDT", *, currency: str = "EUR") -> str:
-    """A balance."""
+    """Return the XML of a balance."""
     return (
         f"<Bal><Tp><CdOrPrtry><Cd>{code}</Cd></CdOrPrtry></Tp>"
         f'<Amt Ccy="{currency}">{amount}</Amt><CdtDbtInd>{sign}</CdtDbtInd>'
@@ -47,7 +47,7 @@ def entry(
     status: str = "<Cd>BOOK</Cd>",
     text: str = "",
 ) -> str:
-    """An entry of version 08; `more` comes before the status, as a reversal does."""
+    """Return the XML of an entry (version 08); `more` precedes the status, as a reversal does."""
     return (
         f'<Ntry><NtryRef>N-1</NtryRef><Amt Ccy="EUR">{amount}</Amt><CdtDbtInd>{sign}</CdtDbtInd>'
         f"{more}<Sts>{status}</Sts><BookgDt><Dt>2026-11-25</Dt></BookgDt>"

@@ -1,4 +1,4 @@
-"""Orders for tests: examples with every field, and strategies that draw any."""
+"""SEPA orders for tests: examples with every field, and strategies that generate orders."""
 
 from __future__ import annotations
 
@@ -43,7 +43,7 @@ _SIGNS = "ABCXYZabcxyz0123456789-?:().,'+"
 
 
 def transfers_with_everything(**changes: Any) -> CreditTransferFile:
-    """A file whose payments have every field, for the newest version."""
+    """Return a transfer file whose payments have every field, for the newest version."""
     address = PartyAddress(
         country="CH", town="Zug", postal_code="6300", street="Bahnhofstrasse", building="1"
     )
@@ -102,8 +102,8 @@ def transfers_with_everything(**changes: Any) -> CreditTransferFile:
 
 
 def debits_with_everything(**changes: Any) -> DirectDebitFile:
-    """A file whose direct debits have every field."""
-    changed = MandateAmendment(
+    """Return a direct-debit file whose payments have every field."""
+    amendment = MandateAmendment(
         original_id="M-0",
         original_creditor_id=CREDITOR_ID,
         original_creditor_name="Acme alt",
@@ -119,7 +119,7 @@ def debits_with_everything(**changes: Any) -> DirectDebitFile:
             bic=BICS[0],
             address=PartyAddress(country="DE", town="Bonn"),
         ),
-        mandate=Mandate(id="M-1", signed=date(2025, 3, 1), amendment=changed),
+        mandate=Mandate(id="M-1", signed=date(2025, 3, 1), amendment=amendment),
         remittance="Invoice INV-1",
         purpose="SUBS",
         ultimate_debtor="Max Mustermann",
@@ -133,7 +133,7 @@ def debits_with_everything(**changes: Any) -> DirectDebitFile:
         ),
         remittance=CreditorReference("RF18539007547034"),
     )
-    plain = DirectDebitOrder(
+    plain_order = DirectDebitOrder(
         end_to_end_id="INV-3",
         amount=Money("20.00", "EUR"),
         debtor=BankParty(name="Dupont", iban=IBANS[3]),
@@ -157,7 +157,7 @@ def debits_with_everything(**changes: Any) -> DirectDebitFile:
             creditor=BankParty(name="Acme GmbH", iban=IBANS[1]),
             creditor_id=CREDITOR_ID,
             collection_date=DAY,
-            debits=[plain],
+            debits=[plain_order],
             sequence="OOFF",
         ),
     ]
@@ -172,10 +172,12 @@ def debits_with_everything(**changes: Any) -> DirectDebitFile:
 
 
 def texts(longest: int) -> st.SearchStrategy[str]:
-    """Texts of SEPA's Latin set without spaces at the ends."""
+    """Return a strategy for texts of SEPA's Latin set without spaces at the ends."""
     inner = st.text(_LATIN + " ", max_size=longest - 2)
-    ends = st.sampled_from(_LATIN)
-    return st.one_of(ends, st.builds(lambda a, b, c: a + b + c, ends, inner, ends))
+    end_letters = st.sampled_from(_LATIN)
+    return st.one_of(
+        end_letters, st.builds(lambda a, b, c: a + b + c, end_letters, inner, end_letters)
+    )
 
 
 identifiers = st.text(_SIGNS, min_size=1, max_size=35)

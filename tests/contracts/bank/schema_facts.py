@@ -1,4 +1,4 @@
-"""A check of SEPA files against facts of ISO 20022's schemas.
+"""A check of SEPA files against facts from ISO 20022's schemas.
 
 A line of a table has the path of an element and its content: `sequence` or `choice` with the names
 of its elements (`?` may be missing, `+` and `*` may be repeated, `{0,2}` so often), or a type with
@@ -18,13 +18,13 @@ _TIMES = {None: (1, 1), "?": (0, 1), "+": (1, 10**9), "*": (0, 10**9)}
 
 
 def table(version: str, folder: Path = _TABLES) -> dict[str, str]:
-    """The content of each element of a version, by its path."""
+    """Return the content of each element of a version, by its path."""
     lines = (folder / f"{version}.txt").read_text("utf-8").splitlines()
     return {path: content for path, _, content in (line.partition(" ") for line in lines)}
 
 
 def faults(document: bytes, version: str) -> list[str]:
-    """Every difference of a document from the schema of a version."""
+    """Return every difference between a document and the schema of a version."""
     root = ET.fromstring(document)  # noqa: S314 - the tests wrote it
     space = f"{{urn:iso:std:iso:20022:tech:xsd:{version}}}"
     if root.tag != f"{space}Document":
@@ -33,15 +33,17 @@ def faults(document: bytes, version: str) -> list[str]:
 
 
 def element_faults(element: ET.Element, path: str, space: str, facts: dict[str, str]) -> list[str]:
-    """Every difference of an element from the facts, whose elements are in this namespace."""
+    """Return every difference between an element and the facts for its namespace."""
     content = facts.get(path)
     if content is None:
         return [f"{path}: unknown element"]
-    kind, _, rest = content.partition(" ")
+    kind, _, remainder = content.partition(" ")
     if kind not in {"sequence", "choice"}:
-        return [] if len(element) == 0 and _fits(element, kind, rest) else [f"{path}: {content}"]
+        return (
+            [] if len(element) == 0 and _fits(element, kind, remainder) else [f"{path}: {content}"]
+        )
     names = [child.tag.removeprefix(space) for child in element]
-    problems = [f"{path}: {names}"] if not _in_order(names, kind, rest) else []
+    problems = [f"{path}: {names}"] if not _in_order(names, kind, remainder) else []
     for child, name in zip(element, names, strict=True):
         problems += element_faults(child, f"{path}/{name}", space, facts)
     return problems

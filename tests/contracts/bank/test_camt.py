@@ -17,7 +17,7 @@ from tests.contracts.bank import camt_examples as examples
 from tests.contracts.bank.camt_examples import balance, document, entry, head
 
 
-def _only(source: bytes, **options: Any) -> Statement:
+def _only_statement(source: bytes, **options: Any) -> Statement:
     (statement,) = read_camt(source, **options)
     return statement
 
@@ -28,7 +28,7 @@ def _euros(amount: str) -> Money:
 
 def test_a_statement_is_read() -> None:
     """A statement of version 08 has its account, balances, entries and payments."""
-    statement = _only(examples.STATEMENT)
+    statement = _only_statement(examples.STATEMENT)
 
     assert StatementKind.STATEMENT is statement.kind
     assert ("ST-231", 231, "EUR") == (statement.id, statement.number, statement.currency)
@@ -65,8 +65,8 @@ def test_a_statement_is_read() -> None:
 
 
 def test_an_old_statement_is_read() -> None:
-    """Version 02 has other names for banks, parties, amounts and the status."""
-    statement = _only(examples.OLD_STATEMENT)
+    """Version 02 names banks, parties, amounts and the status differently, and is read."""
+    statement = _only_statement(examples.OLD_STATEMENT)
 
     (line,) = statement.entries
     (payment,) = line.transactions
@@ -92,17 +92,17 @@ def test_an_old_statement_is_read() -> None:
     ],
 )
 def test_reports_and_notifications_are_read(message: str, kind: str, word: StatementKind) -> None:
-    """Reports and notifications have their own kind, and their sums are not checked."""
+    """Reports and notifications are read as their own kind, and their sums are not checked."""
     content = head() + balance("OPBD", "1.00") + balance("CLBD", "1.00") + entry("59.90")
 
-    statement = _only(document(content, message=message, kind=kind))
+    statement = _only_statement(document(content, message=message, kind=kind))
 
     assert word is statement.kind
     assert _euros("-59.90") == statement.difference
 
 
 def test_a_batch_has_its_payments() -> None:
-    """An entry for a batch names the batch, and each payment may have its own sign."""
+    """A batch entry names the batch, and each of its payments may have its own sign."""
     details = (
         "<NtryDtls><Btch><MsgId>RUN-1</MsgId><PmtInfId>B-1</PmtInfId><NbOfTxs>2</NbOfTxs>"
         '<TtlAmt Ccy="EUR">30.00</TtlAmt></Btch>'
@@ -110,7 +110,7 @@ def test_a_batch_has_its_payments() -> None:
         '<TxDtls><Amt Ccy="EUR">10.00</Amt><CdtDbtInd>CRDT</CdtDbtInd></TxDtls>'
         "<TxDtls><Refs><EndToEndId>PAY-3</EndToEndId></Refs></TxDtls></NtryDtls>"
     )
-    (line,) = _only(document(head() + entry("30.00", "DBIT", details=details))).entries
+    (line,) = _only_statement(document(head() + entry("30.00", "DBIT", details=details))).entries
 
     assert line.batch is not None
     assert ("RUN-1", "B-1", 2) == (line.batch.message_id, line.batch.batch_id, line.batch.count)
@@ -121,13 +121,13 @@ def test_a_batch_has_its_payments() -> None:
 
 
 def test_references_of_payments_tell_the_batch() -> None:
-    """If no element names the batch, the references of the payments do."""
+    """If no element names the batch, the payments' references do."""
     payment = "<TxDtls><Refs><MsgId>RUN-1</MsgId><PmtInfId>{}</PmtInfId></Refs></TxDtls>"
     same, different = (
         f"<NtryDtls>{payment.format(first)}{payment.format('B-1')}</NtryDtls>"
         for first in ("B-1", "B-2")
     )
-    first, second = _only(
+    first, second = _only_statement(
         document(head() + entry("1.00", details=same) + entry("1.00", details=different))
     ).entries
 
@@ -140,13 +140,13 @@ def test_references_of_payments_tell_the_batch() -> None:
 
 @pytest.mark.parametrize("sign, name", [("CRDT", "Lieferant AG"), ("DBIT", "Erika Mustermann")])
 def test_a_reversal_keeps_the_roles_of_the_first_payment(sign: str, name: str) -> None:
-    """Money that comes back is from the creditor, and what goes back is to the debtor."""
+    """The counterparty of a reversal is the creditor for a credit, the debtor for a debit."""
     details = (
         "<NtryDtls><TxDtls><RltdPties><Dbtr><Pty><Nm>Erika Mustermann</Nm></Pty></Dbtr>"
         "<Cdtr><Pty><Nm>Lieferant AG</Nm></Pty></Cdtr></RltdPties>"
         "<RtrInf><Rsn><Cd>AC04</Cd></Rsn></RtrInf></TxDtls></NtryDtls>"
     )
-    (line,) = _only(
+    (line,) = _only_statement(
         document(head() + entry("5.00", sign, details=details, more="<RvslInd>true</RvslInd>"))
     ).entries
 
@@ -163,7 +163,7 @@ def test_a_reversal_keeps_the_roles_of_the_first_payment(sign: str, name: str) -
 )
 def test_an_unknown_status_is_unknown(status: str, word: str) -> None:
     """An unknown status is kept as the bank wrote it, and the entry does not count as booked."""
-    (line,) = _only(document(head() + entry("5.00", status=status))).entries
+    (line,) = _only_statement(document(head() + entry("5.00", status=status))).entries
 
     assert word == line.status
     assert line.status_word == (status[4:8] or None)
@@ -173,10 +173,10 @@ def test_sums_are_checked() -> None:
     """A statement whose entries do not give the closing balance is refused, or read on demand."""
     content = document(head() + balance("OPBD", "1.00") + balance("CLBD", "4.00") + entry("2.00"))
 
-    with pytest.raises(InvalidData, match=r"1\.00 EUR") as caught:
+    with pytest.raises(InvalidData, match=r"1\.00 EUR") as excinfo:
         read_camt(content)
-    assert "Stmt[1]/Bal" == caught.value.field
-    assert _euros("1.00") == _only(content, check_sums=False).difference
+    assert "Stmt[1]/Bal" == excinfo.value.field
+    assert _euros("1.00") == _only_statement(content, check_sums=False).difference
 
 
 @pytest.mark.parametrize(
@@ -190,8 +190,8 @@ def test_sums_are_checked() -> None:
     ],
 )
 def test_sums_without_two_balances_are_not_checked(balances: str) -> None:
-    """Without an opening and a closing balance of one currency there is no difference."""
-    statement = _only(document(head() + balances + entry("2.00")))
+    """Without an opening and a closing balance in one currency, the sums are not checked."""
+    statement = _only_statement(document(head() + balances + entry("2.00")))
 
     assert statement.difference is None
 
@@ -200,22 +200,22 @@ def test_sums_without_two_balances_are_not_checked(balances: str) -> None:
     "first, second", [("ITBD", "ITBD"), ("ITBD", "CLBD"), ("OPBD", "ITBD"), ("PRCD", "CLBD")]
 )
 def test_pages_have_interim_balances(first: str, second: str) -> None:
-    """A page of a statement begins or ends with an interim balance."""
+    """A page of a statement may begin or end with an interim balance."""
     content = head() + balance(first, "1.00") + balance(second, "3.00") + entry("2.00")
 
-    assert _euros("0.00") == _only(document(content)).difference
+    assert _euros("0.00") == _only_statement(document(content)).difference
 
 
 def test_a_file_may_have_several_statements() -> None:
-    """All statements of a file are read, and an error names the one that is wrong."""
+    """All statements of a file are read, and an error names the faulty one."""
     good = f"{head('1')}{balance('OPBD', '1.00')}{balance('CLBD', '1.00')}"
     bad = f"{head('2')}{balance('OPBD', '1.00')}{balance('CLBD', '2.00')}"
 
     statements = read_camt(document(f"{good}</Stmt><Stmt>{good}"))
     assert ["ST-1", "ST-1"] == [statement.id for statement in statements]
-    with pytest.raises(InvalidData) as caught:
+    with pytest.raises(InvalidData) as excinfo:
         read_camt(document(f"{good}</Stmt><Stmt>{bad}"))
-    assert "Stmt[2]/Bal" == caught.value.field
+    assert "Stmt[2]/Bal" == excinfo.value.field
 
 
 @pytest.mark.parametrize(
@@ -245,19 +245,19 @@ def test_a_file_may_have_several_statements() -> None:
     ],
 )
 def test_errors_name_the_element(old: str, new: str, field: str | None) -> None:
-    """A wrong value is refused with the path of its element, and is not in the message."""
+    """A wrong value is refused with its element's path, and the message does not show it."""
     content = examples.STATEMENT.decode()
     assert old in content
 
     if field is None:
         assert read_camt(content.replace(old, new, 1).encode())
         return
-    with pytest.raises(InvalidData) as caught:
+    with pytest.raises(InvalidData) as excinfo:
         read_camt(content.replace(old, new, 1).encode())
 
-    assert f"Document/BkToCstmrStmt/Stmt/{field}" == caught.value.field
-    assert "line" in str(caught.value)
-    assert "Mustermann" not in str(caught.value)
+    assert f"Document/BkToCstmrStmt/Stmt/{field}" == excinfo.value.field
+    assert "line" in str(excinfo.value)
+    assert "Mustermann" not in str(excinfo.value)
 
 
 @pytest.mark.parametrize(
@@ -279,12 +279,12 @@ def test_errors_name_the_element(old: str, new: str, field: str | None) -> None:
     ],
 )
 def test_other_files_are_refused(source: bytes) -> None:
-    """A file that is no statement is refused with a field and a remedy."""
-    with pytest.raises(InvalidData) as caught:
+    """A file that is not a statement is refused with a field and a remedy."""
+    with pytest.raises(InvalidData) as excinfo:
         read_camt(source)
 
-    assert caught.value.field
-    assert caught.value.remedy
+    assert excinfo.value.field
+    assert excinfo.value.remedy
 
 
 @pytest.mark.parametrize(
@@ -297,7 +297,7 @@ def test_other_files_are_refused(source: bytes) -> None:
     ],
 )
 def test_document_types_are_refused(declaration: bytes) -> None:
-    """A DTD is refused before an entity can expand or a file be read."""
+    """A file with a DTD is refused before an entity is expanded or another file is read."""
     start = b'<?xml version="1.0" encoding="UTF-8"?>\n'
 
     with pytest.raises(InvalidData, match="document type"):
@@ -305,7 +305,7 @@ def test_document_types_are_refused(declaration: bytes) -> None:
 
 
 def test_hostile_shapes_are_refused() -> None:
-    """Elements that are too deep or too many are refused."""
+    """A file with too many or too deeply nested elements is refused."""
     with pytest.raises(InvalidData, match="nested"):
         read_camt(document(head() + "<a>" * 100 + "</a>" * 100))
     with pytest.raises(InvalidData, match="more elements"):
@@ -315,10 +315,10 @@ def test_hostile_shapes_are_refused() -> None:
 @given(st.integers(0, len(examples.STATEMENT) - 12))
 def test_truncated_files_are_refused(length: int) -> None:
     """A file that was cut off anywhere is refused with an error of moorage."""
-    with pytest.raises(InvalidData) as caught:
+    with pytest.raises(InvalidData) as excinfo:
         read_camt(examples.STATEMENT[:length])
 
-    assert caught.value.field
+    assert excinfo.value.field
 
 
 @given(st.binary(max_size=300))
@@ -358,7 +358,7 @@ def test_elements_of_other_standards_are_skipped() -> None:
     more = f"<SplmtryData><Envlp>{foreign}</Envlp></SplmtryData>"
     content = document(head() + entry("59.90") + more)
 
-    assert 1 == len(_only(content).entries)
+    assert 1 == len(_only_statement(content).entries)
 
 
 def test_prefixes_are_accepted() -> None:
@@ -370,7 +370,7 @@ def test_prefixes_are_accepted() -> None:
 
 
 def test_an_endless_file_is_refused() -> None:
-    """A file without an end is read up to the limit only."""
+    """A file that never ends is read only up to the limit."""
 
     class EndlessFile:
         def __init__(self) -> None:
@@ -392,17 +392,17 @@ def test_an_endless_file_is_refused() -> None:
 
 @pytest.mark.parametrize("source", [None, "text", io.StringIO("text"), ["a"]])
 def test_sources_without_bytes_are_refused(source: Any) -> None:
-    """A text, a text file and other values are refused with a remedy."""
-    with pytest.raises(InvalidData) as caught:
+    """A str, a file opened in text mode and other values are refused with a remedy."""
+    with pytest.raises(InvalidData) as excinfo:
         read_camt(source)
 
-    assert "source" == caught.value.field
-    assert "rb" in caught.value.remedy
+    assert "source" == excinfo.value.field
+    assert "rb" in excinfo.value.remedy
 
 
 @pytest.mark.untraced
 def test_entries_are_forgotten_as_elements() -> None:
-    """A statement may have any number of elements, and uses memory only for its values."""
+    """Reading a large statement frees each XML element, so memory holds only the values."""
     details = f"<NtryDtls>{examples.PAYMENT * 20}</NtryDtls>"
     content = document(head() + entry("59.90", details=details) * 80)
     assert content.count(b"</") > 50_000
@@ -419,8 +419,8 @@ def test_entries_are_forgotten_as_elements() -> None:
 
 
 def test_reprs_have_no_personal_data() -> None:
-    """The repr of a statement has neither names nor texts nor whole numbers."""
-    shown = repr(read_camt(examples.STATEMENT))
+    """The repr of a statement shows no names, texts or complete numbers."""
+    shown_text = repr(read_camt(examples.STATEMENT))
 
     for text in ("Mustermann", "Rechnung", "Rent", examples.IBAN, "02120300000000202051"):
-        assert text not in shown
+        assert text not in shown_text

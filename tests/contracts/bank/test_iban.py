@@ -64,11 +64,11 @@ def test_a_wrong_character_is_noticed(text: str, data: st.DataObject) -> None:
     letters = string.digits if text[place].isdigit() else string.ascii_uppercase
     other = data.draw(st.sampled_from(letters).filter(lambda letter: letter != text[place]))
 
-    with pytest.raises(InvalidData) as caught:
+    with pytest.raises(InvalidData) as excinfo:
         Iban(text[:place] + other + text[place + 1 :])
 
-    assert "iban" == caught.value.field
-    assert text[4:] not in str(caught.value)
+    assert "iban" == excinfo.value.field
+    assert text[4:] not in str(excinfo.value)
 
 
 @pytest.mark.parametrize(
@@ -89,17 +89,17 @@ def test_a_wrong_character_is_noticed(text: str, data: st.DataObject) -> None:
     ],
 )
 def test_wrong_account_numbers_are_refused(text: Any, message: str) -> None:
-    """A wrong number is refused with the reason, the field and a remedy."""
-    with pytest.raises(InvalidData, match=message) as caught:
+    """A wrong account number is refused with the reason, the field and a remedy."""
+    with pytest.raises(InvalidData, match=message) as excinfo:
         Iban(text)
 
-    assert "iban" == caught.value.field
-    assert caught.value.remedy
+    assert "iban" == excinfo.value.field
+    assert excinfo.value.remedy
 
 
 @given(st.text() | st.binary() | st.none() | st.integers())
 def test_any_value_is_checked(value: Any) -> None:
-    """Any value is an account number or is refused as one."""
+    """Any value is either accepted as an account number or refused as an invalid one."""
     for kind in (Iban, Bic, CreditorReference, CreditorId):
         try:
             kind(value)
@@ -108,14 +108,14 @@ def test_any_value_is_checked(value: Any) -> None:
 
 
 def test_repr_hides_the_number() -> None:
-    """The repr and the text show the country and the last four characters only."""
+    """An account number's repr and text show only the country and the last four characters."""
     assert "Iban('DE…3000')" == repr(Iban("DE89370400440532013000"))
     assert "Iban('DE…3000')" == str(Iban("DE89370400440532013000"))
 
 
 @pytest.mark.parametrize("text", ["COBADEFF", "COBADEFFXXX", "cobade ff 060", "A2B4DE22"])
 def test_codes_of_banks_are_accepted(text: str) -> None:
-    """A code has eight or eleven characters, the fifth and sixth a country."""
+    """A BIC has eight or eleven characters; the fifth and sixth are a country code."""
     bic = Bic(text)
 
     assert text.replace(" ", "").upper() == bic.value
@@ -126,11 +126,11 @@ def test_codes_of_banks_are_accepted(text: str) -> None:
 
 @pytest.mark.parametrize("text", ["", "COBADEF", "COBADEFFXX", "COBAXXFF", "COBADEFF-XX", 5])
 def test_wrong_codes_of_banks_are_refused(text: Any) -> None:
-    """A wrong code is refused with its field."""
-    with pytest.raises(InvalidData) as caught:
+    """A wrong BIC is refused with its field."""
+    with pytest.raises(InvalidData) as excinfo:
         Bic(text)
 
-    assert "bic" == caught.value.field
+    assert "bic" == excinfo.value.field
 
 
 def test_creditor_reference_of_the_standard() -> None:
@@ -145,7 +145,7 @@ def test_creditor_reference_of_the_standard() -> None:
 
 @given(st.text(string.ascii_uppercase + string.digits, min_size=1, max_size=21))
 def test_computed_references_are_valid(number: str) -> None:
-    """A computed reference is valid, and is invalid after two digits were exchanged."""
+    """A computed reference is valid, and becomes invalid if two digits are exchanged."""
     reference = CreditorReference.of(number)
 
     assert reference == CreditorReference(reference.value)
@@ -157,20 +157,20 @@ def test_computed_references_are_valid(number: str) -> None:
 
 @pytest.mark.parametrize("text", ["RF19539007547034", "RF18", "XX18539007547034", "", None])
 def test_wrong_references_are_refused(text: Any) -> None:
-    """A reference with other check digits, or none, is refused."""
-    with pytest.raises(InvalidData) as caught:
+    """A reference with wrong or missing check digits is refused."""
+    with pytest.raises(InvalidData) as excinfo:
         CreditorReference(text)
 
-    assert "reference" == caught.value.field
+    assert "reference" == excinfo.value.field
 
 
 @pytest.mark.parametrize("number", ["", "1" * 22, "12-34", "ä", None])
 def test_numbers_without_a_reference_are_refused(number: Any) -> None:
-    """A number that a reference cannot carry is refused."""
-    with pytest.raises(InvalidData) as caught:
+    """A number that does not fit in a reference is refused."""
+    with pytest.raises(InvalidData) as excinfo:
         CreditorReference.of(number)
 
-    assert "number" == caught.value.field
+    assert "number" == excinfo.value.field
 
 
 def test_creditor_identifiers() -> None:
@@ -180,13 +180,13 @@ def test_creditor_identifiers() -> None:
     assert "DE98ZZZ09999999999" == identifier.value
     assert CreditorId("DE98ABC09999999999") != identifier
     for text in ("DE97ZZZ09999999999", "DE98ZZZ", "XX98ZZZ09999999999", "DE98ZZZ++", 5):
-        with pytest.raises(InvalidData) as caught:
+        with pytest.raises(InvalidData) as excinfo:
             CreditorId(text)
-        assert "creditor_id" == caught.value.field
+        assert "creditor_id" == excinfo.value.field
 
 
 def test_check_digits_have_two_digits() -> None:
-    """Check digits below ten have a leading zero."""
+    """Check digits below ten get a leading zero."""
     digits = {check_digits("RF", str(number)) for number in range(300)}
 
     assert {2} == {len(text) for text in digits}

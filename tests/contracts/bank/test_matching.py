@@ -43,7 +43,7 @@ def _entry(amount: str | None = "100.00", *, entry: Any = None, **fields: Any) -
 
 
 def _decision(result: MatchResult) -> tuple[str, str, list[str]]:
-    """The list, the reason and the items of the only payment."""
+    """Return the name of the result list, the reason and the item ids of the only payment."""
     for name in ("matched", "ambiguous", "unmatched"):
         for payment in getattr(result, name):
             return name, payment.reason, [item.id for item in payment.items]
@@ -187,13 +187,13 @@ INVOICE = _item("A", invoice_number="RE-2026/0815")
 def test_decisions(
     payment: dict[str, Any], items: list[OpenItem], decision: tuple[str, str, list[str]]
 ) -> None:
-    """A payment is matched by an identifier and its amount, and anything weaker is ambiguous."""
+    """A payment is matched by an identifier and its amount; weaker evidence makes it ambiguous."""
     entry = _entry(payment.pop("amount", "100.00"), **payment)
     result = match([entry], items)
 
     assert decision == _decision(result)
-    settled = decision[2] if decision[0] == "matched" else []
-    assert [item.id for item in items if item.id not in settled] == [
+    matched_items = decision[2] if decision[0] == "matched" else []
+    assert [item.id for item in items if item.id not in matched_items] == [
         item.id for item in result.open_items
     ]
 
@@ -210,7 +210,7 @@ def test_two_payments_of_one_item_are_ambiguous() -> None:
 
 
 def test_all_payments_of_a_batch_are_matched() -> None:
-    """Each payment of an entry is matched for itself."""
+    """Each payment of a batch entry is matched separately."""
     entry = StatementEntry(
         amount=_euros("30.00"),
         transactions=[
@@ -227,10 +227,10 @@ def test_all_payments_of_a_batch_are_matched() -> None:
 
 
 def test_wrong_arguments_are_refused() -> None:
-    """Two items of one id, and values of other types, are refused."""
-    with pytest.raises(InvalidData, match="'A'") as caught:
+    """Two items with the same id, and values of other types, are refused."""
+    with pytest.raises(InvalidData, match="'A'") as excinfo:
         match([], [_item("A"), _item("A")])
-    assert "open_items[1].id" == caught.value.field
+    assert "open_items[1].id" == excinfo.value.field
     with pytest.raises(InvalidData, match="entries"):
         match(["x"], [])  # type: ignore[list-item]  # the test is about it
     with pytest.raises(InvalidData, match="open_items"):
@@ -264,14 +264,14 @@ _ITEMS = st.lists(
 def test_order_does_not_matter(
     entries: list[StatementEntry], items: list[OpenItem], random: Any
 ) -> None:
-    """Every payment is in one list, no item is settled twice, and no order changes a decision."""
+    """Every payment is in one list, no item is settled twice, and input order is irrelevant."""
     result = match(entries, items)
     payments = [*result.matched, *result.ambiguous, *result.unmatched]
-    settled = [item.id for payment in result.matched for item in payment.items]
+    settled_ids = [item.id for payment in result.matched for item in payment.items]
 
     assert len(entries) == len(payments)
-    assert len(settled) == len(set(settled))
-    assert {item.id for item in items} == {*settled, *(item.id for item in result.open_items)}
+    assert len(settled_ids) == len(set(settled_ids))
+    assert {item.id for item in items} == {*settled_ids, *(item.id for item in result.open_items)}
     for payment in result.matched:
         assert payment.transaction.amount is not None
         assert payment.transaction.amount.minor == sum(item.amount.minor for item in payment.items)
@@ -294,7 +294,7 @@ def _summary(payment: Any) -> tuple[str, ...]:
 
 
 def test_many_payments_are_matched() -> None:
-    """Each of thousands of payments finds its own item among thousands."""
+    """Each of thousands of payments is matched with its own item among thousands."""
     count = 4_000
     entries = [_entry(remittance=f"Invoice RE-{number:06} thanks") for number in range(count)]
     items = [_item(str(number), invoice_number=f"RE-{number:06}") for number in range(count)]
@@ -305,7 +305,7 @@ def test_many_payments_are_matched() -> None:
 
 
 def test_payments_of_one_amount_share_their_candidates() -> None:
-    """Many payments and items of one amount need no list of candidates for each payment."""
+    """Payments with equal amounts share one list of candidate items."""
     items = [_item(str(number)) for number in range(50)]
 
     result = match([_entry(), _entry()], items)

@@ -25,7 +25,7 @@ IBAN = "DE89370400440532013000"
 
 
 def _file(*lines: str, opening: str = "C261124EUR0,00", closing: str = "C261125EUR0,00") -> bytes:
-    """A file of one statement, with these lines between its balances."""
+    """Return a file with one statement: these lines between its balances."""
     return "\r\n".join(
         (
             ":20:STARTUMS",
@@ -50,19 +50,19 @@ GERMAN = _file(
 )
 
 
-def _only(source: bytes, **options: Any) -> Statement:
+def _only_statement(source: bytes, **options: Any) -> Statement:
     (statement,) = read_mt940(source, **options)
     return statement
 
 
 def _entry(line: str, *details: str) -> StatementEntry:
-    """The entry of a line :61: with the lines of its :86:."""
-    (entry,) = _only(_file(f":61:{line}", *details), check_sums=False).entries
+    """Return the entry of a line :61: with these lines in its :86:."""
+    (entry,) = _only_statement(_file(f":61:{line}", *details), check_sums=False).entries
     return entry
 
 
 def _details(*lines: str) -> Transaction:
-    """The payment of a field 86."""
+    """Return the payment that a field 86 describes."""
     return _entry("2611251125C59,90NTRFNONREF", *lines).transactions[0]
 
 
@@ -73,7 +73,7 @@ def _euros(amount: str) -> Money:
 @pytest.mark.parametrize("mark, amount", [("EC", "59.90"), ("ED", "-59.90")])
 def test_expected_entries_are_pending(mark: str, amount: str) -> None:
     """An expected credit or debit is not booked, and the balances do not contain it."""
-    statement = _only(_file(f":61:2611251125{mark}59,90NTRFNONREF//BANK-1"))
+    statement = _only_statement(_file(f":61:2611251125{mark}59,90NTRFNONREF//BANK-1"))
 
     (entry,) = statement.entries
     assert (EntryStatus.PENDING, _euros(amount)) == (entry.status, entry.amount)
@@ -82,7 +82,7 @@ def test_expected_entries_are_pending(mark: str, amount: str) -> None:
 
 def test_a_german_statement_is_read() -> None:
     """Germany's structure of field 86 gives the party, the identifiers and the text."""
-    statement = _only(GERMAN)
+    statement = _only_statement(GERMAN)
 
     assert ("STARTUMS", 231, 1, "EUR") == (
         statement.id,
@@ -118,7 +118,7 @@ def test_a_german_statement_is_read() -> None:
 
 
 def test_german_texts_without_keywords_are_text() -> None:
-    """Old bookings have text, account numbers and bank codes of their country."""
+    """Old German bookings have plain text, national account numbers and bank codes."""
     payment = _details(
         ":86:051?00UEBERWEISUNG?20Gehalt Oktob", "er?21 Firma?3050060400?310847564700?32MUELLER"
     )
@@ -132,7 +132,7 @@ def test_german_texts_without_keywords_are_text() -> None:
 
 
 def test_full_parts_of_a_text_are_joined() -> None:
-    """A word continues after a full part; a shorter part has lost the space at its end."""
+    """Text parts are joined directly after a full part, and with a space after a shorter one."""
     payment = _details(
         ":86:166?20SVWZ+12345678901234567890AB?21CD word?22other?23EREF+PAY?24-1",
     )
@@ -142,14 +142,14 @@ def test_full_parts_of_a_text_are_joined() -> None:
 
 
 def test_returns_have_a_reason() -> None:
-    """Germany's code of a return is in part 34, where other codes may be too."""
+    """The return reason is read from part 34 of field 86, which may hold other codes as well."""
     assert "912" == _details(":86:109?20EREF+PAY-1?34912").return_reason
     assert _details(":86:109?20EREF+PAY-1?34000").return_reason is None
     assert "AC04" == _details(":86:/EREF/PAY-1/RTRN/AC04/").return_reason
 
 
 def test_other_separators_are_accepted() -> None:
-    """The character after the code separates the parts, and keywords may follow each other."""
+    """The character after the code separates the parts, and keywords may follow directly."""
     payment = _details(
         ":86:166>00GUTSCHRIFT>20EREF+PAY-1 SVWZ+Danke>60 sehr>31DE02120300000000202051"
     )
@@ -191,14 +191,14 @@ def test_iso_keywords_are_read() -> None:
 def test_remittances_of_iso_keywords(
     text: str, remittance: str, references: tuple[str, ...]
 ) -> None:
-    """Unstructured texts and structured references are told apart."""
+    """Unstructured texts and structured references are distinguished."""
     payment = _details(f":86:{text}")
 
     assert (remittance, references) == (payment.remittance, payment.references)
 
 
 def test_a_counterparty_of_iso_keywords() -> None:
-    """One keyword may have account, bank and name together."""
+    """One keyword may hold account, bank and name together."""
     payment = _details(
         ":86:/EREF/NOTPROVIDED//CNTP/NL91ABNA0417164300/ABNANL2A/Bakker BV///REMI/USTD//x/"
     )
@@ -253,14 +253,14 @@ def test_signs_of_entries(line: str, amount: str, reversal: bool) -> None:
     ],
 )
 def test_days_of_entries(line: str, booked_on: date | None, value_on: date) -> None:
-    """The booking date has no year; it is the one nearest to the value date."""
+    """An entry's booking date has no year; the date nearest to the value date is chosen."""
     entry = _entry(line)
 
     assert (booked_on, value_on) == (entry.booked_on, entry.value_on)
 
 
 def test_references_of_entries() -> None:
-    """The customer's and the bank's reference stand in the line, with a text below it."""
+    """The customer's and the bank's references are read from the line, the text from below it."""
     entry = _entry("2611251125C1,NTRFRUN-1//BANK-1\r\nCard transaction")
 
     assert ("BANK-1", "Card transaction") == (entry.bank_reference, entry.text)
@@ -282,14 +282,14 @@ def test_references_of_entries() -> None:
 )
 def test_accounts(account: str, number: str, iban: str | None) -> None:
     """An account is an IBAN, alone or with its bank or currency, or a national number."""
-    statement = _only(_file().replace(f":25:{IBAN}".encode(), f":25:{account}".encode()))
+    statement = _only_statement(_file().replace(f":25:{IBAN}".encode(), f":25:{account}".encode()))
 
     assert number == statement.account.number
     assert (iban and Iban(iban)) == statement.account.iban
 
 
 def test_blocks_and_headers_are_skipped() -> None:
-    """Blocks of SWIFT, lines of banks before a statement, and other fields are skipped."""
+    """SWIFT blocks, a bank's lines before a statement, and unknown fields are skipped."""
     statements = read_mt940(
         b"{1:F01BANKDEFFXXXX0000000000}{2:I940BANKDEFFXXXXN}{4:\r\n"
         + GERMAN.removesuffix(b"-\r\n")
@@ -315,24 +315,26 @@ def test_encodings(encoding: str) -> None:
     """Accented letters are read as UTF-8 or, if that fails, as ISO 8859-1."""
     content = _file(":61:2611251125C1,NTRF", ":86:Größe", closing="C261125EUR1,").decode()
 
-    assert "Größe" == _only(content.encode(encoding)).entries[0].transactions[0].remittance
+    assert (
+        "Größe" == _only_statement(content.encode(encoding)).entries[0].transactions[0].remittance
+    )
 
 
 def test_intermediate_balances() -> None:
-    """A page of a statement has intermediate balances."""
+    """A page of a statement may have intermediate balances."""
     content = GERMAN.replace(b"60F", b"60M").replace(b"62F", b"62M")
 
-    assert ["60M", "62M"] == [balance.code for balance in _only(content).balances]
+    assert ["60M", "62M"] == [balance.code for balance in _only_statement(content).balances]
 
 
 def test_sums_are_checked() -> None:
     """A statement whose entries do not give the closing balance is refused, or read on demand."""
     content = GERMAN.replace(b"C59,90", b"C58,90")
 
-    with pytest.raises(InvalidData, match=r"1\.00 EUR") as caught:
+    with pytest.raises(InvalidData, match=r"1\.00 EUR") as excinfo:
         read_mt940(content)
-    assert "line 11 :62F:" == caught.value.field
-    assert _euros("1.00") == _only(content, check_sums=False).difference
+    assert "line 11 :62F:" == excinfo.value.field
+    assert _euros("1.00") == _only_statement(content, check_sums=False).difference
 
 
 @pytest.mark.parametrize(
@@ -357,32 +359,32 @@ def test_errors_name_the_line(old: bytes, new: bytes, field: str) -> None:
     """A wrong field is refused with the number of its line and its tag."""
     assert old in GERMAN
 
-    with pytest.raises(InvalidData) as caught:
+    with pytest.raises(InvalidData) as excinfo:
         read_mt940(GERMAN.replace(old, new, 1))
 
-    assert field == caught.value.field
-    assert "Mustermann" not in str(caught.value)
+    assert field == excinfo.value.field
+    assert "Mustermann" not in str(excinfo.value)
 
 
 @pytest.mark.parametrize("source", [b"", b"garbage", b"<?xml version='1.0'?>", b"\xff" * 99])
 def test_other_files_are_refused(source: bytes) -> None:
     """A file without a statement is refused."""
-    with pytest.raises(InvalidData, match=":20:") as caught:
+    with pytest.raises(InvalidData, match=":20:") as excinfo:
         read_mt940(source)
 
-    assert "line 1" == caught.value.field
+    assert "line 1" == excinfo.value.field
 
 
 @given(st.binary(max_size=300))
 def test_any_bytes_are_refused_as_bank_files(content: bytes) -> None:
-    """Any bytes raise nothing but a typed error."""
+    """Arbitrary bytes are read, or refused with a typed error."""
     with pytest.raises(InvalidData):
         read_mt940(content)
 
 
 @given(st.data())
 def test_any_change_is_a_statement_or_refused(data: st.DataObject) -> None:
-    """A file with some changed bytes raises nothing but a typed error."""
+    """A file with some changed bytes is read, or refused with a typed error."""
     content = bytearray(GERMAN)
     for place, byte in data.draw(
         st.lists(st.tuples(st.integers(0, len(content) - 1), st.integers(0, 255)), max_size=8)
@@ -399,10 +401,10 @@ def test_any_change_is_a_statement_or_refused(data: st.DataObject) -> None:
 @given(st.integers(0, len(GERMAN) - 9))
 def test_truncated_files_are_refused(length: int) -> None:
     """A file that was cut off within a statement is refused with an error of moorage."""
-    with pytest.raises(InvalidData) as caught:
+    with pytest.raises(InvalidData) as excinfo:
         read_mt940(GERMAN[:length])
 
-    assert (caught.value.field or "").startswith("line")
+    assert (excinfo.value.field or "").startswith("line")
 
 
 def test_files_are_read_up_to_a_limit() -> None:
@@ -414,7 +416,7 @@ def test_files_are_read_up_to_a_limit() -> None:
 
 @pytest.mark.untraced
 def test_long_fields_are_read_in_linear_time() -> None:
-    """A field of a megabyte is split as fast as many short ones."""
+    """Reading a megabyte-long field takes time linear in its length."""
     for line in (
         ":86:166?00X?20" + "?" * 1_000_000,
         ":86:/EREF/" + "/" * 1_000_000,
@@ -426,16 +428,16 @@ def test_long_fields_are_read_in_linear_time() -> None:
 
 
 def test_balances_are_in_one_currency() -> None:
-    """A closing balance in another currency is refused: nothing could be checked by it."""
-    with pytest.raises(InvalidData, match="is not in EUR") as caught:
+    """A closing balance in another currency than the opening one is refused."""
+    with pytest.raises(InvalidData, match="is not in EUR") as excinfo:
         read_mt940(_file(closing="C261125USD999,00"))
 
-    assert caught.value.field == "line 5 :62F:"
+    assert excinfo.value.field == "line 5 :62F:"
 
 
 def test_account_is_of_a_bounded_length() -> None:
-    """A field 25 that no bank writes is refused before its parts are looked at."""
-    with pytest.raises(InvalidData, match="too long to be an account") as caught:
+    """A field 25 that is longer than any bank writes is refused before it is parsed."""
+    with pytest.raises(InvalidData, match="too long to be an account") as excinfo:
         read_mt940(_file().replace(IBAN.encode(), b"/" * 101))
 
-    assert caught.value.field == "line 2 :25:"
+    assert excinfo.value.field == "line 2 :25:"

@@ -55,7 +55,7 @@ def _file(*payments: CreditTransfer) -> CreditTransferFile:
 
 @pytest.mark.parametrize("version", TRANSFERS)
 def test_transfers_keep_to_the_schema(version: str) -> None:
-    """A file of credit transfers with every field has the elements of the schema in its order."""
+    """A credit transfer file with every field has the schema's elements in its order."""
     content = write_credit_transfers(orders.transfers_with_everything(), version=version)
 
     assert [] == faults(content, version)
@@ -63,7 +63,7 @@ def test_transfers_keep_to_the_schema(version: str) -> None:
 
 @pytest.mark.parametrize("version", DEBITS)
 def test_debits_keep_to_the_schema(version: str) -> None:
-    """A file of direct debits with every field has the elements of the schema in its order."""
+    """A direct debit file with every field has the schema's elements in its order."""
     content = write_direct_debits(orders.debits_with_everything(), version=version)
 
     assert [] == faults(content, version)
@@ -83,7 +83,7 @@ def test_debits_keep_to_the_schema(version: str) -> None:
     ],
 )
 def test_schema_facts_notice_faults(old: bytes, new: bytes) -> None:
-    """The check of the schema's facts finds a changed document."""
+    """The schema check reports a document that was changed."""
     content = write_credit_transfers(orders.transfers_with_everything())
 
     assert old in content
@@ -93,7 +93,7 @@ def test_schema_facts_notice_faults(old: bytes, new: bytes) -> None:
 @pytest.mark.untraced
 @given(orders.transfer_files)
 def test_transfers_are_read_as_written(order: CreditTransferFile) -> None:
-    """A written file of credit transfers is valid, and is read as the same value."""
+    """A written file of credit transfers is valid, and reading it returns an equal value."""
     content = write_credit_transfers(order)
 
     assert [] == faults(content, "pain.001.001.09")
@@ -104,7 +104,7 @@ def test_transfers_are_read_as_written(order: CreditTransferFile) -> None:
 @pytest.mark.untraced
 @given(orders.debit_files)
 def test_debits_are_read_as_written(order: DirectDebitFile) -> None:
-    """A written file of direct debits is valid, and is read as the same value."""
+    """A written file of direct debits is valid, and reading it returns an equal value."""
     content = write_direct_debits(order)
 
     assert [] == faults(content, "pain.008.001.08")
@@ -115,7 +115,7 @@ def test_debits_are_read_as_written(order: DirectDebitFile) -> None:
 @pytest.mark.untraced
 @given(orders.transfer_files)
 def test_old_transfers_are_read_as_written(order: CreditTransferFile) -> None:
-    """The old version differs only in addresses, which it writes as lines."""
+    """The old version differs only in addresses, which are written as lines."""
     try:
         content = write_credit_transfers(order, version="pain.001.001.03")
     except InvalidData as error:
@@ -152,7 +152,7 @@ def test_control_sums_are_exact() -> None:
 
 
 def test_the_same_order_makes_the_same_bytes() -> None:
-    """Two equal orders make equal bytes, and another message id makes others."""
+    """Two equal orders make equal bytes; another message id makes different bytes."""
     first = write_credit_transfers(orders.transfers_with_everything())
 
     assert first == write_credit_transfers(orders.transfers_with_everything())
@@ -160,7 +160,7 @@ def test_the_same_order_makes_the_same_bytes() -> None:
 
 
 def test_time_is_written_to_the_second_with_its_zone() -> None:
-    """The time of the file is the caller's, without fractions."""
+    """The file's time is the one that the caller passed, without fractions of a second."""
     zone = timezone(timedelta(hours=1))
     created = datetime(2026, 11, 25, 9, 30, 1, 999, zone)
 
@@ -210,16 +210,16 @@ def test_naive_time_is_written_without_a_zone() -> None:
     ],
 )
 def test_wrong_payments_are_refused(changes: dict[str, Any], field: str) -> None:
-    """A payment that no bank accepts is refused when it is made, and the error names the field."""
-    with pytest.raises(InvalidData) as caught:
+    """A payment that banks refuse is refused at construction with the name of the field."""
+    with pytest.raises(InvalidData) as excinfo:
         _payment(**changes)
 
-    assert field == caught.value.field
-    assert caught.value.remedy
+    assert field == excinfo.value.field
+    assert excinfo.value.remedy
 
 
 def test_wrong_parties_are_refused() -> None:
-    """Names, accounts, addresses, mandates and empty lists are checked when they are made."""
+    """Names, accounts, addresses, mandates and empty lists are checked at construction."""
     with pytest.raises(InvalidData, match="71 characters"):
         BankParty(name="x" * 71, iban=CREDITOR.iban)
     with pytest.raises(InvalidData, match="check digits"):
@@ -239,10 +239,10 @@ def test_wrong_parties_are_refused() -> None:
 
 
 def test_one_payment_listed_twice_is_refused() -> None:
-    """No end-to-end identifier may repeat in a file, except the mark that there is none."""
-    with pytest.raises(InvalidData, match="used twice") as caught:
+    """No end-to-end id may repeat in a file, except the marker for a missing id."""
+    with pytest.raises(InvalidData, match="used twice") as excinfo:
         _file(_payment(), _payment())
-    assert "end_to_end_id" == caught.value.field
+    assert "end_to_end_id" == excinfo.value.field
 
     none = _payment(end_to_end_id=NOT_PROVIDED)
     assert 2 == _file(none, none).count
@@ -255,16 +255,16 @@ def test_other_characters_are_refused_with_their_field() -> None:
     """By default, a letter outside the Latin set is refused with its field."""
     order = _file(_payment(creditor=attrs.evolve(CREDITOR, name="Müller")))
 
-    with pytest.raises(InvalidData, match="place 2") as caught:
+    with pytest.raises(InvalidData, match="place 2") as excinfo:
         write_credit_transfers(order)
 
-    assert "batches[0].transfers[0].creditor.name" == caught.value.field
-    assert "Müller" not in str(caught.value)
+    assert "batches[0].transfers[0].creditor.name" == excinfo.value.field
+    assert "Müller" not in str(excinfo.value)
     assert b"<Nm>Mueller</Nm>" in write_credit_transfers(order, characters="transliterate")
 
 
 def test_spaces_at_the_ends_are_refused_or_cut() -> None:
-    """A text does not begin or end with a space; transliteration cuts it."""
+    """A text with a space at either end is refused; transliteration removes the space."""
     order = _file(_payment(creditor=attrs.evolve(CREDITOR, name=" Bakker ")))
 
     with pytest.raises(InvalidData, match="begins or ends"):
@@ -276,13 +276,13 @@ def test_another_message_is_refused() -> None:
     """A file with another type of message is refused."""
     content = write_credit_transfers(orders.transfers_with_everything())
 
-    with pytest.raises(InvalidData) as caught:
+    with pytest.raises(InvalidData) as excinfo:
         read_credit_transfers(content.replace(b"CstmrCdtTrfInitn", b"Other"))
-    assert "CstmrCdtTrfInitn" == caught.value.field
+    assert "CstmrCdtTrfInitn" == excinfo.value.field
 
 
 def test_transliterated_texts_keep_to_their_length() -> None:
-    """A text that becomes too long in Latin letters is refused."""
+    """A text that exceeds its maximum length after transliteration is refused."""
     order = _file(_payment(creditor=attrs.evolve(CREDITOR, name="ß" * 40)))
 
     with pytest.raises(InvalidData, match="80 characters"):
@@ -291,7 +291,7 @@ def test_transliterated_texts_keep_to_their_length() -> None:
 
 @given(st.text(min_size=1, max_size=140))
 def test_no_text_breaks_the_file(text: str) -> None:
-    """Any text is refused, or makes a file that is valid and has only Latin letters."""
+    """Any text is either refused or makes a valid file with Latin letters only."""
     try:
         content = write_credit_transfers(
             _file(_payment(remittance=text)), characters="transliterate"
@@ -303,7 +303,7 @@ def test_no_text_breaks_the_file(text: str) -> None:
 
 
 def test_old_versions_refuse_what_they_lack() -> None:
-    """The old version refuses digits in the first letters of a BIC, and long addresses."""
+    """The old version refuses a BIC with digits in its first letters, and long addresses."""
     digits = _file(_payment(creditor=attrs.evolve(CREDITOR, bic="A2345678DE33"[:4] + "DEFF")))
     lines = PartyAddress(country="DE", town="Bonn", street="Weg", lines=["Haus 2"])
     long = _file(_payment(creditor=attrs.evolve(CREDITOR, address=lines)))
@@ -317,7 +317,7 @@ def test_old_versions_refuse_what_they_lack() -> None:
 
 
 def test_unknown_choices_are_refused() -> None:
-    """A version or a treatment that does not exist is refused with the list of those that do."""
+    """An unknown version or character treatment is refused with the list of valid ones."""
     with pytest.raises(InvalidData, match=r"pain\.001\.001\.09"):
         write_credit_transfers(_file(), version="pain.001.001.12")
     with pytest.raises(InvalidData, match="transliterate"):
@@ -330,10 +330,10 @@ def test_unknown_choices_are_refused() -> None:
 
 def test_names_are_in_no_repr() -> None:
     """The repr of an order has no names, account numbers or texts."""
-    shown = repr(orders.transfers_with_everything()) + repr(orders.debits_with_everything())
+    shown_text = repr(orders.transfers_with_everything()) + repr(orders.debits_with_everything())
 
     for text in ("Acme", "Lieferant", "Mustermann", "3704004405", "Bahnhof", "Invoice"):
-        assert text not in shown
+        assert text not in shown_text
 
 
 @pytest.mark.parametrize(
@@ -383,10 +383,10 @@ def test_changed_files_are_refused(old: bytes, new: bytes, field: str | None) ->
     if field is None:
         assert read_credit_transfers(content.replace(old, new, 1)).count
         return
-    with pytest.raises(InvalidData) as caught:
+    with pytest.raises(InvalidData) as excinfo:
         read_credit_transfers(content.replace(old, new, 1))
 
-    assert field == caught.value.field
+    assert field == excinfo.value.field
 
 
 @given(st.data())
@@ -408,16 +408,16 @@ def test_any_change_is_an_order_or_refused(data: st.DataObject) -> None:
 @given(st.integers(0, 1_000))
 def test_truncated_files_are_refused(length: int) -> None:
     """A file that was cut off is refused."""
-    with pytest.raises(InvalidData) as caught:
+    with pytest.raises(InvalidData) as excinfo:
         read_credit_transfers(
             write_credit_transfers(orders.transfers_with_everything())[: -12 - length]
         )
 
-    assert caught.value.field
+    assert excinfo.value.field
 
 
 def test_an_example_of_a_credit_transfer_is_literal() -> None:
-    """The bytes of a short file, as a bank receives them."""
+    """A short file is written with exactly these bytes."""
     order = attrs.evolve(_file(), initiator="Acme GmbH")
 
     assert (

@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from moorage.contracts.bank import is_latin, transliterated
+from moorage.contracts.bank import is_latin, transliterate
 
 
 @pytest.mark.parametrize(
@@ -32,27 +32,27 @@ from moorage.contracts.bank import is_latin, transliterated
     ],
 )
 def test_texts_are_transliterated(text: str, latin: str) -> None:
-    """Letters become Latin ones, signs the nearest sign, and anything else a dot."""
-    assert latin == transliterated(text)
+    """Letters become Latin letters, signs become similar signs, and anything else becomes a dot."""
+    assert latin == transliterate(text)
 
 
 @given(st.text())
 def test_transliterated_texts_are_latin(text: str) -> None:
-    """Transliteration makes any text Latin, and does not change the result again."""
-    latin = transliterated(text)
+    """Transliteration makes any text Latin, and repeating it changes nothing."""
+    latin = transliterate(text)
 
     assert is_latin(latin)
-    assert latin == transliterated(latin)
+    assert latin == transliterate(latin)
 
 
 @given(st.text("ABCxyz0189/-?:().,'+"))
 def test_latin_texts_stay(text: str) -> None:
     """A text of the Latin set is not changed."""
     assert is_latin(text)
-    assert text == transliterated(text)
+    assert text == transliterate(text)
 
 
 @pytest.mark.parametrize("character", 'äß€&@_"%*#!$<>;=[]{}|\\~`^\t\n\x00')
 def test_other_characters_are_not_latin(character: str) -> None:
-    """Characters that some banks refuse are outside of the set."""
+    """Characters that some banks refuse are not in the Latin set."""
     assert not is_latin(f"a{character}b")

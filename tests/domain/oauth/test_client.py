@@ -53,6 +53,14 @@ def client(**options: Any) -> OAuthClient:
     return OAuthClient(**fields)
 
 
+@pytest.mark.parametrize("header", ["", "a b", "x:", "content-length"])
+def test_header_that_cannot_carry_a_token_is_refused(header: str) -> None:
+    """A header name that no request can carry is refused before a token is requested."""
+    with pytest.raises(ConfigurationError) as excinfo:
+        client(token_header=header)
+    assert "token_header" == excinfo.value.path
+
+
 @pytest.mark.parametrize(
     "options, expected",
     [

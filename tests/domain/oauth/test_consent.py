@@ -154,7 +154,7 @@ def test_dpop_clients_send_the_key_thumbprint() -> None:
     proof_token = proof(Secret(key), "GET", ISSUER, Occasion(NOW, "id-1")).reveal()
 
     assert (
-        jose.thumbprint(jose.read(proof_token).header["jwk"])
+        jose.thumbprint(jose.read_jwt(proof_token).header["jwk"])
         == begun_consent(proving)[0]["dpop_jkt"]
     )
     assert "dpop_jkt" not in begun_consent()[0]
@@ -223,7 +223,7 @@ def callback_query(pending: PendingConsent, **changes: str | None) -> str:
     return "&".join(f"{name}={quote(value, safe='')}" for name, value in pairs if value is not None)
 
 
-def read(callback: Any, pending: PendingConsent, client: OAuthClient | None = None) -> Any:
+def read_result(callback: Any, pending: PendingConsent, client: OAuthClient | None = None) -> Any:
     """Return the result of reading a consent's callback."""
     return read_callback(callback, pending, client or client_of(), NOW)
 
@@ -244,7 +244,7 @@ def test_a_code_is_read(form: str) -> None:
     """The authorisation code is found in a callback URL, in a path, or in a query alone."""
     _, pending = begun_consent()
 
-    assert Secret("c0de") == read(form.format(callback_query(pending)), pending)
+    assert Secret("c0de") == read_result(form.format(callback_query(pending)), pending)
 
 
 @pytest.mark.parametrize(
@@ -266,7 +266,7 @@ def test_callback_must_match_the_pending_consent(
 ) -> None:
     """A consent callback with a wrong or missing state, issuer or code is refused."""
     _, pending = begun_consent()
-    refusal = read(callback_query(pending, **changes), pending)
+    refusal = read_result(callback_query(pending, **changes), pending)
 
     assert isinstance(refusal, InvalidData)
     assert field == refusal.field
@@ -277,7 +277,7 @@ def test_callback_must_match_the_pending_consent(
 def test_repeated_parameters_are_refused(twice: str) -> None:
     """A callback parameter that occurs twice is refused (RFC 6749, section 3.1)."""
     _, pending = begun_consent()
-    refusal = read(f"{callback_query(pending)}&{twice}", pending)
+    refusal = read_result(f"{callback_query(pending)}&{twice}", pending)
 
     assert isinstance(refusal, InvalidData)
     assert "twice" in refusal.message
@@ -286,7 +286,7 @@ def test_repeated_parameters_are_refused(twice: str) -> None:
 @pytest.mark.parametrize("callback", [None, b"state=x", "a=%ff", "x" * 20_000, "&".join("a" * 500)])
 def test_unreadable_callbacks_are_refused(callback: Any) -> None:
     """A consent callback that cannot be parsed, or is too long, is refused."""
-    refusal = read(callback, begun_consent()[1])
+    refusal = read_result(callback, begun_consent()[1])
 
     assert isinstance(refusal, InvalidData)
     assert "callback" == refusal.field
@@ -298,20 +298,21 @@ def test_callback_size_limits() -> None:
     query = f"{callback_query(pending)}&x="
     many_parameters = "&".join([callback_query(pending), *(f"x{number}=" for number in range(97))])
 
-    assert Secret("c0de") == read(query.ljust(16_384, "x"), pending)
-    assert "callback" == read(query.ljust(16_385, "x"), pending).field
-    assert Secret("c0de") == read(many_parameters, pending)
-    assert "callback" == read(f"{many_parameters}&y=", pending).field
+    assert Secret("c0de") == read_result(query.ljust(16_384, "x"), pending)
+    assert "callback" == read_result(query.ljust(16_385, "x"), pending).field
+    assert Secret("c0de") == read_result(many_parameters, pending)
+    assert "callback" == read_result(f"{many_parameters}&y=", pending).field
 
 
 def test_issuer_may_be_missing_if_not_promised() -> None:
-    """If a server does not promise `iss`, a callback may lack it, but not name another server."""
+    """A callback may lack `iss` if the server does not promise it, but not name another issuer."""
     client = client_of(authorization_response_iss_parameter_supported=False)
     _, pending = begun_consent(client)
 
-    assert Secret("c0de") == read(callback_query(pending, iss=None), pending, client)
+    assert Secret("c0de") == read_result(callback_query(pending, iss=None), pending, client)
     assert isinstance(
-        read(callback_query(pending, iss="https://evil.example"), pending, client), InvalidData
+        read_result(callback_query(pending, iss="https://evil.example"), pending, client),
+        InvalidData,
     )
 
 
@@ -320,7 +321,7 @@ def test_issuer_is_not_compared_if_unknown() -> None:
     client = client_of(issuer=None)
     _, pending = begun_consent(client)
 
-    assert Secret("c0de") == read(
+    assert Secret("c0de") == read_result(
         callback_query(pending, iss="https://any.example"), pending, client
     )
 
@@ -332,7 +333,7 @@ def test_a_consent_belongs_to_its_client() -> None:
     elsewhere = client_of(issuer="https://other.example")
 
     for client in (other_client, elsewhere):
-        refusal = read(callback_query(pending), pending, client)
+        refusal = read_result(callback_query(pending), pending, client)
         assert isinstance(refusal, InvalidData)
         assert "pending" == refusal.field
 
@@ -367,7 +368,9 @@ def test_pending_consent_expires() -> None:
 def test_errors_are_typed(error: str, kind: type[ConnectorError], *, later: bool) -> None:
     """The server's error code in a callback decides exception type, retryability and remedy."""
     _, pending = begun_consent()
-    refusal = read(callback_query(pending, code=None, error=error, error_description="so"), pending)
+    refusal = read_result(
+        callback_query(pending, code=None, error=error, error_description="so"), pending
+    )
 
     assert kind is type(refusal)
     assert f"{error}: so" in refusal.message
@@ -379,7 +382,7 @@ def test_a_refusal_shows_no_secret() -> None:
     """The error for a refused consent masks our secrets, and quotes only valid OAuth codes."""
     _, pending = begun_consent()
     description = f"<b>{pending.state.reveal()}</b>"
-    refusal = read(
+    refusal = read_result(
         callback_query(pending, code=None, error="<x>", error_description=description), pending
     )
 

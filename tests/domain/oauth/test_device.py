@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from moorage import AttemptTimeout, DestinationRefused, DeviceConsent, Response, Secret
-from moorage.domain.oauth.device import Pace, polling_parameters, read_device
+from moorage.domain.oauth.device import PollingPace, polling_parameters, read_device
 from moorage.domain.oauth.token_answer import Refusal, Refused
 
 NOW = datetime(2030, 1, 1, tzinfo=UTC)
@@ -182,12 +182,12 @@ SLOWER = refused_request(Refusal.LATER, "slow_down")
 @pytest.mark.parametrize(
     "reply, pace",
     [
-        (PENDING, Pace(5.0, 5.0)),
-        (SLOWER, Pace(10.0, 10.0)),
-        (refused_request(Refusal.LATER, "slow_down", 30.0), Pace(10.0, 30.0)),
-        (refused_request(Refusal.LATER, "HTTP 503"), Pace(5.0, 10.0)),
-        (refused_request(Refusal.LATER, "HTTP 503", 60.0), Pace(5.0, 60.0)),
-        (AttemptTimeout("too slow."), Pace(5.0, 10.0)),
+        (PENDING, PollingPace(5.0, 5.0)),
+        (SLOWER, PollingPace(10.0, 10.0)),
+        (refused_request(Refusal.LATER, "slow_down", 30.0), PollingPace(10.0, 30.0)),
+        (refused_request(Refusal.LATER, "HTTP 503"), PollingPace(5.0, 10.0)),
+        (refused_request(Refusal.LATER, "HTTP 503", 60.0), PollingPace(5.0, 60.0)),
+        (AttemptTimeout("too slow."), PollingPace(5.0, 10.0)),
         (DestinationRefused("no."), None),
         (refused_request(Refusal.GONE, "access_denied"), None),
         (refused_request(Refusal.GONE, "expired_token"), None),
@@ -195,21 +195,21 @@ SLOWER = refused_request(Refusal.LATER, "slow_down")
         (refused_request(Refusal.LOST, "unreadable answer"), None),
     ],
 )
-def test_polling_pace(reply: Any, pace: Pace | None) -> None:
+def test_polling_pace(reply: Any, pace: PollingPace | None) -> None:
     """While polling, `slow_down` adds 5 s, failures double the pause, and other answers end it."""
-    assert pace == Pace.at_first(5.0).after(reply)
+    assert pace == PollingPace.at_first(5.0).after(reply)
 
 
 def test_short_pauses_double_too() -> None:
     """If the server names no wait while polling, a failure doubles even a short pause."""
     failing_error = refused_request(Refusal.LATER, "HTTP 503")
 
-    assert Pace(0.25, 0.5) == Pace.at_first(0.25).after(failing_error)
+    assert PollingPace(0.25, 0.5) == PollingPace.at_first(0.25).after(failing_error)
 
 
 def test_polling_pace_over_time() -> None:
     """While polling, each `slow_down` and failure lengthens the pause, up to a maximum."""
-    pace = Pace.at_first(5.0)
+    pace = PollingPace.at_first(5.0)
     pauses: list[float] = []
     for reply in (SLOWER, PENDING, SLOWER, AttemptTimeout("x"), AttemptTimeout("x"), PENDING):
         next_pace = pace.after(reply)

@@ -67,7 +67,7 @@ def htu(url: str) -> object:
 
 def test_proof_matches_the_rfcs_example() -> None:
     """A DPoP proof has the claims and header of RFC 9449's example."""
-    rfc_token = jose.read(RFC_PROOF)
+    rfc_token = jose.read_jwt(RFC_PROOF)
     jose.verify(rfc_token, jose.public_key(rfc_token.header["jwk"]))
     occasion = Occasion(datetime.fromtimestamp(1562262618, UTC), "e1j3V_bKic8-LAEB")
 
@@ -76,13 +76,13 @@ def test_proof_matches_the_rfcs_example() -> None:
 
     assert rfc_token.claims == verified_claims(own_proof)
     assert "fUHyO2r2Z3DZ53EsNrWBb0xWXoaNy59IiKCAqksmQEo" == verified_claims(own_proof)["ath"]
-    assert {**rfc_token.header, "jwk": None} == {**jose.read(own_proof).header, "jwk": None}
-    assert rfc_token.header["jwk"].keys() == jose.read(own_proof).header["jwk"].keys()
+    assert {**rfc_token.header, "jwk": None} == {**jose.read_jwt(own_proof).header, "jwk": None}
+    assert rfc_token.header["jwk"].keys() == jose.read_jwt(own_proof).header["jwk"].keys()
 
 
 def test_thumbprint_matches_the_rfcs_example() -> None:
     """The JWK thumbprint that these tests compute agrees with RFC 9449's example."""
-    jwk = jose.read(RFC_PROOF).header["jwk"]
+    jwk = jose.read_jwt(RFC_PROOF).header["jwk"]
     assert "0ZcOCORZNYy-DWpqq30jZyJGHTN0d2HglBV3uiguA4I" == jose.thumbprint(jwk)
 
 
@@ -158,7 +158,7 @@ def test_issued_at_is_in_epoch_seconds(offset: float) -> None:
 def test_signatures_are_always_64_bytes() -> None:
     """Small numbers in an ECDSA signature are padded to 32 bytes each."""
     proofs = [proof(key(), "GET", "https://api.example/", OCCASION) for _ in range(500)]
-    assert {64} == {len(jose.read(proof_secret.reveal()).signature) for proof_secret in proofs}
+    assert {64} == {len(jose.read_jwt(proof_secret.reveal()).signature) for proof_secret in proofs}
 
 
 # --- keys ----------------------------------------------------------------------------

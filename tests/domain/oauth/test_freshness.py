@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from moorage import OAuthCredentials
-from moorage.domain.oauth.freshness import Ahead, Freshness, Span
+from moorage.domain.oauth.freshness import EarlyRenewal, Freshness, Span
 from moorage.errors import ConfigurationError
 
 NOON = datetime(2026, 3, 1, 12, tzinfo=UTC)
@@ -45,17 +45,17 @@ def test_a_token_is_renewed_before_its_end(
     life: float, ago: float, draw: float, fresh: float, works: float
 ) -> None:
     """A token is due for renewal a minute, or a quarter of a short life, before its expiry."""
-    assert pytest.approx((fresh, works)) == Ahead().span(token(life, ago=ago), NOON, draw)
+    assert pytest.approx((fresh, works)) == EarlyRenewal().span(token(life, ago=ago), NOON, draw)
 
 
 def test_token_without_issue_time_uses_the_full_minute() -> None:
     """A token without an issue time is due for renewal a full minute before its expiry."""
-    assert pytest.approx((-30.0, 20.0)) == Ahead().span(token(30, issued=False), NOON, 0.0)
+    assert pytest.approx((-30.0, 20.0)) == EarlyRenewal().span(token(30, issued=False), NOON, 0.0)
 
 
 def test_token_without_expiry_stays_fresh() -> None:
     """A token without an expiry is fresh until a server refuses it."""
-    span = Ahead().span(token(None), NOON, 0.5)
+    span = EarlyRenewal().span(token(None), NOON, 0.5)
 
     assert Span(math.inf, math.inf) == span
     assert Freshness.FRESH is span.after(1e12)
@@ -63,7 +63,7 @@ def test_token_without_expiry_stays_fresh() -> None:
 
 def test_leeway_holds_without_early_renewal() -> None:
     """The leeway before a token's expiry holds even if early renewal is off."""
-    assert pytest.approx((3590.0, 3590.0)) == Ahead(early=0).span(token(3600), NOON, 0.9)
+    assert pytest.approx((3590.0, 3590.0)) == EarlyRenewal(early=0).span(token(3600), NOON, 0.9)
 
 
 def test_token_that_expires_before_its_issue_is_past() -> None:
@@ -71,7 +71,7 @@ def test_token_that_expires_before_its_issue_is_past() -> None:
     nonsense = OAuthCredentials(
         access_token="a", issued_at=NOON, expires_at=NOON - timedelta(hours=1)
     )
-    assert Freshness.PAST is Ahead().span(nonsense, NOON, 0.0).after(0.0)
+    assert Freshness.PAST is EarlyRenewal().span(nonsense, NOON, 0.0).after(0.0)
 
 
 @pytest.mark.parametrize(
@@ -94,7 +94,7 @@ def test_half_of_a_life_is_always_fresh(
     life: int, early: float, leeway: float, draw: float
 ) -> None:
     """With any renewal settings, a token is fresh for at least half of its life."""
-    span = Ahead(early=early, leeway=leeway).span(token(life), NOON, draw)
+    span = EarlyRenewal(early=early, leeway=leeway).span(token(life), NOON, draw)
 
     assert life * 0.6 <= span.fresh <= span.works <= life
 
@@ -104,13 +104,13 @@ def test_half_of_a_life_is_always_fresh(
 def test_settings_are_durations(name: str, value: object) -> None:
     """A renewal setting that is no duration is refused, and the error names it."""
     with pytest.raises(ConfigurationError) as excinfo:
-        Ahead(**{name: value})  # type: ignore[arg-type]  # which is what is refused
+        EarlyRenewal(**{name: value})  # type: ignore[arg-type]  # which is what is refused
     assert name == excinfo.value.path
 
 
 def test_settings_may_be_timedeltas() -> None:
     """A renewal setting may be a timedelta instead of seconds."""
-    assert Ahead(early=60, leeway=10) == Ahead(
+    assert EarlyRenewal(early=60, leeway=10) == EarlyRenewal(
         early=timedelta(minutes=1),
         leeway=timedelta(seconds=10),
     )

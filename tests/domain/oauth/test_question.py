@@ -73,7 +73,7 @@ def test_claim_keys_are_stable_across_versions() -> None:
     asking_client = client(grant=Consent())
 
     first, second_key = (
-        claim_key(OWNER, asking_client, HELD_TOKENS, again=again) for again in (False, True)
+        claim_key(OWNER, asking_client, HELD_TOKENS, again=is_repeat) for is_repeat in (False, True)
     )
     assert FIRST == first
     assert FIRST.removesuffix("first") + "again" == second_key

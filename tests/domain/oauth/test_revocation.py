@@ -39,7 +39,7 @@ def test_refresh_token_is_revoked_first() -> None:
     )
 
 
-def read(status: int, body: bytes = b"", **headers: str) -> Refused | bool:
+def read_outcome(status: int, body: bytes = b"", **headers: str) -> Refused | bool:
     """Return the outcome of a response to a token revocation."""
     header_fields = {name.replace("_", "-"): value for name, value in headers.items()}
     return read_revocation(
@@ -50,7 +50,7 @@ def read(status: int, body: bytes = b"", **headers: str) -> Refused | bool:
 @pytest.mark.parametrize("body", [b"", b"{}", b"OK", b"[]"])
 def test_success_ignores_the_body(body: bytes) -> None:
     """A revocation with a success status succeeded, whatever its body."""
-    assert read(200, body) is True
+    assert read_outcome(200, body) is True
 
 
 @pytest.mark.parametrize(
@@ -72,7 +72,7 @@ def test_refusals_are_typed(
 ) -> None:
     """The error for a refused revocation says what to do, and whether to try again."""
     body = b"" if error is None else json.dumps({"error": error}).encode()
-    answer = read(status, body, Retry_After="30")
+    answer = read_outcome(status, body, Retry_After="30")
     assert isinstance(answer, Refused)
     raised_error, wait = not_revoked_error(answer)
 
@@ -86,9 +86,9 @@ def test_refusals_are_typed(
     assert expected_code == getattr(raised_error, "vendor_code", None)
 
 
-def test_the_time_of_a_wait_is_that_of_the_question() -> None:
+def test_retry_date_is_converted_to_a_wait() -> None:
     """If a refused revocation names a retry time, the wait lasts until that time."""
-    answer = read(503, Retry_After="Tue, 01 Jan 2030 00:00:45 GMT")
+    answer = read_outcome(503, Retry_After="Tue, 01 Jan 2030 00:00:45 GMT")
     assert isinstance(answer, Refused)
 
     assert 45.0 == not_revoked_error(answer)[1]
@@ -104,7 +104,7 @@ def test_connection_errors_pass_through() -> None:
 def test_no_token_is_shown() -> None:
     """A revoked token that the server repeats in its response is masked."""
     body = json.dumps({"error": "invalid_request", "error_description": "no rt-1 here"}).encode()
-    answer = read(400, body)
+    answer = read_outcome(400, body)
     assert isinstance(answer, Refused)
 
     assert "rt-1" not in str(not_revoked_error(answer)[0])

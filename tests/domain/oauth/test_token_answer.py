@@ -12,7 +12,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from moorage import AuthorizationServer, OAuthCredentials, Response, Secret
+from moorage import AuthorizationServer, OAuthCredentials, Request, Response, Secret
+from moorage.domain.auth.methods import authorise
 from moorage.domain.oauth.token_answer import Granted, Refusal, Refused, read_token
 from moorage.domain.signing.occasion import Occasion
 from tests.domain.oauth.test_client import P256, TOKENS, client
@@ -31,20 +32,20 @@ def answer(members: object, status: int = 200, **headers: str) -> Response:
     )
 
 
-def read(members: object, status: int = 200, **headers: str) -> Granted | Refused:
+def read_answer(members: object, status: int = 200, **headers: str) -> Granted | Refused:
     """Return the result of a token response, for a client that already has credentials."""
     return read_token(answer(members, status, **headers), CLIENT, NOON, held=HELD_TOKENS)
 
 
 def granted_credentials(**members: object) -> OAuthCredentials:
     """Return the credentials that a token response with these members grants."""
-    result = read({"access_token": "new", **members})
+    result = read_answer({"access_token": "new", **members})
     assert isinstance(result, Granted)
     return result.credentials
 
 
 def test_fields_with_the_servers_own_names() -> None:
-    """A token and its lifetime are read from the fields that the server has for them."""
+    """A token and its lifetime are read from the response fields that `own_names` configures."""
     names = {"access_token": "access", "expires_in": "access_expires"}
     server = AuthorizationServer(token_endpoint=TOKENS, own_names=names)
     own_client = client(server=server)
@@ -53,13 +54,23 @@ def test_fields_with_the_servers_own_names() -> None:
     assert isinstance(result, Granted)
     assert "new" == result.credentials.access_token.reveal()
     assert NOON + timedelta(seconds=60) == result.credentials.expires_at
-    lost = read_token(answer({"access_token": "new"}), own_client, NOON)
-    assert isinstance(lost, Refused)
+    renewed = read_token(answer({"access_token": "new"}), own_client, NOON)
+    assert isinstance(renewed, Refused)
+
+
+def test_token_goes_into_the_header_of_its_service() -> None:
+    """A client with a `token_header` sends its token in that header, without a scheme."""
+    own_client = client(token_header="x-access-token")
+    result = read_token(answer({"access_token": "new"}), own_client, NOON)
+
+    assert isinstance(result, Granted)
+    headers = authorise(Request.get("/"), result.credentials).headers
+    assert ("new", None) == (headers.get("x-access-token"), headers.get("authorization"))
 
 
 def test_a_whole_answer_is_read() -> None:
     """A token response gives token, refresh token, type, scope and expiry."""
-    result = read(
+    result = read_answer(
         {
             "access_token": "new",
             "refresh_token": "next",
@@ -104,7 +115,7 @@ def test_missing_members_keep_their_values() -> None:
 @pytest.mark.parametrize("access", ["", "a\nb", None, 7, []], ids=repr)
 def test_an_answer_without_a_token_is_lost(access: object) -> None:
     """A successful token response without a token counts as lost."""
-    result = read({"access_token": access})
+    result = read_answer({"access_token": access})
 
     assert isinstance(result, Refused)
     assert (Refusal.LOST, "unreadable answer") == (result.why, result.code)
@@ -223,7 +234,7 @@ def test_form_encoded_answers_are_read(options: str) -> None:
 )
 def test_refusals_are_classified(members: object, status: int, expected: Refusal) -> None:
     """A token error's code counts before its status; an unreadable 200 counts as lost."""
-    result = read(members, status)
+    result = read_answer(members, status)
 
     assert isinstance(result, Refused)
     assert expected is result.why
@@ -239,7 +250,7 @@ def test_unreadable_success_is_lost() -> None:
 
 def test_requested_nonce_is_read() -> None:
     """A token error that demands a DPoP nonce carries that nonce."""
-    result = read({"error": "use_dpop_nonce"}, 400, DPoP_Nonce="show-me")
+    result = read_answer({"error": "use_dpop_nonce"}, 400, DPoP_Nonce="show-me")
 
     assert isinstance(result, Refused)
     assert (Refusal.NONCE, "show-me") == (result.why, result.nonce)
@@ -268,7 +279,7 @@ def test_requested_nonce_is_read() -> None:
 )
 def test_a_refusal_is_quoted(members: object, code: str, words: str) -> None:
     """A token error keeps the OAuth code and description; an invalid code becomes the status."""
-    result = read(members, 400)
+    result = read_answer(members, 400)
 
     assert isinstance(result, Refused)
     assert (code, words) == (result.code, result.words)
@@ -276,15 +287,17 @@ def test_a_refusal_is_quoted(members: object, code: str, words: str) -> None:
 
 def test_retry_after_is_read() -> None:
     """A token error's `Retry-After` is in seconds, by the server's own clock if it sends a date."""
-    result = read({}, 503, Retry_After="17")
-    dated = read(
+    result = read_answer({}, 503, Retry_After="17")
+    dated = read_answer(
         {},
         429,
         Retry_After="Sun, 01 Mar 2026 09:01:00 GMT",
         Date="Sun, 01 Mar 2026 09:00:00 GMT",
     )
 
-    undated = read({}, 429, Retry_After=format_datetime(NOON + timedelta(seconds=30), usegmt=True))
+    undated = read_answer(
+        {}, 429, Retry_After=format_datetime(NOON + timedelta(seconds=30), usegmt=True)
+    )
 
     assert isinstance(result, Refused)
     assert isinstance(dated, Refused)

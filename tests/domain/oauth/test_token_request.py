@@ -11,7 +11,7 @@ from urllib.parse import parse_qsl
 import pytest
 
 from moorage import AuthorizationServer, HttpMethod, OAuthCredentials, Request, Secret
-from moorage.domain.oauth.grants import JwtBearer
+from moorage.domain.oauth.grants import JwtBearer, RefreshToken
 from moorage.domain.oauth.question import TokenQuestion
 from moorage.domain.oauth.token_request import token_request, wanted_scope
 from moorage.domain.signing.jwt import JwtSigning
@@ -38,13 +38,28 @@ def part(token: str, number: int) -> Any:
 
 
 def test_server_with_names_of_its_own() -> None:
-    """A parameter is sent under the server's own name, and not at all if it has none there."""
+    """`own_names` renames the parameters of a token request; an empty name omits the parameter."""
     names = {"client_id": "secret_id", "client_secret": "secret_key", "grant_type": ""}
     server = AuthorizationServer(token_endpoint=TOKENS, own_names=names)
-    asking = client(server=server, client_id="i", secret="s", authentication="client_secret_post")
-    request, _ = token_request(asking, ASKED_FIELDS, NOON)
+    asking_client = client(
+        server=server, client_id="i", secret="s", authentication="client_secret_post"
+    )
+    request, _ = token_request(asking_client, ASKED_FIELDS, NOON)
 
     assert {"secret_id": "i", "secret_key": "s"} == form_of(request)
+
+
+def test_refresh_token_of_a_grant_is_sent() -> None:
+    """The refresh-token grant sends its token in every request, and its repr hides the token."""
+    grant = RefreshToken("canary")
+    asking = client(secret="s", authentication="client_secret_post", grant=grant)
+    forms = [
+        form_of(token_request(asking, grant.parameters(NOON, None), NOON)[0]) for _ in range(2)
+    ]
+
+    assert {"grant_type": "refresh_token", "refresh_token": "canary"}.items() <= forms[0].items()
+    assert forms[0] == forms[1]
+    assert "canary" not in f"{asking!r}"
 
 
 def test_basic_is_form_encoded_first() -> None:

@@ -34,7 +34,7 @@ def with_signature(request: Request, base: str = BASE) -> Request:
     return SIGNING.sign(request, join_url(base, request), KEY, NOW)
 
 
-def expected(text: str) -> str:
+def expected_header(text: str) -> str:
     """Return the Authorization header for a text to sign."""
     digest = hmac.digest(b64decode(KEY.reveal()), text.encode(), "sha256")
     return f"SharedKey myaccount:{b64encode(digest).decode()}"
@@ -65,7 +65,7 @@ def test_documented_get() -> None:
 
     signed_request = with_signature(request)
 
-    assert expected(text) == signed_request.headers["authorization"]
+    assert expected_header(text) == signed_request.headers["authorization"]
     assert "Fri, 26 Jun 2015 23:39:12 GMT" == signed_request.headers["x-ms-date"]
 
 
@@ -88,7 +88,7 @@ def test_standard_fields_are_in_order() -> None:
 
     signed_request = with_signature(Request.put("/c/b", headers=headers, body=b"abc"))
 
-    assert expected(text) == signed_request.headers["authorization"]
+    assert expected_header(text) == signed_request.headers["authorization"]
 
 
 @pytest.mark.parametrize("length, length_field", [(3, "3"), (0, ""), (None, "")])
@@ -97,7 +97,7 @@ def test_stream_length_is_signed(length: int | None, length_field: str) -> None:
     request = Request.put("/c/b", body=BodyStream.of(lambda: [b"abc"], length=length))
 
     text = lines("PUT", {3: length_field}, DATE, "/myaccount/c/b")
-    assert expected(text) == with_signature(request).headers["authorization"]
+    assert expected_header(text) == with_signature(request).headers["authorization"]
 
 
 def test_x_ms_fields_are_sorted_as_azure_sorts() -> None:
@@ -121,7 +121,7 @@ def test_x_ms_fields_are_sorted_as_azure_sorts() -> None:
     )
 
     assert (
-        expected(text)
+        expected_header(text)
         == with_signature(Request.head("/", headers=headers)).headers["authorization"]
     )
 
@@ -137,7 +137,7 @@ def test_path_and_query_are_signed() -> None:
 
     signed_request = with_signature(request, "http://127.0.0.1:10000/base")
 
-    assert expected(text) == signed_request.headers["authorization"]
+    assert expected_header(text) == signed_request.headers["authorization"]
 
 
 def test_a_parameter_without_a_value() -> None:
@@ -145,7 +145,7 @@ def test_a_parameter_without_a_value() -> None:
     request = Request.get("/c", query=[("marker", ""), ("comp", "list")])
     text = lines("GET", {}, DATE, "/myaccount/c", "comp:list", "marker:")
 
-    assert expected(text) == with_signature(request).headers["authorization"]
+    assert expected_header(text) == with_signature(request).headers["authorization"]
 
 
 def test_signing_again_replaces_the_signature() -> None:

@@ -46,12 +46,12 @@ def _key(name: str) -> Secret:
     return Secret(b64decode(text) if name == "test-shared-secret" else text)
 
 
-def _simple(*components: str, **settings: Any) -> MessageSignature:
+def _simple_signature(*components: str, **settings: Any) -> MessageSignature:
     options: dict[str, Any] = {"key_id": "k", "algorithm": "hmac-sha256"} | settings
     return MessageSignature(components=components, **options)
 
 
-def _based(signing: MessageSignature, request: Request, base: str = BASE) -> list[str]:
+def _signature_base(signing: MessageSignature, request: Request, base: str = BASE) -> list[str]:
     signed_bytes = signing.base(request, join_url(base, request), Occasion(AT, "n-1"))
     return signed_bytes.decode("latin-1").split("\n")
 
@@ -92,7 +92,7 @@ def test_signs_as_the_rfc_does(case: dict[str, Any]) -> None:
 
 def test_signature_is_of_the_base() -> None:
     """An HTTP message signature covers the signature base, for any components."""
-    signing = _simple("@target-uri", "@query", "date")
+    signing = _simple_signature("@target-uri", "@query", "date")
     url, occasion = join_url(BASE, REQUEST), Occasion(AT, "n-1")
     expected = hmac.digest(b"k", signing.base(REQUEST, url, occasion), "sha256")
     text = signing.sign(REQUEST, url, Secret("k"), occasion).headers["signature"]
@@ -101,7 +101,7 @@ def test_signature_is_of_the_base() -> None:
 
 def test_signs_with_ecdsa() -> None:
     """An ECDSA message signature has both numbers in 32 bytes each."""
-    signing = _simple("@method", algorithm="ecdsa-p256-sha256")
+    signing = _simple_signature("@method", algorithm="ecdsa-p256-sha256")
     key, url, occasion = _key("test-key-ecc-p256"), f"{BASE}/", Occasion(AT, "n-1")
     signing.check_key(key)
     text = signing.sign(REQUEST, url, key, occasion).headers["signature"]
@@ -137,7 +137,7 @@ def test_takes_the_parts_of_a_request() -> None:
         f'"@query": ?{query}',
         '"@query-param";name="y": %20*%7E%C3%A9',
         '"x-a": 1, 2, 3',
-    ] == _based(_simple(*names), request, "https://h.example:8443")[:-1]
+    ] == _signature_base(_simple_signature(*names), request, "https://h.example:8443")[:-1]
 
 
 def test_takes_parameters_as_the_rfc_does() -> None:
@@ -151,23 +151,25 @@ def test_takes_parameters_as_the_rfc_does() -> None:
         '"@query-param";name="var": this%20is%20a%20big%0Amultiline%20value',
         '"@query-param";name="bar": with%20plus%20whitespace',
         '"@query-param";name="fa%C3%A7ade%22%3A%20": something',
-    ] == _based(_simple(*(f'@query-param;name="{name}"' for name in names)), request)[:-1]
+    ] == _signature_base(
+        _simple_signature(*(f'@query-param;name="{name}"' for name in names)), request
+    )[:-1]
 
 
 def test_a_parameter_may_be_empty() -> None:
-    """A query parameter without a value is part of the message signature as it is."""
+    """A query parameter without a value is signed with an empty value."""
     name = '@query-param;name="a"'
     for query in ("a=", "a"):
-        assert ['"@query-param";name="a": '] == _based(_simple(name), Request.get(f"/?{query}"))[
-            :-1
-        ]
+        assert ['"@query-param";name="a": '] == _signature_base(
+            _simple_signature(name), Request.get(f"/?{query}")
+        )[:-1]
 
 
 def test_missing_path_and_query() -> None:
     """A message signature signs a missing path as `/`, and a missing query as `?`."""
     assert ['"@path": /', '"@query": ?', '"@request-target": /', '"@authority": me.example'] == (
-        _based(
-            _simple("@path", "@query", "@request-target", "@authority"),
+        _signature_base(
+            _simple_signature("@path", "@query", "@request-target", "@authority"),
             Request.get("", headers={"Host": "Me.example"}),
         )[:-1]
     )
@@ -175,8 +177,8 @@ def test_missing_path_and_query() -> None:
 
 def test_signature_parameters_are_in_order() -> None:
     """A message signature has created, expires, keyid, alg, nonce and tag, in this order."""
-    signing = _simple(lifetime=timedelta(minutes=1), tag="t")
-    (line,) = _based(signing, REQUEST)
+    signing = _simple_signature(lifetime=timedelta(minutes=1), tag="t")
+    (line,) = _signature_base(signing, REQUEST)
     assert (
         '"@signature-params": ();created=1618884473;expires=1618884533;keyid="k"'
         ';alg="hmac-sha256";nonce="n-1";tag="t"'
@@ -185,7 +187,7 @@ def test_signature_parameters_are_in_order() -> None:
 
 def test_missing_content_digest_is_added() -> None:
     """A signed Content-Digest that is missing is computed from the body, unless that streams."""
-    signing = _simple("content-digest")
+    signing = _simple_signature("content-digest")
     plain_request = Request.post("/", body=b'{"hello": "world"}')
     signed_request = signing.sign(plain_request, BASE, Secret("k"), Occasion(AT, ""))
     assert (
@@ -211,7 +213,7 @@ def test_missing_content_digest_is_added() -> None:
 def test_missing_components_are_refused(component: str, request_: Request, field: str) -> None:
     """A message signature needs each signed field present, and each signed parameter once."""
     with pytest.raises(InvalidData) as excinfo:
-        _based(_simple(component), request_)
+        _signature_base(_simple_signature(component), request_)
     assert field == excinfo.value.field
 
 
@@ -233,33 +235,35 @@ def test_missing_components_are_refused(component: str, request_: Request, field
 def test_invalid_components_are_refused(options: dict[str, Any], field: str) -> None:
     """A component that no message signature can name is refused when it is set."""
     with pytest.raises(InvalidData) as excinfo:
-        _simple(*options["components"], **{k: v for k, v in options.items() if k != "components"})
+        _simple_signature(
+            *options["components"], **{k: v for k, v in options.items() if k != "components"}
+        )
     assert field == excinfo.value.field
 
 
 def test_names_may_have_every_letter_that_the_rfc_allows() -> None:
-    """Component, label and parameter names may have every character that RFC 9421 allows."""
+    """Names of components, labels and parameters may have every character that RFC 9421 allows."""
     text = "".join(map(chr, range(32, 127))).replace('"', "").replace("\\", "")
     field = "!#$%&'*+-.^_`|~0189az"
     parameter = '@query-param;name="AZaz09*-._%2B+"'
-    signing = _simple(field, parameter, key_id=text, tag=text, label="*a0189z_-.*")
+    signing = _simple_signature(field, parameter, key_id=text, tag=text, label="*a0189z_-.*")
     assert (field, parameter) == signing.components
-    assert _based(_simple(key_id=text), REQUEST)[-1].endswith(
+    assert _signature_base(_simple_signature(key_id=text), REQUEST)[-1].endswith(
         f';keyid="{text}";alg="hmac-sha256";nonce="n-1"'
     )
     for label_name in ("a,b", "a/b", "a b", "a:", '@query-param;name="a,b"'):
         with pytest.raises(InvalidData):
-            _simple(label_name)
+            _simple_signature(label_name)
     for label_name in ("[a", "1a", "_a", "aA", "a,", ""):
         with pytest.raises(InvalidData):
-            _simple(label=label_name)
+            _simple_signature(label=label_name)
 
 
 @pytest.mark.parametrize("options", [{"label": "A" * 81}, {"components": ["A" * 81]}])
 def test_invalid_component_is_shown_shortened(options: dict[str, Any]) -> None:
     """The error for an invalid component shows eighty letters of it, and the valid ones."""
     with pytest.raises(InvalidData) as excinfo:
-        _simple(
+        _simple_signature(
             *options.get("components", ()),
             **{k: v for k, v in options.items() if k != "components"},
         )
@@ -270,6 +274,6 @@ def test_invalid_component_is_shown_shortened(options: dict[str, Any]) -> None:
 
 def test_repr_hides_the_key_id() -> None:
     """A message signing's repr does not show the key id, since some vendors put a secret there."""
-    assert "h1dden" not in repr(_simple(key_id="h1dden"))
+    assert "h1dden" not in repr(_simple_signature(key_id="h1dden"))
     with pytest.raises(InvalidData):
-        _simple().check_key(Secret(""))
+        _simple_signature().check_key(Secret(""))

@@ -148,7 +148,7 @@ def test_documented_presigned_url() -> None:
 @pytest.mark.usefixtures("far_from_greenwich")
 @pytest.mark.parametrize("token", [None, "IQoJb3JpZ2luX2Vj"])
 def test_a_form_is_signed_by_its_policy(token: str | None) -> None:
-    """A signed S3 upload form has a policy with the given conditions and the signing fields."""
+    """An S3 upload form's signed policy has the given conditions and the signing fields."""
     eastern = datetime(2013, 5, 24, 2, tzinfo=timezone(timedelta(hours=2)))
     signing = attrs.evolve(S3, session_token=token)
     fields = signing.sign_form([{"bucket": "b"}, ["eq", "$key", "ä"]], S3_KEY, eastern, expires=90)
@@ -178,11 +178,11 @@ def test_a_form_is_signed_by_its_policy(token: str | None) -> None:
 
 def test_signing_again_replaces_the_signature() -> None:
     """If a signed AWS request is signed with another token, the first signature is replaced."""
-    once = AwsSigV4(access_key_id="A", region="r", service="s3", session_token="t1")
+    signer = AwsSigV4(access_key_id="A", region="r", service="s3", session_token="t1")
     request = Request.get("/a")
     url = join_url(S3_BASE, request)
     occasion = Occasion(S3_TIME, "")
-    first = once.sign(request, url, S3_KEY, Occasion(SUITE_TIME, ""))
+    first = signer.sign(request, url, S3_KEY, Occasion(SUITE_TIME, ""))
     assert S3.sign(request, url, S3_KEY, occasion) == S3.sign(first, url, S3_KEY, occasion)
 
 
@@ -282,7 +282,7 @@ def test_presigned_urls_ignore_headers_that_proxies_change(name: str) -> None:
 
 @pytest.mark.parametrize("service", ["s3", "s3-outposts", "s3-object-lambda", "s3express"])
 def test_s3_like_services(service: str) -> None:
-    """Services with S3's rules sign the path as it is, and send the body's hash in a header."""
+    """S3-compatible services sign the path as sent, and send the body's hash in a header."""
     signing = AwsSigV4(access_key_id="A", region="a.b_c-1", service=service)
     assert "/a%20b//" == signing.canonical_path("/a%20b//")
     signed_request = signing.sign(Request.get("/"), S3_BASE, S3_KEY, Occasion(S3_TIME, ""))

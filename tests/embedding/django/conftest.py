@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 from django.db.backends.signals import connection_created
 
-from tests.support.django_project import MARIADB, POSTGRES, SQLITE, configure, migrated
+from tests.support.django_project import MARIADB, POSTGRES, SQLITE, configure, migrate
 
 if TYPE_CHECKING:
     from collections.abc import Generator
@@ -34,14 +34,14 @@ def close_connections() -> Generator[None]:
 
 @pytest.fixture(params=[SQLITE, POSTGRES, MARIADB])
 def alias(request: pytest.FixtureRequest) -> str:
-    """Return the name of a Django database that holds moorage's tables."""
-    return migrated(str(request.param))
+    """Return the name of the Django database that contains moorage's tables."""
+    return migrate(str(request.param))
 
 
 @pytest.fixture(params=["default", POSTGRES, MARIADB])
 def host_database(request: pytest.FixtureRequest) -> str:
     """Return the alias of a database that belongs to the host."""
-    return migrated(str(request.param))
+    return migrate(str(request.param))
 
 
 @pytest.fixture

@@ -28,9 +28,9 @@ def main(database: str, path: str, calls: str = "") -> None:
     django.setup()
     from django.db import transaction  # noqa: PLC0415 - models are ready by now
 
-    from moorage import Outbox, Request  # noqa: PLC0415 - as above
-    from moorage_django.entries import OrmOutbox  # noqa: PLC0415 - as above
-    from tests.entries.killed import hub  # noqa: PLC0415 - as above
+    from moorage import Outbox, Request  # noqa: PLC0415 - models are ready by now
+    from moorage_django.entries import OrmOutbox  # noqa: PLC0415 - models are ready by now
+    from tests.entries.killed import hub  # noqa: PLC0415 - models are ready by now
 
     outbox = Outbox(OrmOutbox())
     if not calls:

@@ -14,7 +14,7 @@ from moorage.testing.sandboxes.base import SandboxHttpClient
 from moorage.testing.sandboxes.payments.stripe import StripeSandbox
 from moorage_django import webhooks
 from moorage_django.models import Call, Credential, Deferred, State, Webhook
-from tests.support.django_project import SQLITE, migrated
+from tests.support.django_project import SQLITE, migrate
 
 if TYPE_CHECKING:
     from collections.abc import Generator
@@ -88,7 +88,7 @@ def order(reference: str = "INV-1") -> Charge:
 @contextmanager
 def open_shop(shop: Shop, **changes: Any) -> Generator[Shop]:
     """Configure the Django project with this shop."""
-    for alias in (migrated("default"), migrated(SQLITE)):
+    for alias in (migrate("default"), migrate(SQLITE)):
         for table in (Webhook, Deferred) if alias == "default" else (State, Call, Credential):
             table.objects.using(alias).all().delete()
     registered_handlers: Any = webhooks._registered  # noqa: SLF001 - handlers register for good elsewhere

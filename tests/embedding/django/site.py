@@ -39,7 +39,7 @@ def pay(request: HttpRequest, reference: str) -> HttpResponse:
 
 
 async def apay(request: HttpRequest, reference: str) -> HttpResponse:
-    """Asynchronous view: take money for an order once."""
+    """Take money for an order once, in an asynchronous view."""
     payments = moorage_django.ahub().payments()
     payment = await payments.charge(_charge(reference), idempotency_key=reference)
     return HttpResponse(payment.ref.id)

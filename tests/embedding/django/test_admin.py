@@ -1,4 +1,4 @@
-"""Pages of Django's admin on which people read the log and decide about calls."""
+"""Pages in Django's admin that show the log and let staff cancel or repeat calls."""
 
 from __future__ import annotations
 

@@ -15,7 +15,7 @@ from moorage import Secret
 from moorage.adapters.ciphers.aes_gcm import KEYS_COMMAND
 from moorage_django.checks import settings_are_right, tables_are_there
 from tests.embedding.django.shop import KEYS
-from tests.support.django_project import BARE_NAME, SMTP_ALONE, SQLITE, migrated
+from tests.support.django_project import BARE_NAME, SMTP_ALONE, SQLITE, migrate
 
 RIGHT: dict[str, Any] = {"CONFIGURATION": SMTP_ALONE, "KEYS": KEYS}
 HOST = {"ENGINE": "django.db.backends.sqlite3", "NAME": "/nowhere/erp.sqlite3"}
@@ -77,7 +77,7 @@ def test_wrong_settings(expected: str, fields: dict[str, Any]) -> None:
 
 
 def test_missing_settings() -> None:
-    """A project without settings learns which setting to add."""
+    """A project without settings gets a message that names the setting to add."""
     with override_settings(MOORAGE=None):
         (error,) = settings_are_right()
 
@@ -85,7 +85,7 @@ def test_missing_settings() -> None:
 
 
 def test_missing_keys(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Without keys nothing is encrypted, and a check warns of it."""
+    """Without keys nothing is encrypted, and a check warns about that."""
     monkeypatch.delenv("MOORAGE_KEYS", raising=False)
 
     assert {"W004"} == check_ids(KEYS=None)
@@ -125,7 +125,7 @@ def test_several_workers_without_a_store(monkeypatch: pytest.MonkeyPatch) -> Non
 
 
 def test_atomic_requests_on_sqlite() -> None:
-    """A check tells a host with atomic requests on SQLite to give moorage a file of its own."""
+    """A check advises a host with atomic requests on SQLite to give moorage its own file."""
     host = {**HOST, "ATOMIC_REQUESTS": True}
 
     assert {"W001", "W002"} == check_ids({"default": host})
@@ -148,7 +148,7 @@ def test_alias_with_atomic_requests() -> None:
 
 def test_missing_tables() -> None:
     """Checking the database names the tables that are missing."""
-    assert [] == tables_are_there([migrated("default"), migrated(SQLITE)])
+    assert [] == tables_are_there([migrate("default"), migrate(SQLITE)])
     assert [] == tables_are_there(None)
     (missing_warning,) = tables_are_there([BARE_NAME])
 

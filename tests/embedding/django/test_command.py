@@ -93,7 +93,7 @@ def test_export_and_erase(shop: Shop) -> None:
 
 
 def test_credentials_of_a_tenant(shop: Shop) -> None:
-    """The export lists a tenant's credentials, and they can be erased."""
+    """The export lists a tenant's credentials, and `erase` deletes them."""
     ports = process.ports()
     ports["credentials"].rotate("stripe", "acme", Credentials.bearer("sk_secret"))
 
@@ -147,7 +147,7 @@ def test_copy_of_production_is_disarmed(capsys: pytest.CaptureFixture[str]) -> N
 def test_unknown_payment_of_a_tenant_is_closed(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    """A command reads encrypted payments, and closes one at the tenant's own account."""
+    """A command reads encrypted payments, and closes a payment of a tenant's own account."""
     with open_shop(Shop(), TENANTS=True, STATE=f"sqlite:///{tmp_path / 'state.db'}") as new_shop:
         cipher = AesGcmCipher(KeyRing.parse(KEYS))
         stripe = {"credentials": new_shop.sandbox.api_key, "retry": {"max_attempts": 1}}

@@ -26,7 +26,7 @@ from moorage.adapters.credentials.sealed import (
     SealedCredentialProvider,
 )
 from moorage.testing import credentials_conformance, integration_log_conformance
-from moorage.testing.kits._state_commands import new_key, read
+from moorage.testing.kits._state_commands import new_key, read_command
 from moorage.testing.kits.checks import name_of
 from moorage.wiring.store_urls import aopen_storage, open_storage
 from moorage_django import credentials, log
@@ -48,22 +48,22 @@ CIPHER = AesGcmCipher(generate_keys())
 def test_credentials_conform(check: credentials_conformance.Check, alias: str) -> None:
     """The credential provider passes the conformance kit of its port."""
 
-    def made(renew: Renew) -> SealedCredentialProvider:
+    def new_provider(renew: Renew) -> SealedCredentialProvider:
         Credential.objects.using(alias).all().delete()
         return SealedCredentialProvider(credentials.BriefRows(alias), CIPHER, renew=renew)
 
-    check(made)
+    check(new_provider)
 
 
 @pytest.mark.parametrize("check", credentials_conformance.ASYNC_CHECKS, ids=name_of)
 def test_async_credentials_conform(check: credentials_conformance.AsyncCheck, alias: str) -> None:
     """The asynchronous credential provider passes the conformance kit of its port."""
 
-    def made(renew: Any) -> AsyncSealedCredentialProvider:
+    def new_provider(renew: Any) -> AsyncSealedCredentialProvider:
         Credential.objects.using(alias).all().delete()
         return AsyncSealedCredentialProvider(credentials.BriefRows(alias), CIPHER, renew=renew)
 
-    asyncio.run(check(made))
+    asyncio.run(check(new_provider))
 
 
 @pytest.mark.untraced
@@ -71,11 +71,11 @@ def test_async_credentials_conform(check: credentials_conformance.AsyncCheck, al
 def test_log_conforms(check: integration_log_conformance.Check, alias: str) -> None:
     """The integration log passes the conformance kit of its port."""
 
-    def made() -> log.OrmLogger:
+    def new_logger() -> log.OrmLogger:
         Call.objects.using(alias).all().delete()
         return log.OrmLogger(alias)
 
-    check(made)
+    check(new_logger)
 
 
 @pytest.mark.untraced
@@ -83,11 +83,11 @@ def test_log_conforms(check: integration_log_conformance.Check, alias: str) -> N
 def test_async_log_conforms(check: integration_log_conformance.AsyncCheck, alias: str) -> None:
     """The asynchronous integration log passes the conformance kit of its port."""
 
-    def made() -> log.AsyncOrmLogger:
+    def new_logger() -> log.AsyncOrmLogger:
         Call.objects.using(alias).all().delete()
         return log.AsyncOrmLogger(log.OrmLogger(alias))
 
-    asyncio.run(check(made))
+    asyncio.run(check(new_logger))
 
 
 @pytest.mark.parametrize("awaited", [False, True])
@@ -131,11 +131,11 @@ def test_moved_credentials_do_not_open(alias: str) -> None:
 
 def test_no_migration_is_missing() -> None:
     """The migrations create the tables that the models describe."""
-    written = MigrationLoader(None)
+    migrations = MigrationLoader(None)
     models = ProjectState.from_apps(apps)
-    detector = MigrationAutodetector(written.project_state(), models)
+    detector = MigrationAutodetector(migrations.project_state(), models)
 
-    assert {} == detector.changes(graph=written.graph, trim_to_apps={"moorage_django"})
+    assert {} == detector.changes(graph=migrations.graph, trim_to_apps={"moorage_django"})
 
 
 def test_rejected_log_entry_is_skipped(alias: str) -> None:
@@ -158,7 +158,7 @@ def test_missing_tables() -> None:
     configure()
 
     with pytest.raises(ConfigurationError, match="migrate"):
-        OrmStorage(BARE_NAME).execute(read(new_key()))
+        OrmStorage(BARE_NAME).execute(read_command(new_key()))
     with pytest.raises(ConfigurationError, match="migrate"):
         log.OrmLogger(BARE_NAME).find(LogQuery())
 
@@ -175,7 +175,7 @@ def test_unreachable_database() -> None:
     connections.settings["away"] = absent_database
     try:
         with pytest.raises(StorageUnavailable) as result:
-            OrmStorage("away").execute(read(new_key()))
+            OrmStorage("away").execute(read_command(new_key()))
     finally:
         del connections.settings["away"]
 

@@ -93,10 +93,10 @@ def test_foreign_error_is_logged_without_message(
 ) -> None:
     """The log names a foreign error but not its message, which may hold a secret."""
 
-    def broken() -> None:
+    def raise_error() -> None:
         raise RuntimeError("hunter2")
 
-    with override_settings(MOORAGE={**shop.settings, "PORTS": broken}):
+    with override_settings(MOORAGE={**shop.settings, "PORTS": raise_error}):
         after_commit("payments", "charge", order())
 
     assert "RuntimeError" in caplog.text

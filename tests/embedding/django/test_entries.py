@@ -59,13 +59,13 @@ def test_renewal_closes_its_connection(host_database: str) -> None:
     store.due(1)
     results: list[Any] = []
 
-    def renewing() -> None:
+    def read_due_entries() -> None:
         store.due(1)
         results.append(connections[host_database].connection is None)
         store.release_thread()
         results.append(connections[host_database].connection is None)
 
-    thread = Thread(target=renewing)
+    thread = Thread(target=read_due_entries)
     thread.start()
     thread.join()
     assert [False, True] == results
@@ -130,8 +130,8 @@ def call(name: str) -> OutboxEntry:
 def store_factory(table: Any, kind: Callable[[str], Any], alias: str) -> Callable[[], Any]:
     """Return a factory of empty stores."""
 
-    def made() -> Any:
+    def new_store() -> Any:
         table.objects.using(alias).all().delete()
         return kind(alias)
 
-    return made
+    return new_store

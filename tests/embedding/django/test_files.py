@@ -18,7 +18,7 @@ from moorage.testing.sandboxes.base import SandboxHttpClient
 from moorage.testing.sandboxes.email.postmark import PostmarkSandbox
 from moorage.testing.sandboxes.storage.s3 import S3Sandbox
 from tests.embedding.django.shop import KEYS
-from tests.support.django_project import SQLITE, migrated
+from tests.support.django_project import SQLITE, migrate
 
 if TYPE_CHECKING:
     from collections.abc import Generator
@@ -38,8 +38,8 @@ class Vendors:
 def vendors() -> Generator[Vendors]:
     """Configure the project with an email vendor and a file vendor."""
     sandboxes = Vendors()
-    migrated("default")
-    migrated(SQLITE)
+    migrate("default")
+    migrate(SQLITE)
     configuration = {
         "vendors": {
             "postmark": {"credentials": sandboxes.post.token, "sender": "shop@example.com"},
@@ -116,7 +116,7 @@ def test_several_messages_on_one_connection(vendors: Vendors) -> None:
 
 
 def test_blind_copies_only(vendors: Vendors) -> None:
-    """Recipients of blind copies do not see each other; the message is addressed to its sender."""
+    """Bcc recipients do not see each other; the message is addressed to its sender."""
     message = EmailMultiAlternatives("a", "b", "me@example.com", bcc=["a@example.com"])
 
     assert 1 == message.send()

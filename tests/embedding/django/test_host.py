@@ -1,4 +1,4 @@
-"""Effects of moorage on the transactions of a host with SQLite, and on its error pages."""
+"""Effects of moorage on a host's SQLite transactions and error pages."""
 
 from __future__ import annotations
 
@@ -35,9 +35,9 @@ def shop() -> Generator[Shop]:
 
 
 def test_call_inside_a_write_transaction(shop: Shop) -> None:
-    """A call inside the host's open write transaction waits for no lock."""
+    """A call inside the host's open write transaction does not wait for a lock."""
 
-    def quickest(name: str) -> float:
+    def shortest_duration(name: str) -> float:
         """Return the shortest of several durations, since a busy machine lengthens the others."""
         duration: list[float] = []
         for number in range(20):
@@ -46,10 +46,10 @@ def test_call_inside_a_write_transaction(shop: Shop) -> None:
             duration.append(perf_counter() - start_time)
         return min(duration)
 
-    time_before = quickest("INV-1")
+    time_before = shortest_duration("INV-1")
     with transaction.atomic():
         User.objects.all().delete()  # the host has the lock of its file now
-        inside = quickest("INV-2")
+        inside = shortest_duration("INV-2")
 
     assert 40 == shop.charges
     assert inside - time_before < MOST
@@ -62,7 +62,7 @@ def test_default_store_is_the_database(shop: Shop) -> None:
 
 
 def test_log_survives_a_rollback(shop: Shop) -> None:
-    """A rollback of the host removes no call from the log."""
+    """A rollback by the host removes no call from the log."""
     with transaction.atomic():
         hub().payments().charge(order(), idempotency_key="INV-1/1")
         process.flush()

@@ -17,7 +17,7 @@ from moorage.hub.outbox import EntryQuery
 from moorage_django.entries import OrmOutbox
 from tests.entries.killed import hub
 from tests.entries.test_killed import BATCH, OPEN, PATIENCE, made_by
-from tests.support.django_project import POSTGRES, migrated
+from tests.support.django_project import POSTGRES, migrate
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -28,8 +28,8 @@ KILLED = -9
 
 @pytest.fixture(params=["default", POSTGRES])
 def database(request: pytest.FixtureRequest) -> str:
-    """A database of the host without calls."""
-    alias = migrated(request.param)
+    """Return the alias of a host database whose outbox is empty."""
+    alias = migrate(request.param)
     OrmOutbox(alias).remove(EntryQuery())
     return alias
 

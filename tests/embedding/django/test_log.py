@@ -20,7 +20,7 @@ from moorage import ConfigurationError, IntegrationLog, InvalidData, LogQuery
 from moorage.domain.observation.log_pages import window_of
 from moorage.testing import integration_log_conformance
 from moorage_django import hub
-from moorage_django.checks import _unkept
+from moorage_django.checks import _missing_log_message
 from moorage_django.log import MOST, NEWEST_FIRST, UNKEPT, OrmLogger, _matching_calls, kept_fields
 from moorage_django.models import Call
 from moorage_django.runtime import process
@@ -180,7 +180,7 @@ def _threads() -> set[str]:
 
 
 def test_unknown_field_of_a_log_entry_is_dropped() -> None:
-    """An unknown field of a newer moorage loses no entry, and the checks name it."""
+    """An unknown field from a newer moorage loses no entry, and the checks name the field."""
 
     @attrs.frozen(kw_only=True)
     class NewerLog(IntegrationLog):
@@ -192,11 +192,11 @@ def test_unknown_field_of_a_log_entry_is_dropped() -> None:
     assert ("mode",) == unkept
     assert {"id", "service", "subject", "started_at"} <= {*stored_columns}
     assert () == UNKEPT
-    assert "mode" in str(_unkept(unkept).msg)
+    assert "mode" in str(_missing_log_message(unkept).msg)
 
 
 def test_page_is_read_in_the_order_of_one_index(alias: str) -> None:
-    """A page that stops at the limit reads the index of its window, also in SQLite."""
+    """Reading one page of the log uses a single index, also in SQLite."""
     if connections[alias].vendor != "sqlite":
         pytest.skip("Other databases know which index chooses fewer rows.")
     query = LogQuery(tenant="acme", service="adyen", after="9.9")

@@ -84,7 +84,7 @@ def test_staff_with_permission_acts(shop: Shop) -> None:
 
 
 def test_acts_are_recorded_once_with_the_person(tmp_path: Path) -> None:
-    """Acts on the page and in the admin are records of the configured trail; calls are charted."""
+    """Actions on the page and in the admin are recorded in the audit trail; calls are charted."""
     audit, shop = f"sqlite:///{tmp_path}/audit.db", Shop()
     configuration = {
         **shop.settings["CONFIGURATION"],

@@ -1,4 +1,4 @@
-"""Entries of one lane are delivered in order, even if transactions of the host overlap."""
+"""Entries of one lane are delivered in order, even if the host's transactions overlap."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from moorage.testing.kits.checks import name_of
 from moorage_django.entries import OrmOutbox
 from moorage_django.models import Deferred
 from tests.support import overlapping
-from tests.support.django_project import MARIADB, POSTGRES, migrated
+from tests.support.django_project import MARIADB, POSTGRES, migrate
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Generator
@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 @pytest.mark.parametrize("check", overlapping.CHECKS, ids=name_of)
 def test_lane_order(check: Callable[[Begin, Any], None], alias: str) -> None:
     """Entries of one lane never overtake each other, and other lanes do not wait."""
-    store = OrmOutbox(migrated(alias))
+    store = OrmOutbox(migrate(alias))
     Deferred.objects.using(alias).all().delete()
 
     @contextmanager

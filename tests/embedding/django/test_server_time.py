@@ -1,4 +1,4 @@
-"""Times are those of the database server, not of this machine."""
+"""Times come from the database server, not from this machine."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from django.db import connections
 from moorage_django.entries import OrmInbox
 from moorage_django.models import State
 from moorage_django.state import OrmStorage
-from tests.support.django_project import MARIADB, migrated
+from tests.support.django_project import MARIADB, migrate
 
 if TYPE_CHECKING:
     from collections.abc import Generator
@@ -21,8 +21,8 @@ LATER = datetime(2033, 5, 18, 3, 33, 20, tzinfo=UTC)
 
 @pytest.fixture(params=["+00:00", "-05:00"])
 def server(request: pytest.FixtureRequest) -> Generator[str]:
-    """A database server whose clock and time zone differ from this machine's."""
-    alias = migrated(MARIADB)
+    """Yield a database server whose clock and time zone differ from this machine's."""
+    alias = migrate(MARIADB)
     with connections[alias].cursor() as cursor:
         cursor.execute("SET timestamp = %s", [LATER.timestamp()])
         cursor.execute("SET time_zone = %s", [request.param])

@@ -39,7 +39,7 @@ pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="gunicorn is run
 
 
 def program(*words: str, environment: Mapping[str, str]) -> list[str]:
-    """Run a program to its end, and return the lines that it printed."""
+    """Run a program until it ends, and return the lines that it printed."""
     finished_process = subprocess.run(
         [sys.executable, "-m", *words],
         cwd=ROOT,
@@ -71,8 +71,8 @@ def environment_in(folder: Path, vendor: StripeSandbox, url: str) -> dict[str, s
 
 
 @pytest.fixture(scope="module")
-def migrated(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Return a folder of databases whose tables exist and are empty."""
+def migrated_databases(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Return a folder of databases that have empty tables."""
     folder = tmp_path_factory.mktemp("migrated")
     environment = environment_in(folder, StripeSandbox(), "http://127.0.0.1:9")
     program(SITE, "migrate", "--verbosity=0", environment=environment)
@@ -82,15 +82,17 @@ def migrated(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.fixture
-def environment(vendor: StripeSandbox, migrated: Path, tmp_path: Path) -> Generator[dict[str, str]]:
+def environment(
+    vendor: StripeSandbox, migrated_databases: Path, tmp_path: Path
+) -> Generator[dict[str, str]]:
     """Return the environment variables of a migrated project whose vendor is running."""
-    shutil.copytree(migrated, tmp_path, dirs_exist_ok=True)
+    shutil.copytree(migrated_databases, tmp_path, dirs_exist_ok=True)
     with vendor.serving() as server:
         yield environment_in(tmp_path, vendor, server.url)
 
 
 @contextmanager
-def serving(words: Sequence[str], environment: Mapping[str, str]) -> Generator[str]:
+def run_server(words: Sequence[str], environment: Mapping[str, str]) -> Generator[str]:
     """Run a web server during the block, and yield its URL."""
     with subprocess.Popen(
         [sys.executable, "-m", *words],
@@ -132,7 +134,11 @@ def test_eight_parallel_submits_charge_once(
 ) -> None:
     """Eight parallel submits of one order show eight successful pages and charge once."""
     warm = {**environment, "SITE_WARM": "yes"}
-    with serving(words, warm) as url, StdlibHttpClient() as client, ThreadPoolExecutor(8) as pool:
+    with (
+        run_server(words, warm) as url,
+        StdlibHttpClient() as client,
+        ThreadPoolExecutor(8) as pool,
+    ):
         charges_before = charges(vendor)
 
         def submit(_: int) -> tuple[int, bytes]:
@@ -149,7 +155,7 @@ def test_eight_parallel_submits_charge_once(
 
 def test_charge_survives_a_rollback(vendor: StripeSandbox, environment: dict[str, str]) -> None:
     """A charge in a request that rolls back stays in the log and is replayed."""
-    with serving(GUNICORN, environment) as url, StdlibHttpClient() as client:
+    with run_server(GUNICORN, environment) as url, StdlibHttpClient() as client:
         for place in ("pay/INV-1/?fail", "pay/INV-1/"):
             location = f"{url}/{place}"
             assert 200 == client.send(Request.get(location), location, PATIENT).status

@@ -22,7 +22,7 @@ pytestmark = pytest.mark.untraced
 
 
 @pytest.fixture(autouse=True)
-def _patient() -> Generator[None]:
+def _allow_slow_commands() -> Generator[None]:
     """Allow two minutes for commands that need much CPU time on a busy machine."""
     with waiting_at_most(120.0):
         yield

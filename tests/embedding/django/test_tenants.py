@@ -15,13 +15,19 @@ from moorage import ConfigurationError, InvalidData, Secret
 from moorage.adapters.ciphers.aes_gcm import AesGcmCipher, generate_keys
 from moorage.domain.state.sealing import KeyRing
 from moorage.hub.inbox import EntryQuery
-from moorage.packing import about
+from moorage.packing import sealing_context
 from moorage.testing import tenants_conformance
 from moorage.testing.kits.checks import name_of
 from moorage_django import hub, inbox
 from moorage_django.models import Deferred, Tenant
 from moorage_django.runtime import process
-from moorage_django.tenants import HIDDEN, AsyncOrmTenants, OrmTenants, masked_tables, revealed
+from moorage_django.tenants import (
+    HIDDEN,
+    AsyncOrmTenants,
+    OrmTenants,
+    masked_tables,
+    restore_masked,
+)
 from moorage_django.worker import deliver
 from tests.embedding.django.shop import KEYS, Shop, open_shop, order
 
@@ -115,12 +121,12 @@ def test_cipher_of_the_configuration_is_used(monkeypatch: pytest.MonkeyPatch) ->
         assert 1 == len(process.outbox().deliver(hub(), ids=[entry.id]).worked)
         assert 1 == shop.charges
         assert AesGcmCipher(KeyRing.parse(KEYS)).open(
-            bytes(Tenant.objects.get().sealed), about("acme", "accounts", "tables")
+            bytes(Tenant.objects.get().sealed), sealing_context("acme", "accounts", "tables")
         )
 
 
 def stored_tenants(shop: Shop, **changes: Any) -> OrmTenants:
-    """Store tenants without loading them, and no others; one has an account with webhooks."""
+    """Store a single tenant, whose account receives webhooks, without loading it."""
     Tenant.objects.all().delete()
     result = OrmTenants(AesGcmCipher(KeyRing.parse(KEYS)))
     account = {
@@ -271,7 +277,9 @@ def test_masked_list_items_keep_their_secrets(shown: list[str], entries: list[st
         stored_tables
     )
     options = {"vendors": {"stripe": {"webhook_secrets": shown}}}
-    assert {"vendors": {"stripe": {"webhook_secrets": entries}}} == revealed(options, stored_tables)
+    assert {"vendors": {"stripe": {"webhook_secrets": entries}}} == restore_masked(
+        options, stored_tables
+    )
 
 
 @pytest.mark.parametrize(
@@ -293,7 +301,7 @@ def test_mask_without_a_secret_is_rejected(options: dict[str, Any], path: str) -
     """A masked value without a stored secret is rejected, as after renaming an account."""
     stored_tables = {"vendors": {"stripe": {"credentials": "sk", "webhook_secrets": SECRETS}}}
     with pytest.raises(InvalidData, match="nothing to be kept") as excinfo:
-        revealed(options, stored_tables)
+        restore_masked(options, stored_tables)
 
     assert path == excinfo.value.field
 

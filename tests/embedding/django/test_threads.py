@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 
 
 def test_threads_close_their_connections() -> None:
-    """A thread that made calls beside the caller's leaves no connection; the caller keeps its."""
+    """A thread that made calls leaves no connection open; the caller keeps its own connection."""
     both_run = Barrier(2)
     opened: dict[Thread, BaseDatabaseWrapper] = {}
 

@@ -147,11 +147,11 @@ def test_store_fails_after_the_response(
 ) -> None:
     """A failure after the response is logged and does not reach the server."""
 
-    def away(*_: object) -> None:
+    def lose_connection(*_: object) -> None:
         raise StorageUnavailable("the database could not be used.")
 
     charge()
-    monkeypatch.setattr(OrmInbox, "now", away)
+    monkeypatch.setattr(OrmInbox, "now", lose_connection)
     process.inbox()
     process.webhook_came("any")
     process.after_request()

@@ -23,8 +23,8 @@ def django_client() -> Any:
         models,
         vendor_calls,
     )
-    from django.db import transaction  # noqa: PLC0415 - the same
-    from django.test import Client  # noqa: PLC0415 - the same
+    from django.db import transaction  # noqa: PLC0415 - found where it runs
+    from django.test import Client  # noqa: PLC0415 - found where it runs
 
     invoice = models.Invoice.objects.get(number="A-1002")
     attempt_fields = {"token": "pm_card_visa", "back_url": "http://127.0.0.1/back/"}
@@ -40,7 +40,7 @@ def django_client() -> Any:
 
 def flask_client() -> Any:
     """Pay in Flask's test client, after a charge in a session that was rolled back."""
-    from ledger import create_app, vendor_calls  # type: ignore[import-not-found]  # noqa: PLC0415 - as above
+    from ledger import create_app, vendor_calls  # type: ignore[import-not-found]  # noqa: PLC0415 - found where it runs
     from ledger.models import Attempt, Invoice, session  # type: ignore[import-not-found]  # noqa: PLC0415 - of this framework only
 
     from moorage_flask import current_moorage  # noqa: PLC0415 - of this framework only

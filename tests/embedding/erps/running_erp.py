@@ -99,8 +99,12 @@ class RunningErp:
         self.name = name
         self.configuration = folder / "tenants.toml"
         custom_path = EXAMPLES / f"{name}_erp" / "moorage.toml"
-        slow = slowness()
-        self.patience = {"amnesia": 10.0 * slow, "hasty": 2.0 * slow, "brisk": 3.0 * slow}
+        seconds_per_call = slowness()
+        self.patience = {
+            "amnesia": 10.0 * seconds_per_call,
+            "hasty": 2.0 * seconds_per_call,
+            "brisk": 3.0 * seconds_per_call,
+        }
         self.lease = self.patience["brisk"] + 5.0
         tenants = _TENANTS.format_map(self.patience)
         self.configuration.write_text(custom_path.read_text() + tenants)
@@ -118,7 +122,7 @@ class RunningErp:
 
     @property
     def charged(self) -> int:
-        """Return how often the vendor with, or without, idempotency keys took money."""
+        """Return how often the vendor, with or without idempotency keys, took money."""
         return len(self.street.stripe.charges)
 
     @property
@@ -127,7 +131,7 @@ class RunningErp:
         return [message.subject for message in self.street.postmark.delivered]
 
     def route(self, tenant: str, before: str, after: str) -> None:
-        """Route the payments of a tenant to another vendor, by one line of the configuration."""
+        """Route a tenant's payments to another vendor by changing one line of the configuration."""
         line = f'[tenants.{tenant}.payments]\nvendor = "{{}}"'
         text = self.configuration.read_text()
         self.configuration.write_text(text.replace(line.format(before), line.format(after)))
@@ -159,7 +163,7 @@ class RunningErp:
 
     @contextmanager
     def reject_payments(self) -> Generator[None]:
-        """Make the database reject every payment that is recorded."""
+        """Make the database reject every payment record."""
         table = ATTEMPTS[self.name]
         if self.erp.database.startswith("sqlite"):
             refuse = "BEGIN SELECT RAISE(ABORT, 'the disk is full'); END"

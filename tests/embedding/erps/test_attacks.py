@@ -17,7 +17,7 @@ import pytest
 
 import moorage
 from moorage.contracts.payments import Charge, Money
-from moorage.testing.sandboxes.base import SandboxHttpClient, Slow
+from moorage.testing.sandboxes.base import SandboxHttpClient, SlowAnswer
 from tests.embedding.erps.buyer import Buyer, Form
 from tests.embedding.erps.running_erp import RunningErp, running_erp
 from tests.support.waiting import wait_until
@@ -42,11 +42,11 @@ def ignoring_keys(site: RunningErp) -> Generator[None]:
 
 
 def eight_at_once(site: RunningErp, invoice: str) -> None:
-    """Eight parallel submits at a vendor without keys cause one charge and eight success pages."""
+    """Eight parallel submits to a vendor without keys cause one charge and eight success pages."""
     form = site.buyer.get(invoice).form("/pay")
     values, charged_before = form.filled(means="Visa"), site.charged
     buyers = [Buyer(site.erp.url, site.buyer.cookies) for _ in range(8)]
-    site.street.stripe.fail(Slow(0.3))
+    site.street.stripe.fail(SlowAnswer(0.3))
     with ignoring_keys(site), ThreadPoolExecutor(8) as tabs:
         pages = list(tabs.map(lambda buyer: buyer.post(form, values), buyers))
 
@@ -60,7 +60,7 @@ def late_response(site: RunningErp) -> None:
     form = site.buyer.get("/hasty/invoices/hasty-1/").form("/pay")
     buyer, charged_before = Buyer(site.erp.url, site.buyer.cookies), site.charged
     with ignoring_keys(site):
-        site.street.stripe.fail(Slow(site.patience["hasty"] + 1.0))
+        site.street.stripe.fail(SlowAnswer(site.patience["hasty"] + 1.0))
         first = buyer.post(form, form.filled(means="Visa"))
         second = buyer.post(form, form.filled(means="Visa"))
         assert "do not know yet" in first.text
@@ -248,7 +248,7 @@ def foreign_payments(site: RunningErp) -> None:
 def webhook_of_a_lost_response(site: RunningErp) -> None:
     """The webhook of a payment whose response was lost is matched by the ERP's reference."""
     charged_before, sent_count = site.charged, len(site.street.stripe.sent)
-    site.street.stripe.fail(Slow(site.patience["brisk"] + 2.0))
+    site.street.stripe.fail(SlowAnswer(site.patience["brisk"] + 2.0))
     page = site.buyer.pay("/brisk/invoices/brisk-4/", "Visa")
     assert "do not know yet" in page.text
     reports = [
@@ -271,7 +271,7 @@ def crash(site: RunningErp) -> None:
     bank = buyer.pay("/acme/invoices/A-1001/", "the bank asks").url
     assert bank.startswith(site.street.office.url)
     form, charged_before = buyer.get("/brisk/invoices/brisk-2/").form("/pay"), site.charged
-    site.street.stripe.fail(Slow(0.8))
+    site.street.stripe.fail(SlowAnswer(0.8))
     with ThreadPoolExecutor() as tab:
         paying = tab.submit(buyer.post, form, form.filled(means="Visa"))
         wait_until(lambda: site.charged > charged_before, "charge")

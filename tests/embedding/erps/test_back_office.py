@@ -1,4 +1,4 @@
-"""Electronic invoices, bank accounts, orders of a shop and contracts in both ERPs."""
+"""Electronic invoices, bank accounts, shop orders and contracts in both ERPs."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ CHARLES = "/acme/customers/2/"
 
 
 def click(shop: RunningErp, path: str, ending: str) -> Page:
-    """Open a page, and send its form that leads to an address with this ending."""
+    """Open a page, and submit its form whose target address ends like this."""
     return shop.buyer.post(shop.buyer.get(path).form(ending))
 
 
@@ -41,7 +41,7 @@ def sends_an_electronic_invoice_once(shop: RunningErp) -> None:
 
 
 def keeps_a_lost_invoice_unknown(shop: RunningErp) -> None:
-    """An electronic invoice whose answer is lost is not sent again by any click."""
+    """An electronic invoice whose response is lost is not sent again by any click."""
     sent_before = len(shop.street.recommand.deliveries())
     form = shop.buyer.get("/acme/invoices/A-1003/").form("/e-invoice")
     shop.street.recommand.fail(Lost())
@@ -75,25 +75,25 @@ def has_a_contract_signed(shop: RunningErp) -> None:
 
 
 def matches_the_bank_account(shop: RunningErp) -> None:
-    """Lines of the bank account pay the invoices that they name, and others stay for a person."""
+    """Bank transactions pay the invoices that they name; others are left to an operator."""
     bank_page = click(shop, "/acme/bank/", "/bank/connect")
     assert bank_page.url.startswith(shop.street.office.url)
     (form,) = bank_page.forms.values()
     assert "The account is connected." in shop.buyer.post(form, {"answer": "confirm"}).text
 
     read = click(shop, "/acme/bank/", "/bank/read")
-    again = click(shop, "/acme/bank/", "/bank/read")
+    second_page = click(shop, "/acme/bank/", "/bank/read")
     assert "pays A-1004" in read.text
     assert 2 == read.text.count("to be checked")
-    assert read.text == again.text
+    assert read.text == second_page.text
     paid = shop.buyer.get("/acme/invoices/A-1004/")
     assert not any(action.endswith("/pay") for action in paid.forms)
 
     (consent,) = shop.street.berlin_group.consents
     shop.street.berlin_group.expire(consent)
-    ended = click(shop, "/acme/bank/", "/bank/read")
-    assert "The consent has ended." in ended.text
-    assert any(action.endswith("/bank/connect") for action in ended.forms)
+    page = click(shop, "/acme/bank/", "/bank/read")
+    assert "The consent has ended." in page.text
+    assert any(action.endswith("/bank/connect") for action in page.forms)
 
 
 def imports_orders_once(shop: RunningErp) -> None:

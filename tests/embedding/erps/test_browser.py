@@ -7,9 +7,9 @@ from typing import TYPE_CHECKING, Final
 
 import pytest
 
-from moorage.testing.sandboxes.base import Slow
+from moorage.testing.sandboxes.base import SlowAnswer
 from tests.embedding.erps.running_erp import RunningErp, running_erp
-from tests.support.browser import ENTER, SPACE, TAB, Browser, browsing
+from tests.support.browser import ENTER, SPACE, TAB, Browser, open_browser
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -18,7 +18,7 @@ PICTURES: Final = Path(__file__).parents[3] / "build" / "erps"
 
 
 def by_mouse(shop: RunningErp, window: Browser, keep: Callable[[str], None]) -> None:
-    """An invoice is paid, shipped and mailed, and the log lists the calls."""
+    """By mouse, an invoice is paid, shipped and mailed, and the log lists the calls."""
     window.open(shop.erp.url)
     keep("companies")
     window.click("a", "ACME")
@@ -56,7 +56,7 @@ def by_mouse(shop: RunningErp, window: Browser, keep: Callable[[str], None]) -> 
 
 
 def in_the_back_office(shop: RunningErp, window: Browser, keep: Callable[[str], None]) -> None:
-    """A contract and an electronic invoice are sent, and the bank account and shop are read."""
+    """In the back office, contracts and invoices are sent, and bank and shop data are read."""
     window.open(f"{shop.erp.url}/acme/customers/2/")
     window.click("button", "Send a contract")
     assert window.reads("waits for the signature")
@@ -100,9 +100,9 @@ def by_keyboard(shop: RunningErp, window: Browser, keep: Callable[[str], None]) 
 
 
 def on_a_phone(shop: RunningErp, window: Browser, keep: Callable[[str], None]) -> None:
-    """No page is wider than a phone, and an unknown outcome is shown as unknown."""
+    """No page is wider than a phone's screen, and an unknown outcome is shown as unknown."""
     window.look(width=360, height=740, dark=True)
-    shop.street.stripe.fail(Slow(shop.patience["hasty"] + 1.0))
+    shop.street.stripe.fail(SlowAnswer(shop.patience["hasty"] + 1.0))
     window.open(f"{shop.erp.url}/hasty/invoices/hasty-3/")
     window.click("label", "Visa")
     window.click("button", "Pay")
@@ -131,8 +131,8 @@ def on_a_phone(shop: RunningErp, window: Browser, keep: Callable[[str], None]) -
 
 @pytest.mark.parametrize("name", ["django", "flask"])
 def test_erp_is_usable(name: str, tmp_path: Path) -> None:
-    """All pages can be used by mouse, by keyboard and on a phone, and say what is known."""
-    with browsing() as window, running_erp(name, tmp_path) as shop:
+    """All pages can be used by mouse, by keyboard and on a phone, and show correct outcomes."""
+    with open_browser() as window, running_erp(name, tmp_path) as shop:
         window.look()
 
         def keep(what: str) -> None:

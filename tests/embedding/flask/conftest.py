@@ -56,7 +56,7 @@ def mariadb_database_url() -> Iterator[str]:
 
 @pytest.fixture(params=["sqlite", "postgresql"])
 def database_url(request: pytest.FixtureRequest) -> str:
-    """Return the URL of a host's database, of each common kind."""
+    """Return the URL of a host's database, for each common kind."""
     url: str = request.getfixturevalue(f"{request.param}_url")
     return url
 
@@ -78,7 +78,7 @@ def any_database_url(request: pytest.FixtureRequest) -> str:
 
 @pytest.fixture
 def shop(database_url: str) -> Iterator[Shop]:
-    """Return a Flask application with a database of each kind."""
+    """Return a Flask application for each kind of database."""
     with closing(Shop(database_url)) as new_shop:
         new_shop.moored.migrate()
         yield new_shop

@@ -13,14 +13,14 @@ import pytest
 from moorage import Secret
 from moorage.domain.state.sealing import KeyRing
 from moorage_flask.checks import findings
-from moorage_flask.places import Places, places
+from moorage_flask.places import StoreLocations, places
 from tests.embedding.flask.shop import KEYS as TEXT
 from tests.embedding.flask.shop import Shop
 
 KEYS = Secret(TEXT)
 
 
-def named(shop: Shop, **environment: str) -> dict[str, bool]:
+def finding_severities(shop: Shop, **environment: str) -> dict[str, bool]:
     """Return the names of the findings with their severity."""
     try:
         return {finding.name: finding.severe for finding in findings(shop.moored, environment)}
@@ -30,12 +30,12 @@ def named(shop: Shop, **environment: str) -> dict[str, bool]:
 
 def test_correct_application(sql_url: str) -> None:
     """A correct application has no findings."""
-    assert {} == named(Shop(sql_url, KEYS=KEYS), WEB_CONCURRENCY="4")
+    assert {} == finding_severities(Shop(sql_url, KEYS=KEYS), WEB_CONCURRENCY="4")
 
 
 def test_missing_keys(sqlite_url: str) -> None:
     """A finding reports that data is stored unencrypted without keys."""
-    assert {"no-keys": False} == named(Shop(sqlite_url))
+    assert {"no-keys": False} == finding_severities(Shop(sqlite_url))
 
 
 @pytest.mark.parametrize(
@@ -51,18 +51,18 @@ def test_missing_keys(sqlite_url: str) -> None:
 )
 def test_missing_shared_store(environment: dict[str, str], severe: bool) -> None:
     """Several workers without a shared store must not start; one worker gets a warning."""
-    assert {"store-not-shared": severe} == named(Shop(KEYS=KEYS), **environment)
+    assert {"store-not-shared": severe} == finding_severities(Shop(KEYS=KEYS), **environment)
 
 
 @pytest.mark.parametrize("setting", ["STATE", "ASIDE"])
 def test_state_is_outside_the_hosts_file(setting: str, tmp_path: Path) -> None:
-    """State that a call waits for is not stored in the host's SQLite file."""
+    """State that calls wait for is not stored in the host's SQLite file."""
     file = f"{tmp_path / 'erp.db'}"
     text = f"sqlite:///{file}" if setting == "STATE" else file
     settings: dict[str, Any] = {"KEYS": KEYS, setting: text}
     shop = Shop(f"sqlite:///{file}", **settings)
 
-    assert {"store-in-the-host's-file": True} == named(shop)
+    assert {"store-in-the-host's-file": True} == finding_severities(shop)
 
 
 def test_webhooks_without_secret(sqlite_url: str) -> None:
@@ -70,7 +70,7 @@ def test_webhooks_without_secret(sqlite_url: str) -> None:
     configuration: dict[str, Any] = {"vendors": {"stripe": {"credentials": Secret("sk")}}}
     shop = Shop(sqlite_url, KEYS=KEYS, CONFIGURATION=configuration)
 
-    assert {"webhook-without-secret": False} == named(shop)
+    assert {"webhook-without-secret": False} == finding_severities(shop)
 
 
 def test_secrets_in_the_settings(sqlite_url: str) -> None:
@@ -81,7 +81,7 @@ def test_secrets_in_the_settings(sqlite_url: str) -> None:
         vendors = {"smtp": {**smtp, "credentials": value}}
         shop = Shop(sqlite_url, KEYS=KEYS, CONFIGURATION={"vendors": vendors})
 
-        assert amiss == named(shop)
+        assert amiss == finding_severities(shop)
 
 
 def test_missing_secret(sqlite_url: str, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -119,25 +119,27 @@ def test_invalid_store_url(sqlite_url: str, wrong: dict[str, Any], path: str) ->
 @pytest.mark.parametrize(
     "options, expected",
     [
-        ({"kind": None, "file": None}, Places(state="memory:", memory=True)),
-        ({"kind": "sqlite", "file": None}, Places(state="memory:", memory=True)),
-        ({"kind": "postgresql", "file": None}, Places()),
+        ({"kind": None, "file": None}, StoreLocations(state="memory:", memory=True)),
+        ({"kind": "sqlite", "file": None}, StoreLocations(state="memory:", memory=True)),
+        ({"kind": "postgresql", "file": None}, StoreLocations()),
         (
             {"kind": "postgresql", "file": None, "state": "redis://a/0"},
-            Places(state="redis://a/0"),
+            StoreLocations(state="redis://a/0"),
         ),
         (
             {"kind": "sqlite", "file": "/var/erp.db"},
-            Places(state="sqlite:////var/erp.moorage-state.db", aside="/var/erp.moorage.db"),
+            StoreLocations(
+                state="sqlite:////var/erp.moorage-state.db", aside="/var/erp.moorage.db"
+            ),
         ),
         (
             {"kind": "sqlite", "file": "/var/erp.db", "state": "redis://a/0", "aside": "/x.db"},
-            Places(state="redis://a/0", aside="/x.db"),
+            StoreLocations(state="redis://a/0", aside="/x.db"),
         ),
     ],
 )
-def test_storage_locations(options: dict[str, Any], expected: Places) -> None:
-    """The locations of the stores follow from the host's database and the settings."""
+def test_storage_locations(options: dict[str, Any], expected: StoreLocations) -> None:
+    """The stores' locations follow from the host's database and the settings."""
     assert expected == places(**options)
 
 
@@ -151,7 +153,7 @@ def test_storage_locations(options: dict[str, Any], expected: Places) -> None:
     ],
 )
 def test_passwords_in_the_settings(setting: dict[str, Any], path: str, sqlite_url: str) -> None:
-    """Passwords in URLs and plain keys are named, and not shown."""
+    """Passwords in URLs, and plain keys, are reported without being shown."""
     with closing(Shop(sqlite_url, **dict[str, Any](KEYS=KEYS) | setting)) as shop:
         (result,) = [
             finding for finding in findings(shop.moored, {}) if finding.name == "secret-in-settings"
@@ -168,7 +170,7 @@ def test_wrapped_url(sqlite_url: str) -> None:
     shop = Shop(sqlite_url, KEYS=KEYS, STATE=url)
     assert "redis://:hunter2@127.0.0.1:9/0" == shop.moored.stores.state_url
     assert "hunter2" not in repr(shop.app.config)
-    assert {} == named(shop)
+    assert {} == finding_severities(shop)
 
 
 def test_named_command_prints_keys(sqlite_url: str) -> None:

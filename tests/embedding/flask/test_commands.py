@@ -195,12 +195,12 @@ def test_unknown_payment_is_closed(database_url: str) -> None:
     shop.sandbox.fail(Lost(), Lost(), Lost())
     with pytest.raises(ConnectionFailed):
         shop.moorage.hub.payments().charge(order, idempotency_key="INV-3")
-    listed = run(shop, "payments", "unsettled", "--json")
+    payments = run(shop, "payments", "unsettled", "--json")
     closed = run(shop, "payments", "close", "INV-3", "--done")
     replayed = shop.moorage.hub.payments().charge(order, idempotency_key="INV-3").replayed
     shop.close()
 
-    (fields,) = json.loads(listed.output)["result"]["payments"]
+    (fields,) = json.loads(payments.output)["result"]["payments"]
     assert ("INV-3", "1.00 EUR") == (fields["reference"], fields["amount"])
     assert "INV-3 is closed as done\n" == closed.output
     assert replayed

@@ -101,7 +101,7 @@ def session_of(url: str) -> scoped_session[Any]:
 def test_host_database_is_recognised(
     give: Callable[[str], object], has_session: bool, sqlite_url: str
 ) -> None:
-    """The host's database is recognised in every form it is given in."""
+    """The host's database is recognised in each of its possible forms."""
     host = host_of(Settings(configuration={}, database=give(sqlite_url)))
 
     assert host.database is not None

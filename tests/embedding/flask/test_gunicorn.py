@@ -34,12 +34,12 @@ def gunicorn(environment: dict[str, str]) -> Generator[str]:
     """Run gunicorn with two workers, forked from a process that has paid, and yield its URL."""
     command = (sys.executable, "-m", "gunicorn", "--preload", "--workers=2", "--threads=4")
     locations = ("--bind=127.0.0.1:0", "--graceful-timeout=5", "tests.embedding.flask.served:app")
-    with started([*command, *locations], environment) as server:
+    with run_program([*command, *locations], environment) as server:
         yield wait_for_output(server, r"Listening at: (http://\S+)")
 
 
 @contextmanager
-def started(
+def run_program(
     command: Sequence[str], environment: dict[str, str]
 ) -> Generator[subprocess.Popen[str]]:
     """Run a program during the block, and end it gracefully."""
@@ -60,7 +60,7 @@ def started(
 
 
 def wait_for_output(program: subprocess.Popen[str], pattern: str) -> str:
-    """Wait until the program prints a match, and return its group."""
+    """Wait until the program prints a match, and return the match's group."""
     text = ""
     for line in program.stdout or ():
         text += line
@@ -116,7 +116,7 @@ def test_worker_stops_on_signal(environment: dict[str, str]) -> None:
     command = (sys.executable, "-m", "flask", "--app=tests.embedding.flask.served", "moorage")
     with (
         StripeSandbox().serving() as vendor,
-        started(
+        run_program(
             [*command, "deliver", "--pause=60"],
             environment | {"MOORAGE_TEST_VENDOR": vendor.url, "PYTHONUNBUFFERED": "1"},
         ) as worker,

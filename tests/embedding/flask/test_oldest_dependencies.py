@@ -1,4 +1,4 @@
-"""The Flask extension with SQLAlchemy 1.4, Flask 2.3 and redis 4.5, its oldest dependencies."""
+"""The Flask extension with its oldest dependencies: SQLAlchemy 1.4, Flask 2.3, redis 4.5."""
 
 from __future__ import annotations
 
@@ -65,7 +65,7 @@ def test_async_redis_conforms(check: state_conformance.AsyncCheck) -> None:
 
 @older
 def test_state_needs_a_store_of_its_own(postgresql_url: str) -> None:
-    """Without `STATE` a database server cannot keep the state, and the error names the setting."""
+    """Without `STATE`, a database server cannot hold the state, and the error names the setting."""
     with closing(Shop(postgresql_url, STATE=None)) as shop:
         with pytest.raises(ConfigurationError, match=r"MOORAGE\.STATE: .* redis://") as excinfo:
             charge(shop)
@@ -75,7 +75,7 @@ def test_state_needs_a_store_of_its_own(postgresql_url: str) -> None:
 
 @older
 def test_credentials_and_tenants_need_a_file(postgresql_url: str, tmp_path: Path) -> None:
-    """Credentials and tenants live in the file of `ASIDE`, and the error names that setting."""
+    """Credentials and tenants are stored in the `ASIDE` file, and the error names that setting."""
     with closing(Shop(postgresql_url, KEYS=Secret(KEYS))) as shop:
         assert ["credentials-in-memory"] == [finding.name for finding in findings(shop.moored, {})]
     with (

@@ -22,19 +22,19 @@ ACT = "/moorage/operations/acts/circuit-open"
 
 
 def test_page_is_absent_without_people(database_url: str) -> None:
-    """Without a function that identifies people the page is absent; other visitors are refused."""
+    """Without a function that identifies users the page is absent; unknown visitors are refused."""
     shop = Shop(database_url)
     shop.moored.migrate()
     assert 404 == shop.client().get("/moorage/operations/").status_code
     shop.close()
-    stranger = Shop(database_url, PERSON=lambda: None)
-    assert 403 == stranger.client().get("/moorage/operations/").status_code
-    stranger.close()
+    shop_without_permission = Shop(database_url, PERSON=lambda: None)
+    assert 403 == shop_without_permission.client().get("/moorage/operations/").status_code
+    shop_without_permission.close()
 
 
 @pytest.mark.parametrize("secret", ["a secret key of the shop", b"a secret key of the shop"])
 def test_known_person_reads_and_acts(database_url: str, secret: str | bytes) -> None:
-    """A known person can read every page; an action needs a form that the page has made."""
+    """A known user can read every page; an action needs a form that the page created."""
     shop = Shop(database_url, PERSON=lambda: Person("ann", ALL_ACTS), FOUR_EYES=False)
     shop.moored.migrate()
     shop.app.secret_key = secret
@@ -55,7 +55,7 @@ def test_known_person_reads_and_acts(database_url: str, secret: str | bytes) -> 
 
 
 def test_reader_does_not_act(database_url: str) -> None:
-    """A person without permitted actions gets no confirmation page."""
+    """A user without permitted actions gets no confirmation page."""
     shop = Shop(database_url, PERSON=lambda: Person("vera", READ_ONLY))
     shop.moored.migrate()
     shop.app.secret_key = "a secret key of the shop"
@@ -73,7 +73,7 @@ def test_forms_need_a_secret_key(database_url: str) -> None:
 
 
 def test_acts_are_recorded_once_with_the_person(database_url: str, tmp_path: Path) -> None:
-    """The configured trail has each action once, with the person's name; calls are charted."""
+    """The audit trail has each action once, with the user's name; calls are charted."""
     audit = f"sqlite:///{tmp_path}/audit.db"
     shop = Shop(database_url, PERSON=lambda: Person("ann", ALL_ACTS))
     shop.app.config["MOORAGE"]["CONFIGURATION"] |= {

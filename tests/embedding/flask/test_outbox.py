@@ -10,8 +10,8 @@ from sqlalchemy import text
 
 from moorage import ConfigurationError, Money
 from moorage.contracts.payments import Charge
-from moorage.hub.inbox import EntryQuery, Handled
-from moorage.hub.outbox import Delivered
+from moorage.hub.inbox import EntryQuery, HandledWebhooks
+from moorage.hub.outbox import DeliveredCalls
 from moorage.hub.worker import work
 from moorage_flask import worker
 from tests.embedding.flask.shop import Shop
@@ -22,12 +22,12 @@ if TYPE_CHECKING:
 ORDER = Charge(Money("149.90", "EUR"), "pm_card_visa", reference="INV-1")
 
 
-def put(shop: Shop, key: str = "INV-1") -> OutboxEntry:
+def put_charge(shop: Shop, key: str = "INV-1") -> OutboxEntry:
     """Defer a charge in the application's transaction."""
     return shop.moorage.outbox.put("payments", "charge", ORDER, key=key)
 
 
-def delivered(shop: Shop) -> int:
+def deliver_all(shop: Shop) -> int:
     """Run the worker; fail unless all calls succeed; return their number."""
     rounds = worker.deliver(shop.moored)
     assert all(len(item) == item.done for item in rounds)
@@ -36,34 +36,34 @@ def delivered(shop: Shop) -> int:
 
 def test_call_is_made_after_the_commit(shop: Shop) -> None:
     """A deferred call is made once, after the host has committed."""
-    put(shop)
+    put_charge(shop)
     shop.sessions.commit()
 
     assert 0 == len(shop.sandbox.charges)
-    assert 1 == delivered(shop)
-    assert 0 == delivered(shop)
+    assert 1 == deliver_all(shop)
+    assert 0 == deliver_all(shop)
     assert 1 == len(shop.sandbox.charges)
 
 
 def test_rollback_discards_the_call(shop: Shop) -> None:
     """A deferred call is not made if the host rolls back."""
-    put(shop)
+    put_charge(shop)
     shop.sessions.rollback()
 
-    assert 0 == delivered(shop)
+    assert 0 == deliver_all(shop)
     assert {} == shop.sandbox.charges
 
 
 def test_key_makes_a_call_unique(shop: Shop) -> None:
-    """Of two deferred calls with one key the first is made, in any transaction."""
-    first = put(shop)
-    repeated_entry = put(shop)
+    """Of two deferred calls with one key, only the first is made, in any transaction."""
+    first = put_charge(shop)
+    repeated_entry = put_charge(shop)
     shop.sessions.commit()
-    later_entry = put(shop)
+    later_entry = put_charge(shop)
     shop.sessions.commit()
 
     assert [first.id] * 2 == [repeated_entry.id, later_entry.id]
-    assert 1 == delivered(shop)
+    assert 1 == deliver_all(shop)
 
 
 def test_call_and_host_data_commit_together(shop: Shop) -> None:
@@ -71,7 +71,7 @@ def test_call_and_host_data_commit_together(shop: Shop) -> None:
     shop.sessions.execute(text("CREATE TABLE invoice (id INTEGER)"))
     shop.sessions.commit()
     shop.sessions.execute(text("INSERT INTO invoice VALUES (1)"))
-    put(shop)
+    put_charge(shop)
     shop.sessions.rollback()
 
     assert 0 == shop.sessions.execute(text("SELECT count(*) FROM invoice")).scalar()
@@ -82,7 +82,7 @@ def test_outbox_needs_a_database() -> None:
     """An application without a database cannot defer calls."""
     shop = Shop()
     with pytest.raises(ConfigurationError) as excinfo:
-        put(shop)
+        put_charge(shop)
 
     assert "MOORAGE.DATABASE" == excinfo.value.path
     shop.close()
@@ -93,7 +93,7 @@ def test_outbox_needs_a_session(sqlite_url: str) -> None:
     shop = Shop(DATABASE=sqlite_url)
     shop.moored.migrate()
     with pytest.raises(ConfigurationError) as excinfo:
-        put(shop)
+        put_charge(shop)
 
     assert "MOORAGE.SESSION" == excinfo.value.path
     shop.close()
@@ -101,12 +101,12 @@ def test_outbox_needs_a_session(sqlite_url: str) -> None:
 
 def test_worker(shop: Shop) -> None:
     """A worker makes calls and handles webhooks until it is told to stop."""
-    put(shop)
+    put_charge(shop)
     shop.sessions.commit()
     stop, rounds = Event(), []
 
     def tell(round_: worker.Round) -> None:
-        if isinstance(round_, (Handled, Delivered)):
+        if isinstance(round_, (HandledWebhooks, DeliveredCalls)):
             rounds.append((type(round_), round_.done))
         if shop.news:
             stop.set()
@@ -115,5 +115,5 @@ def test_worker(shop: Shop) -> None:
 
     work(*worker.steps(shop.moored, 1), stop=stop, pause=0.01, tell=tell)
 
-    assert [(Delivered, 1), (Handled, 1)] == rounds
+    assert [(DeliveredCalls, 1), (HandledWebhooks, 1)] == rounds
     assert 1 == len(shop.news)

@@ -1,4 +1,4 @@
-"""Times are those of the database server, not of this machine."""
+"""Times come from the database server, not from this machine."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from moorage import IntegrationLog, IntegrationStatus, LogQuery
 from moorage.adapters.state.memory import MemoryStorage
 from moorage_flask import worker
 from tests.embedding.flask.shop import Shop
-from tests.embedding.flask.test_outbox import put
+from tests.embedding.flask.test_outbox import put_charge
 
 LATER = datetime(2033, 5, 18, 3, 33, 20, tzinfo=UTC)
 
@@ -31,7 +31,7 @@ def test_entries_have_the_servers_time(later_url: str) -> None:
     with closing(Shop(later_url, STATE=MemoryStorage())) as shop:
         shop.moored.migrate()
         assert LATER == shop.moored.stores.inbox.now() == shop.moored.stores.outbox.now()
-        assert (LATER, LATER) == attrs.astuple(put(shop), filter=_is_time)
+        assert (LATER, LATER) == attrs.astuple(put_charge(shop), filter=_is_time)
         shop.sessions.commit()
         assert 1 == len(shop.moored.stores.outbox.due(9))
 
@@ -56,5 +56,5 @@ def test_retention_uses_the_servers_clock(later_url: str) -> None:
                     attempts=1,
                 )
             )
-        assert 1 == worker.tidy(shop.moored)
+        assert 1 == worker.delete_old_entries(shop.moored)
         assert ["young"] == [entry.id for entry in log.find(LogQuery()).items]

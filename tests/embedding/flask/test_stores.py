@@ -63,7 +63,7 @@ Fresh: TypeAlias = Callable[[], tuple[Database, str]]
 
 
 @pytest.fixture
-def fresh(any_database_url: str) -> Iterator[Fresh]:
+def fresh_tables(any_database_url: str) -> Iterator[Fresh]:
     """Return a function that creates empty tables."""
     with ExitStack() as stack:
 
@@ -80,12 +80,12 @@ def fresh(any_database_url: str) -> Iterator[Fresh]:
 
 
 @pytest.mark.parametrize("check", integration_log_conformance.CHECKS, ids=name_of)
-def test_log_conforms(check: integration_log_conformance.Check, fresh: Fresh) -> None:
+def test_log_conforms(check: integration_log_conformance.Check, fresh_tables: Fresh) -> None:
     """The log passes the conformance kit of integration logs."""
     with ExitStack() as stack:
 
         def make() -> HostIntegrationLogger:
-            database, prefix = fresh()
+            database, prefix = fresh_tables()
             log = log_in(database, prefix=prefix)
             stack.callback(log.close)
             return log
@@ -95,11 +95,11 @@ def test_log_conforms(check: integration_log_conformance.Check, fresh: Fresh) ->
 
 @pytest.mark.untraced
 @pytest.mark.parametrize("check", inbox_conformance.CHECKS, ids=name_of)
-def test_inbox_conforms(check: Callable[[Callable[[], object]], None], fresh: Fresh) -> None:
+def test_inbox_conforms(check: Callable[[Callable[[], object]], None], fresh_tables: Fresh) -> None:
     """The inbox passes the conformance kit of inboxes."""
 
     def make() -> HostInbox:
-        database, prefix = fresh()
+        database, prefix = fresh_tables()
         return inbox_in(database, prefix=prefix)
 
     check(make)
@@ -107,20 +107,22 @@ def test_inbox_conforms(check: Callable[[Callable[[], object]], None], fresh: Fr
 
 @pytest.mark.untraced
 @pytest.mark.parametrize("check", outbox_conformance.CHECKS, ids=name_of)
-def test_outbox_conforms(check: Callable[[Callable[[], object]], None], fresh: Fresh) -> None:
+def test_outbox_conforms(
+    check: Callable[[Callable[[], object]], None], fresh_tables: Fresh
+) -> None:
     """The outbox passes the conformance kit of outboxes."""
 
     def make() -> HostOutbox:
-        database, prefix = fresh()
+        database, prefix = fresh_tables()
         return outbox_in(database, prefix=prefix)
 
     check(make)
 
 
 @pytest.mark.parametrize("skips", [True, False])
-def test_workers_claim_different_calls(fresh: Fresh, skips: bool) -> None:
+def test_workers_claim_different_calls(fresh_tables: Fresh, skips: bool) -> None:
     """Two workers claim ten calls, each call once, also on servers without SKIP LOCKED."""
-    database, prefix = fresh()
+    database, prefix = fresh_tables()
     target = None if skips else (lambda: False)
     store = HostOutbox(database.kind, database.lend, prefix=prefix, skips_locked=target)
     for number in range(10):
@@ -135,9 +137,9 @@ def test_workers_claim_different_calls(fresh: Fresh, skips: bool) -> None:
     assert [finished_entries[0].id] == [entry.id for entry in results]
 
 
-def test_locked_call_is_skipped(fresh: Fresh) -> None:
+def test_locked_call_is_skipped(fresh_tables: Fresh) -> None:
     """A worker does not wait for rows that another worker has locked."""
-    database, prefix = fresh()
+    database, prefix = fresh_tables()
     if database.kind == "sqlite":
         pytest.skip("a file locks no rows: run the cases of the servers")
     store = outbox_in(database, prefix=prefix)
@@ -148,9 +150,9 @@ def test_locked_call_is_skipped(fresh: Fresh) -> None:
         assert ["b"] == [entry.id for entry in store.claim(9, 60.0, 5)]
 
 
-def test_concurrent_claims_share_the_calls(fresh: Fresh) -> None:
+def test_concurrent_claims_share_the_calls(fresh_tables: Fresh) -> None:
     """Workers that claim at the same time get different calls, and none fails."""
-    database, prefix = fresh()
+    database, prefix = fresh_tables()
     if database.kind == "sqlite":
         pytest.skip("a file has one worker at a time: run the cases of the servers")
     store = outbox_in(database, prefix=prefix)
@@ -294,9 +296,9 @@ def test_log_of_an_unreachable_database(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("unfit", ["\ud800", "a\0b"])
-def test_rejected_entry_does_not_block_others(fresh: Fresh, unfit: str) -> None:
+def test_rejected_entry_does_not_block_others(fresh_tables: Fresh, unfit: str) -> None:
     """An entry that cannot be written does not hold up the others."""
-    database, prefix = fresh()
+    database, prefix = fresh_tables()
     log = log_in(database, prefix=prefix, threads=False)
     entries = [integration_log_conformance.entry(number) for number in range(5)]
     entries[2] = attrs.evolve(entries[2], vendor_code=unfit)
@@ -308,9 +310,9 @@ def test_rejected_entry_does_not_block_others(fresh: Fresh, unfit: str) -> None:
     assert {"call-0000", "call-0001", "call-0003", "call-0004"} <= stored_ids
 
 
-def test_number_too_large_for_a_column(fresh: Fresh) -> None:
+def test_number_too_large_for_a_column(fresh_tables: Fresh) -> None:
     """Only the entry with a number too large for its column is lost, and the loss is counted."""
-    database, prefix = fresh()
+    database, prefix = fresh_tables()
     log = log_in(database, prefix=prefix, threads=False)
     entries = [integration_log_conformance.entry(number) for number in range(3)]
     entries[1] = attrs.evolve(entries[1], attempts=2**40)
@@ -332,9 +334,9 @@ def test_unsupported_database() -> None:
         HostOutbox("oracle", database.lend)
 
 
-def test_log_is_written_in_the_background(fresh: Fresh) -> None:
+def test_log_is_written_in_the_background(fresh_tables: Fresh) -> None:
     """A thread soon writes the log without another request, and then ends."""
-    database, prefix = fresh()
+    database, prefix = fresh_tables()
     log = log_in(database, prefix=prefix)
     log.write(integration_log_conformance.entry(1))
     end_time = time.monotonic() + PATIENCE
@@ -345,9 +347,9 @@ def test_log_is_written_in_the_background(fresh: Fresh) -> None:
     log.close()
 
 
-def test_log_without_threads(fresh: Fresh) -> None:
+def test_log_without_threads(fresh_tables: Fresh) -> None:
     """On a server without threads, the end of a request writes the log."""
-    database, prefix = fresh()
+    database, prefix = fresh_tables()
     log = log_in(database, prefix=prefix, threads=False)
     log.write(integration_log_conformance.entry(1))
     assert ("moorage-log" in _threads(), rows(database, prefix)) == (False, 0)
@@ -358,7 +360,7 @@ def test_log_without_threads(fresh: Fresh) -> None:
 
 
 def test_end_of_a_request_writes_the_log(database_url: str) -> None:
-    """The end of a request writes the queued log where no thread does."""
+    """If no thread writes the log, the end of a request writes the queued entries."""
     with closing(Shop(database_url)) as shop:
         shop.moored.migrate()
         shop.client().get("/nothing")  # nothing was opened yet
@@ -368,11 +370,11 @@ def test_end_of_a_request_writes_the_log(database_url: str) -> None:
         log.write(integration_log_conformance.entry(1))
         shop.client().get("/nothing")
 
-        assert 1 == rows(stores._aside, "moorage_")  # noqa: SLF001 - as above
+        assert 1 == rows(stores._aside, "moorage_")  # noqa: SLF001 - asking the log would write it
 
 
 def test_end_of_a_request_without_a_database(tmp_path: Path) -> None:
-    """Entries that cannot be written at the end of a request wait for the next."""
+    """Entries that cannot be written at the end of a request are written at the end of the next."""
     host_tables, path = tables(), tmp_path / "later" / "log.db"
     database = Database(f"sqlite:///{path}")
     log = log_in(database, threads=False)
@@ -385,9 +387,9 @@ def test_end_of_a_request_without_a_database(tmp_path: Path) -> None:
     assert 1 == rows(database, "moorage_")
 
 
-def test_log_is_ordered_by_time(fresh: Fresh) -> None:
+def test_log_is_ordered_by_time(fresh_tables: Fresh) -> None:
     """Pages of the log are ordered by the time of the call, not of the write."""
-    database, prefix = fresh()
+    database, prefix = fresh_tables()
     log = log_in(database, prefix=prefix, threads=False)
     late_entry, early_entry = (
         integration_log_conformance.entry(2),
@@ -465,14 +467,14 @@ def test_older_table_is_reported_and_migrated(any_database_url: str) -> None:
             log_table.drop(connection)
 
 
-def test_unknown_field_of_a_log_entry_is_dropped(fresh: Fresh) -> None:
-    """An unknown field of a newer moorage loses no entry."""
+def test_unknown_field_of_a_log_entry_is_dropped(fresh_tables: Fresh) -> None:
+    """An unknown field from a newer moorage loses no entry."""
 
     @attrs.frozen(kw_only=True)
     class NewerLog(IntegrationLog):
         mode: str = "red"
 
-    database, prefix = fresh()
+    database, prefix = fresh_tables()
     log = log_in(database, prefix=prefix, threads=False)
     entry = integration_log_conformance.entry(1)
     log.write(NewerLog(**attrs.asdict(entry, recurse=False)))
@@ -481,7 +483,7 @@ def test_unknown_field_of_a_log_entry_is_dropped(fresh: Fresh) -> None:
 
 
 @pytest.mark.skipif(not MODERN, reason="the core's SQL stores need SQLAlchemy 2")
-def test_core_store_refuses_tables_of_this_package(postgresql_url: str) -> None:
+def test_core_stores_refuse_moorage_flask_tables(postgresql_url: str) -> None:
     """The core's stores do not read or write this package's tables of the same names."""
     database = Database(postgresql_url)
     with database.begin() as connection:

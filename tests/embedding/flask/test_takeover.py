@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 from moorage import WebhookInbox
 from moorage.contracts.payments import Charge, Money
 from moorage.hub.inbox import EntryQuery, EntryState
-from moorage.testing.kits.checks import timely
+from moorage.testing.kits.checks import retrying_check
 from moorage.testing.sandboxes.payments.stripe import StripeSandbox
 from moorage_flask.database import Database
 from moorage_flask.stores import inbox_in
@@ -54,12 +54,12 @@ def test_killed_worker_is_replaced_within_a_lease(database_url: str) -> None:
     """
     database, host_tables = Database(database_url), tables()
     database.create(host_tables.inbox.metadata, (host_tables.inbox, host_tables.lanes))
-    asyncio.run(timely(replace_killed_worker)(database_url, database))
+    asyncio.run(retrying_check(replace_killed_worker)(database_url, database))
     database.close()
 
 
 async def replace_killed_worker(database_url: str, database: Database) -> None:
-    """Kill a worker after two leases, and judge when another worker takes its webhook."""
+    """Kill a worker after two leases, and check when another worker takes its webhook."""
     store, vendor = inbox_in(database), StripeSandbox()
     store.remove(EntryQuery())
     lease = timedelta(seconds=store.shortest_lease)

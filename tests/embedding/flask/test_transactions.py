@@ -21,7 +21,7 @@ _LOCKED = 2.0
 
 @pytest.fixture
 def shop_in_transaction(shop: Shop) -> Shop:
-    """Yield a shop inside a database transaction that has written."""
+    """Yield a shop inside a database transaction that has already written."""
     shop.sessions.execute(text("CREATE TABLE invoice (id INTEGER)"))
     shop.sessions.commit()
     shop.sessions.execute(text("INSERT INTO invoice VALUES (1)"))
@@ -29,7 +29,7 @@ def shop_in_transaction(shop: Shop) -> Shop:
 
 
 def test_call_inside_a_write_transaction(shop_in_transaction: Shop) -> None:
-    """A call inside a write transaction waits for no lock and is recorded."""
+    """A call inside a write transaction does not wait for a lock, and is recorded."""
     start_time = time.monotonic()
     with Control() as control:
         for number in range(5):
@@ -51,7 +51,7 @@ def test_webhook_during_a_write_transaction(shop_in_transaction: Shop) -> None:
 
 
 def test_charge_survives_a_rollback(shop: Shop) -> None:
-    """A key survives the host's rollback, so a repeat sends no request."""
+    """A key survives the host's rollback, so repeating the call sends no request."""
     with shop.app.app_context():
         first = charge(shop)
         shop.sessions.rollback()

@@ -16,8 +16,8 @@ from moorage_django.admin_acts import decide
 from moorage_django.log import NEWEST_FIRST
 from moorage_django.models import Call, Deferred, Tenant, Webhook
 from moorage_django.runtime import process
-from moorage_django.settings import chosen
-from moorage_django.tenants import OrmTenants, masked_tables, revealed
+from moorage_django.settings import project_settings
+from moorage_django.tenants import OrmTenants, masked_tables, restore_masked
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -54,7 +54,7 @@ class CallAdmin(ReadOnly):
     def get_queryset(self, request: HttpRequest) -> QuerySet[Call]:
         """Return the entries, including those that are still queued for writing."""
         process.flush()
-        return super().get_queryset(request).using(chosen().database)
+        return super().get_queryset(request).using(project_settings().database)
 
 
 class EntryAdmin(ReadOnly):
@@ -164,8 +164,8 @@ class TenantForm(forms.ModelForm):
         name = self.cleaned_data.get("name", self.instance.name)
         try:
             _tenants()
-            tables = revealed(self.cleaned_data["tables"], self._stored)
-            read_tenant(name, tables, stores.configured(chosen()).accounts)
+            tables = restore_masked(self.cleaned_data["tables"], self._stored)
+            read_tenant(name, tables, stores.configured_parts(project_settings()).accounts)
         except ConnectorError as error:
             raise forms.ValidationError(str(error)) from None
         return tables
@@ -195,4 +195,4 @@ class TenantAdmin(admin.ModelAdmin):
 
 
 def _tenants() -> OrmTenants:
-    return OrmTenants(stores.needed(stores.cipher_of(chosen())))
+    return OrmTenants(stores.require_cipher(stores.cipher_of(project_settings())))

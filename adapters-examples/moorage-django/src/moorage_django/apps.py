@@ -36,6 +36,6 @@ class MoorageConfig(AppConfig):
         request_finished.connect(runtime.after_request, dispatch_uid="moorage_django")
         register(checks.settings_are_right, "moorage")
         register(checks.tables_are_there, Tags.database)
-        serve(SCHEME, state.named)
+        serve(SCHEME, state.store_of_url)
         setting_changed.connect(runtime.start_anew, dispatch_uid="moorage_django")
         autodiscover_modules("webhooks")

@@ -17,7 +17,7 @@ from moorage.wiring.store_urls import open_storage
 from moorage_django import stores
 from moorage_django.databases import LABEL, same_database
 from moorage_django.log import UNKEPT
-from moorage_django.settings import chosen
+from moorage_django.settings import project_settings
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
@@ -27,19 +27,21 @@ if TYPE_CHECKING:
     from moorage_django.settings import ProjectSettings
 
 _SQLITE: Final = "django.db.backends.sqlite3"
-_KNOWN: Final = frozenset({_SQLITE, "django.db.backends.postgresql", "django.db.backends.mysql"})
+_KNOWN_ENGINES: Final = frozenset(
+    {_SQLITE, "django.db.backends.postgresql", "django.db.backends.mysql"}
+)
 _LIVE: Final = ("sk_live_", "rk_live_", "live_", "AQE")
 
 
 def settings_are_right(**_: object) -> list[checks.CheckMessage]:
     """Check the settings and the configuration, alone and together."""
     try:
-        options = chosen()
+        options = project_settings()
     except ConfigurationError as error:
         return [_error(problem, "E001") for problem in error.problems]
     messages = list(_of_databases(options))
     try:
-        configured = stores.configured(options)
+        configured = stores.configured_parts(options)
         url = stores.store_url(options)
         if url is not None:
             open_storage(url)
@@ -51,7 +53,7 @@ def settings_are_right(**_: object) -> list[checks.CheckMessage]:
     try:
         cipher = stores.cipher_of(options)
         if options.tenants:
-            stores.needed(cipher)
+            stores.require_cipher(cipher)
     except ConfigurationError as error:
         return messages + [_error(problem, "E004") for problem in error.problems]
     try:
@@ -62,7 +64,7 @@ def settings_are_right(**_: object) -> list[checks.CheckMessage]:
     messages += _of_stores(options, url)
     messages += _of_configuration(configured)
     if UNKEPT:
-        messages.append(_unkept(UNKEPT))
+        messages.append(_missing_log_message(UNKEPT))
     if cipher is None:
         messages.append(
             checks.Warning(
@@ -75,7 +77,7 @@ def settings_are_right(**_: object) -> list[checks.CheckMessage]:
     return messages
 
 
-def _unkept(names: Sequence[str]) -> checks.CheckMessage:
+def _missing_log_message(names: Sequence[str]) -> checks.CheckMessage:
     return checks.Warning(
         f"moorage-django keeps no {', '.join(names)} of the integration log: moorage is newer.",
         hint="Upgrade moorage-django, and run its migrations.",
@@ -105,7 +107,7 @@ def tables_are_there(
 
 def _of_databases(picked: ProjectSettings) -> Iterator[checks.CheckMessage]:
     database = settings.DATABASES[picked.database]
-    if database.get("ENGINE") not in _KNOWN:
+    if database.get("ENGINE") not in _KNOWN_ENGINES:
         yield checks.Error(
             f"moorage keeps nothing in a database of {database.get('ENGINE')}.",
             hint="Use Django's own SQLite, PostgreSQL or MySQL, or a STATE such as redis://….",

@@ -13,17 +13,17 @@ from moorage.adapters.credentials.sealed import (
     SealedCredentialProvider,
 )
 from moorage.domain.state.packing import unpack_values
-from moorage_django.errors import guarded
+from moorage_django.errors import translating_errors
 from moorage_django.models import Credential
 from moorage_django.threads import closing_connection
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from moorage.adapters.credentials.sealed import Swap
+    from moorage.adapters.credentials.sealed import TextReplacement
     from moorage.ports.cipher import Cipher
 
-_LONGEST = 500
+_MAX_LENGTH = 500
 
 
 class OrmRows:
@@ -38,13 +38,13 @@ class OrmRows:
         self._alias = alias
         self._rows = Credential.objects.using(alias)
 
-    @guarded
+    @translating_errors
     def find(self, about: bytes, /) -> bytes | None:
         """Return the encrypted text of an owner."""
         sealed_text = self._rows.filter(pk=_id(about)).values_list("sealed", flat=True).first()
         return None if sealed_text is None else bytes(sealed_text)
 
-    @guarded
+    @translating_errors
     def put(self, about: bytes, sealed: bytes, /) -> None:
         """Store an encrypted text."""
         tenant, service, _ = unpack_values(about)
@@ -56,11 +56,11 @@ class OrmRows:
         }
         self._rows.update_or_create(pk=_id(about), defaults=fields)
 
-    @guarded
-    def swap(self, swaps: Sequence[Swap], /) -> int:
+    @translating_errors
+    def swap(self, swaps: Sequence[TextReplacement], /) -> int:
         """Put texts in place of others that are still there, locking rows in their order."""
         ordered_swaps = sorted(
-            (_id(about), old_bytes, new_bytes) for about, old_bytes, new_bytes in swaps
+            (_id(identity), old_bytes, new_bytes) for identity, old_bytes, new_bytes in swaps
         )
         with transaction.atomic(using=self._alias):
             return sum(
@@ -68,7 +68,7 @@ class OrmRows:
                 for id_, old_text, new_text in ordered_swaps
             )
 
-    @guarded
+    @translating_errors
     def page(self, after: bytes, size: int, /) -> Sequence[Row]:
         """Return up to `size` rows, in the order of their ids."""
         page_rows = self._rows.filter(pk__gt=after.decode()).order_by("pk")[:size]
@@ -82,13 +82,13 @@ class OrmRows:
             for row in page_rows
         ]
 
-    @guarded
+    @translating_errors
     def drop(self, about: bytes, /) -> bool:
         """Delete the encrypted text of an owner; return whether there was one."""
         deleted_rows, _ = self._rows.filter(pk=_id(about)).delete()
         return bool(deleted_rows)
 
-    @guarded
+    @translating_errors
     def clear(self) -> int:
         """Delete all rows, and return their number."""
         deleted_rows, _ = self._rows.all().delete()
@@ -124,4 +124,4 @@ def _id(about: bytes) -> str:
 
 def _storable_name(name: str) -> str:
     """Return the name in a form that a database of any encoding can store."""
-    return name.encode("ascii", "backslashreplace").decode().replace("\0", "\\0")[:_LONGEST]
+    return name.encode("ascii", "backslashreplace").decode().replace("\0", "\\0")[:_MAX_LENGTH]

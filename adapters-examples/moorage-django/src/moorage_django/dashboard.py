@@ -21,7 +21,7 @@ from django.views.decorators.csrf import csrf_exempt
 from moorage.dashboard import Dashboard, Group, PageRequest, Person
 from moorage.dashboard.web import LARGEST_BODY
 from moorage_django.runtime import process
-from moorage_django.settings import chosen
+from moorage_django.settings import project_settings
 
 if TYPE_CHECKING:
     from django.http import HttpRequest
@@ -48,7 +48,7 @@ def page(request: HttpRequest, page: str = "") -> HttpResponse:
     if not (user.is_active and user.is_staff and user.has_perm("moorage_django.view_call")):
         raise PermissionDenied
     process.flush()
-    response = _dashboard().respond(_request(request, page), _person(request, user))
+    response = _dashboard().respond(_request(request, page), _person_of(request, user))
     answer = HttpResponse(response.body, status=response.status)
     del answer["Content-Type"]
     for name, value in response.headers:
@@ -67,7 +67,7 @@ def _dashboard() -> Dashboard:
         inbox=process.inbox(),
         log=process.log(),
         metrics=process.hub().metrics,
-        four_eyes=chosen().four_eyes,
+        four_eyes=project_settings().four_eyes,
     )
 
 
@@ -90,7 +90,7 @@ def _request(request: HttpRequest, page: str) -> PageRequest:
     )
 
 
-def _person(request: HttpRequest, user: Any) -> Person:
+def _person_of(request: HttpRequest, user: Any) -> Person:
     acts = [
         group
         for permission, groups in _GROUPS.items()

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any, Final
 from django.conf import settings
 from django.db import DEFAULT_DB_ALIAS, connections
 
-from moorage_django.settings import chosen
+from moorage_django.settings import project_settings
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -69,7 +69,7 @@ class Router:
         self, db: str, app_label: str, model_name: str | None = None, **_: object
     ) -> bool | None:
         """Return whether a table belongs to the database of this alias."""
-        own_alias = chosen().database
+        own_alias = project_settings().database
         if own_alias == DEFAULT_DB_ALIAS:
             return None
         if same_database(own_alias):
@@ -92,7 +92,7 @@ def remember() -> None:
 
     While Django makes test databases, it gives them their names one after another.
     """
-    own_alias = chosen().database
+    own_alias = project_settings().database
     host_database, own_database = (
         settings.DATABASES.get(name, {}) for name in (DEFAULT_DB_ALIAS, own_alias)
     )
@@ -118,7 +118,10 @@ def _is_same(alias: str) -> bool:
 
 def tune(connection: BaseDatabaseWrapper, **_: object) -> None:
     """Set moorage's own SQLite file up so that readers do not wait for writers."""
-    if connection.vendor == "sqlite" and connection.alias == chosen().database != DEFAULT_DB_ALIAS:
+    if (
+        connection.vendor == "sqlite"
+        and connection.alias == project_settings().database != DEFAULT_DB_ALIAS
+    ):
         with connection.cursor() as cursor:
             cursor.execute("PRAGMA journal_mode = WAL")
 
@@ -129,12 +132,16 @@ def _in_memory(name: object) -> bool:
 
 def _home_database(model: Any) -> str | None:
     meta = model._meta
-    return chosen().database if meta.app_label == LABEL and meta.model_name in APART else None
+    return (
+        project_settings().database
+        if meta.app_label == LABEL and meta.model_name in APART
+        else None
+    )
 
 
 def leave_to_parent() -> None:
     """Make a forked child open its own connections, and never touch those of its parent."""
-    own_alias = chosen().database
+    own_alias = project_settings().database
     for connection in connections.all(initialized_only=True):
         if connection.alias == own_alias:
             # Not closed, and not forgotten either, which would close it: it is the parent's.

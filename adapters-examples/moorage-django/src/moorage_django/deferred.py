@@ -6,9 +6,9 @@ from typing import TYPE_CHECKING, Any, Final
 
 from django.db import DEFAULT_DB_ALIAS, transaction
 
-from moorage_django.guard import logged
+from moorage_django.guard import log_errors
 from moorage_django.runtime import process
-from moorage_django.settings import chosen
+from moorage_django.settings import project_settings
 
 if TYPE_CHECKING:
     from moorage.hub.outbox import Outbox, OutboxEntry
@@ -37,10 +37,10 @@ def after_commit(contract: str, verb: str, *values: Any, **options: Any) -> Outb
         options: what `Outbox.put` takes besides, such as `tenant`, and what the verb takes.
     """
     entry = process.outbox().put(contract, verb, *values, **options)
-    if not chosen().worker:
+    if not project_settings().worker:
 
         def deliver_entry() -> None:
-            with logged(f"The delivery of {contract}.{verb} after the commit", _REMEDY):
+            with log_errors(f"The delivery of {contract}.{verb} after the commit", _REMEDY):
                 process.outbox().deliver(process.hub(), ids=[entry.id])
 
         transaction.on_commit(deliver_entry, using=DEFAULT_DB_ALIAS)

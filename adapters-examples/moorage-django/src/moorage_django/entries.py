@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 from django.db import connections, transaction
 
 from moorage.adapters.entries.host import AsyncHostInbox, AsyncHostOutbox, HostInbox, HostOutbox
-from moorage_django.errors import guarded
+from moorage_django.errors import translating_errors
 from moorage_django.threads import in_thread
 
 if TYPE_CHECKING:
@@ -27,7 +27,7 @@ class _ConnectionSource:
     def __init__(self, alias: str) -> None:
         self._alias = alias
 
-    @guarded
+    @translating_errors
     def lend(self, work: Callable[[Any], A], /) -> A:
         """Call a function in a transaction, which joins the host's open one."""
         with transaction.atomic(using=self._alias, savepoint=False):

@@ -23,7 +23,7 @@ _NOTHING_THERE: Final = ("does not exist", "doesn't exist")
 """Of tables, too, where the database itself is there."""
 
 
-def guarded(verb: Callable[P, Answer]) -> Callable[P, Answer]:
+def translating_errors(verb: Callable[P, Answer]) -> Callable[P, Answer]:
     """Return a store's method with Django's errors translated to moorage's."""
 
     @wraps(verb)

@@ -15,7 +15,7 @@ _logger: Final = logging.getLogger("moorage_django")
 
 
 @contextmanager
-def logged(task: str, remedy: str) -> Generator[None]:
+def log_errors(task: str, remedy: str) -> Generator[None]:
     """Log an error of the block instead of raising it.
 
     Args:

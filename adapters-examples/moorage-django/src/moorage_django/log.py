@@ -28,7 +28,7 @@ from moorage.domain.observation.call_content import LONGEST_CONTENT
 from moorage.domain.observation.integration_log import CONTENT_FIELDS, EQUAL_FIELDS, TEXT_FIELDS
 from moorage.domain.observation.log_pages import read_page
 from moorage.runtime.bridge import run_now
-from moorage_django.errors import guarded
+from moorage_django.errors import translating_errors
 from moorage_django.fields import WordField
 from moorage_django.models import Call
 from moorage_django.moments import EPOCH, MICROSECOND
@@ -121,13 +121,13 @@ class OrmLogger:
     def _release_thread(self) -> None:
         connections[self.alias].close()
 
-    @guarded
+    @translating_errors
     def find(self, query: LogQuery, /) -> LogPage:
         """Return one page of the matching entries, newest first."""
         self.flush()
         return run_now(read_page(_Rows(self.alias), query))
 
-    @guarded
+    @translating_errors
     def summarise(self, query: LogQuery, /) -> LogSummary:
         """Summarise all entries that match, regardless of the page."""
         self.flush()
@@ -156,7 +156,7 @@ class OrmLogger:
             p99=percentile(99),
         )
 
-    @guarded
+    @translating_errors
     def remove(self, query: LogQuery, /) -> int:
         """Delete all entries that match; return their number."""
         self.flush()
@@ -187,7 +187,7 @@ class AsyncOrmLogger:
         return await in_thread(self.shared.alias, self.shared.remove, query)
 
 
-@guarded
+@translating_errors
 def _insert(alias: str, entries: Iterable[IntegrationLog]) -> None:
     """Write all of these or none."""
     try:

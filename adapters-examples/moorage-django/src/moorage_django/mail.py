@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
 _PLAIN: Final = "application/octet-stream"
 _HTML: Final = "text/html"
-_NOBODY: Final = "webmaster@localhost"
+_UNSET_SENDER: Final = "webmaster@localhost"
 """What Django says where nobody has set a sender: then it is the account's own."""
 
 
@@ -52,7 +52,7 @@ class EmailBackend(BaseEmailBackend):
 
     def _send_message(self, message: Any) -> bool:
         try:
-            message = translated(message)
+            message = contract_message(message)
             if self._deferred:
                 after_commit("email", "send_transactional", message, tenant=self._tenant)
             else:
@@ -71,7 +71,7 @@ class OutboxEmailBackend(EmailBackend):
         super().__init__(*args, deferred=True, **named)
 
 
-def translated(message: Any) -> EmailMessage:
+def contract_message(message: Any) -> EmailMessage:
     """A message of Django's as one of the contract's.
 
     Raises:
@@ -91,7 +91,7 @@ def translated(message: Any) -> EmailMessage:
     sender = headers.pop("From", message.from_email)
     answers = headers.pop("Reply-To", None)
     return EmailMessage(
-        from_=None if sender == _NOBODY else sender,
+        from_=None if sender == _UNSET_SENDER else sender,
         # Who gets a copy is not shown to the others, so it is the sender to whom it goes.
         to=message.to or sender,
         cc=message.cc,

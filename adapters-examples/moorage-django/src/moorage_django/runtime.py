@@ -19,10 +19,10 @@ from moorage.hub.outbox import Outbox
 from moorage_django import stores
 from moorage_django.databases import leave_to_parent
 from moorage_django.entries import OrmInbox, OrmOutbox
-from moorage_django.guard import logged
+from moorage_django.guard import log_errors
 from moorage_django.log import OrmLogger
 from moorage_django.moments import now_in
-from moorage_django.settings import NAME, chosen
+from moorage_django.settings import NAME, project_settings
 from moorage_django.webhooks import handled_by, has_handlers
 
 if TYPE_CHECKING:
@@ -58,11 +58,11 @@ class Process:
 
     def log(self) -> OrmLogger:
         """The integration log, one for synchronous and asynchronous code."""
-        return self._made_once("log", lambda: OrmLogger(chosen().database))
+        return self._made_once("log", lambda: OrmLogger(project_settings().database))
 
     def ports(self) -> dict[str, Any]:
         """The ports of the synchronous hub."""
-        return self._made_once("ports", lambda: stores.ports(chosen(), self.log()))
+        return self._made_once("ports", lambda: stores.ports(project_settings(), self.log()))
 
     def hub(self) -> Hub:
         """The plain hub."""
@@ -76,13 +76,15 @@ class Process:
         """The inbox, with all handlers."""
         return self._made_once(
             "inbox",
-            lambda: handled_by(WebhookInbox(self.hub(), OrmInbox(), subject=chosen().subject)),
+            lambda: handled_by(
+                WebhookInbox(self.hub(), OrmInbox(), subject=project_settings().subject)
+            ),
         )
 
     def outbox(self) -> Outbox:
         """The outbox."""
         return self._made_once(
-            "outbox", lambda: Outbox(OrmOutbox(), cipher=stores.cipher_of(chosen()))
+            "outbox", lambda: Outbox(OrmOutbox(), cipher=stores.cipher_of(project_settings()))
         )
 
     def health(self) -> HealthMonitor:
@@ -105,8 +107,8 @@ class Process:
         id = getattr(self._came, "id", None)
         if id is not None:
             self._came.id = None
-            if has_handlers() and not chosen().worker:
-                with logged("The handling of a webhook after its response", _REMEDY):
+            if has_handlers() and not project_settings().worker:
+                with log_errors("The handling of a webhook after its response", _REMEDY):
                     self.inbox().handle(ids=[id])
         if "log" in self._made:
             self.log().after_request()
@@ -137,13 +139,13 @@ class Process:
         return value
 
     def _open_hub(self) -> Hub:
-        options, ports = chosen(), self.ports()
+        options, ports = project_settings(), self.ports()
         hub = moorage.open(options.configuration, environment=options.environment, **ports)
         self._closing += [getattr(ports["state"], "close", _do_nothing), hub.close]
         return hub
 
     def _aopened(self) -> AsyncHub:
-        options = chosen()
+        options = project_settings()
         ports = stores.aports(options, self.log())
         hub = moorage.aopen(options.configuration, environment=options.environment, **ports)
         store = ports["state"]

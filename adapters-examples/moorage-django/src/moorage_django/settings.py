@@ -148,7 +148,7 @@ class ProjectSettings:
 _FIELDS: Final = {field.name.upper(): field.name for field in attrs.fields(ProjectSettings)}
 
 
-def chosen() -> ProjectSettings:
+def project_settings() -> ProjectSettings:
     """Return the checked settings of this project.
 
     Raises:

@@ -28,7 +28,7 @@ from django.db import Error, OperationalError, connections, transaction
 from moorage import ConfigurationError, StorageUnavailable
 from moorage.adapters.concurrency.forking import in_child
 from moorage.packing import pack_state, unpack_state
-from moorage_django.errors import guarded, meaning
+from moorage_django.errors import meaning, translating_errors
 from moorage_django.models import State
 from moorage_django.moments import micros_in
 
@@ -45,7 +45,7 @@ _MOST_POSTED: Final = 1_000
 _TRIES: Final = 5
 _PAUSE: Final = 0.005
 _HOUR: Final = 3_600_000_000
-_LONGEST: Final = 1_000
+_MAX_LENGTH: Final = 1_000
 _THREADS: Final = 4
 _USUAL: Final = 5.0
 """Seconds that SQLite waits for its lock, unless OPTIONS say otherwise."""
@@ -66,7 +66,7 @@ class _MissingRows(Exception):
     """Some of the needed rows do not exist yet."""
 
 
-class _Trip:
+class _CommandAttempt:
     """One attempt to run a command; it records how far the attempt came."""
 
     def __init__(self, alias: str, command: Command[Any], until: float) -> None:
@@ -260,7 +260,7 @@ class OrmStorage:
             self._away = False
         return None
 
-    @guarded
+    @translating_errors
     def housekeep(self, *, limit: int = 10_000) -> int:
         """Delete up to `limit` expired states; return their number."""
         rows = State.objects.using(self.alias)
@@ -286,7 +286,7 @@ class OrmStorage:
         connection = connections[self.alias]
         trip = None
         try:
-            trip = _Trip(self.alias, command, until)
+            trip = _CommandAttempt(self.alias, command, until)
             return True, trip.run()
         except (Error, SynchronousOnlyOperation) as error:
             # In a transaction of somebody else's nothing can be begun anew.
@@ -389,7 +389,7 @@ class AsyncOrmStorage:
         self._links.append(link)
 
 
-def named(url: str, *, is_async: bool) -> OrmStorage | AsyncOrmStorage:
+def store_of_url(url: str, *, is_async: bool) -> OrmStorage | AsyncOrmStorage:
     """The store of a URL such as `django://moorage`."""
     alias = urlsplit(url).netloc
     if alias not in connections:
@@ -419,4 +419,4 @@ def _id(key: str) -> str:
 
 def _storable_key(key: str) -> str:
     """Return the key in a form that a database of any encoding can store."""
-    return key.encode("ascii", "backslashreplace").decode().replace("\0", "\\0")[:_LONGEST]
+    return key.encode("ascii", "backslashreplace").decode().replace("\0", "\\0")[:_MAX_LENGTH]

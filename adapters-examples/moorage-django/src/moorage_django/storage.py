@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     from datetime import datetime
 
 _IN_MEMORY: Final = 2_500_000
-_PIECE: Final = 64 << 10
+_PIECE_BYTES: Final = 64 << 10
 
 
 @deconstructible
@@ -180,5 +180,5 @@ class _FetchedFile(File):
 
 
 def _pieces(content: Any) -> Iterator[bytes]:
-    while piece := content.read(_PIECE):
+    while piece := content.read(_PIECE_BYTES):
         yield piece.encode() if isinstance(piece, str) else piece

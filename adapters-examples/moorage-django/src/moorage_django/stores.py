@@ -46,7 +46,7 @@ def ports(picked: ProjectSettings, log: OrmLogger) -> dict[str, Any]:
             "tokens": credential_provider,
         }
     if picked.tenants:
-        ports["tenants"] = OrmTenants(needed(cipher))
+        ports["tenants"] = OrmTenants(require_cipher(cipher))
     return ports | picked.ports_of(is_async=False)
 
 
@@ -65,11 +65,11 @@ def aports(picked: ProjectSettings, log: OrmLogger) -> dict[str, Any]:
             "tokens": credential_provider,
         }
     if picked.tenants:
-        ports["tenants"] = AsyncOrmTenants(OrmTenants(needed(cipher)))
+        ports["tenants"] = AsyncOrmTenants(OrmTenants(require_cipher(cipher)))
     return ports | picked.ports_of(is_async=True)
 
 
-def needed(cipher: Cipher | None) -> Cipher:
+def require_cipher(cipher: Cipher | None) -> Cipher:
     """Return the cipher; raise an error without one, because all stored texts are encrypted."""
     if cipher is not None:
         return cipher
@@ -80,14 +80,14 @@ def needed(cipher: Cipher | None) -> Cipher:
     )
 
 
-def configured(picked: ProjectSettings) -> Configured:
+def configured_parts(picked: ProjectSettings) -> Configured:
     """Return the configuration."""
     return read_configuration(picked.configuration, picked.environment)
 
 
 def store_url(picked: ProjectSettings) -> str | None:
     """The URL of the store of state; None if Django's database is the store."""
-    url = picked.state or configured(picked).state or DATABASE
+    url = picked.state or configured_parts(picked).state or DATABASE
     return None if url == DATABASE else url
 
 
@@ -97,11 +97,11 @@ def cipher_of(picked: ProjectSettings) -> Cipher | None:
         return AesGcmCipher(KeyRing.parse(picked.keys))
     if KEYS in os.environ:
         return AesGcmCipher(KeyRing.from_environment(os.environ))
-    settings = configured(picked).cipher
+    settings = configured_parts(picked).cipher
     return None if settings is None else settings.open()
 
 
-def kept(picked: ProjectSettings) -> dict[str, Any]:
+def stored_items(picked: ProjectSettings) -> dict[str, Any]:
     """Return the stored items that a copy of the database could act on, by name."""
     return {
         "webhooks": _Rows(Webhook.objects.all()),

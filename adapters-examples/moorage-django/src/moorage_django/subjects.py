@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 from moorage.hub.subjects import Subjects
 from moorage_django.models import Credential
 from moorage_django.runtime import process
-from moorage_django.settings import chosen
+from moorage_django.settings import project_settings
 
 if TYPE_CHECKING:
     from django.db.models import QuerySet
@@ -42,5 +42,5 @@ def _subjects() -> Subjects:
 
 def _credentials(subject: str | None, tenant: str | None) -> QuerySet[Credential]:
     """Return no credentials: they belong to tenants, not to one subject."""
-    rows = Credential.objects.using(chosen().database)
+    rows = Credential.objects.using(project_settings().database)
     return rows.none() if tenant is None or subject is not None else rows.filter(tenant=tenant)

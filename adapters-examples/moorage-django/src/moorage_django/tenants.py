@@ -11,8 +11,8 @@ from typing import TYPE_CHECKING, Any, Final
 from django.db import DEFAULT_DB_ALIAS
 
 from moorage import InvalidData
-from moorage.packing import about, pack_tables, unpack_tables
-from moorage_django.errors import guarded
+from moorage.packing import pack_tables, sealing_context, unpack_tables
+from moorage_django.errors import translating_errors
 from moorage_django.models import Tenant
 from moorage_django.threads import in_thread
 
@@ -40,13 +40,13 @@ class OrmTenants:
         self._cipher = cipher
         self._rows = Tenant.objects.using(alias)
 
-    @guarded
+    @translating_errors
     def version(self, tenant: str, /) -> str | None:
         """Return the version of a tenant's tables."""
         sealed_bytes = self._sealed(tenant)
         return None if sealed_bytes is None else sha256(sealed_bytes).hexdigest()
 
-    @guarded
+    @translating_errors
     def tables(self, tenant: str, /) -> Mapping[str, Any]:
         """Return the tables of a tenant; none if the tenant is unknown."""
         sealed_tables = self._sealed(tenant)
@@ -54,14 +54,14 @@ class OrmTenants:
             return {}
         return unpack_tables(self._cipher.open(sealed_tables, _binding_of(tenant)))
 
-    @guarded
+    @translating_errors
     def put(self, tenant: str, tables: Mapping[str, Any], /) -> None:
         """Store the tables of a tenant in place of earlier ones; they may have `Secret` values."""
         sealed_tables = self._cipher.seal(pack_tables(tables), _binding_of(tenant))
         fields = {"name": tenant, "sealed": sealed_tables}
         self._rows.update_or_create(pk=_id(tenant), defaults=fields)
 
-    @guarded
+    @translating_errors
     def remove(self, tenant: str, /) -> None:
         """Delete a tenant."""
         self._rows.filter(pk=_id(tenant)).delete()
@@ -96,7 +96,7 @@ def masked_tables(tables: Mapping[str, Any]) -> dict[str, Any]:
     return {**tables, "vendors": _mask_secrets(vendors)} if vendors else dict(tables)
 
 
-def revealed(entered: Any, stored: Any, path: str = "") -> Any:
+def restore_masked(entered: Any, stored: Any, path: str = "") -> Any:
     """Return entered tables with the masked values restored.
 
     Raises:
@@ -105,7 +105,7 @@ def revealed(entered: Any, stored: Any, path: str = "") -> Any:
     if isinstance(entered, dict):
         stored_table = stored if isinstance(stored, dict) else {}
         return {
-            name: revealed(value, stored_table.get(name), f"{path}.{name}".strip("."))
+            name: restore_masked(value, stored_table.get(name), f"{path}.{name}".strip("."))
             for name, value in entered.items()
         }
     if isinstance(entered, list):
@@ -114,9 +114,11 @@ def revealed(entered: Any, stored: Any, path: str = "") -> Any:
             _numbered_placeholders(place): item for place, item in enumerate(items)
         }
         return [
-            revealed(HIDDEN, items_by_placeholder.get(value), f"{path}[{place}]")
+            restore_masked(HIDDEN, items_by_placeholder.get(value), f"{path}[{place}]")
             if isinstance(value, str) and value.startswith(HIDDEN)
-            else revealed(value, items[place] if place < len(items) else None, f"{path}[{place}]")
+            else restore_masked(
+                value, items[place] if place < len(items) else None, f"{path}[{place}]"
+            )
             for place, value in enumerate(entered)
         ]
     if isinstance(entered, str) and entered.startswith(HIDDEN):
@@ -152,4 +154,4 @@ def _id(tenant: str) -> str:
 
 
 def _binding_of(tenant: str) -> bytes:
-    return about(tenant, _SERVICE, _NAME)
+    return sealing_context(tenant, _SERVICE, _NAME)

@@ -39,10 +39,10 @@ def closing_connection(alias: str, function: Callable[P, Answer]) -> Callable[P,
 
 def gather() -> ThreadGather:
     """Return a gather whose threads close their connections before they end."""
-    return ThreadGather(start=lambda work: daemon(_closing(work)))
+    return ThreadGather(start=lambda work: daemon(_close_afterwards(work)))
 
 
-def _closing(work: Callable[[], None]) -> Callable[[], None]:
+def _close_afterwards(work: Callable[[], None]) -> Callable[[], None]:
     def close_after() -> None:
         try:
             work()

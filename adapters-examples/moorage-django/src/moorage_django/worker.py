@@ -10,23 +10,23 @@ from django.db import close_old_connections
 from moorage import LogQuery
 from moorage.hub.worker import at_times
 from moorage_django.runtime import process
-from moorage_django.settings import chosen
+from moorage_django.settings import project_settings
 from moorage_django.webhooks import has_handlers
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
     from moorage.contracts.payments import SettledPayment
-    from moorage.hub.inbox import Handled
-    from moorage.hub.outbox import Delivered
+    from moorage.hub.inbox import HandledWebhooks
+    from moorage.hub.outbox import DeliveredCalls
 
-Step: TypeAlias = "Callable[[], Sequence[Handled | Delivered | SettledPayment]]"
+Step: TypeAlias = "Callable[[], Sequence[HandledWebhooks | DeliveredCalls | SettledPayment]]"
 
 _TIDYING: Final = 3_600.0
 _SETTLING: Final = 60.0
 
 
-def deliver(limit: int = 100, at_once: int = 1) -> list[Handled | Delivered]:
+def deliver(limit: int = 100, at_once: int = 1) -> list[HandledWebhooks | DeliveredCalls]:
     """Handle webhooks and make due calls once; return whether anything was done.
 
     Args:
@@ -34,7 +34,7 @@ def deliver(limit: int = 100, at_once: int = 1) -> list[Handled | Delivered]:
         at_once: how many calls are made at the same time, each in a thread of its own.
     """
     close_old_connections()
-    rounds: list[Handled | Delivered] = []
+    rounds: list[HandledWebhooks | DeliveredCalls] = []
     if has_handlers():
         rounds.append(process.inbox().handle(limit=limit))
     rounds.append(process.outbox().deliver(process.hub(), limit=limit, at_once=at_once))
@@ -42,9 +42,9 @@ def deliver(limit: int = 100, at_once: int = 1) -> list[Handled | Delivered]:
     return [value for value in rounds if value]
 
 
-def tidy() -> int:
+def delete_old_entries() -> int:
     """Delete entries older than the settings allow, and expired states."""
-    options = chosen()
+    options = project_settings()
     removed_entries = 0
     if options.keep is not None:
         # How old something is the store says, and not the clock of whoever tidies.
@@ -69,11 +69,11 @@ def steps(at_once: int = 1) -> list[Step]:
         at_once: how many calls are made at the same time.
     """
 
-    def tidied() -> list[Handled | Delivered]:
-        tidy()
+    def delete_old() -> list[HandledWebhooks | DeliveredCalls]:
+        delete_old_entries()
         return []
 
-    def delivered() -> list[Handled | Delivered]:
+    def delivered() -> list[HandledWebhooks | DeliveredCalls]:
         return deliver(at_once, at_once)
 
-    return [at_times(settle, _SETTLING), delivered, at_times(tidied, _TIDYING)]
+    return [at_times(settle, _SETTLING), delivered, at_times(delete_old, _TIDYING)]

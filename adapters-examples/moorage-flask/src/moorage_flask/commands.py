@@ -10,8 +10,8 @@ from flask.cli import AppGroup, with_appcontext
 
 from moorage import ConnectorError, StorageUnavailable
 from moorage.cli import main
-from moorage.hub.inbox import Handled
-from moorage.hub.outbox import Delivered
+from moorage.hub.inbox import HandledWebhooks
+from moorage.hub.outbox import DeliveredCalls
 from moorage.hub.worker import stopping, work
 from moorage_flask import worker
 from moorage_flask.checks import findings
@@ -45,7 +45,7 @@ def commands() -> AppGroup:
         help="Look after this application's calls to vendors.",
         epilog="Besides: whatever `moorage --help` lists, with this application's configuration.",
     )
-    for command in (migrate, check, deliver, tidy, subject):
+    for command in (migrate, check, deliver, delete_old_entries, subject):
         group.add_command(command)
     return group
 
@@ -99,19 +99,19 @@ def deliver(*, once: bool, pause: float, limit: int, at_once: int) -> None:
     """Handle webhooks and make stored calls until interrupted."""
     moored = current_moorage.here
     if once:
-        _tell(*worker.run_once(moored, limit=limit, at_once=at_once))
+        _print_summary(*worker.run_once(moored, limit=limit, at_once=at_once))
         return
     with stopping() as stop:
         click.echo("Working; SIGTERM or Ctrl-C ends it.")
         steps = worker.steps(moored, at_once, at_once)
-        work(*steps, stop=stop, pause=pause, tell=_tell, trouble=_trouble)
+        work(*steps, stop=stop, pause=pause, tell=_print_summary, trouble=_trouble)
 
 
-@click.command
+@click.command("tidy")
 @with_appcontext
-def tidy() -> None:
+def delete_old_entries() -> None:
     """Delete entries older than KEEP in the settings, in days; run it from a timer."""
-    click.echo(f"{worker.tidy(current_moorage.here)} forgotten.")
+    click.echo(f"{worker.delete_old_entries(current_moorage.here)} forgotten.")
 
 
 @click.group
@@ -153,8 +153,8 @@ def _trouble(error: StorageUnavailable) -> None:
     click.echo(f"Waiting: {error}", err=True)
 
 
-def _tell(*rounds: Round) -> None:
-    entries = [value for value in rounds if isinstance(value, (Handled, Delivered))]
+def _print_summary(*rounds: Round) -> None:
+    entries = [value for value in rounds if isinstance(value, (HandledWebhooks, DeliveredCalls))]
     done_entries, all_entries = sum(value.done for value in entries), sum(map(len, entries))
     settled_payments = sum(map(len, rounds)) - all_entries
     click.echo(

@@ -35,7 +35,7 @@ _SERVERS: Final = frozenset({"mysql", "mariadb"})
 _SKIPPING_MARIADB: Final = (10, 6)
 _SKIPPING_MYSQL: Final = (8,)
 _LACKS_COLUMN: Final = ("no such column", "has no column", "unknown column", "does not exist")
-_PATIENCE: Final = 5
+_TIMEOUT: Final = 5
 """Seconds to wait for a file that somebody else writes, or for a server's connection."""
 
 
@@ -225,7 +225,7 @@ def _make_engine(url: str) -> Engine:
         name = parsed_url.get_backend_name()
         if name == "sqlite":
             pool = StaticPool if parsed_url.database in _MEMORY else NullPool
-            options = {"timeout": _PATIENCE, "check_same_thread": False}
+            options = {"timeout": _TIMEOUT, "check_same_thread": False}
             return create_engine(parsed_url, poolclass=pool, connect_args=options)
         if parsed_url.drivername in _DRIVERS:
             parsed_url = parsed_url.set(drivername=_DRIVERS[parsed_url.drivername])

@@ -21,7 +21,7 @@ from moorage.hub.health import HealthMonitor
 from moorage.hub.inbox import WebhookInbox
 from moorage.hub.outbox import Outbox
 from moorage_flask.host import Host, host_of
-from moorage_flask.places import Places, places
+from moorage_flask.places import StoreLocations, places
 from moorage_flask.stores import Stores
 
 if TYPE_CHECKING:
@@ -113,7 +113,7 @@ class MoorageObjects:
             return host_of(self.settings)
 
     @cached_property
-    def places(self) -> Places:
+    def places(self) -> StoreLocations:
         """The location of each kind of data."""
         database, settings = self.host.database, self.settings
         return places(

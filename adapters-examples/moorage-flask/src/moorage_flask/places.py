@@ -13,7 +13,7 @@ import attrs
 
 
 @attrs.frozen(kw_only=True)
-class Places:
+class StoreLocations:
     """The location of each store.
 
     Attributes:
@@ -30,7 +30,7 @@ class Places:
 
 def places(
     *, kind: str | None, file: str | None, state: str | None = None, aside: str | None = None
-) -> Places:
+) -> StoreLocations:
     """Choose the location of each store.
 
     Args:
@@ -40,11 +40,11 @@ def places(
         aside: the file that they name.
     """
     if kind is None or (kind == "sqlite" and file is None):
-        return Places(state=state or "memory:", aside=aside, memory=aside is None)
+        return StoreLocations(state=state or "memory:", aside=aside, memory=aside is None)
     if file is None:
-        return Places(state=state, aside=aside)
+        return StoreLocations(state=state, aside=aside)
     path = Path(file).absolute()
-    return Places(
+    return StoreLocations(
         state=state or f"sqlite:///{path.with_suffix('.moorage-state.db')}",
         aside=aside or str(path.with_suffix(".moorage.db")),
     )

@@ -68,7 +68,7 @@ def settings_of(app: Flask) -> Settings:
     """Return the checked settings of an application."""
     app_settings: object = cast("Mapping[str, object]", app.config).get("MOORAGE")
     if not isinstance(app_settings, Mapping):
-        raise _wrong(
+        raise _setting_error(
             "",
             "this application has no settings for moorage.",
             'Set app.config["MOORAGE"] to a mapping with at least "CONFIGURATION".',
@@ -79,10 +79,12 @@ def settings_of(app: Flask) -> Settings:
         if name not in fields:
             nearest_names = get_close_matches(str(name).upper(), fields, n=1)
             hint = f"Did you mean {nearest_names[0]}? " if nearest_names else ""
-            raise _wrong(name, f"{name!r} has no meaning.", f"{hint}Use {', '.join(fields)}.")
+            raise _setting_error(
+                name, f"{name!r} has no meaning.", f"{hint}Use {', '.join(fields)}."
+            )
         options[fields[name]] = value
     if options.get("configuration") is None:
-        raise _wrong(
+        raise _setting_error(
             "CONFIGURATION",
             "it is not there.",
             "Give the path of moorage's configuration, or a mapping.",
@@ -90,7 +92,7 @@ def settings_of(app: Flask) -> Settings:
     for name, value in options.items():
         fits, problem, remedy = _SHAPES.get(name, _ANY)
         if not fits(value):
-            raise _wrong(name.upper(), problem, remedy)
+            raise _setting_error(name.upper(), problem, remedy)
     check_ports(options.get("ports", ()), "MOORAGE.PORTS")
     return Settings(**options)
 
@@ -99,7 +101,7 @@ def _callable(value: object) -> bool:
     return value is None or callable(value)
 
 
-def _text(value: object) -> bool:
+def _is_text(value: object) -> bool:
     return value is None or isinstance(value, str)
 
 
@@ -120,7 +122,7 @@ def _mapping(value: object) -> bool:
     return isinstance(value, Mapping)
 
 
-def _anything(_: object) -> bool:
+def _accept_anything(_: object) -> bool:
     return True
 
 
@@ -128,8 +130,8 @@ _AGES: Final = 36_500
 """Days of a hundred years."""
 
 _FUNCTION: Final = (_callable, "it cannot be called.", "Give a function.")
-_WORDS: Final = (_text, "it is not a text.", "Give a text, or leave it out.")
-_ANY: Final = (_anything, "", "")
+_WORDS: Final = (_is_text, "it is not a text.", "Give a text, or leave it out.")
+_ANY: Final = (_accept_anything, "", "")
 _SHAPES: Final[dict[str, tuple[Callable[[object], bool], str, str]]] = {
     "session": _FUNCTION,
     "person": _FUNCTION,
@@ -144,6 +146,6 @@ _SHAPES: Final[dict[str, tuple[Callable[[object], bool], str, str]]] = {
 }
 
 
-def _wrong(name: str, problem: str, remedy: str) -> ConfigurationError:
+def _setting_error(name: str, problem: str, remedy: str) -> ConfigurationError:
     path = f"MOORAGE.{name}" if name else "MOORAGE"
     return ConfigurationError(problem, path=path, remedy=remedy)

@@ -35,7 +35,7 @@ if TYPE_CHECKING:
     from moorage.ports.integration_log import IntegrationLogger
     from moorage.ports.state import StateStorage
     from moorage_flask.host import Host
-    from moorage_flask.places import Places
+    from moorage_flask.places import StoreLocations
     from moorage_flask.settings import Settings
 
 _KEYS: Final = "MOORAGE_KEYS"
@@ -45,7 +45,7 @@ _SHARED_DRIVERS: Final = frozenset({"psycopg", "pymysql"})
 class Stores:
     """The stores of one application."""
 
-    def __init__(self, settings: Settings, places: Places, host: Host) -> None:
+    def __init__(self, settings: Settings, places: StoreLocations, host: Host) -> None:
         self._settings = settings
         self._places = places
         self._host = host

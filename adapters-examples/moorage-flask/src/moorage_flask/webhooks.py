@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from moorage import WebhookReply
 
 _PREFIX: Final = "/moorage"
-_NOBODY: Final = 404
+_NOT_FOUND: Final = 404
 
 
 def blueprint() -> Blueprint:
@@ -40,7 +40,7 @@ def webhook(account: str) -> Response:
     hub = current_moorage.hub
     try:
         if hub.find_account(account) is None:
-            return Response(status=_NOBODY)
+            return Response(status=_NOT_FOUND)
         webhook_fields = from_flask(request)
     except ConnectorError as error:
         return _as_response(reply_to(error))

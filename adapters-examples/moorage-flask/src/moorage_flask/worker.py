@@ -6,8 +6,8 @@ from datetime import timedelta
 from typing import TYPE_CHECKING, Final, TypeAlias
 
 from moorage import LogQuery
-from moorage.hub.inbox import Handled
-from moorage.hub.outbox import Delivered
+from moorage.hub.inbox import HandledWebhooks
+from moorage.hub.outbox import DeliveredCalls
 from moorage.hub.worker import at_times
 
 if TYPE_CHECKING:
@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from moorage.contracts.payments import SettledPayment
     from moorage_flask.moored import MoorageObjects
 
-Round: TypeAlias = "Handled | Delivered | Sequence[SettledPayment]"
+Round: TypeAlias = "HandledWebhooks | DeliveredCalls | Sequence[SettledPayment]"
 Step: TypeAlias = "Callable[[], Round]"
 
 _SETTLING: Final = 60.0
@@ -50,13 +50,13 @@ def run_once(moored: MoorageObjects, *, limit: int = 100, at_once: int = 1) -> l
     return [outcome for step in steps(moored, limit, at_once) if (outcome := step())]
 
 
-def deliver(moored: MoorageObjects, *, limit: int = 100) -> list[Handled | Delivered]:
+def deliver(moored: MoorageObjects, *, limit: int = 100) -> list[HandledWebhooks | DeliveredCalls]:
     """Do all due work once; return the handled webhooks and the calls, if any."""
     rounds = run_once(moored, limit=limit)
-    return [outcome for outcome in rounds if isinstance(outcome, (Handled, Delivered))]
+    return [outcome for outcome in rounds if isinstance(outcome, (HandledWebhooks, DeliveredCalls))]
 
 
-def tidy(moored: MoorageObjects) -> int:
+def delete_old_entries(moored: MoorageObjects) -> int:
     """Delete entries older than the settings allow; return their number.
 
     Of webhooks and calls only those go that have come to their end. How old something is the store

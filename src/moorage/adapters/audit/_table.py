@@ -2,7 +2,7 @@
 
 One table has the records, and another the head: a single row, whose lock makes appending processes
 wait for each other. Every statement has `?` as the placeholder of its values, which is replaced by
-that of the driver.
+the driver's own placeholder.
 """
 
 from __future__ import annotations
@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any, Final
 import attrs
 
 from moorage.adapters.databases._table_definition import Index, TableDefinition
-from moorage.adapters.tables._statements import all_of, collated
+from moorage.adapters.tables._statements import all_of, collation_options
 from moorage.domain.observation.audit import (
     GENESIS,
     LONGEST_ACT,
@@ -74,7 +74,7 @@ class AuditSql:
 
     def definitions(self, *, mariadb: bool = True) -> tuple[TableDefinition, ...]:
         """Return the definitions of the trail's tables; the first is the table of the records."""
-        options = collated(self.kind, mariadb=mariadb)
+        options = collation_options(self.kind, mariadb=mariadb)
         columns = {_RENAMED.get(name, name): kind for name, kind in _COLUMNS.items()}
         head_columns = {
             "id": "BIGINT PRIMARY KEY",
@@ -143,7 +143,7 @@ class AuditTable:
     ) -> tuple[Sequence[AuditRecord] | None, AuditHead]:
         """Append new records to the chain; return them, and the head that they continue.
 
-        There are no new records if the last record is not the one that the head names.
+        No records are added if the last stored record is not the one that the head names.
         """
         sql = self._sql
         _, heads = await execute(

@@ -1,8 +1,8 @@
 """The audit trail in a file of JSON Lines, with its head in a second file.
 
 A record is on disk before the head that names it. So after a crash the head may be some records
-behind, and the last line may be incomplete; the next record continues from the last complete line
-if that continues from the head.
+behind, and the last line may be incomplete; the next record then continues from the last complete
+line, if that line continues from the head.
 """
 
 from __future__ import annotations
@@ -188,7 +188,7 @@ def record_of(line: bytes) -> AuditRecord:
 def _end_of(path: Path, stored: AuditHead) -> tuple[AuditHead | None, int]:
     """Return the end of the chain in a file, and the size of its complete lines in bytes.
 
-    The end is None if the record that the head names is not there, or others do not continue it.
+    The end is None if the head's record is missing, or if later records do not continue from it.
     """
     if not path.exists():
         return (stored if stored.number == 0 else None), 0

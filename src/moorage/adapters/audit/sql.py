@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Final
 from moorage.adapters.audit._table import AuditSql, AuditTable
 from moorage.adapters.audit._table_trail import PREFIX, TableTrail, statements_of
 from moorage.adapters.tables._sql import SyncSqlTables, ddl_in
-from moorage.domain.secrets.frames import refusing
+from moorage.domain.secrets.frames import without_arguments_in_errors
 
 if TYPE_CHECKING:
     from datetime import timedelta
@@ -30,7 +30,7 @@ class SqlAudit(TableTrail, SyncSqlTables[AuditSql]):
 
     reach: Final = "network"
 
-    @refusing
+    @without_arguments_in_errors
     def __init__(
         self,
         url: str | sqlalchemy.URL | sqlalchemy.Engine,

@@ -3,8 +3,8 @@
 1. It never holds more entries or bytes than its limits allow: the entry that was used longest ago
    is removed first.
 2. Every change has a number. An answer is not stored if its key was changed after the look-up; if
-   the record of a change was removed to save memory, no answer is stored whose look-up was before
-   that.
+   the record of a change was removed to save memory, answers whose look-up was before the removal
+   are not stored.
 3. A forked child begins with an empty cache, because another thread may have been changing it
    during the fork.
 """
@@ -124,19 +124,19 @@ class MemoryCache:
             return True
 
     def forget(self, key: str, /, timeout: float | None = None) -> None:  # noqa: ARG002 - memory needs no waiting
-        """Remove the responses under a key, and keep late writers from storing outdated ones."""
+        """Remove the responses under a key; writers that looked up before cannot store theirs."""
         with self._lock:
             self._store(key, _TRACE)
 
     def _store(self, key: str, new: _KeptEntry) -> None:
         self._change += 1
-        self._take(key)
+        self._remove_responses(key)
         self._kept[key] = new._replace(change=self._change)
         self._size += new.size
         while len(self._kept) > self._max_entries or self._size > self._max_bytes:
-            self._lost = max(self._lost, self._take(next(iter(self._kept))))
+            self._lost = max(self._lost, self._remove_responses(next(iter(self._kept))))
 
-    def _take(self, key: str) -> int:
+    def _remove_responses(self, key: str) -> int:
         """Remove the responses under a key; return the number of the change that stored them."""
         removed_answers = self._kept.pop(key, None)
         if removed_answers is None:
@@ -177,5 +177,5 @@ class AsyncMemoryCache:
         return self.shared.keep(key, mark, entries, seconds)
 
     async def forget(self, key: str, /, timeout: float | None = None) -> None:  # noqa: ARG002 - memory needs no waiting
-        """Remove the responses under a key, and keep late writers from storing outdated ones."""
+        """Remove the responses under a key; writers that looked up before cannot store theirs."""
         self.shared.forget(key)

@@ -19,7 +19,7 @@ from moorage.domain.cache.state import (
 )
 from moorage.domain.state.packing import pack_values
 from moorage.domain.values.durations import SECOND, micros
-from moorage.domain.values.functions import timed
+from moorage.domain.values.functions import with_timeout
 from moorage.domain.values.text import with_article
 from moorage.errors import ConfigurationError, InvalidData
 
@@ -32,7 +32,7 @@ _STORAGE: Final = ("execute",)
 _CIPHER: Final = ("seal", "open")
 
 
-class _Sealing:
+class _SealedEntries:
     """The encryption and decryption that the synchronous and asynchronous cache share."""
 
     def __init__(self, storage: Any, cipher: Any) -> None:
@@ -45,7 +45,7 @@ class _Sealing:
                     remedy="Pass a store of shared state, and a cipher such as AesGcmCipher.",
                 )
         self._storage = storage
-        self._execute = timed(storage.execute, 1)
+        self._execute = with_timeout(storage.execute, 1)
         self._cipher: Cipher = cipher
 
     def __repr__(self) -> str:
@@ -70,12 +70,12 @@ def _binding_of(key: str) -> bytes:
     return pack_values(("kept answers", key))
 
 
-class SealedCache(_Sealing):
-    """A `ResponseCache` in a `StateStorage`, each entry sealed and bound to its key.
+class SealedCache(_SealedEntries):
+    """A `ResponseCache` in a `StateStorage`, each entry encrypted and bound to its key.
 
     Args:
-        storage: where the answers are kept; best one that nothing else uses.
-        cipher: seals them.
+        storage: the store of the answers; preferably one that nothing else uses.
+        cipher: encrypts the answers.
 
     Raises:
         ConfigurationError: there is no cipher.
@@ -102,16 +102,16 @@ class SealedCache(_Sealing):
         return was_stored
 
     def forget(self, key: str, /, timeout: float | None = None) -> None:
-        """Remove the responses under a key, and keep late writers from storing outdated ones."""
+        """Remove the responses under a key; writers that looked up before cannot store theirs."""
         self._execute(RemoveCachedAnswers(key), timeout)
 
 
-class AsyncSealedCache(_Sealing):
+class AsyncSealedCache(_SealedEntries):
     """The asynchronous `SealedCache`.
 
     Args:
-        storage: where the answers are kept; best one that nothing else uses.
-        cipher: seals them.
+        storage: the store of the answers; preferably one that nothing else uses.
+        cipher: encrypts the answers.
 
     Raises:
         ConfigurationError: there is no cipher.
@@ -138,5 +138,5 @@ class AsyncSealedCache(_Sealing):
         return was_stored
 
     async def forget(self, key: str, /, timeout: float | None = None) -> None:
-        """Remove the responses under a key, and keep late writers from storing outdated ones."""
+        """Remove the responses under a key; writers that looked up before cannot store theirs."""
         await self._execute(RemoveCachedAnswers(key), timeout)

@@ -42,11 +42,11 @@ def generate_keys(older: KeyRing | None = None) -> KeyRing:
 class AesGcmCipher:
     """A `Cipher` with AES-256-GCM.
 
-    Nonces are random, so one key should seal fewer than 2^32 texts; put a new one in front long
+    Nonces are random, so one key should encrypt fewer than 2^32 texts; put a new key in front long
     before that.
 
     Args:
-        keys: the key ring; the first key seals, and all of them open.
+        keys: the key ring; the first key encrypts, and all keys decrypt.
     """
 
     __slots__ = ("_header", "_openers", "_seal", "_versions")

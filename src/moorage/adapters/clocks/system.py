@@ -34,7 +34,7 @@ def boot_clock(number: int | None) -> Callable[[], int]:
 class SystemClock:
     """The system's clocks; durations include the machine's time in standby where possible.
 
-    `wall` is the time of `utc` in nanoseconds since the Unix epoch, which takes less time to read.
+    `wall` is the time of `utc` in nanoseconds since the Unix epoch; reading it is faster.
     """
 
     def __init__(self) -> None:

@@ -10,7 +10,7 @@ if TYPE_CHECKING:
     from typing import Self
 
 
-class Closing(ABC):
+class ContextClosable(ABC):
     """An object whose `with` block ends by closing it."""
 
     @abstractmethod
@@ -29,7 +29,7 @@ class Closing(ABC):
         self.close()
 
 
-class AsyncClosing(ABC):
+class AsyncContextClosable(ABC):
     """An object whose `async with` block ends by closing it."""
 
     @abstractmethod

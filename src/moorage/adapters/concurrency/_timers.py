@@ -8,7 +8,7 @@ call may be cancelled up to a tick late, and never early.
 from __future__ import annotations
 
 from asyncio import current_task, get_running_loop
-from heapq import heappop, heappush
+from heapq import heapify, heappop, heappush
 from threading import local
 from typing import TYPE_CHECKING, Final
 
@@ -18,17 +18,20 @@ if TYPE_CHECKING:
 _TICKS_PER_SECOND: Final = 256
 """The number of ticks in a second."""
 
+_FEWEST_BUCKETS: Final = 64
+"""The number of buckets up to which empty ones are kept until their time."""
 
-class Bound:
+
+class TaskTimeout:
     """The timeout of a task, which cancels it at the deadline."""
 
     expired = False
     _ours = False
 
-    def __init__(self, task: asyncio.Task[object], bucket: set[Bound]) -> None:
+    def __init__(self, task: asyncio.Task[object], bucket: set[TaskTimeout]) -> None:
         self.task = task
         self._cancelling = task.cancelling()
-        self._bucket: set[Bound] | None = bucket
+        self._bucket: set[TaskTimeout] | None = bucket
         bucket.add(self)
 
     def end(self) -> bool:
@@ -42,27 +45,41 @@ class Bound:
         return self._ours
 
 
-class _Wheel:
+class _TimerWheel:
     """The timeouts of one event loop, grouped by the time at which they expire."""
 
     def __init__(self, loop: asyncio.AbstractEventLoop) -> None:
         self.loop = loop
-        self._buckets: dict[int, set[Bound]] = {}
+        self._buckets: dict[int, set[TaskTimeout]] = {}
         self._ticks: list[int] = []
+        self._most_buckets = _FEWEST_BUCKETS
         self._timer: asyncio.TimerHandle | None = None
 
-    def bucket(self, seconds: float) -> set[Bound]:
+    def bucket(self, seconds: float) -> set[TaskTimeout]:
         """Return the group of timeouts that expire after this number of seconds."""
         tick = int((self.loop.time() + seconds) * _TICKS_PER_SECOND) + 1
         bucket = self._buckets.get(tick)
         if bucket is None:
+            if len(self._ticks) >= self._most_buckets:
+                self._drop_empty_buckets()
             bucket = self._buckets[tick] = set()
             heappush(self._ticks, tick)
             if self._ticks[0] == tick:
-                self._arm()
+                self._set_timer()
         return bucket
 
-    def _arm(self) -> None:
+    def _drop_empty_buckets(self) -> None:
+        """Forget the times at which nothing expires any more, because those calls have ended.
+
+        Otherwise short calls with a timeout of an hour would fill the memory for an hour. The next
+        time is when there are twice as many buckets, so each bucket is looked at about once.
+        """
+        self._buckets = {tick: bucket for tick, bucket in self._buckets.items() if bucket}
+        self._ticks = list(self._buckets)
+        heapify(self._ticks)
+        self._most_buckets = max(_FEWEST_BUCKETS, 2 * len(self._ticks))
+
+    def _set_timer(self) -> None:
         if self._timer is not None:
             self._timer.cancel()
         self._timer = self.loop.call_at(self._ticks[0] / _TICKS_PER_SECOND, self._expire)
@@ -76,17 +93,17 @@ class _Wheel:
                 timeout.expired = True
                 timeout.task.cancel()
         if ticks:
-            self._arm()
+            self._set_timer()
 
 
 class _ThreadState(local):
-    wheel: _Wheel | None = None
+    wheel: _TimerWheel | None = None
 
 
 _thread_state: Final = _ThreadState()
 
 
-def bound_here(seconds: float) -> Bound | None:
+def bound_here(seconds: float) -> TaskTimeout | None:
     """Start a timeout for the running task; return None where no asyncio task runs."""
     try:
         loop = get_running_loop()
@@ -97,5 +114,5 @@ def bound_here(seconds: float) -> Bound | None:
         return None
     wheel = _thread_state.wheel
     if wheel is None or wheel.loop is not loop:
-        wheel = _thread_state.wheel = _Wheel(loop)
-    return Bound(task, wheel.bucket(seconds))
+        wheel = _thread_state.wheel = _TimerWheel(loop)
+    return TaskTimeout(task, wheel.bucket(seconds))

@@ -52,7 +52,7 @@ class DaemonExecutor(ThreadPoolExecutor):
             if self._threads_free:
                 self._threads_free -= 1
             elif self._threads_started < self._limit:
-                Thread(target=self._work, name=self._name, daemon=True).start()
+                Thread(target=self._run_jobs, name=self._name, daemon=True).start()
                 self._threads_started += 1
         return outcome
 
@@ -63,7 +63,7 @@ class DaemonExecutor(ThreadPoolExecutor):
             for _ in range(self._threads_started):
                 self._jobs.put(None)
 
-    def _work(self) -> None:
+    def _run_jobs(self) -> None:
         while (job := self._jobs.get()) is not None:
             outcome, function = job
             if outcome.set_running_or_notify_cancel():

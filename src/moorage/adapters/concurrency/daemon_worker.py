@@ -25,7 +25,7 @@ class DaemonWorker:
 
     def __init__(self, name: str) -> None:
         self._jobs: SimpleQueue[tuple[Future[Any], Callable[[], Any]] | None] = SimpleQueue()
-        Thread(target=self._work, name=name, daemon=True).start()
+        Thread(target=self._run_jobs, name=name, daemon=True).start()
 
     def run(self, function: Callable[[], T]) -> asyncio.Future[T]:
         """Return the future result of a function, which begins when those before it have ended.
@@ -40,7 +40,7 @@ class DaemonWorker:
         """End the thread once all functions queued before are done."""
         self._jobs.put(None)
 
-    def _work(self) -> None:
+    def _run_jobs(self) -> None:
         while (job := self._jobs.get()) is not None:
             outcome, function = job
             if not outcome.set_running_or_notify_cancel():

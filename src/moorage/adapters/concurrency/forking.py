@@ -62,7 +62,7 @@ def start_afresh() -> None:
         start(owner)
 
 
-def inherited(module: str) -> bool:
+def was_imported_before_fork(module: str) -> bool:
     """Return whether a module had been imported before this process was forked.
 
     A library with its own threads lost them in the fork, with the locks that they held. Forks

@@ -127,7 +127,7 @@ class ThreadGather:
         stagger: float,
         good: Callable[[Result], bool],
     ) -> Result:
-        """Start a step every `stagger` seconds until the result of one is good."""
+        """Start a step every `stagger` seconds, until a step has a good result."""
         if not steps:
             raise InvalidData("There is no step to run.", field="steps")
         waiting_steps = deque(steps)

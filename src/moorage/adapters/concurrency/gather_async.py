@@ -66,23 +66,23 @@ class AsyncioGather:
         stagger: float,
         good: Callable[[Result], bool],
     ) -> Result:
-        """Start a step every `stagger` seconds until the result of one is good."""
+        """Start a step every `stagger` seconds, until a step has a good result."""
         if not steps:
             raise InvalidData("There is no step to run.", field="steps")
         try:
-            return await _race(deque(steps), stagger, good)
+            return await _first_good_result(deque(steps), stagger, good)
         except BaseExceptionGroup as error_group:
             raise error_group.exceptions[0] from None
 
 
 def _result_in(answer: tuple[Result, ...]) -> Result:
-    """Return the result of a step; cancel the caller if the step has none."""
+    """Return the result of a step; cancel the caller if the step cancelled itself."""
     if not answer:
         raise asyncio.CancelledError
     return answer[0]
 
 
-async def _race(
+async def _first_good_result(
     waiting: deque[Callable[[], Awaitable[Result]]], stagger: float, good: Callable[[Result], bool]
 ) -> Result:
     context, loop = copy_context(), asyncio.get_running_loop()

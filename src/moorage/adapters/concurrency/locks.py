@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from threading import TIMEOUT_MAX, Lock
 
-from moorage.adapters.concurrency.places import INSIDE, WAITING, Places, Waiter
+from moorage.adapters.concurrency.places import INSIDE, WAITING, SlotHolders, Waiter
 
 
 class ThreadLocks:
@@ -16,8 +16,8 @@ class ThreadLocks:
 
     __slots__ = ("_places", "enter")
 
-    def __init__(self, places: Places | None = None) -> None:
-        self._places = places or Places()
+    def __init__(self, places: SlotHolders | None = None) -> None:
+        self._places = places or SlotHolders()
         self.enter = self._places.enter
 
     def acquire(

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 from typing import Final
 
-from moorage.adapters.concurrency.places import INSIDE, WAITING, Places, Waiter
+from moorage.adapters.concurrency.places import INSIDE, WAITING, SlotHolders, Waiter
 
 _FOREVER: Final = 1e9  # seconds; not every event loop counts further
 
@@ -19,8 +19,8 @@ class AsyncioLocks:
 
     __slots__ = ("_places", "enter")
 
-    def __init__(self, places: Places | None = None) -> None:
-        self._places = places or Places()
+    def __init__(self, places: SlotHolders | None = None) -> None:
+        self._places = places or SlotHolders()
         self.enter = self._places.enter
 
     async def acquire(

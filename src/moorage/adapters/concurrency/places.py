@@ -34,7 +34,7 @@ _Holding: TypeAlias = "tuple[str, object]"
 
 
 class Waiter:
-    """A caller that may wait for a slot; `wake` is called once, when it gets one."""
+    """A caller that may wait for a slot; `wake` is called once, when the caller gets a slot."""
 
     __slots__ = ("ahead", "behind", "held", "key", "state", "wake")
 
@@ -59,7 +59,7 @@ class _Queue:
         self.places = places
 
 
-class Places:
+class SlotHolders:
     """The holders of slots, and the callers that wait for slots, by name.
 
     The latest caller determines the number of slots of a name.
@@ -68,7 +68,7 @@ class Places:
     def __init__(self, lock: Callable[[], AbstractContextManager[object]] = Lock) -> None:
         self._new_lock = lock
         self._forget()
-        in_child(self, Places._forget)
+        in_child(self, SlotHolders._forget)
 
     def _forget(self) -> None:
         self._section = self._new_lock()

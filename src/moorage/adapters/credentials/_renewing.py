@@ -33,8 +33,8 @@ AsyncRenew: TypeAlias = "Callable[[str, str | None, Any], Awaitable[Kept]]"
 class Vault(Protocol):
     """The interface of a store of credentials.
 
-    `get` raises the error of `missing` if there are none. `replace` stores new credentials, unless
-    the old ones have been replaced already.
+    `get` raises the error of `missing` if there are no credentials. `replace` stores new
+    credentials, unless the old ones have been replaced already.
     """
 
     def get(self, owner: Owner, /) -> Any: ...
@@ -84,7 +84,7 @@ class _ThreadRenewal(_Renewal):
         self.wait = self._finished.wait
 
 
-class Renewing:
+class CredentialRenewal:
     """A credential provider over a store, which renews expired credentials.
 
     Args:
@@ -96,7 +96,7 @@ class Renewing:
         self._vault = vault
         self._renew = renew or _cannot_renew
         self._clear_renewals()
-        in_child(self, Renewing._clear_renewals)
+        in_child(self, CredentialRenewal._clear_renewals)
 
     def _clear_renewals(self) -> None:
         self._renewals: dict[Owner, _ThreadRenewal] = {}
@@ -136,7 +136,9 @@ class Renewing:
             return
         try:
             self._vault.replace(
-                owner, current_credentials, checked(self._renew(*owner, current_credentials))
+                owner,
+                current_credentials,
+                check_credential(self._renew(*owner, current_credentials)),
             )
             renewal.renewed = True
         except Exception as error:  # noqa: BLE001 - raised as a refresh error
@@ -168,8 +170,8 @@ class _TaskRenewal(_Renewal):
                 loop.call_soon_threadsafe(_set, signal)
 
 
-class AsyncRenewing:
-    """The asynchronous `Renewing`.
+class AsyncCredentialRenewal:
+    """The asynchronous `CredentialRenewal`.
 
     Args:
         vault: the store of the credentials.
@@ -180,7 +182,7 @@ class AsyncRenewing:
         self._vault = vault
         self._renew = renew or _cannot_renew_async
         self._clear_renewals()
-        in_child(self, AsyncRenewing._clear_renewals)
+        in_child(self, AsyncCredentialRenewal._clear_renewals)
 
     def _clear_renewals(self) -> None:
         self._renewals: dict[Owner, _TaskRenewal] = {}
@@ -219,7 +221,7 @@ class AsyncRenewing:
         if current_credentials != stale:  # another caller has just renewed them
             return
         try:
-            new_credentials = checked(await self._renew(*owner, current_credentials))
+            new_credentials = check_credential(await self._renew(*owner, current_credentials))
             await self._vault.replace(owner, current_credentials, new_credentials)
             renewal.renewed = True
         except Exception as error:  # noqa: BLE001 - raised as a refresh error
@@ -231,7 +233,7 @@ def _set(signal: Future[None]) -> None:
         signal.set_result(None)
 
 
-def checked(new: object) -> Kept:
+def check_credential(new: object) -> Kept:
     """Return the value if it is a credential; otherwise raise an error."""
     if isinstance(new, (Credentials, OAuthCredentials)):
         return new
@@ -242,7 +244,7 @@ def checked(new: object) -> Kept:
     )
 
 
-def missing(owner: Owner) -> CredentialNotFound:
+def missing_credential_error(owner: Owner) -> CredentialNotFound:
     """Return the error for credentials that do not exist."""
     return CredentialNotFound(f"There is no credential of {_owner_text(owner)}.", service=owner[0])
 

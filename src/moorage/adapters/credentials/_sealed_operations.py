@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from moorage.adapters.concurrency._plain import run_now
-from moorage.adapters.credentials._renewing import AsyncRenewing, Renewing
+from moorage.adapters.credentials._renewing import AsyncCredentialRenewal, CredentialRenewal
 from moorage.adapters.credentials._vault import SealedVault
 from moorage.adapters.credentials._vaults import PlainVault
 
@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from moorage.ports.cipher import Cipher
 
 
-class SealedOperations(Renewing):
+class SealedOperations(CredentialRenewal):
     """A synchronous provider of encrypted credentials in a table that never suspends."""
 
     def __init__(self, rows: Rows, cipher: Cipher, renew: Renew | None) -> None:
@@ -43,7 +43,7 @@ class SealedOperations(Renewing):
         return run_now(self._sealed.clear())
 
 
-class AsyncSealedOperations(AsyncRenewing):
+class AsyncSealedOperations(AsyncCredentialRenewal):
     """The asynchronous `SealedOperations`."""
 
     def __init__(self, rows: Rows, cipher: Cipher, renew: AsyncRenew | None) -> None:

@@ -12,11 +12,11 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any, Final
 
-from moorage.adapters.credentials._renewing import checked, missing
-from moorage.adapters.sealed._row import Rows, Swap
+from moorage.adapters.credentials._renewing import check_credential, missing_credential_error
+from moorage.adapters.sealed._row import Rows, TextReplacement
 from moorage.domain.auth.keeping import pack_credentials, unpack_credentials
 from moorage.domain.state.packing import unpack_values
-from moorage.domain.state.sealing import about
+from moorage.domain.state.sealing import sealing_context
 from moorage.domain.values.durations import count
 from moorage.errors import ConnectorError
 
@@ -40,23 +40,25 @@ class SealedVault:
         """Return the current credentials of a service and tenant."""
         sealed_credentials = await self._rows.find(_key(owner))
         if sealed_credentials is None:
-            raise missing(owner)
+            raise missing_credential_error(owner)
         return self._unsealed(owner, sealed_credentials)
 
     async def has(self, owner: Owner) -> bool:
-        """Return whether this service and tenant have credentials."""
+        """Return whether credentials of this service and tenant are stored."""
         return await self._rows.find(_key(owner)) is not None
 
     async def put(self, owner: Owner, new: Kept) -> None:
         """Store new credentials of a service and tenant."""
-        await self._rows.put(_key(owner), self._seal(owner, checked(new)))
+        await self._rows.put(_key(owner), self._seal(owner, check_credential(new)))
 
     async def replace(self, owner: Owner, old: Kept, new: Kept) -> None:
         """Replace old credentials by new ones, unless another caller has replaced them already."""
         key = _key(owner)
         sealed_credentials = await self._rows.find(key)
         while sealed_credentials is not None and self._unsealed(owner, sealed_credentials) == old:
-            if await self._rows.swap([Swap(key, sealed_credentials, self._seal(owner, new))]):
+            if await self._rows.swap(
+                [TextReplacement(key, sealed_credentials, self._seal(owner, new))]
+            ):
                 return
             sealed_credentials = await self._rows.find(key)
 
@@ -71,14 +73,14 @@ class SealedVault:
         failure: ConnectorError | None = None
         while rows := await self._rows.page(last_place, batch):
             last_place = rows[-1].place
-            swaps: list[Swap] = []
+            swaps: list[TextReplacement] = []
             for _, key, sealed_credentials in rows:
                 try:
                     if self._cipher.needs_rotation(sealed_credentials):
                         resealed_credentials = self._cipher.seal(
                             self._cipher.open(sealed_credentials, key), key
                         )
-                        swaps.append(Swap(key, sealed_credentials, resealed_credentials))
+                        swaps.append(TextReplacement(key, sealed_credentials, resealed_credentials))
                 except ConnectorError as error:
                     failure = failure or error
             if swaps:
@@ -115,4 +117,4 @@ class SealedVault:
 
 def _key(owner: Owner) -> bytes:
     service, tenant = owner
-    return about(tenant, service, _NAME)
+    return sealing_context(tenant, service, _NAME)

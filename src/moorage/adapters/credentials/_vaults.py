@@ -23,7 +23,7 @@ class PlainVault:
         return run_now(self._vault.get(owner))
 
     def has(self, owner: Owner) -> bool:
-        """Return whether this service and tenant have credentials."""
+        """Return whether credentials of this service and tenant are stored."""
         return run_now(self._vault.has(owner))
 
     def put(self, owner: Owner, new: Kept) -> None:
@@ -46,7 +46,7 @@ class ThreadedVault:
         return await asyncio.to_thread(self._vault.get, owner)
 
     async def has(self, owner: Owner) -> bool:
-        """Return whether this service and tenant have credentials."""
+        """Return whether credentials of this service and tenant are stored."""
         return await asyncio.to_thread(self._vault.has, owner)
 
     async def put(self, owner: Owner, new: Kept) -> None:

@@ -56,9 +56,9 @@ class _File(Source):
 
     def find(self, service: str, tenant: str | None) -> Kept | None:
         """Return the credentials that the file has for a service and tenant."""
-        look, credentials = self._read
+        file_identity, credentials = self._read
         try:
-            if _check_file(os.stat(self._path)) != look:  # noqa: PTH116 - with every call
+            if _check_file(os.stat(self._path)) != file_identity:  # noqa: PTH116 - with every call
                 credentials = self._read_again()
         except OSError as error:
             raise StorageUnavailable(

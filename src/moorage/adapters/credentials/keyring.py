@@ -14,7 +14,11 @@ from typing import TYPE_CHECKING, Any, Final
 import keyring
 from keyring.errors import InitError, KeyringLocked, NoKeyringError
 
-from moorage.adapters.credentials._renewing import AsyncRenewing, Renewing, checked
+from moorage.adapters.credentials._renewing import (
+    AsyncCredentialRenewal,
+    CredentialRenewal,
+    check_credential,
+)
 from moorage.adapters.credentials._vaults import PlainVault, ThreadedVault
 from moorage.adapters.secret_managers._owner_names import secret_path
 from moorage.domain.auth.credential_tables import read_credentials_text, write_credentials
@@ -33,7 +37,7 @@ if TYPE_CHECKING:
 _APPLICATION: Final = "moorage"
 
 
-class KeyringCredentialProvider(Renewing):
+class KeyringCredentialProvider(CredentialRenewal):
     """Reads and writes credentials in the keyring of the current user.
 
     Args:
@@ -57,7 +61,7 @@ class KeyringCredentialProvider(Renewing):
         super().__init__(PlainVault(_Passwords(application, names or {}, backend)), renew)
 
 
-class AsyncKeyringCredentialProvider(AsyncRenewing):
+class AsyncKeyringCredentialProvider(AsyncCredentialRenewal):
     """The asynchronous `KeyringCredentialProvider`; threads use the keyring.
 
     Args:
@@ -118,7 +122,7 @@ class _Passwords:
         return read_credentials_text(content, f"The password of {user!r} for {self._application!r}")
 
     async def has(self, owner: Owner) -> bool:
-        """Return whether this service and tenant have credentials."""
+        """Return whether credentials of this service and tenant are stored."""
         user = self._user(owner)
         return user is not None and self.read(user) is not None
 
@@ -132,7 +136,7 @@ class _Passwords:
                 remedy="Name the user in `names`.",
                 service=owner[0],
             )
-        content = write_credentials(checked(new))
+        content = write_credentials(check_credential(new))
         try:
             self._ring().set_password(self._application, user, content.reveal())
         except Exception as error:  # noqa: BLE001 - a keyring may raise anything

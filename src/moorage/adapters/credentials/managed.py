@@ -1,8 +1,9 @@
 """Credentials in a secret manager, over HTTP without the vendor's SDK.
 
 The requests are coroutines that await a `Line` only, so the synchronous and the asynchronous
-provider share them. The login is made when it is needed, kept, and renewed after two thirds of its
-lifetime; a refused login is repeated once. Nothing else is kept: use a cache in front.
+provider share them. The provider logs in when it first needs to, keeps the login, and renews it
+after two thirds of its lifetime; if the manager refuses a login, the provider logs in again once.
+Nothing else is cached: put a cache in front of the provider.
 
 A secret contains a token, or a table in JSON as in a file of credentials.
 """
@@ -11,15 +12,19 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any, TypeVar
 
-from moorage.adapters.concurrency._closing import Closing
-from moorage.adapters.credentials._renewing import AsyncRenewing, Renewing, checked
+from moorage.adapters.concurrency._closing import ContextClosable
+from moorage.adapters.credentials._renewing import (
+    AsyncCredentialRenewal,
+    CredentialRenewal,
+    check_credential,
+)
 from moorage.adapters.credentials._vaults import PlainVault
 from moorage.adapters.http.stdlib.client import StdlibHttpClient
 from moorage.adapters.http.stdlib.client_async import AsyncStdlibHttpClient
 from moorage.adapters.secret_managers._session_async import session_async
 from moorage.adapters.secret_managers.managed_secrets import session_now
 from moorage.domain.auth.credential_tables import read_credentials_text, write_credentials
-from moorage.domain.secrets.frames import careful
+from moorage.domain.secrets.frames import with_careful_constructor
 from moorage.errors import ConfigurationError, ConnectorError, CredentialNotFound
 
 if TYPE_CHECKING:
@@ -40,20 +45,20 @@ if TYPE_CHECKING:
 Answer = TypeVar("Answer")
 
 
-@careful
-class ManagedCredentialProvider(Renewing, Closing):
+@with_careful_constructor
+class ManagedCredentialProvider(CredentialRenewal, ContextClosable):
     """Reads and writes credentials in a secret manager.
 
     Args:
-        manager: such as `HashiCorpVault`, `AwsSecretsManager`, `GcpSecretManager` and
-            `AzureKeyVault`, or one of your own.
+        manager: the secret manager: `HashiCorpVault`, `AwsSecretsManager`, `GcpSecretManager`,
+            `AzureKeyVault`, or a class of your own.
         names: the names of secrets that differ from the manager's rule, by service and tenant.
         renew: called with the service, the tenant and the stale credential, returns a new one;
             without it, a refresh checks whether the credential was replaced. One thread at a time
             calls it for a credential. Its result is dropped if the credential was replaced
             meanwhile.
         http: the HTTP client; by default its own.
-        timeout: seconds, or a timedelta, for each request. A first use may take several.
+        timeout: seconds, or a timedelta, for each request. The first use may make several requests.
         clock: measures time.
     """
 
@@ -78,20 +83,20 @@ class ManagedCredentialProvider(Renewing, Closing):
             self._close()
 
 
-@careful
-class AsyncManagedCredentialProvider(AsyncRenewing):
+@with_careful_constructor
+class AsyncManagedCredentialProvider(AsyncCredentialRenewal):
     """The asynchronous `ManagedCredentialProvider`.
 
     Args:
-        manager: such as `HashiCorpVault`, `AwsSecretsManager`, `GcpSecretManager` and
-            `AzureKeyVault`, or one of your own.
+        manager: the secret manager: `HashiCorpVault`, `AwsSecretsManager`, `GcpSecretManager`,
+            `AzureKeyVault`, or a class of your own.
         names: the names of secrets that differ from the manager's rule, by service and tenant.
         renew: awaited with the service, the tenant and the stale credential, returns a new one;
             without it, a refresh checks whether the credential was replaced. One task at a time
             awaits it for a credential. Its result is dropped if the credential was replaced
             meanwhile.
         http: the HTTP client; by default its own.
-        timeout: seconds, or a timedelta, for each request. A first use may take several.
+        timeout: seconds, or a timedelta, for each request. The first use may make several requests.
         clock: measures time.
     """
 
@@ -144,7 +149,7 @@ class _Secrets:
         return read_credentials_text(content, f"The secret {name!r} of {self._manager.where}")
 
     async def has(self, owner: Owner) -> bool:
-        """Return whether this service and tenant have credentials."""
+        """Return whether credentials of this service and tenant are stored."""
         name = self._name(owner)
         return name is not None and await self._read(owner, name) is not None
 
@@ -158,7 +163,7 @@ class _Secrets:
                 remedy="Name the secret in `names`.",
                 service=owner[0],
             )
-        content, manager = write_credentials(checked(new)), self._manager
+        content, manager = write_credentials(check_credential(new)), self._manager
 
         async def write(credentials: Credentials) -> None:
             await manager.write(self._session.wire, credentials, name, content)

@@ -6,8 +6,13 @@ from threading import Lock
 from typing import TYPE_CHECKING, Any
 
 from moorage.adapters.concurrency.forking import in_child
-from moorage.adapters.credentials._renewing import AsyncRenewing, Renewing, checked, missing
-from moorage.domain.secrets.frames import careful
+from moorage.adapters.credentials._renewing import (
+    AsyncCredentialRenewal,
+    CredentialRenewal,
+    check_credential,
+    missing_credential_error,
+)
+from moorage.domain.secrets.frames import with_careful_constructor
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -33,16 +38,16 @@ class _Vault:
         """Return the current credentials of a service and tenant."""
         credentials = self._credentials.get(owner)
         if credentials is None:
-            raise missing(owner)
+            raise missing_credential_error(owner)
         return credentials
 
     def has(self, owner: Owner) -> bool:
-        """Return whether this service and tenant have credentials."""
+        """Return whether credentials of this service and tenant are stored."""
         return owner in self._credentials
 
     def put(self, owner: Owner, new: Kept) -> None:
         """Store new credentials of a service and tenant."""
-        new = checked(new)
+        new = check_credential(new)
         with self._lock:
             self._credentials[owner] = new
 
@@ -65,7 +70,7 @@ class _AsyncVault:
         return self._vault.get(owner)
 
     async def has(self, owner: Owner) -> bool:
-        """Return whether this service and tenant have credentials."""
+        """Return whether credentials of this service and tenant are stored."""
         return self._vault.has(owner)
 
     async def put(self, owner: Owner, new: Kept) -> None:
@@ -77,8 +82,8 @@ class _AsyncVault:
         self._vault.replace(owner, old, new)
 
 
-@careful
-class MemoryCredentialProvider(Renewing):
+@with_careful_constructor
+class MemoryCredentialProvider(CredentialRenewal):
     """Credentials in the memory of this process, safe to share between threads.
 
     Args:
@@ -94,8 +99,8 @@ class MemoryCredentialProvider(Renewing):
         super().__init__(_Vault(credentials or {}), renew)
 
 
-@careful
-class AsyncMemoryCredentialProvider(AsyncRenewing):
+@with_careful_constructor
+class AsyncMemoryCredentialProvider(AsyncCredentialRenewal):
     """The asynchronous `MemoryCredentialProvider`, safe to share between event loops.
 
     Args:

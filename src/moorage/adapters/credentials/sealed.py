@@ -1,7 +1,7 @@
 """Encrypted credentials in a table of the application.
 
 A host with its own database provides the table (`SealedRows`). Encryption, renewal and the change
-of keys are those of every other provider.
+of keys work as in every other provider.
 """
 
 from __future__ import annotations
@@ -9,13 +9,25 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from moorage.adapters.credentials._sealed_operations import AsyncSealedOperations, SealedOperations
-from moorage.adapters.sealed._row import BlockingRows, Row, SealedRows, Swap, ThreadedRows
+from moorage.adapters.sealed._row import (
+    BlockingRows,
+    Row,
+    SealedRows,
+    TextReplacement,
+    ThreadedRows,
+)
 
 if TYPE_CHECKING:
     from moorage.adapters.credentials._renewing import AsyncRenew, Renew
     from moorage.ports.cipher import Cipher
 
-__all__ = ["AsyncSealedCredentialProvider", "Row", "SealedCredentialProvider", "SealedRows", "Swap"]
+__all__ = [
+    "AsyncSealedCredentialProvider",
+    "Row",
+    "SealedCredentialProvider",
+    "SealedRows",
+    "TextReplacement",
+]
 
 
 class SealedCredentialProvider(SealedOperations):

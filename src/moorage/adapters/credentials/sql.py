@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, ClassVar
 
 from moorage.adapters.credentials._sealed_operations import AsyncSealedOperations, SealedOperations
 from moorage.adapters.sealed._table import PREFIX, AsyncSealedTable, SealedTable, SyncSealedTable
-from moorage.domain.secrets.frames import refusing
+from moorage.domain.secrets.frames import without_arguments_in_errors
 
 if TYPE_CHECKING:
     from datetime import timedelta
@@ -54,7 +54,7 @@ class SqlCredentialProvider(_Credentials, SyncSealedTable, SealedOperations):
         schema: the schema of the table, if it is not the connection's default.
     """
 
-    @refusing
+    @without_arguments_in_errors
     def __init__(
         self,
         url: str | sqlalchemy.URL | sqlalchemy.Engine,
@@ -84,7 +84,7 @@ class AsyncSqlCredentialProvider(_Credentials, AsyncSealedTable, AsyncSealedOper
         schema: the schema of the table, if it is not the connection's default.
     """
 
-    @refusing
+    @without_arguments_in_errors
     def __init__(
         self,
         url: str | sqlalchemy.URL | AsyncEngine,

@@ -20,23 +20,23 @@ from typing import TYPE_CHECKING, Any, Final, Protocol, TypeVar
 from moorage.adapters.concurrency.forking import in_child
 from moorage.adapters.databases._sql_link import (
     SLOWEST,
-    Denied,
+    ConnectionDenied,
     FateUnknown,
-    Misfit,
-    NoTable,
-    NotDone,
+    MissingFeature,
+    MissingTable,
+    NotExecuted,
     ServerFull,
 )
-from moorage.adapters.databases._sql_pool import LinkPool, Opening
+from moorage.adapters.databases._sql_pool import LinkPool, PendingConnection
 from moorage.adapters.databases._sql_schema import VERSION
-from moorage.domain.values.durations import bounded
+from moorage.domain.values.durations import bounded_seconds
 from moorage.errors import ConfigurationError, StorageUnavailable
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Coroutine
 
     from moorage.adapters.databases._sql_link import Link
-    from moorage.adapters.databases._sql_pool import Running
+    from moorage.adapters.databases._sql_pool import ConnectionOpening
     from moorage.adapters.databases._sql_source import Names
 
 Answer = TypeVar("Answer")
@@ -67,7 +67,7 @@ class Runtime(Protocol):
     """The operations that a store performs by blocking a thread, or in an event loop.
 
     Attributes:
-        blocks: whether waiting blocks the thread. Then a caller runs its batch itself.
+        blocks: whether waiting blocks the thread; if so, a caller runs its batch itself.
     """
 
     blocks: bool
@@ -88,11 +88,11 @@ class Runtime(Protocol):
         """Open a connection to the database."""
         ...
 
-    def start(self, opening: Coroutine[Any, Any, None]) -> Running:
+    def start(self, opening: Coroutine[Any, Any, None]) -> ConnectionOpening:
         """Open a connection in the background, even if the caller does not wait for it."""
         ...
 
-    def start_detached(self, flow: Coroutine[Any, Any, None]) -> Running | None:
+    def start_detached(self, flow: Coroutine[Any, Any, None]) -> ConnectionOpening | None:
         """Run a coroutine in the background; return None if the system cannot do that."""
         ...
 
@@ -202,7 +202,7 @@ class Engine:
 
     def until(self, timeout: float | None) -> float:
         """Return the deadline of a command as a time of `monotonic()`."""
-        return monotonic() + bounded(2 * self._timeout, timeout)
+        return monotonic() + bounded_seconds(2 * self._timeout, timeout)
 
     async def attempt(
         self,
@@ -220,7 +220,7 @@ class Engine:
         """
         holder, pause = object(), _FIRST_PAUSE
         try:
-            patience = bounded(self._timeout, until - monotonic())
+            patience = bounded_seconds(self._timeout, until - monotonic())
             if not await self.runtime.enter(holder, self._connections, patience):
                 raise self.unavailable(
                     f"had no free connection within {patience:.3g} s",
@@ -230,7 +230,7 @@ class Engine:
             while True:
                 try:
                     answer = await self._with_link(work, until)
-                except NotDone as failure:
+                except NotExecuted as failure:
                     if not failure.again or monotonic() >= until:
                         raise self.unavailable(
                             failure.reason, failure.remedy, slow=failure.slow
@@ -241,7 +241,12 @@ class Engine:
                             "has an unknown outcome, because the commit had no reply",
                             slow=failure.slow,
                         ) from None
-                except (NoTable, Denied, Misfit, ConfigurationError) as failure:
+                except (
+                    MissingTable,
+                    ConnectionDenied,
+                    MissingFeature,
+                    ConfigurationError,
+                ) as failure:
                     await self._recover(failure, until)
                 else:
                     self._worked = True
@@ -253,7 +258,9 @@ class Engine:
             self.runtime.leave(holder)
 
     async def _recover(
-        self, failure: NoTable | Denied | Misfit | ConfigurationError, until: float
+        self,
+        failure: MissingTable | ConnectionDenied | MissingFeature | ConfigurationError,
+        until: float,
     ) -> None:
         """Create tables that were deleted meanwhile, or raise the error of the failure.
 
@@ -266,7 +273,7 @@ class Engine:
         )
         if not self._worked:
             raise error from None
-        if self._create_missing and isinstance(failure, NoTable) and monotonic() < until:
+        if self._create_missing and isinstance(failure, MissingTable) and monotonic() < until:
             await self.runtime.create()
             return
         raise StorageUnavailable(error.message, remedy=error.remedy) from None
@@ -280,7 +287,7 @@ class Engine:
             if pool.may_look():
                 pool.looked(is_crowded=await link.is_crowded(until))
             return await work(link)
-        except (NotDone, FateUnknown) as failure:
+        except (NotExecuted, FateUnknown) as failure:
             if failure.lost:
                 # The server was restarted or is unreachable, so others are probably lost too.
                 pool.clear()
@@ -317,13 +324,13 @@ class Engine:
 
     def _expire(self, pool: LinkPool) -> None:
         """Close connections that were not used for long, and look again later."""
-        rest = pool.expire(self.idle_seconds)
-        pool.expires = rest is not None
-        if rest is not None:
-            self.runtime.later(rest, partial(self._expire, pool))
+        seconds_left = pool.expire(self.idle_seconds)
+        pool.expires = seconds_left is not None
+        if seconds_left is not None:
+            self.runtime.later(seconds_left, partial(self._expire, pool))
 
     async def _open_when_accepted(self, pool: LinkPool, until: float) -> Link:
-        """Return a new connection; while the server is full, wait for one that others give back."""
+        """Return a new connection; while the server is full, wait for a returned one."""
         refusal: ServerFull | None = None
         while True:
             try:
@@ -333,17 +340,17 @@ class Engine:
             except StorageUnavailable:
                 if refusal is None:
                     raise
-            left = until - monotonic()
-            if left <= 0:
+            time_left = until - monotonic()
+            if time_left <= 0:
                 raise refusal
             # Each refused connection costs the server a process.
-            await self.runtime.sleep(min(left, _PAUSE_OF_A_FULL_SERVER * random()))  # noqa: S311 - random, so that retries do not collide
+            await self.runtime.sleep(min(time_left, _PAUSE_OF_A_FULL_SERVER * random()))  # noqa: S311 - random, so that retries do not collide
 
     async def _open(self, pool: LinkPool, until: float) -> Link:
         """Return a new connection if it opens in time; otherwise keep it for the next caller."""
         opening = pool.joinable(self._connections)
         if opening is None:
-            opening = Opening(partial(self._keep_late, pool))
+            opening = PendingConnection(partial(self._keep_late, pool))
             opening.running = self.runtime.start(opening.run(partial(self._connect, pool)))
         link = await opening.within(max(0.0, until - monotonic()), pool.late_openings)
         if link is None:
@@ -355,14 +362,14 @@ class Engine:
             raise self.runtime.late_error(slow=True)
         return link
 
-    def _keep_late(self, pool: LinkPool, opening: Opening, link: Link | None) -> None:
+    def _keep_late(self, pool: LinkPool, opening: PendingConnection, link: Link | None) -> None:
         """Keep a connection that opened too late for its caller; the next caller gets it."""
         with suppress(ValueError):  # its caller was interrupted
             pool.late_openings.remove(opening)
         if link is not None:
             self._return_link(pool, link)
 
-    async def _connect(self, pool: LinkPool, opening: Opening) -> Link:
+    async def _connect(self, pool: LinkPool, opening: PendingConnection) -> Link:
         """Open a connection, even if a slow server takes long."""
         link = await self.runtime.connect()
         opening.reached = True
@@ -374,7 +381,7 @@ class Engine:
             opening.round_trip = self.last_reply - start_time
         except BaseException as failure:
             pool.drop(link)
-            if isinstance(failure, NotDone):
+            if isinstance(failure, NotExecuted):
                 failure.slow = failure.slow or not failure.lost
             raise
         return link
@@ -385,7 +392,7 @@ class Engine:
         version = None
         try:
             version = await link.prepare(self._timeout, monotonic() + patience)
-        except NoTable:
+        except MissingTable:
             if not self._create_missing:
                 raise
         if self._checked:
@@ -409,10 +416,12 @@ class Engine:
             )
         self._checked = True
 
-    def _configuration_error(self, failure: NoTable | Denied | Misfit) -> ConfigurationError:
-        if isinstance(failure, Misfit):
+    def _configuration_error(
+        self, failure: MissingTable | ConnectionDenied | MissingFeature
+    ) -> ConfigurationError:
+        if isinstance(failure, MissingFeature):
             message, remedy = f"{self._where} {failure.reason}.", failure.remedy
-        elif isinstance(failure, Denied):
+        elif isinstance(failure, ConnectionDenied):
             message = f"The user of {self._where} has no access to {self._table}."
             remedy = "Grant SELECT, INSERT, UPDATE and DELETE on both tables."
         else:

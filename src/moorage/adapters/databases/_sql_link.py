@@ -33,13 +33,13 @@ class Row(NamedTuple):
     expires: int
 
 
-class NotDone(Exception):
+class NotExecuted(Exception):
     """Raised if a command was certainly not executed.
 
     Attributes:
         reason: the reason, as the end of a sentence.
         again: whether a retry may succeed at once.
-        lost: whether the connection is lost, and others probably too.
+        lost: whether the connection is lost, and other connections probably too.
         slow: whether the server replied, but was too slow.
         remedy: what the user can do, if it is known.
     """
@@ -56,7 +56,7 @@ class NotDone(Exception):
         self.lost = lost
 
 
-class ServerFull(NotDone):
+class ServerFull(NotExecuted):
     """Raised if the server accepts no more connections; a connection may be free in a moment."""
 
     def __init__(self) -> None:
@@ -73,15 +73,15 @@ class FateUnknown(Exception):
     slow = False
 
 
-class NoTable(Exception):
+class MissingTable(Exception):
     """Raised if a table or column does not exist."""
 
 
-class Denied(Exception):
+class ConnectionDenied(Exception):
     """Raised if the database user lacks a permission."""
 
 
-class Misfit(Exception):
+class MissingFeature(Exception):
     """Raised if the server or the driver lacks a feature that the store needs.
 
     Attributes:
@@ -99,7 +99,7 @@ class Link(Protocol):
     """A store's connection to the database; `until` is a deadline by `monotonic()`.
 
     Attributes:
-        ready: whether it is between two transactions, so that it can be reused.
+        ready: whether the connection is between two transactions, so that it can be reused.
     """
 
     ready: bool
@@ -149,11 +149,11 @@ class Link(Protocol):
         ...
 
 
-class Wait(Protocol):
+class SocketWait(Protocol):
     """Waits until a socket can be read; with `writing`, until it can be read or written.
 
     Raises:
-        TimeoutError: it was not ready in time.
+        TimeoutError: the socket was not ready in time.
     """
 
     async def __call__(self, fd: int, until: float, *, writing: bool) -> None: ...

@@ -6,8 +6,8 @@ The laws of this file:
 2. Autocommit is off, so a statement begins a transaction. The statements of one round trip are sent
    as one query if the connection allows it: the server stops at the first that it refuses. Only a
    round trip that ends with `COMMIT` can have an unknown outcome.
-3. The clock is read in the same statement as the locking query, after it. `SYSDATE` is the time at
-   which it is evaluated, and not that at which its statement began.
+3. The clock is read in the same statement as the locking query, after it. `SYSDATE` is the time of
+   its evaluation, not the time at which its statement began.
 4. A link that was interrupted in a statement is never ready again.
 """
 
@@ -24,11 +24,11 @@ from moorage.adapters.databases._sql_link import (
     MULTI_STATEMENTS,
     SLOWEST,
     STALLED,
-    Denied,
+    ConnectionDenied,
     FateUnknown,
-    Misfit,
-    NoTable,
-    NotDone,
+    MissingFeature,
+    MissingTable,
+    NotExecuted,
     Row,
 )
 
@@ -116,9 +116,9 @@ class _TimedReader(RawIOBase):
     def __init__(self, connection: Any) -> None:
         super().__init__()
         self._socket = connection._sock  # noqa: SLF001 - PyMySQL reads from nothing public
-        self._raw = connection._rfile.detach()  # noqa: SLF001 - as above
+        self._raw = connection._rfile.detach()  # noqa: SLF001 - PyMySQL reads from nothing public
         self.until = 0.0
-        connection._rfile = BufferedReader(self)  # noqa: SLF001 - as above
+        connection._rfile = BufferedReader(self)  # noqa: SLF001 - PyMySQL reads from nothing public
 
     def readable(self) -> bool:
         """Return True, because the stream can be read."""
@@ -211,7 +211,7 @@ class MysqlLink:
             _,
         ) = await self._run_round_trip(statements, until)
         if time_before_sleep == time_after_sleep:
-            raise Misfit(
+            raise MissingFeature(
                 "runs with --sysdate-is-now, so a statement cannot read the clock",
                 "Start the server without that option.",
             )
@@ -262,7 +262,7 @@ class MysqlLink:
         name: str,
         until: float,
         *,
-        durable: bool,  # noqa: ARG002 - as above
+        durable: bool,  # noqa: ARG002 - the server has one setting for all
     ) -> bool:
         """Insert a row and commit; return False if another process has inserted it."""
         try:
@@ -275,7 +275,7 @@ class MysqlLink:
         self,
         until: float,
         *,
-        durable: bool = False,  # noqa: ARG002 - as above
+        durable: bool = False,  # noqa: ARG002 - the server has one setting for all
     ) -> None:
         """End a transaction that changed nothing."""
         await self._run_round_trip((ROLLBACK,), until)
@@ -289,7 +289,7 @@ class MysqlLink:
             )
         except FateUnknown:
             # The next read shows whether the rows exist.
-            raise NotDone("lost its connection", lost=True) from None
+            raise NotExecuted("lost its connection", lost=True) from None
 
     async def is_crowded(self, _: float) -> bool:
         """Return False, because the store counts connections only in PostgreSQL."""
@@ -342,11 +342,11 @@ class MysqlLink:
         )
         if statements[-1] is COMMIT and reached_count == len(statements):
             if code in _RETRYABLE:
-                raise NotDone(_RETRYABLE[code], slow=True)
+                raise NotExecuted(_RETRYABLE[code], slow=True)
             raise FateUnknown
         if not is_answered or code in _CONNECTION_UNUSABLE:
             is_late = monotonic() >= until
-            raise NotDone(
+            raise NotExecuted(
                 "was not answered in time" if is_late else "lost its connection", lost=not is_late
             )
         await self.leave(until)
@@ -366,16 +366,16 @@ def _code(error: BaseException) -> int:
 def _error_of(code: int) -> Exception:
     """Return the exception for a server's error number; the transaction is rolled back already."""
     if code in _RETRYABLE:
-        return NotDone(_RETRYABLE[code], slow=True)
+        return NotExecuted(_RETRYABLE[code], slow=True)
     if code in _NOT_RETRYABLE:
-        return NotDone(_NOT_RETRYABLE[code], again=False, slow=True)
+        return NotExecuted(_NOT_RETRYABLE[code], again=False, slow=True)
     if code == _DUPLICATE:
         return _Duplicate()
     if code in _NO_TABLE:
-        return NoTable()
+        return MissingTable()
     if code in _DENIED:
-        return Denied()
-    return NotDone(f"was refused with error {code}", again=False)
+        return ConnectionDenied()
+    return NotExecuted(f"was refused with error {code}", again=False)
 
 
 def _hex(value: bytes | None) -> str:

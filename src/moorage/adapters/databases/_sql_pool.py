@@ -27,7 +27,7 @@ _HANGS_AFTER: Final = 3.0
 """Seconds after which a connection that is not open yet counts as hanging."""
 
 
-class Running(Protocol):
+class ConnectionOpening(Protocol):
     """The opening of a connection in a thread or task of its own."""
 
     async def wait(self, seconds: float) -> None:
@@ -39,7 +39,7 @@ class Running(Protocol):
         ...
 
 
-class Opening:
+class PendingConnection:
     """A connection that is being opened, for which at most one caller waits.
 
     Args:
@@ -51,9 +51,9 @@ class Opening:
         running: the thread or task that opens it.
     """
 
-    running: Running
+    running: ConnectionOpening
 
-    def __init__(self, keep: Callable[[Opening, Link | None], None]) -> None:
+    def __init__(self, keep: Callable[[PendingConnection, Link | None], None]) -> None:
         self._began = monotonic()
         self.reached = False
         self.round_trip = 0.0
@@ -64,7 +64,9 @@ class Opening:
         self._link: Link | None = None
         self._error: BaseException | None = None
 
-    async def run(self, connected: Callable[[Opening], Coroutine[Any, Any, Link]]) -> None:
+    async def run(
+        self, connected: Callable[[PendingConnection], Coroutine[Any, Any, Link]]
+    ) -> None:
         """Open the connection for the waiting caller; if nobody waits, hand it to the pool."""
         link: Link | None = None
         error: BaseException | None = None
@@ -84,12 +86,12 @@ class Opening:
         return monotonic() - self._began > _HANGS_AFTER
 
     def claim(self) -> bool:
-        """Become the caller that waits for this connection; return False if it has ended."""
+        """Become the caller that waits for this connection; return False if its opening ended."""
         with self._lock:
             self._has_waiter = not self._ended
             return self._has_waiter
 
-    async def within(self, seconds: float, late_openings: list[Opening]) -> Link | None:
+    async def within(self, seconds: float, late_openings: list[PendingConnection]) -> Link | None:
         """Return the connection if it opens in time; otherwise add it to `late_openings`.
 
         Raises:
@@ -108,7 +110,7 @@ class Opening:
         return link
 
     def _stop_waiting(
-        self, late_openings: list[Opening]
+        self, late_openings: list[PendingConnection]
     ) -> tuple[Link | None, BaseException | None]:
         """Stop waiting, and return the connection or the error if there is one by now."""
         with self._lock:
@@ -157,7 +159,7 @@ class LinkPool:
         self.expires = False
         self._gives_back = False
         self.look_at = monotonic() + _LOOK_SECONDS
-        self.late_openings: list[Opening] = []
+        self.late_openings: list[PendingConnection] = []
         self.round_trip = 0.0
         # Reentrant, because a signal handler may use the store.
         self.lock = RLock()
@@ -201,13 +203,13 @@ class LinkPool:
                 used_at, link = self.idle.pop(0)
             except IndexError:
                 return None
-            rest = used_at + seconds - monotonic()
-            if rest > 0:
+            seconds_left = used_at + seconds - monotonic()
+            if seconds_left > 0:
                 self.idle.insert(0, (used_at, link))
-                return rest
+                return seconds_left
             self.drop(link)
 
-    def joinable(self, most: int) -> Opening | None:
+    def joinable(self, most: int) -> PendingConnection | None:
         """Return a connection that is being opened and for which no caller waits.
 
         Return None if a new one is to be opened: there is none, or it takes very long and there

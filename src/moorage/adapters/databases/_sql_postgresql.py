@@ -6,7 +6,7 @@ The laws of this file:
 2. A statement that the server reports as failed rolls its transaction back. If the connection is
    lost without such a report, a transaction that was sent with a `COMMIT` has an unknown outcome.
 3. The clock is read in a query around the materialised locking query, so it is read for each row
-   after that row is locked, and the time of the last row is that of the transaction.
+   after that row is locked, and the time of the last row is the time of the transaction.
 4. No row stays locked while the server waits for the disk. A commit does not wait; data that must
    be durable is followed, in the same round trip, by a transaction that writes a mark to the
    journal and waits until it, and everything before it, is on disk.
@@ -26,11 +26,11 @@ from psycopg import Error, pq
 from moorage.adapters.databases._sql_link import (
     SLOWEST,
     STALLED,
-    Denied,
+    ConnectionDenied,
     FateUnknown,
-    Misfit,
-    NoTable,
-    NotDone,
+    MissingFeature,
+    MissingTable,
+    NotExecuted,
     Row,
 )
 
@@ -39,7 +39,7 @@ if TYPE_CHECKING:
 
     from psycopg.pq.abc import PGconn, PGresult
 
-    from moorage.adapters.databases._sql_link import Wait
+    from moorage.adapters.databases._sql_link import SocketWait
 
 Statement: TypeAlias = "tuple[bytes, bytes]"
 """The name and text of a statement; without a name it is not prepared."""
@@ -109,7 +109,7 @@ class Statements:
         self.lock = cache(self._lock)
         self.read = cache(self._read)
         self.write = cache(self._write)
-        self.place = cache(self._place)
+        self.place = cache(self._insert_statement)
         self.states = states
         self.version: Statement = (
             b"",
@@ -152,7 +152,7 @@ class Statements:
             f" FROM (VALUES {rows}) AS new (id, state, expires) WHERE old.id = new.id".encode(),
         )
 
-    def _place(self, count: int) -> Statement:
+    def _insert_statement(self, count: int) -> Statement:
         rows = ", ".join(
             f"(${start}::bytea, ${start + 1}::text, ${start + 2}::bytea, ${start + 3}::bigint)"
             for start in range(1, 4 * count, 4)
@@ -173,7 +173,7 @@ class PostgresLink:
         wait: waits for the socket.
     """
 
-    def __init__(self, connection: Any, statements: Statements, wait: Wait) -> None:
+    def __init__(self, connection: Any, statements: Statements, wait: SocketWait) -> None:
         self._connection = connection
         self._pg: PGconn = connection.pgconn
         self._statements = statements
@@ -223,7 +223,7 @@ class PostgresLink:
     def _enter_pipeline_mode(self) -> None:
         """Switch the connection to pipelines; raise an error if libpq is too old for them."""
         if pq.version() < _LEAST_LIBPQ:
-            raise Misfit(
+            raise MissingFeature(
                 f"is used through libpq {pq.version() // 10_000}, which is too old",
                 "Install psycopg[binary], or libpq 14 or newer.",
             )
@@ -333,7 +333,7 @@ class PostgresLink:
         ):
             raise FateUnknown
         if problem or failure is None:
-            raise NotDone(problem, lost=problem != _TIMED_OUT)
+            raise NotExecuted(problem, lost=problem != _TIMED_OUT)
         if self._pg.transaction_status == _IDLE:
             self.ready = True
         else:
@@ -394,7 +394,7 @@ class PostgresLink:
                 reply.results.append(result)
             else:
                 self._prepared.add(name)
-        return False  # pragma: no cover - as above
+        return False  # pragma: no cover - runs in children, which coverage does not see
 
 
 class PooledPostgresLink(PostgresLink):
@@ -506,23 +506,23 @@ def _rows(result: PGresult) -> tuple[list[Row], int]:
     return rows, now + _SINCE_1970
 
 
-def _error_of(failure: PGresult) -> NotDone | NoTable | Denied | Misfit:
+def _error_of(failure: PGresult) -> NotExecuted | MissingTable | ConnectionDenied | MissingFeature:
     """Return the error for a failed result; PostgreSQL has rolled back the transaction."""
     code = failure.error_field(_CODE) or b""
     if code in _RETRYABLE:
-        return NotDone(_RETRYABLE[code], slow=True)
+        return NotExecuted(_RETRYABLE[code], slow=True)
     if code in _NOT_RETRYABLE:
-        return NotDone(_NOT_RETRYABLE[code], again=False, slow=True)
+        return NotExecuted(_NOT_RETRYABLE[code], again=False, slow=True)
     if code in _NO_TABLE:
-        return NoTable()
+        return MissingTable()
     if code in _OTHER_TYPES:
-        return Misfit(
+        return MissingFeature(
             f"has a table of this name whose columns have other types (SQLSTATE {code.decode()})",
             "Another program created it, such as moorage-flask with tables of its own: use that"
             " program's store, or set another `prefix`.",
         )
     if code == _DENIED:
-        return Denied()
+        return ConnectionDenied()
     if code == _READ_ONLY:
-        return NotDone("reached a read-only server", lost=True)
-    return NotDone(f"was refused with SQLSTATE {code.decode()}", again=False)
+        return NotExecuted("reached a read-only server", lost=True)
+    return NotExecuted(f"was refused with SQLSTATE {code.decode()}", again=False)

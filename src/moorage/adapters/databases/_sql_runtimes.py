@@ -19,8 +19,8 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Coroutine
 
     from moorage.adapters.databases._sql_engine import Signal
-    from moorage.adapters.databases._sql_link import Link, Wait
-    from moorage.adapters.databases._sql_pool import Running
+    from moorage.adapters.databases._sql_link import Link, SocketWait
+    from moorage.adapters.databases._sql_pool import ConnectionOpening
     from moorage.adapters.databases._sql_schema import Tables
     from moorage.adapters.databases._sql_source import Source
     from moorage.errors import StorageUnavailable
@@ -46,7 +46,7 @@ class ThreadRuntime:
     def __init__(
         self,
         source: Source,
-        links: Callable[[Wait], Callable[[Any], Link]],
+        links: Callable[[SocketWait], Callable[[Any], Link]],
         migrate: Callable[[], None],
         inside: local | None = None,
     ) -> None:
@@ -76,7 +76,7 @@ class ThreadRuntime:
         # password.
         raise failure
 
-    def start(self, opening: Coroutine[Any, Any, None]) -> Running:
+    def start(self, opening: Coroutine[Any, Any, None]) -> ConnectionOpening:
         thread = _WorkerThread(opening, self._inside)
         try:
             thread.start()
@@ -86,7 +86,7 @@ class ThreadRuntime:
             return _FinishedWork()
         return thread
 
-    def start_detached(self, flow: Coroutine[Any, Any, None]) -> Running | None:
+    def start_detached(self, flow: Coroutine[Any, Any, None]) -> ConnectionOpening | None:
         thread = _WorkerThread(flow, self._inside)
         try:
             thread.start()
@@ -122,7 +122,7 @@ class ThreadRuntime:
 
 
 class _ThreadSignal:
-    """A signal that wakes a waiting thread."""
+    """A signal that wakes one waiting thread."""
 
     def __init__(self) -> None:
         self._lock = Lock()
@@ -180,7 +180,7 @@ class LoopRuntime:
     def __init__(
         self,
         source: Source,
-        links: Callable[[Wait], Callable[[Any], Link]],
+        links: Callable[[SocketWait], Callable[[Any], Link]],
         migrate: Callable[[], Coroutine[Any, Any, None]],
         timeout: float,
     ) -> None:
@@ -219,10 +219,10 @@ class LoopRuntime:
             return self._link(connection)
         raise failure
 
-    def start(self, opening: Coroutine[Any, Any, None]) -> Running:
+    def start(self, opening: Coroutine[Any, Any, None]) -> ConnectionOpening:
         return _WorkerTask(opening)
 
-    def start_detached(self, flow: Coroutine[Any, Any, None]) -> Running | None:
+    def start_detached(self, flow: Coroutine[Any, Any, None]) -> ConnectionOpening | None:
         return _WorkerTask(flow)
 
     def signal(self) -> Signal:
@@ -294,7 +294,7 @@ class _WorkerTask:
 
 
 def link_maker(
-    source: Source, tables: Tables, wait: Wait, *, is_async: bool
+    source: Source, tables: Tables, wait: SocketWait, *, is_async: bool
 ) -> Callable[[Any], Link]:
     """Return a function that wraps a driver's connection for the store."""
     states, meta = source.quoted(tables.states), source.quoted(tables.meta)

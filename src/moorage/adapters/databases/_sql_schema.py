@@ -71,7 +71,7 @@ class Tables:
         """Return the statements that create the tables."""
         statements = [
             str(CreateTable(self.states).compile(dialect=dialect)).strip(),
-            *self.loosening(dialect),
+            *self.free_space_statements(dialect),
             *(str(CreateIndex(index).compile(dialect=dialect)) for index in self.states.indexes),
             str(CreateTable(self.meta).compile(dialect=dialect)).strip(),
             self.stamping(dialect),
@@ -82,12 +82,12 @@ class Tables:
         """Store the version of the tables, unless one is stored."""
         connection.execute(text(self.stamping(connection.dialect)))
 
-    def loosen(self, connection: Connection) -> None:
+    def reserve_free_space(self, connection: Connection) -> None:
         """Make the database leave free space on the pages of the states table, where that helps."""
-        for statement in self.loosening(connection.dialect):
+        for statement in self.free_space_statements(connection.dialect):
             connection.execute(text(statement))
 
-    def loosening(self, dialect: Dialect) -> list[str]:
+    def free_space_statements(self, dialect: Dialect) -> list[str]:
         """Return the SQL statements that leave free space on pages."""
         states = dialect.identifier_preparer.format_table(self.states)
         return [] if dialect.name in _KINDS else [f"ALTER TABLE {states} SET (fillfactor = 50)"]
@@ -101,9 +101,9 @@ class Tables:
         return f"INSERT INTO {meta} (name, value) VALUES ('schema', {VERSION}) ON {conflict_clause}"  # noqa: S608 - quoted names; values are parameters
 
 
-def declared(metadata: MetaData | None, prefix: str, schema: str | None) -> Tables:
+def declare_tables(metadata: MetaData | None, prefix: str, schema: str | None) -> Tables:
     """Return the tables declared in SQLAlchemy's `metadata`, after declaring missing ones."""
-    metadata = checked(metadata, prefix)
+    metadata = checked_metadata(metadata, prefix)
     names = [f"{prefix}states", f"{prefix}meta"]
     existing_tables = [
         metadata.tables.get(f"{schema}.{name}" if schema else name) for name in names
@@ -138,7 +138,7 @@ def run_statement(connection: Connection) -> RunStatement:
     return run
 
 
-def checked(metadata: MetaData | None, prefix: str) -> MetaData:
+def checked_metadata(metadata: MetaData | None, prefix: str) -> MetaData:
     """Return SQLAlchemy's metadata for the tables, after checking it and the prefix."""
     metadata = MetaData() if metadata is None else metadata
     if not isinstance(metadata, MetaData):
@@ -179,13 +179,13 @@ def _new_tables(metadata: MetaData, names: list[str], schema: str | None) -> Tab
     )
     tables = Tables(states, meta)
 
-    def loosen(_: Table, connection: Connection, **__: object) -> None:
-        tables.loosen(connection)
+    def reserve_free_space(_: Table, connection: Connection, **__: object) -> None:
+        tables.reserve_free_space(connection)
 
     def stamp(_: Table, connection: Connection, **__: object) -> None:
         tables.stamp(connection)
 
-    event.listen(states, "after_create", loosen)
+    event.listen(states, "after_create", reserve_free_space)
     event.listen(meta, "after_create", stamp)
     return tables
 

@@ -117,7 +117,7 @@ class Source:
                 dialect_name, engine.dialect.driver, drivers, self.where, path
             )
             self.engine = self.bounded = engine
-            self.opener = lambda: partial(_detached, engine.pool.recreate())
+            self.opener = lambda: partial(_open_detached, engine.pool.recreate())
             return
         url = _url(url_or_engine, path, is_async=is_async)
         self.where = _without_secrets(url)
@@ -202,7 +202,7 @@ class Source:
         return self.unreachable(error)
 
     def unreachable(self, error: BaseException, *, slow: bool = False) -> StorageUnavailable:
-        """Return the error for a failed connection; `slow` says that the server did answer."""
+        """Return the error for a failed connection; `slow`: the server answered, but too late."""
         error_text = f"{type(error).__name__} {error}".lower()
         for words, reason, remedy in _REASONS:
             if words in error_text:
@@ -213,7 +213,7 @@ class Source:
         )
 
 
-def _detached(pool: Pool) -> Any:
+def _open_detached(pool: Pool) -> Any:
     """Open a connection through the host's engine, and take it out of SQLAlchemy's pool."""
     pooled_connection = pool.connect()
     connection = pooled_connection.driver_connection

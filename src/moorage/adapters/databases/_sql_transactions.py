@@ -144,6 +144,6 @@ def _hang_up(connection: Connection) -> bool:
 
 
 def _retrieve_exception(task: asyncio.Task[Any]) -> None:
-    """Take the exception of a task whose caller has left, so that asyncio does not report it."""
+    """Retrieve the exception of a task that nobody awaits, so that asyncio does not log it."""
     if not task.cancelled():
         task.exception()

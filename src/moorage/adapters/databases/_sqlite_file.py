@@ -4,8 +4,8 @@
    directory, and never beside the journal of a deleted file. The file is created under another
    name, so that no process sees it unfinished.
 2. Files of other programs and files with a newer schema are not changed.
-3. A connection never waits for a lock (`Busy`), never copies the journal into the file by itself,
-   and never waits for the disk at a commit.
+3. A connection never waits for a lock (`DatabaseBusy`), never copies the journal into the file by
+   itself, and never waits for the disk at a commit.
 4. Every error of SQLite is raised as `StorageUnavailable` with a remedy.
 """
 
@@ -66,7 +66,7 @@ _ERRORS: Final = {
 _OTHER_ERROR: Final = ("it could not be read or written", "Check the disk of this file.")
 
 
-class Busy(Exception):
+class DatabaseBusy(Exception):
     """Raised if the database is busy, because another connection holds the lock."""
 
 
@@ -175,11 +175,11 @@ class StateFile:
         except sqlite3.Error as error:
             raise self.failure(error) from None
 
-    def failure(self, error: Exception) -> Busy | StorageUnavailable:
+    def failure(self, error: Exception) -> DatabaseBusy | StorageUnavailable:
         """Return the error of moorage for an error of SQLite."""
         code = getattr(error, "sqlite_errorcode", sqlite3.SQLITE_IOERR) & 0xFF
         if code in _LOCKED:
-            return Busy()
+            return DatabaseBusy()
         description, remedy = _ERRORS.get(code, _OTHER_ERROR)
         return StorageUnavailable(f"{self.path}: {description} ({error}).", remedy=remedy)
 
@@ -210,7 +210,7 @@ class StateFile:
                 _flush(new_path)
                 Path(new_path).rename(self.path)
         except BlockingIOError:
-            raise Busy from None
+            raise DatabaseBusy from None
         except OSError as error:
             raise self._unreachable(error) from None
 

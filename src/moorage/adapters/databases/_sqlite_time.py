@@ -44,12 +44,12 @@ def origin(run: Run, boot: str, clock: Clock) -> int:
 
 def _store_origin(run: Run, boot: str, clock: Clock) -> tuple[int]:
     latest_time = run("SELECT max(latest) FROM clock").fetchone()[0] or 0
-    origin = max(wall(clock), latest_time) - clock.nanoseconds()
+    origin = max(wall_nanoseconds(clock), latest_time) - clock.nanoseconds()
     run("DELETE FROM clock")
     run("INSERT INTO clock (boot, origin, latest) VALUES (?, ?, ?)", (boot, origin, latest_time))
     return (origin,)
 
 
-def wall(clock: Clock) -> int:
+def wall_nanoseconds(clock: Clock) -> int:
     """Return the wall-clock time, in nanoseconds since the Unix epoch."""
     return int(clock.utc().timestamp() * 1_000_000) * 1_000

@@ -96,7 +96,7 @@ class TableDefinition:
         The caller prevents that other processes do so at the same time.
 
         Raises:
-            ConfigurationError: a column is missing that existing rows cannot do without.
+            ConfigurationError: a missing column is neither nullable nor has a default.
         """
         create, *indexes = self.statements()
         await run(create)
@@ -133,7 +133,7 @@ async def add_missing_columns(
         columns: the type and the constraints of each column, by its name.
 
     Raises:
-        ConfigurationError: a column is missing that existing rows cannot do without.
+        ConfigurationError: a missing column is neither nullable nor has a default.
     """
     existing_columns = {row[0] for row in await run(_COLUMNS[kind].format(bare=bare, table=table))}
     missing_columns = {name: columns[name] for name in columns if name not in existing_columns}

@@ -153,8 +153,8 @@ class DeadLetterSource:
 
     async def commit(self, records: Sequence[SinkRecord], /) -> None:
         """Remove the dead letters whose records have been processed."""
-        done = [self._ids[id(record)] for record in records]
-        await asyncio.to_thread(self._file.drop, done)
+        done_ids = [self._ids[id(record)] for record in records]
+        await asyncio.to_thread(self._file.drop, done_ids)
 
     async def release(self, _: Sequence[SinkRecord], /) -> None:
         """Do nothing, because the dead letters stay in the file."""

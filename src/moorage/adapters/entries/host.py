@@ -18,7 +18,7 @@ from moorage.domain.entries.inbox import InboxEntry
 from moorage.domain.entries.outbox import OutboxEntry
 from moorage.domain.entries.queue import Entry
 from moorage.domain.entries.renewal import ENTRY_LEASE, FILE_LEASE
-from moorage.domain.secrets.frames import refusing
+from moorage.domain.secrets.frames import without_arguments_in_errors
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Coroutine
@@ -38,7 +38,7 @@ class _HostEntries(EntryOperations[E]):
     _table_suffix: ClassVar[str]
     """The name of the table, without its prefix."""
 
-    @refusing
+    @without_arguments_in_errors
     def __init__(
         self,
         database: str,

@@ -26,18 +26,18 @@ if TYPE_CHECKING:
 E = TypeVar("E", bound=Entry)
 
 
-class _WithLock:
+class _ForkSafeLock:
     """An object with a lock, which is replaced in a forked child, where nobody would release it."""
 
     def __init__(self) -> None:
         self._forget_lock()
-        in_child(self, _WithLock._forget_lock)
+        in_child(self, _ForkSafeLock._forget_lock)
 
     def _forget_lock(self) -> None:
         self._lock = threading.Lock()
 
 
-class _Entries(_WithLock, Generic[E]):
+class _Entries(_ForkSafeLock, Generic[E]):
     """Entries in the memory of this process.
 
     Its time starts with the wall clock when it is created, and is measured by the boot clock from

@@ -20,7 +20,7 @@ from moorage.adapters.tables._table import EntryTable
 from moorage.domain.entries.inbox import InboxEntry
 from moorage.domain.entries.outbox import OutboxEntry
 from moorage.domain.entries.queue import Entry
-from moorage.domain.secrets.frames import refusing
+from moorage.domain.secrets.frames import without_arguments_in_errors
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Coroutine
@@ -99,7 +99,7 @@ class _Entries(SqlTables[EntrySql], Generic[E]):
 class _SqlEntries(_Entries[E], HostEntryOperations[E], SyncSqlTables[EntrySql]):
     """The code that the synchronous inbox and outbox share."""
 
-    @refusing
+    @without_arguments_in_errors
     def __init__(
         self,
         url: str | sqlalchemy.URL | sqlalchemy.Engine,
@@ -130,7 +130,7 @@ class _SqlEntries(_Entries[E], HostEntryOperations[E], SyncSqlTables[EntrySql]):
         *,
         once: bool = False,
     ) -> A:
-        return run_now(self._do(work, timeout, once=once))
+        return run_now(self._run_transaction(work, timeout, once=once))
 
     def wait(self, seconds: float, /) -> bool:
         """Wait until an entry may have been added; return False if the time was over first.
@@ -144,7 +144,7 @@ class _SqlEntries(_Entries[E], HostEntryOperations[E], SyncSqlTables[EntrySql]):
 class _AsyncSqlEntries(_Entries[E], AsyncHostEntryOperations[E], AsyncSqlTables[EntrySql]):
     """The code that the asynchronous inbox and outbox share."""
 
-    @refusing
+    @without_arguments_in_errors
     def __init__(
         self,
         url: str | sqlalchemy.URL | AsyncEngine,
@@ -175,7 +175,7 @@ class _AsyncSqlEntries(_Entries[E], AsyncHostEntryOperations[E], AsyncSqlTables[
         *,
         once: bool = False,
     ) -> A:
-        return await self._do(work, timeout, once=once)
+        return await self._run_transaction(work, timeout, once=once)
 
     async def wait(self, seconds: float, /) -> bool:
         """Wait until an entry may have been added; return False if the time was over first.

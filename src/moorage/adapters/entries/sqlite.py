@@ -14,7 +14,7 @@ from datetime import UTC
 from typing import TYPE_CHECKING, Any, ClassVar, Final, TypeVar
 
 from moorage.adapters.clocks.system import SystemClock
-from moorage.adapters.concurrency._closing import AsyncClosing
+from moorage.adapters.concurrency._closing import AsyncContextClosable
 from moorage.adapters.databases._sqlite_time import boot_id
 from moorage.adapters.databases._table_definition import TableDefinition, ddl_text
 from moorage.adapters.entries._verbs import AsyncHostEntryOperations, HostEntryOperations
@@ -127,10 +127,10 @@ class _Entries(SqliteTables, HostEntryOperations[E]):
         *,
         once: bool = False,  # noqa: ARG002 - nothing is repeated
     ) -> A:
-        return self._do(work, timeout)
+        return self._run_transaction(work, timeout)
 
 
-class _AsyncEntries(AsyncClosing, AsyncHostEntryOperations[E]):
+class _AsyncEntries(AsyncContextClosable, AsyncHostEntryOperations[E]):
     """The code that the asynchronous inbox and outbox share; threads access the disk."""
 
     reach: Final = "machine"
@@ -168,7 +168,7 @@ class _AsyncEntries(AsyncClosing, AsyncHostEntryOperations[E]):
         *,
         once: bool = False,  # noqa: ARG002 - nothing is repeated
     ) -> A:
-        return await asyncio.to_thread(self._store._do, work, timeout)  # noqa: SLF001 - its synchronous twin  # pyright: ignore[reportPrivateUsage]
+        return await asyncio.to_thread(self._store._run_transaction, work, timeout)  # noqa: SLF001 - its synchronous twin  # pyright: ignore[reportPrivateUsage]
 
     async def migrate(self) -> None:
         """Create missing tables, and add missing columns and indexes."""

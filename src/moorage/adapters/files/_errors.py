@@ -24,13 +24,13 @@ R = TypeVar("R")
 _FULL_DISK_ERRORS: Final = frozenset({errno.ENOSPC, errno.EDQUOT, errno.EROFS})
 
 
-def refused(code: str, status: int, message: str) -> VendorRejected:
+def refusal(code: str, status: int, message: str) -> VendorRejected:
     """Return the error for an operation that the file system refuses."""
     return VendorRejected(message, status=status, vendor_code=code)
 
 
 def folder_in_place(code: str) -> InvalidRequest:
-    """Return the error for a folder in place of a file, or a file in place of a folder."""
+    """Return the error for a folder where a file is expected, or a file where a folder is."""
     return InvalidRequest(
         "There is a folder in place of the file, or a file in place of its folder.",
         vendor_code=code,
@@ -38,7 +38,7 @@ def folder_in_place(code: str) -> InvalidRequest:
     )
 
 
-def mapped(verb: Callable[P, R]) -> Callable[P, R]:
+def mapping_errors(verb: Callable[P, R]) -> Callable[P, R]:
     """Wrap an operation so that it raises errors of moorage, without paths in their messages."""
 
     @wraps(verb)

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any, cast
 
 from moorage.adapters.files.record_files import checked_format
 from moorage.adapters.files.rotating_sink import RotatingSink
-from moorage.domain.secrets.frames import careful
+from moorage.domain.secrets.frames import with_careful_constructor
 from moorage.domain.values.json_text import encode_json
 from moorage.errors import ConfigurationError, InvalidData
 
@@ -22,13 +22,13 @@ if TYPE_CHECKING:
     from moorage.domain.pipelines.records import SinkRecord
 
 
-@careful
+@with_careful_constructor
 class FileSink(RotatingSink):
     """A sink that appends records to files in a folder, as JSON Lines or CSV.
 
     A file that is not complete ends with ".part". It is completed when it is large or old enough,
-    and when the sink is closed; what a process that died left behind is completed by the next one.
-    Only one sink at a time may write files of a name.
+    and when the sink is closed; the next process completes files that a process left behind when it
+    died. Only one sink at a time may write files of a name.
 
     Args:
         folder: the folder, which must exist.

@@ -115,7 +115,7 @@ class Connections:
         if protocol == "smb":
             # Without it the server refuses a file that another caller reads.
             options = {"share_access": "rwd", **options}
-        root = kind._strip_protocol(url)  # noqa: SLF001 - the same
+        root = kind._strip_protocol(url)  # noqa: SLF001 - fsspec's own way to read a URL
         filesystem = kind(skip_instance_cache=True, **options)
         if protocol in WEBDAV:
             filesystem.client.join_url = partial(_quoted_url, filesystem.client.join_url)

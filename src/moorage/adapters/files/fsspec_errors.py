@@ -61,7 +61,7 @@ def usual_error(error: OSError) -> OSError:
 
 @contextmanager
 def passing_over(*kinds: type[OSError]) -> Generator[None]:
-    """Suppress an error of these built-in classes, which ends the block; raise any other."""
+    """Suppress an error of these built-in classes that ends the block; raise any other error."""
     try:
         yield
     except OSError as error:
@@ -81,7 +81,7 @@ def opening_error(error: Exception) -> ConnectorError:
     cause = error.__cause__
     if isinstance(error, ValueError) and isinstance(cause, OSError):
         # smbprotocol raises this for a server that cannot be reached.
-        return judged(cause, changed=False)
+        return filesystem_error(cause, changed=False)
     if isinstance(error, (TypeError, ValueError)):
         return ConfigurationError(
             f"The filesystem does not take these options ({type(error).__name__}).",
@@ -89,10 +89,10 @@ def opening_error(error: Exception) -> ConnectorError:
             remedy="Compare `url`, `options` and `secrets` with the arguments of the protocol's"
             " class in fsspec.",
         )
-    return judged(error, changed=False)
+    return filesystem_error(error, changed=False)
 
 
-def judged(error: Exception, *, changed: bool) -> ConnectorError:
+def filesystem_error(error: Exception, *, changed: bool) -> ConnectorError:
     """Convert an exception of a filesystem to an error of moorage.
 
     Args:
@@ -104,7 +104,7 @@ def judged(error: Exception, *, changed: bool) -> ConnectorError:
     names = {kind.__name__ for kind in type(error).__mro__}
     status = _status_of(error, names)
     if status is not None:
-        return _refused(status, names)
+        return _refusal(status, names)
     if names & _LOGINS:
         return _no_access("authentication")
     if names & _BROKEN or isinstance(error, (ConnectionError, TimeoutError, EOFError, gaierror)):
@@ -157,7 +157,7 @@ def _status_of(error: Exception, names: set[str]) -> int | None:
     return next((_STATUSES[name] for name in names if name in _STATUSES), None)
 
 
-def _refused(status: int, names: set[str]) -> ConnectorError:
+def _refusal(status: int, names: set[str]) -> ConnectorError:
     """Return the error for a server's refusal, by the code of FTP or the status of HTTP."""
     if names & {"error_perm", "error_temp"}:
         is_login, is_full = status in _FTP_LOGIN, status in _FTP_FULL_DISK

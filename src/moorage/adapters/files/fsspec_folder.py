@@ -17,7 +17,7 @@ from uuid import uuid4
 
 import attrs
 
-from moorage.adapters.files._errors import folder_in_place, refused
+from moorage.adapters.files._errors import folder_in_place, refusal
 from moorage.adapters.files.fsspec_errors import passing_over
 from moorage.domain.connectors.foreign_files import HTTP, path_of, read_description
 from moorage.domain.values.file_entry import OWN_FOLDER, FileEntry, names_of
@@ -85,15 +85,15 @@ class FsspecFolder:
         data: bytes = self._filesystem.cat_file(path, start, start + size)
         if len(data) == entry.size > size:
             data = data[start : start + size]  # a web server that ignores ranges
-        if len(data) != size or self._existing(entry.key).stamp != entry.etag:
-            raise refused("PreconditionFailed", 412, "The file changed while it was being read.")
+        if len(data) != size or self._existing_file(entry.key).stamp != entry.etag:
+            raise refusal("PreconditionFailed", 412, "The file changed while it was being read.")
         return data
 
     def head(self, key: str) -> FileEntry:
         """Return the metadata of the file under a key."""
-        file = self._existing(key)
-        stored = self._read_json(self._metadata_path(key)) or {}
-        return _entry(key, file, stored["kept"] if stored.get("etag") == file.stamp else {})
+        file = self._existing_file(key)
+        metadata = self._read_json(self._metadata_path(key)) or {}
+        return _entry(key, file, metadata["kept"] if metadata.get("etag") == file.stamp else {})
 
     def delete(self, key: str) -> None:
         """Delete a file, and its metadata."""
@@ -196,7 +196,7 @@ class FsspecFolder:
         temporary_path = self._own_path("coming", uuid4().hex)
         digest = hashlib.sha256()
         try:
-            self._write(temporary_path, _digested(pieces, digest))
+            self._write(temporary_path, _digest(pieces, digest))
             self._make_folder(self._path(key.rpartition("/")[0]))
             self.changed = True
             self._rename(temporary_path, path)
@@ -214,8 +214,8 @@ class FsspecFolder:
         stored_metadata = {**metadata, "sha256": digest.hexdigest()}
         metadata_path = self._metadata_path(key)
         self._make_folder(metadata_path.rpartition("/")[0])
-        stored = {"key": key, "etag": file.stamp, "kept": stored_metadata}
-        self._write(metadata_path, [json.dumps(stored).encode()])
+        file_record = {"key": key, "etag": file.stamp, "kept": stored_metadata}
+        self._write(metadata_path, [json.dumps(file_record).encode()])
         return _entry(key, file, stored_metadata)
 
     def _write(self, path: str, pieces: Iterable[bytes]) -> None:
@@ -267,7 +267,7 @@ class FsspecFolder:
 
     # --- reading -----------------------------------------------------------
 
-    def _existing(self, key: str) -> ForeignFile:
+    def _existing_file(self, key: str) -> ForeignFile:
         file = self._look_up(self._path(key))
         if file is None or not file.is_file:
             raise FileNotFoundError
@@ -306,7 +306,7 @@ class FsspecFolder:
                 digest.update(piece)
                 yield piece
             if digest.hexdigest() != expected_digest:
-                raise refused(
+                raise refusal(
                     "BadDigest", 400, f"Part {number} differs from the one that was stored."
                 )
 
@@ -322,7 +322,7 @@ class FsspecFolder:
         is_id = _UPLOAD.fullmatch(id_) is not None
         upload = self._read_json(f"{folder}/said.json") if is_id else None
         if upload is None or upload["key"] != key:
-            raise refused(
+            raise refusal(
                 "NoSuchUpload", 404, "The upload does not exist: it is complete, or was aborted."
             )
         return folder, upload
@@ -347,7 +347,7 @@ class FsspecFolder:
         return self._own_path("said", name[:2], f"{name}.json")
 
 
-def _digested(pieces: Iterable[bytes], digest: Any) -> Iterator[bytes]:
+def _digest(pieces: Iterable[bytes], digest: Any) -> Iterator[bytes]:
     for piece in pieces:
         digest.update(piece)
         yield piece

@@ -14,7 +14,7 @@ from threading import Lock, Thread
 from typing import TYPE_CHECKING, Any
 
 from moorage.adapters.files.fsspec_connections import Connections
-from moorage.adapters.files.fsspec_errors import judged
+from moorage.adapters.files.fsspec_errors import filesystem_error
 from moorage.adapters.files.fsspec_folder import FsspecFolder
 from moorage.errors import AttemptTimeout, ConnectorError, InvalidData, VendorRejected
 
@@ -120,7 +120,7 @@ class _Job:
             self._folder = FsspecFolder(connection)
             result = getattr(self._folder, verb)(*arguments)
         except Exception as error:  # noqa: BLE001 - converted, and raised by who waits
-            failure = judged(error, changed=self.changed)
+            failure = filesystem_error(error, changed=self.changed)
             self._end(is_usable=isinstance(failure, (VendorRejected, InvalidData)))
             self.future.set_exception(failure)
         else:

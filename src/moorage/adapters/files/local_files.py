@@ -21,7 +21,7 @@ from threading import Lock
 from typing import TYPE_CHECKING, Any, Final, TypeAlias
 from uuid import uuid4
 
-from moorage.adapters.files._errors import mapped, refused
+from moorage.adapters.files._errors import mapping_errors, refusal
 from moorage.adapters.files.whole_files import WholeFile
 from moorage.domain.values.file_entry import OWN_FOLDER, FileEntry, names_of
 from moorage.domain.values.key_order import page_of_keys
@@ -76,7 +76,7 @@ class LocalFolder:
 
     # --- files -------------------------------------------------------------
 
-    @mapped
+    @mapping_errors
     def put(self, key: str, data: bytes, metadata: Metadata, conditions: Conditions) -> FileEntry:
         """Store a file under a key."""
         path = self._path(key)
@@ -85,7 +85,7 @@ class LocalFolder:
             stored_metadata = {**metadata, "sha256": hashlib.sha256(data).hexdigest()}
             return self._commit(file, key, path, stored_metadata, conditions)
 
-    @mapped
+    @mapping_errors
     def open(self, key: str) -> OpenFile:
         """Open the file under a key."""
         flags = os.O_RDONLY | getattr(os, "O_NOFOLLOW", 0) | getattr(os, "O_NONBLOCK", 0)
@@ -98,18 +98,18 @@ class LocalFolder:
             raise
         return OpenFile(os.fdopen(number, "rb", buffering=0), entry)
 
-    @mapped
+    @mapping_errors
     def read(self, file: OpenFile, start: int, size: int) -> bytes:
         """Return `size` bytes of an open file, beginning at `start`."""
         return file.read(start, size)
 
-    @mapped
+    @mapping_errors
     def head(self, key: str) -> FileEntry:
         """Return the metadata of the file under a key."""
         with _file_not_found():
             return self._entry(key, self._path(key).lstat())
 
-    @mapped
+    @mapping_errors
     def delete(self, key: str) -> None:
         """Delete a file, and each folder that is empty then."""
         path = self._path(key)
@@ -121,7 +121,7 @@ class LocalFolder:
                 for folder in path.parents[: len(names_of(key)) - 1]:
                     folder.rmdir()
 
-    @mapped
+    @mapping_errors
     def copy(
         self, source: str, key: str, metadata: Metadata | None, conditions: Conditions
     ) -> FileEntry:
@@ -141,7 +141,7 @@ class LocalFolder:
         finally:
             opened_file.close()
 
-    @mapped
+    @mapping_errors
     def list(
         self, prefix: str, delimiter: str | None, after: str, limit: int
     ) -> tuple[list[FileEntry], list[str], str | None]:
@@ -155,7 +155,7 @@ class LocalFolder:
 
     # --- uploads -----------------------------------------------------------
 
-    @mapped
+    @mapping_errors
     def start(self, key: str, metadata: Metadata) -> str:
         """Begin an upload in parts, and return its id."""
         self._path(key)
@@ -166,7 +166,7 @@ class LocalFolder:
         self._write(folder / "said.json", {"key": key, "kept": dict(metadata), "begun": started_at})
         return id_
 
-    @mapped
+    @mapping_errors
     def put_part(self, id_: str, key: str, number: int, data: bytes) -> str:
         """Store a part of an upload, and return the part's SHA-256."""
         folder, _ = self._upload(id_, key)
@@ -180,7 +180,7 @@ class LocalFolder:
                 other_path.unlink()
         return digest
 
-    @mapped
+    @mapping_errors
     def parts(self, id_: str, key: str) -> Sequence[tuple[int, int, str]]:
         """Return the number, size and SHA-256 of each stored part of an upload."""
         folder, _ = self._upload(id_, key)
@@ -191,7 +191,7 @@ class LocalFolder:
             if match is not None
         )
 
-    @mapped
+    @mapping_errors
     def complete(
         self, id_: str, key: str, parts: Sequence[tuple[int, str]], conditions: Conditions
     ) -> FileEntry:
@@ -207,7 +207,7 @@ class LocalFolder:
                         digest.update(data)
                         file.write(data)
                 if part_digest.hexdigest() != expected_digest:
-                    raise refused(
+                    raise refusal(
                         "BadDigest", 400, f"Part {number} differs from the one that was stored."
                     )
             metadata = {**upload["kept"], "sha256": digest.hexdigest()}
@@ -215,13 +215,13 @@ class LocalFolder:
         shutil.rmtree(folder, ignore_errors=True)
         return entry
 
-    @mapped
+    @mapping_errors
     def abort(self, id_: str, key: str) -> None:
         """Delete an unfinished upload and its parts."""
         with suppress(VendorRejected):
             shutil.rmtree(self._upload(id_, key)[0])
 
-    @mapped
+    @mapping_errors
     def uploads(self, prefix: str) -> Sequence[tuple[str, str, datetime]]:
         """Return the key, id and start of each unfinished upload."""
         uploads: list[tuple[str, str, datetime]] = []
@@ -252,7 +252,7 @@ class LocalFolder:
         folder = self._uploads / id_
         upload = _read_metadata(folder / "said.json") if _UPLOAD.fullmatch(id_) else None
         if upload is None or upload["key"] != key:
-            raise refused(
+            raise refusal(
                 "NoSuchUpload", 404, "The upload does not exist: it is complete, or was aborted."
             )
         return folder, upload
@@ -302,10 +302,10 @@ class LocalFolder:
             existing_entry = self._entry(key, path.lstat())
         except (FileNotFoundError, NotADirectoryError):
             if if_match is not None:
-                raise refused("PreconditionFailed", 412, "There is no such file.") from None
+                raise refusal("PreconditionFailed", 412, "There is no such file.") from None
             return
         if if_none_match is not None or if_match not in {"*", existing_entry.etag}:
-            raise refused("PreconditionFailed", 412, "The file has changed.")
+            raise refusal("PreconditionFailed", 412, "The file has changed.")
 
     def _write(self, path: Path, content: Mapping[str, Any]) -> None:
         with self._new_file() as file:

@@ -3,8 +3,8 @@
 Laws:
 
 1. A file of Parquet has its name only when it is complete, and never changes afterwards.
-2. What was processed before `flush` survives the process. It is in a part, as lines of JSON below
-   a line with the schema, until the file of Parquet is made of it.
+2. Records that were processed before `flush` survive the process. They are in a part, as lines of
+   JSON below a line with the schema, until a file of Parquet is made from the part.
 3. Every line of a part fits its schema, so that a part can always become a file.
 """
 
@@ -20,7 +20,7 @@ from typing import TYPE_CHECKING, Any, Final
 from moorage.adapters.files.rotating_sink import RotatingSink
 from moorage.adapters.files.whole_files import sync_folder
 from moorage.domain.pipelines.parquet_columns import COMPRESSIONS, checked_columns, decimal_size
-from moorage.domain.secrets.frames import careful
+from moorage.domain.secrets.frames import with_careful_constructor
 from moorage.domain.values.installation import install
 from moorage.domain.values.json_text import encode_json
 from moorage.errors import ConfigurationError, InvalidData, LocalFailure
@@ -39,13 +39,14 @@ _GROUP: Final = 8_000_000
 _LONGEST_PROBLEM: Final = 200
 
 
-@careful
+@with_careful_constructor
 class ParquetSink(RotatingSink):
     """A sink that writes records into files of Parquet in a folder.
 
     The JSON of a record becomes a row. A record that does not fit the columns is refused. Until a
-    file is complete, its rows are in a file that ends with ".part"; what a process that died left
-    behind is completed by the next one. Only one sink at a time may write files of a name.
+    file is complete, its rows are in a file that ends with ".part"; the next process completes
+    files that a process left behind when it died. Only one sink at a time may write files of a
+    name.
 
     Args:
         folder: the folder, which must exist.
@@ -81,9 +82,9 @@ class ParquetSink(RotatingSink):
                 remedy=f"Give one of {', '.join(map(repr, COMPRESSIONS))}.",
             )
         self._compression = compression
-        self._arrow = _imported("pyarrow")
-        self._json = _imported("pyarrow.json")
-        self._parquet = _imported("pyarrow.parquet")
+        self._arrow = _import_object("pyarrow")
+        self._json = _import_object("pyarrow.json")
+        self._parquet = _import_object("pyarrow.parquet")
         self._is_fixed = columns is not None
         self._schema: Any = None if columns is None else self._schema_of(columns)
 
@@ -109,7 +110,7 @@ class ParquetSink(RotatingSink):
                 problem = error
                 break
         try:
-            self._fit(lines)
+            self._check_schema(lines)
         except InvalidData:
             # A batch with a bad record is checked line by line, up to that record.
             return self._fitting_lines(lines)
@@ -121,14 +122,14 @@ class ParquetSink(RotatingSink):
         while problem is None and len(fitting_lines) < len(lines):
             line = lines[len(fitting_lines)]
             try:
-                self._fit([line])
+                self._check_schema([line])
             except InvalidData as error:
                 problem = error
             else:
                 fitting_lines.append(line)
         return fitting_lines, problem
 
-    def _fit(self, lines: Sequence[bytes]) -> None:
+    def _check_schema(self, lines: Sequence[bytes]) -> None:
         """Check that lines fit the schema; the first lines determine it, if it is not given.
 
         Raises:
@@ -234,7 +235,7 @@ def _groups(lines: BinaryIO) -> Iterator[bytes]:
         yield b"".join(group)
 
 
-def _imported(module: str) -> Any:
+def _import_object(module: str) -> Any:
     try:
         return import_module(module)
     except ImportError:

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from moorage.domain.pipelines.records import SourceRecord
-from moorage.domain.secrets.frames import careful
+from moorage.domain.secrets.frames import with_careful_constructor
 from moorage.errors import ConfigurationError, InvalidData, LocalFailure, StorageUnavailable
 
 if TYPE_CHECKING:
@@ -39,7 +39,7 @@ class _Position(NamedTuple):
         return f"{self.generation:010}/{self.offset:016}/{self.file}"
 
 
-@careful
+@with_careful_constructor
 class RecordFile:
     """The records of a file to which a program appends, as JSON Lines or CSV.
 
@@ -52,7 +52,8 @@ class RecordFile:
         path: the path of the file, which need not exist yet.
         file_format: "jsonl" for a JSON value in each line, or "csv" for a table whose first line
             has the names of the columns. A record of CSV is a JSON object of texts.
-        is_complete: whether nothing is appended any more. Then the source ends with the file.
+        is_complete: whether nothing is appended any more. If so, the source ends at the end of the
+            file.
         size: the number of bytes that are read together.
         longest: the largest number of bytes of a record.
     """
@@ -130,7 +131,7 @@ class RecordFile:
         return [*sorted(others, key=lambda path: path.stat().st_mtime_ns), self._path]
 
     def _successor(self, path: Path, file: str) -> Path | None:
-        """Return the file that replaced a renamed one; None for the file that is still written."""
+        """Return the file that replaced a renamed file; None for the file that is still written."""
         if path == self._path:
             return None
         files = self._files()

@@ -2,7 +2,7 @@
 
 Laws:
 
-1. What was processed before `flush` is on disk after it.
+1. Records that were processed before `flush` are on disk when it returns.
 2. A file has its final name only when it is complete, and never changes afterwards.
 3. A batch that fails leaves the file as it was.
 """

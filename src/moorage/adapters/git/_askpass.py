@@ -25,7 +25,7 @@ if TYPE_CHECKING:
     from moorage.adapters.git.remote import GitRemote
 
 _QUESTION: Final = late_pattern(r"(Username|Password) for '([^']+)': ?")
-_LONGEST: Final = 4096
+_MAX_LENGTH: Final = 4096
 _QUESTION_TIMEOUT: Final = 30.0
 _PROGRAM: Final = """\
 import socket, sys
@@ -71,7 +71,7 @@ def _serve(listener: socket.socket, remote: GitRemote) -> None:
         with channel:
             channel.settimeout(_QUESTION_TIMEOUT)
             try:
-                question = channel.recv(_LONGEST).decode("utf-8", "replace").strip("\n")
+                question = channel.recv(_MAX_LENGTH).decode("utf-8", "replace").strip("\n")
                 channel.sendall(answer_to(question, remote))
             except OSError:
                 continue

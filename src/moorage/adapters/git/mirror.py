@@ -151,8 +151,8 @@ class GitMirror:
 
     Args:
         folder: the folder of the bare repository; it is created, and belongs to this mirror alone.
-        source: where the refs are fetched from.
-        target: where they are pushed to.
+        source: the repository that the refs are fetched from.
+        target: the repository that the refs are pushed to.
         refs: the refs to copy, such as "refs/heads/main" or "refs/heads/*".
         forces: whether a ref of the target is moved although that loses commits there.
         prunes: whether refs of the target are deleted that match `refs` and are not in the source.
@@ -195,7 +195,7 @@ class GitMirror:
 
         Raises:
             AuthenticationFailed: a repository refuses the token or the key.
-            HostKeyRefused: a machine is not the known one.
+            HostKeyRefused: a server's host key is not the known one.
             FileNotFound: a repository or a ref does not exist.
             ChangedMeanwhile: the target has commits that the source does not have.
             VendorRejected: the target refuses a ref for another reason.
@@ -258,16 +258,18 @@ class GitMirror:
         ]
         ending = self._git(arguments, timeout, self.target)
         updates = list(_updates(ending.out))
-        refused = [update for update in updates if update.flag == "!"]
-        if refused:
-            raise _refusal(refused)
+        refused_updates = [update for update in updates if update.flag == "!"]
+        if refused_updates:
+            raise _refusal(refused_updates)
         if ending.code:
             raise _failure("The target", ending)
-        changed = [update for update in updates if update.flag != "="]
-        objects = self._objects([update.ref for update in changed if update.flag != "-"], timeout)
+        changed_refs = [update for update in updates if update.flag != "="]
+        objects = self._objects(
+            [update.ref for update in changed_refs if update.flag != "-"], timeout
+        )
         return MirrorReport(
-            {update.ref: objects.get(update.ref) for update in changed},
-            len(updates) - len(changed),
+            {update.ref: objects.get(update.ref) for update in changed_refs},
+            len(updates) - len(changed_refs),
         )
 
     def _objects(self, refs: Sequence[str], timeout: float) -> dict[str, str]:
@@ -288,7 +290,7 @@ class GitMirror:
 
 @attrs.frozen
 class MirrorOperation:
-    """A mirror as an operation, for `ConnectorManager.perform`; a repeat does no harm.
+    """A mirror as an operation, for `ConnectorManager.perform`; repeating it is safe.
 
     Attributes:
         mirror: the mirror.
@@ -321,32 +323,32 @@ class MirrorOperation:
 def _updates(output: str) -> Iterable[_Update]:
     """Yield the refs that `git push --porcelain` lists."""
     for line in output.split("\n"):
-        flag, tab, rest = line.partition("\t")
-        names, more, text = rest.partition("\t")
+        flag, tab, remainder = line.partition("\t")
+        names, more, text = remainder.partition("\t")
         if tab and more and len(flag) == 1:
             yield _Update(flag, names.rpartition(":")[2], text)
 
 
 def _refusal(refused: Sequence[_Update]) -> ConnectorError:
     """Return the error for refs that the target refused."""
-    listed = ", ".join(f"{update.ref} {update.text}" for update in refused[:_LISTED])
+    list_text = ", ".join(f"{update.ref} {update.text}" for update in refused[:_LISTED])
     texts = " ".join(update.text for update in refused)
-    message = f"The target did not take {len(refused)} refs: {listed}"[:_SHOWN_CHARACTERS]
+    message = f"The target did not take {len(refused)} refs: {list_text}"[:_SHOWN_CHARACTERS]
     if any(word in texts for word in ("non-fast-forward", "fetch first", "stale info")):
         return ChangedMeanwhile(
             message,
-            vendor_message=listed[:_SHOWN_CHARACTERS],
+            vendor_message=list_text[:_SHOWN_CHARACTERS],
             remedy="See what was committed at the target alone; `forces=True` would lose it.",
         )
     if "already exists" in texts:
         return AlreadyExists(
             message,
-            vendor_message=listed[:_SHOWN_CHARACTERS],
+            vendor_message=list_text[:_SHOWN_CHARACTERS],
             remedy="A tag of the target leads elsewhere; `forces=True` would move it.",
         )
     return VendorRejected(
         message,
-        vendor_message=listed[:_SHOWN_CHARACTERS],
+        vendor_message=list_text[:_SHOWN_CHARACTERS],
         remedy="See the rules and the hooks of the target, such as protected branches.",
     )
 

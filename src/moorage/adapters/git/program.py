@@ -62,12 +62,12 @@ def run_git(
         arguments: its arguments, without any credential.
         timeout: seconds after which it is killed, with all programs that it started.
         folder: the bare repository.
-        remote: the other repository, if it talks to one.
+        remote: the other repository, if the command contacts one.
 
     Raises:
-        AttemptTimeout: it took too long.
+        AttemptTimeout: the command took too long.
         ConfigurationError: there is no such program.
-        LocalFailure: there is no place for its temporary files.
+        LocalFailure: there is no space for the temporary files.
     """
     with ExitStack() as stack:
         home = ""
@@ -106,7 +106,7 @@ def run_git(
         if ask is not None:
             environment["GIT_ASKPASS"] = ask
         command = [program, *options, "--git-dir", folder, *arguments]
-        code, outputs = _ended(command, environment, folder, timeout)
+        code, outputs = _run_to_end(command, environment, folder, timeout)
     mask = value_mask(secrets)
     out, err = (
         masked_text(_complete(data, secrets).decode("utf-8", "replace"), mask) for data in outputs
@@ -122,7 +122,7 @@ def _complete(output: bytes, secrets: Sequence[bytes]) -> bytes:
     return output[: len(output) - _SPELLED * longest]
 
 
-def _ended(
+def _run_to_end(
     command: Sequence[str], environment: dict[str, str], folder: str, timeout: float
 ) -> tuple[int, tuple[bytes, bytes]]:
     process = None

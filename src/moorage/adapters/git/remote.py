@@ -56,11 +56,11 @@ class GitRemote:
     Attributes:
         url: its URL, with https, ssh, git or file. It contains no credential.
         token: the password or the access token, for https.
-        user: the name that is sent with the token; most hosts take any.
+        user: the name that is sent with the token; most hosts accept any name.
         identity: the file of a private key without a passphrase, for ssh.
         known_hosts: the file with the host's public key, for ssh; no other key is accepted.
-        ca_file: the certificates that the host's certificate may come from, for https; by default
-            those of the system.
+        ca_file: the file of the certificate authorities that are trusted, for https; by default the
+            system's.
     """
 
     url: str = attrs.field(validator=_is_url)

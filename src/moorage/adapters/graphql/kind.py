@@ -1,4 +1,4 @@
-"""The kind "graphql" of connectors in a configuration."""
+"""The connector kind "graphql" of configurations."""
 
 from __future__ import annotations
 
@@ -79,7 +79,7 @@ class GraphQLSettings:
             ConfigurationError: the schema cannot be read, or graphql-core is not installed.
         """
         from moorage.domain.graphql.persisted import PersistedDocuments  # noqa: PLC0415 - few programs have one
-        from moorage.domain.graphql.service import GraphQL  # noqa: PLC0415 - as above
+        from moorage.domain.graphql.service import GraphQL  # noqa: PLC0415 - few programs have one
 
         persisted = schema = None
         if self.persisted is not None:
@@ -91,7 +91,7 @@ class GraphQLSettings:
                 )
             persisted = getattr(PersistedDocuments, self.persisted)()
         if self.schema is not None:
-            from moorage.adapters.graphql.schema import GraphQLSchema  # noqa: PLC0415 - as above
+            from moorage.adapters.graphql.schema import GraphQLSchema  # noqa: PLC0415 - few programs have one
 
             schema = GraphQLSchema.from_file(self.schema)
         return GraphQL(self.path, persisted=persisted, schema=schema)
@@ -101,7 +101,7 @@ def _operation(
     client: GraphQL, text: str, variables: Mapping[str, Any]
 ) -> HttpOperation[GraphQLAnswer]:
     """Return the operation of a document, which only the configuration can supply."""
-    from moorage.domain.graphql.documents import read_document  # noqa: PLC0415 - as above
+    from moorage.domain.graphql.documents import read_document  # noqa: PLC0415 - few programs have one
 
     make: Any = client.mutation if read_document(text).kind == "mutation" else client.query
     operation: HttpOperation[GraphQLAnswer] = make(text, variables)
@@ -109,7 +109,7 @@ def _operation(
 
 
 def _options(settings: GraphQLSettings) -> dict[str, Any]:
-    from moorage.domain.graphql.service import GraphQL  # noqa: PLC0415 - as above
+    from moorage.domain.graphql.service import GraphQL  # noqa: PLC0415 - few programs have one
 
     client = settings.client()
     ping = GraphQL(settings.path).query("{ __typename }", name="ping")
@@ -117,25 +117,25 @@ def _options(settings: GraphQLSettings) -> dict[str, Any]:
         ping = _operation(client, settings.documents[settings.ping], {})
     return {
         "client": client,
-        "operations": [_named(client, *item) for item in settings.documents.items()],
+        "operations": [_named_query(client, *item) for item in settings.documents.items()],
         "ping": ping,
         "service": settings.service,
     }
 
 
-def _named(client: GraphQL, name: str, text: str) -> NamedOperation:
-    from moorage.domain.connectors.named_operation import NamedOperation  # noqa: PLC0415 - as above
+def _named_query(client: GraphQL, name: str, text: str) -> NamedOperation:
+    from moorage.domain.connectors.named_operation import NamedOperation  # noqa: PLC0415 - few programs have one
 
     return NamedOperation(
         name=name,
         about=f"Runs the document {name}, whose variables are the arguments.",
         any_arguments=True,
         build=lambda variables: _operation(client, text, variables),
-        render=_plain,
+        render=_to_plain,
     )
 
 
-def _plain(answer: GraphQLAnswer) -> dict[str, Any]:
+def _to_plain(answer: GraphQLAnswer) -> dict[str, Any]:
     """Return an answer as plain JSON, with the problems of single fields."""
     problems = [
         {"message": problem.message, "code": problem.code, "path": list(problem.path)}
@@ -145,7 +145,7 @@ def _plain(answer: GraphQLAnswer) -> dict[str, Any]:
 
 
 def _build(name: str, settings: GraphQLSettings, performer: Performer) -> HttpConnector:
-    from moorage.adapters.http_operations.connector_sync import HttpConnector  # noqa: PLC0415 - as above
+    from moorage.adapters.http_operations.connector_sync import HttpConnector  # noqa: PLC0415 - few programs have one
 
     return HttpConnector(name, "graphql", performer, **_options(settings))
 
@@ -153,7 +153,7 @@ def _build(name: str, settings: GraphQLSettings, performer: Performer) -> HttpCo
 def _build_async(
     name: str, settings: GraphQLSettings, performer: AsyncPerformer
 ) -> AsyncHttpConnector:
-    from moorage.adapters.http_operations.connector_async import (  # noqa: PLC0415 - as above
+    from moorage.adapters.http_operations.connector_async import (  # noqa: PLC0415 - few programs have one
         AsyncHttpConnector,
     )
 

@@ -6,7 +6,7 @@ import json
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final, Self
 
-from moorage.domain.secrets.frames import refusing
+from moorage.domain.secrets.frames import without_arguments_in_errors
 from moorage.domain.values.installation import install
 from moorage.domain.values.json_text import is_object
 from moorage.errors import ConfigurationError, InvalidData
@@ -25,7 +25,7 @@ class GraphQLSchema:
     was accepted once is not compared again. It may be used from several threads at once.
     """
 
-    @refusing
+    @without_arguments_in_errors
     def __init__(self, make: Callable[[Any], Any], source: str) -> None:
         """Build the schema with graphql-core; `source` names its origin in errors."""
         self._library = library = _graphql_core()
@@ -60,7 +60,7 @@ class GraphQLSchema:
         Raises:
             ConfigurationError: the answer describes no schema, or graphql-core is not installed.
         """
-        return cls(lambda library: _introspected(library, result), "the introspection")
+        return cls(lambda library: _schema_from_introspection(library, result), "the introspection")
 
     @classmethod
     def from_file(cls, path: str | Path) -> Self:
@@ -81,7 +81,7 @@ class GraphQLSchema:
                 remedy="Give the path of an SDL file, or of a .json file with an introspection.",
             ) from None
         if file.suffix == ".json":
-            return cls(lambda library: _introspected(library, result), file.name)
+            return cls(lambda library: _schema_from_introspection(library, result), file.name)
         return cls(lambda library: library.build_schema(text), file.name)
 
     def check(self, document: str, /) -> None:
@@ -116,7 +116,7 @@ def _graphql_core() -> Any:
     return graphql
 
 
-def _introspected(library: Any, result: object) -> Any:
+def _schema_from_introspection(library: Any, result: object) -> Any:
     """Build the schema from an introspection result, with or without its `data` envelope."""
     data = result.get("data", result) if is_object(result) else None
     if not is_object(data):

@@ -12,7 +12,7 @@ import attrs
 import grpc
 
 from moorage.domain.http.transport import Tls, TlsVersion
-from moorage.domain.secrets.frames import bare, careful
+from moorage.domain.secrets.frames import bare, with_careful_constructor
 from moorage.domain.secrets.secret import Secret
 from moorage.errors import ConfigurationError, LocalFailure
 
@@ -35,14 +35,14 @@ _used_in: Final[set[int]] = set()
 """The processes in which a connector has used grpcio: this one, and those it was forked from."""
 
 
-@careful
+@with_careful_constructor
 @attrs.frozen(kw_only=True)
 class ChannelSettings:
     """The settings of a channel.
 
     Attributes:
         address: the target of grpcio, such as "orders.example:443" or "unix:/run/orders.sock".
-        tls: what is trusted, and the client certificate.
+        tls: the trusted authorities and the client certificate.
         plaintext: whether the connection has no TLS.
         connect_timeout: seconds for opening a connection.
         max_answer_bytes: the size of the largest answer that is accepted.
@@ -131,7 +131,7 @@ def begin_use() -> None:
     """Record that this process uses grpcio.
 
     Raises:
-        LocalFailure: a process that this one was forked from used it, and grpcio was not told.
+        LocalFailure: a parent of this process has used grpcio, without grpcio's support for forks.
     """
     _used_in.add(os.getpid())
     check_forks(_used_in, os.environ.get("GRPC_ENABLE_FORK_SUPPORT", ""))

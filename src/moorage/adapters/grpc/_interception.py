@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
 @attrs.frozen
 class CallDetails(grpc.ClientCallDetails):
-    """The details of a call with a time limit of its own."""
+    """The details of a call, with a time limit that replaces the call's own."""
 
     method: Any
     timeout: float | None
@@ -31,7 +31,7 @@ class CallDetails(grpc.ClientCallDetails):
 
 @attrs.frozen
 class MethodFacts:
-    """The methods that change nothing, and those that may be repeated, by their paths."""
+    """The paths of the methods that change nothing, and of those that may be repeated."""
 
     safe: frozenset[str]
     repeatable: frozenset[str]
@@ -74,7 +74,7 @@ class InterceptedCall:
         self.repeatable = text in facts.repeatable and not streams_requests
 
     def judge(self, error: Exception, /) -> ConnectorError | None:
-        """Convert an exception of grpcio; one of a call whose requests are gone is not repeated."""
+        """Convert an exception of grpcio; a call whose requests were consumed is not repeated."""
         failure = judged(error)
         if failure is None:
             return None
@@ -88,7 +88,7 @@ class InterceptedCall:
         return f"<{type(self).__name__} {self.name}>"
 
 
-def converted(error: Exception, *, is_async: bool) -> Exception:
+def converted_error(error: Exception, *, is_async: bool) -> Exception:
     """Convert an exception that ended a stream of answers to an error of moorage."""
     failure = judged(error)
     if failure is None:

@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 
 
 def fault_of(error: Any) -> GrpcFault:
-    """Return the status code, message and details of a failed gRPC call."""
+    """Return the status code, message and details in an exception of a failed gRPC call."""
     return GrpcFault(
         code=error.code().name,
         message=error.details() or "",
@@ -41,7 +41,7 @@ def judged(error: Exception) -> ConnectorError | None:
 
 
 def is_of_code(error: Exception, code: str) -> bool:
-    """Return whether an exception is that of a gRPC call which ended with this status code."""
+    """Return whether an exception belongs to a gRPC call that ended with this status code."""
     return isinstance(error, grpc.RpcError) and fault_of(error).code == code
 
 
@@ -63,7 +63,7 @@ def answer_of(method: GrpcMethod[Any, Any], data: bytes) -> Any:
     """Deserialize the answer of a method.
 
     Raises:
-        VendorFailed: the bytes are no message of the method's type.
+        VendorFailed: the bytes are not a message of the method's type.
     """
     try:
         return method.deserialize(data)

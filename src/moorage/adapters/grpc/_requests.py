@@ -38,7 +38,7 @@ class PreparedCall:
         method: the method.
         request: its request, or the requests of its stream.
         metadata: the metadata of this call.
-        lasts: seconds for a whole stream of answers.
+        lasts: the maximum number of seconds for a whole stream of answers.
         with_metadata: whether the result has the metadata of the answer.
     """
 
@@ -53,8 +53,8 @@ def serialized(method: GrpcMethod[Any, Any], limit: int, request: Any) -> bytes:
     """Serialize a request, and refuse one that is too large.
 
     Raises:
-        InvalidData: the request is no message of the method's type.
-        InvalidRequest: it has more than `limit` bytes.
+        InvalidData: the request is not a message of the method's type.
+        InvalidRequest: the request has more than `limit` bytes.
     """
     try:
         data = method.serialize(request)

@@ -49,7 +49,7 @@ from moorage.domain.connectors.pool_statistics import PoolStatistics
 from moorage.domain.connectors.protobuf_wire import number_of
 from moorage.domain.http.transport import Tls
 from moorage.domain.monitoring.health import HealthState
-from moorage.domain.secrets.frames import bare, refusing
+from moorage.domain.secrets.frames import bare, without_arguments_in_errors
 from moorage.domain.service.operation import OperationAttempt
 from moorage.errors import ConfigurationError, ConnectorError, InvalidData, InvalidRequest
 
@@ -64,7 +64,7 @@ if TYPE_CHECKING:
 A = TypeVar("A")
 
 _CONNECT_TIMEOUT: Final = 5.0
-_LARGEST: Final = 4 * 1024 * 1024
+_MAX_BYTES: Final = 4 * 1024 * 1024
 _KEEPALIVE_TIMEOUT: Final = 20.0
 HEALTH: Final = "/grpc.health.v1.Health/Check"
 _SERVING: Final = 1
@@ -91,10 +91,11 @@ class AsyncGrpcConnector:
     Args:
         address: the target of grpcio, such as "orders.example:443" or "unix:/run/orders.sock".
         name: the name of the connector.
-        service: the service whose protections apply; by default the one of the same name.
+        service: the service whose protections apply; by default the service of the same name.
         credentials: the credentials that calls carry, or a provider of them. Those of a provider
             are renewed once if the server answers UNAUTHENTICATED.
-        tls: what is trusted, and the client certificate; by default this system's authorities.
+        tls: the trusted authorities and the client certificate; by default the system's
+            authorities.
         plaintext: connects without TLS. Credentials are then sent to this machine only.
         metadata: metadata of every call: texts, or bytes if the name ends in "-bin".
         descriptors: the descriptions of the service for calls by name; by default the server is
@@ -104,15 +105,15 @@ class AsyncGrpcConnector:
         connect_timeout: seconds for opening a connection; an attempt with less time waits less.
         max_request_bytes: the size of the largest request that is sent.
         max_answer_bytes: the size of the largest answer that is accepted.
-        keepalive: seconds between signs of life during calls; None for none. A server may end
-            connections with more of them than it allows.
+        keepalive: seconds between signs of life during calls; None for none. A server may end a
+            connection that sends more of them than it allows.
         keepalive_timeout: seconds in which the server has to answer a sign of life.
         options: further options of grpcio, by name.
     """
 
     kind = "grpc"
 
-    @refusing
+    @without_arguments_in_errors
     def __init__(
         self,
         address: str,
@@ -126,8 +127,8 @@ class AsyncGrpcConnector:
         descriptors: GrpcDescriptors | None = None,
         idempotency_metadata: str = "idempotency-key",
         connect_timeout: float = _CONNECT_TIMEOUT,
-        max_request_bytes: int = _LARGEST,
-        max_answer_bytes: int = _LARGEST,
+        max_request_bytes: int = _MAX_BYTES,
+        max_answer_bytes: int = _MAX_BYTES,
         keepalive: float | None = None,
         keepalive_timeout: float = _KEEPALIVE_TIMEOUT,
         options: Mapping[str, int | str] | None = None,
@@ -193,11 +194,11 @@ class AsyncGrpcConnector:
 
     @property
     def connectivity(self) -> str:
-        """The state of the connection: "idle", "connecting", "ready" or "transient failure"."""
+        """The connection state, such as "idle", "connecting", "ready" or "transient failure"."""
         return "idle" if self._channel is None else calls.state_of(self._channel)
 
     def statistics(self) -> PoolStatistics:
-        """Return the numbers of the connection; all calls share it."""
+        """Return the statistics of the connection, which all calls share."""
         active = int(bool(self._holders))
         return PoolStatistics(
             created=self._connected,
@@ -522,7 +523,7 @@ class AsyncGrpcConnector:
         Args:
             channel: the channel.
             timeout: seconds for it.
-            is_doubted: whether the latest call failed as with a broken connection, even if the
+            is_doubted: whether the latest call failed as if the connection were broken, even if the
                 state of the channel does not show that yet.
         """
         try:

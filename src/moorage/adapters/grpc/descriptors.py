@@ -45,7 +45,7 @@ class GrpcDescriptors:
 
         Args:
             files: `FileDescriptorProto` messages as bytes, by the names of the files.
-            services: the services that matter; by default those of all files.
+            services: the services to read; by default those of all files.
 
         Raises:
             InvalidData: the files contradict each other, or an import is missing.
@@ -68,7 +68,8 @@ class GrpcDescriptors:
         """Return the descriptions in a file with a `FileDescriptorSet`.
 
         Raises:
-            ConfigurationError: the file cannot be read, is none, or lacks an imported file.
+            ConfigurationError: the file cannot be read, is not a `FileDescriptorSet`, or lacks an
+                imported file.
         """
         try:
             return cls(files_of_set(Path(path).read_bytes()))
@@ -136,7 +137,7 @@ def descriptor_pool(files: Mapping[str, bytes]) -> Any:
         InvalidData: the files contradict each other, or an import is missing.
     """
     from google.protobuf.descriptor_pb2 import FileDescriptorProto  # noqa: PLC0415 - loads protobuf
-    from google.protobuf.descriptor_pool import DescriptorPool  # noqa: PLC0415 - as above
+    from google.protobuf.descriptor_pool import DescriptorPool  # noqa: PLC0415 - loads protobuf
 
     complete = {name: file for name, file in files.items() if name not in COMMON_FILES}
     _add_common(complete)
@@ -184,7 +185,7 @@ def _add_common(files: dict[str, bytes]) -> None:
 
 def _writer(descriptor: Any, pool: Any) -> Callable[[Any], bytes]:
     from google.protobuf.json_format import ParseDict, ParseError  # noqa: PLC0415 - loads protobuf
-    from google.protobuf.message_factory import GetMessageClass  # noqa: PLC0415 - as above
+    from google.protobuf.message_factory import GetMessageClass  # noqa: PLC0415 - loads protobuf
 
     kind: Any = GetMessageClass(descriptor)
 

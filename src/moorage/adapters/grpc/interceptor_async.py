@@ -11,7 +11,7 @@ from moorage.adapters.grpc._calls_async import Messages
 from moorage.adapters.grpc._interception import (
     InterceptedCall,
     MethodFacts,
-    converted,
+    converted_error,
     method_facts,
 )
 from moorage.adapters.grpc.rpc_errors import rpc_error
@@ -40,9 +40,9 @@ def grpc_interceptors(
 
     Give them to `grpc.aio.secure_channel` as its `interceptors`.
 
-    Errors are of the classes of moorage and `grpc.aio.AioRpcError` at once. See `GrpcInterceptor`
-    for what is protected, and for the arguments. A call with a stream of requests and one answer
-    takes them as an iterable, and not by `write`.
+    Errors are instances of moorage's classes and of `grpc.aio.AioRpcError` at once. See
+    `GrpcInterceptor` for the protections and the arguments. A call with a stream of requests and
+    one answer takes the requests as an iterable, and not by `write`.
     """
     calls = _Calls(manager, service, method_facts(safe, repeatable, definitions), tenant)
     return [_UnaryUnary(calls), _UnaryStream(calls), _StreamUnary(calls), _StreamStream(calls)]
@@ -200,4 +200,4 @@ async def _answers(
         failure = error
     finally:
         messages.close()
-    raise converted(failure, is_async=True)
+    raise converted_error(failure, is_async=True)

@@ -11,7 +11,7 @@ from moorage.adapters.grpc._calls_sync import Messages
 from moorage.adapters.grpc._interception import (
     CallDetails,
     InterceptedCall,
-    converted,
+    converted_error,
     method_facts,
 )
 from moorage.adapters.grpc.rpc_errors import rpc_error
@@ -32,15 +32,16 @@ class GrpcInterceptor(
 ):
     """Protects the calls of generated stubs.
 
-    Give it to `grpc.intercept_channel`, and make the stub of the channel that this returns.
+    Give it to `grpc.intercept_channel`, and make the stub with the channel that this function
+    returns.
 
-    Errors are of the classes of moorage and `grpc.RpcError` at once, with `code()`, `details()` and
-    metadata. The time limit of a call is that of the whole call, with all attempts.
+    Errors are instances of moorage's classes and of `grpc.RpcError` at once, with `code()`,
+    `details()` and metadata. The time limit of a call is that of the whole call, with all attempts.
 
     A stream of answers is protected until its first answer. A call with a stream of requests is
     never repeated, because its requests can be read only once; if it has a stream of answers too,
-    its later failures are converted, and do not count for the circuit. `future` of a stub returns
-    when the call has ended.
+    failures after the first answer are converted, and do not count for the circuit. `future` of a
+    stub blocks until the call has ended.
 
     Args:
         manager: the manager that performs the calls.
@@ -160,10 +161,10 @@ class _Answers(_Answer):
         except BaseException:
             messages.close()
             raise
-        return _ProtectedAnswers(call, _each(first, messages, attempt.timeout), messages)
+        return _ProtectedAnswers(call, _stream_answers(first, messages, attempt.timeout), messages)
 
 
-def _each(first: list[Any], messages: Messages, patience: float) -> Iterator[Any]:
+def _stream_answers(first: list[Any], messages: Messages, patience: float) -> Iterator[Any]:
     yield first.pop()
     while True:
         try:
@@ -194,7 +195,7 @@ class _ProtectedAnswers:
         except Exception as error:  # noqa: BLE001 - judged, and raised again
             failure = error
         self._close()
-        raise converted(failure, is_async=False)
+        raise converted_error(failure, is_async=False)
 
     def __getattr__(self, name: str) -> Any:
         return getattr(self._call, name)

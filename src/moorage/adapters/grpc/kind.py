@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from moorage.domain.secrets.secret import Secret
     from moorage.ports.connector import AsyncPerformer, Performer
 
-_LARGEST: Final = 4 * 1024 * 1024
+_MAX_BYTES: Final = 4 * 1024 * 1024
 
 
 @checked_options
@@ -61,8 +61,8 @@ class GrpcSettings:
     descriptors: str | None = None
     idempotency_metadata: str = "idempotency-key"
     connect_timeout: float = 5.0
-    max_request_bytes: int = _LARGEST
-    max_answer_bytes: int = _LARGEST
+    max_request_bytes: int = _MAX_BYTES
+    max_answer_bytes: int = _MAX_BYTES
     keepalive: float | None = None
     keepalive_timeout: float = 20.0
 
@@ -100,7 +100,7 @@ def _build(name: str, settings: GrpcSettings, _: Performer) -> GrpcConnector:
 
 def _build_async(name: str, settings: GrpcSettings, _: AsyncPerformer) -> AsyncGrpcConnector:
     _require_grpcio()
-    from moorage.adapters.grpc.connector_async import AsyncGrpcConnector  # noqa: PLC0415 - as above
+    from moorage.adapters.grpc.connector_async import AsyncGrpcConnector  # noqa: PLC0415 - loads grpcio
 
     return AsyncGrpcConnector(**settings.arguments(name))
 

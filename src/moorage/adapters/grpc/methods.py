@@ -1,4 +1,4 @@
-"""Methods of gRPC services, as values with the facts that protections need."""
+"""Methods of gRPC services, as values with the properties that the protections need."""
 
 from __future__ import annotations
 
@@ -59,7 +59,7 @@ class GrpcMethod(Generic[Q, A]):
     """A method of a gRPC service.
 
     Attributes:
-        path: such as "/shop.Orders/Get".
+        path: the path of the method, such as "/shop.Orders/Get".
         serialize: converts a request to bytes.
         deserialize: converts the bytes of an answer.
         name: the name in events, errors and logs; by default such as "Orders.Get". An endpoint of
@@ -91,7 +91,7 @@ class GrpcMethod(Generic[Q, A]):
         """Return a method whose messages are generated protobuf classes.
 
         Args:
-            path: such as "/shop.Orders/Get".
+            path: the path of the method, such as "/shop.Orders/Get".
             request: the class of its requests.
             answer: the class of its answers.
             facts: further fields of `GrpcMethod`, such as `safe`.

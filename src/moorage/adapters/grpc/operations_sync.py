@@ -217,8 +217,9 @@ def _answers(
 ) -> list[bytes]:
     """Send questions of the reflection protocol, and return the server's answers.
 
-    The method of reflection has streams, and one with one message looks the same to the server. For
-    a stream of requests, grpc.aio may report INTERNAL in place of the status that the server sent.
+    The method of reflection has streams, but to the server a stream of one message looks like a
+    single request. For a stream of requests, grpc.aio may report INTERNAL in place of the status
+    that the server sent.
     """
     answers: list[bytes] = []
     for question in questions:

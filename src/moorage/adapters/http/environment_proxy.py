@@ -18,9 +18,9 @@ def environment_proxy(
 ) -> Proxy | None:
     """Return the proxy for URLs with this scheme, or None if the environment names none.
 
-    `https_proxy`, or else `all_proxy`, has its URL, and `no_proxy` the hosts to reach directly;
-    each may be in capitals. `HTTP_PROXY` in capitals is ignored in a CGI program, because the
-    sender of the request sets it.
+    `https_proxy`, or else `all_proxy`, contains the proxy's URL, and `no_proxy` the hosts to reach
+    directly; each name may be in capitals. `HTTP_PROXY` in capitals is ignored in a CGI program,
+    because the sender of the request sets it.
 
     Raises:
         ConfigurationError: the variable is not a valid proxy. The message does not repeat it.

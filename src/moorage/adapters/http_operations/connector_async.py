@@ -24,14 +24,14 @@ if TYPE_CHECKING:
 class AsyncHttpConnector:
     """The named operations of an HTTP service, for asynchronous programs.
 
-    Its connections are those of the manager's HTTP client, which closes them. The address, the
-    credentials and the protections are those of the service.
+    The connector uses the connections of the manager's HTTP client, which closes them. The address,
+    the credentials and the protections are those of the service.
 
     Attributes:
         name: the name of the connector.
         kind: the name of its kind.
         service: the name of the service.
-        client: the object that makes the operations, for operations that have no name here.
+        client: the object that makes the operations; use it for operations that have no name here.
         operations: the operations that can be run by name.
 
     Args:
@@ -69,7 +69,7 @@ class AsyncHttpConnector:
 
     @property
     def versions(self) -> ConnectorVersions:
-        """The versions of library and server, none of which is known."""
+        """The versions of library and server; always unknown for HTTP services."""
         return ConnectorVersions()
 
     def statistics(self) -> PoolStatistics | None:

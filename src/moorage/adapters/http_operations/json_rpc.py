@@ -40,7 +40,7 @@ class JsonRpcSettings:
 
 def _options(settings: JsonRpcSettings) -> dict[str, Any]:
     from moorage.domain.connectors.named_operation import NamedOperation  # noqa: PLC0415 - few programs have one
-    from moorage.domain.service.json_rpc import JsonRpc  # noqa: PLC0415 - as above
+    from moorage.domain.service.json_rpc import JsonRpc  # noqa: PLC0415 - few programs have one
 
     client = JsonRpc(settings.path)
 
@@ -78,7 +78,7 @@ def _options(settings: JsonRpcSettings) -> dict[str, Any]:
 
 
 def _build(name: str, settings: JsonRpcSettings, performer: Performer) -> HttpConnector:
-    from moorage.adapters.http_operations.connector_sync import HttpConnector  # noqa: PLC0415 - as above
+    from moorage.adapters.http_operations.connector_sync import HttpConnector  # noqa: PLC0415 - few programs have one
 
     return HttpConnector(name, "json-rpc", performer, **_options(settings))
 
@@ -86,7 +86,7 @@ def _build(name: str, settings: JsonRpcSettings, performer: Performer) -> HttpCo
 def _build_async(
     name: str, settings: JsonRpcSettings, performer: AsyncPerformer
 ) -> AsyncHttpConnector:
-    from moorage.adapters.http_operations.connector_async import (  # noqa: PLC0415 - as above
+    from moorage.adapters.http_operations.connector_async import (  # noqa: PLC0415 - few programs have one
         AsyncHttpConnector,
     )
 

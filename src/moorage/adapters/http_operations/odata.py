@@ -31,7 +31,7 @@ class ODataSettings:
 
 def _options(settings: ODataSettings) -> dict[str, Any]:
     from moorage.domain.odata.named import named_operations  # noqa: PLC0415 - few programs have one
-    from moorage.domain.odata.service import OData  # noqa: PLC0415 - as above
+    from moorage.domain.odata.service import OData  # noqa: PLC0415 - few programs have one
 
     client = OData(settings.path)
     return {
@@ -43,7 +43,7 @@ def _options(settings: ODataSettings) -> dict[str, Any]:
 
 
 def _build(name: str, settings: ODataSettings, performer: Performer) -> HttpConnector:
-    from moorage.adapters.http_operations.connector_sync import HttpConnector  # noqa: PLC0415 - as above
+    from moorage.adapters.http_operations.connector_sync import HttpConnector  # noqa: PLC0415 - few programs have one
 
     return HttpConnector(name, "odata", performer, **_options(settings))
 
@@ -51,7 +51,7 @@ def _build(name: str, settings: ODataSettings, performer: Performer) -> HttpConn
 def _build_async(
     name: str, settings: ODataSettings, performer: AsyncPerformer
 ) -> AsyncHttpConnector:
-    from moorage.adapters.http_operations.connector_async import (  # noqa: PLC0415 - as above
+    from moorage.adapters.http_operations.connector_async import (  # noqa: PLC0415 - few programs have one
         AsyncHttpConnector,
     )
 

@@ -78,7 +78,7 @@ def _options(settings: XmlRpcSettings) -> dict[str, Any]:
 
 
 def _operations(client: XmlRpc, settings: XmlRpcSettings) -> list[NamedOperation]:
-    from moorage.domain.connectors.named_operation import NamedOperation  # noqa: PLC0415 - as above
+    from moorage.domain.connectors.named_operation import NamedOperation  # noqa: PLC0415 - few programs have one
 
     def call(values: Mapping[str, Any]) -> Any:
         method, parameters = _method(values), _list(values, "parameters")
@@ -137,7 +137,7 @@ def _list(values: Mapping[str, Any], name: str) -> list[Any]:
 
 
 def _value(value: Any) -> Any:
-    """Return a value of JSON as one of XML-RPC, where {"$datetime": "…"} stands for a datetime."""
+    """Convert a JSON value to an XML-RPC value; {"$datetime": "…"} stands for a datetime."""
     if is_list(value):
         return [_value(item) for item in value]
     if not is_object(value):
@@ -166,7 +166,7 @@ def _plain(value: Any) -> Any:
 
 
 def _build(name: str, settings: XmlRpcSettings, performer: Performer) -> HttpConnector:
-    from moorage.adapters.http_operations.connector_sync import HttpConnector  # noqa: PLC0415 - as above
+    from moorage.adapters.http_operations.connector_sync import HttpConnector  # noqa: PLC0415 - few programs have one
 
     return HttpConnector(name, "xml-rpc", performer, **_options(settings))
 
@@ -174,7 +174,7 @@ def _build(name: str, settings: XmlRpcSettings, performer: Performer) -> HttpCon
 def _build_async(
     name: str, settings: XmlRpcSettings, performer: AsyncPerformer
 ) -> AsyncHttpConnector:
-    from moorage.adapters.http_operations.connector_async import (  # noqa: PLC0415 - as above
+    from moorage.adapters.http_operations.connector_async import (  # noqa: PLC0415 - few programs have one
         AsyncHttpConnector,
     )
 

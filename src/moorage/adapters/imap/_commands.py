@@ -6,7 +6,7 @@ from base64 import b64encode
 from time import monotonic
 from typing import TYPE_CHECKING, Final
 
-from moorage.adapters.http.connections._wire import TimeIsUp
+from moorage.adapters.http.connections._wire import DeadlinePassed
 from moorage.adapters.wire_links.link import AsyncWireLink
 from moorage.domain.auth.methods import Credentials, OAuthCredentials
 from moorage.domain.connectors import imap_wire
@@ -56,7 +56,7 @@ class ImapCommands(AsyncWireLink):
         return True
 
     async def ping(self, timeout: float) -> None:
-        """Ask the server for a sign of life."""
+        """Check that the server responds, with the command NOOP."""
         await self.command(["NOOP"], monotonic() + timeout, is_preparation=True)
 
     async def greet(self, until: float) -> None:
@@ -86,7 +86,7 @@ class ImapCommands(AsyncWireLink):
         """Authenticate a user with a password or a token.
 
         Raises:
-            AuthenticationFailed: the server refused them.
+            AuthenticationFailed: the server refused the credentials.
         """
         if not self._is_authenticated:
             await self._ask_capabilities(until)
@@ -162,7 +162,7 @@ class ImapCommands(AsyncWireLink):
         try:
             while not _reports_change(reply := await self._reply(until)):
                 continue
-        except TimeIsUp:
+        except DeadlinePassed:
             return None
         return reply
 
@@ -189,7 +189,7 @@ class ImapCommands(AsyncWireLink):
             until: the deadline.
             note: is called with each reply of data.
             has_effect: whether the command changes something.
-            is_preparation: whether the command comes before that of the operation.
+            is_preparation: whether the command only prepares the actual command of the operation.
             is_login: whether the command authenticates the user.
         """
         reply = await self.reply_to(

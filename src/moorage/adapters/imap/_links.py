@@ -58,7 +58,7 @@ class OpenFolder(NamedTuple):
     Attributes:
         folder: its name.
         validity: its UIDVALIDITY, the number under which its uids are valid.
-        takes_keywords: whether messages can be marked with new keywords.
+        takes_keywords: whether the server accepts new keywords as marks on messages.
         permanent: the flags that the server keeps.
     """
 
@@ -142,7 +142,7 @@ class AsyncImapLink(ImapCommands):
         self._largest = largest
 
     async def select(self, folder: str, until: float) -> OpenFolder:
-        """Open a folder; if it is open already, update what the server reports about it."""
+        """Open a folder; if it is open already, update the server's report about it."""
         if self.selected is not None and self.selected.folder == folder:
             # A server passes over the uids of messages that it has not told of on this connection.
             await self.command(["NOOP"], until, is_preparation=True)

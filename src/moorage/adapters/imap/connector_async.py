@@ -18,7 +18,7 @@ from moorage.adapters.links.connector_async import AsyncLinkConnector, AsyncLink
 from moorage.adapters.links.pool_async import AsyncLinkPool
 from moorage.adapters.wire_links.server import WireServer
 from moorage.domain.connectors.imap_values import (
-    everything,
+    all_messages,
     flag_name,
     folder_name,
     pack_result,
@@ -100,7 +100,7 @@ class AsyncImapConnector(AsyncLinkConnector[AsyncImapLink]):
             where: the condition, such as `subject_contains("invoice") & ~has_flag("\\Seen")`.
             folder: the name of the folder.
         """
-        place, condition = folder_name(folder), where or everything()
+        place, condition = folder_name(folder), where or all_messages()
 
         async def work(link: AsyncImapLink, until: float) -> ImapSearchResult:
             return await link.search(place, condition, until)

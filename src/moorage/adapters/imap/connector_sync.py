@@ -18,7 +18,7 @@ from moorage.adapters.links.connector_sync import LinkConnector, LinkOperation
 from moorage.adapters.links.pool_sync import LinkPool
 from moorage.adapters.wire_links.server import WireServer
 from moorage.domain.connectors.imap_values import (
-    everything,
+    all_messages,
     flag_name,
     folder_name,
     pack_result,
@@ -100,7 +100,7 @@ class ImapConnector(LinkConnector[ImapLink]):
             where: the condition, such as `subject_contains("invoice") & ~has_flag("\\Seen")`.
             folder: the name of the folder.
         """
-        place, condition = folder_name(folder), where or everything()
+        place, condition = folder_name(folder), where or all_messages()
 
         def work(link: ImapLink, until: float) -> ImapSearchResult:
             return link.search(place, condition, until)

@@ -10,7 +10,7 @@ from moorage.domain.connectors.imap_values import flag_name
 from moorage.domain.connectors.server_address import AddressForm, tls_of
 from moorage.domain.secrets.options import checked_options, maybe_secret
 from moorage.domain.secrets.secret import Secret, as_secret
-from moorage.domain.values.durations import is_count, is_seconds, plain
+from moorage.domain.values.durations import is_count, is_seconds, plain_seconds
 from moorage.domain.values.patterns import late_pattern
 from moorage.errors import ConfigurationError
 from moorage.ports.connector import ConnectorKind, KindSource
@@ -36,7 +36,8 @@ class Imap:
     """A mailbox over IMAP.
 
     Attributes:
-        url: such as imaps://mail.example, or imap:// for a connection that is encrypted later.
+        url: the server's URL, such as imaps://mail.example, or imap:// for a connection that is
+            encrypted later.
         service: the service whose protections apply; by default the one of the connector's name.
         user: the name of the user.
         password: the password of the user.
@@ -62,7 +63,7 @@ class Imap:
     start_tls: bool = True
     largest: int = attrs.field(default=32 * 1024 * 1024, validator=is_count)
     connections: int = attrs.field(default=4, validator=is_count)
-    connect_timeout: float = attrs.field(default=5.0, converter=plain, validator=is_seconds)
+    connect_timeout: float = attrs.field(default=5.0, converter=plain_seconds, validator=is_seconds)
     authorities: str | None = None
     certificate: str | None = None
     key: str | None = None
@@ -103,7 +104,7 @@ class ImapOptions:
     Attributes:
         folder: the name of the folder.
         mark: the keyword that a processed message is marked with, or a flag such as "\\Seen".
-            Messages that have it are not read.
+            Messages with this mark are not read.
         move_to: the folder to which a processed message is moved instead.
     """
 
@@ -121,7 +122,7 @@ def _build(name: str, settings: Imap, _: object) -> ImapConnector:
 
 
 def _build_async(name: str, settings: Imap, _: object) -> AsyncImapConnector:
-    from moorage.adapters.imap.connector_async import (  # noqa: PLC0415 - as above
+    from moorage.adapters.imap.connector_async import (  # noqa: PLC0415 - only some need it
         AsyncImapConnector,
     )
 

@@ -22,10 +22,10 @@ from typing import TYPE_CHECKING, Any, Final, Literal
 from moorage.adapters.imap._links import connect_async, login_of
 from moorage.adapters.wire_links.server import WireServer
 from moorage.domain.connectors.imap_failures import renumbered_error
-from moorage.domain.connectors.imap_values import flag_name, folder_name, has_flag, undeleted
+from moorage.domain.connectors.imap_values import flag_name, folder_name, has_flag, not_deleted
 from moorage.domain.connectors.interruptions import connection_lost
 from moorage.domain.pipelines.records import SinkRecord
-from moorage.domain.secrets.frames import bare, careful
+from moorage.domain.secrets.frames import bare, with_careful_constructor
 from moorage.domain.values.durations import seconds
 from moorage.errors import ConfigurationError, ConnectionFailed, UnsupportedByVendor
 
@@ -46,14 +46,14 @@ _REPLY_TIMEOUT: Final = 30.0
 _MIME: Final = "message/rfc822"
 
 
-@careful
+@with_careful_constructor
 class ImapSource:
     r"""A source that reads the messages of a folder, and waits for new ones.
 
     The payload of a record is a message in MIME format, which
     `moorage.contracts.email_mime.read_mime` reads. Of a message that is larger than the settings
     allow, it is the header, and the attribute "complete" is "false". The messages of one folder are
-    for one worker: another one would read those that are under way too.
+    for one worker: a second worker would also read messages that the first one is processing.
 
     Args:
         settings: the server and the user.
@@ -85,7 +85,7 @@ class ImapSource:
         self.folder = folder_name(folder)
         self._mark = flag_name(mark)
         self._move_to = None if move_to is None else folder_name(move_to)
-        self._condition = undeleted()
+        self._condition = not_deleted()
         if move_to is None:
             self._condition &= ~has_flag(mark)
         self._renew = seconds(renew, "renew")
@@ -104,7 +104,7 @@ class ImapSource:
         self._round: asyncio.Task[None] | None = None
 
     async def open(self, revoked: Revocation, /) -> None:
-        """Connect, and open the folder; deliveries become void if it was numbered anew."""
+        """Connect, and open the folder; a changed UIDVALIDITY makes all deliveries void."""
         await self.close()
         before = self._selected
         try:
@@ -278,7 +278,7 @@ class ImapSource:
         return self._reading
 
     async def _on_other_link(self, work: Callable[[AsyncImapLink], Awaitable[None]]) -> None:
-        """Use the connection that never waits for messages."""
+        """Run an operation on the connection that never waits for messages."""
         async with self._section:
             if self._telling is None:
                 raise connection_lost(has_effect=False)
@@ -297,7 +297,7 @@ class ImapSource:
 
 
 def _raise_failure(finished: asyncio.Task[None]) -> None:
-    """Raise the error with which a round ended, if it did."""
+    """Raise the error with which a round ended, if it ended with one."""
     failure = None if finished.cancelled() else finished.exception()
     if failure is not None:
         raise bare(failure)

@@ -17,7 +17,7 @@ from moorage.domain.connectors.ldap_failures import (
     WRONG_PASSWORD,
     ldap_error,
 )
-from moorage.domain.connectors.ldap_values import LdapEntry, present
+from moorage.domain.connectors.ldap_values import LdapEntry, has_attribute
 
 if TYPE_CHECKING:
     from moorage.adapters.http.connections._wire import Network, Wire
@@ -31,7 +31,7 @@ EndOfStream: Final = StopIteration
 _LAST_NUMBER: Final = 2**31 - 1
 _ENDS: Final = frozenset({SUCCESS, IS_FALSE, IS_TRUE})
 _ABOUT_SERVER: Final = ("vendorName", "vendorVersion")
-_ANY_ENTRY: Final = present("objectClass").encoded
+_ANY_ENTRY: Final = has_attribute("objectClass").encoded
 _TOO_MANY: Final = 4
 
 
@@ -95,7 +95,7 @@ async def _accepts(
     server: WireServer, settings: Ldap, identity: bytes, until: float, network: Network
 ) -> bool:
     opening = server.deadline(until - monotonic())
-    link = await _opened(server, settings, opening, network)
+    link = await _open_connection(server, settings, opening, network)
     try:
         result = await link.bind(identity, until)
         if result.code not in {SUCCESS, WRONG_PASSWORD}:
@@ -109,7 +109,7 @@ async def _connected(
     server: WireServer, settings: Ldap, timeout: float, network: Network
 ) -> AsyncLdapLink:
     until = server.deadline(timeout)
-    link = await _opened(server, settings, until, network)
+    link = await _open_connection(server, settings, until, network)
     identity = settings.identity()
     if identity is None:
         return link
@@ -125,7 +125,7 @@ async def _connected(
     return link
 
 
-async def _opened(
+async def _open_connection(
     server: WireServer, settings: Ldap, until: float, network: Network
 ) -> AsyncLdapLink:
     """Open a connection, but do not authenticate."""
@@ -188,7 +188,10 @@ class AsyncLdapLink(AsyncWireLink):
 
     async def accepts_tls(self, until: float) -> bool:
         """Ask the server to encrypt the connection; return whether it agreed and sent no more."""
-        operation, kind = ldap_wire.extended(ldap_wire.START_TLS), ldap_wire.EXTENDED_RESPONSE
+        operation, kind = (
+            ldap_wire.extended_request(ldap_wire.START_TLS),
+            ldap_wire.EXTENDED_RESPONSE,
+        )
         result = await self._exchange(operation, kind, until, has_effect=False, is_preparation=True)
         return result.code == SUCCESS and not self._arrived
 

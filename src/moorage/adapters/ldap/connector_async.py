@@ -10,6 +10,7 @@ A connector makes operations, and a manager performs them:
 from __future__ import annotations
 
 from collections import deque
+from collections.abc import Mapping
 from functools import partial
 from time import monotonic
 from typing import TYPE_CHECKING, Any, Final, Self, TypeVar
@@ -30,8 +31,8 @@ from moorage.domain.connectors.ldap_failures import closed_stream_error
 from moorage.domain.connectors.ldap_values import (
     LdapSearchResult,
     attribute_name,
+    has_attribute,
     pack_result,
-    present,
     text_argument,
     unpack_result,
     value_bytes,
@@ -44,7 +45,7 @@ from moorage.domain.secrets.secret import Secret
 from moorage.errors import InvalidData
 
 if TYPE_CHECKING:
-    from collections.abc import Awaitable, Callable, Mapping, Sequence
+    from collections.abc import Awaitable, Callable, Sequence
     from contextlib import AbstractAsyncContextManager
 
     from moorage.adapters.ldap.settings import Ldap
@@ -58,7 +59,7 @@ _SCOPES: Final = {
     "one": ldap_wire.ONE_LEVEL,
     "subtree": ldap_wire.SUBTREE,
 }
-_ANY_ENTRY: Final = present("objectClass")
+_ANY_ENTRY: Final = has_attribute("objectClass")
 _USUAL_PORTS: Final = frozenset({389, 636})
 
 
@@ -149,7 +150,7 @@ class AsyncLdapConnector(AsyncLinkConnector[AsyncLdapLink]):
             where: the condition, such as `equals("uid", "ada")`.
             base: the name of the entry below which to search; by default that of the connector.
             scope: "subtree", "one" for the entries directly below the base, or "base" for it alone.
-            attributes: the names of the attributes to read; by default those that every user sees.
+            attributes: the names of the attributes to read; by default all user attributes.
             limit: the largest number of entries to read; by default all.
             pages: whether the server is asked for pages, without which it may refuse a large
                 result.
@@ -212,9 +213,18 @@ class AsyncLdapConnector(AsyncLinkConnector[AsyncLdapLink]):
         """Return the operation that adds an entry.
 
         Args:
-            entry: its name; `entry_name` makes one, and escapes its value.
-            attributes: its values by attribute, with its classes under "objectClass".
+            entry: the entry's name; `entry_name` makes a name and escapes its value.
+            attributes: the entry's values by attribute, with its classes under "objectClass".
+
+        Raises:
+            InvalidData: a name or a value cannot be sent.
         """
+        if not isinstance(attributes, Mapping):
+            raise InvalidData(
+                "The attributes of the entry are not values by name.",
+                field="attributes",
+                remedy="Give a dictionary of values by attribute.",
+            )
         values = {
             attribute_name(name): values_bytes(name, content)
             for name, content in attributes.items()
@@ -239,10 +249,11 @@ class AsyncLdapConnector(AsyncLinkConnector[AsyncLdapLink]):
 
         Args:
             entry: the name of the entry.
-            delete: the values to delete, first; no values for a whole attribute.
-            add: the values to add, then.
-            replace: the values that take the place of all others of the attribute, at last.
-            repeatable: whether performing it twice does no harm, as if it only replaces.
+            delete: the values to delete, which is done first; an empty list deletes a whole
+                attribute.
+            add: the values to add, which is done second.
+            replace: the values that replace all values of an attribute, which is done last.
+            repeatable: whether performing it twice is safe, for example because it only replaces.
         """
         kinds = (
             (ldap_wire.DELETES, delete or {}),
@@ -268,7 +279,7 @@ class AsyncLdapConnector(AsyncLinkConnector[AsyncLdapLink]):
         )
 
     def delete(self, entry: str, /, *, repeatable: bool = False) -> AsyncLdapOperation[None]:
-        """Return the operation that deletes an entry, which must have no others below it.
+        """Return the operation that deletes an entry; it must have no entries below it.
 
         Args:
             entry: the name of the entry.
@@ -316,7 +327,7 @@ class AsyncLdapConnector(AsyncLinkConnector[AsyncLdapLink]):
         return AsyncLdapOperation(self, "compare", self._on_link("compare", work), safe=True)
 
     def check_password(self, entry: str, password: Secret | str, /) -> AsyncLdapOperation[bool]:
-        """Return the operation that asks whether a password is that of an entry.
+        """Return the operation that checks whether a password belongs to an entry.
 
         It uses a connection of its own. A server refuses the password of a locked or expired
         account too.
@@ -379,7 +390,7 @@ class AsyncLdapStream:
     """Entries that arrive in pages; its `async with` block ends the stream.
 
     Attributes:
-        references: the URLs of other servers that hold a part of what was searched, as far as the
+        references: the URLs of other servers that hold a part of the searched tree, as far as the
             stream was read.
     """
 

@@ -21,7 +21,7 @@ def _build(name: str, settings: Ldap, _: object) -> LdapConnector:
 
 
 def _build_async(name: str, settings: Ldap, _: object) -> AsyncLdapConnector:
-    from moorage.adapters.ldap.connector_async import (  # noqa: PLC0415 - as above
+    from moorage.adapters.ldap.connector_async import (  # noqa: PLC0415 - only some need it
         AsyncLdapConnector,
     )
 

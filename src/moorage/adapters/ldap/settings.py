@@ -10,7 +10,7 @@ from moorage.domain.connectors import ldap_wire
 from moorage.domain.connectors.server_address import AddressForm, tls_of
 from moorage.domain.secrets.options import checked_options, maybe_secret
 from moorage.domain.secrets.secret import Secret, as_secret
-from moorage.domain.values.durations import is_count, is_seconds, plain
+from moorage.domain.values.durations import is_count, is_seconds, plain_seconds
 from moorage.domain.values.patterns import late_pattern
 from moorage.errors import ConfigurationError
 
@@ -35,7 +35,8 @@ class Ldap:
     """A directory over LDAP, such as OpenLDAP or Active Directory.
 
     Attributes:
-        url: such as ldap://directory.example, or ldaps:// for TLS from the first byte.
+        url: the server's URL, such as ldap://directory.example, or ldaps:// for TLS from the first
+            byte.
         service: the service whose protections apply; by default the one of the connector's name.
         user: the name with which the connector authenticates, such as cn=erp,dc=example, or
             erp@corp.example for Active Directory; nobody by default.
@@ -65,7 +66,7 @@ class Ldap:
     page: int = attrs.field(default=500, validator=is_count)
     largest: int = attrs.field(default=LARGEST, validator=is_count)
     connections: int = attrs.field(default=10, validator=is_count)
-    connect_timeout: float = attrs.field(default=5.0, converter=plain, validator=is_seconds)
+    connect_timeout: float = attrs.field(default=5.0, converter=plain_seconds, validator=is_seconds)
     authorities: str | None = None
     certificate: str | None = None
     key: str | None = None

@@ -23,7 +23,7 @@ class Scope:
         """Check that the caller runs in the pool's loop; a closed loop is replaced.
 
         Args:
-            forget: makes the pool forget the links of a closed loop.
+            forget: the function that makes the pool forget the links of a closed loop.
 
         Raises:
             LocalFailure: the pool belongs to another loop.
@@ -42,7 +42,7 @@ class Scope:
 
 
 class Turn:
-    """The turn of a task in a queue: `wait` ends when `call` is called, or after some time."""
+    """The place of a task in a queue: `wait` ends when `call` is called, or after a time limit."""
 
     __slots__ = ("_is_called", "_signal")
 

@@ -17,7 +17,7 @@ class Scope:
 
 
 class Turn:
-    """The turn of a thread in a queue: `wait` ends when `call` is called, or after some time."""
+    """The place of a thread in a queue: `wait` ends when `call` is called, or at a time limit."""
 
     __slots__ = ("_lock",)
 

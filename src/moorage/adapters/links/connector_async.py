@@ -1,4 +1,4 @@
-"""The form of connectors whose operations use links, for asynchronous programs.
+"""The base of connectors whose operations use links, for asynchronous programs.
 
 `python -m tools.twins` makes `connector_sync.py` of this file.
 """
@@ -47,7 +47,7 @@ class AsyncLinkOperation(Generic[R]):
     Attributes:
         name: its name in events, errors and logs.
         safe: True if it changes nothing.
-        repeatable: True if performing it twice does no harm.
+        repeatable: True if performing it twice is safe.
     """
 
     __slots__ = ("_work", "name", "repeatable", "safe")
@@ -187,10 +187,10 @@ class AsyncLinkConnector(Generic[L]):
             return await work(link, until)
 
     def _judged(self, error: Exception) -> Exception:
-        """Return the error of moorage for an exception of a link; others are returned unchanged."""
+        """Return the error of moorage for an exception of a link; return others unchanged."""
         return error
 
     def _concern(self, link: L) -> tuple[str, str] | None:
-        """Return what is wrong with a system that answers, and what to do about it."""
+        """Return the problem that a responding system reports, and its remedy; None if healthy."""
         del link
         return None

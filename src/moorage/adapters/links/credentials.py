@@ -1,4 +1,4 @@
-"""Looks credentials up for opening a connection."""
+"""Looks up the credentials for opening a connection."""
 
 from __future__ import annotations
 
@@ -12,12 +12,12 @@ if TYPE_CHECKING:
 async def current_credentials(
     provider: Any, service: str, stale: Any
 ) -> Credentials | OAuthCredentials | None:
-    """Return the credentials of a service, which a synchronous or asynchronous provider has.
+    """Return a service's credentials from a synchronous or asynchronous provider.
 
     Args:
         provider: the provider.
         service: the name of the service.
-        stale: the credentials that the server refused; None if it refused none.
+        stale: the credentials that the server refused, if any.
     """
     lookup = (
         provider.get(service, None) if stale is None else provider.refresh(service, None, stale)

@@ -23,8 +23,8 @@ def health_of(
         name: the name of the connector.
         title: the name of the system in sentences.
         seconds: the time that the system took to answer.
-        error: why it did not answer; None if it did.
-        concern: what is wrong although it answered, and what to do about it.
+        error: the reason why the system did not answer; None if it answered.
+        concern: the problem of a system that answers, and the remedy; None if it has none.
     """
     moment = datetime.now(UTC)
     if error is None:

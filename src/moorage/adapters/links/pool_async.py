@@ -43,7 +43,7 @@ L = TypeVar("L", bound=AsyncLink)
 class AsyncLinkPool(Generic[L]):
     """A pool of links to one foreign system, for an asynchronous program.
 
-    Callers that find no idle link wait in order of arrival, at most as long as they have time. The
+    Callers that find no idle link wait in order of arrival, at most until their own time limit. The
     pool has no thread and no task of its own: links that have ended are closed when others are
     used, or by `open`.
 
@@ -78,24 +78,24 @@ class AsyncLinkPool(Generic[L]):
         A link is closed if the block was cancelled or interrupted, or if it is no longer connected.
 
         Args:
-            operation: the name of the operation that needs it, which the error of an exhausted pool
-                shows to others.
+            operation: the name of the operation that needs the link; the error of an exhausted pool
+                shows it to other callers.
             timeout: the seconds in which a link must be found or opened.
 
         Raises:
-            PoolExhausted: no link became free in time, or as many callers wait as may.
+            PoolExhausted: no link became free in time, or the queue of waiting callers is full.
             LocalFailure: the pool is closed.
             ConnectorError: a link could not be opened.
         """
         return AsyncLinkLoan(self, operation, timeout)
 
     async def open(self, timeout: float) -> None:
-        """Open links up to the minimum, and one at least; close those that have ended.
+        """Open links up to the minimum, at least one; close links whose lifetime has ended.
 
         It may be called again, for example every minute: then it replaces links that have ended.
         """
         until = self._now() + timeout
-        self._update_state(link_pool.sweep)
+        self._update_state(link_pool.retire_links)
         async with self.link("pool.open", timeout):
             pass
         while await self._open_missing(until):
@@ -114,7 +114,7 @@ class AsyncLinkPool(Generic[L]):
         self._update_state(link_pool.discard)
 
     async def close(self) -> None:
-        """Lend nothing any more, and close all links: those in use when they are returned."""
+        """Stop lending; close idle links now, and links in use when they are returned."""
         self._update_state(link_pool.close)
 
     async def lend(self, loan: AsyncLinkLoan[L]) -> L:
@@ -136,7 +136,7 @@ class AsyncLinkPool(Generic[L]):
             if replacement is None:  # the process was forked meanwhile
                 raise link_pool.closed_error()
             lease = replacement
-        return await self._opened(loan, until)
+        return await self._open_link(loan, until)
 
     def end(self, loan: AsyncLinkLoan[L], *, reusable: bool) -> None:
         """End a loan or its wait, and keep the link for the next caller if that is possible."""
@@ -154,7 +154,7 @@ class AsyncLinkPool(Generic[L]):
             return lease
         if state.closed:
             raise link_pool.closed_error()
-        raise link_pool.exhausted(state, self._config, self._now())
+        raise link_pool.exhaustion_error(state, self._config, self._now())
 
     async def _is_alive(self, link: L, until: float) -> bool:
         """Return whether the server answers on a link that was idle."""
@@ -165,7 +165,7 @@ class AsyncLinkPool(Generic[L]):
             return False
         return True
 
-    async def _opened(self, loan: AsyncLinkLoan[L], until: float) -> L:
+    async def _open_link(self, loan: AsyncLinkLoan[L], until: float) -> L:
         """Open a link for a loan that has a lease without one."""
         seconds = until - self._now()
         if seconds <= 0:
@@ -174,17 +174,23 @@ class AsyncLinkPool(Generic[L]):
                 may_have_been_processed=False,
             )
         link = await self._connect(seconds)
-        record = link_pool.new_link(self._config, self._now(), link, self._draw())
-        self._update_state(link_pool.fill_slot, loan, record)
+        is_kept = False
+        try:
+            record = link_pool.new_link(self._config, self._now(), link, self._draw())
+            self._update_state(link_pool.fill_slot, loan, record)
+            is_kept = True
+        finally:
+            if not is_kept:
+                link.close()
         return link
 
     async def _open_missing(self, until: float) -> bool:
-        """Open one link if there are fewer than the minimum; return whether there were."""
+        """Open one link if there are fewer than the minimum; return whether one was missing."""
         loan = AsyncLinkLoan(self, "pool.open", 0.0)
         if self._update_state(link_pool.reserve, loan, loan.operation).lease is None:
             return False
         try:
-            await self._opened(loan, until)
+            await self._open_link(loan, until)
         finally:
             self.end(loan, reusable=True)
         return True
@@ -222,7 +228,7 @@ class AsyncLinkPool(Generic[L]):
                 record.link.close()
 
     def start_afresh(self) -> None:
-        """Begin with an empty pool, as in a child that was just forked."""
+        """Begin with an empty pool, as in a newly forked child."""
         # Closing a link, or collecting it as garbage, could end the connection of the parent.
         self._inherited.append(self._state)
         self._section = Lock()
@@ -244,9 +250,9 @@ class AsyncLinkLoan(Generic[L]):
     """A context manager that lends a link of the pool.
 
     Attributes:
-        operation: the name of the operation that it is for.
+        operation: the name of the operation that uses the link.
         timeout: the seconds in which a link must be found or opened.
-        turn: the wait of the caller.
+        turn: the caller's place in the queue.
         is_touched: whether the link was used, so that an interruption may leave it in disorder.
     """
 

@@ -5,8 +5,8 @@
 It is for protocols whose connections carry many requests at once, such as those of message brokers.
 Its laws:
 
-1. One link is open at a time. While it is being opened, others wait for it, each as long as it has
-   time; if the opening fails, it fails for all who waited.
+1. One link is open at a time. While it is being opened, other callers wait, each until its own time
+   limit; if the opening fails, it fails for all callers that waited.
 2. A link that broke is replaced by the next caller, and closed by the last one who uses it.
 3. A caller that is cancelled leaves the link to the others.
 4. A forked child begins without a link, and never touches the link of its parent.
@@ -94,7 +94,7 @@ class AsyncSharedLink(Generic[L]):
             pass
 
     def statistics(self) -> PoolStatistics:
-        """Return the numbers of the link, without waiting."""
+        """Return the statistics of the link, without waiting."""
         record = self._record
         users = 0 if record is None else record.users
         return PoolStatistics(
@@ -144,7 +144,7 @@ class AsyncSharedLink(Generic[L]):
                 return record
             if self._failure is not None and self._failures != failures:
                 raise copy(self._failure)
-            return await self._opened(until - self._now())
+            return await self._open_new_link(until - self._now())
         finally:
             self._gate.leave()
 
@@ -167,7 +167,7 @@ class AsyncSharedLink(Generic[L]):
             record.users += 1
             return record
 
-    async def _opened(self, seconds: float) -> _Record[L]:
+    async def _open_new_link(self, seconds: float) -> _Record[L]:
         """Open a link that replaces a broken one."""
         if self._record is not None:
             self._retire(self._record)
@@ -203,7 +203,7 @@ class AsyncSharedLink(Generic[L]):
             _close(record)
 
     def start_afresh(self) -> None:
-        """Begin without a link, as in a child that was just forked."""
+        """Begin without a link, as in a newly forked child."""
         # Closing the link, or collecting it as garbage, could end the connection of the parent.
         self._inherited.append(self._record)
         self._record = None
@@ -216,7 +216,7 @@ class AsyncSharedLoan(Generic[L]):
     """A context manager that lends the shared link.
 
     Attributes:
-        operation: the name of the operation that it is for.
+        operation: the name of the operation that uses the link.
         timeout: the seconds in which the link must be open.
     """
 

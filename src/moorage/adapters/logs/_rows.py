@@ -67,7 +67,7 @@ Encoder: TypeAlias = "tuple[int, Callable[[Any], Value], bool]"
 
 
 def text_length(name: str) -> int:
-    """Return the number of characters that a column of texts has room for."""
+    """Return the maximum number of characters in a text column."""
     return _TEXT_LENGTHS.get(name, TEXT_LENGTH)
 
 
@@ -82,12 +82,12 @@ def row_of(
     """Return the values of a log entry in the order of the table's columns.
 
     Args:
-        item: the log entry, or the facts of a success.
+        item: the log entry, or the facts of a successful call.
         encoders: the encoders of the table's columns.
         complete: whether the columns are `COLUMNS`.
 
     Raises:
-        InvalidData: no database can store them.
+        InvalidData: the entry has a value that no database can store.
     """
     try:
         if complete and (success := _plain_success(item)) is not None:
@@ -120,7 +120,7 @@ _PlainSuccess: TypeAlias = tuple[
 
 
 def _plain_success(item: IntegrationLog | SuccessFacts) -> _PlainSuccess | None:
-    """Return the facts of a plain success; None for any other entry.
+    """Return the facts of a successful call with no further details; None for other entries.
 
     Most entries are successes. Their rows are made without computing the fields of an entry first,
     which saves most of the work.
@@ -199,9 +199,9 @@ class InsertedRows:
 
 
 def insertions(columns: Sequence[str], rows: Sequence[Sequence[Value]]) -> Iterator[InsertedRows]:
-    """Split rows into those that one statement inserts each, in their order.
+    """Split rows into groups that one statement each inserts, in order.
 
-    Columns that are NULL in all of them are left out, group by group. A statement is prepared for
+    Columns that are NULL in all rows of a group are left out. A statement is prepared for
     each set of columns and each number of rows, so there are few such sets, and the numbers are
     powers of two.
     """
@@ -214,11 +214,11 @@ def insertions(columns: Sequence[str], rows: Sequence[Sequence[Value]]) -> Itera
             if name in _OPTIONAL and column.count(None) < len(column)
         }
         left_out = {name for group in _GROUPS if filled.isdisjoint(group) for name in group}
-        chosen = [position for position, name in enumerate(columns) if name not in left_out]
-        names = tuple(columns[position] for position in chosen)
+        positions = [position for position, name in enumerate(columns) if name not in left_out]
+        names = tuple(columns[position] for position in positions)
         most_rows = MOST_PARAMETERS // len(names)
         size = 1 << min(most_rows, len(chunk)).bit_length() - 1
-        chosen_rows = zip(*(values[position][:size] for position in chosen), strict=True)
+        chosen_rows = zip(*(values[position][:size] for position in positions), strict=True)
         yield InsertedRows(names, tuple(chain.from_iterable(chosen_rows)), size)
         start += size
 
@@ -233,13 +233,13 @@ def entry_of_row(row: Mapping[str, Any]) -> IntegrationLog:
 
 @lru_cache(maxsize=1_000)
 def _text(text: str) -> str:
-    """Return a text that many entries share in the form for a column."""
+    """Convert a text that many entries share to the form that a column stores."""
     return column_text(text, TEXT_LENGTH)
 
 
 @lru_cache(maxsize=1_000)
 def _texts_of(plan: CalledPlan) -> tuple[Any, ...]:
-    """Return the service, operation, tenant, region and route of a plan in the form for columns."""
+    """Return a plan's service, operation, tenant, region and route as column values."""
     texts = (plan.service.name, plan.operation, plan.tenant, plan.region, plan.route)
     return tuple(None if text is None else column_text(text, TEXT_LENGTH) for text in texts)
 

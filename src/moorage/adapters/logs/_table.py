@@ -1,6 +1,7 @@
 """The table of an integration log: its SQL statements, and the operations that run them.
 
-Every statement has `?` as the placeholder of its values, which is replaced by that of the driver.
+Every statement has `?` as the placeholder of its values, which is replaced by the driver's own
+placeholder.
 """
 
 from __future__ import annotations
@@ -24,7 +25,7 @@ from moorage.adapters.logs._rows import (
     row_of,
     text_length,
 )
-from moorage.adapters.tables._statements import NUMBER_KINDS, all_of, collated
+from moorage.adapters.tables._statements import NUMBER_KINDS, all_of, collation_options
 from moorage.adapters.tables._table import micros, moment
 from moorage.domain.observation.integration_log import (
     CONTENT_FIELDS,
@@ -140,7 +141,7 @@ class LogSql:
         """Return the definition of the log's table."""
         columns = {"number": NUMBER_KINDS[self.kind]}
         columns |= {name: _column_kind(name) for name in self.columns}
-        options = collated(self.kind, mariadb=mariadb)
+        options = collation_options(self.kind, mariadb=mariadb)
         indexes = _SQLITE_INDEXES if self.kind == "sqlite" else _INDEXES
         return (
             TableDefinition(self.kind, self.bare, self.table, columns, indexes, options=options),
@@ -216,7 +217,7 @@ class LogTable:
 
 @attrs.frozen
 class _Rows:
-    """The rows of the log's table, as `read_page` reads them.
+    """The rows of the log's table, from which `read_page` reads.
 
     Attributes:
         sql: the statements about the table.

@@ -6,7 +6,7 @@ import asyncio
 from functools import partial
 from typing import TYPE_CHECKING, Any, Final, Protocol, TypeVar
 
-from moorage.adapters.concurrency._closing import AsyncClosing
+from moorage.adapters.concurrency._closing import AsyncContextClosable
 from moorage.adapters.logs._table import LogSql, LogTable
 from moorage.adapters.logs.queue import LogQueue
 from moorage.adapters.tables._statements import table_name
@@ -81,7 +81,7 @@ class TableLog:
         """Return the function that queues the entry of a success from its facts.
 
         It returns the number of entries that were lost so far. A manager calls it in place of
-        `write`, because computing an entry takes longer than all else.
+        `write`, because computing an entry takes longer than everything else.
         """
         return self._queue.write_success
 
@@ -125,7 +125,7 @@ class TableLog:
         self._run(partial(self._table.add, entries=entries))
 
 
-class AsyncTableLog(AsyncClosing):
+class AsyncTableLog(AsyncContextClosable):
     """The asynchronous integration log in a table; threads access the database."""
 
     durable: Final = False

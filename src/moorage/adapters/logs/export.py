@@ -57,7 +57,9 @@ def write_csv(entries: Iterable[IntegrationLog], file: IO[str]) -> int:
     writer.writeheader()
     number = 0
     for number, entry in enumerate(entries, 1):  # noqa: B007 - returned
-        writer.writerow({name: _cell(value) for name, value in plain_fields(entry).items()})
+        writer.writerow(
+            {name: _without_formula(value) for name, value in plain_fields(entry).items()}
+        )
     return number
 
 
@@ -83,7 +85,7 @@ def write_parquet(entries: Iterable[IntegrationLog], file: IO[bytes]) -> int:
     entry_iterator = iter(entries)
     with parquet.ParquetWriter(file, schema, compression="zstd") as writer:
         while page := [*islice(entry_iterator, PAGE)]:
-            writer.write_table(_arrow().Table.from_pylist([*map(_typed, page)], schema))
+            writer.write_table(_arrow().Table.from_pylist([*map(_parquet_fields, page)], schema))
             number += len(page)
     return number
 
@@ -114,11 +116,11 @@ _TEXT_FORMATS: Final[Mapping[str, Callable[[Iterable[IntegrationLog], IO[str]], 
 }
 
 
-def _cell(value: object) -> object:
+def _without_formula(value: object) -> object:
     return f"'{value}" if isinstance(value, str) and value.startswith(_FORMULA) else value
 
 
-def _typed(entry: IntegrationLog) -> dict[str, Any]:
+def _parquet_fields(entry: IntegrationLog) -> dict[str, Any]:
     """Return the fields of a log entry as Parquet values."""
     fields = {name: getattr(entry, name) for name in COLUMNS}
     fields["status"] = entry.status.value

@@ -10,7 +10,7 @@ from moorage.adapters.logs._table_log import PREFIX, TABLE, TableLog
 from moorage.adapters.logs.queue import MAX_BYTES
 from moorage.adapters.tables._host import HostTables, Lend
 from moorage.adapters.tables._statements import table_name
-from moorage.domain.secrets.frames import refusing
+from moorage.domain.secrets.frames import without_arguments_in_errors
 
 if TYPE_CHECKING:
     from collections.abc import Collection
@@ -38,7 +38,7 @@ class HostIntegrationLogger(TableLog):
             Without a thread, call `flush`, such as at the end of each request.
     """
 
-    @refusing
+    @without_arguments_in_errors
     def __init__(
         self,
         database: str,
@@ -66,9 +66,9 @@ class HostIntegrationLogger(TableLog):
             bounds=(max_waiting, max_bytes),
             threads=threads,
             run=tables.transact,
-            release=_release_nothing,
+            release=_do_nothing,
         )
 
 
-def _release_nothing() -> None:
+def _do_nothing() -> None:
     return

@@ -7,7 +7,12 @@ from threading import RLock
 from typing import TYPE_CHECKING, Final, TypeAlias
 
 from moorage.adapters.concurrency.forking import in_child
-from moorage.domain.observation.integration_log import size_of_texts, success_entry, summarise
+from moorage.domain.observation.integration_log import (
+    full_success_entry,
+    size_of_texts,
+    success_entry,
+    summarise,
+)
 from moorage.domain.observation.log_pages import page_of
 from moorage.domain.values.durations import count
 from moorage.errors import InvalidData
@@ -34,7 +39,7 @@ _Item: TypeAlias = "tuple[int, IntegrationLog | SuccessFacts, int]"
 class MemoryIntegrationLogger:
     """An integration log of the latest entries in the memory of this process.
 
-    Entries are in the order in which they were written: by the end of their calls.
+    Entries are in the order in which they were written, which is the order in which calls ended.
 
     Args:
         max_entries: the maximum number of entries; older ones are dropped.
@@ -78,7 +83,7 @@ class MemoryIntegrationLogger:
         """
 
         def write_entry(facts: SuccessFacts, /) -> int:
-            self.write(success_entry(facts))
+            self.write(full_success_entry(facts))
             return 0
 
         def write_facts(facts: SuccessFacts, /) -> int:

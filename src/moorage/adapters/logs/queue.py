@@ -26,7 +26,7 @@ from moorage.adapters.concurrency.heartbeat import Heartbeat, threads_may_run
 from moorage.adapters.concurrency.termination import before_termination
 from moorage.adapters.notices import give_notice
 from moorage.domain.observation.integration_log import size_of_texts
-from moorage.domain.secrets.frames import careful
+from moorage.domain.secrets.frames import with_careful_constructor
 from moorage.domain.values.durations import count, seconds
 from moorage.errors import ConfigurationError, ConnectorError, InvalidData
 
@@ -64,7 +64,7 @@ _Item: TypeAlias = "IntegrationLog | SuccessFacts | _LongEntry"
 _queues: Final[WeakSet[LogQueue]] = WeakSet()
 
 
-@careful
+@with_careful_constructor
 class LogQueue:
     """The log entries that wait to be stored, and the thread that stores them.
 
@@ -158,10 +158,10 @@ class LogQueue:
         if self._threads:
             self._timer.wake()
             if is_half_full:
-                self._hurry()
+                self._store_soon()
 
-    def _hurry(self) -> None:
-        """Have the queue stored now; after a failure, do not try that again with each entry."""
+    def _store_soon(self) -> None:
+        """Start storing the queue now; after a failure, do not retry with each new entry."""
         if not self._hurries:
             self._hurries = True
             self._timer.hurry()
@@ -174,14 +174,14 @@ class LogQueue:
         """
         with self._writing:
             size = _BATCH
-            while batch := self._take(size):
+            while batch := self._take_oldest(size):
                 try:
                     self._insert(
                         [item.entry if type(item) is _LongEntry else item for item in batch]
                     )
                 except InvalidData:
                     if len(batch) == 1:
-                        self._lose(batch, "an entry has values that no database can store")
+                        self._count_dropped(batch, "an entry has values that no database can store")
                     else:
                         # The invalid entry is found by bisection, and does not block the others.
                         self._put_back(batch)
@@ -208,7 +208,9 @@ class LogQueue:
             unstored_items = list(self._waiting)
             self._waiting.clear()
         if unstored_items:
-            self._lose(unstored_items, "the log was closed while its database was not available")
+            self._count_dropped(
+                unstored_items, "the log was closed while its database was not available"
+            )
 
     def _flush_soon(self) -> None:
         try:
@@ -229,8 +231,8 @@ class LogQueue:
     def _locked(self) -> Generator[None]:
         """A context manager that holds the lock of the queue.
 
-        A signal may have interrupted the thread that holds it, and end the process. Then the block
-        is executed without the lock, since a wrong count of bytes matters no longer.
+        A signal may have interrupted the thread that holds it, and end the process. In that case
+        the block runs without the lock, since a wrong count of bytes no longer matters.
         """
         is_held = self._counting.acquire(timeout=_LOCK_TIMEOUT)
         try:
@@ -243,7 +245,7 @@ class LogQueue:
         """Drop the oldest log entries until there is room for another one of this size.
 
         Returns:
-            The reason why entries were lost; None if none was.
+            The reason why entries were lost; None if no entry was lost.
         """
         reason = None
         while self._waiting:
@@ -260,7 +262,7 @@ class LogQueue:
             self.lost += 1
         return reason
 
-    def _take(self, limit: int) -> list[_Item]:
+    def _take_oldest(self, limit: int) -> list[_Item]:
         """Take the oldest log entries; they occupy the queue until they are stored."""
         batch: list[_Item] = []
         batch_bytes = 0
@@ -281,12 +283,12 @@ class LogQueue:
             surplus = max(0, len(batch) - room)
             self._waiting.extendleft(reversed(batch[surplus:]))
         if surplus:
-            self._lose(batch[:surplus], self._too_many())
+            self._count_dropped(batch[:surplus], self._too_many())
 
     def _too_many(self) -> str:
         return f"more than {self._max_waiting} entries wait to be stored"
 
-    def _lose(self, batch: Sequence[_Item], reason: str) -> None:
+    def _count_dropped(self, batch: Sequence[_Item], reason: str) -> None:
         """Count log entries that were dropped."""
         with self._locked():
             self._bytes -= _bytes_of(batch)

@@ -12,7 +12,7 @@ from moorage.adapters.logs._table import LogSql
 from moorage.adapters.logs._table_log import PREFIX, AsyncTableLog, TableLog, statements_of
 from moorage.adapters.logs.queue import MAX_BYTES
 from moorage.adapters.tables._sql import SyncSqlTables, ddl_in
-from moorage.domain.secrets.frames import refusing
+from moorage.domain.secrets.frames import without_arguments_in_errors
 
 if TYPE_CHECKING:
     from datetime import timedelta
@@ -41,7 +41,7 @@ class SqlIntegrationLogger(TableLog, SyncSqlTables[LogSql]):
 
     reach: Final = "network"
 
-    @refusing
+    @without_arguments_in_errors
     def __init__(
         self,
         url: str | sqlalchemy.URL | sqlalchemy.Engine,
@@ -88,7 +88,7 @@ class AsyncSqlIntegrationLogger(AsyncTableLog):
 
     reach: Final = "network"
 
-    @refusing
+    @without_arguments_in_errors
     def __init__(
         self,
         url: str | sqlalchemy.URL | sqlalchemy.Engine,

@@ -1,6 +1,6 @@
 """The transport that sends mail to SMTP servers.
 
-Each message has its own connection, which is encrypted before anything of the message is sent. The
+Each message has its own connection, which is encrypted before any part of the message is sent. The
 refusal of the message, or of all recipients, is an error; the refusal of some recipients is part of
 the result.
 """
@@ -15,7 +15,7 @@ from base64 import b64encode
 from contextlib import suppress
 from typing import TYPE_CHECKING, Any, Final
 
-from moorage.adapters.http.connections._wire import exhausted, reason_of
+from moorage.adapters.http.connections._wire import reason_of, resource_error
 from moorage.domain.auth.methods import OAuthCredentials
 from moorage.domain.auth.sent_values import SentCredentials
 from moorage.domain.http.redaction import Redaction
@@ -46,7 +46,7 @@ _SHUTTING_DOWN: Final = 421
 _ACCEPTED: Final = frozenset({250, 251, 252})
 _PERMANENT: Final = 500
 _REDACTION: Final = Redaction()
-_LONGEST: Final = 300
+_MAX_LENGTH: Final = 300
 
 
 class SmtpTransport:
@@ -145,7 +145,9 @@ class SmtpTransport:
                 if code != 235:
                     raise _refusal(code, words)
             elif credentials.secret is not None:
-                server.login(credentials.username or "", credentials.secret.reveal())
+                _log_in_with_password(
+                    server, credentials.username or "", credentials.secret.reveal()
+                )
         except smtplib.SMTPNotSupportedError:
             raise ConfigurationError(
                 "The mail server accepts no password.",
@@ -187,6 +189,27 @@ class AsyncSmtpTransport:
                 number, code and text of the refusal.
         """
         return await asyncio.to_thread(self._sync_transport.deliver, credentials, envelope, message)
+
+
+def _log_in_with_password(server: smtplib.SMTP, name: str, password: str) -> None:
+    """Log in at the server.
+
+    The standard library sends ASCII only, so any other name or password is sent in UTF-8 here, as
+    RFC 4616 requires for the mechanism PLAIN.
+    """
+    if name.isascii() and password.isascii():
+        server.login(name, password)
+        return
+    if "PLAIN" not in server.esmtp_features.get("auth", "").upper().split():
+        raise ConfigurationError(
+            "The mail server accepts no name or password with characters outside ASCII.",
+            path="credentials",
+            remedy="Give the user of the server another password.",
+        )
+    token = b64encode(f"\0{name}\0{password}".encode()).decode()
+    code, words = server.docmd("AUTH", f"PLAIN {token}")
+    if code != 235:
+        raise _refusal(code, words)
 
 
 def _send_envelope(
@@ -239,7 +262,7 @@ def _send_message(server: smtplib.SMTP, message: bytes) -> str:
 
 
 def _redacted_text(words: bytes) -> str:
-    return _REDACTION.words(words.decode(errors="replace"), _LONGEST)
+    return _REDACTION.words(words.decode(errors="replace"), _MAX_LENGTH)
 
 
 def _code(code: int, words: bytes) -> str:
@@ -252,7 +275,7 @@ def _connection_error(error: Exception) -> ConnectorError:
     if isinstance(error, smtplib.SMTPResponseException):
         return _refusal(error.smtp_code, _as_bytes(error.smtp_error))
     if is_exhaustion(error):
-        return exhausted("The mail server", reason_of(error))
+        return resource_error("The mail server", reason_of(error))
     # A retry would meet the same certificate, or the same server without TLS.
     is_lasting = isinstance(error, (ssl.SSLCertVerificationError, smtplib.SMTPNotSupportedError))
     return ConnectionFailed(

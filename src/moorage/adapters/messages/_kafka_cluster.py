@@ -1,4 +1,4 @@
-"""The code that publishing and reading clients of librdkafka share."""
+"""The code shared by the publishing and the reading clients of librdkafka."""
 
 from __future__ import annotations
 
@@ -55,7 +55,7 @@ class ClusterWatch:
         """Return the metadata of a topic and its cluster, as soon as the cluster answers.
 
         Raises:
-            ConnectorError: the cluster did not answer until this time.
+            ConnectorError: the cluster did not answer before the deadline.
         """
         self._events.clear()
         while self._is_open():

@@ -103,7 +103,7 @@ class AsyncKafkaLink(_KafkaLink):
         self._thread.shutdown(wait=False)
 
     async def _in_thread(self, step: Callable[[], R]) -> R:
-        """Run a blocking step in the link's thread; a cancelled caller's messages are given up."""
+        """Run a blocking step in the link's thread; purge the messages of a cancelled caller."""
         try:
             return await asyncio.get_running_loop().run_in_executor(self._thread, step)
         except asyncio.CancelledError:

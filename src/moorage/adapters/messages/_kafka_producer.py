@@ -12,6 +12,7 @@ from __future__ import annotations
 
 from datetime import UTC, datetime
 from functools import partial
+from itertools import filterfalse
 from threading import Lock, Thread
 from time import monotonic
 from typing import TYPE_CHECKING, Any, Final, TypeVar
@@ -22,14 +23,16 @@ from moorage.adapters.messages._kafka_cluster import KNOWN_TOPIC, SILENT, STEP, 
 from moorage.domain.messages.kafka import RULES, delivery_fault, headers_to_send
 from moorage.domain.messages.message import receipts_of
 from moorage.domain.messages.publish_failures import PublishFault, publish_error
-from moorage.domain.values.result import Result
-from moorage.errors import LocalFailure
+from moorage.domain.values.result import Result, results_of
+from moorage.errors import ConnectorError, LocalFailure
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping, Sequence, Sized
+    from collections.abc import Callable, Mapping, Sequence
+    from typing import TypeAlias
 
     from moorage.domain.messages.message import OutgoingMessage, PublishReceipt
-    from moorage.errors import ConnectorError
+
+    _Report: TypeAlias = "dict[Any, Any]"
 
 R = TypeVar("R")
 
@@ -133,35 +136,42 @@ class KafkaProducer:
     ) -> list[Result[PublishReceipt]]:
         topic = items[0].topic
         self._check_topic(topic, until)
-        reports: dict[int, Any] = {}
-
-        def note(position: int, error: Any, message: Any) -> None:
-            """Keep librdkafka's delivery report of one message."""
-            reports[position] = message if error is None else _delivery_error(error, topic)
-
+        # librdkafka calls a report's `setdefault` with its error, or None, and the message. This
+        # method costs a message less than a function written in Python.
+        reports: list[_Report] = [{} for _ in items]
         # The client's queue has room for every batch, because a batch has the producer for itself.
-        for position, item in enumerate(items):
+        produce = self._producer.produce
+        for item, report in zip(items, reports, strict=True):
+            message, note = item.message, report.setdefault
             try:
-                self._hand_over(item, partial(note, position))
+                # Without headers, librdkafka takes a message in three quarters of the time.
+                if message.headers or message.content_type is not None or message.id is not None:
+                    headers = headers_to_send(item)
+                    produce(topic, message.payload, message.key, on_delivery=note, headers=headers)
+                else:
+                    produce(topic, message.payload, message.key, on_delivery=note)
             except (KafkaException, BufferError) as error:
-                reports[position] = _refusal(error, topic)
-        total = len(items)
-        while self._is_open and len(reports) < total and (left := until - monotonic()) > 0:
-            self._poll(min(left, STEP))
-        if len(reports) < total:
-            fault = PublishFault.TIMEOUT if self._is_open else PublishFault.LOST
-            self._give_up(reports, total)
-            reports = dict.fromkeys(range(total), publish_error(fault, RULES, topic)) | reports
-        return _results(items, [reports[position] for position in range(total)])
+                report[_refusal(error, topic)] = None
+        for report in filterfalse(None, reports):
+            while not report and self._is_open and (left := until - monotonic()) > 0:
+                self._poll(min(left, STEP))
+            if not report:
+                fault = PublishFault.TIMEOUT if self._is_open else PublishFault.LOST
+                self._give_up(reports, publish_error(fault, RULES, topic))
+                break
+        return _results(items, reports)
 
-    def _give_up(self, reports: Sized, total: int) -> None:
-        """Purge all unacknowledged messages, and stop using the producer."""
+    def _give_up(self, reports: Sequence[_Report], error: ConnectorError) -> None:
+        """Purge all unacknowledged messages, report this error, and stop using the producer."""
         with self._section:
             self._is_open = False
         self._producer.purge()
         until = monotonic() + STEP
-        while len(reports) < total and monotonic() < until:
+        while not all(reports) and monotonic() < until:
             self._poll(STEP)
+        for report in reports:
+            if not report:
+                report[error] = None
 
     def _poll(self, seconds: float) -> None:
         """Wait for delivery reports; after a fatal error, stop using the producer."""
@@ -172,16 +182,6 @@ class KafkaProducer:
             with self._section:
                 self._is_open = False
 
-    def _hand_over(self, item: OutgoingMessage, report: Callable[[Any, Any], None]) -> None:
-        message = item.message
-        self._producer.produce(
-            item.topic,
-            value=message.payload,
-            key=message.key,
-            headers=headers_to_send(item),
-            on_delivery=report,
-        )
-
 
 def _delivery_error(error: Any, topic: str) -> ConnectorError:
     """Return the moorage error for librdkafka's error about one message."""
@@ -190,25 +190,30 @@ def _delivery_error(error: Any, topic: str) -> ConnectorError:
 
 
 def _results(
-    items: Sequence[OutgoingMessage], reports: Sequence[Any]
+    items: Sequence[OutgoingMessage], reports: Sequence[_Report]
 ) -> list[Result[PublishReceipt]]:
-    """Return the results of messages from their reports: stored messages, or errors."""
-    receipts = iter(
-        receipts_of(
-            RULES.system,
-            items[0].topic,
-            datetime.now(UTC),
-            [
-                (report.partition(), report.offset(), item.message.id)
-                for item, report in zip(items, reports, strict=True)
-                if not isinstance(report, Exception)
-            ],
-        )
-    )
+    """Return the results of messages from their reports."""
+    topic = items[0].topic
+    positions = [
+        (message.partition(), message.offset(), item.message.id)
+        for item, report in zip(items, reports, strict=True)
+        if (message := report.get(None)) is not None
+    ]
+    receipts = receipts_of(RULES.system, topic, datetime.now(UTC), positions)
+    results = results_of(receipts)
+    if len(results) == len(items):
+        return results
+    later = iter(results)
     return [
-        Result(error=report) if isinstance(report, Exception) else Result(next(receipts))
+        next(later) if None in report else Result(error=_error_of(report, topic))
         for report in reports
     ]
+
+
+def _error_of(report: _Report, topic: str) -> ConnectorError:
+    """Return the error of a message that was not acknowledged."""
+    error = next(iter(report))
+    return error if isinstance(error, ConnectorError) else _delivery_error(error, topic)
 
 
 def _refusal(error: KafkaException | BufferError, topic: str) -> ConnectorError:

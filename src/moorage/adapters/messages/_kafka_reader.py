@@ -7,7 +7,7 @@ Laws:
 
 1. A record is in the buffer of the reader only while its partition is held.
 2. A partition is given back only after `revoked` returned, and its position may be stored until
-   then. No position of a lost partition is committed.
+   `revoked` returns. No position of a lost partition is committed.
 3. Only positions that were passed to `store` are committed. librdkafka commits them at once when a
    partition is given back, and several times a second otherwise. The reader commits them earlier if
    many records wait for that, and before it leaves the group.
@@ -45,10 +45,10 @@ if TYPE_CHECKING:
 
 COOPERATIVE: Final = "cooperative-sticky"
 
-_COMMIT_STEP: Final = 0.001
+_COMMIT_STEP: Final = 0.000_25
 """Seconds of one wait for the acknowledgement of a commit; its arrival does not end the wait."""
 
-_UNPAUSED_STEPS: Final = 50
+_UNPAUSED_STEPS: Final = 200
 """Such waits before the partitions are paused, which discards what librdkafka has fetched."""
 
 _LEAVING_SECONDS: Final = 0.25
@@ -112,7 +112,7 @@ class KafkaReader:
         self._failure: ConnectorError | None = None
         self._uncommitted: UncommittedPositions[Partition] = UncommittedPositions()
         self._limit = self._room = 1
-        self._is_down = self._is_paused = self._is_committing = False
+        self._is_down = self._is_paused = False
         self._cluster = ClusterWatch(lambda: self._poll(0.0), lambda: not self.is_stopped)
         try:
             self._consumer: Any = Consumer(
@@ -150,11 +150,11 @@ class KafkaReader:
         )
 
     def read(self, count: int, limit: int, wait: float) -> None:
-        """Wait for records, which `take` returns then, for `wait` seconds at most.
+        """Wait for records, at most `wait` seconds; then `take` returns them.
 
         Args:
             count: the largest number of records to read.
-            limit: the largest number of them and of the records that wait for a commit together.
+            limit: the largest number of records read here plus records that wait for a commit.
             wait: the seconds.
         """
         self._limit = limit
@@ -168,11 +168,12 @@ class KafkaReader:
             if room < 1:
                 waits += 1
                 self._wait_for_commit(waits)
-            elif not self._buffer:
+            else:
                 self._resume()
-                if self._poll(min(left, STEP)) and room > 1:
+                has_some = bool(self._buffer) or self._poll(min(left, STEP))
+                if has_some and room > len(self._buffer):
                     # What waits in memory; a rebalance in between removes what it makes void.
-                    self._add(self._consumer.consume(room - 1, timeout=0))
+                    self._add(self._consumer.consume(room - len(self._buffer), timeout=0))
             self._raise_failure()
             if not left or (self._buffer and room > 0):
                 break
@@ -197,7 +198,7 @@ class KafkaReader:
         self._note_membership()
 
     def _note_membership(self) -> None:
-        """Keep the generation of the group, which may change while partitions stay as they are."""
+        """Record the group's generation, which may change although the partitions stay the same."""
         if self._held and not self._is_committing_itself:
             self.membership = self._consumer.consumer_group_metadata()
 
@@ -219,13 +220,14 @@ class KafkaReader:
         self._add((message,))
         return True
 
-    def _add(self, messages: Iterable[Any]) -> None:
-        for message in messages:
-            error = message.error()
-            if error is None:
-                self._buffer.append(message)
-            elif error.name() not in _HARMLESS:
-                self._failure = reading_error(error.name(), message.topic())
+    def _add(self, messages: Sequence[Any]) -> None:
+        good = [message for message in messages if message.error() is None]
+        self._buffer += good
+        if len(good) < len(messages):
+            for message in messages:
+                error = message.error()
+                if error is not None and error.name() not in _HARMLESS:
+                    self._failure = reading_error(error.name(), message.topic())
 
     def _note_error(self, error: Any) -> None:
         """Record an error that the consumer reports."""
@@ -234,7 +236,7 @@ class KafkaReader:
             self._is_down = True
 
     def _raise_failure(self) -> None:
-        """Raise a recorded failure, unless records that were read before it are left."""
+        """Raise a recorded failure, unless records that were read earlier wait in the buffer."""
         if self._buffer and self._room > 0:
             return
         if self._failure is not None:
@@ -314,19 +316,19 @@ class KafkaReader:
         self._commit_due()
 
     def _commit_due(self) -> None:
-        """Commit the positions now if many records wait for it, without waiting for the answer."""
-        due = {} if self._is_committing else self._uncommitted.due(self._limit // _PARTS)
+        """Commit positions now if many records wait for that; do not wait for the answer."""
+        due = self._uncommitted.take_due(self._limit // _PARTS)
         if due:
-            self._is_committing = True
             self._consumer.commit(offsets=_positions(due), asynchronous=True)
 
     def _note_commit(self, error: Any, partitions: Sequence[Any]) -> None:
         """Record what the cluster committed, or a final failure; a temporary failure is retried."""
-        self._is_committing = False
         if error is None:
             committed = [item for item in partitions if item.error is None and item.offset >= 0]
             self._uncommitted.acknowledge({_partition_of(item): item.offset for item in committed})
-        elif is_final(error.name()):
+            return
+        self._uncommitted.fail()
+        if is_final(error.name()):
             self._failure = reading_error(error.name())
 
     def _measure(self, statistics: str) -> None:
@@ -364,7 +366,7 @@ class KafkaReader:
         self._consumer.close()
 
     def _commit_before_leaving(self) -> None:
-        """Commit the rest for a limited time, because a rebalance refuses commits for a moment.
+        """Retry the last commit for a limited time: during a rebalance the cluster refuses commits.
 
         If the group has a new generation, a member must join it before it may commit; a leaving
         member does not join.

@@ -4,33 +4,40 @@ from __future__ import annotations
 
 from datetime import UTC, datetime
 from functools import lru_cache
-from itertools import pairwise
-from typing import TYPE_CHECKING, Any
+from itertools import groupby
+from operator import methodcaller
+from typing import TYPE_CHECKING, Any, Final
 
 from confluent_kafka import TIMESTAMP_NOT_AVAILABLE
 
 from moorage.domain.messages.kafka import record_columns
-from moorage.domain.pipelines.records import RecordBatch, RecordRun, checked_records
+from moorage.domain.pipelines.records import LazyRecords, RecordBatch, RecordRun, checked_records
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Iterable, Sequence
 
-    from moorage.domain.pipelines.records import Partition
+    from moorage.domain.pipelines.records import Partition, SinkRecord
+
+_PARTITION: Final = methodcaller("partition")
 
 
 def records_of(messages: Sequence[Any], *, is_one_topic: bool = False) -> RecordBatch:
-    """Return the records of messages.
+    """Return the records of messages; they are created when the first one is accessed.
 
     Args:
         messages: messages of the Kafka client without an error.
         is_one_topic: whether all messages are known to be of one topic.
     """
-    places: list[object] = [
-        message.partition() if is_one_topic else place_of(message) for message in messages
-    ]
-    cuts = [n for n, (before, place) in enumerate(pairwise(places), 1) if before != place]
-    bounds = [0, *cuts, len(messages)] if messages else []
-    return RecordBatch([_run(messages[begin:end]) for begin, end in pairwise(bounds)])
+    places: Iterable[object] = map(_PARTITION if is_one_topic else place_of, messages)
+    sizes = list(map(len, messages))
+    runs: list[RecordRun] = []
+    begin = 0
+    for _, run in groupby(places):
+        end = begin + len(list(run))
+        records = LazyRecords(messages[begin:end], _records)
+        runs.append(RecordRun(place_of(messages[begin]), records, sizes[begin:end]))
+        begin = end
+    return RecordBatch(runs)
 
 
 def place_of(message: Any) -> Partition:
@@ -38,22 +45,19 @@ def place_of(message: Any) -> Partition:
     return message.topic(), message.partition()
 
 
-def _run(messages: Sequence[Any]) -> RecordRun:
-    """Return the records of messages of one partition."""
-    place = topic, partition = place_of(messages[0])
-    count = len(messages)
-    records = checked_records(
+def _records(messages: Sequence[Any]) -> list[SinkRecord]:
+    """Return the records of messages, whose fields are read in columns."""
+    return checked_records(
         **record_columns(
             [message.value() for message in messages],
             [message.key() for message in messages],
             [_headers(message) for message in messages],
         ),
-        topic=[topic] * count,
-        partition=[partition] * count,
+        topic=[message.topic() for message in messages],
+        partition=[message.partition() for message in messages],
         offset=[message.offset() for message in messages],
         published_at=[_time(*message.timestamp()) for message in messages],
     )
-    return RecordRun(place, records, [len(record.payload) for record in records])
 
 
 def _headers(message: Any) -> Sequence[tuple[str, bytes | None]]:

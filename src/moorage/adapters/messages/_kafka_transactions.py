@@ -51,8 +51,8 @@ class _Failed(Exception):
 
     Attributes:
         name: the code of the failure.
-        topic: the topic of the message that failed, if one did.
-        is_abortable: whether the transaction is certainly not committed, and is to be aborted.
+        topic: the topic of the message that failed, if a message failed.
+        is_abortable: whether the transaction is certainly not committed, and must be aborted.
     """
 
     def __init__(self, name: str, topic: str | None = None, *, is_abortable: bool = False) -> None:
@@ -93,7 +93,7 @@ class KafkaTransactions:
         self._failed: list[_Failed] = []
 
     def begin(self) -> None:
-        """Abort what an earlier worker with the same id left, unless the producer exists already.
+        """Abort the transaction of an earlier worker with the same id; do nothing if already begun.
 
         Raises:
             ConnectorError: the cluster cannot be reached, or refuses transactions.
@@ -101,7 +101,7 @@ class KafkaTransactions:
         if self._producer is not None:
             return
         until = monotonic() + self._patience
-        self._producer = self._made()
+        self._producer = self._new_producer()
         error = None
         try:
             self._cluster.metadata(self._producer, KNOWN_TOPIC, until)
@@ -118,7 +118,7 @@ class KafkaTransactions:
         if error is not None:
             raise error
 
-    def _made(self) -> Any:
+    def _new_producer(self) -> Any:
         try:
             return Producer({**self._options, "error_cb": self._cluster.note}, logger=SILENT)
         except KafkaException:
@@ -131,7 +131,7 @@ class KafkaTransactions:
         positions: Mapping[Partition, int],
         membership: Any,
     ) -> None:
-        """Publish messages and move positions in one transaction, except those that are committed.
+        """Publish messages and move positions in one transaction; skip those already committed.
 
         Args:
             messages: the messages.
@@ -201,7 +201,7 @@ class KafkaTransactions:
                 return
 
     def _report(self, error: Any, message: Any) -> None:
-        """Keep the failure of a message, unless an abort is its cause."""
+        """Record the failure of a message, unless an abort caused it."""
         if error is not None and not error.name().startswith("_PURGE"):
             self._failed.append(_Failed(error.name(), message.topic()))
 
@@ -264,7 +264,7 @@ class KafkaTransactions:
         return {(item.topic, item.partition): max(0, item.offset) for item in stored}
 
     def forget(self, places: Iterable[Partition]) -> None:
-        """Forget the positions of partitions that are read from another position."""
+        """Forget the committed positions of partitions whose reading continues elsewhere."""
         for place in places:
             self._committed.pop(place, None)
 

@@ -26,8 +26,8 @@ class NatsClient(Client):
     """A NATS client for one connection.
 
     Args:
-        insists_on_tls: whether a server that does not ask for TLS is asked for it all the same.
-        public_key: the public key to log in with; None for another way.
+        insists_on_tls: whether the client demands TLS even from a server that does not require it.
+        public_key: the public key to log in with; None for another kind of login.
         on_end: called when the connection ends, before anything is closed.
     """
 
@@ -49,7 +49,7 @@ class NatsClient(Client):
         )
 
     def has_hung_up(self) -> bool:
-        """Return whether the server has ended the connection, even if nobody has read that yet."""
+        """Return whether the server has ended the connection, even if the end was not read yet."""
         transport = self._raw_transport()
         connected = None if transport is None else transport.get_extra_info("socket")
         if connected is None or connected.fileno() < 0:
@@ -88,7 +88,7 @@ class NatsClient(Client):
             self._pongs[0] = asyncio.get_running_loop().create_future()
         await super()._process_pong()
 
-    async def _close(self, status: int, do_cbs: bool = True) -> None:  # noqa: FBT001, FBT002 - as above
+    async def _close(self, status: int, do_cbs: bool = True) -> None:  # noqa: FBT001, FBT002 - the method of nats-py, which is a coroutine in newer releases
         self._on_end()
         try:
             await super()._close(status, do_cbs)

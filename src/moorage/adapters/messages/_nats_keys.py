@@ -29,7 +29,7 @@ class NatsKey:
     """The key of a NATS user.
 
     Attributes:
-        public: the public key, as a server's configuration has it.
+        public: the public key in the form of a server's configuration.
         private: the private key.
     """
 
@@ -46,10 +46,10 @@ def nats_key(seed: Secret, path: str = "nkey") -> NatsKey:
 
     Args:
         seed: the seed, such as SU….
-        path: the setting that it is from.
+        path: the path of the setting, for errors.
 
     Raises:
-        ConfigurationError: it is not the seed of a user.
+        ConfigurationError: the text is not the seed of a user.
     """
     try:
         raw = b32decode(seed.reveal().strip().upper() + "======"[: -len(seed.reveal().strip()) % 8])

@@ -24,9 +24,9 @@ from moorage.domain.messages.message import PublishReceipt
 from moorage.domain.messages.nats import (
     RULES,
     STREAM_RULES,
-    Stored,
+    StreamAcknowledgement,
     acknowledgement,
-    denied,
+    denied_operation,
     headers_to_send,
     new_stream,
     read_reply,
@@ -146,6 +146,8 @@ class AsyncNatsLink:
         settings = self._settings
         client: Any = self._client
         host = f"[{address.host}]" if ":" in address.host else address.host
+        task: Any = asyncio.current_task()
+        cancellations = task.cancelling()
         await client.connect(
             servers=[f"{'nats' if address.tls is None else 'tls'}://{host}:{address.port}"],
             name="moorage",
@@ -158,6 +160,9 @@ class AsyncNatsLink:
             inbox_prefix=settings.inbox_prefix,
             **options,
         )
+        # Before Python 3.12, `asyncio.wait_for` drops a cancellation when the connection opens.
+        if task.cancelling() > cancellations:
+            raise asyncio.CancelledError
         if not client.is_connected:
             raise publish_error(PublishFault.UNSENT, RULES)
         version = client.connected_server_version
@@ -214,11 +219,11 @@ class AsyncNatsLink:
     ) -> list[Result[PublishReceipt]]:
         """Publish messages one after another, and wait for all acknowledgements together."""
         until = monotonic() + timeout
-        replies = await self._exchanged(items, until)
+        replies = await self._publish_items(items, until)
         is_missing = all(reply is PublishFault.TOPIC for reply in replies)
         if is_missing and self._settings.creates_streams:
             await self._create_stream(items[0].topic, until)
-            replies = await self._exchanged(items, until)
+            replies = await self._publish_items(items, until)
         return [self._result(item, reply) for item, reply in zip(items, replies, strict=True)]
 
     async def listen(self, receive: Callable[[Any], None], end: Callable[[], None]) -> str:
@@ -296,9 +301,9 @@ class AsyncNatsLink:
         with suppress(RuntimeError):
             self._loop.call_soon_threadsafe(self._client.abort)
 
-    async def _exchanged(
+    async def _publish_items(
         self, items: Sequence[OutgoingMessage], until: float
-    ) -> list[Stored | PublishFault]:
+    ) -> list[StreamAcknowledgement | PublishFault]:
         replies: list[Any] = []
         for item in items:
             headers = headers_to_send(item, self._settings.stream)
@@ -326,7 +331,7 @@ class AsyncNatsLink:
         return future
 
     async def _wait(self, replies: Sequence[Any], until: float) -> None:
-        """Wait for the replies to requests; those that do not come in time are given up."""
+        """Wait for the replies to requests; give up those that do not come in time."""
         futures = [future for future in map(_future, replies) if future is not None]
         try:
             if futures:
@@ -367,7 +372,7 @@ class AsyncNatsLink:
         return PublishFault.NAMESPACE if status is not None else read_reply(data)
 
     def _result(
-        self, item: OutgoingMessage, reply: Stored | PublishFault
+        self, item: OutgoingMessage, reply: StreamAcknowledgement | PublishFault
     ) -> Result[PublishReceipt]:
         if isinstance(reply, PublishFault):
             rules = STREAM_RULES if reply is PublishFault.TOPIC else RULES
@@ -397,7 +402,7 @@ class AsyncNatsLink:
             self._settle_denied(subject)
 
     async def _on_error(self, error: Exception) -> None:
-        match = denied(str(error).lower())
+        match = denied_operation(str(error).lower())
         if match is None:
             return
         action, subject = match
@@ -410,7 +415,7 @@ class AsyncNatsLink:
             self._gets_replies = False
 
     def _settle_denied(self, subject: str) -> None:
-        """Fail all waiting messages of a subject once the server has refused that many.
+        """Fail all waiting messages of a subject once the server has refused as many messages.
 
         The server names the refused subject, but not the message.
         """
@@ -435,7 +440,7 @@ _UNCLEAR_FAULTS: Final = frozenset({PublishFault.TIMEOUT, PublishFault.LOST, Pub
 
 
 def _answer(reply: Any) -> Any:
-    """Return the reply to a request, or the fault because of which there is none."""
+    """Return the reply to a request, or the fault that explains why there is none."""
     future = _future(reply)
     if future is None:
         return reply

@@ -33,10 +33,10 @@ from moorage.domain.messages.nats_consumers import (
     names_in,
     no_pinning,
     no_stream,
-    overlap,
     read_answer,
     read_delivery,
     record_fields,
+    subjects_overlap,
     unavailable,
 )
 from moorage.domain.messages.publish_failures import PublishFault
@@ -105,7 +105,7 @@ class Deliveries:
         self._size = _USUAL_SIZE
 
     def add(self, delivery: Delivery, message: Any) -> None:
-        """Add a delivered message; one that is not settled gets its newest acknowledgement only."""
+        """Add a delivered message; for a known unsettled one, only update its acknowledgement."""
         key = delivery.stream, delivery.sequence
         if key not in self._replies:
             record = SinkRecord(
@@ -250,7 +250,7 @@ class NatsReader:
         return self._deliveries.take(limits)
 
     async def _request(self, count: int, until: float) -> float:
-        """Request messages of the consumers without a request; return when to look again."""
+        """Request messages for consumers without a request; return the time of the next check."""
         now = monotonic()
         wake = until
         for consumer in self._consumers.values():
@@ -325,7 +325,7 @@ class NatsReader:
         await self._settle(records, _ACKNOWLEDGE)
 
     async def give_back(self, records: Sequence[SinkRecord]) -> None:
-        """Give records back, not to a request of this source, and wait until the server agrees."""
+        """End the requests of this source, give records back, and wait for the confirmation."""
         if records:
             await self._end_requests(monotonic() + _REPLY_TIMEOUT)
             await self._settle(records, _GIVE_BACK)
@@ -338,7 +338,7 @@ class NatsReader:
     async def _send_word(
         self, replies: Iterable[Sequence[str]], word: bytes, seconds: float
     ) -> None:
-        """Send a word for each delivery; the server answers the last one of each consumer."""
+        """Send an acknowledgement word per delivery; the server answers the last per consumer."""
         lasts: list[tuple[str, bytes]] = []
         for subjects in replies:
             for subject in subjects[:-1]:
@@ -367,7 +367,7 @@ class NatsReader:
         matches = (
             consumer
             for consumer in self._consumers.values()
-            if consumer.stream == stream and overlap(consumer.subject, subject)
+            if consumer.stream == stream and subjects_overlap(consumer.subject, subject)
         )
         consumer = next(matches, None)
         if consumer is None or not str(offset).isdecimal():
@@ -402,7 +402,7 @@ class NatsReader:
         return waiting
 
     async def _end_requests(self, until: float) -> None:
-        """Have the server end all requests, and keep what it has sent.
+        """Make the server end all requests, and keep the messages that it has sent.
 
         A server notices only with its next message that nobody listens for a request any more. Some
         versions deliver this message again only after `ack_wait`. Another short request makes the
@@ -430,7 +430,7 @@ class NatsReader:
         """Close the connection.
 
         Args:
-            gives_back: whether all deliveries are given back before.
+            gives_back: whether all deliveries are given back first.
         """
         until = monotonic() + _CLOSING_SECONDS
         try:

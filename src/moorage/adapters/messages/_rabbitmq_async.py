@@ -82,12 +82,14 @@ async def drop_connection(connection: Any, until: float) -> None:
 
 
 async def close_connection(connection: Any, seconds: float) -> None:
-    """Close a connection of aio-pika cleanly, within a limited time."""
+    """Close a connection of aio-pika cleanly, or cut it off after a limited time."""
     try:
         async with asyncio.timeout(seconds):
             await connection.close()
     except (OSError, TimeoutError, aio_pika.exceptions.AMQPError):
         return
+    finally:
+        connection.abort()
 
 
 class AioPikaLink:

@@ -103,7 +103,7 @@ class RabbitMqReader:
 
     @property
     def has_delivered(self) -> bool:
-        """True if a message was delivered that is not settled."""
+        """True if a delivered message is not settled."""
         return bool(self._unsettled)
 
     async def consume(self, queue: str, *, prefetch: int, exclusive: bool) -> None:
@@ -138,7 +138,7 @@ class RabbitMqReader:
 
     async def acknowledge(self, records: Iterable[SinkRecord]) -> None:
         """Acknowledge messages at RabbitMQ, those before the first open one all at once."""
-        tags = self._settled(records)
+        tags = self._settled_tags(records)
         first_open = next(iter(self._unsettled), _ABOVE_ANY_TAG)
         await self._send_frames(
             [
@@ -150,10 +150,10 @@ class RabbitMqReader:
     async def requeue(self, records: Iterable[SinkRecord]) -> None:
         """Return messages to their queues at RabbitMQ."""
         await self._send_frames(
-            [partial(self._wire.basic_nack, tag) for tag in self._settled(records)]
+            [partial(self._wire.basic_nack, tag) for tag in self._settled_tags(records)]
         )
 
-    def _settled(self, records: Iterable[SinkRecord]) -> list[int]:
+    def _settled_tags(self, records: Iterable[SinkRecord]) -> list[int]:
         """Return the tags of deliveries that are not settled yet, and count them as settled.
 
         RabbitMQ closes the channel when it is told a tag twice.

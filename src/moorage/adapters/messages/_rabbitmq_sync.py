@@ -185,7 +185,7 @@ class PikaLink:
                 reason = ConnectionClosedByClient(200, "closed")
                 connection._terminate_stream(reason)  # noqa: SLF001 - pika waits for the broker otherwise
             _run_once(loop)
-        with suppress(Exception):  # as above
+        with suppress(Exception):  # it is gone in any case
             loop.deactivate_poller()
             loop.close()
 
@@ -307,14 +307,14 @@ class _Connection(SelectConnection):  # type: ignore[misc]  # pika has no types
     first bytes say so.
 
     Attributes:
-        until: the deadline of those who wait for it, by the monotonic clock.
+        until: the deadline of the caller that waits for it, by the monotonic clock.
     """
 
     until = inf
     _frame_buffer: bytes
 
     def _on_data_available(self, data_in: bytes) -> None:
-        """Process the frames that have arrived wholly.
+        """Process the frames that have arrived completely.
 
         Raises:
             InvalidFrameError: a frame is larger than any that RabbitMQ may send.
@@ -348,8 +348,8 @@ class _SocketLoop(IOLoop):  # type: ignore[misc]  # pika has no types
 
     Attributes:
         socket: the file descriptor of the socket.
-        is_open: whether the connection is open. Before, a socket that can be written to is one that
-            was accepted, or one that failed.
+        is_open: whether the connection is open. Before it is open, a writable socket means that the
+            connection was accepted, or that it failed.
     """
 
     socket: int
@@ -362,17 +362,17 @@ class _SocketLoop(IOLoop):  # type: ignore[misc]  # pika has no types
         self._is_writing = False
 
     def add_handler(self, fd: int, handler: Any, events: int) -> None:
-        """Watch a file descriptor; that of the connection comes last."""
+        """Watch a file descriptor; the connection's own is registered last."""
         self.socket, self._handler, self._events = fd, handler, events
         super().add_handler(fd, handler, events)  # pyright: ignore[reportUnknownMemberType]  # pika has no types
 
     def update_handler(self, fd: int, events: int) -> None:
-        """Watch a file descriptor for other events; what waits for being written is, if possible.
+        """Watch a file descriptor for other events; write waiting bytes at once if possible.
 
-        A socket has room for a message nearly always.
+        A socket nearly always has room for a message.
         """
         if not self.is_open or fd != self.socket:
-            super().update_handler(fd, events)  # pyright: ignore[reportUnknownMemberType]  # as above
+            super().update_handler(fd, events)  # pyright: ignore[reportUnknownMemberType]  # pika has no types
             return
         watched, self._events = self._events, events
         if self._is_writing:
@@ -384,12 +384,12 @@ class _SocketLoop(IOLoop):  # type: ignore[misc]  # pika has no types
             finally:
                 self._is_writing = False
         if self._events not in {None, watched}:
-            super().update_handler(fd, self._events)  # pyright: ignore[reportUnknownMemberType]  # as above
+            super().update_handler(fd, self._events)  # pyright: ignore[reportUnknownMemberType]  # pika has no types
 
     def remove_handler(self, fd: int) -> None:
-        """Watch a file descriptor no more."""
+        """Stop watching a file descriptor."""
         self._events = None
-        super().remove_handler(fd)  # pyright: ignore[reportUnknownMemberType]  # as above
+        super().remove_handler(fd)  # pyright: ignore[reportUnknownMemberType]  # pika has no types
 
 
 def _run_once(loop: Any) -> None:

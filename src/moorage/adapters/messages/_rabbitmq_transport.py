@@ -26,11 +26,50 @@ class BoundedConnection(Connection):
 
     def __init__(self, *arguments: Any, **options: Any) -> None:
         super().__init__(*arguments, **options)
-        self.kwargs["transport_factory"] = _BoundedTransport()
+        self._bounded_transport = _BoundedTransport()
+        self.kwargs["transport_factory"] = self._bounded_transport
+
+    async def connect(self, timeout: float | None = None) -> None:
+        """Connect to the server; a caller who is cancelled leaves nothing behind.
+
+        aio-pika would forget a connection that is open already when it still waits for its tasks.
+        """
+        try:
+            await super().connect(timeout)
+        except BaseException:
+            self.abort()
+            raise
+
+    def abort(self) -> None:
+        """Cut off the connection, unless it is closed; its tasks then end."""
+        self._bounded_transport.abort()
+
+    def __del__(self) -> None:
+        """Cut off a connection that its owner has forgotten, in the event loop that it belongs to.
+
+        aio-pika would begin to close it, even one that was never opened. Python collects an object
+        anywhere, and without a running event loop nothing awaits that coroutine.
+        """
+        transport = getattr(self, "_bounded_transport", None)
+        if transport is not None and transport.is_open and not self.loop.is_closed():
+            self.loop.call_soon_threadsafe(transport.abort)
 
 
 class _BoundedTransport(TransportFactory):
     """Opens TCP connections, with TLS if there is a context for it."""
+
+    def __init__(self) -> None:
+        self._transport: asyncio.WriteTransport | None = None
+
+    @property
+    def is_open(self) -> bool:
+        """True if there is a connection that nobody has begun to close."""
+        return self._transport is not None and not self._transport.is_closing()
+
+    def abort(self) -> None:
+        """Cut off the connection that was opened last, if any; its tasks then end."""
+        if self._transport is not None:
+            self._transport.abort()
 
     async def create(
         self, url: URL, **options: Any
@@ -47,6 +86,7 @@ class _BoundedTransport(TransportFactory):
             )
         except OSError as error:
             raise AMQPConnectionError(*error.args) from error
+        self._transport = transport
         return reader, asyncio.StreamWriter(transport, protocol, reader, loop)
 
 
@@ -54,10 +94,10 @@ class _BoundedReader(asyncio.StreamReader):
     """A reader of frames, each of which is read by its size."""
 
     async def readexactly(self, n: int) -> bytes:
-        """Read so many bytes.
+        """Read exactly this number of bytes.
 
         Raises:
-            InvalidFrameError: no frame may have so many.
+            InvalidFrameError: the number is larger than any frame may be.
         """
         if n > _LARGEST_FRAME:
             raise InvalidFrameError(b"")

@@ -31,7 +31,7 @@ def installed_library(title: str, package: str, extra: str) -> str:
         extra: the optional dependency of this package that installs it.
 
     Raises:
-        ConfigurationError: it is not installed.
+        ConfigurationError: the library is not installed.
     """
     try:
         return f"{package} {version(package)}"
@@ -80,16 +80,16 @@ class BrokerSettings(ABC):
 
     @property
     def server(self) -> tuple[str, int] | None:
-        """The host and the port of the broker, for telemetry; None if there are several."""
+        """The host and the port of the broker, for telemetry; None if there are several brokers."""
         return None
 
     @abstractmethod
     def links(self) -> LinkSource[PublishLink]:
-        """Return the source of a synchronous program's connections; it connects nowhere."""
+        """Return the source of a synchronous program's connections, without connecting yet."""
 
     @abstractmethod
     def async_links(self) -> AsyncLinkSource[AsyncPublishLink]:
-        """Return the source of an asynchronous program's connections; it connects nowhere."""
+        """Return the source of an asynchronous program's connections, without connecting yet."""
 
     def judge(self, error: Exception, /) -> ConnectorError | None:
         """Return the error for an exception of the client library; None for any other."""
@@ -101,7 +101,7 @@ class BrokerSettings(ABC):
 
         Args:
             name: the name of the connector; by default the kind of the broker.
-            service: the service whose protections apply; by default the one of the same name.
+            service: the service whose protections apply; by default the service of the same name.
 
         Raises:
             ConfigurationError: the client library is not installed.
@@ -126,7 +126,7 @@ class BrokerSettings(ABC):
 
         Args:
             name: the name of the connector; by default the kind of the broker.
-            service: the service whose protections apply; by default the one of the same name.
+            service: the service whose protections apply; by default the service of the same name.
 
         Raises:
             ConfigurationError: the client library is not installed.

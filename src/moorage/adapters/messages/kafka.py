@@ -1,7 +1,7 @@
 """The connector that publishes messages to Kafka, with confluent-kafka.
 
 A producer is idempotent and waits for all replicas in sync. It carries one call at a time, so that
-the messages of a call whose time is over can be purged without those of others.
+the messages of a call whose time is over can be purged without the messages of other calls.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ from moorage.domain.connectors.link_pool import PoolConfig
 from moorage.domain.messages.kafka import RULES, TRANSACTION
 from moorage.domain.secrets.options import checked_options
 from moorage.domain.secrets.secret import Secret, as_secret
-from moorage.domain.values.durations import is_count, is_seconds, plain
+from moorage.domain.values.durations import is_count, is_seconds, plain_seconds
 from moorage.errors import ConfigurationError
 from moorage.ports.connector import KindSource
 
@@ -97,7 +97,7 @@ class Kafka(BrokerSettings):
         default=None, converter=attrs.converters.optional(as_secret), repr=False, hash=False
     )
     producers: int = attrs.field(default=4, validator=is_count)
-    connect_timeout: float = attrs.field(default=5.0, converter=plain, validator=is_seconds)
+    connect_timeout: float = attrs.field(default=5.0, converter=plain_seconds, validator=is_seconds)
     options: Mapping[str, Any] = attrs.field(
         factory=dict[str, Any], converter=_options, repr=False, hash=False
     )
@@ -188,7 +188,7 @@ class Kafka(BrokerSettings):
 
     @property
     def server(self) -> tuple[str, int] | None:
-        """The host and the port of the broker; None if there are several."""
+        """The host and the port of the broker; None if there are several brokers."""
         host, colon, port = self.servers.strip().rpartition(":")
         return (host, int(port)) if colon and "," not in self.servers and port.isdecimal() else None
 
@@ -233,7 +233,7 @@ class KafkaOptions:
     instance: str | None = None
     start: str = "earliest"
     assignor: str = "cooperative-sticky"
-    discover_every: float = attrs.field(default=60.0, converter=plain, validator=is_seconds)
+    discover_every: float = attrs.field(default=60.0, converter=plain_seconds, validator=is_seconds)
     transactional_id: str | None = attrs.field(
         default=None, validator=attrs.validators.optional(attrs.validators.min_len(1))
     )

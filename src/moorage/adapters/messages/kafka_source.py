@@ -2,14 +2,14 @@
 
 Laws:
 
-1. Only positions that `commit` was given are committed: several times a second, earlier if many
-   records wait for it, before a partition moves, and at the end. What is not committed is delivered
-   again, to the member that has the partition then.
+1. Only positions that were passed to `commit` are committed: several times a second, earlier if
+   many records wait for it, before a partition moves, and at the end. Uncommitted records are
+   delivered again, to the member that has the partition then.
 2. `revoked` has returned before a partition goes to another member, unless the partition was lost
    already.
 3. While nobody polls, the member stays in its group, and reads nothing.
-4. A source with a `transactional_id` commits positions in transactions only, those of a sink that
-   publishes among them. A position never moves back.
+4. A source with a `transactional_id` commits positions in transactions only, including the
+   transactions of a sink that publishes. A position never moves back.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ from moorage.domain.messages.kafka import RULES, TRANSACTION
 from moorage.domain.messages.kafka_transactions import positions_after
 from moorage.domain.messages.publish_failures import PublishFault
 from moorage.domain.messages.read_failures import read_error
-from moorage.domain.secrets.frames import careful
+from moorage.domain.secrets.frames import with_careful_constructor
 from moorage.domain.values.durations import seconds
 from moorage.errors import ConfigurationError, LocalFailure
 
@@ -53,12 +53,12 @@ _ASSIGNORS: Final = ("cooperative-sticky", "range", "roundrobin")
 _STARTS: Final = ("earliest", "latest")
 
 
-@careful
+@with_careful_constructor
 class KafkaSource:
     """A source that reads Kafka topics as a member of a consumer group.
 
     The members of a group share the partitions among them. When members come or go, partitions
-    move; what is not committed of them is delivered again. Records of a partition keep their order.
+    move; their uncommitted records are delivered again. Records of a partition keep their order.
 
     Args:
         settings: the cluster.
@@ -155,6 +155,7 @@ class KafkaSource:
             "auto.commit.interval.ms": 200,
             "reconnect.backoff.max.ms": 1_000,
             "queued.max.messages.kbytes": 16_384,
+            "fetch.queue.backoff.ms": 10,
             "statistics.interval.ms": 5_000,
             **self._settings.client_options(),
             **self._own_options,
@@ -176,7 +177,7 @@ class KafkaSource:
 
     async def poll(self, limits: PollLimits, /) -> RecordBatch:
         """Return the next records, beginning with those of a cancelled poll."""
-        link = self._opened()
+        link = self._require_link()
         if self._reading is None:
             count = max(1, min(limits.records, limits.size // self._size))
             self._reading = link.reading.run(
@@ -196,7 +197,7 @@ class KafkaSource:
 
     async def commit(self, records: Sequence[SinkRecord], /) -> None:
         """Queue positions for commit, for those partitions that this member still has."""
-        link = self._opened()
+        link = self._require_link()
         positions: dict[Partition, int] = {}
         for record in records:
             positions[record.place] = max(positions.get(record.place, 0), _next(record.offset))
@@ -214,7 +215,7 @@ class KafkaSource:
             ConnectorError: the transaction was aborted, or its outcome is unknown.
             LocalFailure: a record is not of this source.
         """
-        link = self._opened()
+        link = self._require_link()
         positions = positions_after(messages)
         unknown = positions.keys() - link.reader.known
         if unknown:
@@ -236,7 +237,7 @@ class KafkaSource:
 
     async def seek(self, partition: Partition, offset: Offset, /) -> None:
         """Continue reading a partition after an offset, now or as soon as it is assigned."""
-        link = self._opened()
+        link = self._require_link()
         await link.reading.run(partial(link.reader.seek, partition, _next(offset)))
         link.forget([partition])
 
@@ -245,7 +246,7 @@ class KafkaSource:
 
         The number is at most five seconds old.
         """
-        return self._opened().reader.lag
+        return self._require_link().reader.lag
 
     async def close(self) -> None:
         """Leave the consumer group; a static member stays in it for a while."""
@@ -253,7 +254,7 @@ class KafkaSource:
         if link is not None:
             await link.close()
 
-    def _opened(self) -> _Link:
+    def _require_link(self) -> _Link:
         if self._link is None:
             raise read_error(PublishFault.LOST, RULES)
         return self._link
@@ -285,14 +286,14 @@ class _Link:
         self.reading = DaemonWorker("moorage-kafka-read")
 
     async def go_on(self, revoked: Revocation) -> None:
-        """Wait until the cluster is back, and read on."""
+        """Wait until the cluster is available again, and continue reading."""
         self._call = revoked
         await self.reading.run(self.reader.reach)
 
     async def begin_transactions(
         self, options: dict[str, Any], patience: float, longest: float
     ) -> None:
-        """Abort what an earlier worker with the same id left, before positions are read."""
+        """Abort the transaction of an earlier worker with the same id, before reading positions."""
         from moorage.adapters.messages._kafka_transactions import (  # noqa: PLC0415 - only some need it
             KafkaTransactions,
         )
@@ -314,7 +315,7 @@ class _Link:
         )
 
     def forget(self, places: Sequence[Partition]) -> None:
-        """Forget the committed positions of partitions that are read from another position."""
+        """Forget the committed positions of partitions whose reading continues elsewhere."""
         if self._transactions is not None:
             self._transactions.forget(places)
 

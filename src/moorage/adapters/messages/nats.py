@@ -19,7 +19,7 @@ from moorage.domain.connectors.server_address import AddressForm, tls_of
 from moorage.domain.messages.nats import RULES
 from moorage.domain.secrets.options import checked_options
 from moorage.domain.secrets.secret import Secret, as_secret
-from moorage.domain.values.durations import if_given, is_count, is_seconds, plain
+from moorage.domain.values.durations import if_given, is_count, is_seconds, plain_seconds
 from moorage.domain.values.patterns import late_pattern
 from moorage.errors import ConfigurationError
 from moorage.ports.connector import KindSource
@@ -46,9 +46,9 @@ class Nats(BrokerSettings):
     """NATS servers with JetStream, to whose streams messages are published.
 
     Attributes:
-        url: such as nats://user@host, or tls:// for TLS; several servers of a cluster are separated
-            by commas, and the first that accepts a connection is used. It may contain the password,
-            or a token in the place of the user, and is never shown.
+        url: the server's URL, such as nats://user@host, or tls:// for TLS; several servers of a
+            cluster are separated by commas, and the first that accepts a connection is used. It may
+            contain the password, or a token in the place of the user, and is never shown.
         password: the password, if it is not in the URL.
         token: a token, instead of a user.
         nkey: the seed of a user's key, instead of a user.
@@ -56,11 +56,11 @@ class Nats(BrokerSettings):
         stream: the stream that must take every message; by default any may.
         duplicate_window: the seconds for which every stream remembers the ids of its messages, as
             its own `duplicate_window` says. A message with an id is repeated only within this time.
-            By default no message is repeated that may be stored.
+            By default a message that may already be stored is not repeated.
         creates_streams: whether a message to a subject that no stream takes creates a stream.
         replicas: the number of servers that keep a stream which is created.
         domain: the JetStream domain in which streams are created.
-        api_prefix: the prefix of JetStream's own subjects, if it is not that of the domain.
+        api_prefix: the prefix of JetStream's own subjects, if it is not the domain's own.
         inbox_prefix: the prefix of the subjects of acknowledgements, to which the user must be
             allowed to subscribe.
         connect_timeout: seconds for opening a connection; an attempt with less time waits less.
@@ -89,15 +89,17 @@ class Nats(BrokerSettings):
     )
     stream: str | None = None
     duplicate_window: float | None = attrs.field(
-        default=None, converter=attrs.converters.optional(plain), validator=if_given(is_seconds)
+        default=None,
+        converter=attrs.converters.optional(plain_seconds),
+        validator=if_given(is_seconds),
     )
     creates_streams: bool = False
     replicas: int = attrs.field(default=1, validator=is_count)
     domain: str | None = None
     api_prefix: str | None = None
     inbox_prefix: str = "_INBOX"
-    connect_timeout: float = attrs.field(default=5.0, converter=plain, validator=is_seconds)
-    heartbeat: float = attrs.field(default=20.0, converter=plain, validator=is_seconds)
+    connect_timeout: float = attrs.field(default=5.0, converter=plain_seconds, validator=is_seconds)
+    heartbeat: float = attrs.field(default=20.0, converter=plain_seconds, validator=is_seconds)
     authorities: str | None = None
     certificate: str | None = None
     key: str | None = None
@@ -146,7 +148,7 @@ class Nats(BrokerSettings):
 
     @property
     def server(self) -> tuple[str, int] | None:
-        """The host and the port of the server; None if there are several."""
+        """The host and the port of the server; None if there are several servers."""
         address, *others = self.addresses()
         return None if others else (address.host, address.port)
 
@@ -207,11 +209,11 @@ class NatsOptions:
     subjects: tuple[str, ...] = attrs.field(validator=attrs.validators.min_len(1))
     group: str = attrs.field(validator=attrs.validators.min_len(1))
     start: str = "all"
-    ack_wait: float = attrs.field(default=30.0, converter=plain, validator=is_seconds)
+    ack_wait: float = attrs.field(default=30.0, converter=plain_seconds, validator=is_seconds)
     max_deliveries: int | None = attrs.field(default=None, validator=if_given(is_count))
     max_unacknowledged: int = attrs.field(default=1_000, validator=is_count)
     exclusive: bool = False
-    discover_every: float = attrs.field(default=60.0, converter=plain, validator=is_seconds)
+    discover_every: float = attrs.field(default=60.0, converter=plain_seconds, validator=is_seconds)
 
 
 def _source(server: Nats, options: NatsOptions) -> NatsSource:

@@ -20,7 +20,7 @@ from moorage.domain.messages.nats_consumers import (
 )
 from moorage.domain.messages.publish_failures import PublishFault
 from moorage.domain.messages.read_failures import read_error
-from moorage.domain.secrets.frames import careful
+from moorage.domain.secrets.frames import with_careful_constructor
 from moorage.domain.values.durations import count, seconds
 from moorage.errors import ConfigurationError
 
@@ -34,7 +34,7 @@ if TYPE_CHECKING:
     from moorage.ports.pipelines import PollLimits, Revocation
 
 
-@careful
+@with_careful_constructor
 class NatsSource:
     """A source that reads streams of NATS JetStream with durable pull consumers.
 
@@ -44,10 +44,10 @@ class NatsSource:
     keep their order in each stream, until one of them is delivered again.
 
     Args:
-        settings: the server. Its `stream` is the only stream that is read; by default all are whose
-            messages have the subjects.
-        subjects: the subjects, which may have the wildcards "*" and ">". One without wildcards must
-            have a stream.
+        settings: the server. Its `stream` is the only stream that is read; by default all streams
+            whose messages have the subjects.
+        subjects: the subjects, which may have the wildcards "*" and ">". A stream must exist for
+            each subject without wildcards.
         group: the name of the group of workers.
         start: the messages with which a new consumer begins: "all" or "new".
         ack_wait: the seconds after which a message that nobody has acknowledged or extended is

@@ -21,16 +21,16 @@ from moorage.adapters.messages._named_operations import named_operations
 from moorage.domain.connectors.health import ConnectorVersions
 from moorage.domain.messages.broker_rules import (
     batches,
-    check_message,
+    check_messages,
     check_topic,
     is_repeatable,
-    outgoing,
+    outgoing_messages,
 )
 from moorage.domain.messages.publish_failures import (
     PublishFault,
     batch_error,
     check_repeat,
-    completed,
+    complete_results,
     publish_error,
 )
 from moorage.domain.messages.stored_results import (
@@ -64,7 +64,7 @@ class AsyncPublishOperation(Generic[R]):
     Attributes:
         name: its name in events, errors and logs.
         system: the kind of the broker.
-        safe: False, because it stores something.
+        safe: False, because publishing stores messages.
         repeatable: True if the broker recognises a repeat by the ids of the messages.
     """
 
@@ -92,8 +92,7 @@ class AsyncPublishOperation(Generic[R]):
     ) -> None:
         rules = publisher.rules.of(topic)
         check_topic(topic, rules)
-        for message in messages:
-            check_message(message, rules)
+        check_messages(messages, rules)
         self._doubtful_since: float | None = None
         self._publisher = publisher
         self._topic = topic
@@ -125,7 +124,7 @@ class AsyncPublishOperation(Generic[R]):
         publisher = self._publisher
         key = attempt.idempotency_key
         rules = publisher.rules.of(self._topic)
-        items = outgoing(self._topic, self._messages, rules, key, attempt.trace_headers)
+        items = outgoing_messages(self._topic, self._messages, rules, key, attempt.trace_headers)
         begun = monotonic()
         until = end_of(attempt.timeout)
         doubtful_since = self._doubtful_since if attempt.number > 1 else None
@@ -248,11 +247,11 @@ class AsyncMessagePublisher(AsyncLinkConnector[AsyncPublishLink]):
 
         Args:
             topic: the topic, subject, queue, stream or routing key.
-            messages: the messages; they are sent in groups that the broker takes.
+            messages: the messages; they are sent in groups of a size that the broker accepts.
             name: the name of the operation in events, errors and logs.
 
         Raises:
-            InvalidData: the broker cannot take one of the messages, or there is none.
+            InvalidData: the broker cannot take one of the messages, or there are no messages.
         """
         batch = tuple(messages)
         if not batch:
@@ -290,14 +289,16 @@ class AsyncMessagePublisher(AsyncLinkConnector[AsyncPublishLink]):
         except Exception as error:  # noqa: BLE001 - judged, and part of the results
             failure = self._judged(error)
         if failure is not None:
-            results = completed(results, bare(failure), self.rules, sent=sent, total=len(items))
+            results = complete_results(
+                results, bare(failure), self.rules, sent=sent, total=len(items)
+            )
         common_error = batch_error(results)
         if common_error is not None:
             raise common_error
         return tuple(results)
 
     def _judged(self, error: Exception) -> Exception:
-        """Return the error of moorage for an exception; an unknown exception is returned itself."""
+        """Return the error of moorage for an exception; return an unknown exception unchanged."""
         if isinstance(error, ConnectorError):
             return error
         if isinstance(error, TimeoutError):
@@ -305,5 +306,5 @@ class AsyncMessagePublisher(AsyncLinkConnector[AsyncPublishLink]):
         return self.judge(error) or error
 
     def _concern(self, link: AsyncPublishLink) -> tuple[str, str] | None:
-        """Return what is wrong with a broker that answers, and what to do about it."""
+        """Return the problem that a responding broker reports, and its remedy; None if healthy."""
         return link.concern()

@@ -21,7 +21,7 @@ from moorage.domain.messages.broker_rules import BrokerRules
 from moorage.domain.messages.publish_failures import PublishFault, publish_error
 from moorage.domain.secrets.options import checked_options
 from moorage.domain.secrets.secret import Secret, as_secret
-from moorage.domain.values.durations import is_count, is_seconds, plain
+from moorage.domain.values.durations import is_count, is_seconds, plain_seconds
 from moorage.domain.values.patterns import late_pattern
 from moorage.ports.connector import KindSource
 
@@ -63,16 +63,16 @@ _FORM: Final = AddressForm(
 @checked_options
 @attrs.frozen(kw_only=True)
 class RabbitMq(BrokerSettings):
-    """A broker RabbitMQ, to which messages are published with acknowledgement.
+    """A RabbitMQ broker, to which messages are published with acknowledgement.
 
     Attributes:
-        url: such as amqp://user@host/virtual-host, or amqps:// for TLS. It may contain the
-            password, and is never shown.
+        url: the broker's URL, such as amqp://user@host/virtual-host, or amqps:// for TLS. It may
+            contain the password, and is never shown.
         password: the password, if it is not in the URL.
         exchange: the exchange to publish to. By default a message goes to the queue whose name is
             its topic.
         mandatory: whether a message that no queue takes is an error. Otherwise it is dropped.
-        persistent: whether messages survive a restart of the broker in durable queues.
+        persistent: whether messages in durable queues survive a restart of the broker.
         connections: the largest number of connections of a synchronous program; an asynchronous one
             has one connection.
         connect_timeout: seconds for opening a connection; an attempt with less time waits less.
@@ -93,7 +93,7 @@ class RabbitMq(BrokerSettings):
     mandatory: bool = True
     persistent: bool = True
     connections: int = attrs.field(default=10, validator=is_count)
-    connect_timeout: float = attrs.field(default=5.0, converter=plain, validator=is_seconds)
+    connect_timeout: float = attrs.field(default=5.0, converter=plain_seconds, validator=is_seconds)
     heartbeat: int = attrs.field(default=30, validator=is_count)
     authorities: str | None = None
     certificate: str | None = None

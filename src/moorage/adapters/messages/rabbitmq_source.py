@@ -2,8 +2,8 @@
 
 Laws:
 
-1. A message is acknowledged only by `commit`. What is not acknowledged when the connection ends is
-   delivered again, to this consumer or another.
+1. A message is acknowledged only by `commit`. Messages that are not acknowledged when the
+   connection ends are delivered again, to this consumer or another.
 2. RabbitMQ delivers no more than `prefetch` messages of a queue that are not acknowledged, so that
    a slow sink keeps the rest in the queue.
 """
@@ -12,7 +12,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Literal
 
-from moorage.domain.secrets.frames import careful
+from moorage.domain.secrets.frames import with_careful_constructor
 from moorage.errors import ConfigurationError, ConnectionFailed, UnsupportedByVendor
 
 if TYPE_CHECKING:
@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     from moorage.ports.pipelines import PollLimits, Revocation
 
 
-@careful
+@with_careful_constructor
 class RabbitMqSource:
     """A source that reads classic and quorum queues of RabbitMQ.
 
@@ -33,7 +33,7 @@ class RabbitMqSource:
     next when that one ends.
 
     RabbitMQ gives messages neither ids nor positions. A message that is published without an id
-    has another `identity` each time when it is delivered.
+    gets a new `identity` with each delivery.
 
     Args:
         settings: the server.
@@ -99,7 +99,7 @@ class RabbitMqSource:
         await self._connected().requeue(records)
 
     async def extend(self, records: Sequence[SinkRecord], /) -> None:
-        """Do nothing, because RabbitMQ reserves messages while the consumer is connected."""
+        """Do nothing, because RabbitMQ reserves messages as long as the consumer is connected."""
 
     async def seek(self, partition: Partition, offset: Offset, /) -> None:
         """Raise an error, because a queue of RabbitMQ has no positions."""

@@ -1,8 +1,8 @@
 """The table of metrics: its SQL statements, and the operations that run them.
 
 A row has the figures of one time window and series: those that one process recorded, or those of
-merged rows. Every statement has `?` as the placeholder of its values, which is replaced by that of
-the driver.
+merged rows. Every statement has `?` as the placeholder of its values, which is replaced by the
+driver's own placeholder.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ from uuid import uuid4
 import attrs
 
 from moorage.adapters.databases._table_definition import Index, TableDefinition
-from moorage.adapters.tables._statements import NUMBER_KINDS, all_of, collated
+from moorage.adapters.tables._statements import NUMBER_KINDS, all_of, collation_options
 from moorage.domain.observation.figures import (
     COUNTS,
     DIMENSIONS,
@@ -117,7 +117,7 @@ class MetricSql:
         }
         identity = f"UNIQUE ({', '.join(_IDENTITY)})"
         indexes = (Index("time", "started, number"),)
-        options = collated(self.kind, mariadb=mariadb)
+        options = collation_options(self.kind, mariadb=mariadb)
         return (
             TableDefinition(
                 self.kind, self.bare, self.table, columns, indexes, (identity,), options
@@ -156,7 +156,7 @@ class MetricTable:
     async def roll_up(self, execute: Execute, now: datetime, retention: Retention) -> int:
         """Merge some old rows into rows of longer windows, and return the number of old rows.
 
-        Locks on the rows prevent that another process replaces them too.
+        Locks on the rows keep other processes from merging the same rows.
         """
         sql = self._sql
         for step, longer_window, cutoff in retention.rolls(now):

@@ -6,7 +6,7 @@ import asyncio
 from functools import partial
 from typing import TYPE_CHECKING, Any, Final, Protocol, TypeVar
 
-from moorage.adapters.concurrency._closing import AsyncClosing
+from moorage.adapters.concurrency._closing import AsyncContextClosable
 from moorage.adapters.metrics._table import MetricSql, MetricTable
 from moorage.adapters.metrics.recorder import FiguresRecorder
 from moorage.adapters.tables._statements import table_name
@@ -121,7 +121,7 @@ class TableMetrics:
         self._run(partial(self._table.put, rows=rows))
 
 
-class AsyncTableMetrics(AsyncClosing):
+class AsyncTableMetrics(AsyncContextClosable):
     """The asynchronous metrics in a table; threads access the database.
 
     Attributes:

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 import attrs
 
-from moorage.adapters.concurrency._closing import AsyncClosing, Closing
+from moorage.adapters.concurrency._closing import AsyncContextClosable, ContextClosable
 from moorage.adapters.metrics.recorder import FiguresRecorder
 from moorage.domain.observation.figures import (
     DIMENSIONS,
@@ -28,12 +28,12 @@ if TYPE_CHECKING:
 _MAX_WAITING: Final = 10_000
 
 
-class MemoryMetrics(Closing):
+class MemoryMetrics(ContextClosable):
     """Metrics about the calls of this process, which are lost when it ends.
 
     Args:
-        max_series: the maximum number of series in a day that are not added up with others.
-        retention: the times for which figures are kept.
+        max_series: the maximum number of separate series in a day; further series are added up.
+        retention: how long metrics are kept.
 
     Attributes:
         hears: the classes of events that are counted.
@@ -103,7 +103,7 @@ class MemoryMetrics(Closing):
             self._rows.update((_identity(process, row), row) for process, row in rows)
 
 
-class AsyncMemoryMetrics(AsyncClosing):
+class AsyncMemoryMetrics(AsyncContextClosable):
     """The asynchronous `MemoryMetrics`, which takes the same arguments."""
 
     hears = FiguresRecorder.hears

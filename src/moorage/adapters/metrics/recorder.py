@@ -19,8 +19,8 @@ from moorage.adapters.concurrency.forking import in_child
 from moorage.adapters.concurrency.heartbeat import Heartbeat, threads_may_run
 from moorage.adapters.notices import give_notice
 from moorage.domain.observation.figures import HOUR, MINUTE, WindowFigures
-from moorage.domain.observation.recording import Recording, Unsettled
-from moorage.domain.secrets.frames import careful
+from moorage.domain.observation.recording import RecordedMetrics, UnstoredMetrics
+from moorage.domain.secrets.frames import with_careful_constructor
 from moorage.domain.values.durations import count, seconds
 from moorage.errors import ConfigurationError, ConnectorError
 
@@ -38,22 +38,22 @@ _BATCH: Final = 200
 _recorders: Final[WeakSet[FiguresRecorder]] = WeakSet()
 
 
-@careful
+@with_careful_constructor
 class FiguresRecorder:
     """Counts calls in memory, and stores the metrics from a thread.
 
     Args:
-        store: stores several figures in one transaction, in the place of those of the same part,
-            window and series. It raises any error if they cannot be stored now.
+        store: stores several figures in one transaction, replacing those of the same part, window
+            and series. It raises an error if they cannot be stored now.
         housekeep: rolls up and removes old figures, as of a time; called once an hour.
         where: the name of the store in warnings.
-        max_series: the maximum number of series in a day that are not added up with others.
+        max_series: the maximum number of separate series in a day; further series are added up.
         max_waiting: the maximum number of figures in memory; beyond it, the oldest are lost.
         every: seconds, or a timedelta, between two writes.
         threads: whether a thread may store the figures; by default if threads are supported.
     """
 
-    hears = Recording.hears
+    hears = RecordedMetrics.hears
 
     def __init__(
         self,
@@ -79,8 +79,8 @@ class FiguresRecorder:
 
     def _start_afresh(self) -> None:
         # The parent stores the figures that it has recorded.
-        self._recording = Recording(*self._limits)
-        self._unsettled = Unsettled(self._limits[1])
+        self._recording = RecordedMetrics(*self._limits)
+        self._unsettled = UnstoredMetrics(self._limits[1])
         self._token = os.urandom(10).hex()
         self._adding = Lock()
         self._writing = Lock()

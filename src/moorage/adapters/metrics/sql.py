@@ -16,7 +16,7 @@ from moorage.adapters.metrics._table_metrics import (
     statements_of,
 )
 from moorage.adapters.tables._sql import SyncSqlTables, ddl_in
-from moorage.domain.secrets.frames import refusing
+from moorage.domain.secrets.frames import without_arguments_in_errors
 
 if TYPE_CHECKING:
     from datetime import timedelta
@@ -37,15 +37,15 @@ class SqlMetrics(TableMetrics, SyncSqlTables[MetricSql]):
         prefix: the beginning of the table's name.
         schema: the schema of the table, if it is not the connection's default.
         create: whether to create a missing table; otherwise run `migrate()`.
-        max_series: the maximum number of series in a day that are not added up with others.
+        max_series: the maximum number of separate series in a day; further series are added up.
         max_waiting: the maximum number of figures in memory; beyond it, the oldest are lost.
         every: seconds, or a timedelta, between two writes.
         threads: whether a thread may store the figures; by default if threads are supported.
             Without a thread, call `flush`, such as at the end of each request.
-        retention: the times for which figures are kept.
+        retention: how long metrics are kept.
     """
 
-    @refusing
+    @without_arguments_in_errors
     def __init__(
         self,
         url: str | sqlalchemy.URL | sqlalchemy.Engine,
@@ -93,7 +93,7 @@ class AsyncSqlMetrics(AsyncTableMetrics):
     It uses threads, and takes the arguments of `SqlMetrics`.
     """
 
-    @refusing
+    @without_arguments_in_errors
     def __init__(
         self,
         url: str | sqlalchemy.URL | sqlalchemy.Engine,

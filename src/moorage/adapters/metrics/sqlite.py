@@ -32,12 +32,12 @@ class SqliteMetrics(TableMetrics, SqliteTables):
         timeout: seconds, or a timedelta, to wait while others write.
         prefix: the beginning of the table's name.
         create: whether to create a missing table; otherwise run `migrate()`.
-        max_series: the maximum number of series in a day that are not added up with others.
+        max_series: the maximum number of separate series in a day; further series are added up.
         max_waiting: the maximum number of figures in memory; beyond it, the oldest are lost.
         every: seconds, or a timedelta, between two writes.
         threads: whether a thread may store the figures; by default if threads are supported.
             Without a thread, call `flush`, such as at the end of each request.
-        retention: the times for which figures are kept.
+        retention: how long metrics are kept.
     """
 
     def __init__(

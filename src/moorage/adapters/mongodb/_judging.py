@@ -48,13 +48,13 @@ def judge(error: Exception, progress: Progress, obstacles: str) -> ConnectorErro
     if isinstance(error, (BSONError, OverflowError)):
         return unsendable_values_error()
     if isinstance(error, TimeoutError):
-        return _late(progress.phase, obstacles)
+        return _late_error(progress.phase, obstacles)
     if not isinstance(error, PyMongoError):
         return None
     return _of_driver(error, progress, obstacles)
 
 
-def _late(phase: MongoPhase, obstacles: str) -> ConnectorError:
+def _late_error(phase: MongoPhase, obstacles: str) -> ConnectorError:
     return unreachable_error(obstacles) if phase is MongoPhase.CONNECTING else timeout_error(phase)
 
 

@@ -55,7 +55,7 @@ async def ready(client: Any, _: Monitor, seconds: float, *, for_writing: bool) -
     """Wait until the client knows a server that accepts operations.
 
     Under a time limit, pymongo looks for a server until the limit ends, and ignores its own timeout
-    for that.
+    for server selection.
 
     Raises:
         ConnectionFailed: no server was found in time.
@@ -86,7 +86,7 @@ async def cancelled_until_it_ends(operation: Awaitable[R]) -> R:
     return task.result()
 
 
-async def _awaited(  # pyright: ignore[reportUnusedFunction]  # since Python 3.12
+async def _await_operation(  # pyright: ignore[reportUnusedFunction]  # since Python 3.12
     operation: Awaitable[R],
 ) -> R:
     return await operation
@@ -94,4 +94,4 @@ async def _awaited(  # pyright: ignore[reportUnusedFunction]  # since Python 3.1
 
 # pymongo writes within `asyncio.wait_for`, which before Python 3.12 ignores a cancellation that
 # arrives when the write has just ended.
-cancellable: Final = cancelled_until_it_ends if sys.version_info < (3, 12) else _awaited
+cancellable: Final = cancelled_until_it_ends if sys.version_info < (3, 12) else _await_operation

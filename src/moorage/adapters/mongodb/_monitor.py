@@ -26,7 +26,7 @@ class Progress:
     Attributes:
         phase: how far the attempt has come, which decides what a failure means.
         has_effect: whether a command changes something before its answer has arrived.
-        is_whole: whether the operation happens as a whole or not at all.
+        is_whole: whether the operation is atomic.
         is_waiting: whether the attempt waits for a connection of the pool.
         seconds: the seconds that the attempt may take.
     """
@@ -81,7 +81,7 @@ class Monitor(CommandListener, ConnectionPoolListener):
             )
 
     def begin_search(self) -> bool:
-        """Return True if this caller has to find a server, because no other caller does."""
+        """Return True if this caller must search for a server, because no other caller does so."""
         with self._changed:
             is_first = not self._is_searched
             self._is_searched = True

@@ -137,13 +137,13 @@ def _converted(name: str, value: Any, *, trusted: frozenset[str]) -> Any:
         raise wrong_argument(
             name, f"{words} in which MongoDB's types have their form of Extended JSON"
         )
-    return _marked(converted) if name in trusted else converted
+    return _trusted_value(converted) if name in trusted else converted
 
 
-def _marked(value: Any) -> Any:
+def _trusted_value(value: Any) -> Any:
     """Return a value whose mappings are all marked as trusted MongoDB operators."""
     if is_object(value):
-        return MongoOperators({name: _marked(item) for name, item in value.items()})
+        return MongoOperators({name: _trusted_value(item) for name, item in value.items()})
     if is_list(value):
-        return [_marked(item) for item in value]
+        return [_trusted_value(item) for item in value]
     return value

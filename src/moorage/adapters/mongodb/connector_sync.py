@@ -28,7 +28,7 @@ from moorage.domain.connectors.mongodb_failures import closed_error
 from moorage.domain.connectors.mongodb_values import (
     stages_of,
 )
-from moorage.domain.secrets.frames import bare, refusing
+from moorage.domain.secrets.frames import bare, without_arguments_in_errors
 from moorage.domain.secrets.secret import Secret
 from moorage.errors import ConnectorError, InvalidData
 
@@ -56,27 +56,27 @@ class MongoConnector(MongoCollections):
     Names of operations are those of the collection and the method, such as "orders.find".
 
     Args:
-        url: such as mongodb://db.example/erp or mongodb+srv://cluster.example/erp. It may contain
-            the password, and is never shown.
+        url: the address, such as mongodb://db.example/erp or mongodb+srv://cluster.example/erp. It
+            may contain the password, and is never shown.
         name: the name of the connector.
-        service: the service whose protections apply; by default the one of the same name.
+        service: the service whose protections apply; by default the service of the same name.
         database: the name of the database, if it is not in the URL.
         user: the name of the user, if it is not in the URL.
         password: the password, if it is not in the URL.
         auth_source: the database in which the user is defined.
-        tls: demands TLS, and says what is trusted. Certificates are paths of files, and the file of
-            the client certificate contains its key.
+        tls: requires TLS, and names the trusted authorities. Certificates are paths of files, and
+            the file of the client certificate contains its key.
         connections: the largest number of connections to each server.
         connect_timeout: seconds for finding a server and for opening a connection; an attempt with
             less time waits less.
         operators: whether operations by name take operators such as `$gt` in plain JSON. Leave it
-            out if the JSON comes from outside.
+            out if the JSON comes from an untrusted source.
         options: further options of pymongo, by name.
     """
 
     kind = "mongodb"
 
-    @refusing
+    @without_arguments_in_errors
     def __init__(
         self,
         url: Secret | str,
@@ -189,10 +189,10 @@ class MongoConnector(MongoCollections):
         Streams of changes need a replica set or a sharded cluster.
 
         Args:
-            collection: the name of the collection; by default all of the database.
+            collection: the name of the collection; by default all collections of the database.
             stages: stages that choose changes, such as `{"$match": {"operationType": "insert"}}`.
-            after: the token of the last change that is known; by default the stream begins now.
-            documents: whether the changes of updates have the whole document.
+            after: the token of the last known change; by default the stream begins now.
+            documents: whether the change event of an update contains the whole document.
             wait: the seconds that the server waits for a change before it answers without one.
             name: the name of the operation.
         """
@@ -280,7 +280,7 @@ class MongoConnector(MongoCollections):
             del failure
 
     def judged(self, error: Exception, progress: Progress) -> Exception:
-        """Return the error of moorage for an exception; an unknown exception is returned itself."""
+        """Return the error of moorage for an exception; return an unknown exception unchanged."""
         failure = judge(error, progress, obstacles_of(self._client))
         return error if failure is None else bare(failure)
 

@@ -119,7 +119,7 @@ class AsyncMongoCollections:
     ) -> AsyncMongoOperation[dict[str, Any] | None]:
         """Return the operation that reads the first document that fulfils a condition.
 
-        Its result is None if there is none. The arguments are those of `find`.
+        Its result is None if no document fulfils the condition. The arguments are those of `find`.
         """
         condition = condition_of(where)
         order = list((sort or {}).items()) or None
@@ -164,7 +164,7 @@ class AsyncMongoCollections:
             collection: the name of the collection.
             stages: the stages, such as `{"$match": {"status": "open"}}`.
             name: the name of the operation.
-            repeatable: whether performing a writing aggregation twice does no harm.
+            repeatable: whether performing a writing aggregation twice is safe.
         """
         checked = stages_of(stages)
 
@@ -188,7 +188,7 @@ class AsyncMongoCollections:
     ) -> AsyncMongoOperation[Any]:
         """Return the operation that inserts a document, and returns its id.
 
-        A document without `_id` gets one now, which all attempts have in common.
+        A document without `_id` gets one now, so that all attempts insert the same id.
         """
         checked = _with_id(document)
 
@@ -232,9 +232,9 @@ class AsyncMongoCollections:
             collection: the name of the collection.
             where: the condition.
             change: the change, such as `{"$set": {"status": "paid"}}`.
-            upsert: whether a document is inserted if there is none.
+            upsert: whether a document is inserted if none fulfils the condition.
             name: the name of the operation.
-            repeatable: whether performing it twice does no harm, as with `$set`.
+            repeatable: whether performing it twice is safe, as with `$set`.
         """
         condition, checked = condition_of(where), change_of(change)
 
@@ -363,7 +363,7 @@ class AsyncMongoCollections:
             steps: the changes.
             name: the name of the operation.
             ordered: whether the steps are performed in order, and none after one that is refused.
-            repeatable: whether performing it twice does no harm.
+            repeatable: whether performing it twice is safe.
         """
         checked = bulk_of(steps)
         _require_some(checked, "steps")

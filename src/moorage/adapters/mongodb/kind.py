@@ -92,7 +92,7 @@ def _build(name: str, settings: MongoSettings, _: Performer) -> MongoConnector:
 
 def _build_async(name: str, settings: MongoSettings, _: AsyncPerformer) -> AsyncMongoConnector:
     _require_pymongo()
-    from moorage.adapters.mongodb.connector_async import (  # noqa: PLC0415 - as above
+    from moorage.adapters.mongodb.connector_async import (  # noqa: PLC0415 - loads pymongo
         AsyncMongoConnector,
     )
 

@@ -13,9 +13,9 @@ from secrets import token_hex
 from time import monotonic
 from typing import TYPE_CHECKING, Final
 
-from moorage.adapters.http.connections._loops import Loops
-from moorage.adapters.http.connections._threads import Threads, run
-from moorage.adapters.http.connections._wire import Origin, TimeIsUp, dial
+from moorage.adapters.http.connections._loops import LoopNetwork
+from moorage.adapters.http.connections._threads import ThreadNetwork, run
+from moorage.adapters.http.connections._wire import DeadlinePassed, Origin, dial
 from moorage.adapters.messages.network_faults import network_fault
 from moorage.adapters.mqtt._session import MqttSession
 from moorage.adapters.trust import context_for
@@ -37,8 +37,8 @@ if TYPE_CHECKING:
 _FULL_BUFFER: Final = 65_536
 """The bytes that are sent together at most, unless a message is larger."""
 
-_LOOPS: Final = Loops()
-_THREADS: Final = Threads()
+_LOOPS: Final = LoopNetwork()
+_THREADS: Final = ThreadNetwork()
 
 
 def connect(settings: Mqtt, timeout: float) -> MqttLink:
@@ -86,15 +86,15 @@ async def _connected(
     except Exception as error:  # noqa: BLE001 - judged, and raised again
         failure = _connecting_error(error)
     except BaseException:
-        _drop(wire)
+        _close_if_open(wire)
         raise
     else:
         return link
-    _drop(wire)
+    _close_if_open(wire)
     raise bare(failure)
 
 
-def _drop(wire: Wire | None) -> None:
+def _close_if_open(wire: Wire | None) -> None:
     if wire is not None:
         wire.close()
 
@@ -102,7 +102,7 @@ def _drop(wire: Wire | None) -> None:
 def _connecting_error(error: Exception) -> Exception:
     """Return the error for an exception that ended the opening of a connection."""
     fault = network_fault(error)
-    if isinstance(error, TimeIsUp):
+    if isinstance(error, DeadlinePassed):
         fault = PublishFault.SLOW_CONNECT
     elif isinstance(error, UnicodeError):
         fault = PublishFault.HOST
@@ -140,7 +140,7 @@ class AsyncMqttLink:
         return not self.session.is_ended
 
     def concern(self) -> tuple[str, str] | None:
-        """Return None, because an MQTT broker reports problems only with single messages."""
+        """Return None, because an MQTT broker reports only problems of single messages."""
         return None
 
     async def greet(self, until: float) -> None:
@@ -180,7 +180,7 @@ class AsyncMqttLink:
             await self.flush(until)
             while self.session.awaits_ping:
                 await self.receive(until)
-        except TimeIsUp:
+        except DeadlinePassed:
             self.close()
             raise TimeoutError from None
         except OSError:
@@ -201,7 +201,7 @@ class AsyncMqttLink:
         batch = _Batch(items)
         try:
             await self._send(batch, monotonic() + timeout)
-        except TimeIsUp:
+        except DeadlinePassed:
             batch.rest = PublishFault.TIMEOUT
         except OSError:
             session = self.session
@@ -238,13 +238,13 @@ class AsyncMqttLink:
         batch.sent = len(batch.numbers)
         try:
             await self.flush(until)
-        except (OSError, TimeIsUp):
+        except (OSError, DeadlinePassed):
             if self._wire.written == written:
                 batch.sent = before
             raise
 
     async def flush(self, until: float) -> None:
-        """Send the buffered bytes, unless another task is sending and will send these too."""
+        """Send the buffered bytes, unless another task is sending, which then sends these too."""
         outgoing = self.session.memory.outgoing
         while outgoing and not self._is_torn:
             data = bytes(outgoing)
@@ -258,17 +258,17 @@ class AsyncMqttLink:
         """Wait for bytes from the broker, and send a ping if it stays silent.
 
         Raises:
-            TimeIsUp: nothing came in time, or the time is over.
+            TimeIsUp: no bytes came before the deadline.
             ConnectionError: the connection or the session ended.
         """
         # A broker that sends without end must not be read without end.
         if monotonic() >= until:
-            raise TimeIsUp
+            raise DeadlinePassed
         session = self.session
         due = self._last_sent + self._keepalive if self._keepalive else until
         try:
             data = await self._wire.receive(min(until, due))
-        except TimeIsUp:
+        except DeadlinePassed:
             if until <= due:
                 raise
             if session.awaits_ping:
@@ -299,9 +299,10 @@ class _Batch:
 
     Attributes:
         items: the messages.
-        numbers: the numbers of those that were written; None for one that is too large.
-        sent: the number of messages that may have left.
-        rest: the failure of those that were not acknowledged; None if all were.
+        numbers: the packet numbers of the messages that were written; None for a message that is
+            too large.
+        sent: the number of messages that may have been sent.
+        rest: the failure of the messages that were not acknowledged; None if all were.
     """
 
     def __init__(self, items: Sequence[OutgoingMessage]) -> None:
@@ -346,7 +347,7 @@ class MqttLink:
         return self._link.is_connected()
 
     def concern(self) -> tuple[str, str] | None:
-        """Return None, because an MQTT broker reports problems only with single messages."""
+        """Return None, because an MQTT broker reports only problems of single messages."""
         return self._link.concern()
 
     def ping(self, timeout: float) -> None:

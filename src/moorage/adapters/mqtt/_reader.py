@@ -20,7 +20,7 @@ from secrets import token_hex
 from time import monotonic
 from typing import TYPE_CHECKING, Any, Final
 
-from moorage.adapters.http.connections._wire import TimeIsUp
+from moorage.adapters.http.connections._wire import DeadlinePassed
 from moorage.domain.messages.mqtt_subscriptions import end_error, record_fields
 from moorage.domain.pipelines.records import SinkRecord
 from moorage.domain.secrets.frames import bare
@@ -32,7 +32,7 @@ if TYPE_CHECKING:
     from moorage.errors import ConnectorError
     from moorage.ports.pipelines import PollLimits
 
-_PATIENCE: Final = 10.0
+_TIMEOUT: Final = 10.0
 """Seconds in which acknowledgements must leave this process."""
 
 _CLOSING_SECONDS: Final = 0.3
@@ -109,8 +109,8 @@ class MqttReader:
                 break
             self._acknowledge(offset)
         try:
-            await self._link.flush(monotonic() + _PATIENCE)
-        except (OSError, TimeIsUp):
+            await self._link.flush(monotonic() + _TIMEOUT)
+        except (OSError, DeadlinePassed):
             failure = end_error(None)
         else:
             return
@@ -124,7 +124,7 @@ class MqttReader:
         self._link.session.acknowledge(number, qos)
 
     async def close(self) -> None:
-        """Acknowledge all that is done, and disconnect; the broker keeps the rest."""
+        """Acknowledge all processed messages, and disconnect; the broker keeps the others."""
         try:
             if self._failure is None:
                 await self._finish()
@@ -140,7 +140,7 @@ class MqttReader:
             if offset in self._done:
                 self._acknowledge(offset)
         self._link.session.ping()
-        with suppress(OSError, TimeIsUp, TimeoutError):
+        with suppress(OSError, DeadlinePassed, TimeoutError):
             async with asyncio.timeout(_CLOSING_SECONDS):
                 await self._link.flush(monotonic() + _CLOSING_SECONDS)
                 while self._link.session.awaits_ping and self._failure is None:
@@ -166,8 +166,8 @@ class MqttReader:
                     async with asyncio.timeout(_FULL_PAUSE):
                         await self._has_room.wait()
                 link.session.ping()
-                await link.flush(monotonic() + _PATIENCE)
-        except (OSError, TimeIsUp):
+                await link.flush(monotonic() + _TIMEOUT)
+        except (OSError, DeadlinePassed):
             self._collect()
             self._failure = end_error(link.session.end_code)
         finally:

@@ -76,7 +76,7 @@ class Acknowledgement(NamedTuple):
     """The broker's acknowledgement of a message.
 
     Attributes:
-        fault: why the broker did not take the message; None if it did.
+        fault: the reason why the broker did not accept the message; None if it accepted it.
         code: the broker's code.
     """
 
@@ -184,16 +184,16 @@ class MqttSession:
 
     Attributes:
         memory: the bytes that arrived, and those to send.
-        limits: what the broker takes.
-        refusal: the code with which the broker refused the connection; None if it did not.
-        end_code: the code with which the broker ended the connection; None if it gave none.
+        limits: the limits that the broker announced.
+        refusal: the code with which the broker refused the connection; None if it did not refuse.
+        end_code: the code with which the broker ended the connection; None if it sent no code.
         is_accepted: whether the broker accepted the connection.
         is_ended: whether the session is over.
-        awaits_ping: whether the broker still has to answer a request for a sign of life.
+        awaits_ping: whether the broker still has to answer a ping.
         unacknowledged: the numbers of the messages that the broker has not acknowledged.
         acknowledged: the acknowledgements that nobody has taken, by the numbers of their messages.
         messages: the messages that arrived and that nobody has taken, as paho has them.
-        granted: the codes with which the broker answers the subscription; None before that.
+        granted: the codes with which the broker answers the subscription; None before its answer.
     """
 
     def __init__(
@@ -278,7 +278,8 @@ class MqttSession:
     def receive(self, data: bytes, until: float = inf) -> None:
         """Process bytes from the broker; empty bytes are the end of the connection.
 
-        What has not been processed at the time `until`, by the monotonic clock, is left for later.
+        Bytes that are not processed at the time `until`, by the monotonic clock, are left for
+        later.
         """
         self.memory.incoming += data
         if not data:
@@ -301,9 +302,9 @@ class MqttSession:
         """Record the broker's acknowledgement of a message.
 
         Args:
-            packet: the number of the message, and the code if it is no plain success.
-            is_second: whether the broker has taken the message before, as with QoS 2. Then a
-                failure means that it does not know the message any more.
+            packet: the number of the message, and the code if it is not a plain success.
+            is_second: whether this is the second acknowledgement of QoS 2. A failure then means
+                that the broker does not know the message any more.
         """
         number, code = int.from_bytes(packet[:2]), _code_of(packet)
         if number not in self.unacknowledged:

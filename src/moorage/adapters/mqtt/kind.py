@@ -19,7 +19,7 @@ from moorage.domain.connectors.server_address import AddressForm, tls_of
 from moorage.domain.messages.mqtt import LONGEST_TEXT, RULES, RULES_311, MqttVersion
 from moorage.domain.secrets.options import checked_options
 from moorage.domain.secrets.secret import Secret, as_secret
-from moorage.domain.values.durations import count, if_given, is_count, is_seconds, plain
+from moorage.domain.values.durations import count, if_given, is_count, is_seconds, plain_seconds
 from moorage.domain.values.patterns import late_pattern
 from moorage.errors import ConfigurationError
 from moorage.ports.connector import KindSource
@@ -64,8 +64,8 @@ class Mqtt(BrokerSettings):
     """An MQTT broker, to which messages are published with acknowledgement.
 
     Attributes:
-        url: such as mqtt://user@host, or mqtts:// for TLS. It may contain the password, and is
-            never shown.
+        url: the broker's URL, such as mqtt://user@host, or mqtts:// for TLS. It may contain the
+            password, and is never shown.
         password: the password, if it is not in the URL.
         protocol: the version of the protocol, "5" or "3.1.1". With 3.1.1 messages have no headers,
             keys, ids and types, and a broker acknowledges a message that it does not permit.
@@ -105,7 +105,7 @@ class Mqtt(BrokerSettings):
     client_id: str = "moorage"
     exact_client_id: bool = False
     connections: int = attrs.field(default=4, validator=is_count)
-    connect_timeout: float = attrs.field(default=5.0, converter=plain, validator=is_seconds)
+    connect_timeout: float = attrs.field(default=5.0, converter=plain_seconds, validator=is_seconds)
     keepalive: int = attrs.field(default=60, validator=_is_short)
     authorities: str | None = None
     certificate: str | None = None
@@ -190,7 +190,9 @@ class MqttOptions:
     qos: int = attrs.field(default=1, validator=_is_qos)
     prefetch: int = attrs.field(default=100, validator=is_count)
     session_expiry: float | None = attrs.field(
-        default=None, converter=attrs.converters.optional(plain), validator=if_given(is_seconds)
+        default=None,
+        converter=attrs.converters.optional(plain_seconds),
+        validator=if_given(is_seconds),
     )
 
 

@@ -2,9 +2,9 @@
 
 Laws:
 
-1. A message of QoS 1 or 2 is acknowledged only after `commit`. What is not acknowledged when the
-   connection ends is delivered again to the client with the same id.
-2. The broker keeps the session of a client that is away, with the messages that come meanwhile.
+1. A message of QoS 1 or 2 is acknowledged only after `commit`. Messages that are not acknowledged
+   when the connection ends are delivered again to the client with the same id.
+2. The broker keeps the session of a client that is away, with the messages that arrive meanwhile.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ from moorage.domain.messages.mqtt_subscriptions import (
     end_error,
     topic_filters,
 )
-from moorage.domain.secrets.frames import careful
+from moorage.domain.secrets.frames import with_careful_constructor
 from moorage.domain.values.durations import count, seconds
 from moorage.errors import ConfigurationError, UnsupportedByVendor
 
@@ -34,14 +34,14 @@ if TYPE_CHECKING:
     from moorage.ports.pipelines import PollLimits, Revocation
 
 
-@careful
+@with_careful_constructor
 class MqttSource:
     """A source that reads topics of an MQTT broker in a persistent session.
 
     MQTT gives messages neither positions nor ids, and a client cannot give a message back: the
     broker delivers it again when the client with the same id returns. A message that is published
-    without an id has another `identity` each time when it is delivered. A message that is published
-    with QoS 0 is not acknowledged, and is lost with the worker.
+    without an id gets a new `identity` with each delivery. A message that is published with QoS 0
+    is not acknowledged, and is lost with the worker.
 
     Args:
         settings: the broker.
@@ -53,9 +53,9 @@ class MqttSource:
             for a worker that gets all messages. It needs MQTT 5.
         qos: 1, or 2 for brokers that deliver each message once.
         prefetch: the number of messages that are delivered and not acknowledged, at most. With MQTT
-            3.1.1 the settings of the broker say it.
-        session_expiry: the seconds for which the broker keeps the session of a worker that is away;
-            None for ever. With MQTT 3.1.1 the settings of the broker say it.
+            3.1.1 the broker's own settings determine this.
+        session_expiry: the seconds for which the broker keeps the session of a worker that is
+            away; None for ever. With MQTT 3.1.1 the broker's own settings determine this.
     """
 
     commits: Literal["each", "prefix"] = "each"
@@ -135,7 +135,7 @@ class MqttSource:
         )
 
     async def close(self) -> None:
-        """Disconnect; the broker keeps what is not acknowledged for this client id."""
+        """Disconnect; the broker keeps unacknowledged messages for this client id."""
         reader, self._reader = self._reader, None
         if reader is not None:
             await reader.close()

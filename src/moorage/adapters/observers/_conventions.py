@@ -77,7 +77,7 @@ def _of_message(target: MessageTarget) -> dict[str, Any]:
 
 
 def series_of_target(target: OperationTarget) -> dict[str, Any]:
-    """Return the attributes of a target that have few values, so that metrics may use them."""
+    """Return the low-cardinality attributes of a target, which metrics may use."""
     place = {"server.address": target.host, "server.port": target.port if target.host else None}
     if isinstance(target, MessageTarget):
         return without_none(

@@ -98,14 +98,14 @@ _HOLDERS: Final[Mapping[type[Event], str]] = {
     BulkheadWaited: "bulkhead",
 }
 _HOLDER_OF_REFUSAL: Final[Mapping[str, str]] = {
-    error: holder for holder, about in NAMES["held_by"].items() for error in about["errors"]
+    error: holder for holder, details in NAMES["held_by"].items() for error in details["errors"]
 }
 CIRCUIT_STATES: Final = {CircuitState.CLOSED: 0, CircuitState.HALF_OPEN: 1}
 CIRCUIT_OPEN: Final = 2
 
 
 def holder_of(event: Event) -> str | None:
-    """Return the reason why a call waits or is refused; None for other events."""
+    """Return the reason why a call waits or is refused, from its event; None for other events."""
     if isinstance(event, CallRefused):
         return _HOLDER_OF_REFUSAL.get(event.error)
     return _HOLDERS.get(type(event))
@@ -129,7 +129,8 @@ def level_of(event: Event) -> int:
 def fields_of(event: Event) -> dict[str, str | int | float | bool]:
     """Return the fields of an event that have a value, as simple values."""
     fields = {
-        field.name: _simple(getattr(event, field.name)) for field in attrs.fields(type(event))
+        field.name: _attribute_value(getattr(event, field.name))
+        for field in attrs.fields(type(event))
     }
     return {name: value for name, value in fields.items() if value is not None}
 
@@ -140,7 +141,7 @@ def place_of(event: Event) -> str:
     return event.service if operation is None else f"{event.service} {operation}"
 
 
-def _simple(value: object) -> str | int | float | bool | None:
+def _attribute_value(value: object) -> str | int | float | bool | None:
     if value is None or isinstance(value, (str, int, float, bool)):
         return value
     if isinstance(value, datetime):

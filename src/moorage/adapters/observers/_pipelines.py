@@ -54,11 +54,13 @@ class PipelineReadings:
         readings: dict[str, PipelineStatistics] = {}
         for pipeline in tuple(self._pipelines):
             current, earlier = pipeline.statistics(), readings.get(pipeline.name)
-            readings[pipeline.name] = current if earlier is None else _merged(current, earlier)
+            readings[pipeline.name] = (
+                current if earlier is None else _merged_statistics(current, earlier)
+            )
         return readings
 
 
-def _merged(one: PipelineStatistics, other: PipelineStatistics) -> PipelineStatistics:
+def _merged_statistics(one: PipelineStatistics, other: PipelineStatistics) -> PipelineStatistics:
     """Return the sum of the statistics of two pipelines with the same name."""
     return other.plus(one) if one.state is PipelineState.RUNNING else one.plus(other)
 

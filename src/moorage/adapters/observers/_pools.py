@@ -56,11 +56,11 @@ class PoolReadings:
                 continue
             for pool in readings:
                 earlier = pools.get(pool.connector)
-                pools[pool.connector] = pool if earlier is None else _merged(earlier, pool)
+                pools[pool.connector] = pool if earlier is None else _merged_pool(earlier, pool)
         return tuple(pools.values())
 
 
-def _merged(one: ConnectorPool, other: ConnectorPool) -> ConnectorPool:
+def _merged_pool(one: ConnectorPool, other: ConnectorPool) -> ConnectorPool:
     first, second = one.statistics, other.statistics
     maximum = None
     if first.maximum is not None and second.maximum is not None:
@@ -98,9 +98,9 @@ def pool_callbacks(
         for pool in readings.read():
             name = {_OF_DATABASES: pool.connector}
             if pool.kind in _DATABASES:
-                idle, used = pool.statistics.idle, pool.statistics.active
+                idle, used_count = pool.statistics.idle, pool.statistics.active
                 yield observation(idle, {**name, "db.client.connection.state": "idle"})
-                yield observation(used, {**name, "db.client.connection.state": "used"})
+                yield observation(used_count, {**name, "db.client.connection.state": "used"})
 
     return {
         **{f"moorage.pool.{name}": partial(numbers, name, _OF_ALL) for name in POOL_NUMBERS},

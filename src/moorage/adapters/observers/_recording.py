@@ -9,12 +9,12 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
 
-class Recording:
+class RecordingCheck:
     """Checks, in a tenth of a µs, whether the tracers or meters of a provider record anything.
 
     OpenTelemetry's own functions look the global provider up in the environment each time, so the
     variable that they keep it in is read instead. If the variable does not exist, the answer is
-    True. An SDK that is installed later is noticed; one that was there once counts as present.
+    True. An SDK that is installed later is noticed; an SDK that was found once is assumed to stay.
 
     Args:
         module: the name of the module that keeps the global provider.

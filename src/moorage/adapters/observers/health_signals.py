@@ -14,7 +14,7 @@ from moorage.domain.observation.events import (
     TokenNotRenewed,
     TokenRenewed,
 )
-from moorage.domain.values.bounded import Bounded
+from moorage.domain.values.bounded import BoundedCache
 
 if TYPE_CHECKING:
     from datetime import datetime
@@ -46,7 +46,7 @@ class HealthSignals:
         self._outages: dict[str, str] = {}
         self._tokens: dict[tuple[str, str | None], TokenReading] = {}
         self._lost: tuple[datetime, int] | None = None
-        self._near_bound: Bounded[str, TenantRecordsReading] = Bounded(_MOST_TENANTS)
+        self._near_bound: BoundedCache[str, TenantRecordsReading] = BoundedCache(_MOST_TENANTS)
 
     def __call__(self, event: Event) -> None:
         """Remember the problem that an event reports, or forget one that it ends."""
@@ -62,8 +62,8 @@ class HealthSignals:
                 self._tokens[owner] = TokenReading(consent=True)
             case LogEntriesLost(at=at, total=total):
                 self._lost = at, total
-            case TenantRecordsNearBound(tenant=str(tenant), used=used, bound=bound):
-                self._near_bound.add(tenant, TenantRecordsReading(used=used, bound=bound))
+            case TenantRecordsNearBound(tenant=str(tenant), used=record_count, bound=bound):
+                self._near_bound.add(tenant, TenantRecordsReading(used=record_count, bound=bound))
             case _:
                 self._tokens.pop(owner, None)
 

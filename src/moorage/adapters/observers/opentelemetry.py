@@ -30,7 +30,7 @@ from moorage.adapters.observers._description import (
 )
 from moorage.adapters.observers._pipelines import PipelineReadings, pipeline_callbacks
 from moorage.adapters.observers._pools import PoolReadings, pool_callbacks
-from moorage.adapters.observers._recording import Recording
+from moorage.adapters.observers._recording import RecordingCheck
 from moorage.domain.monitoring.health import HealthState
 from moorage.domain.observation.call_events import (
     AttemptFinished,
@@ -133,13 +133,13 @@ class OpenTelemetryObserver:
         self._propagator = propagation.TraceContextTextMapPropagator()
         self._tracer = self._trace.get_tracer("moorage", tracer_provider=tracer_provider)
         meter = metrics.get_meter("moorage", meter_provider=meter_provider)
-        self._records_spans = Recording(
+        self._records_spans = RecordingCheck(
             "opentelemetry.trace",
             "_TRACER_PROVIDER",
             tracer_provider,
             lambda provider: not isinstance(provider.get_tracer("moorage"), self._trace.NoOpTracer),
         )
-        self._records_metrics = Recording(
+        self._records_metrics = RecordingCheck(
             "opentelemetry.metrics._internal",
             "_METER_PROVIDER",
             meter_provider,
@@ -172,7 +172,7 @@ class OpenTelemetryObserver:
         self._attributes: dict[tuple[object, ...], dict[str, Any]] = {}
 
     def hears_now(self) -> tuple[type[Event], ...]:
-        """Return the events of a successful call that are recorded, or continue a trace, now."""
+        """Return the events of successful calls that are now recorded or continue a trace."""
         if self._records_spans():
             return _ALL_OF_A_CALL
         continues_trace = bool(self._current_context())
@@ -286,7 +286,7 @@ class OpenTelemetryObserver:
         span = None if spans is None else spans.attempts.pop(event.hedge, None)
         if span is None:
             return
-        ending_attributes = _ending(event)
+        ending_attributes = _attributes_of_ending(event)
         size = without_none({"http.response.body.size": event.bytes_in})
         outcome = {"moorage.outcome": str(event.outcome)}
         self._end(span, {**ending_attributes, **size, **outcome}, event.error, event.at)
@@ -297,7 +297,9 @@ class OpenTelemetryObserver:
         attributes = self._attributes.get(key)
         if attributes is None:
             service = _attributes(event, ("service",))
-            attributes = self._keep(key, {**service, **of_request(event), **_ending(event)})
+            attributes = self._keep(
+                key, {**service, **of_request(event), **_attributes_of_ending(event)}
+            )
         self._request_duration.record(facts[4] / 1e9, attributes)
 
     def _record_operation(self, event: AttemptFinished, target: OperationTarget) -> None:
@@ -308,8 +310,8 @@ class OpenTelemetryObserver:
         }
         if isinstance(target, MessageTarget):
             duration = self._instruments["messaging.client.operation.duration"]
-            sent = self._instruments["messaging.client.sent.messages"]
-            sent.add(1 if target.count is None else target.count, attributes)
+            sent_counter = self._instruments["messaging.client.sent.messages"]
+            sent_counter.add(1 if target.count is None else target.count, attributes)
         else:
             duration = self._instruments["db.client.operation.duration"]
         duration.record(event.duration, attributes)
@@ -432,7 +434,7 @@ def _attributes(event: Any, names: tuple[str, ...]) -> dict[str, Any]:
     return without_none({f"moorage.{name}": getattr(event, name) for name in names})
 
 
-def _ending(event: AttemptFinished) -> dict[str, Any]:
+def _attributes_of_ending(event: AttemptFinished) -> dict[str, Any]:
     return ending_of_request(event) if event.target is None else ending_of_operation(event)
 
 

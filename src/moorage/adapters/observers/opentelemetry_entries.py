@@ -24,10 +24,10 @@ class OpenTelemetryEntries:
     """An `EntryTracing` that creates spans of OpenTelemetry.
 
     Storing an entry is a span `send outbox` or `send inbox`, whose context is stored with the
-    entry. The work of an entry is a span `process outbox` or `process inbox`: a child of that span,
-    even in another process, and linked to it and to the span that is current in the worker. A
-    webhook that arrives with `traceparent` is linked to it, and continues that trace if no span is
-    current.
+    entry. The processing of an entry is a span `process outbox` or `process inbox`: a child of the
+    `send` span, even in another process, and linked to it and to the span that is current in the
+    worker. A webhook that arrives with `traceparent` is linked to it, and continues that trace if
+    no span is current.
 
     Args:
         connector_names: True to use the name `connector.message_queue.publish` for the span
@@ -93,7 +93,7 @@ class OpenTelemetryEntries:
 
     @contextmanager
     def _current(self, span: Any) -> Generator[None]:
-        """Make a span the current one in a context manager, which records an error."""
+        """A context manager that makes a span the current one and records an error."""
         with self._trace.use_span(
             span, end_on_exit=True, record_exception=False, set_status_on_exception=False
         ):

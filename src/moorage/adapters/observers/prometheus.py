@@ -176,7 +176,7 @@ class _Metrics:
 
 
 def _pool_samples(pools: PoolReadings) -> Iterator[tuple[str, tuple[str, ...], int]]:
-    """Yield the metric, the labels and the value of each number of each connection pool."""
+    """Yield metric, labels and value for each statistic of each connection pool."""
     for pool in pools.read():
         statistics = pool.statistics
         for state, number in (("idle", statistics.idle), ("active", statistics.active)):
@@ -211,7 +211,7 @@ _METRICS: Final[WeakKeyDictionary[Any, _Metrics]] = WeakKeyDictionary()
 
 
 def _kinds(client: Any, fold: Callable[[], None]) -> dict[str, Any]:
-    """Return the classes of metrics by type; `fold` is called before one is read."""
+    """Return metric classes by type; they call `fold` before a metric is read."""
 
     class Counter(client.Counter):  # type: ignore[misc]  # imported late
         def collect(self) -> Any:
@@ -259,7 +259,7 @@ class _CallSeries:
         event: CallFinished,
         exemplar: Callable[[Event], Mapping[str, str] | None],
     ) -> None:
-        """Count a call that ended at `now`, a time of the local clock or None."""
+        """Count a call that ended at `now`, a time of the local clock; None if unknown."""
         if now is not None:
             bucket = bisect_left(_BUCKETS, duration)
             if 0 <= now - self.exemplars[bucket] < _EXEMPLAR_INTERVAL:
@@ -274,7 +274,7 @@ class _CallSeries:
         self._observe(duration, exemplar)
 
     def add_many(self, counts: Sequence[int], total: float) -> None:
-        """Count several calls: how many per bucket, and the sum of their durations."""
+        """Count several calls, given as numbers per bucket and the sum of their durations."""
         self._inc(sum(counts))
         self._observe_many(counts, total)
 
@@ -282,8 +282,8 @@ class _CallSeries:
 class _Successes:
     """The calls of one series that succeeded at once, until they are added to the metrics.
 
-    Each metric of prometheus-client takes a lock for each number, so the numbers of many calls are
-    added together: when somebody reads the metrics, or when `most` calls wait.
+    Each metric of prometheus-client takes a lock for each update, so many calls are added together:
+    when the metrics are read, or when `most` calls wait.
 
     Args:
         ends: the time series of the calls.
@@ -334,8 +334,10 @@ class _Successes:
         if not number:
             return
         durations.sort()
-        ends = (0, *[bisect_right(durations, bound) for bound in _BOUNDS], number)
-        self._ends.add_many([end - start for start, end in pairwise(ends)], sum(durations) / 1e9)
+        bucket_ends = (0, *[bisect_right(durations, bound) for bound in _BOUNDS], number)
+        self._ends.add_many(
+            [end - start for start, end in pairwise(bucket_ends)], sum(durations) / 1e9
+        )
         self._attempts.inc(number)
 
 
@@ -344,9 +346,9 @@ class PrometheusObserver:
 
     No label is the value of a URL, a key, a tenant or a person, so their number does not increase
     the number of series. Services and operations beyond `max_operations` are counted as "other".
-    Connection pools and pipelines are read when Prometheus asks. It also works in the multiprocess
-    mode of prometheus-client, where there are no exemplars, and where the numbers of pools are
-    those at the latest attempt or check of a connector.
+    Connection pools and pipelines are read when Prometheus collects the metrics. The observer also
+    works in the multiprocess mode of prometheus-client, but without exemplars, and with the
+    statistics of pools from the latest attempt or check of a connector.
 
     Args:
         registry: the registry of the metrics; by default the global one. Observers of the same
@@ -397,7 +399,7 @@ class PrometheusObserver:
         self._metrics.pools.watch(pools)
 
     def watch_pipeline(self, pipeline: ObservedPipeline, /) -> None:
-        """Report on a pipeline too, whenever Prometheus asks, for as long as somebody else uses it.
+        """Report on a pipeline too, at each collection, while the pipeline is in use elsewhere.
 
         Not in the multiprocess mode: a pipeline belongs to one process.
         """
@@ -424,8 +426,8 @@ class PrometheusObserver:
             service, operation, outcome = plan.service.name, operation_of(identity, plan), facts[14]
             duration = (now - identity.started) / 1e9
         error, is_cancelled = ending_of(event)
-        ends = self._ends_of((service, operation, error, is_cancelled, outcome))
-        ends.add(duration, now, event, self._exemplar)
+        ends_of_series = self._ends_of((service, operation, error, is_cancelled, outcome))
+        ends_of_series.add(duration, now, event, self._exemplar)
 
     def read_success(self, facts: SuccessFacts, /) -> None:
         """Count a call whose first attempt succeeded, and the attempt."""
@@ -458,15 +460,15 @@ class PrometheusObserver:
         return end_series
 
     def _successes_of(self, key: tuple[str, str | None, int | None]) -> _Successes:
-        """Return the successful calls of a service, an operation and a status; at first none."""
+        """Return the collection of successful calls of a service, operation and status."""
         service, operation, status = key
         if self._labels(service, operation or "")[0] is OTHER:
             key = (OTHER, OTHER, status)
         successes = self._successes.get(key)
         if successes is None:
-            ends = self._ends_of((service, operation, None, False, CallOutcome.DONE))
+            ends_of_series = self._ends_of((service, operation, None, False, CallOutcome.DONE))
             attempts = self._attempts_of((service, operation, status, None))
-            successes = self._successes[key] = self._metrics.successes(ends, attempts)
+            successes = self._successes[key] = self._metrics.successes(ends_of_series, attempts)
         return successes
 
     def _attempt_finished(self, event: AttemptFinished) -> None:

@@ -27,7 +27,7 @@ class LoggingObserver:
     """Writes one log record for each event.
 
     The message is for people. The fields of the event are attributes of the record, such as
-    `moorage_service`, so that formatters for JSON, structlog's among them, write them as well. The
+    `moorage_service`, so that formatters for JSON, such as structlog's, write them as well. The
     level is DEBUG for starts, attempts and the cache, INFO for a successful call, WARNING for a
     refusal, retry or pause, and ERROR for a call that failed.
 

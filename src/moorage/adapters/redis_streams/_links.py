@@ -16,12 +16,12 @@ from redis.connection import Connection, SSLConnection
 
 from moorage.adapters.messages.network_faults import network_fault
 from moorage.adapters.redis_streams.kind import RULES
-from moorage.adapters.state._redis_socket import dialling_concurrently, timed
+from moorage.adapters.state._redis_socket import dialling_concurrently, with_deadline
 from moorage.adapters.trust import context_for
 from moorage.domain.messages.broker_rules import headers_of
 from moorage.domain.messages.message import PublishReceipt
 from moorage.domain.messages.publish_failures import PublishFault, publish_error
-from moorage.domain.messages.redis_streams import command_of, packed, refusal, server_facts
+from moorage.domain.messages.redis_streams import command_of, pack_commands, refusal, server_facts
 from moorage.domain.secrets.frames import bare
 from moorage.domain.values.result import Result
 from moorage.errors import ConfigurationError
@@ -49,11 +49,11 @@ def connect(settings: RedisStreams, timeout: float) -> RedisLink:
     except Exception as error:  # noqa: BLE001 - judged, and raised again
         failure = _connecting_error(error)
     except BaseException:
-        _drop(link)
+        _close_if_open(link)
         raise
     else:
         return link
-    _drop(link)
+    _close_if_open(link)
     raise bare(failure)
 
 
@@ -68,21 +68,21 @@ async def connect_async(settings: RedisStreams, timeout: float) -> AsyncRedisLin
     except Exception as error:  # noqa: BLE001 - judged, and raised again
         failure = _connecting_error(error)
     except BaseException:
-        _drop(link)
+        _close_if_open(link)
         raise
     else:
         return link
-    _drop(link)
+    _close_if_open(link)
     raise bare(failure)
 
 
-def _drop(link: RedisLink | AsyncRedisLink | None) -> None:
+def _close_if_open(link: RedisLink | AsyncRedisLink | None) -> None:
     if link is not None:
         link.close()
 
 
 def _check_certificate_files(tls: Tls) -> None:
-    """Refuse files that redis-py could not read, or content in their place."""
+    """Refuse certificate files that redis-py could not read, and content in place of a path."""
     if isinstance(tls.authorities, bytes) or isinstance(tls.certificate, bytes):
         raise ConfigurationError(
             "redis-py reads certificates from files, one of which is not a path.",
@@ -106,7 +106,7 @@ def _connection(settings: RedisStreams, seconds: float, *, is_async: bool) -> An
             "ssl_certfile": settings.certificate,
             "ssl_keyfile": settings.key,
         }
-    kind = dialling_concurrently(kind) if is_async else timed(kind)
+    kind = dialling_concurrently(kind) if is_async else with_deadline(kind)
     return kind(
         host=address.host,
         port=address.port,
@@ -137,7 +137,7 @@ def _connecting_fault(error: BaseException) -> PublishFault | None:
 
 
 def _causes(error: BaseException) -> list[BaseException]:
-    """Return an exception and the exceptions before it, the innermost first."""
+    """Return an exception and the exceptions that caused it, the innermost first."""
     causes: list[BaseException] = []
     pending: list[Any] = [error]
     while pending:
@@ -212,7 +212,7 @@ class _Link:
             )
             for item in items
         ]
-        return packed(commands)
+        return pack_commands(commands)
 
     def _keep_facts(self, report: bytes) -> None:
         facts = server_facts(report.decode(errors="replace"))
@@ -331,7 +331,7 @@ class AsyncRedisLink(_Link):
         return [_outcome(item, reply) for item, reply in zip(items, replies, strict=True)]
 
     async def request(self, command: bytes, timeout: float) -> Any:
-        """Send one command to Redis as it is written, and return the reply.
+        """Send one command to Redis unchanged, and return the reply.
 
         Raises:
             ResponseError: Redis refuses the command. The connection stays usable.

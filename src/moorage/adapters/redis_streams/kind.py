@@ -21,7 +21,7 @@ from moorage.domain.messages.broker_rules import BrokerRules
 from moorage.domain.messages.redis_streams import FIELDS
 from moorage.domain.secrets.options import checked_options
 from moorage.domain.secrets.secret import Secret, as_secret
-from moorage.domain.values.durations import if_given, is_count, is_seconds, plain
+from moorage.domain.values.durations import if_given, is_count, is_seconds, plain_seconds
 from moorage.domain.values.patterns import late_pattern
 from moorage.ports.connector import KindSource
 
@@ -61,13 +61,13 @@ class RedisStreams(BrokerSettings):
     """Settings of a connector that publishes messages to streams of a Redis server.
 
     Attributes:
-        url: such as redis://user@host/0, or rediss:// for TLS. It may contain the password, and is
-            never shown.
+        url: the server's URL, such as redis://user@host/0, or rediss:// for TLS. It may contain the
+            password, and is never shown.
         password: the password, if it is not in the URL.
         creates_streams: whether a message to a stream that does not exist creates it. Otherwise
             such a message is an error.
-        longest_stream: the number of messages that a stream keeps; Redis removes older ones, and
-            may keep some more. By default it keeps all.
+        longest_stream: the number of messages that a stream keeps; Redis removes older messages,
+            but may keep a few more. By default it keeps all messages.
         connections: the largest number of connections.
         connect_timeout: seconds for opening a connection; an attempt with less time waits less.
         authorities: the path of a PEM file with the certificates to trust instead of the system's.
@@ -84,7 +84,7 @@ class RedisStreams(BrokerSettings):
     creates_streams: bool = True
     longest_stream: int | None = attrs.field(default=None, validator=if_given(is_count))
     connections: int = attrs.field(default=10, validator=is_count)
-    connect_timeout: float = attrs.field(default=5.0, converter=plain, validator=is_seconds)
+    connect_timeout: float = attrs.field(default=5.0, converter=plain_seconds, validator=is_seconds)
     authorities: str | None = None
     certificate: str | None = None
     key: str | None = None
@@ -149,7 +149,7 @@ class RedisStreamsOptions:
     group: str = attrs.field(validator=attrs.validators.min_len(1))
     consumer: str | None = None
     start: str = "0"
-    claim_after: float = attrs.field(default=60.0, converter=plain, validator=is_seconds)
+    claim_after: float = attrs.field(default=60.0, converter=plain_seconds, validator=is_seconds)
 
 
 def _source(server: RedisStreams, options: RedisStreamsOptions) -> RedisStreamsSource:

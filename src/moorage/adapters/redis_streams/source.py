@@ -3,7 +3,7 @@
 Laws:
 
 1. An entry is acknowledged only by `commit`. Until then it is delivered again: to the consumer with
-   the same name when it opens, and to any other when nobody has extended it for some time.
+   the same name when it opens, and to any other consumer if nobody has extended it for some time.
 2. A poll uses a connection of its own, so that other commands need not wait for it.
 """
 
@@ -24,7 +24,7 @@ from moorage.adapters.redis_streams._links import connect_async
 from moorage.domain.messages.publish_failures import PublishFault
 from moorage.domain.messages.redis_streams import packed_list, record_columns, refusal, times_of
 from moorage.domain.pipelines.records import checked_records
-from moorage.domain.secrets.frames import bare, careful
+from moorage.domain.secrets.frames import bare, with_careful_constructor
 from moorage.domain.values.durations import seconds
 from moorage.errors import (
     AuthenticationFailed,
@@ -59,7 +59,7 @@ _USUAL_SIZE: Final = 1_000
 """The bytes of a payload that are assumed before the first record is read."""
 
 
-@careful
+@with_careful_constructor
 class RedisStreamsSource:
     """A source that reads Redis streams as a member of a consumer group.
 
@@ -150,18 +150,18 @@ class RedisStreamsSource:
 
     async def _read(self, stream: str, position: str, count: int) -> list[SinkRecord]:
         reply = await self._request(
-            self._polling, [*self._reading(count), "STREAMS", stream, position]
+            self._polling, [*self._read_command(count), "STREAMS", stream, position]
         )
         return self._records(reply, deliveries=2)
 
     async def _read_new(self, count: int, wait: float) -> list[SinkRecord]:
         milliseconds = max(1, int(wait * 1000))
-        words = [*self._reading(count), "BLOCK", str(milliseconds), "STREAMS", *self.streams]
+        words = [*self._read_command(count), "BLOCK", str(milliseconds), "STREAMS", *self.streams]
         words += [">"] * len(self.streams)
         reply = await self._request(self._polling, words, wait=wait)
         return self._records(reply)
 
-    def _reading(self, count: int) -> list[str]:
+    def _read_command(self, count: int) -> list[str]:
         return ["XREADGROUP", "GROUP", self.group, self.consumer, "COUNT", str(count)]
 
     async def _claim(self, count: int) -> list[SinkRecord]:
@@ -185,7 +185,7 @@ class RedisStreamsSource:
         return []
 
     def _records(self, reply: Any, deliveries: int = 1) -> list[SinkRecord]:
-        """Return the records of a reply; entries that were deleted meanwhile have none."""
+        """Return the records of a reply, without entries that were deleted meanwhile."""
         pairs: Iterable[Any] = (
             cast("Any", reply).items() if isinstance(reply, dict) else reply or ()
         )
@@ -226,7 +226,7 @@ class RedisStreamsSource:
         """Return the number of entries that the group has not acknowledged in all streams.
 
         Before Redis 7, and after entries were deleted from the middle of a stream, Redis does not
-        know it.
+        know the number.
         """
         waiting: list[int | None] = []
         for stream in self.streams:

@@ -29,12 +29,12 @@ class AvroCodec:
 
     Args:
         writer: the schema of the data.
-        reader: the schema that decoded values follow; by default that of the data.
+        reader: the schema that decoded values follow; by default the writer's schema.
 
     Raises:
-        InvalidData: a schema is not one of Avro, or has an array whose items take no bytes, so that
-            a few bytes could announce more items than the memory holds. A record with many values
-            that take no bytes is refused for the same reason.
+        InvalidData: a schema is not an Avro schema, or has an array whose items take no bytes, so
+            that a few bytes could announce more items than the memory holds. A record with many
+            values that take no bytes is refused for the same reason.
     """
 
     def __init__(
@@ -54,8 +54,8 @@ class AvroCodec:
                 field="schema",
                 remedy="Leave out fields that have no data.",
             )
-        self._writer = _parsed(writer)
-        self._reader = None if reader is None else _parsed(reader)
+        self._writer = _fastavro_schema(writer)
+        self._reader = None if reader is None else _fastavro_schema(reader)
         # The compiled functions end the process when data of a recursive schema nest deeply.
         is_deep = dangers.is_recursive
         reading: Any = slow_reading if is_deep else fastavro
@@ -69,7 +69,7 @@ class AvroCodec:
         """Return the value that bytes stand for.
 
         Raises:
-            InvalidData: they are not data of the schema.
+            InvalidData: the bytes are not data of the schema.
         """
         stream = BytesIO(data)
         try:
@@ -107,15 +107,15 @@ class AvroCodec:
         )
 
 
-def _parsed(complete: CompleteSchema) -> Any:
+def _fastavro_schema(complete: CompleteSchema) -> Any:
     """Return a schema as fastavro needs it."""
-    named: dict[str, Any] = {}
+    named_types: dict[str, Any] = {}
     try:
         for _, part in complete.parts:
-            fastavro.parse_schema(_document(part.text), named)
-        schema = fastavro.parse_schema(_document(complete.schema.text), named)
-        return _with_names(schema, named)
-    except Exception as error:  # noqa: BLE001 - as above
+            fastavro.parse_schema(_document(part.text), named_types)
+        schema = fastavro.parse_schema(_document(complete.schema.text), named_types)
+        return _with_names(schema, named_types)
+    except Exception as error:  # noqa: BLE001 - fastavro raises errors of many kinds
         problem = type(error).__name__
     raise InvalidData(
         f"The Avro schema is refused by fastavro ({problem}).",

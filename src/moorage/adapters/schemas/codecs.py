@@ -28,8 +28,8 @@ def codec_of(
 
     Args:
         schema: the schema with which data are, or will be, written.
-        reader: the schema that decoded values follow, in Avro; by default that of the data.
-        message: the full name of the message in Protobuf; by default the first of the schema.
+        reader: the schema that decoded values follow, in Avro; by default the schema of the data.
+        message: the full name of the message in Protobuf; by default the schema's first message.
 
     Raises:
         InvalidData: the schema is not one of its format, or its data cannot be decoded safely.

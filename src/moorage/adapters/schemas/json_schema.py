@@ -49,8 +49,8 @@ class JsonSchemaCodec:
             self._validator = validator_for(
                 document,
                 validate_formats=False,
-                retriever=_refused,
-                registry=Registry(others, retriever=_refused) if others else None,
+                retriever=_refuse_reference,
+                registry=Registry(others, retriever=_refuse_reference) if others else None,
                 pattern_options=RegexOptions(),
             )
         except Exception as error:  # noqa: BLE001 - jsonschema-rs raises errors of several kinds
@@ -67,7 +67,7 @@ class JsonSchemaCodec:
         """Return the value of JSON that is valid.
 
         Raises:
-            InvalidData: the bytes are not JSON, or not valid.
+            InvalidData: the bytes are not JSON, or do not match the schema.
         """
         try:
             value = decode_json(data)
@@ -86,7 +86,7 @@ class JsonSchemaCodec:
         """Return a valid value as JSON.
 
         Raises:
-            InvalidData: the value cannot be written as JSON, or is not valid.
+            InvalidData: the value cannot be written as JSON, or does not match the schema.
         """
         data = encode_json(value)
         self._check(value, "value")
@@ -118,7 +118,7 @@ class JsonSchemaCodec:
         )
 
 
-def _refused(uri: str) -> Any:
+def _refuse_reference(uri: str) -> Any:
     raise LookupError(uri)
 
 

@@ -41,10 +41,10 @@ class MemorySchemaRegistry:
     """A registry of schemas in memory, which checks each new version by moorage's own rules.
 
     Args:
-        compatibility: the promise of each subject, such as "backward".
+        compatibility: the compatibility mode of each subject, such as "backward".
 
     Raises:
-        ConfigurationError: there is no such promise.
+        ConfigurationError: there is no such compatibility mode.
     """
 
     def __init__(self, compatibility: Compatibility | str = Compatibility.BACKWARD) -> None:
@@ -78,10 +78,10 @@ class MemorySchemaRegistry:
         """Make a schema the next version of a subject, and return its id.
 
         Raises:
-            InvalidData: it is not a schema.
-            SchemaIncompatible: it would break the promise of the subject.
+            InvalidData: the text is not a schema.
+            SchemaIncompatible: the schema would break the subject's compatibility mode.
         """
-        earlier = self._same(subject, schema)
+        earlier = self._equal_version(subject, schema)
         if earlier is not None and earlier.id is not None:
             return earlier.id
         complete = await complete_schema(self, schema)
@@ -101,7 +101,7 @@ class MemorySchemaRegistry:
         """Return the reasons why a schema could not be the next version of a subject.
 
         Raises:
-            InvalidData: it is not a schema.
+            InvalidData: the text is not a schema.
         """
         complete = await complete_schema(self, schema)
         codec_of(complete)
@@ -112,7 +112,7 @@ class MemorySchemaRegistry:
         earlier = [await complete_schema(self, versions[n].schema) for n in sorted(versions)]
         return tuple(map(str, incompatibilities(self._compatibility, new, earlier)))
 
-    def _same(self, subject: str, schema: Schema) -> SchemaVersion | None:
+    def _equal_version(self, subject: str, schema: Schema) -> SchemaVersion | None:
         versions = self._subjects.get(checked_subject(subject), {}).values()
         return next((version for version in versions if version.schema == schema), None)
 
@@ -131,7 +131,7 @@ class FolderSchemaRegistry(MemorySchemaRegistry):
 
     Args:
         folder: the folder.
-        compatibility: the promise of each subject, for `check`.
+        compatibility: the compatibility mode of each subject, for `check`.
 
     Raises:
         ConfigurationError: a file cannot be read, has a wrong name, or has the id of another file.
@@ -163,9 +163,9 @@ class FolderSchemaRegistry(MemorySchemaRegistry):
         """Return the id of a schema that the folder has; refuse any other.
 
         Raises:
-            UnsupportedByVendor: the folder has neither the schema nor its id.
+            UnsupportedByVendor: the folder has no such schema, or no id for it.
         """
-        earlier = self._same(subject, schema)
+        earlier = self._equal_version(subject, schema)
         if earlier is not None and earlier.id is not None:
             return earlier.id
         raise UnsupportedByVendor(
@@ -195,8 +195,8 @@ class FolderSchemaRegistry(MemorySchemaRegistry):
             problem = error.message
         else:
             other = None if version.id is None else self._schemas.get(version.id)
-            taken = version.version in self._subjects.get(version.subject, {})
-            if not taken and other in (None, version.schema):
+            is_taken = version.version in self._subjects.get(version.subject, {})
+            if not is_taken and other in (None, version.schema):
                 self._add(version)
                 return
             problem = "Another file has its version or its id."
@@ -212,7 +212,7 @@ def schema_of_file(file: str | PathLike[str]) -> Schema:
 
     Raises:
         ConfigurationError: the file cannot be read, or has another ending.
-        InvalidData: it is empty or too long.
+        InvalidData: the file is empty or too long.
     """
     path = Path(file)
     kind = _ENDINGS.get(path.suffix)
@@ -236,7 +236,7 @@ def schema_of_file(file: str | PathLike[str]) -> Schema:
 
 
 def _text_of(path: Path, kind: SchemaFormat) -> str:
-    """Return a schema's text; that of compiled descriptors is their Base64."""
+    """Return a schema's text; compiled descriptors are encoded in Base64."""
     if kind is SchemaFormat.PROTOBUF:
         return b64encode(path.read_bytes()).decode()
     return path.read_text("utf-8")

@@ -66,9 +66,9 @@ class ProtobufCodec:
         """Return the fields of a message; the bytes begin with its index in the schema.
 
         Raises:
-            InvalidData: the schema has no such message, or the bytes are not one.
+            InvalidData: the schema has no such message, or the bytes are not such a message.
         """
-        indexes, rest = without_indexes(data)
+        indexes, message_bytes = without_indexes(data)
         name = self._files.message_at(indexes)
         if name is None:
             raise InvalidData(
@@ -76,7 +76,7 @@ class ProtobufCodec:
                 field="payload",
                 remedy="Correct the producer, which has framed another message.",
             )
-        return self._decoded(name, rest)
+        return self._decoded(name, message_bytes)
 
     def encode(self, value: Any, /) -> bytes:
         """Return the bytes of a message with these fields.
@@ -118,7 +118,7 @@ class ProtobufCodec:
         try:
             message.ParseFromString(data)
             return {} if not _is_complete(message) else _fields(message, self._pool)
-        except Exception as error:  # noqa: BLE001 - as above
+        except Exception as error:  # noqa: BLE001 - protobuf raises errors of several kinds
             problem = type(error).__name__
         raise InvalidData(
             f"The data of a record are not a message {name} ({problem}).",
@@ -146,13 +146,13 @@ def _value(field: Any, value: Any, pool: Any) -> Any:
     kind = field.message_type
     if kind is not None and kind.GetOptions().map_entry:
         entry = kind.fields_by_name["value"]
-        return {key: _single(entry, value[key], pool) for key in value}
+        return {key: _single_value(entry, value[key], pool) for key in value}
     if isinstance(value, (str, bytes, int, float)) or hasattr(value, "DESCRIPTOR"):
-        return _single(field, value, pool)
-    return [_single(field, item, pool) for item in value]
+        return _single_value(field, value, pool)
+    return [_single_value(field, item, pool) for item in value]
 
 
-def _single(field: Any, value: Any, pool: Any) -> Any:
+def _single_value(field: Any, value: Any, pool: Any) -> Any:
     if field.enum_type is not None:
         member = field.enum_type.values_by_number.get(value)
         return value if member is None else member.name

@@ -22,7 +22,7 @@ from moorage.errors import ConfigurationError, StorageUnavailable
 if TYPE_CHECKING:
     from collections.abc import Generator, Sequence
 
-    from moorage.adapters.sealed._row import Swap
+    from moorage.adapters.sealed._row import TextReplacement
 
 _TABLE: Final = TableDefinition(
     "sqlite",
@@ -71,14 +71,14 @@ class SealedFile:
         with self._transaction() as link:
             link.execute(_PUT, (about, sealed))
 
-    def swap(self, swaps: Sequence[Swap], /) -> int:
+    def swap(self, swaps: Sequence[TextReplacement], /) -> int:
         """Replace each text that has not changed meanwhile; return the number of replaced ones."""
         with self._transaction() as link:
             parameters = [(swap.new, swap.about, swap.old) for swap in swaps]
             return link.executemany(_SWAP, parameters).rowcount
 
     def drop(self, about: bytes, /) -> bool:
-        """Delete the encrypted text of this id; return whether there was one."""
+        """Delete the encrypted text of this id; return whether it existed."""
         with self._transaction() as link:
             return bool(link.execute(_DROP, (about,)).rowcount)
 

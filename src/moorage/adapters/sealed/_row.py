@@ -17,8 +17,8 @@ class Row(NamedTuple):
     sealed: bytes
 
 
-class Swap(NamedTuple):
-    """A text that replaces another text, if that has not changed meanwhile."""
+class TextReplacement(NamedTuple):
+    """A text that replaces another text, unless the old text has changed meanwhile."""
 
     about: bytes
     old: bytes
@@ -30,7 +30,7 @@ class SealedRows(Protocol):
 
     Each operation is one transaction, and durable when it returns. A row is found by its id, for
     which the table may use a digest. Errors are raised as `StorageUnavailable`, or as
-    `ConfigurationError` if there is no table.
+    `ConfigurationError` if the table is missing.
     """
 
     def find(self, about: bytes, /) -> bytes | None:
@@ -41,7 +41,7 @@ class SealedRows(Protocol):
         """Store an encrypted text, in place of an earlier one with this id."""
         ...
 
-    def swap(self, swaps: Sequence[Swap], /) -> int:
+    def swap(self, swaps: Sequence[TextReplacement], /) -> int:
         """Replace each text that has not changed meanwhile; return the number of replaced ones."""
         ...
 
@@ -65,7 +65,7 @@ class Rows(Protocol):
 
     async def put(self, about: bytes, sealed: bytes, /) -> None: ...
 
-    async def swap(self, swaps: Sequence[Swap], /) -> int: ...
+    async def swap(self, swaps: Sequence[TextReplacement], /) -> int: ...
 
     async def page(self, after: bytes, size: int, /) -> Sequence[Row]: ...
 
@@ -86,7 +86,7 @@ class BlockingRows:
     async def put(self, about: bytes, sealed: bytes, /) -> None:
         self._rows.put(about, sealed)
 
-    async def swap(self, swaps: Sequence[Swap], /) -> int:
+    async def swap(self, swaps: Sequence[TextReplacement], /) -> int:
         return self._rows.swap(swaps)
 
     async def page(self, after: bytes, size: int, /) -> Sequence[Row]:
@@ -111,7 +111,7 @@ class ThreadedRows:
     async def put(self, about: bytes, sealed: bytes, /) -> None:
         await asyncio.to_thread(self._rows.put, about, sealed)
 
-    async def swap(self, swaps: Sequence[Swap], /) -> int:
+    async def swap(self, swaps: Sequence[TextReplacement], /) -> int:
         return await asyncio.to_thread(self._rows.swap, swaps)
 
     async def page(self, after: bytes, size: int, /) -> Sequence[Row]:

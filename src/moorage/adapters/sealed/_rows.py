@@ -32,12 +32,12 @@ if TYPE_CHECKING:
 
     from moorage.adapters.databases._sql_source import Source
     from moorage.adapters.databases._sql_transactions import Transactions
-    from moorage.adapters.sealed._row import Swap
+    from moorage.adapters.sealed._row import TextReplacement
     from moorage.errors import ConnectorError
 
 _NO_TABLE: Final = frozenset({"42P01", "42703", "3F000", 1146, 1054, 1049})
 _DENIED: Final = frozenset({"42501", 1142, 1143})
-_LONGEST: Final = 1_000
+_MAX_LENGTH: Final = 1_000
 
 
 class SqlRows:
@@ -68,7 +68,7 @@ class SqlRows:
         statement = self._insert(self._table, row)
         await self._run(lambda link: self._with_timeouts(link).execute(statement))
 
-    async def swap(self, swaps: Sequence[Swap], /) -> int:
+    async def swap(self, swaps: Sequence[TextReplacement], /) -> int:
         """Replace texts that have not changed meanwhile; lock the rows in order of their ids."""
         columns = self._table.c
         statements = [
@@ -87,7 +87,7 @@ class SqlRows:
         return await self._run(work)
 
     async def drop(self, about: bytes, /) -> bool:
-        """Delete the encrypted text of this id; return whether there was one."""
+        """Delete the encrypted text of this id; return whether it existed."""
         statement = delete(self._table).where(self._table.c.id == _id(about))
         return await self._run(
             lambda link: bool(self._with_timeouts(link).execute(statement).rowcount)
@@ -123,7 +123,7 @@ class SqlRows:
         return link
 
 
-def declared(metadata: MetaData, name: str, schema: str | None) -> Table:
+def declare_table(metadata: MetaData, name: str, schema: str | None) -> Table:
     return Table(
         name,
         metadata,
@@ -186,7 +186,7 @@ def _readable_owner(about: bytes) -> str:
     """Return the name of a service and tenant in a form that any database can store."""
     tenant, service, _ = unpack_values(about)
     owner = service if tenant is None else f"{service} of {tenant}"
-    return owner.encode("ascii", "backslashreplace").decode().replace("\0", "\\0")[:_LONGEST]
+    return owner.encode("ascii", "backslashreplace").decode().replace("\0", "\\0")[:_MAX_LENGTH]
 
 
 def _error_of(source: Source, table: Table, error: BaseException) -> ConnectorError:

@@ -7,14 +7,14 @@ from typing import TYPE_CHECKING, ClassVar, Final
 
 from sqlalchemy.schema import CreateTable
 
-from moorage.adapters.databases._sql_schema import checked, dialect_of
+from moorage.adapters.databases._sql_schema import checked_metadata, dialect_of
 from moorage.adapters.databases._sql_source import Source
 from moorage.adapters.databases._sql_transactions import (
     AsyncTransactions,
     BlockingTransactions,
     Transactions,
 )
-from moorage.adapters.sealed._rows import SqlRows, create, declared
+from moorage.adapters.sealed._rows import SqlRows, create, declare_table
 from moorage.domain.values.durations import seconds
 
 if TYPE_CHECKING:
@@ -43,10 +43,10 @@ class SealedTable:
 
     @classmethod
     def _declared(cls, metadata: MetaData | None, prefix: str, schema: str | None) -> Table:
-        metadata = checked(metadata, prefix)
+        metadata = checked_metadata(metadata, prefix)
         name = f"{prefix}{cls._table_suffix}"
         existing_table = metadata.tables.get(f"{schema}.{name}" if schema else name)
-        return declared(metadata, name, schema) if existing_table is None else existing_table
+        return declare_table(metadata, name, schema) if existing_table is None else existing_table
 
     def _connect(
         self,

@@ -67,7 +67,7 @@ def token_at(where: str, response: Response, now: datetime) -> Credentials:
     """Return the access token in a token service's response (RFC 6749)."""
     if not response.ok:
         code = word_at(response, "error")
-        raise failed(where, response, code, "Assign an identity to this machine or login.")
+        raise failure_error(where, response, code, "Assign an identity to this machine or login.")
     token, lifetime = secret_at(response, "access_token"), seconds_at(response, "expires_in")
     if token is None or lifetime is None:
         raise unexpected_answer(where, response)
@@ -83,7 +83,7 @@ def unexpected_answer(where: str, response: Response) -> StorageUnavailable:
     )
 
 
-def refused(where: str, response: Response, code: str | None, remedy: str) -> AuthenticationFailed:
+def refusal(where: str, response: Response, code: str | None, remedy: str) -> AuthenticationFailed:
     """Return the error for a request that the secret manager does not authorise."""
     return AuthenticationFailed(
         f"{where} refused the request (status {response.status}{f', {code}' if code else ''}).",
@@ -93,11 +93,11 @@ def refused(where: str, response: Response, code: str | None, remedy: str) -> Au
     )
 
 
-def failed(where: str, response: Response, code: str | None, remedy: str) -> ConnectorError:
-    """Return the error for an unsuccessful response; `remedy` is for a missing permission."""
+def failure_error(where: str, response: Response, code: str | None, remedy: str) -> ConnectorError:
+    """Return the error for an unsuccessful response; `remedy` applies to a missing permission."""
     status = response.status
     if status in _REFUSED_STATUSES:
-        return refused(where, response, code, remedy)
+        return refusal(where, response, code, remedy)
     status_and_code = f"status {status}{f', {code}' if code else ''}"
     if status >= 500 or status in _TEMPORARY:
         return StorageUnavailable(

@@ -11,8 +11,8 @@ _NAME: Final = re.compile(r"[a-z0-9]+(?:-[a-z0-9]+)*", re.ASCII)
 def unambiguous_names(service: str, tenant: str | None) -> tuple[str, ...] | None:
     """Return service and tenant as parts of a secret's name; None if that is ambiguous.
 
-    Words of lower-case letters and digits with single hyphens stay distinct in upper case, and when
-    they are joined with two hyphens, a slash or two underscores.
+    Only words of lower-case letters and digits with single hyphens are accepted. They stay distinct
+    in upper case, and when they are joined with two hyphens, a slash or two underscores.
     """
     names = (service,) if tenant is None else (service, tenant)
     return names if all(map(_NAME.fullmatch, names)) else None

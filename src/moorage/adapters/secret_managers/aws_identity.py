@@ -9,10 +9,15 @@ from urllib.parse import urlsplit
 
 import attrs
 
-from moorage.adapters.secret_managers._answers import failed, secret_at, unexpected_answer, value_at
+from moorage.adapters.secret_managers._answers import (
+    failure_error,
+    secret_at,
+    unexpected_answer,
+    value_at,
+)
 from moorage.domain.auth.methods import Credentials
 from moorage.domain.http.requests import Request
-from moorage.domain.secrets.frames import careful
+from moorage.domain.secrets.frames import with_careful_constructor
 from moorage.domain.secrets.secret import Secret, as_secret
 from moorage.domain.signing.sigv4 import AwsSigV4
 from moorage.domain.values.text import is_encodable
@@ -34,7 +39,7 @@ _TRUSTED_HOSTS: Final = frozenset(
 """The hosts that may provide keys without TLS: this machine, and AWS's container endpoints."""
 
 
-@careful
+@with_careful_constructor
 @attrs.frozen
 class AwsKeys:
     """AWS access keys that the program passes explicitly.
@@ -53,7 +58,7 @@ class AwsKeys:
 
     async def keys(self, wire: Line, region: str, service: str) -> Credentials:  # noqa: ARG002 - sends no request
         """Return the explicit access keys."""
-        return _signing(self, region, service, None)
+        return _signing_credentials(self, region, service, None)
 
 
 def _environment(variables: Mapping[str, str] | None) -> Mapping[str, str]:
@@ -81,7 +86,7 @@ class AwsEnvironment:
         """Return the first access keys that are found."""
         keys_of_variables = _keys_of_variables(self)
         if keys_of_variables is not None:
-            return _signing(keys_of_variables, region, service, None)
+            return _signing_credentials(keys_of_variables, region, service, None)
         container = self._container()
         if container is not None:
             return await self._of_container(wire, container, region, service)
@@ -150,7 +155,9 @@ class AwsEnvironment:
                 remedy="Set AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY, or pass AwsKeys.",
             ) from None
         if not token_response.ok:
-            raise failed(source, token_response, None, "Allow access to the instance's metadata.")
+            raise failure_error(
+                source, token_response, None, "Allow access to the instance's metadata."
+            )
         token = Secret(token_response.body)
         roles = await wire.send(base, _with_token(Request.get(_ROLES), token))
         if roles.status == 404:
@@ -160,7 +167,7 @@ class AwsEnvironment:
                 remedy="Assign a role that may read the secrets to the instance, or pass AwsKeys.",
             )
         if not roles.ok:
-            raise failed(source, roles, None, "Allow access to the instance's metadata.")
+            raise failure_error(source, roles, None, "Allow access to the instance's metadata.")
         role = roles.text.partition("\n")[0].strip()
         answer = await wire.send(base, _with_token(Request.get(f"{_ROLES}{role}"), token))
         return _endpoint_credentials(source, answer, region, service)
@@ -182,12 +189,14 @@ def _with_token(request: Request, token: Secret) -> Request:
 def _endpoint_credentials(source: str, answer: Response, region: str, service: str) -> Credentials:
     """Return the access keys in the answer of a machine's endpoint."""
     if not answer.ok:
-        raise failed(source, answer, None, "Check the role of this machine.")
+        raise failure_error(source, answer, None, "Check the role of this machine.")
     key, secret = value_at(answer, "AccessKeyId"), secret_at(answer, "SecretAccessKey")
     expires_at = _moment(value_at(answer, "Expiration"))
     if not isinstance(key, str) or secret is None or expires_at is None:
         raise unexpected_answer(source, answer)
-    return _signing(AwsKeys(key, secret, secret_at(answer, "Token")), region, service, expires_at)
+    return _signing_credentials(
+        AwsKeys(key, secret, secret_at(answer, "Token")), region, service, expires_at
+    )
 
 
 def _moment(text: object) -> datetime | None:
@@ -198,7 +207,9 @@ def _moment(text: object) -> datetime | None:
     return None if moment.tzinfo is None else moment
 
 
-def _signing(keys: AwsKeys, region: str, service: str, expires_at: datetime | None) -> Credentials:
+def _signing_credentials(
+    keys: AwsKeys, region: str, service: str, expires_at: datetime | None
+) -> Credentials:
     signature_method = AwsSigV4(
         access_key_id=keys.access_key_id,
         region=region,

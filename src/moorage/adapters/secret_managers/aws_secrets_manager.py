@@ -12,8 +12,8 @@ from uuid import uuid4
 import attrs
 
 from moorage.adapters.secret_managers._answers import (
-    failed,
-    refused,
+    failure_error,
+    refusal,
     secret_at,
     unexpected_answer,
     word_at,
@@ -83,7 +83,7 @@ class AwsSecretsManager:
     is `moorage/tenants/acme-fr/shop`, so that a policy may be given for a tenant.
 
     Attributes:
-        region: such as `eu-central-1`.
+        region: the AWS region, such as `eu-central-1`.
         identity: `AwsKeys`; or `AwsEnvironment`, which finds keys like AWS's own tools.
         endpoint: the URL of the service, if it is not the region's default.
         prefix: the beginning of the secrets' names.
@@ -125,7 +125,9 @@ class AwsSecretsManager:
             return content
         if _code(answer) == _NOT_FOUND:
             return None
-        raise self._failed(answer, f"Allow this identity secretsmanager:GetSecretValue on {name}.")
+        raise self._error_of(
+            answer, f"Allow this identity secretsmanager:GetSecretValue on {name}."
+        )
 
     async def write(
         self, wire: Line, credentials: Credentials, name: str, content: Secret, /
@@ -139,18 +141,18 @@ class AwsSecretsManager:
             create_request = _request("CreateSecret", token | {"Name": name}, content)
             answer = await wire.send(self.endpoint, create_request, credentials)
         if not answer.ok:
-            raise self._failed(answer, remedy)
+            raise self._error_of(answer, remedy)
 
-    def _failed(self, answer: Response, remedy: str) -> ConnectorError:
+    def _error_of(self, answer: Response, remedy: str) -> ConnectorError:
         code = _code(answer)
         if code in _REFUSED_CODES:
-            return refused(self.where, answer, code, f"{remedy} Check its keys, and the clock.")
+            return refusal(self.where, answer, code, f"{remedy} Check its keys, and the clock.")
         if code in _TEMPORARY:
             return StorageUnavailable(
                 f"{self.where} is not available ({code}).",
                 remedy="Send fewer requests, with a cache before it; then try again.",
             )
-        return failed(self.where, answer, code, remedy)
+        return failure_error(self.where, answer, code, remedy)
 
 
 def _request(action: str, fields: dict[str, str], content: Secret | None = None) -> Request:

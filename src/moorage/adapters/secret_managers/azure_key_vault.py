@@ -12,8 +12,8 @@ from urllib.parse import quote, urlsplit
 import attrs
 
 from moorage.adapters.secret_managers._answers import (
-    failed,
-    refused,
+    failure_error,
+    refusal,
     secret_at,
     token_at,
     unexpected_answer,
@@ -22,7 +22,7 @@ from moorage.adapters.secret_managers._answers import (
 from moorage.adapters.secret_managers._owner_names import secret_word
 from moorage.domain.http.requests import Request
 from moorage.domain.http.urls import validate_base_url, validate_private_url
-from moorage.domain.secrets.frames import careful
+from moorage.domain.secrets.frames import with_careful_constructor
 from moorage.domain.secrets.secret import Secret, as_secret
 from moorage.domain.values.json_text import encode_json
 from moorage.errors import ConfigurationError
@@ -39,7 +39,7 @@ _PARAMETER: Final = re.compile(r'(authorization|authorization_uri|resource)="([^
 _ISSUER: Final = "Microsoft's token service"
 
 
-@careful
+@with_careful_constructor
 @attrs.frozen
 class AzureClient:
     """The identity of an application with a client secret.
@@ -64,7 +64,7 @@ class AzureClient:
             self.authority, _grant_request(self, f"/{directory}/oauth2/v2.0/token", resource)
         )
         if answer.status in {400, 401, 403}:
-            raise refused(
+            raise refusal(
                 _ISSUER,
                 answer,
                 word_at(answer, "error"),
@@ -74,7 +74,7 @@ class AzureClient:
         return token_at(_ISSUER, answer, wire.utc())
 
 
-@careful
+@with_careful_constructor
 @attrs.frozen
 class AzureManagedIdentity:
     """The managed identity of this machine in Azure.
@@ -105,7 +105,7 @@ class AzureManagedIdentity:
 AzureIdentity: TypeAlias = AzureClient | AzureManagedIdentity
 
 
-@careful
+@with_careful_constructor
 @attrs.frozen
 class AzureKeyVault:
     """A `SecretManager` for the secrets of one Azure key vault.
@@ -159,7 +159,7 @@ class AzureKeyVault:
         if answer.status == 404:
             return None
         if not answer.ok:
-            raise self._failed(answer, "get", name)
+            raise self._error_of(answer, "get", name)
         content = secret_at(answer, "value")
         if content is None:
             raise unexpected_answer(self.where, answer)
@@ -173,7 +173,7 @@ class AzureKeyVault:
         request = request.with_header("Content-Type", "application/json")
         answer = await wire.send(self.address, request.evolve(body=_value(content)), credentials)
         if not answer.ok:
-            raise self._failed(answer, "set", name)
+            raise self._error_of(answer, "set", name)
 
     def _request(self, method: str, path: str) -> Request:
         return Request(method, path, query={"api-version": self.api_version})
@@ -185,10 +185,10 @@ class AzureKeyVault:
             host == resource_host or f"{host}".endswith(f".{resource_host}")
         )
 
-    def _failed(self, answer: Response, verb: str, name: str) -> ConnectorError:
+    def _error_of(self, answer: Response, verb: str, name: str) -> ConnectorError:
         code = word_at(answer, "error", "innererror", "code") or word_at(answer, "error", "code")
         remedy = f"Allow this identity to {verb} secrets of the vault, and enable {name}."
-        return failed(self.where, answer, code, remedy)
+        return failure_error(self.where, answer, code, remedy)
 
 
 def _grant_request(client: AzureClient, path: str, resource: str) -> Request:

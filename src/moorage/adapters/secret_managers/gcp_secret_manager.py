@@ -15,8 +15,8 @@ from urllib.parse import quote
 import attrs
 
 from moorage.adapters.secret_managers._answers import (
-    failed,
-    refused,
+    failure_error,
+    refusal,
     secret_at,
     token_at,
     unexpected_answer,
@@ -26,7 +26,7 @@ from moorage.adapters.secret_managers._answers import (
 from moorage.adapters.secret_managers._owner_names import secret_word
 from moorage.domain.http.requests import Request
 from moorage.domain.http.urls import validate_base_url, validate_private_url
-from moorage.domain.secrets.frames import careful
+from moorage.domain.secrets.frames import with_careful_constructor
 from moorage.domain.secrets.secret import Secret, as_secret
 from moorage.domain.signing.jwt import JwtSigning
 from moorage.domain.signing.occasion import Occasion
@@ -49,7 +49,7 @@ _HOUR: Final = timedelta(hours=1)
 _KEY_FILE_FIELDS: Final = ("client_email", "private_key", "private_key_id", "token_uri")
 
 
-@careful
+@with_careful_constructor
 @attrs.frozen
 class GcpServiceAccount:
     """A service account's key, which signs an assertion for an access token.
@@ -89,7 +89,7 @@ class GcpServiceAccount:
         assertion = _assertion(self).token(self.private_key, occasion)
         answer = await wire.send(self.token_uri, _exchange(assertion))
         if answer.status in {400, 401, 403}:
-            raise refused(
+            raise refusal(
                 "Google's token service",
                 answer,
                 word_at(answer, "error"),
@@ -98,7 +98,7 @@ class GcpServiceAccount:
         return token_at("Google's token service", answer, wire.utc())
 
 
-@careful
+@with_careful_constructor
 @attrs.frozen
 class GcpMetadata:
     """The service account of this machine, container or function.
@@ -161,7 +161,7 @@ class GcpSecretManager:
         if answer.status == 404:
             return None
         if not answer.ok:
-            raise self._failed(answer, "secretmanager.versions.access", name)
+            raise self._error_of(answer, "secretmanager.versions.access", name)
         content = _content(answer)
         if content is None:
             raise unexpected_answer(self.where, answer)
@@ -187,7 +187,7 @@ class GcpSecretManager:
             await self._create(wire, credentials, name)
             answer = await wire.send(self.endpoint, add_request, credentials)
         if not answer.ok:
-            raise self._failed(answer, "secretmanager.versions.add", name)
+            raise self._error_of(answer, "secretmanager.versions.add", name)
 
     async def _create(self, wire: Line, credentials: Credentials, name: str) -> None:
         request = Request.post(
@@ -195,13 +195,13 @@ class GcpSecretManager:
         )
         answer = await wire.send(self.endpoint, request, credentials)
         if not answer.ok and answer.status != 409:
-            raise self._failed(answer, "secretmanager.secrets.create", name)
+            raise self._error_of(answer, "secretmanager.secrets.create", name)
 
     @property
     def _secrets(self) -> str:
         return f"/v1/projects/{quote(self.project, safe='')}/secrets"
 
-    def _failed(self, answer: Response, permission: str, name: str) -> ConnectorError:
+    def _error_of(self, answer: Response, permission: str, name: str) -> ConnectorError:
         code = word_at(answer, "error", "status")
         if answer.status == 400 and code == "FAILED_PRECONDITION":
             return ConfigurationError(
@@ -210,7 +210,7 @@ class GcpSecretManager:
                 remedy="Enable it, or add a version.",
             )
         remedy = f"Grant this identity the permission {permission} on {name}."
-        return failed(self.where, answer, code, remedy)
+        return failure_error(self.where, answer, code, remedy)
 
 
 def _assertion(account: GcpServiceAccount) -> JwtSigning:

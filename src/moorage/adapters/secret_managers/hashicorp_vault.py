@@ -14,8 +14,8 @@ from urllib.parse import quote
 import attrs
 
 from moorage.adapters.secret_managers._answers import (
-    failed,
-    refused,
+    failure_error,
+    refusal,
     seconds_at,
     secret_at,
     table_at,
@@ -26,7 +26,7 @@ from moorage.adapters.secret_managers._owner_names import secret_path
 from moorage.domain.auth.methods import Credentials
 from moorage.domain.http.requests import Headers, Request
 from moorage.domain.http.urls import validate_private_url
-from moorage.domain.secrets.frames import careful
+from moorage.domain.secrets.frames import with_careful_constructor
 from moorage.domain.secrets.secret import Secret, as_secret
 
 if TYPE_CHECKING:
@@ -45,10 +45,10 @@ def _mount(value: str) -> str:
     return value.strip("/")
 
 
-@careful
+@with_careful_constructor
 @attrs.frozen
 class VaultToken:
-    """A login at Vault with a token from elsewhere, renewed as long as Vault allows it.
+    """A login at Vault with an existing token, renewed as long as Vault allows it.
 
     Attributes:
         token: the token.
@@ -68,7 +68,7 @@ class VaultTokenFile:
     path: str
 
 
-@careful
+@with_careful_constructor
 @attrs.frozen
 class VaultAppRole:
     """A login at Vault with an AppRole, a role for programs.
@@ -86,7 +86,7 @@ class VaultAppRole:
     mount: str = attrs.field(default="approle", converter=_mount, kw_only=True)
 
 
-@careful
+@with_careful_constructor
 @attrs.frozen
 class VaultKubernetes:
     """A login at Vault with the service account of a Kubernetes pod.
@@ -105,7 +105,7 @@ class VaultKubernetes:
 VaultLogin: TypeAlias = VaultToken | VaultTokenFile | VaultAppRole | VaultKubernetes
 
 
-@careful
+@with_careful_constructor
 @attrs.frozen
 class HashiCorpVault:
     """A `SecretManager` for the secrets in a KV engine of Vault, version 2.
@@ -159,7 +159,7 @@ class HashiCorpVault:
         if answer.status == 404 and not value_at(answer, "errors"):
             return None
         if not answer.ok:
-            raise failed(
+            raise failure_error(
                 self.where,
                 answer,
                 None,
@@ -178,7 +178,7 @@ class HashiCorpVault:
             self.address, self._post(self._path(name), _version(content)), credentials
         )
         if not answer.ok:
-            raise failed(
+            raise failure_error(
                 self.where,
                 answer,
                 None,
@@ -208,14 +208,14 @@ class HashiCorpVault:
             # Its policies may not allow the lookup; the first request shows whether it is valid.
             return credentials
         if not answer.ok:
-            raise failed(self.where, answer, None, "")
+            raise failure_error(self.where, answer, None, "")
         lifetime = seconds_at(answer, "data", "ttl")
         return attrs.evolve(credentials, expires_at=_expiry(wire.utc(), lifetime))
 
     async def _enter(self, wire: Line, mount: str, proof: Secret) -> Credentials:
         answer = await wire.send(self.address, self._post(f"/v1/auth/{quote(mount)}/login", proof))
         if answer.status in _LOGIN_REFUSED:
-            raise refused(
+            raise refusal(
                 self.where,
                 answer,
                 None,
@@ -225,7 +225,7 @@ class HashiCorpVault:
 
     def _token_of(self, answer: Response, now: datetime) -> Credentials:
         if not answer.ok:
-            raise failed(self.where, answer, None, "")
+            raise failure_error(self.where, answer, None, "")
         token = secret_at(answer, "auth", "client_token")
         if token is None:
             raise unexpected_answer(self.where, answer)

@@ -5,12 +5,12 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from moorage.adapters.clocks.system import SystemClock
-from moorage.adapters.concurrency._closing import Closing
+from moorage.adapters.concurrency._closing import ContextClosable
 from moorage.adapters.concurrency._plain import run_now
 from moorage.adapters.concurrency.locks import ThreadLocks
 from moorage.adapters.http.stdlib.client import StdlibHttpClient
 from moorage.adapters.secret_managers._session import HttpWire, Session, content_of
-from moorage.domain.secrets.frames import careful
+from moorage.domain.secrets.frames import with_careful_constructor
 from moorage.domain.values.durations import seconds
 
 if TYPE_CHECKING:
@@ -28,15 +28,15 @@ P = TypeVar("P", bound="LoginProvider")
 _UNLIMITED_QUEUE = 10**9
 
 
-@careful
-class ManagedSecrets(Closing):
+@with_careful_constructor
+class ManagedSecrets(ContextClosable):
     """Reads secrets by name from a secret manager.
 
     Args:
-        manager: such as `HashiCorpVault`, `AwsSecretsManager`, `GcpSecretManager` and
-            `AzureKeyVault`, or one of your own.
+        manager: the secret manager: `HashiCorpVault`, `AwsSecretsManager`, `GcpSecretManager`,
+            `AzureKeyVault`, or a class of your own.
         http: the HTTP client; by default its own.
-        timeout: seconds, or a timedelta, for each request. A first use may take several.
+        timeout: seconds, or a timedelta, for each request. The first use may make several requests.
         clock: measures time.
     """
 

@@ -73,7 +73,7 @@ class SqlAccess:
 
 
 def _synchronous(work: Callable[[AsyncTransaction], Awaitable[Any]]) -> Callable[..., Any]:
-    """Return a function that runs asynchronous code in a synchronous transaction."""
+    """Return a synchronous function that runs asynchronous code in a transaction."""
 
     def function(transaction: Transaction) -> Any:
         flow: Any = work(cast("AsyncTransaction", _AwaitableTransaction(transaction)))

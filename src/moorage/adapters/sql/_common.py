@@ -8,13 +8,13 @@ from math import inf
 from typing import TYPE_CHECKING, Any, Final, Generic, TypeVar, cast
 
 from moorage.adapters.sql._connecting import Limits, make_engine
-from moorage.adapters.sql._database import Bounds, Database, Session, many, prepared
+from moorage.adapters.sql._database import Database, ResultBounds, Session, many, prepared
 from moorage.adapters.sql._driver_errors import judge
 from moorage.adapters.sql._links import SqlLinks
 from moorage.domain.connectors.health import ConnectorVersions
 from moorage.domain.connectors.named_operation import NamedOperation
 from moorage.domain.connectors.sql_failures import SqlPhase, timeout_error
-from moorage.domain.secrets.frames import refusing
+from moorage.domain.secrets.frames import without_arguments_in_errors
 from moorage.domain.secrets.secret import Secret
 from moorage.errors import ConnectorError, InvalidData
 
@@ -105,7 +105,7 @@ class CommonConnector:
     kind = "sql"
     _is_async = False
 
-    @refusing
+    @without_arguments_in_errors
     def __init__(
         self,
         url: Secret | str,
@@ -131,7 +131,7 @@ class CommonConnector:
                 field="connections",
                 remedy="Give 1 or more.",
             )
-        bounds = Bounds(most_rows, most_bytes)
+        bounds = ResultBounds(most_rows, most_bytes)
         limits = Limits(most_bytes)
         engine, system = make_engine(
             url if isinstance(url, Secret) else Secret(url),
@@ -233,7 +233,7 @@ class CommonConnector:
         return session.run(statement, parameters, batch)
 
 
-class Streaming:
+class RowStreamOperation:
     """An operation that opens a stream of rows."""
 
     def __init__(self, statement: Statement, parameters: Mapping[str, Any], batch: int) -> None:
@@ -262,8 +262,10 @@ class Steps:
 
 
 def ping(session: Session) -> None:
-    """Ask the server whether it answers."""
-    session.control("SELECT 1")
+    """Check that the server answers, or for SQLite that the file is a database."""
+    # SQLite reads no file for a statement that concerns none of its tables.
+    is_file = session.database.system == "sqlite"
+    session.control("PRAGMA schema_version" if is_file else "SELECT 1")
 
 
 def _as_json(value: Any) -> Any:

@@ -17,9 +17,10 @@ from sqlalchemy import Engine, create_engine, event, make_url
 from sqlalchemy.exc import ArgumentError
 from sqlalchemy.pool import NullPool, StaticPool
 
+from moorage.adapters.databases._sqlite_connection import OwnedConnection
 from moorage.adapters.databases._url_options import check_url_options
 from moorage.domain.connectors.sql_failures import SqlFault, SqlPhase, sql_error
-from moorage.domain.secrets.frames import refusing
+from moorage.domain.secrets.frames import without_arguments_in_errors
 from moorage.domain.values.installation import install
 from moorage.errors import ConfigurationError
 
@@ -36,7 +37,7 @@ _ASYNC_DRIVERS: Final = {"postgresql": "psycopg", "mysql": "asyncmy", "mariadb":
 _EXTRAS: Final = {"postgresql": "postgresql", "mysql": "mysql", "sqlite": "sql"}
 
 _LEAST_OF_PSYCOPG: Final = 2
-_PATIENCE: Final = 0.02
+_EXTRA_SECONDS: Final = 0.02
 """Seconds that a client waits longer than the attempt, so that the server's report comes first."""
 
 
@@ -45,7 +46,7 @@ class Limits(local):
 
     Attributes:
         most_bytes: the largest number of bytes of an answer.
-        until: its deadline, by the monotonic clock.
+        until: the attempt's deadline, by the monotonic clock.
     """
 
     until = 0.0
@@ -54,7 +55,7 @@ class Limits(local):
         self.most_bytes = most_bytes
 
 
-@refusing
+@without_arguments_in_errors
 def make_engine(
     url: Secret,
     *,
@@ -92,7 +93,9 @@ def make_engine(
         if system == "sqlite":
             arguments["check_same_thread"] = False
     arguments |= _tls_arguments(system, tls)
-    if system != "sqlite":
+    if system == "sqlite":
+        arguments = {"factory": OwnedConnection, **arguments}
+    else:
         drivers = _ASYNC_DRIVERS if is_async else _SYNC_DRIVERS
         place = place.set(drivername=f"{backend}+{drivers[backend]}")
     if system == "postgresql" and is_async:
@@ -191,7 +194,7 @@ def _tls_arguments(system: str, tls: Tls | None) -> dict[str, Any]:
     return {"ssl": context}
 
 
-class _Opening(Thread):
+class _ConnectingThread(Thread):
     """Opens a connection in a thread; if the caller stops waiting, it is closed.
 
     No driver bounds all steps of a connection, such as the look-up of the host.
@@ -249,7 +252,7 @@ def _connect_in_time(
 
         connect = partial(PunctualConnection.connect, *arguments, **options)
     until = limits.until
-    connection = _Opening(connect).within(until - monotonic()) if until else connect()
+    connection = _ConnectingThread(connect).within(until - monotonic()) if until else connect()
     set_end(system, connection, until)
     if system == "postgresql":
         connection.most_bytes = limits.most_bytes
@@ -273,7 +276,7 @@ def forget_unread_rows(connection: Connection) -> None:
 def set_end(system: str, connection: Any, until: float) -> None:
     """Set the time at which the database driver stops waiting."""
     if system == "postgresql":
-        connection.until = until and until + _PATIENCE
+        connection.until = until and until + _EXTRA_SECONDS
     else:
-        seconds = max(0.001, until + _PATIENCE - monotonic()) if until else None
+        seconds = max(0.001, until + _EXTRA_SECONDS - monotonic()) if until else None
         connection._read_timeout = connection._write_timeout = seconds  # noqa: SLF001 - PyMySQL has no other way

@@ -5,8 +5,8 @@ asynchronous drivers of SQLAlchemy suspend the task.
 
 Laws:
 
-1. A connection is in autocommit mode, and a transaction begins and ends with statements of ours. So
-   it is always known whether a lost connection may have left changes behind.
+1. A connection is in autocommit mode, and moorage's own statements begin and end each transaction.
+   So it is always known whether a lost connection may have left changes behind.
 2. A connection is used again only if no transaction is open on it; otherwise it is closed.
 """
 
@@ -65,7 +65,7 @@ _Written: TypeAlias = "tuple[str, tuple[str, ...] | None]"
 
 
 @attrs.frozen
-class Bounds:
+class ResultBounds:
     """The size of a result that is returned as a whole.
 
     Attributes:
@@ -167,24 +167,24 @@ class Session:
         """Execute a statement with checked parameters, and return its rows within the bounds."""
         result = self._result(statement, parameters)
         if statement.safe or self.is_open:
-            return self._bounded(result)
+            return self._fetch_within_bounds(result)
         # The statement has had its effect before its rows are read.
         self.phase = SqlPhase.SENT
-        rows = self._bounded(result)
+        rows = self._fetch_within_bounds(result)
         self.phase = SqlPhase.UNDONE
         return rows
 
     def rows_or_count(self, statement: Statement, parameters: Mapping[str, Any]) -> Any:
         """Execute a statement in a transaction; return its rows, or how many it changed."""
         result = self._result(statement, parameters)
-        return self._bounded(result) if result.returns_rows else result.rowcount
+        return self._fetch_within_bounds(result) if result.returns_rows else result.rowcount
 
     def _result(self, statement: Statement, parameters: Mapping[str, Any]) -> CursorResult[Any]:
         # The drivers of MySQL would read the whole result before they give its first row.
         is_streamed = self.database.system == "mysql" and statement.safe
         return self.run(statement, parameters, _ROWS_AT_ONCE if is_streamed else None)
 
-    def _bounded(self, result: CursorResult[Any]) -> tuple[Row[Any], ...]:
+    def _fetch_within_bounds(self, result: CursorResult[Any]) -> tuple[Row[Any], ...]:
         bounds, size, rows = self.database.bounds, 0, list[Any]()
         while True:
             batch = result.fetchmany(_ROWS_AT_ONCE)
@@ -202,7 +202,7 @@ class Session:
                 return tuple(rows)
 
     def run_each(self, statement: Statement, parameters: Sequence[Mapping[str, Any]]) -> None:
-        """Execute a statement with each of several parameters, in an open transaction."""
+        """Execute a statement once per set of parameters, in an open transaction."""
         executable, _, _ = prepared(statement)
         self.connection.execute(executable, parameters)
 
@@ -245,7 +245,7 @@ class Session:
             raise AnswerCutError
 
     def failure(self, error: Exception) -> Exception:
-        """Return the error of moorage for an exception; an unknown exception is returned itself."""
+        """Return the error of moorage for an exception; return an unknown exception unchanged."""
         if is_unreadable(error) or isinstance(error, AnswerCutError):
             self._is_disordered = True
         judged = judge(error, self.database.system, self.phase)
@@ -269,7 +269,7 @@ class Database:
     """A SQLAlchemy engine with the counters of its connections."""
 
     def __init__(
-        self, engine: Engine, system: str, links: SqlLinks, bounds: Bounds, *, maximum: int
+        self, engine: Engine, system: str, links: SqlLinks, bounds: ResultBounds, *, maximum: int
     ) -> None:
         self.engine = engine
         self.system = system
@@ -331,7 +331,9 @@ class Database:
         if len(statements) != 1:
             several = len(statements) or None
             return attrs.evolve(
-                self._whole(), operation="BATCH" if several else None, batch_size=several
+                self._describe_database(),
+                operation="BATCH" if several else None,
+                batch_size=several,
             )
         statement = statements[0]
         target = self._targets.get(statement)
@@ -339,7 +341,7 @@ class Database:
             text = str(statement.expression) if statement.text is None else statement.text.text
             summary = summary_of(text)
             target = attrs.evolve(
-                self._whole(),
+                self._describe_database(),
                 text=text,
                 summary=summary.text,
                 operation=summary.operation,
@@ -349,7 +351,7 @@ class Database:
                 self._targets[statement] = target
         return target
 
-    def _whole(self) -> DatabaseTarget:
+    def _describe_database(self) -> DatabaseTarget:
         """Describe the database for traces and metrics, without a statement."""
         url = self.engine.url
         product = url.get_backend_name()
@@ -413,7 +415,7 @@ class Database:
         """Check the parameters of a statement, and return them.
 
         Raises:
-            InvalidData: a parameter is missing, unknown, or no plain value.
+            InvalidData: a parameter is missing or unknown, or is not a plain value.
         """
         text = statement.text
         if text is not None and text.has_double_quotes and self.system == "mysql":
@@ -500,7 +502,7 @@ _LEVELS: Final = frozenset(
 
 
 def many(session: Session, steps: Sequence[tuple[Statement, Mapping[str, Any]]]) -> tuple[Any, ...]:
-    """Execute statements, and return the rows, or the number of changed rows, of each."""
+    """Execute statements; return the rows, or the number of changed rows, of each statement."""
     return tuple(session.rows_or_count(*step) for step in steps)
 
 

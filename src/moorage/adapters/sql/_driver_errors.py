@@ -29,7 +29,7 @@ class OversizedResultError(Exception):
 
 
 class AnswerCutError(OversizedResultError):
-    """Raised if the rest of an answer that is too large was not read."""
+    """Raised if an answer is too large and its rest was not read."""
 
 
 _UNREADABLE = (LookupError, ValueError, StructError)
@@ -67,10 +67,10 @@ def judge(error: Exception, system: str, phase: SqlPhase) -> ConnectorError | No
 
 
 def is_unreadable(error: Exception) -> bool:
-    """Return whether a driver failed while it read what the server sent.
+    """Return whether a driver failed while it read the server's answer.
 
     Drivers have no errors of their own for that. The connection cannot be used again, because the
-    rest of what was sent would be taken for the next answer.
+    unread rest of the answer would be taken for the next answer.
     """
     trace = error.__traceback__
     if (

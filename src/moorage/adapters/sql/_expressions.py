@@ -1,8 +1,7 @@
 """Uses SQLAlchemy expressions as statements, whose values are always parameters.
 
-An expression may still carry text that its author wrote: `text()`, `literal_column()`, operators of
-one's own, hints and prefixes. It is too late to see whether that text was a literal, so such text
-is refused.
+An expression may still contain text: `text()`, `literal_column()`, custom operators, hints and
+prefixes. At this point it cannot be seen whether that text was a literal, so such text is refused.
 """
 
 from __future__ import annotations
@@ -28,7 +27,7 @@ def check_expression(expression: object, *, safe: bool) -> Executable:
     """Return a SQLAlchemy expression after checking that it contains no literal SQL text.
 
     Raises:
-        InvalidData: it is no expression, contains text, or is of the wrong kind.
+        InvalidData: the value is not an expression, contains text, or is of the wrong kind.
     """
     if not isinstance(expression, ClauseElement) or not isinstance(expression, Executable):
         raise InvalidData(

@@ -36,7 +36,7 @@ class SqlLink:
     Attributes:
         connection: SQLAlchemy's connection.
         limit: the server's time limit for statements in milliseconds; None if it is not known.
-        opened: when it was opened, by the monotonic clock.
+        opened: the time of its opening, by the monotonic clock.
     """
 
     __slots__ = ("_driver", "_end", "_system", "connection", "limit", "opened")
@@ -96,7 +96,7 @@ class SqlLinks:
 
     Args:
         engine: opens the connections.
-        limits: has the deadlines of attempts, which the engine reads.
+        limits: the deadlines of attempts, which the engine reads.
         system: the kind of the database, such as "postgresql".
         is_async: whether the driver is asynchronous.
         lifetime: the seconds after which a connection is replaced.
@@ -188,7 +188,7 @@ class SqlLinks:
 
 
 class _StatementDeadline:
-    """The time at which a statement of SQLite ends, by the monotonic clock."""
+    """The time at which a statement of SQLite is interrupted, by the monotonic clock."""
 
     __slots__ = ("until",)
 

@@ -2,8 +2,8 @@
 
 Laws:
 
-1. A name has one owner: the last that began. What an earlier owner stores is refused, and undone
-   with its transaction.
+1. A name has one owner: the last that began. Writes of an earlier owner are refused, and undone
+   with their transaction.
 2. A position that is stored with rows only grows while it has the same owner.
 """
 
@@ -18,7 +18,7 @@ import sqlalchemy as sa
 from moorage.adapters.sql._access import SqlAccess
 from moorage.adapters.sql.statements import Command, Query
 from moorage.domain.pipelines.checkpoints import is_after, partition_name, taken_over_error
-from moorage.domain.secrets.frames import careful
+from moorage.domain.secrets.frames import with_careful_constructor
 from moorage.domain.state.keys import checked_name
 from moorage.errors import LocalFailure, VendorRejected
 
@@ -64,7 +64,7 @@ _STORE: Final = Command(
 )
 
 
-@careful
+@with_careful_constructor
 class SqlCheckpoints:
     """Positions of one source in the table moorage_checkpoints of a SQL database.
 
@@ -78,7 +78,7 @@ class SqlCheckpoints:
     Args:
         manager: performs the transactions under the protections of the connector's service.
         connector: the connector of the database, which belongs to the caller. A `SqlConnector`
-            works in threads and with a `ConnectorManager`, as a file of SQLite needs it.
+            works in threads and with a `ConnectorManager`; a SQLite file needs that.
     """
 
     def __init__(self, manager: AnyPerformer, connector: AnySqlConnector) -> None:
@@ -115,7 +115,7 @@ class SqlCheckpoints:
         return ownership
 
     async def advance(self, name: str, epoch: int, positions: Mapping[str, Offset], /) -> None:
-        """Store the positions of a source; a position that the sink stores is not set back.
+        """Store the positions of a source; a position that the sink stores is never moved back.
 
         Raises:
             LocalFailure: a later owner began.
@@ -140,7 +140,7 @@ class SqlCheckpoints:
 
         Raises:
             LocalFailure: a later owner began, or a sink has stored positions with its rows since
-                this object was made: batches under way could still set them forward.
+                this object was made: batches in progress could still move them forward.
         """
         if any((name, partition) in self._moved for partition in positions):
             raise LocalFailure(
@@ -157,7 +157,7 @@ class SqlCheckpoints:
         Args:
             name: the name of the source.
             positions: the new positions, by the name of the partition ("0" for a source without
-                partitions); none to begin anew.
+                partitions); empty to start from the beginning.
         """
         name = checked_name(name, "name")
         claim = _CLAIM_MYSQL if self._access.system == "mysql" else _CLAIM
@@ -174,10 +174,10 @@ class SqlCheckpoints:
         """Store the position of records in an open transaction that writes their rows.
 
         Returns:
-            For each record whether its row is to be written; False if it was before.
+            For each record, whether its row must be written; False if it was written before.
 
         Raises:
-            LocalFailure: a later owner began, or the records are not those of the source.
+            LocalFailure: a later owner began, or the records are not from the source.
         """
         name = records[0].topic
         if name not in self._names or any(record.topic != name for record in records):
@@ -214,7 +214,7 @@ async def _lock(transaction: AsyncTransaction, name: str) -> _Owner:
     """Lock a source's row of checkpoints for the transaction, and return it.
 
     Raises:
-        LocalFailure: somebody removed it.
+        LocalFailure: the row was removed.
     """
     rows = await transaction.query(_LOCK, name=name)
     if not rows:

@@ -22,9 +22,9 @@ from moorage.adapters.sql._common import (
     CONNECT_TIMEOUT,
     AsyncSqlOperation,
     CommonConnector,
+    RowStreamOperation,
     SqlOperation,
     Steps,
-    Streaming,
     ping,
 )
 from moorage.adapters.sql._database import Session
@@ -34,7 +34,7 @@ from moorage.adapters.sql.transactions import (
     RowStream,
     Transaction,
 )
-from moorage.domain.secrets.frames import refusing
+from moorage.domain.secrets.frames import without_arguments_in_errors
 from moorage.errors import ConnectorError, LocalFailure
 
 if TYPE_CHECKING:
@@ -55,18 +55,20 @@ class SqlConnector(CommonConnector):
     """A connector of a SQL database, for synchronous programs.
 
     Args:
-        url: such as postgresql://user@host/name, mariadb://…, mysql://…, sqlite:///file.db, or
-            sqlite:// for a database in memory. It may contain the password, and is never shown.
+        url: the URL of the database, such as postgresql://user@host/name, mariadb://…, mysql://…,
+            sqlite:///file.db, or sqlite:// for a database in memory. It may contain the password,
+            and is never shown.
         name: the name of the connector.
-        service: the service whose protections apply; by default the one of the same name.
+        service: the service whose protections apply; by default the service of the same name.
         password: the password, if it is not in the URL.
-        tls: demands TLS, and says what is trusted. Certificates and keys are paths of files.
+        tls: requires TLS, and names the trusted authorities. Certificates and keys are paths of
+            files.
         connections: the largest number of connections.
         connect_timeout: seconds for opening a connection; an attempt with less time waits less.
         lifetime: seconds after which a connection is replaced.
         check_idle: asks the server before each use whether the connection still works. This costs a
-            round trip. Without it, a read is repeated if its connection broke while it was idle,
-            and a write then fails.
+            round trip. Without it, if a connection broke while it was idle, a read is repeated, and
+            a write fails.
         most_rows: the largest number of rows of a result that is returned as a whole; more are an
             error, and are read with `stream`.
         most_bytes: the largest number of bytes of such a result.
@@ -74,7 +76,7 @@ class SqlConnector(CommonConnector):
         statements: the statements that can be performed by name, for example from a command line.
     """
 
-    @refusing
+    @without_arguments_in_errors
     def __init__(self, url: Secret | str, **settings: Any) -> None:
         super().__init__(url, **settings)
         self._start_afresh()
@@ -126,8 +128,9 @@ class SqlConnector(CommonConnector):
     ) -> SqlOperation[R]:
         """Return the operation that calls a function in a transaction, and commits it.
 
-        The function is called again for each attempt, so it must have no effect elsewhere. An
-        exception of it undoes the transaction and is raised unchanged.
+        The function is called again for each attempt, so it must have no effect elsewhere. If the
+        function raises an exception, the transaction is undone, and the exception is raised
+        unchanged.
         """
 
         def perform(session: Session) -> R:
@@ -150,7 +153,7 @@ class SqlConnector(CommonConnector):
         return SqlOperation(
             self,
             statement.name,
-            Streaming(statement, checked, batch),
+            RowStreamOperation(statement, checked, batch),
             safe=True,
             repeatable=True,
             statements=(statement,),
@@ -192,7 +195,7 @@ class SqlConnector(CommonConnector):
             self._wait(places, timeout)
         frees = True
         try:
-            if isinstance(work, Streaming):
+            if isinstance(work, RowStreamOperation):
                 stream = self._stream(name, timeout, work)
                 frees = False
                 return stream
@@ -210,7 +213,7 @@ class SqlConnector(CommonConnector):
         finally:
             database.waiting -= 1
 
-    def _stream(self, name: str, timeout: float, streaming: Streaming) -> RowStream:
+    def _stream(self, name: str, timeout: float, streaming: RowStreamOperation) -> RowStream:
         session = Session(self.database, name, timeout)
         try:
             result = self._opened_stream(
@@ -245,7 +248,7 @@ class AsyncSqlConnector(CommonConnector):
 
     _is_async = True
 
-    @refusing
+    @without_arguments_in_errors
     def __init__(self, url: Secret | str, **settings: Any) -> None:
         super().__init__(url, **settings)
         self._start_afresh()
@@ -298,8 +301,9 @@ class AsyncSqlConnector(CommonConnector):
     ) -> AsyncSqlOperation[R]:
         """Return the operation that awaits a function in a transaction, and commits it.
 
-        The function is called again for each attempt, so it must have no effect elsewhere. An
-        exception of it undoes the transaction and is raised unchanged.
+        The function is called again for each attempt, so it must have no effect elsewhere. If the
+        function raises an exception, the transaction is undone, and the exception is raised
+        unchanged.
         """
         steps = Steps(work, isolation, read_only)
         return AsyncSqlOperation(
@@ -318,7 +322,7 @@ class AsyncSqlConnector(CommonConnector):
         return AsyncSqlOperation(
             self,
             statement.name,
-            Streaming(statement, checked, batch),
+            RowStreamOperation(statement, checked, batch),
             safe=True,
             repeatable=True,
             statements=(statement,),
@@ -360,15 +364,22 @@ class AsyncSqlConnector(CommonConnector):
         else:
             await places.acquire()
         frees = True
+        task: Any = asyncio.current_task()
+        cancellations = task.cancelling()
         try:
             left = end - monotonic()
-            if isinstance(work, Streaming):
+            if isinstance(work, RowStreamOperation):
                 stream = await self._stream(name, left, work)
                 frees = False
                 return stream
             if isinstance(work, Steps):
                 return await self._transact(name, left, work)
             return await greenlet_spawn(database.attempt, name, left, work)
+        except ConnectorError:
+            # Some releases of SQLAlchemy and its drivers raise an error of theirs instead.
+            if task.cancelling() > cancellations:
+                raise asyncio.CancelledError from None
+            raise
         finally:
             if frees:
                 places.release()
@@ -395,7 +406,9 @@ class AsyncSqlConnector(CommonConnector):
                 remedy="Make a connector for each event loop.",
             )
 
-    async def _stream(self, name: str, timeout: float, streaming: Streaming) -> AsyncRowStream:
+    async def _stream(
+        self, name: str, timeout: float, streaming: RowStreamOperation
+    ) -> AsyncRowStream:
         session = Session(self.database, name, timeout)
         try:
             result = await greenlet_spawn(

@@ -53,7 +53,7 @@ class SqlSettings:
         options: options of the driver, by name.
         statements: the statements that can be run by name, each as a whole with parameters such as
             `:id`.
-        repeatable: the names of statements that change something, and may all the same be repeated.
+        repeatable: the names of statements that change something, but may be repeated.
     """
 
     url: Secret | None = attrs.field(default=None, converter=maybe_secret, repr=False)
@@ -147,7 +147,7 @@ class SqlSettings:
         """Return the statements that the configuration declares.
 
         Raises:
-            ConfigurationError: a statement holds a value, or is no single statement.
+            ConfigurationError: a statement contains a value, or is not a single statement.
         """
         return tuple(self._declared(name, text) for name, text in self.statements.items())
 

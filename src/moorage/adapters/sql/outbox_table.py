@@ -20,7 +20,7 @@ from sqlalchemy.types import UserDefinedType
 from moorage.adapters.sql._access import SqlAccess
 from moorage.adapters.sql.statements import Query
 from moorage.domain.pipelines.records import SourceRecord
-from moorage.domain.secrets.frames import careful
+from moorage.domain.secrets.frames import with_careful_constructor
 from moorage.errors import ConfigurationError, InvalidData
 
 if TYPE_CHECKING:
@@ -59,22 +59,22 @@ _SNAPSHOT: Final = Query(
 )
 
 
-@careful
+@with_careful_constructor
 class OutboxTable:
     """A table into which a program inserts rows in its own transactions, as a source.
 
     `after` is a function for a `PollingSource`. No row is lost or passed over, whichever
     transaction commits first. Rows of the same key keep their order, if the program locks the
-    object of the key, such as an order, before it inserts a row for it.
+    object of the key, such as an order, before it inserts a row for this object.
 
     On PostgreSQL the table needs a column with the transaction, which the server fills in:
-    `transaction xid8 NOT NULL DEFAULT pg_current_xact_id()`, and an index on it. SQLite needs none.
-    MariaDB does not report which transactions have ended, and is refused.
+    `transaction xid8 NOT NULL DEFAULT pg_current_xact_id()`, and an index on it. SQLite needs no
+    such column. MariaDB does not report which transactions have ended, and is refused.
 
     Args:
         manager: performs the queries under the protections of the connector's service.
         connector: the connector of the database, which belongs to the caller. A `SqlConnector`
-            works in threads and with a `ConnectorManager`, as a file of SQLite needs it.
+            works in threads and with a `ConnectorManager`; a SQLite file needs that.
         table: the name of the table.
         id: the column of the id, a positive number that the database gives out in growing order.
         payload: the column of the payload: a text, bytes, or JSON.
@@ -139,7 +139,7 @@ class OutboxTable:
         """Return the next rows after a position, in their order.
 
         Raises:
-            InvalidData: the position is not one of this table.
+            InvalidData: the position is not a position of this table.
         """
         if not self._is_concurrent:
             last = position or 0

@@ -3,7 +3,7 @@
 Laws:
 
 1. A batch is one transaction: all of its rows are written, or none.
-2. With checkpoints, the rows and the position of their last record are there together, and a
+2. With checkpoints, the rows and the position of their last record are stored together, and a
    record at or before the stored position writes nothing.
 """
 
@@ -20,7 +20,7 @@ from moorage.adapters.sql._upserts import (
     table_of,
     upsert,
 )
-from moorage.domain.secrets.frames import careful
+from moorage.domain.secrets.frames import with_careful_constructor
 from moorage.domain.values.result import Result
 from moorage.errors import ConfigurationError, InvalidData, VendorRejected
 
@@ -33,23 +33,23 @@ if TYPE_CHECKING:
     from moorage.domain.pipelines.records import SinkRecord
 
 
-@careful
+@with_careful_constructor
 class SqlSink:
     """A sink that writes each record as a row into a table, in one transaction per batch.
 
     A row with the same key as one in the table replaces its other columns. If the database refuses
-    a row, nothing of the batch is written, and the pipeline tries its halves.
+    a row, no row of the batch is written, and the pipeline tries the halves of the batch.
 
     Args:
         manager: performs the transactions under the protections of the connector's service.
         connector: the connector of the database, which belongs to the caller. A `SqlConnector`
-            works in threads and with a `ConnectorManager`, as a file of SQLite needs it.
+            works in threads and with a `ConnectorManager`; a SQLite file needs that.
         table: the name of the table.
         columns: the names of the columns to write.
         key: the columns of the table's primary key, or of a unique index. Without a key each record
-            inserts a row, also one that is delivered again.
-        row: returns the values of a record by the names of the columns, and may return others too.
-            By default they are the fields of the record's JSON.
+            inserts a row, even a record that is delivered again.
+        row: returns the values of a record by the names of the columns, and may return other values
+            too. By default they are the fields of the record's JSON.
         schema: the schema of the table; by default that of the connection.
         checkpoints: the positions of the source, which are then stored in the same transaction as
             the rows, so that each record is written exactly once. The pipeline must have one lane.

@@ -1,8 +1,8 @@
 """SQL statements, which are declared once as values and performed with parameters.
 
-A text has to be a literal of the program. A type checker sees that by `LiteralString`; when the
-program runs, a literal is a constant of the code that declares the statement. A text that was built
-from values, by any means, is a new object and no constant.
+A text has to be a literal of the program. A type checker checks that with `LiteralString`; at run
+time, a literal is a constant of the code that declares the statement. A text that was built from
+values, by any means, is a new object and not a constant.
 """
 
 from __future__ import annotations
@@ -88,7 +88,7 @@ class Command(Statement):
 def configured_statement(name: str, text: str, *, repeatable: bool) -> Statement:
     """Return a statement whose text comes from a configuration, not from the program.
 
-    A configuration is no place for values either, so the text is checked like a literal.
+    A configured statement must not contain values either, so its text is checked like a literal.
 
     Args:
         name: the name of the statement.
@@ -96,7 +96,7 @@ def configured_statement(name: str, text: str, *, repeatable: bool) -> Statement
         repeatable: whether a command may be repeated after a failure.
 
     Raises:
-        InvalidData: the text holds a value, or is no single statement.
+        InvalidData: the text contains a value, or is not a single statement.
     """
     checked = read_sql(text)
     kind = Query if checked.reads else Command
@@ -175,7 +175,7 @@ def _is_literal(text: str, frame: FrameType | None) -> bool:
 
 
 def _is_constant(text: str, constants: tuple[object, ...]) -> bool:
-    """Return whether the text is one of the constants, or in a tuple among them."""
+    """Return whether the text is one of the constants, or is in a tuple among the constants."""
     return any(
         constant is text
         or (

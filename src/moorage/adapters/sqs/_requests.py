@@ -50,7 +50,7 @@ class SqsAccess:
     """The access to an account's queues in SQS; a `Session` renews its keys.
 
     Attributes:
-        identity: finds the access keys.
+        identity: the source of the access keys.
         region: the region of the queues.
     """
 

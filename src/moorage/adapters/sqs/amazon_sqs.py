@@ -26,7 +26,7 @@ from moorage.domain.http.urls import validate_base_url
 from moorage.domain.messages.sqs import RULES
 from moorage.domain.secrets.options import checked_options
 from moorage.domain.secrets.secret import Secret, as_secret
-from moorage.domain.values.durations import is_seconds, plain
+from moorage.domain.values.durations import is_seconds, plain_seconds
 from moorage.domain.values.patterns import late_pattern
 from moorage.errors import ConfigurationError
 
@@ -91,7 +91,7 @@ class AmazonSqs:
     endpoint: str = attrs.field(
         default=attrs.Factory(_default_endpoint, takes_self=True), converter=validate_base_url
     )
-    connect_timeout: float = attrs.field(default=5.0, converter=plain, validator=is_seconds)
+    connect_timeout: float = attrs.field(default=5.0, converter=plain_seconds, validator=is_seconds)
 
     def __attrs_post_init__(self) -> None:
         """Refuse an access key id without its secret, and a secret without its id."""
@@ -121,9 +121,9 @@ class AmazonSqs:
 
         Args:
             name: the name of the connector.
-            service: the service whose protections apply; by default the one of the same name.
+            service: the service whose protections apply; by default the service of the same name.
             http: the HTTP client; by default one of its own.
-            clock: the clock of signatures.
+            clock: the clock for the times in signatures.
         """
 
         def connect(timeout: float) -> SqsLink:
@@ -163,9 +163,9 @@ class AmazonSqs:
 
         Args:
             name: the name of the connector.
-            service: the service whose protections apply; by default the one of the same name.
+            service: the service whose protections apply; by default the service of the same name.
             http: the HTTP client; by default one of its own.
-            clock: the clock of signatures.
+            clock: the clock for the times in signatures.
         """
 
         async def connect(timeout: float) -> AsyncSqsLink:

@@ -1,4 +1,4 @@
-"""The kind of connectors for Amazon SQS, as a configuration names it."""
+"""The connector kind for Amazon SQS in a configuration."""
 
 from __future__ import annotations
 

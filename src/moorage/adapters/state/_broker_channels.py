@@ -3,7 +3,7 @@
 Laws:
 
 1. A request whose reply does not arrive is withdrawn, by closing its connection or by a message. So
-   the broker grants no token for it, or one token that is lost, and never two.
+   the broker grants at most one token for it, which is lost, and never two.
 2. After a failed connection the broker is tried again after `AWAY`, and after a missing reply after
    `SILENT`.
 3. A forked child has connections of its own.
@@ -59,7 +59,7 @@ class _Channels(ABC):
 
     @abstractmethod
     def _begin(self) -> None:
-        """Set up what differs between synchronous and asynchronous connections."""
+        """Set up the parts that differ between synchronous and asynchronous connections."""
 
     def start_afresh(self) -> None:
         """Drop all connections in a forked child."""
@@ -74,7 +74,7 @@ class _Channels(ABC):
         """Return whether the broker was not available a moment ago."""
         return monotonic() < self._until
 
-    def _lost(self, pause: float) -> None:
+    def _set_pause(self, pause: float) -> None:
         self._until = monotonic() + pause
 
 
@@ -110,12 +110,12 @@ class Channels(_Channels):
                 reply = channel.ask(end, within, until)
             except TimeoutError:
                 self._discard(channel)
-                self._lost(SILENT)
+                self._set_pause(SILENT)
                 return None
             except (OSError, InvalidData):
                 self._discard(channel)
                 if is_new:
-                    self._lost(AWAY)
+                    self._set_pause(AWAY)
                     return None
                 # The broker was replaced, and other connections are to the same dead one.
                 continue
@@ -226,7 +226,7 @@ class AsyncChannels(_Channels):
             pause = SILENT
         except OSError:
             pass
-        self._lost(pause)
+        self._set_pause(pause)
         return None
 
     async def _connected(self) -> LoopChannel:

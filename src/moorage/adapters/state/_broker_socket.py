@@ -29,7 +29,7 @@ def socket_path(path: object) -> Path:
     """Return the checked path of a broker's socket.
 
     Raises:
-        ConfigurationError: it is not a path, or too long for a socket.
+        ConfigurationError: the value is not a path, or is too long for a socket.
     """
     if not isinstance(path, (str, Path)) or not str(path).isprintable() or not str(path):
         raise ConfigurationError(
@@ -64,8 +64,8 @@ class BrokerSocket:
         mode: the permissions of the socket.
 
     Raises:
-        ConfigurationError: another broker serves the socket, something else has its name, or its
-            folder is missing or writable for everybody.
+        ConfigurationError: another broker serves the socket, the path belongs to another kind of
+            file, or its folder is missing or writable for everybody.
     """
 
     def __init__(self, path: Path, mode: int) -> None:
@@ -77,7 +77,7 @@ class BrokerSocket:
             )
         self.path = path
         _check_folder(path)
-        self._lock = _locked(path)
+        self._lock = _open_lock(path)
         try:
             self.listening = self._listen(mode)
         except BaseException:
@@ -128,7 +128,7 @@ def _check_folder(path: Path) -> None:
         )
 
 
-def _locked(path: Path) -> int:
+def _open_lock(path: Path) -> int:
     """Return the descriptor of the lock beside a socket, which this process now holds."""
     from fcntl import LOCK_EX, LOCK_NB, flock  # noqa: PLC0415 - missing on Windows
 

@@ -3,10 +3,10 @@
 Laws:
 
 1. Only admissions by limits of the named services are sent to the broker. All other commands go to
-   the store, and so do all admissions while the broker is not available, unless the setting refuses
-   these.
+   the store. While the broker is not available, all admissions go to the store too, unless the
+   setting refuses them.
 2. The broker and the store use the same token buckets. So both give consistent answers.
-3. If a reply is lost, one token too many is taken from the bucket, and never one too few.
+3. If a reply is lost, one token too many is taken from the bucket, never one too few.
 """
 
 from __future__ import annotations
@@ -24,9 +24,9 @@ from moorage.domain.resilience.lease_messages import (
     question_end,
 )
 from moorage.domain.state.keys import checked_name
-from moorage.domain.values.bounded import Bounded
+from moorage.domain.values.bounded import BoundedCache
 from moorage.domain.values.durations import SECOND
-from moorage.domain.values.functions import timed
+from moorage.domain.values.functions import with_timeout
 from moorage.errors import ConfigurationError, StorageUnavailable
 
 if TYPE_CHECKING:
@@ -63,8 +63,8 @@ class Leasing:
         self._path = socket_path(socket)
         self._services = _checked_services(services)
         self._refuses = without_broker == "refuse"
-        self._ends: Bounded[tuple[Any, ...], bytes | None] = Bounded(_KINDS)
-        self._execute = timed(storage.execute, 1)
+        self._ends: BoundedCache[tuple[Any, ...], bytes | None] = BoundedCache(_KINDS)
+        self._execute = with_timeout(storage.execute, 1)
 
     def __getattr__(self, name: str) -> Any:
         # What the store declares and does besides, such as `durable`, `node_of` and `housekeep`.
@@ -78,7 +78,7 @@ class Leasing:
         self._storage.post(command)
 
     def end_of_question(self, command: object) -> bytes | None:
-        """Return the end of the broker request for a command; None if it must go to the store."""
+        """Return the end part of a command's broker request; None if it must go to the store."""
         if not isinstance(command, Admission) or command.claim is not None or command.ticketed:
             return None
         key = (command.keys, command.gates.limits, command.costs)
@@ -137,5 +137,5 @@ def time_left(
 ) -> tuple[Admission, float | None]:
     """Return the command and its timeout after the time that the broker has taken."""
     waited = micros_since(start)
-    rest = None if timeout is None else max(0.0, timeout - waited / SECOND)
-    return command.evolve(within=max(0, command.within - waited)), rest
+    time_left = None if timeout is None else max(0.0, timeout - waited / SECOND)
+    return command.evolve(within=max(0, command.within - waited)), time_left

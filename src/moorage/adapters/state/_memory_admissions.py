@@ -2,10 +2,10 @@
 
 An admission is the command that runs most often, and tenants differ only in its keys. A prepared
 one looks its states up, asks their fast rules, and replaces the states in a locked section; it is
-`MemoryStorage.execute` without all that other commands need, and keeps the laws of its locked
-sections. Whatever the fast rules do not decide, `execute` decides from the beginning: a state that
-does not exist yet, a refusal, a wait, a probe, a clock that was set back, a state that changed
-meanwhile.
+`MemoryStorage.execute` without the steps that only other commands need, and keeps the laws of its
+locked sections. If the fast rules cannot decide a case, `execute` decides it from the beginning: a
+state that does not exist yet, a refusal, a wait, a probe, a clock that was set back, a state that
+changed meanwhile.
 """
 
 # It is a part of the store, in a module that loads when calls are made.
@@ -31,7 +31,7 @@ if TYPE_CHECKING:
     Rules: TypeAlias = "list[tuple[FastRule, int]]"
 
 
-def prepared(store: MemoryStorage, admission: Admission) -> Ask:
+def prepared_admission(store: MemoryStorage, admission: Admission) -> Ask:
     """Return a function that runs admissions with the rules of `admission`, whatever their keys."""
     gates = admission.gates
     rules: list[tuple[FastRule, int]] = []

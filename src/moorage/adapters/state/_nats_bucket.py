@@ -15,9 +15,9 @@ from moorage.adapters.state._nats_wire import (
     MARK,
     NO_MESSAGE,
     NO_STREAM,
+    LastMessage,
     Refused,
     ServerClock,
-    Stored,
     bucket_config,
     check_bucket,
     is_expired,
@@ -70,11 +70,11 @@ class Bucket:
             subject = f"$KV.{self.name}.{CLOCK}"
             if await self.write(subject, b"", None, "", until) is None:
                 raise self.unconfirmed()
-            stored = await self.read(subject, until)
-            if stored is not None:
-                self.clock.measure(stored.at)
+            record = await self.read(subject, until)
+            if record is not None:
+                self.clock.measure(record.at)
 
-    async def read(self, subject: str, until: float) -> Stored | None:
+    async def read(self, subject: str, until: float) -> LastMessage | None:
         """Return the last message of a subject; None if there is none."""
         query = dumps({"last_by_subj": subject}).encode()
         reply = await self._ask("STREAM.MSG.GET", query, until)
@@ -88,9 +88,10 @@ class Bucket:
         Args:
             subject: the subject.
             value: the content.
-            revision: the last message's, 0 without one; None to write in any case.
+            revision: the revision of the last message, 0 if there is none; None to write in any
+                case.
             mark: a text by which the write can be recognised later.
-            until: the time of `monotonic` at which it is given up.
+            until: the deadline of the write, as a time of `monotonic`.
         """
         headers = {} if revision is None else {EXPECTED: str(revision), MARK: mark}
         reply = await self._request(subject, value, headers, until)
@@ -120,14 +121,14 @@ class Bucket:
         for _ in range(limit):
             query = {"seq": self._position, "next_by_subj": f"$KV.{self.name}.>"}
             reply = await self._ask("STREAM.MSG.GET", dumps(query).encode(), until)
-            stored = self._message(reply)
-            if stored is None:
+            record = self._message(reply)
+            if record is None:
                 self._position = 0
                 break
-            self._position = stored.revision + 1
-            if is_expired(stored.value, self.clock.now()):
+            self._position = record.revision + 1
+            if is_expired(record.value, self.clock.now()):
                 # A newer write of the same key stays.
-                query = {"filter": stored.subject, "seq": stored.revision + 1}
+                query = {"filter": record.subject, "seq": record.revision + 1}
                 await self._ask("STREAM.PURGE", dumps(query).encode(), until)
                 purged += 1
         return purged
@@ -136,14 +137,14 @@ class Bucket:
         """Close the connection."""
         await self._links.close()
 
-    def _message(self, reply: dict[str, Any] | Refused) -> Stored | None:
+    def _message(self, reply: dict[str, Any] | Refused) -> LastMessage | None:
         if isinstance(reply, Refused):
             if reply.code == NO_MESSAGE:
                 return None
             raise self._refusal(reply)
-        stored = read_stored(reply)
-        self.clock.learn(stored.at)
-        return stored
+        record = read_stored(reply)
+        self.clock.learn(record.at)
+        return record
 
     async def _ask(self, command: str, body: bytes, until: float) -> dict[str, Any] | Refused:
         """Return the reply of JetStream's API; ask once more if the connection is lost."""

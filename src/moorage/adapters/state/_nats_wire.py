@@ -36,17 +36,17 @@ FULL: Final = frozenset({10023, 10028, 10047, 10077})
 _EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
 _MICROSECOND: Final = timedelta(microseconds=1)
 _UNSAFE: Final = re.compile(rb"[^A-Za-z0-9_-]")
-_LONGEST: Final = 700
+_MAX_LENGTH: Final = 700
 _HOME_END: Final = "}:"
 _MARK_LINE: Final = re.compile(rb"(?:^|\r\n)Moorage-Write: *([^\r\n]*)")
 _EXPIRY_HEAD: Final = struct.Struct("<BBqq")
 
 
-class Stored(NamedTuple):
+class LastMessage(NamedTuple):
     """The last message of a subject.
 
     Attributes:
-        revision: its position in the stream, which names this one write.
+        revision: its position in the stream, which identifies the write.
         at: the server's time of the write, in microseconds since the Unix epoch.
         mark: the mark of the write, by which its writer recognises it.
         value: the stored bytes.
@@ -61,26 +61,26 @@ class Stored(NamedTuple):
 
 
 class Refused(NamedTuple):
-    """An error in a reply of JetStream: its code, and what the server says."""
+    """An error in a reply of JetStream: its code and the server's description."""
 
     code: int
     description: str
 
 
-def word(text: str) -> str:
+def subject_word(text: str) -> str:
     """Return a text as one word of a subject; different texts are different words."""
     encoded = _UNSAFE.sub(
         lambda match: b"=%02X" % ord(match[0]), text.encode("utf-8", "surrogatepass")
     )
-    if len(encoded) > _LONGEST:
+    if len(encoded) > _MAX_LENGTH:
         return f"=h{sha256(text.encode('utf-8', 'surrogatepass')).hexdigest()}"
     return encoded.decode() or "=e"
 
 
 def subject_of(bucket: str, key: str) -> str:
     """Return the subject of a state's key."""
-    home, end, rest = key.partition(_HOME_END)
-    words = (word(home), word(rest)) if end else (word(key),)
+    home, end, remainder = key.partition(_HOME_END)
+    words = (subject_word(home), subject_word(remainder)) if end else (subject_word(key),)
     return ".".join(("$KV", bucket, *words))
 
 
@@ -138,7 +138,7 @@ def check_bucket(bucket: str, config: dict[str, Any], replicas: int) -> None:
 
 
 def read_reply(data: bytes) -> dict[str, Any] | Refused:
-    """Return JetStream's reply as an object, or the error in it; code 0 if it is no reply."""
+    """Return JetStream's reply as an object, or the error in it; code 0 if it is malformed."""
     try:
         reply: Any = loads(data)
     except ValueError:
@@ -153,17 +153,17 @@ def read_reply(data: bytes) -> dict[str, Any] | Refused:
     return Refused(code if isinstance(code, int) else 0, str(fields.get("description", ""))[:200])
 
 
-def read_stored(reply: dict[str, Any]) -> Stored:
+def read_stored(reply: dict[str, Any]) -> LastMessage:
     """Return the message in a reply.
 
     Raises:
-        StorageUnavailable: the reply is not one that JetStream gives.
+        StorageUnavailable: the reply does not have JetStream's form.
     """
     try:
         message = reply["message"]
         headers = a2b_base64(message.get("hdrs", ""))
         mark = _MARK_LINE.search(headers)
-        return Stored(
+        return LastMessage(
             message["seq"] + 0,
             microseconds(message["time"]),
             "" if mark is None else mark[1].decode(),
@@ -187,17 +187,17 @@ def is_expired(value: bytes, now: int) -> bool:
     """Return whether a stored state may be deleted; False for bytes that are not a state."""
     if len(value) < _EXPIRY_HEAD.size:
         return False
-    _, numbers, seen, quiet = _EXPIRY_HEAD.unpack_from(value)
-    return bool(numbers >= 2 and seen + quiet <= now)
+    _, numbers, seen_at, quiet = _EXPIRY_HEAD.unpack_from(value)
+    return bool(numbers >= 2 and seen_at + quiet <= now)
 
 
 class ServerClock:
     """The time of the NATS server, estimated between its answers by the local boot clock.
 
-    Each message that was read gives a bound: when it arrived, the server's time was at least the
-    message's. The estimate is the highest bound, so it lags behind the server by at most the time
-    of a round trip, and never precedes it unless the clocks run at different rates. The estimate
-    goes back only after a step of the server's clock that is longer than `step`.
+    Each message that was read gives a lower bound: when it arrived, the server's time was at least
+    the time of the message. The estimate is the highest bound, so it lags behind the server by at
+    most the time of a round trip, and never precedes it unless the clocks run at different rates.
+    The estimate goes back only after a step of the server's clock that is longer than `step`.
 
     Args:
         nanoseconds: the local clock, which includes the machine's time in standby.

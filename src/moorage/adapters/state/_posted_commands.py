@@ -15,7 +15,7 @@ from collections import deque
 from typing import TYPE_CHECKING, Any, Final
 
 from moorage.adapters.concurrency.forking import in_child
-from moorage.domain.values.durations import bounded
+from moorage.domain.values.durations import bounded_seconds
 from moorage.errors import StorageUnavailable
 
 if TYPE_CHECKING:
@@ -69,10 +69,10 @@ class PostedCommands:
         Args:
             timeout: the maximum number of seconds, if it is shorter than the store's timeout.
         """
-        from asyncio import get_running_loop, wait  # noqa: PLC0415 - as above
+        from asyncio import get_running_loop, wait  # noqa: PLC0415 - synchronous programs do not need asyncio
 
         task = self._ensure_task(get_running_loop())
-        await wait((task,), timeout=bounded(self._timeout, timeout))
+        await wait((task,), timeout=bounded_seconds(self._timeout, timeout))
 
     def _ensure_task(self, loop: asyncio.AbstractEventLoop) -> asyncio.Task[None]:
         """Return the task of this loop that executes the queue, starting it if necessary."""
@@ -82,7 +82,7 @@ class PostedCommands:
         return task
 
     async def _send(self) -> None:
-        from asyncio import current_task  # noqa: PLC0415 - as above
+        from asyncio import current_task  # noqa: PLC0415 - synchronous programs do not need asyncio
 
         queue, task = self.queue, current_task()
         try:

@@ -42,7 +42,7 @@ class AsyncServerConnection:
         """Connect to Redis if necessary; see `PooledConnection.ready`.
 
         Raises:
-            UnsentError: no connection was possible.
+            UnsentError: no connection could be made.
         """
         if self._connection is not None:
             now = asyncio.get_running_loop().time()

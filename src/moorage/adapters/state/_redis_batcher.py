@@ -23,7 +23,7 @@ from moorage.adapters.state._redis_server import UnsentError
 from moorage.adapters.state._redis_wire import CompareAndSwap, decode_reply
 from moorage.domain.resilience.admission import Admission
 from moorage.domain.resilience.gate_commands import return_unclaimed
-from moorage.domain.values.durations import bounded
+from moorage.domain.values.durations import bounded_seconds
 from moorage.errors import ConnectorError, StateUnavailable
 
 if TYPE_CHECKING:
@@ -65,7 +65,7 @@ def pauses(timeout: float, until: float = inf) -> Iterator[float]:
         until: the caller's deadline, as a time of `monotonic()`.
 
     Raises:
-        StateUnavailable: the four timeouts or the caller's deadline are over.
+        StateUnavailable: the four timeouts or the caller's deadline have passed.
     """
     until, pause = min(until, time.monotonic() + _MAX_TIMEOUTS * timeout), _FIRST_PAUSE
     while time.monotonic() < until:
@@ -123,7 +123,7 @@ class Batcher:
     ) -> Any:
         """Return the Redis script's reply to a call; raise an error after `timeout` seconds."""
         future: Future[Any] = self.loop.create_future()
-        timeout = bounded(self._timeout, timeout)
+        timeout = bounded_seconds(self._timeout, timeout)
         self._calls.append((call, future, command, timeout))
         if self._send_task is None:
             self._send_task = self.loop.create_task(self._send_all())
@@ -138,7 +138,7 @@ class Batcher:
     async def swap(self, command: Command[Any], timeout: float | None = None) -> Any:
         """Execute a command by compare-and-swap, and return the answer within the time limit."""
         future: Future[Any] = self.loop.create_future()
-        self._swaps.append((command, future, bounded(self._timeout, timeout)))
+        self._swaps.append((command, future, bounded_seconds(self._timeout, timeout)))
         if self._swap_task is None:
             self._swap_task = self.loop.create_task(self._swap_all())
         try:
@@ -279,7 +279,7 @@ class Batcher:
                     [queued_swap for queued_swap in batch if _is_awaited(queued_swap[1])]
                 )
         except BaseException as error:
-            self._drop(self._swaps, error)
+            self._fail_batch(self._swaps, error)
             self._swaps = []
             raise
         finally:
@@ -299,7 +299,7 @@ class Batcher:
                     break
                 await asyncio.sleep(next(pause_lengths))
         except BaseException as error:
-            self._drop(batch, error)
+            self._fail_batch(batch, error)
             if not isinstance(error, REQUEST_ERRORS):
                 raise
         else:
@@ -309,14 +309,14 @@ class Batcher:
                 elif future is not None:
                     self._return_undelivered(command, result)
 
-    def _drop(self, batch: Sequence[_QueuedSwap], error: BaseException) -> None:
+    def _fail_batch(self, batch: Sequence[_QueuedSwap], error: BaseException) -> None:
         for _, future, _ in batch:
             if future is not None and not future.done():
                 future.set_exception(self._error_of(error))
 
 
 def _is_awaited(future: Future[Any] | None) -> bool:
-    """Return whether a command must still be sent: its caller waits, or nobody awaits it."""
+    """Return whether a command must still be sent: its caller waits, or it was posted."""
     return future is None or not future.done()
 
 

@@ -33,7 +33,7 @@ _Node: TypeAlias = "tuple[str, int]"
 
 _MOST_HOPS: Final = 16
 """The maximum number of redirections that a request follows."""
-_MOVING: Final = 0.05
+_PAUSE_FOR_MOVING_KEYS: Final = 0.05
 """Seconds to wait for the keys of one request that are moving to another node."""
 
 _REDIRECTIONS: Final[Mapping[str, type[wrong.ResponseError]]] = {
@@ -73,7 +73,7 @@ class ClusterPool:
             except wrong.AskError as error:
                 node, is_asking = _target_of(error, node), True
             except wrong.TryAgainError:
-                sleep(max(0.0, min(_MOVING, until - monotonic())))
+                sleep(max(0.0, min(_PAUSE_FOR_MOVING_KEYS, until - monotonic())))
             except (UnsentError, wrong.ConnectionError, wrong.TimeoutError):
                 self._lost.add(node)
                 raise
@@ -132,7 +132,7 @@ class ClusterPool:
 
         Args:
             until: the deadline, as a time of `monotonic()`.
-            look_up: returns the node that the caller needs; None if it is unknown.
+            look_up: returns the node that the caller needs; None if the node is unknown.
 
         Raises:
             UnsentError: no node responded, and no earlier list of nodes exists.
@@ -198,7 +198,7 @@ def _target_of(error: Any, source: _Node) -> _Node:
 
 
 def _address(node: Sequence[Any], source: _Node) -> _Node:
-    """Return a node's host and port; without a host, it is that of the node that was asked."""
+    """Return a node's host and port; the default host is that of the node that replied."""
     host, port, *_ = node
     name = host.decode() if isinstance(host, bytes) else host
     return name or source[0], port

@@ -1,7 +1,7 @@
 """Connections to Redis for threads; one thread at a time uses a connection.
 
-A command is sent as one packed request, without the rest of redis-py's client, which takes longer
-than the request itself.
+A command is sent as one packed request, without redis-py's client, whose own work takes longer than
+the request itself.
 """
 
 from __future__ import annotations
@@ -41,7 +41,7 @@ class PooledConnection:
         sent.
 
         Raises:
-            UnsentError: no connection was possible in time.
+            UnsentError: no connection could be made in time.
         """
         if self._connected:
             self.bound(until)
@@ -126,7 +126,7 @@ class PooledConnection:
 
 
 class _ClosedPool(list[PooledConnection]):
-    """The idle connections of a closed pool, which closes each connection it gets back."""
+    """The idle connections of a closed pool, which closes each returned connection."""
 
     def append(self, connection: PooledConnection, /) -> None:
         connection.close()

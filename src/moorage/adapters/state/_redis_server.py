@@ -25,7 +25,7 @@ import redis.sentinel
 from redis import exceptions as wrong
 from redis.backoff import NoBackoff
 
-from moorage.adapters.state._redis_socket import dialling_concurrently, timed, timed_for
+from moorage.adapters.state._redis_socket import dialling_concurrently, timed_for, with_deadline
 from moorage.domain.http.urls import is_host
 from moorage.errors import ConfigurationError, StateUnavailable, StorageUnavailable
 
@@ -152,7 +152,7 @@ class RedisServer:
             self._settings = self._driver.connections.parse_url(plain_text)
             names = [self._settings.get("host"), *(node for node, _ in self.nodes)]
             if not all(is_host(name) for name in names if name):
-                raise ValueError(kind)  # noqa: TRY301 - as above
+                raise ValueError(kind)  # noqa: TRY301 - reported like every other invalid address
         except ValueError:
             raise ConfigurationError(
                 "The URL is not an address of Redis.",
@@ -228,7 +228,9 @@ class RedisServer:
     def connection(self, timeout: float) -> Any:
         """Return a new connection that has `timeout` seconds to connect."""
         if self._service is None:
-            kind = dialling_concurrently(self._class) if self._is_async else timed(self._class)
+            kind = (
+                dialling_concurrently(self._class) if self._is_async else with_deadline(self._class)
+            )
             return kind(**self._settings)
         tls: dict[str, Any] = {"ssl": True} if self._tls else {}
         settings = {name: value for name, value in self._settings.items() if name != "host"}
@@ -255,7 +257,7 @@ class RedisServer:
                 )
         client = sentinels.master_for(self._service)
         pool = client.connection_pool
-        kind = (dialling_concurrently if self._is_async else timed)(pool.connection_class)
+        kind = (dialling_concurrently if self._is_async else with_deadline)(pool.connection_class)
         connection = kind(**pool.connection_kwargs)
         # The connection needs both as long as it lives.
         connection.sentinel_clients = client, sentinels
@@ -267,7 +269,7 @@ class RedisServer:
         settings["retry"] = self._driver.retry(NoBackoff(), 0)
         tls = {"ssl": True} if self._tls else {}
         pool = self._driver.client(host=host, port=port, **settings, **tls).connection_pool
-        return timed(pool.connection_class)(**pool.connection_kwargs)
+        return with_deadline(pool.connection_class)(**pool.connection_kwargs)
 
     def _cluster_settings(self) -> dict[str, Any]:
         """Return the connection settings without those that name a single node."""

@@ -70,12 +70,12 @@ class _TimedTcpConnection(Connection):
         failure: OSError = OSError("the name has no address")
         for attempts_left, address in zip(range(len(addresses), 0, -1), addresses, strict=True):
             try:
-                return self._reach(address, (self.until - monotonic()) / attempts_left)
+                return self._connect_to_address(address, (self.until - monotonic()) / attempts_left)
             except OSError as error:
                 failure = error
         raise failure
 
-    def _reach(self, address: Address, seconds: float) -> socket.socket:
+    def _connect_to_address(self, address: Address, seconds: float) -> socket.socket:
         family, kind, protocol, _, socket_address = address
         new_socket = socket.socket(family, kind, protocol)
         try:
@@ -120,19 +120,19 @@ def _time_left(seconds: float) -> float:
 
 
 @cache
-def timed(kind: Any) -> Any:
+def with_deadline(kind: Any) -> Any:
     """Return a subclass of a redis-py connection whose operations keep a deadline."""
     bases: tuple[Any, ...] = (kind,)
     if issubclass(kind, Connection):
         bases = (_TimedTcpConnection,) if kind is Connection else (kind, _TimedTcpConnection)
 
-    class Timed(*bases):  # type: ignore[misc]  # a class of redis-py
+    class TimedConnection(*bases):  # type: ignore[misc]  # a class of redis-py
         until: float
 
         def _connect(self) -> TimedSocket:
-            return TimedSocket(super()._connect(), self.until)  # pyright: ignore[reportUnknownMemberType] - the same
+            return TimedSocket(super()._connect(), self.until)  # pyright: ignore[reportUnknownMemberType] - redis-py has no types here
 
-    return Timed
+    return TimedConnection
 
 
 _NEXT_ADDRESS: Final = 0.05
@@ -151,7 +151,7 @@ def dialling_concurrently(kind: Any) -> Any:
 
     class ConcurrentDial(kind):  # type: ignore[misc]  # a class of redis-py
         def _connection_arguments(self) -> Any:
-            arguments = cast("dict[str, Any]", super()._connection_arguments())  # pyright: ignore[reportUnknownMemberType] - the same
+            arguments = cast("dict[str, Any]", super()._connection_arguments())  # pyright: ignore[reportUnknownMemberType] - redis-py has no types here
             if isinstance(asyncio.get_running_loop(), asyncio.BaseEventLoop):
                 arguments["happy_eyeballs_delay"] = _NEXT_ADDRESS
             return arguments
@@ -162,9 +162,9 @@ def dialling_concurrently(kind: Any) -> Any:
 def timed_for(kind: Any, seconds: float) -> Any:
     """Return a subclass for redis-py that gives each new connection this many seconds."""
 
-    class TimedForClient(timed(kind)):  # type: ignore[misc]  # a class of redis-py
+    class TimedForClient(with_deadline(kind)):  # type: ignore[misc]  # a class of redis-py
         def _connect(self) -> Any:
             self.until = monotonic() + seconds
-            return super()._connect()  # pyright: ignore[reportUnknownMemberType, reportUnknownVariableType] - the same
+            return super()._connect()  # pyright: ignore[reportUnknownMemberType, reportUnknownVariableType] - redis-py has no types here
 
     return TimedForClient

@@ -15,11 +15,11 @@ from typing import TYPE_CHECKING, Any, Final, TypeAlias, TypeGuard, TypeVar
 
 from moorage.domain.idempotency.claims import (
     Claim,
-    Claimed,
+    ClaimResult,
     MarkSent,
     Renew,
     Settle,
-    Settled,
+    SettleResult,
     Verdict,
     Withdraw,
 )
@@ -172,39 +172,43 @@ class ScriptCalls:
         """Encode the confirmation of an admission."""
         circuit, limits, _ = self._rules(command.gates)
         has_permit = bool(circuit and command.permit)
-        packed = bytes((2, has_permit, len(limits)))
+        request_bytes = bytes((2, has_permit, len(limits)))
         empty_tickets: tuple[Ticket, ...] = ((),) * (len(limits) - len(command.tickets))
-        packed += _tickets(limits, (*command.tickets, *empty_tickets))
+        request_bytes += _tickets(limits, (*command.tickets, *empty_tickets))
         if has_permit and command.permit:
-            packed += circuit + _THREE_INTEGERS.pack(*command.permit)
-        return self._call(command, packed, _read_confirmation)
+            request_bytes += circuit + _THREE_INTEGERS.pack(*command.permit)
+        return self._call(command, request_bytes, _read_confirmation)
 
     def give_back(self, command: GiveBack) -> ScriptCall | None:
         """Encode the return of tickets for rate limits; None if any are missing."""
         limits = self._rules(command.gates)[1]
         if len(limits) != len(command.tickets):
             return None
-        packed = bytes((3, len(limits))) + _tickets(limits, command.tickets)
-        return self._call(command, packed, _do_nothing)
+        request_bytes = bytes((3, len(limits))) + _tickets(limits, command.tickets)
+        return self._call(command, request_bytes, _do_nothing)
 
     def pause(self, command: Pause) -> ScriptCall:
         """Encode a pause of rate limits."""
         limits = self._rules(command.gates)[1]
         no_tickets: tuple[Ticket, ...] = ((),) * len(limits)
-        packed = b"\4" + _PAUSE.pack(len(limits), command.pause) + _tickets(limits, no_tickets)
-        return self._call(command, packed, _do_nothing)
+        request_bytes = (
+            b"\4" + _PAUSE.pack(len(limits), command.pause) + _tickets(limits, no_tickets)
+        )
+        return self._call(command, request_bytes, _do_nothing)
 
     def report(self, command: Report) -> ScriptCall:
         """Encode the report of a call's outcome."""
         rule = self._circuit(command.rule)
         packed_outcome = _REPORT.pack(_OUTCOMES[command.outcome], *command.permit)
-        packed = b"\5" + rule + packed_outcome + command.reporter.encode("utf-8", "surrogatepass")
-        return self._call(command, packed, _CHANGES.__getitem__)
+        request_bytes = (
+            b"\5" + rule + packed_outcome + command.reporter.encode("utf-8", "surrogatepass")
+        )
+        return self._call(command, request_bytes, _CHANGES.__getitem__)
 
     def claim(self, command: Claim) -> ScriptCall:
         """Encode the claim of an idempotency key."""
         fingerprint = digest_of(command.fingerprint)
-        packed = (
+        request_bytes = (
             b"\6"
             + _CLAIMING.pack(
                 command.owner, command.lease, command.term, command.ttl, command.remembered
@@ -213,29 +217,29 @@ class ScriptCalls:
             + fingerprint
             + _text(command.target)
         )
-        return self._call(command, packed, _read_claim)
+        return self._call(command, request_bytes, _read_claim)
 
     def mark_sent(self, command: MarkSent) -> ScriptCall:
-        """Encode the mark that a claim's request was sent, as an admission of the claim alone."""
-        packed = _ADMISSION.pack(1, _CLAIM, 0, 0, 0, 0)
-        packed += _ONE_INTEGER.pack(command.fence) + _text(command.target)
-        return self._call(command, packed, _read_mark)
+        """Encode the mark that a claim's request was sent, as an admission with only the claim."""
+        request_bytes = _ADMISSION.pack(1, _CLAIM, 0, 0, 0, 0)
+        request_bytes += _ONE_INTEGER.pack(command.fence) + _text(command.target)
+        return self._call(command, request_bytes, _read_mark)
 
     def settle(self, command: Settle) -> ScriptCall:
         """Encode the end of the claim of an idempotency key."""
-        packed = b"\7" + _SETTLE.pack(command.fence, command.stage, command.ttl)
-        return self._call(command, packed + pack_values((command.answer,)), _read_settlement)
+        request_bytes = b"\7" + _SETTLE.pack(command.fence, command.stage, command.ttl)
+        return self._call(command, request_bytes + pack_values((command.answer,)), _read_settlement)
 
     def withdraw(self, command: Withdraw) -> ScriptCall:
         """Encode the withdrawal of the claim of an idempotency key."""
-        packed = b"\10" + _TWO_INTEGERS.pack(command.owner, command.ttl)
-        return self._call(command, packed, _do_nothing)
+        request_bytes = b"\10" + _TWO_INTEGERS.pack(command.owner, command.ttl)
+        return self._call(command, request_bytes, _do_nothing)
 
     def renew(self, command: Renew) -> ScriptCall:
         """Encode the renewal of claims of idempotency keys."""
-        packed = b"\13" + _ONE_INTEGER.pack(command.lease)
-        packed += b"".join(_TWO_INTEGERS.pack(fence, ttl) for _, fence, ttl in command.held)
-        return self._call(command, packed, _read_renewals)
+        request_bytes = b"\13" + _ONE_INTEGER.pack(command.lease)
+        request_bytes += b"".join(_TWO_INTEGERS.pack(fence, ttl) for _, fence, ttl in command.held)
+        return self._call(command, request_bytes, _read_renewals)
 
     def _call(self, command: Command[Any], packed: bytes, read: Reader) -> ScriptCall:
         keys = tuple(map(self.key, command.keys))
@@ -378,17 +382,17 @@ def _do_nothing(_: object) -> None:
     return None
 
 
-def _read_claim(reply: list[Any]) -> Claimed:
+def _read_claim(reply: list[Any]) -> ClaimResult:
     answer = _answer(reply[3]) if len(reply) > 3 else None
-    return Claimed(_VERDICTS[reply[0]], reply[1], reply[2], answer)
+    return ClaimResult(_VERDICTS[reply[0]], reply[1], reply[2], answer)
 
 
 def _read_mark(reply: list[Any]) -> bool:
     return _ANSWERS[reply[0]] is GO
 
 
-def _read_settlement(reply: list[Any]) -> Settled:
-    return Settled(reply[0] == 1, reply[1] == 1, _answer(reply[2]))
+def _read_settlement(reply: list[Any]) -> SettleResult:
+    return SettleResult(reply[0] == 1, reply[1] == 1, _answer(reply[2]))
 
 
 def _read_renewals(reply: list[int]) -> tuple[bool, ...]:
@@ -576,10 +580,10 @@ class CompareAndSwap:
 
 def _read_state(key: str, states: dict[str, State | None], stored: dict[str, Any]) -> State | None:
     if key not in states:
-        packed = stored[key]
-        if type(packed) is int:
+        request_bytes = stored[key]
+        if type(request_bytes) is int:
             raise _unreadable_error(key)
-        states[key] = None if packed is None else unpack(packed, key)
+        states[key] = None if request_bytes is None else unpack(request_bytes, key)
     return states[key]
 
 

@@ -1,7 +1,7 @@
 """Combines the commands of several callers in one database transaction.
 
-A row that a command changes is locked for one round trip. Callers of one process that each lock it
-would queue behind each other, so their commands are combined:
+A row that a command changes is locked for one round trip. If each caller of a process locked the
+row, they would queue behind each other, so their commands are combined:
 
 1. A batch applies the commands that have joined it when the server reports that the rows are
    locked. Until then a command that needs no other row can join. A command that needs another row,
@@ -36,7 +36,7 @@ if TYPE_CHECKING:
 
     from moorage.adapters.databases._sql_engine import Engine, Signal
     from moorage.adapters.databases._sql_link import Link
-    from moorage.adapters.databases._sql_pool import LinkPool, Running
+    from moorage.adapters.databases._sql_pool import ConnectionOpening, LinkPool
     from moorage.domain.state.commands import Command, State, States
 
 Answer = TypeVar("Answer")
@@ -87,17 +87,17 @@ def row_keys_of(keys: tuple[str, ...]) -> RowKeys:
     return RowKeys(
         tuple(hashes[key] for key in ordered_keys),
         tuple(hashes[key] for key in keys),
-        tuple(map(_readable, ordered_keys)),
+        tuple(map(_storable_key, ordered_keys)),
     )
 
 
-def _readable(key: str) -> str:
+def _storable_key(key: str) -> str:
     """Return a key in a form that a database with any encoding can store."""
     return key.encode("ascii", "backslashreplace").decode().replace("\0", "\\0")[:_LONGEST_NAME]
 
 
 def expiry(state: State, stored: int) -> int:
-    """Return the expiry of a row, changed only if it was too early or far too late."""
+    """Return the expiry for a row; the old one is kept unless it is too early or far too late."""
     earliest_expiry: int = state[0] + state[1]
     return (
         stored
@@ -168,7 +168,7 @@ class _Batch:
         self.until = 0.0
         self.pending_commands: list[_PendingCommand] = []
         self.following: _Batch | None = None
-        self.running: Running | None = None
+        self.running: ConnectionOpening | None = None
         self.detached = self.begun = self.closed = False
 
     def begin(self, minimum: float) -> None:
@@ -247,7 +247,7 @@ class Combiner:
                 )
                 if reply is not None:
                     return reply[0]
-            return await self._execute_in_batch(command, row_keys, end_time)  # type: ignore[no-any-return]  # as above
+            return await self._execute_in_batch(command, row_keys, end_time)  # type: ignore[no-any-return]  # the engine returns Any
         except StorageUnavailable as error:
             now, last_reply = monotonic(), engine.last_reply
             silent_nanoseconds = None if last_reply is None else int((now - last_reply) * 1e9)
@@ -444,7 +444,7 @@ class Combiner:
             for pending_command in batch.pending_commands:
                 if pending_command.command.once:
                     pending_command.error = copy(error)
-                    _wake(pending_command)
+                    _wake_waiters(pending_command)
             batch.pending_commands = [
                 pending_command
                 for pending_command in batch.pending_commands
@@ -462,7 +462,7 @@ class Combiner:
             for pending_command in batch.pending_commands:
                 pending_command.retry = late and pending_command.until > now
                 pending_command.error = None if pending_command.retry else _own_copy(error)
-                _wake(pending_command)
+                _wake_waiters(pending_command)
             batch.pending_commands = []
 
     def _finish_batch(self, pool: LinkPool, batch: _Batch) -> None:
@@ -475,13 +475,13 @@ class Combiner:
             ]
             for pending_command in batch.pending_commands:
                 pending_command.committed = pending_command.error is None
-                _wake(pending_command)
+                _wake_waiters(pending_command)
             batch.pending_commands = []
         for pending_command in unclaimed_commands:
             self._on_abandoned(pending_command.command, pending_command.answer)
 
 
-def _wake(pending: _PendingCommand) -> None:
+def _wake_waiters(pending: _PendingCommand) -> None:
     pending.finished = True
     if pending.signal is not None:
         pending.signal.open()

@@ -22,11 +22,11 @@ from typing import TYPE_CHECKING, Any, Final, TypeVar
 
 from moorage.adapters.clocks.system import SystemClock
 from moorage.adapters.databases import _sqlite_time
-from moorage.adapters.databases._sqlite_file import PAGE, Busy, StateFile
+from moorage.adapters.databases._sqlite_file import PAGE, DatabaseBusy, StateFile
 from moorage.adapters.databases._sqlite_pool import Pool
 from moorage.adapters.state._sqlite_flush import Flush
 from moorage.domain.state.codec import pack, unpack
-from moorage.domain.values.durations import HOUR, bounded, count, seconds
+from moorage.domain.values.durations import HOUR, bounded_seconds, count, seconds
 from moorage.errors import ConfigurationError, ConnectorError, StorageUnavailable
 
 if TYPE_CHECKING:
@@ -109,8 +109,8 @@ class Engine:
         return answer
 
     def until(self, timeout: float | None) -> float:
-        """Return the deadline of a command that begins now, as a time of `monotonic()`."""
-        return time.monotonic() + bounded(self.timeout, timeout)
+        """Return the deadline for a command that begins now, as a time of `monotonic()`."""
+        return time.monotonic() + bounded_seconds(self.timeout, timeout)
 
     def retry(self, command: Command[Answer], until: float) -> Answer:
         """Run one command; try again while another process has locked the file."""
@@ -119,16 +119,16 @@ class Engine:
     def _transact(self, link: Link, command: Command[Answer], max_bytes: int) -> Answer:
         run, keys, is_durable = link.run, command.keys, command.durable
         if is_durable and self._was_replaced(link):
-            raise Busy
+            raise DatabaseBusy
         try:
             run("BEGIN IMMEDIATE")
-            stored_row = run(_reading(len(keys)), keys).fetchone()
+            stored_row = run(_read_statement(len(keys)), keys).fetchone()
         except _DRIVER_ERRORS as error:
             raise self._failure(error) from None
         states_before = tuple(
             [
-                packed and unpack(packed, key)
-                for packed, key in zip(stored_row, keys)  # noqa: B905 - one each; `strict` takes time
+                packed_state and unpack(packed_state, key)
+                for packed_state, key in zip(stored_row, keys)  # noqa: B905 - one each; `strict` takes time
             ]
         )
         now = (self._nanoseconds() + self._origin) // 1000
@@ -139,7 +139,7 @@ class Engine:
             raise WouldBlock
         try:
             if changes:
-                run(_writing(len(changes) // 3, moved=is_moved), changes)
+                run(_write_statement(len(changes) // 3, moved=is_moved), changes)
             run("COMMIT")
         except _DRIVER_ERRORS as error:
             raise self._failure(error) from None
@@ -155,7 +155,7 @@ class Engine:
     def _retry(self, attempt: Callable[[], Result], until: float) -> Result:
         try:
             return retry_until(attempt, until)
-        except Busy:
+        except DatabaseBusy:
             raise self.file.locked() from None
 
     # --- maintenance ------------------------------------------------------------
@@ -181,7 +181,7 @@ class Engine:
 
     def _copy_journal(self, link: Link) -> None:
         link.run("BEGIN IMMEDIATE")
-        other_link = self._take()
+        other_link = self._take_link()
         try:
             other_link.run("PRAGMA wal_checkpoint(PASSIVE)").fetchone()
         finally:
@@ -211,7 +211,7 @@ class Engine:
         """Run a function with a connection; try again while the file is locked."""
 
         def attempt() -> Result:
-            link = self._take()
+            link = self._take_link()
             try:
                 return action(link)
             except _DRIVER_ERRORS as error:
@@ -222,7 +222,7 @@ class Engine:
 
         return self._retry(attempt, self.until(None))
 
-    def _take(self) -> Link:
+    def _take_link(self) -> Link:
         try:
             return self.idle.pop()
         except IndexError:
@@ -248,7 +248,7 @@ class Engine:
         """Set the clock of a file that is opened for the first time."""
         boot = _sqlite_time.boot_id()
         if boot is None:
-            self._nanoseconds = partial(_sqlite_time.wall, self._clock)
+            self._nanoseconds = partial(_sqlite_time.wall_nanoseconds, self._clock)
         else:
             try:
                 self._origin = _sqlite_time.origin(link.run, boot, self._clock)
@@ -269,19 +269,19 @@ class Engine:
     def _failure(self, error: Exception) -> Exception:
         """Return the error of moorage for an error of SQLite."""
         failure = self.file.failure(error)
-        if not isinstance(failure, Busy):
+        if not isinstance(failure, DatabaseBusy):
             self._pool.clear()
         return failure
 
 
 @cache
-def _reading(number: int) -> str:
+def _read_statement(number: int) -> str:
     states = ", ".join(["(SELECT CAST(value AS BLOB) FROM state WHERE key = ?)"] * number)
     return f"SELECT {states}"
 
 
 @cache
-def _writing(number: int, *, moved: bool) -> str:
+def _write_statement(number: int, *, moved: bool) -> str:
     rows = ", ".join(["(?, ?, ?)"] * number)
     end_time = ", until = excluded.until" if moved else ""
     return (
@@ -318,9 +318,9 @@ def retry_until(attempt: Callable[[], Result], until: float) -> Result:
     for pause in pauses(until):
         try:
             return attempt()
-        except Busy:
+        except DatabaseBusy:
             time.sleep(pause)
-    raise Busy
+    raise DatabaseBusy
 
 
 def pauses(until: float) -> Iterator[float]:

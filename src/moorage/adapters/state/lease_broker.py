@@ -17,7 +17,7 @@ from contextlib import suppress
 from time import monotonic_ns
 from typing import TYPE_CHECKING, Any, Final
 
-from moorage.adapters.concurrency._closing import AsyncClosing
+from moorage.adapters.concurrency._closing import AsyncContextClosable
 from moorage.adapters.state._broker_socket import BrokerSocket, socket_path
 from moorage.domain.resilience import token_leases as leases
 from moorage.domain.resilience.admission import Admission, Answer
@@ -54,7 +54,7 @@ _MOST_UNREAD: Final = 1_048_576
 """The maximum number of bytes that a process may leave unread."""
 
 
-class LeaseBroker(AsyncClosing):
+class LeaseBroker(AsyncContextClosable):
     """Serves the processes of a machine with tokens of hot limits, over a Unix socket.
 
     `async with` serves until the end of the block.
@@ -65,7 +65,8 @@ class LeaseBroker(AsyncClosing):
         mode: the permissions of the socket; by default only the user of the broker may connect.
 
     Raises:
-        ConfigurationError: the path or the mode is not valid, or the store is that of one process.
+        ConfigurationError: the path or the mode is not valid, or the store belongs to one process
+            only.
     """
 
     def __init__(self, storage: AsyncStateStorage, path: str | Path, *, mode: int = 0o600) -> None:
@@ -90,7 +91,7 @@ class LeaseBroker(AsyncClosing):
         """Take the socket and serve.
 
         Raises:
-            ConfigurationError: another broker serves the socket, or it cannot be made.
+            ConfigurationError: another broker serves the socket, or the socket cannot be created.
         """
         broker_socket = BrokerSocket(self._path, self._mode)
         loop = asyncio.get_running_loop()
@@ -145,7 +146,7 @@ def open_files() -> int | None:
 
 
 def most_connections(files: int | None) -> int:
-    """Return the number of connections that a broker accepts if it may open so many files.
+    """Return the number of connections that a broker accepts with this limit of open files.
 
     Without a free file it could not even refuse a connection.
     """
@@ -245,7 +246,7 @@ class _Kind:
     async def _step_after(self, number: int, within: int) -> leases.Step:
         """Request tokens, wait until they may be used, and return the next step."""
         costs = tuple([cost * number for cost in self._costs])
-        sent = _now()
+        sent_at = _now()
         admission = Admission(self._gates, within=within, lease=0, costs=costs)
         answer, wait, _, tickets = await self._broker.execute(admission)
         if answer is not Answer.GO:
@@ -255,16 +256,16 @@ class _Kind:
                 # A pause began meanwhile.
                 self._broker.give_back(GiveBack(self._gates, tickets))
                 return leases.after_refusal(self._lease, wait, _now(), self._most)
-            sent, wait = await self._confirmed(wait, tickets)
-        return leases.after_grant(self._lease, number, sent, _now(), self._most)
+            sent_at, wait = await self._confirmed_wait(wait, tickets)
+        return leases.after_grant(self._lease, number, sent_at, _now(), self._most)
 
-    async def _confirmed(self, wait: int, tickets: tuple[Ticket, ...]) -> tuple[int, int]:
+    async def _confirmed_wait(self, wait: int, tickets: tuple[Ticket, ...]) -> tuple[int, int]:
         """Wait for the tokens' time; return the time of the confirmation, and the rest to wait."""
         self._carry_out(leases.after_delayed_grant(self._lease, wait, _now()))
         await asyncio.sleep(wait / SECOND)
-        sent = _now()
+        sent_at = _now()
         _, remaining_wait = await self._broker.execute(Confirm(self._gates, tickets, None))
-        return sent, remaining_wait
+        return sent_at, remaining_wait
 
 
 class _Connection(asyncio.Protocol):

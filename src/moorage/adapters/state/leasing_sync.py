@@ -8,7 +8,7 @@ from __future__ import annotations
 from time import monotonic
 from typing import TYPE_CHECKING, Any, TypeVar
 
-from moorage.adapters.concurrency._closing import Closing
+from moorage.adapters.concurrency._closing import ContextClosable
 from moorage.adapters.state._broker_channels import Channels
 from moorage.adapters.state._leasing_shared import Leasing, micros_since, time_left
 
@@ -21,21 +21,21 @@ if TYPE_CHECKING:
 Answered = TypeVar("Answered")
 
 
-class LeasingStorage(Leasing, Closing):
+class LeasingStorage(Leasing, ContextClosable):
     """A store that takes tokens of hot limits from the broker of its machine.
 
-    The services must have neither a circuit nor a retry budget, which would have to be asked at the
-    store anyway. Calls with an idempotency key are asked at the store too.
+    The services must have neither a circuit nor a retry budget, because these would need the store
+    for each call. Calls with an idempotency key use the store too.
 
     Args:
         storage: the store that all machines share, and the broker uses.
         socket: the path of the broker's socket.
         services: the names of the services, or limiters, whose limits are leased.
-        without_broker: "store" to ask the store while the broker is away, or "refuse" to refuse
-            such calls with `StorageUnavailable`.
+        without_broker: "store" to use the store while the broker is not available, or "refuse" to
+            refuse such calls with `StorageUnavailable`.
 
     Raises:
-        ConfigurationError: an argument is not valid, or the store is that of one process.
+        ConfigurationError: an argument is not valid, or the store belongs to one process only.
     """
 
     def __init__(

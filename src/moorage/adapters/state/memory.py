@@ -52,11 +52,11 @@ class MemoryStorage:
 
     Args:
         clock: measures time; by default the machine's boot clock.
-        max_entries: the maximum number of live states of each class: of limits, circuits, retry
-            budgets and bulkheads, and of claims of idempotency keys, webhooks and tokens. Expired
-            states are dropped over time. At the maximum, new claims are refused, and a new state of
-            another class replaces those that expire soonest. A `RuntimeWarning` is emitted once
-            when a class is 80 % full.
+        max_entries: the maximum number of live states of each class, such as limits, circuits,
+            retry budgets, bulkheads, and claims of idempotency keys, of webhooks or of tokens.
+            Expired states are dropped over time. At the maximum, new claims are refused, and a new
+            state of another class replaces those that expire soonest. A `RuntimeWarning` is emitted
+            once when a class is 80 % full.
     """
 
     durable = False
@@ -126,9 +126,9 @@ class MemoryStorage:
 
     def prepare(self, admission: Admission, /) -> Ask:
         """Return a faster `execute` for admissions with the rules of this one."""
-        from moorage.adapters.state._memory_admissions import prepared  # noqa: PLC0415 - not all admit
+        from moorage.adapters.state._memory_admissions import prepared_admission  # noqa: PLC0415 - not all admit
 
-        return prepared(self, admission)
+        return prepared_admission(self, admission)
 
     def _apply_new(self, command: Command[Answer], key: str) -> Answer:
         """Run a command whose only state does not exist yet."""
@@ -363,9 +363,9 @@ class MemoryStorage:
             if class_of(key) == name and key not in keys
         ]
         for _, key, state in nsmallest(number, states, key=lambda each: each[0]):
-            self._drop(key, state)
+            self._drop_state(key, state)
 
-    def _drop(self, key: str, state: State) -> None:
+    def _drop_state(self, key: str, state: State) -> None:
         """Drop a state, unless it was changed or dropped meanwhile."""
         cells, counts, name = self._cells, self._counts, class_of(key)
         try:
@@ -382,7 +382,7 @@ class MemoryStorage:
         self._sweep_at = now + _SWEEP_EVERY
         for key, state in self._cells.copy().items():
             if state[0] + state[1] <= now:
-                self._drop(key, state)
+                self._drop_state(key, state)
 
 
 class AsyncMemoryStorage:
@@ -406,7 +406,7 @@ class AsyncMemoryStorage:
         self,
         command: Command[Answer],
         /,
-        timeout: float | None = None,  # noqa: ARG002 - as above
+        timeout: float | None = None,  # noqa: ARG002 - memory needs no waiting
     ) -> Answer:
         """Run one command and return its answer, without suspending the task."""
         return self.shared.execute(command)

@@ -1,7 +1,7 @@
 """Idempotency keys and other claims in a key-value bucket of NATS JetStream.
 
-A bucket changes one key at a time, by compare-and-set. That suits claims, which have one writer at
-a time. A limit that many callers change at once would need many attempts to write. Laws:
+A bucket changes one key at a time, by compare-and-set. This suits claims, which have one writer at
+a time. A limit that many callers change at once would need many attempts per write. Laws:
 
 1. A command on one key reads the key's last write, decides, and writes with the revision that it
    has read. If another write came between, it begins again.
@@ -23,7 +23,7 @@ from time import monotonic
 from typing import TYPE_CHECKING, Any, Final, TypeVar
 
 from moorage.adapters.clocks.system import SystemClock
-from moorage.adapters.concurrency._closing import AsyncClosing, Closing
+from moorage.adapters.concurrency._closing import AsyncContextClosable, ContextClosable
 from moorage.adapters.concurrency._plain import run_now
 from moorage.adapters.concurrency.background import Background
 from moorage.adapters.concurrency.forking import in_child
@@ -32,11 +32,11 @@ from moorage.adapters.state._nats_bucket import Bucket
 from moorage.adapters.state._nats_wire import ServerClock, subject_of
 from moorage.adapters.state._posted_commands import MAX_POSTED, PostedCommands
 from moorage.domain.idempotency.claims import Renew
-from moorage.domain.secrets.frames import refusing
+from moorage.domain.secrets.frames import without_arguments_in_errors
 from moorage.domain.state.codec import pack, unpack
 from moorage.domain.state.commands import SMALL_STEP
 from moorage.domain.state.keys import GUARDS, class_of
-from moorage.domain.values.durations import SECOND, bounded, count, seconds
+from moorage.domain.values.durations import SECOND, bounded_seconds, count, seconds
 from moorage.domain.values.patterns import late_pattern
 from moorage.errors import ConfigurationError, StorageUnavailable
 
@@ -58,7 +58,7 @@ _BUCKET: Final = late_pattern(r"[A-Za-z0-9_-]{1,64}")
 _BACKGROUND_LOOP: Final = Background()
 
 
-@refusing
+@without_arguments_in_errors
 def _settings_of(url: str | Nats) -> tuple[Nats, str | None]:
     """Return the settings of the servers, and the bucket if the URL names one."""
     if isinstance(url, Nats):
@@ -69,19 +69,19 @@ def _settings_of(url: str | Nats) -> tuple[Nats, str | None]:
             path="url",
             remedy="Give a URL such as nats://user@host/bucket.",
         )
-    start, slashes, rest = url.rpartition("://")
-    host, _, bucket = rest.partition("/")
+    start, slashes, remainder = url.rpartition("://")
+    host, _, bucket = remainder.partition("/")
     return Nats(url=f"{start}{slashes}{host}"), bucket or None
 
 
-class _Common(ABC):
+class _NatsStorageCore(ABC):
     """The code that the synchronous and the asynchronous store share."""
 
     reach: Final = "network"
     mixes_tags: Final = True
     claims_only: Final = True
 
-    @refusing
+    @without_arguments_in_errors
     def __init__(
         self,
         url: str | Nats,
@@ -123,7 +123,7 @@ class _Common(ABC):
 
     async def _execute(self, command: Command[Any], timeout: float | None) -> Any:
         """Run one command by compare-and-set, and return its answer."""
-        until = monotonic() + bounded(self._timeout, timeout)
+        until = monotonic() + bounded_seconds(self._timeout, timeout)
         if isinstance(command, Renew) and len(command.keys) != 1:
             # The leases of several claims do not depend on each other.
             renewals = [Renew((claim,), lease=command.lease) for claim in command.held]
@@ -137,14 +137,14 @@ class _Common(ABC):
         lost_answers: dict[str, Any] = {}
         lost_after = 0
         while True:
-            stored = await self._run(bucket.read(subject, until))
-            if stored is not None and stored.mark in lost_answers:
-                return lost_answers[stored.mark]
-            revision = 0 if stored is None else stored.revision
+            record = await self._run(bucket.read(subject, until))
+            if record is not None and record.mark in lost_answers:
+                return lost_answers[record.mark]
+            revision = 0 if record is None else record.revision
             if lost_answers and revision != lost_after and command.once:
                 # Another write came after the lost one, or instead of it.
                 raise bucket.unconfirmed()
-            state = unpack(stored.value, key) if stored is not None and stored.value else None
+            state = unpack(record.value, key) if record is not None and record.value else None
             (new_state,), answer = command.apply((state,), bucket.clock.now())
             if new_state is state or new_state is None:
                 return answer
@@ -172,7 +172,7 @@ def _only_key(command: Command[Any]) -> str:
     )
 
 
-class NatsStorage(_Common, Closing):
+class NatsStorage(_NatsStorageCore, ContextClosable):
     """A `StateStorage` for claims in a bucket of NATS JetStream, for any number of processes.
 
     It runs commands on one key only, such as those of idempotency keys, and refuses limits,
@@ -251,7 +251,7 @@ class NatsStorage(_Common, Closing):
                 continue
 
 
-class AsyncNatsStorage(_Common, AsyncClosing):
+class AsyncNatsStorage(_NatsStorageCore, AsyncContextClosable):
     """The asynchronous `NatsStorage`.
 
     Args:

@@ -30,7 +30,7 @@ from typing import TYPE_CHECKING, Any, Final, TypeVar
 
 from redis import exceptions as wrong
 
-from moorage.adapters.concurrency._closing import AsyncClosing, Closing
+from moorage.adapters.concurrency._closing import AsyncContextClosable, ContextClosable
 from moorage.adapters.concurrency.forking import in_child
 from moorage.adapters.state._redis_async import AsyncClusterConnection, AsyncServerConnection
 from moorage.adapters.state._redis_batcher import (
@@ -44,7 +44,7 @@ from moorage.adapters.state._redis_cluster import ClusterPool
 from moorage.adapters.state._redis_pool import ConnectionPool
 from moorage.adapters.state._redis_server import RedisServer, UnsentError
 from moorage.adapters.state._redis_wire import CompareAndSwap, ScriptCalls, decode_reply
-from moorage.domain.secrets.frames import refusing
+from moorage.domain.secrets.frames import without_arguments_in_errors
 from moorage.domain.state.keys import tag_of
 from moorage.domain.values.durations import seconds
 from moorage.errors import ConnectorError, StorageUnavailable
@@ -67,7 +67,7 @@ class _Store(ABC):
     reach = "network"
     _is_async: bool
 
-    @refusing
+    @without_arguments_in_errors
     def __init__(
         self,
         where: object = "redis://127.0.0.1:6379/0",
@@ -128,7 +128,7 @@ class _Store(ABC):
         return calls, other_commands
 
 
-class RedisStorage(_Store, Closing):
+class RedisStorage(_Store, ContextClosable):
     """A `StateStorage` in Redis, safe to share between threads; a forked child reconnects.
 
     Args:
@@ -163,13 +163,13 @@ class RedisStorage(_Store, Closing):
         end_time = inf if timeout is None else time.monotonic() + timeout
         call = self._script_calls.of(command)
         if call is None:
-            return self._swap(command, end_time)  # type: ignore[no-any-return]  # as the command answers
+            return self._compare_and_swap(command, end_time)  # type: ignore[no-any-return]  # as the command answers
         if self._posted:
             self._send_posted_first(end_time)
         return decode_reply(call, self._execute_batch([call], end_time)[0])  # type: ignore[no-any-return]  # as the command answers
 
     def post(self, command: Command[Any], /) -> None:
-        """Run a command whose answer is not needed, now or (after a failure) with the next one."""
+        """Run a command whose answer is not needed, now or, after a failure, with the next one."""
         try:
             # A closed store would open a connection that is never closed.
             self._require_open()
@@ -204,7 +204,7 @@ class RedisStorage(_Store, Closing):
         """Execute several commands until a time of `monotonic()`.
 
         Raises:
-            StorageUnavailable: it was not executed, or its outcome is unknown.
+            StorageUnavailable: the batch was not executed, or its outcome is unknown.
         """
         try:
             return self._execute_with_repeat(batch, until)
@@ -214,7 +214,7 @@ class RedisStorage(_Store, Closing):
         raise failure
 
     def _execute_with_repeat(self, batch: Batch, until: float) -> list[Any]:
-        """Execute several commands; repeat them if their reply was lost and that is harmless."""
+        """Execute several commands; repeat them if their reply was lost and a repeat is safe."""
         self._unavailable = True
         try:
             replies = self._pool.run_batch(batch, until)
@@ -231,7 +231,7 @@ class RedisStorage(_Store, Closing):
     def _send_posted_first(self, until: float) -> None:
         """Send the queued commands, except those for cluster nodes that failed last.
 
-        In a cluster their failure is not that of the command that follows.
+        In a cluster, their failure does not fail the command that follows.
         """
         pool = self._pool
         if not isinstance(pool, ClusterPool):
@@ -274,11 +274,11 @@ class RedisStorage(_Store, Closing):
         else:
             for command in other_commands:
                 with suppress(Exception):
-                    self._swap(command, until)
+                    self._compare_and_swap(command, until)
             return
         raise failure
 
-    def _swap(self, command: Command[Any], until: float) -> Any:
+    def _compare_and_swap(self, command: Command[Any], until: float) -> Any:
         """Execute a command by compare-and-swap on the stored states."""
         swap = CompareAndSwap(self._script_calls, [command])
         pause_lengths = pauses(self._timeout, until)
@@ -298,7 +298,7 @@ class RedisStorage(_Store, Closing):
         return swap.answer(0)
 
 
-class AsyncRedisStorage(_Store, AsyncClosing):
+class AsyncRedisStorage(_Store, AsyncContextClosable):
     """An `AsyncStateStorage` in Redis, for callers of one or several event loops.
 
     Callers that wait at the same time share one round trip. The arguments are those of
@@ -393,7 +393,7 @@ class AsyncRedisStorage(_Store, AsyncClosing):
         return batcher
 
     def _tag(self, command: Command[Any] | None) -> str:
-        """Return the tag of a command's keys, by which a cluster chooses the node; else empty."""
+        """Return the hash tag of a command's keys in a cluster; empty without a cluster."""
         if command is None or not command.keys or not self._server.is_cluster:
             return ""
         return tag_of(command.keys[0])

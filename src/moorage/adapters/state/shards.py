@@ -20,10 +20,10 @@ from math import inf
 from time import monotonic
 from typing import TYPE_CHECKING, Any, Final, TypeVar
 
-from moorage.adapters.concurrency._closing import AsyncClosing, Closing
+from moorage.adapters.concurrency._closing import AsyncContextClosable, ContextClosable
 from moorage.adapters.state._posted_commands import MAX_POSTED, PostedCommands
 from moorage.domain.idempotency.leaving import ExecuteOnFormerShard
-from moorage.domain.secrets.frames import refusing
+from moorage.domain.secrets.frames import without_arguments_in_errors
 from moorage.domain.state.sharding import Location, location_of
 from moorage.errors import ConfigurationError, StorageUnavailable
 
@@ -44,7 +44,7 @@ class _Shards:
 
     mixes_tags = False
 
-    @refusing
+    @without_arguments_in_errors
     def __init__(
         self, shards: Mapping[str, Any], *, former: Mapping[str, Any] | None = None
     ) -> None:
@@ -92,7 +92,7 @@ class _Shards:
         return f"{shard} {node}" if node else shard
 
 
-class ShardedStorage(_Shards, Closing):
+class ShardedStorage(_Shards, ContextClosable):
     """A `StateStorage` that spreads its states over several stores.
 
     Limits and circuits are spread by service and tenant, idempotency keys one by one. Adding a
@@ -141,7 +141,7 @@ class ShardedStorage(_Shards, Closing):
         return self._stores[shard].execute(command, _seconds_left(end_time))  # type: ignore[no-any-return]  # as the command answers
 
     def post(self, command: Command[Any], /) -> None:
-        """Run a command whose answer is not needed, now or (after a failure) with the next one."""
+        """Run a command whose answer is not needed, now or, after a failure, with the next one."""
         with suppress(Exception):
             location = self._location(command)
             if location.former is None:
@@ -191,7 +191,7 @@ class ShardedStorage(_Shards, Closing):
                         store.close()
 
 
-class AsyncShardedStorage(_Shards, AsyncClosing):
+class AsyncShardedStorage(_Shards, AsyncContextClosable):
     """An `AsyncStateStorage` that spreads its states over several asynchronous stores.
 
     The arguments are those of `ShardedStorage`.
@@ -274,7 +274,7 @@ class AsyncShardedStorage(_Shards, AsyncClosing):
 
 
 def _seconds_left(end_time: float) -> float | None:
-    """Return the seconds until a time of `monotonic()`; None without one."""
+    """Return the seconds until a time of `monotonic()`; None stays None."""
     return None if end_time == inf else max(0.0, end_time - monotonic())
 
 

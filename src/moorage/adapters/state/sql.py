@@ -14,17 +14,17 @@ from threading import local
 from time import monotonic
 from typing import TYPE_CHECKING, Any, Final, TypeVar
 
-from moorage.adapters.concurrency._closing import AsyncClosing, Closing
+from moorage.adapters.concurrency._closing import AsyncContextClosable, ContextClosable
 from moorage.adapters.concurrency._plain import run_now
 from moorage.adapters.concurrency.forking import in_child
 from moorage.adapters.databases._sql_engine import Engine
 from moorage.adapters.databases._sql_runtimes import LoopRuntime, ThreadRuntime, link_maker
-from moorage.adapters.databases._sql_schema import declared, dialect_of
+from moorage.adapters.databases._sql_schema import declare_tables, dialect_of
 from moorage.adapters.databases._sql_source import Source
 from moorage.adapters.state._posted_commands import MAX_POSTED, PostedCommands
 from moorage.adapters.state._sql_combiner import Combiner
 from moorage.domain.resilience.gate_commands import return_unclaimed
-from moorage.domain.secrets.frames import refusing
+from moorage.domain.secrets.frames import without_arguments_in_errors
 from moorage.domain.values.durations import count, seconds
 from moorage.errors import StorageUnavailable
 
@@ -48,7 +48,7 @@ def _seconds_until(until: float | None) -> float | None:
     return None if until is None else until - monotonic()
 
 
-class _Common(ABC):
+class _SqlStorageCore(ABC):
     """The code that the synchronous and the asynchronous store share."""
 
     durable: Final = True
@@ -72,7 +72,7 @@ class _Common(ABC):
         """Set the database and the tables, and return the time limit in seconds."""
         timeout_seconds = seconds(timeout, "timeout")
         self._source = Source(url, is_async=is_async, timeout=timeout_seconds)
-        self._tables = declared(None, prefix, schema)
+        self._tables = declare_tables(None, prefix, schema)
         return timeout_seconds
 
     def _connect(self, runtime: Runtime, timeout: float, connections: int, *, create: bool) -> None:
@@ -86,7 +86,7 @@ class _Common(ABC):
         self._combiner = Combiner(self._engine, self._return_grants)
 
     def _return_grants(self, command: Command[Any], answer: Any) -> None:
-        """Undo the grants of a command whose caller does not wait any more."""
+        """Return the tokens and slots of a command whose caller does not wait any more."""
         for return_command in return_unclaimed(command, answer):
             self.post(return_command)
 
@@ -105,19 +105,19 @@ class _Common(ABC):
 
         The second needs the row that `ddl` inserts; `metadata` also inserts it in a new table.
         """
-        tables = declared(metadata, prefix, schema)
+        tables = declare_tables(metadata, prefix, schema)
         return tables.states, tables.meta
 
     @staticmethod
     def ddl(dialect: str, *, prefix: str = _PREFIX, schema: str | None = None) -> str:
         """Return the statements that create the tables in `postgresql`, `mysql` or `mariadb`."""
-        return declared(None, prefix, schema).ddl(dialect_of(dialect))
+        return declare_tables(None, prefix, schema).ddl(dialect_of(dialect))
 
     def __repr__(self) -> str:
         return f"<{type(self).__name__} {self._source.where}>"
 
 
-class SqlStorage(_Common, Closing):
+class SqlStorage(_SqlStorageCore, ContextClosable):
     """A `StateStorage` in PostgreSQL, MariaDB or MySQL, for all processes that share the database.
 
     It has its own connections, also with an engine: it never joins a transaction of the host, so a
@@ -138,7 +138,7 @@ class SqlStorage(_Common, Closing):
         create: whether to create missing tables; otherwise run `migrate()`.
     """
 
-    @refusing
+    @without_arguments_in_errors
     def __init__(
         self,
         url: str | sqlalchemy.URL | sqlalchemy.Engine,
@@ -228,7 +228,7 @@ class SqlStorage(_Common, Closing):
         return None
 
 
-class AsyncSqlStorage(_Common, AsyncClosing):
+class AsyncSqlStorage(_SqlStorageCore, AsyncContextClosable):
     """A `StateStorage` in PostgreSQL, MariaDB or MySQL, for all processes that share the database.
 
     It has its own connections, also with an engine: it never joins a transaction of the host, so a
@@ -249,7 +249,7 @@ class AsyncSqlStorage(_Common, AsyncClosing):
         create: whether to create missing tables; otherwise run `migrate()`.
     """
 
-    @refusing
+    @without_arguments_in_errors
     def __init__(
         self,
         url: str | sqlalchemy.URL | AsyncEngine,

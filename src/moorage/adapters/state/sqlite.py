@@ -7,9 +7,9 @@ from contextlib import suppress
 from functools import partial
 from typing import TYPE_CHECKING, Any, Final, TypeVar
 
-from moorage.adapters.concurrency._closing import AsyncClosing, Closing
+from moorage.adapters.concurrency._closing import AsyncContextClosable, ContextClosable
 from moorage.adapters.concurrency.forking import in_child
-from moorage.adapters.databases._sqlite_file import Busy
+from moorage.adapters.databases._sqlite_file import DatabaseBusy
 from moorage.adapters.state import _sqlite_engine
 from moorage.adapters.state._posted_commands import MAX_POSTED, PostedCommands
 from moorage.adapters.state._sqlite_engine import Engine, WouldBlock, pauses, retry_until
@@ -38,13 +38,13 @@ _SHORTEST_TIMER: Final = 1e-3
 _THREADS: Final = 4
 
 
-class SqliteStorage(Closing):
+class SqliteStorage(ContextClosable):
     """A `StateStorage` in a file that all processes and threads of one machine may share.
 
-    The file must be moorage's own, not the host's database: a host that holds the lock of the file
-    during a call would wait for itself. It must be on a local disk, in an existing directory. The
-    first use of the store creates it, readable for its owner only. A successful call does not wait
-    for the disk, unless it claims an idempotency key.
+    The file must be moorage's own, not the host's database: a host that holds the file's lock
+    during a call would wait for its own lock. It must be on a local disk, in an existing directory.
+    The first use of the store creates it, readable for its owner only. A successful call does not
+    wait for the disk, unless it claims an idempotency key.
 
     The time is the machine's boot clock. Its origin is stored in the file once per boot, so changes
     of the wall clock have no effect. On systems that do not identify a boot (macOS, Windows) it is
@@ -86,7 +86,7 @@ class SqliteStorage(Closing):
             self._settle(engine.until(timeout))
         try:
             answer = engine.attempt(command)
-        except Busy:
+        except DatabaseBusy:
             answer = engine.retry(command, engine.until(timeout))
         if command.durable and engine.flush.is_needed:
             try:
@@ -99,16 +99,16 @@ class SqliteStorage(Closing):
         return answer
 
     def post(self, command: Command[Any], /) -> None:
-        """Run a command whose answer is not needed; a locked file delays it to the next command."""
+        """Run a command whose answer is not needed; if the file is locked, after the next one."""
         try:
             retry_until(partial(self._engine.attempt, command), self._engine.until(_POST_TIMEOUT))
-        except Busy:
+        except DatabaseBusy:
             self._posted.append(command)
         except Exception:  # noqa: BLE001 - no caller waits for it
             return
 
     def _return_grants(self, command: Command[Any], answer: Any) -> None:
-        """Undo the grants of a command whose caller does not wait any more."""
+        """Return the tokens and slots of a command whose caller does not wait any more."""
         for return_command in return_unclaimed(command, answer):
             self.post(return_command)
 
@@ -134,12 +134,12 @@ class SqliteStorage(Closing):
                 command = self._posted.popleft()
                 try:
                     retry_until(partial(self._engine.attempt, command), until)
-                except Busy:
+                except DatabaseBusy:
                     self._posted.appendleft(command)
                     return
 
 
-class AsyncSqliteStorage(AsyncClosing):
+class AsyncSqliteStorage(AsyncContextClosable):
     """The asynchronous `SqliteStorage`.
 
     Commands that take a few microseconds run in the event loop, without waiting. Large commands,
@@ -181,7 +181,7 @@ class AsyncSqliteStorage(AsyncClosing):
             await posts.settle(timeout)
         try:
             answer = engine.attempt(command, _MAX_BYTES_IN_LOOP)
-        except Busy:
+        except DatabaseBusy:
             answer = await self._run(command, timeout)
         except WouldBlock:
             answer = await self._retry_in_thread(command, engine.until(timeout))
@@ -204,13 +204,13 @@ class AsyncSqliteStorage(AsyncClosing):
                 posts.post(command)
             else:
                 self._engine.attempt(command, _MAX_BYTES_IN_LOOP)
-        except (Busy, WouldBlock):
+        except (DatabaseBusy, WouldBlock):
             posts.post(command)
         except Exception:  # noqa: BLE001 - no caller waits for it
             return
 
     def _return_grants(self, command: Command[Any], answer: Any) -> None:
-        """Undo the grants of a command whose caller does not wait any more."""
+        """Return the tokens and slots of a command whose caller does not wait any more."""
         for return_command in return_unclaimed(command, answer):
             self.post(return_command)
 
@@ -247,7 +247,7 @@ class AsyncSqliteStorage(AsyncClosing):
                 return engine.attempt(command, _MAX_BYTES_IN_LOOP)
             except WouldBlock:
                 return await self._retry_in_thread(command, end_time)
-            except Busy:
+            except DatabaseBusy:
                 from asyncio import sleep  # noqa: PLC0415 - synchronous programs do not need asyncio
 
                 # The lock is usually held for a shorter time than any timer of a loop.

@@ -26,7 +26,7 @@ _JSON: Final = "application/x-amz-json-1.1"
 
 
 def is_region(_: object, __: object, value: str) -> None:
-    """Refuse a setting that is not the name of a region."""
+    """Validate that a setting is the name of an AWS region."""
     if _REGION.fullmatch(str(value)) is None:
         raise ConfigurationError(
             "This is not the name of an AWS region.",
@@ -46,7 +46,7 @@ class AwsAccess:
     """The access to one service of Amazon; a `Session` renews its keys.
 
     Attributes:
-        identity: finds the access keys.
+        identity: the source of the access keys.
         region: the region of the service.
         service: the name of the service in signatures.
     """
@@ -66,7 +66,7 @@ class AwsAccess:
 
 
 def aws_identity(key: str | None, secret: Secret | None, token: Secret | None) -> AwsIdentity:
-    """Return the identity of the settings: their keys, or those of the machine.
+    """Return the identity of the settings: their keys, or the machine's keys.
 
     Raises:
         ConfigurationError: there is an access key id without its secret, or the reverse.
@@ -94,7 +94,7 @@ class AwsJsonApi:
         access: the access to the service.
         endpoint: the URL of the service.
         http: the HTTP client; by default one of its own.
-        clock: the clock of signatures.
+        clock: the clock for the times in signatures.
     """
 
     def __init__(

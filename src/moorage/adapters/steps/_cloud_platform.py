@@ -34,12 +34,12 @@ _LARGE_CHUNK: Final = 16 * 1024
 
 
 class Cloud(Protocol):
-    """The requests to one cloud, from which the flow of runs is made.
+    """The requests to one cloud, on which the control flow of runs is built.
 
-    `begin` starts a run, or returns the one that has its name. `find` returns a run, and takes its
-    place if the place is known. `end` asks a run to end for a reason, which `find` then reports.
-    `log` returns a part of an output. `has_limit` is True if the cloud ends late runs, and
-    `has_streams` is True if it keeps both outputs apart.
+    `begin` starts a run, or returns the existing run of this name. `find` returns a run, and takes
+    the run's place in the cloud if it is known. `end` asks a run to end for a reason, which `find`
+    then reports. `log` returns a part of an output. `has_limit` is True if the cloud ends late
+    runs, and `has_streams` is True if it keeps both outputs apart.
     """
 
     has_limit: bool
@@ -92,8 +92,8 @@ class CloudRuns:
         """Refuse a step that the cloud cannot run.
 
         Raises:
-            InvalidData: it has files, limits its processes, or has something that this cloud
-                cannot take.
+            InvalidData: the step has files, limits its processes, or has an option that this cloud
+                does not support.
         """
         if step.workspace.gives_files or step.workspace.takes_files:
             raise InvalidData(
@@ -129,7 +129,7 @@ class CloudRuns:
         return run.status
 
     def look(self, name: str, timeout: float, /) -> RunStatus | None:
-        """Return the status of a run; None if there is none of this name.
+        """Return the status of a run; None if no run has this name.
 
         A run whose time limit is over is asked to end, unless the cloud does that itself.
         """
@@ -137,7 +137,7 @@ class CloudRuns:
         return None if run is None else run.status
 
     def logs(self, name: str, stream: LogStream, mark: str, timeout: float, /) -> LogChunk:
-        """Return the output of a run after a mark; most clouds have one output, which is stdout."""
+        """Return a run's output after a mark; most clouds have one output, returned as stdout."""
         run = self._recent_run(name, timeout)
         now = self._clock.nanoseconds()
         if run is None or (stream == "stderr" and not self._cloud.has_streams):
@@ -186,23 +186,29 @@ class CloudRuns:
         """Return a run in a state that is at most `pace` old; end the run if it is late."""
         now = self._clock.nanoseconds()
         with self._lock:
-            seen = self._seen.get(name)
-        if seen is not None and now < seen.at + self._pace:
-            return seen.run
+            last_status = self._seen.get(name)
+        if last_status is not None and now < last_status.at + self._pace:
+            return last_status.run
         run = self._current_run(name, timeout)
         if run is not None and not self._cloud.has_limit and is_late(run):
             self._cloud.end(run, EndReason.DEADLINE, timeout)
         return run
 
     def _current_run(self, name: str, timeout: float) -> CloudRun | None:
-        """Return a run as the cloud describes it now."""
+        """Ask the cloud for the current state of a run, and return it."""
         with self._lock:
-            seen, started = self._seen.get(name), self._started.get(name)
-        run = self._cloud.find(name, None if seen is None else seen.run.place, timeout)
+            last_status, started = self._seen.get(name), self._started.get(name)
+        run = self._cloud.find(
+            name, None if last_status is None else last_status.run.place, timeout
+        )
         now = self._clock.nanoseconds()
         if run is None:
-            if seen is not None and started is not None and now < started + _APPEARS_IN * _SECOND:
-                return seen.run
+            if (
+                last_status is not None
+                and started is not None
+                and now < started + _APPEARS_IN * _SECOND
+            ):
+                return last_status.run
             self._forget(name)
             return None
         with self._lock:
@@ -236,7 +242,7 @@ def check_command_length(step: Step, length: int, most: int, cloud: str) -> None
 
 
 def check_no_secrets(step: Step, cloud: str, remedy: str) -> None:
-    """Refuse a step with secrets, which a cloud could not take without showing them."""
+    """Refuse a step with secrets, which the cloud would show in plain text."""
     if step.secrets:
         raise InvalidData(
             f"The step {step.name!r} has secrets, which {cloud} would show to everybody who sees"

@@ -10,7 +10,7 @@ from moorage.adapters.clocks.system import SystemClock
 from moorage.adapters.concurrency._plain import run_now
 from moorage.adapters.http.stdlib.client import StdlibHttpClient
 from moorage.adapters.secret_managers.managed_secrets import session_now
-from moorage.adapters.steps._git_host_answers import host_time, unreadable
+from moorage.adapters.steps._git_host_answers import host_time, unreadable_answer_error
 from moorage.domain.auth.methods import authorise, sign, signs
 from moorage.domain.http.requests import Request
 from moorage.domain.http.timeouts import Timeouts
@@ -150,7 +150,7 @@ class CloudApi:
         raise problem
 
     def now(self, answer: Response) -> datetime:
-        """Return the time that an answer states, or else the time of this machine."""
+        """Return the time that an answer states, or otherwise this machine's time."""
         date = answer.header("date")
         return self.clock.utc() if date is None else host_time(date)
 
@@ -160,7 +160,7 @@ class CloudApi:
         facts: dict[str, Any] = {"status": answer.status, "vendor_code": code or None}
         facts["vendor_message"] = message
         facts["request_id"] = _request_id(answer)
-        shown = f"{self.name} answered with the status {answer.status}: {message or code}"
+        description = f"{self.name} answered with the status {answer.status}: {message or code}"
         kind = aws_refusal(code)
         if answer.status == 429 or kind is RateLimitExceeded:
             now = self.now(answer)
@@ -178,23 +178,23 @@ class CloudApi:
                 **facts,
             )
         if answer.status >= 500 or answer.status in _UNFINISHED:
-            return VendorFailed(shown, **facts)
+            return VendorFailed(description, **facts)
         if answer.status in {400, 422}:
-            return InvalidRequest(shown, **facts)
-        return VendorRejected(shown, **facts)
+            return InvalidRequest(description, **facts)
+        return VendorRejected(description, **facts)
 
     def read(self, read: Callable[P, T], *args: P.args, **options: P.kwargs) -> T:
         """Return the value that a function reads from an answer.
 
         Raises:
-            VendorFailed: the answer has another form than the cloud describes.
+            VendorFailed: the answer does not have the form that the cloud documents.
         """
         try:
             return read(*args, **options)
         except InvalidData:
             problem: ConnectorError = VendorFailed(f"{self.name} answered without JSON.")
         except Exception as error:
-            failure = unreadable(self.name, error)
+            failure = unreadable_answer_error(self.name, error)
             if failure is None:
                 raise
             problem = failure
@@ -211,7 +211,7 @@ def _code_and_message(answer: Response) -> tuple[str, str]:
     try:
         document: Any = answer.json()
     except InvalidData:
-        return "", _plain(answer.text[:200])
+        return "", _printable(answer.text[:200])
     fields = cast("dict[str, Any]", document) if isinstance(document, dict) else {}
     inner: Any = fields.get("error")
     if isinstance(inner, dict):
@@ -219,15 +219,15 @@ def _code_and_message(answer: Response) -> tuple[str, str]:
     header = answer.header("x-amzn-errortype") or ""
     code: Any = fields.get("__type") or header or fields.get("status") or fields.get("code") or ""
     message: Any = fields.get("message") or fields.get("Message") or ""
-    return str(code).rpartition("#")[2].partition(":")[0][:80], _plain(str(message)[:500])
+    return str(code).rpartition("#")[2].partition(":")[0][:80], _printable(str(message)[:500])
 
 
 def _request_id(answer: Response) -> str | None:
-    """Return the cloud's number of a request; None if the answer has no number."""
+    """Return the id that the cloud gave a request; None if the answer has no id."""
     numbers = (answer.header(name) for name in _REQUEST_IDS)
     return next((number[:200] for number in numbers if number), None)
 
 
-def _plain(text: str) -> str:
+def _printable(text: str) -> str:
     """Return a text of a cloud without control characters, which a terminal would obey."""
     return "".join(letter if letter.isprintable() else " " for letter in text)

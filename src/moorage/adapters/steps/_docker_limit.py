@@ -26,7 +26,7 @@ _PROGRAM: Final = Path(__file__).with_name("_docker_watchdog.py")
 
 
 class Watchdog:
-    """The program that stops a container after some seconds, whatever becomes of this process.
+    """The program that stops a container after some seconds, even if this process ends.
 
     It starts at once, and ends with the `with` block unless the block gives it a task.
 
@@ -34,7 +34,7 @@ class Watchdog:
         python: the Python that runs it.
 
     Raises:
-        ConnectionFailed: it cannot be started.
+        ConnectionFailed: the program cannot be started.
     """
 
     def __init__(self, python: str) -> None:
@@ -61,10 +61,10 @@ class Watchdog:
             pass
 
     def watch(self, timeout: float, *task: object) -> None:
-        """Give it its task, the values that `_docker_watchdog` reads, and wait until it watches.
+        """Send the watchdog its task, which `_docker_watchdog` reads; wait until it watches.
 
         Raises:
-            ConnectionFailed: it ends instead, or does not watch within `timeout` seconds.
+            ConnectionFailed: the watchdog ends instead, or does not watch within `timeout` seconds.
         """
         pipe, answer = self._process.stdin, self._process.stdout
         assert pipe is not None  # noqa: S101 - it was asked for
@@ -101,38 +101,38 @@ class TimeLimits:
         return Watchdog(self._python)
 
     def keep(self, watchdog: Watchdog, container: str, step: Step, timeout: float) -> None:
-        """Have a watchdog stop a container at the time limit of its step.
+        """Make a watchdog stop a container at the time limit of its step.
 
         Raises:
-            ConnectionFailed: it does not watch within `timeout` seconds.
+            ConnectionFailed: the watchdog does not watch within `timeout` seconds.
         """
-        record = self._record(container) if self._is_private() else ""
+        record = self._record_path(container) if self._is_private() else ""
         task = (container, step.timeout, round(step.grace), EndReason.DEADLINE.value)
         watchdog.watch(timeout, self._socket, *task, "", record)
 
     def stop(self, container: str, grace: float, timeout: float) -> None:
-        """Have a watchdog stop a container now.
+        """Make a watchdog stop a container now.
 
         Raises:
-            ConnectionFailed: it does not watch within `timeout` seconds.
+            ConnectionFailed: the watchdog does not watch within `timeout` seconds.
         """
         task = (container, 0.0, round(grace), EndReason.STOPPED.value)
         with self.watchdog() as watchdog:
             watchdog.watch(timeout, self._socket, *task, "", "")
 
     def has_no_record(self, container: str) -> bool:
-        """Return whether no watchdog has recorded that it watches a container, although it can."""
-        return self._is_private() and not self._record(container).exists()
+        """Return whether no watchdog has recorded this container, although records can be made."""
+        return self._is_private() and not self._record_path(container).exists()
 
     def restore(self, container: str, timeout: float) -> None:
         """Start another watchdog for a container if its last one died; a failure is no error."""
-        record = self._record(container)
+        record = self._record_path(container)
         task = _abandoned_task(record)
         if task is not None:
             with suppress(ConnectionFailed), self.watchdog() as watchdog:
                 watchdog.watch(timeout, *task, record)
 
-    def _record(self, container: str) -> Path:
+    def _record_path(self, container: str) -> Path:
         name = sha256(f"{self._socket}\0{container}".encode()).hexdigest()
         return self._folder / name
 
@@ -148,7 +148,7 @@ class TimeLimits:
 
 
 def _abandoned_task(record: Path) -> list[str] | None:
-    """Return the task of a watchdog that died; None if there is none, or if it lives."""
+    """Return the task of a watchdog that died; None if there is no record, or it is alive."""
     try:
         with record.open("rb") as file:
             fcntl.flock(file, fcntl.LOCK_SH | fcntl.LOCK_NB)

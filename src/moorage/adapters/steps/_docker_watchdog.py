@@ -10,7 +10,7 @@ before it. Another starter has a watchdog of its own, with the same time limit.
 
 While it watches, it holds the lock of a record, a file with its task and the start of the container
 by the clock that all processes of this machine share and that does not step. A record without a
-lock tells followers that its watchdog died, and what the next one has to do.
+lock tells followers that its watchdog died, and contains the task for the next one.
 
 It starts at the same time as its container, and both need the processors. So it imports only
 modules that are written in C.
@@ -25,7 +25,7 @@ import sys
 import time
 
 _READY = b"1"
-_PATIENCE = 3_600.0
+_TIMEOUT = 3_600.0
 """Seconds for which a container may stay unstarted, and for which a stop of it is repeated."""
 
 _PAUSE = 1.0
@@ -70,13 +70,13 @@ def watch(container: Container, record: Record) -> None:
     if not container.has_begun() or container.has_ended(record.deadline()):
         return
     _, _, _, grace, reason, _ = record.task
-    until = time.monotonic() + _PATIENCE
+    until = time.monotonic() + _TIMEOUT
     while not container.stop(int(grace), reason) and time.monotonic() < until:
         time.sleep(_PAUSE)
 
 
 class Record:
-    """The file that tells others of a watchdog, as long as it holds its lock.
+    """The file by which other processes know of a watchdog, as long as it holds the lock.
 
     Without a path, or if another watchdog of the container holds the lock, nothing is recorded.
 
@@ -92,9 +92,9 @@ class Record:
         self._file = -1
 
     def deadline(self) -> float:
-        """Return the end of the time of a container that has begun, and remember its start."""
-        *_, after, _, _, begun = self.task
-        self.task[-1] = begun or str(time.monotonic())
+        """Return the deadline of a container that has begun, and record its start."""
+        *_, after, _, _, start_time = self.task
+        self.task[-1] = start_time or str(time.monotonic())
         self._write()
         return float(self.task[-1]) + float(after)
 
@@ -147,9 +147,9 @@ class Container:
         return status < _SERVER_ERROR
 
     def has_begun(self) -> bool:
-        """Wait until the container is started; return False if that does not happen any more."""
+        """Wait until the container is started; return False if it can no longer be started."""
         watched_since = time.monotonic()
-        while (waited := time.monotonic() - watched_since) < _PATIENCE:
+        while (waited := time.monotonic() - watched_since) < _TIMEOUT:
             status, content = self._ask("GET", "json", 30.0)
             if status == _MISSING:
                 return False
@@ -160,8 +160,8 @@ class Container:
 
     def has_ended(self, deadline: float) -> bool:
         """Wait for the end of the container until a deadline; return whether it has ended."""
-        while (left := deadline - time.monotonic()) > 0:
-            self._ask("POST", "wait?condition=not-running", left)
+        while (time_left := deadline - time.monotonic()) > 0:
+            self._ask("POST", "wait?condition=not-running", time_left)
             status, content = self._ask("GET", "json", 30.0)
             if status == _MISSING or any(state in content for state in _ENDED):
                 return True
@@ -170,7 +170,7 @@ class Container:
 
     def stop(self, grace: int, reason: str) -> bool:
         """Leave the note and stop the container; return whether the Engine did so."""
-        self._ask("PUT", "archive?path=/", _NOTE, _note(reason))
+        self._ask("PUT", "archive?path=/", _NOTE, _reason_archive(reason))
         status, _ = self._ask("POST", f"stop?t={grace}", grace + 60.0)
         return status < _SERVER_ERROR
 
@@ -191,15 +191,17 @@ class Container:
             engine.sendall(head.encode() + body)
             answer = b"".join(iter(lambda: engine.recv(_PART), b""))
             head_lines, _, content = answer.partition(b"\r\n\r\n")
-            protocol, _, rest = head_lines.partition(b" ")
-            return (int(rest[:3]) if protocol.startswith(b"HTTP/1.") else _SERVER_ERROR), content
+            protocol, _, remainder = head_lines.partition(b" ")
+            return (
+                int(remainder[:3]) if protocol.startswith(b"HTTP/1.") else _SERVER_ERROR
+            ), content
         except (OSError, ValueError):
             return _SERVER_ERROR, b""
         finally:
             engine.close()
 
 
-def _note(reason: str) -> bytes:
+def _reason_archive(reason: str) -> bytes:
     """Return an archive with a folder, in which an empty file has the reason as its name."""
     import io  # noqa: PLC0415 - rarely needed
     import tarfile  # noqa: PLC0415 - rarely needed

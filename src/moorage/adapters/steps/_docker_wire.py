@@ -8,7 +8,7 @@ import socket
 from contextlib import contextmanager
 from io import IOBase
 from typing import TYPE_CHECKING, Any, Final, NamedTuple
-from urllib.parse import urlencode
+from urllib.parse import quote, urlencode
 
 from moorage.errors import (
     AttemptTimeout,
@@ -21,10 +21,35 @@ from moorage.errors import (
 if TYPE_CHECKING:
     from collections.abc import Generator, Iterator, Mapping
 
+    from moorage.domain.steps.runs import LogStream
+
 _HEADER: Final = 8
+_STDERR: Final = 2
+"""The first byte of the header of an entry that belongs to the standard error."""
+
 _LARGEST_ANSWER: Final = 64 * 1024 * 1024
 _SERVER_ERROR: Final = 500
+_CONFLICT: Final = 409
+_MISSING: Final = 404
+_BAD_REQUEST: Final = 400
+_PODMAN_REFUSALS: Final = {
+    b"already in use": _CONFLICT,
+    b"cannot be removed without force": _CONFLICT,
+    # The container was removed while Podman was answering.
+    b"no such container": _MISSING,
+    b"command that was not found": _BAD_REQUEST,
+    b"OCI permission denied": _BAD_REQUEST,
+}
+"""Parts of the messages of Podman's failures, and the statuses that the Docker Engine has there."""
+
+_PODMAN: Final = "Libpod/"
+"""The beginning of Podman's name in the header `Server`."""
+
 _CLIENT_ERROR: Final = 400
+_STRANGE: Final = (
+    *(ValueError, LookupError, TypeError, AttributeError, RecursionError, OverflowError),
+)
+"""The errors of a block that looks for something that an answer does not have."""
 
 
 class _Connection(http.client.HTTPConnection):
@@ -42,10 +67,17 @@ class _Connection(http.client.HTTPConnection):
 
 
 class Entry(NamedTuple):
-    """An entry of a container's log: its time, as the Engine writes it, and its bytes."""
+    """An entry of a container's log.
+
+    Attributes:
+        time: its time, as the Engine writes it.
+        data: its bytes.
+        stream: the output that it belongs to.
+    """
 
     time: str
     data: bytes
+    stream: LogStream
 
 
 class Engine:
@@ -83,9 +115,13 @@ class Engine:
         """
         with self.answer(method, path, timeout, query=query, body=body) as answer:
             content = answer.read(_LARGEST_ANSWER)
-            if answer.status >= _CLIENT_ERROR and answer.status not in allowed:
-                raise refusal(answer.status, content)
-            return answer.status, content
+            status = answer.status
+            if status == _SERVER_ERROR:
+                statuses = (code for words, code in _PODMAN_REFUSALS.items() if words in content)
+                status = next(statuses, status)
+            if status >= _CLIENT_ERROR and status not in allowed:
+                raise refusal(status, content)
+            return status, content
 
     @contextmanager
     def answer(
@@ -135,6 +171,16 @@ class Engine:
             connection.close()
 
 
+def is_of_podman(answer: http.client.HTTPResponse) -> bool:
+    """Return whether an answer is from Podman."""
+    return (answer.getheader("Server") or "").startswith(_PODMAN)
+
+
+def container_path(name: str, action: str) -> str:
+    """Return the path of a request about a container."""
+    return f"/containers/{quote(name, safe='')}/{action}"
+
+
 def progress(answer: http.client.HTTPResponse) -> Iterator[dict[str, Any]]:
     """Yield the lines with which the Engine reports the progress of a pull or a build."""
     while line := answer.readline(_LARGEST_ANSWER):
@@ -147,15 +193,15 @@ def progress(answer: http.client.HTTPResponse) -> Iterator[dict[str, Any]]:
 
 
 @contextmanager
-def understood() -> Generator[None]:
+def check_understood() -> Generator[None]:
     """Raise an error for an answer of the Engine that the block does not understand.
 
     Raises:
-        VendorFailed: the block looked for something that the answer does not have.
+        VendorFailed: the block read a value that the answer does not contain.
     """
     try:
         yield
-    except (ValueError, LookupError, TypeError, AttributeError, RecursionError):
+    except _STRANGE:
         raise VendorFailed(
             "The Docker Engine gives an answer that cannot be understood.",
             remedy="Check that the socket is that of a Docker Engine.",
@@ -189,8 +235,11 @@ def entries(answer: http.client.HTTPResponse) -> Iterator[Entry]:
         if len(header) < _HEADER:
             return
         size = int.from_bytes(header[4:], "big")
+        if size > _LARGEST_ANSWER:
+            raise VendorFailed("The Docker Engine sends a log that cannot be understood.")
         content = answer.read(size)
         if len(content) < size:
             return
         time, _, data = content.partition(b" ")
-        yield Entry(time.decode("ascii", "replace"), data)
+        stream: LogStream = "stderr" if header[0] == _STDERR else "stdout"
+        yield Entry(time.decode("ascii", "replace"), data, stream)

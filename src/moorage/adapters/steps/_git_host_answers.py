@@ -54,7 +54,7 @@ class Answer(NamedTuple):
         """Return the body as JSON.
 
         Raises:
-            VendorFailed: it is not JSON.
+            VendorFailed: the body is not JSON.
         """
         try:
             return json.loads(self.data or b"null")
@@ -101,17 +101,17 @@ def _message(data: bytes) -> str:
     try:
         document: Any = json.loads(data)
     except (ValueError, RecursionError):
-        return _plain(data[:200].decode("utf-8", "replace"))
+        return _printable(data[:200].decode("utf-8", "replace"))
     if not isinstance(document, dict):
-        return _plain(str(document)[:300])
+        return _printable(str(document)[:300])
     fields = cast("dict[str, Any]", document)
     parts: list[Any] = [fields.get("message") or fields.get("error") or ""]
     parts += [fields["errors"]] if fields.get("errors") else []
     words = [part if isinstance(part, str) else json.dumps(part) for part in parts]
-    return _plain("; ".join(words)[:500])
+    return _printable("; ".join(words)[:500])
 
 
-def _plain(text: str) -> str:
+def _printable(text: str) -> str:
     """Return a text of a host without control characters, which a terminal would obey."""
     return "".join(letter if letter.isprintable() else " " for letter in text)
 
@@ -127,7 +127,7 @@ def _end_of_pause(now: datetime, pause: str | None, headers: Message) -> datetim
 
 
 def _number(text: str | None) -> int | None:
-    """Return the whole number in a header; None if it has none, or one that is too large."""
+    """Return the whole number in a header; None if there is none, or it is too large."""
     match = _SECONDS.fullmatch(text or "")
     return None if match is None else int(match[0])
 
@@ -140,12 +140,12 @@ def host_time(text: str | None) -> datetime:
         return datetime.now(UTC)
 
 
-def unreadable(host: str, error: Exception) -> ConnectorError | None:
-    """Return the error for an answer that has another form than the host describes.
+def unreadable_answer_error(host: str, error: Exception) -> ConnectorError | None:
+    """Return the error for an answer that does not have the form that the host documents.
 
     Args:
         host: the name of the host in messages.
-        error: the error that reading the answer ended with.
+        error: the exception that was raised while reading the answer.
     """
     if isinstance(error, ConnectorError) or not isinstance(error, _UNREADABLE):
         return None
@@ -164,13 +164,13 @@ def reads_answers(host: str) -> Callable[[type[K]], type[K]]:
         for name, method in [*vars(kind).items()]:
             is_request = isfunction(method) and "timeout" in signature(method).parameters
             if is_request and not name.startswith("_"):
-                setattr(kind, name, reading(method, host))
+                setattr(kind, name, reading_answer(method, host))
         return kind
 
     return decorate
 
 
-def reading(request: Callable[P, R], host: str) -> Callable[P, R]:
+def reading_answer(request: Callable[P, R], host: str) -> Callable[P, R]:
     """Return a request to a host that raises errors of moorage if it cannot read the answer."""
 
     @wraps(request)
@@ -178,7 +178,7 @@ def reading(request: Callable[P, R], host: str) -> Callable[P, R]:
         try:
             return request(*args, **kwargs)
         except _UNREADABLE as error:
-            problem = unreadable(host, error)
+            problem = unreadable_answer_error(host, error)
             if problem is None:
                 raise
         raise problem

@@ -19,31 +19,31 @@ def checked_commit(commit: str) -> str:
     """Return the full id of a commit.
 
     Raises:
-        InvalidData: it is not the full id of a commit.
+        InvalidData: the value is not the full id of a commit.
     """
-    return _checked(commit, "commit", _COMMIT, "Give all digits of the commit.")
+    return _check_text(commit, "commit", _COMMIT, "Give all digits of the commit.")
 
 
 def checked_tag(tag: str) -> str:
     """Return the name of a tag.
 
     Raises:
-        InvalidData: it cannot be one.
+        InvalidData: the value is not a valid tag name.
     """
-    return _checked(tag, "tag", _TAG, "Give a tag such as 'v1.4.0'.")
+    return _check_text(tag, "tag", _TAG, "Give a tag such as 'v1.4.0'.")
 
 
 def checked_asset(name: str) -> str:
-    """Return the name of a file of a release, which no host changes.
+    """Return the name of a release's file, if no host would change it.
 
     Raises:
-        InvalidData: a host would change it.
+        InvalidData: a host would change the name.
     """
     remedy = "Use letters, digits, dots, hyphens and underscores."
-    return _checked(name, "name", _ASSET, remedy)
+    return _check_text(name, "name", _ASSET, remedy)
 
 
-def _checked(value: str, field: str, pattern: re.Pattern[str], remedy: str) -> str:
+def _check_text(value: str, field: str, pattern: re.Pattern[str], remedy: str) -> str:
     if not isinstance(value, str) or pattern.fullmatch(value) is None:
         problem = f"{str(value)[:80]!r} is not a valid {field}."
         raise InvalidData(problem, field=field, remedy=remedy)

@@ -60,9 +60,9 @@ class Claim(NamedTuple):
 
 
 class GitHost(Protocol):
-    """The requests of one git host that the flow is made of.
+    """The requests of one git host, on which the control flow of runs is built.
 
-    `claim` creates a claim, and returns None if somebody else has created it. `change` changes the
+    `claim` creates a claim, and returns None if another caller has created it. `change` changes the
     note of a claim, whatever others change at the same time. `begin` dispatches a run; it returns
     None if the host does not return the run's number. `find` looks for a run by its name.
     """
@@ -120,7 +120,8 @@ class GitHostRuns:
         """Refuse a step that a git host cannot run.
 
         Raises:
-            InvalidData: it names an image, has secrets, files or limits, or no valid target.
+            InvalidData: the step names an image, has secrets, files or limits, or has no valid
+                target.
         """
         problem = None
         if step.image is not None:
@@ -161,24 +162,24 @@ class GitHostRuns:
             )
             if self._host.claim(note, max(0.1, deadline - monotonic())) is not None:
                 self._begin(spec, max(0.1, deadline - monotonic()))
-        status = self._look(spec.name, max(0.1, deadline - monotonic()))
+        status = self._status_of_run(spec.name, max(0.1, deadline - monotonic()))
         if status is None:
             raise ConnectionFailed(f"The claim of the run {spec.name} was removed at its start.")
         return status
 
     def look(self, name: str, timeout: float, /) -> RunStatus | None:
-        """Return the status of a run; None if there is none of this name.
+        """Return the status of a run; None if no run has this name.
 
-        A run whose time limit is over is asked to end.
+        A run whose time limit has passed is asked to end.
 
         Raises:
             VendorRejected: a person must approve the run before it begins.
         """
         with self._lock:
-            seen = self._seen.get(name)
-        if seen is not None and monotonic() < seen[0] + self._pace:
-            return seen[1]
-        return self._look(name, timeout)
+            last_status = self._seen.get(name)
+        if last_status is not None and monotonic() < last_status[0] + self._pace:
+            return last_status[1]
+        return self._status_of_run(name, timeout)
 
     def logs(self, name: str, stream: LogStream, mark: str, timeout: float, /) -> LogChunk:
         """Return the output of a run after a mark; a git host has one output for each job."""
@@ -196,8 +197,8 @@ class GitHostRuns:
         return chunk
 
     def stop(self, name: str, grace: float, timeout: float, /) -> None:
-        """Ask a run to end; it is killed at once if there is no grace, or after the host's own."""
-        status = self._look(name, timeout, needs_approval=False)
+        """Ask a run to end; it is killed at once without a grace, or after the host's own grace."""
+        status = self._status_of_run(name, timeout, needs_approval=False)
         if status is None or status.is_over:
             return
         self._host.change(name, _as_stopped, timeout)
@@ -213,15 +214,15 @@ class GitHostRuns:
         return [self._status(claim, timeout)[0] for claim in claims]
 
     def collect(self, name: str, path: str, limit: int, timeout: float, /) -> bytes | None:
-        """Return a file of an artifact of a run; None if there is none, or if it is too large."""
-        status, number = self._look(name, timeout), self._numbers.get(name)
+        """Return a file of a run's artifact; None if there is no such file, or it is too large."""
+        status, number = self._status_of_run(name, timeout), self._numbers.get(name)
         if status is None or not status.is_over or number is None:
             return None
         return self._host.file(number, path, limit, timeout)
 
     def remove(self, name: str, timeout: float, /) -> None:
-        """Forget a run that has ended. The host keeps it with its log, as it does with all runs."""
-        status = self._look(name, timeout)
+        """Forget a run that has ended; the host itself keeps the run and its log."""
+        status = self._status_of_run(name, timeout)
         if status is not None and status.is_over:
             self._host.give_back(name, timeout)
             self._forget(name)
@@ -255,7 +256,9 @@ class GitHostRuns:
             with suppress(ConnectorError):
                 self._host.change(spec.name, lambda note: _with_number(note, number), timeout)
 
-    def _look(self, name: str, timeout: float, *, needs_approval: bool = True) -> RunStatus | None:
+    def _status_of_run(
+        self, name: str, timeout: float, *, needs_approval: bool = True
+    ) -> RunStatus | None:
         """Return the status of a run, and end it if its time limit is over.
 
         Args:
@@ -296,7 +299,7 @@ class GitHostRuns:
         return hosted_status(note, run, is_lost=True), run
 
     def _end_late(self, claim: Claim, run: HostedRun, timeout: float) -> None:
-        """Ask a run to end whose time limit is over, and kill it after its grace."""
+        """Ask a run whose time limit has passed to end, and kill it after its grace."""
         note = claim.note
         if not (note.is_late or note.is_stopped):
             self._host.change(note.name, _as_late, timeout)

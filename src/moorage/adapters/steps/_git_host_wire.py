@@ -47,10 +47,10 @@ def in_seconds(least: float) -> Any:
 
 
 class Access(Protocol):
-    """The credential of an API, which may change with time."""
+    """The credential of an API, which may change over time."""
 
     def header(self, api: GitHostApi, timeout: float, /) -> tuple[str, Secret]:
-        """Return the name of a header and its present value."""
+        """Return the name of the header with the credential, and its current value."""
         ...
 
     def renew(self, refused: Secret, /) -> bool:
@@ -136,7 +136,7 @@ class GitHostApi:
         access: Access | None = None,
         further_origins: tuple[str, ...] = (),
     ) -> Answer:
-        """Send a request, and return the answer. Redirects are answers too.
+        """Send a request, and return the answer, which may be a redirect.
 
         Args:
             method: the method.
@@ -145,9 +145,9 @@ class GitHostApi:
             query: the parameters of the URL.
             body: bytes, or a value that is sent as JSON.
             headers: further headers.
-            allowed: statuses from 400 that are no error.
-            access: the credential, if it is another one.
-            further_origins: hosts that belong to the API too, and may get the credential.
+            allowed: statuses of 400 and above that are not errors.
+            access: another credential for this request.
+            further_origins: further hosts of the API, which may get the credential.
 
         Raises:
             ConnectorError: the host cannot be reached, or refuses the request.
@@ -219,7 +219,7 @@ class GitHostApi:
         """Return the content at a redirect of the API; the credential is not sent there.
 
         Raises:
-            ConnectorError: it cannot be had.
+            ConnectorError: the content cannot be downloaded.
         """
         deadline = monotonic() + timeout
         answer = self.ask("GET", path, timeout, allowed=allowed)
@@ -230,8 +230,8 @@ class GitHostApi:
             url = _url_at(url, answer.headers.get("Location", ""))
             if _origin(url) is None:
                 raise VendorFailed(f"{self.name} redirects to a URL without https.")
-            left = max(0.1, deadline - monotonic())
-            answer = self._send("GET", url, {"User-Agent": "moorage"}, left)
+            time_left = max(0.1, deadline - monotonic())
+            answer = self._send("GET", url, {"User-Agent": "moorage"}, time_left)
             if answer.status >= 400 and answer.status not in allowed:
                 # The text may contain the signed URL.
                 raise VendorFailed(
@@ -275,7 +275,7 @@ class GitHostApi:
             connection.connect()
             is_connected = True
             connection.request(method, target, content, dict(headers))
-            answering = cast("socket.socket", _Answering(connection.sock, deadline))
+            answering = cast("socket.socket", _AnswerReader(connection.sock, deadline))
             with http.client.HTTPResponse(answering, method=method) as response:
                 response.begin()
                 data = response.read(LARGEST_ANSWER + 1)
@@ -303,7 +303,7 @@ class GitHostApi:
         raise bare(problem)
 
 
-class _InTime(io.RawIOBase):
+class _DeadlineReader(io.RawIOBase):
     """Reads from a socket until a time, however slowly the other side sends."""
 
     def __init__(self, channel: socket.socket, deadline: float) -> None:
@@ -316,18 +316,18 @@ class _InTime(io.RawIOBase):
 
     def readinto(self, buffer: Any, /) -> int:
         """Read what is there, or wait for it."""
-        left = self._deadline - monotonic()
-        if left <= 0:
+        time_left = self._deadline - monotonic()
+        if time_left <= 0:
             raise TimeoutError
-        self._channel.settimeout(left)
+        self._channel.settimeout(time_left)
         return self._channel.recv_into(buffer)
 
 
-class _Answering:
+class _AnswerReader:
     """A socket for `http.client`, whose answer ends at a time."""
 
     def __init__(self, channel: socket.socket, deadline: float) -> None:
-        self._reader = _InTime(channel, deadline)
+        self._reader = _DeadlineReader(channel, deadline)
 
     def makefile(self, _mode: str) -> io.BufferedReader:
         """Return a file of the answer."""
@@ -342,7 +342,7 @@ def _url_at(url: str, place: str) -> str:
 
 
 def _origin(url: str) -> tuple[str, int] | None:
-    """Return the host and the port of a URL with https; None if it is another one."""
+    """Return the host and the port of an https URL; None for any other URL."""
     try:
         parts = urlsplit(url)
         port = parts.port or 443

@@ -33,12 +33,12 @@ _RENEWED_BEFORE: Final = timedelta(minutes=5)
 
 
 def bearer(token: Secret) -> Access:
-    """Return the access with a token."""
+    """Return the access of a GitHub token, as a bearer token."""
     return FixedAccess("Authorization", Secret(f"Bearer {token.reveal()}"))
 
 
 class AppAccess:
-    """The token of an app's installation, which is fetched anew before it ends after an hour.
+    """The token of an app's installation, which lives an hour and is renewed before its end.
 
     The app proves itself with a JSON Web Token that its private key signs. The installation's token
     has access to one repository.
@@ -78,7 +78,7 @@ class AppAccess:
         """Return the header with the installation's token.
 
         Raises:
-            CredentialRefreshFailed: GitHub issues none.
+            CredentialRefreshFailed: GitHub issues no token.
         """
         with self._lock:
             now = datetime.now(UTC)

@@ -50,7 +50,7 @@ def writing_command(paths: Sequence[str]) -> list[str]:
 
 
 def file_in_log(log: bytes, number: int) -> bytes | None:
-    """Return the file of a number from the log; None if there is no such file in it.
+    """Return the file with this number from the log; None if the log has no such file.
 
     Raises:
         VendorFailed: a part is missing, because the container was ended or a node cut its log.
@@ -60,5 +60,5 @@ def file_in_log(log: bytes, number: int) -> bytes | None:
             "The files of the step did not arrive whole in the log of their container.",
             remedy="Look at the limit of the pod's time, and at the size to which nodes cut logs.",
         )
-    _, is_there, rest = log.removesuffix(_PART_END).partition(b"\n. %d\n" % number)
-    return base64.b64decode(rest.partition(b".")[0]) if is_there else None
+    _, is_there, remainder = log.removesuffix(_PART_END).partition(b"\n. %d\n" % number)
+    return base64.b64decode(remainder.partition(b".")[0]) if is_there else None

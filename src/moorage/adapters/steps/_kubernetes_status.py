@@ -31,8 +31,8 @@ def condition_of(job: Mapping[str, Any]) -> dict[str, Any]:
     """Return the condition with which a Job has ended; empty if it has not ended."""
     for condition in job.get("status", {}).get("conditions") or ():
         if condition["type"] in {"Complete", "Failed"} and condition["status"] == "True":
-            ended: dict[str, Any] = condition
-            return ended
+            end_state: dict[str, Any] = condition
+            return end_state
     return {}
 
 
@@ -46,7 +46,7 @@ def status_of(job: Mapping[str, Any], pod: Mapping[str, Any] | None) -> RunStatu
     container, reader = _containers(state)
     states: dict[str, dict[str, Any]] = container.get("state", {})
     waiting = states.get("waiting", {})
-    ended = states.get("terminated", {})
+    end_state = states.get("terminated", {})
     is_late = has_exceeded_limit(job, pod)
     problem: str | None = state.get("reason") or (
         None if pod is not None else condition.get("reason")
@@ -67,11 +67,11 @@ def status_of(job: Mapping[str, Any], pod: Mapping[str, Any] | None) -> RunStatu
         phase, code = RunPhase.RUNNING, None
     reason = None
     if phase is RunPhase.ENDED:
-        is_out = ended.get("reason") == "OOMKilled"
+        is_out = end_state.get("reason") == "OOMKilled"
         reason = EndReason.OUT_OF_MEMORY if is_out else EndReason.EXITED
         reason = limit if is_late else reason
     is_over = phase in {RunPhase.ENDED, RunPhase.LOST}
-    begun = states.get("running", ended).get("startedAt")
+    start_time = states.get("running", end_state).get("startedAt")
     facts: dict[str, Any] = {"namespace": metadata.get("namespace"), "uid": metadata.get("uid")}
     if pod is not None:
         facts["pod"] = pod["metadata"]["name"]
@@ -79,14 +79,14 @@ def status_of(job: Mapping[str, Any], pod: Mapping[str, Any] | None) -> RunStatu
     if problem:
         facts["problem"] = problem
     created = metadata["creationTimestamp"]
-    end = ended.get("finishedAt") or condition.get("lastTransitionTime") or created
+    end = end_state.get("finishedAt") or condition.get("lastTransitionTime") or created
     return RunStatus(
         name=metadata["name"],
         phase=phase,
         exit_code=code,
         reason=reason,
         fingerprint=note.get("fingerprint"),
-        started_at=moment_of(begun or created) if begun or is_over else None,
+        started_at=moment_of(start_time or created) if start_time or is_over else None,
         ended_at=moment_of(end) if is_over else None,
         step=note.get("step"),
         labels=note.get("labels", {}),
@@ -95,7 +95,7 @@ def status_of(job: Mapping[str, Any], pod: Mapping[str, Any] | None) -> RunStatu
 
 
 def has_exceeded_limit(job: Mapping[str, Any], pod: Mapping[str, Any] | None) -> bool:
-    """Return whether the limit of a Job or its pod is over, though its container may go on."""
+    """Return whether a Job or its pod exceeded its time limit, even if its container still runs."""
     state: dict[str, Any] = pod["status"] if pod is not None else {}
     return "DeadlineExceeded" in {state.get("reason"), condition_of(job).get("reason")}
 
@@ -123,9 +123,9 @@ def _phase(
     is_late: bool,
 ) -> tuple[RunPhase, int | None]:
     """Return the phase and the exit code that the states of a pod and its container stand for."""
-    ended = container.get("state", {}).get("terminated")
-    if ended is not None:
-        return RunPhase.ENDED, ended["exitCode"]
+    end_state = container.get("state", {}).get("terminated")
+    if end_state is not None:
+        return RunPhase.ENDED, end_state["exitCode"]
     if is_late:
         # The pod ends at its limit before its container, and old clusters never tell of its end.
         is_dying = bool(container) and not is_settled

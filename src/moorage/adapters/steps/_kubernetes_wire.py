@@ -27,7 +27,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
 
 _LARGEST_ANSWER: Final = 64 * 1024 * 1024
-_PIECE: Final = 16 * 1024
+_PIECE_BYTES: Final = 16 * 1024
 """The number of bytes at which a container runtime cuts a line into pieces."""
 
 _STAMP: Final = late_pattern(rb"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d(?:\.\d+)?(?:Z|[+-]\d\d:\d\d) ")
@@ -177,16 +177,16 @@ def entries(content: bytes, *, is_complete: bool) -> Iterator[Entry]:
             continue
         time, _, data = line.partition(b" ")
         stamp = time.decode("ascii", "replace")
-        while len(data) > _PIECE and (match := _STAMP.match(data, _PIECE)) is not None:
-            yield Entry(stamp, data[:_PIECE])
+        while len(data) > _PIECE_BYTES and (match := _STAMP.match(data, _PIECE_BYTES)) is not None:
+            yield Entry(stamp, data[:_PIECE_BYTES])
             stamp, data = match.group()[:-1].decode("ascii"), data[match.end() :]
         yield Entry(stamp, data)
 
 
 def _lines(content: bytes) -> Iterator[bytes]:
     """Yield lines that end with a line feed; other separators are part of a line."""
-    *whole, rest = content.split(b"\n")
+    *whole, partial_line = content.split(b"\n")
     for line in whole:
         yield line + b"\n"
-    if rest:
-        yield rest
+    if partial_line:
+        yield partial_line

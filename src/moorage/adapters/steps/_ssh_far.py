@@ -1,4 +1,4 @@
-"""The program that manages runs on the other machine of an SSH connection.
+"""The program that manages runs on the remote machine of an SSH connection.
 
 It runs alone, without the package, on Python 3.9 or newer. It reads requests from the standard
 input and answers each on the standard output: eight digits of hexadecimal length and a JSON object,
@@ -46,8 +46,8 @@ def main() -> None:
             answer, data = _Runs(request).answered()
         except OSError as error:
             answer = {"error": os.strerror(error.errno) if error.errno else type(error).__name__}
-        packed = json.dumps(answer).encode()
-        _write(b"%08x%s%08x%s" % (len(packed), packed, len(data), data))
+        packed_answer = json.dumps(answer).encode()
+        _write(b"%08x%s%08x%s" % (len(packed_answer), packed_answer, len(data), data))
 
 
 def _write(data: bytes) -> None:
@@ -68,28 +68,28 @@ class _Runs:
 
     def answered(self) -> tuple[dict[str, Any], bytes]:
         """Return the answer to the request, and the bytes that belong to it."""
-        what = self.request["do"]
-        if what == "start":
+        action = self.request["do"]
+        if action == "start":
             return self.started(), b""
-        if what == "look":
+        if action == "look":
             return {"status": self.status(self.folder)}, b""
-        if what == "logs":
+        if action == "logs":
             return self.logs()
-        if what == "runs":
+        if action == "runs":
             folders = sorted(item for item in self.root.iterdir() if item.name[0] != ".")
             statuses = [self.status(item) for item in folders]
             return {"runs": [status for status in statuses if status is not None]}, b""
-        if what == "collect":
+        if action == "collect":
             data = self.collected()
             return {"found": data is not None}, data or b""
-        if what == "stop":
+        if action == "stop":
             self.stop()
         else:
             self.remove()
         return {}, b""
 
     def started(self) -> dict[str, Any]:
-        """Start the run, or find the one of its name."""
+        """Start the run, or find the existing run of its name."""
         while True:
             self.folder.mkdir(mode=0o700, exist_ok=True)
             with _lock(self.folder) as lock:
@@ -131,8 +131,8 @@ class _Runs:
         with process, process.stdout, process.stdin:
             process.stdin.write(program + json.dumps(task).encode())
             process.stdin.close()
-            left = max(0.1, self.deadline - time.monotonic())
-            if not select([process.stdout], [], [], left)[0]:
+            time_left = max(0.1, self.deadline - time.monotonic())
+            if not select([process.stdout], [], [], time_left)[0]:
                 return "the supervisor of the step did not start in time"
             if process.stdout.read(1) != b"1":
                 return "the supervisor of the step ended before it began"
@@ -178,7 +178,7 @@ class _Runs:
             time.sleep(_PAUSE)
         shutil.rmtree(trash, ignore_errors=True)
 
-    def collected(self) -> Optional[bytes]:  # noqa: UP045 - as above
+    def collected(self) -> Optional[bytes]:  # noqa: UP045 - old releases of Python, too
         """Return a file of the working directory; None if there is no such regular file."""
         work = self.folder / "work"
         try:
@@ -193,7 +193,7 @@ class _Runs:
             return None
         return data
 
-    def status(self, folder: Path) -> Optional[dict[str, Any]]:  # noqa: UP045 - as above
+    def status(self, folder: Path) -> Optional[dict[str, Any]]:  # noqa: UP045 - old releases of Python, too
         """Return the status of a run as plain values."""
         # The exit code is recorded before the lock is released, so the lock is looked at first.
         if not folder.is_dir():
@@ -221,7 +221,7 @@ class _Runs:
         }
 
 
-def _facts(path: Path) -> Optional[dict[str, Any]]:  # noqa: UP045 - as above
+def _facts(path: Path) -> Optional[dict[str, Any]]:  # noqa: UP045 - old releases of Python, too
     try:
         facts: dict[str, Any] = json.loads(path.read_text())
     except (FileNotFoundError, ValueError):
@@ -230,7 +230,7 @@ def _facts(path: Path) -> Optional[dict[str, Any]]:  # noqa: UP045 - as above
 
 
 @contextlib.contextmanager
-def _lock(folder: Path, *, is_shared: bool = False) -> Generator[Optional[int], None, None]:  # noqa: UP045 - as above
+def _lock(folder: Path, *, is_shared: bool = False) -> Generator[Optional[int], None, None]:  # noqa: UP045 - old releases of Python, too
     """Take the lock of a run for a block; the value is None if another process holds it."""
     try:
         file = os.open(folder / "lock", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)

@@ -25,7 +25,7 @@ from moorage.errors import (
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-_FAR: Final = Path(__file__).with_name("_ssh_far.py")
+_REMOTE_PROGRAM: Final = Path(__file__).with_name("_ssh_far.py")
 _GREETING: Final = b"moorage-far 1\n"
 _LONGEST_GREETING: Final = 64 * 1024
 _PART: Final = 64 * 1024
@@ -82,7 +82,7 @@ class Target(NamedTuple):
         return [*parts, "--", self.host, f"exec {self.python} -I -S -c {start}"]
 
 
-class Far:
+class RemoteHost:
     """Sends requests over one connection, which is opened at first use and after a loss.
 
     Args:
@@ -107,14 +107,14 @@ class Far:
             )
         try:
             connection = self._connected(deadline)
-            packed = json.dumps({**request, "timeout": timeout}).encode()
+            packed_answer = json.dumps({**request, "timeout": timeout}).encode()
             try:
-                connection.send(b"%08x%s" % (len(packed), packed), deadline)
-                answer = json.loads(connection.framed(deadline))
-                data = connection.framed(deadline)
+                connection.send(b"%08x%s" % (len(packed_answer), packed_answer), deadline)
+                answer = json.loads(connection.receive_framed(deadline))
+                data = connection.receive_framed(deadline)
             except BaseException:
                 # What is still under way would be taken for the next answer.
-                self._drop()
+                self._close_connection()
                 raise
         finally:
             self._lock.release()
@@ -128,23 +128,23 @@ class Far:
     def close(self) -> None:
         """End the connection."""
         with self._lock:
-            self._drop()
+            self._close_connection()
 
     def _connected(self, deadline: float) -> _Connection:
         connection = self._connection
         if connection is not None and not connection.is_usable():
-            self._drop()
+            self._close_connection()
             connection = None
         if connection is None:
             self._connection = connection = _Connection(self._target, deadline)
             try:
                 connection.greet(deadline)
             except BaseException:
-                self._drop()
+                self._close_connection()
                 raise
         return connection
 
-    def _drop(self) -> None:
+    def _close_connection(self) -> None:
         if self._connection is not None:
             self._connection.close()
             self._connection = None
@@ -158,7 +158,7 @@ class _Connection:
         self._owner = os.getpid()
         self._is_greeted = False
         self._pending = b""
-        program = _FAR.read_bytes()
+        program = _REMOTE_PROGRAM.read_bytes()
         self._first = program
         self._errors = tempfile.TemporaryFile()  # noqa: SIM115 - closed with the connection
         variables = {name: os.environ[name] for name in _VARIABLES if name in os.environ}
@@ -189,22 +189,22 @@ class _Connection:
         )
 
     def is_usable(self) -> bool:
-        """Return whether it belongs to this process and still runs."""
+        """Return whether the connection belongs to this process, and its program still runs."""
         return self._owner == os.getpid() and self._process.poll() is None
 
     def greet(self, deadline: float) -> None:
         """Send the program to the far side, and wait until it runs there."""
         self.send(self._first, deadline)
-        seen = b""
-        while _GREETING not in seen:
-            seen += self._received(deadline)
-            if len(seen) > _LONGEST_GREETING:
+        output = b""
+        while _GREETING not in output:
+            output += self._received(deadline)
+            if len(output) > _LONGEST_GREETING:
                 raise ConnectionFailed(
                     f"{self._target.host} answers with other text than its program.",
                     may_have_been_processed=False,
                     remedy="Let the account's shell print nothing when it runs a command.",
                 )
-        self._pending = seen.partition(_GREETING)[2]
+        self._pending = output.partition(_GREETING)[2]
         self._is_greeted = True
 
     def send(self, data: bytes, deadline: float) -> None:
@@ -217,7 +217,7 @@ class _Connection:
             except OSError:
                 raise self._failure() from None
 
-    def framed(self, deadline: float) -> bytes:
+    def receive_framed(self, deadline: float) -> bytes:
         """Receive bytes that follow their length."""
         size = int(self._receive_exactly(_LENGTH, deadline), 16)
         return self._receive_exactly(size, deadline)
@@ -227,10 +227,10 @@ class _Connection:
         self._end()
 
     def _receive_exactly(self, size: int, deadline: float) -> bytes:
-        parts, left = [self._pending], size - len(self._pending)
-        while left > 0:
+        parts, missing_bytes = [self._pending], size - len(self._pending)
+        while missing_bytes > 0:
             parts.append(self._received(deadline))
-            left -= len(parts[-1])
+            missing_bytes -= len(parts[-1])
         data = b"".join(parts)
         self._pending = data[size:]
         return data[:size]
@@ -252,7 +252,7 @@ class _Connection:
             )
 
     def _failure(self) -> ConnectorError:
-        """Return the error that the end of `ssh` stands for."""
+        """Return the error for the end of `ssh`."""
         try:
             code: int | None = self._process.wait(5)
         except subprocess.TimeoutExpired:  # pragma: no cover - ssh closes its pipes when it ends
@@ -263,7 +263,7 @@ class _Connection:
 
 
 def failure_of(target: Target, code: int | None, text: str, *, is_greeted: bool) -> ConnectorError:
-    """Return the error that the end of `ssh` stands for, by its code and its last words."""
+    """Return the error for the end of `ssh`, from its exit code and its last output."""
     last = text.splitlines()[-1][:200] if text else "it gave no reason"
     where = f"{target.host}, port {target.port}"
     if "Host key verification failed" in text or "IDENTIFICATION HAS CHANGED" in text:

@@ -59,7 +59,7 @@ class _Supervisor:
         # Written before the fork: whoever finds it without an exit code knows that the step may
         # have begun.
         self.record("started", {"pid": os.getpid(), "at": time.time()})
-        began = time.monotonic()
+        start_time = time.monotonic()
         self.child = os.fork()
         if self.child == 0:
             self.become_step(libc)
@@ -67,7 +67,7 @@ class _Supervisor:
         null = os.open(os.devnull, os.O_RDWR)
         for number in (0, 1, 2):
             os.dup2(null, number)
-        self.supervise(began + self.task["timeout"])
+        self.supervise(start_time + self.task["timeout"])
         self.kill_everything()
         self.remove_secrets()
         self.record("exit", {"code": self.code, "reason": self.reason, "at": time.time()})
@@ -104,7 +104,7 @@ class _Supervisor:
             os._exit(_CANNOT_RUN)
 
     def task_pid(self) -> int:
-        """Return the process that supervises, as it was recorded."""
+        """Return the recorded id of the supervising process."""
         facts: dict[str, int] = json.loads((self.folder / "started").read_text())
         return facts["pid"]
 
@@ -177,12 +177,12 @@ class _Supervisor:
 
     def record(self, name: str, facts: dict[str, Any]) -> None:
         """Write facts to a file that is complete whenever it exists."""
-        new = self.folder / f"{name}.new"
-        with new.open("w") as file:
+        new_file = self.folder / f"{name}.new"
+        with new_file.open("w") as file:
             json.dump(facts, file)
             file.flush()
             os.fsync(file.fileno())
-        new.replace(self.folder / name)
+        new_file.replace(self.folder / name)
 
 
 def _descendants(root: int) -> list[int]:

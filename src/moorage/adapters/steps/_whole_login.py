@@ -11,7 +11,7 @@ if TYPE_CHECKING:
 
 
 def check_whole_login(settings: object, names: Sequence[str], platform: str) -> None:
-    """Refuse a part of a login without its other parts.
+    """Refuse an incomplete login: all of its parts are needed.
 
     Args:
         settings: the settings.
@@ -19,7 +19,7 @@ def check_whole_login(settings: object, names: Sequence[str], platform: str) -> 
         platform: the kind of the platform in the message, with its article.
 
     Raises:
-        ConfigurationError: a part is there, and another one is not.
+        ConfigurationError: some parts of the login are set, and others are missing.
     """
     missing = [name for name in names if getattr(settings, name) is None]
     if missing and len(missing) < len(names):

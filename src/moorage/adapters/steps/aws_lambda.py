@@ -15,7 +15,7 @@ import attrs
 from moorage.adapters.steps._aws_access import AwsAccess, aws_identity, default_endpoint, is_region
 from moorage.adapters.steps._cloud_wire import CloudApi
 from moorage.domain.http.urls import validate_base_url
-from moorage.domain.secrets.frames import careful
+from moorage.domain.secrets.frames import with_careful_constructor
 from moorage.domain.secrets.options import checked_options, maybe_secret
 from moorage.domain.steps.lambda_results import (
     LARGEST_EVENT,
@@ -78,7 +78,7 @@ class LambdaInvocation:
 
     Attributes:
         name: the name in events and errors, such as "lambda.report".
-        act: performs it within the given number of seconds.
+        act: performs the invocation within the given number of seconds.
         safe: whether the function only reads.
         repeatable: whether a repeat of the invocation has the same effect.
         system: the kind of the foreign system.
@@ -107,7 +107,7 @@ class LambdaInvocation:
         return LambdaResult(**stored)
 
 
-@careful
+@with_careful_constructor
 class LambdaFunction:
     """A function of AWS Lambda.
 
@@ -116,10 +116,10 @@ class LambdaFunction:
         name: the name of the function, or its ARN.
         qualifier: the version or the alias; by default the newest code.
         http: the HTTP client; by default one of its own.
-        clock: the clock of signatures.
+        clock: the clock for the times in signatures.
 
     Raises:
-        ConfigurationError: the name cannot be that of a function.
+        ConfigurationError: the name is not a valid function name.
     """
 
     def __init__(
@@ -171,7 +171,7 @@ class LambdaFunction:
                 answer is lost.
 
         Raises:
-            InvalidData: the payload is no JSON, or has more than 6 MB.
+            InvalidData: the payload is not JSON, or has more than 6 MB.
         """
         event = event_of(payload, LARGEST_EVENT)
         headers = {
@@ -187,14 +187,14 @@ class LambdaFunction:
         """Return the operation that queues an event for the function.
 
         Lambda does not report the outcome of the event: it calls the function up to three times,
-        and sends what fails to the function's destination or dead-letter queue.
+        and sends failed events to the function's destination or dead-letter queue.
 
         Args:
             payload: the event: a value to write as JSON, or JSON as bytes.
             repeatable: whether a repeat has the same effect.
 
         Raises:
-            InvalidData: the payload is no JSON, or has more than 1 MB.
+            InvalidData: the payload is not JSON, or has more than 1 MB.
         """
         event = event_of(payload, LARGEST_QUEUED_EVENT)
         act = partial(self._invoke, event, {"X-Amz-Invocation-Type": "Event"})

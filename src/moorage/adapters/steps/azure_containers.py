@@ -19,9 +19,9 @@ from moorage.adapters.steps._cloud_wire import NOT_FOUND, CloudApi
 from moorage.adapters.steps._git_host_wire import in_seconds
 from moorage.adapters.steps._whole_login import check_whole_login
 from moorage.domain.http.urls import validate_base_url
-from moorage.domain.secrets.frames import careful
+from moorage.domain.secrets.frames import with_careful_constructor
 from moorage.domain.secrets.options import checked_options, maybe_secret
-from moorage.domain.steps.cloud_runs import CloudNote, has_settled, part_of
+from moorage.domain.steps.cloud_runs import CloudRunNote, has_settled, part_of
 from moorage.domain.steps.container_groups import END_TAG, SCOPE_TAG, group_run, log_rest
 from moorage.domain.steps.runs import LogChunk
 from moorage.domain.steps.shell_limits import limited_command, with_shell_limit
@@ -73,9 +73,9 @@ class AzureContainersSettings:
         registry_user: the user of the registry.
         registry_password: the password of the registry.
         subnet: the id of the subnet of the groups; by default no subnet of yours.
-        scope: a name for the groups of this program; others are left alone.
-        shell_limit: whether a shell in the container ends a step at its time limit, even if nobody
-            follows it. The image needs `sh` and `sleep`.
+        scope: a name for the groups of this program; other groups are left alone.
+        shell_limit: whether a shell in the container ends a step at its time limit, even if no
+            program follows the run. The image needs `sh` and `sleep`.
         endpoint: the URL of Azure's Resource Manager.
         pace: shortest time in seconds between two requests for the state of a run.
     """
@@ -96,7 +96,7 @@ class AzureContainersSettings:
     pace: float = attrs.field(default=3.0, validator=in_seconds(0))
 
     def __attrs_post_init__(self) -> None:
-        """Refuse a part of a login without its other parts."""
+        """Refuse an incomplete login."""
         for names in (
             ("client_secret", "client_id", "tenant"),
             ("registry_password", "registry_user", "registry"),
@@ -128,7 +128,7 @@ class _Access:
         return await self.identity.token(wire, "", self.resource)
 
 
-@careful
+@with_careful_constructor
 class AzureContainersPlatform(CloudRuns):
     """Runs steps as groups of Azure Container Instances, each with one container.
 
@@ -138,7 +138,7 @@ class AzureContainersPlatform(CloudRuns):
         clock: the clock of pauses.
 
     Raises:
-        ConfigurationError: a setting cannot be what it stands for.
+        ConfigurationError: a setting is not valid.
     """
 
     type = ConnectorType.AZURE_CONTAINERS
@@ -184,7 +184,7 @@ class _AzureContainers:
 
     def begin(self, spec: RunSpec, timeout: float, /) -> CloudRun:
         # While the first group of a name starts, another request for it is a conflict.
-        self._ask("PUT", spec.name, timeout, body=self._group(spec), allowed=_CONFLICT)
+        self._ask("PUT", spec.name, timeout, body=self._container_group(spec), allowed=_CONFLICT)
         run = self.find(spec.name, None, timeout)
         if run is None:
             raise VendorFailed(
@@ -236,17 +236,17 @@ class _AzureContainers:
         place = f"{self._groups}/{path}"
         return self.api.ask(method, self._settings.endpoint, place, timeout, query=query, **options)
 
-    def _tags(self, note: CloudNote) -> dict[str, str]:
+    def _tags(self, note: CloudRunNote) -> dict[str, str]:
         return {**note.tags(), SCOPE_TAG: self._settings.scope}
 
-    def _group(self, spec: RunSpec) -> dict[str, Any]:
-        step, chosen = spec.step, self._settings
+    def _container_group(self, spec: RunSpec) -> dict[str, Any]:
+        step, settings = spec.step, self._settings
         files = {f"{name}_FILE": f"{_SECRETS}/{name}" for name in spec.secrets}
         variables = {**step.environment, **files}
         memory = step.resources.memory
         container: dict[str, Any] = {
             "image": step.image,
-            "command": limited_command(step) if chosen.shell_limit else list(step.command),
+            "command": limited_command(step) if settings.shell_limit else list(step.command),
             "environmentVariables": [
                 {"name": name, "value": value} for name, value in variables.items()
             ],
@@ -270,18 +270,18 @@ class _AzureContainers:
                 for name, secret in spec.secrets.items()
             }
             properties["volumes"] = [{"name": "secrets", "secret": contents}]
-        if chosen.registry_password is not None:
+        if settings.registry_password is not None:
             login = {
-                "server": chosen.registry,
-                "username": chosen.registry_user,
-                "password": chosen.registry_password.reveal(),
+                "server": settings.registry,
+                "username": settings.registry_user,
+                "password": settings.registry_password.reveal(),
             }
             properties["imageRegistryCredentials"] = [login]
-        if chosen.subnet is not None:
-            properties["subnetIds"] = [{"id": chosen.subnet}]
+        if settings.subnet is not None:
+            properties["subnetIds"] = [{"id": settings.subnet}]
         return {
-            "location": chosen.location,
-            "tags": self._tags(CloudNote.of(spec)),
+            "location": settings.location,
+            "tags": self._tags(CloudRunNote.of(spec)),
             "properties": properties,
         }
 

@@ -18,7 +18,7 @@ from moorage.adapters.steps._cloud_platform import CloudRuns, check_no_secrets
 from moorage.adapters.steps._cloud_wire import NOT_FOUND, CloudApi
 from moorage.adapters.steps._git_host_wire import in_seconds
 from moorage.domain.http.urls import validate_base_url
-from moorage.domain.secrets.frames import careful
+from moorage.domain.secrets.frames import with_careful_constructor
 from moorage.domain.secrets.options import checked_options
 from moorage.domain.steps.cloud_run_executions import (
     SCOPE_LABEL,
@@ -28,7 +28,7 @@ from moorage.domain.steps.cloud_run_executions import (
     log_filter,
     short_name,
 )
-from moorage.domain.steps.cloud_runs import CloudNote, has_settled, part_of, parts_of
+from moorage.domain.steps.cloud_runs import CloudRunNote, has_settled, part_of, parts_of
 from moorage.domain.steps.runs import LogChunk
 from moorage.domain.steps.step import ConnectorType
 from moorage.domain.values.patterns import late_pattern
@@ -53,7 +53,7 @@ _TOKEN: Final = "run"  # noqa: S105 - the end of the name of an execution
 _CONFLICT: Final = frozenset({409})
 _MISSING: Final = frozenset({404})
 _PAGE: Final = 1000
-_LONGEST: Final = 7 * 86_400
+_MAX_SECONDS: Final = 7 * 86_400
 _LOG_DELAY: Final = 5.0
 """Seconds in which Cloud Logging may still store an entry of an earlier time."""
 
@@ -73,7 +73,7 @@ class CloudRunSettings:
             used.
         service_account: the email address of the account that the steps run as.
         secrets: the names of secrets in Secret Manager, by the name of the secret in the step.
-        scope: a name for the jobs of this program; others are left alone.
+        scope: a name for the jobs of this program; other jobs are left alone.
         endpoint: the URL of Cloud Run.
         logging_endpoint: the URL of Cloud Logging.
         pace: shortest time in seconds between two requests for the state of a run.
@@ -119,17 +119,17 @@ class _Access:
         return await self.identity.token(wire)
 
 
-@careful
+@with_careful_constructor
 class CloudRunPlatform(CloudRuns):
-    """Runs steps as jobs of Google Cloud Run, each with one task that is never tried again.
+    """Runs steps as jobs of Google Cloud Run, each with one task that is never retried.
 
     Args:
-        settings: the project, and what the steps may do there.
+        settings: the project, and the permissions of the steps there.
         http: the HTTP client; by default one of its own.
         clock: the clock of signatures and pauses.
 
     Raises:
-        ConfigurationError: a setting cannot be what it stands for, or the key cannot be read.
+        ConfigurationError: a setting is not valid, or the key cannot be read.
     """
 
     type = ConnectorType.CLOUD_RUN
@@ -166,7 +166,7 @@ class _CloudRun:
         problem = None
         if step.image is None:
             problem = ("image", "names no image to make a job of", "Name one.")
-        elif step.timeout > _LONGEST:
+        elif step.timeout > _MAX_SECONDS:
             problem = ("timeout", "has a time limit of more than a week", "Give less time.")
         if problem is not None:
             field, text, remedy = problem
@@ -211,15 +211,15 @@ class _CloudRun:
         is_settled = has_settled(run, _LOG_SETTLE_SECONDS)
         if not run.place:
             return LogChunk(b"", mark, is_settled)
-        chosen, until = (
+        settings, until = (
             self._settings,
             None if is_settled else run.now - timedelta(seconds=_LOG_DELAY),
         )
         since = mark.partition("#")[0]
         body: dict[str, Any] = {
-            "resourceNames": [f"projects/{chosen.project}"],
+            "resourceNames": [f"projects/{settings.project}"],
             "filter": log_filter(
-                chosen.project, chosen.location, run.place, stream, since=since, until=until
+                settings.project, settings.location, run.place, stream, since=since, until=until
             ),
             "orderBy": "timestamp asc",
             "pageSize": _PAGE,
@@ -253,15 +253,15 @@ class _CloudRun:
         self.api.close()
 
     def _job(self, spec: RunSpec) -> dict[str, Any]:
-        step, chosen = spec.step, self._settings
-        files = {f"{name}_FILE": f"/run/secrets/{name}/value" for name in chosen.secrets}
+        step, settings = spec.step, self._settings
+        files = {f"{name}_FILE": f"/run/secrets/{name}/value" for name in settings.secrets}
         variables = {**step.environment, **files}
         limits: dict[str, str] = {}
         if step.resources.cpus is not None:
             limits["cpu"] = f"{ceil(step.resources.cpus * 1000)}m"
         if step.resources.memory is not None:
             limits["memory"] = str(step.resources.memory)
-        volumes = list(enumerate(chosen.secrets.items()))
+        volumes = list(enumerate(settings.secrets.items()))
         container = {
             "image": step.image,
             "command": [step.command[0]],
@@ -285,11 +285,11 @@ class _CloudRun:
                 for number, (_, name) in volumes
             ],
         }
-        if chosen.service_account is not None:
-            task["serviceAccount"] = chosen.service_account
+        if settings.service_account is not None:
+            task["serviceAccount"] = settings.service_account
         return {
-            "labels": {SCOPE_LABEL: chosen.scope},
-            "annotations": CloudNote.of(spec).tags(),
+            "labels": {SCOPE_LABEL: settings.scope},
+            "annotations": CloudRunNote.of(spec).tags(),
             "launchStage": "BETA",
             "startExecutionToken": _TOKEN,
             "template": {"taskCount": 1, "parallelism": 1, "template": task},
@@ -317,8 +317,8 @@ class _CloudRun:
             execution = None if described.status == NOT_FOUND else described.json()
             if has_failed(execution):
                 tasks = self._get(f"{path}/tasks", timeout)
-                listed = [] if tasks.status == NOT_FOUND else parts_of(tasks.json(), "tasks")
-                task = listed[0] if listed else {}
+                tasks_of_run = [] if tasks.status == NOT_FOUND else parts_of(tasks.json(), "tasks")
+                task = tasks_of_run[0] if tasks_of_run else {}
         return job_run(job, execution, task, self.api.now(answer))
 
     def _get(self, path: str, timeout: float) -> Response:

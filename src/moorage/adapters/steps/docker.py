@@ -7,47 +7,59 @@ must be made writable first. Secrets are files in /run/secrets of the container,
 its description.
 
 The time limit is kept by a watchdog, a program of its own on this machine. A container is started
-only when its watchdog has said that it watches it. Whoever looks at a running container whose
-watchdog died starts another one, which ends it at the same time.
+only when its watchdog has said that it watches it. A program that reads the status of a running
+container whose watchdog died starts another watchdog, which ends the container at the same time.
 
 The Engine has no operation that keeps a container from starting. So stopping a container that was
 created and not started replaces it by a tombstone: a container of the same name that nobody starts.
-The Engine either removes a container or starts it, whatever comes at the same time.
+The Engine either removes a container or starts it, even if both are requested at the same time.
 """
 
 from __future__ import annotations
 
-import io
 import json
-import signal
 import sys
 import tarfile
 from contextlib import suppress
-from datetime import UTC, datetime
+from datetime import datetime
 from functools import partial
 from time import monotonic, sleep
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Any, Final, NamedTuple
 from urllib.parse import quote
 from uuid import uuid4
 
 import attrs
 
-from moorage.adapters.steps._docker_limit import TimeLimits
-from moorage.adapters.steps._docker_logs import LOG_DRIVER, DockerLogs, seconds_of
-from moorage.adapters.steps._docker_wire import Engine, refusal, understood
+from moorage.adapters.steps._docker_container import (
+    WORK,
+    ContainerOptions,
+    bind_of,
+    files_of,
+    tombstone_of,
+)
+from moorage.adapters.steps._docker_limit import TimeLimits, Watchdog
+from moorage.adapters.steps._docker_logs import LOG_DRIVER, DockerLogs
+from moorage.adapters.steps._docker_status import (
+    LABEL,
+    ContainerStates,
+    id_of,
+    listed_status,
+    phase_of,
+)
+from moorage.adapters.steps._docker_wire import Engine, check_understood, container_path, refusal
 from moorage.adapters.steps._whole_login import check_whole_login
 from moorage.adapters.steps.docker_images import SOCKET, pull_image
-from moorage.domain.secrets.frames import careful
+from moorage.domain.secrets.frames import with_careful_constructor
 from moorage.domain.secrets.options import checked_options, maybe_secret
 from moorage.domain.steps.images import RegistryLogin
-from moorage.domain.steps.looks import LatestLooks
-from moorage.domain.steps.runs import EndReason, LogChunk, RunPhase, RunStatus
+from moorage.domain.steps.looks import LatestStatusAnswers
+from moorage.domain.steps.runs import LogChunk, RunPhase, RunStatus
 from moorage.domain.steps.step import ConnectorType
 from moorage.errors import (
     AttemptTimeout,
-    ConfigurationError,
     ConnectionFailed,
     ConnectorError,
+    DeadlineExceeded,
     InvalidData,
 )
 from moorage.ports.platform import PlatformKind
@@ -59,14 +71,10 @@ if TYPE_CHECKING:
     from moorage.domain.steps.runs import LogStream, RunSpec
     from moorage.domain.steps.step import Step
 
-_LABEL: Final = "moorage"
 _DRAFT: Final = "draft-"
 _LONGEST_DRAFT: Final = 3600.0
 """Seconds after which nobody puts files into a container any more that has no run's name yet."""
 
-_WORK: Final = "workspace"
-_SECRETS: Final = "run/secrets"
-_NOTES: Final = "/.moorage"
 _MISSING: Final = frozenset({404})
 _DONE: Final = 204
 _CONFLICT: Final = 409
@@ -74,28 +82,37 @@ _MISSING_OR_CHANGED: Final = frozenset({*_MISSING, _CONFLICT})
 """The statuses of a request for a container that does not exist, or is in another state."""
 
 _REFUSED: Final = 400
-_CANNOT_RUN: Final = frozenset({126, 127})
 _ROOT: Final = frozenset({"", "0", "root"})
 _PAUSE: Final = 0.02
-_LONGEST_CREATION: Final = 5.0
-_NEVER_YEAR: Final = "0001"
-_BEGAN: Final = "start"
-_PUT: Final = "extract-to-dir"
-_TOMBSTONE: Final = f"{_LABEL}.stopped-before-start"
-_STOPPED_CODE: Final = 128 + signal.SIGTERM
-_KILLED_CODE: Final = 128 + signal.SIGKILL
-_LATE_EVENT: Final = 1
-"""Seconds after a container's end in which the Engine learns of its lack of memory."""
+_LONGEST_PAUSE: Final = 0.5
+_SHORTEST_LOOK: Final = 0.1
+"""Seconds for the description of each container of a list, also if the time of the list is over."""
 
-_EVENTS_TIMEOUT: Final = 2.0
-"""Seconds for recalling events; the Engine waits for the future if its clock was set back."""
-
-_PHASES: Final = {"exited": RunPhase.ENDED, "created": RunPhase.STARTING}
-_REMOVED: Final = frozenset({"removing", "dead"})
-"""The states of a container whose output the Engine does not show any more."""
+_LONGEST_PREPARATION: Final = 5.0
+"""If a container is not started for this many seconds, other callers remove it."""
 
 
-@careful
+class _Created(NamedTuple):
+    """A container that this process created, and the monotonic time before it got its name."""
+
+    spec: RunSpec
+    id: str
+    at: float
+
+    @property
+    def running(self) -> RunStatus:
+        """The status of its run once it has started."""
+        return RunStatus(
+            name=self.spec.name,
+            phase=RunPhase.RUNNING,
+            fingerprint=self.spec.step.fingerprint,
+            step=self.spec.step.name,
+            labels=self.spec.labels,
+            metadata={"container": self.id},
+        )
+
+
+@with_careful_constructor
 class DockerPlatform:
     """Runs steps as containers of a Docker Engine.
 
@@ -104,12 +121,12 @@ class DockerPlatform:
 
     Args:
         socket: the Engine's Unix socket.
-        scope: a name for the containers of this program; `runs` lists those of its scope only.
-        network: the network mode of the containers; by default that of the Engine.
-        user: the user that the steps run as; by default that of the image.
-        python: the Python that runs the watchdogs; by default that of this process.
-        pull: whether an image that the Engine does not have is pulled. The time of a pull is part
-            of that of the start.
+        scope: a name for the containers of this program; `runs` lists only containers of its scope.
+        network: the network mode of the containers; by default the Engine's.
+        user: the user that the steps run as; by default the image's.
+        python: the Python that runs the watchdogs; by default this process's.
+        pull: whether an image that the Engine does not have is pulled. The time of a pull counts as
+            part of the start.
         login: the login to the registry from which images are pulled.
         volumes: the volumes of all containers: for each path in the containers, the name of a
             volume, or a path of the Engine's machine. A path that ends with ":ro" is read-only.
@@ -133,21 +150,25 @@ class DockerPlatform:
         volumes: Mapping[str, str] | None = None,
     ) -> None:
         self._engine = Engine(socket)
-        self._binds = [_bind(path, source) for path, source in (volumes or {}).items()]
+        self._states = ContainerStates(self._engine)
+        self._options = ContainerOptions(
+            scope=scope,
+            network=network,
+            user=user,
+            binds=[bind_of(path, source) for path, source in (volumes or {}).items()],
+        )
         self._pulls = pull
         self._login = login
-        self._scope = scope
-        self._network = network
-        self._user = user
         self._limits = TimeLimits(socket, python or sys.executable)
-        self._looks = LatestLooks()
+        self._looks = LatestStatusAnswers()
         self._logs = DockerLogs(self._engine)
+        self._logs_locally: bool | None = None
 
     def validate(self, step: Step, /) -> None:
         """Refuse a step without an image.
 
         Raises:
-            InvalidData: it names no image.
+            InvalidData: the step names no image.
         """
         if step.image is None:
             raise InvalidData(
@@ -163,38 +184,39 @@ class DockerPlatform:
             InvalidData: the step names no image.
             VendorRejected: there is no such image, or the Engine refuses the container.
             RateLimitExceeded: the registry takes no further pulls for now.
-            AuthenticationFailed: the registry wants another login.
+            AuthenticationFailed: the registry refuses the login.
             ConnectionFailed: the Engine cannot be reached, or the watchdog cannot watch.
         """
         self.validate(spec.step)
         self._looks.forget(spec.name)
-        status = self.look(spec.name, timeout)
-        if status is None or status.phase is RunPhase.STARTING:
+        until = monotonic() + timeout
+        while (status := self._begun_by_others(spec.name, until, timeout)) is None:
             # The watchdog begins while the container is created.
             with self._limits.watchdog() as watchdog:
-                if status is None:
-                    status = self._create(spec, timeout)
-                if status is not None and status.phase is RunPhase.STARTING:
-                    self._limits.keep(watchdog, _id_of(status), spec.step, timeout)
-                    status = self._begin(status, timeout)
-        elif status.phase is RunPhase.RUNNING and self._limits.has_no_record(_id_of(status)):
+                created = self._create(spec, timeout)
+                if created is not None:
+                    status = self._begin(created, watchdog, timeout)
+            if status is not None:
+                return status
+            if monotonic() > until:
+                raise ConnectionFailed(f"The container {spec.name} did not start in time.")
+            sleep(_PAUSE)
+        if status.phase is RunPhase.RUNNING and self._limits.has_no_record(id_of(status)):
             # Its watchdog died with its files, or has files that this process does not see.
             with self._limits.watchdog() as watchdog:
-                self._limits.keep(watchdog, _id_of(status), spec.step, timeout)
-        if status is None:
-            raise ConnectionFailed(f"The container {spec.name} was removed while it started.")
+                self._limits.keep(watchdog, id_of(status), spec.step, timeout)
         return status
 
     def look(self, name: str, timeout: float, /) -> RunStatus | None:
-        """Return the status of a run; None if there is none of this name."""
-        facts = self._facts(name, timeout)
+        """Return the status of a run; None if no run has this name."""
+        facts = self._states.facts(name, timeout)
         if facts is None:
             return None
-        with understood():
-            self._looks.note(name, is_over=_phase(facts) is RunPhase.ENDED)
-            status = self._status(name, facts, timeout)
+        with check_understood():
+            self._looks.note(name, is_over=phase_of(facts) is RunPhase.ENDED)
+            status = self._states.status(name, facts, timeout)
         if status.phase is RunPhase.RUNNING:
-            self._limits.restore(_id_of(status), timeout)
+            self._limits.restore(id_of(status), timeout)
         return status
 
     @property
@@ -211,7 +233,7 @@ class DockerPlatform:
         """
         query = {"condition": "not-running"}
         try:
-            self._engine.ask("POST", _container(name, "wait"), seconds, query=query)
+            self._engine.ask("POST", container_path(name, "wait"), seconds, query=query)
         except AttemptTimeout:
             return False
         return True
@@ -219,59 +241,95 @@ class DockerPlatform:
     def logs(self, name: str, stream: LogStream, mark: str, timeout: float, /) -> LogChunk:
         """Return the output of a run after a mark.
 
-        A mark always leads to the same bytes, whether its connection is open still or not.
+        A mark always leads to the same bytes, whether or not its connection is still open.
         """
         is_over = self._looks.take(name, stream)
         if is_over is None:
-            facts = self._facts(name, timeout)
+            facts = self._states.facts(name, timeout)
             if facts is None:
                 return LogChunk(b"", mark, is_last=True)
-            with understood():
-                is_over = _phase(facts) is RunPhase.ENDED
+            with check_understood():
+                is_over = phase_of(facts) is RunPhase.ENDED
         return self._logs.read(name, stream, mark, timeout, is_over=is_over)
 
     def stop(self, name: str, grace: float, timeout: float, /) -> None:
         """Ask a run to end, and have it killed after `grace` seconds.
 
-        One that was created and not started ends at once, and is never started.
+        A run that was created and not started ends at once, and is never started.
+
+        Raises:
+            DeadlineExceeded: the time is over, and another caller may be starting the step.
+            ConnectionFailed: the Engine cannot be reached, or the watchdog cannot watch.
         """
         status = self.look(name, timeout)
         until = monotonic() + timeout
-        while status is not None and status.phase is RunPhase.STARTING and monotonic() < until:
-            self._replace_by_tombstone(status, timeout)
+        tombstone: dict[str, Any] = {}
+        while monotonic() < until:
+            if status is not None and status.phase is RunPhase.STARTING:
+                tombstone = self._tombstone(status, timeout) or tombstone
+                container = id_of(status)
+                if not self._delete(container, timeout) and self._states.was_started(
+                    container, timeout
+                ):
+                    # It runs, or it has ended and was removed: then there is nothing to bury.
+                    tombstone = {}
+            elif status is not None or not tombstone:
+                break
+            # Also if its starter removed it, who may start another, unless the name is in use.
+            if tombstone and self._is_buried(name, tombstone, timeout):
+                return
             status = self.look(name, timeout)
+        if status is None and tombstone:
+            raise DeadlineExceeded(
+                f"The time for stopping {name} is over. Its container was removed before its start,"
+                " and it is not known whether another caller starts the step again.",
+                may_have_been_processed=True,
+                remedy="Stop it again, or look whether it runs.",
+            )
         if status is not None and not status.is_over:
-            self._limits.stop(_id_of(status), grace, timeout)
+            self._limits.stop(id_of(status), grace, timeout)
 
     def runs(self, timeout: float, /) -> Sequence[RunStatus]:
         """Return the status of all runs of this scope, by name.
 
-        Containers whose starter died before it had named them are removed after an hour.
+        If the Engine does not describe a container within a quarter of the time, the status of its
+        run has only the facts from the list of containers, and a `problem`; the other runs are
+        complete. Containers whose starter died before it had named them are removed after an hour.
         """
-        filters = {"label": [f"{_LABEL}.scope={self._scope}"]}
+        until = monotonic() + timeout
+        filters = {"label": [f"{LABEL}.scope={self._options.scope}"]}
         _, content = self._engine.ask(
             "GET",
             "/containers/json",
             timeout,
             query={"all": "1", "filters": json.dumps(filters)},
         )
-        with understood():
-            containers = {
-                str(item["Names"][0]).removeprefix("/"): int(item["Created"])
+        with check_understood():
+            items: dict[str, dict[str, Any]] = {
+                str(item["Names"][0]).removeprefix("/"): item
                 for item in json.loads(content)
+                if item["Names"]  # The Engine forgets the name before it removes the container.
             }
-        drafts = {name: made for name, made in containers.items() if name.startswith(_DRAFT)}
+            drafts = {name: int(item["Created"]) for name, item in items.items() if _is_draft(name)}
         if drafts:
             self._remove_old(drafts, timeout)
-        statuses = (self.look(name, timeout) for name in sorted(containers.keys() - drafts.keys()))
+        statuses: list[RunStatus | None] = []
+        for name in sorted(items.keys() - drafts.keys()):
+            seconds = max(_SHORTEST_LOOK, min(timeout / 4, until - monotonic()))
+            try:
+                status = self.look(name, seconds)
+            except ConnectorError as error:
+                with check_understood():
+                    status = listed_status(name, items[name], str(error))
+            statuses.append(status)
         return [status for status in statuses if status is not None]
 
     def collect(self, name: str, path: str, limit: int, timeout: float, /) -> bytes | None:
         """Return a file of a run's working directory; None if there is no such regular file."""
-        query = {"path": f"/{_WORK}/{path}"}
+        query = {"path": f"/{WORK}/{path}"}
         try:
             with self._engine.answer(
-                "GET", _container(name, "archive"), timeout, query=query
+                "GET", container_path(name, "archive"), timeout, query=query
             ) as answer:
                 if answer.status >= _REFUSED:
                     return None
@@ -294,43 +352,59 @@ class DockerPlatform:
         """Close the connections; runs go on."""
         self._logs.forget()
 
-    def _facts(self, name: str, timeout: float) -> dict[str, Any] | None:
-        """Return the description of a container; None if there is none or it is being removed."""
-        code, content = self._engine.ask("GET", _container(name, "json"), timeout, allowed=_MISSING)
-        if code in _MISSING:
-            return None
-        with understood():
-            facts: dict[str, Any] = json.loads(content)
-            return None if facts["State"]["Status"] in _REMOVED else facts
-
     def _remove_old(self, drafts: Mapping[str, int], timeout: float) -> None:
-        """Remove containers without a run's name that nobody is preparing any more.
+        """Remove containers that have no run's name and that no caller is preparing any more.
 
         Args:
             drafts: the second of each container's creation, by its name.
             timeout: the seconds for each request.
         """
         _, content = self._engine.ask("GET", "/info", timeout)
-        with understood():
+        with check_understood():
             now = datetime.fromisoformat(json.loads(content)["SystemTime"]).timestamp()
-        for name, made in drafts.items():
-            if now - made > _LONGEST_DRAFT:
+        for name, container in drafts.items():
+            if now - container > _LONGEST_DRAFT:
                 self._delete(name, timeout)
 
-    def _create(self, spec: RunSpec, timeout: float) -> RunStatus | None:
-        """Create the container of a run with its files, unless another caller was faster.
+    def _begun_by_others(self, name: str, until: float, timeout: float) -> RunStatus | None:
+        """Return the status of a run that has begun, or None if there is no container of its name.
 
-        Returns:
-            The status of the run; None if it was removed meanwhile.
+        Only its creator starts a container, because a container that has ended would run again. A
+        container that is not started within some seconds is removed, which its creator notices.
         """
+        container, since, pause = "", 0.0, _PAUSE
+        patience = _creation_seconds(timeout)
+        while (status := self.look(name, timeout)) and status.phase is RunPhase.STARTING:
+            if container != id_of(status):
+                container, since = id_of(status), monotonic()
+            elif monotonic() - since > patience:
+                self._delete(container, timeout)
+                continue
+            if monotonic() > until:
+                raise ConnectionFailed(f"The container {name} was not started in time.")
+            sleep(pause)
+            pause = min(pause * 1.5, _LONGEST_PAUSE)
+        return status
+
+    def _create(self, spec: RunSpec, timeout: float) -> _Created | None:
+        """Create the container of a run with its files; return None if its name is in use."""
         if not spec.files and not spec.secrets and self._is_for_root(spec.step, timeout):
-            return self._create_empty(spec, timeout)
+            at = monotonic()
+            code, content = self._engine.ask(
+                "POST",
+                "/containers/create",
+                timeout,
+                query={"name": spec.name},
+                body=self._options.container(spec, self._log_driver(timeout)),
+                allowed=frozenset({_CONFLICT}),
+            )
+            return None if code == _CONFLICT else _Created(spec, _id_in(content), at)
         draft = f"{_DRAFT}{uuid4().hex}"
         create = partial(
             self._engine.ask,
             *("POST", "/containers/create", timeout),
             query={"name": draft},
-            body=self._body(spec),
+            body=self._options.container(spec, self._log_driver(timeout)),
         )
         code, content = create(allowed=_MISSING if self._pulls else frozenset[int]())
         if code in _MISSING:
@@ -339,14 +413,15 @@ class DockerPlatform:
         try:
             self._engine.ask(
                 "PUT",
-                _container(draft, "archive"),
+                container_path(draft, "archive"),
                 timeout,
                 query={"path": "/"},
-                body=_files_of(spec),
+                body=files_of(spec),
             )
+            at = monotonic()
             code, _ = self._engine.ask(
                 "POST",
-                _container(draft, "rename"),
+                container_path(draft, "rename"),
                 timeout,
                 query={"name": spec.name},
                 allowed=frozenset({_CONFLICT}),
@@ -358,294 +433,97 @@ class DockerPlatform:
             raise
         if not is_named:
             self.remove(draft, timeout)
-            return self.look(spec.name, timeout)
-        return _created(spec, content)
-
-    def _create_empty(self, spec: RunSpec, timeout: float) -> RunStatus | None:
-        """Create the container of a run without files; the Engine makes its working directory."""
-        code, content = self._engine.ask(
-            "POST",
-            "/containers/create",
-            timeout,
-            query={"name": spec.name},
-            body=self._body(spec),
-            allowed=frozenset({_CONFLICT}),
-        )
-        if code != _CONFLICT:
-            return _created(spec, content)
-        # The Engine reserves a name before others can see its container.
-        until = monotonic() + min(timeout, _LONGEST_CREATION)
-        while (status := self.look(spec.name, timeout)) is None and monotonic() < until:
-            sleep(_PAUSE)
-        return status
+            return None
+        return _Created(spec, _id_in(content), at)
 
     def _is_for_root(self, step: Step, timeout: float) -> bool:
-        """Return whether root runs a step, who can write to a directory that the Engine made."""
-        user = self._user
+        """Return whether root runs a step; root can write to directories that the Engine made."""
+        user = self._options.user
         if user is None:
             code, content = self._engine.ask(
                 "GET", f"/images/{step.image}/json", timeout, allowed=_MISSING
             )
             if code in _MISSING:
                 return False
-            with understood():
+            with check_understood():
                 image: dict[str, Any] = json.loads(content)["Config"] or {}
                 user = str(image.get("User") or "")
         return user.partition(":")[0] in _ROOT
 
-    def _body(self, spec: RunSpec) -> dict[str, Any]:
-        step, resources = spec.step, spec.step.resources
-        files = {f"{name}_FILE": f"/{_SECRETS}/{name}" for name in spec.secrets}
-        host: dict[str, Any] = {
-            "LogConfig": LOG_DRIVER,
-            "SecurityOpt": ["no-new-privileges"],
-            "NanoCpus": int((resources.cpus or 0) * 1e9),
-            "Memory": resources.memory or 0,
-            "MemorySwap": resources.memory or 0,
-            "PidsLimit": resources.processes or 0,
-            "Binds": self._binds,
-        }
-        if self._network is not None:
-            host["NetworkMode"] = self._network
-        return {
-            "Image": step.image,
-            "Entrypoint": [step.command[0]],
-            "Cmd": list(step.command[1:]),
-            "Env": [f"{name}={value}" for name, value in {**step.environment, **files}.items()],
-            "WorkingDir": f"/{_WORK}",
-            "User": self._user or "",
-            "Labels": {
-                f"{_LABEL}.scope": self._scope,
-                f"{_LABEL}.step": step.name,
-                f"{_LABEL}.fingerprint": step.fingerprint,
-                **{f"{_LABEL}.label.{name}": value for name, value in spec.labels.items()},
-            },
-            "HostConfig": host,
-        }
+    def _log_driver(self, timeout: float) -> dict[str, Any]:
+        """Return the log driver of containers; empty for Podman, which chooses its own driver."""
+        if self._logs_locally is None:
+            _, content = self._engine.ask("GET", "/info", timeout)
+            with check_understood():
+                drivers = json.loads(content)["Plugins"]["Log"] or ()
+                self._logs_locally = LOG_DRIVER["Type"] in drivers
+        return LOG_DRIVER if self._logs_locally else {}
 
-    def _begin(self, created: RunStatus, timeout: float) -> RunStatus | None:
-        """Start a container that was created, and return the status of its run."""
+    def _begin(self, created: _Created, watchdog: Watchdog, timeout: float) -> RunStatus | None:
+        """Start a container that was created; return None if others are removing it, or may be."""
+        try:
+            self._limits.keep(watchdog, created.id, created.spec.step, timeout)
+        except ConnectorError:
+            self._delete(created.id, timeout)
+            raise
+        if monotonic() - created.at > _creation_seconds(timeout) / 2:
+            return None
         code, content = self._engine.ask(
-            *("POST", _container(created.metadata["container"], "start"), timeout),
+            *("POST", container_path(created.id, "start"), timeout),
             allowed=frozenset({400, 500, *_MISSING_OR_CHANGED}),
         )
         if code == _DONE:
-            return attrs.evolve(created, phase=RunPhase.RUNNING)
-        status = self.look(created.name, timeout)
+            return created.running
+        status = self.look(created.spec.name, timeout)
         is_over = status is not None and status.is_over
         if code in _MISSING_OR_CHANGED:
             return status if is_over else None
         if code >= _REFUSED and not is_over:
+            self._delete(created.id, timeout)
             raise refusal(code, content)
         return status
 
-    def _replace_by_tombstone(self, status: RunStatus, timeout: float) -> None:
-        """Replace a container that was not started by its tombstone, unless it is started now."""
-        container = status.metadata["container"]
-        facts = self._facts(container, timeout)
+    def _tombstone(self, status: RunStatus, timeout: float) -> dict[str, Any]:
+        """Return the tombstone of a container that was not started; empty if it is gone."""
+        facts = self._states.facts(id_of(status), timeout)
         if facts is None:
-            return
-        with understood():
-            body = {
-                "Image": facts["Image"],
-                "Entrypoint": facts["Config"]["Entrypoint"],
-                "Labels": {**facts["Config"]["Labels"], _TOMBSTONE: ""},
-                "HostConfig": {"LogConfig": LOG_DRIVER, "NetworkMode": "none"},
-            }
-        if self._delete(container, timeout):
-            # If another caller has created a container of this name by now, that is buried next.
-            self._engine.ask(
-                "POST",
-                "/containers/create",
-                timeout,
-                query={"name": status.name},
-                body=body,
-                allowed=frozenset({_CONFLICT}),
-            )
+            return {}
+        with check_understood():
+            return tombstone_of(facts)
+
+    def _is_buried(self, name: str, tombstone: dict[str, Any], timeout: float) -> bool:
+        """Create a tombstone; return False if a container has its name."""
+        code, _ = self._engine.ask(
+            *("POST", "/containers/create", timeout),
+            query={"name": name},
+            body=tombstone,
+            allowed=frozenset({_CONFLICT}),
+        )
+        return code != _CONFLICT
 
     def _delete(self, name: str, timeout: float) -> bool:
-        """Remove a container with its volumes; return False if there is none, or it runs."""
+        """Remove a container with its volumes; return False if it does not exist, or runs."""
         path = f"/containers/{quote(name, safe='')}"
         code, _ = self._engine.ask(
             "DELETE", path, timeout, query={"v": "1"}, allowed=_MISSING_OR_CHANGED
         )
         return code not in _MISSING_OR_CHANGED
 
-    def _status(self, name: str, facts: Mapping[str, Any], timeout: float) -> RunStatus:
-        state = facts["State"]
-        labels: dict[str, str] = facts["Config"]["Labels"] or {}
-        phase = _phase(facts)
-        code = _STOPPED_CODE if _is_tombstone(facts) else int(state["ExitCode"])
-        is_over, created = phase is RunPhase.ENDED, _moment(facts["Created"])
-        prefix = f"{_LABEL}.label."
-        return RunStatus(
-            name=name,
-            phase=phase,
-            exit_code=code if is_over else None,
-            reason=self._reason(name, facts, timeout) if is_over else None,
-            fingerprint=labels.get(f"{_LABEL}.fingerprint"),
-            started_at=_moment(state["StartedAt"]) or (created if is_over else None),
-            ended_at=(_moment(state["FinishedAt"]) or created) if is_over else None,
-            step=labels.get(f"{_LABEL}.step"),
-            labels={
-                key.removeprefix(prefix): value
-                for key, value in labels.items()
-                if key.startswith(prefix)
-            },
-            metadata={"container": str(facts["Id"]), "image": str(facts["Image"])},
-        )
 
-    def _reason(self, name: str, facts: Mapping[str, Any], timeout: float) -> EndReason:
-        """Return the reason of a container's end, by the notes inside it."""
-        if facts["State"].get("OOMKilled"):
-            return EndReason.OUT_OF_MEMORY
-        if _is_tombstone(facts):
-            return EndReason.STOPPED
-        if self._was_untouched(facts, timeout) or not self._has_note(name, "", timeout):
-            lacked_memory = self._lacked_memory(facts, timeout)
-            return EndReason.OUT_OF_MEMORY if lacked_memory else EndReason.EXITED
-        is_stopped = self._has_note(name, f"/{EndReason.STOPPED.value}", timeout)
-        return EndReason.STOPPED if is_stopped else EndReason.DEADLINE
-
-    def _lacked_memory(self, facts: Mapping[str, Any], timeout: float) -> bool:
-        """Return whether an event says that a killed container had too little memory.
-
-        The Engine may learn of that only after it has described the container's end.
-        """
-        if facts["State"]["ExitCode"] != _KILLED_CODE or not facts["HostConfig"]["Memory"]:
-            return False
-        query = {
-            "since": seconds_of(facts["Created"]),
-            "until": seconds_of(facts["State"]["FinishedAt"], _LATE_EVENT),
-            "filters": json.dumps({"container": [facts["Id"]], "event": ["oom"]}),
-        }
-        try:
-            _, content = self._engine.ask(
-                "GET", "/events", min(timeout, _EVENTS_TIMEOUT), query=query
-            )
-        except ConnectorError:
-            return False
-        return bool(content.strip())
-
-    def _was_untouched(self, facts: Mapping[str, Any], timeout: float) -> bool:
-        """Return whether the Engine's events show that no file was put into a started container.
-
-        The Engine remembers its last 256 events. Looking into a container instead takes much
-        longer, because the Engine mounts the files.
-        """
-        filters = {"container": [facts["Id"]], "event": [_BEGAN, _PUT]}
-        query = {
-            "since": seconds_of(facts["Created"]),
-            "until": seconds_of(facts["State"]["FinishedAt"]),
-            "filters": json.dumps(filters),
-        }
-        try:
-            _, content = self._engine.ask(
-                "GET", "/events", min(timeout, _EVENTS_TIMEOUT), query=query
-            )
-            with understood():
-                *_, last = [None, *(json.loads(line)["Action"] for line in content.splitlines())]
-        except ConnectorError:
-            return False
-        return bool(last == _BEGAN)
-
-    def _has_note(self, name: str, note: str, timeout: float) -> bool:
-        """Return whether a watchdog left a note in a container, or any if its name is empty."""
-        query = {"path": f"{_NOTES}{note}"}
-        with self._engine.answer(
-            "HEAD", _container(name, "archive"), timeout, query=query
-        ) as answer:
-            return answer.status < _REFUSED
+def _is_draft(name: str) -> bool:
+    """Return whether a container has no run's name yet."""
+    return name.startswith(_DRAFT)
 
 
-def _created(spec: RunSpec, answer: bytes) -> RunStatus:
-    """Return the status of a run whose container was created."""
-    with understood():
-        container = str(json.loads(answer)["Id"])
-    return RunStatus(
-        name=spec.name,
-        phase=RunPhase.STARTING,
-        fingerprint=spec.step.fingerprint,
-        step=spec.step.name,
-        labels=spec.labels,
-        metadata={"container": container},
-    )
+def _id_in(answer: bytes) -> str:
+    """Return the id of a container that the Engine has created."""
+    with check_understood():
+        return str(json.loads(answer)["Id"])
 
 
-def _id_of(status: RunStatus) -> str:
-    """Return the id of a run's container."""
-    return str(status.metadata["container"])
-
-
-def _bind(path: str, source: str) -> str:
-    """Return a volume as the Engine takes it."""
-    place, _, mode = path.partition(":")
-    is_own = any(f"{place}/".startswith(f"/{folder}/") for folder in (_WORK, _SECRETS))
-    if not place.startswith("/") or place == "/" or is_own or mode not in {"", "ro"}:
-        raise ConfigurationError(
-            f"{path[:80]!r} is not a path for a volume.",
-            path="volumes",
-            remedy=f"Give an absolute path outside /{_WORK} and /{_SECRETS}, such as '/data' or"
-            " '/data:ro'.",
-        )
-    if not source or ":" in source:
-        raise ConfigurationError(
-            f"The volume of {path[:80]!r} has no valid name.",
-            path="volumes",
-            remedy="Give the name of a volume, or an absolute path of the Engine's machine.",
-        )
-    return f"{source}:{path}"
-
-
-def _phase(facts: Mapping[str, Any]) -> RunPhase:
-    """Return the phase of a container by its description."""
-    state = facts["State"]
-    phase = _PHASES.get(state["Status"], RunPhase.RUNNING)
-    # The Engine could not run the program, or must not.
-    is_over = state["ExitCode"] in _CANNOT_RUN or _is_tombstone(facts)
-    return RunPhase.ENDED if phase is RunPhase.STARTING and is_over else phase
-
-
-def _is_tombstone(facts: Mapping[str, Any]) -> bool:
-    """Return whether a container only marks that a run was stopped before it started."""
-    return _TOMBSTONE in (facts["Config"]["Labels"] or {})
-
-
-def _container(name: str, action: str) -> str:
-    return f"/containers/{quote(name, safe='')}/{action}"
-
-
-def _files_of(spec: RunSpec) -> bytes:
-    """Return an archive of the files that a container gets: its workspace and its secrets."""
-    archive = io.BytesIO()
-    with tarfile.open(fileobj=archive, mode="w") as tar:
-        folders = {_WORK, "run", _SECRETS}
-        for path in spec.files:
-            parts = f"{_WORK}/{path}".split("/")[:-1]
-            folders.update("/".join(parts[: end + 1]) for end in range(len(parts)))
-        for folder in sorted(folders):
-            entry = tarfile.TarInfo(folder)
-            entry.type, entry.mode = tarfile.DIRTYPE, 0o777 if folder.startswith(_WORK) else 0o755
-            tar.addfile(entry)
-        for path, content in spec.files.items():
-            _add(tar, f"{_WORK}/{path}", content, 0o666)
-        for name, secret in spec.secrets.items():
-            _add(tar, f"{_SECRETS}/{name}", secret.reveal_bytes(), 0o444)
-    return archive.getvalue()
-
-
-def _add(tar: tarfile.TarFile, path: str, content: bytes, mode: int) -> None:
-    entry = tarfile.TarInfo(path)
-    entry.size, entry.mode = len(content), mode
-    tar.addfile(entry, io.BytesIO(content))
-
-
-def _moment(text: str) -> datetime | None:
-    """Return a time that the Engine writes with nanoseconds; None for the one that means never."""
-    if text.startswith(_NEVER_YEAR):
-        return None
-    whole, _, fraction = text.removesuffix("Z").partition(".")
-    return datetime.fromisoformat(f"{whole}.{fraction[:6]:0<6}").replace(tzinfo=UTC)
+def _creation_seconds(timeout: float) -> float:
+    """Return the seconds for which other callers do not touch a container of its creator."""
+    return min(_LONGEST_PREPARATION, timeout / 2)
 
 
 @checked_options
@@ -655,9 +533,9 @@ class DockerSettings:
 
     Attributes:
         socket: the Engine's Unix socket.
-        scope: a name for the containers of this program; others are left alone.
-        network: the network mode of the containers; by default that of the Engine.
-        user: the user that the steps run as; by default that of the image.
+        scope: a name for the containers of this program; other containers are left alone.
+        network: the network mode of the containers; by default the Engine's.
+        user: the user that the steps run as; by default the image's.
         pull: whether an image that the Engine does not have is pulled.
         registry: the server of a private registry, such as "registry.example:5000".
         registry_user: the user of the registry.
@@ -677,7 +555,7 @@ class DockerSettings:
     volumes: Mapping[str, str] = attrs.field(factory=dict[str, str])
 
     def __attrs_post_init__(self) -> None:
-        """Refuse a part of a login without its other parts."""
+        """Refuse an incomplete login."""
         check_whole_login(self, ("registry_password", "registry_user", "registry"), "a Docker")
 
     @property

@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any, Final, cast
 
 from moorage.adapters.steps._docker_wire import Engine, message_of, progress
 from moorage.adapters.steps.platform_operation import PlatformOperation
-from moorage.domain.secrets.frames import careful
+from moorage.domain.secrets.frames import with_careful_constructor
 from moorage.domain.steps.images import (
     IgnoredFiles,
     PullFailure,
@@ -51,7 +51,7 @@ _SHOWN_CHARACTERS: Final = 500
 _IGNORE: Final = ".dockerignore"
 
 
-@careful
+@with_careful_constructor
 class DockerImages:
     """Pulls and builds images of a Docker Engine.
 
@@ -60,7 +60,7 @@ class DockerImages:
         login: the login to the registry from which images are pulled.
 
     Raises:
-        InvalidData: the socket is no text, or the login no `RegistryLogin`.
+        InvalidData: the socket is not a text, or the login is not a `RegistryLogin`.
     """
 
     def __init__(self, socket: str = SOCKET, *, login: RegistryLogin | None = None) -> None:
@@ -70,7 +70,7 @@ class DockerImages:
         self._login = login
 
     def pull(self, image: str) -> PlatformOperation:
-        """Return the operation that pulls an image, or what has changed in it.
+        """Return the operation that pulls an image, or only its changed layers.
 
         Its result has the `image`, and its `id`.
 
@@ -104,7 +104,8 @@ class DockerImages:
                 may be secret.
             target: the stage of the Dockerfile at which the build ends; by default the last.
             pull: whether base images are pulled even if the Engine has them.
-            log: called with each line of the build's output.
+            log: called with each line of the build's output. An error that it raises ends the
+                build, and is raised unchanged.
 
         Raises:
             InvalidData: an argument is of a wrong type, or the Dockerfile is outside the folder.
@@ -147,7 +148,10 @@ class DockerImages:
             with self._engine.answer(
                 "POST", "/build", timeout, query=query, body=archive, headers=headers
             ) as answer:
-                id = _built(answer, until, query["t"], self._login, log)
+                id = _built_image_id(answer, until, query["t"], self._login, log)
+        # Raised outside the exchange, which takes an OSError for a failure of the connection.
+        if isinstance(id, Exception):
+            raise id
         return {"image": query["t"], "id": id}
 
 
@@ -169,7 +173,7 @@ def pull_image(
 
     Raises:
         RateLimitExceeded: the registry takes no further pulls for now.
-        AuthenticationFailed: the registry wants another login.
+        AuthenticationFailed: the registry refuses the login.
         VendorRejected: there is no such image, or its name is not valid.
         VendorFailed: the registry cannot be reached, or has failed.
         ConnectionFailed: the Engine cannot be reached.
@@ -216,48 +220,55 @@ def _lines(answer: http.client.HTTPResponse, until: float) -> Iterator[dict[str,
 def _failed_pull(image: str, status: int, message: str) -> ConnectorError:
     """Return the error for an image that could not be pulled; nothing has happened then."""
     failure = PullFailure.of(message)
-    shown = message[:_SHOWN_CHARACTERS]
+    excerpt = message[:_SHOWN_CHARACTERS]
     if failure.is_throttled:
         return RateLimitExceeded(
-            f"The registry takes no further pulls of {image} for now: {shown}",
+            f"The registry takes no further pulls of {image} for now: {excerpt}",
             by_vendor=True,
-            vendor_message=shown,
+            vendor_message=excerpt,
             remedy="Try again later, or give the login of an account with more pulls.",
         )
     if failure.needs_login:
         return AuthenticationFailed(
-            f"The registry gives the image {image} to nobody without a login: {shown}",
-            vendor_message=shown,
+            f"The registry gives the image {image} to nobody without a login: {excerpt}",
+            vendor_message=excerpt,
             remedy="Give a `login` that may pull the image.",
         )
     if failure.is_absent or status == _BAD_REQUEST:
         return VendorRejected(
-            f"The image {image} cannot be pulled: {shown}",
-            vendor_message=shown,
+            f"The image {image} cannot be pulled: {excerpt}",
+            vendor_message=excerpt,
             remedy="Check the name of the image, and give a `login` if it is private.",
         )
     return VendorFailed(
-        f"The image {image} could not be pulled: {shown}",
-        vendor_message=shown,
+        f"The image {image} could not be pulled: {excerpt}",
+        vendor_message=excerpt,
         remedy="Check that this machine reaches the registry.",
     )
 
 
-def _built(
+def _built_image_id(
     answer: http.client.HTTPResponse,
     until: float,
     image: str,
     login: RegistryLogin | None,
     log: Callable[[str], object] | None,
-) -> str:
-    """Read the progress of a build, and return the id of the image."""
+) -> str | Exception:
+    """Read the progress of a build.
+
+    Returns:
+        The id of the image, or the error that the log raised.
+    """
     id = ""
     for line in _lines(answer, until):
         if "error" in line:
             raise _failed_build(image, without_login(str(line["error"]), login)[:_SHOWN_CHARACTERS])
         if log is not None and line.get("stream"):
-            for text in str(line["stream"]).splitlines():
-                log(text)
+            try:
+                for text in str(line["stream"]).splitlines():
+                    log(text)
+            except Exception as error:  # noqa: BLE001 - raised by the caller
+                return error
         details: Any = line.get("aux")
         if isinstance(details, dict):
             id = str(cast("dict[str, Any]", details).get("ID") or id)

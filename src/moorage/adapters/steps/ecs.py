@@ -26,9 +26,9 @@ from moorage.adapters.steps._cloud_platform import (
 )
 from moorage.adapters.steps._git_host_wire import in_seconds
 from moorage.domain.http.urls import validate_base_url
-from moorage.domain.secrets.frames import careful
+from moorage.domain.secrets.frames import with_careful_constructor
 from moorage.domain.secrets.options import as_series, checked_options, maybe_secret
-from moorage.domain.steps.cloud_runs import CloudNote, has_settled, parts_of
+from moorage.domain.steps.cloud_runs import CloudRunNote, has_settled, parts_of
 from moorage.domain.steps.ecs_tasks import (
     REASONS,
     SCOPE_TAG,
@@ -95,9 +95,9 @@ class EcsSettings:
         public_ip: whether a task gets a public address.
         log_group: the log group of the task definition; without one, steps have no output.
         log_prefix: the stream prefix of the task definition's logs.
-        scope: a name for the tasks of this program; others are left alone.
-        shell_limit: whether a shell in the container ends a step at its time limit, even if nobody
-            follows it. The image needs `sh` and `sleep`, and no entry point.
+        scope: a name for the tasks of this program; other tasks are left alone.
+        shell_limit: whether a shell in the container ends a step at its time limit, even if no
+            program follows the run. The image needs `sh` and `sleep`, and no entry point.
         access_key_id: the id of the access key; by default the keys of the environment, the
             container or the instance are used.
         secret_access_key: the secret of the access key.
@@ -145,7 +145,7 @@ def ecs_api(settings: EcsSettings, http: HttpClient | None, clock: Clock | None)
     return AwsJsonApi("Amazon ECS", _ECS, access, settings.endpoint, http, clock=clock)
 
 
-@careful
+@with_careful_constructor
 class EcsPlatform(CloudRuns):
     """Runs steps as tasks of Amazon ECS.
 
@@ -158,7 +158,7 @@ class EcsPlatform(CloudRuns):
         clock: the clock of signatures and pauses.
 
     Raises:
-        ConfigurationError: a setting cannot be what it stands for.
+        ConfigurationError: a setting is not valid.
     """
 
     type = ConnectorType.ECS
@@ -291,27 +291,27 @@ class _Ecs:
         return {"containerOverrides": [container]}
 
     def _task(self, spec: RunSpec) -> dict[str, Any]:
-        chosen = self._settings
-        tags = {**CloudNote.of(spec).tags(), SCOPE_TAG: chosen.scope}
+        settings = self._settings
+        tags = {**CloudRunNote.of(spec).tags(), SCOPE_TAG: settings.scope}
         fields: dict[str, Any] = {
-            "cluster": chosen.cluster,
-            "taskDefinition": chosen.task_definition,
+            "cluster": settings.cluster,
+            "taskDefinition": settings.task_definition,
             "count": 1,
             "startedBy": spec.name,
             "clientToken": sha256(spec.name.encode()).hexdigest(),
             "overrides": self._overrides(spec.step),
             "tags": [{"key": name, "value": value} for name, value in tags.items()],
         }
-        if chosen.capacity_provider is None:
-            fields["launchType"] = chosen.launch_type
+        if settings.capacity_provider is None:
+            fields["launchType"] = settings.launch_type
         else:
-            provider = {"capacityProvider": chosen.capacity_provider}
+            provider = {"capacityProvider": settings.capacity_provider}
             fields["capacityProviderStrategy"] = [provider]
-        if chosen.subnets:
+        if settings.subnets:
             network = {
-                "subnets": list(chosen.subnets),
-                "securityGroups": list(chosen.security_groups),
-                "assignPublicIp": "ENABLED" if chosen.public_ip else "DISABLED",
+                "subnets": list(settings.subnets),
+                "securityGroups": list(settings.security_groups),
+                "assignPublicIp": "ENABLED" if settings.public_ip else "DISABLED",
             }
             fields["networkConfiguration"] = {"awsvpcConfiguration": network}
         return fields

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any, Final
 from moorage.adapters.clocks.system import ThreadSleeper
 from moorage.adapters.steps.ecs import ecs_api
 from moorage.adapters.steps.platform_operation import PlatformOperation
-from moorage.domain.secrets.frames import careful
+from moorage.domain.secrets.frames import with_careful_constructor
 from moorage.domain.steps.ecs_deployments import deployment_of, primary_of
 from moorage.errors import AttemptTimeout, VendorRejected
 
@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 _PAUSE: Final = 5.0
 
 
-@careful
+@with_careful_constructor
 class EcsService:
     """Deployments of one service of Amazon ECS.
 
@@ -30,8 +30,8 @@ class EcsService:
         settings: the cluster and its keys.
         name: the name of the service.
         http: the HTTP client; by default one of its own.
-        clock: the clock of signatures.
-        sleeper: waits between two looks at a deployment.
+        clock: the clock for the times in signatures.
+        sleeper: waits between two requests for the state of a deployment.
     """
 
     def __init__(
@@ -57,8 +57,8 @@ class EcsService:
         deployment.
 
         Args:
-            task_definition: the task definition; by default that of the settings.
-            count: the number of tasks; by default as many as now.
+            task_definition: the task definition; by default the one in the settings.
+            count: the number of tasks; by default the current number.
             force: whether tasks are replaced even if nothing changes. Such a deployment is never
                 repeated.
         """
@@ -121,11 +121,11 @@ class EcsService:
     def _wait(self, deployment: str, timeout: float) -> dict[str, Any]:
         until = monotonic() + timeout
         while True:
-            left = until - monotonic()
-            state = self._state(deployment, max(0.1, left))
+            time_left = until - monotonic()
+            state = self._state(deployment, max(0.1, time_left))
             if state["state"] != "in_progress":
                 return state
-            if left <= _PAUSE:
+            if time_left <= _PAUSE:
                 raise AttemptTimeout(
                     f"The deployment {deployment} did not end in time.",
                     may_have_been_processed=False,

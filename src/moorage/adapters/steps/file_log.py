@@ -24,7 +24,7 @@ class FileLog:
     write at a time.
 
     Args:
-        folder: the folder; it is made if it does not exist.
+        folder: the folder; it is created if it does not exist.
     """
 
     def __init__(self, folder: str | os.PathLike[str]) -> None:
@@ -36,7 +36,7 @@ class FileLog:
         return self._folder / f"{stream}.log"
 
     def position(self, stream: LogStream, /) -> int:
-        """Return the number of complete lines in a file, after removing a cut line at its end."""
+        """Return the number of complete lines in a file, after removing an incomplete last line."""
         lines = end = at = 0
         with self.path(stream).open("a+b") as file:
             file.seek(0)

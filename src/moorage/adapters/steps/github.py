@@ -1,8 +1,8 @@
 """Steps as runs of GitHub Actions workflows.
 
 A run is claimed with a git ref, which only one caller can create. The ref leads to a commit whose
-message is the note of the run; a change of the note is a further commit on top of it, so no change
-of somebody else is lost. The run gets its name as an input, and shows it in its title.
+message is the note of the run; a change of the note is a further commit on top of it, so no other
+caller's change is lost. The run gets its name as an input, and shows it in its title.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ from moorage.adapters.steps._git_host_answers import NOT_FOUND, reads_answers
 from moorage.adapters.steps._git_host_platform import Claim, GitHostRuns
 from moorage.adapters.steps._git_host_wire import LARGEST_ANSWER
 from moorage.adapters.steps.github_settings import GitHubSettings, github_api
-from moorage.domain.secrets.frames import careful
+from moorage.domain.secrets.frames import with_careful_constructor
 from moorage.domain.steps.hosted_runs import (
     HostedRun,
     RunNote,
@@ -48,7 +48,7 @@ if TYPE_CHECKING:
 _WORKFLOW: Final = late_pattern(r"[A-Za-z0-9_.-]+\.ya?ml|[0-9]+")
 _STAMP: Final = late_pattern(rb"^(?:\xef\xbb\xbf)?\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d+Z ")
 _MISSING: Final = frozenset({NOT_FOUND})
-_GONE: Final = frozenset({404, 410})
+_GONE_STATUSES: Final = frozenset({404, 410})
 _TAKEN: Final = frozenset({409, 422})
 _CONFLICT: Final = 409
 _PART: Final = 1024 * 1024
@@ -58,22 +58,22 @@ _NOTES: Final = 500
 _SEARCH_MARGIN: Final = timedelta(minutes=2)
 
 
-@careful
+@with_careful_constructor
 class GitHubPlatform(GitHostRuns):
     """Runs steps as runs of GitHub Actions workflows.
 
-    The command of a step is the file name of a workflow, and the branch or tag if it is another
-    than that of the settings. Its environment becomes the inputs of the workflow. The workflow
-    needs a further input for the name of the run, and shows it in its `run-name`.
+    The command of a step is the file name of a workflow, and the branch or tag if it differs from
+    the one in the settings. Its environment becomes the inputs of the workflow. The workflow needs
+    a further input for the name of the run, and shows it in its `run-name`.
 
-    A run has one output, which is read when its jobs have ended. GitHub states the exit code
-    of a step that failed, and none for a run that was cancelled, whose exit code is 137 here.
+    A run has one output, which is read when its jobs have ended. GitHub states the exit code of a
+    step that failed. It states none for a run that was cancelled; its exit code here is 137.
 
     Args:
         settings: the repository, and the credential.
 
     Raises:
-        ConfigurationError: a setting cannot be what it stands for.
+        ConfigurationError: a setting is not valid.
     """
 
     type = ConnectorType.GITHUB
@@ -86,7 +86,7 @@ class GitHubPlatform(GitHostRuns):
 
 @reads_answers("GitHub")
 class _GitHub:
-    """The requests of GitHub that the flow of runs is made of."""
+    """The requests to GitHub, on which the control flow of runs is built."""
 
     def __init__(self, settings: GitHubSettings, api: GitHostApi) -> None:
         self._settings = settings
@@ -99,7 +99,7 @@ class _GitHub:
         self._unread: tuple[int, bytes] | None = None
 
     def check(self, step: Step, /) -> None:
-        """Refuse a step that names no workflow, or more inputs than GitHub takes."""
+        """Refuse a step that names no workflow, or has more inputs than GitHub accepts."""
         if len(step.command) > 2 or _WORKFLOW.fullmatch(self.target(step)) is None:
             raise InvalidData(
                 f"The command of the step {step.name!r} names no workflow.",
@@ -189,12 +189,12 @@ class _GitHub:
         self._ask("DELETE", path, timeout, allowed=frozenset({NOT_FOUND, *_TAKEN}))
 
     def begin(self, spec: RunSpec, timeout: float, /) -> int | None:
-        step, chosen = spec.step, self._settings
-        inputs = {**step.environment, chosen.run_input: spec.name}
-        if chosen.minutes_input is not None:
-            inputs[chosen.minutes_input] = str(max(1, -int(-step.timeout // 60)))
+        step, settings = spec.step, self._settings
+        inputs = {**step.environment, settings.run_input: spec.name}
+        if settings.minutes_input is not None:
+            inputs[settings.minutes_input] = str(max(1, -int(-step.timeout // 60)))
         body: dict[str, Any] = {"ref": self._ref(step), "inputs": inputs}
-        if chosen.asks_for_run:
+        if settings.asks_for_run:
             body["return_run_details"] = True
         path = f"/actions/workflows/{quote(step.command[0], safe='')}/dispatches"
         try:
@@ -236,13 +236,13 @@ class _GitHub:
         code = end.exit_code
         if end.reason is not None and code is None:
             code = self._exit_code(number, timeout)
-        begun = run.get("run_started_at") or run["created_at"]
+        start_time = run.get("run_started_at") or run["created_at"]
         return HostedRun(
             number=number,
             phase=end.phase,
             reason=end.reason,
             exit_code=code,
-            started_at=datetime.fromisoformat(begun),
+            started_at=datetime.fromisoformat(start_time),
             ended_at=datetime.fromisoformat(run["updated_at"]) if is_completed else None,
             facts=facts,
             approval=run["html_url"] if run["conclusion"] == "action_required" else None,
@@ -263,7 +263,7 @@ class _GitHub:
                 )
 
     def log(self, number: int, mark: str, timeout: float, /, *, is_over: bool) -> LogChunk:
-        """Return a part of the logs; a mark is the place of a job and that in its log."""
+        """Return a part of the logs; a mark is a job's place and the place in its log."""
         if not is_over:
             # GitHub has the log of a job when the job has ended.
             return LogChunk(b"", mark, is_last=False)
@@ -285,8 +285,8 @@ class _GitHub:
         """Return the log of a job that has ended."""
         path = f"{self._root}/actions/jobs/{job}/logs"
         # A job that never ran has no log, and an old one's is deleted.
-        answer = self._api.download(path, timeout, allowed=_GONE)
-        return b"" if answer.status in _GONE else self._api.masked(answer.data, timeout)
+        answer = self._api.download(path, timeout, allowed=_GONE_STATUSES)
+        return b"" if answer.status in _GONE_STATUSES else self._api.masked(answer.data, timeout)
 
     def file(self, number: int, path: str, limit: int, timeout: float, /) -> bytes | None:
         """Return a file of an artifact, whose name is the first part of the path."""
@@ -298,9 +298,11 @@ class _GitHub:
             for item in page["artifacts"]:
                 if item["name"] == artifact and item["size_in_bytes"] <= LARGEST_ANSWER:
                     place = f"{self._root}/actions/artifacts/{item['id']}/zip"
-                    answer = self._api.download(place, timeout, allowed=_GONE)
+                    answer = self._api.download(place, timeout, allowed=_GONE_STATUSES)
                     return (
-                        None if answer.status in _GONE else _archived_file(answer.data, name, limit)
+                        None
+                        if answer.status in _GONE_STATUSES
+                        else _archived_file(answer.data, name, limit)
                     )
         return None
 
@@ -367,7 +369,7 @@ class _GitHub:
 
 
 def _archived_file(archive: bytes, name: str, limit: int) -> bytes | None:
-    """Return a regular file of a ZIP archive; None if there is none, or if it is too large."""
+    """Return a regular file of a ZIP archive; None if it does not exist or is too large."""
     try:
         with zipfile.ZipFile(io.BytesIO(archive)) as file:
             entry = file.getinfo(name)

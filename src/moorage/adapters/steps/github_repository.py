@@ -7,7 +7,7 @@ from hashlib import sha256
 from typing import TYPE_CHECKING, Any, Final
 from urllib.parse import quote
 
-from moorage.adapters.steps._git_host_answers import NOT_FOUND, reading
+from moorage.adapters.steps._git_host_answers import NOT_FOUND, reading_answer
 from moorage.adapters.steps._git_host_checks import (
     checked_asset,
     checked_commit,
@@ -15,7 +15,7 @@ from moorage.adapters.steps._git_host_checks import (
 )
 from moorage.adapters.steps.github_settings import github_api
 from moorage.adapters.steps.platform_operation import PlatformOperation
-from moorage.domain.secrets.frames import careful
+from moorage.domain.secrets.frames import with_careful_constructor
 from moorage.errors import AlreadyExists, InvalidRequest, VendorRejected
 
 if TYPE_CHECKING:
@@ -26,12 +26,12 @@ _UPLOADS: Final = "https://uploads.github.com"
 _MISSING: Final = frozenset({NOT_FOUND})
 
 
-@careful
+@with_careful_constructor
 class GitHubRepository:
     """The small operations of a GitHub repository; each is repeatable.
 
     Args:
-        settings: the repository and the credential, as those of `GitHubPlatform`.
+        settings: the repository and the credential, as for `GitHubPlatform`.
     """
 
     def __init__(self, settings: GitHubSettings) -> None:
@@ -48,9 +48,9 @@ class GitHubRepository:
         commit: str | None = None,
         is_prerelease: bool = False,
     ) -> PlatformOperation:
-        """Return the operation that publishes a release, or finds the one of its tag.
+        """Return the operation that publishes a release, or finds the release of its tag.
 
-        A release that exists is left as it is.
+        A release that exists is left unchanged.
 
         Args:
             tag: its tag, which is created if it does not exist.
@@ -99,9 +99,10 @@ class GitHubRepository:
         Args:
             commit: the commit.
             state: "error", "failure", "pending" or "success".
-            context: what reports it, such as "erp/import"; the last report of a context counts.
+            context: the name of the reporter, such as "erp/import"; the last report of a context
+                counts.
             description: a short text.
-            url: where a person sees more.
+            url: the address of a page with details.
         """
         body = {"state": state, "context": context, "description": description[:140]}
         if url is not None:
@@ -119,7 +120,7 @@ class GitHubRepository:
         title: str = "",
         summary: str = "",
     ) -> PlatformOperation:
-        """Return the operation that reports a check of a commit, or changes the one of its key.
+        """Return the operation that reports a check of a commit, or updates the check of its key.
 
         Only an app may do this.
 
@@ -127,7 +128,7 @@ class GitHubRepository:
             commit: the commit.
             name: the name of the check.
             key: identifies the check among those of its name.
-            conclusion: its conclusion, such as "success"; None while it goes on.
+            conclusion: its conclusion, such as "success"; None while the check is running.
             title: the title of its report.
             summary: the text of its report.
         """
@@ -144,7 +145,7 @@ class GitHubRepository:
         return self._operation("check", partial(self._check, body))
 
     def _operation(self, name: str, act: Any) -> PlatformOperation:
-        act = reading(act, "GitHub")
+        act = reading_answer(act, "GitHub")
         return PlatformOperation(name=f"github.{name}", system="github", act=act)
 
     def _release(self, body: dict[str, Any], timeout: float) -> dict[str, Any]:
@@ -160,7 +161,7 @@ class GitHubRepository:
                 release = self._by_tag(body["tag_name"], timeout)
             if refusal is not None and release is None:
                 raise refusal
-        return _shown(release)
+        return _release_fields(release)
 
     def _by_tag(self, tag: str, timeout: float) -> dict[str, Any] | None:
         path = f"{self._root}/releases/tags/{quote(tag)}"
@@ -218,13 +219,13 @@ class GitHubRepository:
                 if check["external_id"] == body["external_id"]:
                     place = f"{self._root}/check-runs/{check['id']}"
                     change = {name: value for name, value in body.items() if name != "head_sha"}
-                    return _checked(self._api.ask("PATCH", place, timeout, body=change).json())
-        return _checked(
+                    return _check_fields(self._api.ask("PATCH", place, timeout, body=change).json())
+        return _check_fields(
             self._api.ask("POST", f"{self._root}/check-runs", timeout, body=body).json()
         )
 
 
-def _shown(release: dict[str, Any] | None) -> dict[str, Any]:
+def _release_fields(release: dict[str, Any] | None) -> dict[str, Any]:
     assert release is not None  # noqa: S101 - raised before
     return {"id": release["id"], "tag": release["tag_name"], "url": release["html_url"]}
 
@@ -233,5 +234,5 @@ def _file(asset: dict[str, Any]) -> dict[str, Any]:
     return {"id": asset["id"], "name": asset["name"], "url": asset["browser_download_url"]}
 
 
-def _checked(check: dict[str, Any]) -> dict[str, Any]:
+def _check_fields(check: dict[str, Any]) -> dict[str, Any]:
     return {"id": check["id"], "status": check["status"], "conclusion": check["conclusion"]}

@@ -32,15 +32,15 @@ class GitHubSettings:
 
     Attributes:
         repository: the owner and the name of the repository, such as "acme/erp".
-        ref: the branch or the tag whose workflows run, unless a step names another one.
+        ref: the branch or the tag whose workflows run, unless a step names another branch or tag.
         token: a token with the rights `actions: write` and `contents: write`, and `checks: read`
             for exit codes.
         app_id: the client id of a GitHub app, instead of a token.
         installation_id: the number of the app's installation.
         private_key: the private key of the app, in PEM.
         api: the URL of the API; of a GitHub Enterprise Server, it ends with /api/v3.
-        ca_file: further certificates that the server's certificate may come from.
-        scope: a name for the runs of this program; others are left alone.
+        ca_file: a file with further certificate authorities to trust.
+        scope: a name for the runs of this program; other runs are left alone.
         claims: the namespace of the refs with which runs are claimed.
         run_input: the input of the workflows that gets the name of the run.
         minutes_input: the input that gets the time limit in minutes; by default no input gets it.
@@ -66,7 +66,7 @@ class GitHubSettings:
     appears_in: float = attrs.field(default=120.0, validator=in_seconds(1))
 
     def __attrs_post_init__(self) -> None:
-        """Check the names, and that there is one credential."""
+        """Check the names, and that there is exactly one credential."""
         for name, pattern in (
             ("repository", _REPOSITORY),
             ("scope", _SCOPE),
@@ -95,8 +95,8 @@ class GitHubSettings:
         if self.token:
             return bearer(self.token)
         assert self.app_id is not None  # noqa: S101 - checked above
-        assert self.installation_id is not None  # noqa: S101 - the same
-        assert self.private_key is not None  # noqa: S101 - the same
+        assert self.installation_id is not None  # noqa: S101 - checked above
+        assert self.private_key is not None  # noqa: S101 - checked above
         name = self.repository.partition("/")[2]
         return AppAccess(self.app_id, self.installation_id, self.private_key, name)
 

@@ -1,7 +1,7 @@
 """Steps as pipelines of GitLab.
 
 A run is claimed with a label of the project, whose title only one caller can create. Its
-description is the note of the run. The label turns red if somebody has asked the run to end, so
+description is the note of the run. The label turns red if a caller has asked the run to end, so
 that this mark and the number of the pipeline are never written over each other. The pipeline gets
 the name of the run as a variable, by which it is found again.
 """
@@ -17,7 +17,7 @@ import attrs
 from moorage.adapters.steps._git_host_answers import NOT_FOUND, reads_answers
 from moorage.adapters.steps._git_host_platform import Claim, GitHostRuns
 from moorage.adapters.steps._git_host_wire import FixedAccess, GitHostApi, in_seconds
-from moorage.domain.secrets.frames import careful
+from moorage.domain.secrets.frames import with_careful_constructor
 from moorage.domain.secrets.options import checked_options, maybe_secret
 from moorage.domain.steps.hosted_runs import (
     KILLED,
@@ -73,8 +73,8 @@ class GitLabSettings:
         token: an access token of the project, a group or a person with the scope `api` and the role
             Developer.
         api: the URL of the API.
-        ca_file: further certificates that the server's certificate may come from.
-        scope: a name for the runs of this program; others are left alone.
+        ca_file: a file with further certificate authorities to trust.
+        scope: a name for the runs of this program; other runs are left alone.
         run_variable: the variable of the pipelines that gets the name of the run.
         pace: shortest time in seconds between two requests for the state of a run.
         appears_in: seconds after which a run that has not appeared is lost.
@@ -113,7 +113,7 @@ def gitlab_api(settings: GitLabSettings) -> GitHostApi:
     return GitHostApi("GitLab", settings.api, access, settings.ca_file)
 
 
-@careful
+@with_careful_constructor
 class GitLabPlatform(GitHostRuns):
     """Runs steps as pipelines of GitLab.
 
@@ -122,13 +122,13 @@ class GitLabPlatform(GitHostRuns):
 
     A run has one output: the logs of its jobs in the order of their numbers, which are read while
     they are written. The exit code is the one that the runner prints in the log of the first job
-    that failed. A pipeline that was canceled has 137.
+    that failed. For a pipeline that was cancelled it is 137.
 
     Args:
         settings: the project, and the token.
 
     Raises:
-        ConfigurationError: a setting cannot be what it stands for.
+        ConfigurationError: a setting is not valid.
     """
 
     type = ConnectorType.GITLAB
@@ -141,7 +141,7 @@ class GitLabPlatform(GitHostRuns):
 
 @reads_answers("GitLab")
 class _GitLab:
-    """The requests of GitLab that the flow of runs is made of."""
+    """The requests to GitLab, on which the control flow of runs is built."""
 
     def __init__(self, settings: GitLabSettings, api: GitHostApi) -> None:
         self._settings = settings
@@ -191,7 +191,7 @@ class _GitLab:
         query = {"include_ancestor_groups": "false"}
         path = f"/labels/{self._title(name)}"
         answer = self._ask("GET", path, timeout, query=query, allowed=_MISSING)
-        note = None if answer.status == NOT_FOUND else _note(answer.json())
+        note = None if answer.status == NOT_FOUND else _note_of_label(answer.json())
         return None if note is None else Claim(note, answer.now)
 
     def claims(self, timeout: float, /) -> Sequence[Claim]:
@@ -203,7 +203,7 @@ class _GitLab:
             for label in page
             if label["name"].startswith(self._title(""))
         ]
-        return [Claim(note, now) for label in labels if (note := _note(label)) is not None]
+        return [Claim(note, now) for label in labels if (note := _note_of_label(label)) is not None]
 
     def change(
         self, name: str, change: Callable[[RunNote], RunNote], timeout: float, /
@@ -297,9 +297,9 @@ class _GitLab:
         """Return a part of the logs; a mark is the number of a job and the place in its log."""
         first, _, place = mark.partition(":")
         jobs = sorted(self._jobs(number, timeout), key=lambda job: job["id"])
-        left = [job for job in jobs if job["id"] >= int(first or 0)]
-        while left:
-            job = left.pop(0)
+        remaining_jobs = [job for job in jobs if job["id"] >= int(first or 0)]
+        while remaining_jobs:
+            job = remaining_jobs.pop(0)
             start = int(place or 0) if str(job["id"]) == first else 0
             is_done = is_over or job["status"] in _DONE
             log, base = self._trace(job["id"], start, timeout)
@@ -307,7 +307,7 @@ class _GitLab:
             end = base + part.end
             is_read = is_done and part.end >= len(log)
             if part.data or not is_read:
-                is_last = is_over and is_read and not left
+                is_last = is_over and is_read and not remaining_jobs
                 return LogChunk(part.data, f"{job['id']}:{end}", is_last)
             mark = f"{job['id']}:{end}"
         return LogChunk(b"", mark, is_over)
@@ -335,9 +335,9 @@ class _GitLab:
         return exit_code_in([]), EndReason.EXITED
 
     def _trace(self, job: int, start: int, timeout: float) -> tuple[bytes, int]:
-        """Return the log of a job from about a place on, and the place of its first byte.
+        """Return the log of a job from about this position, and the position of its first byte.
 
-        A range is asked for, and GitLab up to 19 answers with the whole log.
+        The request asks for a range, but GitLab up to version 19 answers with the whole log.
         """
         headers = {"Range": f"bytes={start}-"} if start else {}
         answer = self._ask("GET", f"/jobs/{job}/trace", timeout, headers=headers, allowed=_NO_TRACE)
@@ -358,8 +358,8 @@ class _GitLab:
         return self._api.ask(method, f"{self._root}{path}", timeout, **options)
 
 
-def _note(label: dict[str, Any]) -> RunNote | None:
-    """Return the note of a label; None if somebody else has made the label."""
+def _note_of_label(label: dict[str, Any]) -> RunNote | None:
+    """Return the note of a label; None if the label was not made by this platform."""
     note = RunNote.unpacked(label["description"] or "")
     color = label["color"].lower()
     return note and note.changed(is_stopped=color == _STOPPED, is_late=color == _LATE)

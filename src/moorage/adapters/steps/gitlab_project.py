@@ -6,7 +6,7 @@ from functools import partial
 from typing import TYPE_CHECKING, Any, Final
 from urllib.parse import quote
 
-from moorage.adapters.steps._git_host_answers import NOT_FOUND, reading
+from moorage.adapters.steps._git_host_answers import NOT_FOUND, reading_answer
 from moorage.adapters.steps._git_host_checks import (
     checked_asset,
     checked_commit,
@@ -14,7 +14,7 @@ from moorage.adapters.steps._git_host_checks import (
 )
 from moorage.adapters.steps.gitlab import gitlab_api
 from moorage.adapters.steps.platform_operation import PlatformOperation
-from moorage.domain.secrets.frames import careful
+from moorage.domain.secrets.frames import with_careful_constructor
 from moorage.errors import AlreadyExists, VendorRejected
 
 if TYPE_CHECKING:
@@ -24,12 +24,12 @@ _MISSING: Final = frozenset({NOT_FOUND})
 _CONFLICT: Final = frozenset({409})
 
 
-@careful
+@with_careful_constructor
 class GitLabProject:
     """The small operations of a GitLab project; each is repeatable.
 
     Args:
-        settings: the project and the token, as those of `GitLabPlatform`.
+        settings: the project and the token, as for `GitLabPlatform`.
     """
 
     def __init__(self, settings: GitLabSettings) -> None:
@@ -39,9 +39,9 @@ class GitLabProject:
     def release(
         self, tag: str, *, name: str | None = None, notes: str = "", ref: str | None = None
     ) -> PlatformOperation:
-        """Return the operation that publishes a release, or finds the one of its tag.
+        """Return the operation that publishes a release, or finds the release of its tag.
 
-        A release that exists is left as it is.
+        A release that exists is left unchanged.
 
         Args:
             tag: its tag.
@@ -83,9 +83,9 @@ class GitLabProject:
         Args:
             commit: the commit.
             state: "pending", "running", "success", "failed", "canceled" or "skipped".
-            context: what reports it, such as "erp/import".
+            context: the name of the reporter, such as "erp/import".
             description: a short text.
-            url: where a person sees more.
+            url: the address of a page with details.
         """
         body = {"state": state, "name": context, "description": description[:255]}
         if url is not None:
@@ -102,7 +102,7 @@ class GitLabProject:
         return self._operation("mirror_state", self._mirror_state, safe=True)
 
     def _operation(self, name: str, act: Any, *, safe: bool = False) -> PlatformOperation:
-        act = reading(act, "GitLab")
+        act = reading_answer(act, "GitLab")
         return PlatformOperation(name=f"gitlab.{name}", system="gitlab", act=act, safe=safe)
 
     def _release(self, body: dict[str, Any], timeout: float) -> dict[str, Any]:

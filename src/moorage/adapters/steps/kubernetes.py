@@ -2,7 +2,8 @@
 
 A Job has the name of its run, so of several callers one succeeds in creating it, and the others
 find it. Its secrets are an object of their own, which belongs to the Job and ends with it; the pod
-does not begin before it is there. The time limit is that of the pod, so that its output stays.
+does not begin before it is there. The time limit is set on the pod, not on the Job, so that the
+output is kept.
 """
 
 from __future__ import annotations
@@ -27,7 +28,7 @@ from moorage.adapters.steps._kubernetes_status import (
     status_of,
 )
 from moorage.adapters.steps._kubernetes_wire import Cluster, entries
-from moorage.domain.secrets.frames import careful
+from moorage.domain.secrets.frames import with_careful_constructor
 from moorage.domain.secrets.options import checked_options
 from moorage.domain.steps.runs import LogChunk, RunPhase
 from moorage.domain.steps.step import ConnectorType
@@ -71,13 +72,13 @@ class KubernetesSettings:
     """Steps as Jobs of a Kubernetes cluster.
 
     Attributes:
-        server: the URL of the API; by default that of the cluster in which this program runs.
+        server: the URL of the API; by default the API of the cluster in which this program runs.
         namespace: the namespace of the Jobs.
-        scope: a name for the Jobs of this program; others are left alone.
+        scope: a name for the Jobs of this program; other Jobs are left alone.
         ca_file: the certificates that the API's certificate must come from.
         token_file: the file of a service account's token; it is read anew for each request.
         certificate_file: a file with the client's certificate and its key, instead of a token.
-        service_account: the account that the steps have; they are given no token of it.
+        service_account: the account of the steps; they get no token for it.
         user: the number of the user that the steps run as, which is not 0.
         writable_root: whether steps may write outside of their working directory.
         pull_secrets: the names of the secrets with which images are pulled.
@@ -102,7 +103,7 @@ class KubernetesSettings:
     keep: int = attrs.field(default=86_400, validator=attrs.validators.ge(60))
 
 
-@careful
+@with_careful_constructor
 class KubernetesPlatform:
     """Runs steps as Jobs of a Kubernetes cluster, each with one pod that is never restarted.
 
@@ -111,7 +112,7 @@ class KubernetesPlatform:
     the settings name an image for that.
 
     Args:
-        settings: the cluster, and what the steps may do there.
+        settings: the cluster, and the permissions of the steps there.
 
     Raises:
         ConfigurationError: the server is not a URL with https, or a certificate cannot be read.
@@ -130,8 +131,8 @@ class KubernetesPlatform:
         """Refuse a step that a Job cannot run.
 
         Raises:
-            InvalidData: it names no image, limits its processes, or leaves files that no container
-                reads.
+            InvalidData: the step names no image, limits its processes, or leaves files that no
+                container reads.
         """
         problem = None
         if step.image is None:
@@ -150,7 +151,7 @@ class KubernetesPlatform:
         """Ask the cluster whether the account may do all that steps need.
 
         Raises:
-            ConfigurationError: it may not; the message names the right.
+            ConfigurationError: the account lacks a right, which the message names.
         """
         for group, resource, part, verb in _RIGHTS:
             attributes = {
@@ -166,17 +167,17 @@ class KubernetesPlatform:
             path = "/apis/authorization.k8s.io/v1/selfsubjectaccessreviews"
             _, content = self._cluster.ask("POST", path, timeout, body=body)
             if not json.loads(content)["status"]["allowed"]:
-                what = f"{resource}/{part}" if part else resource
+                resource_path = f"{resource}/{part}" if part else resource
                 raise ConfigurationError(
-                    f"The account may not {verb} {what} in {self._settings.namespace!r}.",
+                    f"The account may not {verb} {resource_path} in {self._settings.namespace!r}.",
                     path="namespace",
                     remedy="Bind a role with this right to the account.",
                 )
 
     def manifest(self, spec: RunSpec) -> dict[str, Any]:
-        """Return the Job of a run, as it is sent; no secret is in it."""
+        """Return the Job of a run, as it is sent to the API; it contains no secret."""
         self.validate(spec.step)
-        step, chosen = spec.step, self._settings
+        step, settings = spec.step, self._settings
         limits: dict[str, str] = {}
         if step.resources.cpus is not None:
             limits["cpu"] = f"{ceil(step.resources.cpus * 1000)}m"
@@ -201,7 +202,7 @@ class KubernetesPlatform:
                     "readOnly": True,
                 }
             )
-        for number, (claim, path) in enumerate(chosen.claims.items()):
+        for number, (claim, path) in enumerate(settings.claims.items()):
             volume = {"claimName": claim}
             volumes.append({"name": f"claim-{number}", "persistentVolumeClaim": volume})
             mounts.append({"name": f"claim-{number}", "mountPath": path})
@@ -218,7 +219,7 @@ class KubernetesPlatform:
             "resources": {"limits": limits},
             "securityContext": {
                 "allowPrivilegeEscalation": False,
-                "readOnlyRootFilesystem": not chosen.writable_root,
+                "readOnlyRootFilesystem": not settings.writable_root,
                 "capabilities": {"drop": ["ALL"]},
             },
         }
@@ -232,11 +233,11 @@ class KubernetesPlatform:
             "shareProcessNamespace": True,
             "securityContext": {
                 "runAsNonRoot": True,
-                "runAsUser": chosen.user,
-                "fsGroup": chosen.user,
+                "runAsUser": settings.user,
+                "fsGroup": settings.user,
                 "seccompProfile": {"type": "RuntimeDefault"},
             },
-            "imagePullSecrets": [{"name": name} for name in chosen.pull_secrets],
+            "imagePullSecrets": [{"name": name} for name in settings.pull_secrets],
             "volumes": volumes,
             "containers": [container],
         }
@@ -245,7 +246,7 @@ class KubernetesPlatform:
             reader = {
                 **container,
                 "name": CONTAINER,
-                "image": chosen.files_image,
+                "image": settings.files_image,
                 "command": _literal(writing_command(paths)),
                 "env": [],
                 "volumeMounts": [
@@ -255,9 +256,9 @@ class KubernetesPlatform:
                 ],
             }
             pod.update(initContainers=[container], containers=[reader])
-        if chosen.service_account is not None:
-            pod["serviceAccountName"] = chosen.service_account
-        labels = {"moorage.scope": chosen.scope}
+        if settings.service_account is not None:
+            pod["serviceAccountName"] = settings.service_account
+        labels = {"moorage.scope": settings.scope}
         note = {
             "step": step.name,
             "fingerprint": step.fingerprint,
@@ -277,7 +278,7 @@ class KubernetesPlatform:
                 "parallelism": 1,
                 "backoffLimit": 0,
                 "activeDeadlineSeconds": ceil(step.timeout + step.grace) + _SCHEDULING_SECONDS,
-                "ttlSecondsAfterFinished": chosen.keep,
+                "ttlSecondsAfterFinished": settings.keep,
                 "template": {"metadata": {"labels": labels}, "spec": pod},
             },
         }
@@ -323,7 +324,7 @@ class KubernetesPlatform:
             sleep(_PAUSE)
 
     def look(self, name: str, timeout: float, /) -> RunStatus | None:
-        """Return the status of a run; None if there is none of this name."""
+        """Return the status of a run; None if no run has this name."""
         path = f"{self._jobs}/{name}"
         code, content = self._cluster.ask("GET", path, timeout, allowed=_MISSING)
         if code in _MISSING:
@@ -370,7 +371,7 @@ class KubernetesPlatform:
     def stop(self, name: str, grace: float, timeout: float, /) -> None:  # noqa: ARG002 - a pod has its own
         """Ask a run to end, and have it killed after the grace of its step.
 
-        Nothing happens if its limit is over: it ends already, for this reason.
+        Nothing happens if its time limit has passed, because it is ending already.
         """
         code, content = self._cluster.ask("GET", f"{self._jobs}/{name}", timeout, allowed=_MISSING)
         if code in _MISSING:
@@ -399,10 +400,10 @@ class KubernetesPlatform:
         return [status_of(job, pods.get(job["metadata"]["name"])) for job in jobs]
 
     def collect(self, name: str, path: str, limit: int, timeout: float, /) -> bytes | None:
-        """Return a file that a success has left; None if there is no such regular file.
+        """Return a file that a successful step has left; None if there is no such regular file.
 
         Raises:
-            VendorFailed: the files did not arrive whole.
+            VendorFailed: the files did not arrive completely.
         """
         code, content = self._cluster.ask("GET", f"{self._jobs}/{name}", timeout, allowed=_MISSING)
         paths: list[str] = [] if code in _MISSING else note_of(json.loads(content)).get("files", [])
@@ -466,7 +467,7 @@ def _secret_data(spec: RunSpec) -> dict[str, str]:
 
 
 def _literal(texts: Iterable[str]) -> list[str]:
-    """Return texts that Kubernetes turns into the given ones, as it replaces $(NAME) and $$."""
+    """Escape texts, because Kubernetes replaces $(NAME) and $$ in them."""
     return [text.replace("$", "$$") for text in texts]
 
 

@@ -1,8 +1,8 @@
 """Steps as processes of this machine.
 
-A run is a folder. Whoever holds the lock of the folder may start the run; the supervisor of the run
-inherits the lock and holds it until it has recorded the exit code. So the state of a run follows
-from three facts, for any process at any time:
+A run is a folder. The process that holds the folder's lock may start the run; the supervisor of the
+run inherits the lock and holds it until it has recorded the exit code. So the state of a run
+follows from three facts, for any process at any time:
 
 | lock | `started` | `exit` | the run |
 | --- | --- | --- | --- |
@@ -32,7 +32,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 import attrs
 
-from moorage.domain.secrets.frames import careful
+from moorage.domain.secrets.frames import with_careful_constructor
 from moorage.domain.secrets.options import checked_options
 from moorage.domain.steps.runs import EndReason, LogChunk, RunPhase, RunStatus
 from moorage.domain.steps.step import ConnectorType
@@ -51,7 +51,7 @@ _PAUSE: Final = 0.005
 DEFAULT_PATH: Final = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
 
 
-@careful
+@with_careful_constructor
 class LocalPlatform:
     """Runs steps as processes of this machine, each in a session and a folder of its own.
 
@@ -92,7 +92,7 @@ class LocalPlatform:
         """Refuse a step that needs a container.
 
         Raises:
-            InvalidData: it names an image, or limits processors or processes.
+            InvalidData: the step names an image, or limits processors or processes.
         """
         if step.image is not None:
             raise InvalidData(
@@ -132,7 +132,7 @@ class LocalPlatform:
                 sleep(_PAUSE)
 
     def look(self, name: str, timeout: float, /) -> RunStatus | None:  # noqa: ARG002 - files answer at once
-        """Return the status of a run; None if there is none of this name."""
+        """Return the status of a run; None if no run has this name."""
         with _as_failures(name):
             return self._status(self._folder / name)
 
@@ -141,7 +141,7 @@ class LocalPlatform:
         name: str,
         stream: LogStream,
         mark: str,
-        timeout: float,  # noqa: ARG002 - as above
+        timeout: float,  # noqa: ARG002 - files answer at once
         /,
     ) -> LogChunk:
         """Return the output of a run after a mark, which is a number of bytes."""
@@ -157,8 +157,8 @@ class LocalPlatform:
                 data = b""
         return LogChunk(data, str(start + len(data)), is_over and len(data) < _PART)
 
-    def stop(self, name: str, grace: float, timeout: float, /) -> None:  # noqa: ARG002 - as above
-        """Ask a run to end, and have it killed after `grace` seconds."""
+    def stop(self, name: str, grace: float, timeout: float, /) -> None:  # noqa: ARG002 - files answer at once
+        """Ask a run to end; it is killed after `grace` seconds."""
         folder = self._folder / name
         with _as_failures(name):
             status = self._status(folder)
@@ -172,7 +172,7 @@ class LocalPlatform:
                     with suppress(ProcessLookupError):
                         os.kill(status.metadata["pid"], signal.SIGTERM)
 
-    def runs(self, timeout: float, /) -> Sequence[RunStatus]:  # noqa: ARG002 - as above
+    def runs(self, timeout: float, /) -> Sequence[RunStatus]:  # noqa: ARG002 - files answer at once
         """Return the status of all runs, by name."""
         with _as_failures(str(self._folder)):
             folders = sorted(
@@ -187,7 +187,7 @@ class LocalPlatform:
         name: str,
         path: str,
         limit: int,
-        timeout: float,  # noqa: ARG002 - as above
+        timeout: float,  # noqa: ARG002 - files answer at once
         /,
     ) -> bytes | None:
         """Return a file of a run's working directory; None if there is no such regular file."""

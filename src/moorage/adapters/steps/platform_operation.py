@@ -22,8 +22,8 @@ class PlatformOperation:
     Attributes:
         name: the name in events and errors, such as "docker.pull" or "github.release".
         system: the kind of the platform.
-        act: performs it within the given number of seconds.
-        safe: whether it only reads.
+        act: performs the operation within the given number of seconds.
+        safe: whether the operation only reads.
         repeatable: whether a repeat has the same effect.
     """
 
@@ -34,7 +34,7 @@ class PlatformOperation:
     repeatable: bool = True
 
     def perform(self, attempt: OperationAttempt) -> dict[str, Any]:
-        """Perform it once."""
+        """Perform the operation once."""
         return self.act(attempt.timeout)
 
     def judge(self, error: Exception) -> ConnectorError | None:  # noqa: ARG002 - there are no others

@@ -14,9 +14,9 @@ from typing import TYPE_CHECKING, Any, Final
 
 import attrs
 
-from moorage.adapters.steps._ssh_wire import Far, Target
+from moorage.adapters.steps._ssh_wire import RemoteHost, Target
 from moorage.adapters.steps.local import DEFAULT_PATH
-from moorage.domain.secrets.frames import careful
+from moorage.domain.secrets.frames import with_careful_constructor
 from moorage.domain.secrets.options import checked_options
 from moorage.domain.steps.runs import EndReason, LogChunk, RunPhase, RunStatus
 from moorage.domain.steps.step import ConnectorType
@@ -39,12 +39,12 @@ _PROGRAM: Final = late_pattern(r"[A-Za-z0-9_./+-]{1,200}")
 _RUN: Final = late_pattern(r"[A-Za-z0-9][A-Za-z0-9_.-]{0,127}")
 
 
-@careful
+@with_careful_constructor
 class SshPlatform:
     """Runs steps as processes of another Linux machine, through OpenSSH's program `ssh`.
 
-    A step goes on if this process dies or the connection breaks, and whoever connects to the same
-    account finds it again. The other machine needs Python 3.9 or newer, and nothing else.
+    A step goes on if this process dies or the connection breaks, and any program that connects to
+    the same account finds it again. The other machine needs Python 3.9 or newer, and nothing else.
 
     The host's key must be known already. No agent, port or window is forwarded, and the user's
     configuration of `ssh` is not read. Requests of one object follow each other on one connection.
@@ -53,17 +53,17 @@ class SshPlatform:
         host: the name or the address of the machine.
         user: the account there; by default the name of this process's user.
         port: the port of its sshd.
-        known_hosts: a file with the host's public key, as `ssh-keyscan` writes it; by default those
-            that `ssh` reads.
-        identity: the file of the private key, without a passphrase; by default those that `ssh`
-            reads, and those of the user's agent.
+        known_hosts: a file with the host's public key, as `ssh-keyscan` writes it; by default the
+            files that `ssh` reads.
+        identity: the file of the private key, without a passphrase; by default the files that `ssh`
+            reads, and the keys of the user's agent.
         folder: the folder of the runs there; it belongs to this program alone.
         path: the value of PATH that steps have unless they declare one.
-        python: the program of Python there.
+        python: the Python interpreter there.
         program: the program `ssh` of this machine.
 
     Raises:
-        ConfigurationError: an argument cannot be what it stands for.
+        ConfigurationError: an argument is not valid.
     """
 
     type = ConnectorType.SSH
@@ -92,7 +92,7 @@ class SshPlatform:
                     path=name,
                     remedy="Give a plain name, without spaces, quotes or a hyphen in front.",
                 )
-        self._far = Far(Target(host, user, port, known_hosts, identity, python, program))
+        self._far = RemoteHost(Target(host, user, port, known_hosts, identity, python, program))
         self._folder = folder
         self._path = path
 
@@ -100,7 +100,7 @@ class SshPlatform:
         """Refuse a step that needs a container.
 
         Raises:
-            InvalidData: it names an image, or limits processors or processes.
+            InvalidData: the step names an image, or limits processors or processes.
         """
         if step.image is not None:
             raise InvalidData(
@@ -121,7 +121,7 @@ class SshPlatform:
 
         Raises:
             InvalidData: the step cannot run in a process.
-            HostKeyRefused: the machine is not the known one.
+            HostKeyRefused: the machine's host key is not the known one.
             AuthenticationFailed: the machine does not accept the key.
             ConnectionFailed: the machine cannot be reached, or no process can be started there.
         """
@@ -154,7 +154,7 @@ class SshPlatform:
         return _status(answer["status"])
 
     def look(self, name: str, timeout: float, /) -> RunStatus | None:
-        """Return the status of a run; None if there is none of this name."""
+        """Return the status of a run; None if no run has this name."""
         answer, _ = self._ask("look", timeout, name)
         return None if answer["status"] is None else _status(answer["status"])
 
@@ -165,7 +165,7 @@ class SshPlatform:
         return LogChunk(data, str(start + len(data)), answer["is_last"])
 
     def stop(self, name: str, grace: float, timeout: float, /) -> None:
-        """Ask a run to end, and have it killed after `grace` seconds."""
+        """Ask a run to end; it is killed after `grace` seconds."""
         self._ask("stop", timeout, name, grace=grace)
 
     def runs(self, timeout: float, /) -> Sequence[RunStatus]:
@@ -227,11 +227,11 @@ class SshSettings:
         host: the name or the address of the machine.
         user: the account there; by default the name of this process's user.
         port: the port of its sshd.
-        known_hosts: a file with the host's public key; by default those that `ssh` reads.
-        identity: the file of the private key; by default those that `ssh` reads.
+        known_hosts: a file with the host's public key; by default the files that `ssh` reads.
+        identity: the file of the private key; by default the files that `ssh` reads.
         folder: the folder of the runs there.
         path: the value of PATH that steps have unless they declare one.
-        python: the program of Python there, 3.9 or newer.
+        python: the Python interpreter there, 3.9 or newer.
         program: the program `ssh` of this machine.
     """
 

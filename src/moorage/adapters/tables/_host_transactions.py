@@ -41,7 +41,7 @@ class HostConnection:
         self,
         *statements: Statement,
         keep_open: bool = False,  # noqa: ARG002 - the host ends its transaction
-        writes: bool = False,  # noqa: ARG002 - as above
+        writes: bool = False,  # noqa: ARG002 - the host ends its transaction
     ) -> list[StatementResult]:
         """Run SQL statements in the application's transaction."""
         run = await self._statement_runner()
@@ -131,7 +131,7 @@ async def _result_of(value: Any) -> Any:
 
 
 def _values_of_row(row: Sequence[Any] | Mapping[str, Any]) -> Sequence[Any]:
-    """Return the values of a row, whatever type of row the application has chosen."""
+    """Return the values of a row of any type that the application has chosen."""
     return tuple(row.values()) if isinstance(row, Mapping) else tuple(row)
 
 

@@ -36,14 +36,14 @@ class MysqlEntryLink(MysqlLink):
         """Run SQL statements in the open transaction, or in a new one that ends with them."""
         end = COMMIT if writes or not statements else ROLLBACK
         texts = [
-            *(_interpolated(*statement) for statement in statements),
+            *(_insert_values(*statement) for statement in statements),
             *([] if keep_open else [end]),
         ]
         results = await self._run_round_trip(texts, until)
         return [StatementResult(*result) for result in results[: len(statements)]]
 
 
-def _interpolated(text: str, values: Sequence[Value]) -> str:
+def _insert_values(text: str, values: Sequence[Value]) -> str:
     """Return an SQL statement with its values inserted, text as hexadecimal digits."""
     first_part, *other_parts = text.split("?")
     return first_part + "".join(
@@ -70,7 +70,7 @@ DOUBLE: Final = Struct("!d")
 
 
 @lru_cache(_CACHE_SIZE)
-def numbered(text: str) -> tuple[bytes, bytes]:
+def prepared_statement(text: str) -> tuple[bytes, bytes]:
     """Return the name and the text of a prepared statement for PostgreSQL."""
     first_part, *other_parts = text.split("?")
     statement = first_part + "".join(
@@ -79,7 +79,7 @@ def numbered(text: str) -> tuple[bytes, bytes]:
     return b"moorage_" + sha256(statement.encode()).hexdigest()[:16].encode(), statement.encode()
 
 
-def encoded(value: Value) -> bytes | None:
+def encode_value(value: Value) -> bytes | None:
     """Return a value in PostgreSQL's binary format."""
     if isinstance(value, bool):
         return b"\1" if value else b"\0"

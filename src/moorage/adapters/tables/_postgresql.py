@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 from psycopg import Error
 
-from moorage.adapters.databases._sql_link import NotDone
+from moorage.adapters.databases._sql_link import NotExecuted
 from moorage.adapters.databases._sql_postgresql import (
     BEGIN,
     COMMIT,
@@ -16,7 +16,7 @@ from moorage.adapters.databases._sql_postgresql import (
 )
 from moorage.adapters.databases._sql_schema import VERSION
 from moorage.adapters.databases._table_definition import version_query
-from moorage.adapters.tables._links import DOUBLE, LONG, encoded, numbered
+from moorage.adapters.tables._links import DOUBLE, LONG, encode_value, prepared_statement
 from moorage.adapters.tables._table import StatementResult
 
 if TYPE_CHECKING:
@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 
     from psycopg.pq.abc import PGresult
 
-    from moorage.adapters.databases._sql_link import Wait
+    from moorage.adapters.databases._sql_link import SocketWait
     from moorage.adapters.databases._table_definition import TableDefinition
     from moorage.adapters.tables._table import Statement
 
@@ -37,7 +37,9 @@ class PostgresEntryLink(PostgresLink):
 
     _in_transaction = False
 
-    def __init__(self, connection: Any, definitions: Sequence[TableDefinition], wait: Wait) -> None:
+    def __init__(
+        self, connection: Any, definitions: Sequence[TableDefinition], wait: SocketWait
+    ) -> None:
         table = definitions[0].table
         statements = Statements(table, table)
         text = version_query(VERSION, definitions)
@@ -51,7 +53,8 @@ class PostgresEntryLink(PostgresLink):
     ) -> list[StatementResult]:
         """Run SQL statements in the open transaction, or in a new one that ends with them."""
         prepared_statements = [
-            (numbered(text), [encoded(value) for value in values]) for text, values in statements
+            (prepared_statement(text), [encode_value(value) for value in values])
+            for text, values in statements
         ]
         if not (self._in_transaction or keep_open or writes):
             return [
@@ -94,7 +97,7 @@ class PostgresEntryLink(PostgresLink):
         try:
             is_notified = await self._wait_for_notification(end)
         except Error:
-            raise NotDone("lost its connection", lost=True) from None
+            raise NotExecuted("lost its connection", lost=True) from None
         self.ready = True
         return is_notified
 

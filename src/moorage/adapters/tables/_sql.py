@@ -6,7 +6,7 @@ import asyncio
 from functools import partial
 from typing import TYPE_CHECKING, Any, Generic, Protocol, TypeVar
 
-from moorage.adapters.concurrency._closing import AsyncClosing, Closing
+from moorage.adapters.concurrency._closing import AsyncContextClosable, ContextClosable
 from moorage.adapters.concurrency._plain import run_now
 from moorage.adapters.databases._sql_engine import Engine
 from moorage.adapters.databases._sql_mysql import AsyncRun, SyncRun
@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     import sqlalchemy
 
     from moorage.adapters.databases._sql_engine import Runtime
-    from moorage.adapters.databases._sql_link import Link, Wait
+    from moorage.adapters.databases._sql_link import Link, SocketWait
     from moorage.adapters.databases._table_definition import TableDefinition
     from moorage.adapters.tables._table import Execute, Statement
 
@@ -91,7 +91,7 @@ class SqlTables(Generic[S]):
     def __repr__(self) -> str:
         return f"<{type(self).__name__} {self._source.where}>"
 
-    async def _do(
+    async def _run_transaction(
         self,
         work: Callable[[Execute], Coroutine[Any, Any, A]],
         timeout: float | None,
@@ -121,14 +121,14 @@ class SqlTables(Generic[S]):
                 run_now(definition.create(run_statement(connection)))
 
 
-class SyncSqlTables(Closing, SqlTables[S]):
+class SyncSqlTables(ContextClosable, SqlTables[S]):
     """The connections of a synchronous store."""
 
     def _in_database(self, work: Callable[[Execute], Coroutine[Any, Any, A]], /) -> A:
-        return run_now(self._do(work, None))
+        return run_now(self._run_transaction(work, None))
 
     def _once_in_database(self, work: Callable[[Execute], Coroutine[Any, Any, A]], /) -> A:
-        return run_now(self._do(work, None, once=True))
+        return run_now(self._run_transaction(work, None, once=True))
 
     def migrate(self) -> None:
         """Create missing tables, and add missing columns and indexes."""
@@ -139,7 +139,7 @@ class SyncSqlTables(Closing, SqlTables[S]):
         self._engine.close()
 
 
-class AsyncSqlTables(AsyncClosing, SqlTables[S]):
+class AsyncSqlTables(AsyncContextClosable, SqlTables[S]):
     """The connections of an asynchronous store."""
 
     async def migrate(self) -> None:
@@ -164,7 +164,7 @@ def ddl_in(dialect: str, statements: Callable[[str], TableSql]) -> str:
 
 
 def _links(
-    definitions: Sequence[TableDefinition], source: Source, wait: Wait, *, is_async: bool
+    definitions: Sequence[TableDefinition], source: Source, wait: SocketWait, *, is_async: bool
 ) -> Callable[[Any], Link]:
     """Return a function that wraps a driver's connection for the store."""
     if source.kind == "postgresql":

@@ -8,11 +8,12 @@ from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final, TypeVar
 
-from moorage.adapters.concurrency._closing import Closing
+from moorage.adapters.concurrency._closing import ContextClosable
 from moorage.adapters.concurrency._plain import run_now
+from moorage.adapters.databases._sqlite_connection import OwnedConnection
 from moorage.adapters.databases._sqlite_pool import Pool
 from moorage.adapters.tables._table import StatementResult
-from moorage.domain.values.durations import bounded, seconds
+from moorage.domain.values.durations import bounded_seconds, seconds
 from moorage.errors import ConfigurationError, StorageUnavailable
 
 if TYPE_CHECKING:
@@ -61,7 +62,7 @@ class Link:
         self.open = False
 
 
-class SqliteTables(Closing):
+class SqliteTables(ContextClosable):
     """The connections of a store to its file; each operation is one transaction."""
 
     def _open(
@@ -112,10 +113,12 @@ class SqliteTables(Closing):
         self._pool.close()
 
     def _in_file(self, work: Callable[[Execute], Coroutine[Any, Any, A]], /) -> A:
-        return self._do(work, None)
+        return self._run_transaction(work, None)
 
-    def _do(self, work: Callable[[Execute], Coroutine[Any, Any, A]], timeout: float | None) -> A:
-        limit = bounded(self._timeout, timeout)
+    def _run_transaction(
+        self, work: Callable[[Execute], Coroutine[Any, Any, A]], timeout: float | None
+    ) -> A:
+        limit = bounded_seconds(self._timeout, timeout)
         try:
             return self._transact_in_file(work, limit)
         except ConfigurationError:
@@ -172,6 +175,7 @@ class SqliteTables(Closing):
             timeout=self._timeout,
             isolation_level=None,
             check_same_thread=False,
+            factory=OwnedConnection,
             uri=True,
         )
         return Link(connection)

@@ -1,7 +1,7 @@
 """The SQL statements of inbox and outbox; each has one table, with a row per entry.
 
-Every statement has `?` as the placeholder of its values, which is replaced by that of the driver.
-No text in a statement has another question mark or a percent sign.
+Every statement has `?` as the placeholder of its values, which is replaced by the driver's own
+placeholder. Statements contain no other question mark and no percent sign.
 """
 
 from __future__ import annotations
@@ -151,7 +151,7 @@ class EntrySql:
         """PostgreSQL's statement that inserts a row at the server's time unless its id exists.
 
         It has a placeholder for each column except `added_at`, and selects the number and the times
-        of an added row. It gives the same times as `arrive`.
+        of an added row. It computes the same times as `arrive`.
         """
         return self._arrival(f"GREATEST(?, {_STATEMENT_TIME['postgresql']})")
 
@@ -161,8 +161,8 @@ class EntrySql:
         return self._arrival("?")
 
     def _arrival(self, due: str) -> str:
-        written = {"added_at": _STATEMENT_TIME["postgresql"], "due": due}
-        marks = ", ".join(written.get(name, "?") for name in COLUMNS)
+        written_values = {"added_at": _STATEMENT_TIME["postgresql"], "due": due}
+        marks = ", ".join(written_values.get(name, "?") for name in COLUMNS)
         notification = f", pg_notify('{self.bare}', '')" if self.notifies else ""
         return (
             f"WITH added AS (INSERT INTO {self.table} ({', '.join(COLUMNS)}) VALUES ({marks})"  # noqa: S608 - quoted names; values are parameters
@@ -195,7 +195,7 @@ class EntrySql:
         return f"{self._select_all} WHERE id = ?{lock_clauses[self.kind]}"
 
     def lock_lane(self, number: int) -> list[tuple[str, tuple[int]]]:
-        """Return statements that wait for other transactions which add to the same lane.
+        """Return statements that wait for other transactions that add to the same lane.
 
         A host may add to ten thousand lanes in one transaction, and as many advisory locks would
         fill the lock table of its PostgreSQL. A row that is inserted and deleted at once is also a
@@ -333,7 +333,7 @@ class EntrySql:
 
     def definitions(self, *, mariadb: bool = True) -> tuple[TableDefinition, ...]:
         """Return the definitions of the tables; the first is the table of the entries."""
-        options = collated(self.kind, mariadb=mariadb)
+        options = collation_options(self.kind, mariadb=mariadb)
         columns = {"number": NUMBER_KINDS[self.kind]}
         columns |= {name: self._column_kind(name) for name in COLUMNS}
         if self.kind == "postgresql":
@@ -383,7 +383,7 @@ class EntrySql:
         return kind if name in _NULLABLE else f"{kind} NOT NULL"
 
 
-def collated(kind: str, *, mariadb: bool) -> str:
+def collation_options(kind: str, *, mariadb: bool) -> str:
     """Return the table options by which a new table compares text byte by byte."""
     collation = "utf8mb4_nopad_bin" if mariadb else "utf8mb4_0900_bin"
     return f" ENGINE=InnoDB CHARACTER SET utf8mb4 COLLATE {collation}" if kind == "mysql" else ""

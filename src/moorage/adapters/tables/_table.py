@@ -17,9 +17,9 @@ from moorage.domain.entries.queue import (
     EntryPage,
     EntryState,
     arrive,
+    entries_to_take_together,
     lane_number,
-    take,
-    together,
+    take_entry,
 )
 
 if TYPE_CHECKING:
@@ -141,7 +141,7 @@ class EntryTable(Generic[E]):
         return self._entry(stored_result.rows[0])
 
     def _lane_locks(self, entry: E) -> list[Statement]:
-        """Return statements that wait for transactions which add to the entry's lane."""
+        """Return statements that wait for other transactions that add to the entry's lane."""
         if entry.lane is None:
             return []
         locks: list[Statement] = [*self._sql.lock_lane(lane_number(self._sql.bare, entry.lane))]
@@ -167,8 +167,8 @@ class EntryTable(Generic[E]):
             statements: tuple[Statement, ...] = ((query, (limit,)), (self._sql.now, ()))
             candidates_result, clock = await execute(*statements, keep_open=True, writes=True)
             now = moment(clock.rows[0][0])
-        candidates = together([self._entry(row) for row in candidates_result.rows])
-        claimed_entries = [take(entry, now, lease, most) for entry in candidates]
+        candidates = entries_to_take_together([self._entry(row) for row in candidates_result.rows])
+        claimed_entries = [take_entry(entry, now, lease, most) for entry in candidates]
         if not claimed_entries:
             await execute()
             return ()

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 from moorage.adapters.concurrency._plain import run_now
 from moorage.domain.state.keys import checked_name
-from moorage.domain.state.sealing import about
+from moorage.domain.state.sealing import sealing_context
 from moorage.domain.state.tenant_tables import pack_tables, unpack_tables
 
 if TYPE_CHECKING:
@@ -109,4 +109,4 @@ class AsyncTenantOperations:
 
 
 def _binding_of(tenant: str) -> bytes:
-    return about(checked_name(tenant, "tenant"), _SERVICE, _NAME)
+    return sealing_context(checked_name(tenant, "tenant"), _SERVICE, _NAME)

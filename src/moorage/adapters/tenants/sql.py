@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, ClassVar
 
 from moorage.adapters.sealed._table import PREFIX, AsyncSealedTable, SealedTable, SyncSealedTable
 from moorage.adapters.tenants._sealed import AsyncTenantOperations, SealedTenants, TenantOperations
-from moorage.domain.secrets.frames import refusing
+from moorage.domain.secrets.frames import without_arguments_in_errors
 
 if TYPE_CHECKING:
     from datetime import timedelta
@@ -43,7 +43,7 @@ class SqlTenants(_Tenants, SyncSealedTable, TenantOperations):
         schema: the schema of the table, if it is not the connection's default.
     """
 
-    @refusing
+    @without_arguments_in_errors
     def __init__(
         self,
         url: str | sqlalchemy.URL | sqlalchemy.Engine,
@@ -69,7 +69,7 @@ class AsyncSqlTenants(_Tenants, AsyncSealedTable, AsyncTenantOperations):
         schema: the schema of the table, if it is not the connection's default.
     """
 
-    @refusing
+    @without_arguments_in_errors
     def __init__(
         self,
         url: str | sqlalchemy.URL | AsyncEngine,

@@ -14,7 +14,7 @@ from moorage.adapters.websocket._opening import open_connection
 from moorage.adapters.websocket._session import Session
 from moorage.domain.auth import methods as auth
 from moorage.domain.connectors.pool_statistics import PoolStatistics
-from moorage.domain.connectors.reconnecting import ReconnectState, failed, wait_before
+from moorage.domain.connectors.reconnecting import ReconnectState, state_after_failure, wait_before
 from moorage.domain.connectors.websocket_failures import OpeningFault, opening_error
 from moorage.domain.http.requests import Request
 from moorage.errors import (
@@ -113,12 +113,21 @@ class Line:
         """Return the open connection, after opening it if necessary.
 
         Raises:
-            ConnectorError: there is none within `timeout` seconds. Nothing was sent.
+            ConnectorError: there is no open connection within `timeout` seconds. Nothing was sent.
+        """
+        return self.open_session() or await self._wait_to_open(timeout)
+
+    def open_session(self) -> Session | None:
+        """Return the open connection; None if it must be opened first.
+
+        Raises:
+            BulkheadFull: too many requests and subscriptions use it.
+            LocalFailure: the connector belongs to another event loop.
         """
         self._check_loop()
         session = self._session
         if session is None or not session.is_open:
-            return await self._wait_to_open(timeout)
+            return None
         if session.load >= self._max_pending:
             raise BulkheadFull(
                 f"{session.load} requests and subscriptions use the WebSocket connection already.",
@@ -128,18 +137,18 @@ class Line:
         return session
 
     async def _wait_to_open(self, timeout: float) -> Session:
-        """Wait until this caller may open the connection, and return the open connection."""
+        """Wait until this caller may open the connection, or return one that another opened."""
         self._waiting += 1
         try:
             async with asyncio.timeout(timeout), self._opening:
-                return await self._opened(monotonic() + timeout)
+                return await self._open_connection(monotonic() + timeout)
         except TimeoutError:
             failure = opening_error(OpeningFault.TIMEOUT)
         finally:
             self._waiting -= 1
         raise failure
 
-    async def _opened(self, until: float) -> Session:
+    async def _open_connection(self, until: float) -> Session:
         """Return the open connection; only one caller at a time opens it."""
         session = self._session
         if session is not None and session.is_open:
@@ -159,7 +168,12 @@ class Line:
         try:
             session = await self._open(min(self._connect_timeout, until - monotonic()))
         except ConnectorError:
-            self._reconnect = failed(self._reconnect, self.policy, monotonic(), random())  # noqa: S311 - the spread of pauses is no secret
+            self._reconnect = state_after_failure(
+                self._reconnect,
+                self.policy,
+                monotonic(),
+                random(),  # noqa: S311 - the spread of pauses is no secret
+            )
             raise
         self._check_open()
         self._reconnect = ReconnectState()
@@ -240,7 +254,7 @@ class Line:
                 await session.wait_closed()
 
     def start_afresh(self) -> None:
-        """Forget the connection, as in a child that was just forked."""
+        """Forget the connection, as in a newly forked child."""
         # Collecting it as garbage could end the connection of the parent.
         self._inherited.append(self._session)
         self._session = None

@@ -6,15 +6,17 @@ import asyncio
 import ssl
 from datetime import UTC, datetime
 from socket import gaierror
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Final
 
-from websockets.asyncio.client import connect
+from websockets.asyncio.client import ClientConnection, connect
 from websockets.exceptions import (
     ConnectionClosed,
     InvalidMessage,
     InvalidStatus,
     WebSocketException,
 )
+from websockets.frames import Frame, Opcode
+from websockets.protocol import State
 
 from moorage.domain.connectors.websocket_failures import (
     Closure,
@@ -26,9 +28,70 @@ from moorage.domain.http.requests import Headers
 from moorage.domain.resilience.vendor_hints import retry_after
 
 if TYPE_CHECKING:
-    from websockets.asyncio.client import ClientConnection
+    from collections.abc import Callable
+
+    from websockets.http11 import Request, Response
 
     from moorage.errors import ConnectorError
+
+_WHOLE: Final = frozenset({Opcode.TEXT, Opcode.BINARY})
+_DATA: Final = _WHOLE | {Opcode.CONT}
+
+
+class DirectConnection(ClientConnection):
+    """A connection that passes each message on as soon as it arrives, without a queue in between.
+
+    Fragments wait in the library's queue for `recv`, and so do all messages after them until the
+    fragments are taken. So messages keep their order.
+
+    Attributes:
+        receive: takes a message, or returns False to have it queued.
+        queued: the number of whole messages in the queue.
+    """
+
+    receive: Callable[[str | bytes], bool] | None = None
+    queued = 0
+
+    def send_at_once(self, message: str | bytes) -> bool:
+        """Send a whole message if that needs no waiting; otherwise return False.
+
+        `send` of the library does the same inside a context manager, which costs more than the
+        message. It also waits while too much is unsent, which callers of this method must not do,
+        and reports a closed connection.
+        """
+        protocol = self.protocol
+        if protocol.state is not State.OPEN or self.paused or self.transport.is_closing():
+            return False
+        if isinstance(message, str):
+            try:
+                data = message.encode()
+            except UnicodeEncodeError:
+                return False
+            protocol.send_text(data)
+        else:
+            protocol.send_binary(message)
+        self.send_data()
+        return True
+
+    def process_event(self, event: Request | Response | Frame) -> None:
+        """Pass on a message, or leave the event to the library."""
+        if type(event) is Frame and event.fin and event.opcode in _DATA:
+            if not self.queued and event.opcode in _WHOLE and self._was_received(event):
+                return
+            self.queued += 1
+        super().process_event(event)
+
+    def _was_received(self, frame: Frame) -> bool:
+        if self.receive is None:
+            return False
+        data = bytes(frame.data)
+        if frame.opcode is not Opcode.TEXT:
+            return self.receive(data)
+        try:
+            text = data.decode()
+        except UnicodeDecodeError:
+            return False
+        return self.receive(text)
 
 
 class _Connect(connect):
@@ -46,9 +109,10 @@ async def open_connection(
     Raises:
         ConnectorError: no connection could be opened within `timeout` seconds.
     """
+    settings: dict[str, Any] = {"create_connection": DirectConnection, **options}
     try:
         async with asyncio.timeout(timeout):
-            return await _Connect(url, additional_headers=headers, open_timeout=None, **options)
+            return await _Connect(url, additional_headers=headers, open_timeout=None, **settings)
     except (TimeoutError, OSError, WebSocketException) as error:
         failure = _failure(error)
     finally:

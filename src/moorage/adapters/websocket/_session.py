@@ -2,9 +2,11 @@
 
 Laws:
 
-1. One task reads, and never waits for a consumer. So heartbeats are answered even if consumers are
-   slow.
-2. A reply whose request is over is dropped, so a request that was cancelled leaves nothing behind.
+1. A message is delivered where it arrives, and delivery never waits for a consumer. So heartbeats
+   are answered even if consumers are slow. One task reads the messages that need more work:
+   fragments, and messages after which something must be sent.
+2. A reply to a request that has ended is dropped, so a request that was cancelled leaves nothing
+   behind.
 3. A message that the codec cannot read ends the connection: it may have been any request's reply.
 """
 
@@ -12,12 +14,12 @@ from __future__ import annotations
 
 import asyncio
 from contextlib import suppress
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Protocol
 
 from websockets.exceptions import ConnectionClosed
 from websockets.protocol import State
 
-from moorage.adapters.websocket._opening import closure_of
+from moorage.adapters.websocket._opening import DirectConnection, closure_of
 from moorage.domain.connectors.websocket_failures import Closure, closing_error
 from moorage.errors import LocalFailure, VendorFailed
 
@@ -33,6 +35,16 @@ _UNREADABLE = 1003
 _APPLICATION_CODES = range(4000, 5000)
 
 
+class PendingReply(Protocol):
+    """A request that waits for its reply, such as a future."""
+
+    def done(self) -> bool: ...
+
+    def set_result(self, arrival: Arrival, /) -> None: ...
+
+    def set_exception(self, error: ConnectorError, /) -> None: ...
+
+
 class Session:
     """An open WebSocket connection.
 
@@ -42,17 +54,22 @@ class Session:
 
     def __init__(self, connection: ClientConnection, codec: MessageCodec) -> None:
         self._connection = connection
+        self._protocol = connection.protocol
         self._codec = codec
-        self._replies: dict[str, asyncio.Future[Arrival]] = {}
+        self._replies: dict[str, PendingReply] = {}
         self._inboxes: dict[str, Inbox] = {}
         self._is_ready = asyncio.get_running_loop().create_future()
+        self._outcome: tuple[str | bytes, ...] | Exception | None = None
+        self._direct = connection if isinstance(connection, DirectConnection) else None
+        if self._direct is not None:
+            self._direct.receive = self._receive
         self._reader = asyncio.create_task(self._read(), name="moorage reads a WebSocket")
         self.closure: Closure | None = None
 
     @property
     def is_open(self) -> bool:
         """True if messages can be sent over the connection."""
-        return self.closure is None and self._connection.state is State.OPEN
+        return self.closure is None and self._protocol.state is State.OPEN
 
     @property
     def load(self) -> int:
@@ -79,15 +96,35 @@ class Session:
         Raises:
             ConnectorError: the reply is an error, or the connection ended before the reply.
         """
-        self._replies[identity] = reply = asyncio.get_running_loop().create_future()
+        reply: asyncio.Future[Arrival] = asyncio.get_running_loop().create_future()
         try:
-            await self.send(message)
+            if not self.begin_request(identity, message, reply):
+                self._replies[identity] = reply
+                await self.send(message)
             arrival = await reply
         finally:
-            self._replies.pop(identity, None)
+            self.forget_request(identity)
         if arrival.error is not None:
             raise arrival.error
         return arrival.value
+
+    def begin_request(self, identity: str, message: str | bytes, reply: PendingReply) -> bool:
+        """Send a request whose reply is given to `reply`; return False if sending must wait.
+
+        Nothing was sent then. Otherwise the caller calls `forget_request` at the end.
+        """
+        direct = self._direct
+        if direct is None or not self.is_open:
+            return False
+        self._replies[identity] = reply
+        if direct.send_at_once(message):
+            return True
+        del self._replies[identity]
+        return False
+
+    def forget_request(self, identity: str) -> None:
+        """Drop the reply to a request from now on."""
+        self._replies.pop(identity, None)
 
     async def subscribe(self, identity: str, message: str | bytes, inbox: Inbox) -> None:
         """Send the message that begins a subscription, whose messages go to a queue."""
@@ -149,12 +186,29 @@ class Session:
         """Wait until the connection is completely closed."""
         await asyncio.wait([self._reader])
 
+    def _receive(self, message: str | bytes) -> bool:
+        """Deliver a message; return False if the reading task must reply or end the session."""
+        try:
+            self._outcome = self._deliver(self._codec.read(message), message) or None
+        except Exception as error:  # noqa: BLE001 - whatever a codec raises
+            self._outcome = error
+        return self._outcome is None
+
     async def _read(self) -> None:
         closure = Closure()
         try:
             while True:
                 message = await self._connection.recv()
-                await self._deliver(self._codec.read(message), message)
+                outcome, self._outcome = self._outcome, None
+                if isinstance(outcome, Exception):
+                    closure = Closure(_UNREADABLE, by_client=True)
+                    break
+                if outcome is None:
+                    outcome = self._deliver(self._codec.read(message), message)
+                for text in outcome:
+                    await self._connection.send(text)
+                if self._direct is not None:
+                    self._direct.queued -= 1
         except ConnectionClosed as error:
             closure = closure_of(error)
         except Exception:  # noqa: BLE001 - whatever a codec raises
@@ -164,37 +218,48 @@ class Session:
         if closure.code == _UNREADABLE:
             await self._connection.close(_UNREADABLE)
 
-    async def _deliver(self, arrival: Arrival, message: str | bytes) -> None:
+    def _deliver(self, arrival: Arrival, message: str | bytes) -> tuple[str | bytes, ...]:
+        """Deliver a message, and return the messages to send to the server in response."""
+        answers = () if arrival.answer is None else (arrival.answer,)
         if arrival.is_ready and not self._is_ready.done():
             self._is_ready.set_result(None)
-        if arrival.answer is not None:
-            await self._connection.send(arrival.answer)
         identity = arrival.id
         if identity is None:
-            return
-        reply, inbox = self._replies.get(identity), self._inboxes.get(identity)
-        if reply is not None and not reply.done():
-            if arrival.is_last and not arrival.has_value and arrival.error is None:
-                reply.set_exception(_no_reply())
-            elif arrival.has_value or arrival.error is not None:
+            return answers
+        reply = self._replies.get(identity)
+        if reply is None:
+            inbox = self._inboxes.get(identity)
+            if inbox is not None:
+                size = len(message.encode() if isinstance(message, str) else message)
+                return answers + self._put(identity, inbox, arrival, size)
+        elif not reply.done():
+            if arrival.has_value or arrival.error is not None:
                 reply.set_result(arrival)
-        elif inbox is not None:
-            size = len(message.encode() if isinstance(message, str) else message)
-            await self._put(identity, inbox, arrival, size)
+            elif arrival.is_last:
+                reply.set_exception(_no_reply())
+        return answers
 
-    async def _put(self, identity: str, inbox: Inbox, arrival: Arrival, size: int) -> None:
+    def _put(
+        self, identity: str, inbox: Inbox, arrival: Arrival, size: int
+    ) -> tuple[str | bytes, ...]:
+        """Put a message into a subscription's queue; return the message that ends a full one."""
         has_content = arrival.error is not None or (arrival.has_value and not arrival.is_reply)
         if has_content and not inbox.put(arrival, size):
             inbox.end(_too_slow())
-            await self.unsubscribe(identity)
-        elif arrival.is_last or arrival.error is not None:
+            del self._inboxes[identity]
+            cancellation = self._codec.cancellation(identity)
+            return () if cancellation is None else (cancellation,)
+        if arrival.is_last or arrival.error is not None:
             del self._inboxes[identity]
             inbox.end()
+        return ()
 
     def _end(self, closure: Closure) -> None:
         """End all requests and subscriptions, because the connection has ended."""
         self.closure = closure
-        for reply in self._replies.values():
+        if self._direct is not None:
+            self._direct.receive = None
+        for reply in tuple(self._replies.values()):
             if not reply.done():
                 reply.set_exception(self._error(closure, was_sent=True))
         for inbox in self._inboxes.values():

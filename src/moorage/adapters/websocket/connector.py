@@ -18,12 +18,13 @@ from moorage.adapters.concurrency._timers import bound_here
 from moorage.adapters.concurrency.background import Background
 from moorage.adapters.links.credentials import current_credentials
 from moorage.adapters.links.health import health_of
+from moorage.adapters.websocket._thread_requests import ThreadRequest
 from moorage.adapters.websocket.subscriptions import AsyncSubscription, Subscription
 from moorage.domain.connectors.health import ConnectorHealth, ConnectorVersions
 from moorage.domain.connectors.named_operation import NamedOperation
 from moorage.domain.connectors.reconnecting import ReconnectPolicy
 from moorage.domain.connectors.websocket_failures import reply_timeout
-from moorage.domain.secrets.frames import refusing
+from moorage.domain.secrets.frames import without_arguments_in_errors
 from moorage.domain.secrets.secret import Secret
 from moorage.domain.service.json_rpc_messages import JsonRpcMessages
 from moorage.domain.values.installation import install
@@ -57,7 +58,7 @@ class _Described:
     system = "websocket"
 
     def __init__(
-        self, connector: Any, work: _Work, name: str, *, safe: bool, repeatable: bool
+        self, connector: Any, work: _RequestAttempt, name: str, *, safe: bool, repeatable: bool
     ) -> None:
         self._connector = connector
         self._work = work
@@ -79,8 +80,7 @@ class WebSocketOperation(_Described):
 
     def perform(self, attempt: OperationAttempt, /) -> Any:
         """Make one attempt of the operation."""
-        result = self._connector.run(self._work.attempt(attempt.timeout))
-        return self._connector.synchronous(result)
+        return self._connector.attempt(self._work, attempt.timeout)
 
 
 class AsyncWebSocketOperation(_Described):
@@ -93,7 +93,7 @@ class AsyncWebSocketOperation(_Described):
         return await self._work.attempt(attempt.timeout)
 
 
-class _Work:
+class _RequestAttempt:
     """One attempt to send a request or to begin a subscription."""
 
     def __init__(
@@ -104,23 +104,39 @@ class _Work:
         written: tuple[str, str | bytes] | None = None,
         options: Mapping[str, Any] | None = None,
     ) -> None:
-        self._line = line
+        self.line = line
         self._payload = payload
-        self._written = [] if written is None else [written]
+        self._written = written
         self._options = options
+
+    @property
+    def is_request(self) -> bool:
+        """True for a request, False for a subscription."""
+        return self._options is None
+
+    def message(self) -> tuple[str, str | bytes]:
+        """Return the message of the next attempt, after its id.
+
+        A reply to an earlier attempt must not count, so only the first one has the message that was
+        written to check the payload.
+        """
+        written, self._written = self._written, None
+        return self.line.write(self._payload) if written is None else written
 
     async def attempt(self, timeout: float) -> Any:
         """Make one attempt, with a deadline a little before the caller's."""
-        limit = max(0.0, timeout - min(_ATTEMPT_MARGIN, timeout / 10))
+        limit = _shortened(timeout)
         if self._options is not None:
-            subscription = AsyncSubscription(self._line, self._payload, **self._options)
+            subscription = AsyncSubscription(self.line, self._payload, **self._options)
             await subscription.begin(limit)
             return subscription
-        end = monotonic() + limit
-        session = await self._line.session(limit)
-        # A reply to an earlier attempt must not count, so only the first one has this message.
-        written = self._written.pop() if self._written else self._line.write(self._payload)
-        bound = bound_here(max(0.0, end - monotonic()))
+        session = self.line.open_session()
+        if session is None:
+            end = monotonic() + limit
+            session = await self.line.session(limit)
+            limit = max(0.0, end - monotonic())
+        written = self.message()
+        bound = bound_here(limit)
         try:
             return await session.request(*written)
         except asyncio.CancelledError:
@@ -132,12 +148,17 @@ class _Work:
         raise reply_timeout(was_sent=True)
 
 
+def _shortened(timeout: float) -> float:
+    """Return the seconds after which an attempt ends itself."""
+    return max(0.0, timeout - min(_ATTEMPT_MARGIN, timeout / 10))
+
+
 class _Connector:
     """The code that the synchronous and the asynchronous WebSocket connector share."""
 
     kind = "websocket"
 
-    @refusing
+    @without_arguments_in_errors
     def __init__(
         self,
         url: Secret | str,
@@ -224,13 +245,17 @@ class _Connector:
         )
 
     def _request(self, kind: Any, payload: Any, name: str, *, safe: bool, repeatable: bool) -> Any:
-        work = _Work(self.line, payload, written=self.line.write(payload))
+        work = _RequestAttempt(self.line, payload, written=self.line.write(payload))
         return kind(self, work, name, safe=safe, repeatable=repeatable or safe)
 
     def _subscription(self, kind: Any, payload: Any, name: str, options: dict[str, Any]) -> Any:
         self._codec.subscription("0", payload, options["after"])
         return kind(
-            self, _Work(self.line, payload, options=options), name, safe=True, repeatable=True
+            self,
+            _RequestAttempt(self.line, payload, options=options),
+            name,
+            safe=True,
+            repeatable=True,
         )
 
     async def _current(self, stale: Any) -> Credentials | OAuthCredentials | None:
@@ -258,15 +283,16 @@ class WebSocketConnector(_Connector):
     share. The thread starts with the first connection.
 
     Args:
-        url: such as wss://orders.example/ws. It may contain a token, and is never shown.
+        url: the server's URL, such as wss://orders.example/ws. It may contain a token, and is never
+            shown.
         name: the name of the connector.
-        service: the service whose protections apply; by default the one of the same name.
-        codec: writes and reads the messages; by default that of JSON-RPC 2.0.
+        service: the service whose protections apply; by default the service of the same name.
+        codec: writes and reads the messages; by default the codec of JSON-RPC 2.0.
         credentials: the credential for opening the connection.
         provider: the provider of the credential, instead of `credentials`; it is asked for each
             connection, and renews a refused credential.
         headers: further headers for opening the connection; a secret belongs in `credentials`.
-        tls: says what is trusted, for a URL that begins with wss.
+        tls: the trusted authorities, for a URL that begins with wss.
         connect_timeout: seconds for opening the connection; an attempt with less time waits less.
         close_timeout: seconds that the server has for its part of closing.
         heartbeat: seconds between pings, and for their answers; None to send none.
@@ -287,7 +313,7 @@ class WebSocketConnector(_Connector):
         Args:
             payload: the request, as the codec expects it.
             name: the name in events, errors and logs, such as "orders.find".
-            safe: whether the request changes nothing.
+            safe: True if the request changes nothing.
             repeatable: whether sending it twice has the effect of sending it once.
 
         Raises:
@@ -346,8 +372,15 @@ class WebSocketConnector(_Connector):
         """Run a coroutine in the background event loop that has the connection."""
         return self._background.run(work)
 
-    def synchronous(self, result: Any) -> Any:
-        """Convert the result of an operation for a synchronous program."""
+    def attempt(self, work: _RequestAttempt, timeout: float) -> Any:
+        """Make one attempt of an operation, in the calling thread if that is possible."""
+        end = monotonic() + timeout
+        if work.is_request:
+            request = ThreadRequest(self.line, work.message())
+            result = request.perform(self._background, _shortened(timeout))
+            if not request.must_wait:
+                return result
+        result = self.run(work.attempt(max(0.0, end - monotonic())))
         if isinstance(result, AsyncSubscription):
             return Subscription(result, self._background)
         return result
@@ -373,7 +406,7 @@ class AsyncWebSocketConnector(_Connector):
         Args:
             payload: the request, as the codec expects it.
             name: the name in events, errors and logs, such as "orders.find".
-            safe: whether the request changes nothing.
+            safe: True if the request changes nothing.
             repeatable: whether sending it twice has the effect of sending it once.
 
         Raises:

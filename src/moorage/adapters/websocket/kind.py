@@ -1,4 +1,4 @@
-"""The kind of connectors named `websocket` in a configuration."""
+"""The connector kind `websocket` of configurations."""
 
 from __future__ import annotations
 
@@ -49,8 +49,8 @@ class WebSocketSettings:
 
 def _options(name: str, settings: WebSocketSettings) -> dict[str, Any]:
     from moorage.domain.auth.methods import Credentials  # noqa: PLC0415 - few programs have one
-    from moorage.domain.http.transport import Tls  # noqa: PLC0415 - as above
-    from moorage.domain.service.json_rpc_messages import JsonRpcMessages  # noqa: PLC0415 - as above
+    from moorage.domain.http.transport import Tls  # noqa: PLC0415 - few programs have one
+    from moorage.domain.service.json_rpc_messages import JsonRpcMessages  # noqa: PLC0415 - few programs have one
 
     token, parameter = settings.token, settings.token_parameter
     credentials = None
@@ -76,7 +76,7 @@ def _options(name: str, settings: WebSocketSettings) -> dict[str, Any]:
 
 
 def _build(name: str, settings: WebSocketSettings, _: Performer) -> WebSocketConnector:
-    from moorage.adapters.websocket.connector import WebSocketConnector  # noqa: PLC0415 - as above
+    from moorage.adapters.websocket.connector import WebSocketConnector  # noqa: PLC0415 - few programs have one
 
     return WebSocketConnector(settings.url, **_options(name, settings))
 
@@ -84,7 +84,7 @@ def _build(name: str, settings: WebSocketSettings, _: Performer) -> WebSocketCon
 def _build_async(
     name: str, settings: WebSocketSettings, _: AsyncPerformer
 ) -> AsyncWebSocketConnector:
-    from moorage.adapters.websocket.connector import (  # noqa: PLC0415 - as above
+    from moorage.adapters.websocket.connector import (  # noqa: PLC0415 - few programs have one
         AsyncWebSocketConnector,
     )
 

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Generic, TypeVar
 
 from moorage.adapters.http.connections._threads import run
 from moorage.adapters.http.connections._tls import secured
-from moorage.adapters.http.connections._wire import TimeIsUp
+from moorage.adapters.http.connections._wire import DeadlinePassed
 from moorage.domain.connectors.interruptions import connection_lost
 from moorage.domain.connectors.unreachable import unreachable_error
 
@@ -45,7 +45,7 @@ class AsyncWireLink(ABC):
 
     @abstractmethod
     async def ping(self, timeout: float) -> None:
-        """Ask the server for a sign of life."""
+        """Check that the server responds, with the command NOOP."""
 
     @abstractmethod
     async def accepts_tls(self, until: float) -> bool:
@@ -69,10 +69,10 @@ class AsyncWireLink(ABC):
 
         Raises:
             ConnectionResetError: the server has ended the connection.
-            TimeIsUp: nothing came in time, or the server has been sending for all of it.
+            TimeIsUp: no bytes came in time, or the server sent without end.
         """
         if monotonic() >= until:
-            raise TimeIsUp
+            raise DeadlinePassed
         data = await self._wire.receive(until)
         if not data:
             raise ConnectionResetError
@@ -81,15 +81,15 @@ class AsyncWireLink(ABC):
     def interrupted(
         self, error: BaseException, *, has_effect: bool, is_preparation: bool = False
     ) -> BaseException:
-        """Close the connection, and return the error for what interrupted a request.
+        """Close the connection, and return the error for an interrupted request.
 
         Args:
             error: the interruption.
             has_effect: whether the request may have changed something.
-            is_preparation: whether the request came before that of the operation.
+            is_preparation: whether the request only prepares the operation's own request.
         """
         self.close()
-        if isinstance(error, TimeIsUp):
+        if isinstance(error, DeadlinePassed):
             return self.failures.timed_out(has_effect=has_effect)
         if isinstance(error, OSError):
             return connection_lost(has_effect=has_effect)
@@ -127,7 +127,7 @@ class WireLink(Generic[L]):
         return self._link.is_connected()
 
     def ping(self, timeout: float) -> None:
-        """Ask the server for a sign of life."""
+        """Check that the server responds, with the command NOOP."""
         run(self._link.ping(timeout))
 
     def close(self) -> None:

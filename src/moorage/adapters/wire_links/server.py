@@ -6,9 +6,9 @@ from functools import cached_property
 from time import monotonic
 from typing import TYPE_CHECKING, Final, TypeVar
 
-from moorage.adapters.http.connections._loops import Loops
+from moorage.adapters.http.connections._loops import LoopNetwork
 from moorage.adapters.http.connections._reaching import reaching_error
-from moorage.adapters.http.connections._threads import Threads
+from moorage.adapters.http.connections._threads import ThreadNetwork
 from moorage.adapters.http.connections._wire import Origin, dial
 from moorage.adapters.trust import context_for
 from moorage.adapters.wire_links.link import AsyncWireLink
@@ -23,10 +23,10 @@ if TYPE_CHECKING:
 
 L = TypeVar("L", bound=AsyncWireLink)
 
-LOOPS: Final = Loops()
+LOOPS: Final = LoopNetwork()
 """The network of asynchronous programs."""
 
-THREADS: Final = Threads()
+THREADS: Final = ThreadNetwork()
 """The network of synchronous programs."""
 
 
@@ -34,7 +34,7 @@ class WireServer:
     """The server that the links of a connector are opened to.
 
     Args:
-        address: its address, with the trust of encrypted connections.
+        address: its address, with the TLS settings of encrypted connections.
         connect_timeout: seconds for opening a connection; an attempt with less time waits less.
     """
 
@@ -47,7 +47,7 @@ class WireServer:
         return monotonic() + min(timeout, self._connect_timeout)
 
     async def opened(self, make: Callable[[Wire], L], until: float, network: Network) -> L:
-        """Open a connection, with TLS if the address has it, but do not authenticate.
+        """Open a connection, with TLS if the address requires it, but do not authenticate.
 
         Args:
             make: makes the link of the protocol.

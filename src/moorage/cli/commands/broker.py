@@ -19,7 +19,8 @@ if TYPE_CHECKING:
 def broker(socket: str | None = None, /, *, mode: str = "600", context: Context) -> CommandResult:
     """Lease tokens of hot limits for the processes of this machine, until SIGTERM or Ctrl-C.
 
-    The processes ask it over a Unix socket, and it asks the store for all of them.
+    The processes request tokens from the broker over a Unix socket, and the broker requests them
+    from the store for all processes.
 
     Args:
         socket: the path of the socket; by default the configured one.

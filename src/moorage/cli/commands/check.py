@@ -10,8 +10,15 @@ import attrs
 from moorage.adapters.files.whole_files import WholeFile
 from moorage.cli.answer import CommandResult, Table
 from moorage.cli.context import Context
-from moorage.cli.exit_codes import INVALID_USE, OK, UNREACHABLE, code_of, error_as_dict, plain
-from moorage.cli.places import opened
+from moorage.cli.exit_codes import (
+    INVALID_USE,
+    OK,
+    UNREACHABLE,
+    code_of,
+    error_as_dict,
+    problem_fields,
+)
+from moorage.cli.places import open_hub
 from moorage.cli.store_probes import unusable_stores
 from moorage.config.configured import environments_of
 from moorage.domain.values.json_text import is_list
@@ -70,7 +77,7 @@ def check(
 def _check_environment(*, write: bool, credentials: str | None, context: Context) -> CommandResult:
     """Check a configuration for the selected environment."""
     source = context.called()
-    with opened(context, credentials, complete=context.source_is_named) as (_, configured):
+    with open_hub(context, credentials, complete=context.source_is_named) as (_, configured):
         pass
     services = (*services_of(configured.accounts), *configured.services)
     unusable = unusable_stores(configured)
@@ -81,9 +88,9 @@ def _check_environment(*, write: bool, credentials: str | None, context: Context
     document: dict[str, Any] = {
         "configuration": source,
         "environment": configured.environment,
-        "warnings": [plain(warning) for warning in configured.warnings],
+        "warnings": [problem_fields(warning) for warning in configured.warnings],
         "http": default_adapter_name("http"),
-        "unusable": [plain(problem) for problem in unusable],
+        "unusable": [problem_fields(problem) for problem in unusable],
         "store": {"kind": store_kind, "reachable": store_problem is None, "problem": store_problem},
         "accounts": [_account(account) for account in configured.accounts],
         "routes": [_route(route) for route in configured.routes],

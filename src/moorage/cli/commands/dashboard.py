@@ -14,7 +14,7 @@ from moorage.cli.answer import CommandResult
 from moorage.cli.commands.entries import InboxPlace, OutboxPlace, opened_inbox, opened_outbox
 from moorage.cli.context import Context
 from moorage.cli.numbers import Count, Port
-from moorage.cli.places import opened
+from moorage.cli.places import open_hub
 from moorage.dashboard import ALL_ACTS, Dashboard, DashboardApp, Person
 from moorage.dashboard.gate import Gate, members_of
 from moorage.dashboard.server import Server
@@ -69,7 +69,7 @@ def dashboard(
         if audit is not None:
             keys = KeyRing.from_environment(os.environ) if os.environ.get("MOORAGE_KEYS") else None
             trail = AuditTrail(stack.enter_context(open_audit(audit)), keys=keys)
-        hub, configured = stack.enter_context(opened(context, None, complete=False, audit=trail))
+        hub, configured = stack.enter_context(open_hub(context, None, complete=False, audit=trail))
         url = log or configured.log
         shown_log = None
         if url is not None and url != "memory:":

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 from moorage.adapters.dead_letters.json_lines import DeadLetterFile, DeadLetterSource
 from moorage.cli.answer import CommandResult, Table
-from moorage.cli.commands.stream import selected
+from moorage.cli.commands.stream import selected_pipelines
 from moorage.cli.context import Context
 from moorage.cli.exit_codes import FAILED, OK
 from moorage.cli.places import import_from_working_folder, opened_async
@@ -49,14 +49,14 @@ def show(name: str, letter: str, /, *, context: Context) -> CommandResult:
         context: the options that all commands share.
     """
     _, file = _opened_letters(name, context)
-    [(entry, stored)] = _chosen_letters(file, [letter], everything=False)
-    record = stored.record
+    [(entry, letter_record)] = _chosen_letters(file, [letter], everything=False)
+    record = letter_record.record
     try:
         payload = {"payload": record.text}
     except InvalidData:
         payload = {"payload_base64": b64encode(record.payload).decode()}
     row = {
-        **_row(entry, stored),
+        **_row(entry, letter_record),
         "key": None if record.key is None else record.key.decode(errors="backslashreplace"),
         "headers": [
             [header, value if isinstance(value, str) else value.decode(errors="backslashreplace")]
@@ -115,7 +115,7 @@ def _opened_letters(name: str, context: Context) -> tuple[PipelineSettings, Dead
     Raises:
         ConfigurationError: the dead letters are not in a file.
     """
-    [settings] = selected(context, [name])
+    [settings] = selected_pipelines(context, [name])
     if isinstance(settings.dead_letters, LetterFile):
         return settings, DeadLetterFile(settings.dead_letters.file)
     raise ConfigurationError(

@@ -16,8 +16,8 @@ from moorage.cli.places import import_from_working_folder, opened_hub
 from moorage.domain.entries.chains import predecessor_ids
 from moorage.domain.values.text import with_article
 from moorage.errors import ConfigurationError
-from moorage.hub.inbox import EntryQuery, EntryState, Handled, WebhookInbox
-from moorage.hub.outbox import Delivered, Outbox
+from moorage.hub.inbox import EntryQuery, EntryState, HandledWebhooks, WebhookInbox
+from moorage.hub.outbox import DeliveredCalls, Outbox
 from moorage.hub.worker import at_times, stopping, work
 from moorage.wiring.store_urls import open_inbox, open_outbox
 
@@ -345,7 +345,7 @@ def _process(
         counts["settled"] = 0
 
     def tell(outcome: Sized) -> None:
-        if not isinstance(outcome, (Handled, Delivered)):
+        if not isinstance(outcome, (HandledWebhooks, DeliveredCalls)):
             counts["settled"] += len(outcome)
             return
         for name in _COUNTS:

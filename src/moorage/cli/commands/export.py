@@ -12,7 +12,7 @@ from moorage.cli.streams import as_json
 from moorage.config import json_schema
 from moorage.errors import ConfigurationError
 from moorage.exporting import (
-    described,
+    describe_requests,
     grafana_dashboard,
     openapi,
     postman,
@@ -41,7 +41,7 @@ def export_postman(*, output: Path | None = None, context: Context) -> CommandRe
         output: the file to write, instead of the standard output.
         context: the options that all commands share.
     """
-    return _write_export(postman(described(context.configured())), output)
+    return _write_export(postman(describe_requests(context.configured())), output)
 
 
 def export_openapi(*, output: Path | None = None, context: Context) -> CommandResult:
@@ -53,7 +53,7 @@ def export_openapi(*, output: Path | None = None, context: Context) -> CommandRe
         output: the file to write, instead of the standard output.
         context: the options that all commands share.
     """
-    return _write_export(openapi(described(context.configured())), output)
+    return _write_export(openapi(describe_requests(context.configured())), output)
 
 
 def export_grafana(*, output: Path | None = None, context: Context) -> CommandResult:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any, Final
 
 from moorage.cli.answer import CommandResult
-from moorage.cli.commands.logs import ago, opened_log
+from moorage.cli.commands.logs import opened_log, time_days_ago
 from moorage.cli.context import Context
 from moorage.cli.places import opened_store
 from moorage.domain.observation.integration_log import LogQuery
@@ -64,7 +64,7 @@ def _remove_entries(context: Context, *, migrate: bool) -> int | None:
     configured = context.configured()
     if configured.log in {None, "memory:"} or configured.log_days is None:
         return None
-    end_time = ago(configured.log_days)
+    end_time = time_days_ago(configured.log_days)
     with opened_log(context, None) as log:
         if migrate:
             log.migrate()

@@ -86,7 +86,7 @@ class Filters:
     def query(self, **fields: Any) -> LogQuery:
         """Return the query of the calls."""
         if self.days is not None:
-            fields.setdefault("since", ago(self.days))
+            fields.setdefault("since", time_days_ago(self.days))
         return LogQuery(
             service=self.service,
             operation=self.operation,
@@ -286,7 +286,7 @@ def remove_calls(*, store: LogUrl = None, older_than: Age, context: Context) -> 
         older_than: the minimum age of the calls, in days.
         context: the options that all commands share.
     """
-    end_time = ago(older_than)
+    end_time = time_days_ago(older_than)
     with opened_log(context, store) as log:
         removed_calls = log.remove(LogQuery(until=end_time))
     return CommandResult({"removed": removed_calls}, [f"{removed_calls} removed"])
@@ -306,7 +306,7 @@ def opened_log(context: Context, url: str | None) -> Generator[Any]:
         yield log
 
 
-def ago(days: float) -> datetime:
+def time_days_ago(days: float) -> datetime:
     """Return the time this many days ago."""
     return datetime.now(UTC) - timedelta(days=days)
 

@@ -8,7 +8,7 @@ from cyclopts import Parameter
 
 from moorage.cli.answer import CommandResult
 from moorage.cli.context import Context
-from moorage.cli.loopback import Loopback
+from moorage.cli.loopback import LoopbackListener
 from moorage.cli.numbers import Port, Seconds
 from moorage.cli.oauth_client import Client
 from moorage.cli.vaults import open_vault
@@ -85,7 +85,7 @@ def _with_browser(
     *,
     open_browser: bool,
 ) -> Granted:
-    with Loopback(port) as listener:
+    with LoopbackListener(port) as listener:
         url, pending_consent = consent.begin(listener.url, parameters=parameters)
         context.tell(f"Open this URL in a browser on this machine:\n\n{url}\n")
         if open_browser:

@@ -125,14 +125,14 @@ def logs(
     with opened_hub(context) as hub:
         connector, step = _connector(hub.steps, name), hub.steps.step(name)
         status = connector.output(step, log, idempotency_key=key, tenant=tenant, until_end=follow)
-        stored = connector.stored_result(key, tenant=tenant) if status is None else None
+        stored_result = connector.stored_result(key, tenant=tenant) if status is None else None
     if status is not None:
         code = _code_of(status) if follow else OK
         return CommandResult({**_row(status), "lines": log.as_rows()}, code=code)
-    if stored is None:
+    if stored_result is None:
         return CommandResult({"name": name, "key": key}, [f"There is no run of {key!r}."], FAILED)
-    shown = _print_end(name, key, stored, log)
-    return shown if follow else attrs.evolve(shown, code=OK)
+    end = _print_end(name, key, stored_result, log)
+    return end if follow else attrs.evolve(end, code=OK)
 
 
 def stop(
@@ -170,7 +170,7 @@ def list_steps(*, context: Context) -> CommandResult:
     """List the steps of the configuration, and their runs that are not settled yet.
 
     A run is settled when a process that follows it has received its result. The exit code is 1 if a
-    platform does not answer.
+    platform does not answer, or cannot describe one of its runs.
 
     Args:
         context: the options that all commands share.
@@ -188,6 +188,9 @@ def list_steps(*, context: Context) -> CommandResult:
                 problems[platform] = str(error)
             else:
                 runs += [{"platform": platform, **_row(status)} for status in statuses]
+                problems |= {
+                    status.name: status.problem for status in statuses if status.problem is not None
+                }
     if not described:
         return CommandResult({"steps": [], "runs": []}, ["No step is configured."])
     columns = ("step", "platform", "image", "timeout", "command")
@@ -220,7 +223,7 @@ class _PrintedLog:
         return self._whole[stream]
 
     def write(self, lines: Sequence[LogLine], /) -> None:
-        """Print lines."""
+        """Print lines, or store them if the output is not shown."""
         for line in lines:
             self._whole[line.stream] += line.is_whole
             self._is_torn = not line.is_whole

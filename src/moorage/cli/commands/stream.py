@@ -52,10 +52,10 @@ def run(
     SIGHUP reads the configuration again: changed pipelines are stopped gracefully and started anew,
     and the others continue. A configuration with a mistake is refused.
 
-    Another signal stops them gracefully: batches in progress may take the seconds of `drain`. The
-    exit code is 0, or 5 if records were interrupted, which are delivered again. One second after
-    that time the process ends, even if its event loop is blocked. If one pipeline fails, the others
-    are stopped gracefully too.
+    SIGTERM and Ctrl-C stop the pipelines gracefully: batches in progress may take the seconds of
+    `drain`. The exit code is 0, or 5 if records were interrupted; they are delivered again. One
+    second after that time the process ends, even if its event loop is blocked. If one pipeline
+    fails, the others are stopped gracefully too.
 
     Args:
         names: the pipelines; by default all of them.
@@ -64,7 +64,7 @@ def run(
         host: the address of --port; 0.0.0.0 for all addresses, as Kubernetes requires.
         context: the options that all commands share.
     """
-    selected(context, names)
+    selected_pipelines(context, names)
     import_from_working_folder()
     with ExitDeadline(CUT_OFF) as deadline:
         running = _run(names, interval, (host, port), context, deadline)
@@ -92,14 +92,14 @@ def status(*names: str, context: Context) -> CommandResult:
         names: the pipelines; by default all of them.
         context: the options that all commands share.
     """
-    settings = selected(context, names)
+    settings = selected_pipelines(context, names)
     with opened_store(context.state()) as store:
         statuses = [store.execute(ReadPipeline(control_key(item.name))) for item in settings]
     rows = [_row(item.name, current) for item, current in zip(settings, statuses, strict=True)]
     columns = ("pipeline", "state", "worker", "seconds ago", *_NUMBERS_NOW, "last error")
     lines = [_table_row(row, worker) for row in rows for worker in row["workers"] or [None]]
     needs_person = any(row["state"] in {"failed", "silent"} for row in rows)
-    refused = {
+    refused_letters = {
         f"{row['name']}: {worker['reload_error']}"
         for row in rows
         for worker in row["workers"]
@@ -107,7 +107,7 @@ def status(*names: str, context: Context) -> CommandResult:
     }
     return CommandResult(
         {"pipelines": rows},
-        [Table(columns, lines), *sorted(refused)],
+        [Table(columns, lines), *sorted(refused_letters)],
         code=FAILED if needs_person else OK,
     )
 
@@ -156,7 +156,7 @@ def reset(name: str, /, *, to: str | None = None, context: Context) -> CommandRe
         checkpoint_key,
     )
 
-    [settings] = selected(context, [name])
+    [settings] = selected_pipelines(context, [name])
     if not settings.has_checkpoints:
         raise ConfigurationError(
             f"The source of the pipeline {name!r} keeps its position itself.",
@@ -173,7 +173,7 @@ def reset(name: str, /, *, to: str | None = None, context: Context) -> CommandRe
     return CommandResult({"name": name, "position": to}, [f"reset: {name} continues after {place}"])
 
 
-def selected(context: Context, names: Sequence[str]) -> tuple[PipelineSettings, ...]:
+def selected_pipelines(context: Context, names: Sequence[str]) -> tuple[PipelineSettings, ...]:
     """Return the pipelines with these names, or all of the configuration.
 
     Raises:
@@ -229,7 +229,7 @@ async def _reset_row_checkpoints(
 
 def _set_paused(name: str, reason: str | None, context: Context) -> bool:
     """Pause a pipeline or end its pause, and return whether it was paused."""
-    selected(context, [name])
+    selected_pipelines(context, [name])
     with opened_store(context.state()) as store:
         was_paused: bool = store.execute(PausePipeline(control_key(name), reason))
     return was_paused

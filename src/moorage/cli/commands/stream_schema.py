@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 from moorage.adapters.schemas.memory import schema_of_file
 from moorage.cli.answer import CommandResult
-from moorage.cli.commands.stream import selected
+from moorage.cli.commands.stream import selected_pipelines
 from moorage.cli.context import Context
 from moorage.cli.exit_codes import FAILED, OK
 from moorage.cli.places import opened_async
@@ -33,7 +33,7 @@ def check(name: str, subject: str, file: str, /, *, context: Context) -> Command
             Protobuf.
         context: the options that all commands share.
     """
-    [settings] = selected(context, [name])
+    [settings] = selected_pipelines(context, [name])
     schema = schema_of_file(file)
     reasons = asyncio.run(_reasons(settings, subject, schema, context))
     verdict = "cannot" if reasons else "can"
@@ -45,7 +45,7 @@ def check(name: str, subject: str, file: str, /, *, context: Context) -> Command
 async def _reasons(
     settings: PipelineSettings, subject: str, schema: Schema, context: Context
 ) -> tuple[str, ...]:
-    """Return the reasons for which the pipeline's registry refuses a schema."""
+    """Return the reasons why the pipeline's registry refuses a schema."""
     path = f"pipelines.{key(settings.name)}.schemas"
     if settings.schemas is None:
         raise ConfigurationError(

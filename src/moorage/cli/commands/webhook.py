@@ -95,7 +95,7 @@ def verify(
         url=url,
         method=method,
     )
-    rows = [described(event) for event in events]
+    rows = [event_fields(event) for event in events]
     return CommandResult(
         {"scheme": scheme, "events": rows}, ["It is genuine.", *map(_row_text, rows)]
     )
@@ -147,7 +147,7 @@ def listen(
             return reply_to(error).status
         verifier.done(events)
         genuine_webhooks += 1
-        for event in map(described, events):
+        for event in map(event_fields, events):
             _print_row(context, {"genuine": True, **event}, _row_text(event))
         return 200
 
@@ -164,7 +164,7 @@ def listen(
     )
 
 
-def described(event: WebhookEvent) -> dict[str, Any]:
+def event_fields(event: WebhookEvent) -> dict[str, Any]:
     """Return an event as a dict of plain values."""
     return {
         "id": event.id,

@@ -40,10 +40,10 @@ def _check_number(value: object, field: str, *, least: Decimal | None) -> None:
 
 
 def is_number(_: object, attribute: attrs.Attribute[Any], value: object) -> None:
-    """Refuse anything but an exact number of at most four decimals."""
+    """Refuse any value except an exact number with at most four decimals."""
     _check_number(value, attribute.name, least=None)
 
 
 def is_positive_or_zero(_: object, attribute: attrs.Attribute[Any], value: object) -> None:
-    """Refuse anything but an exact number from zero on, of at most four decimals."""
+    """Refuse any value except an exact number, zero or more, with at most four decimals."""
     _check_number(value, attribute.name, least=ZERO)

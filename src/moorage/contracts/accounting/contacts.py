@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
 
 class ContactRole(OneOf, field="role"):
-    """The side of a contact in the books."""
+    """The role of a contact in the books: customer or supplier."""
 
     CUSTOMER = "customer"
     SUPPLIER = "supplier"
@@ -73,7 +73,7 @@ class ContactQuery:
     number: str | None = field(default=None, validator=is_maybe_filled)
 
     def __attrs_post_init__(self) -> None:
-        """Refuse a search by no detail, or by several."""
+        """Refuse a search that does not name exactly one detail."""
         if sum(detail is not None for detail in (self.name, self.email, self.number)) != 1:
             raise InvalidData(
                 "The search has no detail, or several.",

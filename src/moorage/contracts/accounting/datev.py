@@ -25,7 +25,7 @@ _MOST_BYTES: Final = 64 * 1024 * 1024
 _MOST_EMPTY_LINES: Final = 1_000
 
 
-def _numbered(name: str, count: int) -> list[str]:
+def _numbered_names(name: str, count: int) -> list[str]:
     return [
         f"{name} - {part} {number}" for number in range(1, count + 1) for part in ("Art", "Inhalt")
     ]
@@ -54,7 +54,7 @@ COLUMNS: Final = (
         "Zinssperre",
         "Beleglink",
     ],
-    *_numbered("Beleginfo", 8),
+    *_numbered_names("Beleginfo", 8),
     *[
         "KOST1 - Kostenstelle",
         "KOST2 - Kostenstelle",
@@ -68,7 +68,7 @@ COLUMNS: Final = (
         "BU 49 Hauptfunktionsnummer",
         "BU 49 Funktionsergänzung",
     ],
-    *_numbered("Zusatzinformation", 20),
+    *_numbered_names("Zusatzinformation", 20),
     *[
         "Stück",
         "Gewicht",
@@ -114,8 +114,8 @@ COLUMNS: Final = (
 
 
 def _decimal_text(value: Decimal, least: int = 2) -> str:
-    whole, _, fraction = f"{value:f}".partition(".")
-    return f"{whole},{fraction.rstrip('0').ljust(least, '0')}"
+    whole_part, _, fraction = f"{value:f}".partition(".")
+    return f"{whole_part},{fraction.rstrip('0').ljust(least, '0')}"
 
 
 def _read_decimal(text: str) -> Decimal:
@@ -142,25 +142,25 @@ class _Column:
     read: Callable[[str], Any]
 
 
-def _quoted(text: str) -> str:
+def _quote(text: str) -> str:
     return '"' + text.replace('"', '""') + '"'
 
 
 _FIELDS: Final = (
     _Column(1, "amount", _decimal_text, _read_decimal),
-    _Column(2, "side", _quoted, str),
-    _Column(3, "currency", _quoted, str),
+    _Column(2, "side", _quote, str),
+    _Column(3, "currency", _quote, str),
     _Column(4, "exchange_rate", _decimal_text, _read_decimal),
     _Column(5, "base_amount", _decimal_text, _read_decimal),
     _Column(7, "account", str, str),
     _Column(8, "contra_account", str, str),
-    _Column(9, "tax_key", _quoted, str),
-    _Column(11, "document", _quoted, str),
-    _Column(12, "document2", _quoted, str),
-    _Column(14, "text", _quoted, str),
-    _Column(37, "cost_center", _quoted, str),
-    _Column(38, "cost_center2", _quoted, str),
-    _Column(40, "vat_id", _quoted, str),
+    _Column(9, "tax_key", _quote, str),
+    _Column(11, "document", _quote, str),
+    _Column(12, "document2", _quote, str),
+    _Column(14, "text", _quote, str),
+    _Column(37, "cost_center", _quote, str),
+    _Column(38, "cost_center2", _quote, str),
+    _Column(40, "vat_id", _quote, str),
     _Column(115, "service_date", _day_text, _read_day),
     _Column(117, "due", _day_text, _read_day),
 )
@@ -171,7 +171,7 @@ _REVERSAL: Final = 118
 
 
 def write_datev(batch: DatevBatch, *, created_at: datetime) -> bytes:
-    """A batch as a file for DATEV: Windows-1252, semicolons, decimal commas.
+    """Return a batch as a DATEV file: Windows-1252, semicolons, decimal commas.
 
     The name of the file begins with "EXTF_" and ends with ".csv".
 
@@ -208,7 +208,7 @@ def _header(batch: DatevBatch, created_at: datetime) -> str:
         27: batch.chart or "",
     }
     return ";".join(
-        _quoted(values.get(number, "")) if number in _HEADER_TEXTS else values.get(number, "")
+        _quote(values.get(number, "")) if number in _HEADER_TEXTS else values.get(number, "")
         for number in range(1, _HEADER_LENGTH + 1)
     )
 
@@ -222,28 +222,28 @@ def _row(batch: DatevBatch, booking: DatevBooking) -> str:
     cells[_DATE - 1] = f"{booking.date:%d%m}"
     cells[_LOCKED - 1] = str(int(batch.is_locked))
     if booking.base_amount is not None:
-        cells[_BASE_CURRENCY - 1] = _quoted(batch.currency)
+        cells[_BASE_CURRENCY - 1] = _quote(batch.currency)
     if booking.is_reversal:
         cells[_REVERSAL - 1] = '"1"'
     return ";".join(cells)
 
 
 def read_datev(body: bytes) -> DatevBatch:
-    """The batch in a file of DATEV's format.
+    """Return the batch of bookings that a DATEV file contains.
 
     Columns for which `DatevBooking` has no field are left out.
 
     Raises:
-        InvalidData: the file is no batch of bookings of version 13, or a value has another form;
-            the error's field names the line and the column.
+        InvalidData: the file is not a batch of bookings of version 13, or a value has the
+            wrong format; the error's field names the line and the column.
     """
     check_kind(body, bytes, "body")
     if len(body) > _MOST_BYTES:
-        _unreadable("file", "is larger than 64 MB")
+        _unreadable_error("file", "is larger than 64 MB")
     rows = _rows(body)
     first = next(rows, (1, [""]))[1]
     if tuple(first[:5]) != _HEADER or len(first) != _HEADER_LENGTH or next(rows, None) is None:
-        _unreadable("header", "is not that of a batch of bookings, EXTF 700 version 13")
+        _unreadable_error("header", "is not that of a batch of bookings, EXTF 700 version 13")
     header = _read_header(first)
     bookings = tuple(_read_row(row, f"line {line}", header) for line, row in rows if row)
     return DatevBatch(**header, bookings=bookings)
@@ -258,14 +258,14 @@ def _rows(body: bytes) -> Iterator[tuple[int, list[str]]]:
         for row in reader:
             empty_lines += not row
             if empty_lines > _MOST_EMPTY_LINES:
-                _unreadable(f"line {line}", f"follows {_MOST_EMPTY_LINES} other empty lines")
+                _unreadable_error(f"line {line}", f"follows {_MOST_EMPTY_LINES} other empty lines")
             yield line, row
             line = reader.line_num + 1
     except (UnicodeDecodeError, csv.Error):
-        _unreadable("file", "is not CSV in Windows-1252")
+        _unreadable_error("file", "is not CSV in Windows-1252")
 
 
-def _unreadable(place: str, problem: str) -> NoReturn:
+def _unreadable_error(place: str, problem: str) -> NoReturn:
     raise InvalidData(
         f"The {place} of the DATEV file {problem}.",
         field=place,
@@ -300,14 +300,14 @@ def _read_header(row: list[str]) -> dict[str, Any]:
 
 
 def _no_value(number: int) -> NoReturn:
-    _unreadable(f"header's field {number}", "has another form")
+    _unreadable_error(f"header's field {number}", "has another form")
 
 
 def _read_row(row: list[str], place: str, header: dict[str, Any]) -> DatevBooking:
     if len(row) != len(COLUMNS):
-        _unreadable(place, f"has {len(row)} columns, not {len(COLUMNS)}")
+        _unreadable_error(place, f"has {len(row)} columns, not {len(COLUMNS)}")
     if row[_BASE_CURRENCY - 1] not in {"", header["currency"]}:
-        _unreadable(f"{place}, {COLUMNS[_BASE_CURRENCY - 1]}", "is not that of the header")
+        _unreadable_error(f"{place}, {COLUMNS[_BASE_CURRENCY - 1]}", "is not that of the header")
     values: dict[str, Any] = {"date": _read_date(row[_DATE - 1], place, header["fiscal_year"])}
     for column in _FIELDS:
         text = row[column.number - 1]
@@ -315,15 +315,15 @@ def _read_row(row: list[str], place: str, header: dict[str, Any]) -> DatevBookin
             try:
                 values[column.field] = column.read(text)
             except (ValueError, InvalidOperation):
-                _unreadable(f"{place}, {COLUMNS[column.number - 1]}", "has another form")
+                _unreadable_error(f"{place}, {COLUMNS[column.number - 1]}", "has another form")
     try:
         return DatevBooking(is_reversal=row[_REVERSAL - 1] == "1", **values)
     except TypeError:
-        _unreadable(place, "has no amount or no account")
+        _unreadable_error(place, "has no amount or no account")
 
 
 def _read_date(text: str, place: str, fiscal_year: date) -> date:
-    """The day of the fiscal year, since the file states day and month only."""
+    """Return a date in the fiscal year, since the file states only its day and month."""
     if re.fullmatch("[0-9]{3,4}", text):
         month, day = int(text[-2:]), int(text[:-2])
         for year in {fiscal_year.year, year_end(fiscal_year).year}:
@@ -333,4 +333,4 @@ def _read_date(text: str, place: str, fiscal_year: date) -> date:
                 continue
             if fiscal_year <= day_of_year <= year_end(fiscal_year):
                 return day_of_year
-    _unreadable(f"{place}, Belegdatum", "is no day of the fiscal year")
+    _unreadable_error(f"{place}, Belegdatum", "is no day of the fiscal year")

@@ -111,7 +111,7 @@ class DatevBooking:
         side: side of `account`.
         account: account, or number of a customer or supplier.
         contra_account: account on the other side.
-        tax_key: posting key of one to four digits that says the tax (BU-Schlüssel); None for
+        tax_key: posting key of one to four digits that states the tax (BU-Schlüssel); None for
             accounts that post it automatically.
         document: number of the document (Belegfeld 1), which matches open items.
         document2: second number, such as the due date as TTMMJJ (Belegfeld 2).
@@ -255,7 +255,7 @@ def year_end(start: date) -> date:
     """The last day of a fiscal year that begins on this day.
 
     Raises:
-        InvalidData: the year ends after the calendar of Python.
+        InvalidData: the first day is 29 February, or the last day is after the year 9999.
     """
     try:
         if (start.month, start.day) == (1, 1):
@@ -270,7 +270,7 @@ def year_end(start: date) -> date:
 
 
 def datev_bookings(journal: Journal, *, document: str | None = None) -> tuple[DatevBooking, ...]:
-    """The bookings of a journal entry, which has only one line on one of its sides.
+    """Convert a journal entry to bookings; its debit or credit side must be a single line.
 
     Args:
         journal: the entry.

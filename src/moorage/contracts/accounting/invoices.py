@@ -87,7 +87,7 @@ class BookInvoiceLine:
     tax_rate: str | None = field(default=None, validator=is_maybe_filled)
 
     def __attrs_post_init__(self) -> None:
-        """Refuse a line that belongs nowhere."""
+        """Refuse a line with neither an account nor an item."""
         if self.account is None and self.item is None:
             raise InvalidData(
                 "The line has no account and no item.",
@@ -131,7 +131,7 @@ class BookInvoice:
     )
 
     def __attrs_post_init__(self) -> None:
-        """Refuse an invoice without lines, one that is due too early, and one with a bad total."""
+        """Refuse an invoice without lines, with a due date before its date, or a negative total."""
         if not self.lines:
             raise InvalidData(
                 "The invoice has no lines.", field="lines", remedy="Give at least one line."
@@ -161,7 +161,7 @@ class BookInvoice:
 
     @property
     def total(self) -> Money:
-        """The total with tax, which the vendor's total must equal."""
+        """The total with tax; the total that the vendor computes must equal it."""
         return self.net + self.tax
 
     @property
@@ -179,7 +179,7 @@ class BookInvoice:
 
 
 def check_fits(invoice: BookInvoice, limits: Mapping[str, int]) -> None:
-    """Refuse an invoice whose number is longer than the vendor takes.
+    """Refuse an invoice whose number is longer than the vendor accepts.
 
     Args:
         invoice: invoice to create.

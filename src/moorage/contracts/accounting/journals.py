@@ -74,7 +74,7 @@ class Journal:
     )
 
     def __attrs_post_init__(self) -> None:
-        """Refuse an entry that does not balance."""
+        """Refuse an entry whose debits and credits differ."""
         debits = sum([line.debit for line in self.lines], ZERO)
         credits_ = sum([line.credit for line in self.lines], ZERO)
         if debits != credits_ or not self.lines:

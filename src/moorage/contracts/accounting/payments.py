@@ -1,4 +1,4 @@
-"""Payments of invoices and bills, which were made elsewhere."""
+"""Payments of invoices and bills that were made elsewhere and are recorded in the books."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ def _is_positive_money(_: object, attribute: attrs.Attribute[Any], value: object
 
 @frozen(kw_only=True)
 class InvoicePayment:
-    """A payment of an invoice or a bill, which was made elsewhere, to record in the books.
+    """A payment of an invoice or bill that was made elsewhere, to be recorded in the books.
 
     Attributes:
         amount: amount that was paid, in the currency of the invoice.

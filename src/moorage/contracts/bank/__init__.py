@@ -52,7 +52,7 @@ from moorage.contracts.bank.payment_orders import (
     SequenceType,
 )
 from moorage.contracts.bank.references import CreditorId, CreditorReference
-from moorage.contracts.bank.sepa_text import Characters, is_latin, transliterated
+from moorage.contracts.bank.sepa_text import Characters, is_latin, transliterate
 from moorage.contracts.bank.sources import LARGEST, BankFile, ReadableFile
 from moorage.contracts.bank.statements import (
     AccountBalance,
@@ -130,7 +130,7 @@ __all__ = [
     "read_credit_transfers",
     "read_direct_debits",
     "read_mt940",
-    "transliterated",
+    "transliterate",
     "write_credit_transfers",
     "write_direct_debits",
 ]

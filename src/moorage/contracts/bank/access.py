@@ -77,7 +77,7 @@ def is_return_url(_: object, attribute: attrs.Attribute[Any], value: object) -> 
 
 
 def as_ibans(value: Any) -> Any:
-    """Several account numbers as checked values; texts are parsed."""
+    """Convert account numbers to `Iban` values; texts are parsed and checked."""
     numbers: Iterable[Any] = as_tuple(value)
     return tuple(Iban(number) for number in numbers) if isinstance(numbers, tuple) else numbers
 
@@ -88,8 +88,8 @@ class ConsentRequest:
 
     Attributes:
         return_url: https:// address to which the owner returns after the decision.
-        institution: the vendor's id of the bank, at a vendor of several banks; by default that of
-            the account in the configuration.
+        institution: the vendor's id of the bank, if the vendor serves several banks; by
+            default that of the account in the configuration.
         accounts: IBANs of the accounts; without any, the owner chooses them at the bank.
         days: number of days for which the consent is to be valid; the bank may shorten it.
         language: two letters of the language in which the owner is addressed.
@@ -110,13 +110,14 @@ class ConsentRequest:
 
 @frozen(kw_only=True)
 class BankConsent:
-    """A consent to the access to bank accounts.
+    """An account owner's consent to access to bank accounts.
 
     Attributes:
         ref: reference of the consent.
         status: state of the consent.
         vendor_status: the vendor's own word for the status.
-        link: page at which the owner agrees; None if there is none, or no longer.
+        link: URL of the page on which the owner agrees; None if there is none, or it is no
+            longer available.
         valid_until: last day of the consent, if the vendor states it.
         replayed: True if this is the stored answer of an earlier call with the same key.
         raw: the vendor's complete answer.
@@ -131,14 +132,14 @@ class BankConsent:
     raw: Any = field(default=None, repr=False, eq=False)
 
 
-def _hidden(text: str | None) -> str:
+def _last_digits(text: str | None) -> str:
     """The last four characters of an account number."""
     return repr(text) if text is None else f"'…{text[-4:]}'" if len(text) > 8 else "'…'"
 
 
 @frozen(kw_only=True)
 class BankAccount:
-    """A bank account to which there is a consent. The repr shows neither owner nor number.
+    """A bank account that a consent covers. The repr shows neither owner nor number.
 
     Attributes:
         ref: reference of the account.
@@ -154,7 +155,7 @@ class BankAccount:
 
     ref: Ref
     iban: Iban | None = None
-    number: str | None = field(default=None, repr=_hidden)
+    number: str | None = field(default=None, repr=_last_digits)
     bic: Bic | None = None
     currency: str | None = None
     name: str | None = field(default=None, repr=False)

@@ -45,8 +45,8 @@ class AccountTransaction:
     """A transaction of a bank account.
 
     Attributes:
-        id: identifier of the transaction, which is the same whenever it is read; None if the bank
-            gives none. A pending transaction may get another one when it is booked.
+        id: identifier of the transaction, the same at each reading; None if the bank gives
+            none. A pending transaction may get another identifier when it is booked.
         entry: the transaction as an entry of a statement.
         raw: the vendor's complete transaction.
     """
@@ -62,7 +62,7 @@ class TransactionPage:
 
     Attributes:
         booked: booked transactions, in the vendor's order.
-        pending: pending transactions, if the query wants them. They may change and disappear.
+        pending: pending transactions, if the query requests them. They may change and disappear.
         next: reference to pass as `after` for the next page; None after the last.
         raw: the vendor's complete answer.
     """

@@ -57,8 +57,9 @@ def read_camt(
 
     Args:
         source: bytes of the file, or a file opened for reading bytes, which is read in pieces.
-        largest: number of bytes from which a file is refused.
-        check_sums: False reads a statement whose sums differ, with a `Statement.difference`.
+        largest: maximum number of bytes; a larger file is refused.
+        check_sums: False to accept a statement whose sums differ; `Statement.difference` is
+            the amount.
 
     Raises:
         InvalidData: the file is truncated, malformed, too large, another message, or its sums
@@ -77,8 +78,8 @@ def read_camt(
     return tuple(statement for _, statement in statements)
 
 
-def _signed(node: Node, amount: Money, *, default: bool | None = None) -> Money:
-    """The amount with the sign of the element that tells credit or debit."""
+def _signed_amount(node: Node, amount: Money, *, default: bool | None = None) -> Money:
+    """The amount with the sign that the credit or debit indicator gives it."""
     indicator = node.text("CdtDbtInd")
     if indicator is None and default is not None:
         return amount if default else -amount
@@ -97,7 +98,7 @@ def _needed_amount(node: Node, path: str) -> Money:
 def _balance(node: Node) -> AccountBalance:
     return AccountBalance(
         code=node.text("Tp/CdOrPrtry/Cd", "Tp/CdOrPrtry/Prtry") or "",
-        amount=_signed(node, _needed_amount(node, "Amt")),
+        amount=_signed_amount(node, _needed_amount(node, "Amt")),
         day=node.day("Dt/Dt", "Dt/DtTm"),
     )
 
@@ -107,9 +108,9 @@ def _values(nodes: Iterable[Node]) -> Iterator[object]:
 
 
 def _part(node: Node) -> Statement:
-    """A statement, report or notification."""
+    """Return the statement that an element (statement, report or notification) describes."""
     balances = [item for item in _values(node.all("Bal")) if isinstance(item, AccountBalance)]
-    opening, closing = _ends(balances)
+    opening, closing = _opening_and_closing(balances)
     number = node.needed("Acct").text("Id/IBAN", "Id/Othr/Id", "Id/PrtryAcct/Id")
     if number is None:
         node.wrong("Acct/Id", "has no account number")
@@ -132,7 +133,9 @@ def _part(node: Node) -> Statement:
     )
 
 
-def _ends(balances: list[AccountBalance]) -> tuple[AccountBalance | None, AccountBalance | None]:
+def _opening_and_closing(
+    balances: list[AccountBalance],
+) -> tuple[AccountBalance | None, AccountBalance | None]:
     """The opening and the closing balance; a page may have interim ones instead."""
     first: dict[str, AccountBalance] = {}
     for balance in balances:
@@ -152,7 +155,7 @@ def _bank(node: Node, path: str) -> Bic | None:
 
 
 def _entry(node: Node) -> StatementEntry:
-    amount = _signed(node, _needed_amount(node, "Amt"))
+    amount = _signed_amount(node, _needed_amount(node, "Amt"))
     word = node.text("Sts/Cd", "Sts/Prtry", "Sts")
     text = node.text("AddtlNtryInf") or ""
     details = [
@@ -195,7 +198,7 @@ def _batch(node: Node, details: list[_Details], *, credit: bool) -> EntryBatch |
             message_id=batch.text("MsgId"),
             batch_id=batch.text("PmtInfId"),
             count=batch.count("NbOfTxs"),
-            total=None if total is None else _signed(batch, total, default=credit),
+            total=None if total is None else _signed_amount(batch, total, default=credit),
         )
     batches = {(item.message_id, item.batch_id) for item in details if item.batch_id}
     if len(batches) != 1:
@@ -206,7 +209,7 @@ def _batch(node: Node, details: list[_Details], *, credit: bool) -> EntryBatch |
 
 @frozen(kw_only=True)
 class _Details:
-    """A transaction before its entry is read, which has the sign and the roles."""
+    """A transaction whose sign and counterparty depend on its entry, which is not read yet."""
 
     transaction: Transaction
     amount: Money | None

@@ -71,7 +71,7 @@ def _refuse(message: str, remedy: str) -> NoReturn:
 
 
 def _is_iban(_: object, __: object, value: str) -> None:
-    country, rest = value[:2], value[2:]
+    country, account_part = value[:2], value[2:]
     length = iban_length(country)
     if length is None:
         _refuse(
@@ -83,7 +83,7 @@ def _is_iban(_: object, __: object, value: str) -> None:
             f"An IBAN of {country} has {length} characters, and this text has {len(value)}.",
             "Copy the whole IBAN, without a label before or after it.",
         )
-    if not re.fullmatch("[0-9]{2}" + _pattern(country), rest):
+    if not re.fullmatch("[0-9]{2}" + _pattern(country), account_part):
         _refuse(
             f"The IBAN has letters or digits where those of {country} have none.",
             "Compare the IBAN with its source; 0 and O, or 1 and I, look alike.",
@@ -97,7 +97,7 @@ def _is_iban(_: object, __: object, value: str) -> None:
 
 @frozen(repr=False)
 class Iban:
-    """An account number that was checked: country, length, structure and check digits.
+    """An account number with a valid country, length, structure and check digits.
 
     Spaces and lower case are accepted. The repr shows the country and the last four characters
     only; `value` is the whole number.
@@ -123,7 +123,7 @@ class Iban:
 
 
 def maybe_iban(text: str | None) -> Iban | None:
-    """A text as an IBAN; None if it is not one."""
+    """Parse a text as an IBAN; return None if it is not a valid IBAN."""
     try:
         return None if text is None else Iban(text)
     except InvalidData:

@@ -64,7 +64,8 @@ class BankPayment:
         ref: reference of the payment.
         status: state of the payment.
         vendor_status: the bank's own word for the status.
-        link: page at which the owner approves the payment; None if there is none, or no longer.
+        link: URL of the page on which the owner approves the payment; None if there is none,
+            or it is no longer available.
         replayed: True if this is the stored answer of an earlier call with the same key.
         raw: the bank's complete answer.
     """

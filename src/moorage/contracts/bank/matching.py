@@ -1,7 +1,7 @@
 """Matching of payments in statements with open items, such as invoices.
 
-A payment is matched only if an identifier names the item and the amount is equal. Anything weaker
-is ambiguous, with the reason and the candidates, and a person decides.
+A payment is matched only if an identifier names the item and the amount is equal. A weaker match
+is reported as ambiguous, with the reason and the candidates, and a person decides.
 """
 
 from __future__ import annotations
@@ -15,11 +15,11 @@ from moorage.contracts.bank.statements import StatementEntry, Transaction
 from moorage.contracts.validators import (
     OneOf,
     are_all,
+    as_list,
     as_tuple,
     check_kind,
     is_a,
     is_maybe,
-    several,
 )
 from moorage.domain.values.frozen_values import evolve, field, frozen
 from moorage.domain.values.money import Money
@@ -35,11 +35,11 @@ _MOST_WORDS: Final = 6
 
 
 class MatchReason(OneOf, field="reason"):
-    """The reason for which a payment is matched, ambiguous or unmatched.
+    """The reason why a payment is matched, ambiguous or unmatched.
 
-    Matched: `end_to_end_id`, `reference` (structured), `invoice_number` (it or the reference is in
-    the text, or the bank names the document), or `amount_and_account` (the amount is that of one
-    open item only, and the account that of its party).
+    Matched: `end_to_end_id`, `reference` (structured), `invoice_number` (the text contains the
+    invoice number or the reference, or the bank names the document), or `amount_and_account` (the
+    amount is that of one open item only, and the account that of its party).
 
     Ambiguous: `amount_differs` (an identifier names an item of another amount: a part payment, a
     discount, or too much), `several_items` (more items are named, and their sum differs),
@@ -71,7 +71,7 @@ class OpenItem:
     """An item that a payment is to settle.
 
     Attributes:
-        id: your identifier of the item, once in a list.
+        id: your identifier of the item, unique in a list.
         amount: amount as the account will show it: positive for money that you receive, negative
             for money that you pay.
         end_to_end_id: identifier that you gave the payment or direct debit.
@@ -96,8 +96,8 @@ class PaymentMatch:
     Attributes:
         entry: entry of the statement.
         transaction: payment in it.
-        items: items in the order of the list; all of them are settled by a matched payment, and
-            they are candidates of an ambiguous one.
+        items: items in the order of the list: those that a matched payment settles, or the
+            candidates of an ambiguous payment.
         reason: reason of the decision.
     """
 
@@ -109,7 +109,7 @@ class PaymentMatch:
 
 @frozen(kw_only=True)
 class MatchResult:
-    """Every payment of the entries, once, and the items that no payment was matched with.
+    """The result of matching: each payment once, and the items without a matched payment.
 
     Attributes:
         matched: payments with the items that they settle.
@@ -132,30 +132,32 @@ def match(entries: Iterable[StatementEntry], open_items: Iterable[OpenItem]) -> 
     Raises:
         InvalidData: two items have the same id.
     """
-    listed = several(entries, "entries")
-    for number, entry in enumerate(listed):
+    entry_list = as_list(entries, "entries")
+    for number, entry in enumerate(entry_list):
         check_kind(entry, StatementEntry, f"entries[{number}]")
-    index = _Index(several(open_items, "open_items"))
+    index = _Index(as_list(open_items, "open_items"))
     matches = [
         index.first_match(entry, transaction)
-        for entry in listed
+        for entry in entry_list
         for transaction in entry.transactions
     ]
     return _result(_without_rivals(matches), index.items)
 
 
 def _result(matches: list[PaymentMatch], items: list[OpenItem]) -> MatchResult:
-    matched = [item for item in matches if item.reason in _CERTAIN]
-    settled = {item.id for payment in matched for item in payment.items}
+    matched = [item for item in matches if item.reason in _CERTAIN_REASONS]
+    settled_ids = {item.id for payment in matched for item in payment.items}
     return MatchResult(
         matched=tuple(matched),
-        ambiguous=tuple(item for item in matches if item.reason not in _CERTAIN and item.items),
+        ambiguous=tuple(
+            item for item in matches if item.reason not in _CERTAIN_REASONS and item.items
+        ),
         unmatched=tuple(item for item in matches if not item.items),
-        open_items=tuple(item for item in items if item.id not in settled),
+        open_items=tuple(item for item in items if item.id not in settled_ids),
     )
 
 
-_CERTAIN: Final = frozenset(
+_CERTAIN_REASONS: Final = frozenset(
     {
         MatchReason.END_TO_END_ID,
         MatchReason.REFERENCE,
@@ -166,15 +168,15 @@ _CERTAIN: Final = frozenset(
 
 
 def _without_rivals(matches: list[PaymentMatch]) -> list[PaymentMatch]:
-    """The matches, ambiguous where several payments would settle one item."""
+    """Return the matches; if several payments would settle one item, they become ambiguous."""
     claims: dict[str, int] = defaultdict(int)
     for payment in matches:
-        if payment.reason in _CERTAIN:
+        if payment.reason in _CERTAIN_REASONS:
             for item in payment.items:
                 claims[item.id] += 1
     return [
         evolve(payment, reason=MatchReason.SEVERAL_PAYMENTS)
-        if payment.reason in _CERTAIN and any(claims[item.id] > 1 for item in payment.items)
+        if payment.reason in _CERTAIN_REASONS and any(claims[item.id] > 1 for item in payment.items)
         else payment
         for payment in matches
     ]
@@ -185,7 +187,7 @@ def _compact(text: str) -> str:
 
 
 class _Index:
-    """The open items by everything that may name them."""
+    """An index of the open items by the identifiers that may name them."""
 
     def __init__(self, items: list[OpenItem]) -> None:
         self.items = items
@@ -219,7 +221,7 @@ class _Index:
             self._by_number[number].append(item)
 
     def first_match(self, entry: StatementEntry, transaction: Transaction) -> PaymentMatch:
-        """The match of a payment, as if there was no other payment."""
+        """The match of a payment, regardless of all other payments."""
         reason, items = self._decide(entry, transaction)
         # A tuple is in the order of the list already.
         ordered = (
@@ -234,25 +236,25 @@ class _Index:
     ) -> tuple[MatchReason, Sequence[OpenItem]]:
         if entry.status != "booked":
             return MatchReason.NOT_BOOKED, []
-        named = list(self._named(transaction))
-        every = {item.id: item for _, items in named for item in items}
+        named_payments = list(self._named(transaction))
+        every = {item.id: item for _, items in named_payments for item in items}
         if entry.reversal or transaction.return_reason is not None:
             return MatchReason.REVERSAL, list(every.values())
         amount = transaction.amount
         if amount is None:
             return MatchReason.BATCH, []
-        if named:
-            return _named_match(named, every, amount)
+        if named_payments:
+            return _named_match(named_payments, every, amount)
         return self._by_amount_alone(transaction, amount)
 
     def _named(self, transaction: Transaction) -> Iterator[tuple[MatchReason, list[OpenItem]]]:
         """Yield the items that the payment names, by each kind of identifier."""
         identifiers = {transaction.end_to_end_id, transaction.customer_reference} - {None}
-        yield from _some(
+        yield from _with_reason(
             MatchReason.END_TO_END_ID,
             [item for text in identifiers for item in self._by_id.get(text or "", ())],
         )
-        yield from _some(
+        yield from _with_reason(
             MatchReason.REFERENCE,
             [
                 item
@@ -264,7 +266,7 @@ class _Index:
         if transaction.end_to_end_id is not None:
             texts.append(transaction.end_to_end_id)
         numbers = [number for text in texts for number in self._numbers(text)]
-        yield from _some(MatchReason.INVOICE_NUMBER, numbers)
+        yield from _with_reason(MatchReason.INVOICE_NUMBER, numbers)
 
     def _numbers(self, text: str) -> Iterator[OpenItem]:
         """Yield the items whose number or reference is in a text, the longest at each place."""
@@ -291,7 +293,7 @@ class _Index:
         return (MatchReason.AMOUNT_ONLY if items else MatchReason.NO_ITEM), items
 
 
-def _some(
+def _with_reason(
     reason: MatchReason, items: list[OpenItem]
 ) -> Iterator[tuple[MatchReason, list[OpenItem]]]:
     """Yield the reason with its items, each once; nothing if there are no items."""
@@ -311,9 +313,9 @@ def _named_match(
         return MatchReason.CONTRADICTION, list(every.values())
     reason, items = named[0]
     candidates = list(every.values())
-    settled = [item for item in items if item.id in common]
-    if _is_sum(settled, amount):
-        return reason, settled
+    settled_ids = [item for item in items if item.id in common]
+    if _is_sum(settled_ids, amount):
+        return reason, settled_ids
     return (
         MatchReason.SEVERAL_ITEMS if len(candidates) > 1 else MatchReason.AMOUNT_DIFFERS
     ), candidates

@@ -49,14 +49,15 @@ def read_mt940(
 ) -> tuple[Statement, ...]:
     """The statements of an MT940 file.
 
-    The text is read as UTF-8, and as ISO 8859-1 if it is none. Field 86 is read in Germany's
-    structure (`?20`), in that of ISO keywords (`/REMI/`), and as text otherwise. A statement whose
-    entries do not lead from its opening to its closing balance is refused.
+    The text is read as UTF-8, or as ISO 8859-1 if it is not valid UTF-8. Field 86 is read in
+    Germany's structure (`?20`), in that of ISO keywords (`/REMI/`), and as text otherwise. A
+    statement whose entries do not lead from its opening to its closing balance is refused.
 
     Args:
         source: bytes of the file, or a file opened for reading bytes.
-        largest: number of bytes from which a file is refused.
-        check_sums: False reads a statement whose sums differ, with a `Statement.difference`.
+        largest: maximum number of bytes; a larger file is refused.
+        check_sums: False to accept a statement whose sums differ; `Statement.difference` is
+            the amount.
 
     Raises:
         InvalidData: the file is truncated, malformed, too large, or its sums differ; the field is
@@ -165,7 +166,7 @@ def _number(field: _Field | None) -> tuple[int | None, int | None]:
 
 
 def _account(field: _Field) -> StatementAccount:
-    """The account of a field `DE89…`, `BLZ/number` or `BIC/number`, some with a currency."""
+    """Return the account in a field: IBAN, `BLZ/number` or `BIC/number`, with any currency."""
     text = field.lines[0].strip()
     if not 0 < len(text) <= _LONGEST_ACCOUNT:
         field.refuse("has no account" if not text else "is too long to be an account")
@@ -255,7 +256,7 @@ def _with_reference(
 
 
 def _booked_on(field: _Field, text: str | None, value_on: date) -> date | None:
-    """The day of the booking, which has no year: the one nearest to the value date."""
+    """The day of booking: its field has no year, so the date nearest to the value date."""
     if text is None or not text.strip():
         return None
     days: list[date] = []

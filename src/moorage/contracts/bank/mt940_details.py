@@ -40,7 +40,7 @@ class Details:
     """The content of a field 86.
 
     Attributes:
-        transaction: payment that it tells of.
+        transaction: payment that the field describes.
         code: the bank's code of the transaction, such as Germany's of three digits.
         title: text of the booking.
     """
@@ -51,31 +51,31 @@ class Details:
 
 
 def read_details(lines: list[str], amount: Money) -> Details:
-    """The content of a field 86, whose lines are given."""
+    """Parse the lines of a field 86."""
     text = "".join(lines)
     match = _NUMBERED.match(text)
     if match is not None:
-        return _numbered(match[1], text[match.end(1) :], amount)
+        return _german_details(match[1], text[match.end(1) :], amount)
     if text.lstrip().startswith("/") and _ISO_KEYWORD.search(text):
         return _keywords(text, amount)
-    return Details(Transaction(amount=amount, remittance=_plain(" ".join(lines))))
+    return Details(Transaction(amount=amount, remittance=_plain_details(" ".join(lines))))
 
 
-def _plain(text: str | None) -> str:
+def _plain_details(text: str | None) -> str:
     return _SPACES.sub(" ", text or "").strip()
 
 
 def _or_none(text: str | None) -> str | None:
-    return _plain(text) or None
+    return _plain_details(text) or None
 
 
 def _identifier(text: str | None) -> str | None:
-    plain = _or_none(text)
-    return None if plain in {NOT_PROVIDED, "NONREF"} else plain
+    plain_text = _or_none(text)
+    return None if plain_text in {NOT_PROVIDED, "NONREF"} else plain_text
 
 
-def _numbered(code: str, text: str, amount: Money) -> Details:
-    """Germany's structure; the first character of the text separates the parts."""
+def _german_details(code: str, text: str, amount: Money) -> Details:
+    """Parse the German structure; the first character of the text separates the parts."""
     pieces = re.split(re.escape(text[0]) + "([0-9]{2})", text)
     contents: defaultdict[int, list[str]] = defaultdict(list)
     for number, content in zip(pieces[1::2], pieces[2::2], strict=True):
@@ -83,7 +83,7 @@ def _numbered(code: str, text: str, amount: Money) -> Details:
     parts = {number: "".join(several) for number, several in contents.items()}
     texts = [parts[number] for number in _TEXT_PARTS if number in parts]
     sections = _sections("\0".join(texts))
-    reason = _plain(parts.get(34))
+    reason = _plain_details(parts.get(34))
     account = _or_none(sections.get("IBAN")) or _or_none(parts.get(38)) or _or_none(parts.get(31))
     transaction = Transaction(
         amount=amount,
@@ -98,20 +98,20 @@ def _numbered(code: str, text: str, amount: Money) -> Details:
         customer_reference=_identifier(sections.get("KREF")),
         mandate_id=_identifier(sections.get("MREF")),
         creditor_id=_identifier(sections.get("CRED")),
-        remittance=_plain(_words(texts, sections)),
+        remittance=_plain_details(_remittance(texts, sections)),
         return_reason=reason if _RETURN.fullmatch(reason) else None,
     )
-    return Details(transaction, code, _plain(parts.get(0)))
+    return Details(transaction, code, _plain_details(parts.get(0)))
 
 
-def _words(texts: list[str], sections: dict[str, str]) -> str:
-    """The remittance; a space follows each part that is shorter than a full one."""
+def _remittance(texts: list[str], sections: dict[str, str]) -> str:
+    """The remittance; a space follows each part that is shorter than the maximum length."""
     full = "".join(f"{text}\0" if len(text) >= _FULL_PART else f"{text} \0" for text in texts)
     return _sections(full)["SVWZ" if "SVWZ" in sections else ""]
 
 
 def _sections(text: str) -> dict[str, str]:
-    """The text by SEPA's keywords, such as `EREF+`; the text before them is under ''."""
+    """Split a text by SEPA's keywords, such as `EREF+`; the key '' has the text before them."""
     pieces = _KEYWORD.split(text)
     contents: defaultdict[str, list[str]] = defaultdict(list, {"": [pieces[0]]})
     for keyword, content in zip(pieces[1::2], pieces[2::2], strict=True):
@@ -120,14 +120,14 @@ def _sections(text: str) -> dict[str, str]:
 
 
 def _keywords(text: str, amount: Money) -> Details:
-    """The structure of ISO keywords between slashes."""
+    """Parse the structure of ISO keywords between slashes."""
     pieces = _ISO_KEYWORD.split(text)
     sections: dict[str, str] = {}
     for keyword, content in zip(pieces[1::2], pieces[2::2], strict=True):
         sections.setdefault(keyword, content.strip("/"))
     party = sections.get("CNTP", "").split("/")
     account, bic, name = [*(party if "CNTP" in sections else []), "", "", ""][:3]
-    account = _plain(sections.get("IBAN")) or _plain(account)
+    account = _plain_details(sections.get("IBAN")) or _plain_details(account)
     remittance = sections.get("REMI", "")
     remittance = remittance.removeprefix("USTD").lstrip("/")
     structured = _STRUCTURED.fullmatch(remittance)
@@ -148,7 +148,7 @@ def _keywords(text: str, amount: Money) -> Details:
         mandate_id=_identifier(sections.get("MARF")),
         creditor_id=_identifier(sections.get("CSID")),
         references=[reference] if reference else [],
-        remittance="" if structured else _plain(remittance),
+        remittance="" if structured else _plain_details(remittance),
         return_reason=_or_none(sections.get("RTRN")),
     )
     return Details(transaction, _or_none(sections.get("TRCD")) or _or_none(sections.get("TRTP")))

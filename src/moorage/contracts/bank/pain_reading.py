@@ -1,6 +1,6 @@
-"""Readers of SEPA files that the writers made, to compare or to show what was ordered.
+"""Readers of the SEPA files that `pain_writing` writes, to compare or display the orders.
 
-Elements that the values do not have are skipped, so a file of another program may have more.
+Elements without a corresponding field are skipped, so a file of another program may contain more.
 """
 
 from __future__ import annotations
@@ -40,7 +40,7 @@ def read_credit_transfers(source: BankFile, *, largest: int = LARGEST) -> Credit
 
     Args:
         source: bytes of the file, or a file opened for reading bytes, which is read in pieces.
-        largest: number of bytes from which a file is refused.
+        largest: maximum number of bytes; a larger file is refused.
 
     Raises:
         InvalidData: the file is malformed, too large, not in euros, or its counts and sums are
@@ -51,7 +51,7 @@ def read_credit_transfers(source: BankFile, *, largest: int = LARGEST) -> Credit
     message = document.needed("CstmrCdtTrfInitn")
     order = CreditTransferFile(
         message_id=message.needed_text("GrpHdr/MsgId"),
-        created=_created(message),
+        created=_creation_time(message),
         initiator=message.needed_text("GrpHdr/InitgPty/Nm"),
         batches=[batch.value for batch in message.all("PmtInf")],
     )
@@ -64,7 +64,7 @@ def read_direct_debits(source: BankFile, *, largest: int = LARGEST) -> DirectDeb
 
     Args:
         source: bytes of the file, or a file opened for reading bytes, which is read in pieces.
-        largest: number of bytes from which a file is refused.
+        largest: maximum number of bytes; a larger file is refused.
 
     Raises:
         InvalidData: the file is malformed, too large, not in euros, or its counts and sums are
@@ -75,7 +75,7 @@ def read_direct_debits(source: BankFile, *, largest: int = LARGEST) -> DirectDeb
     message = document.needed("CstmrDrctDbtInitn")
     order = DirectDebitFile(
         message_id=message.needed_text("GrpHdr/MsgId"),
-        created=_created(message),
+        created=_creation_time(message),
         initiator=message.needed_text("GrpHdr/InitgPty/Nm"),
         batches=[batch.value for batch in message.all("PmtInf")],
     )
@@ -83,7 +83,7 @@ def read_direct_debits(source: BankFile, *, largest: int = LARGEST) -> DirectDeb
     return order
 
 
-def _created(message: Node) -> datetime:
+def _creation_time(message: Node) -> datetime:
     created = message.time("GrpHdr/CreDtTm")
     if created is None:
         message.wrong("GrpHdr/CreDtTm", "is missing")

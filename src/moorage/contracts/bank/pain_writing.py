@@ -1,6 +1,6 @@
 """Writers of SEPA files: credit transfers (`pain.001`) and direct debits (`pain.008`).
 
-The same value makes the same bytes. Element order, lengths and codes are those of ISO 20022, as
+Equal values give identical files. Element order, lengths and codes are those of ISO 20022, as
 the European Payments Council's guidelines for customers narrow them.
 """
 
@@ -39,14 +39,14 @@ _OLD_BIC: Final = re.compile(r"[A-Z]{6}[A-Z2-9][A-NP-Z0-9](?:[A-Z0-9]{3})?")
 
 
 class CreditTransferVersion(OneOf, field="version"):
-    """The version of a file of credit transfers; a bank says which one it takes."""
+    """The version of a file of credit transfers; your bank states which version it accepts."""
 
     V03 = "pain.001.001.03"
     V09 = "pain.001.001.09"
 
 
 class DirectDebitVersion(OneOf, field="version"):
-    """The version of a file of direct debits; a bank says which one it takes."""
+    """The version of a file of direct debits; your bank states which version it accepts."""
 
     V02 = "pain.008.001.02"
     V08 = "pain.008.001.08"
@@ -58,15 +58,16 @@ def write_credit_transfers(
     version: CreditTransferVersion | str = CreditTransferVersion.V09,
     characters: Characters | str = Characters.REFUSE,
 ) -> bytes:
-    """The file of a payment run, in UTF-8.
+    """Return the `pain.001` file of a payment run, in UTF-8.
 
     Args:
         order: the payments.
-        version: version that your bank takes.
+        version: version that your bank accepts.
         characters: treatment of characters that are not in SEPA's Latin set.
 
     Raises:
-        InvalidData: a text has other characters and these are refused, or is too long in them.
+        InvalidData: a text has other characters and `characters` refuses them, or it is too
+            long after their replacement.
     """
     check_kind(order, CreditTransferFile, "order")
     kind = CreditTransferVersion(version)
@@ -88,15 +89,16 @@ def write_direct_debits(
     version: DirectDebitVersion | str = DirectDebitVersion.V08,
     characters: Characters | str = Characters.REFUSE,
 ) -> bytes:
-    """The file of a collection run, in UTF-8.
+    """Return the `pain.008` file of a collection run, in UTF-8.
 
     Args:
         order: the direct debits.
-        version: version that your bank takes.
+        version: version that your bank accepts.
         characters: treatment of characters that are not in SEPA's Latin set.
 
     Raises:
-        InvalidData: a text has other characters and these are refused, or is too long in them.
+        InvalidData: a text has other characters and `characters` refuses them, or it is too
+            long after their replacement.
     """
     check_kind(order, DirectDebitFile, "order")
     kind = DirectDebitVersion(version)
@@ -112,7 +114,7 @@ def write_direct_debits(
     )
 
 
-def _inside(name: str, *content: str | None) -> str:
+def _element(name: str, *content: str | None) -> str:
     """An element with these children; those that are None are left out."""
     return f"<{name}>{''.join(filter(None, content))}</{name}>"
 
@@ -121,47 +123,47 @@ def _leaf(name: str, text: str) -> str:
     return f"<{name}>{escape(text)}</{name}>"
 
 
-def _maybe(name: str, text: str | None) -> str | None:
+def _optional_leaf(name: str, text: str | None) -> str | None:
     return None if text is None else _leaf(name, text)
 
 
 def _code(name: str, code: str | None) -> str | None:
-    return None if code is None else _inside(name, _leaf("Cd", code))
+    return None if code is None else _element(name, _leaf("Cd", code))
 
 
-def _other(text: str) -> str:
-    return _inside("Othr", _leaf("Id", text))
+def _other_identification(text: str) -> str:
+    return _element("Othr", _leaf("Id", text))
 
 
 def _account(name: str, iban: Iban) -> str:
-    return _inside(name, _inside("Id", _leaf("IBAN", iban.value)))
+    return _element(name, _element("Id", _leaf("IBAN", iban.value)))
 
 
-def _sums(payments: Iterable[object], total: Money) -> str:
+def _count_and_total(payments: Iterable[object], total: Money) -> str:
     return _leaf("NbOfTxs", str(len(list(payments)))) + _leaf("CtrlSum", str(total.amount))
 
 
-def _instructed(amount: Money) -> str:
+def _instructed_amount(amount: Money) -> str:
     return f'<InstdAmt Ccy="{amount.currency}">{amount.amount}</InstdAmt>'
 
 
 def _identifiers(payment: CreditTransfer | DirectDebitOrder) -> str:
-    return _inside(
+    return _element(
         "PmtId",
-        _maybe("InstrId", payment.instruction_id),
+        _optional_leaf("InstrId", payment.instruction_id),
         _leaf("EndToEndId", payment.end_to_end_id),
     )
 
 
 def _scheme_id(creditor_id: CreditorId) -> str:
-    return _inside(
+    return _element(
         "Id",
-        _inside(
+        _element(
             "PrvtId",
-            _inside(
+            _element(
                 "Othr",
                 _leaf("Id", creditor_id.value),
-                _inside("SchmeNm", _leaf("Prtry", "SEPA")),
+                _element("SchmeNm", _leaf("Prtry", "SEPA")),
             ),
         ),
     )
@@ -176,35 +178,35 @@ class _Writer:
 
     def document(self, version: str, name: str, *content: str) -> bytes:
         space = f"urn:iso:std:iso:20022:tech:xsd:{version}"
-        body = _inside(name, *content)
+        body = _element(name, *content)
         return (
             f'<?xml version="1.0" encoding="UTF-8"?>\n<Document xmlns="{space}">{body}</Document>\n'
         ).encode()
 
     def header(self, order: CreditTransferFile | DirectDebitFile) -> str:
-        return _inside(
+        return _element(
             "GrpHdr",
             _leaf("MsgId", order.message_id),
             _leaf("CreDtTm", order.created.isoformat()),
-            _sums(range(order.count), order.total),
+            _count_and_total(range(order.count), order.total),
             self.named("InitgPty", order.initiator, "initiator"),
         )
 
     def transfer_batch(self, batch: CreditTransferBatch, place: str) -> str:
         day = batch.execution_date.isoformat()
-        return _inside(
+        return _element(
             "PmtInf",
             _leaf("PmtInfId", batch.id),
             _leaf("PmtMtd", "TRF"),
             _leaf("BtchBookg", str(batch.single_booking).lower()),
-            _sums(batch.transfers, batch.total),
-            _inside(
+            _count_and_total(batch.transfers, batch.total),
+            _element(
                 "PmtTpInf",
-                _inside("SvcLvl", _leaf("Cd", "SEPA")),
+                _element("SvcLvl", _leaf("Cd", "SEPA")),
                 _code("LclInstrm", "INST" if batch.instant else None),
                 _code("CtgyPurp", batch.category),
             ),
-            _inside("ReqdExctnDt", _leaf("Dt", day)) if self.modern else _leaf("ReqdExctnDt", day),
+            _element("ReqdExctnDt", _leaf("Dt", day)) if self.modern else _leaf("ReqdExctnDt", day),
             self.party("Dbtr", batch.debtor, f"{place}.debtor"),
             _account("DbtrAcct", batch.debtor.iban),
             self.bank("DbtrAgt", batch.debtor.bic, f"{place}.debtor.bic"),
@@ -217,10 +219,10 @@ class _Writer:
 
     def transfer(self, transfer: CreditTransfer, place: str) -> str:
         bic = transfer.creditor.bic
-        return _inside(
+        return _element(
             "CdtTrfTxInf",
             _identifiers(transfer),
-            _inside("Amt", _instructed(transfer.amount)),
+            _element("Amt", _instructed_amount(transfer.amount)),
             self.maybe_named("UltmtDbtr", transfer.ultimate_debtor, f"{place}.ultimate_debtor"),
             None if bic is None else self.bank("CdtrAgt", bic, f"{place}.creditor.bic"),
             self.party("Cdtr", transfer.creditor, f"{place}.creditor"),
@@ -231,15 +233,15 @@ class _Writer:
         )
 
     def debit_batch(self, batch: DirectDebitBatch, place: str) -> str:
-        return _inside(
+        return _element(
             "PmtInf",
             _leaf("PmtInfId", batch.id),
             _leaf("PmtMtd", "DD"),
             _leaf("BtchBookg", str(batch.single_booking).lower()),
-            _sums(batch.debits, batch.total),
-            _inside(
+            _count_and_total(batch.debits, batch.total),
+            _element(
                 "PmtTpInf",
-                _inside("SvcLvl", _leaf("Cd", "SEPA")),
+                _element("SvcLvl", _leaf("Cd", "SEPA")),
                 _code("LclInstrm", batch.scheme),
                 _leaf("SeqTp", batch.sequence),
                 _code("CtgyPurp", batch.category),
@@ -249,7 +251,7 @@ class _Writer:
             _account("CdtrAcct", batch.creditor.iban),
             self.bank("CdtrAgt", batch.creditor.bic, f"{place}.creditor.bic"),
             _leaf("ChrgBr", "SLEV"),
-            _inside("CdtrSchmeId", _scheme_id(batch.creditor_id)),
+            _element("CdtrSchmeId", _scheme_id(batch.creditor_id)),
             *(
                 self.debit(debit, f"{place}.debits[{number}]")
                 for number, debit in enumerate(batch.debits)
@@ -257,11 +259,11 @@ class _Writer:
         )
 
     def debit(self, debit: DirectDebitOrder, place: str) -> str:
-        return _inside(
+        return _element(
             "DrctDbtTxInf",
             _identifiers(debit),
-            _instructed(debit.amount),
-            _inside("DrctDbtTx", self.mandate(debit.mandate, f"{place}.mandate")),
+            _instructed_amount(debit.amount),
+            _element("DrctDbtTx", self.mandate(debit.mandate, f"{place}.mandate")),
             self.bank("DbtrAgt", debit.debtor.bic, f"{place}.debtor.bic"),
             self.party("Dbtr", debit.debtor, f"{place}.debtor"),
             _account("DbtrAcct", debit.debtor.iban),
@@ -272,7 +274,7 @@ class _Writer:
 
     def mandate(self, mandate: Mandate, place: str) -> str:
         amendment = mandate.amendment
-        return _inside(
+        return _element(
             "MndtRltdInf",
             _leaf("MndtId", mandate.id),
             _leaf("DtOfSgntr", mandate.signed.isoformat()),
@@ -283,15 +285,15 @@ class _Writer:
     def amendment(self, amendment: MandateAmendment, place: str) -> str:
         name, creditor = amendment.original_creditor_name, amendment.original_creditor_id
         iban = amendment.original_iban
-        old_creditor = _inside(
+        old_creditor = _element(
             "OrgnlCdtrSchmeId",
             None if name is None else self.name(name, f"{place}.original_creditor_name"),
             None if creditor is None else _scheme_id(creditor),
         )
-        other = _inside("OrgnlDbtrAcct", _inside("Id", _other("SMNDA")))
-        return _inside(
+        other = _element("OrgnlDbtrAcct", _element("Id", _other_identification("SMNDA")))
+        return _element(
             "AmdmntInfDtls",
-            _maybe("OrgnlMndtId", amendment.original_id),
+            _optional_leaf("OrgnlMndtId", amendment.original_id),
             old_creditor if name is not None or creditor is not None else None,
             None if iban is None else _account("OrgnlDbtrAcct", iban),
             other if amendment.other_account else None,
@@ -304,14 +306,14 @@ class _Writer:
         return self.text("Nm", name, place, 70)
 
     def named(self, tag: str, name: str, place: str) -> str:
-        return _inside(tag, self.name(name, place))
+        return _element(tag, self.name(name, place))
 
     def maybe_named(self, tag: str, name: str | None, place: str) -> str | None:
         return None if name is None else self.named(tag, name, place)
 
     def party(self, tag: str, party: BankParty, place: str) -> str:
         address = party.address
-        return _inside(
+        return _element(
             tag,
             self.name(party.name, f"{place}.name"),
             None if address is None else self.address(address, f"{place}.address"),
@@ -331,7 +333,7 @@ class _Writer:
                     field=place,
                     remedy="Write the newer version, or give fewer parts of the address.",
                 )
-            return _inside(
+            return _element(
                 "PstlAdr",
                 _leaf("Ctry", address.country),
                 *(self.text("AdrLine", line, f"{place}.lines", 70) for line in lines),
@@ -342,7 +344,7 @@ class _Writer:
             ("PstCd", address.postal_code, "postal_code", 16),
             ("TwnNm", address.town, "town", 35),
         )
-        return _inside(
+        return _element(
             "PstlAdr",
             *(
                 self.text(tag, text, f"{place}.{field}", longest)
@@ -354,9 +356,9 @@ class _Writer:
         )
 
     def bank(self, tag: str, bic: Bic | None, place: str) -> str:
-        """A bank by its BIC, or the mark that there is only an IBAN."""
+        """The element of a bank with its BIC, or with `NOTPROVIDED` if there is only an IBAN."""
         if bic is None:
-            return _inside(tag, _inside("FinInstnId", _other("NOTPROVIDED")))
+            return _element(tag, _element("FinInstnId", _other_identification("NOTPROVIDED")))
         if not self.modern and not _OLD_BIC.fullmatch(bic.value):
             raise InvalidData(
                 "The BIC has digits where this version of the file has letters only.",
@@ -364,13 +366,13 @@ class _Writer:
                 remedy="Leave the BIC out, or write the newer version.",
             )
         name = "BICFI" if self.modern else "BIC"
-        return _inside(tag, _inside("FinInstnId", _leaf(name, bic.value)))
+        return _element(tag, _element("FinInstnId", _leaf(name, bic.value)))
 
     def remittance(self, remittance: str | CreditorReference | None, place: str) -> str | None:
         if remittance is None:
             return None
         if isinstance(remittance, CreditorReference):
-            kind = _inside("Tp", _inside("CdOrPrtry", _leaf("Cd", "SCOR")), _leaf("Issr", "ISO"))
-            reference = _inside("CdtrRefInf", kind, _leaf("Ref", remittance.value))
-            return _inside("RmtInf", _inside("Strd", reference))
-        return _inside("RmtInf", self.text("Ustrd", remittance, place, 140))
+            kind = _element("Tp", _element("CdOrPrtry", _leaf("Cd", "SCOR")), _leaf("Issr", "ISO"))
+            reference = _element("CdtrRefInf", kind, _leaf("Ref", remittance.value))
+            return _element("RmtInf", _element("Strd", reference))
+        return _element("RmtInf", self.text("Ustrd", remittance, place, 140))

@@ -82,7 +82,7 @@ def _is_creditor_id(_: object, __: object, value: Any) -> None:
 
 @frozen
 class CreditorId:
-    """The identifier of a creditor who collects direct debits.
+    """The SEPA identifier of a creditor who collects direct debits.
 
     Attributes:
         value: the identifier in capitals without spaces, such as `DE98ZZZ09999999999`.

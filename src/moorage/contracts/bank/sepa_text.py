@@ -1,5 +1,5 @@
 # ruff: noqa: RUF001 - letters of other alphabets are the subject of the table
-"""The characters of SEPA's texts, and the replacements of others."""
+"""The characters that SEPA texts may have, and the replacements of other characters."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ _SEVERAL: Final = re.compile(r" {2,}")
 
 
 def _pairs(text: str) -> dict[str, str]:
-    """A table from texts such as `ä=ae ö=oe`, with capitals added."""
+    """Parse texts such as `ä=ae ö=oe` to a table, and add the capital letters."""
     pairs = dict(pair.split("=") for pair in text.split())
     return {
         **{letter.upper(): latin.capitalize() for letter, latin in pairs.items() if letter != "ß"},
@@ -81,14 +81,14 @@ def is_latin(text: str) -> bool:
     return _OTHER.search(text) is None
 
 
-def transliterated(text: str) -> str:
+def transliterate(text: str) -> str:
     """The text in SEPA's Latin set: `Müller & Söhne` becomes `Mueller + Soehne`.
 
     A letter with an accent loses it, white space becomes one space, and a character without a
     Latin form becomes a dot.
     """
-    plain = "".join(map(_latin, unicodedata.normalize("NFC", text)))
-    return _SEVERAL.sub(" ", plain).strip(" ")
+    plain_text = "".join(map(_latin, unicodedata.normalize("NFC", text)))
+    return _SEVERAL.sub(" ", plain_text).strip(" ")
 
 
 def _latin(character: str) -> str:
@@ -103,21 +103,22 @@ def _latin(character: str) -> str:
     parts = [
         part for part in unicodedata.normalize("NFKD", character) if not unicodedata.combining(part)
     ]
-    plain = "".join(
+    plain_text = "".join(
         part if is_latin(part) else " " if part.isspace() else _LETTERS.get(part, ".")
         for part in parts
     )
-    return plain or "."
+    return plain_text or "."
 
 
 def sepa_text(text: str, field: str, longest: int, characters: Characters) -> str:
-    """A text for a field of a SEPA file.
+    """Return a text in the characters of a SEPA file.
 
     Raises:
-        InvalidData: it has other characters and these are refused, or it is empty or too long.
+        InvalidData: the text has other characters and `characters` refuses them, or it is
+            empty or too long.
     """
     if characters is Characters.TRANSLITERATE:
-        text = transliterated(text)
+        text = transliterate(text)
     else:
         match = _OTHER.search(text)
         if match is not None:

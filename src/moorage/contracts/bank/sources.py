@@ -1,4 +1,4 @@
-"""The bytes of a bank's file: given at once, or read piece by piece."""
+"""Reads the bytes of a bank's file, from bytes or from an open file in pieces."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 LARGEST: Final = 64 * 1024 * 1024
 """The size in bytes up to which files are read, unless the caller allows more."""
 
-_PIECE: Final = 1024 * 1024
+_PIECE_BYTES: Final = 1024 * 1024
 
 
 @runtime_checkable
@@ -34,7 +34,7 @@ def pieces(source: BankFile, largest: int) -> Iterator[bytes]:
     """Yield the bytes of a file in pieces.
 
     Raises:
-        InvalidData: the file is longer than `largest`, or is none.
+        InvalidData: the file is longer than `largest`, or the source is not a file.
     """
     check_whole(largest, "largest")
     size = 0
@@ -50,8 +50,8 @@ def pieces(source: BankFile, largest: int) -> Iterator[bytes]:
 
 
 def _from_bytes(source: bytes) -> Iterator[bytes]:
-    for start in range(0, len(source), _PIECE):
-        yield source[start : start + _PIECE]
+    for start in range(0, len(source), _PIECE_BYTES):
+        yield source[start : start + _PIECE_BYTES]
 
 
 def _from_file(source: object) -> Iterator[bytes]:
@@ -61,7 +61,7 @@ def _from_file(source: object) -> Iterator[bytes]:
             field="source",
             remedy="Give the file's bytes, or open it with open(path, 'rb').",
         )
-    while piece := source.read(_PIECE):
+    while piece := source.read(_PIECE_BYTES):
         if not isinstance(piece, bytes):
             raise InvalidData(
                 "The file was opened for reading text.",

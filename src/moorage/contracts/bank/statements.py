@@ -20,8 +20,8 @@ class StatementKind(OneOf, field="kind"):
     """The kind of a statement.
 
     A `statement` has the entries that were booked between two balances. A `report` states what
-    happened during the day, and a `notification` tells of single entries; both may come again in a
-    statement.
+    happened during the day, and a `notification` reports single entries. The entries of both may
+    appear again in a statement.
     """
 
     STATEMENT = "statement"
@@ -38,7 +38,7 @@ class EntryStatus(OneOf, field="status"):
     UNKNOWN = "unknown"
 
 
-def _hidden(text: str) -> str:
+def _last_digits(text: str) -> str:
     """The last four characters of an account number."""
     return f"'…{text[-4:]}'" if len(text) > 8 else "'…'"
 
@@ -53,7 +53,7 @@ class StatementAccount:
         bic: code of the bank, where the file has it.
     """
 
-    number: str = field(repr=_hidden, validator=is_a(str))
+    number: str = field(repr=_last_digits, validator=is_a(str))
     iban: Iban | None = field(default=None, validator=is_maybe(Iban))
     bic: Bic | None = field(default=None, validator=is_maybe(Bic))
 
@@ -79,7 +79,8 @@ class Counterparty:
 
     Attributes:
         name: name, where the bank states it.
-        iban: account number; None if there is none, or it is none.
+        iban: account number; None if the bank states none, or states a number that is not an
+            IBAN.
         account: account number as the bank wrote it.
         bic: code of its bank.
         ultimate: name of the party for whom it paid or was paid.
@@ -94,7 +95,7 @@ class Counterparty:
 
 @frozen(kw_only=True)
 class Transaction:
-    """A payment within an entry. The repr does not show texts, which have personal data.
+    """A payment within an entry. The repr does not show texts, which contain personal data.
 
     Attributes:
         amount: positive if it was credited to the account; None if the bank states the sum of a
@@ -127,7 +128,7 @@ class Transaction:
 
 @frozen(kw_only=True)
 class EntryBatch:
-    """The batch of payments whose sum an entry is.
+    """The batch of payments that an entry books as one sum.
 
     Attributes:
         message_id: identifier of the file that had the batch.
@@ -147,7 +148,7 @@ class StatementEntry:
     """An entry of an account.
 
     Attributes:
-        amount: positive if it was credited to the account, also of a reversal.
+        amount: positive if it was credited to the account, even if it is a reversal.
         status: booked, pending, or for information.
         status_word: the bank's own word for the status.
         booked_on: day of the booking.
@@ -159,7 +160,7 @@ class StatementEntry:
         bank_code: the bank's own code, such as `NTRF+166` in Germany.
         reversal: True if the entry undoes another one, such as a returned direct debit.
         text: text of the bank on the entry.
-        batch: batch that the entry is the sum of; None if the bank tells of none.
+        batch: batch of payments whose sum the entry is; None if the bank states no batch.
         transactions: the payments; there is always at least one.
     """
 
@@ -188,12 +189,12 @@ class Statement:
         id: the bank's identifier of it.
         kind: statement, report or notification.
         account: the account.
-        currency: currency of the account; None if the file does not tell it.
+        currency: currency of the account; None if the file does not state it.
         number: number of the statement, as the bank counts; None if it has none.
         page: number of the page, for a statement in several parts.
         created: time at which the bank wrote it.
         opening, closing: balances before and after the entries; None if the file has none.
-        balances: all balances, those two included.
+        balances: all balances, including the opening and the closing balance.
         entries: the entries in the order of the file.
     """
 
@@ -230,10 +231,10 @@ class Statement:
 
 
 def _difference(opening: Money, closing: Money, amounts: Iterable[Money]) -> Money | None:
-    listed = list(amounts)
-    if {opening.currency} != {amount.currency for amount in (closing, *listed)}:
+    amount_list = list(amounts)
+    if {opening.currency} != {amount.currency for amount in (closing, *amount_list)}:
         return None
-    minor = closing.minor - opening.minor - sum(amount.minor for amount in listed)
+    minor = closing.minor - opening.minor - sum(amount.minor for amount in amount_list)
     return Money.from_minor(minor, opening.currency)
 
 

@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 
     from moorage.contracts.bank.sources import BankFile
 
-_DEEPEST: Final = 40
+_MAX_DEPTH: Final = 40
 _MOST_ELEMENTS: Final = 50_000
 _NAMESPACE: Final = "urn:iso:std:iso:20022:tech:xsd:"
 _AMOUNT: Final = re.compile(r"\+?(?:[0-9]{1,18}(?:\.[0-9]{0,17})?|\.[0-9]{1,17})")
@@ -48,7 +48,7 @@ class Node:
         self.value: Any = None
 
     def all(self, name: str) -> Iterator[Node]:
-        """The children of this name."""
+        """The child elements with this name."""
         return (child for child in self.children or () if child.name == name)
 
     def node(self, path: str) -> Node | None:
@@ -135,7 +135,7 @@ class Node:
         return int(text)
 
     def flag(self, path: str) -> bool:
-        """True if the text at a path is 'true' or '1'; False otherwise, also without a text."""
+        """True if the text at a path is 'true' or '1'; False otherwise, and if there is no text."""
         text = self.text(path)
         if text not in {None, "true", "false", "1", "0"}:
             self.wrong(path, "is neither true nor false")
@@ -158,15 +158,15 @@ def _time(text: str) -> datetime:
 def read_iso_20022(
     source: BankFile, messages: frozenset[str], readers: Mapping[str, Reader], largest: int
 ) -> tuple[str, Node]:
-    """The kind of the message, such as `camt.053.001.08`, and the root element.
+    """Read a file; return its message type, such as `camt.053.001.08`, and its root element.
 
-    An element whose name is among `readers` has the value that its reader makes, and no children.
+    An element whose name is in `readers` keeps the value that its reader returns, and no children.
 
     Raises:
         InvalidData: the file is malformed, truncated, too large, or another message; the field is
             the path of the element.
     """
-    reading = _Reading(messages, readers)
+    reading = _ParserHandlers(messages, readers)
     try:
         for number, piece in enumerate(pieces(source, largest)):
             # White space must not precede the declaration, and some transfers add it.
@@ -183,8 +183,8 @@ def read_iso_20022(
     return reading.message, reading.top.needed("Document")
 
 
-class _Reading:
-    """The handlers of the parser, with the elements that are open."""
+class _ParserHandlers:
+    """The handlers of the XML parser, and the elements that are open at present."""
 
     def __init__(self, messages: frozenset[str], readers: Mapping[str, Reader]) -> None:
         self.top = Node("", 0, None)
@@ -218,7 +218,7 @@ class _Reading:
         self.refuse("The file has a document type definition, which banks' files never have.")
 
     def _start(self, name: str, attributes: dict[str, str]) -> None:
-        if len(self._stack) > _DEEPEST:
+        if len(self._stack) > _MAX_DEPTH:
             self.refuse("The file is nested more deeply than any bank's file.")
         space, _, local = name.rpartition(" ")
         if len(self._stack) == 1:

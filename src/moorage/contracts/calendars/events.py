@@ -79,7 +79,7 @@ class EventStatus(StrEnum):
 
 
 def check_address(value: object, field: str) -> None:
-    """Refuse anything but the email address of a person or a room.
+    """Refuse any value except the email address of a person or a room.
 
     Raises:
         InvalidData: the value is not an address, or has a name beside it.
@@ -188,7 +188,7 @@ def _are_clearable(_: object, attribute: attrs.Attribute[Any], value: Any) -> No
 
 @frozen(kw_only=True)
 class EventChanges:
-    """Changes of an event; whatever is not named here stays as it is in the calendar.
+    """Changes of an event; fields that are not named here stay unchanged in the calendar.
 
     Attributes:
         title, description, location, recurrence: new values, with the meaning that they have in
@@ -210,7 +210,7 @@ class EventChanges:
     clear: tuple[str, ...] = field(default=(), converter=as_tuple, validator=_are_clearable)
 
     def __attrs_post_init__(self) -> None:
-        """Refuse no changes, only one of both times, and a field both to set and to empty."""
+        """Refuse an empty change, only one of `start` and `end`, and a field set and cleared."""
         if (self.start is None) != (self.end is None):
             raise InvalidData(
                 "Only one of start and end is given.",
@@ -246,7 +246,7 @@ class EventChanges:
 
     @property
     def values(self) -> Mapping[str, Any]:
-        """The new value of each named field; None or an empty tuple for one to empty."""
+        """The new value of each changed field; None or an empty tuple for a field to clear."""
         fields = {name: getattr(self, name) for name in _CHANGEABLE}
         set_values = {name: value for name, value in fields.items() if value is not None}
         return {**set_values, **{name: () if name == "attendees" else None for name in self.clear}}
@@ -254,8 +254,8 @@ class EventChanges:
     @property
     def needs(self) -> frozenset[str]:
         """The capabilities that a vendor needs to make these changes."""
-        named = "recurrence" in self.values
-        return frozenset({CalendarsCapability.RECURRENCE} if named else ())
+        has_recurrence = "recurrence" in self.values
+        return frozenset({CalendarsCapability.RECURRENCE} if has_recurrence else ())
 
 
 @frozen(kw_only=True)
@@ -343,7 +343,7 @@ class CalendarPage:
 
 @frozen(kw_only=True)
 class EventChange:
-    """A change of a calendar since its changes were last read.
+    """An event that was added, changed or removed since the changes were last read.
 
     Attributes:
         ref: reference of the event.
@@ -361,7 +361,7 @@ class ChangePage:
     Attributes:
         items: changes on this page; a page may be empty although another one follows.
         next: reference to pass for the next page; None after the last.
-        later: reference to keep and pass the next time, on the last page only.
+        later: reference to store, and to pass when you next read changes; only on the last page.
     """
 
     items: tuple[EventChange, ...]
@@ -390,8 +390,8 @@ class Availability:
 
     Attributes:
         email: address that was asked about.
-        busy: busy times in order; None if the vendor could not tell them.
-        problem: the vendor's reason, if it could not tell them.
+        busy: busy times in order; None if the vendor could not determine them.
+        problem: the vendor's reason, if it could not determine them.
     """
 
     email: str = field(repr=False)

@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
 WEEKDAYS: Final = ("MO", "TU", "WE", "TH", "FR", "SA", "SU")
 _FREQUENCIES: Final = ("DAILY", "WEEKLY", "MONTHLY", "YEARLY")
-_LONGEST: Final = 500
+_MAX_LENGTH: Final = 500
 _NUMBER: Final = re.compile(r"[1-9][0-9]{0,3}")
 _UNTIL: Final = re.compile(r"([0-9]{8})(?:T([0-9]{6})Z)?")
 _LISTS: Final[Mapping[str, str]] = {
@@ -75,20 +75,20 @@ class RecurrenceRule:
         check_text(text, field)
         parts = _parts(str(text), field)
         if "FREQ" not in parts:
-            raise _wrong(field, "has no FREQ")
+            raise _rule_error(field, "has no FREQ")
         if "COUNT" in parts and "UNTIL" in parts:
-            raise _wrong(field, "has both COUNT and UNTIL")
+            raise _rule_error(field, "has both COUNT and UNTIL")
         days = parts.get("BYDAY", "")
         if any(day[0] in "+-12345" for day in days.split(",") if day) and parts["FREQ"] not in {
             "MONTHLY",
             "YEARLY",
         }:
-            raise _wrong(field, "has a numbered weekday, which only months and years have")
+            raise _rule_error(field, "has a numbered weekday, which only months and years have")
         return cls(
             frequency=parts["FREQ"],
             interval=int(parts.get("INTERVAL", "1")),
             count=int(parts["COUNT"]) if "COUNT" in parts else None,
-            until=_until(parts["UNTIL"], field) if "UNTIL" in parts else None,
+            until=_read_until(parts["UNTIL"], field) if "UNTIL" in parts else None,
             by_day=tuple(day.lstrip("+") for day in days.split(",") if day),
             by_month_day=_numbers(parts, "BYMONTHDAY"),
             by_month=_numbers(parts, "BYMONTH"),
@@ -103,7 +103,7 @@ class RecurrenceRule:
             "FREQ": self.frequency,
             "INTERVAL": self.interval if self.interval > 1 else None,
             "COUNT": self.count,
-            "UNTIL": None if self.until is None else _written(self.until),
+            "UNTIL": None if self.until is None else _write_until(self.until),
             "BYDAY": ",".join(self.by_day),
             "BYMONTHDAY": ",".join(map(str, self.by_month_day)),
             "BYMONTH": ",".join(map(str, self.by_month)),
@@ -113,7 +113,7 @@ class RecurrenceRule:
         return ";".join(f"{name}={value}" for name, value in parts.items() if value)
 
     def check_start(self, start: date | datetime) -> None:
-        """Refuse a last day for an event with times, or a last moment for one of whole days.
+        """Refuse a day as `until` of an event with times, or a moment for an event of whole days.
 
         Raises:
             InvalidData: the rule does not fit the start.
@@ -121,7 +121,7 @@ class RecurrenceRule:
         if self.until is None:
             return
         if isinstance(self.until, datetime) != isinstance(start, datetime):
-            raise _wrong("recurrence", "has an UNTIL of another kind than the start")
+            raise _rule_error("recurrence", "has an UNTIL of another kind than the start")
 
 
 def is_maybe_rule(_: object, attribute: attrs.Attribute[Any], value: object) -> None:
@@ -131,14 +131,16 @@ def is_maybe_rule(_: object, attribute: attrs.Attribute[Any], value: object) -> 
 
 
 def _parts(text: str, field: str) -> dict[str, str]:
-    if len(text) > _LONGEST:
-        raise _wrong(field, f"has more than {_LONGEST} characters")
+    if len(text) > _MAX_LENGTH:
+        raise _rule_error(field, f"has more than {_MAX_LENGTH} characters")
     parts: dict[str, str] = {}
     for part in text.upper().split(";"):
         name, _, value = part.partition("=")
         form = _FORMS.get(name)
         if form is None or name in parts or form.fullmatch(value) is None:
-            raise _wrong(field, f"has a part that is unknown, invalid or repeated: {part[:40]!r}")
+            raise _rule_error(
+                field, f"has a part that is unknown, invalid or repeated: {part[:40]!r}"
+            )
         parts[name] = value
     return parts
 
@@ -147,22 +149,22 @@ def _numbers(parts: Mapping[str, str], name: str) -> tuple[int, ...]:
     return tuple(int(number) for number in parts.get(name, "").split(",") if number)
 
 
-def _until(text: str, field: str) -> date | datetime:
+def _read_until(text: str, field: str) -> date | datetime:
     try:
         if "T" in text:
             return datetime.strptime(text, "%Y%m%dT%H%M%SZ").replace(tzinfo=UTC)
         return date(int(text[:4]), int(text[4:6]), int(text[6:]))
     except ValueError:
-        raise _wrong(field, f"has an UNTIL that is no date: {text!r}") from None
+        raise _rule_error(field, f"has an UNTIL that is no date: {text!r}") from None
 
 
-def _written(until: date | datetime) -> str:
+def _write_until(until: date | datetime) -> str:
     if isinstance(until, datetime):
         return until.astimezone(UTC).strftime("%Y%m%dT%H%M%SZ")
     return until.strftime("%Y%m%d")
 
 
-def _wrong(field: str, problem: str) -> InvalidData:
+def _rule_error(field: str, problem: str) -> InvalidData:
     return InvalidData(
         f"The recurrence rule {problem}.",
         field=field,

@@ -33,13 +33,13 @@ def is_ambiguous(moment: datetime) -> bool:
 
 
 def exists(moment: datetime) -> bool:
-    """True unless clocks skip this local time when they are put forward."""
+    """True if this local time exists: clocks that are put forward skip some times."""
     back = moment.astimezone(UTC).astimezone(moment.tzinfo)
     return back.replace(tzinfo=None) == moment.replace(tzinfo=None)
 
 
 def is_event_time(_: object, attribute: attrs.Attribute[Any], value: object) -> None:
-    """Refuse anything but a date, or a moment that exists in a named time zone."""
+    """Refuse any value except a date, or a moment that exists in a named time zone."""
     check_event_time(value, attribute.name)
 
 
@@ -50,7 +50,7 @@ def is_maybe_event_time(_: object, attribute: attrs.Attribute[Any], value: objec
 
 
 def check_event_time(value: object, field: str) -> None:
-    """Refuse anything but a date, or a moment that exists in a named time zone."""
+    """Refuse any value except a date, or a moment that exists in a named time zone."""
     if not isinstance(value, date):
         raise InvalidData(
             f"The {field} is neither a date nor a time.",
@@ -79,7 +79,7 @@ def _is_in_range(value: datetime) -> bool:
 
 
 def check_order(start: date | datetime, end: date | datetime) -> None:
-    """Refuse an end that is not after the start, or only one of them as a day."""
+    """Refuse an end that is not after the start, or a day combined with a moment."""
     if isinstance(start, datetime) != isinstance(end, datetime):
         raise InvalidData(
             "One of start and end is a date, and the other is a time.",
@@ -95,7 +95,7 @@ def check_order(start: date | datetime, end: date | datetime) -> None:
 
 
 def instant(value: date | datetime) -> datetime:
-    """The moment in UTC; of a day, its midnight."""
+    """The moment in UTC; for a day, its midnight in UTC."""
     if isinstance(value, datetime):
         return value.astimezone(UTC)
     return datetime(value.year, value.month, value.day, tzinfo=UTC)

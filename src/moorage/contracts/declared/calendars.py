@@ -14,7 +14,7 @@ from moorage.contracts.calendars.events import (
 )
 from moorage.contracts.declaration import Contract, Requirements, Target, changes, reads
 from moorage.contracts.ref import Ref
-from moorage.contracts.validators import check_kind, check_maybe, several
+from moorage.contracts.validators import as_list, check_kind, check_maybe
 from moorage.errors import InvalidData
 
 if TYPE_CHECKING:
@@ -27,8 +27,8 @@ if TYPE_CHECKING:
         ChangePage,
     )
 
-_NOTHING: Final[Requirements[Any]] = Requirements()
-_LONGEST: Final = timedelta(days=366 * 10)
+_NO_REQUIREMENTS: Final[Requirements[Any]] = Requirements()
+_MAX_PERIOD: Final = timedelta(days=366 * 10)
 
 
 class CalendarsContract(Contract):
@@ -92,7 +92,7 @@ class CalendarsContract(Contract):
         Raises:
             VendorRejected: the calendar has no such event.
         """
-        return _NOTHING
+        return _NO_REQUIREMENTS
 
     @changes(target=Target.REFERENCE)
     def update(
@@ -148,20 +148,20 @@ class CalendarsContract(Contract):
         after: Ref | str | None = None,
         timeout: float | None = None,
     ) -> Requirements[ChangePage]:
-        """Get a page of the events in a time, or of those that changed since an earlier look.
+        """Get a page of the events in a period, or of the changes since an earlier call.
 
         Events of a series are listed as single occurrences.
 
         Args:
             ref: reference of the calendar.
-            start: begin of the time; give the same one with each `after`.
-            end: end of the time.
-            after: the `next` of the previous page, or the `later` of an earlier look; by default
-                all events are listed.
+            start: beginning of the period; pass the same value with each `after`.
+            end: end of the period.
+            after: the `next` of the previous page, or the `later` of an earlier call; by
+                default all events are listed.
             timeout: seconds for the whole operation.
 
         Raises:
-            ChangesExpired: the vendor no longer knows the earlier look; read without `after`.
+            ChangesExpired: the vendor no longer knows the earlier call; read without `after`.
         """
         arguments = {**_times(start, end), "after": _start(after)}
         return Requirements(needs={CalendarsCapability.CHANGES}, arguments=arguments)
@@ -180,13 +180,13 @@ class CalendarsContract(Contract):
 
         Args:
             emails: email addresses.
-            start: begin of the time.
-            end: end of the time.
+            start: beginning of the period.
+            end: end of the period.
             account: name of the account; required if several are configured.
             timeout: seconds for the whole operation.
         """
         check_maybe(account, str, "account")
-        addresses = tuple(several(emails, "emails"))
+        addresses = tuple(as_list(emails, "emails"))
         for number, address in enumerate(addresses):
             check_address(address, f"emails[{number}]")
         return Requirements(
@@ -208,7 +208,7 @@ def _invitations(invite: object) -> frozenset[CalendarsCapability]:
 def _times(start: object, end: object) -> Mapping[str, datetime]:
     moments = {"start": _moment(start, "start"), "end": _moment(end, "end")}
     duration = moments["end"] - moments["start"]
-    if not timedelta(0) < duration <= _LONGEST:
+    if not timedelta(0) < duration <= _MAX_PERIOD:
         raise InvalidData(
             "The time does not end after its start, or is longer than ten years.",
             field="end",
@@ -233,10 +233,10 @@ def _moment(value: object, field: str) -> datetime:
 
 
 def _check_count(addresses: tuple[str, ...], limits: Mapping[str, int]) -> None:
-    most = limits.get("addresses", len(addresses))
-    if not 0 < len(addresses) <= most:
+    maximum = limits.get("addresses", len(addresses))
+    if not 0 < len(addresses) <= maximum:
         raise InvalidData(
-            f"{len(addresses)} addresses are given, but the vendor takes 1 to {most}.",
+            f"{len(addresses)} addresses are given, but the vendor takes 1 to {maximum}.",
             field="emails",
             remedy="Ask for fewer at once, and for at least one.",
         )

@@ -112,7 +112,7 @@ class PaymentsContract(Contract):
             timeout: seconds for the whole operation.
         """
         check_kind(charge, Charge, "charge")
-        return _charged(charge, charge.needs | {PaymentsCapability.INTENT})
+        return _charge_requirements(charge, charge.needs | {PaymentsCapability.INTENT})
 
     @changes()
     def authorize(
@@ -129,7 +129,7 @@ class PaymentsContract(Contract):
             PaymentDeclined: the payment was declined for `reason`.
         """
         _check_source(charge)
-        return _charged(charge, charge.needs | {PaymentsCapability.AUTHORIZE})
+        return _charge_requirements(charge, charge.needs | {PaymentsCapability.AUTHORIZE})
 
     @changes()
     def charge(
@@ -146,7 +146,7 @@ class PaymentsContract(Contract):
             PaymentDeclined: the payment was declined for `reason`.
         """
         _check_source(charge)
-        return _charged(charge, charge.needs)
+        return _charge_requirements(charge, charge.needs)
 
     @changes(target=Target.REFERENCE)
     def complete(
@@ -584,7 +584,7 @@ class PaymentsContract(Contract):
         return Requirements(needs={PaymentsCapability.LINKS})
 
 
-def _charged(charge: Charge, needs: frozenset[str]) -> Requirements[Payment]:
+def _charge_requirements(charge: Charge, needs: frozenset[str]) -> Requirements[Payment]:
     return Requirements(needs=needs, country=charge.country, currency=charge.amount.currency)
 
 
@@ -599,7 +599,7 @@ def _check_source(charge: Charge) -> None:
 
 
 def _check_some(amount: object) -> None:
-    """Refuse anything but None or a positive amount."""
+    """Refuse any value except None or a positive amount."""
     if amount is not None:
         check_amount(amount)
 

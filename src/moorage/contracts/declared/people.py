@@ -22,7 +22,7 @@ from moorage.errors import InvalidData
 if TYPE_CHECKING:
     from moorage.contracts.people import GroupPage, MemberPage, Person, PersonPage
 
-_NOTHING: Final[Requirements[Any]] = Requirements()
+_NO_REQUIREMENTS: Final[Requirements[Any]] = Requirements()
 
 
 class PeopleContract(Contract):
@@ -65,7 +65,7 @@ class PeopleContract(Contract):
         Raises:
             VendorRejected: the directory has no such account.
         """
-        return _NOTHING
+        return _NO_REQUIREMENTS
 
     @changes(deferrable=False)
     def create(
@@ -132,7 +132,7 @@ class PeopleContract(Contract):
             ref: reference of the account.
             timeout: seconds for the whole operation.
         """
-        return _NOTHING
+        return _NO_REQUIREMENTS
 
     @changes(target=Target.REFERENCE)
     def reactivate(self, ref: Ref | str, *, timeout: float | None = None) -> Requirements[None]:
@@ -142,7 +142,7 @@ class PeopleContract(Contract):
             ref: reference of the account.
             timeout: seconds for the whole operation.
         """
-        return _NOTHING
+        return _NO_REQUIREMENTS
 
     @changes(target=Target.REFERENCE)
     def delete(self, ref: Ref | str, *, timeout: float | None = None) -> Requirements[None]:
@@ -152,7 +152,7 @@ class PeopleContract(Contract):
             ref: reference of the account.
             timeout: seconds for the whole operation.
         """
-        return _NOTHING
+        return _NO_REQUIREMENTS
 
     @reads(target=Target.PAGE)
     def groups(
@@ -206,7 +206,7 @@ class PeopleContract(Contract):
     def remove_member(
         self, ref: Ref | str, member: Ref | str, *, timeout: float | None = None
     ) -> Requirements[None]:
-        """Remove a person from a group; somebody who is no member counts as removed.
+        """Remove a person from a group; a person who is not a member counts as removed.
 
         Args:
             ref: reference of the group.

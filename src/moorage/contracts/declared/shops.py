@@ -19,7 +19,7 @@ from moorage.contracts.shops import (
     order_changes,
     orders,
 )
-from moorage.contracts.validators import check_kind, check_maybe
+from moorage.contracts.validators import check_kind, check_maybe, check_text
 
 if TYPE_CHECKING:
     from moorage.contracts.shops import (
@@ -146,7 +146,7 @@ class ShopsContract(Contract):
         account: str | None = None,
         timeout: float | None = None,
     ) -> Requirements[ItemPage]:
-        """Get a page of the items of a shop that have your number; shops may use one twice.
+        """Get a page of a shop's items with a SKU; several items of a shop may have the same SKU.
 
         Args:
             sku: your number of the item, which must match wholly.
@@ -187,7 +187,7 @@ class ShopsContract(Contract):
             check_quantity(expected, "expected")
             needs.add(ShopsCapability.COMPARE_STOCK)
         if location is not None:
-            check_kind(location, str, "location")
+            check_text(location, "location")
             needs.add(ShopsCapability.LOCATIONS)
         return Requirements(needs=needs)
 

@@ -1,24 +1,35 @@
-"""The contract of checks of VAT numbers."""
+"""The contract of taxes: checks of VAT numbers, and calculations."""
 
 from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from moorage.contracts import tax
-from moorage.contracts.declaration import Contract, Requirements, reads
+from moorage.contracts import address, tax, tax_calculation
+from moorage.contracts.declaration import (
+    Contract,
+    Effect,
+    Requirements,
+    Target,
+    changes,
+    reads,
+)
 from moorage.contracts.tax import TaxCapability, Trader, VatNumber
-from moorage.contracts.validators import check_maybe
+from moorage.contracts.tax_calculation import TaxableSale, TaxReversal
+from moorage.contracts.validators import check_kind, check_maybe
 
 if TYPE_CHECKING:
+    from moorage.contracts.ref import Ref
     from moorage.contracts.tax import VatCheck
+    from moorage.contracts.tax_calculation import TaxCalculation, TaxRecord
 
 
 class TaxContract(Contract):
-    """Checks VAT numbers, each by the configured register that is responsible for it."""
+    """Checks VAT numbers by the register that is responsible, and calculates taxes of sales."""
 
     kind = "tax"
     capabilities = TaxCapability
-    values = (tax,)
+    values = (address, tax, tax_calculation)
+    flows = {"record": Effect.DEFERRABLE}
 
     @reads()
     def check_vat_number(
@@ -52,3 +63,42 @@ class TaxContract(Contract):
             country=target.country,
             arguments={"number": target, "requester": own_number},
         )
+
+    @reads()
+    def calculate(
+        self, sale: TaxableSale, *, timeout: float | None = None
+    ) -> Requirements[TaxCalculation]:
+        """Calculate the tax of a sale, for each line and jurisdiction; nothing is recorded.
+
+        Most vendors charge a fee for each calculation.
+
+        Args:
+            sale: the sale.
+            timeout: seconds for the whole operation.
+        """
+        check_kind(sale, TaxableSale, "sale")
+        return Requirements(needs=sale.needs, country=sale.ship_to.country)
+
+    @changes(target=Target.REFERENCE)
+    def reverse(
+        self,
+        ref: Ref | str,
+        reversal: TaxReversal,
+        *,
+        idempotency_key: str,
+        timeout: float | None = None,
+    ) -> Requirements[TaxRecord]:
+        """Take a recorded sale, or a part of it, out of the vendor's reports.
+
+        Args:
+            ref: reference of the recorded sale.
+            reversal: the reversed parts; the whole sale if it names none.
+            idempotency_key: identifies this reversal: a repeat reverses nothing again.
+            timeout: seconds for the whole operation.
+
+        Raises:
+            VendorRejected: the reference of the reversal is in use, or more would be reversed than
+                was recorded.
+        """
+        check_kind(reversal, TaxReversal, "reversal")
+        return Requirements(needs={TaxCapability.REVERSALS})

@@ -5,7 +5,7 @@ reasons, `events` the events, `disputes` the evidence in a dispute, `lines` the 
 `minor` amounts in minor units, `brands` the names of card brands, `buyers` messages to buyers,
 `unsettled` operations without a known outcome, `stored` means of payment without a payment,
 `links` payment links, `payout_items` the transactions of a payout, `payees` money that is sent to
-somebody, `subscriptions` what is charged again and again, and `vendor` the operations of a vendor.
+payees, `subscriptions` repeated charges, and `vendor` the operations of a vendor.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ from moorage.contracts.payments.lines import LineItem, total_tax
 from moorage.contracts.payments.links import LinkRequest, LinkState, PaymentLink
 from moorage.contracts.payments.minor import MinorUnits
 from moorage.contracts.payments.payees import PayeePayout, PayeeTransfer
-from moorage.contracts.payments.payout_items import PayoutItem, PayoutItemKind, unexplained
+from moorage.contracts.payments.payout_items import PayoutItem, PayoutItemKind, unexplained_amount
 from moorage.contracts.payments.requests import (
     KIND,
     Charge,
@@ -135,5 +135,5 @@ __all__ = [
     "stated_amount",
     "told_buyer",
     "total_tax",
-    "unexplained",
+    "unexplained_amount",
 ]

@@ -32,8 +32,8 @@ _NAMES: Final = MappingProxyType(
 def card_brand(word: str | None) -> str | None:
     """The name of a card brand that is the same at every vendor, such as "visa" or "amex".
 
-    A brand without another name here is the vendor's word in lower case, with an underscore between
-    words. None, or a word without a letter or digit, is None.
+    For an unknown brand this is the vendor's word in lower case, with an underscore between words.
+    For None, or a word without a letter or digit, it is None.
     """
     name = _BREAKS.sub("_", word or "").strip("_").lower()
     return _NAMES.get(name, name) or None

@@ -100,12 +100,12 @@ _REFUSED_BY_US: Final = (
 def told_buyer(error: BaseException) -> BuyerNotice:
     """The message to the buyer for the error of a payment."""
     if isinstance(error, PaymentDeclined):
-        return _notice(BuyerOutcome.DECLINED, f"declined.{error.reason}")
+        return _buyer_notice(BuyerOutcome.DECLINED, f"declined.{error.reason}")
     if _may_be_charged(error):
-        return _notice(BuyerOutcome.UNKNOWN)
+        return _buyer_notice(BuyerOutcome.UNKNOWN)
     if isinstance(error, (*_REFUSED_BY_US, VendorRejected, AuthenticationFailed)):
-        return _notice(BuyerOutcome.NOT_ATTEMPTED)
-    return _notice(BuyerOutcome.UNAVAILABLE)
+        return _buyer_notice(BuyerOutcome.NOT_ATTEMPTED)
+    return _buyer_notice(BuyerOutcome.UNAVAILABLE)
 
 
 def _may_be_charged(error: BaseException) -> bool:
@@ -120,6 +120,6 @@ def _may_be_charged(error: BaseException) -> bool:
     return bool(details.get("_acted")) or may_have_acted(error)
 
 
-def _notice(outcome: BuyerOutcome, code: str = "") -> BuyerNotice:
+def _buyer_notice(outcome: BuyerOutcome, code: str = "") -> BuyerNotice:
     code = code if code in _TEXTS else outcome.value
     return BuyerNotice(outcome=outcome, code=code, text=_TEXTS[code])

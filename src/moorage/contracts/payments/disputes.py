@@ -11,13 +11,13 @@ from moorage.errors import InvalidData
 if TYPE_CHECKING:
     import attrs
 
-_LONGEST: Final = 20_000
+_MAX_LENGTH: Final = 20_000
 
 
 def _is_short(_: object, attribute: attrs.Attribute[Any], value: str | None) -> None:
-    if value is not None and len(value) > _LONGEST:
+    if value is not None and len(value) > _MAX_LENGTH:
         raise InvalidData(
-            f"The {attribute.name} is longer than {_LONGEST} characters.",
+            f"The {attribute.name} is longer than {_MAX_LENGTH} characters.",
             field=attribute.name,
             remedy="Give a shorter text.",
         )

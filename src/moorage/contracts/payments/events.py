@@ -173,7 +173,7 @@ def advance(before: Payment, update: Payment | PaymentEvent) -> Payment:
 
     Args:
         before: the known payment.
-        update: an event or an answer; of an event with a complete payment, that payment is used.
+        update: an event or an answer; for an event with a complete payment, that payment is used.
 
     Raises:
         InvalidData: the event is of another payment.

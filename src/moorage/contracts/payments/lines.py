@@ -15,24 +15,24 @@ if TYPE_CHECKING:
 
     import attrs
 
-_LONGEST: Final = 1_000
-_MOST: Final = 1_000_000
+_MAX_LENGTH: Final = 1_000
+_MAX_QUANTITY: Final = 1_000_000
 _HIGHEST_RATE: Final = 100
 
 
 def _is_short(_: object, attribute: attrs.Attribute[Any], value: str | None) -> None:
-    if value is not None and len(value) > _LONGEST:
+    if value is not None and len(value) > _MAX_LENGTH:
         raise InvalidData(
-            f"The {attribute.name} is longer than {_LONGEST} characters.",
+            f"The {attribute.name} is longer than {_MAX_LENGTH} characters.",
             field=attribute.name,
             remedy="Give a shorter text.",
         )
 
 
 def _is_quantity(_: object, attribute: attrs.Attribute[Any], value: int) -> None:
-    if value > _MOST:
+    if value > _MAX_QUANTITY:
         raise InvalidData(
-            f"The {attribute.name} is above {_MOST}.",
+            f"The {attribute.name} is above {_MAX_QUANTITY}.",
             field=attribute.name,
             remedy="Give fewer items of a larger unit.",
         )
@@ -87,7 +87,7 @@ class LineItem:
     sku: str | None = field(default=None, kw_only=True, validator=[is_maybe_filled, _is_short])
 
     def __attrs_post_init__(self) -> None:
-        """Refuse amounts that do not fit each other."""
+        """Refuse amounts in two currencies, too large a discount, and a tax rate without a tax."""
         for name in ("discount", "tax"):
             amount: Money | None = getattr(self, name)
             if amount is not None and amount.currency != self.unit_price.currency:

@@ -61,8 +61,8 @@ class PayoutItem:
     raw: Any = field(default=None, repr=False, eq=False)
 
 
-def unexplained(payout: Payout, items: Iterable[PayoutItem]) -> Money:
-    """The part of a payout's amount that its transactions do not explain; zero if all is there.
+def unexplained_amount(payout: Payout, items: Iterable[PayoutItem]) -> Money:
+    """The amount of a payout minus the sum of its transactions; zero if none is missing.
 
     Args:
         payout: the payout.
@@ -71,21 +71,21 @@ def unexplained(payout: Payout, items: Iterable[PayoutItem]) -> Money:
     Raises:
         InvalidData: the payout or a transaction has no amount, or another currency.
     """
-    rest = _stated(payout.amount, payout.ref.id)
+    remaining_amount = _stated_amount(payout.amount, payout.ref.id)
     for item in items:
-        net = _stated(item.net, item.id)
-        if net.currency != rest.currency:
+        net = _stated_amount(item.net, item.id)
+        if net.currency != remaining_amount.currency:
             raise InvalidData(
-                f"The payout is in {rest.currency}, but its transaction {item.id} is in"
+                f"The payout is in {remaining_amount.currency}, but its transaction {item.id} is in"
                 f" {net.currency}.",
                 field="items",
                 remedy="Give the transactions of this payout.",
             )
-        rest -= net
-    return rest
+        remaining_amount -= net
+    return remaining_amount
 
 
-def _stated(amount: Money | None, name: str) -> Money:
+def _stated_amount(amount: Money | None, name: str) -> Money:
     if amount is None:
         raise InvalidData(
             f"The vendor states no amount for {name}.",

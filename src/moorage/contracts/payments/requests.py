@@ -38,7 +38,7 @@ KIND: Final = "payments"
 
 _CARD: Final = re.compile(r"[0-9](?:[ .-]?[0-9]){11,18}")
 _LONGEST_TEXT: Final = 1_000
-_LONGEST: Final = 200
+_MAX_LENGTH: Final = 200
 _BEGUN_BY: Final = ("charge", "authorize", "create_intent")
 
 
@@ -88,7 +88,7 @@ def is_short(_: object, attribute: attrs.Attribute[Any], value: str | None) -> N
 
 
 def is_amount(_: object, attribute: attrs.Attribute[Any], value: object) -> None:
-    """Refuse anything but a positive amount of money."""
+    """Refuse any value except a positive amount of money."""
     check_amount(value, attribute.name)
 
 
@@ -112,9 +112,9 @@ def is_source(_: object, attribute: attrs.Attribute[Any], value: str | None) -> 
 
 def is_reference(_: object, attribute: attrs.Attribute[Any], value: str) -> None:
     """Refuse a reference that is empty or too long."""
-    if not 0 < len(value) <= _LONGEST:
+    if not 0 < len(value) <= _MAX_LENGTH:
         raise InvalidData(
-            f"A reference must be a text of 1 to {_LONGEST} characters.",
+            f"A reference must be a text of 1 to {_MAX_LENGTH} characters.",
             field=attribute.name,
             remedy="Give your own name of the payment, such as the invoice number.",
         )
@@ -254,7 +254,7 @@ def check_amount(value: object, field: str = "amount") -> Money:
 
 
 def looks_like_a_card(text: str) -> bool:
-    """True if the text may be a card number: as many digits, with the right check digit."""
+    """True if the text may be a card number: it has the length and a valid check digit."""
     if _CARD.fullmatch(text.strip()) is None:
         return False
     digits = [int(letter) for letter in reversed(text) if letter.isdigit()]

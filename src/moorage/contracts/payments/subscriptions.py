@@ -32,7 +32,7 @@ if TYPE_CHECKING:
     from moorage.contracts.ref import Ref
     from moorage.domain.values.money import Money
 
-_MOST: Final = 1_000_000
+_MAX_COUNT: Final = 1_000_000
 _CHARGES: Final = {
     PaymentState.CAPTURED: MoveState.SUCCEEDED,
     PaymentState.FAILED: MoveState.FAILED,
@@ -74,10 +74,10 @@ class SubscriptionState(StrEnum):
 
 
 def check_quantity(value: object, field: str) -> None:
-    """Refuse anything but a whole number from one to a million."""
-    if type(value) is not int or not 0 < value <= _MOST:
+    """Refuse any value except a whole number from one to a million."""
+    if type(value) is not int or not 0 < value <= _MAX_COUNT:
         raise InvalidData(
-            f"The {field} is not a whole number from 1 to {_MOST:,}.",
+            f"The {field} is not a whole number from 1 to {_MAX_COUNT:,}.",
             field=field,
             remedy="Give a whole number, such as 1.",
         )
@@ -224,7 +224,7 @@ class SubscriptionCharge:
 
 
 def charge_of(payment: Payment) -> SubscriptionCharge | None:
-    """The charge of a subscription that a payment is; None if it is none, or not over yet."""
+    """The payment as a charge of its subscription; None if it has none, or is not finished."""
     state = _CHARGES.get(payment.state)
     if payment.subscription is None or state is None:
         return None
@@ -250,7 +250,7 @@ def subscription_needs(quantity: int | None) -> frozenset[str]:
 
 
 def check_change(ref: Ref, amount: object, quantity: object) -> None:
-    """Refuse a change of nothing, and one to a wrong amount or quantity.
+    """Refuse a change without a new value, or with an invalid amount or quantity.
 
     Args:
         ref: reference of the subscription, which records its currency.

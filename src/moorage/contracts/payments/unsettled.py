@@ -92,8 +92,8 @@ class UnsettledPayment:
         accounts: accounts that the request may have gone to.
         reference: our own name of the payment, transfer or subscription, if the operation begins
             one.
-        amount: amount; of a subscription, that of one charge for one piece. None for all of it, or
-            if unknown.
+        amount: amount; for a subscription, the amount of one charge for one piece. None for
+            the whole amount, or if unknown.
         payment: the payment that it changes; None if it begins one.
         since: time of the first request.
         wait: seconds for which its caller may still be working on it.
@@ -103,9 +103,10 @@ class UnsettledPayment:
         last_question: the latest question to the vendor that did not settle it; None if there was
             none.
         vendors: vendors of these accounts, as far as the accounts are configured.
-        listed_by: time from which the vendor's list shows the payment if it was made; None if the
-            vendor's list cannot tell.
-        listed_within: seconds in which the vendor lists a payment; None if its list cannot tell.
+        listed_by: time from which the vendor's list shows the payment if it was made; None if
+            the list does not prove that.
+        listed_within: seconds in which the vendor lists a payment; None if the list does not
+            prove that.
     """
 
     idempotency_key: str
@@ -126,7 +127,7 @@ class UnsettledPayment:
 
     @property
     def is_proven_absent(self) -> bool:
-        """True if the vendor was asked late enough, and its list shows that it was not done."""
+        """True if the vendor was asked late enough, and the payment is not on its list."""
         question = self.last_question
         return (
             self.next is NextStep.PERSON

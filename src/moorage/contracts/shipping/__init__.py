@@ -29,8 +29,8 @@ from moorage.contracts.shipping.rates import (
     Choice,
     LabelFormat,
     LabelSize,
-    Prize,
     Rate,
+    RateCriterion,
     RateRequest,
     RateResult,
     ShippingCapability,
@@ -53,7 +53,7 @@ from moorage.contracts.shipping.tracking import (
     TrackingEvent,
     TrackingStatus,
 )
-from moorage.contracts.shipping.units import LengthUnit, WeightUnit, converted
+from moorage.contracts.shipping.units import LengthUnit, WeightUnit, convert_measure
 from moorage.contracts.shipping.vendor import ShippingVendor
 
 __all__ = [
@@ -80,8 +80,8 @@ __all__ = [
     "PickupRequest",
     "PickupState",
     "Place",
-    "Prize",
     "Rate",
+    "RateCriterion",
     "RateRequest",
     "RateResult",
     "ServicePoint",
@@ -98,5 +98,5 @@ __all__ = [
     "TrackingEvent",
     "TrackingStatus",
     "WeightUnit",
-    "converted",
+    "convert_measure",
 ]

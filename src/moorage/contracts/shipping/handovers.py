@@ -10,7 +10,7 @@ from moorage.contracts.address import Address
 from moorage.contracts.ref import Ref
 from moorage.contracts.replays import replay_field
 from moorage.contracts.shipping.rates import CarrierMessage, ShippingCapability
-from moorage.contracts.validators import is_a, is_maybe, is_moment, several
+from moorage.contracts.validators import as_list, is_a, is_maybe, is_moment
 from moorage.contracts.vendor import no_options
 from moorage.domain.values.frozen_values import field, frozen
 from moorage.errors import InvalidData
@@ -27,7 +27,7 @@ def shipment_refs(value: object) -> tuple[Ref, ...]:
     Raises:
         InvalidData: there are none, one is not a reference, or they are of several accounts.
     """
-    items = [value] if isinstance(value, (Ref, str)) else several(value, "shipments")
+    items = [value] if isinstance(value, (Ref, str)) else as_list(value, "shipments")
     refs = tuple(dict.fromkeys(Ref.parse(item, "shipments") for item in items))
     if not refs:
         raise InvalidData(

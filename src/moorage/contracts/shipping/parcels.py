@@ -20,7 +20,7 @@ def _weight(value: object) -> Decimal:
     return measure(value, "weight")
 
 
-def _side(value: object) -> Decimal | None:
+def _side_length(value: object) -> Decimal | None:
     return None if value is None else measure(value, "length")
 
 
@@ -36,9 +36,9 @@ class Parcel:
 
     weight: Decimal = field(converter=_weight)
     weight_unit: WeightUnit = field(default=WeightUnit.KILOGRAM, converter=WeightUnit)
-    length: Decimal | None = field(default=None, converter=_side)
-    width: Decimal | None = field(default=None, converter=_side)
-    height: Decimal | None = field(default=None, converter=_side)
+    length: Decimal | None = field(default=None, converter=_side_length)
+    width: Decimal | None = field(default=None, converter=_side_length)
+    height: Decimal | None = field(default=None, converter=_side_length)
     length_unit: LengthUnit = field(default=LengthUnit.CENTIMETRE, converter=LengthUnit)
     reference: str | None = field(default=None, validator=is_maybe(str))
 

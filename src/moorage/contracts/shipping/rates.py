@@ -243,7 +243,7 @@ class RateResult:
     raw: Any = field(default=None, repr=False, eq=False)
 
 
-class Prize(OneOf, field="by"):
+class RateCriterion(OneOf, field="by"):
     """The criterion by which the best rate is chosen."""
 
     PRICE = "price"
@@ -266,11 +266,11 @@ class Choice:
     services: tuple[str, ...] = field(default=(), converter=as_tuple, validator=are_all(str))
     most: Money | None = field(default=None, validator=is_maybe(Money))
     within_days: int | None = field(default=None, validator=is_maybe_whole)
-    by: Prize = field(default=Prize.PRICE, converter=Prize)
+    by: RateCriterion = field(default=RateCriterion.PRICE, converter=RateCriterion)
 
     def of(self, rates: Iterable[Rate]) -> Rate | None:
         """The best rate; None if no rate passes the filters."""
-        fitting = [rate for rate in rates if self._fits(rate)]
+        fitting = [rate for rate in rates if self._allows_rate(rate)]
         currencies = {rate.total.currency for rate in fitting}
         if len(currencies) > 1:
             raise InvalidData(
@@ -280,7 +280,7 @@ class Choice:
             )
         return min(fitting, key=self._order, default=None)
 
-    def _fits(self, rate: Rate) -> bool:
+    def _allows_rate(self, rate: Rate) -> bool:
         days = rate.delivery_days
         return (
             (not self.carriers or not {rate.carrier, rate.vendor_carrier}.isdisjoint(self.carriers))
@@ -297,6 +297,6 @@ class Choice:
 
     def _order(self, rate: Rate) -> tuple[bool, int, int]:
         days = rate.delivery_days
-        if self.by is Prize.PRICE:
+        if self.by is RateCriterion.PRICE:
             return False, rate.total.minor, 0
         return days is None, days or 0, rate.total.minor

@@ -61,10 +61,10 @@ def measure(value: object, field: str) -> Decimal:
     )
 
 
-def converted(
+def convert_measure(
     value: Decimal, unit: WeightUnit | LengthUnit, to: WeightUnit | LengthUnit, *, places: int
 ) -> Decimal:
-    """Convert a measure to another unit, rounded up to so many decimals.
+    """Convert a measure to another unit, rounded up to `places` decimals.
 
     Raises:
         InvalidData: one unit is of weight and the other of length.
@@ -79,7 +79,7 @@ def converted(
     return Decimal(f"{-(-exact_value.numerator // exact_value.denominator)}E-{places}")
 
 
-def plain(value: Decimal) -> str:
+def measure_text(value: Decimal) -> str:
     """A measure as text without trailing zeros."""
     text = f"{value:f}"
     return text.rstrip("0").rstrip(".") if "." in text else text

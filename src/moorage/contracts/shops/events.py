@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 
 
 class ShopTopic(StrEnum):
-    """The occasion of an event of a shop."""
+    """The kind of change that a shop reports."""
 
     ORDER_CREATED = "order_created"
     ORDER_UPDATED = "order_updated"
@@ -24,12 +24,12 @@ class ShopTopic(StrEnum):
 
 @frozen(kw_only=True)
 class ShopEvent:
-    """Something happened to an order; get the order to learn its current state.
+    """A change of an order that a shop reports; get the order to learn its current state.
 
     Attributes:
         id: unique id of the event.
         ref: reference of the order at the vendor.
-        topic: what happened.
+        topic: kind of the change.
         at: time of the order's last change, if the vendor states it.
         raw: the vendor's complete event.
     """

@@ -80,7 +80,7 @@ class Fulfilment:
     """A parcel that leaves for the buyer of an order.
 
     Attributes:
-        tracking_number: the carrier's number of the parcel. By it a parcel is recognised after a
+        tracking_number: the carrier's number of the parcel. It identifies the parcel after a
             lost answer; without one, such an answer raises `OutcomeUnknown`.
         carrier: name of the carrier, as the buyer is to read it.
         tracking_url: address of the carrier's page about the parcel.
@@ -129,7 +129,7 @@ class CancelReceipt:
 
     Attributes:
         ref: reference of the order at the vendor.
-        completion: done if the order is cancelled, pending if the shop is still at it.
+        completion: done if the order is cancelled, pending if the shop is still cancelling it.
         vendor_status: the vendor's own word for that.
         raw: the vendor's complete answer.
     """

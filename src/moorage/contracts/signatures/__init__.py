@@ -1,7 +1,7 @@
 """Electronic signatures: documents, signers, statuses, and the operations of vendors.
 
-`requests` contains documents, signers and the request to send them, `envelopes` what became of
-them, `events` the changes that a vendor reports, and `vendor` the operations of a vendor.
+`requests` contains documents, signers and the request to send them, `envelopes` the states of sent
+documents, `events` the changes that a vendor reports, and `vendor` the operations of a vendor.
 """
 
 from __future__ import annotations

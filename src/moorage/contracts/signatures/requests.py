@@ -35,7 +35,7 @@ _LANGUAGE: Final = re.compile("[a-z]{2}(?:-[A-Z]{2})?")
 
 
 def check_email(value: object, field: str) -> None:
-    """Refuse anything but an email address."""
+    """Refuse any value except an email address."""
     check_text(value, field)
     if _EMAIL.fullmatch(str(value)) is None:
         raise InvalidData(
@@ -135,7 +135,7 @@ class SignaturePlace:
     y: int = field(default=0, validator=_is_offset)
 
     def __attrs_post_init__(self) -> None:
-        """Refuse a place with two meanings, with none, or off the page."""
+        """Refuse a place with both anchor and page, with neither, or outside the page."""
         if (self.page is None) is not bool(self.anchor):
             raise InvalidData(
                 "The place has both an anchor and a page, or neither.",
@@ -225,7 +225,7 @@ class SignatureRequest:
     )
 
     def __attrs_post_init__(self) -> None:
-        """Refuse a request without signers, with a doubled signer, or with contradicting parts."""
+        """Refuse a request without signers, with a repeated signer, or contradictory fields."""
         if not self.signers:
             raise InvalidData(
                 "The request has no signers.", field="signers", remedy="Give at least one Signer."

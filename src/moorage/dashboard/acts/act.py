@@ -19,7 +19,7 @@ _LONGEST_VALUE: Final = 600
 
 
 @attrs.frozen(kw_only=True)
-class Acting:
+class ActContext:
     """One action that a person performs.
 
     Attributes:
@@ -56,7 +56,7 @@ class Acting:
         return value
 
 
-def _keep_page(_: Acting) -> None:
+def _keep_page(_: ActContext) -> None:
     """Return None, to go back to the page of the subject."""
 
 
@@ -85,12 +85,12 @@ class Act:
     title: str
     button: str
     fields: tuple[str, ...]
-    asks: tuple[str, Callable[[Acting], str]] | None = None
+    asks: tuple[str, Callable[[ActContext], str]] | None = None
     needs_reason: bool = False
-    explain: Callable[[Acting], str]
-    perform: Callable[[Acting], str]
+    explain: Callable[[ActContext], str]
+    perform: Callable[[ActContext], str]
     back: tuple[str, tuple[str, ...]]
-    ends: Callable[[Acting], str | None] = _keep_page
+    ends: Callable[[ActContext], str | None] = _keep_page
 
     def values(self, form: Mapping[str, str]) -> dict[str, str]:
         """Return the values of this act's fields.
@@ -130,6 +130,6 @@ def checked_reason(act: Act, form: Mapping[str, str]) -> str:
     return reason
 
 
-def always(group: Group) -> Callable[[Mapping[str, str]], Group]:
+def always_permit(group: Group) -> Callable[[Mapping[str, str]], Group]:
     """Return a `group` function that always returns this permission."""
     return lambda _: group

@@ -16,7 +16,7 @@ from moorage.errors import ConnectorError, InvalidData
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
 
-    from moorage.dashboard.acts.act import Acting
+    from moorage.dashboard.acts.act import ActContext
 
 BATCH: Final = 500
 """Entries that one confirmation changes at most."""
@@ -24,8 +24,8 @@ BATCH: Final = 500
 _PAGE: Final = 100
 
 
-def _change_entry(verb: str, words: str) -> Callable[[Acting], str]:
-    def perform(acting: Acting) -> str:
+def _change_entry(verb: str, words: str) -> Callable[[ActContext], str]:
+    def perform(acting: ActContext) -> str:
         change = getattr(acting.reader.box(acting.need("box")), verb)
         entry = change(acting.need("id"), actor=acting.person.name, reason=acting.reason)
         return f"The entry {entry.id} ({entry.target}: {entry.operation}) {words}."
@@ -33,8 +33,8 @@ def _change_entry(verb: str, words: str) -> Callable[[Acting], str]:
     return perform
 
 
-def _explain_entry(words: str) -> Callable[[Acting], str]:
-    def explain(acting: Acting) -> str:
+def _explain_entry(words: str) -> Callable[[ActContext], str]:
+    def explain(acting: ActContext) -> str:
         entry = acting.reader.entry(acting.need("box"), acting.need("id"))
         doubt = (
             " Its outcome is unknown: it may have been done. Look it up at the vendor first."
@@ -62,7 +62,7 @@ def dead_letters(values: Mapping[str, str], until: datetime | None) -> EntryQuer
     )
 
 
-def _end_of_filter(acting: Acting) -> datetime:
+def _end_of_filter(acting: ActContext) -> datetime:
     try:
         end_time = datetime.fromisoformat(acting.need("until"))
     except ValueError:
@@ -76,8 +76,8 @@ def _end_of_filter(acting: Acting) -> datetime:
     return end_time
 
 
-def _change_entries(verb: str, words: str) -> Callable[[Acting], str]:
-    def perform(acting: Acting) -> str:
+def _change_entries(verb: str, words: str) -> Callable[[ActContext], str]:
+    def perform(acting: ActContext) -> str:
         box, query = (
             acting.reader.box(acting.need("box")),
             dead_letters(acting.values, _end_of_filter(acting)),
@@ -112,8 +112,8 @@ def _change_entries(verb: str, words: str) -> Callable[[Acting], str]:
     return perform
 
 
-def _explain_entries(words: str) -> Callable[[Acting], str]:
-    def explain(acting: Acting) -> str:
+def _explain_entries(words: str) -> Callable[[ActContext], str]:
+    def explain(acting: ActContext) -> str:
         name = acting.need("box")
         count = acting.reader.count(name, dead_letters(acting.values, _end_of_filter(acting)))
         filters = ", ".join(

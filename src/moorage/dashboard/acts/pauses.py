@@ -9,25 +9,25 @@ from moorage.dashboard.acts.entries import of_box
 from moorage.domain.entries.pauses import scope_of
 
 if TYPE_CHECKING:
-    from moorage.dashboard.acts.act import Acting
+    from moorage.dashboard.acts.act import ActContext
 
 
-def _scope(acting: Acting) -> dict[str, str | None]:
+def _scope(acting: ActContext) -> dict[str, str | None]:
     return {name: acting.get(name) for name in ("target", "tenant", "subject")}
 
 
-def _queue(acting: Acting) -> str:
+def _queue(acting: ActContext) -> str:
     """Return the description of a pause: its queue and its entries."""
     return f"the {acting.need('box')} ({scope_of(**_scope(acting))})"
 
 
-def _pause(acting: Acting) -> str:
+def _pause(acting: ActContext) -> str:
     box = acting.reader.box(acting.need("box"))
     box.pause(**_scope(acting), actor=acting.person.name, reason=acting.reason)
     return f"Workers take no more entries of {_queue(acting)}."
 
 
-def _resume(acting: Acting) -> str:
+def _resume(acting: ActContext) -> str:
     box = acting.reader.box(acting.need("box"))
     if box.resume(**_scope(acting), actor=acting.person.name, reason=acting.reason):
         return f"Workers take entries of {_queue(acting)} again."

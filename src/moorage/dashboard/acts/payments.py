@@ -6,11 +6,11 @@ from hashlib import sha256
 from typing import TYPE_CHECKING, Any, Final
 
 from moorage.contracts.payments import KIND, SettledAs
-from moorage.dashboard.acts.act import Act, always
+from moorage.dashboard.acts.act import Act, always_permit
 from moorage.dashboard.payment_words import (
-    advice,
     id_label,
     name_of,
+    next_step_sentence,
     next_words,
     noun_of,
     result_words,
@@ -22,24 +22,24 @@ from moorage.domain.idempotency.approval import Proposal, Propose
 from moorage.errors import InvalidData
 from moorage.hub.internals import core_of
 from moorage.runtime.bridge import run_now
-from moorage.services.calling.manual_operations import ManualAct, recorded
+from moorage.services.calling.manual_operations import ManualAct, perform_recorded
 
 if TYPE_CHECKING:
     from collections.abc import Callable
     from datetime import datetime
 
     from moorage.contracts.payments import UnsettledPayment
-    from moorage.dashboard.acts.act import Acting
+    from moorage.dashboard.acts.act import ActContext
 
 _PROPOSALS: Final = 400
 """Characters of a proposal's reason that are stored."""
 
 
-def _payment(acting: Acting) -> UnsettledPayment:
+def _payment(acting: ActContext) -> UnsettledPayment:
     return acting.reader.evidence(acting.need("key"), acting.get("tenant")).payment
 
 
-def _ask_vendor(acting: Acting) -> str:
+def _ask_vendor(acting: ActContext) -> str:
     payment = _payment(acting)
     settlement = acting.reader.hub.settle_payment(
         payment.idempotency_key,
@@ -65,11 +65,13 @@ def _still_unknown(payment: UnsettledPayment, now: datetime) -> str:
     question = payment.last_question
     if question is None:
         return f"{unknown} Another request for it has left in the meantime. Ask again later."
-    return f"{unknown} {result_words(payment, question)} {advice(payment, question, now)}"
+    return (
+        f"{unknown} {result_words(payment, question)} {next_step_sentence(payment, question, now)}"
+    )
 
 
 def _close(
-    acting: Acting,
+    acting: ActContext,
     payment: UnsettledPayment,
     *,
     done: bool,
@@ -86,23 +88,23 @@ def _close(
         reason=acting.reason,
     )
     core = core_of(acting.reader.hub.manager)
-    run_now(core.execute(_proposing(payment, None), None))
+    run_now(core.execute(_proposal_handler(payment, None), None))
     if not done:
         return (
             f"The {name_of(payment)} is closed as not done. Your program's next call with its key"
             f" {payment.idempotency_key} carries it out."
         )
-    settled = acting.reader.done([(payment.tenant, payment.idempotency_key)])
-    ids = "".join(f", as {item.receipt_id}" for item in settled if item.receipt_id)
+    done_payments = acting.reader.done([(payment.tenant, payment.idempotency_key)])
+    ids = "".join(f", as {item.receipt_id}" for item in done_payments if item.receipt_id)
     return f"The {name_of(payment)} is closed as done{ids}."
 
 
-def _proposing(payment: UnsettledPayment, proposal: Proposal | None) -> Propose:
+def _proposal_handler(payment: UnsettledPayment, proposal: Proposal | None) -> Propose:
     return Propose(KIND, payment.tenant, payment.idempotency_key, proposal)
 
 
-def _propose(
-    acting: Acting, payment: UnsettledPayment, act_name: str, proposal: Proposal | None = None
+def _record_proposal(
+    acting: ActContext, payment: UnsettledPayment, act_name: str, proposal: Proposal | None = None
 ) -> None:
     """Store or remove a proposal, and record that in the audit trail."""
     core = core_of(acting.reader.hub.manager)
@@ -114,11 +116,15 @@ def _propose(
         before={"operation": payment.operation, "tenant": payment.tenant},
         after=None if proposal is None else {"done": proposal.done, "receipt": proposal.receipt},
     )
-    run_now(recorded(core, act, lambda: core.execute(_proposing(payment, proposal), None)))
+    run_now(
+        perform_recorded(
+            core, act, lambda: core.execute(_proposal_handler(payment, proposal), None)
+        )
+    )
 
 
-def _deciding(*, done: bool, keys_lost: bool = False) -> Callable[[Acting], str]:
-    def perform(acting: Acting) -> str:
+def _decision_handler(*, done: bool, keys_lost: bool = False) -> Callable[[ActContext], str]:
+    def perform(acting: ActContext) -> str:
         payment, receipt = _payment(acting), acting.get("receipt") or ""
         if done and not receipt and payment.is_readable and payment.listed_by is None:
             raise _missing_id(payment)
@@ -126,7 +132,7 @@ def _deciding(*, done: bool, keys_lost: bool = False) -> Callable[[Acting], str]
             return _close(acting, payment, done=done, receipt=receipt, keys_lost=keys_lost)
         reason = acting.reason[:_PROPOSALS]
         proposal = Proposal(acting.person.name, done, receipt, reason)
-        _propose(acting, payment, "payment.propose", proposal)
+        _record_proposal(acting, payment, "payment.propose", proposal)
         return (
             f"You propose that the {name_of(payment)} was {'' if done else 'not '}done."
             " A second person has to confirm it."
@@ -149,7 +155,7 @@ def proposal_stamp(proposal: Proposal) -> str:
     return sha256(repr(proposal[:4]).encode()).hexdigest()
 
 
-def _confirm(acting: Acting) -> str:
+def _confirm(acting: ActContext) -> str:
     payment = _payment(acting)
     proposal = acting.reader.proposal(payment)
     if proposal is None or proposal_stamp(proposal) != acting.need("stamp"):
@@ -173,15 +179,15 @@ def _confirm(acting: Acting) -> str:
     )
 
 
-def _withdraw(acting: Acting) -> str:
+def _withdraw(acting: ActContext) -> str:
     payment = _payment(acting)
-    _propose(acting, payment, "payment.withdraw")
+    _record_proposal(acting, payment, "payment.withdraw")
     return f"The proposal for the {name_of(payment)} is withdrawn."
 
 
-def _reject(acting: Acting) -> str:
+def _reject(acting: ActContext) -> str:
     payment = _payment(acting)
-    _propose(acting, payment, "payment.reject")
+    _record_proposal(acting, payment, "payment.reject")
     return f"The proposal for the {name_of(payment)} is rejected."
 
 
@@ -199,37 +205,37 @@ _KEYS_LOST: Final = (
 )
 
 
-def _explain_decision(*, done: bool, keys_lost: bool = False) -> Callable[[Acting], str]:
-    def explain(acting: Acting) -> str:
+def _explain_decision(*, done: bool, keys_lost: bool = False) -> Callable[[ActContext], str]:
+    def explain(acting: ActContext) -> str:
         second = " A second person has to confirm it." if acting.four_eyes else ""
-        lost = f" {_KEYS_LOST}" if keys_lost else ""
+        lost_note = f" {_KEYS_LOST}" if keys_lost else ""
         payment = _payment(acting)
         warning = None if done else too_early_words(payment, acting.reader.now())
         words = f"You say that the {name_of(payment)} was {'' if done else 'not '}done."
         doubt = "" if warning is None else f"{warning} "
-        return f"{doubt}{words}{lost} {_CONSEQUENCES[done]}{second}"
+        return f"{doubt}{words}{lost_note} {_CONSEQUENCES[done]}{second}"
 
     return explain
 
 
-def _explain_confirmation(acting: Acting) -> str:
+def _explain_confirmation(acting: ActContext) -> str:
     payment = _payment(acting)
     proposal = acting.reader.proposal(payment)
     if proposal is None:
         return "The proposal was withdrawn. Go back and read the page again."
     outcome = "done" if proposal.done else "not done"
     receipt = f" The vendor's id of it: {proposal.receipt}." if proposal.receipt else ""
-    lost = "" if payment.is_readable else f" {_KEYS_LOST}"
+    lost_note = "" if payment.is_readable else f" {_KEYS_LOST}"
     warning = None if proposal.done else too_early_words(payment, acting.reader.now())
     doubt = "" if warning is None else f"{warning} "
     return (
-        f"{doubt}{proposal.person} says that the {name_of(payment)} was {outcome}.{receipt}{lost}"
-        f" {reason_of(proposal)} {_CONSEQUENCES[proposal.done]}"
+        f"{doubt}{proposal.person} says that the {name_of(payment)} was {outcome}.{receipt}"
+        f"{lost_note} {reason_of(proposal)} {_CONSEQUENCES[proposal.done]}"
         " Confirm it only if you have looked at the vendor yourself."
     )
 
 
-def _explain_removal(acting: Acting) -> str:
+def _explain_removal(acting: ActContext) -> str:
     return f"The {name_of(_payment(acting))} stays unknown."
 
 
@@ -239,7 +245,7 @@ def reason_of(proposal: Proposal) -> str:
     return f"Reason: {proposal.reason}{end}"
 
 
-def _list_of_payments(acting: Acting) -> str | None:
+def _list_of_payments(acting: ActContext) -> str | None:
     """Return the page of all payments if the outcome of this one is known now; else None."""
     try:
         _payment(acting)
@@ -249,7 +255,7 @@ def _list_of_payments(acting: Acting) -> str | None:
 
 
 _PAYMENT: Final[dict[str, Any]] = {
-    "group": always(Group.PAYMENTS),
+    "group": always_permit(Group.PAYMENTS),
     "fields": ("key", "tenant"),
     "back": ("/payment", ("key", "tenant")),
     "ends": _list_of_payments,
@@ -273,7 +279,7 @@ PAYMENT_ACTS: Final = (
         asks=("receipt", lambda acting: id_label(_payment(acting))),
         needs_reason=True,
         explain=_explain_decision(done=True),
-        perform=_deciding(done=True),
+        perform=_decision_handler(done=True),
     ),
     Act(
         **_PAYMENT,
@@ -282,7 +288,7 @@ PAYMENT_ACTS: Final = (
         button="It was not done",
         needs_reason=True,
         explain=_explain_decision(done=False),
-        perform=_deciding(done=False),
+        perform=_decision_handler(done=False),
     ),
     Act(
         **_PAYMENT,
@@ -292,7 +298,7 @@ PAYMENT_ACTS: Final = (
         asks=("receipt", lambda acting: id_label(_payment(acting))),
         needs_reason=True,
         explain=_explain_decision(done=True, keys_lost=True),
-        perform=_deciding(done=True, keys_lost=True),
+        perform=_decision_handler(done=True, keys_lost=True),
     ),
     Act(
         **_PAYMENT,
@@ -301,7 +307,7 @@ PAYMENT_ACTS: Final = (
         button="Its keys are lost; it was not done",
         needs_reason=True,
         explain=_explain_decision(done=False, keys_lost=True),
-        perform=_deciding(done=False, keys_lost=True),
+        perform=_decision_handler(done=False, keys_lost=True),
     ),
     Act(
         **_CONFIRMATION,

@@ -4,27 +4,27 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any, Final
 
-from moorage.dashboard.acts.act import Act, always
+from moorage.dashboard.acts.act import Act, always_permit
 from moorage.dashboard.people import Group
 from moorage.domain.resilience.circuit import CircuitState
 from moorage.hub.internals import core_of
 from moorage.runtime.bridge import run_now
-from moorage.services.calling.manual_operations import ManualAct, recorded
+from moorage.services.calling.manual_operations import ManualAct, perform_recorded
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from moorage.dashboard.acts.act import Acting
+    from moorage.dashboard.acts.act import ActContext
 
 
-def _owner(acting: Acting) -> str:
+def _owner(acting: ActContext) -> str:
     service, tenant, region = acting.need("service"), acting.get("tenant"), acting.get("region")
     words = [service, f"in {region}" if region else "", f"for {tenant}" if tenant else ""]
     return " ".join(word for word in words if word)
 
 
-def _set_circuit(state: CircuitState) -> Callable[[Acting], str]:
-    def perform(acting: Acting) -> str:
+def _set_circuit(state: CircuitState) -> Callable[[ActContext], str]:
+    def perform(acting: ActContext) -> str:
         service = acting.need("service")
         tenant, region = acting.get("tenant"), acting.get("region")
         manager = acting.reader.hub.manager
@@ -44,7 +44,7 @@ def _set_circuit(state: CircuitState) -> Callable[[Acting], str]:
     return perform
 
 
-def _reset_limits(acting: Acting) -> str:
+def _reset_limits(acting: ActContext) -> str:
     remaining_seconds = acting.reader.hub.manager.reset_limits(
         acting.need("service"),
         tenant=acting.get("tenant"),
@@ -56,7 +56,7 @@ def _reset_limits(acting: Acting) -> str:
     return f"Calls of {_owner(acting)} go on. The pause had {remaining_seconds:.0f} s left."
 
 
-def _renew_credentials(acting: Acting) -> str:
+def _renew_credentials(acting: ActContext) -> str:
     service, tenant = acting.need("service"), acting.get("tenant")
     acting.reader.check_renewable(service)
     core = core_of(acting.reader.hub.manager)
@@ -71,11 +71,11 @@ def _renew_credentials(acting: Acting) -> str:
         old_credentials = await core.get_credentials(service, tenant)
         await core.refresh_credentials(service, tenant, old_credentials)
 
-    run_now(recorded(core, act, renew))
+    run_now(perform_recorded(core, act, renew))
     return f"The credentials of {_owner(acting)} were renewed. All processes use the new ones."
 
 
-def _explain_renewal(acting: Acting) -> str:
+def _explain_renewal(acting: ActContext) -> str:
     acting.reader.check_renewable(acting.need("service"))
     return (
         f"New credentials of {_owner(acting)} are asked for, although the present ones may still"
@@ -84,7 +84,7 @@ def _explain_renewal(acting: Acting) -> str:
 
 
 _CIRCUIT: Final[dict[str, Any]] = {
-    "group": always(Group.CIRCUITS),
+    "group": always_permit(Group.CIRCUITS),
     "fields": ("service", "tenant", "region"),
     "needs_reason": True,
     "back": ("/service", ("service", "tenant")),
@@ -124,7 +124,7 @@ SERVICE_ACTS: Final = (
     ),
     Act(
         name="limits-reset",
-        group=always(Group.LIMITS),
+        group=always_permit(Group.LIMITS),
         fields=("service", "tenant"),
         needs_reason=True,
         back=("/service", ("service", "tenant")),
@@ -137,7 +137,7 @@ SERVICE_ACTS: Final = (
     ),
     Act(
         name="credentials-renew",
-        group=always(Group.CREDENTIALS),
+        group=always_permit(Group.CREDENTIALS),
         fields=("service", "tenant"),
         needs_reason=True,
         back=("/service", ("service", "tenant")),

@@ -9,14 +9,14 @@ from moorage.dashboard.pages.entries import dead_page, entry_page, queues_page
 from moorage.dashboard.pages.levels import levels_page
 from moorage.dashboard.pages.payments import payment_page, unknown_page
 from moorage.dashboard.pages.services import now_page, service_page
-from moorage.dashboard.pages.view import Page, View
+from moorage.dashboard.pages.view import Page, PageContext
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
 
-__all__ = ["PAGES", "Page", "View"]
+__all__ = ["PAGES", "Page", "PageContext"]
 
-PAGES: Final[Mapping[str, Callable[[View], Page]]] = {
+PAGES: Final[Mapping[str, Callable[[PageContext], Page]]] = {
     "/": now_page,
     "/service": service_page,
     "/calls": calls_page,

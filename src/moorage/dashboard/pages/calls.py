@@ -9,15 +9,15 @@ from moorage.dashboard.layout import (
     choice_field,
     facts,
     link,
-    mark,
     moment,
     section,
     span,
+    state_mark,
     table,
     text_field,
 )
-from moorage.dashboard.markup import joined, tag
-from moorage.dashboard.pages.view import Page, older_button, spaced
+from moorage.dashboard.markup import join_nodes, tag
+from moorage.dashboard.pages.view import Page, older_button, spaced_name
 from moorage.dashboard.reading import (
     PAGE,
 )
@@ -28,7 +28,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterable
 
     from moorage.dashboard.markup import Node
-    from moorage.dashboard.pages.view import View
+    from moorage.dashboard.pages.view import PageContext
     from moorage.domain.observation.integration_log import IntegrationLog, LogPage
 
 
@@ -42,7 +42,7 @@ _KINDS: Final = {
 }
 
 
-def calls_page(view: View) -> Page:
+def calls_page(view: PageContext) -> Page:
     """Return a page of the integration log, filtered."""
     if view.reader.log is None:
         return Page("Calls", [section("Calls", tag("p", "No integration log is configured."))])
@@ -63,7 +63,7 @@ def calls_page(view: View) -> Page:
         after=view.get("after"),
     )
     page = view.reader.calls(query)
-    statuses = {"": "all", **{item.value: spaced(item.value) for item in IntegrationStatus}}
+    statuses = {"": "all", **{item.value: spaced_name(item.value) for item in IntegrationStatus}}
     form = tag(
         "form",
         text_field("service", "Service", view.get("service") or ""),
@@ -99,7 +99,7 @@ def calls_page(view: View) -> Page:
     )
 
 
-def _scan_note(view: View, page: LogPage) -> Node:
+def _scan_note(view: PageContext, page: LogPage) -> Node:
     """Return a note on how far back the search went, if it ended at a limit; else None."""
     if page.scanned_to is None:
         return None
@@ -134,7 +134,7 @@ def _period_hours(value: str) -> float:
     return float(value)
 
 
-def call_page(view: View) -> Page:
+def call_page(view: PageContext) -> Page:
     """Return the page of all log entries with one request id."""
     id = view.fields.get("id", "")
     entries = view.reader.calls(LogQuery(id=id, limit=PAGE)).items
@@ -150,7 +150,7 @@ def call_page(view: View) -> Page:
             f"{entry.service}: {entry.operation or 'call'}",
             facts(
                 [
-                    ("Outcome", mark(spaced(entry.status.value), outcome_kind(entry))),
+                    ("Outcome", state_mark(spaced_name(entry.status.value), outcome_kind(entry))),
                     ("Began", moment(entry.started_at, current_time)),
                     ("Duration", span(entry.duration)),
                     ("Attempts", entry.attempts),
@@ -191,7 +191,7 @@ def _content(title: str, text: str | None) -> Node:
     return None if text is None else tag("details", tag("summary", title), tag("pre", text))
 
 
-def calls_table(view: View, entries: Iterable[IntegrationLog], nothing: str) -> Node:
+def calls_table(view: PageContext, entries: Iterable[IntegrationLog], nothing: str) -> Node:
     """Return log entries as a table; if there are none, the text `nothing`."""
     current_time = view.reader.now()
     rows: list[list[Node]] = [
@@ -200,7 +200,7 @@ def calls_table(view: View, entries: Iterable[IntegrationLog], nothing: str) -> 
             entry.service,
             entry.operation,
             entry.tenant,
-            mark(spaced(entry.status.value), outcome_kind(entry)),
+            state_mark(spaced_name(entry.status.value), outcome_kind(entry)),
             entry.error,
             span(entry.duration),
         ]
@@ -211,7 +211,7 @@ def calls_table(view: View, entries: Iterable[IntegrationLog], nothing: str) -> 
     return table(("Began", "Service", "Operation", "Tenant", "Outcome", "Error", "Took"), rows)
 
 
-def key_calls(view: View, calls: Iterable[IntegrationLog]) -> Node:
+def key_calls(view: PageContext, calls: Iterable[IntegrationLog]) -> Node:
     """Return the calls under one idempotency key as a table."""
     current_time = view.reader.now()
     rows: list[list[Node]] = [
@@ -219,7 +219,7 @@ def key_calls(view: View, calls: Iterable[IntegrationLog]) -> Node:
             link(view.request, moment(call.started_at, current_time), "/call", id=call.id),
             tag("code", call.id),
             call.service,
-            mark(spaced(call.status.value), outcome_kind(call)),
+            state_mark(spaced_name(call.status.value), outcome_kind(call)),
             call.error,
             call.http_status,
             call.attempts,
@@ -230,7 +230,7 @@ def key_calls(view: View, calls: Iterable[IntegrationLog]) -> Node:
     if not rows:
         return tag("p", "The integration log has no call under this key.", class_="soft")
     columns = ("Call", "Request id", "Account", "Outcome", "Error", "HTTP", "Attempts", "Took")
-    return joined(tag("h3", "Calls under this key"), table(columns, rows))
+    return join_nodes(tag("h3", "Calls under this key"), table(columns, rows))
 
 
 def outcome_kind(entry: IntegrationLog) -> str:

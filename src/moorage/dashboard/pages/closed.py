@@ -4,15 +4,15 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from moorage.dashboard.layout import button, facts, mark, moment, section, table
+from moorage.dashboard.layout import button, facts, moment, section, state_mark, table
 from moorage.dashboard.markup import tag
 from moorage.dashboard.pages.calls import key_calls
 from moorage.dashboard.pages.view import Page
-from moorage.dashboard.payment_words import capitalized, name_of
+from moorage.dashboard.payment_words import capitalize, name_of
 
 if TYPE_CHECKING:
     from moorage.dashboard.markup import Node
-    from moorage.dashboard.pages.view import View
+    from moorage.dashboard.pages.view import PageContext
     from moorage.dashboard.reading import ClosedPayment, Decision
 
 _ACTS = {
@@ -22,22 +22,25 @@ _ACTS = {
 }
 
 
-def closed_page(view: View, payment: ClosedPayment) -> Page:
+def closed_page(view: PageContext, payment: ClosedPayment) -> Page:
     """Return the page of a closed payment: its outcome, who decided it, and its calls."""
-    done, current_time = payment.done, view.reader.now()
-    name = f"payment {payment.key}" if done is None else name_of(done)
+    done_payment, current_time = payment.done, view.reader.now()
+    name = f"payment {payment.key}" if done_payment is None else name_of(done_payment)
     outcome_facts = facts(
         [
-            ("Outcome", mark(*_outcome(payment))),
-            ("The vendor's id of it", None if done is None else done.receipt_id),
-            ("Settled", None if done is None else moment(done.at, current_time)),
-            ("Your reference", None if done is None else done.reference),
+            ("Outcome", state_mark(*_outcome(payment))),
+            ("The vendor's id of it", None if done_payment is None else done_payment.receipt_id),
+            (
+                "SettleResult",
+                None if done_payment is None else moment(done_payment.at, current_time),
+            ),
+            ("Your reference", None if done_payment is None else done_payment.reference),
             ("Tenant", payment.tenant),
             ("Idempotency key", tag("code", payment.key)),
         ]
     )
     return Page(
-        capitalized(name),
+        capitalize(name),
         [
             section(
                 "The outcome",
@@ -81,7 +84,7 @@ def _outcome_words(payment: ClosedPayment) -> str:
     return "Your program's next call with this key carries the operation out."
 
 
-def _decisions(view: View, payment: ClosedPayment) -> Node:
+def _decisions(view: PageContext, payment: ClosedPayment) -> Node:
     current_time = view.reader.now()
     rows: list[list[Node]] = [
         [moment(item.at, current_time), item.person, _decision_words(item), item.reason]

@@ -8,14 +8,14 @@ from typing import TYPE_CHECKING, Final
 from moorage.dashboard.layout import (
     facts,
     link,
-    mark,
     moment,
     section,
+    state_mark,
     table,
     text_field,
 )
 from moorage.dashboard.markup import tag
-from moorage.dashboard.pages.view import Page, older_button, spaced
+from moorage.dashboard.pages.view import Page, older_button, spaced_name
 from moorage.dashboard.reading import (
     PAGE,
 )
@@ -28,7 +28,7 @@ if TYPE_CHECKING:
     from datetime import datetime
 
     from moorage.dashboard.markup import Html, Node
-    from moorage.dashboard.pages.view import View
+    from moorage.dashboard.pages.view import PageContext
     from moorage.domain.entries.queue import Entry
 
 
@@ -43,7 +43,7 @@ _KINDS: Final = {
 }
 
 
-def queues_page(view: View) -> Page:
+def queues_page(view: PageContext) -> Page:
     """Return the page of the outbox and the inbox: their counts, and the entries in one state."""
     if not view.reader.boxes:
         return Page("Queues", [section("Queues", tag("p", "No outbox or inbox is shown here."))])
@@ -54,7 +54,7 @@ def queues_page(view: View) -> Page:
             [
                 link(
                     view.request,
-                    mark(state.value, _KINDS.get(state, "bad")),
+                    state_mark(state.value, _KINDS.get(state, "bad")),
                     "/queues",
                     box=name,
                     state=state.value,
@@ -71,7 +71,7 @@ def queues_page(view: View) -> Page:
     return Page("Queues", sections)
 
 
-def _pauses(view: View, name: str) -> Html | None:
+def _pauses(view: PageContext, name: str) -> Html | None:
     """Return the pauses of a queue, each with a button that ends it; None if there are none."""
     current_time = view.reader.now()
     rows: list[list[Node]] = [
@@ -94,7 +94,7 @@ def _pauses(view: View, name: str) -> Html | None:
     return table(("Paused", "Since", "Reason", ""), rows) if rows else None
 
 
-def dead_page(view: View) -> Page:
+def dead_page(view: PageContext) -> Page:
     """Return the page of the dead letters of both queues, with actions on a filtered selection."""
     if not view.reader.boxes:
         return Page("Dead letters", [section("Queues", tag("p", "No queue is shown here."))])
@@ -117,7 +117,7 @@ def _state(value: str) -> EntryState:
         ) from None
 
 
-def queue_section(view: View, state: EntryState) -> Html:
+def queue_section(view: PageContext, state: EntryState) -> Html:
     """Return the entries of one queue in one state, with a filter and the possible actions."""
     name = view.fields["box"]
     filters = {field: view.get(field) for field in ("target", "operation", "tenant")}
@@ -165,12 +165,12 @@ def queue_section(view: View, state: EntryState) -> Html:
         )
     columns = ("Entry", "Tenant", "Added", "Attempts", "Error")
     listing = table(columns, rows) if rows else tag("p", "No entry matches.", class_="soft")
-    title = f"{name.capitalize()}: {spaced(state.value)}"
+    title = f"{name.capitalize()}: {spaced_name(state.value)}"
     pauses = _pauses(view, name) if state is EntryState.WAITING else None
     return section(title, form, pauses, listing, batch, older_button(view, page.next))
 
 
-def entry_page(view: View) -> Page:
+def entry_page(view: PageContext) -> Page:
     """Return the page of one entry of a queue, without the entry's content."""
     name = view.fields.get("box", "")
     entry = view.reader.entry(name, view.fields.get("id", ""))
@@ -180,7 +180,10 @@ def entry_page(view: View) -> Page:
     content = [
         facts(
             [
-                ("State", mark(spaced(entry.state.value), _KINDS.get(entry.state, "bad"))),
+                (
+                    "State",
+                    state_mark(spaced_name(entry.state.value), _KINDS.get(entry.state, "bad")),
+                ),
                 ("Explained", _ENTRY_WORDS[entry.state]),
                 ("Paused", None if pause is None else pause.reason),
                 ("Error", entry.error),
@@ -220,7 +223,7 @@ def _time_or_nothing(at: datetime | None, now: datetime) -> Node:
     return None if at is None else moment(at, now)
 
 
-def _entry_acts(view: View, entry: Entry, where: Mapping[str, str]) -> list[Html | None]:
+def _entry_acts(view: PageContext, entry: Entry, where: Mapping[str, str]) -> list[Html | None]:
     ended_states = {EntryState.DEAD, EntryState.UNKNOWN, EntryState.DROPPED, EntryState.PREPARED}
     replay = view.act("entry-replay", **where) if entry.state in ended_states else None
     droppable_states = ended_states - {EntryState.DROPPED} | {

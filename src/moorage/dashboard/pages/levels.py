@@ -5,7 +5,7 @@ from __future__ import annotations
 from itertools import groupby
 from typing import TYPE_CHECKING
 
-from moorage.dashboard.layout import mark, section, table
+from moorage.dashboard.layout import section, state_mark, table
 from moorage.dashboard.markup import tag
 from moorage.dashboard.pages.view import Page
 from moorage.domain.monitoring.objective_report import COLUMNS, rows_of
@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from moorage.dashboard.markup import Node
-    from moorage.dashboard.pages.view import View
+    from moorage.dashboard.pages.view import PageContext
 
 _MARKS = {"yes": ("met", "good"), "no": ("missed", "bad"), "-": ("no calls", "warn")}
 _NOTE = (
@@ -23,7 +23,7 @@ _NOTE = (
 )
 
 
-def levels_page(view: View) -> Page:
+def levels_page(view: PageContext) -> Page:
     """Return the page of objectives and remaining error budgets by month."""
     title = "Service levels"
     if not view.reader.hub.objectives:
@@ -52,7 +52,7 @@ def _table(rows: Sequence[Sequence[str]]) -> Node:
         cells.append(
             [
                 values["objective"],
-                mark(*_MARKS[values["met"]]),
+                state_mark(*_MARKS[values["met"]]),
                 values["budget left"],
                 values["target"],
                 values["actual"],

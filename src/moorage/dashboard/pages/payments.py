@@ -8,13 +8,13 @@ from moorage.dashboard.acts.payments import proposal_stamp, reason_of
 from moorage.dashboard.layout import (
     facts,
     link,
-    mark,
     moment,
     section,
     span,
+    state_mark,
     table,
 )
-from moorage.dashboard.markup import joined, tag
+from moorage.dashboard.markup import join_nodes, tag
 from moorage.dashboard.pages.calls import key_calls
 from moorage.dashboard.pages.closed import closed_page
 from moorage.dashboard.pages.entries import queue_section
@@ -39,13 +39,13 @@ if TYPE_CHECKING:
 
     from moorage.contracts.payments import UnsettledPayment
     from moorage.dashboard.markup import Node
-    from moorage.dashboard.pages.view import View
+    from moorage.dashboard.pages.view import PageContext
     from moorage.dashboard.reading import Evidence
     from moorage.domain.idempotency.approval import Proposal
     from moorage.services.contracts.done_payments import DonePayment
 
 
-def unknown_page(view: View) -> Page:
+def unknown_page(view: PageContext) -> Page:
     """Return the page of payments and queue entries whose outcome is unknown."""
     payments = view.reader.payments()
     sections: list[Node] = [section("Payments", _payments(view, payments))]
@@ -56,9 +56,9 @@ def unknown_page(view: View) -> Page:
     return Page("Unknown outcomes", sections)
 
 
-def _payments(view: View, payments: list[UnsettledPayment]) -> Node:
+def _payments(view: PageContext, payments: list[UnsettledPayment]) -> Node:
     if not payments:
-        return tag("p", mark("all well", "good"), " The outcome of every payment is known.")
+        return tag("p", state_mark("all well", "good"), " The outcome of every payment is known.")
     current_time = view.reader.now()
     rows: list[list[Node]] = []
     for payment in payments:
@@ -69,7 +69,7 @@ def _payments(view: View, payments: list[UnsettledPayment]) -> Node:
                 payment.tenant,
                 ", ".join(payment.accounts),
                 moment(payment.since, current_time),
-                mark(*(next_mark(payment) if proposal is None else ("confirm", "warn"))),
+                state_mark(*(next_mark(payment) if proposal is None else ("confirm", "warn"))),
                 None if proposal is None else _proposal_words(proposal),
             ]
         )
@@ -81,7 +81,7 @@ def _proposal_words(proposal: Proposal) -> str:
     return f"{outcome}, proposed by {proposal.person}"
 
 
-def payment_page(view: View) -> Page:
+def payment_page(view: PageContext) -> Page:
     """Return the decision page of one payment: evidence, the vendor's answer, and the decision."""
     key, tenant = view.fields.get("key", ""), view.get("tenant")
     evidence = view.reader.open_evidence(key, tenant)
@@ -165,7 +165,7 @@ def _amount_words(payment: UnsettledPayment) -> str:
     return "all of it" if payment.amount is None else str(payment.amount)
 
 
-def _same_reference_links(view: View, payment: UnsettledPayment) -> Node:
+def _same_reference_links(view: PageContext, payment: UnsettledPayment) -> Node:
     """Return links to other payments with the same reference, which are easily confused."""
     if payment.reference is None:
         return None
@@ -180,13 +180,13 @@ def _same_reference_links(view: View, payment: UnsettledPayment) -> Node:
     except ConnectorError as error:
         done_payments = []
         links.append(tag("div", f"Settled payments cannot be read: {error}"))
-    for done in done_payments:
-        receipt = "" if done.receipt_id is None else f", as {done.receipt_id}"
-        links.append(tag("div", _payment_link(view, done), f": done{receipt}"))
-    return joined(*links) if links else None
+    for done_payment in done_payments:
+        receipt = "" if done_payment.receipt_id is None else f", as {done_payment.receipt_id}"
+        links.append(tag("div", _payment_link(view, done_payment), f": done{receipt}"))
+    return join_nodes(*links) if links else None
 
 
-def _payment_link(view: View, payment: UnsettledPayment | DonePayment) -> Node:
+def _payment_link(view: PageContext, payment: UnsettledPayment | DonePayment) -> Node:
     return link(
         view.request,
         name_of(payment),
@@ -196,15 +196,15 @@ def _payment_link(view: View, payment: UnsettledPayment | DonePayment) -> Node:
     )
 
 
-def _decision(view: View, evidence: Evidence, where: Mapping[str, Any]) -> Node:
+def _decision(view: PageContext, evidence: Evidence, where: Mapping[str, Any]) -> Node:
     payment, proposal, person = evidence.payment, evidence.proposal, view.person
     noun = noun_of(payment)
-    look = f"Look at the web page of {vendor_of(payment)} for this {noun} first."
+    advice = f"Look at the web page of {vendor_of(payment)} for this {noun} first."
     acts = ("payment-done", "payment-not-done")
     if payment.is_proven_absent:
         acts = ("payment-not-done", "payment-done")
     if not payment.is_readable:
-        look = (
+        advice = (
             "This page cannot read what is stored about the payment. If any process has its keys,"
             " decide there. If they are lost for ever, look at the vendor's web page first."
         )
@@ -216,7 +216,7 @@ def _decision(view: View, evidence: Evidence, where: Mapping[str, Any]) -> Node:
         return tag("p", "You may read this page, and not decide.")
     if proposal is None:
         second = " A second person then confirms your decision." if view.four_eyes else ""
-        return joined(tag("p", look + second), _not_done_warning(view, payment), decide)
+        return join_nodes(tag("p", advice + second), _not_done_warning(view, payment), decide)
     outcome = "done" if proposal.done else "not done"
     words = tag(
         "div",
@@ -228,8 +228,8 @@ def _decision(view: View, evidence: Evidence, where: Mapping[str, Any]) -> Node:
     )
     if person.is_same(proposal.person):
         hint = "You proposed this. Another person has to confirm it."
-        return joined(words, tag("p", hint), view.acts(view.act("payment-withdraw", **where)))
-    return joined(
+        return join_nodes(words, tag("p", hint), view.acts(view.act("payment-withdraw", **where)))
+    return join_nodes(
         words,
         None if proposal.done else _not_done_warning(view, payment),
         tag("p", f"Confirm it only if you have looked at {vendor_of(payment)} yourself."),
@@ -240,7 +240,7 @@ def _decision(view: View, evidence: Evidence, where: Mapping[str, Any]) -> Node:
     )
 
 
-def _not_done_warning(view: View, payment: UnsettledPayment) -> Node:
+def _not_done_warning(view: PageContext, payment: UnsettledPayment) -> Node:
     """Return the warning before a payment is recorded as not done; None if there is no doubt."""
     warning = too_early_words(payment, view.reader.now())
     if warning is None:

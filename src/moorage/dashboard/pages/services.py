@@ -9,16 +9,16 @@ from moorage.dashboard.charts import PERCENTILES, calls_chart, durations_chart
 from moorage.dashboard.layout import (
     facts,
     link,
-    mark,
     moment,
     section,
     span,
+    state_mark,
     table,
     text_field,
 )
-from moorage.dashboard.markup import joined, tag
+from moorage.dashboard.markup import join_nodes, tag
 from moorage.dashboard.pages.calls import calls_table
-from moorage.dashboard.pages.view import Page, counted, readable_section
+from moorage.dashboard.pages.view import Page, count_text, readable_section
 from moorage.dashboard.reading import (
     circuit_words,
 )
@@ -29,7 +29,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Sequence
 
     from moorage.dashboard.markup import Html, Node
-    from moorage.dashboard.pages.view import View
+    from moorage.dashboard.pages.view import PageContext
     from moorage.domain.observation.figures import WindowFigures
     from moorage.domain.observation.sketch import Sketch
     from moorage.hub.service_status import LimitStatus, ServiceStatus
@@ -42,14 +42,14 @@ _MOST_LISTED: Final = 200
 """The number of services, and of their problems, that the first page lists at most."""
 
 
-def now_page(view: View) -> Page:
+def now_page(view: PageContext) -> Page:
     """Return the first page: problems that need a person, all services, and the latest failures."""
     tenant = view.get("tenant")
     statuses: list[ServiceStatus] = []
 
     def services() -> Node:
         statuses.extend(view.reader.services(tenant))
-        return joined(_service_filter(view), _services(view, statuses, tenant))
+        return join_nodes(_service_filter(view), _services(view, statuses, tenant))
 
     services_section = readable_section("Services", services)
     todo = readable_section(
@@ -64,7 +64,7 @@ def now_page(view: View) -> Page:
     return Page("What happens now", [todo, services_section, _chart(view, None), failures])
 
 
-def _chart(view: View, service: str | None) -> Node:
+def _chart(view: PageContext, service: str | None) -> Node:
     """Return a chart of the calls in the last hours; None without figures."""
     if view.reader.metrics is None:
         return None
@@ -79,7 +79,7 @@ def _chart(view: View, service: str | None) -> Node:
             " calls; the failed part is red."
         )
         durations = None if service is None else _durations(windows)
-        return joined(tag("p", words), calls_chart(words, counts), durations)
+        return join_nodes(tag("p", words), calls_chart(words, counts), durations)
 
     return readable_section("The last 6 hours", build)
 
@@ -90,12 +90,12 @@ def _durations(windows: Sequence[WindowFigures]) -> Node:
     timed_windows = [window for window in windows if window.figures.durations.count]
     if not timed_windows:
         words = "No call had an attempt, so there are no durations."
-        return joined(heading, tag("p", words, class_="soft"))
-    whole = merged_sketch(window.figures.durations for window in timed_windows)
-    percentiles = ", ".join(f"{name} {words}" for name, words in _percentile_words(whole))
+        return join_nodes(heading, tag("p", words, class_="soft"))
+    merged = merged_sketch(window.figures.durations for window in timed_windows)
+    percentiles = ", ".join(f"{name} {words}" for name, words in _percentile_words(merged))
     slowest = max(timed_windows, key=_slowest_percentile)
     words = (
-        f"{percentiles} of {counted(whole.count, 'call')} with an attempt, retries and waits"
+        f"{percentiles} of {count_text(merged.count, 'call')} with an attempt, retries and waits"
         f" included. Each point is 5 minutes; the highest p{max(PERCENTILES)} was"
         f" {span(_slowest_percentile(slowest))}, at {slowest.start:%H:%M}."
     )
@@ -104,7 +104,7 @@ def _durations(windows: Sequence[WindowFigures]) -> Node:
         for percent in PERCENTILES
     ]
     times = f"{windows[0].start:%H:%M}", f"{windows[-1].start:%H:%M}"
-    return joined(
+    return join_nodes(
         heading,
         tag("p", words),
         tag("p", legend, class_="legend"),
@@ -135,17 +135,19 @@ def _slowest_percentile(window: WindowFigures) -> float:
     return window.figures.durations.percentile(max(PERCENTILES)) or 0.0
 
 
-def _problems_to_solve(view: View, statuses: Iterable[ServiceStatus], tenant: str | None) -> Node:
+def _problems_to_solve(
+    view: PageContext, statuses: Iterable[ServiceStatus], tenant: str | None
+) -> Node:
     request = view.request
     items: list[Node] = []
     payments = view.reader.payments()
     if payments:
-        words = f"{counted(len(payments), 'payment')} with an unknown outcome"
+        words = f"{count_text(len(payments), 'payment')} with an unknown outcome"
         proposals = sum(view.reader.proposal(payment) is not None for payment in payments)
         verb = "waits" if proposals == 1 else "wait"
         waiting = f"; {proposals} of them {verb} for a second person" if proposals else ""
         unknown_link = link(request, words, "/unknown")
-        items.append(joined(mark("unknown", "bad"), " ", unknown_link, waiting))
+        items.append(join_nodes(state_mark("unknown", "bad"), " ", unknown_link, waiting))
     problems = _problems(view, statuses, tenant)
     items += problems[:_MOST_LISTED]
     if len(problems) > _MOST_LISTED:
@@ -159,13 +161,15 @@ def _problems_to_solve(view: View, statuses: Iterable[ServiceStatus], tenant: st
             if count.number:
                 entries = "entry" if count.text == "1" else "entries"
                 target_link = link(request, f"{count.text} {entries} {words} in the {name}", path)
-                items.append(joined(mark(state.value, "bad"), " ", target_link))
+                items.append(join_nodes(state_mark(state.value, "bad"), " ", target_link))
     if not items:
-        return tag("p", mark("all well", "good"), " Nothing needs a person.")
+        return tag("p", state_mark("all well", "good"), " Nothing needs a person.")
     return tag("ul", [tag("li", item) for item in items], class_="todo")
 
 
-def _problems(view: View, statuses: Iterable[ServiceStatus], tenant: str | None) -> list[Node]:
+def _problems(
+    view: PageContext, statuses: Iterable[ServiceStatus], tenant: str | None
+) -> list[Node]:
     """Return the circuits, pauses and used-up retry budgets that prevent calls."""
     problems: list[Node] = []
     for status in statuses:
@@ -175,19 +179,21 @@ def _problems(view: View, statuses: Iterable[ServiceStatus], tenant: str | None)
         )
         if word not in _HEALTHY:
             problems.append(
-                joined(mark(f"circuit {word}", kind), " ", target_link, f": {explanation}")
+                join_nodes(
+                    state_mark(f"circuit {word}", kind), " ", target_link, f": {explanation}"
+                )
             )
         longest_pause = max((limit.paused for limit in status.limits), default=0.0)
         if longest_pause:
             words = f": the vendor asked for a pause, {span(longest_pause)} are left."
-            problems.append(joined(mark("paused", "warn"), " ", target_link, words))
+            problems.append(join_nodes(state_mark("paused", "warn"), " ", target_link, words))
         if status.budget is not None and not status.budget.allows:
             words = ": the retry budget of this period is used up, so failures are not retried."
-            problems.append(joined(mark("no retries", "warn"), " ", target_link, words))
+            problems.append(join_nodes(state_mark("no retries", "warn"), " ", target_link, words))
     return problems
 
 
-def _service_filter(view: View) -> Html:
+def _service_filter(view: PageContext) -> Html:
     return tag(
         "form",
         text_field("service", "Service", view.get("service") or ""),
@@ -199,7 +205,7 @@ def _service_filter(view: View) -> Html:
     )
 
 
-def _services(view: View, statuses: list[ServiceStatus], tenant: str | None) -> Node:
+def _services(view: PageContext, statuses: list[ServiceStatus], tenant: str | None) -> Node:
     if not statuses:
         return tag("p", "No service is configured.")
     part = (view.get("service") or "").lower()
@@ -215,7 +221,7 @@ def _services(view: View, statuses: list[ServiceStatus], tenant: str | None) -> 
                 link(
                     view.request, _name(status), "/service", service=status.service, tenant=tenant
                 ),
-                mark(word, kind),
+                state_mark(word, kind),
                 None if circuit is None else f"{circuit.failures} of {circuit.calls}",
                 _rate_limit_words(status.limits),
                 _budget_words(status),
@@ -228,7 +234,7 @@ def _services(view: View, statuses: list[ServiceStatus], tenant: str | None) -> 
         f"These are {_MOST_LISTED} of {len(matches)} services. Enter a part of a name to find the"
         " others."
     )
-    return joined(listing, tag("p", words, class_="soft"))
+    return join_nodes(listing, tag("p", words, class_="soft"))
 
 
 def _name(status: ServiceStatus) -> str:
@@ -239,16 +245,16 @@ def _rate_limit_words(limits: Iterable[LimitStatus]) -> Node:
     waits = [limit.wait for limit in limits]
     if not waits:
         return "none"
-    return mark(f"wait {span(max(waits))}", "warn") if max(waits) else "free"
+    return state_mark(f"wait {span(max(waits))}", "warn") if max(waits) else "free"
 
 
 def _budget_words(status: ServiceStatus) -> Node:
     if status.budget is None:
         return "no budget"
-    return "allowed" if status.budget.allows else mark("used up", "warn")
+    return "allowed" if status.budget.allows else state_mark("used up", "warn")
 
 
-def service_page(view: View) -> Page:
+def service_page(view: PageContext) -> Page:
     """Return the page of one service: its protections with explanations, refusals, and failures."""
     service, tenant = view.fields.get("service", ""), view.get("tenant")
     view.reader.check_service(service)
@@ -263,7 +269,7 @@ def service_page(view: View) -> Page:
         sections.append(section("Credentials", _credentials(view, service, tenant)))
     failures = readable_section(
         "Latest failures",
-        lambda: joined(
+        lambda: join_nodes(
             calls_table(
                 view,
                 view.reader.failures(service=service, tenant=tenant, limit=_RECENT),
@@ -278,7 +284,7 @@ def service_page(view: View) -> Page:
     )
 
 
-def _tenant_filter_of(view: View, service: str) -> Html:
+def _tenant_filter_of(view: PageContext, service: str) -> Html:
     return tag(
         "form",
         tag("input", type="hidden", name="service", value=service),
@@ -290,9 +296,9 @@ def _tenant_filter_of(view: View, service: str) -> Html:
     )
 
 
-def _credentials(view: View, service: str, tenant: str | None) -> Node:
+def _credentials(view: PageContext, service: str, tenant: str | None) -> Node:
     words = "They come from a provider of credentials, and are renewed when the service refuses"
-    return joined(
+    return join_nodes(
         tag("p", f"{words} them. A person who may do so can renew them before."),
         view.acts(view.act("credentials-renew", service=service, tenant=tenant)),
     )
@@ -302,7 +308,7 @@ def _of_region(status: ServiceStatus) -> str:
     return "" if status.region is None else f" in {status.region}"
 
 
-def _circuit(view: View, status: ServiceStatus, tenant: str | None) -> Node:
+def _circuit(view: PageContext, status: ServiceStatus, tenant: str | None) -> Node:
     word, kind, explanation = circuit_words(status.circuit)
     circuit_fields = {"service": status.service, "tenant": tenant, "region": status.region}
     circuit = status.circuit
@@ -322,8 +328,8 @@ def _circuit(view: View, status: ServiceStatus, tenant: str | None) -> Node:
         if refusals
         else tag("p", "It has refused no call lately.", class_="soft")
     )
-    return joined(
-        tag("p", mark(word, kind), " ", explanation),
+    return join_nodes(
+        tag("p", state_mark(word, kind), " ", explanation),
         facts(
             [
                 ("Slow calls", circuit.slow_calls),
@@ -344,19 +350,19 @@ def _circuit(view: View, status: ServiceStatus, tenant: str | None) -> Node:
     )
 
 
-def _limits(view: View, status: ServiceStatus, tenant: str | None) -> Node:
+def _limits(view: PageContext, status: ServiceStatus, tenant: str | None) -> Node:
     if not status.limits:
         return tag("p", "No limit is configured.")
     is_paused = any(limit.paused for limit in status.limits)
     rows: list[list[Node]] = [
         [
             limit.name,
-            mark(span(limit.wait), "warn") if limit.wait else "no wait",
+            state_mark(span(limit.wait), "warn") if limit.wait else "no wait",
             span(limit.paused) if limit.paused else "none",
         ]
         for limit in status.limits
     ]
-    return joined(
+    return join_nodes(
         table(("Limit", "Wait of the next call", "Pause that the vendor asked for"), rows),
         view.acts(
             view.act("limits-reset", service=status.service, tenant=tenant) if is_paused else None

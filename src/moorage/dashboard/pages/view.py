@@ -28,7 +28,7 @@ class Page(NamedTuple):
     content: list[Node]
 
 
-class View(NamedTuple):
+class PageContext(NamedTuple):
     """The context that every page is rendered from.
 
     Attributes:
@@ -70,7 +70,7 @@ class View(NamedTuple):
 
 
 def readable_section(title: str, build: Callable[[], Node]) -> Html:
-    """Return a section of the page, or the reason for which its data cannot be read."""
+    """Return a section of the page, or the reason why its data cannot be read."""
     try:
         content = build()
     except ConnectorError as error:
@@ -78,17 +78,17 @@ def readable_section(title: str, build: Callable[[], Node]) -> Html:
     return section(title, content)
 
 
-def counted(number: int, noun: str) -> str:
+def count_text(number: int, noun: str) -> str:
     """Return a number with its noun, such as "2 payments"."""
     return f"1 {noun}" if number == 1 else f"{number} {noun}s"
 
 
-def spaced(value: str) -> str:
+def spaced_name(value: str) -> str:
     """Return a name with spaces in place of underscores."""
     return value.replace("_", " ")
 
 
-def older_button(view: View, after: str | None) -> Html | None:
+def older_button(view: PageContext, after: str | None) -> Html | None:
     """Return the button to the next page of a list; None on the last page."""
     if after is None:
         return None

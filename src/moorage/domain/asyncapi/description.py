@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any, Final
 import attrs
 
 from moorage.domain.asyncapi.operations import channel_operation, operation_nodes
-from moorage.domain.openapi.document import Document, Unmapped
+from moorage.domain.openapi.document import Document, UnmappedOperation
 from moorage.domain.values.json_text import is_object
 from moorage.errors import DescriptionRefused, Problem
 
@@ -58,7 +58,7 @@ class AsyncApi:
     """An AsyncAPI description of version 2 or 3.
 
     Attributes:
-        tree: the description as JSON has it.
+        tree: the description as a JSON value.
         document: the description with resolvable references.
         version: 2 or 3.
     """
@@ -104,10 +104,10 @@ class AsyncApi:
         """Return the operations that moorage can call, and the problems of those that it cannot.
 
         Args:
-            operations: the names of the operations that matter; by default all.
+            operations: the names of the operations to return; by default all.
 
         Raises:
-            DescriptionRefused: there is no operation of one of these names.
+            DescriptionRefused: one of these names is not an operation.
         """
         items = [*operation_nodes(self.document, self.version)]
         known_names = {item.name for item in items}
@@ -125,7 +125,7 @@ class AsyncApi:
             if operations is None or item.name in operations:
                 try:
                     mapped.append(channel_operation(self.document, self.version, item))
-                except Unmapped as error:
+                except UnmappedOperation as error:
                     problems.append(error.problem)
         return tuple(mapped), tuple(problems)
 

@@ -29,8 +29,8 @@ class ChannelMessage:
     Attributes:
         name: its name; without one, that of its operation.
         content_type: the type of its payload.
-        payload: the schema of its payload, whose value is None if there is none.
-        headers: the schema of its headers, whose value is None if there is none.
+        payload: the schema of its payload, whose value is None if the message has none.
+        headers: the schema of its headers, whose value is None if the message has none.
         has_key: whether it has a key, by which Kafka chooses the partition.
         node: its description.
     """
@@ -52,7 +52,7 @@ def channel_message(
         document: the description.
         node: the description of the message, or a reference to it.
         operation: the name of the operation.
-        usual_type: the type of payloads that have none of their own.
+        usual_type: the content type of payloads that declare none.
 
     Raises:
         Unmapped: a part of the message cannot be mapped.

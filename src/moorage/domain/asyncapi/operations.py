@@ -1,7 +1,8 @@
 """The operations of an AsyncAPI description: their channels, parameters and messages.
 
-An operation of version 3 says what the described application does. One of version 2 says what
-others may do: they `publish` the messages that the application receives.
+In version 3, an operation describes an action of the described application. In version 2, it
+describes an action of other applications: they `publish` the messages that the application
+receives.
 """
 
 from __future__ import annotations
@@ -127,9 +128,9 @@ def _checked_address(address: str | None, channel: Node) -> str:
             "The channel has no address, so its topic is known only to the running program.",
             "Give the channel an address, or leave the operation out.",
         )
-    plain = _PLACEHOLDER.sub("", address)
+    plain_text = _PLACEHOLDER.sub("", address)
     if not address.isprintable() or any(
-        character in "{}" or character == " " for character in plain
+        character in "{}" or character == " " for character in plain_text
     ):
         raise refusal(
             channel.pointer,
@@ -167,14 +168,16 @@ def _choices(
 def _messages(
     document: Document, version: int, item: OperationNode, node: Node, channel: Node
 ) -> tuple[ChannelMessage, ...]:
-    nodes = [*(_listed(node, channel) if version == 3 else _joined(document, node))]
+    nodes = [
+        *(_listed_messages(node, channel) if version == 3 else _operation_messages(document, node))
+    ]
     if not nodes:
         raise refusal(node.pointer, "The operation has no message.", "Describe one.")
     usual_type = document.root.text("defaultContentType")
     return tuple(channel_message(document, message, item.name, usual_type) for message in nodes)
 
 
-def _listed(node: Node, channel: Node) -> Iterator[Node]:
+def _listed_messages(node: Node, channel: Node) -> Iterator[Node]:
     """Yield the messages of an AsyncAPI 3 operation; by default all of its channel."""
     if node.child("messages").value is None:
         yield from (message for _, message in channel.child("messages").children())
@@ -182,7 +185,7 @@ def _listed(node: Node, channel: Node) -> Iterator[Node]:
         yield from node.child("messages").items()
 
 
-def _joined(document: Document, node: Node) -> Iterator[Node]:
+def _operation_messages(document: Document, node: Node) -> Iterator[Node]:
     """Yield the message of an AsyncAPI 2 operation, or its alternatives."""
     message = node.child("message")
     if message.value is None:

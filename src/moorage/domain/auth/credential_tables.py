@@ -7,7 +7,8 @@ bearer token too.
 1. A binary secret is written as `secret_base64`. The way to sign requests is a table `signing` with
    the fields that belong to the `method`; its `lifetime` is in seconds.
 2. Reading a written credential gives an equal one.
-3. No error shows the text that was read, and no frame of this package that raises holds it.
+3. No error shows the text that was read, and no stack frame of this package that raises an error
+   contains it.
 """
 
 from __future__ import annotations
@@ -191,7 +192,7 @@ def _decode_bytes(text: str | Secret) -> bytes:
 
 
 def _table(value: Kept | attrs.AttrsInstance) -> dict[str, Any]:
-    """Return a credential's method, and those of its fields that differ from their defaults."""
+    """Return a credential's method, and the fields that differ from their defaults."""
     table: dict[str, Any] = {}
     for field in fields_of(type(value)):
         setting = getattr(value, field.name)

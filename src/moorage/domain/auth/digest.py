@@ -11,7 +11,7 @@ import attrs
 
 from moorage.domain.http.challenges import read_challenges, read_parameters
 from moorage.domain.http.requests import BodyStream
-from moorage.domain.secrets.frames import refusing
+from moorage.domain.secrets.frames import without_arguments_in_errors
 from moorage.errors import InvalidData
 
 if TYPE_CHECKING:
@@ -52,7 +52,7 @@ class DigestChallenge:
         qop: `auth`; or `auth-int`, which covers the body too; None for a server from before 1999.
         opaque: the value that responses repeat, if the server sent one.
         hashes_user: True if the server wants the user name hashed.
-        stale: True if the server refused nothing but the nonce.
+        stale: True if the server refused only the nonce.
     """
 
     realm: str
@@ -69,7 +69,8 @@ def digest_challenge(
 ) -> DigestChallenge | None:
     """Return the strongest Digest challenge of an answer to which this client can respond, if any.
 
-    `algorithms` are the names of the allowed hashes; by default all hashes that this machine has.
+    `algorithms` are the names of the allowed hashes; by default all hashes that this machine
+    supports.
     """
     usable_algorithms = _AVAILABLE if algorithms is None else algorithms
     challenges = (
@@ -84,7 +85,7 @@ def next_nonce(headers: Headers) -> str | None:
     return nonce or None
 
 
-@refusing
+@without_arguments_in_errors
 def digest_response(
     username: str,
     password: Secret,
@@ -99,12 +100,12 @@ def digest_response(
 
     Args:
         username: the user name.
-        password: the password, which the value does not contain.
+        password: the password, which the header does not contain.
         challenge: the newest challenge of the server.
         request: the request as it is sent.
         url: its URL.
-        count: the number of requests with the nonce of this challenge, with this one.
-        client_nonce: a value that no other request has.
+        count: the number of requests with the nonce of this challenge, including this one.
+        client_nonce: a value that no other request uses.
 
     Raises:
         InvalidData: the server wants the body hashed, and it is a stream.

@@ -29,21 +29,31 @@ _PLAIN: Final = 1
 _OAUTH: Final = 2
 _GRANTED: Final = 3
 """The format of OAuth tokens with fields that earlier releases cannot read."""
+_IN_HEADER: Final = 4
+"""The format of OAuth tokens that a header of the service's own carries."""
+_LATE_FIELDS: Final = {_OAUTH: 0, _GRANTED: 2, _IN_HEADER: 3}
+"""The number of fields that each format of OAuth tokens has after those of the first one."""
 
 
 def pack_credentials(credentials: Kept) -> bytes:
     """Return credentials as bytes, which the caller must encrypt before storing them."""
     if isinstance(credentials, OAuthCredentials):
-        late_pair = (_time(credentials.issued_at), _bytes(credentials.dpop_key))
+        late_fields = (
+            _time(credentials.issued_at),
+            _bytes(credentials.dpop_key),
+            credentials.header,
+        )
+        kind = _GRANTED if any(late_fields) else _OAUTH
+        kind = kind if credentials.header is None else _IN_HEADER
         return pack_values(
             (
-                _OAUTH if late_pair == (None, None) else _GRANTED,
+                kind,
                 credentials.access_token.reveal_bytes(),
                 _bytes(credentials.refresh_token),
                 credentials.token_type,
                 _time(credentials.expires_at),
                 credentials.scope,
-                *(() if late_pair == (None, None) else late_pair),
+                *late_fields[: _LATE_FIELDS[kind]],
             )
         )
     return pack_values(
@@ -54,7 +64,7 @@ def pack_credentials(credentials: Kept) -> bytes:
             _bytes(credentials.secret),
             credentials.name,
             _time(credentials.expires_at),
-            None if credentials.signing is None else _signing(credentials.signing),
+            None if credentials.signing is None else _signing_fields(credentials.signing),
         )
     )
 
@@ -99,10 +109,9 @@ def _unpack_credentials(packed: bytes) -> Kept | None:
 
 def _read_credentials(values: tuple[Any, ...]) -> Kept:
     kind, *fields = values
-    if kind in {_OAUTH, _GRANTED}:
-        if kind == _OAUTH:
-            fields += (None, None)
-        access, refresh, token_type, expires_at, scope, issued_at, dpop_key = fields
+    if kind in _LATE_FIELDS:
+        fields += [None] * (_LATE_FIELDS[_IN_HEADER] - _LATE_FIELDS[kind])
+        access, refresh, token_type, expires_at, scope, issued_at, dpop_key, header = fields
         return OAuthCredentials(
             access_token=_text(access),
             refresh_token=None if refresh is None else _text(refresh),
@@ -111,6 +120,7 @@ def _read_credentials(values: tuple[Any, ...]) -> Kept:
             scope=scope,
             issued_at=_moment(issued_at),
             dpop_key=None if dpop_key is None else _text(dpop_key),
+            header=header,
         )
     if kind != _PLAIN:
         raise ValueError("an unknown kind")
@@ -135,7 +145,7 @@ def _text(secret: bytes) -> Secret:
     return Secret(secret)
 
 
-def _signing(signing: Signing) -> dict[str, Any]:
+def _signing_fields(signing: Signing) -> dict[str, Any]:
     fields = fields_of(type(signing))
     return {field.name: _value(getattr(signing, field.name)) for field in fields}
 

@@ -11,7 +11,7 @@ from urllib.parse import quote
 
 from moorage.domain.http.headers import check_settable
 from moorage.domain.http.urls import is_absolute
-from moorage.domain.secrets.frames import careful, refusing
+from moorage.domain.secrets.frames import with_careful_constructor, without_arguments_in_errors
 from moorage.domain.secrets.secret import Secret, as_secret, check_sendable
 from moorage.domain.values.frozen_values import Factory, field, frozen
 from moorage.errors import InvalidData
@@ -108,12 +108,12 @@ def _scope(value: str | Iterable[str]) -> tuple[str, ...]:
     return tuple(sorted(set(value.split() if isinstance(value, str) else value)))
 
 
-@careful
+@with_careful_constructor
 @frozen(kw_only=True)
 class Credentials:
     """The credentials for a service. The `repr` shows neither secret nor user name.
 
-    User names stay out because some vendors take an API key for one.
+    User names are hidden too, because some vendors use an API key as the user name.
 
     Attributes:
         method: the way in which requests carry the credentials.
@@ -142,7 +142,7 @@ class Credentials:
         return cls()
 
     @classmethod
-    @refusing
+    @without_arguments_in_errors
     def basic(
         cls, username: str, password: Secret | str, *, expires_at: datetime | None = None
     ) -> Credentials:
@@ -153,7 +153,7 @@ class Credentials:
         )
 
     @classmethod
-    @refusing
+    @without_arguments_in_errors
     def digest(
         cls, username: str, password: Secret | str, *, expires_at: datetime | None = None
     ) -> Credentials:
@@ -169,14 +169,14 @@ class Credentials:
         )
 
     @classmethod
-    @refusing
+    @without_arguments_in_errors
     def bearer(cls, token: Secret | str, *, expires_at: datetime | None = None) -> Credentials:
         """Return credentials that send a bearer token."""
         token = as_secret(token)
         return cls(method=AuthMethod.BEARER, secret=token, expires_at=expires_at)
 
     @classmethod
-    @refusing
+    @without_arguments_in_errors
     def api_key(
         cls,
         key: Secret | str,
@@ -208,7 +208,7 @@ class Credentials:
         return cls(method=AuthMethod.API_KEY_HEADER, secret=key, name=name, expires_at=expires_at)
 
     @classmethod
-    @refusing
+    @without_arguments_in_errors
     def signed(
         cls, signing: Signing, key: Secret | str | bytes, *, expires_at: datetime | None = None
     ) -> Credentials:
@@ -227,7 +227,7 @@ class Credentials:
         return cls(method=AuthMethod.NEGOTIATE)
 
 
-@careful
+@with_careful_constructor
 @frozen(kw_only=True)
 class OAuthCredentials:
     """The tokens that an authorisation server granted.
@@ -241,6 +241,8 @@ class OAuthCredentials:
         scope: the granted scopes, sorted; a space-separated text is accepted too.
         dpop_key: the private key (P-256, in PEM) that the token is bound to, if it is bound to one.
             Requests then carry a proof of possession of this key (RFC 9449).
+        header: the name of a header that carries only the access token; by default `Authorization`
+            carries it, after the token type.
     """
 
     access_token: Secret = field(converter=as_secret, hash=False)
@@ -250,9 +252,12 @@ class OAuthCredentials:
     issued_at: datetime | None = field(default=None, converter=_in_utc)
     scope: tuple[str, ...] = field(default=(), converter=_scope)
     dpop_key: Secret | None = field(default=None, converter=_secret, hash=False)
+    header: str | None = None
 
     def __attrs_post_init__(self) -> None:
         """Check that the tokens can be sent, before the first call uses them."""
+        if self.header is not None:
+            check_settable(self.header, "header")
         check_sendable(self.access_token, "access_token")
         _check_scheme_word(self.access_token, "access_token")
         if self.dpop_key is not None:
@@ -270,6 +275,8 @@ class OAuthCredentials:
 def authorise(request: Request, credentials: Credentials | OAuthCredentials) -> Request:
     """Return the request with these credentials, which replace any credentials that it had."""
     if isinstance(credentials, OAuthCredentials):
+        if credentials.header is not None:
+            return request.with_header(credentials.header, credentials.access_token.reveal())
         kind = "DPoP" if credentials.dpop_key is not None else credentials.token_type
         scheme = "Bearer" if kind.lower() == "bearer" else kind
         return _with_authorization(request, scheme, credentials.access_token.reveal())
@@ -296,7 +303,7 @@ def signs(credentials: Credentials | OAuthCredentials) -> bool:
     return credentials.signing is not None
 
 
-def proves(credentials: Credentials | OAuthCredentials | None) -> bool:
+def proves_key(credentials: Credentials | OAuthCredentials | None) -> bool:
     """Return whether requests carry a proof that the client has the key its token is bound to."""
     return isinstance(credentials, OAuthCredentials) and credentials.dpop_key is not None
 
@@ -334,7 +341,7 @@ def sign(
     """Return the request with the signature or proof of possession that its credentials make.
 
     This is the last step before a request is sent, repeated for every attempt, because signatures
-    expire. It may add to the query. `nonce` is the value that the server wants to see in a proof.
+    expire. It may add to the query. `nonce` is the value that the server demands in a proof.
     """
     if isinstance(credentials, OAuthCredentials):
         proof_key, token = credentials.dpop_key, credentials.access_token
@@ -360,12 +367,12 @@ def respond(
     """Return the request with its response to the server's newest Digest challenge.
 
     Args:
-        request: the request, in all else as it is sent.
+        request: the request, otherwise complete.
         url: its URL.
         credentials: a user name and password for Digest.
         challenge: the challenge, and the number of requests with its nonce; None if there is none
             yet, for a request without credentials.
-        client_nonce: a value that no other request has.
+        client_nonce: a value that no other request uses.
     """
     username = credentials.username if isinstance(credentials, Credentials) else None
     password = credentials.secret if isinstance(credentials, Credentials) else None

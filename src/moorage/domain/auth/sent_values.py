@@ -180,7 +180,7 @@ class SentCredentials:
         self._mask = _mask_of(values)
 
     def teach(self, learn: SecretLearner) -> None:
-        """Tell a recorder of requests which credentials it must not record."""
+        """Pass the sent credentials to a recorder of requests, which must not record them."""
         learn(*self._values())
 
     def response(self, response: Response) -> Response:
@@ -214,11 +214,13 @@ class SentCredentials:
             if isinstance(visited_error, ConnectorError) and id(visited_error) not in visited_ids:
                 visited_ids.add(id(visited_error))
                 if not isinstance(visited_error, ConfigurationError):
-                    mask_error(visited_error, self._mask(), self._other, except_for=_OWN_NAMES)
+                    mask_error(
+                        visited_error, self._mask(), self._masked_answer, except_for=_OWN_NAMES
+                    )
                 pending_errors += [visited_error.__cause__, visited_error.__context__]
         return error
 
-    def _other(self, value: Any) -> Any:
+    def _masked_answer(self, value: Any) -> Any:
         return self.response(value) if isinstance(value, Response) else value
 
 
@@ -311,7 +313,7 @@ def credential_values(
 
 
 def _in_field(value: str) -> Iterator[str]:
-    """Yield the value of a header, and each part that may be a credential."""
+    """Yield the value of a header, and each of its parts that may be a credential."""
     yield value
     for pair in value.split(";"):
         yield pair.partition("=")[2]
@@ -332,8 +334,8 @@ def _user_and_password(encoded: str) -> Iterator[str]:
 
 def as_valid_json(masked: bytes) -> bytes:
     """Return masked JSON as valid JSON: a masked number becomes a string."""
-    return _JSON_TOKEN.sub(lambda match: _quoted(match[0]), masked)
+    return _JSON_TOKEN.sub(lambda match: _percent_encode(match[0]), masked)
 
 
-def _quoted(token: bytes) -> bytes:
+def _percent_encode(token: bytes) -> bytes:
     return b'"' + token + b'"' if MASK.encode() in token and token[:1] != b'"' else token

@@ -36,7 +36,7 @@ if TYPE_CHECKING:
     from moorage.domain.service.cache_policy import CachePolicy
     from moorage.domain.service.settings import Service
 
-_LONGEST = 2.0**31
+_MAX_SECONDS = 2.0**31
 _DIRECTIVE = re.compile(
     r"""([\w!#$%&'*+.^`|~\-]+)(?:\s{0,4}=\s{0,4}(?:"((?:[^"\\]|\\.)*+)"?|([^\s,;"]*)))?""", re.ASCII
 )
@@ -44,7 +44,7 @@ _DELTA = re.compile(r"[0-9]+")
 
 _CACHEABLE: Final = frozenset({200, 203, 204, 300, 301, 308, 404, 405, 410, 414})
 """HTTP statuses of answers that may be cached without an explicit lifetime."""
-_NEVER: Final = frozenset({206, 304, 401, 403, 407, 408, 421, 425, 429})
+_UNCACHEABLE: Final = frozenset({206, 304, 401, 403, 407, 408, 421, 425, 429})
 """HTTP statuses of answers that are never cached, such as parts and refusals."""
 _FIRST_SERVER_ERROR: Final = 500
 _LIFETIMES: Final = ("max-age", "stale-while-revalidate", "stale-if-error")
@@ -75,9 +75,9 @@ class CacheEntry:
 
     Attributes:
         response: the answer, without the fields that must not be reused.
-        lifetime: the seconds for which it is fresh.
+        lifetime: the seconds for which the answer is fresh.
         age: its age in seconds.
-        varies_by: the names of the request headers that it depends on.
+        varies_by: the names of the request headers that the answer depends on.
         selected_by: a digest of the caller and of the caller's values of these headers.
     """
 
@@ -123,15 +123,15 @@ class StoredAnswers(NamedTuple):
 
 
 @attrs.frozen
-class Fresh:
+class FreshAnswer:
     """The decision to return the cached answer, because it is fresh."""
 
 
-_SERVE_FRESH: Final = Fresh()
+_SERVE_FRESH: Final = FreshAnswer()
 
 
 @attrs.frozen
-class Stale:
+class StaleAnswer:
     """The decision to ask the service to confirm the cached answer.
 
     Attributes:
@@ -146,11 +146,11 @@ class Stale:
 
 
 @attrs.frozen
-class Miss:
+class NoCachedAnswer:
     """The decision to ask the service, because no cached answer can be used."""
 
 
-Decision: TypeAlias = Fresh | Stale | Miss
+Decision: TypeAlias = FreshAnswer | StaleAnswer | NoCachedAnswer
 
 
 # --- what is what ---------------------------------------------------------------
@@ -219,7 +219,7 @@ def selection_digest(request: Request, who: bytes, names: Iterable[str]) -> byte
     return digest(parts)
 
 
-def matching(entries: Entries, request: Request, who: bytes) -> CacheEntry | None:
+def newest_match(entries: Entries, request: Request, who: bytes) -> CacheEntry | None:
     """Return the newest cached answer that fits the request and its caller."""
     for entry in entries:
         if entry.selected_by == selection_digest(request, who, entry.varies_by):
@@ -244,7 +244,7 @@ class CacheInquiry:
         self._selectors: dict[tuple[str, ...], bytes] = {}
 
     def matching(self, entries: Entries) -> CacheEntry | None:
-        """Return the newest answer for this request and caller, as the function `matching` does."""
+        """Return the newest cached answer that fits this request and its caller."""
         for entry in entries:
             names = entry.varies_by
             selected_by = self._selectors.get(names)
@@ -281,7 +281,7 @@ def new_cache_entry(
     names = varies_by(response)
     if names is None or not _storable(response, policy):
         return None
-    headers = _lasting(response.headers)
+    headers = _storable_headers(response.headers)
     made_at = parse_http_date(headers.get("date", ""), received_at)
     if made_at is None:
         made_at = received_at
@@ -325,7 +325,7 @@ def usable_seconds(entry: CacheEntry, policy: CachePolicy) -> float:
     return entry.lifetime - entry.age + max(graces)
 
 
-def refreshed(entry: CacheEntry, not_modified: Response) -> Response:
+def refreshed_response(entry: CacheEntry, not_modified: Response) -> Response:
     """Return the cached answer with the new headers of a 304 answer."""
     dropped_names = _HOP_BY_HOP | _OF_THE_BODY | _listed_names(not_modified.headers, "connection")
     new_headers = Headers(
@@ -342,7 +342,7 @@ def refreshed(entry: CacheEntry, not_modified: Response) -> Response:
 
 
 def confirms(entry: CacheEntry, not_modified: Response) -> bool:
-    """Return whether a 304 answer confirms the cached one: it names the same version, or none."""
+    """Return whether a 304 answer confirms the cached one: it names the same or no version."""
     validators, named_version = (
         response.headers.get("etag", "").removeprefix("W/")
         for response in (entry.response, not_modified)
@@ -351,7 +351,7 @@ def confirms(entry: CacheEntry, not_modified: Response) -> bool:
 
 
 def as_received(entry: CacheEntry, request: Request) -> Response:
-    """Return a cached answer as the caller receives it, with an `Age` header."""
+    """Return a cached answer in the form for the caller, with an `Age` header."""
     headers = entry.response.headers.with_header("Age", f"{int(entry.age)}")
     body = b"" if request.method is HttpMethod.HEAD else entry.response.body
     return entry.response.as_cached(headers, body)
@@ -363,7 +363,7 @@ def as_received(entry: CacheEntry, request: Request) -> Response:
 def decide(request: Request, entry: CacheEntry | None, policy: CachePolicy) -> Decision:
     """Decide how to use a cached answer, within the limits that the request sets."""
     if entry is None:
-        return Miss()
+        return NoCachedAnswer()
     request_directives = cache_control(request.headers)
     directives = cache_control(entry.response.headers)
     if not request_directives and "no-cache" not in directives and entry.age < entry.lifetime:
@@ -386,15 +386,17 @@ def decide(request: Request, entry: CacheEntry | None, policy: CachePolicy) -> D
     if is_young_enough and not needs_check and spare + bearable > 0:
         return _SERVE_FRESH
     if request.method is HttpMethod.HEAD:
-        return Miss()
+        return NoCachedAnswer()
     patient = is_young_enough and not strict and "min-fresh" not in request_directives
     usual = 0.0 if "stale-if-error" in {*request_directives, *directives} else policy.stale_if_error
-    return Stale(
+    return StaleAnswer(
         _validators(entry.response),
         while_revalidating=patient
-        and _bears(remaining_lifetime, 0.0, "stale-while-revalidate", directives),
+        and _may_serve_stale(remaining_lifetime, 0.0, "stale-while-revalidate", directives),
         if_error=not strict
-        and _bears(remaining_lifetime, usual, "stale-if-error", request_directives, directives),
+        and _may_serve_stale(
+            remaining_lifetime, usual, "stale-if-error", request_directives, directives
+        ),
     )
 
 
@@ -403,7 +405,7 @@ def decide(request: Request, entry: CacheEntry | None, policy: CachePolicy) -> D
 
 def _storable(response: Response, policy: CachePolicy) -> bool:
     status, directives = response.status, cache_control(response.headers)
-    if status in _NEVER or status >= _FIRST_SERVER_ERROR:
+    if status in _UNCACHEABLE or status >= _FIRST_SERVER_ERROR:
         return False
     checkable = bool(_validators(response))
     if "no-store" in directives or (directives.get("no-cache") == "" and not checkable):
@@ -414,7 +416,7 @@ def _storable(response: Response, policy: CachePolicy) -> bool:
     return cacheable and (policy.stale_if_error > 0 or checkable)
 
 
-def _lasting(headers: Headers) -> Headers:
+def _storable_headers(headers: Headers) -> Headers:
     """Return those headers of an answer that a cache may store.
 
     Fields of the connection, and fields that `no-cache` names, may not.
@@ -440,7 +442,7 @@ def _lifetime(response: Response, made_at: datetime, policy: CachePolicy) -> flo
     if "expires" in headers:
         # A value that is not a date, such as 0, counts as a date in the past.
         expires = parse_http_date(headers["expires"], made_at) or made_at
-        return min(_LONGEST, max(0.0, (expires - made_at).total_seconds()))
+        return min(_MAX_SECONDS, max(0.0, (expires - made_at).total_seconds()))
     if response.status not in _CACHEABLE and "public" not in directives:
         return 0.0
     changed_at = parse_http_date(headers.get("last-modified", ""), made_at) or made_at
@@ -454,7 +456,9 @@ def _validators(response: Response) -> Headers:
     return Headers([(name, value) for name, value in validators if value is not None])
 
 
-def _bears(left: float, usual: float, directive: str, *control: Mapping[str, str]) -> bool:
+def _may_serve_stale(
+    left: float, usual: float, directive: str, *control: Mapping[str, str]
+) -> bool:
     """Return whether a stale answer is still within its grace period."""
     grace = max(usual, *(_delta(directives.get(directive, "")) for directives in control))
     return grace > 0 and left + grace > 0
@@ -465,4 +469,4 @@ def _delta(text: str) -> float:
 
     A text that is not a number counts as 0, which makes an answer stale.
     """
-    return min(float(text), _LONGEST) if _DELTA.fullmatch(text) else 0.0
+    return min(float(text), _MAX_SECONDS) if _DELTA.fullmatch(text) else 0.0

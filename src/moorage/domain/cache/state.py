@@ -19,7 +19,7 @@ import attrs
 
 from moorage.domain.cache.rules import CacheEntry
 from moorage.domain.http.response import Response
-from moorage.domain.state.commands import reading, reading_time
+from moorage.domain.state.commands import reading_time, refusing_unreadable_states
 from moorage.domain.state.packing import pack_values, unpack_values
 from moorage.domain.values.durations import SECOND
 from moorage.errors import InvalidData
@@ -53,7 +53,7 @@ class ReadCachedAnswers:
     def __init__(self, key: str) -> None:
         self.keys = (key,)
 
-    @reading
+    @refusing_unreadable_states
     def apply(self, states: States, now: int) -> tuple[States, CachedAnswers]:
         """Return the cached answers under the key, without changing them."""
         entry = _present_values(states[0], now)
@@ -76,7 +76,7 @@ class StoreCachedAnswers:
         self.content = content
         self.quiet = quiet
 
-    @reading
+    @refusing_unreadable_states
     def apply(self, states: States, now: int) -> tuple[States, bool]:
         """Return the new state, and True if the answers were stored."""
         entry = _present_values(states[0], now)
@@ -87,7 +87,7 @@ class StoreCachedAnswers:
 
 
 class RemoveCachedAnswers:
-    """The command that removes cached answers, and lets older writes under the key fail."""
+    """The command that removes cached answers, and makes older writes under the key fail."""
 
     __slots__ = ("keys",)
     once = False
@@ -96,7 +96,7 @@ class RemoveCachedAnswers:
     def __init__(self, key: str) -> None:
         self.keys = (key,)
 
-    @reading
+    @refusing_unreadable_states
     def apply(self, states: States, now: int) -> tuple[States, None]:
         """Return the marker that replaces the cached answers, even if there were none."""
         return ((now, _TRACE, _next_mark(states[0], now), None),), None

@@ -34,7 +34,7 @@ class ForeignFile:
 
     Attributes:
         name: last part of its path.
-        is_file, is_folder: what it is; both are False for a link.
+        is_file, is_folder: whether it is a file or a folder; both are False for a link.
         size: number of bytes.
         modified: time of the last change; None if the filesystem states none.
         stamp: text that changes when the size, the time or the version of the file changes.
@@ -74,7 +74,7 @@ def read_description(description: Mapping[str, Any], *, quoted: bool = False) ->
 
 
 def _time(value: object) -> datetime | None:
-    """Return a file's time, which a filesystem states as a date, as seconds or as text."""
+    """Parse a file's time, which a filesystem states as a date, in seconds or as text."""
     try:
         if isinstance(value, (int, float)):
             value = datetime.fromtimestamp(value, UTC)
@@ -103,7 +103,7 @@ def protocol_of(url: str) -> str:
     """Return the protocol of a filesystem's URL, such as "sftp".
 
     Raises:
-        ConfigurationError: it is no URL of one filesystem, or has a password in it.
+        ConfigurationError: the text is not a URL of one filesystem, or contains a password.
     """
     protocol, separator, _ = url.partition("://")
     if not separator or not protocol or "::" in url:
@@ -129,9 +129,9 @@ def check_options(options: Mapping[str, Any]) -> None:
     """Refuse a filesystem option that should be given as a secret.
 
     Raises:
-        ConfigurationError: the name of an option is one of a credential.
+        ConfigurationError: an option's name suggests that it is a credential.
     """
-    for name, value in _nested(options):
+    for name, value in _nested_options(options):
         if is_sensitive(name) and isinstance(value, str):
             raise ConfigurationError(
                 f"The option {name!r} of a filesystem is likely to be a secret.",
@@ -140,10 +140,10 @@ def check_options(options: Mapping[str, Any]) -> None:
             )
 
 
-def _nested(options: Mapping[str, Any], before: str = "") -> Iterable[tuple[str, Any]]:
+def _nested_options(options: Mapping[str, Any], before: str = "") -> Iterable[tuple[str, Any]]:
     for name, value in options.items():
         if isinstance(value, Mapping):
-            yield from _nested(cast("Mapping[str, Any]", value), f"{before}{name}.")
+            yield from _nested_options(cast("Mapping[str, Any]", value), f"{before}{name}.")
         else:
             yield f"{before}{name}", value
 
@@ -153,8 +153,8 @@ def revealed_options(
 ) -> dict[str, Any]:
     """Return the arguments of a filesystem's class, with its secrets in plain text.
 
-    A dot in the name of a secret leads into an option that is a mapping. WebDAV takes a user and a
-    password as a pair.
+    A dot in the name of a secret addresses a key of an option that is a mapping. WebDAV takes a
+    user and a password as a pair.
     """
     arguments: dict[str, Any] = dict(options)
     for name, secret in secrets.items():

@@ -2,7 +2,7 @@
 
 A status proves little about the request. Proxies answer with UNAVAILABLE too, and its text may be
 one that the server received from another server. So a call counts as unsent only if this side knows
-that there was no connection, and not by the words of an error.
+that there was no connection, and never because of an error's text.
 """
 
 from __future__ import annotations
@@ -46,7 +46,7 @@ class GrpcFault:
 
     Attributes:
         code: the name of the status code, such as "UNAVAILABLE".
-        message: the text beside the code. It may be the server's, and may contain anything.
+        message: the text beside the code. It may come from the server, and may contain anything.
         details: the details that the server added.
     """
 
@@ -142,7 +142,7 @@ def _error(fault: GrpcFault, phase: GrpcPhase) -> ConnectorError:
         fields = ", ".join(name[:80] for name in details.fields[:10])
         return kind(f"{message}{f' (fields: {fields})' if fields else ''}.", remedy=remedy, **words)
     if code == "RESOURCE_EXHAUSTED":
-        return _exhausted(fault, words)
+        return _exhaustion_error(fault, words)
     if code in _BROKEN:
         message, remedy, retryable = _BROKEN[code]
         return VendorFailed(f"{message}.", remedy=remedy, retryable=retryable, **words)
@@ -162,7 +162,7 @@ def _error(fault: GrpcFault, phase: GrpcPhase) -> ConnectorError:
     )
 
 
-def _exhausted(fault: GrpcFault, words: dict[str, Any]) -> ConnectorError:
+def _exhaustion_error(fault: GrpcFault, words: dict[str, Any]) -> ConnectorError:
     """Return the error for RESOURCE_EXHAUSTED, which stands for limits and for large messages."""
     text = fault.message
     if "eceived message larger than max" in text or "ecompressed message larger" in text:

@@ -3,7 +3,7 @@
 Laws:
 
 1. The files are complete: each file comes after those that it imports, and no import is missing.
-2. A server decides neither how many questions are asked nor how much is read.
+2. The number of questions and the amount of data have limits that the server cannot raise.
 """
 
 from __future__ import annotations
@@ -67,7 +67,7 @@ def services_of(answer: bytes) -> tuple[str, ...]:
 def files_of(answer: bytes) -> dict[str, bytes]:
     """Return the files in a reflection answer, by name; each is a `FileDescriptorProto`.
 
-    An answer that the server does not know the file or the symbol has none.
+    The result is empty if the server does not know the file or the symbol.
 
     Raises:
         VendorFailed: the answer cannot be read.
@@ -98,7 +98,7 @@ def name_of(file: bytes) -> str:
     """Return the name of a protobuf file, such as "shop/orders.proto".
 
     Raises:
-        ValueError: the bytes are no `FileDescriptorProto`.
+        ValueError: the bytes are not a `FileDescriptorProto`.
     """
     name = b"".join(bytes_of(file, 1)).decode()
     if not name:
@@ -110,7 +110,7 @@ def imports_of(file: bytes) -> tuple[str, ...]:
     """Return the names of the files that a protobuf file imports.
 
     Raises:
-        ValueError: the bytes are no `FileDescriptorProto`.
+        ValueError: the bytes are not a `FileDescriptorProto`.
     """
     return tuple(name.decode() for name in bytes_of(file, 3))
 

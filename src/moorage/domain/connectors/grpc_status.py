@@ -17,7 +17,7 @@ _RETRY_AFTER: Final = "retry-after"
 _RETRY_INFO: Final = "google.rpc.RetryInfo"
 _ERROR_INFO: Final = "google.rpc.ErrorInfo"
 _BAD_REQUEST: Final = "google.rpc.BadRequest"
-_LARGEST: Final = 65_536
+_MAX_BYTES: Final = 65_536
 
 
 @attrs.frozen(kw_only=True)
@@ -44,12 +44,12 @@ class GrpcDetails:
 def details_of(metadata: Iterable[tuple[str, str | bytes]]) -> GrpcDetails:
     """Return the error details in the trailing metadata of a failed gRPC call.
 
-    What cannot be read is left out: details that are malformed must not hide the error itself.
+    Unreadable details are left out, because malformed details must not hide the error itself.
     """
     trailers = dict(metadata)
     result = GrpcDetails()
     status = trailers.get(_STATUS)
-    if isinstance(status, bytes) and len(status) <= _LARGEST:
+    if isinstance(status, bytes) and len(status) <= _MAX_BYTES:
         try:
             result = _of_status(status)
         except ValueError:

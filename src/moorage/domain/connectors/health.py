@@ -33,12 +33,12 @@ class ConnectorHealth:
     Attributes:
         connector: the name of the connector.
         at: the moment.
-        state: `HEALTHY` if the server answered in time, `UNAVAILABLE` if it did not, `UNKNOWN` if
-            it was not asked, for example because the connector is disabled.
+        state: `HEALTHY` if the server answered in time, `UNAVAILABLE` if it did not answer,
+            `UNKNOWN` if it was not asked, for example because the connector is disabled.
         seconds: the time that the server took to answer; None if it did not.
-        text: what is the matter, as a sentence; None if the connector is healthy. It never contains
-            a secret.
-        remedy: what to do about it, as a sentence; None if the connector is healthy.
+        text: the problem, as a sentence; None if the connector is healthy. It never contains a
+            secret.
+        remedy: the advice to the user, as a sentence; None if the connector is healthy.
     """
 
     connector: str

@@ -1,9 +1,9 @@
-"""The meaning of IMAP's failures: the moorage error, and whether the work may be done.
+"""The meaning of IMAP's failures: the moorage error, and whether the work may have been done.
 
 Laws:
 
-1. A command that the server answers with NO or BAD did nothing that matters; flags and moves of
-   several messages may have been made in part.
+1. A command that the server answers with NO or BAD had no effect, except that flags and moves of
+   several messages may be partly done.
 2. If a change was sent and no answer came, it may have happened.
 3. No error quotes the server, because its words may hold a value.
 """
@@ -110,7 +110,7 @@ def no_folder_error() -> VendorRejected:
 
 
 def renumbered_error() -> ChangesExpired:
-    """Return the error for uids that are those of other messages by now."""
+    """Return the error for uids that now belong to other messages."""
     return ChangesExpired(
         "The server has numbered the messages of the folder anew.",
         remedy="Search again, and use the new uids with the new validity.",

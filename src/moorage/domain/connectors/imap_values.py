@@ -1,7 +1,7 @@
 """Values of IMAP: conditions of a search, and messages.
 
-A condition is built of values, and no text is put together: a value can never become a part of the
-condition around it.
+A condition is built from values, never by joining texts: a value can never become a part of the
+surrounding condition.
 """
 
 from __future__ import annotations
@@ -36,11 +36,11 @@ _MONTHS: Final = [
 ]
 _FLAG: Final = late_pattern(r"\\?[!#$&'*+,\-./0-9:;<=>?@A-Z^_`a-z|~]{1,100}")
 _HEADER: Final = late_pattern(r"[!-9;-~]{1,100}")
-_MOMENT: Final = late_pattern(
+_DATE_TIME: Final = late_pattern(
     r"([0-9]{1,2})-([A-Za-z]{3})-([0-9]{4}) ([0-9]{2}):([0-9]{2}):([0-9]{2})"
     r" ([+-])([0-9]{2})([0-9]{2})"
 )
-_DEEPEST: Final = 20
+_MAX_DEPTH: Final = 20
 _UIDS: Final = 2**32
 _SHOWN: Final = 80
 
@@ -56,24 +56,24 @@ class ImapCondition:
     words: tuple[str | bytes, ...] = attrs.field(repr=False)
 
     def __and__(self, other: ImapCondition) -> ImapCondition:
-        """Return the condition that both this one and the other one hold."""
+        """Return the condition that both this and the other condition hold."""
         return ImapCondition((*self.words, *other.words))
 
     def __or__(self, other: ImapCondition) -> ImapCondition:
-        """Return the condition that this one or the other one holds."""
+        """Return the condition that this or the other condition holds."""
         return ImapCondition(("OR", "(", *self.words, ")", "(", *other.words, ")"))
 
     def __invert__(self) -> ImapCondition:
-        """Return the condition that this one does not hold."""
+        """Return the condition that this condition does not hold."""
         return ImapCondition(("NOT", "(", *self.words, ")"))
 
 
-def everything() -> ImapCondition:
+def all_messages() -> ImapCondition:
     """Return the condition that every message fulfils."""
     return ImapCondition(("ALL",))
 
 
-def undeleted() -> ImapCondition:
+def not_deleted() -> ImapCondition:
     """Return the condition that a message is not marked for deletion."""
     return ImapCondition(("UNDELETED",))
 
@@ -140,7 +140,7 @@ def flag_name(flag: object) -> str:
     """Return the name of a flag unchanged.
 
     Raises:
-        InvalidData: it cannot be one.
+        InvalidData: the value is not a valid flag.
     """
     if isinstance(flag, str) and _FLAG.fullmatch(flag):
         return flag
@@ -165,13 +165,13 @@ def condition_of(value: object, depth: int = 0) -> ImapCondition:
     Raises:
         InvalidData: the JSON does not describe a condition.
     """
-    if is_object(value) and depth < _DEEPEST:
+    if is_object(value) and depth < _MAX_DEPTH:
         parts = [_part(name, content, depth + 1) for name, content in value.items()]
-        condition = everything()
+        condition = all_messages()
         for part in parts:
             condition &= part
         return condition
-    raise _malformed()
+    raise _malformed_error()
 
 
 def _part(name: str, content: Any, depth: int) -> ImapCondition:
@@ -181,14 +181,14 @@ def _part(name: str, content: Any, depth: int) -> ImapCondition:
         return ~condition_of(content, depth)
     if name == "any" and is_list(content) and content:
         condition = condition_of(content[0], depth)
-        for other in content[1:_DEEPEST]:
+        for other in content[1:_MAX_DEPTH]:
             condition |= condition_of(other, depth)
-        if len(content) <= _DEEPEST:
+        if len(content) <= _MAX_DEPTH:
             return condition
-    raise _malformed()
+    raise _malformed_error()
 
 
-def _malformed() -> InvalidData:
+def _malformed_error() -> InvalidData:
     return InvalidData(
         "The condition has the wrong form.",
         field="where",
@@ -201,8 +201,8 @@ class ImapSearchResult:
     """The messages that a search found.
 
     Attributes:
-        validity: the number under which the uids of the folder are valid. With another one, the
-            same uids are other messages.
+        validity: the number under which the uids of the folder are valid. Under another validity,
+            the same uids belong to other messages.
         uids: the numbers of the messages, in the order in which they arrived.
     """
 
@@ -240,7 +240,7 @@ def moment(text: str) -> datetime | None:
 
     Months have their English names, whatever language the machine has.
     """
-    match = _MOMENT.fullmatch(text.strip())
+    match = _DATE_TIME.fullmatch(text.strip())
     if match is None or match[2].title() not in _MONTHS:
         return None
     month = _MONTHS.index(match[2].title()) + 1
@@ -257,7 +257,7 @@ def folder_name(name: object) -> str:
     """Return the name of a folder unchanged.
 
     Raises:
-        InvalidData: it cannot be one.
+        InvalidData: the value is not a valid folder name.
     """
     if isinstance(name, str) and name and is_encodable(name) and not set(name) & {"\0", "\r", "\n"}:
         return name
@@ -272,7 +272,7 @@ def uids_of(numbers: Iterable[object]) -> tuple[int, ...]:
     """Return the numbers of messages.
 
     Raises:
-        InvalidData: `numbers` is empty, or contains something else than numbers of messages.
+        InvalidData: `numbers` is empty, or contains a value that is not a message number.
     """
     values = tuple(numbers)
     uids = tuple(value for value in values if type(value) is int and 0 < value < _UIDS)

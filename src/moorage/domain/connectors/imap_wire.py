@@ -1,7 +1,7 @@
 """IMAP's commands and replies as bytes.
 
 A reply is a line, in which literals may stand: a number of bytes that follow the line's end, after
-which the line goes on. Replies that break a rule raise `ValueError`, however they were broken.
+which the line goes on. Parsing a malformed reply always raises `ValueError`.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ _TOKEN: Final = re.compile(rb'[ ]*(?:(\()|(\))|"((?:[^"\\\r\n]|\\["\\])*)"|([^ (
 _ESCAPE: Final = re.compile(rb"\\(.)")
 _SAFE: Final = late_pattern(r"[ -~]*")
 _SHIFTED: Final = late_pattern(r"[^ -~]+|&")
-_DEEPEST: Final = 20
+_MAX_DEPTH: Final = 20
 _LONGEST_LINE: Final = 1_000_000
 _NIL: Final = b"NIL"
 
@@ -79,7 +79,7 @@ class ReplyBuffer:
             if self._literal is not None:
                 if len(self._arrived) < self._literal:
                     return None
-                self._take(self._literal)
+                self._take_bytes(self._literal)
                 self._literal = None
                 continue
             end = self._arrived.find(b"\n", self._place)
@@ -88,7 +88,7 @@ class ReplyBuffer:
                 if self._place > _LONGEST_LINE:
                     raise ValueError("a line is longer than it may be")
                 return None
-            line = self._take(end + 1)
+            line = self._take_bytes(end + 1)
             literal = _LITERAL.search(line)
             if literal is None:
                 parts, self._parts, self._size = self._parts, [], 0
@@ -97,7 +97,7 @@ class ReplyBuffer:
             if self._size + self._literal > self._largest:
                 raise ValueError("a reply is larger than it may be")
 
-    def _take(self, size: int) -> bytes:
+    def _take_bytes(self, size: int) -> bytes:
         part = bytes(self._arrived[:size])
         del self._arrived[:size]
         self._place = 0
@@ -114,25 +114,25 @@ def read_reply(parts: Sequence[bytes]) -> ImapReply:
     Raises:
         ValueError: the parts do not form an IMAP reply.
     """
-    tag, _, rest = parts[0].partition(b" ")
+    tag, _, remainder = parts[0].partition(b" ")
     name = tag.strip().decode("ascii", "replace")
     if name == "+":
         return ImapReply("+")
-    text = rest.rstrip(b"\r\n")
+    text = remainder.rstrip(b"\r\n")
     status = _STATUS.fullmatch(text) if len(parts) == 1 else None
     if status is not None:
         code = (status[2] or b"").decode("ascii", "replace")
         return ImapReply(name, status[1].decode().upper(), code)
     if name != "*":
         raise ValueError("a reply has neither a status nor data")
-    return ImapReply("*", items=tuple(values_of([rest, *parts[1:]])))
+    return ImapReply("*", items=tuple(values_of([remainder, *parts[1:]])))
 
 
 def values_of(parts: Sequence[bytes]) -> list[Any]:
     """Return the values in lines and literals in turn: bytes, None, and lists of these.
 
     Raises:
-        ValueError: they break a rule of IMAP.
+        ValueError: the parts break a rule of IMAP.
     """
     return _values(_tokens(parts), 0)
 
@@ -161,7 +161,7 @@ def _tokens(parts: Sequence[bytes]) -> Iterator[tuple[str, bytes]]:
 def _values(tokens: Iterator[tuple[str, bytes]], depth: int) -> list[Any]:
     """Return the values up to the bracket that closes them, or up to the end."""
     values: list[Any] = []
-    if depth > _DEEPEST:
+    if depth > _MAX_DEPTH:
         raise ValueError("a reply is nested too deeply")
     for kind, content in tokens:
         if kind == "bracket" and content == b"(":
@@ -197,7 +197,7 @@ def as_text(value: object) -> str:
     """Return a value in an IMAP reply as a text.
 
     Raises:
-        ValueError: it is a list or missing.
+        ValueError: the value is a list, or is missing.
     """
     if isinstance(value, bytes):
         return value.decode("utf-8", "replace")
@@ -239,13 +239,13 @@ def command_chunks(tag: str, words: Iterable[str | bytes]) -> list[bytes]:
 def mailbox_bytes(name: str) -> bytes:
     """Return the name of a folder as IMAP sends it (RFC 3501, 5.1.3)."""
 
-    def shifted(text: str) -> str:
+    def utf7_text(text: str) -> str:
         if text == "&":
             return "&-"
         code = b64encode(text.encode("utf-16-be")).rstrip(b"=").replace(b"/", b",")
         return f"&{code.decode()}-"
 
-    return _SHIFTED.sub(lambda match: shifted(match[0]), name).encode()
+    return _SHIFTED.sub(lambda match: utf7_text(match[0]), name).encode()
 
 
 def uid_set(uids: Sequence[int]) -> str:

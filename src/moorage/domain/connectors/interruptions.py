@@ -56,12 +56,12 @@ class Interruptions:
         return timed_out(self.slow, has_effect=has_effect)
 
     def malformed(self, *, has_effect: bool, is_preparation: bool = False) -> ConnectorError:
-        """Return the error for bytes that are no answer, or a larger one than allowed.
+        """Return the error for bytes that are not an answer, or for an answer that is too large.
 
         Args:
             has_effect: whether the request may have changed something.
-            is_preparation: whether the request came before that of the operation, which was not
-                sent, as a login does.
+            is_preparation: whether the request only prepared the operation, as a login does, so
+                that the operation's own request was not sent.
         """
         text = f"The server sent something that is no {self.answer}, or a larger one than allowed."
         remedy = "Check host and port, ask for less at once, or raise `largest`."

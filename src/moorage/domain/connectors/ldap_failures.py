@@ -1,9 +1,9 @@
-"""The meaning of LDAP's failures: the moorage error, and whether the work may be done.
+"""The meaning of LDAP's failures: the moorage error, and whether the work may have been done.
 
 Laws:
 
-1. An entry is changed as a whole or not at all, and a result with a code of failure says that it
-   was not. Only a server that reports a failure of its own, without saying which, leaves that open.
+1. An entry is changed as a whole or not at all, and a result with a failure code says that it was
+   not changed. Only if the server reports an unspecified internal failure, the effect is unknown.
 2. If a change was sent and no result came, it may have happened.
 3. No error quotes the server, because its words may hold a value.
 """
@@ -206,5 +206,5 @@ def ldap_error(result: LdapResult, *, has_effect: bool) -> ConnectorError:
 
 
 def closed_stream_error() -> LocalFailure:
-    """Return the error for an LDAP stream whose block has ended."""
+    """Return the error for reading an LDAP stream after the end of its block."""
     return LocalFailure("The stream is closed.", remedy="Read it inside its block.")

@@ -1,7 +1,7 @@
 """Values of LDAP: conditions, names and entries.
 
-A condition is built of values, and no text is put together: a value can never become a part of the
-condition around it.
+A condition is built from values, never by joining texts: a value can never become a part of the
+surrounding condition.
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ _ATTRIBUTE: Final = late_pattern(
     r"(?:[A-Za-z][A-Za-z0-9-]*|[0-9]+(?:\.[0-9]+)+)(?:;[A-Za-z0-9=*-]+)*"
 )
 _SPECIAL: Final = frozenset('"+,;<>\\=')
-_DEEPEST: Final = 50
+_MAX_DEPTH: Final = 50
 _SHOWN: Final = 80
 
 
@@ -42,31 +42,31 @@ class LdapFilter:
     encoded: bytes = attrs.field(repr=False)
 
     def __and__(self, other: LdapFilter) -> LdapFilter:
-        """Return the condition that both this one and the other one hold."""
+        """Return the condition that both this and the other condition hold."""
         return all_of(self, other)
 
     def __or__(self, other: LdapFilter) -> LdapFilter:
-        """Return the condition that this one or the other one holds."""
+        """Return the condition that this or the other condition holds."""
         return any_of(self, other)
 
     def __invert__(self) -> LdapFilter:
-        """Return the condition that this one does not hold."""
+        """Return the condition that this condition does not hold."""
         return LdapFilter(tlv(0xA2, self.encoded))
 
 
 def equals(attribute: str, value: LdapValue) -> LdapFilter:
     """Return the condition that an attribute has a value."""
-    return _asserted(0xA3, attribute, value)
+    return _assertion(0xA3, attribute, value)
 
 
 def at_least(attribute: str, value: LdapValue) -> LdapFilter:
     """Return the condition that an attribute has this value or a greater one."""
-    return _asserted(0xA5, attribute, value)
+    return _assertion(0xA5, attribute, value)
 
 
 def at_most(attribute: str, value: LdapValue) -> LdapFilter:
     """Return the condition that an attribute has this value or a smaller one."""
-    return _asserted(0xA6, attribute, value)
+    return _assertion(0xA6, attribute, value)
 
 
 def begins_with(attribute: str, value: LdapValue) -> LdapFilter:
@@ -84,19 +84,19 @@ def ends_with(attribute: str, value: LdapValue) -> LdapFilter:
     return _substring(attribute, 0x82, value)
 
 
-def present(attribute: str) -> LdapFilter:
+def has_attribute(attribute: str) -> LdapFilter:
     """Return the condition that an attribute has any value."""
     return LdapFilter(octets(attribute_name(attribute), 0x87))
 
 
 def all_of(*conditions: LdapFilter) -> LdapFilter:
-    """Return the condition that all of these hold."""
-    return LdapFilter(tlv(0xA0, *_several(conditions)))
+    """Return the condition that all of these conditions hold."""
+    return LdapFilter(tlv(0xA0, *_condition_list(conditions)))
 
 
 def any_of(*conditions: LdapFilter) -> LdapFilter:
-    """Return the condition that at least one of these holds."""
-    return LdapFilter(tlv(0xA1, *_several(conditions)))
+    """Return the condition that at least one of these conditions holds."""
+    return LdapFilter(tlv(0xA1, *_condition_list(conditions)))
 
 
 def member_of_chain(attribute: str, value: LdapValue) -> LdapFilter:
@@ -106,7 +106,7 @@ def member_of_chain(attribute: str, value: LdapValue) -> LdapFilter:
     return LdapFilter(tlv(0xA9, rule, name, octets(value_bytes(attribute, value), 0x83)))
 
 
-def _asserted(tag: int, attribute: str, value: LdapValue) -> LdapFilter:
+def _assertion(tag: int, attribute: str, value: LdapValue) -> LdapFilter:
     encoded = octets(value_bytes(attribute, value))
     return LdapFilter(tlv(tag, octets(attribute_name(attribute)), encoded))
 
@@ -117,14 +117,14 @@ def _substring(attribute: str, place: int, value: LdapValue) -> LdapFilter:
         raise InvalidData(
             f"The part of {attribute} to look for is empty.",
             field=attribute,
-            remedy="Give a text, or use present() for any value.",
+            remedy="Give a text, or use has_attribute() for any value.",
         )
     return LdapFilter(
         tlv(0xA4, octets(attribute_name(attribute)), tlv(0x30, octets(encoded, place)))
     )
 
 
-def _several(conditions: tuple[LdapFilter, ...]) -> list[bytes]:
+def _condition_list(conditions: tuple[LdapFilter, ...]) -> list[bytes]:
     if not conditions:
         raise InvalidData("There is no condition.", field="where", remedy="Give at least one.")
     return [condition.encoded for condition in conditions]
@@ -134,7 +134,7 @@ def attribute_name(name: object) -> str:
     """Return the name of an attribute unchanged.
 
     Raises:
-        InvalidData: it cannot be one.
+        InvalidData: the value is not a valid attribute name.
     """
     if isinstance(name, str) and _ATTRIBUTE.fullmatch(name):
         return name
@@ -149,7 +149,7 @@ def text_argument(field: str, value: object) -> str:
     """Return a text that LDAP can send unchanged.
 
     Raises:
-        InvalidData: it is none.
+        InvalidData: the value is not such a text.
     """
     if isinstance(value, str) and is_encodable(value):
         return value
@@ -164,7 +164,7 @@ def value_bytes(attribute: str, value: object) -> bytes:
     """Return a value of an attribute as bytes.
 
     Raises:
-        InvalidData: it is neither a text nor bytes.
+        InvalidData: the value is neither a text nor bytes.
     """
     if isinstance(value, bytes):
         return value
@@ -226,7 +226,8 @@ class LdapEntry:
 
     Attributes:
         name: the distinguished name, such as "uid=ada,ou=people,dc=example".
-        attributes: the values of each attribute, as bytes; names are written as the server does.
+        attributes: the values of each attribute, as bytes; names are spelled as the server spells
+            them.
     """
 
     name: str
@@ -321,12 +322,12 @@ def filter_of(value: object, depth: int = 0) -> LdapFilter:
     """
     if is_object(value) and len(value) == 1:
         ((word, content),) = value.items()
-        if word in _GROUPS and is_list(content) and depth < _DEEPEST:
+        if word in _GROUPS and is_list(content) and depth < _MAX_DEPTH:
             return _GROUPS[word](*(filter_of(part, depth + 1) for part in content))
-        if word == "not" and depth < _DEEPEST:
+        if word == "not" and depth < _MAX_DEPTH:
             return ~filter_of(content, depth + 1)
         if word == "present":
-            return present(attribute_name(content))
+            return has_attribute(attribute_name(content))
         if word in _LEAVES and is_object(content) and len(content) == 1:
             ((attribute, text),) = content.items()
             return _LEAVES[word](attribute, text)

@@ -1,7 +1,7 @@
 """LDAP's messages as bytes: requests are written, responses are read.
 
-The subset of BER is that of RFC 4511: definite lengths, at most four bytes of them. A response that
-breaks a rule raises `ValueError`, however it was broken; nothing is read beyond its end.
+The subset of BER is the one of RFC 4511: definite lengths of at most four bytes. Parsing a
+malformed response always raises `ValueError`; nothing is read beyond its end.
 """
 
 from __future__ import annotations
@@ -56,7 +56,7 @@ class LdapResult(NamedTuple):
         code: the number of the result; 0 is success.
         diagnosis: the server's own words, which may hold a value.
         referrals: the URLs of other servers that know more.
-        cookie: the place in a search in pages; empty at its end.
+        cookie: the position in a paged search; empty at its end.
     """
 
     code: int
@@ -69,7 +69,7 @@ class LdapResponse(NamedTuple):
     """One message of a server.
 
     Attributes:
-        id: the number of the request; 0 of a message that nobody asked for.
+        id: the number of the request; 0 for an unsolicited message.
         kind: the tag of the operation, such as `ENTRY`.
         content: the bytes of the operation.
         controls: the bytes of the controls; empty if there are none.
@@ -158,7 +158,7 @@ def add(name: str, attributes: Mapping[str, Sequence[bytes]]) -> bytes:
 
 
 def modify(name: str, changes: Iterable[tuple[int, str, Sequence[bytes]]]) -> bytes:
-    """Return the request that changes an entry: what to do, the attribute and the values."""
+    """Return the request that changes an entry; a change is an action, an attribute and values."""
     items = [
         tlv(_SEQUENCE, integer(kind, _ENUMERATED), _attribute(attribute, values))
         for kind, attribute, values in changes
@@ -182,7 +182,7 @@ def compare(name: str, attribute: str, value: bytes) -> bytes:
     return tlv(0x6E, octets(name), tlv(_SEQUENCE, octets(attribute), octets(value)))
 
 
-def extended(name: str) -> bytes:
+def extended_request(name: str) -> bytes:
     """Return the request of an extended operation without a value."""
     return tlv(0x77, octets(name, 0x80))
 
@@ -263,7 +263,7 @@ def message_size(data: bytes | bytearray, largest: int) -> int | None:
     """Return the size of the first message in received bytes; None until its length is there.
 
     Raises:
-        ValueError: it is no message of LDAP, or larger than it may be.
+        ValueError: the bytes are not an LDAP message, or the message is too large.
     """
     if data and data[0] != _SEQUENCE:
         raise ValueError("no message of LDAP begins like this")
@@ -279,7 +279,7 @@ def read_message(data: bytes) -> LdapResponse:
     """Return the LDAP message that the server sent in these bytes.
 
     Raises:
-        ValueError: the bytes are no message of LDAP.
+        ValueError: the bytes are not an LDAP message.
     """
     reader = BerReader(BerReader(data).value(_SEQUENCE))
     number = reader.number()
@@ -334,9 +334,9 @@ def read_entry(content: bytes) -> tuple[str, dict[str, tuple[bytes, ...]]]:
     reader = BerReader(content)
     name = reader.text()
     attributes: dict[str, tuple[bytes, ...]] = {}
-    listed = BerReader(reader.value(_SEQUENCE))
-    while listed.more():
-        pair = BerReader(listed.value(_SEQUENCE))
+    list_reader = BerReader(reader.value(_SEQUENCE))
+    while list_reader.more():
+        pair = BerReader(list_reader.value(_SEQUENCE))
         attribute = pair.text()
         values = BerReader(pair.value(_SET))
         contents: list[bytes] = []
@@ -347,7 +347,7 @@ def read_entry(content: bytes) -> tuple[str, dict[str, tuple[bytes, ...]]]:
 
 
 def read_references(content: bytes) -> tuple[str, ...]:
-    """Return the URLs of other servers that hold a part of what was searched.
+    """Return the URLs of other servers that hold a part of the searched tree.
 
     Raises:
         ValueError: the response is malformed.

@@ -8,8 +8,8 @@ The laws of this file, for every sequence of decisions:
 
 1. There are never more leases and idle links together than `maximum`.
 2. A link is idle, or in exactly one lease, or it has been retired once and never comes back.
-3. While somebody waits, no link is idle and no slot is free.
-4. Those who wait get leases in the order in which they came.
+3. While a caller waits, no link is idle and no slot is free.
+4. Waiting callers get leases in the order in which they came.
 5. No link is handed out after its lifetime.
 """
 
@@ -20,7 +20,7 @@ from typing import TYPE_CHECKING, Any, Final, NamedTuple
 import attrs
 
 from moorage.domain.connectors.pool_statistics import PoolStatistics
-from moorage.domain.values.durations import count, if_given, is_count, is_seconds, plain
+from moorage.domain.values.durations import count, if_given, is_count, is_seconds, plain_seconds
 from moorage.domain.values.named_tuples import new_tuple
 from moorage.errors import ConfigurationError, LocalFailure, PoolExhausted, PoolHolder
 
@@ -50,8 +50,7 @@ class PoolConfig:
             long they are idle.
         maximum: the number of connections that are open at once at most.
         max_waiting: the number of callers that may wait for a connection; unlimited by default.
-        max_wait: the seconds that a caller waits at most; by default as long as its deadline
-            allows.
+        max_wait: the maximum number of seconds that a caller waits; by default until its deadline.
         lifetime: the seconds after which a connection is closed once it is idle.
         idle_time: the seconds after which an idle connection is closed.
         validate_after: the seconds after which an idle connection is tested before it is used.
@@ -62,12 +61,16 @@ class PoolConfig:
     maximum: int = attrs.field(default=10, validator=is_count)
     max_waiting: int | None = attrs.field(default=None, validator=if_given(_is_number))
     max_wait: float | None = attrs.field(
-        default=None, converter=attrs.converters.optional(plain), validator=if_given(is_seconds)
+        default=None,
+        converter=attrs.converters.optional(plain_seconds),
+        validator=if_given(is_seconds),
     )
-    lifetime: float = attrs.field(default=3600.0, converter=plain, validator=is_seconds)
-    idle_time: float = attrs.field(default=600.0, converter=plain, validator=is_seconds)
-    validate_after: float = attrs.field(default=5.0, converter=plain, validator=is_seconds)
-    validation_timeout: float = attrs.field(default=5.0, converter=plain, validator=is_seconds)
+    lifetime: float = attrs.field(default=3600.0, converter=plain_seconds, validator=is_seconds)
+    idle_time: float = attrs.field(default=600.0, converter=plain_seconds, validator=is_seconds)
+    validate_after: float = attrs.field(default=5.0, converter=plain_seconds, validator=is_seconds)
+    validation_timeout: float = attrs.field(
+        default=5.0, converter=plain_seconds, validator=is_seconds
+    )
 
     def __attrs_post_init__(self) -> None:
         """Check that the minimum does not exceed the maximum."""
@@ -104,9 +107,9 @@ class Lease(NamedTuple):
     """A slot of a connection pool that a caller holds.
 
     Attributes:
-        operation: the name of the operation that it is for.
-        since: the time since which the caller has it.
-        record: the link in it; None while the caller opens one.
+        operation: the name of the operation that uses the slot.
+        since: the time at which the caller got the slot.
+        record: the link in the slot; None while the caller opens one.
     """
 
     operation: str
@@ -118,14 +121,14 @@ class LinkPoolState(NamedTuple):
     """The state of a connection pool.
 
     Attributes:
-        idle: the links that nobody uses; the last one was used most recently.
-        leases: the leases by their holders. Nobody changes the mapping.
-        waiting: those who wait, with the names of their operations, in order of arrival.
+        idle: the unused links; the last one was used most recently.
+        leases: the leases by their holders. The mapping is never changed.
+        waiting: the waiting callers, with the names of their operations, in order of arrival.
         created, reused: the numbers of the statistics.
         suspect: the time up to which the server may have dropped idle links.
         swept: the time of the last search for idle links that have ended.
         generation: the number of times that all links were discarded.
-        closed: whether nothing is handed out any more.
+        closed: whether the pool hands out no more links.
     """
 
     idle: tuple[OpenLink, ...] = ()
@@ -144,7 +147,7 @@ class PoolDecision(NamedTuple):
 
     Attributes:
         lease: the lease of the caller; None if it has none.
-        woken: the callers that waited, and now have to look at their leases.
+        woken: the waiting callers that must now check whether they have a lease.
         retired: the links to close.
     """
 
@@ -163,21 +166,21 @@ def request_lease(
 
     Raises:
         LocalFailure: the pool is closed.
-        PoolExhausted: as many callers wait as may.
+        PoolExhausted: the queue of waiting callers is full.
     """
     if state.closed:
         raise closed_error()
     retired: tuple[Any, ...] = ()
     if state.idle and now - state.swept >= config.sweep_every:
-        state, retired = _swept(state, config, now)
+        state, retired = _sweep_idle(state, config, now)
     idle, leases = state.idle, state.leases
     if idle:
         return _lend_idle(state, now, holder, Lease(operation, now, None), retired)
     if len(leases) < config.maximum:
         lease = new_tuple(Lease, (operation, now, None))
-        return _leased(state, holder, lease), PoolDecision(lease, (), retired)
+        return _lease_slot(state, holder, lease), PoolDecision(lease, (), retired)
     if config.max_waiting is not None and len(state.waiting) >= config.max_waiting:
-        raise exhausted(state, config, now)
+        raise exhaustion_error(state, config, now)
     waiting = (*state.waiting, (holder, operation))
     return state._replace(waiting=waiting), PoolDecision(None, (), retired)
 
@@ -189,7 +192,7 @@ def reserve(
     if state.closed or len(state.leases) + len(state.idle) >= config.minimum:
         return state, NO_CONSEQUENCES
     lease = new_tuple(Lease, (operation, now, None))
-    return _leased(state, holder, lease), PoolDecision(lease)
+    return _lease_slot(state, holder, lease), PoolDecision(lease)
 
 
 def new_link(config: PoolConfig, now: float, link: Any, draw: float) -> OpenLink:
@@ -213,11 +216,13 @@ def fill_slot(
     if lease is None:
         return state, PoolDecision(None, (), (record.link,))
     lease = lease._replace(record=record._replace(generation=state.generation))
-    return _leased(state, holder, lease)._replace(created=state.created + 1), PoolDecision(lease)
+    return _lease_slot(state, holder, lease)._replace(created=state.created + 1), PoolDecision(
+        lease
+    )
 
 
 def needs_test(state: LinkPoolState, config: PoolConfig, now: float, record: OpenLink) -> bool:
-    """Return whether a connection must be tested first, as the server may have dropped it."""
+    """Return whether a connection must be tested, because the server may have dropped it."""
     return record.used <= state.suspect or now - record.used >= config.validate_after
 
 
@@ -237,7 +242,7 @@ def replace_broken_link(
     lease = lease._replace(record=None)
     if state.idle:
         return _lend_idle(state, now, holder, lease, retired)
-    return _leased(state, holder, lease), PoolDecision(lease, (), retired)
+    return _lease_slot(state, holder, lease), PoolDecision(lease, (), retired)
 
 
 def give_back(
@@ -288,7 +293,7 @@ def give_back(
         reused += record is not None
     elif record is not None:
         idle = (*idle, record)
-    changed = new_tuple(
+    new_state = new_tuple(
         LinkPoolState,
         (
             idle,
@@ -302,17 +307,17 @@ def give_back(
             state.closed,
         ),
     )
-    if changed.idle and now - changed.swept >= config.sweep_every:
-        changed, ended = _swept(changed, config, now)
-        retired += ended
-    return changed, new_tuple(PoolDecision, (None, woken, retired))
+    if new_state.idle and now - new_state.swept >= config.sweep_every:
+        new_state, ended_links = _sweep_idle(new_state, config, now)
+        retired += ended_links
+    return new_state, new_tuple(PoolDecision, (None, woken, retired))
 
 
-def sweep(
+def retire_links(
     state: LinkPoolState, config: PoolConfig, now: float
 ) -> tuple[LinkPoolState, PoolDecision]:
     """Retire the connections that were idle too long or have reached their lifetime."""
-    state, retired = _swept(state, config, now)
+    state, retired = _sweep_idle(state, config, now)
     return state, PoolDecision(None, (), retired)
 
 
@@ -322,14 +327,14 @@ def discard(
     """Retire all connections: idle ones now, others when they are returned."""
     del config, now
     retired = tuple(record.link for record in state.idle)
-    changed = state._replace(idle=(), generation=state.generation + 1)
-    return changed, PoolDecision(None, (), retired)
+    new_state = state._replace(idle=(), generation=state.generation + 1)
+    return new_state, PoolDecision(None, (), retired)
 
 
 def close(
     state: LinkPoolState, config: PoolConfig, now: float
 ) -> tuple[LinkPoolState, PoolDecision]:
-    """Close the pool: lend nothing any more, and wake all waiting callers."""
+    """Close the pool: stop lending, and wake all waiting callers."""
     state, decision = discard(state, config, now)
     woken = tuple(holder for holder, _ in state.waiting)
     return state._replace(waiting=(), closed=True), decision._replace(woken=woken)
@@ -355,8 +360,8 @@ def holders(state: LinkPoolState, now: float) -> tuple[PoolHolder, ...]:
     )
 
 
-def exhausted(state: LinkPoolState, config: PoolConfig, now: float) -> PoolExhausted:
-    """Return the error for a caller that can get no connection."""
+def exhaustion_error(state: LinkPoolState, config: PoolConfig, now: float) -> PoolExhausted:
+    """Return the error for a caller that cannot get a connection."""
     current_holders = holders(state, now)
     named_holders = ", ".join(
         f"{holder.operation} for {holder.seconds:.1f} s" for holder in current_holders[:_MOST_NAMED]
@@ -374,7 +379,7 @@ def closed_error() -> LocalFailure:
     return LocalFailure("The connection pool is closed.", remedy="Use it before it is closed.")
 
 
-def _leased(state: LinkPoolState, holder: object, lease: Lease) -> LinkPoolState:
+def _lease_slot(state: LinkPoolState, holder: object, lease: Lease) -> LinkPoolState:
     """Return the pool's state after giving the caller this slot."""
     return state._replace(leases={**state.leases, holder: lease})
 
@@ -388,7 +393,7 @@ def _lend_idle(
         reused, lease = state.reused + 1, new_tuple(Lease, (slot.operation, slot.since, record))
     else:
         reused, lease, retired = state.reused, slot, (*retired, record.link)
-    changed = new_tuple(
+    new_state = new_tuple(
         LinkPoolState,
         (
             tuple(others),
@@ -402,10 +407,10 @@ def _lend_idle(
             state.closed,
         ),
     )
-    return changed, new_tuple(PoolDecision, (lease, (), retired))
+    return new_state, new_tuple(PoolDecision, (lease, (), retired))
 
 
-def _swept(
+def _sweep_idle(
     state: LinkPoolState, config: PoolConfig, now: float
 ) -> tuple[LinkPoolState, tuple[Any, ...]]:
     """Return the pool's state without expired idle connections, and those connections.
@@ -417,6 +422,6 @@ def _swept(
     # The first links in the list have been idle for the longest time.
     unused = sum(now - record.used >= config.idle_time for record in living)
     excess = max(0, min(spare, unused))
-    ended = [record for record in state.idle if record.ends <= now]
-    retired = tuple(record.link for record in (*ended, *living[:excess]))
+    ended_links = [record for record in state.idle if record.ends <= now]
+    retired = tuple(record.link for record in (*ended_links, *living[:excess]))
     return state._replace(idle=tuple(living[excess:]), swept=now), retired

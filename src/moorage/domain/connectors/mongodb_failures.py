@@ -1,4 +1,4 @@
-"""The meaning of MongoDB's failures: the moorage error, and whether the work may be done.
+"""The meaning of MongoDB's failures: the moorage error, and whether the work may have been done.
 
 Laws:
 
@@ -50,9 +50,9 @@ class MongoFault:
     """The facts about a failure that a MongoDB server reported.
 
     Attributes:
-        code: the number of the error; None if the server told none.
+        code: the number of the error; None if the server gave none.
         labels: the labels of the error, such as "TransientTransactionError".
-        is_whole: whether the operation happens as a whole or not at all.
+        is_whole: whether the operation is atomic.
     """
 
     code: int | None = None
@@ -60,7 +60,7 @@ class MongoFault:
     is_whole: bool = True
 
 
-class _Meaning(Enum):
+class _ErrorMeaning(Enum):
     PASSWORD = "password"  # noqa: S105 - the name of a failure
     PERMISSION = "permission"
     CONFLICT = "conflict"
@@ -72,14 +72,14 @@ class _Meaning(Enum):
 
 
 _CODES: Final = {
-    **dict.fromkeys((11, 18, 319, 334, 8000), _Meaning.PASSWORD),
-    13: _Meaning.PERMISSION,
-    **dict.fromkeys((24, 112, 246, 251), _Meaning.CONFLICT),
-    **dict.fromkeys((50, 202, 262), _Meaning.TIMEOUT),
-    **dict.fromkeys((10107, 13435), _Meaning.NOT_PRIMARY),
-    **dict.fromkeys((91, 189, 11600, 11602, 13436), _Meaning.STEPPING),
-    **dict.fromkeys((6, 7, 43, 89, 9001), _Meaning.LOST),
-    **dict.fromkeys((1, 8, 14031, 96, 365), _Meaning.BROKEN),
+    **dict.fromkeys((11, 18, 319, 334, 8000), _ErrorMeaning.PASSWORD),
+    13: _ErrorMeaning.PERMISSION,
+    **dict.fromkeys((24, 112, 246, 251), _ErrorMeaning.CONFLICT),
+    **dict.fromkeys((50, 202, 262), _ErrorMeaning.TIMEOUT),
+    **dict.fromkeys((10107, 13435), _ErrorMeaning.NOT_PRIMARY),
+    **dict.fromkeys((91, 189, 11600, 11602, 13436), _ErrorMeaning.STEPPING),
+    **dict.fromkeys((6, 7, 43, 89, 9001), _ErrorMeaning.LOST),
+    **dict.fromkeys((1, 8, 14031, 96, 365), _ErrorMeaning.BROKEN),
 }
 
 _REJECTED: Final[dict[int, tuple[type[VendorRejected], str, str]]] = {
@@ -127,18 +127,20 @@ _OTHER: Final = (
     "Look the code up in the manual of MongoDB.",
 )
 
-_ANSWERED: Final[dict[_Meaning, tuple[type[AuthenticationFailed | VendorFailed], str, str]]] = {
-    _Meaning.PASSWORD: (
+_ANSWERED: Final[
+    dict[_ErrorMeaning, tuple[type[AuthenticationFailed | VendorFailed], str, str]]
+] = {
+    _ErrorMeaning.PASSWORD: (
         AuthenticationFailed,
         "The server refused the user or the password.",
         "Correct the user, the password and `auth_source` of the connector.",
     ),
-    _Meaning.PERMISSION: (
+    _ErrorMeaning.PERMISSION: (
         AuthenticationFailed,
         "The user of the connector may not perform this operation.",
         "Grant the role to the user of the connector.",
     ),
-    _Meaning.BROKEN: (
+    _ErrorMeaning.BROKEN: (
         VendorFailed,
         "The server reports a failure of its own.",
         "Look at the log of the server.",
@@ -193,11 +195,13 @@ def mongodb_error(fault: MongoFault, phase: MongoPhase) -> ConnectorError:
     if meaning in _ANSWERED:
         failure, message, remedy = _ANSWERED[meaning]
         return failure(message, remedy=remedy, **code)
-    return _interrupted(meaning, phase, MongoPhase.UNDONE if fault.is_whole else phase)
+    return _interruption_error(meaning, phase, MongoPhase.UNDONE if fault.is_whole else phase)
 
 
-def _interrupted(meaning: _Meaning, phase: MongoPhase, done: MongoPhase) -> ConnectorError:
-    """Return the error for a MongoDB operation that was begun and not finished.
+def _interruption_error(
+    meaning: _ErrorMeaning, phase: MongoPhase, done: MongoPhase
+) -> ConnectorError:
+    """Return the error for a MongoDB operation that was interrupted.
 
     Args:
         meaning: the meaning of the failure.
@@ -205,13 +209,13 @@ def _interrupted(meaning: _Meaning, phase: MongoPhase, done: MongoPhase) -> Conn
         done: the progress, if the server certainly failed before it made the change.
     """
     match meaning:
-        case _Meaning.CONFLICT if done is not MongoPhase.SENT:
+        case _ErrorMeaning.CONFLICT if done is not MongoPhase.SENT:
             return _conflict()
-        case _Meaning.TIMEOUT:
+        case _ErrorMeaning.TIMEOUT:
             return timeout_error(phase)
-        case _Meaning.NOT_PRIMARY:
+        case _ErrorMeaning.NOT_PRIMARY:
             return _stepped_down(done)
-        case _Meaning.STEPPING:
+        case _ErrorMeaning.STEPPING:
             return _stepped_down(phase)
         case _:
             return connection_lost(has_effect=phase is MongoPhase.SENT)
@@ -235,7 +239,7 @@ def unreachable_error(words: str, phase: MongoPhase = MongoPhase.CONNECTING) -> 
     """Return the error for a MongoDB connection that was lost or could not be opened.
 
     Args:
-        words: the driver's text, which is compared and never shown.
+        words: the driver's text, which is searched for known causes and never shown.
         phase: the progress of the operation.
     """
     if phase is not MongoPhase.CONNECTING:
@@ -273,7 +277,7 @@ def not_replicated_error(*, in_time: bool) -> ConnectionFailed:
 
 
 def partly_refused_error(done: int, code: int | None) -> VendorRejected:
-    """Return the error for several MongoDB changes of which the server refused some."""
+    """Return the error for a set of MongoDB changes that the server refused in part."""
     _, message, remedy = _REJECTED.get(code or 0, _OTHER)
     count = "1 document was" if done == 1 else f"{done} documents were"
     return VendorRejected(

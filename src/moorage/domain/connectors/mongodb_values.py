@@ -5,8 +5,8 @@ outside such as `{"$ne": null}` in the place of a password would change the mean
 Laws:
 
 1. A mapping inside a condition, a change or a document may not have such names.
-2. A program marks the mappings that it writes itself as `MongoOperators`; the mark holds for one
-   mapping, and not for the values in it.
+2. A program marks its own mappings of operators as `MongoOperators`; the mark applies to one
+   mapping, and not to the values in it.
 3. Operators that run JavaScript in the server are always refused.
 """
 
@@ -35,7 +35,7 @@ class MongoOperators:
     """A mapping whose names may be operators, such as `MongoOperators({"$gt": 100})`.
 
     The values in it are values again: another mapping with operators inside it needs a mark of its
-    own. Never make one of a mapping that comes from outside.
+    own. Never make one from untrusted data.
 
     Attributes:
         document: the operators, by name.
@@ -51,7 +51,7 @@ def condition_of(where: Any) -> dict[str, Any]:
         where: the condition; an empty mapping is fulfilled by all documents.
 
     Raises:
-        InvalidData: it is not a mapping, or contains an operator that is not marked.
+        InvalidData: the condition is not a mapping, or contains an operator that is not marked.
     """
     return _mapping(where, "where")
 
@@ -60,10 +60,10 @@ def document_of(document: Any) -> dict[str, Any]:
     """Return a document in the form that the MongoDB driver stores.
 
     Raises:
-        InvalidData: it is not a mapping, or contains an operator.
+        InvalidData: the document is not a mapping, or contains an operator.
     """
     if isinstance(document, MongoOperators):
-        raise _unmarked("document")
+        raise _unmarked_error("document")
     return _mapping(document, "document")
 
 
@@ -71,8 +71,8 @@ def change_of(change: Any) -> dict[str, Any]:
     """Return a MongoDB change for the driver, such as `{"$set": {"status": "paid"}}`.
 
     Raises:
-        InvalidData: it is not a mapping of operators that change documents, or contains another
-            operator that is not marked.
+        InvalidData: the change is not a mapping of operators that change documents, or contains
+            another operator that is not marked.
     """
     operators = _as_mapping(change, "change")
     if not operators or not operators.keys() <= _CHANGES:
@@ -90,7 +90,7 @@ def stages_of(stages: Any) -> list[dict[str, Any]]:
     The name of a stage needs no mark; operators in its value do.
 
     Raises:
-        InvalidData: it is not a list of stages, or contains an operator that is not marked.
+        InvalidData: the value is not a list of stages, or contains an operator that is not marked.
     """
     if not isinstance(stages, (list, tuple)):
         raise _wrong_stages()
@@ -100,7 +100,7 @@ def stages_of(stages: Any) -> list[dict[str, Any]]:
         if len(operators) != 1 or not next(iter(operators)).startswith("$"):
             raise _wrong_stages()
         checked.append(
-            {name: _plain(value, "stages", _MOST_LEVELS) for name, value in operators.items()}
+            {name: _to_plain(value, "stages", _MOST_LEVELS) for name, value in operators.items()}
         )
     return checked
 
@@ -135,10 +135,10 @@ def _as_mapping(value: Any, field: str) -> Mapping[str, Any]:
 
 def _mapping(value: Any, field: str) -> dict[str, Any]:
     _as_mapping(value, field)
-    return cast("dict[str, Any]", _plain(value, field, _MOST_LEVELS))
+    return cast("dict[str, Any]", _to_plain(value, field, _MOST_LEVELS))
 
 
-def _plain(value: Any, field: str, levels: int) -> Any:
+def _to_plain(value: Any, field: str, levels: int) -> Any:
     if not isinstance(value, (Mapping, MongoOperators, list, tuple)):
         return value
     if not levels:
@@ -158,13 +158,13 @@ def _plain(value: Any, field: str, levels: int) -> Any:
                     remedy="Use $expr with operators of MongoDB.",
                 )
             if name.startswith("$") and not is_marked:
-                raise _unmarked(field)
-        return {name: _plain(item, field, levels - 1) for name, item in mapping.items()}
+                raise _unmarked_error(field)
+        return {name: _to_plain(item, field, levels - 1) for name, item in mapping.items()}
     items = cast("list[Any]", value)
-    return [_plain(item, field, levels - 1) for item in items]
+    return [_to_plain(item, field, levels - 1) for item in items]
 
 
-def _unmarked(field: str) -> InvalidData:
+def _unmarked_error(field: str) -> InvalidData:
     return InvalidData(
         "A value has a name that begins with $, which MongoDB takes for an operator.",
         field=field,

@@ -18,7 +18,7 @@ class MongoUpdated:
     Attributes:
         matched: the number of documents that fulfil the condition.
         modified: the number of documents that are different now.
-        upserted_id: the id of the document that was inserted because there was none.
+        upserted_id: the id of the document that was inserted because none fulfilled the condition.
     """
 
     matched: int
@@ -60,7 +60,7 @@ class MongoUpdate:
     Attributes:
         where: the condition.
         change: the change, such as `{"$set": {"status": "paid"}}`.
-        upsert: whether a document is inserted if there is none.
+        upsert: whether a document is inserted if none meets the condition.
         many: whether all documents are changed, and not only the first.
     """
 
@@ -77,7 +77,7 @@ class MongoReplace:
     Attributes:
         where: the condition.
         document: the new document.
-        upsert: whether the document is inserted if there is none.
+        upsert: whether the document is inserted if none meets the condition.
     """
 
     where: Any = attrs.field(repr=False)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
 import attrs
@@ -9,10 +10,10 @@ import attrs
 from moorage.errors import InvalidData
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping
+    from collections.abc import Callable
 
 
-def _unchanged(value: Any) -> Any:
+def _identity(value: Any) -> Any:
     return value
 
 
@@ -26,9 +27,9 @@ class NamedOperation:
         arguments: the names of its arguments, with a description of each.
         required: the names of the arguments without which it cannot be run.
         any_arguments: whether it takes other arguments too, which only the foreign system knows.
-        build: makes the operation of arguments of plain JSON: texts, numbers, booleans, None, lists
-            and mappings. It raises `InvalidData` for arguments that it cannot use, and connects
-            nowhere.
+        build: makes the operation from arguments of plain JSON: texts, numbers, booleans, None,
+            lists and mappings. It raises `InvalidData` for arguments that it cannot use, and opens
+            no connection.
         render: converts the result of the operation to plain JSON.
     """
 
@@ -38,7 +39,7 @@ class NamedOperation:
     required: frozenset[str] = frozenset()
     any_arguments: bool = False
     build: Callable[[Mapping[str, Any]], Any]
-    render: Callable[[Any], Any] = _unchanged
+    render: Callable[[Any], Any] = _identity
 
     def operation(self, arguments: Mapping[str, Any]) -> Any:
         """Return the operation with these arguments filled in.
@@ -46,6 +47,12 @@ class NamedOperation:
         Raises:
             InvalidData: an argument is unknown, missing or wrong.
         """
+        if not isinstance(arguments, Mapping):
+            raise InvalidData(
+                f"The arguments of the operation {self.name!r} are not an object.",
+                field="arguments",
+                remedy="Give them by name.",
+            )
         names = ", ".join(self.arguments) or "none"
         for argument in arguments:
             if argument not in self.arguments and not self.any_arguments:
@@ -61,4 +68,15 @@ class NamedOperation:
                     field=argument,
                     remedy=f"Give it: {self.arguments[argument]}",
                 )
-        return self.build(arguments)
+        try:
+            return self.build(arguments)
+        except RecursionError:
+            problem = "contains itself, or is nested too deeply"
+        except UnicodeError:
+            problem = "has a text that cannot be written, such as half of a surrogate pair"
+        # Raised outside of the handlers, because the text of the exception may have an argument.
+        raise InvalidData(
+            f"An argument of the operation {self.name!r} {problem}.",
+            field="arguments",
+            remedy="Give plain JSON.",
+        )

@@ -1,4 +1,4 @@
-"""Tables of the operations that a connector offers by name, each of which is a method of it."""
+"""Tables of the named operations of a connector; each operation is a method of the connector."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
 
 
-def _unchanged(value: Any) -> Any:
+def _identity(value: Any) -> Any:
     return value
 
 
@@ -34,7 +34,7 @@ class OperationForm:
     required: Mapping[str, str] = attrs.field(factory=dict[str, str])
     optional: Mapping[str, str] = attrs.field(factory=dict[str, str])
     positional: tuple[str, ...] = ()
-    render: Callable[[Any], Any] = _unchanged
+    render: Callable[[Any], Any] = _identity
 
 
 def operations_of(
@@ -43,7 +43,7 @@ def operations_of(
     """Return the operations of a connector, by the names of its methods.
 
     Args:
-        connector: has a method for each form.
+        connector: the connector, with a method for each form.
         forms: the forms of the methods, by name.
         convert: converts an argument of plain JSON, by its name, to what the methods take; it
             raises `InvalidData` for a wrong one.
@@ -80,12 +80,13 @@ def wrong_argument(name: str, words: str) -> InvalidData:
 
 
 def check_type(name: str, value: Any, types: Mapping[str, tuple[type[Any], str]]) -> None:
-    """Refuse an argument of another type than a table says.
+    """Refuse an argument whose type differs from the one in a table.
 
     Args:
         name: the name of the argument.
         value: its value.
-        types: the type of each argument, and what to give in words; others may be anything.
+        types: the type of each argument, and what to give in words; arguments that are not in the
+            table may have any type.
     """
     kind, words = types.get(name, (None, ""))
     if kind is not None and type(value) is not kind:

@@ -22,7 +22,7 @@ def message_fields(message: bytes) -> Iterator[tuple[int, int | bytes]]:
     """Yield the number and value of each protobuf field: an integer, or the raw bytes.
 
     Raises:
-        ValueError: the bytes are no protobuf message.
+        ValueError: the bytes are not a protobuf message.
     """
     position = 0
     while position < len(message):

@@ -62,7 +62,7 @@ def pause_after(policy: ReconnectPolicy, failures: int, draw: float) -> float:
     return limit * (0.5 + draw / 2)
 
 
-def failed(
+def state_after_failure(
     state: ReconnectState, policy: ReconnectPolicy, now: float, draw: float
 ) -> ReconnectState:
     """Return the state after a failure to open a connection."""

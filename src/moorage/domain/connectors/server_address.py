@@ -23,7 +23,8 @@ def tls_of(settings: Any) -> Tls:
     """Return the TLS settings, such as trusted authorities, in a connector's settings.
 
     Args:
-        settings: has the attributes `authorities`, `certificate`, `key` and `key_password`.
+        settings: an object with the attributes `authorities`, `certificate`, `key` and
+            `key_password`.
     """
     return Tls(
         authorities=settings.authorities,
@@ -69,7 +70,7 @@ class AddressForm:
         ports: the usual ports by scheme.
         encrypted: the scheme that asks for TLS.
         remedy: the sentence that shows what a URL looks like.
-        path: what the path of a URL may look like, as it is written, without its first slash.
+        path: the pattern of the path in a URL, not decoded and without its first slash.
     """
 
     title: str
@@ -85,11 +86,11 @@ class AddressForm:
 
         Args:
             url: the URL, which may contain a user and a password.
-            password: the password, which goes before the one in the URL.
+            password: the password, which takes precedence over the one in the URL.
             tls: the files of TLS, which only an encrypted connection can use.
 
         Raises:
-            ConfigurationError: the URL is none of this form, or it asks for a connection without
+            ConfigurationError: the URL does not have this form, or it asks for a connection without
                 TLS although there are files for TLS.
         """
         try:
@@ -131,12 +132,12 @@ class AddressForm:
 
         Args:
             url: the URL, without a user and a password.
-            tls: the trust of encrypted connections.
+            tls: the TLS settings of encrypted connections.
             start_tls: whether a connection that begins without TLS is encrypted later.
 
         Raises:
-            ConfigurationError: the URL is none of this form, or it names a user, or the connection
-                would have no TLS although there are files for TLS.
+            ConfigurationError: the URL does not have this form, or it names a user, or the
+                connection would have no TLS although there are files for TLS.
         """
         address = self.address(url)
         if address.user or address.password is not None:

@@ -1,12 +1,12 @@
-"""The meaning of a database's errors: the moorage error, and whether the work may be done.
+"""The meaning of a database's errors: the moorage error, and whether the work may have been done.
 
 Laws:
 
-1. A statement that the server reports as failed changed nothing: outside a transaction it was
-   undone alone, and inside one the connector undoes everything. This holds for tables with
+1. A statement that the server reports as failed changed nothing: outside a transaction only the
+   statement was undone, and inside one the connector undoes everything. This holds for tables with
    transactions; MyISAM has none.
-2. A connection that is lost leaves the outcome open only if the lost answer was that of a write
-   outside a transaction, or of a COMMIT.
+2. A lost connection leaves the outcome unknown only if the lost answer was the answer to a write
+   outside a transaction, or to a COMMIT.
 3. No error quotes the driver, because its text may hold a password or a value.
 """
 
@@ -51,7 +51,7 @@ class SqlFault:
         system: "postgresql", "mysql" or "sqlite".
         code: the SQLSTATE of PostgreSQL, the number of MySQL, the name of SQLite; None if the
             exception has none.
-        words: the driver's text in lower case, which is compared and never shown.
+        words: the driver's text in lower case, which is searched for known causes and never shown.
         constraint: the name of the violated constraint, if the server states it.
     """
 
@@ -61,7 +61,7 @@ class SqlFault:
     constraint: str | None = None
 
 
-class _Meaning(Enum):
+class _ErrorMeaning(Enum):
     LOST = "lost"
     TIMEOUT = "timeout"
     LOCKED = "locked"
@@ -70,6 +70,7 @@ class _Meaning(Enum):
     PASSWORD = "password"  # noqa: S105 - the name of a failure
     PERMISSION = "permission"
     DATABASE = "database"
+    FILE = "file"
     STATEMENT = "statement"
     BROKEN = "broken"
     READ_ONLY = "read-only"
@@ -84,154 +85,159 @@ class _Meaning(Enum):
 
 
 _POSTGRESQL: Final = (
-    ("28", _Meaning.PASSWORD),
-    ("3D000", _Meaning.DATABASE),
-    ("23", _Meaning.CONSTRAINT),
-    ("40001", _Meaning.CONFLICT),
-    ("40P01", _Meaning.CONFLICT),
-    ("40003", _Meaning.LOST),
-    ("55P03", _Meaning.LOCKED),
-    ("57014", _Meaning.TIMEOUT),
-    ("57P03", _Meaning.STARTING),
-    ("57P", _Meaning.LOST),
-    ("25P03", _Meaning.LOST),
-    ("25P04", _Meaning.LOST),
-    ("08", _Meaning.LOST),
-    ("25006", _Meaning.READ_ONLY),
-    ("53300", _Meaning.FULL),
-    ("53", _Meaning.BROKEN),
-    ("58", _Meaning.BROKEN),
-    ("XX", _Meaning.BROKEN),
-    ("42501", _Meaning.PERMISSION),
-    ("42", _Meaning.STATEMENT),
-    ("22", _Meaning.STATEMENT),
-    ("0A", _Meaning.STATEMENT),
-    ("25", _Meaning.STATEMENT),
+    ("28", _ErrorMeaning.PASSWORD),
+    ("3D000", _ErrorMeaning.DATABASE),
+    ("23", _ErrorMeaning.CONSTRAINT),
+    ("40001", _ErrorMeaning.CONFLICT),
+    ("40P01", _ErrorMeaning.CONFLICT),
+    ("40003", _ErrorMeaning.LOST),
+    ("55P03", _ErrorMeaning.LOCKED),
+    ("57014", _ErrorMeaning.TIMEOUT),
+    ("57P03", _ErrorMeaning.STARTING),
+    ("57P", _ErrorMeaning.LOST),
+    ("25P03", _ErrorMeaning.LOST),
+    ("25P04", _ErrorMeaning.LOST),
+    ("08", _ErrorMeaning.LOST),
+    ("25006", _ErrorMeaning.READ_ONLY),
+    ("53300", _ErrorMeaning.FULL),
+    ("53", _ErrorMeaning.BROKEN),
+    ("58", _ErrorMeaning.BROKEN),
+    ("XX", _ErrorMeaning.BROKEN),
+    ("42501", _ErrorMeaning.PERMISSION),
+    ("42", _ErrorMeaning.STATEMENT),
+    ("22", _ErrorMeaning.STATEMENT),
+    ("0A", _ErrorMeaning.STATEMENT),
+    ("25", _ErrorMeaning.STATEMENT),
 )
 """Prefixes of PostgreSQL's SQLSTATE codes, longer ones of a class first."""
 
 _MYSQL: Final = {
-    **dict.fromkeys((1044, 1045, 1698, 1251, 1275, 1862), _Meaning.PASSWORD),
-    **dict.fromkeys((1142, 1143, 1227, 1370), _Meaning.PERMISSION),
-    1049: _Meaning.DATABASE,
+    **dict.fromkeys((1044, 1045, 1698, 1251, 1275, 1862), _ErrorMeaning.PASSWORD),
+    **dict.fromkeys((1142, 1143, 1227, 1370), _ErrorMeaning.PERMISSION),
+    1049: _ErrorMeaning.DATABASE,
     **dict.fromkeys(
         (1022, 1048, 1062, 1169, 1216, 1217, 1364, 1451, 1452, 1557, 1586, 3819, 4025),
-        _Meaning.CONSTRAINT,
+        _ErrorMeaning.CONSTRAINT,
     ),
-    **dict.fromkeys((1020, 1213, 1614), _Meaning.CONFLICT),
-    **dict.fromkeys((1205, 3572), _Meaning.LOCKED),
-    **dict.fromkeys((1969, 3024), _Meaning.TIMEOUT),
-    1317: _Meaning.CANCELLED,
-    **dict.fromkeys((0, 1053, 1077, 1079, 1152, 1158, 1159, 1160, 1161, 1927), _Meaning.LOST),
-    **dict.fromkeys((2006, 2013, 2014, 2055, 4031), _Meaning.LOST),
-    **dict.fromkeys((1040, 1203, 1226), _Meaning.FULL),
-    **dict.fromkeys((1290, 1792, 1836), _Meaning.READ_ONLY),
-    **dict.fromkeys((2002, 2003), _Meaning.REFUSED),
-    2005: _Meaning.HOST,
-    **dict.fromkeys((2026, 3159), _Meaning.TLS),
-    **dict.fromkeys((1021, 1030, 1037, 1038, 1041, 1114, 1135, 1194, 1195), _Meaning.BROKEN),
-    **dict.fromkeys((1054, 1064, 1066, 1109, 1136, 1146, 1241, 1242), _Meaning.STATEMENT),
-    **dict.fromkeys((1264, 1265, 1292, 1305, 1366, 1406, 1690), _Meaning.STATEMENT),
+    **dict.fromkeys((1020, 1213, 1614), _ErrorMeaning.CONFLICT),
+    **dict.fromkeys((1205, 3572), _ErrorMeaning.LOCKED),
+    **dict.fromkeys((1969, 3024), _ErrorMeaning.TIMEOUT),
+    1317: _ErrorMeaning.CANCELLED,
+    **dict.fromkeys((0, 1053, 1077, 1079, 1152, 1158, 1159, 1160, 1161, 1927), _ErrorMeaning.LOST),
+    **dict.fromkeys((2006, 2013, 2014, 2055, 4031), _ErrorMeaning.LOST),
+    **dict.fromkeys((1040, 1203, 1226), _ErrorMeaning.FULL),
+    **dict.fromkeys((1290, 1792, 1836), _ErrorMeaning.READ_ONLY),
+    **dict.fromkeys((2002, 2003), _ErrorMeaning.REFUSED),
+    2005: _ErrorMeaning.HOST,
+    **dict.fromkeys((2026, 3159), _ErrorMeaning.TLS),
+    **dict.fromkeys((1021, 1030, 1037, 1038, 1041, 1114, 1135, 1194, 1195), _ErrorMeaning.BROKEN),
+    **dict.fromkeys((1054, 1064, 1066, 1109, 1136, 1146, 1241, 1242), _ErrorMeaning.STATEMENT),
+    **dict.fromkeys((1264, 1265, 1292, 1305, 1366, 1406, 1690), _ErrorMeaning.STATEMENT),
 }
 
 _SQLITE: Final = (
-    ("SQLITE_CONSTRAINT", _Meaning.CONSTRAINT),
-    ("SQLITE_BUSY", _Meaning.CONFLICT),
-    ("SQLITE_LOCKED", _Meaning.CONFLICT),
-    ("SQLITE_INTERRUPT", _Meaning.TIMEOUT),
-    ("SQLITE_READONLY", _Meaning.READ_ONLY),
-    ("SQLITE_CANTOPEN", _Meaning.DATABASE),
-    ("SQLITE_AUTH", _Meaning.PERMISSION),
-    ("SQLITE_PERM", _Meaning.PERMISSION),
-    ("SQLITE_FULL", _Meaning.BROKEN),
-    ("SQLITE_IOERR", _Meaning.BROKEN),
-    ("SQLITE_CORRUPT", _Meaning.BROKEN),
-    ("SQLITE_NOTADB", _Meaning.BROKEN),
-    ("SQLITE_NOMEM", _Meaning.BROKEN),
-    ("SQLITE_", _Meaning.STATEMENT),
+    ("SQLITE_CONSTRAINT", _ErrorMeaning.CONSTRAINT),
+    ("SQLITE_BUSY", _ErrorMeaning.CONFLICT),
+    ("SQLITE_LOCKED", _ErrorMeaning.CONFLICT),
+    ("SQLITE_INTERRUPT", _ErrorMeaning.TIMEOUT),
+    ("SQLITE_READONLY", _ErrorMeaning.READ_ONLY),
+    ("SQLITE_CANTOPEN", _ErrorMeaning.DATABASE),
+    ("SQLITE_AUTH", _ErrorMeaning.PERMISSION),
+    ("SQLITE_PERM", _ErrorMeaning.PERMISSION),
+    ("SQLITE_FULL", _ErrorMeaning.BROKEN),
+    ("SQLITE_IOERR", _ErrorMeaning.BROKEN),
+    ("SQLITE_CORRUPT", _ErrorMeaning.BROKEN),
+    ("SQLITE_NOTADB", _ErrorMeaning.FILE),
+    ("SQLITE_NOMEM", _ErrorMeaning.BROKEN),
+    ("SQLITE_", _ErrorMeaning.STATEMENT),
 )
 
 _WORDS: Final = (
-    ("certificate", _Meaning.TLS),
-    ("ssl", _Meaning.TLS),
-    ("tls", _Meaning.TLS),
-    ("resolve", _Meaning.HOST),
-    ("translate host name", _Meaning.HOST),
-    ("name or service not known", _Meaning.HOST),
-    ("nodename nor servname", _Meaning.HOST),
-    ("unknown mysql server host", _Meaning.HOST),
-    ("temporary failure in name", _Meaning.HOST),
-    ("authentication failed", _Meaning.PASSWORD),
-    ("access denied", _Meaning.PASSWORD),
-    ("no password", _Meaning.PASSWORD),
-    ("pg_hba.conf", _Meaning.PASSWORD),
-    ("role", _Meaning.PASSWORD),
-    ("database", _Meaning.DATABASE),
-    ("too many", _Meaning.FULL),
-    ("slots", _Meaning.FULL),
-    ("starting up", _Meaning.STARTING),
-    ("shutting down", _Meaning.STARTING),
-    ("recovery mode", _Meaning.STARTING),
-    ("timeout", _Meaning.SLOW_CONNECT),
-    ("timed out", _Meaning.SLOW_CONNECT),
-    ("refused", _Meaning.REFUSED),
-    ("no such file", _Meaning.REFUSED),
+    ("certificate", _ErrorMeaning.TLS),
+    ("ssl", _ErrorMeaning.TLS),
+    ("tls", _ErrorMeaning.TLS),
+    ("resolve", _ErrorMeaning.HOST),
+    ("translate host name", _ErrorMeaning.HOST),
+    ("name or service not known", _ErrorMeaning.HOST),
+    ("nodename nor servname", _ErrorMeaning.HOST),
+    ("unknown mysql server host", _ErrorMeaning.HOST),
+    ("temporary failure in name", _ErrorMeaning.HOST),
+    ("authentication failed", _ErrorMeaning.PASSWORD),
+    ("access denied", _ErrorMeaning.PASSWORD),
+    ("no password", _ErrorMeaning.PASSWORD),
+    ("pg_hba.conf", _ErrorMeaning.PASSWORD),
+    ("role", _ErrorMeaning.PASSWORD),
+    ("database", _ErrorMeaning.DATABASE),
+    ("too many", _ErrorMeaning.FULL),
+    ("slots", _ErrorMeaning.FULL),
+    ("starting up", _ErrorMeaning.STARTING),
+    ("shutting down", _ErrorMeaning.STARTING),
+    ("recovery mode", _ErrorMeaning.STARTING),
+    ("timeout", _ErrorMeaning.SLOW_CONNECT),
+    ("timed out", _ErrorMeaning.SLOW_CONNECT),
+    ("refused", _ErrorMeaning.REFUSED),
+    ("no such file", _ErrorMeaning.REFUSED),
 )
 """Words of drivers that give no error code while connecting; the first one found decides."""
 
-_UNSENT: Final[dict[_Meaning, tuple[str, str]]] = {
-    _Meaning.FULL: (
+_UNSENT: Final[dict[_ErrorMeaning, tuple[str, str]]] = {
+    _ErrorMeaning.FULL: (
         "The database accepts no more connections.",
         "Lower `connections`, or raise the limit of the server.",
     ),
-    _Meaning.STARTING: (
+    _ErrorMeaning.STARTING: (
         "The database is starting or shutting down.",
         "Try again when it is up.",
     ),
-    _Meaning.HOST: (
+    _ErrorMeaning.HOST: (
         "The host of the database is unknown.",
         "Correct the host, or the name server.",
     ),
-    _Meaning.REFUSED: (
+    _ErrorMeaning.REFUSED: (
         "Nothing accepts connections at the address of the database.",
         "Start the database, or correct the host and the port.",
     ),
-    _Meaning.TLS: (
+    _ErrorMeaning.TLS: (
         "No trusted connection to the database could be made: TLS failed.",
         "Check that the server offers TLS, the name in its certificate, and the authorities.",
     ),
-    _Meaning.SLOW_CONNECT: (
+    _ErrorMeaning.SLOW_CONNECT: (
         "The database did not accept a connection in time.",
         "Check the address and the network, or raise `connect_timeout`.",
     ),
-    _Meaning.READ_ONLY: (
+    _ErrorMeaning.READ_ONLY: (
         "The database is read-only, so nothing was written.",
         "Point the connector to the primary server, or leave `read_only` out.",
     ),
-    _Meaning.CANCELLED: (
+    _ErrorMeaning.CANCELLED: (
         "An administrator cancelled the statement, so it changed nothing.",
         "Try again, or ask the administrator.",
     ),
 }
 """Database failures after which certainly nothing was done."""
 
-_REJECTED: Final[dict[_Meaning, tuple[type[VendorRejected], str, str]]] = {
-    _Meaning.CONSTRAINT: (
+_REJECTED: Final[dict[_ErrorMeaning, tuple[type[VendorRejected], str, str]]] = {
+    _ErrorMeaning.CONSTRAINT: (
         VendorRejected,
         "The change contradicts a constraint of the table",
         "Correct the values; nothing was changed.",
     ),
-    _Meaning.STATEMENT: (
+    _ErrorMeaning.STATEMENT: (
         InvalidRequest,
         "The database does not accept the statement or a value",
         "Correct the statement, the names in it or the values; nothing was changed.",
     ),
-    _Meaning.DATABASE: (
+    _ErrorMeaning.DATABASE: (
         VendorRejected,
         "The server has no such database",
         "Correct the name of the database, or create it.",
     ),
-    _Meaning.OTHER: (
+    _ErrorMeaning.FILE: (
+        VendorRejected,
+        "The file is no database of SQLite, or it is encrypted",
+        "Correct the path in the URL, or restore the file from a backup.",
+    ),
+    _ErrorMeaning.OTHER: (
         VendorRejected,
         "The database refused the statement",
         "Look the code up in the manual of the database; nothing was changed.",
@@ -245,33 +251,33 @@ def sql_error(fault: SqlFault, phase: SqlPhase) -> ConnectorError:
     code: dict[str, Any] = {"vendor_code": fault.code}
     if meaning in _UNSENT:
         message, remedy = _UNSENT[meaning]
-        retryable = meaning not in {_Meaning.TLS, _Meaning.HOST}
+        retryable = meaning not in {_ErrorMeaning.TLS, _ErrorMeaning.HOST}
         return ConnectionFailed(
             message, may_have_been_processed=False, remedy=remedy, retryable=retryable
         )
     if meaning in _REJECTED:
         kind, message, remedy = _REJECTED[meaning]
-        named = f" ({fault.constraint})" if fault.constraint else ""
-        return kind(f"{message}{named}.", remedy=remedy, **code)
-    if meaning is _Meaning.PASSWORD:
+        constraint_note = f" ({fault.constraint})" if fault.constraint else ""
+        return kind(f"{message}{constraint_note}.", remedy=remedy, **code)
+    if meaning is _ErrorMeaning.PASSWORD:
         return AuthenticationFailed(
             "The database refused the user or the password.",
             remedy="Correct the user and the password of the connector.",
             **code,
         )
-    if meaning is _Meaning.PERMISSION:
+    if meaning is _ErrorMeaning.PERMISSION:
         return AuthenticationFailed(
             "The user of the connector may not perform this statement.",
             remedy="Grant the permission to the user of the connector.",
             **code,
         )
-    if meaning is _Meaning.CONFLICT:
+    if meaning is _ErrorMeaning.CONFLICT:
         return TransactionConflict(
             "The database undid the transaction because of another one that ran at the same time."
         )
-    if meaning in {_Meaning.TIMEOUT, _Meaning.LOCKED}:
-        return timeout_error(SqlPhase.UNDONE, locked=meaning is _Meaning.LOCKED)
-    if meaning is _Meaning.BROKEN:
+    if meaning in {_ErrorMeaning.TIMEOUT, _ErrorMeaning.LOCKED}:
+        return timeout_error(SqlPhase.UNDONE, locked=meaning is _ErrorMeaning.LOCKED)
+    if meaning is _ErrorMeaning.BROKEN:
         return VendorFailed(
             "The database reports a failure of its own.",
             remedy="Look at the log of the database server.",
@@ -317,22 +323,26 @@ def oversized_error(phase: SqlPhase) -> ConnectorError:
     )
 
 
-def _meaning(fault: SqlFault, phase: SqlPhase) -> _Meaning:
-    meaning = None if fault.code is None else _coded(fault.system, fault.code)
-    if phase is SqlPhase.CONNECTING and meaning in {None, _Meaning.LOST, _Meaning.REFUSED}:
+def _meaning(fault: SqlFault, phase: SqlPhase) -> _ErrorMeaning:
+    meaning = None if fault.code is None else _meaning_of_code(fault.system, fault.code)
+    if phase is SqlPhase.CONNECTING and meaning in {
+        None,
+        _ErrorMeaning.LOST,
+        _ErrorMeaning.REFUSED,
+    }:
         # Drivers report several causes under the same code while they connect.
-        by_words = next((what for words, what in _WORDS if words in fault.words), None)
-        return by_words or meaning or _Meaning.LOST
+        by_words = next((kind for words, kind in _WORDS if words in fault.words), None)
+        return by_words or meaning or _ErrorMeaning.LOST
     if meaning is not None:
         return meaning
-    return _Meaning.LOST if fault.code is None else _Meaning.OTHER
+    return _ErrorMeaning.LOST if fault.code is None else _ErrorMeaning.OTHER
 
 
-def _coded(system: str, code: str) -> _Meaning | None:
+def _meaning_of_code(system: str, code: str) -> _ErrorMeaning | None:
     if system == "mysql":
         return _MYSQL.get(int(code)) if code.isdecimal() else None
     table = _SQLITE if system == "sqlite" else _POSTGRESQL
-    return next((what for beginning, what in table if code.startswith(beginning)), None)
+    return next((kind for beginning, kind in table if code.startswith(beginning)), None)
 
 
 def server_time_limit(seconds: float) -> float:

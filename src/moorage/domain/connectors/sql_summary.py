@@ -24,7 +24,7 @@ _NO_COMMAND_AFTER: Final = frozenset({"FOR", "DO", "KEY", "ON", "NO", "THEN", "B
 
 _BETWEEN: Final = frozenset({"IF", "NOT", "EXISTS", "ONLY", "LATERAL", "IGNORE", "LOW_PRIORITY"})
 _OBJECTS: Final = frozenset({"TABLE", "VIEW", "INDEX", "SEQUENCE", "SCHEMA", "DATABASE"})
-_LONGEST: Final = 255
+_MAX_LENGTH: Final = 255
 
 
 @attrs.frozen
@@ -32,7 +32,8 @@ class SqlSummary:
     """The commands and tables of a SQL statement.
 
     Attributes:
-        text: them in the order of the statement, such as "INSERT orders SELECT carts".
+        text: the commands and tables in the order of the statement, such as "INSERT orders SELECT
+            carts".
         operation: the command; None if there are several.
         collection: the table; None if there are several or none.
     """
@@ -43,7 +44,7 @@ class SqlSummary:
 
 
 def summary_of(statement: str) -> SqlSummary:
-    """Return the commands and tables of a SQL statement."""
+    """Return the summary of a SQL statement: its commands and tables."""
     tokens = [token for token in sql_tokens(statement) if token.kind != "comment"]
     parts = list(_parts(tokens))
     if not any(is_command for is_command, _ in parts) and tokens:
@@ -52,7 +53,7 @@ def summary_of(statement: str) -> SqlSummary:
     tables = {text for is_command, text in parts if not is_command}
     text = ""
     for _, part in parts:
-        if len(text) + len(part) >= _LONGEST:
+        if len(text) + len(part) >= _MAX_LENGTH:
             break
         text = f"{text} {part}".strip()
     return SqlSummary(
@@ -78,7 +79,7 @@ def _parts(tokens: Sequence[SqlToken]) -> Iterator[tuple[bool, str]]:
         elif number == 0 and word in {"CREATE", "DROP", "ALTER", "TRUNCATE"}:
             yield True, token.text
         elif word in _OBJECTS and number <= 2:
-            yield from _named(tokens, number + 1, own_names)
+            yield from _table_name_at(tokens, number + 1, own_names)
         elif word in _COMMANDS and _is_command(tokens, number, before):
             yield True, token.text
         if (
@@ -87,9 +88,9 @@ def _parts(tokens: Sequence[SqlToken]) -> Iterator[tuple[bool, str]]:
             and before not in {"DISTINCT", *_NO_COMMAND_AFTER}
         ):
             in_list = word == "FROM"
-            yield from _named(tokens, number + 1, own_names)
+            yield from _table_name_at(tokens, number + 1, own_names)
         elif in_list and token.text == "," and in_query[-1]:
-            yield from _named(tokens, number + 1, own_names)
+            yield from _table_name_at(tokens, number + 1, own_names)
         elif word in {"WHERE", "GROUP", "ORDER", "LIMIT", "SELECT", "ON", "SET", "UNION"}:
             in_list = False
 
@@ -100,7 +101,7 @@ def _is_command(tokens: Sequence[SqlToken], number: int, before: str) -> bool:
     return before not in _NO_COMMAND_AFTER and (following != "(" or tokens[number].word == "SELECT")
 
 
-def _named(
+def _table_name_at(
     tokens: Sequence[SqlToken], number: int, own_names: frozenset[str]
 ) -> Iterator[tuple[bool, str]]:
     """Yield the table name that begins at a token, with its schema; nothing if there is none."""

@@ -85,8 +85,8 @@ class SqlText:
         text: the text.
         parameters: the names of its parameters.
         lists: the names of the parameters that stand after IN, each for a list of values.
-        reads: True if the statement begins like a query, and none of its parts begins like a
-            change. A function that it calls may still change something.
+        reads: True if the statement begins like a query, and no part of it begins like a change. A
+            function that it calls may still change something.
         has_double_quotes: True if a name is in double quotes, which MySQL takes for a value.
     """
 
@@ -143,11 +143,11 @@ def read_sql(text: object) -> SqlText:
     for number, token in enumerate(tokens):
         refusal = _REFUSALS.get(token.kind)
         if refusal is not None or (token.kind == "other" and token.text in _UNCLOSED):
-            what, remedy = refusal or ("has a quote without its end", "Close the quote.")
-            raise _refused(what, token, remedy)
+            problem, remedy = refusal or ("has a quote without its end", "Close the quote.")
+            raise _refusal(problem, token, remedy)
         if token.kind == "bind":
             if not token.text.isidentifier():
-                raise _refused(
+                raise _refusal(
                     "has a parameter whose name begins with a digit",
                     token,
                     "Begin the name of a parameter with a letter, as in :name.",
@@ -210,7 +210,7 @@ def _refuse_numbers(tokens: Sequence[SqlToken]) -> None:
         elif token.kind == "number" and (
             _is_compared(tokens, number) or (bool(lists) and lists[-1])
         ):
-            raise _refused(
+            raise _refusal(
                 "has a number where a parameter belongs",
                 token,
                 "Write a parameter such as :name in its place, and pass the number when it is"
@@ -243,7 +243,7 @@ def _is_compared(tokens: Sequence[SqlToken], number: int) -> bool:
     return after is not None and after.kind == "comparison"
 
 
-def _refused(what: str, token: SqlToken, remedy: str) -> InvalidData:
+def _refusal(what: str, token: SqlToken, remedy: str) -> InvalidData:
     # The SQL text may contain a secret value, so the error names only the position.
     return InvalidData(
         f"The SQL statement {what}, at character {token.at + 1}.", field="text", remedy=remedy

@@ -1,4 +1,4 @@
-"""The errors that stand for failures of a WebSocket connection."""
+"""The errors for failures of a WebSocket connection."""
 
 from __future__ import annotations
 
@@ -91,7 +91,7 @@ def opening_error(fault: OpeningFault) -> ConnectionFailed:
 
 
 def refused_opening(status: int, retry_after: float | None) -> ConnectorError:
-    """Return the error for a WebSocket server whose HTTP answer has another status than 101.
+    """Return the error for a WebSocket server whose HTTP answer has a status other than 101.
 
     Args:
         status: the status of HTTP.
@@ -134,13 +134,13 @@ def closing_error(closure: Closure, *, was_sent: bool) -> ConnectorError:
         was_sent: True if the server may have processed the request.
     """
     if closure.by_client and closure.code == OVERSIZED:
-        return _broken(
+        return _closure_error(
             closure,
             "The server sent a message that is larger than `max_message_bytes`.",
             "Raise `max_message_bytes`, or ask the server for less at once.",
         )
     if closure.by_client and closure.code not in _LOST:
-        return _broken(
+        return _closure_error(
             closure,
             "The server sent a message that breaks the protocol or that the codec cannot read.",
             "Check that the codec fits the server, and tell the vendor.",
@@ -151,7 +151,7 @@ def closing_error(closure: Closure, *, was_sent: bool) -> ConnectorError:
             may_have_been_processed=was_sent,
             remedy="Check that the server is up, and the network and proxies before it.",
         )
-    return _broken(
+    return _closure_error(
         closure,
         f"The server ended the WebSocket connection with the code {closure.code}.",
         "Look the code up at the vendor. Before you repeat the request, find out whether it was"
@@ -170,7 +170,7 @@ def reply_timeout(*, was_sent: bool) -> AttemptTimeout:
     )
 
 
-def _broken(closure: Closure, message: str, remedy: str) -> VendorFailed:
+def _closure_error(closure: Closure, message: str, remedy: str) -> VendorFailed:
     return VendorFailed(
         message,
         vendor_code=str(closure.code),

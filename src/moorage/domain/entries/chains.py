@@ -2,15 +2,15 @@
 
 1. A blocked entry waits for all of its predecessors. When they are done, it can be taken.
 2. If a predecessor failed for good, was cancelled, undone or is missing, the entry is given up, and
-   its error names that predecessor. So no entry waits for what cannot happen.
+   its error names that predecessor. So no entry waits for an event that cannot happen.
 3. A predecessor of unknown outcome keeps its successors waiting until a person decides, and nothing
    is undone meanwhile.
 4. When an entry with an undo is done, the entry that would undo it is stored in the state
    `PREPARED`. So a prepared entry exists exactly if there is something to undo.
-5. When an entry of a chain fails for good, the prepared entries of itself and of everything before
-   it are released once all of these have ended. The newest comes first, and each waits for the one
-   before it.
-6. If a person cancelled an entry of the chain, nothing is undone by itself.
+5. When an entry of a chain fails for good, its own prepared entry and those of all entries before
+   it are released once all of these entries have ended. The newest comes first, and each waits for
+   the one before it.
+6. If a person cancelled an entry of the chain, nothing is undone automatically.
 7. Each change is written under its entry's fencing number, and may be repeated. So a worker that
    dies leaves nothing undecided: the next one continues.
 """
@@ -53,7 +53,7 @@ def joined_ids(ids: Iterable[str | Entry]) -> str | None:
     """Return the ids of predecessors as one text for the store; None without predecessors.
 
     Raises:
-        InvalidData: they are too many, or one of them is not the id of an entry.
+        InvalidData: there are too many ids, or one of them is not the id of an entry.
     """
     if isinstance(ids, (str, Entry)):
         raise InvalidData(
@@ -130,11 +130,11 @@ def released_entry(entry: E, now: datetime, predecessor: str | None) -> E:
 def undo_changes(entry: E, chain: Mapping[str, E], now: datetime) -> tuple[E, ...] | None:
     """Return the changes that undo what was done before a failed entry; None while it must wait.
 
-    The last change is that of the entry itself, and must be written after the others.
+    The last change is the change of the entry itself, and must be written after the others.
 
     Args:
         entry: the entry that failed for good.
-        chain: everything before it in its chain, and the entries that undo them, by id.
+        chain: all entries before it in its chain, and the entries that undo them, by id.
         now: the store's time.
     """
     members = [entry, *(member for id in ancestor_ids(entry, chain) if (member := chain.get(id)))]
@@ -157,7 +157,7 @@ def undo_changes(entry: E, chain: Mapping[str, E], now: datetime) -> tuple[E, ..
 
 
 def ancestor_ids(entry: Entry, chain: Mapping[str, Entry]) -> tuple[str, ...]:
-    """Return the ids of everything before an entry that the loaded entries lead to."""
+    """Return the ids of all entries before an entry, as far as the loaded entries show."""
     ids: dict[str, None] = {}
     frontier = [*predecessor_ids(entry)]
     while frontier:

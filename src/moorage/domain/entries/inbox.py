@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from moorage.domain.webhooks.replies import WebhookReply
 
 _VERSION: Final = 1
-_MARK: Final = 32
+_MARK_LENGTH: Final = 32
 _OPERATION: Final = 100
 
 
@@ -28,8 +28,8 @@ class InboxEntry(Entry):
     """A verified webhook in the inbox.
 
     Attributes:
-        reply: the answer to a handshake, or the one that the vendor expects to this webhook; it is
-            not stored.
+        reply: the answer to a handshake, or the answer that the vendor expects to this webhook; it
+            is not stored.
     """
 
     reply: WebhookReply | None = attrs.field(default=None, repr=False, eq=False)
@@ -50,7 +50,7 @@ def entry_of(
     now: datetime,
     delivery: str | None = None,
 ) -> InboxEntry:
-    """Return a new inbox entry for a webhook, still without its content.
+    """Return a new inbox entry for a webhook, without its content.
 
     Its id is derived from the account, the tenant and the delivery's own id, so a repeated delivery
     gets the same id.
@@ -83,7 +83,7 @@ def _source_name(
 
     marks = tuple(event.claim[0] if event.claim else event.id for event in events)
     parts = (account, tenant, marks) if delivery is None else (account, tenant, marks, delivery)
-    return sha256(pack_values(parts)).hexdigest()[:_MARK]
+    return sha256(pack_values(parts)).hexdigest()[:_MARK_LENGTH]
 
 
 def pack_events(events: Sequence[WebhookEvent]) -> bytes:

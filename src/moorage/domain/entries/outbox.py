@@ -6,7 +6,7 @@ from typing import ClassVar, Final
 
 import attrs
 
-from moorage.domain.entries.queue import Entry, Fate
+from moorage.domain.entries.queue import Entry, ErrorConsequence
 from moorage.errors import (
     IdempotencyConflict,
     InvalidData,
@@ -41,15 +41,15 @@ class OutboxEntry(Entry):
         return f"{self.id}/{self.turn}" if self.turn else self.id
 
 
-def fate_of(error: Exception) -> Fate:
-    """Return whether a stored call that failed with this error is tried again or ends.
+def fate_of(error: Exception) -> ErrorConsequence:
+    """Return the consequence of an error for a stored call: it is tried again, or ends.
 
     A call that may have been done is not repeated, and a final refusal is given up at once. After
     any other error the call is tried again. This includes missing credentials and a wrong
     configuration, which a person can correct while calls wait.
     """
     if isinstance(error, OutcomeUnknown):
-        return Fate.DOUBT
+        return ErrorConsequence.DOUBT
     if isinstance(error, VendorRejected) and not error.retryable:
-        return Fate.SPENT
-    return Fate.NEVER if isinstance(error, _FINAL) else Fate.AGAIN
+        return ErrorConsequence.SPENT
+    return ErrorConsequence.NEVER if isinstance(error, _FINAL) else ErrorConsequence.AGAIN

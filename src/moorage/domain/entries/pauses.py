@@ -2,12 +2,12 @@
 
 1. A pause is itself an entry of the store, in the state `PAUSED`. So it survives restarts, and the
    workers of all processes see it.
-2. It covers the entries whose target, tenant and subject are those that it names; one that it does
-   not name may have any value.
+2. It covers the entries whose target, tenant and subject are those that it names; a field that it
+   does not name may have any value.
 3. A store offers no entry that a pause covers. The entry stays as it is: it is due again when the
    pause is removed, and keeps back the later entries of its lane.
 4. A pause is never due, has no lane, and is not changed. Removing it ends it.
-5. What a worker has taken before the pause, it finishes.
+5. A worker finishes the entries that it took before the pause.
 """
 
 from __future__ import annotations
@@ -64,8 +64,8 @@ class Pause:
 
 def scope_of(target: str | None, tenant: str | None, subject: str | None) -> str:
     """Return a phrase for the entries that a pause stops, such as "tenant acme" or "all"."""
-    named = (("target", target), ("tenant", tenant), ("subject", subject))
-    return ", ".join(f"{name} {value}" for name, value in named if value is not None) or "all"
+    selection = (("target", target), ("tenant", tenant), ("subject", subject))
+    return ", ".join(f"{name} {value}" for name, value in selection if value is not None) or "all"
 
 
 def pause_of(entry: Entry) -> Pause:

@@ -46,7 +46,7 @@ if TYPE_CHECKING:
     from moorage.domain.resilience.retry import RetryPolicy
 
 _LONGEST_ERROR: Final = 500
-_LONGEST: Final = 255
+_MAX_LENGTH: Final = 255
 _LONGEST_NUMBER: Final = 18  # which every database has room for
 _HIGHEST: Final = 32_767
 _MONTH: Final = 31 * 86_400.0
@@ -59,11 +59,11 @@ _LONG_BATCH: Final = 0.1
 class EntryState(StrEnum):
     """The state of an inbox or outbox entry, from waiting to done or given up.
 
-    The work of an `UNKNOWN` entry may have been done at a vendor and must not be repeated blindly.
-    `DEAD` work failed for good. `DROPPED` work was cancelled by a person. A `PAUSED` entry keeps
-    workers from taking the entries that it covers. A `BLOCKED` entry waits until the entries before
-    it in its chain are done. `UNDOING` work failed for good, and the entries before it are still to
-    be undone. A `PREPARED` entry would undo another one, and is not needed yet.
+    The work of an `UNKNOWN` entry may have been done at a vendor and must not be repeated without a
+    check. `DEAD` work failed for good. `DROPPED` work was cancelled by a person. A `PAUSED` entry
+    keeps workers from taking the entries that it covers. A `BLOCKED` entry waits until the entries
+    before it in its chain are done. `UNDOING` work failed for good, and the entries before it are
+    still to be undone. A `PREPARED` entry would undo another one, and is not needed yet.
     """
 
     WAITING = "waiting"
@@ -78,11 +78,11 @@ class EntryState(StrEnum):
     PREPARED = "prepared"
 
 
-class Fate(StrEnum):
+class ErrorConsequence(StrEnum):
     """The consequence of an error for an entry: it is tried again, or ends.
 
     `AGAIN`: try again later. `NEVER`: give up. `SPENT`: give up, because the vendor refused the
-    idempotency key for good, so that a new try needs a new key. `DOUBT`: the work may have been
+    idempotency key for good, so that a new attempt needs a new key. `DOUBT`: the work may have been
     done, so a person must look.
     """
 
@@ -123,7 +123,7 @@ STUCK: Final = frozenset({EntryState.UNKNOWN, EntryState.DEAD})
 """The states in which an entry waits for a person's decision."""
 
 
-def _aware(_: object, attribute: attrs.Attribute[Any], value: datetime | None) -> None:
+def _check_aware(_: object, attribute: attrs.Attribute[Any], value: datetime | None) -> None:
     if value is not None and (not isinstance(value, datetime) or value.tzinfo is None):
         raise InvalidData(
             f"{attribute.name} must be an aware datetime.",
@@ -134,15 +134,15 @@ def _aware(_: object, attribute: attrs.Attribute[Any], value: datetime | None) -
 
 def is_short(value: object) -> TypeGuard[str]:
     """Return whether a value is a text short enough for a column of the entries' table."""
-    return isinstance(value, str) and 0 < len(value) <= _LONGEST
+    return isinstance(value, str) and 0 < len(value) <= _MAX_LENGTH
 
 
 def _check_length(_: object, attribute: attrs.Attribute[Any], value: object) -> None:
     if value is not None and not is_short(value):
         raise InvalidData(
-            f"{attribute.name} must be a text of 1 to {_LONGEST} characters.",
+            f"{attribute.name} must be a text of 1 to {_MAX_LENGTH} characters.",
             field=attribute.name,
-            remedy=f"Give a text of at most {_LONGEST} characters, such as an id of yours.",
+            remedy=f"Give a text of at most {_MAX_LENGTH} characters, such as an id of yours.",
         )
 
 
@@ -186,11 +186,11 @@ class Entry:
         tenant, subject: the tenant, and the person whose data the entry holds.
         lane: entries of one lane are taken one after another, in the order of their numbers.
         added_at: the time at which it was added.
-        content: the packed payload, sealed if there is a cipher; the `repr` does not show it.
+        content: the packed payload, encrypted if there is a cipher; the `repr` does not show it.
         number: its position among all entries; the store assigns it.
         state: its progress.
         due: the time from which it may be taken: for the first time, again, or because its lease is
-            over. None if only a person can have it taken.
+            over. None if only a person can make it due again.
         holds: whether it blocks later entries of its lane.
         priority: entries with a higher priority are taken first; within a lane the order of numbers
             stays.
@@ -213,18 +213,18 @@ class Entry:
     tenant: str | None = attrs.field(default=None, validator=_check_length)
     subject: str | None = attrs.field(default=None, validator=_check_length)
     lane: str | None = attrs.field(default=None, validator=_check_length)
-    added_at: datetime = attrs.field(validator=_aware)
+    added_at: datetime = attrs.field(validator=_check_aware)
     content: bytes = attrs.field(default=b"", repr=False)
     number: int = 0
     state: EntryState = attrs.field(default=EntryState.WAITING, converter=EntryState)
-    due: datetime | None = attrs.field(default=None, validator=_aware)
+    due: datetime | None = attrs.field(default=None, validator=_check_aware)
     holds: bool = True
     priority: int = attrs.field(default=0, validator=_check_number)
     fence: int = 0
     attempts: int = 0
     turn: int = 0
     error: str = ""
-    settled_at: datetime | None = attrs.field(default=None, validator=_aware)
+    settled_at: datetime | None = attrs.field(default=None, validator=_check_aware)
     traceparent: str | None = attrs.field(default=None, validator=_check_length)
     tracestate: str | None = attrs.field(default=None, validator=_is_state)
     predecessors: str | None = attrs.field(default=None, validator=_check_predecessors)
@@ -259,7 +259,7 @@ class EntryQuery:
         states: any of these states; by default all.
         since, until: the time at which it was added, `until` excluded.
         settled_before: the time before which it was settled.
-        waits_beyond: matches entries that wait for another attempt and are due after this time.
+        waits_beyond: a time; matches entries that wait for another attempt and are due after it.
         limit: the number of entries on a page.
         after: the `next` of the page before.
     """
@@ -272,10 +272,10 @@ class EntryQuery:
     lane: str | None = None
     ids: frozenset[str] = attrs.field(default=frozenset(), converter=_ids)
     states: frozenset[EntryState] = attrs.field(default=frozenset(), converter=_states)
-    since: datetime | None = attrs.field(default=None, validator=_aware)
-    until: datetime | None = attrs.field(default=None, validator=_aware)
-    settled_before: datetime | None = attrs.field(default=None, validator=_aware)
-    waits_beyond: datetime | None = attrs.field(default=None, validator=_aware)
+    since: datetime | None = attrs.field(default=None, validator=_check_aware)
+    until: datetime | None = attrs.field(default=None, validator=_check_aware)
+    settled_before: datetime | None = attrs.field(default=None, validator=_check_aware)
+    waits_beyond: datetime | None = attrs.field(default=None, validator=_check_aware)
     limit: int = attrs.field(default=100, validator=is_count)
     after: str | None = None
 
@@ -314,9 +314,9 @@ class EntryQuery:
 
     @property
     def before(self) -> int | None:
-        """The page has the entries below this number; None for the first page.
+        """The page contains the entries below this number; None for the first page.
 
-        It is None without `after`.
+        The number comes from `after`.
 
         Raises:
             InvalidData: `after` is not the `next` of a page.
@@ -361,7 +361,7 @@ class EntryPage(Generic[E]):
 # --- what becomes of an entry -----------------------------------------------------------
 
 
-def traced(entry: E, trace: TraceContext | None) -> E:
+def with_trace(entry: E, trace: TraceContext | None) -> E:
     """Return the entry with the trace context in which it is added."""
     if trace is None:
         return entry
@@ -369,7 +369,7 @@ def traced(entry: E, trace: TraceContext | None) -> E:
 
 
 def arrive(entry: E, now: datetime) -> E:
-    """Return the entry as a store adds it: due now, unless it has a later time.
+    """Return the entry in the form in which a store adds it: due now, or at its later time.
 
     A pause is never due, and neither is an entry that waits for others.
     """
@@ -379,8 +379,8 @@ def arrive(entry: E, now: datetime) -> E:
     return attrs.evolve(entry, added_at=now, due=due_time)
 
 
-def together(offered: Sequence[E]) -> Sequence[E]:
-    """Return those of the due entries that one worker may take together.
+def entries_to_take_together(offered: Sequence[E]) -> Sequence[E]:
+    """Return the due entries that one worker may take together.
 
     An entry whose last worker died is taken alone. If it kills this worker too, no other entry
     loses one of its attempts.
@@ -391,8 +391,8 @@ def together(offered: Sequence[E]) -> Sequence[E]:
     return offered
 
 
-def take(entry: E, now: datetime, lease: float, most: int) -> E:
-    """Return the entry as a worker takes it: claimed, or given up if no attempts are left."""
+def take_entry(entry: E, now: datetime, lease: float, most: int) -> E:
+    """Return the entry after a worker took it: claimed, or given up if no attempts are left."""
     if entry.attempts >= most:
         return give_up(entry, now, entry.error or "Each worker that took it died.")
     return attrs.evolve(
@@ -421,7 +421,7 @@ def next_batch(size: int, count: int, seconds: float) -> int:
 
 
 def give_back(entry: E, now: datetime) -> E:
-    """Return the entry as a worker releases it without having begun it."""
+    """Return the entry after a worker released it without having begun it."""
     return attrs.evolve(
         entry,
         state=EntryState.WAITING,
@@ -449,15 +449,15 @@ def postpone(entry: E, due: datetime, error: str) -> E:
 
 
 def doubt(entry: E, now: datetime, error: str) -> E:
-    """Return the entry with an unknown outcome, which a person must look up."""
+    """Return the entry with an unknown outcome, which a person must determine."""
     return _settled_entry(entry, EntryState.UNKNOWN, now, holds=True, error=error)
 
 
 def give_up(entry: E, now: datetime, error: str, *, spent: bool = False) -> E:
     """Return the entry as given up, so that no further attempt follows.
 
-    `spent` if the vendor refused its idempotency key for good. If other entries came before it,
-    these are undone next.
+    Pass `spent` if the vendor refused its idempotency key for good. If other entries of its chain
+    came before it, these are undone next.
     """
     turn = entry.turn + spent
     state = EntryState.DEAD if entry.predecessors is None else EntryState.UNDOING
@@ -499,7 +499,7 @@ def longest_pause(policy: RetryPolicy, error: Exception) -> float:
 
     It is an hour, or the policy's `max_retry_after` if that is longer; otherwise a vendor that
     sends a timestamp instead of a number of seconds would delay the entry by decades. An error of
-    our own limits may wait for a month, because the longest quota lasts a month.
+    moorage's own limits may wait for a month, because the longest quota lasts a month.
     """
     is_ours = isinstance(error, RateLimitExceeded) and not error.by_vendor
     return max(LONGEST_PAUSE, policy.max_retry_after, _MONTH if is_ours else 0.0)
@@ -537,7 +537,7 @@ def stored_error_text(error: Exception) -> str:
 def lane_of(*parts: str | None, digest: Callable[[bytes], str]) -> str:
     """Return the name of an ordering lane, or its digest if stores cannot hold the name."""
     name = "/".join(part or "" for part in parts)
-    if len(name) <= _LONGEST and storable(name) == name:
+    if len(name) <= _MAX_LENGTH and storable(name) == name:
         return name
     return digest(name.encode("utf-8", "surrogatepass"))
 

@@ -49,8 +49,7 @@ class HeldClaim:
         key, fence: the key and fencing number of the claim.
         ttl: the lifetime of its answer in microseconds.
         until: the time at which its lease may have ended, in nanoseconds of the local clock.
-        lost: whether its renewal failed, or it belongs to the process that this one was forked
-            from.
+        lost: whether its renewal failed, or it belongs to the parent of this forked process.
     """
 
     __slots__ = ("__weakref__", "fence", "key", "lost", "ttl", "until")
@@ -67,7 +66,7 @@ class HeldEntry:
     """The lease of an entry that this process works on.
 
     Attributes:
-        entry: the entry as it was taken.
+        entry: the entry at the time when it was taken.
         lease: the seconds for which it is leased without a renewal.
         until: the time at which its lease may have ended, in nanoseconds of the local clock.
     """
@@ -84,7 +83,7 @@ def entry_lease(value: float | timedelta | None) -> float | None:
     """Return a lease's seconds, after checking that it can be renewed in time; None stays None.
 
     Raises:
-        ConfigurationError: the value is no duration, or too short.
+        ConfigurationError: the value is not a duration, or is too short.
     """
     lease = maybe_seconds(value, "lease")
     if lease is not None and lease < ENTRY_LEASE:
@@ -106,7 +105,7 @@ def entries_due(entries: Iterable[HeldEntry], now: int) -> list[HeldEntry]:
     return sorted(selected_entries, key=lambda held: held.until)
 
 
-def due(claims: Iterable[HeldClaim], now: int, *, by_tag: bool) -> list[list[HeldClaim]]:
+def claims_due(claims: Iterable[HeldClaim], now: int, *, by_tag: bool) -> list[list[HeldClaim]]:
     """Return the claims to renew now, in groups that one command renews together.
 
     With `by_tag`, all keys of a group have the same tag, the part of a key in braces. Some stores
@@ -122,7 +121,7 @@ def due(claims: Iterable[HeldClaim], now: int, *, by_tag: bool) -> list[list[Hel
 
 
 def halves(group: list[H]) -> list[list[H]]:
-    """Return the two halves of a group of leases, for renewing them separately.
+    """Return the two halves of a group of leases whose renewal failed, to renew them separately.
 
     A single claim may have caused the failure.
     """

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 import attrs
 
-from moorage.domain.resilience.classify import unreadable
+from moorage.domain.resilience.classify import unreadable_answer_error
 from moorage.domain.values.json_text import is_list, is_object
 from moorage.errors import (
     AuthenticationFailed,
@@ -87,9 +87,10 @@ class GraphQLProblem:
 
     Attributes:
         message: the service's own description.
-        code: the code in `extensions`, or else the type of the problem, if there is one.
-        path: the names and list positions that lead to the field; empty if it is about none.
-        extensions: all that the service adds.
+        code: the code in `extensions`, or otherwise the type of the problem, if there is one.
+        path: the names and list positions that lead to the field; empty if the problem is not about
+            a field.
+        extensions: the service's additional data.
     """
 
     message: str
@@ -141,7 +142,7 @@ class GraphQLAnswer:
     Attributes:
         data: the result. A field that the service could not compute is None.
         problems: the reasons why fields are missing.
-        extensions: what the service adds to its answer, such as the cost of the query.
+        extensions: the service's additional data, such as the cost of the query.
         replayed: whether this is the stored answer of an earlier call with the same key.
     """
 
@@ -164,7 +165,8 @@ class GraphQLAnswer:
         """Return the page of the GraphQL connection at a path of the data, such as "shop.orders".
 
         Raises:
-            InvalidData: at the path is no connection with `pageInfo`, and `nodes` or `edges`.
+            InvalidData: the value at the path is not a connection with `pageInfo`, and `nodes` or
+                `edges`.
         """
         connection: Any = self.data
         for name in at.split("."):
@@ -192,12 +194,12 @@ def read_answer(response: Response) -> GraphQLAnswer:
     """Return the GraphQL result in a successful HTTP answer.
 
     Raises:
-        VendorFailed: the answer is not one of GraphQL.
+        VendorFailed: the answer is not a GraphQL answer.
     """
     body = _body_of(response)
     data = body.get("data")
     if not is_object(data):
-        raise unreadable(response, "data")
+        raise unreadable_answer_error(response, "data")
     return GraphQLAnswer(
         data, _problems_of(body), _object(body.get("extensions")), response.replayed
     )
@@ -231,7 +233,8 @@ def refusal_of_mutation(response: Response) -> ConnectorError | None:
     """Return the error of a GraphQL mutation's answer that has no result.
 
     A problem without a code whose answer has the member `data` arose while the mutation was
-    executed. It proves nothing, so the error leaves open whether the mutation happened.
+    executed. Such a problem does not show whether the mutation took effect, so the error leaves
+    that open.
     """
     error = refusal_of(response)
     if type(error) is not VendorRejected or error.vendor_code is not None:
@@ -242,8 +245,8 @@ def refusal_of_mutation(response: Response) -> ConnectorError | None:
 def failure_of(response: Response) -> ConnectorError | None:
     """Return the GraphQL error in an answer with a failure's status; None if it has none.
 
-    A code decides where it is a usual one, and otherwise the status does. After a status from 500
-    on, no code proves that a mutation did not happen, except that of a limit or a credential.
+    A usual code decides the error; otherwise the status does. With a status of 500 or above, only
+    the code of a limit or a credential proves that a mutation did not happen.
     """
     try:
         problems = _problems_of(_body_of(response))
@@ -291,8 +294,8 @@ def _refusal_of(
     """Return the error that GraphQL problems stand for: the first one with a usual code decides.
 
     Args:
-        problems: the problems, of which there is one at least.
-        response: the answer, if it is at hand.
+        problems: the problems, at least one.
+        response: the answer, if available.
         otherwise: the class of the error if no problem has a usual code.
         by_code: whether a usual code decides the class of the error.
     """
@@ -323,7 +326,7 @@ def _looked_up(problem: GraphQLProblem) -> str:
 
 
 def _pause_of(extensions: Mapping[str, Any], response: Response | None) -> float | None:
-    """Return the seconds until the GraphQL service has capacity again, if its answer says so."""
+    """Return the seconds until the GraphQL service has capacity again, if the answer says."""
     after = extensions.get("retryAfter")
     if isinstance(after, (int, float)) and not isinstance(after, bool) and after >= 0:
         return float(after)
@@ -349,7 +352,7 @@ def _body_of(response: Response) -> Mapping[str, Any]:
     except InvalidData:
         body = None
     if not is_object(body):
-        raise unreadable(response)
+        raise unreadable_answer_error(response)
     return body
 
 

@@ -45,7 +45,7 @@ def read_document(text: object) -> GraphQLDocument:
     """Parse a GraphQL document of one operation and any number of fragments.
 
     Raises:
-        InvalidData: the text is no document, or has no operation or several.
+        InvalidData: the text is not a document, or does not have exactly one operation.
     """
     if not isinstance(text, str):
         raise _no_document(f"The document is {with_article(type(text).__name__)}, not a text.")

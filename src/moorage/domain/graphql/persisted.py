@@ -27,7 +27,7 @@ class PersistedDocuments:
         is_automatic: True if the service learns a document from the first request that has its
             text.
         ids: the ids of registered documents by the names of their operations.
-        field: the member of a request that has the id.
+        field: the member of a request that contains the id.
     """
 
     is_automatic: bool
@@ -38,8 +38,8 @@ class PersistedDocuments:
     def automatic(cls) -> Self:
         """Return the setting for automatic persisted queries.
 
-        A request has the SHA-256 of its document. If the service does not know it, the same attempt
-        sends the text too.
+        A request contains the SHA-256 of its document. If the service does not know it, the same
+        attempt sends the text too.
         """
         return cls(is_automatic=True)
 
@@ -48,9 +48,9 @@ class PersistedDocuments:
         """Return the setting for documents that were registered before; no text is ever sent.
 
         Args:
-            ids: the ids by the names of operations, as the tool wrote them that registered the
-                documents. Other documents have the id "sha256:" with their hash.
-            field: the member of a request that has the id, such as "documentId" or "id".
+            ids: the ids by the names of operations, from the tool that registered the documents.
+                Other documents have the id "sha256:" with their hash.
+            field: the member of a request that contains the id, such as "documentId" or "id".
         """
         return cls(is_automatic=False, ids=dict(ids or {}), field=field)
 

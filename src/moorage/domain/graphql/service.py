@@ -51,13 +51,13 @@ class GraphQL:
     """Makes the operations of a GraphQL service, which `manager.perform` performs.
 
     The text of a document must be a constant of the program: type checkers accept nothing else.
-    Whatever varies is a variable.
+    All varying values are variables.
 
     Attributes:
         path: the path of the API below the service's base URL.
         persisted: the way that requests name documents in place of their text; None to send the
             text.
-        schema: the schema that every document has to fit; None to leave the check to the service.
+        schema: the schema that every document must match; None to leave the check to the service.
     """
 
     path: str = "/graphql"
@@ -75,7 +75,7 @@ class GraphQL:
 
         Args:
             document: a document with one query.
-            variables: the values of its variables, as JSON has them.
+            variables: the values of its variables, as JSON values.
             name: the name in events, errors and logs; by default that of the query.
 
         Raises:
@@ -98,7 +98,7 @@ class GraphQL:
 
         Args:
             document: a document with one mutation.
-            variables: the values of its variables, as JSON has them.
+            variables: the values of its variables, as JSON values.
             name: the name in events, errors and logs; by default that of the mutation.
 
         Raises:
@@ -118,8 +118,8 @@ class GraphQL:
 
         Args:
             document: a document with one subscription.
-            variables: the values of its variables, as JSON has them.
-            cursor: the variable that says after which mark the messages begin.
+            variables: the values of its variables, as JSON values.
+            cursor: the variable with the mark after which the messages begin.
 
         Raises:
             InvalidData: the document has no subscription or several operations, or does not fit the

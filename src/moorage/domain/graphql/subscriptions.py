@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any, Final
 import attrs
 
 from moorage.domain.graphql.answers import read_message
-from moorage.domain.secrets.frames import careful
+from moorage.domain.secrets.frames import with_careful_constructor
 from moorage.domain.secrets.secret import Secret
 from moorage.domain.service.messages import Arrival, json_message
 from moorage.domain.values.json_text import is_object
@@ -55,7 +55,7 @@ class GraphQLSubscription:
     cursor: str | None
 
     def payload(self, mark: str | None) -> dict[str, Any]:
-        """Return the payload of the message that starts it, after a mark if one is given."""
+        """Return the payload of the message that starts the subscription, after a mark if given."""
         added = {} if mark is None or self.cursor is None else {self.cursor: mark}
         payload: dict[str, Any] = {
             "query": self.document.text,
@@ -65,7 +65,7 @@ class GraphQLSubscription:
         return payload if name is None else {**payload, "operationName": name}
 
 
-@careful
+@with_careful_constructor
 @attrs.frozen
 class GraphQLMessages:
     """The codec of the protocol graphql-transport-ws for a WebSocket connector.

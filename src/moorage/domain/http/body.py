@@ -50,8 +50,8 @@ class BodyStream:
     """A request body that is read while it is sent.
 
     Attributes:
-        open: a function that gives the chunks from the first byte. If the body is not replayable, a
-            second call raises `InvalidData`.
+        open: a function that returns the chunks from the first byte on. If the body is not
+            replayable, a second call raises `InvalidData`.
         length: the number of bytes, if known beforehand.
         replayable: whether `open` may be called again, so that an attempt may be repeated.
     """

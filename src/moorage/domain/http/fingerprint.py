@@ -27,8 +27,8 @@ def fingerprint(request: Request) -> bytes:
     The order of keys and the white space of a JSON body do not matter. Every difference that a
     vendor could notice changes the digest: 1, 1.0, "1" and true, the digits of a number, the order
     of a list and of the query. Three kinds of bodies are compared byte for byte: those that only
-    claim to be JSON, those that repeat a key, and those of more than 64 KiB. A replayable stream
-    counts by its length only, since a pure function cannot read it.
+    claim to be JSON, those that repeat a key, and those of more than 64 KiB. Of a replayable stream
+    only the length is compared, since a pure function cannot read it.
 
     Raises:
         InvalidData: the body can be read only once, so it cannot be compared with another.
@@ -54,17 +54,17 @@ def request_fingerprint(request: Request) -> bytes | Fingerprint:
     """Return the fingerprint of a request, whose digest is computed only when needed.
 
     Raises:
-        InvalidData: as `fingerprint` does.
+        InvalidData: the body can be read only once.
     """
     body = request.body
     if not isinstance(body, bytes) or len(body) > LONGEST_KEPT:
         return fingerprint(request)
     content_type = request.headers.get("content-type")
     content = (str(request.method), request.path, request.query, content_type, body)
-    return Fingerprint(content, _digested)
+    return Fingerprint(content, _digest_of)
 
 
-def _digested(content: Any) -> bytes:
+def _digest_of(content: Any) -> bytes:
     return digest(_list_parts(*content))
 
 
@@ -109,7 +109,7 @@ def _canonical(body: bytes) -> bytes:
 
 
 def _canonical_body(body: bytes) -> bytes | None:
-    """Return the body as canonical JSON if Python encodes it unchanged; otherwise None.
+    """Return the body as canonical JSON if Python can encode it without changes, else None.
 
     If the written text equals the body, no number was rounded and no repeated key was lost.
     """
@@ -124,7 +124,7 @@ def _canonical_body(body: bytes) -> bytes | None:
 
 
 class _Digits(str):
-    """A JSON number, with its digits as the body has them."""
+    """A JSON number, with the same digits as in the body."""
 
     __slots__ = ()
 

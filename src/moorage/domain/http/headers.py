@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from functools import lru_cache
-from typing import Final, TypeAlias, TypeVar, cast, overload
+from typing import Any, Final, TypeAlias, TypeVar, cast, overload
 
 from moorage.domain.secrets.frames import bare
 from moorage.domain.secrets.sensitive import MASK, is_sensitive
-from moorage.domain.values.frozen_values import field, fields_of, frozen
+from moorage.domain.values.frozen_values import field, frozen
 from moorage.domain.values.patterns import late_pattern
 from moorage.errors import InvalidData
 
@@ -44,7 +44,7 @@ def check_settable(name: str, field: str) -> None:
         field: the setting that names it.
 
     Raises:
-        InvalidData: the name is none of a header, or the client sets this header.
+        InvalidData: the name is not a valid header name, or the client sets this header.
     """
     if _lower_name(name) in OF_TRANSPORT:
         remedy = (
@@ -163,11 +163,11 @@ class Headers(Mapping[str, str]):
         return _checked_headers((*remaining_headers.pairs, (name, checked_value)), first_values)
 
     def with_default(self, name: str, value: str) -> Headers:
-        """Return headers in which this name has this value, unless it has one already."""
+        """Return headers in which this header has this value, unless it has a value already."""
         return self if name in self else self.with_header(name, value)
 
     def joined(self, others: Headers) -> Headers | None:
-        """Return these headers followed by others; None if they have a name in common."""
+        """Return these headers followed by others; None if both contain the same name."""
         if not self._first:
             return others
         if not self._first.keys().isdisjoint(others._first):
@@ -188,7 +188,7 @@ class Headers(Mapping[str, str]):
     def __eq__(self, other: object) -> bool:
         if not isinstance(other, Headers):
             return NotImplemented
-        return self.pairs == other.pairs or self._grouped() == other._grouped()
+        return self.pairs == other.pairs or self._values_by_name() == other._values_by_name()
 
     def __hash__(self) -> int:
         return hash(frozenset(self._first.items()))
@@ -199,34 +199,41 @@ class Headers(Mapping[str, str]):
         )
         return f"<Headers {header_list}>" if header_list else "<Headers>"
 
-    def _grouped(self) -> dict[str, tuple[str, ...]]:
+    def _values_by_name(self) -> dict[str, tuple[str, ...]]:
         return {name: self.get_all(name) for name in self._first}
 
 
 def _checked_headers(pairs: tuple[tuple[str, str], ...], first: dict[str, str]) -> Headers:
     """Return headers made of fields that are already validated."""
-    headers = object.__new__(Headers)
-    _set_pairs(headers, pairs)
-    _set_first(headers, first)
-    return headers
+    headers: Any = _new(_NewHeaders)
+    headers.pairs = pairs
+    headers._first = first  # noqa: SLF001 - one of us
+    headers.__class__ = Headers
+    return headers  # type: ignore[no-any-return]  # its class was just set
 
 
-_set_pairs, _set_first = (vars(Headers)[field.name].__set__ for field in fields_of(Headers))
+class _NewHeaders(Headers):
+    """Headers whose fields can be set; they become `Headers` when they have both of them."""
+
+    __slots__ = ()
+    # Python sets an attribute without calling a function only if neither method is overridden.
+    __setattr__ = object.__setattr__
+    __delattr__ = object.__delattr__
+
+
+_new: Final = object.__new__
 
 first_values_of: Final[Callable[[Headers], Mapping[str, str]]] = vars(Headers)["_first"].__get__
 """Returns the first value of each header by its name in lower case."""
 
 
-def sound(fields: Iterable[tuple[str, str]]) -> Headers:
+def validated_headers(fields: Iterable[tuple[str, str]]) -> Headers:
     """Return headers made of lower-case fields that an HTTP parser has validated."""
     pairs = tuple([(name, value.strip(" \t")) for name, value in fields])
     first_values = {name: value for name, value in pairs}  # noqa: C416 - `dict` takes twice as long
     if len(first_values) != len(pairs):
         first_values = dict(reversed(pairs))
-    headers = object.__new__(Headers)
-    _set_pairs(headers, pairs)
-    _set_first(headers, first_values)
-    return headers
+    return _checked_headers(pairs, first_values)
 
 
 def as_headers(fields: HeadersInput | None) -> Headers:

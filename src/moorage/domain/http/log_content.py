@@ -33,7 +33,8 @@ class LogContent:
 
     Attributes:
         calls: the calls whose last request and response are stored.
-        max_body: the bytes of each body that are stored at most; an entry says if there were more.
+        max_body: the maximum number of bytes of each body that are stored; an entry says if there
+            were more.
     """
 
     calls: LoggedCalls = field(default=LoggedCalls.FAILURES, converter=LoggedCalls)

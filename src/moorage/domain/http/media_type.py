@@ -26,7 +26,7 @@ def is_json(content_type: str | None) -> bool:
     return kind in {"application/json", "text/json"} or kind.endswith("+json")
 
 
-def decoded(body: bytes, content_type: str | None) -> str:
+def decode_body(body: bytes, content_type: str | None) -> str:
     """Return the text of a body in its declared charset, else UTF-8, with bad bytes replaced."""
     match = _CHARSET.search(content_type) if content_type else None
     if match:

@@ -4,7 +4,7 @@ The boundary is a digest of the form itself. So a repeat is the same request, it
 beforehand, and no randomness is needed. Bytes in memory cannot contain the boundary, because it is
 their own digest. A stream is not read to make the digest, so an attacker could have written the
 boundary into it. A stream is therefore searched while it is sent, and sending stops if the boundary
-comes up.
+occurs in it.
 """
 
 from __future__ import annotations
@@ -77,7 +77,7 @@ def _as_files(files: FilesInput) -> Iterator[tuple[str, FormFile]]:
     try:
         pairs = [
             (name, file)
-            for name, file in (file_fields.items() if _maps(file_fields) else file_fields)
+            for name, file in (file_fields.items() if _is_mapping(file_fields) else file_fields)
         ]
     except (TypeError, ValueError):
         pairs = [("", None)]
@@ -91,26 +91,24 @@ def _as_files(files: FilesInput) -> Iterator[tuple[str, FormFile]]:
         yield name, file
 
 
-def _maps(value: object) -> bool:
+def _is_mapping(value: object) -> bool:
     return isinstance(value, Mapping)
 
 
 def _field_head(name: str) -> bytes:
-    return f'Content-Disposition: form-data; name="{_escaped(name, "form")}"\r\n\r\n'.encode()
+    return f'Content-Disposition: form-data; name="{_escape(name, "form")}"\r\n\r\n'.encode()
 
 
 def _file_head(name: str, file: FormFile) -> bytes:
-    parameters = (
-        f'name="{_escaped(name, "files")}"; filename="{_escaped(file.filename, "filename")}"'
-    )
+    parameters = f'name="{_escape(name, "files")}"; filename="{_escape(file.filename, "filename")}"'
     fields = (
         f"Content-Disposition: form-data; {parameters}\r\nContent-Type: {file.content_type}\r\n\r\n"
     )
     return fields.encode()
 
 
-def _escaped(text: str, field: str) -> str:
-    """Return the text escaped for use in quotes, as browsers do it."""
+def _escape(text: str, field: str) -> str:
+    """Return the text escaped for use in quotes, in the way of browsers."""
     _check_text(text, field)
     return text.translate(_ESCAPES)
 
@@ -153,15 +151,15 @@ def _open_part(segments: list[Body]) -> Chunks:
     # All segments are opened now, because the first alone does not show if any must be awaited.
     delimiter = cast("bytes", segments[0])
     opened = [
-        (segment.open(), _Watch(delimiter)) if isinstance(segment, BodyStream) else segment
+        (segment.open(), _BoundaryCheck(delimiter)) if isinstance(segment, BodyStream) else segment
         for segment in segments
     ]
     if any(isinstance(piece, tuple) and isinstance(piece[0], AsyncIterator) for piece in opened):
         return _async_stream(opened)
-    return _sync_stream(cast("list[bytes | tuple[Iterator[bytes], _Watch]]", opened))
+    return _sync_stream(cast("list[bytes | tuple[Iterator[bytes], _BoundaryCheck]]", opened))
 
 
-def _sync_stream(opened: list[bytes | tuple[Iterator[bytes], _Watch]]) -> Iterator[bytes]:
+def _sync_stream(opened: list[bytes | tuple[Iterator[bytes], _BoundaryCheck]]) -> Iterator[bytes]:
     for piece in opened:
         if isinstance(piece, bytes):
             yield piece
@@ -170,7 +168,9 @@ def _sync_stream(opened: list[bytes | tuple[Iterator[bytes], _Watch]]) -> Iterat
             yield from map(watch, chunks)
 
 
-async def _async_stream(opened: list[bytes | tuple[Chunks, _Watch]]) -> AsyncIterator[bytes]:
+async def _async_stream(
+    opened: list[bytes | tuple[Chunks, _BoundaryCheck]],
+) -> AsyncIterator[bytes]:
     for piece in opened:
         if isinstance(piece, bytes):
             yield piece
@@ -184,7 +184,7 @@ async def _async_stream(opened: list[bytes | tuple[Chunks, _Watch]]) -> AsyncIte
                 yield watch(chunk)
 
 
-class _Watch:
+class _BoundaryCheck:
     """A check of a stream's chunks, which fails if they contain the form's boundary."""
 
     __slots__ = ("_delimiter", "_tail")

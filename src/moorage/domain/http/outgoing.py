@@ -56,10 +56,10 @@ _INTERNAL_NETWORKS: Final = tuple(
 )
 """IANA's special-purpose IPv4 networks, and one more that is used only internally."""
 
-_OUTSIDE: Final = IPv6Network("2000::/3")
+_PUBLIC_IPV6: Final = IPv6Network("2000::/3")
 """The IPv6 addresses assigned for the public internet; all others are refused."""
 
-_STRANGE: Final = tuple(
+_SPECIAL_NETWORKS: Final = tuple(
     (IPv6Network(network), description)
     for network, description in (
         ("2001::/23", "of a protocol's own"),  # Teredo and ORCHID among them
@@ -138,7 +138,7 @@ class OutgoingGuard:
     def objection(self, host: str, port: int, *, secure: bool) -> str | None:
         """Return the reason that a host must not be contacted, as the end of a sentence.
 
-        Return None if it may be contacted.
+        Return None if the host may be contacted.
         """
         if not secure and not self.plain_http:
             return "would be asked without TLS"
@@ -157,7 +157,7 @@ class OutgoingGuard:
     def objection_to(self, address: str) -> str | None:
         """Return the reason that an IP address must not be contacted, as the end of a sentence.
 
-        Return None if it may be contacted.
+        Return None if the address may be contacted.
         """
         try:
             parsed_address = ip_address(address)
@@ -181,7 +181,7 @@ def _is_named(host: str, name: str) -> bool:
 
 
 def _meant_address(address: Address) -> Address:
-    """Return the IPv4 address inside an IPv6 address, or else the address itself."""
+    """Return the IPv4 address inside an IPv6 address, or otherwise the address itself."""
     if isinstance(address, IPv6Address) and any(address in network for network in _MAPPED_NETWORKS):
         return IPv4Address(int(address) & 0xFFFF_FFFF)
     return address
@@ -190,11 +190,15 @@ def _meant_address(address: Address) -> Address:
 def _special_address_kind(address: Address) -> str | None:
     """Return the special kind of an address, such as loopback; None for a public one."""
     if isinstance(address, IPv4Address):
-        return next((what for network, what in _INTERNAL_NETWORKS if address in network), None)
+        return next(
+            (description for network, description in _INTERNAL_NETWORKS if address in network), None
+        )
     if address.is_loopback:
         return "this machine"
-    if address not in _OUTSIDE:
+    if address not in _PUBLIC_IPV6:
         return "no public one"
     if int(address) >> 32 & 0xFFFF_FFFF in _TUNNELS:
         return "an address of version 4 in disguise"
-    return next((what for network, what in _STRANGE if address in network), None)
+    return next(
+        (description for network, description in _SPECIAL_NETWORKS if address in network), None
+    )

@@ -18,7 +18,7 @@ Pairs: TypeAlias = tuple[tuple[str, str], ...]
 def as_pairs(written: PairsInput | None, field: str) -> Pairs:
     """Return query parameters or form fields as pairs of text.
 
-    None is dropped, a list repeats its name, and booleans become `true` and `false`.
+    None is dropped, a list becomes one pair per item, and booleans become `true` and `false`.
     """
     if not written:
         return ()

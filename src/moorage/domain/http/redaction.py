@@ -1,4 +1,4 @@
-"""Redaction: secrets in requests and answers are masked before anybody sees them.
+"""Redaction: secrets in requests and answers are masked before they are shown or stored.
 
 A value is masked for its name, such as `client_secret`, or for its content, such as a card number.
 Names are found in headers, queries, forms, JSON, XML and plain text. No function here raises or
@@ -14,8 +14,8 @@ from typing import TYPE_CHECKING
 from urllib.parse import unquote_plus
 
 from moorage.domain.http.headers import Headers
-from moorage.domain.http.media_type import decoded, essence, is_json
-from moorage.domain.secrets.frames import careful
+from moorage.domain.http.media_type import decode_body, essence, is_json
+from moorage.domain.secrets.frames import with_careful_constructor
 from moorage.domain.secrets.personal import Personal, mask, mask_personal
 from moorage.domain.secrets.secret import Secret, as_secrets
 from moorage.domain.secrets.sensitive import MASK, is_sensitive
@@ -33,7 +33,7 @@ _LONGEST_CHARACTER = 8
 """The maximum number of bytes of a character; UTF-7 takes the most."""
 """Longer than anything that must be seen whole to be recognised."""
 
-_SHORTEST = len("a:b")
+_MIN_LENGTH = len("a:b")
 
 _KEY = late_pattern(
     r"(?<![A-Za-z0-9])(?:[srp]k_(?:live|test)_|rk_|whsec_|gh[oprsu]_|xox[abeoprs]-|SG\.|A[KS]IA)"
@@ -48,7 +48,7 @@ _PIECES = late_pattern(r"[A-Za-z0-9]{16,}")
 _FORM = "application/x-www-form-urlencoded"
 _TEXTUAL = late_pattern(r"|text/.*|application/(?:.*[+\-])?(?:json|xml|javascript|graphql)")
 _USER_INFO = late_pattern(r"(?<=://)[^/?#]*@")
-_PIECE = late_pattern(r'"(?:[^"\\]|\\.)*+"?|[{}\[\]:,]|[^"{}\[\]:,]+', re.DOTALL)
+_TOKEN = late_pattern(r'"(?:[^"\\]|\\.)*+"?|[{}\[\]:,]|[^"{}\[\]:,]+', re.DOTALL)
 _JSON_BEGINS = late_pattern(r'"?\{')
 _NAMED = (
     (
@@ -104,10 +104,10 @@ def _kinds(personal: Iterable[Personal | str]) -> tuple[Personal, ...]:
     return tuple(map(Personal, personal))
 
 
-@careful
+@with_careful_constructor
 @frozen(kw_only=True)
 class Redaction:
-    """The names of fields that a service wants masked, in addition to the usual ones.
+    """The names of a service's fields to mask, in addition to the usual ones.
 
     Attributes:
         header_names: headers.
@@ -119,8 +119,8 @@ class Redaction:
             hostile text.
         personal: kinds of personal data to mask anywhere; all kinds by default.
         secrets: further secrets of the account. The vendor's answers to failed calls are searched
-            for them, whether or not the request carried them. A vendor's own options are among
-            them without being listed.
+            for them, whether or not the request carried them. Secret options of the vendor are
+            included automatically.
     """
 
     header_names: frozenset[str] = field(default=frozenset(), converter=_folded_names)
@@ -135,7 +135,7 @@ class Redaction:
         """Return headers with the secrets in them masked."""
         return Headers(
             [
-                (name, MASK if _is_hidden(name, self.header_names) else self._prose(value))
+                (name, MASK if _is_hidden(name, self.header_names) else self._redact_text(value))
                 for name, value in headers.pairs
             ]
         )
@@ -143,7 +143,7 @@ class Redaction:
     def query(self, url: str) -> str:
         """Return a URL with its secrets masked: user, password, path, query and fragment."""
         address, *parts = re.split(r"([?#])", url)
-        masked_parts = [self._prose(_USER_INFO.sub(f"{MASK}@", address))]
+        masked_parts = [self._redact_text(_USER_INFO.sub(f"{MASK}@", address))]
         masked_parts += [self._form(part) for part in parts]
         return "".join(masked_parts)
 
@@ -162,21 +162,23 @@ class Redaction:
             redact = self._json
         # Undeclared UTF-16 text would escape the rules, because zeros separate its characters.
         window = body[: (limit + _MARGIN) * _LONGEST_CHARACTER]
-        return _cut(decoded(window, content_type).replace("\0", ""), limit, redact)
+        return _cut_and_redact(decode_body(window, content_type).replace("\0", ""), limit, redact)
 
     def text(self, text: str) -> str:
         """Return a text with its secrets masked, also in JSON that it contains."""
         begins = _JSON_BEGINS.search(text)
         if begins is None:
-            return self._prose(text)
-        return self._prose(text[: begins.start()]) + self._json(text[begins.start() :])
+            return self._redact_text(text)
+        return self._redact_text(text[: begins.start()]) + self._json(text[begins.start() :])
 
     def words(self, text: str, limit: int) -> str:
         """Return a vendor's message with secrets, keys and long tokens masked."""
-        return _cut(text.replace("\0", ""), limit, lambda part: self.text(_without_keys(part)))
+        return _cut_and_redact(
+            text.replace("\0", ""), limit, lambda part: self.text(_without_keys(part))
+        )
 
-    def _prose(self, text: str) -> str:
-        if len(text) < _SHORTEST:
+    def _redact_text(self, text: str) -> str:
+        if len(text) < _MIN_LENGTH:
             return text
         for name, value in _NAMED:
             masked_parts: list[str] = []
@@ -208,15 +210,15 @@ class Redaction:
         name = ""
         depth = 0
         hidden_depth: int | None = None
-        way = _Way(self.body_paths)
-        for piece in _PIECE.findall(text):
+        way = _JsonPath(self.body_paths)
+        for piece in _TOKEN.findall(text):
             depth -= piece in {"}", "]"}
             if hidden_depth is not None and (
                 depth < hidden_depth or (piece == "," and depth == hidden_depth)
             ):
                 hidden_depth = None
             if hidden_depth is None:
-                masked_parts.append(self._piece(piece))
+                masked_parts.append(self._redact_token(piece))
                 way.go(piece, name)
                 if piece == ":" and (_is_hidden(name, self.body_keys) or way.leads_there):
                     masked_parts.append(f'"{MASK}"')
@@ -226,19 +228,19 @@ class Redaction:
             depth += piece in {"{", "["}
         return "".join(masked_parts)
 
-    def _piece(self, piece: str) -> str:
+    def _redact_token(self, piece: str) -> str:
         if piece[0] != '"':
-            return self._prose(piece)
+            return self._redact_text(piece)
         decoded_piece = _decoded_text(piece)
         redacted = self.text(decoded_piece)
         return piece if redacted == decoded_piece else json.dumps(redacted, ensure_ascii=False)
 
 
-class _Way:
+class _JsonPath:
     """The path of keys to the current token of a JSON text.
 
     Attributes:
-        leads_there: whether the next value is at the end of a path.
+        leads_there: whether the next value is at the end of a path to mask.
     """
 
     def __init__(self, paths: frozenset[tuple[str, ...]]) -> None:
@@ -277,10 +279,10 @@ def mask_keys(text: str) -> str:
 
 
 def _without_keys(text: str) -> str:
-    return _OPAQUE.sub(_opaque, mask_keys(text))
+    return _OPAQUE.sub(_redact_match, mask_keys(text))
 
 
-def _opaque(match: re.Match[str]) -> str:
+def _redact_match(match: re.Match[str]) -> str:
     # The segments of a path are shorter, and names have no digits between their letters.
     pieces = _PIECES.findall(match[0])
     hidden = any(not piece.isalpha() and not piece.isdigit() for piece in pieces)
@@ -302,7 +304,7 @@ def _decoded_text(piece: str) -> str:
     return str(value)
 
 
-def _cut(text: str, limit: int, redact: Callable[[str], str]) -> str:
+def _cut_and_redact(text: str, limit: int, redact: Callable[[str], str]) -> str:
     if len(text) <= limit:
         return redact(text)
     # A secret at the cut is found because the rules also see a margin behind the cut.

@@ -13,7 +13,7 @@ from moorage.domain.http.query import Pairs, PairsInput, as_pairs
 from moorage.domain.http.response import Response
 from moorage.domain.http.timeouts import Timeouts
 from moorage.domain.http.urls import join_url, validate_base_url, validate_path
-from moorage.domain.secrets.frames import refusing
+from moorage.domain.secrets.frames import without_arguments_in_errors
 from moorage.domain.secrets.sensitive import MASK, is_sensitive
 from moorage.domain.values.frozen_values import evolve, field, fields_of, frozen
 from moorage.domain.values.json_text import encode_json
@@ -96,10 +96,11 @@ class Request:
     Attributes:
         method: the HTTP method.
         path: the path below the service's base URL; or an absolute URL of the same origin.
-        query: parameters in order; None is dropped and a list repeats its name.
+        query: parameters in order; None is dropped, and a list becomes one parameter per item.
         headers: the header fields to send.
         body: bytes, or a stream.
-        idempotent: whether sending it twice is harmless; by default the method decides.
+        idempotent: whether sending the request twice has the same effect as once; by default the
+            method decides.
     """
 
     method: HttpMethod = field(converter=as_method)
@@ -111,7 +112,7 @@ class Request:
     idempotent: bool | None = field(default=None, validator=_is_bool, kw_only=True)
 
     @classmethod
-    @refusing
+    @without_arguments_in_errors
     def get(
         cls, path: str, *, query: PairsInput | None = None, headers: HeadersInput | None = None
     ) -> Request:
@@ -119,7 +120,7 @@ class Request:
         return cls(HttpMethod.GET, path, query=query, headers=headers)
 
     @classmethod
-    @refusing
+    @without_arguments_in_errors
     def head(
         cls, path: str, *, query: PairsInput | None = None, headers: HeadersInput | None = None
     ) -> Request:
@@ -127,7 +128,7 @@ class Request:
         return cls(HttpMethod.HEAD, path, query=query, headers=headers)
 
     @classmethod
-    @refusing
+    @without_arguments_in_errors
     def options(
         cls, path: str, *, query: PairsInput | None = None, headers: HeadersInput | None = None
     ) -> Request:
@@ -135,7 +136,7 @@ class Request:
         return cls(HttpMethod.OPTIONS, path, query=query, headers=headers)
 
     @classmethod
-    @refusing
+    @without_arguments_in_errors
     def post(
         cls,
         path: str,
@@ -147,9 +148,9 @@ class Request:
         form: PairsInput | None = None,
         files: FilesInput | None = None,
     ) -> Request:
-        """Return a POST request with a body of at most one kind.
+        """Return a POST request with at most one kind of body.
 
-        Files are sent along with a form.
+        Files can be combined with a form.
         """
         return _with_content(
             cls,
@@ -164,7 +165,7 @@ class Request:
         )
 
     @classmethod
-    @refusing
+    @without_arguments_in_errors
     def put(
         cls,
         path: str,
@@ -176,9 +177,9 @@ class Request:
         form: PairsInput | None = None,
         files: FilesInput | None = None,
     ) -> Request:
-        """Return a PUT request with a body of at most one kind.
+        """Return a PUT request with at most one kind of body.
 
-        Files are sent along with a form.
+        Files can be combined with a form.
         """
         return _with_content(
             cls,
@@ -193,7 +194,7 @@ class Request:
         )
 
     @classmethod
-    @refusing
+    @without_arguments_in_errors
     def patch(
         cls,
         path: str,
@@ -205,9 +206,9 @@ class Request:
         form: PairsInput | None = None,
         files: FilesInput | None = None,
     ) -> Request:
-        """Return a PATCH request with a body of at most one kind.
+        """Return a PATCH request with at most one kind of body.
 
-        Files are sent along with a form.
+        Files can be combined with a form.
         """
         return _with_content(
             cls,
@@ -222,7 +223,7 @@ class Request:
         )
 
     @classmethod
-    @refusing
+    @without_arguments_in_errors
     def delete(
         cls,
         path: str,
@@ -233,7 +234,7 @@ class Request:
         json: object = None,
         form: PairsInput | None = None,
     ) -> Request:
-        """Return a DELETE request with a body of at most one kind."""
+        """Return a DELETE request with at most one kind of body."""
         return _with_content(
             cls,
             HttpMethod.DELETE,
@@ -245,12 +246,12 @@ class Request:
             form=form,
         )
 
-    @refusing
+    @without_arguments_in_errors
     def with_header(self, name: str, value: str) -> Request:
         """Return this request with one header set."""
         return self.carrying(self.headers.with_header(name, value))
 
-    @refusing
+    @without_arguments_in_errors
     def with_headers(self, fields: HeadersInput) -> Request:
         """Return this request with each of these headers set; other headers stay."""
         added_headers = as_headers(fields)
@@ -271,7 +272,7 @@ class Request:
         _set_idempotent(request, self.idempotent)
         return request
 
-    @refusing
+    @without_arguments_in_errors
     def evolve(self, **changes: Any) -> Request:
         """Return this request with the given attributes replaced."""
         return evolve(self, **changes)

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, Final
 
 from moorage.domain.http.headers import Headers, as_headers
-from moorage.domain.http.media_type import decoded
-from moorage.domain.values.frozen_values import evolve, field, fields_of, frozen
+from moorage.domain.http.media_type import decode_body
+from moorage.domain.values.frozen_values import evolve, field, frozen
 from moorage.domain.values.json_text import decode_json
 from moorage.errors import InvalidData
 
@@ -37,12 +37,12 @@ class Response:
         status: the status code.
         headers: the fields received.
         body: the content, decompressed.
-        reason: the reason phrase, where the protocol has one.
+        reason: the reason phrase, if the protocol has one.
         url: the URL that answered.
         elapsed: seconds from sending to the last byte.
         replayed: whether this is the stored answer of an earlier call with the same key.
-        cached: whether it comes from the cache, because it is fresh, or the service confirmed it or
-            could not be reached.
+        cached: whether it comes from the cache: because it is fresh, because the service confirmed
+            it, or because the service could not be reached.
     """
 
     status: int = field(validator=_is_status)
@@ -67,7 +67,7 @@ class Response:
     @property
     def text(self) -> str:
         """The body as text in its charset, by default UTF-8; bad bytes become U+FFFD."""
-        return decoded(self.body, self.header("content-type"))
+        return decode_body(self.body, self.header("content-type"))
 
     def json(self) -> Any:
         """Return the body parsed as JSON.
@@ -90,32 +90,21 @@ class Response:
         """Return this response marked as the stored answer of an earlier call with the key."""
         if type(self) is not Response:
             return evolve(self, replayed=True)
-        response = self._copied()
-        _set_replayed(response, True)
-        return response
+        response = _own_copy(self)
+        response.replayed = True
+        response.__class__ = Response
+        return response  # type: ignore[no-any-return]  # its class was just set
 
     def as_cached(self, headers: Headers, body: bytes) -> Response:
-        """Return this response as the cache answers with it, with the given headers and body."""
+        """Return this response marked as a cached answer, with the given headers and body."""
         if type(self) is not Response:
             return evolve(self, headers=headers, body=body, cached=True)
-        new_response = self._copied()
-        _set_headers(new_response, headers)
-        _set_body(new_response, body)
-        _set_cached(new_response, True)
-        return new_response
-
-    def _copied(self) -> Response:
-        """Return a copy whose fields may be changed, because nothing else refers to it."""
-        copied_response = object.__new__(Response)
-        _set_status(copied_response, self.status)
-        _set_headers(copied_response, self.headers)
-        _set_body(copied_response, self.body)
-        _set_reason(copied_response, self.reason)
-        _set_url(copied_response, self.url)
-        _set_elapsed(copied_response, self.elapsed)
-        _set_replayed(copied_response, self.replayed)
-        _set_cached(copied_response, self.cached)
-        return copied_response
+        response = _own_copy(self)
+        response.headers = headers
+        response.body = body
+        response.cached = True
+        response.__class__ = Response
+        return response  # type: ignore[no-any-return]  # its class was just set
 
     def evolve(self, **changes: Any) -> Response:
         """Return this response with the given attributes replaced."""
@@ -125,29 +114,44 @@ class Response:
         return f"<Response {self.status} ({len(self.body)} bytes)>"
 
 
-(
-    _set_status,
-    _set_headers,
-    _set_body,
-    _set_reason,
-    _set_url,
-    _set_elapsed,
-    _set_replayed,
-    _set_cached,
-) = (vars(Response)[field.name].__set__ for field in fields_of(Response))
+class _NewResponse(Response):
+    """A response whose fields can be set; it becomes a `Response` when it has all of them."""
+
+    __slots__ = ()
+    # Python sets an attribute without calling a function only if neither method is overridden.
+    __setattr__ = object.__setattr__
+    __delattr__ = object.__delattr__
 
 
 def received_response(
     status: int, headers: Headers, body: bytes, *, reason: str | None, url: str, elapsed: float
 ) -> Response:
     """Return a response that an HTTP client has received and checked."""
-    response = object.__new__(Response)
-    _set_status(response, status)
-    _set_headers(response, headers)
-    _set_body(response, body)
-    _set_reason(response, reason)
-    _set_url(response, url)
-    _set_elapsed(response, elapsed)
-    _set_replayed(response, False)
-    _set_cached(response, False)
-    return response
+    response: Any = _new(_NewResponse)
+    response.status = status
+    response.headers = headers
+    response.body = body
+    response.reason = reason
+    response.url = url
+    response.elapsed = elapsed
+    response.replayed = False
+    response.cached = False
+    response.__class__ = Response
+    return response  # type: ignore[no-any-return]  # its class was just set
+
+
+def _own_copy(response: Response) -> Any:
+    """Return a copy whose fields can be set; its class must become `Response` afterwards."""
+    copied_response: Any = _new(_NewResponse)
+    copied_response.status = response.status
+    copied_response.headers = response.headers
+    copied_response.body = response.body
+    copied_response.reason = response.reason
+    copied_response.url = response.url
+    copied_response.elapsed = response.elapsed
+    copied_response.replayed = response.replayed
+    copied_response.cached = response.cached
+    return copied_response
+
+
+_new: Final = object.__new__

@@ -21,7 +21,7 @@ def _check_timeout(_: Timeouts, attribute: attrs.Attribute[Any], value: float | 
         seconds(value, attribute.name)
 
 
-_LONG: Final = 86_400.0
+_SECONDS_OF_A_DAY: Final = 86_400.0
 
 
 @frozen(kw_only=True)
@@ -44,7 +44,7 @@ class Timeouts:
 
     def within(self, remaining: float) -> Timeouts:
         """Return these time limits, none of them longer than the remaining time."""
-        if not 0 < remaining < _LONG:
+        if not 0 < remaining < _SECONDS_OF_A_DAY:
             seconds(remaining, "remaining")
         capped = object.__new__(Timeouts)
         # This is a hot path: valid values are not validated again.

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any, Final
 from urllib.parse import unquote
 
 from moorage.domain.http.urls import is_host
-from moorage.domain.secrets.frames import careful, refusing
+from moorage.domain.secrets.frames import with_careful_constructor, without_arguments_in_errors
 from moorage.domain.secrets.options import checked_options
 from moorage.domain.secrets.secret import Secret, as_secret
 from moorage.domain.values.frozen_values import field, frozen
@@ -38,7 +38,7 @@ _LAST_PORT: Final = 65_535
 
 
 class TlsVersion(StrEnum):
-    """The lowest TLS version that a client accepts, at least TLS 1.2."""
+    """The lowest TLS version that a client accepts: TLS 1.2 or TLS 1.3."""
 
     V1_2 = "1.2"
     V1_3 = "1.3"
@@ -113,11 +113,11 @@ def _check_verification(_: object, attribute: attrs.Attribute[Any], value: objec
 class DangerouslyUnverified:
     """A setting that turns off the verification of TLS certificates.
 
-    Without verification anybody on the network can read every secret. Use it on a test bench, never
-    where money is at stake.
+    Without verification anybody on the network can read every secret. Use it only in test
+    environments.
 
     Attributes:
-        because: the reason why that is safe here; an event tells it whenever a client starts.
+        because: the reason why that is safe here; an event reports it whenever a client starts.
     """
 
     because: str = field(validator=_reason)
@@ -137,7 +137,7 @@ class Tls:
             the certificate's file contains it.
         password: the password that the key is encrypted with.
         minimum: the lowest TLS version that is accepted.
-        unverified: turns off every check, and says why.
+        unverified: turns off every check, with the reason; by default everything is checked.
     """
 
     authorities: str | bytes | None = field(default=None, converter=_pem)
@@ -173,10 +173,10 @@ class Tls:
 def _names(value: str | Iterable[str]) -> tuple[str, ...]:
     hosts = value.split(",") if isinstance(value, str) else value
     names = (name.strip().lower() for name in hosts)
-    return tuple(_bypassed(name.removeprefix("*") or name) for name in names if name)
+    return tuple(_bypass_name(name.removeprefix("*") or name) for name in names if name)
 
 
-def _bypassed(name: str) -> str:
+def _bypass_name(name: str) -> str:
     if _NAME.fullmatch(name) is None and _network(name) is None:
         raise ConfigurationError(
             f"{name!r} is not a host to reach without the proxy.",
@@ -243,7 +243,7 @@ def _user(_: object, attribute: attrs.Attribute[Any], value: str | None) -> None
         )
 
 
-@careful
+@with_careful_constructor
 @frozen(kw_only=True)
 class Proxy:
     """The proxy through which a client connects; the `repr` shows neither user name nor password.
@@ -252,8 +252,8 @@ class Proxy:
         url: its URL, such as http://proxy.example:3128, without user name and password.
         username: the user name at the proxy.
         password: the password at the proxy.
-        bypass: hosts that are reached directly: a name with all below it, an address, or a network
-            such as 10.0.0.0/8; `*` is every host.
+        bypass: hosts that are reached directly: a name with all of its subdomains, an address, or a
+            network such as 10.0.0.0/8; `*` is every host.
     """
 
     url: str = field(validator=_check_bare_address)
@@ -262,7 +262,7 @@ class Proxy:
     bypass: tuple[str, ...] = field(default=(), converter=_names)
 
     @classmethod
-    @refusing
+    @without_arguments_in_errors
     def at(cls, url: Secret | str, *, bypass: str | Iterable[str] = ()) -> Self:
         """Return the proxy of a URL, which may contain a user name and a password.
 
@@ -298,7 +298,7 @@ class HttpPoolStatistics:
 
     Attributes:
         active: the number of exchanges under way.
-        idle: the number of idle connections, or None if the client does not tell.
+        idle: the number of idle connections, or None if the client does not report it.
         waiting: the number of callers that wait for a connection.
         limit: the number of exchanges with one origin that may be under way at once.
     """

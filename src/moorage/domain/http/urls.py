@@ -1,9 +1,9 @@
 """URLs, and the joining of a service's base URL with a request's path.
 
-The path is appended to the base's own path as text: `..` and doubled slashes are kept as they are,
-because some vendors give them a meaning, so a path built from foreign input should have its
-segments percent-encoded first. Characters that are not allowed in a URL are percent-encoded;
-existing escapes stay.
+The path is appended to the base's own path as text: `..` and doubled slashes are kept unchanged,
+because some vendors give them a meaning. So percent-encode the segments of a path that is built
+from untrusted input. Characters that are not allowed in a URL are percent-encoded; existing escapes
+stay.
 """
 
 from __future__ import annotations
@@ -109,7 +109,7 @@ def is_absolute(path: str) -> bool:
 
 
 def origin_of(url: str) -> Origin | None:
-    """Return the scheme, host and port of a URL; None if it lacks them."""
+    """Return the scheme, host and port of a URL; None if one of them is missing."""
     split_url = _split_origin(url)
     return None if split_url is None else split_url[0]
 
@@ -121,7 +121,7 @@ def same_origin(url: str, other: str) -> bool:
 
 
 def leaves_in_clear(url: str) -> bool:
-    """Return whether requests to this URL leave the machine without TLS."""
+    """Return whether requests to this URL leave this machine unencrypted."""
     origin = origin_of(url)
     if origin is None or origin[0] == "https":
         return False
@@ -165,9 +165,9 @@ def join_url(base_url: str, request: Request) -> str:
     path, _, query = path.partition("?")
     if path and path[0] != "/":
         path = f"/{path}"
-    parts = [_escaped(query, _QUERY_SAFE), encode_pairs(request.query)]
+    parts = [_escape(query, _QUERY_SAFE), encode_pairs(request.query)]
     query = "&".join(part for part in parts if part)
-    url = _escaped(prefix, _PATH_SAFE + "[]") + _escaped(path, _PATH_SAFE)
+    url = _escape(prefix, _PATH_SAFE + "[]") + _escape(path, _PATH_SAFE)
     return f"{url}?{query}" if query else url
 
 
@@ -199,7 +199,7 @@ def _is_sendable(text: object) -> bool:
     return is_encodable(text) and not _UNWANTED.search(text)
 
 
-def _escaped(text: str, safe: str) -> str:
+def _escape(text: str, safe: str) -> str:
     if _PLAIN_PATH.fullmatch(text):
         return text
     return quote(_STRAY_PERCENT.sub("%25", text), safe=safe)

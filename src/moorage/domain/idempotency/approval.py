@@ -1,6 +1,6 @@
 """Approval by two people: the first proposes an outcome, the second confirms it.
 
-The proposal is kept beside the register of open effects, so that every process sees it. Its laws:
+The proposal is kept beside the register of open effects, so that every process sees it. Laws:
 
 1. There is at most one proposal for an operation; a later one replaces it.
 2. A proposal expires after `LIFE`.
@@ -13,7 +13,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Final, NamedTuple
 
-from moorage.domain.state.commands import reading, reading_time
+from moorage.domain.state.commands import reading_time, refusing_unreadable_states
 from moorage.domain.state.keys import state_key
 
 if TYPE_CHECKING:
@@ -31,9 +31,9 @@ class Proposal(NamedTuple):
     Attributes:
         person: name of the first person.
         done: True if the person says that the operation was done.
-        receipt: the vendor's id of it; "" to look for it by our reference.
+        receipt: the vendor's id of the operation; "" to look it up by our reference.
         reason: the person's reason.
-        age: seconds since it was made.
+        age: seconds since the proposal was made.
     """
 
     person: str
@@ -61,7 +61,7 @@ class Propose:
         self.keys = (_name(contract, tenant, key),)
         self.proposal = proposal
 
-    @reading
+    @refusing_unreadable_states
     def apply(self, states: States, now: int) -> tuple[States, None]:
         """Return the state with the new proposal, or with no proposal."""
         if self.proposal is None:
@@ -80,9 +80,9 @@ class ReadProposal:
     def __init__(self, contract: str, tenant: str | None, key: str) -> None:
         self.keys = (_name(contract, tenant, key),)
 
-    @reading
+    @refusing_unreadable_states
     def apply(self, states: States, now: int) -> tuple[States, Proposal | None]:
-        """Return the stored proposal; None if there is none or it has expired."""
+        """Return the stored proposal; None if it does not exist or has expired."""
         (state,) = states
         if state is None:
             return states, None

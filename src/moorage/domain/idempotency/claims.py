@@ -4,11 +4,13 @@ Laws:
 
 1. Another payload under the same key is a conflict, in every state.
 2. A holder acts under a fencing number, which each later claim raises. A holder with an older
-   number can neither send nor release; only its answer still settles the key, if no other has.
+   number can neither send nor release; only its answer still settles the key, if no other answer
+   has settled it.
 3. A lease is short, and renewed while its holder lives. A late renewal still succeeds, as long as
    nobody else has taken the key.
 4. `sent` is written before the first byte leaves. A claim that expires before it may be taken
-   again; a claim that expires after it is *unknown*, a stage that is derived and never written.
+   again; a claim that expires after it is *unknown*, a stage that is derived when the state is
+   read, and never stored.
 5. An unknown key is sent again only to the same vendor and account, with the same vendor key, and
    only if the vendor remembers the key for as long as the new holder may send. In every other case
    a person must resolve it. It can be resolved as never done only when nothing that was sent can
@@ -25,7 +27,11 @@ from __future__ import annotations
 from enum import Enum
 from typing import TYPE_CHECKING, Any, Final, NamedTuple, TypeAlias
 
-from moorage.domain.state.commands import reading, reading_time, with_times_moved_back
+from moorage.domain.state.commands import (
+    reading_time,
+    refusing_unreadable_states,
+    with_times_moved_back,
+)
 from moorage.domain.values.frozen_values import frozen
 from moorage.domain.values.named_tuples import new_tuple
 from moorage.domain.values.patterns import late_pattern
@@ -87,11 +93,11 @@ class KeyUse:
     """The way in which one call uses its idempotency key.
 
     Attributes:
-        round: the number of times that the effect of the key was settled as never done; each round
-            has a claim of its own.
+        round: the number of times that the key's effect was settled as never done; each round has
+            its own claim.
         reach: the actions that the caller may take.
         repeats: whether a request whose answer was lost may be sent again: always (True), never
-            (False), or as the service's idempotency settings say (None).
+            (False), or according to the service's idempotency settings (None).
     """
 
     round: int = 0
@@ -117,7 +123,7 @@ TABLE: Final = (
 """The states of a key and a claim's effects: state, event, next state, verdict."""
 
 
-class Claimed(NamedTuple):
+class ClaimResult(NamedTuple):
     """The store's answer to a claim of a key: the decision and its reasons.
 
     Attributes:
@@ -135,7 +141,7 @@ class Claimed(NamedTuple):
     answer: Any = None
 
 
-class Settled(NamedTuple):
+class SettleResult(NamedTuple):
     """The store's answer to a settlement: whether the claim was held, and the key's state."""
 
     held: bool
@@ -143,7 +149,7 @@ class Settled(NamedTuple):
     answer: Any = None
 
 
-_STILL_HELD: Final = Settled(held=True)
+_STILL_HELD: Final = SettleResult(held=True)
 
 
 class Claim:
@@ -179,12 +185,12 @@ class Claim:
         self.target = target
         self.remembered = remembered
 
-    @reading
-    def apply(self, states: States, now: int) -> tuple[States, Claimed]:
+    @refusing_unreadable_states
+    def apply(self, states: States, now: int) -> tuple[States, ClaimResult]:
         """Return the key's new state and the decision about the claim, according to `TABLE`."""
-        entry = present(states[0], now)
+        entry = unexpired(states[0], now)
         if entry is None:
-            return self._taken_states(now, now), new_tuple(Claimed, (Verdict.RUN, now, 0, None))
+            return self._taken_states(now, now), new_tuple(ClaimResult, (Verdict.RUN, now, 0, None))
         states = with_times_moved_back(CLAIMS, states, now)
         (
             state_time,
@@ -200,30 +206,30 @@ class Claim:
             answer,
         ) = entry
         if fingerprint != self.fingerprint:
-            return states, Claimed(Verdict.CONFLICT)
+            return states, ClaimResult(Verdict.CONFLICT)
         if stage == DONE:
-            return states, new_tuple(Claimed, (Verdict.REPLAY, 0, 0, answer))
+            return states, new_tuple(ClaimResult, (Verdict.REPLAY, 0, 0, answer))
         if stage != FREE and owner == self.owner and state_time < lease_end:
             verdict = Verdict.RUN if stage == CLAIMED else Verdict.ASK_AGAIN
-            return states, Claimed(verdict, fence)
+            return states, ClaimResult(verdict, fence)
         if stage == FREE or (stage == CLAIMED and state_time >= lease_end):
             claimed_states, wait = (
                 self._taken_states(state_time, fence + 1, ends),
                 max(0, ends - state_time),
             )
-            return claimed_states, Claimed(Verdict.RUN, fence + 1, wait)
+            return claimed_states, ClaimResult(Verdict.RUN, fence + 1, wait)
         if state_time < lease_end:
-            return states, Claimed(Verdict.BUSY, wait=lease_end - state_time)
+            return states, ClaimResult(Verdict.BUSY, wait=lease_end - state_time)
         latest = state_time + self.term
         if target != self.target or latest > sent_at + self.remembered:
-            return states, Claimed(Verdict.UNKNOWN, wait=max(0, ends - state_time))
+            return states, ClaimResult(Verdict.UNKNOWN, wait=max(0, ends - state_time))
         fence, lease_end, ends = fence + 1, state_time + self.lease, max(ends, latest)
         quiet = ends - state_time + self.ttl
         new_entry = (
             *(state_time, quiet, SENT, fingerprint, fence, self.owner),
             *(lease_end, ends, sent_at, target, None),
         )
-        return (new_entry,), Claimed(Verdict.ASK_AGAIN, fence)
+        return (new_entry,), ClaimResult(Verdict.ASK_AGAIN, fence)
 
     def _taken_states(self, now: int, fence: int, earlier: int = 0) -> States:
         lease_end, ends = now + self.lease, max(earlier, now + self.term)
@@ -235,7 +241,7 @@ class Claim:
 class Renew:
     """The command that renews the leases of several claims of one process.
 
-    `held` has, for each claim, the key, the fencing number, and the lifetime of its answer.
+    `held` contains, for each claim, the key, the fencing number, and the lifetime of its answer.
     """
 
     __slots__ = ("held", "keys", "lease")
@@ -252,17 +258,17 @@ class Renew:
         """Return the rules by which the command reads the stored states."""
         return CLAIMS * len(self.keys)
 
-    @reading
+    @refusing_unreadable_states
     def apply(self, states: States, now: int) -> tuple[States, tuple[bool, ...]]:
-        """Return for each claim whether its holder still has it, even after the lease's end."""
+        """Return for each claim whether its holder still has it, even after its lease ended."""
         new_states: list[State | None] = []
-        mine: list[bool] = []
+        ownerships: list[bool] = []
         for state, (_, fence, ttl) in zip(states, self.held, strict=True):
-            entry = present(state, now)
+            entry = unexpired(state, now)
             renewed = None if entry is None else _renewed_entry(entry, fence, self.lease, ttl)
-            mine.append(renewed is not None)
+            ownerships.append(renewed is not None)
             new_states.append(renewed or with_times_moved_back(CLAIMS, (state,), now)[0])
-        return tuple(new_states), tuple(mine)
+        return tuple(new_states), tuple(ownerships)
 
 
 def _renewed_entry(entry: Entry, fence: int, lease: int, ttl: int) -> Entry | None:
@@ -291,7 +297,7 @@ def _renewed_entry(entry: Entry, fence: int, lease: int, ttl: int) -> Entry | No
 class Settle:
     """The command that ends a claim, if the claim still has the fencing number `fence`.
 
-    An answer settles the key also under an older number, because the effect did happen.
+    An answer settles the key even under an older number, because the effect has happened.
     """
 
     __slots__ = ("answer", "fence", "keys", "stage", "ttl")
@@ -307,20 +313,22 @@ class Settle:
         self.ttl = ttl
         self.answer = answer
 
-    @reading
-    def apply(self, states: States, now: int) -> tuple[States, Settled]:
+    @refusing_unreadable_states
+    def apply(self, states: States, now: int) -> tuple[States, SettleResult]:
         """Return the state after the settlement, and the key's state of settlement."""
-        entry = present(states[0], now)
+        entry = unexpired(states[0], now)
         if entry is None:
-            return states, Settled(held=False)
+            return states, SettleResult(held=False)
         stage, fence, answer = entry[2], entry[4], entry[10]
         is_late = self.stage == DONE != stage and 0 <= fence - self.fence < _ONE_LIFE
         if is_late or (fence == self.fence and stage in (CLAIMED, SENT)):
-            ended = _ended_entry(entry, self.fence, self.stage, self.ttl, self.answer)
-            return (ended,), _STILL_HELD
+            ended_entry = _ended_entry(entry, self.fence, self.stage, self.ttl, self.answer)
+            return (ended_entry,), _STILL_HELD
         # Abandoning a claim that was never sent has freed its key.
         is_held = fence == self.fence and stage == (FREE if self.stage == SENT else self.stage)
-        return with_times_moved_back(CLAIMS, states, now), Settled(is_held, stage == DONE, answer)
+        return with_times_moved_back(CLAIMS, states, now), SettleResult(
+            is_held, stage == DONE, answer
+        )
 
 
 def store_answer(key: str, fence: int, answer: object, *, ttl: int) -> Settle:
@@ -369,10 +377,10 @@ class WriteRecordOfHolder:
         """Return the rules by which the command reads the stored states."""
         return CLAIMS * len(self.keys)
 
-    @reading
+    @refusing_unreadable_states
     def apply(self, states: States, now: int) -> tuple[States, bool]:
         """Return True if the caller holds the claim and its record is the stored one."""
-        claim, entry = (present(state, now) for state in states)
+        claim, entry = (unexpired(state, now) for state in states)
         if claim is None or claim[4] != self.fence or claim[2] not in (CLAIMED, SENT):
             return with_times_moved_back(CLAIMS * 2, states, now), False
         if entry is not None and entry[2] == DONE:
@@ -393,10 +401,10 @@ class Withdraw:
         self.owner = owner
         self.ttl = ttl
 
-    @reading
+    @refusing_unreadable_states
     def apply(self, states: States, now: int) -> tuple[States, None]:
         """Return the state without this owner's claim; claims of other owners stay."""
-        entry = present(states[0], now)
+        entry = unexpired(states[0], now)
         if entry is None:
             return states, None
         if entry[5] != self.owner or entry[2] not in (CLAIMED, SENT):
@@ -405,7 +413,7 @@ class Withdraw:
 
 
 class MarkSent:
-    """The command that marks a claim as sent, for claims in a store of their own."""
+    """The command that marks a claim as sent, if claims have a store of their own."""
 
     __slots__ = ("fence", "keys", "target")
     once = False
@@ -416,10 +424,10 @@ class MarkSent:
         self.fence = fence
         self.target = target
 
-    @reading
+    @refusing_unreadable_states
     def apply(self, states: States, now: int) -> tuple[States, bool]:
         """Return True if the caller still holds the claim, so that it may send the request."""
-        sent_claim = mark_sent(present(states[0], now), self.fence, self.target)
+        sent_claim = mark_sent(unexpired(states[0], now), self.fence, self.target)
         return (
             (with_times_moved_back(CLAIMS, states, now), False)
             if sent_claim is None
@@ -443,10 +451,10 @@ class Resolve:
         self.ttl = ttl
         self.answer = answer if done else None
 
-    @reading
+    @refusing_unreadable_states
     def apply(self, states: States, now: int) -> tuple[States, bool]:
         """Return True if the key had an unknown outcome and is settled now."""
-        entry = present(states[0], now)
+        entry = unexpired(states[0], now)
         if entry is None:
             return states, False
         unknown_until = entry[6] if self.done else max(entry[6], entry[7])
@@ -466,10 +474,10 @@ class ReadRecord:
     def __init__(self, key: str) -> None:
         self.keys = (key,)
 
-    @reading
+    @refusing_unreadable_states
     def apply(self, states: States, now: int) -> tuple[States, Any]:
         """Return the key's permanent record; None if there is none."""
-        entry = present(states[0], now)
+        entry = unexpired(states[0], now)
         return states, None if entry is None or entry[2] != DONE else entry[10]
 
 
@@ -478,7 +486,7 @@ class WriteRecordOnce:
 
     The first writer's record stays.
 
-    It is one step. No writer holds the key in between, so a writer that is killed blocks nobody.
+    The command is a single step, and no writer holds the key, so a killed writer blocks no other.
     """
 
     __slots__ = ("fingerprint", "keys", "ttl", "value")
@@ -491,10 +499,10 @@ class WriteRecordOnce:
         self.fingerprint = fingerprint
         self.ttl = ttl
 
-    @reading
+    @refusing_unreadable_states
     def apply(self, states: States, now: int) -> tuple[States, Any]:
         """Return the record stored now: the command's own, or an earlier one."""
-        entry = present(states[0], now)
+        entry = unexpired(states[0], now)
         if entry is not None and entry[2] == DONE:
             return states, entry[10]
         state_time, fence = (now, now) if entry is None else (entry[0], entry[4] + 1)
@@ -559,7 +567,7 @@ def mark_sent(entry: Entry | None, fence: int, target: str) -> Entry | None:
     )
 
 
-def present(state: State | None, now: int) -> Entry | None:
+def unexpired(state: State | None, now: int) -> Entry | None:
     """Return the state of a key at the present time; None if it has expired.
 
     If the clock stepped back, all times in the state are moved back with it.
@@ -590,7 +598,7 @@ def present(state: State | None, now: int) -> Entry | None:
 class Claims:
     """The rule by which commands read the state of a claim."""
 
-    present = staticmethod(present)
+    present = staticmethod(unexpired)
 
 
 CLAIMS: Final[tuple[Claims, ...]] = (Claims(),)

@@ -11,8 +11,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any, Final
 
-from moorage.domain.idempotency.claims import CLAIMED, CLAIMS, FREE, present
-from moorage.domain.state.commands import reading
+from moorage.domain.idempotency.claims import CLAIMED, CLAIMS, FREE, unexpired
+from moorage.domain.state.commands import refusing_unreadable_states
 from moorage.domain.state.keys import class_of, tag_of
 from moorage.domain.values.durations import DAY
 
@@ -28,7 +28,7 @@ _PLACES: Final = 4
 
 
 class ExecuteOnFormerShard:
-    """A command on the former shard of its states: executed there as long as they matter there.
+    """A command on the former shard of its states, executed there as long as they matter.
 
     Otherwise the states are marked as moved. The answer is `(True, answer)`, or `(False, None)` if
     the command has to be executed on the new shard.
@@ -47,19 +47,21 @@ class ExecuteOnFormerShard:
         """Return the rules by which the command reads the stored states."""
         return CLAIMS * len(self.keys)
 
-    @reading
+    @refusing_unreadable_states
     def apply(self, states: States, now: int) -> tuple[States, tuple[bool, Any]]:
         """Return the states after the command, or marks that they have moved."""
-        is_here = not any(map(_is_mark, states)) and any(_matters(state, now) for state in states)
+        is_here = not any(map(_is_mark, states)) and any(
+            _may_have_effect(state, now) for state in states
+        )
         if is_here:
             count = len(self._command.keys)
             new_states, answer = self._command.apply(states[:count], now)
             return (*new_states, *states[count:]), (True, answer)
-        return tuple(_marked(state, now) for state in states), (False, None)
+        return tuple(_mark_left(state, now) for state in states), (False, None)
 
 
 def _relatives(key: str) -> tuple[str, ...]:
-    """Return the keys of the states that have to move together with this one.
+    """Return the keys of the states that must move together with this one.
 
     One command uses the turn of a key and the account that owns it.
     """
@@ -73,15 +75,15 @@ def _is_mark(state: State | None) -> bool:
     return state is not None and len(state) == 3 and state[2] == _MOVED
 
 
-def _marked(state: State | None, now: int) -> State:
+def _mark_left(state: State | None, now: int) -> State:
     if state is not None and _is_mark(state) and 0 <= now - state[0] < _REFRESHED:
         return state
     return (now, MARK_LASTS, _MOVED)
 
 
-def _matters(state: State | None, now: int) -> bool:
+def _may_have_effect(state: State | None, now: int) -> bool:
     """Return whether a claim may have had an effect, or may still have one."""
-    entry = present(state, now)
+    entry = unexpired(state, now)
     if entry is None:
         return False
     time, stage, lease_end, ends = entry[0], entry[2], entry[6], entry[7]

@@ -1,4 +1,4 @@
-"""A digest of an idempotent function's arguments, which later calls are compared with."""
+"""A digest of an idempotent function's arguments, for comparison with later calls."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ _FORMAT: Final = 2
 
 
 class _UnknownError(TypeError):
-    """Raised for a value in a payload that cannot be compared; names the value's type."""
+    """Raised for a value in a payload that cannot be compared; its text names the value's type."""
 
 
 def payload_fingerprint(payload: object) -> bytes:
@@ -43,16 +43,16 @@ def compared_payload(payload: object) -> bytes | Fingerprint:
     """Return the fingerprint of a payload, whose digest is computed only when needed.
 
     Raises:
-        InvalidData: as `payload_fingerprint` does.
+        InvalidData: the payload contains a value that cannot be compared.
     """
     if is_plain(payload):
         content = marshal.dumps(cast("Any", payload), _FORMAT)
         if len(content) <= LONGEST_KEPT:
-            return Fingerprint(content, _digested)
+            return Fingerprint(content, _digest_of)
     return payload_fingerprint(payload)
 
 
-def _digested(content: bytes) -> bytes:
+def _digest_of(content: bytes) -> bytes:
     return payload_fingerprint(marshal.loads(content))  # noqa: S302 - we have written it
 
 
@@ -96,9 +96,9 @@ def _first_of_pair(pair: list[object]) -> str:
 def _canonical_value(value: object) -> object:
     """Return a decimal, a date, an enumeration or an attrs value as canonical text."""
     from datetime import date, time  # noqa: PLC0415 - with decimals and enums, only where met
-    from decimal import Decimal  # noqa: PLC0415 - see above
-    from enum import Enum  # noqa: PLC0415 - see above
-    from uuid import UUID  # noqa: PLC0415 - see above
+    from decimal import Decimal  # noqa: PLC0415 - with decimals and enums, only where met
+    from enum import Enum  # noqa: PLC0415 - with decimals and enums, only where met
+    from uuid import UUID  # noqa: PLC0415 - with decimals and enums, only where met
 
     if isinstance(value, (date, time)):
         return value.isoformat()

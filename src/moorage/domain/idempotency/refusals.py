@@ -16,8 +16,8 @@ _LEFT_OUT = ("_acted", "_final", "_signature", "response")
 def pack_refusal(error: ConnectorError) -> bytes:
     """Pack an error for the store: its classes' names, its arguments and its fields.
 
-    The vendor's whole answer is not stored, nor are fields of a host's own classes that hold other
-    than plain values.
+    The vendor's whole answer is not stored. Fields of a host's own classes are stored only if they
+    hold plain values.
     """
     names = tuple(_name(kind) for kind in type(error).__mro__ if issubclass(kind, ConnectorError))
     args = error.args if _is_plain(error.args) else (error.message,)
@@ -31,7 +31,7 @@ def pack_refusal(error: ConnectorError) -> bytes:
 def unpack_refusal(packed: bytes) -> ConnectorError:
     """Return the stored error as its most specific class that can be imported here."""
     names, args, fields = unpack_values(packed)
-    classes = {_name(kind): kind for kind in _tree(ConnectorError)}
+    classes = {_name(kind): kind for kind in _class_and_subclasses(ConnectorError)}
     kind = next(classes[name] for name in names if name in classes)
     error = kind.__new__(kind, *args)
     error.__dict__.update(fields)
@@ -50,7 +50,7 @@ def _name(kind: type) -> str:
     return f"{kind.__module__}.{kind.__qualname__}"
 
 
-def _tree(kind: type[ConnectorError]) -> Iterator[type[ConnectorError]]:
+def _class_and_subclasses(kind: type[ConnectorError]) -> Iterator[type[ConnectorError]]:
     yield kind
     for lower_class in kind.__subclasses__():
-        yield from _tree(lower_class)
+        yield from _class_and_subclasses(lower_class)

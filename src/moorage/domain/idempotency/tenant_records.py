@@ -7,11 +7,11 @@ have certainly expired. So counting never reads the records, and works in every 
 Laws:
 
 1. A place is counted until its record has expired, and longer by at most 1/16 of the record's life.
-   A record that is claimed anew takes another place, since its life begins anew.
+   A record that is claimed again takes another place, since its life begins again.
 2. No reservation exceeds the bound, except a forced one: it is for an existing record, which can
    always be claimed.
-3. Several places may be reserved at once, so that few claims change the state: at most 1/512 of
-   what is free, and one at the bound's end.
+3. Several places may be reserved at once, so that few claims change the state: at most 1/512 of the
+   free places, and only one near the bound.
 4. The state has a bounded number of end times, however many services and lifetimes there are.
 """
 
@@ -19,8 +19,12 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Final, NamedTuple
 
-from moorage.domain.idempotency.claims import Claim, Claimed, Verdict, present
-from moorage.domain.state.commands import reading, reading_time, with_times_moved_back
+from moorage.domain.idempotency.claims import Claim, ClaimResult, Verdict, unexpired
+from moorage.domain.state.commands import (
+    reading_time,
+    refusing_unreadable_states,
+    with_times_moved_back,
+)
 from moorage.domain.state.keys import own_key
 from moorage.domain.values.named_tuples import new_tuple
 
@@ -61,7 +65,7 @@ class Reservation(NamedTuple):
 
     Attributes:
         granted: the number of places that the caller has now; 0 if the tenant is at its bound.
-        used: the number of places in use, with those of this reservation.
+        used: the number of places in use, including this reservation.
         lasts: microseconds within which a granted place may be used for a claim.
         end: the time at which the places end, as `ReturnPlaces` needs it.
         wait: microseconds until the next places end; 0 if there are none.
@@ -99,19 +103,19 @@ class Reserve:
         self.life = life
         self.forced = forced
 
-    @reading
+    @refusing_unreadable_states
     def apply(self, states: States, now: int) -> tuple[States, Reservation]:
         """Return the state with the newly reserved places, and the number of these places."""
         time, ends = _ends(states[0], now)
-        used = sum(ends.values())
-        free = self.bound - used
+        record_count = sum(ends.values())
+        free = self.bound - record_count
         granted = min(self.number, max(1, free // _LARGEST_SHARE)) if free > 0 else 0
         if self.forced:
             granted = self.number
         step = step_of(self.life)
         end = -(-(time + step + self.life) // step) * step
         wait = min(ends) - time if ends else 0
-        answer = Reservation(granted, used + granted, step, end, wait)
+        answer = Reservation(granted, record_count + granted, step, end, wait)
         if not granted:
             return with_times_moved_back(_RULES, states, now), answer
         ends[end] = ends.get(end, 0) + granted
@@ -131,7 +135,7 @@ class ReturnPlaces:
         self.number = number
         self.end = end
 
-    @reading
+    @refusing_unreadable_states
     def apply(self, states: States, now: int) -> tuple[States, None]:
         """Return the state without these places, if they have not ended."""
         time, ends = _ends(states[0], now)
@@ -151,7 +155,7 @@ class CountRecords:
     def __init__(self, tenant: str) -> None:
         self.keys = (records_key(tenant),)
 
-    @reading
+    @refusing_unreadable_states
     def apply(self, states: States, now: int) -> tuple[States, int]:
         """Return the number of places in use."""
         _, ends = _ends(states[0], now)
@@ -166,11 +170,11 @@ class ClaimExisting(Claim):
 
     __slots__ = ()
 
-    @reading
-    def apply(self, states: States, now: int) -> tuple[States, Claimed]:
+    @refusing_unreadable_states
+    def apply(self, states: States, now: int) -> tuple[States, ClaimResult]:
         """Return the key's new state and the decision about the claim."""
-        if present(states[0], now) is None:
-            return states, new_tuple(Claimed, (Verdict.ABSENT, 0, 0, None))
+        if unexpired(states[0], now) is None:
+            return states, new_tuple(ClaimResult, (Verdict.ABSENT, 0, 0, None))
         return super().apply(states, now)
 
 
@@ -212,11 +216,11 @@ _RULES: Final = (_Reservations(),)
 
 
 def _ends(state: State | None, now: int) -> tuple[int, dict[int, int]]:
-    """Return the time, and the number of places by their end, of those that have not ended."""
+    """Return the time, and the numbers of places that have not ended, by their end."""
     if state is None:
         return now, {}
-    seen, _, stored_ends = state
-    time, back = reading_time(seen, now)
+    seen_at, _, stored_ends = state
+    time, back = reading_time(seen_at, now)
     return time, {end - back: number for end, number in stored_ends if end - back > time}
 
 

@@ -12,7 +12,7 @@ Laws:
 3. An effect that a person has settled stays settled: a repeat gets that answer, or, if it was never
    done, begins a new round under keys that no earlier request has used.
 4. An effect is settled as never done only when no request for it can still be under way.
-5. A caller that sends nothing does not lengthen anybody's wait.
+5. A caller that sends nothing does not lengthen the wait of others.
 6. A look-up that finds nothing proves something only if it began so long after the time of the last
    holder that the vendor must list what was done. That time is measured by the store's clock.
 
@@ -20,8 +20,8 @@ The state of an effect is `(seen, quiet, stage, number, since, until, again, rou
 what, answer)`: `until` is when its last holder's time is over, `again` when it may be looked up
 next. The `answer` of an open effect is None until the vendor was asked about it in vain, and then
 `(searched, asked, count, result, error)`: the longest idle time after which a look-up began that
-found nothing, when the vendor was last asked, how often, and what came of it. The state of a shard
-is `(seen, quiet, names)`.
+found nothing, the time and the number of questions to the vendor, and the result of the last one.
+The state of a shard is `(seen, quiet, names)`.
 """
 
 from __future__ import annotations
@@ -29,7 +29,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any, Final, NamedTuple, TypeAlias
 from zlib import crc32
 
-from moorage.domain.state.commands import reading, reading_time
+from moorage.domain.state.commands import reading_time, refusing_unreadable_states
 from moorage.domain.state.keys import state_key
 
 if TYPE_CHECKING:
@@ -123,7 +123,7 @@ class RegisterOperation:
         self.span = span
         self.memory = memory
 
-    @reading
+    @refusing_unreadable_states
     def apply(self, states: States, now: int) -> tuple[States, Registration]:
         """Return the register with this operation added.
 
@@ -168,7 +168,7 @@ class ReadRegistration:
         self.keys = (effect_name(contract, tenant, key),)
         self.fingerprint = fingerprint
 
-    @reading
+    @refusing_unreadable_states
     def apply(self, states: States, now: int) -> tuple[States, Registration]:
         """Return the operation's record; the number is 0 if it is not open with this payload."""
         effect = _effect(states[0], now)
@@ -178,18 +178,18 @@ class ReadRegistration:
         is_same = fingerprint == self.fingerprint
         if stage == SETTLED:
             return states, Registration(settled=True, same=is_same, answer=answer)
-        mine = stage == OPEN and is_same
+        is_own = stage == OPEN and is_same
         return states, Registration(
-            number if mine else 0, round=turn, same=stage != OPEN or is_same
+            number if is_own else 0, round=turn, same=stage != OPEN or is_same
         )
 
 
 class EndHolding:
     """The command by which a caller that sent nothing gives up its time for an operation.
 
-    Other holders keep their time. Without this command, repeats that send nothing would keep
-    everybody else from settling the effect. Only the last holder may use it, because that one knows
-    for how long (`held`) earlier holders may be at work.
+    Other holders keep their time. Without this command, repeats that send nothing would keep others
+    from settling the effect. Only the last holder may use it, because only that holder knows for
+    how long (`held`) earlier holders may be at work.
     """
 
     __slots__ = ("held", "keys", "number")
@@ -203,7 +203,7 @@ class EndHolding:
         self.number = number
         self.held = held
 
-    @reading
+    @refusing_unreadable_states
     def apply(self, states: States, now: int) -> tuple[States, bool]:
         """Return True if this caller was the last holder, whose time for the operation ends now."""
         effect = _effect(states[0], now)
@@ -232,7 +232,7 @@ class UnregisterOperation:
         self.number = number
         self.certain = certain
 
-    @reading
+    @refusing_unreadable_states
     def apply(self, states: States, now: int) -> tuple[States, bool]:
         """Return True if the operation was open, and has been removed."""
         effect = _effect(states[0], now)
@@ -242,7 +242,7 @@ class UnregisterOperation:
 
 
 class SettlingAnswer(NamedTuple):
-    """The result of settling an operation; if it failed, try again in `wait` microseconds."""
+    """The result of settling an operation; after a failure, try again in `wait` microseconds."""
 
     settled: bool
     wait: int = 0
@@ -265,7 +265,7 @@ class SettleOperation:
         self.done = done
         self.answer = answer if done else None
 
-    @reading
+    @refusing_unreadable_states
     def apply(self, states: States, now: int) -> tuple[States, SettlingAnswer]:
         """Return the settled operation's state, and the list of open operations without it."""
         effect = _effect(states[0], now)
@@ -277,18 +277,18 @@ class SettleOperation:
             closed_states = _close_effect(effect, states[1], now, self.keys[0], turn=effect[7] + 1)
             return closed_states, SettlingAnswer(settled=True)
         settled_effect = (now, KEPT, SETTLED, *effect[3:10], self.answer)
-        return (settled_effect, _unlisted(states[1], now, self.keys[0])), SettlingAnswer(
+        return (settled_effect, _remove_listing(states[1], now, self.keys[0])), SettlingAnswer(
             settled=True
         )
 
 
 class LookupReservation(NamedTuple):
-    """The answer to a caller that wants to look up an operation's outcome: yes or no.
+    """The answer to a caller that asks to look up an operation's outcome.
 
     Attributes:
         ours: whether this caller may look the effect up now.
         number: the number of its last registration.
-        idle: microseconds since the time of its last holder was over.
+        idle: microseconds since the time of its last holder ended.
     """
 
     ours: bool
@@ -312,7 +312,7 @@ class ReserveLookup:
         self.pause = pause
         self.early = early
 
-    @reading
+    @refusing_unreadable_states
     def apply(self, states: States, now: int) -> tuple[States, LookupReservation]:
         """Reserve the operation for this caller, if it is open and due for a look-up."""
         effect = _effect(states[0], now)
@@ -367,7 +367,7 @@ class RecordLookup:
         self.error = error
         self.absent = absent
 
-    @reading
+    @refusing_unreadable_states
     def apply(self, states: States, now: int) -> tuple[States, bool]:
         """Return True if the look-up's result was recorded."""
         effect = _effect(states[0], now)
@@ -401,7 +401,7 @@ class ReadShards:
     def __init__(self, contract: str) -> None:
         self.keys = shards(contract)
 
-    @reading
+    @refusing_unreadable_states
     def apply(self, states: States, _: int) -> tuple[States, tuple[str, ...]]:
         """Return the names of the open operations in any order."""
         return states, tuple(name for state in states if state for name in state[2])
@@ -454,7 +454,7 @@ class ReadSettled:
     def __init__(self, names: Iterable[str]) -> None:
         self.keys = tuple(names)
 
-    @reading
+    @refusing_unreadable_states
     def apply(self, states: States, now: int) -> tuple[States, tuple[SettledOperation, ...]]:
         """Return the settled operations in the order of their names."""
         effects = [_effect(state, now) for state in states]
@@ -475,19 +475,19 @@ class ReadEffects:
     def __init__(self, names: Iterable[str]) -> None:
         self.keys = tuple(names)
 
-    @reading
+    @refusing_unreadable_states
     def apply(self, states: States, now: int) -> tuple[States, tuple[OpenOperation, ...]]:
         """Return the open operations in the order of their names."""
         effects: list[OpenOperation] = []
         for name, state in zip(self.keys, states, strict=True):
             effect = _effect(state, now)
             if effect is not None and effect[2] == OPEN:
-                _, _, _, _, opened_at, end_time, due_at, _, _, what, answer = effect
+                _, _, _, _, opened_at, end_time, due_at, _, _, effect_kind, answer = effect
                 age, remaining_time = max(0, now - opened_at), max(0, end_time - now)
                 question, idle_time = _question(answer, now), max(0, now - end_time)
                 effects.append(
                     OpenOperation(
-                        name, age, remaining_time, now >= due_at, what, question, idle_time
+                        name, age, remaining_time, now >= due_at, effect_kind, question, idle_time
                     )
                 )
         return states, tuple(effects)
@@ -503,13 +503,13 @@ def _question(answer: Any, now: int) -> LatestLookup | None:
 def _close_effect(
     effect: Effect, listed: State | None, now: int, name: str, *, turn: int
 ) -> States:
-    """Return the state of an operation that was settled, and the list without it.
+    """Return the state of an operation after it was settled, and the list without it.
 
     It keeps only the number of the round.
     """
     lifetime = KEPT if turn else _GONE_TTL
     freed_effect = (now, lifetime, FREED, *effect[3:7], turn, b"", None, None)
-    return freed_effect, _unlisted(listed, now, name)
+    return freed_effect, _remove_listing(listed, now, name)
 
 
 def _list_effect(state: State | None, now: int, name: str) -> State:
@@ -517,7 +517,7 @@ def _list_effect(state: State | None, now: int, name: str) -> State:
     return now, KEPT, names if name in names else (*names, name)
 
 
-def _unlisted(state: State | None, now: int, name: str) -> State:
+def _remove_listing(state: State | None, now: int, name: str) -> State:
     names = () if state is None else state[2]
     remaining_names = tuple(item for item in names if item != name)
     return now, KEPT if remaining_names else _GONE_TTL, remaining_names
@@ -540,7 +540,7 @@ def _effect(state: State | None, now: int) -> Effect | None:
         due_at,
         turn,
         fingerprint,
-        what,
+        effect_kind,
         answer,
     ) = state
     time, clock_step = reading_time(state_time, now)
@@ -561,5 +561,5 @@ def _effect(state: State | None, now: int) -> Effect | None:
             due_at - clock_step,
             turn,
         ),
-        *(fingerprint, what, answer),
+        *(fingerprint, effect_kind, answer),
     )

@@ -10,7 +10,9 @@ Laws:
 
 from __future__ import annotations
 
+from functools import partial
 from hashlib import sha256
+from itertools import repeat
 from math import inf
 from typing import TYPE_CHECKING, Final
 
@@ -23,7 +25,7 @@ from moorage.errors import InvalidData
 
 if TYPE_CHECKING:
     import re
-    from collections.abc import Callable, Iterator, Mapping, Sequence
+    from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 
     from moorage.domain.messages.message import Message
 
@@ -47,28 +49,30 @@ class BrokerRules:
         topic: the word for the place that messages are published to, such as "subject".
         verb: the broker's own word for publishing, such as "send".
         usual_port: the port that its servers usually have.
-        topic_pattern: what such a name may look like.
-        longest_name: the bytes of a topic, an id or a content type at most; None if there is no
+        topic_pattern: the pattern of valid topic names.
+        longest_name: the maximum number of bytes of a topic, an id or a content type; None if there
+            is no bound.
+        largest: the maximum number of bytes of a message with its headers; None if there is no
             bound.
-        largest: the bytes of a message at most, with its headers; None if there is no bound.
         has_headers: whether messages can have headers. If not, they have no ids either, and no keys
             unless the broker has a place for them.
-        most_headers: the number of headers at most; None if there is no bound.
-        longest_header: the bytes of a header's name or value at most; None if there is no bound.
-        header_name: what the name of a header may look like.
-        header_value: what a text in a header may look like.
+        most_headers: the maximum number of headers; None if there is no bound.
+        longest_header: the maximum number of bytes of a header's name or value; None if there is no
+            bound.
+        header_name: the pattern of a header's name.
+        header_value: the pattern of a text in a header.
         binary_headers: whether headers may be bytes.
         repeated_headers: whether several headers may have the same name.
         reserved: names of headers that the connector uses itself, in lower case.
-        longest_delay: the seconds at most for which a message can be held back; 0 if the broker
-            cannot hold a message back.
+        longest_delay: the maximum number of seconds for which a message can be held back; 0 if the
+            broker cannot hold a message back.
         has_keys: whether messages have keys. If not, `KEY_HEADER` carries the key.
         deduplicates: whether the broker stores only one message of an id.
         remembers: the seconds for which it recognises an id. A message that may be stored is sent
             again only within this time.
-        most_in_batch: the number of messages that are sent together at most.
-        most_bytes_in_batch: the bytes that are sent together at most.
-        special: other rules for topics whose name ends so, such as ".fifo".
+        most_in_batch: the maximum number of messages that are sent together.
+        most_bytes_in_batch: the maximum number of bytes that are sent together.
+        special: other rules for topics, by the ending of the topic's name, such as ".fifo".
     """
 
     system: str
@@ -96,11 +100,18 @@ class BrokerRules:
     special: Mapping[str, BrokerRules] = attrs.field(factory=dict[str, "BrokerRules"])
 
     def of(self, topic: object) -> BrokerRules:
-        """Return the rules for a topic, which may be special because of its name's ending."""
+        """Return the rules for a topic, which may depend on the ending of its name."""
         for ending, rules in self.special.items():
             if isinstance(topic, str) and topic.endswith(ending):
                 return rules
         return self
+
+
+# The constructor of a named tuple is a function in Python, which costs three times as much.
+_NEW_ITEM: Final[Callable[[tuple[str, Message, str | None]], OutgoingMessage]] = partial(
+    tuple.__new__,  # pyright: ignore[reportUnknownMemberType]  # a stub without parameters
+    OutgoingMessage,
+)
 
 
 def size_of(message: Message) -> int:
@@ -117,7 +128,7 @@ def check_topic(topic: object, rules: BrokerRules) -> None:
     """Refuse a topic name that the broker does not allow.
 
     Raises:
-        InvalidData: it is empty, or no such name.
+        InvalidData: the name is empty or not allowed.
     """
     if (
         not isinstance(topic, str)
@@ -137,7 +148,8 @@ def check_message(message: Message, rules: BrokerRules) -> None:
     """Refuse a message that the broker cannot accept.
 
     Raises:
-        InvalidData: it is too large, or has a header, a key or a delay that the broker cannot have.
+        InvalidData: the message is too large, or has a header, a key or a delay that the broker
+            does not support.
     """
     if rules.largest is not None and size_of(message) > rules.largest:
         raise InvalidData(
@@ -163,6 +175,23 @@ def check_message(message: Message, rules: BrokerRules) -> None:
         _check_key(message.key, rules)
     if message.headers:
         _check_headers(message, rules)
+
+
+def check_messages(messages: Iterable[Message], rules: BrokerRules) -> None:
+    """Refuse messages if the broker cannot accept one of them.
+
+    A message that has only a payload can only be too large.
+    """
+    for message in messages:
+        if (
+            rules.largest is not None
+            or message.headers
+            or message.key is not None
+            or message.id is not None
+            or message.content_type is not None
+            or message.delay
+        ):
+            check_message(message, rules)
 
 
 def _check_length(field: str, text: str, rules: BrokerRules) -> None:
@@ -200,10 +229,10 @@ def _check_key(key: bytes, rules: BrokerRules) -> None:
 
 
 def _check_headers(message: Message, rules: BrokerRules) -> None:
-    most = rules.most_headers
-    if most is not None and len(message.headers) > most:
+    maximum = rules.most_headers
+    if maximum is not None and len(message.headers) > maximum:
         raise InvalidData(
-            f"The message has {len(message.headers)} headers, and {rules.title} takes {most} at"
+            f"The message has {len(message.headers)} headers, and {rules.title} takes {maximum} at"
             " most.",
             field="headers",
             remedy="Leave some out, or move them into the payload.",
@@ -277,7 +306,7 @@ def is_repeatable(messages: Sequence[Message], rules: BrokerRules) -> bool:
     return rules.deduplicates and all(message.id is not None for message in messages)
 
 
-def outgoing(
+def outgoing_messages(
     topic: str,
     messages: Sequence[Message],
     rules: BrokerRules,
@@ -286,28 +315,29 @@ def outgoing(
 ) -> tuple[OutgoingMessage, ...]:
     """Check messages, and return them with the ids by which the broker recognises repeats.
 
-    Each message also gets the headers of the trace that it belongs to.
+    Each message also gets the headers of its trace.
     """
     key = key if rules.deduplicates else None
     if key is None and not trace_headers:
-        return tuple([OutgoingMessage(topic, message, message.id) for message in messages])
+        ids = [message.id for message in messages]
+        return tuple(map(_NEW_ITEM, zip(repeat(topic), messages, ids, strict=False)))
     return tuple(
         OutgoingMessage(
             topic,
-            traced(message, rules, trace_headers),
+            with_trace(message, rules, trace_headers),
             deduplication_id(message, key, position),
         )
         for position, message in enumerate(messages)
     )
 
 
-def traced(
+def with_trace(
     message: Message, rules: BrokerRules, trace_headers: Sequence[tuple[str, str]]
 ) -> Message:
     """Return a message with those trace headers that it does not have yet.
 
-    A header that it has already is not replaced. If the message would break a rule of the broker
-    with them, it goes without.
+    A header that it has already is not replaced. If the trace headers would break a rule of the
+    broker, they are left out.
     """
     if not trace_headers:
         return message
@@ -324,21 +354,22 @@ def traced(
 
 
 def batches(
-    messages: Sequence[OutgoingMessage],
-    rules: BrokerRules,
-    size: Callable[[Message], int] = size_of,
+    messages: Sequence[OutgoingMessage], rules: BrokerRules
 ) -> Iterator[Sequence[OutgoingMessage]]:
     """Split messages into batches of a size that the broker accepts.
 
-    Args:
-        messages: the messages.
-        rules: the bounds on the number and the bytes of a batch.
-        size: returns the bytes that a message counts for. One that exceeds the bound is a batch of
-            its own.
+    A message that exceeds the bound on the bytes of a batch is a batch of its own.
     """
+    sizes = [
+        size_of(message) if message.headers or message.key is not None else len(message.payload)
+        for _, message, _ in messages
+    ]
+    if len(sizes) <= rules.most_in_batch and sum(sizes) <= rules.most_bytes_in_batch:
+        if sizes:
+            yield messages
+        return
     first = total = 0
-    for position, item in enumerate(messages):
-        weight = size(item.message)
+    for position, weight in enumerate(sizes):
         is_full = position - first >= rules.most_in_batch
         if position > first and (is_full or total + weight > rules.most_bytes_in_batch):
             yield messages[first:position]

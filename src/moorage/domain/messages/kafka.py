@@ -4,7 +4,7 @@ Laws:
 
 1. A message that the client took and the cluster did not acknowledge may be stored, whatever the
    client says: a message that was sent once, and waits to be sent again after its connection was
-   lost, is reported like one that was never sent.
+   lost, is reported like a message that was never sent.
 2. A code with which the cluster refuses a message proves that it was not stored.
 """
 
@@ -147,7 +147,7 @@ def reading_error(name: str, topic: str | None = None) -> ConnectorError:
     """Return the moorage error for a Kafka consumer's error code.
 
     Args:
-        name: the name.
+        name: the name of the error code.
         topic: the topic, if the failure concerns one.
     """
     fault = _READING_FAULTS.get(name, PublishFault.LOST)
@@ -171,7 +171,7 @@ def connecting_fault(events: Sequence[tuple[str, str]]) -> PublishFault:
 
     Args:
         events: the names and the texts of the errors that the client reported. The texts are
-            compared and never shown.
+            searched for known causes and never shown.
     """
     for name, text in events:
         if name in _CONNECTING:
@@ -223,7 +223,7 @@ def record_columns(
 def _attribute_fields(
     headers: Sequence[tuple[str, bytes | None]], *, is_tombstone: bool
 ) -> dict[str, Any]:
-    """Return the fields of one record that its headers hold; those without a header are missing."""
+    """Return the fields that a record's headers contain; other fields are left out."""
     fields: dict[str, Any] = {}
     attributes: list[tuple[str, str | bytes]] = []
     for name, content in headers:

@@ -1,10 +1,11 @@
-"""The decision when a Kafka consumer commits the positions of records that are done.
+"""Decides when a Kafka consumer commits the positions of records that are done.
 
 Laws:
 
 1. Records count as uncommitted from when they are done until the cluster has acknowledged a
    position after them.
-2. A gap between the offsets of a partition counts as records, so that a commit may come earlier
+2. Positions that were sent are not due again, unless a later commit failed.
+3. A gap between the offsets of a partition counts as records, so that a commit may come earlier
    than necessary, and never later.
 """
 
@@ -29,8 +30,9 @@ class UncommittedPositions(Generic[P]):
     """
 
     def __init__(self) -> None:
-        self.records = 0
+        self.records = self._unsent = 0
         self._done: dict[P, int] = {}
+        self._sent: dict[P, int] = {}
         self._committed: dict[P, int] = {}
 
     def add(self, positions: Mapping[P, int]) -> None:
@@ -47,19 +49,34 @@ class UncommittedPositions(Generic[P]):
         """Forget partitions that the consumer no longer has, or reads from another position."""
         for place in partitions:
             self._done.pop(place, None)
+            self._sent.pop(place, None)
             self._committed.pop(place, None)
         self._count()
 
-    def due(self, records: int) -> dict[P, int]:
-        """Return the positions to commit, as soon as this many records wait; otherwise none."""
-        if self.records < max(1, records):
+    def take_due(self, records: int) -> dict[P, int]:
+        """Return the positions to commit, once this many records wait to be sent.
+
+        Until then nothing is returned. Returned positions count as sent.
+        """
+        if self._unsent < records:
             return {}
-        return {place: at for place, at in self._done.items() if at > self._committed_at(place)}
+        due = {
+            place: position
+            for place, position in self._done.items()
+            if position > max(self._committed.get(place, 0), self._sent.get(place, 0))
+        }
+        self._sent.update(due)
+        self._unsent = 0
+        return due
+
+    def fail(self) -> None:
+        """Count all positions as not sent, because a commit failed."""
+        self._sent.clear()
+        self._count()
 
     def _count(self) -> None:
-        self.records = sum(
-            max(0, position - self._committed_at(place)) for place, position in self._done.items()
-        )
-
-    def _committed_at(self, place: P) -> int:
-        return self._committed.get(place, 0)
+        self.records = self._unsent = 0
+        for place, position in self._done.items():
+            committed = self._committed.get(place, 0)
+            self.records += max(0, position - committed)
+            self._unsent += max(0, position - max(committed, self._sent.get(place, 0)))

@@ -40,7 +40,7 @@ _NOT_FOR_MESSAGES: Final = frozenset(
 
 
 class SourcedMessage(NamedTuple, Generic[P]):
-    """A message, and the position after the record that it was made of.
+    """A message, and the position after the record that it was made from.
 
     Attributes:
         place: the partition of the record.

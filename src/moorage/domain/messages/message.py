@@ -7,8 +7,8 @@ from typing import TYPE_CHECKING, Any, Final, NamedTuple, cast
 
 import attrs
 
-from moorage.domain.secrets.frames import careful
-from moorage.domain.values.durations import if_given, is_wait, plain
+from moorage.domain.secrets.frames import with_careful_constructor
+from moorage.domain.values.durations import if_given, is_wait, plain_seconds
 from moorage.domain.values.json_text import encode_json
 from moorage.domain.values.text import is_encodable, with_article
 from moorage.errors import InvalidData
@@ -83,7 +83,7 @@ def _is_text(_: object, attribute: attrs.Attribute[Any], value: object) -> None:
         )
 
 
-@careful
+@with_careful_constructor
 @attrs.frozen
 class Message:
     """A message to publish to a broker.
@@ -109,7 +109,7 @@ class Message:
     id: str | None = attrs.field(default=None, validator=if_given(_is_text), kw_only=True)
     delay: float | None = attrs.field(
         default=None,
-        converter=attrs.converters.optional(plain),
+        converter=attrs.converters.optional(plain_seconds),
         validator=if_given(is_wait),
         kw_only=True,
     )
@@ -119,7 +119,7 @@ class Message:
         """Return a message whose payload is a value encoded as JSON.
 
         Args:
-            value: built of dict, list, str, int, float, bool and None.
+            value: a value made of dict, list, str, int, float, bool and None.
             fields: further fields of the message.
         """
         return cls(encode_json(value), **{"content_type": JSON, **fields})
@@ -181,7 +181,7 @@ def receipts_of(
 ) -> list[PublishReceipt]:
     """Return the receipts of messages that were stored at the same time in the same topic.
 
-    It costs a third of the constructor.
+    This takes a third of the constructor's time.
 
     Args:
         broker: the kind of the broker.

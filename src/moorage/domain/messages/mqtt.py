@@ -2,8 +2,8 @@
 
 Laws:
 
-1. A code below 128 is a success, also the one for a message without subscribers.
-2. A message that is acknowledged with a code of failure was not stored.
+1. A code below 128 is a success, including the code for a message without subscribers.
+2. A message that is acknowledged with a failure code was not stored.
 3. A message that was sent and not acknowledged may be stored.
 4. A broker that ends a connection with a reason refuses the message that was under way, if it was
    the only one and the reason concerns messages. Otherwise each message may be stored.
@@ -74,12 +74,12 @@ class MqttLimits:
     """The limits that an MQTT broker announces when it accepts a connection.
 
     Attributes:
-        in_flight: the number of messages without acknowledgement at most.
-        largest_packet: the bytes of a packet at most.
+        in_flight: the maximum number of unacknowledged messages.
+        largest_packet: the maximum number of bytes of a packet.
         highest_qos: the highest quality of service.
         retains: whether the broker retains messages.
-        keepalive: the seconds after which the broker gives up a silent client; None if it takes the
-            client's wish.
+        keepalive: the seconds after which the broker gives up a silent client; None if it accepts
+            the client's value.
     """
 
     in_flight: int = 65_535

@@ -1,4 +1,4 @@
-"""Subscriptions of MQTT clients, and the meaning of what the broker says about them."""
+"""Subscriptions of MQTT clients, and the meaning of the broker's answers to them."""
 
 from __future__ import annotations
 
@@ -45,7 +45,7 @@ class MqttSubscription:
     expiry: int
 
     def refusal(self, codes: Sequence[int]) -> ConnectorError | None:
-        """Return the error for the broker's answer to the subscription; None if it agrees."""
+        """Return the error for the broker's answer to the subscription; None if it was accepted."""
         for name, code in zip(self.filters, codes, strict=False):
             if code == _NOT_AUTHORIZED:
                 return read_error(PublishFault.PERMISSION, RULES, name, code=f"0x{code:02X}")
@@ -69,10 +69,10 @@ def topic_filters(topics: Sequence[str], group: str | None) -> tuple[str, ...]:
 
     Args:
         topics: the topics, which may have the wildcards "+" and "#".
-        group: the group of subscribers that share the messages; None for a subscriber of its own.
+        group: the group of subscribers that share the messages; None for a single subscriber.
 
     Raises:
-        ConfigurationError: there are none, or a name is not possible.
+        ConfigurationError: there are no topics, or a name is not valid.
     """
     if isinstance(topics, str) or not topics:
         raise ConfigurationError(
@@ -103,7 +103,7 @@ def topic_filters(topics: Sequence[str], group: str | None) -> tuple[str, ...]:
 def record_fields(
     content_type: str | None, properties: Iterable[tuple[str, str]]
 ) -> dict[str, Any]:
-    """Return the fields of a record that the properties of a message tell."""
+    """Return the fields of a record that the properties of a message contain."""
     pairs = list(properties)
     values = dict(reversed(pairs))
     return {
@@ -122,7 +122,7 @@ def end_error(code: int | None) -> ConnectorError:
     """Return the error for the end of a subscriber's connection.
 
     Args:
-        code: the code with which the broker ended it; None if it gave none.
+        code: the code with which the broker ended the connection; None if it sent no code.
     """
     if code == _TAKEN_OVER:
         return ConfigurationError(

@@ -2,7 +2,7 @@
 
 Laws:
 
-1. A message is stored if a stream says so, with its name and the position in it.
+1. A message is stored if a stream confirms that, with its name and the message's position.
 2. If nobody answers for a subject, or a stream refuses a message, it was not stored.
 3. The server may still be storing another message of the same id when it refuses one for that
    reason; so this refusal proves nothing.
@@ -79,7 +79,7 @@ _CODES: Final = {
 """The faults for the error codes of JetStream."""
 
 
-class Stored(NamedTuple):
+class StreamAcknowledgement(NamedTuple):
     """The acknowledgement by a JetStream stream that it has stored a message.
 
     Attributes:
@@ -114,12 +114,12 @@ def wire_size(payload: bytes, headers: dict[str, str]) -> int:
     return len("NATS/1.0\r\n\r\n") + sum(lines) + len(payload)
 
 
-def acknowledgement(status: str | None, data: bytes) -> Stored | PublishFault:
+def acknowledgement(status: str | None, data: bytes) -> StreamAcknowledgement | PublishFault:
     """Return the acknowledgement in the server's reply to a message, or the fault.
 
     Args:
-        status: the status among the headers, with which the server itself answers.
-        data: the content.
+        status: the status in the reply's headers, which the server itself sets.
+        data: the content of the reply.
     """
     if status == _NO_RESPONDERS:
         return PublishFault.TOPIC
@@ -129,7 +129,7 @@ def acknowledgement(status: str | None, data: bytes) -> Stored | PublishFault:
     stream, sequence = reply.get("stream"), reply.get("seq")
     if not isinstance(stream, str) or not isinstance(sequence, int):
         return PublishFault.BROKEN
-    return Stored(stream, sequence, reply.get("duplicate") is True)
+    return StreamAcknowledgement(stream, sequence, reply.get("duplicate") is True)
 
 
 def read_reply(data: bytes) -> dict[str, Any] | PublishFault:
@@ -147,7 +147,7 @@ def read_reply(data: bytes) -> dict[str, Any] | PublishFault:
     return _CODES.get(code, PublishFault.BROKEN) if isinstance(code, int) else PublishFault.BROKEN
 
 
-def denied(text: str) -> tuple[str, str] | None:
+def denied_operation(text: str) -> tuple[str, str] | None:
     """Return the operation and the subject that a NATS server does not permit, if any.
 
     Args:
@@ -173,7 +173,7 @@ def new_stream(subject: str, *, window: float | None, replicas: int) -> tuple[st
     Args:
         subject: the subject.
         window: the seconds for which it remembers ids; None for the server's default.
-        replicas: the number of servers that keep it.
+        replicas: the number of servers that keep the stream.
     """
     name = subject
     if _STREAM_NAME.fullmatch(subject) is None:

@@ -1,10 +1,10 @@
-"""Durable consumers of NATS JetStream: their names and settings, and what they deliver.
+"""Durable consumers of NATS JetStream: their names, settings and deliveries.
 
 Laws:
 
 1. The position of a message in its stream identifies it, however often it is delivered.
-2. A status that ends one request for messages says nothing about the consumer, except those of a
-   consumer that does not exist any more.
+2. A status that ends one request for messages says nothing about the consumer, unless it says that
+   the consumer does not exist any more.
 """
 
 from __future__ import annotations
@@ -40,7 +40,7 @@ IN_USE: Final = 10148
 """The code for a consumer that exists with other settings."""
 
 _NO_STREAM: Final = 10059
-_DIFFERS: Final = frozenset({10012, 10013, 10105, IN_USE})
+_DIFFERENT_CONSUMER_CODES: Final = frozenset({10012, 10013, 10105, IN_USE})
 _TEMPORARY: Final = frozenset({503, 10008, 10009, 10023, 10028, 10047, 10118})
 _NO_JETSTREAM: Final = frozenset({10035, 10039, 10076})
 
@@ -48,18 +48,18 @@ _TOKEN: Final = r"[^\s\x00-\x20\x7f.*>]+"  # noqa: S105 - a part of a subject
 _FILTER: Final = late_pattern(rf"(?!\$)(?:(?:{_TOKEN}|\*)\.)*(?:{_TOKEN}|\*|>)")
 _NAME: Final = late_pattern(r"[A-Za-z0-9_-]{1,64}")
 _NANOSECONDS: Final = 1_000_000_000
-_GONE: Final = ("consumer deleted", "consumer is push based", "no responders")
+_GONE_TEXTS: Final = ("consumer deleted", "consumer is push based", "no responders")
 _ACK_PREFIX: Final = ["$JS", "ACK"]
 
 
 class Delivery(NamedTuple):
-    """The delivery of a message by a consumer, as the subject of its acknowledgement tells it.
+    """The delivery of a message by a consumer, described by the subject of its acknowledgement.
 
     Attributes:
         stream: the stream of the message.
         consumer: the consumer.
         sequence: the position of the message in the stream.
-        number: how often the consumer has delivered it, this time included.
+        number: the number of the message's deliveries by the consumer, including this one.
         stored_at: the time at which the stream stored it.
     """
 
@@ -81,7 +81,7 @@ class ConsumerSettings:
         group: the beginning of the consumers' names.
         start: the messages with which a new consumer begins: "all" or "new".
         ack_wait: the seconds after which an unacknowledged message is delivered again.
-        max_deliveries: how often a message is delivered at most; None for no limit.
+        max_deliveries: the maximum number of deliveries of a message; None for no limit.
         max_unacknowledged: the number of messages that a consumer has delivered and that nobody has
             acknowledged, at most.
         exclusive: whether a consumer delivers to one worker at a time.
@@ -135,7 +135,7 @@ class ConsumerSettings:
         }
 
     def difference(self, name: str, subject: str, config: Mapping[str, Any]) -> str | None:
-        """Return the setting that keeps the source from using an existing consumer; None if none.
+        """Return the setting because of which the source cannot use an existing consumer, if any.
 
         Args:
             name: the name of the consumer.
@@ -154,7 +154,7 @@ def checked_subjects(subjects: Sequence[str]) -> tuple[str, ...]:
     """Return the subjects that a source reads.
 
     Raises:
-        ConfigurationError: there are none, one is not a subject, or two of them overlap.
+        ConfigurationError: there are no subjects, one is not valid, or two of them overlap.
     """
     if isinstance(subjects, str) or not subjects:
         raise ConfigurationError(
@@ -172,7 +172,7 @@ def checked_subjects(subjects: Sequence[str]) -> tuple[str, ...]:
             )
     for number, subject in enumerate(subjects):
         for other in subjects[:number]:
-            if overlap(subject, other):
+            if subjects_overlap(subject, other):
                 raise ConfigurationError(
                     f"The subjects {other!r} and {subject!r} overlap, so that a message could be"
                     " read twice.",
@@ -202,8 +202,8 @@ def has_wildcards(subject: str) -> bool:
     return any(token in {"*", ">"} for token in subject.split("."))
 
 
-def overlap(first: str, second: str) -> bool:
-    """Return whether some subject matches both of these, which may have wildcards."""
+def subjects_overlap(first: str, second: str) -> bool:
+    """Return whether a subject can match both of these, which may have wildcards."""
     left, right = first.split("."), second.split(".")
     for pair in zip(left, right, strict=False):
         if ">" in pair:
@@ -242,7 +242,7 @@ def read_delivery(subject: str) -> Delivery | None:
 
 
 def record_fields(headers: Mapping[str, str]) -> dict[str, Any]:
-    """Return the fields of a record that a message's headers tell."""
+    """Return the fields of a record that a message's headers contain."""
     reserved = {CONTENT_TYPE.lower(), MESSAGE_ID.lower(), KEY_HEADER}
     values = {name.lower(): value for name, value in headers.items()}
     return {
@@ -255,7 +255,7 @@ def record_fields(headers: Mapping[str, str]) -> dict[str, Any]:
 
 def ends_consumer(description: str) -> bool:
     """Return whether a status that ends a request says that the consumer cannot be read."""
-    return any(words in description.lower() for words in _GONE)
+    return any(words in description.lower() for words in _GONE_TEXTS)
 
 
 def read_answer(data: bytes) -> dict[str, Any]:
@@ -300,7 +300,7 @@ def api_error(code: int, stream: str, name: str) -> ConnectorError:
         )
     if code in _TEMPORARY or code == NO_CONSUMER:
         return unavailable(name)
-    if code in _DIFFERS:
+    if code in _DIFFERENT_CONSUMER_CODES:
         return consumer_differs(stream, name, "configuration")
     return ConfigurationError(
         f"JetStream refused the consumer {name!r} of the stream {stream!r} (error {code}).",

@@ -227,13 +227,13 @@ def check_repeat(rules: BrokerRules, seconds: float) -> None:
 
 
 def publication_of(result: Result[PublishReceipt]) -> Publication:
-    """Return whether a message is stored, judging by the result of publishing it."""
+    """Return whether a message is stored, may be stored or is not, from its publish result."""
     if result.error is None:
         return Publication.CERTAIN
     return Publication.POSSIBLE if may_have_acted(result.error) else Publication.NONE
 
 
-def completed(
+def complete_results(
     results: Sequence[Result[PublishReceipt]],
     failure: Exception,
     rules: BrokerRules,
@@ -251,17 +251,17 @@ def completed(
         total: the number of messages.
     """
     interrupted: list[Result[PublishReceipt]] = [Result(error=failure)] * (sent - len(results))
-    rest = failure
+    remaining_failure = failure
     if sent and publication_of(Result(error=failure)) is Publication.POSSIBLE:
-        rest = publish_error(PublishFault.UNSENT, rules)
-    unsent: list[Result[PublishReceipt]] = [Result(error=rest)] * (total - sent)
+        remaining_failure = publish_error(PublishFault.UNSENT, rules)
+    unsent: list[Result[PublishReceipt]] = [Result(error=remaining_failure)] * (total - sent)
     return [*results, *interrupted, *unsent]
 
 
 def batch_error(results: Sequence[Result[PublishReceipt]]) -> Exception | None:
-    """Return the error of a batch of which no message was stored; None otherwise.
+    """Return the error of a batch if none of its messages was stored; None otherwise.
 
-    If one of its messages may be stored, the error is that message's.
+    If one of the messages may be stored, the error is that message's.
     """
     errors = [result.error for result in results if result.error is not None]
     if len(errors) < len(results):

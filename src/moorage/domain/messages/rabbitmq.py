@@ -52,7 +52,7 @@ def _text(value: object) -> str | bytes:
 
 
 def deliveries(headers: Mapping[str, Any], *, was_delivered: bool) -> int:
-    """Return the number of a message's deliveries, including this one, as far as it is known."""
+    """Return the known number of a message's deliveries, including this one."""
     count = headers.get(DELIVERY_COUNT)
     if isinstance(count, int):
         return count + 1
@@ -77,7 +77,7 @@ def reading_error(fault: PublishFault, text: str, queue: str | None) -> Connecto
 
     Args:
         fault: the meaning of the code of the refusal.
-        text: the text of the refusal, which is read and not shown.
+        text: the text of the refusal, which is searched for known causes and never shown.
         queue: the queue; None while the connection is opened.
     """
     words = text.lower()

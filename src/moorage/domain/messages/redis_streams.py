@@ -86,7 +86,7 @@ def command_of(
     return words
 
 
-def packed(commands: Iterable[Sequence[str | bytes]]) -> list[bytes]:
+def pack_commands(commands: Iterable[Sequence[str | bytes]]) -> list[bytes]:
     """Return Redis commands as pieces of bytes to send one after the other.
 
     Args:
@@ -128,7 +128,7 @@ def packed_list(words: Sequence[str], texts: Sequence[str]) -> bytes:
 def record_columns(entries: Sequence[Sequence[bytes]]) -> dict[str, list[Any]]:
     """Return columns of fields for pipeline records, read from entries of a Redis stream.
 
-    All fields of an entry that another program made are attributes, and its payload is empty.
+    If another program made an entry, all of its fields become attributes, and the payload is empty.
 
     Args:
         entries: for each entry the names and the values of its fields, in turn.
@@ -163,7 +163,7 @@ def _record_fields(words: Sequence[bytes]) -> dict[str, Any]:
 
 
 def times_of(entries: Iterable[str]) -> list[datetime | None]:
-    """Return the times in the ids of Redis stream entries; None for an id that has none."""
+    """Return the times in the ids of Redis stream entries; None for an id without a time."""
     stamps = [entry.partition("-")[0] for entry in entries]
     # Entries that were added together share a millisecond.
     times = {stamp: _time(int(stamp)) for stamp in set(stamps)}

@@ -3,7 +3,7 @@
 Laws:
 
 1. A result belongs to the message at the position that the entry's id names.
-2. A message counts as stored only if the digests in the answer are those of what was sent.
+2. A message counts as stored only if the digests in the answer match the sent message.
 3. No error quotes the answer, because it may repeat a part of the message.
 """
 
@@ -36,7 +36,7 @@ CONTENT_TYPE: Final = "Content-Type"
 FIFO: Final = ".fifo"
 """The ending of the names of SQS FIFO queues."""
 
-_LARGEST: Final = 1_048_576
+_MAX_BYTES: Final = 1_048_576
 _RESERVE: Final = 4_096
 """Bytes of a batch that are reserved for attribute types, which SQS counts too."""
 _GROUP: Final = late_pattern(r"[!-~]{1,128}")
@@ -53,7 +53,7 @@ def _rules_of(*, is_fifo: bool) -> BrokerRules:
         topic_pattern=late_pattern(
             r"[A-Za-z0-9_-]{1,75}\.fifo" if is_fifo else r"[A-Za-z0-9_-]{1,80}"
         ),
-        largest=_LARGEST,
+        largest=_MAX_BYTES,
         most_headers=10,
         header_name=late_pattern(
             r"(?!(?i:aws\.|amazon\.))(?!\.)(?!.*\.\.)[A-Za-z0-9_.-]{1,256}(?<!\.)"
@@ -64,7 +64,7 @@ def _rules_of(*, is_fifo: bool) -> BrokerRules:
         deduplicates=is_fifo,
         remembers=300.0,
         most_in_batch=10,
-        most_bytes_in_batch=_LARGEST - _RESERVE,
+        most_bytes_in_batch=_MAX_BYTES - _RESERVE,
     )
 
 
@@ -206,13 +206,13 @@ def batch_results(
 
     A message that the answer does not mention may be stored.
     """
-    stored = _by_id(answer.get("Successful"))
+    stored_entries = _by_id(answer.get("Successful"))
     failed = _by_id(answer.get("Failed"))
     results: list[Result[PublishReceipt]] = []
     for position, item in enumerate(items):
         id_ = str(position)
-        if id_ in stored:
-            results.append(result_of(item, stored[id_], at))
+        if id_ in stored_entries:
+            results.append(result_of(item, stored_entries[id_], at))
         elif id_ in failed:
             entry = failed[id_]
             error = refusal_of(
@@ -230,10 +230,10 @@ def batch_results(
 
 
 def _by_id(entries: object) -> dict[str, dict[str, Any]]:
-    listed = entries if is_list(entries) else []
+    entry_list = entries if is_list(entries) else []
     return {
         entry["Id"]: entry
-        for entry in listed
+        for entry in entry_list
         if is_object(entry) and isinstance(entry.get("Id"), str)
     }
 
@@ -289,7 +289,7 @@ def refusal_of(code: str, words: str, queue: str, *, status: int) -> ConnectorEr
 
     Args:
         code: the code, with or without its namespace.
-        words: the text of the answer, which is compared and never shown.
+        words: the text of the answer, which is searched for known causes and never shown.
         queue: the queue that the message was for.
         status: the status of the answer.
     """

@@ -24,7 +24,7 @@ def unpack_receipt(stored: Any) -> PublishReceipt:
     """Return the publish receipt in plain values that `pack_receipt` returned.
 
     Raises:
-        TypeError: they are not those of a receipt.
+        TypeError: the values are not a packed receipt.
     """
     return PublishReceipt(**stored)
 
@@ -41,7 +41,7 @@ def unpack_results(stored: Any) -> tuple[Result[PublishReceipt], ...]:
     """Return the results of a published batch from the plain values of `pack_results`.
 
     Raises:
-        TypeError, ValueError: they are not those of a batch.
+        TypeError, ValueError: the values are not a packed batch.
     """
     return tuple(
         Result(error=unpack_refusal(item))

@@ -17,14 +17,14 @@ import attrs
 from moorage.domain.monitoring.alerts import (
     Alert,
     AlertNotice,
+    AlertStage,
     Change,
     Notification,
     Severity,
     Silence,
-    Stage,
     next_alerts,
 )
-from moorage.domain.state.commands import reading, reading_time
+from moorage.domain.state.commands import reading_time, refusing_unreadable_states
 from moorage.domain.state.keys import state_key
 from moorage.domain.values.durations import DAY
 
@@ -45,11 +45,11 @@ class AlertDelivery:
     """A notification that is to be sent to one channel.
 
     Attributes:
-        id: its id, the same for each try.
+        id: its id, the same for each attempt.
         channel: the name of the channel.
         notification: the notification.
-        failures: the number of tries that failed.
-        error: the error of the last try, as the name of its class; None before the first.
+        failures: the number of failed attempts.
+        error: the name of the last attempt's error class; None before the first attempt.
     """
 
     id: str
@@ -65,7 +65,7 @@ class AlertBook:
 
     Attributes:
         alerts: the alerts that are active.
-        silences: the silences that are not over.
+        silences: the silences that have not ended.
         outgoing: the notifications that no channel has accepted yet.
     """
 
@@ -105,7 +105,7 @@ class EvaluateAlerts:
         self._owner = owner
         self._lease = lease
 
-    @reading
+    @refusing_unreadable_states
     def apply(self, states: States, now: int, /) -> tuple[States, tuple[AlertDelivery, ...] | None]:
         """Return the new state, and the notifications to send."""
         state_time, end_time, owner, book = _present_values(states[0], now)
@@ -139,7 +139,7 @@ class SettleDeliveries:
     def __init__(self, errors: Mapping[str, str | None]) -> None:
         self._errors = errors
 
-    @reading
+    @refusing_unreadable_states
     def apply(self, states: States, now: int, /) -> tuple[States, None]:
         """Return the state after these notifications were sent or failed.
 
@@ -172,7 +172,7 @@ class AddSilence:
     def __init__(self, silence: Silence) -> None:
         self._silence = silence
 
-    @reading
+    @refusing_unreadable_states
     def apply(self, states: States, now: int, /) -> tuple[States, None]:
         """Return the state with the new silence added."""
         state_time, end_time, owner, book = _present_values(states[0], now)
@@ -188,7 +188,7 @@ class ReadAlerts:
     rules = ()
     keys = (KEY,)
 
-    @reading
+    @refusing_unreadable_states
     def apply(self, states: States, now: int, /) -> tuple[States, AlertBook]:
         """Return the alerts, silences and pending notifications."""
         return states, _present_values(states[0], now)[3]
@@ -232,19 +232,19 @@ def _read_book(text: str) -> AlertBook:
 
 def _alert(item: dict[str, Any]) -> Alert:
     fields = _timed_fields(item, "since", "notified_at")
-    fields["stage"] = Stage(item["stage"])
+    fields["stage"] = AlertStage(item["stage"])
     return Alert(**fields)
 
 
 def _delivery(item: dict[str, Any]) -> AlertDelivery:
     fields = _timed_fields(item["notification"], "at")
-    fields["notices"] = tuple(map(_notice, fields["notices"]))
+    fields["notices"] = tuple(map(_alert_notice, fields["notices"]))
     fields["channels"] = tuple(fields["channels"])
     delivery_fields = {name: value for name, value in item.items() if name != "notification"}
     return AlertDelivery(notification=Notification(**fields), **delivery_fields)
 
 
-def _notice(item: dict[str, Any]) -> AlertNotice:
+def _alert_notice(item: dict[str, Any]) -> AlertNotice:
     fields = _timed_fields(item, "since")
     fields["change"] = Change(item["change"])
     fields["severity"] = Severity(item["severity"])

@@ -34,7 +34,7 @@ class Condition(NamedTuple):
     """The condition under which an alert rule fires.
 
     Attributes:
-        when: the figure or the reason of health that is watched.
+        when: the metric or the health concern that is watched.
         above, below: the thresholds.
         clear: the threshold at which the alert ends.
         window, short_window: the seconds over which calls are counted.
@@ -57,8 +57,8 @@ class Contradiction(NamedTuple):
 
     Attributes:
         setting: the name of the setting.
-        predicate: what is the matter, as the predicate of a sentence about the rule.
-        remedy: what to do about it, as a sentence.
+        predicate: the problem, as the predicate of a sentence about the rule.
+        remedy: the advice to the user, as a sentence.
     """
 
     setting: str
@@ -123,7 +123,7 @@ def _contradicting_thresholds(condition: Condition) -> Iterator[Contradiction]:
 
 
 def _impossible_thresholds(condition: Condition) -> Iterator[Contradiction]:
-    """Yield each threshold that no value or every value of a figure passes."""
+    """Yield each threshold that either no value or every value of a metric passes."""
     when, upper, lower, clear = condition.when, condition.above, condition.below, condition.clear
     if when not in FIGURES:
         return

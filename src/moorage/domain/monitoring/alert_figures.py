@@ -1,4 +1,4 @@
-"""Measurements for alert rules, from figures of calls and from health."""
+"""Measurements for alert rules, from the metrics of calls and from health."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
 @attrs.frozen(kw_only=True)
 class FigureQuery:
-    """The calls whose figures an alert rule watches.
+    """The query for the calls whose metrics an alert rule watches.
 
     Attributes:
         service, operation, tenant: the exact value.
@@ -35,8 +35,8 @@ class CallFigures:
 
     Attributes:
         calls: the number of calls.
-        error_rate: the share of failures among the calls that say something about their service;
-            None if there are none.
+        error_rate: the share of failures among the calls whose outcome depends on the service; None
+            if there are no such calls.
         p50, p90, p95, p99: percentiles of the duration in seconds; None without calls.
     """
 

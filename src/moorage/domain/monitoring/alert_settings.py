@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any, Final
 from moorage.domain.http.urls import validate_path
 from moorage.domain.monitoring.probes import foreign_address
 from moorage.domain.secrets.secret import Secret, as_secrets
-from moorage.domain.values.durations import is_seconds, plain
+from moorage.domain.values.durations import is_seconds, plain_seconds
 from moorage.domain.values.frozen_values import field, fields_of, frozen
 from moorage.domain.values.names import repeats
 from moorage.errors import ConfigurationError, Problem
@@ -62,7 +62,7 @@ class ChannelSettings:
         to: For email and SMS, the recipients; for a chat, the channels there, by default that of
             the account.
         tenant: For email, SMS and a chat, the tenant whose account sends.
-        function: For a function, the function of an `AlertDelivery`.
+        function: For a function, the function that is called with an `AlertDelivery`.
     """
 
     kind: str = field(default="logging", metadata={"choices": KINDS})
@@ -74,7 +74,7 @@ class ChannelSettings:
     function: Callable[..., Any] | None = None
 
     def __attrs_post_init__(self) -> None:
-        """Check the channel's kind and destination, and that no setting is of another kind."""
+        """Check the channel's kind and destination, and refuse settings of other kinds."""
         if self.kind not in KINDS:
             raise ConfigurationError(
                 f"There is no kind {self.kind!r} of channels.",
@@ -108,7 +108,7 @@ class ChannelSettings:
 def webhook_problem(service: Service, path: str) -> Problem | None:
     """Return the reason that notifications cannot be sent to a service; None if they can.
 
-    The path of the problem is the setting of the channel that is wrong.
+    The path in the problem names the wrong setting of the channel.
 
     Args:
         service: the service.
@@ -135,7 +135,7 @@ class AlertSettings:
 
     rules: tuple[AlertRule, ...] = field(default=(), converter=_alert_rules)
     channels: Mapping[str, ChannelSettings] = field(factory=dict[str, ChannelSettings])
-    every: float = field(default=30.0, converter=plain, validator=is_seconds)
+    every: float = field(default=30.0, converter=plain_seconds, validator=is_seconds)
 
     def __attrs_post_init__(self) -> None:
         """Check that rule names are unique, and that all named channels exist."""

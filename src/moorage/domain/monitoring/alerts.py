@@ -1,9 +1,9 @@
-"""Alert rules, and the decision which notifications follow from measurements.
+"""Alert rules, and the function that derives notifications from measurements.
 
 Laws of `next_alerts`:
 
-1. Between two notices that an alert fires there is one that it recovered. In between, the first
-   notice is only repeated, never sooner than the rule's `repeat`.
+1. Between two notices that an alert fires there is a notice that it recovered. Until then, the
+   first notice is only repeated, never sooner than the rule's `repeat`.
 2. While a silence covers an alert, no notice of it is sent. When the silence ends, a notice follows
    if the alert's state differs from the last one sent.
 3. Each notice is in exactly one notification, however notices are grouped.
@@ -17,9 +17,9 @@ from math import isfinite
 from typing import TYPE_CHECKING, Any, Final
 
 from moorage.domain.monitoring.alert_conditions import FIGURES, Condition, contradictions
-from moorage.domain.monitoring.health import Concern
+from moorage.domain.monitoring.health import HealthConcern
 from moorage.domain.state.keys import checked_name
-from moorage.domain.values.durations import count, if_given, is_seconds, is_wait, plain
+from moorage.domain.values.durations import count, if_given, is_seconds, is_wait, plain_seconds
 from moorage.domain.values.frozen_values import evolve, field, fields_of, frozen
 from moorage.errors import ConfigurationError, Problem
 
@@ -29,7 +29,7 @@ if TYPE_CHECKING:
 
     import attrs
 
-CONCERNS: Final = tuple(concern.value for concern in Concern)
+CONCERNS: Final = tuple(concern.value for concern in HealthConcern)
 """The kinds of health problems that an alert rule can watch."""
 
 
@@ -83,23 +83,25 @@ class AlertRule:
 
     Attributes:
         name: The name of the rule.
-        when: The figure or the reason of health that is watched: `error_rate`, `calls`, `p50`,
+        when: The metric or the health concern that is watched: `error_rate`, `calls`, `p50`,
             `p90`, `p95`, `p99` (seconds), `burn_rate`, `absence` (no call at all), or for example
             `circuit_open`, `budget_spent`, `dead_letters`, `unknown_outcomes`, `expires_soon`.
-        service, operation, tenant: The calls that are watched; by default all. For a reason of
-            health, `service` is the part that it is about.
+        service, operation, tenant: The calls that are watched; by default all. For a health
+        concern, `service` is the affected part.
         above: The alert is active while the figure is above this.
         below: The alert is active while the figure is below this.
-        clear: The threshold at which an alert that fires ends, if it is another: so a figure that
-            swings around one threshold does not fire again and again.
+        clear: The threshold at which a firing alert ends, if it differs from the first one; so a
+            metric that swings around one threshold does not fire again and again.
         window: Seconds over which calls are counted.
         short_window: Seconds of the second window of `burn_rate`, in which the budget must burn
             as fast.
         objective: The share of calls that should succeed, for `burn_rate`.
         minimum_calls: The number of calls below which rates and latencies are not judged.
         hold: Seconds for which the alert must be active before it fires.
-        repeat: Seconds after which an alert that still fires is told again; 0 for never.
-        group: Alerts of one group are told in one notification; by default those of one rule.
+        repeat: Seconds after which a notification is repeated if the alert still fires; 0 for
+            never.
+        group: Alerts of one group are reported in one notification; by default the alerts of one
+            rule.
         severity: The urgency.
         channels: The names of the channels; by default all.
     """
@@ -112,12 +114,12 @@ class AlertRule:
     above: float | None = field(default=None, validator=if_given(_is_threshold))
     below: float | None = field(default=None, validator=if_given(_is_threshold))
     clear: float | None = field(default=None, validator=if_given(_is_threshold))
-    window: float = field(default=3_600.0, converter=plain, validator=is_seconds)
-    short_window: float = field(default=300.0, converter=plain, validator=is_seconds)
+    window: float = field(default=3_600.0, converter=plain_seconds, validator=is_seconds)
+    short_window: float = field(default=300.0, converter=plain_seconds, validator=is_seconds)
     objective: float = field(default=0.999, validator=_is_objective)
     minimum_calls: int = field(default=10, validator=_is_count)
-    hold: float = field(default=0.0, converter=plain, validator=is_wait)
-    repeat: float = field(default=14_400.0, converter=plain, validator=is_wait)
+    hold: float = field(default=0.0, converter=plain_seconds, validator=is_wait)
+    repeat: float = field(default=14_400.0, converter=plain_seconds, validator=is_wait)
     group: str | None = None
     severity: Severity = field(default=Severity.WARNING, converter=Severity)
     channels: tuple[str, ...] = field(default=(), converter=_texts)
@@ -165,7 +167,7 @@ class Measurement:
     """A measured value that an alert rule compares with its limit.
 
     Attributes:
-        subject: the service or part that it is of; "all calls" for a figure of all services.
+        subject: the measured service or part; "all calls" for a metric of all services.
         value: the value; None if there are too few calls to judge.
         text: the measurement as a sentence.
     """
@@ -181,7 +183,7 @@ class Silence:
 
     Attributes:
         until: its end (aware).
-        reason: the reason for it, for whoever wonders.
+        reason: the reason for it, for people who read it.
         rule: the rule that is silent; by default all.
         subject: the service or part that is silent; by default all.
     """
@@ -198,7 +200,7 @@ class Silence:
         }
 
 
-class Stage(StrEnum):
+class AlertStage(StrEnum):
     """The progress of an alert from its first measurement to its end."""
 
     PENDING = "pending"
@@ -215,14 +217,14 @@ class Alert:
         subject: the service or part that it is about.
         stage: its progress.
         since: the time since which it is active.
-        notified_at: the time at which it was last told that it fires; None if it never was.
+        notified_at: the time of the last notice that it fires; None if there was no notice.
         value: the last measured value.
         text: the last measurement as a sentence.
     """
 
     rule: str
     subject: str
-    stage: Stage
+    stage: AlertStage
     since: datetime
     notified_at: datetime | None = None
     value: float | None = None
@@ -244,7 +246,7 @@ class AlertNotice:
     Attributes:
         rule: the name of its rule.
         subject: the service or part that it is about.
-        change: what happened.
+        change: the kind of change.
         severity: the urgency.
         since: the time since which the alert was active.
         text: the last measurement as a sentence.
@@ -348,7 +350,7 @@ def next_alerts(
         for subject in {**of_rule, **measurements}:
             alert = of_rule.get(subject)
             if rule.name in measured:
-                alert = _progressed(rule, subject, alert, measurements.get(subject), now)
+                alert = _next_alert(rule, subject, alert, measurements.get(subject), now)
             if alert is None:
                 continue
             if any(silence.covers(rule.name, subject, now) for silence in silences):
@@ -374,7 +376,7 @@ def next_alerts(
     return tuple(remaining_alerts), notifications
 
 
-def _progressed(
+def _next_alert(
     rule: AlertRule,
     subject: str,
     alert: Alert | None,
@@ -382,17 +384,21 @@ def _progressed(
     now: datetime,
 ) -> Alert | None:
     """Return an alert after a new measurement; None if the alert has ended."""
-    firing = alert is not None and alert.stage is Stage.FIRING
+    firing = alert is not None and alert.stage is AlertStage.FIRING
     value = None if measurement is None else measurement.value
     if not rule.is_active(value, firing=firing):
         if alert is None or alert.notified_at is None:
             return None
         text = alert.text if measurement is None else measurement.text
-        return evolve(alert, stage=Stage.CLEARED, value=value, text=text)
+        return evolve(alert, stage=AlertStage.CLEARED, value=value, text=text)
     if alert is None:
-        alert = Alert(rule=rule.name, subject=subject, stage=Stage.PENDING, since=now)
+        alert = Alert(rule=rule.name, subject=subject, stage=AlertStage.PENDING, since=now)
     is_held = (now - alert.since).total_seconds() >= rule.hold
-    stage = Stage.FIRING if is_held or alert.stage is not Stage.PENDING else Stage.PENDING
+    stage = (
+        AlertStage.FIRING
+        if is_held or alert.stage is not AlertStage.PENDING
+        else AlertStage.PENDING
+    )
     text = "" if measurement is None else measurement.text
     return evolve(alert, stage=stage, value=value, text=text)
 
@@ -401,9 +407,9 @@ def _alert_after_report(
     rule: AlertRule, alert: Alert, now: datetime
 ) -> tuple[Alert | None, Change | None]:
     """Return an alert after its notice was sent, and the change that the notice reported."""
-    if alert.stage is Stage.CLEARED:
+    if alert.stage is AlertStage.CLEARED:
         return None, Change.RECOVERED
-    if alert.stage is Stage.PENDING:
+    if alert.stage is AlertStage.PENDING:
         return alert, None
     if alert.notified_at is None:
         return evolve(alert, notified_at=now), Change.FIRING

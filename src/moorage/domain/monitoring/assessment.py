@@ -12,9 +12,9 @@ from typing import TYPE_CHECKING, Final
 from moorage.domain.idempotency.tenant_records import is_nearly_full
 from moorage.domain.monitoring.health import (
     Backlog,
-    Concern,
     Expiry,
     Health,
+    HealthConcern,
     HealthPolicy,
     HealthReason,
     HealthState,
@@ -26,7 +26,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
     from datetime import datetime
 
-    from moorage.domain.monitoring.readings import Readings, ServiceReading
+    from moorage.domain.monitoring.readings import HealthReadings, ServiceReading
 
 _RANK: Final = {
     HealthState.HEALTHY: 0,
@@ -38,11 +38,11 @@ _DEGRADED: Final = HealthState.DEGRADED
 _UNAVAILABLE: Final = HealthState.UNAVAILABLE
 
 
-def assess(readings: Readings, now: datetime, policy: HealthPolicy) -> Health:
+def assess(readings: HealthReadings, now: datetime, policy: HealthPolicy) -> Health:
     """Return the health of a hub that follows from the readings.
 
-    A part that is unavailable makes the whole degraded. It makes the whole unavailable only if the
-    policy requires it, or if all services are unavailable.
+    A part that is unavailable makes the whole hub degraded. It makes the whole hub unavailable only
+    if the policy requires the part, or if all services are unavailable.
     """
     services = tuple(_service_health(reading, policy) for reading in readings.services)
     reasons = tuple(_general_reasons(readings, now, policy))
@@ -68,7 +68,7 @@ def as_of(health: Health, now: datetime, longest_age: float) -> Health:
         return health
     reason = HealthReason(
         "health",
-        Concern.UNREADABLE,
+        HealthConcern.UNREADABLE,
         HealthState.UNKNOWN,
         f"The health was not checked for {age:.0f} s.",
         "Start the health monitor in this process, for example `with HealthMonitor(hub):`.",
@@ -77,13 +77,13 @@ def as_of(health: Health, now: datetime, longest_age: float) -> Health:
     return Health(at=health.at, state=HealthState.UNKNOWN, reasons=(reason,))
 
 
-def unreadable(error: Exception, now: datetime) -> Health:
+def unreadable_health(error: Exception, now: datetime) -> Health:
     """Return the health after a check that failed: unknown, with the error as the reason."""
     # The text of a foreign exception may hold a secret.
     text = error.message if isinstance(error, ConnectorError) else f"{type(error).__name__}."
     reason = HealthReason(
         "health",
-        Concern.UNREADABLE,
+        HealthConcern.UNREADABLE,
         HealthState.UNKNOWN,
         f"The health could not be checked: {text}",
         "Mend the cause; the next check follows by itself.",
@@ -103,7 +103,7 @@ def _service_reasons(reading: ServiceReading, policy: HealthPolicy) -> Iterator[
     if reading.problem is not None:
         yield HealthReason(
             reading.service,
-            Concern.UNREADABLE,
+            HealthConcern.UNREADABLE,
             HealthState.UNKNOWN,
             f"The state of the service cannot be read: {reading.problem}",
             "Restore the store of shared state; calls go on with limits of their own process.",
@@ -115,7 +115,7 @@ def _service_reasons(reading: ServiceReading, policy: HealthPolicy) -> Iterator[
     if reading.circuit is None and reading.probe is None and not reading.problem:
         yield HealthReason(
             reading.service,
-            Concern.UNOBSERVED,
+            HealthConcern.UNOBSERVED,
             HealthState.UNKNOWN,
             "Nothing observes the service: it has neither a circuit nor a probe.",
             "Give the service a circuit or a probe.",
@@ -127,7 +127,7 @@ def _circuit_reasons(reading: ServiceReading) -> Iterator[HealthReason]:
     if reading.circuit == "forced_open":
         yield HealthReason(
             name,
-            Concern.CIRCUIT_OPEN,
+            HealthConcern.CIRCUIT_OPEN,
             _UNAVAILABLE,
             "Somebody opened the circuit by hand, so all calls are refused.",
             f"Run `moorage circuit reset {name}` when calls may continue.",
@@ -138,7 +138,7 @@ def _circuit_reasons(reading: ServiceReading) -> Iterator[HealthReason]:
         cause = f" after {failures}" if reading.failures else ""
         yield HealthReason(
             name,
-            Concern.CIRCUIT_OPEN,
+            HealthConcern.CIRCUIT_OPEN,
             _UNAVAILABLE,
             f"The circuit is open{cause}, so calls are refused. The next try follows in"
             f" {retry_delay:.0f} s.",
@@ -149,7 +149,7 @@ def _circuit_reasons(reading: ServiceReading) -> Iterator[HealthReason]:
     elif reading.circuit == "half_open":
         yield HealthReason(
             name,
-            Concern.CIRCUIT_PROBING,
+            HealthConcern.CIRCUIT_PROBING,
             _DEGRADED,
             "The circuit admits a few calls to find out if the service works again.",
             "Wait: the circuit closes after enough successes.",
@@ -161,7 +161,7 @@ def _limit_reasons(reading: ServiceReading, policy: HealthPolicy) -> Iterator[He
     if reading.pause:
         yield HealthReason(
             name,
-            Concern.VENDOR_PAUSE,
+            HealthConcern.VENDOR_PAUSE,
             _DEGRADED,
             f"The vendor asked for a pause, of which {reading.pause:.0f} s are left.",
             f"Wait, or end the pause with `moorage limits reset {name}`.",
@@ -170,7 +170,7 @@ def _limit_reasons(reading: ServiceReading, policy: HealthPolicy) -> Iterator[He
     elif wait > policy.longest_wait:
         yield HealthReason(
             name,
-            Concern.LIMIT_SPENT,
+            HealthConcern.LIMIT_SPENT,
             _DEGRADED,
             f"The rate limit is used up: the next call waits for {wait:.0f} s.",
             "Send less, or agree on a higher limit with the vendor and configure it.",
@@ -179,7 +179,7 @@ def _limit_reasons(reading: ServiceReading, policy: HealthPolicy) -> Iterator[He
     if not reading.retries:
         yield HealthReason(
             name,
-            Concern.BUDGET_SPENT,
+            HealthConcern.BUDGET_SPENT,
             _DEGRADED,
             "The retry budget is used up, so failed calls are not repeated.",
             "Look for the cause of the failures; the budget recovers with successful calls.",
@@ -193,7 +193,7 @@ def _probe_reasons(reading: ServiceReading) -> Iterator[HealthReason]:
     times = "once" if probe.failures == 1 else f"{probe.failures} times in a row"
     yield HealthReason(
         reading.service,
-        Concern.PROBE_FAILED,
+        HealthConcern.PROBE_FAILED,
         _UNAVAILABLE if probe.failures >= probe.threshold else _DEGRADED,
         f"The probe failed {times}: {probe.error}",
         f"Check the address and the credentials with `moorage ping {reading.service}`.",
@@ -209,7 +209,7 @@ def _token_reasons(reading: ServiceReading) -> Iterator[HealthReason]:
     if token.consent:
         yield HealthReason(
             reading.service,
-            Concern.CONSENT_NEEDED,
+            HealthConcern.CONSENT_NEEDED,
             state,
             "The OAuth grant has ended: a person must authorise the application again.",
             f"Run `moorage oauth login {reading.service}`, or send a person to the consent page.",
@@ -220,7 +220,7 @@ def _token_reasons(reading: ServiceReading) -> Iterator[HealthReason]:
     )
     yield HealthReason(
         reading.service,
-        Concern.TOKEN_NOT_RENEWED,
+        HealthConcern.TOKEN_NOT_RENEWED,
         state,
         f"The access token could not be renewed; {old_token_state}.",
         "Check the client's credentials and the authorisation server.",
@@ -228,12 +228,12 @@ def _token_reasons(reading: ServiceReading) -> Iterator[HealthReason]:
 
 
 def _general_reasons(
-    readings: Readings, now: datetime, policy: HealthPolicy
+    readings: HealthReadings, now: datetime, policy: HealthPolicy
 ) -> Iterator[HealthReason]:
     for store, problem in readings.outages.items():
         yield HealthReason(
             store,
-            Concern.STORE_UNREACHABLE,
+            HealthConcern.STORE_UNREACHABLE,
             _UNAVAILABLE,
             f"The store {store!r} does not answer: {problem}",
             "Restore the store. Until then calls with an idempotency key are refused, and each"
@@ -244,7 +244,7 @@ def _general_reasons(
     if readings.unsettled:
         yield HealthReason(
             "payments",
-            Concern.UNKNOWN_OUTCOMES,
+            HealthConcern.UNKNOWN_OUTCOMES,
             _DEGRADED,
             f"The outcome of {_number_of(readings.unsettled, 'payment')} is unknown.",
             "Run `moorage payments settle`, and look the rest up at the vendor:"
@@ -254,7 +254,7 @@ def _general_reasons(
     if readings.lost_entries:
         yield HealthReason(
             "log",
-            Concern.LOG_ENTRIES_LOST,
+            HealthConcern.LOG_ENTRIES_LOST,
             _DEGRADED,
             f"The integration log could not store {_number_of(readings.lost_entries, 'entry')}.",
             "Check the database of the log, its disk, and the size of its queue.",
@@ -264,7 +264,7 @@ def _general_reasons(
         if is_nearly_full(records.used, records.bound):
             yield HealthReason(
                 f"tenant {tenant}",
-                Concern.TENANT_RECORDS,
+                HealthConcern.TENANT_RECORDS,
                 _DEGRADED,
                 f"The tenant {tenant} uses {records.used:,} of {records.bound:,} idempotency"
                 " records; at the bound its calls with new keys are refused.",
@@ -279,7 +279,7 @@ def _queue_reasons(name: str, backlog: Backlog, policy: HealthPolicy) -> Iterato
     if backlog.problem is not None:
         yield HealthReason(
             name,
-            Concern.STORE_UNREACHABLE,
+            HealthConcern.STORE_UNREACHABLE,
             _UNAVAILABLE,
             f"The {name} cannot be read: {backlog.problem}",
             "Restore its database; nothing in it is lost.",
@@ -289,7 +289,7 @@ def _queue_reasons(name: str, backlog: Backlog, policy: HealthPolicy) -> Iterato
     if backlog.dead:
         yield HealthReason(
             name,
-            Concern.DEAD_LETTERS,
+            HealthConcern.DEAD_LETTERS,
             _DEGRADED,
             f"{count_prefix}{_number_of(backlog.dead, 'entry')} of the {name} "
             f"{'was' if backlog.dead == 1 else 'were'} given up.",
@@ -299,7 +299,7 @@ def _queue_reasons(name: str, backlog: Backlog, policy: HealthPolicy) -> Iterato
     if backlog.unknown:
         yield HealthReason(
             name,
-            Concern.UNKNOWN_OUTCOMES,
+            HealthConcern.UNKNOWN_OUTCOMES,
             _DEGRADED,
             f"{count_prefix}{_number_of(backlog.unknown, 'entry')} of the {name}"
             f" {'has' if backlog.unknown == 1 else 'have'} an unknown outcome.",
@@ -309,7 +309,7 @@ def _queue_reasons(name: str, backlog: Backlog, policy: HealthPolicy) -> Iterato
     if backlog.late > policy.latest:
         yield HealthReason(
             name,
-            Concern.LATE_ENTRIES,
+            HealthConcern.LATE_ENTRIES,
             _DEGRADED,
             f"An entry of the {name} has been due for {backlog.late:.0f} s.",
             f"Check that a worker runs, such as `moorage {name} run`.",
@@ -322,7 +322,7 @@ def _expiry_reasons(expiry: Expiry, now: datetime, policy: HealthPolicy) -> Iter
     if seconds_to_expiry <= 0:
         yield HealthReason(
             expiry.name,
-            Concern.EXPIRED,
+            HealthConcern.EXPIRED,
             _UNAVAILABLE,
             f"The {expiry.name} expired on {expiry.at:%Y-%m-%d}.",
             "Replace it.",
@@ -332,7 +332,7 @@ def _expiry_reasons(expiry: Expiry, now: datetime, policy: HealthPolicy) -> Iter
         days = timedelta(seconds=seconds_to_expiry).days
         yield HealthReason(
             expiry.name,
-            Concern.EXPIRES_SOON,
+            HealthConcern.EXPIRES_SOON,
             _DEGRADED,
             f"The {expiry.name} expires on {expiry.at:%Y-%m-%d}, in {_number_of(days, 'day')}.",
             "Replace it before then.",

@@ -5,7 +5,7 @@ from __future__ import annotations
 from enum import StrEnum
 from typing import TYPE_CHECKING, Any, Final
 
-from moorage.domain.values.durations import is_seconds, is_wait, plain
+from moorage.domain.values.durations import is_seconds, is_wait, plain_seconds
 from moorage.domain.values.frozen_values import field, frozen
 from moorage.errors import ConfigurationError
 
@@ -29,8 +29,8 @@ class HealthState(StrEnum):
     UNKNOWN = "unknown"
 
 
-class Concern(StrEnum):
-    """The kind of a reason for bad health, which programs such as alert rules compare."""
+class HealthConcern(StrEnum):
+    """The kind of a health problem, which programs such as alert rules compare."""
 
     CIRCUIT_OPEN = "circuit_open"
     CIRCUIT_PROBING = "circuit_probing"
@@ -54,15 +54,15 @@ class Concern(StrEnum):
 
 SERVICE_CONCERNS: Final = frozenset(
     {
-        Concern.CIRCUIT_OPEN,
-        Concern.CIRCUIT_PROBING,
-        Concern.VENDOR_PAUSE,
-        Concern.LIMIT_SPENT,
-        Concern.BUDGET_SPENT,
-        Concern.PROBE_FAILED,
-        Concern.CONSENT_NEEDED,
-        Concern.TOKEN_NOT_RENEWED,
-        Concern.UNOBSERVED,
+        HealthConcern.CIRCUIT_OPEN,
+        HealthConcern.CIRCUIT_PROBING,
+        HealthConcern.VENDOR_PAUSE,
+        HealthConcern.LIMIT_SPENT,
+        HealthConcern.BUDGET_SPENT,
+        HealthConcern.PROBE_FAILED,
+        HealthConcern.CONSENT_NEEDED,
+        HealthConcern.TOKEN_NOT_RENEWED,
+        HealthConcern.UNOBSERVED,
     }
 )
 """The kinds of health problems that only services have."""
@@ -76,13 +76,14 @@ class HealthReason:
         part: the service, store or queue that it is about.
         concern: its kind.
         state: the health of the part for this reason alone.
-        text: what is the matter, as a sentence.
-        remedy: what to do about it, as a sentence.
-        amount: its measure, such as a number of entries or of seconds; 1 if there is none.
+        text: the problem, as a sentence.
+        remedy: the advice to the user, as a sentence.
+        amount: the size of the problem, such as a number of entries or of seconds; 1 if it has
+            none.
     """
 
     part: str
-    concern: Concern
+    concern: HealthConcern
     state: HealthState
     text: str
     remedy: str
@@ -171,20 +172,20 @@ class HealthPolicy:
     """The rules by which a hub's health is assessed.
 
     Attributes:
-        required: The services, queues and stores without which nothing works. If one of them is
-            unavailable, everything is; otherwise everything is only degraded.
+        required: The services, queues and stores without which the hub cannot work. If one of them
+            is unavailable, everything is; otherwise everything is only degraded.
         longest_wait: Seconds that a call may have to wait for a rate limit before its service
             counts as degraded.
         latest: Seconds for which an entry may be due in an outbox or inbox before the queue counts
             as degraded.
-        expiry_notice: Seconds before the expiry of a certificate or secret from which on it is
-            reported.
+        expiry_notice: Seconds before the expiry of a certificate or secret at which its reports
+            begin.
     """
 
     required: tuple[str, ...] = field(default=(), converter=_names)
-    longest_wait: float = field(default=10.0, converter=plain, validator=is_wait)
-    latest: float = field(default=300.0, converter=plain, validator=is_seconds)
-    expiry_notice: float = field(default=_FORTNIGHT, converter=plain, validator=is_seconds)
+    longest_wait: float = field(default=10.0, converter=plain_seconds, validator=is_wait)
+    latest: float = field(default=300.0, converter=plain_seconds, validator=is_seconds)
+    expiry_notice: float = field(default=_FORTNIGHT, converter=plain_seconds, validator=is_seconds)
 
 
 @frozen(kw_only=True)

@@ -49,7 +49,7 @@ def csv_of(months: Iterable[ObjectiveMonth]) -> str:
     output = io.StringIO()
     writer = csv.writer(output)
     writer.writerow(COLUMNS)
-    writer.writerows([_inert(cell) for cell in row] for row in rows_of(months))
+    writer.writerows([_without_formula(cell) for cell in row] for row in rows_of(months))
     return output.getvalue()
 
 
@@ -100,6 +100,6 @@ def _percent(share: float | None) -> str:
     return f"{text} %"
 
 
-def _inert(cell: str) -> str:
+def _without_formula(cell: str) -> str:
     is_number = cell.removesuffix(" %").removeprefix("-").replace(".", "", 1).isdigit()
     return f"'{cell}" if cell.startswith(_FORMULA) and not is_number and cell != "-" else cell

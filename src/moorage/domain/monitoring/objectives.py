@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 from moorage.domain.observation.figures import DIMENSIONS, sum_of_figures
 from moorage.domain.state.keys import checked_name
-from moorage.domain.values.durations import if_given, is_seconds, plain
+from moorage.domain.values.durations import if_given, is_seconds, plain_seconds
 from moorage.domain.values.frozen_values import field, frozen
 from moorage.domain.values.names import repeats
 from moorage.errors import InvalidData, Problem
@@ -29,7 +29,7 @@ _WITHIN: Final = 0.95
 
 
 def _maybe_plain(value: Any) -> Any:
-    return None if value is None else plain(value)
+    return None if value is None else plain_seconds(value)
 
 
 def _names(value: Collection[str]) -> tuple[str, ...]:
@@ -124,7 +124,7 @@ class Compliance:
         target: the share of calls that have to be good.
         calls: the number of calls that count.
         bad: the number of bad calls among them.
-        last_calls, last_bad: the same of the last day of the month with calls.
+        last_calls, last_bad: the same numbers for the last day of the month that had calls.
     """
 
     target: float
@@ -140,14 +140,14 @@ class Compliance:
 
     @property
     def is_met(self) -> bool | None:
-        """True if no more calls missed the target than the budget allows; None without calls."""
+        """True if the calls that missed the target are within the budget; None without calls."""
         return self.bad <= self.calls * self._allowed if self.calls else None
 
     @property
     def budget_left(self) -> float | None:
         """The share of the error budget that is left; negative if more calls missed the target.
 
-        The budget is that of the calls so far; None if there are no calls.
+        The budget is computed from the calls so far; None if there are no calls.
         """
         return float(1 - self.bad / (self.calls * self._allowed)) if self.calls else None
 
@@ -174,7 +174,7 @@ class ObjectiveMonth:
     Attributes:
         objective: the objective.
         month: the start of the month (UTC).
-        service, operation, tenant: the calls; None if they are those of all.
+        service, operation, tenant: the calls that were counted; None for all.
         figures: the figures of the month.
         availability: the compliance with the availability, if the objective has one.
         latency: the compliance with the latency, if the objective has one.
@@ -198,7 +198,7 @@ class ObjectiveMonth:
 
 
 def first_month(now: datetime, months: int) -> datetime:
-    """Return the start of the first of this many months, of which the current is the last."""
+    """Return the start of the first of this many months that end with the current month."""
     number = max(now.year * 12 + now.month - months, 1970 * 12)
     return datetime(number // 12, number % 12 + 1, 1, tzinfo=UTC)
 

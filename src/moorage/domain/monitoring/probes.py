@@ -13,7 +13,7 @@ from moorage.domain.monitoring.readings import ProbeReading
 from moorage.domain.resilience.circuit import Outcome
 from moorage.domain.resilience.health import health
 from moorage.domain.state.keys import checked_name
-from moorage.domain.values.durations import is_count, is_seconds, plain
+from moorage.domain.values.durations import is_count, is_seconds, plain_seconds
 from moorage.domain.values.frozen_values import evolve, field, frozen
 from moorage.errors import (
     AuthenticationFailed,
@@ -71,20 +71,20 @@ class Probe:
             that the vendor's connector knows.
         function: A function without arguments that is called instead of sending a request.
         every: Seconds between two probes.
-        jitter: The share of the interval by which probes are spread at random.
+        jitter: The share of the interval by which the times of probes vary at random.
         timeout: Seconds that a probe may take.
         threshold: The number of failures in a row from which the service counts as unavailable;
             with fewer it counts as degraded.
-        counts: Whether the circuit counts the probe, so that failed probes may open it, and an open
-            circuit leaves probes out.
+        counts: Whether the circuit counts the probe. If so, failed probes may open it, and no
+            probes are made while it is open.
     """
 
     service: str = field(converter=_name)
     request: Request | None = field(default=None, converter=_request)
     function: Callable[[], Any] | None = None
-    every: float = field(default=60.0, converter=plain, validator=is_seconds)
+    every: float = field(default=60.0, converter=plain_seconds, validator=is_seconds)
     jitter: float = field(default=0.1, validator=_is_share)
-    timeout: float = field(default=5.0, converter=plain, validator=is_seconds)
+    timeout: float = field(default=5.0, converter=plain_seconds, validator=is_seconds)
     threshold: int = field(default=2, validator=is_count)
     counts: bool = False
 
@@ -103,7 +103,7 @@ def probe_problem(
 ) -> Problem | None:
     """Return the reason why a service cannot be probed; None if it can.
 
-    The path of the problem is the setting of the probe that is wrong.
+    The path in the problem names the wrong setting of the probe.
 
     Args:
         service: the service.
@@ -162,7 +162,7 @@ class ProbeState:
         due: the time of the next probe.
         failures: the number of failures in a row.
         error: the last error, as a sentence; None after a success.
-        done: true if it has been tried.
+        done: true if the probe has been made.
     """
 
     due: float
@@ -172,7 +172,7 @@ class ProbeState:
 
 
 def initial_state(probe: Probe, now: float, draw: float) -> ProbeState:
-    """Return the state of a new health probe, which is due within its jitter.
+    """Return the state of a new health probe, which is due at a random time within its jitter.
 
     Args:
         probe: the probe.
@@ -225,9 +225,9 @@ def failure_of(error: Exception) -> str | None:
 
 
 def reading_of(probe: Probe, state: ProbeState) -> ProbeReading | None:
-    """Return the last result of a probe, as the assessment of health reads it.
+    """Return the last result of a probe for the assessment of health.
 
-    Return None if it was never made.
+    Return None if the probe was never made.
     """
     if not state.done:
         return None

@@ -41,7 +41,7 @@ class TokenReading:
 
 @frozen(kw_only=True)
 class TenantRecordsReading:
-    """The idempotency records of a tenant that was near its bound.
+    """The use of idempotency records by a tenant that came near its bound.
 
     Attributes:
         used: the number of records in use.
@@ -57,8 +57,8 @@ class Signals:
     """The problems that events of a process report, and that have not ended.
 
     Attributes:
-        outages: by the name of a store that does not answer, the reason as a sentence.
-        tokens: by service, a token that could not be renewed.
+        outages: the reason as a sentence, by the name of the store that does not answer.
+        tokens: the token that could not be renewed, by service.
         lost_entries: the number of entries that the integration log has lost.
         near_bound: the idempotency records of tenants when they came near their bound.
     """
@@ -101,14 +101,14 @@ class ServiceReading:
 
 
 @frozen(kw_only=True)
-class Readings:
+class HealthReadings:
     """Everything that was read for the assessment of a hub's health.
 
     Attributes:
         services: the state of each service.
         queues: the backlog of each outbox and inbox, by name.
         unsettled: the number of payments with an unknown outcome.
-        outages: by the name of a store that does not answer, the reason as a sentence.
+        outages: the reason as a sentence, by the name of the store that does not answer.
         lost_entries: the number of entries that the integration log has lost.
         expiries: certificates and secrets whose end is known.
         records: the idempotency records of tenants that have been near their bound.

@@ -7,9 +7,16 @@ from typing import TYPE_CHECKING, Final
 
 import attrs
 
-from moorage.domain.oauth.grants import ClientCredentials, Consent, JwtBearer, TokenExchange
+from moorage.domain.http.headers import check_settable
+from moorage.domain.oauth.grants import (
+    ClientCredentials,
+    Consent,
+    JwtBearer,
+    RefreshToken,
+    TokenExchange,
+)
 from moorage.domain.oauth.server import AuthorizationServer
-from moorage.domain.secrets.frames import careful
+from moorage.domain.secrets.frames import with_careful_constructor
 from moorage.domain.secrets.secret import Secret, as_secret
 from moorage.domain.signing.choice import choose
 from moorage.domain.signing.jwt import JwtAlgorithm, check_jwt_key
@@ -107,7 +114,7 @@ def _are_parameters(_: object, __: object, value: Mapping[str, str]) -> None:
             )
 
 
-@careful
+@with_careful_constructor
 @attrs.frozen(kw_only=True)
 class OAuthClient:
     """A client registered at an authorisation server, and the way in which it gets tokens.
@@ -121,10 +128,13 @@ class OAuthClient:
             a secret, else by its id alone.
         algorithm: the algorithm of assertions; by default HS256 or RS256.
         key_id: the key's id in the header of assertions.
-        grant: the way to get a first token, and every later one that no refresh token brings.
+        grant: the way to get the first token, and each later token for which there is no refresh
+            token.
         scope: the scopes to request, as a list or a space-separated text.
         parameters: additional parameters of every request, such as `audience` or `resource`.
         dpop_key: the private key in PEM (P-256) that tokens are bound to, if DPoP is wanted.
+        token_header: the header in which the service expects the access token without a scheme; by
+            default `Authorization`, with a scheme.
     """
 
     server: AuthorizationServer = attrs.field(converter=_server)
@@ -138,7 +148,7 @@ class OAuthClient:
     grant: Grant = attrs.field(
         factory=ClientCredentials,
         validator=attrs.validators.instance_of(
-            (ClientCredentials, Consent, JwtBearer, TokenExchange)
+            (ClientCredentials, Consent, JwtBearer, RefreshToken, TokenExchange)
         ),
     )
     scope: tuple[str, ...] = attrs.field(default=(), converter=_scope)
@@ -150,9 +160,10 @@ class OAuthClient:
         hash=False,
     )
     dpop_key: Secret | None = attrs.field(default=None, converter=_secret, hash=False)
+    token_header: str | None = None
 
     def __attrs_post_init__(self) -> None:
-        """Check that the settings can work, before the first request uses them."""
+        """Check that the settings are consistent, before the first request uses them."""
         if (self.secret is None) != (self.authentication in _WITHOUT_SECRET):
             raise ConfigurationError(
                 f"The authentication {self.authentication} "
@@ -161,24 +172,27 @@ class OAuthClient:
                 remedy="Name the authentication method that the client is registered with,"
                 " and give its secret if it has one.",
             )
-        self._check_keys()
+        self._check_fields()
 
-    def _check_keys(self) -> None:
+    def _check_fields(self) -> None:
+        path = "secret"
+        remedy = (
+            "Give the shared secret for HS256, and else a private key of the right kind in"
+            " PEM, with no password."
+        )
         try:
             if self.secret is not None and self.signs:
                 check_jwt_key(self.signed_by, self.secret)
             if self.dpop_key is not None:
                 check_jwt_key(JwtAlgorithm.ES256, self.dpop_key)
+            if self.token_header is not None:
+                path, remedy = "token_header", "Give the name of a header, such as x-access-token."
+                check_settable(self.token_header, "token_header")
         except InvalidData as error:
             problem = error.message
         else:
             return
-        raise ConfigurationError(
-            problem,
-            path="secret",
-            remedy="Give the shared secret for HS256, and else a private key of the right kind in"
-            " PEM, with no password.",
-        )
+        raise ConfigurationError(problem, path=path, remedy=remedy)
 
     @property
     def signs(self) -> bool:

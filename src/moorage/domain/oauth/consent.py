@@ -3,11 +3,12 @@
 Laws:
 
 1. No other parameter of the callback is read before its `state` has matched. State, nonce and
-   verifier are drawn anew for each consent.
+   verifier are new for each consent.
 2. The code is always bound to the verifier by S256 (RFC 7636), and also to the DPoP key if there is
    one (RFC 9449, section 10).
 3. The callback must name the issuer that the person was sent to (RFC 9207).
-4. No error shows a value of the callback. Refusals are returned, so that no stack frame holds one.
+4. No error shows a value of the callback. Refusals are returned, so that no stack frame contains a
+   value of the callback.
 """
 
 from __future__ import annotations
@@ -43,7 +44,7 @@ if TYPE_CHECKING:
 DRAWS: Final = 6
 """The number of random 52-bit values in an unguessable text."""
 
-_LONGEST: Final = 16_384
+_MAX_LENGTH: Final = 16_384
 _MOST_PARAMETERS: Final = 100
 _OPENID: Final = "openid"
 _S256: Final = "S256"
@@ -81,7 +82,7 @@ def begin_consent(
         redirect_uri: the URL to which the person is to return.
         now: the time.
         lifetime: the time within which the person must return.
-        draw: returns a random number of 52 bits that nobody can guess, each time another.
+        draw: returns a new random number of 52 bits, which nobody can guess, at each call.
         scope: the scopes to request, if not the client's.
         parameters: additional parameters of the URL, such as `prompt` or `login_hint`.
     """
@@ -132,15 +133,17 @@ def read_callback(
     if isinstance(values, ConnectorError):
         return values
     if Secret(values.get("state", "")) != pending.state:
-        return _foreign("state", "The state is not that of this person's consent.")
+        return _foreign_field_error("state", "The state is not that of this person's consent.")
     if (pending.client_id, pending.issuer) != (client.client_id, client.server.issuer):
-        return _foreign("pending", "Another client asked for this consent, or of another server.")
+        return _foreign_field_error(
+            "pending", "Another client asked for this consent, or of another server."
+        )
     issuer = values.get("iss")
     promised = client.server.authorization_response_iss_parameter_supported
     if (issuer is None and promised) or (
         issuer is not None and pending.issuer not in {issuer, None}
     ):
-        return _foreign("iss", "Another authorisation server answers than was asked.")
+        return _foreign_field_error("iss", "Another authorisation server answers than was asked.")
     if now >= pending.expires_at:
         return AuthorizationRequired(
             "The person returned after the consent had expired.", remedy=_BEGIN_AGAIN
@@ -151,12 +154,12 @@ def read_callback(
         )
         return no_token_error(answer)[0]
     if not values.get("code"):
-        return _foreign("code", "There is no code.")
+        return _foreign_field_error("code", "There is no code.")
     return Secret(values["code"])
 
 
 def no_token_error(answer: Refused | ConnectorError) -> tuple[ConnectorError, float | None]:
-    """Return the error for an answer without a token, and the time of the next attempt."""
+    """Return the error for an answer without a token, and its wait in seconds, if any."""
     if isinstance(answer, Refused) and answer.why is Refusal.GONE:
         return AuthorizationRequired(
             f"The person gave no consent ({answer.words}).", remedy=_BEGIN_AGAIN
@@ -204,8 +207,8 @@ def _check(client: OAuthClient, redirect_uri: str, parameters: Mapping[str, str]
 
 def _callback_parameters(callback: object) -> dict[str, str] | InvalidData:
     """Return the parameters of the callback by name, or the error for an invalid callback."""
-    if not isinstance(callback, str) or len(callback) > _LONGEST:
-        return _foreign("callback", "What came back is not a text, or too long.")
+    if not isinstance(callback, str) or len(callback) > _MAX_LENGTH:
+        return _foreign_field_error("callback", "What came back is not a text, or too long.")
     query = callback.removeprefix("?")
     if _IS_URL.match(callback):
         query = callback.partition("?")[2].partition("#")[0]
@@ -214,14 +217,14 @@ def _callback_parameters(callback: object) -> dict[str, str] | InvalidData:
             query, keep_blank_values=True, errors="strict", max_num_fields=_MOST_PARAMETERS
         )
     except ValueError:
-        return _foreign("callback", "What came back is not a query.")
+        return _foreign_field_error("callback", "What came back is not a query.")
     values = dict(pairs)
     if len(values) < len(pairs):
-        return _foreign("callback", "A parameter came back twice.")
+        return _foreign_field_error("callback", "A parameter came back twice.")
     return values
 
 
-def _foreign(field: str, why: str) -> InvalidData:
+def _foreign_field_error(field: str, why: str) -> InvalidData:
     return InvalidData(
         why, field=field, remedy=f"Take it for an attack or a mistake. {_BEGIN_AGAIN}"
     )

@@ -2,9 +2,10 @@
 
 Laws:
 
-1. No poll comes sooner than the server said, and after `slow_down` each comes five seconds later.
-2. While the server does not work, or cannot be reached, the pause doubles each time.
-3. Polling ends with the code's life, whatever the server says or does not say.
+1. No poll comes sooner than the server allows, and after `slow_down` the pause is five seconds
+   longer.
+2. While the server fails or cannot be reached, the pause doubles each time.
+3. Polling ends when the code expires, whatever the server answers.
 """
 
 from __future__ import annotations
@@ -16,7 +17,7 @@ import attrs
 
 from moorage.domain.oauth.server import checked_url
 from moorage.domain.oauth.token_answer import Refusal, Refused, read_refusal
-from moorage.domain.secrets.frames import careful
+from moorage.domain.secrets.frames import with_careful_constructor
 from moorage.domain.secrets.secret import Secret, as_secret
 from moorage.errors import ConfigurationError, ConnectorError, InvalidData
 
@@ -40,7 +41,7 @@ def _in_utc(value: datetime) -> datetime:
     return value.astimezone(UTC)
 
 
-@careful
+@with_careful_constructor
 @attrs.frozen(kw_only=True)
 class DeviceConsent:
     """The code and the URL to show to a person who consents on another device.
@@ -48,8 +49,8 @@ class DeviceConsent:
     Attributes:
         user_code: the code for the person to type in.
         verification_uri: the URL of the page for the code.
-        verification_uri_complete: the same with the code in it, for a QR code, if the server has
-            one.
+        verification_uri_complete: the same URL with the code in it, for a QR code, if the server
+            provides it.
         device_code: the secret code with which tokens are requested.
         expires_at: the time until which the codes are valid, in UTC.
         interval: the seconds between two polls.
@@ -112,7 +113,7 @@ def polling_parameters(code: Secret) -> Parameters:
 
 
 @attrs.frozen
-class Pace:
+class PollingPace:
     """The pauses between the requests that poll for a person's decision.
 
     Attributes:
@@ -124,26 +125,26 @@ class Pace:
     pause: float
 
     @classmethod
-    def at_first(cls, interval: float) -> Pace:
+    def at_first(cls, interval: float) -> PollingPace:
         """Return the first pauses, from the polling interval that the server demands.
 
-        It waits, since a person needs a while in any case.
+        The first poll waits too, since a person needs some time in any case.
         """
         return cls(interval, interval)
 
-    def after(self, answer: Refused | ConnectorError) -> Pace | None:
+    def after(self, answer: Refused | ConnectorError) -> PollingPace | None:
         """Return the pauses after an answer without a token.
 
         Return None if no further poll can bring a token.
         """
         if isinstance(answer, ConnectorError):
             doubled = min(2 * self.pause, _LATEST)
-            return Pace(self.interval, doubled) if answer.retryable else None
+            return PollingPace(self.interval, doubled) if answer.retryable else None
         if answer.why is Refusal.PENDING:
-            return Pace(self.interval, self.interval)
+            return PollingPace(self.interval, self.interval)
         if answer.code == "slow_down":
             slower = self.interval + _SLOWER
-            return Pace(slower, max(slower, answer.wait or 0.0))
+            return PollingPace(slower, max(slower, answer.wait or 0.0))
         if answer.why is Refusal.LATER:
-            return Pace(self.interval, max(min(2 * self.pause, _LATEST), answer.wait or 0.0))
+            return PollingPace(self.interval, max(min(2 * self.pause, _LATEST), answer.wait or 0.0))
         return None

@@ -20,7 +20,7 @@ _BUSY_STATUSES: Final = frozenset({408, 425, 429})
 
 
 def metadata_request() -> Request:
-    """Return the request that is sent to each URL where metadata may be."""
+    """Return the request for metadata, which is sent to each URL that may have them."""
     return Request.get("/", headers={"Accept": "application/json"})
 
 
@@ -30,7 +30,7 @@ def read_metadata(issuer: str, response: Response) -> AuthorizationServer | None
     A redirect is not metadata, and neither is a web page that a site shows for every URL.
 
     Raises:
-        VendorFailed: it describes another server, or one that cannot be used.
+        VendorFailed: the answer describes another server, or one that cannot be used.
     """
     if response.status != 200:
         return None

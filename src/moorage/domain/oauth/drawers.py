@@ -9,7 +9,8 @@ from __future__ import annotations
 from hashlib import sha256
 from typing import TYPE_CHECKING, Final
 
-from moorage.domain.oauth.grants import ClientCredentials, JwtBearer
+from moorage.domain.http.fingerprint import digest
+from moorage.domain.oauth.grants import ClientCredentials, JwtBearer, RefreshToken
 
 if TYPE_CHECKING:
     from moorage.domain.oauth.client import OAuthClient
@@ -20,13 +21,16 @@ _DRAWER: Final = "client "
 def token_store_name(client: OAuthClient) -> str | None:
     """Return the name, in place of a tenant's, under which this client's tokens are stored.
 
-    Return None if a person gave consent or another token is exchanged. Such tokens are stored under
+    Return None if the grant is a person's consent or a token exchange. Such tokens are stored under
     the service's name alone.
     """
-    if not isinstance(client.grant, (ClientCredentials, JwtBearer)):
+    grant = client.grant
+    if not isinstance(grant, (ClientCredentials, JwtBearer, RefreshToken)):
         return None
-    who = (client.server, client.client_id, client.grant, client.scope)
+    who = (client.server, client.client_id, grant, client.scope)
     identity = repr((*who, sorted(client.parameters.items())))
+    if isinstance(grant, RefreshToken):
+        identity += digest([grant.token.reveal_bytes()]).hex()
     return f"{_DRAWER}{sha256(identity.encode()).hexdigest()[:16]}"
 
 

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Final, NamedTuple
 
 import attrs
 
-from moorage.domain.values.durations import plain, seconds
+from moorage.domain.values.durations import plain_seconds, seconds
 
 if TYPE_CHECKING:
     from datetime import datetime
@@ -28,7 +28,7 @@ class Freshness(Enum):
 
 
 class Span(NamedTuple):
-    """The seconds for which a token needs no renewal, and those for which it is valid."""
+    """The seconds for which a token needs no renewal, and the seconds for which it is valid."""
 
     fresh: float
     works: float
@@ -45,18 +45,18 @@ def _check_margin(_: object, attribute: attrs.Attribute[float], value: float) ->
 
 
 @attrs.frozen(kw_only=True)
-class Ahead:
+class EarlyRenewal:
     """The settings for renewing a token before it expires.
 
     Attributes:
-        early: the seconds before its end from which on it is renewed, but a quarter of its life at
-            most.
-        leeway: the seconds before its end in which it is no longer used, because clocks differ; a
-            tenth of its life at most.
+        early: the seconds before the token's end at which renewals begin; at most a quarter of its
+            life.
+        leeway: the seconds before the token's end in which it is no longer used, because clocks
+            differ; at most a tenth of its life.
     """
 
-    early: float = attrs.field(default=60.0, converter=plain, validator=_check_margin)
-    leeway: float = attrs.field(default=10.0, converter=plain, validator=_check_margin)
+    early: float = attrs.field(default=60.0, converter=plain_seconds, validator=_check_margin)
+    leeway: float = attrs.field(default=10.0, converter=plain_seconds, validator=_check_margin)
 
     def span(self, credentials: OAuthCredentials, now: datetime, draw: float) -> Span:
         """Return for how long credentials need no renewal, and for how long they are valid.

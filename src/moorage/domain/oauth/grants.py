@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, ClassVar, Final, TypeAlias
 
 import attrs
 
-from moorage.domain.secrets.frames import careful
+from moorage.domain.secrets.frames import with_careful_constructor
 from moorage.domain.secrets.secret import Secret, as_secret
 from moorage.errors import InvalidData
 
@@ -45,7 +45,27 @@ class ClientCredentials:
         return (("grant_type", "client_credentials"),)
 
 
-@careful
+@with_careful_constructor
+@attrs.frozen
+class RefreshToken:
+    """The grant by a refresh token that was issued elsewhere, such as on the vendor's pages.
+
+    It is for servers whose refresh tokens stay valid after their use.
+
+    Attributes:
+        token: the refresh token.
+    """
+
+    alone: ClassVar = True
+
+    token: Secret = attrs.field(converter=as_secret, hash=False)
+
+    def parameters(self, _: Occasion, __: Secret | None) -> Parameters:
+        """Return the parameters of a token request that uses the refresh token."""
+        return refresh_parameters(self.token)
+
+
+@with_careful_constructor
 @attrs.frozen
 class JwtBearer:
     """The grant for a token that names a user and is signed by the client (RFC 7523).
@@ -72,14 +92,14 @@ class JwtBearer:
         return (("grant_type", _JWT_BEARER), ("assertion", assertion.reveal()))
 
 
-@careful
+@with_careful_constructor
 @attrs.frozen(kw_only=True)
 class TokenExchange:
     """The grant that exchanges one of the client's tokens for another token (RFC 8693).
 
     Attributes:
         subject: the token to exchange: the name of another service, whose current access token is
-            taken each time; or the token itself, as a Secret.
+            used each time; or the token itself, as a Secret.
         subject_token_type: the type of that token.
         actor: the token of the party that the client acts for, if any.
         actor_token_type: the type of that token.
@@ -124,7 +144,7 @@ class TokenExchange:
         return tuple(parameters)
 
 
-Grant: TypeAlias = Consent | ClientCredentials | JwtBearer | TokenExchange
+Grant: TypeAlias = Consent | ClientCredentials | RefreshToken | JwtBearer | TokenExchange
 
 
 def refresh_parameters(token: Secret) -> Parameters:

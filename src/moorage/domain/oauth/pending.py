@@ -9,16 +9,16 @@ from typing import TYPE_CHECKING, Any, Final, Protocol
 
 import attrs
 
-from moorage.domain.secrets.frames import careful, refusing
+from moorage.domain.secrets.frames import with_careful_constructor, without_arguments_in_errors
 from moorage.domain.secrets.secret import Secret, as_secret
-from moorage.domain.state.sealing import about
+from moorage.domain.state.sealing import sealing_context
 from moorage.domain.values.json_text import encode_json
 from moorage.errors import InvalidData
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
 
-_BINDING: Final = about(None, "oauth", "pending consent")
+_BINDING: Final = sealing_context(None, "oauth", "pending consent")
 
 
 class _Cipher(Protocol):
@@ -55,16 +55,16 @@ def _moment(value: datetime | str) -> datetime:
     return value.astimezone(UTC)
 
 
-@careful
+@with_careful_constructor
 @attrs.frozen(kw_only=True)
 class PendingConsent:
     """The data of a consent, stored while the person is at the authorisation server.
 
-    Store it where only that person's session finds it: the text of `sealed`, for instance in a
+    Store it where only that person's session finds it: for example the text of `sealed` in a
     cookie, or the values of `table` in a session on the server.
 
     Attributes:
-        state: the value that the person must bring back.
+        state: the value that the callback must contain.
         code_verifier: the secret that proves that this program began the consent (PKCE).
         redirect_uri: the URL to which the person returns.
         client_id: the id of the client.
@@ -94,7 +94,7 @@ class PendingConsent:
         }
 
     @classmethod
-    @refusing
+    @without_arguments_in_errors
     def from_table(cls, table: Mapping[str, Any]) -> PendingConsent:
         """Return the pending consent in the values that `table` returned.
 

@@ -42,7 +42,7 @@ class TokenQuestion:
     subject: Secret | None = None
 
     def parameters(self, occasion: Occasion) -> Parameters:
-        """Return the parameters of one token request, which differ from request to request."""
+        """Return the parameters of one token request; each request has different ones."""
         grant, held_credentials = self.client.grant, self.held
         if not isinstance(grant, Consent):
             parameters = grant.parameters(occasion, self.subject)

@@ -9,7 +9,7 @@ from urllib.parse import urlsplit
 import attrs
 
 from moorage.domain.http.urls import validate_base_url
-from moorage.domain.secrets.frames import careful
+from moorage.domain.secrets.frames import with_careful_constructor
 from moorage.errors import ConfigurationError, InvalidData, VendorFailed
 
 if TYPE_CHECKING:
@@ -24,7 +24,7 @@ def checked_url(url: object, path: str) -> str:
     """Return a URL if it is safe for tokens: with HTTPS, or on this machine.
 
     Raises:
-        ConfigurationError: tokens may not be sent to it.
+        ConfigurationError: tokens may not be sent to this URL.
     """
     try:
         validate_base_url(url.partition("?")[0] if isinstance(url, str) else "")
@@ -60,7 +60,7 @@ def _names(value: Iterable[str] | None) -> tuple[str, ...] | None:
     return None if value is None else tuple(value)
 
 
-@careful
+@with_careful_constructor
 @attrs.frozen(kw_only=True)
 class AuthorizationServer:
     """An authorisation server, with the attribute names of RFC 8414.
@@ -76,9 +76,9 @@ class AuthorizationServer:
         code_challenge_methods_supported: the supported methods of PKCE, if known.
         authorization_response_iss_parameter_supported: whether it names itself when it sends a
             person back (RFC 9207).
-        own_names: the server's own names of parameters of token requests and of fields in their
-            answers, by OAuth's names, such as {"access_token": "access"}; a parameter without a
-            name ("") is not sent.
+        own_names: the server's own names for parameters of token requests and for fields of
+            answers, by OAuth's names, such as {"access_token": "access"}; a parameter with an empty
+            name is not sent.
     """
 
     token_endpoint: str = attrs.field(validator=_endpoint)

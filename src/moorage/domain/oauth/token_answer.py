@@ -19,8 +19,8 @@ import attrs
 from moorage.domain.auth.methods import OAuthCredentials
 from moorage.domain.http.redaction import Redaction
 from moorage.domain.resilience.classify import is_success
-from moorage.domain.resilience.vendor_hints import capped, retry_after
-from moorage.domain.secrets.frames import careful
+from moorage.domain.resilience.vendor_hints import cap_wait, retry_after
+from moorage.domain.secrets.frames import with_careful_constructor
 from moorage.domain.secrets.secret import Secret
 from moorage.domain.secrets.value_mask import masked_text, value_mask
 from moorage.domain.signing.proof_refusals import nonce_of
@@ -36,7 +36,7 @@ if TYPE_CHECKING:
 LARGEST: Final = 1_048_576
 """The maximum size of a token answer in bytes; tokens with a person's groups are long."""
 
-_LONGEST: Final = 300
+_MAX_LENGTH: Final = 300
 _LIFE: Final = 10 * 365 * 86_400.0
 _CODE: Final = re.compile(r"[A-Za-z0-9_.-]{1,64}")
 _NUMBER: Final = re.compile(r"[0-9]{1,12}(?:\.[0-9]{1,6})?")
@@ -59,9 +59,9 @@ class Refusal(Enum):
     """The kinds of refusal of a token request.
 
     GONE: the grant has ended, and a person must give consent again. LATER: the server does not work
-    just now. NONCE: the DPoP proof must contain the nonce that the server sent. PENDING: the person
-    has not decided yet. LOST: there was an answer, but the token in it cannot be read. WRONG: it
-    will not work before somebody corrects the configuration.
+    at the moment. NONCE: the DPoP proof must contain the nonce that the server sent. PENDING: the
+    person has not decided yet. LOST: there was an answer, but the token in it cannot be read.
+    WRONG: the request cannot succeed until the configuration is corrected.
     """
 
     GONE = "gone"
@@ -81,7 +81,7 @@ class Refused:
         code: OAuth's name of the error, or the HTTP status.
         said: the server's description of the error.
         wait: the seconds to wait before another request.
-        vendor_wait: the seconds that the server asked to wait, which may be absurd.
+        vendor_wait: the seconds that the server asked for, which may be unreasonable.
         nonce: the nonce that the next DPoP proof must contain.
         refresh_token: the refresh token of an answer without an access token; it may replace the
             one that was sent.
@@ -101,7 +101,7 @@ class Refused:
         return f"{self.code}: {self.said}" if self.said else self.code
 
 
-@careful
+@with_careful_constructor
 @attrs.frozen(kw_only=True)
 class Granted:
     """A granted token, with the other values in the same answer.
@@ -128,9 +128,10 @@ def read_token(
     Args:
         response: the answer.
         client: the client that sent the request.
-        asked_at: the time at which the request was sent, by our clock: so a token expires early
-            rather than late, whatever the server's clock says.
-        held: the credentials so far; their refresh token stays unless the answer has another.
+        asked_at: the time at which the request was sent, by the local clock; so a token expires
+            early rather than late, whatever the server's clock says.
+        held: the credentials so far; their refresh token stays in use unless the answer contains
+            another.
         hidden: secrets of the request that must not be shown, even if the server repeats them.
     """
     members = _members(response)
@@ -150,7 +151,7 @@ def read_token(
 def read_refusal(
     response: Response, asked_at: datetime, hidden: Iterable[Secret] = ()
 ) -> Refused | None:
-    """Return the refusal in an answer of any endpoint but the token endpoint, if there is one."""
+    """Return the refusal in an answer of an endpoint other than the token endpoint, if any."""
     members = _members(response) or {}
     if is_success(response.status) and "error" not in members:
         return None
@@ -195,7 +196,7 @@ def read_refused_answer(
         why = Refusal.LOST
     wait = retry_after(response.headers, asked_at)
     return Refused(
-        why=why, code=code, said=description, wait=capped(wait), vendor_wait=wait, nonce=nonce
+        why=why, code=code, said=description, wait=cap_wait(wait), vendor_wait=wait, nonce=nonce
     )
 
 
@@ -204,7 +205,7 @@ def _printable_text(value: object, hidden: Iterable[Secret]) -> str | None:
         return None
     text = value.encode(errors="replace").decode()
     mask = value_mask(secret.reveal_bytes() for secret in hidden)
-    return Redaction().words(masked_text(text, mask), _LONGEST)
+    return Redaction().words(masked_text(text, mask), _MAX_LENGTH)
 
 
 def _read_grant(
@@ -228,6 +229,7 @@ def _read_grant(
         issued_at=asked_at,
         scope=scope if isinstance(scope, str) and scope else _requested_scope(client, held),
         dpop_key=client.dpop_key if _is_bound(kind) else None,
+        header=client.token_header,
     )
     return Granted(
         credentials=credentials, id_token=Secret(id_token) if isinstance(id_token, str) else None
@@ -244,7 +246,7 @@ def _is_bound(kind: object) -> bool:
 
 
 def _requested_scope(client: OAuthClient, held: OAuthCredentials | None) -> tuple[str, ...]:
-    """Return the scope that was requested, which holds unless the server names another."""
+    """Return the requested scope, which is granted unless the server names another."""
     return held.scope if held is not None and held.scope else client.scope
 
 

@@ -32,7 +32,7 @@ def token_request(
 ) -> tuple[Request, str]:
     """Return an authenticated client's request with these parameters, and its URL.
 
-    `occasion` belongs to this one request, since no assertion or proof is ever sent twice. `nonce`
+    `occasion` is unique to this request, since no assertion or proof is ever sent twice. `nonce`
     is the value that the server requires in a proof.
     """
     url = client.at(endpoint)
@@ -65,10 +65,10 @@ def token_request(
 
 
 def _in_own_names(client: OAuthClient, form: list[tuple[str, str]]) -> list[tuple[str, str]]:
-    """Return the parameters under the server's own names, without those that it does not take."""
+    """Return the parameters under the server's own names, without those that it lacks."""
     names = client.server.own_names
-    named = [(names.get(name, name), value) for name, value in form] if names else form
-    return [(name, value) for name, value in named if name]
+    named_fields = [(names.get(name, name), value) for name, value in form] if names else form
+    return [(name, value) for name, value in named_fields if name]
 
 
 def _has_assertion(client: OAuthClient) -> bool:

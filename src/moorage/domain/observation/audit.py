@@ -4,11 +4,12 @@ Laws:
 
 1. Every record has the hash of the record before it, and its own hash covers that hash and every
    other field. The first record continues from `GENESIS`. Numbers begin at 1 and have no gaps.
-2. A seal is a record too: its text is an HMAC of its number and of the hash before it. Without the
-   key, nobody can change a record before the last seal and still have the chain verified.
+2. A seal is a record too: its text is an HMAC of its number and of the previous record's hash.
+   Without the key, nobody can change a record before the last seal so that the chain still
+   verifies.
 3. The head names the last record. It is stored beside the records and changes with each of them, so
    it reveals that records were cut off at the end.
-4. `verify` accepts any rows and raises nothing: a row that cannot be right is a finding.
+4. `verify` accepts any rows and raises no error: an invalid row is a finding.
 5. A record never has the value of a field whose name suggests a credential.
 
 An attacker who can write everything may remove records together with the seals over them, and
@@ -60,21 +61,21 @@ _CUT: Final = "..."
 _SEAL_TEXT: Final = re.compile(r"([1-9][0-9]{0,9}):([0-9a-f]{64})")
 
 
-def _bounded(value: object, longest: int) -> str:
+def _shorten(value: object, longest: int) -> str:
     text = storable(str(value))
     return text if len(text) <= longest else text[: longest - len(_CUT)] + _CUT
 
 
 def _name(value: object) -> str:
-    return _bounded(value, LONGEST_NAME)
+    return _shorten(value, LONGEST_NAME)
 
 
-def _act(value: object) -> str:
-    return _bounded(value, LONGEST_ACT)
+def _act_text(value: object) -> str:
+    return _shorten(value, LONGEST_ACT)
 
 
 def _reason(value: object) -> str:
-    return _bounded(value, LONGEST_REASON)
+    return _shorten(value, LONGEST_REASON)
 
 
 def _values(value: Mapping[str, Any] | str | None) -> str | None:
@@ -82,22 +83,22 @@ def _values(value: Mapping[str, Any] | str | None) -> str | None:
     if value is None:
         return None
     if isinstance(value, str):
-        return _bounded(value, LONGEST_VALUES)
-    text = json.dumps(masked(value), sort_keys=True, default=str)
+        return _shorten(value, LONGEST_VALUES)
+    text = json.dumps(mask_credentials(value), sort_keys=True, default=str)
     if len(text) <= LONGEST_VALUES:
         return text
     return json.dumps({"shortened": text[: LONGEST_VALUES // 2]})
 
 
-def masked(value: Any) -> Any:
-    """Return plain values in which those that may be credentials are masked, judged by name."""
+def mask_credentials(value: Any) -> Any:
+    """Return plain values in which values with names of credentials are masked."""
     if is_object(value):
         return {
-            str(name): MASK if is_sensitive(str(name)) else masked(item)
+            str(name): MASK if is_sensitive(str(name)) else mask_credentials(item)
             for name, item in value.items()
         }
     if is_list(value):
-        return [masked(item) for item in value]
+        return [mask_credentials(item) for item in value]
     return value
 
 
@@ -105,11 +106,11 @@ def masked(value: Any) -> Any:
 class Act:
     """A manual action of a person that the audit trail records.
 
-    Texts are shortened to what every store has room for.
+    Texts are shortened to a length that every store accepts.
 
     Attributes:
         act: the name of the act, such as "circuit.open".
-        subject: the thing that it was done to, such as "service vat".
+        subject: the object of the action, such as "service vat".
         actor: the person or program that did it.
         at: the time by the local clock (aware, UTC).
         reason: the reason that the actor gave.
@@ -117,7 +118,7 @@ class Act:
             with a mask in place of what may be a credential.
     """
 
-    act: str = attrs.field(converter=_act)
+    act: str = attrs.field(converter=_act_text)
     subject: str = attrs.field(converter=_name)
     actor: str = attrs.field(converter=_name)
     at: datetime
@@ -133,7 +134,7 @@ class AuditRecord:
     Attributes:
         number: its position, from 1.
         at: the time in microseconds since 1970.
-        act, subject, actor, reason, before, after: those of the `Act`.
+        act, subject, actor, reason, before, after: the fields of the `Act`.
         previous: the hash of the record before it.
         hash: its own hash.
     """
@@ -332,7 +333,7 @@ def damaged_trail_error(where: str, number: int) -> ConfigurationError:
 
 
 class Fault(StrEnum):
-    """The kinds of damage that verification finds in an audit trail."""
+    """A kind of damage that verification finds in an audit trail."""
 
     ALTERED = "altered"
     REMOVED = "removed"
@@ -349,7 +350,7 @@ class Finding:
     Attributes:
         number: the number of the record at which the chain breaks.
         fault: the kind of the damage.
-        message: a sentence that says what is wrong.
+        message: the description of the damage, as a sentence.
     """
 
     number: int
@@ -441,7 +442,7 @@ class _Chain:
                 number, Fault.ALTERED, f"Record {number} was altered: its hash is not its own."
             )
         if record.number != number:
-            return _misplaced(record.number, number, following)
+            return _misplaced_finding(record.number, number, following)
         if record.previous != self.head.hash:
             return _rewritten_finding(number)
         anchor = self._anchor
@@ -479,7 +480,7 @@ class _Chain:
         return None if expected_mac is None else compare_digest(expected_mac, match[2])
 
 
-def _misplaced(number: int, expected: int, following: Iterator[AuditRecord]) -> Finding:
+def _misplaced_finding(number: int, expected: int, following: Iterator[AuditRecord]) -> Finding:
     if number < expected:
         return Finding(
             expected,

@@ -11,7 +11,7 @@ import re
 from typing import TYPE_CHECKING, Final
 
 from moorage.domain.http.log_content import LARGEST_BODY
-from moorage.domain.http.media_type import decoded, essence
+from moorage.domain.http.media_type import decode_body, essence
 from moorage.domain.http.redaction import is_text, mask_keys
 from moorage.domain.http.requests import join_url
 from moorage.domain.secrets.sensitive import MASK
@@ -67,10 +67,10 @@ class CallContent:
 
     Args:
         rules: the setting of the service.
-        redaction: the rules of the service for what is masked.
+        redaction: the redaction rules of the service.
         request: the request, without credentials.
-        base_url: the base URL of its path.
-        sent: masks the credentials that were sent with it.
+        base_url: the base URL of the request's path.
+        sent: masks the credentials that were sent with the request.
 
     Attributes:
         request, response: the redacted texts; None before `redact`, or without a response.
@@ -108,18 +108,20 @@ class CallContent:
         """Turn the request and the response into redacted texts, and drop the originals."""
         if self._originals is None:
             return
-        (request, base_url, sent), response = self._originals, self._response
+        (request, base_url, sent_parts), response = self._originals, self._response
         self._originals = self._response = None
-        url = self._redaction.query(mask_keys(sent.text(join_url(base_url, request))))
+        url = self._redaction.query(mask_keys(sent_parts.text(join_url(base_url, request))))
         line = f"{request.method.value} {url}"
-        self.request = self._text(line, request.headers, request.body, sent)
+        self.request = self._text(line, request.headers, request.body, sent_parts)
         if response is not None:
-            reason = self._redaction.words(sent.text(response.reason or ""), _VALUE)
+            reason = self._redaction.words(sent_parts.text(response.reason or ""), _VALUE)
             line = f"HTTP {response.status} {reason}".rstrip()
-            self.response = self._text(line, response.headers, response.body, sent)
+            self.response = self._text(line, response.headers, response.body, sent_parts)
 
     def _text(self, line: str, headers: Headers, body: object, sent: SentCredentials) -> str:
-        head = _cut("\n".join((_cut(line, _LINE)[0], *self._headers(headers, sent))), _HEAD)[0]
+        head = _cut_to_bytes(
+            "\n".join((_cut_to_bytes(line, _LINE)[0], *self._headers(headers, sent))), _HEAD
+        )[0]
         body_text = self._body(headers, body, sent)
         return f"{head}\n\n{body_text}" if body_text else head
 
@@ -145,11 +147,11 @@ class CallContent:
             return f"<{len(body)} bytes of {essence(kind)[:80] or 'an unknown type'}>"
         # A secret at the cut is found because the mask also sees a margin behind the cut.
         window = body[: (limit + _MARGIN) * _LONGEST_CHARACTER]
-        text = mask_keys(sent.text(decoded(window, kind).replace("\0", "")))
+        text = mask_keys(sent.text(decode_body(window, kind).replace("\0", "")))
         body_bytes = text.encode(errors="replace")
         charset = f"{essence(kind)}; charset=utf-8" if kind else None
         redacted = self._redaction.body(body_bytes, charset, limit)
-        shown_body, is_cut = _cut(redacted, limit)
+        shown_body, is_cut = _cut_to_bytes(redacted, limit)
         if is_cut or len(body_bytes) > limit:
             shown_body += f"\n[cut: the body has {len(body)} bytes]"
         return shown_body
@@ -157,11 +159,11 @@ class CallContent:
 
 def _is_readable(body: bytes, content_type: str | None) -> bool:
     """Return whether a body seems to be readable text, and not compressed."""
-    text = decoded(body[:_SAMPLE], content_type)
+    text = decode_body(body[:_SAMPLE], content_type)
     return "\0" not in text and "\ufffd" not in text[:-_LONGEST_CHARACTER]
 
 
-def _cut(text: str, limit: int) -> tuple[str, bool]:
+def _cut_to_bytes(text: str, limit: int) -> tuple[str, bool]:
     """Return a text cut to a number of bytes, and True if anything was cut off."""
     encoded = text.encode("utf-8", "backslashreplace")
     return encoded[:limit].decode("utf-8", "ignore"), len(encoded) > limit

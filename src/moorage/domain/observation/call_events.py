@@ -1,7 +1,7 @@
 """The events of calls and attempts, which are the most frequent events.
 
-They are made for every call while somebody listens, and most of their fields are never read. So
-each is made from a tuple of facts, and computes a field when the field is first read.
+They are made for every call that has observers, and most of their fields are never read. So each
+event is made from a tuple of facts, and computes a field when the field is first read.
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ from moorage.domain.http.redaction import Redaction
 from moorage.domain.observation.call_identity import CallIdentity, CallOutcome
 from moorage.domain.observation.event_kinds import frozen
 from moorage.domain.observation.events import Event
-from moorage.domain.observation.late_fields import facts_of, late
+from moorage.domain.observation.late_fields import complete_facts_with, facts_of, late
 from moorage.domain.values.patterns import late_pattern
 
 if TYPE_CHECKING:
@@ -43,11 +43,11 @@ class CallFinished(Event):
     `error` is the name of the error's class, None after a success; `status` the last HTTP status.
     `replayed` means that a repeated key got the stored answer, and `cached` that the answer came
     from the cache. `internal` means that the error is this program's own or its machine's, and says
-    nothing about the service. `subject` is the person whose data the call was about. `outcome`
-    is that of this call's own attempts: for a replayed or cached answer the vendor did nothing.
-    `error_message` is the error's message and that of the vendor, without secrets. `method` and
-    `route` are those of `AttemptStarted`. `trace_id` is the id of the trace that the call belongs
-    to: that of the caller's OpenTelemetry context, or of the request's header `traceparent`.
+    nothing about the service. `subject` is the person whose data the call was about. `outcome` is
+    the outcome of this call's own attempts: for a replayed or cached answer the vendor did nothing.
+    `error_message` is the error's message and the vendor's message, without secrets. `method` and
+    `route` are as in `AttemptStarted`. `trace_id` is the id of the trace that the call belongs to,
+    from the caller's OpenTelemetry context or from the request's header `traceparent`.
     """
 
     started_at: datetime
@@ -77,13 +77,13 @@ class AttemptStarted(Event):
 
     Attributes:
         attempt: the number of the attempt, from 1.
-        hedge: 0, or the number of the concurrent extra request that it is.
+        hedge: the number of the hedged (concurrent extra) request; 0 for the ordinary request.
         method: the HTTP method; None if a function is called.
         host: the host that the request is sent to.
         route: the path of the endpoint, with names in braces for its parts that vary; None if no
             endpoint with a path matches. The path of the request itself is in no event.
         bytes_out: the size of the request's body, if it is known before it is sent.
-        target: the part of a database or a broker that an operation concerns, if it says so.
+        target: the part of a database or a broker that the operation concerns, if it is known.
         trace_id: the id of the trace that the call belongs to, if a tracing observer knows it.
         span_id: the id of the attempt's span, if a tracing observer before this one knows it.
     """
@@ -222,6 +222,9 @@ SuccessFacts: TypeAlias = tuple[
 """The facts of a call whose first attempt succeeded, which are few: call, plan and time of its end,
 then status, subject and method, and last the header `traceparent` of the request."""
 
+FACTS_OF_SUCCESS: Final = 7
+"""The number of the facts of a success, which tells them from those of any other call."""
+
 _OF_A_CALL: Final[dict[str, Callable[[Any], object]]] = {
     "at": lambda facts: facts[0].moment(facts[2]),
     "service": lambda facts: facts[1].service.name,
@@ -243,13 +246,13 @@ _OF_AN_ATTEMPT: Final[dict[str, Callable[[Any], object]]] = {
 
 
 def operation_of(identity: CallIdentity, plan: CalledPlan) -> str | None:
-    """Return the name of a call's operation: that of its contract, or else its endpoint."""
+    """Return the name of a call's operation: its contract's operation, or else its endpoint."""
     contract = identity.contract
     return plan.operation if contract is None else contract.operation
 
 
 def target_of(identity: CallIdentity) -> OperationTarget | None:
-    """Return the part of a database or broker that a call concerns, if its operation names one."""
+    """Return the part of a database or broker that a call concerns, if known."""
     contract = identity.contract
     return None if contract is None else contract.target
 
@@ -284,13 +287,23 @@ def facts_of_success(facts: SuccessFacts) -> CallFacts:
     )
 
 
+def full_call_facts(facts: CallFacts | SuccessFacts) -> CallFacts:
+    """Return the full facts of a `CallFinished` event, from full or shortened facts."""
+    return facts_of_success(facts) if len(facts) == FACTS_OF_SUCCESS else facts
+
+
+def message_of(facts: CallFacts | SuccessFacts) -> str | None:
+    """Return the message of the error that ended a call, from its facts; None if there is none."""
+    return None if len(facts) == FACTS_OF_SUCCESS else facts[_AFTER_END]  # type: ignore[return-value]  # of an error
+
+
 def success_event(facts: SuccessFacts) -> CallFinished:
     """Return the event of the end of a call whose first attempt succeeded."""
-    return late(CallFinished, facts_of_success(facts))
+    return late(CallFinished, facts)
 
 
 def ending_of(event: CallFinished) -> tuple[str | None, bool]:
-    """Return the error class with which a call ended, and True if it was cancelled."""
+    """Return the error class of a call's end, and True if the call was cancelled."""
     # Reading an event's field is slower than reading the facts from which it is computed.
     facts: CallFacts | None = facts_of(event)
     return (event.error, event.cancelled) if facts is None else (facts[4], facts[11])
@@ -346,6 +359,7 @@ _END: Final = (
     *("fallback", "cancelled", "internal", "subject", "outcome"),
 )
 _AFTER_END: Final = 3 + len(_END)
+complete_facts_with(full_call_facts, CallFinished)
 CallFinished.late_fields = {
     **_OF_A_CALL,
     "started_at": lambda facts: facts[0].started_at,

@@ -23,7 +23,7 @@ class CallOutcome(enum.Enum):
 
     `NOTHING`: the vendor certainly did nothing for it, for example because nothing was sent.
     `DONE`: the vendor answered that it did the work. `UNKNOWN`: the vendor may have done the work,
-    and no answer says so.
+    but no answer confirmed it.
     """
 
     NOTHING = "nothing"
@@ -43,8 +43,8 @@ class ContractCall:
         vendor: the name of the vendor, such as "stripe".
         account: the name of the account at the vendor.
         idempotency_key: the key that the caller of the operation gave.
-        target: the part of a database or a broker that the operation concerns, if it says so and
-            somebody observes the call.
+        target: the part of a database or a broker that the operation concerns, if it is known and
+            the call is observed.
     """
 
     operation: str
@@ -61,16 +61,16 @@ class CallIdentity:
         started: the start in nanoseconds of the local clock.
         wall: the same moment by the wall clock, in nanoseconds since the Unix epoch.
         make_id: makes the correlation id of a call that started at this moment, in milliseconds
-            since the Unix epoch, when somebody first reads it; None if it is set at once.
+            since the Unix epoch, when the id is first read; None if it is set at once.
 
     Attributes:
-        started, wall: as above.
+        started, wall: the start of the call by both clocks, as given.
         contract: the operation of a contract that the call belongs to, if any.
         idempotency_key: the key that the caller gave, if any.
         trace_id: the id of the trace that the call belongs to, once an observer knows it.
         span_ids: the ids of the spans of the latest attempts, by the number of the hedge, once
             an observer knows them.
-        content: the request and response for the integration log, if that stores them.
+        content: the request and response for the integration log, if the log stores them.
     """
 
     __slots__ = ("__dict__", "__weakref__", "_make_id", "started", "wall")

@@ -1,7 +1,8 @@
 """The metaclass of events, which turns the annotated names of a class into fields.
 
-There are more than thirty kinds of events, and most programs meet five of them. attrs would write
-and compile an initialiser for each kind when moorage is imported; this class generates no code.
+There are more than thirty kinds of events, and most programs use only five of them. attrs would
+write and compile an initialiser for each kind when moorage is imported; this class generates no
+code.
 """
 
 from __future__ import annotations
@@ -10,7 +11,7 @@ import functools
 from typing import TYPE_CHECKING, Any
 
 from moorage.domain.values.field_declarations import NOTHING, field
-from moorage.domain.values.frozen_classes import described
+from moorage.domain.values.frozen_classes import field_attributes
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -70,4 +71,4 @@ def _attrs_fields(kind: EventKind) -> tuple[attrs.Attribute[Any], ...]:
         field(default=default, kw_only=True).named(name, types[name])
         for name, default in kind.field_defaults.items()
     )
-    return described(kind.__name__, fields)
+    return field_attributes(kind.__name__, fields)

@@ -29,7 +29,7 @@ class Event(LateFields, metaclass=EventKind):
     Attributes:
         at: the time by the local clock (aware, UTC).
         service, tenant: the call's service and tenant.
-        operation: the operation of a contract, such as "payments.charge"; else the endpoint.
+        operation: the operation of a contract, such as "payments.charge"; otherwise the endpoint.
         request_id: the call's correlation id.
         region: the region of the service that was called, once it is chosen.
         vendor, account: the vendor and the account, if the call belongs to a contract.
@@ -141,7 +141,7 @@ class VendorPaused(Event):
 class CircuitChanged(Event):
     """A circuit changed its mode.
 
-    For `HALF_OPEN` there is one event for each probe that is admitted. `circuit` names the circuit
+    In the mode `HALF_OPEN`, there is one event for each admitted probe. `circuit` names the circuit
     of the tenant: its service, with `@` and the region if there are several, and with `/` and the
     endpoint if that has a circuit of its own. `by_hand` is true if a person changed it.
     """
@@ -193,7 +193,7 @@ class AnswerNotStored(Event):
 
 @frozen(kw_only=True)
 class TenantRecordsNearBound(Event):
-    """A tenant uses `used` of the `bound` idempotency records that it may have in the store.
+    """A tenant uses `used` idempotency records in the store, of at most `bound`.
 
     The event is emitted at 80 %, once in each process, and again after fewer than 70 % were in use.
     At the bound, the tenant's calls with new keys are refused with `TenantRecordsExhausted`.
@@ -267,8 +267,8 @@ class StateSubstituted(Event):
     """A stored state cannot be read, for example because a newer release wrote it.
 
     Limits and circuits go on with a substitute state in the same store; a call with an idempotency
-    key is refused if the state is the one of its key. The event is emitted once for each `key`;
-    `service` is the name of the port, as in `StorageLost`.
+    key is refused if the unreadable state belongs to its key. The event is emitted once for each
+    `key`; `service` is the name of the port, as in `StorageLost`.
     """
 
     key: str
@@ -294,7 +294,7 @@ class Rehearsed(Event):
 class Reloaded(Event):
     """A new configuration applies to calls that begin from now on; `service` is "configuration".
 
-    The attributes have the paths that differ, such as "vendors.stripe", without their values.
+    The attributes contain the paths that differ, such as "vendors.stripe", without values.
     """
 
     added: tuple[str, ...] = ()
@@ -355,8 +355,8 @@ class LogEntriesLost(Event):
 class ConnectorChecked(Event):
     """A connector's health was checked.
 
-    `state` is "healthy", "degraded" or "unavailable". `text` says what is the matter if it is not
-    healthy; `duration` is the time that the server took to answer, if it did.
+    `state` is "healthy", "degraded" or "unavailable". `text` describes the problem if it is not
+    healthy; `duration` is the time that the server took to answer, if it answered.
     """
 
     connector: str

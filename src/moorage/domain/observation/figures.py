@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 from moorage.domain.observation.integration_log import IntegrationStatus, status_of
 from moorage.domain.observation.sketch import Sketch, SketchRecorder
-from moorage.domain.values.durations import is_seconds, plain, seconds
+from moorage.domain.values.durations import is_seconds, plain_seconds, seconds
 from moorage.domain.values.frozen_values import field, fields_of, frozen
 from moorage.domain.values.text import column_text
 from moorage.errors import InvalidData
@@ -45,9 +45,9 @@ class Outcome(Enum):
         SUCCESS: the call succeeded, or was answered from the cache or with a stored answer.
         REJECTED: the vendor answered that this request is wrong, such as a declined card.
         FAILED: the call failed, and certainly did nothing or may be repeated.
-        UNKNOWN: nobody knows yet what the call did.
+        UNKNOWN: the effect of the call is not known yet.
         CIRCUIT_OPEN: nothing was sent, because the circuit was open after earlier failures.
-        REFUSED: nothing was sent, because of a limit or another rule of yours or the vendor's.
+        REFUSED: nothing was sent, because of a limit or another rule, yours or the vendor's.
         ABORTED: the program cancelled the call or failed itself, which says nothing of the vendor.
     """
 
@@ -100,7 +100,7 @@ class Figures:
     Attributes:
         success, rejected, failed, unknown, circuit_open, refused, aborted: the number of calls with
             each `Outcome`.
-        attempts: the number of attempts that reached for the vendor.
+        attempts: the number of attempts to call the vendor.
         retries: the number of attempts that repeated a failed one.
         bytes_out, bytes_in: the bytes of the bodies that were sent and received, as far as their
             sizes were known.
@@ -155,7 +155,7 @@ COUNTS: Final = tuple(field.name for field in fields_of(Figures) if field.name !
 """The names of the counts in metrics of calls."""
 
 
-class Tally:
+class CallTally:
     """Adds up the counts and durations of calls, for one thread at a time."""
 
     __slots__ = (*COUNTS, "durations")
@@ -185,7 +185,7 @@ class Tally:
             if outcome is not Outcome.ABORTED:
                 self.durations.add_nanoseconds(nanoseconds)
 
-    def merge(self, figures: Figures | Tally) -> None:
+    def merge(self, figures: Figures | CallTally) -> None:
         """Add the counts and durations of other calls."""
         for name in COUNTS:
             setattr(self, name, getattr(self, name) + getattr(figures, name))
@@ -200,7 +200,7 @@ class Tally:
 
 def sum_of_figures(figures: Iterable[Figures]) -> Figures:
     """Return the sum of several sets of call counts and durations."""
-    tally = Tally()
+    tally = CallTally()
     for item in figures:
         tally.merge(item)
     return tally.freeze()
@@ -214,7 +214,7 @@ class WindowFigures:
         start: the start of the window (aware, UTC).
         seconds: its length.
         service, operation, tenant: the series; "" for calls without an operation or a tenant, and
-            None if the figures are those of all.
+        None if the figures cover all.
         figures: the figures.
     """
 
@@ -231,7 +231,7 @@ class WindowFigures:
         return self.figures.calls / self.seconds
 
 
-def _aware(_: object, attribute: attrs.Attribute[Any], value: datetime | None) -> None:
+def _check_aware(_: object, attribute: attrs.Attribute[Any], value: datetime | None) -> None:
     if value is not None and (not isinstance(value, datetime) or value.tzinfo is None):
         raise InvalidData(
             f"{attribute.name} must be an aware datetime.",
@@ -274,14 +274,14 @@ class FiguresQuery:
         since, until: only windows that start in this time; `until` is excluded.
         window: the length of a window in seconds, or a timedelta: a multiple of a minute. Without
             it there is one window for the whole time.
-        by: the dimensions that have figures of their own; all others are added up.
+        by: the dimensions by which figures are grouped; other dimensions are added up.
     """
 
     service: str | None = None
     operation: str | None = None
     tenant: str | None = None
-    since: datetime | None = field(default=None, validator=_aware)
-    until: datetime | None = field(default=None, validator=_aware)
+    since: datetime | None = field(default=None, validator=_check_aware)
+    until: datetime | None = field(default=None, validator=_check_aware)
     window: int | None = field(default=None, converter=_window)
     by: tuple[str, ...] = field(default=DIMENSIONS, converter=_dimensions)
 
@@ -303,7 +303,7 @@ class Grouping:
 
     def __init__(self, query: FiguresQuery) -> None:
         self._query = query
-        self._groups: dict[tuple[Any, ...], tuple[Tally, int]] = {}
+        self._groups: dict[tuple[Any, ...], tuple[CallTally, int]] = {}
         self._first: datetime | None = None
         self._last: datetime | None = None
 
@@ -313,7 +313,7 @@ class Grouping:
         for row in rows:
             series = tuple(getattr(row, name) if name in query.by else None for name in DIMENSIONS)
             start = None if query.window is None else window_start(row.start, query.window)
-            tally, length = self._groups.get((start, *series)) or (Tally(), query.window or 0)
+            tally, length = self._groups.get((start, *series)) or (CallTally(), query.window or 0)
             tally.merge(row.figures)
             self._groups[start, *series] = tally, max(length, row.seconds)
             end = row.start + timedelta(seconds=row.seconds)
@@ -376,14 +376,15 @@ class Retention:
     """The seconds for which metrics are kept in windows of each length.
 
     Attributes:
-        minutes: for how long windows of a minute stay, before they become windows of an hour.
-        hours: for how long windows of an hour stay, before they become windows of a day.
-        days: for how long windows of a day stay, before they are removed.
+        minutes: the seconds for which windows of a minute stay, before they become windows of an
+            hour.
+        hours: the seconds for which windows of an hour stay, before they become windows of a day.
+        days: the seconds for which windows of a day stay, before they are removed.
     """
 
-    minutes: float = field(default=DAY, converter=plain, validator=is_seconds)
-    hours: float = field(default=32 * DAY, converter=plain, validator=is_seconds)
-    days: float = field(default=800 * DAY, converter=plain, validator=is_seconds)
+    minutes: float = field(default=DAY, converter=plain_seconds, validator=is_seconds)
+    hours: float = field(default=32 * DAY, converter=plain_seconds, validator=is_seconds)
+    days: float = field(default=800 * DAY, converter=plain_seconds, validator=is_seconds)
 
     def __attrs_post_init__(self) -> None:
         if not DAY <= self.minutes <= self.hours <= self.days:
@@ -394,9 +395,9 @@ class Retention:
             )
 
     def rolls(self, now: datetime) -> tuple[tuple[int, int, datetime], ...]:
-        """Return the old windows that are now to be merged into longer ones.
+        """Return the window lengths to merge into longer ones now, each with a time.
 
-        Windows of the old length that begin before the time are to be added up.
+        Windows of the old length that begin before the time are added up.
 
         Args:
             now: the time.

@@ -9,14 +9,22 @@ from operator import attrgetter
 from typing import TYPE_CHECKING, Any, Final
 
 from moorage.domain.observation.call_events import (
+    FACTS_OF_SUCCESS,
     CallFinished,
     error_text,
-    facts_of_success,
+    full_call_facts,
+    message_of,
     method_name,
     operation_of,
     trace_of,
 )
-from moorage.domain.observation.late_fields import LateFields, facts_of, late
+from moorage.domain.observation.late_fields import (
+    LateFields,
+    complete_facts_with,
+    late,
+    new_late,
+    stored_facts_of,
+)
 from moorage.domain.values.durations import count
 from moorage.domain.values.frozen_values import field, fields_of, frozen
 from moorage.errors import ConnectorError, InvalidData
@@ -89,7 +97,7 @@ _GOOD_STATUSES: Final = (
 _NEUTRAL: Final = (IntegrationStatus.INTERNAL, IntegrationStatus.CANCELLED)
 
 
-def _aware(_: object, attribute: attrs.Attribute[Any], value: datetime | None) -> None:
+def _check_aware(_: object, attribute: attrs.Attribute[Any], value: datetime | None) -> None:
     if value is not None and (not isinstance(value, datetime) or value.tzinfo is None):
         raise InvalidData(
             f"{attribute.name} must be an aware datetime.",
@@ -107,17 +115,17 @@ class IntegrationLog(LateFields):
         service, operation, tenant: the service and operation that were called, and the tenant.
         status: the outcome.
         started_at, duration: the time at which it began, and its duration in seconds.
-        attempts: the number of attempts that reached for the vendor.
+        attempts: the number of attempts to call the vendor.
         error: the class of the error that it ended with.
         http_status, vendor_code: the status and error code of the vendor's last answer.
         idempotency_key: the idempotency key of the call.
-        region: the region in which it ended, if its service is in several.
+        region: the region in which it ended, if its service has several.
         subject: the person whose data it was about, if the caller named one.
         vendor, account: the vendor and the account, if the call was an operation of a contract.
         trace_id: the id of the trace that the call belongs to, if the caller traces its calls.
         method, route: the HTTP method, and the path of the endpoint, with names in braces for its
             parts that vary.
-        error_message: the message of the error and that of the vendor, without secrets.
+        error_message: the message of the error and the vendor's message, without secrets.
         request, response: the last request and its response, redacted and cut, if the service has
             `log_content`.
     """
@@ -125,7 +133,7 @@ class IntegrationLog(LateFields):
     id: str
     service: str
     status: IntegrationStatus
-    started_at: datetime = field(validator=_aware)
+    started_at: datetime = field(validator=_check_aware)
     duration: float
     attempts: int = 0
     operation: str | None = None
@@ -149,19 +157,20 @@ class IntegrationLog(LateFields):
 
         def __getattr__(self, name: str) -> object:
             # A reader of one field of an entry usually reads most of them, so all are computed.
-            if name not in _SETTERS:
+            if name not in _POSITIONS:
                 return super().__getattr__(name)
             values = _computed_values(self._facts)
-            for set_field, value in zip(_SETTERS.values(), values, strict=True):
+            for set_field, value in zip(_SETTERS, values, strict=True):
                 set_field(self, value)
-            return getattr(self, name)
+            return values[_POSITIONS[name]]
 
 
-_SETTERS: Final = {
-    field.name: vars(IntegrationLog)[field.name].__set__ for field in fields_of(IntegrationLog)
-}
+complete_facts_with(full_call_facts, IntegrationLog)
 
-_stored_values: Final = attrgetter(*_SETTERS)
+_NAMES: Final = tuple(field.name for field in fields_of(IntegrationLog))
+_SETTERS: Final = tuple(vars(IntegrationLog)[name].__set__ for name in _NAMES)
+_POSITIONS: Final = {name: position for position, name in enumerate(_NAMES)}
+_stored_values: Final = attrgetter(*_NAMES)
 
 EQUAL_FIELDS: Final = (
     *("service", "operation", "tenant", "region", "subject", "id", "idempotency_key"),
@@ -209,8 +218,8 @@ class LogQuery:
     account: str | None = None
     trace_id: str | None = None
     text: str | None = None
-    since: datetime | None = field(default=None, validator=_aware)
-    until: datetime | None = field(default=None, validator=_aware)
+    since: datetime | None = field(default=None, validator=_check_aware)
+    until: datetime | None = field(default=None, validator=_check_aware)
     limit: int = field(default=100, validator=lambda _, __, value: count(value, "limit"))
     after: str | None = None
     scan_limit: int = field(
@@ -303,7 +312,7 @@ def entry_of(event: Event) -> IntegrationLog | None:
     """
     if not isinstance(event, CallFinished):
         return None
-    facts: CallFacts | None = facts_of(event)
+    facts: CallFacts | SuccessFacts | None = stored_facts_of(event)
     if facts is not None:
         return late(IntegrationLog, facts)
     flags = (event.replayed, event.cached, event.fallback, event.cancelled, event.internal)
@@ -332,41 +341,96 @@ def entry_of(event: Event) -> IntegrationLog | None:
 
 
 def success_entry(facts: SuccessFacts) -> IntegrationLog:
-    """Return the log entry for a call whose first attempt succeeded; its fields are late, too."""
-    return late(IntegrationLog, facts_of_success(facts))
+    """Return the log entry for a successful first attempt; its fields are computed when read."""
+    return late(IntegrationLog, facts)
+
+
+class _NewEntry(IntegrationLog):
+    """A log entry whose fields can be set; it becomes an `IntegrationLog` when it has all."""
+
+    __slots__ = ()
+    # Python sets an attribute without calling a function only if neither method is overridden.
+    __setattr__ = object.__setattr__
+    __delattr__ = object.__delattr__
+
+
+def full_success_entry(facts: SuccessFacts) -> IntegrationLog:
+    """Return the log entry for a call whose first attempt succeeded, with all fields computed.
+
+    This takes less than half of the time of `success_entry` and the first read of a field.
+    """
+    entry: Any = new_late(_NewEntry)
+    (
+        entry.id,
+        entry.service,
+        entry.status,
+        entry.started_at,
+        entry.duration,
+        entry.attempts,
+        entry.operation,
+        entry.tenant,
+        entry.error,
+        entry.http_status,
+        entry.vendor_code,
+        entry.idempotency_key,
+        entry.region,
+        entry.subject,
+        entry.vendor,
+        entry.account,
+        entry.trace_id,
+        entry.method,
+        entry.route,
+        entry.error_message,
+        entry.request,
+        entry.response,
+    ) = _computed_values(facts)
+    entry._facts = None  # noqa: SLF001 - one of us
+    entry.__class__ = IntegrationLog
+    return entry  # type: ignore[no-any-return]  # its class was just set
 
 
 def size_of_texts(entry: IntegrationLog) -> int:
     """Return the bytes that an entry's long texts take: request, response and error.
 
-    All other fields are short. Nothing is computed for it that the entry has not computed yet.
+    All other fields are short. Fields that the entry has not computed yet are not computed for
+    this.
     """
-    facts: CallFacts | None = facts_of(entry)
+    facts: CallFacts | SuccessFacts | None = stored_facts_of(entry)
+    request = response = None
     if facts is None:
-        texts = entry.request, entry.response, entry.error_message
+        request, response, message = entry.request, entry.response, entry.error_message
     else:
-        content, message = facts[0].content, facts[15]
-        if content is None and message is None:
-            return 0
-        request, response = (None, None) if content is None else (content.request, content.response)
-        texts = request, response, message
+        content, message = facts[0].content, message_of(facts)
+        if content is not None:
+            request, response = content.request, content.response
+    if request is None and response is None and message is None:
+        return 0
+    texts = request, response, message
     return sum(sys.getsizeof(text) for text in texts if text is not None)
 
 
 def field_values(entry: IntegrationLog) -> tuple[object, ...]:
     """Return the values of a log entry's fields in order, without storing computed ones."""
-    facts: CallFacts | None = facts_of(entry)
+    facts: CallFacts | SuccessFacts | None = stored_facts_of(entry)
     return _stored_values(entry) if facts is None else _computed_values(facts)
 
 
-def _computed_values(facts: CallFacts) -> tuple[object, ...]:
+def _computed_values(facts: CallFacts | SuccessFacts) -> tuple[object, ...]:
     """Return the values of a log entry's fields in order, from the stored facts of the call."""
-    identity, plan, now, attempts, error, http_status, vendor_code, key = facts[:8]
-    flags, contract, content = facts[8:13], identity.contract, identity.content
+    identity, plan, now = facts[:3]
+    if len(facts) == FACTS_OF_SUCCESS:
+        _, _, _, http_status, subject, method, traceparent = facts
+        attempts, status = 1, IntegrationStatus.SUCCESS
+        error = vendor_code = key = message = None
+    else:
+        attempts, error, http_status, vendor_code, key = facts[3:8]
+        status = status_of(error, facts[8:13])
+        subject, _, message, method, traceparent = facts[13:]
+    contract, content = identity.contract, identity.content
     return (
         identity.request_id,
         plan.service.name,
-        status_of(error, flags),
+        status,
         identity.started_at,
         (now - identity.started) / 1e9,
         attempts,
@@ -377,13 +441,13 @@ def _computed_values(facts: CallFacts) -> tuple[object, ...]:
         vendor_code,
         identity.idempotency_key or key,
         plan.region,
-        facts[13],
+        subject,
         getattr(contract, "vendor", None),
         getattr(contract, "account", None),
-        trace_of(identity, facts[17]),
-        method_name(facts[16]),
+        trace_of(identity, traceparent),
+        method_name(method),
         plan.route,
-        error_text(plan, facts[15]),
+        error_text(plan, message),
         None if content is None else content.request,
         None if content is None else content.response,
     )
@@ -405,7 +469,7 @@ def status_of(error: str | None, flags: tuple[bool, bool, bool, bool, bool]) -> 
 
 
 def _status_of_base(name: str) -> IntegrationStatus | None:
-    """Return the status for an error class, as its nearest known base class has it."""
+    """Return the status for an error class, which is that of its nearest known base class."""
     kinds: list[type[ConnectorError]] = [ConnectorError]
     while kinds:
         kind = kinds.pop()

@@ -9,6 +9,9 @@ if TYPE_CHECKING:
 
 V = TypeVar("V", bound="LateFields")
 
+_COMPLETIONS: Final[dict[type[LateFields], Callable[[Any], Any]]] = {}
+"""For classes whose facts may be stored in a shorter form, the function that completes them."""
+
 
 class LateFields:
     """The base class of objects that may compute their fields later from stored facts.
@@ -31,7 +34,7 @@ class LateFields:
             compute = self.late_fields.get(name)
             if compute is None:
                 raise AttributeError(f"{type(self).__name__!r} object has no attribute {name!r}")
-            value = compute(self._facts)
+            value = compute(facts_of(self))
             object.__setattr__(self, name, value)
             return value
 
@@ -46,7 +49,7 @@ def late(kind: type[V], facts: object) -> V:
 
     Args:
         kind: its class.
-        facts: what the functions of `late_fields` receive. It must never change.
+        facts: the argument of the functions of `late_fields`. It must never change.
     """
     value = new_late(kind)
     set_facts(value, facts)
@@ -58,6 +61,29 @@ def assign_facts(value: LateFields, facts: object) -> None:
     set_facts(value, facts)
 
 
+def complete_facts_with(complete: Callable[[Any], Any], kind: type[LateFields]) -> None:
+    """Register a function that completes the facts of a class before fields are computed.
+
+    Args:
+        complete: returns the facts that `late_fields` expects, from facts in a shorter form. It
+            returns complete facts unchanged.
+        kind: the class.
+    """
+    _COMPLETIONS[kind] = complete
+
+
 def facts_of(value: LateFields) -> Any:
     """Return the facts from which an object computes its fields; None if it has none."""
+    facts = getattr(value, "_facts", None)
+    complete = _COMPLETIONS.get(type(value))
+    if complete is None or facts is None:
+        return facts
+    full_facts = complete(facts)
+    if full_facts is not facts:
+        set_facts(value, full_facts)
+    return full_facts
+
+
+def stored_facts_of(value: LateFields) -> Any:
+    """Return the stored facts of an object, which may be in the shorter form."""
     return getattr(value, "_facts", None)

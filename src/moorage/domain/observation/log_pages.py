@@ -1,6 +1,6 @@
 """The pages of an integration log, for each of which a limited number of entries is read.
 
-A log answers a query about one of its indexed fields, and an interval, by an index. For any other
+A log uses an index to answer a query about one of its indexed fields and an interval. For any other
 query it looks through the entries that one indexed field and the interval choose: its window. These
 are `scan_limit` entries at most. A page that ends there says so, and its `next` continues there.
 
@@ -76,8 +76,8 @@ def page_of(query: LogQuery, entries: Iterable[tuple[str, IntegrationLog]]) -> L
 class LogRows(Protocol):
     """The rows of an integration log in a database, from which pages are read.
 
-    Positions are counted from 1, after the query's `after`. A page includes the entry of the cursor
-    that it goes down to. Its `window` tells which index is to be used.
+    Positions are counted from 1, after the query's `after`. A page includes the entry of its last
+    cursor. Its `window` determines which index is used.
     """
 
     async def at(self, window: LogQuery, position: int, /) -> tuple[str, datetime] | None:

@@ -21,7 +21,7 @@ class DatabaseTarget:
         summary: the commands and tables of the statement, such as "SELECT customers".
         operation: the command, such as "SELECT"; None if the statement has several.
         collection: the table; None if the statement has several.
-        batch_size: the number of statements, if they are several and known.
+        batch_size: the number of statements, if there are several and their number is known.
     """
 
     system: str
@@ -35,7 +35,7 @@ class DatabaseTarget:
     batch_size: int | None = None
 
     def __str__(self) -> str:
-        """Return a short name of the database operation, with few different values."""
+        """Return a short, low-cardinality name of the database operation."""
         return self.summary or self.operation or self.namespace or self.system
 
 
@@ -50,7 +50,7 @@ class MessageTarget:
         host: the host of the broker; None if there are several or none.
         port: its port; None if it is the usual one.
         message_id: the id of the message; None if it has none, or if there are several messages.
-        count: the number of messages, if they are a batch.
+        count: the number of messages of a batch; None for a single message.
         size: the bytes of the payload; None for a batch.
     """
 
@@ -64,7 +64,7 @@ class MessageTarget:
     size: int | None = None
 
     def __str__(self) -> str:
-        """Return a short name of the broker operation, with few different values."""
+        """Return a short, low-cardinality name of the broker operation."""
         return f"{self.operation} {self.destination}"
 
 

@@ -10,7 +10,7 @@ from moorage.domain.observation.figures import (
     DAY,
     MINUTE,
     OTHER,
-    Tally,
+    CallTally,
     column_label,
     outcome_of,
 )
@@ -23,20 +23,20 @@ if TYPE_CHECKING:
 Key: TypeAlias = "tuple[str, str, str]"
 """A service, an operation and a tenant; "" stands for none."""
 
-Windows: TypeAlias = "dict[int, dict[Key, Tally]]"
+Windows: TypeAlias = "dict[int, dict[Key, CallTally]]"
 """Metrics by the start of a minute, in seconds from 1970, and by series."""
 
 
 class Series:
     """A limit on the number of metric series in a day.
 
-    The first `limit` series of a day have figures of their own. Calls of further tenants are
+    The first `limit` series of a day are counted separately. Calls of further tenants are
     counted under the tenant "other" of their service and operation; there may be a tenth as many of
     these series. All other calls are counted in one series whose service, operation and tenant are
     "other".
 
     Args:
-        limit: the maximum number of series that are not added up with others.
+        limit: the maximum number of separate series.
     """
 
     def __init__(self, limit: int) -> None:
@@ -65,11 +65,11 @@ class Series:
         return shared_key
 
 
-class Recording:
+class RecordedMetrics:
     """The metrics recorded since the last `take`, for one thread at a time.
 
     Args:
-        max_series: the maximum number of series in a day that are not added up with others.
+        max_series: the maximum number of separate series in a day; further series are added up.
         max_rows: the maximum number of figures that wait to be taken.
 
     Attributes:
@@ -141,7 +141,7 @@ class Recording:
 
     def _tally(
         self, time: float, service: str, operation: str | None, tenant: str | None
-    ) -> Tally | None:
+    ) -> CallTally | None:
         """Return the counts of a series in the minute that contains a time.
 
         Return None if there is no room for them.
@@ -159,14 +159,14 @@ class Recording:
         tally = None if window is None else window.get(key)
         if tally is None and self._rows < self._max_rows:
             self._rows += 1
-            tally = self.windows.setdefault(minute, {})[key] = Tally()
+            tally = self.windows.setdefault(minute, {})[key] = CallTally()
         return tally
 
 
-class Unsettled:
+class UnstoredMetrics:
     """The metrics of a process that are not stored yet or may still change.
 
-    Figures that grow are stored again as a whole, so it does no harm to write them twice. Each part
+    Figures that grow are stored again as a whole, so writing them twice is safe. Each part
     of a window has a number. Figures of a window that arrive after its part was closed become
     another part.
 
@@ -180,7 +180,7 @@ class Unsettled:
     def __init__(self, max_rows: int) -> None:
         self._max_rows = max_rows
         self._parts = 0
-        self._windows: dict[int, tuple[int, dict[Key, Tally]]] = {}
+        self._windows: dict[int, tuple[int, dict[Key, CallTally]]] = {}
         self._unstored: dict[int, dict[Key, int]] = {}
         self.lost = 0
 
@@ -194,7 +194,7 @@ class Unsettled:
         return max(self._windows, default=None)
 
     def add(self, windows: Windows) -> None:
-        """Add metrics that `Recording.take` returned."""
+        """Add metrics that `RecordedMetrics.take` returned."""
         for minute, window in windows.items():
             if minute not in self._windows:
                 self._parts += 1
@@ -216,7 +216,7 @@ class Unsettled:
             for key in keys
         ]
 
-    def tally(self, minute: int, key: Key) -> Tally:
+    def tally(self, minute: int, key: Key) -> CallTally:
         """Return the counts of a series in a minute."""
         return self._windows[minute][1][key]
 

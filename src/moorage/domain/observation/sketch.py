@@ -31,7 +31,7 @@ MAX_BUCKETS: Final = 1_024
 
 _GAMMA: Final = (1 + ACCURACY) / (1 - ACCURACY)
 _SCALE: Final = 1 / math.log(_GAMMA)
-_LONGEST: Final = 3_200_000_000 * 10**9
+_MAX_NANOSECONDS: Final = 3_200_000_000 * 10**9
 """The longest duration in nanoseconds, about a hundred years."""
 
 _VERSION: Final = 1
@@ -48,7 +48,8 @@ class Sketch:
         zeros: the number of durations of zero nanoseconds.
         buckets: the index and the count of each bucket, by ascending index.
         total: the sum of the durations in nanoseconds.
-        shortest, longest: the shortest and the longest duration in nanoseconds; 0 without any.
+        shortest, longest: the shortest and the longest duration in nanoseconds; 0 without
+        durations.
     """
 
     zeros: int = 0
@@ -122,7 +123,7 @@ class Sketch:
         """Return the sketch in bytes that `to_bytes` returned.
 
         Raises:
-            InvalidData: the bytes are not those of a sketch.
+            InvalidData: the bytes are not a sketch.
         """
         numbers = _numbers(data[1:]) if data[:1] == bytes([_VERSION]) else []
         pairs = numbers[_FIELDS:]
@@ -140,7 +141,7 @@ def _is_consistent(sketch: Sketch) -> bool:
     """Return whether the fields of a decoded sketch are consistent."""
     if not sketch.buckets:
         return sketch.total == sketch.shortest == sketch.longest == 0
-    if not sketch.shortest <= sketch.longest <= _LONGEST or not sketch.longest:
+    if not sketch.shortest <= sketch.longest <= _MAX_NANOSECONDS or not sketch.longest:
         return False
     first_index, last_index = sketch.buckets[0][0], sketch.buckets[-1][0]
     return last_index - first_index < MAX_BUCKETS and last_index == _index_of(sketch.longest)
@@ -155,7 +156,7 @@ class SketchRecorder:
         self._zeros = 0
         self._buckets: dict[int, int] = {}
         self._total = 0
-        self._shortest = _LONGEST
+        self._shortest = _MAX_NANOSECONDS
         self._longest = 0
         self._top = -1
         self._floor = 0
@@ -164,7 +165,7 @@ class SketchRecorder:
         """Count a duration in seconds.
 
         Raises:
-            InvalidData: it is not a number of seconds from zero to a hundred years.
+            InvalidData: the duration is not a number of seconds from zero to a hundred years.
         """
         self.add_nanoseconds(_nanoseconds(duration))
 
@@ -229,7 +230,7 @@ def _index_of(nanoseconds: int) -> int:
 
 def _nanoseconds(duration: float) -> int:
     is_valid = isinstance(duration, (int, float)) and not isinstance(duration, bool)
-    if is_valid and 0 <= duration <= _LONGEST / 1e9:
+    if is_valid and 0 <= duration <= _MAX_NANOSECONDS / 1e9:
         return round(duration * 1e9)
     raise InvalidData(
         f"{str(duration)[:80]!r} is not a duration.",

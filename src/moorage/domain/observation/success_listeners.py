@@ -1,4 +1,4 @@
-"""The observers of one call, for as long as it goes well."""
+"""The observers of one call, as long as the call succeeds."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ class SuccessListeners:
             observes the attempt, and with the function that reads the facts of the call in place of
             both events, or None.
 
-    A call that nobody listens to has `NO_LISTENERS`, and no other instance is empty.
+    A call without observers has `NO_LISTENERS`; no other instance is empty.
     """
 
     starts: tuple[Any, ...]

@@ -8,7 +8,7 @@ from urllib.parse import quote, urljoin
 import attrs
 
 from moorage.domain.http.urls import is_absolute, same_origin
-from moorage.domain.resilience.classify import classify, unreadable
+from moorage.domain.resilience.classify import classify, unreadable_answer_error
 from moorage.domain.values.json_text import is_list, is_object
 from moorage.errors import InvalidData, InvalidRequest, VendorFailed, VendorRejected
 
@@ -47,7 +47,7 @@ class ODataPage:
     """A page of the entities that an OData query returns.
 
     Attributes:
-        items: the entities of the page, each as the service wrote it.
+        items: the entities of the page, each in the form that the service sent.
         count: the number of entities on all pages, if the query asked for it.
         next_link: the URL of the next page; None on the last page. `OData.next_page` follows it.
         page_size: the number of entities that the query wanted on a page.
@@ -74,7 +74,7 @@ class ODataPage:
                 field="page",
                 remedy="Ask for a next page only if `next_link` is not None.",
             )
-        problem, link = None, _joined(self.url, self.next_link)
+        problem, link = None, _join_link(self.url, self.next_link)
         if link is None:
             problem = "is not at a URL"
         elif link == self.url:
@@ -121,12 +121,12 @@ def read_page(response: Response, page_size: int | None = None) -> ODataPage:
     """Return the page of entities in a successful answer.
 
     Raises:
-        VendorFailed: the answer is not one.
+        VendorFailed: the answer is not a page of entities.
     """
     body = _body_of(response)
     items = body.get("value")
     if not is_list(items):
-        raise unreadable(response, "list of entities")
+        raise unreadable_answer_error(response, "list of entities")
     count, link = body.get("@odata.count"), body.get("@odata.nextLink")
     if isinstance(count, str) and count.isdecimal():
         count = int(count[:20])  # as IEEE754Compatible writes it
@@ -143,7 +143,7 @@ def read_entity(response: Response) -> ODataEntity:
     """Return the entity in a successful answer, which may have no content.
 
     Raises:
-        VendorFailed: the answer has other content.
+        VendorFailed: the content of the answer is not an entity.
     """
     data: Mapping[str, Any]
     data = {} if response.status == _NO_CONTENT or not response.body else _body_of(response)
@@ -182,7 +182,7 @@ def read_count(response: Response) -> int:
     """
     text = response.text.strip().removeprefix("\ufeff")
     if not text.isascii() or not text.isdecimal() or len(text) > 20:
-        raise unreadable(response, "number")
+        raise unreadable_answer_error(response, "number")
     return int(text)
 
 
@@ -206,7 +206,7 @@ def refusal_of(response: Response) -> ConnectorError | None:
 
 
 def failure_of(response: Response) -> ConnectorError | None:
-    """Return the error of an answer that refuses the entity's version; None for other answers."""
+    """Return the error of an answer that refuses the entity's version; None for any other."""
     if response.status not in {_CHANGED, _NEEDS_ETAG}:
         return None
     described = _problem(_error_in(response) or {})
@@ -237,7 +237,7 @@ def error_in_batch(response: Response, *, safe: bool) -> ConnectorError | None:
     return failure_of(response) or error
 
 
-def _joined(url: str | None, link: str) -> str | None:
+def _join_link(url: str | None, link: str) -> str | None:
     """Return a next-page link as a URL, or as a path if its page has no URL; None if invalid."""
     try:
         joined_url = link if url is None else urljoin(url, link)
@@ -281,5 +281,5 @@ def _body_of(response: Response) -> Mapping[str, Any]:
     except InvalidData:
         body = None
     if not is_object(body):
-        raise unreadable(response)
+        raise unreadable_answer_error(response)
     return body

@@ -13,7 +13,7 @@ import attrs
 
 from moorage.domain.http.response import Response
 from moorage.domain.odata.answers import error_in_batch
-from moorage.domain.resilience.classify import as_unreadable, unreadable
+from moorage.domain.resilience.classify import as_unreadable, unreadable_answer_error
 from moorage.domain.service.operation import HttpOperation
 from moorage.domain.values.patterns import late_pattern
 from moorage.domain.values.result import Result
@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 
     from moorage.domain.http.requests import Request
 
-_MOST: Final = 1000
+_MAX_OPERATIONS: Final = 1000
 """The maximum number of operations in a batch, as at Microsoft Dataverse."""
 
 _LINE: Final = b"\r\n"
@@ -40,7 +40,7 @@ class BatchContent:
     Attributes:
         body: the content.
         content_type: its type, with the boundary.
-        safe: whether no operation of it changes anything.
+        safe: True if all operations of the batch only read.
     """
 
     body: bytes = attrs.field(repr=False)
@@ -54,11 +54,13 @@ class BatchContent:
         """Return the result of each operation in the batch.
 
         Raises:
-            VendorFailed: the answer is not one of a batch, or lacks parts of a change set.
+            VendorFailed: the answer is not a batch answer, or lacks parts of a change set.
         """
         parts = _parts(response, response.header("content-type"), response.body)
         if len(parts) > len(self._groups):
-            raise unreadable(response, problem="has more parts than the batch has operations")
+            raise unreadable_answer_error(
+                response, problem="has more parts than the batch has operations"
+            )
         results: list[Result[Any]] = []
         is_stopped = False
         for position, group in enumerate(self._groups):
@@ -66,25 +68,25 @@ class BatchContent:
             if position >= len(parts):
                 is_stopped = True
             if is_stopped:
-                results += [_stopped() for _ in range(size)]
+                results += [_stopped_result() for _ in range(size)]
             elif isinstance(group, tuple):
                 results += _of_change_set(group, response, *parts[position])
             else:
-                results.append(_result(group, _inner(response, parts[position][1])))
+                results.append(_result(group, _inner_response(response, parts[position][1])))
         return tuple(results)
 
 
 def batch_of(
     entries: Sequence[HttpOperation[Any] | Sequence[HttpOperation[Any]]], path: str
 ) -> BatchContent:
-    """Return the content of an OData batch; `path` is the service's, which the parts omit."""
-    groups = tuple(_group(entry) for entry in entries)
+    """Return the content of an OData batch; `path` is the service's path, which parts omit."""
+    groups = tuple(_check_entry(entry) for entry in entries)
     operations = [
         item for group in groups for item in (group if isinstance(group, tuple) else (group,))
     ]
-    if not 0 < len(operations) <= _MOST:
+    if not 0 < len(operations) <= _MAX_OPERATIONS:
         raise InvalidData(
-            f"A batch has 1 to {_MOST} operations, not {len(operations)}.",
+            f"A batch has 1 to {_MAX_OPERATIONS} operations, not {len(operations)}.",
             field="entries",
             remedy="Split the operations into several batches.",
         )
@@ -109,16 +111,16 @@ def batch_of(
     )
 
 
-def _group(entry: Any) -> tuple[HttpOperation[Any], ...] | HttpOperation[Any]:
+def _check_entry(entry: Any) -> tuple[HttpOperation[Any], ...] | HttpOperation[Any]:
     if isinstance(entry, HttpOperation):
-        return _checked(entry)
+        return _check_operation(entry)
     if not _is_list(entry):
         raise InvalidData(
             "An entry of the batch is neither an operation nor a list of operations.",
             field="entries",
             remedy="Give operations that `OData` made.",
         )
-    operations = tuple(_checked(item) for item in entry)
+    operations = tuple(_check_operation(item) for item in entry)
     if any(operation.safe for operation in operations):
         raise InvalidData(
             "A change set has an operation that reads, which OData does not allow.",
@@ -132,12 +134,12 @@ def _is_list(entry: object) -> bool:
     return bool(entry) and not isinstance(entry, (str, bytes)) and isinstance(entry, Sequence)
 
 
-def _checked(operation: Any) -> HttpOperation[Any]:
-    made: Any = operation
-    if isinstance(operation, HttpOperation) and made.system == "odata":
-        request: Request = made.request
+def _check_operation(operation: Any) -> HttpOperation[Any]:
+    entry: Any = operation
+    if isinstance(operation, HttpOperation) and entry.system == "odata":
+        request: Request = entry.request
         if isinstance(request.body, bytes) and not request.path.endswith("/$batch"):
-            checked_operation: HttpOperation[Any] = made
+            checked_operation: HttpOperation[Any] = entry
             return checked_operation
     raise InvalidData(
         "An operation of the batch is none that `OData` made, or is a batch itself.",
@@ -173,18 +175,20 @@ def _of_change_set(
 ) -> list[Result[Any]]:
     """Return the results of an OData change set, whose operations all succeed or all fail."""
     if not head.get("content-type", "").lower().startswith("multipart/"):
-        inner = _inner(response, body)
-        error = error_in_batch(inner, safe=False) or unreadable(inner, "answer per operation")
+        inner = _inner_response(response, body)
+        error = error_in_batch(inner, safe=False) or unreadable_answer_error(
+            inner, "answer per operation"
+        )
         return [Result(error=error) for _ in group]
     answers = {
-        part.get("content-id", str(number)): _inner(response, content)
+        part.get("content-id", str(number)): _inner_response(response, content)
         for number, (part, content) in enumerate(
             _parts(response, head["content-type"], body), start=1
         )
     }
     numbers = [str(number) for number in range(1, len(group) + 1)]
     if set(answers) != set(numbers):
-        raise unreadable(response, "answer for each operation of a change set")
+        raise unreadable_answer_error(response, "answer for each operation of a change set")
     return [_result(item, answers[number]) for item, number in zip(group, numbers, strict=True)]
 
 
@@ -198,7 +202,7 @@ def _result(operation: HttpOperation[Any], response: Response) -> Result[Any]:
         return Result(error=as_unreadable(problem, response))
 
 
-def _stopped() -> Result[Any]:
+def _stopped_result() -> Result[Any]:
     return Result(
         error=VendorRejected(
             "The service stopped the batch before this operation, so it was not performed.",
@@ -217,18 +221,18 @@ def _parts(
         raise _not_a_batch(response)
     mark = b"--" + (match[1] or match[2]).encode()
     pieces = (_LINE + body).split(_LINE + mark)
-    if len(pieces) > _MOST + 2 or len(pieces) < 2 or not pieces[-1].startswith(b"--"):
+    if len(pieces) > _MAX_OPERATIONS + 2 or len(pieces) < 2 or not pieces[-1].startswith(b"--"):
         raise _not_a_batch(response)
     return [_head_and_body(response, piece.lstrip(b" \t")) for piece in pieces[1:-1]]
 
 
-def _inner(response: Response, body: bytes) -> Response:
+def _inner_response(response: Response, body: bytes) -> Response:
     """Return the HTTP response that a batch part of type application/http contains."""
-    line, _, rest = body.partition(_LINE)
+    line, _, remainder = body.partition(_LINE)
     match = _STATUS.fullmatch(line)
     if match is None:
         raise _not_a_batch(response)
-    fields, content = _head_and_body(response, _LINE + rest)
+    fields, content = _head_and_body(response, _LINE + remainder)
     return Response(int(match[1]), fields, content, url=response.url, replayed=response.replayed)
 
 
@@ -254,4 +258,4 @@ def _fields(response: Response, head: bytes) -> Iterator[tuple[str, str]]:
 
 
 def _not_a_batch(response: Response) -> VendorFailed:
-    return unreadable(response, problem="is not the answer to a batch")
+    return unreadable_answer_error(response, problem="is not the answer to a batch")

@@ -31,7 +31,7 @@ class ODataFilter:
     """An OData filter condition; `&`, `|` and `~` combine conditions.
 
     Attributes:
-        text: the condition in OData's language; made by `odata_field`, never by hand.
+        text: the condition in OData's language; made by `odata_field`, never written by hand.
     """
 
     text: str = attrs.field(repr=False)
@@ -52,7 +52,8 @@ class ODataField:
 
     Attributes:
         path: the name, or names separated by slashes, such as "Customer/Name".
-        depth: the number of lambda operators around it, which gives their variables names.
+        depth: the number of lambda operators around it, which determines the names of their
+            variables.
     """
 
     path: str
@@ -112,11 +113,12 @@ class ODataField:
         return ODataFilter(" or ".join(conditions))
 
     def any(self, condition: Callable[[Callable[[str], ODataField]], ODataFilter]) -> ODataFilter:
-        """Return the condition that some element of the collection meets a condition.
+        """Return the condition that at least one element of the collection meets a condition.
 
         Args:
-            condition: makes the condition; it gets a function that returns a property of the
-                element by its name: `odata_field("Items").any(lambda item: item("Pieces").gt(3))`.
+            condition: a function that makes the condition; its argument is a function that returns
+                a property of the element by its name: `odata_field("Items").any(lambda item:
+                item("Pieces").gt(3))`.
         """
         return self._lambda("any", condition)
 
@@ -124,7 +126,7 @@ class ODataField:
         """Return the condition that every element of the collection meets a condition.
 
         Args:
-            condition: makes the condition, as that of `any`.
+            condition: a function that makes the condition, as in `any`.
         """
         return self._lambda("all", condition)
 

@@ -106,7 +106,7 @@ def key_path(key: object) -> str:
         InvalidData: the key is empty, or has a value that OData cannot write.
     """
     if not isinstance(key, Mapping):
-        return f"({_escaped(literal(key, 'key'))})"
+        return f"({_escape(literal(key, 'key'))})"
     parts = cast("Mapping[str, Any]", key)
     if not parts:
         raise InvalidData(
@@ -118,7 +118,7 @@ def key_path(key: object) -> str:
 def arguments(values: Mapping[str, Any], field: str) -> str:
     """Return named arguments, percent-encoded and separated by commas."""
     return ",".join(
-        f"{quote(checked_name(name, field))}={_escaped(literal(value, f'{field}.{name}'))}"
+        f"{quote(checked_name(name, field))}={_escape(literal(value, f'{field}.{name}'))}"
         for name, value in values.items()
     )
 
@@ -192,6 +192,6 @@ def _duration(value: timedelta) -> str:
     return f"duration'{sign}PT{amount.days * _DAY + amount.seconds}{fraction}S'"
 
 
-def _escaped(text: str) -> str:
+def _escape(text: str) -> str:
     """Return an OData literal percent-encoded for a path, except for its quotes."""
     return quote(text, safe="'")

@@ -148,17 +148,21 @@ def _query(client: OData, values: Mapping[str, Any]) -> Any:
     following = values.get("next")
     if following is None:
         if "entity_set" not in values:
-            raise _wrong("entity_set", "missing", "Give the name of the entity set, or `next`.")
+            raise _argument_error(
+                "entity_set", "missing", "Give the name of the entity set, or `next`."
+            )
         return client.query(
             values["entity_set"], _options(values), page_size=values.get("page_size")
         )
     size = values.get("page_size")
     if not isinstance(following, str) or not following or len(values) > (1 if size is None else 2):
-        raise _wrong("next", "no link of a page", "Give `next` of the page, and no other options.")
+        raise _argument_error(
+            "next", "no link of a page", "Give `next` of the page, and no other options."
+        )
     try:
         origin = urljoin(following, "/")
     except ValueError:
-        raise _wrong("next", "no link of a page", "Give `next` of the page.") from None
+        raise _argument_error("next", "no link of a page", "Give `next` of the page.") from None
     # The operation's performer compares the link's origin with that of the service.
     return client.next_page(ODataPage((), next_link=following, page_size=size, url=origin))
 
@@ -182,7 +186,7 @@ def _filter(values: Mapping[str, Any]) -> ODataFilter | None:
 
 def _condition(item: object) -> ODataFilter:
     if not is_list(item) or len(item) != 3 or not isinstance(item[1], str):
-        raise _wrong(
+        raise _argument_error(
             "filter", "no list of conditions", 'Give conditions such as ["Name", "eq", "bolt"].'
         )
     return odata_field(item[0]).compare(item[1], _value(item[2]))
@@ -198,7 +202,7 @@ def _value(value: Any) -> Any:
     try:
         return _KINDS[kind](value[kind])
     except (ValueError, TypeError, ArithmeticError, AttributeError):
-        raise _wrong(kind, f"no {kind}", "Correct the value.") from None
+        raise _argument_error(kind, f"no {kind}", "Correct the value.") from None
 
 
 def _binding(values: Mapping[str, Any]) -> dict[str, Any]:
@@ -209,17 +213,17 @@ def _list(values: Mapping[str, Any], name: str) -> list[Any]:
     value = values.get(name, [])
     if is_list(value):
         return value
-    raise _wrong(name, "no list", "Give a list.")
+    raise _argument_error(name, "no list", "Give a list.")
 
 
 def _object(values: Mapping[str, Any], name: str) -> dict[str, Any]:
     value = values.get(name, {})
     if is_object(value):
         return value
-    raise _wrong(name, "no object", "Give an object of JSON.")
+    raise _argument_error(name, "no object", "Give an object of JSON.")
 
 
-def _wrong(name: str, problem: str, remedy: str) -> InvalidData:
+def _argument_error(name: str, problem: str, remedy: str) -> InvalidData:
     return InvalidData(f"The argument {name!r} is {problem}.", field=name, remedy=remedy)
 
 

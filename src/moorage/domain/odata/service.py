@@ -71,17 +71,19 @@ class ODataQuery:
         """Return the query's options as parameters of a URL.
 
         Raises:
-            InvalidData: a name is none of OData, or a number is negative.
+            InvalidData: a name is not a valid OData name, or a number is negative.
         """
         options: list[tuple[str, str]] = []
         if self.select:
-            options.append(("$select", _joined(checked_path, self.select, "select")))
+            options.append(("$select", _joined_names(checked_path, self.select, "select")))
         if self.expand:
-            options.append(("$expand", ",".join(_expansion(item) for item in _each(self.expand))))
+            options.append(
+                ("$expand", ",".join(_expansion(item) for item in _checked_names(self.expand)))
+            )
         if self.filter is not None:
             options.append(("$filter", self.filter.text))
         if self.order_by:
-            options.append(("$orderby", _joined(_order, self.order_by, "order_by")))
+            options.append(("$orderby", _joined_names(_order, self.order_by, "order_by")))
         for name, number in (("top", self.top), ("skip", self.skip)):
             if number is not None:
                 options.append((f"${name}", str(_checked_number(number, name))))
@@ -96,7 +98,7 @@ class ODataExpand:
 
     Attributes:
         name: the name of the navigation property.
-        query: which of them, and which of their properties.
+        query: the selection of related entities, and of their properties.
     """
 
     name: str
@@ -107,8 +109,9 @@ class ODataExpand:
 class OData:
     """Makes the operations of an OData v4 service, which `manager.perform` performs.
 
-    Names come from your program; a value can become nothing but a value. What changes something is
-    repeated after a failure only under an idempotency key that the service honours.
+    Names come from your program; a value cannot become a part of the query's syntax. An operation
+    that changes something is repeated after a failure only under an idempotency key that the
+    service honours.
 
     Attributes:
         path: the path of the OData service below the base URL; "" if it is the base URL itself.
@@ -128,12 +131,12 @@ class OData:
 
         Args:
             entity_set: the name of the entity set, such as "Orders".
-            query: which entities, and which of their properties; by default all.
+            query: the selection of entities and of their properties; by default all.
             page_size: the number of entities that the service is asked to put on a page.
             name: the name in events, errors and logs; by default "Orders.query".
 
         Raises:
-            InvalidData: a name is none of OData, or a number is negative.
+            InvalidData: a name is not a valid OData name, or a number is negative.
         """
         path = self._path(entity_set) + _question(query)
         return self._page(path, page_size, name or f"{entity_set}.query")
@@ -201,8 +204,8 @@ class OData:
 
         Args:
             entity_set: the name of the entity set.
-            data: its properties, as JSON has them.
-            minimal: whether the service shall answer without the new entity.
+            data: its properties, as JSON values.
+            minimal: whether the service should answer without the new entity.
             name: the name in events, errors and logs; by default "Orders.create".
         """
         path = self._path(entity_set)
@@ -225,10 +228,10 @@ class OData:
         Args:
             entity_set: the name of the entity set.
             key: the key, or the key's properties by their names.
-            changes: the properties to change, as JSON has them.
-            etag: the version that the changes were made for; "*" changes whatever version there
-                is. An entity that does not exist is never created.
-            minimal: whether the service shall answer without the changed entity.
+            changes: the properties to change, as JSON values.
+            etag: the version that the changes were made for; "*" changes any version. An entity
+                that does not exist is never created.
+            minimal: whether the service should answer without the changed entity.
             name: the name in events, errors and logs; by default "Orders.update".
         """
         path = self._path(entity_set) + key_path(key)
@@ -244,7 +247,7 @@ class OData:
         Args:
             entity_set: the name of the entity set.
             key: the key, or the key's properties by their names.
-            etag: the version to delete; "*" deletes whatever version there is.
+            etag: the version to delete; "*" deletes any version.
             name: the name in events, errors and logs; by default "Orders.delete".
         """
         path = self._path(entity_set) + key_path(key)
@@ -264,10 +267,10 @@ class OData:
 
         Args:
             action: the name of the action; with its namespace if it is bound.
-            parameters: its parameters, as JSON has them.
-            entity_set: the entity set to which it is bound; by default it is bound to none.
+            parameters: its parameters, as JSON values.
+            entity_set: the entity set to which it is bound; by default it is unbound.
             key: the key of the entity to which it is bound; None if it is bound to the entity set.
-            name: the name in events, errors and logs; by default that of the action.
+            name: the name in events, errors and logs; by default the name of the action.
         """
         path = self._bound(entity_set, key) + f"/{quote(checked_name(action, 'action'))}"
         request = _write("POST", path, _JSON, {} if parameters is None else parameters)
@@ -287,9 +290,9 @@ class OData:
         Args:
             function: the name of the function; with its namespace if it is bound.
             parameters: its parameters by their names.
-            entity_set: the entity set to which it is bound; by default it is bound to none.
+            entity_set: the entity set to which it is bound; by default it is unbound.
             key: the key of the entity to which it is bound; None if it is bound to the entity set.
-            name: the name in events, errors and logs; by default that of the function.
+            name: the name in events, errors and logs; by default the name of the function.
         """
         path = self._bound(entity_set, key) + f"/{quote(checked_name(function, 'function'))}"
         path += f"({arguments(parameters or {}, 'parameters')})"
@@ -311,12 +314,13 @@ class OData:
 
         Args:
             entries: operations of this service, and lists of operations that change something.
-            continue_on_error: whether the service shall go on after an operation that fails; by
-                default it stops, and the operations behind it are not performed.
+            continue_on_error: whether the service should continue after an operation that fails; by
+                default it stops, and the operations after that one are not performed.
             name: the name in events, errors and logs.
 
         Raises:
-            InvalidData: there is no operation or there are too many, or a change set reads.
+            InvalidData: there is no operation or there are too many, or a change set contains an
+                operation that only reads.
         """
         headers = {**_VERSION, "Accept": "multipart/mixed"}
         if continue_on_error:
@@ -398,11 +402,13 @@ def _expansion(item: str | ODataExpand) -> str:
     return checked_path(item.name, "expand") + (f"({inner})" if inner else "")
 
 
-def _joined(check: Callable[[object, str], str], names: object, field: str) -> str:
-    return ",".join(check(name, field) for name in _each(cast("Sequence[Any]", names), field))
+def _joined_names(check: Callable[[object, str], str], names: object, field: str) -> str:
+    return ",".join(
+        check(name, field) for name in _checked_names(cast("Sequence[Any]", names), field)
+    )
 
 
-def _each(names: Sequence[R], field: str = "expand") -> Sequence[R]:
+def _checked_names(names: Sequence[R], field: str = "expand") -> Sequence[R]:
     if isinstance(names, str):
         raise InvalidData(
             f"{field} is a text, not a list of names.", field=field, remedy="Give a list or tuple."

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any, Final
 import attrs
 
 from moorage.domain.http.requests import HttpMethod
-from moorage.domain.openapi.document import Document, Node, Unmapped, below
+from moorage.domain.openapi.document import Document, Node, UnmappedOperation, child_pointer
 from moorage.domain.openapi.extensions import is_read, limit_headers, timeout_of
 from moorage.domain.openapi.operations import api_operations
 from moorage.domain.openapi.security import SecurityScheme, security_scheme
@@ -33,7 +33,7 @@ class OpenApi:
     """An OpenAPI description of version 3.0 or 3.1.
 
     Attributes:
-        tree: the description as JSON has it.
+        tree: the description as a JSON value.
     """
 
     tree: Mapping[str, Any] = attrs.field()
@@ -97,11 +97,11 @@ class OpenApi:
         """Return the security scheme with this name.
 
         Raises:
-            DescriptionRefused: there is none, or no way to authenticate like this.
+            DescriptionRefused: the scheme does not exist, or moorage does not support it.
         """
         try:
             return security_scheme(self._document, name)
-        except Unmapped as error:
+        except UnmappedOperation as error:
             problem = error.problem
         raise DescriptionRefused.of([problem])
 
@@ -111,11 +111,11 @@ class OpenApi:
         """Return the scheme that most of the operations accept; None if they need none.
 
         Args:
-            chosen: the name of a scheme to return in its place.
-            operations: the names of the operations that matter; by default all.
+            chosen: the name of a scheme to return instead.
+            operations: the names of the operations to consider; by default all.
 
         Raises:
-            DescriptionRefused: no scheme of these is a way to authenticate.
+            DescriptionRefused: moorage supports none of these schemes.
         """
         if chosen is not None:
             return self.scheme(chosen)
@@ -130,7 +130,7 @@ class OpenApi:
         for name in sorted(votes, key=lambda name: -votes[name]):
             try:
                 return security_scheme(self._document, name)
-            except Unmapped as error:
+            except UnmappedOperation as error:
                 problems[name] = error.problem
         if problems:
             raise DescriptionRefused.of([*problems.values()])
@@ -147,11 +147,11 @@ class OpenApi:
 
         Args:
             security: the scheme of all requests; None if they carry no credentials.
-            operations: the names of the operations that matter; by default all.
+            operations: the names of the operations to map; by default all.
             skip_unmapped: whether problems of single operations are only returned.
 
         Raises:
-            DescriptionRefused: some of them cannot be mapped, and are not to be skipped.
+            DescriptionRefused: an operation cannot be mapped, and `skip_unmapped` is False.
         """
         problems: list[Problem] = []
         if operations is not None:
@@ -197,7 +197,7 @@ class OpenApi:
         mapped_operations: tuple[ApiOperation, ...] = ()
         try:
             url = base_url(self._document.root, server, server_variables or {})
-        except Unmapped as error:
+        except UnmappedOperation as error:
             problems.append(error.problem)
         try:
             scheme = self.security(security, operations)
@@ -227,7 +227,7 @@ class OpenApi:
 
 
 def _specificity(operation: ApiOperation) -> list[bool]:
-    """Return a sort key that puts a path before those whose placeholders match it too."""
+    """Return a sort key that puts a path before less specific paths that match it too."""
     return ["{" in part for part in operation.path.split("/")]
 
 
@@ -264,14 +264,14 @@ def _key_of(operation: ApiOperation) -> Node | None:
 def _key_problems(operations: Sequence[ApiOperation], memory: float | None) -> list[Problem]:
     """Return the problems with the idempotency keys of a described service.
 
-    The header belongs to the whole service, and a repeat with a key that an operation ignores acts
-    twice.
+    The header is sent with all operations of the service. If an operation ignores the key, a repeat
+    takes effect twice.
     """
     if memory is None or not any(map(_key_of, operations)):
         return []
     return [
         Problem(
-            below(operation.node.pointer, "parameters"),
+            child_pointer(operation.node.pointer, "parameters"),
             f"{operation.method} {operation.path[:100]} takes no idempotency key, and other"
             " operations do.",
             "Describe the parameter, or make two services with operations=.",

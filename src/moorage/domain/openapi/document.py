@@ -1,7 +1,7 @@
 """A parsed OpenAPI or AsyncAPI document, with JSON pointers and local references.
 
-A description is untrusted. Only the parts that are mapped are visited, a chain of references has a
-largest length, and a reference never leads out of the description.
+A description is untrusted. Only the parts that are mapped are visited, chains of references have a
+maximum length, and a reference never leads out of the description.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ class Node(NamedTuple):
     """A node of an API description: a value and its JSON pointer.
 
     Attributes:
-        value: the value as JSON has it.
+        value: the JSON value.
         pointer: its place in the description, as a JSON pointer in a fragment, such as `#/paths`.
     """
 
@@ -32,8 +32,8 @@ class Node(NamedTuple):
     pointer: str
 
     def child(self, name: str | int) -> Node:
-        """Return a child of this object or list; its value is None if it does not exist."""
-        pointer = below(self.pointer, name)
+        """Return a child of this object or list; the child's value is None if it does not exist."""
+        pointer = child_pointer(self.pointer, name)
         if isinstance(name, int):
             return Node(self.value[name], pointer)
         return Node(self.value.get(name) if is_object(self.value) else None, pointer)
@@ -56,7 +56,7 @@ class Node(NamedTuple):
         return value if isinstance(value, str) else None
 
 
-class Unmapped(Exception):
+class UnmappedOperation(Exception):
     """Raised for a part of an API description that cannot be mapped to a service."""
 
     def __init__(self, problem: Problem) -> None:
@@ -95,11 +95,11 @@ class Document:
         )
 
     def _target(self, reference: str, pointer: str) -> Node:
-        shown = reference[:_LONGEST_TEXT]
+        excerpt = reference[:_LONGEST_TEXT]
         if reference != "#" and not reference.startswith("#/"):
             raise refusal(
                 pointer,
-                f"The reference {shown!r} leads out of the description.",
+                f"The reference {excerpt!r} leads out of the description.",
                 "Bundle the description into one file.",
             )
         node = Node(self.root.value, "#")
@@ -112,7 +112,7 @@ class Document:
             else:
                 raise refusal(
                     pointer,
-                    f"The reference {shown!r} leads to nothing.",
+                    f"The reference {excerpt!r} leads to nothing.",
                     "Correct the reference, or add the part that it names.",
                 )
         return node
@@ -126,11 +126,11 @@ def reference_of(node: Node) -> str | None:
     return reference if isinstance(reference, str) else None
 
 
-def below(pointer: str, name: str | int) -> str:
+def child_pointer(pointer: str, name: str | int) -> str:
     """Return the JSON pointer of a child of the value at this pointer."""
     return f"{pointer}/{str(name).replace('~', '~0').replace('/', '~1')}"
 
 
-def refusal(pointer: str, problem: str, remedy: str) -> Unmapped:
+def refusal(pointer: str, problem: str, remedy: str) -> UnmappedOperation:
     """Return the exception for a part of a description that cannot be mapped."""
-    return Unmapped(Problem(pointer, problem, remedy))
+    return UnmappedOperation(Problem(pointer, problem, remedy))

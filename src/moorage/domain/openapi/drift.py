@@ -1,4 +1,4 @@
-"""The changes between two versions of a description that touch what a program uses."""
+"""The changes between two versions of an API description that affect a program."""
 
 from __future__ import annotations
 
@@ -12,10 +12,10 @@ from moorage.domain.openapi.fields import (
     DescribedOperation,
     Field,
     Fields,
-    Side,
+    FieldSide,
     base_paths,
     fields_of,
-    matching,
+    matching_operation,
     operations,
 )
 from moorage.domain.values.json_text import is_object
@@ -47,10 +47,10 @@ _HARMLESS: Final = frozenset({ChangeKind.DEPRECATED, ChangeKind.WORDS_ADDED})
 
 @attrs.frozen(kw_only=True)
 class Change:
-    """A change that touches what a program uses.
+    """A change that affects a program.
 
     Attributes:
-        kind: what changed.
+        kind: the kind of change.
         operation: method and path of the operation.
         side: the part of the exchange; None for the whole operation.
         path: the dotted path of the field; empty for the whole operation.
@@ -60,7 +60,7 @@ class Change:
 
     kind: ChangeKind
     operation: str
-    side: Side | None = None
+    side: FieldSide | None = None
     path: str = ""
     sentence: str
     words: tuple[str, ...] = ()
@@ -78,7 +78,7 @@ class Usage:
     Attributes:
         requests: methods and paths of its requests.
         names: names of fields, and words, that the program contains.
-        sent: for a method and path, the fields of the body and the query that every request has.
+        sent: by method and path, the fields of body and query that every request contains.
     """
 
     requests: frozenset[tuple[str, str]]
@@ -87,11 +87,11 @@ class Usage:
 
 
 @attrs.frozen
-class Drift:
+class DescriptionDifferences:
     """The differences of two descriptions for a program.
 
     Attributes:
-        changes: the changes that touch what it uses.
+        changes: the changes that affect the program.
         compared: the operations that were compared, as methods and paths.
         undescribed: the requests that neither description has.
     """
@@ -101,8 +101,8 @@ class Drift:
     undescribed: tuple[tuple[str, str], ...]
 
 
-def drift(old_tree: object, new_tree: object, usage: Usage) -> Drift:
-    """Return the changes from one description to another that touch what is in use.
+def drift(old_tree: object, new_tree: object, usage: Usage) -> DescriptionDifferences:
+    """Return the changes from one description to another that affect a program.
 
     Raises:
         DescriptionRefused: one of them is not an OpenAPI description of version 2 or 3.
@@ -123,7 +123,7 @@ def drift(old_tree: object, new_tree: object, usage: Usage) -> Drift:
                 (old.document, old_operation), (new.document, new_operation), request, usage
             )
         )
-    return Drift(tuple(changes), tuple(compared), tuple(undescribed))
+    return DescriptionDifferences(tuple(changes), tuple(compared), tuple(undescribed))
 
 
 class _Description:
@@ -143,7 +143,7 @@ class _Description:
         self._bases = base_paths(self.document)
 
     def operation(self, method: str, path: str) -> DescribedOperation | None:
-        return matching(self._operations, method, path, self._bases)
+        return matching_operation(self._operations, method, path, self._bases)
 
 
 def _operation_changes(
@@ -185,12 +185,12 @@ def _is_deprecated(operation: DescribedOperation) -> bool:
 
 
 def _removed_fields(name: str, old_fields: Fields, new_fields: Fields) -> Iterator[Change]:
-    """Yield the fields in use that are gone; those below another that is gone are left out."""
-    removed_places: set[tuple[Side, str]] = set()
+    """Yield the used fields that were removed, without the fields below a removed field."""
+    removed_places: set[tuple[FieldSide, str]] = set()
     for (side, path), field in old_fields.items():
         if (side, path) not in new_fields and field.used:
             removed_places.add((side, path))
-            if (side, _outer(path)) not in removed_places:
+            if (side, _outer_path(path)) not in removed_places:
                 yield Change(
                     kind=ChangeKind.FIELD_REMOVED,
                     operation=name,
@@ -200,21 +200,21 @@ def _removed_fields(name: str, old_fields: Fields, new_fields: Fields) -> Iterat
                 )
 
 
-def _outer(path: str) -> str:
+def _outer_path(path: str) -> str:
     return path.rpartition(".")[0].removesuffix(".*").removesuffix("[]")
 
 
 def _new_requirements(name: str, old_fields: Fields, new_fields: Fields) -> Iterator[Change]:
     for (side, path), field in new_fields.items():
-        if (side, path) in old_fields or side is Side.ANSWER or not field.required:
+        if (side, path) in old_fields or side is FieldSide.ANSWER or not field.required:
             continue
-        outer_path = _outer(path)
+        outer_path = _outer_path(path)
         is_below_new = outer_path and (side, outer_path) not in old_fields
         if not is_below_new:
             yield _required_change(name, side, path)
 
 
-def _required_change(name: str, side: Side, path: str) -> Change:
+def _required_change(name: str, side: FieldSide, path: str) -> Change:
     return Change(
         kind=ChangeKind.NOW_REQUIRED,
         operation=name,
@@ -225,9 +225,9 @@ def _required_change(name: str, side: Side, path: str) -> Change:
 
 
 def _field_changes(
-    side: Side, old: Field, new: Field, names: frozenset[str], *, is_sent: bool
+    side: FieldSide, old: Field, new: Field, names: frozenset[str], *, is_sent: bool
 ) -> Iterator[tuple[ChangeKind, str, tuple[str, ...]]]:
-    is_answer = side is Side.ANSWER
+    is_answer = side is FieldSide.ANSWER
     if new.required and not old.required and not is_answer and not is_sent:
         yield ChangeKind.NOW_REQUIRED, "Requests now need the field.", ()
     if not old.used:
@@ -235,8 +235,8 @@ def _field_changes(
     if old.required and not new.required and is_answer:
         yield ChangeKind.NOW_OPTIONAL, "Answers may now lack the field.", ()
     allowed_types, types = (old.types, new.types) if is_answer else (new.types, old.types)
-    if old.types != new.types and not _covers(allowed_types, types):
-        sentence = f"The type was {_joined(old.types)}, and is now {_joined(new.types)}."
+    if old.types != new.types and not _includes_types(allowed_types, types):
+        sentence = f"The type was {_join_words(old.types)}, and is now {_join_words(new.types)}."
         yield ChangeKind.TYPE_CHANGED, sentence, ()
     elif old.format and new.format and old.format != new.format:
         sentence = f"The format was {old.format}, and is now {new.format}."
@@ -244,7 +244,7 @@ def _field_changes(
     yield from _word_changes(old, new, names, is_answer=is_answer)
 
 
-def _covers(allowed_types: frozenset[str], types: frozenset[str]) -> bool:
+def _includes_types(allowed_types: frozenset[str], types: frozenset[str]) -> bool:
     """Return whether the allowed types include all of these; an empty set means any type."""
     if not allowed_types:
         return True
@@ -259,28 +259,28 @@ def _word_changes(
     if new.words is not None:
         removed_words = (old_words - new_words) & names
         if removed_words:
-            listed = _joined(removed_words)
+            list_text = _join_words(removed_words)
             yield (
                 ChangeKind.WORDS_REMOVED,
-                f"{listed} is not described any more."
+                f"{list_text} is not described any more."
                 if len(removed_words) == 1
-                else f"{listed} are not described any more.",
+                else f"{list_text} are not described any more.",
                 tuple(sorted(removed_words)),
             )
         elif old.words is None and not is_answer:
-            yield ChangeKind.WORDS_REMOVED, f"Only {_joined(new_words)} may be sent now.", ()
+            yield ChangeKind.WORDS_REMOVED, f"Only {_join_words(new_words)} may be sent now.", ()
     added_words = new_words - old_words
     if is_answer and old.words is not None and added_words - names and old_words & names:
         unknown_words = added_words - names
         yield (
             ChangeKind.WORDS_ADDED,
-            f"Answers may now say {_joined(unknown_words)}.",
+            f"Answers may now say {_join_words(unknown_words)}.",
             tuple(sorted(unknown_words)),
         )
 
 
-def _joined(words: Iterable[str]) -> str:
+def _join_words(words: Iterable[str]) -> str:
     sorted_words = sorted(words)
     hidden_count = len(sorted_words) - _LISTED
-    listed = ", ".join(sorted_words[:_LISTED]) or "anything"
-    return f"{listed} and {hidden_count} more" if hidden_count > 0 else listed
+    list_text = ", ".join(sorted_words[:_LISTED]) or "anything"
+    return f"{list_text} and {hidden_count} more" if hidden_count > 0 else list_text

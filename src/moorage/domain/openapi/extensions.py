@@ -7,7 +7,7 @@ from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Final
 
 from moorage.domain.http.headers import Headers
-from moorage.domain.openapi.document import Node, Unmapped
+from moorage.domain.openapi.document import Node, UnmappedOperation
 from moorage.domain.resilience.vendor_hints import rate_hint, retry_after
 from moorage.errors import InvalidData
 
@@ -30,7 +30,7 @@ _TIMEOUTS: Final = (
 
 
 def timeout_of(node: Node) -> float | None:
-    """Return the time limit in seconds that an OpenAPI extension states; None if none does."""
+    """Return the time limit in seconds that an OpenAPI extension states; None if there is none."""
     for names, unit in _TIMEOUTS:
         part = node
         for name in names:
@@ -46,7 +46,7 @@ def limit_headers(document: Document, operation: Node) -> Iterator[str]:
     for _, item in operation.child("responses").children():
         try:
             response = document.resolved(item)
-        except Unmapped:
+        except UnmappedOperation:
             continue
         for name, _ in response.child("headers").children():
             if _HEADER.search(name):

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Final, TypeAlias
 
 import attrs
 
-from moorage.domain.openapi.document import Document, Node, Unmapped
+from moorage.domain.openapi.document import Document, Node, UnmappedOperation
 from moorage.domain.values.json_text import is_list, is_object
 from moorage.errors import DescriptionRefused, Problem
 
@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 
     Uses = Callable[[str], bool]
 
-_DEEPEST: Final = 12
+_MAX_DEPTH: Final = 12
 """The largest number of names in a path; no vendor's answer is read deeper."""
 
 _MOST_SCHEMAS: Final = 100_000
@@ -33,7 +33,7 @@ _VERSION_PREFIX: Final = r"(?:/[^/]*\d[^/]*)?"
 _METHODS: Final = frozenset({"delete", "get", "head", "patch", "post", "put"})
 
 
-class Side(StrEnum):
+class FieldSide(StrEnum):
     """The part of a request or an answer that contains a field."""
 
     HEADER = "header"
@@ -47,11 +47,11 @@ class Field:
     """A field of a request or an answer, as the API description states it.
 
     Attributes:
-        types: JSON types of its values; empty if any.
-        words: its words, if it is an enumeration; otherwise None.
+        types: JSON types of its values; empty if any type is allowed.
+        words: the allowed words, if it is an enumeration; otherwise None.
         format: format of its values, such as "date-time".
         required: whether it is always there.
-        used: whether the program uses it; others are listed only because requests need them.
+        used: whether the program uses it; other fields are listed only because requests need them.
     """
 
     types: frozenset[str] = frozenset()
@@ -61,7 +61,7 @@ class Field:
     used: bool = True
 
 
-Fields: TypeAlias = dict[tuple[Side, str], Field]
+Fields: TypeAlias = dict[tuple[FieldSide, str], Field]
 """Fields by the part of the exchange and the dotted path."""
 
 
@@ -73,7 +73,7 @@ class DescribedOperation:
         method: the method in capitals.
         template: the path, with names in braces.
         node: its description.
-        parameters: its parameters and those of its path.
+        parameters: its own parameters and its path's parameters.
     """
 
     method: str
@@ -102,25 +102,25 @@ class _Schema:
 
 
 def operations(document: Document) -> Iterator[DescribedOperation]:
-    """Yield the operations of a description; a part that refers to nothing is left out."""
+    """Yield the operations of a description; parts with a broken reference are left out."""
     for template, item in document.root.child("paths").children():
-        path_item = _resolved(document, item)
+        path_item = _resolve(document, item)
         shared_parameters = [*path_item.child("parameters").items()]
         for method, node in path_item.children():
             if method in _METHODS and is_object(node.value):
                 own_parameters = [*node.child("parameters").items()]
                 parameters = (
-                    _resolved(document, part) for part in (*shared_parameters, *own_parameters)
+                    _resolve(document, part) for part in (*shared_parameters, *own_parameters)
                 )
                 yield DescribedOperation(method.upper(), template, node, tuple(parameters))
 
 
-def matching(
+def matching_operation(
     described: tuple[DescribedOperation, ...], method: str, path: str, bases: frozenset[str]
 ) -> DescribedOperation | None:
     """Return the operation of a request; None if it is not described.
 
-    A path matches below each base path, and below a segment with another number, so that a
+    A path matches below each base path, and also if a segment has another number, so that a
     description of another version of the API matches too.
 
     Args:
@@ -160,15 +160,15 @@ def fields_of(document: Document, operation: DescribedOperation, uses: Uses) -> 
     Args:
         document: the description.
         operation: the operation.
-        uses: tells for a name whether the program uses it.
+        uses: returns whether the program uses a name.
 
     Raises:
-        DescriptionRefused: the schemas lead to each other in too many ways, or are too deep.
+        DescriptionRefused: the schemas are too deep, or refer to each other too often.
     """
     try:
         return _fields_of(document, operation, uses)
     except RecursionError:
-        raise _excessive(operation) from None
+        raise _excess_error(operation) from None
 
 
 def _fields_of(document: Document, operation: DescribedOperation, uses: Uses) -> Fields:
@@ -176,23 +176,23 @@ def _fields_of(document: Document, operation: DescribedOperation, uses: Uses) ->
     reader = _Reader(document, operation, uses, fields)
     for parameter in operation.parameters:
         _read_parameter(reader, parameter)
-    body = _resolved(document, operation.node.child("requestBody"))
+    body = _resolve(document, operation.node.child("requestBody"))
     for schema in _schemas(body):
-        reader.read(Side.REQUEST, (schema,))
+        reader.read(FieldSide.REQUEST, (schema,))
     for status, answer in operation.node.child("responses").children():
         if status[:1] == "2":
-            described_answer = _resolved(document, answer)
+            described_answer = _resolve(document, answer)
             for schema in (*_schemas(described_answer), described_answer.child("schema")):
-                reader.read(Side.ANSWER, (schema,))
+                reader.read(FieldSide.ANSWER, (schema,))
     return fields
 
 
 def _read_parameter(reader: _Reader, parameter: Node) -> None:
     name, place = parameter.text("name") or "", parameter.text("in")
     if place == "body":
-        reader.read(Side.REQUEST, (parameter.child("schema"),))
+        reader.read(FieldSide.REQUEST, (parameter.child("schema"),))
         return
-    sides = {"query": Side.QUERY, "header": Side.HEADER, "formData": Side.REQUEST}
+    sides = {"query": FieldSide.QUERY, "header": FieldSide.HEADER, "formData": FieldSide.REQUEST}
     side = sides.get(place or "")
     if side is not None:
         schema = parameter.child("schema")
@@ -220,7 +220,7 @@ class _Reader:
 
     def read(
         self,
-        side: Side,
+        side: FieldSide,
         schemas: tuple[Node, ...],
         path: str = "",
         entered: frozenset[str] = frozenset(),
@@ -228,7 +228,7 @@ class _Reader:
     ) -> None:
         """Add the fields below a schema, or below any of several alternative schemas."""
         schema = self._joined(schemas, entered)
-        if depth >= _DEEPEST or schema is None:
+        if depth >= _MAX_DEPTH or schema is None:
             return
         if schema.items:
             self.read(side, schema.items, f"{path}[]", schema.entered, depth + 1)
@@ -247,7 +247,7 @@ class _Reader:
 
     def read_field(
         self,
-        side: Side,
+        side: FieldSide,
         name: str,
         path: str,
         schemas: tuple[Node, ...],
@@ -256,9 +256,9 @@ class _Reader:
         entered: frozenset[str] = frozenset(),
         depth: int = 0,
     ) -> None:
-        """Add a field that is in use with all below it, or one that requests need."""
+        """Add a field that is in use with all fields below it, or a field that requests need."""
         is_used = self._uses(name)
-        if not is_used and (side is Side.ANSWER or not required):
+        if not is_used and (side is FieldSide.ANSWER or not required):
             return
         schema = self._joined(schemas, entered)
         if schema is None:
@@ -273,16 +273,18 @@ class _Reader:
             used=is_used,
         )
         earlier_field = self._fields.get((side, path))
-        self._fields[side, path] = field if earlier_field is None else _either(earlier_field, field)
+        self._fields[side, path] = (
+            field if earlier_field is None else _join_fields(earlier_field, field)
+        )
         if is_used:
             self.read(side, schemas, path, entered, depth + 1)
 
-    def _of_other_side(self, schemas: tuple[Node, ...], side: Side) -> bool:
-        mark = "writeOnly" if side is Side.ANSWER else "readOnly"
-        return any(_resolved(self._document, part).child(mark).value is True for part in schemas)
+    def _of_other_side(self, schemas: tuple[Node, ...], side: FieldSide) -> bool:
+        mark = "writeOnly" if side is FieldSide.ANSWER else "readOnly"
+        return any(_resolve(self._document, part).child(mark).value is True for part in schemas)
 
     def _joined(self, schemas: tuple[Node, ...], entered: frozenset[str]) -> _Schema | None:
-        """Return schemas as one, of which any may be meant; None if all were entered before."""
+        """Return alternative schemas joined as one; None if all of them were visited before."""
         parts = [part for schema in schemas if (part := self._schema(schema, entered)) is not None]
         if not parts:
             return None
@@ -294,22 +296,22 @@ class _Reader:
     def _schema(self, node: Node, entered: frozenset[str]) -> _Schema | None:
         self._visits += 1
         if self._visits > _MOST_SCHEMAS:
-            raise _excessive(self._operation)
-        schema_node = _resolved(self._document, node)
+            raise _excess_error(self._operation)
+        schema_node = _resolve(self._document, node)
         if not is_object(schema_node.value) or schema_node.pointer in entered:
             return None
         entered |= {schema_node.pointer}
-        whole = _own(schema_node, entered)
+        full_schema = _own_schema(schema_node, entered)
         for part in schema_node.child("allOf").items():
             schema = self._schema(part, entered)
-            whole = whole if schema is None else _all_of(whole, schema)
+            full_schema = full_schema if schema is None else _all_of(full_schema, schema)
         for keyword in ("anyOf", "oneOf"):
             choice = self._joined(tuple(schema_node.child(keyword).items()), entered)
-            whole = whole if choice is None else _all_of(whole, choice)
-        return whole
+            full_schema = full_schema if choice is None else _all_of(full_schema, choice)
+        return full_schema
 
 
-def _excessive(operation: DescribedOperation) -> DescriptionRefused:
+def _excess_error(operation: DescribedOperation) -> DescriptionRefused:
     problem = Problem(
         operation.node.pointer,
         "The schemas of the operation are nested too deeply, or lead to each other in too many"
@@ -319,7 +321,7 @@ def _excessive(operation: DescribedOperation) -> DescriptionRefused:
     return DescriptionRefused.of([problem])
 
 
-def _own(node: Node, entered: frozenset[str]) -> _Schema:
+def _own_schema(node: Node, entered: frozenset[str]) -> _Schema:
     value = node.value
     kinds = value.get("type")
     types = frozenset(map(str, kinds if is_list(kinds) else () if kinds is None else (kinds,)))
@@ -342,7 +344,7 @@ def _own(node: Node, entered: frozenset[str]) -> _Schema:
 
 
 def _all_of(first: _Schema, second: _Schema) -> _Schema:
-    """Return a schema of values that match both."""
+    """Return a schema of the values that match both schemas."""
     words = first.words if second.words is None else second.words
     if first.words is not None and second.words is not None:
         words = first.words & second.words
@@ -359,7 +361,7 @@ def _all_of(first: _Schema, second: _Schema) -> _Schema:
 
 
 def _one_of(first: _Schema, second: _Schema) -> _Schema:
-    """Return a schema of values that match either."""
+    """Return a schema of the values that match either schema."""
     both_have_words = first.words is not None and second.words is not None
     return _Schema(
         first.types | second.types if first.types and second.types else frozenset[str](),
@@ -380,7 +382,7 @@ def _joined_properties(first: _Schema, second: _Schema) -> dict[str, tuple[Node,
     }
 
 
-def _either(first: Field, second: Field) -> Field:
+def _join_fields(first: Field, second: Field) -> Field:
     """Join two descriptions of one field, such as those of answers with different statuses."""
     both_have_words = first.words is not None and second.words is not None
     return Field(
@@ -394,9 +396,9 @@ def _either(first: Field, second: Field) -> Field:
     )
 
 
-def _resolved(document: Document, node: Node) -> Node:
-    """Return what a node refers to; an empty node if it refers to nothing in the description."""
+def _resolve(document: Document, node: Node) -> Node:
+    """Return the node that a reference leads to; an empty node if the reference is broken."""
     try:
         return document.resolved(node)
-    except Unmapped:
+    except UnmappedOperation:
         return Node(None, node.pointer)

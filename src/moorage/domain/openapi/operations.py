@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Final
 import attrs
 
 from moorage.domain.http.requests import HttpMethod
-from moorage.domain.openapi.document import Node, Unmapped, refusal
+from moorage.domain.openapi.document import Node, UnmappedOperation, refusal
 from moorage.domain.openapi.security import alternatives
 from moorage.domain.openapi.servers import same_servers
 from moorage.domain.state.keys import LONGEST
@@ -33,7 +33,7 @@ class Parameter:
     Attributes:
         name: its name.
         place: `path`, `query`, `header` or `cookie`.
-        required: whether every request has it.
+        required: whether every request must contain it.
         node: its description.
     """
 
@@ -52,9 +52,10 @@ class ApiOperation:
         method: the HTTP method.
         path: the path below the base URL, with names in braces.
         node: its description.
-        parameters: its parameters, with those of its path.
-        security: the alternatives of names of security schemes; an empty one stands for none.
-        problems: the reasons why it cannot be mapped; none if it can.
+        parameters: its own parameters and its path's parameters.
+        security: the alternative sets of security schemes, by name; an empty set means no
+            authentication.
+        problems: the reasons why it cannot be mapped; empty if it can.
     """
 
     name: str
@@ -101,7 +102,7 @@ def _operations(document: Document) -> Iterator[ApiOperation]:
             continue
         try:
             path_item = document.resolved(item)
-        except Unmapped as error:
+        except UnmappedOperation as error:
             yield ApiOperation(
                 name=path,
                 method=HttpMethod.GET,
@@ -128,12 +129,12 @@ def _operation(
     for check in checks:
         try:
             check()
-        except Unmapped as error:
+        except UnmappedOperation as error:
             problems.append(error.problem)
     try:
         parameters = _parameters(document, path_item, node)
         _check_path(path, parameters, node)
-    except Unmapped as error:
+    except UnmappedOperation as error:
         problems.append(error.problem)
     requirement = node.child("security")
     if requirement.value is None:

@@ -11,7 +11,7 @@ from moorage.domain.auth.methods import AuthMethod, Credentials
 from moorage.domain.http.headers import check_settable
 from moorage.domain.oauth.client import OAuthClient
 from moorage.domain.openapi.document import Node, refusal
-from moorage.domain.secrets.frames import refusing
+from moorage.domain.secrets.frames import without_arguments_in_errors
 from moorage.domain.values.json_text import is_object
 from moorage.errors import InvalidData
 
@@ -49,7 +49,7 @@ class SecurityScheme:
     token_url: str | None = None
     scopes: tuple[str, ...] = ()
 
-    @refusing
+    @without_arguments_in_errors
     def credentials(
         self, secret: Secret | str | None = None, *, username: str | None = None
     ) -> Credentials:
@@ -60,7 +60,7 @@ class SecurityScheme:
             username: the user name, for Basic and Digest.
 
         Raises:
-            InvalidData: the scheme needs an `OAuthClient`, or other values than these.
+            InvalidData: the scheme needs an `OAuthClient`, or other values than the given ones.
         """
         if self.method is AuthMethod.OAUTH2:
             raise InvalidData(
@@ -72,7 +72,7 @@ class SecurityScheme:
             method=self.method, username=username, secret=secret, name=self.parameter
         )
 
-    @refusing
+    @without_arguments_in_errors
     def oauth_client(
         self,
         client_id: str,
@@ -106,7 +106,7 @@ def security_scheme(document: Document, name: str) -> SecurityScheme:
     """Return the security scheme with this name.
 
     Raises:
-        Unmapped: there is no such scheme, or no way to authenticate like this.
+        Unmapped: the scheme does not exist, or moorage does not support it.
     """
     schemes = document.root.child("components").child("securitySchemes")
     node = schemes.child(name)

@@ -22,8 +22,8 @@ def base_url(root: Node, choice: int | str | None, variables: Mapping[str, str])
 
     Args:
         root: the description.
-        choice: the position of the server; or its URL or description as written there; or a base
-            URL that is not described. None takes the only server.
+        choice: the position of the server; or its URL or description, as in the document; or a base
+            URL that is not in the document. None takes the only server.
         variables: values of the server's variables, in place of their defaults.
 
     Raises:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, NamedTuple, TypeVar
 from zlib import crc32
 
-from moorage.domain.values.durations import is_count, is_wait, plain
+from moorage.domain.values.durations import is_count, is_wait, plain_seconds
 from moorage.domain.values.frozen_values import field, frozen
 
 if TYPE_CHECKING:
@@ -22,13 +22,13 @@ class BatchLimits:
         records: the largest number of records in a batch.
         size: the number of bytes of payload at which a batch ends. A larger record is a batch of
             its own.
-        wait: the seconds that an incomplete batch waits for further records. By default it waits
-            for none.
+        wait: the seconds that an incomplete batch waits for further records. By default it does not
+            wait.
     """
 
     records: int = field(default=500, validator=is_count)
     size: int = field(default=1_000_000, validator=is_count)
-    wait: float = field(default=0.0, converter=plain, validator=is_wait)
+    wait: float = field(default=0.0, converter=plain_seconds, validator=is_wait)
 
 
 class BatchSize(NamedTuple):
@@ -43,9 +43,9 @@ class BatchSize(NamedTuple):
     size: int = 0
 
     def fitting(self, sizes: Sequence[int], limits: BatchLimits) -> int:
-        """Return how many further records, with these sizes in this order, fit into the batch.
+        """Return how many more records, with sizes in this order, fit into the batch.
 
-        The first record of a batch fits always.
+        The first record of a batch always fits.
         """
         records, total = self
         sizes = sizes[: max(0, limits.records - records)]

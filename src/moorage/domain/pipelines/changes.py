@@ -3,7 +3,7 @@
 Laws:
 
 1. Each name of either configuration is in exactly one of the four groups.
-2. A pipeline is changed only if something that it is made of differs.
+2. A pipeline counts as changed only if a value that it is made of differs.
 """
 
 from __future__ import annotations
@@ -35,7 +35,7 @@ def changes(old: Mapping[str, object], new: Mapping[str, object]) -> PipelineCha
 
     Args:
         old: the values that each pipeline of the old configuration is made of, by its name.
-        new: the same of the new configuration.
+        new: the same for the new configuration.
     """
     common = [name for name in new if name in old]
     return PipelineChanges(

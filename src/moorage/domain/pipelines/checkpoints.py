@@ -2,8 +2,8 @@
 
 Laws:
 
-1. A name has one owner: the last that began. What an earlier owner stores is refused.
-2. An owner begins after everything that was stored before it.
+1. A name has one owner: the last that began. Writes of an earlier owner are refused.
+2. An owner starts with the positions that were stored before it began.
 """
 
 from __future__ import annotations
@@ -54,7 +54,7 @@ def is_after(offset: Offset | None, position: Offset | None) -> bool:
     """Return whether a record comes after a stored position; None is the beginning.
 
     Raises:
-        LocalFailure: the offset is of another type than the position, or there is none.
+        LocalFailure: the offset is missing, or has another type than the position.
     """
     if isinstance(offset, int) and (position is None or isinstance(position, int)):
         return position is None or offset > position
@@ -110,7 +110,7 @@ class AdvanceCheckpoint:
     Attributes:
         key: the key of the checkpoint.
         epoch: the epoch of the owner.
-        positions: the positions to store, by the name of the partition; others stay.
+        positions: the positions to store, by the name of the partition; other positions stay.
     """
 
     key: str
@@ -140,7 +140,8 @@ class ResetCheckpoint:
 
     Attributes:
         key: the key of the checkpoint.
-        positions: the new positions, by the name of the partition; none to begin anew.
+        positions: the new positions, by the name of the partition; empty to start from the
+            beginning.
     """
 
     key: str

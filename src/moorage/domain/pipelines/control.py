@@ -4,7 +4,7 @@ Laws:
 
 1. A pause holds for every worker of the pipeline, also for those that start later, until it ends.
 2. A report of a worker replaces its earlier one, and changes nothing of other workers.
-3. Reports are bounded in number and age; a pause is neither.
+3. Reports are bounded in number and age; a pause has no such bounds.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ _SECOND: Final = 1_000_000
 _KEPT: Final = 86_400 * _SECOND
 """Microseconds for which a worker's report is kept."""
 
-_MOST: Final = 20
+_MAX_REPORTS: Final = 20
 """The maximum number of workers' reports that are kept."""
 
 
@@ -36,7 +36,7 @@ class WorkerReport(NamedTuple):
     Attributes:
         worker: the name of the worker.
         age: the seconds since the report.
-        fields: the state and the numbers of the pipeline in this worker.
+        fields: the state and the statistics of the pipeline in this worker.
     """
 
     worker: str
@@ -93,11 +93,11 @@ class ReportWorker(_Control):
 
     def apply(self, states: States, now: int, /) -> tuple[States, bool]:
         """Return the state with this report, and without old reports."""
-        paused, reports = _read(states[0])
+        paused, reports = _read_state(states[0])
         reports[self.worker] = [now, dict(self.fields)]
-        newest = sorted(reports.items(), key=lambda item: item[1][0], reverse=True)[:_MOST]
+        newest = sorted(reports.items(), key=lambda item: item[1][0], reverse=True)[:_MAX_REPORTS]
         recent = {worker: report for worker, report in newest if now - report[0] < _KEPT}
-        return (_written(now, paused, recent),), paused is not None
+        return (_write_state(now, paused, recent),), paused is not None
 
 
 @attrs.frozen
@@ -114,8 +114,8 @@ class PausePipeline(_Control):
 
     def apply(self, states: States, now: int, /) -> tuple[States, bool]:
         """Return the state with the pause, or without one."""
-        paused, reports = _read(states[0])
-        return (_written(now, self.reason, reports),), paused is not None
+        paused, reports = _read_state(states[0])
+        return (_write_state(now, self.reason, reports),), paused is not None
 
 
 @attrs.frozen
@@ -124,7 +124,7 @@ class ReadPipeline(_Control):
 
     def apply(self, states: States, now: int, /) -> tuple[States, PipelineStatus]:
         """Return the unchanged state, and the pipeline's status in it."""
-        paused, reports = _read(states[0])
+        paused, reports = _read_state(states[0])
         workers = (
             WorkerReport(worker, max(0, now - at) / _SECOND, fields)
             for worker, (at, fields) in reports.items()
@@ -133,7 +133,7 @@ class ReadPipeline(_Control):
         return states, PipelineStatus(paused, tuple(newest))
 
 
-def _read(state: State | None) -> tuple[str | None, dict[str, Any]]:
+def _read_state(state: State | None) -> tuple[str | None, dict[str, Any]]:
     """Return the reason of a pipeline's pause, and the time and fields of each report."""
     if state is None:
         return None, {}
@@ -141,6 +141,6 @@ def _read(state: State | None) -> tuple[str | None, dict[str, Any]]:
     return paused, reports
 
 
-def _written(now: int, paused: str | None, reports: Mapping[str, Any]) -> State:
+def _write_state(now: int, paused: str | None, reports: Mapping[str, Any]) -> State:
     text = json.dumps([paused, reports], sort_keys=True)
     return (now, _KEPT if paused is None else FOREVER, text)

@@ -24,7 +24,7 @@ class Verdict(Enum):
     """The program or the configuration is at fault: every further record would fail as well."""
 
 
-class Exhausted(Enum):
+class FailureConsequence(Enum):
     """The consequence of a failure that outlasts all retries."""
 
     STOP = "stop"
@@ -51,10 +51,10 @@ for each record; a pipeline stops after many dead letters in a row."""
 
 
 def verdict(error: Exception, policy: RetryPolicy) -> Verdict:
-    """Decide what follows from an error of a pipeline's transform or sink.
+    """Return the consequence of an error of a pipeline's transform or sink.
 
-    An error about a value and a refusal of the vendor are the record's fault. What the policy
-    retries is temporary. All else, such as a wrong password, is neither.
+    An error about a value and a refusal of the vendor are the record's fault. Errors that the
+    policy retries are temporary. Other errors, such as a wrong password, are neither.
     """
     is_temporary = isinstance(error, ConnectorError) and error.retryable
     if isinstance(error, _RECORD_AT_FAULT) and not is_temporary:
@@ -63,5 +63,5 @@ def verdict(error: Exception, policy: RetryPolicy) -> Verdict:
 
 
 def source_verdict(error: Exception, policy: RetryPolicy) -> Verdict:
-    """Decide what follows from an error of a pipeline's source: a retry or the end."""
+    """Return the consequence of an error of a pipeline's source: a retry or the end."""
     return Verdict.RETRY if policy.retries(error) else Verdict.STOP

@@ -1,4 +1,4 @@
-"""The columns of files of Parquet, as users write them."""
+"""The columns of Parquet files, in the notation of a configuration."""
 
 from __future__ import annotations
 
@@ -20,11 +20,15 @@ def checked_columns(columns: Mapping[str, str]) -> None:
     """Check that columns of Parquet have names and types.
 
     Raises:
-        ConfigurationError: there are none, or a type is unknown.
+        ConfigurationError: there are no columns, or a type is unknown.
     """
-    wrong = [name for name, kind in columns.items() if not name or not _is_type(kind)]
-    if wrong or not columns:
-        problem = f"The column {wrong[0][:80]!r} has no known type" if wrong else "There are none"
+    wrong_columns = [name for name, kind in columns.items() if not name or not _is_type(kind)]
+    if wrong_columns or not columns:
+        problem = (
+            f"The column {wrong_columns[0][:80]!r} has no known type"
+            if wrong_columns
+            else "There are none"
+        )
         raise ConfigurationError(
             f"{problem}.",
             path="columns",
@@ -33,7 +37,7 @@ def checked_columns(columns: Mapping[str, str]) -> None:
 
 
 def decimal_size(kind: str) -> tuple[int, int] | None:
-    """Return the digits of a decimal, and those behind the point; None for another type."""
+    """Return a decimal's number of digits, and those after the point; None for other types."""
     match = _DECIMAL.fullmatch(kind)
     return None if match is None else (int(match[1]), int(match[2]))
 

@@ -12,8 +12,15 @@ import attrs
 
 from moorage.domain.http.requests import Request
 from moorage.domain.http.urls import validate_path
-from moorage.domain.resilience.classify import unreadable
-from moorage.domain.values.durations import SECOND, is_count, is_seconds, is_wait, micros, plain
+from moorage.domain.resilience.classify import unreadable_answer_error
+from moorage.domain.values.durations import (
+    SECOND,
+    is_count,
+    is_seconds,
+    is_wait,
+    micros,
+    plain_seconds,
+)
 from moorage.domain.values.frozen_values import field, frozen
 from moorage.domain.values.json_text import encode_json, is_list, is_object
 from moorage.domain.values.text import is_encodable
@@ -23,7 +30,7 @@ if TYPE_CHECKING:
     from moorage.domain.http.response import Response
 
 _TIME_FORMATS: Final = ("iso", "seconds", "milliseconds")
-_LONGEST: Final = 1_000
+_MAX_LENGTH: Final = 1_000
 """The characters of an option, and of an id."""
 
 _LONGEST_PAGE: Final = 8_000
@@ -37,10 +44,10 @@ _UNITS: Final = {"seconds": SECOND, "milliseconds": 1_000}
 
 
 def _is_text(_: object, field: attrs.Attribute[Any], value: object) -> None:
-    is_given = isinstance(value, str) and 0 < len(value) <= _LONGEST
+    is_given = isinstance(value, str) and 0 < len(value) <= _MAX_LENGTH
     if not is_given or not str(value).isprintable() or not is_encodable(str(value)):
         raise ConfigurationError(
-            f"The value of {field.name} is not a printable text of 1 to {_LONGEST} characters.",
+            f"The value of {field.name} is not a printable text of 1 to {_MAX_LENGTH} characters.",
             path=field.name,
             remedy="Correct it, or leave it out if it is optional.",
         )
@@ -94,15 +101,17 @@ def _optional() -> Any:
 class PolledEndpoint:
     """An HTTP endpoint that a pipeline asks for new records again and again.
 
-    A field of an answer or of a record is written with dots, such as data.orders.
+    A field of an answer or of a record is a path with dots, such as data.orders.
 
     Attributes:
         service: the name of the service, whose protections apply.
         path: the path of the endpoint below the service's base URL.
         query: parameters of every request.
         items: the field of the answer with the list of records; by default the answer is the list.
-        id: the field of a record with its id, a text or a number. Records are recognised by it.
-        key: the field of a record with its key. Records of one key are processed in their order.
+        id: the field of a record with its id, a text or a number. Repeated records are recognised
+            by it.
+        key: the field of a record with its key. Records with the same key are processed in their
+            order.
         next_page: the field of the answer with the cursor, or the URL, of the next page.
         link_header: whether the header Link has the URL of the next page.
         cursor: the query parameter for the cursor in `next_page`; without it, `next_page` is a URL.
@@ -111,7 +120,7 @@ class PolledEndpoint:
         time: the field of a record with the time of its last change, for `since`.
         time_format: how times are written: iso, seconds or milliseconds since 1970.
         overlap: seconds before the newest known time from which on records are wanted again,
-            because some become visible late. Those that were delivered are recognised.
+            because some become visible late. Records that were delivered already are recognised.
         start: the first value of `since` or `cursor`; by default the first request has none.
         remember: the largest number of records of one page, or of the overlap, that are recognised.
         interval: seconds between two requests if there was nothing new.
@@ -131,10 +140,10 @@ class PolledEndpoint:
     time_format: str = field(
         default="iso", metadata={"choices": _TIME_FORMATS}, validator=_is_time_format
     )
-    overlap: float = field(default=60.0, converter=plain, validator=is_wait)
+    overlap: float = field(default=60.0, converter=plain_seconds, validator=is_wait)
     start: str | None = _optional()
     remember: int = field(default=1_000, validator=is_count)
-    interval: float = field(default=10.0, converter=plain, validator=is_seconds)
+    interval: float = field(default=10.0, converter=plain_seconds, validator=is_seconds)
 
     def __attrs_post_init__(self) -> None:
         """Refuse options that do not fit together."""
@@ -260,9 +269,9 @@ def read_page(endpoint: PolledEndpoint, response: Response) -> PolledPage:
         body = None
     values = field_of(body, endpoint.items)
     if not is_list(values):
-        raise unreadable(response, f"list of records{_named(endpoint.items)}")
+        raise unreadable_answer_error(response, f"list of records{_field_name(endpoint.items)}")
     items = tuple(_item(endpoint, value, response) for value in values)
-    return PolledPage(items, _next(endpoint, body, response))
+    return PolledPage(items, _next_page(endpoint, body, response))
 
 
 def field_of(value: Any, path: str | None) -> Any:
@@ -272,33 +281,33 @@ def field_of(value: Any, path: str | None) -> Any:
     return value
 
 
-def _named(field: str | None) -> str:
+def _field_name(field: str | None) -> str:
     return "" if field is None else f" in the field {field}"
 
 
 def _item(endpoint: PolledEndpoint, value: Any, response: Response) -> PolledItem:
     id = _text(field_of(value, endpoint.id))
     if id is None:
-        raise unreadable(response, f"id of a record{_named(endpoint.id)}")
+        raise unreadable_answer_error(response, f"id of a record{_field_name(endpoint.id)}")
     key = None if endpoint.key is None else _text(field_of(value, endpoint.key))
     if endpoint.time is None:
         return PolledItem(value, id, key, 0)
     time = field_of(value, endpoint.time)
     moment = _moment(endpoint, time)
     if moment is None:
-        raise unreadable(response, f"time of a record{_named(endpoint.time)}")
+        raise unreadable_answer_error(response, f"time of a record{_field_name(endpoint.time)}")
     return PolledItem(value, f"{id}@{time}", key, moment)
 
 
 def _text(value: object) -> str | None:
-    """Return an id or a key as a text; None if it is no text or number that could be one."""
+    """Return an id or a key as a text; None if the value is not a valid text or number."""
     if isinstance(value, bool) or not isinstance(value, (str, int)):
         return None
     # Python writes no longer numbers in decimal digits.
-    if isinstance(value, int) and value.bit_length() > _LONGEST:
+    if isinstance(value, int) and value.bit_length() > _MAX_LENGTH:
         return None
     text = str(value)
-    return text if 0 < len(text) <= _LONGEST and is_encodable(text) else None
+    return text if 0 < len(text) <= _MAX_LENGTH and is_encodable(text) else None
 
 
 def _moment(endpoint: PolledEndpoint, time: Any) -> int | None:
@@ -316,7 +325,7 @@ def _moment(endpoint: PolledEndpoint, time: Any) -> int | None:
         return None
 
 
-def _next(endpoint: PolledEndpoint, body: Any, response: Response) -> str | None:
+def _next_page(endpoint: PolledEndpoint, body: Any, response: Response) -> str | None:
     """Return the cursor or the URL of the next page; None if there is none."""
     next_page: Any
     if endpoint.link_header:
@@ -328,21 +337,21 @@ def _next(endpoint: PolledEndpoint, body: Any, response: Response) -> str | None
     is_number = type(next_page) is int and endpoint.cursor is not None
     text = str(next_page) if isinstance(next_page, str) or is_number else ""
     if not 0 < len(text) <= _LONGEST_PAGE or not text.isprintable() or not is_encodable(text):
-        raise unreadable(response, "readable cursor or URL of the next page")
+        raise unreadable_answer_error(response, "readable cursor or URL of the next page")
     return text if endpoint.cursor is not None else _absolute(text, response)
 
 
 def _absolute(url: str, response: Response) -> str:
-    """Return the URL of the next page, which may be relative to that of the answer.
+    """Return the URL of the next page, which may be relative to the answer's URL.
 
     Raises:
-        VendorFailed: it is not a URL.
+        VendorFailed: the value is not a URL.
     """
     try:
         return validate_path(urljoin(response.url or "", url))
     except (InvalidData, ValueError):
         pass
-    raise unreadable(response, "URL of the next page that can be requested")
+    raise unreadable_answer_error(response, "URL of the next page that can be requested")
 
 
 def _link(header: str) -> str | None:

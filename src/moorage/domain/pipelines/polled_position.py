@@ -4,7 +4,7 @@ Laws:
 
 1. A position of a later record is a greater text.
 2. A source that continues after the position of a record delivers every record that the endpoint
-   lists then and that was not delivered before, as far as the endpoint's overlap reaches.
+   now lists and that was not delivered before, as far as the endpoint's overlap reaches.
 3. It does not deliver a record again that the position remembers.
 4. Pages that lead in a circle end with an error. A position marks one page, which moves on when the
    number of pages has doubled, so that each circle leads back to the marked page sooner or later.
@@ -27,7 +27,7 @@ if TYPE_CHECKING:
     from moorage.domain.pipelines.polled_endpoint import PolledEndpoint, PolledItem, PolledPage
     from moorage.domain.pipelines.records import Offset
 
-_NOTHING: Final[dict[str, int]] = {}
+_EMPTY: Final[dict[str, int]] = {}
 
 
 class PolledPosition(NamedTuple):
@@ -35,7 +35,7 @@ class PolledPosition(NamedTuple):
 
     Attributes:
         delivered: the number of records that were delivered.
-        page: the cursor or the URL of the page that is read; None for the first.
+        page: the cursor or the URL of the page that is read; None for the first page.
         newest: the newest known time in microseconds since 1970; None without records or times.
         base: the newest known time when the first page was asked for.
         remembered: the times of records that are recognised, by their digests.
@@ -47,7 +47,7 @@ class PolledPosition(NamedTuple):
     page: str | None = None
     newest: int | None = None
     base: int | None = None
-    remembered: Mapping[str, int] = _NOTHING
+    remembered: Mapping[str, int] = _EMPTY
     pages: int = 0
     mark: str | None = None
 
@@ -64,7 +64,7 @@ class PolledPosition(NamedTuple):
 
 
 def read_position(endpoint: PolledEndpoint, offset: Offset | None) -> PolledPosition:
-    """Return the position that a text stands for; the beginning for None.
+    """Parse a position from a text; None stands for the beginning.
 
     Raises:
         InvalidData: the text is not a position of such an endpoint.
@@ -102,7 +102,7 @@ def advance(
     """Return the new records of a page, and the position after the page.
 
     Raises:
-        ConfigurationError: the records are not in the order of their times, or too many to
+        ConfigurationError: the records are not in the order of their times, or are too many to
             remember, or the pages lead in a circle.
     """
     if endpoint.since is None:
@@ -113,18 +113,18 @@ def advance(
 def _advance_by_pages(
     endpoint: PolledEndpoint, position: PolledPosition, page: PolledPage
 ) -> tuple[list[SourceRecord], PolledPosition]:
-    listed = {item.digest: item for item in page.items}
-    _check_memory(endpoint, len(listed))
-    new = [item for digest, item in listed.items() if digest not in position.remembered]
-    remembered = {digest: 0 for digest in position.remembered if digest in listed}
+    page_items = {item.digest: item for item in page.items}
+    _check_memory(endpoint, len(page_items))
+    new_items = [item for digest, item in page_items.items() if digest not in position.remembered]
+    remembered = {digest: 0 for digest in position.remembered if digest in page_items}
     positions = [position._replace(remembered=remembered)]
-    for count, item in enumerate(new, position.delivered + 1):
+    for count, item in enumerate(new_items, position.delivered + 1):
         remembered = {**remembered, item.digest: 0}
         positions.append(position._replace(delivered=count, remembered=remembered))
     if page.next is not None and page.next != position.page:
         positions[-1] = _next_page(endpoint, positions[-1], page.next)
     records = [
-        _record(endpoint, item, after) for item, after in zip(new, positions[1:], strict=True)
+        _record(endpoint, item, after) for item, after in zip(new_items, positions[1:], strict=True)
     ]
     return records, positions[-1]
 

@@ -5,7 +5,7 @@ Laws:
 1. With "prefix", a record is committed only if it and all before it are settled: the position
    never passes a gap.
 2. Each record is settled at most once.
-3. After a reset nothing that was admitted before it is ever committed.
+3. Records that were admitted before a reset are never committed after it.
 4. The cost of a run of records does not depend on their number, unless they have to be settled one
    by one.
 """
@@ -25,7 +25,7 @@ if TYPE_CHECKING:
 class PendingRun:
     """Successive records of one partition on their way through a pipeline.
 
-    They are settled together. `split` makes runs of them that are settled by themselves.
+    They are settled together. `split` divides them into runs that are settled separately.
 
     Attributes:
         records: the records as the source delivered them.
@@ -55,12 +55,12 @@ class PendingRun:
         self.is_begun = self.is_done = False
 
     def split(self, cuts: Iterable[int]) -> list[PendingRun]:
-        """Return runs of the records between positions in this run, which they replace."""
+        """Split this run at positions, and return the runs that replace it."""
         parts = [
             PendingRun(
                 self.records[begin:end], self.sizes[begin:end], self.progress, self.start + begin
             )
-            for begin, end in pairwise((0, *cuts, len(self.records)))
+            for begin, end in pairwise((0, *cuts, len(self.sizes)))
         ]
         for part in parts:
             part.is_begun, part.is_done = self.is_begun, self.is_done
@@ -69,8 +69,12 @@ class PendingRun:
 
     def singles(self) -> list[PendingRun]:
         """Return a run for each record."""
-        count = len(self.records)
-        return [self] if count == 1 else self.split(range(1, count))
+        count = len(self.sizes)
+        if count == 1:
+            return [self]
+        # Records that are not made yet are made together here.
+        self.records = self.outputs = [*self.records]
+        return self.split(range(1, count))
 
 
 is_done: Final[Callable[[PendingRun], bool]] = attrgetter("is_done")
@@ -108,38 +112,38 @@ class PartitionProgress:
             sizes: the sizes of their payloads in bytes.
         """
         run = self._pending[self._next] = PendingRun(records, sizes, self, self._next)
-        self._next += len(records)
+        self._next += len(sizes)
         return run
 
     def replace(self, run: PendingRun, parts: Iterable[PendingRun]) -> None:
-        """Put parts of a run in its place, unless it was removed by a reset."""
+        """Replace a run by its parts, unless it was removed by a reset."""
         if self._pending.get(run.start) is run:
             self._pending.update((part.start, part) for part in parts)
 
     def settle(self, runs: Iterable[PendingRun]) -> bool:
         """Record that runs are processed; return False if none of them was open."""
-        settled = list(filterfalse(is_done, runs))
-        for run in settled:
+        settled_runs = list(filterfalse(is_done, runs))
+        for run in settled_runs:
             run.is_done = True
         if not self._is_prefix:
-            self._settled += settled
-        return bool(settled)
+            self._settled += settled_runs
+        return bool(settled_runs)
 
     def take(self) -> list[PendingRun]:
         """Remove the runs that may be committed now, and return them.
 
-        Those of a prefix are in their order, others in the order in which they were settled.
+        Runs of a prefix are in their order, other runs in the order in which they were settled.
         """
-        taken, self._settled = self._settled, []
+        settled_runs, self._settled = self._settled, []
         if self._is_prefix:
             while (run := self._pending.get(self._first)) is not None and run.is_done:
-                taken.append(run)
-                self._first += len(run.records)
+                settled_runs.append(run)
+                self._first += len(run.sizes)
                 del self._pending[run.start]
         else:
-            for run in taken:
+            for run in settled_runs:
                 del self._pending[run.start]
-        return taken
+        return settled_runs
 
     def reset(self) -> list[PendingRun]:
         """Remove and return all runs, because the source will deliver their records again.

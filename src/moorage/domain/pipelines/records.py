@@ -3,19 +3,20 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Sequence
 from itertools import chain, groupby, repeat
 from operator import attrgetter
-from typing import TYPE_CHECKING, Any, Final, NamedTuple, TypeAlias
+from typing import TYPE_CHECKING, Any, Final, NamedTuple, TypeAlias, overload
 
 import attrs
 
 from moorage.domain.messages.message import JSON, header_pairs, key_bytes, payload_bytes
-from moorage.domain.secrets.frames import careful
+from moorage.domain.secrets.frames import with_careful_constructor
 from moorage.domain.values.json_text import encode_json
 from moorage.errors import InvalidData
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator, Sequence
+    from collections.abc import Callable, Iterable, Iterator
     from datetime import datetime
     from typing import Self
 
@@ -25,10 +26,10 @@ Offset: TypeAlias = "int | str"
 Partition: TypeAlias = "tuple[str, int | str | None]"
 """A topic and one of its partitions; None for a topic that has none."""
 
-_PLACE: Final = attrgetter("topic", "partition")
+_TOPIC_AND_PARTITION: Final = attrgetter("topic", "partition")
 
 
-@careful
+@with_careful_constructor
 @attrs.frozen
 class SourceRecord:
     """A record that a source has read from outside the pipeline.
@@ -40,7 +41,7 @@ class SourceRecord:
         attributes: pairs of names and values, which are texts or bytes, such as the headers of a
             message.
         content_type: the type of the payload, such as "application/json".
-        id: identifies the record, also when it is read again; None if the source knows no id.
+        id: identifies the record, even when it is read again; None if the source provides no id.
         offset: the position from which the source continues after this record; None if the
             source keeps its own position.
         published_at: the time at which the record was published, with a time zone.
@@ -63,7 +64,7 @@ class SourceRecord:
         """Return a record whose payload is a value encoded as JSON.
 
         Args:
-            value: built of dict, list, str, int, float, bool and None.
+            value: a value made of dict, list, str, int, float, bool and None.
             fields: further fields of the record.
         """
         fields.setdefault("content_type", JSON)
@@ -105,7 +106,7 @@ class SourceRecord:
         return (value for attribute, value in self.attributes if attribute == name)
 
 
-@careful
+@with_careful_constructor
 @attrs.frozen
 class SinkRecord(SourceRecord):
     """A record on its way through a pipeline to a sink.
@@ -114,8 +115,8 @@ class SinkRecord(SourceRecord):
         topic: the topic, stream, queue or file that it was read from.
         partition: the number or the name of the topic's partition; None if it has none.
         producer: the name of the producer, if the broker states it.
-        deliveries: how often the record was delivered, this time included, as far as the broker
-            knows; 1 for the first time.
+        deliveries: the number of the record's deliveries that the broker knows of, including this
+            one; 1 for the first time.
     """
 
     topic: str = attrs.field(kw_only=True)
@@ -136,16 +137,16 @@ class SinkRecord(SourceRecord):
 
     @property
     def identity(self) -> str:
-        """The id of the record, or else a text made of its topic, partition and offset.
+        """The id of the record, or otherwise a text made of its topic, partition and offset.
 
-        It is the same each time when the record is delivered, so that a sink can recognise repeats.
+        It is the same for each delivery of the record, so that a sink can recognise repeats.
         """
         if self.id is not None:
             return self.id
-        return "/".join(map(str, (self.topic, *_given(self.partition), self.offset)))
+        return "/".join(map(str, (self.topic, *_partition_key(self.partition), self.offset)))
 
 
-@careful
+@with_careful_constructor
 @attrs.frozen
 class DecodedRecord(SinkRecord):
     """A record whose payload was decoded by a schema. The payload stays as it was read.
@@ -170,7 +171,7 @@ class DecodedRecord(SinkRecord):
         return self.value
 
 
-def _given(partition: int | str | None) -> tuple[int | str, ...]:
+def _partition_key(partition: int | str | None) -> tuple[int | str, ...]:
     return () if partition is None else (partition,)
 
 
@@ -202,14 +203,14 @@ _DEFAULTS: Final[dict[str, Any]] = {
 def checked_records(payloads: Sequence[bytes], **columns: Iterable[Any]) -> list[SinkRecord]:
     """Return records of values that have their final types already.
 
-    A source that has decoded a broker's reply builds its records with this function: it costs a
-    fifth of the constructor, which converts and checks what a caller gives.
+    A source that has decoded a broker's reply builds its records with this function: it takes a
+    fifth of the time of the constructor, which converts and checks its arguments.
 
     Args:
         payloads: the payloads, one for each record.
         columns: the values of other fields, by the field's name: one for each record, in order. A
-            field without a column has its default. `attributes` are tuples of pairs, and `topic`
-            has to be given.
+            field without a column has its default. `attributes` are tuples of pairs, and `topic` is
+            required.
     """
     values = [columns.get(name) or repeat(default) for name, default in _DEFAULTS.items()]
     records: list[SinkRecord] = []
@@ -246,6 +247,68 @@ def checked_records(payloads: Sequence[bytes], **columns: Iterable[Any]) -> list
     return records
 
 
+class LazyRecords(Sequence[SinkRecord]):
+    """Records that are made from a broker's messages when one of them is first accessed.
+
+    All records are then made together, which is faster than one after the other. A slice makes only
+    its own records, unless the records of the whole sequence exist already.
+
+    Attributes:
+        messages: the messages.
+        make: returns the records of messages, one for each.
+    """
+
+    __slots__ = "_records", "make", "messages"
+
+    def __init__(
+        self, messages: Sequence[Any], make: Callable[[Sequence[Any]], list[SinkRecord]]
+    ) -> None:
+        self.messages = messages
+        self.make = make
+        self._records: list[SinkRecord] | None = None
+
+    @property
+    def is_made(self) -> bool:
+        """True if the records were made, because one of them was accessed."""
+        return self._records is not None
+
+    def __len__(self) -> int:
+        return len(self.messages)
+
+    def __iter__(self) -> Iterator[SinkRecord]:
+        return iter(self._made_records())
+
+    @overload
+    def __getitem__(self, at: int) -> SinkRecord: ...
+
+    @overload
+    def __getitem__(self, at: slice) -> Sequence[SinkRecord]: ...
+
+    def __getitem__(self, at: int | slice) -> SinkRecord | Sequence[SinkRecord]:
+        if isinstance(at, slice) and self._records is None:
+            return LazyRecords(self.messages[at], self.make)
+        return self._made_records()[at]
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        return list, (self._made_records(),)
+
+    def _made_records(self) -> list[SinkRecord]:
+        records = self._records
+        if records is None:
+            records = self._records = self.make(self.messages)
+        return records
+
+
+def joined_records(parts: Sequence[Sequence[SinkRecord]]) -> Sequence[SinkRecord]:
+    """Return the records of sequences joined in order, without making lazy records."""
+    if len(parts) == 1:
+        return parts[0]
+    late = [part for part in parts if isinstance(part, LazyRecords) and not part.is_made]
+    if parts and len(late) == len(parts) and len({part.make for part in late}) == 1:
+        return LazyRecords([item for part in late for item in part.messages], late[0].make)
+    return list(chain.from_iterable(parts))
+
+
 class RecordRun(NamedTuple):
     """Successive records of one partition.
 
@@ -256,11 +319,11 @@ class RecordRun(NamedTuple):
     """
 
     place: Partition
-    records: list[SinkRecord]
-    sizes: list[int]
+    records: Sequence[SinkRecord]
+    sizes: Sequence[int]
 
 
-class RecordBatch(tuple[SinkRecord, ...]):  # noqa: SLOT001 - a subclass of tuple has none
+class RecordBatch(Sequence[SinkRecord]):
     """The records of one poll, from a source that knows their partitions and sizes already.
 
     A pipeline need not look at each of these records.
@@ -269,21 +332,33 @@ class RecordBatch(tuple[SinkRecord, ...]):  # noqa: SLOT001 - a subclass of tupl
         runs: the records, in runs of one partition each.
 
     Attributes:
-        runs: the same.
+        runs: the records, as passed.
     """
 
-    runs: Sequence[RecordRun]
+    __slots__ = ("runs",)
 
-    def __new__(cls, runs: Sequence[RecordRun]) -> Self:
-        """Return the batch of these runs."""
-        batch = super().__new__(cls, chain.from_iterable(run.records for run in runs))
-        batch.runs = runs
-        return batch
+    def __init__(self, runs: Sequence[RecordRun]) -> None:
+        self.runs = runs
+
+    def __len__(self) -> int:
+        return sum([len(run.sizes) for run in self.runs])
+
+    def __iter__(self) -> Iterator[SinkRecord]:
+        return chain.from_iterable(run.records for run in self.runs)
+
+    @overload
+    def __getitem__(self, at: int) -> SinkRecord: ...
+
+    @overload
+    def __getitem__(self, at: slice) -> Sequence[SinkRecord]: ...
+
+    def __getitem__(self, at: int | slice) -> SinkRecord | Sequence[SinkRecord]:
+        return list(self)[at]
 
 
 def runs_of(records: Sequence[SinkRecord]) -> Sequence[RecordRun]:
     """Return the runs of successive records of the same partition."""
     if isinstance(records, RecordBatch):
         return records.runs
-    runs = ((place, list(run)) for place, run in groupby(records, _PLACE))
+    runs = ((place, list(run)) for place, run in groupby(records, _TOPIC_AND_PARTITION))
     return [RecordRun(place, run, [len(record.payload) for record in run]) for place, run in runs]

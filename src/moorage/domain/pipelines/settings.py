@@ -6,10 +6,10 @@ from enum import Enum
 from typing import TYPE_CHECKING, Final, Protocol, TypeVar
 
 from moorage.domain.pipelines.batches import BatchLimits
-from moorage.domain.pipelines.failures import Exhausted
+from moorage.domain.pipelines.failures import FailureConsequence
 from moorage.domain.resilience.retry import Jitter, RetryPolicy
-from moorage.domain.secrets.frames import careful
-from moorage.domain.values.durations import is_count, is_seconds, is_wait, plain
+from moorage.domain.secrets.frames import with_careful_constructor
+from moorage.domain.values.durations import is_count, is_seconds, is_wait, plain_seconds
 from moorage.domain.values.frozen_values import evolve, field, fields_of, frozen
 from moorage.errors import ConfigurationError, ConnectorError
 
@@ -36,13 +36,13 @@ def _order(value: Order | str) -> Order:
     return _member(Order, value, "order")
 
 
-def exhausted_of(value: Exhausted | str) -> Exhausted:
+def exhausted_of(value: FailureConsequence | str) -> FailureConsequence:
     """Return the consequence of this name.
 
     Raises:
-        ConfigurationError: there is none.
+        ConfigurationError: there is no such consequence.
     """
-    return _member(Exhausted, value, "exhausted")
+    return _member(FailureConsequence, value, "exhausted")
 
 
 def _member(kind: type[E], value: object, path: str) -> E:
@@ -74,12 +74,12 @@ class PipelineConfig:
             record aside.
         reconnect: the pauses between attempts to open the source again; their number is not
             limited.
-        dead_letters_in_a_row: the pipeline stops after so many dead letters without a success:
-            then the program is more likely at fault than the records.
+        dead_letters_in_a_row: the number of dead letters without a success after which the pipeline
+            stops, because the program is then more likely at fault than the records.
         poll_wait: the seconds that the source waits for a record.
         drain: the seconds in which batches under way may end when the pipeline stops.
         measure_every: the seconds between two measurements of how many records wait in the source,
-            if the source can tell.
+            if the source can report it.
     """
 
     lanes: int = field(default=1, validator=is_count)
@@ -88,14 +88,14 @@ class PipelineConfig:
     records_in_flight: int = field(default=2_000, validator=is_count)
     size_in_flight: int = field(default=32_000_000, validator=is_count)
     retry: RetryPolicy = field(factory=lambda: RetryPolicy(max_attempts=5))
-    exhausted: Exhausted = field(default=Exhausted.RETRY, converter=exhausted_of)
+    exhausted: FailureConsequence = field(default=FailureConsequence.RETRY, converter=exhausted_of)
     reconnect: RetryPolicy = field(
         factory=lambda: RetryPolicy(base_delay=0.2, max_delay=1.5, jitter=Jitter.EQUAL)
     )
     dead_letters_in_a_row: int = field(default=1_000, validator=is_count)
-    poll_wait: float = field(default=1.0, converter=plain, validator=is_seconds)
-    drain: float = field(default=25.0, converter=plain, validator=is_wait)
-    measure_every: float = field(default=10.0, converter=plain, validator=is_seconds)
+    poll_wait: float = field(default=1.0, converter=plain_seconds, validator=is_seconds)
+    drain: float = field(default=25.0, converter=plain_seconds, validator=is_wait)
+    measure_every: float = field(default=10.0, converter=plain_seconds, validator=is_seconds)
 
 
 class PipelineState(Enum):
@@ -123,16 +123,16 @@ class PipelineStatistics:
         dead_letters: the records that were set aside.
         failed: the failures of the sink and the transforms, each attempt counted.
         retried: the attempts that were made again.
-        committed: the records that the source was told to be done, each by itself or with those
+        committed: the records that were committed at the source, each by itself or with those
             before it.
         released: the records that were given back to the source unprocessed.
-        reconnects: how often the source was opened again.
+        reconnects: the number of times that the source was opened again.
         records_in_flight: the records that are read and not settled.
         size_in_flight: the bytes of their payloads.
         batches: the batches whose records were all settled.
         processing_duration: the seconds that their processing took, with its repetitions, added up.
-        lag: the records that were not committed when the source was last measured, those that wait
-            included; None if the source cannot tell.
+        lag: the records that were not committed when the source was last measured, including those
+            that wait in the source; None if the source cannot report it.
         last_error: the message of the last failure; None if there was none.
     """
 
@@ -184,16 +184,16 @@ class PipelineReport:
     """The report on how a pipeline's run ended.
 
     Attributes:
-        is_clean: True if each batch under way ended in time. Otherwise some were cut off; their
-            records are delivered again.
-        statistics: the numbers.
+        is_clean: True if each batch under way ended in time. Otherwise some batches were cut off;
+            their records are delivered again.
+        statistics: the statistics of the pipeline.
     """
 
     is_clean: bool
     statistics: PipelineStatistics
 
 
-@careful
+@with_careful_constructor
 @frozen(kw_only=True)
 class DeadLetter:
     """A record that a pipeline could not process.

@@ -1,8 +1,8 @@
 """The admission of an attempt, decided by circuit, limits, retry budget and claim together.
 
-All of them decide together. An attempt that a limit refuses takes no probe lease, and an attempt
+An attempt that a limit refuses takes no probe lease, and an attempt
 that the circuit refuses takes no token. One admission command per plan serves every call; only a
-retry, a probe and a call with an idempotency claim make their own.
+retry, a probe and a call with an idempotency claim need a command of their own.
 
 The fast path (circuit closed, empty queue, tokens available) must give exactly the same answers as
 the full rule.
@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Any, Final, TypeAlias
 
 from moorage.domain.idempotency import claims as idempotency
 from moorage.domain.resilience.rate_limit import checked_cost, joint_wait
-from moorage.domain.state.commands import MISREAD, misread, with_times_moved_back
+from moorage.domain.state.commands import MISREAD, misread_state_error, with_times_moved_back
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -33,8 +33,8 @@ if TYPE_CHECKING:
 class Answer(IntEnum):
     """The decision about the admission of an attempt.
 
-    A circuit that is open refuses all attempts until its time (`CIRCUIT_OPEN`). One that is half
-    open refuses while others probe it (`PROBES_TAKEN`), and may close at any moment.
+    An open circuit refuses all attempts until its time (`CIRCUIT_OPEN`). A half-open circuit
+    refuses attempts while others probe it (`PROBES_TAKEN`), and may close at any moment.
     """
 
     GO = 0
@@ -60,10 +60,10 @@ AT_ONCE: Final[Admitted] = (GO, 0, None, ())
 class Gates:
     """The compiled protections of a call, with the keys of their stored states.
 
-    The order of keys is: circuit, limits, budget. `shares` has, for each limit, the part of it that
-    a process may grant by itself while the shared store is away; None means nothing. Without
-    `shares`, a process may grant the whole of every limit. `grants_alone` is true if no share is
-    None. `wholes` and `whole_keys` are the rules and keys of limits in parts, as they would be
+    The order of keys is: circuit, limits, budget. `shares` contains, for each limit, the share that
+    a process may grant by itself while the shared store is not available; None means no share.
+    Without `shares`, a process may grant the whole of every limit. `grants_alone` is true if no
+    share is None. `wholes` and `whole_keys` are the rules and keys that limits in parts would have
     without parts.
     """
 
@@ -278,12 +278,14 @@ class Admission:
         raise failure
 
     def _granted_under_claim(self, states: States, now: int) -> tuple[States, Admitted] | None:
-        """Admit an attempt that holds a claim, by a fast rule; None if `decide` has to do it."""
+        """Admit an attempt that holds a claim, by a fast rule; None if `decide` is needed."""
         gates, claim = self.gates, self.claim
         limits, circuit = gates.limits, gates.circuit
         if claim is None or gates.budget is not None or len(limits) > 1 or self.ticketed:
             return None
-        sent_claim = idempotency.mark_sent(idempotency.present(states[-1], now), claim[1], claim[2])
+        sent_claim = idempotency.mark_sent(
+            idempotency.unexpired(states[-1], now), claim[1], claim[2]
+        )
         if sent_claim is None:
             return None
         new_states: States = (sent_claim,)
@@ -300,32 +302,32 @@ class Admission:
         return (circuit_state, *new_states), (GO, 0, (circuit_state[3], circuit_state[5], 0), ())
 
     def decide(self, states: States, now: int) -> tuple[States, Admitted]:
-        """Return the full rule's answer, to which that of the fast path in `apply` is equal."""
+        """Return the answer by the full rule; the fast path in `apply` gives the same answer."""
         gates = self.gates
         first = 1 if gates.circuit else 0
-        rest = first + len(gates.limits)
+        next_index = first + len(gates.limits)
 
         # First all protections are read without taking anything. If the clock was set back and time
         # stands still, it has to catch up before a wait begins.
         presents = [
             rule.present(state, now)
-            for rule, state in zip(gates.limits, states[first:rest], strict=True)
+            for rule, state in zip(gates.limits, states[first:next_index], strict=True)
         ]
         turn = joint_wait(gates.limits, presents, self.costs) if presents else 0
         wait = turn and turn + max(limit_state[0] - now for limit_state in presents)
 
-        new: list[State] = []
+        new_states: list[State] = []
         permit: Permit | None = None
         if gates.circuit:
-            circuit, permit, away, needs_token = gates.circuit.admit(
+            circuit, permit, closed_for, needs_token = gates.circuit.admit(
                 gates.circuit.present(states[0], now), self.token, self.lease + wait
             )
             if permit is None and not needs_token and not gates.circuit.config.shadow:
                 answer = CIRCUIT_OPEN if gates.circuit.is_open(circuit) else Answer.PROBES_TAKEN
-                return self._refuse(states, now, answer, away)
+                return self._refuse(states, now, answer, closed_for)
             if needs_token and wait <= self.within:
                 return self._refuse(states, now, Answer.NEEDS_TOKEN)
-            new.append(circuit)
+            new_states.append(circuit)
         if wait > self.within:
             return self._refuse(states, now, Answer.LIMITED, wait)
 
@@ -334,14 +336,14 @@ class Admission:
             rule.grant(present, cost, present[0] + turn, refundable=refundable)
             for rule, present, cost in zip(gates.limits, presents, self.costs, strict=True)
         ]
-        new.extend(state for state, _ in grants)
-        answer, away = self._spend(states[rest:], now, new)
+        new_states.extend(state for state, _ in grants)
+        answer, closed_for = self._count_attempt(states[next_index:], now, new_states)
         if answer is not GO:
-            return self._refuse(states, now, answer, away)
+            return self._refuse(states, now, answer, closed_for)
         tickets = tuple(ticket for _, ticket in grants) if refundable else ()
-        return tuple(new), (Answer.GO, wait, permit, tickets)
+        return tuple(new_states), (Answer.GO, wait, permit, tickets)
 
-    def _spend(self, states: States, now: int, new: list[State]) -> tuple[Answer, int]:
+    def _count_attempt(self, states: States, now: int, new: list[State]) -> tuple[Answer, int]:
         """Count the attempt against the retry budget, and mark its claim as sent."""
         rule = self.gates.budget
         if rule:
@@ -352,7 +354,9 @@ class Admission:
             new.append(spent_numbers)
         if self.claim:
             _, fence, target = self.claim
-            sent_claim = idempotency.mark_sent(idempotency.present(states[-1], now), fence, target)
+            sent_claim = idempotency.mark_sent(
+                idempotency.unexpired(states[-1], now), fence, target
+            )
             if sent_claim is None:
                 return Answer.FENCED, 0
             new.append(sent_claim)
@@ -369,7 +373,7 @@ class Admission:
         return (*self.gates.rules, *idempotency.CLAIMS) if self.claim else self.gates.rules
 
     def _misread(self, error: Exception, states: States, now: int) -> Exception:
-        return misread(error, self.keys, self.rules, states, now)
+        return misread_state_error(error, self.keys, self.rules, states, now)
 
 
 class _CircuitAdmission(Admission):
@@ -385,8 +389,8 @@ class _CircuitAdmission(Admission):
                 circuit_state = circuit.fast_admit(state, now)
                 if circuit_state is not None:
                     return (circuit_state,), (GO, 0, (circuit_state[3], circuit_state[5], 0), ())
-            elif away := circuit.refuses(state, now):
-                return states, (CIRCUIT_OPEN, away, None, ())
+            elif closed_for := circuit.refuses(state, now):
+                return states, (CIRCUIT_OPEN, closed_for, None, ())
             return self.decide(states, now)
         except MISREAD as error:
             failure = self._misread(error, states, now)
@@ -422,10 +426,10 @@ class _UsualAdmission(Admission):
                         (circuit_state[3], circuit_state[5], 0),
                         (),
                     )
-            elif away := circuit.refuses(states[0], now):
+            elif closed_for := circuit.refuses(states[0], now):
                 return with_times_moved_back(gates.rules, states, now), (
                     CIRCUIT_OPEN,
-                    away,
+                    closed_for,
                     None,
                     (),
                 )
@@ -450,9 +454,9 @@ class _SeveralAdmission(Admission):
             if circuit is not None:
                 circuit_state = circuit.fast_admit(states[0], now)
                 if circuit_state is None:
-                    if away := circuit.refuses(states[0], now):
+                    if closed_for := circuit.refuses(states[0], now):
                         unchanged_states = with_times_moved_back(gates.rules, states, now)
-                        return unchanged_states, (CIRCUIT_OPEN, away, None, ())
+                        return unchanged_states, (CIRCUIT_OPEN, closed_for, None, ())
                     return self.decide(states, now)
                 permit = (circuit_state[3], circuit_state[5], 0)
                 new_states.append(circuit_state)

@@ -4,30 +4,31 @@ Laws:
 
 1. Over every window of grant times, granted ≤ burst + rate · t, to the last token.
 2. Nobody is granted later than was promised on arrival, nobody inside a pause, and everybody in the
-   end. Those who wait keep their order.
-3. A grant that is given up gives back its tokens and its time: whoever comes next may have both, as
-   far as that delays nobody who waits.
+   end. Waiting callers keep their order.
+3. A grant that is given up gives back its tokens and its time: the next caller may have both, as
+   far as that delays no waiting caller.
 
 `n` units refill per microsecond and a token costs `price` units, so that every rate is a ratio of
-integers. A state is `(seen, quiet, at, level, life, frozen, shift, runs, shape)`: `level` is what
-was left at the time `at`, before all that is queued. `life` is the store's time at which the state
-began; a ticket of another life gives nothing back. `frozen` is the end of a pause, `shift` the sum
-of all pauses that queued grants have moved by. `shape` is the `(n, price, burst)` of the rule that
-wrote the state.
+integers. A state is `(seen, quiet, at, level, life, frozen, shift, runs, shape)`: `level` is the
+number of tokens at the time `at`, before all queued grants. `life` is the store's time at which the
+state began; a ticket of another life gives nothing back. `frozen` is the end of a pause, `shift`
+the sum of all pauses that queued grants have moved by. `shape` is the `(n, price, burst)` of the
+rule that wrote the state.
 
 While a limit is being changed, processes with the old and with the new rule share one state. Each
 converts the state of the other: tokens stay tokens, rounded down, at most as many as its own burst.
 Queued grants keep their times and give nothing back, and newcomers go behind them. So over every
 window, granted ≤ the larger burst + the larger rate · t.
 
-A run is a series of queued grants between which nobody else is placed. It is `(begin, before, end,
-after, highest, lowest, spent, live, idle)`: the level is `before` at the time `begin`, just before
-its first grant, and `after` at the time `end`, just after its last; `highest` is the highest level
-before any but its first grant, `lowest` the lowest after any; the others are explained below. Times
-in runs are less `shift`, so that a pause moves them all. Where nobody gave up, the whole queue is
-one run; whoever leaves from its middle cuts it in two, with a gap between. A newcomer takes the
-first gap that has what it costs and from which every later run still gets what it needs; behind the
-last run is a gap without end. A gap whose time passes unused leaves its tokens to the runs behind
+A run is a series of queued grants between which no other grant is placed. It is `(begin, before,
+end, after, highest, lowest, spent, live, idle)`: the level is `before` at the time `begin`, just
+before its first grant, and `after` at the time `end`, just after its last; `highest` is the highest
+level before any but its first grant, `lowest` the lowest after any; the others are explained below.
+Times in runs are less `shift`, so that a pause moves them all. If no caller gave up, the whole
+queue is one run; a caller that leaves from its middle cuts it in two, with a gap between. A
+newcomer takes the first gap that has what it costs and from which every later run still gets what
+it needs; behind the last run is a gap without end. A gap whose time passes unused leaves its tokens
+to the runs behind
 it: a run that begins with more than `before` has so much to spare throughout, as far as it never
 overflows (`highest`). What a newcomer takes of that at once counts as taken at `begin`, though it
 took up room until now: that is `spent`. The levels of a run stay as they were when its grants were
@@ -40,7 +41,7 @@ is left after a run is never below zero.
 There are at most 300 runs. If there would be more, two become one that is not cut any more: it
 counts the tokens that its grants are still `live` with, to vanish with the last of them, and those
 that lie `idle` in it, which are there for others at its end. It is the two of the later half that
-hide the fewest tokens so: one run with many would hold up whoever comes until it ends.
+hide the fewest tokens so: one run with many would delay newcomers until it ends.
 
 A caller that is late for its own grant when a pause begins goes at the end of the pause: by its
 grant time it could have gone long before, so the vendor sees no more than law 1 allows over t and
@@ -125,7 +126,7 @@ class TokenBucket:
 
         A later time may be impossible again, because a gap in the queue ends.
         """
-        return self._place(bucket, cost, at)[0]
+        return self._place_in_queue(bucket, cost, at)[0]
 
     def grant(
         self, bucket: Bucket, cost: int, at: int, *, refundable: bool
@@ -136,7 +137,7 @@ class TokenBucket:
         that its tokens can be given back.
         """
         state_time, _, first, level, life, frozen, shift, runs, shape = bucket
-        _, place, since, had, spare, is_full, is_immediate = self._place(bucket, cost, at)
+        _, place, since, had, spare, is_full, is_immediate = self._place_in_queue(bucket, cost, at)
         tokens = cost * self.price
         if is_immediate or not refundable:
             runs, first, level = runs[place:], since, had - tokens
@@ -202,7 +203,7 @@ class TokenBucket:
         longer = end_time - since
         if longer <= 0:
             return bucket
-        runs = runs[self._past(runs, since - shift + 1) :]
+        runs = runs[self._ended_run_count(runs, since - shift + 1) :]
         # Behind a queue that another rule granted, `at` is in the future.
         since = max(at, since)
         at, level = since + longer, 0
@@ -226,15 +227,15 @@ class TokenBucket:
         Queued grants move forward, and no token is added.
         """
         state_time, _, at, level, life, _, shift, runs, shape = bucket
-        rest = self.paused(bucket)
-        if not rest:
+        pause_left = self.paused(bucket)
+        if not pause_left:
             return bucket
-        at, shift = at - rest, shift - rest
+        at, shift = at - pause_left, shift - pause_left
         quiet = self._quiet_time(state_time, runs[-1][2] + shift if runs else at, state_time)
         return (state_time, quiet, at, level, life, state_time, shift, runs, shape)
 
     def confirm(self, bucket: Bucket, ticket: Ticket) -> int:
-        """Return the microseconds that the holder of a ticket must still wait; 0 if it may go."""
+        """Return the microseconds that a ticket's holder must still wait; 0 if it may proceed."""
         state_time, _, _, _, life, frozen, shift, _, _ = bucket
         due_time = ticket[1] + shift - ticket[3] if ticket[0] == life else state_time
         return max(0, due_time - state_time, frozen - state_time)
@@ -244,13 +245,13 @@ class TokenBucket:
     ) -> tuple[int, int, Runs]:
         """Return the time, the level and the runs of a state that another rule wrote."""
         rule = TokenBucket(*shape)
-        at, level = rule._behind(at, level, runs, shift)
-        tokens, rest = divmod(level, shape[1])
+        at, level = rule._state_after_runs(at, level, runs, shift)
+        tokens, remainder = divmod(level, shape[1])
         if tokens >= self.burst:
             return at, self.room, ()
-        return at, tokens * self.price + _part_of_token(rest, shape[1], self.price), ()
+        return at, tokens * self.price + _part_of_token(remainder, shape[1], self.price), ()
 
-    def _place(self, bucket: Bucket, cost: int, at: int) -> Place:
+    def _place_in_queue(self, bucket: Bucket, cost: int, at: int) -> Place:
         """Return the first place in the queue where `cost` tokens can be granted, not before `at`.
 
         It is `(time, place, since, had, spare, full, at_once)`: the place is before the run at
@@ -264,7 +265,7 @@ class TokenBucket:
         needed_numbers = self._needed_levels(runs) if runs else []
         for place, (begin, before, end, after, highest, _, spent, _, idle) in enumerate(runs):
             begin += shift  # noqa: PLW2901 - by the store's time from here on
-            time, had, full = self._enough(since, level, tokens, at)
+            time, had, full = self._time_of_enough(since, level, tokens, at)
             if time <= begin:
                 left = had - tokens + (begin - time) * n
                 continues = left - spare >= before
@@ -273,18 +274,20 @@ class TokenBucket:
                 ]:
                     return time, place, time, had, spare, full, not continues
             level = min(self.room, level + (begin - since) * n)
-            most = self.room - highest - spent
-            spare = min(level - before, most)
+            most_tokens = self.room - highest - spent
+            spare = min(level - before, most_tokens)
             end += shift  # noqa: PLW2901 - by the store's time from here on
             if begin <= at == state_time < end and before + spare - tokens >= needed_numbers[place]:
                 return at, place, begin, before + spare, spare, False, True
-            since, level = end, max(0, after + min(spare + idle, most))
+            since, level = end, max(0, after + min(spare + idle, most_tokens))
             spare = level - after
-        time, had, full = self._enough(since, level, tokens, at)
+        time, had, full = self._time_of_enough(since, level, tokens, at)
         return time, len(runs), time, had, spare, full, False
 
-    def _enough(self, since: int, level: int, tokens: int, at: int) -> tuple[int, int, bool]:
-        """Return the time with enough tokens, their number then, and True if some overflowed."""
+    def _time_of_enough(
+        self, since: int, level: int, tokens: int, at: int
+    ) -> tuple[int, int, bool]:
+        """Return the time of enough tokens, their number then, and True if tokens overflowed."""
         at = max(at, since)
         had = level + (at - since) * self.n
         if had < tokens:
@@ -295,12 +298,12 @@ class TokenBucket:
     def _needed_levels(self, runs: Runs) -> list[int]:
         """Return for each run of grants the tokens that must be left at its start."""
         needs: list[int] = []
-        need = later = 0
+        need = later_need = 0
         for begin, before, end, after, _, lowest, _, _, idle in reversed(runs):
             spare = -lowest
             if needs:
-                spare = max(spare, need - (later - end) * self.n - after - idle)
-            need, later = before + spare, begin
+                spare = max(spare, need - (later_need - end) * self.n - after - idle)
+            need, later_need = before + spare, begin
             needs.append(need)
         return needs[::-1]
 
@@ -308,11 +311,11 @@ class TokenBucket:
         self, since: int, level: int, runs: Runs, shift: int, seen: int
     ) -> tuple[int, int, Runs]:
         """Return the remaining tokens, their time and the remaining runs after finished runs."""
-        past_runs = self._past(runs, seen - shift)
-        since, level = self._behind(since, level, runs[:past_runs], shift)
-        return since, level, self._bounded(runs[past_runs:])
+        past_runs = self._ended_run_count(runs, seen - shift)
+        since, level = self._state_after_runs(since, level, runs[:past_runs], shift)
+        return since, level, self._merged_runs(runs[past_runs:])
 
-    def _behind(self, since: int, level: int, runs: Runs, shift: int) -> tuple[int, int]:
+    def _state_after_runs(self, since: int, level: int, runs: Runs, shift: int) -> tuple[int, int]:
         """Return the time and the remaining tokens after the last of these runs."""
         for begin, before, end, after, highest, _, spent, _, idle in runs:
             spare = min(self.room, level + (begin + shift - since) * self.n) - before
@@ -320,7 +323,7 @@ class TokenBucket:
             since, level = end + shift, max(0, after + spare)
         return since, level
 
-    def _past(self, runs: Runs, now: int) -> int:
+    def _ended_run_count(self, runs: Runs, now: int) -> int:
         """Return the number of runs of grants that ended before `now`."""
         # A loop, not a generator: an interruption while a generator closes would be swallowed.
         for count, run in enumerate(runs):
@@ -367,7 +370,7 @@ class TokenBucket:
         begin, before, end, after, _, _, _, live, _ = run
         return live or (before - after + (end - begin) * self.n) // self.price
 
-    def _bounded(self, runs: Runs) -> Runs:
+    def _merged_runs(self, runs: Runs) -> Runs:
         """Return the runs of grants, merged so that there are at most 300.
 
         Above that number, the two runs that hide the fewest tokens are merged.
@@ -386,7 +389,7 @@ class TokenBucket:
 def _part_of_token(units: int, price: int, new_price: int) -> int:
     """Return the units of another price that are less than a token, rounded down.
 
-    No number on the way exceeds what floating-point numbers keep exact.
+    No intermediate number exceeds the range in which floating-point numbers are exact.
     """
     if units * new_price < EXACT:
         return units * new_price // price

@@ -13,7 +13,7 @@ from fractions import Fraction
 from typing import TYPE_CHECKING, Any, Final, TypeAlias
 
 from moorage.domain.state.commands import reading_time
-from moorage.domain.values.durations import count, is_seconds, is_share, micros, plain
+from moorage.domain.values.durations import count, is_seconds, is_share, micros, plain_seconds
 from moorage.domain.values.frozen_values import field, frozen
 
 if TYPE_CHECKING:
@@ -43,7 +43,7 @@ class RetryBudget:
 
     ratio: float = field(default=0.2, validator=is_share)
     floor: int = field(default=10, validator=_is_floor)
-    period: float = field(default=10.0, converter=plain, validator=is_seconds)
+    period: float = field(default=10.0, converter=plain_seconds, validator=is_seconds)
 
 
 class BudgetRule:
@@ -88,7 +88,7 @@ class BudgetRule:
         return (state_time, quiet, period, calls + 1, retries, carry)
 
     def uncall(self, budget: Budget) -> Budget:
-        """Return the budget with one first attempt of this period fewer."""
+        """Return the budget after removing one first attempt from this period's count."""
         state_time, quiet, period, calls, retries, carry = budget
         return (state_time, quiet, period, max(0, calls - 1), retries, carry)
 
@@ -101,5 +101,5 @@ class BudgetRule:
         return (state_time, quiet, period, calls, retries + 1, carry)
 
     def left_for(self, budget: Budget) -> int:
-        """Return the microseconds until the budget's next period begins."""
+        """Return the microseconds until the next period of the budget begins."""
         return (budget[2] + 1) * self.period - budget[0]

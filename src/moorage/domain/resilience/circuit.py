@@ -11,8 +11,8 @@ Laws:
 A state is `(seen, quiet, mode, gen, slot, total, base, record)`. Calls are numbered by `total` in
 order of admission. The window is made of slots: `slot` is where the current one ends, in time or in
 calls, and the calls after number `base` are in it. `gen` starts at the store's time, so that a
-state which was forgotten and made anew is never taken for the old. All that changes only when
-something goes wrong is in `record`.
+state that was dropped and created again is never taken for the old one. The fields that change only
+after failures are in `record`.
 
 While a configuration is being changed, processes with the old and with the new rule share one
 state. Each converts the slots of the other: the mode, the time of an opening, probes, failures in a
@@ -42,7 +42,7 @@ from moorage.domain.values.durations import (
     is_seconds,
     is_share,
     micros,
-    plain,
+    plain_seconds,
 )
 from moorage.domain.values.frozen_values import field, frozen, optional
 from moorage.errors import ConfigurationError
@@ -192,18 +192,18 @@ class CircuitBreakerConfig:
     failures: int | None = field(default=5, validator=if_given(_is_kept))
     failure_rate: float | None = field(default=None, validator=if_given(is_share))
     minimum_calls: int = field(default=10, validator=is_count)
-    window: float = field(default=60.0, converter=plain, validator=is_seconds)
+    window: float = field(default=60.0, converter=plain_seconds, validator=is_seconds)
     window_calls: int | None = field(default=None, validator=if_given(is_count))
     consecutive_failures: int | None = field(default=5, validator=if_given(is_count))
     slow_call: float | None = field(
         default=None,
-        converter=optional(plain),
+        converter=optional(plain_seconds),
         validator=if_given(is_seconds),
     )
     slow_call_rate: float = field(default=0.5, validator=is_share)
-    open_for: float = field(default=60.0, converter=plain, validator=is_seconds)
+    open_for: float = field(default=60.0, converter=plain_seconds, validator=is_seconds)
     open_growth: float = field(default=2.0, validator=_is_growth)
-    open_at_most: float = field(default=600.0, converter=plain, validator=is_seconds)
+    open_at_most: float = field(default=600.0, converter=plain_seconds, validator=is_seconds)
     probes: int = field(default=1, validator=_is_kept)
     successes: int = field(default=1, validator=is_count)
     quorum: int = field(default=1, validator=_is_kept)
@@ -248,7 +248,7 @@ _SEVERITY: Final = (
 
 
 def joint_state(circuits: Sequence[CircuitBreakerState]) -> CircuitBreakerState:
-    """Return one state for circuits that divide the calls of a service among themselves.
+    """Return one joint state for circuits that share the calls of a service.
 
     It has the most severe mode of any of them, and the earliest time at which a circuit of this
     mode lets a probe through. Counts are sums, except for consecutive failures and openings, which
@@ -357,7 +357,7 @@ class CircuitRule:
         record = _record_after(fields)
         time, clock_step = reading_time(state_time, now)
         if clock_step:
-            slot, record = self._moved(slot, record, clock_step)
+            slot, record = self._moved_back(slot, record, clock_step)
         if record.grid != self.grid:
             quiet = max(quiet, self.quiet)
             slot, base, record = self._converted(time, slot, total, base, record)
@@ -372,7 +372,7 @@ class CircuitRule:
     ) -> tuple[Circuit, Permit | None, int, bool]:
         """Return the admission of a call: its permit, or the time that it must wait.
 
-        A call that may become a probe must ask again with a token of its own.
+        A call that may become a probe must ask again with its own token.
         """
         state_time, quiet, mode, gen, slot, total, base, record = circuit
         if mode == CLOSED:
@@ -380,30 +380,30 @@ class CircuitRule:
         if mode in (CLOSED, DISABLED):
             circuit = (state_time, quiet, mode, gen, slot, total, base, record)
             return circuit, (gen, total, 0), 0, False
-        away = self.away(circuit) if mode == FORCED_OPEN or state_time < record.until else 0
-        if away:
-            return circuit, None, away, False
+        closed_for = self.away(circuit) if mode == FORCED_OPEN or state_time < record.until else 0
+        if closed_for:
+            return circuit, None, closed_for, False
         if mode == OPEN:
             gen += 1
         leases = tuple(
             held_numbers for held_numbers in record.leases if held_numbers[1] > state_time
         )
-        if not any(held[0] == token and held[2] == gen for held in leases):
+        if not any(leased[0] == token and leased[2] == gen for leased in leases):
             if len(leases) >= self.config.probes:
                 return circuit, None, min(end for _, end, _ in leases) - state_time, False
             if not token:
                 return circuit, None, 0, True
             leases = (*leases, (token, state_time + lease, gen))
         record = record._replace(leases=leases)
-        quiet = _outlasting(self.longest + DAY, state_time, record)
+        quiet = _lifetime(self.longest + DAY, state_time, record)
         circuit = (state_time, quiet, HALF_OPEN, gen, slot, total, base, record)
         return circuit, (gen, 0, token), 0, False
 
     def confirm(self, circuit: Circuit, permit: Permit, wait: int) -> tuple[Circuit, int]:
-        """Return whether a call may be sent after its wait, or how long it must still wait.
+        """Return the wait until a call may be sent after its first wait.
 
-        The wait is 0 if the call may go. The lease of a probe that must wait again is extended by
-        `wait`.
+        The wait is 0 if the call may be sent now. The lease of a probe that must wait again is
+        extended by `wait`.
         """
         state_time, quiet, mode, gen, slot, total, base, record = circuit
         if permit[0] != gen:
@@ -411,13 +411,14 @@ class CircuitRule:
         token = permit[2]
         if not token:
             return circuit, 0
-        if not any(held[0] == token and held[1] > state_time for held in record.leases):
+        if not any(leased[0] == token and leased[1] > state_time for leased in record.leases):
             return circuit, self.away(circuit)
         leases = tuple(
-            (held, end + wait if held == token else end, of) for held, end, of in record.leases
+            (leased, end + wait if leased == token else end, of)
+            for leased, end, of in record.leases
         )
         record = record._replace(leases=leases)
-        quiet = _outlasting(quiet, state_time, record)
+        quiet = _lifetime(quiet, state_time, record)
         return (state_time, quiet, mode, gen, slot, total, base, record), 0
 
     def record(
@@ -439,7 +440,7 @@ class CircuitRule:
             return self._with_probe(circuit, outcome)
         if permit[0] == gen and mode == CLOSED:
             if outcome is Outcome.NEUTRAL:
-                return self._uncounted(circuit, permit[1]), None
+                return self._without_cancelled_call(circuit, permit[1]), None
             if outcome is not Outcome.GOOD:
                 return self._with_failure(circuit, permit[1], outcome, reporter)
         return circuit, None
@@ -448,7 +449,7 @@ class CircuitRule:
         """Return the circuit as a person has set it: forced open, disabled or reset."""
         state_time, _, _, gen, slot, total, _, record = circuit
         record = self.quiet_record._replace(leases=record.leases)
-        quiet = _outlasting(self.quiet if mode == CLOSED else FOREVER, state_time, record)
+        quiet = _lifetime(self.quiet if mode == CLOSED else FOREVER, state_time, record)
         return (state_time, quiet, mode, gen + 1, slot, total, total, record)
 
     def lasting(self, streak: int) -> int:
@@ -457,7 +458,7 @@ class CircuitRule:
         return int(min(self.longest, self.open_for * growth))
 
     def is_open(self, circuit: Circuit) -> bool:
-        """Return whether the circuit refuses all calls until a time, or until a person acts."""
+        """Return whether the circuit refuses all calls until a time or until a manual change."""
         return circuit[2] == FORCED_OPEN or (circuit[2] == OPEN and circuit[0] < circuit[7].until)
 
     def away(self, circuit: Circuit) -> int:
@@ -473,13 +474,13 @@ class CircuitRule:
     def read(self, circuit: Circuit) -> CircuitBreakerState:
         """Return a snapshot of the circuit, with names and seconds for people."""
         state_time, _, mode, _, _, total, _, record = circuit
-        calls, fails, slow = self._window(circuit)
+        calls, fails, slow_calls = self._window(circuit)
         rows = _recent_failures(record, state_time)
         return CircuitBreakerState(
             state=_STATES[mode],
             calls=max(calls, fails),
             failures=fails,
-            slow_calls=slow,
+            slow_calls=slow_calls,
             consecutive_failures=rows[-1][2] if rows and rows[-1][1] == total else 0,
             openings=record.streak,
             probes_under_way=sum(end > state_time for _, end, _ in record.leases),
@@ -542,15 +543,17 @@ class CircuitRule:
                 return True
         if config.failure_rate is None or not (nearby if self.timed else is_recent):
             return False
-        calls, fails, slow = self._window(circuit)
-        calls = max(calls, fails, slow)
+        calls, fails, slow_calls = self._window(circuit)
+        calls = max(calls, fails, slow_calls)
         return calls >= config.minimum_calls and fails * _MILLION >= self.failure_share * calls
 
     def _has_too_many_slow_calls(self, circuit: Circuit) -> bool:
         """Return whether the counted slow answers open the circuit."""
-        calls, fails, slow = self._window(circuit)
-        calls = max(calls, fails, slow)
-        return calls >= self.config.minimum_calls and slow * _MILLION >= self.slow_share * calls
+        calls, fails, slow_calls = self._window(circuit)
+        calls = max(calls, fails, slow_calls)
+        return (
+            calls >= self.config.minimum_calls and slow_calls * _MILLION >= self.slow_share * calls
+        )
 
     def _with_probe(
         self, circuit: Circuit, outcome: Outcome
@@ -568,7 +571,7 @@ class CircuitRule:
         record = self.quiet_record._replace(
             leases=record.leases, streak=record.streak, since=state_time
         )
-        quiet = _outlasting(self.quiet, state_time, record)
+        quiet = _lifetime(self.quiet, state_time, record)
         return (state_time, quiet, CLOSED, gen + 1, slot, total, total, record), CircuitState.CLOSED
 
     def _opened_circuit(self, circuit: Circuit) -> Circuit:
@@ -578,10 +581,10 @@ class CircuitRule:
             streak=record.streak + 1,
             until=state_time + self.lasting(record.streak),
         )
-        quiet = _outlasting(self.longest + DAY, state_time, record)
+        quiet = _lifetime(self.longest + DAY, state_time, record)
         return (state_time, quiet, OPEN, gen + 1, slot, total, total, record)
 
-    def _uncounted(self, circuit: Circuit, number: int) -> Circuit:
+    def _without_cancelled_call(self, circuit: Circuit, number: int) -> Circuit:
         """Return the circuit without counting a call that was cancelled."""
         state_time, quiet, mode, gen, slot, total, base, record = circuit
         if number > base:
@@ -610,8 +613,10 @@ class CircuitRule:
         past_slots = list(_slots(record.past))
         if record.grid > 0 and not self.timed:
             # A slot ends where the next one begins.
-            ends = [*(first_number for _, first_number, *_ in past_slots[1:]), base]
-            past_slots = [(end, *past[1:]) for end, past in zip(ends, past_slots, strict=False)]
+            slot_ends = [*(first_number for _, first_number, *_ in past_slots[1:]), base]
+            past_slots = [
+                (end, *past[1:]) for end, past in zip(slot_ends, past_slots, strict=False)
+            ]
             slot = self._end(at)
         elif record.grid < 0 and self.timed:
             slot, base, past_slots = self._end(at), total, []
@@ -632,7 +637,7 @@ class CircuitRule:
             return record
         return record._replace(fails=0, slow=0, cancelled=0, past=past_bytes)
 
-    def _moved(self, slot: int, record: Record, back: int) -> tuple[int, Record]:
+    def _moved_back(self, slot: int, record: Record, back: int) -> tuple[int, Record]:
         """Return a slot and a record with all times moved back by `back` microseconds."""
         in_slots = back if record.grid > 0 else 0
         return slot - in_slots, record._replace(
@@ -648,11 +653,15 @@ class CircuitRule:
         """Return the calls, failures and slow answers that the circuit counts at present."""
         state_time, _, _, _, _, total, base, record = circuit
         window_start = (state_time if self.timed else total) - self.span
-        calls, fails, slow = total - base - record.cancelled, record.fails, record.slow
+        calls, fails, slow_calls = total - base - record.cancelled, record.fails, record.slow
         for end, _, in_slot, slot_failures, slot_slow in _slots(record.past):
             if end > window_start:
-                calls, fails, slow = calls + in_slot, fails + slot_failures, slow + slot_slow
-        return calls, fails, slow
+                calls, fails, slow_calls = (
+                    calls + in_slot,
+                    fails + slot_failures,
+                    slow_calls + slot_slow,
+                )
+        return calls, fails, slow_calls
 
 
 def _slots(past: bytes) -> Iterator[tuple[Any, ...]]:
@@ -663,7 +672,7 @@ def _packed_slots(slots: Iterable[tuple[Any, ...]]) -> bytes:
     return b"".join(_SLOT.pack(*slot) for slot in slots)
 
 
-def _outlasting(quiet: int, seen: int, record: Record) -> int:
+def _lifetime(quiet: int, seen: int, record: Record) -> int:
     """Return the microseconds for which to store a state, at least until its last lease ends."""
     return max((quiet, *(end - seen for _, end, _ in record.leases)))
 

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any, Final, cast
 
 from moorage.domain.http.media_type import is_json
 from moorage.domain.http.redaction import Redaction
-from moorage.domain.secrets.frames import named
+from moorage.domain.secrets.frames import error_name
 from moorage.domain.values.json_text import LARGEST_PARSED
 from moorage.domain.values.patterns import late_pattern
 from moorage.errors import (
@@ -23,7 +23,7 @@ from moorage.errors import (
 if TYPE_CHECKING:
     from moorage.domain.http.requests import Request, Response
 
-_LONGEST: Final = 300
+_MAX_LENGTH: Final = 300
 _USUAL: Final = Redaction()
 _CODE: Final = late_pattern(r"[A-Za-z0-9_.:/-]{1,64}")
 _CODES: Final = ("code", "type", "error_code")
@@ -60,7 +60,7 @@ def classify(
 
     Args:
         response: the answer.
-        redaction: masks what the error quotes.
+        redaction: masks the text that the error quotes.
         safe: whether the request's method changes nothing. After another method some answers prove
             neither success nor refusal.
         keyed: whether the request has an idempotency key to which the vendor repeats its answer.
@@ -101,7 +101,7 @@ def classify(
 
 
 def is_json_as_promised(request: Request, response: Response) -> bool:
-    """Return whether an answer's body is JSON where its headers or the request require that.
+    """Return whether an answer's body is JSON, if its headers or the request require that.
 
     An empty body passes. In a body of more than 64 KiB only the two ends are checked.
     """
@@ -127,7 +127,7 @@ def _ends_as_json(body: bytes) -> bool:
     return first_byte + last_bytes in _ENDS
 
 
-def unreadable(
+def unreadable_answer_error(
     response: Response,
     missing: str | None = None,
     *,
@@ -151,16 +151,16 @@ def as_unreadable(raised: Exception, response: Response) -> ConnectorError:
     read.
     """
     if isinstance(raised, InvalidData):
-        return unreadable(response)
+        return unreadable_answer_error(response)
     if isinstance(raised, ConnectorError):
         return raised
-    return unreadable(response, problem=f"made its parser raise {named(raised)}")
+    return unreadable_answer_error(response, problem=f"made its parser raise {error_name(raised)}")
 
 
 def vendor_words(
     response: Response, redaction: Redaction = _USUAL
 ) -> tuple[str | None, str | None]:
-    """Return the vendor's error code and message, if its answer has them in a usual place.
+    """Return the vendor's error code and message, if they are at a usual place of its answer.
 
     A body of more than 64 KiB is not searched for them.
     """
@@ -197,4 +197,4 @@ def _printable_text(value: object, redaction: Redaction) -> str | None:
     if isinstance(value, bool) or not isinstance(value, (str, int)):
         return None
     text = str(value).encode(errors="replace").decode()
-    return redaction.words(text, _LONGEST)
+    return redaction.words(text, _MAX_LENGTH)

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 from moorage.domain.resilience.admission import GO, Admission, Admitted, Answer, Gates
 from moorage.domain.resilience.circuit import Outcome, mode_to_force
-from moorage.domain.state.commands import reading, with_times_moved_back
+from moorage.domain.state.commands import refusing_unreadable_states, with_times_moved_back
 from moorage.domain.values.durations import FOREVER
 
 if TYPE_CHECKING:
@@ -26,7 +26,7 @@ if TYPE_CHECKING:
 
 
 class Confirm:
-    """The command of a caller after its wait, which finds out whether it may be sent now."""
+    """The command of a caller after its wait, which checks whether its call may be sent now."""
 
     __slots__ = ("gates", "keys", "permit", "rules", "tickets")
     once = False
@@ -40,9 +40,9 @@ class Confirm:
         self.rules = (*gates.limits, *keys_of_circuit)
         self.keys = (*gates.limit_keys, *((gates.circuit_key,) if keys_of_circuit else ()))
 
-    @reading
+    @refusing_unreadable_states
     def apply(self, states: States, now: int) -> tuple[States, tuple[Answer, int]]:
-        """Return the microseconds that the caller must still wait, or that the circuit is open."""
+        """Return the microseconds that the caller must still wait; or that the circuit is open."""
         gates = self.gates
         unchanged_states = with_times_moved_back(self.rules, states, now)
         wait = 0
@@ -51,18 +51,18 @@ class Confirm:
             turn = rule.confirm(limit_state, ticket)
             wait = max(wait, turn and turn + limit_state[0] - now)
         if gates.circuit and self.permit:
-            circuit, away = gates.circuit.confirm(
+            circuit, closed_for = gates.circuit.confirm(
                 gates.circuit.present(states[-1], now), self.permit, wait
             )
-            if away and not gates.circuit.config.shadow:
-                return unchanged_states, (Answer.CIRCUIT_OPEN, away)
+            if closed_for and not gates.circuit.config.shadow:
+                return unchanged_states, (Answer.CIRCUIT_OPEN, closed_for)
             if wait and self.permit[2]:
                 return (*unchanged_states[:-1], circuit), (GO, wait)
         return unchanged_states, (GO, wait)
 
 
 class GiveBack:
-    """The command by which a caller that gives up returns its tokens and its turn."""
+    """The command by which a caller that gives up returns its tokens and its place in the queue."""
 
     __slots__ = ("gates", "keys", "tickets")
     once = True
@@ -75,10 +75,10 @@ class GiveBack:
 
     @property
     def rules(self) -> tuple[Rule, ...]:
-        """The rules of the rate limits, which read the states."""
+        """The rules of the rate limits, by which the states are read."""
         return self.gates.limits
 
-    @reading
+    @refusing_unreadable_states
     def apply(self, states: States, now: int) -> tuple[States, None]:
         """Return the states after all tickets' tokens were given back."""
         rules = zip(self.gates.limits, states, self.tickets, strict=True)
@@ -118,10 +118,10 @@ class Pause:
 
     @property
     def rules(self) -> tuple[Rule, ...]:
-        """The rules of the rate limits, which read the states."""
+        """The rules of the rate limits, by which the states are read."""
         return self.gates.limits
 
-    @reading
+    @refusing_unreadable_states
     def apply(self, states: States, now: int) -> tuple[States, None]:
         """Return the states with all rate limits paused."""
         return tuple(
@@ -143,10 +143,10 @@ class Resume:
 
     @property
     def rules(self) -> tuple[Rule, ...]:
-        """The rules of the rate limits, which read the states."""
+        """The rules of the rate limits, by which the states are read."""
         return self.gates.limits
 
-    @reading
+    @refusing_unreadable_states
     def apply(self, states: States, now: int) -> tuple[States, int]:
         """Return the states without pauses, and the microseconds that the longest had left."""
         limits = self.gates.limits
@@ -179,7 +179,7 @@ class Report:
         self.outcome = outcome
         self.reporter = reporter
 
-    @reading
+    @refusing_unreadable_states
     def apply(self, states: States, now: int) -> tuple[States, CircuitState | None]:
         """Return the circuit after the report, and its new mode if that changed."""
         circuit, new_mode = self.rule.record(
@@ -188,7 +188,7 @@ class Report:
         return (circuit,), new_mode
 
 
-class Uncount:
+class UncountAttempt:
     """The command that removes a first attempt from the count of the retry budget."""
 
     __slots__ = ("_rule", "keys")
@@ -199,7 +199,7 @@ class Uncount:
         self._rule = rule
         self.keys = (key,)
 
-    @reading
+    @refusing_unreadable_states
     def apply(self, states: States, now: int) -> tuple[States, None]:
         """Return the retry budget without the attempt; an expired state stays as it is."""
         (state,) = states
@@ -220,7 +220,7 @@ class SetCircuit:
         self.keys = (key,)
         self.mode = mode_to_force(state)
 
-    @reading
+    @refusing_unreadable_states
     def apply(self, states: States, now: int) -> tuple[States, None]:
         """Return the circuit in the mode that the person has set."""
         return (self._rule.force(self._rule.present(states[0], now), self.mode),), None
@@ -237,7 +237,7 @@ class ReadCircuit:
         self._rule = rule
         self.keys = (key,)
 
-    @reading
+    @refusing_unreadable_states
     def apply(self, states: States, now: int) -> tuple[States, CircuitBreakerState]:
         """Return a snapshot of the circuit, with names and seconds for people."""
         unchanged_states = with_times_moved_back((self._rule,), states, now)

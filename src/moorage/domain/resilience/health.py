@@ -1,4 +1,4 @@
-"""The errors that show that the called service is in bad health."""
+"""The errors that show that the called service is not healthy."""
 
 from __future__ import annotations
 

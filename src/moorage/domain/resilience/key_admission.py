@@ -11,9 +11,14 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any, TypeAlias
 
-from moorage.domain.idempotency.claims import CLAIMS, DONE, SENT, Withdraw, present, release
+from moorage.domain.idempotency.claims import CLAIMS, DONE, SENT, Withdraw, release, unexpired
 from moorage.domain.resilience.admission import AT_ONCE, Admission, Admitted
-from moorage.domain.state.commands import MISREAD, misread, reading, with_times_moved_back
+from moorage.domain.state.commands import (
+    MISREAD,
+    misread_state_error,
+    refusing_unreadable_states,
+    with_times_moved_back,
+)
 
 if TYPE_CHECKING:
     from moorage.domain.state.commands import State, States
@@ -27,7 +32,7 @@ KeyAdmitted: TypeAlias = "tuple[int, Admitted, Any]"
 class KeyAdmission:
     """The command that claims a key and admits its first attempt, if both are possible now.
 
-    `question` asks for the admission; the other arguments are those of `Claim`. The claim is not
+    `question` is the admission command; the other arguments are those of `Claim`. The claim is not
     renewed, so it lasts for the whole `term`.
     """
 
@@ -78,12 +83,12 @@ class KeyAdmission:
     ) -> tuple[States, KeyAdmitted | None]:
         """Return the answer that is stored for the key; None if the ordinary steps must decide."""
         try:
-            entry = present(claim_state, now)
+            entry = unexpired(claim_state, now)
             if entry is None or entry[2] != DONE or entry[3] != self.fingerprint:
                 return (*gate_states, claim_state), None
             claim_states = with_times_moved_back(CLAIMS, (claim_state,), now)
         except MISREAD as error:
-            failure = misread(error, self.keys[-1:], CLAIMS, (claim_state,), now)
+            failure = misread_state_error(error, self.keys[-1:], CLAIMS, (claim_state,), now)
         else:
             return (*gate_states, *claim_states), (0, AT_ONCE, entry[10])
         raise failure
@@ -97,10 +102,10 @@ class WithdrawUnsent(Withdraw):
 
     __slots__ = ()
 
-    @reading
+    @refusing_unreadable_states
     def apply(self, states: States, now: int) -> tuple[States, None]:
         """Return the state without this owner's claim; another owner's claim stays."""
-        entry = present(states[0], now)
+        entry = unexpired(states[0], now)
         if entry is None:
             return states, None
         if entry[5] != self.owner:

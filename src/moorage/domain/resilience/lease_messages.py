@@ -2,11 +2,11 @@
 
 A process asks with `{"id": 7, "within": 20000, "limits": [[key, n, price, burst, cost], …]}`, and
 gives up with `{"id": 7, "leave": true}`. The broker answers with `{"id": 7, "granted": true}`,
-`{"id": 7, "wait": 1000}` for a refusal, or `{"id": 7, "store": true}` if the process has to ask
-the store itself. It answers a line that it cannot read with `{"error": "…"}`, and disconnects.
+`{"id": 7, "wait": 1000}` for a refusal, or `{"id": 7, "store": true}` if the process must use the
+store itself. It answers a line that it cannot read with `{"error": "…"}`, and disconnects.
 
-A message has names of limits and numbers only. A broker changes no state but limits: it refuses
-keys of any other kind, such as claims.
+A message contains only names of limits and numbers. A broker changes no state but limits: it
+refuses keys of any other kind, such as claims.
 """
 
 from __future__ import annotations
@@ -60,7 +60,7 @@ class Reply(NamedTuple):
     Attributes:
         number: the process's number of the question.
         granted: whether the call is admitted.
-        wait: the microseconds to wait after a refusal; None if the process has to ask the store.
+        wait: the microseconds to wait after a refusal; None if the process must use the store.
     """
 
     number: int
@@ -72,7 +72,7 @@ def kind_of(command: object, services: Iterable[str]) -> AdmissionKind | None:
     """Return the kind of an admission that a broker can decide; None for any other command.
 
     It has only limits, of one of these services: no circuit, retry budget or claim, no calendar
-    quota, and nothing that may have to be given back.
+    quota, and no grant that may have to be given back.
     """
     if not isinstance(command, Admission):
         return None
@@ -140,11 +140,11 @@ def read_question(line: bytes) -> Question:
     number = _number(message.get("id"), "id")
     if message.get("leave") is True:
         return Question(number, 0, ())
-    within = _number(message.get("within"), "within")
+    patience = _number(message.get("within"), "within")
     limits = message.get("limits")
     if not is_list(limits) or not 0 < len(limits) <= _MOST_LIMITS:
         raise _invalid(f"limits must be a list of 1 to {_MOST_LIMITS} limits.", "limits")
-    return Question(number, within, tuple([_limit(limit) for limit in limits]))
+    return Question(number, patience, tuple([_limit(limit) for limit in limits]))
 
 
 def read_reply(line: bytes) -> Reply:

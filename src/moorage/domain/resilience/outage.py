@@ -2,8 +2,8 @@
 
 Limits and circuits continue in the memory of each process, because an outage of our own store must
 not stop the calls to every vendor. A limit may be configured otherwise: its calls are refused, or
-each process continues with a share of it. State that must survive a crash does not continue,
-because a key that is claimed in one process's memory protects nobody.
+each process continues with a share of it. State that must survive a crash is not replaced, because
+a key that is claimed in one process's memory has no effect on other processes.
 
 Laws:
 
@@ -32,10 +32,10 @@ if TYPE_CHECKING:
     from moorage.errors import StorageUnavailable
 
 _FIRST_PAUSE: Final = 250_000_000
-_LONGEST: Final = 600_000_000
+_MAX_MICROSECONDS: Final = 600_000_000
 _MOST_STEPS: Final = 16
 _SHARE: Final = 0.75
-_PATIENCE: Final = 10.0
+_MAX_SECONDS: Final = 10.0
 _LONGEST_PATIENCE: Final = 60.0
 _SILENCE: Final = 5_000_000_000
 _NEARLY: Final = 0.9
@@ -50,7 +50,7 @@ class Outage:
         since: the time of the first error, in nanoseconds of the local clock.
         until: the time of the next probe.
         probes: the number of probes so far.
-        turn: a one-slot queue; the caller that pops its item may probe the store.
+        turn: a queue with at most one item; the caller that pops the item may probe the store.
     """
 
     error: StorageUnavailable
@@ -63,13 +63,13 @@ class Outage:
 def extended_outage(
     before: Outage | None, error: StorageUnavailable, now: int, draw: float, *, took: int = 0
 ) -> Outage:
-    """Return the outage after the store has not answered, for the first time or again.
+    """Return the outage after another call, or the first one, that the store did not answer.
 
     `took` is the time in nanoseconds that the caller waited for the store. The next probe begins no
     sooner than after the same time again.
     """
     probes = 0 if before is None else before.probes + 1
-    pause = min(_LONGEST, _FIRST_PAUSE << min(probes, _MOST_STEPS))
+    pause = min(_MAX_MICROSECONDS, _FIRST_PAUSE << min(probes, _MOST_STEPS))
     # Processes that lost the store at the same time must not all return at the same time.
     end_time = now + max(int(pause * (0.5 + draw / 2)), took)
     return Outage(error, now if before is None else before.since, end_time, probes)
@@ -84,7 +84,7 @@ def patience(command: Command[Any], timeout: float | None) -> float | None:
     if timeout is None:
         return None
     return (
-        min(timeout * _SHARE, _PATIENCE)
+        min(timeout * _SHARE, _MAX_SECONDS)
         if needs_no_store(command)
         else min(timeout, _LONGEST_PATIENCE)
     )

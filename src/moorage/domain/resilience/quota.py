@@ -1,14 +1,14 @@
 """A quota that is renewed with each calendar day or month, in UTC.
 
 Law: in every period at most `burst` is granted, each grant counted in the period of its time.
-(Callers that queue for a later period keep their grants if a vendor's pause passes its end: they go
-when the pause ends.) A newcomer is granted in the first period that has room, so a caller that
-gives up makes room in the period that it waited for.
+(Callers that queue for a later period keep their grants if a vendor's pause passes its end: they
+are sent when the pause ends.) A newcomer is granted in the first period that has room, so a caller
+that gives up makes room in the period that it waited for.
 
 A state is `(seen, quiet, at, used, frozen, shift, later)`: `used` calls were granted in the period
-of `at`. `frozen` is the end of a pause, `shift` the time by which a clock that stepped has moved
-the others. `later` has `(begin, used)` for each period that has queued calls, and for those before
-it. It has at most 100; a period that is missing before the last of them counts as full. Store times
+of `at`. `frozen` is the end of a pause, `shift` the time by which a clock step has moved the other
+times. `later` has `(begin, used)` for each period that has queued calls, and for those before it.
+It has at most 100; a period that is missing before the last of them counts as full. Store times
 count from the Unix epoch, so they have a calendar.
 """
 
@@ -103,28 +103,30 @@ class CalendarQuota:
         """
         if state is None:
             return (now, 0, now, 0, 0, 0, ())
-        state_time, quiet, at, used_calls, frozen, shift, later = state
+        state_time, quiet, at, used_calls, frozen, shift, later_pause = state
         time, clock_step = reading_time(state_time, now)
         quiet -= time - state_time
         if clock_step:
             at, frozen, shift = at - clock_step, frozen - clock_step, shift - clock_step
-            later = self._counts_from(((begin - clock_step, count) for begin, count in later), 0)
-            quiet = self._quiet_time(time, at, frozen, later)
+            later_pause = self._counts_from(
+                ((begin - clock_step, count) for begin, count in later_pause), 0
+            )
+            quiet = self._quiet_time(time, at, frozen, later_pause)
         begin = self.period(time)[0]
         if begin > at:
-            at, used_calls = time, self._later_calls(later, begin)
-        if later and later[0][0] <= begin:
-            later = tuple(start_time for start_time in later if start_time[0] > begin)
-        return (time, max(0, quiet), at, used_calls, frozen, shift, later)
+            at, used_calls = time, self._later_calls(later_pause, begin)
+        if later_pause and later_pause[0][0] <= begin:
+            later_pause = tuple(start_time for start_time in later_pause if start_time[0] > begin)
+        return (time, max(0, quiet), at, used_calls, frozen, shift, later_pause)
 
     def earliest(self, quota: Quota, cost: int, at: int) -> int:
         """Return the earliest time, not before `at`, in a period that has `cost` calls left."""
         at = max(at, quota[4])
-        later = quota[6]
+        later_pause = quota[6]
         while self._used_calls(quota, at) + cost > self.burst:
             at = self.period(at)[1]
-            if len(later) == LATER and later[-2][0] < at < later[-1][0]:
-                at = later[-1][0]
+            if len(later_pause) == LATER and later_pause[-2][0] < at < later_pause[-1][0]:
+                at = later_pause[-1][0]
         return at
 
     def grant(
@@ -136,18 +138,23 @@ class CalendarQuota:
         refundable: bool,  # noqa: ARG002 - a count needs no memory of its grants to take one back
     ) -> tuple[Quota, Ticket]:
         """Return the quota with `cost` calls counted in the period that contains `at`."""
-        state_time, _, since, used_calls, frozen, shift, later = quota
+        state_time, _, since, used_calls, frozen, shift, later_pause = quota
         begin = self.period(at)[0]
         if begin <= since:
             since, used_calls = at, used_calls + cost
         else:
-            later = self._with_grant(since, later, begin, cost)
-        quiet = self._quiet_time(state_time, since, frozen, later)
-        return (state_time, quiet, since, used_calls, frozen, shift, later), (0, at, cost, shift)
+            later_pause = self._with_grant(since, later_pause, begin, cost)
+        quiet = self._quiet_time(state_time, since, frozen, later_pause)
+        return (state_time, quiet, since, used_calls, frozen, shift, later_pause), (
+            0,
+            at,
+            cost,
+            shift,
+        )
 
     def refund(self, quota: Quota, ticket: Ticket) -> Quota:
         """Return the quota after giving back the calls of a grant."""
-        state_time, _, at, used_calls, frozen, shift, later = quota
+        state_time, _, at, used_calls, frozen, shift, later_pause = quota
         due_time = ticket[1] + shift - ticket[3]
         begin = self.period(due_time)[0]
         if begin > state_time:
@@ -155,26 +162,30 @@ class CalendarQuota:
             begin = self.period(max(due_time, frozen))[0]
         if begin == self.period(at)[0]:
             used_calls = max(0, used_calls - ticket[2])
-        later = tuple(
+        later_pause = tuple(
             (start_time, max(0, count - ticket[2]) if start_time == begin else count)
-            for start_time, count in later
+            for start_time, count in later_pause
         )
         # A later period that does not follow the one before it means that those between are full.
-        while later and not later[-1][1] and self.period((at, *dict(later))[-2])[1] == later[-1][0]:
-            later = later[:-1]
-        quiet = self._quiet_time(state_time, at, frozen, later)
-        return (state_time, quiet, at, used_calls, frozen, shift, later)
+        while (
+            later_pause
+            and not later_pause[-1][1]
+            and self.period((at, *dict(later_pause))[-2])[1] == later_pause[-1][0]
+        ):
+            later_pause = later_pause[:-1]
+        quiet = self._quiet_time(state_time, at, frozen, later_pause)
+        return (state_time, quiet, at, used_calls, frozen, shift, later_pause)
 
     def drain(self, quota: Quota, pause: int) -> Quota:
         """Return the state at the beginning of a pause of `pause` microseconds.
 
         Queued calls keep their grants.
         """
-        state_time, _, at, used_calls, frozen, shift, later = quota
+        state_time, _, at, used_calls, frozen, shift, later_pause = quota
         frozen = max(frozen, state_time + pause)
-        later = self._counts_from(later, frozen)
-        quiet = self._quiet_time(state_time, at, frozen, later)
-        return (state_time, quiet, at, used_calls, frozen, shift, later)
+        later_pause = self._counts_from(later_pause, frozen)
+        quiet = self._quiet_time(state_time, at, frozen, later_pause)
+        return (state_time, quiet, at, used_calls, frozen, shift, later_pause)
 
     def paused(self, quota: Quota) -> int:
         """Return the microseconds until the quota's current pause ends; 0 without a pause."""
@@ -182,21 +193,21 @@ class CalendarQuota:
 
     def resume(self, quota: Quota) -> Quota:
         """Return the state after the pause was ended; counted calls stay counted."""
-        state_time, _, at, used_calls, _, shift, later = quota
+        state_time, _, at, used_calls, _, shift, later_pause = quota
         if not self.paused(quota):
             return quota
         return (
             state_time,
-            self._quiet_time(state_time, at, state_time, later),
+            self._quiet_time(state_time, at, state_time, later_pause),
             at,
             used_calls,
             state_time,
             shift,
-            later,
+            later_pause,
         )
 
     def confirm(self, quota: Quota, ticket: Ticket) -> int:
-        """Return the microseconds that the holder of a ticket must still wait; 0 if it may go."""
+        """Return the microseconds that a ticket's holder must still wait; 0 if it may proceed."""
         moved = quota[5] - ticket[3]
         return max(0, ticket[1] + moved - quota[0], quota[4] - quota[0])
 

@@ -16,7 +16,7 @@ A limit is a rule over one state, and every rule has the same functions:
 - `confirm(present, ticket)`: the time that the holder of a queued grant must still wait;
 - `part(share, least)`: the rule for a share of the limit, with a burst of `least` or more.
 
-Several limits grant jointly: one wait suits all of them, or none of them grants anything.
+Several limits grant jointly: either all of them grant for the same time, or none of them grants.
 
 A limit in parts has a rule and a state for each part. The parts' rates and bursts are exact shares,
 so all parts granted ≤ burst + rate · t over every window.
@@ -32,7 +32,7 @@ from typing import TYPE_CHECKING, Any, Final, Literal, Protocol, TypeAlias
 from moorage.domain.resilience.bucket import TokenBucket
 from moorage.domain.resilience.quota import CalendarQuota
 from moorage.domain.state.commands import EXACT
-from moorage.domain.values.durations import FOREVER, SECOND, count, is_seconds, plain
+from moorage.domain.values.durations import FOREVER, SECOND, count, is_seconds, plain_seconds
 from moorage.domain.values.frozen_values import Factory, field, frozen
 from moorage.errors import ConfigurationError, InvalidData
 
@@ -141,13 +141,13 @@ class RateLimitConfig:
         without_store: the behaviour while the shared store is away. "refuse": calls are refused. A
             share above 0 and up to 1: each process continues alone with that part of the limit,
             such as 0.125 if eight processes share it.
-        parts: the number of buckets that share rate and burst equally. Each attempt asks one of
+        parts: the number of buckets that share rate and burst equally. Each attempt uses one of
             them, drawn at random, so that the nodes of a clustered store share the load of a hot
             limit.
     """
 
     rate: float | Fraction = field(validator=_is_rate)
-    per: float = field(default=1.0, converter=plain, validator=is_seconds)
+    per: float = field(default=1.0, converter=plain_seconds, validator=is_seconds)
     burst: int = field(default=Factory(_whole_period, takes_self=True), validator=_is_burst)
     calendar: Calendar | None = field(default=None, converter=_calendar, kw_only=True)
     without_store: WithoutStore = field(default=1.0, validator=_is_share_or_refuse, kw_only=True)

@@ -6,7 +6,7 @@ from typing import Final, NamedTuple
 
 _SECOND: Final = 10**9
 _FIRST_PAUSE: Final = 5 * _SECOND
-_LONGEST: Final = 300 * _SECOND
+_MAX_NANOSECONDS: Final = 300 * _SECOND
 _MOST_DOUBLINGS: Final = 10
 
 
@@ -26,5 +26,5 @@ class Refreshes(NamedTuple):
 
         The next renewal is allowed after 5 seconds, then 10, and so on up to 5 minutes.
         """
-        pause = min(_FIRST_PAUSE << min(self.number, _MOST_DOUBLINGS), _LONGEST)
+        pause = min(_FIRST_PAUSE << min(self.number, _MOST_DOUBLINGS), _MAX_NANOSECONDS)
         return Refreshes(self.number + 1, now + pause)

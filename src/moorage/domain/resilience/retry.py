@@ -5,7 +5,7 @@ Laws:
 1. `max_attempts` is the total number of attempts, counted by each caller alone.
 2. A retry never comes before the time in a vendor's Retry-After. If that is longer than the policy
    accepts, there is no retry, and the error has the whole delay.
-3. A request that may have been processed is repeated only if repeating is harmless.
+3. A request that may have been processed is repeated only if a repeat is safe.
 4. Delays with jitter differ even if they have reached the maximum.
 """
 
@@ -16,7 +16,7 @@ from inspect import iscoroutinefunction
 from typing import TYPE_CHECKING, Any, Final, Literal, TypeAlias, TypeVar, cast
 
 from moorage.domain.resilience.health import BUGS
-from moorage.domain.values.durations import FOREVER, SECOND, is_count, is_wait, plain
+from moorage.domain.values.durations import FOREVER, SECOND, is_count, is_wait, plain_seconds
 from moorage.domain.values.frozen_values import field, frozen
 from moorage.domain.values.text import with_article
 from moorage.errors import ConfigurationError, ConnectionFailed, ConnectorError
@@ -100,7 +100,7 @@ def _is_error(kind: object) -> bool:
 
 
 def error_types(value: Any, field: str) -> tuple[type[Exception], ...]:
-    """Return one exception type or several as a tuple."""
+    """Return one or several exception types as a tuple."""
     try:
         kinds = tuple(value)
     except TypeError:
@@ -132,12 +132,14 @@ class RetryPolicy:
     """
 
     max_attempts: int = field(default=3, validator=is_count)
-    base_delay: float = field(default=1.0, converter=plain, validator=is_wait)
+    base_delay: float = field(default=1.0, converter=plain_seconds, validator=is_wait)
     multiplier: float = field(default=2.0, validator=_is_growth)
-    max_delay: float = field(default=30.0, converter=plain, validator=is_wait)
+    max_delay: float = field(default=30.0, converter=plain_seconds, validator=is_wait)
     backoff: Backoff = field(default=Backoff.EXPONENTIAL, converter=_backoff, kw_only=True)
     jitter: Jitter = field(default=Jitter.FULL, converter=_jitter, kw_only=True)
-    max_retry_after: float = field(default=60.0, converter=plain, validator=is_wait, kw_only=True)
+    max_retry_after: float = field(
+        default=60.0, converter=plain_seconds, validator=is_wait, kw_only=True
+    )
     retry_on: Predicate | type[Exception] | tuple[type[Exception], ...] | None = field(
         default=None, validator=_tells_errors_apart, kw_only=True
     )
@@ -175,14 +177,14 @@ class RetryPolicy:
 
 
 @frozen
-class Again:
+class RetryAfterDelay:
     """The decision to make another attempt after `delay` seconds."""
 
     delay: float
 
 
 @frozen
-class Stop:
+class StopRetrying:
     """The decision not to retry; `retry_after` says when another call may succeed."""
 
     reason: Literal["final", "attempts", "unsafe", "too_long", "deadline"]
@@ -200,27 +202,27 @@ def decide(
     previous: float,
     draw: float,
     at_once: bool = False,
-) -> Again | Stop:
-    """Decide whether to retry after attempt number `attempt` ended with `error`.
+) -> RetryAfterDelay | StopRetrying:
+    """Decide whether to retry after the attempt with number `attempt` ended with `error`.
 
     `repeatable` means that sending twice has the effect of sending once; `retry_after` is the wait
     that the vendor asked for; `remaining` is the rest of the deadline; `previous` is the last delay
     and `draw` a random number in [0, 1). `at_once` means that the policy's own delay is not needed.
     """
     if not policy.retries(error):
-        return Stop("final", retry_after)
+        return StopRetrying("final", retry_after)
     if not repeatable:
-        return Stop("unsafe", retry_after)
+        return StopRetrying("unsafe", retry_after)
     if attempt >= policy.max_attempts:
-        return Stop("attempts", retry_after)
+        return StopRetrying("attempts", retry_after)
     pause = 0.0 if at_once else delay(policy, attempt, previous=previous, draw=draw)
     if retry_after is not None:
         if retry_after > policy.max_retry_after:
-            return Stop("too_long", retry_after)
+            return StopRetrying("too_long", retry_after)
         pause = max(pause, retry_after)
     if pause >= remaining:
-        return Stop("deadline", pause)
-    return Again(pause)
+        return StopRetrying("deadline", pause)
+    return RetryAfterDelay(pause)
 
 
 def delay(policy: RetryPolicy, attempt: int, *, previous: float, draw: float) -> float:
@@ -237,7 +239,7 @@ def delay(policy: RetryPolicy, attempt: int, *, previous: float, draw: float) ->
 def wait_of(error: Exception, now: datetime) -> float | None:
     """Return the seconds that an error asks callers to wait, at most a hundred years.
 
-    Return None if it names none.
+    Return None if the error names no wait.
     """
     if not isinstance(error, ConnectorError) or error.retry_at is None:
         return None

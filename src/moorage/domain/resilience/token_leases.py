@@ -2,21 +2,21 @@
 
 A broker counts the calls that ask it for one kind of admission, which is a set of limits with their
 costs, and takes tokens for several of them in one request to the store. These are its decisions:
-functions that return the next state and what the broker has to do.
+functions that return the next state and the broker's next action.
 
 Laws:
 
 1. A token is handed out once, to a call that waits when the store's answer arrives, or within
    `LEASE` after the request for it was sent. So over every span of t seconds the brokers of any
    number of machines hand out at most burst + rate · (t + `LEASE` + D) tokens, where D is the
-   longest way of an answer.
+   longest delay of an answer.
 2. A broker sends one request at a time, and one in each `LEASE` at most.
 3. Tokens are taken in advance only while the limit has some to spare: a quarter more than were
    wanted since the last request. When the limit makes calls wait, only calls that wait get tokens.
 4. Calls get their tokens in the order of their arrival. No request is made for a call, and no
    tokens of a known time are awaited, after the end of its patience.
-5. What a broker that dies holds is lost, at most `MOST_AT_ONCE` tokens of a kind, and never handed
-   out twice.
+5. Tokens of a broker that dies are lost, at most `MOST_AT_ONCE` of a kind, and never handed out
+   twice.
 """
 
 from __future__ import annotations
@@ -36,7 +36,7 @@ LONGEST_WAIT: Final = 1_000_000
 """The longest wait of a call at a broker in microseconds; beyond it, calls queue in the store."""
 
 
-class Waiting(NamedTuple):
+class WaitingCall(NamedTuple):
     """A call that waits for a token.
 
     Attributes:
@@ -74,7 +74,7 @@ class TokenLease(NamedTuple):
         is_scarce: whether the limit made the last request wait, or refused it.
     """
 
-    waiting: tuple[Waiting, ...] = ()
+    waiting: tuple[WaitingCall, ...] = ()
     wanted: int = 0
     tokens: int = 0
     until: int = 0
@@ -85,7 +85,7 @@ class TokenLease(NamedTuple):
 
 
 class Step(NamedTuple):
-    """The state after a decision, and what the broker has to do.
+    """The state after a decision, and the broker's next action.
 
     Attributes:
         lease: the new state.
@@ -115,7 +115,7 @@ def after_call(lease: TokenLease, call: int, within: int, now: int, most: int) -
         now: the time.
         most: the maximum number of calls of one request, by the bursts of the limits.
     """
-    waiting = Waiting(call, now + min(within, LONGEST_WAIT) + 2 * LEASE)
+    waiting = WaitingCall(call, now + min(within, LONGEST_WAIT) + 2 * LEASE)
     if len(lease.waiting) >= MOST_WAITING or waiting.until < lease.due:
         return Step(lease, refused=(Refusal(call, max(LEASE, lease.due - now)),))
     lease = lease._replace(waiting=(*lease.waiting, waiting), wanted=lease.wanted + 1)
@@ -129,7 +129,7 @@ def after_leaving(lease: TokenLease, calls: frozenset[int], now: int, most: int)
 
 
 def after_grant(lease: TokenLease, number: int, sent: int, now: int, most: int) -> Step:
-    """Return the step after the store has granted a request whose tokens may be used now.
+    """Return the step after the store granted a request whose tokens may be used now.
 
     Args:
         lease: the state.
@@ -139,9 +139,11 @@ def after_grant(lease: TokenLease, number: int, sent: int, now: int, most: int) 
         most: the maximum number of calls of one request.
     """
     # Calls that wait are served however long the answer took.
-    lease, admitted = _served(lease._replace(tokens=number, until=sent + LEASE, pending=0, due=0))
+    lease, admitted_calls = _serve_waiting(
+        lease._replace(tokens=number, until=sent + LEASE, pending=0, due=0)
+    )
     # No other call is left if there are tokens left, so the next step grants nothing.
-    return proceed(lease, now, most)._replace(granted=admitted)
+    return proceed(lease, now, most)._replace(granted=admitted_calls)
 
 
 def after_delayed_grant(lease: TokenLease, wait: int, now: int) -> Step:
@@ -160,7 +162,7 @@ def after_refusal(lease: TokenLease, wait: int, now: int, most: int) -> Step:
 
 
 def after_failure(lease: TokenLease) -> tuple[TokenLease, tuple[int, ...]]:
-    """Return the state after the store has failed, and the calls that have to ask it themselves."""
+    """Return the state after the store failed, and the calls that must use the store themselves."""
     calls = tuple([waiting.call for waiting in lease.waiting])
     return lease._replace(waiting=(), wanted=0, pending=0, due=0), calls
 
@@ -175,30 +177,30 @@ def proceed(lease: TokenLease, now: int, most: int) -> Step:
     """
     if now > lease.until:
         lease = lease._replace(tokens=0)
-    lease, admitted = _served(lease)
+    lease, admitted_calls = _serve_waiting(lease)
     if lease.pending or not lease.waiting:
-        return Step(lease, admitted)
+        return Step(lease, admitted_calls)
     if now < lease.next_request:
-        return Step(lease, admitted, wake=lease.next_request)
+        return Step(lease, admitted_calls, wake=lease.next_request)
     refusals = tuple([Refusal(call, LEASE) for call, until in lease.waiting if until < now])
     waiting = tuple([waiting for waiting in lease.waiting if waiting.until >= now])
     lease = lease._replace(waiting=waiting)
     if not waiting:
-        return Step(lease, admitted, refusals)
+        return Step(lease, admitted_calls, refusals)
     in_advance = 0 if lease.is_scarce else lease.wanted * 5 // 4 + 1
     request = min(len(waiting) + in_advance, most, MOST_AT_ONCE)
-    within = max(call.until for call in waiting) - now
+    patience = max(call.until for call in waiting) - now
     lease = lease._replace(
         tokens=0, wanted=0, pending=request, next_request=now + LEASE, is_scarce=False
     )
-    return Step(lease, admitted, refusals, request=request, within=within)
+    return Step(lease, admitted_calls, refusals, request=request, within=patience)
 
 
-def _served(lease: TokenLease) -> tuple[TokenLease, tuple[int, ...]]:
+def _serve_waiting(lease: TokenLease) -> tuple[TokenLease, tuple[int, ...]]:
     """Return the state after the first calls got the tokens that are there, and these calls."""
     number = min(lease.tokens, len(lease.waiting))
     if not number:
         return lease, ()
-    admitted = tuple([waiting.call for waiting in lease.waiting[:number]])
+    admitted_calls = tuple([waiting.call for waiting in lease.waiting[:number]])
     waiting = lease.waiting[number:]
-    return lease._replace(waiting=waiting, tokens=lease.tokens - number), admitted
+    return lease._replace(waiting=waiting, tokens=lease.tokens - number), admitted_calls

@@ -26,7 +26,7 @@ if TYPE_CHECKING:
 LONGEST_PAUSE: Final = 3600.0
 """The default for the longest pause in seconds that an answer can impose."""
 
-_LONGEST = FOREVER / SECOND
+_MAX_SECONDS = FOREVER / SECOND
 _LARGEST_NUMBER = 2**53
 _NUMBER = late_pattern(r"-?[0-9]+(?:\.[0-9]*)?")
 _DURATION = late_pattern(r"(?:[0-9]+(?:\.[0-9]+)?(?:ms|us|µs|ns|[dhms]))+")
@@ -60,16 +60,16 @@ def parse_retry_after(value: str | None, now: datetime) -> float | None:
     """Return the seconds that a `Retry-After` value demands; 0.0 if its time has passed.
 
     Besides whole seconds and the three forms of an HTTP date it may be a decimal fraction, which
-    Shopify sends though RFC 9110 does not allow it, or a Unix timestamp.
+    Shopify sends although RFC 9110 does not allow it, or a Unix timestamp.
     """
     if value is None:
         return None
     text = value.strip()
     if _NUMBER.fullmatch(text):
         wait = _seconds(float(text), now)
-        return _LONGEST if wait is None else wait
+        return _MAX_SECONDS if wait is None else wait
     moment = parse_http_date(text, now)
-    return None if moment is None else _bounded((moment - now).total_seconds())
+    return None if moment is None else _bound_seconds((moment - now).total_seconds())
 
 
 def retry_after(headers: Headers, now: datetime) -> float | None:
@@ -83,10 +83,10 @@ def retry_after(headers: Headers, now: datetime) -> float | None:
 
 
 @overload
-def capped(wait: float, longest: float = ...) -> float: ...
+def cap_wait(wait: float, longest: float = ...) -> float: ...
 @overload
-def capped(wait: float | None, longest: float = ...) -> float | None: ...
-def capped(wait: float | None, longest: float = LONGEST_PAUSE) -> float | None:
+def cap_wait(wait: float | None, longest: float = ...) -> float | None: ...
+def cap_wait(wait: float | None, longest: float = LONGEST_PAUSE) -> float | None:
     """Return the pause that a vendor asked for, limited to `longest` seconds."""
     return None if wait is None else min(wait, longest)
 
@@ -177,14 +177,14 @@ def _count(value: str | None) -> int | None:
 
 def _delta(value: str | None) -> float | None:
     text = value.strip() if value else ""
-    return _bounded(float(text)) if _NUMBER.fullmatch(text) else _duration(text)
+    return _bound_seconds(float(text)) if _NUMBER.fullmatch(text) else _duration(text)
 
 
 def _reset_seconds(value: str | None, now: datetime) -> float | None:
     text = value.strip() if value else ""
     if not _NUMBER.fullmatch(text):
         moment = _iso(text) or parse_http_date(text, now)
-        return _bounded((moment - now).total_seconds()) if moment else _duration(text)
+        return _bound_seconds((moment - now).total_seconds()) if moment else _duration(text)
     return _seconds(float(text), now)
 
 
@@ -194,9 +194,9 @@ def _seconds(number: float, now: datetime) -> float | None:
     A number that would be three years or more is a Unix timestamp; an invalid one gives None.
     """
     if number < _FIRST_EPOCH:
-        return _bounded(number)
+        return _bound_seconds(number)
     unit = next((unit for bound, unit in _EPOCH_UNITS if number < bound), None)
-    return _bounded(number / unit - now.timestamp()) if unit else None
+    return _bound_seconds(number / unit - now.timestamp()) if unit else None
 
 
 def _milliseconds(number: float, now: datetime) -> float | None:
@@ -204,13 +204,13 @@ def _milliseconds(number: float, now: datetime) -> float | None:
 
     A number that would be three years or more is a Unix timestamp.
     """
-    return _bounded(number / 1e3) if number < _FIRST_EPOCH * 1e3 else _seconds(number, now)
+    return _bound_seconds(number / 1e3) if number < _FIRST_EPOCH * 1e3 else _seconds(number, now)
 
 
 def _duration(text: str) -> float | None:
     if not _DURATION.fullmatch(text):
         return None
-    return _bounded(sum(float(number) * _UNITS[unit] for number, unit in _STEP.findall(text)))
+    return _bound_seconds(sum(float(number) * _UNITS[unit] for number, unit in _STEP.findall(text)))
 
 
 def _iso(text: str) -> datetime | None:
@@ -226,5 +226,5 @@ def _vendors_now(headers: Headers, now: datetime) -> datetime:
     return (parse_http_date(date, now) if date else None) or now
 
 
-def _bounded(seconds: float) -> float:
-    return min(max(seconds, 0.0), _LONGEST)
+def _bound_seconds(seconds: float) -> float:
+    return min(max(seconds, 0.0), _MAX_SECONDS)

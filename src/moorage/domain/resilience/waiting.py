@@ -2,11 +2,11 @@
 
 Laws:
 
-1. If a caller gives up, the next caller gets its grant, the one after gets that caller's grant, and
-   so on, as far as each wakes up in time. The last grant is then free.
+1. If a caller gives up, the next caller gets its grant, the caller after that gets the next
+   caller's grant, and so on, as far as each wakes up in time. The last grant is then free.
 2. No grant comes later than promised, and waiting callers keep their order.
-3. A caller goes when its grant comes due, and never later with an expired grant. Otherwise two
-   callers could go where the limit allows one.
+3. A caller proceeds when its grant comes due, and never later with an expired grant. Otherwise two
+   callers could proceed where the limit allows one.
 """
 
 from __future__ import annotations
@@ -50,13 +50,13 @@ class Line(NamedTuple):
         caller before it if that is sooner, because it may have moved up.
         """
         place = self.numbers.index(number)
-        rest = max(0, self.turns[place][0] - now)
+        time_left = max(0, self.turns[place][0] - now)
         before = self.turns[place - 1][0] - now if place else 0
-        nap = min(before, rest // 6)
+        nap = min(before, time_left // 6)
         if nap < SHORT:
-            nap = rest
+            nap = time_left
         wakes = (*self.wakes[:place], now + nap, *self.wakes[place + 1 :])
-        return Line(self.numbers, self.turns, wakes), nap, nap == rest
+        return Line(self.numbers, self.turns, wakes), nap, nap == time_left
 
     def taken(self, number: int) -> tuple[Line, Turn]:
         """Return the queue without a caller whose turn has come, and the turn."""

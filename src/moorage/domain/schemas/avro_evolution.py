@@ -1,4 +1,4 @@
-"""The rules by which Avro reads data of one schema with another, as its specification has them.
+"""The rules of Avro's specification for reading data of one schema with another.
 
 Laws:
 
@@ -31,7 +31,7 @@ def avro_incompatibilities(
     """Return the reasons why an Avro schema may not read what another one wrote.
 
     Raises:
-        InvalidData: one of them is not a schema of Avro.
+        InvalidData: one of them is not an Avro schema.
     """
     resolution = _Resolution(set())
     return tuple(resolution.compare(avro_type(reader), avro_type(writer), ""))
@@ -41,7 +41,7 @@ class _Resolution:
     """Compares types, each pair once.
 
     Args:
-        compared: the pairs of types that are compared already, or at this moment.
+        compared: the pairs of types that were compared already or are being compared.
     """
 
     def __init__(self, compared: set[tuple[int, int]]) -> None:
@@ -97,22 +97,22 @@ class _Resolution:
 
     def record(self, reader: AvroType, writer: AvroType, path: str) -> list[Incompatibility]:
         problems: list[Incompatibility] = []
-        written: set[str] = set()
+        written_names: set[str] = set()
         for field in writer.fields:
             target = _target(reader, field)
             if target is None:
                 continue
             place = f"{path}.{target.name}"
-            if target.name in written:
+            if target.name in written_names:
                 problem = "Two fields of the writer have the name or an alias of this field."
                 problems.append(Incompatibility(place, problem))
-            written.add(target.name)
+            written_names.add(target.name)
             problems += self.compare(target.type, field.type, place)
         problem = "The reader's field has no default, and the writer does not write it."
         problems += [
             Incompatibility(f"{path}.{field.name}", problem)
             for field in reader.fields
-            if field.name not in written and not field.has_default
+            if field.name not in written_names and not field.has_default
         ]
         return problems
 

@@ -76,7 +76,7 @@ def avro_type(complete: CompleteSchema) -> AvroType:
     """Return the type that an Avro schema describes.
 
     Raises:
-        InvalidData: it is not a schema of Avro, or uses a name that nobody defines.
+        InvalidData: the text is not an Avro schema, or uses an undefined name.
     """
     reader = _Reader({})
     try:
@@ -114,8 +114,8 @@ def hazards(root: AvroType) -> AvroHazards:
         arrays = [node for node in nodes if node.kind == "array"]
         has_empty_items = any(_is_empty(part, {}) for node in arrays for part in _parts(node))
         counts: dict[int, int] = {}
-        most = max(_empty_values(node, counts) for node in nodes)
-        return AvroHazards(_finds_cycle(root, set(), set()), has_empty_items, most)
+        empty_value_count = max(_empty_values(node, counts) for node in nodes)
+        return AvroHazards(_finds_cycle(root, set(), set()), has_empty_items, empty_value_count)
     except RecursionError:
         raise _invalid("", "is nested too deeply") from None
 
@@ -207,7 +207,7 @@ class _Reader:
     def reference(self, name: str, namespace: str, path: str) -> AvroType:
         if name in _PRIMITIVES:
             return AvroType(name)
-        for full in (_full(name, namespace), name):
+        for full in (_full_name(name, namespace), name):
             if full in self.named:
                 return self.named[full]
         raise _invalid(path, f"uses the name {name[:80]!r}, which is not defined before")
@@ -224,12 +224,12 @@ class _Reader:
     def definition(self, value: dict[str, Any], namespace: str, path: str) -> AvroType:
         name = _text(value.get("name"), _FULL_NAME, path, "name")
         space = value.get("namespace", namespace)
-        full = _full(name, space if isinstance(space, str) else namespace)
+        full = _full_name(name, space if isinstance(space, str) else namespace)
         own_namespace = full.rpartition(".")[0]
         if full in self.named or full in _PRIMITIVES:
             raise _invalid(path, f"defines the name {full[:80]!r} twice, or one of Avro's own")
         aliases = tuple(
-            _full(alias, own_namespace) for alias in _texts(value, "aliases", _FULL_NAME, path)
+            _full_name(alias, own_namespace) for alias in _texts(value, "aliases", _FULL_NAME, path)
         )
         kind = "record" if value["type"] == "error" else value["type"]
         node = self.named[full] = AvroType(kind, full, aliases)
@@ -268,7 +268,7 @@ class _Reader:
         return tuple(result)
 
 
-def _full(name: str, namespace: str) -> str:
+def _full_name(name: str, namespace: str) -> str:
     if "." in name:
         return name.lstrip(".")
     return f"{namespace}.{name}" if namespace else name

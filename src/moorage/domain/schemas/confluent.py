@@ -2,10 +2,9 @@
 
 Laws:
 
-1. An answer is the schema, the id or the verdict that was asked for; any other answer raises
-   `VendorFailed`.
-2. Only an error code of the registry says that a schema does not exist. A status 404 without one
-   may come from anything that stands at a wrong address.
+1. An answer is the requested schema, id or verdict; any other answer raises `VendorFailed`.
+2. Only an error code of the registry says that a schema does not exist. A status 404 without such a
+   code may come from any other server at a wrong address.
 3. Registering a schema twice has the effect of registering it once, so it may be repeated.
 """
 
@@ -72,10 +71,10 @@ def version_of(subject: str, version: int | None) -> HttpOperation[SchemaVersion
     """Return the operation that reads a version of a subject, or its latest.
 
     Raises:
-        ConfigurationError: the subject or the version cannot be one.
+        ConfigurationError: the subject or the version is not valid.
     """
     number = "latest" if version is None else str(checked_number(version, "version"))
-    path = f"/subjects/{_quoted(subject)}/versions/{number}"
+    path = f"/subjects/{_quote(subject)}/versions/{number}"
     return _operation("version", _get(path), _version)
 
 
@@ -83,9 +82,9 @@ def registration(subject: str, schema: Schema) -> HttpOperation[int]:
     """Return the operation that registers a schema, and returns its id.
 
     Raises:
-        ConfigurationError: the subject cannot be one.
+        ConfigurationError: the subject is not valid.
     """
-    path = f"/subjects/{_quoted(subject)}/versions"
+    path = f"/subjects/{_quote(subject)}/versions"
     return _operation("register", _post(path, schema), _id)
 
 
@@ -93,9 +92,9 @@ def compatibility_check(subject: str, schema: Schema) -> HttpOperation[tuple[str
     """Return the operation that returns the reasons why a schema could not be registered.
 
     Raises:
-        ConfigurationError: the subject cannot be one.
+        ConfigurationError: the subject is not valid.
     """
-    path = f"/compatibility/subjects/{_quoted(subject)}/versions"
+    path = f"/compatibility/subjects/{_quote(subject)}/versions"
     request = attrs.evolve(_post(path, schema), query={"verbose": "true"})
     return _operation("check", request, _problems, safe=True)
 
@@ -129,12 +128,12 @@ def _operation(name: str, request: Request, read: Any, **facts: Any) -> HttpOper
     )
 
 
-def _quoted(subject: str) -> str:
+def _quote(subject: str) -> str:
     return quote(checked_subject(subject), safe="")
 
 
 def _failure(response: Response) -> ConnectorError | None:
-    """Return the error that an answer of the registry stands for; None if the status decides."""
+    """Return the error in an answer of the registry; None if only the status matters."""
     try:
         body = response.json()
     except InvalidData:
@@ -167,16 +166,16 @@ def _object(response: Response) -> Mapping[str, Any]:
         body = None
     if is_object(body):
         return body
-    raise _unreadable("is not a JSON object")
+    raise _unreadable_error("is not a JSON object")
 
 
 def _schema(answer: Mapping[str, Any]) -> Schema:
     kind = answer.get("schemaType", "AVRO")
     if kind not in _TYPES:
-        raise _unreadable(f"has the unknown schema type {str(kind)[:40]!r}")
+        raise _unreadable_error(f"has the unknown schema type {str(kind)[:40]!r}")
     references: Any = answer.get("references") or []
     if not is_list(references):
-        raise _unreadable("has references that are not a list")
+        raise _unreadable_error("has references that are not a list")
     try:
         return Schema(
             answer.get("schema"),  # type: ignore[arg-type]  # it is checked
@@ -185,14 +184,14 @@ def _schema(answer: Mapping[str, Any]) -> Schema:
         )
     except (ConfigurationError, InvalidData):
         pass
-    raise _unreadable("has an impossible schema or reference")
+    raise _unreadable_error("has an impossible schema or reference")
 
 
 def _reference(item: Any) -> SchemaReference:
     fields = item if is_object(item) else {}
     name = fields.get("name")
     if not isinstance(name, str) or not name:
-        raise _unreadable("has a reference without a name")
+        raise _unreadable_error("has a reference without a name")
     return SchemaReference(name, fields.get("subject"), fields.get("version"))
 
 
@@ -202,7 +201,7 @@ def _version(answer: Mapping[str, Any]) -> SchemaVersion:
     except ConfigurationError:
         subject = None
     if subject is None:
-        raise _unreadable("names no subject")
+        raise _unreadable_error("names no subject")
     return SchemaVersion(
         subject=subject,
         version=_number(answer, "version"),
@@ -219,21 +218,21 @@ def _number(answer: Mapping[str, Any], name: str) -> int:
     value = answer.get(name)
     if isinstance(value, int) and not isinstance(value, bool) and 0 < value <= LARGEST_ID:
         return value
-    raise _unreadable(f"has no valid {name!r}")
+    raise _unreadable_error(f"has no valid {name!r}")
 
 
 def _problems(answer: Mapping[str, Any]) -> tuple[str, ...]:
     verdict = answer.get("is_compatible")
     messages: Any = answer.get("messages") or []
     if not isinstance(verdict, bool) or not is_list(messages):
-        raise _unreadable("has no verdict")
+        raise _unreadable_error("has no verdict")
     if verdict:
         return ()
     texts = tuple(str(message)[:_LONGEST_MESSAGE] for message in messages)
     return texts or ("The registry gives no reason.",)
 
 
-def _unreadable(problem: str) -> VendorFailed:
+def _unreadable_error(problem: str) -> VendorFailed:
     return VendorFailed(
         f"The answer of the schema registry {problem}.",
         remedy="Check that the service is a schema registry, and tell its operator.",

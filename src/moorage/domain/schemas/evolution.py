@@ -1,12 +1,12 @@
-"""Evolution of schemas: whether readers and writers of different versions understand each other.
+"""Evolution of schemas: the compatibility of readers and writers of different versions.
 
 Laws:
 
 1. A version is compatible only if no rule finds an incompatibility. A part that no rule can judge
-   counts as an incompatibility, and says so.
-2. Backward asks whether the new schema reads what the earlier ones wrote; forward asks whether the
-   earlier ones read what the new one writes; full asks both.
-3. A check that is not transitive looks at the last version only.
+   counts as an incompatibility, which is marked as uncertain.
+2. "Backward" means that the new schema reads data of the earlier ones; "forward" means that the
+   earlier ones read data of the new one; "full" means both.
+3. A check that is not transitive compares only the last version.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 
 
 class Compatibility(Enum):
-    """The promise that each new version of a subject has to keep."""
+    """The compatibility mode of a subject, which each new version must satisfy."""
 
     NONE = "none"
     BACKWARD = "backward"
@@ -34,17 +34,17 @@ class Compatibility(Enum):
 
     @property
     def is_transitive(self) -> bool:
-        """True if the promise holds towards all earlier versions."""
+        """True if new versions must be compatible with all earlier versions."""
         return self.value.endswith("_transitive")
 
     @property
     def reads_earlier(self) -> bool:
-        """True if the new schema has to read what earlier ones wrote."""
+        """True if the new schema must read data of earlier schemas."""
         return self.value.startswith(("backward", "full"))
 
     @property
     def is_read_by_earlier(self) -> bool:
-        """True if earlier schemas have to read what the new one writes."""
+        """True if earlier schemas must read data of the new schema."""
         return self.value.startswith(("forward", "full"))
 
 
@@ -67,10 +67,10 @@ class Incompatibility(NamedTuple):
 
 
 def compatibility_of(value: Compatibility | str) -> Compatibility:
-    """Return the promise with a name such as "backward".
+    """Return the compatibility mode of a name such as "backward".
 
     Raises:
-        ConfigurationError: there is none.
+        ConfigurationError: there is no such mode.
     """
     return member(Compatibility, value, "compatibility")
 
@@ -107,15 +107,15 @@ def read_incompatibilities(
 def incompatibilities(
     compatibility: Compatibility | str, new: CompleteSchema, earlier: Sequence[CompleteSchema]
 ) -> tuple[Incompatibility, ...]:
-    """Return the reasons why a new version of a subject would break a promise.
+    """Return the reasons why a new version would break a compatibility mode.
 
     Args:
-        compatibility: the promise, such as "backward".
+        compatibility: the compatibility mode, such as "backward".
         new: the new schema.
         earlier: the schemas of the earlier versions, the oldest first.
 
     Raises:
-        ConfigurationError: there is no such promise.
+        ConfigurationError: there is no such compatibility mode.
         InvalidData: one of them is not a schema of its format.
     """
     promise = compatibility_of(compatibility)
@@ -135,13 +135,13 @@ def _avro(reader: CompleteSchema, writer: CompleteSchema) -> tuple[Incompatibili
 
 
 def _json(reader: CompleteSchema, writer: CompleteSchema) -> tuple[Incompatibility, ...]:
-    from moorage.domain.schemas.json_evolution import json_incompatibilities  # noqa: PLC0415 - as above
+    from moorage.domain.schemas.json_evolution import json_incompatibilities  # noqa: PLC0415 - only one format is used
 
     return json_incompatibilities(reader, writer)
 
 
 def _protobuf(reader: CompleteSchema, writer: CompleteSchema) -> tuple[Incompatibility, ...]:
-    from moorage.domain.schemas.protobuf_evolution import (  # noqa: PLC0415 - as above
+    from moorage.domain.schemas.protobuf_evolution import (  # noqa: PLC0415 - only one format is used
         protobuf_incompatibilities,
     )
 

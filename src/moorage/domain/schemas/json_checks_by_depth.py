@@ -1,12 +1,12 @@
 """The number of times that a JSON Schema checks one place in a value, by the depth of the place.
 
-Two parts of a schema may both check the same property by a third part, whose parts do the same with
-the property below, and so on. A schema of one line then checks a value of thirty levels a thousand
-million times.
+Two parts of a schema may both check the same property with a third part, whose own parts do the
+same with the property below, and so on. A schema of one line then checks a value of thirty levels a
+thousand million times.
 
 Laws:
 
-1. The number is never smaller than that of a validator that checks each part anew.
+1. The number is never smaller than the number of checks of a validator that repeats each check.
 2. Parts for different properties, or for objects and lists, do not add up.
 """
 
@@ -44,7 +44,7 @@ _REST: Final = {
 
 
 def depth_limit(documents: Sequence[tuple[str, Any]]) -> int | None:
-    """Return the depth down to which values can be checked in limited time; None if at any depth.
+    """Return the depth down to which a value's check takes limited time; None for any depth.
 
     Args:
         documents: the schema and its references, each with its name.
@@ -84,7 +84,7 @@ def _count(
     checks_below: Mapping[int, int],
     counts: dict[int, _Counts],
 ) -> None:
-    """Count the checks below each child of a part, and of each part that it leads to."""
+    """Count the checks below each child of a part, and of each part that it refers to."""
     stack = [first] if first not in counts else []
     while stack:
         number = stack[-1]
@@ -97,15 +97,16 @@ def _count(
         for label, child in children[number]:
             sums[label] = sums.get(label, 0) + checks_below[id(child)]
         for group in applied[number]:
-            most: dict[_Label, int] = {}
+            most_by_label: dict[_Label, int] = {}
             for part in group:
                 others = counts[id(part)]
-                most = {
-                    label: max(_count_of(most, label), _count_of(others, label))
-                    for label in {*most, *others}
+                most_by_label = {
+                    label: max(_count_of(most_by_label, label), _count_of(others, label))
+                    for label in {*most_by_label, *others}
                 }
             sums = {
-                label: _count_of(sums, label) + _count_of(most, label) for label in {*sums, *most}
+                label: _count_of(sums, label) + _count_of(most_by_label, label)
+                for label in {*sums, *most_by_label}
             }
         counts[number] = sums
 
@@ -117,11 +118,11 @@ def _count_of(counts: _Counts, label: _Label) -> int:
 
 def _children(part: _Part) -> Iterator[tuple[_Label, _Part]]:
     """Yield the parts that check children of a value, each with the label of the children."""
-    rest = [((kind, None), part.get(keyword)) for keyword, kind in _REST.items()]
+    other_keywords = [((kind, None), part.get(keyword)) for keyword, kind in _REST.items()]
     labelled = [
-        *_labelled(part, "properties"),
-        *_labelled(part, "prefixItems"),
-        *_labelled(part, "items"),
+        *_labelled_parts(part, "properties"),
+        *_labelled_parts(part, "prefixItems"),
+        *_labelled_parts(part, "items"),
     ]
     patterns = part.get("patternProperties")
     everywhere = [(_ITEM, part.get("contains"))]
@@ -130,16 +131,22 @@ def _children(part: _Part) -> Iterator[tuple[_Label, _Part]]:
     overlapping = [
         (label, item) for kind, item in everywhere for label in labels if label[0] == kind
     ]
-    for label, child in [*rest, *labelled, *overlapping]:
+    for label, child in [*other_keywords, *labelled, *overlapping]:
         if is_object(child):
             yield label, child
 
 
-def _labelled(part: _Part, keyword: str) -> list[tuple[_Label, Any]]:
+def _labelled_parts(part: _Part, keyword: str) -> list[tuple[_Label, Any]]:
     """Return the parts in a keyword for single properties or items, with their labels."""
-    named = part.get(keyword)
+    named_schemas = part.get(keyword)
     if keyword == "properties":
         return (
-            [((_PROPERTY, name), item) for name, item in named.items()] if is_object(named) else []
+            [((_PROPERTY, name), item) for name, item in named_schemas.items()]
+            if is_object(named_schemas)
+            else []
         )
-    return [((_ITEM, number), item) for number, item in enumerate(named)] if is_list(named) else []
+    return (
+        [((_ITEM, number), item) for number, item in enumerate(named_schemas)]
+        if is_list(named_schemas)
+        else []
+    )

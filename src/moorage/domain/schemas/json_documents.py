@@ -38,13 +38,13 @@ class JsonDocuments:
         """Return the documents of a schema.
 
         Raises:
-            InvalidData: one of them is not JSON, or no schema.
+            InvalidData: one of them is not JSON, or not a schema.
         """
         others = {name: json_schema(part.text) for name, part in complete.parts}
         return cls(json_schema(complete.schema.text), others)
 
     def followed(self, part: Any) -> tuple[Any, str | None]:
-        """Return the part at the end of all references, and the reference that leads nowhere.
+        """Return the part at the end of all references, and the broken reference, if any.
 
         The second value is None if all references were followed.
         """
@@ -91,7 +91,7 @@ def json_schema(text: str) -> Any:
     """Return the JSON of a schema's text.
 
     Raises:
-        InvalidData: it is neither an object nor true or false.
+        InvalidData: the JSON is neither an object nor true or false.
     """
     try:
         value = json.loads(text, parse_constant=refuse_constant)

@@ -1,4 +1,4 @@
-"""The comparison of JSON Schemas: does the reader accept each document of the writer?
+"""The comparison of JSON Schemas: whether a reader accepts each document of a writer.
 
 The rules judge `type`, `enum`, `const`, limits of numbers, lengths and counts, `properties`,
 `required`, `additionalProperties`, `items`, `uniqueItems`, `allOf`, `anyOf`, `oneOf` whose branches
@@ -81,16 +81,16 @@ def json_incompatibilities(
     """Return the reasons why a JSON Schema may refuse documents of another one.
 
     Raises:
-        InvalidData: one of them is not JSON, or no schema.
+        InvalidData: one of them is not JSON, or not a schema.
     """
     readers, writers = JsonDocuments.of(reader), JsonDocuments.of(writer)
     try:
-        problems = _Comparison(readers, writers, {}, _Effort()).compare(
+        problems = _Comparison(readers, writers, {}, _ComparisonState()).compare(
             readers.root, writers.root, ""
         )
         return tuple(dict.fromkeys(problems))
     except _TooManyComparisons:
-        return (_unjudged("", "so many combinations of alternatives"),)
+        return (_unjudged_change("", "so many combinations of alternatives"),)
     except (ArithmeticError, AttributeError, LookupError, RecursionError, TypeError, ValueError):
         pass
     raise InvalidData(
@@ -104,12 +104,12 @@ class _TooManyComparisons(Exception):
     """Raised when two schemas have more pairs of parts than are compared."""
 
 
-class _Effort:
+class _ComparisonState:
     """The state that all comparisons of two schemas share.
 
     Attributes:
-        unfit: the pairs of parts that do not fit. A pair that does not fit although other pairs are
-            assumed to fit never fits.
+        unfit: the pairs of parts that do not fit. A pair that does not fit even under the
+            assumption that other pairs fit never fits.
         left: yields once for each comparison that may still be made.
     """
 
@@ -124,12 +124,16 @@ class _Comparison:
     Args:
         readers: the documents of the reader's schema.
         writers: the documents of the writer's schema.
-        compared: the pairs of parts that are compared already, or at this moment.
+        compared: the pairs of parts that were compared already or are being compared.
         effort: the state that the comparison shares with others.
     """
 
     def __init__(
-        self, readers: JsonDocuments, writers: JsonDocuments, compared: _Pairs, effort: _Effort
+        self,
+        readers: JsonDocuments,
+        writers: JsonDocuments,
+        compared: _Pairs,
+        effort: _ComparisonState,
     ) -> None:
         self._readers = readers
         self._writers = writers
@@ -137,14 +141,14 @@ class _Comparison:
         self._effort = effort
 
     def compare(self, reader: Any, writer: Any, path: str) -> list[Incompatibility]:
-        """Return the reasons why a part of a reader's schema may refuse what a writer writes."""
+        """Return the reasons why a part of the reader's schema may refuse the writer's values."""
         if next(self._effort.left, None) is None:
             raise _TooManyComparisons
         reader, unfollowed = self._readers.followed(reader)
         writer, unfollowed_writer = self._writers.followed(writer)
         for name in (unfollowed, unfollowed_writer):
             if name is not None:
-                return [_unjudged(path, f"the reference {name[:80]!r}")]
+                return [_unjudged_change(path, f"the reference {name[:80]!r}")]
         pair = id(reader), id(writer)
         if reader in (True, {}) or writer is False or pair in self._compared:
             return []
@@ -154,7 +158,7 @@ class _Comparison:
         return self._compare_branches(reader, {} if writer is True else writer, path)
 
     def fits(self, reader: Any, writer: Any, path: str) -> bool:
-        """Return whether the reader certainly takes what the writer writes."""
+        """Return whether the reader certainly accepts all values of the writer."""
         pair = id(reader), id(writer)
         if pair in self._effort.unfit:
             return False
@@ -174,10 +178,10 @@ class _Comparison:
         for keyword in ("anyOf", "oneOf"):
             branches = writer.get(keyword)
             if is_list(branches):
-                rest = {name: value for name, value in writer.items() if name != keyword}
-                if self.fits(reader, rest, path):
+                other_fields = {name: value for name, value in writer.items() if name != keyword}
+                if self.fits(reader, other_fields, path):
                     return []
-                narrow = [self._branch_with_rest(rest, branch) for branch in branches]
+                narrow = [self._branch_with_rest(other_fields, branch) for branch in branches]
                 return [item for part in narrow for item in self.compare(reader, part, path)]
         parts = writer.get("allOf")
         if is_list(parts) and any(self.fits(reader, part, path) for part in parts):
@@ -194,11 +198,11 @@ class _Comparison:
     def _rules(
         self, reader: dict[str, Any], writer: dict[str, Any], path: str
     ) -> Iterator[Incompatibility]:
-        """Yield the rules of the reader that the writer does not keep."""
+        """Yield the rules of the reader that values of the writer may break."""
         types = _types(writer)
         for keyword in sorted((_UNJUDGED | _EQUAL_RULES) & reader.keys()):
             if keyword in _UNJUDGED or not _is_same(reader[keyword], writer.get(keyword)):
-                yield _unjudged(path, f"the rule {keyword!r}")
+                yield _unjudged_change(path, f"the rule {keyword!r}")
         extra = types - _declared_types(reader)
         if extra:
             names = ", ".join(sorted(extra))
@@ -226,17 +230,17 @@ class _Comparison:
                 continue
             is_clear = keyword == "anyOf" or self._differ_in_type(branches)
             if not is_clear or not any(self.fits(branch, writer, path) for branch in branches):
-                yield _unjudged(path, f"the rule {keyword!r}")
+                yield _unjudged_change(path, f"the rule {keyword!r}")
 
     def _differ_in_type(self, branches: list[Any]) -> bool:
         """Return whether no value can be valid for two branches, by their types."""
-        seen: set[str] = set()
+        seen_names: set[str] = set()
         for branch in branches:
             part, _ = self._readers.followed(branch)
             types = _types(part) if is_object(part) else _ALL_TYPES
-            if seen & types:
+            if seen_names & types:
                 return False
-            seen |= types
+            seen_names |= types
         return True
 
     def _items(
@@ -244,13 +248,13 @@ class _Comparison:
     ) -> Iterator[Incompatibility]:
         if reader.get("uniqueItems") is True and writer.get("uniqueItems") is not True:
             yield Incompatibility(path, "The reader refuses equal items, and the writer does not.")
-        items, written = reader.get("items", True), writer.get("items", True)
-        if is_list(items) or is_list(written) or "prefixItems" in writer:
+        items, written_schema = reader.get("items", True), writer.get("items", True)
+        if is_list(items) or is_list(written_schema) or "prefixItems" in writer:
             if items is not True:
-                yield _unjudged(path, "the rule 'items' of a list")
+                yield _unjudged_change(path, "the rule 'items' of a list")
             return
         if writer.get("maxItems", 1) != 0:
-            yield from self.compare(items, written, f"{path}[]")
+            yield from self.compare(items, written_schema, f"{path}[]")
 
     def _properties(
         self, reader: dict[str, Any], writer: dict[str, Any], path: str
@@ -259,22 +263,22 @@ class _Comparison:
             if name not in writer.get("required", ()):
                 problem = "The reader requires the property, and the writer does not."
                 yield Incompatibility(_property_path(path, name), problem)
-        properties, written = reader.get("properties", {}), writer.get("properties", {})
-        others, written_others = _others(reader), _others(writer)
+        properties, written_schema = reader.get("properties", {}), writer.get("properties", {})
+        others, written_others = _other_properties(reader), _other_properties(writer)
         if "patternProperties" in writer and (properties or others is not True):
-            yield _unjudged(path, "the rule 'patternProperties'")
+            yield _unjudged_change(path, "the rule 'patternProperties'")
             return
         for name, part in properties.items():
             yield from self.compare(
-                part, written.get(name, written_others), _property_path(path, name)
+                part, written_schema.get(name, written_others), _property_path(path, name)
             )
-        for name, part in written.items():
+        for name, part in written_schema.items():
             if name not in properties:
                 yield from self.compare(others, part, _property_path(path, name))
         yield from self.compare(others, written_others, _property_path(path, "*"))
 
 
-def _others(part: dict[str, Any]) -> Any:
+def _other_properties(part: dict[str, Any]) -> Any:
     return part.get("additionalProperties", True)
 
 
@@ -374,5 +378,5 @@ def _canonical(value: Any) -> str:
     return json.dumps(value, sort_keys=True)
 
 
-def _unjudged(path: str, what: str) -> Incompatibility:
+def _unjudged_change(path: str, what: str) -> Incompatibility:
     return Incompatibility(path, f"The check cannot judge {what}.", is_certain=False)

@@ -33,9 +33,9 @@ _ANCHORS: Final = ("$anchor", "$dynamicAnchor")
 def rules_per_value(documents: Sequence[tuple[str, Any]]) -> int:
     """Return the largest number of schema parts that apply to one value, up to `MOST`.
 
-    A part that is reached in several ways counts each time. Where a reference may mean several
-    parts, the one with the most counts; where parts lead in a circle, each counts once. The result
-    is `MOST` too if there are too many references to tell.
+    A part that is reached in several ways counts each time. If a reference may mean several parts,
+    the part with the largest number counts; if parts form a circle, each counts once. The result is
+    also `MOST` if there are too many references to count.
 
     Args:
         documents: the schema and its references, each with its name.
@@ -61,13 +61,13 @@ def applied_parts(documents: Sequence[tuple[str, Any]]) -> _Applied | None:
     targets = _targets(documents, parts)
     if targets is None:
         return None
-    applied = {id(part): _applied(part, targets) for part in parts}
+    applied = {id(part): _parts_applied(part, targets) for part in parts}
     size = sum(len(group) for groups in applied.values() for group in groups)
     return None if size > MOST else applied
 
 
 def _count(first: int, applied: _Applied, counts: dict[int, int]) -> None:
-    """Count the parts that apply together with a part, and with each that it leads to."""
+    """Count the parts that apply together with a part, and with each part that it refers to."""
     if first in counts:
         return
     counts[first] = 0
@@ -80,8 +80,10 @@ def _count(first: int, applied: _Applied, counts: dict[int, int]) -> None:
             stack.append((other, chain.from_iterable(applied[other])))
             continue
         stack.pop()
-        most = (max((counts[id(part)] for part in group), default=0) for group in applied[number])
-        counts[number] = min(MOST, 1 + sum(most))
+        highest_counts = (
+            max((counts[id(part)] for part in group), default=0) for group in applied[number]
+        )
+        counts[number] = min(MOST, 1 + sum(highest_counts))
 
 
 def objects(value: Any) -> Iterator[_Part]:
@@ -101,13 +103,13 @@ def _targets(
 ) -> dict[str, list[_Part]] | None:
     """Return the parts that a reference may mean, by the reference or its last piece.
 
-    None stands for too many.
+    None stands for too many parts.
     """
     bases = [(name, document) for name, document in documents if is_object(document)]
     bases += [(part[key], part) for part in parts for key in _IDS if isinstance(part.get(key), str)]
-    named = [(part[key], part) for part in parts for key in _ANCHORS if key in part]
+    named_parts = [(part[key], part) for part in parts for key in _ANCHORS if key in part]
     targets: dict[str, list[_Part]] = {}
-    for name, part in [*bases, *named]:
+    for name, part in [*bases, *named_parts]:
         targets.setdefault(_last_piece(str(name)), []).append(part)
     references = {
         part[key] for part in parts for key in _REFERENCES if isinstance(part.get(key), str)
@@ -117,7 +119,7 @@ def _targets(
     for reference in references:
         _, separator, pointer = reference.partition("#")
         if separator and (not pointer or pointer.startswith("/")):
-            parts_there = [_at(base, unquote(pointer)) for _, base in bases]
+            parts_there = [_part_at(base, unquote(pointer)) for _, base in bases]
             targets[reference] = [part for part in parts_there if part is not None]
     return targets
 
@@ -126,7 +128,7 @@ def _last_piece(reference: str) -> str:
     return reference.rstrip("#").replace("#", "/").rpartition("/")[2]
 
 
-def _at(base: Any, pointer: str) -> _Part | None:
+def _part_at(base: Any, pointer: str) -> _Part | None:
     """Return the object at a JSON pointer."""
     part = base
     for step in pointer.split("/")[1:]:
@@ -140,15 +142,15 @@ def _at(base: Any, pointer: str) -> _Part | None:
     return part if is_object(part) else None
 
 
-def _applied(part: _Part, targets: Mapping[str, list[_Part]]) -> list[list[_Part]]:
-    """Return the parts that apply to the same value as a part; one of each list is meant."""
+def _parts_applied(part: _Part, targets: Mapping[str, list[_Part]]) -> list[list[_Part]]:
+    """Return the parts that apply to the same value as a part; of each list, one applies."""
     others: list[Any] = [part[keyword] for keyword in _SINGLE_PARTS if keyword in part]
     for keyword in _ALTERNATIVES:
         branches = part.get(keyword)
         others += branches if is_list(branches) else ()
     for keyword in _PARTS_BY_NAME:
-        named = part.get(keyword)
-        others += named.values() if is_object(named) else ()
+        named_schemas = part.get(keyword)
+        others += named_schemas.values() if is_object(named_schemas) else ()
     groups = [[other] for other in others if is_object(other)]
     for keyword in _REFERENCES:
         reference = part.get(keyword)

@@ -1,4 +1,4 @@
-"""The comparison of Protobuf schemas: does the reader keep each value of the writer?
+"""The comparison of Protobuf schemas: whether a reader keeps each value of a writer.
 
 Law: if no incompatibility is found, each field of both schemas has the same value in the reader as
 in the writer. A field of only one schema is left out, or has its default.
@@ -73,10 +73,10 @@ class _Comparison:
                 yield Incompatibility(missing, "The reader or the writer lacks this message.")
             elif pair not in compared:
                 compared.add(pair)
-                for field, written in _shared(reader, writer):
-                    yield from self._field(field, written, f"{pair[0]}.{field.name}")
-                    if field.type == written.type == "message":
-                        waiting.append((field.type_name, written.type_name))
+                for field, writer_field in _shared_fields(reader, writer):
+                    yield from self._field(field, writer_field, f"{pair[0]}.{field.name}")
+                    if field.type == writer_field.type == "message":
+                        waiting.append((field.type_name, writer_field.type_name))
                 yield from _presence(reader, writer, pair[0])
 
     def _field(
@@ -105,7 +105,7 @@ class _Comparison:
             yield Incompatibility(path, f"The reader's enumeration lacks the number {number}.")
 
 
-def _shared(
+def _shared_fields(
     reader: tuple[ProtobufField, ...], writer: tuple[ProtobufField, ...]
 ) -> list[tuple[ProtobufField, ProtobufField]]:
     """Return the fields with the same number in both messages."""
@@ -123,9 +123,9 @@ def _presence(
             problem = "The reader requires the field, and the writer does not."
             yield Incompatibility(f"{path}.{field.name}", problem)
     groups: dict[int, list[ProtobufField]] = {}
-    for field, written in _shared(reader, writer):
+    for field, writer_field in _shared_fields(reader, writer):
         if field.oneof is not None:
-            groups.setdefault(field.oneof, []).append(written)
+            groups.setdefault(field.oneof, []).append(writer_field)
     for fields in groups.values():
         if len(fields) > 1 and (len({f.oneof for f in fields}) > 1 or fields[0].oneof is None):
             problem = "The writer may set several fields of which the reader keeps one."

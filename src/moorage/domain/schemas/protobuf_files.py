@@ -35,7 +35,7 @@ class ProtobufField:
         type_name: the full name of its message or enumeration.
         is_repeated: whether it is repeated.
         is_required: whether it is required.
-        oneof: the number of its `oneof`, within the message; None if it is in none.
+        oneof: the number of its `oneof`, within the message; None if it is not in one.
     """
 
     name: str
@@ -92,7 +92,7 @@ class ProtobufFiles:
 
     @property
     def enums(self) -> dict[str, tuple[frozenset[int], bool]]:
-        """The numbers of each enumeration, and whether it takes unknown ones too, by full name."""
+        """The numbers of each enumeration, and whether it accepts unknown numbers, by full name."""
         result: dict[str, tuple[frozenset[int], bool]] = {}
         for file in self.files.values():
             prefix = _prefix(file)
@@ -112,7 +112,7 @@ class ProtobufFiles:
 
     @property
     def has_editions(self) -> bool:
-        """True if a file is of an edition, whose features change what its fields mean."""
+        """True if a file uses an edition, whose features change the meaning of fields."""
         return any(number_of(file, _EDITION) for file in self.files.values())
 
     def message_at(self, indexes: tuple[int, ...]) -> str | None:
@@ -129,10 +129,10 @@ class ProtobufFiles:
 
     def indexes_of(self, name: str) -> tuple[int, ...] | None:
         """Return the place of a message in the schema's file; None if it is not there."""
-        return dict(_places(self.files[self.main])).get(name)
+        return dict(_message_indexes(self.files[self.main])).get(name)
 
 
-def _places(file: bytes) -> Iterator[tuple[str, tuple[int, ...]]]:
+def _message_indexes(file: bytes) -> Iterator[tuple[str, tuple[int, ...]]]:
     waiting: list[tuple[str, bytes, int, tuple[int, ...]]] = [(_prefix(file), file, _MESSAGES, ())]
     while waiting:
         scope, owner, number, outer_place = waiting.pop()
@@ -143,7 +143,7 @@ def _places(file: bytes) -> Iterator[tuple[str, tuple[int, ...]]]:
 
 
 def _files(text: str) -> dict[str, bytes]:
-    """Return the files in the Base64 of one descriptor or of a set, each after its imports."""
+    """Decode the files in Base64 of one descriptor or of a set, each after its imports."""
     try:
         data = b64decode(text, validate=True)
         # A set has only its files. A file has a path in the same place, and further fields.

@@ -31,10 +31,10 @@ class SchemaFormat(Enum):
 
 
 def member(kind: type[E], value: object, path: str) -> E:
-    """Return the member of an enumeration with a value, or refuse the value.
+    """Return the member of an enumeration with a value.
 
     Raises:
-        ConfigurationError: there is none.
+        ConfigurationError: there is no such member.
     """
     try:
         return kind(value)
@@ -60,10 +60,10 @@ def _is_schema_text(_: object, __: attrs.Attribute[Any], value: object) -> None:
 
 
 def checked_subject(value: object) -> str:
-    """Return a subject, or refuse a value that cannot be one.
+    """Return a subject, after checking that it is valid.
 
     Raises:
-        ConfigurationError: it is not a printable text of usual length.
+        ConfigurationError: the value is not a printable text of usual length.
     """
     if isinstance(value, str) and 0 < len(value) <= _LONGEST_NAME and value.isprintable():
         return value
@@ -75,10 +75,10 @@ def checked_subject(value: object) -> str:
 
 
 def checked_number(value: object, name: str) -> int:
-    """Return an id or a version of a schema, or refuse a value that cannot be one.
+    """Return the id or version of a schema, after checking that it is valid.
 
     Raises:
-        ConfigurationError: it is not an integer of four bytes that is above zero.
+        ConfigurationError: the value is not a positive integer of four bytes.
     """
     if isinstance(value, int) and not isinstance(value, bool) and 0 < value <= LARGEST_ID:
         return value

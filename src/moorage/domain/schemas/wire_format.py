@@ -1,12 +1,13 @@
 """The wire format of Confluent: the id of a schema before a record's data.
 
 A record begins with a zero byte and the id in four bytes, most significant first. In Protobuf the
-place of the message in its file follows: the number of the message, and of each one nested in it.
+place of the message in its file follows: the number of the message, and the number of each nested
+message on the way.
 
 Laws:
 
-1. `unframed` returns the id and the data that `framed` has joined.
-2. Bytes of any content lead to a frame or to `InvalidData`.
+1. `read_frame` returns the id and the data that `add_frame` has joined.
+2. Reading any bytes returns a frame or raises `InvalidData`.
 """
 
 from __future__ import annotations
@@ -20,7 +21,7 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
 _HEADER_LENGTH: Final = 5
-_DEEPEST: Final = 32
+_MAX_DEPTH: Final = 32
 """The maximum number of message indexes."""
 
 _LARGEST_INDEX: Final = 2**16
@@ -38,12 +39,12 @@ class Frame(NamedTuple):
     data: bytes
 
 
-def framed(id: int, data: bytes) -> bytes:
+def add_frame(id: int, data: bytes) -> bytes:
     """Return data with the header that names its schema."""
     return b"\0" + id.to_bytes(4, "big") + data
 
 
-def unframed(payload: bytes) -> Frame:
+def read_frame(payload: bytes) -> Frame:
     """Return the schema's id and the data of a framed record.
 
     Raises:
@@ -73,7 +74,7 @@ def without_indexes(data: bytes) -> tuple[tuple[int, ...], bytes]:
     count, position = _number(data, 0)
     if count == 0:
         return (0,), data[position:]
-    if not 0 < count <= _DEEPEST:
+    if not 0 < count <= _MAX_DEPTH:
         raise _invalid("has an impossible number of message indexes")
     indexes: list[int] = []
     for _ in range(count):
@@ -86,12 +87,12 @@ def without_indexes(data: bytes) -> tuple[tuple[int, ...], bytes]:
 
 def _varint(value: int) -> bytes:
     """Return a number of zero or more as a zigzag varint."""
-    rest = value << 1
+    encoded = value << 1
     result = bytearray()
-    while rest > 0x7F:
-        result.append(rest & 0x7F | 0x80)
-        rest >>= 7
-    result.append(rest)
+    while encoded > 0x7F:
+        result.append(encoded & 0x7F | 0x80)
+        encoded >>= 7
+    result.append(encoded)
     return bytes(result)
 
 

@@ -17,7 +17,8 @@ if TYPE_CHECKING:
 def secrets_in(value: object) -> Iterator[Secret]:
     """Yield the secrets in a value: itself, its items, and the fields of an attrs object.
 
-    A value that contains itself is searched without end; configurations never do.
+    A value that contains itself would be searched without end; configurations never contain
+    themselves.
     """
     if isinstance(value, Secret):
         yield value

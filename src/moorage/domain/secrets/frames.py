@@ -58,12 +58,12 @@ def bare(error: E) -> E:
     return error
 
 
-def refusing(build: Callable[P, R]) -> Callable[P, R]:
+def without_arguments_in_errors(build: Callable[P, R]) -> Callable[P, R]:
     """Return a function whose errors do not reveal its secret arguments.
 
     Neither the frames of an error nor its causes hold an argument. Text in its message is masked if
-    it looks like a secret or was passed under a name that promises one, since arguments may be
-    swapped. Python errors that keep the offending value become `InvalidData`.
+    it looks like a secret, or was passed under a name that suggests a secret, since arguments may
+    be swapped. Python errors that keep the offending value become `InvalidData`.
     """
     if iscoroutinefunction(build):
 
@@ -100,9 +100,9 @@ def refusing(build: Callable[P, R]) -> Callable[P, R]:
     return careful
 
 
-def careful(kind: type[K]) -> type[K]:
+def with_careful_constructor(kind: type[K]) -> type[K]:
     """Return a class whose constructor's errors do not reveal its secret arguments."""
-    kind.__init__ = refusing(kind.__init__)  # type: ignore[method-assign]  # of the same form
+    kind.__init__ = without_arguments_in_errors(kind.__init__)  # type: ignore[method-assign]  # of the same form
     return kind
 
 
@@ -113,12 +113,12 @@ def _scrubbed_error(
     if isinstance(error, (AttributeError, LookupError, ValueError)):
         error = InvalidData(
             f"{build.__qualname__.removesuffix('.__init__')} was given a value that it cannot have"
-            f" ({named(error)}).",
+            f" ({error_name(error)}).",
             field="arguments",
             remedy="Check the types of the arguments, and that no two of them are swapped.",
         )
     elif not isinstance(error, ConnectorError):
-        error.add_note(f"moorage: {named(error)}.")
+        error.add_note(f"moorage: {error_name(error)}.")
     hidden = {value.encode("utf-8", "replace") for value in _secret_texts(build, args, kwargs)}
     mask = value_mask(hidden)
     host = sys.exception()
@@ -170,7 +170,7 @@ def _secret_texts(
             ]
 
 
-def named(error: BaseException) -> str:
+def error_name(error: BaseException) -> str:
     """Return an error's class and the place where it was raised, but not its message."""
     trace = error.__traceback__
     while trace is not None and trace.tb_next is not None:

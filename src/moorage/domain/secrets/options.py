@@ -1,7 +1,8 @@
-"""The options of vendors and connectors: each error in one names it.
+"""The options of vendors and connectors: an error in an option names the option.
 
-Programs pass options to constructors, where nothing has read their types before. An option of the
-wrong type must be refused at once: otherwise it fails later, in a call, as an error of Python.
+Programs pass options to constructors, which is the first time that their types can be checked. An
+option of the wrong type must be refused at once: otherwise it fails later, in a call, as an error
+of Python.
 """
 
 from __future__ import annotations
@@ -11,7 +12,7 @@ from datetime import timedelta
 from functools import wraps
 from typing import TYPE_CHECKING, Any, Final, TypeVar, cast
 
-from moorage.domain.secrets.frames import careful
+from moorage.domain.secrets.frames import with_careful_constructor
 from moorage.domain.secrets.secret import Secret
 from moorage.domain.values.frozen_values import fields_of
 from moorage.domain.values.patterns import late_pattern
@@ -64,16 +65,16 @@ def checked_options(kind: type[K]) -> type[K]:
             del refusal
 
     cast("Any", kind).__init__ = construct
-    return careful(kind)
+    return with_careful_constructor(kind)
 
 
 def maybe_secret(value: Any) -> Any:
-    """Return a text or bytes as a secret; anything else as it is, to be refused."""
+    """Return a text or bytes as a secret; other values unchanged, which are refused later."""
     return Secret(value) if isinstance(value, (str, bytes)) else value
 
 
 def as_series(value: Any) -> Any:
-    """Return one text or several as a tuple; anything else as it is, to be refused."""
+    """Return one or several texts as a tuple; other values unchanged, to be refused later."""
     if isinstance(value, str):
         return (value,)
     if not isinstance(value, Iterable) or isinstance(value, (bytes, Mapping)):
@@ -82,7 +83,7 @@ def as_series(value: Any) -> Any:
 
 
 def option_of(error: ConnectorError) -> str:
-    """Return the name of the option, or of the part of it, that an error names; "" if none."""
+    """Return the option, or the part of an option, that an error names; "" if none."""
     place = error.path if isinstance(error, ConfigurationError) else getattr(error, "field", None)
     return str(place or "")
 
@@ -167,7 +168,7 @@ def _expected_types(annotation: object, value: object) -> str | None:
 
 
 def _expectation(name: str, value: Any) -> str | None:
-    """Return the words for the accepted values; None if this value is one, or all may be."""
+    """Return the words for the accepted values; None if this value is accepted."""
     types = _TYPES.get(name)
     if types is not None:
         is_kind = isinstance(value, types[0]) and (name == "bool" or not isinstance(value, bool))

@@ -38,7 +38,7 @@ class Personal(StrEnum):
 def mask(text: str) -> str:
     """Mask a text except for its first and last four characters.
 
-    A short one is masked whole.
+    A short text is masked completely.
     """
     return f"{text[:_EDGE]}{MASK}{text[-_EDGE:]}" if len(text) >= _LONG_ENOUGH else MASK
 
@@ -71,7 +71,7 @@ def _is_iban(account: str) -> bool:
 
 
 def _mask_numbers(groups: str, begins: re.Pattern[str], is_valid: Callable[[str], bool]) -> str:
-    """Mask each longest run of number groups that is valid without its gaps."""
+    """Mask each longest run of digit groups that is valid when its gaps are removed."""
     parts = _GAP.split(groups)
     masked_parts: list[str] = []
     first = 0

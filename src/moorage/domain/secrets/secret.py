@@ -1,8 +1,8 @@
 """The type `Secret`, for values that must not be shown.
 
-A mask is shown by everything that prints values: logs, tracebacks with local variables, debuggers,
-crash reporters, templates, `vars`, `attrs.asdict`. The value itself is in a closure, which none of
-them opens; only `reveal` returns it. A person with a debugger and intent can still get at it.
+Everything that prints values shows a mask: logs, tracebacks with local variables, debuggers, crash
+reporters, templates, `vars`, `attrs.asdict`. The value itself is in a closure, which none of these
+opens; only `reveal` returns it. A person with a debugger and intent can still get at it.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ from moorage.errors import InvalidData
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
 
-_FEW = 16
+_MAX_CACHED = 16
 _SENDABLE = re.compile(r"[!-~](?:[ -~]*[!-~])?")
 
 
@@ -27,8 +27,8 @@ class Secret:
     """A password, key or token that hides its value in its `repr`.
 
     Two secrets are compared in constant time; a secret never equals another type. It cannot be
-    hashed, pickled or written as JSON, and a copy of it is the same object. It is true unless it is
-    empty.
+    hashed, pickled or written as JSON, and a copy of it is the same object. Its truth value is True
+    unless it is empty.
     """
 
     __slots__ = ("__weakref__", "_derived", "_open")
@@ -48,7 +48,7 @@ class Secret:
     def reveal(self) -> str:
         """Return the value of the secret as text.
 
-        Call this only where it is sent, and store it in no variable.
+        Call this only where the secret is sent, and do not store the text in a variable.
         """
         value = self._value()
         if isinstance(value, str):
@@ -76,13 +76,13 @@ class Secret:
     def derive(self, label: str, make: Callable[[bytes], bytes]) -> Secret:
         """Return a key that `make` derives from the secret, cached under the label.
 
-        So a key that is valid for a day is derived once a day. The last few are cached.
+        So a key that is valid for a day is derived once a day. The latest keys are cached.
         """
         cache: dict[str, Secret] = object.__getattribute__(self, "_derived")
         derived = cache.get(label)
         if derived is None:
             derived = Secret(make(self.reveal_bytes()))
-            if len(cache) >= _FEW:
+            if len(cache) >= _MAX_CACHED:
                 cache.clear()
             cache[label] = derived
         return derived
@@ -148,7 +148,7 @@ def as_secret(value: Secret | str | bytes) -> Secret:
 
 
 def as_secrets(values: Secret | str | Iterable[Secret | str]) -> tuple[Secret, ...]:
-    """Return one secret or several, each as a `Secret`."""
+    """Return one or several secrets as a tuple of `Secret`."""
     several_secrets = (values,) if isinstance(values, (str, Secret)) else values
     return tuple(as_secret(item) for item in several_secrets)
 

@@ -48,7 +48,7 @@ def is_secret_segment(segment: str, before: str = "") -> bool:
 
     Args:
         segment: the segment as it appears in the URL.
-        before: the segment before it, which may promise a credential, as in `/token/<value>`.
+        before: the segment before it, which may announce a credential, as in `/token/<value>`.
     """
     decoded_segment = unquote(segment)
     if (

@@ -5,12 +5,12 @@ Laws:
 1. The masked stream does not depend on how the stream was cut into parts.
 2. A secret is found unchanged, in Base64 at every alignment and in both alphabets, in hexadecimal
    digits, and with the escapes of URLs, JSON, HTML and XML, of some or of all of its characters;
-   also if line breaks are inside it. A
-   character of Base64 that a secret shares with its neighbours stays; it has up to four bits of it.
+   also if line breaks are inside it. A character of Base64 that a secret shares with its neighbours
+   is not masked; it contains up to four bits of the secret.
 3. A mask takes the place of a secret together with as many line breaks as were inside it, so a line
    of the stream stays a line.
-4. What may be the beginning of a secret is held back until more arrives, and nothing else. At most
-   three characters before a line break count as no beginning, so that lines appear at once.
+4. Only bytes that may be the beginning of a secret are held back until more bytes arrive. Up to
+   three characters before a line break do not count as a beginning, so that lines appear at once.
 5. The memory is bounded by the part that is fed and the longest form of a secret.
 
 Secrets are looked for by machine words. A form of at least `7 + n` bytes covers a word of 8 bytes
@@ -71,38 +71,38 @@ class StreamMask:
         words = [form for form in shorts if len(form) >= 2 * _SHORT_WORD - 1]
         self._tiny = [form for form in shorts if len(form) < 2 * _SHORT_WORD - 1]
         self._searches: list[tuple[_Code, int, int, dict[int, list[tuple[bytes, int]]]]] = [
-            ("Q", _LONG_WORD, _step(longs), _words(longs, "Q", _LONG_WORD)),
-            ("I", _SHORT_WORD, _SHORT_WORD, _words(words, "I", _SHORT_WORD)),
+            ("Q", _LONG_WORD, _step(longs), _words_of_forms(longs, "Q", _LONG_WORD)),
+            ("I", _SHORT_WORD, _SHORT_WORD, _words_of_forms(words, "I", _SHORT_WORD)),
         ]
         self._held = b""
         self._before = b""
 
     def feed(self, data: bytes) -> bytes:
-        """Take the next part of the stream, and return what can be shown now."""
+        """Take the next part of the stream, and return the bytes that can be shown now."""
         if not self._forms:
             return data
-        shown = [
+        masked_parts = [
             self._advance(data[start : start + _BLOCK], is_last=False)
             for start in range(0, len(data), _BLOCK)
         ]
-        return b"".join(shown)
+        return b"".join(masked_parts)
 
     def finish(self) -> bytes:
-        """Return the rest at the end of the stream; the object may mask another one then."""
-        rest = self._advance(b"", is_last=True)
+        """Return the rest at the end of the stream; then the object can mask another stream."""
+        last_bytes = self._advance(b"", is_last=True)
         self._before = b""
-        return rest
+        return last_bytes
 
     def _advance(self, data: bytes, *, is_last: bool) -> bytes:
-        seen = len(self._before)
+        seen_length = len(self._before)
         text = self._before + self._held + data
         squeezed = text.translate(None, _BREAKS)
-        breaks: _Breaks | None = None
+        breaks: _LineBreaks | None = None
         end = len(text) if is_last else self._released(text, squeezed)
-        shown: list[bytes] = []
-        at = seen
+        masked_parts: list[bytes] = []
+        at = seen_length
         for first, last in self._spans(squeezed):
-            breaks = breaks or _Breaks(text)
+            breaks = breaks or _LineBreaks(text)
             start, stop = breaks.span(first, last)
             if start >= end:
                 break
@@ -111,19 +111,19 @@ class StreamMask:
                 break
             if stop > at:
                 # A part that a secret shares with the one before has its mask already.
-                is_masked = start < at and at > seen
-                shown.append(text[at:start] + (b"" if is_masked else _MASK))
-                shown.append(b"\n" * text.count(b"\n", max(at, start), stop))
+                is_masked = start < at and at > seen_length
+                masked_parts.append(text[at:start] + (b"" if is_masked else _MASK))
+                masked_parts.append(b"\n" * text.count(b"\n", max(at, start), stop))
                 at = stop
         end = max(end, at)
-        shown.append(text[at:end])
+        masked_parts.append(text[at:end])
         self._held = text[end:]
         # A line break may follow the first characters of a secret, which are shown already.
         self._before = text[max(0, end - 2 * SHORTEST) : end]
-        return b"".join(shown)
+        return b"".join(masked_parts)
 
     def _released(self, text: bytes, squeezed: bytes) -> int:
-        """Return the position up to which the text is no beginning of a secret."""
+        """Return the position before which no unfinished secret can begin."""
         size = min(self._reach, len(squeezed))
         for length in range(size, 0, -1):
             first = len(squeezed) - length
@@ -133,7 +133,7 @@ class StreamMask:
             at = bisect_left(self._forms, tail)
             if at == len(self._forms) or not self._forms[at].startswith(tail):
                 continue
-            start = _back(text, length)
+            start = _position_back(text, length)
             if length >= SHORTEST or not text.endswith((b"\r", b"\n")):
                 return max(start, len(self._before))
         return len(text)
@@ -148,9 +148,9 @@ class StreamMask:
         for code, size, step, words in self._searches:
             if not words:
                 continue
-            whole = memoryview(squeezed)[: len(squeezed) // size * size]
-            compared_words = whole.cast(code)[:: step // size]
-            for number in _known(words, compared_words):
+            full_blocks = memoryview(squeezed)[: len(squeezed) // size * size]
+            compared_words = full_blocks.cast(code)[:: step // size]
+            for number in _known_positions(words, compared_words):
                 for form, offset in words[compared_words[number]]:
                     at = number * step - offset
                     if at >= 0 and squeezed.startswith(form, at):
@@ -162,7 +162,7 @@ class StreamMask:
                 at = squeezed.find(form, at + 1)
 
 
-def _known(words: Mapping[int, object], compared_words: memoryview[int]) -> Iterator[int]:
+def _known_positions(words: Mapping[int, object], compared_words: memoryview[int]) -> Iterator[int]:
     """Yield the positions of the compared words that occur in a secret, in order."""
     if words.keys().isdisjoint(compared_words):
         return
@@ -172,8 +172,8 @@ def _known(words: Mapping[int, object], compared_words: memoryview[int]) -> Iter
             yield from (number for number, word in enumerate(group, start) if word in words)
 
 
-class _Breaks:
-    """The line breaks of a text, by which positions without them become positions with them."""
+class _LineBreaks:
+    """The line breaks of a text, which convert positions without them to positions in the text."""
 
     __slots__ = ("_after", "_shift")
 
@@ -198,11 +198,11 @@ class _Breaks:
 def _forms(secret: bytes) -> Iterator[bytes]:
     """Yield the forms in which a secret may appear, without line breaks."""
     lines = [line.strip() for line in secret.splitlines()]
-    whole = secret.strip(b"\r\n")
-    for text in {whole, *(line for line in lines if len(line) >= _LINE)}:
+    stripped_secret = secret.strip(b"\r\n")
+    for text in {stripped_secret, *(line for line in lines if len(line) >= _LINE)}:
         if len(text) < SHORTEST:
             continue
-        for form in {text, *_escaped(text), text.hex().encode(), text.hex().upper().encode()}:
+        for form in {text, *_escaped_forms(text), text.hex().encode(), text.hex().upper().encode()}:
             yield form.translate(None, _BREAKS)
         for before in range(3):
             # The first and last characters may depend on neighbouring bytes.
@@ -213,7 +213,7 @@ def _forms(secret: bytes) -> Iterator[bytes]:
                 yield form.translate(_URL_SAFE)
 
 
-def _escaped(text: bytes) -> Iterator[bytes]:
+def _escaped_forms(text: bytes) -> Iterator[bytes]:
     """Yield a secret with the escapes of URLs, JSON, HTML and XML."""
     for safe in ("", "/", "/:@", "~!*'()"):
         quoted = quote_from_bytes(text, safe)
@@ -246,7 +246,9 @@ def _step(forms: Iterable[bytes]) -> int:
     return next((step for step in _STEPS if shortest >= step + _LONG_WORD - 1), _LONG_WORD)
 
 
-def _words(forms: Iterable[bytes], code: _Code, size: int) -> dict[int, list[tuple[bytes, int]]]:
+def _words_of_forms(
+    forms: Iterable[bytes], code: _Code, size: int
+) -> dict[int, list[tuple[bytes, int]]]:
     """Return all words of this size in these forms, with the forms and the places in them."""
     words: dict[int, list[tuple[bytes, int]]] = {}
     for form in forms:
@@ -256,8 +258,8 @@ def _words(forms: Iterable[bytes], code: _Code, size: int) -> dict[int, list[tup
     return words
 
 
-def _back(text: bytes, length: int) -> int:
-    """Return the position of the last `length` characters that are no line breaks."""
+def _position_back(text: bytes, length: int) -> int:
+    """Return the position of the last `length` characters that are not line breaks."""
     at = len(text)
     while length:
         at -= 1

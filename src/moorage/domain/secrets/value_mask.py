@@ -7,8 +7,9 @@ secret is searched, together with its Base64 and hexadecimal forms.
 
 The part of a secret that is masked depends on its length. Secrets of fewer than four characters are
 not searched: masking them would destroy the text and protect nothing. A secret of four to seven
-characters is masked as a separate word. Of a longer one the first or the last eight characters are
-enough, unless they are letters only, as a word is; and twelve or more from its middle.
+characters is masked as a separate word. Of a longer secret, the first or last eight characters are
+enough for a match, unless they are only letters, like a word; and so are twelve or more from its
+middle.
 
 No function here raises, and the time is linear in the text.
 """
@@ -61,12 +62,12 @@ def _unchanged_value(value: Any) -> Any:
     return value
 
 
-class _Needle(NamedTuple):
+class _EncodedSecret(NamedTuple):
     """A secret in one encoding and in lower case, for which a text is searched.
 
-    `partly`: a long part of the encoding is enough. `encoded`: it is Base64 or hexadecimal, so
-    adjoining characters belong to it. `blocks`: the parts that are searched, each after its
-    position in `text`: all of it, or short ones if a part is enough.
+    `partly`: a long part of the encoding is enough for a match. `encoded`: it is Base64 or
+    hexadecimal, so adjoining characters belong to it. `blocks`: the parts that are searched, each
+    after its position in `text`: all of it, or short ones if a part is enough.
     """
 
     text: bytes
@@ -82,10 +83,12 @@ class _Step(NamedTuple):
     replacement: bytes | Callable[[re.Match[bytes]], bytes]
 
 
-class _View:
+class _DecodedText:
     """A text in lower case after some decoding steps, which is searched for secrets."""
 
-    def __init__(self, text: bytes, before: _View | None = None, step: _Step | None = None) -> None:
+    def __init__(
+        self, text: bytes, before: _DecodedText | None = None, step: _Step | None = None
+    ) -> None:
         self.text = text
         self._before = before
         self._step = step
@@ -95,10 +98,10 @@ class _View:
         """True if white space was removed: neighbouring characters need not belong together."""
         return self._step is _JOINING
 
-    def after(self, step: _Step) -> _View:
+    def after(self, step: _Step) -> _DecodedText:
         """Return the view after one more step, which may be this view."""
         text = step.pattern.sub(step.replacement, self.text)
-        return self if text == self.text else _View(text.lower(), self, step)
+        return self if text == self.text else _DecodedText(text.lower(), self, step)
 
     def original(self, start: int, end: int) -> tuple[int, int]:
         """Return the part of the original text from which a part of this view was decoded."""
@@ -120,7 +123,7 @@ class _View:
     def _changes(self) -> tuple[list[int], list[tuple[int, int, int]]]:
         """The positions and sizes of the last step's replacements, and the parts they replaced.
 
-        It is needed only where a secret was found, which is rare.
+        They are needed only if a secret was found, which is rare.
         """
         places: list[int] = []
         parts: list[tuple[int, int, int]] = []
@@ -153,7 +156,7 @@ class _Blocks:
         )
 
     def may_be_in(self, text: bytes) -> bool:
-        """Return whether a block may be in a text; if False, none is."""
+        """Return whether a block may be in a text; False means that certainly none is."""
         grams = memoryview(text)[: len(text) // _GRAM * _GRAM].cast("I")
         return not self._grams.isdisjoint(grams) or any(
             block in text for block in self._short_blocks
@@ -175,7 +178,7 @@ def value_mask(secrets: Iterable[bytes], words: Iterable[bytes] = ()) -> Masker:
         if len(word) >= SHORTEST
     ]
     distinct = tuple(dict.fromkeys(needles))
-    plain, encoded = (
+    plain_form, encoded = (
         _Blocks(
             block for needle in distinct if needle.encoded is kind for _, block in needle.blocks
         )
@@ -186,9 +189,9 @@ def value_mask(secrets: Iterable[bytes], words: Iterable[bytes] = ()) -> Masker:
         spans: list[tuple[int, int]] = []
         for view in _views(text) if distinct else ():
             base64 = view.text.translate(_URL_SAFE)
-            if plain.may_be_in(view.text) or encoded.may_be_in(base64):
+            if plain_form.may_be_in(view.text) or encoded.may_be_in(base64):
                 spans += _spans(view, base64, distinct)
-        return _without(text, spans) if spans else text
+        return _mask_spans(text, spans) if spans else text
 
     return mask
 
@@ -249,7 +252,7 @@ def mask_error(
 def _parts(secret: bytes) -> Iterator[bytes]:
     """Yield the parts of a secret that are secrets themselves, such as the values in JSON.
 
-    The armour of a key file and the names in a JSON document are left out.
+    The header and footer lines of a key file and the names in a JSON document are left out.
     """
     if secret.lstrip().startswith(b"{"):
         yield from _values(secret)
@@ -278,13 +281,13 @@ def _values(document: bytes) -> Iterator[bytes]:
             pending_items += cast("list[object]", item)
 
 
-def _needles(secret: bytes) -> Iterator[_Needle]:
+def _needles(secret: bytes) -> Iterator[_EncodedSecret]:
     """Yield the encodings of a secret for which a text is searched."""
     size = len(secret)
     if size < SHORTEST:
         return
-    plain = secret.lower()
-    for text in {plain, plain.replace(b" ", b"+"), b"".join(plain.split())}:
+    plain_form = secret.lower()
+    for text in {plain_form, plain_form.replace(b" ", b"+"), b"".join(plain_form.split())}:
         yield _needle(text, partly=len(text) >= _EDGE, encoded=False)
     encoded = {secret.hex().encode(), b64encode(secret).rstrip(b"=").lower()}
     for before in range(3):
@@ -295,7 +298,7 @@ def _needles(secret: bytes) -> Iterator[_Needle]:
         yield _needle(text, partly=len(text) >= 2 * _EDGE, encoded=True)
 
 
-def _needle(text: bytes, *, partly: bool, encoded: bool) -> _Needle:
+def _needle(text: bytes, *, partly: bool, encoded: bool) -> _EncodedSecret:
     offsets = [0]
     size = len(text)
     if partly:
@@ -303,19 +306,21 @@ def _needle(text: bytes, *, partly: bool, encoded: bool) -> _Needle:
         offsets = sorted({*range(0, size - _EDGE + 1, step), size - _EDGE})
     length = _EDGE if partly else size
     blocks = tuple((offset, text[offset : offset + length]) for offset in offsets)
-    return _Needle(text, partly, encoded, blocks)
+    return _EncodedSecret(text, partly, encoded, blocks)
 
 
-def _spans(view: _View, base64: bytes, needles: Iterable[_Needle]) -> Iterator[tuple[int, int]]:
+def _spans(
+    view: _DecodedText, base64: bytes, needles: Iterable[_EncodedSecret]
+) -> Iterator[tuple[int, int]]:
     """Yield the positions of secrets in the text from which a view was decoded."""
     for needle in needles:
         read = base64 if needle.encoded else view.text
-        for start, end in _hits(read, needle):
+        for start, end in _positions_of(read, needle):
             widens = needle.encoded and not view.is_joined
             yield view.original(*(_widened_span(read, start, end) if widens else (start, end)))
 
 
-def _without(text: bytes, spans: Iterable[tuple[int, int]]) -> bytes:
+def _mask_spans(text: bytes, spans: Iterable[tuple[int, int]]) -> bytes:
     """Return a text with each of these parts masked."""
     shown_parts: list[bytes] = []
     masked_to = 0
@@ -326,9 +331,9 @@ def _without(text: bytes, spans: Iterable[tuple[int, int]]) -> bytes:
     return b"".join([*shown_parts, text[masked_to:]])
 
 
-def _views(text: bytes) -> Iterator[_View]:
+def _views(text: bytes) -> Iterator[_DecodedText]:
     """Yield the text, each of its decoded forms, and the text without white space."""
-    view = _View(text.lower())
+    view = _DecodedText(text.lower())
     yield view
     for _ in range(_STEPS):
         decoded = view.after(_DECODING)
@@ -368,7 +373,7 @@ _DECODING: Final = _Step(_ESCAPE, _character)
 _JOINING: Final = _Step(_SPACE, b"")
 
 
-def _hits(text: bytes, needle: _Needle) -> Iterator[tuple[int, int]]:
+def _positions_of(text: bytes, needle: _EncodedSecret) -> Iterator[tuple[int, int]]:
     """Yield the positions in a text of a secret, or of a long enough part of it."""
     spelling = needle.text
     if not needle.partly:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any, Final
 
 from moorage.domain.http.headers import Headers
-from moorage.domain.values.durations import DAY, SECOND, count, is_seconds, is_wait, plain
+from moorage.domain.values.durations import DAY, SECOND, count, is_seconds, is_wait, plain_seconds
 from moorage.domain.values.frozen_values import field, frozen
 from moorage.errors import ConfigurationError
 
@@ -48,24 +48,25 @@ class CachePolicy:
     The service's own cache headers are obeyed; these settings decide the rest.
 
     Attributes:
-        heuristic: the lifetime of an answer that names none, as a share of the time since its
-            `Last-Modified` when it was received; 0 by default, which keeps no such answer fresh.
+        heuristic: the lifetime of an answer that states none, as a share of the time from its
+            `Last-Modified` to its receipt; 0 by default, so that such an answer is never fresh.
         heuristic_limit: the longest such lifetime in seconds.
         stale_if_error: seconds past its lifetime for which an answer may be used when the service
             cannot be reached or fails, if neither the answer nor the request says otherwise.
-        keep_stale: seconds past its lifetime for which an answer is kept that can be revalidated.
+        keep_stale: seconds past its lifetime for which an answer that can be revalidated is kept.
         max_bytes: the size of all answers kept for one URL; a larger answer is not kept.
-        max_variants: the number of answers kept for one URL that answers by headers or credentials.
+        max_variants: the number of answers kept for one URL whose answers depend on headers or
+            credentials.
         varies_by: request headers that answers depend on, even if the service does not say so.
         max_wait: seconds to wait for the cache. After that a call goes on without it. A synchronous
             manager waits as long as the cache's own timeout, then skips the cache for a while.
     """
 
     heuristic: float = field(default=0.0, validator=_is_share)
-    heuristic_limit: float = field(default=_DAY, converter=plain, validator=is_seconds)
-    stale_if_error: float = field(default=0.0, converter=plain, validator=is_wait)
-    keep_stale: float = field(default=_DAY, converter=plain, validator=is_wait)
+    heuristic_limit: float = field(default=_DAY, converter=plain_seconds, validator=is_seconds)
+    stale_if_error: float = field(default=0.0, converter=plain_seconds, validator=is_wait)
+    keep_stale: float = field(default=_DAY, converter=plain_seconds, validator=is_wait)
     max_bytes: int = field(default=1 << 20, validator=_up_to(32 << 20))
     max_variants: int = field(default=8, validator=_up_to(1_000))
     varies_by: tuple[str, ...] = field(default=("accept", "accept-language"), converter=_names)
-    max_wait: float = field(default=0.25, converter=plain, validator=is_seconds)
+    max_wait: float = field(default=0.25, converter=plain_seconds, validator=is_seconds)

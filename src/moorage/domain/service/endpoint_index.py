@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 
 
 class _Node:
-    """A node of the endpoint index: the endpoints whose paths begin alike.
+    """A node of the endpoint index: the endpoints whose paths have the same beginning.
 
     Attributes:
         first: the position of the first of them in the service's list.
@@ -35,7 +35,7 @@ class _Node:
 class EndpointIndex:
     """The endpoints of one service, by name and by path.
 
-    The time of a lookup grows with the number of segments in a path, and hardly with the number of
+    The time of a lookup depends on the number of segments in a path, and hardly on the number of
     endpoints.
 
     Attributes:

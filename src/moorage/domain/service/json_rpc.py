@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any, Final
 import attrs
 
 from moorage.domain.http.requests import Request
-from moorage.domain.resilience.classify import unreadable
+from moorage.domain.resilience.classify import unreadable_answer_error
 from moorage.domain.service.operation import HttpOperation
 from moorage.domain.values.json_text import is_object
 from moorage.errors import (
@@ -59,7 +59,7 @@ class JsonRpc:
         Args:
             method: the name of the method.
             parameters: the parameters by name, or in their order.
-            name: the name in events, errors and logs; by default that of the method.
+            name: the name in events, errors and logs; by default the name of the method.
             safe: whether the method changes nothing.
             repeatable: whether calling it twice has the same effect as calling it once; by default
                 if it is safe.
@@ -90,11 +90,11 @@ def read_result(response: Response) -> Any:
     """Return the result in a successful JSON-RPC answer.
 
     Raises:
-        VendorFailed: the answer is not one of JSON-RPC, or belongs to another call.
+        VendorFailed: the answer is not a JSON-RPC answer, or belongs to another call.
     """
     body = _body_of(response)
     if "result" not in body:
-        raise unreadable(response, "result")
+        raise unreadable_answer_error(response, "result")
     return body["result"]
 
 
@@ -104,7 +104,7 @@ def refusal_of(response: Response) -> ConnectorError | None:
     if problem is None:
         return None
     if not is_object(problem):
-        raise unreadable(response, "error with a code")
+        raise unreadable_answer_error(response, "error with a code")
     return error_of(problem, status=response.status, response=response)
 
 
@@ -112,7 +112,7 @@ def error_of(problem: Mapping[str, Any], **details: Any) -> ConnectorError:
     """Return the moorage error for the `error` object of a JSON-RPC answer.
 
     Args:
-        problem: the member.
+        problem: the `error` object.
         details: more attributes of the error.
     """
     code, data = problem.get("code"), problem.get("data")
@@ -146,7 +146,7 @@ def _body_of(response: Response) -> Mapping[str, Any]:
         body = None
     # The id is null in an error about a request that the server could not parse.
     if not is_object(body) or body.get("id") not in (_ID, None):
-        raise unreadable(response)
+        raise unreadable_answer_error(response)
     return body
 
 
@@ -154,8 +154,8 @@ def _read_any(response: Response) -> None:
     """Read an answer, which may be an error; raise if it is not JSON-RPC."""
     body = _body_of(response)
     if "result" not in body and not is_object(body.get("error")):
-        raise unreadable(response, "result")
+        raise unreadable_answer_error(response, "result")
 
 
 def _refuse_nothing(_: Response) -> None:
-    """Return None: an answer that refuses the method shows that the service is there."""
+    """Return None: even an answer that refuses the method shows that the service works."""

@@ -30,8 +30,8 @@ class JsonRpcMessages:
 
     Attributes:
         subscription_field: the member of `params` with the id of the subscription.
-        mark_field: the member of a notification's `params` with its mark, and of the repeated
-            request's with the last mark.
+        mark_field: the member with the mark: in a notification's `params`, and with the last mark
+            in the `params` of the repeated request.
         value_field: the member of a notification's `params` with its value.
         cancel_method: the method of the notification that ends a subscription; None if there is
             none.

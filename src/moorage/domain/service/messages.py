@@ -25,11 +25,11 @@ class Arrival:
             connection.
         value: the reply, or a message of the subscription.
         error: the error that the message reports for its request or subscription.
-        mark: the place of the message in the subscription, from which the server can go on after a
-            lost connection; None if it has none.
+        mark: the place of the message in the subscription, from which the server can continue after
+            a lost connection; None if it has none.
         is_last: True if the subscription ends with this message.
-        is_reply: True if the message answers the request that began a subscription, and is none of
-            the subscription's own messages.
+        is_reply: True if the message answers the request that began a subscription, and is not one
+            of the subscription's own messages.
         has_value: False if the message only confirms or ends something.
         is_ready: True if the message accepts the connection; then requests may follow.
         answer: a message to send back at once; None to send none.
@@ -51,10 +51,10 @@ def json_message(body: Mapping[str, Any], field: str) -> str:
 
     Args:
         body: the members of the message.
-        field: the name of the argument that the caller of the codec chose, for the error.
+        field: the name of the caller's argument, for the error.
 
     Raises:
-        InvalidData: a member cannot be written as JSON. The error has no part of the message.
+        InvalidData: a member cannot be written as JSON. The error contains no part of the message.
     """
     with suppress(InvalidData):
         return encode_json(body).decode()

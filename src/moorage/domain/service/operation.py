@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any, Generic, TypeVar
 
 import attrs
 
-from moorage.domain.secrets.frames import careful
+from moorage.domain.secrets.frames import with_careful_constructor
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -21,7 +21,7 @@ T = TypeVar("T")
 
 @attrs.frozen
 class OperationAttempt:
-    """The values that one attempt of an operation is given, such as its time limit.
+    """The parameters of one attempt of an operation, such as its time limit.
 
     Attributes:
         number: the number of the attempt, beginning with 1.
@@ -53,7 +53,7 @@ def _safe_by_method(operation: HttpOperation[Any]) -> bool:
     return operation.request.method.safe
 
 
-@careful
+@with_careful_constructor
 @attrs.frozen(kw_only=True)
 class HttpOperation(Generic[T]):
     """An operation that is one HTTP request, such as a GraphQL or JSON-RPC call.
@@ -61,7 +61,7 @@ class HttpOperation(Generic[T]):
     Attributes:
         name: the name in events, errors and logs, such as "orders.list". An endpoint of the service
             with this name applies to the operation.
-        request: the request. Its `idempotent` tells if it may be repeated.
+        request: the request. Its `idempotent` determines whether it may be repeated.
         read: reads the result from a successful answer. An answer from which it raises counts as
             lost, and is not stored under an idempotency key. It may be called several times.
         refusal: returns the error that an answer stands for although its status is that of a
@@ -71,13 +71,13 @@ class HttpOperation(Generic[T]):
         replacement: returns the request to send at once, in the same attempt, after an error that
             proves that nothing happened; None to send no other. At most one is sent, and only its
             body takes the place of the first one's.
-        attempt_body: makes the body that one attempt sends of the request's own body, for what must
+        attempt_body: makes the body of one attempt from the request's own body, for parts that must
             be new each time, such as the nonce of a WS-Security token; None to send the request's
-            own. A repeated idempotency key is compared with the request's own body.
+            own body. A repeated idempotency key is compared with the request's own body.
         secrets: the secret values that the request contains. They are masked wherever an answer
             repeats them.
         system: the kind of the foreign system, such as "graphql".
-        safe: whether the operation changes nothing there; by default the request's method tells.
+        safe: whether the operation changes nothing there; by default the request's method decides.
     """
 
     name: str

@@ -66,7 +66,7 @@ class Plan:
         timeouts: the time limits of one attempt.
         patience, limit_wait: the longest wait for a limit in microseconds; the latter within
         `span`.
-        home: the beginning of the keys of its states, by service and tenant.
+        home: the beginning of its states' keys, made of service and tenant.
         question: the admission command that an attempt sends first.
         attempt_timeout: the seconds for one attempt, if it has a limit of its own.
         admission: the same as `question`, or None if nothing could refuse.
@@ -84,7 +84,7 @@ class Plan:
         fixed_headers: the headers of the service and of its fixed credentials, unless these are in
             the query or sign each request.
         timeouts_at_first: the time limits of the attempt that begins with its call.
-        repeatable: whether repeating is harmless, if the endpoint says so.
+        repeatable: whether repeating is safe, if the endpoint says so.
         host: the host of `base_url`.
         route: the path of the endpoint, with names in braces.
         region: the name of the region that the plan is for, if any.
@@ -208,8 +208,8 @@ class Plan:
         if parts > 1:
             for limit in _limits_of(service, endpoint):
                 limit.check_cost(cost)
-        slow = None if self.gates.circuit is None else self.gates.circuit.config.slow_call
-        self.slow = None if slow is None else micros(slow) * 1000
+        slow_threshold = None if self.gates.circuit is None else self.gates.circuit.config.slow_call
+        self.slow = None if slow_threshold is None else micros(slow_threshold) * 1000
         self.question = Admission(
             self.gates,
             within=self.limit_wait,
@@ -328,7 +328,7 @@ def _of_tenant(plan: Plan, tenant: str) -> Plan:
 
 
 def _link_parts(parts: tuple[Plan, ...]) -> None:
-    """Make the plan of each part, and that of each of its regions, list those of all parts."""
+    """Make the plans of all parts, and make each part and its regions list all of them."""
     for plan in parts:
         plan.parts = parts
     for name in parts[0].regions:

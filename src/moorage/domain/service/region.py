@@ -3,14 +3,14 @@
 Laws:
 
 1. A call that may have been processed in one region is sent to no other region, unless it is known
-   that repeating it there is harmless.
+   that repeating it there is safe.
 2. Lower tiers come first. Within a tier, the chance of a region to come before another is its share
    of both weights.
 3. A region that a call has tried comes after those that it has not tried.
 
-The health of a region is not known here: its circuit knows it, in the state that all processes
-share. An attempt asks the circuits in the order decided here, and goes to the first region that
-admits it.
+The health of a region is not known here: it is in the region's circuit, in the state that all
+processes share. An attempt asks the circuits in the order decided here, and goes to the first
+region that admits it.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ from urllib.parse import urlsplit
 
 from moorage.domain.auth.methods import Credentials, OAuthCredentials
 from moorage.domain.http.urls import is_absolute, same_origin, validate_base_url
-from moorage.domain.secrets.frames import careful
+from moorage.domain.secrets.frames import with_careful_constructor
 from moorage.domain.state.keys import checked_name
 from moorage.domain.values.durations import is_count
 from moorage.domain.values.frozen_values import field, frozen
@@ -47,7 +47,7 @@ def _is_credentials(_: object, attribute: attrs.Attribute[Any], value: object) -
         )
 
 
-@careful
+@with_careful_constructor
 @frozen
 class Region:
     """A region of a service, which offers the same API under another URL.
@@ -56,7 +56,7 @@ class Region:
         name: the name of the region in errors, events and `circuit_state`.
         base_url: the base URL of its requests.
         weight: its share of the calls, among the regions of its tier.
-        tier: a region is tried only when none of a lower tier admits a call.
+        tier: a region is tried only when no region of a lower tier admits a call.
         credentials: the credentials for this region, if they differ from the service's: a signature
             may include the name of the region.
     """
@@ -81,8 +81,8 @@ def regions_to_try(
 ) -> tuple[Region, ...]:
     """Return the other regions to try, best first; all regions before the first attempt.
 
-    `acted` means that an attempt may have been processed `here`; `movable`, that repeating it in
-    another region is harmless; `draw` is a random number in [0, 1).
+    `acted` means that an attempt may have been processed `here`; `movable` means that repeating it
+    in another region is safe; `draw` is a random number in [0, 1).
     """
     if acted and not movable:
         return ()

@@ -16,7 +16,7 @@ from moorage.domain.values.patterns import late_pattern
 from moorage.errors import ConfigurationError, Problem, RecipientRefused
 
 _NUMBER: Final = late_pattern(r"\+[0-9]+\*?")
-_PLACE: Final = late_pattern(r"(?:\*\.)?[^\s@*.+]+(?:\.[^\s@*.]+)*")
+_DOMAIN: Final = late_pattern(r"(?:\*\.)?[^\s@*.+]+(?:\.[^\s@*.]+)*")
 _DEVIANT: Final = frozenset("ßς\u200c\u200d")
 """Characters that Python's IDNA 2003 converts to other letters, unlike IDNA 2008."""
 _BUSINESS: Final = late_pattern(r"[0-9]{4}:\S+")
@@ -61,7 +61,7 @@ def _patterns(value: str | Iterable[str]) -> tuple[str, ...]:
 def _is_pattern(pattern: object) -> bool:
     if not isinstance(pattern, str):
         return False
-    forms = _NUMBER, _BUSINESS, _DEVICE, _PLACE, _PERSON
+    forms = _NUMBER, _BUSINESS, _DEVICE, _DOMAIN, _PERSON
     recognised = any(form.fullmatch(pattern) for form in forms)
     return recognised and _is_foldable(pattern)
 
@@ -72,8 +72,8 @@ class Safety:
 
     Attributes:
         dry_run: whether no request that changes anything is sent.
-        recipients: addresses, domains, numbers, businesses, devices and topics that may be written
-            to; empty allows everybody.
+        recipients: addresses, domains, numbers, businesses, devices and topics that may receive
+            messages; empty allows everybody.
         live: whether the credentials must be those of the vendors' live systems; None allows both.
     """
 
@@ -93,10 +93,10 @@ class Safety:
         if not _is_foldable(recipient):
             return False
         normal_address = _normal_address(recipient)
-        return any(_fits(normal_address, pattern) for pattern in self.recipients)
+        return any(_is_allowed_recipient(normal_address, pattern) for pattern in self.recipients)
 
     def refusal(self, recipients: Iterable[str]) -> RecipientRefused | None:
-        """Return the error for a message to these recipients if any of them is not allowed.
+        """Return the error for a message if any of these recipients is not allowed.
 
         The error does not name the recipient.
         """
@@ -140,11 +140,11 @@ def _is_foldable(text: str) -> bool:
 
 
 def _is_same_or_begins(recipient: str, pattern: str) -> bool:
-    """Return whether a recipient is that of a pattern, or begins as a pattern with * says."""
+    """Return whether a recipient equals a pattern, or begins like a pattern that ends in *."""
     return recipient == pattern or (pattern.endswith("*") and recipient.startswith(pattern[:-1]))
 
 
-def _fits(recipient: str, pattern: str) -> bool:
+def _is_allowed_recipient(recipient: str, pattern: str) -> bool:
     person, _, place = recipient.rpartition("@")
     if any(form.match(item) for form in (_BUSINESS, _DEVICE) for item in (recipient, pattern)):
         return _is_same_or_begins(recipient, pattern)

@@ -17,12 +17,19 @@ from moorage.domain.resilience.circuit import CircuitBreakerConfig
 from moorage.domain.resilience.rate_limit import RateLimitConfig
 from moorage.domain.resilience.retry import RetryPolicy
 from moorage.domain.resilience.vendor_hints import LONGEST_PAUSE
-from moorage.domain.secrets.frames import careful
+from moorage.domain.secrets.frames import with_careful_constructor
 from moorage.domain.service.cache_policy import CachePolicy
 from moorage.domain.service.endpoint_index import EndpointIndex
 from moorage.domain.service.region import Region, regions_of_path
 from moorage.domain.state.keys import checked_name
-from moorage.domain.values.durations import count, if_given, is_count, is_seconds, is_wait, plain
+from moorage.domain.values.durations import (
+    count,
+    if_given,
+    is_count,
+    is_seconds,
+    is_wait,
+    plain_seconds,
+)
 from moorage.domain.values.frozen_values import field, frozen, optional
 from moorage.domain.values.functions import check_callable, check_plain
 from moorage.domain.values.text import with_article
@@ -51,7 +58,7 @@ _MEANINGFUL: Final = frozenset(
 _PLACEHOLDER: Final = re.compile(r"\{[^{}]+\}")
 
 
-class _Inherit:
+class _InheritedSetting:
     """The value of an endpoint's setting that is inherited from its service."""
 
     def __repr__(self) -> str:
@@ -62,7 +69,7 @@ class _Inherit:
         return "INHERIT"
 
 
-INHERIT: Final[Any] = _Inherit()
+INHERIT: Final[Any] = _InheritedSetting()
 
 
 def unless_inherited(check: Validator) -> Validator:
@@ -139,14 +146,13 @@ class BulkheadConfig:
     Attributes:
         max_concurrent: the number of calls that may be under way at once.
         max_waiting: the number of callers that may wait for a place.
-        max_wait: the seconds that a caller waits at most; by default as long as its deadline
-            allows.
+        max_wait: the maximum number of seconds that a caller waits; by default until its deadline.
     """
 
     max_concurrent: int = field(validator=is_count)
     max_waiting: int = field(default=0, validator=_is_number)
     max_wait: float | None = field(
-        default=None, converter=optional(plain), validator=if_given(is_wait)
+        default=None, converter=optional(plain_seconds), validator=if_given(is_wait)
     )
 
     def __attrs_post_init__(self) -> None:
@@ -164,11 +170,11 @@ class HedgeConfig:
     """The settings of hedging: a read is sent again if the answer takes too long.
 
     Attributes:
-        delay: the seconds without an answer before it is sent again.
-        max_extra: the number of times that it is sent again at most.
+        delay: the seconds without an answer after which the read is sent again.
+        max_extra: the maximum number of times that it is sent again.
     """
 
-    delay: float = field(converter=plain, validator=is_seconds)
+    delay: float = field(converter=plain_seconds, validator=is_seconds)
     max_extra: int = field(default=1, validator=is_count)
 
 
@@ -202,7 +208,7 @@ def _is_template(_: object, attribute: attrs.Attribute[Any], value: str) -> None
 
 
 def _is_half(part: str) -> bool:
-    """Return whether a path segment has braces in another way than around its whole text."""
+    """Return whether a path segment has braces that do not enclose its whole text."""
     return ("{" in part or "}" in part) and _PLACEHOLDER.fullmatch(part) is None
 
 
@@ -218,27 +224,30 @@ def _name_of_service(value: object) -> str:
 class Endpoint:
     """An operation of a service that needs settings of its own.
 
-    A request belongs to the endpoint that the call names, or else to the first whose `method` and
-    `path` match; a segment in braces matches any one segment. A setting that is not given is
-    inherited from the service; limits apply in addition to the service's.
+    A request belongs to the endpoint that the call names, or otherwise to the first endpoint whose
+    `method` and `path` match; a segment in braces matches any one segment. A setting that is not
+    given is inherited from the service; limits apply in addition to the service's.
 
     Attributes:
         name: the name by which calls choose it.
         method: the method of its requests; by default any.
         path: the path of its requests, below the base URL.
         cost: the number of tokens of each limit that one call takes.
-        idempotent: whether repeating is harmless; by default the method decides.
+        idempotent: whether repeating a request is safe; by default the method decides.
     """
 
     name: str = field(converter=_name_of_endpoint)
     method: HttpMethod | None = field(default=None, converter=optional(as_method))
     path: str | None = field(default=None, validator=if_given(_is_template))
     timeout: float = field(
-        default=INHERIT, converter=plain, validator=unless_inherited(is_seconds), kw_only=True
+        default=INHERIT,
+        converter=plain_seconds,
+        validator=unless_inherited(is_seconds),
+        kw_only=True,
     )
     attempt_timeout: float | None = field(
         default=INHERIT,
-        converter=optional(plain),
+        converter=optional(plain_seconds),
         validator=unless_inherited(if_given(is_seconds)),
         kw_only=True,
     )
@@ -326,7 +335,7 @@ def _are_named_apart(kind: type[Endpoint | Region], called: str) -> Validator:
     return check
 
 
-@careful
+@with_careful_constructor
 @frozen
 class Service:
     """The address of a service, and the protections of calls to it.
@@ -344,7 +353,7 @@ class Service:
         circuit: the rules of the circuit breaker; None for no circuit breaker.
         retry_budget: the share of calls that may be retries; None for no limit.
         bulkhead: the number of calls that may be under way at once; None for no limit.
-        hedge: when to send a slow read again; None for never.
+        hedge: the rules for sending a slow read again; None for never.
         cache: the rules for reusing answers, within those of HTTP; None for no cache.
         fallback: a function of the error, whose result is returned when a call has finally failed.
         credentials: the credentials of the service.
@@ -356,7 +365,8 @@ class Service:
         classify: a function that decides which answers are failures, before the status is checked.
         idempotency_header: the header in which the vendor takes an idempotency key.
         honours_keys: whether the vendor performs a repeated key only once; by default if there is
-            an `idempotency_header`. If not, what may have been processed is not sent again.
+            an `idempotency_header`. If not, a request that may have been processed is not sent
+            again.
         idempotency_memory: seconds for which the vendor certainly remembers a key; required if it
             honours keys. Otherwise it applies to keys elsewhere in a request.
         idempotency_replays: whether the vendor answers a repeated key with the first answer. If
@@ -370,8 +380,8 @@ class Service:
         max_limit_wait: the longest wait in seconds for a rate limit; a call that would wait longer
             is refused. By default a call waits as long as its deadline allows.
         max_pause: the longest pause in seconds that an answer of the vendor can impose on all
-            callers, whatever its `Retry-After` or its rate limit's reset says.
-        redaction: values to mask in the vendor's words, besides those that are always masked.
+            callers, regardless of its `Retry-After` or of the reset of its rate limit.
+        redaction: values to mask in the vendor's texts, besides the values that are always masked.
         log_content: the requests and responses that the integration log stores, redacted; None for
             none.
         endpoints: operations with settings of their own.
@@ -379,10 +389,12 @@ class Service:
 
     name: str = field(converter=_name_of_service)
     base_url: str | None = field(default=None, converter=optional(validate_base_url))
-    timeout: float = field(default=30.0, converter=plain, validator=is_seconds, kw_only=True)
+    timeout: float = field(
+        default=30.0, converter=plain_seconds, validator=is_seconds, kw_only=True
+    )
     attempt_timeout: float | None = field(
         default=None,
-        converter=optional(plain),
+        converter=optional(plain_seconds),
         validator=if_given(is_seconds),
         kw_only=True,
     )
@@ -447,13 +459,13 @@ class Service:
     )
     idempotency_memory: float | None = field(
         default=None,
-        converter=optional(plain),
+        converter=optional(plain_seconds),
         validator=if_given(is_seconds),
         kw_only=True,
     )
     idempotency_replays: bool = field(default=True, validator=_is_one_of(bool), kw_only=True)
     idempotency_ttl: float = field(
-        default=86_400.0, converter=plain, validator=is_seconds, kw_only=True
+        default=86_400.0, converter=plain_seconds, validator=is_seconds, kw_only=True
     )
     idempotency_across_regions: bool = field(
         default=False, validator=_is_one_of(bool), kw_only=True
@@ -461,11 +473,11 @@ class Service:
     moves_money: bool = field(default=False, validator=_is_one_of(bool), kw_only=True)
     volatile_keys: bool = field(default=False, validator=_is_one_of(bool), kw_only=True)
     max_pause: float = field(
-        default=LONGEST_PAUSE, converter=plain, validator=is_seconds, kw_only=True
+        default=LONGEST_PAUSE, converter=plain_seconds, validator=is_seconds, kw_only=True
     )
     max_limit_wait: float | None = field(
         default=None,
-        converter=optional(plain),
+        converter=optional(plain_seconds),
         validator=if_given(is_wait),
         kw_only=True,
     )
@@ -511,7 +523,7 @@ class Service:
                 By default the only server.
             server_variables: values of the variables in the server's URL, in place of their
                 defaults.
-            security: the name of the security scheme; by default the one that most of the
+            security: the name of the security scheme; by default the scheme that most of the
                 operations accept.
             operations: the operationIds of the operations; by default all.
             skip_unmapped: whether operations that cannot be mapped are left out.
@@ -606,7 +618,7 @@ class Service:
 
 
 def by_name(services: Mapping[str, Service], name: object) -> Service:
-    """Return the service with this name; raise an error if there is none."""
+    """Return the service with this name; raise an error if it does not exist."""
     try:
         return services[name]  # type: ignore[index]  # anything else is not found
     except (KeyError, TypeError):

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any, Final
 import attrs
 
 from moorage.domain.http.requests import Request
-from moorage.domain.resilience.classify import unreadable
+from moorage.domain.resilience.classify import unreadable_answer_error
 from moorage.domain.service.operation import HttpOperation
 from moorage.domain.service.xml_rpc_text import NotXmlRpcError, method_call, method_response
 from moorage.domain.values.json_text import is_object
@@ -53,19 +53,19 @@ class XmlRpc:
     ) -> HttpOperation[Any]:
         """Return an operation that calls a method and returns the method's result.
 
-        A `datetime` with a time zone is sent in UTC, because XML-RPC has no zones; one in the
-        result has no zone unless the service wrote it. A `Secret` is sent as its text.
+        A `datetime` with a time zone is sent in UTC, because XML-RPC has no zones; a `datetime` in
+        the result has no zone unless the service wrote one. A `Secret` is sent as its text.
 
         Args:
             method: the name of the method.
             parameters: the parameters in their order.
-            name: the name in events, errors and logs; by default that of the method.
+            name: the name in events, errors and logs; by default the name of the method.
             safe: whether the method changes nothing.
             repeatable: whether calling it twice has the same effect as calling it once; by default
                 if it is safe.
 
         Raises:
-            InvalidData: a parameter has no form in XML-RPC.
+            InvalidData: a parameter cannot be written in XML-RPC.
         """
         body = method_call(method, parameters)
         request = Request.post(self.path, body=body, headers=_HEADERS)
@@ -92,11 +92,11 @@ def read_result(response: Response) -> Any:
     """Return the result in a successful XML-RPC answer.
 
     Raises:
-        VendorFailed: the answer is not one of XML-RPC.
+        VendorFailed: the answer is not an XML-RPC answer.
     """
     is_fault, value = _answer_of(response)
     if is_fault:
-        raise unreadable(response, "result")
+        raise unreadable_answer_error(response, "result")
     return value
 
 
@@ -143,7 +143,7 @@ def _answer_of(response: Response) -> tuple[bool, Any]:
         return method_response(response.body)
     except NotXmlRpcError:
         pass
-    raise unreadable(response, problem="is not one of XML-RPC")
+    raise unreadable_answer_error(response, problem="is not one of XML-RPC")
 
 
 def _read_any(response: Response) -> None:

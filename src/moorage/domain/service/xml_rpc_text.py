@@ -20,9 +20,9 @@ from moorage.errors import InvalidData
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-_LARGEST: Final = 64 * 1024 * 1024
+_MAX_BYTES: Final = 64 * 1024 * 1024
 _MOST_ELEMENTS: Final = 2_000_000
-_DEEPEST: Final = 200
+_MAX_DEPTH: Final = 200
 _DEEPEST_VALUE: Final = 48
 _FORBIDDEN: Final = late_pattern("[\x00-\x08\x0b\x0c\x0e-\x1f\ud800-\udfff\ufffe\uffff]")
 _INTEGER: Final = late_pattern(r"[+-]?[0-9]{1,19}", re.ASCII)
@@ -60,13 +60,13 @@ def method_call(method: str, parameters: Sequence[Any]) -> bytes:
     """Return the body of an XML-RPC method call.
 
     Raises:
-        InvalidData: a parameter has no form in XML-RPC.
+        InvalidData: a parameter cannot be written in XML-RPC.
     """
     values = "".join(
-        f"<param>{_written(value, f'parameters.{number}', 0)}</param>"
+        f"<param>{_value_xml(value, f'parameters.{number}', 0)}</param>"
         for number, value in enumerate(parameters)
     )
-    name = _escaped(method, "method")
+    name = _escape(method, "method")
     return (
         f'<?xml version="1.0" encoding="UTF-8"?>\n<methodCall><methodName>{name}</methodName>'
         f"<params>{values}</params></methodCall>"
@@ -77,9 +77,9 @@ def method_response(body: bytes) -> tuple[bool, Any]:
     """Return True if an XML-RPC answer is a fault, and the answer's value.
 
     Raises:
-        NotXmlRpcError: the answer is not one of XML-RPC, has a DTD, or is too large or too deep.
+        NotXmlRpcError: the answer is not an XML-RPC answer, has a DTD, or is too large or too deep.
     """
-    root = _tree(body)
+    root = _parse_tree(body)
     if root.name != "methodResponse" or len(root.children) != 1:
         raise NotXmlRpcError
     if root.children[0].name == "fault":
@@ -87,7 +87,7 @@ def method_response(body: bytes) -> tuple[bool, Any]:
     return False, _value(root.only("params").only("param").only("value"), 0)
 
 
-def _written(value: object, field: str, depth: int) -> str:
+def _value_xml(value: object, field: str, depth: int) -> str:
     if depth > _DEEPEST_VALUE:
         raise _unwritable("The parameters are nested too deeply", field)
     if isinstance(value, Secret):
@@ -104,7 +104,7 @@ def _scalar(value: object, field: str) -> str | None:
     if isinstance(value, bool):
         return f"<boolean>{value:d}</boolean>"
     if isinstance(value, str):
-        return f"<string>{_escaped(value, field)}</string>"
+        return f"<string>{_escape(value, field)}</string>"
     if isinstance(value, int):
         if not _SMALLEST <= value <= _LARGEST_INTEGER:
             raise _unwritable("The number has more than 64 bits", field)
@@ -123,21 +123,21 @@ def _scalar(value: object, field: str) -> str | None:
 def _collection(value: object, field: str, depth: int) -> str:
     if isinstance(value, Mapping):
         members = "".join(
-            f"<member><name>{_escaped(name, field)}</name>"
-            f"{_written(item, f'{field}.{name}', depth + 1)}</member>"
+            f"<member><name>{_escape(name, field)}</name>"
+            f"{_value_xml(item, f'{field}.{name}', depth + 1)}</member>"
             for name, item in cast("Mapping[str, Any]", value).items()
         )
         return f"<struct>{members}</struct>"
     if isinstance(value, (list, tuple)):
         items = "".join(
-            _written(item, f"{field}.{number}", depth + 1)
+            _value_xml(item, f"{field}.{number}", depth + 1)
             for number, item in enumerate(cast("Sequence[Any]", value))
         )
         return f"<array><data>{items}</data></array>"
     raise _unwritable(f"{with_article(type(value).__name__)} has no form in XML-RPC", field)
 
 
-def _escaped(text: object, field: str) -> str:
+def _escape(text: object, field: str) -> str:
     if not isinstance(text, str):
         raise _unwritable("A name is not a text", field)
     if _FORBIDDEN.search(text):
@@ -154,8 +154,8 @@ def _unwritable(problem: str, field: str) -> InvalidData:
     )
 
 
-def _tree(body: bytes) -> _Element:
-    if len(body) > _LARGEST:
+def _parse_tree(body: bytes) -> _Element:
+    if len(body) > _MAX_BYTES:
         raise NotXmlRpcError
     top = _Element("")
     stack = [top]
@@ -164,7 +164,7 @@ def _tree(body: bytes) -> _Element:
     def start(name: str, _: dict[str, str]) -> None:
         nonlocal number
         number += 1
-        if len(stack) > _DEEPEST or number > _MOST_ELEMENTS:
+        if len(stack) > _MAX_DEPTH or number > _MOST_ELEMENTS:
             raise NotXmlRpcError
         element = _Element(name.rpartition(" ")[2])
         stack[-1].children.append(element)
@@ -198,9 +198,11 @@ def _value(element: _Element, depth: int) -> Any:
         raise NotXmlRpcError
     typed = element.children[0]
     if typed.name == "array":
-        return [_value(_named(item, "value"), depth + 1) for item in typed.only("data").children]
+        return [
+            _value(_child_named(item, "value"), depth + 1) for item in typed.only("data").children
+        ]
     if typed.name == "struct":
-        return dict(_member(_named(item, "member"), depth) for item in typed.children)
+        return dict(_member(_child_named(item, "member"), depth) for item in typed.children)
     read = _READERS.get(typed.name)
     if read is None or typed.children:
         raise NotXmlRpcError
@@ -210,7 +212,7 @@ def _value(element: _Element, depth: int) -> Any:
         raise NotXmlRpcError from None
 
 
-def _named(element: _Element, name: str) -> _Element:
+def _child_named(element: _Element, name: str) -> _Element:
     if element.name != name:
         raise NotXmlRpcError
     return element
@@ -230,7 +232,7 @@ def _integer(text: str) -> int:
     return number
 
 
-def _double(text: str) -> float:
+def _parse_double(text: str) -> float:
     if not _DOUBLE.fullmatch(text.strip()):
         raise ValueError
     return float(text)
@@ -251,7 +253,7 @@ _READERS: Final[Mapping[str, Callable[[str], Any]]] = {
     **dict.fromkeys(("int", "i1", "i2", "i4", "i8"), _integer),
     "boolean": _boolean,
     "string": str,
-    "double": _double,
+    "double": _parse_double,
     "dateTime.iso8601": lambda text: datetime.fromisoformat(text.strip()),
     "base64": lambda text: b64decode("".join(text.split()), validate=True),
     "nil": _nil,

@@ -9,7 +9,7 @@ from urllib.parse import parse_qsl
 
 from moorage.domain.http.dates import write_http_date
 from moorage.domain.http.requests import BodyStream
-from moorage.domain.secrets.frames import careful
+from moorage.domain.secrets.frames import with_careful_constructor
 from moorage.domain.signing.occasion import Target
 from moorage.domain.values.frozen_values import field, frozen
 from moorage.errors import InvalidData
@@ -48,7 +48,7 @@ def _is_account(_: object, __: object, value: str) -> None:
         )
 
 
-@careful
+@with_careful_constructor
 @frozen(kw_only=True)
 class AzureSharedKey:
     """Signs requests to Azure Storage with a base64 key of the storage account.
@@ -134,7 +134,7 @@ def _sorted_as(name: str) -> tuple[str, str]:
 
 
 def _parameters(query: str) -> list[str]:
-    """Return the decoded query parameters as Azure signs them."""
+    """Return the decoded query parameters in the form that Azure signs."""
     values: dict[str, list[str]] = {}
     for name, value in parse_qsl(query, keep_blank_values=True):
         values.setdefault(name.lower(), []).append(value)

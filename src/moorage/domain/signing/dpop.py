@@ -7,7 +7,7 @@ from base64 import urlsafe_b64encode
 from hashlib import sha256
 from typing import TYPE_CHECKING, Any
 
-from moorage.domain.secrets.frames import refusing
+from moorage.domain.secrets.frames import without_arguments_in_errors
 from moorage.domain.signing.jwt import JwtAlgorithm, compact
 from moorage.domain.signing.keys import public_point
 from moorage.domain.signing.occasion import Target
@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from moorage.domain.signing.occasion import Occasion
 
 
-@refusing
+@without_arguments_in_errors
 def proof(
     key: Secret,
     method: str,
@@ -37,7 +37,7 @@ def proof(
         url: the URL of the request.
         occasion: the time, and the id that makes this proof unique.
         token: the access token of the request, if it has one.
-        nonce: the nonce that the server asked for, if it did.
+        nonce: the nonce that the server demanded, if any.
     """
     target = Target.of(url)
     claims: dict[str, Any] = {

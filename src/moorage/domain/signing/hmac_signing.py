@@ -13,7 +13,7 @@ from moorage.domain.http.dates import write_http_date
 from moorage.domain.http.headers import Headers, check_settable
 from moorage.domain.http.query import Pairs, PairsInput, as_pairs, encode_pairs
 from moorage.domain.http.requests import BodyStream
-from moorage.domain.secrets.frames import careful
+from moorage.domain.secrets.frames import with_careful_constructor
 from moorage.domain.signing.choice import choose
 from moorage.domain.signing.occasion import Target
 from moorage.domain.values.frozen_values import field, frozen
@@ -83,7 +83,7 @@ def _timestamp(value: TimestampForm | str) -> TimestampForm:
     return choose(TimestampForm, value, "timestamp")
 
 
-@careful
+@with_careful_constructor
 @frozen(kw_only=True)
 class HmacSigning:
     r"""Signs requests with an HMAC in a format that templates describe.
@@ -151,7 +151,7 @@ class HmacSigning:
         for is_late in (False, True):
             if is_late:
                 values[_SIGNATURE] = self._signature(key, filler.fill(self.signs))
-            headers, query = self._filled(filler, late=is_late)
+            headers, query = self._filled_pairs(filler, late=is_late)
             filler.request = filler.request.with_headers(headers)
             filler.add(query)
         return filler.request
@@ -162,7 +162,7 @@ class HmacSigning:
 
         return self._encoded_text(new(self.algorithm, content).digest())
 
-    def _filled(self, filler: _Filler, *, late: bool) -> tuple[Pairs, Pairs]:
+    def _filled_pairs(self, filler: _Filler, *, late: bool) -> tuple[Pairs, Pairs]:
         headers, query = (
             tuple(
                 (name, filler.fill(text).decode()) for name, text in pairs if _is_late(text) is late

@@ -7,7 +7,7 @@ from datetime import timedelta
 from enum import StrEnum
 from typing import TYPE_CHECKING, Any, ClassVar
 
-from moorage.domain.secrets.frames import careful
+from moorage.domain.secrets.frames import with_careful_constructor
 from moorage.domain.secrets.secret import Secret
 from moorage.domain.signing.choice import choose
 from moorage.domain.signing.keys import SignatureAlgorithm, check_key, sign_bytes
@@ -80,17 +80,17 @@ def _algorithm(value: JwtAlgorithm | str) -> JwtAlgorithm:
     return choose(JwtAlgorithm, value, "algorithm")
 
 
-@careful
+@with_careful_constructor
 @frozen(kw_only=True)
 class JwtSigning:
     """Signs each attempt with a new JSON Web Token as the bearer token.
 
     Attributes:
         algorithm: the algorithm. HS256 needs a shared secret, the others a private key in PEM.
-        issuer: the claim `iss`: who made the token.
-        subject: the claim `sub`: whom it is about.
-        audience: the claim `aud`: whom it is for.
-        lifetime: the time for which it is valid.
+        issuer: the claim `iss`: the issuer of the token.
+        subject: the claim `sub`: the subject of the token.
+        audience: the claim `aud`: the recipient of the token.
+        lifetime: the time for which the token is valid.
         key_id: the key's id in the header.
         claims: further claims. The `repr` does not show them.
     """

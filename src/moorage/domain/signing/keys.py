@@ -67,7 +67,7 @@ def _private_key(key: Secret, *, checked: bool) -> PrivateKeyTypes | None:
     Checking an RSA key takes a hundred times as long as signing with it.
     """
     from cryptography.exceptions import UnsupportedAlgorithm  # noqa: PLC0415 - loads OpenSSL
-    from cryptography.hazmat.primitives.serialization import (  # noqa: PLC0415 - the same
+    from cryptography.hazmat.primitives.serialization import (  # noqa: PLC0415 - loads OpenSSL
         load_pem_private_key,
     )
 
@@ -81,7 +81,7 @@ def _private_key(key: Secret, *, checked: bool) -> PrivateKeyTypes | None:
 
 def _signature(algorithm: SignatureAlgorithm, key: PrivateKeyTypes, content: bytes) -> bytes | None:
     from cryptography.hazmat.primitives import hashes  # noqa: PLC0415 - loads OpenSSL
-    from cryptography.hazmat.primitives.asymmetric import (  # noqa: PLC0415 - the same
+    from cryptography.hazmat.primitives.asymmetric import (  # noqa: PLC0415 - loads OpenSSL
         ec,
         ed25519,
         padding,

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any, ClassVar
 from urllib.parse import parse_qsl, quote_plus
 
 from moorage.domain.http.requests import BodyStream
-from moorage.domain.secrets.frames import careful
+from moorage.domain.secrets.frames import with_careful_constructor
 from moorage.domain.signing.choice import choose
 from moorage.domain.signing.keys import SignatureAlgorithm, check_key, sign_bytes
 from moorage.domain.signing.occasion import Target
@@ -69,7 +69,7 @@ def _algorithm(value: SignatureAlgorithm | str) -> SignatureAlgorithm:
     return choose(SignatureAlgorithm, value, "algorithm")
 
 
-@careful
+@with_careful_constructor
 @frozen(kw_only=True)
 class MessageSignature:
     """Signs components of a request by HTTP Message Signatures (RFC 9421).

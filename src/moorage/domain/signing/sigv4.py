@@ -1,6 +1,6 @@
 """AWS Signature Version 4, in a header or in the query.
 
-S3 and compatible services sign the path as it is and need the body's hash in a header; every other
+S3 and compatible services sign the path unchanged and need the body's hash in a header; every other
 service normalises the path and encodes it twice. A header `x-amz-content-sha256` of the request is
 used as the body's hash.
 """
@@ -15,7 +15,7 @@ from urllib.parse import quote, unquote_to_bytes
 
 from moorage.domain.http.query import encode_pairs
 from moorage.domain.http.requests import BodyStream
-from moorage.domain.secrets.frames import careful
+from moorage.domain.secrets.frames import with_careful_constructor
 from moorage.domain.secrets.secret import Secret, as_secret, check_sendable
 from moorage.domain.signing.occasion import Target
 from moorage.domain.values.frozen_values import Factory, field, frozen, optional
@@ -76,7 +76,7 @@ def _not_s3(signing: AwsSigV4) -> bool:
     return signing.service not in _S3
 
 
-@careful
+@with_careful_constructor
 @frozen(kw_only=True)
 class AwsSigV4:
     """Signs requests for AWS with a secret access key.
@@ -88,7 +88,7 @@ class AwsSigV4:
         session_token: the token of temporary credentials.
         sign_session_token: whether the token is signed too; a few services require it unsigned.
         normalise_path: whether dots and doubled slashes are resolved first; not for S3.
-        encode_path_twice: whether the path, encoded as it is sent, is encoded again; not for S3.
+        encode_path_twice: whether the encoded path of the request is encoded again; not for S3.
     """
 
     method: ClassVar = "aws_sigv4"
@@ -113,12 +113,12 @@ class AwsSigV4:
             )
 
     def check_key(self, key: Secret) -> None:
-        """Refuse a secret that cannot be a secret access key."""
+        """Refuse a secret that does not have the form of a secret access key."""
         check_sendable(key, "secret")
 
     def sign(self, request: Request, url: str, key: Secret, occasion: Occasion) -> Request:
         """Return the request with a new signature in its headers."""
-        stamp = _stamp(occasion.now)
+        stamp = _timestamp_text(occasion.now)
         scope = self._scope(stamp)
         headers = request.headers.without(*_OWN_HEADERS)
         payload = headers.get(_HASH) or self._payload(request)
@@ -130,7 +130,7 @@ class AwsSigV4:
             headers = headers.with_header(_TOKEN, token.reveal())
         target = Target.of(url)
         fields = _fields(headers, target)
-        text = _text(stamp, scope, self._canonical(request.method, target, fields, payload))
+        text = _text_to_sign(stamp, scope, self._canonical(request.method, target, fields, payload))
         signature = self._signature(key, scope, text)
         if token is not None and not self.sign_session_token:
             headers = headers.with_header(_TOKEN, token.reveal())
@@ -155,7 +155,7 @@ class AwsSigV4:
                 field="expires",
                 remedy="Give a number of seconds from 1 to 604800, which is a week.",
             )
-        stamp = _stamp(now)
+        stamp = _timestamp_text(now)
         scope = self._scope(stamp)
         target = Target.of(url)
         fields = _fields(request.headers, target)
@@ -173,7 +173,9 @@ class AwsSigV4:
             query, token_suffix = query + token_suffix, ""
         payload = _UNSIGNED if self.service in _S3 else self._payload(request)
         signed_target = target._replace(query=query)
-        text = _text(stamp, scope, self._canonical(request.method, signed_target, fields, payload))
+        text = _text_to_sign(
+            stamp, scope, self._canonical(request.method, signed_target, fields, payload)
+        )
         signature = self._signature(key, scope, text)
         return f"{url.partition('?')[0]}?{query}{token_suffix}&X-Amz-Signature={signature}"
 
@@ -185,7 +187,7 @@ class AwsSigV4:
         A condition is a pair as a dict, or a list of an operator and its operands, in S3's own
         format. Conditions and fields that name the signer are added.
         """
-        stamp = _stamp(now)
+        stamp = _timestamp_text(now)
         scope = self._scope(stamp)
         signer = {
             "x-amz-algorithm": _ALGORITHM,
@@ -244,7 +246,7 @@ class AwsSigV4:
         return key
 
 
-def _text(stamp: str, scope: str, canonical: str) -> bytes:
+def _text_to_sign(stamp: str, scope: str, canonical: str) -> bytes:
     """Return the text to sign for a request in canonical form."""
     import hashlib  # noqa: PLC0415 - loads OpenSSL
 
@@ -257,7 +259,7 @@ def _token_pair(token: Secret) -> str:
     return encode_pairs(((_TOKEN, token.reveal()),))
 
 
-def _stamp(now: datetime) -> str:
+def _timestamp_text(now: datetime) -> str:
     return (now if now.tzinfo is UTC else now.astimezone(UTC)).strftime("%Y%m%dT%H%M%SZ")
 
 

@@ -1,4 +1,4 @@
-"""The errors that SOAP faults stand for."""
+"""The conversion of SOAP faults to errors of moorage."""
 
 from __future__ import annotations
 
@@ -39,7 +39,8 @@ class SoapFault:
 
     Attributes:
         code: the code, such as "Client" or "Receiver", without its prefix.
-        subcodes: the more exact codes, the outermost first; of "Client.Login" it is "Login".
+        subcodes: the more exact codes, the outermost first; for "Client.Login" the subcode is
+            "Login".
         message: the description, in English if there are several.
         actor: the URI of the node that failed; None if the service states none.
         detail: the detail as plain values; None if there is none.
@@ -55,7 +56,7 @@ class SoapFault:
 def error_of(fault: SoapFault, response: Response) -> ConnectorError:
     """Return the moorage error that a SOAP fault stands for.
 
-    The status decides if it tells more than the code does: that the credential is refused, or that
+    The status decides if it is more precise than the code: if the credential is refused, or if
     there are too many requests.
     """
     code = ".".join(filter(None, (fault.code, *fault.subcodes)))

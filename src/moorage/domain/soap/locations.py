@@ -10,8 +10,8 @@ from moorage.domain.http.urls import same_origin
 _WEB: Final = frozenset({"http", "https"})
 
 
-def located(base: str, location: str) -> str:
-    """Return the URL to which a document refers; an invalid location stays as it is."""
+def resolve_location(base: str, location: str) -> str:
+    """Return the URL to which a document refers; an invalid location is returned unchanged."""
     try:
         return urldefrag(urljoin(base, location)).url
     except ValueError:
@@ -25,7 +25,7 @@ def may_load(root: str, url: str) -> bool:
     below it, and no document from the web leads to a file.
 
     Args:
-        root: the URL of the WSDL, as the caller named it.
+        root: the URL of the WSDL, as the caller passed it.
         url: the URL of the other document, without symbolic links if it is a file.
     """
     scheme = urlsplit(root).scheme

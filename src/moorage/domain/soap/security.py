@@ -10,7 +10,7 @@ from xml.sax.saxutils import escape
 
 import attrs
 
-from moorage.domain.secrets.frames import careful
+from moorage.domain.secrets.frames import with_careful_constructor
 from moorage.domain.secrets.secret import Secret, as_secret
 from moorage.domain.values.patterns import late_pattern
 from moorage.errors import InvalidData
@@ -35,7 +35,7 @@ def _password(value: Secret | str | None) -> Secret | None:
     return None if value is None else as_secret(value)
 
 
-@careful
+@with_careful_constructor
 @attrs.frozen(kw_only=True)
 class SoapSecurity:
     """The WS-Security header that each attempt of a SOAP request carries.
@@ -45,8 +45,8 @@ class SoapSecurity:
         password: the password of the token.
         digest: whether to send a hash of the password, a nonce and the time, instead of the
             password itself. Use it only where the service asks for it: the hash is SHA-1, as the
-            standard has it, and protects the password less than TLS does.
-        valid_for: the time for which the request is valid, as a timestamp tells the service; None
+            standard requires, and protects the password less than TLS does.
+        valid_for: the time for which the request is valid, which a timestamp states; None
             to send no timestamp.
     """
 
@@ -56,7 +56,7 @@ class SoapSecurity:
     valid_for: timedelta | None = None
 
     def __attrs_post_init__(self) -> None:
-        """Refuse an incomplete token, and one that XML cannot contain."""
+        """Refuse an incomplete token, and a token that XML cannot contain."""
         if (self.username is None) is not (self.password is None):
             missing = "username" if self.username is None else "password"
             raise InvalidData(
@@ -87,7 +87,7 @@ class SoapSecurity:
 
     @property
     def secrets(self) -> tuple[Secret, ...]:
-        """The secrets to mask where the service repeats them."""
+        """The secrets to mask in texts of the service."""
         return () if self.password is None else (self.password,)
 
     def body(self, body: bytes, occasion: Occasion) -> bytes:
@@ -100,10 +100,10 @@ class SoapSecurity:
         return b"".join((before, b"<soap-env:Header>", header, _HEADER_END, start, after))
 
     def _header(self, occasion: Occasion) -> str:
-        created = _written(occasion.now)
+        created = _time_text(occasion.now)
         parts: list[str] = []
         if self.valid_for is not None:
-            expires = _written(occasion.now + self.valid_for)
+            expires = _time_text(occasion.now + self.valid_for)
             parts.append(
                 f"<wsu:Timestamp><wsu:Created>{created}</wsu:Created>"
                 f"<wsu:Expires>{expires}</wsu:Expires></wsu:Timestamp>"
@@ -132,6 +132,6 @@ class SoapSecurity:
         )
 
 
-def _written(moment: datetime) -> str:
+def _time_text(moment: datetime) -> str:
     """Return a time in UTC with milliseconds, as most SOAP services expect it."""
     return moment.replace(tzinfo=None).isoformat(timespec="milliseconds") + "Z"

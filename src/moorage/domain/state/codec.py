@@ -41,7 +41,7 @@ def pack(state: State, before: State | None = None, stored: bytes = b"") -> byte
     Parts that equal those of `before`, which is stored as `stored`, are reused.
 
     Raises:
-        InvalidData: the state holds a value that stores do not keep.
+        InvalidData: the state contains a value of a type that cannot be stored.
     """
     count = 0
     for item in state:
@@ -84,7 +84,8 @@ def unpack(stored: bytes, key: str | None = None) -> State:
     """Decode the state in bytes that were stored under `key`.
 
     Raises:
-        StateUnavailable: the bytes are not a state, or its version is unknown to this release.
+        StateUnavailable: the bytes are not a state, or have a version that is unknown to this
+            release.
     """
     try:
         count = stored[1]

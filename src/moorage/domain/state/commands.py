@@ -6,7 +6,7 @@ delete it, because a fresh state gives the same decisions. A missing state is No
 
 A command names its keys and decides, as a pure function, over all of them at once. Its answer has
 durations only: no time of the store's clock leaves the store, except inside permits and tickets,
-which callers carry back unread.
+which callers return without reading them.
 """
 
 from __future__ import annotations
@@ -50,7 +50,7 @@ class Command(Protocol[Answer_co]):
         """True if the command must not be sent again after its answer was lost.
 
         Any other command gives the same answer when repeated: it carries a token that its caller
-        drew, or names the effect that it is about.
+        drew, or names the effect that it concerns.
         """
         ...
 
@@ -58,8 +58,8 @@ class Command(Protocol[Answer_co]):
     def durable(self) -> bool:
         """True if the store answers only when the written states would survive a crash.
 
-        True of a command that guards an effect: a claim that is lost lets another caller act a
-        second time. Recent counts of a limit or a circuit may be lost.
+        This is True for a command that guards an effect: if a claim is lost, another caller may act
+        a second time. Recent counts of a limit or a circuit may be lost.
         """
         ...
 
@@ -75,7 +75,7 @@ class TimedRule(Protocol):
     """A rule that can move all times of a state back, because the clock was set back."""
 
     def present(self, state: State | None, now: int, /) -> State | None:
-        """Return the state at the present time, with its times moved back if the clock was."""
+        """Return the state at the present time; if the clock was set back, move its times back."""
         ...
 
 
@@ -83,7 +83,7 @@ MISREAD: Final = (ArithmeticError, AttributeError, LookupError, TypeError, Value
 """Errors that a rule may raise for a state of another layout than its own."""
 
 
-def misread(
+def misread_state_error(
     error: Exception, keys: Sequence[str], rules: Sequence[TimedRule], states: States, now: int
 ) -> Exception:
     """Return the error for a command that found a state which it cannot read.
@@ -122,7 +122,9 @@ def _reads(rule: TimedRule, state: State | None, now: int) -> bool:
     return True
 
 
-def reading(apply: Callable[[Any, States, int], Answer]) -> Callable[[Any, States, int], Answer]:
+def refusing_unreadable_states(
+    apply: Callable[[Any, States, int], Answer],
+) -> Callable[[Any, States, int], Answer]:
     """Return a command's `apply` that raises `StateUnavailable` for unreadable states.
 
     The command's `rules` read its states, in the order of its keys. Commands of the fast path do
@@ -135,14 +137,14 @@ def reading(apply: Callable[[Any, States, int], Answer]) -> Callable[[Any, State
             return apply(command, states, now)
         except MISREAD as error:
             rules = getattr(command, "rules", ())
-            failure = misread(error, command.keys, rules, states, now)
+            failure = misread_state_error(error, command.keys, rules, states, now)
         raise failure
 
     return applied
 
 
 def with_times_moved_back(rules: Sequence[TimedRule], states: States, now: int) -> States:
-    """Return the states in the form in which a command stores them without changing them.
+    """Return states as a command stores them if it changes only their times.
 
     Without an update, a state that is only read while calls are refused would not notice that the
     clock stepped back, and would count every wait from its last change. A state that has expired
@@ -158,7 +160,7 @@ def with_times_moved_back(rules: Sequence[TimedRule], states: States, now: int) 
 
 
 def reading_time(seen: int, now: int) -> tuple[int, int]:
-    """Return the time at which to read a state, and how far its later times move back."""
+    """Return the time at which to read a state, and the shift for its times after a clock step."""
     if now >= seen:
         return now, 0
     if seen - now <= SMALL_STEP:

@@ -30,7 +30,7 @@ CLASSES: Final = (*sorted(GUARDS), *sorted(_CLAIMS), "other")
 """The classes of states, for stores that limit the size of each class."""
 
 
-def _quoted(name: str) -> str:
+def _quote(name: str) -> str:
     if _SAFE.fullmatch(name):
         return name
     return _UNSAFE.sub(lambda match: f"%{ord(match[0]):x};", name)
@@ -42,16 +42,16 @@ def state_key(kind: str, service: str, tenant: str | None, *more: str) -> str:
     All such keys of one service and tenant have the same tag. So they are on one node of a
     clustered store, and one command may use several of them.
     """
-    return ":".join((home_of(service, tenant), *map(_quoted, (kind, *more))))
+    return ":".join((home_of(service, tenant), *map(_quote, (kind, *more))))
 
 
 def home_of(service: str, tenant: str | None) -> str:
     """Return the prefix, in braces, of all state keys of a service and a tenant."""
-    return f"{{{'' if tenant is None else '@' + _quoted(tenant)}:{_quoted(service)}}}"
+    return f"{{{'' if tenant is None else '@' + _quote(tenant)}:{_quote(service)}}}"
 
 
 def part_key(key: str, part: int) -> str:
-    """Return the key of a part's state, whose tag ends with `~` and the part; as it is for 0."""
+    """Return the key of a part's state, whose tag ends with `~` and the part; unchanged for 0."""
     return key.replace("}", f"~{part}}}", 1) if part else key
 
 
@@ -61,10 +61,10 @@ def own_key(kind: str, service: str, tenant: str | None, name: str, *more: str) 
 
 
 def own_key_in(home: str, kind: str, name: str, *more: str) -> str:
-    """Return the key of `own_key`, from the `home_of` a service and a tenant."""
+    """Return the same key as `own_key`, from the `home_of` a service and a tenant."""
     if more:
-        return f"{home[:-1]}:{_quoted(name)}}}:" + ":".join(map(_quoted, (kind, *more)))
-    return f"{home[:-1]}:{_quoted(name)}}}:{kind}"
+        return f"{home[:-1]}:{_quote(name)}}}:" + ":".join(map(_quote, (kind, *more)))
+    return f"{home[:-1]}:{_quote(name)}}}:{kind}"
 
 
 def tag_of(key: str) -> str:
@@ -80,8 +80,8 @@ def has_own_tag(key: str) -> bool:
 def longer_key(beginning: str, *more: str) -> str:
     """Return a longer state key of the same kind, service and tenant."""
     if len(more) == 1:
-        return f"{beginning}:{_quoted(more[0])}"
-    return ":".join((beginning, *map(_quoted, more)))
+        return f"{beginning}:{_quote(more[0])}"
+    return ":".join((beginning, *map(_quote, more)))
 
 
 def class_of(key: str) -> str:

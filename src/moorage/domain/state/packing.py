@@ -97,7 +97,7 @@ def _pack_fields(value: object) -> bytes:
     )
 
 
-def _sized(codes: tuple[tuple[int, int], ...], number: int) -> bytes:
+def _sized_header(codes: tuple[tuple[int, int], ...], number: int) -> bytes:
     """Return the shortest MessagePack header for a value of this size."""
     for code, width in codes:
         if number < 1 << 8 * width:
@@ -108,7 +108,7 @@ def _sized(codes: tuple[tuple[int, int], ...], number: int) -> bytes:
 
 
 def _extension(kind: int, content: bytes) -> bytes:
-    return _sized(_EXTENSION, len(content)) + bytes((kind,)) + content
+    return _sized_header(_EXTENSION, len(content)) + bytes((kind,)) + content
 
 
 def _int(value: int) -> bytes:
@@ -116,7 +116,7 @@ def _int(value: int) -> bytes:
         return bytes((value & 0xFF,))
     if -(1 << 63) <= value < 1 << 64:
         if value > 0:
-            return _sized(_UNSIGNED, value)
+            return _sized_header(_UNSIGNED, value)
         code, width = next(sized for sized in _SIGNED_TAGS if value >= -1 << 8 * sized[1] - 1)
         return bytes((code,)) + value.to_bytes(width, "big", signed=True)
     return _extension(_INTEGER, value.to_bytes(value.bit_length() // 8 + 1, "big", signed=True))
@@ -126,22 +126,24 @@ def _text(value: str) -> bytes:
     # Python allows half of a surrogate pair in a str; Unicode does not.
     text = value.encode("utf-8", "surrogatepass")
     size = len(text)
-    return (bytes((_FIXED_TEXT | size,)) if size < _SHORT_TEXT else _sized(_TEXT, size)) + text
+    return (
+        bytes((_FIXED_TEXT | size,)) if size < _SHORT_TEXT else _sized_header(_TEXT, size)
+    ) + text
 
 
 def _bytes(value: bytes) -> bytes:
-    return _sized(_BINARY, len(value)) + value
+    return _sized_header(_BINARY, len(value)) + value
 
 
 def _tuple(value: tuple[object, ...]) -> bytes:
     size = len(value)
-    head = bytes((_FIXED_ARRAY | size,)) if size < _FEW else _sized(_ARRAY, size)
+    head = bytes((_FIXED_ARRAY | size,)) if size < _FEW else _sized_header(_ARRAY, size)
     return head + b"".join(map(_pack_fields, value))
 
 
 def _dict(value: dict[Any, Any]) -> bytes:
     size = len(value)
-    head = bytes((_FIXED_MAP | size,)) if size < _FEW else _sized(_MAP, size)
+    head = bytes((_FIXED_MAP | size,)) if size < _FEW else _sized_header(_MAP, size)
     return head + b"".join(_pack_fields(item) for pair in value.items() for item in pair)
 
 

@@ -1,13 +1,13 @@
 """The format of encrypted texts, with the key's version, and the key ring.
 
 1. A sealed text begins with a header: a marker of this package, the format, the version of the key,
-   and a check value of the key. So an error can say why a text cannot be opened: another program or
-   a newer release wrote it, its key is missing, or the key of this version is another one.
+   and a check value of the key. So an error can say why a text cannot be decrypted: another program
+   or a newer release wrote it, its key is missing, or the key of this version is another one.
 2. The header and the context of the text are authenticated, not hidden. A text that is moved to
-   another tenant, service or name does not open there.
-3. Keys have versions. The first key of a ring seals, and all of them open. So a key can be replaced
-   while texts under the old key can still be read.
-4. No error shows a key, and no frame of this package that raises holds a key.
+   another tenant, service or name cannot be decrypted there.
+3. Keys have versions. The first key of a ring encrypts, and all keys decrypt. So a key can be
+   replaced while texts under the old key can still be read.
+4. No error shows a key, and no stack frame of this package that raises an error contains a key.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ import re
 from binascii import a2b_base64, b2a_base64
 from typing import TYPE_CHECKING, Final
 
-from moorage.domain.secrets.frames import careful, refusing
+from moorage.domain.secrets.frames import with_careful_constructor, without_arguments_in_errors
 from moorage.domain.secrets.secret import Secret
 from moorage.domain.state.packing import pack_values
 from moorage.domain.values.frozen_values import field, frozen
@@ -36,7 +36,7 @@ _PREFIX: Final = _WRITER + _FORMAT
 _VERSION_BYTES: Final = 4
 _MARK_BYTES: Final = 4
 HEADER_BYTES: Final = len(_PREFIX) + _VERSION_BYTES + _MARK_BYTES
-_SHORTEST: Final = HEADER_BYTES + NONCE_BYTES + TAG_BYTES
+_MIN_BYTES: Final = HEADER_BYTES + NONCE_BYTES + TAG_BYTES
 _LAST_VERSION: Final = (1 << 8 * _VERSION_BYTES) - 1
 
 _VERSION: Final = re.compile(r"[1-9][0-9]{0,9}", re.ASCII)
@@ -48,7 +48,7 @@ def _key_pairs(keys: Iterable[tuple[int, Secret]]) -> tuple[tuple[int, Secret], 
     return tuple(keys)
 
 
-@careful
+@with_careful_constructor
 @frozen
 class KeyRing:
     """Encryption keys by version: the first key encrypts, and all keys decrypt.
@@ -75,7 +75,7 @@ class KeyRing:
                 )
 
     @classmethod
-    @refusing
+    @without_arguments_in_errors
     def parse(cls, text: Secret | str) -> KeyRing:
         """Parse a key ring in the format of `text`, ignoring white space."""
         if isinstance(text, str) and not is_encodable(text):
@@ -88,7 +88,7 @@ class KeyRing:
         raise _unusable(problem, _SHAPE)
 
     @classmethod
-    @refusing
+    @without_arguments_in_errors
     def from_environment(
         cls, environment: Mapping[str, str], variable: str = "MOORAGE_KEYS"
     ) -> KeyRing:
@@ -116,7 +116,7 @@ class KeyRing:
     def with_new(self, key: Secret) -> KeyRing:
         """Return a ring with this key added under the next version.
 
-        It seals, and the others open.
+        The new key encrypts, and the other keys decrypt.
         """
         highest = max(version for version, _ in self.keys)
         return KeyRing(((highest + 1, key), *self.keys))
@@ -126,7 +126,7 @@ class KeyRing:
         return KeyRing(pair for pair in self.keys if pair[0] != version)
 
 
-def about(tenant: str | None, service: str, name: str) -> bytes:
+def sealing_context(tenant: str | None, service: str, name: str) -> bytes:
     """Return the context to which an encrypted text is bound, as unambiguous bytes."""
     return pack_values((tenant, service, name))
 
@@ -154,10 +154,10 @@ def sealed_with(sealed: bytes) -> int:
             "This was sealed in a format that this release of moorage does not know.",
             "Upgrade moorage here too.",
         )
-    if len(sealed) < _SHORTEST:
+    if len(sealed) < _MIN_BYTES:
         raise unopenable_error(
             f"This was cut off: it has {len(sealed)} bytes, and no sealed text has fewer than"
-            f" {_SHORTEST}.",
+            f" {_MIN_BYTES}.",
             "Check what stored it, such as the length of a column; then store it anew.",
         )
     return int.from_bytes(sealed[len(_PREFIX) : len(_PREFIX) + _VERSION_BYTES], "big")

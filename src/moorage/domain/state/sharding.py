@@ -5,9 +5,9 @@ Laws:
 1. The limits, the circuit and the budget of one service and tenant are on the shard that rendezvous
    hashing of their tag gives, and so is each state with a tag of its own. An added shard takes its
    share from all others; nothing moves between these.
-2. All other states are on the first shard: registers that list what is open cannot be spread.
-3. When the shards change, limits, circuits and budgets move at once, and begin anew. A state with a
-   tag of its own may still be on a former shard.
+2. All other states are on the first shard: registers that list open operations cannot be spread.
+3. When the shards change, limits, circuits and budgets move at once, and start from the beginning.
+   A state with a tag of its own may still be on a former shard.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ _CACHED: Final = 4_096
 
 
 class Location(NamedTuple):
-    """The shard of a command's states, and the former one to ask first, if there is one."""
+    """The shard of a command's states, and the former shard to ask first, if there is one."""
 
     shard: str
     former: str | None = None

@@ -18,10 +18,10 @@ def pack_tables(tables: object) -> bytes:
     """Encode a tenant's configuration tables, with secrets as plain text.
 
     Raises:
-        InvalidData: the tables are no dict, or a value cannot be written as JSON.
+        InvalidData: the tables are not a dict, or a value cannot be written as JSON.
     """
     if is_object(tables):
-        return encode_json(_revealed(tables))
+        return encode_json(_reveal(tables))
     raise InvalidData(
         f"The tables of a tenant are {with_article(type(tables).__name__)}, not a dict.",
         field="tables",
@@ -34,12 +34,12 @@ def unpack_tables(data: bytes) -> Mapping[str, Any]:
     return cast("Mapping[str, Any]", json.loads(data))
 
 
-def _revealed(value: Any) -> Any:
+def _reveal(value: Any) -> Any:
     """Return a value with its secrets as plain text."""
     if isinstance(value, Secret):
         return value.reveal()
     if is_object(value):
-        return {name: _revealed(entry) for name, entry in value.items()}
+        return {name: _reveal(entry) for name, entry in value.items()}
     if is_list(value):
-        return [_revealed(entry) for entry in value]
+        return [_reveal(entry) for entry in value]
     return value

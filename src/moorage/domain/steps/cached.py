@@ -1,12 +1,13 @@
 """Cached steps: a step reuses the result of an earlier, equal step.
 
 1. Only a success is stored: with the exit code 0, all files that it should leave, and no error of a
-   hook. A failure, a stop, a deadline and an unknown end never are.
+   hook. A failure, a stop, a deadline and an unknown end are never stored.
 2. The key is a digest of the command, the digest of the image, the environment, the content of the
    files by their paths in any order, the paths to collect, the limits, and the names and references
-   of the secrets. The value of a secret is no part of it.
+   of the secrets. The values of secrets are not part of it.
 3. Results are found only by the same service, type of platform and tenant.
-4. The name of the step, its timeout and its grace change no result, and are no part of the key.
+4. The name of the step, its timeout and its grace do not affect the result, and are not part of the
+   key.
 """
 
 from __future__ import annotations
@@ -25,7 +26,7 @@ if TYPE_CHECKING:
 
 
 def cache_key(step: Step, service: str, kind: ConnectorType, tenant: str | None) -> str:
-    """Return the key under which the result of a step is stored for others."""
+    """Return the key under which the result of a step is stored for equal steps."""
     workspace = step.workspace
     files = {path: sha256(content).hexdigest() for path, content in workspace.files.items()}
     image = None if step.image is None else step.image.rpartition("@")[2]

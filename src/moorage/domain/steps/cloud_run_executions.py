@@ -6,9 +6,9 @@ import json
 from typing import TYPE_CHECKING, Any, Final
 
 from moorage.domain.steps.cloud_runs import (
-    CloudEnd,
-    CloudNote,
     CloudRun,
+    CloudRunEnd,
+    CloudRunNote,
     cloud_status,
     moment_of,
     part_of,
@@ -31,39 +31,39 @@ _CANCELLED: Final = frozenset({"CANCELLED", "CANCELLING"})
 
 
 def has_failed(execution: Mapping[str, Any] | None) -> bool:
-    """Return whether an execution has ended without success, so that its task tells more."""
-    return execution is not None and _completed(execution).get("state") == _FAILED
+    """Return whether an execution has ended without success; its task then has more details."""
+    return execution is not None and _completion_condition(execution).get("state") == _FAILED
 
 
 def execution_end(
     job: Mapping[str, Any], execution: Mapping[str, Any] | None, task: Mapping[str, Any]
-) -> CloudEnd:
+) -> CloudRunEnd:
     """Return the meaning of the state of a job.
 
     Args:
-        job: the job, as Cloud Run describes it.
+        job: Cloud Run's description of the job.
         execution: its execution; None if there is none yet.
         task: the task of an execution that has failed; empty for other executions.
     """
     if execution is None:
         terminal = part_of(job, "terminalCondition")
         if terminal.get("state") == _FAILED:
-            return CloudEnd(RunPhase.ENDED, NEVER_RAN, EndReason.EXITED, _message(terminal))
-        return CloudEnd(RunPhase.STARTING)
-    condition = _completed(execution)
+            return CloudRunEnd(RunPhase.ENDED, NEVER_RAN, EndReason.EXITED, _message(terminal))
+        return CloudRunEnd(RunPhase.STARTING)
+    condition = _completion_condition(execution)
     state = condition.get("state")
     if state == _SUCCEEDED:
-        return CloudEnd(RunPhase.ENDED, 0, EndReason.EXITED)
+        return CloudRunEnd(RunPhase.ENDED, 0, EndReason.EXITED)
     if state == _FAILED:
         return _failure(condition, execution, task)
     if execution.get("completionTime"):
-        return CloudEnd(RunPhase.LOST, problem=f"Cloud Run tells the state {str(state)[:40]!r}.")
-    return CloudEnd(RunPhase.RUNNING if execution.get("startTime") else RunPhase.STARTING)
+        return CloudRunEnd(RunPhase.LOST, problem=f"Cloud Run tells the state {str(state)[:40]!r}.")
+    return CloudRunEnd(RunPhase.RUNNING if execution.get("startTime") else RunPhase.STARTING)
 
 
 def _failure(
     condition: Mapping[str, Any], execution: Mapping[str, Any], task: Mapping[str, Any]
-) -> CloudEnd:
+) -> CloudRunEnd:
     """Return the meaning of an execution that has failed."""
     result = part_of(task, "lastAttemptResult")
     status = part_of(result, "status")
@@ -73,16 +73,16 @@ def _failure(
         code = exit_code_of_signal(result["termSignal"])
     text = (problem or "").lower()
     if condition.get("executionReason") in _CANCELLED or execution.get("cancelledCount"):
-        return CloudEnd(RunPhase.ENDED, code or KILLED, EndReason.STOPPED)
+        return CloudRunEnd(RunPhase.ENDED, code or KILLED, EndReason.STOPPED)
     if "timeout" in text:
-        return CloudEnd(RunPhase.ENDED, code or KILLED, EndReason.DEADLINE, problem)
+        return CloudRunEnd(RunPhase.ENDED, code or KILLED, EndReason.DEADLINE, problem)
     if "memory limit" in text or "out of memory" in text:
-        return CloudEnd(RunPhase.ENDED, code or KILLED, EndReason.OUT_OF_MEMORY, problem)
+        return CloudRunEnd(RunPhase.ENDED, code or KILLED, EndReason.OUT_OF_MEMORY, problem)
     if code:
-        return CloudEnd(RunPhase.ENDED, code, EndReason.EXITED, problem)
+        return CloudRunEnd(RunPhase.ENDED, code, EndReason.EXITED, problem)
     if not task.get("startTime"):
-        return CloudEnd(RunPhase.ENDED, NEVER_RAN, EndReason.EXITED, problem)
-    return CloudEnd(RunPhase.LOST, problem=problem or "Cloud Run tells no exit code.")
+        return CloudRunEnd(RunPhase.ENDED, NEVER_RAN, EndReason.EXITED, problem)
+    return CloudRunEnd(RunPhase.LOST, problem=problem or "Cloud Run tells no exit code.")
 
 
 def job_run(
@@ -91,7 +91,7 @@ def job_run(
     task: Mapping[str, Any],
     now: datetime,
 ) -> CloudRun | None:
-    """Return the run of a job; None if somebody else has made the job.
+    """Return the run of a job; None if the job was not created by this program.
 
     Args:
         job: the job, as Cloud Run describes it.
@@ -99,7 +99,7 @@ def job_run(
         task: the task of an execution that has failed; empty for other executions.
         now: the time of Cloud Run.
     """
-    note = CloudNote.of_tags(job.get("annotations"))
+    note = CloudRunNote.of_tags(job.get("annotations"))
     if note is None:
         return None
     facts: Mapping[str, Any] = execution or {}
@@ -179,7 +179,7 @@ def _line(entry: Mapping[str, Any]) -> bytes:
     return text.encode("utf-8", "surrogatepass") + b"\n"
 
 
-def _completed(execution: Mapping[str, Any]) -> Mapping[str, Any]:
+def _completion_condition(execution: Mapping[str, Any]) -> Mapping[str, Any]:
     """Return the condition that tells whether an execution has completed."""
     conditions = parts_of(execution, "conditions")
     return next((item for item in conditions if item.get("type") == "Completed"), dict[str, Any]())

@@ -23,15 +23,15 @@ if TYPE_CHECKING:
     from moorage.domain.steps.runs import RunSpec
 
 _TAG: Final = "moorage-note-"
-_PIECE: Final = 256
+_PIECE_LENGTH: Final = 256
 """The largest number of characters in the value of a tag, of all clouds."""
 
 _PIECES: Final = 30
-_MOST: Final = 10**11
+_MAX_NUMBER: Final = 10**11
 
 
 @frozen(kw_only=True)
-class CloudNote:
+class CloudRunNote:
     """The facts that a run in a cloud carries in its tags.
 
     Attributes:
@@ -70,18 +70,20 @@ class CloudNote:
             InvalidData: the labels are too long for the tags of a run.
         """
         text = urlsafe_b64encode(json.dumps(attrs.asdict(self)).encode()).decode()
-        if len(text) > _PIECE * _PIECES:
+        if len(text) > _PIECE_LENGTH * _PIECES:
             raise InvalidData(
                 "The labels of the run are too long for the tags of a cloud.",
                 field="labels",
                 remedy="Use a shorter idempotency key.",
             )
-        pieces = (text[start : start + _PIECE] for start in range(0, len(text), _PIECE))
+        pieces = (
+            text[start : start + _PIECE_LENGTH] for start in range(0, len(text), _PIECE_LENGTH)
+        )
         return {f"{_TAG}{number:02}": piece for number, piece in enumerate(pieces)}
 
     @classmethod
     def of_tags(cls, tags: object) -> Self | None:
-        """Return the note in the tags of a run; None if somebody else has started the run."""
+        """Return the note in the tags of a run; None if another program started the run."""
         if not isinstance(tags, dict):
             return None
         names = cast("dict[str, Any]", tags)
@@ -93,7 +95,7 @@ class CloudNote:
         return note if _is_sound(note) else None
 
 
-def _is_sound(note: CloudNote) -> bool:
+def _is_sound(note: CloudRunNote) -> bool:
     """Return whether the fields of a note have the types and ranges that callers write."""
     labels: Any = note.labels
     if not isinstance(labels, dict):
@@ -101,18 +103,18 @@ def _is_sound(note: CloudNote) -> bool:
     texts: list[Any] = [note.name, note.step, note.fingerprint, *labels, *labels.values()]
     numbers: list[Any] = [note.timeout, note.grace]
     return all(isinstance(text, str) for text in texts) and all(
-        type(number) in {int, float} and 0 <= number <= _MOST for number in numbers
+        type(number) in {int, float} and 0 <= number <= _MAX_NUMBER for number in numbers
     )
 
 
-class CloudEnd(NamedTuple):
+class CloudRunEnd(NamedTuple):
     """The meaning of the state of a run in a cloud.
 
     Attributes:
         phase: the phase of the run; LOST if nobody knows its exit code.
         exit_code: its exit code, if it has ended.
         reason: the reason of its end, if it has ended.
-        problem: what a person should know about it.
+        problem: the problem to report to a person; None if there is none.
     """
 
     phase: RunPhase
@@ -131,15 +133,15 @@ class CloudRun(NamedTuple):
         now: the cloud's time.
     """
 
-    note: CloudNote
+    note: CloudRunNote
     status: RunStatus
     place: str
     now: datetime
 
 
 def cloud_status(
-    note: CloudNote,
-    end: CloudEnd,
+    note: CloudRunNote,
+    end: CloudRunEnd,
     *,
     started_at: datetime | None,
     ended_at: datetime | None,
@@ -150,9 +152,9 @@ def cloud_status(
     Args:
         note: the note in its tags.
         end: the meaning of its state.
-        started_at: when it began, if it has begun.
-        ended_at: when it ended, if its cloud says so.
-        facts: further facts of the cloud; those that are None are left out.
+        started_at: the time at which it began, if it has begun.
+        ended_at: the time at which it ended, if its cloud states it.
+        facts: further facts of the cloud; facts that are None are left out.
     """
     is_over = end.phase in {RunPhase.ENDED, RunPhase.LOST}
     details = {name: value for name, value in facts.items() if value is not None}
@@ -171,7 +173,7 @@ def cloud_status(
 
 
 def is_late(run: CloudRun) -> bool:
-    """Return whether a run goes on although its time limit is over."""
+    """Return whether a run is still running after its time limit."""
     started_at = run.status.started_at
     if run.status.is_over or started_at is None:
         return False
@@ -192,19 +194,19 @@ def has_settled(run: CloudRun, seconds: float) -> bool:
 
 
 def part_of(document: Mapping[str, Any], name: str) -> dict[str, Any]:
-    """Return the object of a name in a document; an empty one if there is none."""
+    """Return the object under a name in a document; an empty one if it does not exist."""
     value: Any = document.get(name)
     return cast("dict[str, Any]", value) if isinstance(value, dict) else {}
 
 
 def parts_of(document: Mapping[str, Any], name: str) -> list[dict[str, Any]]:
-    """Return the objects of a list in a document; none if there is no list."""
+    """Return the objects of a list in a document; an empty list if it does not exist."""
     value: Any = document.get(name)
     return cast("list[dict[str, Any]]", value) if isinstance(value, list) else []
 
 
 def moment_of(value: object) -> datetime | None:
-    """Return a time that a cloud writes as a text or as seconds; None if it is no time."""
+    """Parse a time that a cloud writes as a text or as seconds; None for any other value."""
     try:
         if isinstance(value, (int, float)) and not isinstance(value, bool):
             return datetime.fromtimestamp(value, UTC)

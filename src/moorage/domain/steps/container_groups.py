@@ -5,9 +5,9 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any, Final
 
 from moorage.domain.steps.cloud_runs import (
-    CloudEnd,
-    CloudNote,
     CloudRun,
+    CloudRunEnd,
+    CloudRunNote,
     cloud_status,
     moment_of,
     part_of,
@@ -31,7 +31,7 @@ _OVER: Final = frozenset({"Succeeded", "Failed"})
 _PART: Final = 1024 * 1024
 
 
-def group_end(group: Mapping[str, Any]) -> CloudEnd:
+def group_end(group: Mapping[str, Any]) -> CloudRunEnd:
     """Return the meaning of the state of a group, as Azure describes it."""
     properties = part_of(group, "properties")
     state = part_of(properties, "instanceView").get("state")
@@ -41,28 +41,28 @@ def group_end(group: Mapping[str, Any]) -> CloudEnd:
     if current.get("state") == "Terminated" and code is not None:
         detail = str(current.get("detailStatus") or "")
         if detail.startswith("OOM"):
-            return CloudEnd(RunPhase.ENDED, code or KILLED, EndReason.OUT_OF_MEMORY)
-        return CloudEnd(RunPhase.ENDED, code, reason or EndReason.EXITED)
+            return CloudRunEnd(RunPhase.ENDED, code or KILLED, EndReason.OUT_OF_MEMORY)
+        return CloudRunEnd(RunPhase.ENDED, code, reason or EndReason.EXITED)
     if state == "Stopped":
-        return CloudEnd(RunPhase.ENDED, KILLED, reason or EndReason.STOPPED)
+        return CloudRunEnd(RunPhase.ENDED, KILLED, reason or EndReason.STOPPED)
     problem = _problem(group)
     if properties.get("provisioningState") == "Failed":
-        return CloudEnd(RunPhase.ENDED, NEVER_RAN, EndReason.EXITED, problem)
+        return CloudRunEnd(RunPhase.ENDED, NEVER_RAN, EndReason.EXITED, problem)
     if state in _OVER or current.get("state") == "Terminated":
-        return CloudEnd(RunPhase.LOST, problem=problem or "Azure tells no exit code.")
+        return CloudRunEnd(RunPhase.LOST, problem=problem or "Azure tells no exit code.")
     is_running = current.get("state") == "Running"
-    return CloudEnd(RunPhase.RUNNING if is_running else RunPhase.STARTING, problem=problem)
+    return CloudRunEnd(RunPhase.RUNNING if is_running else RunPhase.STARTING, problem=problem)
 
 
 def group_run(group: Mapping[str, Any], now: datetime) -> CloudRun | None:
-    """Return the run of a group; None if somebody else has made the group.
+    """Return the run of a group; None if the group was not created by this program.
 
     Args:
         group: the group, as Azure describes it.
         now: the time of Azure.
     """
     tags = part_of(group, "tags")
-    note = CloudNote.of_tags(tags)
+    note = CloudRunNote.of_tags(tags)
     if note is None:
         return None
     current = _state(group)
@@ -81,9 +81,9 @@ def log_rest(log: bytes, mark: str, *, is_last: bool) -> LogChunk:
     """Return whole lines of a log that follow a mark, which is a number of bytes.
 
     Args:
-        log: the log as it is now; later it may have more bytes at its end.
+        log: the current log; later it may have more bytes at its end.
         mark: the mark; empty for the beginning.
-        is_last: whether nothing follows. If not, an unfinished last line is left out.
+        is_last: whether the log is complete. If not, an unfinished last line is left out.
     """
     start = min(int(mark or 0), len(log))
     end = min(start + _PART, len(log))
@@ -95,7 +95,7 @@ def log_rest(log: bytes, mark: str, *, is_last: bool) -> LogChunk:
 
 
 def _state(group: Mapping[str, Any]) -> Mapping[str, Any]:
-    """Return the current state of a group's container; empty if it has none yet."""
+    """Return the current state of a group's container; empty if it has no state yet."""
     return next((part_of(view, "currentState") for view in _views(group)), dict[str, Any]())
 
 
@@ -107,10 +107,10 @@ def _views(group: Mapping[str, Any]) -> list[dict[str, Any]]:
 
 def _problem(group: Mapping[str, Any]) -> str | None:
     """Return the last warning among the events of a group; None if there is none."""
-    whole = part_of(part_of(group, "properties"), "instanceView")
+    group_view = part_of(part_of(group, "properties"), "instanceView")
     warnings = [
         str(event.get("message") or "")[:500]
-        for view in (whole, *_views(group))
+        for view in (group_view, *_views(group))
         for event in parts_of(view, "events")
         if event.get("type") == "Warning"
     ]

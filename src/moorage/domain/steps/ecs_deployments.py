@@ -17,7 +17,9 @@ _REPLACED: Final = "replaced"
 
 def primary_of(service: Mapping[str, Any]) -> dict[str, Any]:
     """Return the newest deployment of a service, as plain values."""
-    return _shown(next(item for item in service["deployments"] if item["status"] == "PRIMARY"))
+    return _deployment_fields(
+        next(item for item in service["deployments"] if item["status"] == "PRIMARY")
+    )
 
 
 def deployment_of(service: Mapping[str, Any], deployment: str) -> dict[str, Any]:
@@ -26,10 +28,14 @@ def deployment_of(service: Mapping[str, Any], deployment: str) -> dict[str, Any]
     A deployment that ECS does not have any more was replaced by a newer one.
     """
     match = next((item for item in service["deployments"] if item["id"] == deployment), None)
-    return {"deployment": deployment, "state": _REPLACED} if match is None else _shown(match)
+    return (
+        {"deployment": deployment, "state": _REPLACED}
+        if match is None
+        else _deployment_fields(match)
+    )
 
 
-def _shown(deployment: Mapping[str, Any]) -> dict[str, Any]:
+def _deployment_fields(deployment: Mapping[str, Any]) -> dict[str, Any]:
     state = deployment.get("rolloutState")
     if state is None:
         # Behind a classic load balancer, ECS tells the numbers of tasks only.

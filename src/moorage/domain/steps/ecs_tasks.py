@@ -5,9 +5,9 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any, Final
 
 from moorage.domain.steps.cloud_runs import (
-    CloudEnd,
-    CloudNote,
     CloudRun,
+    CloudRunEnd,
+    CloudRunNote,
     cloud_status,
     moment_of,
     parts_of,
@@ -35,7 +35,7 @@ _OUT_OF_MEMORY: Final = "OutOfMemory"
 _NO_CAPACITY: Final = ("RESOURCE:", "AGENT", "Capacity is unavailable", "EMPTY CAPACITY")
 
 
-def task_end(task: Mapping[str, Any], container: str) -> CloudEnd:
+def task_end(task: Mapping[str, Any], container: str) -> CloudRunEnd:
     """Return the meaning of the state of a task.
 
     Args:
@@ -44,41 +44,41 @@ def task_end(task: Mapping[str, Any], container: str) -> CloudEnd:
     """
     state = task.get("lastStatus")
     if state in _STARTING:
-        return CloudEnd(RunPhase.STARTING)
+        return CloudRunEnd(RunPhase.STARTING)
     if state not in _ENDED:
-        return CloudEnd(RunPhase.RUNNING)
+        return CloudRunEnd(RunPhase.RUNNING)
     facts = _container(task, container)
     code: int | None = facts.get("exitCode")
     why, text = str(facts.get("reason") or ""), str(task.get("stoppedReason") or "")
     stop = task.get("stopCode")
     problem = "; ".join(part for part in (text, why) if part)[:500] or None
     if why.startswith(_OUT_OF_MEMORY):
-        return CloudEnd(RunPhase.ENDED, code or KILLED, EndReason.OUT_OF_MEMORY, problem)
+        return CloudRunEnd(RunPhase.ENDED, code or KILLED, EndReason.OUT_OF_MEMORY, problem)
     if stop == "TaskFailedToStart":
-        return CloudEnd(RunPhase.ENDED, NEVER_RAN, EndReason.EXITED, problem)
+        return CloudRunEnd(RunPhase.ENDED, NEVER_RAN, EndReason.EXITED, problem)
     if text == REASONS[EndReason.DEADLINE]:
-        return CloudEnd(RunPhase.ENDED, KILLED if code is None else code, EndReason.DEADLINE)
+        return CloudRunEnd(RunPhase.ENDED, KILLED if code is None else code, EndReason.DEADLINE)
     if stop == "UserInitiated" or text == REASONS[EndReason.STOPPED]:
-        return CloudEnd(
+        return CloudRunEnd(
             RunPhase.ENDED, KILLED if code is None else code, EndReason.STOPPED, problem
         )
     if stop in _INTERRUPTED and not code:
         # An interrupted program that cleans up may exit with 0, although its work is not done.
-        return CloudEnd(RunPhase.LOST, problem=problem or str(stop))
+        return CloudRunEnd(RunPhase.LOST, problem=problem or str(stop))
     if code is None:
-        return CloudEnd(RunPhase.LOST, problem=problem or "ECS tells no exit code.")
-    return CloudEnd(RunPhase.ENDED, code, EndReason.EXITED, why or None)
+        return CloudRunEnd(RunPhase.LOST, problem=problem or "ECS tells no exit code.")
+    return CloudRunEnd(RunPhase.ENDED, code, EndReason.EXITED, why or None)
 
 
 def task_run(task: Mapping[str, Any], container: str, now: datetime) -> CloudRun | None:
-    """Return the run of a task; None if somebody else has started the task.
+    """Return the run of a task; None if another program started the task.
 
     Args:
         task: the task, as ECS describes it.
         container: the name of the container in which the step runs.
         now: the time of ECS.
     """
-    note = CloudNote.of_tags(tags_of(task))
+    note = CloudRunNote.of_tags(tags_of(task))
     if note is None:
         return None
     facts = _container(task, container)
@@ -104,12 +104,12 @@ def tags_of(task: Mapping[str, Any]) -> dict[str, str]:
 
 
 def is_capacity(reason: str) -> bool:
-    """Return whether a task was not placed because there is no room for it now."""
+    """Return whether a task was not placed for lack of capacity."""
     return reason.startswith(_NO_CAPACITY)
 
 
 def family_of(task_definition: str) -> str:
-    """Return the family of a task definition, which is named with its revision or its ARN."""
+    """Return the family in the name of a task definition, without its revision and ARN."""
     return task_definition.rpartition("/")[2].partition(":")[0]
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any, Final
 
-from moorage.domain.steps.log_lines import LineReader, LogLine, Tail
+from moorage.domain.steps.log_lines import LineReader, LogLine, OutputTail
 from moorage.domain.steps.result import ExecutionResult, outcome_of
 from moorage.domain.steps.runs import STREAMS, EndReason, RunPhase
 
@@ -25,7 +25,7 @@ _POLL_SHARE: Final = 0.05
 _FAILURE_PAUSE: Final = 2.0
 
 
-class Following:
+class FollowedRun:
     """The progress of one follower through both outputs of a run.
 
     Args:
@@ -36,15 +36,18 @@ class Following:
     def __init__(self, secrets: Iterable[bytes], positions: Mapping[LogStream, int]) -> None:
         values = tuple(secrets)
         self._readers = {stream: LineReader(stream, values) for stream in STREAMS}
-        self._tails = {stream: Tail() for stream in STREAMS}
+        self._tails = {stream: OutputTail() for stream in STREAMS}
         self._positions = positions
         self.marks: dict[LogStream, str] = dict.fromkeys(STREAMS, "")
         self.ended: set[LogStream] = set()
+        self._incomplete: set[LogStream] = set()
 
     def take(self, stream: LogStream, chunk: LogChunk) -> list[LogLine]:
         """Take a part of an output, and return the lines that the log does not have yet."""
         lines = self._readers[stream].feed(chunk.data)
         self.marks[stream] = chunk.mark
+        if chunk.has_gap:
+            self._incomplete.add(stream)
         if chunk.is_last:
             self.ended.add(stream)
             lines += self._readers[stream].finish()
@@ -60,17 +63,17 @@ class Following:
             result: the result, which another follower stored before it removed the run.
 
         Returns:
-            The lines that the log does not have; None if the result does not have them all.
+            The lines that the log does not have; None if some of these lines are not in the result.
         """
-        if result.metadata.get("cut"):
+        if result.metadata.get("cut") or result.metadata.get("incomplete"):
             return None
         texts = {"stdout": result.stdout, "stderr": result.stderr}
         lines: list[LogLine] = []
         for stream in STREAMS:
-            *ended, torn = texts[stream].encode("utf-8", "replace").split(b"\n")
-            lines += [LogLine(stream, number, data) for number, data in enumerate(ended, 1)]
+            *full_lines, torn = texts[stream].encode("utf-8", "replace").split(b"\n")
+            lines += [LogLine(stream, number, data) for number, data in enumerate(full_lines, 1)]
             if torn:
-                lines.append(LogLine(stream, len(ended) + 1, torn, is_whole=False))
+                lines.append(LogLine(stream, len(full_lines) + 1, torn, is_whole=False))
         return [
             line
             for line in lines
@@ -90,6 +93,8 @@ class Following:
             metadata["seconds"] = (status.ended_at - status.started_at).total_seconds()
         if cut:
             metadata["cut"] = cut
+        if self._incomplete:
+            metadata["incomplete"] = sorted(self._incomplete)
         return ExecutionResult(
             exit_code=status.exit_code,
             stdout=texts["stdout"],
@@ -101,10 +106,10 @@ class Following:
 
 
 def pause_after(rounds: Sequence[bool], *, ends_with_run: bool = False) -> float:
-    """Return the seconds until the next look at a run.
+    """Return the seconds until the run's status is read again.
 
     Args:
-        rounds: for each of the last looks whether there was anything new.
+        rounds: for each of the last readings, whether there was anything new.
         ends_with_run: whether the platform ends the pause when the run ends.
     """
     quiet = 0
@@ -117,7 +122,7 @@ def pause_after(rounds: Sequence[bool], *, ends_with_run: bool = False) -> float
 
 
 def pause_between_polls(age: float) -> float:
-    """Return the seconds after which a caller that does not wait asks for a run again.
+    """Return the seconds after which a caller that does not wait should ask for a run again.
 
     Args:
         age: the seconds for which the run has gone on.
@@ -126,5 +131,5 @@ def pause_between_polls(age: float) -> float:
 
 
 def pause_after_failures(failures: int) -> float:
-    """Return the seconds until the next look at a platform that failed so many times in a row."""
+    """Return the pause in seconds after this number of consecutive failures of a platform."""
     return min(_FAILURE_PAUSE, 0.05 * float(1 << min(failures, 10)))

@@ -28,7 +28,7 @@ NEVER_RAN: Final = 125
 FAILED: Final = 1
 """The exit code of a run that failed, if its host reports no other one."""
 
-_MOST: Final = 10**11
+_MAX_NUMBER: Final = 10**11
 """The largest number in a note: of seconds, or the number of a run."""
 
 _HEAD: Final = "moorage-run:"
@@ -98,9 +98,9 @@ class RunNote:
     @classmethod
     def unpacked(cls, text: str) -> Self | None:
         """Return the note that a text contains; None if it contains none."""
-        packed = text.partition(_HEAD)[2]
+        packed_note = text.partition(_HEAD)[2]
         try:
-            fields: dict[str, Any] = json.loads(urlsafe_b64decode(packed.split()[0]))
+            fields: dict[str, Any] = json.loads(urlsafe_b64decode(packed_note.split()[0]))
             fields["claimed_at"] = datetime.fromisoformat(fields["claimed_at"])
             note = cls(**fields)
         except (ValueError, LookupError, TypeError, RecursionError):
@@ -119,7 +119,7 @@ def _is_sound(note: RunNote) -> bool:
     numbers: list[Any] = [note.timeout, note.grace, 0 if note.run is None else note.run]
     return (
         all(isinstance(text, str) for text in texts)
-        and all(type(number) in {int, float} and 0 <= number <= _MOST for number in numbers)
+        and all(type(number) in {int, float} and 0 <= number <= _MAX_NUMBER for number in numbers)
         and type(note.run) is not float
         and note.claimed_at.tzinfo is not None
     )
@@ -130,13 +130,13 @@ class HostedRun(NamedTuple):
 
     Attributes:
         number: the number of the run at the host.
-        phase: what it does now; LOST if the host gave it up.
+        phase: its current phase; LOST if the host gave it up.
         reason: the reason of its end, if it has ended.
         exit_code: its exit code, if it has ended.
-        started_at: when it began.
-        ended_at: when it ended.
+        started_at: the time at which it began.
+        ended_at: the time at which it ended.
         facts: further facts, such as its URL.
-        approval: the URL at which a person must permit the run; None if nobody must.
+        approval: the URL at which a person must approve the run; None if no approval is needed.
     """
 
     number: int
@@ -150,7 +150,7 @@ class HostedRun(NamedTuple):
 
     @property
     def is_over(self) -> bool:
-        """True if the run does nothing any more."""
+        """True if the run has ended or is lost."""
         return self.phase in {RunPhase.ENDED, RunPhase.LOST}
 
 
@@ -161,7 +161,7 @@ class RunEnd(NamedTuple):
         phase: the phase of the run.
         reason: the reason of its end, if it has ended.
         exit_code: its exit code; None if it has not ended, or if the host reports it elsewhere.
-        problem: what a person should know about it.
+        problem: the problem to report to a person; None if there is none.
     """
 
     phase: RunPhase
@@ -260,14 +260,14 @@ def hosted_status(note: RunNote, run: HostedRun | None, *, is_lost: bool = False
 
 
 def is_late(note: RunNote, run: HostedRun, now: datetime) -> bool:
-    """Return whether a run goes on although its time limit is over."""
+    """Return whether a run is still running after its time limit."""
     if run.is_over or run.started_at is None:
         return False
     return now >= run.started_at + timedelta(seconds=note.timeout)
 
 
 def must_be_killed(note: RunNote, run: HostedRun, now: datetime) -> bool:
-    """Return whether a run goes on although its time limit and its grace are over."""
+    """Return whether a run is still running after its time limit and its grace."""
     return is_late(note, run, now - timedelta(seconds=note.grace))
 
 
@@ -284,11 +284,11 @@ def log_part(
     """Return whole lines of a log, without the stamps at their beginnings.
 
     Args:
-        log: the log as it is now; later it may have more bytes at its end, and no others before.
+        log: the current log; later it may only have more bytes at its end.
         start: the place of the first line, as a number of bytes.
         size: about how many bytes to return; a line is never cut.
-        stamp: matches what the host writes in front of a line.
-        is_complete: whether nothing follows; until then a last line without an end is left out.
+        stamp: the pattern of the text that the host writes in front of a line.
+        is_complete: whether the log is complete; until then a last line without an end is left out.
     """
     end = len(log)
     if end - start > size:

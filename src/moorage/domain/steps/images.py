@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
 import attrs
 
-from moorage.domain.secrets.frames import careful
+from moorage.domain.secrets.frames import with_careful_constructor
 from moorage.domain.secrets.options import checked_options, maybe_secret
 from moorage.domain.secrets.value_mask import masked_text, value_mask
 from moorage.domain.steps.path_patterns import PathPattern
@@ -33,7 +33,7 @@ _ABSENT: Final = ("not found", "manifest unknown", "access denied", "does not ex
 
 
 def _is_server(_: object, attribute: attrs.Attribute[Any], value: object) -> None:
-    """Refuse a text that no image can begin with, since the login would never be used."""
+    """Refuse a text with which no image name can begin, since the login would never be used."""
     if isinstance(value, str) and not _SERVER.fullmatch(value):
         raise ConfigurationError(
             "This is not the server of a registry.",
@@ -42,7 +42,7 @@ def _is_server(_: object, attribute: attrs.Attribute[Any], value: object) -> Non
         )
 
 
-@careful
+@with_careful_constructor
 @checked_options
 @attrs.frozen(kw_only=True)
 class RegistryLogin:
@@ -59,22 +59,22 @@ class RegistryLogin:
     password: Secret = attrs.field(converter=maybe_secret, repr=False)
 
     def pull_header(self, image: str) -> Mapping[str, str]:
-        """Return the header with the login for a pull; none if the image is of another registry."""
+        """Return the header with the login for a pull; empty for images of other registries."""
         if registry_of(image) != self.server:
             return {}
-        return {"X-Registry-Auth": _packed({**_fields(self), "serveraddress": self.server})}
+        return {"X-Registry-Auth": _pack_value({**_fields(self), "serveraddress": self.server})}
 
     def build_header(self) -> Mapping[str, str]:
         """Return the header with the login for a build, which pulls the images it begins with."""
         key = _HUB_KEY if self.server == _HUB else self.server
-        return {"X-Registry-Config": _packed({key: _fields(self)})}
+        return {"X-Registry-Config": _pack_value({key: _fields(self)})}
 
 
 def without_login(text: str, login: RegistryLogin | None) -> str:
     """Return a text of the Engine in which the password and the header of a login are masked."""
     if login is None:
         return text
-    secrets = (login.password.reveal_bytes(), _packed(_fields(login)).encode())
+    secrets = (login.password.reveal_bytes(), _pack_value(_fields(login)).encode())
     return masked_text(text, value_mask(secrets))
 
 
@@ -82,7 +82,7 @@ def _fields(login: RegistryLogin) -> dict[str, str]:
     return {"username": login.user, "password": login.password.reveal()}
 
 
-def _packed(value: Mapping[str, Any]) -> str:
+def _pack_value(value: Mapping[str, Any]) -> str:
     return urlsafe_b64encode(json.dumps(value).encode()).decode()
 
 
@@ -104,8 +104,8 @@ class PullFailure(NamedTuple):
 
     Attributes:
         is_throttled: the registry refuses further pulls for now.
-        needs_login: the registry wants another login.
-        is_absent: there is no such image, or the registry does not admit that there is.
+        needs_login: the registry refuses the login.
+        is_absent: the image does not exist, or the registry does not reveal that it exists.
     """
 
     is_throttled: bool
@@ -114,7 +114,7 @@ class PullFailure(NamedTuple):
 
     @classmethod
     def of(cls, message: str) -> PullFailure:
-        """Return the meaning of a message."""
+        """Return the meaning of an Engine's message."""
         text = message.lower()
         return cls(*(any(word in text for word in words) for words in _MEANINGS))
 
@@ -122,7 +122,7 @@ class PullFailure(NamedTuple):
 _MEANINGS: Final = (_THROTTLED, _LOGIN, _ABSENT)
 
 
-class _Rule(NamedTuple):
+class _IgnoreRule(NamedTuple):
     """A pattern of a `.dockerignore`, and whether it includes paths again."""
 
     is_exception: bool
@@ -142,7 +142,7 @@ class IgnoredFiles:
         exempt: the paths that are never left out.
     """
 
-    rules: tuple[_Rule, ...] = ()
+    rules: tuple[_IgnoreRule, ...] = ()
     exempt: frozenset[str] = frozenset()
 
     @classmethod
@@ -167,7 +167,7 @@ class IgnoredFiles:
         return is_ignored
 
 
-def _rule(line: str) -> _Rule | None:
+def _rule(line: str) -> _IgnoreRule | None:
     """Return the rule of a line; None if the line has none."""
     parts = line.removeprefix("!").strip().split("/")
     pattern = "/".join(part for part in parts if part not in {"", "."})
@@ -180,7 +180,7 @@ def _rule(line: str) -> _Rule | None:
             remedy="Write several patterns, each on a line of its own.",
         )
     try:
-        return _Rule(line.startswith("!"), PathPattern(pattern))
+        return _IgnoreRule(line.startswith("!"), PathPattern(pattern))
     except ValueError:
         raise InvalidData(
             f"The pattern {line[:80]!r} of the .dockerignore cannot be read.",

@@ -52,7 +52,7 @@ def event_of(payload: object, most: int) -> bytes:
         most: the largest number of bytes.
 
     Raises:
-        InvalidData: it is no JSON, or too large.
+        InvalidData: the payload is not JSON, or is too large.
     """
     try:
         event = payload if isinstance(payload, bytes) else json.dumps(payload).encode()
@@ -76,7 +76,7 @@ def result_of(answer: Response, *, is_queued: bool) -> LambdaResult:
     """Return the result in an answer of Lambda.
 
     Raises:
-        ValueError: the answer has another form than Lambda describes.
+        ValueError: the answer does not have the form that Lambda documents.
     """
     request_id = answer.header("x-amzn-requestid")
     if is_queued:

@@ -66,7 +66,7 @@ class LineReader:
         return self._lines(self._mask.feed(data))
 
     def finish(self) -> list[LogLine]:
-        """Return what is left at the end of the output."""
+        """Return the remaining lines at the end of the output."""
         lines = self._lines(self._mask.finish())
         if self._rest:
             lines.append(LogLine(self._stream, self._number, b"".join(self._rest), is_whole=False))
@@ -75,15 +75,15 @@ class LineReader:
 
     def _lines(self, data: bytes) -> list[LogLine]:
         lines: list[LogLine] = []
-        *ended, rest = data.split(b"\n")
+        *ended, partial_line = data.split(b"\n")
         for part in ended:
             text = b"".join([*self._rest, part]) if self._rest else part
             lines.append(LogLine(self._stream, self._number, text))
             self._rest, self._size = [], 0
             self._number += 1
-        if rest:
-            self._rest.append(rest)
-            self._size += len(rest)
+        if partial_line:
+            self._rest.append(partial_line)
+            self._size += len(partial_line)
         if self._size >= LONGEST_LINE:
             text = b"".join(self._rest)
             lines.append(LogLine(self._stream, self._number, text, is_whole=False))
@@ -91,11 +91,11 @@ class LineReader:
         return lines
 
 
-class Tail:
+class OutputTail:
     """The last bytes of one output, at most `TAIL` of them.
 
     Attributes:
-        is_cut: whether there was more before them.
+        is_cut: whether earlier bytes were dropped.
     """
 
     def __init__(self) -> None:
@@ -114,7 +114,7 @@ class Tail:
             self.is_cut = True
 
     def text(self) -> str:
-        """Return them as text; bytes that are not UTF-8 are replaced."""
+        """Return the last bytes as text; bytes that are not UTF-8 are replaced."""
         data = b"".join(self._parts)
         self.is_cut = self.is_cut or len(data) > TAIL
         return data[-TAIL:].decode("utf-8", "replace")

@@ -2,10 +2,11 @@
 
 Laws:
 
-1. A file is written before the index that counts it, so a file without a count is written again,
-   under the same number.
-2. The index has, for each output, the number of files and what is in them: the whole lines, and the
-   bytes of the line after these. So a later follower goes on in the middle of a line too.
+1. A file is written before the index that counts it, so a file that is not counted is written
+   again, under the same number.
+2. The index contains, for each output, the number of files and the amount in them: the number of
+   whole lines, and the bytes of the line after these. So a later follower can continue even in the
+   middle of a line.
 """
 
 from __future__ import annotations
@@ -40,7 +41,7 @@ class StorageLog:
     """A log that keeps the output of one step in the storage, in files that are written as it runs.
 
     The files are `FOLDER/stdout/000001.log` and so on, and `FOLDER/stderr/…`; `FOLDER/index.json`
-    counts them. If a process dies, the next follower of the run goes on where the index ends. One
+    counts them. If a process dies, the next follower of the run continues where the index ends. One
     process may write at a time.
 
     Attributes:
@@ -65,7 +66,7 @@ class _Output:
     Attributes:
         counts: the number of files, of whole lines in them, and of bytes of the line after these.
         lines: the number of whole lines so far.
-        parts: the bytes that no file has yet.
+        parts: the bytes that are not in a file yet.
         size: their number.
         since: the time of the first of them, in nanoseconds.
     """
@@ -94,7 +95,7 @@ class _Output:
         self.lines += line.is_whole
 
     def wrote(self) -> None:
-        """Count what was added as the content of a further file."""
+        """Count the added bytes as the content of a further file."""
         self.counts = [self.counts[0] + 1, self.lines, self._begun]
         self.parts, self.size = [], 0
 
@@ -110,7 +111,7 @@ class LogParts:
         index: the key of the index.
 
     Raises:
-        InvalidData: the index is none of this log.
+        InvalidData: the content is not the index of such a log.
     """
 
     def __init__(self, log: StorageLog, index: bytes | None) -> None:

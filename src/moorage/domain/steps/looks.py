@@ -1,4 +1,4 @@
-"""The latest answers on whether runs are over, which spare a platform further requests."""
+"""The latest answers on whether runs have ended, which save requests to a platform."""
 
 from __future__ import annotations
 
@@ -9,26 +9,26 @@ from moorage.domain.steps.runs import STREAMS
 if TYPE_CHECKING:
     from moorage.domain.steps.runs import LogStream
 
-_MOST: Final = 1000
+_MAX_RUNS: Final = 1000
 
 
-class LatestLooks:
-    """The latest answers on whether runs are over; each serves one reading of each output.
+class LatestStatusAnswers:
+    """The latest answers on whether runs have ended; each is used for one reading per output.
 
-    A run that was over stays over; the output of any other run is read again later anyway.
+    A run that has ended stays ended; the output of any other run is read again later anyway.
     """
 
     def __init__(self) -> None:
         self._answers: dict[tuple[str, LogStream], bool] = {}
 
     def note(self, name: str, *, is_over: bool) -> None:
-        """Remember whether a run is over."""
-        if len(self._answers) > _MOST:
+        """Remember whether a run has ended."""
+        if len(self._answers) > _MAX_RUNS:
             self._answers.clear()
         self._answers.update({(name, stream): is_over for stream in STREAMS})
 
     def take(self, name: str, stream: LogStream) -> bool | None:
-        """Return whether a run is over; None if nobody has looked since the last reading."""
+        """Return whether a run has ended; None if unknown since the last reading of its output."""
         return self._answers.pop((name, stream), None)
 
     def forget(self, name: str) -> None:

@@ -1,8 +1,8 @@
-"""Patterns of paths, as a `.dockerignore` has them.
+"""Patterns of paths in the notation of a `.dockerignore`.
 
-A pattern is compared with a path one character at a time, and all its places that the characters so
-far may lead to are known. So the time grows with the lengths of both, whatever wildcards there are.
-A regular expression would try all ways of dividing a path among the wildcards.
+A pattern is compared with a path one character at a time, and all places of the pattern that the
+characters so far can reach are tracked. So the time grows with the lengths of both, whatever
+wildcards there are. A regular expression would try all ways of dividing a path among the wildcards.
 """
 
 from __future__ import annotations
@@ -23,19 +23,19 @@ _PIECES: Final = re.compile(
 _MEMBERS: Final = re.compile(r"(\\.|.)(?:-(\\.|.))?", re.DOTALL)
 
 
-def _never(_: str) -> bool:
+def _accept_none(_: str) -> bool:
     return False
 
 
-def _always(_: str) -> bool:
+def _accept_any(_: str) -> bool:
     return True
 
 
-def _inside(char: str) -> bool:
+def _is_inside_name(char: str) -> bool:
     return char != "/"
 
 
-class _Place(NamedTuple):
+class _PatternPosition(NamedTuple):
     """A place in a pattern.
 
     Attributes:
@@ -44,8 +44,8 @@ class _Place(NamedTuple):
         skips: the distances of the places that are reached without a character.
     """
 
-    goes: Test = _never
-    stays: Test = _never
+    goes: Test = _accept_none
+    stays: Test = _accept_none
     skips: tuple[int, ...] = ()
 
 
@@ -64,7 +64,7 @@ class PathPattern:
     def __init__(self, text: str) -> None:
         self._places = [place for match in _PIECES.finditer(text) for place in _places_of(match)]
         self._end = len(self._places)
-        self._places.append(_Place())
+        self._places.append(_PatternPosition())
         self._start = self._with_skips({0})
         self._remembered: dict[tuple[frozenset[int], str], frozenset[int]] = {}
 
@@ -74,12 +74,12 @@ class PathPattern:
         for char in path:
             if char == "/" and self._end in reached:
                 return True
-            reached = self._after(reached, char)
+            reached = self._places_after(reached, char)
             if not reached:
                 return False
         return self._end in reached
 
-    def _after(self, reached: frozenset[int], char: str) -> frozenset[int]:
+    def _places_after(self, reached: frozenset[int], char: str) -> frozenset[int]:
         """Return the places that a character leads to."""
         step = reached, char
         following = self._remembered.get(step)
@@ -93,7 +93,7 @@ class PathPattern:
         return following
 
     def _with_skips(self, numbers: Iterable[int]) -> frozenset[int]:
-        """Return places and those that are reached from them without a character."""
+        """Return places, and the places that are reached from them without a character."""
         reached = set[int]()
         waiting = [*numbers]
         while waiting:
@@ -104,22 +104,22 @@ class PathPattern:
         return frozenset(reached)
 
 
-def _places_of(match: re.Match[str]) -> Iterator[_Place]:
+def _places_of(match: re.Match[str]) -> Iterator[_PatternPosition]:
     """Yield the places of a piece of a pattern."""
-    folders, deep, star, one, negated, members, escaped, plain = match.groups()
+    folders, deep, star, one, negated, members, escaped, plain_part = match.groups()
     if folders:
-        yield _Place(skips=(1, 2))
-        yield _Place(goes="/".__eq__, stays=_always)
+        yield _PatternPosition(skips=(1, 2))
+        yield _PatternPosition(goes="/".__eq__, stays=_accept_any)
     elif deep:
-        yield _Place(stays=_always, skips=(1,))
+        yield _PatternPosition(stays=_accept_any, skips=(1,))
     elif star:
-        yield _Place(stays=_inside, skips=(1,))
+        yield _PatternPosition(stays=_is_inside_name, skips=(1,))
     elif one:
-        yield _Place(goes=_inside)
+        yield _PatternPosition(goes=_is_inside_name)
     elif members:
-        yield _Place(goes=partial(_is_member, _ranges(members), bool(negated)))
+        yield _PatternPosition(goes=partial(_is_member, _ranges(members), bool(negated)))
     else:
-        yield _Place(goes=(escaped or plain).__eq__)
+        yield _PatternPosition(goes=(escaped or plain_part).__eq__)
 
 
 def _ranges(members: str) -> tuple[tuple[str, str], ...]:

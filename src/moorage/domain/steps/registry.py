@@ -1,4 +1,4 @@
-"""The choice of a connector for a step, and the numbers of a registry of connectors."""
+"""The choice of a connector for a step, and the statistics of a registry of connectors."""
 
 from __future__ import annotations
 
@@ -52,12 +52,12 @@ def type_of_step(
 
 @attrs.define
 class StepStatistics:
-    """The numbers of a registry of step connectors.
+    """The statistics of a registry of step connectors.
 
     Attributes:
-        made: the connectors that were made.
-        hits: the times that a connector was found that was made before.
-        outcomes: the steps that ended, by the way in which they ended.
+        made: the number of connectors that were made.
+        hits: the number of times that an existing connector was found.
+        outcomes: the numbers of steps that ended, by their outcome.
     """
 
     made: int = 0
@@ -72,7 +72,7 @@ class StepStatistics:
         """Return the numbers by name.
 
         Args:
-            cached: the connectors that there are now.
+            cached: the current number of connectors.
         """
         outcomes = {outcome.value: number for outcome, number in self.outcomes.items()}
         return {"made": self.made, "hits": self.hits, "cached": cached, **outcomes}

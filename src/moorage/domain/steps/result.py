@@ -35,7 +35,7 @@ class HookError:
 
     Attributes:
         hook: the name of the hook, such as "post_execute".
-        text: what went wrong, without secrets.
+        text: the description of the error, without secrets.
     """
 
     hook: str
@@ -60,10 +60,10 @@ class ExecutionResult:
     """The result of a step that has ended.
 
     Attributes:
-        exit_code: the exit code; of a program that the signal n ended, 128 + n.
+        exit_code: the exit code; 128 + n for a program that was ended by signal n.
         stdout: the end of its standard output, with secrets masked.
         stderr: the end of its standard error, with secrets masked.
-        outcome: how it ended.
+        outcome: the way in which it ended.
         metadata: further facts as plain values, such as the name of the run on its platform.
         hook_errors: the errors of its hooks.
         files: the collected files of its workspace, by their paths.
@@ -101,7 +101,7 @@ class ExecutionResult:
         return self.outcome is StepOutcome.SUCCESS
 
     def with_metadata(self, **metadata: Any) -> Self:
-        """Return the result with further facts; those of the same name are replaced."""
+        """Return the result with further facts; facts of the same name are replaced."""
         return evolve(self, metadata={**self.metadata, **metadata})
 
 

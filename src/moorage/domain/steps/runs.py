@@ -5,7 +5,7 @@ from __future__ import annotations
 from enum import Enum
 from typing import TYPE_CHECKING, Any, Literal, NamedTuple, TypeAlias
 
-from moorage.domain.secrets.frames import careful
+from moorage.domain.secrets.frames import with_careful_constructor
 from moorage.domain.values.frozen_values import field, frozen
 from moorage.errors import IdempotencyConflict
 
@@ -46,7 +46,7 @@ class EndReason(Enum):
     """It used more memory than it may."""
 
 
-@careful
+@with_careful_constructor
 @frozen(kw_only=True)
 class RunSpec:
     """All that a platform needs to start a run.
@@ -77,16 +77,18 @@ class RunStatus:
 
     Attributes:
         name: the name of the run.
-        phase: what it does now.
-        exit_code: the exit code of a run that has ended; of a program that the signal n ended,
-            128 + n.
+        phase: its current phase.
+        exit_code: the exit code of a run that has ended; 128 + n for a program that was ended by
+            signal n.
         reason: the reason of its end, if it has ended.
         fingerprint: the fingerprint of the step that it was started with, if it is known already.
-        started_at: when it began, with a time zone, if it is known already.
-        ended_at: when it ended.
+        started_at: the time at which it began, with a time zone, if it is known already.
+        ended_at: the time at which it ended.
         step: the name of the step, for people.
         labels: the labels that it was started with.
         metadata: further facts of the platform as plain values, such as a container's id.
+        problem: the reason why a list of runs has only a part of these facts, such as no exit code;
+            None if the facts are complete.
     """
 
     name: str
@@ -99,10 +101,11 @@ class RunStatus:
     step: str | None = None
     labels: Mapping[str, str] = field(factory=dict[str, str])
     metadata: Mapping[str, Any] = field(factory=dict[str, Any])
+    problem: str | None = None
 
     @property
     def is_over(self) -> bool:
-        """True if the run does nothing any more."""
+        """True if the run has ended or is lost."""
         return self.phase in {RunPhase.ENDED, RunPhase.LOST}
 
 
@@ -111,17 +114,20 @@ class LogChunk(NamedTuple):
 
     Attributes:
         data: the bytes; they may end anywhere, for example in the middle of a line.
-        mark: the place after them, from which the next part is read.
-        is_last: whether the run has ended and nothing follows.
+        mark: the place after these bytes, from which the next part is read.
+        is_last: whether the run has ended and this is the last part.
+        has_gap: whether bytes before the mark may be missing, since the platform does not show them
+            any more.
     """
 
     data: bytes
     mark: str
     is_last: bool
+    has_gap: bool = False
 
 
 def check_same_step(status: RunStatus, step: Step) -> None:
-    """Refuse a run under the same name that was started with another step."""
+    """Raise an error if a run of the same name was started with another step."""
     if status.fingerprint is not None and status.fingerprint != step.fingerprint:
         raise IdempotencyConflict(
             "This key already stands for another step.",

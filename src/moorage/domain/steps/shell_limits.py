@@ -1,9 +1,9 @@
 """Time limits that a shell inside a container keeps, for clouds that have none.
 
 The shell starts the command of the step beside a timer. At the limit it asks the command to end,
-kills it after the grace, and ends with an exit code of its own. It hands on SIGTERM, and otherwise
-ends with the exit code of the command. It is the first process of the container, so nothing
-outlives it.
+kills it after the grace, and ends with an exit code of its own. It passes SIGTERM on to the
+command, and otherwise ends with the exit code of the command. It is the first process of the
+container, so nothing outlives it.
 """
 
 from __future__ import annotations

@@ -1,16 +1,17 @@
-"""The values that describe a step: what to run, with which files, limits and secrets."""
+"""The values that describe a step: its command, files, limits and secrets."""
 
 from __future__ import annotations
 
 import json
 from hashlib import sha256
+from itertools import chain
 from typing import TYPE_CHECKING, Any, ClassVar, Final, Self
 
 import attrs
 
-from moorage.domain.secrets.frames import careful
+from moorage.domain.secrets.frames import with_careful_constructor
 from moorage.domain.secrets.secret import Secret
-from moorage.domain.values.durations import is_seconds, is_wait, plain
+from moorage.domain.values.durations import is_seconds, is_wait, plain_seconds
 from moorage.domain.values.frozen_values import evolve, field, frozen, optional
 from moorage.domain.values.patterns import late_pattern
 from moorage.domain.values.text import is_encodable
@@ -27,6 +28,13 @@ _DIGEST: Final = late_pattern(r".+@sha256:[0-9a-f]{64}")
 
 LONGEST_CACHE: Final = 30 * 86_400.0
 """The longest time in seconds for which the result of a step can be reused."""
+
+_LONGEST_ARGUMENT: Final = 131_071
+_LONGEST_COMMAND: Final = 1_500_000
+"""The largest numbers of bytes of an argument or variable, and of all, with which a program starts.
+
+That is Linux's limit of an argument, and three quarters of its usual limit of all.
+"""
 
 LARGEST_WORKSPACE: Final = 16 * 1024 * 1024
 """The largest number of bytes of all files that a step is given, or that are collected."""
@@ -62,7 +70,7 @@ class ConnectorType(str):
     MOCK: ClassVar[ConnectorType]
 
     def __new__(cls, name: str) -> Self:
-        """Make a type of a name."""
+        """Create a type from its name."""
         if not isinstance(name, str) or _TYPE.fullmatch(name) is None:
             raise InvalidData(
                 f"{str(name)[:80]!r} is not a type of step connectors.",
@@ -84,6 +92,11 @@ ConnectorType.AZURE_CONTAINERS = ConnectorType("azure-containers")
 ConnectorType.MOCK = ConnectorType("mock")
 
 
+def _is_text(value: object) -> bool:
+    """Return whether a value can be an argument or a variable of a program."""
+    return isinstance(value, str) and "\0" not in value and is_encodable(value)
+
+
 def _command(value: Any) -> tuple[str, ...]:
     if isinstance(value, (str, bytes)):
         raise InvalidData(
@@ -93,11 +106,18 @@ def _command(value: Any) -> tuple[str, ...]:
             " shell splits them.",
         )
     parts = tuple(value)
-    if not parts or not all(isinstance(part, str) and "\0" not in part for part in parts):
+    if not parts or not all(map(_is_text, parts)):
         raise InvalidData(
             "The command of a step has no program, or a part that is not a text.",
             field="command",
-            remedy="Give a list of texts without NUL characters, the program first.",
+            remedy="Give a list of texts without NUL characters and lone surrogates, the program"
+            " first.",
+        )
+    if max(len(part.encode()) for part in parts) > _LONGEST_ARGUMENT:
+        raise InvalidData(
+            f"An argument of a step's command has more than {_LONGEST_ARGUMENT:,} bytes.",
+            field="command",
+            remedy="Give it as a file of the workspace.",
         )
     if not parts[0]:
         raise InvalidData(
@@ -133,20 +153,26 @@ def _are_variables(_: object, attribute: attrs.Attribute[Any], value: Mapping[An
                 field=attribute.name,
                 remedy="Use letters, digits and underscores, beginning with a letter.",
             )
-        is_text = isinstance(content, str) and "\0" not in content
+        is_text = _is_text(content)
         if attribute.name == "secrets":
             is_text = isinstance(content, Secret) or (is_text and bool(content))
         if not is_text:
             raise InvalidData(
-                f"The value of {name} is not a text without NUL characters.",
+                f"The value of {name} is not a text without NUL characters and lone surrogates.",
                 field=f"{attribute.name}.{name}",
                 remedy="Give a text; of a secret, a Secret or a reference such as"
                 " 'secret://env/NAME'.",
             )
+        if isinstance(content, str) and len(f"{name}={content}".encode()) > _LONGEST_ARGUMENT:
+            raise InvalidData(
+                f"The variable {name} has more than {_LONGEST_ARGUMENT:,} bytes with its name.",
+                field=f"{attribute.name}.{name}",
+                remedy="Give its value as a file of the workspace.",
+            )
 
 
 def checked_image(image: object, field: str = "image") -> str:
-    """Return the name of an image.
+    """Return the name of an image, after checking that it is valid.
 
     Raises:
         InvalidData: no image can have this name.
@@ -169,10 +195,10 @@ def checked_path(path: object, field: str) -> str:
     """Return a relative path of a file inside a step's workspace.
 
     Raises:
-        InvalidData: it is absolute, leads outside, or is not a text.
+        InvalidData: the path is absolute, leads outside, or is not a text.
     """
     parts = path.split("/") if isinstance(path, str) else []
-    if not parts or "\0" in str(path) or any(part in {"", ".", ".."} for part in parts):
+    if not parts or not _is_text(path) or any(part in {"", ".", ".."} for part in parts):
         raise InvalidData(
             f"{str(path)[:80]!r} is not a path inside a workspace.",
             field=field,
@@ -236,7 +262,7 @@ def _is_age(_: object, attribute: attrs.Attribute[Any], value: float | None) -> 
 
 @frozen(kw_only=True)
 class Workspace:
-    """The files that a step finds in its working directory, and those that it leaves for us.
+    """The files that a step finds in its working directory, and the files that it leaves there.
 
     Attributes:
         files: the contents of files, by their relative paths.
@@ -272,7 +298,7 @@ class Workspace:
 
     @property
     def takes_files(self) -> bool:
-        """True if any file that the step leaves is read."""
+        """True if any file that the step leaves is read afterwards."""
         return bool(self.collect or self.outputs)
 
     @property
@@ -293,7 +319,7 @@ class Workspace:
 
 @frozen(kw_only=True)
 class Resources:
-    """The limits of what a step may use; None for the platform's own.
+    """The limits of the resources of a step; None for the platform's own limits.
 
     Attributes:
         cpus: the number of processors, such as 0.5.
@@ -312,29 +338,29 @@ class Resources:
     )
 
 
-@careful
+@with_careful_constructor
 @frozen
 class Step:
     """A command that runs elsewhere: in a process, a container or a job.
 
     Attributes:
-        name: what it is, for people, such as "build the report".
+        name: the name of the step for people, such as "build the report".
         command: the program and its arguments. No shell reads them.
         image: the image of the container; None for a process.
         type: the type of connector that runs it; by default it follows from the image.
-        environment: the environment variables. The step has no others, except PATH and those of its
-            image.
+        environment: the environment variables. The step has no other variables, except PATH and
+            those of its image.
         secrets: secrets by name, each a `Secret` or a reference such as "secret://env/TOKEN". The
             step finds each in a file whose path is in the variable NAME_FILE. No secret may be part
             of the command or of the environment, because platforms show these.
         workspace: the files of its working directory.
-        resources: the limits of what it may use.
+        resources: the limits of its resources.
         timeout: seconds after which the platform ends it.
         grace: seconds between the request to end and the kill.
         pinned: whether the image must be named by its digest, so that nobody can replace it.
         cache: the seconds for which the result of an equal, successful step is reused in place of a
-            run: at most 30 days. By default it always runs. The step needs an image that is named
-            by its digest, or none, and its secrets must be references.
+            run: at most 30 days. By default it always runs. The step must have an image that is
+                named by its digest, or no image, and its secrets must be references.
     """
 
     name: str = field(validator=_is_name)
@@ -358,13 +384,15 @@ class Step:
     resources: Resources = field(
         kw_only=True, factory=Resources, validator=attrs.validators.instance_of(Resources)
     )
-    timeout: float = field(kw_only=True, default=300.0, converter=plain, validator=is_seconds)
-    grace: float = field(kw_only=True, default=10.0, converter=plain, validator=is_wait)
+    timeout: float = field(
+        kw_only=True, default=300.0, converter=plain_seconds, validator=is_seconds
+    )
+    grace: float = field(kw_only=True, default=10.0, converter=plain_seconds, validator=is_wait)
     pinned: bool = field(default=False, kw_only=True)
     cache: float | None = field(
         kw_only=True,
         default=None,
-        converter=optional(plain),
+        converter=optional(plain_seconds),
         validator=_is_age,
     )
 
@@ -379,6 +407,14 @@ class Step:
             )
         if self.cache is not None:
             self._check_cache()
+        texts = (*self.command, *chain.from_iterable(self.environment.items()))
+        if sum(len(text.encode()) for text in texts) > _LONGEST_COMMAND:
+            raise InvalidData(
+                f"The command and the environment of a step have more than {_LONGEST_COMMAND:,}"
+                " bytes.",
+                field="command",
+                remedy="Give large values as files of the workspace.",
+            )
         names = sorted({f"{name}_FILE" for name in self.secrets} & set(self.environment))
         if names:
             raise InvalidData(
@@ -411,7 +447,7 @@ class Step:
 
     @property
     def fingerprint(self) -> str:
-        """A digest of all that the step does; of a secret, only its name and its reference."""
+        """A digest of all values that affect the step; of a secret, only name and reference."""
         files = {
             path: sha256(content).hexdigest() for path, content in self.workspace.files.items()
         }
@@ -437,11 +473,11 @@ def run_name(service: str, tenant: str | None, key: str) -> str:
 
 def check_no_secret_shown(step: Step, secrets: Mapping[str, Secret]) -> None:
     """Refuse a step whose command or environment contains the value of one of its secrets."""
-    shown = [*step.command, *step.environment.values(), step.name, step.image or ""]
+    texts = [*step.command, *step.environment.values(), step.name, step.image or ""]
     for name, secret in secrets.items():
         # Short values occur by chance.
         is_shown = len(secret.reveal_bytes()) >= 4 and any(
-            secret.reveal_bytes() in text.encode("utf-8", "surrogatepass") for text in shown
+            secret.reveal_bytes() in text.encode("utf-8", "surrogatepass") for text in texts
         )
         if is_shown:
             raise InvalidData(

@@ -9,7 +9,7 @@ K = TypeVar("K")
 V = TypeVar("V")
 
 
-class Bounded(OrderedDict[K, V]):
+class BoundedCache(OrderedDict[K, V]):
     """A dictionary of at most `most` entries, for values that can be computed again.
 
     Look entries up as in any dictionary, and add them with `add`. When the dictionary is full, a

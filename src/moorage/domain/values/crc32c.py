@@ -48,9 +48,9 @@ def _folded_bytes(data: bytes, state: int) -> bytes:
         near, middle, far = (place << power for place in _PLACES)
         # A remainder below a fourth is left for the next power, for which it is a half.
         while size - far >= max(8, far >> 2 if power else 8):
-            taken = min(size - far, near) & ~7
-            front = bits & ((1 << taken) - 1)
-            bits = bits >> taken ^ front << near - taken
-            bits ^= front << middle - taken ^ front << far - taken
-            size -= taken
+            step_size = min(size - far, near) & ~7
+            front = bits & ((1 << step_size) - 1)
+            bits = bits >> step_size ^ front << near - step_size
+            bits ^= front << middle - step_size ^ front << far - step_size
+            size -= step_size
     return bits.to_bytes(size // 8, "little")

@@ -1,4 +1,4 @@
-"""Durations and counts as users write them, checked and converted to numbers.
+"""Durations and counts that users pass, checked and converted to numbers.
 
 Users write float seconds or a `timedelta`; stored state counts integer microseconds. No duration is
 longer than a hundred years, so that every time in a state stays an exact number.
@@ -30,7 +30,7 @@ def seconds(value: float | timedelta, field: str, *, zero: bool = False) -> floa
     """Return a value as finite float seconds, above zero unless `zero` allows zero."""
     if type(value) is float and 0.0 < value <= _HUNDRED_YEARS:
         return value  # a timeout of each call is checked
-    value = plain(value)
+    value = plain_seconds(value)
     if isinstance(value, bool) or not isinstance(value, (int, float)):
         raise ConfigurationError(
             f"{value!r} is not a duration.", path=field, remedy="Give float seconds or a timedelta."
@@ -50,7 +50,7 @@ def maybe_seconds(value: float | timedelta | None, field: str) -> float | None:
     return None if value is None else seconds(value, field)
 
 
-def bounded(patience: float, timeout: float | None) -> float:
+def bounded_seconds(patience: float, timeout: float | None) -> float:
     """Return the seconds to wait: the caller's `timeout`, or `patience` without one.
 
     So a slow store gets as much time as the caller has.
@@ -86,7 +86,7 @@ def share(value: float, field: str) -> float:
     return float(value)
 
 
-def plain(value: float | timedelta) -> float:
+def plain_seconds(value: float | timedelta) -> float:
     """Return a `timedelta` as seconds, and any other value unchanged.
 
     This is the converter of a field.

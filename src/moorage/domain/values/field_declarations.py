@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 _NO_METADATA: Final[Mapping[Any, Any]] = MappingProxyType({})
 
 
-class Nothing(Enum):
+class NoDefault(Enum):
     """The default of a field that has none."""
 
     NOTHING = "NOTHING"
@@ -23,7 +23,7 @@ class Nothing(Enum):
         return "NOTHING"
 
 
-NOTHING: Final = Nothing.NOTHING
+NOTHING: Final = NoDefault.NOTHING
 
 
 class Factory(NamedTuple):
@@ -72,7 +72,7 @@ class Field:
         self.kw_only = kw_only
 
     def named(self, name: str, written: object) -> Field:
-        """Return the field after its name and the type written beside it are set."""
+        """Return the field with its name and its annotated type set."""
         self.name = name
         self.alias = name.lstrip("_")
         self.type = written
@@ -100,7 +100,7 @@ def field(
         default=default if factory is None else Factory(factory),
         validator=validator
         if validator is None or callable(validator)
-        else _check_of_all(validator),
+        else _combined_validator(validator),
         converter=converter,
         repr=repr,
         eq=eq,
@@ -112,7 +112,7 @@ def field(
 
 
 def field_of_attrs(attribute: Any) -> Field:
-    """Return the field that attrs has described."""
+    """Convert a field description of attrs to a `Field`."""
     is_required = repr(attribute.default) == "NOTHING"
     description = Field(
         default=NOTHING if is_required else attribute.default,
@@ -129,7 +129,7 @@ def field_of_attrs(attribute: Any) -> Field:
     return description
 
 
-def _check_of_all(validators: list[Validator]) -> Validator:
+def _combined_validator(validators: list[Validator]) -> Validator:
     def check(instance: object, attribute: object, value: object) -> None:
         for validator in validators:
             validator(instance, attribute, value)
@@ -138,7 +138,7 @@ def _check_of_all(validators: list[Validator]) -> Validator:
 
 
 def optional(converter: Callable[[Any], Any]) -> Callable[[Any], Any]:
-    """Return a converter that leaves None as it is, and converts other values."""
+    """Return a converter that leaves None unchanged, and converts other values."""
 
     def convert(value: Any) -> Any:
         return None if value is None else converter(value)
@@ -149,6 +149,6 @@ def optional(converter: Callable[[Any], Any]) -> Callable[[Any], Any]:
 
 
 def accepted_type(converter: Callable[[Any], Any]) -> object:
-    """Return the type of a converter's argument as it is written; None if it is not written."""
-    written: dict[str, object] = getattr(converter, "__annotations__", {})
-    return next((kind for name, kind in written.items() if name != "return"), None)
+    """Return the annotated type of a converter's argument; None if it has no annotation."""
+    annotation: dict[str, object] = getattr(converter, "__annotations__", {})
+    return next((kind for name, kind in annotation.items() if name != "return"), None)

@@ -27,7 +27,8 @@ class FileEntry:
         size: its size in bytes.
         etag: a text that changes whenever the file does.
         modified: the time at which it was written; None if the filesystem states none.
-        kept: the metadata that its writer gave; empty if another program wrote the file.
+        kept: the metadata that was passed when it was written; empty if another program wrote the
+            file.
     """
 
     key: str

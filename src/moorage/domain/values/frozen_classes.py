@@ -28,7 +28,7 @@ Value = TypeVar("Value")
 def frozen(kind: type | None = None, **options: bool) -> Any:
     """Turn a class into an immutable value with slots, as `attrs.frozen` does.
 
-    Each annotated name is a field, and `field` says more about it. Methods that the class itself
+    Each annotated name is a field, whose details `field` declares. Methods that the class itself
     defines stay.
 
     Args:
@@ -47,7 +47,7 @@ def fields_of(kind: type) -> tuple[Field, ...]:
     """Return the fields of a class that `frozen` or attrs has made.
 
     Raises:
-        TypeError: if neither has.
+        TypeError: neither of them has made the class.
     """
     for base in kind.__mro__:
         description = vars(base).get("__attrs_attrs__")
@@ -123,8 +123,8 @@ def _frozen_kind(
 
 def _own_fields(kind: type, body: dict[str, Any], *, kw_only: bool) -> list[Field]:
     own_fields: list[Field] = []
-    for name, written in body.get("__annotations__", {}).items():
-        if str(written).startswith(("ClassVar", "typing.ClassVar")):
+    for name, annotation in body.get("__annotations__", {}).items():
+        if str(annotation).startswith(("ClassVar", "typing.ClassVar")):
             continue
         default = body.pop(name, NOTHING)
         if type(default).__module__.startswith("attr."):
@@ -132,7 +132,7 @@ def _own_fields(kind: type, body: dict[str, Any], *, kw_only: bool) -> list[Fiel
             raise TypeError(message)
         item = default if isinstance(default, Field) else field(default=default)
         item.kw_only = item.kw_only or kw_only
-        own_fields.append(item.named(name, written))
+        own_fields.append(item.named(name, annotation))
     return own_fields
 
 
@@ -202,11 +202,11 @@ class _Description:
 
     def __get__(self, value: object, owner: type) -> tuple[attrs.Attribute[Any], ...]:
         if self.attributes is None:
-            self.attributes = described(self.kind.__name__, self.fields)
+            self.attributes = field_attributes(self.kind.__name__, self.fields)
         return self.attributes
 
 
-def described(name: str, all_fields: Iterable[Field]) -> tuple[attrs.Attribute[Any], ...]:
+def field_attributes(name: str, all_fields: Iterable[Field]) -> tuple[attrs.Attribute[Any], ...]:
     """Return the fields of the class with this name in the form of attrs."""
     import attrs  # noqa: PLC0415 - most programs do without it
 
@@ -242,7 +242,7 @@ def described(name: str, all_fields: Iterable[Field]) -> tuple[attrs.Attribute[A
 
 
 class _LateInitialiser:
-    """The initialiser of a class until it is first called, or looked at."""
+    """The initialiser of a class until it is first called or accessed."""
 
     __slots__ = ("fields", "kind")
 
@@ -323,9 +323,9 @@ def _parameters(all_fields: Sequence[Field]) -> list[str]:
 def _annotations(all_fields: Sequence[Field]) -> dict[str, Any]:
     annotations: dict[str, Any] = {}
     for item in all_fields:
-        written = item.type if item.converter is None else accepted_type(item.converter)
-        if item.init and written is not None:
-            annotations[item.alias] = written
+        annotation = item.type if item.converter is None else accepted_type(item.converter)
+        if item.init and annotation is not None:
+            annotations[item.alias] = annotation
     return annotations | {"return": None}
 
 

@@ -1,8 +1,8 @@
-"""Immutable values as those of attrs, whose code is generated when it is first needed.
+"""Immutable values like those of attrs, whose code is generated when it is first needed.
 
-Loading attrs costs a process as much as half of a first manager, and attrs compiles source text for
-each class when its module is imported. The decorator `frozen` takes the same declarations, and
-compiles an initialiser when a class is first called. `attrs.fields`, `attrs.evolve` and
+Loading attrs takes half as long as creating a process's first manager, and attrs compiles source
+text for each class when its module is imported. The decorator `frozen` takes the same declarations,
+and compiles an initialiser when a class is first called. `attrs.fields`, `attrs.evolve` and
 `attrs.asdict` work on these classes and their values.
 """
 

@@ -30,7 +30,7 @@ def check_callable(value: object, field: str) -> None:
 
 
 def check_plain(value: object, field: str) -> None:
-    """Refuse a value that is not callable, and an asynchronous function."""
+    """Refuse a value that is not callable, or that is an asynchronous function."""
     check_callable(value, field)
     if iscoroutinefunction(value):
         raise ConfigurationError(
@@ -40,14 +40,14 @@ def check_plain(value: object, field: str) -> None:
         )
 
 
-def timed(verb: Callable[..., Any], arguments: int) -> Callable[..., Any]:
+def with_timeout(verb: Callable[..., Any], arguments: int) -> Callable[..., Any]:
     """Return a port's method that accepts a `timeout`, even if the original ignores it."""
     try:
         signature(verb).bind(*(None,) * (arguments + 1))
     except TypeError:
 
-        def untimed(*values: Any) -> Any:
+        def without_timeout(*values: Any) -> Any:
             return verb(*values[:-1])
 
-        return untimed
+        return without_timeout
     return verb

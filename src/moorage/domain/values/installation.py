@@ -8,7 +8,7 @@ __all__ = ("install",)
 def install(*extras: str) -> str:
     """Return the sentence that tells a user to install these extras.
 
-    The package is on no package index yet, so the command is one for a checkout.
+    The package is not on a package index yet, so the command is for a checkout.
 
     Args:
         extras: names of optional dependencies; each of them alone is enough.

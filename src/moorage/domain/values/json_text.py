@@ -29,8 +29,8 @@ def decode_json(body: bytes) -> Any:
     """Decode a JSON body in any encoding that JSON allows.
 
     Raises:
-        ValueError: it is not JSON.
-        RecursionError: it is nested too deeply.
+        ValueError: the body is not JSON.
+        RecursionError: the JSON is nested too deeply.
     """
     start = body[:2]
     if start[:1] in _OPENING and start[1:] != b"\0":

@@ -20,7 +20,7 @@ _TOKEN: Final = re.compile(
     r"|(?P<one>\?)"
     r"|\[(?P<set>[!^]?(?:\][^\]/]*|[^\]/]+))\]"
 )
-_LONGEST: Final = 1_024
+_MAX_LENGTH: Final = 1_024
 
 
 @attrs.frozen
@@ -46,9 +46,9 @@ class KeyPattern:
         """Return the compiled pattern of a text with wildcards.
 
         Raises:
-            InvalidData: the text is no pattern, is empty, or has a set that is not closed.
+            InvalidData: the value is not a text, is empty, or has a set that is not closed.
         """
-        if not isinstance(text, str) or not text or len(text) > _LONGEST:
+        if not isinstance(text, str) or not text or len(text) > _MAX_LENGTH:
             raise _bad_pattern("is empty, too long, or no str")
         wildcard = _WILDCARD.search(text)
         prefix = text if wildcard is None else text[: wildcard.start()]

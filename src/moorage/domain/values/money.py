@@ -43,7 +43,7 @@ The last line of two decimals was withdrawn lately: old invoices are still refun
 """
 
 _PLAIN_NUMBER = late_pattern(r"[+-]?[0-9]+(?:\.[0-9]+)?")
-_LARGEST: Final = 10**24
+_MAX_AMOUNT: Final = 10**24
 _WIDEST: Final = 64
 _ROUNDINGS = frozenset(
     {
@@ -102,7 +102,7 @@ class Money:
         return money
 
     def _set(self, minor: int, currency: str) -> None:
-        if abs(minor) >= _LARGEST:
+        if abs(minor) >= _MAX_AMOUNT:
             raise InvalidData(
                 "The amount is too large to be an amount of money.",
                 field="amount",

@@ -11,7 +11,7 @@ class NamedTupleMaker(Protocol):
     """The type of a function that creates a named tuple from all its values."""
 
     def __call__(self, kind: type[T], values: tuple[object, ...], /) -> T:
-        """Return a named tuple of these values, without defaults or checks."""
+        """Return a named tuple of these values, without using defaults or checks."""
         ...
 
 

@@ -29,7 +29,7 @@ def repeats(names: Iterable[tuple[str, object]]) -> Iterator[tuple[str, str]]:
     """Yield the path and the name of each list entry whose name an earlier entry has.
 
     Args:
-        names: the path and the name of each entry; what is not a text is ignored.
+        names: the path and the name of each entry; names that are not texts are ignored.
     """
     earlier_names = set[str]()
     for path, name in names:

@@ -42,8 +42,8 @@ def _holds_plain(value: object, levels: int) -> bool:
     return False
 
 
-def copying(copy: Callable[[Any], Any]) -> Callable[[Any], Any]:
-    """Return a function that copies plain values fast, and others with `copy`.
+def copy_function(copy: Callable[[Any], Any]) -> Callable[[Any], Any]:
+    """Return a function that copies plain values fast, and other values with `copy`.
 
     If a part appears in several places of the value, the copy also shares one copy of that part.
     """

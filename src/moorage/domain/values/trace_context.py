@@ -30,7 +30,7 @@ class TraceContext:
 
     @classmethod
     def of(cls, headers: Mapping[str, str]) -> TraceContext | None:
-        """Return the trace context in headers with lower-case names; None without a usable one.
+        """Return the trace context in headers with lower-case names; None if none is usable.
 
         A `tracestate` that is too long is left out, as the standard allows.
         """

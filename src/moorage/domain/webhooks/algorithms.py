@@ -27,7 +27,7 @@ Check: TypeAlias = Callable[[bytes, Sequence[str]], bool]
 
 
 class WebhookAlgorithm(StrEnum):
-    """The algorithms of webhook signatures; legacy ones only for vendors without a better one."""
+    """The algorithms of webhook signatures; weak ones only for vendors that offer no better."""
 
     HMAC_SHA1_LEGACY = "hmac-sha1"
     HMAC_SHA256 = "hmac-sha256"
@@ -98,7 +98,7 @@ def checker(
     """Return a function that checks whether this secret made a signature.
 
     Raises:
-        ConfigurationError: the secret is empty, white space, or no key for this algorithm.
+        ConfigurationError: the secret is empty, white space, or not a key for this algorithm.
     """
     sequence = _make_check(algorithm, secret, encoding, form, prefix)
     if sequence is not None:
@@ -209,7 +209,7 @@ _WRITERS: Final[dict[WebhookEncoding, Callable[[bytes], bytes]]] = {
 
 def _plain_check(algorithm: WebhookAlgorithm, secret: Secret) -> Check | None:
     from hashlib import sha256  # noqa: PLC0415 - loads OpenSSL
-    from hmac import compare_digest  # noqa: PLC0415 - the same
+    from hmac import compare_digest  # noqa: PLC0415 - loads OpenSSL
 
     value = secret.reveal_bytes()
     if not value.strip() or _is_stray(value):

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, TypeAlias, TypeVar, cast
 from moorage.domain.values.durations import seconds
 from moorage.domain.values.text import with_article
 from moorage.domain.webhooks.algorithms import SecretForm, WebhookAlgorithm, WebhookEncoding
-from moorage.domain.webhooks.template import Template, nearest
+from moorage.domain.webhooks.template import Template, nearest_hint
 from moorage.errors import ConfigurationError
 
 if TYPE_CHECKING:
@@ -62,7 +62,7 @@ def _choice_of(kind: type[Choice], value: str, field: str) -> Choice:
         raise ConfigurationError(
             f"{value!r} is not a valid {field}.",
             path=field,
-            remedy=f"{nearest(value, kind)}Use one of {', '.join(kind)}.",
+            remedy=f"{nearest_hint(value, kind)}Use one of {', '.join(kind)}.",
         ) from None
 
 
@@ -115,7 +115,7 @@ def as_place(value: Place | None) -> Template | None:
 
 
 def as_templates(value: Place | Iterable[Place]) -> tuple[Template, ...]:
-    """Return one template or several, compiled."""
+    """Return one or several templates, compiled."""
     if isinstance(value, Iterable) and not isinstance(value, str):
         return tuple(as_template(item) for item in value)
     return (as_template(value),)
@@ -149,7 +149,7 @@ def as_tolerance(value: float | timedelta | None) -> float | None:
 
 
 def as_address(value: str | None) -> str | None:
-    """Return a pattern for a URL, which must require https."""
+    """Return a pattern for a URL, after checking that it requires https."""
     if value is None:
         return None
     try:

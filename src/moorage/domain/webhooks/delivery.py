@@ -1,9 +1,9 @@
-"""A webhook request as it arrived, of which each part is parsed at most once.
+"""A received webhook request, each part of which is parsed at most once.
 
 Laws:
 
 1. The body stays the bytes that arrived; parsed values are only read.
-2. Only the headers that the scheme names are read, whatever form they are given in.
+2. Only the headers that the scheme names are read, in whatever form headers are passed.
 3. No header decides how the body is parsed, since few signatures cover headers.
 4. A value that occurs twice with different contents is refused, whichever comes first.
 """
@@ -19,7 +19,7 @@ from moorage.domain.values.json_text import refuse_constant
 from moorage.domain.values.text import with_article
 from moorage.domain.values.trace_context import TraceContext
 from moorage.domain.webhooks.form_parts import form_parts, is_multipart
-from moorage.domain.webhooks.rejection import WebhookReason, rejected
+from moorage.domain.webhooks.rejection import WebhookReason, rejection
 from moorage.errors import InvalidData
 
 if TYPE_CHECKING:
@@ -138,7 +138,7 @@ def json_of(body: bytes) -> Any:
     """Parse the bytes of a webhook's body as JSON.
 
     Raises:
-        WebhookRejected: they are not JSON.
+        WebhookRejected: the bytes are not JSON.
     """
     # The parser's error contains the whole document, so it must not become the context.
     with suppress(ValueError, RecursionError):
@@ -194,7 +194,7 @@ def _single_header(values: list[str] | None, name: str) -> str | None:
         return None
     first_value = values[0]
     if len(values) > 1 and any(value != first_value for value in values):
-        raise rejected(
+        raise rejection(
             WebhookReason.DUPLICATED, f"{name} occurs more than once, with different values."
         )
     return first_value
@@ -217,4 +217,4 @@ def _part_fields(body: bytes) -> dict[str, list[str]]:
 
 
 def _unreadable_error(kind: str) -> Exception:
-    return rejected(WebhookReason.MALFORMED, f"The webhook cannot be read as {kind}.")
+    return rejection(WebhookReason.MALFORMED, f"The webhook cannot be read as {kind}.")

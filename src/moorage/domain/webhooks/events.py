@@ -14,10 +14,10 @@ if TYPE_CHECKING:
 
     from moorage.domain.webhooks.replies import WebhookReply
 
-_LONGEST: Final = 40
+_MAX_LENGTH: Final = 40
 
 
-class _ReadLater:
+class _LazyFields:
     """The base class of objects whose fields are parsed at their first use."""
 
     __slots__ = ("_later",)
@@ -40,7 +40,7 @@ class _ReadLater:
 
 
 @attrs.frozen(kw_only=True)
-class WebhookEvent(_ReadLater):
+class WebhookEvent(_LazyFields):
     """An event that a vendor reports. The `repr` hides its data, which may be personal.
 
     Without a replay guard, fields that verification did not need are parsed at their first use. A
@@ -49,14 +49,15 @@ class WebhookEvent(_ReadLater):
     Attributes:
         vendor: the name of the webhook's scheme.
         id: the vendor's id of this event; a digest of the webhook if the vendor gives none.
-        type: the type of event, by our name for it if there is one, else by the vendor's.
+        type: the type of event: our name for it if there is one, otherwise the vendor's.
         vendor_type: the vendor's name of the type.
         time: the time that the vendor gives; None if it gives none.
         data: the object that the event is about.
         payload: the whole payload of this event.
         covers: the parts of the request that the signature covers.
-        weak: whether somebody who saw a genuine webhook could have forged this event.
-        fetch: the URL that returns the object of a weak event; None if there is none or no need.
+        weak: whether an attacker who saw a genuine webhook could have forged this event.
+        fetch: the URL that returns the object of a weak event; None if there is none, or if it is
+            not needed.
         tenant: the tenant of the endpoint.
         confirm: the link that confirms a subscription, which `confirm` follows.
         reply: the answer to send at once, without handling the event; None unless it is a
@@ -94,7 +95,7 @@ _SETTERS: Final[dict[str, Callable[[object, object], None]]] = {
     field.name: getattr(WebhookEvent, field.name).__set__ for field in attrs.fields(WebhookEvent)
 }
 _new_event: Final = WebhookEvent.__new__
-_set_later: Final = vars(_ReadLater)["_later"].__set__
+_set_later: Final = vars(_LazyFields)["_later"].__set__
 
 
 class Reader(Protocol):
@@ -112,7 +113,7 @@ class Reader(Protocol):
 def event_later(
     reader: Reader, values: dict[str, str], body: bytes, tenant: str | None
 ) -> WebhookEvent:
-    """Return an event that is parsed at its first use, which may raise an error then."""
+    """Return an event that is parsed at its first use; parsing may raise an error then."""
     event = _new_event(WebhookEvent)
     _set_later(event, (reader, values, body, tenant))
     return event
@@ -125,7 +126,7 @@ def claim_event(event: WebhookEvent, claim: tuple[str, int]) -> None:
 
 def read_time(text: str | None, form: TimeForm) -> datetime | None:
     """Return the time in a text in the vendor's format; None if there is none."""
-    if text is None or len(text) > _LONGEST:
+    if text is None or len(text) > _MAX_LENGTH:
         return None
     try:
         if form is TimeForm.ISO:

@@ -5,7 +5,7 @@ Laws:
 1. The boundary is the body's own first line. No header decides it, since few signatures cover
    headers.
 2. A form that is cut off, nested, or has too many parts or too long heads is refused as a whole.
-3. The bytes of a part are those that arrived; only its name and file name are decoded.
+3. The bytes of a part are returned as they arrived; only its name and file name are decoded.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ from urllib.parse import parse_qsl
 
 import attrs
 
-from moorage.domain.webhooks.rejection import WebhookReason, rejected
+from moorage.domain.webhooks.rejection import WebhookReason, rejection
 
 MOST_PARTS: Final = 1_000
 _LONGEST_HEAD: Final = 8_192
@@ -54,7 +54,7 @@ def form_parts(body: bytes) -> tuple[FormPart, ...]:
     """Return the fields and files of a form, in their order.
 
     Raises:
-        WebhookRejected: the body is not a whole form.
+        WebhookRejected: the body is not a complete form.
     """
     first_line = _FIRST_LINE.match(body)
     if first_line is None:
@@ -65,7 +65,7 @@ def form_parts(body: bytes) -> tuple[FormPart, ...]:
     while True:
         end = body.find(delimiter, start)
         if end < 0 or len(parts) >= MOST_PARTS:
-            raise _unreadable()
+            raise _unreadable_error()
         parts.append(_part(body, start, end))
         start = end + len(delimiter)
         ending = body[start : start + 2]
@@ -73,7 +73,7 @@ def form_parts(body: bytes) -> tuple[FormPart, ...]:
             return tuple(parts)
         if ending != b"\r\n":
             # The text only begins like the boundary, so a reader that checks less would split it.
-            raise _unreadable()
+            raise _unreadable_error()
         start += 2
 
 
@@ -85,7 +85,7 @@ def _url_parts(body: bytes) -> tuple[FormPart, ...]:
             text, keep_blank_values=True, max_num_fields=MOST_PARTS, encoding="latin-1"
         )
     except ValueError:
-        raise _unreadable() from None
+        raise _unreadable_error() from None
     return tuple(
         FormPart(str(name.encode("latin-1"), "utf-8", "replace"), value.encode("latin-1"))
         for name, value in pairs
@@ -95,16 +95,16 @@ def _url_parts(body: bytes) -> tuple[FormPart, ...]:
 def _part(body: bytes, start: int, end: int) -> FormPart:
     head_end = body.find(b"\r\n\r\n", start, min(end, start + _LONGEST_HEAD))
     if head_end < 0:
-        raise _unreadable()
+        raise _unreadable_error()
     headers: dict[str, str] = {}
     for line in str(body[start:head_end], "utf-8", "replace").split("\r\n"):
         name, separator, value = line.partition(":")
         if not separator or name.strip().lower() in headers:
-            raise _unreadable()
+            raise _unreadable_error()
         headers[name.strip().lower()] = value.strip()
     kind, parameters = _parameters(headers.get("content-disposition", ""))
     if kind != "form-data" or "name" not in parameters:
-        raise _unreadable()
+        raise _unreadable_error()
     return FormPart(
         parameters["name"],
         body[head_end + 4 : end],
@@ -118,15 +118,15 @@ def _parameters(value: str) -> tuple[str, dict[str, str]]:
     parameters: dict[str, str] = {}
     for number, match in enumerate(_PARAMETER.finditer(value)):
         if number >= _MOST_PARAMETERS:
-            raise _unreadable()
-        name, quoted, plain = match.groups(default="")
-        text = _ESCAPE.sub(r"\1", quoted) or plain
+            raise _unreadable_error()
+        name, quoted, plain_part = match.groups(default="")
+        text = _ESCAPE.sub(r"\1", quoted) or plain_part
         for escape, letter in _BROWSER_ESCAPES.items():
             text = text.replace(escape, letter)
         if parameters.setdefault(name.lower(), text) != text:
-            raise _unreadable()
+            raise _unreadable_error()
     return kind.strip().lower(), parameters
 
 
-def _unreadable() -> Exception:
-    return rejected(WebhookReason.MALFORMED, "The webhook cannot be read as a form.")
+def _unreadable_error() -> Exception:
+    return rejection(WebhookReason.MALFORMED, "The webhook cannot be read as a form.")

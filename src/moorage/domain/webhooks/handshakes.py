@@ -1,7 +1,7 @@
 """Handshakes: requests by which vendors check an endpoint, and the answers to them.
 
-A challenge is echoed only if it is a plain word. So nobody can make us sign or repeat a webhook, a
-page or a header.
+A challenge is echoed only if it is a plain word. So an attacker cannot make moorage sign or repeat
+a webhook, a page or a header.
 """
 
 from __future__ import annotations
@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any, Final, cast
 
 from moorage.domain.secrets.secret import Secret
 from moorage.domain.webhooks.choices import Handshake
-from moorage.domain.webhooks.rejection import WebhookReason, rejected
+from moorage.domain.webhooks.rejection import WebhookReason, rejection
 from moorage.domain.webhooks.replies import WebhookReply
 
 if TYPE_CHECKING:
@@ -47,11 +47,11 @@ def asked_unsigned(
     token = delivery.parameter("hub.verify_token")
     if delivery.parameter("hub.mode") == "subscribe" and _is_token(token, verify_token):
         return WebhookReply.text(_challenge_word(delivery.parameter("hub.challenge"), _WORD))
-    raise rejected(WebhookReason.SIGNATURE, "The handshake has a wrong verify token.")
+    raise rejection(WebhookReason.SIGNATURE, "The handshake has a wrong verify token.")
 
 
 def expected_answer(handshake: Handshake | None, delivery: Delivery) -> WebhookReply | None:
-    """Return the answer that the vendor expects to each webhook; None if any success will do."""
+    """Return the answer that the vendor expects to each webhook; None if any success is enough."""
     if handshake is not Handshake.ADOBE:
         return None
     client_id = delivery.header(ADOBE_HEADER)
@@ -91,7 +91,7 @@ def confirmation(handshake: Handshake | None, payload: object) -> str | None:
     link = members.get("SubscribeURL")
     if isinstance(link, str) and _SNS_LINK.fullmatch(link):
         return link
-    raise rejected(WebhookReason.MALFORMED, "The subscription's link does not lead to the vendor.")
+    raise rejection(WebhookReason.MALFORMED, "The subscription's link does not lead to the vendor.")
 
 
 def _zoom(payload: Any, secrets: Sequence[Secret]) -> WebhookReply:
@@ -116,10 +116,10 @@ def _is_token(received: str | None, expected: Secret | None) -> bool:
 def _adobe(delivery: Delivery, secrets: Sequence[Secret]) -> WebhookReply:
     token = delivery.parameter("token")
     if not any(_is_token(token, secret) for secret in secrets):
-        raise rejected(WebhookReason.SIGNATURE, "The handshake has a wrong token.")
+        raise rejection(WebhookReason.SIGNATURE, "The handshake has a wrong token.")
     answer = expected_answer(Handshake.ADOBE, delivery)
     if answer is None:
-        raise rejected(
+        raise rejection(
             WebhookReason.MALFORMED, "The handshake has no client id that can be echoed."
         )
     return answer
@@ -127,7 +127,7 @@ def _adobe(delivery: Delivery, secrets: Sequence[Secret]) -> WebhookReply:
 
 def _braintree(delivery: Delivery, public: str, secrets: Sequence[Secret]) -> WebhookReply:
     from hashlib import sha1  # noqa: PLC0415 - loads OpenSSL
-    from hmac import digest  # noqa: PLC0415 - the same
+    from hmac import digest  # noqa: PLC0415 - loads OpenSSL
 
     challenge = _challenge_word(delivery.parameter("bt_challenge"), _BRAINTREE)
     key = sha1(secrets[0].reveal_bytes()).digest()  # noqa: S324 - the vendor's own way
@@ -137,4 +137,4 @@ def _braintree(delivery: Delivery, public: str, secrets: Sequence[Secret]) -> We
 def _challenge_word(value: object, pattern: re.Pattern[str]) -> str:
     if isinstance(value, str) and pattern.fullmatch(value):
         return value
-    raise rejected(WebhookReason.MALFORMED, "The handshake has no challenge that can be echoed.")
+    raise rejection(WebhookReason.MALFORMED, "The handshake has no challenge that can be echoed.")

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any, Final, cast
 
 from moorage.domain.webhooks.choices import BodyForm
 from moorage.domain.webhooks.delivery import json_of
-from moorage.domain.webhooks.rejection import WebhookReason, rejected
+from moorage.domain.webhooks.rejection import WebhookReason, rejection
 
 if TYPE_CHECKING:
     from moorage.domain.webhooks.delivery import Delivery
@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 _ENCLOSED: Final = "bt_payload"
 _JSON_FIELDS: Final = frozenset({"json", "payload"})
 """The names of a form's only field in which JSON stands."""
-_SAID: Final = {
+_XML_FIELDS: Final = {
     name: re.compile(rf"<{name}(?: [^>]*)?>([^<]{{1,200}})</{name}>")
     for name in ("kind", "timestamp")
 }
@@ -29,7 +29,7 @@ def payload_of(scheme: WebhookScheme, delivery: Delivery) -> Any:
     if scheme.body is BodyForm.RAW:
         return None
     if scheme.body is BodyForm.ENCLOSED_XML:
-        return _enclosed(delivery.field(_ENCLOSED) or "")
+        return _parse_enclosed(delivery.field(_ENCLOSED) or "")
     if scheme.body is BodyForm.JSON or (scheme.body is BodyForm.EITHER and _is_json(delivery)):
         return delivery.json()
     if not delivery.body:
@@ -52,16 +52,16 @@ def _flat(fields: dict[str, list[str]]) -> dict[str, Any]:
     return {name: values[0] if len(values) == 1 else values for name, values in fields.items()}
 
 
-def _enclosed(text: str) -> dict[str, Any]:
+def _parse_enclosed(text: str) -> dict[str, Any]:
     try:
         document = str(a2b_base64("".join(text.split()), strict_mode=True), "utf-8")
     except (BinasciiError, ValueError):
         document = ""
     # The text that a challenge makes us sign must not be usable as a document.
     if not document.lstrip(" \t\r\n").startswith("<"):
-        raise rejected(WebhookReason.MALFORMED, "The enclosed document cannot be read.")
+        raise rejection(WebhookReason.MALFORMED, "The enclosed document cannot be read.")
     fields: dict[str, Any] = {"document": document}
-    for name, pattern in _SAID.items():
+    for name, pattern in _XML_FIELDS.items():
         if (match := pattern.search(document)) is not None:
             fields[name] = match[1]
     return fields
@@ -84,10 +84,10 @@ def items_of(payload: Any, path: str | None) -> list[Any]:
 def _list_items(item: Any) -> list[Any]:
     if isinstance(item, list):
         return item  # pyright: ignore[reportUnknownVariableType]  # of anything
-    raise rejected(WebhookReason.MALFORMED, "The webhook has no list of events.")
+    raise rejection(WebhookReason.MALFORMED, "The webhook has no list of events.")
 
 
 def _member(item: Any, name: str) -> Any:
     if isinstance(item, dict) and name in item:
         return cast("dict[str, Any]", item)[name]
-    raise rejected(WebhookReason.MALFORMED, f"The webhook has no {name}.")
+    raise rejection(WebhookReason.MALFORMED, f"The webhook has no {name}.")

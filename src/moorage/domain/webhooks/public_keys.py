@@ -160,7 +160,7 @@ def certified_key(value: bytes, now: datetime) -> PublicKey | None:
     """Return the public key of the first certificate in a text, if it is valid now."""
     try:
         certificate = x509.load_pem_x509_certificate(value)
-        begins, end_time = _valid(certificate)
+        begins, end_time = _validity(certificate)
         key = certificate.public_key()
     except _NO_KEY:
         return None
@@ -180,13 +180,13 @@ def fingerprint(value: str, now: datetime) -> str | None:
             certificate = x509.load_der_x509_certificate(_base64(text[1:-1].encode()))
         else:
             certificate = x509.load_pem_x509_certificate(unquote(text).encode())
-        begins, end_time = _valid(certificate)
+        begins, end_time = _validity(certificate)
     except _NO_KEY:
         return None
     return certificate.fingerprint(hashes.SHA256()).hex() if begins <= now <= end_time else None
 
 
-def _valid(certificate: x509.Certificate) -> tuple[datetime, datetime]:
+def _validity(certificate: x509.Certificate) -> tuple[datetime, datetime]:
     if hasattr(certificate, "not_valid_before_utc"):
         return certificate.not_valid_before_utc, certificate.not_valid_after_utc
     # Releases of cryptography before 42 have only the attributes without a time zone.

@@ -2,9 +2,11 @@
 
 Laws:
 
-1. It never refuses. Any unusual delivery is left to the full verifier, `examine` and `decide`.
-2. The full verifier would accept every delivery that it accepts, with the same event. It makes the
-   same checks: one value for each header, the time, the prefix, and a comparison in constant time.
+1. The fast path never refuses. Any unusual delivery is left to the full verifier, `examine` and
+   `decide`.
+2. The full verifier would accept every delivery that the fast path accepts, with the same event. It
+   makes the same checks: one value for each header, the time, the prefix, and a comparison in
+   constant time.
 3. It returns copies of the values that it read. Later parsing uses these copies, and not headers
    that may have been changed since.
 4. Keys are hashed once, into the two states that an HMAC begins with. The states are copied for
@@ -31,8 +33,8 @@ Quick: TypeAlias = Callable[[Any, Any, float], "dict[str, str] | None"]
 """A function of headers, body and time that returns a genuine webhook's headers, or None."""
 
 _NAME: Final = re.compile(r"[A-Za-z0-9_\-]+")
-_LATER: Final = ("header:", "json:", "root:", "form:")
-_LONGEST: Final = 14
+_LATER_PREFIXES: Final = ("header:", "json:", "root:", "form:")
+_MAX_LENGTH: Final = 14
 _MARGIN: Final = 0.001
 """Seconds; this near to the tolerance's limit, the full verifier decides."""
 _INNER: Final = bytes(number ^ 0x36 for number in range(256))
@@ -53,7 +55,7 @@ class _Plan(NamedTuple):
     stamp: str
 
 
-def quick(
+def quick_verifier(
     scheme: WebhookScheme,
     secrets: Sequence[Secret],
     parameters: Mapping[str, str],
@@ -122,7 +124,9 @@ def _is_unusual(scheme: WebhookScheme) -> bool:
         or any((scheme.requires, scheme.handshake, scheme.digest, scheme.certificate))
         or any((scheme.items is not None, scheme.key_id, scheme.timestamp_form is TimeForm.ISO))
         or any((len(scheme.signature) > 1, len(scheme.signs) > 1))
-        or not all(place.startswith(_LATER) for item in later_templates for place in item.places)
+        or not all(
+            place.startswith(_LATER_PREFIXES) for item in later_templates for place in item.places
+        )
     )
 
 
@@ -171,7 +175,7 @@ def _looked_at(headers: Any, names: frozenset[str | bytes]) -> dict[str, str]:
 
 
 def _unix_seconds(text: str) -> int:
-    if text.isdigit() and text.isascii() and len(text) <= _LONGEST:
+    if text.isdigit() and text.isascii() and len(text) <= _MAX_LENGTH:
         return int(text)
     raise _UnusualError
 
@@ -216,7 +220,7 @@ def _prover(
 
     head_template, tail_template = plan.before, plan.after
 
-    def prove(values: dict[str, str], body: bytes, signatures: list[str]) -> bool:
+    def prove_signature(values: dict[str, str], body: bytes, signatures: list[str]) -> bool:
         if type(body) is not bytes:
             return False
         head, tail = (head_template % values).encode(), (tail_template % values).encode()
@@ -233,7 +237,7 @@ def _prover(
                 return True
         return False
 
-    return prove
+    return prove_signature
 
 
 def _states(key: bytes, name: str) -> tuple[Any, Any]:

@@ -1,8 +1,8 @@
 """A vendor's signature scheme for webhooks, as data.
 
-A scheme takes a dozen lines. They say which text is signed, where the signature is, and where an
-event has its id, type and time. The scheme derives which parts its signature covers, and each event
-reports them.
+A scheme takes a dozen lines. They describe the signed text, the place of the signature, and the
+places of an event's id, type and time. The scheme derives which parts its signature covers, and
+each event reports them.
 """
 
 from __future__ import annotations
@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any, Final, Self
 
 import attrs
 
-from moorage.domain.secrets.frames import careful
+from moorage.domain.secrets.frames import with_careful_constructor
 from moorage.domain.state.keys import checked_name
 from moorage.domain.webhooks.algorithms import (
     JWTS,
@@ -39,8 +39,8 @@ from moorage.domain.webhooks.choices import (
     as_tolerance,
     as_types,
 )
-from moorage.domain.webhooks.tables import made_from, written
-from moorage.domain.webhooks.template import Template, covered
+from moorage.domain.webhooks.tables import made_from, scheme_table
+from moorage.domain.webhooks.template import Template, covered_parts
 from moorage.errors import ConfigurationError
 
 if TYPE_CHECKING:
@@ -54,7 +54,7 @@ def _name(value: str) -> str:
     return checked_name(value, "name")
 
 
-@careful
+@with_careful_constructor
 @attrs.frozen(kw_only=True)
 class WebhookScheme:
     """A vendor's signature scheme for webhooks, and the places of event id, type and time.
@@ -68,7 +68,7 @@ class WebhookScheme:
     Attributes:
         name: the name of the scheme.
         signature: the place of the signature; several if it may be in each of them.
-        signs: the signed text, from the bytes as they came; several if any of them may be signed.
+        signs: the signed text, from the bytes that arrived; several if any of them may be signed.
         algorithm: the algorithm of the signature.
         encoding: the encoding of the signature.
         separator: the text between several signatures in one header; "" if there is only one.
@@ -78,7 +78,8 @@ class WebhookScheme:
         secret_prefix: a prefix of secrets that is not part of the key.
         timestamp: the place of the time of signing; it must be part of the signed text.
         timestamp_form: the format of that time.
-        tolerance: the seconds that it may be off, either way; None without a signed time.
+        tolerance: the maximum difference of that time from now, in seconds; None without a signed
+            time.
         digest: the place of a SHA-256 of the body, in hex, that is signed instead of the body.
         requires: places with the one value that each must have, against downgrades; a value may
             contain `{name}` for a parameter, against webhooks for another receiver.
@@ -90,8 +91,8 @@ class WebhookScheme:
         items: the place of the list of a batch: a dotted path, `.` for the whole body, with `*` for
             each item of a list on the way; None if a body has one event.
         each_signed: whether each item has its own signature.
-        hints: whether a webhook only says that something changed, in the same words each time: then
-            none is taken for a replay.
+        hints: whether a webhook only says that something changed, in the same words each time; if
+            so, none is treated as a replay.
         id, type, time: the places of an event's id, type and time.
         time_form: the format of that time.
         data: the dotted path of the event's object; by default the whole payload.
@@ -149,11 +150,11 @@ class WebhookScheme:
 
     def __attrs_post_init__(self) -> None:
         """Compile the scheme, and refuse it if it is unsafe."""
-        places = self._places()
+        places = self._all_places()
         names = _arguments(places, "header") | {name.lower() for name in self.older}
         object.__setattr__(self, "headers", names | {name.encode() for name in names})
         object.__setattr__(self, "parameters", _arguments(places, "parameter"))
-        object.__setattr__(self, "covers", self._covers())
+        object.__setattr__(self, "covers", self._signed_parts())
         object.__setattr__(self, "known_types", dict(self.types))
         object.__setattr__(self, "weak", not self.covers & _WHOLE_BODY_PLACES)
         object.__setattr__(self, "vouches_for_id", self.id is None or self._vouches_for(self.id))
@@ -178,7 +179,7 @@ class WebhookScheme:
 
     def to_table(self) -> dict[str, Any]:
         """Return the scheme as a table of plain values, without default values."""
-        return written(self)
+        return scheme_table(self)
 
     def _vouches_for(self, template: Template) -> bool:
         signed_places = {place for item in self.signs for place in item.places}
@@ -202,20 +203,20 @@ class WebhookScheme:
             for place in template.places
         )
 
-    def _covers(self) -> frozenset[str]:
+    def _signed_parts(self) -> frozenset[str]:
         if self.algorithm in PLAIN:
             return frozenset()
         signs = () if self.algorithm in JWTS else self.signs[:1]
-        names = {name for template in signs for name in covered(template.places)}
+        names = {name for template in signs for name in covered_parts(template.places)}
         return frozenset(names if self.digest is None else names | {"body"})
 
     def _covers_body(self) -> bool:
-        """Return whether the signature covers the whole body, and not only some fields."""
+        """Return whether the signature covers the whole body, not only some fields."""
         return "body" in self.covers or all(
             any(place.startswith("pairs:") for place in template.places) for template in self.signs
         )
 
-    def _places(self) -> tuple[str, ...]:
+    def _all_places(self) -> tuple[str, ...]:
         single = (
             self.timestamp,
             self.digest,

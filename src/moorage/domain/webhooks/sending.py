@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Final
 import attrs
 
 from moorage.domain.http.headers import Headers
-from moorage.domain.secrets.frames import careful
+from moorage.domain.secrets.frames import with_careful_constructor
 from moorage.domain.secrets.secret import Secret, as_secrets
 from moorage.domain.webhooks.algorithms import SecretForm, hmac_key
 from moorage.errors import ConfigurationError, InvalidData
@@ -24,13 +24,13 @@ _SHORTEST_SECRET: Final = 24
 _SEED: Final = 32
 
 
-@careful
+@with_careful_constructor
 @attrs.frozen
 class WebhookSigner:
     """Signs webhooks for a subscriber, with the headers of Standard Webhooks.
 
-    While you replace a secret, give both secrets: each of them signs, and the subscriber accepts
-    either.
+    While you replace a secret, pass both secrets: each of them signs, and the subscriber accepts
+    either signature.
 
     Attributes:
         secrets: the subscriber's secret, or several, the newest first: `whsec_…` for a shared
@@ -54,8 +54,8 @@ class WebhookSigner:
 
         Args:
             body: exactly the bytes that are sent.
-            id: the id of the message, the same whenever it is sent again.
-            at: the time of sending, new whenever it is sent again.
+            id: the id of the message; the same when it is sent again.
+            at: the time of sending; a new time when it is sent again.
         """
         if not _ID.fullmatch(id):
             raise InvalidData(

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any, Final, TypeVar, cast
 import attrs
 
 from moorage.domain.values.text import with_article
-from moorage.domain.webhooks.template import Template, nearest
+from moorage.domain.webhooks.template import Template, nearest_hint
 from moorage.errors import ConfigurationError, ConnectorError
 
 if TYPE_CHECKING:
@@ -41,7 +41,7 @@ def made_from(kind: type[Made], table: Any, path: str) -> Made:
             raise ConfigurationError(
                 f"A scheme has no field {key!r}.",
                 path=_path_of_key(path, key),
-                remedy=f"{nearest(key, fields)}Use {', '.join(fields)}.",
+                remedy=f"{nearest_hint(key, fields)}Use {', '.join(fields)}.",
             )
         if value is not None:
             values[key] = _read_value(key, value, field.converter, _path_of_key(path, key))
@@ -52,7 +52,7 @@ def made_from(kind: type[Made], table: Any, path: str) -> Made:
                 path=_path_of_key(path, field.name),
                 remedy="Give every scheme at least a name and the place of its signature.",
             )
-    return _converted(lambda fields: kind(**fields), values, path)
+    return _convert_setting(lambda fields: kind(**fields), values, path)
 
 
 def _items(table: Any, path: str) -> list[tuple[str, Any]]:
@@ -71,24 +71,26 @@ def _read_value(key: str, value: Any, convert: Any, path: str) -> Any:
         pairs = _items(value, path)
         return tuple(_pair(name, item, convert, _path_of_key(path, name)) for name, item in pairs)
     if key in _SEVERAL and isinstance(value, (list, tuple)):
-        listed = enumerate(cast("Iterable[object]", value))
-        return tuple(_single_value(item, convert, f"{path}[{number}]") for number, item in listed)
+        numbered_items = enumerate(cast("Iterable[object]", value))
+        return tuple(
+            _single_value(item, convert, f"{path}[{number}]") for number, item in numbered_items
+        )
     if key in _NUMBERS:
-        return _converted(convert, value, path)
+        return _convert_setting(convert, value, path)
     if key in _FLAGS:
         if isinstance(value, bool):
             return value
         raise _table_error(value, "true or false", path)
     text = _text(value, path)
-    return text if convert is None else _converted(convert, text, path)
+    return text if convert is None else _convert_setting(convert, text, path)
 
 
 def _pair(name: str, value: object, convert: Any, path: str) -> Any:
-    return _converted(convert, [(name, _text(value, path))], path)[0]
+    return _convert_setting(convert, [(name, _text(value, path))], path)[0]
 
 
 def _single_value(value: object, convert: Any, path: str) -> Any:
-    return _converted(convert, _text(value, path), path)[0]
+    return _convert_setting(convert, _text(value, path), path)[0]
 
 
 def _text(value: object, path: str) -> str:
@@ -105,7 +107,7 @@ def _table_error(value: object, expected: str, path: str) -> ConfigurationError:
     )
 
 
-def _converted(convert: Callable[[Any], Made], value: object, path: str) -> Made:
+def _convert_setting(convert: Callable[[Any], Made], value: object, path: str) -> Made:
     """Convert a setting; an error names its path."""
     try:
         return convert(value)
@@ -118,7 +120,7 @@ def _path_of_key(path: str, key: str) -> str:
     return f"{path}.{key}" if key.replace("_", "a").isalnum() else f'{path}."{key[:80]}"'
 
 
-def written(scheme: Any) -> dict[str, Any]:
+def scheme_table(scheme: Any) -> dict[str, Any]:
     """Return a scheme as a plain table, without the fields that have default values."""
     kind = cast("Any", type(scheme))
     return {

@@ -11,7 +11,7 @@ from binascii import crc32
 from string import Formatter
 from typing import TYPE_CHECKING, Any, Final, NamedTuple, TypeAlias, cast
 
-from moorage.domain.webhooks.rejection import WebhookReason, rejected
+from moorage.domain.webhooks.rejection import WebhookReason, rejection
 from moorage.errors import ConfigurationError
 
 if TYPE_CHECKING:
@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 MOST_SIGNATURES: Final = 32
 
 
-class Scene(NamedTuple):
+class TemplateValues(NamedTuple):
     """The values with which a template is filled: a webhook, and one item of its batch."""
 
     delivery: Delivery
@@ -32,34 +32,34 @@ class Scene(NamedTuple):
     marks: list[str]
     """The parts of the signature's text, such as `t=…` and `v1=…`."""
 
-    def of(self, item: Any) -> Scene:
+    def of(self, item: Any) -> TemplateValues:
         """Return the same values with another item of the batch."""
-        return Scene(self.delivery, item, self.parameters, self.marks)
+        return TemplateValues(self.delivery, item, self.parameters, self.marks)
 
 
-Read: TypeAlias = "Callable[[Scene, str], str | bytes | None]"
+Read: TypeAlias = "Callable[[TemplateValues, str], str | bytes | None]"
 Piece: TypeAlias = "bytes | tuple[Read, str, str, bool]"
 
 
-def _json(scene: Scene, path: str) -> str | None:
+def _json(scene: TemplateValues, path: str) -> str | None:
     return as_text(at_path(scene.item, path))
 
 
-def _root(scene: Scene, path: str) -> str | None:
+def _root(scene: TemplateValues, path: str) -> str | None:
     return as_text(at_path(scene.delivery.json(), path))
 
 
-def _claim(scene: Scene, name: str) -> str | None:
+def _claim(scene: TemplateValues, name: str) -> str | None:
     return as_text(scene.delivery.claims.get(name))
 
 
-def _mark(scene: Scene, name: str) -> str | None:
+def _mark_position(scene: TemplateValues, name: str) -> str | None:
     start = f"{name}="
     value: str | None = None
     for mark in scene.marks:
         if mark.startswith(start):
             if value is not None and value != mark:
-                raise rejected(
+                raise rejection(
                     WebhookReason.DUPLICATED,
                     f"{start} occurs more than once, with different values.",
                 )
@@ -67,20 +67,20 @@ def _mark(scene: Scene, name: str) -> str | None:
     return None if value is None else value[len(start) :]
 
 
-def _digest(scene: Scene, _: str) -> str:
+def _digest(scene: TemplateValues, _: str) -> str:
     from hashlib import sha256  # noqa: PLC0415 - loads OpenSSL
 
     return sha256(scene.delivery.body).hexdigest()
 
 
-def _sorted_form(scene: Scene, _: str) -> str:
+def _sorted_form(scene: TemplateValues, _: str) -> str:
     if not scene.delivery.is_form():
         return ""
     form = scene.delivery.form()
     return "".join(name + value for name in sorted(form) for value in sorted({*form[name]}))
 
 
-def _joined_lines(scene: Scene, names: str) -> str:
+def _joined_lines(scene: TemplateValues, names: str) -> str:
     item, text = scene.item, ""
     for number, name in enumerate(names.split(",")):
         value = as_text(at_path(item, name))
@@ -89,7 +89,7 @@ def _joined_lines(scene: Scene, names: str) -> str:
         # Only the first value may contain line breaks; otherwise one value could imitate the lines
         # of others and hide the true ones.
         if number and "\n" in value:
-            raise rejected(WebhookReason.MALFORMED, f"The webhook's {name} is not one line.")
+            raise rejection(WebhookReason.MALFORMED, f"The webhook's {name} is not one line.")
         text += f"{name}\n{value}\n"
     return text
 
@@ -97,17 +97,17 @@ def _joined_lines(scene: Scene, names: str) -> str:
 _JOINTS: Final = {ord("&"): "_", ord("="): "_"}
 
 
-def _pairs_text(scene: Scene, besides: str) -> str:
-    """Return the sorted form fields as Vonage signs them, without the signature."""
+def _pairs_text(scene: TemplateValues, besides: str) -> str:
+    """Return the sorted form fields in the form that Vonage signs, without the signature."""
     if not isinstance(scene.item, dict):
-        raise rejected(WebhookReason.MALFORMED, "The webhook's body has no fields.")
+        raise rejection(WebhookReason.MALFORMED, "The webhook's body has no fields.")
     fields = cast("dict[str, Any]", scene.item)
     text = ""
     for name in sorted(fields):
         value = as_text(fields[name])
         # A name with special characters could hide another field.
         if value is None or not name.isascii() or name.translate(_JOINTS) != name:
-            raise rejected(
+            raise rejection(
                 WebhookReason.MALFORMED, "The webhook has a field that is not a plain value."
             )
         if name != besides:
@@ -123,14 +123,14 @@ _ESCAPES: Final = {f"%{ord(letter):02X}": letter for letter in ":/?@!$'()*,;"}
 """The characters that HubSpot decodes in a URL before signing it."""
 
 
-def _plain_address(scene: Scene, _: str) -> str:
+def _plain_address(scene: TemplateValues, _: str) -> str:
     address = scene.delivery.address()
     for escape, letter in _ESCAPES.items():
         address = address.replace(escape, letter).replace(escape.lower(), letter)
     return address
 
 
-def _bare_address(scene: Scene, _: str) -> str:
+def _bare_address(scene: TemplateValues, _: str) -> str:
     return _without_query(scene.delivery.address())
 
 
@@ -139,8 +139,8 @@ def _without_query(address: str) -> str:
     return re.split("[?#]", address)[0]
 
 
-def _sorted_address(scene: Scene, _: str) -> str:
-    """Return the URL as Plivo signs it: with decoded, sorted parameters and a dot at the end."""
+def _sorted_address(scene: TemplateValues, _: str) -> str:
+    """Return the URL in Plivo's signed form: decoded, sorted parameters and a dot at the end."""
     query = scene.delivery.query()
     pairs = [f"{name}={value}" for name in sorted(query) for value in sorted(query[name])]
     return f"{_without_query(scene.delivery.address())}?{'&'.join(pairs)}{'.' if pairs else ''}"
@@ -152,8 +152,8 @@ _WITHOUT_ARGUMENT: Final[dict[str, Read]] = {
     "body_crc32": lambda scene, _: str(crc32(scene.delivery.body)),
     "sorted_form": _sorted_form,
     "url": lambda scene, _: scene.delivery.address(),
-    "url_with_port": lambda scene, _: ported(scene.delivery.address(), written=True),
-    "url_without_port": lambda scene, _: ported(scene.delivery.address(), written=False),
+    "url_with_port": lambda scene, _: urls_by_port(scene.delivery.address(), written=True),
+    "url_without_port": lambda scene, _: urls_by_port(scene.delivery.address(), written=False),
     "url_decoded": _plain_address,
     "url_without_query": _bare_address,
     "url_query_sorted": _sorted_address,
@@ -168,7 +168,7 @@ _WITH_ARGUMENT: Final[dict[str, Read]] = {
     "lines": _joined_lines,
     "pairs": _pairs_text,
     "claim": _claim,
-    "mark": _mark,
+    "mark": _mark_position,
     "parameter": lambda scene, name: scene.parameters[name],
 }
 _READS: Final = _WITHOUT_ARGUMENT | _WITH_ARGUMENT
@@ -239,7 +239,7 @@ class Template:
             values.append(f"{words} {argument}".rstrip())
         return " and ".join(values) or f"the text {self.text}"
 
-    def fill(self, scene: Scene) -> bytes:
+    def fill(self, scene: TemplateValues) -> bytes:
         """Return the template's bytes with all placeholders filled in."""
         return b"".join(
             [
@@ -248,7 +248,7 @@ class Template:
             ]
         )
 
-    def read(self, scene: Scene) -> str | None:
+    def read(self, scene: TemplateValues) -> str | None:
         """Return the text of the filled template; None if all placeholders are missing."""
         if self._one is not None:
             value = self._one[0](scene, self._one[1])
@@ -273,13 +273,13 @@ class Template:
         return repr(self.text)
 
 
-def _fill_template(piece: tuple[Read, str, str, bool], scene: Scene) -> str | bytes:
+def _fill_template(piece: tuple[Read, str, str, bool], scene: TemplateValues) -> str | bytes:
     read, argument, name, optional = piece
     value = read(scene, argument)
     if value is None:
         if optional:
             return b""
-        raise rejected(WebhookReason.MISSING, f"The webhook has no {name}.")
+        raise rejection(WebhookReason.MISSING, f"The webhook has no {name}.")
     return value
 
 
@@ -289,14 +289,14 @@ def _bytes(value: str | bytes) -> bytes:
     try:
         return value.encode()
     except UnicodeEncodeError:
-        raise rejected(
+        raise rejection(
             WebhookReason.MALFORMED, "The webhook has text that is not valid Unicode."
         ) from None
 
 
 def _parse_template(text: str) -> list[tuple[str, str | None, bool]]:
     parsed: list[tuple[str, str | None, bool]] = []
-    wrong: str | None = None
+    wrong_part: str | None = None
     try:
         for literal, name, argument, conversion in Formatter().parse(text):
             if name is None:
@@ -305,18 +305,18 @@ def _parse_template(text: str) -> list[tuple[str, str | None, bool]]:
             full_name = f"{name}:{argument}" if argument else name
             kinds = _WITH_ARGUMENT if (argument or "").strip("?") else _WITHOUT_ARGUMENT
             if name.removesuffix("?") not in kinds or conversion:
-                wrong = full_name
+                wrong_part = full_name
                 break
             parsed.append((literal, full_name.removesuffix("?"), full_name.endswith("?")))
     except ValueError:
-        wrong = text
-    if wrong is not None:
+        wrong_part = text
+    if wrong_part is not None:
         raise ConfigurationError(
-            f"{wrong[:80]!r} is not a known place in a template.",
+            f"{wrong_part[:80]!r} is not a known place in a template.",
             path="scheme",
-            remedy=f"{nearest(_name_in(wrong), _READS)}Use {', '.join(sorted(_READS))}, with an"
-            " argument after a colon where one is wanted, such as {header:X-Signature}; write a"
-            " brace as two.",
+            remedy=f"{nearest_hint(_name_in(wrong_part), _READS)}Use {', '.join(sorted(_READS))},"
+            " with an argument after a colon where one is wanted, such as {header:X-Signature};"
+            " write a brace as two.",
         )
     return parsed
 
@@ -325,7 +325,7 @@ def _name_in(place: str) -> str:
     return place.partition(":")[0].strip("?{}")
 
 
-def nearest(written: object, names: Iterable[str]) -> str:
+def nearest_hint(written: object, names: Iterable[str]) -> str:
     """Return a hint that names the most similar known name; "" if none is similar."""
     from difflib import get_close_matches  # noqa: PLC0415 - needed for mistakes only
 
@@ -334,7 +334,7 @@ def nearest(written: object, names: Iterable[str]) -> str:
     return f"Did you mean {close[0]}? " if close else ""
 
 
-def covered(places: tuple[str, ...]) -> set[str]:
+def covered_parts(places: tuple[str, ...]) -> set[str]:
     """Return the parts of a webhook that a signature covers."""
     names: set[str] = set()
     for place in places:
@@ -363,7 +363,7 @@ def as_text(value: object) -> str | None:
     return repr(value) if isinstance(value, float) else None
 
 
-def ported(address: str, *, written: bool) -> str:
+def urls_by_port(address: str, *, written: bool) -> str:
     """Return the URL with its port, or without any port."""
     origin, address_rest = cast("re.Match[str]", _ORIGIN.match(address)).groups()
     host, port = cast("re.Match[str]", _PORT.fullmatch(origin)).groups()

@@ -2,11 +2,11 @@
 
 Laws:
 
-1. `examine` only reads: it finds out which key is needed, and trusts nothing. `decide` trusts only
+1. `examine` only reads: it determines which key is needed, and trusts nothing. `decide` trusts only
    what the owner's key has signed.
 2. Every item of a batch is verified, or all are refused.
 3. A signature weaker than the scheme's is never used.
-4. Replays are recognised by what is signed, so that nobody can rename one.
+4. Replays are recognised by their signed content, so that an attacker cannot give one a new id.
 """
 
 from __future__ import annotations
@@ -22,8 +22,8 @@ from moorage.domain.webhooks.delivery import Delivery, json_of
 from moorage.domain.webhooks.events import WebhookEvent, read_stamp, read_time
 from moorage.domain.webhooks.handshakes import answer_to_question, confirmation, expected_answer
 from moorage.domain.webhooks.payloads import items_of, payload_of
-from moorage.domain.webhooks.rejection import WebhookReason, rejected
-from moorage.domain.webhooks.template import MOST_SIGNATURES, Scene, as_text, at_path
+from moorage.domain.webhooks.rejection import WebhookReason, rejection
+from moorage.domain.webhooks.template import MOST_SIGNATURES, TemplateValues, as_text, at_path
 from moorage.domain.webhooks.tokens import Token, read_token
 from moorage.errors import WebhookRejected
 
@@ -40,10 +40,10 @@ _CLOCKS_DIFFER: Final = 60.0
 """Seconds by which a store's clock may be ahead of the verifier's."""
 
 
-class Examined(NamedTuple):
+class ExaminedWebhook(NamedTuple):
     """The values that a webhook claims and that are not verified yet."""
 
-    scene: Scene
+    scene: TemplateValues
     parts: list[tuple[Any, list[str]]]
     """Each batch item with its signatures; one entry if the whole body is signed."""
     token: Token | None
@@ -64,21 +64,21 @@ def examine(
     parameters: Mapping[str, str],
     now: datetime,
     tolerance: float | None,
-) -> Examined:
+) -> ExaminedWebhook:
     """Return the unverified values of a webhook that its scheme needs.
 
     A delivery that no key could verify is refused.
     """
-    scene = Scene(delivery, None, parameters, [])
+    scene = TemplateValues(delivery, None, parameters, [])
     if scheme.reads_body:
-        scene = Scene(delivery, payload_of(scheme, delivery), parameters, scene.marks)
+        scene = TemplateValues(delivery, payload_of(scheme, delivery), parameters, scene.marks)
     for place, value in scheme.requires:
         _require(place, value, scene)
     if scheme.each_signed:
         items = items_of(scene.item, scheme.items)
         parts = [(item, _signatures(scheme, scene.of(item), now)) for item in items]
         if not parts:
-            raise rejected(WebhookReason.MISSING, "The webhook has no signed item.")
+            raise rejection(WebhookReason.MISSING, "The webhook has no signed item.")
     else:
         parts = [(scene.item, _signatures(scheme, scene, now))]
     token = None
@@ -95,28 +95,28 @@ def examine(
     certificate = None
     if scheme.certificate is not None:
         certificate = scheme.certificate.fill(scene).decode("utf-8", "replace")
-    return Examined(scene, parts, token, key_id, certificate)
+    return ExaminedWebhook(scene, parts, token, key_id, certificate)
 
 
-def _require(place: Template, required: str, scene: Scene) -> None:
+def _require(place: Template, required: str, scene: TemplateValues) -> None:
     expected_value = required.format_map(scene.parameters)
     if place.read(scene) == expected_value:
         return
     if expected_value != required:
-        raise rejected(
+        raise rejection(
             WebhookReason.FOREIGN, f"In the webhook, {place.words} names another receiver."
         )
-    raise rejected(WebhookReason.DOWNGRADED, f"In the webhook, {place.words} is not {required}.")
+    raise rejection(WebhookReason.DOWNGRADED, f"In the webhook, {place.words} is not {required}.")
 
 
-def _signatures(scheme: WebhookScheme, scene: Scene, now: datetime) -> list[str]:
+def _signatures(scheme: WebhookScheme, scene: TemplateValues, now: datetime) -> list[str]:
     texts: list[str] = []
     for place in scheme.signature:
         texts += _texts(scheme, place, scene)
     if not texts:
         if any(scene.delivery.lines(name.lower()) for name in scheme.older):
-            raise rejected(WebhookReason.DOWNGRADED, "The webhook has only a weaker signature.")
-        raise rejected(
+            raise rejection(WebhookReason.DOWNGRADED, "The webhook has only a weaker signature.")
+        raise rejection(
             WebhookReason.MISSING,
             "The webhook has no signature.",
             remedy=f"Look for {' or '.join(place.words for place in scheme.signature[:2])}:"
@@ -126,7 +126,7 @@ def _signatures(scheme: WebhookScheme, scene: Scene, now: datetime) -> list[str]
     if scheme.separator:
         marks = [mark.strip() for text in texts for mark in text.split(scheme.separator)]
     if len(marks) > MOST_SIGNATURES:
-        raise rejected(WebhookReason.MALFORMED, "The webhook has too many signatures.")
+        raise rejection(WebhookReason.MALFORMED, "The webhook has too many signatures.")
     scene.marks[:] = marks
     prefix = scheme.prefix
     if prefix:
@@ -134,7 +134,7 @@ def _signatures(scheme: WebhookScheme, scene: Scene, now: datetime) -> list[str]
             prefix = prefix.format_map(scene.parameters)
         signatures = [mark[len(prefix) :] for mark in marks if mark.startswith(prefix)]
         if not signatures:
-            raise rejected(
+            raise rejection(
                 WebhookReason.DOWNGRADED, f"No signature of the webhook begins with {scheme.prefix}"
             )
     else:
@@ -144,7 +144,7 @@ def _signatures(scheme: WebhookScheme, scene: Scene, now: datetime) -> list[str]
     return signatures
 
 
-def _texts(scheme: WebhookScheme, place: Template, scene: Scene) -> Sequence[str]:
+def _texts(scheme: WebhookScheme, place: Template, scene: TemplateValues) -> Sequence[str]:
     kind, _, name = place.places[0].partition(":")
     if scheme.repeats and kind == "header":
         return scene.delivery.lines(name.lower())
@@ -157,29 +157,29 @@ def _fingerprints(certificates: Sequence[str], now: datetime) -> list[str]:
 
     fingerprints = [fingerprint(text, now) for text in certificates]
     if None in fingerprints:
-        raise rejected(
+        raise rejection(
             WebhookReason.CERTIFICATE, "The client's certificate is missing, invalid or expired."
         )
     return [text for text in fingerprints if text is not None]
 
 
 def _check_time(
-    scheme: WebhookScheme, place: Template, scene: Scene, now: datetime, tolerance: float
+    scheme: WebhookScheme, place: Template, scene: TemplateValues, now: datetime, tolerance: float
 ) -> None:
     text = place.fill(scene).decode("utf-8", "replace")
     moment = read_stamp(text, scheme.timestamp_form)
     if moment is None:
-        raise rejected(WebhookReason.MALFORMED, "The webhook's timestamp is not a time.")
+        raise rejection(WebhookReason.MALFORMED, "The webhook's timestamp is not a time.")
     allowed_drift = timedelta(seconds=tolerance)
     remedy = "Do not act on it; if the sender is genuine, set this machine's clock, or handle"
     if now - moment > allowed_drift:
-        raise rejected(
+        raise rejection(
             WebhookReason.STALE,
             f"The webhook is more than {tolerance:g} seconds old.",
             remedy=f"{remedy} webhooks sooner.",
         )
     if moment - now > allowed_drift:
-        raise rejected(
+        raise rejection(
             WebhookReason.FUTURE,
             f"The webhook is from more than {tolerance:g} seconds in the future.",
             remedy=f"{remedy} it again later.",
@@ -204,22 +204,22 @@ def _check_span(claims: Mapping[str, Any], now: datetime, tolerance: float) -> N
             continue
         moment = read_time(text, TimeForm.SECONDS)
         if moment is None:
-            raise rejected(WebhookReason.MALFORMED, f"The token's {name} is not a time.")
+            raise rejection(WebhookReason.MALFORMED, f"The token's {name} is not a time.")
         late_duration = now - moment if name == "exp" else moment - now
         if late_duration > timedelta(seconds=tolerance):
-            raise rejected(reason, f"The token's {name} does not allow its use now.")
+            raise rejection(reason, f"The token's {name} does not allow its use now.")
 
 
 # --- deciding -----------------------------------------------------------------------
 
 
 def decide(
-    scheme: WebhookScheme, examined: Examined, keys: Sequence[Key], tenant: str | None = None
+    scheme: WebhookScheme, examined: ExaminedWebhook, keys: Sequence[Key], tenant: str | None = None
 ) -> tuple[WebhookEvent, ...]:
     """Return a webhook's events if any of these keys signed all its parts; else raise an error.
 
     Raises:
-        WebhookRejected: no key made it, or the signed text cannot be read.
+        WebhookRejected: none of the keys made the signature, or the signed text cannot be read.
     """
     scene = examined.scene
     contents: list[bytes] = []
@@ -266,7 +266,7 @@ class _Marks:
 def _matched_signature(
     scheme: WebhookScheme,
     token: Token | None,
-    scene: Scene,
+    scene: TemplateValues,
     signatures: Sequence[str],
     keys: Sequence[Key],
 ) -> tuple[bytes, Secret | None]:
@@ -281,7 +281,7 @@ def _matched_signature(
         for key in keys:
             if key.check(content, signatures):
                 return content, key.secret
-    raise rejected(
+    raise rejection(
         WebhookReason.SIGNATURE,
         "No secret made the signature of this webhook.",
         remedy="Do not act on it. If the sender is genuine, check the secret, give the body as it"
@@ -290,23 +290,23 @@ def _matched_signature(
     )
 
 
-def _check_digest(place: Template, scene: Scene) -> None:
+def _check_digest(place: Template, scene: TemplateValues) -> None:
     from hashlib import sha256  # noqa: PLC0415 - loads OpenSSL
-    from hmac import compare_digest  # noqa: PLC0415 - the same
+    from hmac import compare_digest  # noqa: PLC0415 - loads OpenSSL
 
     delivery = scene.delivery
     claimed_digest = place.read(scene)
     if claimed_digest is None:
         if not delivery.body or ("?" in place.text and delivery.is_form()):
             return
-        raise rejected(WebhookReason.MISSING, f"The webhook lacks {place.words}.")
+        raise rejection(WebhookReason.MISSING, f"The webhook lacks {place.words}.")
     digest = sha256(delivery.body).hexdigest()
     if not compare_digest(digest.encode(), claimed_digest.encode("utf-8", "surrogatepass")):
-        raise rejected(WebhookReason.SIGNATURE, "The body is not the one that was signed.")
+        raise rejection(WebhookReason.SIGNATURE, "The body is not the one that was signed.")
 
 
 class Reader:
-    """A parser for webhooks that the fast path has accepted, used at their first use."""
+    """A parser for webhooks that the fast path has accepted; it runs at their first use."""
 
     def __init__(self, scheme: WebhookScheme, parameters: Mapping[str, str], name: str) -> None:
         self._scheme = scheme
@@ -327,10 +327,10 @@ class Reader:
         """Return the webhook's payload as one event."""
         scheme, payload = self._scheme, self.payload(values, body)
         delivery = self._delivery(values, body)
-        text = scheme.signature[0].read(Scene(delivery, None, self._parameters, [])) or ""
+        text = scheme.signature[0].read(TemplateValues(delivery, None, self._parameters, [])) or ""
         items = text.split(scheme.separator) if scheme.separator else [text]
         marks = [mark.strip() for mark in items]
-        scene = Scene(delivery, payload, self._parameters, marks)
+        scene = TemplateValues(delivery, payload, self._parameters, marks)
 
         def mark() -> str:
             return _Marks([scheme.signs[0].fill(scene)]).of(0)()
@@ -347,7 +347,7 @@ class Reader:
 
 def _event(
     scheme: WebhookScheme,
-    scene: Scene,
+    scene: TemplateValues,
     mark_of: Callable[[], str],
     *,
     tenant: str | None,

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Final
 
-from moorage.invoices.binding import BASE64, Box, Constant, Group, Leaf, text_at
+from moorage.invoices.binding import BASE64, Constant, ElementEntry, FieldEntry, Group, text_at
 from moorage.invoices.cii.elements import has_type, object_reference, reference
 from moorage.invoices.cii.parties import PARTY, TAX_REPRESENTATIVE
 from moorage.invoices.values import Party, SupportingDocument
@@ -17,10 +17,10 @@ def _is_document(element: XmlElement) -> bool:
     return text_at(element, "TypeCode") not in {"50", "130"}
 
 
-AGREEMENT: Final = Box(
+AGREEMENT: Final = ElementEntry(
     "ram:ApplicableHeaderTradeAgreement",
     (
-        Leaf("ram:BuyerReference", "buyer_reference"),
+        FieldEntry("ram:BuyerReference", "buyer_reference"),
         Group("ram:SellerTradeParty", "seller", Party, PARTY),
         Group("ram:BuyerTradeParty", "buyer", Party, PARTY),
         Group(
@@ -32,9 +32,9 @@ AGREEMENT: Final = Box(
         reference("ram:SellerOrderReferencedDocument", "sales_order"),
         reference("ram:BuyerOrderReferencedDocument", "purchase_order"),
         reference("ram:ContractReferencedDocument", "contract"),
-        Box(
+        ElementEntry(
             "ram:AdditionalReferencedDocument",
-            (Leaf("ram:IssuerAssignedID", "tender"), Constant("ram:TypeCode", "50")),
+            (FieldEntry("ram:IssuerAssignedID", "tender"), Constant("ram:TypeCode", "50")),
             only=has_type("50"),
         ),
         object_reference("object_id"),
@@ -43,11 +43,11 @@ AGREEMENT: Final = Box(
             "documents",
             SupportingDocument,
             (
-                Leaf("ram:IssuerAssignedID", "id"),
-                Leaf("ram:URIID", "url"),
+                FieldEntry("ram:IssuerAssignedID", "id"),
+                FieldEntry("ram:URIID", "url"),
                 Constant("ram:TypeCode", "916"),
-                Leaf("ram:Name", "description"),
-                Leaf(
+                FieldEntry("ram:Name", "description"),
+                FieldEntry(
                     "ram:AttachmentBinaryObject",
                     "content",
                     BASE64,
@@ -57,9 +57,9 @@ AGREEMENT: Final = Box(
             many=True,
             only=_is_document,
         ),
-        Box(
+        ElementEntry(
             "ram:SpecifiedProcuringProject",
-            (Leaf("ram:ID", "project"), Constant("ram:Name", "Project reference")),
+            (FieldEntry("ram:ID", "project"), Constant("ram:Name", "Project reference")),
         ),
     ),
 )

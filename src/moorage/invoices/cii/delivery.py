@@ -5,12 +5,12 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any, Final
 
 from moorage.invoices.binding import (
-    Box,
+    ElementEntry,
     ElementPlace,
+    FieldEntry,
     Fields,
-    Leaf,
     Node,
-    Special,
+    SpecialElement,
     read_value,
     write_nodes,
 )
@@ -36,11 +36,11 @@ def _write_location(value: Any, currency: str | None) -> Iterator[str]:
 
 
 _SHIP_TO: Final[tuple[Node, ...]] = (
-    Box(
+    ElementEntry(
         "ram:ShipToTradeParty",
-        (Special(_read_location, _write_location), Leaf("ram:Name", "name"), ADDRESS),
+        (SpecialElement(_read_location, _write_location), FieldEntry("ram:Name", "name"), ADDRESS),
     ),
-    Box("ram:ActualDeliverySupplyChainEvent", (moment("ram:OccurrenceDateTime", "date"),)),
+    ElementEntry("ram:ActualDeliverySupplyChainEvent", (moment("ram:OccurrenceDateTime", "date"),)),
 )
 
 
@@ -55,10 +55,10 @@ def _write_delivery(value: Any, currency: str | None) -> Iterator[str]:
         yield write_nodes(_SHIP_TO, value.delivery, currency)
 
 
-DELIVERY: Final = Box(
+DELIVERY: Final = ElementEntry(
     "ram:ApplicableHeaderTradeDelivery",
     (
-        Special(_read_delivery, _write_delivery),
+        SpecialElement(_read_delivery, _write_delivery),
         reference("ram:DespatchAdviceReferencedDocument", "despatch_advice"),
         reference("ram:ReceivingAdviceReferencedDocument", "receiving_advice"),
     ),

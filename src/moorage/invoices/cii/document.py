@@ -11,10 +11,10 @@ from moorage.errors import InvalidData
 from moorage.invoices.amounts import total
 from moorage.invoices.binding import (
     DAY_102,
-    Box,
+    ElementEntry,
     ElementPlace,
+    FieldEntry,
     Group,
-    Leaf,
     Node,
     read_root,
     read_value,
@@ -37,18 +37,18 @@ if TYPE_CHECKING:
 _STANDARD: Final = "urn:un:unece:uncefact:data:standard:"
 NAMESPACE: Final = f"{_STANDARD}CrossIndustryInvoice:100"
 """The namespace of the root element."""
-_SETTLEMENT: Final = Box(
+_SETTLEMENT: Final = ElementEntry(
     "ram:ApplicableHeaderTradeSettlement",
     (
-        Leaf("ram:CreditorReferenceID", "creditor_id"),
-        Leaf("ram:PaymentReference", "payment_reference"),
-        Leaf("ram:TaxCurrencyCode", "tax_currency"),
-        Leaf("ram:InvoiceCurrencyCode", "currency"),
+        FieldEntry("ram:CreditorReferenceID", "creditor_id"),
+        FieldEntry("ram:PaymentReference", "payment_reference"),
+        FieldEntry("ram:TaxCurrencyCode", "tax_currency"),
+        FieldEntry("ram:InvoiceCurrencyCode", "currency"),
         Group("ram:PayeeTradeParty", "payee", Party, PAYEE),
         PAYMENT,
         BREAKDOWN,
         PERIOD,
-        *allowances((Box("ram:CategoryTradeTax", CATEGORY, only=is_vat),)),
+        *allowances((ElementEntry("ram:CategoryTradeTax", CATEGORY, only=is_vat),)),
         PAYMENT_TERMS,
         TOTALS,
         Group(
@@ -56,46 +56,50 @@ _SETTLEMENT: Final = Box(
             "preceding",
             PrecedingInvoice,
             (
-                Leaf("ram:IssuerAssignedID", "number"),
-                Box(
+                FieldEntry("ram:IssuerAssignedID", "number"),
+                ElementEntry(
                     "ram:FormattedIssueDateTime",
-                    (Leaf("qdt:DateTimeString", "issue_date", DAY_102),),
+                    (FieldEntry("qdt:DateTimeString", "issue_date", DAY_102),),
                 ),
             ),
             many=True,
         ),
-        Box("ram:ReceivableSpecifiedTradeAccountingAccount", (Leaf("ram:ID", "accounting_cost"),)),
+        ElementEntry(
+            "ram:ReceivableSpecifiedTradeAccountingAccount",
+            (FieldEntry("ram:ID", "accounting_cost"),),
+        ),
     ),
 )
 _DOCUMENT: Final[tuple[Node, ...]] = (
-    Box(
+    ElementEntry(
         "rsm:ExchangedDocumentContext",
         (
-            Box(
-                "ram:BusinessProcessSpecifiedDocumentContextParameter", (Leaf("ram:ID", "process"),)
+            ElementEntry(
+                "ram:BusinessProcessSpecifiedDocumentContextParameter",
+                (FieldEntry("ram:ID", "process"),),
             ),
-            Box(
+            ElementEntry(
                 "ram:GuidelineSpecifiedDocumentContextParameter",
-                (Leaf("ram:ID", "specification"),),
+                (FieldEntry("ram:ID", "specification"),),
             ),
         ),
     ),
-    Box(
+    ElementEntry(
         "rsm:ExchangedDocument",
         (
-            Leaf("ram:ID", "number"),
-            Leaf("ram:TypeCode", "type_code"),
+            FieldEntry("ram:ID", "number"),
+            FieldEntry("ram:TypeCode", "type_code"),
             moment("ram:IssueDateTime", "issue_date"),
             Group(
                 "ram:IncludedNote",
                 "notes",
                 Note,
-                (Leaf("ram:Content", "text"), Leaf("ram:SubjectCode", "subject")),
+                (FieldEntry("ram:Content", "text"), FieldEntry("ram:SubjectCode", "subject")),
                 many=True,
             ),
         ),
     ),
-    Box(
+    ElementEntry(
         "rsm:SupplyChainTradeTransaction",
         (
             Group("ram:IncludedSupplyChainTradeLineItem", "lines", InvoiceLine, LINE, many=True),

@@ -8,16 +8,16 @@ from moorage.invoices.binding import (
     AMOUNT,
     DAY_102,
     NUMBER,
-    Box,
     Constant,
+    ElementEntry,
     ElementPlace,
+    FieldEntry,
     Fields,
     Group,
-    Leaf,
     Node,
-    Special,
+    SpecialElement,
     element_text,
-    single,
+    only_child,
     text_at,
 )
 from moorage.invoices.indicators import ALLOWANCE, CHARGE, check_indicators, has_indicator
@@ -42,14 +42,14 @@ def has_type(code: str) -> Callable[[XmlElement], bool]:
     return lambda element: text_at(element, "TypeCode") == code
 
 
-def reference(tag: str, field: str) -> Box:
+def reference(tag: str, field: str) -> ElementEntry:
     """Return the table entry of an element that refers to a document by its number."""
-    return Box(tag, (Leaf("ram:IssuerAssignedID", field),))
+    return ElementEntry(tag, (FieldEntry("ram:IssuerAssignedID", field),))
 
 
-def moment(tag: str, field: str) -> Box:
+def moment(tag: str, field: str) -> ElementEntry:
     """Return the table entry of an element that contains a date."""
-    return Box(tag, (Leaf("udt:DateTimeString", field, DAY_102),))
+    return ElementEntry(tag, (FieldEntry("udt:DateTimeString", field, DAY_102),))
 
 
 def allowances(nodes: tuple[Node, ...]) -> tuple[Node, ...]:
@@ -63,11 +63,11 @@ def allowances(nodes: tuple[Node, ...]) -> tuple[Node, ...]:
                 AllowanceCharge,
                 (
                     Constant("ram:ChargeIndicator", f"<udt:Indicator>{word}</udt:Indicator>"),
-                    Leaf("ram:CalculationPercent", "percent", NUMBER),
-                    Leaf("ram:BasisAmount", "base_amount", AMOUNT),
-                    Leaf("ram:ActualAmount", "amount", AMOUNT),
-                    Leaf("ram:ReasonCode", "reason_code"),
-                    Leaf("ram:Reason", "reason"),
+                    FieldEntry("ram:CalculationPercent", "percent", NUMBER),
+                    FieldEntry("ram:BasisAmount", "base_amount", AMOUNT),
+                    FieldEntry("ram:ActualAmount", "amount", AMOUNT),
+                    FieldEntry("ram:ReasonCode", "reason_code"),
+                    FieldEntry("ram:Reason", "reason"),
                     *nodes,
                 ),
                 many=True,
@@ -83,8 +83,8 @@ def allowances(nodes: tuple[Node, ...]) -> tuple[Node, ...]:
 
 CATEGORY: Final[tuple[Node, ...]] = (
     VAT_CODE,
-    Leaf("ram:CategoryCode", "vat_category"),
-    Leaf("ram:RateApplicablePercent", "vat_rate", NUMBER),
+    FieldEntry("ram:CategoryCode", "vat_category"),
+    FieldEntry("ram:RateApplicablePercent", "vat_rate", NUMBER),
 )
 PERIOD: Final = Group(
     "ram:BillingSpecifiedPeriod",
@@ -94,12 +94,12 @@ PERIOD: Final = Group(
 )
 
 
-def object_reference(field: str) -> Special:
+def object_reference(field: str) -> SpecialElement:
     """Return the table entry of the object that an invoice or a line is about."""
     tag = "AdditionalReferencedDocument"
 
     def reading(parent: XmlElement, fields: Fields, place: ElementPlace) -> None:
-        element = single(parent, tag, place, has_type("130"))
+        element = only_child(parent, tag, place, has_type("130"))
         if element is not None:
             identifier = Identifier(
                 text_at(element, "IssuerAssignedID"), text_at(element, "ReferenceTypeCode")
@@ -118,4 +118,4 @@ def object_reference(field: str) -> Special:
                 texts.append(element_text("ram:ReferenceTypeCode", identifier.scheme, {}))
             yield f"<ram:{tag}>{''.join(texts)}</ram:{tag}>"
 
-    return Special(reading, writing)
+    return SpecialElement(reading, writing)

@@ -9,14 +9,14 @@ from moorage.invoices.binding import (
     IDENTIFIER,
     NUMBER,
     TEXT,
-    Box,
     Constant,
+    ElementEntry,
     ElementPlace,
+    FieldEntry,
     Fields,
     Group,
-    Leaf,
     Node,
-    Special,
+    SpecialElement,
     write_nothing,
 )
 from moorage.invoices.cii.elements import CATEGORY, PERIOD, allowances, is_vat, object_reference
@@ -33,22 +33,22 @@ def _read_gross_quantity(parent: XmlElement, fields: Fields, place: ElementPlace
         _BASE_QUANTITY.read(element, fields, place.inside("GrossPriceProductTradePrice"))
 
 
-_BASE_QUANTITY: Final = Leaf(
+_BASE_QUANTITY: Final = FieldEntry(
     "ram:BasisQuantity", "base_quantity", NUMBER, {"unitCode": "base_unit"}
 )
-_PRODUCT: Final = Box(
+_PRODUCT: Final = ElementEntry(
     "ram:SpecifiedTradeProduct",
     (
-        Leaf("ram:GlobalID", "standard_item_id", IDENTIFIER),
-        Leaf("ram:SellerAssignedID", "seller_item_id"),
-        Leaf("ram:BuyerAssignedID", "buyer_item_id"),
-        Leaf("ram:Name", "name"),
-        Leaf("ram:Description", "description"),
+        FieldEntry("ram:GlobalID", "standard_item_id", IDENTIFIER),
+        FieldEntry("ram:SellerAssignedID", "seller_item_id"),
+        FieldEntry("ram:BuyerAssignedID", "buyer_item_id"),
+        FieldEntry("ram:Name", "name"),
+        FieldEntry("ram:Description", "description"),
         Group(
             "ram:ApplicableProductCharacteristic",
             "properties",
             ItemProperty,
-            (Leaf("ram:Description", "name"), Leaf("ram:Value", "value")),
+            (FieldEntry("ram:Description", "name"), FieldEntry("ram:Value", "value")),
             many=True,
         ),
         Group(
@@ -56,66 +56,68 @@ _PRODUCT: Final = Box(
             "classes",
             ItemClass,
             (
-                Leaf(
+                FieldEntry(
                     "ram:ClassCode", "code", TEXT, {"listID": "scheme", "listVersionID": "version"}
                 ),
             ),
             many=True,
         ),
-        Box("ram:OriginTradeCountry", (Leaf("ram:ID", "origin"),)),
+        ElementEntry("ram:OriginTradeCountry", (FieldEntry("ram:ID", "origin"),)),
     ),
 )
 LINE: Final[tuple[Node, ...]] = (
-    Box(
+    ElementEntry(
         "ram:AssociatedDocumentLineDocument",
         (
-            Leaf("ram:LineID", "id"),
-            Box("ram:IncludedNote", (Leaf("ram:Content", "note"),)),
+            FieldEntry("ram:LineID", "id"),
+            ElementEntry("ram:IncludedNote", (FieldEntry("ram:Content", "note"),)),
         ),
     ),
     _PRODUCT,
-    Box(
+    ElementEntry(
         "ram:SpecifiedLineTradeAgreement",
         (
-            Box("ram:BuyerOrderReferencedDocument", (Leaf("ram:LineID", "order_line"),)),
-            Box(
+            ElementEntry(
+                "ram:BuyerOrderReferencedDocument", (FieldEntry("ram:LineID", "order_line"),)
+            ),
+            ElementEntry(
                 "ram:GrossPriceProductTradePrice",
                 (
-                    Leaf("ram:ChargeAmount", "gross_price", NUMBER),
-                    Box(
+                    FieldEntry("ram:ChargeAmount", "gross_price", NUMBER),
+                    ElementEntry(
                         "ram:AppliedTradeAllowanceCharge",
                         (
                             Constant("ram:ChargeIndicator", "<udt:Indicator>false</udt:Indicator>"),
-                            Leaf("ram:ActualAmount", "price_discount", NUMBER),
+                            FieldEntry("ram:ActualAmount", "price_discount", NUMBER),
                         ),
                     ),
                 ),
             ),
-            Box(
+            ElementEntry(
                 "ram:NetPriceProductTradePrice",
-                (Leaf("ram:ChargeAmount", "net_price", NUMBER), _BASE_QUANTITY),
+                (FieldEntry("ram:ChargeAmount", "net_price", NUMBER), _BASE_QUANTITY),
             ),
-            Special(_read_gross_quantity, write_nothing),
+            SpecialElement(_read_gross_quantity, write_nothing),
         ),
     ),
-    Box(
+    ElementEntry(
         "ram:SpecifiedLineTradeDelivery",
-        (Leaf("ram:BilledQuantity", "quantity", NUMBER, {"unitCode": "unit"}),),
+        (FieldEntry("ram:BilledQuantity", "quantity", NUMBER, {"unitCode": "unit"}),),
     ),
-    Box(
+    ElementEntry(
         "ram:SpecifiedLineTradeSettlement",
         (
-            Box("ram:ApplicableTradeTax", CATEGORY, only=is_vat),
+            ElementEntry("ram:ApplicableTradeTax", CATEGORY, only=is_vat),
             PERIOD,
             *allowances(()),
-            Box(
+            ElementEntry(
                 "ram:SpecifiedTradeSettlementLineMonetarySummation",
-                (Leaf("ram:LineTotalAmount", "stated_net", AMOUNT),),
+                (FieldEntry("ram:LineTotalAmount", "stated_net", AMOUNT),),
             ),
             object_reference("object_id"),
-            Box(
+            ElementEntry(
                 "ram:ReceivableSpecifiedTradeAccountingAccount",
-                (Leaf("ram:ID", "accounting_cost"),),
+                (FieldEntry("ram:ID", "accounting_cost"),),
             ),
         ),
     ),

@@ -8,14 +8,14 @@ from moorage.invoices.binding import (
     IDENTIFIER,
     TAX_ID,
     VAT_ID,
-    Box,
     Codec,
+    ElementEntry,
     ElementPlace,
+    FieldEntry,
     Fields,
     Group,
-    Leaf,
     Node,
-    Special,
+    SpecialElement,
     element_text,
     text_at,
     write_nothing,
@@ -43,13 +43,13 @@ ADDRESS: Final = Group(
     "address",
     PostalAddress,
     (
-        Leaf("ram:PostcodeCode", "postal_code"),
-        Leaf("ram:LineOne", "line1"),
-        Leaf("ram:LineTwo", "line2"),
-        Leaf("ram:LineThree", "line3"),
-        Leaf("ram:CityName", "city"),
-        Leaf("ram:CountryID", "country"),
-        Leaf("ram:CountrySubDivisionName", "region"),
+        FieldEntry("ram:PostcodeCode", "postal_code"),
+        FieldEntry("ram:LineOne", "line1"),
+        FieldEntry("ram:LineTwo", "line2"),
+        FieldEntry("ram:LineThree", "line3"),
+        FieldEntry("ram:CityName", "city"),
+        FieldEntry("ram:CountryID", "country"),
+        FieldEntry("ram:CountrySubDivisionName", "region"),
     ),
 )
 
@@ -81,44 +81,53 @@ def _read_department(parent: XmlElement, fields: Fields, place: ElementPlace) ->
     fields.setdefault("name", text_at(parent, "DepartmentName"))
 
 
-def _registration(scheme: str, field: str, codec: Codec) -> Box:
-    return Box(
-        "ram:SpecifiedTaxRegistration", (Leaf("ram:ID", field, codec),), only=_has_scheme(scheme)
+def _registration(scheme: str, field: str, codec: Codec) -> ElementEntry:
+    return ElementEntry(
+        "ram:SpecifiedTaxRegistration",
+        (FieldEntry("ram:ID", field, codec),),
+        only=_has_scheme(scheme),
     )
 
 
 _VAT_REGISTRATION: Final = _registration("VA", "vat_id", VAT_ID)
 PARTY: Final[tuple[Node, ...]] = (
-    Special(read_ids, _write_ids),
-    Leaf("ram:Name", "name"),
-    Leaf("ram:Description", "legal_note"),
-    Box(
+    SpecialElement(read_ids, _write_ids),
+    FieldEntry("ram:Name", "name"),
+    FieldEntry("ram:Description", "legal_note"),
+    ElementEntry(
         "ram:SpecifiedLegalOrganization",
-        (Leaf("ram:ID", "legal_id", IDENTIFIER), Leaf("ram:TradingBusinessName", "trading_name")),
+        (
+            FieldEntry("ram:ID", "legal_id", IDENTIFIER),
+            FieldEntry("ram:TradingBusinessName", "trading_name"),
+        ),
     ),
     Group(
         "ram:DefinedTradeContact",
         "contact",
         ContactPoint,
         (
-            Leaf("ram:PersonName", "name"),
-            Special(_read_department, write_nothing),
-            Box("ram:TelephoneUniversalCommunication", (Leaf("ram:CompleteNumber", "phone"),)),
-            Box("ram:EmailURIUniversalCommunication", (Leaf("ram:URIID", "email"),)),
+            FieldEntry("ram:PersonName", "name"),
+            SpecialElement(_read_department, write_nothing),
+            ElementEntry(
+                "ram:TelephoneUniversalCommunication", (FieldEntry("ram:CompleteNumber", "phone"),)
+            ),
+            ElementEntry("ram:EmailURIUniversalCommunication", (FieldEntry("ram:URIID", "email"),)),
         ),
     ),
     ADDRESS,
-    Box("ram:URIUniversalCommunication", (Leaf("ram:URIID", "endpoint", IDENTIFIER),)),
+    ElementEntry(
+        "ram:URIUniversalCommunication", (FieldEntry("ram:URIID", "endpoint", IDENTIFIER),)
+    ),
     _VAT_REGISTRATION,
     _registration("FC", "tax_id", TAX_ID),
 )
 PAYEE: Final[tuple[Node, ...]] = (
-    Special(read_ids, _write_ids),
-    Leaf("ram:Name", "name"),
-    Box("ram:SpecifiedLegalOrganization", (Leaf("ram:ID", "legal_id", IDENTIFIER),)),
+    SpecialElement(read_ids, _write_ids),
+    FieldEntry("ram:Name", "name"),
+    ElementEntry("ram:SpecifiedLegalOrganization", (FieldEntry("ram:ID", "legal_id", IDENTIFIER),)),
 )
 TAX_REPRESENTATIVE: Final[tuple[Node, ...]] = (
-    Leaf("ram:Name", "name"),
+    FieldEntry("ram:Name", "name"),
     ADDRESS,
     _VAT_REGISTRATION,
 )

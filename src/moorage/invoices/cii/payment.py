@@ -7,13 +7,13 @@ from types import SimpleNamespace
 from typing import TYPE_CHECKING, Any, Final
 
 from moorage.invoices.binding import (
-    Box,
+    ElementEntry,
     ElementPlace,
+    FieldEntry,
     Fields,
     Group,
-    Leaf,
     Node,
-    Special,
+    SpecialElement,
     agree,
     write_nodes,
 )
@@ -27,23 +27,25 @@ if TYPE_CHECKING:
 
 _IBAN: Final = re.compile(r"[A-Z]{2}[0-9]{2}[A-Za-z0-9 ]{10,40}")
 _CARD: Final[tuple[Node, ...]] = (
-    Leaf("ram:ID", "last_digits"),
-    Leaf("ram:CardholderName", "holder"),
+    FieldEntry("ram:ID", "last_digits"),
+    FieldEntry("ram:CardholderName", "holder"),
 )
 _MEANS: Final[tuple[Node, ...]] = (
-    Leaf("ram:TypeCode", "code"),
-    Leaf("ram:Information", "text"),
+    FieldEntry("ram:TypeCode", "code"),
+    FieldEntry("ram:Information", "text"),
     Group("ram:ApplicableTradeSettlementFinancialCard", "card", InvoiceCard, _CARD),
-    Box("ram:PayerPartyDebtorFinancialAccount", (Leaf("ram:IBANID", "debited"),)),
-    Box(
+    ElementEntry("ram:PayerPartyDebtorFinancialAccount", (FieldEntry("ram:IBANID", "debited"),)),
+    ElementEntry(
         "ram:PayeePartyCreditorFinancialAccount",
         (
-            Leaf("ram:IBANID", "iban"),
-            Leaf("ram:AccountName", "account_name"),
-            Leaf("ram:ProprietaryID", "other_account"),
+            FieldEntry("ram:IBANID", "iban"),
+            FieldEntry("ram:AccountName", "account_name"),
+            FieldEntry("ram:ProprietaryID", "other_account"),
         ),
     ),
-    Box("ram:PayeeSpecifiedCreditorFinancialInstitution", (Leaf("ram:BICID", "bic"),)),
+    ElementEntry(
+        "ram:PayeeSpecifiedCreditorFinancialInstitution", (FieldEntry("ram:BICID", "bic"),)
+    ),
 )
 _MEANS_TAG: Final = "SpecifiedTradeSettlementPaymentMeans"
 
@@ -99,12 +101,12 @@ def _write_means(value: Any, currency: str | None) -> Iterator[str]:
         yield f"<ram:{_MEANS_TAG}>{write_nodes(_MEANS, means, currency)}</ram:{_MEANS_TAG}>"
 
 
-_TERMS: Final = Box(
+_TERMS: Final = ElementEntry(
     "ram:SpecifiedTradePaymentTerms",
     (
-        Leaf("ram:Description", "payment_terms"),
+        FieldEntry("ram:Description", "payment_terms"),
         moment("ram:DueDateDateTime", "due_date"),
-        Leaf("ram:DirectDebitMandateID", "mandate"),
+        FieldEntry("ram:DirectDebitMandateID", "mandate"),
     ),
 )
 
@@ -123,5 +125,5 @@ def _write_terms(value: Any, currency: str | None) -> Iterator[str]:
     return _TERMS.write(terms, currency)
 
 
-PAYMENT: Final = Special(_read_payment, _write_means)
-PAYMENT_TERMS: Final = Special(_read_no_terms, _write_terms)
+PAYMENT: Final = SpecialElement(_read_payment, _write_means)
+PAYMENT_TERMS: Final = SpecialElement(_read_no_terms, _write_terms)

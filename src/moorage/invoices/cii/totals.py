@@ -12,17 +12,17 @@ from moorage.invoices.binding import (
     CURRENCY_AMOUNT,
     DAY_102,
     NUMBER,
-    Box,
+    ElementEntry,
     ElementPlace,
+    FieldEntry,
     Fields,
-    Leaf,
     Node,
-    Special,
+    SpecialElement,
     agree,
     read_value,
     split_sums,
     stated_sums,
-    unreadable,
+    unreadable_element_error,
     write_nodes,
 )
 from moorage.invoices.cii.elements import VAT_CODE, is_vat
@@ -37,18 +37,18 @@ if TYPE_CHECKING:
 _EVENTS: Final = {"5": "3", "29": "35", "72": "432"}
 _EVENT_CODES: Final = {code: event for event, code in _EVENTS.items()}
 _TAX: Final[tuple[Node, ...]] = (
-    Leaf("ram:CalculatedAmount", "tax", AMOUNT),
+    FieldEntry("ram:CalculatedAmount", "tax", AMOUNT),
     VAT_CODE,
-    Leaf("ram:ExemptionReason", "reason"),
-    Leaf("ram:BasisAmount", "taxable", AMOUNT),
-    Leaf("ram:CategoryCode", "category"),
-    Leaf("ram:ExemptionReasonCode", "reason_code"),
+    FieldEntry("ram:ExemptionReason", "reason"),
+    FieldEntry("ram:BasisAmount", "taxable", AMOUNT),
+    FieldEntry("ram:CategoryCode", "category"),
+    FieldEntry("ram:ExemptionReasonCode", "reason_code"),
 )
 _TAX_POINT: Final[tuple[Node, ...]] = (
-    Box("ram:TaxPointDate", (Leaf("udt:DateString", "tax_point_date", DAY_102),)),
-    Leaf("ram:DueDateTypeCode", "tax_point_code"),
+    ElementEntry("ram:TaxPointDate", (FieldEntry("udt:DateString", "tax_point_date", DAY_102),)),
+    FieldEntry("ram:DueDateTypeCode", "tax_point_code"),
 )
-_RATE: Final = Leaf("ram:RateApplicablePercent", "rate", NUMBER)
+_RATE: Final = FieldEntry("ram:RateApplicablePercent", "rate", NUMBER)
 
 
 def _read_breakdown(parent: XmlElement, fields: Fields, place: ElementPlace) -> None:
@@ -82,7 +82,7 @@ def _write_breakdown(value: Any, currency: str | None) -> Iterator[str]:
         )
 
 
-_TAX_TOTAL: Final = Leaf("ram:TaxTotalAmount", "vat", CURRENCY_AMOUNT)
+_TAX_TOTAL: Final = FieldEntry("ram:TaxTotalAmount", "vat", CURRENCY_AMOUNT)
 
 
 def _read_tax_totals(parent: XmlElement, fields: Fields, place: ElementPlace) -> None:
@@ -93,7 +93,7 @@ def _read_tax_totals(parent: XmlElement, fields: Fields, place: ElementPlace) ->
         other = currency is not None and currency != place.currency
         field = "vat_in_tax_currency" if other else "vat"
         if field in fields or (other and currency != fields["tax_currency"]):
-            raise unreadable(
+            raise unreadable_element_error(
                 place,
                 "There are several totals of VAT in one currency, or one in an unused currency"
                 " (BR-CO-15).",
@@ -110,18 +110,18 @@ def _write_tax_totals(value: Any, currency: str | None) -> Iterator[str]:
         yield from _TAX_TOTAL.write(other, value.tax_currency)
 
 
-_SUMS: Final = Box(
+_SUMS: Final = ElementEntry(
     "ram:SpecifiedTradeSettlementHeaderMonetarySummation",
     (
-        Leaf("ram:LineTotalAmount", "lines", AMOUNT),
-        Leaf("ram:ChargeTotalAmount", "charges", AMOUNT),
-        Leaf("ram:AllowanceTotalAmount", "allowances", AMOUNT),
-        Leaf("ram:TaxBasisTotalAmount", "net", AMOUNT),
-        Special(_read_tax_totals, _write_tax_totals),
-        Leaf("ram:RoundingAmount", "rounding", AMOUNT),
-        Leaf("ram:GrandTotalAmount", "gross", AMOUNT),
-        Leaf("ram:TotalPrepaidAmount", "prepaid", AMOUNT),
-        Leaf("ram:DuePayableAmount", "due", AMOUNT),
+        FieldEntry("ram:LineTotalAmount", "lines", AMOUNT),
+        FieldEntry("ram:ChargeTotalAmount", "charges", AMOUNT),
+        FieldEntry("ram:AllowanceTotalAmount", "allowances", AMOUNT),
+        FieldEntry("ram:TaxBasisTotalAmount", "net", AMOUNT),
+        SpecialElement(_read_tax_totals, _write_tax_totals),
+        FieldEntry("ram:RoundingAmount", "rounding", AMOUNT),
+        FieldEntry("ram:GrandTotalAmount", "gross", AMOUNT),
+        FieldEntry("ram:TotalPrepaidAmount", "prepaid", AMOUNT),
+        FieldEntry("ram:DuePayableAmount", "due", AMOUNT),
     ),
 )
 
@@ -140,5 +140,5 @@ def _write_sums(value: Any, currency: str | None) -> Iterator[str]:
     return _SUMS.write(sums, currency)
 
 
-BREAKDOWN: Final = Special(_read_breakdown, _write_breakdown)
-TOTALS: Final = Special(_read_sums, _write_sums)
+BREAKDOWN: Final = SpecialElement(_read_breakdown, _write_breakdown)
+TOTALS: Final = SpecialElement(_read_sums, _write_sums)

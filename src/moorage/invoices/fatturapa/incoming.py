@@ -6,7 +6,7 @@ from decimal import Decimal
 from fractions import Fraction
 from typing import TYPE_CHECKING, Final
 
-from moorage.invoices.amounts import exact_sum, exact_total, rounded, total
+from moorage.invoices.amounts import exact_sum, exact_total, round_amount, total
 from moorage.invoices.fatturapa.codes import CATEGORIES, OTHER_PAYMENT, PAYMENT_CODES, TYPE_CODES
 from moorage.invoices.fatturapa.outgoing import FISCAL_CODE, OFFICE
 from moorage.invoices.fatturapa.values import FatturaPa, Withholding
@@ -35,8 +35,8 @@ if TYPE_CHECKING:
         DetailLine,
         Discount,
         Document,
+        PartyPlace,
         PensionFund,
-        Place,
         TaxPerson,
         VatSummary,
     )
@@ -157,7 +157,7 @@ def _party(person: TaxPerson | None, office: str | None = None) -> Party | None:
     )
 
 
-def _address(place: Place | None) -> PostalAddress | None:
+def _address(place: PartyPlace | None) -> PostalAddress | None:
     if place is None:
         return None
     return PostalAddress(
@@ -183,7 +183,7 @@ def _line(line: DetailLine) -> InvoiceLine:
         net_price=line.price,
         allowances=_discounts(line, _ALLOWANCE),
         charges=_discounts(line, "MG"),
-        stated_net=None if line.total is None else rounded(line.total),
+        stated_net=None if line.total is None else round_amount(line.total),
         vat_category=_category(line.nature),
         vat_rate=line.rate,
         standard_item_id=None
@@ -216,7 +216,7 @@ def _discounts(line: DetailLine, kind: str) -> tuple[AllowanceCharge, ...]:
     quantity = Fraction(1) if line.quantity is None else Fraction(line.quantity)
     return tuple(
         AllowanceCharge(
-            amount=rounded(amount * quantity),
+            amount=round_amount(amount * quantity),
             percent=item.percent,
             reason="Sconto" if kind == _ALLOWANCE else "Maggiorazione",
         )
@@ -276,12 +276,12 @@ def _totals(
         net=net,
         vat=vat,
         gross=gross,
-        due=_due(document, gross, vat),
+        due=_amount_due(document, gross, vat),
         breakdown=tuple(_breakdown(item) for item in document.summaries),
     )
 
 
-def _due(document: Document, gross: Decimal, vat: Decimal) -> Decimal:
+def _amount_due(document: Document, gross: Decimal, vat: Decimal) -> Decimal:
     """Return the amount due, including the part that the buyer pays to the state."""
     amounts = [item.amount for part in document.payments for item in part.installments]
     if not amounts:
@@ -289,7 +289,7 @@ def _due(document: Document, gross: Decimal, vat: Decimal) -> Decimal:
     amounts += [item.amount for item in document.withholdings]
     if any(item.due == "S" for item in document.summaries):
         amounts.append(vat)
-    return rounded(exact_sum(amounts))
+    return round_amount(exact_sum(amounts))
 
 
 def _payment(document: Document) -> PaymentInstructions | None:

@@ -34,7 +34,7 @@ NATURE: Final = r"N1|N2(?:\.[12])?|N3(?:\.[1-6])?|N4|N5|N6(?:\.[1-9])?|N7"
 
 
 @attrs.frozen(kw_only=True)
-class Place:
+class PartyPlace:
     """The address of a party in a FatturaPA file."""
 
     street: str | None = latin_text("Indirizzo", 60, needed=True)
@@ -56,7 +56,7 @@ class TaxPerson:
     first_name: str | None = latin_text("DatiAnagrafici/Anagrafica/Nome", 60)
     last_name: str | None = latin_text("DatiAnagrafici/Anagrafica/Cognome", 60)
     regime: str | None = text_at("DatiAnagrafici/RegimeFiscale", "RF(?:0[124-9]|1[0-9])")
-    place: Place | None = part_at("Sede", Place)
+    place: PartyPlace | None = part_at("Sede", PartyPlace)
     phone: str | None = text_at("Contatti/Telefono", f"{ASCII}{{5,12}}")
     email: str | None = text_at("Contatti/Email", r"(?=.{7,256}$).+@.+\..+")
     reference: str | None = short_text("RiferimentoAmministrazione", 20)

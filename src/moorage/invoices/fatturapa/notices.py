@@ -64,7 +64,7 @@ _OUTCOMES: Final = {"EC01": EinvoiceStatus.DELIVERED, "EC02": EinvoiceStatus.REF
 
 @attrs.frozen
 class SdiError:
-    """A reason for which the SdI rejected a file.
+    """A reason why the SdI rejected a file.
 
     Attributes:
         code: the SdI's code, such as '00400'.
@@ -126,8 +126,8 @@ def read_sdi_notice(body: bytes) -> SdiNotice:
     return SdiNotice(
         kind=kind,
         status=_STATUSES.get(kind) or _OUTCOMES.get(outcome or "", EinvoiceStatus.UNKNOWN),
-        sdi_id=_needed(root, "IdentificativoSdI"),
-        file_name=_needed(root, "NomeFile"),
+        sdi_id=_required_value(root, "IdentificativoSdI"),
+        file_name=_required_value(root, "NomeFile"),
         message_id=text_at(root, "MessageId"),
         received_at=zoned_moment(text_at(root, "DataOraRicezione")),
         delivered_at=zoned_moment(text_at(root, "DataOraConsegna")),
@@ -142,7 +142,7 @@ def read_sdi_notice(body: bytes) -> SdiNotice:
     )
 
 
-def _needed(root: XmlElement, name: str) -> Any:
+def _required_value(root: XmlElement, name: str) -> Any:
     text = text_at(root, name)
     if text is None:
         raise InvalidData(

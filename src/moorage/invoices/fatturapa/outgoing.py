@@ -20,9 +20,9 @@ from moorage.invoices.fatturapa.layout import (
     Document,
     Installment,
     ItemCode,
+    PartyPlace,
     PaymentTerms,
     PensionFund,
-    Place,
     RelatedDocument,
     TaxPerson,
     VatSummary,
@@ -55,7 +55,7 @@ _CAUSE_LENGTH: Final = 200
 def document_of(fattura: FatturaPa) -> Document:
     """Return the content of the file for an invoice."""
     invoice = fattura.invoice.completed(EN16931)
-    buyer = _person(invoice.buyer)
+    buyer = _tax_person(invoice.buyer)
     lines = (*_lines(fattura), *_extra_lines(fattura))
     funds = tuple(_funds(fattura))
     code = fattura.recipient_code or _recipient(invoice, buyer)
@@ -84,8 +84,8 @@ def document_of(fattura: FatturaPa) -> Document:
         rounding=invoice.rounding,
         causes=tuple(_causes(invoice)),
         orders=tuple(_orders(invoice)),
-        contracts=_related(invoice.contract),
-        receipts=_related(invoice.receiving_advice),
+        contracts=_related_document(invoice.contract),
+        receipts=_related_document(invoice.receiving_advice),
         preceding=tuple(
             RelatedDocument(number=item.number, day=item.issue_date) for item in invoice.preceding
         ),
@@ -105,12 +105,12 @@ def _recipient(invoice: Invoice, buyer: TaxPerson | None) -> str:
     return "0000000" if place is None or place.country == "IT" else "XXXXXXX"
 
 
-def _place(address: PostalAddress | None) -> Place | None:
+def _italian_place(address: PostalAddress | None) -> PartyPlace | None:
     if address is None:
         return None
     is_foreign = address.country != "IT"
     region = address.region
-    return Place(
+    return PartyPlace(
         street=", ".join(filter(None, (address.line1, address.line2, address.line3))) or None,
         postal_code="00000" if is_foreign else address.postal_code,
         city=address.city,
@@ -119,7 +119,7 @@ def _place(address: PostalAddress | None) -> Place | None:
     )
 
 
-def _person(party: Party | None) -> TaxPerson | None:
+def _tax_person(party: Party | None) -> TaxPerson | None:
     if party is None:
         return None
     vat = party.vat_id
@@ -129,13 +129,13 @@ def _person(party: Party | None) -> TaxPerson | None:
         vat_code=None if vat is None else vat[2:],
         fiscal_code=legal.value if legal is not None and legal.scheme == FISCAL_CODE else None,
         name=party.name,
-        place=_place(party.address),
+        place=_italian_place(party.address),
     )
 
 
 def _seller(fattura: FatturaPa) -> TaxPerson | None:
     party = fattura.invoice.seller
-    person = _person(party)
+    person = _tax_person(party)
     if party is None or person is None:
         return None
     contact = party.contact
@@ -150,7 +150,7 @@ def _seller(fattura: FatturaPa) -> TaxPerson | None:
 
 
 def _representative(party: Party | None) -> TaxPerson | None:
-    person = _person(party)
+    person = _tax_person(party)
     return None if person is None else attrs.evolve(person, place=None)
 
 
@@ -167,7 +167,7 @@ def _orders(invoice: Invoice) -> Iterator[RelatedDocument]:
         yield RelatedDocument(number=number, project=invoice.project, tender=invoice.tender)
 
 
-def _related(number: str | None) -> tuple[RelatedDocument, ...]:
+def _related_document(number: str | None) -> tuple[RelatedDocument, ...]:
     return () if number is None else (RelatedDocument(number=number),)
 
 
@@ -311,10 +311,10 @@ def _payments(fattura: FatturaPa, invoice: Invoice) -> tuple[PaymentTerms, ...]:
     if fattura.vat_due == "S":
         minus.append(totals.vat)
     code = payment.code or ""
-    named = payment.text if payment.text and _MEANS.fullmatch(payment.text) else None
+    means_code = payment.text if payment.text and _MEANS.fullmatch(payment.text) else None
     installment = Installment(
         payee=None if invoice.payee is None else invoice.payee.name,
-        means=named or PAYMENT_MEANS.get(code),
+        means=means_code or PAYMENT_MEANS.get(code),
         day=invoice.due_date,
         amount=None if totals.due is None else exact_total(totals.due, total(minus).copy_negate()),
         iban=None if account is None or account.iban is None else account.iban.replace(" ", ""),

@@ -6,7 +6,7 @@ from decimal import Decimal
 from fractions import Fraction
 from typing import TYPE_CHECKING, Final, TypeAlias
 
-from moorage.invoices.amounts import exact_sum, rounded
+from moorage.invoices.amounts import exact_sum, round_amount
 from moorage.invoices.fatturapa.incoming import discount_steps
 
 if TYPE_CHECKING:
@@ -128,7 +128,7 @@ def wrong_tax(document: Document) -> Iterator[str]:
 
 def _tax_differs(item: VatSummary) -> bool:
     tax = Fraction(item.taxable or 0) * Fraction(item.rate or 0) / 100
-    return abs(Fraction(item.tax or 0) - Fraction(rounded(tax))) > _CENT
+    return abs(Fraction(item.tax or 0) - Fraction(round_amount(tax))) > _CENT
 
 
 def wrong_taxable(document: Document) -> Iterator[str]:
@@ -155,7 +155,7 @@ def _total_differs(line: DetailLine) -> bool:
     for item, amount in discount_steps(line):
         price += -amount if item.type == "SC" else amount
     expected = price * (1 if line.quantity is None else Fraction(line.quantity))
-    difference = Fraction(rounded(line.total or Decimal(0))) - Fraction(rounded(expected))
+    difference = Fraction(round_amount(line.total or Decimal(0))) - Fraction(round_amount(expected))
     return abs(difference) > _CENT
 
 

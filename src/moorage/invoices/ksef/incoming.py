@@ -6,7 +6,7 @@ from decimal import Decimal
 from fractions import Fraction
 from typing import TYPE_CHECKING, Final
 
-from moorage.invoices.amounts import exact_total, round_to_eight_decimals, rounded, total
+from moorage.invoices.amounts import exact_total, round_amount, round_to_eight_decimals, total
 from moorage.invoices.ksef.outgoing import HOME, negative
 from moorage.invoices.ksef.rates import BY_WORD, EXEMPT, RATES
 from moorage.invoices.ksef.values import KsefInvoice
@@ -138,7 +138,7 @@ def _line(line: FaLine) -> InvoiceLine:
     rate = BY_WORD.get(line.rate or "")
     net, price = line.net, line.price
     if net is None and (part := _net_part(line.gross, rate)) is not None:
-        net = rounded(part)
+        net = round_amount(part)
     if price is None and (part := _net_part(line.gross_price, rate)) is not None:
         price = round_to_eight_decimals(part)
     quantity = line.quantity
@@ -182,12 +182,12 @@ def _totals(document: FaDocument, prepaid: Decimal, reason: str | None) -> Total
 
 def _breakdown(document: FaDocument, reason: str | None) -> Iterator[VatBreakdown]:
     """Yield the VAT breakdown; a sum of lines with two rates gets the rate of the first line."""
-    done: set[str] = set()
+    done_numbers: set[str] = set()
     for word in dict.fromkeys(line.rate for line in document.lines if line.rate is not None):
         rate = BY_WORD.get(word)
-        if rate is None or rate.net in done:
+        if rate is None or rate.net in done_numbers:
             continue
-        done.add(rate.net)
+        done_numbers.add(rate.net)
         yield VatBreakdown(
             taxable=getattr(document, rate.net),
             tax=Decimal(0) if rate.tax is None else getattr(document, rate.tax),

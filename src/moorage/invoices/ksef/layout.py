@@ -141,7 +141,7 @@ class FaReference:
 
 @attrs.frozen(kw_only=True)
 class FaFooter:
-    """A text without a prescribed form, which stands at the end of the invoice."""
+    """A free text at the end of the invoice."""
 
     text: str | None = text_at("StopkaFaktury", r"(?s)(?=\S).{1,3500}(?<=\S)", needed=True)
 

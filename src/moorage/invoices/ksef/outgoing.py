@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 import attrs
 
-from moorage.invoices.amounts import exact_sum, round_to_eight_decimals, rounded, total
+from moorage.invoices.amounts import exact_sum, round_amount, round_to_eight_decimals, total
 from moorage.invoices.ksef.layout import (
     CorrectedInvoice,
     FaAccount,
@@ -61,13 +61,13 @@ def document_of(ksef: KsefInvoice) -> FaDocument:
     """Return the content of the file for an invoice; amounts of a credit note become negative."""
     invoice = ksef.invoice
     if invoice.type_code == "381":
-        invoice = _negated(invoice)
+        invoice = _negate(invoice)
     invoice = attrs.evolve(invoice, stated_totals=None).completed(EN16931)
     at_home = _country(invoice.buyer) == HOME
     lines = (*_lines(invoice, at_home=at_home), *_extra_lines(invoice, at_home=at_home))
     words = {line.rate for line in lines}
     is_reversed = bool(words & {"oo", "np II"})
-    sums = _sums(ksef, lines)
+    sums = _sums_by_rate(ksef, lines)
     gross = total(value for name, value in sums.items() if not name.startswith("tax_pln"))
     return FaDocument(
         seller=_seller(invoice.seller, in_eu="0 WDT" in words),
@@ -91,7 +91,7 @@ def document_of(ksef: KsefInvoice) -> FaDocument:
         no_margin="1",
         kind=KINDS.get(invoice.type_code or "", "VAT"),
         correction_reason=ksef.correction_reason,
-        corrected=tuple(_corrected(ksef, invoice)),
+        corrected=tuple(_corrected_invoices(ksef, invoice)),
         lines=lines,
         **_deductions(invoice, gross),
         **_payment(ksef, invoice),
@@ -114,7 +114,7 @@ def _negated_items(items: tuple[AllowanceCharge, ...]) -> tuple[AllowanceCharge,
     return tuple(attrs.evolve(item, amount=negative(item.amount)) for item in items)
 
 
-def _negated(invoice: Invoice) -> Invoice:
+def _negate(invoice: Invoice) -> Invoice:
     """Return the invoice with negative amounts; prices stay positive."""
     return attrs.evolve(
         invoice,
@@ -143,7 +143,7 @@ def _country(party: Party | None) -> str | None:
     return None if party.address is None else party.address.country
 
 
-def _person(party: Party) -> FaPerson:
+def _fa_person(party: Party) -> FaPerson:
     address, contact = party.address, party.contact
     lines = () if address is None else (address.line1, address.line2, address.line3)
     city = () if address is None else (address.postal_code, address.city)
@@ -161,7 +161,7 @@ def _seller(party: Party | None, *, in_eu: bool) -> FaPerson | None:
         return None
     vat_id = party.vat_id or ""
     return attrs.evolve(
-        _person(party), prefix=HOME if in_eu else None, nip=vat_id.removeprefix(HOME)
+        _fa_person(party), prefix=HOME if in_eu else None, nip=vat_id.removeprefix(HOME)
     )
 
 
@@ -169,7 +169,7 @@ def _buyer(ksef: KsefInvoice, party: Party | None) -> FaPerson | None:
     if party is None:
         return None
     person = attrs.evolve(
-        _person(party),
+        _fa_person(party),
         local_unit=_flag(ksef.is_local_unit),
         group_member=_flag(ksef.is_group_member),
     )
@@ -207,7 +207,7 @@ def _lines(invoice: Invoice, *, at_home: bool) -> Iterator[FaLine]:
             unit=line.unit,
             quantity=line.quantity,
             price=_unit_price(line),
-            discount=rounded(discount) if discount else None,
+            discount=round_amount(discount) if discount else None,
             net=line.net_amount,
             rate=None if rate is None else rate.word,
         )
@@ -236,7 +236,7 @@ def _extra_lines(invoice: Invoice, *, at_home: bool) -> Iterator[FaLine]:
         )
 
 
-def _sums(ksef: KsefInvoice, lines: tuple[FaLine, ...]) -> dict[str, Any]:
+def _sums_by_rate(ksef: KsefInvoice, lines: tuple[FaLine, ...]) -> dict[str, Any]:
     """Return the sums by VAT rate; for an invoice in a foreign currency, also the VAT in złoty."""
     sums: dict[str, Decimal] = {}
     for word in dict.fromkeys(line.rate for line in lines if line.rate is not None):
@@ -244,11 +244,11 @@ def _sums(ksef: KsefInvoice, lines: tuple[FaLine, ...]) -> dict[str, Any]:
         net = total(line.net for line in lines if line.rate == word)
         sums[rate.net] = total((sums.get(rate.net), net))
         if rate.tax is not None:
-            tax = rounded(Fraction(net) * Fraction(rate.rate) / 100)
+            tax = round_amount(Fraction(net) * Fraction(rate.rate) / 100)
             sums[rate.tax] = total((sums.get(rate.tax), tax))
     if ksef.exchange_rate is not None:
         for name in [name for name in sums if name.startswith("tax_")]:
-            value = rounded(Fraction(sums[name]) * Fraction(ksef.exchange_rate))
+            value = round_amount(Fraction(sums[name]) * Fraction(ksef.exchange_rate))
             sums[name.replace("tax_", "tax_pln_")] = value
     return sums
 
@@ -264,7 +264,7 @@ def _exemption(ksef: KsefInvoice, *, is_exempt: bool) -> dict[str, Any]:
     }
 
 
-def _corrected(ksef: KsefInvoice, invoice: Invoice) -> Iterator[CorrectedInvoice]:
+def _corrected_invoices(ksef: KsefInvoice, invoice: Invoice) -> Iterator[CorrectedInvoice]:
     if invoice.type_code not in {"381", "384"}:
         return
     for item in invoice.preceding:
@@ -284,7 +284,7 @@ def _deductions(invoice: Invoice, gross: Decimal) -> dict[str, Any]:
     return {
         "deductions": (FaDeduction(amount=invoice.prepaid, reason=DEDUCTION),),
         "deducted": invoice.prepaid,
-        "due": rounded(Fraction(gross) - Fraction(invoice.prepaid)),
+        "due": round_amount(Fraction(gross) - Fraction(invoice.prepaid)),
     }
 
 

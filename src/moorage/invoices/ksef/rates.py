@@ -27,7 +27,7 @@ class VatRate:
     tax: str | None = None
 
 
-def _taxed(word: str, group: int) -> VatRate:
+def _vat_rate(word: str, group: int) -> VatRate:
     return VatRate(word, "S", Decimal(word), f"net_{group}", f"tax_{group}")
 
 
@@ -36,13 +36,13 @@ REVERSED_AT_HOME: Final = "oo"
 REVERSED_ABROAD: Final = "np II"
 EXEMPT: Final = "zw"
 RATES: Final = (
-    _taxed("23", 1),
-    _taxed("22", 1),
-    _taxed("8", 2),
-    _taxed("7", 2),
-    _taxed("5", 3),
-    _taxed("4", 4),
-    _taxed("3", 4),
+    _vat_rate("23", 1),
+    _vat_rate("22", 1),
+    _vat_rate("8", 2),
+    _vat_rate("7", 2),
+    _vat_rate("5", 3),
+    _vat_rate("4", 4),
+    _vat_rate("3", 4),
     VatRate("0 KR", "Z", _ZERO, "net_zero"),
     VatRate("0 WDT", "K", _ZERO, "net_eu"),
     VatRate("0 EX", "G", _ZERO, "net_export"),

@@ -109,25 +109,25 @@ def read_upo(body: bytes) -> KsefReceipt:
             remedy="Give an UPO of version 4.",
         )
     return KsefReceipt(
-        session=_needed(root, "NumerReferencyjnySesji"),
+        session=_required_text(root, "NumerReferencyjnySesji"),
         page=_count(text_at(root, "OpisPotwierdzenia", "Strona")),
         pages=_count(text_at(root, "OpisPotwierdzenia", "LiczbaStron")),
-        invoices=tuple(_accepted(item) for item in root.all("Dokument")),
+        invoices=tuple(_accepted_invoice(item) for item in root.all("Dokument")),
     )
 
 
-def _accepted(element: XmlElement) -> AcceptedInvoice:
-    number = _needed(element, "NumerKSeFDokumentu")
+def _accepted_invoice(element: XmlElement) -> AcceptedInvoice:
+    number = _required_text(element, "NumerKSeFDokumentu")
     if not is_ksef_number(number):
         raise _incomplete("NumerKSeFDokumentu", "is not a number of KSeF, or its check sum differs")
     return AcceptedInvoice(
         ksef_number=number,
-        number=_needed(element, "NumerFaktury"),
+        number=_required_text(element, "NumerFaktury"),
         seller_nip=text_at(element, "NipSprzedawcy"),
         issue_date=_day(text_at(element, "DataWystawieniaFaktury")),
         sent_at=zoned_moment(text_at(element, "DataPrzeslaniaDokumentu")),
         accepted_at=zoned_moment(text_at(element, "DataNadaniaNumeruKSeF")),
-        digest=_digest(_needed(element, "SkrotDokumentu")),
+        digest=_digest(_required_text(element, "SkrotDokumentu")),
     )
 
 
@@ -139,7 +139,7 @@ def _incomplete(name: str, problem: str) -> InvalidData:
     )
 
 
-def _needed(element: XmlElement, name: str) -> str:
+def _required_text(element: XmlElement, name: str) -> str:
     text = text_at(element, name)
     if text is None:
         raise _incomplete(name, "is missing")

@@ -32,7 +32,7 @@ def violations(document: FaDocument) -> Iterator[Violation]:
         yield Violation(name, fault.field, problem, "Give a value as the schema wants it.")
     yield from _parties(document)
     yield from _contents(document)
-    yield from _sums(document)
+    yield from _check_sums(document)
     yield from _corrections(document)
     yield from _exemption(document)
 
@@ -99,7 +99,7 @@ def _contents(document: FaDocument) -> Iterator[Violation]:
                 )
 
 
-def _sums(document: FaDocument) -> Iterator[Violation]:
+def _check_sums(document: FaDocument) -> Iterator[Violation]:
     addends = exact_sum(getattr(document, name) for name in ADDENDS)
     if document.kind in {"VAT", "KOR"} and exact_sum((document.gross,)) != addends:
         yield Violation(

@@ -11,16 +11,16 @@ from moorage.errors import InvalidData
 from moorage.invoices.binding import (
     DAY,
     IDENTIFIER,
-    Box,
     Constant,
+    ElementEntry,
     ElementPlace,
+    FieldEntry,
     Group,
-    Leaf,
     Node,
     read_root,
     read_value,
     text_at,
-    unreadable,
+    unreadable_element_error,
     write_nodes,
 )
 from moorage.invoices.codes import CREDIT_NOTE_TYPES, INVOICE_TYPES
@@ -75,18 +75,18 @@ def _is_project(element: XmlElement) -> bool:
 def _document(root: str) -> tuple[Node, ...]:
     """Return the table of Invoice or CreditNote, in the order of its schema."""
     invoice = root == "Invoice"
-    tax_point = Leaf("cbc:TaxPointDate", "tax_point_date", DAY)
-    due_date = Leaf("cbc:DueDate", "due_date", DAY)
-    type_code = Leaf(f"cbc:{root}TypeCode", "type_code")
+    tax_point = FieldEntry("cbc:TaxPointDate", "tax_point_date", DAY)
+    due_date = FieldEntry("cbc:DueDate", "due_date", DAY)
+    type_code = FieldEntry(f"cbc:{root}TypeCode", "type_code")
     originator = reference("cac:OriginatorDocumentReference", "tender")
     contract = reference("cac:ContractDocumentReference", "contract")
     invoiced_object = object_reference("cac:AdditionalDocumentReference")
     project: Node = (
         reference("cac:ProjectReference", "project")
         if invoice
-        else Box(
+        else ElementEntry(
             "cac:AdditionalDocumentReference",
-            (Leaf("cbc:ID", "project"), Constant("cbc:DocumentTypeCode", "50")),
+            (FieldEntry("cbc:ID", "project"), Constant("cbc:DocumentTypeCode", "50")),
             only=_is_project,
         )
     )
@@ -99,28 +99,31 @@ def _document(root: str) -> tuple[Node, ...]:
         only=lambda element: not is_object(element) and (invoice or not _is_project(element)),
     )
     return (
-        Leaf("cbc:CustomizationID", "specification"),
-        Leaf("cbc:ProfileID", "process"),
-        Leaf("cbc:ID", "number"),
-        Leaf("cbc:IssueDate", "issue_date", DAY),
+        FieldEntry("cbc:CustomizationID", "specification"),
+        FieldEntry("cbc:ProfileID", "process"),
+        FieldEntry("cbc:ID", "number"),
+        FieldEntry("cbc:IssueDate", "issue_date", DAY),
         *((due_date, type_code, NOTES, tax_point) if invoice else (tax_point, type_code, NOTES)),
-        Leaf("cbc:DocumentCurrencyCode", "currency"),
-        Leaf("cbc:TaxCurrencyCode", "tax_currency"),
-        Leaf("cbc:AccountingCost", "accounting_cost"),
-        Leaf("cbc:BuyerReference", "buyer_reference"),
+        FieldEntry("cbc:DocumentCurrencyCode", "currency"),
+        FieldEntry("cbc:TaxCurrencyCode", "tax_currency"),
+        FieldEntry("cbc:AccountingCost", "accounting_cost"),
+        FieldEntry("cbc:BuyerReference", "buyer_reference"),
         PERIOD_AND_TAX_POINT,
-        Box(
+        ElementEntry(
             "cac:OrderReference",
-            (Leaf("cbc:ID", "purchase_order"), Leaf("cbc:SalesOrderID", "sales_order")),
+            (FieldEntry("cbc:ID", "purchase_order"), FieldEntry("cbc:SalesOrderID", "sales_order")),
         ),
         Group(
             "cac:BillingReference",
             "preceding",
             PrecedingInvoice,
             (
-                Box(
+                ElementEntry(
                     "cac:InvoiceDocumentReference",
-                    (Leaf("cbc:ID", "number"), Leaf("cbc:IssueDate", "issue_date", DAY)),
+                    (
+                        FieldEntry("cbc:ID", "number"),
+                        FieldEntry("cbc:IssueDate", "issue_date", DAY),
+                    ),
                 ),
             ),
             many=True,
@@ -141,17 +144,17 @@ def _document(root: str) -> tuple[Node, ...]:
             "delivery",
             InvoiceDelivery,
             (
-                Leaf("cbc:ActualDeliveryDate", "date", DAY),
-                Box(
+                FieldEntry("cbc:ActualDeliveryDate", "date", DAY),
+                ElementEntry(
                     "cac:DeliveryLocation",
-                    (Leaf("cbc:ID", "location", IDENTIFIER), address("cac:Address")),
+                    (FieldEntry("cbc:ID", "location", IDENTIFIER), address("cac:Address")),
                 ),
-                Box("cac:DeliveryParty", (NAME,)),
+                ElementEntry("cac:DeliveryParty", (NAME,)),
             ),
         ),
         PAYMENT,
-        Box("cac:PaymentTerms", (Leaf("cbc:Note", "payment_terms"),)),
-        *allowances((Box("cac:TaxCategory", CATEGORY, only=is_vat),)),
+        ElementEntry("cac:PaymentTerms", (FieldEntry("cbc:Note", "payment_terms"),)),
+        *allowances((ElementEntry("cac:TaxCategory", CATEGORY, only=is_vat),)),
         TOTALS,
         lines(root),
     )
@@ -212,7 +215,7 @@ def _check_type(root: XmlElement, place: ElementPlace) -> None:
     if root.name == "CreditNote":
         fitting, others = others, fitting
     if code in others and code not in fitting:
-        raise unreadable(
+        raise unreadable_element_error(
             place.inside(f"{root.name}TypeCode"),
             f"The type code {code!r} does not belong in this document (BR-CL-01).",
         )

@@ -9,10 +9,10 @@ from moorage.invoices.binding import (
     DAY,
     IDENTIFIER,
     NUMBER,
-    Box,
     Constant,
+    ElementEntry,
+    FieldEntry,
     Group,
-    Leaf,
     Node,
     text_at,
 )
@@ -37,16 +37,16 @@ def is_object(element: XmlElement) -> bool:
     return text_at(element, "DocumentTypeCode") == "130"
 
 
-def reference(tag: str, field: str) -> Box:
+def reference(tag: str, field: str) -> ElementEntry:
     """Return the table entry of an element that contains the identifier of a document."""
-    return Box(tag, (Leaf("cbc:ID", field),))
+    return ElementEntry(tag, (FieldEntry("cbc:ID", field),))
 
 
-def object_reference(tag: str) -> Box:
+def object_reference(tag: str) -> ElementEntry:
     """Return the table entry of the object that an invoice or a line is about."""
-    return Box(
+    return ElementEntry(
         tag,
-        (Leaf("cbc:ID", "object_id", IDENTIFIER), Constant("cbc:DocumentTypeCode", "130")),
+        (FieldEntry("cbc:ID", "object_id", IDENTIFIER), Constant("cbc:DocumentTypeCode", "130")),
         only=is_object,
     )
 
@@ -73,20 +73,20 @@ def allowances(tag_nodes: tuple[Node, ...]) -> tuple[Node, ...]:
 
 
 _ALLOWANCE: Final[tuple[Node, ...]] = (
-    Leaf("cbc:AllowanceChargeReasonCode", "reason_code"),
-    Leaf("cbc:AllowanceChargeReason", "reason"),
-    Leaf("cbc:MultiplierFactorNumeric", "percent", NUMBER),
-    Leaf("cbc:Amount", "amount", CURRENCY_AMOUNT),
-    Leaf("cbc:BaseAmount", "base_amount", CURRENCY_AMOUNT),
+    FieldEntry("cbc:AllowanceChargeReasonCode", "reason_code"),
+    FieldEntry("cbc:AllowanceChargeReason", "reason"),
+    FieldEntry("cbc:MultiplierFactorNumeric", "percent", NUMBER),
+    FieldEntry("cbc:Amount", "amount", CURRENCY_AMOUNT),
+    FieldEntry("cbc:BaseAmount", "base_amount", CURRENCY_AMOUNT),
 )
 CATEGORY: Final[tuple[Node, ...]] = (
-    Leaf("cbc:ID", "vat_category"),
-    Leaf("cbc:Percent", "vat_rate", NUMBER),
+    FieldEntry("cbc:ID", "vat_category"),
+    FieldEntry("cbc:Percent", "vat_rate", NUMBER),
     VAT_SCHEME,
 )
 PERIOD: Final[tuple[Node, ...]] = (
-    Leaf("cbc:StartDate", "start", DAY),
-    Leaf("cbc:EndDate", "end", DAY),
+    FieldEntry("cbc:StartDate", "start", DAY),
+    FieldEntry("cbc:EndDate", "end", DAY),
 )
 
 

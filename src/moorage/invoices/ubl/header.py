@@ -8,15 +8,15 @@ from typing import TYPE_CHECKING, Any, Final
 from moorage.errors import InvalidData
 from moorage.invoices.binding import (
     BASE64,
-    Box,
+    ElementEntry,
     ElementPlace,
+    FieldEntry,
     Fields,
-    Leaf,
     Node,
-    Special,
+    SpecialElement,
     element_text,
+    only_child,
     read_value,
-    single,
     text_at,
     write_nodes,
 )
@@ -57,7 +57,7 @@ def _write_notes(value: Any, currency: str | None) -> Iterator[str]:
 
 
 def _read_period(parent: XmlElement, fields: Fields, place: ElementPlace) -> None:
-    element = single(parent, "InvoicePeriod", place)
+    element = only_child(parent, "InvoicePeriod", place)
     if element is None:
         return
     place = place.inside("InvoicePeriod")
@@ -77,20 +77,20 @@ def _write_period(value: Any, currency: str | None) -> Iterator[str]:
 
 
 SUPPORTING_DOCUMENT: Final[tuple[Node, ...]] = (
-    Leaf("cbc:ID", "id"),
-    Leaf("cbc:DocumentDescription", "description"),
-    Box(
+    FieldEntry("cbc:ID", "id"),
+    FieldEntry("cbc:DocumentDescription", "description"),
+    ElementEntry(
         "cac:Attachment",
         (
-            Leaf(
+            FieldEntry(
                 "cbc:EmbeddedDocumentBinaryObject",
                 "content",
                 BASE64,
                 {"mimeCode": "media_type", "filename": "filename"},
             ),
-            Box("cac:ExternalReference", (Leaf("cbc:URI", "url"),)),
+            ElementEntry("cac:ExternalReference", (FieldEntry("cbc:URI", "url"),)),
         ),
     ),
 )
-NOTES: Final = Special(_read_notes, _write_notes)
-PERIOD_AND_TAX_POINT: Final = Special(_read_period, _write_period)
+NOTES: Final = SpecialElement(_read_notes, _write_notes)
+PERIOD_AND_TAX_POINT: Final = SpecialElement(_read_period, _write_period)

@@ -9,10 +9,10 @@ from moorage.invoices.binding import (
     CURRENCY_PRICE,
     IDENTIFIER,
     NUMBER,
-    Box,
     Constant,
+    ElementEntry,
+    FieldEntry,
     Group,
-    Leaf,
 )
 from moorage.invoices.ubl.elements import (
     CATEGORY,
@@ -24,21 +24,24 @@ from moorage.invoices.ubl.elements import (
 )
 from moorage.invoices.values import InvoiceLine, ItemClass, ItemProperty, Period
 
-_ITEM: Final = Box(
+_ITEM: Final = ElementEntry(
     "cac:Item",
     (
-        Leaf("cbc:Description", "description"),
-        Leaf("cbc:Name", "name"),
+        FieldEntry("cbc:Description", "description"),
+        FieldEntry("cbc:Name", "name"),
         reference("cac:BuyersItemIdentification", "buyer_item_id"),
         reference("cac:SellersItemIdentification", "seller_item_id"),
-        Box("cac:StandardItemIdentification", (Leaf("cbc:ID", "standard_item_id", IDENTIFIER),)),
-        Box("cac:OriginCountry", (Leaf("cbc:IdentificationCode", "origin"),)),
+        ElementEntry(
+            "cac:StandardItemIdentification",
+            (FieldEntry("cbc:ID", "standard_item_id", IDENTIFIER),),
+        ),
+        ElementEntry("cac:OriginCountry", (FieldEntry("cbc:IdentificationCode", "origin"),)),
         Group(
             "cac:CommodityClassification",
             "classes",
             ItemClass,
             (
-                Leaf(
+                FieldEntry(
                     "cbc:ItemClassificationCode",
                     "code",
                     attributes={"listID": "scheme", "listVersionID": "version"},
@@ -46,27 +49,27 @@ _ITEM: Final = Box(
             ),
             many=True,
         ),
-        Box("cac:ClassifiedTaxCategory", CATEGORY, only=is_vat),
+        ElementEntry("cac:ClassifiedTaxCategory", CATEGORY, only=is_vat),
         Group(
             "cac:AdditionalItemProperty",
             "properties",
             ItemProperty,
-            (Leaf("cbc:Name", "name"), Leaf("cbc:Value", "value")),
+            (FieldEntry("cbc:Name", "name"), FieldEntry("cbc:Value", "value")),
             many=True,
         ),
     ),
 )
-_PRICE: Final = Box(
+_PRICE: Final = ElementEntry(
     "cac:Price",
     (
-        Leaf("cbc:PriceAmount", "net_price", CURRENCY_PRICE),
-        Leaf("cbc:BaseQuantity", "base_quantity", NUMBER, {"unitCode": "base_unit"}),
-        Box(
+        FieldEntry("cbc:PriceAmount", "net_price", CURRENCY_PRICE),
+        FieldEntry("cbc:BaseQuantity", "base_quantity", NUMBER, {"unitCode": "base_unit"}),
+        ElementEntry(
             "cac:AllowanceCharge",
             (
                 Constant("cbc:ChargeIndicator", "false"),
-                Leaf("cbc:Amount", "price_discount", CURRENCY_PRICE),
-                Leaf("cbc:BaseAmount", "gross_price", CURRENCY_PRICE),
+                FieldEntry("cbc:Amount", "price_discount", CURRENCY_PRICE),
+                FieldEntry("cbc:BaseAmount", "gross_price", CURRENCY_PRICE),
             ),
         ),
     ),
@@ -81,13 +84,13 @@ def lines(root: str) -> Group:
         "lines",
         InvoiceLine,
         (
-            Leaf("cbc:ID", "id"),
-            Leaf("cbc:Note", "note"),
-            Leaf(f"cbc:{quantity}", "quantity", NUMBER, {"unitCode": "unit"}),
-            Leaf("cbc:LineExtensionAmount", "stated_net", CURRENCY_AMOUNT),
-            Leaf("cbc:AccountingCost", "accounting_cost"),
+            FieldEntry("cbc:ID", "id"),
+            FieldEntry("cbc:Note", "note"),
+            FieldEntry(f"cbc:{quantity}", "quantity", NUMBER, {"unitCode": "unit"}),
+            FieldEntry("cbc:LineExtensionAmount", "stated_net", CURRENCY_AMOUNT),
+            FieldEntry("cbc:AccountingCost", "accounting_cost"),
             Group("cac:InvoicePeriod", "period", Period, PERIOD),
-            Box("cac:OrderLineReference", (Leaf("cbc:LineID", "order_line"),)),
+            ElementEntry("cac:OrderLineReference", (FieldEntry("cbc:LineID", "order_line"),)),
             object_reference("cac:DocumentReference"),
             *allowances(()),
             _ITEM,

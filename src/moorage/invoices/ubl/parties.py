@@ -8,16 +8,16 @@ import attrs
 
 from moorage.invoices.binding import (
     IDENTIFIER,
-    Box,
     Constant,
+    ElementEntry,
     ElementPlace,
+    FieldEntry,
     Fields,
     Group,
-    Leaf,
     Node,
-    Special,
+    SpecialElement,
     element_text,
-    single,
+    only_child,
 )
 from moorage.invoices.ubl.elements import VAT_SCHEME, is_vat
 from moorage.invoices.values import ContactPoint, Identifier, Party, PostalAddress
@@ -41,13 +41,13 @@ def address(tag: str) -> Group:
         "address",
         PostalAddress,
         (
-            Leaf("cbc:StreetName", "line1"),
-            Leaf("cbc:AdditionalStreetName", "line2"),
-            Leaf("cbc:CityName", "city"),
-            Leaf("cbc:PostalZone", "postal_code"),
-            Leaf("cbc:CountrySubentity", "region"),
-            Box("cac:AddressLine", (Leaf("cbc:Line", "line3"),)),
-            Box("cac:Country", (Leaf("cbc:IdentificationCode", "country"),)),
+            FieldEntry("cbc:StreetName", "line1"),
+            FieldEntry("cbc:AdditionalStreetName", "line2"),
+            FieldEntry("cbc:CityName", "city"),
+            FieldEntry("cbc:PostalZone", "postal_code"),
+            FieldEntry("cbc:CountrySubentity", "region"),
+            ElementEntry("cac:AddressLine", (FieldEntry("cbc:Line", "line3"),)),
+            ElementEntry("cac:Country", (FieldEntry("cbc:IdentificationCode", "country"),)),
         ),
     )
 
@@ -56,7 +56,9 @@ def _read_ids(parent: XmlElement, fields: Fields, place: ElementPlace) -> None:
     ids: list[Identifier] = []
     for element in parent.all("PartyIdentification"):
         inner: Fields = {}
-        Leaf("cbc:ID", "id", IDENTIFIER).read(element, inner, place.inside("PartyIdentification"))
+        FieldEntry("cbc:ID", "id", IDENTIFIER).read(
+            element, inner, place.inside("PartyIdentification")
+        )
         if inner.get("id") is not None:
             ids.append(inner["id"])
     fields["ids"] = ids
@@ -69,23 +71,27 @@ def _write_ids(value: Any, currency: str | None) -> Iterator[str]:
         yield f"<cac:PartyIdentification>{identifier_text}</cac:PartyIdentification>"
 
 
-_VAT_ID: Final = Box(
-    "cac:PartyTaxScheme", (Leaf("cbc:CompanyID", "vat_id"), VAT_SCHEME), only=is_vat
+_VAT_ID: Final = ElementEntry(
+    "cac:PartyTaxScheme", (FieldEntry("cbc:CompanyID", "vat_id"), VAT_SCHEME), only=is_vat
 )
-NAME: Final = Box("cac:PartyName", (Leaf("cbc:Name", "name"),))
+NAME: Final = ElementEntry("cac:PartyName", (FieldEntry("cbc:Name", "name"),))
 _PARTY: Final[tuple[Node, ...]] = (
-    Leaf("cbc:EndpointID", "endpoint", IDENTIFIER),
-    Special(_read_ids, _write_ids),
-    Box("cac:PartyName", (Leaf("cbc:Name", "trading_name"),)),
+    FieldEntry("cbc:EndpointID", "endpoint", IDENTIFIER),
+    SpecialElement(_read_ids, _write_ids),
+    ElementEntry("cac:PartyName", (FieldEntry("cbc:Name", "trading_name"),)),
     address("cac:PostalAddress"),
     _VAT_ID,
-    Box("cac:PartyTaxScheme", (Leaf("cbc:CompanyID", "tax_id"), _TAX_SCHEME), only=_is_other_tax),
-    Box(
+    ElementEntry(
+        "cac:PartyTaxScheme",
+        (FieldEntry("cbc:CompanyID", "tax_id"), _TAX_SCHEME),
+        only=_is_other_tax,
+    ),
+    ElementEntry(
         "cac:PartyLegalEntity",
         (
-            Leaf("cbc:RegistrationName", "name"),
-            Leaf("cbc:CompanyID", "legal_id", IDENTIFIER),
-            Leaf("cbc:CompanyLegalForm", "legal_note"),
+            FieldEntry("cbc:RegistrationName", "name"),
+            FieldEntry("cbc:CompanyID", "legal_id", IDENTIFIER),
+            FieldEntry("cbc:CompanyLegalForm", "legal_note"),
         ),
     ),
     Group(
@@ -93,26 +99,26 @@ _PARTY: Final[tuple[Node, ...]] = (
         "contact",
         ContactPoint,
         (
-            Leaf("cbc:Name", "name"),
-            Leaf("cbc:Telephone", "phone"),
-            Leaf("cbc:ElectronicMail", "email"),
+            FieldEntry("cbc:Name", "name"),
+            FieldEntry("cbc:Telephone", "phone"),
+            FieldEntry("cbc:ElectronicMail", "email"),
         ),
     ),
 )
 PAYEE: Final[tuple[Node, ...]] = (
-    Special(_read_ids, _write_ids),
+    SpecialElement(_read_ids, _write_ids),
     NAME,
-    Box("cac:PartyLegalEntity", (Leaf("cbc:CompanyID", "legal_id", IDENTIFIER),)),
+    ElementEntry("cac:PartyLegalEntity", (FieldEntry("cbc:CompanyID", "legal_id", IDENTIFIER),)),
 )
 TAX_REPRESENTATIVE: Final[tuple[Node, ...]] = (NAME, address("cac:PostalAddress"), _VAT_ID)
 
 
-def wrapped_party(tag: str, field: str) -> Special:
+def wrapped_party(tag: str, field: str) -> SpecialElement:
     """Return the table entry of a party inside another element, which may be empty."""
     inner = Group("cac:Party", field, Party, _PARTY)
 
     def reading(parent: XmlElement, fields: Fields, place: ElementPlace) -> None:
-        element = single(parent, tag, place)
+        element = only_child(parent, tag, place)
         if element is not None:
             fields[field] = Party()
             inner.read(element, fields, place.inside(tag))
@@ -122,7 +128,7 @@ def wrapped_party(tag: str, field: str) -> Special:
         if text:
             yield f"<{tag}>{text}</{tag}>"
 
-    return Special(reading, writing)
+    return SpecialElement(reading, writing)
 
 
 def is_sepa(identifier: Identifier) -> bool:

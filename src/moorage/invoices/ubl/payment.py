@@ -10,13 +10,13 @@ import attrs
 from moorage.errors import InvalidData
 from moorage.invoices.binding import (
     DAY,
-    Box,
+    ElementEntry,
     ElementPlace,
+    FieldEntry,
     Fields,
     Group,
-    Leaf,
     Node,
-    Special,
+    SpecialElement,
     agree,
     write_nodes,
 )
@@ -29,25 +29,25 @@ if TYPE_CHECKING:
     from moorage.vendor_sdk.xml_text import XmlElement
 
 _ACCOUNT: Final[tuple[Node, ...]] = (
-    Leaf("cbc:ID", "iban"),
-    Leaf("cbc:Name", "name"),
+    FieldEntry("cbc:ID", "iban"),
+    FieldEntry("cbc:Name", "name"),
     reference("cac:FinancialInstitutionBranch", "bic"),
 )
 _PAYEE_ACCOUNT: Final = Group(
     "cac:PayeeFinancialAccount", "accounts", PayeeAccount, _ACCOUNT, many=True
 )
 _MEANS: Final[tuple[Node, ...]] = (
-    Leaf("cbc:PaymentMeansCode", "code", attributes={"name": "text"}),
-    Leaf("cbc:PaymentDueDate", "due_date", DAY),
-    Leaf("cbc:PaymentID", "payment_reference"),
+    FieldEntry("cbc:PaymentMeansCode", "code", attributes={"name": "text"}),
+    FieldEntry("cbc:PaymentDueDate", "due_date", DAY),
+    FieldEntry("cbc:PaymentID", "payment_reference"),
     Group(
         "cac:CardAccount",
         "card",
         InvoiceCard,
         (
-            Leaf("cbc:PrimaryAccountNumberID", "last_digits"),
-            Leaf("cbc:NetworkID", "network"),
-            Leaf("cbc:HolderName", "holder"),
+            FieldEntry("cbc:PrimaryAccountNumberID", "last_digits"),
+            FieldEntry("cbc:NetworkID", "network"),
+            FieldEntry("cbc:HolderName", "holder"),
         ),
     ),
     _PAYEE_ACCOUNT,
@@ -56,8 +56,8 @@ _MEANS: Final[tuple[Node, ...]] = (
         "direct_debit",
         DirectDebit,
         (
-            Leaf("cbc:ID", "mandate"),
-            Box("cac:PayerFinancialAccount", (Leaf("cbc:ID", "account"),)),
+            FieldEntry("cbc:ID", "mandate"),
+            ElementEntry("cac:PayerFinancialAccount", (FieldEntry("cbc:ID", "account"),)),
         ),
     ),
 )
@@ -117,4 +117,4 @@ def _with_network(card: InvoiceCard | None) -> InvoiceCard | None:
     return attrs.evolve(card, network=UNNAMED)
 
 
-PAYMENT: Final = Special(_read_payment, _write_payment)
+PAYMENT: Final = SpecialElement(_read_payment, _write_payment)

@@ -10,17 +10,17 @@ import attrs
 from moorage.invoices.binding import (
     CURRENCY_AMOUNT,
     NUMBER,
-    Box,
+    ElementEntry,
     ElementPlace,
+    FieldEntry,
     Fields,
     Group,
-    Leaf,
     Node,
-    Special,
-    single,
+    SpecialElement,
+    only_child,
     split_sums,
     stated_sums,
-    unreadable,
+    unreadable_element_error,
     write_nodes,
 )
 from moorage.invoices.ubl.elements import VAT_SCHEME, is_vat
@@ -31,21 +31,21 @@ if TYPE_CHECKING:
 
     from moorage.vendor_sdk.xml_text import XmlElement
 
-_TAX_AMOUNT: Final = Leaf("cbc:TaxAmount", "vat", CURRENCY_AMOUNT)
+_TAX_AMOUNT: Final = FieldEntry("cbc:TaxAmount", "vat", CURRENCY_AMOUNT)
 _SUBTOTALS: Final = Group(
     "cac:TaxSubtotal",
     "breakdown",
     VatBreakdown,
     (
-        Leaf("cbc:TaxableAmount", "taxable", CURRENCY_AMOUNT),
-        Leaf("cbc:TaxAmount", "tax", CURRENCY_AMOUNT),
-        Box(
+        FieldEntry("cbc:TaxableAmount", "taxable", CURRENCY_AMOUNT),
+        FieldEntry("cbc:TaxAmount", "tax", CURRENCY_AMOUNT),
+        ElementEntry(
             "cac:TaxCategory",
             (
-                Leaf("cbc:ID", "category"),
-                Leaf("cbc:Percent", "rate", NUMBER),
-                Leaf("cbc:TaxExemptionReasonCode", "reason_code"),
-                Leaf("cbc:TaxExemptionReason", "reason"),
+                FieldEntry("cbc:ID", "category"),
+                FieldEntry("cbc:Percent", "rate", NUMBER),
+                FieldEntry("cbc:TaxExemptionReasonCode", "reason_code"),
+                FieldEntry("cbc:TaxExemptionReason", "reason"),
                 VAT_SCHEME,
             ),
             only=is_vat,
@@ -54,21 +54,21 @@ _SUBTOTALS: Final = Group(
     many=True,
 )
 _SUMS: Final[tuple[Node, ...]] = (
-    Leaf("cbc:LineExtensionAmount", "lines", CURRENCY_AMOUNT),
-    Leaf("cbc:TaxExclusiveAmount", "net", CURRENCY_AMOUNT),
-    Leaf("cbc:TaxInclusiveAmount", "gross", CURRENCY_AMOUNT),
-    Leaf("cbc:AllowanceTotalAmount", "allowances", CURRENCY_AMOUNT),
-    Leaf("cbc:ChargeTotalAmount", "charges", CURRENCY_AMOUNT),
-    Leaf("cbc:PrepaidAmount", "prepaid", CURRENCY_AMOUNT),
-    Leaf("cbc:PayableRoundingAmount", "rounding", CURRENCY_AMOUNT),
-    Leaf("cbc:PayableAmount", "due", CURRENCY_AMOUNT),
+    FieldEntry("cbc:LineExtensionAmount", "lines", CURRENCY_AMOUNT),
+    FieldEntry("cbc:TaxExclusiveAmount", "net", CURRENCY_AMOUNT),
+    FieldEntry("cbc:TaxInclusiveAmount", "gross", CURRENCY_AMOUNT),
+    FieldEntry("cbc:AllowanceTotalAmount", "allowances", CURRENCY_AMOUNT),
+    FieldEntry("cbc:ChargeTotalAmount", "charges", CURRENCY_AMOUNT),
+    FieldEntry("cbc:PrepaidAmount", "prepaid", CURRENCY_AMOUNT),
+    FieldEntry("cbc:PayableRoundingAmount", "rounding", CURRENCY_AMOUNT),
+    FieldEntry("cbc:PayableAmount", "due", CURRENCY_AMOUNT),
 )
 
 
 def _read_totals(parent: XmlElement, fields: Fields, place: ElementPlace) -> None:
     totals: Fields = {}
     _read_tax(parent, fields, totals, place)
-    element = single(parent, "LegalMonetaryTotal", place)
+    element = only_child(parent, "LegalMonetaryTotal", place)
     if element is not None:
         for node in _SUMS:
             node.read(element, totals, place.inside("LegalMonetaryTotal"))
@@ -93,7 +93,9 @@ def _read_tax(parent: XmlElement, fields: Fields, totals: Fields, place: Element
         elif currency is not None and currency == place.currency == tax_currency:
             continue  # both are in the same currency, which the rule PEPPOL-EN16931-R005 reports
         else:
-            raise unreadable(place, "There are several totals of VAT in one currency (BR-CO-15).")
+            raise unreadable_element_error(
+                place, "There are several totals of VAT in one currency (BR-CO-15)."
+            )
     if main is not None:
         _TAX_AMOUNT.read(main, totals, place)
         _SUBTOTALS.read(main, totals, place)
@@ -111,4 +113,4 @@ def _write_totals(value: Any, currency: str | None) -> Iterator[str]:
     yield f"<cac:LegalMonetaryTotal>{write_nodes(_SUMS, sums, currency)}</cac:LegalMonetaryTotal>"
 
 
-TOTALS: Final = Special(_read_totals, _write_totals)
+TOTALS: Final = SpecialElement(_read_totals, _write_totals)

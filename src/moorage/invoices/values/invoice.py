@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 import attrs
 
-from moorage.invoices.amounts import exact_sum, percentage, rounded, total
+from moorage.invoices.amounts import exact_sum, percentage, round_amount, total
 from moorage.invoices.values.fields import (
     Identifier,
     day_field,
@@ -134,7 +134,7 @@ class Invoice:
         lines = total(line.net_amount for line in self.lines)
         allowances = total(item.amount for item in self.allowances)
         charges = total(item.amount for item in self.charges)
-        net = rounded(exact_sum((lines, charges)) - exact_sum((allowances,)))
+        net = round_amount(exact_sum((lines, charges)) - exact_sum((allowances,)))
         vat = total(part.tax for part in breakdown)
         gross = total((net, vat))
         return Totals(
@@ -144,7 +144,7 @@ class Invoice:
             net=net,
             vat=vat,
             gross=gross,
-            due=rounded(exact_sum((gross, self.rounding)) - exact_sum((self.prepaid,))),
+            due=round_amount(exact_sum((gross, self.rounding)) - exact_sum((self.prepaid,))),
             breakdown=breakdown,
         )
 

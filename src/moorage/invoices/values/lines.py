@@ -7,7 +7,7 @@ from fractions import Fraction
 
 import attrs
 
-from moorage.invoices.amounts import exact_sum, exact_total, rounded
+from moorage.invoices.amounts import exact_sum, exact_total, round_amount
 from moorage.invoices.values.fields import (
     Identifier,
     identifier_field,
@@ -145,7 +145,7 @@ class InvoiceLine:
         if self.base_quantity is not None:
             gross /= Fraction(self.base_quantity)
         charges = exact_sum(charge.amount for charge in self.charges)
-        return rounded(gross + charges - exact_sum(item.amount for item in self.allowances))
+        return round_amount(gross + charges - exact_sum(item.amount for item in self.allowances))
 
     def with_prices(self) -> InvoiceLine:
         """Return the line with both gross price and discount if it has one of them.

@@ -6,7 +6,7 @@ import re
 from typing import TYPE_CHECKING, Final
 
 from moorage.domain.secrets.sensitive import is_sensitive
-from moorage.scaffold.client.layout import Group, assigned, assigned_text, laid_out, literal
+from moorage.scaffold.client.layout import Group, assigned_field, assigned_text, laid_out, literal
 from moorage.scaffold.client.schemas import EnumClass, ObjectClass, UnionAlias
 from moorage.scaffold.client.words import member_name, unique
 
@@ -52,22 +52,22 @@ def models_module(declared: Iterable[ObjectClass | EnumClass | UnionAlias], titl
     for union in unions:
         lines += _union_lines(union)
     body = "\n".join(lines)
-    about = f'"""The values of {title}."""'
-    return module_text(about, body, _MODEL_NAMES)
+    docstring = f'"""The values of {title}."""'
+    return module_text(docstring, body, _MODEL_NAMES)
 
 
 def operations_module(calls: Sequence[Call], title: str, *, checks: bool) -> str:
     """Return the module with a function for each operation."""
-    lines = ["", *laid_out(listed(call.name for call in calls), before="__all__ = ")]
+    lines = ["", *laid_out(string_list(call.name for call in calls), before="__all__ = ")]
     for call in calls:
         lines += ["", "", *_call_lines(call, checks=checks)]
-    about = f'"""The operations of {title}; `manager.perform` performs them."""'
+    docstring = f'"""The operations of {title}; `manager.perform` performs them."""'
     return module_text(
-        about, "\n".join(lines), _CALL_NAMES, ("FormFile", "HttpOperation"), imports_models=True
+        docstring, "\n".join(lines), _CALL_NAMES, ("FormFile", "HttpOperation"), imports_models=True
     )
 
 
-def listed(names: Iterable[str]) -> Group:
+def string_list(names: Iterable[str]) -> Group:
     """Return the names as a list of string literals, in order."""
     return Group("", tuple(map(literal, sorted(names))), "[")
 
@@ -93,16 +93,20 @@ def module_text(
         package_names: the names that may be imported from `moorage`.
         imports_models: True if the classes of the module's own package may be imported.
     """
-    used = set(_WORD.findall(_TEXTS.sub("", body)))
+    used_words = set(_WORD.findall(_TEXTS.sub("", body)))
     standard = [
-        f"from {module} import {', '.join(name for name in names if name in used)}"
+        f"from {module} import {', '.join(name for name in names if name in used_words)}"
         for module, names in _STANDARD
-        if used.intersection(names)
+        if used_words.intersection(names)
     ]
     foreign = ["import attrs"] if "@attrs.frozen" in body else []
-    foreign += _import_lines("moorage", [name for name in package_names if name in used])
-    foreign += _import_lines("moorage.client_sdk", [name for name in sdk_names if name in used])
-    package_lines = ["from {package} import models"] if imports_models and "models" in used else []
+    foreign += _import_lines("moorage", [name for name in package_names if name in used_words])
+    foreign += _import_lines(
+        "moorage.client_sdk", [name for name in sdk_names if name in used_words]
+    )
+    package_lines = (
+        ["from {package} import models"] if imports_models and "models" in used_words else []
+    )
     imports = [
         line for group in (standard, foreign, package_lines) if group for line in ["", *group]
     ]
@@ -120,38 +124,38 @@ def _import_lines(module: str, names: Sequence[str]) -> list[str]:
 
 
 def _enum_lines(declaration: EnumClass) -> Iterator[str]:
-    taken: set[str] = set()
+    taken_names: set[str] = set()
     yield f"class {declaration.name}(OpenEnum):"
-    yield f'    """{_about(declaration.source)}"""'
+    yield f'    """{_module_docstring(declaration.source)}"""'
     yield ""
     for value in declaration.values:
-        yield from assigned_text(unique(member_name(value), taken), value)
+        yield from assigned_text(unique(member_name(value), taken_names), value)
 
 
 def _class_lines(declaration: ObjectClass) -> Iterator[str]:
     yield "@attrs.frozen(kw_only=True)"
     yield f"class {declaration.name}:"
-    yield f'    """{_about(declaration.source)}"""'
+    yield f'    """{_module_docstring(declaration.source)}"""'
     if declaration.fields or declaration.other is not None:
         yield ""
     for field in declaration.fields:
         yield from _field_lines(field)
     if declaration.other is not None:
-        other = _plain(declaration.other)
+        other = _local_annotation(declaration.other)
         # A class that is defined below cannot be named in an expression.
         value = Group("attrs.field", ("factory=dict[str, Any]", "repr=False"))
-        yield from assigned("other_fields", f"Mapping[str, {other}]", value)
+        yield from assigned_field("other_fields", f"Mapping[str, {other}]", value)
 
 
 def _field_lines(field: ClassField) -> Iterator[str]:
     kind = field.kind
-    annotation, default = _plain(kind.annotation), ""
+    annotation, default = _local_annotation(kind.annotation), ""
     if not field.required:
         default = "None"
         if kind.text != "Any":
-            annotation = f"{_plain(kind.text)} | None"
+            annotation = f"{_local_annotation(kind.text)} | None"
             if kind.nullable:
-                annotation, default = f"{_plain(kind.text)} | Unset | None", "UNSET"
+                annotation, default = f"{_local_annotation(kind.text)} | Unset | None", "UNSET"
     options: list[str | Group] = [f"default={default}"] if default else []
     if field.member != field.name or kind.limits:
         member = Group('"member": Member', (literal(field.member), *kind.limits))
@@ -159,15 +163,15 @@ def _field_lines(field: ClassField) -> Iterator[str]:
     if is_sensitive(field.member):
         options.append("repr=False")
     if options == [f"default={default}"]:
-        yield from assigned(field.name, annotation, default)
+        yield from assigned_field(field.name, annotation, default)
     elif options:
-        yield from assigned(field.name, annotation, Group("attrs.field", tuple(options)))
+        yield from assigned_field(field.name, annotation, Group("attrs.field", tuple(options)))
     else:
         yield f"    {field.name}: {annotation}"
 
 
 def _union_lines(union: UnionAlias) -> Iterator[str]:
-    kinds = Group("Union", tuple(map(_plain, union.kinds)), "[")
+    kinds = Group("Union", tuple(map(_local_annotation, union.kinds)), "[")
     part = kinds
     if union.member is not None:
         classes = tuple(f"{literal(value)}: {literal(name)}" for value, name in union.classes)
@@ -177,7 +181,7 @@ def _union_lines(union: UnionAlias) -> Iterator[str]:
 
 
 def _call_lines(call: Call, *, checks: bool) -> Iterator[str]:
-    result = prefixed(call.result.kind.annotation)
+    result = prefixed_annotation(call.result.kind.annotation)
     yield from laid_out(
         Group(f"def {call.name}", tuple(_signature(call))), after=f" -> HttpOperation[{result}]:"
     )
@@ -221,19 +225,19 @@ def _signature(call: Call) -> Iterator[str]:
     by_position = [item for item in arguments if item.place == "path"]
     by_name = [item for item in arguments if item.place != "path"]
     for item in by_position:
-        yield f"{item.name}: {prefixed(item.kind.nested)}"
+        yield f"{item.name}: {prefixed_annotation(item.kind.nested)}"
     body = call.body
     if body is not None and body.required:
-        yield f"body: {prefixed(body.kind.nested)}"
+        yield f"body: {prefixed_annotation(body.kind.nested)}"
     has_body_option = body is not None and not body.required
     has_files = body is not None and body.form == "multipart"
     if by_name or has_body_option or has_files:
         yield "*"
     for item in by_name:
-        annotation = prefixed(item.kind.nested)
+        annotation = prefixed_annotation(item.kind.nested)
         yield f"{item.name}: {annotation if item.required else optional(annotation)}"
     if body is not None and has_body_option:
-        yield f"body: {optional(prefixed(body.kind.nested))}"
+        yield f"body: {optional(prefixed_annotation(body.kind.nested))}"
     if has_files:
         yield "files: Mapping[str, FormFile | None] | None = None"
 
@@ -246,7 +250,7 @@ def optional(annotation: str) -> str:
 
 def _arguments_of(argument: Argument) -> Iterator[str]:
     yield literal(argument.wire)
-    yield prefixed(argument.kind.annotation)
+    yield prefixed_annotation(argument.kind.annotation)
     yield argument.name
     yield from argument.kind.limits
 
@@ -259,7 +263,7 @@ def _parameter_part(argument: Argument) -> Group:
 
 
 def _content_part(body: Body) -> Group:
-    kind = prefixed(body.kind.annotation)
+    kind = prefixed_annotation(body.kind.annotation)
     if body.form in {"text", "binary"}:
         return Group(f"{body.form}_content", ("body", f"media_type={literal(body.media_type)}"))
     if body.form == "multipart":
@@ -273,29 +277,29 @@ def _content_part(body: Body) -> Group:
     return Group(f"{body.form}_content", tuple(items))
 
 
-def _plain(annotation: str) -> str:
+def _local_annotation(annotation: str) -> str:
     """Return an annotation as it is written in the module of the classes."""
     return _MARKED.sub(r"\1", annotation)
 
 
-def prefixed(annotation: str) -> str:
+def prefixed_annotation(annotation: str) -> str:
     """Return an annotation as it is written in other modules."""
     return _MARKED.sub(r"models.\1", annotation)
 
 
-def _about(source: str) -> str:
+def _module_docstring(source: str) -> str:
     return one_line(f"The schema at {source}", 90)
 
 
 def _call_about(call: Call) -> str:
-    about = f"Return the operation {call.operation.method} {call.operation.path}"
+    docstring = f"Return the operation {call.operation.method} {call.operation.path}"
     summary = call.operation.node.text("summary")
-    return one_line(about if summary is None else f"{about}: {summary}", 90)
+    return one_line(docstring if summary is None else f"{docstring}: {summary}", 90)
 
 
 def one_line(text: str, width: int) -> str:
     """Return an untrusted text as one line without quotes and escapes, with a full stop."""
     printable = "".join(item if item.isprintable() else " " for item in text)
-    plain = " ".join(printable.replace('"', "'").replace("\\", "/").split()).rstrip(".' ")
-    short = plain if len(plain) <= width else f"{plain[: width - 1].rstrip()}…"
+    plain_text = " ".join(printable.replace('"', "'").replace("\\", "/").split()).rstrip(".' ")
+    short = plain_text if len(plain_text) <= width else f"{plain_text[: width - 1].rstrip()}…"
     return f"{short}."

@@ -61,7 +61,7 @@ def laid_out(part: Part, *, indent: int = 0, before: str = "", after: str = "") 
     yield f"{margin}{_CLOSING[part.bracket]}{after}"
 
 
-def assigned(name: str, annotation: str, value: Part) -> Iterator[str]:
+def assigned_field(name: str, annotation: str, value: Part) -> Iterator[str]:
     """Yield the lines of an annotated field of a class."""
     margin = "    "
     start = f"{name}: {annotation} = "
@@ -92,10 +92,10 @@ def assigned_text(name: str, text: str) -> Iterator[str]:
 def literal(text: str) -> str:
     """Return a text as a Python literal, with the quotation marks that a formatter would choose."""
     quote = "'" if text.count('"') > text.count("'") else '"'
-    return quote + "".join(_escaped(character, quote) for character in text) + quote
+    return quote + "".join(_escape(character, quote) for character in text) + quote
 
 
-def _escaped(character: str, quote: str) -> str:
+def _escape(character: str, quote: str) -> str:
     if character in {"\\", quote}:
         return f"\\{character}"
     if character.isprintable():

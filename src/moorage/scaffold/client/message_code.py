@@ -4,8 +4,14 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Final
 
-from moorage.scaffold.client.code import listed, module_text, one_line, optional, prefixed
-from moorage.scaffold.client.layout import Group, assigned, laid_out, literal
+from moorage.scaffold.client.code import (
+    module_text,
+    one_line,
+    optional,
+    prefixed_annotation,
+    string_list,
+)
+from moorage.scaffold.client.layout import Group, assigned_field, laid_out, literal
 from moorage.scaffold.client.words import member_name, unique
 
 if TYPE_CHECKING:
@@ -41,7 +47,7 @@ def messages_module(
     functions: list[MessageFunction] = [*makers, *readers]
     constants = channel_names([item.operation for item in functions])
     names = [*constants.values(), *(item.name for item in functions)]
-    lines = ["", *laid_out(listed(names), before="__all__ = ")]
+    lines = ["", *laid_out(string_list(names), before="__all__ = ")]
     channels = {item.operation.channel: item.operation for item in functions}
     for channel, operation in channels.items():
         lines += ["", *laid_out(_channel(operation), before=f"{constants[channel]} = ")]
@@ -49,15 +55,15 @@ def messages_module(
         lines += ["", "", *_maker_lines(maker, constants[maker.operation.channel])]
     for reader in readers:
         lines += ["", "", *_reader_lines(reader, checks=checks)]
-    about = f'"""The channels and messages of {title}."""'
-    return module_text(about, "\n".join(lines), _SDK_NAMES, imports_models=True)
+    docstring = f'"""The channels and messages of {title}."""'
+    return module_text(docstring, "\n".join(lines), _SDK_NAMES, imports_models=True)
 
 
 def channel_names(operations: Sequence[ChannelOperation]) -> Mapping[str, str]:
     """Return the names of the constants for channels, by the channels' names."""
-    taken: set[str] = set()
+    taken_names: set[str] = set()
     channels = dict.fromkeys(operation.channel for operation in operations)
-    return {channel: unique(member_name(channel), taken) for channel in channels}
+    return {channel: unique(member_name(channel), taken_names) for channel in channels}
 
 
 def _channel(operation: ChannelOperation) -> Group:
@@ -76,7 +82,7 @@ def _maker_lines(maker: MakeFunction, channel: str) -> Iterator[str]:
     yield from laid_out(
         Group(f"def {maker.name}", tuple(_signature(maker))), after=" -> TopicMessage:"
     )
-    yield f'    """{one_line(_about("Return", maker.operation, maker.message.name), 90)}"""'
+    yield f'    """{one_line(_docstring_of("Return", maker.operation, maker.message.name), 90)}"""'
     values = tuple(
         f"{literal(item.wire)}: {item.name}" for item in maker.arguments if item.place == "topic"
     )
@@ -90,17 +96,17 @@ def _maker_lines(maker: MakeFunction, channel: str) -> Iterator[str]:
 
 
 def _signature(maker: MakeFunction) -> Iterator[str]:
-    yield f"body: {prefixed(maker.payload.kind.annotation)}"
+    yield f"body: {prefixed_annotation(maker.payload.kind.annotation)}"
     yield "*"
     for item in sorted(maker.arguments, key=lambda item: not item.required):
-        annotation = prefixed(item.kind.nested)
+        annotation = prefixed_annotation(item.kind.nested)
         yield f"{item.name}: {annotation if item.required else optional(annotation)}"
     yield "key: str | bytes" if maker.message.has_key else "key: str | bytes | None = None"
     yield "message_id: str | None = None"
 
 
 def _header(argument: Argument) -> Group:
-    kind = prefixed(argument.kind.annotation)
+    kind = prefixed_annotation(argument.kind.annotation)
     items = (literal(argument.wire), kind, argument.name, *argument.kind.limits)
     return Group("*parameter", items)
 
@@ -109,7 +115,7 @@ def _content(payload: Payload) -> Group:
     media_type = f"media_type={literal(payload.media_type)}"
     if payload.form != "json":
         return Group(f"{payload.form}_content", ("body", media_type))
-    items = [prefixed(payload.kind.annotation), "body", *payload.kind.limits]
+    items = [prefixed_annotation(payload.kind.annotation), "body", *payload.kind.limits]
     if payload.media_type != "application/json":
         items.append(media_type)
     return Group("json_content", tuple(items))
@@ -117,22 +123,23 @@ def _content(payload: Payload) -> Group:
 
 def _reader_lines(reader: ReadFunction, *, checks: bool) -> Iterator[str]:
     payload = reader.payload
-    annotation = prefixed(payload.kind.annotation)
+    annotation = prefixed_annotation(payload.kind.annotation)
     yield from laid_out(
         Group(f"def {reader.name}", ("payload: bytes",)), after=f" -> {annotation}:"
     )
     names = ", ".join(message.name for message in reader.operation.messages)
-    yield f'    """{one_line(_about("Return the payload of", reader.operation, names), 90)}"""'
+    docstring = _docstring_of("Return the payload of", reader.operation, names)
+    yield f'    """{one_line(docstring, 90)}"""'
     if payload.form == "json":
         options = () if checks else ("checks=False",)
         items = (annotation, "payload", *payload.kind.limits, *options)
-        yield from assigned("value", annotation, Group("json_payload", items))
+        yield from assigned_field("value", annotation, Group("json_payload", items))
         yield "    return value"
     else:
         yield f"    return {'text_payload(payload)' if payload.form == 'text' else 'payload'}"
 
 
-def _about(start: str, operation: ChannelOperation, name: str) -> str:
-    about = f"{start} {name} of {operation.address}"
+def _docstring_of(start: str, operation: ChannelOperation, name: str) -> str:
+    docstring = f"{start} {name} of {operation.address}"
     summary = operation.node.text("summary")
-    return about if summary is None else f"{about}: {summary}"
+    return docstring if summary is None else f"{docstring}: {summary}"

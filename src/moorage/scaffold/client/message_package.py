@@ -6,12 +6,12 @@ from typing import TYPE_CHECKING, Final, Literal, TypeAlias
 
 import attrs
 
-from moorage.domain.openapi.document import Unmapped
+from moorage.domain.openapi.document import UnmappedOperation
 from moorage.errors import DescriptionRefused, Problem
 from moorage.scaffold.client.code import models_module, one_line
 from moorage.scaffold.client.message_code import messages_module
 from moorage.scaffold.client.messages import make_functions, read_function
-from moorage.scaffold.client.needed import needed, needed_names
+from moorage.scaffold.client.needed import needed_declarations, needed_names
 from moorage.scaffold.client.project import ROUND_TRIP_TEST, project_file
 from moorage.scaffold.client.schemas import Schemas
 from moorage.scaffold.naming import checked_name
@@ -76,7 +76,7 @@ def message_files(api: AsyncApi, name: str, options: MessageOptions) -> dict[str
         f"src/{package}/messages.py": messages_module(
             makers, readers, title, checks=options.check_received
         ).replace("{package}", package),
-        f"src/{package}/models.py": models_module(needed(kinds, schemas), title),
+        f"src/{package}/models.py": models_module(needed_declarations(kinds, schemas), title),
         f"src/{package}/py.typed": "",
         f"tests/test_{package}.py": _TESTS.format(package=package, round_trip=ROUND_TRIP_TEST),
     }
@@ -88,17 +88,17 @@ def _functions(
 ) -> tuple[list[MakeFunction], list[ReadFunction], list[Problem]]:
     """Return the functions of a description, and the problems of operations without a function."""
     operations, skipped_problems = api.mapped(options.operations)
-    problems, taken = [*skipped_problems], set[str]()
+    problems, taken_names = [*skipped_problems], set[str]()
     makers: list[MakeFunction] = []
     readers: list[ReadFunction] = []
     is_sent = "receive" if options.role == "client" else "send"
     for operation in operations:
         try:
             if operation.action == is_sent:
-                makers += make_functions(operation, api.document, schemas, taken)
+                makers += make_functions(operation, api.document, schemas, taken_names)
             else:
-                readers.append(read_function(operation, schemas, taken))
-        except Unmapped as error:
+                readers.append(read_function(operation, schemas, taken_names))
+        except UnmappedOperation as error:
             problems.append(error.problem)
     functions: list[MessageFunction] = [*makers, *readers]
     for item in functions:

@@ -211,13 +211,13 @@ def _headers(
             name=unique(argument_name(name), names),
             wire=name,
             place="header",
-            kind=schemas.kind(_plain(node, document), f"{message.name} {name}"),
+            kind=schemas.kind(_header_schema(node, document), f"{message.name} {name}"),
             required=name in required,
             style="simple",
         )
 
 
-def _plain(node: Node, document: Document) -> Node:
+def _header_schema(node: Node, document: Document) -> Node:
     """Return the schema of a header.
 
     Raises:

@@ -15,7 +15,9 @@ if TYPE_CHECKING:
 _MARKED: Final = re.compile(r"«(\w+)»")
 
 
-def needed(kinds: Iterable[str], schemas: Schemas) -> list[ObjectClass | EnumClass | UnionAlias]:
+def needed_declarations(
+    kinds: Iterable[str], schemas: Schemas
+) -> list[ObjectClass | EnumClass | UnionAlias]:
     """Return the declarations that annotations need, in their order."""
     names = needed_names(kinds, schemas) or set()
     return [declaration for name, declaration in schemas.declared.items() if name in names]

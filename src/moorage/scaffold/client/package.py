@@ -6,12 +6,12 @@ from typing import TYPE_CHECKING, Final
 
 import attrs
 
-from moorage.domain.openapi.document import Unmapped
+from moorage.domain.openapi.document import UnmappedOperation
 from moorage.errors import DescriptionRefused, Problem
 from moorage.scaffold.client.calls import call_of
 from moorage.scaffold.client.code import models_module, one_line, operations_module
 from moorage.scaffold.client.layout import Group, laid_out, literal
-from moorage.scaffold.client.needed import needed, needed_names
+from moorage.scaffold.client.needed import needed_declarations, needed_names
 from moorage.scaffold.client.project import ROUND_TRIP_TEST, project_file
 from moorage.scaffold.client.schemas import Schemas
 from moorage.scaffold.naming import checked_name
@@ -65,12 +65,12 @@ def client_files(api: OpenApi, name: str, options: ClientOptions) -> dict[str, s
         security=scheme, operations=options.operations, skip_unmapped=options.skip_unmapped
     )
     schemas = Schemas(api.document, keep_unknown=options.keep_unknown)
-    problems, taken = [*skipped_problems], set[str]()
+    problems, taken_names = [*skipped_problems], set[str]()
     calls: list[Call] = []
     for operation in operations:
         try:
-            calls.append(call_of(operation, api.document, schemas, taken))
-        except Unmapped as error:
+            calls.append(call_of(operation, api.document, schemas, taken_names))
+        except UnmappedOperation as error:
             problems.append(error.problem)
     for call in calls:
         if needed_names(call.kinds, schemas) is None:
@@ -89,7 +89,7 @@ def client_files(api: OpenApi, name: str, options: ClientOptions) -> dict[str, s
         security=options.security,
         operations=[call.operation.name for call in calls],
     )
-    declared = needed([kind for call in calls for kind in call.kinds], schemas)
+    declared = needed_declarations([kind for call in calls for kind in call.kinds], schemas)
     title = one_line(api.title, 60).rstrip(".")
     texts = {
         "README.md": _readme(api, package, calls, problems, service),

@@ -2,7 +2,7 @@
 
 A class is named after its schema, or after the position of the schema in the description. In
 annotations the name is enclosed in « and », because modules write it in different ways. A schema
-that cannot be mapped raises `Unmapped`; only the operations that need it cannot be generated.
+that cannot be mapped raises `UnmappedOperation`; other operations are generated.
 """
 
 from __future__ import annotations
@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 import attrs
 
-from moorage.domain.openapi.document import Node, Unmapped, reference_of, refusal
+from moorage.domain.openapi.document import Node, UnmappedOperation, reference_of, refusal
 from moorage.domain.values.json_text import is_list, is_object
 from moorage.scaffold.client.layout import literal
 from moorage.scaffold.client.words import TAKEN_CLASSES, attribute_name, class_name, unique
@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from moorage.domain.openapi.document import Document
     from moorage.errors import Problem
 
-_DEEPEST: Final = 60
+_MAX_DEPTH: Final = 60
 _MOST_MEMBERS: Final = 1_000
 _FORMATS: Final = {
     "date-time": "datetime",
@@ -135,10 +135,10 @@ class Schemas:
             hint, node = target.pointer.rpartition("/")[2].replace("~1", "/"), target
             nullable = nullable or _is_nullable(node)
         if node.pointer in self._failed:
-            raise Unmapped(self._failed[node.pointer])
+            raise UnmappedOperation(self._failed[node.pointer])
         if node.pointer in self._names:
             return Kind(f"«{self._names[node.pointer]}»", nullable=nullable)
-        if node.pointer in self._open or len(self._open) > _DEEPEST:
+        if node.pointer in self._open or len(self._open) > _MAX_DEPTH:
             raise refusal(
                 node.pointer,
                 "The schema refers to itself without an object between, or is nested too deeply.",
@@ -147,7 +147,7 @@ class Schemas:
         self._open.append(node.pointer)
         try:
             kind = self._kind(node, hint)
-        except Unmapped as error:
+        except UnmappedOperation as error:
             self._failed[node.pointer] = error.problem
             raise
         finally:
@@ -222,10 +222,10 @@ class Schemas:
         additional: Node,
     ) -> Kind:
         name = self._named(node, hint)
-        taken = {"other_fields"}
+        taken_names = {"other_fields"}
         fields = tuple(
             ClassField(
-                unique(attribute_name(member), taken),
+                unique(attribute_name(member), taken_names),
                 member,
                 self.kind(members[member], f"{name} {member}"),
                 member in required,
@@ -281,7 +281,7 @@ class Schemas:
     def _all_parts(self, node: Node, depth: int) -> list[Node]:
         """Return the schemas that `allOf` joins, the outermost schema last."""
         node = self._document.resolved(node)
-        if depth > _DEEPEST or not is_object(node.value):
+        if depth > _MAX_DEPTH or not is_object(node.value):
             raise refusal(node.pointer, "allOf is circular or malformed.", "Correct it.")
         inner_parts = [
             part

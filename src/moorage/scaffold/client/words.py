@@ -10,7 +10,7 @@ from unicodedata import normalize
 
 _BOUNDARY: Final = re.compile(r"(?<=[a-z0-9])(?=[A-Z])|(?<=[A-Z])(?=[A-Z][a-z])")
 _NOT_ALLOWED: Final = re.compile(r"[^A-Za-z0-9]+")
-_LONGEST: Final = 60
+_MAX_LENGTH: Final = 60
 _TAKEN_ATTRIBUTES: Final = frozenset(
     {"attrs", "bool", "bytes", "date", "datetime", "int", "self", "str"}
 )
@@ -28,19 +28,19 @@ TAKEN_CLASSES: Final = frozenset(
 
 def words(text: str) -> list[str]:
     """Return the words of a name, in ASCII."""
-    plain = normalize("NFKD", text).encode("ascii", "ignore").decode()
-    return [word for word in _NOT_ALLOWED.sub(" ", _BOUNDARY.sub(" ", plain)).split() if word]
+    plain_text = normalize("NFKD", text).encode("ascii", "ignore").decode()
+    return [word for word in _NOT_ALLOWED.sub(" ", _BOUNDARY.sub(" ", plain_text)).split() if word]
 
 
 def class_name(text: str) -> str:
     """Return a name for a class, such as `OrderLine`."""
-    name = "".join(word[:1].upper() + word[1:] for word in words(text))[:_LONGEST]
+    name = "".join(word[:1].upper() + word[1:] for word in words(text))[:_MAX_LENGTH]
     return name if name[:1].isalpha() else f"Class{name}"
 
 
 def attribute_name(text: str) -> str:
     """Return a name for an attribute, such as `order_line`."""
-    name = "_".join(words(text)).lower()[:_LONGEST].strip("_")
+    name = "_".join(words(text)).lower()[:_MAX_LENGTH].strip("_")
     name = name if name[:1].isalpha() else f"field_{name}".strip("_")
     return f"{name}_" if keyword.iskeyword(name) or name in _TAKEN_ATTRIBUTES else name
 
@@ -53,7 +53,7 @@ def argument_name(text: str) -> str:
 
 def member_name(text: str) -> str:
     """Return a name for a member of an enumeration, such as `IN_TRANSIT`."""
-    name = "_".join(words(text)).upper()[:_LONGEST].strip("_")
+    name = "_".join(words(text)).upper()[:_MAX_LENGTH].strip("_")
     return name if name[:1].isalpha() and name != "MRO" else f"VALUE_{name}".strip("_")
 
 

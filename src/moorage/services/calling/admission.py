@@ -32,7 +32,7 @@ if TYPE_CHECKING:
 
 Answered = TypeVar("Answered")
 
-_MOMENT: Final = 0.05
+_MIN_SECONDS: Final = 0.05
 """Seconds for the store to confirm a caller's turn shortly before the deadline."""
 
 _NEVER: Final = (ConnectorError, "this is no refusal.")
@@ -59,7 +59,7 @@ async def be_admitted(
     function raises, because an interruption may come before the function's first line.
     """
     if first[0] is not Answer.NEEDS_TOKEN:
-        return await _turn(core, call, question, first)
+        return await _wait_for_turn(core, call, question, first)
     token = call.token = core.token()
     # The store may have granted the probe's lease although its answer never arrives.
     second: Admitted = (Answer.GO, 0, lease_of(token), ())
@@ -68,7 +68,7 @@ async def be_admitted(
         if core.observers and second[0] is Answer.GO and second[2] and second[2][2]:
             circuit = circuit_name(call.plan)
             call.emit(core, CircuitChanged, state=CircuitState.HALF_OPEN, circuit=circuit)
-        permit = await _turn(core, call, question, second)
+        permit = await _wait_for_turn(core, call, question, second)
         core.waiters.go(second[3])
     except BaseException:
         withdraw(core, question.gates, second)
@@ -76,10 +76,12 @@ async def be_admitted(
     return permit
 
 
-async def _turn(core: Core, call: Call, question: Admission, admitted: Admitted) -> Permit | None:
+async def _wait_for_turn(
+    core: Core, call: Call, question: Admission, admitted: Admitted
+) -> Permit | None:
     """Wait for the time at which an admitted attempt may be sent.
 
-    The caller that holds `admitted` removes the waiting caller from the line afterwards.
+    The caller that holds `admitted` removes the waiting caller from the queue afterwards.
     """
     answer, wait, permit, tickets = admitted
     if answer is not Answer.GO:
@@ -94,10 +96,10 @@ async def _turn(core: Core, call: Call, question: Admission, admitted: Admitted)
         if waiter is None:
             waiter = core.waiters.join(question, tickets, due)
         else:
-            core.waiters.rejoin(waiter, due)
+            core.waiters.join_again(waiter, due)
         tickets = await await_turn(core, waiter)
         # The wait may end exactly at the deadline; the caller's turn has come nevertheless.
-        seconds_left = max(_MOMENT, call.remaining(core) / 1e9)
+        seconds_left = max(_MIN_SECONDS, call.remaining(core) / 1e9)
         answer, wait = await core.execute(Confirm(question.gates, tickets, permit), seconds_left)
         if answer is not Answer.GO:
             raise refusal(core, call, answer, wait)

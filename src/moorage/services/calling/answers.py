@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any, Final, TypeAlias
 
 from moorage.domain.state.packing import pack_values, unpack_values
-from moorage.domain.state.sealing import about
+from moorage.domain.state.sealing import sealing_context
 from moorage.errors import ConfigurationError
 
 if TYPE_CHECKING:
@@ -18,18 +18,18 @@ Answer: TypeAlias = "tuple[str, Any]"
 _SEALED: Final = "sealed"
 
 
-def sealed(cipher: Cipher | None, plan: Plan, key: str, answer: Answer) -> Answer:
+def seal_answer(cipher: Cipher | None, plan: Plan, key: str, answer: Answer) -> Answer:
     """Encode an answer to be stored for an idempotency key, encrypted if there is a cipher.
 
     Raises:
-        InvalidData: there is a cipher, and the answer does not consist of plain values.
+        InvalidData: there is a cipher, but the answer does not consist of plain values.
     """
     if cipher is None:
         return answer
     return _SEALED, cipher.seal(pack_values(answer), _binding(plan, key))
 
 
-def opened(cipher: Cipher | None, plan: Plan, key: str, stored: Answer) -> Answer:
+def open_answer(cipher: Cipher | None, plan: Plan, key: str, stored: Answer) -> Answer:
     """Decode the answer that is stored for an idempotency key, and decrypt it if necessary.
 
     Raises:
@@ -49,4 +49,4 @@ def opened(cipher: Cipher | None, plan: Plan, key: str, stored: Answer) -> Answe
 
 
 def _binding(plan: Plan, key: str) -> bytes:
-    return about(plan.tenant, plan.service.name, f"answer {key}")
+    return sealing_context(plan.tenant, plan.service.name, f"answer {key}")

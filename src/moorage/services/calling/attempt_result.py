@@ -28,6 +28,6 @@ class AttemptResult(NamedTuple):
     opened: int = 0
 
 
-def succeeded(value: Any, pause: float | None) -> AttemptResult:
+def success_result(value: Any, pause: float | None) -> AttemptResult:
     """Return the result of a successful attempt, faster than the constructor does."""
     return new_tuple(AttemptResult, (value, None, pause, False, False, 0))

@@ -2,7 +2,7 @@
 
 Every attempt is admitted first and judged afterwards. A success through a closed circuit is not
 recorded; every other outcome is recorded at once. An interrupted attempt counts as neither success
-nor failure: it gives back what it took, and is never retried.
+nor failure: it gives back its tokens and slots, and is never retried.
 """
 
 from __future__ import annotations
@@ -18,11 +18,11 @@ from moorage.domain.observation.late_fields import late
 from moorage.domain.resilience import retry
 from moorage.domain.resilience.admission import AT_ONCE, GO, Answer
 from moorage.domain.resilience.circuit import CircuitState, Outcome
-from moorage.domain.resilience.gate_commands import Pause, Report, Uncount
+from moorage.domain.resilience.gate_commands import Pause, Report, UncountAttempt
 from moorage.domain.resilience.health import health
 from moorage.domain.resilience.ledger import AttemptEffect
-from moorage.domain.resilience.retry import Again
-from moorage.domain.resilience.vendor_hints import capped
+from moorage.domain.resilience.retry import RetryAfterDelay
+from moorage.domain.resilience.vendor_hints import cap_wait
 from moorage.domain.service.plan import MARGIN, ONCE, circuit_name
 from moorage.domain.values.durations import SECOND, micros
 from moorage.errors import AttemptTimeout, ConnectorError, RateLimitExceeded, StorageUnavailable
@@ -65,7 +65,7 @@ async def attempt(core: Core, call: Call, step: AttemptStep) -> Ending:
         result = await once(core, call, question, step)
     if result.error is None:
         return result.value, None
-    return await again(core, call, step, result)
+    return await retry_call(core, call, step, result)
 
 
 async def follow(  # noqa: PLR0917 - the facts of an attempt
@@ -78,18 +78,18 @@ async def follow(  # noqa: PLR0917 - the facts of an attempt
 ) -> Ending:
     """Retry a call whose first attempt was made by the fast path and failed.
 
-    `since` is a signature from before the attempt, for `Call.weigh`.
+    `since` is the signature from before the attempt, for `Call.weigh`.
     """
     call.leave()
     call.weigh(error, since)
-    began = call.attempt_started if core.observers else None
+    start_time = call.attempt_started if core.observers else None
     call.attempt_started = None
-    outcome = _outcome(core, call, began, error)
+    outcome = _outcome(core, call, start_time, error)
     opened = await _record(core, call, call.plan.admission, permit, outcome)
-    return await again(core, call, step, AttemptResult(error=error, opened=opened))
+    return await retry_call(core, call, step, AttemptResult(error=error, opened=opened))
 
 
-async def again(core: Core, call: Call, step: AttemptStep, result: AttemptResult) -> Ending:
+async def retry_call(core: Core, call: Call, step: AttemptStep, result: AttemptResult) -> Ending:
     """Retry a call after its first attempt, as long as a retry can help."""
     policy = call.plan.retry if call.replayable else ONCE
     tries = 1
@@ -115,7 +115,7 @@ async def again(core: Core, call: Call, step: AttemptStep, result: AttemptResult
                 draw=core.fraction(),
                 at_once=other_regions is not None and other_regions.at_once,
             )
-            if not isinstance(decision, Again):
+            if not isinstance(decision, RetryAfterDelay):
                 return None, _final_error(
                     core, call, error, decision.retry_after or requested_pause
                 )
@@ -155,7 +155,7 @@ def _requested_pause(core: Core, call: Call, error: Exception, pause: float | No
     if pause is not None:
         return pause
     wait = retry.wait_of(error, core.utc())
-    pause = capped(wait, call.plan.service.max_pause)
+    pause = cap_wait(wait, call.plan.service.max_pause)
     if pause != wait and isinstance(error, ConnectorError):
         error.vendor_retry_after = wait
     return pause
@@ -188,12 +188,12 @@ async def once(  # noqa: C901, PLR0912, PLR0915 - one attempt, to be read in one
 ) -> AttemptResult:
     """Make one attempt: get it admitted, run the step, and record the outcome.
 
-    `grants` contains the answer to `question` if the store has answered it already. Then the caller
-    of this function gives the grants back after an interruption.
+    `grants` contains the answer to `question` if the store has answered it already. In that case
+    the caller of this function gives the grants back after an interruption.
     """
     plan = call.plan
     permit: Permit | None = None
-    admitted: Admitted = AT_ONCE
+    admission: Admitted = AT_ONCE
     outcome = Outcome.NEUTRAL
     try:
         if question is not None or call.claim is not None:
@@ -203,45 +203,45 @@ async def once(  # noqa: C901, PLR0912, PLR0915 - one attempt, to be read in one
                     if not await core.renewals.holds(call.claim, time_limit):
                         raise refusal(core, call, Answer.FENCED, 0)  # noqa: TRY301 - handled like every other refusal
                 if grants:
-                    admitted = grants[0]
+                    admission = grants[0]
                     del grants[0]
                 elif question is not None:
                     ask = core.ask
                     time_left = call.left(core) if core.waits else None
                     if ask is None:
-                        admitted = await core.execute(question, time_left)
+                        admission = await core.execute(question, time_left)
                     else:
-                        admitted = ask(question, time_left)
-                granted = admitted[2]
+                        admission = ask(question, time_left)
+                granted = admission[2]
                 # An attempt that the fast path has begun was admitted in time.
                 may_be_late = core.waits and call.attempt_started is None
-                if question is not None and (admitted[0] or admitted[1] or may_be_late):
-                    granted = await _admit_in_time(core, call, question, admitted)
+                if question is not None and (admission[0] or admission[1] or may_be_late):
+                    granted = await _admit_in_time(core, call, question, admission)
                 if call.claim is not None and (core.renewals.renews or core.apart or core.waits):
-                    await _under_claim(core, call, call.claim, granted, admitted)
+                    await _under_claim(core, call, call.claim, granted, admission)
                 permit = granted
-                if admitted[1]:
-                    core.waiters.go(admitted[3])
-            except BaseException as refused:  # noqa: BLE001 - raised again, if it is none
-                return _refused_result(core, call, admitted, refused)
+                if admission[1]:
+                    core.waiters.go(admission[3])
+            except BaseException as problem:  # noqa: BLE001 - raised again, if it is none
+                return _refused_result(core, call, admission, problem)
         opened = 0
         call.begin_attempt()
-        began = core.nanoseconds() if plan.slow is not None or core.observers else None
+        start_time = core.nanoseconds() if plan.slow is not None or core.observers else None
         if call.attempt_started is not None:
-            began = began if began is None else call.attempt_started
+            start_time = start_time if start_time is None else call.attempt_started
             call.attempt_started = None
         elif core.hears_attempt_starts:
             begin_attempt(core, call)
         result = await step(call)
         error = result.error
         if error is None and call.keeps_permit:
-            call.outcome = _outcome(core, call, began, None)
+            call.outcome = _outcome(core, call, start_time, None)
             call.permit, permit = permit, None
             call.token = 0
-        elif error is None and began is None and (permit is None or not permit[2]):
+        elif error is None and start_time is None and (permit is None or not permit[2]):
             permit = None
         else:
-            outcome = _outcome(core, call, began, error, left=call.has_left)
+            outcome = _outcome(core, call, start_time, error, left=call.has_left)
             opened = await _record(core, call, question, permit, outcome)
             permit = None
             call.token = 0
@@ -343,10 +343,10 @@ def admission_question(core: Core, call: Call, *, retry: bool) -> Admission | No
         return None
     time_left = max(0, call.remaining(core) // 1000)
     lease = time_left + micros(MARGIN) if call.open_ended else plan.question.lease
-    within = min(plan.patience, time_left)
+    patience = min(plan.patience, time_left)
     if claim is not None:
-        return plan.question.under_claim(claim, within=within, lease=lease, retry=retry)
-    return plan.question.evolve(retry=retry, within=within, lease=lease)
+        return plan.question.under_claim(claim, within=patience, lease=lease, retry=retry)
+    return plan.question.evolve(retry=retry, within=patience, lease=lease)
 
 
 def _outcome(
@@ -360,8 +360,8 @@ def _outcome(
     if began is None:
         return outcome
     took = core.nanoseconds() - began
-    slow = call.plan.slow is not None and took > call.plan.slow
-    if slow and outcome is Outcome.GOOD:
+    slow_threshold = call.plan.slow is not None and took > call.plan.slow
+    if slow_threshold and outcome is Outcome.GOOD:
         outcome = Outcome.SLOW
     if core.hears_attempts or (error is not None and core.observers):
         facts: AttemptFacts = (
@@ -372,7 +372,7 @@ def _outcome(
             took,
             None if error is None else type(error).__name__,
             call.status,
-            slow,
+            slow_threshold,
             call.hedge,
             *sizes_of(call.request),
             call.bytes_in,
@@ -401,12 +401,12 @@ async def _record(
     """
     gates, first = call.plan.gates, question is not None and not question.retry
     if first and outcome is Outcome.NEUTRAL and gates.budget is not None:
-        core.post(Uncount(gates.budget, gates.budget_key))
+        core.post(UncountAttempt(gates.budget, gates.budget_key))
     if permit is None or (outcome is Outcome.GOOD and not permit[2]):
         return 0
     report = Report(call.plan.gates, permit, outcome, core.reporter())
     try:
-        new_mode = await core.execute(report, call.afterwards(core))
+        new_mode = await core.execute(report, call.recording_seconds(core))
     except StorageUnavailable:
         # The call has ended; an unreachable store must not replace its result by an error.
         return 0
@@ -425,7 +425,7 @@ async def _keep_pause(core: Core, call: Call, pause: float) -> None:
     """Store the pause that the vendor asked for, so that all processes wait until it ends."""
     try:
         commands = [Pause(plan.gates, micros(pause)) for plan in call.plan.parts or (call.plan,)]
-        await execute_for_parts(core, commands, lambda: call.afterwards(core))
+        await execute_for_parts(core, commands, lambda: call.recording_seconds(core))
     except StorageUnavailable:
         return
     if core.observers:

@@ -23,8 +23,8 @@ import attrs
 from moorage.domain.auth.keeping import fingerprint_of
 from moorage.domain.cache.rules import (
     CacheInquiry,
-    Fresh,
-    Stale,
+    FreshAnswer,
+    StaleAnswer,
     StoredAnswers,
     as_received,
     cache_control,
@@ -34,10 +34,10 @@ from moorage.domain.cache.rules import (
     decide,
     entries_to_store,
     is_cacheable_request,
-    matching,
     named_url,
     new_cache_entry,
-    refreshed,
+    newest_match,
+    refreshed_response,
     selection_digest,
     usable_seconds,
 )
@@ -97,7 +97,7 @@ class CacheLookup:
     """The lookup of a request in the cache, and its result.
 
     Attributes:
-        request: request as it is sent, without credentials and validators.
+        request: the request in the form in which it is sent, without credentials and validators.
     """
 
     request: Request
@@ -109,7 +109,7 @@ class CacheLookup:
     decision: Decision
 
 
-class Cached(Exchange):
+class CachedExchange(Exchange):
     """The step of a call whose answer may be cached: it sends the request only if necessary."""
 
     __slots__ = (
@@ -136,14 +136,14 @@ class Cached(Exchange):
 
     async def around(self, call: Call, attempts: Callable[[], Flow[Ending]]) -> Ending:
         """Return the cached answer, or make the attempts and store the answer."""
-        lookup = await self._look(call)
+        lookup = await self._look_up_request(call)
         entry = None if lookup is None else lookup.entry
-        if lookup is not None and entry is not None and isinstance(lookup.decision, Fresh):
+        if lookup is not None and entry is not None and isinstance(lookup.decision, FreshAnswer):
             return await self._answer_from_cache(call, entry)
         frugal = "only-if-cached" in cache_control(self._request.headers)
         if lookup is not None and entry is not None:
             decision = lookup.decision
-            if isinstance(decision, Stale) and decision.while_revalidating:
+            if isinstance(decision, StaleAnswer) and decision.while_revalidating:
                 if frugal:
                     return await self._answer_from_cache(call, entry)
                 return await self._revalidate_alone(call, lookup, entry, attempts)
@@ -175,13 +175,13 @@ class Cached(Exchange):
             return AttemptResult(error=_other_version(response), repeats=call.replayable)
         if core.observers:
             call.emit(core, CacheRevalidated, age=entry.age)
-        confirmed = refreshed(entry, response)
+        confirmed = refreshed_response(entry, response)
         self._arrival = request, confirmed, core.utc()
         call.cached = True
         return confirmed.evolve(cached=True)
 
-    async def _look(self, call: Call) -> CacheLookup | None:
-        """Look up a call's request in the cache; None if it must not be answered from there."""
+    async def _look_up_request(self, call: Call) -> CacheLookup | None:
+        """Look up a call's request in the cache; None if the cache must not answer it."""
         if not is_cacheable_request(self._request):
             return None
         core = self._core
@@ -299,7 +299,7 @@ class Cached(Exchange):
         elif lookup.entry is not None and _is_unavailable(error):
             entry = lookup.entry.later((core.nanoseconds() - lookup.at) / 1e9)
             decision = decide(lookup.request, entry, self._policy)
-            if isinstance(decision, Stale) and decision.if_error:
+            if isinstance(decision, StaleAnswer) and decision.if_error:
                 return await self._answer_from_cache(call, entry)
         return value, error
 
@@ -319,8 +319,8 @@ class Cached(Exchange):
         entry, decision = lookup.entry, lookup.decision
         if (
             entry is None
-            or not isinstance(decision, Stale)
-            or matching((entry,), request, lookup.who) is None
+            or not isinstance(decision, StaleAnswer)
+            or newest_match((entry,), request, lookup.who) is None
         ):
             return request
         self._validated = entry
@@ -333,16 +333,16 @@ class Cached(Exchange):
         if arrival is None or arrival[0].method is HttpMethod.HEAD or flight > LONGEST_FLIGHT:
             return
         request, response, received_at = arrival
-        new = new_cache_entry(request, response, who, received_at, policy)
+        new_entry = new_cache_entry(request, response, who, received_at, policy)
         found_answers = lookup.found
         others = [
             entry.later(flight)
             for entry in found_answers.entries
             if entry.selected_by != selection_digest(request, who, entry.varies_by)
         ]
-        if new is None and len(others) == len(found_answers.entries):
+        if new_entry is None and len(others) == len(found_answers.entries):
             return
-        entries = entries_to_store(new, others, policy)
+        entries = entries_to_store(new_entry, others, policy)
         if entries:
             useful = max(usable_seconds(entry, policy) for entry in entries)
             await self._cache.keep(call, lookup.key, found_answers.mark, entries, useful)
@@ -350,8 +350,8 @@ class Cached(Exchange):
             await self._cache.forget(call, lookup.key)
 
 
-class Changing:
-    """The step of a writing call: it removes the cached answers that may be outdated."""
+class CacheInvalidation:
+    """The step of a call that writes: it removes the cached answers that may be outdated."""
 
     def __init__(self, core: Core, call: Call, step: Exchange) -> None:
         self._cache: GuardedCache = core.cache
@@ -387,12 +387,12 @@ def step_with_cache(core: Core, call: Call, request: Request) -> Exchange:
     """Return the step of a call to a service that has a cache policy."""
     policy = call.plan.cache
     if policy is not None and request.method.safe:
-        cached = Cached(core, call, request, policy)
+        cached = CachedExchange(core, call, request, policy)
         call.cache = cached
         return cached
     step = Exchange(core, call, request)
     if not request.method.safe:
-        call.cache = Changing(core, call, step)
+        call.cache = CacheInvalidation(core, call, step)
     return step
 
 

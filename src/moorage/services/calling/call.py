@@ -42,13 +42,13 @@ Parse: TypeAlias = "Callable[[Response], object]"
 """A function that reads a successful answer, and raises an error if it cannot be read."""
 
 
-class AroundAttempts(Protocol):
+class AttemptWrapper(Protocol):
     """A step that surrounds the attempts of a call, such as the cache, and may replace them."""
 
     async def around(
         self, call: Call, attempts: Callable[[], Coroutine[Any, Any, Ending]]
     ) -> Ending:
-        """Run the attempts, or answer without them, and return the call's value or error."""
+        """Run the attempts, or get an answer without them; return the call's value or error."""
         ...
 
 
@@ -73,9 +73,9 @@ class Call:
         content: latest request and response, if the integration log stores them.
         contract: operation of a contract that it belongs to, if any.
         ended: True if the observers were notified of its end.
-        hedge: number of the concurrent extra request that it is; 0 if it is none.
-        hurried: True if the remaining time is shorter than the plan's, or the caller asked for
-            more.
+        hedge: number of the hedged (concurrent extra) request; 0 for the ordinary request.
+        hurried: True if the remaining time is shorter than the plan's, or if the caller set a time
+            limit.
         http_operation: HTTP operation whose request it sends, if any.
         listeners: observers that it notifies as long as no attempt fails.
         open_ended: True if an attempt may use all remaining time, during which it keeps its probe.
@@ -85,11 +85,11 @@ class Call:
         cached: True if an earlier call stored the answer.
         cache: the step around its attempts that caches answers.
         claim: its idempotency claim, while it holds one.
-        identity: its correlation id and start, once somebody needs them.
-        target: the claim's name of the vendor and account; None to use each plan's.
+        identity: its correlation id and start, once they are needed.
+        target: the name of vendor and account in the claim; None to use each plan's own.
         route: regions that it may use, if the service has several.
-        undecided: True while another region may admit the attempt that one refused.
-        subject: id of the person whose data it is about.
+        undecided: True while another region may admit the attempt that one region refused.
+        subject: id of the person whose data the call is about.
         sent: credential that the last attempt sent.
         witness: records the credential of each attempt, for the function that parses the answers.
         keeps_permit, keeps_place: True if the permit or the bulkhead slot outlives the attempts,
@@ -105,7 +105,7 @@ class Call:
     attempt_started: int | None = None
     beginning: AttemptStarted | None = None
     bytes_in: int | None = None
-    cache: AroundAttempts | None = None
+    cache: AttemptWrapper | None = None
     claim: HeldClaim | None = None
     content: CallContent | None = None
     contract: ContractCall | None = None
@@ -183,9 +183,9 @@ class Call:
     def weigh(self, error: Exception, since: int | None = None) -> None:
         """Record whether an error proves that the latest attempt had no effect.
 
-        An error of another call can arrive through a user's function. It proves nothing about this
-        attempt: `since` is a signature from before the function began, and errors signed later are
-        ignored.
+        An error of another call can arrive through a user's function. Such an error proves nothing
+        about this attempt: `since` is a signature from before the function began, and errors signed
+        later are ignored.
         """
         is_of_this_attempt = since is None or getattr(error, "_signature", 0) <= since
         if is_of_this_attempt and not may_have_acted(error):
@@ -221,7 +221,7 @@ class Call:
             self.witness.append(sent)
 
     def cleared(self, response: Response) -> Response:
-        """Return the answer; in a failure's answer, mask the credential that was sent."""
+        """Return the answer; if it reports a failure, mask the credential that was sent."""
         if self.sent is None or is_success(response.status):
             return response
         return self.sent.response(response)
@@ -255,7 +255,7 @@ class Call:
             raise self.out_of_time()
         return time_left / 1e9
 
-    def afterwards(self, core: Core) -> float:
+    def recording_seconds(self, core: Core) -> float:
         """Return the seconds that may still be spent on recording the end of the attempt or call.
 
         The end is recorded even after the deadline, since the attempt did happen; then writing all
@@ -403,7 +403,7 @@ def cut_off() -> AttemptTimeout:
 def value_of(ending: Ending) -> Any:
     """Return the value that a call ended with, or raise its error.
 
-    It is not a coroutine, so that any exception can pass.
+    It is not a coroutine, because a coroutine cannot raise every exception.
     """
     value, error = ending
     if error is None:

@@ -16,10 +16,10 @@ from moorage.domain.resilience.classify import (
     classify,
     is_json_as_promised,
     is_success,
-    unreadable,
+    unreadable_answer_error,
 )
 from moorage.domain.resilience.health import REFUSED
-from moorage.domain.resilience.vendor_hints import capped, rate_hint, retry_after
+from moorage.domain.resilience.vendor_hints import cap_wait, rate_hint, retry_after
 from moorage.domain.secrets.frames import bare
 from moorage.domain.service.plan import is_repeatable, with_defaults, with_idempotency_key
 from moorage.domain.signing.occasion import Occasion
@@ -36,7 +36,7 @@ from moorage.errors import (
     VendorFailed,
 )
 from moorage.services.calling.admission import refusal
-from moorage.services.calling.attempt_result import AttemptResult, succeeded
+from moorage.services.calling.attempt_result import AttemptResult, success_result
 from moorage.services.calling.call import OutOfTimeError
 
 if TYPE_CHECKING:
@@ -57,7 +57,7 @@ class FirstAttempt(NamedTuple):
 
     Attributes:
         ending: the answer, or the error that the attempt failed with; None if nothing was sent yet.
-        sent: the credential that was sent; None if nothing was.
+        sent: the credential that was sent; None if no credential was sent.
         credentials: the credentials that the provider returned, if it was asked.
     """
 
@@ -67,7 +67,7 @@ class FirstAttempt(NamedTuple):
 
 
 _UNAUTHORIZED = 401
-_MANY = 10**9
+_UNBOUNDED_QUEUE = 10**9
 _REFUSED_ANEW: Final = (
     "Check the permissions of the credential and its account: a renewed credential was refused too."
     " It is renewed again in some minutes at most."
@@ -154,7 +154,7 @@ class Exchange:
         Return the attempt's result if no answer can be used.
         """
         if self._first is not None and self._first.ending is not None:
-            return self._arrived(call, self._first.ending, self._first.sent)
+            return self._answer_of_attempt(call, self._first.ending, self._first.sent)
         base = call.plan.base_url or ""
         departure, plain_request = await self.prepare(call)
         call.leave()
@@ -176,7 +176,7 @@ class Exchange:
             response = response.evolve(url=join_url(base, plain_request))
         return call.cleared(response)
 
-    def _arrived(
+    def _answer_of_attempt(
         self, call: Call, ending: Ending, sent: SentCredentials | None
     ) -> Response | AttemptResult:
         """Return the answer of the attempt that the fast path made, or the failed attempt."""
@@ -198,8 +198,8 @@ class Exchange:
 
         These are proofs of possession (RFC 9449, section 9) and Digest (RFC 7616). A request
         without the server's nonce proves that nothing was done, and does not discredit the
-        credential: the same attempt is then repeated. A second one in a
-        row is treated like any other answer.
+        credential: the same attempt is then repeated. A second such answer in a row is treated like
+            any other answer.
         """
         plan, core = call.plan, self._core
         if self._credentials is not None and is_success(status):
@@ -207,7 +207,7 @@ class Exchange:
         credentials, base = plan.credentials or self._credentials, plan.base_url or ""
         if credentials is None:
             return None
-        if auth.proves(credentials):
+        if auth.proves_key(credentials):
             learned: bool | None = core.nonces.learn(base, headers)
             challenged = self._proof_refusal(call, status, headers) is ProofRefusal.NONCE
             required = "its own nonce in the proof of possession"
@@ -234,7 +234,9 @@ class Exchange:
 
         Return None if it accepts.
         """
-        if status != _UNAUTHORIZED or not auth.proves(call.plan.credentials or self._credentials):
+        if status != _UNAUTHORIZED or not auth.proves_key(
+            call.plan.credentials or self._credentials
+        ):
             return None
         return refusal_of(headers)
 
@@ -267,7 +269,7 @@ class Exchange:
         url = self._url or join_url(base, request)
         plain_request, unsigned = None, request
         operation = call.http_operation
-        request = _completed(operation, request, core)
+        request = _complete_request(operation, request, core)
         if credentials is not None:
             unsigned_request, request = (
                 request,
@@ -276,18 +278,20 @@ class Exchange:
             if (request.path, request.query) != (unsigned_request.path, unsigned_request.query):
                 plain_request, url = unsigned_request, join_url(base, request)
         redaction, secrets = plan.service.redaction, _secrets_of(operation)
-        sent = SentCredentials(credentials, request, url, redaction, base, secrets=secrets)
-        call.send(sent)
+        sent_credentials = SentCredentials(
+            credentials, request, url, redaction, base, secrets=secrets
+        )
+        call.send(sent_credentials)
         if plan.log_content is not None and core.stores_content:
             from moorage.domain.observation.call_content import (  # noqa: PLC0415 - few services log contents
                 CallContent,
             )
 
             call.content = CallContent(
-                plan.log_content, plan.service.redaction, unsigned, base, sent
+                plan.log_content, plan.service.redaction, unsigned, base, sent_credentials
             )
         if core.learn is not None:
-            sent.teach(core.learn)
+            sent_credentials.teach(core.learn)
         time_left = call.remaining(core) / 1e9
         if time_left <= 0:
             del request, url
@@ -323,7 +327,7 @@ class Exchange:
                 raise _no_result(transform, request, "request_transforms")
         return request
 
-    async def judged(self, call: Call, response: Response) -> AttemptResult:
+    async def result_of_answer(self, call: Call, response: Response) -> AttemptResult:
         """Return the result of an answer; if it refuses the credential, renew that first."""
         result = self._judge(call, response)
         if isinstance(result.error, AuthenticationFailed):
@@ -359,7 +363,7 @@ class Exchange:
         if error is None:
             error = self._unreadable(call, response)
         if error is None:
-            return succeeded(response, self.pause_after(call, response.headers))
+            return success_result(response, self.pause_after(call, response.headers))
         if operation is not None and self._replace(call, operation, error):
             return AttemptResult(error=error, repeats=True)
         # A vendor's refusal proves that nothing was done; an error of a hook does not.
@@ -367,14 +371,14 @@ class Exchange:
             call.disprove()
         wait = retry_after(response.headers, self._core.utc())
         if wait is None and isinstance(error, RateLimitExceeded):
-            wait = _reset(response.headers, self._core)
+            wait = _seconds_until_reset(response.headers, self._core)
         if wait is None:
             wait = error.vendor_retry_after
         error.vendor_retry_after = wait
-        return AttemptResult(error=error, pause=capped(wait, plan.service.max_pause))
+        return AttemptResult(error=error, pause=cap_wait(wait, plan.service.max_pause))
 
     def _replace(self, call: Call, operation: HttpOperation[Any], error: ConnectorError) -> bool:
-        """Replace the request's body as the operation says; False if it has no other body."""
+        """Replace the request's body if the operation provides another; return whether it did."""
         replacement = None if self._replaced else operation.replacement(error)
         if replacement is None:
             return False
@@ -386,13 +390,13 @@ class Exchange:
     def _unreadable(self, call: Call, response: Response) -> ConnectorError | None:
         """Return an error if a successful answer cannot be parsed, so that its content is lost.
 
-        If the request may be repeated, so may the call.
+        If the request may be repeated, the call may be repeated too.
         """
         parse = call.parse
         if parse is None:
             if call.claim is None or is_json_as_promised(self._request, response):
                 return None
-            error: ConnectorError = unreadable(response)
+            error: ConnectorError = unreadable_answer_error(response)
         else:
             try:
                 parse(response)
@@ -410,7 +414,7 @@ class Exchange:
         plan = call.plan
         if not plan.gates.limits:
             return None
-        return capped(_reset(headers, self._core), plan.service.max_pause)
+        return cap_wait(_seconds_until_reset(headers, self._core), plan.service.max_pause)
 
     async def _current(self, call: Call) -> Credentials | OAuthCredentials:
         plan = call.plan
@@ -444,7 +448,7 @@ class Exchange:
     ) -> AttemptResult:
         """Renew the credential once after a 401; the same attempt is then repeated.
 
-        If a service refuses renewed credentials too, not every call renews them again.
+        If a service also refuses renewed credentials, further renewals are limited.
         """
         stale = self._credentials
         not_renewable = stale is None or call.plan.credentials is not None
@@ -474,7 +478,7 @@ class Exchange:
         timeout = max(0.0, call.remaining(core) / 1e9)
         try:
             if not await core.acquire(
-                plan.refresh_key, self, places=1, queue=_MANY, timeout=timeout
+                plan.refresh_key, self, places=1, queue=_UNBOUNDED_QUEUE, timeout=timeout
             ):
                 raise call.out_of_time()
             current = await self._current(call)
@@ -542,8 +546,10 @@ def _secrets_of(operation: HttpOperation[Any] | None) -> tuple[Secret, ...]:
     return () if operation is None else operation.secrets
 
 
-def _completed(operation: HttpOperation[Any] | None, request: Request, core: Core) -> Request:
-    """Return the request with the body that this attempt sends, which may differ per attempt.
+def _complete_request(
+    operation: HttpOperation[Any] | None, request: Request, core: Core
+) -> Request:
+    """Return the request with this attempt's body; the body may differ per attempt.
 
     Raises:
         ConfigurationError: a transform has replaced the body with a stream.
@@ -560,8 +566,8 @@ def _completed(operation: HttpOperation[Any] | None, request: Request, core: Cor
     )
 
 
-def _reset(headers: Headers, core: Core) -> float | None:
-    """Return the seconds until the vendor's limit resets, if the answer says it is used up."""
+def _seconds_until_reset(headers: Headers, core: Core) -> float | None:
+    """Return the seconds until the vendor's limit resets, if the answer says that it is used up."""
     hint = rate_hint(headers, core.utc()) if headers.mention("limit") else None
     return hint.reset_after if hint is not None and hint.remaining == 0 else None
 

@@ -2,22 +2,25 @@
 
 from __future__ import annotations
 
+from functools import lru_cache
 from typing import TYPE_CHECKING, Any, Final, TypeAlias
 
 from moorage.domain.http.fingerprint import fingerprint, request_fingerprint
 from moorage.domain.idempotency.claims import AS_USUAL
 from moorage.domain.idempotency.payload import compared_payload, payload_fingerprint
-from moorage.domain.observation.call_identity import CallOutcome, ContractCall
+from moorage.domain.observation.call_events import CallStarted
+from moorage.domain.observation.call_identity import CallIdentity, CallOutcome, ContractCall
+from moorage.domain.observation.late_fields import new_late, set_facts
 from moorage.domain.observation.success_listeners import NO_LISTENERS
 from moorage.domain.resilience.circuit import Outcome
 from moorage.domain.resilience.gate_commands import Report
 from moorage.domain.service.plan import is_repeatable
 from moorage.errors import ConnectorError
 from moorage.services.calling.admission import why_not, withdraw
-from moorage.services.calling.attempts import again, begin_attempt, follow, once, sizes_of
+from moorage.services.calling.attempts import begin_attempt, follow, once, retry_call, sizes_of
 from moorage.services.calling.call import Call, signatures
 from moorage.services.calling.exchange import Exchange
-from moorage.services.calling.idempotency import act_under, given_up, replayed
+from moorage.services.calling.idempotency import act_under, given_up, replay_answer
 from moorage.services.calling.key_protection import KeyProtection
 from moorage.services.calling.lifecycle import CallLifecycle, checked_span
 
@@ -34,13 +37,19 @@ if TYPE_CHECKING:
     from moorage.ports.operation import OperationTraits
     from moorage.services.calling.attempts import AttemptStep, Ending
     from moorage.services.calling.exchange import FirstAttempt
-    from moorage.services.calling.idempotency import Once
+    from moorage.services.calling.idempotency import KeyedUse
     from moorage.services.core.core import Core
 
 _OUTCOME_DONE: Final = CallOutcome.DONE
 
 CallOptions: TypeAlias = "tuple[float | None, str | None, str | None]"
 """The timeout, the correlation id and the subject of one call, as given by its caller."""
+
+
+@lru_cache(maxsize=1024)
+def _contract_without_target(operation: str, system: str, service: str) -> ContractCall:
+    """Return the contract data that many calls of one operation of a foreign system share."""
+    return ContractCall(operation, system, service)
 
 
 class FastPathSteps(CallLifecycle):
@@ -53,15 +62,9 @@ class FastPathSteps(CallLifecycle):
     def begin(self, plan: Plan, options: CallOptions, key: object = None) -> Call:
         """Return the state of a new call of the fast path."""
         timeout, request_id, subject = options
-        core = self.core
         if timeout is None and request_id is None and subject is None:
-            call = Call(plan, core.nanoseconds(), plan.span)
-            if core.observers:
-                listeners = call.listeners = core.listeners()
-                # A call without observers gets its id only when something needs it.
-                if listeners is not NO_LISTENERS or key is not None or core.late_id is None:
-                    self._name(call, None, None, key)
-            return call
+            return self.begin_plain(plan, key)
+        core = self.core
         try:
             span = checked_span(plan, timeout, request_id, subject)
         except ConnectorError as error:
@@ -72,16 +75,59 @@ class FastPathSteps(CallLifecycle):
         self._start(call, None, request_id, subject, key)
         return call
 
-    def begin_operation(self, plan: Plan, operation: OperationTraits) -> Call:
-        """Return the state of a new operation's call that has no observers."""
-        call = Call(plan, self.core.nanoseconds(), plan.span)
-        call.contract = ContractCall(operation.name, operation.system, plan.service.name)
+    def begin_plain(self, plan: Plan, key: object = None) -> Call:
+        """Return the state of a new call of the fast path that has no options."""
+        core = self.core
+        call = Call(plan, core.nanoseconds(), plan.span)
+        if not core.observers:
+            return call
+        listeners = call.listeners = core.listeners()
+        late_id = core.late_id
+        if key is not None or late_id is None:
+            self._name(call, None, None, key)
+        elif listeners is not NO_LISTENERS:
+            # The same as in `_name`, without its frame. A call without observers gets its id only
+            # when something needs it.
+            identity = call.identity = CallIdentity(call.started, core.wall(), late_id)
+            if listeners.starts:
+                event = new_late(CallStarted)
+                set_facts(event, (identity, plan, call.started))
+                core.tell_these(listeners.starts, event)
+        return call
+
+    def begin_operation(self, plan: Plan, operation: OperationTraits, options: CallOptions) -> Call:
+        """Return the state of a new operation's call on the fast path."""
+        core, span = self.core, plan.span
+        timeout, request_id, subject = options
+        has_options = timeout is not None or request_id is not None or subject is not None
+        if has_options:
+            try:
+                span = checked_span(plan, timeout, request_id, subject)
+            except ConnectorError as error:
+                self.plans.name(error, plan.service.name, plan.operation, request_id)
+                raise
+        call = Call(plan, core.nanoseconds(), span)
+        name, system, service = operation.name, operation.system, plan.service.name
+        target = getattr(operation, "target", None) if core.observers else None
+        call.contract = (
+            _contract_without_target(name, system, service)
+            if target is None
+            else ContractCall(name, system, service, None, target)
+        )
         call.repeatable = operation.repeatable
+        if has_options:
+            call.hurried = timeout is not None
+            call.open_ended = span > plan.span
+            self._start(call, None, request_id, subject)
+        elif core.observers:
+            listeners = call.listeners = core.listeners()
+            if listeners is not NO_LISTENERS or core.late_id is None:
+                self._name(call, None, None, None)
         return call
 
     def begin_request(
         self, plan: Plan, request: Request, key: str, options: CallOptions
-    ) -> tuple[Call, Once]:
+    ) -> tuple[Call, KeyedUse]:
         """Return the state of a request's call, and the protection by its idempotency key."""
         call = self.begin(plan, options, key)
         call.request = request
@@ -103,7 +149,7 @@ class FastPathSteps(CallLifecycle):
 
     def begin_function(
         self, plan: Plan, payload: object, key: str, options: CallOptions
-    ) -> tuple[Call, Once]:
+    ) -> tuple[Call, KeyedUse]:
         """Return the state of a function's call, and the protection by its idempotency key."""
         call = self.begin(plan, options, key)
         call.open_ended = call.deadline - call.started > plan.span
@@ -125,7 +171,7 @@ class FastPathSteps(CallLifecycle):
                 result = await once(core, call, call.plan.admission, step, grants)
                 value, error = result.value, result.error
                 if error is not None:
-                    value, error = await again(core, call, step, result)
+                    value, error = await retry_call(core, call, step, result)
             except ConnectorError as raised:
                 value, error = None, raised
             return self._end_of_call(call, value, error)
@@ -166,14 +212,14 @@ class FastPathSteps(CallLifecycle):
         """Make all attempts of a call that the fast path started and cannot finish."""
         return await self._finish(call, None, step)
 
-    async def finish_under_key(self, call: Call, protection: Once, step: AttemptStep) -> Ending:
+    async def finish_under_key(self, call: Call, protection: KeyedUse, step: AttemptStep) -> Ending:
         """Claim the idempotency key of a call, and make all attempts."""
         return await self._finish(call, protection, step)
 
     async def go_on_under(
         self,
         call: Call,
-        protection: Once,
+        protection: KeyedUse,
         claim: HeldClaim,
         grants: list[Admitted],
         step: AttemptStep,
@@ -185,7 +231,7 @@ class FastPathSteps(CallLifecycle):
             result = await once(core, call, call.plan.admission, step, grants)
             if result.error is None:
                 return result.value, None
-            return await again(core, call, step, result)
+            return await retry_call(core, call, step, result)
 
         try:
             try:
@@ -198,11 +244,13 @@ class FastPathSteps(CallLifecycle):
             self.broken_off(call, stop)
             raise
 
-    def replay(self, call: Call, protection: Once, stored: Any) -> Ending:
+    def replay(self, call: Call, protection: KeyedUse, stored: Any) -> Ending:
         """Return the answer that an earlier call with the same idempotency key has stored."""
-        return self._end_of_call(call, *replayed(self.core, call, protection, stored))
+        return self._end_of_call(call, *replay_answer(self.core, call, protection, stored))
 
-    def give_up(self, call: Call, protection: Once, owner: int, claim: HeldClaim | None) -> None:
+    def give_up(
+        self, call: Call, protection: KeyedUse, owner: int, claim: HeldClaim | None
+    ) -> None:
         """Release the idempotency key of a fast-path call that was interrupted."""
         if claim is None:
             from moorage.domain.resilience.key_admission import (  # noqa: PLC0415 - few programs use keys
@@ -273,8 +321,8 @@ class FastPathSteps(CallLifecycle):
 
     def hand_back(self, plan: Plan, grants: list[Admitted]) -> None:
         """Give back the rate-limit grants of a fast-path call interrupted before sending."""
-        for admitted in grants:
-            withdraw(self.core, plan.gates, admitted)
+        for grant in grants:
+            withdraw(self.core, plan.gates, grant)
 
     def give_back(self, plan: Plan, permit: Permit | None) -> None:
         """Give back the circuit breaker's permit of a fast-path call that was interrupted."""

@@ -8,7 +8,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any, Final
 
 from moorage.domain.observation.events import CacheSkipped
-from moorage.domain.values.bounded import Bounded
+from moorage.domain.values.bounded import BoundedCache
 from moorage.errors import ConnectorError, StorageUnavailable
 from moorage.services.calling.call import OutOfTimeError
 from moorage.services.core.outage_probe import OutageProbe
@@ -29,8 +29,9 @@ _MOST_INQUIRIES: Final = 1_024
 class GuardedCache:
     """The operations of a cache; each returns None instead of raising an error.
 
-    No operation takes longer than the policy's limit, and a lookup takes no longer than its call
-    may. Storing and removing after a call may exceed the call's deadline by the policy's limit.
+    No operation takes longer than the policy's limit, and a lookup takes no longer than its call's
+    time limit. Storing and removing after a call may exceed the call's deadline by the policy's
+    limit.
 
     Attributes:
         inquiries: the latest look-ups, by plan and the parts of a request.
@@ -51,7 +52,7 @@ class GuardedCache:
         self._forget = forget
         self._look_now = look_now
         self._probe = OutageProbe(core, "cache")
-        self.inquiries: Bounded[tuple[Any, ...], CacheInquiry] = Bounded(_MOST_INQUIRIES)
+        self.inquiries: BoundedCache[tuple[Any, ...], CacheInquiry] = BoundedCache(_MOST_INQUIRIES)
 
     async def look(self, call: Call, key: str) -> StoredAnswers | None:
         """Look up the answers stored under a cache key."""
@@ -60,7 +61,7 @@ class GuardedCache:
         time_left = max(0.0, call.remaining(self._core) / 1e9)
         entries: StoredAnswers | None = await self._guarded_use(call, time_left, self._look, key)
         if entries is not None and entries.unreadable is not None:
-            self._tell(call, entries.unreadable)
+            self._tell_skipped(call, entries.unreadable)
         return entries
 
     async def keep(
@@ -83,10 +84,10 @@ class GuardedCache:
         probe, core = self._probe, self._core
         outage = probe.outage
         if outage is not None and not probe.may_probe(outage):
-            self._tell(call, type(outage.error).__name__)
+            self._tell_skipped(call, type(outage.error).__name__)
             return None
         patience = call.plan.cache_wait
-        began = core.nanoseconds()
+        start_time = core.nanoseconds()
         answer: Any = None
         error: ConnectorError | None = None
         try:
@@ -96,29 +97,29 @@ class GuardedCache:
             error = _too_late(patience)
             if left < patience:
                 # The call had no time left for the cache, which says nothing about its health.
-                self._leave(outage)
+                self._end_probe(outage)
                 return None
         except ConnectorError as failure:
             error = failure
         except BaseException:
-            self._leave(outage)
+            self._end_probe(outage)
             raise
-        if error is None and core.nanoseconds() - began > patience * 1e9:
+        if error is None and core.nanoseconds() - start_time > patience * 1e9:
             error = _too_late(patience)
         if isinstance(error, StorageUnavailable):
-            probe.lost(outage, error, began)
+            probe.lost(outage, error, start_time)
         elif outage is not None:
             probe.found(outage)
         if error is not None:
-            self._tell(call, type(error).__name__)
+            self._tell_skipped(call, type(error).__name__)
         return answer
 
-    def _leave(self, outage: Outage | None) -> None:
+    def _end_probe(self, outage: Outage | None) -> None:
         """End this caller's probe of the unreachable cache, so that another caller can probe it."""
         if outage is not None:
             outage.turn.append(None)
 
-    def _tell(self, call: Call, error: str) -> None:
+    def _tell_skipped(self, call: Call, error: str) -> None:
         core = self._core
         if core.observers:
             call.emit(core, CacheSkipped, error=error)

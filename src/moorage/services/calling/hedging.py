@@ -23,11 +23,11 @@ class _HedgedRequest(NamedTuple):
     result: AttemptResult
 
 
-class Hedged:
+class HedgedAttempts:
     """Repeats its inner step concurrently each time no answer arrives within the delay.
 
     Each extra request is admitted and recorded like an attempt, but never waits for admission. The
-    concurrent requests share no state, because a losing one may continue for a while.
+    concurrent requests share no state, because a slower one may continue for a while.
     """
 
     __slots__ = ("_config", "_core", "_inner")
@@ -42,14 +42,14 @@ class Hedged:
         lead = call.racer()
         extras = [call.racer(number) for number in range(1, self._config.max_extra + 1)]
         of_lead: list[AttemptResult] = []
-        ended: list[AttemptResult] = []
+        results: list[AttemptResult] = []
 
         async def first() -> _HedgedRequest:
             of_lead.append(await self._inner(lead))
-            ended.append(of_lead[0])
+            results.append(of_lead[0])
             return _HedgedRequest(lead, of_lead[0])
 
-        steps = [first, *(self._extra(extra, n, ended) for n, extra in enumerate(extras))]
+        steps = [first, *(self._extra(extra, n, results) for n, extra in enumerate(extras))]
         try:
             winner: _HedgedRequest = await self._core.first(
                 steps, stagger=self._config.delay, good=_is_good
@@ -64,7 +64,7 @@ class Hedged:
             winner.result.value,
             winner.result.error,
             pause=of_lead[0].pause if of_lead else None,
-            repeats=any(result.repeats for result in ended),
+            repeats=any(result.repeats for result in results),
         )
 
     def _extra(

@@ -12,9 +12,9 @@ from moorage.domain.entries.renewal import HeldClaim
 from moorage.domain.idempotency.claims import (
     AllowedActions,
     Claim,
-    Claimed,
+    ClaimResult,
     Settle,
-    Settled,
+    SettleResult,
     Verdict,
     Withdraw,
     abandon,
@@ -36,7 +36,7 @@ from moorage.errors import (
     TenantRecordsExhausted,
     VendorRejected,
 )
-from moorage.services.calling.answers import opened, sealed
+from moorage.services.calling.answers import open_answer, seal_answer
 from moorage.services.core.tenant_records import CountedClaim, NewRecord
 
 if TYPE_CHECKING:
@@ -53,7 +53,7 @@ _FIRST_LOOK: Final = 0.005
 _SLOWEST_LOOK: Final = 0.25
 _AFTER: Final = 0.001
 _MARGIN: Final = micros(MARGIN)
-_CLAIM_UNKNOWN: Final = Claimed(Verdict.UNKNOWN)
+_CLAIM_UNKNOWN: Final = ClaimResult(Verdict.UNKNOWN)
 _CONFLICT: Final = 409
 _NOT_SENT: Final = "Nothing is known to have been sent under this key, and nothing was sent now."
 _LOST_ANSWER: Final = ("lost", None)
@@ -74,7 +74,7 @@ class KeyRules:
     """The rules for all idempotency keys of one service and use, such as their lifetime.
 
     Attributes:
-        target: vendor and account that the key is sent to.
+        target: the vendor and account that receive the key.
         remembered: microseconds for which the request may be sent again under the key; 0 for never.
         honoured: True if the vendor honours keys, so that it answers a repeat like the first
             request.
@@ -97,15 +97,16 @@ class KeyRules:
     honoured: bool = field(default=Factory(lambda self: self.remembered > 0, takes_self=True))
 
 
-class Once(NamedTuple):
+class KeyedUse(NamedTuple):
     """The protection of one call by an idempotency key.
 
     Attributes:
         key: the key as the caller gave it.
         at: key of its state in the store.
         fingerprint: fingerprint of the payload.
-        rules: rules for keys that are used like this one.
-        reach: limit of the caller: some callers only look up a lost answer and begin nothing new.
+        rules: rules for keys of this use.
+        reach: the actions that the caller may take: some callers only look up a lost answer and
+            send nothing new.
     """
 
     key: str
@@ -125,25 +126,26 @@ class NotSentError(ConnectorError):
 
 
 async def act_once(
-    core: Core, call: Call, once: Once, act: Callable[[], Awaitable[Ending]]
+    core: Core, call: Call, once: KeyedUse, act: Callable[[], Awaitable[Ending]]
 ) -> Ending:
     """Claim the key and run `act`, or return the answer that an earlier call has stored.
 
     Raises:
-        IdempotencyConflict, IdempotencyInProgress, OutcomeUnknown: as the key's state demands.
-        TenantRecordsExhausted: the key is new, and its tenant has as many records as it may.
+        IdempotencyConflict, IdempotencyInProgress, OutcomeUnknown: the key's state forbids the
+        call.
+        TenantRecordsExhausted: the key is new, and its tenant has reached its maximum of records.
     """
     owner, ttl = core.token(), once.rules.ttl
     claim = None
     try:
-        claimed, lease_end = await _claim(core, call, once, owner)
-        if claimed.verdict is Verdict.REPLAY:
-            return replayed(core, call, once, claimed.answer)
-        if not _may_send(once.reach, claimed.verdict):
+        claim_result, lease_end = await _claim(core, call, once, owner)
+        if claim_result.verdict is Verdict.REPLAY:
+            return replay_answer(core, call, once, claim_result.answer)
+        if not _may_send(once.reach, claim_result.verdict):
             raise NotSentError(_NOT_SENT)  # noqa: TRY301 - what was claimed is given back
-        if claimed.verdict is Verdict.ASK_AGAIN:
+        if claim_result.verdict is Verdict.ASK_AGAIN:
             call.take_over()
-        claim = HeldClaim(once.at, claimed.fence, ttl=ttl, until=lease_end)
+        claim = HeldClaim(once.at, claim_result.fence, ttl=ttl, until=lease_end)
         return await act_under(core, call, once, claim, act)
     except _UNCLAIMED:
         raise
@@ -154,7 +156,7 @@ async def act_once(
 
 
 async def act_under(
-    core: Core, call: Call, once: Once, claim: HeldClaim, act: Callable[[], Awaitable[Ending]]
+    core: Core, call: Call, once: KeyedUse, claim: HeldClaim, act: Callable[[], Awaitable[Ending]]
 ) -> Ending:
     """Run `act` while holding the key's claim, and store the result under the key.
 
@@ -168,7 +170,7 @@ async def act_under(
             call.target = once.rules.target
         value, error = await act()
         if error is None:
-            return await completed(core, call, once, claim, value)
+            return await complete_key(core, call, once, claim, value)
         if isinstance(error, once.rules.nothing_done) and call.attempts == 1:
             call.disprove()
         if _is_final(error, call, once):
@@ -177,13 +179,13 @@ async def act_under(
             await _settle(core, call, given_up(call, claim))
     finally:
         core.renewals.let_go(claim)
-    return None, _unanswered(call, once, error)
+    return None, _unanswered_error(call, once, error)
 
 
-def claim_at_once(core: Core, call: Call, once: Once, owner: int) -> KeyAdmitted | None:
+def claim_at_once(core: Core, call: Call, once: KeyedUse, owner: int) -> KeyAdmitted | None:
     """Claim a key and admit the first attempt with one command, in a store that never waits.
 
-    Return None if the claim takes more than this one command, or if the flow has to find out the
+    Return None if the claim takes more than this one command, or if the flow must determine the
     error.
     """
     if core.tenant_records is not None and call.plan.tenant is not None:
@@ -213,22 +215,22 @@ def _key_admission() -> type[KeyAdmission]:
     return KeyAdmission
 
 
-def held(call: Call, once: Once, fence: int) -> HeldClaim:
+def held_claim(call: Call, once: KeyedUse, fence: int) -> HeldClaim:
     """Return a claim that lasts until the call's deadline without being renewed."""
     return HeldClaim(once.at, fence, ttl=once.rules.ttl, until=call.deadline)
 
 
 def _may_send(reach: AllowedActions, verdict: Verdict) -> bool:
-    """Return whether a caller may send a request, after the store's verdict on its key."""
+    """Return whether a caller may send a request, according to the store's verdict on its key."""
     return reach is AllowedActions.FRESH or (
         reach is AllowedActions.AGAIN and verdict is Verdict.ASK_AGAIN
     )
 
 
-def _unanswered(call: Call, once: Once, error: Exception) -> Exception:
+def _unanswered_error(call: Call, once: KeyedUse, error: Exception) -> Exception:
     """Return the error of a call that ends without an answer from the service.
 
-    It is `OutcomeUnknown` if a repeat under the key could not find out what happened.
+    It is `OutcomeUnknown` if a repeat under the key could not determine the outcome.
     """
     if not call.acted or not isinstance(error, ConnectorError):
         return error
@@ -249,78 +251,84 @@ def given_up(call: Call, claim: HeldClaim) -> Settle:
     return end(claim.key, claim.fence, ttl=claim.ttl)
 
 
-async def _claim(core: Core, call: Call, once: Once, owner: int) -> tuple[Claimed, int]:
+async def _claim(core: Core, call: Call, once: KeyedUse, owner: int) -> tuple[ClaimResult, int]:
     """Claim the key, and wait for another holder's answer as long as the deadline allows.
 
     Return the claim, and the end of its lease in nanoseconds of the local clock.
     """
-    look = _FIRST_LOOK
-    busy_claim: Claimed | None = None
+    look_interval = _FIRST_LOOK
+    busy_claim: ClaimResult | None = None
     is_bounded = core.tenant_records is not None and call.plan.tenant is not None
     ask = core.ask if call.route is None and not core.apart and not is_bounded else None
     while True:
-        began = core.nanoseconds()
+        start_time = core.nanoseconds()
         try:
             if ask is None:
-                claimed, lease = await _ask(core, call, once, owner)
+                claim_result, lease = await _ask(core, call, once, owner)
             else:
                 command = _claim_of(core, call, once, owner, once.rules.target)
-                claimed, lease = ask(command, call.left(core)), command.lease
+                claim_result, lease = ask(command, call.left(core)), command.lease
         except StorageUnavailable:
             if busy_claim is None:
                 raise
             # The holder's answer may still arrive once the store can be reached again.
-            claimed, lease = busy_claim, 0
-        if claimed.verdict is Verdict.RUN or claimed.verdict is Verdict.REPLAY:
-            return claimed, began + lease * 1000
-        match claimed.verdict:
+            claim_result, lease = busy_claim, 0
+        if claim_result.verdict is Verdict.RUN or claim_result.verdict is Verdict.REPLAY:
+            return claim_result, start_time + lease * 1000
+        match claim_result.verdict:
             case Verdict.CONFLICT:
                 raise IdempotencyConflict("This idempotency key was used with another payload.")
             case Verdict.UNKNOWN:
-                raise _unknown_error(once, claimed.wait)
+                raise _unknown_error(once, claim_result.wait)
             case Verdict.BUSY:
                 # The holder may have died; then the key can be claimed when its lease is over.
-                pause = min(look * (0.5 + core.fraction() / 2), claimed.wait / SECOND + _AFTER)
+                pause = min(
+                    look_interval * (0.5 + core.fraction() / 2), claim_result.wait / SECOND + _AFTER
+                )
                 if pause * 1e9 >= call.remaining(core):
-                    raise _in_progress(core, claimed.wait)
+                    raise _in_progress(core, claim_result.wait)
                 await core.sleep(pause)
-                look, busy_claim = min(2 * look, _SLOWEST_LOOK), claimed
+                look_interval, busy_claim = min(2 * look_interval, _SLOWEST_LOOK), claim_result
             case _:
-                return claimed, began + lease * 1000
+                return claim_result, start_time + lease * 1000
 
 
-async def _ask(core: Core, call: Call, once: Once, owner: int) -> tuple[Claimed, int]:
+async def _ask(core: Core, call: Call, once: KeyedUse, owner: int) -> tuple[ClaimResult, int]:
     """Claim the key; if it may have been used in several regions, try each region's claim.
 
     Return the claim, and the end of its lease in nanoseconds of the local clock.
     """
     plans_by_target = {} if call.route is None else call.route.plans_by_target()
-    claimed, lease = _CLAIM_UNKNOWN, 0
+    claim_result, lease = _CLAIM_UNKNOWN, 0
     for target in plans_by_target or (once.rules.target,):
         command = _claim_of(core, call, once, owner, target)
         lease = command.lease
         tenant = call.plan.tenant
         if core.tenant_records is not None and tenant is not None:
-            new = NewRecord.IN_BOUND if once.reach is AllowedActions.FRESH else NewRecord.NEVER
+            record_policy = (
+                NewRecord.IN_BOUND if once.reach is AllowedActions.FRESH else NewRecord.NEVER
+            )
             service = call.plan.service.name
-            claimed = await core.tenant_records.claim(
-                CountedClaim(core, service, tenant, command, partial(call.left, core), new)
+            claim_result = await core.tenant_records.claim(
+                CountedClaim(
+                    core, service, tenant, command, partial(call.left, core), record_policy
+                )
             )
         else:
             time_left = call.left(core)
-            claimed = (
+            claim_result = (
                 await core.execute(command, time_left)
                 if core.ask is None or core.apart
                 else core.ask(command, time_left)
             )
-        if claimed.verdict is Verdict.ASK_AGAIN:
+        if claim_result.verdict is Verdict.ASK_AGAIN:
             call.plan = plans_by_target.get(target, call.plan)
-        if claimed.verdict is not Verdict.UNKNOWN:
+        if claim_result.verdict is not Verdict.UNKNOWN:
             break
-    return claimed, lease
+    return claim_result, lease
 
 
-def _claim_of(core: Core, call: Call, once: Once, owner: int, target: str) -> Claim:
+def _claim_of(core: Core, call: Call, once: KeyedUse, owner: int, target: str) -> Claim:
     """Return the command that claims an idempotency key until the end of the call."""
     rules = once.rules
     # The lease is rounded up, so that no claim ends before its holder's time.
@@ -345,13 +353,13 @@ def _in_progress(core: Core, wait: int) -> IdempotencyInProgress:
     )
 
 
-def replayed(core: Core, call: Call, once: Once, stored: Any) -> Ending:
+def replay_answer(core: Core, call: Call, once: KeyedUse, stored: Any) -> Ending:
     """Return the stored answer of an earlier call as the result of this one."""
     call.replayed = True
     if core.observers:
         call.emit(core, IdempotencyReplayed)
     try:
-        kind, content = opened(core.cipher, call.plan, once.key, stored)
+        kind, content = open_answer(core.cipher, call.plan, once.key, stored)
     except ConnectorError as error:
         return None, error
     if kind == "value":
@@ -375,64 +383,66 @@ def replayed(core: Core, call: Call, once: Once, stored: Any) -> Ending:
     )
 
 
-async def completed(core: Core, call: Call, once: Once, claim: HeldClaim, value: Any) -> Ending:
+async def complete_key(
+    core: Core, call: Call, once: KeyedUse, claim: HeldClaim, value: Any
+) -> Ending:
     """Store the successful answer under its key, and return the result of the call."""
     try:
         answer = ("value", once.rules.encode(value))
     except Exception as error:  # noqa: BLE001 - copying a user's value may raise anything
         answer = _LOST_ANSWER
         _tell_not_stored(core, call, error)
-    settled = await _store_answer(core, call, once, claim, answer)
-    if settled is not None and not settled.held and settled.done:
-        return replayed(core, call, once, settled.answer)
+    settle_result = await _store_answer(core, call, once, claim, answer)
+    if settle_result is not None and not settle_result.held and settle_result.done:
+        return replay_answer(core, call, once, settle_result.answer)
     return value, None
 
 
-def settled_at_once(core: Core, once: Once, claim: HeldClaim, response: Response) -> bool:
+def settled_at_once(core: Core, once: KeyedUse, claim: HeldClaim, response: Response) -> bool:
     """Store a response under its key in a store that never waits; return True if it is stored.
 
-    If it is not stored, the flow stores the response, or finds out why that is impossible.
+    If it is not stored, the flow stores the response, or determines why that is impossible.
     """
     if core.cipher is not None:
         return False
     answer = ("value", response)
     command = store_answer(claim.key, claim.fence, answer, ttl=once.rules.ttl)
     try:
-        settled: Settled = core.ask(command, None)  # type: ignore[misc]  # it has one
+        settle_result: SettleResult = core.ask(command, None)  # type: ignore[misc]  # it has one
     except ConnectorError:
         return False
     except BaseException:
         core.post(command)
         raise
-    return settled.held
+    return settle_result.held
 
 
 async def _keep_refusal(
-    core: Core, call: Call, once: Once, claim: HeldClaim, error: ConnectorError
+    core: Core, call: Call, once: KeyedUse, claim: HeldClaim, error: ConnectorError
 ) -> Ending:
     """Store a vendor's final refusal under the key, so that repeats get the same refusal."""
     call.sign(core, error)
     vars(error).update(_final=True)
-    settled = await _store_answer(core, call, once, claim, ("error", pack_refusal(error)))
-    if settled is not None and not settled.held and settled.done:
-        return replayed(core, call, once, settled.answer)
+    settle_result = await _store_answer(core, call, once, claim, ("error", pack_refusal(error)))
+    if settle_result is not None and not settle_result.held and settle_result.done:
+        return replay_answer(core, call, once, settle_result.answer)
     return None, error
 
 
 async def _store_answer(
-    core: Core, call: Call, once: Once, claim: HeldClaim, answer: tuple[str, Any]
-) -> Settled | None:
+    core: Core, call: Call, once: KeyedUse, claim: HeldClaim, answer: tuple[str, Any]
+) -> SettleResult | None:
     """Store the answer under its key, and end the claim.
 
     Return None if the store is unreachable, so that the outcome stays unknown.
     """
     try:
-        sealed_answer = sealed(core.cipher, call.plan, once.key, answer)
+        sealed_answer = seal_answer(core.cipher, call.plan, once.key, answer)
         command = store_answer(claim.key, claim.fence, sealed_answer, ttl=claim.ttl)
         if core.ask is None or core.apart:
-            settled = await _settle(core, call, command)
+            settle_result = await _settle(core, call, command)
         else:
-            settled = _settle_at_once(core, call, command, core.ask)
+            settle_result = _settle_at_once(core, call, command, core.ask)
     except InvalidData as error:
         # A store outside this process can only store plain values.
         _tell_not_stored(core, call, error)
@@ -444,15 +454,15 @@ async def _store_answer(
     except StorageUnavailable as error:
         _tell_not_stored(core, call, error)
         return None
-    if not (settled.held or settled.done):
+    if not (settle_result.held or settle_result.done):
         # The request had its effect nevertheless, and observers are told that its answer is lost.
         _tell_not_stored(core, call, StorageUnavailable("The store has lost the claim."))
-    return settled
+    return settle_result
 
 
-async def _settle(core: Core, call: Call, command: Settle) -> Settled:
+async def _settle(core: Core, call: Call, command: Settle) -> SettleResult:
     try:
-        return await core.execute(command, call.afterwards(core))  # type: ignore[no-any-return]  # as Settle says
+        return await core.execute(command, call.recording_seconds(core))  # type: ignore[no-any-return]  # as Settle says
     except BaseException:
         # Settling may be repeated; the caller's knowledge of the key must not be lost.
         core.post(command)
@@ -461,16 +471,16 @@ async def _settle(core: Core, call: Call, command: Settle) -> Settled:
 
 def _settle_at_once(
     core: Core, call: Call, command: Settle, ask: Callable[[Settle, float | None], Any]
-) -> Settled:
+) -> SettleResult:
     """End a claim in a store that never makes its callers wait."""
     try:
-        return ask(command, call.afterwards(core))  # type: ignore[no-any-return]  # as Settle says
+        return ask(command, call.recording_seconds(core))  # type: ignore[no-any-return]  # as Settle says
     except BaseException:
         core.post(command)
         raise
 
 
-def _is_final(error: Exception, call: Call, once: Once) -> TypeGuard[VendorRejected]:
+def _is_final(error: Exception, call: Call, once: KeyedUse) -> TypeGuard[VendorRejected]:
     """Return whether the service understood and refused the request, so that a retry is useless.
 
     After an attempt with a lost answer, only a vendor that honours keys can refuse for good. Even
@@ -481,7 +491,7 @@ def _is_final(error: Exception, call: Call, once: Once) -> TypeGuard[VendorRejec
     return not call.acted or (once.rules.honoured and error.status != _CONFLICT)
 
 
-def _unknown_error(once: Once, wait: int = 0) -> OutcomeUnknown:
+def _unknown_error(once: KeyedUse, wait: int = 0) -> OutcomeUnknown:
     """Return the error for a key whose request may still run, for `wait` microseconds at most."""
     remedy = f"Look up {once.lookup}, then settle the key; do not repeat it before."
     if wait:

@@ -9,7 +9,7 @@ from moorage.domain.idempotency.claims import checked_key
 from moorage.domain.values.named_tuples import new_tuple
 from moorage.domain.values.text import with_article
 from moorage.errors import InvalidData
-from moorage.services.calling.idempotency import KeyRules, Once
+from moorage.services.calling.idempotency import KeyedUse, KeyRules
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -39,14 +39,14 @@ class KeyProtection:
         response: bool = False,
         repeatable: bool = False,
         operation: OperationTraits | None = None,
-    ) -> Once:
+    ) -> KeyedUse:
         """Return the protection of a call by a key, which makes the call safe to repeat.
 
         Args:
             call: the call.
             key: its idempotency key.
             code: the fingerprint of its payload.
-            use: how the key is used.
+            use: the way in which the key is used.
             response: True if the answer is a `Response`.
             repeatable: True if the call is known to be repeatable without a key.
             operation: the operation that the call performs; it may know how its results are stored.
@@ -66,7 +66,7 @@ class KeyProtection:
             rules = self._rules_of(plan.service, use, response=response, repeatable=repeatable)
         call.repeatable = rules.remembered > 0
         at = plan.claim_key(key, use.round)
-        return new_tuple(Once, (key, at, code, rules, use.reach))
+        return new_tuple(KeyedUse, (key, at, code, rules, use.reach))
 
     def _rules_of(
         self, service: Service, use: KeyUse, *, response: bool, repeatable: bool

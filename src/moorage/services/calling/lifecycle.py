@@ -32,7 +32,7 @@ if TYPE_CHECKING:
     from moorage.domain.service.settings import Fallback
     from moorage.ports.operation import OperationTraits
     from moorage.services.calling.attempts import AttemptStep, Ending
-    from moorage.services.calling.idempotency import Once
+    from moorage.services.calling.idempotency import KeyedUse
     from moorage.services.core.core import Flow
     from moorage.services.environment_guard import EnvironmentGuard
 
@@ -69,7 +69,7 @@ class CallLifecycle(ManualOperations):
         """
         if guard.passed:
             return None
-        began = self.core.nanoseconds()
+        start_time = self.core.nanoseconds()
         with self.plans.named(service, endpoint):
             time_limit = by_name(self.plans.services, service).timeout
             if timeout is not None:
@@ -79,7 +79,7 @@ class CallLifecycle(ManualOperations):
                 with suppress(InvalidData):
                     time_limit = self.plans.find(service, tenant, endpoint, request).seconds
             await guard.check(time_limit / 2)
-        return began
+        return start_time
 
     def _begin(
         self,
@@ -160,7 +160,7 @@ class CallLifecycle(ManualOperations):
             set_facts(event, (identity, call.plan, call.started))
             core.tell_these(starts, event)
 
-    async def _finish(self, call: Call, once: Once | None, step: AttemptStep) -> Ending:
+    async def _finish(self, call: Call, once: KeyedUse | None, step: AttemptStep) -> Ending:
         """Run the attempts of a call, protected by its key, and notify the observers of its end."""
         core, plan = self.core, call.plan
         try:
@@ -212,7 +212,7 @@ class CallLifecycle(ManualOperations):
         return value, error
 
     def broken_off(self, call: Call | None, error: BaseException) -> None:
-        """Notify the observers that a call was interrupted, unless they know its end already."""
+        """Notify the observers that a call was interrupted, unless its end was reported already."""
         if call is None or call.ended or not self.core.observers:
             return
         call.ended = True

@@ -16,7 +16,7 @@ from moorage.domain.values.frozen_values import as_dict, frozen
 from moorage.domain.values.text import with_article
 from moorage.errors import ConfigurationError, ConnectorError, InvalidData, StorageUnavailable
 from moorage.services.calling.admission import execute_for_parts
-from moorage.services.calling.answers import sealed
+from moorage.services.calling.answers import seal_answer
 from moorage.services.calling.call import Call
 from moorage.services.calling.plans import Plans
 
@@ -44,10 +44,10 @@ class ManualAct:
 
     Attributes:
         act: the name of the act, such as "circuit.open".
-        subject: the thing that it is done to.
+        subject: the object of the action.
         actor: the person; None for the user of the operating system.
         reason: the reason that the person gave.
-        before, after: the state before and after it: plain values by name.
+        before, after: the state before and after the action: plain values by name.
     """
 
     act: str
@@ -58,11 +58,11 @@ class ManualAct:
     after: Mapping[str, Any] | None = None
 
 
-async def recorded(core: Core, act: ManualAct, perform: Callable[[], Awaitable[R]]) -> R:
+async def perform_recorded(core: Core, act: ManualAct, perform: Callable[[], Awaitable[R]]) -> R:
     """Record an action in the audit trail, and carry it out; if it fails, record the failure too.
 
     Raises:
-        ConnectorError: the act could not be recorded, and was not done.
+        ConnectorError: the action could not be recorded, and was not carried out.
     """
     record = core.audit
     if record is None:
@@ -126,13 +126,13 @@ class ManualOperations:
             service: name of the service.
             state: new state.
             tenant: tenant whose circuit to set, if tenants have separate circuits.
-            endpoint: endpoint whose circuit to set, if it has one of its own.
+            endpoint: endpoint whose circuit to set, if it has its own.
             region: region whose circuit to set, if the service has several.
-            actor: person who does it, for the audit trail; by default the system's user.
+            actor: person who takes the action, for the audit trail; by default the system's user.
             reason: reason for the audit trail.
 
         Raises:
-            StorageUnavailable: a store is not available, or the audit trail; nothing was changed.
+            StorageUnavailable: a store or the audit trail is not available; nothing was changed.
         """
         core = self.core
         with self.plans.named(service, endpoint):
@@ -154,7 +154,7 @@ class ManualOperations:
             commands = [
                 SetCircuit(rule, part.gates.circuit_key, state) for part in plan.parts or (plan,)
             ]
-            await recorded(core, act, lambda: execute_for_parts(core, commands))
+            await perform_recorded(core, act, lambda: execute_for_parts(core, commands))
         if core.observers:
             call = Call(plan, core.nanoseconds(), plan.span)
             circuit = circuit_name(plan)
@@ -177,7 +177,7 @@ class ManualOperations:
             service: name of the service.
             tenant: tenant whose limits to reset, if tenants have separate limits.
             endpoint: endpoint whose limits to reset in addition to the service's.
-            actor: person who does it, for the audit trail; by default the system's user.
+            actor: person who takes the action, for the audit trail; by default the system's user.
             reason: reason for the audit trail.
 
         Returns:
@@ -200,7 +200,7 @@ class ManualOperations:
             )
 
             commands = [Resume(part.gates) for part in plan.parts or (plan,)]
-            pauses = await recorded(core, act, lambda: execute_for_parts(core, commands))
+            pauses = await perform_recorded(core, act, lambda: execute_for_parts(core, commands))
             remaining = max(pauses) / SECOND
         if remaining and core.observers:
             call = Call(plan, core.nanoseconds(), plan.span)
@@ -227,7 +227,7 @@ class ManualOperations:
                 the request may still be in progress.
             answer: answer that repeats of the key get; a Response if the key belongs to a request.
             tenant: tenant of the key.
-            actor: person who does it, for the audit trail; by default the system's user.
+            actor: person who takes the action, for the audit trail; by default the system's user.
             reason: reason for the audit trail.
 
         Returns:
@@ -250,12 +250,13 @@ class ManualOperations:
         with self.plans.named(service, None):
             plan = self.plans.find(service, tenant, None)
             claim_key = plan.claim_key(checked_key(idempotency_key))
-            stored = ("value", self.core.copy(answer)) if done else None
+            stored_answer = ("value", self.core.copy(answer)) if done else None
             resolve = Resolve(
                 claim_key,
                 done=done,
                 ttl=micros(plan.service.idempotency_ttl),
-                answer=stored and sealed(self.core.cipher, plan, idempotency_key, stored),
+                answer=stored_answer
+                and seal_answer(self.core.cipher, plan, idempotency_key, stored_answer),
             )
             act = ManualAct(
                 act="key.resolve",
@@ -265,7 +266,7 @@ class ManualOperations:
                 after={"done": done},
             )
             core = self.core
-            return await recorded(core, act, lambda: core.execute(resolve, None))
+            return await perform_recorded(core, act, lambda: core.execute(resolve, None))
 
     def _with_circuit(
         self, service: str, tenant: str | None, endpoint: str | None, region: str | None

@@ -9,7 +9,7 @@ from moorage.domain.http.requests import Request
 from moorage.domain.service.plan import Plan
 from moorage.domain.service.settings import Service, by_name
 from moorage.domain.state.keys import checked_name
-from moorage.domain.values.bounded import Bounded
+from moorage.domain.values.bounded import BoundedCache
 from moorage.domain.values.text import with_article
 from moorage.errors import ConfigurationError, ConnectorError
 
@@ -57,11 +57,15 @@ class Plans:
                 name = None if endpoint is None else endpoint.name
                 plan = self._compiled[service.name, name] = Plan(service, None, endpoint)
                 _prepare(plan, core)
-        self._cached: Bounded[tuple[str, str | None, str | None], Plan] = Bounded(_MOST_PLANS)
+        self._cached: BoundedCache[tuple[str, str | None, str | None], Plan] = BoundedCache(
+            _MOST_PLANS
+        )
         self.easy: dict[tuple[str, str | None, str | None], Plan] = {}
         self.direct: dict[tuple[str, str | None, str | None], Plan] = {}
         self.environment_guard: EnvironmentGuard | None = None
-        self._routes: Bounded[tuple[str, str | None, HttpMethod, str], Plan] = Bounded(_MOST_ROUTES)
+        self._routes: BoundedCache[tuple[str, str | None, HttpMethod, str], Plan] = BoundedCache(
+            _MOST_ROUTES
+        )
 
     def sendable(
         self, service: str, tenant: str | None, endpoint: str | None, request: Request
@@ -109,7 +113,7 @@ class Plans:
         endpoint: str | None,
         request: Request | None = None,
     ) -> Plan:
-        """Return the plan of a call: for the named endpoint, or the first that matches."""
+        """Return the plan of a call: for the named endpoint, or for the first matching endpoint."""
         settings = by_name(self.services, service)
         endpoint_settings = None
         if endpoint is not None or settings.endpoints:

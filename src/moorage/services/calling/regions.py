@@ -25,7 +25,7 @@ if TYPE_CHECKING:
 
 
 class Route:
-    """The regions that one call may use, and those that the call has tried.
+    """The regions that one call may use, and the regions that it has tried.
 
     Attributes:
         whole: plan of the service without a region.
@@ -104,7 +104,7 @@ class Route:
         ask: Callable[[Core, Call], Admission | None],
         step: AttemptStep,
     ) -> AttemptResult:
-        """Make the attempt in the first region that admits it; else return the soonest refusal."""
+        """Make the attempt in the first region that admits it, or return the shortest refusal."""
         refusals: list[ConnectorError] = []
         # A refusal by one circuit does not end the call.
         call.undecided = True
@@ -141,7 +141,7 @@ class OtherRegions:
 
     Attributes:
         plans: plans of the regions to try, in order.
-        at_once: True if no pause is needed before.
+        at_once: True if no pause is needed before the next attempt.
         retry_after: pause that the vendor requested for all regions. A pause of a rate limit
             concerns all regions; any other pause concerns only the region that requested it.
     """

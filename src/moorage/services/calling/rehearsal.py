@@ -37,8 +37,8 @@ def rehearsed(
     Args:
         core: the ports.
         request: description of the request, without its content.
-        service: service that it would have gone to.
-        operation: operation that it belongs to.
+        service: service that would have received the request.
+        operation: operation that the request belongs to.
         tenant: tenant of the call.
         request_id: id of the call.
     """

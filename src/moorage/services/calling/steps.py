@@ -40,8 +40,8 @@ if TYPE_CHECKING:
     from moorage.domain.values.fingerprints import Fingerprint
     from moorage.ports.operation import OperationTraits
     from moorage.services.calling.attempts import AttemptStep, Ending
-    from moorage.services.calling.idempotency import Once
-    from moorage.services.calling.streaming import Stream, Streaming
+    from moorage.services.calling.idempotency import KeyedUse
+    from moorage.services.calling.streaming import Stream, StreamingExchange
     from moorage.services.core.core import Core
 
     R = TypeVar("R")
@@ -55,7 +55,7 @@ _LARGE: Final = 262_144
 """Bytes; the fingerprint of a larger body is computed outside the event loop."""
 
 
-class Calling(FastPathSteps):
+class CallOperations(FastPathSteps):
     """The calls that a manager can make: requests, batches, streams and functions."""
 
     _rehearses = False
@@ -84,19 +84,19 @@ class Calling(FastPathSteps):
             service: name of a configured service.
             request: request to send; its path is appended to the service's `base_url`.
             tenant: tenant whose credentials, limits, circuit and keys to use.
-            endpoint: endpoint whose settings apply; by default the first that matches.
+            endpoint: endpoint whose settings apply; by default the first matching endpoint.
             idempotency_key: identifies one effect: a repeat returns the same answer and has no
                 second effect. A repeated answer has `replayed` set.
             timeout: seconds for the whole call, in place of the service's.
             request_id: correlation id, in place of a new one.
-            subject: id of the person whose data it is about, for searches in the log.
+            subject: id of the person whose data the call is about, for searches in the log.
 
         Raises:
-            ConnectorError: the call failed; the class tells the reason.
+            ConnectorError: the call failed; the class of the error shows the reason.
         """
-        guard, began = self.plans.environment_guard, None
+        guard, start_time = self.plans.environment_guard, None
         if guard is not None:
-            began = await self._check_environment(
+            start_time = await self._check_environment(
                 guard, service, tenant, endpoint, timeout, request
             )
         call = self._begin(
@@ -107,7 +107,7 @@ class Calling(FastPathSteps):
             request_id=request_id,
             subject=subject,
             request=request,
-            began=began,
+            began=start_time,
             idempotency_key=idempotency_key,
             operation=self._operation,
         )
@@ -124,11 +124,11 @@ class Calling(FastPathSteps):
                     code = await self._large_fingerprint(call, request, compare)
                 else:
                     code = compare(request)
-            once, step = self._exchange(call, request, idempotency_key, code, self._use)
+            keyed, step = self._exchange(call, request, idempotency_key, code, self._use)
         except ConnectorError as error:
             refusal = error
         else:
-            return value_of(await self._finish(call, once, step))  # type: ignore[no-any-return]  # a Response
+            return value_of(await self._finish(call, keyed, step))  # type: ignore[no-any-return]  # a Response
         return value_of(self._end_of_call(call, None, bare(refusal)))  # type: ignore[no-any-return]  # an error is raised
 
     async def exchange(
@@ -137,7 +137,7 @@ class Calling(FastPathSteps):
         """Send the request of an HTTP operation, and return the parsed answer.
 
         Raises:
-            InvalidData: there is a payload, although a repeated key is compared with the request.
+            InvalidData: a payload is given, although a repeated key is compared with the request.
         """
         if payload is not None:
             raise InvalidData(
@@ -224,9 +224,9 @@ class Calling(FastPathSteps):
         headers: a body that breaks off is not requested again. Response transforms and fallbacks
         do not apply.
         """
-        guard, began = self.plans.environment_guard, None
+        guard, start_time = self.plans.environment_guard, None
         if guard is not None:
-            began = await self._check_environment(
+            start_time = await self._check_environment(
                 guard, service, tenant, endpoint, timeout, request
             )
         call = self._begin(
@@ -237,26 +237,26 @@ class Calling(FastPathSteps):
             request_id=request_id,
             subject=subject,
             request=request,
-            began=began,
+            began=start_time,
         )
         call.witness = self._witness
         try:
             self._check(call, request, None)
             call.repeatable = is_repeatable(call.plan, request)
-            from moorage.services.calling.streaming import Streaming  # noqa: PLC0415 - few programs stream
+            from moorage.services.calling.streaming import StreamingExchange  # noqa: PLC0415 - few programs stream
 
-            streaming = Streaming(self.core, call, request)
+            streaming = StreamingExchange(self.core, call, request)
             if call.plan.cache_wait and not request.method.safe:
-                from moorage.services.calling.caching import Changing  # noqa: PLC0415 - few services have a cache
+                from moorage.services.calling.caching import CacheInvalidation  # noqa: PLC0415 - few services have a cache
 
-                call.cache = Changing(self.core, call, streaming)
+                call.cache = CacheInvalidation(self.core, call, streaming)
         except ConnectorError as error:
             refusal = error
         else:
             return await self._streamed(call, streaming)
         return value_of(self._end_of_call(call, None, bare(refusal)))  # type: ignore[no-any-return]  # an error is raised
 
-    async def _streamed(self, call: Call, streaming: Streaming) -> Stream:
+    async def _streamed(self, call: Call, streaming: StreamingExchange) -> Stream:
         """Return an observed stream; if that fails, release its slots and raise the error."""
         try:
             stream: Stream = value_of(await self._finish(call, None, streaming))
@@ -286,9 +286,9 @@ class Calling(FastPathSteps):
 
         `step` makes one attempt, and `on_finished` receives the finished call.
         """
-        guard, began = self.plans.environment_guard, None
+        guard, start_time = self.plans.environment_guard, None
         if guard is not None:
-            began = await self._check_environment(guard, service, tenant, endpoint, timeout)
+            start_time = await self._check_environment(guard, service, tenant, endpoint, timeout)
         call = self._begin(
             service,
             tenant,
@@ -296,12 +296,12 @@ class Calling(FastPathSteps):
             timeout=timeout,
             request_id=request_id,
             subject=subject,
-            began=began,
+            began=start_time,
             idempotency_key=idempotency_key,
             operation=operation,
         )
         if call.plan.regions:
-            return self._end_of_call(call, None, _nowhere())
+            return self._end_of_call(call, None, _no_region_error())
         # A step that cannot be cancelled may run until the deadline.
         call.open_ended = call.deadline - call.started > call.plan.span
         if operation is not None:
@@ -326,14 +326,14 @@ class Calling(FastPathSteps):
         on_finished(call)
         return ending
 
-    def rehearsing(self) -> Calling:
+    def rehearsing(self) -> CallOperations:
         """Return a copy of these calls for dry runs, which only reports requests with effects."""
         flows = copy(self)
         flows.single = None
         flows._rehearses = True  # noqa: SLF001 - a copy of this object
         return flows
 
-    def unobserved(self) -> Calling:
+    def unobserved(self) -> CallOperations:
         """Return a copy of these calls that observers and the integration log do not record."""
         flows = copy(self)
         flows.single = None
@@ -351,8 +351,8 @@ class Calling(FastPathSteps):
 
         `parse` reads a successful answer. If it cannot read an answer, the attempt has failed with
         an unknown outcome, and the answer is not stored under the key. `witness` records the
-        credentials that are sent, and `use` says how a key is used. `contract` is the operation of
-        a contract that the calls belong to.
+        credentials that are sent, and `use` is the way in which a key is used. `contract` is the
+        operation of a contract that the calls belong to.
         """
         flows = copy(self)
         flows.single = None
@@ -389,11 +389,11 @@ class Calling(FastPathSteps):
 
         fields = call.event_fields(self.core)
         if request is not None:
-            what = f"{request.method} {shown_path(request)}"
+            operation_name = f"{request.method} {shown_path(request)}"
         else:
-            what = "a function" if operation is None else operation.name
+            operation_name = "a function" if operation is None else operation.name
         names = ("service", "operation", "tenant", "request_id")
-        raise rehearsed(self.core, what, **{name: fields[name] for name in names})
+        raise rehearsed(self.core, operation_name, **{name: fields[name] for name in names})
 
     async def _large_fingerprint(
         self,
@@ -415,7 +415,7 @@ class Calling(FastPathSteps):
         key: str | None,
         code: bytes | Fingerprint | None,
         use: KeyUse,
-    ) -> tuple[Once | None, AttemptStep]:
+    ) -> tuple[KeyedUse | None, AttemptStep]:
         """Return the step that sends a request, and the protection by its key, if it has one."""
         plan = call.plan
         call.repeatable = is_repeatable(plan, request)
@@ -426,20 +426,20 @@ class Calling(FastPathSteps):
             )
         step: AttemptStep
         if plan.cache_wait:
-            step = _caching()(self.core, call, request)
+            step = _load_caching()(self.core, call, request)
         elif protection is not None and is_sure_to_leave(plan, request):
             step = LateExchange(self.core, request)
         else:
             step = Exchange(self.core, call, request)
         if plan.hedge is not None and protection is None and _is_read(plan, request):
-            from moorage.services.calling.hedging import Hedged  # noqa: PLC0415 - few services hedge
+            from moorage.services.calling.hedging import HedgedAttempts  # noqa: PLC0415 - few services hedge
 
-            step = Hedged(self.core, plan.hedge, step)
+            step = HedgedAttempts(self.core, plan.hedge, step)
         return protection, step
 
 
 @cache
-def _caching() -> Callable[[Core, Call, Request], Exchange]:
+def _load_caching() -> Callable[[Core, Call, Request], Exchange]:
     """Return the function that adds a cache to calls; its module is imported on first use.
 
     It is imported late, because few services have a cache policy.
@@ -449,7 +449,7 @@ def _caching() -> Callable[[Core, Call, Request], Exchange]:
     return step_with_cache
 
 
-def _nowhere() -> ConfigurationError:
+def _no_region_error() -> ConfigurationError:
     return ConfigurationError(
         "A function cannot run in a region, and this service has nothing but regions.",
         path="regions",

@@ -26,7 +26,7 @@ if TYPE_CHECKING:
 _ERROR_BODY = 65_536
 
 
-class Streaming(Exchange):
+class StreamingExchange(Exchange):
     """The step that sends a request and returns the answer's body as a stream."""
 
     __slots__ = ("_at", "_call", "_opened")
@@ -63,7 +63,7 @@ class Streaming(Exchange):
             response = Response(incoming.status, incoming.headers, body, url=self._at)
             if call.content is not None:
                 call.content.receive(response)
-            result = await self.judged(call, call.cleared(response))
+            result = await self.result_of_answer(call, call.cleared(response))
             call.mask(result.error)
         except ConnectorError as error:
             failure = bare(error)
@@ -78,8 +78,8 @@ class Streaming(Exchange):
     async def _open(self, call: Call) -> tuple[AsyncIncoming, None] | tuple[None, ConnectorError]:
         """Return the answer when its headers arrive, or the error if no answer arrives."""
         core, base = self._core, call.plan.base_url or ""
-        (request, url, attempt), plain = await self.prepare(call)
-        self._at = url if plain is None else join_url(base, plain)
+        (request, url, attempt), plain_request = await self.prepare(call)
+        self._at = url if plain_request is None else join_url(base, plain_request)
         try:
             # The attempt's time limit applies to the headers and each piece, the deadline to all.
             is_abandoned = call.remaining(core) / 1e9

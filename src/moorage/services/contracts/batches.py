@@ -37,7 +37,7 @@ async def call_for_each(
 ) -> list[Result[T]]:
     """Call an operation for each item, and return the results in order.
 
-    With a key, each item has a key of its own, derived from its position: a repeat after an
+    With a key, each item has its own key, derived from the item's position: a repeat after an
     interruption calls the operation only for the missing items.
 
     Args:

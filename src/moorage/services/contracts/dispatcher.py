@@ -37,7 +37,7 @@ if TYPE_CHECKING:
     from moorage.contracts.wire import Wire
     from moorage.errors import RecipientRefused
     from moorage.services.calling.attempts import AttemptStep
-    from moorage.services.calling.steps import Calling
+    from moorage.services.calling.steps import CallOperations
     from moorage.services.core.core import Core
 
 R = TypeVar("R")
@@ -72,8 +72,9 @@ def nothing_done(error: ConnectorError, wire: VendorWire) -> bool:
 def refuses_value(error: ConnectorError, wire: VendorWire) -> bool:
     """Return whether the vendor's adapter refused an argument before anything was sent.
 
-    Another vendor may accept the argument. Two kinds of refusals do not count: a wrong option of a
-    single vendor, which is the caller's mistake, and a source that was already read.
+    Another vendor may accept the argument. Two kinds of refusals do not count: that of a wrong
+    option of a single vendor, which is the caller's mistake, and that of a source that was already
+    read.
     """
     if wire.begun or not isinstance(error, (InvalidData, UnsupportedByVendor)):
         return False
@@ -92,13 +93,13 @@ class Dispatcher:
     Attributes:
         calling: makes the calls.
         directory: accounts and routes.
-        step: makes a step from an operation of a transport, synchronous or asynchronous.
+        step: converts an operation of a transport, synchronous or asynchronous, to a step.
         transports: transports of the accounts whose vendors do not speak HTTP.
         subject: id of the person whose data the operations are about, for later searches.
         safety: limits on effects at vendors, such as a dry run.
     """
 
-    calling: Calling
+    calling: CallOperations
     directory: Directory
     step: Callable[[Callable[[], Any], Core], AttemptStep]
     transports: Mapping[str, Any]
@@ -221,8 +222,8 @@ class Dispatcher:
         """Execute an operation at the first of several accounts that accepts it.
 
         The next account is tried only if the previous one did nothing. If the last account refuses
-        an argument that an unavailable account had accepted, the error is that of the unavailable
-        account, and an effect with a key returns to that account.
+        an argument that an unavailable account had accepted, the unavailable account's error is
+        raised, and an effect with a key returns to that account.
         """
         unavailable: tuple[Account, ConnectorError] | None = None
         *others, last_account = accounts
@@ -236,8 +237,8 @@ class Dispatcher:
                     raise
                 if unavailable is None and not is_refused:
                     unavailable = account, error
-                await _move(ownership, following_account)
-                self._tell(operation, account, following_account, error, key)
+                await _move_ownership(ownership, following_account)
+                self._tell_fail_over(operation, account, following_account, error, key)
         wire = self._wire(last_account, operation, timeout, key)
         try:
             return await self._at_account(operation, wire, perform, last_account.vendor)
@@ -245,7 +246,7 @@ class Dispatcher:
             if unavailable is None or not refuses_value(error, wire):
                 raise
             accepting, unavailability = unavailable
-            await _move(ownership, accepting)
+            await _move_ownership(ownership, accepting)
             raise unavailability from error
 
     async def _execute_with_key(
@@ -321,7 +322,7 @@ class Dispatcher:
             raise error
         return account
 
-    def _tell(
+    def _tell_fail_over(
         self,
         operation: RoutingRequest,
         account: Account,
@@ -347,7 +348,7 @@ class Dispatcher:
             )
 
 
-async def _move(ownership: KeyOwnership | None, account: Account) -> None:
+async def _move_ownership(ownership: KeyOwnership | None, account: Account) -> None:
     """Record the next account as the owner of a key's effect, before anything is sent there."""
     if ownership is not None:
         await ownership.move(account.name)

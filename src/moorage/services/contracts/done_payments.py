@@ -52,8 +52,8 @@ class DonePayment:
 async def done_payments(core: Core, keys: Iterable[tuple[str | None, str]]) -> list[DonePayment]:
     """Return the operations with these tenants and idempotency keys that were settled as done."""
     names = [effect_name(KIND, tenant, key) for tenant, key in keys]
-    settled = await core.execute(ReadSettled(names), None) if names else ()
-    return [_done_payment(core, item) for item in settled]
+    settle_result = await core.execute(ReadSettled(names), None) if names else ()
+    return [_done_payment(core, item) for item in settle_result]
 
 
 def _done_payment(core: Core, settled: SettledOperation) -> DonePayment:

@@ -45,8 +45,8 @@ class EmailFlows(Flows, EmailContract):
         """Send one message to many recipients separately; return their results in order.
 
         The recipients are sent in chunks of the vendor's batch size; a failed chunk does not
-        affect the others. With a key, each chunk has a key of its own, derived from its position:
-        a repeat after an interruption sends only the missing chunks.
+        affect the others. With a key, each chunk has its own key, derived from the chunk's
+        position: a repeat after an interruption sends only the missing chunks.
 
         Args:
             bulk: message with its recipients.
@@ -82,7 +82,7 @@ class EmailFlows(Flows, EmailContract):
         return [next(results) if refusal is None else Result(error=refusal) for refusal in refusals]
 
     async def _batch(self, operation: RoutingRequest, key: str | None) -> int:
-        """Return the number of recipients per request; a repeated key keeps its first number.
+        """Return the number of recipients per request; a repeat of a key uses its first number.
 
         So the chunks of a key stay the same, even if another vendor has been configured since.
         """
@@ -119,8 +119,8 @@ class EmailFlows(Flows, EmailContract):
         async def receipt_results(vendor: Any, wire: Wire) -> list[Result[EmailReceipt]]:
             parts = chunk.chunks(vendor.limits.get("batch", _USUAL))
             for part in parts:
-                most = max(len(recipient.everybody) for recipient in part.recipients)
-                check_fits(part.base, most, vendor.limits)
+                most_recipients = max(len(recipient.everybody) for recipient in part.recipients)
+                check_fits(part.base, most_recipients, vendor.limits)
             if len(parts) == 1:
                 results: list[Result[EmailReceipt]] = await vendor.send_bulk(wire, chunk, key=key)
                 return results

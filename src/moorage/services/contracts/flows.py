@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 from moorage.contracts.declaration import ACCOUNT, KEY, TIMEOUT, Contract, Target
 from moorage.contracts.ref import Ref
 from moorage.contracts.routes import shared_request
+from moorage.domain.idempotency.claims import checked_key
 from moorage.errors import InvalidData
 
 if TYPE_CHECKING:
@@ -17,6 +18,22 @@ if TYPE_CHECKING:
     from moorage.contracts.routes import RoutingRequest
     from moorage.contracts.wire import Wire
     from moorage.services.contracts.dispatcher import Dispatcher
+
+
+def required_key(key: str | None) -> str:
+    """Return the idempotency key; raise an error if it is missing, since money could move twice."""
+    if key is None:
+        raise InvalidData(
+            "An operation that moves money or stores something requires an idempotency key.",
+            field="idempotency_key",
+            remedy="Name the effect, such as idempotency_key='INV-2041/1'.",
+        )
+    return checked_key(key)
+
+
+def _optional_key(key: str | None) -> str | None:
+    """Return the key unchanged: it is checked where it is used."""
+    return key
 
 
 class Flows(Contract):
@@ -46,6 +63,7 @@ class Flows(Contract):
         """Return a method that executes this operation of a contract."""
         kind, plan, name, verb = cls.kind, operation.plan, operation.name, operation.verb
         is_keyed = operation.keyed
+        checked = required_key if operation.requires_key else _optional_key
         full_name = f"{kind}.{name}"
         at_reference, at_key = (operation.target is it for it in (Target.REFERENCE, Target.KEY))
         count, more = len(operation.positional), len(operation.named)
@@ -58,7 +76,7 @@ class Flows(Contract):
                 refused_error = dispatcher.refusal(full_name, requirements.recipients)
                 if refused_error is not None:
                     raise refused_error
-            timeout, key = options.pop(TIMEOUT, None), options.pop(KEY, None)
+            timeout, key = options.pop(TIMEOUT, None), checked(options.pop(KEY, None))
             if len(values) != count or len(options) != more or requirements.arguments:
                 values, options = operation.arguments(values, options, requirements.arguments)
             if is_keyed:
@@ -92,7 +110,7 @@ class Flows(Contract):
 
     @classmethod
     def _account_flow(cls, operation: ContractOperation) -> Callable[..., Coroutine[Any, Any, Any]]:
-        """Return a method for the named account, or for the account of the earlier pages."""
+        """Return a method for operations at the named account, or at that of the earlier pages."""
         is_page = operation.target is Target.PAGE
 
         @wraps(operation.plan)

@@ -20,7 +20,7 @@ from moorage.domain.entries.renewal import HeldClaim
 from moorage.domain.http.fingerprint import digest
 from moorage.domain.idempotency.claims import (
     Claim,
-    Claimed,
+    ClaimResult,
     Verdict,
     WriteRecordOfHolder,
     release,
@@ -80,7 +80,8 @@ class KeyOwnership:
 
         Raises:
             IdempotencyInProgress: another caller held the claim on the record all the time.
-            TenantRecordsExhausted: the key is new, and its tenant has as many records as it may.
+            TenantRecordsExhausted: the key is new, and its tenant has reached its maximum of
+                records.
         """
         account, may_move = await self._record_first(0, first, movable=movable)
         if not may_move:
@@ -138,31 +139,33 @@ class KeyOwnership:
     async def _record_first(self, number: int, account: str, *, movable: bool) -> tuple[str, bool]:
         """Store the first owner of the key under this number, unless an owner is already stored."""
         recorded_at = self._state_key("place", str(number))
-        claimed, _ = await self._claim_key(recorded_at)
-        if claimed.verdict is Verdict.RUN:
-            completion = store_answer(recorded_at, claimed.fence, (account, movable), ttl=self._ttl)
+        claim_result, _ = await self._claim_key(recorded_at)
+        if claim_result.verdict is Verdict.RUN:
+            completion = store_answer(
+                recorded_at, claim_result.fence, (account, movable), ttl=self._ttl
+            )
             settlement = await self._core.execute(completion, self._seconds_left())
             account, movable = settlement.answer if settlement.done else (account, movable)
             return account, movable
-        account, movable = claimed.answer
+        account, movable = claim_result.answer
         return account, movable
 
     async def _read(self, number: int) -> str | None:
         recorded_at = self._state_key("place", str(number))
-        claimed, _ = await self._claim_key(recorded_at, NewRecord.NEVER)
-        if claimed.verdict is Verdict.ABSENT:
+        claim_result, _ = await self._claim_key(recorded_at, NewRecord.NEVER)
+        if claim_result.verdict is Verdict.ABSENT:
             return None
-        if claimed.verdict is Verdict.RUN:
+        if claim_result.verdict is Verdict.RUN:
             await self._core.execute(
-                release(recorded_at, claimed.fence, ttl=self._ttl), self._seconds_left()
+                release(recorded_at, claim_result.fence, ttl=self._ttl), self._seconds_left()
             )
             return None
-        account: str = claimed.answer[0]
+        account: str = claim_result.answer[0]
         return account
 
     async def _claim_key(
         self, recorded_at: str, new: NewRecord = NewRecord.IN_BOUND
-    ) -> tuple[Claimed, int]:
+    ) -> tuple[ClaimResult, int]:
         """Claim the right to record the key's owner, or return the owner that is already recorded.
 
         Also returns the end of the claim, in nanoseconds of the local clock.
@@ -181,20 +184,20 @@ class KeyOwnership:
                 target="",
                 remembered=0,
             )
-            claimed = await self._execute(claim, new)
-            if claimed.verdict is not Verdict.BUSY:
-                return claimed, start_time + lease * 1000
+            claim_result = await self._execute(claim, new)
+            if claim_result.verdict is not Verdict.BUSY:
+                return claim_result, start_time + lease * 1000
             # The holder may have died; then the record can be claimed when its lease is over.
-            longest_pause = min(pause, claimed.wait / SECOND + _AFTER)
+            longest_pause = min(pause, claim_result.wait / SECOND + _AFTER)
             if core.nanoseconds() + longest_pause * 1e9 >= self._patience:
                 raise IdempotencyInProgress(
                     "Another caller is working on this key.",
-                    retry_at=core.utc() + timedelta(microseconds=claimed.wait),
+                    retry_at=core.utc() + timedelta(microseconds=claim_result.wait),
                 )
             await core.sleep(longest_pause * (0.5 + core.fraction() / 2))
             pause = min(2 * pause, _SLOWEST_LOOK)
 
-    async def _execute(self, claim: Claim, new: NewRecord) -> Claimed:
+    async def _execute(self, claim: Claim, new: NewRecord) -> ClaimResult:
         """Claim a record, within the bound of its tenant if there is one."""
         core, (kind, tenant, _) = self._core, self._names
         if core.tenant_records is not None and tenant is not None:
@@ -205,7 +208,7 @@ class KeyOwnership:
     def _seconds_left(self) -> float:
         """Return the seconds until the caller's deadline, as the time limit for the store.
 
-        If none is left, the store gets a moment.
+        If no time is left, the store gets a moment.
         """
         return seconds_left(self._core, self._patience)
 

@@ -54,7 +54,7 @@ class OpenEffect:
         self.since = self._now - timedelta(microseconds=opened.age)
 
     def report(self, dispatcher: Dispatcher | None) -> UnsettledPayment:
-        """Return the unsettled operation as the hub's users see it."""
+        """Return the unsettled operation in the form for the hub's users."""
         record = self.record
         accounts = [] if dispatcher is None else self.accounts(dispatcher)
         listed_within = self._listed_within(accounts)
@@ -78,7 +78,7 @@ class OpenEffect:
         )
 
     def _listed_within(self, accounts: list[Account]) -> float | None:
-        """Return the seconds within which all vendors list a payment; None if no list can tell."""
+        """Return the seconds within which all vendors list a payment; None if one does not list."""
         if not (accounts and self.is_charge and _all_list(accounts)):
             return None
         return max(account.vendor.listed_within for account in accounts)
@@ -100,13 +100,15 @@ class OpenEffect:
         )
 
     def _next_step(self, dispatcher: Dispatcher | None) -> NextStep:
-        """Return what can settle the operation next, such as a look-up or a person's decision."""
+        """Return the next way to settle the operation, such as a look-up or a person's decision."""
         step = self.step(dispatcher)
-        listed = None if dispatcher is None else self._listed_within(self.accounts(dispatcher))
-        if step is not NextStep.LOOK_UP or listed is None:
+        visible_span = (
+            None if dispatcher is None else self._listed_within(self.accounts(dispatcher))
+        )
+        if step is not NextStep.LOOK_UP or visible_span is None:
             return step
         searched = None if self.opened.last_question is None else self.opened.last_question.searched
-        return NextStep.PERSON if is_absent(searched, micros(listed)) else step
+        return NextStep.PERSON if is_absent(searched, micros(visible_span)) else step
 
     @property
     def is_charge(self) -> bool:

@@ -29,7 +29,7 @@ from moorage.domain.idempotency.unsettled import (
     UnregisterOperation,
 )
 from moorage.domain.service.plan import MARGIN
-from moorage.domain.state.sealing import about
+from moorage.domain.state.sealing import sealing_context
 from moorage.domain.values.durations import maybe_seconds, micros
 from moorage.domain.values.money import Money
 from moorage.errors import (
@@ -66,7 +66,7 @@ class EffectRecord(NamedTuple):
     """The stored record of one operation that moves money.
 
     Attributes:
-        tenant, key, operation, accounts: the operation, and the accounts that it may go to.
+        tenant, key, operation, accounts: the operation, and the accounts that may execute it.
         request: the request; None if it was not stored, or this process cannot decrypt it.
         unreadable: the error that explains why this process cannot read the stored request.
     """
@@ -85,8 +85,8 @@ class PaymentEffects:
     Args:
         dispatcher: dispatcher with the store and the accounts.
         tenant: tenant of the operations.
-        reach: limit of the operations: some callers only look up a lost answer and begin nothing
-            new.
+        reach: the actions that the operations may take: some callers only look up a lost answer and
+            send nothing new.
     """
 
     def __init__(self, dispatcher: Dispatcher, tenant: str | None, reach: AllowedActions) -> None:
@@ -113,7 +113,7 @@ class PaymentEffects:
         Args:
             request: the operation.
             operation: properties of the operation that decide its route.
-            accounts: accounts that it may go to.
+            accounts: accounts that may execute the operation.
             act: sends the request to a vendor; receives the routed operation and the time left.
             key: idempotency key of the effect.
             timeout: seconds for the whole operation; None for the services' own limits.
@@ -121,8 +121,8 @@ class PaymentEffects:
         Raises:
             IdempotencyConflict: the key belongs to another payload, whose outcome is unknown or was
                 settled by a person.
-            OutcomeUnknown: the first request was so long ago that its key is forgotten, and nobody
-                has settled its outcome.
+            OutcomeUnknown: the first request was so long ago that its key is forgotten, and its
+                outcome was never settled.
         """
         timeout = maybe_seconds(timeout, "timeout")
         if self._dispatcher.rehearses(operation):
@@ -152,17 +152,17 @@ class PaymentEffects:
             receipt = await acting
         except NotSentError:
             if self._reach is AllowedActions.AGAIN:
-                self._strike(key, registered, certain=False)
+                self._unregister(key, registered, certain=False)
             raise
         except ConnectorError as error:
             if is_refused(error):
-                self._strike(key, registered, certain=True)
+                self._unregister(key, registered, certain=True)
             elif registered.first and _did_nothing(error):
-                self._strike(key, registered, certain=False)
+                self._unregister(key, registered, certain=False)
             elif self._reach is not AllowedActions.STORED and _sent_nothing(error):
                 self._end_registration_hold(key, registered)
             raise
-        self._strike(key, registered, certain=True)
+        self._unregister(key, registered, certain=True)
         return receipt
 
     async def decide(self, key: str, *, done: bool, answer: Any = None) -> SettlingAnswer:
@@ -209,7 +209,7 @@ class PaymentEffects:
         registered: Registration = await core.execute(command, times[0])
         return registered
 
-    def _strike(self, key: str, registered: Registration, *, certain: bool) -> None:
+    def _unregister(self, key: str, registered: Registration, *, certain: bool) -> None:
         if registered.number:
             number = registered.number
             self._core.post(
@@ -218,8 +218,8 @@ class PaymentEffects:
 
     def _end_registration_hold(self, key: str, registered: Registration) -> None:
         if registered.number:
-            number, held = registered.number, registered.held
-            self._core.post(EndHolding(KIND, self._tenant, key, number=number, held=held))
+            number, held_effects = registered.number, registered.held
+            self._core.post(EndHolding(KIND, self._tenant, key, number=number, held=held_effects))
 
     def _replayed_receipt(self, registered: Registration, key: str) -> Any:
         """Return the receipt that a person entered when settling the payment."""
@@ -258,7 +258,7 @@ def is_refused(error: ConnectorError) -> bool:
 def _did_nothing(error: ConnectorError) -> bool:
     """Return whether an error proves that the payment call had no effect.
 
-    A conflict proves it, because it concerns another payload.
+    A conflict proves that, because it concerns another payload.
     """
     conflict = isinstance(error, IdempotencyConflict)
     return conflict or told_buyer(error).outcome is not BuyerOutcome.UNKNOWN
@@ -320,11 +320,11 @@ def _unsealed_payload(core: Core, tenant: str | None, key: str, sealed: tuple[st
 
 
 def _binding_of(tenant: str | None, key: str) -> bytes:
-    return about(tenant, KIND, f"unsettled {key}")
+    return sealing_context(tenant, KIND, f"unsettled {key}")
 
 
 def order_of(request: Request) -> Charge | PayeeTransfer | SubscriptionRequest | None:
-    """Return the charge, transfer or subscription that a request begins; None if none."""
+    """Return the charge, transfer or subscription that a request begins, if it begins one."""
     first = request.values[0]
     return first if isinstance(first, (Charge, PayeeTransfer, SubscriptionRequest)) else None
 

@@ -51,7 +51,7 @@ def not_found(message: str, account: str) -> InvalidData:
 
 
 def listed_words(matches: list[Payment]) -> str:
-    """Return a sentence about the payments that a vendor lists, if not exactly one matches."""
+    """Return a sentence about the matching payments at a vendor, if their number is not one."""
     if not matches:
         return "The vendor lists no payment with the reference and the amount of this one."
     ids = ", ".join(match.ref.id for match in matches)
@@ -74,7 +74,7 @@ def why_not_searched(record: EffectRecord, kind: type[Receipt]) -> str:
 
 
 def receipt_ref(effect: OpenEffect, accounts: list[Account], receipt: Ref | str) -> Ref:
-    """Return the reference of a payment from a full reference or only the vendor's id."""
+    """Return the reference of a payment, from a full reference or from only the vendor's id."""
     names = {account.name for account in accounts}
     if isinstance(receipt, str) and receipt.count(":") < 2:
         request = effect.record.request

@@ -19,19 +19,18 @@ from moorage.contracts.payments import (
 )
 from moorage.contracts.payments.events import completed_with
 from moorage.contracts.payments.requests import stated_amount
-from moorage.contracts.validators import check_kind, several
-from moorage.domain.idempotency.claims import AllowedActions, checked_key
+from moorage.contracts.validators import as_list, check_kind
+from moorage.domain.idempotency.claims import AllowedActions
 from moorage.domain.idempotency.unsettled import ReadEffects, effect_name
 from moorage.domain.values.durations import count, maybe_seconds
 from moorage.domain.values.result import Result
 from moorage.errors import (
     ConnectorError,
-    InvalidData,
     InvalidRequest,
     OutcomeUnknown,
     VendorRejected,
 )
-from moorage.services.contracts.flows import Flows
+from moorage.services.contracts.flows import Flows, required_key
 from moorage.services.contracts.key_ownership import KeyOwnership
 from moorage.services.contracts.payment_effects import PaymentEffects, Request
 
@@ -49,7 +48,7 @@ if TYPE_CHECKING:
 R = TypeVar("R")
 
 _REFUND: Final = "refund"
-_AFTERWARDS: Final = frozenset({"capture", "void", _REFUND})
+_FOLLOWING_OPERATIONS: Final = frozenset({"capture", "void", _REFUND})
 """Operations on a payment whose arguments are valid, so that a refusal concerns its state."""
 _STEPS: Final = frozenset(
     {"accept_dispute", "submit_evidence", "change_subscription", "cancel_subscription"}
@@ -62,19 +61,6 @@ _WRONG_CLOCK: Final = timedelta(hours=2)
 """The time by which this machine's clock may be ahead, as after a wrong time zone."""
 _YEAR: Final = 366 * 86_400.0
 """Seconds for which a payment can be refunded in parts, at the vendor with the longest limit."""
-
-
-def _with_key(
-    flow: Callable[..., Coroutine[Any, Any, Any]],
-) -> Callable[..., Coroutine[Any, Any, Any]]:
-    """Return a flow that refuses a call without an idempotency key."""
-
-    @wraps(flow)
-    async def keyed(self: PaymentsFlows, /, *values: Any, **options: Any) -> Any:
-        options[KEY] = _required_key(options.get(KEY))
-        return await flow(self, *values, **options)
-
-    return keyed
 
 
 def _with_uniform_refusals(
@@ -95,8 +81,8 @@ class PaymentsFlows(Flows, PaymentsContract):
     Args:
         dispatcher: sends the operations to vendors.
         tenant: tenant of the operations.
-        reach: limit of the operations: some callers only look up a lost answer and begin nothing
-            new.
+        reach: the actions that the operations may take: some callers only look up a lost answer and
+            send nothing new.
     """
 
     def __init__(
@@ -117,14 +103,14 @@ class PaymentsFlows(Flows, PaymentsContract):
         if operation.effect is Effect.NONE:
             return super()._flow(operation)
         if operation.name not in MOVING:
-            keyed_flow = _with_key(super()._flow(operation))
-            return _with_uniform_refusals(keyed_flow) if operation.name in _STEPS else keyed_flow
+            plain_flow = super()._flow(operation)
+            return _with_uniform_refusals(plain_flow) if operation.name in _STEPS else plain_flow
         name, at_reference = operation.name, operation.target is Target.REFERENCE
 
         @wraps(operation.plan)
         async def flow(self: PaymentsFlows, /, *values: Any, **options: Any) -> Any:
             requirements = operation.plan(self, *values, **options)
-            key, timeout = _required_key(options.pop(KEY)), options.pop(TIMEOUT, None)
+            key, timeout = required_key(options.pop(KEY)), options.pop(TIMEOUT, None)
             values, options = operation.arguments(values, options, requirements.arguments)
             routing = self._request(
                 name, requirements.needs, requirements.country, requirements.currency
@@ -139,7 +125,7 @@ class PaymentsFlows(Flows, PaymentsContract):
 
             async def perform(vendor: PaymentsVendor, wire: Wire, *_: Ref) -> Any:
                 step = partial(getattr(vendor, operation.verb), wire, *values, **options, key=key)
-                if name not in _AFTERWARDS:
+                if name not in _FOLLOWING_OPERATIONS:
                     return await step()
                 await _check_currency(vendor, wire, *values)
                 if name == _REFUND:
@@ -163,8 +149,8 @@ class PaymentsFlows(Flows, PaymentsContract):
     async def follow_up(self, event: PaymentEvent, *, timeout: float | None = None) -> PaymentEvent:
         """Return a payment event with all fields, fetched from the vendor if they are missing.
 
-        Only the id is read from an incomplete event, so a forged one can only cause a look-up of
-        the truth.
+        Only the id is read from an incomplete event, so a forged event can only cause a look-up at
+        the vendor.
 
         Args:
             event: event from `Hub.events`; a complete event is returned unchanged.
@@ -185,8 +171,8 @@ class PaymentsFlows(Flows, PaymentsContract):
         """Get the current state of several payments, and return the results in order.
 
         Args:
-            payments: references of payments, and `Unsettled` for payments without one: these are
-                sent again under their key, which has no second effect.
+            payments: references of payments, and `Unsettled` for payments without a reference:
+                these are sent again under their key, which has no second effect.
             timeout: seconds for each payment.
             at_once: maximum number of concurrent requests.
         """
@@ -196,17 +182,17 @@ class PaymentsFlows(Flows, PaymentsContract):
 
         maybe_seconds(timeout, "timeout")
         return await self._dispatcher.calling.core.every(
-            [step(payment) for payment in several(payments, "payments")],
+            [step(payment) for payment in as_list(payments, "payments")],
             at_once=count(at_once, "at_once"),
         )
 
     async def _check_rest(
         self, vendor: PaymentsVendor, key: str, ref: Ref, amount: Money | None
     ) -> None:
-        """Refuse a refund of the remaining amount if the vendor cannot tell that amount.
+        """Refuse a refund of the remaining amount if the vendor cannot report that amount.
 
-        The key of the first refund of such a payment is recorded. If another refund came first,
-        the rest is less than the original amount, which is all that the reference records.
+        The key of the first refund of such a payment is recorded. If another refund came first, the
+        rest is less than the original amount, but the reference records only the original amount.
 
         Raises:
             VendorRejected: the caller must state the amount.
@@ -254,12 +240,13 @@ class PaymentsFlows(Flows, PaymentsContract):
     ) -> Payment:
         """Find the vendor's payment with the reference and amount of a request that got no answer.
 
-        A match settles its key. No match proves nothing, because the vendor may not list the
-        payment yet; and several matches are ambiguous.
+        A match settles its key. If there is no match, nothing is known, because the vendor may not
+        list the payment yet; several matches are ambiguous.
 
         Args:
             lost: the lost request.
-            unknown: error to raise without a single match; its service is the account to search.
+            unknown: error to raise unless there is exactly one match; its service is the account to
+                search.
             timeout: seconds for each page.
         """
         matches = await self._search(lost, unknown, timeout)
@@ -319,22 +306,11 @@ def _is_same(payment: Payment, charge: Charge) -> bool:
     return payment.reference == charge.reference and payment.amount in (None, charge.amount)
 
 
-def _required_key(key: str | None) -> str:
-    """Return the idempotency key; raise an error if it is missing, since money could move twice."""
-    if key is None:
-        raise InvalidData(
-            "An operation that moves money or stores something requires an idempotency key.",
-            field="idempotency_key",
-            remedy="Name the effect, such as idempotency_key='INV-2041/1'.",
-        )
-    return checked_key(key)
-
-
 async def _with_uniform_refusal(step: Awaitable[R]) -> R:
     """Await a payment operation, and raise every refusal as a `VendorRejected` error.
 
     The arguments were checked before, so a refusal as "invalid" concerns the payment's state, or an
-    amount that it does not have.
+    amount that exceeds it.
     """
     try:
         return await step
@@ -347,7 +323,7 @@ async def _with_uniform_refusal(step: Awaitable[R]) -> R:
 async def _check_currency(
     vendor: PaymentsVendor, wire: Wire, ref: Ref, amount: Money | None = None
 ) -> None:
-    """Refuse an amount in another currency than the payment's, before anything is sent."""
+    """Refuse an amount whose currency differs from the payment's, before anything is sent."""
     if amount is None:
         return
     currency = ref.other("currency")

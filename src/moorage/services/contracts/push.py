@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from moorage.contracts.declared.push import PushContract
-from moorage.contracts.validators import several
+from moorage.contracts.validators import as_list
 from moorage.services.contracts.batches import call_for_each
 from moorage.services.contracts.flows import Flows
 
@@ -29,9 +29,9 @@ class PushFlows(Flows, PushContract):
     ) -> list[Result[PushReceipt]]:
         """Send many notifications; return their results in order.
 
-        The function `outcome_of` says what each result means for its device. With a key, each
-        notification has a key of its own, derived from its position: a repeat after an interruption
-        sends only the missing notifications.
+        The function `outcome_of` returns the meaning of each result for its device. With a key,
+        each notification has its own key, derived from the notification's position: a repeat after
+        an interruption sends only the missing notifications.
 
         Args:
             messages: notifications to send.
@@ -40,7 +40,7 @@ class PushFlows(Flows, PushContract):
             at_once: maximum number of concurrent notifications.
         """
         # This comes first, because the check of a stored call ends at the first use of the hub.
-        batch = several(messages, "messages")
+        batch = as_list(messages, "messages")
         return await call_for_each(
             self._dispatcher.calling.core,
             self.send,

@@ -11,7 +11,7 @@ from moorage.contracts.ref import Ref
 from moorage.contracts.shipping.handovers import PickupRequest, shipment_refs
 from moorage.contracts.shipping.rates import LabelFormat, Rate, RateRequest, ShippingCapability
 from moorage.contracts.shipping.shipments import ShipmentRequest
-from moorage.contracts.validators import check_kind, several
+from moorage.contracts.validators import as_list, check_kind
 from moorage.contracts.vendor import part_key
 from moorage.domain.idempotency.claims import checked_key
 from moorage.errors import InvalidData, VendorRejected
@@ -77,7 +77,7 @@ class ShippingFlows(Flows, ShippingContract):
         Raises:
             VendorRejected: no rate fits, with the carriers' messages; or the vendor refuses to
                 sell.
-            OutcomeUnknown: it may have been bought, and the vendor cannot tell.
+            OutcomeUnknown: the shipment may have been bought, and the vendor cannot report it.
         """
         checked_key(idempotency_key)
         if isinstance(what, ShipmentRequest):
@@ -107,8 +107,8 @@ class ShippingFlows(Flows, ShippingContract):
     ) -> list[Result[Shipment]]:
         """Buy many shipments, and return the results in order.
 
-        Each has a key of its own, derived from the batch's key and its position: a repeat after an
-        interruption buys only the missing shipments.
+        Each shipment has its own key, derived from the batch's key and the shipment's position: a
+        repeat after an interruption buys only the missing shipments.
 
         Args:
             items: arguments for `create_shipment`.
@@ -118,7 +118,7 @@ class ShippingFlows(Flows, ShippingContract):
         """
         checked_key(idempotency_key)
         # This comes first, because the check of a stored call ends at the first use of the hub.
-        batch = several(items, "items")
+        batch = as_list(items, "items")
         return await call_for_each(
             self._dispatcher.calling.core,
             self.create_shipment,
@@ -140,14 +140,14 @@ class ShippingFlows(Flows, ShippingContract):
 
         Args:
             ref: reference of the shipment.
-            label: format of the label; by default the one it was bought in.
+            label: format of the label; by default the format in which it was bought.
             parcel: number of the parcel, from one.
             timeout: seconds for the whole operation.
 
         Raises:
             UnsupportedByVendor: the vendor returns labels only at the purchase, or does not convert
                 them to another format.
-            VendorRejected: there is no label, or not yet.
+            VendorRejected: the label does not exist, or not yet.
         """
         ref = Ref.parse(ref)
         label_format = None if label is None else LabelFormat(label)
@@ -176,17 +176,17 @@ class ShippingFlows(Flows, ShippingContract):
     async def schedule_pickup(
         self, pickup: PickupRequest, *, idempotency_key: str, timeout: float | None = None
     ) -> Pickup:
-        """Schedule a carrier's driver to come for bought shipments.
+        """Schedule a carrier's pickup of bought shipments.
 
         Args:
             pickup: the shipments, the place and the time.
-            idempotency_key: identifies this pickup: a repeat returns the same one, and never
+            idempotency_key: identifies this pickup: a repeat returns the same pickup, and never
                 schedules a second one.
             timeout: seconds for the whole operation.
 
         Raises:
-            VendorRejected: the carrier does not come then or there.
-            OutcomeUnknown: it may have been scheduled, and the vendor cannot tell.
+            VendorRejected: the carrier does not offer a pickup at this time or place.
+            OutcomeUnknown: the pickup may have been scheduled, and the vendor cannot report it.
         """
         check_kind(pickup, PickupRequest, "pickup")
         checked_key(idempotency_key)
@@ -206,16 +206,16 @@ class ShippingFlows(Flows, ShippingContract):
         idempotency_key: str,
         timeout: float | None = None,
     ) -> Manifest:
-        """Create the form with which a driver accepts many shipments at the end of a day.
+        """Create a manifest, with which a driver accepts many shipments at the end of a day.
 
         Args:
             shipments: references of bought shipments, all of one account.
-            idempotency_key: identifies this manifest: a repeat returns the same one.
+            idempotency_key: identifies this manifest: a repeat returns the same manifest.
             timeout: seconds for the whole operation.
 
         Raises:
             VendorRejected: a shipment is not of this day, or is on another manifest already.
-            OutcomeUnknown: it may have been created, and the vendor cannot tell.
+            OutcomeUnknown: the manifest may have been created, and the vendor cannot report it.
         """
         refs = shipment_refs(shipments)
         checked_key(idempotency_key)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from moorage.contracts.declared.sms import SmsContract
-from moorage.contracts.validators import several
+from moorage.contracts.validators import as_list
 from moorage.services.contracts.batches import call_for_each
 from moorage.services.contracts.flows import Flows
 
@@ -29,8 +29,8 @@ class SmsFlows(Flows, SmsContract):
     ) -> list[Result[SmsReceipt]]:
         """Send many text messages; return their results in order.
 
-        With a key, each message has a key of its own, derived from its position: a repeat after an
-        interruption sends only the missing messages.
+        With a key, each message has its own key, derived from the message's position: a repeat
+        after an interruption sends only the missing messages.
 
         Args:
             messages: messages to send.
@@ -39,7 +39,7 @@ class SmsFlows(Flows, SmsContract):
             at_once: maximum number of concurrent messages.
         """
         # This comes first, because the check of a stored call ends at the first use of the hub.
-        batch = several(messages, "messages")
+        batch = as_list(messages, "messages")
         return await call_for_each(
             self._dispatcher.calling.core,
             self.send,

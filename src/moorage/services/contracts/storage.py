@@ -21,14 +21,14 @@ from moorage.contracts.storage import (
     check_key,
     check_prefix,
 )
-from moorage.contracts.validators import check_kind, check_maybe, check_whole, several
+from moorage.contracts.validators import as_list, check_kind, check_maybe, check_whole
 from moorage.domain.values.durations import count
 from moorage.domain.values.result import Result
 from moorage.errors import ConnectorError, FileNotFound, InvalidData
 from moorage.services.contracts.flows import Flows
-from moorage.services.transfers.downloading import Downloading
+from moorage.services.transfers.downloading import DownloadSession
 from moorage.services.transfers.plan import UploadPlan
-from moorage.services.transfers.uploading import Uploading
+from moorage.services.transfers.uploading import UploadSession
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Iterable, Sequence
@@ -64,7 +64,7 @@ class StorageFlows(Flows, StorageContract):
 
         An object larger than a part is sent in parts, and a failed part is sent again. Memory
         holds at most `at_once` parts. A failed upload leaves nothing behind, unless `start_upload`
-        began it: then it can be resumed.
+        began it; such an upload can be resumed.
 
         Args:
             key: key of the object.
@@ -152,7 +152,7 @@ class StorageFlows(Flows, StorageContract):
         if_unmodified_since: datetime | None = None,
         version: str | None = None,
         timeout: float | None = None,
-    ) -> Downloading:
+    ) -> DownloadSession:
         """Download an object as a stream of bytes.
 
         If the connection breaks, the rest is requested, of the same version of the object.
@@ -160,10 +160,11 @@ class StorageFlows(Flows, StorageContract):
         Args:
             key: key of the object, or its reference.
             range: bytes to download; all by default.
-            if_match: download only an object with this ETag.
-            if_none_match: download only an object with another ETag; otherwise `modified` is False.
-            if_modified_since: download only an object that changed since.
-            if_unmodified_since: download only an object that has not changed since.
+            if_match: download the object only if it has this ETag.
+            if_none_match: download the object only if it has another ETag; otherwise `modified` is
+                False.
+            if_modified_since: download the object only if it has changed since this time.
+            if_unmodified_since: download the object only if it has not changed since this time.
             version: id of an earlier version.
             timeout: seconds for the whole operation, reading included; by default each request has
                 its service's timeout.
@@ -180,12 +181,12 @@ class StorageFlows(Flows, StorageContract):
             version=version,
         )
 
-        async def perform(vendor: Any, wire: Wire, key: str) -> Downloading:
+        async def perform(vendor: Any, wire: Wire, key: str) -> DownloadSession:
             opening = await vendor.open(wire, key, options)
             resumes = StorageCapability.RANGE in vendor.capabilities
-            return Downloading(vendor, wire, options, opening, resumes=resumes)
+            return DownloadSession(vendor, wire, options, opening, resumes=resumes)
 
-        return await self._do("download", key, options.needs, perform, timeout)
+        return await self._execute_at_account("download", key, options.needs, perform, timeout)
 
     async def exists(self, key: str | Ref, *, timeout: float | None = None) -> bool:
         """Return True if the object exists."""
@@ -205,7 +206,7 @@ class StorageFlows(Flows, StorageContract):
             at_once: maximum number of concurrent requests; each is for many keys.
             timeout: seconds for the whole operation.
         """
-        object_keys = several(keys, "keys")
+        object_keys = as_list(keys, "keys")
         results: list[Result[None]] = [_check_result(key) for key in object_keys]
         good_numbers = [number for number, result in enumerate(results) if result.ok]
 
@@ -267,7 +268,7 @@ class StorageFlows(Flows, StorageContract):
             return copied
 
         needs = {StorageCapability.COPY, *(options.needs if options else ())}
-        return await self._do("move", source, needs, perform, timeout)
+        return await self._execute_at_account("move", source, needs, perform, timeout)
 
     async def signed_url(
         self,
@@ -284,7 +285,7 @@ class StorageFlows(Flows, StorageContract):
         Args:
             key: key of the object, or its reference.
             method: GET, HEAD, PUT or DELETE.
-            expires: seconds until the URL expires, a week at most.
+            expires: seconds until the URL expires; at most a week.
             content_type: content type of the answer; for a PUT, of the request.
             content_disposition: content disposition of the answer.
             timeout: seconds for reading the credentials.
@@ -304,7 +305,7 @@ class StorageFlows(Flows, StorageContract):
             return await vendor.signed_url(wire, key, options)
 
         needed_capabilities = {StorageCapability.SIGNED_URL}
-        return await self._do(
+        return await self._execute_at_account(
             "signed_url", key, needed_capabilities, perform, timeout, effect=lends
         )
 
@@ -322,7 +323,7 @@ class StorageFlows(Flows, StorageContract):
 
         Args:
             key: key of the object.
-            expires: seconds until the form expires, a week at most.
+            expires: seconds until the form expires; at most a week.
             smallest: minimum number of bytes.
             largest: maximum number of bytes.
             content_type: content type that the form must state.
@@ -336,7 +337,9 @@ class StorageFlows(Flows, StorageContract):
             wire.rehearse("a form for POST")
             return await vendor.signed_post(wire, key, options)
 
-        return await self._do("signed_post", key, {StorageCapability.SIGNED_POST}, perform, timeout)
+        return await self._execute_at_account(
+            "signed_post", key, {StorageCapability.SIGNED_POST}, perform, timeout
+        )
 
     # --- uploads -----------------------------------------------------------
 
@@ -392,13 +395,15 @@ class StorageFlows(Flows, StorageContract):
         if isinstance(vendor, TakesInOrder):
             return await vendor.send(wire, upload, pieces, resumed=uploaded_parts is not None)
         core = self._dispatcher.calling.core
-        sending = Uploading(core, vendor, wire, upload, pieces, uploaded_parts=uploaded_parts or ())
+        sending = UploadSession(
+            core, vendor, wire, upload, pieces, uploaded_parts=uploaded_parts or ()
+        )
         parts = await sending.all(plan.at_once)
         return await vendor.complete(wire, upload, parts, plan.options)
 
     # --- dispatch ----------------------------------------------------------
 
-    async def _do(
+    async def _execute_at_account(
         self,
         verb: str,
         key: str | Ref,

@@ -17,7 +17,7 @@ import attrs
 
 from moorage.domain.secrets.frames import bare
 from moorage.domain.state.keys import checked_name
-from moorage.domain.values.bounded import Bounded
+from moorage.domain.values.bounded import BoundedCache
 from moorage.domain.values.frozen_values import frozen
 from moorage.errors import ConfigurationError, ConnectorError, InvalidData
 
@@ -50,7 +50,7 @@ class TenantLookup:
     """The functions that look up and build tenants, and the times for which they are cached.
 
     Attributes:
-        version, tables: operations of the port.
+        version, tables: the operations of the tenants' port.
         build: makes a tenant's dispatcher.
         nanoseconds: local clock.
         every: nanoseconds for which a tenant's tables are used before they are looked up again.
@@ -68,7 +68,7 @@ class TenantDispatchers:
 
     def __init__(self, lookup: TenantLookup) -> None:
         self._lookup = lookup
-        self._cached: Bounded[str, _CachedTenant] = Bounded(_MOST_TENANTS)
+        self._cached: BoundedCache[str, _CachedTenant] = BoundedCache(_MOST_TENANTS)
 
     async def dispatcher_of(self, base: Dispatcher, tenant: str) -> Dispatcher:
         """Return the dispatcher of a tenant, looking the tenant up if necessary.
@@ -90,7 +90,7 @@ class TenantDispatchers:
         """Return the dispatcher for a tenant named in a webhook's URL; None if it is unknown.
 
         Anybody can invent names at a webhook endpoint. So an unknown tenant is not cached, because
-        it could replace a real one in the cache.
+        it could replace a real tenant in the cache.
 
         Args:
             base: dispatcher of the general configuration.

@@ -41,7 +41,7 @@ from moorage.errors import (
     VendorRejected,
 )
 from moorage.services.calling.idempotency import NotSentError
-from moorage.services.calling.manual_operations import ManualAct, recorded
+from moorage.services.calling.manual_operations import ManualAct, perform_recorded
 from moorage.services.contracts.lost_keys import readable_here
 from moorage.services.contracts.open_effects import OpenEffect
 from moorage.services.contracts.payment_effects import (
@@ -81,7 +81,7 @@ _BY_DOUBT: Final = (
 _Result: TypeAlias = "tuple[Inconclusive, ConnectorError | None]"
 
 
-class _Settling(PaymentsFlows):
+class _SettlementFlows(PaymentsFlows):
     """The payment operations that look up one payment whose outcome is unknown."""
 
     async def search(self, lost: Unsettled, unknown: ConnectorError) -> list[Payment]:
@@ -101,7 +101,7 @@ class UnsettledFlows:
     """The operations of a hub on payments whose outcome is unknown.
 
     Args:
-        core: has the store.
+        core: the ports, with the store.
         find_dispatcher: returns the dispatcher of a tenant.
     """
 
@@ -147,7 +147,7 @@ class UnsettledFlows:
         actor: str | None = None,
         reason: str = "",
     ) -> SettledPayment | None:
-        """Ask the vendor about one operation now, and settle it if the vendor can tell."""
+        """Ask the vendor about one operation now, and settle it if the vendor knows the outcome."""
         effect = await self._find(checked_key(idempotency_key), tenant)
         effect.check_readable()
         dispatcher = await self._find_dispatcher(tenant)
@@ -166,8 +166,8 @@ class UnsettledFlows:
                 retry_at=self._core.utc() + timedelta(microseconds=effect.opened.remaining),
                 remedy=f"Ask again in {effect.opened.remaining / SECOND:.0f} s.",
             )
-        act = _act("settle", effect, actor, reason)
-        return await recorded(
+        act = _manual_act("settle", effect, actor, reason)
+        return await perform_recorded(
             self._core, act, lambda: self._settle_one(effect, dispatcher, step, reserved)
         )
 
@@ -189,7 +189,7 @@ class UnsettledFlows:
         if not keys_lost:
             effect.check_readable()
         dispatcher = await self._find_dispatcher(tenant)
-        flows = _Settling(dispatcher, tenant)
+        flows = _SettlementFlows(dispatcher, tenant)
         answer = None
         if done:
             answer = await self._receipt(effect, dispatcher, flows, receipt)
@@ -199,8 +199,8 @@ class UnsettledFlows:
                 return effect.report(dispatcher)
             is_lost = stored_refusal is None
         after: dict[str, Any] = {"done": done, "keys_lost": True} if is_lost else {"done": done}
-        act = _act("close", effect, actor, reason, after=after)
-        decision = await recorded(
+        act = _manual_act("close", effect, actor, reason, after=after)
+        decision = await perform_recorded(
             self._core, act, lambda: flows.effects.decide(key, done=done, answer=answer)
         )
         if decision.wait:
@@ -280,7 +280,7 @@ class UnsettledFlows:
     ) -> SettledPayment | None:
         """Look up one operation at its vendors, settle it, and return the outcome.
 
-        If the vendor does not tell the outcome, record the reason, and return None.
+        If the vendor does not report the outcome, record the reason, and return None.
         """
         outcome_of = partial(SettledPayment, payment=effect.report(dispatcher))
         unknown_errors: list[ConnectorError] = [
@@ -301,7 +301,7 @@ class UnsettledFlows:
                     await self._record(effect, reserved, [(Inconclusive.NO_ANSWER, error)])
                     return None
                 unknown_errors = [error]
-        flows, results = _Settling(dispatcher, effect.record.tenant), list[_Result]()
+        flows, results = _SettlementFlows(dispatcher, effect.record.tenant), list[_Result]()
         for unknown_error in unknown_errors:
             try:
                 matches = await self._search(effect, flows, unknown_error)
@@ -318,7 +318,7 @@ class UnsettledFlows:
     async def _record(
         self, effect: OpenEffect, reserved: LookupReservation, results: Iterable[_Result]
     ) -> None:
-        """Record why an operation could not be settled; the reason with the greatest doubt wins."""
+        """Record why an operation could not be settled: the reason with the greatest doubt."""
         by_reason = dict(results)
         reason = next(reason for reason in _BY_DOUBT if reason in by_reason)
         error = by_reason[reason]
@@ -332,7 +332,7 @@ class UnsettledFlows:
         await self._core.execute(command, None)
 
     async def _search(
-        self, effect: OpenEffect, flows: _Settling, unknown: ConnectorError
+        self, effect: OpenEffect, flows: _SettlementFlows, unknown: ConnectorError
     ) -> list[Payment]:
         """Return the payments with the request's reference; a single one settles the key."""
         record = effect.record
@@ -389,7 +389,7 @@ class UnsettledFlows:
         return is_refused_here
 
     async def _receipt(
-        self, effect: OpenEffect, dispatcher: Dispatcher, flows: _Settling, receipt: Any
+        self, effect: OpenEffect, dispatcher: Dispatcher, flows: _SettlementFlows, receipt: Any
     ) -> Receipt:
         """Return the receipt of an operation that the vendor carried out."""
         operation = effect.record.operation
@@ -414,7 +414,7 @@ class UnsettledFlows:
         return await receipt_of(effect, flows, accounts[0], receipt_ref(effect, accounts, receipt))
 
     async def _only_match(
-        self, effect: OpenEffect, flows: _Settling, account: str, kind: type[Receipt]
+        self, effect: OpenEffect, flows: _SettlementFlows, account: str, kind: type[Receipt]
     ) -> Payment:
         """Return the only payment that an account lists with the request's reference and amount."""
         unknown = not_found(why_not_searched(effect.record, kind), account)
@@ -424,7 +424,7 @@ class UnsettledFlows:
         raise not_found(listed_words(matches), account)
 
 
-def _act(
+def _manual_act(
     act: str,
     effect: OpenEffect,
     actor: str | None,

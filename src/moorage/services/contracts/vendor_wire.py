@@ -33,7 +33,7 @@ if TYPE_CHECKING:
     from moorage.services.calling.attempt_result import AttemptResult
     from moorage.services.calling.attempts import AttemptStep
     from moorage.services.calling.call import Call
-    from moorage.services.calling.steps import Calling
+    from moorage.services.calling.steps import CallOperations
     from moorage.services.calling.streaming import Stream
     from moorage.services.core.core import Core
 
@@ -49,8 +49,8 @@ class VendorWire:
         calling: makes the calls.
         account: account whose services are called.
         tenant: tenant of the operation.
-        seconds: time limit of the whole operation; None leaves each step its service's limit.
-        step: makes a step from an operation of a transport, synchronous or asynchronous.
+        seconds: time limit of the whole operation; with None, each step has its service's limit.
+        step: converts an operation of a transport, synchronous or asynchronous, to a step.
         transport: operations of a vendor that does not speak HTTP.
         subject: id of the person whose data the operation is about.
         rehearses: name of the operation in a dry run, where nothing is sent; otherwise None.
@@ -61,7 +61,7 @@ class VendorWire:
 
     def __init__(
         self,
-        calling: Calling,
+        calling: CallOperations,
         account: Account,
         tenant: str | None,
         *,
@@ -104,7 +104,7 @@ class VendorWire:
         """Return a reference to an object at this account, made from the vendor's id.
 
         Raises:
-            VendorFailed: the vendor answered with an id that no reference can have.
+            VendorFailed: the vendor answered with an id that is not valid in a reference.
         """
         nonempty = {name: value for name, value in related.items() if value}
         try:
@@ -246,8 +246,8 @@ class VendorWire:
 
     def _next_use(self) -> KeyUse:
         """Return how the next step uses the idempotency key; a begun operation is completed."""
-        begun = self._use.reach is AllowedActions.AGAIN and self._replays
-        return evolve(self._use, reach=AllowedActions.FRESH) if begun else self._use
+        may_replay = self._use.reach is AllowedActions.AGAIN and self._replays
+        return evolve(self._use, reach=AllowedActions.FRESH) if may_replay else self._use
 
     def rehearse(self, request: str) -> None:
         """In a dry run, stop before anything is sent, and report the request.
@@ -292,5 +292,5 @@ class VendorWire:
 
 
 def _operations_within(transport: Any, seconds: float) -> Any:
-    """The operations of a transport; one that has `within` is told the time of an attempt."""
+    """The operations of a transport; if it has `within`, it receives an attempt's time limit."""
     return transport.within(seconds) if hasattr(transport.__class__, "within") else transport

@@ -68,7 +68,7 @@ def _ignore_pools(pools: PoolSource, /) -> None:
 
 
 def _ignore_pipeline(pipeline: ObservedPipeline, /) -> None:
-    """Ignore a pipeline, because nobody observes any."""
+    """Ignore a pipeline; used if nobody observes pipelines."""
 
 
 async def _in_place(work: Callable[[], R]) -> R:
@@ -82,12 +82,13 @@ class Core:
 
     `execute` and `ask` receive the seconds left until the caller's deadline, or None without one;
     `waits` is true if the store may make its callers wait at all. `ask` is `execute` if the store
-    never makes anyone wait, so that there is nothing to await; else None. `prepare` returns a
-    faster `ask` for the admissions of one plan; None if the store has none. With `apart`,
+    never makes its callers wait, so that there is nothing to await; otherwise None. `prepare`
+    returns a faster `ask` for the admissions of one plan; None if the store has none. With `apart`,
     idempotency keys are in another store or on another node than circuits and limits, and no
     command may combine them. With `compares_bytes`, the store of the keys is this process's memory,
-    and may hold the bytes that a fingerprint is of. `enter` takes a slot if one is free and nobody
-    waits for it; None if the locks cannot tell at once. `settle` receives the result of a user's
+    and may hold the bytes from which a fingerprint is computed. `enter` takes a slot if one is free
+    and nobody waits for it; None if the locks cannot decide at once. `settle` receives the result
+    of a user's
     function: the async manager awaits an awaitable, the sync one refuses it. `copy` makes an
     independent copy of a user's value. `cache` stores answers. `nonces` are the values that servers
     require in proofs of possession, and `digests` their Digest challenges. `negotiate` makes a
@@ -97,17 +98,17 @@ class Core:
     `reporter` names the process, anew in a forked child. `observers` is true if there are any, and
     `tell` passes an event to them; `hears_starts`, `hears_attempts` and `hears_ends` are true if
     some observer may want `CallStarted`, or a success's `AttemptFinished` or `CallFinished`, and
-    `hears_attempt_starts` if one may want `AttemptStarted`. `listeners` returns those that a call
-    has that starts now, for as long as it goes well; `tell_these` passes an event to some observers
-    and `tell_success` the end of a call, and of its only attempt, to its listeners. `traced` adds
-    the headers of tracing observers to a request whose attempt begins, and `trace_headers` returns
-    them for an operation; both are None if there are no such observers. `watch_pools` gives the
+    `hears_attempt_starts` if one may want `AttemptStarted`. `listeners` returns the observers of a
+    call that starts now, as long as it succeeds; `tell_these` passes an event to some observers and
+    `tell_success` the end of a call, and of its only attempt, to its listeners. `traced` adds the
+    headers of tracing observers to a request whose attempt begins, and `trace_headers` returns them
+    for an operation; both are None if there are no such observers. `watch_pools` gives the
     observers of connection pools a source of their numbers, and `watch_pipeline` those of pipelines
     another pipeline. `wall` is `utc` as nanoseconds since the Unix epoch. `late_id` makes the
     correlation id of a call that started at a given time, in milliseconds since then, when somebody
     reads it; None if `new_id` has to make it at the start. `stores_content` is true if there is an
-    integration log, which stores the requests and responses of some services. `audit` records an
-    act by hand; None if there is no audit trail. `aside` runs a long computation without holding up
+    integration log, which stores the requests and responses of some services. `audit` records a
+    manual action; None if there is no audit trail. `aside` runs a long computation without blocking
     an event loop. `tenant_records` bounds the idempotency records of each tenant; None if nothing
     bounds them.
     """
@@ -180,7 +181,7 @@ class Core:
         return bool(self.observers) and (self.waits or hears_success)
 
     def unobserved(self) -> Core:
-        """Return a copy whose observers hear nothing, for calls that send nothing."""
+        """Return a copy without observers, for calls that send nothing."""
         return evolve(
             self,
             observers=None,
@@ -203,7 +204,7 @@ class Core:
         return not (self.ask is None or self.waits or self.apart or self.renewals.renews)
 
     def moment(self, due: int) -> datetime:
-        """Return the time of day at which the local clock will show `due` nanoseconds."""
+        """Return the wall-clock time at which the local clock will show `due` nanoseconds."""
         return self.utc() + timedelta(0, 0, -((self.nanoseconds() - due) // 1000))
 
     def wall_at(self, due: int) -> int:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from itertools import count
 from typing import TYPE_CHECKING, Final
 
-from moorage.domain.values.bounded import Bounded
+from moorage.domain.values.bounded import BoundedCache
 from moorage.domain.values.frozen_values import evolve
 
 if TYPE_CHECKING:
@@ -17,12 +17,12 @@ if TYPE_CHECKING:
 LAST_COUNT: Final = 0xFFFF_FFFF
 """The largest number of requests that one nonce of a server can count."""
 
-_MANY: Final = 1_000
+_MAX_ENTRIES: Final = 1_000
 _UNAUTHORIZED: Final = 401
 
 
 class DigestChallenges:
-    """The newest Digest challenge of each base URL, and how often requests have answered it.
+    """The newest Digest challenge of each base URL, and the number of responses to it.
 
     A server that knows a nonce no longer sends a new challenge, so a forgotten challenge costs only
     one request. Threads may share this object.
@@ -32,7 +32,9 @@ class DigestChallenges:
 
     def __init__(self, last_count: int = LAST_COUNT) -> None:
         self._last_count = last_count
-        self._challenges: Bounded[str, tuple[DigestChallenge, Iterator[int]]] = Bounded(_MANY)
+        self._challenges: BoundedCache[str, tuple[DigestChallenge, Iterator[int]]] = BoundedCache(
+            _MAX_ENTRIES
+        )
 
     def next_use(self, base_url: str) -> tuple[DigestChallenge, int] | None:
         """Return the newest challenge, if any, and the number of this use of its nonce."""

@@ -8,7 +8,7 @@ of moorage's error.
 from __future__ import annotations
 
 from moorage.domain.resilience.health import is_internal
-from moorage.domain.secrets.frames import named
+from moorage.domain.secrets.frames import error_name
 from moorage.errors import (
     ConnectionFailed,
     CredentialNotFound,
@@ -22,7 +22,7 @@ def http_broke(error: Exception) -> ConnectionFailed:
     """Return the error for an exception of an HTTP client; the request may have been processed."""
     kind = LocalFailure if is_internal(error) else ConnectionFailed
     return kind(
-        f"The HTTP client raised {named(error)}.",
+        f"The HTTP client raised {error_name(error)}.",
         remedy="Check that the HTTP client works; its adapter must raise only moorage's errors.",
         may_have_been_processed=True,
     )
@@ -31,7 +31,7 @@ def http_broke(error: Exception) -> ConnectionFailed:
 def store_broke(error: Exception) -> StorageUnavailable:
     """Return the error for an exception of a store; the command may have been carried out."""
     return StorageUnavailable(
-        f"The store of the shared state raised {named(error)}.",
+        f"The store of the shared state raised {error_name(error)}.",
         remedy="Check that the store is up; its adapter must raise only StorageUnavailable.",
     )
 
@@ -39,7 +39,7 @@ def store_broke(error: Exception) -> StorageUnavailable:
 def tenants_broke(error: Exception) -> StorageUnavailable:
     """Return the error for an exception of the provider of tenants."""
     return StorageUnavailable(
-        f"The provider of tenants raised {named(error)}.",
+        f"The provider of tenants raised {error_name(error)}.",
         remedy="Check that it can be reached; its adapter must raise only StorageUnavailable.",
     )
 
@@ -47,7 +47,7 @@ def tenants_broke(error: Exception) -> StorageUnavailable:
 def cache_broke(error: Exception) -> StorageUnavailable:
     """Return the error for an exception of a cache; the cached answer is unknown."""
     return StorageUnavailable(
-        f"The cache raised {named(error)}.",
+        f"The cache raised {error_name(error)}.",
         remedy="Check that the cache is up; its adapter must raise only StorageUnavailable.",
     )
 
@@ -55,7 +55,7 @@ def cache_broke(error: Exception) -> StorageUnavailable:
 def no_credentials(error: Exception) -> CredentialNotFound:
     """Return the error for an exception of a credential provider while it read credentials."""
     return CredentialNotFound(
-        f"The credential provider raised {named(error)}.",
+        f"The credential provider raised {error_name(error)}.",
         remedy="Check that its store is up; the provider must raise only CredentialNotFound.",
     )
 
@@ -63,7 +63,7 @@ def no_credentials(error: Exception) -> CredentialNotFound:
 def no_token(error: Exception) -> CredentialNotFound:
     """Return the error for an exception of a negotiator of Kerberos or NTLM tokens."""
     return CredentialNotFound(
-        f"The negotiator raised {named(error)}.",
+        f"The negotiator raised {error_name(error)}.",
         remedy="Check that it has an identity; the negotiator must raise only CredentialNotFound.",
     )
 
@@ -71,6 +71,6 @@ def no_token(error: Exception) -> CredentialNotFound:
 def not_refreshed(error: Exception) -> CredentialRefreshFailed:
     """Return the error for an exception of a credential provider while it renewed credentials."""
     return CredentialRefreshFailed(
-        f"The credential provider raised {named(error)}.",
+        f"The credential provider raised {error_name(error)}.",
         remedy="Check that renewing works; the provider must raise only CredentialRefreshFailed.",
     )

@@ -6,13 +6,13 @@ from typing import TYPE_CHECKING, Final
 
 from moorage.domain.http.urls import origin_of
 from moorage.domain.signing.proof_refusals import nonce_of
-from moorage.domain.values.bounded import Bounded
+from moorage.domain.values.bounded import BoundedCache
 
 if TYPE_CHECKING:
     from moorage.domain.http.headers import Headers
     from moorage.domain.http.urls import Origin
 
-_MANY: Final = 1_000
+_MAX_ENTRIES: Final = 1_000
 
 
 class Nonces:
@@ -25,7 +25,7 @@ class Nonces:
     __slots__ = ("_nonces",)
 
     def __init__(self) -> None:
-        self._nonces: Bounded[Origin | None, str] = Bounded(_MANY)
+        self._nonces: BoundedCache[Origin | None, str] = BoundedCache(_MAX_ENTRIES)
 
     def nonce_for(self, url: str) -> str | None:
         """Return the nonce that the server of a URL demands; None if none is known."""

@@ -19,7 +19,7 @@ class OutageProbe:
     Args:
         core: clock and observers.
         name: name of the store in events.
-        node: node of the store; empty if its nodes are not told apart.
+        node: node of the store; empty if its nodes are not distinguished.
 
     Attributes:
         outage: current outage; None while the store answers.
@@ -50,7 +50,7 @@ class OutageProbe:
         return is_slow(now - began, bound, silent)
 
     def lost(self, before: Outage | None, error: StorageUnavailable, began: int) -> None:
-        """Record that the store did not answer a caller, so that its outage begins or goes on."""
+        """Record that the store did not answer a caller, so that its outage begins or continues."""
         core, current = self._core, self.outage
         if current is not None and current is not before:
             # Another caller noticed the outage first.

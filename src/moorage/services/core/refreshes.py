@@ -6,7 +6,7 @@ from typing import Final
 
 from moorage.domain.resilience.refreshes import Refreshes
 
-_MANY: Final = 10_000
+_MAX_ENTRIES: Final = 10_000
 _NO_REFRESHES: Final = Refreshes()
 
 
@@ -28,7 +28,7 @@ class UnprovenRefreshes:
     def renewed(self, key: str, now: int) -> None:
         """Record that the credential was renewed."""
         previous_numbers = self._known.get(key, _NO_REFRESHES)
-        if len(self._known) >= _MANY:
+        if len(self._known) >= _MAX_ENTRIES:
             self._known.clear()
         self._known[key] = previous_numbers.again(now)
 

@@ -9,8 +9,8 @@ Laws:
 2. A holder whose renewal is late asks the store again before it sends anything. If another worker
    took an entry, the entry's version refuses the first worker's result.
 3. One command renews many claims, or many entries where a store settles several at once. A failed
-   command is repeated in halves within the same round, so that one unreadable state harms no other
-   claim.
+   command is repeated in halves within the same round, so that one unreadable state affects no
+   other claim.
 4. A failure here never reaches a call or a handler.
 """
 
@@ -27,7 +27,7 @@ from moorage.domain.entries.renewal import (
     UNRENEWED,
     HeldClaim,
     HeldEntry,
-    due,
+    claims_due,
     entries_due,
     halves,
 )
@@ -85,7 +85,7 @@ class _RenewalRounds(ABC, Generic[H]):
         self._held.pop(id(held), None)
 
     async def round(self) -> None:
-        """Renew the leases that are due for renewal now."""
+        """Renew the leases that are due now."""
         start_time = self._nanoseconds()
         groups = self._groups(start_time)
         while groups:
@@ -96,7 +96,7 @@ class _RenewalRounds(ABC, Generic[H]):
                 if self._nanoseconds() < start_time + RENEWAL * 1000:
                     groups += halves(group)
 
-    def disown(self) -> None:
+    def stop_after_fork(self) -> None:
         """Stop renewing all leases in a forked child: they belong to its parent process."""
         self._held.clear()
 
@@ -158,14 +158,14 @@ class Renewals(_RenewalRounds[HeldClaim]):
             await self._renew([held], timeout)
         return not held.lost
 
-    def disown(self) -> None:
+    def stop_after_fork(self) -> None:
         """Stop renewing all claims in a forked child: they belong to its parent process."""
         for claim in self._all_claims():
             claim.until, claim.lost = 0, True
-        super().disown()
+        super().stop_after_fork()
 
     def _groups(self, now: int) -> list[list[HeldClaim]]:
-        return due(self._all_claims(), now, by_tag=self._by_tag)
+        return claims_due(self._all_claims(), now, by_tag=self._by_tag)
 
     async def _renew(self, group: Iterable[HeldClaim], timeout: float | None) -> None:
         claims = list(group)
@@ -186,7 +186,7 @@ class EntryRenewals(_RenewalRounds[HeldEntry]):
         store: the store.
         nanoseconds: local clock.
         heartbeat: makes the runner of rounds, from the round and a test for held entries.
-        shortest: shortest lease in seconds that this store can renew in time.
+        shortest: the shortest lease, in seconds, that can be renewed in time in this store.
     """
 
     def __init__(
@@ -249,8 +249,8 @@ class EntryRenewals(_RenewalRounds[HeldEntry]):
             swap_results: Iterable[bool] = [await store.swap(renewed_entries[0], fences[0])]
         else:
             swap_results = await store.settle(renewed_entries, fences)
-        for claim, mine in zip(entries, swap_results, strict=True):
-            if mine:
+        for claim, is_own in zip(entries, swap_results, strict=True):
+            if is_own:
                 claim.until = start_time + int(claim.lease * 1e9)
             else:
                 self.let_go(claim)

@@ -21,7 +21,7 @@ from datetime import timedelta
 from enum import Enum
 from typing import TYPE_CHECKING, Final, NamedTuple
 
-from moorage.domain.idempotency.claims import Claim, Claimed, Verdict
+from moorage.domain.idempotency.claims import Claim, ClaimResult, Verdict
 from moorage.domain.idempotency.tenant_records import (
     MOST_AT_ONCE,
     Reservation,
@@ -63,7 +63,7 @@ class NewRecord(Enum):
     """It may not; without a record, the verdict is `ABSENT`."""
 
 
-class _Place(NamedTuple):
+class _ReservedPlace(NamedTuple):
     """A reserved place.
 
     Attributes:
@@ -92,10 +92,10 @@ class _Refusal(NamedTuple):
 
 
 class _Stock:
-    """The places that this process has in advance, of one tenant for records of one lifetime.
+    """The places that this process has reserved for one tenant and one lifetime of records.
 
     Attributes:
-        places: the places, of which threads take one at a time.
+        places: the places; each thread takes one at a time.
         number: the number of places to reserve next.
         refusal: the last refusal.
     """
@@ -103,7 +103,7 @@ class _Stock:
     __slots__ = ("number", "places", "refusal")
 
     def __init__(self) -> None:
-        self.places: deque[_Place] = deque()
+        self.places: deque[_ReservedPlace] = deque()
         self.number = 1
         self.refusal = _Refusal(0, 0, 0)
 
@@ -133,7 +133,7 @@ class CountedClaim(NamedTuple):
 
 
 class TenantRecords:
-    """The bound of each tenant's records, and the places that this process has in advance.
+    """The bound of each tenant's records, and the places that this process has reserved.
 
     Args:
         bound: the maximum number of records of each tenant.
@@ -142,7 +142,7 @@ class TenantRecords:
     def __init__(self, bound: int) -> None:
         self.bound = bound
         self._stocks: OrderedDict[tuple[str, int], _Stock] = OrderedDict()
-        self._taken_by: OrderedDict[str, _Place] = OrderedDict()
+        self._taken_by: OrderedDict[str, _ReservedPlace] = OrderedDict()
         self._warned: set[str] = set()
 
     def start_afresh(self) -> None:
@@ -151,7 +151,7 @@ class TenantRecords:
         self._taken_by = OrderedDict()
         self._warned = set()
 
-    async def claim(self, claim: CountedClaim) -> Claimed:
+    async def claim(self, claim: CountedClaim) -> ClaimResult:
         """Claim a key of a tenant, within the tenant's bound.
 
         Raises:
@@ -162,61 +162,61 @@ class TenantRecords:
         core, command = claim.core, claim.command
         if claim.new is NewRecord.NEVER:
             return await self._claim_uncounted(claim, for_existing_record(command))
-        claimed: Claimed
+        claim_result: ClaimResult
         if self._has_place(claim):
-            claimed = await core.execute(command, claim.time_left())
-            return claimed
+            claim_result = await core.execute(command, claim.time_left())
+            return claim_result
         stock = self._stock(claim)
         place, failure = None, None
         try:
-            place = await self._place(claim, stock)
+            place = await self._reserve_place(claim, stock)
         except StorageUnavailable as error:
             # The key may be on another node than the count, and existing keys need no place.
             failure = error
         if place is None:
             if claim.new is NewRecord.ALWAYS:
                 return await self._claim_uncounted(claim, command)
-            claimed = await self._claim_uncounted(claim, for_existing_record(command))
-            if claimed.verdict is Verdict.ABSENT:
+            claim_result = await self._claim_uncounted(claim, for_existing_record(command))
+            if claim_result.verdict is Verdict.ABSENT:
                 raise failure or self._refusal(claim, stock)
-            return claimed
+            return claim_result
         try:
-            claimed = await core.execute(command, claim.time_left())
+            claim_result = await core.execute(command, claim.time_left())
         except BaseException:
             # The store may have made the record, and a repeat of the call needs no other place.
-            self._take(claim, place, made=False)
+            self._keep_place(claim, place, made=False)
             raise
-        if claimed.verdict in _NEWLY_RECORDED:
-            self._take(claim, place, made=True)
+        if claim_result.verdict in _NEWLY_RECORDED:
+            self._keep_place(claim, place, made=True)
         else:
             stock.places.append(place)
-        return claimed
+        return claim_result
 
-    async def _claim_uncounted(self, claim: CountedClaim, command: Claim) -> Claimed:
-        """Claim a key without a place of the bound; count its record if its life begins anew."""
+    async def _claim_uncounted(self, claim: CountedClaim, command: Claim) -> ClaimResult:
+        """Claim a key without a place; count its record if the record's life begins again."""
         core, life = claim.core, claim.life
-        claimed: Claimed = await core.execute(command, claim.time_left())
-        if claimed.verdict in _NEWLY_RECORDED and not self._has_place(claim):
+        claim_result: ClaimResult = await core.execute(command, claim.time_left())
+        if claim_result.verdict in _NEWLY_RECORDED and not self._has_place(claim):
             until = core.nanoseconds() + step_of(life) * 1000
             core.post(Reserve(claim.tenant, bound=self.bound, number=1, life=life, forced=True))
-            self._take(claim, _Place(until, life), made=True)
-        return claimed
+            self._keep_place(claim, _ReservedPlace(until, life), made=True)
+        return claim_result
 
     def _has_place(self, claim: CountedClaim) -> bool:
-        """Return whether this process has a place for the key's record, if it were made now."""
+        """Return whether this process has a place for the key's record, made at this moment."""
         place = self._taken_by.get(claim.command.keys[0])
         if place is None or claim.core.nanoseconds() >= place.until:
             return False
         return claim.life <= place.life
 
-    def _take(self, claim: CountedClaim, place: _Place, *, made: bool) -> None:
+    def _keep_place(self, claim: CountedClaim, place: _ReservedPlace, *, made: bool) -> None:
         """Remember the place of a key's record, and give back the place of its earlier record.
 
         Args:
             claim: the claim.
             place: the place.
-            made: True if the record was certainly made, so that an earlier record of the key is
-                over.
+            made: True if the record was certainly made, so that an earlier record of the key has
+                ended.
         """
         key = claim.command.keys[0]
         earlier = self._taken_by.pop(key, None)
@@ -226,7 +226,7 @@ class TenantRecords:
         if made and earlier is not None and earlier.end:
             _give_back(claim.core, claim.tenant, Counter((earlier.end,)))
 
-    async def _place(self, claim: CountedClaim, stock: _Stock) -> _Place | None:
+    async def _reserve_place(self, claim: CountedClaim, stock: _Stock) -> _ReservedPlace | None:
         """Return a place for a new record; None if the tenant is at its bound."""
         core, tenant = claim.core, claim.tenant
         now = core.nanoseconds()
@@ -243,19 +243,21 @@ class TenantRecords:
             stock.refusal = _Refusal(now + pause * 1000, answer.used, now + answer.wait * 1000)
             return None
         stock.number = min(2 * number, MOST_AT_ONCE)
-        place = _Place(now + answer.lasts * 1000, claim.life, answer.end)
+        place = _ReservedPlace(now + answer.lasts * 1000, claim.life, answer.end)
         stock.places.extend([place] * (answer.granted - 1))
         return place
 
-    def _take_place(self, core: Core, tenant: str, stock: _Stock, now: int) -> _Place | None:
+    def _take_place(
+        self, core: Core, tenant: str, stock: _Stock, now: int
+    ) -> _ReservedPlace | None:
         """Return a place of the stock; give those back that were not used in time."""
         unused: Counter[int] = Counter()
-        taken = None
+        taken_place = None
         try:
-            while taken is None:
+            while taken_place is None:
                 place = stock.places.popleft()
                 if now < place.until:
-                    taken = place
+                    taken_place = place
                 else:
                     unused[place.end] += 1
         except IndexError:
@@ -263,7 +265,7 @@ class TenantRecords:
         if unused:
             stock.number = 1
             _give_back(core, tenant, unused)
-        return taken
+        return taken_place
 
     def _stock(self, claim: CountedClaim) -> _Stock:
         """Return the places of a tenant for records of one lifetime."""
@@ -286,7 +288,7 @@ class TenantRecords:
         return stock
 
     def _warn(self, claim: CountedClaim, answer: Reservation) -> None:
-        """Tell the observers once that a tenant is near its bound."""
+        """Notify the observers once that a tenant is near its bound."""
         core, tenant = claim.core, claim.tenant
         if tenant in self._warned:
             if has_room_again(answer.used, self.bound):
@@ -306,13 +308,13 @@ class TenantRecords:
     def _refusal(self, claim: CountedClaim, stock: _Stock) -> TenantRecordsExhausted:
         """Return the error for a new key of a tenant at its bound."""
         core, tenant = claim.core, claim.tenant
-        _, used, next_end = stock.refusal
+        _, record_count, next_end = stock.refusal
         wait = timedelta(microseconds=max(0, next_end - core.nanoseconds()) // 1000)
         return TenantRecordsExhausted(
-            f"The tenant {tenant} uses {used:,} of {self.bound:,} idempotency records in the"
-            " shared store, so a call with a new key was not sent.",
+            f"The tenant {tenant} uses {record_count:,} of {self.bound:,} idempotency records in"
+            " the shared store, so a call with a new key was not sent.",
             tenant=tenant,
-            used=used,
+            used=record_count,
             bound=self.bound,
             retry_at=core.utc() + wait,
         )

@@ -68,7 +68,7 @@ class Waiters:
         self._add(waiter)
         return waiter
 
-    def rejoin(self, waiter: Waiter, due: int) -> None:
+    def join_again(self, waiter: Waiter, due: int) -> None:
         """Join the queue again after a pause of the limit has postponed this caller's turn."""
         waiter.turn = (due, waiter.number, waiter.turn[2])
         self._add(waiter)
@@ -88,7 +88,7 @@ class Waiters:
         return waiter.turn[2]
 
     def go(self, granted: tuple[Ticket, ...]) -> None:
-        """Forget a caller that has been admitted, identified by its first tickets."""
+        """Remove a caller that was admitted, identified by its first tickets."""
         self._waiters.pop(id(granted), None)
 
     def leave(self, granted: tuple[Ticket, ...]) -> tuple[Ticket, ...]:

@@ -18,13 +18,13 @@ from moorage.domain.entries.chains import (
 from moorage.domain.entries.outbox import OutboxEntry
 from moorage.domain.entries.queue import CHAINED, EntryQuery, EntryState, stored_error_text
 from moorage.errors import InvalidData
-from moorage.services.entries.processing import Keeping, Worked
+from moorage.services.entries.processing import EntryProcessing, ProcessedEntry
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
     from datetime import datetime
 
-    from moorage.services.entries.processing import Stop
+    from moorage.services.entries.processing import StopSignal
 
 _PAGE: Final = 100
 _MOST_PAGES: Final = 10
@@ -32,40 +32,42 @@ _MOST_PAGES: Final = 10
 
 
 @attrs.define
-class Position:
+class ChainPosition:
     """A worker's position in the list of calls that wait for others of their chain."""
 
     after: str | None = None
 
 
-class Chaining(Keeping[OutboxEntry]):
+class ChainProcessing(EntryProcessing[OutboxEntry]):
     """The chains of an outbox's calls."""
 
-    _position: Position
+    _position: ChainPosition
 
-    async def _advance_chains(self, stop: Stop | None) -> list[Worked[OutboxEntry]]:
+    async def _advance_chains(self, stop: StopSignal | None) -> list[ProcessedEntry[OutboxEntry]]:
         """Release or give up the calls that wait for others; return those that were given up.
 
-        Each round looks at up to a thousand of them, and the next round goes on from there.
+        Each round looks at up to a thousand of them, and the next round continues from there.
         """
-        worked: list[Worked[OutboxEntry]] = []
+        results: list[ProcessedEntry[OutboxEntry]] = []
         for _ in range(_MOST_PAGES):
-            if self._ends(stop):
+            if self._must_stop(stop):
                 break
             query = EntryQuery(states=CHAINED, limit=_PAGE, after=self._position.after)
             page = await self.store.find(query)
             if page.items:
-                worked += await self._advance_page(page.items)
+                results += await self._advance_page(page.items)
             self._position.after = page.next
             if page.next is None:
                 break
-        return worked
+        return results
 
-    async def _advance_page(self, entries: tuple[OutboxEntry, ...]) -> list[Worked[OutboxEntry]]:
+    async def _advance_page(
+        self, entries: tuple[OutboxEntry, ...]
+    ) -> list[ProcessedEntry[OutboxEntry]]:
         now = await self.store.now()
         blocked = [entry for entry in entries if entry.state is EntryState.BLOCKED]
         chain = await self._with_undos(id for entry in blocked for id in predecessor_ids(entry))
-        worked: list[Worked[OutboxEntry]] = []
+        results: list[ProcessedEntry[OutboxEntry]] = []
         for entry in blocked:
             changed_entry = unblocked_entry(entry, chain, now)
             if (
@@ -73,11 +75,11 @@ class Chaining(Keeping[OutboxEntry]):
                 and await self.store.swap(changed_entry, entry.fence)
                 and changed_entry.state is EntryState.UNDOING
             ):
-                worked.append(Worked(entry=changed_entry))
+                results.append(ProcessedEntry(entry=changed_entry))
         for entry in entries:
             if entry.state is EntryState.UNDOING:
                 await self._undo_before(entry, now)
-        return worked
+        return results
 
     async def _undo_before(self, entry: OutboxEntry, now: datetime) -> None:
         """Release the undos of the calls before a failed call; then end the failed call."""
@@ -120,20 +122,20 @@ class Chaining(Keeping[OutboxEntry]):
             tracestate=entry.tracestate,
         )
         try:
-            packed = pack(undo.made_of(answer))
+            packed_undo = pack(undo.made_of(answer))
         except InvalidData as error:
-            packed = pack(((), dict[str, Any]()))
+            packed_undo = pack(((), dict[str, Any]()))
             prepared_entry = attrs.evolve(
                 prepared_entry, state=EntryState.DEAD, error=stored_error_text(error)
             )
-        await self.store.add(self.closed(prepared_entry, packed))
+        await self.store.add(self.closed(prepared_entry, packed_undo))
 
 
 def checked_undo(undo: Any) -> None:
     """Check that a value is an `Undo`.
 
     Raises:
-        InvalidData: it is something else.
+        InvalidData: the value is not an `Undo`.
     """
     if not isinstance(undo, Undo):
         raise InvalidData(
@@ -147,7 +149,7 @@ def refuse_parts_of_answers(values: Iterable[Any]) -> None:
     """Refuse arguments that stand for a part of an answer, where there is no answer yet.
 
     Raises:
-        InvalidData: one of them does.
+        InvalidData: an argument stands for a part of an answer.
     """
     if any(isinstance(value, FromAnswer) for value in values):
         raise InvalidData(

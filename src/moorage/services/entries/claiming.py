@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, TypeVar
 
 from moorage.domain.entries.queue import Entry, EntryState, finish, give_back
-from moorage.services.entries.processing import Keeping
+from moorage.services.entries.processing import EntryProcessing
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 E = TypeVar("E", bound=Entry)
 
 
-class Claiming(Keeping[E]):
+class EntryClaims(EntryProcessing[E]):
     """The entries of a store for a worker that settles them one by one, in any order."""
 
     async def claim(self, limit: int) -> list[tuple[E, HeldEntry]]:
@@ -26,11 +26,11 @@ class Claiming(Keeping[E]):
         lease = self._renewals.lease(self._lease)
         return [
             (entry, self._renewals.hold(entry, lease))
-            for entry in await self._claimed(limit, lease)
+            for entry in await self._claim_due(limit, lease)
             if entry.state is EntryState.CLAIMED
         ]
 
-    async def _claimed(self, limit: int, lease: float) -> Sequence[E]:
+    async def _claim_due(self, limit: int, lease: float) -> Sequence[E]:
         if self.store.claim is not None:
             return await self.store.claim(limit, lease, self._retry.max_attempts)
         entries: list[E] = []
@@ -45,8 +45,8 @@ class Claiming(Keeping[E]):
             StorageUnavailable: the store cannot be reached. The entry is still held.
         """
         now = await self.store.now()
-        settled = finish(entry, now) if is_done else give_back(entry, now)
-        await self.store.swap(settled, entry.fence)
+        settled_entry = finish(entry, now) if is_done else give_back(entry, now)
+        await self.store.swap(settled_entry, entry.fence)
         self.abandon(lease)
 
     def abandon(self, lease: HeldEntry) -> None:

@@ -8,12 +8,12 @@ from typing import TYPE_CHECKING, Any, TypeAlias
 import attrs
 
 from moorage.domain.entries.inbox import InboxEntry, entry_of, pack_events, unpack_events
-from moorage.domain.entries.queue import EntryState, Fate, is_short, lane_of, traced
+from moorage.domain.entries.queue import EntryState, ErrorConsequence, is_short, lane_of, with_trace
 from moorage.domain.values.text import storable
 from moorage.domain.webhooks.delivery import trace_of
 from moorage.domain.webhooks.replies import WebhookReply, reply_to
 from moorage.errors import ConfigurationError, ConnectorError
-from moorage.services.entries.claiming import Claiming
+from moorage.services.entries.claiming import EntryClaims
 from moorage.services.entries.processing import Round
 
 if TYPE_CHECKING:
@@ -26,7 +26,7 @@ if TYPE_CHECKING:
     from moorage.ports.entry_tracing import EntryTracing
     from moorage.services.core.core import Core, Flow
     from moorage.services.core.renewal import EntryRenewals
-    from moorage.services.entries.processing import Stop
+    from moorage.services.entries.processing import StopSignal
     from moorage.services.entries.store import EntryStore
 
 Handler: TypeAlias = "Callable[[Any, InboxEntry], Any]"
@@ -34,13 +34,13 @@ Verify: TypeAlias = "Callable[[str, dict[str, Any]], Flow[tuple[WebhookEvent, ..
 
 
 @attrs.frozen(kw_only=True)
-class Handled(Round[InboxEntry]):
+class HandledWebhooks(Round[InboxEntry]):
     """The results of handling several webhooks from the inbox."""
 
 
-def again(_: Exception) -> Fate:
+def retry_always(_: Exception) -> ErrorConsequence:
     """Return the decision to retry, for every error of a webhook handler."""
-    return Fate.AGAIN
+    return ErrorConsequence.AGAIN
 
 
 @attrs.frozen(kw_only=True)
@@ -68,18 +68,18 @@ class Senders:
     hints: Callable[[str], bool]
 
 
-class InboxFlows(Claiming[InboxEntry]):
+class InboxFlows(EntryClaims[InboxEntry]):
     """The operations of an inbox.
 
     Args:
         core: clock, randomness, and the cipher of contents.
         store: the store.
-        retry: maximum number of tries of a webhook, and the delays between them.
+        retry: maximum number of attempts for a webhook, and the delays between them.
         lease: seconds that a worker keeps a webhook without renewing it; None for the minimum.
         renewals: renews the webhooks that are being handled.
         tracing: makes spans of webhooks that are stored and handled.
         senders: the accounts.
-        subject: returns the id of the person that an event is about, if the host can tell.
+        subject: returns the id of the person that an event is about, if the host knows it.
     """
 
     _kind = InboxEntry
@@ -104,7 +104,7 @@ class InboxFlows(Claiming[InboxEntry]):
             lease=lease,
             renewals=renewals,
             tracing=tracing,
-            judge=again,
+            judge=retry_always,
         )
         self._senders = senders
         self._subject = subject or _no_subject
@@ -121,7 +121,7 @@ class InboxFlows(Claiming[InboxEntry]):
         tenant: str | None = None,
         timeout: float | timedelta | None = None,
     ) -> InboxEntry:
-        """Verify and store a webhook; return its entry, or the first one's if it is a repeat.
+        """Verify and store a webhook; return its entry, or the first entry if it is a repeat.
 
         Answer the sender with the result of `reply` when this method has returned. A delivery that
         only tests the endpoint, such as a challenge, is answered and not stored.
@@ -130,17 +130,17 @@ class InboxFlows(Claiming[InboxEntry]):
             account: account of the vendor that sent it.
             headers: all headers, as a mapping or as pairs; repeated headers must be preserved.
             body: raw bytes, not parsed and encoded again.
-            url: URL it was sent to; some signature schemes cover it.
-            method: HTTP method it was sent with.
+            url: URL that the webhook was sent to; some signature schemes cover it.
+            method: HTTP method of the webhook's request.
             tenant: tenant of the webhook; by default the account's, if it has only one.
             timeout: maximum seconds for the store; by default the store's own limit.
 
         Raises:
-            WebhookRejected: it is not genuine, or not fresh.
+            WebhookRejected: the webhook is not genuine, or not fresh.
             ConfigurationError: this tenant has no such account, or the account has no webhook
                 secret.
-            StorageUnavailable: it could not be stored, or the accounts of its tenant could not be
-                looked up; the vendor should send it again.
+            StorageUnavailable: the webhook could not be stored, or the accounts of its tenant could
+                not be looked up; the vendor should send it again.
         """
         await self._senders.look_up(account)
         tenant = self._senders.owner(account, tenant)
@@ -161,7 +161,7 @@ class InboxFlows(Claiming[InboxEntry]):
         store = self._in_time(timeout).store
         closed_entry = self.closed(entry, pack_events(events))
         with self._tracing.sending(self._name, entry, trace_of(headers)) as trace:
-            stored_entry = await store.add(traced(closed_entry, trace))
+            stored_entry = await store.add(with_trace(closed_entry, trace))
         answer = events[0].answer
         return stored_entry if answer is None else attrs.evolve(stored_entry, reply=answer)
 
@@ -200,9 +200,9 @@ class InboxFlows(Claiming[InboxEntry]):
         *,
         limit: int = 100,
         ids: Iterable[str] | None = None,
-        stop: Stop | None = None,
+        stop: StopSignal | None = None,
         timeout: float | timedelta | None = None,
-    ) -> Handled:
+    ) -> HandledWebhooks:
         """Handle up to `limit` due webhooks, one after another.
 
         Each webhook goes to every handler of its kind, and is done when all have returned. If one
@@ -211,10 +211,10 @@ class InboxFlows(Claiming[InboxEntry]):
 
         Args:
             limit: maximum number of webhooks.
-            ids: handle only due webhooks with these ids, so that nobody waits for other webhooks.
+            ids: handle only due webhooks with these ids, without waiting for other webhooks.
             stop: event; once it is set, no other webhook is started.
-            timeout: seconds after which no other webhook is started, and the store is waited for no
-                longer.
+            timeout: seconds after which no other webhook is started, and waiting for the store
+                ends.
 
         Raises:
             ConfigurationError: no handlers are registered.
@@ -226,10 +226,10 @@ class InboxFlows(Claiming[InboxEntry]):
                 remedy="Register handlers with `on`, and import the module that does so.",
             )
         flows = self._in_time(timeout)
-        worked = await flows.work_off(self._handled, limit, self.core.utc, ids, stop)
-        return Handled(worked=tuple(worked))
+        results = await flows.work_off(self._call_handlers, limit, self.core.utc, ids, stop)
+        return HandledWebhooks(worked=tuple(results))
 
-    async def _handled(self, entry: InboxEntry) -> None:
+    async def _call_handlers(self, entry: InboxEntry) -> None:
         for webhook in await self.confirmed(entry):
             for event in (webhook, *self._senders.meaning(entry.account, webhook)):
                 for kind, handler in self.handlers:
@@ -252,7 +252,7 @@ class InboxFlows(Claiming[InboxEntry]):
     def _lane_and_subject(
         self, account: str, events: Sequence[WebhookEvent]
     ) -> tuple[str | None, str | None]:
-        """Return the ordering lane of a webhook, and the person it is about, if they are known.
+        """Return the ordering lane of a webhook, and the person that it is about, if known.
 
         A delivery is stored in any case, even if its content cannot be understood.
         """

@@ -21,8 +21,8 @@ from moorage.domain.entries.queue import (
 )
 from moorage.domain.monitoring.health import Backlog
 from moorage.errors import IdempotencyInProgress, InvalidData
-from moorage.services.calling.manual_operations import ManualAct, recorded
-from moorage.services.entries.pausing import Pausing
+from moorage.services.calling.manual_operations import ManualAct, perform_recorded
+from moorage.services.entries.pausing import EntryPauses
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -36,7 +36,7 @@ _MOST_COUNTED: Final = 100
 """The maximum number of entries that a backlog counts."""
 
 
-class Managing(Pausing[E]):
+class EntryManagement(EntryPauses[E]):
     """The manual operations on the entries of an inbox or an outbox."""
 
     _retry: RetryPolicy
@@ -52,8 +52,8 @@ class Managing(Pausing[E]):
     async def stuck(self, *, limit: int = 100, after: str | None = None) -> EntryPage[E]:
         """Find the entries that need a person's decision, newest first.
 
-        These are the unknown and dead entries, and those that have waited for another try unusually
-        long: longer than an hour, and than the longest delay of `retry`.
+        These are the unknown and dead entries, and those that have waited unusually long for
+        another attempt: longer than an hour and longer than the longest delay of `retry`.
         """
         overdue_time = await self.store.now() + usual_wait(self._retry)
         pages = [
@@ -120,7 +120,7 @@ class Managing(Pausing[E]):
 
         Args:
             id: id of the entry.
-            actor: person who does it, for the audit trail; by default the system's user.
+            actor: person who takes the action, for the audit trail; by default the system's user.
             reason: reason for the audit trail.
         """
         return await self._change_entry(id, "replay", replay, actor, reason)
@@ -130,13 +130,13 @@ class Managing(Pausing[E]):
 
         Args:
             id: id of the entry.
-            actor: person who does it, for the audit trail; by default the system's user.
+            actor: person who takes the action, for the audit trail; by default the system's user.
             reason: reason for the audit trail.
 
         Raises:
-            InvalidData: the entry is done, so that nothing of it can be cancelled.
+            InvalidData: the entry is done, so that it cannot be cancelled.
         """
-        return await self._change_entry(id, "drop", _cancelled, actor, reason)
+        return await self._change_entry(id, "drop", _cancel_entry, actor, reason)
 
     async def _change_entry(
         self,
@@ -166,7 +166,7 @@ class Managing(Pausing[E]):
                 "attempts": previous_entry.attempts,
             },
         )
-        return await recorded(self.core, manual_act, lambda: self._replaced(id, change))
+        return await perform_recorded(self.core, manual_act, lambda: self._replaced(id, change))
 
     async def _replaced(self, id: str, change: Callable[[E, datetime], E]) -> E:
         while True:
@@ -183,7 +183,7 @@ class Managing(Pausing[E]):
                 return changed_entry
 
 
-def _cancelled(entry: E, now: datetime) -> E:
+def _cancel_entry(entry: E, now: datetime) -> E:
     """Return the entry in its cancelled state."""
     if entry.state is EntryState.DONE:
         raise InvalidData(

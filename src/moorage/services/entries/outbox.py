@@ -13,7 +13,15 @@ from moorage.contracts.payments import KIND
 from moorage.contracts.undo import Undo
 from moorage.domain.entries.chains import joined_ids, predecessor_ids
 from moorage.domain.entries.outbox import OutboxEntry, fate_of
-from moorage.domain.entries.queue import STUCK, EntryQuery, EntryState, Fate, drop, lane_of, traced
+from moorage.domain.entries.queue import (
+    STUCK,
+    EntryQuery,
+    EntryState,
+    ErrorConsequence,
+    drop,
+    lane_of,
+    with_trace,
+)
 from moorage.domain.http.requests import Request
 from moorage.domain.idempotency.claims import checked_key
 from moorage.domain.secrets.frames import bare
@@ -24,8 +32,8 @@ from moorage.domain.values.text import with_article
 from moorage.errors import ConnectorError, InvalidData, StorageUnavailable
 from moorage.services.contracts.payment_effects import Request as PaymentRequest
 from moorage.services.entries.chains import (
-    Chaining,
-    Position,
+    ChainPosition,
+    ChainProcessing,
     checked_undo,
     refuse_parts_of_answers,
 )
@@ -40,13 +48,18 @@ if TYPE_CHECKING:
     from moorage.services.contracts.unsettled_payments import UnsettledFlows
     from moorage.services.core.core import Core
     from moorage.services.core.renewal import EntryRenewals
-    from moorage.services.entries.processing import Concurrency, Stop, Worked
+    from moorage.services.entries.processing import Concurrency, ProcessedEntry, StopSignal
     from moorage.services.entries.store import EntryStore
 
 _PAGE: Final = 100
 """The number of outbox calls of unknown outcome that a worker reads in one round."""
 
-_WORST: Final = (Fate.DOUBT, Fate.AGAIN, Fate.NEVER, Fate.SPENT)
+_WORST: Final = (
+    ErrorConsequence.DOUBT,
+    ErrorConsequence.AGAIN,
+    ErrorConsequence.NEVER,
+    ErrorConsequence.SPENT,
+)
 
 _CANCELLABLE: Final = frozenset({EntryState.WAITING, EntryState.BLOCKED, EntryState.DEAD})
 
@@ -58,13 +71,13 @@ Call: TypeAlias = "Callable[[OutboxEntry, tuple[Any, ...], dict[str, Any]], Awai
 
 
 @attrs.define
-class _Look:
+class _UnknownCallsCursor:
     """A worker's position in the list of outbox calls whose outcome is unknown.
 
     Attributes:
         after: the position at which the next page begins.
         seen: ids and fencing tokens of the calls that the current pass over the list has looked up.
-        known: the same of the current and the previous pass; these calls are not looked up again.
+        known: the same for the current and the previous pass; these calls are not looked up again.
     """
 
     after: str | None = None
@@ -93,17 +106,17 @@ class _Look:
 
 
 @attrs.frozen(kw_only=True)
-class Delivered(Round[OutboxEntry]):
+class DeliveredCalls(Round[OutboxEntry]):
     """The results of the outbox calls that were made; `worked` holds the vendors' answers."""
 
 
-class OutboxFlows(Chaining):
+class OutboxFlows(ChainProcessing):
     """The operations of an outbox of calls.
 
     Args:
         core: clock, randomness, and the cipher of contents.
         store: the store.
-        retry: maximum number of tries of a call, and the delays between them.
+        retry: maximum number of attempts for a call, and the delays between them.
         lease: seconds that a worker keeps a call without renewing its lease; None for the minimum.
         renewals: renews the calls that are being worked on.
         tracing: makes spans of calls that are stored and made.
@@ -134,8 +147,8 @@ class OutboxFlows(Chaining):
             judge=fate_of,
         )
         self._check = check
-        self._look = _Look()
-        self._position = Position()
+        self._look = _UnknownCallsCursor()
+        self._position = ChainPosition()
 
     async def put(
         self,
@@ -175,8 +188,8 @@ class OutboxFlows(Chaining):
             after: the stored calls that must be done before this one, or their ids. If one of them
                 fails for good, this call is given up.
             undo: the call that undoes this one, if a later call of its chain fails for good.
-            store_timeout: the most seconds that the store may take; by default the store's own
-                limit. In a transaction of yours the limits of your connection count.
+            store_timeout: the maximum number of seconds for the store; by default the store's own
+                limit. In your own transaction, the limits of your connection apply.
             options: the arguments of the operation by name.
 
         Raises:
@@ -239,8 +252,8 @@ class OutboxFlows(Chaining):
                 fails for good, this request is given up.
             undo: the request to the same service that undoes this one, if a later call of its chain
                 fails for good.
-            store_timeout: the most seconds that the store may take; by default the store's own
-                limit. In a transaction of yours the limits of your connection count.
+            store_timeout: the maximum number of seconds for the store; by default the store's own
+                limit. In your own transaction, the limits of your connection apply.
         """
         _check_request(request)
         options = {"endpoint": endpoint}
@@ -306,13 +319,13 @@ class OutboxFlows(Chaining):
             )
         closed_entry = self.closed(entry, pack(made_of))
         with self._tracing.sending(self._name, entry, None) as trace:
-            return await flows.store.add(traced(closed_entry, trace))
+            return await flows.store.add(with_trace(closed_entry, trace))
 
     async def cancel(self, key: str, *, tenant: str | None = None) -> bool:
         """Cancel the stored call under a key; return False if it has already begun.
 
         The call is not cancelled if it was made, is being made, or may have been made. A cancelled
-        call is never made, unless somebody replays it.
+        call is never made, unless a person replays it.
 
         Args:
             key: the key that `put` received.
@@ -351,14 +364,14 @@ class OutboxFlows(Chaining):
         limit: int,
         utc: Callable[[], datetime],
         ids: Iterable[str] | None = None,
-        stop: Stop | None = None,
+        stop: StopSignal | None = None,
         timeout: float | timedelta | None = None,
         concurrency: Concurrency = ONE_AT_A_TIME,
-    ) -> Delivered:
+    ) -> DeliveredCalls:
         """Make up to `limit` due calls.
 
-        If fewer are due, calls that move money and have an unknown outcome are settled as well, as
-        far as their outcome is stored by now.
+        If fewer are due, calls that move money and have an unknown outcome are settled as well, if
+        their outcome has been stored meanwhile.
 
         Args:
             call: makes one call.
@@ -367,8 +380,7 @@ class OutboxFlows(Chaining):
             utc: the clock of the hub that makes the calls.
             ids: make only the due calls with these ids.
             stop: event; once it is set, no other call is begun.
-            timeout: seconds after which no other call is begun, and the store is waited for no
-                longer.
+            timeout: seconds after which no other call is begun, and waiting for the store ends.
             concurrency: number of concurrent calls.
         """
 
@@ -384,25 +396,25 @@ class OutboxFlows(Chaining):
 
         flows = self._in_time(timeout)
         given_up = [] if ids is not None else await flows._advance_chains(stop)  # noqa: SLF001 - a copy of this
-        worked = await flows.work_off(work, limit, utc, ids, stop, concurrency=concurrency)
+        results = await flows.work_off(work, limit, utc, ids, stop, concurrency=concurrency)
         if ids is None:
             # The results must be returned even if the store fails now; the next round reports that.
             with suppress(StorageUnavailable):
-                await flows._settle_unknown_calls(payments, worked, limit, stop)  # noqa: SLF001 - a copy of this
-        return Delivered(worked=(*given_up, *worked))
+                await flows._settle_unknown_calls(payments, results, limit, stop)  # noqa: SLF001 - a copy of this
+        return DeliveredCalls(worked=(*given_up, *results))
 
     async def _settle_unknown_calls(
         self,
         payments: UnsettledFlows,
-        worked: list[Worked[OutboxEntry]],
+        worked: list[ProcessedEntry[OutboxEntry]],
         limit: int,
-        stop: Stop | None,
+        stop: StopSignal | None,
     ) -> None:
         """Settle the outbox calls of unknown outcome whose outcome has been stored since.
 
         Nothing is sent for them. Each round looks at another page of the calls of unknown outcome.
         """
-        if len(worked) >= limit or self._ends(stop):
+        if len(worked) >= limit or self._must_stop(stop):
             return
         # Entries that were given up are read too, because stores have one index for both states.
         query = EntryQuery(target=KIND, states=STUCK, limit=_PAGE, after=self._look.after)
@@ -418,7 +430,7 @@ class OutboxFlows(Chaining):
             for candidate, is_closed in zip(unknown_calls, settlements, strict=True)
             if is_closed
         ):
-            if len(worked) >= limit or self._ends(stop):
+            if len(worked) >= limit or self._must_stop(stop):
                 return
             outcome = await self._stored_outcome(payments, entry)
             self._look.count_lookup(entry)
@@ -476,7 +488,11 @@ def _failure(answer: object) -> Exception | None:
         [result.error for result in answer if isinstance(result, Result)] if is_list(answer) else []
     )
     worst_error = min(filter(None, errors), key=_rank, default=None)
-    if worst_error is not None and None in errors and fate_of(worst_error) is Fate.SPENT:
+    if (
+        worst_error is not None
+        and None in errors
+        and fate_of(worst_error) is ErrorConsequence.SPENT
+    ):
         return PartlyDoneError(worst_error)
     return worst_error
 

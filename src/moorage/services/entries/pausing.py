@@ -19,7 +19,7 @@ from moorage.domain.entries.pauses import (
 from moorage.domain.entries.queue import Entry, EntryQuery, EntryState
 from moorage.domain.values.text import storable
 from moorage.errors import InvalidData
-from moorage.services.calling.manual_operations import ManualAct, recorded
+from moorage.services.calling.manual_operations import ManualAct, perform_recorded
 
 if TYPE_CHECKING:
     from moorage.services.core.core import Core
@@ -30,7 +30,7 @@ E = TypeVar("E", bound=Entry)
 _PAUSES: Final = EntryQuery(states={EntryState.PAUSED})
 
 
-class Pausing(Generic[E]):
+class EntryPauses(Generic[E]):
     """The pauses of an inbox's or outbox's entries, and the operations on them."""
 
     core: Core
@@ -49,8 +49,8 @@ class Pausing(Generic[E]):
     ) -> Pause:
         """Stop the workers of all processes from taking these entries, until `resume` is called.
 
-        Entries stay in the store as they are, and more can be added. A worker finishes the entries
-        that it has taken already. If these entries are paused already, that pause stays as it is.
+        Entries stay in the store unchanged, and more can be added. A worker finishes the entries
+        that it has taken already. If these entries are paused already, that pause stays unchanged.
 
         Args:
             target: the contract or service of the entries, or the account of webhooks; by default
@@ -58,7 +58,7 @@ class Pausing(Generic[E]):
             tenant: the tenant of the entries; by default all.
             subject: the person whose data the entries hold; by default all.
             reason: the reason, which lists and the audit trail show.
-            actor: person who does it, for the audit trail; by default the system's user.
+            actor: person who takes the action, for the audit trail; by default the system's user.
 
         Raises:
             InvalidData: the reason is missing.
@@ -81,7 +81,7 @@ class Pausing(Generic[E]):
             error=storable(reason.strip()[:LONGEST_REASON]),
         )
         act = self._manual_act("pause", entry, actor, reason)
-        return pause_of(await recorded(self.core, act, lambda: self.store.add(entry)))
+        return pause_of(await perform_recorded(self.core, act, lambda: self.store.add(entry)))
 
     async def resume(
         self,
@@ -100,14 +100,14 @@ class Pausing(Generic[E]):
             target: the `target` that `pause` was called with.
             tenant: the `tenant` that `pause` was called with.
             subject: the `subject` that `pause` was called with.
-            actor: person who does it, for the audit trail; by default the system's user.
+            actor: person who takes the action, for the audit trail; by default the system's user.
             reason: reason for the audit trail.
         """
         query = EntryQuery(id=_id_of(target, tenant, subject), states={EntryState.PAUSED})
         entries = (await self.store.find(query)).items
         for entry in entries:
             act = self._manual_act("resume", entry, actor, reason)
-            await recorded(self.core, act, lambda: self.store.remove(query))
+            await perform_recorded(self.core, act, lambda: self.store.remove(query))
         return bool(entries)
 
     async def pauses(self) -> tuple[Pause, ...]:

@@ -15,7 +15,7 @@ from moorage.domain.entries.queue import (
     Entry,
     EntryQuery,
     EntryState,
-    Fate,
+    ErrorConsequence,
     doubt,
     finish,
     give_back,
@@ -26,17 +26,17 @@ from moorage.domain.entries.queue import (
     pause,
     postpone,
     stored_error_text,
-    take,
+    take_entry,
 )
 from moorage.domain.resilience.retry import wait_of
-from moorage.domain.resilience.vendor_hints import capped
-from moorage.domain.state.sealing import about
+from moorage.domain.resilience.vendor_hints import cap_wait
+from moorage.domain.state.sealing import sealing_context
 from moorage.domain.values.durations import maybe_seconds
 from moorage.errors import (
     ConfigurationError,
 )
 from moorage.services.core.core import seconds_left
-from moorage.services.entries.managing import Managing
+from moorage.services.entries.managing import EntryManagement
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Iterable, Sequence
@@ -63,8 +63,8 @@ _SEALED: Final = b"\1"
 
 
 @attrs.define
-class _Pace:
-    """The number of entries that a worker takes at once, adapted to how long they take.
+class _AdaptiveBatchSize:
+    """The number of entries that a worker takes at once, adapted to the time that they take.
 
     Attributes:
         batch: number of entries to take together next.
@@ -74,11 +74,12 @@ class _Pace:
 
 
 @attrs.frozen(kw_only=True)
-class Worked(Generic[E]):
+class ProcessedEntry(Generic[E]):
     """The result of processing one entry.
 
     Attributes:
-        entry: the entry as stored; if another worker has taken it, as it would have been stored.
+        entry: the stored entry; if another worker has taken it, the entry that would have been
+            stored.
         answer: result of the work, if it is done.
         error: exception of the work, if it failed.
     """
@@ -96,7 +97,7 @@ class Round(Generic[E]):
         worked: results, in the order in which the entries were taken.
     """
 
-    worked: tuple[Worked[E], ...] = ()
+    worked: tuple[ProcessedEntry[E], ...] = ()
 
     def __len__(self) -> int:
         return len(self.worked)
@@ -146,13 +147,13 @@ class _Result(Generic[E]):
         answer: result of the work, if it is done.
         error: exception of the work, if it failed.
         fate: next state of the entry.
-        requested_wait: minimum seconds to wait before another try.
+        requested_wait: minimum seconds to wait before another attempt.
     """
 
     entry: E
     answer: Any = None
     error: Exception | None = None
-    fate: Fate = Fate.AGAIN
+    fate: ErrorConsequence = ErrorConsequence.AGAIN
     requested_wait: float | None = None
 
 
@@ -172,13 +173,13 @@ class _Batch(Generic[E]):
         self.taken = taken
         self.leases = leases
         self.wrote = wrote
-        self.worked: list[Worked[E]] = []
+        self.worked: list[ProcessedEntry[E]] = []
         self._turn = deque([None])
         self._results: deque[_Result[E]] = deque()
         self._begun: set[str] = set()
 
     def may_write(self) -> bool:
-        """Return whether nobody else writes results now; if so, the caller ends with `wrote_at`."""
+        """Return whether the caller may write results now; it then ends with `wrote_at`."""
         try:
             self._turn.pop()
         except IndexError:
@@ -251,27 +252,27 @@ class Concurrency:
 ONE_AT_A_TIME: Final = Concurrency()
 
 
-class Stop(Protocol):
-    """An event that stops a worker, such as `threading.Event`."""
+class StopSignal(Protocol):
+    """An event that stops a worker, such as a `threading.Event`."""
 
     def is_set(self) -> bool:
         """Return True once the worker must stop."""
         ...
 
 
-class Keeping(Managing[E]):
+class EntryProcessing(EntryManagement[E]):
     """The entries of an inbox or an outbox, and the processing of them.
 
     Args:
         core: clock, randomness, and the cipher of contents.
         store: the store.
         name: name of the store, which the cipher authenticates.
-        retry: maximum number of tries of an entry, and the delays between them.
+        retry: maximum number of attempts for an entry, and the delays between them.
         lease: seconds that a worker keeps an entry without renewing its lease; None for the
             minimum.
         renewals: renews the entries that are being worked on.
         tracing: makes spans of entries.
-        judge: decides from an error what becomes of the entry.
+        judge: decides from an error whether the entry is tried again or ends.
     """
 
     def __init__(
@@ -284,7 +285,7 @@ class Keeping(Managing[E]):
         lease: float | None,
         renewals: EntryRenewals,
         tracing: EntryTracing,
-        judge: Callable[[Exception], Fate],
+        judge: Callable[[Exception], ErrorConsequence],
     ) -> None:
         self.core = core
         self.store = store
@@ -294,7 +295,7 @@ class Keeping(Managing[E]):
         self._renewals = renewals
         self._tracing = tracing
         self._judge = judge
-        self._pace = _Pace()
+        self._pace = _AdaptiveBatchSize()
         self._until: int | None = None
 
     def _in_time(self, timeout: float | timedelta | None, field: str = "timeout") -> Self:
@@ -312,7 +313,7 @@ class Keeping(Managing[E]):
         """Return the seconds that the store may take; None if it has its own time limit."""
         return None if self._until is None else seconds_left(self.core, self._until)
 
-    def _ends(self, stop: Stop | None) -> bool:
+    def _must_stop(self, stop: StopSignal | None) -> bool:
         """Return whether the worker must not begin another entry."""
         is_late = self._until is not None and self.core.nanoseconds() >= self._until
         return is_late or (stop is not None and stop.is_set())
@@ -323,10 +324,10 @@ class Keeping(Managing[E]):
         limit: int,
         utc: Callable[[], datetime],
         ids: Iterable[str] | None = None,
-        stop: Stop | None = None,
+        stop: StopSignal | None = None,
         *,
         concurrency: Concurrency = ONE_AT_A_TIME,
-    ) -> list[Worked[E]]:
+    ) -> list[ProcessedEntry[E]]:
         """Take up to `limit` due entries, and process them.
 
         Args:
@@ -335,33 +336,33 @@ class Keeping(Managing[E]):
             utc: clock by which errors of the work state their retry time.
             ids: take only due entries with these ids, one after another.
             stop: event; once it is set, no other entry is started.
-            concurrency: how many entries are processed at once.
+            concurrency: the number of entries that are processed at once.
         """
-        stops = partial(self._ends, stop)
-        worked: list[Worked[E]] = []
+        stops = partial(self._must_stop, stop)
+        results: list[ProcessedEntry[E]] = []
         lease = self._renewals.lease(self._lease)
         if ids is not None:
             for id in islice(ids, limit):
                 due_entries: Sequence[E] = () if stops() else await self._due_entry(id)
                 for entry in due_entries:
-                    worked += await self._process_one(entry, lease, work, utc)
-            return worked
-        while len(worked) < limit and not stops():
-            before = len(worked)
+                    results += await self._process_one(entry, lease, work, utc)
+            return results
+        while len(results) < limit and not stops():
+            before = len(results)
             if self.store.claim is not None:
-                worked += await self._process_batch(
+                results += await self._process_batch(
                     limit - before, lease, work, utc, stops, concurrency
                 )
             else:
                 steps = [
-                    partial(self._process_due, worked, entry, lease, work, utc)
+                    partial(self._process_due, results, entry, lease, work, utc)
                     for entry in await self.store.due(limit - before)
                 ]
                 await concurrency.run(steps, stops)
             # Another worker took these entries, so asking for them again would be pointless.
-            if len(worked) == before:
+            if len(results) == before:
                 break
-        return worked
+        return results
 
     async def _process_batch(  # noqa: PLR0917 - the settings of one round
         self,
@@ -371,7 +372,7 @@ class Keeping(Managing[E]):
         utc: Callable[[], datetime],
         stops: Callable[[], bool],
         concurrency: Concurrency,
-    ) -> list[Worked[E]]:
+    ) -> list[ProcessedEntry[E]]:
         """Take several entries, process them, and write their results together.
 
         After fast work, the results of several entries are written together; after slow work, each
@@ -410,7 +411,7 @@ class Keeping(Managing[E]):
         batch.begin(entry)
         try:
             if entry.state is not EntryState.CLAIMED:
-                batch.worked.append(Worked(entry=entry))
+                batch.worked.append(ProcessedEntry(entry=entry))
             elif await self._renewals.holds(batch.leases[entry.id], self._seconds_left()):
                 batch.ended(await self._result(entry, work, utc))
         except BaseException:
@@ -439,11 +440,13 @@ class Keeping(Managing[E]):
                     item.fence for item in unstarted_entries
                 ]
                 swap_results = await self.store.settle(entries, fences)
-                for (entry, result), mine in zip(later_pairs, swap_results, strict=False):
-                    if not mine:
+                for (entry, result), is_own in zip(later_pairs, swap_results, strict=False):
+                    if not is_own:
                         await self._overwrite_uncertain(result)
-                    worked = Worked(entry=entry, answer=result.answer, error=result.error)
-                    batch.worked.append(worked)
+                    processed = ProcessedEntry(
+                        entry=entry, answer=result.answer, error=result.error
+                    )
+                    batch.worked.append(processed)
         finally:
             for item in [result.entry for result in results] + list(batch.taken) * ends:
                 if item.id in batch.leases:
@@ -472,7 +475,7 @@ class Keeping(Managing[E]):
 
     async def _process_due(
         self,
-        worked: list[Worked[E]],
+        worked: list[ProcessedEntry[E]],
         entry: E,
         lease: float,
         work: Work[E],
@@ -483,7 +486,7 @@ class Keeping(Managing[E]):
 
     async def _process_one(
         self, entry: E, lease: float, work: Work[E], utc: Callable[[], datetime]
-    ) -> list[Worked[E]]:
+    ) -> list[ProcessedEntry[E]]:
         """Process a due entry, unless another worker has taken it."""
         return [
             await self._work_with_lease(claimed_entry, lease, work, utc)
@@ -495,7 +498,7 @@ class Keeping(Managing[E]):
         now = await self.store.now()
         if await self._is_held(entry, now):
             return []
-        claimed_entry = take(entry, now, lease, self._retry.max_attempts)
+        claimed_entry = take_entry(entry, now, lease, self._retry.max_attempts)
         return [claimed_entry] if await self.store.swap(claimed_entry, entry.fence) else []
 
     async def _is_held(self, offered: E, now: datetime) -> bool:
@@ -507,22 +510,24 @@ class Keeping(Managing[E]):
 
     async def _work_with_lease(
         self, taken: E, lease: float, work: Work[E], utc: Callable[[], datetime]
-    ) -> Worked[E]:
+    ) -> ProcessedEntry[E]:
         """Process an entry, renewing its lease until the result is written."""
         if taken.state is not EntryState.CLAIMED:
-            return Worked(entry=taken)
+            return ProcessedEntry(entry=taken)
         lease_of_entry = self._renewals.hold(taken, lease)
         try:
-            return await self._worked(taken, work, utc)
+            return await self._work_and_store(taken, work, utc)
         finally:
             self._renewals.let_go(lease_of_entry)
 
-    async def _worked(self, taken: E, work: Work[E], utc: Callable[[], datetime]) -> Worked[E]:
+    async def _work_and_store(
+        self, taken: E, work: Work[E], utc: Callable[[], datetime]
+    ) -> ProcessedEntry[E]:
         result = await self._result(taken, work, utc)
         new_entry = self._entry_after(result, await self.store.now())
         if not await self.store.swap(new_entry, taken.fence):
             await self._overwrite_uncertain(result)
-        return Worked(entry=new_entry, answer=result.answer, error=result.error)
+        return ProcessedEntry(entry=new_entry, answer=result.answer, error=result.error)
 
     async def _result(self, taken: E, work: Work[E], utc: Callable[[], datetime]) -> _Result[E]:
         """Run an entry's work, and return its result."""
@@ -531,24 +536,24 @@ class Keeping(Managing[E]):
                 return _Result(taken, answer=await work(taken))
         except PartlyDoneError as part:
             # Under another key the part that was done would be done again.
-            error, fate = part.error, Fate.NEVER
+            error, fate = part.error, ErrorConsequence.NEVER
         except Exception as failed_value:  # noqa: BLE001 - stored with the entry
             error, fate = failed_value, self._judge(failed_value)
         # The error's retry time is by the caller's clock, so only the difference is used.
-        requested_wait = capped(wait_of(error, utc()), longest_pause(self._retry, error))
+        requested_wait = cap_wait(wait_of(error, utc()), longest_pause(self._retry, error))
         return _Result(taken, error=error, fate=fate, requested_wait=requested_wait)
 
     async def _overwrite_uncertain(self, result: _Result[E]) -> None:
-        """Write a certain result over the uncertain one that another worker wrote meanwhile."""
-        if result.error is not None and result.fate is not Fate.SPENT:
+        """Replace the uncertain result that another worker wrote meanwhile by a certain result."""
+        if result.error is not None and result.fate is not ErrorConsequence.SPENT:
             return
         page = await self.store.find(EntryQuery(id=result.entry.id, limit=1))
         for entry in page.items:
             if entry.state is EntryState.UNKNOWN and entry.turn == result.entry.turn:
                 await self._overwritten(attrs.evolve(result, entry=entry))
 
-    async def settled(self, entry: E, outcome: Result[Any]) -> list[Worked[E]]:
-        """Settle an entry whose outcome was unknown; return nothing if another worker did.
+    async def settled(self, entry: E, outcome: Result[Any]) -> list[ProcessedEntry[E]]:
+        """Settle an entry whose outcome was unknown; return nothing if another worker settled it.
 
         Args:
             entry: the entry as it is stored.
@@ -559,27 +564,27 @@ class Keeping(Managing[E]):
             return await self._overwritten(_Result(entry, answer=outcome.value))
         return await self._overwritten(_Result(entry, error=error, fate=self._judge(error)))
 
-    async def _overwritten(self, result: _Result[E]) -> list[Worked[E]]:
+    async def _overwritten(self, result: _Result[E]) -> list[ProcessedEntry[E]]:
         new_entry = self._entry_after(result, await self.store.now())
         is_written = await self.store.swap(new_entry, result.entry.fence)
         return (
-            [Worked(entry=new_entry, answer=result.answer, error=result.error)]
+            [ProcessedEntry(entry=new_entry, answer=result.answer, error=result.error)]
             if is_written
             else []
         )
 
     def _entry_after(self, result: _Result[E], now: datetime) -> E:
         """Return the entry in the state that its result leads to."""
-        taken, error, fate = result.entry, result.error, result.fate
+        entry, error, fate = result.entry, result.error, result.fate
         if error is None:
-            return finish(taken, now)
+            return finish(entry, now)
         words = stored_error_text(error)
-        if fate is Fate.DOUBT:
-            return doubt(taken, now, words)
-        if fate is not Fate.AGAIN or taken.attempts >= self._retry.max_attempts:
-            return give_up(taken, now, words, spent=fate is Fate.SPENT)
-        wait = pause(self._retry, taken.attempts, result.requested_wait, self.core.fraction())
-        return postpone(taken, now + wait, words)
+        if fate is ErrorConsequence.DOUBT:
+            return doubt(entry, now, words)
+        if fate is not ErrorConsequence.AGAIN or entry.attempts >= self._retry.max_attempts:
+            return give_up(entry, now, words, spent=fate is ErrorConsequence.SPENT)
+        wait = pause(self._retry, entry.attempts, result.requested_wait, self.core.fraction())
+        return postpone(entry, now + wait, words)
 
     def closed(self, entry: E, content: bytes) -> E:
         """Return a copy of the entry with this content, encrypted if there is a cipher."""
@@ -593,7 +598,7 @@ class Keeping(Managing[E]):
         """Return the content of an entry, decrypted.
 
         Raises:
-            ConfigurationError: it is encrypted, and no cipher is configured.
+            ConfigurationError: the content is encrypted, and no cipher is configured.
             InvalidData: the content was changed since it was stored.
         """
         if entry.content[:1] == _PLAIN:
@@ -608,4 +613,4 @@ class Keeping(Managing[E]):
         return cipher.open(entry.content[1:], self._binding_of(entry))
 
     def _binding_of(self, entry: E) -> bytes:
-        return about(entry.tenant, self._name, entry.id)
+        return sealing_context(entry.tenant, self._name, entry.id)

@@ -42,7 +42,7 @@ class EntryStore(Generic[E]):
         return self if self.bounded is None else self.bounded(left)
 
 
-def lost(error: Exception) -> StorageUnavailable:
+def lost_command_error(error: Exception) -> StorageUnavailable:
     """Return the error for an exception of a store; the command may have been carried out."""
     return StorageUnavailable(
         f"The store of entries raised {type(error).__name__}.",

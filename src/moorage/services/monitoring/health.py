@@ -11,7 +11,7 @@ import attrs
 
 from moorage.domain.idempotency.claims import ReadRecord
 from moorage.domain.idempotency.tenant_records import CountRecords
-from moorage.domain.monitoring.assessment import as_of, assess, unreadable
+from moorage.domain.monitoring.assessment import as_of, assess, unreadable_health
 from moorage.domain.monitoring.health import Backlog, Health, HealthState
 from moorage.domain.monitoring.probes import (
     due_probes,
@@ -20,7 +20,7 @@ from moorage.domain.monitoring.probes import (
     reading_of,
     state_after,
 )
-from moorage.domain.monitoring.readings import Readings, ServiceReading, TenantRecordsReading
+from moorage.domain.monitoring.readings import HealthReadings, ServiceReading, TenantRecordsReading
 from moorage.domain.state.keys import state_key
 from moorage.errors import ConfigurationError, StorageUnavailable
 from moorage.services.monitoring.probing import make_probe
@@ -34,12 +34,12 @@ if TYPE_CHECKING:
     from moorage.domain.monitoring.probes import Probe, ProbeState
     from moorage.domain.monitoring.readings import Signals
     from moorage.services.calling.attempts import AttemptStep
-    from moorage.services.calling.steps import Calling
+    from moorage.services.calling.steps import CallOperations
     from moorage.services.contracts.unsettled_payments import UnsettledFlows
-    from moorage.services.entries.processing import Keeping
+    from moorage.services.entries.processing import EntryProcessing
     from moorage.services.monitoring.service_status import ServiceStatus
 
-_PATIENCE: Final = 2.0
+_TIMEOUT: Final = 2.0
 """Seconds that the store of shared state may take to answer a health check."""
 _AT_ONCE: Final = 16
 _STORE: Final = "state"
@@ -52,8 +52,8 @@ class HealthSources:
     """The objects of an application from which its health is read.
 
     Attributes:
-        calling: returns the flows that calls go through now.
-        step: makes a step of a call from a function.
+        calling: returns the current flows of calls.
+        step: converts a function to a step of a call.
         ping: returns the harmless request of a service, if its vendor has one.
         unsettled: the register of payments; None without one.
         queues: outbox and inbox, by name.
@@ -65,11 +65,11 @@ class HealthSources:
         records_per_tenant: the bound of a tenant's idempotency records; None without one.
     """
 
-    calling: Callable[[], Calling]
+    calling: Callable[[], CallOperations]
     step: Callable[[Callable[[], object]], AttemptStep]
     ping: Callable[[str], Request | None]
     unsettled: Callable[[], UnsettledFlows] | None
-    queues: Mapping[str, Keeping[Any]]
+    queues: Mapping[str, EntryProcessing[Any]]
     signals: Callable[[], Signals]
     policy: HealthPolicy
     probes: tuple[Probe, ...]
@@ -164,7 +164,7 @@ class HealthFlows:
             )
             for plan in plans_of(calling, sources.tenant)
         ]
-        readings = Readings(
+        readings = HealthReadings(
             services=tuple(services),
             queues={name: await _backlog(queue) for name, queue in sources.queues.items()},
             unsettled=0 if problem else await self._count_unsettled(),
@@ -197,7 +197,7 @@ class HealthFlows:
             await self.probe()
             await self.check()
         except Exception as error:  # noqa: BLE001 - the monitor continues, and shows the failure
-            self.health = unreadable(error, self.core.utc())
+            self.health = unreadable_health(error, self.core.utc())
 
     async def _probe(self, probe: Probe) -> None:
         sources, core, name = self._sources, self.core, probe.service
@@ -211,7 +211,7 @@ class HealthFlows:
 
     async def _store_problem(self) -> str | None:
         try:
-            await self.core.execute(_ABSENT, _PATIENCE)
+            await self.core.execute(_ABSENT, _TIMEOUT)
         except StorageUnavailable as error:
             return error.message
         return None
@@ -219,11 +219,11 @@ class HealthFlows:
     async def _service(self, plan: Any, problem: str | None) -> ServiceReading:
         if problem is None:
             try:
-                status = await service_status(self.core, plan, _PATIENCE)
+                status = await service_status(self.core, plan, _TIMEOUT)
             except StorageUnavailable as error:
                 problem = error.message
             else:
-                return _reading(status)
+                return _service_reading(status)
         return ServiceReading(service=plan.service.name, region=plan.region, problem=problem)
 
     async def _count_unsettled(self) -> int:
@@ -237,7 +237,7 @@ class HealthFlows:
     ) -> dict[str, TenantRecordsReading]:
         """Return the records that tenants have now; the last known number if it cannot be read.
 
-        The tenant of this check is counted in any case: another process may have met its bound.
+        The tenant of this check is always counted: another process may have reached its bound.
         """
         sources = self._sources
         records: dict[str, TenantRecordsReading] = {}
@@ -248,12 +248,12 @@ class HealthFlows:
         for tenant, reading in readings.items():
             records[tenant] = reading
             with suppress(StorageUnavailable):
-                used = await self.core.execute(CountRecords(tenant), _PATIENCE)
-                records[tenant] = attrs.evolve(reading, used=used)
+                record_count = await self.core.execute(CountRecords(tenant), _TIMEOUT)
+                records[tenant] = attrs.evolve(reading, used=record_count)
         return records
 
 
-def _reading(status: ServiceStatus) -> ServiceReading:
+def _service_reading(status: ServiceStatus) -> ServiceReading:
     circuit = status.circuit
     return ServiceReading(
         service=status.service,
@@ -267,7 +267,7 @@ def _reading(status: ServiceStatus) -> ServiceReading:
     )
 
 
-async def _backlog(queue: Keeping[Any]) -> Backlog:
+async def _backlog(queue: EntryProcessing[Any]) -> Backlog:
     try:
         return await queue.backlog()
     except StorageUnavailable as error:

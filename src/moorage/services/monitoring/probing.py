@@ -9,7 +9,7 @@ import attrs
 from moorage.domain.monitoring.probes import ENDPOINT
 from moorage.domain.service.settings import Endpoint
 from moorage.services.calling.call import value_of
-from moorage.services.calling.steps import Calling
+from moorage.services.calling.steps import CallOperations
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 
 
 def probed_service(service: Service, probe: Probe) -> Service:
-    """Return a service as a probe uses it: one attempt, without waiting, cache or bulkhead.
+    """Return a service with the settings of a probe: one attempt, no waiting, cache or bulkhead.
 
     It shares the rate limits of the service, and also its circuit if the circuit counts the probe.
     """
@@ -42,7 +42,7 @@ def probed_service(service: Service, probe: Probe) -> Service:
 
 
 async def make_probe(
-    calling: Calling,
+    calling: CallOperations,
     probe: Probe,
     request: Request | None,
     step: Callable[[Callable[[], object]], AttemptStep],
@@ -51,13 +51,15 @@ async def make_probe(
     """Send one health probe; return the error that it ended with, or None.
 
     Args:
-        calling: the flows that calls go through now.
+        calling: the current flows of calls.
         probe: the probe.
         request: the request to send, if the probe has no function.
-        step: makes a step of a call from a function.
-        tenant: the tenant for which it is made.
+        step: converts a function to a step of a call.
+        tenant: the tenant of the probe.
     """
-    probed = Calling(calling.core, [probed_service(calling.plans.services[probe.service], probe)])
+    probed = CallOperations(
+        calling.core, [probed_service(calling.plans.services[probe.service], probe)]
+    )
     probed.plans.environment_guard = calling.plans.environment_guard
     try:
         if request is not None:

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any, Final
 import attrs
 
 from moorage.domain.resilience.quota import CalendarQuota
-from moorage.domain.state.commands import reading, with_times_moved_back
+from moorage.domain.state.commands import refusing_unreadable_states, with_times_moved_back
 from moorage.services.calling.manual_operations import read_circuit
 
 if TYPE_CHECKING:
@@ -30,10 +30,10 @@ class LimitStatus:
     """The current state of a rate limit.
 
     Attributes:
-        name: what the limit allows, such as "10 per 1 s".
-        wait: seconds that the next call waits for it; the average over the parts of a limit in
-            parts.
-        paused: seconds for which the vendor asked everybody to pause; 0 without a pause.
+        name: the allowed number of calls, such as "10 per 1 s".
+        wait: seconds that the next call waits for the limit; the average over the parts of a limit
+            in parts.
+        paused: seconds that remain of a pause that the vendor asked for; 0 without a pause.
     """
 
     name: str
@@ -59,7 +59,7 @@ class BudgetStatus:
 
 @attrs.frozen(kw_only=True)
 class ServiceStatus:
-    """The current state of a service's protections; None or empty where it has none.
+    """The current state of a service's protections; None or empty if it has none.
 
     Attributes:
         service: name of the service.
@@ -87,7 +87,7 @@ class ReadLimits:
         self.rules = (*self._limits, *((gates.budget,) if gates.budget else ()))
         self.keys = (*gates.limit_keys, *((gates.budget_key,) if gates.budget else ()))
 
-    @reading
+    @refusing_unreadable_states
     def apply(
         self, states: States, now: int, /
     ) -> tuple[States, tuple[tuple[LimitStatus, ...], BudgetStatus | None]]:

@@ -11,7 +11,7 @@ from moorage.domain.oauth.question import is_lost
 from moorage.domain.oauth.token_answer import LARGEST, Refusal, Refused
 from moorage.domain.oauth.token_request import token_request
 from moorage.domain.resilience import retry
-from moorage.domain.resilience.retry import Again, RetryPolicy
+from moorage.domain.resilience.retry import RetryAfterDelay, RetryPolicy
 from moorage.domain.secrets.frames import bare
 from moorage.domain.signing.occasion import Occasion
 from moorage.errors import ConnectionFailed, ConnectorError, VendorFailed
@@ -29,8 +29,8 @@ _SECOND: Final = 10**9
 
 
 @attrs.frozen(kw_only=True)
-class Patience:
-    """The number of tries and the time limits of requests to an authorisation server."""
+class RequestLimits:
+    """The number of attempts and the time limits of requests to an authorisation server."""
 
     retry: RetryPolicy
     request: float
@@ -43,8 +43,8 @@ class ServerInquiry:
 
     Attributes:
         endpoint: name of the endpoint.
-        make_parameters: makes the parameters of the request; called for each try.
-        read: interprets the answer to a request of a given time.
+        make_parameters: makes the parameters of the request; called for each attempt.
+        read: interprets the answer to a request that was sent at a given time.
         refusal: makes the error for an answer that is not a success.
         repeatable: True if it may be sent again after a lost answer.
     """
@@ -62,7 +62,7 @@ class AuthorizationServerRequests:
     Errors are returned instead of raised, so that no traceback contains what was sent.
     """
 
-    def __init__(self, core: Core, client: OAuthClient, patience: Patience) -> None:
+    def __init__(self, core: Core, client: OAuthClient, patience: RequestLimits) -> None:
         self._core = core
         self._client = client
         self._patience = patience
@@ -92,7 +92,7 @@ class AuthorizationServerRequests:
                 previous=delay,
                 draw=core.fraction(),
             )
-            if not isinstance(decision, Again):
+            if not isinstance(decision, RetryAfterDelay):
                 return answer
             delay = decision.delay
             await core.sleep(delay)
@@ -113,14 +113,14 @@ class AuthorizationServerRequests:
             nonce=self._nonce,
         )
         timeouts = Timeouts(total=min(self._patience.request, time_left))
-        answer = await fetched(core, request, url, timeouts, LARGEST)
+        answer = await fetch(core, request, url, timeouts, LARGEST)
         return inquiry.read(answer, asked_at) if isinstance(answer, Response) else answer
 
 
-async def fetched(
+async def fetch(
     core: Core, request: Request, url: str, timeouts: Timeouts, largest: int
 ) -> Response | ConnectorError:
-    """Send a request; return the answer, or an error, as for more than `largest` bytes.
+    """Send a request; return the answer or an error; over `largest` bytes are an error too.
 
     Errors are returned instead of raised, so that no traceback contains the request.
     """

@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Final
 import attrs
 
 from moorage.domain.oauth.consent import exchange_parameters, no_token_error
-from moorage.domain.oauth.device import DeviceConsent, Pace, polling_parameters, read_device
+from moorage.domain.oauth.device import DeviceConsent, PollingPace, polling_parameters, read_device
 from moorage.domain.oauth.id_token import id_token_problem
 from moorage.domain.oauth.question import is_lost, renewal_error
 from moorage.domain.oauth.revocation import (
@@ -39,14 +39,14 @@ if TYPE_CHECKING:
     from moorage.domain.oauth.pending import PendingConsent
     from moorage.domain.secrets.secret import Secret
     from moorage.services.core.core import Core
-    from moorage.services.oauth.asking import Patience
+    from moorage.services.oauth.asking import RequestLimits
 
 _TOKENS: Final = "token_endpoint"
 _SECOND: Final = 10**9
 _START_AGAIN: Final = "Let the person start again."
 
 
-class Consenting:
+class ConsentFlows:
     """The operations by which a person grants an application OAuth tokens.
 
     Args:
@@ -55,7 +55,7 @@ class Consenting:
         patience: time limits.
     """
 
-    def __init__(self, core: Core, client: OAuthClient, patience: Patience) -> None:
+    def __init__(self, core: Core, client: OAuthClient, patience: RequestLimits) -> None:
         self._core = core
         self._client = client
         self._patience = patience
@@ -93,14 +93,14 @@ class Consenting:
             )
         )
         if not isinstance(answer, DeviceConsent):
-            raise self._failed(answer)
+            raise self._consent_error(answer)
         return answer
 
     async def finish_device(self, device: DeviceConsent, timeout: float | None) -> Granted:
         """Poll the server until it grants or refuses a token."""
         core, client = self._core, self._client
-        code, ends = device.device_code, self._ends(device.expires_at)
-        end_time = ends if timeout is None else core.nanoseconds() + int(timeout * _SECOND)
+        code, expires_at = device.device_code, self._local_nanoseconds(device.expires_at)
+        end_time = expires_at if timeout is None else core.nanoseconds() + int(timeout * _SECOND)
         hidden = _secrets_of(client, code)
         inquiry = ServerInquiry(
             endpoint=_TOKENS,
@@ -110,13 +110,13 @@ class Consenting:
         )
         # The polling loop itself decides about pauses, so single requests are not retried.
         patience = attrs.evolve(self._patience, retry=RetryPolicy.none())
-        asking, pace = (
+        next_request, pace = (
             AuthorizationServerRequests(core, client, patience),
-            Pace.at_first(device.interval),
+            PollingPace.at_first(device.interval),
         )
         while True:
             next_poll = core.nanoseconds() + int(pace.pause * _SECOND)
-            if next_poll >= ends:
+            if next_poll >= expires_at:
                 raise AuthorizationRequired("The code has expired.", remedy=_START_AGAIN)
             if next_poll >= end_time:
                 raise DeadlineExceeded(
@@ -124,7 +124,7 @@ class Consenting:
                     remedy="Wait again with the same device consent, or start over.",
                 )
             await core.sleep(pace.pause)
-            answer = await asking.answer(inquiry, min(end_time, ends))
+            answer = await next_request.answer(inquiry, min(end_time, expires_at))
             if isinstance(answer, Granted):
                 return self._checked_grant(answer, client.server.issuer, None)
             next_pace = pace.after(answer)
@@ -134,9 +134,9 @@ class Consenting:
 
     async def revoke(self, credentials: OAuthCredentials) -> None:
         """Revoke granted tokens."""
-        await revoked(self._core, self._client, self._patience, credentials, None)
+        await revoke_token(self._core, self._client, self._patience, credentials, None)
 
-    def _ends(self, moment: datetime) -> int:
+    def _local_nanoseconds(self, moment: datetime) -> int:
         """Convert a point in time to the local clock's nanoseconds."""
         core = self._core
         return core.nanoseconds() + int((moment - core.utc()).total_seconds() * _SECOND)
@@ -164,19 +164,19 @@ class Consenting:
                 "The answer that may have contained the tokens was lost, and is sent only once.",
                 remedy=_START_AGAIN,
             )
-        return self._failed(answer)
+        return self._consent_error(answer)
 
-    def _failed(self, answer: Refused | ConnectorError) -> ConnectorError:
+    def _consent_error(self, answer: Refused | ConnectorError) -> ConnectorError:
         error, wait = no_token_error(answer)
         if wait is not None:
             error.due = self._core.utc() + timedelta(seconds=wait)
         return error
 
 
-async def revoked(
+async def revoke_token(
     core: Core,
     client: OAuthClient,
-    patience: Patience,
+    patience: RequestLimits,
     credentials: OAuthCredentials,
     service: str | None,
 ) -> None:

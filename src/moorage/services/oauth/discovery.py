@@ -13,18 +13,18 @@ from moorage.domain.oauth.discovery import (
 )
 from moorage.domain.oauth.server import well_known
 from moorage.errors import ConnectorError
-from moorage.services.oauth.asking import fetched
+from moorage.services.oauth.asking import fetch
 
 if TYPE_CHECKING:
     from moorage.domain.oauth.server import AuthorizationServer
     from moorage.services.core.core import Core
 
 
-async def described(core: Core, issuer: str, timeout: float) -> AuthorizationServer:
-    """Return the server's metadata, from the first well-known URL that has any."""
+async def discover_metadata(core: Core, issuer: str, timeout: float) -> AuthorizationServer:
+    """Return the server's metadata, from the first well-known URL that provides metadata."""
     places, statuses = well_known(issuer), list[int]()
     for place in places:
-        answer = await fetched(core, metadata_request(), place, Timeouts(total=timeout), LARGEST)
+        answer = await fetch(core, metadata_request(), place, Timeouts(total=timeout), LARGEST)
         if isinstance(answer, ConnectorError):
             raise answer
         server = read_metadata(issuer, answer)

@@ -6,12 +6,12 @@ Laws:
    marked before the request leaves, and renewed while the holder lives. A holder that dies before
    the mark is replaced at once. A token that a dead holder may have sent, or whose answer was
    lost, is sent once more after its request must have ended, and never again; after that a person
-        must authorise anew. A refresh token that the last renewal did not change may be sent at any
-        time:
+        must authorise the application again. A refresh token that the last renewal did not change
+        may be sent at any time:
    its claim is not marked, and a holder that dies with it is replaced at once.
-2. A granted token is stored before anybody uses it.
-3. After a failure of the server, renewal is tried again later, and nothing is forgotten. Only the
-   server's statement that a grant is over ends it, and then no process asks again.
+2. A granted token is stored before it is used.
+3. After a failure of the server, renewal is tried again later, and nothing is forgotten. Only if
+   the server states that a grant has ended, no process asks again.
 """
 
 from __future__ import annotations
@@ -49,7 +49,7 @@ from moorage.domain.oauth.token_answer import Granted, Refusal, Refused, read_to
 from moorage.domain.oauth.token_request import token_request
 from moorage.domain.observation.events import ConsentNeeded, TokenRenewed
 from moorage.domain.resilience import retry
-from moorage.domain.resilience.retry import Again
+from moorage.domain.resilience.retry import RetryAfterDelay
 from moorage.domain.secrets.frames import bare
 from moorage.domain.signing.occasion import Occasion
 from moorage.errors import (
@@ -64,7 +64,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
     from moorage.domain.oauth.client import OAuthClient
-    from moorage.domain.oauth.freshness import Ahead
+    from moorage.domain.oauth.freshness import EarlyRenewal
     from moorage.domain.resilience.retry import RetryPolicy
     from moorage.domain.secrets.secret import Secret
     from moorage.services.core.core import Core, Flow
@@ -90,14 +90,14 @@ class Vault:
 
 
 @attrs.frozen(kw_only=True)
-class Pace:
+class RenewalTimeLimits:
     """The time limits of a token renewal, in seconds.
 
     `request` is for one request, `renewal` for all requests of one holder, `patience` for waiting
-    for another holder. A value read from the vault is trusted for `believed`.
+    for another holder. A value that was read from the vault is used for `believed` seconds.
     """
 
-    ahead: Ahead
+    ahead: EarlyRenewal
     retry: RetryPolicy
     request: float
     renewal: float
@@ -113,7 +113,7 @@ class _RenewalClaim(NamedTuple):
     again: bool
 
 
-class _Wait(NamedTuple):
+class _ClaimWait(NamedTuple):
     """The seconds for which another process may hold the claim on a token's renewal."""
 
     seconds: float
@@ -136,7 +136,7 @@ class Renewal:
         unstored: granted tokens that could not be stored yet, each with the token it replaces.
     """
 
-    def __init__(self, core: Core, vault: Vault, pace: Pace, get: Get) -> None:
+    def __init__(self, core: Core, vault: Vault, pace: RenewalTimeLimits, get: Get) -> None:
         self._core = core
         self._vault = vault
         self._pace = pace
@@ -213,15 +213,15 @@ class Renewal:
         patience: int,
         *,
         again: bool,
-    ) -> _RenewalClaim | _Wait | None:
-        """Claim the renewal of a token; return the claim, or the time that another process has it.
+    ) -> _RenewalClaim | _ClaimWait | None:
+        """Claim the renewal of a token; return the claim, or the wait for another process.
 
         The store may take until `patience`, in nanoseconds of the local clock.
         """
         core, renewal = self._core, self._pace.renewal
         key = claim_key(owner, client, stale, again=again)
-        began, term = core.nanoseconds(), int((renewal + _MARGIN) * 10**6)
-        claim_end, lease = began + int(renewal * _SECOND), core.renewals.lease(term)
+        start_time, term = core.nanoseconds(), int((renewal + _MARGIN) * 10**6)
+        claim_end, lease = start_time + int(renewal * _SECOND), core.renewals.lease(term)
         verdict, fence, wait, _ = await core.execute(
             Claim(
                 key,
@@ -238,10 +238,10 @@ class Renewal:
         if verdict is Verdict.REPLAY:
             raise self._consent_error(owner, "its grant is over")
         if verdict is Verdict.RUN:
-            claim = HeldClaim(key, fence, ttl=REMEMBERED, until=began + lease * 1000)
+            claim = HeldClaim(key, fence, ttl=REMEMBERED, until=start_time + lease * 1000)
             return _RenewalClaim(claim, claim_end, again)
         # A token that is sent during another holder's request may end the grant.
-        return _Wait(wait / 10**6) if wait else None
+        return _ClaimWait(wait / 10**6) if wait else None
 
     async def _newer(self, owner: Owner, stale: OAuthCredentials | None) -> OAuthCredentials | None:
         """Return the token that another process has stored meanwhile; None if there is none."""
@@ -264,7 +264,7 @@ class Renewal:
         claimed: _RenewalClaim,
     ) -> OAuthCredentials:
         """Read the stored token again, request a new one and store it, while holding the claim."""
-        core, began, alone = self._core, self._core.nanoseconds(), client.grant.alone
+        core, start_time, alone = self._core, self._core.nanoseconds(), client.grant.alone
         refresh_token = None if stale is None else stale.refresh_token
         repeatable = alone or (
             refresh_token is not None and refresh_token == self._reusable_tokens.get(owner)
@@ -288,7 +288,7 @@ class Renewal:
         answer, attempts = await self._answer(question, claimed, repeatable=repeatable)
         if isinstance(answer, Granted):
             await self._keep(owner, question, answer.credentials, claimed)
-            duration = (core.nanoseconds() - began) / _SECOND
+            duration = (core.nanoseconds() - start_time) / _SECOND
             self._tell_observers(TokenRenewed, owner, duration=duration, attempts=attempts)
             return answer.credentials
         if isinstance(answer, Refused) and answer.why is Refusal.GONE and not alone:
@@ -367,7 +367,7 @@ class Renewal:
                 previous=delay,
                 draw=core.fraction(),
             )
-            if not isinstance(decision, Again):
+            if not isinstance(decision, RetryAfterDelay):
                 return answer, attempts
             delay = decision.delay
             await core.sleep(delay)

@@ -19,8 +19,8 @@ from moorage.domain.oauth.question import GRANT, REMEMBERED, claim_key, slow_ren
 from moorage.domain.oauth.revocation import as_expired, no_client_error
 from moorage.errors import ConnectorError
 from moorage.services.core.core import seconds_left
-from moorage.services.oauth.asking import Patience
-from moorage.services.oauth.consent import revoked
+from moorage.services.oauth.asking import RequestLimits
+from moorage.services.oauth.consent import revoke_token
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -29,7 +29,7 @@ if TYPE_CHECKING:
     from moorage.domain.idempotency.claims import Settle
     from moorage.domain.oauth.client import OAuthClient
     from moorage.services.core.core import Core, Flow
-    from moorage.services.oauth.renewal import Owner, Pace, Vault
+    from moorage.services.oauth.renewal import Owner, RenewalTimeLimits, Vault
 
 _SECOND: Final = 10**9
 _FIRST_PAUSE: Final = 0.02
@@ -61,7 +61,11 @@ class Revocation:
     """
 
     def __init__(
-        self, core: Core, vault: Vault, pace: Pace, stored: Callable[[Owner], Flow[Any]]
+        self,
+        core: Core,
+        vault: Vault,
+        pace: RenewalTimeLimits,
+        stored: Callable[[Owner], Flow[Any]],
     ) -> None:
         self._core = core
         self._vault = vault
@@ -75,9 +79,9 @@ class Revocation:
         token, claim = await self._token_and_claim(owner, client)
         end_time = core.nanoseconds() + int(pace.renewal * _SECOND)
         if claim.verdict is not Verdict.REPLAY:
-            patience = Patience(retry=pace.retry, request=pace.request, whole=pace.renewal)
+            patience = RequestLimits(retry=pace.retry, request=pace.request, whole=pace.renewal)
             try:
-                await revoked(core, client, patience, token, owner[0])
+                await revoke_token(core, client, patience, token, owner[0])
             except ConnectorError:
                 await self._settle(release(claim.key, claim.fence, ttl=_SHORT_TTL), end_time)
                 raise

@@ -33,13 +33,13 @@ if TYPE_CHECKING:
     from moorage.domain.oauth.client import OAuthClient
     from moorage.domain.oauth.freshness import Span
     from moorage.services.core.core import Core, Flow
-    from moorage.services.oauth.renewal import Owner, Pace, Vault
+    from moorage.services.oauth.renewal import Owner, RenewalTimeLimits, Vault
 
 FindClient: TypeAlias = "Callable[[str, str | None], OAuthClient | None]"
 Apart: TypeAlias = "Callable[[Flow[Any]], Awaitable[Any]]"
 
 _SECOND: Final = 10**9
-_MANY: Final = 10**9
+_UNBOUNDED_QUEUE: Final = 10**9
 _AGAIN_AFTER: Final = 5.0
 
 
@@ -63,7 +63,7 @@ class CachedToken:
         self.look_at = min(max(fresh, self._again_at), now + believed * _SECOND)
 
     def put_off(self, until: int) -> None:
-        """Use the token unchanged until a given time, since renewing or reading it failed."""
+        """Use the token unchanged until a given time, because renewing or reading it failed."""
         self._again_at = until
         self.look_at = min(until, self._read_at + self._span.works * _SECOND)
 
@@ -74,7 +74,7 @@ class CachedToken:
         return Freshness.FRESH if put_off else freshness
 
 
-class Refreshing:
+class TokenRefreshFlows:
     """The operations of a token refresher: get, refresh, store and revoke OAuth tokens.
 
     Args:
@@ -86,7 +86,7 @@ class Refreshing:
     """
 
     def __init__(
-        self, core: Core, clients: FindClient, vault: Vault, pace: Pace, apart: Apart
+        self, core: Core, clients: FindClient, vault: Vault, pace: RenewalTimeLimits, apart: Apart
     ) -> None:
         self._core = core
         self._clients = clients
@@ -228,7 +228,9 @@ class Refreshing:
         core, holder, before = self._core, object(), self._failures
         lock, patience = state_key("oauth", *owner), self._pace.patience
         try:
-            if not await core.acquire(lock, holder, places=1, queue=_MANY, timeout=patience):
+            if not await core.acquire(
+                lock, holder, places=1, queue=_UNBOUNDED_QUEUE, timeout=patience
+            ):
                 raise slow_renewal_error(owner[0])
             self._raise_again(owner, before)
             try:

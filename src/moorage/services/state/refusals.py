@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any, Final
 import attrs
 
 from moorage.domain.resilience.admission import CIRCUIT_OPEN, Admission, Answer
-from moorage.domain.values.bounded import Bounded
+from moorage.domain.values.bounded import BoundedCache
 from moorage.domain.values.durations import FOREVER, SECOND
 
 if TYPE_CHECKING:
@@ -17,8 +17,8 @@ if TYPE_CHECKING:
     from moorage.domain.state.commands import Command
     from moorage.services.core.core import Flow
 
-_LONGEST: Final = SECOND
-_MOST: Final = 10_000
+_MAX_DURATION: Final = SECOND
+_MAX_ENTRIES: Final = 10_000
 
 
 @attrs.frozen(eq=False)
@@ -27,8 +27,9 @@ class _Refusal:
 
     Attributes:
         answer: the reason.
-        ask_again: the time after which the store is asked again.
-        end: the first time at which a call may be granted; None if only a person changes that.
+        ask_again: the time after which the store is used again.
+        end: the first time at which a call may be granted; None if only a person can end the
+            refusal.
         gates: the protections of the refused call.
         costs: the tokens of the refused call.
     """
@@ -60,7 +61,7 @@ class Refusals:
     remembers both for at most a second. So a change by another process takes effect within a
     second, and a change by this process at once. A half-open circuit may close at any moment, and
     is not remembered. During an outage a refusal is remembered until the next probe, because calls
-    have to find the store again.
+    probe whether the store is available again.
 
     Args:
         execute: runs a command in the store, or in its fallback.
@@ -81,7 +82,7 @@ class Refusals:
         self._post = post
         self._next_probe = next_probe
         self._nanoseconds = nanoseconds
-        self._refusals: Bounded[str, _Refusal] = Bounded(_MOST)
+        self._refusals: BoundedCache[str, _Refusal] = BoundedCache(_MAX_ENTRIES)
         """The refusals of circuits, and of limits by the key of the first one."""
 
     async def execute(self, command: Command[Any], timeout: float | None) -> Any:
@@ -91,20 +92,20 @@ class Refusals:
             return await self._execute(command, timeout)
         # A wait begins when the store decides, which is not before this time.
         now = self._nanoseconds()
-        if self._refusals and (refusal := self._known(command, now)) is not None:
+        if self._refusals and (refusal := self._known_refusal(command, now)) is not None:
             return refusal
-        admitted = await self._execute(command, timeout)
-        if admitted[0] is CIRCUIT_OPEN or admitted[0] is Answer.LIMITED:
-            self._remember(command, admitted, now)
-        return admitted
+        admission = await self._execute(command, timeout)
+        if admission[0] is CIRCUIT_OPEN or admission[0] is Answer.LIMITED:
+            self._remember(command, admission, now)
+        return admission
 
     def post(self, command: Command[Any]) -> None:
         """Run a command without waiting for its result."""
         self._forget(command)
         self._post(command)
 
-    def _known(self, command: Admission, now: int) -> Admitted | None:
-        """Return the refusal that the store would answer, or None if it has to be asked."""
+    def _known_refusal(self, command: Admission, now: int) -> Admitted | None:
+        """Return the refusal that the store would answer, or None if the store must decide."""
         gates = command.gates
         for key in (gates.circuit_key, *gates.limit_keys[:1]):
             refusal = self._refusals.get(key)
@@ -119,7 +120,7 @@ class Refusals:
     def _remember(self, command: Admission, admitted: Admitted, asked_at: int) -> None:
         answer, wait, _, _ = admitted
         gates = command.gates
-        ask_again = asked_at + min(wait, _LONGEST) * 1000
+        ask_again = asked_at + min(wait, _MAX_DURATION) * 1000
         probe_time = self._next_probe(command)
         self._refusals.add(
             gates.circuit_key if answer is CIRCUIT_OPEN else gates.limit_keys[0],

@@ -17,7 +17,7 @@ from moorage.domain.resilience.outage import (
 from moorage.errors import StateUnavailable, StorageUnavailable
 from moorage.services.calling.admission import lease_of
 from moorage.services.core.outage_probe import OutageProbe
-from moorage.services.state.substitutes import Substitutes
+from moorage.services.state.substitutes import StateSubstitutes
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -49,7 +49,7 @@ class StoreFallback:
         self._local = local
         self._node_of = node_of
         self._probes = {"": OutageProbe(core, name)}
-        self._substitutes = Substitutes(core, name)
+        self._substitutes = StateSubstitutes(core, name)
 
     async def execute(  # noqa: C901 - a frame less for every command
         self, command: Command[Any], timeout: float | None
@@ -80,7 +80,7 @@ class StoreFallback:
                 self._release_probe(usable_command)
                 if error.slow or (outage is None and probe.is_slow(start_time, seconds)):
                     # The store is slow but reachable, so its states still apply to all processes.
-                    self._leave(outage, turn=turn)
+                    self._end_probe(outage, turn=turn)
                     raise
                 if turn:
                     probe.lost(outage, error, start_time)
@@ -88,7 +88,7 @@ class StoreFallback:
                     raise
                 return self._result_without_store(usable_command)
             except BaseException:
-                self._leave(outage, turn=turn)
+                self._end_probe(outage, turn=turn)
                 raise
             self._record_answer(probe, outage)
             if substitutes.until:
@@ -100,7 +100,7 @@ class StoreFallback:
         if is_local(command):
             self._local(with_local_shares(command))
         elif self._probe(command).outage is None or command.durable:
-            self._core.post(self._usable(command))
+            self._core.post(self._without_unreadable_states(command))
 
     def next_probe(self, command: Command[Any]) -> int | None:
         """Return when the node of a command is probed again if it is unavailable; otherwise None.
@@ -110,7 +110,7 @@ class StoreFallback:
         outage = self._probe(command).outage
         return None if outage is None else outage.until
 
-    def _leave(self, outage: Outage | None, *, turn: bool) -> None:
+    def _end_probe(self, outage: Outage | None, *, turn: bool) -> None:
         """End this caller's probe of the store, so that another caller can probe it."""
         if turn and outage is not None:
             outage.turn.append(None)
@@ -132,7 +132,7 @@ class StoreFallback:
         if whole_probe.outage is not None:
             whole_probe.found(whole_probe.outage)
 
-    def _usable(self, command: Command[Any]) -> Command[Any]:
+    def _without_unreadable_states(self, command: Command[Any]) -> Command[Any]:
         """Return the command with substitutes for stored states that this process cannot read."""
         return self._substitutes.applied(command) if self._substitutes.until else command
 
@@ -142,7 +142,7 @@ class StoreFallback:
         if isinstance(command, Admission) and command.token:
             lease = lease_of(command.token)
             report = Report(command.gates, lease, Outcome.NEUTRAL, core.reporter())
-            core.post(self._usable(report))
+            core.post(self._without_unreadable_states(report))
 
     def _result_without_store(self, command: Command[Any]) -> Any:
         # Permits of the store stay valid, but the store does not learn how these calls end.

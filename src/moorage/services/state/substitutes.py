@@ -6,18 +6,18 @@ from typing import TYPE_CHECKING, Any, Final
 
 from moorage.domain.observation.events import StateSubstituted
 from moorage.domain.resilience.outage import has_substitute, substitute, with_other_keys
-from moorage.domain.values.bounded import Bounded
+from moorage.domain.values.bounded import BoundedCache
 
 if TYPE_CHECKING:
     from moorage.domain.state.commands import Command
     from moorage.errors import StateUnavailable
     from moorage.services.core.core import Core
 
-_AGAIN: Final = 5_000_000_000
+_KEPT_NANOSECONDS: Final = 5_000_000_000
 _MOST_KEYS: Final = 1_000
 
 
-class Substitutes:
+class StateSubstitutes:
     """The unreadable states of one store, and the substitutes used for them.
 
     Every few seconds a command is tried on the original state, which may be usable again.
@@ -33,7 +33,7 @@ class Substitutes:
     def __init__(self, core: Core, name: str) -> None:
         self._core = core
         self._name = name
-        self.until: Bounded[str, int] = Bounded(_MOST_KEYS)
+        self.until: BoundedCache[str, int] = BoundedCache(_MOST_KEYS)
 
     def applied(self, command: Command[Any]) -> Command[Any]:
         """Return the command with substitutes for its unreadable states."""
@@ -52,7 +52,7 @@ class Substitutes:
         """Note the unreadable states of a command; return True if each of them has a substitute.
 
         `sent_command` is the command that the store received. An error that names no key may
-        concern any key without a substitute.
+        concern any of the keys that have no substitute.
         """
         keys = [
             key for key in command.keys if key in sent_command.keys and error.key in (None, key)
@@ -62,7 +62,7 @@ class Substitutes:
         core = self._core
         new_keys = [key for key in keys if key not in self.until]
         for key in keys:
-            self.until.add(key, core.nanoseconds() + _AGAIN)
+            self.until.add(key, core.nanoseconds() + _KEPT_NANOSECONDS)
         if new_keys and core.observers:
             for key in new_keys:
                 core.tell(

@@ -6,19 +6,19 @@ from typing import TYPE_CHECKING, Final
 
 import attrs
 
-from moorage.contracts.checksum import running
+from moorage.contracts.checksum import start_checksum
 from moorage.contracts.storage import ByteRange, GetOptions
 from moorage.errors import ConnectionFailed, ConnectorError, DeadlineExceeded, VendorFailed
 
 if TYPE_CHECKING:
-    from moorage.contracts.storage import ObjectInfo, Opened, StorageVendor
+    from moorage.contracts.storage import ObjectInfo, OpenedObject, StorageVendor
     from moorage.contracts.wire import Wire
 
 _IN_A_ROW: Final = 3
 """Number of consecutive broken connections without a new byte after which a download fails."""
 
 
-class Downloading:
+class DownloadSession:
     """An object that is being downloaded.
 
     Args:
@@ -33,7 +33,7 @@ class Downloading:
         vendor: StorageVendor,
         wire: Wire,
         options: GetOptions,
-        opened: Opened,
+        opened: OpenedObject,
         *,
         resumes: bool,
     ) -> None:
@@ -48,7 +48,7 @@ class Downloading:
         self._checksum, self._running = None, None
         if opened.start == 0 and opened.length is not None and opened.length == opened.info.size:
             for checksum in opened.info.checksums:
-                running_checksum = running(checksum.algorithm)
+                running_checksum = start_checksum(checksum.algorithm)
                 if running_checksum is not None and checksum.parts is None:
                     self._checksum, self._running = checksum.value, running_checksum
         self._resumes = resumes and opened.info.etag is not None
@@ -72,7 +72,7 @@ class Downloading:
 
     @property
     def modified(self) -> bool:
-        """False if the caller's copy of the object is current, so that no bytes are sent."""
+        """False if the caller's copy of the object is current, so that no bytes are downloaded."""
         return self._opened.modified
 
     async def read(self) -> bytes:

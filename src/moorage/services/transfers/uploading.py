@@ -9,7 +9,7 @@ from collections import deque
 from collections.abc import Iterator
 from typing import TYPE_CHECKING, Any, Final, NoReturn, TypeAlias
 
-from moorage.contracts.checksum import running
+from moorage.contracts.checksum import start_checksum
 from moorage.domain.http.body import Readable
 from moorage.domain.values.text import with_article
 from moorage.errors import DeadlineExceeded, InvalidData
@@ -27,9 +27,8 @@ Content: TypeAlias = (
 )
 UploadSource: TypeAlias = "Content | Callable[[], Content]"
 
-_PIECE: Final = 65_536
 _END: Final = object()
-_MANY: Final = 1_000_000
+_UNBOUNDED_QUEUE: Final = 1_000_000
 _A_DAY: Final = 86_400.0
 
 
@@ -60,7 +59,7 @@ class Pieces:
         self._size = size
         self._length = length
         self._expected = checksum
-        self._running = None if checksum is None else running(checksum.algorithm)
+        self._running = None if checksum is None else start_checksum(checksum.algorithm)
         if checksum is not None and (self._running is None or checksum.parts is not None):
             raise InvalidData(
                 f"A checksum of {checksum.algorithm} cannot be verified here.",
@@ -112,7 +111,7 @@ class Pieces:
         pieces, size = [self._left], len(self._left)
         self._left = b""
         while size < self._size:
-            piece = await self._piece(self._size - size)
+            piece = await self._read_piece(self._size - size)
             if not piece:
                 break
             pieces.append(piece)
@@ -123,7 +122,7 @@ class Pieces:
             whole_bytes = whole_bytes[: self._size]
         return whole_bytes
 
-    async def _piece(self, size: int) -> bytes:
+    async def _read_piece(self, size: int) -> bytes:
         """Read up to `size` bytes from the source; return b"" at the end."""
         source = self._opened
         while True:
@@ -163,7 +162,7 @@ def is_opener(source: object) -> bool:
 def _reading_function(opened: Any) -> Any:
     """Return a function or reader that returns the bytes of an opened source."""
     if _is_bytes(opened):
-        return _Sliced(memoryview(opened))
+        return _SlicedBody(memoryview(opened))
     if isinstance(opened, Readable):
         return opened
     if hasattr(opened, "__aiter__"):
@@ -177,7 +176,7 @@ def _reading_function(opened: Any) -> Any:
     )
 
 
-class _Sliced:
+class _SlicedBody:
     """Bytes in memory that can be read piece by piece, like a file."""
 
     def __init__(self, data: memoryview) -> None:
@@ -204,7 +203,7 @@ def _check_chunk(piece: Any) -> bytes:
     )
 
 
-class Uploading:
+class UploadSession:
     """Sends the parts of one upload with several workers, which read the source in turn.
 
     Args:
@@ -239,22 +238,22 @@ class Uploading:
 
     async def all(self, at_once: int) -> list[Part]:
         """Send the remaining parts of the upload; return all uploaded parts in order."""
-        await self._core.every([self._work] * at_once, at_once=at_once)
+        await self._core.every([self._send_parts] * at_once, at_once=at_once)
         if self._error is not None:
             raise self._error
         return [part for _, part in sorted(self._sent.items())]
 
-    async def _work(self) -> None:
+    async def _send_parts(self) -> None:
         try:
-            while await self._one():
+            while await self._send_next_part():
                 pass
         except Exception as error:  # noqa: BLE001 - raised by `all`, which waits for all workers
             self._error = self._error or error
 
-    async def _one(self) -> bool:
+    async def _send_next_part(self) -> bool:
         """Send the next part of the upload; return False if there is none."""
         # Only this frame refers to the part, so its memory is free before the next part is read.
-        number, data = await self._take()
+        number, data = await self._next_part()
         if not data:
             return False
         part = self._known.get(number)
@@ -263,10 +262,10 @@ class Uploading:
         self._sent[number] = part
         return True
 
-    async def _take(self) -> tuple[int, bytes]:
+    async def _next_part(self) -> tuple[int, bytes]:
         core, lock_holder = self._core, object()
         is_taken = await core.acquire(
-            self._name, lock_holder, places=1, queue=_MANY, timeout=_A_DAY
+            self._name, lock_holder, places=1, queue=_UNBOUNDED_QUEUE, timeout=_A_DAY
         )
         try:
             return await self._following() if is_taken else _nothing_came()

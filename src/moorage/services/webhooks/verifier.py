@@ -20,13 +20,13 @@ from moorage.domain.http.requests import Request, Timeouts
 from moorage.domain.idempotency.claims import Claim, Verdict, release, store_answer
 from moorage.domain.observation.events import WebhookReceived, WebhookRefused
 from moorage.domain.state.keys import own_key
-from moorage.domain.values.bounded import Bounded
+from moorage.domain.values.bounded import BoundedCache
 from moorage.domain.webhooks.algorithms import checker, key_check
 from moorage.domain.webhooks.delivery import Delivery
 from moorage.domain.webhooks.events import WebhookEvent, claim_event, event_later
 from moorage.domain.webhooks.handshakes import UNSIGNED, asked_unsigned
-from moorage.domain.webhooks.quick import quick
-from moorage.domain.webhooks.rejection import WebhookReason, rejected
+from moorage.domain.webhooks.quick import quick_verifier
+from moorage.domain.webhooks.rejection import WebhookReason, rejection
 from moorage.domain.webhooks.verification import Key, Reader, decide, examine
 from moorage.errors import ConfigurationError, VendorFailed, WebhookRejected
 from moorage.services.core.core import seconds_left
@@ -45,11 +45,11 @@ Get: TypeAlias = "Callable[[str, str | None, str | None], Flow[Sequence[Secret]]
 """The signature of `AsyncWebhookSecrets.get`."""
 
 _TIMEOUTS: Final = Timeouts(connect=5.0, total=10.0)
-_PATIENCE: Final = 10 * 10**9
+_TIMEOUT: Final = 10 * 10**9
 """Nanoseconds for claiming the events of one webhook; vendors hardly wait longer for an answer."""
 _KEPT_FOR: Final = 3_600 * 10**9
 _MOST_KEPT: Final = 1_000
-_LARGEST: Final = 65_536
+_MAX_BYTES: Final = 65_536
 _FINGERPRINT: Final = b"webhook"
 
 
@@ -71,7 +71,7 @@ class Endpoint:
     ttl: int
 
 
-class Receiving:
+class WebhookReceiver:
     """Verifies the webhooks of one endpoint, and marks them as handled."""
 
     def __init__(
@@ -88,12 +88,12 @@ class Receiving:
         self._quick: dict[str | None, Quick | None] = {}
         self._utc = core.utc
         self._reader = Reader(endpoint.scheme, endpoint.parameters, endpoint.name)
-        self._keys: Bounded[tuple[str | None, str | None], tuple[Sequence[Secret], list[Key]]] = (
-            Bounded(_MOST_KEPT)
-        )
+        self._keys: BoundedCache[
+            tuple[str | None, str | None], tuple[Sequence[Secret], list[Key]]
+        ] = BoundedCache(_MOST_KEPT)
         self._certificates: dict[str, tuple[int, Key]] = {}
 
-    def quickly(
+    def verify_on_fast_path(
         self, headers: HeaderFields, body: bytes, tenant: str | None
     ) -> tuple[WebhookEvent] | None:
         """Verify a webhook on the fast path; return None if only the full verifier can decide."""
@@ -114,7 +114,7 @@ class Receiving:
         secrets = () if self._fixed is None else self._fixed(tenant)
         if not secrets:
             return None
-        accept = quick(endpoint.scheme, secrets, endpoint.parameters, endpoint.tolerance)
+        accept = quick_verifier(endpoint.scheme, secrets, endpoint.parameters, endpoint.tolerance)
         self._quick[tenant] = accept
         return accept
 
@@ -133,7 +133,7 @@ class Receiving:
         if url is not None and endpoint.origin is not None:
             url = _moved_url(url, endpoint.origin)
         try:
-            quick_events = None if tried else self.quickly(headers, body, tenant)
+            quick_events = None if tried else self.verify_on_fast_path(headers, body, tenant)
             events: tuple[WebhookEvent, ...]
             if quick_events is not None:
                 events = quick_events
@@ -146,7 +146,7 @@ class Receiving:
                 events = await self._first_deliveries(events, tenant)
         except WebhookRejected as error:
             error.service = endpoint.name
-            self._tell(WebhookRefused, tenant, reason=error.reason or "")
+            self._tell_event(WebhookRefused, tenant, reason=error.reason or "")
             raise
         self.received(events, tenant)
         return events
@@ -194,7 +194,7 @@ class Receiving:
             return cached[1]
         if not secrets:
             if key_id is not None:
-                raise rejected(
+                raise rejection(
                     WebhookReason.SIGNATURE,
                     "The provider of webhook secrets has no key of this id.",
                 )
@@ -211,7 +211,7 @@ class Receiving:
         pattern = self._endpoint.scheme.certificate_url or ""
         # A pattern with an alternative may allow more than its beginning suggests.
         if not address.startswith("https://") or re.fullmatch(pattern, address) is None:
-            raise rejected(
+            raise rejection(
                 WebhookReason.CERTIFICATE,
                 "The webhook's certificate is not at a URL where the vendor keeps certificates.",
             )
@@ -234,15 +234,15 @@ class Receiving:
         public = certified_key(content, self._core.utc())
         check = None if public is None else key_check(scheme.algorithm, public, scheme.encoding)
         if check is None:
-            raise rejected(WebhookReason.CERTIFICATE, "The certificate is invalid or has expired.")
+            raise rejection(WebhookReason.CERTIFICATE, "The certificate is invalid or has expired.")
         return Key(check)
 
     async def _fetched(self, address: str) -> bytes:
         answer = await self._core.send(Request.get(address), address, _TIMEOUTS)
-        if answer.status == 200 and len(answer.body) <= _LARGEST:
+        if answer.status == 200 and len(answer.body) <= _MAX_BYTES:
             return answer.body
         if 400 <= answer.status < 500:
-            raise rejected(WebhookReason.CERTIFICATE, "The webhook's link leads to no content.")
+            raise rejection(WebhookReason.CERTIFICATE, "The webhook's link leads to no content.")
         raise VendorFailed(
             f"The vendor answered {answer.status} at a webhook's link.",
             status=answer.status,
@@ -257,7 +257,7 @@ class Receiving:
         endpoint, owner = self._endpoint, self._core.token()
         fresh_events: list[WebhookEvent] = []
         seen_keys: set[str] = set()
-        end_time = self._core.nanoseconds() + _PATIENCE
+        end_time = self._core.nanoseconds() + _TIMEOUT
         try:
             for event in events:
                 key = self._key(event, tenant)
@@ -301,10 +301,10 @@ class Receiving:
         return release(key, fence, ttl=self._endpoint.ttl)
 
     async def settle(self, events: WebhookEvent | Iterable[WebhookEvent], *, done: bool) -> None:
-        """Mark a webhook's events as handled, or allow the vendor to deliver them again."""
+        """Mark a webhook's events as handled, or release them for another delivery."""
         several_events = (events,) if isinstance(events, WebhookEvent) else events
         core = self._core
-        deadline = core.nanoseconds() + _PATIENCE
+        deadline = core.nanoseconds() + _TIMEOUT
         for event in several_events:
             if event.claim is not None and event.claim[1]:
                 await core.execute(
@@ -320,9 +320,9 @@ class Receiving:
 
     def received(self, events: tuple[WebhookEvent, ...], tenant: str | None) -> None:
         """Notify the observers that a webhook's events were accepted."""
-        self._tell(WebhookReceived, tenant, events=len(events))
+        self._tell_event(WebhookReceived, tenant, events=len(events))
 
-    def _tell(self, kind: type[Any], tenant: str | None, **fields: Any) -> None:
+    def _tell_event(self, kind: type[Any], tenant: str | None, **fields: Any) -> None:
         core, endpoint = self._core, self._endpoint
         if core.observers:
             core.tell(
@@ -372,13 +372,13 @@ def _is_equal(cached: Sequence[Secret], current: Sequence[Secret]) -> bool:
 
 
 def _moved_url(url: str, origin: str) -> str:
-    """Return a webhook's URL with the origin that the vendor used, before a proxy changed it."""
+    """Return a webhook's URL with the vendor's original origin, before a proxy changed it."""
     path_and_query = re.sub(r"\A(?:[^/?#]*//[^/?#]*)?", "", url)
     return origin + path_and_query
 
 
 def _replay_rejection(how: str, *, retryable: bool) -> WebhookRejected:
-    error = rejected(
+    error = rejection(
         WebhookReason.REPLAYED,
         f"The webhook {how}.",
         remedy="Do not act on it again; `reply_to` gives the answer for its sender.",

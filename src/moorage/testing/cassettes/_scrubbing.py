@@ -4,10 +4,10 @@ Three kinds of values are masked: values in fields for credentials, by the rules
 every known secret, in any place and spelling; and every value that was once in a field for
 credentials, in any other place too, because vendors repeat what they receive.
 
-A request may have credentials in fields whose names do not tell, because vendors invent names. So
-only headers that HTTP itself or tracing needs are written unmasked. A value of a query stays
-unmasked if it is a word, a number, a date or short. A mask has four digits of the value's hash, so
-that equal values have equal masks.
+A request may have credentials in fields whose names do not reveal it, because vendors invent
+names. So only headers that HTTP itself or tracing needs are written unmasked. A value of a query
+stays unmasked if it is a word, a number, a date or short. A mask has four digits of the value's
+hash, so that equal values have equal masks.
 """
 
 from __future__ import annotations
@@ -98,7 +98,7 @@ class Scrubber:
     def learn_request(self, url: str, headers: Headers, body: bytes) -> None:
         """Collect secrets as `learn` does, and possible credentials under unknown names."""
         self.learn(url, headers, body)
-        doubtful = {*distinctive_values(_unlisted(url, headers))}
+        doubtful = {*distinctive_values(_unlisted_values(url, headers))}
         if doubtful - self._doubtful:
             self._doubtful |= doubtful
             self._made = None
@@ -190,7 +190,7 @@ def _short_field(field: str) -> str:
     return f"{name}{equals_sign}{MASK}{digest[:_DIGITS]}"
 
 
-def _unlisted(url: str, headers: Headers) -> Iterator[str]:
+def _unlisted_values(url: str, headers: Headers) -> Iterator[str]:
     """Yield values of a request that may be credentials despite the names of their fields."""
     for name, value in headers.pairs:
         if name.lower() not in _KEPT_NAMES and _DATE.fullmatch(value) is None:

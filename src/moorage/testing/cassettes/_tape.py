@@ -96,7 +96,7 @@ class RecordedRequest:
             if tape_part != actual_part
         ]
 
-    def likeness(self, other: RecordedRequest) -> float:
+    def similarity(self, other: RecordedRequest) -> float:
         """Return how similar this request is to another one, for sorting."""
         ratio = SequenceMatcher(None, self.summary, other.summary, autojunk=False).ratio()
         return ratio - len(self.differs(other))
@@ -222,7 +222,7 @@ def _content(body: bytes, headers: Headers, scrubber: Scrubber, *, sent: bool) -
         return {}
     kind = headers.get("content-type", "")
     coding = headers.get("content-encoding", "identity")
-    if body.startswith(_GZIP) and (inflated_body := _inflated(body)) is not None:
+    if body.startswith(_GZIP) and (inflated_body := _inflate(body)) is not None:
         content = _content(inflated_body, headers.without("content-encoding"), scrubber, sent=sent)
         if sent or _body(content) != inflated_body:
             return content | {"coding": "gzip"}
@@ -290,7 +290,7 @@ def _body(content: Content) -> bytes:
     return gzip.compress(body, mtime=0) if content.get("coding") == "gzip" else body
 
 
-def _inflated(body: bytes) -> bytes | None:
+def _inflate(body: bytes) -> bytes | None:
     try:
         return gzip.decompress(body)
     except (OSError, EOFError, zlib.error):

@@ -16,10 +16,11 @@ with VendorServer() as vendor:  # in place of the real one
 The first run sends requests to the vendor and writes the file; later runs read it (mode `once`).
 Fields for credentials are masked by name and personal data by form, both by the rules of
 `Redaction`. Known secrets, and values that were once in a field for credentials, are masked
-everywhere. A manager tells the recorder which values it sends as credentials, whatever their names.
-Only well-known headers of a request are written unmasked, and a value of its query only if it is a
-word, a number, a date or short. A replayed request is masked in the same way before it is compared,
-so it may have other credentials. Read a new file before you share it: no rule finds everything.
+everywhere. A manager tells the recorder which values it sends as credentials, so their field names
+do not matter. Only well-known headers of a request are written unmasked, and a value of its query
+only if it is a word, a number, a date or short. A replayed request is masked in the same way
+before it is compared, so it may have other credentials. Read a new file before you share it: no
+rule finds everything.
 
 A request matches a recorded one if method, path, parameters and body are equal; the host is not
 compared. Equal requests get their answers in the order of the recording.
@@ -33,7 +34,7 @@ from typing import TYPE_CHECKING, Any, Final, Literal, Self, TypeAlias, TypeVar
 
 from moorage.domain.http.redaction import Redaction
 from moorage.domain.http.requests import Response
-from moorage.domain.secrets.frames import careful
+from moorage.domain.secrets.frames import with_careful_constructor
 from moorage.errors import ConfigurationError
 from moorage.runtime.bridge import run_now
 from moorage.testing.cassettes._scrubbing import Scrubber
@@ -80,7 +81,7 @@ class NotOnTape(UnexpectedRequest):
         self.nearest = tuple(nearest)
 
 
-@careful
+@with_careful_constructor
 class Cassette:
     """A file of recorded exchanges.
 
@@ -112,7 +113,7 @@ class Cassette:
         self._scrubber = Scrubber(Redaction() if redaction is None else redaction)
         self._tape = load(self.path) if exists and not self.recording else []
         self._left = list(range(len(self._tape)))
-        self._recorded: list[_Recording] = []
+        self._recorded: list[_ExchangeRecording] = []
         self._lock = Lock()
         self.hide(*secrets)
 
@@ -161,9 +162,9 @@ class Cassette:
     ) -> None:
         self.save()
 
-    def begin(self, request: Request, url: str) -> _Recording:
+    def begin(self, request: Request, url: str) -> _ExchangeRecording:
         """Begin to record a request that is being sent."""
-        recording = _Recording(request, url)
+        recording = _ExchangeRecording(request, url)
         with self._lock:
             self._recorded.append(recording)
         return recording
@@ -184,7 +185,7 @@ class Cassette:
 
     def _not_on_tape(self, sent: RecordedRequest) -> NotOnTape:
         ranked_exchanges = sorted(
-            self._tape, key=lambda exchange: exchange.sent.likeness(sent), reverse=True
+            self._tape, key=lambda exchange: exchange.sent.similarity(sent), reverse=True
         )
         nearest = [
             f"{exchange.sent.summary}:"
@@ -287,7 +288,7 @@ class AsyncCassetteHttpClient:
         return await with_whole_body(request, plain=False)
 
 
-class _Recording:
+class _ExchangeRecording:
     """An exchange while it is being recorded, hidden from repr."""
 
     def __init__(self, request: Request, url: str) -> None:
@@ -337,7 +338,7 @@ class _Recording:
 
 
 class _RecordedIncoming:
-    def __init__(self, inner: Incoming, recording: _Recording) -> None:
+    def __init__(self, inner: Incoming, recording: _ExchangeRecording) -> None:
         self._inner = inner
         self._recording = recording
         self.status, self.headers = inner.status, inner.headers
@@ -351,7 +352,7 @@ class _RecordedIncoming:
 
 
 class _AsyncRecordedIncoming:
-    def __init__(self, inner: AsyncIncoming, recording: _Recording) -> None:
+    def __init__(self, inner: AsyncIncoming, recording: _ExchangeRecording) -> None:
         self._inner = inner
         self._recording = recording
         self.status, self.headers = inner.status, inner.headers

@@ -52,12 +52,12 @@ def read_body(file: BinaryIO, headers: Headers) -> bytes:
     """
     transfer_encoding, length = headers.get("transfer-encoding"), headers.get("content-length")
     if transfer_encoding is None:
-        return _exactly(file, int(length or "0"))
+        return _read_exactly(file, int(length or "0"))
     if transfer_encoding != "chunked" or length is not None:
         raise ValueError("The body is framed in two ways, or in none.")
     body = bytearray()
     while size := int(_line(file), 16):
-        body += _exactly(file, size)
+        body += _read_exactly(file, size)
         if _line(file):
             raise ValueError("The chunk is longer than it says.")
     if _line(file):
@@ -72,7 +72,7 @@ def _line(file: BinaryIO) -> str:
     return line[:-2].decode("latin-1")
 
 
-def _exactly(file: BinaryIO, size: int) -> bytes:
+def _read_exactly(file: BinaryIO, size: int) -> bytes:
     body = file.read(size)
     if len(body) < size:
         raise EOFError

@@ -135,9 +135,9 @@ class AsyncVirtualSleeper:
 
         def ring() -> None:
             if _running_loop() is loop:
-                _wake(woken_future)
+                _wake_sleeper(woken_future)
             else:
-                loop.call_soon_threadsafe(_wake, woken_future)
+                loop.call_soon_threadsafe(_wake_sleeper, woken_future)
 
         if self._autojump and not self._watching:
             self.watch(loop)
@@ -178,6 +178,6 @@ def _running_loop() -> asyncio.AbstractEventLoop | None:
         return None
 
 
-def _wake(woken: asyncio.Future[None]) -> None:
+def _wake_sleeper(woken: asyncio.Future[None]) -> None:
     if not woken.done():
         woken.set_result(None)

@@ -40,7 +40,7 @@ from typing import TYPE_CHECKING, Protocol, TypeAlias, TypeVar
 import attrs
 
 from moorage.domain.http.requests import Response
-from moorage.domain.values.durations import is_count, is_seconds, plain, share
+from moorage.domain.values.durations import is_count, is_seconds, plain_seconds, share
 from moorage.errors import AttemptTimeout, ConfigurationError, ConnectionFailed, VendorFailed
 from moorage.runtime.bridge import lift, run_now
 from moorage.testing.fakes.http import (
@@ -86,7 +86,7 @@ class LostAnswer:
 class Delay:
     """A fault: the vendor carries out the request, but its response is delayed."""
 
-    seconds: float = attrs.field(converter=plain, validator=is_seconds)
+    seconds: float = attrs.field(converter=plain_seconds, validator=is_seconds)
 
 
 @attrs.frozen
@@ -101,7 +101,7 @@ class RateLimited:
     """A fault: the vendor answers 429, with the seconds to wait if it states any."""
 
     retry_after: float | None = attrs.field(
-        default=None, converter=plain, validator=attrs.validators.optional(is_seconds)
+        default=None, converter=plain_seconds, validator=attrs.validators.optional(is_seconds)
     )
 
 
@@ -216,7 +216,7 @@ class FaultNetwork:
     def open(self, request: Request, url: str, timeouts: Timeouts, /) -> Incoming:
         """Send a request with the scheduled fault; a body may be cut while it is read."""
         fault = self.faults.next()
-        arrived = run_now(
+        head = run_now(
             _head_of_response(
                 fault,
                 timeouts,
@@ -224,9 +224,9 @@ class FaultNetwork:
                 lambda: lift(self._inner.open)(request, url, timeouts),
             )
         )
-        if isinstance(arrived, Response):
-            return ScriptedIncoming(arrived)
-        return _CutIncoming(arrived, fault.after) if isinstance(fault, CutMidBody) else arrived
+        if isinstance(head, Response):
+            return ScriptedIncoming(head)
+        return _CutIncoming(head, fault.after) if isinstance(fault, CutMidBody) else head
 
     def close(self) -> None:
         """Close the HTTP client behind the simulated network."""
@@ -262,12 +262,12 @@ class AsyncFaultNetwork:
     async def open(self, request: Request, url: str, timeouts: Timeouts, /) -> AsyncIncoming:
         """Send a request with the scheduled fault; a body may be cut while it is read."""
         fault = self.faults.next()
-        arrived = await _head_of_response(
+        head = await _head_of_response(
             fault, timeouts, self._sleep, lambda: self._inner.open(request, url, timeouts)
         )
-        if isinstance(arrived, Response):
-            return AsyncScriptedIncoming(arrived)
-        return _AsyncCutIncoming(arrived, fault.after) if isinstance(fault, CutMidBody) else arrived
+        if isinstance(head, Response):
+            return AsyncScriptedIncoming(head)
+        return _AsyncCutIncoming(head, fault.after) if isinstance(fault, CutMidBody) else head
 
     async def close(self) -> None:
         """Close the HTTP client behind the simulated network."""
@@ -327,14 +327,14 @@ async def _head_of_response(
     instead = _on_the_way_there(fault)
     if instead is not None:
         return instead
-    arrived = await exchange()
+    head = await exchange()
     try:
         await _on_the_way_back(fault, timeouts, sleep)
     except BaseException:
-        if not isinstance(arrived, Response):
-            arrived.close()
+        if not isinstance(head, Response):
+            head.close()
         raise
-    return arrived
+    return head
 
 
 def _on_the_way_there(fault: Fault | None) -> Response | None:

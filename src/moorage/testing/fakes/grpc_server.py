@@ -161,8 +161,8 @@ class GrpcServer:
 
     def hold(self, path: str) -> HeldCalls:
         """Make the calls of a gRPC method wait until a test releases them."""
-        self._held[path] = held = HeldCalls()
-        return held
+        self._held[path] = held_calls = HeldCalls()
+        return held_calls
 
     def cut(self) -> None:
         """Cut every connection to the server; clients may connect again."""
@@ -183,8 +183,8 @@ class GrpcServer:
 
     def stop(self) -> None:
         """Stop the gRPC server, and end all calls, including those that wait."""
-        for held in self._held.values():
-            held.release()
+        for held_calls in self._held.values():
+            held_calls.release()
         self._server.stop(None).wait()
         self.network.__exit__(None, None, None)
 
@@ -226,14 +226,14 @@ class GrpcServer:
         """Record a call, and carry out the faults that a test has set for its method."""
         metadata = {item[0]: item[1] for item in context.invocation_metadata()}
         value = None if method.streams_requests else request
-        received = GrpcRequest(path, value, metadata, context.time_remaining())
-        held = self._held.get(path)
+        received_request = GrpcRequest(path, value, metadata, context.time_remaining())
+        held_calls = self._held.get(path)
         with self._lock:
-            self.received.append(received)
+            self.received.append(received_request)
             statuses = self._statuses.get(path)
             status = statuses.popleft() if statuses else None
-        if held is not None:
-            held.wait()
+        if held_calls is not None:
+            held_calls.wait()
         if status is not None:
             raise status
 

@@ -69,7 +69,7 @@ class VendorServer:
         self._tls = tls
         self._mode = port
         self._queues: defaultdict[str, deque[Behaviour]] = defaultdict(deque)
-        self._handlers: dict[str, Behaviour | Handler] = {_ANY_PATH: _unscripted}
+        self._handlers: dict[str, Behaviour | Handler] = {_ANY_PATH: _unscripted_behaviour}
         self._requests: list[Received] = []
         self._changed = Condition()
         self._leaving = Event()
@@ -290,6 +290,6 @@ class VendorServer:
         return not behaviour.last
 
 
-def _unscripted(received: Received) -> Behaviour:
+def _unscripted_behaviour(received: Received) -> Behaviour:
     text = f"Nothing is scripted for {received.method} {received.target}"
     return Behaviour(501, {"Content-Type": "text/plain"}, text.encode())

@@ -27,7 +27,7 @@ if TYPE_CHECKING:
     from typing import BinaryIO
 
 _LITERAL: Final = re.compile(rb"\{([0-9]{1,9})\}\r\n\Z")
-_LARGEST: Final = 16 * 1024 * 1024
+_MAX_BYTES: Final = 16 * 1024 * 1024
 _VALIDITY: Final = 1
 _CAPABILITIES: Final = "IMAP4rev1 AUTH=PLAIN AUTH=XOAUTH2 SASL-IR MOVE UIDPLUS IDLE"
 _FLAGS: Final = ("ANSWERED", "DELETED", "DRAFT", "FLAGGED", "SEEN")
@@ -92,7 +92,7 @@ class ImapServer(TcpServer):
         return f"{'imap' if self._tls is None else 'imaps'}://127.0.0.1:{self.port}"
 
     def add(self, content: bytes, *, folder: str = "INBOX", flags: Iterable[str] = ()) -> int:
-        """Store a message in a folder, which it tells waiting clients, and return its uid."""
+        """Store a message in a folder, notify the waiting clients, and return its uid."""
         with self.lock:
             uid = self._stored(folder, content, tuple(flags))
             for client in self._clients:
@@ -128,7 +128,7 @@ class ImapServer(TcpServer):
                     self._clients.remove(client)
 
     def _watch(self, client: _Client, wakeups: socket.socket) -> None:
-        """Tell a client of new messages until it sends something.
+        """Notify a client of new messages until it sends something.
 
         The thread of a connection alone writes to it: TLS cannot be written to and read from by two
         threads at once.
@@ -142,7 +142,7 @@ class ImapServer(TcpServer):
             wakeups.recv(4096)
 
     def _changes(self, client: _Client) -> Iterator[bytes]:
-        """Tell a client that its folder has messages that it cannot know."""
+        """Notify a client if its folder has messages that arrived since its last search."""
         folder = client.folder or ""
         last_uid = self._last_uids.get(folder, 0)
         if last_uid > client.last_uid:
@@ -213,15 +213,15 @@ class ImapServer(TcpServer):
         messages = self._folders[folder]
         positions = {uid: position for position, uid in enumerate(messages, 1)}
         for message in self._chosen(folder, arguments[0]):
-            shown = b" ".join(_field(message, name.decode().upper()) for name in arguments[1])
-            lines.append(b"* %d FETCH (%s)\r\n" % (positions[message.uid], shown))
+            field_texts = b" ".join(_field(message, name.decode().upper()) for name in arguments[1])
+            lines.append(b"* %d FETCH (%s)\r\n" % (positions[message.uid], field_texts))
         return _OK
 
     def _store(self, folder: str, arguments: list[Any], _: list[bytes]) -> str:
-        changed = [flag.decode() for flag in arguments[2]]
+        changed_flags = [flag.decode() for flag in arguments[2]]
         for message in self._chosen(folder, arguments[0]):
-            others = [flag for flag in message.flags if flag not in changed]
-            added = changed if arguments[1].startswith(b"+") else []
+            others = [flag for flag in message.flags if flag not in changed_flags]
+            added = changed_flags if arguments[1].startswith(b"+") else []
             flags = (*others, *added)
             self._folders[folder][message.uid] = attrs.evolve(message, flags=flags)
         return _OK
@@ -270,7 +270,7 @@ def _command(connection: socket.socket, stream: BinaryIO) -> list[bytes]:
     """Return the lines and literals of the next command; empty at the end of the connection."""
     parts = [stream.readline()]
     while literal := _LITERAL.search(parts[-1]):
-        if int(literal[1]) > _LARGEST:
+        if int(literal[1]) > _MAX_BYTES:
             raise ValueError("a literal is too large")
         connection.sendall(b"+ go on\r\n")
         parts += [stream.read(int(literal[1])), stream.readline()]
@@ -302,11 +302,11 @@ def _field(message: ImapMessage, name: str) -> bytes:
 
 
 def _all_of(words: list[Any]) -> Callable[[ImapMessage], bool]:
-    """Return the test that all conditions of a search make."""
-    rest = deque(words)
+    """Return a test that a message passes if it fulfils all conditions of a search."""
+    remaining_words = deque(words)
     tests: list[Callable[[ImapMessage], bool]] = []
-    while rest:
-        tests.append(_test(rest))
+    while remaining_words:
+        tests.append(_test(remaining_words))
     return lambda message: all(test(message) for test in tests)
 
 

@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
     from moorage.domain.connectors.ldap_values import LdapValue
 
-_LARGEST: Final = 16 * 1024 * 1024
+_MAX_BYTES: Final = 16 * 1024 * 1024
 _READ_SIZE: Final = 65_536
 _SEQUENCE: Final = 0x30
 _SET: Final = 0x31
@@ -42,8 +42,8 @@ Attributes = dict[str, list[bytes]]
 class LdapServer(TcpServer):
     """A directory in memory, which runs during its `with` block and speaks LDAP without TLS.
 
-    Names and values are compared without upper and lower case, and every user may do everything. It
-    knows no schema.
+    Names and values are compared regardless of case, and every user may do everything. It knows no
+    schema.
 
     Args:
         entries: the entries at the start: attributes by the name of the entry. An entry with the
@@ -70,14 +70,14 @@ class LdapServer(TcpServer):
 
     def serve(self, connection: socket.socket) -> None:
         """Answer the requests of one connection, until it ends."""
-        arrived = bytearray()
+        received_bytes = bytearray()
         while data := connection.recv(_READ_SIZE):
-            arrived += data
-            while size := ldap_wire.message_size(arrived, _LARGEST):
-                if size > len(arrived):
+            received_bytes += data
+            while size := ldap_wire.message_size(received_bytes, _MAX_BYTES):
+                if size > len(received_bytes):
                     break
-                request = ldap_wire.read_message(bytes(arrived[:size]))
-                del arrived[:size]
+                request = ldap_wire.read_message(bytes(received_bytes[:size]))
+                del received_bytes[:size]
                 if request.kind == _UNBIND:
                     return
                 connection.sendall(b"".join(self._responses(request)))
@@ -114,7 +114,7 @@ class LdapServer(TcpServer):
         reader.number()  # the seconds that it may take
         reader.value(_BOOLEAN)
         condition = reader.any()
-        selection = {value.decode().lower() for value in _several(reader.value(_SEQUENCE))}
+        selection = {value.decode().lower() for value in _condition_list(reader.value(_SEQUENCE))}
         if base and base not in self._entries:
             yield _result(request.id, _SEARCH, _NO_ENTRY)
             return
@@ -138,12 +138,12 @@ class LdapServer(TcpServer):
             ]
             entry = tlv(ldap_wire.ENTRY, octets(name), tlv(_SEQUENCE, *items))
             yield ldap_wire.message(request.id, entry)
-        rest = str(end) if end < len(matches) else ""
+        next_cookie = str(end) if end < len(matches) else ""
         controls = b""
         if size:
-            place = tlv(_SEQUENCE, integer(0), octets(rest))
+            place = tlv(_SEQUENCE, integer(0), octets(next_cookie))
             controls = tlv(_SEQUENCE, octets(_PAGES), octets(place))
-        code = 4 if rest and not size else _SUCCESS
+        code = 4 if next_cookie and not size else _SUCCESS
         yield _result(request.id, _SEARCH, code, controls)
 
     def _add(self, reader: BerReader, _: bytes) -> int:
@@ -160,16 +160,16 @@ class LdapServer(TcpServer):
         name, entry = self._entries.get(_key(reader.text()), ("", None))
         if entry is None:
             return _NO_ENTRY
-        changed = {key: [*values] for key, values in entry.items()}
+        changed_attributes = {key: [*values] for key, values in entry.items()}
         changes = BerReader(reader.value(_SEQUENCE))
         while changes.more():
             change = BerReader(changes.value(_SEQUENCE))
             kind = change.number(_ENUMERATED)
             ((attribute, values),) = _attributes(tlv(_SEQUENCE, change.value(_SEQUENCE)))
-            code = _change(changed, kind, attribute, values)
+            code = _change(changed_attributes, kind, attribute, values)
             if code != _SUCCESS:
                 return code
-        self._entries[_key(name)] = name, changed
+        self._entries[_key(name)] = name, changed_attributes
         return _SUCCESS
 
     def _delete(self, _: BerReader, content: bytes) -> int:
@@ -182,9 +182,9 @@ class LdapServer(TcpServer):
         return _SUCCESS
 
     def _rename(self, reader: BerReader, _: bytes) -> int:
-        old, new, deletes_old = reader.text(), reader.text(), reader.value(_BOOLEAN) != b"\0"
+        old, new_name, deletes_old = reader.text(), reader.text(), reader.value(_BOOLEAN) != b"\0"
         parent = reader.value(0x80).decode() if reader.more() else _parent(old)
-        name = f"{new},{parent}" if parent else new
+        name = f"{new_name},{parent}" if parent else new_name
         if _key(old) not in self._entries:
             return _NO_ENTRY
         if _key(name) in self._entries:
@@ -193,7 +193,7 @@ class LdapServer(TcpServer):
         attribute, value = _named_by(old)
         if deletes_old and value in _values(attributes, attribute):
             _values(attributes, attribute).remove(value)
-        attribute, value = _named_by(new)
+        attribute, value = _named_by(new_name)
         values = attributes.setdefault(_own_name(attributes, attribute), [])
         if value not in values:
             values.append(value)
@@ -255,7 +255,7 @@ def _values(attributes: Attributes, attribute: str) -> list[bytes]:
     return attributes.get(_own_name(attributes, attribute), [])
 
 
-def _several(content: bytes) -> Iterator[bytes]:
+def _condition_list(content: bytes) -> Iterator[bytes]:
     reader = BerReader(content)
     while reader.more():
         yield reader.value(_OCTETS)
@@ -265,7 +265,7 @@ def _attributes(content: bytes) -> Iterator[tuple[str, list[bytes]]]:
     reader = BerReader(content)
     while reader.more():
         pair = BerReader(reader.value(_SEQUENCE))
-        yield pair.text(), [*_several(pair.value(_SET))]
+        yield pair.text(), [*_condition_list(pair.value(_SET))]
 
 
 def _change(attributes: Attributes, kind: int, attribute: str, values: list[bytes]) -> int:

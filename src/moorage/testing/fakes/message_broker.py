@@ -50,13 +50,13 @@ class MemoryBroker:
     """A broker in memory, for tests of programs that publish messages.
 
     Attributes:
-        arrivals: the number of messages that arrived, also repeats and those that were refused.
+        arrivals: the number of messages that arrived, including repeated and refused messages.
         is_down: set it to True to have the broker refuse connections and lose those that are open.
         concern: set it to a sentence and a remedy to have its health degraded.
 
     Args:
         topics: the topics that exist; by default every topic does.
-        deduplicates: whether it stores only one message of an id.
+        deduplicates: whether it stores only one message for each id.
         rules: the rules for messages; by default they allow everything.
     """
 
@@ -116,12 +116,12 @@ class MemoryBroker:
                 raise copy(self._failures.pop(0))
             if self._topics is not None and item.topic not in self._topics:
                 raise publish_error(PublishFault.TOPIC, self.rules, item.topic)
-            stored = self._stored(item)
-            is_duplicate = stored is not None
-            if stored is None:
+            stored_message = self._stored(item)
+            is_duplicate = stored_message is not None
+            if stored_message is None:
                 offset = sum(1 for other in self._messages if other.topic == item.topic)
-                stored = StoredMessage(item.topic, item.message, item.id, offset)
-                self._messages.append(stored)
+                stored_message = StoredMessage(item.topic, item.message, item.id, offset)
+                self._messages.append(stored_message)
             if self._lost_acknowledgements:
                 self._lost_acknowledgements -= 1
                 raise publish_error(PublishFault.LOST, self.rules)
@@ -130,7 +130,7 @@ class MemoryBroker:
             topic=item.topic,
             at=datetime.now(UTC),
             partition=0,
-            offset=stored.offset,
+            offset=stored_message.offset,
             id=item.id,
             is_duplicate=is_duplicate,
         )

@@ -84,7 +84,7 @@ class MemorySource:
         self._is_endless = is_endless
         self._waiting: list[SinkRecord] = []
         self._failures: dict[str, list[Exception]] = defaultdict(list)
-        self._revoked: Revocation = _nobody
+        self._revoked: Revocation = _ignore_revocation
         self._more = asyncio.Event()
 
     def fail(
@@ -192,7 +192,7 @@ class MemorySource:
             raise self._failures[method].pop(0)
 
 
-async def _nobody(_: Sequence[Partition] | None) -> None:
+async def _ignore_revocation(_: Sequence[Partition] | None) -> None:
     """Do nothing, because no pipeline has opened the source."""
 
 
@@ -201,7 +201,7 @@ class MemorySink:
 
     Attributes:
         records: the records that it took, in this order.
-        batches: the number of records in each batch that it was given, also of those that failed.
+        batches: the number of records in each batch that it received, including failed batches.
         flushes: how often it was flushed.
         is_open: whether it is open.
 
@@ -251,7 +251,7 @@ class MemorySink:
         self.flushes += 1
 
     async def close(self) -> None:
-        """Close the source."""
+        """Close the sink."""
         self.is_open = False
 
 

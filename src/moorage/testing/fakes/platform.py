@@ -38,7 +38,7 @@ class MockPlatform:
         endless: the names of steps whose runs go on until they are stopped.
 
     Attributes:
-        started: what was started, in order.
+        started: the specifications of the started runs, in order.
         stopped: the names of the runs that were stopped.
         removed: the names of the runs that were removed.
     """
@@ -74,8 +74,8 @@ class MockPlatform:
     def validate(self, step: Step, /) -> None:
         """Accept every step."""
 
-    def start(self, spec: RunSpec, timeout: float, /) -> RunStatus:  # noqa: ARG002 - as of a platform
-        """Start a run, or find the one of this name; raise the scripted exception."""
+    def start(self, spec: RunSpec, timeout: float, /) -> RunStatus:  # noqa: ARG002 - a parameter of the port
+        """Start a run, or find the run of this name; or raise the scripted exception."""
         with self._lock:
             if spec.name not in self._runs:
                 result = self._next_result(spec.step.name)
@@ -85,7 +85,7 @@ class MockPlatform:
                 self.started.append(spec)
             return self._status(spec.name)
 
-    def look(self, name: str, timeout: float, /) -> RunStatus | None:  # noqa: ARG002 - as above
+    def look(self, name: str, timeout: float, /) -> RunStatus | None:  # noqa: ARG002 - a parameter of the port
         """Return the status of a run; None if there is none of this name."""
         with self._lock:
             return self._status(name) if name in self._runs else None
@@ -95,7 +95,7 @@ class MockPlatform:
         name: str,
         stream: LogStream,
         mark: str,
-        timeout: float,  # noqa: ARG002 - as above
+        timeout: float,  # noqa: ARG002 - a parameter of the port
         /,
     ) -> LogChunk:
         """Return the scripted output of a run after a mark, some kilobytes at a time."""
@@ -109,7 +109,7 @@ class MockPlatform:
         is_last = status.is_over and end >= len(output)
         return LogChunk(output[start:end], str(min(end, len(output))), is_last)
 
-    def stop(self, name: str, grace: float, timeout: float, /) -> None:  # noqa: ARG002 - as above
+    def stop(self, name: str, grace: float, timeout: float, /) -> None:  # noqa: ARG002 - a parameter of the port
         """End a run at once, as if by the signal SIGTERM."""
         with self._lock:
             if name in self._runs and not self._status(name).is_over:
@@ -123,7 +123,7 @@ class MockPlatform:
                 self._runs[name] = spec, stopped
                 self.stopped.append(name)
 
-    def runs(self, timeout: float, /) -> list[RunStatus]:  # noqa: ARG002 - as above
+    def runs(self, timeout: float, /) -> list[RunStatus]:  # noqa: ARG002 - a parameter of the port
         """Return the status of all runs."""
         with self._lock:
             return [self._status(name) for name in self._runs]
@@ -133,7 +133,7 @@ class MockPlatform:
         name: str,
         path: str,
         limit: int,
-        timeout: float,  # noqa: ARG002 - as above
+        timeout: float,  # noqa: ARG002 - a parameter of the port
         /,
     ) -> bytes | None:
         """Return a scripted file of a run."""
@@ -142,7 +142,7 @@ class MockPlatform:
         content = None if run is None else run[1].files.get(path)
         return content if content is not None and len(content) <= limit else None
 
-    def remove(self, name: str, timeout: float, /) -> None:  # noqa: ARG002 - as above
+    def remove(self, name: str, timeout: float, /) -> None:  # noqa: ARG002 - a parameter of the port
         """Forget a run that has ended."""
         with self._lock:
             if name in self._runs and self._status(name).is_over:

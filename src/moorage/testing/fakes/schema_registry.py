@@ -34,7 +34,8 @@ if TYPE_CHECKING:
 class SchemaRegistryServer(VendorServer):
     """A schema registry in memory, which runs during its `with` block.
 
-    What is queued for a `VendorServer` comes first, such as a failure or a lost answer.
+    Responses that are queued as for a `VendorServer` come first, such as a failure or a lost
+    answer.
 
     Args:
         compatibility: the promise of each subject, such as "backward"; by default none, so that
@@ -117,7 +118,7 @@ class SchemaRegistryServer(VendorServer):
         return _json({"is_compatible": not judged[1], "messages": judged[1]})
 
     def _judged(self, request: Received, subject: str) -> tuple[Schema, list[str]] | Behaviour:
-        """Return the schema of a request and the reasons against it, or an answer of refusal."""
+        """Return a request's schema and the reasons against it, or the answer that refuses it."""
         try:
             schema = _schema(json.loads(request.body))
             versions = self._subjects.get(checked_subject(subject), [])
@@ -134,7 +135,7 @@ class SchemaRegistryServer(VendorServer):
         return self.error(422, 42201, "Invalid schema")
 
     def _complete(self, schema: Schema) -> CompleteSchema:
-        """Return a schema with the schemas that it uses; those that use none come first."""
+        """Return a schema after the schemas that it uses, in the order of their dependencies."""
         parts: dict[str, Schema] = {}
         if self._compatibility.value != "none":
             self._collect(schema, parts)
@@ -142,9 +143,9 @@ class SchemaRegistryServer(VendorServer):
 
     def _collect(self, schema: Schema, parts: dict[str, Schema]) -> None:
         for reference in schema.references:
-            _, used = self._subjects[reference.subject][reference.version - 1]
-            self._collect(used, parts)
-            parts.setdefault(reference.name, used)
+            _, used_references = self._subjects[reference.subject][reference.version - 1]
+            self._collect(used_references, parts)
+            parts.setdefault(reference.name, used_references)
 
 
 _TYPES: Final = {"AVRO": SchemaFormat.AVRO, "JSON": SchemaFormat.JSON} | {

@@ -47,7 +47,7 @@ class SoapServer(VendorServer):
     """A SOAP server whose operations are functions, which runs during its `with` block.
 
     A request to any path is one of SOAP; a GET for the WSDL gets it with the server's own address.
-    What is queued for a `VendorServer` comes first, such as a failure.
+    Responses that are queued as for a `VendorServer` come first, such as a failure.
 
     Args:
         wsdl: the path of the WSDL.

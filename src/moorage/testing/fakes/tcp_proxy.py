@@ -5,7 +5,7 @@ from moorage.testing import TcpProxy
 
 with TcpProxy("127.0.0.1", 5432) as proxy:
     host, port = proxy.address    # where your program connects
-    proxy.withhold_responses()    # the server works, and nobody hears of it
+    proxy.withhold_responses()    # the server works, and its responses do not arrive
     proxy.heal()
 ```
 """
@@ -99,11 +99,15 @@ class TcpProxy:
         self.heal()
         self.cut_connections()
         _shut_down(self._listener)
-        with self._lock:
-            threads = list(self._threads)
-        for thread in threads:
-            thread.join()
+        # A thread that accepts or serves a connection may start another one.
+        while threads := self._running_threads():
+            for thread in threads:
+                thread.join()
         self._listener.close()
+
+    def _running_threads(self) -> list[Thread]:
+        with self._lock:
+            return list(self._threads)
 
     def _start(self, work: Callable[..., object], *arguments: object) -> Thread:
         def run() -> None:
@@ -112,9 +116,10 @@ class TcpProxy:
                 self._threads.discard(thread)
 
         thread = Thread(target=run, daemon=True)
+        # Only threads that have started can be waited for.
         with self._lock:
+            thread.start()
             self._threads.add(thread)
-        thread.start()
         return thread
 
     def _accept(self) -> None:
@@ -132,6 +137,8 @@ class TcpProxy:
         server = socket.socket()
         with self._lock:
             self._sockets |= {client, server}
+            if self._is_cut:
+                _shut_down(client)
         sender: Thread | None = None
         # True while the client waits for a response.
         waiting_flag = [False]

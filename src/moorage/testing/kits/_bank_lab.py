@@ -84,7 +84,7 @@ class Lab(RecordedLab[BankSubject]):
         return self.subject.sandbox
 
     async def start(self, **options: Any) -> Any:
-        """Start a consent."""
+        """Start a consent, and return it."""
         return await self("start_consent", ConsentRequest(return_url=RETURN_URL), **options)
 
     async def granted(self) -> BankConsent:

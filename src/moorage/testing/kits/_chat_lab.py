@@ -10,7 +10,7 @@ import attrs
 from moorage.contracts.chat import ChatCapability, ChatMessage, LinkButton
 from moorage.contracts.ref import Ref
 from moorage.testing.kits._recorded_lab import RecordedLab
-from moorage.testing.kits._sent_requests import leaves
+from moorage.testing.kits._sent_requests import nested_values
 from moorage.testing.kits.checks import OTHER_SECRET
 
 if TYPE_CHECKING:
@@ -39,8 +39,8 @@ class ChatSubject:
         vendor: an account at the sandbox, with a usual channel if it needs one.
         sandbox: the sandbox, which tells what people see in the chats.
         channel: a channel of the sandbox, as messages name it.
-        refusals: answers by which the vendor refuses, with the error that each must become, and
-            the vendor's code that the error must keep, where there is a third part.
+        refusals: answers by which the vendor refuses, with the error that each must become
+            and, as an optional third item, the vendor's code that the error must keep.
         uncertain: answers after which the message may have been posted.
         pause: an answer by which the vendor asks for a pause, and the seconds of the pause.
         option: an option in the vendor's own words, and its value.
@@ -116,4 +116,4 @@ def calls_by_capability(lab: Lab) -> Mapping[ChatCapability, Callable[[], Awaita
 
 def request_values(request: SandboxRequest) -> list[tuple[str, Any]]:
     """Return the values of a request's JSON body, each with the path of names to it."""
-    return leaves("", request.json())
+    return nested_values("", request.json())

@@ -33,15 +33,15 @@ async def a_message_is_shown_in_full(make: Open) -> None:
             **details,
         )
         await lab("send", message)
-        shown = lab.shown()[-1]
+        shown_message = lab.shown()[-1]
         parts = ["Order 1042 😀", "First line.", "Second line 😀.", "Customer: Ada", "12.50 EUR"]
-        missing_parts = [part for part in parts if part not in shown.text]
+        missing_parts = [part for part in parts if part not in shown_message.text]
         require(not missing_parts, f"People do not see {missing_parts}.")
-        positions = [shown.text.index(part) for part in parts]
+        positions = [shown_message.text.index(part) for part in parts]
         require(positions == sorted(positions), "The parts of a message are in another order.")
         buttons = [(button.label, button.url) for button in message.buttons]
-        require(list(shown.buttons) == buttons, f"The buttons are {shown.buttons}.")
-        require(shown.silent is message.silent, "A silent message makes a sound.")
+        require(list(shown_message.buttons) == buttons, f"The buttons are {shown_message.buttons}.")
+        require(shown_message.silent is message.silent, "A silent message makes a sound.")
 
 
 async def a_message_is_scheduled(make: Open) -> None:

@@ -14,8 +14,13 @@ from moorage.domain.connectors.health import ConnectorVersions
 from moorage.domain.service.operation import OperationAttempt
 from moorage.errors import ConnectorError, InvalidData
 from moorage.testing.kits._connector_lab import Lab, a_text, possibly_processed
-from moorage.testing.kits._held_resources import Growth, ProcessResources, held, in_memory
-from moorage.testing.kits.checks import in_thread, patience, require, soon
+from moorage.testing.kits._held_resources import (
+    MemoryGrowth,
+    ProcessResources,
+    in_memory,
+    process_resources,
+)
+from moorage.testing.kits.checks import in_thread, patience, require, wait_soon
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Coroutine
@@ -46,7 +51,7 @@ async def operations_have_their_results(lab: Lab) -> None:
 
 
 async def opening_is_optional_and_repeatable(lab: Lab) -> None:
-    """Check that a connector works after `open`, also if it is opened twice."""
+    """Check that a connector works after `open`, even if it is opened twice."""
     async with lab.connector() as connector:
         await lab.call(connector.open, patience())
         await lab.call(connector.open, patience())
@@ -68,19 +73,19 @@ async def description_connects_nowhere(lab: Lab) -> None:
         _check_statistics(connector.statistics(), 0)
         lab.check_secret(connector, "the connector's representation")
         lab.check_secret(connector.versions, "its versions")
-        for name, named in connector.operations.items():
-            lab.check_secret(named, f"the operation {name}")
-            _check_named(name, named)
+        for name, named_operation in connector.operations.items():
+            lab.check_secret(named_operation, f"the operation {name}")
+            _check_named(name, named_operation)
 
 
 def _check_named(name: str, named: Any) -> None:
     """Fail the check unless a named operation refuses wrong arguments."""
     require(named.name == name, f"The operation {name} calls itself {named.name}.")
     require(named.required <= set(named.arguments), f"{name} requires an unknown argument.")
-    wrong: list[dict[str, Any]] = [{**dict.fromkeys(named.required, "1"), a_text(): "1"}]
+    wrong_arguments: list[dict[str, Any]] = [{**dict.fromkeys(named.required, "1"), a_text(): "1"}]
     if named.required:
-        wrong.append({})
-    for arguments in wrong:
+        wrong_arguments.append({})
+    for arguments in wrong_arguments:
         try:
             named.operation(arguments)
         except InvalidData:
@@ -143,7 +148,7 @@ async def operations_leave_nothing_behind(lab: Lab) -> None:
     before = await _held_after_a_first_connector(lab)
     async with lab.connector() as connector:
         await _read_many(lab, connector, 10)
-        warm = held()
+        warm = process_resources()
         growths = [await _growth_of(lab, connector) for _ in range(_ROUNDS)]
         statistics = connector.statistics()
         _check_statistics(statistics, 0)
@@ -158,7 +163,7 @@ async def operations_leave_nothing_behind(lab: Lab) -> None:
     await _is_given_back(before)
 
 
-def _check_growth(growths: list[Growth]) -> None:
+def _check_growth(growths: list[MemoryGrowth]) -> None:
     """Fail the check if memory grew in each round.
 
     Libraries fill caches at first, so a round without growth shows that nothing is left behind.
@@ -176,13 +181,13 @@ def _check_growth(growths: list[Growth]) -> None:
     )
 
 
-async def _growth_of(lab: Lab, connector: Any) -> Growth:
+async def _growth_of(lab: Lab, connector: Any) -> MemoryGrowth:
     """Perform a round of reads, and return how much memory it left behind."""
     count = max(1, lab.subject.operations // _ROUNDS)
     before = in_memory(lab.subject.forget)
     await _read_many(lab, connector, count)
     after = in_memory(lab.subject.forget)
-    return Growth(count, after.objects - before.objects, after.bytes - before.bytes)
+    return MemoryGrowth(count, after.objects - before.objects, after.bytes - before.bytes)
 
 
 async def _held_after_a_first_connector(lab: Lab) -> ProcessResources:
@@ -193,24 +198,29 @@ async def _held_after_a_first_connector(lab: Lab) -> ProcessResources:
     async with lab.connector() as connector:
         await _read_many(lab, connector, 1)
     gc.collect()
-    return held()
+    return process_resources()
 
 
 async def _read_many(lab: Lab, connector: Any, number: int) -> None:
-    """Perform many reads, without a manager unless the operations are HTTP requests."""
-    if lab.subject.base_url is not None:
-        for _ in range(number):
-            await lab.read(connector)
-        return
+    """Perform many reads, without a manager unless the operations are HTTP requests.
+
+    Synchronous ones are performed in one thread, because a tracer keeps memory for each thread.
+    """
     attempt = OperationAttempt(1, _LONG)
+
+    def read() -> Any:
+        operation = lab.subject.read(connector, a_text())
+        if lab.subject.base_url is None:
+            return operation.perform(attempt)
+        return lab.manager.perform(lab.subject.service, operation, timeout=patience())
 
     def read_all() -> None:
         for _ in range(number):
-            lab.subject.read(connector, a_text()).perform(attempt)
+            read()
 
     if lab.is_async:
         for _ in range(number):
-            await lab.subject.read(connector, a_text()).perform(attempt)
+            await read()
     else:
         await in_thread(read_all)
 
@@ -218,11 +228,11 @@ async def _read_many(lab: Lab, connector: Any, number: int) -> None:
 async def _is_given_back(
     before: ProcessResources, when: str = "after closing", spare: int = 0
 ) -> None:
-    """Wait until no more is held than before; a few more of each are allowed."""
+    """Wait until no more resources are held than before, except for a few of each kind."""
     end = time.monotonic() + patience()
-    while more := held().more_than(before, spare):
-        rest = " and ".join(f"{count} more {name}" for name, count in more.items())
-        require(time.monotonic() < end, f"There are {rest} {when}.")
+    while more := process_resources().more_than(before, spare):
+        remaining_text = " and ".join(f"{count} more {name}" for name, count in more.items())
+        require(time.monotonic() < end, f"There are {remaining_text} {when}.")
         gc.collect()
         await asyncio.sleep(0.01)
 
@@ -244,7 +254,7 @@ async def closing_ends_the_connector(lab: Lab) -> None:
 
 async def closing_ends_operations(lab: Lab) -> None:
     """Check that operations in progress end when their connector is closed."""
-    begun = asyncio.Event()
+    start_event = asyncio.Event()
     async with lab.connector() as connector:
 
         async def read_until_refused() -> None:
@@ -253,15 +263,17 @@ async def closing_ends_operations(lab: Lab) -> None:
                     await lab.read(connector)
                 except ConnectorError:
                     return
-                begun.set()
+                start_event.set()
                 # An operation that never waits must not keep the others from running.
                 await asyncio.sleep(0)
 
         callers = [asyncio.ensure_future(read_until_refused()) for _ in range(_CALLERS)]
-        await soon(begun.wait(), "No operation succeeded.")
-        await soon(lab.call(connector.close), "Closing waits for operations.")
+        await wait_soon(start_event.wait(), "No operation succeeded.")
+        await wait_soon(lab.call(connector.close), "Closing waits for operations.")
         try:
-            await soon(asyncio.gather(*callers), "Operations go on after the connector was closed.")
+            await wait_soon(
+                asyncio.gather(*callers), "Operations go on after the connector was closed."
+            )
         except AssertionError:
             raise
         except Exception as error:

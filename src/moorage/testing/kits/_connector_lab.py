@@ -15,7 +15,14 @@ from moorage.domain.resilience.retry import RetryPolicy
 from moorage.domain.service.settings import Service
 from moorage.errors import ConnectorError, OutcomeUnknown
 from moorage.hub.manager import AsyncConnectorManager, ConnectorManager
-from moorage.testing.kits.checks import Control, TooLate, in_thread, patience, require, soon
+from moorage.testing.kits.checks import (
+    Control,
+    EventTooLate,
+    in_thread,
+    patience,
+    require,
+    wait_soon,
+)
 
 if TYPE_CHECKING:
     from collections.abc import AsyncGenerator, Callable, Mapping
@@ -163,7 +170,9 @@ class Lab:
     async def error_of(self, operation: Any, timeout: float | None, because: str) -> ConnectorError:
         """Return the error of an operation; fail the check if it raises no error of moorage."""
         try:
-            result = await soon(self.perform(operation, timeout), f"Nothing ended it: {because}")
+            result = await wait_soon(
+                self.perform(operation, timeout), f"Nothing ended it: {because}"
+            )
         except ConnectorError as error:
             self.check_secret(error, because)
             return error
@@ -182,14 +191,16 @@ class Lab:
             duration = time.monotonic() - start
         late = duration - timeout - control.lost
         if late > LATENESS:
-            raise TooLate(f"It ended {late * 1000:.0f} ms after its deadline: {because}")
+            raise EventTooLate(f"It ended {late * 1000:.0f} ms after its deadline: {because}")
         return error
 
     async def health(self, connector: Any, timeout: float) -> ConnectorHealth:
         """Return the health of a connector; fail the check if it raises an error."""
         health: ConnectorHealth
         try:
-            health = await soon(self.call(connector.health, timeout), "Its health did not come.")
+            health = await wait_soon(
+                self.call(connector.health, timeout), "Its health did not come."
+            )
         except AssertionError:
             raise
         except Exception as error:
@@ -210,11 +221,11 @@ class Lab:
         secret = self.subject.secret
         if secret is None:
             return
-        shown = [repr(value), str(value)]
+        shown_text = [repr(value), str(value)]
         if isinstance(value, BaseException):
             trace = traceback.TracebackException.from_exception(value, capture_locals=True)
-            shown += [repr(vars(value)), *trace.format()]
-        require(not any(secret in text for text in shown), f"The secret is shown: {where}.")
+            shown_text += [repr(vars(value)), *trace.format()]
+        require(not any(secret in text for text in shown_text), f"The secret is shown: {where}.")
 
 
 def a_text() -> str:

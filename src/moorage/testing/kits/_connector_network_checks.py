@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any, Final, cast
 
 from moorage.errors import ConnectionFailed, ConnectorError, DeadlineExceeded, OutcomeUnknown
 from moorage.testing.kits._connector_lab import a_text, possibly_processed
-from moorage.testing.kits.checks import patience, require, soon
+from moorage.testing.kits.checks import patience, require, wait_soon
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Coroutine
@@ -73,7 +73,7 @@ async def connection_cut_at_each_point(lab: Lab) -> None:
     """Check that the error of a write is right wherever its connection breaks.
 
     The connection is cut instead of the first response, then instead of the second one, and so on
-    until the write succeeds. An error that rules the write out is wrong if it happened.
+    until the write succeeds. An error that denies the write is wrong if the write happened.
     """
     write = lab.subject.write
     if write is None:
@@ -87,7 +87,7 @@ async def connection_cut_at_each_point(lab: Lab) -> None:
                 network.cut_after(responses)
                 name = a_text()
                 try:
-                    await soon(lab.perform(write(connector, name)), "A cut connection hangs.")
+                    await wait_soon(lab.perform(write(connector, name)), "A cut connection hangs.")
                 except ConnectorError as error:
                     where = f"The connection was cut after {responses} responses"
                     lab.check_secret(error, where)
@@ -192,8 +192,8 @@ async def closing_ends_a_silent_operation(lab: Lab) -> None:
         caller = asyncio.ensure_future(lab.perform(operation, 2 * lab.subject.timeout))
         while network.requests == requests and not caller.done():  # noqa: ASYNC110 - no event
             await asyncio.sleep(0.001)
-        await soon(lab.call(connector.close), "Closing waits for a silent server.")
-        await soon(asyncio.wait([caller]), "An operation outlives its closed connector.")
+        await wait_soon(lab.call(connector.close), "Closing waits for a silent server.")
+        await wait_soon(asyncio.wait([caller]), "An operation outlives its closed connector.")
         error = caller.exception()
         require(
             error is None or isinstance(error, ConnectorError),
@@ -222,7 +222,7 @@ async def cancelled_operation_leaves_no_trace(lab: Lab) -> None:
             while network.requests == requests and not caller.done():  # noqa: ASYNC110 - no event
                 await asyncio.sleep(0.001)
             caller.cancel()
-            await soon(asyncio.wait([caller]), "A cancelled operation does not end.")
+            await wait_soon(asyncio.wait([caller]), "A cancelled operation does not end.")
             require(caller.cancelled(), "A cancelled operation ended otherwise.")
             network.heal()
             await _recovers(lab, connector)

@@ -12,12 +12,12 @@ from moorage.errors import ConnectorError, UnsupportedByVendor
 from moorage.hub.hub import AsyncHub, Hub
 from moorage.testing.kits._sent_requests import (
     is_sentence,
-    leaves,
+    nested_values,
     require_known_references,
     require_no_stutter,
     with_added_words,
 )
-from moorage.testing.kits.checks import blocking, in_thread, require, soon
+from moorage.testing.kits.checks import in_thread, require, sync_check, wait_soon
 from moorage.wiring.installed_vendors import names_with_capabilities
 
 if TYPE_CHECKING:
@@ -71,13 +71,14 @@ class ContractLab(ABC, Generic[AnySubject]):
     async def __call__(self, operation: str, *arguments: Any, **named: Any) -> Any:
         """Execute an operation of the contract, and check its requests and its references.
 
-        No request is sent twice in a row, unless one of them had a fault or many were wanted.
+        No request is sent twice in a row, unless one of them had a fault or the operation may send
+        many.
         """
         count, fault_count = len(self.sandbox.requests), self.sandbox.fault_count
         operations = getattr(self.hub, self.contract)()
         call = partial(getattr(operations, operation), *arguments, **named)
         running_call = call() if isinstance(self.hub, AsyncHub) else in_thread(call)
-        result = await soon(running_call, _HANGS)
+        result = await wait_soon(running_call, _HANGS)
         require_known_references(result, self.sandbox.requests)
         if operation not in _OF_MANY and fault_count == 0:
             require_no_stutter(operation, self.sandbox.requests[count:])
@@ -87,7 +88,7 @@ class ContractLab(ABC, Generic[AnySubject]):
     def hidden(self) -> Iterable[str]:
         """Yield the texts that no error message may contain."""
 
-    def discreet(self, shown: str, step: str) -> None:
+    def check_hides(self, shown: str, step: str) -> None:
         """Fail the check if a text contains one of the hidden values."""
         for text in self.hidden():
             require(text not in shown, f"{step} shows personal data or a secret.")
@@ -110,7 +111,7 @@ class ContractLab(ABC, Generic[AnySubject]):
             is_expected = type(error) is kind if is_exact else isinstance(error, kind)
             require(is_expected, f"{step} raised {type(error).__name__}: {error}")
             require(_REPEATED not in f"{error}{error!r}", f"{step} shows an address.")
-            self.discreet(f"{error}{error!r}", step)
+            self.check_hides(f"{error}{error!r}", step)
             return error
         raise AssertionError(f"{step} was no error, but gave {result!r}.")
 
@@ -170,7 +171,7 @@ def require_words(error: ConnectorError, refusal: Response, step: str) -> None:
     """
     if refusal.status >= 500 or refusal.body[:1] not in {b"{", b"["}:
         return
-    values = [value for _, value in leaves("", refusal.json())]
+    values = [value for _, value in nested_values("", refusal.json())]
     sentences = [value for value in values if is_sentence(value)]
     is_told = any(str(sentence).rstrip(".") in str(error) for sentence in sentences)
     require(is_told or not sentences, f"{step} loses the vendor's words: {error}")
@@ -212,14 +213,14 @@ def with_body(body: bytes, response: Response) -> Response:
 
 def with_values(values: Mapping[str, str], response: Response) -> Response:
     """Return a response in whose JSON each text that is a key of `values` has the other value."""
-    return response.evolve(body=encode_json(_replaced(response.json(), values)))
+    return response.evolve(body=encode_json(_replace_in(response.json(), values)))
 
 
-def _replaced(value: Any, values: Mapping[str, str]) -> Any:
+def _replace_in(value: Any, values: Mapping[str, str]) -> Any:
     if is_object(value):
-        return {name: _replaced(part, values) for name, part in value.items()}
+        return {name: _replace_in(part, values) for name, part in value.items()}
     if is_list(value):
-        return [_replaced(part, values) for part in value]
+        return [_replace_in(part, values) for part in value]
     return values.get(value, value) if isinstance(value, str) else value
 
 
@@ -232,7 +233,7 @@ def through_hub(
         checks: the checks; each takes a function that opens a lab.
         open_lab: opens a lab with a synchronous hub for a function that makes a subject.
     """
-    return tuple(blocking(check, open_lab) for check in checks)
+    return tuple(sync_check(check, open_lab) for check in checks)
 
 
 def through_async_hub(

@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from moorage.contracts.vendor import Vendor
     from moorage.domain.http.requests import Response
     from moorage.errors import ConnectorError
-    from moorage.testing.sandboxes.base import Altered, Lost, Notice
+    from moorage.testing.sandboxes.base import AlteredAnswer, Lost, Notice
     from moorage.testing.sandboxes.einvoices.base import EinvoicesSandbox
 
 ACCOUNT: Final = "access_point"
@@ -83,7 +83,9 @@ class Lab(RecordedLab[EinvoicesSubject]):
         usual_document = sandbox.document if document is None else document
         return OutgoingInvoice(document=usual_document, recipient=sandbox.recipient, **fields)
 
-    def fail(self, answer: Response | Lost | Altered | None, *, operation: str = "send") -> None:
+    def fail(
+        self, answer: Response | Lost | AlteredAnswer | None, *, operation: str = "send"
+    ) -> None:
         """Give this answer to the main request of an operation, after the requests before it."""
         subject = self.subject
         count = subject.login_count + (subject.send_count if operation == "send" else 0)
@@ -98,7 +100,7 @@ class Lab(RecordedLab[EinvoicesSubject]):
         return self.subject.secrets
 
 
-def outgoing(document: bytes = DOCUMENT, **fields: Any) -> OutgoingInvoice:
+def outgoing_invoice(document: bytes = DOCUMENT, **fields: Any) -> OutgoingInvoice:
     """Return an invoice to the recipient that each sandbox can deliver to."""
     return OutgoingInvoice(document=document, recipient=RECIPIENT, **fields)
 
@@ -107,8 +109,8 @@ def calls_by_capability(lab: Lab) -> list[tuple[str, Callable[[], Awaitable[Any]
     """Return capabilities, each with a call that needs it."""
     ref = Ref(lab.subject.vendor.name, ACCOUNT, "1")
     return [
-        (EinvoiceCapability.UBL, lambda: lab("send", outgoing())),
-        (EinvoiceCapability.CII, lambda: lab("send", outgoing(CII))),
+        (EinvoiceCapability.UBL, lambda: lab("send", outgoing_invoice())),
+        (EinvoiceCapability.CII, lambda: lab("send", outgoing_invoice(CII))),
         (EinvoiceCapability.FA3, lambda: lab("send", OutgoingInvoice(document=FA3))),
         (EinvoiceCapability.LOOK_UP, lambda: lab("check_recipient", RECIPIENT)),
         (EinvoiceCapability.STATUS, lambda: lab("get", ref)),

@@ -21,13 +21,13 @@ from moorage.testing.kits._email_lab import (
     sent_text,
 )
 from moorage.testing.kits._sent_requests import (
-    leaves,
     moment_of,
+    nested_values,
     require_no_repeats,
     with_added_words,
 )
 from moorage.testing.kits.checks import require
-from moorage.testing.sandboxes.base import Altered
+from moorage.testing.sandboxes.base import AlteredAnswer
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable
@@ -77,8 +77,8 @@ async def each_request_is_sent_once(factory: Factory) -> None:
 async def each_message_carries_its_key(factory: Factory) -> None:
     """Check that each message has its idempotency key, the same one in every process.
 
-    Each request of a bulk has a key of its own. A key of ours that is too long becomes one that the
-    vendor takes, and stays different from others that begin alike.
+    Each request of a bulk has a key of its own. A key that is too long is replaced by one that the
+    vendor accepts, and keys with the same beginning stay different.
     """
     first_keys, second_keys = await _sent_keys(factory()), await _sent_keys(factory())
     require(first_keys == second_keys, "Another process sends other keys for the same messages.")
@@ -139,7 +139,7 @@ def _reply_addresses(delivered: DeliveredEmail) -> str:
         return str(headers["Reply-To"] or "")
     words = [
         str(value)
-        for path, value in leaves("", delivered.raw)
+        for path, value in nested_values("", delivered.raw)
         if "replyto" in "".join(filter(str.isalpha, path.lower()))
     ]
     return " ".join(words)
@@ -150,10 +150,15 @@ async def each_text_is_sent_as_written(factory: Factory) -> None:
     lab = factory()
     await lab.hub.email().send_transactional(message(subject='100 % "new" & <b>', text=_TEXT))
     await lab.hub.email().send_transactional(message(text=None, html=f"<p>{_TEXT}</p>"))
-    written, drawn = lab.delivered
-    require(written.subject == '100 % "new" & <b>', f"The subject is {written.subject!r}.")
-    require(_lines(written.text) == _lines(_TEXT), "The text is not sent as it was written.")
-    require(not written.html, "HTML was made up.")
+    written_message, drawn = lab.delivered
+    require(
+        written_message.subject == '100 % "new" & <b>',
+        f"The subject is {written_message.subject!r}.",
+    )
+    require(
+        _lines(written_message.text) == _lines(_TEXT), "The text is not sent as it was written."
+    )
+    require(not written_message.html, "HTML was made up.")
     is_same = _lines(drawn.html) == _lines(f"<p>{_TEXT}</p>")
     require(is_same, "The HTML is not sent as it was written.")
     require(not (drawn.text or "").strip(), "A text was made up.")
@@ -173,7 +178,7 @@ async def a_time_of_sending_arrives(factory: Factory) -> None:
         await lab.hub.email().send_transactional(message(send_at=send_time))
         moments = [
             parsed
-            for _, value in leaves("", lab.delivered[-1].raw)
+            for _, value in nested_values("", lab.delivered[-1].raw)
             if (parsed := moment_of(value)) is not None
         ]
         require(moments == [moment], f"It is scheduled for {moments}, not for {moment}.")
@@ -190,8 +195,8 @@ async def a_scheduled_message_can_be_cancelled(factory: Factory) -> None:
     canceled: EmailReceipt = await email.cancel(scheduled.ref)
     require(canceled.ref == scheduled.ref, "The receipt is of another message.")
     require(canceled.status is EmailStatus.CANCELED, f"The cancelled message is {canceled.status}.")
-    sent: EmailReceipt = await email.send_transactional(message())
-    error = await raised_error_of(email.cancel(sent.ref))
+    receipt: EmailReceipt = await email.send_transactional(message())
+    error = await raised_error_of(email.cancel(receipt.ref))
     require(isinstance(error, VendorRejected), f"A message that was sent ended with {error!r}.")
 
 
@@ -200,9 +205,9 @@ async def a_message_can_be_looked_up(factory: Factory) -> None:
     lab = factory()
     if EmailCapability.LOOK_UP not in lab.vendor.capabilities:
         return
-    sent: EmailReceipt = await lab.hub.email().send_transactional(message())
-    looked_up: EmailReceipt = await lab.hub.email().get(str(sent.ref))
-    require(looked_up.ref == sent.ref, "The receipt is of another message.")
+    receipt: EmailReceipt = await lab.hub.email().send_transactional(message())
+    looked_up: EmailReceipt = await lab.hub.email().get(str(receipt.ref))
+    require(looked_up.ref == receipt.ref, "The receipt is of another message.")
     require(looked_up.status is not EmailStatus.UNKNOWN, "A message has no known status.")
     require(bool(looked_up.vendor_status), "The vendor's own word is lost.")
     emails = [outcome.email for outcome in looked_up.recipients]
@@ -290,13 +295,18 @@ async def suppressions_are_kept(factory: Factory) -> None:
     for address in ("first@example.com", "second@example.com", "first@example.com"):
         await email.add_suppression(address)
     both_emails = ["first@example.com", "second@example.com"]
-    require(await _suppressed(lab) == both_emails, "A suppressed address is not listed once.")
+    require(
+        await _suppressed_addresses(lab) == both_emails, "A suppressed address is not listed once."
+    )
     for _ in range(2):
         await email.remove_suppression("first@example.com", account="mail")
-    require(await _suppressed(lab) == both_emails[1:], "A removed address is still suppressed.")
+    require(
+        await _suppressed_addresses(lab) == both_emails[1:],
+        "A removed address is still suppressed.",
+    )
 
 
-async def _suppressed(lab: EmailLab) -> list[str]:
+async def _suppressed_addresses(lab: EmailLab) -> list[str]:
     """Return all suppressed addresses, which no repr shows."""
     entries: list[Suppression] = []
     after: Ref | None = None
@@ -314,12 +324,12 @@ async def no_error_shows_a_secret(factory: Factory) -> None:
     lab = factory()
     if lab.sandbox is None:
         return
-    lab.sandbox.fail(Altered(partial(with_added_words, f" {lab.secret} ada@example.com")))
+    lab.sandbox.fail(AlteredAnswer(partial(with_added_words, f" {lab.secret} ada@example.com")))
     error = await raised_error_of(lab.hub.email().send_transactional(message(to=_REFUSED_ADDRESS)))
-    shown = f"{error}{error!r}{getattr(error, 'vendor_message', '')}"
+    shown_text = f"{error}{error!r}{getattr(error, 'vendor_message', '')}"
     require(isinstance(error, VendorRejected), f"It ended with {error!r}.")
     for word in (lab.secret, "ada@example.com"):
-        require(word not in shown, "An error shows a secret that the vendor repeated.")
+        require(word not in shown_text, "An error shows a secret that the vendor repeated.")
 
 
 def _file() -> Attachment:

@@ -25,10 +25,10 @@ from moorage.domain.entries.queue import (
     postpone,
     renew,
     replay,
-    take,
+    take_entry,
 )
 from moorage.domain.values.text import with_article
-from moorage.testing.kits.checks import blocking, require, require_pages
+from moorage.testing.kits.checks import require, require_pages, sync_check
 
 if TYPE_CHECKING:
     from moorage.domain.entries.queue import Entry
@@ -286,7 +286,7 @@ class Checks:
         """The holder of an entry can renew its lease until its result is stored."""
         store = factory()
         added_entry = await store.add(self._entry(0))
-        leased_entry = take(added_entry, await store.now() - _DAY, 60.0, 5)
+        leased_entry = take_entry(added_entry, await store.now() - _DAY, 60.0, 5)
         require(
             await store.swap(leased_entry, added_entry.fence),
             "An entry that nobody has was not taken.",
@@ -541,7 +541,7 @@ class Checks:
     def plain(self) -> tuple[Check, ...]:
         """Return the checks for synchronous stores."""
         return (
-            *(blocking(check) for check in self._all_checks),
+            *(sync_check(check) for check in self._all_checks),
             self.concurrent_threads_add_an_entry_once,
             self.concurrent_threads_replace_an_entry_once,
         )
@@ -567,8 +567,8 @@ class Checks:
 
 
 _CHANGES: Final[tuple[Callable[[Any, datetime], Any], ...]] = (
-    lambda entry, now: take(entry, now, 86_400.0, 5),
-    lambda entry, now: take(entry, now - 2 * _DAY, 86_400.0, 5),
+    lambda entry, now: take_entry(entry, now, 86_400.0, 5),
+    lambda entry, now: take_entry(entry, now - 2 * _DAY, 86_400.0, 5),
     finish,
     lambda entry, now: postpone(entry, now + _DAY, "again"),
     lambda entry, now: postpone(entry, now - _DAY, "again"),

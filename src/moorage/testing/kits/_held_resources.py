@@ -27,7 +27,7 @@ class ProcessResources:
     tasks: int
 
     def more_than(self, before: ProcessResources, spare: int = 0) -> dict[str, int]:
-        """Return what there is more of than before, by how many; a few more do not count."""
+        """Return the kinds of resources that grew by more than `spare`, and their growth."""
         differences = {
             "file descriptors": self.descriptors - before.descriptors,
             "threads": self.threads - before.threads,
@@ -37,12 +37,12 @@ class ProcessResources:
 
 
 @attrs.frozen
-class InMemory:
+class ProcessMemory:
     """The memory of this process.
 
     Attributes:
         objects: the number of blocks that Python has allocated.
-        bytes: the bytes that are in physical memory; 0 where the system does not tell.
+        bytes: the bytes that are in physical memory; 0 if the system does not state them.
     """
 
     objects: int
@@ -50,16 +50,16 @@ class InMemory:
 
 
 @attrs.frozen
-class Growth:
-    """The memory that a number of operations left behind; see `InMemory`."""
+class MemoryGrowth:
+    """The memory that a number of operations left behind; see `ProcessMemory`."""
 
     operations: int
     objects: int
     memory: int
 
 
-def held() -> ProcessResources:
-    """Return what this process holds."""
+def process_resources() -> ProcessResources:
+    """Return the resources that this process holds."""
     return ProcessResources(
         descriptors=sum(1 for _ in Path("/dev/fd").iterdir()),
         threads=threading.active_count(),
@@ -67,12 +67,12 @@ def held() -> ProcessResources:
     )
 
 
-def in_memory(forget: Callable[[], object] | None) -> InMemory:
-    """Return the memory of this process, without what a server in it has stored."""
+def in_memory(forget: Callable[[], object] | None) -> ProcessMemory:
+    """Return the memory of this process, after `forget` has dropped stored messages."""
     if forget is not None:
         forget()
     gc.collect()
-    return InMemory(
+    return ProcessMemory(
         objects=sys.getallocatedblocks(),
         bytes=int(_STATM.read_text().split()[1]) * _PAGE if _STATM.exists() else 0,
     )

@@ -15,7 +15,7 @@ from moorage.testing.kits._http_lab import (
     GZIP,
     PATIENCE,
     PATIENT,
-    bomb,
+    decompression_bomb,
     failure_of,
     lab,
 )
@@ -81,9 +81,9 @@ async def a_flood_is_refused(clients: Clients) -> None:
 def _bombs() -> dict[str, bytes]:
     """Return compressed bodies by their coding, each of which expands enormously."""
     return {
-        "gzip": bomb(GZIP),
-        "deflate": bomb(DEFLATE),
-        "gzip, gzip": compress(bomb(GZIP)),
+        "gzip": decompression_bomb(GZIP),
+        "deflate": decompression_bomb(DEFLATE),
+        "gzip, gzip": compress(decompression_bomb(GZIP)),
     }
 
 
@@ -104,16 +104,16 @@ async def a_decompression_bomb_is_refused(clients: Clients) -> None:
 async def redirects_are_not_followed(clients: Clients) -> None:
     """A redirect is returned as a response. It is never followed."""
     request = Request.get("/", headers={"Authorization": f"Bearer {_SECRET}", "Cookie": _SECRET})
-    with VendorServer() as stranger:
-        stranger.always(Behaviour(204))
+    with VendorServer() as other_server:
+        other_server.always(Behaviour(204))
         async with lab(clients) as (vendor, client):
             for status in (301, 302, 303, 307, 308):
-                for location in (f"{stranger.url}/steal", f"{vendor.url}/", "/", "//"):
+                for location in (f"{other_server.url}/steal", f"{vendor.url}/", "/", "//"):
                     vendor.respond(status, {"Location": location, "Refresh": f"0;url={location}"})
                     answer = await client.send(request, f"{vendor.url}/", PATIENT)
                     require(answer.status == status, f"{status} came back as {answer.status}.")
             require(len(vendor.requests) == 20, "A redirect was followed in a circle.")
-        require(stranger.connections == 0, "A redirect led to another host, secrets and all.")
+        require(other_server.connections == 0, "A redirect led to another host, secrets and all.")
 
 
 async def cookies_are_not_stored(clients: Clients) -> None:

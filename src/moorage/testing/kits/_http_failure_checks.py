@@ -46,8 +46,9 @@ class Failure:
 
     Attributes:
         happened: the failure, as a clause of a sentence.
-        raised: the class of the error, none of its subclasses.
-        processed: what the error's `may_have_been_processed` is; None if it has none.
+        raised: the exact class of the error, not a subclass.
+        processed: the value of the error's `may_have_been_processed`; None if the error has no
+            such attribute.
     """
 
     happened: str
@@ -80,7 +81,7 @@ class Failure:
         return check
 
 
-def _behaving(
+def _behaviour_scene(
     behaviour: Behaviour, request: Request = _POST, timeouts: Timeouts = PATIENT
 ) -> Scene:
     async def scene(clients: Clients) -> object:
@@ -92,7 +93,7 @@ def _behaving(
 
 
 def _raw_scene(rest: bytes, **more: Any) -> Scene:
-    return _behaving(Behaviour(raw=_OK + rest, **more))
+    return _behaviour_scene(Behaviour(raw=_OK + rest, **more))
 
 
 async def _unreachable_call(clients: Clients) -> object:
@@ -105,7 +106,7 @@ async def _refused_call(clients: Clients) -> object:
         return await client.send(_POST, vendor.url, PATIENT)
 
 
-async def _ignoring(clients: Clients) -> object:
+async def _ignoring_server(clients: Clients) -> object:
     async with lab(clients, port="ignoring") as (vendor, client):
         return await client.send(_POST, vendor.url, _CONNECT)
 
@@ -116,7 +117,7 @@ async def _secure_call(clients: Clients, behaviour: Behaviour, timeouts: Timeout
         return await client.send(_POST, vendor.url.replace("http:", "https:"), timeouts)
 
 
-async def _strange(clients: Clients) -> object:
+async def _strange_answer(clients: Clients) -> object:
     from moorage.testing.fakes.http_tls import tls_pem  # noqa: PLC0415 - costs milliseconds to load
 
     async with lab(clients, tls=tls_pem()[0]) as (vendor, client):
@@ -128,7 +129,7 @@ def _failing_stream(*chunks: bytes) -> Iterator[bytes]:
     raise LookupError("the disk is gone")
 
 
-async def _sourced(clients: Clients, *chunks: bytes) -> object:
+async def _source_address(clients: Clients, *chunks: bytes) -> object:
     async with lab(clients) as (vendor, client):
         vendor.always(Behaviour(204))
         body = BodyStream.of(partial(_failing_stream, *chunks))
@@ -142,7 +143,7 @@ async def _kept_alive(clients: Clients) -> object:
         return await client.send(_POST, vendor.url, PATIENT)
 
 
-async def _occupied(clients: Clients) -> object:
+async def _occupied_port(clients: Clients) -> object:
     async with lab(clients) as (vendor, client):
         vendor.queue(Behaviour(body=b"x" * 99, cut=9))
         incoming = await client.open(Request.get("/"), vendor.url, PATIENT)
@@ -161,7 +162,7 @@ async def _led_call(clients: Any, url: str, word: str, answers: bytes | None = N
             await client.close()
 
 
-async def _misled(clients: Any) -> object:
+async def _misleading_server(clients: Any) -> object:
     with VendorServer(port="refusing") as unknown_server:
         client = clients(Proxy(url=unknown_server.url), Tls())
         try:
@@ -184,7 +185,7 @@ _DRIPPING: Final = Behaviour(body=b"x" * 9_999, piece=1, pause=_DRIP)
 FAILURES: Final = (
     Failure("the vendor's name has no address", ConnectionFailed, False, _unreachable_call),
     Failure("the vendor's port refuses", ConnectionFailed, False, _refused_call),
-    Failure("the vendor cannot be reached in time", AttemptTimeout, False, _ignoring),
+    Failure("the vendor cannot be reached in time", AttemptTimeout, False, _ignoring_server),
     Failure(
         "the vendor does not speak TLS",
         ConnectionFailed,
@@ -197,43 +198,45 @@ FAILURES: Final = (
         False,
         partial(_secure_call, behaviour=_SILENT_TLS, timeouts=_CONNECT),
     ),
-    Failure("nobody who is trusted vouches for the vendor", ConnectionFailed, False, _strange),
-    Failure("the body's source fails before its first byte", LocalFailure, False, _sourced),
+    Failure(
+        "nobody who is trusted vouches for the vendor", ConnectionFailed, False, _strange_answer
+    ),
+    Failure("the body's source fails before its first byte", LocalFailure, False, _source_address),
     Failure(
         "the body's source fails later",
         LocalFailure,
         True,
-        lambda clients: _sourced(clients, bytes(1_048_576)),
+        lambda clients: _source_address(clients, bytes(1_048_576)),
     ),
     Failure(
         "the vendor does not take the request in time",
         AttemptTimeout,
         True,
-        _behaving(Behaviour(raw=b"", reads="head"), _LARGE, Timeouts(write=BRIEFLY)),
+        _behaviour_scene(Behaviour(raw=b"", reads="head"), _LARGE, Timeouts(write=BRIEFLY)),
     ),
     Failure(
         "the vendor does not answer in time",
         AttemptTimeout,
         True,
-        _behaving(Behaviour(raw=b""), timeouts=_READ),
+        _behaviour_scene(Behaviour(raw=b""), timeouts=_READ),
     ),
     Failure(
         "the answer does not end in time",
         AttemptTimeout,
         True,
-        _behaving(_DRIPPING, timeouts=Timeouts(total=BRIEFLY)),
+        _behaviour_scene(_DRIPPING, timeouts=Timeouts(total=BRIEFLY)),
     ),
     Failure(
         "the vendor hangs up instead of answering",
         ConnectionFailed,
         True,
-        _behaving(Behaviour(raw=b"", then="close")),
+        _behaviour_scene(Behaviour(raw=b"", then="close")),
     ),
     Failure(
         "the vendor resets the connection instead of answering",
         ConnectionFailed,
         True,
-        _behaving(Behaviour(raw=b"", then="reset")),
+        _behaviour_scene(Behaviour(raw=b"", then="reset")),
     ),
     Failure(
         "the vendor hangs up on a connection that was used before",
@@ -263,7 +266,7 @@ FAILURES: Final = (
         "the answer is not HTTP",
         VendorFailed,
         None,
-        _behaving(Behaviour(raw=b"SSH-2.0-OpenSSH_9.6\r\n", then="close")),
+        _behaviour_scene(Behaviour(raw=b"SSH-2.0-OpenSSH_9.6\r\n", then="close")),
     ),
     Failure(
         "the answer could end in two places",
@@ -280,17 +283,17 @@ FAILURES: Final = (
     Failure(
         "the answer's head has no end", VendorFailed, None, _raw_scene(b"", repeat=b"A: b\r\n" * 99)
     ),
-    Failure("the answer's body is too large", VendorFailed, None, _behaving(_ENDLESS)),
+    Failure("the answer's body is too large", VendorFailed, None, _behaviour_scene(_ENDLESS)),
 )
 """What any client meets."""
 
 ONE_CONNECTION_FAILURES: Final = (
-    Failure("no connection becomes free in time", AttemptTimeout, False, _occupied),
+    Failure("no connection becomes free in time", AttemptTimeout, False, _occupied_port),
 )
 """What a client meets that has one connection to a vendor at most."""
 
 PROXY_FAILURES: Final = (
-    Failure("the proxy cannot be reached", ConnectionFailed, False, _misled),
+    Failure("the proxy cannot be reached", ConnectionFailed, False, _misleading_server),
     Failure(
         "the proxy does not let us reach the vendor",
         ConnectionFailed,

@@ -21,7 +21,7 @@ from moorage.testing.kits._http_lab import (
     GZIP,
     PATIENCE,
     PATIENT,
-    bomb,
+    decompression_bomb,
     failure_of,
     lab,
 )
@@ -168,7 +168,7 @@ async def an_endless_answer_is_refused(clients: Clients) -> None:
             "its head did not end": Behaviour(raw=_OK, repeat=b"A: b\r\n" * 99),
             "its head's line did not end": Behaviour(raw=_OK + b"A: ", repeat=b"x" * 999),
             "its body did not end": Behaviour(framing="close", repeat=bytes(99_999)),
-            "its body was a bomb": Behaviour(raw=gzip + bomb(GZIP), then="close"),
+            "its body was a bomb": Behaviour(raw=gzip + decompression_bomb(GZIP), then="close"),
         }.items():
             vendor.queue(behaviour)
             call = client.send(Request.get("/"), vendor.url, PATIENT)
@@ -199,7 +199,7 @@ async def an_unresolved_host_got_nothing(clients: Clients) -> None:
 
 
 async def a_failed_tls_handshake_sends_nothing(clients: Clients) -> None:
-    """No byte of a request is sent before the TLS handshake, which has the connect timeout."""
+    """No byte of a request is sent before the TLS handshake, which the connect timeout limits."""
     async with lab(clients) as (vendor, client):
         url = vendor.url.replace("http:", "https:")
         vendor.queue(
@@ -220,7 +220,7 @@ async def a_failed_tls_handshake_sends_nothing(clients: Clients) -> None:
 
 
 async def a_failing_body_source_has_its_own_error(clients: Clients) -> None:
-    """If a body's source fails, the error says whether anything was sent."""
+    """If reading a request's body fails, the error says whether anything was sent."""
 
     def failing_stream(*chunks: bytes) -> Iterator[bytes]:
         yield from chunks

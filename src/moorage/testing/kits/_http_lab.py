@@ -13,7 +13,7 @@ from moorage.domain.http.requests import Timeouts
 from moorage.errors import ConnectorError
 from moorage.ports.http import AsyncHttpClient, AsyncIncoming, HttpClient, Incoming
 from moorage.testing.fakes.http_server import VendorServer
-from moorage.testing.kits.checks import Control, TooLate, in_thread
+from moorage.testing.kits.checks import Control, EventTooLate, in_thread
 
 if TYPE_CHECKING:
     from collections.abc import AsyncGenerator
@@ -42,8 +42,8 @@ DEFLATE: Final = 15
 _MEBIBYTE: Final = 1_048_576
 
 
-def bomb(coding: int) -> bytes:
-    """Return a compressed body that is a thousandth of its content, 256 MiB, and never ends."""
+def decompression_bomb(coding: int) -> bytes:
+    """Return an unfinished compressed body of 256 MiB, a thousandth of that size on the wire."""
     press = zlib.compressobj(wbits=coding)
     start = press.compress(bytes(_MEBIBYTE)) + press.flush(zlib.Z_FULL_FLUSH)
     return start + 255 * (press.compress(bytes(_MEBIBYTE)) + press.flush(zlib.Z_FULL_FLUSH))
@@ -71,7 +71,7 @@ async def failure_of(
     except kind as error:
         duration = time.monotonic() - start - control.lost
         if duration > within:
-            raise TooLate(f"It took {duration:.2f} s to notice: {because}") from error
+            raise EventTooLate(f"It took {duration:.2f} s to notice: {because}") from error
         return error
     except ConnectorError as error:
         raise AssertionError(f"{error!r} is no {kind.__name__}: {because}") from error

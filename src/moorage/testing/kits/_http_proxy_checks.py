@@ -27,7 +27,7 @@ _PASSWORD: Final = "h1dden: 42/é"  # noqa: S105 - opens nothing
 _UNSENT: Final = "what was not let through did nothing"
 
 
-def _introduced(proxy: ProxyServer, **fields: Any) -> Proxy:
+def _with_credentials(proxy: ProxyServer, **fields: Any) -> Proxy:
     return Proxy(url=proxy.url, username=_USER, password=_PASSWORD, **fields)
 
 
@@ -49,7 +49,7 @@ async def plain_requests_are_forwarded(clients: Proxied) -> None:
         ProxyServer(leads_to=vendor.address, knows=(_USER, _PASSWORD)) as proxy,
     ):
         vendor.always(lambda received: Behaviour(body=received.body))
-        async with _client_through_proxy(clients, _introduced(proxy)) as client:
+        async with _client_through_proxy(clients, _with_credentials(proxy)) as client:
             for target, host in (("/a?b=%20&c", _NAME), ("/", f"{_NAME}:8080")):
                 url = f"http://{host}{target}"
                 answer = await client.send(Request.post("/", body=b"x"), url, PATIENT)
@@ -77,7 +77,7 @@ async def secure_requests_are_tunnelled(clients: Proxied) -> None:
     ):
         vendor.always(lambda received: Behaviour(body=received.body))
         async with _client_through_proxy(
-            clients, _introduced(proxy), Tls(authorities=authority)
+            clients, _with_credentials(proxy), Tls(authorities=authority)
         ) as client:
             for body in (b"x", bytes(999_999)):
                 request = Request.post("/", headers={"X-Own": "y"}, body=body)
@@ -119,7 +119,7 @@ async def a_vendor_is_verified_through_a_tunnel(clients: Proxied) -> None:
 async def a_proxy_may_be_secure_itself(clients: Proxied) -> None:
     """A proxy with TLS is verified like a vendor, and carries both kinds of requests."""
     server, authority = tls_pem("127.0.0.1")
-    _, stranger = tls_pem("127.0.0.1")
+    _, other_certificate = tls_pem("127.0.0.1")
     for is_secure in (False, True):
         with (
             VendorServer(tls=server if is_secure else None) as vendor,
@@ -135,7 +135,7 @@ async def a_proxy_may_be_secure_itself(clients: Proxied) -> None:
             require(proxy.requests != [], "The proxy was not asked.")
             request_count = len(proxy.requests)
             async with _client_through_proxy(
-                clients, Proxy(url=proxy.url), Tls(authorities=stranger)
+                clients, Proxy(url=proxy.url), Tls(authorities=other_certificate)
             ) as client:
                 call = client.send(Request.get("/"), vendor.url, PATIENT)
                 reason = "the certificate of its proxy is another's"
@@ -174,7 +174,7 @@ async def a_refused_tunnel_sends_nothing(clients: Proxied) -> None:
             VendorServer() as vendor,
             ProxyServer(leads_to=vendor.address, answers=answers) as proxy,
         ):
-            async with _client_through_proxy(clients, _introduced(proxy)) as client:
+            async with _client_through_proxy(clients, _with_credentials(proxy)) as client:
                 call = client.send(request, f"https://{_NAME}/", PATIENT)
                 failed_error = await failure_of(call, ConnectionFailed, because=reason)
                 _check_unsent(failed_error, reason)
@@ -208,7 +208,7 @@ async def a_missing_proxy_login_is_reported(clients: Proxied) -> None:
         ProxyServer(leads_to=vendor.address, knows=("another", "word")) as proxy,
     ):
         for scheme in ("http", "https"):
-            async with _client_through_proxy(clients, _introduced(proxy)) as client:
+            async with _client_through_proxy(clients, _with_credentials(proxy)) as client:
                 call = client.send(Request.get("/"), f"{scheme}://{_NAME}/", PATIENT)
                 reason = f"its proxy did not know us ({scheme})"
                 failed_error = await failure_of(call, ConnectionFailed, because=reason)

@@ -175,7 +175,7 @@ async def tls_is_verified(clients: Callable[[SSLContext], AsyncHttpClient]) -> N
 
 
 async def _remaining_bytes(incoming: AsyncIncoming) -> bytes:
-    received = bytearray()
+    received_bytes = bytearray()
     while piece := await incoming.read():
-        received += piece
-    return bytes(received)
+        received_bytes += piece
+    return bytes(received_bytes)

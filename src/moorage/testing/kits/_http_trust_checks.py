@@ -28,7 +28,7 @@ _PASSWORD: Final = "h1dden-42"  # noqa: S105 - opens nothing
 
 
 class _CertificateFiles(NamedTuple):
-    """A certificate and its key, also encrypted with a password."""
+    """A certificate, its key, and the same key encrypted with a password."""
 
     certificate: bytes
     key: bytes
@@ -39,7 +39,7 @@ def _certificate_files(folder: Path) -> _CertificateFiles:
     """Write a certificate and its key to this folder."""
     from cryptography.hazmat.primitives import serialization  # noqa: PLC0415 - costs milliseconds
 
-    from moorage.testing.fakes.http_tls import certificate_files  # noqa: PLC0415 - the same
+    from moorage.testing.fakes.http_tls import certificate_files  # noqa: PLC0415 - costs milliseconds
 
     certificate, key = certificate_files(folder)
     sealed_bytes = serialization.load_pem_private_key(key.read_bytes(), None).private_bytes(
@@ -133,11 +133,11 @@ async def disabled_verification_is_warned_about(clients: Trusting) -> None:
     unverified = DangerouslyUnverified("it is on this machine")
     with TemporaryDirectory() as folder:
         _certificate_files(Path(folder))
-        with warnings.catch_warnings(record=True) as caught:
+        with warnings.catch_warnings(record=True) as recorded_warnings:
             warnings.simplefilter("always")
             client = clients(Tls(unverified=unverified))
         require(
-            any(unverified.because in str(warning.message) for warning in caught),
+            any(unverified.because in str(warning.message) for warning in recorded_warnings),
             "No warning said why TLS is not verified.",
         )
         require(

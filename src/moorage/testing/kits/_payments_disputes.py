@@ -20,7 +20,7 @@ from moorage.errors import (
 from moorage.testing.kits._contract_lab import with_body
 from moorage.testing.kits._payments_lab import FIRST, Lab
 from moorage.testing.kits.checks import require
-from moorage.testing.sandboxes.base import Altered, Lost
+from moorage.testing.sandboxes.base import AlteredAnswer, Lost
 
 if TYPE_CHECKING:
     from moorage.contracts.payments import Dispute
@@ -38,10 +38,10 @@ _ACCEPTED: Final = frozenset({DisputeState.ACCEPTED, DisputeState.LOST})
 
 
 async def a_dispute_is_accepted_once(make: Open) -> None:
-    """A dispute that is accepted is over, also if the answer is lost."""
+    """A dispute that is accepted is over, even if the answer is lost."""
     async with make() as lab:
         if PaymentsCapability.ACCEPT_DISPUTE in lab.able:
-            ref = await _disputed(lab)
+            ref = await _new_dispute(lab)
             dispute = await _after_a_lost_answer(lab, "accept_dispute", ref)
             require(dispute.state in _ACCEPTED, f"An accepted dispute is {dispute.state}.")
             again_call = lab(
@@ -57,37 +57,39 @@ async def evidence_arrives(make: Open) -> None:
     """All texts of the evidence are sent, and the dispute is under review afterwards."""
     async with make() as lab:
         if PaymentsCapability.DISPUTE_EVIDENCE in lab.able:
-            ref = await _disputed(lab)
-            sent = len(lab.sandbox.requests)
+            ref = await _new_dispute(lab)
+            request_count = len(lab.sandbox.requests)
             dispute = await _after_a_lost_answer(lab, "submit_evidence", ref, EVIDENCE)
             require(dispute.state is DisputeState.UNDER_REVIEW, f"It is {dispute.state}.")
-            body = b"".join(request.body for request in lab.sandbox.requests[sent:])
+            body = b"".join(request.body for request in lab.sandbox.requests[request_count:])
             require(all(word in body for word in _WORDS), "A part of the evidence is lost.")
             accept_call = lab("accept_dispute", ref, idempotency_key="d-2")
             await lab.refused(VendorRejected, accept_call, "A second answer")
 
 
 async def a_dispute_is_looked_up(make: Open) -> None:
-    """A dispute that is looked up is the one that is listed, and an unreadable one is no answer."""
+    """A look-up returns the dispute as it is listed, and an unreadable answer is an error."""
     async with make() as lab:
         if PaymentsCapability.LOOK_UP_DISPUTE in lab.able:
-            ref = await _disputed(lab)
+            ref = await _new_dispute(lab)
             dispute: Dispute = await lab("get_dispute", ref)
-            listed = (await lab("disputes", account=FIRST)).items
-            require(any(_is_same(dispute, item) for item in listed), "It is not listed as it is.")
+            dispute_list = (await lab("disputes", account=FIRST)).items
+            require(
+                any(_is_same(dispute, item) for item in dispute_list), "It is not listed as it is."
+            )
             require(dispute.state is DisputeState.NEEDS_RESPONSE, f"It is {dispute.state}.")
-            lab.sandbox.fail(Altered(partial(with_body, b"{}")))
+            lab.sandbox.fail(AlteredAnswer(partial(with_body, b"{}")))
             await lab.refused(VendorFailed, lab("get_dispute", ref), "An empty answer")
 
 
 def _is_same(dispute: Dispute, listed: Dispute) -> bool:
-    """True if a list says the same of a dispute as its look-up; the list may lack its payment."""
+    """True if a listed dispute equals the looked-up one, regardless of a missing payment."""
     if listed.payment is None:
         listed = attrs.evolve(listed, payment=dispute.payment)
     return dispute == listed
 
 
-async def _disputed(lab: Lab) -> Ref:
+async def _new_dispute(lab: Lab) -> Ref:
     """Return the reference of a new dispute."""
     payment = await lab.taken("k-1")
     require(lab.subject.dispute is not None, "Nobody disputes a payment.")

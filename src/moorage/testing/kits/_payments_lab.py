@@ -30,10 +30,10 @@ from moorage.testing.kits._contract_lab import (
 )
 from moorage.testing.kits.checks import require
 from moorage.testing.sandboxes.base import (
-    Altered,
+    AlteredAnswer,
     AsyncSandboxHttpClient,
     SandboxHttpClient,
-    Slow,
+    SlowAnswer,
 )
 
 if TYPE_CHECKING:
@@ -210,7 +210,7 @@ class Lab(ContractLab[PaymentsSubject]):
             payment = advance(payment, await self("follow_up", event))
         return payment
 
-    def retold(self, word: str, refund_word: str) -> Iterator[PaymentEvent]:
+    def events_with_unknown_words(self, word: str, refund_word: str) -> Iterator[PaymentEvent]:
         """Return the events of all webhooks so far, with unknown words as their states.
 
         Args:
@@ -246,8 +246,10 @@ class Lab(ContractLab[PaymentsSubject]):
         normal_result = await self(operation, *arguments, **first_options)
         steps = len(self.sandbox.requests) - request_count
         change = partial(_answer_with_status, normal_result.vendor_state, word)
-        before: list[Altered | Slow] = [Altered(change) if in_all else Slow(0.0)] * (steps - 1)
-        self.sandbox.fail(*before, Altered(change))
+        before: list[AlteredAnswer | SlowAnswer] = [
+            AlteredAnswer(change) if in_all else SlowAnswer(0.0)
+        ] * (steps - 1)
+        self.sandbox.fail(*before, AlteredAnswer(change))
         try:
             return await self(operation, *arguments, **second_options)
         finally:
@@ -256,7 +258,9 @@ class Lab(ContractLab[PaymentsSubject]):
     async def despite(self, operation: str, *arguments: Any, step: int, **named: Any) -> None:
         """Run an operation whose request number `step` gets an unreadable answer, and repeat it."""
         named["idempotency_key"] += f"-{step}"
-        self.sandbox.fail(*[Slow(0.0)] * step, Altered(partial(with_body, b"<html></html>")))
+        self.sandbox.fail(
+            *[SlowAnswer(0.0)] * step, AlteredAnswer(partial(with_body, b"<html></html>"))
+        )
         try:
             await self(operation, *arguments, **named)
         except ConnectorError as error:
@@ -268,20 +272,20 @@ class Lab(ContractLab[PaymentsSubject]):
 
 def _answer_with_status(before: str, word: str, response: Response) -> Response:
     """Return the answer with each of the vendor's status words replaced by another word."""
-    return response.evolve(body=encode_json(_replaced(response.json(), before, word)))
+    return response.evolve(body=encode_json(_replace_in(response.json(), before, word)))
 
 
 def _webhook_with_status(webhook: WebhookEvent, before: str, word: str) -> WebhookEvent:
     """Return the webhook with each of the vendor's status words replaced by another word."""
-    payload, data = (_replaced(part, before, word) for part in (webhook.payload, webhook.data))
+    payload, data = (_replace_in(part, before, word) for part in (webhook.payload, webhook.data))
     return attrs.evolve(webhook, payload=payload, data=data)
 
 
-def _replaced(value: Any, before: str, word: str) -> Any:
+def _replace_in(value: Any, before: str, word: str) -> Any:
     if is_object(value):
-        return {name: _replaced(part, before, word) for name, part in value.items()}
+        return {name: _replace_in(part, before, word) for name, part in value.items()}
     if is_list(value):
-        return [_replaced(part, before, word) for part in value]
+        return [_replace_in(part, before, word) for part in value]
     return word if value == before else value
 
 
@@ -290,7 +294,7 @@ def _accounts(subject: PaymentsSubject) -> list[Account]:
     return [Account(name, subject.vendor, settings=settings) for name in (FIRST, SECOND)]
 
 
-def plainly(factory: Callable[[], PaymentsSubject]) -> Lab:
+def sync_lab(factory: Callable[[], PaymentsSubject]) -> Lab:
     subject, state = factory(), MemoryStorage()
     http = SandboxHttpClient(subject.sandbox)
 
@@ -300,7 +304,7 @@ def plainly(factory: Callable[[], PaymentsSubject]) -> Lab:
     return Lab(subject, make)
 
 
-def awaited(factory: Callable[[], PaymentsSubject]) -> Lab:
+def async_lab(factory: Callable[[], PaymentsSubject]) -> Lab:
     subject, state = factory(), AsyncMemoryStorage()
     http = AsyncSandboxHttpClient(subject.sandbox)
 

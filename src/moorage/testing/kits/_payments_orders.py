@@ -56,11 +56,11 @@ async def order_addresses_and_lines_are_sent(make: Open) -> None:
         }
         for capability, order in orders.items():
             if capability in lab.able:
-                sent = len(lab.sandbox.requests)
+                request_count = len(lab.sandbox.requests)
                 payment: Payment = await lab("charge", order, idempotency_key=capability.value)
                 payment = await lab.settled(payment)
                 require(payment.amount == order.amount, f"{order.amount} became {payment.amount}.")
-                _check_words(lab, sent, capability)
+                _check_words(lab, request_count, capability)
 
 
 async def order_addresses_and_lines_are_sent_with_a_link(make: Open) -> None:
@@ -74,12 +74,12 @@ async def order_addresses_and_lines_are_sent_with_a_link(make: Open) -> None:
         }
         for capability, request in requests.items():
             if capability in lab.able:
-                sent = len(lab.sandbox.requests)
+                request_count = len(lab.sandbox.requests)
                 link: PaymentLink = await lab(
                     "create_link", request, idempotency_key=capability.value
                 )
                 require(link.amount == request.amount, f"{request.amount} became {link.amount}.")
-                _check_words(lab, sent, capability)
+                _check_words(lab, request_count, capability)
 
 
 def _check_words(lab: Lab, sent: int, capability: PaymentsCapability) -> None:

@@ -11,7 +11,7 @@ from moorage.errors import ConnectionFailed, InvalidData, VendorFailed
 from moorage.testing.kits._contract_lab import with_body
 from moorage.testing.kits._payments_lab import Lab
 from moorage.testing.kits.checks import require
-from moorage.testing.sandboxes.base import Altered, Lost
+from moorage.testing.sandboxes.base import AlteredAnswer, Lost
 
 if TYPE_CHECKING:
     from moorage.contracts.payments import PayeePayout
@@ -28,7 +28,7 @@ def transfer_to(payee: str) -> PayeeTransfer:
 
 
 async def a_payee_is_paid_once(make: Open) -> None:
-    """Money is sent once per key, also if the answer is lost, and can be looked up."""
+    """Money is sent once per key, even if the answer is lost, and can be looked up."""
     async with make() as lab:
         if PaymentsCapability.PAYEES not in lab.able:
             return
@@ -38,21 +38,21 @@ async def a_payee_is_paid_once(make: Open) -> None:
         lab.sandbox.fail(Lost())
         lost_call = lab("pay_payee", transfer, idempotency_key="p-1")
         await lab.refused(ConnectionFailed, lost_call, "A lost answer")
-        sent: PayeePayout = await lab("pay_payee", transfer, idempotency_key="p-1")
-        require(sent.state in _SENT, f"What was sent is {sent.state}.")
+        payee_payout: PayeePayout = await lab("pay_payee", transfer, idempotency_key="p-1")
+        require(payee_payout.state in _SENT, f"What was sent is {payee_payout.state}.")
         keys = [
             lab.key_of(request)
             for request in lab.sandbox.requests
             if request.method != "GET" and not lab.is_sign_in(request)
         ]
         require(len(keys) == 2 and keys[0] and keys[0] == keys[1], "The key has changed.")
-        require(transfer.payee not in repr(sent), "The payee is shown.")
-        payout: PayeePayout = await lab("get_payee_payout", sent.ref)
-        require(payout.ref == sent.ref, "Another transfer was looked up.")
+        require(transfer.payee not in repr(payee_payout), "The payee is shown.")
+        payout: PayeePayout = await lab("get_payee_payout", payee_payout.ref)
+        require(payout.ref == payee_payout.ref, "Another transfer was looked up.")
         require(payout.state is PayoutState.PAID, f"What was paid is {payout.state}.")
         require(payout.amount == _AMOUNT, f"{_AMOUNT} became {payout.amount}.")
         require(payout.reference == "CN-7", "The reference is lost.")
-        lab.sandbox.fail(Altered(partial(with_body, b"{}")))
+        lab.sandbox.fail(AlteredAnswer(partial(with_body, b"{}")))
         broken_call = lab("pay_payee", transfer, idempotency_key="p-2")
         await lab.refused(VendorFailed, broken_call, "An empty answer")
 

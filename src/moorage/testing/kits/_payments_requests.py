@@ -28,7 +28,7 @@ _LONG: Final = "a-key-of-an-order-" * 14 + "no"
 async def each_step_carries_its_key(make: Open) -> None:
     """Each request that moves money has a key, sent once, and another process uses the same key.
 
-    A key of ours that is too long becomes one that the vendor takes.
+    A key that is too long is replaced by one that the vendor accepts.
     """
     for key in (_SHORT, _LONG):
         first_keys, second_keys = (
@@ -86,8 +86,8 @@ async def _keys_of_moving_requests(make: Open, prefix: str) -> list[str | None]:
             with suppress(VendorRejected, UnsupportedByVendor):
                 await lab("void", intent.ref, idempotency_key=key("k"))
             request_count = _is_sent_once(lab, request_count, "void")
-        for operation, look in _read_operations(lab, charged_payment.ref):
-            await look()
+        for operation, read_call in _read_operations(lab, charged_payment.ref):
+            await read_call()
             request_count = _is_sent_once(lab, request_count, operation)
         return [lab.key_of(request) for request in lab.sandbox.requests]
 
@@ -100,7 +100,7 @@ def _read_operations(lab: Lab, ref: Ref) -> list[tuple[str, Call]]:
         PaymentsCapability.DISPUTES: ("disputes", partial(lab, "disputes", account=FIRST)),
         PaymentsCapability.PAYOUTS: ("payouts", partial(lab, "payouts", account=FIRST)),
     }
-    return [look for capability, look in looks.items() if capability in lab.able]
+    return [read_call for capability, read_call in looks.items() if capability in lab.able]
 
 
 async def a_list_has_every_payment(make: Open) -> None:

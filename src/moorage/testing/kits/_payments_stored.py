@@ -14,7 +14,7 @@ from moorage.contracts.payments import (
     PaymentsCapability,
     StoredState,
     StoreRequest,
-    unexplained,
+    unexplained_amount,
 )
 from moorage.contracts.payments.requests import Customer
 from moorage.contracts.ref import Ref
@@ -22,7 +22,7 @@ from moorage.errors import ConnectionFailed, InvalidData, VendorFailed
 from moorage.testing.kits._contract_lab import with_body
 from moorage.testing.kits._payments_lab import EUROS, FIRST, Lab
 from moorage.testing.kits.checks import require
-from moorage.testing.sandboxes.base import Altered, Lost
+from moorage.testing.sandboxes.base import AlteredAnswer, Lost
 
 if TYPE_CHECKING:
     from moorage.contracts.payments import PaymentLink, StoredMeans
@@ -64,19 +64,19 @@ async def means_are_stored_and_removed(make: Open) -> None:
         lab.sandbox.fail(Lost())
         lost_call = lab("store_means", request, idempotency_key="s-1")
         await lab.refused(ConnectionFailed, lost_call, "A lost answer")
-        stored: StoredMeans = await lab("store_means", request, idempotency_key="s-1")
-        require(stored.state is StoredState.STORED, f"What was stored is {stored.state}.")
+        means: StoredMeans = await lab("store_means", request, idempotency_key="s-1")
+        require(means.state is StoredState.STORED, f"What was stored is {means.state}.")
         _check_same_key(lab, "A repeated request to store")
-        require(stored.means is not None and stored.means.stored, "Nothing can be charged later.")
-        require(stored.raw, "The vendor's own words are missing.")
-        require(request.source not in f"{request!r}{stored!r}", "A source is shown.")
+        require(means.means is not None and means.means.stored, "Nothing can be charged later.")
+        require(means.raw, "The vendor's own words are missing.")
+        require(request.source not in f"{request!r}{means!r}", "A source is shown.")
         ids = await _stored_ids(lab, customer)
-        require(ids - before == {stored.ref.id}, "Not exactly one means was stored.")
+        require(ids - before == {means.ref.id}, "Not exactly one means was stored.")
         require(not await _stored_ids(lab, "somebody-else"), "Others see a buyer's means.")
-        removed: StoredMeans = await lab("remove_means", stored.ref, idempotency_key="s-2")
+        removed: StoredMeans = await lab("remove_means", means.ref, idempotency_key="s-2")
         require(removed.state is StoredState.REMOVED, f"What was removed is {removed.state}.")
         require(await _stored_ids(lab, customer) == before, "What was removed is still listed.")
-        lab.sandbox.fail(Altered(partial(with_body, b"{}")))
+        lab.sandbox.fail(AlteredAnswer(partial(with_body, b"{}")))
         broken_call = lab("store_means", request, idempotency_key="s-3")
         await lab.refused(VendorFailed, broken_call, "An empty answer")
 
@@ -87,12 +87,14 @@ async def an_unknown_state_of_a_stored_method_is_unknown(make: Open) -> None:
         if PaymentsCapability.STORE_MEANS not in lab.able:
             return
         request = stored_request(lab)
-        stored: StoredMeans = await lab("store_means", request, idempotency_key="s-1")
-        if isinstance(stored.vendor_state, str):
-            changed: StoredMeans = await lab.with_status(
+        means: StoredMeans = await lab("store_means", request, idempotency_key="s-1")
+        if isinstance(means.vendor_state, str):
+            changed_means: StoredMeans = await lab.with_status(
                 _NEW_WORD, "store_means", request, idempotency_key="s-2", other_key="s-3"
             )
-            require(changed.state is StoredState.UNKNOWN, f"A new word is {changed.state}.")
+            require(
+                changed_means.state is StoredState.UNKNOWN, f"A new word is {changed_means.state}."
+            )
 
 
 async def links_are_created_once(make: Open) -> None:
@@ -129,7 +131,7 @@ async def links_are_created_once(make: Open) -> None:
         )
         closed: PaymentLink = await lab("close_link", last_link.ref, idempotency_key="c-1")
         require(closed.state in _ENDED, f"A closed link is {closed.state}.")
-        lab.sandbox.fail(Altered(partial(with_body, b"{}")))
+        lab.sandbox.fail(AlteredAnswer(partial(with_body, b"{}")))
         broken_call = lab("create_link", link_request(), idempotency_key="l-x")
         await lab.refused(VendorFailed, broken_call, "An empty answer")
 
@@ -153,11 +155,11 @@ async def transactions_explain_a_payout(make: Open) -> None:
             after = page.next
             if after is None:
                 break
-        require(unexplained(payout, items).minor == 0, "The transactions do not add up.")
-        named = {item.payment.id for item in items if item.payment is not None}
-        require({payment.ref.id for payment in payments} <= named, "A payment is not named.")
+        require(unexplained_amount(payout, items).minor == 0, "The transactions do not add up.")
+        paid_ids = {item.payment.id for item in items if item.payment is not None}
+        require({payment.ref.id for payment in payments} <= paid_ids, "A payment is not named.")
         require(any(item.fee is not None and item.fee.minor > 0 for item in items), "No fee.")
-        lab.sandbox.fail(Altered(partial(with_body, b"[]")))
+        lab.sandbox.fail(AlteredAnswer(partial(with_body, b"[]")))
         broken_call = lab("payout_items", Ref(lab.subject.vendor.name, FIRST, payout.ref.id))
         await lab.refused(VendorFailed, broken_call, "A list that is none")
 

@@ -22,7 +22,7 @@ from moorage.testing.kits._contract_lab import with_body
 from moorage.testing.kits._payments_lab import FIRST, Lab
 from moorage.testing.kits._payments_stored import FAR
 from moorage.testing.kits.checks import require
-from moorage.testing.sandboxes.base import Altered, Lost, Slow
+from moorage.testing.sandboxes.base import AlteredAnswer, Lost, SlowAnswer
 
 if TYPE_CHECKING:
     from moorage.contracts.payments import Subscription, SubscriptionCharge
@@ -52,7 +52,7 @@ def subscription_request(lab: Lab, **fields: Any) -> SubscriptionRequest:
     return SubscriptionRequest(**values)
 
 
-async def consented(lab: Lab, subscription: Subscription) -> Subscription:
+async def consented_subscription(lab: Lab, subscription: Subscription) -> Subscription:
     """Return a subscription after its buyer has taken the next action, if it has one."""
     if subscription.next_action is None:
         return subscription
@@ -76,18 +76,24 @@ async def a_subscription_is_created_once(make: Open) -> None:
         created: Subscription = await lab("create_subscription", request, idempotency_key="s-0")
         steps = len(lab.sandbox.requests) - count
         require(request.source or created.next_action, "The buyer of no means is not asked.")
-        _check_new(await consented(lab, created), request)
+        _check_new(await consented_subscription(lab, created), request)
         ids = {created.ref.id}
         for step in range(steps):
             key = f"s-{step + 1}"
-            again = attrs.evolve(request, reference=f"SUB-{step + 8}")
-            lab.sandbox.fail(*[Slow(0.0)] * step, Lost())
-            lost_call = lab("create_subscription", again, idempotency_key=key)
+            next_request = attrs.evolve(request, reference=f"SUB-{step + 8}")
+            lab.sandbox.fail(*[SlowAnswer(0.0)] * step, Lost())
+            lost_call = lab("create_subscription", next_request, idempotency_key=key)
             await lab.refused(ConnectionFailed, lost_call, "A lost answer")
-            repeated: Subscription = await lab("create_subscription", again, idempotency_key=key)
+            repeated: Subscription = await lab(
+                "create_subscription", next_request, idempotency_key=key
+            )
             ids.add(repeated.ref.id)
-        listed = {item.ref.id for item in (await lab("list_subscriptions", account=FIRST)).items}
-        require(listed == ids and len(ids) == steps + 1, "Not one subscription for each key.")
+        subscription_ids = {
+            item.ref.id for item in (await lab("list_subscriptions", account=FIRST)).items
+        }
+        require(
+            subscription_ids == ids and len(ids) == steps + 1, "Not one subscription for each key."
+        )
         current: Subscription = await lab("get_subscription", created.ref)
         require(current.ref == created.ref, "Another subscription was looked up.")
         _check_new(current, request)
@@ -97,7 +103,7 @@ async def a_subscription_is_created_once(make: Open) -> None:
             "create_subscription", yearly, idempotency_key="s-y"
         )
         require(charged_yearly.interval == _YEAR, f"A year became {charged_yearly.interval}.")
-        lab.sandbox.fail(Altered(partial(with_body, b"{}")))
+        lab.sandbox.fail(AlteredAnswer(partial(with_body, b"{}")))
         broken_call = lab(
             "create_subscription", attrs.evolve(request, reference="SUB-x"), idempotency_key="s-x"
         )
@@ -135,8 +141,11 @@ async def a_buyer_consents_to_a_subscription(make: Open) -> None:
         require(url not in repr(created), "The buyer's URL is shown.")
         waiting: Subscription = await lab("get_subscription", created.ref)
         require(waiting.next_action == action, "A buyer who has not consented has another step.")
-        begun = await consented(lab, waiting)
-        require(begun.state is SubscriptionState.ACTIVE, f"After the consent it is {begun.state}.")
+        subscription = await consented_subscription(lab, waiting)
+        require(
+            subscription.state is SubscriptionState.ACTIVE,
+            f"After the consent it is {subscription.state}.",
+        )
 
 
 async def a_subscription_starts_later(make: Open) -> None:
@@ -146,7 +155,7 @@ async def a_subscription_starts_later(make: Open) -> None:
             return
         request = subscription_request(lab, starts_at=FAR)
         requested: Subscription = await lab("create_subscription", request, idempotency_key="s-1")
-        created = await consented(lab, requested)
+        created = await consented_subscription(lab, requested)
         state = created.state
         require(state is SubscriptionState.TRIALING, f"One that starts later is {state}.")
         require(created.next_charge_at == FAR, f"It is charged at {created.next_charge_at}.")
@@ -165,10 +174,17 @@ async def a_subscription_is_changed(make: Open) -> None:
         await lab.refused(InvalidData, foreign_call, "An amount in another currency")
         require(len(lab.sandbox.requests) == count, "A wrong change was sent.")
         new_amount = Money("30.10", "EUR")
-        changed = await consented(lab, await change(amount=new_amount, idempotency_key="c-3"))
-        require(changed.amount == new_amount, f"{new_amount} became {changed.amount}.")
+        changed_subscription = await consented_subscription(
+            lab, await change(amount=new_amount, idempotency_key="c-3")
+        )
+        require(
+            changed_subscription.amount == new_amount,
+            f"{new_amount} became {changed_subscription.amount}.",
+        )
         if PaymentsCapability.SUBSCRIPTION_QUANTITY in lab.able:
-            more = await consented(lab, await change(quantity=4, idempotency_key="c-4"))
+            more = await consented_subscription(
+                lab, await change(quantity=4, idempotency_key="c-4")
+            )
             require((more.quantity, more.amount) == (4, new_amount), "The quantity is lost.")
         current: Subscription = await lab("get_subscription", ref)
         require(current.amount == new_amount, "The change is lost.")
@@ -193,10 +209,12 @@ async def a_subscription_ends(make: Open) -> None:
         lost_call = lab("cancel_subscription", ref, idempotency_key="x-2")
         await lab.refused(ConnectionFailed, lost_call, "A lost answer")
         for key in ("x-2", "x-3"):
-            ended: Subscription = await lab("cancel_subscription", ref, idempotency_key=key)
-            state = ended.state
+            ended_subscription: Subscription = await lab(
+                "cancel_subscription", ref, idempotency_key=key
+            )
+            state = ended_subscription.state
             require(state is SubscriptionState.CANCELED, f"A cancelled one is {state}.")
-            require(ended.next_charge_at is None, "A cancelled one is charged again.")
+            require(ended_subscription.next_charge_at is None, "A cancelled one is charged again.")
         late_call = lab("change_subscription", ref, amount=_AMOUNT, idempotency_key="x-4")
         await lab.refused(VendorRejected, late_call, "A change of a cancelled subscription")
         unknown_ref = attrs.evolve(ref, id="unknown")
@@ -212,10 +230,13 @@ async def an_unknown_subscription_state_is_unknown(make: Open) -> None:
         if PaymentsCapability.SUBSCRIPTIONS not in lab.able:
             return
         ref = await _new_subscription(lab)
-        changed: Subscription = await lab.with_status(
+        changed_subscription: Subscription = await lab.with_status(
             _NEW_WORD, "get_subscription", ref, in_all=True
         )
-        require(changed.state is SubscriptionState.UNKNOWN, f"A new word is {changed.state}.")
+        require(
+            changed_subscription.state is SubscriptionState.UNKNOWN,
+            f"A new word is {changed_subscription.state}.",
+        )
 
 
 async def charges_of_a_subscription_are_reported(make: Open) -> None:
@@ -247,7 +268,7 @@ async def charges_of_a_subscription_are_reported(make: Open) -> None:
 async def _new_subscription(lab: Lab) -> Ref:
     request = subscription_request(lab)
     created: Subscription = await lab("create_subscription", request, idempotency_key="s-1")
-    return (await consented(lab, created)).ref
+    return (await consented_subscription(lab, created)).ref
 
 
 SUBSCRIPTIONS: Final = (

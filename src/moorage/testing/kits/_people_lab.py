@@ -9,7 +9,7 @@ import attrs
 from moorage.contracts.people import NewPerson, PeopleCapability, PersonChanges
 from moorage.contracts.ref import Ref
 from moorage.testing.kits._recorded_lab import RecordedLab
-from moorage.testing.kits._sent_requests import leaves
+from moorage.testing.kits._sent_requests import nested_values
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Mapping
@@ -37,8 +37,8 @@ class PeopleSubject:
         vendor: an account at the sandbox.
         sandbox: the sandbox, which tells what the directory keeps; it must accept user names that
             end in @example.com.
-        refusals: answers by which the vendor refuses, with the error that each must become, and
-            the vendor's code that the error must keep, where there is a third part.
+        refusals: answers by which the vendor refuses, with the error that each must become
+            and, as an optional third item, the vendor's code that the error must keep.
         pause: an answer by which the vendor asks for a pause, and the seconds of the pause.
         option: an option of a new account in the vendor's own words, and its value.
         secrets: texts that no repr, error, event or log entry may contain, such as a token.
@@ -125,4 +125,4 @@ def calls_by_capability(lab: Lab) -> Mapping[PeopleCapability, Callable[[], Awai
 
 def request_values(request: SandboxRequest) -> list[tuple[str, Any]]:
     """Return the values of a request's JSON body, each with the path of names to it."""
-    return leaves("", request.json())
+    return nested_values("", request.json())

@@ -40,7 +40,7 @@ _serials = count(1)
 
 
 class PlatformLimit(Enum):
-    """A promise of `Platform` that a foreign system cannot keep, and the check that remains."""
+    """A guarantee of `Platform` that a foreign system cannot give, with its weaker check."""
 
     ONE_OUTPUT = "one output"
     """Both outputs are one text, which is read as standard output; the other one is empty."""
@@ -61,7 +61,7 @@ class PlatformLimit(Enum):
 
 
 def _shell_step(script: str, options: Mapping[str, Any]) -> Step:
-    """Return the step of a script that the platform itself gives to a shell."""
+    """Return a step with a shell script, which the platform itself passes to a shell."""
     return Step("check", ["sh", "-c", script], **options)
 
 
@@ -75,7 +75,7 @@ class PlatformSubject:
         prefix: the beginning of the names of runs, by which a leftover is recognised.
         step: returns the step that runs a shell script, given the further arguments of `Step`; by
             default its command is `sh -c SCRIPT`.
-        limits: the promises that the platform's foreign system cannot keep.
+        limits: the guarantees that the platform's foreign system cannot give.
     """
 
     make: Callable[[], Platform]
@@ -85,25 +85,25 @@ class PlatformSubject:
     limits: frozenset[PlatformLimit] = frozenset()
 
     def spec(self, script: str, **options: Any) -> RunSpec:
-        """Return what starts a new run of a shell script."""
+        """Return the `RunSpec` that starts a new run of a shell script."""
         secrets = options.pop("values", {})
         step = self.step(script, {"image": self.image, **options})
         name = f"{self.prefix}-{id(self):x}-{next(_serials)}"
         return RunSpec(name=name, step=step, secrets=secrets, labels={"kit": "moorage"})
 
     def has(self, limit: PlatformLimit) -> bool:
-        """Return whether the platform has a limit."""
+        """Return whether the subject names this limit of its platform."""
         return limit in self.limits
 
     def written(self, data: bytes) -> bytes:
-        """Return the lines of a step, of an output that may have lines of the platform too."""
+        """Return the lines that a step wrote, without the lines that the platform added."""
         if not self.has(PlatformLimit.OTHER_LINES):
             return data
         lines = (line for line in data.split(b"\n") if _LINE.fullmatch(line))
         return b"".join(line + b"\n" for line in lines)
 
 
-def ended(platform: Platform, name: str) -> RunStatus:
+def wait_for_end(platform: Platform, name: str) -> RunStatus:
     """Return the status of a run that has ended, after waiting for it."""
     end = monotonic() + patience() + 40
     while monotonic() < end:
@@ -116,7 +116,7 @@ def ended(platform: Platform, name: str) -> RunStatus:
 
 
 def output(platform: Platform, name: str, stream: LogStream = "stdout") -> bytes:
-    """Return the whole output of a run, read part by part until its end."""
+    """Read a run's output part by part to its end, and return all of it."""
     return b"".join(chunk.data for chunk in _chunks(lambda: platform, name, stream))
 
 
@@ -137,7 +137,7 @@ def _chunks(make: Callable[[], Platform], name: str, stream: LogStream) -> list[
 def _run(subject: PlatformSubject, script: str, **options: Any) -> tuple[Platform, RunStatus]:
     platform, spec = subject.make(), subject.spec(script, **options)
     platform.start(spec, _TIMEOUT)
-    return platform, ended(platform, spec.name)
+    return platform, wait_for_end(platform, spec.name)
 
 
 def exit_codes_are_reported(subject: PlatformSubject) -> None:
@@ -162,7 +162,7 @@ def signals_are_exit_codes(subject: PlatformSubject) -> None:
 
 
 def standard_output_and_error_are_separate(subject: PlatformSubject) -> None:
-    """Standard output and standard error are read apart, byte by byte as they were written."""
+    """Standard output and standard error are read separately, with exactly the bytes written."""
     script = "printf 'out\\377\\000\\001'; printf 'err\\n' >&2; printf 'torn'"
     if subject.has(PlatformLimit.OTHER_LINES) or subject.has(PlatformLimit.ONE_OUTPUT):
         script = "echo out; echo err >&2; echo torn"
@@ -183,7 +183,11 @@ def standard_output_and_error_are_separate(subject: PlatformSubject) -> None:
 
 def one_name_is_one_run(subject: PlatformSubject) -> None:
     """Of many concurrent starts of one name, one run begins; the others find it."""
-    spec = subject.spec("echo once; sleep 1")
+    for script in ("echo once", "echo once; sleep 1"):
+        _start_together(subject, subject.spec(script))
+
+
+def _start_together(subject: PlatformSubject, spec: RunSpec) -> None:
     with ThreadPoolExecutor(_STARTS) as threads:
         # All at once, each takes as long as all of them together.
         timeout = 4 * _TIMEOUT
@@ -192,21 +196,21 @@ def one_name_is_one_run(subject: PlatformSubject) -> None:
         ]
         statuses = [start.result() for start in starts]
     platform = subject.make()
-    ended(platform, spec.name)
+    wait_for_end(platform, spec.name)
     require({status.name for status in statuses} == {spec.name}, "Starts have other names.")
-    once = subject.written(output(platform, spec.name))
-    require(once == b"once\n", "The step ran more than once.")
-    listed = [status for status in platform.runs(_TIMEOUT) if status.name == spec.name]
-    require(len(listed) == 1, f"There are {len(listed)} runs of one name.")
+    stored_files = subject.written(output(platform, spec.name))
+    require(stored_files == b"once\n", "The step ran more than once.")
+    run_list = [status for status in platform.runs(_TIMEOUT) if status.name == spec.name]
+    require(len(run_list) == 1, f"There are {len(run_list)} runs of one name.")
 
 
 def an_ended_run_is_found_again(subject: PlatformSubject) -> None:
-    """Starting a name whose run has ended starts nothing, and returns its end."""
+    """Starting a run under the name of an ended one starts nothing, and returns the ended run."""
     platform, spec = subject.make(), subject.spec("echo x; exit 3")
     platform.start(spec, _TIMEOUT)
-    first = ended(platform, spec.name)
-    again = subject.make().start(spec, _TIMEOUT)
-    require(again == first, f"A second start returned {again}, not {first}.")
+    first = wait_for_end(platform, spec.name)
+    second_status = subject.make().start(spec, _TIMEOUT)
+    require(second_status == first, f"A second start returned {second_status}, not {first}.")
     require(subject.written(output(platform, spec.name)) == b"x\n", "The step ran twice.")
 
 
@@ -215,9 +219,16 @@ def a_status_says_what_runs(subject: PlatformSubject) -> None:
     platform, spec = subject.make(), subject.spec("sleep 60")
     status = platform.start(spec, _TIMEOUT)
     try:
-        for seen in (status, platform.look(spec.name, _TIMEOUT)):
-            require(seen is not None and not seen.is_over, "A run that goes on is not running.")
-            facts = seen and (seen.fingerprint, seen.step, dict(seen.labels))
+        for run_status in (status, platform.look(spec.name, _TIMEOUT)):
+            require(
+                run_status is not None and not run_status.is_over,
+                "A run that goes on is not running.",
+            )
+            facts = run_status and (
+                run_status.fingerprint,
+                run_status.step,
+                dict(run_status.labels),
+            )
             expected = (spec.step.fingerprint, spec.step.name, dict(spec.labels))
             require(facts == expected, f"A run says {facts}, not {expected}.")
     finally:
@@ -237,25 +248,25 @@ def lines_survive_cut_connections(subject: PlatformSubject) -> None:
     lines = subject.written(b"".join(chunk.data for chunk in chunks)).decode().splitlines()
     expected = [f"line {number}" for number in range(1, _LINES + 1)]
     require(lines == expected, f"Of {_LINES} lines, {len(lines)} arrived, or in another order.")
-    require(ended(platform, spec.name).exit_code == 0, "The step failed.")
+    require(wait_for_end(platform, spec.name).exit_code == 0, "The step failed.")
 
 
 def a_mark_leads_to_the_same_bytes(subject: PlatformSubject) -> None:
-    """Whatever was read before, the bytes after a mark are the same each time."""
+    """Reading after the same mark returns the same bytes each time."""
     script = "i=0; while [ $i -lt 300 ]; do echo line $i; i=$((i+1)); done"
     platform, status = _run(subject, script)
     chunks = _chunks(lambda: platform, status.name, "stdout")
-    whole = b"".join(chunk.data for chunk in chunks)
-    seen = b""
+    all_data = b"".join(chunk.data for chunk in chunks)
+    output = b""
     for chunk in chunks:
-        seen += chunk.data
-        rest, mark = b"", chunk.mark
+        output += chunk.data
+        unfinished_line, mark = b"", chunk.mark
         while True:
             part = subject.make().logs(status.name, "stdout", mark, _TIMEOUT)
-            rest, mark = rest + part.data, part.mark
+            unfinished_line, mark = unfinished_line + part.data, part.mark
             if part.is_last:
                 break
-        require(seen + rest == whole, "Another read after a mark has other bytes.")
+        require(output + unfinished_line == all_data, "Another read after a mark has other bytes.")
 
 
 def a_long_line_is_whole(subject: PlatformSubject) -> None:
@@ -290,7 +301,7 @@ def a_limit_ends_a_run(subject: PlatformSubject) -> None:
 
 
 def a_limit_kills_a_run(subject: PlatformSubject) -> None:
-    """A run that ignores the request to end is killed after its grace."""
+    """A run that ignores the request to end is killed after its grace period."""
     script = "trap '' TERM; echo begun; while :; do sleep 1; done"
     platform, status = _ended_at_limit(subject, script, 1.0)
     require(status.exit_code == 137, f"The exit code of a killed run is {status.exit_code}.")
@@ -303,7 +314,7 @@ def a_run_can_be_stopped(subject: PlatformSubject) -> None:
     platform.start(spec, _TIMEOUT)
     sleep(_NAP * 10)
     subject.make().stop(spec.name, 20.0, _TIMEOUT)
-    status = ended(platform, spec.name)
+    status = wait_for_end(platform, spec.name)
     require(status.reason is EndReason.STOPPED, f"The reason of the end is {status.reason}.")
     platform.stop(spec.name, 1.0, _TIMEOUT)
     require(platform.look(spec.name, _TIMEOUT) == status, "Stopping an ended run changes it.")
@@ -318,7 +329,7 @@ def nothing_outlives_a_run(subject: PlatformSubject) -> None:
 
 
 def only_declared_variables_are_seen(subject: PlatformSubject) -> None:
-    """A step sees the variables that it declares, and none of the starting process."""
+    """A step has the environment variables that it declares, and none of the starting process."""
     platform, status = _run(
         subject, 'echo "$GREETING|${HOME_OF_KIT-none}"; env', environment={"GREETING": "a b $c"}
     )
@@ -354,10 +365,16 @@ def secrets_are_files(subject: PlatformSubject) -> None:
         _refuses(platform, spec, "A step with secrets")
         return
     status = platform.start(spec, _TIMEOUT)
-    shown = [repr(status), repr(platform.look(spec.name, _TIMEOUT)), repr(platform.runs(_TIMEOUT))]
-    end = ended(platform, spec.name)
+    shown_text = [
+        repr(status),
+        repr(platform.look(spec.name, _TIMEOUT)),
+        repr(platform.runs(_TIMEOUT)),
+    ]
+    end = wait_for_end(platform, spec.name)
     require(output(platform, spec.name) == _SECRET.encode(), "The file has another content.")
-    require(not any(_SECRET in text for text in [*shown, repr(end)]), "A status shows a secret.")
+    require(
+        not any(_SECRET in text for text in [*shown_text, repr(end)]), "A status shows a secret."
+    )
 
 
 def files_go_in_and_out(subject: PlatformSubject) -> None:
@@ -371,8 +388,8 @@ def files_go_in_and_out(subject: PlatformSubject) -> None:
     if subject.has(PlatformLimit.NO_FILES):
         _refuses(subject.make(), subject.spec(script, workspace=workspace), "A step with files")
         if subject.has(PlatformLimit.NOTHING_COLLECTED):
-            asking = subject.spec(script, workspace=Workspace(collect=("out/c",)))
-            _refuses(subject.make(), asking, "A step whose files are to be collected")
+            collecting_spec = subject.spec(script, workspace=Workspace(collect=("out/c",)))
+            _refuses(subject.make(), collecting_spec, "A step whose files are to be collected")
             return
         script = "printf 'one\\n\\000\\377' > a.txt; mkdir in; : > in/b.bin;" + script
         workspace, absent = Workspace(collect=("out/c",)), ("missing", "out/large", "out/folder")
@@ -390,7 +407,7 @@ def a_removed_run_is_forgotten(subject: PlatformSubject) -> None:
     platform.remove(spec.name, 1.0)
     status = platform.look(spec.name, _TIMEOUT)
     require(status is not None and not status.is_over, "A run that goes on was removed.")
-    ended(platform, spec.name)
+    wait_for_end(platform, spec.name)
     for _ in range(2):
         platform.remove(spec.name, _TIMEOUT)
     if subject.has(PlatformLimit.FORGETS_BY_ITSELF):
@@ -401,7 +418,7 @@ def a_removed_run_is_forgotten(subject: PlatformSubject) -> None:
 
 
 def an_unknown_run_is_no_error(subject: PlatformSubject) -> None:
-    """Of a name that was never started there is no status, no output and no file."""
+    """A name that was never started has no status, no output and no files."""
     platform, name = subject.make(), subject.spec("true").name
     require(platform.look(name, _TIMEOUT) is None, "There is a status of an unknown run.")
     chunk = platform.logs(name, "stdout", "", _TIMEOUT)
@@ -417,7 +434,7 @@ def closing_ends_no_run(subject: PlatformSubject) -> None:
     platform.start(spec, _TIMEOUT)
     platform.close()
     platform.close()
-    status = ended(subject.make(), spec.name)
+    status = wait_for_end(subject.make(), spec.name)
     require(status.phase is RunPhase.ENDED and status.exit_code == 0, "Closing ended a run.")
 
 

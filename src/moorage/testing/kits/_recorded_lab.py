@@ -1,4 +1,4 @@
-"""A vendor under test behind a hub that records its calls: the lab of most contracts' kits."""
+"""A vendor under test behind a hub that records its calls, for most contracts' kits."""
 
 from __future__ import annotations
 
@@ -55,9 +55,9 @@ class RecordedLab(ContractLab[AnySubject]):
         """Fail the check if a secret is in one of these texts, in an event or in the log."""
         events = map(repr, self.observer.events)
         entries = [repr(attrs.asdict(entry)) for entry in await self.entries()]
-        shown = "\n".join([*texts, *events, *entries])
+        shown_text = "\n".join([*texts, *events, *entries])
         for number, secret in enumerate(secrets):
-            require(secret not in shown, f"A secret is shown (number {number}).")
+            require(secret not in shown_text, f"A secret is shown (number {number}).")
 
     @classmethod
     def _accounts(cls, subject: AnySubject) -> list[Account]:

@@ -64,7 +64,7 @@ def require_no_stutter(name: str, requests: Sequence[SandboxRequest]) -> None:
 
 
 def require_known_references(result: Any, requests: Sequence[SandboxRequest]) -> None:
-    """Fail the check if a reference names an object that neither vendor nor caller spoke of.
+    """Fail the check if a reference names an object that occurs in no answer or request.
 
     A result without an answer of the vendor is not checked, nor is the reference of a next page.
 
@@ -89,15 +89,15 @@ def require_known_references(result: Any, requests: Sequence[SandboxRequest]) ->
             pending_values += [(item, is_answered or bool(answer)) for item in fields.values()]
     texts = [f"{request.path} {request.query} {request.headers.pairs}" for request in requests]
     texts += [request.body.decode(errors="replace") for request in requests]
-    seen = unquote("\n".join([*answers, *texts]))
+    shown_text = unquote("\n".join([*answers, *texts]))
     for reference in references:
         require(
-            all(word in seen for word in _WORD.findall(reference.id)),
+            all(word in shown_text for word in _WORD.findall(reference.id)),
             f"The id {reference.id} of a reference is in no answer of the vendor.",
         )
 
 
-def leaves(path: str, value: Any) -> list[tuple[str, Any]]:
+def nested_values(path: str, value: Any) -> list[tuple[str, Any]]:
     """Return a JSON value and all values inside it, each with the path to it.
 
     Args:
@@ -107,18 +107,18 @@ def leaves(path: str, value: Any) -> list[tuple[str, Any]]:
     inner_values: list[tuple[str, Any]] = []
     if is_object(value):
         for name, part in value.items():
-            inner_values += leaves(f"{path}.{name}" if path else name, part)
+            inner_values += nested_values(f"{path}.{name}" if path else name, part)
     elif is_list(value):
         for part in value:
-            inner_values += leaves(path, part)
+            inner_values += nested_values(path, part)
     return [(path, value), *inner_values]
 
 
 def moment_of(value: object) -> datetime | None:
     """Return the time that a value of a request stands for; None if it is not a time.
 
-    A moment is an ISO 8601 text with a zone, a date of an email, or the seconds since 1970 of a
-    time to come.
+    A moment is an ISO 8601 text with a zone, a date of an email, or a Unix timestamp in the
+    future.
     """
     if isinstance(value, str) and value.isdigit():
         value = int(value)
@@ -126,13 +126,13 @@ def moment_of(value: object) -> datetime | None:
         if isinstance(value, int):
             moment = datetime.fromtimestamp(value, UTC)
             return moment if moment > datetime.now(UTC) else None
-        parsed = _parsed(value) if isinstance(value, str) else None
+        parsed = _parse_time(value) if isinstance(value, str) else None
     except (ValueError, OverflowError, OSError):
         return None
     return None if parsed is None or parsed.tzinfo is None else parsed
 
 
-def _parsed(text: str) -> datetime:
+def _parse_time(text: str) -> datetime:
     try:
         return datetime.fromisoformat(text)
     except ValueError:
@@ -140,7 +140,7 @@ def _parsed(text: str) -> datetime:
 
 
 def with_added_words(words: str, response: Response) -> Response:
-    """Return a response with further words at the end of each sentence of its JSON."""
+    """Return a response whose JSON has additional words at the end of each sentence."""
     return response.evolve(body=encode_json(_longer(response.json(), words)))
 
 

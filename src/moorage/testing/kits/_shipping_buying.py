@@ -83,24 +83,32 @@ async def a_label_is_bought(make: Open) -> None:
     async with make() as lab:
         rates: RateResult = await lab("get_rates", lab.request())
         cheapest_rate = min(rates.rates, key=lambda rate: rate.total)
-        bought: Shipment = await lab("create_shipment", lab.shipment(), idempotency_key="k-1")
+        bought_shipment: Shipment = await lab(
+            "create_shipment", lab.shipment(), idempotency_key="k-1"
+        )
         require(lab.sold() == 1, "One shipment was not bought once.")
-        require(bought.state is ShipmentState.BOUGHT, f"It is {bought.state}.")
+        require(bought_shipment.state is ShipmentState.BOUGHT, f"It is {bought_shipment.state}.")
         require(
-            (bought.service, bought.cost) == (cheapest_rate.service, cheapest_rate.total),
+            (bought_shipment.service, bought_shipment.cost)
+            == (cheapest_rate.service, cheapest_rate.total),
             "It is not the best.",
         )
-        require(len(bought.tracking_numbers) == 1 and bought.raw, "Its number is lost.")
-        label = bought.labels[0]
+        require(
+            len(bought_shipment.tracking_numbers) == 1 and bought_shipment.raw,
+            "Its number is lost.",
+        )
+        label = bought_shipment.labels[0]
         require(label.format is LabelFormat.PDF and label.content, "There is no label in PDF.")
-        lab.discreet(repr(bought), "A shipment")
-        require(str(label.content) not in repr(bought), "A shipment shows its label.")
-        shipment: Shipment = await lab("get_shipment", str(bought.ref))
-        require(name_same_object(shipment.ref, bought.ref), "It is another.")
-        require(shipment.tracking_numbers == bought.tracking_numbers, "It has another number.")
+        lab.check_hides(repr(bought_shipment), "A shipment")
+        require(str(label.content) not in repr(bought_shipment), "A shipment shows its label.")
+        shipment: Shipment = await lab("get_shipment", str(bought_shipment.ref))
+        require(name_same_object(shipment.ref, bought_shipment.ref), "It is another.")
+        require(
+            shipment.tracking_numbers == bought_shipment.tracking_numbers, "It has another number."
+        )
         if ShippingCapability.LABEL_AGAIN in lab.able:
-            require(shipment.labels == bought.labels, "It has other labels.")
-            repeated_label = await lab("get_label", str(bought.ref), "pdf")
+            require(shipment.labels == bought_shipment.labels, "It has other labels.")
+            repeated_label = await lab("get_label", str(bought_shipment.ref), "pdf")
             require(repeated_label == label, "The label is another when it is fetched again.")
 
 
@@ -120,9 +128,9 @@ async def an_address_arrives_whole(make: Open) -> None:
 async def a_label_is_converted_or_refused(make: Open) -> None:
     """A label in another format is converted, or refused before anything is sent."""
     async with make() as lab:
-        bought: Shipment = await lab("create_shipment", lab.shipment(), idempotency_key="k-1")
+        shipment: Shipment = await lab("create_shipment", lab.shipment(), idempotency_key="k-1")
         request_count = len(lab.sandbox.requests)
-        request_zpl = partial(lab, "get_label", bought.ref, LabelFormat.ZPL)
+        request_zpl = partial(lab, "get_label", shipment.ref, LabelFormat.ZPL)
         if ShippingCapability.CONVERT_LABEL in lab.able:
             label = await request_zpl()
             require(label.format is LabelFormat.ZPL and label.content, "It was not converted.")
@@ -133,8 +141,8 @@ async def a_label_is_converted_or_refused(make: Open) -> None:
                 "Something was sent for what cannot be done.",
             )
         zpl = ShipmentRequest(rate_request=lab.request(label="zpl"))
-        bought = await lab("create_shipment", zpl, idempotency_key="k-2")
-        require(bought.labels[0].format is LabelFormat.ZPL, "It was not written as was asked.")
+        shipment = await lab("create_shipment", zpl, idempotency_key="k-2")
+        require(shipment.labels[0].format is LabelFormat.ZPL, "It was not written as was asked.")
 
 
 def _unchanged_rate(rate: Rate) -> Rate:
@@ -146,7 +154,7 @@ def _as_text(rate: Rate) -> str:
 
 
 async def a_chosen_rate_is_bought(make: Open) -> None:
-    """A rate is bought as it is, and, if the vendor can, by its reference stored as text."""
+    """A rate can be bought as an object and, if the vendor supports it, by its stored reference."""
     async with make() as lab:
         by_reference = ShippingCapability.BUY_BY_REFERENCE in lab.able
         for number, form in enumerate(
@@ -155,8 +163,8 @@ async def a_chosen_rate_is_bought(make: Open) -> None:
             rates: RateResult = await lab("get_rates", lab.request())
             dearest = max(rates.rates, key=lambda rate: rate.total)
             key = f"k-{number}"
-            bought: Shipment = await lab("create_shipment", form(dearest), idempotency_key=key)
-            require(bought.cost == dearest.total, "Another offer was bought.")
+            shipment: Shipment = await lab("create_shipment", form(dearest), idempotency_key=key)
+            require(shipment.cost == dearest.total, "Another offer was bought.")
             require(lab.sold() == number, "An offer was not bought once.")
 
 
@@ -164,9 +172,9 @@ async def a_key_buys_once(make: Open) -> None:
     """A label is bought once per key, and a repeat returns the same label."""
     async with make() as lab:
         buy = partial(lab, "create_shipment", lab.shipment())
-        bought = [await buy(idempotency_key="k-1") for _ in range(3)]
+        shipments = [await buy(idempotency_key="k-1") for _ in range(3)]
         require(lab.sold() == 1, "A key bought its label more than once.")
-        require(bought[0] == bought[1] == bought[2], "A repeat has another label.")
+        require(shipments[0] == shipments[1] == shipments[2], "A repeat has another label.")
         await buy(idempotency_key="k-2")
         require(lab.sold() == 2, "Another key did not buy.")
         conflicting_call = lab("create_shipment", lab.shipment(2), idempotency_key="k-1")
@@ -198,7 +206,7 @@ async def a_refusal_has_its_type(make: Open) -> None:
 
 
 async def an_outage_is_no_refusal(make: Open) -> None:
-    """An outage is not reported as a refusal, and no key buys twice."""
+    """An outage is not reported as a refusal, and no key buys a second label."""
     async with make() as lab:
         lab.line.refusal = Response(503, body=b"<html></html>")
         purchase = lab("create_shipment", lab.shipment(), idempotency_key="k-1")
@@ -209,22 +217,22 @@ async def an_outage_is_no_refusal(make: Open) -> None:
 
 async def _try_purchase(lab: Lab, key: str) -> Shipment | None:
     try:
-        bought: Shipment = await lab("create_shipment", lab.shipment(), idempotency_key=key)
+        shipment: Shipment = await lab("create_shipment", lab.shipment(), idempotency_key=key)
     except OutcomeUnknown:
         return None
-    return bought
+    return shipment
 
 
 async def a_malformed_answer_is_no_success(make: Open) -> None:
-    """After a success without the purchase in its body, repeating the key buys nothing twice."""
+    """If a successful answer lacks the purchase, repeating the key buys no second label."""
     async with make() as lab:
-        bought = 0
+        bought_count = 0
         for number, body in enumerate(_MALFORMED):
             lab.line.refusal = Response(200, {"Content-Type": "application/json"}, body)
             purchase = lab("create_shipment", lab.shipment(), idempotency_key=f"k-{number}")
             await lab.refused(VendorFailed | OutcomeUnknown, purchase, f"{body!r}")
-            bought += await _try_purchase(lab, f"k-{number}") is not None
-            require(lab.sold() == bought, "A key bought its label more than once.")
+            bought_count += await _try_purchase(lab, f"k-{number}") is not None
+            require(lab.sold() == bought_count, "A key bought its label more than once.")
 
 
 async def a_lost_answer_buys_nothing_twice(make: Open) -> None:
@@ -286,17 +294,17 @@ async def a_label_without_its_file_is_bought(make: Open) -> None:
     """A label whose file cannot be downloaded is still bought, and its URL is returned."""
     async with make() as lab:
         lab.line.files = False
-        bought: Shipment = await lab("create_shipment", lab.shipment(), idempotency_key="k-1")
-        label = bought.labels[0]
-        require(bought.state is ShipmentState.BOUGHT, "It is not bought without its file.")
+        shipment: Shipment = await lab("create_shipment", lab.shipment(), idempotency_key="k-1")
+        label = shipment.labels[0]
+        require(shipment.state is ShipmentState.BOUGHT, "It is not bought without its file.")
         if label.url is None:
             require(label.content, "There is no way to the label.")
             return
         require(label.content is None, "The label is another than its file.")
-        require(str(label.url) not in repr(bought), "A shipment shows where its label is.")
+        require(str(label.url) not in repr(shipment), "A shipment shows where its label is.")
         lab.line.files = True
         if ShippingCapability.LABEL_AGAIN in lab.able:
-            fetched_label = await lab("get_label", bought.ref)
+            fetched_label = await lab("get_label", shipment.ref)
             require(fetched_label.content, "The label cannot be fetched later.")
         home = urlsplit(str(lab.subject.vendor.services()[""].base_url)).netloc
         for request in lab.sandbox.requests:

@@ -32,12 +32,14 @@ async def a_pickup_is_scheduled_once(make: Open) -> None:
         is_expected = scheduled.state in {PickupState.SCHEDULED, PickupState.PENDING}
         require(is_expected and scheduled.raw, "It is not scheduled.")
         require(Ref.parse(str(scheduled.ref)) == scheduled.ref, "A reference changes as text.")
-        lab.discreet(repr(scheduled), "A pickup")
+        lab.check_hides(repr(scheduled), "A pickup")
         count = _change_count(lab)
         require(await schedule(request) == scheduled, "A repeat has another pickup.")
         require(_change_count(lab) == count, "A repeat was sent.")
-        later = attrs.evolve(request, instructions="At the other door.")
-        await lab.refused(IdempotencyConflict, schedule(later), "A key for another pickup")
+        changed_request = attrs.evolve(request, instructions="At the other door.")
+        await lab.refused(
+            IdempotencyConflict, schedule(changed_request), "A key for another pickup"
+        )
         for _ in range(2 if ShippingCapability.CANCEL_PICKUP in lab.able else 0):
             cancelled: Pickup = await lab("cancel_pickup", str(scheduled.ref))
             require(cancelled.state is PickupState.CANCELED, "It is not cancelled.")
@@ -63,8 +65,11 @@ async def a_manifest_is_created_once(make: Open) -> None:
         require(await create(refs) == created, "A repeat has another manifest.")
         require(_change_count(lab) == count, "A repeat was sent.")
         await lab.refused(IdempotencyConflict, create(refs[:1]), "A key for another manifest")
-        again: Manifest = await lab("get_manifest", str(created.ref))
-        require((again.ref, again.documents) == (created.ref, created.documents), "It is another.")
+        read_manifest: Manifest = await lab("get_manifest", str(created.ref))
+        require(
+            (read_manifest.ref, read_manifest.documents) == (created.ref, created.documents),
+            "It is another.",
+        )
 
 
 async def service_points_are_offered(make: Open) -> None:

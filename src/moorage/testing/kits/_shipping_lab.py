@@ -66,12 +66,15 @@ class ShippingSubject:
         carrier_code: the vendor's code if the carrier refuses a shipment that it has offered to
             carry.
         option: options in the vendor's own words, and the bytes of the request that contain them.
-        secret: the secret part of the vendor's credentials, which nothing may show.
-        move: moves a parcel to a status; takes its number, and the vendor's word for the status.
+        secret: the secret part of the vendor's credentials, which no repr, error, event or log may
+            show.
+        move: moves a parcel to a status; takes the parcel's number, and the vendor's word for the
+            status.
         delivered: the vendor's word for a parcel that was delivered.
         webhook_secret: secret that signs the webhooks of the vendor; None if it sends none.
-        wrong_secret: a secret of the same form that signs no webhook of the vendor.
-        report: makes the webhook about the tracking of a parcel; takes its number, and a URL.
+        wrong_secret: a secret of the same form that does not match the vendor's webhooks.
+        report: makes the webhook about the tracking of a parcel; takes the parcel's number, and a
+            URL.
         no_rates: a postal code to which no carrier delivers.
         no_label: a postal code for which a rate is offered, and then a label refused.
         nowhere: a city to which nothing can be delivered.
@@ -216,14 +219,14 @@ def _accounts(subject: ShippingSubject) -> list[Account]:
     return [Account(ACCOUNT, subject.vendor, settings={"retry": None, "circuit": None})]
 
 
-def plainly(factory: Callable[[], ShippingSubject]) -> Lab:
+def sync_lab(factory: Callable[[], ShippingSubject]) -> Lab:
     """Return a shipping vendor under test behind a synchronous hub."""
     subject = factory()
     line = Line(subject)
     return Lab(subject, line, Hub(_accounts(subject), http=_Client(line, subject.sandbox)))
 
 
-def awaited(factory: Callable[[], ShippingSubject]) -> Lab:
+def async_lab(factory: Callable[[], ShippingSubject]) -> Lab:
     """Return a shipping vendor under test behind an asynchronous hub."""
     subject = factory()
     line = Line(subject)

@@ -30,7 +30,7 @@ if TYPE_CHECKING:
 
 Open: TypeAlias = Callable[[], Lab]
 
-_LONGEST: Final = "k" * 255
+_LONGEST_KEY: Final = "k" * 255
 _EMAIL: Final = "swan@mail.example"
 _VALUES: Final = ("USD", "46.50"), ("JPY", "4650")
 _OTHER_CURRENCY: Final = b'"eur"'
@@ -42,21 +42,23 @@ async def each_request_is_sent_once(make: Open) -> None:
     A key of the greatest length buys a shipment like any other.
     """
     async with make() as lab:
-        bought: Shipment = await lab("create_shipment", lab.shipment(), idempotency_key=_LONGEST)
+        shipment: Shipment = await lab(
+            "create_shipment", lab.shipment(), idempotency_key=_LONGEST_KEY
+        )
         require_no_repeats("purchase", lab.sandbox.requests)
         other_bought: Shipment = await lab(
             "create_shipment", lab.shipment(2), idempotency_key="k-2"
         )
-        number, carrier = bought.tracking_numbers[0], bought.carrier
+        number, carrier = shipment.tracking_numbers[0], shipment.carrier
         calls: dict[str, Callable[[], Awaitable[Any]]] = {
             "request for rates": partial(lab, "get_rates", lab.request()),
-            "look at a shipment": partial(lab, "get_shipment", bought.ref),
+            "look at a shipment": partial(lab, "get_shipment", shipment.ref),
         }
         if ShippingCapability.LABEL_AGAIN in lab.able:
-            calls["request for a label"] = partial(lab, "get_label", bought.ref)
+            calls["request for a label"] = partial(lab, "get_label", shipment.ref)
         if ShippingCapability.TRACK in lab.able:
             calls["look at a parcel"] = partial(lab, "track", number, carrier)
-            calls["look at a bought parcel"] = partial(lab, "track_shipment", bought.ref)
+            calls["look at a bought parcel"] = partial(lab, "track_shipment", shipment.ref)
         if ShippingCapability.VALIDATE_ADDRESS in lab.able:
             calls["check of an address"] = partial(lab, "validate_address", lab.address())
         if ShippingCapability.CANCEL in lab.able:
@@ -77,9 +79,9 @@ async def no_error_shows_a_secret(make: Open) -> None:
             lab.line.refusal = with_added_words(words, answer)
             purchase = lab("create_shipment", lab.shipment(), idempotency_key=f"k-{number}")
             error = await lab.refused(kind, purchase, f"Refusal {number}")
-            shown = f"{error}{error!r}{error.vendor_message}"
+            shown_text = f"{error}{error!r}{error.vendor_message}"
             for word in (secret, _EMAIL):
-                require(word not in shown, f"Refusal {number} shows a secret.")
+                require(word not in shown_text, f"Refusal {number} shows a secret.")
         require(lab.sold() == 0, "What was refused was bought.")
 
 

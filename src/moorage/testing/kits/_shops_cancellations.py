@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Final
 
 from moorage.contracts.shops import Completion, OrderState, ShopsCapability
 from moorage.errors import VendorRejected
-from moorage.testing.kits._shops_lab import succeeded
+from moorage.testing.kits._shops_lab import has_succeeded
 from moorage.testing.kits.checks import require
 from moorage.testing.sandboxes.base import Lost
 
@@ -38,13 +38,13 @@ async def an_order_is_cancelled_once(make: Open) -> None:
 
 async def a_lost_cancellation_can_be_repeated(make: Open) -> None:
     """A cancellation whose answer was lost succeeds when it is repeated."""
-    for lost in range(2):
+    for step in range(2):
         async with make() as lab:
             if ShopsCapability.CANCEL not in lab.able:
                 return
             order = await lab.order(1)
-            lab.sandbox.fail(*([None] * lost), Lost())
-            await succeeded(lab("cancel", order.ref))
+            lab.sandbox.fail(*([None] * step), Lost())
+            await has_succeeded(lab("cancel", order.ref))
             lab.sandbox.forget_faults()
             receipt = await lab("cancel", order.ref)
             require(receipt.completion is Completion.DONE, "The repeat is not reported as done.")
@@ -52,7 +52,7 @@ async def a_lost_cancellation_can_be_repeated(make: Open) -> None:
 
 
 async def a_shipped_order_is_not_cancelled(make: Open) -> None:
-    """A repeat of a parcel sends nothing, and a shipped order is not cancelled."""
+    """Repeating the report of a parcel sends nothing, and a shipped order is not cancelled."""
     async with make() as lab:
         order = await lab.order(1)
         await lab.fulfil(order.ref)

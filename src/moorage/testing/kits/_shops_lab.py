@@ -35,7 +35,7 @@ class ShopsSubject:
     """A shop to check, with its sandbox.
 
     Attributes:
-        vendor: an account at the sandbox, with a usual location if it needs one.
+        vendor: an account at the sandbox, with a default location if it needs one.
         sandbox: the sandbox, whose item costs 19.90 euros and whose shipping costs 4.50 euros.
         location: a location of the sandbox; None if the vendor has none.
         refusals: answers by which the vendor refuses to show an order, with the error that each
@@ -64,7 +64,7 @@ class Lab(RecordedLab[ShopsSubject]):
 
     @property
     def shop(self) -> ShopSandbox:
-        """The sandbox, which tells what the merchant sees."""
+        """The sandbox, which shows what the merchant sees."""
         return self.subject.sandbox
 
     def ref(self, id_: str) -> Ref:
@@ -96,7 +96,7 @@ class Lab(RecordedLab[ShopsSubject]):
         return (*self.subject.secrets, BUYER, "ada@quayle.example", "Kai 1")
 
 
-async def succeeded(doing: Awaitable[Any]) -> bool:
+async def has_succeeded(doing: Awaitable[Any]) -> bool:
     """Return True if an operation succeeded, False if its answer was lost."""
     try:
         await doing
@@ -106,7 +106,7 @@ async def succeeded(doing: Awaitable[Any]) -> bool:
 
 
 def calls_by_capability(lab: Lab) -> Mapping[ShopsCapability, Callable[[], Awaitable[Any]]]:
-    """Return a call for each capability, which the call needs."""
+    """Return, for each capability, a call that needs it."""
     ref = lab.ref("1")
     partial_parcel = attrs.evolve(PARCEL, lines=(FulfilledLine(id="1", quantity=1),))
     return {

@@ -48,8 +48,8 @@ class SignaturesSubject:
         refusals: answers by which the vendor refuses, with the error that each must become, and
             the vendor's code that the error must keep.
         pause: an answer by which the vendor asks for a pause, and the seconds of the pause.
-        unknown_word: makes the answers to `get` whose states are unknown, for the id of an
-            envelope: one, or one for each request.
+        unknown_word: takes the id of an envelope, and makes answers to `get` with unknown states:
+            one answer, or one for each request.
         option: an option in the vendor's own words, and its value.
         events: for each event, the vendor's word, True if it is about one signer, and the type
             that it must become.
@@ -83,7 +83,7 @@ class Lab(RecordedLab[SignaturesSubject]):
 
     @property
     def world(self) -> SignaturesSandbox:
-        """The sandbox, which tells what signers see."""
+        """The sandbox, which shows what signers see."""
         return self.subject.sandbox
 
     def count(self) -> int:
@@ -91,7 +91,7 @@ class Lab(RecordedLab[SignaturesSubject]):
         return len(self.world.envelopes)
 
     def fail(self, *answers: Any) -> None:
-        """Answer the request that sends the next envelope, and those after it, with these."""
+        """Answer the next requests that send envelopes with these responses."""
         self.sandbox.fail(*[None] * self.subject.preparations, *answers)
 
     def fail_with_unknown_word(self, id_: str) -> None:
@@ -126,7 +126,7 @@ def request(*signers: Signer, **fields: Any) -> SignatureRequest:
 
 
 def calls_by_capability(lab: Lab) -> Mapping[SignaturesCapability, Callable[[], Awaitable[Any]]]:
-    """Return a call for each capability, which the call needs."""
+    """Return, for each capability, a call that needs it."""
     ref = Ref(lab.subject.vendor.name, ACCOUNT, "1")
     day = datetime.now(UTC).date() + timedelta(days=30)
 

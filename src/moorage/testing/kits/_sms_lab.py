@@ -12,7 +12,7 @@ from moorage.contracts.routes import Account
 from moorage.contracts.sms import SmsCapability, SmsMessage, SmsStatus
 from moorage.hub.hub import AsyncHub, Hub
 from moorage.testing.kits._contract_lab import ContractLab
-from moorage.testing.kits._sent_requests import leaves
+from moorage.testing.kits._sent_requests import nested_values
 from moorage.testing.kits.checks import OTHER_SECRET, require
 from moorage.testing.sandboxes.base import AsyncSandboxHttpClient, SandboxHttpClient
 
@@ -47,15 +47,17 @@ class SmsSubject:
         sandbox: the sandbox.
         sent: returns the number of messages that the sandbox has accepted.
         refusals: answers by which the vendor refuses, with the error that each must become, and
-            the vendor's code that the error must keep, where there is a third part.
+            optionally, as a third item, the vendor's code that the error must keep.
         option: an option in the vendor's own words, and a valid value of it.
-        arrives: the name and the value of that option in the request, if they differ from `option`.
-        secret: the secret part of the vendor's credentials, which nothing may show.
+        arrives: the name and the value of that option in the request, if they differ from
+            `option`.
+        secret: the secret part of the vendor's credentials, which no repr, error, event or log may
+            show.
         webhook_secret: secret that signs the webhooks of the vendor; None if it sends none.
-        strange_secret: a secret of the same form that signs no webhook of the vendor.
-        report: makes the webhook about the delivery of a message; takes its id, and the vendor's
-            word for the status. It goes to https://shop.example/texts unless the message names a
-            URL.
+        strange_secret: a secret of the same form that does not match the vendor's webhooks.
+        report: makes the webhook about the delivery of a message; takes the message's id, and the
+            vendor's word for the status. It goes to https://shop.example/texts unless the message
+            names a URL.
         delivered: the vendor's word for a message that was delivered.
         to: the number of the recipient.
         unknown: an answer to a message with an unknown status; None if answers have no status.
@@ -95,7 +97,7 @@ class Lab(ContractLab[SmsSubject]):
         return SmsMessage(to=self.subject.to, text=text, **fields)
 
     def key_headers(self) -> list[str]:
-        """Return the names of the headers that carry idempotency keys; none without keys."""
+        """Return the names of the headers that carry idempotency keys, if the vendor has any."""
         services = self.subject.vendor.services().values()
         return [
             service.idempotency_header
@@ -119,7 +121,7 @@ class Lab(ContractLab[SmsSubject]):
 
 
 def calls_by_capability(lab: Lab) -> Mapping[SmsCapability, Callable[[], Awaitable[Any]]]:
-    """Return a call for each capability, which the call needs."""
+    """Return, for each capability, a call that needs it."""
     ref = Ref(lab.subject.vendor.name, ACCOUNT, "1")
     send_time = datetime.now(UTC) + timedelta(hours=1)
 
@@ -146,11 +148,11 @@ def calls_by_capability(lab: Lab) -> Mapping[SmsCapability, Callable[[], Awaitab
 def request_values(request: SandboxRequest) -> list[tuple[str, Any]]:
     """Return the values of a request, from its form, JSON or query.
 
-    The name of a value inside another is the path to it, with dots, such as `metadata.reference`.
+    A nested value is named by its path with dots, such as `metadata.reference`.
     """
     kind = request.headers.get("content-type") or ""
     if kind.startswith("application/json"):
-        return [*leaves("", request.json()), *request.query]
+        return [*nested_values("", request.json()), *request.query]
     return [*request.form, *request.query]
 
 

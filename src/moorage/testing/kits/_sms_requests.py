@@ -49,8 +49,8 @@ async def each_request_is_sent_once(make: Open) -> None:
 async def each_message_carries_its_key(make: Open) -> None:
     """Check that each message has its idempotency key, the same one in every process.
 
-    A key of ours that is too long becomes one that the vendor takes, and stays different from
-    others that begin alike.
+    A key that is too long for the vendor is shortened, and stays different from other keys with
+    the same beginning.
     """
     first_keys, second_keys = await _sent_keys(make), await _sent_keys(make)
     require(first_keys == second_keys, "Another process sends other keys for the same messages.")
@@ -62,7 +62,7 @@ async def each_message_carries_its_key(make: Open) -> None:
 
 
 async def _sent_keys(make: Open) -> list[frozenset[str]]:
-    """Return the idempotency keys in the requests of messages, for short and long keys."""
+    """Send messages with short and long keys, and return the keys in their requests."""
     async with make() as lab:
         if not lab.honours_keys():
             return []
@@ -87,7 +87,7 @@ async def _sent_keys(make: Open) -> list[frozenset[str]]:
 
 
 async def a_message_is_sent_as_written(make: Open) -> None:
-    """The text and the number of a message are sent as they are."""
+    """The text and the number of a message are sent unchanged."""
     async with make() as lab:
         for text in _TEXTS:
             request_count = len(lab.sandbox.requests)
@@ -131,7 +131,7 @@ async def a_message_that_does_not_exist_is_not_found(make: Open) -> None:
         try:
             other_receipt = await lab("get", other_ref)
         except VendorRejected as error:
-            lab.discreet(f"{error}{error!r}", "A look-up")
+            lab.check_hides(f"{error}{error!r}", "A look-up")
         except ConnectorError as error:
             raise AssertionError(
                 f"The look-up of an unknown message raised {error!r}, not VendorRejected."
@@ -158,7 +158,7 @@ async def a_time_of_sending_arrives(make: Open) -> None:
 
 
 async def a_request_is_in_the_vendors_words(make: Open) -> None:
-    """Each field of a message is sent under the vendor's name, in its unit and its words."""
+    """Each field of a message is sent with the vendor's name, unit and words for it."""
     async with make() as lab:
         for fields, expected_values in lab.subject.requests:
             request_count = len(lab.sandbox.requests)
@@ -173,7 +173,7 @@ async def a_request_is_in_the_vendors_words(make: Open) -> None:
 
 
 async def an_answer_is_read_in_full(make: Open) -> None:
-    """Each field of an answer arrives, with the meaning of the vendor's word and its unit."""
+    """Each field of an answer is read, with the vendor's words and units converted."""
     async with make() as lab:
         receipt: SmsReceipt = await lab("send", lab.message())
         arguments = {
@@ -193,7 +193,7 @@ async def an_answer_is_read_in_full(make: Open) -> None:
 
 
 async def a_report_is_of_its_message(make: Open) -> None:
-    """Each state in a delivery webhook has its meaning; a report has no sender and no text."""
+    """Each status in a delivery webhook is read correctly; a report has no sender and no text."""
     async with make() as lab:
         report, secret = lab.subject.report, lab.subject.webhook_secret
         if report is None or secret is None:

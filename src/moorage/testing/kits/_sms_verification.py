@@ -1,4 +1,4 @@
-"""Checks of verification codes, for vendors of text messages that can do them."""
+"""Checks of verification codes, for vendors of text messages that support them."""
 
 from __future__ import annotations
 
@@ -26,19 +26,19 @@ def _has_codes(lab: Lab) -> bool:
     return SmsCapability.VERIFICATION in lab.able
 
 
-async def _started(lab: Lab, **options: Any) -> Verification:
+async def _start_verification(lab: Lab, **options: Any) -> Verification:
     request = VerificationRequest(to=lab.subject.to)
     verification: Verification = await lab("start_verification", request, **options)
     return verification
 
 
 def _sent_code(lab: Lab) -> str:
-    """Return the code that the owner of the number reads, which only the sandbox knows."""
+    """Return the code that was sent to a number, from the sandbox."""
     code: str = getattr(lab.sandbox, "verifications").codes[lab.subject.to]  # noqa: B009 - a sandbox with codes
     return code
 
 
-async def _checked(lab: Lab, verification: Verification, code: str) -> Verification:
+async def _check_code(lab: Lab, verification: Verification, code: str) -> Verification:
     check = lab("check_verification", verification.ref, code, to=lab.subject.to)
     checked: Verification = await check
     return checked
@@ -49,32 +49,36 @@ async def a_right_code_is_approved_once(make: Open) -> None:
     async with make() as lab:
         if not _has_codes(lab):
             return
-        verification = await _started(lab)
+        verification = await _start_verification(lab)
         require(verification.status is VerificationStatus.PENDING, "A new code is not pending.")
         require(verification.raw, "The vendor's own words are missing.")
-        wrong = await _checked(lab, verification, _WRONG)
-        require(wrong.status is VerificationStatus.PENDING, f"A wrong code is {wrong.status}.")
-        require(not wrong.approved, "A wrong code is approved.")
-        right = await _checked(lab, verification, _sent_code(lab))
+        refused_check = await _check_code(lab, verification, _WRONG)
+        require(
+            refused_check.status is VerificationStatus.PENDING,
+            f"A wrong code is {refused_check.status}.",
+        )
+        require(not refused_check.approved, "A wrong code is approved.")
+        right = await _check_code(lab, verification, _sent_code(lab))
         require(right.approved, f"The right code is {right.status}.")
         require(right.ref == verification.ref, "The result is of another verification.")
-        again = await _checked(lab, verification, _sent_code(lab))
+        second_check = await _check_code(lab, verification, _sent_code(lab))
         require(
-            again.status is VerificationStatus.ENDED, f"A code that was used is {again.status}."
+            second_check.status is VerificationStatus.ENDED,
+            f"A code that was used is {second_check.status}.",
         )
 
 
 async def attempts_are_bounded(make: Open) -> None:
-    """A verification ends after some wrong codes, and then not even the right one is approved."""
+    """A verification ends after some wrong codes; after that, even the right code is refused."""
     async with make() as lab:
         if not _has_codes(lab):
             return
-        verification = await _started(lab)
+        verification = await _start_verification(lab)
         checked, attempts = verification, 0
         while checked.status is VerificationStatus.PENDING and attempts < _MOST_ATTEMPTS:
-            checked, attempts = await _checked(lab, verification, _WRONG), attempts + 1
+            checked, attempts = await _check_code(lab, verification, _WRONG), attempts + 1
         require(checked.status is VerificationStatus.ENDED, "Codes can be guessed for ever.")
-        late = await _checked(lab, verification, _sent_code(lab))
+        late = await _check_code(lab, verification, _sent_code(lab))
         require(
             late.status is VerificationStatus.ENDED, f"A code after all attempts is {late.status}."
         )
@@ -85,9 +89,9 @@ async def a_code_is_sent_once(make: Open) -> None:
     async with make() as lab:
         if not _has_codes(lab):
             return
-        first = await _started(lab, idempotency_key="code-1")
+        first = await _start_verification(lab, idempotency_key="code-1")
         request_count = len(lab.sandbox.requests)
-        repeat = await _started(lab, idempotency_key="code-1")
+        repeat = await _start_verification(lab, idempotency_key="code-1")
         require(first == repeat, "A repeat with the same key is another verification.")
         require(request_count == len(lab.sandbox.requests), "A repeat sent another code.")
 
@@ -97,14 +101,14 @@ async def a_lost_check_is_not_repeated(make: Open) -> None:
     async with make() as lab:
         if not _has_codes(lab):
             return
-        verification = await _started(lab)
+        verification = await _start_verification(lab)
         code = _sent_code(lab)
         first_request = len(lab.sandbox.requests)
-        await _checked(lab, verification, _WRONG)
+        await _check_code(lab, verification, _WRONG)
         requests = lab.sandbox.requests[first_request:]
         reads_before = [_WRONG.encode() in request.body for request in requests].index(True)
         lab.sandbox.fail(*[None] * reads_before, Lost())
-        lost_check = _checked(lab, verification, code)
+        lost_check = _check_code(lab, verification, code)
         error = await lab.refused(ConnectionFailed, lost_check, "A lost check")
         checks = [request for request in lab.sandbox.requests if code.encode() in request.body]
         require(len(checks) == 1, f"A check was sent {len(checks)} times.")
@@ -117,18 +121,18 @@ async def no_code_is_shown(make: Open) -> None:
         if not _has_codes(lab):
             return
         request = VerificationRequest(to=lab.subject.to)
-        verification = await _started(lab)
+        verification = await _start_verification(lab)
         code = _sent_code(lab)
-        checked = await _checked(lab, verification, _WRONG)
-        right = await _checked(lab, verification, code)
-        used = await _checked(lab, verification, code)
-        representations = f"{request!r}{verification!r}{checked!r}{right!r}{used!r}"
+        checked = await _check_code(lab, verification, _WRONG)
+        right = await _check_code(lab, verification, code)
+        second_check = await _check_code(lab, verification, code)
+        representations = f"{request!r}{verification!r}{checked!r}{right!r}{second_check!r}"
         for private_text in (lab.subject.to[1:], code, _WRONG):
             require(private_text not in representations, f"A result shows {private_text!r}.")
         count = len(lab.sandbox.requests)
         for entered in ("", "12 34", "12345678901"):
             try:
-                await _checked(lab, verification, entered)
+                await _check_code(lab, verification, entered)
             except InvalidData as error:
                 require(not entered or entered not in str(error), "An error shows the code.")
                 continue

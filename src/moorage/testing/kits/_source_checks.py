@@ -21,12 +21,12 @@ from moorage.testing.kits._source_lab import (
     LONG,
     CommitWatch,
     Reader,
-    numbered,
+    numbered_messages,
+    open_reader,
     payloads,
-    reading,
     require_order,
 )
-from moorage.testing.kits.checks import TooLate, patience, require, soon, timely
+from moorage.testing.kits.checks import EventTooLate, patience, require, retrying_check, wait_soon
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable
@@ -44,8 +44,8 @@ _LOST: Final = "A pipeline does not carry every record."
 
 async def messages_arrive_in_order(subject: SourceSubject) -> None:
     """Each message arrives with its fields, and messages with the same key arrive in order."""
-    async with reading(subject) as reader:
-        messages = numbered(range(30), content_type="text/plain")
+    async with open_reader(subject) as reader:
+        messages = numbered_messages(range(30), content_type="text/plain")
         await subject.publish(messages)
         records = await reader.read(messages)
         require_order(records)
@@ -61,8 +61,8 @@ async def messages_arrive_in_order(subject: SourceSubject) -> None:
 
 async def polls_are_bounded(subject: SourceSubject) -> None:
     """A poll returns no more records than its limits say, in number and in bytes."""
-    async with reading(subject) as reader:
-        await subject.publish(numbered(range(5)))
+    async with open_reader(subject) as reader:
+        await subject.publish(numbered_messages(range(5)))
         total = 0
         async with asyncio.timeout(patience()):
             while total < 5:
@@ -85,72 +85,81 @@ async def polls_are_bounded(subject: SourceSubject) -> None:
 
 
 async def poll_without_records_ends(subject: SourceSubject) -> None:
-    """A poll that finds nothing returns no records after its time, and the next poll works."""
-    async with reading(subject) as reader:
+    """A poll that finds nothing returns no records after its timeout, and the next poll works."""
+    async with open_reader(subject) as reader:
         require(not await reader.poll(), "A poll of an empty topic returned records.")
-        messages = numbered(range(3))
+        messages = numbered_messages(range(3))
         await subject.publish(messages)
         await reader.read(messages)
 
 
 async def waiting_poll_returns_what_arrives(subject: SourceSubject) -> None:
     """A waiting poll returns as soon as there is a record, without filling its limits."""
-    async with reading(subject) as reader:
+    async with open_reader(subject) as reader:
         waiting = asyncio.ensure_future(reader.poll(LONG))
-        await subject.publish(numbered([1]))
-        records = await soon(waiting, "A poll goes on waiting, though a message has arrived.")
+        await subject.publish(numbered_messages([1]))
+        records = await wait_soon(waiting, "A poll goes on waiting, though a message has arrived.")
         require(payloads(records) == [b"1"], "A waiting poll returned other records.")
 
 
 async def done_records_do_not_come_back(subject: SourceSubject) -> None:
     """Records that were committed are not delivered to the next consumer."""
-    async with reading(subject) as reader:
-        messages = numbered(range(10))
+    async with open_reader(subject) as reader:
+        messages = numbered_messages(range(10))
         await subject.publish(messages)
         await reader.read(messages, commit=True)
     await _require_nothing_but_new(subject)
 
 
 async def _require_nothing_but_new(subject: SourceSubject) -> None:
-    """Fail the check if a new consumer gets a message from before."""
-    async with reading(subject) as reader:
-        marks = numbered(range(1_000, 1_000 + 10))
+    """Fail the check if a new consumer receives anything but newly published messages."""
+    async with open_reader(subject) as reader:
+        marks = numbered_messages(range(1_000, 1_000 + 10))
         await subject.publish(marks)
-        again = set(payloads(await reader.read(marks, commit=True))).difference(payloads(marks))
-    require(not again, f"Records came back though they were done: {sorted(again)}.")
+        repeated_records = set(payloads(await reader.read(marks, commit=True))).difference(
+            payloads(marks)
+        )
+    require(
+        not repeated_records,
+        f"Records came back though they were done: {sorted(repeated_records)}.",
+    )
 
 
 async def other_records_come_back(subject: SourceSubject) -> None:
     """Records that were not committed are delivered to the next consumer, with their identity."""
-    async with reading(subject) as reader:
-        messages = numbered(range(10))
+    async with open_reader(subject) as reader:
+        messages = numbered_messages(range(10))
         await subject.publish(messages)
         first = {record.payload: record.identity for record in await reader.read(messages)}
-    async with reading(subject) as reader:
-        again = {record.payload: record.identity for record in await reader.read(messages)}
-    require(again == first, "A record has another `identity` when it is delivered again.")
+    async with open_reader(subject) as reader:
+        repeated_records = {
+            record.payload: record.identity for record in await reader.read(messages)
+        }
+    require(
+        repeated_records == first, "A record has another `identity` when it is delivered again."
+    )
 
 
 async def opening_again_loses_nothing(subject: SourceSubject) -> None:
     """After a source opens again, revoked records come again; the others can be committed."""
-    async with reading(subject) as reader:
-        messages = numbered(range(10))
+    async with open_reader(subject) as reader:
+        messages = numbered_messages(range(10))
         await subject.publish(messages)
         await reader.read(messages)
         await reader.open()
-        held = payloads(reader.held)
+        held_records = payloads(reader.held)
         await reader.commit()
-        more = numbered(range(10, 12))
+        more = numbered_messages(range(10, 12))
         await subject.publish(more)
-        missing = [message for message in messages if message.payload not in held]
+        missing = [message for message in messages if message.payload not in held_records]
         await reader.read([*missing, *more], commit=True)
     await _require_nothing_but_new(subject)
 
 
 async def cancelled_polls_lose_nothing(subject: SourceSubject) -> None:
     """The records that a cancelled poll has read are delivered by a later one."""
-    async with reading(subject) as reader:
-        messages = numbered(range(20))
+    async with open_reader(subject) as reader:
+        messages = numbered_messages(range(20))
         for number, message in enumerate(messages):
             waiting = asyncio.ensure_future(reader.poll(LONG))
             await subject.publish([message])
@@ -159,64 +168,66 @@ async def cancelled_polls_lose_nothing(subject: SourceSubject) -> None:
             waiting.cancel()
             with suppress(asyncio.CancelledError, ConnectorError):
                 await waiting
-        held = payloads(reader.held)
-        await reader.read([message for message in messages if message.payload not in held])
+        held_records = payloads(reader.held)
+        await reader.read([message for message in messages if message.payload not in held_records])
 
 
 async def commit_does_not_wait_for_a_poll(subject: SourceSubject) -> None:
     """Records can be committed, extended and released while a poll waits."""
-    async with reading(subject) as reader:
-        messages = numbered(range(3))
+    async with open_reader(subject) as reader:
+        messages = numbered_messages(range(3))
         await subject.publish(messages)
         await reader.read(messages)
         waiting = asyncio.ensure_future(reader.source.poll(LONG))
         for _ in range(10):
             await asyncio.sleep(0)
-        await soon(reader.source.extend(reader.held), "`extend` waits for a poll.")
+        await wait_soon(reader.source.extend(reader.held), "`extend` waits for a poll.")
         await reader.commit()
-        await soon(reader.source.release([]), "`release` waits for a poll.")
+        await wait_soon(reader.source.release([]), "`release` waits for a poll.")
         require(not waiting.done(), "A poll ended though nothing has arrived.")
-        await subject.publish(numbered([3]))
-        records = await soon(waiting, "A poll goes on waiting, though a message has arrived.")
+        await subject.publish(numbered_messages([3]))
+        records = await wait_soon(waiting, "A poll goes on waiting, though a message has arrived.")
         require(payloads(records or ()) == [b"3"], "A waiting poll returned other records.")
 
 
 async def released_records_come_back(subject: SourceSubject) -> None:
-    """Released records are delivered again, and the others are not."""
-    async with reading(subject) as reader:
-        messages = numbered(range(10))
+    """Only released records are delivered again."""
+    async with open_reader(subject) as reader:
+        messages = numbered_messages(range(10))
         await subject.publish(messages)
         await reader.read(messages)
         released = [record for record in reader.held if int(record.payload) % 2 == 0]
-        await soon(reader.source.release(released), "`release` does not end.")
+        await wait_soon(reader.source.release(released), "`release` does not end.")
         if not subject.releases:
             return
         reader.held = [record for record in reader.held if record not in released]
         await reader.commit()
         expected = [message for message in messages if message.payload in payloads(released)]
-        again = await reader.read(expected, commit=True)
-        others = set(payloads(again)).difference(payloads(released))
+        repeated_records = await reader.read(expected, commit=True)
+        others = set(payloads(repeated_records)).difference(payloads(released))
         require(not others, f"Records came back that were not released: {sorted(others)}.")
     await _require_nothing_but_new(subject)
 
 
 async def extended_records_stay(subject: SourceSubject) -> None:
-    """A record that is extended in time is not delivered again, however long it takes."""
-    async with reading(subject) as reader:
+    """A record whose deadline is extended in time is not delivered again."""
+    async with open_reader(subject) as reader:
         period = reader.source.extend_every
-        await subject.publish(numbered([0]))
-        await reader.read(numbered([0]))
-        held = list(reader.held)
+        await subject.publish(numbered_messages([0]))
+        await reader.read(numbered_messages([0]))
+        held_records = list(reader.held)
         if period is not None:
             for _ in range(10):
                 await asyncio.sleep(period)
-                await soon(reader.source.extend(held), "`extend` does not end.")
-        marks = numbered([1])
+                await wait_soon(reader.source.extend(held_records), "`extend` does not end.")
+        marks = numbered_messages([1])
         await subject.publish(marks)
-        again = payloads(await reader.read(marks))
+        repeated_records = payloads(await reader.read(marks))
         await reader.commit()
-        if again != [b"1"]:
-            raise TooLate("A record was delivered again, though it was extended.")
+        if repeated_records != [b"1"]:
+            raise EventTooLate(
+                "A record was delivered again while it was held, and extended as often as needed."
+            )
 
 
 async def closed_source_refuses(subject: SourceSubject) -> None:
@@ -224,7 +235,7 @@ async def closed_source_refuses(subject: SourceSubject) -> None:
     reader = Reader(subject)
     for _ in range(2):
         try:
-            await soon(reader.source.poll(LIMITS), "A poll does not end.")
+            await wait_soon(reader.source.poll(LIMITS), "A poll does not end.")
         except ConnectorError as error:
             require(error.retryable, "The error of a source that is not open is not retryable.")
         except Exception as error:
@@ -237,16 +248,16 @@ async def closed_source_refuses(subject: SourceSubject) -> None:
 
 
 async def positions_are_kept_or_moved(subject: SourceSubject) -> None:
-    """`seek` continues after a position, or raises `UnsupportedByVendor`."""
-    async with reading(subject) as reader:
-        messages = numbered([0, KEYS])
+    """`seek` makes a source continue after a position, or raises `UnsupportedByVendor`."""
+    async with open_reader(subject) as reader:
+        messages = numbered_messages([0, KEYS])
         await subject.publish(messages)
         records = await reader.read(messages, commit=True)
         first, last = records[0], records[-1]
         if first.place != last.place or first.offset is None:
             return
         try:
-            await soon(reader.source.seek(first.place, first.offset), "`seek` does not end.")
+            await wait_soon(reader.source.seek(first.place, first.offset), "`seek` does not end.")
         except UnsupportedByVendor:
             return
         await reader.read(messages[1:])
@@ -256,32 +267,32 @@ async def lost_connection_loses_nothing(subject: SourceSubject) -> None:
     """After a lost connection, all uncommitted records arrive, and the source works again."""
     if subject.interrupt is None:
         return
-    async with reading(subject) as reader:
-        messages = numbered(range(10))
+    async with open_reader(subject) as reader:
+        messages = numbered_messages(range(10))
         await subject.publish(messages)
         await reader.read(messages)
         subject.interrupt()
-        more = numbered(range(10, 20))
+        more = numbered_messages(range(10, 20))
         await subject.publish(more)
         await reader.read(more)
-        held = payloads(reader.held)
-        missing = [message for message in messages if message.payload not in held]
+        held_records = payloads(reader.held)
+        missing = [message for message in messages if message.payload not in held_records]
         await reader.read(missing, commit=True)
 
 
 async def pipeline_keeps_the_order_of_keys(subject: SourceSubject) -> None:
     """A pipeline with several lanes delivers each record once, in order for each key."""
-    sink = await _carried(subject, interrupt=None)
+    sink = await _run_pipeline(subject, interrupt=None)
     require_order(sink.records)
     await _require_nothing_but_new(subject)
 
 
 async def pipeline_outlives_interruptions(subject: SourceSubject) -> None:
     """A pipeline delivers every record although its source loses its connection repeatedly."""
-    await _carried(subject, interrupt=subject.interrupt)
+    await _run_pipeline(subject, interrupt=subject.interrupt)
 
 
-async def _carried(subject: SourceSubject, interrupt: Callable[[], None] | None) -> MemorySink:
+async def _run_pipeline(subject: SourceSubject, interrupt: Callable[[], None] | None) -> MemorySink:
     """Run a pipeline until every message is in its sink."""
     sink, source = MemorySink(), CommitWatch(subject.make())
     soon_again = RetryPolicy(base_delay=0.01, max_delay=0.05)
@@ -295,39 +306,41 @@ async def _carried(subject: SourceSubject, interrupt: Callable[[], None] | None)
     )
     pipeline = Pipeline("conformance", cast("SourceConnector", source), sink, config=config)
     running = asyncio.ensure_future(pipeline.run())
-    messages = numbered(range(_MANY))
+    messages = numbered_messages(range(_MANY))
     part = _MANY // _INTERRUPTIONS
     try:
         for number in range(_INTERRUPTIONS):
             await subject.publish(messages[number * part : (number + 1) * part])
-            await _until(running, partial(_has, sink, number * part + part // 2), _LOST)
+            await _wait_until(
+                running, partial(_has_messages, sink, number * part + part // 2), _LOST
+            )
             if interrupt is not None:
                 interrupt()
-        await _until(running, partial(_has, sink, _MANY), _LOST)
+        await _wait_until(running, partial(_has_messages, sink, _MANY), _LOST)
         if interrupt is None:
-            await _until(
+            await _wait_until(
                 running, lambda: not source.uncommitted, "A pipeline cannot commit everything."
             )
     finally:
         pipeline.stop()
-        await soon(running, "A pipeline does not stop.")
+        await wait_soon(running, "A pipeline does not stop.")
     missing = set(payloads(messages)).difference(payloads(sink.records))
     require(not missing, f"A pipeline lost the messages {sorted(missing)}.")
     return sink
 
 
-def _has(sink: MemorySink, count: int) -> bool:
+def _has_messages(sink: MemorySink, count: int) -> bool:
     """Return whether a sink has this number of different messages."""
     return len(set(payloads(sink.records))) >= count
 
 
 async def lag_counts_what_is_not_committed(subject: SourceSubject) -> None:
-    """The lag of a source that can be measured grows with messages and falls with commits."""
-    async with reading(subject) as reader:
+    """A source's measured lag grows with new messages, and falls with commits."""
+    async with open_reader(subject) as reader:
         lag: Callable[[], Awaitable[int | None]] | None = getattr(reader.source, "lag", None)
         if lag is None:
             return
-        messages = numbered(range(_MEASURED))
+        messages = numbered_messages(range(_MEASURED))
         await subject.publish(messages)
         await reader.read(messages)
         await _lag_becomes(reader, lag, _MEASURED)
@@ -338,20 +351,20 @@ async def lag_counts_what_is_not_committed(subject: SourceSubject) -> None:
 async def _lag_becomes(
     reader: Reader, lag: Callable[[], Awaitable[int | None]], expected: int
 ) -> None:
-    """Poll until a source measures this lag; it may do so while it polls only."""
+    """Poll until a source reports this lag; some sources measure it only during a poll."""
     measured: int | None = None
     try:
         async with asyncio.timeout(patience()):
             while measured != expected:
                 await reader.poll()
-                measured = await soon(lag(), "The lag is not measured.")
+                measured = await wait_soon(lag(), "The lag is not measured.")
     except TimeoutError:
         raise AssertionError(
             f"The lag is {measured}, though {expected} messages are not committed."
         ) from None
 
 
-async def _until(
+async def _wait_until(
     running: asyncio.Future[PipelineReport], holds: Callable[[], bool], sentence: str
 ) -> None:
     """Wait a limited time for a condition, or until the pipeline has ended."""
@@ -374,7 +387,7 @@ CHECKS: Final = (
     cancelled_polls_lose_nothing,
     commit_does_not_wait_for_a_poll,
     released_records_come_back,
-    timely(extended_records_stay),
+    retrying_check(extended_records_stay),
     closed_source_refuses,
     positions_are_kept_or_moved,
     lag_counts_what_is_not_committed,

@@ -11,7 +11,7 @@ import attrs
 from moorage.domain.messages.message import Message
 from moorage.errors import ConnectorError
 from moorage.ports.pipelines import PollLimits
-from moorage.testing.kits.checks import patience, require, soon
+from moorage.testing.kits.checks import patience, require, wait_soon
 
 if TYPE_CHECKING:
     from collections.abc import AsyncGenerator, Awaitable, Callable, Iterable, Sequence
@@ -34,8 +34,8 @@ class SourceSubject:
         make: makes a source that reads the topic from its first message. All belong to the same
             consumer group, and there is never more than one open.
         publish: publishes messages to the topic, in order.
-        interrupt: ends the connections of the source, or lets its next poll fail in another
-            temporary way; None if it has no connection.
+        interrupt: ends the connections of the source, or makes its next poll fail with another
+            temporary error; None if it has no connection.
         keeps: the fields of a message that its record has, of "key", "id" and "content_type".
         releases: whether `release` has records delivered again.
     """
@@ -47,7 +47,7 @@ class SourceSubject:
     releases: bool = True
 
 
-def numbered(numbers: Iterable[int], **fields: Any) -> list[Message]:
+def numbered_messages(numbers: Iterable[int], **fields: Any) -> list[Message]:
     """Return messages with these numbers as payloads, whose keys repeat in turn."""
     return [
         Message(b"%d" % number, key=f"key-{number % KEYS}", id=f"id-{number}", **fields)
@@ -79,7 +79,7 @@ class Reader:
     Attributes:
         source: the source.
         held: the records that were delivered and neither committed nor revoked.
-        void: how often all deliveries became void.
+        void: number of times that all deliveries became void.
     """
 
     def __init__(self, subject: SourceSubject) -> None:
@@ -89,7 +89,7 @@ class Reader:
 
     async def open(self) -> None:
         """Open the source, and fail the check if that takes too long."""
-        await soon(self.source.open(self._revoked), "The source does not open.")
+        await wait_soon(self.source.open(self._revoked), "The source does not open.")
 
     async def _revoked(self, partitions: Sequence[Partition] | None) -> None:
         self.void += partitions is None
@@ -101,7 +101,7 @@ class Reader:
 
     async def poll(self, limits: PollLimits = LIMITS) -> Sequence[SinkRecord]:
         """Return the records of one poll."""
-        records = await soon(self.source.poll(limits), "A poll does not end.")
+        records = await wait_soon(self.source.poll(limits), "A poll does not end.")
         require(
             records is not None, "The source says that it has ended, though messages may follow."
         )
@@ -140,7 +140,7 @@ class Reader:
         return records
 
     async def _open_again(self) -> None:
-        """Open the source after a failure; another failure may follow while it lasts."""
+        """Open the source again after a failure, repeatedly while opening fails."""
         try:
             await self.open()
         except ConnectorError as error:
@@ -152,7 +152,7 @@ class Reader:
         records = self.held
         if self.source.commits == "prefix":
             records = list({record.place: record for record in records}.values())
-        await soon(self.source.commit(records), "A commit does not end.")
+        await wait_soon(self.source.commit(records), "A commit does not end.")
         self.held = []
 
 
@@ -192,11 +192,11 @@ class CommitWatch:
 
 
 @asynccontextmanager
-async def reading(subject: SourceSubject) -> AsyncGenerator[Reader]:
+async def open_reader(subject: SourceSubject) -> AsyncGenerator[Reader]:
     """Open a reader for a source under test, and close it at the end."""
     reader = Reader(subject)
     await reader.open()
     try:
         yield reader
     finally:
-        await soon(reader.source.close(), "The source does not close.")
+        await wait_soon(reader.source.close(), "The source does not close.")

@@ -23,7 +23,7 @@ _BOUND: Final = 20
 
 
 async def a_full_store_refuses_new_states(stores: Stores) -> None:
-    """A full store accepts no new state, changes existing ones, and removes none."""
+    """A full store refuses new states, still changes existing ones, and removes none."""
     store = stores(_BOUND)
     keys = await _fill_store(store, DAY)
     joint = Write({keys[0]: "changed", new_key(): "new"})
@@ -61,7 +61,7 @@ async def a_full_store_keeps_unexpired_states(stores: Stores) -> None:
 
 
 async def reads_store_nothing(stores: Stores) -> None:
-    """States that are only read are not stored."""
+    """Reading a missing state does not store it."""
     store = stores(_BOUND)
     with _never_full("A store refused to be read."):
         for _ in range(2 * _BOUND):

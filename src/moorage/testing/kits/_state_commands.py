@@ -1,4 +1,4 @@
-"""Test commands and values for a store, and the laws for a history of commands."""
+"""Test commands and values for a store, and checks of the order in which commands took effect."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ _LONG: Final = 2_000
 class Write:
     """A command that writes a value under each of its keys and returns an answer.
 
-    It takes a moment, so that others come in between where a store lets them.
+    It takes a moment, so that other commands interleave if the store lets them.
     """
 
     __slots__ = ("_error", "_quiet", "_values", "keys")
@@ -71,11 +71,11 @@ def new_key() -> str:
 
 
 def random_from(seed: int) -> Random:
-    """Return random numbers that are the same in every run."""
+    """Return a random generator with a fixed seed, for the same numbers in every run."""
     return Random(seed)  # noqa: S311 - which is what it is for
 
 
-def read(*keys: str) -> Write:
+def read_command(*keys: str) -> Write:
     """Return a command that changes nothing."""
     return Write(dict.fromkeys(keys, KEEP))
 
@@ -102,7 +102,7 @@ class BlockingCommand:
 class Append:
     """Appends its number to the states of some keys, and returns the states of others unchanged.
 
-    It answers with the time and what it found where it appended.
+    Its answer is the time, and the states as they were before it appended to them.
     """
 
     __slots__ = ("_number", "_written", "keys")

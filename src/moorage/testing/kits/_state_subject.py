@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any, Final, TypeAlias
 
 from moorage.domain.values.durations import SECOND
 from moorage.runtime.bridge import lift, run_now
-from moorage.testing.kits._state_commands import is_tuple, new_key, read
+from moorage.testing.kits._state_commands import is_tuple, new_key, read_command
 from moorage.testing.kits.checks import patience, require
 
 if TYPE_CHECKING:
@@ -49,12 +49,12 @@ class Subject:
 
     async def read(self, key: str) -> State | None:
         """Return the store's state of a key."""
-        _, (state,) = await self.execute(read(key))
+        _, (state,) = await self.execute(read_command(key))
         return state  # type: ignore[no-any-return]  # as it was written
 
     async def now(self) -> int:
         """Return the store's current time."""
-        now, _ = await self.execute(read(new_key()))
+        now, _ = await self.execute(read_command(new_key()))
         return now  # type: ignore[no-any-return]  # or the check of time fails
 
     async def together(self, flows: Sequence[Flow]) -> None:
@@ -64,7 +64,7 @@ class Subject:
         else:
             _in_threads(flows)
 
-    async def breathe(self) -> None:
+    async def yield_to_tasks(self) -> None:
         """Yield to other tasks of the event loop."""
         if self._awaited:
             await asyncio.sleep(0)

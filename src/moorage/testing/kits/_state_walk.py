@@ -1,4 +1,4 @@
-"""Random commands of services for a store, and the answers that each may have."""
+"""Random commands that services send to a store, and the answers allowed for each."""
 
 from __future__ import annotations
 
@@ -179,7 +179,7 @@ def _possible_states(state: State | None, now: int) -> tuple[State | None, ...]:
 
 
 def _may_be_read(state: State | None, stored: State | None, now: int) -> bool:
-    """True if a store that contains a state may return this for it."""
+    """True if a store that contains this state may return this value for it."""
     return stored == state or (stored is None and _has_lapsed(state, now))
 
 
@@ -190,7 +190,7 @@ def _has_lapsed(state: State | None, now: int) -> bool:
 def _moments(earliest_time: int, latest_time: int) -> Iterator[int]:
     """Yield both ends of a time span, and then times within it.
 
-    On a slow machine a lease may end, and a limit allow the next call, within one span.
+    On a slow machine, a lease may end or a limit allow the next call within the span.
     """
     yield earliest_time
     yield latest_time
@@ -218,18 +218,24 @@ def require_decision(
         for states_found in product(*(_possible_states(state, now) for state in before)):
             states, expected = command.apply(states_found, now)
             fits = all(map(_may_be_read, states, later_states, repeat(latest_time)))
-            if fits and earliest_time <= now <= latest_time and near(expected, answer, slack):
+            if (
+                fits
+                and earliest_time <= now <= latest_time
+                and are_nearly_equal(expected, answer, slack)
+            ):
                 return
     raise AssertionError(f"In {where}, the store decided {answer!r}, which the model does not.")
 
 
-def near(first: object, second: object, slack: int) -> bool:
+def are_nearly_equal(first: object, second: object, slack: int) -> bool:
     """True if two results are equal, except durations that differ by at most `slack`."""
     if attrs.has(type(first)) and type(first) is type(second):
-        return near(attrs.astuple(cast("Any", first)), attrs.astuple(cast("Any", second)), slack)
+        return are_nearly_equal(
+            attrs.astuple(cast("Any", first)), attrs.astuple(cast("Any", second)), slack
+        )
     if is_tuple(first) and is_tuple(second):
         return len(first) == len(second) and all(
-            near(*pair, slack) for pair in zip(first, second, strict=True)
+            are_nearly_equal(*pair, slack) for pair in zip(first, second, strict=True)
         )
     if type(first) in _NUMBERS and type(first) is type(second):
         return abs(cast("float", first) - cast("float", second)) <= slack

@@ -42,21 +42,22 @@ class TaxSubject:
         number: a number that the sandbox's register has.
         business: the fields of `VatCheck` that the register tells about that number, such as
             `{"name": "Harbour Ltd"}`.
-        unknown: numbers that the register does not have as ones that are in use.
-        other: a successful answer about another number, which the vendor must not give as one
+        unknown: numbers that are not in use according to the register.
+        other: a successful answer about another number, which must not be taken for an answer
             about `number`.
-        outages: answers by which the vendor says that it cannot tell, with the error that each
-            must become, which may be retried.
+        outages: answers by which the vendor says that it cannot check a number now, with the error
+            that each must become, which may be retried.
         refusals: answers by which the vendor refuses, with the error that each must become, and
             the vendor's code that the error must keep.
         requester: a number that gets proofs, if the vendor gives any.
         foreign_requester: a number that gets none, because it is registered elsewhere.
         proofs: the proofs that the sandbox gave, in order.
-        secret: a text that neither the account nor an error may show; None without credentials.
+        secret: a text that neither the account's repr nor an error may show; None without
+            credentials.
         requests: arguments of a check, each with the path of its request, or the values that its
             JSON body must have, by name; None for a name that it must not have.
-        answers: successful answers about `number`, each with arguments of the check, and the fields
-            of `VatCheck` that must be read from it.
+        answers: successful answers about `number`, each with arguments of the check, and the
+            fields of `VatCheck` that must be read from it.
     """
 
     vendor: Vendor

@@ -1,7 +1,7 @@
 """Checks that every accounting vendor must pass.
 
-The most important ones are about repeats and totals: a key writes once whatever is lost, and an
-invoice whose total the vendor calculates differently does not stay in the books.
+The most important ones are about repeats and totals: a key writes once even if requests or answers
+are lost, and an invoice whose total the vendor calculates differently does not stay in the books.
 
 Each check takes a function that makes a new `AccountingSubject`: the vendor, its sandbox, and what
 the kit cannot know. `CHECKS` go through `Hub`, and `ASYNC_CHECKS` through `AsyncHub`.
@@ -67,9 +67,9 @@ from moorage.testing.kits._contract_lab import (
     with_body,
     with_values,
 )
-from moorage.testing.kits._sent_requests import leaves
+from moorage.testing.kits._sent_requests import nested_values
 from moorage.testing.kits.checks import OTHER_SECRET, require
-from moorage.testing.sandboxes.base import Altered, Lost
+from moorage.testing.sandboxes.base import AlteredAnswer, Lost
 
 if TYPE_CHECKING:
     from moorage.contracts.accounting import AccountingEvent
@@ -94,12 +94,14 @@ async def the_chart_and_the_taxes_are_read(make: Open) -> None:
         require(bank is not None, "The bank account is not in the chart of accounts.")
         is_asset = bank is not None and bank.account_class is AccountClass.ASSET
         require(is_asset, "The bank account is no asset.")
-        raw_values = leaves("", bank and bank.raw)
+        raw_values = nested_values("", bank and bank.raw)
         read_classes: set[AccountClass] = set()
         for word in {value for _, value in raw_values if isinstance(value, str)}:
-            lab.sandbox.fail(Altered(partial(with_values, {word: "a-new-word"})))
-            changed = await lab("accounts")
-            read_classes |= {item.account_class for item in changed if item.id == lab.subject.bank}
+            lab.sandbox.fail(AlteredAnswer(partial(with_values, {word: "a-new-word"})))
+            changed_accounts = await lab("accounts")
+            read_classes |= {
+                item.account_class for item in changed_accounts if item.id == lab.subject.bank
+            }
         is_known = read_classes == {AccountClass.ASSET, AccountClass.UNKNOWN}
         require(is_known, f"With an unknown word an account is {sorted(read_classes)}.")
         classes = {accounts[name].account_class for name in lab.subject.ledger if name in accounts}
@@ -128,16 +130,16 @@ async def a_contact_is_found(make: Open) -> None:
                 require(refs == [record.ref], f"{len(refs)} contacts were found by one detail.")
             nothing = await lab("find_contacts", ContactQuery(name="Söhne' or '", role=role))
             require(nothing == (), "A contact is found by a part of its name.")
-            changed = attrs.evolve(contact, email=f"new@{role}.example")
+            changed_contact = attrs.evolve(contact, email=f"new@{role}.example")
             for _ in range(2):
-                updated = await lab("update_contact", str(record.ref), changed)
+                updated = await lab("update_contact", str(record.ref), changed_contact)
                 require(updated.ref == record.ref, "A change gives another reference.")
-                require(updated.email == changed.email, "A change is lost.")
+                require(updated.email == changed_contact.email, "A change is lost.")
         require(lab.count("contacts") == 4, "A change created a contact.")
 
 
 async def an_invoice_is_written(make: Open) -> None:
-    """An invoice and a bill are open with the exact total, and are looked up with the same."""
+    """A new invoice or bill is open with its exact total, also when it is looked up."""
     async with make() as lab:
         roles = {InvoiceKind.SALES: ContactRole.CUSTOMER, InvoiceKind.BILL: ContactRole.SUPPLIER}
         for kind, role in roles.items():
@@ -158,7 +160,7 @@ async def an_invoice_is_written(make: Open) -> None:
 
 
 async def an_invoice_keeps_its_currency(make: Open) -> None:
-    """An invoice, a bill and their payments are in their own currency, such as huge ones in yen."""
+    """Invoices, bills and payments keep their currency, for example large amounts in yen."""
     async with make() as lab:
         for kind in InvoiceKind:
             role = ContactRole.CUSTOMER if kind is InvoiceKind.SALES else ContactRole.SUPPLIER
@@ -214,7 +216,7 @@ async def a_different_total_is_undone(make: Open) -> None:
 
 
 async def an_invoice_is_voided_once(make: Open) -> None:
-    """A voided invoice is void, also if it is voided again; one with a payment is not voided."""
+    """Voiding an invoice again changes nothing, and an invoice with a payment cannot be voided."""
     async with make() as lab:
         record = await lab.sold()
         for _ in range(2):
@@ -232,7 +234,7 @@ async def an_invoice_is_voided_once(make: Open) -> None:
 
 
 async def a_payment_settles_an_invoice(make: Open) -> None:
-    """An invoice is open until payments cover its whole total, and takes no more than that."""
+    """An invoice stays open until payments cover its total, and refuses payments beyond that."""
     async with make() as lab:
         for kind in InvoiceKind:
             role = ContactRole.CUSTOMER if kind is InvoiceKind.SALES else ContactRole.SUPPLIER
@@ -271,7 +273,7 @@ async def a_key_writes_once(make: Open) -> None:
         for name, (records, call, other) in (await creations(lab)).items():
             before = lab.count(records)
             first = await call(idempotency_key=f"k-{name}")
-            repeat = await _repeated(call(idempotency_key=f"k-{name}"), name)
+            repeat = await _repeat(call(idempotency_key=f"k-{name}"), name)
             require(repeat.ref == first.ref, f"A repeat of {name} has another reference.")
             require(lab.count(records) == before + 1, f"A key wrote more than once by {name}.")
             coroutine = other(idempotency_key=f"k-{name}")
@@ -280,7 +282,7 @@ async def a_key_writes_once(make: Open) -> None:
             require(lab.count(records) == before + 2, f"Another key did not write by {name}.")
 
 
-async def _repeated(doing: Any, name: str) -> Any:
+async def _repeat(doing: Any, name: str) -> Any:
     try:
         return await doing
     except ConnectorError as error:
@@ -288,25 +290,25 @@ async def _repeated(doing: Any, name: str) -> Any:
 
 
 async def a_lost_answer_writes_once(make: Open) -> None:
-    """After a lost answer, a key either finds its record or stays unknown, and writes once."""
+    """After a lost answer, a key's record is found or its outcome unknown, never written twice."""
     async with make() as lab:
         for name, (records, call, _) in (await creations(lab)).items():
             before, skipped = lab.count(records), lab.subject.positions.get(name, 0)
             lab.sandbox.fail(*[None] * skipped, Lost())
             for _ in range(3):
-                await _settled(call(idempotency_key=f"k-{name}"), name)
+                await _await_settled(call(idempotency_key=f"k-{name}"), name)
             lab.sandbox.forget_faults()
             require(lab.count(records) == before + 1, f"{name} wrote more or less than once.")
 
 
 async def an_unreadable_answer_writes_once(make: Open) -> None:
-    """A record with an unreadable answer is no success, and its key writes nothing twice."""
+    """An unreadable answer is not reported as a success, and its key never writes twice."""
     async with make() as lab:
         for name, (records, call, _) in (await creations(lab)).items():
             skipped = lab.subject.positions.get(name, 0)
             for number, body in enumerate(_MALFORMED):
                 before = lab.count(records)
-                lab.sandbox.fail(*[None] * skipped, Altered(partial(with_body, body)))
+                lab.sandbox.fail(*[None] * skipped, AlteredAnswer(partial(with_body, body)))
                 await lab.refused(
                     VendorFailed | OutcomeUnknown,
                     _unless_done(call, f"k-{name}-{number}", lab, records, before),
@@ -314,7 +316,7 @@ async def an_unreadable_answer_writes_once(make: Open) -> None:
                 )
                 lab.sandbox.forget_faults()
                 for _ in range(2):
-                    await _settled(call(idempotency_key=f"k-{name}-{number}"), name)
+                    await _await_settled(call(idempotency_key=f"k-{name}-{number}"), name)
                 require(lab.count(records) <= before + 1, f"{name} wrote twice after {body!r}.")
                 if records in {"contacts", "payments"}:
                     break  # a name is unique, and an invoice takes no second payment
@@ -330,7 +332,7 @@ async def _unless_done(
     return result
 
 
-async def _settled(doing: Any, name: str) -> None:
+async def _await_settled(doing: Any, name: str) -> None:
     """Await an operation whose record is written, or whose outcome is not known yet."""
     try:
         await doing
@@ -353,7 +355,7 @@ async def an_outage_is_no_success(make: Open) -> None:
                 await lab.refused(kinds, coroutine, f"{name} with HTTP {outage.status}")
                 lab.sandbox.forget_faults()
             require(lab.count(records) == before, f"{name} wrote in an outage.")
-            await _settled(call(idempotency_key=f"k-{name}"), name)
+            await _await_settled(call(idempotency_key=f"k-{name}"), name)
             require(lab.count(records) <= before + 1, f"{name} wrote twice.")
 
 
@@ -375,7 +377,7 @@ async def a_refusal_has_its_type(make: Open) -> None:
 
 
 async def a_pause_is_kept(make: Open) -> None:
-    """The pause that the vendor asks for is in the error."""
+    """The error contains the pause that the vendor asks for."""
     async with make() as lab:
         answer, seconds = lab.subject.pause
         lab.sandbox.fail(answer)
@@ -385,7 +387,7 @@ async def a_pause_is_kept(make: Open) -> None:
 
 
 async def an_unknown_state_is_unknown(make: Open) -> None:
-    """A word for a state that the vendor's documentation lacks is no known state."""
+    """An undocumented word for a state is reported as an unknown state."""
     async with make() as lab:
         if lab.subject.strange is None:
             return
@@ -425,18 +427,18 @@ async def options_arrive(make: Open) -> None:
         extra = {lab.subject.vendor.name: {name: option}, "another": {"other": "1"}}
         await lab.sold(extra=extra)
         bodies = [request.body for request in lab.sandbox.requests]
-        sent = [
+        sent_values = [
             (path.rpartition(".")[2], value)
             for request in lab.sandbox.requests
             if request.body
-            for path, value in leaves("", request.json())
+            for path, value in nested_values("", request.json())
         ]
-        require((name, option) in sent, "An option is lost.")
+        require((name, option) in sent_values, "An option is lost.")
         require(not any(b'"other"' in body for body in bodies), "Another vendor's option arrived.")
 
 
 async def secrets_are_shown_nowhere(make: Open) -> None:
-    """No error, record or log entry shows a secret, even a repeated one."""
+    """No error, record or log entry shows a secret, even if the vendor repeats it."""
     async with make() as lab:
         everything = " and ".join(lab.subject.secrets)
         problem = {"message": everything, "Message": everything, "Detail": everything}
@@ -483,9 +485,9 @@ async def events_are_accepted_if_signed(make: Open) -> None:
         item = await lab("get_invoice", event.ref)
         require(item.ref.id == record.ref.id, "An event names another invoice.")
         require(event.at is not None and event.at.tzinfo, "A change has no time.")
-        stranger = lab.hub.webhooks(ACCOUNT, secrets=OTHER_SECRET)
+        strange_verifier = lab.hub.webhooks(ACCOUNT, secrets=OTHER_SECRET)
         try:
-            stranger.verify(**notice.arguments())
+            strange_verifier.verify(**notice.arguments())
         except (WebhookRejected, AuthenticationFailed):
             return
         raise AssertionError("A webhook that somebody else signed is accepted.")

@@ -1,7 +1,7 @@
 """Checks that every vendor of bank accounts must pass.
 
-The most important ones are about consents that the owner has not given, payments that may have
-been initiated, and amounts.
+The most important ones are about consents that the owner has not given, payments with an unknown
+outcome, and amounts.
 
 Each check takes a function that makes a new `BankSubject`: the vendor, its sandbox, and what the
 kit cannot know. `CHECKS` go through `Hub`, and `ASYNC_CHECKS` through `AsyncHub`.
@@ -58,7 +58,7 @@ from moorage.testing.kits._contract_lab import (
 from moorage.testing.kits._sent_requests import require_no_repeats
 from moorage.testing.kits.checks import require
 from moorage.testing.sandboxes.bank.base import BALANCES, BOOKED, IBANS, OWNER, PENDING
-from moorage.testing.sandboxes.base import Altered, Lost
+from moorage.testing.sandboxes.base import AlteredAnswer, Lost
 
 __all__ = ["ASYNC_CHECKS", "CHECKS", "AsyncCheck", "BankSubject", "Check", "Factory"]
 
@@ -75,7 +75,7 @@ Open: TypeAlias = Callable[[], Lab]
 
 
 async def a_consent_follows_its_owner(make: Open) -> None:
-    """A consent is pending until its owner decides, and then has the state of the decision."""
+    """A consent is pending until its owner accepts or refuses, and then has that state."""
     async with make() as lab:
         decisions = (
             (lab.bank.grant, ConsentStatus.GRANTED),
@@ -129,7 +129,7 @@ async def a_key_starts_one_consent(make: Open) -> None:
 
 
 async def a_lost_consent_is_unknown(make: Open) -> None:
-    """A consent with a lost answer is unknown, and its key starts no second one."""
+    """If a consent's answer is lost, its outcome is unknown, and its key starts no second one."""
     async with make() as lab:
         lab.sandbox.fail(*[None] * (await _requests_of_start(lab) - 1), Lost())
         for _ in range(2):
@@ -158,7 +158,7 @@ async def accounts_need_a_consent(make: Open) -> None:
 
 
 async def accounts_are_listed(make: Open) -> None:
-    """Each account has its number, its owner and a reference, and shows none of them."""
+    """Each account has its number, its owner and a reference, and its repr shows none of them."""
     async with make() as lab:
         accounts: tuple[BankAccount, ...] = await lab("accounts", str((await lab.granted()).ref))
         numbers = [item.iban.value if item.iban else item.number for item in accounts]
@@ -166,7 +166,7 @@ async def accounts_are_listed(make: Open) -> None:
         require({item.owner for item in accounts} == {OWNER}, "The owner is lost.")
         require(len({item.ref for item in accounts}) == len(IBANS), "Accounts share a reference.")
         require(all(item.raw for item in accounts), "The vendor's answer is lost.")
-        lab.discreet(f"{accounts!r}", "A list of accounts")
+        lab.check_hides(f"{accounts!r}", "A list of accounts")
 
 
 async def balances_are_exact(make: Open) -> None:
@@ -184,12 +184,12 @@ async def balances_are_exact(make: Open) -> None:
         time = datetime(2031, 5, 6, 7, 8, 9, tzinfo=UTC)
         require(balances[1].at == time, f"The time is {balances[1].at}.")
         require(balances[1].with_credit is False, "The credit of a balance is lost.")
-        lab.sandbox.fail(Altered(partial(with_values, {"closingBooked": "a-new-word"})))
+        lab.sandbox.fail(AlteredAnswer(partial(with_values, {"closingBooked": "a-new-word"})))
         kind = (await lab("balances", account))[0].kind
         require(kind is BalanceKind.UNKNOWN, f"An unknown word is read as {kind}.")
         for first, second, currency in _AMOUNTS:
             texts = {"1126.40": first, "-73.6": second, "EUR": currency}
-            lab.sandbox.fail(Altered(partial(with_values, texts)))
+            lab.sandbox.fail(AlteredAnswer(partial(with_values, texts)))
             balances = await lab("balances", account)
             amounts = [item.amount for item in balances]
             expected = [Money(text, currency) for text in (first, second)]
@@ -217,8 +217,8 @@ async def transactions_are_read_page_by_page(make: Open) -> None:
         require(states == {"booked"}, f"Booked transactions are {states}.")
         earlier = await lab.booked(ref, until=date(2031, 5, 5))
         require([item.id for item in earlier] == ids[1:], "The last day is ignored.")
-        later = await lab.booked(ref, since=date(2031, 5, 6))
-        require([item.id for item in later] == ids[:1], "The first day is ignored.")
+        later_transactions = await lab.booked(ref, since=date(2031, 5, 6))
+        require([item.id for item in later_transactions] == ids[:1], "The first day is ignored.")
 
 
 _DETAILS: Final[list[tuple[object, ...]]] = [
@@ -263,7 +263,7 @@ async def transactions_match_open_items(make: Open) -> None:
         ids = [item.transactions[0].end_to_end_id for item in entries]
         require(ids == [None, "RUN-7-1", None], f"The identifiers are {ids}.")
         require([_details(item) for item in entries[:2]] == _DETAILS, "Details of them are lost.")
-        lab.sandbox.fail(Altered(partial(with_values, {"149.90": "0.001", "EUR": "KWD"})))
+        lab.sandbox.fail(AlteredAnswer(partial(with_values, {"149.90": "0.001", "EUR": "KWD"})))
         small = (await lab("transactions", ref, TransactionQuery(since=SINCE))).entries[0]
         require(small.amount == Money("0.001", "KWD"), f"0.001 KWD is read as {small.amount}.")
         require(_details(small) == _DETAILS[0], "The transaction of 0.001 KWD has another party.")
@@ -273,11 +273,11 @@ async def transactions_match_open_items(make: Open) -> None:
         ]
         matched = [payment.items[0].id for payment in match(entries, items).matched]
         require(matched == ["invoice", "run"], f"Matched are {matched}.")
-        lab.discreet(f"{booked!r}", "A transaction")
+        lab.check_hides(f"{booked!r}", "A transaction")
 
 
 async def pending_transactions_are_apart(make: Open) -> None:
-    """Pending transactions are read only if they are wanted, and never as booked ones."""
+    """Pending transactions are returned only on request, and never as booked ones."""
     async with make() as lab:
         ref = await lab.account()
         usual: TransactionPage = await lab("transactions", ref, TransactionQuery(since=SINCE))
@@ -300,7 +300,7 @@ async def pending_transactions_are_apart(make: Open) -> None:
 
 
 async def an_unknown_word_is_no_consent(make: Open) -> None:
-    """Each word of the vendor has its status, and an unknown one is no consent."""
+    """Each word of the vendor becomes its status, and an unknown word is never a consent."""
     async with make() as lab:
         ref = (await lab.start()).ref
         for answer, status in lab.subject.consents:
@@ -339,23 +339,26 @@ async def a_lost_payment_is_unknown(make: Open) -> None:
     async with make() as lab:
         if BankCapability.PAY not in lab.able:
             return
-        faults: list[Any] = [Lost(), *[Altered(partial(with_body, body)) for body in _MALFORMED]]
+        faults: list[Any] = [
+            Lost(),
+            *[AlteredAnswer(partial(with_body, body)) for body in _MALFORMED],
+        ]
         for number, fault in enumerate(faults):
             lab.sandbox.fail(fault)
             for _ in range(2):
-                doing = lab("pay", lab.order(), idempotency_key=f"k-{number}")
-                await lab.refused(OutcomeUnknown, doing, f"Fault {number} of a payment")
+                operation = lab("pay", lab.order(), idempotency_key=f"k-{number}")
+                await lab.refused(OutcomeUnknown, operation, f"Fault {number} of a payment")
             require(lab.bank.payment_count() == number + 1, "A payment was initiated again.")
         for outage in uncertain_answers(lab.subject.refusals[0][0]):
             lab.sandbox.fail(outage)
             for _ in range(2):
-                doing = lab("pay", lab.order(), idempotency_key=f"k-{outage.status}")
-                await lab.refused(OutcomeUnknown, doing, f"HTTP {outage.status}")
+                operation = lab("pay", lab.order(), idempotency_key=f"k-{outage.status}")
+                await lab.refused(OutcomeUnknown, operation, f"HTTP {outage.status}")
         require(lab.bank.payment_count() == len(faults), "A payment was initiated again.")
 
 
 async def an_unknown_word_is_no_success(make: Open) -> None:
-    """Each word about a payment has its status, and an unknown one is no success."""
+    """Each word about a payment becomes its status, and an unknown word is never a success."""
     async with make() as lab:
         if BankCapability.PAY not in lab.able:
             return
@@ -368,7 +371,7 @@ async def an_unknown_word_is_no_success(make: Open) -> None:
 
 
 async def a_damaged_answer_is_an_error(make: Open) -> None:
-    """An answer without its content, or with an amount that is none, is an error."""
+    """An answer without its content, or with an invalid amount, raises an error."""
     async with make() as lab:
         consent = (await lab.granted()).ref
         account: Ref = (await lab("accounts", consent))[0].ref
@@ -403,7 +406,7 @@ async def a_refusal_has_its_type(make: Open) -> None:
 
 
 async def a_daily_limit_is_not_retried(make: Open) -> None:
-    """The limit of one account for a day is not worth another attempt, nor a pause of others."""
+    """An account's daily limit is not retried, and does not delay calls for other accounts."""
     async with make() as lab:
         ref = await lab.account()
         for number, answer in enumerate(lab.subject.daily):

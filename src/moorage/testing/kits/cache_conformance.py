@@ -32,7 +32,7 @@ import attrs
 from moorage.domain.cache.rules import CacheEntry
 from moorage.domain.http.response import Response
 from moorage.ports.cache import AsyncResponseCache, ResponseCache
-from moorage.testing.kits.checks import blocking, patience, require
+from moorage.testing.kits.checks import patience, require, sync_check
 
 Factory: TypeAlias = Callable[[], ResponseCache]
 AsyncFactory: TypeAlias = Callable[[], AsyncResponseCache]
@@ -233,7 +233,7 @@ _SHARED_CHECKS: Final[tuple[AsyncCheck, ...]] = (
 )
 
 CHECKS: Final[tuple[Check, ...]] = (
-    *(blocking(check) for check in _SHARED_CHECKS),
+    *(sync_check(check) for check in _SHARED_CHECKS),
     many_threads_may_use_it,
 )
 

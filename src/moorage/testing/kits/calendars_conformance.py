@@ -83,16 +83,16 @@ async def calendars_are_listed_once(make: Open) -> None:
     async with make() as lab:
         lab.sandbox.largest_page = 1
         page: CalendarPage = await lab("calendars")
-        listed = list(page.items)
+        page_items = list(page.items)
         while page.next is not None:
-            require(len(listed) < 5, "A list does not end.")
+            require(len(page_items) < 5, "A list does not end.")
             page = await lab("calendars", after=str(page.next))
-            listed += page.items
-        refs = [calendar.ref for calendar in listed]
+            page_items += page.items
+        refs = [calendar.ref for calendar in page_items]
         require(len(refs) == len(set(refs)) == 2, f"{len(refs)} calendars are listed.")
-        primary = [calendar.ref for calendar in listed if calendar.primary]
+        primary = [calendar.ref for calendar in page_items if calendar.primary]
         require(primary == [lab.calendar], "The default calendar is not told.")
-        require([item.writable for item in listed] == [True, False], "Who may write is lost.")
+        require([item.writable for item in page_items] == [True, False], "Who may write is lost.")
 
 
 async def an_event_is_written(make: Open) -> None:
@@ -116,21 +116,26 @@ async def an_event_is_written(make: Open) -> None:
 
 
 async def whole_days_are_kept(make: Open) -> None:
-    """An event of whole days has dates, ends on the day after the last, and can get times."""
+    """An all-day event has dates, ends on the day after its last, and can be given times."""
     async with make() as lab:
         days: dict[str, Any] = {"start": date(2026, 3, 28), "end": date(2026, 3, 30)}
         event = await lab.write(**days)
         for read in (event, await lab.get(event.ref)):
             require(read.all_day, "Whole days have become times.")
             require((read.start, read.end) == tuple(days.values()), f"It is from {read.start}.")
-        changed = await lab("update", event.ref, EventChanges(start=START, end=END))
-        require((changed.start, changed.end) == (START, END), "Days did not become times.")
-        changed = await lab("update", event.ref, EventChanges(**days))
-        require(changed.all_day and changed.start == days["start"], "Times did not become days.")
+        changed_event = await lab("update", event.ref, EventChanges(start=START, end=END))
+        require(
+            (changed_event.start, changed_event.end) == (START, END), "Days did not become times."
+        )
+        changed_event = await lab("update", event.ref, EventChanges(**days))
+        require(
+            changed_event.all_day and changed_event.start == days["start"],
+            "Times did not become days.",
+        )
 
 
 async def times_are_exact(make: Open) -> None:
-    """A moment stays the same moment when clocks are put forward and back."""
+    """Times are kept exactly across daylight saving changes."""
     async with make() as lab:
         forward = datetime(2026, 3, 29, 1, 30, tzinfo=BERLIN)
         back = datetime(2026, 10, 25, 2, 30, tzinfo=BERLIN)
@@ -178,7 +183,7 @@ async def a_lost_creation_is_found(make: Open) -> None:
 
 
 async def only_named_fields_change(make: Open) -> None:
-    """A change sets the named fields, and keeps all others, even those that no contract has."""
+    """A change sets the named fields and keeps all others, even those unknown to the contract."""
     async with make() as lab:
         ref = (await lab.write(attendees=_ATTENDEES[:2], **_FIELDS)).ref
         lab.sandbox.annotate(ref.id)
@@ -191,11 +196,11 @@ async def only_named_fields_change(make: Open) -> None:
         )
         before = await lab.get(ref)
         for step in steps:
-            changed = await lab("update", ref, EventChanges(**step))
-            _require_changed(before, changed, step)
-            require(await lab.get(ref) == changed, "A change is read as another one.")
+            changed_event = await lab("update", ref, EventChanges(**step))
+            _require_changed(before, changed_event, step)
+            require(await lab.get(ref) == changed_event, "A change is read as another one.")
             require(lab.sandbox.events()[0].annotated, f"{sorted(step)} erased other fields.")
-            before = changed
+            before = changed_event
         responses = [attendee.response for attendee in before.attendees]
         expected = [AttendeeResponse.ACCEPTED, AttendeeResponse.NONE]
         require(responses == expected, f"The attendees' answers are {responses}.")
@@ -216,13 +221,13 @@ async def named_fields_can_be_emptied(make: Open) -> None:
         names = ["description", "location", "attendees"]
         await lab("update", ref, EventChanges(clear=names))
         event = await lab.get(ref)
-        left = [name for name in names if getattr(event, name)]
-        require(left == [], f"{left} are not empty.")
+        kept_fields = [name for name in names if getattr(event, name)]
+        require(kept_fields == [], f"{kept_fields} are not empty.")
         require(event.title == TITLE, "Another field was emptied.")
 
 
 async def a_version_is_compared(make: Open) -> None:
-    """A change of an outdated version is refused, and changes nothing."""
+    """A change based on an outdated version is refused, and changes nothing."""
     async with make() as lab:
         if CalendarsCapability.VERSION not in lab.able:
             return
@@ -234,13 +239,13 @@ async def a_version_is_compared(make: Open) -> None:
         await lab.refused(ChangedMeanwhile, late, "A change of an older version")
         require(lab.titles() == ["Pickup"], "A change of an older version was made.")
         lab.sandbox.fail(Lost())
-        lost = lab("update", first.ref, EventChanges(title="Lost"), version=second.version)
-        error = await lab.refused(ConnectionFailed, lost, "A lost change of a version")
+        lost_update = lab("update", first.ref, EventChanges(title="Lost"), version=second.version)
+        error = await lab.refused(ConnectionFailed, lost_update, "A lost change of a version")
         require(error.may_have_been_processed, "A lost change is told as not made.")
 
 
 async def recurrence_is_kept(make: Open) -> None:
-    """Each rule that the vendor has is kept, and others are refused before anything is sent."""
+    """Each supported recurrence rule is kept; others are refused before anything is sent."""
     async with make() as lab:
         if CalendarsCapability.RECURRENCE not in lab.able:
             return
@@ -296,24 +301,24 @@ async def changes_are_listed_once(make: Open) -> None:
         lab.sandbox.largest_page = 2
         events = [await lab.write(f"Event {number}") for number in range(3)]
         await lab.write("Later", start=date(2026, 6, 1), end=date(2026, 6, 2))
-        items, later = await _all_changes(lab)
+        items, next_token = await _all_changes(lab)
         refs = sorted(str(event.ref) for event in events)
         require(sorted(str(item.ref) for item in items) == refs, "The list is not complete.")
-        none, later = await _all_changes(lab, later)
+        none, next_token = await _all_changes(lab, next_token)
         require(none == [], f"{len(none)} changes are listed although nothing changed.")
         await lab("update", events[0].ref, EventChanges(title="Pickup"))
         await lab("cancel", events[1].ref)
         await lab.write("New")
         await lab.write("Series", recurrence="FREQ=DAILY;COUNT=2")
-        changes, later = await _all_changes(lab, str(later))
+        changes, next_token = await _all_changes(lab, str(next_token))
         titles = {item.event.title for item in changes if item.event and not item.event.series}
         require(titles == {"Pickup", "New"}, f"{len(titles)} titles are listed.")
-        gone = [item.ref for item in changes if item.event is None]
-        require(gone == [events[1].ref], f"{len(gone)} events are gone.")
+        deleted_refs = [item.ref for item in changes if item.event is None]
+        require(deleted_refs == [events[1].ref], f"{len(deleted_refs)} events are gone.")
         series = [item.event.series for item in changes if item.event and item.event.series]
         require(len(series) == 1, "An occurrence does not name its series.")
         lab.sandbox.expire()
-        call = lab("changes", lab.calendar, **MONTH, after=later)
+        call = lab("changes", lab.calendar, **MONTH, after=next_token)
         await lab.refused(ChangesExpired, call, "An expired reference")
         foreign = lab("changes", lab.calendar, **MONTH, after=events[0].ref.with_related(page=""))
         await lab.refused(InvalidData, foreign, "The reference of an event as `after`")
@@ -332,7 +337,7 @@ async def _all_changes(lab: Lab, after: object = None) -> tuple[list[EventChange
 
 
 async def busy_times_are_told(make: Open) -> None:
-    """Each address has its busy times; an unknown address is not reported as free."""
+    """The busy times of each address are returned; an unknown address is not reported as free."""
     async with make() as lab:
         if CalendarsCapability.FREE_BUSY not in lab.able:
             return
@@ -347,11 +352,11 @@ async def busy_times_are_told(make: Open) -> None:
         require(times == [moments], f"{len(times)} busy times are told.")
         require(free.busy == (), "Somebody who is free has busy times.")
         require(nobody.busy is None and bool(nobody.problem), "An unknown address is told as free.")
-        most = lab.subject.vendor.limits["addresses"]
-        many = [f"n{number}@example.com" for number in range(most + 1)]
-        for wrong in (many, []):
-            call = lab("free_busy", wrong, **MONTH)
-            await lab.refused(InvalidData, call, f"{len(wrong)} addresses")
+        maximum = lab.subject.vendor.limits["addresses"]
+        addresses = [f"n{number}@example.com" for number in range(maximum + 1)]
+        for wrong_value in (addresses, []):
+            call = lab("free_busy", wrong_value, **MONTH)
+            await lab.refused(InvalidData, call, f"{len(wrong_value)} addresses")
 
 
 async def an_online_meeting_has_a_url(make: Open) -> None:

@@ -44,7 +44,7 @@ from moorage.testing.kits._contract_lab import (
     with_body,
 )
 from moorage.testing.kits.checks import require
-from moorage.testing.sandboxes.base import Altered, Lost
+from moorage.testing.sandboxes.base import AlteredAnswer, Lost
 
 if TYPE_CHECKING:
     from moorage.contracts.chat import ChatEvent
@@ -129,11 +129,11 @@ async def markup_is_shown_as_written(make: Open) -> None:
 
 
 def _require_as_written(lab: Lab, times: int) -> None:
-    shown = lab.shown()[-1]
-    require(shown.mentions == (), f"A text mentions {shown.mentions}.")
-    require(shown.links == (), f"A text became a link to {shown.links}.")
+    message = lab.shown()[-1]
+    require(message.mentions == (), f"A text mentions {message.mentions}.")
+    require(message.links == (), f"A text became a link to {message.links}.")
     # The title is shorter, since some vendors allow little.
-    is_complete = shown.text.count(_MARKUP[:100]) >= times and _MARKUP in shown.text
+    is_complete = message.text.count(_MARKUP[:100]) >= times and _MARKUP in message.text
     require(is_complete, "A text is not shown as it was written.")
 
 
@@ -153,16 +153,16 @@ async def an_answer_is_in_its_thread(make: Open) -> None:
         first_shown = lab.shown()[-1]
         answer: ChatReceipt = await lab("reply", str(receipt.ref), lab.message("Packed."))
         require(answer.ref not in (None, receipt.ref), "An answer has no reference of its own.")
-        shown = lab.shown()[-1]
+        message = lab.shown()[-1]
         thread = receipt.ref.id if receipt.ref else None
-        require(shown.thread == thread, f"An answer is in the thread {shown.thread}.")
-        require(shown.channel == first_shown.channel, "An answer is in another channel.")
+        require(message.thread == thread, f"An answer is in the thread {message.thread}.")
+        require(message.channel == first_shown.channel, "An answer is in another channel.")
         await lab("reply", answer.ref, lab.message("Shipped."))
         answered_ids = {thread, answer.ref.id if answer.ref else None}
         require(lab.shown()[-1].thread in answered_ids, "An answer to an answer is elsewhere.")
         require(lab.count() == 4, "An answer was not posted once.")
-        named = lab("reply", receipt.ref, lab.message(channel=lab.subject.channel))
-        await lab.refused(InvalidData, named, "An answer into a named channel")
+        reply_call = lab("reply", receipt.ref, lab.message(channel=lab.subject.channel))
+        await lab.refused(InvalidData, reply_call, "An answer into a named channel")
 
 
 async def a_key_answers_once(make: Open) -> None:
@@ -184,10 +184,14 @@ async def a_message_is_replaced(make: Open) -> None:
         message = lab.message(title="Old", buttons=[BUTTON])
         receipts: list[ChatReceipt] = [await lab("send", message) for _ in range(2)]
         for _ in range(2):
-            changed: ChatReceipt = await lab("edit", receipts[0].ref, lab.message("Shipped."))
-            require(changed.status is ChatStatus.UPDATED, f"An edit is {changed.status}.")
-            require(changed.ref == receipts[0].ref, "An edit changes the reference.")
-        texts = [(shown.text, shown.buttons) for shown in lab.shown()]
+            edited_receipt: ChatReceipt = await lab(
+                "edit", receipts[0].ref, lab.message("Shipped.")
+            )
+            require(
+                edited_receipt.status is ChatStatus.UPDATED, f"An edit is {edited_receipt.status}."
+            )
+            require(edited_receipt.ref == receipts[0].ref, "An edit changes the reference.")
+        texts = [(message.text, message.buttons) for message in lab.shown()]
         require(texts[0] == ("Shipped.", ()), f"An edited message shows {texts[0]}.")
         require(len(texts) == 2, "An edit posted a message.")
         require(TEXT in texts[1][0], "An edit changed another message.")
@@ -203,7 +207,7 @@ async def a_message_is_deleted(make: Open) -> None:
             deleted: ChatReceipt = await lab("delete", str(receipts[0].ref))
             require(deleted.status is ChatStatus.DELETED, f"A deletion is {deleted.status}.")
             require(deleted.ref == receipts[0].ref, "A deletion is of another message.")
-        texts = [shown.text for shown in lab.shown()]
+        texts = [message.text for message in lab.shown()]
         require(texts == ["Number 1."], f"After a deletion people see {texts}.")
 
 
@@ -225,7 +229,7 @@ async def a_refusal_has_its_type(make: Open) -> None:
 
 
 async def a_pause_is_kept(make: Open) -> None:
-    """The pause that the vendor asks for is in the error."""
+    """The error contains the pause that the vendor asks for."""
     async with make() as lab:
         answer, seconds = lab.subject.pause
         lab.sandbox.fail(answer)
@@ -248,7 +252,7 @@ async def an_uncertain_failure_is_unknown(make: Open) -> None:
 
 
 async def a_lost_answer_is_unknown(make: Open) -> None:
-    """A message with a lost answer is unknown, and its key never posts it again."""
+    """If the answer to a message is lost, its outcome is unknown, and its key never posts again."""
     async with make() as lab:
         lab.sandbox.fail(Lost())
         for _ in range(2):
@@ -258,14 +262,14 @@ async def a_lost_answer_is_unknown(make: Open) -> None:
 
 
 async def an_unreadable_success_is_unknown(make: Open) -> None:
-    """A message with an unreadable answer is no success, and its key posts nothing twice."""
+    """An unreadable answer is not reported as a success, and its key never posts twice."""
     async with make() as lab:
         bodies = (b"<html></html>",) if lab.subject.answers_empty else (b"", *_MALFORMED)
         for number, body in enumerate(bodies):
             lab.sandbox.fail(Response(200, {"Content-Type": "application/json"}, body))
             error = await lab.refused(VendorFailed, lab("send", lab.message()), f"{body!r}")
             require(not error.retryable, "A message that may have been posted is retryable.")
-            lab.sandbox.fail(Altered(partial(with_body, body)))
+            lab.sandbox.fail(AlteredAnswer(partial(with_body, body)))
             for _ in range(2):
                 coroutine = lab("send", lab.message(), idempotency_key=f"k-{number}")
                 await lab.refused(OutcomeUnknown, coroutine, f"{body!r} under a key")
@@ -287,7 +291,7 @@ async def options_arrive(make: Open) -> None:
 
 
 async def secrets_are_shown_nowhere(make: Open) -> None:
-    """No error, receipt, event of an observer or log entry shows a secret, even a repeated one."""
+    """No error, receipt, event of an observer or log entry shows a secret, even if repeated."""
     async with make() as lab:
         everything = " and ".join(lab.subject.secrets)
         echo = {"error": everything, "description": everything, "message": everything}
@@ -342,9 +346,9 @@ async def events_are_accepted_if_signed(make: Open) -> None:
         require(event.ref.other("channel") == event.channel, "A message has no channel.")
         require(event.at is not None and event.at.tzinfo, "A message has no time.")
         require(event.raw and "1042" not in repr(event), "An event shows what was written.")
-        stranger = lab.hub.webhooks(ACCOUNT, secrets=lab.subject.strange_secret)
+        strange_verifier = lab.hub.webhooks(ACCOUNT, secrets=lab.subject.strange_secret)
         try:
-            stranger.verify(**attrs.evolve(receive("Hi"), url=_URL).arguments())
+            strange_verifier.verify(**attrs.evolve(receive("Hi"), url=_URL).arguments())
         except (WebhookRejected, AuthenticationFailed):
             return
         raise AssertionError("A webhook that somebody else signed is accepted.")

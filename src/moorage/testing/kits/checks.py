@@ -38,7 +38,7 @@ def require(holds: object, sentence: str) -> None:
         raise AssertionError(sentence)
 
 
-class TooLate(AssertionError):
+class EventTooLate(AssertionError):
     """Raised if an expected event happens after its deadline."""
 
 
@@ -49,11 +49,11 @@ _LATE_TRIES: Final = 3
 _BUSY_TRIES: Final = 12
 
 
-def withheld(wall: float, used: float) -> float:
+def withheld_seconds(wall: float, used: float) -> float:
     """Return how many seconds of a nap's wall time a busy machine withheld from this process.
 
-    The nap itself, the CPU time that the process used meanwhile, and a timer's usual lateness are
-    not the machine's fault.
+    The nap's own length, the CPU time that the process used meanwhile, and a timer's usual
+    lateness are subtracted.
     """
     delay = wall - _NAP - used
     return delay if delay > _JITTER else 0.0
@@ -62,8 +62,8 @@ def withheld(wall: float, used: float) -> float:
 class Control:
     """A measurement, beside a check, of the time that a busy machine withholds from this process.
 
-    A thread naps again and again, and adds up by how much it wakes too late. A bound on wall time
-    is fair once this is subtracted from what was measured.
+    A thread naps again and again, and adds up how late it wakes. Subtract this from a measured
+    wall time before comparing it with a bound.
 
     Attributes:
         lost: seconds withheld so far.
@@ -92,23 +92,25 @@ class Control:
     def _measure(self) -> None:
         is_over = False
         while not is_over:
-            start_time, used = time.monotonic(), time.process_time()
+            start_time, used_time = time.monotonic(), time.process_time()
             is_over = self._over.wait(_NAP)
-            self.lost += withheld(time.monotonic() - start_time, time.process_time() - used)
+            self.lost += withheld_seconds(
+                time.monotonic() - start_time, time.process_time() - used_time
+            )
 
 
-def timely(
+def retrying_check(
     check: Callable[..., Coroutine[Any, Any, None]], control: Callable[[], Control] = Control
 ) -> Callable[..., Coroutine[Any, Any, None]]:
     """Return a check that is tried again if a busy machine made it fail.
 
     A failure while the machine withheld time from this process proves nothing: the check is tried
-    again, up to twelve times. On a steady machine a check may come too late twice. An adapter that
-    is late is so each time, and what fails otherwise fails at once.
+    again, up to twelve times. On a steady machine a check may be too late twice. An adapter that
+    is too slow fails each time, and any other failure is raised at once.
     """
 
     @wraps(check)
-    async def patiently(*arguments: Any) -> None:
+    async def check_with_patience(*arguments: Any) -> None:
         late_count = 0
         for _ in range(_BUSY_TRIES - 1):
             with control() as beside:
@@ -119,11 +121,11 @@ def timely(
             if beside.lost > _STEADY:
                 continue
             late_count += 1
-            if not isinstance(failure, TooLate) or late_count == _LATE_TRIES:
+            if not isinstance(failure, EventTooLate) or late_count == _LATE_TRIES:
                 raise failure
         return await check(*arguments)
 
-    return patiently
+    return check_with_patience
 
 
 def patience() -> float:
@@ -141,7 +143,7 @@ def waiting_at_most(seconds: float) -> Generator[None]:
         _patience.reset(token)
 
 
-async def soon(awaited: Awaitable[Answer], sentence: str) -> Answer:
+async def wait_soon(awaited: Awaitable[Answer], sentence: str) -> Answer:
     """Wait for an event, and fail the check with this sentence if it does not come."""
     try:
         return await asyncio.wait_for(awaited, patience())
@@ -157,7 +159,7 @@ async def in_thread(call: Callable[[], Answer]) -> Answer:
     def run() -> None:
         give: Callable[[], None]
         try:
-            give = partial(_give, answer, call())
+            give = partial(_set_answer, answer, call())
         except BaseException as error:  # noqa: BLE001 - raised where it is waited for
             give = partial(_fail, answer, error)
         with suppress(RuntimeError):  # the loop is closed: nobody waits any more
@@ -167,7 +169,7 @@ async def in_thread(call: Callable[[], Answer]) -> Answer:
     return await answer
 
 
-def _give(answer: asyncio.Future[Answer], result: Answer) -> None:
+def _set_answer(answer: asyncio.Future[Answer], result: Answer) -> None:
     if not answer.done():
         answer.set_result(result)
 
@@ -225,7 +227,7 @@ class AsyncView:
     Args:
         adapter: the adapter.
         threads: run each call in a thread of its own, so that one call may wait for another.
-        unchanged: attributes, and methods that are synchronous in both ports.
+        unchanged: names of attributes, and of methods that are synchronous in both ports.
     """
 
     def __init__(
@@ -258,7 +260,7 @@ def in_threads(factory: Callable[..., Any], *arguments: Any) -> Any:
     return AsyncView(factory(*arguments), threads=True)
 
 
-def blocking(
+def sync_check(
     check: Callable[[Callable[..., Any]], Coroutine[Any, Any, None]],
     view: Callable[..., Any] = in_this_thread,
 ) -> Callable[[Callable[..., Any]], None]:

@@ -84,12 +84,12 @@ async def sleepers_wake_in_time_order(sleepers: AsyncSleepers) -> None:
     _, sleeper = sleepers()
     woken_numbers: list[float] = []
 
-    async def nap(seconds: float) -> None:
+    async def sleep_for(seconds: float) -> None:
         await sleeper.sleep(seconds)
         woken_numbers.append(seconds)
 
     naps = (0.03, 0.015, 0.0)
-    await asyncio.gather(*map(nap, naps))
+    await asyncio.gather(*map(sleep_for, naps))
     require(sorted(naps) == woken_numbers, f"Sleepers woke in the order {woken_numbers}.")
 
 

@@ -38,7 +38,7 @@ from typing import TYPE_CHECKING, Any, Final, TypeAlias
 from moorage.testing.kits import _connector_checks as checks
 from moorage.testing.kits import _connector_network_checks as network
 from moorage.testing.kits._connector_lab import ConnectorSubject, Lab, NetworkFaults, Refusal
-from moorage.testing.kits.checks import timely
+from moorage.testing.kits.checks import retrying_check
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Coroutine
@@ -79,8 +79,8 @@ def _sync_check(check: LabCheck) -> Check:
     return run
 
 
-_NETWORK_CHECKS: Final = tuple(map(timely, network.CHECKS))
-_CANCEL_CHECKS: Final = (timely(network.cancelled_operation_leaves_no_trace),)
+_NETWORK_CHECKS: Final = tuple(map(retrying_check, network.CHECKS))
+_CANCEL_CHECKS: Final = (retrying_check(network.cancelled_operation_leaves_no_trace),)
 
 CHECKS: Final[tuple[Check, ...]] = tuple(map(_sync_check, checks.CHECKS))
 ASYNC_CHECKS: Final[tuple[AsyncCheck, ...]] = tuple(map(_async_check, checks.CHECKS))

@@ -14,7 +14,7 @@ def test_credentials(check):
 
 `CHECKS` are for `CredentialProvider`. `ASYNC_CHECKS` are for `AsyncCredentialProvider`, and
 awaited. Each takes a function that makes an empty provider, which renews a stale credential by
-calling (or awaiting) what it is given with the service, the tenant and the stale credential.
+calling (or awaiting) the given function with the service, the tenant and the stale credential.
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ from typing import Any, Final, TypeAlias, cast
 from moorage.domain.auth.methods import Credentials
 from moorage.errors import ConnectionFailed, CredentialNotFound, CredentialRefreshFailed
 from moorage.ports.credentials import AsyncCredentialProvider, CredentialProvider
-from moorage.testing.kits.checks import AsyncView, Flag, blocking, require, soon
+from moorage.testing.kits.checks import AsyncView, Flag, require, sync_check, wait_soon
 
 Renew: TypeAlias = Callable[[str, str | None, Any], Credentials]
 AsyncRenew: TypeAlias = Callable[[str, str | None, Any], Awaitable[Credentials]]
@@ -57,7 +57,7 @@ def _view(factory: Factory, renew: AsyncRenew) -> AsyncCredentialProvider:
 
 
 class Renewals:
-    """Renews the credentials `OLD` to `NEW`, and records for whom; it can wait or fail."""
+    """Renews the credentials `OLD` to `NEW`, and records the owners; it can wait or fail."""
 
     def __init__(self, *, waits: bool = False, error: Exception | None = None) -> None:
         self.calls: list[tuple[str, str | None]] = []
@@ -104,7 +104,7 @@ async def a_tenant_without_credentials_gets_none(factory: AsyncFactory) -> None:
 
 
 async def owners_have_separate_credentials(factory: AsyncFactory) -> None:
-    """A credential belongs to one service and tenant; without a tenant, it is for none."""
+    """A credential belongs to one service and tenant; without a tenant, it is no tenant's."""
     owners = [(service, tenant) for service in ("a", "b") for tenant in (None, "a", "None", "")]
     for owner in owners:
         provider = factory(Renewals())
@@ -121,7 +121,7 @@ async def owners_have_separate_credentials(factory: AsyncFactory) -> None:
                 )
                 require(is_missing, f"{other_owner} gets what belongs to {owner}.")
                 await provider.rotate(*other_owner, OTHER)
-        await soon(provider.refresh(*owner, OLD), _HANGS)
+        await wait_soon(provider.refresh(*owner, OLD), _HANGS)
         for other_owner in owners:
             expected = NEW if other_owner == owner else OTHER
             require(
@@ -135,7 +135,7 @@ async def stale_credentials_are_renewed(factory: AsyncFactory) -> None:
     renewals = Renewals()
     provider = factory(renewals)
     await provider.rotate("stripe", "acme", OLD)
-    renewed_credentials = await soon(provider.refresh("stripe", "acme", OLD), _HANGS)
+    renewed_credentials = await wait_soon(provider.refresh("stripe", "acme", OLD), _HANGS)
     require(renewed_credentials == NEW, "A refresh did not return the new credential.")
     require(renewals.calls == [("stripe", "acme")], f"One was to be renewed: {renewals.calls}.")
     require(await provider.get("stripe", "acme") == NEW, "A renewed credential was not kept.")
@@ -147,7 +147,7 @@ async def replaced_credentials_are_not_renewed(factory: AsyncFactory) -> None:
     provider = factory(renewals)
     for credentials in (OLD, OTHER):
         await provider.rotate("stripe", None, credentials)
-    renewed_credentials = await soon(provider.refresh("stripe", None, OLD), _HANGS)
+    renewed_credentials = await wait_soon(provider.refresh("stripe", None, OLD), _HANGS)
     require(
         renewed_credentials == OTHER, "A refresh did not return the newer credential that is there."
     )
@@ -162,7 +162,7 @@ async def concurrent_callers_share_one_renewal(factory: AsyncFactory) -> None:
     callers = [asyncio.ensure_future(provider.refresh("stripe", None, OLD)) for _ in range(8)]
     require(await renewals.begun.wait(), _HANGS)
     renewals.may_end.set()
-    renewed_credentials = await soon(asyncio.gather(*callers), _HANGS)
+    renewed_credentials = await wait_soon(asyncio.gather(*callers), _HANGS)
     require(
         renewed_credentials == [NEW] * 8, "Some of those who waited did not get the new credential."
     )
@@ -177,10 +177,10 @@ async def owners_do_not_wait_for_each_other(factory: AsyncFactory) -> None:
         await provider.rotate("stripe", tenant, OLD)
     slow_task = asyncio.ensure_future(provider.refresh("stripe", "acme", OLD))
     require(await renewals.begun.wait(), _HANGS)
-    fast_credentials = await soon(provider.refresh("stripe", "unhindered", OLD), _HANGS)
+    fast_credentials = await wait_soon(provider.refresh("stripe", "unhindered", OLD), _HANGS)
     is_waited = slow_task.done()
     renewals.may_end.set()
-    renewed_credentials = (await soon(slow_task, _HANGS), fast_credentials)
+    renewed_credentials = (await wait_soon(slow_task, _HANGS), fast_credentials)
     require(renewed_credentials == (NEW, NEW), "A refresh did not return the new credential.")
     require(not is_waited, "A tenant had to wait for another's renewal.")
 
@@ -196,7 +196,7 @@ async def a_failed_renewal_keeps_the_old_credential(factory: AsyncFactory) -> No
         require(is_failed, f"A renewal failed with {error!r}, and {raised_error!r} was raised.")
         require(await provider.get("stripe", None) == OLD, "A failed renewal lost a credential.")
         renewals.error = None
-        renewed_credentials = await soon(provider.refresh("stripe", None, OLD), _HANGS)
+        renewed_credentials = await wait_soon(provider.refresh("stripe", None, OLD), _HANGS)
         require(renewed_credentials == NEW, "After a failed renewal another did not succeed.")
 
 
@@ -209,7 +209,7 @@ async def waiting_callers_get_the_error_of_a_renewal(factory: AsyncFactory) -> N
     tasks = [asyncio.ensure_future(caller) for caller in callers]
     require(await renewals.begun.wait(), _HANGS)
     renewals.may_end.set()
-    raised_errors = await soon(asyncio.gather(*tasks), _HANGS)
+    raised_errors = await wait_soon(asyncio.gather(*tasks), _HANGS)
     all_failed = all(isinstance(error, CredentialRefreshFailed) for error in raised_errors)
     require(all_failed, f"Those who waited for a renewal that failed got {raised_errors!r}.")
     require(len({*map(id, raised_errors)}) == 4, "Those who waited share one exception.")
@@ -227,15 +227,15 @@ async def a_cancelled_renewal_is_taken_over(factory: AsyncFactory) -> None:
     first_refresh.cancel()
     await asyncio.wait([first_refresh])
     renewals.may_end.set()
-    renewed_credentials = await soon(asyncio.gather(*other_tasks), _HANGS)
+    renewed_credentials = await wait_soon(asyncio.gather(*other_tasks), _HANGS)
     require(first_refresh.cancelled(), "A cancellation was swallowed.")
     require(renewed_credentials == [NEW] * 3, "Those who waited did not get a new credential.")
 
 
 async def _raised_error(awaitable: Awaitable[object]) -> BaseException | None:
-    asking = asyncio.ensure_future(awaitable)
-    await soon(asyncio.wait([asking]), _HANGS)
-    return asking.exception()
+    get_task = asyncio.ensure_future(awaitable)
+    await wait_soon(asyncio.wait([get_task]), _HANGS)
+    return get_task.exception()
 
 
 _SHARED_CHECKS: Final[tuple[AsyncCheck, ...]] = (
@@ -250,6 +250,6 @@ _SHARED_CHECKS: Final[tuple[AsyncCheck, ...]] = (
     waiting_callers_get_the_error_of_a_renewal,
 )
 
-CHECKS: Final[tuple[Check, ...]] = tuple(blocking(check, _view) for check in _SHARED_CHECKS)
+CHECKS: Final[tuple[Check, ...]] = tuple(sync_check(check, _view) for check in _SHARED_CHECKS)
 
 ASYNC_CHECKS: Final[tuple[AsyncCheck, ...]] = (*_SHARED_CHECKS, a_cancelled_renewal_is_taken_over)

@@ -48,7 +48,7 @@ _MALFORMED: Final = (b"{}", b"[]", b"null", b"[{}]", b"<html></html>", b"a,b\n1,
 class CurrenciesSubject:
     """A vendor of exchange rates to check, with its sandbox.
 
-    The sandbox has a table with other prices for each day from Monday to Friday of March 2019.
+    The sandbox has a table with different prices for each day from Monday to Friday of March 2019.
 
     Attributes:
         vendor: an account at the sandbox.
@@ -59,7 +59,7 @@ class CurrenciesSubject:
             sandbox's own numbers.
         day_in_force: returns the last day up to a day that has a table at the sandbox.
         close_on: removes the sandbox's tables of some days.
-        no_rates: answers that say that there are no rates.
+        no_rates: answers by which the vendor says that it has no rates.
         refusals: answers by which the vendor refuses, with the error that each must become.
         answers: days, each with an answer of the vendor, the day and the source that its result
             must have, and the exact value of one unit of currencies in the base.
@@ -144,7 +144,7 @@ async def a_holiday_has_the_rates_before(make: _Open) -> None:
 
 
 async def rates_are_searched_ten_days_back(make: _Open) -> None:
-    """Rates are in force for ten days; after that there are none, which is an error."""
+    """Rates stay in force for ten days; a later day without rates is an error."""
     async with make() as lab:
         if not lab.has_history:
             return
@@ -205,7 +205,7 @@ async def no_rates_are_an_error(make: _Open) -> None:
 
 
 async def a_malformed_answer_is_no_success(make: _Open) -> None:
-    """An answer of success that cannot be read is an error."""
+    """A successful answer that cannot be read is an error."""
     async with make() as lab:
         for body in _MALFORMED:
             for kind in ("application/json", "text/csv"):

@@ -45,7 +45,7 @@ from moorage.testing.kits._einvoices_lab import (
     calls_by_capability,
 )
 from moorage.testing.kits.checks import OTHER_SECRET, require
-from moorage.testing.sandboxes.base import Altered, Lost
+from moorage.testing.sandboxes.base import AlteredAnswer, Lost
 from moorage.testing.sandboxes.einvoices.base import RECIPIENT, STRANGER, TOKEN
 
 if TYPE_CHECKING:
@@ -72,18 +72,22 @@ Open: TypeAlias = Callable[[], Lab]
 async def an_invoice_is_sent(make: Open) -> None:
     """An invoice is sent once, to its recipient and unchanged, and has a reference."""
     async with make() as lab:
-        sent: SentInvoice = await lab("send", lab.outgoing())
+        sent_invoice: SentInvoice = await lab("send", lab.outgoing())
         require(lab.count() == 1, "One invoice was not sent once.")
         delivery = lab.subject.sandbox.deliveries()[0]
         require(delivery.document == lab.subject.sandbox.document, "Another document was sent.")
         require(delivery.recipient == lab.subject.recipient, "It was sent to somebody else.")
         is_pending = lab.subject.deliver is not None
         expected = EinvoiceStatus.ACCEPTED if is_pending else EinvoiceStatus.DELIVERED
-        require(sent.status is expected, f"A new invoice is {sent.status}.")
-        require(sent.ref.vendor == lab.subject.vendor.name, "The reference names no vendor.")
-        require(sent.ref.account == ACCOUNT, "The reference names no account.")
-        require(Ref.parse(str(sent.ref)) == sent.ref, "A reference changes as text.")
-        require(sent.raw, "The vendor's answer is lost.")
+        require(sent_invoice.status is expected, f"A new invoice is {sent_invoice.status}.")
+        require(
+            sent_invoice.ref.vendor == lab.subject.vendor.name, "The reference names no vendor."
+        )
+        require(sent_invoice.ref.account == ACCOUNT, "The reference names no account.")
+        require(
+            Ref.parse(str(sent_invoice.ref)) == sent_invoice.ref, "A reference changes as text."
+        )
+        require(sent_invoice.raw, "The vendor's answer is lost.")
         if EinvoiceCapability.CII in lab.able:
             await lab("send", lab.outgoing(CII))
             require(
@@ -100,7 +104,7 @@ async def a_key_sends_once(make: Open) -> None:
         require(results[0] == results[1] == results[2], "A repeat has another result.")
         await lab("send", lab.outgoing(), idempotency_key="k-2")
         require(lab.count() == 2, "Another key did not send.")
-        other = lab("send", lab.outgoing(_other(lab)), idempotency_key="k-1")
+        other = lab("send", lab.outgoing(_other_document(lab)), idempotency_key="k-1")
         await lab.refused(IdempotencyConflict, other, "A key for another invoice")
 
 
@@ -127,20 +131,20 @@ async def each_request_is_sent_once(make: Open) -> None:
 
 
 async def pending_is_not_delivered(make: Open) -> None:
-    """An invoice is delivered only after the recipient's access point took it."""
+    """An invoice is delivered only after the recipient's access point accepted it."""
     async with make() as lab:
-        sent: SentInvoice = await lab("send", lab.outgoing())
+        sent_invoice: SentInvoice = await lab("send", lab.outgoing())
         deliver = lab.subject.deliver
         if EinvoiceCapability.STATUS not in lab.able:
             return
         if deliver is not None:
-            pending: SentInvoice = await lab("get", str(sent.ref))
+            pending: SentInvoice = await lab("get", str(sent_invoice.ref))
             is_early = pending.status is EinvoiceStatus.DELIVERED
             require(not is_early, "A pending invoice is reported as delivered.")
-            deliver(sent.ref.id)
-        delivered: SentInvoice = await lab("get", sent.ref)
+            deliver(sent_invoice.ref.id)
+        delivered: SentInvoice = await lab("get", sent_invoice.ref)
         require(delivered.status is EinvoiceStatus.DELIVERED, "A delivery is not reported.")
-        require(delivered.ref == sent.ref, "The state is of another invoice.")
+        require(delivered.ref == sent_invoice.ref, "The state is of another invoice.")
         require(delivered.raw, "The vendor's answer is lost.")
 
 
@@ -179,10 +183,10 @@ async def an_uncertain_failure_is_unknown(make: Open) -> None:
 
 
 async def a_lost_answer_is_unknown(make: Open) -> None:
-    """An invoice with a lost or unreadable answer is unknown, and its key never sends it again."""
+    """After a lost or unreadable answer, the outcome is unknown, and the key never sends again."""
     async with make() as lab:
-        faults: list[Lost | Altered] = [Lost()]
-        faults += [Altered(partial(with_body, body)) for body in _MALFORMED]
+        faults: list[Lost | AlteredAnswer] = [Lost()]
+        faults += [AlteredAnswer(partial(with_body, body)) for body in _MALFORMED]
         for number, fault in enumerate(faults):
             lab.fail(fault)
             for _ in range(2):
@@ -192,7 +196,7 @@ async def a_lost_answer_is_unknown(make: Open) -> None:
 
 
 async def an_unreadable_success_is_none(make: Open) -> None:
-    """A success without its content is an error, and neither a verdict nor an empty list."""
+    """A successful answer without its content is an error, not a verdict or an empty list."""
     async with make() as lab:
         for operation, arguments in lab.subject.malformed:
             for body in _MALFORMED:
@@ -202,7 +206,7 @@ async def an_unreadable_success_is_none(make: Open) -> None:
 
 
 async def a_recipient_is_looked_up(make: Open) -> None:
-    """A known recipient can receive, and an unknown one is never reported as one who can."""
+    """A known recipient can receive invoices; an unknown one is never reported as able to."""
     async with make() as lab:
         if EinvoiceCapability.LOOK_UP not in lab.able:
             return
@@ -221,30 +225,33 @@ async def a_recipient_is_looked_up(make: Open) -> None:
 async def an_invoice_arrives(make: Open) -> None:
     """A document that arrived is downloaded as the sender wrote it."""
     async with make() as lab:
-        documents = (lab.subject.sandbox.document, _other(lab))
+        documents = (lab.subject.sandbox.document, _other_document(lab))
         ids = [lab.subject.sandbox.arrive(document) for document in documents]
         refs = [f"{lab.subject.vendor.name}:{ACCOUNT}:{id_}" for id_ in ids]
         for ref, document in zip(refs, documents, strict=True):
-            received: ReceivedInvoice = await lab("download", ref)
-            require(received.document == document, "Another document was downloaded.")
-            require(str(received.ref) == ref, "It has another reference.")
-            require(received.raw, "The vendor's answer is lost.")
+            received_invoice: ReceivedInvoice = await lab("download", ref)
+            require(received_invoice.document == document, "Another document was downloaded.")
+            require(str(received_invoice.ref) == ref, "It has another reference.")
+            require(received_invoice.raw, "The vendor's answer is lost.")
         if EinvoiceCapability.INBOX not in lab.able:
             return
-        require(await _listed(lab) == refs, "A document that was only downloaded is not listed.")
+        require(
+            await _listed_ids(lab) == refs, "A document that was only downloaded is not listed."
+        )
         for _ in range(2):
             await lab("mark_fetched", refs[0])
             require(
-                await _listed(lab) == refs[1:], "The list lacks a document that was not fetched."
+                await _listed_ids(lab) == refs[1:],
+                "The list lacks a document that was not fetched.",
             )
 
 
-def _other(lab: Lab) -> bytes:
+def _other_document(lab: Lab) -> bytes:
     """Return a document with another number than the usual one."""
     return lab.subject.sandbox.document.replace(b"2041", b"2042")
 
 
-async def _listed(lab: Lab) -> list[str]:
+async def _listed_ids(lab: Lab) -> list[str]:
     inbox: EinvoiceInbox = await lab("list_received")
     require(inbox.raw, "The vendor's answer is lost.")
     for invoice in inbox.invoices:
@@ -265,7 +272,7 @@ async def options_arrive(make: Open) -> None:
 
 
 async def secrets_are_shown_nowhere(make: Open) -> None:
-    """No error, result, event of an observer or log entry shows a secret, even a repeated one."""
+    """No error, result, event of an observer or log entry shows a secret, even if repeated."""
     async with make() as lab:
         everything = " and ".join(lab.subject.secrets)
         echoes = ({"errors": {"root": [everything]}}, [{"source": "a", "details": everything}])
@@ -274,8 +281,8 @@ async def secrets_are_shown_nowhere(make: Open) -> None:
             status = 401 if number > 2 else 400
             lab.fail(None if echo is None else Response(status, _JSON, encode_json(echo)))
             try:
-                sent = await lab("send", lab.outgoing())
-                shown_texts.append(f"{sent!r}{sent.ref}")
+                sent_invoice = await lab("send", lab.outgoing())
+                shown_texts.append(f"{sent_invoice!r}{sent_invoice.ref}")
             except ConnectorError as error:
                 trace = "".join(traceback.format_exception(error))
                 shown_texts.append(f"{error}{error!r}{vars(error)!r}{trace}{_text_of(error)}")
@@ -298,28 +305,28 @@ async def events_are_accepted_if_proven(make: Open) -> None:
         require(event.ref.id == id_, "The event names another document.")
         require(event.status is None, "A document that arrived has a state.")
         require(event.raw, "The vendor's event is lost.")
-        stranger = lab.hub.webhooks(ACCOUNT, secrets=OTHER_SECRET)
+        strange_verifier = lab.hub.webhooks(ACCOUNT, secrets=OTHER_SECRET)
         try:
-            stranger.verify(**lab.subject.sandbox.receive(id_).arguments())
+            strange_verifier.verify(**lab.subject.sandbox.receive(id_).arguments())
         except (WebhookRejected, AuthenticationFailed):
             return
         raise AssertionError("A webhook of a stranger is accepted.")
 
 
 async def a_state_is_told_by_its_word(make: Open) -> None:
-    """Each word of the vendor becomes its state, and an unknown word no success."""
+    """Each word of the vendor becomes its state, and an unknown word is never a success."""
     async with make() as lab:
         reports, deliver = lab.subject.reports, lab.subject.deliver
         if reports is None or deliver is None:
             return
-        sent: SentInvoice = await lab("send", lab.outgoing())
+        sent_invoice: SentInvoice = await lab("send", lab.outgoing())
         for word, state in (*lab.subject.words, ("a_new_word", EinvoiceStatus.UNKNOWN)):
-            event = _event(lab, reports(sent.ref.id, word))
+            event = _event(lab, reports(sent_invoice.ref.id, word))
             require(event.type is EinvoiceEventType.STATUS, f"It is reported as {event.type}.")
             require(event.status == state, f"{word} is reported as {event.status}.")
             require(event.vendor_status == word, "The vendor's word is lost.")
-            require(event.ref == sent.ref, "The event names another invoice.")
-        event = _event(lab, deliver(sent.ref.id))
+            require(event.ref == sent_invoice.ref, "The event names another invoice.")
+        event = _event(lab, deliver(sent_invoice.ref.id))
         require(event.status is EinvoiceStatus.DELIVERED, "A delivery is not reported.")
 
 
@@ -334,7 +341,7 @@ def _event(lab: Lab, notice: Notice | None) -> EinvoiceEvent:
 
 
 async def a_request_is_in_the_vendors_words(make: Open) -> None:
-    """Each argument is sent under the vendor's name, in its words."""
+    """Each argument is sent with the vendor's name and words for it."""
     async with make() as lab:
         for operation, arguments, expected in lab.subject.requests:
             await lab(operation, *arguments)
@@ -343,7 +350,7 @@ async def a_request_is_in_the_vendors_words(make: Open) -> None:
 
 
 async def an_answer_is_read_in_full(make: Open) -> None:
-    """Each field of an answer arrives, with the meaning of the vendor's word."""
+    """Each field of an answer is read, with the meaning of the vendor's word."""
     async with make() as lab:
         for operation, arguments, answer, expected_fields in lab.subject.answers:
             lab.fail(answer, operation=operation)

@@ -43,7 +43,7 @@ from moorage.testing.kits._email_lab import (
     sent_text,
 )
 from moorage.testing.kits._email_requests import REQUESTS
-from moorage.testing.kits.checks import AsyncView, blocking, require
+from moorage.testing.kits.checks import AsyncView, require, sync_check
 
 if TYPE_CHECKING:
     from moorage.testing.sandboxes.email.mailbox import DeliveredEmail
@@ -284,7 +284,7 @@ async def failures_have_their_types(factory: Factory) -> None:
 
 
 async def an_unreadable_success_is_an_error(factory: Factory) -> None:
-    """An answer of success without its content is a vendor's error, and is not retried."""
+    """A successful answer without its content is a vendor error, and is not retried."""
     lab = factory()
     if lab.malform is None:
         return
@@ -362,7 +362,7 @@ async def a_repeated_bulk_sends_missing_chunks(factory: Factory) -> None:
 
 
 async def nothing_personal_is_shown(factory: Factory) -> None:
-    """Neither values nor errors show addresses, message texts or secrets."""
+    """No repr or error shows an address, a message text or a secret."""
     lab = factory()
     mail = message(metadata={}, html="<p>confidential</p>")
     receipt = await lab.hub.email().send_transactional(mail)
@@ -400,4 +400,4 @@ def _view(factory: Factory) -> EmailLab:
     return attrs.evolve(lab, hub=_AsyncHub(lab.hub), stranger=_AsyncHub(lab.stranger))
 
 
-CHECKS: Final[tuple[Check, ...]] = tuple(blocking(check, _view) for check in ASYNC_CHECKS)
+CHECKS: Final[tuple[Check, ...]] = tuple(sync_check(check, _view) for check in ASYNC_CHECKS)

@@ -26,7 +26,7 @@ from contextvars import ContextVar
 from typing import Any, Final, TypeAlias, TypeVar
 
 from moorage.ports.gather import AsyncGather, Gather
-from moorage.testing.kits.checks import Flag, blocking, in_thread, patience, require, soon
+from moorage.testing.kits.checks import Flag, in_thread, patience, require, sync_check, wait_soon
 
 Item = TypeVar("Item")
 Factory: TypeAlias = Callable[[], Gather]
@@ -83,28 +83,28 @@ async def results_come_in_the_order_of_the_steps(factory: AsyncFactory) -> None:
         return number
 
     steps = [_step(wait_for_the_next, number) for number in range(4)]
-    results = await soon(factory().every(steps, at_once=4), _HANGS)
+    results = await wait_soon(factory().every(steps, at_once=4), _HANGS)
     require(results == [0, 1, 2, 3], f"The results stand in the order {results}.")
 
 
 async def no_steps_give_no_results(factory: AsyncFactory) -> None:
     """Without steps, a gatherer returns an empty list."""
     steps: list[Step[int]] = []
-    results = await soon(factory().every(steps, at_once=3), _HANGS)
+    results = await wait_soon(factory().every(steps, at_once=3), _HANGS)
     require(results == [], f"No step was given, and {results} came of it.")
 
 
 async def steps_run_at_once(factory: AsyncFactory) -> None:
     """A gatherer runs the allowed number of steps concurrently, and never more."""
     for at_once in (1, 2, 3):
-        visit = _Visit(at_once)
+        visit = _WaitingStep(at_once)
         steps = [visit.__call__] * (at_once * 2)
-        step_results = await soon(factory().every(steps, at_once=at_once), _HANGS)
+        step_results = await wait_soon(factory().every(steps, at_once=at_once), _HANGS)
         require(visit.most <= at_once, f"{visit.most} steps ran at once, where {at_once} may.")
         require(all(step_results), f"{at_once} steps did not run at once.")
 
 
-class _Visit:
+class _WaitingStep:
     """A step that waits until the expected number of steps run at the same time."""
 
     def __init__(self, expected: int) -> None:
@@ -136,10 +136,10 @@ async def steps_see_the_context(factory: AsyncFactory) -> None:
         return context_name
 
     try:
-        context_names = await soon(factory().every([rename] * 3, at_once=1), _HANGS)
-        context_names += await soon(factory().every([rename] * 3, at_once=3), _HANGS)
+        context_names = await wait_soon(factory().every([rename] * 3, at_once=1), _HANGS)
+        context_names += await wait_soon(factory().every([rename] * 3, at_once=3), _HANGS)
         context_names += [
-            await soon(factory().first([rename] * 2, stagger=0, good=is_good), _HANGS)
+            await wait_soon(factory().first([rename] * 2, stagger=0, good=is_good), _HANGS)
             for is_good in (bool, _unreachable_task)
         ]
         require(
@@ -161,7 +161,7 @@ async def the_first_good_result_is_enough(factory: AsyncFactory) -> None:
             return number
 
         steps = [_step(start_call, number) for number in range(3)]
-        result = await soon(
+        result = await wait_soon(
             factory().first(steps, stagger=patience() * 2, good=good_one.__eq__),
             "A step that could start did not, though all before it had answered.",
         )
@@ -176,14 +176,14 @@ async def the_first_good_result_is_enough(factory: AsyncFactory) -> None:
 async def without_a_good_result_the_last_is_returned(factory: AsyncFactory) -> None:
     """If no step has a good result, the last result is returned, after every step has run."""
     steps = [_step(_echo, number) for number in range(3)]
-    result = await soon(
+    result = await wait_soon(
         factory().first(steps, stagger=patience() * 2, good=_unreachable_task), _HANGS
     )
     require(result == 2, f"The last of three bad results was returned as {result}.")
 
 
 async def a_slow_step_is_overtaken(factory: AsyncFactory) -> None:
-    """If a step is slow, the next one starts as well, and its good result is returned at once."""
+    """If a step is slow, the next one starts as well, and a good result is returned at once."""
     flag, slow_numbers, fast_numbers = Flag(), list[float](), list[float]()
 
     async def hang() -> str:
@@ -198,7 +198,7 @@ async def a_slow_step_is_overtaken(factory: AsyncFactory) -> None:
     start = time.monotonic()
     try:
         race = factory().first([hang, answer, hang], stagger=_BRIEFLY, good=bool)
-        result = await soon(race, "A good result waited for a step that hangs.")
+        result = await wait_soon(race, "A good result waited for a step that hangs.")
     finally:
         flag.set()
     require(result == "fast", "A step that hangs was not overtaken.")
@@ -220,12 +220,12 @@ async def a_slow_good_result_beats_a_fast_bad_one(factory: AsyncFactory) -> None
         bad_step_done.set()
         return ""
 
-    result = await soon(factory().first([slow_task, fast_task], stagger=0, good=bool), _HANGS)
+    result = await wait_soon(factory().first([slow_task, fast_task], stagger=0, good=bool), _HANGS)
     require(result == "good", "A step that was under way was given up for a bad result.")
 
 
 async def a_cancelled_caller_cancels_every_step(factory: AsyncFactory) -> None:
-    """If the caller of a gatherer is cancelled, it cancels every step and waits for its end."""
+    """If the caller of a gatherer is cancelled, it cancels all steps and waits until they end."""
     for verb in ("every", "first"):
         gather, start_numbers, ended_numbers = factory(), list[int](), list[int]()
         both = asyncio.Event()
@@ -251,9 +251,9 @@ async def a_cancelled_caller_cancels_every_step(factory: AsyncFactory) -> None:
             if verb == "every"
             else gather.first(steps, stagger=0, good=_unreachable_task)
         )
-        await soon(both.wait(), "Two steps did not start.")
+        await wait_soon(both.wait(), "Two steps did not start.")
         caller.cancel()
-        await soon(asyncio.wait([caller]), "A cancelled caller does not go on.")
+        await wait_soon(asyncio.wait([caller]), "A cancelled caller does not go on.")
         require(caller.cancelled(), f"`{verb}` swallowed a cancellation.")
         require(
             sorted(ended_numbers) == sorted(start_numbers),
@@ -272,7 +272,7 @@ async def other_steps_have_ended(factory: AsyncFactory) -> None:
             await asyncio.sleep(0)
             ended_steps.append("hang")
 
-    await soon(factory().first([hang, _step(_echo, "good")], stagger=0, good=bool), _HANGS)
+    await wait_soon(factory().first([hang, _step(_echo, "good")], stagger=0, good=bool), _HANGS)
     require(ended_steps == ["hang"], "A step that lost goes on.")
 
 
@@ -300,7 +300,7 @@ _SHARED_CHECKS: Final[tuple[AsyncCheck, ...]] = (
 )
 
 CHECKS: Final[tuple[Check, ...]] = tuple(
-    blocking(check, _ThreadedGatherer) for check in _SHARED_CHECKS
+    sync_check(check, _ThreadedGatherer) for check in _SHARED_CHECKS
 )
 
 ASYNC_CHECKS: Final[tuple[AsyncCheck, ...]] = (

@@ -48,7 +48,7 @@ from moorage.testing.kits import _http_proxy_checks as proxies
 from moorage.testing.kits import _http_stream_checks as streams
 from moorage.testing.kits import _http_trust_checks as trust
 from moorage.testing.kits._http_lab import PATIENT, Clients, ThreadedClient, failure_of, lab
-from moorage.testing.kits.checks import require, timely
+from moorage.testing.kits.checks import require, retrying_check
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator
@@ -105,13 +105,13 @@ async def async_bodies_are_refused(clients: Clients) -> None:
     require(vendor.requests == (), "Something was sent.")
 
 
-def _timely(
+def _timed_checks(
     *checks: Callable[[Any], Coroutine[Any, Any, None]],
 ) -> tuple[Callable[[Any], Coroutine[Any, Any, None]], ...]:
-    return tuple(map(timely, checks))
+    return tuple(map(retrying_check, checks))
 
 
-_SHARED_CHECKS: Final = _timely(
+_SHARED_CHECKS: Final = _timed_checks(
     checks.an_answer_comes_back_whole,
     checks.a_request_arrives_as_given,
     checks.fields_beyond_ascii_are_kept,
@@ -169,13 +169,13 @@ def _sync_function(check: Callable[[Any], Coroutine[Any, Any, None]]) -> Callabl
 
 ASYNC_CHECKS: Final[tuple[AsyncCheck, ...]] = (
     *_SHARED_CHECKS,
-    *_timely(async_bodies_are_sent, faults.cancelling_closes_the_connection),
+    *_timed_checks(async_bodies_are_sent, faults.cancelling_closes_the_connection),
 )
 CHECKS: Final[tuple[Check, ...]] = tuple(
     map(_sync_function, (*_SHARED_CHECKS, async_bodies_are_refused))
 )
 
-ASYNC_ONE_CONNECTION_CHECKS: Final[tuple[AsyncCheck, ...]] = _timely(
+ASYNC_ONE_CONNECTION_CHECKS: Final[tuple[AsyncCheck, ...]] = _timed_checks(
     streams.a_full_connection_pool_ends_with_the_pool_timeout,
     *(row.named() for row in failures.ONE_CONNECTION_FAILURES),
 )
@@ -183,19 +183,19 @@ ONE_CONNECTION_CHECKS: Final[tuple[Check, ...]] = tuple(
     map(_sync_function, ASYNC_ONE_CONNECTION_CHECKS)
 )
 
-ASYNC_TLS_CHECKS: Final[tuple[AsyncTlsCheck, ...]] = _timely(streams.tls_is_verified)
+ASYNC_TLS_CHECKS: Final[tuple[AsyncTlsCheck, ...]] = _timed_checks(streams.tls_is_verified)
 TLS_CHECKS: Final[tuple[TlsCheck, ...]] = tuple(map(_sync_function, ASYNC_TLS_CHECKS))
 
-ASYNC_TRUST_CHECKS: Final[tuple[AsyncTrustCheck, ...]] = _timely(*trust.CHECKS)
+ASYNC_TRUST_CHECKS: Final[tuple[AsyncTrustCheck, ...]] = _timed_checks(*trust.CHECKS)
 TRUST_CHECKS: Final[tuple[TrustCheck, ...]] = tuple(map(_sync_function, ASYNC_TRUST_CHECKS))
 
-ASYNC_PROXY_CHECKS: Final[tuple[AsyncProxyCheck, ...]] = _timely(
+ASYNC_PROXY_CHECKS: Final[tuple[AsyncProxyCheck, ...]] = _timed_checks(
     *proxies.CHECKS,
     *(row.named() for row in failures.PROXY_FAILURES),
 )
 PROXY_CHECKS: Final[tuple[ProxyCheck, ...]] = tuple(map(_sync_function, ASYNC_PROXY_CHECKS))
 
-ASYNC_GUARD_CHECKS: Final[tuple[AsyncGuardCheck, ...]] = _timely(*guards.CHECKS)
+ASYNC_GUARD_CHECKS: Final[tuple[AsyncGuardCheck, ...]] = _timed_checks(*guards.CHECKS)
 GUARD_CHECKS: Final[tuple[GuardCheck, ...]] = tuple(map(_sync_function, ASYNC_GUARD_CHECKS))
 
 FAILURES: Final = (

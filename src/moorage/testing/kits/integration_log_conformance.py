@@ -14,7 +14,7 @@ def test_integration_log(check):
 
 `CHECKS` are for `IntegrationLogger`. `ASYNC_CHECKS` are for `AsyncIntegrationLogger`, and awaited.
 Each takes a function that makes a log without entries and with room for two hundred. A log may
-take its time to show what was written.
+show an entry some time after it was written.
 """
 
 from __future__ import annotations
@@ -37,7 +37,7 @@ from moorage.domain.observation.integration_log import (
 )
 from moorage.domain.observation.log_pages import page_of
 from moorage.ports.integration_log import AsyncIntegrationLogger, IntegrationLogger
-from moorage.testing.kits.checks import AsyncView, blocking, patience, require, require_pages
+from moorage.testing.kits.checks import AsyncView, patience, require, require_pages, sync_check
 
 Factory: TypeAlias = Callable[[], IntegrationLogger]
 AsyncFactory: TypeAlias = Callable[[], AsyncIntegrationLogger]
@@ -54,7 +54,7 @@ def _view(factory: Factory) -> AsyncIntegrationLogger:
 
 
 def entry(number: int) -> IntegrationLog:
-    """Return an entry that differs from others; every third has all fields."""
+    """Return an entry that differs for each number; every third has all fields."""
     sync_log = IntegrationLog(
         id=f"call-{number:04}",
         service=("stripe", "adyen")[number % 2],
@@ -114,7 +114,7 @@ QUERIES: Final = (
 
 
 async def entries_are_kept_as_they_are(factory: AsyncFactory) -> None:
-    """Entries of an integration log are read back unchanged, field by field."""
+    """Entries of an integration log are read back with every field unchanged."""
     log = factory()
     for number in (0, 1):
         written_entry = entry(number)
@@ -139,7 +139,7 @@ async def the_newest_come_first(factory: AsyncFactory) -> None:
 
 
 async def pages_have_each_entry_once(factory: AsyncFactory) -> None:
-    """The pages of a log contain every matching entry once, and the last has no successor."""
+    """The pages of a log contain every matching entry once, and the last page has no successor."""
     log, entries = await _filled_log(factory)
     for limit in (1, 5, 6, 29, 30, 31):
         for query in QUERIES:
@@ -163,7 +163,7 @@ async def new_entries_do_not_shift_pages(factory: AsyncFactory) -> None:
 async def a_page_ends_at_the_scan_limit(factory: AsyncFactory) -> None:
     """A page ends after `scan_limit` entries and says so; the next page continues there.
 
-    `page_of` in `moorage.domain.observation.log_pages` is the rule.
+    `page_of` in `moorage.domain.observation.log_pages` defines this rule.
     """
     log, entries = await _filled_log(factory)
     for scan_limit, query in product((4, 30), QUERIES):
@@ -187,7 +187,7 @@ async def a_page_ends_at_the_scan_limit(factory: AsyncFactory) -> None:
 
 
 async def a_summary_counts_all_matching_entries(factory: AsyncFactory) -> None:
-    """A log's summary counts every matching entry of all pages, and no other."""
+    """A log's summary counts exactly the matching entries of all pages."""
     log, entries = await _filled_log(factory)
     for query in QUERIES:
         expected = summarise(entry for entry in entries if query.matches(entry))
@@ -196,7 +196,7 @@ async def a_summary_counts_all_matching_entries(factory: AsyncFactory) -> None:
 
 
 async def removal_deletes_all_matching_entries(factory: AsyncFactory) -> None:
-    """Removing from a log deletes every matching entry of all pages, and no other."""
+    """Removing from a log deletes exactly the matching entries of all pages."""
     for query in QUERIES:
         log, entries = await _filled_log(factory)
         expected = [entry.id for entry in entries if not query.matches(entry)]
@@ -273,7 +273,7 @@ _SHARED_CHECKS: Final[tuple[AsyncCheck, ...]] = (
 )
 
 CHECKS: Final[tuple[Check, ...]] = (
-    *(blocking(check, _view) for check in _SHARED_CHECKS),
+    *(sync_check(check, _view) for check in _SHARED_CHECKS),
     many_threads_may_write,
 )
 

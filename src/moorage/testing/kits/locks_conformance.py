@@ -25,7 +25,7 @@ from threading import Barrier, Thread
 from typing import Any, Final, TypeAlias, cast
 
 from moorage.ports.locks import AsyncLocks, Locks
-from moorage.testing.kits.checks import AsyncView, blocking, patience, require, soon
+from moorage.testing.kits.checks import AsyncView, patience, require, sync_check, wait_soon
 
 Factory: TypeAlias = Callable[[], Locks]
 AsyncFactory: TypeAlias = Callable[[], AsyncLocks]
@@ -42,7 +42,7 @@ def _view(factory: Factory) -> AsyncLocks:
     return cast("AsyncLocks", AsyncView(factory(), threads=True, unchanged={"release"}))
 
 
-class _Guest:
+class _SlotCaller:
     """A caller that waits for a semaphore's slot, and then holds it."""
 
     def __init__(self, locks: AsyncLocks, *, timeout: float | None = None) -> None:
@@ -94,7 +94,9 @@ async def without_timeout_or_queue_a_caller_is_refused(factory: AsyncFactory) ->
     await _enters(locks)
     for queue, timeout in ((9, 0.0), (9, -1.0), (0, patience() * 2)):
         acquisition = locks.acquire(_NAME, object(), places=1, queue=queue, timeout=timeout)
-        is_refused = not await soon(acquisition, f"Waited, with a line of {queue} and {timeout} s.")
+        is_refused = not await wait_soon(
+            acquisition, f"Waited, with a line of {queue} and {timeout} s."
+        )
         require(is_refused, "A place was given twice.")
 
 
@@ -103,8 +105,8 @@ async def a_wait_ends_with_its_timeout(factory: AsyncFactory) -> None:
     locks, holder = factory(), object()
     await _enters(locks, holder)
     start = time.monotonic()
-    is_waited = not await soon(
-        _Guest(locks, timeout=_BRIEFLY).acquisition, "A wait did not end in time."
+    is_waited = not await wait_soon(
+        _SlotCaller(locks, timeout=_BRIEFLY).acquisition, "A wait did not end in time."
     )
     require(is_waited, "A place was given twice.")
     require(time.monotonic() - start >= _BRIEFLY, "A wait ended before its time.")
@@ -118,7 +120,7 @@ async def a_full_queue_refuses_at_once(factory: AsyncFactory) -> None:
     await _enters(locks, holder)
     waiting_guests = [await _joins(locks, ahead) for ahead in range(3)]
     acquisition = locks.acquire(_NAME, object(), places=1, queue=3, timeout=patience() * 2)
-    is_refused = not await soon(acquisition, "A fourth caller waits in a line for three.")
+    is_refused = not await wait_soon(acquisition, "A fourth caller waits in a line for three.")
     require(is_refused, "A place was given twice.")
     await _everybody_enters(locks, holder, waiting_guests)
 
@@ -138,19 +140,21 @@ async def new_callers_do_not_overtake(factory: AsyncFactory) -> None:
     guest = await _joins(locks, 0)
     locks.release(_NAME, holder)
     require(not await _enters(locks), "A newcomer got the place that another waited for.")
-    require(await soon(guest.acquisition, _NEVER), _NEVER)
+    require(await wait_soon(guest.acquisition, _NEVER), _NEVER)
 
 
 async def callers_that_left_the_queue_get_no_slot(factory: AsyncFactory) -> None:
     """A released slot is not granted to callers that have left the queue."""
     locks, holder = factory(), object()
     await _enters(locks, holder)
-    patient_guests: list[_Guest] = []
+    patient_guests: list[_SlotCaller] = []
     for ahead in range(5):
         if ahead % 2:
             patient_guests.append(await _joins(locks, ahead // 2))
         else:
-            await soon(_Guest(locks, timeout=_BRIEFLY).acquisition, "A wait did not end in time.")
+            await wait_soon(
+                _SlotCaller(locks, timeout=_BRIEFLY).acquisition, "A wait did not end in time."
+            )
     await _everybody_enters(locks, holder, patient_guests)
 
 
@@ -171,7 +175,7 @@ async def no_caller_waits_forever(factory: AsyncFactory) -> None:
             locks.release(_NAME, holder)
 
     visits = asyncio.gather(*map(visit, range(60)))
-    await soon(visits, "Somebody waits for ever for a place that is free.")
+    await wait_soon(visits, "Somebody waits for ever for a place that is free.")
     require(largest_count <= 2, f"{largest_count} were in two places at once.")
     require(served_count >= 40, f"Only {served_count} were served, though 40 had the time to wait.")
     require(await _enters(locks), "A place is held by nobody.")
@@ -202,7 +206,7 @@ async def a_cancelled_caller_passes_its_slot_on(factory: AsyncFactory) -> None:
 
 
 def threads_never_exceed_the_limit(factory: Factory) -> None:
-    """Many quick threads never hold more slots than a semaphore has."""
+    """Threads that enter and leave rapidly never hold more slots than a semaphore has."""
     locks, long_timeout, start = factory(), patience(), Barrier(8)
     inner_numbers, largest_numbers, refused_numbers = [0] * 8, [0] * 8, [0] * 8
 
@@ -238,28 +242,29 @@ async def _enters(
     return await locks.acquire(name, holder or object(), places=places, queue=0, timeout=0)
 
 
-async def _joins(locks: AsyncLocks, ahead: int) -> _Guest:
+async def _joins(locks: AsyncLocks, ahead: int) -> _SlotCaller:
     """Add a caller behind `ahead` waiting callers, and return once it waits."""
-    guest = _Guest(locks)
+    guest = _SlotCaller(locks)
     end = time.monotonic() + patience()
     while time.monotonic() < end:
         # With so many in line this is refused, which is known by its being refused too soon.
         start = time.monotonic()
         acquisition = locks.acquire(_NAME, object(), places=1, queue=ahead + 1, timeout=_BRIEFLY)
         require(
-            not await soon(acquisition, "A wait did not end in time."), "A place was given twice."
+            not await wait_soon(acquisition, "A wait did not end in time."),
+            "A place was given twice.",
         )
         if time.monotonic() - start < _BRIEFLY:
             return guest
     raise AssertionError("A caller that could wait did not.")
 
 
-async def _everybody_enters(locks: AsyncLocks, holder: object, waiting: list[_Guest]) -> None:
+async def _everybody_enters(locks: AsyncLocks, holder: object, waiting: list[_SlotCaller]) -> None:
     """Release the slots one by one, and check that each goes to the next caller."""
     requests = [guest.acquisition for guest in waiting]
     for guest in waiting:
         locks.release(_NAME, holder)
-        finished_tasks, _ = await soon(
+        finished_tasks, _ = await wait_soon(
             asyncio.wait(requests, return_when=asyncio.FIRST_COMPLETED), _NEVER
         )
         is_alone = finished_tasks == {guest.acquisition} and guest.acquisition.result()
@@ -270,7 +275,7 @@ async def _everybody_enters(locks: AsyncLocks, holder: object, waiting: list[_Gu
     require(await _enters(locks), "A place is held by nobody.")
 
 
-async def _cancel_and_wait(guest: _Guest) -> None:
+async def _cancel_and_wait(guest: _SlotCaller) -> None:
     guest.acquisition.cancel()
     await asyncio.wait([guest.acquisition])
     require(guest.acquisition.cancelled(), "A cancellation was swallowed.")
@@ -290,7 +295,7 @@ _SHARED_CHECKS: Final[tuple[AsyncCheck, ...]] = (
 )
 
 CHECKS: Final[tuple[Check, ...]] = (
-    *(blocking(check, _view) for check in _SHARED_CHECKS),
+    *(sync_check(check, _view) for check in _SHARED_CHECKS),
     threads_never_exceed_the_limit,
 )
 

@@ -13,8 +13,8 @@ def test_outbox(check):
 ```
 
 `CHECKS` are for `OutboxStorage`. `ASYNC_CHECKS` are for `AsyncOutboxStorage`, and awaited. Each
-takes a function that makes a store without entries. That `add` is part of the host's transaction
-only you can check.
+takes a function that makes a store without entries. Only you can check that `add` is part of the
+host's transaction.
 """
 
 from __future__ import annotations

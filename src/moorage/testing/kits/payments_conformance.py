@@ -51,8 +51,8 @@ from moorage.testing.kits._payments_lab import (
     SECOND,
     Lab,
     PaymentsSubject,
-    awaited,
-    plainly,
+    async_lab,
+    sync_lab,
 )
 from moorage.testing.kits._payments_moves import MOVES
 from moorage.testing.kits._payments_orders import ORDERS
@@ -63,7 +63,7 @@ from moorage.testing.kits._payments_stored import STORED
 from moorage.testing.kits._payments_subscriptions import SUBSCRIPTIONS
 from moorage.testing.kits.checks import in_thread, require
 from moorage.testing.sandboxes.base import (
-    Altered,
+    AlteredAnswer,
     Lost,
 )
 
@@ -164,7 +164,7 @@ async def amounts_are_exact(make: Open) -> None:
 
 
 async def a_decline_says_why(make: Open) -> None:
-    """A declined payment has moorage's and the vendor's reason, also when it is repeated."""
+    """The error of a declined payment has moorage's and the vendor's reason, also on a repeat."""
     async with make() as lab:
         for source, reason in (
             (lab.subject.declined, None),
@@ -255,7 +255,7 @@ async def an_unreadable_success_charges_nothing_twice(make: Open) -> None:
     async with make() as lab:
         for number, body in enumerate(_MALFORMED):
             key = f"k-{number}"
-            lab.sandbox.fail(Altered(partial(with_body, body)))
+            lab.sandbox.fail(AlteredAnswer(partial(with_body, body)))
             charge_call = lab("charge", lab.order(), idempotency_key=key)
             error = await lab.refused(ConnectorError, charge_call, f"{body!r}")
             require(
@@ -354,7 +354,7 @@ async def an_unknown_webhook_state_is_no_success(make: Open) -> None:
             (_NEW_STATE, _NEW_STATE),
             (lab.subject.pending, lab.subject.pending_refund),
         ):
-            for event in lab.retold(word, refund_word):
+            for event in lab.events_with_unknown_words(word, refund_word):
                 if event.vendor_state == word:
                     require(event.state not in _TAKEN, f"A webhook's {word!r} is {event.state}.")
                 refund = event.refund
@@ -384,7 +384,7 @@ async def amounts_in_webhooks_are_exact(make: Open) -> None:
 
 
 async def another_account_takes_over(make: Open) -> None:
-    """A payment goes to the second account if the first certainly did nothing."""
+    """A payment fails over to the second account only if the first certainly charged nothing."""
     async with make() as lab:
         connection_failure = ConnectionFailed("Nobody is there.", may_have_been_processed=False)
         lab.sandbox.fail(connection_failure)
@@ -395,7 +395,7 @@ async def another_account_takes_over(make: Open) -> None:
 
 
 async def a_possible_payment_stays_at_its_account(make: Open) -> None:
-    """A payment with a lost answer stays at its vendor, even if the configuration changes."""
+    """A payment with a lost answer is never tried at another vendor, even after a reload."""
     async with make() as lab:
         lab.sandbox.fail(Lost())
         charge_call = lab("charge", lab.order(), idempotency_key="k-1")
@@ -421,7 +421,7 @@ async def options_arrive(make: Open) -> None:
 
 
 async def payment_methods_are_not_shown(make: Open) -> None:
-    """Orders and receipts do not show the means of payment, and accounts hide secrets."""
+    """No repr of an order or receipt shows the means of payment, and accounts hide secrets."""
     async with make() as lab:
         order = lab.order()
         payment = await lab("charge", order, idempotency_key="k-1")
@@ -454,8 +454,8 @@ async def events_are_accepted_if_signed(make: Open) -> None:
         require(
             payment_state.refunded == Money("50.00", "EUR"), "What was told twice counts twice."
         )
-        stranger = lab.verifier(strange=True)
-        believing = in_thread(lambda: stranger.verify(**lab.sandbox.sent[0].arguments()))
+        strange_verifier = lab.verifier(strange=True)
+        believing = in_thread(lambda: strange_verifier.verify(**lab.sandbox.sent[0].arguments()))
         await lab.refused(WebhookRejected, believing, "News that somebody else signed")
 
 
@@ -490,5 +490,5 @@ _ALL_CHECKS: Final = (
 )
 
 
-CHECKS: Final[tuple[Check, ...]] = through_hub(_ALL_CHECKS, plainly)
-ASYNC_CHECKS: Final[tuple[AsyncCheck, ...]] = through_async_hub(_ALL_CHECKS, awaited)
+CHECKS: Final[tuple[Check, ...]] = through_hub(_ALL_CHECKS, sync_lab)
+ASYNC_CHECKS: Final[tuple[AsyncCheck, ...]] = through_async_hub(_ALL_CHECKS, async_lab)

@@ -53,7 +53,7 @@ from moorage.testing.kits._people_lab import (
     request_values,
 )
 from moorage.testing.kits.checks import require
-from moorage.testing.sandboxes.base import Altered, Lost
+from moorage.testing.sandboxes.base import AlteredAnswer, Lost
 
 if TYPE_CHECKING:
     from moorage.contracts.people import GroupPage, MemberPage, Person, PersonPage
@@ -109,7 +109,7 @@ async def an_account_is_created(make: Open) -> None:
 
 
 async def an_account_may_be_inactive(make: Open) -> None:
-    """An account that is created inactive is inactive in the directory, and is reported so."""
+    """An account that is created inactive is inactive in the directory and in the result."""
     async with make() as lab:
         person = await lab.create(active=False)
         require(person.active is False, f"It is reported as active={person.active}.")
@@ -117,7 +117,7 @@ async def an_account_may_be_inactive(make: Open) -> None:
 
 
 async def a_key_creates_once(make: Open) -> None:
-    """A key creates one account, a repeat returns it, and another person needs another key."""
+    """A key creates one account, a repeat returns it, and the key is refused for another person."""
     async with make() as lab:
         people = [await lab.create(idempotency_key="k-1") for _ in range(3)]
         require(people[0] == people[1] == people[2], "A repeat returns another account.")
@@ -133,8 +133,8 @@ async def a_taken_name_is_refused(make: Open) -> None:
     async with make() as lab:
         first = await lab.create()
         for number, name in enumerate(("ada", "Ada")):
-            again = lab.create(name, external_id="E-2", idempotency_key=f"k-{number}")
-            await lab.refused(AlreadyExists, again, f"The name {name}")
+            second_person = lab.create(name, external_id="E-2", idempotency_key=f"k-{number}")
+            await lab.refused(AlreadyExists, second_person, f"The name {name}")
         second = await lab.create("grace")
         renaming = lab("change", second.ref, PersonChanges(user_name=first.user_name))
         await lab.refused(AlreadyExists, renaming, "A change to a name in use")
@@ -145,7 +145,7 @@ async def a_taken_name_is_refused(make: Open) -> None:
 
 
 async def only_named_fields_change(make: Open) -> None:
-    """A change sets the named fields, and keeps all others, also those that nobody here knows."""
+    """A change sets the named fields and keeps all others, even those unknown to moorage."""
     async with make() as lab:
         ref = (await lab.create(**_FIELDS)).ref
         lab.sandbox.annotate(ref.id)
@@ -181,14 +181,14 @@ async def named_fields_can_be_emptied(make: Open) -> None:
         names = ("phones", "title", "department", "external_id", "language")
         await lab("change", ref, PersonChanges(clear=names))
         person = await lab.get(ref)
-        left = [name for name in names if getattr(person, name)]
-        require(left == [], f"{left} are not empty.")
+        kept_fields = [name for name in names if getattr(person, name)]
+        require(kept_fields == [], f"{kept_fields} are not empty.")
         await lab("change", ref, PersonChanges(clear=names))
         require(person.family_name == "Lovelace", "Another field was emptied.")
 
 
 async def a_manager_is_kept(make: Open) -> None:
-    """A manager is set at creation, changed and removed, and is one of the same directory."""
+    """A manager can be set, changed and removed, and must be in the same directory."""
     async with make() as lab:
         if PeopleCapability.MANAGER not in lab.able:
             return
@@ -204,12 +204,12 @@ async def a_manager_is_kept(make: Open) -> None:
         for _ in range(2):
             await lab("change", ada.ref, PersonChanges(clear=["manager"]))
             require((await lab.get(ada.ref)).manager is None, "The manager is still there.")
-        stranger = attrs.evolve(charles.ref, account="elsewhere")
-        for doing in (
-            lab.create("mary", manager=stranger),
-            lab("change", ada.ref, PersonChanges(manager=stranger)),
+        foreign_ref = attrs.evolve(charles.ref, account="elsewhere")
+        for operation in (
+            lab.create("mary", manager=foreign_ref),
+            lab("change", ada.ref, PersonChanges(manager=foreign_ref)),
         ):
-            error = await lab.refused(InvalidData, doing, "A manager of another directory")
+            error = await lab.refused(InvalidData, operation, "A manager of another directory")
             require(error.field == "manager", f"The field {error.field} is named.")
 
 
@@ -243,36 +243,38 @@ async def an_account_is_deleted(make: Open) -> None:
             ("deactivate", ()),
             ("change", (PersonChanges(title="Analyst"),)),
         ):
-            doing = lab(operation, ref, *arguments)
-            error = await lab.refused(VendorRejected, doing, f"{operation} of a deleted account")
+            pending_call = lab(operation, ref, *arguments)
+            error = await lab.refused(
+                VendorRejected, pending_call, f"{operation} of a deleted account"
+            )
             require(error.status == _NOT_FOUND, f"{operation} ended with {error.status}.")
 
 
 async def everybody_is_listed_once(make: Open) -> None:
-    """A list has everybody once over all its pages, in the state that `get` returns."""
+    """All pages together list every person once, with the same state as `get`."""
     async with make() as lab:
         lab.sandbox.largest_page = 2
         people = [await lab.create(f"n{number}") for number in range(5)]
         await lab("deactivate", people[0].ref)
-        listed: list[Person] = []
+        listed_people: list[Person] = []
         page: PersonPage = await lab("find")
-        listed += page.items
+        listed_people += page.items
         while page.next is not None:
-            require(len(listed) < 9, "A list does not end.")
+            require(len(listed_people) < 9, "A list does not end.")
             page = await lab("find", after=str(page.next))
             require(page.items, "A list has a further page without anybody.")
-            listed += page.items
+            listed_people += page.items
         expected_refs = sorted(str(person.ref) for person in people)
         require(
-            sorted(str(person.ref) for person in listed) == expected_refs,
+            sorted(str(person.ref) for person in listed_people) == expected_refs,
             "The list is not complete.",
         )
-        for person in listed:
+        for person in listed_people:
             _require_equal(person, await lab.get(person.ref))
 
 
 async def filters_find_whom_they_name(make: Open) -> None:
-    """A filter finds exactly the people whom it names, whatever characters its value has."""
+    """A filter finds exactly the matching people, even if its value has special characters."""
     async with make() as lab:
         await lab.create("o'neill", external_id='E"1', emails=["o'neill@example.com"])
         await lab.create("grace", emails=["grace@example.com", "amazing@example.com"])
@@ -294,7 +296,7 @@ async def filters_find_whom_they_name(make: Open) -> None:
 
 
 async def a_member_joins_once(make: Open) -> None:
-    """A person joins and leaves a group once, however often it is said."""
+    """A person joins and leaves a group once, even if the call is repeated."""
     async with make() as lab:
         if PeopleCapability.GROUPS not in lab.able:
             return
@@ -341,13 +343,13 @@ async def a_missing_group_is_an_error(make: Open) -> None:
                 VendorRejected, lab(operation, missing, person.ref), f"{operation} without a group"
             )
             require(error.status == _NOT_FOUND, f"{operation} ended with {error.status}.")
-            stranger = attrs.evolve(person.ref, account="elsewhere")
-            doing = lab(operation, lab.group, stranger)
-            await lab.refused(InvalidData, doing, f"{operation} across directories")
+            foreign_ref = attrs.evolve(person.ref, account="elsewhere")
+            pending_call = lab(operation, lab.group, foreign_ref)
+            await lab.refused(InvalidData, pending_call, f"{operation} across directories")
 
 
 async def an_old_version_is_refused(make: Open) -> None:
-    """A change of an old version changes nothing; one of the current version is made."""
+    """A change based on an old version is refused; one based on the current version is made."""
     async with make() as lab:
         if PeopleCapability.VERSION not in lab.able:
             return
@@ -384,7 +386,7 @@ async def a_refusal_has_its_type(make: Open) -> None:
 
 
 async def a_pause_is_kept(make: Open) -> None:
-    """The pause that the vendor asks for is in the error."""
+    """The error contains the pause that the vendor asks for."""
     async with make() as lab:
         answer, seconds = lab.subject.pause
         lab.sandbox.fail(answer)
@@ -394,10 +396,10 @@ async def a_pause_is_kept(make: Open) -> None:
 
 
 async def a_lost_creation_is_found(make: Open) -> None:
-    """An account whose answer was lost is found by its user name and your id, not made twice."""
+    """After a lost answer, an account is found by user name and external id, not created twice."""
     async with make() as lab:
-        unreadable = [Altered(partial(with_body, body)) for body in _MALFORMED]
-        faults: tuple[Lost | Altered, ...] = (Lost(), *unreadable)
+        unreadable = [AlteredAnswer(partial(with_body, body)) for body in _MALFORMED]
+        faults: tuple[Lost | AlteredAnswer, ...] = (Lost(), *unreadable)
         for number, fault in enumerate(faults):
             lab.sandbox.fail(fault)
             name, key = f"n{number}", f"k-{number}"
@@ -408,23 +410,23 @@ async def a_lost_creation_is_found(make: Open) -> None:
 
 
 async def an_account_of_others_is_not_taken(make: Open) -> None:
-    """A lost creation without an id, or with the name of somebody else, stays unknown."""
+    """A lost creation without an id, or with another person's user name, stays unknown."""
     async with make() as lab:
         lab.sandbox.fail(Lost())
         for _ in range(2):
-            lost = lab.create(external_id=None, idempotency_key="k-1")
-            await lab.refused(OutcomeUnknown, lost, "A lost creation without an id")
+            unanswered_call = lab.create(external_id=None, idempotency_key="k-1")
+            await lab.refused(OutcomeUnknown, unanswered_call, "A lost creation without an id")
         require(len(lab.user_names()) == 1, "A lost creation was repeated.")
         await lab.create("grace", external_id="E-other")
         lab.sandbox.fail(Response(503, body=b"<html></html>"))
         for _ in range(2):
-            lost = lab.create("grace", idempotency_key="k-2")
-            await lab.refused(OutcomeUnknown, lost, "The account of a namesake")
+            unanswered_call = lab.create("grace", idempotency_key="k-2")
+            await lab.refused(OutcomeUnknown, unanswered_call, "The account of a namesake")
         require(len(lab.user_names()) == 2, "A failed creation was repeated.")
 
 
 async def an_uncertain_failure_is_unknown(make: Open) -> None:
-    """A failure with a key is unknown if no account is found, and nothing is sent again."""
+    """After a failure, a keyed creation is unknown if no account is found, and is not repeated."""
     async with make() as lab:
         for outage in uncertain_answers(lab.subject.refusals[0][0]):
             status = outage.status
@@ -432,12 +434,12 @@ async def an_uncertain_failure_is_unknown(make: Open) -> None:
             await lab.refused(VendorFailed, lab.create(), f"HTTP {status}")
             lab.sandbox.fail(outage)
             for _ in range(2):
-                doing = lab.create(idempotency_key=f"k-{status}")
-                await lab.refused(OutcomeUnknown, doing, f"HTTP {status} under a key")
+                operation = lab.create(idempotency_key=f"k-{status}")
+                await lab.refused(OutcomeUnknown, operation, f"HTTP {status} under a key")
         outages = uncertain_answers(lab.subject.refusals[0][0])[:2]
         lab.sandbox.fail(*outages)
-        doing = lab.create(idempotency_key="k-2")
-        await lab.refused(OutcomeUnknown, doing, "A failure of the look-up too")
+        operation = lab.create(idempotency_key="k-2")
+        await lab.refused(OutcomeUnknown, operation, "A failure of the look-up too")
         require(lab.user_names() == [], "An unknown creation was sent again.")
 
 
@@ -473,7 +475,7 @@ async def options_arrive(make: Open) -> None:
 
 
 async def requests_have_their_values(make: Open) -> None:
-    """Each request has the values that the vendor's documentation names."""
+    """Each request has the values that the vendor's documentation requires."""
     async with make() as lab:
         for number, (fields, values) in enumerate(lab.subject.requests):
             if not lab.person(**fields).needs <= lab.able:
@@ -489,7 +491,7 @@ async def requests_have_their_values(make: Open) -> None:
 
 
 async def answers_are_read(make: Open) -> None:
-    """Each answer is read into the values that the vendor's documentation states."""
+    """Each answer is read as the vendor's documentation defines its fields."""
     async with make() as lab:
         ref = (await lab.create()).ref
         for answer, fields in lab.subject.answers:
@@ -501,7 +503,7 @@ async def answers_are_read(make: Open) -> None:
 
 
 async def secrets_are_shown_nowhere(make: Open) -> None:
-    """No error, value, event or log entry shows a secret or a password, even a repeated one."""
+    """No error, value, event or log entry shows a secret or a password, even if repeated."""
     async with make() as lab:
         secrets = (*lab.subject.secrets, PASSWORD)
         everything = " and ".join(secrets)
@@ -528,7 +530,7 @@ async def nothing_shows_personal_data(make: Open) -> None:
     """No repr of a new person, an account, a change or a query shows personal data."""
     async with make() as lab:
         person = await lab.create(**_FIELDS)
-        shown = [
+        shown_people = [
             repr(lab.person(**_FIELDS)),
             repr(person),
             repr(await lab("find")),
@@ -536,7 +538,7 @@ async def nothing_shows_personal_data(make: Open) -> None:
             repr(PeopleQuery(email="countess@example.com", external_id="E-ada")),
         ]
         for text in ("Lovelace", "ountess", "E-ada", "ada@", "151", "R&D"):
-            require(text not in "".join(shown), f"{text} is shown.")
+            require(text not in "".join(shown_people), f"{text} is shown.")
 
 
 _ALL_CHECKS: Final = (

@@ -19,8 +19,9 @@ The steps of the checks run `sh` with the programs cat, echo, env, head, kill, l
 tr. Give `image` if your steps run in containers. To show that lost connections lose no output, let
 `make` return a platform that connects through a `moorage.testing.TcpProxy` which cuts connections.
 
-Some foreign systems cannot keep every promise: a git host has one output for each job. Name these
-as `limits`. A check then requires what remains of the promise, and that the rest is refused.
+Some foreign systems cannot give every guarantee: a git host has one output for each job. Name
+these as `limits`. A check then requires the weaker guarantee, and that unsupported requests are
+refused.
 """
 
 from __future__ import annotations

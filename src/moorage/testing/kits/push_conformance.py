@@ -62,7 +62,7 @@ class PushSubject:
 
     Attributes:
         vendor: an account at the sandbox.
-        sandbox: the sandbox, which tells what each device got.
+        sandbox: the sandbox, which records what each device received.
         refusals: answers by which the vendor refuses, with the error that each must become.
         pause: an answer by which the vendor asks for a pause, and the seconds of the pause.
         unreadable: an answer with the status of a success that does not confirm anything.
@@ -95,7 +95,7 @@ class _Lab(RecordedLab[PushSubject]):
 
     @property
     def delivered(self) -> list[DeliveredNotification]:
-        """The notifications that devices got."""
+        """The notifications that devices received."""
         return self.subject.sandbox.delivered
 
     def hidden(self) -> tuple[str, ...]:
@@ -110,7 +110,7 @@ Open: TypeAlias = Callable[[], _Lab]
 
 
 async def a_notification_arrives_in_full(make: Open) -> None:
-    """A device gets each part of a notification that the vendor can send, once."""
+    """A device gets a notification once, with every part that the vendor supports."""
     async with make() as lab:
         fields: dict[str, Any] = {"badge": 3, "sound": "default", "link": _LINK}
         fields |= {"image": f"{_LINK}.png", "collapse_key": "order-1042"}
@@ -135,7 +135,7 @@ async def a_notification_arrives_in_full(make: Open) -> None:
 
 
 async def silence_and_urgency_are_kept(make: Open) -> None:
-    """A notification is urgent by default; a silent one shows nothing, and never is."""
+    """A notification is urgent by default; a silent one shows nothing and is never urgent."""
     async with make() as lab:
         await lab("send", lab.message(time_to_live=timedelta(0)))
         require(lab.delivered[-1].urgent, "A notification is not urgent by default.")
@@ -161,7 +161,7 @@ async def a_key_sends_once(make: Open) -> None:
 
 
 async def a_doubtful_outcome_is_unknown(make: Open) -> None:
-    """A notification that may have been sent is unknown, and its key never sends it again."""
+    """After an uncertain failure, the outcome is unknown, and the key never sends again."""
     async with make() as lab:
         outages = uncertain_answers(lab.subject.refusals[0][0])
         answers: tuple[Response | Lost, ...] = (Lost(), *outages, lab.subject.unreadable)
@@ -198,16 +198,18 @@ async def a_refusal_has_its_type(make: Open) -> None:
 
 
 async def each_device_has_its_outcome(make: Open) -> None:
-    """Each notification of many has its own outcome; one that is lost is never reported as sent."""
+    """Each notification of a batch has its own outcome; a lost one is never reported as sent."""
     async with make() as lab:
         sandbox = lab.subject.sandbox
         await lab("send", lab.message())
-        gone = sandbox.recipient()
-        sandbox.remove(gone)
-        await lab.refused(DeviceGone, lab("send", lab.message(to=gone)), "A device that is gone")
+        unregistered = sandbox.recipient()
+        sandbox.remove(unregistered)
+        await lab.refused(
+            DeviceGone, lab("send", lab.message(to=unregistered)), "A device that is gone"
+        )
         unable = PushCapability.TOPIC not in lab.able
         other = PushTopic("orders") if unable else sandbox.recipient()
-        messages = [lab.message(to=to) for to in (lab.to, gone, other, lab.to, lab.to)]
+        messages = [lab.message(to=to) for to in (lab.to, unregistered, other, lab.to, lab.to)]
         sandbox.fail(None, None, *(() if unable else (None,)), lab.subject.pause[0], Lost())
         results = await lab("send_bulk", messages, at_once=1, idempotency_key="batch")
         outcomes = [outcome_of(result) for result in results]

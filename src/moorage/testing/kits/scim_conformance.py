@@ -25,7 +25,7 @@ from typing import TYPE_CHECKING, Any, Final, TypeAlias
 
 from moorage.errors import AlreadyExists, StorageUnavailable
 from moorage.scim import AsyncScimStore, ScimCondition, ScimKind, ScimResource, ScimStore, fulfils
-from moorage.testing.kits.checks import blocking, in_threads, require, soon
+from moorage.testing.kits.checks import in_threads, require, sync_check, wait_soon
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable
@@ -41,7 +41,7 @@ _ADA: Final = "Ada.Lovelace@example.com"
 _AT_ONCE: Final = 8
 
 
-def _person(name: str = _ADA, **fields: Any) -> dict[str, Any]:
+def _person_content(name: str = _ADA, **fields: Any) -> dict[str, Any]:
     """Return the content of a person as an identity provider sends it."""
     return {
         "userName": name,
@@ -56,24 +56,24 @@ def _person(name: str = _ADA, **fields: Any) -> dict[str, Any]:
 async def _create(
     store: AsyncScimStore, content: dict[str, Any], kind: ScimKind = ScimKind.USER
 ) -> ScimResource:
-    return await soon(store.create(kind, content), _HANGS)
+    return await wait_soon(store.create(kind, content), _HANGS)
 
 
 async def _get(
     store: AsyncScimStore, id_: str, kind: ScimKind = ScimKind.USER
 ) -> ScimResource | None:
-    return await soon(store.get(kind, id_), _HANGS)
+    return await wait_soon(store.get(kind, id_), _HANGS)
 
 
-async def _existing(store: AsyncScimStore, resource: ScimResource) -> ScimResource:
-    stored = await _get(store, resource.id)
-    if stored is None:
+async def _existing_resource(store: AsyncScimStore, resource: ScimResource) -> ScimResource:
+    stored_resource = await _get(store, resource.id)
+    if stored_resource is None:
         raise AssertionError("A person is lost.")
-    return stored
+    return stored_resource
 
 
-def _same(resource: object, other: ScimResource) -> bool:
-    """Return whether two values are one version of a resource, whatever their times."""
+def _is_same_version(resource: object, other: ScimResource) -> bool:
+    """Return whether two resources are the same version, ignoring their timestamps."""
     if not isinstance(resource, ScimResource):
         return False
     return (resource.id, resource.version, dict(resource.content)) == (
@@ -83,9 +83,9 @@ def _same(resource: object, other: ScimResource) -> bool:
     )
 
 
-async def _refused(doing: Awaitable[Any], step: str) -> None:
+async def _expect_refusal(doing: Awaitable[Any], step: str) -> None:
     try:
-        await soon(doing, _HANGS)
+        await wait_soon(doing, _HANGS)
     except AlreadyExists:
         return
     raise AssertionError(f"{step} raised no AlreadyExists.")
@@ -94,151 +94,188 @@ async def _refused(doing: Awaitable[Any], step: str) -> None:
 async def a_person_is_kept(factory: AsyncFactory) -> None:
     """A person has an id and a version, and is found by the id among people only."""
     store = factory()
-    person = await _create(store, _person())
+    person = await _create(store, _person_content())
     require(isinstance(person.id, str) and person.id, "A new person has no id.")
     require(isinstance(person.version, str) and person.version, "A new person has no version.")
     require(person.content.get("userName") == _ADA, "A new person has another userName.")
     require(person.content.get("active") is True, "A new person is not active.")
-    require(_same(await _get(store, person.id), person), "A person is found with another content.")
+    require(
+        _is_same_version(await _get(store, person.id), person),
+        "A person is found with another content.",
+    )
     require(await _get(store, _MISSING) is None, "An unknown id is found.")
     group = await _get(store, person.id, ScimKind.GROUP)
     require(group is None, "A person is found among the groups.")
-    other = await _create(store, _person("grace@example.com"))
+    other = await _create(store, _person_content("grace@example.com"))
     require(other.id != person.id, "Two people have the same id.")
 
 
 async def a_group_has_its_members(factory: AsyncFactory) -> None:
-    """A group has its name and its members, and loses those that a change leaves out."""
+    """A group keeps its name and members; a change removes the members that it leaves out."""
     store = factory()
-    people = [await _create(store, _person(f"{name}@example.com")) for name in ("a", "b")]
+    people = [await _create(store, _person_content(f"{name}@example.com")) for name in ("a", "b")]
     members = [{"value": person.id} for person in people]
     content: dict[str, Any] = {"displayName": "Crew", "members": members}
     group = await _create(store, content, ScimKind.GROUP)
     for expected in (members, members[1:], []):
-        stored = await _get(store, group.id, ScimKind.GROUP)
-        if stored is None:
+        resource = await _get(store, group.id, ScimKind.GROUP)
+        if resource is None:
             raise AssertionError("A group is lost.")
-        ids = sorted(item["value"] for item in stored.content.get("members") or ())
+        ids = sorted(item["value"] for item in resource.content.get("members") or ())
         require(ids == sorted(item["value"] for item in expected), "A group has other members.")
-        require(stored.content.get("displayName") == "Crew", "A group has another name.")
-        rest = {"displayName": "Crew", "members": expected[1:]}
-        await soon(store.replace(ScimKind.GROUP, group.id, rest, stored.version), _HANGS)
+        require(resource.content.get("displayName") == "Crew", "A group has another name.")
+        remaining_group = {"displayName": "Crew", "members": expected[1:]}
+        await wait_soon(
+            store.replace(ScimKind.GROUP, group.id, remaining_group, resource.version), _HANGS
+        )
     await _create(store, {"displayName": "Crew"}, ScimKind.GROUP)
 
 
 async def names_are_unique(factory: AsyncFactory) -> None:
-    """Two people cannot have the same userName, whatever the case of its letters."""
+    """Two people cannot have userNames that differ only in upper and lower case."""
     store = factory()
-    ada = await _create(store, _person())
-    grace = await _create(store, _person("grace@example.com"))
+    ada = await _create(store, _person_content())
+    grace = await _create(store, _person_content("grace@example.com"))
     for name in (_ADA, _ADA.upper(), _ADA.lower()):
-        await _refused(store.create(ScimKind.USER, _person(name)), f"The taken name {name}")
-        doing = store.replace(ScimKind.USER, grace.id, _person(name), grace.version)
-        await _refused(doing, f"A change to the taken name {name}")
-    require(_same(await _existing(store, grace), grace), "A refused change has an effect.")
-    changed = await soon(
-        store.replace(ScimKind.USER, ada.id, _person(_ADA.upper()), ada.version), _HANGS
+        await _expect_refusal(
+            store.create(ScimKind.USER, _person_content(name)), f"The taken name {name}"
+        )
+        operation = store.replace(ScimKind.USER, grace.id, _person_content(name), grace.version)
+        await _expect_refusal(operation, f"A change to the taken name {name}")
+    require(
+        _is_same_version(await _existing_resource(store, grace), grace),
+        "A refused change has an effect.",
     )
-    require(changed is not None, "A person cannot change the letters of the own name.")
-    matches = await soon(store.find(ScimKind.USER, (), 0, 10), _HANGS)
+    changed_resource = await wait_soon(
+        store.replace(ScimKind.USER, ada.id, _person_content(_ADA.upper()), ada.version), _HANGS
+    )
+    require(changed_resource is not None, "A person cannot change the letters of the own name.")
+    matches = await wait_soon(store.find(ScimKind.USER, (), 0, 10), _HANGS)
     require(matches.total == 2, "A refused person is stored.")
 
 
 async def a_change_needs_the_current_version(factory: AsyncFactory) -> None:
-    """A change is applied to the stated version only, and makes another version."""
+    """A change is applied only if the stated version is current, and creates a new version."""
     store = factory()
-    person = await _create(store, _person())
-    inactive = _person(active=False)
-    changed = await soon(store.replace(ScimKind.USER, person.id, inactive, person.version), _HANGS)
-    if changed is None:
+    person = await _create(store, _person_content())
+    inactive = _person_content(active=False)
+    changed_resource = await wait_soon(
+        store.replace(ScimKind.USER, person.id, inactive, person.version), _HANGS
+    )
+    if changed_resource is None:
         raise AssertionError("A change of the current version is refused.")
-    require(changed.id == person.id, "A change gives another id.")
-    require(changed.version != person.version, "A change leaves the version.")
-    require(changed.content.get("active") is False, "A change is not applied.")
-    require(_same(await _existing(store, person), changed), "A change is not stored.")
-    late = await soon(store.replace(ScimKind.USER, person.id, _person(), person.version), _HANGS)
+    require(changed_resource.id == person.id, "A change gives another id.")
+    require(changed_resource.version != person.version, "A change leaves the version.")
+    require(changed_resource.content.get("active") is False, "A change is not applied.")
+    require(
+        _is_same_version(await _existing_resource(store, person), changed_resource),
+        "A change is not stored.",
+    )
+    late = await wait_soon(
+        store.replace(ScimKind.USER, person.id, _person_content(), person.version), _HANGS
+    )
     require(late is None, "A change of an older version is applied.")
-    require(_same(await _existing(store, person), changed), "A late change has an effect.")
-    missing = await soon(store.replace(ScimKind.USER, _MISSING, _person("x"), "1"), _HANGS)
+    require(
+        _is_same_version(await _existing_resource(store, person), changed_resource),
+        "A late change has an effect.",
+    )
+    missing = await wait_soon(
+        store.replace(ScimKind.USER, _MISSING, _person_content("x"), "1"), _HANGS
+    )
     require(missing is None, "An unknown person is changed.")
 
 
 async def content_is_replaced(factory: AsyncFactory) -> None:
-    """A change replaces the whole content: what it leaves out is gone."""
+    """A change replaces the whole content: attributes that it leaves out are removed."""
     store = factory()
-    person = await _create(store, _person())
+    person = await _create(store, _person_content())
     names = set(person.content) - {"userName", "active"}
     bare = {"userName": _ADA, "active": True}
-    changed = await soon(store.replace(ScimKind.USER, person.id, bare, person.version), _HANGS)
-    stored = await _existing(store, person)
-    require(_same(changed, stored), "A change returns another content than it stores.")
-    left = [name for name in names if stored.content.get(name) not in (None, [], {})]
-    require(not left, f"A change leaves what it does not have: {', '.join(sorted(left))}.")
+    changed_resource = await wait_soon(
+        store.replace(ScimKind.USER, person.id, bare, person.version), _HANGS
+    )
+    resource = await _existing_resource(store, person)
+    require(
+        _is_same_version(changed_resource, resource),
+        "A change returns another content than it stores.",
+    )
+    kept_fields = [name for name in names if resource.content.get(name) not in (None, [], {})]
+    require(
+        not kept_fields, f"A change leaves what it does not have: {', '.join(sorted(kept_fields))}."
+    )
 
 
 async def passed_content_stays_the_callers(factory: AsyncFactory) -> None:
-    """Stored content stays the same when the caller changes the passed content."""
+    """Stored content stays the same when the caller later changes the object that was passed."""
     store = factory()
-    content = _person()
+    content = _person_content()
     person = await _create(store, content)
     content["emails"].clear()
     content["active"] = False
-    stored = await _existing(store, person)
-    require(_same(stored, person), "Stored content changes with the caller's.")
-    require(stored.content.get("active") is True, "Stored content changes with the caller's.")
+    resource = await _existing_resource(store, person)
+    require(_is_same_version(resource, person), "Stored content changes with the caller's.")
+    require(resource.content.get("active") is True, "Stored content changes with the caller's.")
 
 
 async def a_deleted_person_is_gone(factory: AsyncFactory) -> None:
-    """A person is deleted in the stated version only, and is not found afterwards."""
+    """A person is deleted only if the stated version is current, and is not found afterwards."""
     store = factory()
-    person = await _create(store, _person())
-    other = await _create(store, _person("grace@example.com"))
-    changed = await soon(
-        store.replace(ScimKind.USER, person.id, _person(active=False), person.version), _HANGS
+    person = await _create(store, _person_content())
+    other = await _create(store, _person_content("grace@example.com"))
+    changed_resource = await wait_soon(
+        store.replace(ScimKind.USER, person.id, _person_content(active=False), person.version),
+        _HANGS,
     )
-    if changed is None:
+    if changed_resource is None:
         raise AssertionError("A change of the current version is refused.")
-    late = await soon(store.delete(ScimKind.USER, person.id, person.version), _HANGS)
+    late = await wait_soon(store.delete(ScimKind.USER, person.id, person.version), _HANGS)
     require(late is False, "A person is deleted in an older version.")
-    require(_same(await _existing(store, person), changed), "A refused deletion has an effect.")
-    is_deleted = await soon(store.delete(ScimKind.USER, person.id, changed.version), _HANGS)
+    require(
+        _is_same_version(await _existing_resource(store, person), changed_resource),
+        "A refused deletion has an effect.",
+    )
+    is_deleted = await wait_soon(
+        store.delete(ScimKind.USER, person.id, changed_resource.version), _HANGS
+    )
     require(is_deleted is True, "A person is not deleted.")
     require(await _get(store, person.id) is None, "A deleted person is found.")
-    matches = await soon(store.find(ScimKind.USER, (), 0, 10), _HANGS)
+    matches = await wait_soon(store.find(ScimKind.USER, (), 0, 10), _HANGS)
     ids = [item.id for item in matches.items]
     require((matches.total, ids) == (1, [other.id]), "A deleted person is listed.")
     for missing in (person.id, _MISSING):
-        is_deleted = await soon(store.delete(ScimKind.USER, missing, None), _HANGS)
+        is_deleted = await wait_soon(store.delete(ScimKind.USER, missing, None), _HANGS)
         require(is_deleted is False, "A person who is gone is deleted again.")
-    is_deleted = await soon(store.delete(ScimKind.USER, other.id, None), _HANGS)
+    is_deleted = await wait_soon(store.delete(ScimKind.USER, other.id, None), _HANGS)
     require(is_deleted is True, "A person is not deleted in any version.")
 
 
 async def pages_have_everybody_once(factory: AsyncFactory) -> None:
     """Pages of any length list everybody once, in a stable order, and state the total."""
     store = factory()
-    ids = {(await _create(store, _person(f"p{number}@example.com"))).id for number in range(5)}
+    ids = {
+        (await _create(store, _person_content(f"p{number}@example.com"))).id for number in range(5)
+    }
     await _create(store, {"displayName": "Crew"}, ScimKind.GROUP)
     for count in (1, 2, 10):
         for _ in range(2):
-            listed: list[str] = []
+            listed_ids: list[str] = []
             for start in range(0, 5 + count, count):
-                page = await soon(store.find(ScimKind.USER, (), start, count), _HANGS)
+                page = await wait_soon(store.find(ScimKind.USER, (), start, count), _HANGS)
                 require(page.total == 5, "A page has another number of all.")
                 require(len(page.items) <= count, "A page is too long.")
-                listed += [item.id for item in page.items]
-            require(len(listed) == len(ids), "Pages repeat or lack somebody.")
-            require(set(listed) == ids, "Pages have somebody else.")
-    empty = await soon(store.find(ScimKind.USER, (), 0, 0), _HANGS)
+                listed_ids += [item.id for item in page.items]
+            require(len(listed_ids) == len(ids), "Pages repeat or lack somebody.")
+            require(set(listed_ids) == ids, "Pages have somebody else.")
+    empty = await wait_soon(store.find(ScimKind.USER, (), 0, 0), _HANGS)
     require((empty.total, len(empty.items)) == (5, 0), "A page of nobody is wrong.")
 
 
 async def filters_find_whom_they_name(factory: AsyncFactory) -> None:
-    """A filter finds exactly those who fulfil all its conditions."""
+    """A filter finds exactly the resources that fulfil all its conditions."""
     store = factory()
     for number, name in enumerate(("a@example.com", "B@example.com", "a%@example.com")):
-        await _create(store, _person(name, active=number != 1))
-    everybody = (await soon(store.find(ScimKind.USER, (), 0, 10), _HANGS)).items
+        await _create(store, _person_content(name, active=number != 1))
+    everybody = (await wait_soon(store.find(ScimKind.USER, (), 0, 10), _HANGS)).items
     conditions = [
         ScimCondition(path=("userName",), value="a@example.com"),
         ScimCondition(path=("userName",), value="b@EXAMPLE.com"),
@@ -254,13 +291,11 @@ async def filters_find_whom_they_name(factory: AsyncFactory) -> None:
     ]
     pairs = [(condition,) for condition in conditions] + [(conditions[0], conditions[7])]
     pairs.append((conditions[0], conditions[8]))
-    for chosen in pairs:
-        expected = {
-            item.id for item in everybody if fulfils({**item.content, "id": item.id}, chosen)
-        }
-        page = await soon(store.find(ScimKind.USER, chosen, 0, 10), _HANGS)
+    for pair in pairs:
+        expected = {item.id for item in everybody if fulfils({**item.content, "id": item.id}, pair)}
+        page = await wait_soon(store.find(ScimKind.USER, pair, 0, 10), _HANGS)
         words = " and ".join(
-            f"{'.'.join(condition.path)} eq {condition.value!r}" for condition in chosen
+            f"{'.'.join(condition.path)} eq {condition.value!r}" for condition in pair
         )
         require({item.id for item in page.items} == expected, f"The filter {words} is wrong.")
         require(page.total == len(expected), f"The number of matches of {words} is wrong.")
@@ -269,19 +304,30 @@ async def filters_find_whom_they_name(factory: AsyncFactory) -> None:
 async def changes_at_once_are_one(factory: AsyncFactory) -> None:
     """Of several simultaneous changes to one version, or claims to one name, only one succeeds."""
     store = factory()
-    person = await _create(store, _person())
+    person = await _create(store, _person_content())
     names = [f"p{number}@example.com" for number in range(_AT_ONCE)]
     changes = [
-        store.replace(ScimKind.USER, person.id, _person(name), person.version) for name in names
+        store.replace(ScimKind.USER, person.id, _person_content(name), person.version)
+        for name in names
     ]
-    results = await soon(asyncio.gather(*changes, return_exceptions=True), _HANGS)
+    results = await wait_soon(asyncio.gather(*changes, return_exceptions=True), _HANGS)
     applied = [item for item in results if item is not None and not _is_outage(item)]
     require(len(applied) == 1, f"Of changes at the same time {len(applied)} are applied.")
-    require(_same(applied[0], await _existing(store, person)), "Another change is stored.")
-    creations = [store.create(ScimKind.USER, _person("new@example.com")) for _ in range(_AT_ONCE)]
-    results = await soon(asyncio.gather(*creations, return_exceptions=True), _HANGS)
-    made = [item for item in results if not isinstance(item, AlreadyExists | StorageUnavailable)]
-    require(len(made) == 1, f"A name is taken {len(made)} times at the same time.")
+    require(
+        _is_same_version(applied[0], await _existing_resource(store, person)),
+        "Another change is stored.",
+    )
+    creations = [
+        store.create(ScimKind.USER, _person_content("new@example.com")) for _ in range(_AT_ONCE)
+    ]
+    results = await wait_soon(asyncio.gather(*creations, return_exceptions=True), _HANGS)
+    created_resources = [
+        item for item in results if not isinstance(item, AlreadyExists | StorageUnavailable)
+    ]
+    require(
+        len(created_resources) == 1,
+        f"A name is taken {len(created_resources)} times at the same time.",
+    )
 
 
 def _is_outage(result: object) -> bool:
@@ -303,4 +349,4 @@ ASYNC_CHECKS: Final[tuple[AsyncCheck, ...]] = (
     filters_find_whom_they_name,
     changes_at_once_are_one,
 )
-CHECKS: Final[tuple[Check, ...]] = tuple(blocking(check, in_threads) for check in ASYNC_CHECKS)
+CHECKS: Final[tuple[Check, ...]] = tuple(sync_check(check, in_threads) for check in ASYNC_CHECKS)

@@ -32,7 +32,7 @@ from moorage.errors import VendorRejected, WebhookRejected
 from moorage.testing.kits._contract_lab import require_unsupported, through_async_hub, through_hub
 from moorage.testing.kits._shipping_buying import BUYING, name_same_object
 from moorage.testing.kits._shipping_handovers import HANDOVERS
-from moorage.testing.kits._shipping_lab import ACCOUNT, Lab, ShippingSubject, awaited, plainly
+from moorage.testing.kits._shipping_lab import ACCOUNT, Lab, ShippingSubject, async_lab, sync_lab
 from moorage.testing.kits._shipping_requests import REQUESTS
 from moorage.testing.kits.checks import require
 
@@ -114,7 +114,7 @@ async def declared_capabilities_work(make: Open) -> None:
 
 
 async def a_parcel_is_tracked(make: Open) -> None:
-    """A parcel is tracked by reference and by number; new statuses are reported as unknown."""
+    """A parcel is tracked by reference and by number; undocumented statuses are unknown."""
     async with make() as lab:
         if ShippingCapability.TRACK not in lab.able:
             return
@@ -188,7 +188,7 @@ async def an_address_is_checked(make: Open) -> None:
             accepted_result.given == address and accepted_result.suggested is not None,
             "It was replaced.",
         )
-        lab.discreet(repr(accepted_result), "A checked address")
+        lab.check_hides(repr(accepted_result), "A checked address")
         refused_result: AddressResult = await lab(
             "validate_address", lab.address(city=lab.subject.nowhere)
         )
@@ -205,7 +205,7 @@ async def options_arrive(make: Open) -> None:
         request = lab.sandbox.requests[-1]
         require(seen_bytes in request.body, "An option is lost.")
         require(b"other_option" not in request.body, "Another vendor's option arrived.")
-        lab.discreet(repr(lab.request(extra=extra_options)), "A request")
+        lab.check_hides(repr(lab.request(extra=extra_options)), "A request")
 
 
 async def events_are_accepted_if_signed(make: Open) -> None:
@@ -234,10 +234,10 @@ async def events_are_accepted_if_signed(make: Open) -> None:
             require(
                 event.tracking == await lab("track_shipment", bought_shipment.ref), "News is other."
             )
-        stranger = lab.hub.webhooks(ACCOUNT, secrets=lab.subject.wrong_secret)
+        strange_verifier = lab.hub.webhooks(ACCOUNT, secrets=lab.subject.wrong_secret)
         believed: Any = ()
         with suppress(WebhookRejected):
-            believed = stranger.verify(**report(number, _URL).arguments())
+            believed = strange_verifier.verify(**report(number, _URL).arguments())
         require(not believed, "News that somebody else signed is believed.")
 
 
@@ -255,5 +255,5 @@ _ALL_CHECKS: Final = (
 )
 
 
-CHECKS: Final[tuple[Check, ...]] = through_hub(_ALL_CHECKS, plainly)
-ASYNC_CHECKS: Final[tuple[AsyncCheck, ...]] = through_async_hub(_ALL_CHECKS, awaited)
+CHECKS: Final[tuple[Check, ...]] = through_hub(_ALL_CHECKS, sync_lab)
+ASYNC_CHECKS: Final[tuple[AsyncCheck, ...]] = through_async_hub(_ALL_CHECKS, async_lab)

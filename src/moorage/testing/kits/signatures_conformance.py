@@ -1,6 +1,6 @@
 """Checks that every vendor of electronic signatures must pass.
 
-The most important ones are about repeats and about the end: no envelope is sent twice, and none
+The most important ones are about repeats and completion: no envelope is sent twice, and none
 counts as completed before everybody signed.
 
 Each check takes a function that makes a new `SignaturesSubject`: the vendor, its sandbox, and what
@@ -58,7 +58,7 @@ from moorage.testing.kits._signatures_lab import (
     signer,
 )
 from moorage.testing.kits.checks import OTHER_SECRET, require
-from moorage.testing.sandboxes.base import Altered, Lost
+from moorage.testing.sandboxes.base import AlteredAnswer, Lost
 
 if TYPE_CHECKING:
     from moorage.contracts.signatures import SignatureEvent, SignedFile, SigningLink
@@ -70,7 +70,7 @@ _JSON: Final = {"Content-Type": "application/json"}
 _OUTAGE: Final = Response(503, body=b"<html></html>")
 _MALFORMED: Final = (b"", b"[]", b"null", b"{}", b"<html></html>")
 _STARTED: Final = {EnvelopeStatus.CREATED, EnvelopeStatus.SENT}
-_GONE: Final = {404, 410}
+_GONE_STATUSES: Final = {404, 410}
 _VOID: Final = {EnvelopeStatus.VOIDED, EnvelopeStatus.VOIDING}
 
 Factory: TypeAlias = Callable[[], SignaturesSubject]
@@ -79,7 +79,7 @@ AsyncCheck: TypeAlias = Callable[[Factory], Coroutine[Any, Any, None]]
 Open: TypeAlias = Callable[[], Lab]
 
 
-async def _sent(lab: Lab, *signers: Any, **options: Any) -> Ref:
+async def _send_request(lab: Lab, *signers: Any, **options: Any) -> Ref:
     receipt: SignatureReceipt = await lab("send", request(*signers), **options)
     return receipt.ref
 
@@ -133,12 +133,12 @@ async def a_lost_answer_is_looked_up(make: Open) -> None:
         for receipt in receipts:
             require(receipt.ref.id in lab.world.envelopes, "Another envelope was found.")
             require(receipt.status in _STARTED, f"A found envelope is {receipt.status}.")
-        other_ref = await _sent(lab, idempotency_key="k-2")
+        other_ref = await _send_request(lab, idempotency_key="k-2")
         require(other_ref != receipts[0].ref, "Another key found the envelope of the first.")
 
 
 async def a_late_search_is_no_proof(make: Open) -> None:
-    """An envelope that the search does not have yet is unknown, and is never sent again."""
+    """An envelope that the vendor's search does not find yet is unknown, and never sent again."""
     async with make() as lab:
         lab.world.is_search_late = True
         lab.fail(Lost())
@@ -147,7 +147,7 @@ async def a_late_search_is_no_proof(make: Open) -> None:
             await lab.refused(OutcomeUnknown, sending, "A lost answer")
         require(lab.count() == 1, "An envelope that may have been sent was sent again.")
         lab.world.is_search_late = False
-        ref = await _sent(lab, idempotency_key="k-1")
+        ref = await _send_request(lab, idempotency_key="k-1")
         require(ref.id in lab.world.envelopes, "The envelope was not found later.")
         require(lab.count() == 1, "An envelope that may have been sent was sent again.")
 
@@ -170,21 +170,21 @@ async def an_uncertain_failure_is_unknown(make: Open) -> None:
 
 
 async def an_unreadable_success_is_no_success(make: Open) -> None:
-    """An unreadable answer is no success, and its key sends nothing twice."""
+    """An unreadable answer is not reported as a success, and its key sends nothing twice."""
     async with make() as lab:
         for number, body in enumerate(_MALFORMED):
             lab.fail(Response(200, _JSON, body))
             error = await lab.refused(VendorFailed, lab("send", request()), f"{body!r}")
             require(not error.retryable, "An envelope that may have been sent is retryable.")
-            lab.fail(Altered(partial(with_body, body)))
-            await _sent(lab, idempotency_key=f"k-{number}")
+            lab.fail(AlteredAnswer(partial(with_body, body)))
+            await _send_request(lab, idempotency_key=f"k-{number}")
             require(lab.count() == number + 1, f"{body!r} was sent twice.")
 
 
 async def signatures_are_followed(make: Open) -> None:
-    """Each signer has a state, in the order of signing, and only the last signature completes."""
+    """Each signer has a state, in signing order, and only the last signature completes."""
     async with make() as lab:
-        ref = await _sent(lab, signer(order=1), signer(GRACE, order=2))
+        ref = await _send_request(lab, signer(order=1), signer(GRACE, order=2))
         expected = [SignerStatus.SENT, SignerStatus.WAITING]
         envelope = await _require_signers(lab, ref, expected)
         require(envelope.status is EnvelopeStatus.SENT, f"It is {envelope.status}.")
@@ -220,9 +220,9 @@ async def _require_signers(lab: Lab, ref: Ref, expected: list[SignerStatus]) -> 
 
 
 async def a_refused_signature_has_its_reason(make: Open) -> None:
-    """An envelope that a signer declined is declined, with the reason."""
+    """An envelope that a signer refused to sign is reported as declined, with the reason."""
     async with make() as lab:
-        ref = await _sent(lab)
+        ref = await _send_request(lab)
         lab.world.decline(ref.id, ADA, REASON)
         envelope: Envelope = await lab("get", ref)
         require(envelope.status is EnvelopeStatus.DECLINED, f"It is {envelope.status}.")
@@ -233,9 +233,9 @@ async def a_refused_signature_has_its_reason(make: Open) -> None:
 
 
 async def an_unknown_word_is_unknown(make: Open) -> None:
-    """A state that nobody knows is unknown, and never a success."""
+    """An undocumented state is reported as unknown, and never as a success."""
     async with make() as lab:
-        ref = await _sent(lab)
+        ref = await _send_request(lab)
         lab.fail_with_unknown_word(ref.id)
         envelope: Envelope = await lab("get", ref)
         require(envelope.status is EnvelopeStatus.UNKNOWN, f"It is {envelope.status}.")
@@ -246,7 +246,7 @@ async def an_unknown_word_is_unknown(make: Open) -> None:
 async def an_answer_is_about_its_envelope(make: Open) -> None:
     """An answer about another envelope is an error."""
     async with make() as lab:
-        ref = await _sent(lab)
+        ref = await _send_request(lab)
         lab.fail_with_unknown_word("another-envelope")
         await lab.refused(VendorFailed, lab("get", ref), "An answer about another envelope")
 
@@ -254,7 +254,7 @@ async def an_answer_is_about_its_envelope(make: Open) -> None:
 async def an_envelope_is_voided(make: Open) -> None:
     """A void envelope cannot be signed, and voiding it again is no error."""
     async with make() as lab:
-        ref, other_ref = await _sent(lab), await _sent(lab)
+        ref, other_ref = await _send_request(lab), await _send_request(lab)
         arguments = [REASON] if SignaturesCapability.VOID_REASON in lab.able else []
         for _ in range(2):
             receipt: SignatureReceipt = await lab("void", str(ref), *arguments)
@@ -271,8 +271,11 @@ async def an_envelope_is_voided(make: Open) -> None:
             require(reason == REASON, "The reason for voiding is lost.")
         try:
             envelope: Envelope = await lab("get", ref)
-        except VendorRejected as gone:
-            require(gone.status in _GONE, f"A void envelope is gone with HTTP {gone.status}.")
+        except VendorRejected as refusal:
+            require(
+                refusal.status in _GONE_STATUSES,
+                f"A void envelope is gone with HTTP {refusal.status}.",
+            )
         else:
             status = envelope.status
             require(status is EnvelopeStatus.VOIDED, f"A void envelope is {status}.")
@@ -282,7 +285,7 @@ async def an_envelope_is_voided(make: Open) -> None:
 async def a_completed_envelope_stays(make: Open) -> None:
     """A completed envelope cannot be voided, and that is an error."""
     async with make() as lab:
-        ref = await _sent(lab)
+        ref = await _send_request(lab)
         lab.world.sign(ref.id, ADA)
         await lab.refused(
             VendorRejected | InvalidRequest, lab("void", ref), "Voiding a completed envelope"
@@ -296,7 +299,7 @@ async def a_reminder_is_sent_once(make: Open) -> None:
     async with make() as lab:
         if SignaturesCapability.REMIND not in lab.able:
             return
-        ref = await _sent(lab, signer(order=1), signer(GRACE, order=2))
+        ref = await _send_request(lab, signer(order=1), signer(GRACE, order=2))
         for _ in range(2):
             receipt: SignatureReceipt = await lab("remind", ref, idempotency_key="k-1")
             require(receipt.ref == ref, "The receipt is about another envelope.")
@@ -306,26 +309,26 @@ async def a_reminder_is_sent_once(make: Open) -> None:
 
 
 async def a_link_belongs_to_its_signer(make: Open) -> None:
-    """An embedded signer gets a link and no email; others get no link."""
+    """An embedded signer gets a link and no email; other signers get no link."""
     async with make() as lab:
         if SignaturesCapability.EMBEDDED not in lab.able:
             return
-        ref = await _sent(lab, signer(embedded=True))
+        ref = await _send_request(lab, signer(embedded=True))
         require(lab.world.emails == [], "An embedded signer got an email.")
         link: SigningLink = await lab.link(ref, ADA.upper())
         require(link.url.startswith("https://"), "The link is not a URL.")
         require(link.url not in repr(link), "A link is shown.")
         await lab.refused(InvalidData, lab.link(ref, GRACE), "A link for a stranger")
-        plain_ref = await _sent(lab)
+        plain_ref = await _send_request(lab)
         await lab.refused(
             (InvalidData | VendorRejected), lab.link(plain_ref, ADA), "A link without embedding"
         )
 
 
 async def files_are_downloaded(make: Open) -> None:
-    """The documents and the certificate are PDFs, and nothing else counts as one."""
+    """Documents and certificate are downloaded as PDFs, and other content is an error."""
     async with make() as lab:
-        ref = await _sent(lab)
+        ref = await _send_request(lab)
         operations = ["download"]
         if SignaturesCapability.CERTIFICATE in lab.able:
             operations.append("certificate")
@@ -362,7 +365,7 @@ async def a_refusal_has_its_type(make: Open) -> None:
 
 
 async def a_pause_is_kept(make: Open) -> None:
-    """The pause that the vendor asks for is in the error."""
+    """The error contains the pause that the vendor asks for."""
     async with make() as lab:
         answer, seconds = lab.subject.pause
         lab.fail(answer)
@@ -383,7 +386,7 @@ async def options_arrive(make: Open) -> None:
 
 
 async def secrets_are_shown_nowhere(make: Open) -> None:
-    """No error, receipt, event of an observer or log entry shows a secret, even a repeated one."""
+    """No error, receipt, event of an observer or log entry shows a secret, even if repeated."""
     async with make() as lab:
         everything = " and ".join(lab.subject.secrets)
         echo = {"message": everything, "error": {"error_msg": everything}}
@@ -403,15 +406,15 @@ async def nothing_shows_the_signers(make: Open) -> None:
     """Neither requests nor results show the persons or the subject by their repr."""
     async with make() as lab:
         receipt: SignatureReceipt = await lab("send", request())
-        shown = f"{request()!r}{receipt!r}{await lab('get', receipt.ref)!r}"
+        shown_text = f"{request()!r}{receipt!r}{await lab('get', receipt.ref)!r}"
         for text in (ADA, "Ada", SUBJECT):
-            require(text not in shown, "Personal data is shown.")
+            require(text not in shown_text, "Personal data is shown.")
 
 
 async def events_are_accepted_if_signed(make: Open) -> None:
-    """Each event is accepted if it is signed, and has the type of the vendor's word."""
+    """Each event is accepted if it is signed, and gets the type for the vendor's word."""
     async with make() as lab:
-        ref = await _sent(lab, signer(embedded=False))
+        ref = await _send_request(lab, signer(embedded=False))
         lab.world.sign(ref.id, ADA)
         secret = lab.subject.webhook_secret
         verifier = lab.hub.webhooks(ACCOUNT, secrets=secret)
@@ -428,10 +431,10 @@ async def events_are_accepted_if_signed(make: Open) -> None:
             require(event.signer == email, "The signer of an event is lost.")
             require(event.at is not None and event.at.tzinfo, "An event has no time.")
             require(event.raw and ADA not in repr(event), "An event shows a signer.")
-        stranger = lab.hub.webhooks(ACCOUNT, secrets=OTHER_SECRET)
+        strange_verifier = lab.hub.webhooks(ACCOUNT, secrets=OTHER_SECRET)
         forged = lab.world.report(ref.id, lab.subject.events[0][0], url=_URL)
         try:
-            stranger.verify(**forged.arguments())
+            strange_verifier.verify(**forged.arguments())
         except (WebhookRejected, AuthenticationFailed):
             return
         raise AssertionError("A webhook that somebody else signed is accepted.")

@@ -70,7 +70,7 @@ class SinkSubject(Protocol):
 
     @property
     def has_effect_once(self) -> bool:
-        """True if a record that is delivered again is stored once."""
+        """True if the sink stores a record only once when it is delivered again."""
         ...
 
     def record(self, number: int, /) -> SinkRecord:
@@ -168,7 +168,7 @@ async def a_bad_record_affects_no_other(factory: Factory) -> None:
 
 
 async def repeated_record_has_its_effect_once(factory: Factory) -> None:
-    """A record delivered again is not stored twice, if the sink promises that."""
+    """A record delivered again is not stored twice, if the sink guarantees that."""
     async with factory() as subject:
         if not subject.has_effect_once:
             return
@@ -193,8 +193,10 @@ async def cancelled_batch_can_be_delivered_again(factory: Factory) -> None:
                 await batch
         await _deliver(subject.sink, _records(subject, [1, 2]))
         await subject.sink.flush()
-        stored = await subject.stored()
-        require(set(stored) == {1, 2}, f"The records 1 and 2 were delivered, and {stored} stored.")
+        records = await subject.stored()
+        require(
+            set(records) == {1, 2}, f"The records 1 and 2 were delivered, and {records} stored."
+        )
         await subject.sink.close()
 
 
@@ -215,7 +217,7 @@ async def flush_may_run_beside_a_batch(factory: Factory) -> None:
 
 
 async def a_sink_can_be_closed_repeatedly(factory: Factory) -> None:
-    """A sink can be closed unopened and repeatedly, and keeps the stored records."""
+    """A sink can be closed repeatedly or without being opened, and keeps the stored records."""
     async with factory() as subject:
         await subject.sink.close()
         await subject.sink.open()
@@ -231,24 +233,24 @@ def _records(subject: SinkSubject, numbers: Sequence[int]) -> list[SinkRecord]:
 
 
 async def _deliver(sink: SinkConnector, records: Sequence[SinkRecord]) -> None:
-    """Deliver records until the sink has tried each, as a pipeline does."""
-    rest = list(records)
-    while rest:
-        results = await sink.process_batch(rest)
+    """Deliver records, as a pipeline does, until the sink has tried each."""
+    remaining_records = list(records)
+    while remaining_records:
+        results = await sink.process_batch(remaining_records)
         if results is None:
             return
         require(
-            0 < len(results) <= len(rest),
-            f"The sink returned {len(results)} results for {len(rest)} records.",
+            0 < len(results) <= len(remaining_records),
+            f"The sink returned {len(results)} results for {len(remaining_records)} records.",
         )
         for result in results:
             result.unwrap()
-        rest = rest[len(results) :]
+        remaining_records = remaining_records[len(results) :]
 
 
 async def _require_stored(subject: SinkSubject, numbers: Sequence[int]) -> None:
-    stored = await subject.stored()
-    require(stored == list(numbers), f"Of {list(numbers)} the sink stored {stored}.")
+    records = await subject.stored()
+    require(records == list(numbers), f"Of {list(numbers)} the sink stored {records}.")
 
 
 CHECKS: Final[tuple[Check, ...]] = (

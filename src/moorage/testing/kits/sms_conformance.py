@@ -44,7 +44,7 @@ from moorage.testing.kits._sms_lab import (
 from moorage.testing.kits._sms_requests import REQUESTS
 from moorage.testing.kits._sms_verification import VERIFICATIONS
 from moorage.testing.kits.checks import require
-from moorage.testing.sandboxes.base import Altered, Lost
+from moorage.testing.sandboxes.base import AlteredAnswer, Lost
 from moorage.wiring.installed_vendors import names_with_capabilities
 
 if TYPE_CHECKING:
@@ -180,7 +180,7 @@ async def a_refusal_has_its_type(make: Open) -> None:
 
 
 async def an_outage_is_no_refusal(make: Open) -> None:
-    """If the SMS vendor has an outage, the outcome is unknown, not reported as a refusal."""
+    """During an outage of the SMS vendor, the outcome is unknown, not a refusal."""
     async with make() as lab:
         lab.sandbox.fail(Response(503, body=b"<html></html>"))
         await lab.refused(VendorFailed, lab("send", lab.message()), "An outage")
@@ -191,7 +191,7 @@ async def an_outage_is_no_refusal(make: Open) -> None:
 
 
 async def a_malformed_answer_is_no_success(make: Open) -> None:
-    """An answer of success without its content is an error, and nothing is sent again."""
+    """A successful answer without its content is an error, and nothing is sent again."""
     async with make() as lab:
         for body in _MALFORMED:
             lab.sandbox.fail(Response(200, {"Content-Type": "application/json"}, body))
@@ -200,10 +200,10 @@ async def a_malformed_answer_is_no_success(make: Open) -> None:
 
 
 async def an_unreadable_success_is_unknown(make: Open) -> None:
-    """A message with an unreadable answer is unknown, and its key sends nothing twice."""
+    """After an unreadable answer, the outcome is unknown, and the key sends nothing twice."""
     async with make() as lab:
         for number, body in enumerate(_MALFORMED):
-            lab.sandbox.fail(Altered(partial(with_body, body)))
+            lab.sandbox.fail(AlteredAnswer(partial(with_body, body)))
             key = f"k-{number}"
             kind = VendorFailed if lab.honours_keys() else OutcomeUnknown
             coroutine = lab("send", lab.message(), idempotency_key=key)
@@ -221,7 +221,7 @@ async def an_unreadable_success_is_unknown(make: Open) -> None:
 
 
 async def a_lost_answer_is_unknown(make: Open) -> None:
-    """A message with a lost answer is unknown, and its key never sends it again."""
+    """After a lost answer, the outcome is unknown, and the key never sends the message again."""
     async with make() as lab:
         if any(
             service.idempotency_header is not None
@@ -236,7 +236,7 @@ async def a_lost_answer_is_unknown(make: Open) -> None:
 
 
 async def an_unknown_status_is_kept(make: Open) -> None:
-    """A new status is reported as unknown, and the vendor's word for it is kept."""
+    """An undocumented status is reported as unknown, with the vendor's word for it."""
     async with make() as lab:
         if lab.subject.unknown is None:
             return
@@ -247,7 +247,7 @@ async def an_unknown_status_is_kept(make: Open) -> None:
 
 
 async def each_message_of_a_batch_has_its_result(make: Open) -> None:
-    """A refused message affects no other, and a repeat sends only the missing ones."""
+    """A refused message does not affect the others, and a repeat sends only the missing ones."""
     async with make() as lab:
         answer, kind = lab.subject.refusals[0][:2]
         messages = [lab.message(f"Number {number}.") for number in range(3)]
@@ -292,7 +292,7 @@ async def options_arrive(make: Open) -> None:
 
 
 async def recipients_are_not_shown(make: Open) -> None:
-    """Neither messages nor receipts show a phone number, and accounts hide their secrets."""
+    """No repr of a message or receipt shows a phone number, and accounts hide their secrets."""
     async with make() as lab:
         message = lab.message("Be discreet.")
         representation = f"{message!r}{await lab('send', message)!r}{lab.hub.account(ACCOUNT)!r}"
@@ -319,9 +319,9 @@ async def events_are_accepted_if_signed(make: Open) -> None:
             require(
                 event.vendor_status == word and event.raw, "The vendor's own words are missing."
             )
-        stranger = lab.hub.webhooks(ACCOUNT, secrets=lab.subject.strange_secret)
+        strange_verifier = lab.hub.webhooks(ACCOUNT, secrets=lab.subject.strange_secret)
         try:
-            stranger.verify(**report(receipt.ref.id, _WORD).arguments())
+            strange_verifier.verify(**report(receipt.ref.id, _WORD).arguments())
         except WebhookRejected:
             return
         raise AssertionError("News that somebody else signed is believed.")

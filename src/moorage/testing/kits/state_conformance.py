@@ -73,13 +73,13 @@ from moorage.testing.kits._state_commands import (
     plain_value,
     printable,
     random_from,
-    read,
+    read_command,
     require_one_order,
     similar_names,
 )
 from moorage.testing.kits._state_subject import SHORT, Flow, Stores, Subject
 from moorage.testing.kits._state_walk import CommandWalk, require_decision
-from moorage.testing.kits.checks import TooLate, patience, require, timely
+from moorage.testing.kits.checks import EventTooLate, patience, require, retrying_check
 
 if TYPE_CHECKING:
     from moorage.domain.state.commands import Command, State
@@ -112,14 +112,14 @@ _EitherCheck: TypeAlias = Callable[[Stores], Coroutine[Any, Any, None]]
 
 
 async def a_missing_state_is_none(stores: Stores) -> None:
-    """A state that was never written is None, also when it is read again."""
+    """Reading a state that was never written returns None, also the second time."""
     store, key = stores(), new_key()
     for _ in range(3):
         require(await store.read(key) is None, "A state that was never written is not None.")
 
 
 async def states_come_back_unchanged(stores: Stores) -> None:
-    """States come back unchanged, to the type and the last bit."""
+    """Stored states are returned unchanged, with the same types and exact values."""
     store, chance = stores(), random_from(1)
     big_values = (chance.randbytes(1_000_000), "漢" * 100_000, tuple(range(10_000)))
     for value in (*(plain_value(chance) for _ in range(200)), *big_values):
@@ -188,7 +188,7 @@ async def an_error_of_a_command_changes_nothing(stores: Stores) -> None:
 
 
 async def a_state_of_another_layout_is_unusable_alone(stores: Stores) -> None:
-    """A state that another program wrote makes only its own commands fail."""
+    """A state with an unknown layout makes only the commands on its own key fail."""
     store = stores()
     for kind, command in _every_kind(new_key()):
         await store.execute(Write(dict.fromkeys(command.keys, "of another layout")))
@@ -234,7 +234,7 @@ async def posted_commands_are_executed(stores: Stores) -> None:
 
 
 async def only_claims_are_accepted(stores: Stores) -> None:
-    """A store for claims refuses limits, circuits and several keys, and says what to use."""
+    """A claims-only store refuses limits, circuits and several keys, and names alternatives."""
     store, key = stores(), f"{new_key()}:limit"
     limit = RateLimitConfig.per_second(5).rule
     admission = Admission(Gates(limits=[limit], limit_keys=[key]), within=0, lease=1)
@@ -248,7 +248,7 @@ async def only_claims_are_accepted(stores: Stores) -> None:
 
 
 async def claims_equal_the_model(stores: Stores) -> None:
-    """Claims are decided in the store as they are by pure functions."""
+    """Claims have the same results in the store as by the pure functions."""
     store = stores()
     for seed in range(10):
         chance = random_from(seed)
@@ -260,7 +260,7 @@ async def claims_equal_the_model(stores: Stores) -> None:
             (key,) = command.keys
             earliest_time = await store.now()
             answer = await store.execute(command)
-            latest_time, states = await store.execute(read(key))
+            latest_time, states = await store.execute(read_command(key))
             require_decision(
                 f"run {seed}, command {step} ({type(command).__name__})",
                 command, (model.get(key),), (answer, states), (earliest_time, latest_time),
@@ -312,13 +312,13 @@ def _every_kind(key: str) -> Iterator[tuple[str, Command[Any]]]:
 
 
 async def commands_happen_one_after_another(stores: Stores) -> None:
-    """Commands of many callers happen in one order, each between its call and its answer."""
+    """Commands of many callers take effect in one order, each between its call and its answer."""
     store = stores()
-    for most in (1,) if store.claims_only else (1, 3):
-        keys = [new_key() for _ in range(2 * most - 1)]
+    for key_count in (1,) if store.claims_only else (1, 3):
+        keys = [new_key() for _ in range(2 * key_count - 1)]
         history: list[AppendResult] = []
 
-        def caller(index: int, keys: list[str] = keys, most: int = most) -> Flow:
+        def caller(index: int, keys: list[str] = keys, most: int = key_count) -> Flow:
             chance = random_from(index)
 
             async def calls() -> None:
@@ -335,7 +335,7 @@ async def commands_happen_one_after_another(stores: Stores) -> None:
                     end_time = perf_counter_ns()
                     result = AppendResult(number, written_keys, now, logs, start_time, end_time)
                     history.append(result)  # noqa: B023 - run before the loop goes on
-                    await store.breathe()
+                    await store.yield_to_tasks()
 
             return calls
 
@@ -347,7 +347,7 @@ async def commands_happen_one_after_another(stores: Stores) -> None:
 
 
 async def a_tenants_records_have_a_bound(stores: Stores) -> None:
-    """Callers that reserve a tenant's places at the same time never exceed its bound."""
+    """Concurrent reservations never exceed the bound on a tenant's records."""
     store, tenant = stores(), new_key()
     granted: list[int] = []
 
@@ -355,7 +355,7 @@ async def a_tenants_records_have_a_bound(stores: Stores) -> None:
         for _ in range(_TENANT_BOUND // 2):
             command = Reserve(tenant, bound=_TENANT_BOUND, number=3, life=DAY)
             granted.append((await store.execute(command)).granted)
-            await store.breathe()
+            await store.yield_to_tasks()
 
     await store.together([reserve] * _AT_ONCE)
     counted = await store.execute(CountRecords(tenant))
@@ -377,14 +377,14 @@ async def readers_see_whole_commands(stores: Stores) -> None:
     async def write() -> None:
         for number in range(_EACH):
             await store.execute(Append(number, keys))
-            await store.breathe()
+            await store.yield_to_tasks()
 
     async def look_up_state() -> None:
         for _ in range(_EACH):
-            _, states = await store.execute(read(*keys))
+            _, states = await store.execute(read_command(*keys))
             values = {state and state[2:] for state in states}
             torn_states.extend(values if len(values) > 1 else ())
-            await store.breathe()
+            await store.yield_to_tasks()
 
     await store.together([write, look_up_state, write, look_up_state])
     require(
@@ -409,7 +409,7 @@ async def a_cancelled_command_was_executed_or_not(stores: Stores) -> None:
         task.cancel()
         await asyncio.wait([task])
     await append(100)
-    _, states = await store.execute(read(*keys))
+    _, states = await store.execute(read_command(*keys))
     logs = [state[2] for state in states]
     require(logs[0] == logs[1], "A cancelled command was written to one of its keys only.")
     require(len(set(logs[0])) == len(logs[0]), "A cancelled command was executed twice.")
@@ -434,7 +434,7 @@ async def time_counts_microseconds(stores: Stores) -> None:
 
 
 async def states_are_kept_until_expiry(stores: Stores) -> None:
-    """A store keeps a state until its `quiet` time is over."""
+    """A store keeps a state for at least its `quiet` time."""
     store, chance = stores(), random_from(4)
     written_states: dict[str, State] = {}
     for _ in range(30):
@@ -446,7 +446,7 @@ async def states_are_kept_until_expiry(stores: Stores) -> None:
         for _ in range(10):
             await store.execute(Write({new_key(): "dust"}, quiet=0))
         for key, state in written_states.items():
-            now, (stored_state,) = await store.execute(read(key))
+            now, (stored_state,) = await store.execute(read_command(key))
             is_gone = stored_state is None and now >= state[0] + state[1]
             require(
                 is_gone or are_equal_values(stored_state, state),
@@ -455,7 +455,7 @@ async def states_are_kept_until_expiry(stores: Stores) -> None:
 
 
 async def decisions_equal_the_model(stores: Stores) -> None:
-    """Limits, circuits, budgets and claims decide in the store as they do as pure functions."""
+    """Limits, circuits, budgets and claims have the same results as their pure functions."""
     store = stores()
     for seed in range(10):
         chance = random_from(seed)
@@ -466,7 +466,7 @@ async def decisions_equal_the_model(stores: Stores) -> None:
             command = walk.draw()
             earliest_time = await store.now()
             answer = await store.execute(command)
-            latest_time, states = await store.execute(read(*command.keys))
+            latest_time, states = await store.execute(read_command(*command.keys))
             previous_states = tuple(map(model.get, command.keys))
             require_decision(
                 f"run {seed}, command {step} ({type(command).__name__})",
@@ -515,9 +515,9 @@ async def commands_take_a_timeout(stores: Stores) -> None:
     require(state is not None and state[2] == "told", "What was written in time is not there.")
 
 
-@timely
+@retrying_check
 async def waits_end_with_the_callers_timeout(stores: Stores) -> None:
-    """Behind a slow command, a caller with less time gives up before one with more time."""
+    """Behind a slow command, a caller with a shorter timeout gives up first."""
     store, key = stores(), new_key()
     await store.execute(Write({key: "there"}))
     hold = BlockingCommand(key, patience())
@@ -548,7 +548,7 @@ async def waits_end_with_the_callers_timeout(stores: Stores) -> None:
     for thread in threads:
         thread.join(patience())
     if "pressed" not in previous_errors or previous_errors.get("patient") is not None:
-        raise TooLate("A command took longer than its caller had.")
+        raise EventTooLate("A command took longer than its caller had.")
 
 
 # --- in both colours -------------------------------------------------------------

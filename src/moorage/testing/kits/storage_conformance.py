@@ -3,8 +3,8 @@
 `moorage scaffold vendor NAME --contract storage` writes a vendor, and a test that runs all
 checks.
 
-`CHECKS` are for the storage of a `Hub`, `ASYNC_CHECKS` for that of an `AsyncHub`, and awaited. Each
-check takes a function that returns a `Subject`, and uses its own keys.
+`CHECKS` are for the storage of a `Hub`, `ASYNC_CHECKS` for the storage of an `AsyncHub`, and
+awaited. Each check takes a function that returns a `Subject`, and uses its own keys.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ from moorage.errors import (
     VendorRejected,
 )
 from moorage.testing.kits._storage_requests import REQUESTS
-from moorage.testing.kits.checks import AsyncView, blocking, require
+from moorage.testing.kits.checks import AsyncView, require, sync_check
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine, Iterator
@@ -53,8 +53,8 @@ class Subject:
         part: size of a part in bytes.
         can: capabilities that the vendor states.
         fetch: sends the request of a signed URL, with a body, and returns the status and the body
-            of the response; without it signed URLs are not tested.
-        sandbox: the vendor's sandbox; without it repeated requests are not noticed.
+            of the response; if None, signed URLs are not tested.
+        sandbox: the vendor's sandbox; if None, repeated requests are not noticed.
     """
 
     storage: Any
@@ -219,7 +219,7 @@ async def ranges_are_exact(factory: Factory) -> None:
 
 
 async def conditions_hold_when_reading(factory: Factory) -> None:
-    """A conditional read returns an unchanged object only once, and never a different one."""
+    """`if_none_match` omits an unchanged object, and `if_match` refuses a changed one."""
     storage, key = factory().storage, _key()
     etag = (await storage.upload(key, b"first")).etag
     unchanged_download = await storage.download(key, if_none_match=etag)
@@ -292,18 +292,18 @@ def _broken_stream(data: bytes, size: int) -> Iterator[bytes]:
 
 
 async def a_failed_upload_leaves_nothing(factory: Factory) -> None:
-    """An upload from a failing or wrong source leaves no object and no parts."""
+    """An upload from a source that fails or has the wrong content leaves no object and no parts."""
     subject = factory()
     storage, part = subject.storage, subject.part
 
-    def breaking() -> Iterator[bytes]:
+    def yield_and_fail() -> Iterator[bytes]:
         yield _bytes(part)
         yield _bytes(part)
         raise RuntimeError("the source broke")
 
     key = _key()
     try:
-        await storage.upload(key, breaking, part_size=part)
+        await storage.upload(key, yield_and_fail, part_size=part)
     except RuntimeError:
         pass
     else:
@@ -327,13 +327,13 @@ async def uploads_are_resumed(factory: Factory) -> None:
     storage, part, key = subject.storage, subject.part, _key()
     data = _bytes(3 * part + 5)
 
-    def breaking() -> Iterator[bytes]:
+    def yield_and_fail() -> Iterator[bytes]:
         yield data[: 2 * part]
         raise RuntimeError("the line broke")
 
     started_upload = await storage.start_upload(key, PutOptions(content_type="x/y"))
     try:
-        await storage.upload(key, breaking, resume=started_upload.ref, part_size=part)
+        await storage.upload(key, yield_and_fail, resume=started_upload.ref, part_size=part)
     except RuntimeError:
         pass
     else:
@@ -350,7 +350,7 @@ async def uploads_are_resumed(factory: Factory) -> None:
 
 
 async def an_aborted_upload_is_gone(factory: Factory) -> None:
-    """An aborted upload does not exist any more, and aborting it again does nothing."""
+    """An aborted upload no longer exists, and aborting it again does nothing."""
     subject = factory()
     storage, key = subject.storage, _key()
     started_upload = await storage.start_upload(key)
@@ -411,7 +411,7 @@ async def folders_are_listed_once(factory: Factory) -> None:
 
 
 async def copies_are_objects_of_their_own(factory: Factory) -> None:
-    """A copied object has the same bytes, with the original's or new metadata."""
+    """A copy has the original's bytes, and either its metadata or new metadata."""
     storage, key, copy = factory().storage, _key(), _key()
     await storage.upload(key, b"bytes", PutOptions(content_type="a/b", metadata={"x": "1"}))
     copied_object = await storage.copy(key, copy)
@@ -492,7 +492,7 @@ async def _async_chunks(data: bytes, size: int) -> AsyncIterator[bytes]:
 
 
 async def sources_may_be_asynchronous(factory: Factory) -> None:
-    """An object may be read from an asynchronous iterator."""
+    """An upload may read its content from an asynchronous iterator."""
     subject = factory()
     data, key = _bytes(subject.part + 3), _key()
     await subject.storage.upload(key, _async_chunks(data, 100_000), part_size=subject.part)
@@ -523,6 +523,6 @@ _SHARED_CHECKS: Final = (
     *REQUESTS,
 )
 
-CHECKS: Final[tuple[Check, ...]] = tuple(blocking(check, _view) for check in _SHARED_CHECKS)
+CHECKS: Final[tuple[Check, ...]] = tuple(sync_check(check, _view) for check in _SHARED_CHECKS)
 
 ASYNC_CHECKS: Final[tuple[AsyncCheck, ...]] = (*_SHARED_CHECKS, sources_may_be_asynchronous)

@@ -1,7 +1,7 @@
 """Checks that every vendor that checks VAT numbers must pass.
 
-The most important ones are about outages: a register that cannot tell raises an error, and is never
-read as a number that is valid or invalid.
+The most important ones are about outages: a register that cannot check a number raises an error,
+and never makes the number valid or invalid.
 
 Each check takes a function that makes a new `TaxSubject`: the vendor, its sandbox, and what the kit
 cannot know. `CHECKS` go through `Hub`, and `ASYNC_CHECKS` through `AsyncHub`.
@@ -48,7 +48,7 @@ Open: TypeAlias = Callable[[], Lab]
 
 
 async def a_registered_number_is_valid(make: Open) -> None:
-    """A number that the register has is valid, with what the register tells about it."""
+    """A registered number is valid, and its result has the register's details."""
     async with make() as lab:
         check: VatCheck = await lab.check()
         require(check.valid is True, "A registered number is reported as invalid.")
@@ -63,16 +63,16 @@ async def a_registered_number_is_valid(make: Open) -> None:
 
 
 async def a_number_is_read_as_people_write_it(make: Open) -> None:
-    """A number in spaces and small letters is the same number."""
+    """A number with spaces and lower-case letters is the same number."""
     async with make() as lab:
-        written = " ".join(str(lab.subject.number).lower())
-        check: VatCheck = await lab("check_vat_number", written)
+        written_number = " ".join(str(lab.subject.number).lower())
+        check: VatCheck = await lab("check_vat_number", written_number)
         require(check.number == lab.subject.number, "The answer is about another number.")
         require(check.valid, "A registered number is reported as invalid.")
 
 
 async def an_unknown_number_is_invalid(make: Open) -> None:
-    """A number that the register does not have is invalid; that is an answer and no error."""
+    """A number that is not registered is reported as invalid, without an error."""
     async with make() as lab:
         for number in lab.subject.unknown:
             check: VatCheck = await lab.check(number)
@@ -82,7 +82,7 @@ async def an_unknown_number_is_invalid(make: Open) -> None:
 
 
 async def an_outage_is_no_verdict(make: Open) -> None:
-    """A register that cannot tell raises an error that may be retried, for every kind of number."""
+    """If the register cannot check a number, valid or not, the error may be retried."""
     async with make() as lab:
         total = len(lab.subject.outages) + len(_OUTAGES)
     for count in range(total):
@@ -96,7 +96,7 @@ async def an_outage_is_no_verdict(make: Open) -> None:
 
 
 async def a_malformed_answer_is_no_verdict(make: Open) -> None:
-    """A success without its content is an error, and neither valid nor invalid."""
+    """A successful answer without its content is an error, and neither valid nor invalid."""
     for body in _MALFORMED:
         async with make() as lab:
             lab.sandbox.fail(Response(200, _JSON, body))
@@ -121,7 +121,7 @@ async def an_answer_is_about_its_number(make: Open) -> None:
 
 
 async def a_proof_is_kept(make: Open) -> None:
-    """Each check for a requester has the proof that the register gave for it."""
+    """Each check with a requester has its own proof from the register."""
     async with make() as lab:
         requester, foreign = lab.subject.requester, lab.subject.foreign_requester
         if TaxCapability.PROOF not in lab.able or requester is None:
@@ -144,7 +144,7 @@ async def a_proof_is_kept(make: Open) -> None:
 
 
 async def details_are_compared(make: Open) -> None:
-    """Details that differ from the register never match."""
+    """Details of a business that differ from the register are never reported as a match."""
     async with make() as lab:
         if TaxCapability.TRADER_MATCH not in lab.able:
             return
@@ -193,7 +193,7 @@ async def each_request_is_sent_once(make: Open) -> None:
 
 
 async def a_request_is_in_the_vendors_words(make: Open) -> None:
-    """Each argument of a check is sent under the vendor's name."""
+    """Each argument of a check is sent under the vendor's name for it."""
     async with make() as lab:
         for options, expected in lab.subject.requests:
             await lab.check(**options)
@@ -207,7 +207,7 @@ async def a_request_is_in_the_vendors_words(make: Open) -> None:
 
 
 async def an_answer_is_read_in_full(make: Open) -> None:
-    """Each field of an answer arrives, with the meaning of the vendor's word."""
+    """Each field of an answer is read, with the meaning of the vendor's word."""
     async with make() as lab:
         for answer, options, expected_fields in lab.subject.answers:
             lab.sandbox.fail(answer)
@@ -222,7 +222,7 @@ async def nothing_shows_the_business(make: Open) -> None:
     """Neither a check nor the account shows a number, a business or a secret by its repr."""
     async with make() as lab:
         check = await lab.check()
-        lab.discreet(f"{check!r}{lab.hub.account(ACCOUNT)!r}", "A repr")
+        lab.check_hides(f"{check!r}{lab.hub.account(ACCOUNT)!r}", "A repr")
 
 
 _ALL_CHECKS: Final = (

@@ -28,7 +28,7 @@ from collections.abc import Callable, Coroutine, Mapping
 from typing import Any, Final, TypeAlias, cast
 
 from moorage.ports.tenants import AsyncTenants, Tenants
-from moorage.testing.kits.checks import AsyncView, blocking, require, soon
+from moorage.testing.kits.checks import AsyncView, require, sync_check, wait_soon
 
 Put: TypeAlias = Callable[[str, Mapping[str, Any] | None], None]
 Factory: TypeAlias = Callable[[], tuple[Tenants, Put]]
@@ -45,17 +45,17 @@ _TWO: Final[Mapping[str, Any]] = {"sms": {"vendor": "vonage"}}
 _NAMES: Final = ("acme", "ACME", "acme ", "acme-fr", "açmé", "'; --", "a" * 200)
 
 
-def _threaded(factory: Factory) -> tuple[AsyncTenants, Put]:
+def _threaded_tenants(factory: Factory) -> tuple[AsyncTenants, Put]:
     tenants, set_tables = factory()
     return cast("AsyncTenants", AsyncView(tenants, threads=True)), set_tables
 
 
 async def _version(tenants: AsyncTenants, name: str) -> str | int | None:
-    return await soon(tenants.version(name), _HANGS)
+    return await wait_soon(tenants.version(name), _HANGS)
 
 
 async def _tables(tenants: AsyncTenants, name: str) -> Mapping[str, Any]:
-    return await soon(tenants.tables(name), _HANGS)
+    return await wait_soon(tenants.tables(name), _HANGS)
 
 
 async def a_new_source_has_no_tenants(factory: AsyncFactory) -> None:
@@ -116,4 +116,6 @@ ASYNC_CHECKS: Final[tuple[AsyncCheck, ...]] = (
     tenants_are_apart,
     a_removed_tenant_is_unknown,
 )
-CHECKS: Final[tuple[Check, ...]] = tuple(blocking(check, _threaded) for check in ASYNC_CHECKS)
+CHECKS: Final[tuple[Check, ...]] = tuple(
+    sync_check(check, _threaded_tenants) for check in ASYNC_CHECKS
+)

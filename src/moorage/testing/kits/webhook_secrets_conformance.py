@@ -45,7 +45,7 @@ from moorage.domain.webhooks.sending import WebhookSigner
 from moorage.errors import ConnectorError, CredentialNotFound, WebhookRejected
 from moorage.parts.webhook_verifier import WebhookVerifier
 from moorage.ports.webhook_secrets import AsyncWebhookSecrets, WebhookSecrets
-from moorage.testing.kits.checks import blocking, in_threads, require, soon
+from moorage.testing.kits.checks import in_threads, require, sync_check, wait_soon
 
 Kept: TypeAlias = dict[tuple[str, str | None], Sequence[Secret]]
 Factory: TypeAlias = Callable[[Kept], WebhookSecrets]
@@ -66,14 +66,14 @@ def _secret(number: int) -> Secret:
 async def _requested_secrets(
     provider: AsyncWebhookSecrets, tenant: str | None, key_id: str | None = None
 ) -> Sequence[Secret]:
-    return await soon(provider.get(_NAME, tenant, key_id), _HANGS)
+    return await wait_soon(provider.get(_NAME, tenant, key_id), _HANGS)
 
 
 async def _refusal(
     provider: AsyncWebhookSecrets, tenant: str | None, key_id: str | None = None, name: str = _NAME
 ) -> CredentialNotFound:
     try:
-        secrets = await soon(provider.get(name, tenant, key_id), _HANGS)
+        secrets = await wait_soon(provider.get(name, tenant, key_id), _HANGS)
     except CredentialNotFound as error:
         return error
     except Exception as error:  # noqa: BLE001 - told, whatever it is
@@ -142,7 +142,7 @@ async def an_unknown_key_is_no_error(factory: AsyncFactory) -> None:
 
 
 async def a_requested_key_is_returned(factory: AsyncFactory) -> None:
-    """If webhook keys have names, the requested key is among the returned ones."""
+    """If webhook keys have names, the secret of the requested key is among the returned ones."""
     keys = {name: Secret(json.dumps({"kty": "OKP", "kid": name})) for name in ("k1", "k2")}
     provider = factory({(_NAME, None): (*keys.values(),)})
     for name, key in keys.items():
@@ -163,7 +163,7 @@ async def concurrent_callers_get_their_own_secrets(factory: AsyncFactory) -> Non
     tenants = [f"tenant-{number}" for number in range(8)]
     provider = factory({(_NAME, tenant): (_secret(n),) for n, tenant in enumerate(tenants)})
     calls = [_requested_secrets(provider, tenant) for _ in range(4) for tenant in tenants]
-    results = await soon(asyncio.gather(*calls), _HANGS)
+    results = await wait_soon(asyncio.gather(*calls), _HANGS)
     expected = [[_secret(number)] for _ in range(4) for number in range(8)]
     require(
         [[*secrets] for secrets in results] == expected,
@@ -190,7 +190,7 @@ async def _accepts(verifier: WebhookVerifier, headers: Any, body: bytes, tenant:
 
 
 async def a_change_is_seen(factory: AsyncFactory) -> None:
-    """A change of webhook secrets takes effect from the next webhook on."""
+    """A change of webhook secrets takes effect at the next request for them."""
     stored_secrets: Kept = {(_NAME, None): (_secret(1),)}
     provider = factory(stored_secrets)
     await _requested_secrets(provider, None)
@@ -215,7 +215,7 @@ async def endpoints_are_apart(factory: AsyncFactory) -> None:
     names = ("shop", "shop-2", "Shop")
     provider = factory({(name, None): (_secret(n),) for n, name in enumerate(names)})
     for number, name in enumerate(names):
-        secrets = await soon(provider.get(name, None, None), _HANGS)
+        secrets = await wait_soon(provider.get(name, None, None), _HANGS)
         require([*secrets] == [_secret(number)], f"The endpoint {name} has another's secrets.")
     await _refusal(provider, None, name="stock")
 
@@ -235,7 +235,7 @@ _ENDPOINT_CHECKS: Final[tuple[AsyncCheck, ...]] = (endpoints_are_apart,)
 
 
 def _sync_checks(checks: tuple[AsyncCheck, ...]) -> tuple[Check, ...]:
-    return tuple(blocking(check, in_threads) for check in checks)
+    return tuple(sync_check(check, in_threads) for check in checks)
 
 
 CHECKS: Final = _sync_checks(_SHARED_CHECKS)

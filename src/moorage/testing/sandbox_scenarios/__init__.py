@@ -1,8 +1,8 @@
 """Scenarios for every contract, each of which uses one operation or capability of a vendor.
 
-`BASIC` contains the scenarios that every vendor of a contract can do, `BY_CAPABILITY` those that
-need a capability, by its name. A scenario takes a vendor behind a synchronous or asynchronous hub
-and returns a true value if everything went as it should.
+`BASIC` contains the scenarios that every vendor of a contract supports; `BY_CAPABILITY` contains
+the scenarios that need a capability, by its name. A scenario takes a vendor behind a synchronous
+or asynchronous hub and returns a true value if everything went as it should.
 """
 
 from __future__ import annotations

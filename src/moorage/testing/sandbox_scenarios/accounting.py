@@ -36,7 +36,7 @@ _PDF: Final = b"%PDF-1.7 an invoice"
 
 
 def line(vendor: ScenarioVendor, use: str) -> BookInvoiceLine:
-    """Return a line for a use: sale, item or purchase."""
+    """Return an invoice line for the use "sale", "item" or "purchase"."""
     values = vendor.fixture.vendor_values.get(use, {"account": "1"})
     return BookInvoiceLine(
         description="Bolts", quantity=_QUANTITY, unit_price=_PRICE, tax=_TAX, **values
@@ -54,11 +54,11 @@ async def _contact(vendor: ScenarioVendor, contact: Contact) -> Ref:
     return await vendor.ref("create_contact", contact)
 
 
-async def _sold(vendor: ScenarioVendor, use: str = "sale", **fields: Any) -> Any:
+async def _create_sale(vendor: ScenarioVendor, use: str = "sale", **fields: Any) -> Any:
     return await vendor("create_invoice", await _contact(vendor, ADA), sale(vendor, use, **fields))
 
 
-async def _billed(vendor: ScenarioVendor) -> Any:
+async def _create_bill(vendor: ScenarioVendor) -> Any:
     bill = sale(vendor, "purchase", kind=InvoiceKind.BILL, number="R-17")
     return await vendor("create_invoice", await _contact(vendor, MILL), bill)
 
@@ -71,8 +71,8 @@ async def contact(vendor: ScenarioVendor, **fields: Any) -> Any:
 async def changed_contact(vendor: ScenarioVendor) -> Any:
     """Change the email address of a contact."""
     ref = await _contact(vendor, ADA)
-    new = Contact(name="Ada Lovelace", email="lovelace@example.com")
-    return (await vendor("update_contact", ref, new)).email
+    new_contact = Contact(name="Ada Lovelace", email="lovelace@example.com")
+    return (await vendor("update_contact", ref, new_contact)).email
 
 
 async def found_contacts(vendor: ScenarioVendor) -> Any:
@@ -91,38 +91,38 @@ async def taxes(vendor: ScenarioVendor) -> Any:
     return len(await vendor("tax_rates"))
 
 
-async def sold(vendor: ScenarioVendor) -> Any:
+async def create_invoice(vendor: ScenarioVendor) -> Any:
     """Create a sales invoice."""
-    return (await _sold(vendor)).state
+    return (await _create_sale(vendor)).state
 
 
 async def looked_up(vendor: ScenarioVendor) -> Any:
     """Create a bill, and look it up."""
-    return (await vendor("get_invoice", (await _billed(vendor)).ref)).total
+    return (await vendor("get_invoice", (await _create_bill(vendor)).ref)).total
 
 
-async def voided(vendor: ScenarioVendor) -> Any:
+async def void_invoice(vendor: ScenarioVendor) -> Any:
     """Void a sales invoice."""
-    return (await vendor("void_invoice", (await _sold(vendor)).ref)).state
+    return (await vendor("void_invoice", (await _create_sale(vendor)).ref)).state
 
 
 async def voided_bill(vendor: ScenarioVendor) -> Any:
     """Void a bill."""
     ref = Ref.parse(f"{vendor.name}:{vendor.name}:1?type=bill")
     if vendor.able:
-        ref = (await _billed(vendor)).ref
+        ref = (await _create_bill(vendor)).ref
     return (await vendor("void_invoice", ref)).state
 
 
-async def paid(vendor: ScenarioVendor) -> Any:
+async def record_payment(vendor: ScenarioVendor) -> Any:
     """Record a payment of a part of a sales invoice."""
-    record = await _sold(vendor)
+    record = await _create_sale(vendor)
     bank = vendor.fixture.vendor_values["bank"]
     payment = InvoicePayment(amount=Money("50.00", "EUR"), account=bank, date=DAY)
     return (await vendor("record_payment", record.ref, payment)).amount
 
 
-async def posted(vendor: ScenarioVendor) -> Any:
+async def post_journal(vendor: ScenarioVendor) -> Any:
     """Post a journal entry."""
     first, second = vendor.fixture.vendor_values["ledger"]
     lines = [
@@ -133,16 +133,16 @@ async def posted(vendor: ScenarioVendor) -> Any:
     return (await vendor("post_journal", journal)).state
 
 
-async def attached(vendor: ScenarioVendor) -> Any:
+async def attach_file(vendor: ScenarioVendor) -> Any:
     """Attach a file to a sales invoice."""
-    record = await _sold(vendor)
+    record = await _create_sale(vendor)
     document = BookDocument(name="invoice.pdf", content=_PDF)
     return (await vendor("attach", record.ref, document)).name
 
 
 async def draft(vendor: ScenarioVendor) -> Any:
     """Create a draft of an invoice."""
-    return (await _sold(vendor, "sale", final=False)).state
+    return (await _create_sale(vendor, "sale", final=False)).state
 
 
 async def with_account(vendor: ScenarioVendor) -> Any:
@@ -159,17 +159,17 @@ async def with_account(vendor: ScenarioVendor) -> Any:
 
 
 async def with_item(vendor: ScenarioVendor) -> Any:
-    """Create a sales invoice of a product."""
-    return (await _sold(vendor, "item")).state
+    """Create a sales invoice with a product."""
+    return (await _create_sale(vendor, "item")).state
 
 
-async def numbered(vendor: ScenarioVendor) -> Any:
-    """Create a sales invoice with a number of its own."""
-    return (await _sold(vendor, "sale", number="RE-1042")).number
+async def create_numbered_invoice(vendor: ScenarioVendor) -> Any:
+    """Create a sales invoice with a number that the caller chooses."""
+    return (await _create_sale(vendor, "sale", number="RE-1042")).number
 
 
 async def numbered_contact(vendor: ScenarioVendor) -> Any:
-    """Create a contact with a number of its own."""
+    """Create a contact with a number that the caller chooses."""
     return await contact(vendor, number="C-1042")
 
 
@@ -179,19 +179,19 @@ BASIC: Final[dict[str, Scenario]] = {
     "find_contacts": found_contacts,
     "accounts": chart,
     "tax_rates": taxes,
-    "create_invoice": sold,
+    "create_invoice": create_invoice,
     "get_invoice": looked_up,
-    "void_invoice": voided,
-    "record_payment": paid,
-    "post_journal": posted,
-    "attach": attached,
+    "void_invoice": void_invoice,
+    "record_payment": record_payment,
+    "post_journal": post_journal,
+    "attach": attach_file,
 }
 
 BY_CAPABILITY: Final[dict[str, Scenario]] = {
     AccountingCapability.DRAFTS: draft,
     AccountingCapability.SALES_ACCOUNTS: with_account,
     AccountingCapability.ITEMS: with_item,
-    AccountingCapability.INVOICE_NUMBERS: numbered,
+    AccountingCapability.INVOICE_NUMBERS: create_numbered_invoice,
     AccountingCapability.VOID_BILLS: voided_bill,
     AccountingCapability.CONTACT_NUMBERS: numbered_contact,
 }

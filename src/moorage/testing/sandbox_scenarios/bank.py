@@ -29,7 +29,7 @@ TRANSFER: Final = CreditTransfer(
 )
 
 
-async def started(vendor: ScenarioVendor, **fields: Any) -> Any:
+async def start_consent(vendor: ScenarioVendor, **fields: Any) -> Any:
     """Start a consent with the given fields."""
     request = ConsentRequest(return_url=RETURN_URL, **fields)
     return (await vendor("start_consent", request)).status
@@ -37,11 +37,13 @@ async def started(vendor: ScenarioVendor, **fields: Any) -> Any:
 
 async def named_institution(vendor: ScenarioVendor) -> Any:
     """Start a consent at a bank that the request names."""
-    return await started(vendor, institution=vendor.fixture.vendor_values.get("institution", "B"))
+    return await start_consent(
+        vendor, institution=vendor.fixture.vendor_values.get("institution", "B")
+    )
 
 
-async def granted(vendor: ScenarioVendor) -> Ref:
-    """Start a consent that the owner agrees to, and return its reference."""
+async def grant_consent(vendor: ScenarioVendor) -> Ref:
+    """Start a consent, let its owner grant it, and return its reference."""
     consent = await vendor("start_consent", ConsentRequest(return_url=RETURN_URL))
     sandbox: Any = vendor.fixture.sandbox
     sandbox.grant(consent.ref.id)
@@ -51,31 +53,31 @@ async def granted(vendor: ScenarioVendor) -> Ref:
 
 async def account(vendor: ScenarioVendor) -> Ref:
     """Return the reference of the first account of a granted consent."""
-    ref: Ref = (await vendor("accounts", await granted(vendor)))[0].ref
+    ref: Ref = (await vendor("accounts", await grant_consent(vendor)))[0].ref
     return ref
 
 
 async def looked_at(vendor: ScenarioVendor) -> Any:
     """Get the state of a granted consent."""
-    return (await vendor("get_consent", await granted(vendor))).status
+    return (await vendor("get_consent", await grant_consent(vendor))).status
 
 
-async def revoked(vendor: ScenarioVendor) -> Any:
+async def revoke_consent(vendor: ScenarioVendor) -> Any:
     """Revoke a granted consent."""
-    return (await vendor("revoke_consent", await granted(vendor))).status
+    return (await vendor("revoke_consent", await grant_consent(vendor))).status
 
 
-async def listed(vendor: ScenarioVendor) -> Any:
+async def list_accounts(vendor: ScenarioVendor) -> Any:
     """List the accounts of a granted consent."""
-    return len(await vendor("accounts", await granted(vendor)))
+    return len(await vendor("accounts", await grant_consent(vendor)))
 
 
-async def balanced(vendor: ScenarioVendor) -> Any:
+async def get_balances(vendor: ScenarioVendor) -> Any:
     """Get the balances of an account."""
     return len(await vendor("balances", await account(vendor)))
 
 
-async def read(vendor: ScenarioVendor) -> Any:
+async def read_transactions(vendor: ScenarioVendor) -> Any:
     """Get a page of the booked transactions of an account."""
     return len((await vendor("transactions", await account(vendor))).booked)
 
@@ -86,7 +88,7 @@ async def read_pending(vendor: ScenarioVendor) -> Any:
     return len((await vendor("transactions", ref, TransactionQuery(pending=True))).pending)
 
 
-async def paid(vendor: ScenarioVendor, **fields: Any) -> Any:
+async def initiate_payment(vendor: ScenarioVendor, **fields: Any) -> Any:
     """Initiate a payment, and get its state."""
     order = PaymentOrder(debtor=IBANS[0], transfer=TRANSFER, return_url=RETURN_URL, **fields)
     payment = await vendor("pay", order, idempotency_key="run-8-1")
@@ -94,18 +96,18 @@ async def paid(vendor: ScenarioVendor, **fields: Any) -> Any:
 
 
 BASIC: Final[dict[str, Scenario]] = {
-    "start_consent": started,
+    "start_consent": start_consent,
     "get_consent": looked_at,
-    "revoke_consent": revoked,
-    "accounts": listed,
-    "balances": balanced,
-    "transactions": read,
+    "revoke_consent": revoke_consent,
+    "accounts": list_accounts,
+    "balances": get_balances,
+    "transactions": read_transactions,
 }
 
 BY_CAPABILITY: Final[dict[str, Scenario]] = {
     BankCapability.INSTITUTION: named_institution,
-    BankCapability.CHOSEN_ACCOUNTS: partial(started, accounts=[IBANS[0]]),
+    BankCapability.CHOSEN_ACCOUNTS: partial(start_consent, accounts=[IBANS[0]]),
     BankCapability.PENDING: read_pending,
-    BankCapability.PAY: paid,
-    BankCapability.INSTANT: partial(paid, instant=True),
+    BankCapability.PAY: initiate_payment,
+    BankCapability.INSTANT: partial(initiate_payment, instant=True),
 }

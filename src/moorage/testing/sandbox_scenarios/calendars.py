@@ -36,7 +36,9 @@ def _calendar(vendor: ScenarioVendor) -> Ref:
     return Ref(vendor.name, vendor.name, sandbox.calendar)
 
 
-async def written(vendor: ScenarioVendor, *, invite: bool = True, **fields: Any) -> CalendarEvent:
+async def write_event(
+    vendor: ScenarioVendor, *, invite: bool = True, **fields: Any
+) -> CalendarEvent:
     """Write an event with the given fields into the calendar."""
     event_fields: dict[str, Any] = {"title": "Delivery", "start": START, "end": END, **fields}
     event = NewEvent(**event_fields)
@@ -44,66 +46,66 @@ async def written(vendor: ScenarioVendor, *, invite: bool = True, **fields: Any)
     return result
 
 
-async def listed(vendor: ScenarioVendor) -> Any:
+async def list_calendars(vendor: ScenarioVendor) -> Any:
     """List the calendars."""
     page: CalendarPage = await vendor("calendars")
     return [calendar.ref for calendar in page.items]
 
 
-async def created(vendor: ScenarioVendor) -> Any:
+async def create_event(vendor: ScenarioVendor) -> Any:
     """Write an event."""
-    return (await written(vendor)).title == "Delivery"
+    return (await write_event(vendor)).title == "Delivery"
 
 
-async def read(vendor: ScenarioVendor) -> Any:
+async def read_event(vendor: ScenarioVendor) -> Any:
     """Read an event."""
-    event: CalendarEvent = await vendor("get", (await written(vendor)).ref)
+    event: CalendarEvent = await vendor("get", (await write_event(vendor)).ref)
     return event.start == START
 
 
-async def updated(vendor: ScenarioVendor) -> Any:
+async def update_event(vendor: ScenarioVendor) -> Any:
     """Change the place of an event."""
-    ref = (await written(vendor)).ref
+    ref = (await write_event(vendor)).ref
     event: CalendarEvent = await vendor("update", ref, EventChanges(location="Gate 2"))
     return event.location == "Gate 2"
 
 
-async def cancelled(vendor: ScenarioVendor) -> Any:
+async def cancel_event(vendor: ScenarioVendor) -> Any:
     """Cancel an event."""
     sandbox: Any = vendor.fixture.sandbox
-    await vendor("cancel", (await written(vendor)).ref)
+    await vendor("cancel", (await write_event(vendor)).ref)
     return sandbox.events() == []
 
 
-async def repeated(vendor: ScenarioVendor) -> Any:
+async def create_series(vendor: ScenarioVendor) -> Any:
     """Write a series of events."""
-    return (await written(vendor, recurrence="FREQ=WEEKLY;BYDAY=MO;COUNT=4")).recurrence
+    return (await write_event(vendor, recurrence="FREQ=WEEKLY;BYDAY=MO;COUNT=4")).recurrence
 
 
-async def met(vendor: ScenarioVendor) -> Any:
+async def create_meeting(vendor: ScenarioVendor) -> Any:
     """Write an event with an online meeting."""
-    return (await written(vendor, online_meeting=True)).meeting_url
+    return (await write_event(vendor, online_meeting=True)).meeting_url
 
 
-async def compared(vendor: ScenarioVendor) -> Any:
-    """Change a certain version of an event."""
+async def change_version(vendor: ScenarioVendor) -> Any:
+    """Change an event only if it still has a certain version."""
     changes = EventChanges(title="Pickup")
     if not vendor.able:
         ref = Ref(vendor.name, vendor.name, "1", {"calendar": "1"})
         return await vendor("update", ref, changes, version="1")
-    event = await written(vendor)
+    event = await write_event(vendor)
     return (await vendor("update", event.ref, changes, version=event.version)).title == "Pickup"
 
 
-async def changed(vendor: ScenarioVendor) -> Any:
+async def list_day(vendor: ScenarioVendor) -> Any:
     """List the events of a day."""
     if vendor.able:
-        await written(vendor)
+        await write_event(vendor)
     page: ChangePage = await vendor("changes", _calendar(vendor), **DAY)
     return page.items and page.later
 
 
-async def asked(vendor: ScenarioVendor) -> Any:
+async def ask_busy_times(vendor: ScenarioVendor) -> Any:
     """Ask for the busy times of a person."""
     sandbox: Any = vendor.fixture.sandbox
     sandbox.occupy("grace@example.com", START.astimezone(UTC), END.astimezone(UTC))
@@ -114,23 +116,23 @@ async def asked(vendor: ScenarioVendor) -> Any:
 async def quiet(vendor: ScenarioVendor) -> Any:
     """Write an event without inviting its attendee."""
     sandbox: Any = vendor.fixture.sandbox
-    await written(vendor, invite=False, attendees=[Attendee("grace@example.com")])
+    await write_event(vendor, invite=False, attendees=[Attendee("grace@example.com")])
     return sandbox.invitations == 0
 
 
 BASIC: Final[dict[str, Scenario]] = {
-    "calendars": listed,
-    "create": created,
-    "get": read,
-    "update": updated,
-    "cancel": cancelled,
+    "calendars": list_calendars,
+    "create": create_event,
+    "get": read_event,
+    "update": update_event,
+    "cancel": cancel_event,
 }
 
 BY_CAPABILITY: Final[dict[str, Scenario]] = {
-    CalendarsCapability.RECURRENCE: repeated,
-    CalendarsCapability.ONLINE_MEETING: met,
-    CalendarsCapability.FREE_BUSY: asked,
-    CalendarsCapability.CHANGES: changed,
-    CalendarsCapability.VERSION: compared,
+    CalendarsCapability.RECURRENCE: create_series,
+    CalendarsCapability.ONLINE_MEETING: create_meeting,
+    CalendarsCapability.FREE_BUSY: ask_busy_times,
+    CalendarsCapability.CHANGES: list_day,
+    CalendarsCapability.VERSION: change_version,
     CalendarsCapability.WITHOUT_INVITATIONS: quiet,
 }

@@ -27,7 +27,7 @@ async def named_channel(vendor: ScenarioVendor) -> Any:
     return await message(vendor, channel=channel)
 
 
-async def scheduled(vendor: ScenarioVendor) -> Any:
+async def schedule_message(vendor: ScenarioVendor) -> Any:
     """Schedule a message for tomorrow."""
     return await message(vendor, send_at=datetime.now(UTC) + timedelta(days=1))
 
@@ -38,13 +38,13 @@ async def answer(vendor: ScenarioVendor) -> Any:
     return (await vendor("reply", ref, ChatMessage(text="It is packed."))).ref
 
 
-async def edited(vendor: ScenarioVendor) -> Any:
+async def edit_message(vendor: ScenarioVendor) -> Any:
     """Replace the content of a message."""
     ref = await vendor.ref("send", ChatMessage(text=TEXT))
     return (await vendor("edit", ref, ChatMessage(text="Order 1042 is shipped."))).ref == ref
 
 
-async def deleted(vendor: ScenarioVendor) -> Any:
+async def delete_message(vendor: ScenarioVendor) -> Any:
     """Delete a message."""
     ref = await vendor.ref("send", ChatMessage(text=TEXT))
     return (await vendor("delete", ref)).ref == ref
@@ -55,9 +55,9 @@ BASIC: Final[dict[str, Scenario]] = {"send": message}
 BY_CAPABILITY: Final[dict[str, Scenario]] = {
     ChatCapability.CHANNEL: named_channel,
     ChatCapability.THREAD: answer,
-    ChatCapability.EDIT: edited,
-    ChatCapability.DELETE: deleted,
-    ChatCapability.SCHEDULED: scheduled,
+    ChatCapability.EDIT: edit_message,
+    ChatCapability.DELETE: delete_message,
+    ChatCapability.SCHEDULED: schedule_message,
     ChatCapability.SILENT: partial(message, silent=True),
     ChatCapability.BUTTONS: partial(message, buttons=[BUTTON]),
 }

@@ -13,16 +13,16 @@ if TYPE_CHECKING:
 GOOD_FRIDAY: Final = date(2022, 4, 15)
 
 
-async def latest(vendor: ScenarioVendor) -> Any:
+async def get_latest_rates(vendor: ScenarioVendor) -> Any:
     """Return the latest rates."""
     return (await vendor("rates")).rates
 
 
 async def of_a_day(vendor: ScenarioVendor) -> Any:
-    """Return the rates in force on a past day."""
+    """Return the rates that were in force on a past day."""
     return (await vendor("rates", GOOD_FRIDAY)).rates
 
 
-BASIC: Final[dict[str, Scenario]] = {"rates": latest}
+BASIC: Final[dict[str, Scenario]] = {"rates": get_latest_rates}
 
 BY_CAPABILITY: Final[dict[str, Scenario]] = {CurrenciesCapability.HISTORY: of_a_day}

@@ -22,14 +22,14 @@ CII: Final = (
 
 
 def _invoice(vendor: ScenarioVendor) -> OutgoingInvoice:
-    """Return an invoice that the vendor's sandbox takes."""
+    """Return an invoice that the vendor's sandbox accepts."""
     sandbox = vendor.fixture.sandbox
     if isinstance(sandbox, EinvoicesSandbox):
         return OutgoingInvoice(document=sandbox.document, recipient=sandbox.recipient)
     return OutgoingInvoice(document=DOCUMENT, recipient=RECIPIENT)
 
 
-async def sent(vendor: ScenarioVendor) -> Any:
+async def send_invoice(vendor: ScenarioVendor) -> Any:
     """Send an invoice."""
     return (await vendor("send", _invoice(vendor))).status
 
@@ -62,27 +62,27 @@ async def state_read(vendor: ScenarioVendor) -> Any:
     return (await vendor("get", ref)).ref == ref
 
 
-def arrived(vendor: ScenarioVendor) -> str:
+def deliver_invoice(vendor: ScenarioVendor) -> str:
     """Deliver an invoice to the sandbox, and return its reference."""
     sandbox = vendor.fixture.sandbox
     id_ = sandbox.arrive() if isinstance(sandbox, EinvoicesSandbox) else "1"
     return f"{vendor.name}:{vendor.name}:{id_}"
 
 
-async def downloaded(vendor: ScenarioVendor) -> Any:
+async def download_invoice(vendor: ScenarioVendor) -> Any:
     """Get an invoice that arrived."""
-    return (await vendor("download", arrived(vendor))).document
+    return (await vendor("download", deliver_invoice(vendor))).document
 
 
-async def fetched(vendor: ScenarioVendor) -> Any:
-    """List what arrived, and mark it as fetched."""
-    ref = arrived(vendor)
+async def fetch_invoices(vendor: ScenarioVendor) -> Any:
+    """List the invoices that arrived, and mark them as fetched."""
+    ref = deliver_invoice(vendor)
     inbox = await vendor("list_received")
     await vendor("mark_fetched", ref)
     return len(inbox.invoices)
 
 
-BASIC: Final[dict[str, Scenario]] = {"send": sent, "download": downloaded}
+BASIC: Final[dict[str, Scenario]] = {"send": send_invoice, "download": download_invoice}
 
 BY_CAPABILITY: Final[dict[str, Scenario]] = {
     EinvoiceCapability.UBL: sent_ubl,
@@ -90,5 +90,5 @@ BY_CAPABILITY: Final[dict[str, Scenario]] = {
     EinvoiceCapability.FA3: sent_fa3,
     EinvoiceCapability.LOOK_UP: looked_up,
     EinvoiceCapability.STATUS: state_read,
-    EinvoiceCapability.INBOX: fetched,
+    EinvoiceCapability.INBOX: fetch_invoices,
 }

@@ -60,7 +60,7 @@ async def counts(vendor: ScenarioVendor) -> Any:
     return (await vendor("get_statistics", query)).query == query
 
 
-async def received(vendor: ScenarioVendor) -> Any:
+async def receive_email(vendor: ScenarioVendor) -> Any:
     """Return a received message."""
     id_ = str(vendor.fixture.vendor_values.get("received", "1"))
     return (await vendor("get_received", Ref(vendor.name, vendor.name, id_))).subject == "Hello"
@@ -68,8 +68,8 @@ async def received(vendor: ScenarioVendor) -> Any:
 
 async def cancel(vendor: ScenarioVendor) -> Any:
     """Cancel a scheduled message."""
-    later = datetime.now(UTC) + timedelta(hours=1)
-    message = EmailMessage(to="ada@example.com", subject="Hello", text="Hello.", send_at=later)
+    later_time = datetime.now(UTC) + timedelta(hours=1)
+    message = EmailMessage(to="ada@example.com", subject="Hello", text="Hello.", send_at=later_time)
     ref = await vendor.ref("send_transactional", message)
     return (await vendor("cancel", ref)).status == "canceled"
 
@@ -81,7 +81,7 @@ async def look_up(vendor: ScenarioVendor) -> Any:
     return (await vendor("get", ref)).ref == ref
 
 
-async def suppressed(vendor: ScenarioVendor) -> Any:
+async def list_suppressions(vendor: ScenarioVendor) -> Any:
     """List the suppressed addresses, and remove one that is not suppressed."""
     page = await vendor("suppressions")
     await vendor("remove_suppression", "ada@example.com")
@@ -93,7 +93,7 @@ async def add_suppression(vendor: ScenarioVendor) -> Any:
     return await vendor("add_suppression", "ada@example.com", account=vendor.name) is None
 
 
-async def many(vendor: ScenarioVendor) -> Any:
+async def send_to_many(vendor: ScenarioVendor) -> Any:
     """Send one message to several recipients at once."""
     base = EmailMessage(subject="Hello", text="Hello.")
     recipients = [BulkRecipient(to=f"{name}@example.com") for name in ("ada", "grace")]
@@ -101,7 +101,7 @@ async def many(vendor: ScenarioVendor) -> Any:
     return all(result.ok for result in results)
 
 
-BASIC: Final[dict[str, Scenario]] = {"send_transactional": mail, "send_bulk": many}
+BASIC: Final[dict[str, Scenario]] = {"send_transactional": mail, "send_bulk": send_to_many}
 
 BY_CAPABILITY: Final[dict[str, Scenario]] = {
     EmailCapability.ATTACHMENTS: partial(
@@ -126,7 +126,7 @@ BY_CAPABILITY: Final[dict[str, Scenario]] = {
     EmailCapability.TRACK_CLICKS: partial(mail, track_clicks=False),
     EmailCapability.VALIDATE_ADDRESS: address,
     EmailCapability.STATISTICS: counts,
-    EmailCapability.RECEIVED: received,
-    EmailCapability.SUPPRESSIONS: suppressed,
+    EmailCapability.RECEIVED: receive_email,
+    EmailCapability.SUPPRESSIONS: list_suppressions,
     EmailCapability.ADD_SUPPRESSION: add_suppression,
 }

@@ -20,7 +20,7 @@ from moorage.contracts.payments import (
     StoreRequest,
     SubscriptionRequest,
     ThreeDs,
-    unexplained,
+    unexplained_amount,
 )
 from moorage.contracts.ref import Ref
 
@@ -126,7 +126,7 @@ async def refund(vendor: ScenarioVendor) -> Any:
 
 
 async def list_page(vendor: ScenarioVendor, operation: str) -> Any:
-    """Return a list of objects from the payments vendor."""
+    """Call a list operation, and return True if it has a result."""
     return (await vendor(operation)) is not None
 
 
@@ -138,7 +138,7 @@ async def charge_and_refund(vendor: ScenarioVendor) -> Any:
 
 
 async def void(vendor: ScenarioVendor) -> Any:
-    """Void a payment that is authorized, or only requested where none can be authorized."""
+    """Void an authorized payment, or a requested one if the vendor cannot authorize."""
     begun_by = vendor.fixture.vendor_values.get("voidable", "authorize")
     return await vendor("void", await _begin(vendor, begun_by), idempotency_key="3")
 
@@ -163,10 +163,10 @@ async def remove(vendor: ScenarioVendor) -> Any:
         ref = stored[0].ref
     else:
         ref = await store(vendor)
-    listed = await vendor("stored_means", "ada-1")
+    means = await vendor("stored_means", "ada-1")
     await vendor("remove_means", ref, idempotency_key="s-2")
     remaining = await vendor("stored_means", "ada-1")
-    return ref.id in _ids(listed) - _ids(remaining)
+    return ref.id in _ids(means) - _ids(remaining)
 
 
 def _ids(page: Any) -> set[str]:
@@ -203,8 +203,8 @@ async def pay_out(vendor: ScenarioVendor) -> Any:
     """Send money to a payee, and look it up."""
     payee = vendor.fixture.vendor_values.get("payee", "1")
     transfer = PayeeTransfer(Money("20.00", "EUR"), payee, reference="CN-1")
-    sent = await vendor("pay_payee", transfer, idempotency_key="p-1")
-    return (await vendor("get_payee_payout", sent.ref)).state == "paid"
+    payout = await vendor("pay_payee", transfer, idempotency_key="p-1")
+    return (await vendor("get_payee_payout", payout.ref)).state == "paid"
 
 
 async def subscribe(
@@ -220,8 +220,8 @@ async def subscribe(
         vendor: runs the operations.
         quantity: number of pieces.
         at_period_end: True to cancel at the end of the period.
-        source: False for a subscription whose buyer gives the means; by default if the fixture has
-            no stored means.
+        source: True to use a stored means of payment, False if the buyer provides one; by default
+            True if the fixture has a stored one.
     """
     values = vendor.fixture.vendor_values
     consent = values.get("consent")
@@ -242,8 +242,10 @@ async def subscribe(
     if consent is not None:
         consent(created.ref.id)
     amount = Money("30.00", "EUR")
-    changed = await vendor("change_subscription", created.ref, amount=amount, idempotency_key="s-2")
-    if consent is not None and changed.next_action is not None:
+    changed_subscription = await vendor(
+        "change_subscription", created.ref, amount=amount, idempotency_key="s-2"
+    )
+    if consent is not None and changed_subscription.next_action is not None:
         consent(created.ref.id)
     current = await vendor("get_subscription", created.ref)
     await vendor(
@@ -254,14 +256,14 @@ async def subscribe(
 
 
 async def reconcile(vendor: ScenarioVendor) -> Any:
-    """Explain a payout by its transactions."""
+    """List the transactions of a payout."""
     if not vendor.able:
         return await vendor("payout_items", Ref.parse(f"{vendor.name}:{vendor.name}:1"))
     await pay(vendor)
     vendor.fixture.vendor_values["pay_out"]()
     payout = (await vendor("payouts")).items[0]
     items = (await vendor("payout_items", payout.ref)).items
-    return unexplained(payout, items).minor == 0
+    return unexplained_amount(payout, items).minor == 0
 
 
 BASIC: Final[dict[str, Scenario]] = {

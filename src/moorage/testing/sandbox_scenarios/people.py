@@ -25,64 +25,64 @@ def ada(name: str = "ada", **fields: Any) -> NewPerson:
     )
 
 
-async def created(vendor: ScenarioVendor, name: str = "ada", **fields: Any) -> Person:
+async def create_account(vendor: ScenarioVendor, name: str = "ada", **fields: Any) -> Person:
     """Create the account of a person."""
     person: Person = await vendor("create", ada(name, **fields), password=PASSWORD)
     return person
 
 
-async def found(vendor: ScenarioVendor) -> Any:
+async def find_account(vendor: ScenarioVendor) -> Any:
     """Create an account, and find it in the list."""
-    await created(vendor)
+    await create_account(vendor)
     page: PersonPage = await vendor("find")
     return [person.external_id for person in page.items]
 
 
-async def read(vendor: ScenarioVendor) -> Any:
+async def read_account(vendor: ScenarioVendor) -> Any:
     """Create an account, and read it."""
-    person: Person = await vendor("get", (await created(vendor)).ref)
+    person: Person = await vendor("get", (await create_account(vendor)).ref)
     return person.user_name
 
 
 async def account(vendor: ScenarioVendor) -> Any:
     """Create an account."""
-    return (await created(vendor)).user_name
+    return (await create_account(vendor)).user_name
 
 
-async def changed(vendor: ScenarioVendor) -> Any:
+async def change_account(vendor: ScenarioVendor) -> Any:
     """Change the title and the addresses of an account."""
-    ref = (await created(vendor, emails=["ada@example.com", "countess@example.com"])).ref
+    ref = (await create_account(vendor, emails=["ada@example.com", "countess@example.com"])).ref
     changes = PersonChanges(title="Analyst", emails=["ada@example.com"])
     await vendor("change", ref, changes)
     return (await vendor("get", ref)).title
 
 
-async def deactivated(vendor: ScenarioVendor) -> Any:
+async def deactivate_account(vendor: ScenarioVendor) -> Any:
     """Deactivate an account."""
-    ref = (await created(vendor)).ref
+    ref = (await create_account(vendor)).ref
     await vendor("deactivate", ref)
     return (await vendor("get", ref)).active is False
 
 
-async def reactivated(vendor: ScenarioVendor) -> Any:
+async def reactivate_account(vendor: ScenarioVendor) -> Any:
     """Reactivate an account."""
-    ref = (await created(vendor, active=False)).ref
+    ref = (await create_account(vendor, active=False)).ref
     await vendor("reactivate", ref)
     return (await vendor("get", ref)).active
 
 
-async def deleted(vendor: ScenarioVendor) -> Any:
+async def delete_account(vendor: ScenarioVendor) -> Any:
     """Delete an account."""
-    await vendor("delete", (await created(vendor)).ref)
+    await vendor("delete", (await create_account(vendor)).ref)
     page: PersonPage = await vendor("find")
     return not page.items
 
 
-async def grouped(vendor: ScenarioVendor) -> Any:
+async def manage_group(vendor: ScenarioVendor) -> Any:
     """Find a group, and add a person to it and remove the person."""
     if not vendor.able:
         return await vendor("groups")
-    person = await created(vendor)
+    person = await create_account(vendor)
     page: GroupPage = await vendor("groups")
     group = page.items[0].ref
     await vendor("add_member", group, person.ref)
@@ -91,44 +91,44 @@ async def grouped(vendor: ScenarioVendor) -> Any:
     return [member.kind for member in members.items]
 
 
-async def managed(vendor: ScenarioVendor) -> Any:
+async def create_managed_account(vendor: ScenarioVendor) -> Any:
     """Create the account of a person with a manager."""
     if not vendor.able:
         manager = Ref.parse(f"{vendor.name}:{vendor.name}:1")
     else:
-        manager = (await created(vendor, "charles")).ref
-    return (await created(vendor, manager=manager)).manager is not None
+        manager = (await create_account(vendor, "charles")).ref
+    return (await create_account(vendor, manager=manager)).manager is not None
 
 
-async def zoned(vendor: ScenarioVendor) -> Any:
+async def create_zoned_account(vendor: ScenarioVendor) -> Any:
     """Create the account of a person with a time zone."""
-    return (await created(vendor, time_zone="Europe/London")).time_zone
+    return (await create_account(vendor, time_zone="Europe/London")).time_zone
 
 
-async def compared(vendor: ScenarioVendor) -> Any:
-    """Change a certain version of an account."""
+async def change_version(vendor: ScenarioVendor) -> Any:
+    """Change an account only if it still has a certain version."""
     if not vendor.able:
         ref, version = Ref.parse(f"{vendor.name}:{vendor.name}:1"), "1"
     else:
-        person = await created(vendor)
+        person = await create_account(vendor)
         ref, version = person.ref, str(person.version)
     await vendor("change", ref, PersonChanges(title="Analyst"), version=version)
     return (await vendor("get", ref)).title
 
 
 BASIC: Final[dict[str, Scenario]] = {
-    "find": found,
-    "get": read,
+    "find": find_account,
+    "get": read_account,
     "create": account,
-    "change": changed,
-    "deactivate": deactivated,
-    "reactivate": reactivated,
-    "delete": deleted,
+    "change": change_account,
+    "deactivate": deactivate_account,
+    "reactivate": reactivate_account,
+    "delete": delete_account,
 }
 
 BY_CAPABILITY: Final[dict[str, Scenario]] = {
-    PeopleCapability.GROUPS: grouped,
-    PeopleCapability.MANAGER: managed,
-    PeopleCapability.TIME_ZONE: zoned,
-    PeopleCapability.VERSION: compared,
+    PeopleCapability.GROUPS: manage_group,
+    PeopleCapability.MANAGER: create_managed_account,
+    PeopleCapability.TIME_ZONE: create_zoned_account,
+    PeopleCapability.VERSION: change_version,
 }

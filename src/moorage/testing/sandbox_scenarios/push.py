@@ -27,13 +27,13 @@ SUBSCRIPTION: Final = BrowserSubscription(
 
 
 async def notification(vendor: ScenarioVendor, **fields: Any) -> Any:
-    """Send a notification with the given fields to a device that takes it."""
+    """Send a notification with the given fields to a device that accepts it."""
     sandbox: Any = vendor.fixture.sandbox
     message = PushMessage(to=sandbox.recipient(), title=TITLE, **fields)
     return bool((await vendor("send", message)).raw)
 
 
-async def silent(vendor: ScenarioVendor) -> Any:
+async def send_data(vendor: ScenarioVendor) -> Any:
     """Pass data to an app without showing anything."""
     sandbox: Any = vendor.fixture.sandbox
     message = PushMessage(to=sandbox.recipient(), data={"order": "1042"}, silent=True)
@@ -71,5 +71,5 @@ BY_CAPABILITY: Final[dict[str, Scenario]] = {
     PushCapability.IMAGE: partial(notification, image=PICTURE),
     PushCapability.LINK: partial(notification, link=ORDER),
     PushCapability.COLLAPSE_KEY: partial(notification, collapse_key="order-1042"),
-    PushCapability.SILENT: silent,
+    PushCapability.SILENT: send_data,
 }

@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from moorage.testing.sandboxes.fixture import SandboxFixture
 
 
-async def awaited(result: Any) -> Any:
+async def await_if_needed(result: Any) -> Any:
     """Return the result of a call, awaited if the hub is asynchronous."""
     return await result if inspect.isawaitable(result) else result
 
@@ -27,7 +27,7 @@ class ScenarioVendor:
         operations: the contract's operations, such as `hub.sms()`, synchronous or asynchronous.
         fixture: the vendor's sandbox and the account there.
         name: name of the vendor and of its account.
-        able: True if the vendor states the capability; otherwise the scenario prepares nothing,
+        able: True if the vendor declares the capability; otherwise the scenario prepares nothing,
             because it must not send anything.
     """
 
@@ -38,10 +38,10 @@ class ScenarioVendor:
 
     async def __call__(self, operation: str, *arguments: Any, **named: Any) -> Any:
         """Call an operation of the vendor's contract."""
-        return await awaited(getattr(self.operations, operation)(*arguments, **named))
+        return await await_if_needed(getattr(self.operations, operation)(*arguments, **named))
 
     async def ref(self, operation: str, *arguments: Any, **named: Any) -> Ref:
-        """Return the reference of an operation's result; a plausible one if there is no result."""
+        """Return the reference of an operation's result; a made-up one if there is no result."""
         if not self.able:
             return Ref.parse(f"{self.name}:{self.name}:1")
         ref: Ref = (await self(operation, *arguments, **named)).ref

@@ -16,7 +16,7 @@ PARCEL: Final = Fulfilment(tracking_number="1Z999", carrier="UPS")
 
 
 async def order(vendor: ScenarioVendor) -> Any:
-    """Return an order of two pieces that is paid and not shipped."""
+    """Return a paid order of two pieces that is not shipped yet."""
     if not vendor.able:
         return None
     id_ = vendor.fixture.vendor_values["order"]()
@@ -24,14 +24,14 @@ async def order(vendor: ScenarioVendor) -> Any:
 
 
 async def order_ref(vendor: ScenarioVendor) -> Ref:
-    """Return the reference of an order; a plausible one if nothing may be sent."""
+    """Return the reference of an order; a made-up one if nothing may be sent."""
     entry = await order(vendor)
     ref: Ref = Ref(vendor.name, vendor.name, "1") if entry is None else entry.ref
     return ref
 
 
 async def item_ref(vendor: ScenarioVendor) -> Ref:
-    """Return the reference of the item; a plausible one if nothing may be sent."""
+    """Return the reference of the item; a made-up one if nothing may be sent."""
     if not vendor.able:
         return Ref(vendor.name, vendor.name, "1", {"currency": "EUR"})
     items: tuple[ShopItem, ...] = (await vendor("find_items", SKU, account=vendor.name)).items
@@ -86,7 +86,7 @@ async def stock(vendor: ScenarioVendor) -> Any:
 
 
 async def compared_stock(vendor: ScenarioVendor) -> Any:
-    """Set the stock of an item, if it is what it should be."""
+    """Set the stock of an item, if the current stock is the expected one."""
     return (await vendor("set_stock", await item_ref(vendor), 7, expected=12)).quantity
 
 

@@ -37,25 +37,25 @@ async def send(vendor: ScenarioVendor, **fields: Any) -> Any:
     return (await vendor("send", request(signer, **fields))).status
 
 
-async def sent(vendor: ScenarioVendor, **signer: Any) -> Any:
+async def send_request(vendor: ScenarioVendor, **signer: Any) -> Any:
     """Send a request, and return its reference."""
     return await vendor.ref("send", request(signer))
 
 
 async def get(vendor: ScenarioVendor) -> Any:
     """Get the state of an envelope."""
-    return (await vendor("get", await sent(vendor))).status
+    return (await vendor("get", await send_request(vendor))).status
 
 
 async def remind(vendor: ScenarioVendor) -> Any:
     """Send a reminder."""
-    ref = await sent(vendor)
+    ref = await send_request(vendor)
     return (await vendor("remind", ref)).ref == ref
 
 
 async def void(vendor: ScenarioVendor, *reason: str) -> Any:
     """Void an envelope."""
-    return (await vendor("void", await sent(vendor), *reason)).status
+    return (await vendor("void", await send_request(vendor), *reason)).status
 
 
 async def void_with_reason(vendor: ScenarioVendor) -> Any:
@@ -65,23 +65,23 @@ async def void_with_reason(vendor: ScenarioVendor) -> Any:
 
 async def download(vendor: ScenarioVendor) -> Any:
     """Download the documents."""
-    return (await vendor("download", await sent(vendor))).content_type
+    return (await vendor("download", await send_request(vendor))).content_type
 
 
 async def certificate(vendor: ScenarioVendor) -> Any:
     """Download the certificate."""
-    return (await vendor("certificate", await sent(vendor))).content_type
+    return (await vendor("certificate", await send_request(vendor))).content_type
 
 
-async def embedded(vendor: ScenarioVendor) -> Any:
-    """Make the link of a signer, with the address to return to where the vendor needs one."""
-    ref = await sent(vendor, embedded=True)
+async def make_embedded_link(vendor: ScenarioVendor) -> Any:
+    """Make the link of a signer, with a return address if the vendor needs one."""
+    ref = await send_request(vendor, embedded=True)
     address = vendor.fixture.vendor_values.get("return_url")
     arguments = (ref, EMAIL) if address is None else (ref, EMAIL, address)
     return (await vendor("signing_link", *arguments)).url.startswith("https://")
 
 
-async def expiring(vendor: ScenarioVendor) -> Any:
+async def send_expiring_request(vendor: ScenarioVendor) -> Any:
     """Send a request that expires in thirty days."""
     return await send(vendor, expires_on=datetime.now(UTC).date() + timedelta(days=30))
 
@@ -102,9 +102,9 @@ BY_CAPABILITY: Final[dict[str, Scenario]] = {
         send, signer={"places": [SignaturePlace(page=1, x=100, y=640)]}
     ),
     SignaturesCapability.PHONE_CHECK: partial(send, signer={"phone": "+4915112345678"}),
-    SignaturesCapability.EMBEDDED: embedded,
+    SignaturesCapability.EMBEDDED: make_embedded_link,
     SignaturesCapability.LANGUAGE: partial(send, language="de"),
-    SignaturesCapability.EXPIRY: expiring,
+    SignaturesCapability.EXPIRY: send_expiring_request,
     SignaturesCapability.REMINDERS: partial(send, remind_every=3),
     SignaturesCapability.REMIND: remind,
     SignaturesCapability.VOID_REASON: void_with_reason,

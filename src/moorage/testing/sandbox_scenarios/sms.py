@@ -19,14 +19,14 @@ PHONE: Final = "+4915112345678"
 IMAGE: Final = "https://shop.example/picture.png"
 
 
-async def text(vendor: ScenarioVendor, **fields: Any) -> Any:
+async def send_text(vendor: ScenarioVendor, **fields: Any) -> Any:
     """Send a text message with the given fields."""
     return (await vendor("send", SmsMessage(to=PHONE, text="Hello.", **fields))).ref
 
 
 async def text_from_pool(vendor: ScenarioVendor, **fields: Any) -> Any:
     """Send a text message from a pool of senders."""
-    return await text(
+    return await send_text(
         vendor, sender_pool=str(vendor.fixture.vendor_values.get("sender_pool", "pool")), **fields
     )
 
@@ -34,7 +34,7 @@ async def text_from_pool(vendor: ScenarioVendor, **fields: Any) -> Any:
 async def scheduled_text(vendor: ScenarioVendor) -> Any:
     """Schedule a text message for tomorrow."""
     tomorrow = datetime.now(UTC) + timedelta(days=1)
-    return await (text_from_pool if vendor.fixture.vendor_values.get("sender_pool") else text)(
+    return await (text_from_pool if vendor.fixture.vendor_values.get("sender_pool") else send_text)(
         vendor, send_at=tomorrow
     )
 
@@ -46,7 +46,7 @@ async def cancel(vendor: ScenarioVendor) -> Any:
 
 
 async def look_up(vendor: ScenarioVendor) -> Any:
-    """Return the state of a text message, and of a scheduled one if the vendor has them."""
+    """Return the state of a text message, and of a scheduled one if the vendor can schedule."""
     refs = [await vendor.ref("send", SmsMessage(to=PHONE, text="Hello."))]
     with suppress(UnsupportedByVendor):
         refs += [await scheduled_text(vendor)] if vendor.able else []
@@ -69,7 +69,7 @@ async def balance(vendor: ScenarioVendor) -> Any:
 
 
 async def opt_outs(vendor: ScenarioVendor) -> Any:
-    """Ask for the opt-outs, and for those of a number; let it be sent to again."""
+    """List the opt-outs, remove those of one number, and check that it has none."""
     page = await vendor("opt_outs")
     await vendor("remove_opt_out", PHONE)
     found_opt_outs = await vendor("find_opt_outs", PHONE, account=vendor.name)
@@ -83,15 +83,15 @@ async def verification(vendor: ScenarioVendor, **fields: Any) -> Any:
     return started.status == checked.status == "pending"
 
 
-BASIC: Final[dict[str, Scenario]] = {"send": text}
+BASIC: Final[dict[str, Scenario]] = {"send": send_text}
 
 BY_CAPABILITY: Final[dict[str, Scenario]] = {
     SmsCapability.SENDER_POOL: text_from_pool,
-    SmsCapability.MEDIA: partial(text, media=[IMAGE]),
-    SmsCapability.CALLBACK: partial(text, callback_url="https://erp.example/hooks/texts"),
+    SmsCapability.MEDIA: partial(send_text, media=[IMAGE]),
+    SmsCapability.CALLBACK: partial(send_text, callback_url="https://erp.example/hooks/texts"),
     SmsCapability.SCHEDULED: scheduled_text,
     SmsCapability.CANCEL: cancel,
-    SmsCapability.VALIDITY: partial(text, validity=timedelta(hours=1)),
+    SmsCapability.VALIDITY: partial(send_text, validity=timedelta(hours=1)),
     SmsCapability.LOOK_UP: look_up,
     SmsCapability.VALIDATE_NUMBER: validate_number,
     SmsCapability.CARRIER: carrier,

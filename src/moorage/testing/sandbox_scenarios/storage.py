@@ -6,7 +6,7 @@ from functools import partial
 from typing import TYPE_CHECKING, Any, Final
 
 from moorage.contracts.storage import ByteRange, PutOptions, StorageCapability
-from moorage.testing.sandbox_scenarios.runner import awaited
+from moorage.testing.sandbox_scenarios.runner import await_if_needed
 
 if TYPE_CHECKING:
     from moorage.testing.sandbox_scenarios.runner import Scenario, ScenarioVendor
@@ -26,7 +26,7 @@ async def download_part(vendor: ScenarioVendor) -> Any:
     if vendor.able:
         await upload(vendor)
     download = await vendor("download", KEY, range=ByteRange(1, 3))
-    return await awaited(download.read_all()) == b"ell"
+    return await await_if_needed(download.read_all()) == b"ell"
 
 
 async def download_if_changed(vendor: ScenarioVendor) -> Any:
@@ -70,7 +70,7 @@ async def download_version(vendor: ScenarioVendor) -> Any:
         earlier_version = (await vendor("upload", KEY, b"Before.")).version
         await vendor("upload", KEY, b"After.")
     return (
-        await awaited((await vendor("download", KEY, version=earlier_version)).read_all())
+        await await_if_needed((await vendor("download", KEY, version=earlier_version)).read_all())
         == b"Before."
     )
 
@@ -93,7 +93,7 @@ async def public_url(vendor: ScenarioVendor) -> Any:
 async def round_trip(vendor: ScenarioVendor) -> Any:
     """Upload, download, list and delete a file."""
     await upload(vendor)
-    content = await awaited((await vendor("download", KEY)).read_all())
+    content = await await_if_needed((await vendor("download", KEY)).read_all())
     await vendor("head", KEY)
     page = await vendor("list", prefix="a")
     await vendor("delete", KEY)

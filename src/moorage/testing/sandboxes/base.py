@@ -143,7 +143,7 @@ class Notice:
 
 
 class Refusal(Exception):
-    """An exception with which any code of a sandbox answers a request with a refusal."""
+    """An exception that any code of a sandbox raises to refuse a request with a response."""
 
     def __init__(self, response: Response) -> None:
         super().__init__(f"HTTP {response.status}")
@@ -187,15 +187,15 @@ class Replays:
     """The responses that a vendor repeats for an idempotency key.
 
     Args:
-        conflict: makes the refusal of a key that came with another request before; without it, the
+        conflict: makes the refusal of a key that was used for another request before; if None, the
             content of a repeated request does not matter.
         headers: fields that are added to a repeated response.
         refusals: tells which refusals are repeated too; by default none.
         header: header that carries the key, for `once`.
         by_path: True if each path has keys of its own, for `once`.
         longest: number of characters that a key may have, for `once`.
-        invalid: makes the refusal of a key that is empty or too long, for `once`; without it,
-            every key is accepted.
+        invalid: makes the refusal of a key that is empty or too long, for `once`; if None, every
+            key is accepted.
     """
 
     conflict: Callable[[], Refusal] | None = None
@@ -212,7 +212,8 @@ class Replays:
 
         Args:
             key: the idempotency key, with anything else that tells keys apart at the vendor.
-            content: the request, to be compared with the first one.
+            content: the content of the request, which must be equal to that of the first request
+                with the key.
             execute: executes the request.
         """
         if key in self._responses:
@@ -254,13 +255,14 @@ class Sandbox:
 
     A subclass declares its `routes`: patterns, such as `"POST /v1/things/{id}"`, each with the
     method that executes it. The method takes the request, and the values of the braces by name.
-    It needs no lock of its own: requests are executed one at a time. `check_access` goes before.
+    It needs no lock of its own: requests are executed one at a time. `check_access` is called
+    first.
 
     Attributes:
         hosts: the names under which the real vendor is reached.
         open_routes: the routes that need no credentials.
         requests: every request, in order of arrival.
-        sent: every webhook that it made, in order.
+        sent: every webhook that the sandbox made, in order.
         mounts: other sandboxes under the same hosts, by path, such as a token endpoint; each has
             requests and faults of its own.
     """
@@ -270,7 +272,9 @@ class Sandbox:
 
     def __init__(self) -> None:
         self._lock = RLock()
-        self._next: deque[Response | ConnectorError | Lost | Slow | Altered | None] = deque()
+        self._next: deque[Response | ConnectorError | Lost | SlowAnswer | AlteredAnswer | None] = (
+            deque()
+        )
         self.requests: list[SandboxRequest] = []
         self.sent: list[Notice] = []
         self.mounts: dict[str, Sandbox] = {}
@@ -312,17 +316,20 @@ class Sandbox:
 
     # --- faults ------------------------------------------------------------
 
-    def fail(self, *answers: Response | ConnectorError | Lost | Slow | Altered | None) -> None:
+    def fail(
+        self, *answers: Response | ConnectorError | Lost | SlowAnswer | AlteredAnswer | None
+    ) -> None:
         """Answer the next requests with these responses, errors or faults, one for each.
 
-        None answers a request as usual.
+        A value of None answers its request as usual.
 
         Raises:
             InvalidData: a value is none of these, such as a bare status.
         """
         for planned_response in answers:
             if not isinstance(
-                planned_response, (Response, ConnectorError, Lost, Slow, Altered, NoneType)
+                planned_response,
+                (Response, ConnectorError, Lost, SlowAnswer, AlteredAnswer, NoneType),
             ):
                 raise InvalidData(
                     f"A sandbox cannot answer with {planned_response!r}.",
@@ -357,7 +364,7 @@ class Sandbox:
             response = self._route_request(request)
             if isinstance(planned, Lost):
                 raise ConnectionFailed("The answer was lost.")
-            return planned.change(response) if isinstance(planned, Altered) else response
+            return planned.change(response) if isinstance(planned, AlteredAnswer) else response
 
     def at(self, path: str) -> Sandbox:
         """Return the sandbox for a path: one of `mounts`, or this sandbox."""
@@ -373,7 +380,7 @@ class Sandbox:
         """Return the seconds by which the response to the next request is delayed."""
         with self._lock:
             planned = self._next[0] if self._next else None
-            return planned.seconds if isinstance(planned, Slow) else 0.0
+            return planned.seconds if isinstance(planned, SlowAnswer) else 0.0
 
     def _route_request(self, request: SandboxRequest) -> Response:
         line = f"{request.method} {request.path}"
@@ -421,14 +428,14 @@ class Lost:
 
 
 @attrs.frozen
-class Slow:
+class SlowAnswer:
     """A fault: the request is carried out, but its response is delayed."""
 
     seconds: float
 
 
 @attrs.frozen
-class Altered:
+class AlteredAnswer:
     """A fault: the request is carried out, but its response is changed."""
 
     change: Callable[[Response], Response]
@@ -529,7 +536,7 @@ __all__ = [
     "Sandbox",
     "SandboxHttpClient",
     "SandboxRequest",
-    "Slow",
+    "SlowAnswer",
     "existing",
     "first_problem",
     "moment",

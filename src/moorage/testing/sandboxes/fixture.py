@@ -34,17 +34,17 @@ class SandboxFixture:
         options: options of the account, as in a configuration.
         sandbox: the sandbox; None if the vendor needs none or is not reached by HTTP.
         vendor_values: values that only this vendor knows: `template`, `sender_pool`,
-            `storage_class`, `encryption`, `asks` (a means of payment that asks the buyer to do
-            something first), `stores` (a means of payment that can be stored without a payment),
+            `storage_class`, `encryption`, `asks` (a means of payment that requires an action of
+            the buyer first), `stores` (a means of payment that can be stored without a payment),
             `is_stored` (True if the buyer "ada-1" has a stored means already), `pay_out` (pays out
             all charges), `consent` (consents as the buyer to a subscription, given its id),
             `settle` (completes everything that is pending), `buyer` (the customer of each charge),
-            `voidable` and `asked_by` (operations that begin a payment that can be voided, or that
-            asks the buyer, if it is not "authorize"), `parcel` (fields of a shipment that it
-            accepts) and `return_url` (address to which a signer returns).
+            `voidable` and `asked_by` (the operation that begins a payment that can be voided, or
+            that requires an action of the buyer, if it is not "authorize"), `parcel` (fields of a
+            shipment that it accepts) and `return_url` (address to which a signer returns).
         token: a means of payment that succeeds.
-        buyer: performs the next action of a payment as its buyer; returns the fields with which the
-            buyer returns.
+        buyer: performs the next action of a payment as its buyer; returns the fields with which
+            the buyer returns.
         fetch: returns the digest of the file at a signed URL, as a browser would get it.
         close: closes the sandbox and its connections.
     """

@@ -1,6 +1,6 @@
 """A local sandbox that imitates the sending of messages to Amazon SQS.
 
-A queue is there if it was named. Its limits on messages are those of SQS.
+Only the named queues exist. The limits on messages are those of SQS.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
 _ACCOUNT: Final = "123456789012"
 _TYPE: Final = "application/x-amz-json-1.0"
-_LARGEST: Final = 1_048_576
+_MAX_BYTES: Final = 1_048_576
 _MOST_ENTRIES: Final = 10
 _LONGEST_DELAY: Final = 900
 _WHO: Final = {
@@ -35,10 +35,10 @@ class AmazonSqsSandbox(AwsSandbox):
     Args:
         queues: the names of the queues; the name of a FIFO queue ends with `.fifo`.
         access_key_id, secret_access_key: credentials that requests must have.
-        region: where it is.
+        region: AWS region of the queues.
 
     Attributes:
-        messages: by queue, the fields of each stored message, in order.
+        messages: the fields of each stored message, in order, by name of the queue.
     """
 
     def __init__(
@@ -93,7 +93,7 @@ class AmazonSqsSandbox(AwsSandbox):
                 "EmptyBatchRequest": not entries,
                 "TooManyEntriesInBatchRequest": len(entries) > _MOST_ENTRIES,
                 "BatchEntryIdsNotDistinct": len(set(ids)) < len(ids),
-                "BatchRequestTooLong": sum(map(_size, entries)) > _LARGEST,
+                "BatchRequestTooLong": sum(map(_size, entries)) > _MAX_BYTES,
             }
         )
         if problem is not None:
@@ -141,8 +141,8 @@ def _problem(queue: str, fields: dict[str, Any]) -> tuple[str, str] | None:
         {
             (
                 "InvalidParameterValue",
-                f"One or more parameters are invalid. Message must be shorter than {_LARGEST}.",
-            ): _size(fields) > _LARGEST,
+                f"One or more parameters are invalid. Message must be shorter than {_MAX_BYTES}.",
+            ): _size(fields) > _MAX_BYTES,
             ("InvalidParameterValue", "DelaySeconds is wrong."): not 0 <= delay <= _LONGEST_DELAY
             or (fifo and delay),
             ("MissingParameter", "MessageGroupId is missing."): fifo

@@ -1,4 +1,4 @@
-"""A strict OAuth token endpoint for client credentials."""
+"""A strict OAuth token endpoint for client credentials, or for a refresh token."""
 
 from __future__ import annotations
 
@@ -13,6 +13,7 @@ if TYPE_CHECKING:
     from moorage.testing.sandboxes.base import SandboxRequest
 
 _GRANT: Final = "client_credentials"
+_REFRESH: Final = "refresh_token"
 
 
 class TokenEndpoint(Sandbox):
@@ -23,8 +24,10 @@ class TokenEndpoint(Sandbox):
         client_id, client_secret: credentials of the client.
         posted: True if the client authenticates in the form instead of HTTP Basic.
         scope: scope that must be requested, if any.
-        expires_in: lifetime in seconds that the answers state, a number or its digits; tokens do
-            not expire by themselves.
+        expires_in: lifetime in seconds that the answers state, as a number or a text of digits;
+            the sandbox does not let tokens expire.
+        refresh_token: the only refresh token, which stays valid; None for client credentials.
+        header: header with the access token; by default `Authorization`, as a bearer token.
 
     Attributes:
         grants: number of granted tokens.
@@ -39,6 +42,8 @@ class TokenEndpoint(Sandbox):
         posted: bool = False,
         scope: str | None = None,
         expires_in: int | str = 3_600,
+        refresh_token: str | None = None,
+        header: str | None = None,
     ) -> None:
         self.path = path
         self.grants = 0
@@ -46,6 +51,8 @@ class TokenEndpoint(Sandbox):
         self._posted = posted
         self._scope = scope
         self._expires_in = expires_in
+        self._refresh_token = refresh_token
+        self._header = header
         self._good: set[str] = set()
         super().__init__()
 
@@ -55,7 +62,8 @@ class TokenEndpoint(Sandbox):
 
     def allows(self, request: SandboxRequest) -> bool:
         """Return whether a request carries a valid access token."""
-        return request.bearer() in self._good
+        header = self._header
+        return (request.bearer() if header is None else request.headers.get(header)) in self._good
 
     def forget(self) -> None:
         """Invalidate all granted tokens."""
@@ -72,8 +80,11 @@ class TokenEndpoint(Sandbox):
             client = form.pop("client_id", ""), form.pop("client_secret", "")
         if client != self._client:
             raise Refusal(self.refuse("invalid_client", 401))
-        if form.pop("grant_type", None) != _GRANT:
+        refresh_token = self._refresh_token
+        if form.pop("grant_type", None) != (_GRANT if refresh_token is None else _REFRESH):
             raise Refusal(self.refuse("unsupported_grant_type"))
+        if form.pop("refresh_token", None) != refresh_token:
+            raise Refusal(self.refuse("invalid_grant"))
         if form.pop("scope", None) != self._scope:
             raise Refusal(self.refuse("invalid_scope"))
         if form:
@@ -81,6 +92,6 @@ class TokenEndpoint(Sandbox):
         self.grants += 1
         token = f"token-{self._client[0]}-{self.grants}"
         self._good.add(token)
-        return reply(
-            {"access_token": token, "token_type": "Bearer", "expires_in": self._expires_in}
-        )
+        lasting = {} if refresh_token is None else {"refresh_token": refresh_token}
+        answer = {"access_token": token, "token_type": "Bearer", "expires_in": self._expires_in}
+        return reply({**answer, **lasting})

@@ -107,7 +107,7 @@ def check_unpaid(record: InvoiceRecord) -> None:
     """Refuse to void an invoice that payments or credits cover in part or in whole.
 
     Raises:
-        VendorRejected: it has payments or credits.
+        VendorRejected: the invoice has payments or credits.
     """
     if record.due_amount == record.total:
         return

@@ -54,7 +54,7 @@ class KeyInBody:
 
 
 def classify(_: Request, response: Response) -> ConnectorError | None:
-    """The error in an answer, which Odoo sends with the status of a success."""
+    """The error in an answer, because Odoo sends errors with the status of a success."""
     if response.status >= 500 or response.status == 408:
         return None
     error = sdk.error_answer(response).object("error")
@@ -84,7 +84,7 @@ def call(
         method: name of the method.
         arguments: positional arguments of the method.
         options: keyword arguments of the method.
-        repeatable: True if calling it twice has the same effect as calling it once.
+        repeatable: True if calling the method twice has the same effect as calling it once.
     """
     values = [*account, None, model, method, arguments, dict(options or {})]
     params = {"service": "object", "method": "execute_kw", "args": values}
@@ -96,7 +96,7 @@ def result_of(response: Response) -> Any:
     """The result of a call.
 
     Raises:
-        VendorFailed: the answer has none, or belongs to another call.
+        VendorFailed: the answer has no result, or belongs to another call.
     """
     body = sdk.read_answer(response)
     if body.value("id") != _ID or "result" not in body.raw:

@@ -78,7 +78,7 @@ def whole_id(text: str, field: str) -> int:
 
 
 def contact_values(contact: Contact, country: int | None) -> dict[str, Any]:
-    """The fields of a partner that are given."""
+    """The fields of a partner that the contact sets."""
     address, lines = contact.address, lines_of(contact.address)
     rank = "customer_rank" if contact.role is ContactRole.CUSTOMER else "supplier_rank"
     return filled_fields(

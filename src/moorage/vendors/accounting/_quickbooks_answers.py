@@ -108,7 +108,7 @@ _EVENT_PARTS: Final = 4
 
 
 def classify(_: Request, response: Response) -> ConnectorError | None:
-    """The error of a fault, which QuickBooks may send with the status of a success."""
+    """The error for a fault in an answer; QuickBooks may send it with a success status."""
     if response.status >= 500 or response.status == 408:
         return None
     body = sdk.error_answer(response)
@@ -138,7 +138,7 @@ def _any_case_text(problem: Answer, name: str) -> str | None:
 
 
 def entity_of(response: Response, name: str) -> Answer:
-    """The record of an answer."""
+    """The only record in an answer."""
     item = sdk.read_answer(response).object(name)
     sdk.required(item.text("Id"), response, f"{name}.Id")
     return item
@@ -273,7 +273,7 @@ def read_attachment(wire: Wire, response: Response) -> DocumentRecord:
 
 
 def read_events(event: WebhookEvent, ref: MakeRef, realm_id: str) -> tuple[AccountingEvent, ...]:
-    """The change that a CloudEvent reports; empty if it is of another company or record."""
+    """The change that a CloudEvent reports; empty for another company or kind of record."""
     fields = sdk.as_answer(event.payload)
     parts = (fields.text("type") or "").lower().split(".")
     id_ = fields.text("intuitentityid")

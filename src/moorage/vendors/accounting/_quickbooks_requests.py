@@ -36,12 +36,12 @@ _INVOICE_TYPES: Final = (INVOICE, BILL)
 
 
 def escaped(text: str) -> str:
-    r"""A text in QuickBooks' query language, where \ goes before an apostrophe."""
+    r"""A text escaped for QuickBooks' query language, with \ before an apostrophe."""
     return text.replace("\\", "\\\\").replace("'", "\\'")
 
 
 def contact_body(contact: Contact) -> dict[str, Any]:
-    """The fields of a customer or vendor that are given."""
+    """The fields of a customer or vendor that the contact sets."""
     address = contact.address
     place = {f"Line{number}": line for number, line in enumerate(lines_of(address), 1)}
     if address is not None:
@@ -66,7 +66,7 @@ def contact_body(contact: Contact) -> dict[str, Any]:
 
 
 def invoice_body(contact: Ref, invoice: BookInvoice) -> dict[str, Any]:
-    """The fields of an invoice or a bill; the total of tax replaces the calculated one."""
+    """The fields of an invoice or a bill; its total of tax replaces the calculated one."""
     is_sale = invoice.kind is InvoiceKind.SALES
     lines = [_line_body(line, invoice.currency, is_sale=is_sale) for line in invoice.lines]
     has_taxes = any(line.tax_rate for line in invoice.lines)

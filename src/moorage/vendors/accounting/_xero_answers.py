@@ -249,7 +249,7 @@ def read_attachment(wire: Wire, response: Response) -> DocumentRecord:
 
 
 def read_events(event: WebhookEvent, ref: MakeRef, tenant_id: str) -> tuple[AccountingEvent, ...]:
-    """The change that a webhook reports; empty if it is of another organisation or category."""
+    """The change that a webhook reports; empty for another organisation or category."""
     fields = sdk.as_answer(event.payload)
     category = fields.text("eventCategory") or ""
     id_, word = fields.text("resourceId"), fields.text("eventType") or ""

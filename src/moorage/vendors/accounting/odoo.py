@@ -82,7 +82,7 @@ _PARTNERS: Final = "res.partner"
 _PAYMENTS: Final = "account.payment"
 _PAYMENT_FORM: Final = "account.payment.register"
 _FILES: Final = "ir.attachment"
-_MARK: Final = 24
+_MARK_LENGTH: Final = 24
 _MARKED_FIELDS: Final = {_MOVES: "invoice_origin", _FILES: "description", _PARTNERS: "ref"}
 _MEMOS: Final = {17: "ref", 18: "memo", 19: "memo"}
 """The field with the text of a payment, by the release of Odoo."""
@@ -176,7 +176,7 @@ class Odoo(sdk.Vendor):
         values = invoice_values(whole_id(contact.id, "ref"), invoice, currency)
         values = sdk.merged(values, sdk.extra_for(self.name, invoice.extra))
         id_ = await self._create_marked(wire, _MOVES, values, key)
-        record = read_move(wire.ref, await self._move(wire, id_))
+        record = read_move(wire.ref, await self._read_move(wire, id_))
         record = await with_equal_total(record, invoice, "Odoo", lambda: self._delete(wire, id_))
         if not invoice.final or record.state is not InvoiceState.DRAFT:
             return record
@@ -185,7 +185,7 @@ class Odoo(sdk.Vendor):
     async def get_invoice(self, wire: Wire, ref: Ref, /) -> InvoiceRecord:
         """Get an invoice or a bill."""
         type_at(ref, *_INVOICES)
-        return read_move(wire.ref, await self._move(wire, whole_id(ref.id, "ref")))
+        return read_move(wire.ref, await self._read_move(wire, whole_id(ref.id, "ref")))
 
     async def void_invoice(self, wire: Wire, ref: Ref, /) -> InvoiceRecord:
         """Make an invoice a draft again, and cancel it."""
@@ -244,7 +244,7 @@ class Odoo(sdk.Vendor):
         """Create a draft of an entry in the general journal, and post it."""
         values = sdk.merged(journal_values(journal), sdk.extra_for(self.name, journal.extra))
         id_ = await self._create_marked(wire, _MOVES, values, key)
-        record = read_entry(wire.ref, await self._move(wire, id_))
+        record = read_entry(wire.ref, await self._read_move(wire, id_))
         if record.state is not JournalState.DRAFT:
             return record
         return read_entry(wire.ref, await self._post(wire, id_))
@@ -316,7 +316,7 @@ class Odoo(sdk.Vendor):
         condition: list[Any],
         unknown_outcome: sdk.OutcomeUnknown,
     ) -> int:
-        """The id of the only record that fulfils a condition; otherwise it stays unknown."""
+        """The id of the only record that fulfils a condition; otherwise the outcome is unknown."""
         try:
             items = await self._search(wire, model, condition, ("id",))
         except sdk.ConnectorError:
@@ -335,7 +335,7 @@ class Odoo(sdk.Vendor):
             remedy="Check the reference, and the companies and rights of the user.",
         )
 
-    async def _move(self, wire: Wire, id_: int) -> Answer:
+    async def _read_move(self, wire: Wire, id_: int) -> Answer:
         return await self._record(wire, _MOVES, id_, MOVE_FIELDS)
 
     async def _partner(self, wire: Wire, id_: int, role: str) -> ContactRecord:
@@ -343,16 +343,16 @@ class Odoo(sdk.Vendor):
         return read_partner(wire.ref, role, item)
 
     async def _post(self, wire: Wire, id_: int) -> Answer:
-        """Post a draft; one that was posted meanwhile counts as posted."""
+        """Post a draft; a draft that was posted meanwhile is not an error."""
         try:
             result_of(await wire.send(self._call(_MOVES, "action_post", [[id_]])))
         except sdk.ConnectorError:
             # The answer to an earlier, successful attempt may have been lost.
-            item = await self._move(wire, id_)
+            item = await self._read_move(wire, id_)
             if item.text("state") != "posted":
                 raise
             return item
-        return await self._move(wire, id_)
+        return await self._read_move(wire, id_)
 
     async def _delete(self, wire: Wire, id_: int) -> None:
         result_of(await wire.send(self._call(_MOVES, "unlink", [[id_]])))
@@ -383,11 +383,11 @@ _NAMED_FIELDS: Final = {
 
 
 def _mark(wire: Wire, key: str) -> str:
-    """A text that stands for a key, without characters that have a meaning in a search."""
-    return f"moorage-{sdk.key_at(wire, key, 0)[:_MARK]}"
+    """A text derived from a key, without characters that have a meaning in a search."""
+    return f"moorage-{sdk.key_at(wire, key, 0)[:_MARK_LENGTH]}"
 
 
 def _payment_id(response: Response) -> int:
-    """The id of the only payment that a form created."""
+    """The id of the only payment that Odoo's payment form created."""
     result = sdk.as_answer(result_of(response))
     return sdk.required(result.integer("res_id"), response, "res_id")

@@ -1,8 +1,8 @@
 """QuickBooks Online: the books of one company, by version 3 of the Accounting API.
 
 A request with a `requestid` is carried out once, so each creation with a key may be repeated. A
-change names the version of its record, and is sent once more if the record was changed meanwhile.
-Sales invoices have items instead of accounts, and there are no drafts.
+change names the version of its record, and is sent once more if somebody else changed the record
+meanwhile. Sales invoices have items instead of accounts, and there are no drafts.
 """
 
 from __future__ import annotations
@@ -305,7 +305,7 @@ class QuickBooks(sdk.ApiVendor):
                 return records
 
     async def _void(self, wire: Wire, ref: Ref, operation: str) -> InvoiceRecord:
-        """Void an invoice that has no payments; a second attempt follows a change meanwhile."""
+        """Void an invoice that has no payments; try again once if it was changed meanwhile."""
         path = f"/{ENTITIES[INVOICE].lower()}"
         for attempt in range(2):
             response = await self._read(wire, ref)

@@ -179,7 +179,7 @@ class Xero(sdk.Vendor):
         return _contact(wire, role, await wire.send(request.evolve(idempotent=True)))
 
     async def find_contacts(self, wire: Wire, query: ContactQuery, /) -> tuple[ContactRecord, ...]:
-        """Search for a text, and keep the contacts whose detail is equal to it."""
+        """Search for a text, and return the contacts with exactly this name, email or number."""
         term = query.name or query.email or query.number or ""
         contacts: list[ContactRecord] = []
         earlier_ids: set[str] = set()
@@ -284,7 +284,7 @@ class Xero(sdk.Vendor):
 
 
 def contact_body(contact: Contact) -> dict[str, Any]:
-    """The fields of a contact that are given."""
+    """The fields of a contact that the caller sets."""
     address = contact.address
     place = {f"AddressLine{number}": line for number, line in enumerate(lines_of(address), 1)}
     if address is not None:
@@ -365,7 +365,7 @@ def _account(account: str, name: str) -> dict[str, str]:
 
 
 def _creation(path: str, body: Mapping[str, Any], **query: str) -> Request:
-    """A request that creates a record each time, unlike PUT in general."""
+    """A PUT request that creates a new record each time, and so is not idempotent."""
     request = sdk.Request.put(path, query={**_CREATION, **query}, json=body)
     return request.evolve(idempotent=False)
 

@@ -1,4 +1,4 @@
-"""The refusals of banks in NextGenPSD2 as errors."""
+"""Converts the refusals of banks with NextGenPSD2 to errors."""
 
 from __future__ import annotations
 

@@ -18,7 +18,7 @@ def payment_body(order: PaymentOrder) -> dict[str, Any]:
     """The JSON body of a payment.
 
     Raises:
-        InvalidData: the payment has a field that the interface does not have.
+        InvalidData: the payment has a field that the bank's interface does not support.
     """
     transfer = order.transfer
     for name in _NOT_CARRIED:

@@ -57,7 +57,7 @@ def maybe_day(text: str | None) -> date | None:
 
 
 def read_balances(response: Response) -> tuple[CurrentBalance, ...]:
-    """The balances in an answer; one without a readable amount makes the answer unreadable."""
+    """The balances in an answer; a balance without a readable amount is an error."""
     answer = sdk.read_answer(response)
     if not sdk.is_list(answer.value("balances")):
         raise sdk.malformed(response, "balances")
@@ -93,13 +93,13 @@ def read_page(
 
     Args:
         response: the answer.
-        id_names: names of the fields with the identifier; the first one that is filled counts.
+        id_names: names of the fields with the identifier; the first one with a value is used.
         pending: True to return the pending transactions, too.
-        next_ref: returns the reference of the next page that an answer names, if there is one.
+        next_ref: takes an answer, and returns the reference of the next page, if there is one.
 
     Raises:
-        VendorFailed: there is no list of booked transactions, or a transaction has no amount that
-            can be read.
+        VendorFailed: the answer has no list of booked transactions, or a transaction has no amount
+            that can be read.
     """
     answer = sdk.read_answer(response)
     if not sdk.is_list(answer.value("transactions.booked")):
@@ -176,7 +176,7 @@ def _counterparty(item: Answer, role: str) -> Counterparty:
 
 
 def _remittance(item: Answer) -> tuple[str, ...]:
-    """The texts of the remittance; the single field repeats the first of several."""
+    """The texts of the remittance; the list of texts is preferred to the single one."""
     texts = item.texts("remittanceInformationUnstructuredArray")
     single = item.text("remittanceInformationUnstructured")
     return texts or (() if single is None else (single,))
@@ -193,5 +193,5 @@ def _references(item: Answer) -> tuple[str, ...]:
 
 
 def quoted_path_step(text: str) -> str:
-    """An id as one step of a path."""
+    """An id, quoted for use as one segment of a path."""
     return quote(text, safe="")

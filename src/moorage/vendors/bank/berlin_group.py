@@ -65,7 +65,7 @@ PAYMENTS: Final[Mapping[str, BankPaymentStatus]] = {
     "RJCT": BankPaymentStatus.REFUSED,
     "CANC": BankPaymentStatus.CANCELED,
 }
-_GONE: Final = frozenset({"RESOURCE_UNKNOWN", "RESOURCE_EXPIRED", "CONSENT_UNKNOWN"})
+_GONE_CODES: Final = frozenset({"RESOURCE_UNKNOWN", "RESOURCE_EXPIRED", "CONSENT_UNKNOWN"})
 _PRODUCTS: Final = {False: "sepa-credit-transfers", True: "instant-sepa-credit-transfers"}
 _USUAL_DAYS: Final = 90
 _ALL: Final = "allAccounts"
@@ -77,11 +77,11 @@ class BerlinGroup(sdk.Vendor):
 
     Attributes:
         base_url: URL of the bank's interface, without "/v1".
-        credentials: bearer token, at a bank that wants one beside the client certificate.
+        credentials: bearer token, at a bank that requires one besides the client certificate.
         whole_access: True to ask for the consent to all accounts of the owner (allPsd2), at a bank
             that offers no choice of accounts.
-        per_day: number of daily accesses without the owner that a consent requests.
-        ip_address: IP address that is sent if a request states none of the owner.
+        per_day: number of daily accesses in the owner's absence that a consent requests.
+        ip_address: IP address that is sent if a request does not state the owner's.
     """
 
     name: ClassVar[str] = "berlin_group"
@@ -149,7 +149,7 @@ class BerlinGroup(sdk.Vendor):
         try:
             await wire.send(request, parse=sdk.check_done)
         except sdk.VendorRejected as refusal:
-            if refusal.vendor_code not in _GONE:
+            if refusal.vendor_code not in _GONE_CODES:
                 raise
         return BankConsent(ref=ref, status=ConsentStatus.REVOKED)
 
@@ -282,7 +282,7 @@ class BerlinGroup(sdk.Vendor):
         """The reference of the page that the bank's link leads to.
 
         Raises:
-            VendorFailed: the link leads elsewhere than to the transactions of this account.
+            VendorFailed: the link does not lead to the transactions of this account.
         """
         link = answer.text("transactions._links.next.href")
         if link is None:

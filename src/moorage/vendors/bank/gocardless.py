@@ -1,8 +1,8 @@
 """GoCardless Bank Account Data: accounts at many banks, by an agreement and a requisition.
 
 GoCardless has no idempotency key: a request that may have made a requisition is not sent again.
-Banks allow as few as four reads of an account in a day, each of balances and transactions; the list
-of accounts uses none of them.
+Banks allow as few as four reads of an account in a day, counted separately for balances and
+transactions; listing the accounts does not count.
 """
 
 from __future__ import annotations
@@ -59,7 +59,7 @@ _RESET_HEADER: Final = "HTTP_X_RATELIMIT_ACCOUNT_SUCCESS_RESET"
 
 
 def _error_words(response: Response) -> tuple[str | None, str | None]:
-    """The type and the text of a refusal; the text may belong to one of the fields."""
+    """The type and the text of a refusal; the text may be in the error of one field."""
     answer = sdk.error_answer(response)
     words = [answer.text("summary"), answer.text("detail")]
     if not any(words):
@@ -120,8 +120,8 @@ class GoCardless(sdk.Vendor):
     Attributes:
         secret_id: id of a user secret.
         secret_key: key of the user secret; without both, the credential provider supplies a token.
-        institution: GoCardless' id of the bank of requests that name none.
-        history_days: number of days before the consent whose transactions can be read.
+        institution: GoCardless' id of the bank, for requests that name no bank.
+        history_days: number of days before the consent for which transactions can be read.
         base_url: URL of GoCardless.
     """
 

@@ -15,16 +15,16 @@ if TYPE_CHECKING:
     from moorage.contracts.calendars import AttendeeResponse, CalendarEvent
     from moorage.vendor_sdk import Ref, Wire
 
-_GONE: Final = (404, 410)
+_GONE_STATUSES: Final = (404, 410)
 
 
 def is_gone(error: sdk.VendorRejected) -> bool:
-    """True if the vendor answered that there is no such event, or no longer."""
-    return error.status in _GONE
+    """True if the vendor answered that an event does not exist, or no longer exists."""
+    return error.status in _GONE_STATUSES
 
 
 def event_identity(wire: Wire, calendar: Ref, key: str | None) -> str:
-    """A text that identifies a new event of a calendar; the same one for the same key.
+    """A text that identifies a new event of a calendar; the same key gives the same text.
 
     Args:
         wire: supplies a new id for an event without a key.
@@ -75,7 +75,7 @@ def calendar_of(ref: Ref) -> str:
     """The id of the calendar in the reference of an event.
 
     Raises:
-        InvalidData: the reference is not that of an event.
+        InvalidData: the reference does not name an event.
     """
     calendar = ref.other("calendar")
     if calendar is not None:

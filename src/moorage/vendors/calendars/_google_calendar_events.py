@@ -79,7 +79,7 @@ def event_body(event: NewEvent, id: str) -> dict[str, Any]:
 
     Args:
         event: event to write.
-        id: id that the event gets.
+        id: id of the new event.
     """
     body: dict[str, Any] = {
         "id": id,
@@ -110,7 +110,7 @@ def event_body(event: NewEvent, id: str) -> dict[str, Any]:
 
 
 def change_body(values: Mapping[str, Any], current: Mapping[str, Any]) -> dict[str, Any]:
-    """The fields of an event that get new values.
+    """The request's fields for a change of an event.
 
     Args:
         values: new value of each named field, None or empty for a field to empty.
@@ -199,7 +199,7 @@ def event_of(calendar: str, ref: MakeRef, answer: Answer, response: Response) ->
 
 
 def change_of(calendar: str, ref: MakeRef, answer: Answer, response: Response) -> EventChange:
-    """The change of an entry of a list; a cancelled event is gone."""
+    """The change that an entry of a list reports; a cancelled event is reported as gone."""
     event = event_of(calendar, ref, answer, response)
     is_gone = event.status is EventStatus.CANCELLED
     return EventChange(ref=event.ref, event=None if is_gone else event)

@@ -80,7 +80,7 @@ def event_body(event: NewEvent, id: str) -> dict[str, Any]:
 
     Args:
         event: event to write.
-        id: text by which Graph and a later look-up recognise it.
+        id: text by which Graph and a later look-up recognise the event.
     """
     body: dict[str, Any] = {
         "subject": event.title,
@@ -107,7 +107,7 @@ def event_body(event: NewEvent, id: str) -> dict[str, Any]:
 
 
 def change_body(values: Mapping[str, Any]) -> dict[str, Any]:
-    """The fields of an event that get new values.
+    """The request's fields for a change of an event.
 
     Args:
         values: new value of each named field, None or empty for a field to empty.
@@ -145,7 +145,7 @@ def time_body(value: date | datetime, field: str, *, is_series: bool) -> dict[st
     A clock time that occurs twice is sent in UTC, since Graph cannot tell which one is meant.
 
     Raises:
-        InvalidData: a series has such a time.
+        InvalidData: a series starts or ends at a clock time that occurs twice.
     """
     if not isinstance(value, datetime):
         return {"dateTime": f"{value.isoformat()}T00:00:00", "timeZone": "UTC"}
@@ -224,7 +224,7 @@ def event_of(calendar: str, ref: MakeRef, answer: Answer, response: Response) ->
 def changes_of(
     calendar: str, ref: MakeRef, answer: Answer, response: Response
 ) -> Iterator[EventChange]:
-    """The changes of a page; an occurrence lacks what its series has."""
+    """The changes on a page; an occurrence gets the fields that only its series states."""
     items = [item for item in answer.objects("value") if item.text("id")]
     series = {item.text("id"): item.raw for item in items if item.text("type") == "seriesMaster"}
     for item in items:

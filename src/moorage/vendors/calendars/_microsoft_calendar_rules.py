@@ -44,7 +44,7 @@ def recurrence_body(rule: RecurrenceRule, start: date | datetime) -> dict[str, A
 
     Args:
         rule: rule of the event.
-        start: begin of the first occurrence, from which missing parts of the rule follow.
+        start: start of the first occurrence, which supplies parts that the rule does not state.
 
     Raises:
         InvalidData: Graph has no such rule.
@@ -115,7 +115,7 @@ def _range(rule: RecurrenceRule, start: date | datetime) -> dict[str, Any]:
 
 
 def _last_day(until: datetime, start: datetime) -> date:
-    """The last day with an occurrence at the clock time of the start, not after a moment."""
+    """The last day whose occurrence, at the clock time of the start, is not after a moment."""
     local_until = until.astimezone(start.tzinfo)
     occurrence = datetime.combine(local_until.date(), start.time(), start.tzinfo)
     is_included = occurrence.astimezone(UTC) <= until
@@ -127,7 +127,7 @@ def rule_of(answer: Answer, zone: tzinfo | None) -> str | None:
 
     Args:
         answer: the recurrence of an event.
-        zone: time zone of the event; None for one of whole days.
+        zone: time zone of the event; None for an all-day event.
     """
     pattern, bounds = answer.object("pattern"), answer.object("range")
     kind = pattern.text("type") or ""

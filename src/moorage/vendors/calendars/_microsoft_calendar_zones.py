@@ -1,4 +1,4 @@
-"""The IANA names of Microsoft's names of time zones, by Unicode's table windowsZones."""
+"""Converts Microsoft's names of time zones to IANA names, by Unicode's table windowsZones."""
 
 from __future__ import annotations
 
@@ -50,5 +50,5 @@ ZONES: Final[Mapping[str, str]] = {
 
 
 def iana_name(name: str | None) -> str | None:
-    """The IANA name of a zone that Microsoft names by either table; others stay as they are."""
+    """The IANA name for Microsoft's name of a time zone; an unknown name is returned unchanged."""
     return None if name is None else ZONES.get(name, name)

@@ -1,6 +1,6 @@
 """Google Calendar: events of a person or of a service account, by the API in version 3.
 
-An event gets its id from moorage, so a lost creation is looked up by it. Google cannot always
+An event gets its id from moorage, so a lost creation is looked up by this id. Google cannot always
 recognise a second event with the same id at once, so a creation that may have been executed is not
 sent again.
 """
@@ -49,8 +49,8 @@ class GoogleCalendar(sdk.Vendor):
     Attributes:
         credentials: JSON key of a service account; by default the credential provider supplies a
             token.
-        user: email address of the person as whom the service account acts, by domain-wide
-            delegation; by default it acts as itself, and cannot invite anybody.
+        user: email address of the person for whom the service account acts, by domain-wide
+            delegation; by default the service account acts for itself, and cannot invite anybody.
         base_url: URL of the API.
     """
 
@@ -154,7 +154,7 @@ class GoogleCalendar(sdk.Vendor):
     async def changes(
         self, wire: Wire, ref: Ref, /, *, start: datetime, end: datetime, after: Ref | None
     ) -> ChangePage:
-        """List the events of a time, or those that changed since a token."""
+        """List the events of a period, or those that changed since a token."""
         pairs = {"singleEvents": "true", "maxResults": _PAGE}
         token = None if after is None else after.other("token")
         if token is not None:

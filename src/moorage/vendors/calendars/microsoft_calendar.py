@@ -80,7 +80,7 @@ class MicrosoftCalendar(sdk.Vendor):
     )
 
     def __attrs_post_init__(self) -> None:
-        """Refuse credentials of which a part is missing."""
+        """Refuse incomplete credentials."""
         parts = (self.directory, self.client_id, self.client_secret)
         if any(part is not None for part in parts) and None in parts:
             raise sdk.ConfigurationError(
@@ -205,7 +205,7 @@ class MicrosoftCalendar(sdk.Vendor):
     async def changes(
         self, wire: Wire, ref: Ref, /, *, start: datetime, end: datetime, after: Ref | None
     ) -> ChangePage:
-        """List the events of a time, or those that changed since a link."""
+        """List the events of a period, or those that changed since a link."""
         path = f"{self._user}/calendars/{quote(ref.id, safe='')}/calendarView/delta"
         pairs = {"startDateTime": _utc(start), "endDateTime": _utc(end)}
         request = sdk.Request.get(path, query=pairs) if after is None else _page(after, path)
@@ -266,10 +266,10 @@ class MicrosoftCalendar(sdk.Vendor):
 
 
 def _page(after: Ref, path: str) -> Request:
-    """The request of a page, whose path must be that of the list.
+    """The request for a page, whose path must be the path of the list.
 
     Raises:
-        InvalidData: the reference is of another list.
+        InvalidData: the reference belongs to another list.
     """
     page, _, query = after.id.partition("?")
     if page == path and query:

@@ -15,7 +15,7 @@ def channel_of(message: ChatMessage, usual: str | None, vendor: str) -> str:
     """The channel of a message, at a vendor that requires one.
 
     Raises:
-        InvalidData: neither the message nor the account has one.
+        InvalidData: neither the message nor the account names a channel.
     """
     channel = message.channel or usual
     if channel:
@@ -31,7 +31,7 @@ def channel_at(ref: Ref) -> str:
     """The channel of the message that a reference names.
 
     Raises:
-        InvalidData: the reference does not contain it.
+        InvalidData: the reference does not contain a channel.
     """
     channel = ref.other("channel")
     if channel:

@@ -54,7 +54,7 @@ def classify(_: Request, response: Response) -> ConnectorError | None:
 
 
 def moment(stamp: str | None) -> datetime | None:
-    """The time in a timestamp of Slack, which identifies a message too."""
+    """The time in a timestamp of Slack, which also serves as a message's id."""
     seconds = (stamp or "").partition(".")[0]
     return sdk.as_time(int(seconds)) if seconds.isascii() and seconds.isdigit() else None
 

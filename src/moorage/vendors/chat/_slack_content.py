@@ -1,4 +1,4 @@
-"""Messages as Slack's blocks, in which Slack interprets no markup."""
+"""Converts messages to Slack's blocks, in which Slack interprets no markup."""
 
 from __future__ import annotations
 

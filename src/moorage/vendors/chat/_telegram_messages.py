@@ -29,7 +29,7 @@ _MESSAGES: Final = ("message", "channel_post")
 """The fields of an update that are new messages."""
 
 
-def _words(response: Response) -> tuple[str | None, str | None]:
+def _error_code_and_text(response: Response) -> tuple[str | None, str | None]:
     answer = sdk.error_answer(response)
     return answer.text("error_code"), sdk.masked_words(answer.text("description"))
 
@@ -43,7 +43,7 @@ _REFUSALS: Final = sdk.Refusals(
         404: sdk.AuthenticationFailed,
         429: sdk.RateLimitExceeded,
     },
-    read=_words,
+    read=_error_code_and_text,
 )
 
 

@@ -1,7 +1,8 @@
 """Slack: messages in channels by the Web API, with a bot's token.
 
-Texts are sent as rich text, in which Slack reads no markup; the notification, in which it does, is
-escaped. Slack takes no idempotency key, so a message that may have been posted is not posted again.
+Texts are sent as rich text, in which Slack reads no markup; in the notification it does, so that
+text is escaped. Slack takes no idempotency key, so a message that may have been posted is not
+posted again.
 """
 
 from __future__ import annotations
@@ -28,7 +29,7 @@ if TYPE_CHECKING:
     from moorage.contracts.chat import ChatEvent, ChatMessage
     from moorage.vendor_sdk import MakeRef, Ref, Request, Response, WebhookEvent, Wire
 
-_GONE: Final = frozenset({"message_not_found", "invalid_scheduled_message_id"})
+_GONE_ERRORS: Final = frozenset({"message_not_found", "invalid_scheduled_message_id"})
 
 
 @attrs.frozen(kw_only=True)
@@ -38,7 +39,7 @@ class Slack(sdk.ApiVendor):
     Attributes:
         credentials: token of the bot, which begins with xoxb-; by default the credential provider
             supplies `Credentials`.
-        channel: id or name of the channel of messages without one of their own.
+        channel: id or name of the channel for messages that name none.
         base_url: URL of Slack's Web API.
     """
 
@@ -67,7 +68,7 @@ class Slack(sdk.ApiVendor):
     async def reply(
         self, wire: Wire, ref: Ref, message: ChatMessage, /, *, key: str | None
     ) -> ChatReceipt:
-        """Post an answer into the thread of a message; an answer is in its parent's thread."""
+        """Post an answer into the thread of a message; the thread of an answer is its parent's."""
         thread = ref.other("thread") or _sent_id(ref)
         return await self._post(wire, message, key, channel=channel_at(ref), thread_ts=thread)
 
@@ -93,7 +94,7 @@ class Slack(sdk.ApiVendor):
         try:
             return await wire.send(request.evolve(idempotent=True), parse=read)
         except sdk.VendorRejected as refusal:
-            if refusal.vendor_code not in _GONE:
+            if refusal.vendor_code not in _GONE_ERRORS:
                 raise
             return ChatReceipt(ref=ref, status=ChatStatus.DELETED)
 

@@ -33,7 +33,7 @@ _REFUSALS: Final = sdk.Refusals(
 )
 
 
-def _block(*runs: dict[str, Any], **options: str) -> dict[str, Any]:
+def _rich_text_block(*runs: dict[str, Any], **options: str) -> dict[str, Any]:
     return {"type": "RichTextBlock", "inlines": list(runs), **options}
 
 
@@ -45,15 +45,15 @@ def card(message: ChatMessage) -> dict[str, Any]:
     """The Adaptive Card of a message: a block for each line, with plain text runs."""
     blocks: list[dict[str, Any]] = []
     if message.title:
-        blocks.append(_block(_run(message.title, weight="Bolder", size="Large")))
+        blocks.append(_rich_text_block(_run(message.title, weight="Bolder", size="Large")))
     spacing = "Default"
     for line in message.text.splitlines():
         if line.strip():
-            blocks.append(_block(_run(line), spacing=spacing))
+            blocks.append(_rich_text_block(_run(line), spacing=spacing))
         spacing = "None" if line.strip() else "Medium"
     for label, value in message.fields:
         runs = [_run(f"{label}: ", weight="Bolder")] + ([_run(value)] if value else [])
-        blocks.append(_block(*runs, spacing="Small"))
+        blocks.append(_rich_text_block(*runs, spacing="Small"))
     buttons = [
         {"type": "Action.OpenUrl", "title": button.label, "url": button.url}
         for button in message.buttons
@@ -68,7 +68,7 @@ def card(message: ChatMessage) -> dict[str, Any]:
 
 
 def read_accepted(response: Response) -> ChatReceipt:
-    """The receipt of an accepted message; the answer is empty, or JSON of the workflow."""
+    """The receipt of an accepted message; the answer is empty, or the workflow's JSON."""
     if response.body:
         try:
             body = response.json()
@@ -123,7 +123,7 @@ class Teams(sdk.Vendor):
         """The request that sends a message; options in `extra` are merged into the card.
 
         Raises:
-            InvalidData: the message has more bytes than Teams takes.
+            InvalidData: the message has more bytes than Teams accepts.
         """
         content = sdk.merged(card(message), sdk.extra_for(self.name, message.extra))
         attachment = {

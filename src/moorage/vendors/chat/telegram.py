@@ -32,7 +32,7 @@ if TYPE_CHECKING:
     from moorage.vendor_sdk import MakeRef, Ref, Request, Response, WebhookEvent, Wire
 
 _UNCHANGED: Final = "message is not modified"
-_GONE: Final = "message to delete not found"
+_GONE_TEXT: Final = "message to delete not found"
 
 
 @attrs.frozen(kw_only=True)
@@ -42,7 +42,7 @@ class Telegram(sdk.ApiVendor):
     Attributes:
         credentials: token of the bot, such as 123456:ABC-…; by default the credential provider
             supplies `Credentials.api_key(token, path="/bot{key}")`.
-        channel: chat of messages without one of their own: its number, or @ and its public name.
+        channel: chat for messages that name none: its number, or @ and its public name.
         base_url: URL of the Bot API.
     """
 
@@ -85,7 +85,7 @@ class Telegram(sdk.ApiVendor):
         body = {"chat_id": channel_at(ref), "message_id": number_of(ref)}
         request = sdk.Request.post("/deleteMessage", json=body)
         done = ChatReceipt(ref=ref, status=ChatStatus.DELETED)
-        return await _send_once(_GONE, wire, request, partial(read_deleted, ref), done)
+        return await _send_once(_GONE_TEXT, wire, request, partial(read_deleted, ref), done)
 
     def events(self, event: WebhookEvent, ref: MakeRef) -> tuple[ChatEvent, ...]:
         """The new message that a webhook reports."""
@@ -112,7 +112,7 @@ async def _send_once(
     read: Callable[[Response], ChatReceipt],
     done: ChatReceipt,
 ) -> ChatReceipt:
-    """Send a request; a refusal with these words means that it was carried out before."""
+    """Send a request; a refusal with these words means that it was already carried out."""
     try:
         return await wire.send(request.evolve(idempotent=True), parse=read)
     except sdk.VendorRejected as refusal:

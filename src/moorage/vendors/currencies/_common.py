@@ -28,8 +28,8 @@ _COMMON_STATUSES: Final = frozenset({408, 425, 429})
 def central_european_day(now: datetime) -> date:
     """The current date in Frankfurt, Oslo and Warsaw.
 
-    Their clocks are an hour ahead of UTC, and two from 01:00 UTC of the last Sunday of March to
-    that of October.
+    Their clocks are one hour ahead of UTC, and two hours from 01:00 UTC on the last Sunday of
+    March to 01:00 UTC on the last Sunday of October.
     """
     summer_begins, summer_ends = (
         datetime(now.year, month, _last_sunday(now.year, month), 1, tzinfo=UTC) for month in (3, 10)
@@ -80,7 +80,7 @@ def rows_of(response: sdk.Response, delimiter: str, columns: Iterable[str]) -> l
 def bank_error(title: str, _: sdk.Request, response: sdk.Response, /) -> sdk.ConnectorError | None:
     """The error of a refusal, by its status; a plain text is the bank's message.
 
-    No status means wrong credentials, because the bank takes none.
+    No status means wrong credentials, because the bank requires none.
     """
     status = response.status
     if not 400 <= status < 500 or status in _COMMON_STATUSES:
@@ -114,18 +114,18 @@ class CentralBank(sdk.Vendor):
 
     @abstractmethod
     def table_request(self, start: date, end: date) -> sdk.Request:
-        """The request of the tables from one day to another, both included."""
+        """The request for the tables from the first to the last day, inclusive."""
 
     @abstractmethod
     def read_tables(self, response: sdk.Response) -> Iterable[ExchangeRates]:
-        """The tables of an answer, one for each day; empty if the answer says that there are none.
+        """The tables of an answer, one for each day; empty if the answer says that none exist.
 
         Raises:
             VendorFailed: the answer cannot be read.
         """
 
     async def rates(self, wire: sdk.Wire, day: date | None, /) -> ExchangeRates:
-        """The table of the last day up to this one that has rates."""
+        """The table of the last day with rates, up to and including this day."""
         today = central_european_day(wire.now())
         end = today if day is None else day
         self._check_day(end, today)
@@ -192,7 +192,7 @@ class Entry:
 
 
 def by_day(entries: Iterable[Entry]) -> dict[date, list[Entry]]:
-    """The entries of each day."""
+    """The entries, grouped by day."""
     grouped_entries: dict[date, list[Entry]] = {}
     for entry in entries:
         grouped_entries.setdefault(entry.day, []).append(entry)

@@ -1,7 +1,7 @@
 """European Central Bank: the reference rates of the euro, from the ECB Data Portal.
 
-The series D..EUR.SP00.A of the dataflow EXR are read as CSV, whose numbers are the published
-digits. They say how many units of the other currency one euro costs. Without data the service
+The series D..EUR.SP00.A of the dataflow EXR are read as CSV, which has exactly the published
+digits. They state how many units of the other currency one euro costs. Without data the service
 answers an empty body with status 200.
 """
 
@@ -48,7 +48,7 @@ class Ecb(CentralBank):
     base_url: str = "https://data-api.ecb.europa.eu"
 
     def table_request(self, start: date, end: date) -> sdk.Request:
-        """The request of all daily series for some days."""
+        """The request for all daily series over some days."""
         return sdk.Request.get(
             f"/service/data/EXR/{_SERIES}",
             query={

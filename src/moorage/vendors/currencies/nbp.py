@@ -34,7 +34,7 @@ class Nbp(CentralBank):
     base_url: str = "https://api.nbp.pl"
 
     def table_request(self, start: date, end: date) -> sdk.Request:
-        """The request of table A for some days, at most 93."""
+        """The request for at most 93 days of the table named A."""
         return sdk.Request.get(
             f"/api/exchangerates/tables/A/{start.isoformat()}/{end.isoformat()}/",
             query={"format": "json"},
@@ -43,8 +43,8 @@ class Nbp(CentralBank):
     def read_tables(self, response: sdk.Response) -> Iterator[ExchangeRates]:
         """The tables of a JSON answer.
 
-        JSON numbers arrive as floats. The shortest text of a float has the digits that were sent,
-        as long as there are at most 15, and rates have at most nine.
+        JSON numbers arrive as floats. The shortest text of a float has exactly the digits that
+        were sent if there are at most 15; rates have at most nine.
         """
         for table in sdk.read_answers(response):
             if table.text("table") != "A":

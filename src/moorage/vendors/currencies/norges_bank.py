@@ -58,7 +58,7 @@ class NorgesBank(CentralBank):
     base_url: str = "https://data.norges-bank.no"
 
     def table_request(self, start: date, end: date) -> sdk.Request:
-        """The request of all daily series for some days, with numbers in English form."""
+        """The request for all daily series over some days, with numbers in English format."""
         return sdk.Request.get(
             f"/api/data/EXR/{_SERIES}",
             query={
@@ -106,7 +106,7 @@ def _entries(response: sdk.Response) -> Iterator[Entry]:
 
 
 def _number(text: str, decimals: str) -> Decimal | None:
-    """The number of a text; None if its comma could also be a decimal one.
+    """The number in a text; None if its comma could also be a decimal comma.
 
     A comma separates groups if a point follows, or if the series has fewer decimals than the digits
     behind the comma.

@@ -43,8 +43,8 @@ class PublicKey(NamedTuple):
     """A public key of KSeF.
 
     Attributes:
-        id: its id, or None.
-        certificate: its X.509 certificate, in DER as base64.
+        id: id of the key, or None.
+        certificate: X.509 certificate of the key, in DER as base64.
     """
 
     id: str | None
@@ -80,7 +80,7 @@ def validity_of(certificate: str) -> tuple[datetime, datetime]:
 
 
 @attrs.frozen
-class Sealing:
+class KsefEncryption:
     """Encrypts the parts of a request that only KSeF may read.
 
     The key of an invoice is derived from the account's token and from a seed, which differs for

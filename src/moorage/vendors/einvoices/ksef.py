@@ -1,9 +1,9 @@
 """KSeF: the national system of Poland, by its API 2.0.
 
-KSeF takes FA(3) files, checks them some time later and gives each its number, with which the
-invoice has reached the buyer. It takes no idempotency key. Each operation signs in with the token
-of the account, since an access token is valid for minutes, and KSeF's way of getting one is not
-OAuth. An invoice has a session of its own, which KSeF closes by itself.
+KSeF takes FA(3) files, checks them some time later, and gives each accepted file a number; the
+invoice then counts as delivered to the buyer. It takes no idempotency key. Each operation signs in
+with the token of the account, because an access token is valid for minutes only, and is not
+granted by OAuth. Each invoice is sent in its own session, which KSeF closes by itself.
 
 Checked against the OpenAPI description and the pages of github.com/CIRFMF/ksef-docs of 2026-05-19.
 """
@@ -27,8 +27,8 @@ from moorage.contracts.einvoices import (
 )
 from moorage.vendors.einvoices._ksef_sealing import (
     LOGIN_PATH,
+    KsefEncryption,
     PublicKey,
-    Sealing,
     is_usable,
     validity_of,
 )
@@ -112,7 +112,7 @@ class Ksef(sdk.Vendor):
     base_url: str = f"{_LIVE}v2"
 
     def services(self) -> Mapping[str, sdk.Service]:
-        """The API; what only KSeF may read is encrypted when a request is sent."""
+        """The API; content that only KSeF may read is encrypted when a request is sent."""
         return {
             "": sdk.Service(
                 self.name,
@@ -120,7 +120,7 @@ class Ksef(sdk.Vendor):
                 credentials=sdk.Credentials.none(),
                 classify=_REFUSALS,
                 headers={"X-Error-Format": "problem-details"},
-                request_transforms=(Sealing(self.credentials),),
+                request_transforms=(KsefEncryption(self.credentials),),
                 redaction=sdk.Redaction(secrets=(self.credentials,)),
             )
         }
@@ -132,7 +132,7 @@ class Ksef(sdk.Vendor):
     async def send(
         self, wire: sdk.Wire, invoice: OutgoingInvoice, /, *, key: str | None
     ) -> SentInvoice:
-        """Send an FA(3) file in a session of its own."""
+        """Send an FA(3) file in its own session."""
         access, keys = await self._sign_in(wire)
         unique_text = wire.new_id() if key is None else f"{wire.tenant or ''}\n{key}"
         seed = sha256(unique_text.encode() + b"\n" + invoice.document).hexdigest()
@@ -190,7 +190,7 @@ class Ksef(sdk.Vendor):
         )
 
     async def _sign_in(self, wire: sdk.Wire) -> tuple[Mapping[str, str], Mapping[str, PublicKey]]:
-        """Get the header with an access token, and KSeF's current keys by their use.
+        """Get the header with an access token, and KSeF's current keys by their usage.
 
         Raises:
             AuthenticationFailed: KSeF refuses the token.
@@ -234,7 +234,7 @@ class Ksef(sdk.Vendor):
 
 
 def _reason(fields: sdk.Answer) -> str:
-    """The description of a state with its details, and the number of the invoice it repeats."""
+    """The description of a state with its details; for a duplicate, the first invoice's number."""
     texts = (
         fields.text("status.description"),
         *fields.object("status").texts("details"),
@@ -258,10 +258,10 @@ def _bearer(fields: sdk.Answer, name: str, response: sdk.Response) -> Mapping[st
 
 
 def _read_keys(response: sdk.Response, now: datetime) -> Mapping[str, PublicKey]:
-    """KSeF's keys by their use; where several may be used, that which is valid for the longest.
+    """KSeF's keys by their usage; of several usable keys, the one that is valid longest.
 
     Raises:
-        VendorFailed: a use has no key whose certificate is valid now.
+        VendorFailed: a usage has no key whose certificate is valid now.
     """
     usable = [
         (*validity_of(certificate), certificate, item)

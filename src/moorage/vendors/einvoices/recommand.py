@@ -1,8 +1,9 @@
 """Recommand: electronic invoices over Peppol.
 
-Recommand sends a document to the recipient's access point before it answers, so an accepted
-document is delivered. It takes no idempotency key, so a document that may have been sent is not
-sent again. Its webhooks have no signature; a token in their URL proves that the sender knows it.
+Recommand hands a document to its own access point before it answers, and reports later whether the
+recipient's access point accepted it. It takes no idempotency key, so a document that may have been
+sent is not sent again. Its webhooks have no signature; a secret token in their URL authenticates
+the sender.
 """
 
 from __future__ import annotations
@@ -31,6 +32,11 @@ if TYPE_CHECKING:
     from moorage.contracts.einvoices import ElectronicAddress, OutgoingInvoice
 
 _TYPES: Final = {EinvoiceType.INVOICE: "invoice", EinvoiceType.CREDIT_NOTE: "creditNote"}
+_STATES: Final = {
+    "pending": EinvoiceStatus.ACCEPTED,
+    "delivered": EinvoiceStatus.DELIVERED,
+    "failed": EinvoiceStatus.FAILED,
+}
 _UNPROCESSABLE: Final = 422
 _NO_REASON: Final = "No additional context available"
 """Words of a refusal when Recommand lost the answer of its own access point."""
@@ -56,23 +62,39 @@ _REFUSALS: Final = sdk.Refusals(
 
 
 def classify(request: sdk.Request, response: sdk.Response) -> sdk.ConnectorError | None:
-    """The error of an answer; a refusal without a reason may have been a delivery."""
+    """The error of an answer; after a refusal without a reason, the outcome is unknown."""
     code, words = _error_words(response)
     if response.status == _UNPROCESSABLE and _NO_REASON in (words or ""):
         return sdk.refusal(sdk.VendorFailed, "Recommand", response, code, words)
     return _REFUSALS(request, response)
 
 
-def _status(fields: sdk.Answer) -> EinvoiceStatus:
+def _sent(ref: sdk.Ref, fields: sdk.Answer) -> SentInvoice:
+    """A sent document with the state of its transmission over Peppol.
+
+    An answer without deliveries is of an older release, whose accepted documents were delivered.
+    """
+    transmissions = (
+        item for item in fields.objects("deliveries") if item.text("channel") == "peppol"
+    )
+    transmission = next(transmissions, None)
     is_sent = fields.flag("sentOverPeppol") is True
-    return EinvoiceStatus.DELIVERED if is_sent else EinvoiceStatus.UNKNOWN
+    word = fields.text("deliveryStatus") if is_sent else None
+    status = EinvoiceStatus.DELIVERED if is_sent else EinvoiceStatus.UNKNOWN
+    reason = None
+    if transmission is not None:
+        word = transmission.text("status")
+        reason = transmission.text("failure.message") or transmission.text("failure.category")
+    if word is not None or transmission is not None:
+        status = _STATES.get(word or "", EinvoiceStatus.UNKNOWN)
+    return SentInvoice(ref=ref, status=status, vendor_status=word, reason=reason, raw=fields.raw)
 
 
 def _fields(response: sdk.Response) -> sdk.Answer:
     """The fields of a success.
 
     Raises:
-        VendorFailed: the answer does not say that it is one.
+        VendorFailed: the answer does not state that it is a success.
     """
     fields = sdk.read_answer(response)
     if fields.flag("success") is not True:
@@ -83,7 +105,7 @@ def _fields(response: sdk.Response) -> sdk.Answer:
 def _read_sent(ref: sdk.MakeRef, response: sdk.Response) -> SentInvoice:
     fields = _fields(response)
     id_ = sdk.required(fields.text("id"), response, "id")
-    return SentInvoice(ref=ref(id_), status=_status(fields), raw=fields.raw)
+    return _sent(ref(id_), fields)
 
 
 def _document(response: sdk.Response) -> sdk.Answer:
@@ -121,7 +143,7 @@ class Recommand(sdk.ApiVendor):
 
     Attributes:
         company_id: id of the company that sends and receives.
-        api_key: API key, which goes with the secret.
+        api_key: API key, which is used together with the secret.
         credentials: secret of the API key; by default the credential provider supplies
             `Credentials`.
         base_url: URL of the API.
@@ -150,7 +172,7 @@ class Recommand(sdk.ApiVendor):
     async def send(
         self, wire: sdk.Wire, invoice: OutgoingInvoice, /, *, key: str | None
     ) -> SentInvoice:
-        """Send a document to the recipient's access point."""
+        """Send a document over Peppol."""
         body = {
             "recipient": str(invoice.address),
             "documentType": "xml",
@@ -165,14 +187,14 @@ class Recommand(sdk.ApiVendor):
     async def get(self, wire: sdk.Wire, ref: sdk.Ref, /) -> SentInvoice:
         """Get the state of a sent document."""
         fields = _document(await wire.send(sdk.Request.get(_path(ref))))
-        is_outgoing = fields.text("direction") == "outgoing"
-        status = _status(fields) if is_outgoing else EinvoiceStatus.UNKNOWN
-        return SentInvoice(ref=ref, status=status, raw=fields.raw)
+        if fields.text("direction") != "outgoing":
+            return SentInvoice(ref=ref, status=EinvoiceStatus.UNKNOWN, raw=fields.raw)
+        return _sent(ref, fields)
 
     async def check_recipient(
         self, wire: sdk.Wire, address: ElectronicAddress, /, *, document_type: EinvoiceType
     ) -> RecipientCheck:
-        """Look a recipient up; Recommand answers a failed look-up as it answers a "no"."""
+        """Look a recipient up; Recommand answers a failed look-up like an unknown recipient."""
         body = {"peppolAddress": str(address), "documentType": _TYPES[document_type]}
         request = sdk.Request.post("/verify-document-support", json=body)
         response = await wire.send(request.evolve(idempotent=True))

@@ -2,9 +2,9 @@
 
 Documents go to `document_submissions`; Storecove reads them and writes a new document with their
 content. The refusal of a repeated `idempotencyGuid` names no earlier submission, and the
-documentation does not say how long it is remembered. So a document that may have been taken is not
-sent again. A webhook reports the delivery, and so does the evidence of the recipient's access
-point, which exists only afterwards.
+documentation does not say how long it is remembered. So a document that may have been accepted is
+not sent again. A webhook reports the delivery, and so does the evidence of the recipient's access
+point, which exists only after the delivery.
 """
 
 from __future__ import annotations
@@ -47,7 +47,7 @@ _VERDICTS: Final = {"OK": True, "NOK": False}
 
 
 def _error_words(response: sdk.Response) -> tuple[str | None, str | None]:
-    """The first problem of a refusal: the field that it is about, and what it says."""
+    """The first problem of a refusal: the field that it is about, and its text."""
     try:
         problems = sdk.read_answers(response)
     except sdk.VendorFailed:
@@ -162,7 +162,7 @@ class Storecove(sdk.ApiVendor):
     async def check_recipient(
         self, wire: sdk.Wire, address: ElectronicAddress, /, *, document_type: EinvoiceType
     ) -> RecipientCheck:
-        """Look a recipient up; one to whom only a PDF is mailed cannot receive the document."""
+        """Look a recipient up; one who only gets a PDF by email cannot receive the document."""
         body = {
             "documentTypes": [_TYPES[document_type]],
             "network": "peppol",

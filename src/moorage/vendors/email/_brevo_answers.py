@@ -108,12 +108,12 @@ def read_results(wire: Wire, bulk: BulkMessage, response: Response) -> list[Resu
 
 
 def _id_of(text: str | None) -> str | None:
-    """A message id without the brackets that it has in some places and lacks in others."""
+    """A message id without the angle brackets that Brevo adds in some places."""
     return (text or "").strip("<>") or None
 
 
 def read_page(response: Response) -> list[Answer]:
-    """Parse one page of statistics; an account without any may have no list."""
+    """Parse one page of statistics; an account without statistics may have no list."""
     body = read_answer(response)
     if not is_list(body.value("reports") or []):
         raise malformed(response, "reports")

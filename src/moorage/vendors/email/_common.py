@@ -54,7 +54,7 @@ _IS_TAG: Final = "true"
 _METADATA: Final = "word_"
 """Prefix of a metadata name that the vendor would misinterpret."""
 _LONGEST_TEXT: Final = 300
-_WORDS: Final = Redaction()
+_REDACTION: Final = Redaction()
 _ANY_TYPE: Final = "application/octet-stream"
 TYPES_BY_ENDING: Final = {
     "css": "text/css",
@@ -80,7 +80,7 @@ def sender_of(message: EmailMessage, usual: EmailAddress | None) -> EmailAddress
     """The sender of a message.
 
     Raises:
-        ConfigurationError: neither the message nor the account has one.
+        ConfigurationError: neither the message nor the account has a sender.
     """
     sender = message.from_ or usual
     if sender is None:
@@ -118,7 +118,7 @@ def utc_moment(at: datetime) -> str:
 
 
 def check_type(file: Attachment, vendor: str) -> None:
-    """Refuse a file for a vendor that derives its type from its name, if the type is another.
+    """Refuse a file whose type differs from the type that the vendor derives from its name.
 
     Raises:
         InvalidData: the recipient would get the file with another type.
@@ -149,7 +149,7 @@ def texts_of(value: object) -> dict[str, str]:
 
 
 def bare_address(address: str | None) -> str | None:
-    """The bare address of one that may have a display name, such as `Ada <ada@example.com>`."""
+    """The bare address in a text that may have a display name, such as `Ada <ada@example.com>`."""
     match = _IN_BRACKETS.search(address or "")
     return address if match is None else match[1]
 
@@ -222,11 +222,11 @@ def status_of(message: EmailMessage) -> EmailStatus:
 
 def masked(words: str) -> str:
     """A vendor's text without secrets and addresses, in at most 300 characters."""
-    return _WORDS.words(words, _LONGEST_TEXT)
+    return _REDACTION.words(words, _LONGEST_TEXT)
 
 
 def sum_of(numbers: Iterable[int | None]) -> int | None:
-    """The sum of the numbers that a vendor gives; None if it gives none."""
+    """The sum of the numbers that a vendor states; None if it states none."""
     present_numbers = [number for number in numbers if number is not None]
     return sum(present_numbers) if present_numbers else None
 
@@ -241,7 +241,7 @@ def days_of(
     """The statistics of an answer that has a row for each day.
 
     Args:
-        query: the query for them.
+        query: the query for the statistics.
         response: the answer.
         rows: the path of the rows.
         day: the field of a row with its day.
@@ -285,7 +285,8 @@ def receipt_of(
 async def delete_scheduled(wire: Wire, ref: Ref, path: str, id_: str) -> EmailReceipt:
     """Delete a scheduled message.
 
-    A lost answer stays one: the vendor would refuse to delete the message again.
+    After a lost answer, the request is not repeated: the vendor would refuse to delete the message
+    again.
 
     Args:
         wire: sends the request.
@@ -322,9 +323,9 @@ async def in_parts(
     *,
     at_once: int = 1,
 ) -> list[Result[EmailReceipt]]:
-    """Send a bulk message in several requests of at most so many recipients; join the results.
+    """Send a bulk message in several requests of limited size, and join their results.
 
-    Each request has a key of its own, derived from its position; a failed one does not affect the
+    Each request has its own key, derived from its position; a failed request does not affect the
     others.
     """
     parts = bulk.chunks(most)
@@ -342,7 +343,7 @@ async def in_parts(
 async def one_by_one(
     wire: Wire, bulk: BulkMessage, send: Callable[..., Awaitable[EmailReceipt]], key: str | None
 ) -> list[Result[EmailReceipt]]:
-    """Send each message of a bulk in a request of its own, a few at once.
+    """Send each message of a bulk in its own request, a few at a time.
 
     Args:
         wire: the connection to the vendor.

@@ -147,7 +147,7 @@ def read_analytics(query: StatisticsQuery, response: Response) -> EmailStatistic
 def read_event(
     event: WebhookEvent, ref: MakeRef
 ) -> tuple[EmailEvent, ...] | tuple[ReceivedEmail, ...]:
-    """Convert a webhook to events or a received message; none for one without a message."""
+    """Convert a webhook to events or a received message; none for a webhook without a message."""
     if as_answer(event.payload).text("type") == _RECEIVED:
         return _read_received(event, ref)
     fields = as_answer(event.payload).object("data")

@@ -44,7 +44,7 @@ def mail_request(
 
 
 def fits_one(bulk: BulkMessage) -> bool:
-    """True if one request can express the bulk message; only some fields can differ."""
+    """True if one request can send the bulk message, because only supported fields differ."""
     base, recipients = bulk.base, bulk.recipients
     has_one_address = all(
         len(recipient.everybody) == 1 and not bulk.own_headers(recipient)
@@ -69,7 +69,7 @@ def bulk_request(
 ) -> Request:
     """The request that sends a message to each recipient separately.
 
-    A recipient's value is stored in three variables: as it is, escaped for HTML, and as metadata.
+    A recipient's value is stored in three variables: unchanged, escaped for HTML, and as metadata.
     They have distinct prefixes, so that no two can be confused.
     """
     base = bulk.base

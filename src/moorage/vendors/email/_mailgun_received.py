@@ -1,4 +1,4 @@
-"""Conversion of the forms by which Mailgun's routes hand on received mail."""
+"""Conversion of the forms with which Mailgun's routes forward received mail."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 import attrs
 
-from moorage.contracts.email_mime import addresses_in, read_mime, received
+from moorage.contracts.email_mime import addresses_in, read_mime, received_email
 from moorage.contracts.email_received import SenderChecks
 from moorage.vendor_sdk import as_answer, is_list, is_object
 from moorage.vendors.email._received import (
@@ -49,7 +49,7 @@ def read_received(event: WebhookEvent, ref: MakeRef) -> tuple[ReceivedEmail, ...
         message = read_mime(contents["body-mime"], reference, **stated_fields)
     else:
         files = tuple(_files(uploads, fields))
-        message = received(
+        message = received_email(
             _headers(fields.get("message-headers")),
             reference,
             text=fields.get("body-plain"),

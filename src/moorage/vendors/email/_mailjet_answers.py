@@ -207,7 +207,7 @@ def _status(fields: Answer, kind: str, error: str) -> EmailStatus:
 
 
 def _metadata(text: str) -> dict[str, str]:
-    """The metadata in the payload of an event; empty if others wrote it in another form."""
+    """The metadata in the payload of an event; empty if moorage did not write the payload."""
     try:
         return texts_of(json.loads(text))
     except (ValueError, RecursionError):

@@ -25,7 +25,7 @@ _FOLD: Final = re.compile(r"\r\n(?=[ \t])|\r\n\Z")
 
 
 def mime_bytes(message: EmailMessage, sender: EmailAddress, message_id: str) -> bytes:
-    """A message in MIME format, without its date and without its blind copies.
+    """A message in MIME format, without a date and without the blind-copy recipients.
 
     Args:
         message: the message.
@@ -35,7 +35,7 @@ def mime_bytes(message: EmailMessage, sender: EmailAddress, message_id: str) -> 
     Raises:
         InvalidData: an encoded word contains a line break, which could add headers.
     """
-    policy = _WIDE if wide(message, sender) else _ASCII
+    policy = _WIDE if needs_smtputf8(message, sender) else _ASCII
     whole_message = _body(message, policy)
     whole_message["Subject"] = message.subject
     whole_message["From"] = _mime_address(sender)
@@ -57,8 +57,8 @@ def mime_bytes(message: EmailMessage, sender: EmailAddress, message_id: str) -> 
     return f"Message-ID: {message_id}\r\n".encode() + encoded_message
 
 
-def wide(message: EmailMessage, sender: EmailAddress) -> bool:
-    """True if only servers that accept addresses in all languages can deliver it."""
+def needs_smtputf8(message: EmailMessage, sender: EmailAddress) -> bool:
+    """True if only servers that accept internationalised addresses can deliver the message."""
     return any(item.wide for item in (sender, *message.everybody, *message.reply_to))
 
 

@@ -1,4 +1,4 @@
-"""Conversion of the webhooks by which Postmark hands on received mail."""
+"""Conversion of the webhooks with which Postmark forwards received mail."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 import attrs
 
-from moorage.contracts.email_mime import addresses_in, received
+from moorage.contracts.email_mime import addresses_in, received_email
 from moorage.contracts.email_received import CheckResult, SenderChecks, valid_address
 from moorage.vendors.email._received import (
     check_result,
@@ -52,7 +52,7 @@ def read_received(event: WebhookEvent, fields: Answer, ref: MakeRef) -> Received
         "html": fields.text("HtmlBody"),
         "reply_text": fields.text("StrippedTextReply"),
     }
-    message = received(
+    message = received_email(
         [*headers, ("Date", fields.text("Date") or "")],
         ref(fields.text("MessageID") or ""),
         id=event.id,

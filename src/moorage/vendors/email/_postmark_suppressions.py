@@ -55,7 +55,7 @@ async def list_suppressed(wire: Wire, stream: str | None) -> SuppressionPage:
 async def change_suppressed(
     wire: Wire, stream: str | None, address: EmailAddress, *, add: bool
 ) -> None:
-    """Add an address to the suppressed ones of a stream, or remove it.
+    """Add an address to a stream's suppressions, or remove it.
 
     Raises:
         VendorRejected: Postmark keeps the address, such as after a complaint.

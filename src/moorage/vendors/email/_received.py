@@ -35,7 +35,7 @@ def check_result(word: str | None) -> CheckResult:
 def only_header_value(headers: Iterable[tuple[str, str]], name: str) -> str | None:
     """The value of a header field that the vendor adds; None if several fields differ.
 
-    A sender can add a field with the same name, which cannot be told from the vendor's.
+    A sender can add a field with the same name, which cannot be distinguished from the vendor's.
     """
     values = {value for key, value in headers if key.lower() == name}
     return values.pop() if len(values) == 1 else None
@@ -52,7 +52,7 @@ def spam_score(word: str | None) -> Decimal | None:
 
 
 def form_of(body: bytes) -> tuple[dict[str, bytes], dict[str, FormPart]]:
-    """The fields and the files of a form, by name; the first of several of a name."""
+    """The fields and the files of a form, by name; of several with one name, the first."""
     fields: dict[str, bytes] = {}
     files: dict[str, FormPart] = {}
     for part in form_parts(body):
@@ -64,7 +64,7 @@ def form_of(body: bytes) -> tuple[dict[str, bytes], dict[str, FormPart]]:
 
 
 def json_in(text: bytes | str | None) -> Any:
-    """The JSON value in a field of a form; None if it is none."""
+    """The JSON value in a field of a form; None if the field is not valid JSON."""
     try:
         return None if text is None else json.loads(text)
     except (ValueError, RecursionError):

@@ -51,7 +51,7 @@ if TYPE_CHECKING:
     from moorage.vendor_sdk import Answer, MakeRef, Ref, Request, Response, WebhookEvent, Wire
 
 _LONGEST_MESSAGE: Final = 300
-_WORDS: Final = Redaction()
+_REDACTION: Final = Redaction()
 _KINDS: Final[dict[str, type[ConnectorError]]] = {
     "missing_api_key": AuthenticationFailed,
     "restricted_api_key": AuthenticationFailed,
@@ -171,7 +171,7 @@ def read_batch(wire: Wire, bulk: BulkMessage, response: Response) -> list[Result
 
 
 def _refused_result(wire: Wire, error: Answer) -> InvalidRequest:
-    words = _WORDS.words(error.text("message") or "", _LONGEST_MESSAGE)
+    words = _REDACTION.words(error.text("message") or "", _LONGEST_MESSAGE)
     return InvalidRequest(
         f"Resend refused the message to one recipient: {words or 'no reason is given'}",
         service=wire.account,

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from moorage.contracts.email_mime import addresses_in, ids_in, received
+from moorage.contracts.email_mime import addresses_in, ids_in, received_email
 from moorage.vendor_sdk import is_list, is_object
 from moorage.vendors.email._received import received_file
 
@@ -27,7 +27,7 @@ def read_received(
         **stated_fields: further fields of the result.
     """
     urls = {item.text("id"): item.text("download_url") for item in listed}
-    return received(
+    return received_email(
         _headers(fields.value("headers")),
         ref,
         at=fields.time("created_at"),

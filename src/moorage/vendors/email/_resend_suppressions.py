@@ -42,11 +42,11 @@ async def list_suppressed(wire: Wire, after: Ref | None) -> SuppressionPage:
 
 
 async def suppress(wire: Wire, address: EmailAddress) -> None:
-    """Suppress an address; one that is suppressed already stays so."""
+    """Suppress an address; suppressing it again has no effect."""
     request = Request.post(_PATH, json={"email": address.wire})
     await wire.send(request.evolve(idempotent=True))
 
 
 async def send_again(wire: Wire, address: EmailAddress) -> None:
-    """Send to an address again."""
+    """Remove an address from the suppressions."""
     await remove_from(wire, address, f"{_PATH}/")

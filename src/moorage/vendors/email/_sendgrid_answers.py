@@ -72,7 +72,7 @@ class AcceptedRequest:
 
     Attributes:
         ref: reference of the messages.
-        dry: True if they were checked and not sent.
+        dry: True if the messages were checked and not sent.
         warnings: warnings about the request.
         raw: the vendor's complete answer.
     """
@@ -97,7 +97,7 @@ class AcceptedRequest:
 def read_taken(
     wire: Wire, body: Mapping[str, Any], response: Response, key: str | None
 ) -> AcceptedRequest:
-    """Parse the result of an accepted request; status 200 is one only in the sandbox mode."""
+    """Parse the result of an accepted request; status 200 is expected only in sandbox mode."""
     id_ = response.headers.get("x-message-id")
     raw_answer = {"status": response.status, "headers": dict(response.headers.pairs)}
     is_dry = as_answer(body).value("mail_settings.sandbox_mode.enable") is True

@@ -1,11 +1,11 @@
-"""Conversion of the forms by which SendGrid's Inbound Parse hands on received mail."""
+"""Conversion of the forms with which SendGrid's Inbound Parse forwards received mail."""
 
 from __future__ import annotations
 
 import re
 from typing import TYPE_CHECKING, Any, Final
 
-from moorage.contracts.email_mime import decoded, read_headers, read_mime, received
+from moorage.contracts.email_mime import decode_text, read_headers, read_mime, received_email
 from moorage.contracts.email_received import CheckResult, SenderChecks
 from moorage.vendor_sdk import as_answer
 from moorage.vendors.email._received import (
@@ -47,7 +47,7 @@ def read_received(event: WebhookEvent, ref: MakeRef) -> tuple[ReceivedEmail, ...
     if _RAW in fields:
         return (read_mime(fields[_RAW], ref(event.id), **stated_fields),)
     charsets = as_answer(json_in(fields.get("charsets")))
-    message = received(
+    message = received_email(
         read_headers(fields["headers"]),
         ref(event.id),
         text=_text(fields.get("text"), charsets.text("text")),
@@ -59,7 +59,7 @@ def read_received(event: WebhookEvent, ref: MakeRef) -> tuple[ReceivedEmail, ...
 
 
 def _text(content: bytes | None, charset: str | None) -> str | None:
-    return None if content is None else decoded(content, charset)
+    return None if content is None else decode_text(content, charset)
 
 
 def _files(uploads: Mapping[str, FormPart], info: Answer) -> tuple[ReceivedFile, ...]:

@@ -122,7 +122,7 @@ def _stored_template(message: EmailMessage, data: str) -> dict[str, Any]:
 
 
 def _inline_template(base: EmailMessage) -> dict[str, Any]:
-    """A template within the request, in which other braces are escaped."""
+    """A template within the request, in which braces of no placeholder are escaped."""
     text = base.text or (None if base.html else " ")
     parts = {
         "Text": None if text is None else _with_placeholders(text, ""),

@@ -1,10 +1,10 @@
-"""Conversion of the notifications by which Amazon SES hands on received mail."""
+"""Conversion of the notifications with which Amazon SES forwards received mail."""
 
 from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any, Final
 
-from moorage.contracts.email_mime import read_mime, received
+from moorage.contracts.email_mime import read_mime, received_email
 from moorage.contracts.email_received import CheckResult, SenderChecks
 from moorage.vendors.email._received import content_of
 
@@ -21,7 +21,7 @@ _FLAGS: Final = {"PASS": False, "FAIL": True}
 
 
 def read_received(event: WebhookEvent, fields: Answer, id_: str, ref: MakeRef) -> ReceivedEmail:
-    """Convert the notification of a received message, with its content if that is in it."""
+    """Convert the notification of a received message, with its content if included."""
     sender = fields.value("mail.source")
     stated_fields: dict[str, Any] = {
         "id": event.id,
@@ -29,7 +29,7 @@ def read_received(event: WebhookEvent, fields: Answer, id_: str, ref: MakeRef) -
         "envelope_sender": sender if isinstance(sender, str) else None,
         "envelope_recipients": fields.texts("receipt.recipients"),
         "checks": _checks(fields.object("receipt")),
-        "stored_at": _place(fields.object("receipt.action")),
+        "stored_at": _s3_url(fields.object("receipt.action")),
         "is_forgeable": event.weak,
         "raw": {name: value for name, value in fields.raw.items() if name != "content"},
     }
@@ -43,10 +43,10 @@ def read_received(event: WebhookEvent, fields: Answer, id_: str, ref: MakeRef) -
         (item.text("name") or "", item.text("value") or "")
         for item in fields.objects("mail.headers")
     ]
-    return received(headers, ref(id_), is_complete=False, **stated_fields)
+    return received_email(headers, ref(id_), is_complete=False, **stated_fields)
 
 
-def _place(action: Answer) -> str | None:
+def _s3_url(action: Answer) -> str | None:
     bucket, key = action.text("bucketName"), action.text("objectKey")
     return None if bucket is None or key is None else f"s3://{bucket}/{key}"
 

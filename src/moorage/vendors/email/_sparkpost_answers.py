@@ -246,7 +246,7 @@ def read_events(event: WebhookEvent, ref: MakeRef) -> tuple[EmailEvent, ...]:
 
 
 def _event_of(payload: Any) -> Answer:
-    """The event of an item, which is below the name of its group."""
+    """The event in an item, which is nested under the name of its group."""
     groups = as_answer(payload).object("msys").raw.values()
     return as_answer(next(filter(is_object, groups), None))
 

@@ -34,7 +34,8 @@ def read_page(
         items: entries of the answer.
         response: the answer.
         after: reference of the next page.
-        **words: values of fields that no entry states, such as the reason of the whole list.
+        **words: values of fields that the entries do not state, such as the reason of the whole
+            list.
 
     Raises:
         VendorFailed: an entry has no address.
@@ -49,7 +50,7 @@ def read_page(
 
 
 async def remove_from(wire: Wire, address: EmailAddress, *paths: str) -> None:
-    """Remove an address from lists; one that a list does not have counts as removed.
+    """Remove an address from lists; an address that is not in a list counts as removed.
 
     Args:
         wire: sends the requests.

@@ -113,7 +113,7 @@ class AmazonSes(Vendor):
         credentials: secret access key; by default the credential provider supplies `Credentials`,
             signed by `AwsSigV4` for the service `ses`.
         session_token: session token of temporary credentials.
-        sender: sender of messages without one of their own.
+        sender: sender of messages that name none.
         configuration_set: configuration set for messages, which determines the reported events.
         base_url: URL of SES; by default that of the region.
     """

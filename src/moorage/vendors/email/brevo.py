@@ -1,8 +1,9 @@
 """Brevo, formerly Sendinblue: email and statistics.
 
 JSON with an API key in a header. A message that may have been sent is not sent again: Brevo takes
-idempotency keys, but it only refuses a repeat and does not tell the id of the first message. A bulk
-message is one request with a version for each recipient, and is accepted or refused as a whole.
+idempotency keys, but it only refuses a repeat, and does not return the id of the first message. A
+bulk message is one request with a version for each recipient, and is accepted or refused as a
+whole.
 """
 
 from __future__ import annotations
@@ -92,9 +93,9 @@ class Brevo(ApiVendor):
 
     Attributes:
         credentials: API key; by default the credential provider supplies it.
-        sender: sender of messages without one of their own.
-        webhook_authentication: the way in which webhooks are authenticated: "bearer" for a token of
-            the webhook, "basic" for a user name and a password in its URL.
+        sender: sender of messages that name none.
+        webhook_authentication: the way in which webhooks are authenticated: "bearer" for a token
+            of the webhook, "basic" for a user name and a password in its URL.
         base_url: URL of Brevo.
     """
 
@@ -213,8 +214,8 @@ def mail_body(vendor: Brevo, message: EmailMessage) -> dict[str, Any]:
     """A message, as the body of a request.
 
     Raises:
-        InvalidData: it has reply addresses, metadata, files or a template that Brevo does not
-            accept.
+        InvalidData: the message has reply addresses, metadata, files or a template that Brevo does
+            not accept.
     """
     if len(message.reply_to) > 1:
         raise InvalidData(

@@ -1,8 +1,9 @@
 """MailerSend: email and statistics.
 
 JSON with a bearer token. MailerSend takes no idempotency key, so a message that may have been sent
-is not sent again. Each message of a bulk is a request of its own: the endpoint for bulks answers
-before it checks the messages, and tells neither their ids nor who is refused.
+is not sent again. Each message of a bulk is sent in its own request, because the endpoint for
+bulks answers before it checks the messages, and returns neither their ids nor the refused
+recipients.
 """
 
 from __future__ import annotations
@@ -61,7 +62,7 @@ if TYPE_CHECKING:
     from moorage.vendor_sdk import MakeRef, Ref, WebhookEvent, Wire
 
 _LAST_MOMENT: Final = time(23, 59, 59)
-_MOST: Final = {"cc": 10, "bcc": 10, "reply_to": 1, "tags": 5}
+_MAX_COUNTS: Final = {"cc": 10, "bcc": 10, "reply_to": 1, "tags": 5}
 """Most entries in fields of a message."""
 
 
@@ -71,7 +72,7 @@ class MailerSend(ApiVendor):
 
     Attributes:
         credentials: API token; by default the credential provider supplies it.
-        sender: sender of messages without one of their own.
+        sender: sender of messages that name none.
         domain_id: id of the domain whose statistics are counted; by default all domains.
         base_url: URL of MailerSend.
     """
@@ -157,10 +158,10 @@ def mail_body(vendor: MailerSend, message: EmailMessage) -> dict[str, Any]:
     """A message, as the body of a request.
 
     Raises:
-        InvalidData: it has more addresses or tags than MailerSend accepts, or a name, a file or a
-            way to unsubscribe that it does not accept.
+        InvalidData: the message has more addresses or tags than MailerSend accepts, or a name, a
+            file or an unsubscribe method that MailerSend does not accept.
     """
-    for field, most in _MOST.items():
+    for field, most in _MAX_COUNTS.items():
         count = len(getattr(message, field))
         if count > most:
             raise InvalidData(

@@ -63,8 +63,8 @@ if TYPE_CHECKING:
         Wire,
     )
 
-_LONGEST: Final = 300
-_WORDS: Final = Redaction()
+_MAX_LENGTH: Final = 300
+_REDACTION: Final = Redaction()
 _DOMAIN: Final = r"[A-Za-z0-9](?:[A-Za-z0-9.-]*[A-Za-z0-9])?"
 _REGIONS: Final = {"us": "https://api.mailgun.net", "eu": "https://api.eu.mailgun.net"}
 _GREETING: Final = b"Mailgun Magnificent"
@@ -82,14 +82,14 @@ _SCHEMES: Final = {"events": "mailgun", "received": "mailgun-inbound"}
 
 
 def classify(_: Request, response: Response) -> ConnectorError | None:
-    """The error in an answer whose status does not show it."""
+    """The error in an answer whose status does not indicate it."""
     if is_success(response.status):
         return _greeting_error(response)
     error = error_answer(response)
     message = error.text("message") or ""
     fields: dict[str, Any] = {
         "status": response.status,
-        "vendor_message": _WORDS.words(message, _LONGEST),
+        "vendor_message": _REDACTION.words(message, _MAX_LENGTH),
         "response": response,
     }
     if response.status in {400, 403} and _SENDING_FORBIDDEN in message:
@@ -116,10 +116,10 @@ class Mailgun(ApiVendor):
         region: region of the domain, "us" or "eu".
         credentials: API key; by default the credential provider supplies `Credentials`, with the
             user "api".
-        sender: sender of messages without one of their own.
+        sender: sender of messages that name none.
         test_mode: True to have messages accepted and not delivered.
-        webhook_content: what the webhooks of this account contain: "events", or the messages that
-            a route hands on, "received". For both, configure two accounts.
+        webhook_content: content of this account's webhooks: "events", or "received" for the
+            messages that a route forwards. For both, configure two accounts.
         base_url: URL of Mailgun; by default that of the region.
     """
 
@@ -259,7 +259,7 @@ def read_check(address: EmailAddress, response: Response) -> AddressCheck:
 
 
 def _greeting_error(response: Response) -> ConfigurationError | None:
-    """The error for Mailgun's greeting, which it sends with success from a wrong URL."""
+    """The error for Mailgun's greeting, which a wrong URL returns with a success status."""
     if _GREETING not in response.body[:200]:
         return None
     return ConfigurationError(

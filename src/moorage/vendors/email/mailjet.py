@@ -2,9 +2,9 @@
 
 Mail uses the Send API v3.1, statistics the REST API v3; the API key and its secret are sent as
 basic authentication. Mailjet takes no idempotency key, so a message that may have been sent is not
-sent again. It answers several messages with the status of a refusal if one of them is wrong, and
-sends the others, so each message of a bulk is a request of its own. moorage gives each message an
-id as its `CustomID`, because Mailjet gives each recipient another `MessageID`.
+sent again. If one of several messages in a request is wrong, it sends the others, but answers with
+the status of a refusal; so each message of a bulk is sent in its own request. moorage gives each
+message an id as its `CustomID`, because Mailjet gives each recipient a different `MessageID`.
 """
 
 from __future__ import annotations
@@ -68,9 +68,9 @@ class Mailjet(ApiVendor):
     """An API key of an account at Mailjet.
 
     Attributes:
-        api_key: API key, which is no secret.
+        api_key: API key, which is not secret.
         credentials: secret key; by default the credential provider supplies `Credentials`.
-        sender: sender of messages without one of their own.
+        sender: sender of messages that name none.
         base_url: URL of Mailjet.
     """
 
@@ -152,8 +152,8 @@ def mail_body(vendor: Mailjet, message: EmailMessage, id_: str) -> dict[str, Any
     """A message of a request.
 
     Raises:
-        InvalidData: it has more tags or reply addresses than Mailjet accepts, an empty file, or a
-            template that is not named by its number.
+        InvalidData: the message has more tags or reply addresses than Mailjet accepts, an empty
+            file, or a template that is not named by its number.
     """
     for field, values in (("tags", message.tags), ("reply_to", message.reply_to)):
         if len(values) > 1:

@@ -2,7 +2,7 @@
 
 JSON with a server token in a header. Postmark takes no idempotency key, so a message that may have
 been sent is not sent again. A bulk message is one request with a message and a result for each
-recipient. An answer with status 200 may be a refusal, told by its `ErrorCode`.
+recipient. An answer with status 200 may be a refusal, which its `ErrorCode` indicates.
 """
 
 from __future__ import annotations
@@ -70,7 +70,7 @@ if TYPE_CHECKING:
     from moorage.contracts.email_suppressions import SuppressionPage
     from moorage.vendor_sdk import Answer, MakeRef, Mode, Ref, Response, WebhookEvent, Wire
 
-_LONGEST: Final = 300
+_MAX_LENGTH: Final = 300
 _MEGABYTE: Final = 1024 * 1024
 _MOST_BYTES: Final = 50 * _MEGABYTE
 _AROUND: Final = 2_000
@@ -81,7 +81,7 @@ _INACTIVE: Final = "inactive addresses:"
 _IS_INACTIVE: Final = "406"
 _OK: Final = "OK"
 _TOO_MANY: Final = 429
-_WORDS: Final = Redaction()
+_REDACTION: Final = Redaction()
 _KINDS: Final[dict[int, type[ConnectorError]]] = {
     10: AuthenticationFailed,
     100: VendorFailed,
@@ -122,7 +122,7 @@ class Postmark(ApiVendor):
 
     Attributes:
         credentials: server API token; by default the credential provider supplies it.
-        sender: sender of messages without one of their own.
+        sender: sender of messages that name none.
         message_stream: stream of messages and statistics; by default "outbound" for messages, and
             all streams for statistics.
         base_url: URL of Postmark.
@@ -217,7 +217,7 @@ class Postmark(ApiVendor):
         await change_suppressed(wire, self.message_stream, address, add=True)
 
     async def remove_suppression(self, wire: Wire, address: EmailAddress, /) -> None:
-        """Send to an address of the stream again."""
+        """Remove an address from the stream's suppressions."""
         await change_suppressed(wire, self.message_stream, address, add=False)
 
     def events(
@@ -231,7 +231,7 @@ def mail_body(vendor: Postmark, message: EmailMessage) -> dict[str, Any]:
     """A message, as a request or a part of one.
 
     Raises:
-        InvalidData: it has more tags or metadata than Postmark accepts.
+        InvalidData: the message has more tags or metadata than Postmark accepts.
     """
     if len(message.tags) > _MOST_TAGS:
         raise InvalidData(
@@ -320,7 +320,7 @@ def read_sent(
             else RecipientOutcome(email=address.email, status=EmailStatus.QUEUED)
             for address in people
         ),
-        warnings=() if words == _OK else (_WORDS.words(words, _LONGEST),),
+        warnings=() if words == _OK else (_REDACTION.words(words, _MAX_LENGTH),),
         raw=fields.raw,
     )
 
@@ -373,7 +373,7 @@ def _refusal(
     kind: Any = _KINDS.get(code or 0, otherwise)
     if not code or kind is None:
         return None
-    words = _WORDS.words(body.text("Message") or "", _LONGEST)
+    words = _REDACTION.words(body.text("Message") or "", _MAX_LENGTH)
     error_fields = {"by_vendor": True} if kind is RateLimitExceeded else {}
     error: ConnectorError = kind(
         f"Postmark refused: {words or code}",

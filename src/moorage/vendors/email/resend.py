@@ -104,7 +104,7 @@ class Resend(ApiVendor):
     Attributes:
         credentials: API key; by default the credential provider supplies it. Statistics need a key
             with full access.
-        sender: sender of messages without one of their own.
+        sender: sender of messages that name none.
         base_url: URL of Resend.
     """
 
@@ -150,7 +150,7 @@ class Resend(ApiVendor):
     async def send_bulk(
         self, wire: Wire, bulk: BulkMessage, /, *, key: str | None
     ) -> list[Result[EmailReceipt]]:
-        """Send a message to each recipient: in one request, or with files in one request each."""
+        """Send a message to each recipient: in one request, or one each if there are files."""
         if not bulk.base.attachments:
             return await self._send_batch(wire, bulk, key)
         return await one_by_one(wire, bulk, self.send_transactional, key)
@@ -221,7 +221,7 @@ class Resend(ApiVendor):
         await suppress(wire, address)
 
     async def remove_suppression(self, wire: Wire, address: EmailAddress, /) -> None:
-        """Send to an address again."""
+        """Remove an address from the suppressions."""
         await send_again(wire, address)
 
     def events(
@@ -239,7 +239,7 @@ def mail_body(vendor: Resend, message: EmailMessage) -> dict[str, Any]:
     """A message, as a request or a part of one.
 
     Raises:
-        InvalidData: it has tags, metadata or files that Resend does not accept.
+        InvalidData: the message has tags, metadata or files that Resend does not accept.
     """
     tags = combined_pairs(message.tags, message.metadata, _TAG, "Resend")
     if len(tags) > _MOST_TAGS:

@@ -68,12 +68,12 @@ class SendGrid(Vendor):
     Attributes:
         credentials: API key; by default the credential provider supplies it.
         validation_credentials: separate API key for address checks.
-        sender: sender of messages without one of their own.
+        sender: sender of messages that name none.
         sandbox: True to have messages checked and not sent.
-        webhook_content: what the webhooks of this account contain: "events", or the messages that
-            Inbound Parse hands on, "received" with a signature or "received_basic" with a name and
-            a password in the URL. For both, configure two accounts.
-        base_url: URL of SendGrid; the EU has a URL of its own.
+        webhook_content: content of this account's webhooks: "events", or the messages that Inbound
+            Parse forwards: "received" with a signature, or "received_basic" with a name and a
+            password in the URL. For both, configure two accounts.
+        base_url: URL of SendGrid; the EU has a separate URL.
     """
 
     name: ClassVar[str] = "sendgrid"
@@ -121,7 +121,7 @@ class SendGrid(Vendor):
         return Request.get("/v3/scopes")
 
     def services(self) -> Mapping[str, Service]:
-        """The API, and the same with the key for address checks."""
+        """The API, once with the API key and once with the key for address checks."""
         keys = {"": self.credentials, _VALIDATIONS: self.validation_credentials or self.credentials}
         return {
             destination: Service(

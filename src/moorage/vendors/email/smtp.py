@@ -1,8 +1,8 @@
 """SMTP: email by any mail server.
 
-The message is written here, and sent by a transport. Servers take no idempotency key, so a message
-that may have been accepted is not sent again. With a key, the Message-ID is derived from it, so
-that the message can be found. Each recipient of a bulk message gets a separate message.
+This module writes the message, and a transport sends it. Servers take no idempotency key, so a
+message that may have been accepted is not sent again. With a key, the Message-ID is derived from
+it, so that the message can be found. Each recipient of a bulk message gets a separate message.
 """
 
 from __future__ import annotations
@@ -31,7 +31,7 @@ from moorage.vendor_sdk import (
     whole_number,
 )
 from moorage.vendors.email._common import derived_message_id
-from moorage.vendors.email._mime import mime_bytes, wide
+from moorage.vendors.email._mime import mime_bytes, needs_smtputf8
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -93,13 +93,13 @@ class Smtp(Vendor):
     """A mail server.
 
     Attributes:
-        host: name of the server, which its certificate must be for.
+        host: name of the server, for which its certificate must be valid.
         port: port of the server; by default the usual one for `security`.
         security: `starttls` switches to TLS before anything is sent, `tls` begins with it, and
             `none` is for servers on this machine.
         username, credentials: user and password; by default the credential provider supplies both.
         login: True if the server requires authentication.
-        sender: sender of messages without one of their own.
+        sender: sender of messages that name none.
         step_timeout: seconds for each step of a session.
     """
 
@@ -158,7 +158,7 @@ class Smtp(Vendor):
             )
 
     def services(self) -> Mapping[str, Service]:
-        """The protections of the sessions; it has no URL."""
+        """The service that protects the sessions; it has no URL."""
         credentials = Credentials.none()
         if self.credentials is not None:
             credentials = Credentials.basic(self.username or "", self.credentials)
@@ -188,7 +188,7 @@ class Smtp(Vendor):
         envelope = {
             "sender": (message.envelope_sender or sender).wire,
             "recipients": [address.wire for address in message.everybody],
-            "wide": wide(message, sender),
+            "wide": needs_smtputf8(message, sender),
         }
         reply = await wire.act(
             "deliver",

@@ -74,9 +74,9 @@ class SparkPost(ApiVendor):
         credentials: API key; by default the credential provider supplies it.
         region: region of the account, "us" or "eu".
         subaccount: number of the subaccount to send for, with a key of the main account.
-        sender: sender of messages without one of their own.
-        transactional: True if the mail answers what the recipient did, such as an invoice, so that
-            an unsubscription from newsletters does not stop it.
+        sender: sender of messages that name none.
+        transactional: True if the mail responds to an action of the recipient, such as an invoice
+            for a purchase, so that an unsubscription from newsletters does not stop it.
         webhook_auth: authentication of the webhooks, "basic" or "oauth2".
         base_url: URL of SparkPost; by default that of the region.
     """
@@ -192,8 +192,8 @@ def mail_body(vendor: SparkPost, message: EmailMessage) -> dict[str, Any]:
     """A message as a transmission.
 
     Raises:
-        InvalidData: it has more or longer tags than SparkPost accepts, or parts that SparkPost
-            leaves out of a stored template.
+        InvalidData: the message has more or longer tags than SparkPost accepts, or parts that
+            SparkPost leaves out of a stored template.
     """
     if len(message.tags) > 1 or any(len(tag.encode()) > _LONGEST_TAG for tag in message.tags):
         raise InvalidData(
@@ -221,7 +221,7 @@ def mail_body(vendor: SparkPost, message: EmailMessage) -> dict[str, Any]:
 
 
 def _recipients(message: EmailMessage) -> list[dict[str, Any]]:
-    """Everybody who gets the message; of several, each has the same header `To`."""
+    """All recipients of the message; if there are several, they share one header `To`."""
     if len(message.everybody) == 1:
         return [{"address": _address(message.to[0])}]
     header = in_utf8(message.to)
@@ -290,14 +290,14 @@ def _quoted(name: str) -> str:
 
 
 def in_braces(text: str) -> str:
-    """A text of a header in which SparkPost finds no placeholder."""
+    """The text of a header, escaped so that SparkPost finds no placeholder in it."""
     if "{{" not in text and "}}" not in text:
         return text
     return "".join(_BRACES.get(letter, letter) for letter in text)
 
 
 def _moment(at: datetime) -> str:
-    """A time in whole seconds, never before the given one."""
+    """A time, rounded up to whole seconds."""
     moment = at.astimezone(UTC)
     if moment.microsecond:
         moment = moment.replace(microsecond=0) + timedelta(seconds=1)

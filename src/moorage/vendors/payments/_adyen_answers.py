@@ -140,7 +140,7 @@ def read_payment(
         response: Adyen's answer.
         requested: requested amount, if known.
         payment_reference: reference of the payment so far, if any.
-        taken: True if it is captured together with its authorisation.
+        taken: True if the payment is captured together with its authorisation.
     """
     body = read_answer(response)
     result = required(body.text("resultCode"), response, "resultCode")

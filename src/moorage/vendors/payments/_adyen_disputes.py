@@ -25,7 +25,7 @@ _KEY: Final = 64
 
 
 async def accept_dispute(wire: Wire, ref: Ref, merchant_account: str, key: str) -> Dispute:
-    """Accept a dispute under a key; Adyen has no look-up that would tell of an earlier one."""
+    """Accept a dispute under a key; Adyen has no look-up to find an earlier acceptance."""
     body = {"merchantAccountCode": merchant_account, "disputePspReference": ref.id}
     dispute: Dispute = await wire.send(
         Request.post(_ACCEPT, json=body),
@@ -37,7 +37,7 @@ async def accept_dispute(wire: Wire, ref: Ref, merchant_account: str, key: str) 
 
 
 def _accepted(ref: Ref, response: Response) -> Dispute:
-    """The accepted dispute, of which Adyen's answer says only that it is accepted.
+    """The accepted dispute, for which Adyen's answer only confirms the acceptance.
 
     Raises:
         VendorRejected: Adyen answered that it did not accept the dispute.

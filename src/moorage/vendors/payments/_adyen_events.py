@@ -68,7 +68,7 @@ _NO_PAYMENT: Final = frozenset({"REPORT_AVAILABLE"})
 
 
 def read_events(event: WebhookEvent, make: MakeRef, *, once: bool) -> tuple[PaymentEvent, ...]:
-    """Convert a notification to an event; one of an unknown type has no state.
+    """Convert a notification to an event; an event of an unknown type has no state.
 
     Args:
         event: the notification.
@@ -87,13 +87,13 @@ def read_events(event: WebhookEvent, make: MakeRef, *, once: bool) -> tuple[Paym
         changes = _authorised(item, money, success=success, first=code == "AUTHORISATION")
     elif code in _CAPTURES:
         state = _CAPTURES[code] if success else MoveState.FAILED
-        changes = {"capture": Capture(**_move(make(psp), ref, state, money, event))}
+        changes = {"capture": Capture(**_move_fields(make(psp), ref, state, money, event))}
         if once and state is MoveState.SUCCEEDED:
             changes["authorized"] = money
     elif code in _REFUNDS or (code == "CANCEL_OR_REFUND" and _action(item) == "refund"):
         done = MoveState.SUCCEEDED if code == "CANCEL_OR_REFUND" else _REFUNDS[code]
         state = done if success else MoveState.FAILED
-        changes = {"refund": Refund(**_move(make(psp), ref, state, money, event))}
+        changes = {"refund": Refund(**_move_fields(make(psp), ref, state, money, event))}
     elif code in _ENDS or _action(item) == "cancel":
         changes = {"state": _ENDS.get(code, PaymentState.VOIDED) if success else None}
     elif code in _DISPUTES:
@@ -142,7 +142,7 @@ def _authorised(
     return {"state": PaymentState.AUTHORIZED, **amounts}
 
 
-def _move(
+def _move_fields(
     ref: Ref, payment: Ref, state: MoveState, money: Money | None, event: WebhookEvent
 ) -> dict[str, Any]:
     item = as_answer(event.data)

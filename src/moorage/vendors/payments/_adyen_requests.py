@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from moorage.vendor_sdk import Money, Ref
     from moorage.vendors.payments.adyen import Adyen
 
-_LONGEST: Final = 80
+_MAX_LENGTH: Final = 80
 _REASONS: Final = {
     RefundReason.REQUESTED_BY_CUSTOMER: "CUSTOMER REQUEST",
     RefundReason.DUPLICATE: "DUPLICATE",
@@ -86,7 +86,7 @@ def check_reference(vendor: Adyen, reference: str) -> None:
     """Check the length of a reference.
 
     Raises:
-        InvalidData: it is too long for Adyen.
+        InvalidData: the reference is too long for Adyen.
     """
     if len(reference) > vendor.limits["reference"]:
         raise InvalidData(
@@ -112,7 +112,7 @@ def payment_body(vendor: Adyen, charge: Charge, *, taken: bool) -> dict[str, Any
     body |= order_fields(charge)
     metadata = dict(charge.metadata)
     if charge.description:
-        metadata.setdefault("description", charge.description[:_LONGEST])
+        metadata.setdefault("description", charge.description[:_MAX_LENGTH])
     if metadata:
         body["metadata"] = metadata
     if charge.source is not None:

@@ -169,7 +169,7 @@ def decline_of(body: Answer) -> Decline:
 
 
 def means_of(source: Answer) -> MeansOfPayment | None:
-    """The means of payment of a payment; None if it has none yet."""
+    """The means of payment of a payment; None if the payment has none yet."""
     if source.text("type") is None:
         return None
     month, year = source.integer("expiry_month"), source.integer("expiry_year")
@@ -188,7 +188,7 @@ def is_ended(payment: Payment) -> bool:
 
 
 def read_action_id(response: Response) -> tuple[Answer, str]:
-    """Parse the answer to a capture, void or refund, which is decided later."""
+    """Parse the id in the answer to a capture, void or refund, which is decided later."""
     body = read_answer(response)
     return body, required(body.text("action_id"), response, "action_id")
 

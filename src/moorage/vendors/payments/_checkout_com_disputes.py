@@ -27,7 +27,7 @@ if TYPE_CHECKING:
     from moorage.vendor_sdk import Ref, Response, Wire
 
 _KEY: Final = 64
-_LONGEST: Final = 500
+_MAX_LENGTH: Final = 500
 
 
 async def get_dispute(wire: Wire, ref: Ref) -> Dispute:
@@ -45,7 +45,7 @@ async def accept_dispute(wire: Wire, ref: Ref, key: str) -> Dispute:
 async def submit_evidence(wire: Wire, ref: Ref, evidence: DisputeEvidence, key: str) -> Dispute:
     """Store the evidence, and submit it to the bank.
 
-    If Checkout.com refuses that, an earlier request may have done it: then the dispute is under
+    If Checkout.com refuses, an earlier request may have submitted it: then the dispute is under
     review with the same evidence.
     """
     path, texts = f"{_path(ref)}/evidence", _evidence_body(evidence)
@@ -71,7 +71,7 @@ def _evidence_body(evidence: DisputeEvidence) -> dict[str, Any]:
     }
     return stated_fields(
         {
-            name: short_text(text, _LONGEST, vendor="Checkout.com", field=field)
+            name: short_text(text, _MAX_LENGTH, vendor="Checkout.com", field=field)
             for name, (text, field) in texts.items()
         }
     )
@@ -89,7 +89,7 @@ async def _send(wire: Wire, request: Request, key: str) -> None:
 
 
 def _check_empty(response: Response) -> None:
-    """Refuse an answer with content, which a success does not have."""
+    """Refuse an answer with content, because a successful answer is empty."""
     if response.body:
         raise malformed(response, problem="has content, and a success has none")
 

@@ -1,7 +1,8 @@
 """Conversion of Checkout.com's webhooks to payment events.
 
-A webhook has no status of the payment: its type, response code and balances say what happened. A
-webhook of a payment that lacks them, or is of another type, asks `follow_up` for the payment.
+A webhook has no status of the payment: its type, response code and balances state the change. A
+webhook of a payment without them, or of another type, requests a look-up of the payment by
+`follow_up`.
 """
 
 from __future__ import annotations
@@ -94,7 +95,7 @@ def read_events(event: WebhookEvent, make: MakeRef) -> tuple[PaymentEvent, ...]:
 
 
 def _authorization_changes(event: WebhookEvent, money: Money, code: str) -> dict[str, Any]:
-    """The changes by an authorisation; a question if its code does not fit the type."""
+    """The changes by an authorisation; a look-up request if its code does not match the type."""
     is_approved = code.startswith(_APPROVED)
     if is_approved is not (event.vendor_type == _APPROVAL):
         return {"ask": True}
@@ -125,7 +126,7 @@ def _dispute_events(event: WebhookEvent, key: str, make: MakeRef) -> tuple[Payme
 
 
 def _move_changes(event: WebhookEvent, payment: Ref, money: Money, make: MakeRef) -> dict[str, Any]:
-    """The changes by a capture, refund or void; a question if the totals are not stated."""
+    """The changes by a capture, refund or void; a look-up request if it states no totals."""
     body = as_answer(event.data)
     code = body.text("response_code") or ""
     authorized = authorized_total(body, money.currency)

@@ -51,7 +51,7 @@ is_return_url: Final = attrs.validators.optional(
 )
 """Refuses an option that is not a whole URL."""
 _REDACTION: Final = Redaction()
-_LONGEST: Final = 300
+_MAX_LENGTH: Final = 300
 
 
 def url_of(*parts: str) -> str:
@@ -86,7 +86,7 @@ def answered_at(response: Response) -> datetime | None:
 
 def safe_text(text: str | None) -> str | None:
     """A vendor's text, without secrets and shortened; None if it is empty."""
-    return _REDACTION.words(text or "", _LONGEST) or None
+    return _REDACTION.words(text or "", _MAX_LENGTH) or None
 
 
 def short_text(text: str | None, most: int, *, vendor: str, field: str) -> str | None:
@@ -105,7 +105,7 @@ def short_text(text: str | None, most: int, *, vendor: str, field: str) -> str |
 
 
 async def executed_once(step: Awaitable[D], look_up: Callable[[], Awaitable[D]], done: str) -> D:
-    """The dispute or subscription after a step that the vendor executes only once, then refuses.
+    """The dispute or subscription after a step that the vendor executes once and then refuses.
 
     An earlier request, whose answer was lost, may have executed the step.
 
@@ -170,7 +170,7 @@ def is_within(query: PaymentQuery, created_at: datetime | None) -> bool:
 
 
 def reason_by_code(codes: Mapping[DeclineReason, str]) -> dict[str, DeclineReason]:
-    """The reason for each of a vendor's codes.
+    """A table from each of a vendor's codes to its reason.
 
     Args:
         codes: the codes for each reason, separated by white space.
@@ -197,7 +197,7 @@ def events_of(webhook: WebhookEvent, event: PaymentEvent | None) -> tuple[Paymen
 
 
 def payment_event(payment: Payment | None) -> PaymentEvent | None:
-    """The event of a payment as it is now; None without a payment."""
+    """The event of a payment in its current state; None without a payment."""
     if payment is None:
         return None
     return PaymentEvent(
@@ -216,7 +216,7 @@ def payment_event(payment: Payment | None) -> PaymentEvent | None:
 
 
 def refund_event(refund: Refund | None) -> PaymentEvent | None:
-    """The event of a refund as it is now; None without a refund of a known payment."""
+    """The event of a refund in its current state; None without a refund of a known payment."""
     if refund is None or refund.payment is None:
         return None
     return PaymentEvent(
@@ -227,11 +227,11 @@ def refund_event(refund: Refund | None) -> PaymentEvent | None:
 def dispute_event(
     dispute: Dispute | None, *, taken: bool, reference: str | None = None
 ) -> PaymentEvent | None:
-    """The event of a dispute as it is now; None without a dispute of a known payment.
+    """The event of a dispute in its current state; None without a dispute of a known payment.
 
     Args:
         dispute: the dispute.
-        taken: True if the buyer has the money back, for now or for good.
+        taken: True if the buyer has the money back, temporarily or finally.
         reference: the reference of the payment, if the vendor states it.
     """
     if dispute is None or dispute.payment is None:
@@ -247,7 +247,7 @@ def dispute_event(
 
 
 def payout_event(payout: Payout | None) -> PaymentEvent | None:
-    """The event of a payout as it is now; None without a payout."""
+    """The event of a payout in its current state; None without a payout."""
     if payout is None:
         return None
     return PaymentEvent(id=None, ref=payout.ref, vendor_state=payout.vendor_state, payout=payout)

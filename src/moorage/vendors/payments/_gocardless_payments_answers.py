@@ -138,7 +138,7 @@ def read_payment(wire: Wire, response: Response) -> Payment:
 
 
 def read_current(wire: Wire, response: Response) -> Payment:
-    """Parse the payment in the answer to a look-up, which is current when it is answered."""
+    """Parse the payment in the answer to a look-up; its `as_of` is the time of the answer."""
     return attrs.evolve(read_payment(wire, response), as_of=answered_at(response))
 
 
@@ -275,7 +275,7 @@ def read_events(event: WebhookEvent, make: MakeRef) -> tuple[PaymentEvent, ...]:
     """Convert a webhook to an event.
 
     An event states neither the amount nor the status of its payment, so the vendor must be asked.
-    Only the cause of a failure is in the event alone.
+    The cause of a failure is in the event only.
     """
     body = as_answer(event.data)
     action, links = body.text("action"), body.object("links")
@@ -317,7 +317,7 @@ def _question(ref: Ref, body: Answer, decline: Decline | None = None) -> Payment
 
 
 def _decline_of(body: Answer) -> Decline | None:
-    """The cause of a failed payment; None of other events."""
+    """The cause of a failed payment; None for other events."""
     if body.text("action") not in {"failed", "customer_approval_denied"}:
         return None
     cause = body.text("details.cause")

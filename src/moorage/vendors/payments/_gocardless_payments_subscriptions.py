@@ -28,7 +28,7 @@ if TYPE_CHECKING:
     from moorage.vendor_sdk import Answer, MakeRef, Response, Wire
 
 SUBSCRIPTIONS: Final = "/subscriptions"
-_LONGEST: Final = 255
+_MAX_LENGTH: Final = 255
 # Statuses, units and limits: src/types/Types.ts of github.com/gocardless/gocardless-nodejs at
 # d15252a (13 August 2026), read on 26 November 2026.
 _UNITS: Final = {
@@ -63,7 +63,7 @@ def subscription_fields(request: SubscriptionRequest) -> dict[str, Any]:
     that was requested is also stored as a text, by which it is recognized.
 
     Raises:
-        InvalidData: the interval is one of days, or longer than a year.
+        InvalidData: the interval is in days, or longer than a year.
     """
     unit, count = _interval_words(request.interval)
     metadata, start = {"reference": request.reference}, None
@@ -76,7 +76,7 @@ def subscription_fields(request: SubscriptionRequest) -> dict[str, Any]:
         "interval": count,
         "name": short_text(
             request.description or request.reference,
-            _LONGEST,
+            _MAX_LENGTH,
             vendor="GoCardless",
             field="description",
         ),
@@ -149,7 +149,7 @@ def _interval_of(body: Answer) -> BillingInterval | None:
 
 
 def subscription_event(ref: MakeRef, body: Answer) -> PaymentEvent | None:
-    """The event of a subscription that begins, pauses or ends; None of any other.
+    """The event of a subscription that begins, pauses or ends; None for any other event.
 
     A charge is reported by the events of its payment.
     """

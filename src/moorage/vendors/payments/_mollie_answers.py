@@ -153,7 +153,7 @@ def _captured(body: Answer, status: str, amount: Money) -> Money | None:
 
 
 def money(body: Answer, name: str) -> Money | None:
-    """The amount of this name."""
+    """The amount in the field of this name."""
     return as_money(body.value(f"{name}.value"), body.value(f"{name}.currency"))
 
 
@@ -190,7 +190,7 @@ def decline_of(body: Answer) -> Decline:
 
 
 def means_of(body: Answer, stored: str | None) -> MeansOfPayment | None:
-    """The means of payment of a payment or a mandate; None if it has none yet."""
+    """The means of payment of a payment or a mandate; None if the payment has none yet."""
     method, details = body.text("method"), body.object("details")
     if method is None:
         return None
@@ -272,7 +272,7 @@ def read_refund(wire: Wire, response: Response) -> Refund:
     return required(refund_of(wire.ref, read_answer(response)), response, "id, paymentId or status")
 
 
-def refused(payment: Payment) -> PaymentDeclined | None:
+def refused_error(payment: Payment) -> PaymentDeclined | None:
     """The error of a payment that has failed when the buyer returns from it."""
     if payment.vendor_state not in _ENDED_STATUSES:
         return None

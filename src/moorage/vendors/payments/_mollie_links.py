@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from moorage.vendor_sdk import Answer, Ref, Response, Wire
 
 _LINKS: Final = "/v2/payment-links"
-_LONGEST: Final = 255
+_MAX_LENGTH: Final = 255
 
 
 async def create_link(
@@ -37,7 +37,7 @@ async def create_link(
         webhook_url: URL that Mollie reports changes to.
     """
     body = link_body(link, redirectUrl=link.return_url or return_url, webhookUrl=webhook_url)
-    return await _changed(wire, Request.post(_LINKS, json=body), key, link.reference)
+    return await _changed_link(wire, Request.post(_LINKS, json=body), key, link.reference)
 
 
 async def get_link(wire: Wire, ref: Ref) -> PaymentLink:
@@ -46,16 +46,16 @@ async def get_link(wire: Wire, ref: Ref) -> PaymentLink:
 
 
 async def close_link(wire: Wire, ref: Ref, key: str) -> PaymentLink:
-    """Archive a payment link, which then takes no payment."""
+    """Archive a payment link, which then accepts no payment."""
     request = Request.patch(_path(ref), json={"archived": True})
-    return await _changed(wire, attrs.evolve(request, idempotent=True), key)
+    return await _changed_link(wire, attrs.evolve(request, idempotent=True), key)
 
 
 def _path(ref: Ref) -> str:
     return f"{_LINKS}/{quote(ref.id, safe='')}"
 
 
-async def _changed(
+async def _changed_link(
     wire: Wire, request: Request, key: str, reference: str | None = None
 ) -> PaymentLink:
     """The payment link after a step that is executed once for its key."""
@@ -71,7 +71,7 @@ def link_body(link: LinkRequest, **fields: str | None) -> dict[str, Any]:
     texts = [link.reference, link.description]
     body: dict[str, Any] = {
         "amount": amount_body(link.amount),
-        "description": ": ".join(filter(None, texts))[:_LONGEST],
+        "description": ": ".join(filter(None, texts))[:_MAX_LENGTH],
         "expiresAt": None
         if expires_at is None
         else expires_at.astimezone(UTC).isoformat(timespec="seconds"),

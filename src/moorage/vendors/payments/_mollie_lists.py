@@ -1,4 +1,4 @@
-"""Mollie's lists: pages that it links to one another, newest first."""
+"""Mollie's lists: linked pages, with the newest entries first."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ async def listed(
     after: Ref | None,
     read_one: Callable[[MakeRef, Answer], Any],
 ) -> Page[Any]:
-    """A page of a list, filtered by time, since Mollie cannot."""
+    """A page of a list, filtered by time here because Mollie has no such filter."""
     filters = {
         "limit": min(query.limit, LONGEST_PAGE),
         "from": None if after is None else after.id,

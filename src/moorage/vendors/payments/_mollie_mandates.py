@@ -62,13 +62,13 @@ async def revoke_mandate(wire: Wire, ref: Ref, key: str) -> StoredMeans:
             remedy="Give the complete `ref` of the stored means.",
         )
     request = Request.delete(f"{_path(customer)}/{quote(ref.id, safe='')}")
-    parse = partial(revoked, ref, customer)
+    parse = partial(revoked_mandate, ref, customer)
     try:
         mandate: StoredMeans = await wire.send(request, key=key_at(wire, key, KEY), parse=parse)
     except VendorRejected as error:
         if not was_revoked(error):
             raise
-        return revoked(ref, customer)
+        return revoked_mandate(ref, customer)
     return mandate
 
 
@@ -80,7 +80,7 @@ def mandate_body(request: StoreRequest) -> dict[str, Any]:
     """The body that stores a SEPA mandate; the vendor's own options come last.
 
     Raises:
-        InvalidData: the source is no IBAN, or the holder of the account has no name.
+        InvalidData: the source is not an IBAN, or the name of the account's holder is missing.
     """
     iban = request.source.replace(" ", "").upper()
     if _IBAN.fullmatch(iban) is None:
@@ -126,7 +126,7 @@ def read_mandate(wire: Wire, customer: str, response: Response) -> StoredMeans:
     return required(mandate, response, "id or status")
 
 
-def revoked(ref: Ref, customer: str, response: Response | None = None) -> StoredMeans:
+def revoked_mandate(ref: Ref, customer: str, response: Response | None = None) -> StoredMeans:
     """The revoked mandate; Mollie's answer is empty."""
     if response is not None and response.body:
         raise malformed(response, problem="has content, and a success has none")

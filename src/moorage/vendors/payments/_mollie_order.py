@@ -38,7 +38,7 @@ def _address_body(address: Address, field: str) -> dict[str, Any]:
     """An address with an email address, or with street and city.
 
     Raises:
-        InvalidData: it has neither.
+        InvalidData: the address has neither.
     """
     if not address.email and not (address.line1 and address.city):
         raise InvalidData(
@@ -67,7 +67,7 @@ def _line_body(line: LineItem) -> dict[str, Any]:
     """A line with prices that include tax.
 
     Raises:
-        InvalidData: the line has a tax and no rate, which Mollie requires together.
+        InvalidData: the line has a tax without a rate, but Mollie requires both.
     """
     if line.tax is not None and line.tax_rate is None:
         raise InvalidData(

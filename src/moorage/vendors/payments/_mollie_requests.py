@@ -13,14 +13,14 @@ if TYPE_CHECKING:
     from moorage.vendor_sdk import Money, Ref
     from moorage.vendors.payments.mollie import Mollie
 
-_LONGEST: Final = 255
+_MAX_LENGTH: Final = 255
 
 
 def payment_body(vendor: Mollie, charge: Charge, **fields: Any) -> dict[str, Any]:
     """The body that creates a payment; the vendor's own options come last."""
     body: dict[str, Any] = {
         "amount": amount_body(charge.amount),
-        "description": (charge.description or charge.reference)[:_LONGEST],
+        "description": (charge.description or charge.reference)[:_MAX_LENGTH],
         "redirectUrl": charge.return_url or vendor.return_url,
         "webhookUrl": vendor.notification_url,
         # The reference by which the payment and its events are found.
@@ -82,6 +82,6 @@ def refund_body(ref: Ref, amount: Money, reason: RefundReason | None) -> dict[st
     """The body that refunds an amount of a payment."""
     return {
         "amount": amount_body(amount),
-        "description": f"Refund of {ref.id}"[:_LONGEST],
+        "description": f"Refund of {ref.id}"[:_MAX_LENGTH],
         "metadata": None if reason is None else {"reason": reason.value},
     }

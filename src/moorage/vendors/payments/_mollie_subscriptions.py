@@ -39,7 +39,7 @@ if TYPE_CHECKING:
     from moorage.vendor_sdk import Answer, MakeRef, Ref, Response, Wire
 
 SUBSCRIPTIONS: Final = "/v2/subscriptions"
-_LONGEST: Final = 255
+_MAX_LENGTH: Final = 255
 _MANDATE: Final = re.compile(r"mdt_[A-Za-z0-9_]+")
 _INTERVAL: Final = re.compile(r"([0-9]{1,3}) (day|week|month)s?")
 _UNITS: Final = {
@@ -65,7 +65,7 @@ async def create_subscription(
     """Create a subscription that charges a mandate."""
     body = _subscription_body(request, webhook_url)
     path = f"/v2/customers/{quote(request.customer_id, safe='')}/subscriptions"
-    return await _changed(wire, Request.post(path, json=body), key)
+    return await _changed_subscription(wire, Request.post(path, json=body), key)
 
 
 async def get_subscription(wire: Wire, ref: Ref) -> Subscription:
@@ -74,21 +74,21 @@ async def get_subscription(wire: Wire, ref: Ref) -> Subscription:
 
 
 async def change_subscription(wire: Wire, ref: Ref, amount: Money, key: str) -> Subscription:
-    """Change the amount of a subscription from its next charge on."""
+    """Change the amount of a subscription, with effect from its next charge."""
     request = Request.patch(_path(ref), json={"amount": amount_body(amount)})
-    return await _changed(wire, attrs.evolve(request, idempotent=True), key)
+    return await _changed_subscription(wire, attrs.evolve(request, idempotent=True), key)
 
 
 async def cancel_subscription(wire: Wire, ref: Ref, key: str) -> Subscription:
     """Cancel a subscription, which Mollie refuses a second time."""
     return await executed_once(
-        _changed(wire, Request.delete(_path(ref)), key),
+        _changed_subscription(wire, Request.delete(_path(ref)), key),
         partial(get_subscription, wire, ref),
         SubscriptionState.CANCELED,
     )
 
 
-async def _changed(wire: Wire, request: Request, key: str) -> Subscription:
+async def _changed_subscription(wire: Wire, request: Request, key: str) -> Subscription:
     parse = partial(_read_subscription, wire)
     changed: Subscription = await wire.send(request, key=key_at(wire, key, KEY), parse=parse)
     return changed
@@ -109,7 +109,7 @@ def _subscription_body(request: SubscriptionRequest, webhook_url: str | None) ->
     """The body that creates a subscription; the vendor's own options come last.
 
     Raises:
-        InvalidData: the source is no mandate, or the interval is longer than a year.
+        InvalidData: the source is not a mandate, or the interval is longer than a year.
     """
     if _MANDATE.fullmatch(request.source or "") is None:
         raise InvalidData(
@@ -122,7 +122,7 @@ def _subscription_body(request: SubscriptionRequest, webhook_url: str | None) ->
     texts = [request.reference, request.description]
     body: dict[str, Any] = {
         "amount": amount_body(request.amount),
-        "description": ": ".join(filter(None, texts))[:_LONGEST],
+        "description": ": ".join(filter(None, texts))[:_MAX_LENGTH],
         "interval": _interval_text(request.interval),
         "mandateId": request.source,
         "metadata": {"reference": request.reference},

@@ -59,5 +59,5 @@ def names_of(name: str | None) -> tuple[str, str] | None:
 
 
 def second_line(address: Address) -> str | None:
-    """The lines of an address after the first, for vendors that take one more."""
+    """All lines of an address after the first, joined for vendors that accept only one more."""
     return ", ".join(filter(None, (address.line2, address.line3))) or None

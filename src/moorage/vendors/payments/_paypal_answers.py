@@ -142,7 +142,7 @@ def order_id(body: Answer) -> str | None:
 
 
 def refunded_order(body: Answer) -> str | None:
-    """The order that a refund belongs to; other objects' `custom_id` is the host's own."""
+    """The order that a refund belongs to; the `custom_id` of other objects is the caller's own."""
     custom_id = body.text("custom_id") or ""
     embedded_order_id = (
         custom_id.removeprefix(REFUND_PREFIX) if custom_id.startswith(REFUND_PREFIX) else None
@@ -298,7 +298,7 @@ def decline_of(move: Answer) -> Decline:
 
 
 def is_ready(payment: Payment) -> bool:
-    """True if the buyer has approved, or entered a card in PayPal's form."""
+    """True if the buyer has approved the order, or entered a card in PayPal's form."""
     is_entered = payment.means is not None and payment.means.last4 is not None
     return payment.vendor_state == "APPROVED" or (payment.vendor_state == "CREATED" and is_entered)
 

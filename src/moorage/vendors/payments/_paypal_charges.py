@@ -55,7 +55,7 @@ def _failure(subscription: Subscription, body: Answer) -> SubscriptionCharge | N
 
 
 def sale_event(make: MakeRef, body: Answer, kind: str) -> PaymentEvent | None:
-    """The event of a charge of a subscription; None for other sales, and for those under way."""
+    """The event of a charge of a subscription; None for other sales, and for pending ones."""
     key, id_, state = body.text("billing_agreement_id"), body.text("id"), _SALES.get(kind)
     amount = as_money(body.value("amount.total"), body.value("amount.currency"))
     if key is None or id_ is None or state is None or amount is None:

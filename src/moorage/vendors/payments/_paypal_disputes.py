@@ -37,7 +37,7 @@ if TYPE_CHECKING:
 _PATH: Final = "/v1/customer/disputes"
 PAGE: Final = 50
 """The most disputes of a page."""
-_LONGEST: Final = 2_000
+_MAX_LENGTH: Final = 2_000
 _LONGEST_NUMBER: Final = 255
 _CARRIERS: Final = frozenset({"DHL", "FEDEX", "PARCELFORCE", "ROYAL_MAIL", "TNT", "UPS", "USPS"})
 _STATES: Final = {
@@ -93,7 +93,7 @@ async def accept_dispute(wire: Wire, ref: Ref, key: str) -> Dispute:
 async def submit_evidence(wire: Wire, ref: Ref, evidence: DisputeEvidence, key: str) -> Dispute:
     """Provide the evidence, which PayPal takes while it waits for the seller.
 
-    If PayPal refuses that, an earlier request may have done it: then the dispute is under review
+    If PayPal refuses, an earlier request may have provided it: then the dispute is under review
     with the same evidence.
     """
     fields = _evidence_fields(evidence)
@@ -103,7 +103,9 @@ async def submit_evidence(wire: Wire, ref: Ref, evidence: DisputeEvidence, key: 
         return await _step(wire, ref, request, key)
     except VendorRejected:
         dispute = await get_dispute(wire, ref)
-        if dispute.state != DisputeState.UNDER_REVIEW or not _has(dispute, fields["notes"]):
+        if dispute.state != DisputeState.UNDER_REVIEW or not _has_evidence(
+            dispute, fields["notes"]
+        ):
             raise
         return dispute
 
@@ -119,7 +121,7 @@ def _evidence_fields(evidence: DisputeEvidence) -> dict[str, Any]:
     else:
         texts += [carrier, number]
     notes = "\n".join(filter(None, texts))
-    fields["notes"] = short_text(notes, _LONGEST, vendor="PayPal", field="evidence.explanation")
+    fields["notes"] = short_text(notes, _MAX_LENGTH, vendor="PayPal", field="evidence.explanation")
     return fields
 
 
@@ -133,12 +135,12 @@ def _tracking(carrier: str, number: str) -> dict[str, Any]:
     }
     if word not in _CARRIERS:
         tracking["carrier_name_other"] = short_text(
-            carrier, _LONGEST, vendor="PayPal", field="evidence.carrier"
+            carrier, _MAX_LENGTH, vendor="PayPal", field="evidence.carrier"
         )
     return tracking
 
 
-def _has(dispute: Dispute, notes: str) -> bool:
+def _has_evidence(dispute: Dispute, notes: str) -> bool:
     """True if the seller has provided evidence with these notes."""
     return any(
         item.text("source") == "SUBMITTED_BY_SELLER" and item.text("notes") == notes

@@ -40,8 +40,8 @@ if TYPE_CHECKING:
     from moorage.contracts.payments import Decline
     from moorage.vendor_sdk import ConnectorError, MakeRef, Ref, Request, Response, WebhookEvent
 
-_USUAL: Final = Redaction()
-_LONGEST: Final = 300
+_REDACTION: Final = Redaction()
+_MAX_LENGTH: Final = 300
 _TIMEOUT: Final = 408
 _CONFLICT: Final = 409
 _BUSY_ISSUES: Final = frozenset({"ORDER_COMPLETION_IN_PROGRESS", "PREVIOUS_REQUEST_IN_PROGRESS"})
@@ -156,7 +156,7 @@ def _payment(make: MakeRef, order: str | None, **related: str | None) -> Ref | N
 
 
 def _of_capture(make: MakeRef, capture: str | None) -> Ref | None:
-    """A payment of which only the capture is known; `get` finds it by the capture."""
+    """A payment that is known only by its capture; `get` finds it by the capture."""
     return None if capture is None else make(capture, capture=capture)
 
 
@@ -190,7 +190,9 @@ def classify(request: Request, response: Response) -> ConnectorError | None:
     code = details.text("issue") or body.text("name")
     if response.status >= 500 or response.status == _TIMEOUT or code is None:
         return None
-    words = _USUAL.words(details.text("description") or body.text("message") or code, _LONGEST)
+    words = _REDACTION.words(
+        details.text("description") or body.text("message") or code, _MAX_LENGTH
+    )
     error_fields: dict[str, Any] = {
         "status": response.status,
         "vendor_code": code,

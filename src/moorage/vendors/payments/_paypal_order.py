@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from moorage.contracts.address import Address
     from moorage.contracts.payments import Charge, LineItem
 
-_LONGEST: Final = 127
+_MAX_LENGTH: Final = 127
 
 
 def unit_fields(charge: Charge) -> dict[str, Any]:
@@ -89,10 +89,10 @@ def _breakdown(lines: tuple[LineItem, ...]) -> dict[str, Any]:
 
 
 def _item_body(line: LineItem) -> dict[str, Any]:
-    """A line of an order; its tax is in the sum, since PayPal takes taxes of single items only."""
+    """A line of an order; its tax is only in the order's sum, since PayPal takes tax per item."""
     fields = {
-        "name": short_text(line.name, _LONGEST, vendor="PayPal", field="lines.name"),
-        "sku": short_text(line.sku, _LONGEST, vendor="PayPal", field="lines.sku"),
+        "name": short_text(line.name, _MAX_LENGTH, vendor="PayPal", field="lines.name"),
+        "sku": short_text(line.sku, _MAX_LENGTH, vendor="PayPal", field="lines.sku"),
         "quantity": str(line.quantity),
         "unit_amount": amount_body(line.unit_price),
     }

@@ -1,7 +1,7 @@
 """PayPal's payouts to payees: bodies of requests, and answers.
 
-Each payout is a batch with one item, since only a batch has a key. The batch is accepted first, and
-its item is known a little later.
+Each payout is a batch with one item, since only a batch has a key. PayPal first accepts the batch,
+and makes its item known a little later.
 """
 
 from __future__ import annotations
@@ -60,7 +60,8 @@ async def get_payee_payout(wire: Wire, ref: Ref) -> PayeePayout:
 def _batch_body(transfer: PayeeTransfer, vendor_key: str) -> dict[str, Any]:
     """The body that creates a batch; the vendor's own options come last.
 
-    PayPal refuses a batch whose id is known from the last 30 days. So the id comes from the key.
+    PayPal refuses a batch whose id was used in the last 30 days. So the id is derived from the
+    key.
     """
     amount = amount_body(transfer.amount)
     payee = short_text(transfer.payee, _LONGEST_PAYEE, vendor="PayPal", field="payee")
@@ -79,7 +80,7 @@ def _batch_body(transfer: PayeeTransfer, vendor_key: str) -> dict[str, Any]:
 
 
 def _read_batch(wire: Wire, response: Response) -> PayeePayout:
-    """Parse a batch, and its item if it is known already."""
+    """Parse a batch, and its item if the item is already known."""
     body = read_answer(response)
     key = required(
         body.text("batch_header.payout_batch_id"), response, "batch_header.payout_batch_id"

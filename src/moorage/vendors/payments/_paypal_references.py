@@ -1,7 +1,7 @@
 """Look-ups of the order, authorisation and capture of a payment's reference.
 
-A reference names an order, or one capture of it. PayPal is asked for whatever the reference does
-not state.
+A reference names an order, or one capture of it. The ids that the reference does not state are
+looked up at PayPal.
 """
 
 from __future__ import annotations
@@ -29,7 +29,7 @@ async def authorization_id(wire: Wire, ref: Ref) -> str:
     """The id of an order's authorisation.
 
     Raises:
-        VendorRejected: the order has none.
+        VendorRejected: the order has no authorisation.
     """
     stated_id = ref.other("authorization")
     authorization = stated_id or (await get_payment(wire, ref)).ref.other("authorization")

@@ -28,7 +28,7 @@ if TYPE_CHECKING:
     from moorage.contracts.payments import PaymentQuery
     from moorage.vendor_sdk import Answer, MakeRef, Ref, Wire
 
-_LONGEST: Final = timedelta(days=31)
+_MAX_PERIOD: Final = timedelta(days=31)
 _LONGEST_PAGE: Final = 500
 _FIRST_DAY: Final = datetime(1999, 1, 1, tzinfo=UTC)
 """Earliest time of a transaction at PayPal."""
@@ -50,7 +50,7 @@ _PAYOUTS: Final = {
 
 
 @attrs.frozen
-class Stretch:
+class ReportPage:
     """One page of a report, and the period that the report covers."""
 
     since: datetime
@@ -68,7 +68,7 @@ class Stretch:
         }
 
     def following(self, query: PaymentQuery, pages: int) -> str | None:
-        """The next page, after this one of so many."""
+        """The next page, given the number of pages of this report."""
         if self.page < pages:
             # To the microsecond, so that every page ends where the first one does.
             return f"{self.until.astimezone(UTC).isoformat()},{self.page + 1}"
@@ -106,18 +106,18 @@ async def reported(
     return Page(tuple(items), None if next_stretch is None else wire.ref(next_stretch))
 
 
-def stretch_of(query: PaymentQuery, after: Ref | None, now: datetime) -> Stretch:
-    """The period to ask for; without a beginning, the last 31 days.
+def stretch_of(query: PaymentQuery, after: Ref | None, now: datetime) -> ReportPage:
+    """The period to request; without a beginning, the last 31 days.
 
     Raises:
-        InvalidData: the cursor is not the `next` of such a page.
+        InvalidData: the cursor is not the `next` of a page of this report.
     """
     stretch_end, page = query.until or now, 1
     if after is not None:
         stretch_end, page = _read_next(after)
     stretch_end = max(stretch_end, _FIRST_DAY)
-    stretch_start = stretch_end - _LONGEST
-    return Stretch(
+    stretch_start = stretch_end - _MAX_PERIOD
+    return ReportPage(
         stretch_start if query.since is None else max(stretch_start, query.since), stretch_end, page
     )
 
@@ -139,7 +139,7 @@ def _written_time(moment: datetime) -> str:
 
 
 def payment_in(make: MakeRef, info: Answer) -> Payment | None:
-    """The payment of a capture in the report, named by the capture; else None."""
+    """The payment of a capture in the report, referenced by the capture; None for others."""
     key, amount = _id_in_group(info, _PAYMENTS), money(info, "transaction_amount")
     if key is None or amount is None or amount.minor <= 0:
         return None

@@ -122,7 +122,7 @@ def _context(return_url: str | None) -> dict[str, Any] | None:
 
 
 def _buyer(charge: Charge, kind: str) -> dict[str, Any]:
-    """The approving buyer, as far as known, and storing of their means of payment."""
+    """The known fields of the approving buyer, and the storing of their means of payment."""
     customer, means = charge.customer, dict[str, Any]()
     if customer is not None and customer.email is not None and kind == "paypal":
         means["email_address"] = customer.email

@@ -113,9 +113,9 @@ async def change_subscription(
     *,
     key: str,
 ) -> Subscription:
-    """Ask for a change, which is in force from the next charge after the buyer's approval on.
+    """Request a change, which takes effect at the first charge after the buyer's approval.
 
-    PayPal forgets earlier changes of a plan with each new one, so the change has all terms.
+    Each new change of a plan replaces earlier ones at PayPal, so the change states all terms.
     """
     subscription = await get_subscription(wire, ref)
     price, pieces = amount or subscription.amount, quantity or subscription.raw.get("quantity", 1)
@@ -182,7 +182,7 @@ async def list_subscriptions(
 
 
 async def _id_of_new(wire: Wire, path: str, body: dict[str, Any], key: str) -> str:
-    """Create an object under a key of its own; return its id."""
+    """Create an object under its own key, and return its id."""
     vendor_key = key_at(wire, key, KEY)
     new_id: str = await wire.send(posted(path, body), key=vendor_key, parse=_read_id)
     return new_id
@@ -317,7 +317,7 @@ def _currency_of(body: Answer, amount: Money | None) -> str | None:
 
 
 def _regular_cycle(body: Answer) -> Answer | None:
-    """The only cycle of a plan that is charged for good; None if the answer has no such plan."""
+    """The only regular billing cycle of a plan; None if the answer does not have exactly one."""
     cycles = body.objects("plan.billing_cycles")
     regular = [cycle for cycle in cycles if cycle.text("tenure_type") == "REGULAR"]
     return regular[0] if len(regular) == 1 else None

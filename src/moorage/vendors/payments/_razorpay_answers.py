@@ -199,7 +199,7 @@ def declined(payment: Payment) -> PaymentDeclined:
 def read_items(
     ref: MakeRef, read_one: Callable[[MakeRef, Answer], R | None], response: Response
 ) -> list[R | None]:
-    """Parse the items of a list; None in place of a malformed one."""
+    """Parse the items of a list; a malformed item becomes None."""
     body = read_answer(response)
     if not is_list(body.raw.get("items")):
         raise malformed(response, "items")
@@ -207,7 +207,7 @@ def read_items(
 
 
 def capture_of(payment: Payment) -> Capture:
-    """The capture of a whole payment, by its state afterwards."""
+    """The capture of a whole payment, made from the payment's state after the capture."""
     is_captured = payment.vendor_state == CAPTURED
     return Capture(
         ref=payment.ref,

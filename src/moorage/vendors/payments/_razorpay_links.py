@@ -28,7 +28,7 @@ _DESCRIPTION: Final = 2_048
 
 
 async def create_link(wire: Wire, link: LinkRequest, url: str | None, key: str) -> PaymentLink:
-    """Create a payment link under a name that is made of its key.
+    """Create a payment link under a name that is derived from its key.
 
     Args:
         wire: sends the requests.

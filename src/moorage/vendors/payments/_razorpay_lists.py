@@ -72,7 +72,7 @@ async def get_page(
 
 
 async def list_disputes(wire: Wire, query: PaymentQuery) -> Page[Dispute]:
-    """Get all disputes of a time."""
+    """Get all disputes of a period."""
     items = read_items(wire.ref, dispute_of, await wire.send(Request.get("/v1/disputes")))
     return Page(
         tuple(item for item in items if item is not None and is_within(query, item.created_at))
@@ -94,14 +94,14 @@ async def attempts_at(wire: Wire, order: Ref) -> list[Payment]:
 
 
 async def paid_by(wire: Wire, order: Ref) -> str | None:
-    """The id of the payment of an order, if possible of one that has not failed."""
+    """The id of an order's payment, preferably one that has not failed."""
     attempts = await attempts_at(wire, order)
     attempts.sort(key=lambda item: item.state is PaymentState.FAILED)
     return attempts[0].ref.id if attempts else None
 
 
 async def payment_before(wire: Wire, ref: Ref, key: str) -> Payment:
-    """The payment as it was when this key was first used."""
+    """The payment in the state that it had when this key was first used."""
     request = Request.get(url_of(PAYMENTS, ref.id))
     parse = partial(read_payment, wire)
     return await wire.send(request, key=part_key(key, "before"), parse=parse)

@@ -1,7 +1,7 @@
 """Razorpay's subscriptions: requests, answers and events.
 
 Each subscription has a plan of its own, which states the amount and the interval, and can never be
-changed. So a change of the amount makes another plan, and is in force from the next charge on.
+changed. So a change of the amount creates another plan, and takes effect at the next charge.
 """
 
 from __future__ import annotations
@@ -102,7 +102,7 @@ async def change_subscription(
 ) -> Subscription:
     """Change a subscription at the end of its current period.
 
-    Razorpay has one change of a subscription at a time, so an earlier one is repeated in this one.
+    Razorpay keeps only one change of a subscription, so an earlier change is repeated in this one.
     """
     subscription, plan = await _with_plan(wire, ref)
     plan_id, price = plan.id, amount or plan.amount
@@ -149,7 +149,7 @@ async def _plan_for(wire: Wire, body: dict[str, Any], key: str) -> str:
 
 
 async def _subscription_to(wire: Wire, plan_id: str) -> Subscription | None:
-    """The subscription to a plan of ours; None if there is none."""
+    """The only subscription to a plan that moorage created; None if there is none."""
     response = await wire.send(Request.get(SUBSCRIPTIONS, query={"plan_id": plan_id}))
     return next(iter(list_of(wire.ref, response)), None)
 
@@ -197,7 +197,7 @@ def _plan_body(
     Args:
         amount: amount of one charge, for one piece.
         interval: time between two charges.
-        named: subscription of the plan, by whose reference or description the plan is called.
+        named: subscription of the plan, whose reference or description becomes the plan's name.
 
     Raises:
         InvalidData: Razorpay does not charge at this interval.
@@ -232,7 +232,7 @@ def _period_of(interval: BillingInterval | None) -> tuple[str, int]:
 def _subscription_body(request: SubscriptionRequest) -> dict[str, Any]:
     """The body that creates a subscription, except its plan; the vendor's own options come last.
 
-    Razorpay requires a number of charges: as many as are made in thirty years.
+    Razorpay requires a number of charges; it is set to the charges of thirty years.
     """
     _, in_a_year = _PERIODS[request.interval.unit]
     notes = notes_of(request.reference, {"currency": request.amount.currency})
@@ -301,7 +301,7 @@ def _interval_of(plan: Answer) -> BillingInterval | None:
 
 
 def subscription_event(subscription: Subscription, payment: Payment | None) -> PaymentEvent:
-    """The event of a subscription as it was, with its charge if a payment is reported.
+    """The event of a subscription in its reported state, with its charge if one is reported.
 
     Args:
         subscription: the subscription.

@@ -179,7 +179,7 @@ def payment_of(ref: MakeRef, body: Answer) -> Payment | None:
 
 
 def money(body: Answer, name: str) -> Money | None:
-    """The amount of this name."""
+    """The amount in the field of this name."""
     return UNITS.read(body.value(f"{name}.amount"), body.value(f"{name}.currency"))
 
 

@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from moorage.vendor_sdk import Ref, Response, Wire
 
 DISPUTES: Final = "/v2/disputes"
-_LONGEST: Final = 500
+_MAX_LENGTH: Final = 500
 
 
 async def get_dispute(wire: Wire, ref: Ref) -> Dispute:
@@ -35,8 +35,8 @@ async def accept_dispute(wire: Wire, ref: Ref, key: str) -> Dispute:
 async def submit_evidence(wire: Wire, ref: Ref, evidence: DisputeEvidence, key: str) -> Dispute:
     """Store each text of the evidence, and submit all of them to the bank.
 
-    Square stores no text for a dispute under review, unless its key is known. So a dispute under
-    review whose submission is refused has these texts.
+    For a dispute under review, Square stores no text, unless its key was used before. So a dispute
+    under review whose submission is refused already has these texts.
     """
     for kind, text in _texts_of(evidence).items():
         await _store(wire, ref, kind, text, part_key(key, kind))
@@ -60,7 +60,7 @@ def _texts_of(evidence: DisputeEvidence) -> dict[str, str]:
         "TRACKING_NUMBER": (delivery or None, "evidence.tracking_number"),
     }
     return {
-        kind: short_text(text, _LONGEST, vendor="Square", field=field) or ""
+        kind: short_text(text, _MAX_LENGTH, vendor="Square", field=field) or ""
         for kind, (text, field) in texts.items()
         if text is not None
     }

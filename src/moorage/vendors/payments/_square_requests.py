@@ -48,11 +48,12 @@ def payment_body(vendor: Square, charge: Charge, *, autocomplete: bool) -> dict[
         "source_id": source,
         "amount_money": amount_body(charge.amount),
         "autocomplete": autocomplete,
-        "reference_id": _fitting(charge.reference, "reference"),
+        "reference_id": _text_within_limit(charge.reference, "reference"),
         "location_id": vendor.location_id,
         # Square stores nothing else with a payment.
-        "note": _fitting("\n".join(filter(None, [charge.description, *note])), "note") or None,
-        "statement_description_identifier": _fitting(
+        "note": _text_within_limit("\n".join(filter(None, [charge.description, *note])), "note")
+        or None,
+        "statement_description_identifier": _text_within_limit(
             charge.statement_descriptor, "statement_descriptor"
         ),
         **order_fields(charge),
@@ -80,7 +81,7 @@ def card_body(request: StoreRequest) -> dict[str, Any]:
     return merged(body, extra_for("square", request.extra))
 
 
-def _fitting(text: str | None, limit: str) -> str | None:
+def _text_within_limit(text: str | None, limit: str) -> str | None:
     longest_text = LONGEST[limit]
     if text is None or len(text) <= longest_text:
         return text
@@ -106,7 +107,7 @@ def keyed_request(
 
 
 def period_fields(query: PaymentQuery) -> dict[str, Any]:
-    """The parameters of a list of what was created in a period, the newest first."""
+    """The parameters of a list of objects that were created in a period, the newest first."""
     return {
         "begin_time": _time_text(query.since),
         "end_time": _time_text(query.until),

@@ -212,7 +212,7 @@ def _refunded_total(body: Answer, charge: Answer, captured: Money | None) -> Mon
 
 
 def money(body: Answer, name: str) -> Money | None:
-    """The amount of this name, in the currency beside it."""
+    """The amount in the field of this name, in the currency of the same object."""
     return MINOR.read(body.value(name), body.value("currency"))
 
 

@@ -22,7 +22,7 @@ async def get_dispute(wire: Wire, ref: Ref) -> Dispute:
 
 
 async def accept_dispute(wire: Wire, ref: Ref, key: str) -> Dispute:
-    """Close a dispute, which loses it."""
+    """Close a dispute, which accepts it as lost."""
     return await done(wire, url_of(DISPUTES, ref.id, "close"), {}, key, read_dispute)
 
 

@@ -77,7 +77,7 @@ def check_billing(charge: Charge) -> None:
     """Refuse a billing address that Stripe would not store.
 
     Raises:
-        UnsupportedByVendor: the source is no token of a card.
+        UnsupportedByVendor: the source is not a token of a card.
     """
     is_token = charge.source is not None and charge.source.startswith("tok_")
     if charge.billing_address is not None and not is_token:
@@ -104,7 +104,7 @@ def _line_body(line: LineItem) -> dict[str, Any]:
 
 
 def link_lines(link: LinkRequest) -> list[dict[str, Any]]:
-    """The lines of a payment link, whose prices include tax; one line if none is given."""
+    """The lines of a payment link, whose prices include tax; a single line if the link has none."""
     currency = link.amount.currency.lower()
     name = link.description or link.reference
     lines = [taxed_line(line) for line in link.lines] or [TaxedLine(name, 1, link.amount, None)]

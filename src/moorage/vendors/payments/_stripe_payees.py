@@ -20,7 +20,7 @@ def transfer_body(transfer: PayeeTransfer) -> dict[str, Any]:
     """The body that creates a transfer; the vendor's own options come last.
 
     Raises:
-        InvalidData: the payee is no connected account.
+        InvalidData: the payee is not a connected account.
     """
     if _ACCOUNT.fullmatch(transfer.payee) is None:
         raise InvalidData(
@@ -39,7 +39,7 @@ def transfer_body(transfer: PayeeTransfer) -> dict[str, Any]:
 
 
 def read_transfer(wire: Wire, response: Response) -> PayeePayout:
-    """Parse the transfer in an answer; it is in the payee's balance at once."""
+    """Parse the transfer in an answer; the money is in the payee's balance at once."""
     body = read_answer(response)
     is_reversed = required(body.flag("reversed"), response, "reversed")
     return PayeePayout(

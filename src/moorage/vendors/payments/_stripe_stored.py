@@ -29,7 +29,7 @@ def setup_body(request: StoreRequest) -> dict[str, Any]:
     """The body that verifies a means of payment with the bank and stores it.
 
     Raises:
-        InvalidData: the source is a token of a card, which only a payment takes.
+        InvalidData: the source is a token of a card, which only a payment accepts.
     """
     source = request.source
     if source.startswith("tok_"):

@@ -1,6 +1,6 @@
 """Stripe's subscriptions: requests, answers and events.
 
-A subscription has one price, which is made with the request; Stripe requires a product for it.
+A subscription has one price, which is created with the request; Stripe requires a product for it.
 """
 
 from __future__ import annotations
@@ -75,7 +75,7 @@ async def get_subscription(wire: Wire, ref: Ref) -> Subscription:
 async def change_subscription(
     wire: Wire, ref: Ref, amount: Money | None, quantity: int | None, key: str
 ) -> Subscription:
-    """Change the only item of a subscription, from the next charge on."""
+    """Change the only item of a subscription, with effect from the next charge."""
     response = await wire.send(Request.get(url_of(SUBSCRIPTIONS, ref.id)))
     item = _only_item(read_answer(response))
     if not item:
@@ -98,7 +98,7 @@ async def change_subscription(
 async def cancel_subscription(
     wire: Wire, ref: Ref, *, at_period_end: bool, key: str
 ) -> Subscription:
-    """Cancel a subscription; Stripe knows no keys for a deletion, and refuses a second one."""
+    """Cancel a subscription; Stripe takes no key for a deletion, and refuses a second one."""
     vendor_key = None
     request = Request.delete(url_of(SUBSCRIPTIONS, ref.id))
     if at_period_end:
@@ -211,7 +211,7 @@ def _read_subscription(wire: Wire, response: Response) -> Subscription:
 
 
 def subscription_event(ref: MakeRef, body: Answer) -> PaymentEvent | None:
-    """The event of a subscription as it is now; None if it is malformed."""
+    """The event of a subscription in its current state; None if it is malformed."""
     subscription = subscription_of(ref, body)
     if subscription is None:
         return None
@@ -225,7 +225,7 @@ def subscription_event(ref: MakeRef, body: Answer) -> PaymentEvent | None:
 
 
 def invoice_event(ref: MakeRef, body: Answer, kind: str) -> PaymentEvent | None:
-    """The event of a charge of a subscription; None for other invoices, and for those of zero.
+    """The event of a charge of a subscription; None for other invoices, and for invoices of zero.
 
     Webhooks of older API versions have the subscription in another field.
     """

@@ -176,7 +176,7 @@ class Adyen(Vendor):
         return Mode.TEST if self.live_url_prefix is None else Mode.LIVE
 
     def services(self) -> Mapping[str, Service]:
-        """The Checkout API and the Disputes API, which has a URL of its own."""
+        """The Checkout API and the Disputes API, which has a separate URL."""
         credentials = None if self.credentials is None else Credentials.api_key(self.credentials)
         live_url = f"https://{self.live_url_prefix}-checkout-live.adyenpayments.com/checkout"
         default_url = (
@@ -245,7 +245,7 @@ class Adyen(Vendor):
                 remedy="Have Adyen's support allow multiple captures, then set multiple_captures.",
             )
         requested = amount_of(ref, amount)
-        request = self._move(ref, "captures", requested)
+        request = self._modification_request(ref, "captures", requested)
         body, psp, state = await wire.send(request, key=key_at(wire, key, _KEY), parse=read_move)
         return Capture(
             ref=wire.ref(psp),
@@ -258,7 +258,7 @@ class Adyen(Vendor):
 
     async def void(self, wire: Wire, ref: Ref, /, *, key: str) -> Void:
         """Request the cancellation of an authorised payment."""
-        request = self._move(ref, "cancels", None)
+        request = self._modification_request(ref, "cancels", None)
         if ref.other("unnamed") is not None:
             body = {"merchantAccount": self.merchant_account, "paymentReference": ref.id}
             request = Request.post(f"/{_VERSION}/cancels", json=body)
@@ -284,7 +284,7 @@ class Adyen(Vendor):
     ) -> Refund:
         """Request a refund."""
         requested = amount_of(ref, amount)
-        request = self._move(ref, "refunds", requested, reason)
+        request = self._modification_request(ref, "refunds", requested, reason)
         body, psp, state = await wire.send(request, key=key_at(wire, key, _KEY), parse=read_move)
         return Refund(
             ref=wire.ref(psp),
@@ -360,7 +360,7 @@ class Adyen(Vendor):
         return read_link(wire, await wire.send(Request.get(_link_path(ref))))
 
     async def close_link(self, wire: Wire, ref: Ref, /, *, key: str) -> PaymentLink:
-        """End a payment link before its time."""
+        """Expire a payment link early."""
         request = Request.patch(_link_path(ref), json={"status": "expired"})
         try:
             return await _link_after(wire, attrs.evolve(request, idempotent=True), key)
@@ -376,7 +376,7 @@ class Adyen(Vendor):
         """Convert a webhook to events."""
         return read_events(event, ref, once=not self.multiple_captures)
 
-    def _move(
+    def _modification_request(
         self, ref: Ref, verb: str, amount: Money | None, reason: RefundReason | None = None
     ) -> Request:
         path = f"/{_VERSION}/payments/{quote(ref.id, safe='')}/{verb}"

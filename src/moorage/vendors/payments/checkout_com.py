@@ -1,7 +1,7 @@
 """Checkout.com: card payments, captures, refunds, disputes and stored cards, with a secret key.
 
-A payment is decided at once, but a capture, void or refund is only accepted at first: the payment
-and the webhooks say later what came of it. Keys are sent with each of these requests.
+A payment is decided at once, but a capture, void or refund is only accepted at first: its result
+is in the payment and in webhooks later. Each of these requests is sent with its idempotency key.
 """
 
 from __future__ import annotations
@@ -205,7 +205,7 @@ class CheckoutCom(ApiVendor):
         """Get the outcome of a payment after the buyer has returned.
 
         Raises:
-            PaymentDeclined: it was declined, or it was not confirmed in time.
+            PaymentDeclined: the payment was declined, or not confirmed in time.
         """
         payment = await self.get(wire, ref)
         if not is_ended(payment):
@@ -235,7 +235,7 @@ class CheckoutCom(ApiVendor):
         )
 
     async def void(self, wire: Wire, ref: Ref, /, *, key: str) -> Void:
-        """Request the release of what is authorised and not captured."""
+        """Request the release of the authorised amount that is not captured."""
         try:
             raw, action = await _step(wire, ref, "voids", {}, key)
         except VendorRejected:
@@ -274,7 +274,7 @@ class CheckoutCom(ApiVendor):
     async def disputes(
         self, wire: Wire, query: PaymentQuery, after: Ref | None, /
     ) -> Page[Dispute]:
-        """List disputes, the latest changed first."""
+        """List disputes, the most recently changed first."""
         start = 0 if after is None else _number_of(after)
         limit = min(query.limit, self.limits["page"])
         since = None if query.since is None else query.since.astimezone(UTC).isoformat()
@@ -348,7 +348,7 @@ def _amount_fields(amount: Money | None) -> dict[str, Any]:
 
 
 def _number_of(after: Ref) -> int:
-    """The number of disputes on the pages before."""
+    """The number of disputes on the earlier pages."""
     if not after.id.isdecimal():
         raise InvalidData(
             "This reference does not begin a page of disputes.",
@@ -373,7 +373,7 @@ async def _step(
 
 
 async def _refundable(wire: Wire, ref: Ref, key: str) -> Money:
-    """The refundable amount, looked up once for a key, so that a repeat uses the same."""
+    """The refundable amount, looked up once per key, so that a repeat refunds the same amount."""
     request = Request.get(url_of(PAYMENTS, ref.id))
     parse = partial(read_payment, wire, stated_amount(ref))
     vendor_key = key_at(wire, part_key(key, "left"), _KEY)

@@ -1,7 +1,8 @@
 """GoCardless: payments and subscriptions by bank debit against a mandate, and pages for buyers.
 
-A payment against a mandate stays pending for days, until the bank has collected it or has failed
-to. Nothing is authorised before. Until a payment is submitted to the banks, it can be cancelled.
+A payment against a mandate stays pending for days, until the bank has collected it or collecting
+has failed. There is no authorisation before. Until a payment is submitted to the banks, it can be
+cancelled.
 """
 
 from __future__ import annotations
@@ -168,7 +169,7 @@ class GoCardlessPayments(ApiVendor):
         return mode_at(self.base_url, live=_LIVE, test="https://api-sandbox.gocardless.com")
 
     async def create_intent(self, wire: Wire, charge: Charge, /, *, key: str) -> Payment:
-        """Create a page on which the buyer pays, and agrees to later payments if they are stored.
+        """Create a page on which the buyer pays, and agrees to later payments if requested.
 
         The payment itself begins when the buyer has agreed; `complete` and `get` return it.
         """
@@ -212,7 +213,7 @@ class GoCardlessPayments(ApiVendor):
         return payment
 
     async def void(self, wire: Wire, ref: Ref, /, *, key: str) -> Void:
-        """Cancel a payment that is not yet submitted to the banks, or a page that nobody used."""
+        """Cancel a payment that is not yet submitted to the banks, or an unused page."""
         is_request = ref.id.startswith(_REQUEST_ID)
         path, parse = (_REQUESTS, read_request) if is_request else (_PAYMENTS, read_payment)
         payment = await cancelled(wire, path, ref, key, parse, look_up=self.get)
@@ -246,7 +247,7 @@ class GoCardlessPayments(ApiVendor):
         return attrs.evolve(refund, payment=ref)
 
     async def get(self, wire: Wire, ref: Ref, /) -> Payment:
-        """Get a payment; of a page, the payment that the buyer made there."""
+        """Get a payment; for a page, the payment that the buyer made on it."""
         if not ref.id.startswith(_REQUEST_ID):
             return await found(wire, _PAYMENTS, ref.id, read_current)
         payment = await found(wire, _REQUESTS, ref.id, read_request)
@@ -301,7 +302,7 @@ class GoCardlessPayments(ApiVendor):
         quantity: None,  # noqa: ARG002 - GoCardless has no quantities
         key: str,
     ) -> Subscription:
-        """Change the amount of a subscription in payments that are not created yet."""
+        """Change the amount of a subscription for payments that are not created yet."""
         fields = {"subscriptions": {"amount": UNITS.to_minor(amount)}}
         request = Request.put(url_of(SUBSCRIPTIONS, ref.id), json=fields)
         return await send_once(wire, request, key, read_subscription)

@@ -1,8 +1,8 @@
 """Mollie: payments, mandates, links and subscriptions by version 2 of its API, with an API key.
 
-Buyers choose or confirm their means of payment on Mollie's own page, so most payments wait for them
-first. Amounts are decimal texts. Its webhooks have no signature and only the id of a payment: they
-report that something changed, and the payment is then read with our own key.
+Buyers choose or confirm their means of payment on Mollie's own page, so most payments first wait
+for the buyer. Amounts are decimal texts. Its webhooks have no signature and only the id of a
+payment: they report that something changed, and the payment is then read with our own key.
 """
 
 from __future__ import annotations
@@ -46,7 +46,7 @@ from moorage.vendors.payments._mollie_answers import (
     read_capture,
     read_payment,
     read_refund,
-    refused,
+    refused_error,
 )
 from moorage.vendors.payments._mollie_events import read_events
 from moorage.vendors.payments._mollie_links import close_link, create_link, get_link
@@ -162,7 +162,7 @@ class Mollie(ApiVendor):
 
     @property
     def notification_url(self) -> str | None:
-        """The URL that Mollie reports changes to, with the secret in it."""
+        """The URL to which Mollie sends its webhooks, including the secret."""
         return None if self.webhook_url is None else self.webhook_url.reveal()
 
     async def create_intent(self, wire: Wire, charge: Charge, /, *, key: str) -> Payment:
@@ -195,10 +195,10 @@ class Mollie(ApiVendor):
         """Get the outcome of a payment after the buyer has returned.
 
         Raises:
-            PaymentDeclined: it failed, or the buyer cancelled it.
+            PaymentDeclined: the payment failed, or the buyer cancelled it.
         """
         payment = await self.get(wire, ref)
-        error = refused(payment)
+        error = refused_error(payment)
         if error is not None:
             raise error
         return payment
@@ -297,7 +297,7 @@ class Mollie(ApiVendor):
         quantity: None,  # noqa: ARG002 - Mollie has no quantities
         key: str,
     ) -> Subscription:
-        """Change the amount of a subscription from its next charge on."""
+        """Change the amount of a subscription, with effect from its next charge."""
         return await change_subscription(wire, ref, amount, key)
 
     async def cancel_subscription(
@@ -344,11 +344,11 @@ class Mollie(ApiVendor):
         return await get_link(wire, ref)
 
     async def close_link(self, wire: Wire, ref: Ref, /, *, key: str) -> PaymentLink:
-        """Archive a payment link, which then takes no payment."""
+        """Archive a payment link, which then accepts no payment."""
         return await close_link(wire, ref, key)
 
     def events(self, event: WebhookEvent, ref: MakeRef) -> tuple[PaymentEvent, ...]:
-        """Convert a webhook to an event that asks `follow_up` for the change.
+        """Convert a webhook to an event whose change `follow_up` looks up.
 
         Mollie's newer, signed webhooks are read in the same way.
         """
@@ -360,7 +360,7 @@ def _url_of(*parts: str) -> str:
 
 
 async def _release_rest(wire: Wire, ref: Ref, key: str) -> bool:
-    """Release the authorised rest; return False if there was none."""
+    """Release the remaining authorised amount; return False if there was none."""
     request = Request.post(_url_of(ref.id, "release-authorization"), json={})
     try:
         await wire.send(request, key=key_at(wire, key, KEY), parse=check_done)
@@ -370,7 +370,7 @@ async def _release_rest(wire: Wire, ref: Ref, key: str) -> bool:
 
 
 async def _refundable(wire: Wire, ref: Ref, key: str) -> Money:
-    """The refundable amount, looked up once for a key, so that a repeat uses the same."""
+    """The refundable amount, looked up once per key, so that a repeat refunds the same amount."""
     request = Request.get(_url_of(ref.id))
     vendor_key, parse = key_at(wire, f"{key}/left", KEY), partial(read_payment, wire)
     return refundable_rest(await wire.send(request, key=vendor_key, parse=parse))

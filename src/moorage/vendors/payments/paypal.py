@@ -1,6 +1,6 @@
 """PayPal: payments by version 2 of its APIs, disputes, reports, payouts and subscriptions.
 
-A payment is an order; its authorisations, captures and refunds have ids of their own. A buyer
+A payment is an order; its authorisations, captures and refunds have separate ids. A buyer
 approves an order at PayPal, and `complete` then authorises or captures it; an order with a stored
 means of payment is executed at once. PayPal remembers its answer to an idempotency key for six
 hours.
@@ -360,7 +360,7 @@ class PayPal(Vendor):
         quantity: int | None,
         key: str,
     ) -> Subscription:
-        """Ask for a change of a subscription that the buyer approves at PayPal."""
+        """Request a change of a subscription, which the buyer approves at PayPal."""
         return await change_subscription(wire, ref, amount, quantity, self.return_url, key=key)
 
     async def cancel_subscription(

@@ -130,7 +130,7 @@ class Razorpay(ApiVendor):
         key_id: id of the API key, rzp_live_... or rzp_test_....
         credentials: secret of the API key; by default the credential provider supplies it.
         return_url: URL that buyers return to, unless a charge has its own.
-        settlement_currency: currency of the settlements, which state none.
+        settlement_currency: currency of the settlements, because they do not state one.
         base_url: URL of Razorpay.
     """
 
@@ -212,8 +212,9 @@ class Razorpay(ApiVendor):
         """Create an order, and pay it with a token."""
         recurring_fields(charge, "")  # refused before anything is sent
         request = Request.post(ORDERS, json=order_fields(charge, capture=capture))
-        parse_order = partial(read_order, wire)
-        order = await wire.send(request, key=part_key(key, "order"), parse=parse_order)
+        order = await wire.send(
+            request, key=part_key(key, "order"), parse=partial(read_order, wire)
+        )
         # A payment may be pending for days, and its order takes another one in the meantime.
         payment_id = await paid_by(wire, order.ref) if order.replayed else None
         if payment_id is None:
@@ -246,7 +247,7 @@ class Razorpay(ApiVendor):
         """Get the payment after the buyer has left Razorpay's Checkout.
 
         Raises:
-            PaymentDeclined: the last attempt of the buyer has failed.
+            PaymentDeclined: the buyer's last attempt has failed.
         """
         payment = await self.get(wire, ref)
         if payment.state is PaymentState.FAILED:
@@ -263,7 +264,7 @@ class Razorpay(ApiVendor):
         final: bool,  # noqa: ARG002 - there is no other
         key: str,
     ) -> Capture:
-        """Capture an authorised payment, always all of it."""
+        """Capture an authorised payment, always its whole amount."""
         earlier_payment = await payment_before(wire, ref, key)
         whole = amount or stated_amount(ref) or earlier_payment.amount
         fields = {} if whole is None else amount_fields(whole)
@@ -292,26 +293,20 @@ class Razorpay(ApiVendor):
         fields: dict[str, Any] = {"amount": UNITS.to_minor(refunded_amount)}
         if reason is not None:
             fields["notes"] = {"reason": reason.value}
-        request = Request.post(
-            url_of(PAYMENTS, ref.id, "refund"),
-            json=fields,
-            headers={_REFUND_KEY: key_name(wire, key)},
-        )
+        path, headers = url_of(PAYMENTS, ref.id, "refund"), {_REFUND_KEY: key_name(wire, key)}
+        request = Request.post(path, json=fields, headers=headers)
         keyed = attrs.evolve(request, idempotent=True)
         refund: Refund = await wire.send(keyed, key=key, parse=partial(read_refund, wire))
         return attrs.evolve(refund, payment=ref)
 
     async def get(self, wire: Wire, ref: Ref, /) -> Payment:
-        """Get a payment; of an order, the payment that was made for it."""
+        """Get a payment; for an order, the payment that was made for it."""
         if not ref.id.startswith(_ORDER_ID):
             request = Request.get(url_of(PAYMENTS, ref.id), query=CARD)
             return read_payment(wire, await wire.send(request))
         payments = await attempts_at(wire, ref)
-        for payment in payments:
-            if payment.state is not PaymentState.FAILED:
-                return payment
         if payments:
-            return payments[0]
+            return next((it for it in payments if it.state is not PaymentState.FAILED), payments[0])
         return read_order(wire, await wire.send(Request.get(url_of(ORDERS, ref.id))))
 
     async def get_refund(self, wire: Wire, ref: Ref, /) -> Refund:

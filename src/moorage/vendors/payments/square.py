@@ -1,8 +1,8 @@
 """Square: payments, refunds, disputes, payouts and cards on file, by a pinned version of its API.
 
-Square takes idempotency keys in the body of requests that create something, and remembers them for
-good. Captures and voids need no key: a payment is completed or cancelled once. A partial capture
-first reduces the payment to that part, which releases the rest.
+Square takes idempotency keys in the body of requests that create something, and remembers them
+forever. Captures and voids need no key: a payment is completed or cancelled once. A partial
+capture first reduces the payment to that part, which releases the rest.
 """
 
 from __future__ import annotations
@@ -363,12 +363,12 @@ def _cursor(after: Ref | None) -> str | None:
 
 
 async def _payment_after_move(wire: Wire, request: Request, key: str) -> Payment:
-    """The payment after a step that is executed once for the key."""
+    """The payment after a step that is executed once for its key."""
     repeatable = attrs.evolve(request, idempotent=True)
     return await wire.send(repeatable, key=key, parse=partial(read_payment, wire))
 
 
 async def _payment_before(wire: Wire, ref: Ref, key: str) -> Payment:
-    """The payment as it was when this key was first used."""
+    """The payment in the state that it had when this key was first used."""
     request = Request.get(url_of(PAYMENTS, ref.id))
     return await wire.send(request, key=part_key(key, "before"), parse=partial(read_payment, wire))

@@ -167,7 +167,7 @@ class Stripe(ApiVendor):
         )
 
     def settings(self) -> Mapping[str, Any]:
-        """The headers of the version, and of the connected account."""
+        """The headers that name the version and the connected account."""
         connected = {} if self.connected is None else {"Stripe-Account": self.connected}
         return {"headers": {"Stripe-Version": API_VERSION, **connected}}
 
@@ -188,7 +188,7 @@ class Stripe(ApiVendor):
     async def complete(
         self, wire: Wire, ref: Ref, returned: Mapping[str, str], /, *, key: str
     ) -> Payment:
-        """Get the intent, and confirm it if it waits for that."""
+        """Get the intent, and confirm it if it waits for confirmation."""
         if returned.get("payment_intent", ref.id) != ref.id:
             raise InvalidData(
                 "The buyer returned from another payment.",
@@ -291,7 +291,7 @@ class Stripe(ApiVendor):
         return await get_dispute(wire, ref)
 
     async def accept_dispute(self, wire: Wire, ref: Ref, /, *, key: str) -> Dispute:
-        """Close a dispute, which loses it."""
+        """Close a dispute, which accepts it as lost."""
         return await accept_dispute(wire, ref, key)
 
     async def submit_evidence(
@@ -335,7 +335,7 @@ class Stripe(ApiVendor):
     async def change_subscription(
         self, wire: Wire, ref: Ref, /, *, amount: Money | None, quantity: int | None, key: str
     ) -> Subscription:
-        """Change the price or the quantity of a subscription from its next charge on."""
+        """Change the price or the quantity of a subscription with effect from its next charge."""
         return await change_subscription(wire, ref, amount, quantity, key)
 
     async def cancel_subscription(

@@ -27,10 +27,10 @@ def phone_kind(word: object) -> PhoneKind:
 
 
 def id_in_directory(wire: Wire, vendor: str, ref: Ref, field: str) -> str:
-    """The id in a reference that must be of this directory.
+    """The id in a reference, which must belong to this directory.
 
     Raises:
-        InvalidData: the reference is of another account or vendor.
+        InvalidData: the reference belongs to another account or vendor.
     """
     if (ref.vendor, ref.account) == (vendor, wire.account):
         return ref.id
@@ -74,7 +74,7 @@ def required_password(password: sdk.Secret | None, vendor: str) -> str:
     """The first password of a person.
 
     Raises:
-        InvalidData: there is none.
+        InvalidData: the person has no password.
     """
     if password is not None:
         return password.reveal()
@@ -88,10 +88,10 @@ def required_password(password: sdk.Secret | None, vendor: str) -> str:
 async def created_account(
     creating: Awaitable[Person], look_up: Callable[[], Awaitable[Person | None]], person: NewPerson
 ) -> Person:
-    """The account of a new person; after a lost answer the account that has the same names.
+    """The account of a new person; after a lost answer, the account with the same names.
 
-    An account with the same user name is only taken for the new one if it has your own id of the
-    person too, since somebody else may have had the user name before.
+    An account with the same user name counts as the new one only if it also has your own id of the
+    person, because the user name may belong to somebody else.
 
     Raises:
         OutcomeUnknown: the answer was lost, and no such account is known.
@@ -118,12 +118,12 @@ def is_same_person(account: Person, person: NewPerson) -> bool:
 
 
 def merged_entries(current: Any, entries: list[dict[str, Any]], key: str) -> list[dict[str, Any]]:
-    """The new entries of a list; an entry that the directory has keeps its other fields.
+    """The new entries of a list; entries that exist in the directory keep their other fields.
 
     Args:
         current: the list in the directory.
         entries: fields of each new entry.
-        key: field that identifies an entry; its letters' case does not matter.
+        key: field that identifies an entry, ignoring case.
     """
     current_entries: list[Any] = current if sdk.is_list(current) else []
     by_key: dict[str, Mapping[str, Any]] = {

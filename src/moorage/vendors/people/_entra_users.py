@@ -90,7 +90,7 @@ def _quoted(text: str) -> str:
 
 
 def user_body(values: Mapping[str, Any]) -> dict[str, Any]:
-    """The fields of a user that get new values; the manager is not a field of it.
+    """The request's fields for a change of a user; the manager is not one of them.
 
     Args:
         values: new value of each named field, None or empty for a field to empty.
@@ -115,7 +115,7 @@ def _phones(phones: Sequence[Phone]) -> dict[str, Any]:
 
 
 def nickname(user_name: str) -> str:
-    """The mail nickname of a new user, which Graph requires: the first part of the user name."""
+    """The mail nickname that Graph requires for a new user: the first part of the user name."""
     local_part = user_name.partition("@")[0]
     return _NOT_IN_NICKNAMES.sub("", local_part)[:_NICKNAME] or "user"
 

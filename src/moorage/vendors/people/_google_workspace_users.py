@@ -56,14 +56,14 @@ def check_changed(response: Response) -> None:
     """Check the answer to a change, which is the user or the member.
 
     Raises:
-        VendorFailed: it is neither, as the empty object of a server in between.
+        VendorFailed: the answer is neither, such as the empty object of a proxy.
     """
     answer = sdk.read_answer(response)
     sdk.required(answer.text("id") or answer.text("email"), response, "id")
 
 
 def query_of(query: PeopleQuery) -> str | None:
-    """The search of a query, with its values in quotes; None if it asks for everybody."""
+    """The search text for a query, with its values in quotes; None if it asks for everybody."""
     conditions = [
         f"{field}={_quoted(value)}"
         for name, field in _FILTERS.items()
@@ -80,7 +80,7 @@ def _quoted(text: str) -> str:
 def user_body(
     values: Mapping[str, Any], current: Mapping[str, Any], manager: str | None
 ) -> dict[str, Any]:
-    """The fields of a user that get new values; lists keep the entries that are not ours.
+    """The request's fields for a change of a user; lists keep entries that moorage does not set.
 
     Args:
         values: new value of each named field, None or empty for a field to empty.
@@ -125,7 +125,7 @@ def _objects(current: Mapping[str, Any], name: str) -> list[dict[str, Any]]:
 
 
 def _emails(addresses: Sequence[str], primary: str | None, current: Any) -> list[dict[str, Any]]:
-    """The addresses without the primary one, which Google adds by itself."""
+    """The addresses without the primary address, which Google adds by itself."""
     primary_name = (primary or "").casefold()
     addresses_to_keep = [{"address": item} for item in addresses if item.casefold() != primary_name]
     return [
@@ -147,7 +147,7 @@ def _phones(phones: Sequence[Phone], current: Any) -> list[dict[str, Any]]:
 def _organizations(
     values: Mapping[str, Any], organizations: list[dict[str, Any]]
 ) -> list[dict[str, Any]]:
-    """The organizations with another title or department in the primary one."""
+    """The organizations, with a new title or department in the primary one."""
     number = next((at for at, item in enumerate(organizations) if item.get("primary") is True), 0)
     if not organizations:
         organizations = [{"primary": True, "type": "work"}]
@@ -162,7 +162,7 @@ def _organizations(
 def _with_replaced(
     entry: dict[str, Any] | None, current: list[dict[str, Any]], type_: str
 ) -> list[dict[str, Any]]:
-    """The entries with this one in the place of those of its type."""
+    """The entries of a list, with this entry instead of all entries of its type."""
     others = [item for item in current if item.get("type") != type_]
     return others if entry is None else [entry, *others]
 

@@ -47,29 +47,29 @@ def classify(request: Request, response: Response) -> ConnectorError | None:
 
 
 @attrs.frozen
-class Support:
-    """The optional parts of the protocol that a server says to have.
+class ServerSupport:
+    """The optional parts of the protocol that a server says it supports.
 
     Attributes:
-        patch: True if it changes parts of a resource.
-        versions: True if it compares versions of a resource.
+        patch: True if the server can change parts of a resource.
+        versions: True if the server compares versions of a resource.
     """
 
     patch: bool
     versions: bool
 
 
-def read_support(response: Response) -> Support:
+def read_support(response: Response) -> ServerSupport:
     """The optional parts of the protocol in a server's ServiceProviderConfig."""
     answer = sdk.read_answer(response)
-    return Support(
+    return ServerSupport(
         patch=answer.flag("patch.supported") is not False,
         versions=answer.flag("etag.supported") is True,
     )
 
 
 def version_of(answer: Answer, response: Response | None = None) -> str | None:
-    """The version of a resource, as If-Match takes it; None if it has none."""
+    """The version of a resource, in the format of If-Match; None if it has no version."""
     header = None if response is None else response.headers.get("ETag")
     return answer.text("meta.version") or header
 
@@ -86,8 +86,8 @@ def person_of(ref: MakeRef, answer: Answer, response: Response, *, listed: bool 
     Args:
         ref: makes references.
         answer: the resource.
-        response: the answer that it is in.
-        listed: True if the answer is a list, whose ETag is not that of the resource.
+        response: the response with the resource.
+        listed: True if the response is a list, whose ETag is not the version of the resource.
     """
     id_ = sdk.required(answer.text("id"), response, "id")
     enterprise = sdk.as_answer(answer.raw.get(ENTERPRISE))

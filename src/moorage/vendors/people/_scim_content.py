@@ -61,7 +61,7 @@ def operations_of(values: Mapping[str, Any], current: Mapping[str, Any]) -> list
 
     Args:
         values: new value of each named field, None or empty for a field to empty.
-        current: the resource in the directory, where a list is named.
+        current: the resource in the directory, if a named field is a list.
     """
     return [_operation(name, _encoded(name, value, current)) for name, value in values.items()]
 
@@ -76,7 +76,7 @@ def _operation(name: str, value: Any) -> Mapping[str, Any]:
 
 
 def resource(values: Mapping[str, Any], current: Mapping[str, Any]) -> dict[str, Any]:
-    """A resource with new values of the named fields; all its others stay.
+    """A resource with new values of the named fields; all other fields are kept.
 
     Args:
         values: new value of each named field, None or empty for a field to empty.

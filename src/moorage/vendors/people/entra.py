@@ -2,7 +2,7 @@
 
 Version 1.0, with the client credentials of an application. Graph has no idempotency keys for users;
 the user principal name is unique, so a lost creation is looked up by it and by your own id. The
-manager is a link of its own, which is set after the other fields.
+manager is a separate link, which is set after the other fields.
 """
 
 from __future__ import annotations
@@ -66,7 +66,7 @@ class Entra(sdk.Vendor):
     base_url: str = "https://graph.microsoft.com"
 
     def __attrs_post_init__(self) -> None:
-        """Refuse credentials of which a part is missing."""
+        """Refuse incomplete credentials."""
         parts = (self.directory, self.client_id, self.client_secret)
         if any(part is not None for part in parts) and None in parts:
             raise sdk.ConfigurationError(
@@ -191,7 +191,7 @@ class Entra(sdk.Vendor):
         return MemberPage(items=tuple(items), next=self._next(wire, answer, response))
 
     async def add_member(self, wire: Wire, ref: Ref, member: Ref, /) -> None:
-        """Add a member; a refusal is no error if the person is a member already."""
+        """Add a member; a refusal is not an error if the person is already a member."""
         link = {"@odata.id": self._link(f"/v1.0/directoryObjects/{quote(member.id, safe='')}")}
         request = sdk.Request.post(f"{_path(_GROUPS, ref.id)}/members/$ref", json=link)
         try:
@@ -201,7 +201,7 @@ class Entra(sdk.Vendor):
                 raise refusal from None
 
     async def remove_member(self, wire: Wire, ref: Ref, member: Ref, /) -> None:
-        """Remove a member; if Graph knows no such member, the group must exist."""
+        """Remove a member; if there is no such member, check that the group exists."""
         link = f"{_path(_GROUPS, ref.id)}/members/{quote(member.id, safe='')}"
         # Without this ending, Graph would delete the person's account.
         try:

@@ -2,7 +2,7 @@
 
 Version 1, with the tokens of a service account that acts as an administrator. The API has no
 idempotency keys; the address of a user is unique, so a lost creation is looked up by it and by your
-own id. Google replaces whole lists, so a change of a part of a list reads the user before.
+own id. Google replaces whole lists, so moorage reads the user before it changes a part of a list.
 """
 
 from __future__ import annotations
@@ -49,8 +49,8 @@ class GoogleWorkspace(sdk.Vendor):
     Attributes:
         credentials: JSON key of a service account with domain-wide delegation; by default the
             credential provider supplies a token.
-        administrator: email address of the administrator whom the service account acts as.
-        customer: id of the Workspace; by default that of the administrator.
+        administrator: email address of the administrator for whom the service account acts.
+        customer: id of the Workspace; by default the administrator's.
         base_url: URL of the API.
     """
 
@@ -71,7 +71,7 @@ class GoogleWorkspace(sdk.Vendor):
     base_url: str = "https://admin.googleapis.com"
 
     def __attrs_post_init__(self) -> None:
-        """Refuse a key without the administrator whom it acts as."""
+        """Refuse a key without the administrator for whom it acts."""
         if self.credentials is not None and self.administrator is None:
             raise sdk.ConfigurationError(
                 "The service account needs an administrator to act as.",
@@ -181,7 +181,7 @@ class GoogleWorkspace(sdk.Vendor):
     async def members(self, wire: Wire, ref: Ref, /, *, after: Ref | None) -> MemberPage:
         """List the direct members of a group."""
         pairs = {"maxResults": _PAGE, **({} if after is None else {"pageToken": after.id})}
-        response = await wire.send(sdk.Request.get(f"{_group(ref.id)}/members", query=pairs))
+        response = await wire.send(sdk.Request.get(f"{_group_path(ref.id)}/members", query=pairs))
         answer = sdk.read_answer(response)
         items = (users.member_of(wire.ref, item) for item in answer.objects("members"))
         return MemberPage(
@@ -193,21 +193,21 @@ class GoogleWorkspace(sdk.Vendor):
         """Add a member, by its current address."""
         address = await self._address(wire, member)
         body = {"email": address, "role": "MEMBER"}
-        request = sdk.Request.post(f"{_group(ref.id)}/members", json=body)
+        request = sdk.Request.post(f"{_group_path(ref.id)}/members", json=body)
         try:
             await wire.send(request.evolve(idempotent=True), parse=users.check_changed)
         except sdk.AlreadyExists:
             return
 
     async def remove_member(self, wire: Wire, ref: Ref, member: Ref, /) -> None:
-        """Remove a member; if Google knows no such member, the group must exist."""
-        path = f"{_group(ref.id)}/members/{quote(member.id, safe='')}"
+        """Remove a member; if there is no such member, check that the group exists."""
+        path = f"{_group_path(ref.id)}/members/{quote(member.id, safe='')}"
         try:
             await wire.send(sdk.Request.delete(path), parse=sdk.check_done)
         except sdk.VendorRejected as refusal:
             if not is_missing(refusal):
                 raise
-            await wire.send(sdk.Request.get(_group(ref.id)))
+            await wire.send(sdk.Request.get(_group_path(ref.id)))
 
     async def _manager_address(self, wire: Wire, manager: Ref | None) -> str | None:
         if manager is None:
@@ -216,7 +216,7 @@ class GoogleWorkspace(sdk.Vendor):
         return await self._address(wire, manager)
 
     async def _address(self, wire: Wire, ref: Ref) -> str:
-        """The current address of a user, which Google takes where it takes no id."""
+        """The current address of a user, for requests in which Google accepts no id."""
         if "@" in ref.id:
             return ref.id
         return (await self.get(wire, ref)).user_name
@@ -241,5 +241,5 @@ def _user(id_: str) -> str:
     return f"{_USERS}/{quote(id_, safe='')}"
 
 
-def _group(id_: str) -> str:
+def _group_path(id_: str) -> str:
     return f"{_GROUPS}/{quote(id_, safe='')}"

@@ -1,8 +1,9 @@
 """SCIM 2.0: accounts and groups at any server with this protocol (RFC 7643 and 7644).
 
 SCIM has no idempotency keys. User names are unique, so a lost creation is looked up by its user
-name and your own id. Before a change the server's configuration says if it compares versions, and
-if it changes parts of an account; otherwise the whole account is read, changed and replaced.
+name and your own id. Before a change, moorage reads the server's configuration: if the server
+cannot change parts of an account, the whole account is read, changed and replaced; versions are
+compared if the server supports that.
 """
 
 from __future__ import annotations
@@ -73,10 +74,10 @@ class Scim(sdk.ApiVendor):
     base_url: str
 
     async def find(self, wire: Wire, query: PeopleQuery, after: Ref | None, /) -> PersonPage:
-        """List people; a person whom the filter excludes is left out if the server ignores it."""
+        """List people; if the server ignores the filter, moorage applies it."""
         start = _start(after)
         pairs = {"filter": filter_of(query), "startIndex": str(start), "count": str(_PAGE)}
-        response = await wire.send(sdk.Request.get("/Users", query=_given(pairs)))
+        response = await wire.send(sdk.Request.get("/Users", query=_without_none(pairs)))
         resources, following = answers.next_start(response, start)
         people = (answers.person_of(wire.ref, item, response, listed=True) for item in resources)
         return PersonPage(
@@ -148,18 +149,18 @@ class Scim(sdk.ApiVendor):
         )
 
     async def members(self, wire: Wire, ref: Ref, /, *, after: Ref | None) -> MemberPage:
-        """List the members of a group; SCIM has them all on one page."""
+        """List the members of a group; SCIM returns all of them on one page."""
         if after is not None:
             raise sdk.InvalidData(
                 "The members of a group are all on the first page.",
                 field="after",
                 remedy="Leave it out.",
             )
-        response = await wire.send(sdk.Request.get(_group(ref)))
+        response = await wire.send(sdk.Request.get(_group_path(ref)))
         return MemberPage(items=answers.read_members(wire.ref, response))
 
     async def add_member(self, wire: Wire, ref: Ref, member: Ref, /) -> None:
-        """Add a member; the server adds nobody twice."""
+        """Add a member; adding an existing member again has no effect."""
         members = [{"value": member.id}]
         await _patch_group(wire, ref, {"op": "add", "path": "members", "value": members})
 
@@ -206,7 +207,7 @@ class Scim(sdk.ApiVendor):
 
 
 async def _patch_group(wire: Wire, ref: Ref, operation: Mapping[str, Any]) -> None:
-    request = sdk.Request.patch(_group(ref), json=patch_body([operation]), headers=_CONTENT)
+    request = sdk.Request.patch(_group_path(ref), json=patch_body([operation]), headers=_CONTENT)
     await wire.send(request.evolve(idempotent=True), parse=sdk.check_done)
 
 
@@ -214,7 +215,7 @@ def _user(ref: Ref) -> str:
     return f"/Users/{quote(ref.id, safe='')}"
 
 
-def _group(ref: Ref) -> str:
+def _group_path(ref: Ref) -> str:
     return f"/Groups/{quote(ref.id, safe='')}"
 
 
@@ -230,7 +231,7 @@ def _start(after: Ref | None) -> int:
     )
 
 
-def _given(pairs: Mapping[str, str | None]) -> dict[str, str]:
+def _without_none(pairs: Mapping[str, str | None]) -> dict[str, str]:
     return {name: value for name, value in pairs.items() if value is not None}
 
 

@@ -22,16 +22,16 @@ current_tokens: Final[dict[tuple[str, str, str, int], Secret]] = {}
 
 
 def period_start(seconds: int) -> int:
-    """The time at which the period of a moment began; both in seconds since 1970."""
+    """The start of the 40-minute period that contains a time; both in seconds since 1970."""
     return seconds - seconds % PERIOD
 
 
 @attrs.frozen(kw_only=True)
 class ProviderToken(sdk.JwtSigning):
-    """Signs all attempts of 40 minutes with the same token, as Apple demands.
+    """Signs all attempts within 40 minutes with the same token, as Apple requires.
 
-    The threads of a process share one token of each key. The token is dated to the beginning of its
-    period, so it does not depend on the time of the first attempt.
+    The threads of a process share one token for each key. The token is dated to the beginning of
+    its period, so it does not depend on the time of the first attempt.
     """
 
     def token(self, key: Secret, occasion: Occasion) -> Secret:

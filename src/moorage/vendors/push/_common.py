@@ -21,11 +21,11 @@ def filled(**fields: Any) -> dict[str, Any]:
 
 
 def short_key(key: str | None, *, form: re.Pattern[str], most: int) -> str | None:
-    """A collapse key as the push service takes it: a digest replaces one that does not fit.
+    """A collapse key that the push service accepts: a digest replaces a key that does not fit.
 
     Args:
         key: collapse key of the notification.
-        form: pattern that a whole key must match at the push service.
+        form: pattern that the whole key must match.
         most: number of characters of a digest, at most 43.
     """
     if key is None or form.fullmatch(key) is not None:
@@ -59,10 +59,10 @@ def check_data(message: PushMessage, vendor: str, reserved: tuple[str, ...]) -> 
 
 
 def check_size(body: bytes, most: int, vendor: str) -> None:
-    """Refuse a notification that is larger than the push service takes.
+    """Refuse a notification that is larger than the push service accepts.
 
     Raises:
-        InvalidData: it is too large.
+        InvalidData: the notification is too large.
     """
     if len(body) > most:
         raise sdk.InvalidData(

@@ -23,7 +23,7 @@ from cryptography.hazmat.primitives.serialization import (
 )
 
 from moorage import vendor_sdk as sdk
-from moorage.contracts.push import decoded
+from moorage.contracts.push import decode_base64url
 
 if TYPE_CHECKING:
     from moorage.contracts.push import BrowserSubscription
@@ -47,10 +47,10 @@ class Sender(NamedTuple):
 
     @classmethod
     def derived(cls, secret: Secret, *parts: bytes) -> Sender:
-        """Derive salt and key pair from a secret key and all that distinguishes a notification.
+        """Derive salt and key pair from a secret key and all data that identify a notification.
 
         So the same notification under the same idempotency key has the same bytes, and any other
-        one has another key pair.
+        notification has another key pair.
         """
         hashed = digest(
             secret.reveal_bytes(), b"".join(sha256(part).digest() for part in parts), "sha256"
@@ -66,7 +66,7 @@ def encrypted(content: bytes, to: BrowserSubscription, sender: Sender) -> bytes:
     Raises:
         InvalidData: the public key of the browser is not on the curve.
     """
-    browser_point, own_point = decoded(to.p256dh), point_of(sender.key.public_key())
+    browser_point, own_point = decode_base64url(to.p256dh), point_of(sender.key.public_key())
     try:
         browser_key = ec.EllipticCurvePublicKey.from_encoded_point(_CURVE, browser_point)
     except ValueError:
@@ -79,7 +79,7 @@ def encrypted(content: bytes, to: BrowserSubscription, sender: Sender) -> bytes:
         )
     shared = sender.key.exchange(ec.ECDH(), browser_key)
     info = b"WebPush: info\x00" + browser_point + own_point
-    secret = _hkdf(decoded(to.auth), shared, info, 32)
+    secret = _hkdf(decode_base64url(to.auth), shared, info, 32)
     key = _hkdf(sender.salt, secret, b"Content-Encoding: aes128gcm\x00", 16)
     nonce = _hkdf(sender.salt, secret, b"Content-Encoding: nonce\x00", 12)
     head = sender.salt + _RECORD_BYTES.to_bytes(4, "big") + bytes([len(own_point)]) + own_point
@@ -92,10 +92,10 @@ def point_of(key: ec.EllipticCurvePublicKey) -> bytes:
 
 
 def as_pem(key: Secret | str | bytes) -> Secret:
-    """A private key in PEM; one of 32 bytes in base64 for URLs is converted."""
+    """A private key in PEM; a key of 32 bytes in base64 for URLs is converted."""
     secret = sdk.as_secret(key)
     try:
-        number = int.from_bytes(decoded(secret.reveal_bytes().decode().strip()), "big")
+        number = int.from_bytes(decode_base64url(secret.reveal_bytes().decode().strip()), "big")
         private_key = ec.derive_private_key(number, _CURVE)
     except ValueError:
         return secret
@@ -104,7 +104,7 @@ def as_pem(key: Secret | str | bytes) -> Secret:
 
 
 def public_text(key: Secret) -> str:
-    """The public key of a private key in PEM, as browsers take it: base64 for URLs."""
+    """The public key for a private key in PEM, in the format of browsers: base64 for URLs."""
     private_key = load_pem_private_key(key.reveal_bytes(), None)
     if not isinstance(private_key, ec.EllipticCurvePrivateKey):  # pragma: no cover - checked before
         raise TypeError("The key is not on a curve.")

@@ -86,7 +86,7 @@ _REASONS: Final[Mapping[str, type[Any]]] = {
 
 
 def classify(_: Request, response: Response) -> ConnectorError | None:
-    """The error in an answer, with the time from which Apple knows that a token has ended."""
+    """The error in an answer, with the time at which Apple confirmed that a token is invalid."""
     if response.status < 400 or response.status >= 500 or response.status == _TIMEOUT:
         return None
     answer = sdk.error_answer(response)
@@ -96,11 +96,11 @@ def classify(_: Request, response: Response) -> ConnectorError | None:
     kind = _REASONS.get(reason, sdk.VendorRejected)
     error = sdk.refusal(kind, "Apple", response, reason, None)
     if isinstance(error, sdk.DeviceGone):
-        error.since = _since(answer.integer("timestamp"))
+        error.since = _utc_time(answer.integer("timestamp"))
     return error
 
 
-def _since(milliseconds: int | None) -> datetime | None:
+def _utc_time(milliseconds: int | None) -> datetime | None:
     try:
         seconds = None if milliseconds is None else milliseconds / 1_000
         return None if seconds is None else datetime.fromtimestamp(seconds, UTC)
@@ -109,7 +109,7 @@ def _since(milliseconds: int | None) -> datetime | None:
 
 
 def content(message: PushMessage) -> dict[str, Any]:
-    """The payload of a notification: Apple's dictionary `aps`, and the data beside it."""
+    """The payload of a notification: Apple's dictionary `aps`, and the app's data beside it."""
     if message.silent:
         return {"aps": {"content-available": 1}, **message.app_data}
     aps = filled(
@@ -122,7 +122,7 @@ def content(message: PushMessage) -> dict[str, Any]:
 
 
 def headers(message: PushMessage, topic: str, id: str, now: datetime) -> dict[str, str]:
-    """The headers that say how a notification is delivered.
+    """The headers that determine how a notification is delivered.
 
     Args:
         message: notification to send.
@@ -197,7 +197,7 @@ class Apns(sdk.Vendor):
         key_id: id of that key.
         team_id: id of the team in Apple's developer programme.
         topic: bundle id of the app, such as com.example.erp.
-        base_url: URL of the service; that of development is https://api.sandbox.push.apple.com.
+        base_url: URL of the service; its development system is https://api.sandbox.push.apple.com.
     """
 
     name = "apns"
@@ -254,10 +254,10 @@ class Apns(sdk.Vendor):
 
 
 def check_token(token: str) -> None:
-    """Refuse the token of a device that is not hexadecimal, such as one of Firebase's.
+    """Refuse the token of a device that is not hexadecimal, such as a Firebase token.
 
     Raises:
-        InvalidData: Apple has no such tokens.
+        InvalidData: the token is not hexadecimal.
     """
     if _TOKEN.fullmatch(token) is None:
         raise sdk.InvalidData(

@@ -55,7 +55,7 @@ _CODES: Final[Mapping[str, type[Any]]] = {
 
 
 def classify(_: Request, response: Response) -> ConnectorError | None:
-    """The error in an answer: the detail of Firebase counts more than Google's general status."""
+    """The error in an answer: Firebase's detail takes precedence over Google's general status."""
     if sdk.is_success(response.status) or response.status == _TIMEOUT:
         return None
     error = sdk.error_answer(response).object("error")
@@ -72,7 +72,7 @@ def classify(_: Request, response: Response) -> ConnectorError | None:
 
 
 def aps(message: PushMessage) -> dict[str, Any]:
-    """Apple's dictionary `aps` of a notification; its texts replace those for all devices."""
+    """Apple's dictionary `aps` of a notification; its texts replace the texts for all devices."""
     if message.silent:
         return {"content-available": 1}
     return filled(
@@ -84,7 +84,7 @@ def aps(message: PushMessage) -> dict[str, Any]:
 
 
 def content(message: PushMessage) -> dict[str, Any]:
-    """The message as Firebase takes it, with what Android, Apple and browsers have of their own."""
+    """The message in Firebase's format, with the parts for Android, Apple and browsers."""
     to = message.to
     target = {"token": to.token} if isinstance(to, DeviceToken) else {"topic": to.address}
     seconds = None if message.time_to_live is None else int(message.time_to_live.total_seconds())
@@ -197,5 +197,5 @@ class Firebase(sdk.Vendor):
 
 
 def _payload(fields: Mapping[str, Any]) -> dict[str, Any]:
-    """The parts of a message that Firebase counts: those which the device gets."""
+    """The parts of a message whose size Firebase limits: those that the device receives."""
     return {name: fields[name] for name in ("notification", "data") if name in fields}

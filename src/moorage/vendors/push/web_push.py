@@ -51,7 +51,7 @@ def classify(_: Request, response: Response) -> ConnectorError | None:
 
 
 def content(message: PushMessage) -> dict[str, Any]:
-    """The JSON that your service worker gets."""
+    """The JSON that your service worker receives."""
     return filled(
         title=message.title,
         body=message.body,
@@ -133,7 +133,7 @@ class WebPush(sdk.Vendor):
     )
 
     def services(self) -> Mapping[str, Service]:
-        """The push services, each of which is a region with a circuit of its own."""
+        """The push services, each as a region with its own circuit."""
         regions = [sdk.Region(origin.partition("://")[2], origin) for origin in self.push_services]
         signing = VapidSigning(algorithm="ES256", subject=self.contact)
         credentials = sdk.Credentials.signed(signing, self.private_key)
@@ -151,7 +151,7 @@ class WebPush(sdk.Vendor):
         return {"": service}
 
     async def send(self, wire: Wire, message: PushMessage, /, *, key: str | None) -> PushReceipt:
-        """Encrypt a notification, and hand it to the browser's push service."""
+        """Encrypt a notification, and send it to the browser's push service."""
         if not isinstance(message.to, BrowserSubscription):  # pragma: no cover - refused before
             raise TypeError("The recipient is not a browser subscription.")
         self._check_origin(message.to)

@@ -64,10 +64,10 @@ _SERVICES: Final = {
     "usps_priority_mail_express": "usps_priority_express",
 }
 _COUNTRY: Final = re.compile(r"[A-Za-z]{2}")
-_MASKED: Final = Redaction()
-_LONGEST: Final = 300
+_REDACTION: Final = Redaction()
+_MAX_LENGTH: Final = 300
 _MARKED: Final = 35
-_MARK: Final = 32
+_MARK_LENGTH: Final = 32
 _DAY: Final = timedelta(days=1)
 _KINDS: Final[dict[int, Kind]] = {
     400: InvalidRequest,
@@ -109,7 +109,7 @@ def listed_texts(body: Answer, path: str) -> tuple[str, ...]:
 
 
 def texts(value: Any) -> Any:
-    """One text or several, such as URLs, as a tuple; anything else as it is, to be refused."""
+    """One text or several, such as URLs, as a tuple; other values unchanged, to be refused."""
     if isinstance(value, str):
         return (value,)
     is_series = isinstance(value, (list, tuple, set, frozenset))
@@ -122,10 +122,10 @@ def filled(body: Iterable[tuple[str, Any]]) -> dict[str, Any]:
 
 
 def as_number(value: Decimal) -> int | float:
-    """A number for JSON, exactly as it is.
+    """A number for JSON with exactly this value.
 
     Raises:
-        InvalidData: it has more digits than a JSON number can have.
+        InvalidData: the number has more digits than a JSON number can have.
     """
     if value == value.to_integral_value():
         return int(value)
@@ -140,7 +140,7 @@ def as_number(value: Decimal) -> int | float:
 
 
 def kind_of(status: int) -> Kind:
-    """The error for a status, where the body is no more specific."""
+    """The error for a status, used if the body is not more specific."""
     return VendorFailed if status >= 500 else _KINDS.get(status, VendorRejected)
 
 
@@ -148,7 +148,7 @@ def refusal(
     kind: Kind, vendor: str, response: Response, code: str | None, words: str | None
 ) -> ConnectorError:
     """The error of a refusal, with the vendor's text but without secrets."""
-    message = None if words is None else _MASKED.words(words, _LONGEST)
+    message = None if words is None else _REDACTION.words(words, _MAX_LENGTH)
     fields: dict[str, Any] = {"by_vendor": True} if kind is RateLimitExceeded else {}
     return kind(
         f"{vendor} refused: {message or code or 'it does not say why'}",
@@ -161,10 +161,10 @@ def refusal(
 
 
 def state_refusal(error: VendorRejected) -> VendorRejected:
-    """The refusal of a step for the state of its object, as every vendor raises it.
+    """The refusal of a step that the state of its object does not allow.
 
-    Some vendors answer a step that comes too late, or names an unknown object, with the status of a
-    wrong request.
+    All vendors raise this error. Some answer a step that is too late, or names an unknown object,
+    with the status of a malformed request.
     """
     if type(error) is not InvalidRequest:
         return error
@@ -196,7 +196,7 @@ def label_service(name: str, hosts: Sequence[str]) -> Service:
 
 
 async def fetched_label(wire: Wire, url: str) -> bytes | None:
-    """Fetch a label file; None if that fails, since the label is bought nevertheless."""
+    """Fetch a label file; None if that fails, because the label is bought nevertheless."""
     try:
         return (await wire.send(Request.get(url), to=LABELS)).body
     except ConnectorError:
@@ -204,7 +204,7 @@ async def fetched_label(wire: Wire, url: str) -> bytes | None:
 
 
 def country_of(country: str | None, address: Address) -> str:
-    """The country code of an answer, or the given one if the answer has none."""
+    """The country code of an answer, or the given code if the answer has none."""
     return country if country is not None and _COUNTRY.fullmatch(country) else address.country
 
 
@@ -231,18 +231,18 @@ def decoded(text: str | None) -> bytes | None:
 
 
 def search_mark(wire: Wire, key: str) -> str:
-    """The search mark of a purchase: a reference by which the carrier finds the purchase of a key.
+    """The search mark of a purchase: a reference by which the carrier finds it.
 
-    It is a digest, so that it never equals a host's own reference.
+    The mark is a digest of the key, so that it never equals the caller's own reference.
     """
-    return sha256(f"{wire.tenant or ''}\n{key}".encode()).hexdigest()[:_MARK]
+    return sha256(f"{wire.tenant or ''}\n{key}".encode()).hexdigest()[:_MARK_LENGTH]
 
 
 def extra_of(carrier: str, request: RateRequest, section: str) -> dict[str, Any]:
     """The extra options for one of a carrier's two requests, "rates" or "shipment".
 
     Raises:
-        InvalidData: they name another request.
+        InvalidData: the options name another request.
     """
     options = extra_for(carrier, request.extra)
     for name, option in options.items():
@@ -257,10 +257,10 @@ def extra_of(carrier: str, request: RateRequest, section: str) -> dict[str, Any]
 
 
 def reference_on_label(number: str | None, field: str) -> str | None:
-    """Our own reference, if it fits on a carrier's label.
+    """The caller's own reference, if it fits on a carrier's label.
 
     Raises:
-        InvalidData: it is too long.
+        InvalidData: the reference is too long.
     """
     if number is not None and len(number) > _MARKED:
         raise InvalidData(
@@ -275,7 +275,7 @@ def check_carrier(carrier: str, requested_carrier: str) -> None:
     """Refuse to track a parcel of another carrier.
 
     Raises:
-        UnsupportedByVendor: the carrier is another.
+        UnsupportedByVendor: the parcel is of another carrier.
     """
     if carrier_word(requested_carrier) != carrier:
         raise UnsupportedByVendor(
@@ -343,7 +343,7 @@ def required_dimensions(parcel: Parcel, number: int) -> tuple[Decimal, Decimal, 
     """The dimensions of a parcel, for a carrier that requires them.
 
     Raises:
-        InvalidData: they are unknown.
+        InvalidData: the parcel has no dimensions.
     """
     if parcel.sides is None:
         raise InvalidData(
@@ -388,7 +388,7 @@ def address_result(
 
     Args:
         address: the address that was checked.
-        suggested: the vendor's spelling of it.
+        suggested: the vendor's spelling of the address.
         valid: the vendor's verdict; None if it has none.
         compared: the address as the vendor returns it without a change, if it differs.
         messages: the vendor's remarks.

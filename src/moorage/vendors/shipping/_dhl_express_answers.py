@@ -140,7 +140,7 @@ def _message(text: str | None, code: str | None = None) -> CarrierMessage:
 
 
 def no_rates(error: VendorRejected) -> RateResult:
-    """DHL's message that it has no product."""
+    """DHL's message that it offers no product for a shipment."""
     message = _message(error.vendor_message, error.vendor_code)
     return RateResult(rates=(), messages=(message,))
 
@@ -255,7 +255,7 @@ def address_query(address: Address) -> dict[str, str]:
 
 
 def read_address(response: Response, address: Address) -> AddressResult:
-    """Parse the answer if DHL delivers to a place, and its spelling of the place."""
+    """Parse the answer about whether DHL delivers to a place, with DHL's spelling of the place."""
     body = read_answer(response)
     if "address" not in body.raw:
         raise malformed(response, "address")
@@ -294,7 +294,7 @@ def refused_address(address: Address, error: VendorRejected) -> AddressResult:
 
 
 def classify(_: Request, response: Response) -> ConnectorError | None:
-    """The text of an error, besides its status."""
+    """The error for an answer's status, with DHL's text."""
     if is_success(response.status):
         return None
     try:

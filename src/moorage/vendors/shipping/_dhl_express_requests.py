@@ -12,7 +12,7 @@ from moorage.contracts.shipping.rates import (
     LabelSize,
     Signature,
 )
-from moorage.contracts.shipping.units import LengthUnit, WeightUnit, converted
+from moorage.contracts.shipping.units import LengthUnit, WeightUnit, convert_measure
 from moorage.vendor_sdk import UnsupportedByVendor, merged
 from moorage.vendors.shipping._common import (
     as_number,
@@ -89,13 +89,13 @@ def _party(address: Address) -> dict[str, Any]:
 
 
 def _package(parcel: Parcel, number: int) -> dict[str, Any]:
-    weight = converted(parcel.weight, parcel.weight_unit, WeightUnit.KILOGRAM, places=_PLACES)
+    weight = convert_measure(parcel.weight, parcel.weight_unit, WeightUnit.KILOGRAM, places=_PLACES)
     names = ("length", "width", "height")
     return {
         "weight": as_number(weight),
         "dimensions": {
             name: as_number(
-                converted(side, parcel.length_unit, LengthUnit.CENTIMETRE, places=_PLACES)
+                convert_measure(side, parcel.length_unit, LengthUnit.CENTIMETRE, places=_PLACES)
             )
             for name, side in zip(names, required_dimensions(parcel, number), strict=True)
         },
@@ -122,7 +122,7 @@ def _value_body(money: Money) -> dict[str, Any]:
 
 
 def handover_time(day: date, ready: time, offset: str) -> str:
-    """The time of handing over, by the sender's clock."""
+    """The time at which a shipment is handed over, in the sender's local time."""
     return f"{day}T{ready:%H:%M:%S} GMT{offset}"
 
 
@@ -234,12 +234,12 @@ def _declaration(customs: Customs, day: str) -> dict[str, Any]:
 
 
 def _goods_lines(customs: Customs) -> Iterator[dict[str, Any]]:
-    """The goods as lines, each with the value of a piece and the weight of all."""
+    """The goods as lines, each with the value of one piece and the total weight."""
     for item in customs.items:
         for count, unit_price in lines_per_piece(item):
             share = item.weight * count / item.quantity
             weight = as_number(
-                converted(share, item.weight_unit, WeightUnit.KILOGRAM, places=_PLACES)
+                convert_measure(share, item.weight_unit, WeightUnit.KILOGRAM, places=_PLACES)
             )
             line = {
                 "description": item.description,

@@ -21,7 +21,7 @@ from moorage.contracts.shipping.shipments import (
     ShipmentState,
 )
 from moorage.contracts.shipping.tracking import Tracking, TrackingEvent, TrackingStatus
-from moorage.contracts.shipping.units import LengthUnit, WeightUnit, converted, plain
+from moorage.contracts.shipping.units import LengthUnit, WeightUnit, convert_measure, measure_text
 from moorage.vendor_sdk import (
     Answer,
     UnsupportedByVendor,
@@ -123,10 +123,12 @@ def _in_two_lines(address: Address) -> Address:
 def shipment_body(request: RateRequest) -> dict[str, Any]:
     """The request for rates."""
     parcel = request.parcels[0]
-    ounces = converted(parcel.weight, parcel.weight_unit, WeightUnit.OUNCE, places=1)
-    box = {"weight": plain(ounces)}
+    ounces = convert_measure(parcel.weight, parcel.weight_unit, WeightUnit.OUNCE, places=1)
+    box = {"weight": measure_text(ounces)}
     for name, side in zip(("length", "width", "height"), parcel.sides or (), strict=False):
-        box[name] = plain(converted(side, parcel.length_unit, LengthUnit.INCH, places=1))
+        box[name] = measure_text(
+            convert_measure(side, parcel.length_unit, LengthUnit.INCH, places=1)
+        )
     if request.insurance is not None and request.insurance.currency != "USD":
         raise UnsupportedByVendor("EasyPost insures in USD only.")
     customs = request.customs
@@ -162,7 +164,9 @@ def customs_body(customs: Customs) -> dict[str, Any]:
             "quantity": item.quantity,
             "value": str(item.value.amount),
             "currency": item.value.currency,
-            "weight": plain(converted(item.weight, item.weight_unit, WeightUnit.OUNCE, places=1)),
+            "weight": measure_text(
+                convert_measure(item.weight, item.weight_unit, WeightUnit.OUNCE, places=1)
+            ),
             "hs_tariff_number": item.hs_code,
             "origin_country": item.origin,
             "code": item.sku,

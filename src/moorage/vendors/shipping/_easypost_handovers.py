@@ -51,7 +51,7 @@ def pickup_body(request: PickupRequest) -> dict[str, Any]:
 
 
 async def schedule_pickup(wire: Wire, request: PickupRequest, key: str) -> Pickup:
-    """Schedule the cheapest pickup; after a lost answer, read whether it is scheduled."""
+    """Schedule the cheapest pickup; after a lost answer, look up whether it is scheduled."""
     asking = Request.post("/v2/pickups", json=pickup_body(request)).evolve(idempotent=True)
     offered = await wire.send(asking, key=part_key(key, "rates"), parse=_identified)
     rate = _cheapest_rate(offered)
@@ -69,7 +69,7 @@ async def schedule_pickup(wire: Wire, request: PickupRequest, key: str) -> Picku
 
 
 async def cancel_pickup(wire: Wire, ref: Ref) -> Pickup:
-    """Cancel a pickup; one that is cancelled already is returned as it is."""
+    """Cancel a pickup; a cancelled pickup is returned unchanged."""
     path = _path("pickups", ref.id)
     try:
         response = await wire.send(Request.post(f"{path}/cancel", json={}).evolve(idempotent=True))
@@ -81,7 +81,7 @@ async def cancel_pickup(wire: Wire, ref: Ref) -> Pickup:
 
 
 async def create_manifest(wire: Wire, shipments: tuple[Ref, ...], key: str) -> Manifest:
-    """Create a scan form; after a lost answer, look for the one of the first shipment."""
+    """Create a scan form; after a lost answer, search for the form of the first shipment."""
     body = {"scan_form": {"shipments": [{"id": ref.id} for ref in shipments]}}
     try:
         form = await wire.send(
@@ -141,7 +141,7 @@ def _cheapest_rate(offered: Answer) -> Answer:
     """The cheapest rate of a pickup.
 
     Raises:
-        VendorRejected: there is none, or their currencies differ.
+        VendorRejected: there are no rates, or their currencies differ.
     """
     rates = [
         (price, rate)

@@ -252,8 +252,7 @@ def read_cancel(response: Response) -> str:
     body = read_answer(response)
     if body.flag("output.cancelledShipment") is not True:
         raise malformed(response, "cancelledShipment")
-    message = body.text("output.message") or body.text("output.successMessage")
-    return message or "cancelledShipment"
+    return body.text("output.message") or "cancelledShipment"
 
 
 def classify(request: Request, response: Response) -> ConnectorError | None:

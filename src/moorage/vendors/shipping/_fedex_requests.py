@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 from moorage.contracts.shipping.parcels import Contents
 from moorage.contracts.shipping.rates import LabelFormat, Signature
-from moorage.contracts.shipping.units import LengthUnit, WeightUnit, converted
+from moorage.contracts.shipping.units import LengthUnit, WeightUnit, convert_measure
 from moorage.vendor_sdk import Money, UnsupportedByVendor, merged
 from moorage.vendors.shipping._common import as_number, extra_of, filled, reference_on_label
 
@@ -102,7 +102,7 @@ def shipment_body(
     """The request that buys a shipment."""
     image, stock = _IMAGES[request.label]
     pounds = [
-        converted(parcel.weight, parcel.weight_unit, WeightUnit.POUND, places=1)
+        convert_measure(parcel.weight, parcel.weight_unit, WeightUnit.POUND, places=1)
         for parcel in request.parcels
     ]
     packages = [
@@ -136,7 +136,7 @@ def shipment_body(
 
 
 def _references(request: RateRequest, parcel: Parcel, marked: str) -> list[dict[str, Any]]:
-    """The search mark and our own reference, of the parcel or else of the shipment."""
+    """The search mark, and the caller's reference of the parcel or else of the shipment."""
     numbers = {
         MARK: marked,
         "P_O_NUMBER": reference_on_label(parcel.reference or request.reference, "reference"),
@@ -175,7 +175,7 @@ def _package(request: RateRequest, parcel: Parcel) -> dict[str, Any]:
         metric = parcel.length_unit in _CENTIMETRES
         unit = LengthUnit.CENTIMETRE if metric else LengthUnit.INCH
         body["dimensions"] = {"units": "CM" if metric else "IN"} | {
-            name: int(converted(side, parcel.length_unit, unit, places=0))
+            name: int(convert_measure(side, parcel.length_unit, unit, places=0))
             for name, side in zip(("length", "width", "height"), parcel.sides, strict=True)
         }
     if request.signature is not None:
@@ -192,7 +192,7 @@ def _weight(request: RateRequest, value: Decimal, unit: WeightUnit) -> dict[str,
     stated_unit = WeightUnit.KILOGRAM if metric else WeightUnit.POUND
     return {
         "units": "KG" if metric else "LB",
-        "value": as_number(converted(value, unit, stated_unit, places=_PLACES)),
+        "value": as_number(convert_measure(value, unit, stated_unit, places=_PLACES)),
     }
 
 

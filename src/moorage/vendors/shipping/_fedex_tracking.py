@@ -84,7 +84,7 @@ def tracking_number(track: Answer) -> str | None:
 
 
 def is_unheard_of(tracking: Tracking) -> bool:
-    """True if FedEx does not know the number yet, for example of a label just bought."""
+    """True if FedEx does not know the number yet, for example for a label just bought."""
     return (tracking.vendor_status or "").endswith(_NOT_FOUND)
 
 

@@ -84,10 +84,12 @@ def pickup_body(request: PickupRequest) -> dict[str, Any]:
 
 
 async def schedule_pickup(wire: Wire, request: PickupRequest, key: str) -> Pickup:
-    """Schedule a pickup; after a lost answer, look for the one of these labels."""
+    """Schedule a pickup; after a lost answer, search for the pickup of these labels."""
     body = pickup_body(request)
     try:
-        booked = await wire.send(Request.post("/v1/pickups", json=body), key=key, parse=_booked)
+        booked = await wire.send(
+            Request.post("/v1/pickups", json=body), key=key, parse=_booked_pickup
+        )
     except OutcomeUnknown as unknown_outcome:
         earlier = await _pickup_of(wire, set(body["label_ids"]))
         if earlier is None:
@@ -97,7 +99,7 @@ async def schedule_pickup(wire: Wire, request: PickupRequest, key: str) -> Picku
 
 
 async def cancel_pickup(wire: Wire, ref: Ref) -> Pickup:
-    """Cancel a pickup; one that is cancelled already is returned as it is."""
+    """Cancel a pickup; a cancelled pickup is returned unchanged."""
     path = f"/v1/pickups/{quote(ref.id, safe='')}"
     try:
         response = await wire.send(Request.delete(path))
@@ -109,16 +111,16 @@ async def cancel_pickup(wire: Wire, ref: Ref) -> Pickup:
         ref=ref,
         state=PickupState.CANCELED,
         vendor_status="cancelled",
-        raw=_booked(response).raw,
+        raw=_booked_pickup(response).raw,
     )
 
 
 async def create_manifest(wire: Wire, shipments: tuple[Ref, ...], key: str) -> Manifest:
-    """Create manifests; after a lost answer, look for those of these labels."""
+    """Create manifests; after a lost answer, search for the manifests of these labels."""
     labels = [ref.id for ref in shipments]
     try:
         creating = Request.post("/v1/manifests", json={"label_ids": labels})
-        made = await wire.send(creating, key=key, parse=_manifested)
+        made = await wire.send(creating, key=key, parse=_manifest_answer)
     except OutcomeUnknown as unknown_outcome:
         manifests = await _manifests_of(wire, labels)
         if not manifests:
@@ -146,7 +148,7 @@ async def get_manifest(wire: Wire, ref: Ref) -> Manifest:
         body = read_answer(await wire.send(Request.get(f"/v1/manifests/{id_}")))
         return _read_manifest(wire, [body], body.raw)
     response = await wire.send(Request.get(f"/v1/manifests/requests/{id_}"))
-    body = _manifested(response)
+    body = _manifest_answer(response)
     manifests = [item for item in _manifests(body) if item.text("manifest_id")]
     if manifests:
         return _read_manifest(wire, manifests, body.raw)
@@ -252,14 +254,14 @@ async def _manifests_of(wire: Wire, labels: list[str]) -> list[Answer]:
     return manifests if covered == set(labels) else []
 
 
-def _booked(response: Response) -> Answer:
+def _booked_pickup(response: Response) -> Answer:
     body = read_answer(response)
     if body.text("pickup_id") is None:
         raise malformed(response, "pickup_id")
     return body
 
 
-def _manifested(response: Response) -> Answer:
+def _manifest_answer(response: Response) -> Answer:
     body = read_answer(response)
     if not _manifests(body) and not any(body.objects("manifest_requests")):
         raise malformed(response, "manifest_id")
@@ -267,7 +269,7 @@ def _manifested(response: Response) -> Answer:
 
 
 def _manifests(body: Answer) -> list[Answer]:
-    """The manifests of an answer, which names a single one in its own fields too."""
+    """The manifests in an answer, which may state a single manifest in its own fields."""
     return list(body.objects("manifests")) or ([body] if body.text("manifest_id") else [])
 
 

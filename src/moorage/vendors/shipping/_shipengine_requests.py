@@ -8,7 +8,7 @@ import attrs
 
 from moorage.contracts.shipping.parcels import Contents, NonDelivery
 from moorage.contracts.shipping.rates import LabelSize, Signature
-from moorage.contracts.shipping.units import LengthUnit, WeightUnit, converted
+from moorage.contracts.shipping.units import LengthUnit, WeightUnit, convert_measure
 from moorage.vendor_sdk import UnsupportedByVendor, extra_for, merged
 from moorage.vendors.shipping._common import as_number, filled, lines_per_piece
 
@@ -60,8 +60,9 @@ _RESIDENTIAL: Final = {True: "yes", False: "no", None: "unknown"}
 def address_body(address: Address) -> dict[str, Any]:
     """An address in ShipEngine's format.
 
-    ShipEngine requires a name and a region in every address. A company's name serves as the name if
-    there is no other; the city serves as the region in countries whose addresses have none.
+    ShipEngine requires a name and a region in every address. A company's name serves as the name
+    if there is no other; the city serves as the region in countries whose addresses have no
+    region.
     """
     values = attrs.asdict(address)
     values["name"] = address.name or address.company
@@ -72,7 +73,7 @@ def address_body(address: Address) -> dict[str, Any]:
 
 
 def layout_of(request: RateRequest) -> str | None:
-    """The label size in ShipEngine's format; None without one.
+    """The label size in ShipEngine's format; None if no size is requested.
 
     Raises:
         UnsupportedByVendor: ShipEngine does not print this size.
@@ -134,7 +135,7 @@ def _package(parcel: Parcel) -> dict[str, Any]:
         metric = parcel.length_unit in _METRIC
         unit = LengthUnit.CENTIMETRE if metric else LengthUnit.INCH
         body["dimensions"] = {"unit": "centimeter" if metric else "inch"} | {
-            name: as_number(converted(side, parcel.length_unit, unit, places=_PLACES))
+            name: as_number(convert_measure(side, parcel.length_unit, unit, places=_PLACES))
             for name, side in zip(("length", "width", "height"), parcel.sides, strict=True)
         }
     return filled([*body.items(), ("external_package_id", parcel.reference)])
@@ -142,7 +143,7 @@ def _package(parcel: Parcel) -> dict[str, Any]:
 
 def _weight(value: Decimal, unit: WeightUnit) -> dict[str, Any]:
     return {
-        "value": as_number(converted(value, unit, unit, places=_PLACES)),
+        "value": as_number(convert_measure(value, unit, unit, places=_PLACES)),
         "unit": _WEIGHTS[unit],
     }
 
@@ -169,7 +170,7 @@ def customs_body(customs: Customs) -> dict[str, Any]:
 
 
 def _products(item: CustomsItem) -> list[dict[str, Any]]:
-    """The goods, each line with the value of one piece."""
+    """The lines of goods, each with the value of one piece."""
     return [_product(item, count, unit_price) for count, unit_price in lines_per_piece(item)]
 
 

@@ -23,7 +23,7 @@ from moorage.contracts.shipping.shipments import (
     ShipmentState,
 )
 from moorage.contracts.shipping.tracking import Tracking, TrackingEvent, TrackingStatus
-from moorage.contracts.shipping.units import LengthUnit, WeightUnit, converted, plain
+from moorage.contracts.shipping.units import LengthUnit, WeightUnit, convert_measure, measure_text
 from moorage.vendor_sdk import (
     Answer,
     InvalidData,
@@ -120,13 +120,13 @@ _FIELDS: Final = {
     "residential": "is_residential",
 }
 _MARKED: Final = 100
-_MASKED: Final = Redaction()
-_LONGEST: Final = 300
+_REDACTION: Final = Redaction()
+_MAX_LENGTH: Final = 300
 _PLACES: Final = 4
 
 
 def _plain_measure(value: Decimal, unit: WeightUnit | LengthUnit) -> str:
-    return plain(converted(value, unit, unit, places=_PLACES))
+    return measure_text(convert_measure(value, unit, unit, places=_PLACES))
 
 
 def transaction_mark(key: str) -> str:
@@ -362,9 +362,9 @@ def classify(request: Request, response: Response) -> ConnectorError | None:
         sentence, kind = f"Shippo refused {code}: {words}", InvalidRequest
     else:
         return None
-    words = None if words is None else _MASKED.words(words, _LONGEST)
+    words = None if words is None else _REDACTION.words(words, _MAX_LENGTH)
     return kind(
-        _MASKED.words(sentence, _LONGEST),
+        _REDACTION.words(sentence, _MAX_LENGTH),
         status=response.status,
         vendor_code=code,
         vendor_message=words,

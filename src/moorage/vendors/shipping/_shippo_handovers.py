@@ -60,9 +60,9 @@ def pickup_body(request: PickupRequest, carrier_account: str, key: str) -> dict[
 
 
 async def schedule_pickup(wire: Wire, request: PickupRequest, key: str) -> Pickup:
-    """Schedule a pickup; Shippo lists none, so a lost answer stays unknown."""
+    """Schedule a pickup; Shippo cannot list pickups, so after a lost answer it stays unknown."""
     offers = [await _offer(wire, ref) for ref in request.shipments]
-    body = pickup_body(request, _same(offers, "carrier_account"), key)
+    body = pickup_body(request, _common_text(offers, "carrier_account"), key)
     booked = await wire.send(Request.post("/pickups", json=body), key=key, parse=_identified)
     texts = listed_texts(booked, "messages")
     status = booked.text("status")
@@ -87,13 +87,13 @@ async def schedule_pickup(wire: Wire, request: PickupRequest, key: str) -> Picku
 
 
 async def create_manifest(wire: Wire, shipments: tuple[Ref, ...], key: str) -> Manifest:
-    """Create a manifest; after a lost answer, look for the one of these transactions."""
+    """Create a manifest; after a lost answer, search for the manifest of these transactions."""
     offers = [await _offer(wire, ref) for ref in shipments]
     response = await wire.send(Request.get(_path("shipments", _text(offers[0], "shipment"))))
     shipment = read_answer(response)
     transactions = [ref.id for ref in shipments]
     body = {
-        "carrier_account": _same(offers, "carrier_account"),
+        "carrier_account": _common_text(offers, "carrier_account"),
         "shipment_date": required(shipment.text("shipment_date"), response, "shipment_date"),
         "address_from": required(
             shipment.text("address_from.object_id"), response, "address_from.object_id"
@@ -144,11 +144,11 @@ def _text(offer: Answer, field: str) -> str:
     return text
 
 
-def _same(offers: list[Answer], field: str) -> str:
+def _common_text(offers: list[Answer], field: str) -> str:
     """The text that all these rates have in a field.
 
     Raises:
-        InvalidData: they differ.
+        InvalidData: the texts differ.
     """
     values = {_text(offer, field) for offer in offers}
     if len(values) > 1:

@@ -149,7 +149,7 @@ def _alerts(body: Answer, path: str) -> Iterable[CarrierMessage]:
 
 
 def no_rates(error: VendorRejected) -> RateResult:
-    """UPS's message that it has no service."""
+    """UPS's message that it offers no service for a shipment."""
     return RateResult(rates=(), messages=(_message(error.vendor_message, error.vendor_code),))
 
 
@@ -284,7 +284,7 @@ def _event(body: Answer) -> TrackingEvent:
 
 
 def _moment(body: Answer) -> datetime | None:
-    """The time of an event: in UTC if UPS states that, otherwise the local time of its place."""
+    """The time of an event: in UTC if UPS states it, otherwise in the local time of its place."""
     for day, hour in (("gmtDate", "gmtTime"), ("date", "time")):
         clock = (body.text(hour) or "").replace(":", "").zfill(6)
         moment = as_time(f"{body.text(day)}T{clock}")

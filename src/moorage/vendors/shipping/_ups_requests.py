@@ -13,7 +13,7 @@ from moorage.contracts.shipping.rates import (
     LabelSize,
     Signature,
 )
-from moorage.contracts.shipping.units import LengthUnit, WeightUnit, converted, plain
+from moorage.contracts.shipping.units import LengthUnit, WeightUnit, convert_measure, measure_text
 from moorage.vendor_sdk import InvalidData, UnsupportedByVendor, merged
 from moorage.vendors.shipping._common import (
     declared_value,
@@ -123,17 +123,19 @@ def _package_measures(parcel: Parcel, country: str) -> dict[str, Any]:
     package: dict[str, Any] = {
         "PackageWeight": {
             "UnitOfMeasurement": _unit("LBS" if british else "KGS"),
-            "Weight": plain(converted(parcel.weight, parcel.weight_unit, weight, places=1)),
+            "Weight": measure_text(
+                convert_measure(parcel.weight, parcel.weight_unit, weight, places=1)
+            ),
         }
     }
     if parcel.sides is not None:
         sides = sorted(
-            (converted(side, parcel.length_unit, length, places=0) for side in parcel.sides),
+            (convert_measure(side, parcel.length_unit, length, places=0) for side in parcel.sides),
             reverse=True,
         )
         package["Dimensions"] = {
             "UnitOfMeasurement": _unit("IN" if british else "CM"),
-            **dict(zip(("Length", "Width", "Height"), map(plain, sides), strict=True)),
+            **dict(zip(("Length", "Width", "Height"), map(measure_text, sides), strict=True)),
         }
     return package
 
@@ -170,11 +172,11 @@ def _packages(request: RateRequest) -> list[dict[str, Any]]:
     return packages
 
 
-def _forms(request: RateRequest, customs: Customs, day: date) -> dict[str, Any]:
+def _customs_invoice(request: RateRequest, customs: Customs, day: date) -> dict[str, Any]:
     """The invoice that UPS prints for customs.
 
     Raises:
-        InvalidData: it lacks a number, or has several currencies.
+        InvalidData: the invoice lacks a number, or has several currencies.
     """
     number = reference_on_label(
         customs.invoice_number or request.reference, "customs.invoice_number"
@@ -258,7 +260,7 @@ def rates_body(request: RateRequest, account: str) -> dict[str, Any]:
 def shipment_body(
     request: RateRequest, offer: Ref, *, account: str, goods: str, marked: str, day: date
 ) -> dict[str, Any]:
-    """The request that buys a shipment; customs need the date."""
+    """The request that buys a shipment; its date is for the customs invoice."""
     _check_label(request)
     is_home = _at_home(request)
     references = [
@@ -269,7 +271,7 @@ def shipment_body(
     customs, options = request.customs, _options(request)
     if customs is not None:
         goods = ", ".join(item.description for item in customs.items)
-        options = {**(options or {}), "InternationalForms": _forms(request, customs, day)}
+        options = {**(options or {}), "InternationalForms": _customs_invoice(request, customs, day)}
     packages: list[dict[str, Any]] = []
     for package in _packages(request):
         fields = {"Description": goods[:_LINE], "Packaging": {"Code": _OWN_BOX}, **package}
@@ -301,7 +303,7 @@ def shipment_body(
 
 
 def _total(request: RateRequest, customs: Customs) -> dict[str, str] | None:
-    """The total value of the goods, where UPS requires it besides the invoice."""
+    """The total value of the goods, if UPS requires it in addition to the invoice."""
     if (request.sender.country, request.recipient.country) not in _TOTALLED:
         return None
     worth = declared_value(customs)

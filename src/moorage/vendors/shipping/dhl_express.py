@@ -106,8 +106,8 @@ class DhlExpress(Vendor):
         username: API key.
         credentials: API secret; by default the credential provider supplies `Credentials`.
         goods: description of the goods of shipments without a customs declaration.
-        ready: time of day at which shipments are handed over, by the sender's clock.
-        utc_offset: offset of that clock from UTC.
+        ready: time of day at which shipments are handed over, in the sender's local time.
+        utc_offset: offset of that local time from UTC.
         base_url: URL of DHL; its test system is below `/test`.
     """
 
@@ -213,7 +213,7 @@ class DhlExpress(Vendor):
         try:
             return await send_dated_request(wire, request, today, buying, key=key, parse=parse)
         except OutcomeUnknown as unknown_outcome:
-            earlier_answer = await self._marked(wire, shipment_mark)
+            earlier_answer = await self._shipment_with_mark(wire, shipment_mark)
             if earlier_answer is None:
                 raise unknown_outcome from None
             return recovered_shipment(wire, earlier_answer, rate)
@@ -225,8 +225,8 @@ class DhlExpress(Vendor):
     async def get_labels(
         self,
         wire: Wire,  # noqa: ARG002 - nothing is sent
-        ref: Ref,  # noqa: ARG002 - the same
-        label: LabelFormat | None,  # noqa: ARG002 - the same
+        ref: Ref,  # noqa: ARG002 - nothing is sent
+        label: LabelFormat | None,  # noqa: ARG002 - nothing is sent
         /,
     ) -> tuple[Label, ...]:
         """Refuse, because DHL returns a label only with its purchase."""
@@ -242,7 +242,7 @@ class DhlExpress(Vendor):
         return read_track(await _track_shipment(wire, ref.id), ref.id)
 
     async def cancel(self, wire: Wire, ref: Ref, /) -> CancelResult:  # noqa: ARG002 - nothing is sent
-        """Refuse, because DHL bills only handed-over shipments, and cancels none."""
+        """Refuse, because DHL has no cancellation; it bills only shipments that are handed over."""
         raise UnsupportedByVendor("DHL Express cancels no shipments.")
 
     async def validate_address(self, wire: Wire, address: Address, /) -> AddressResult:
@@ -256,7 +256,7 @@ class DhlExpress(Vendor):
             return refused_address(address, error)
 
     def _today(self, wire: Wire) -> date:
-        """The current date where shipments are handed over."""
+        """The current date at the place where shipments are handed over."""
         timezone = datetime.strptime(self.utc_offset, "%z").tzinfo or UTC
         return wire.now().astimezone(timezone).date()
 
@@ -264,7 +264,7 @@ class DhlExpress(Vendor):
         """The time at which shipments are handed over on a date."""
         return handover_time(day, self.ready, self.utc_offset)
 
-    async def _marked(self, wire: Wire, marked: str) -> Answer | None:
+    async def _shipment_with_mark(self, wire: Wire, marked: str) -> Answer | None:
         """The shipment with this mark; None if there is none, or the search failed."""
         today = self._today(wire)
         query = {
@@ -290,7 +290,7 @@ def _tracking_number(body: Answer) -> str | None:
 
 
 async def _track_shipment(wire: Wire, number: str) -> Answer:
-    """The tracking of a shipment; DHL has a separate view for those not handed over yet."""
+    """The tracking of a shipment; DHL has a separate view before the handover."""
     try:
         response = await _ask(wire, number, "all-checkpoints")
     except VendorRejected as error:

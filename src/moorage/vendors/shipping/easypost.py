@@ -153,7 +153,7 @@ class EasyPost(ApiVendor):
         *,
         key: str,
     ) -> Shipment:
-        """Buy a shipment; one that was bought at this rate before is returned as it is."""
+        """Buy a shipment; a shipment that was bought at this rate before is returned unchanged."""
         path = _path("shipments", rate.other("shipment"))
         body = {"rate": {"id": rate.id}, "insurance": rate.other("insurance")}
         buying = Request.post(

@@ -163,7 +163,7 @@ class FedEx(Vendor):
         )
 
     def services(self) -> Mapping[str, Service]:
-        """The APIs; those of tracking are separate if another project has them."""
+        """The APIs; tracking has separate services if another project is configured for it."""
         api = Service(
             CARRIER,
             self._api_url,
@@ -222,7 +222,7 @@ class FedEx(Vendor):
         try:
             return await wire.send(buying, key=key, parse=partial(read_shipment, wire))
         except OutcomeUnknown as unknown_outcome:
-            tracks = await self._marked(
+            tracks = await self._parcels_with_mark(
                 wire, shipment_mark, required_request(rate_request).ship_date
             )
             if not tracks:
@@ -236,15 +236,15 @@ class FedEx(Vendor):
     async def get_labels(
         self,
         wire: Wire,  # noqa: ARG002 - nothing is sent
-        ref: Ref,  # noqa: ARG002 - the same
-        label: LabelFormat | None,  # noqa: ARG002 - the same
+        ref: Ref,  # noqa: ARG002 - nothing is sent
+        label: LabelFormat | None,  # noqa: ARG002 - nothing is sent
         /,
     ) -> tuple[Label, ...]:
         """Refuse, because FedEx returns a label only with its purchase."""
         raise UnsupportedByVendor("FedEx returns a label only with its purchase.")
 
     async def track(self, wire: Wire, number: str, carrier: str, /) -> Tracking:
-        """Track a parcel, including one that was sent from elsewhere."""
+        """Track a parcel, including one that was bought elsewhere."""
         check_carrier(CARRIER, carrier)
         track, response = await self._tracked(wire, number)
         error = unheard_of(track, response)
@@ -302,7 +302,9 @@ class FedEx(Vendor):
             raise malformed(response, "trackResults")
         return tracks[0], response
 
-    async def _marked(self, wire: Wire, marked: str, planned: date | None) -> list[Answer]:
+    async def _parcels_with_mark(
+        self, wire: Wire, marked: str, planned: date | None
+    ) -> list[Answer]:
         """The parcels with this mark; empty if there are none, or the search failed."""
         today = wire.now().date()
         body = {

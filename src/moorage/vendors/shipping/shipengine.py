@@ -1,8 +1,8 @@
 """ShipEngine (the ShipStation API): rates, labels, tracking and address checks.
 
 Version 1 of its API, in JSON, with the key in `API-Key`. It takes no idempotency key. A purchase
-with an unknown outcome is searched among the labels of the rate by the mark that was sent along,
-and never repeated.
+with an unknown outcome is searched among the labels of the rate by the mark that was sent with the
+purchase, and never repeated.
 """
 
 from __future__ import annotations
@@ -85,8 +85,8 @@ class ShipEngine(ApiVendor):
     Attributes:
         credentials: API key; by default the credential provider supplies `Credentials` that send
             the key in `API-Key`.
-        carriers: ids of the carrier accounts to ask for rates; by default all, listed anew each
-            time.
+        carriers: ids of the carrier accounts to ask for rates; by default all, which are listed
+            again for each request.
         insurer: "carrier", "shipsurance" or "third_party".
         base_url: URL of ShipEngine.
         label_hosts: hosts that labels may be downloaded from.
@@ -187,7 +187,7 @@ class ShipEngine(ApiVendor):
         return await _labels(wire, bought, label)
 
     async def track(self, wire: Wire, number: str, carrier: str, /) -> Tracking:
-        """Track a shipment of any sender, by a carrier that ShipEngine supports."""
+        """Track a shipment of any sender with a carrier that ShipEngine supports."""
         query = {"carrier_code": _CARRIERS.get(carrier, carrier), "tracking_number": number}
         return read_tracking(read_answer(await wire.send(Request.get("/v1/tracking", query=query))))
 
@@ -330,7 +330,7 @@ async def _shipment(wire: Wire, bought: Answer) -> Shipment:
 
 
 def _parts(bought: Answer) -> list[Answer]:
-    """The parts with a tracking number: each of several parcels, or the whole shipment."""
+    """The parts with a tracking number: each parcel if there are several, or the shipment."""
     label_answers = [
         package for package in bought.objects("packages") if package.text("tracking_number")
     ]

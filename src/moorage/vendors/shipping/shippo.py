@@ -1,8 +1,8 @@
 """Shippo: rates, labels, tracking and address checks.
 
 Version 2018-02-08 of its API, in JSON, with numbers as text. Shippo takes no idempotency key. A
-purchase with an unknown outcome is searched among the transactions of the rate by the mark that was
-sent along, and never repeated.
+purchase with an unknown outcome is searched among the transactions of the rate by the mark that
+was sent with the purchase, and never repeated.
 """
 
 from __future__ import annotations
@@ -71,7 +71,7 @@ if TYPE_CHECKING:
 
 
 def _auth(_: Shippo, secret: Secret) -> Credentials:
-    """The token in Shippo's own form."""
+    """Credentials with the token in Shippo's own format."""
     token = Secret(f"ShippoToken {secret.reveal()}")
     return Credentials.api_key(token, header="Authorization")
 
@@ -178,7 +178,7 @@ class Shippo(ApiVendor):
         label: LabelFormat | None,  # noqa: ARG002 - none is converted
         /,
     ) -> tuple[Label, ...]:
-        """Fetch the labels in the format they were bought in."""
+        """Fetch the labels in the format in which they were bought."""
         return (await self.get(wire, ref)).labels
 
     async def track(self, wire: Wire, number: str, carrier: str, /) -> Tracking:

@@ -2,7 +2,8 @@
 
 The OAuth API, in JSON, in version 2409 of rating and shipping. UPS takes no idempotency key and
 stores no rates. A purchase with an unknown outcome is searched by the mark that was sent as a
-reference, and never repeated. Labels in PDF are bought as images and recovered as PDF at once.
+reference, and never repeated. Labels in PDF are bought as images, and immediately recovered as
+PDF.
 """
 
 from __future__ import annotations
@@ -197,7 +198,7 @@ class Ups(Vendor):
         return await _in_pdf(wire, bought)
 
     async def get(self, wire: Wire, ref: Ref, /) -> Shipment:
-        """Get a shipment; a voided one has no labels."""
+        """Get a shipment; a voided shipment has no labels."""
         label_format = LabelFormat(ref.other("label") or LabelFormat.PDF)
         try:
             tracking = await self.track_shipment(wire, ref)
@@ -277,7 +278,7 @@ async def _recovered_shipment(
 async def _try_recovery(
     wire: Wire, label: LabelFormat, identification: dict[str, Any]
 ) -> tuple[str, tuple[Label, ...]] | None:
-    """The number and the labels; None if there are none, or the recovery failed."""
+    """The shipment's number and labels; None if there are none, or the recovery failed."""
     try:
         number, labels = await _recovered_shipment(wire, label, identification)
     except ConnectorError:

@@ -1,4 +1,4 @@
-"""Helpers of shop vendors: addresses, times and refusals that follow from what was read."""
+"""Helpers of shop vendors: addresses, times, and refusals because of an order's state."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ _LATEST: Final = datetime(9999, 1, 1, tzinfo=UTC)
 
 
 def address_of(country: str | None, **fields: Any) -> Address | None:
-    """An address; None without a country, since an address of no country leads nowhere."""
+    """An address; None without a country, because nothing can be sent there."""
     if country is None or _COUNTRY.fullmatch(country) is None:
         return None
     return Address(country=country, **fields)
@@ -32,19 +32,19 @@ def full_name(*parts: str | None) -> str | None:
 
 
 def written_time(at: datetime) -> str:
-    """A time in UTC, to the second and without its zone."""
+    """A time in UTC as text, to the second and without a zone."""
     return nearest_valid_time(at).astimezone(UTC).replace(tzinfo=None).isoformat(timespec="seconds")
 
 
 def nearest_valid_time(at: datetime) -> datetime:
-    """A time, or the nearest one from 1970 to 9998, from which seconds can be subtracted."""
+    """The nearest time from 1970 to 9998, so that seconds can be subtracted from it."""
     return min(max(at, _EARLIEST), _LATEST)
 
 
 async def found_or_unknown(
     unknown_outcome: sdk.OutcomeUnknown, look_up: Callable[[], Awaitable[R | None]]
 ) -> R:
-    """The result of a step whose answer was lost, as the shop has it.
+    """The result of a step whose answer was lost, looked up at the shop.
 
     Args:
         unknown_outcome: error of the step.

@@ -49,7 +49,7 @@ _STATUSES: Final[Mapping[int, Any]] = {
 }
 
 
-def _words(response: Response) -> tuple[str | None, str | None]:
+def _error_code_and_text(response: Response) -> tuple[str | None, str | None]:
     """The code and the text of the first error in an answer."""
     error = sdk.error_answer(response).object("errors.0")
     return error.text("errorId"), _text(error)
@@ -59,7 +59,9 @@ def _text(error: Answer) -> str | None:
     return sdk.masked_words(error.text("longMessage") or error.text("message"))
 
 
-REFUSALS: Final = sdk.Refusals(vendor="eBay", codes=_CODES, statuses=_STATUSES, read=_words)
+REFUSALS: Final = sdk.Refusals(
+    vendor="eBay", codes=_CODES, statuses=_STATUSES, read=_error_code_and_text
+)
 
 
 def check_updated(response: Response, offer: str) -> Answer:
@@ -126,7 +128,7 @@ def _address(answer: Answer) -> Address | None:
 
 
 def _shipping(summary: Answer) -> Money | None:
-    """The price of delivery after its discount, which eBay states below zero."""
+    """The price of delivery after its discount, which eBay states as a negative amount."""
     cost, discount = amount_at(summary, "deliveryCost"), amount_at(summary, "deliveryDiscount")
     if cost is None or discount is None or cost.currency != discount.currency:
         return cost
@@ -155,7 +157,7 @@ def read_order(ref: MakeRef, response: Response, answer: Answer) -> ShopOrder:
     """An order.
 
     Raises:
-        VendorFailed: the answer lacks what each order has.
+        VendorFailed: the answer lacks a field that every order has.
     """
     id_ = sdk.required(answer.text("orderId"), response, "orderId")
     summary = answer.object("pricingSummary")
@@ -191,7 +193,7 @@ def read_order(ref: MakeRef, response: Response, answer: Answer) -> ShopOrder:
 
 
 def read_item(ref: MakeRef, response: Response, offer: Answer, item: Answer) -> ShopItem:
-    """An offer of an item; its stock is the smaller of what both have."""
+    """An offer of an item; its stock is the smaller of the offer's and the item's quantity."""
     price = amount_at(offer.object("pricingSummary"), "price")
     stocks = (
         offer.integer("availableQuantity"),

@@ -1,9 +1,10 @@
 """The cursor of eBay's list of orders: a period of last changes, and a place in its list.
 
-eBay numbers its pages and does not promise an order of the list, so an order that changes meanwhile
-moves others to a page that was read already. A period that has ended only loses orders: each that
-changes leaves it for a later one. So the first request finds where the period ends, the next ones
-read the ended period, and a total that became smaller tells how far to step back.
+eBay numbers its pages and does not guarantee a sort order, so an order that changes meanwhile can
+move others to a page that was already read. A period in the past only loses orders: an order that
+changes moves to a later period. So the first request finds the end of the period, the next
+requests read the ended period, and if its total has become smaller, the cursor steps back by the
+difference.
 """
 
 from __future__ import annotations
@@ -23,7 +24,7 @@ if TYPE_CHECKING:
     from moorage.contracts.shops import OrderQuery
     from moorage.vendor_sdk import Ref
 
-_MOMENT: Final = timedelta(milliseconds=1)
+_MILLISECOND: Final = timedelta(milliseconds=1)
 _USUAL: Final = timedelta(days=90)
 """The age of the oldest orders that eBay lists without a filter."""
 
@@ -36,7 +37,8 @@ class OrderCursor:
         since: first moment of the period; None for the orders that eBay lists without a filter.
         until: last moment of the period; None before it is known.
         offset: number of orders in the period that were read.
-        total: number of orders in the period when the page before was read; None on its first page.
+        total: number of orders in the period when the previous page was read; None on the first
+            page.
     """
 
     since: datetime | None = None
@@ -66,22 +68,22 @@ class OrderCursor:
         """The parameters of the list, without the size of its pages."""
         if self.since is None:
             return {}
-        until = "" if self.until is None else _written(self.until)
-        filters = {"filter": f"lastmodifieddate:[{_written(self.since)}..{until}]"}
+        until = "" if self.until is None else _utc_text(self.until)
+        filters = {"filter": f"lastmodifieddate:[{_utc_text(self.since)}..{until}]"}
         return {**filters, "offset": str(self.offset)} if self.offset else filters
 
     @property
     def related(self) -> dict[str, str | None]:
-        """The cursor as ids that a reference is related to."""
+        """The cursor as the related ids of a reference."""
         return {
-            "since": None if self.since is None else _written(self.since),
-            "until": None if self.until is None else _written(self.until),
+            "since": None if self.since is None else _utc_text(self.since),
+            "until": None if self.until is None else _utc_text(self.until),
             "offset": str(self.offset),
             "total": None if self.total is None else str(self.total),
         }
 
     def after(self, changes: Iterable[datetime], count: int, total: int) -> OrderCursor | None:
-        """The cursor of the next page; None if nothing can be left.
+        """The cursor of the next page; None if no orders are left.
 
         Args:
             changes: times of the last changes on this page.
@@ -97,7 +99,7 @@ class OrderCursor:
         left = max(0, (total if self.total is None else self.total) - total)
         offset = max(0, self.offset - left) if left else self.offset + count
         if offset >= total:
-            return OrderCursor(since=nearest_valid_time(self.until) + _MOMENT)
+            return OrderCursor(since=nearest_valid_time(self.until) + _MILLISECOND)
         return attrs.evolve(self, offset=offset, total=total)
 
 
@@ -105,7 +107,7 @@ def _count(text: str) -> int | None:
     return int(text) if text.isascii() and text.isdigit() and len(text) < 10 else None
 
 
-def _written(at: datetime) -> str:
+def _utc_text(at: datetime) -> str:
     """A time in UTC, to the millisecond, as eBay writes it."""
     in_utc = nearest_valid_time(at).astimezone(UTC).replace(tzinfo=None)
     return f"{in_utc.isoformat(timespec='milliseconds')}Z"

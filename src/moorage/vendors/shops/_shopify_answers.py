@@ -118,7 +118,7 @@ def _refusal(
 
 
 def _pause(cost: Answer) -> float | None:
-    """Seconds until the bucket of points has enough for the same request."""
+    """Seconds until the bucket has enough points for the same request."""
     needed, left, rate = (
         cost.decimal(path)
         for path in (
@@ -133,11 +133,11 @@ def _pause(cost: Answer) -> float | None:
 
 
 def required_object(response: Response, path: str) -> Answer:
-    """An object that was asked for by its id.
+    """An object that was requested by its id.
 
     Raises:
-        VendorRejected: the shop has none with this id.
-        VendorFailed: the answer does not say.
+        VendorRejected: the shop has no object with this id.
+        VendorFailed: the answer does not state whether the object exists.
     """
     answer = sdk.read_answer(response)
     if answer.object("data").raw.get(path, answer) is None:
@@ -202,7 +202,7 @@ def read_order(
     """An order, with lines that were read from further pages.
 
     Raises:
-        VendorFailed: the answer lacks what each order has.
+        VendorFailed: the answer lacks a field that every order has.
     """
     id_ = sdk.required(answer.text("id"), response, "id")
     total = _money(answer, "currentTotalPriceSet.shopMoney")
@@ -246,7 +246,7 @@ def read_fulfilment(ref: Ref, response: Response, answer: Answer) -> FulfilmentR
 
 
 def read_item(ref: MakeRef, response: Response, answer: Answer, currency: str) -> ShopItem:
-    """A variant, whose reference names its product and its inventory item, too."""
+    """A variant; its reference also names its product and its inventory item."""
     id_ = sdk.required(answer.text("id"), response, "productVariants.id")
     is_counted = answer.flag("inventoryItem.tracked")
     return ShopItem(

@@ -108,7 +108,7 @@ SET_PRICE: Final = """mutation SetPrice($productId: ID!, $variants: [ProductVari
 
 
 def request(document: str, variables: Mapping[str, Any]) -> Request:
-    """The request of a document; one that only reads may be repeated."""
+    """The request with a document; a request that only reads may be repeated."""
     filled = {name: value for name, value in variables.items() if value is not None}
     made = sdk.Request.post(PATH, json={"query": document, "variables": filled})
     return made.evolve(idempotent=True) if document.startswith("query") else made

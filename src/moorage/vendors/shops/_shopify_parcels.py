@@ -1,4 +1,4 @@
-"""Parcels of an order at Shopify: what is left to ship, and which parcels exist."""
+"""Parcels of an order at Shopify: the items left to ship, and the existing parcels."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ _ENDED_STATUSES: Final = frozenset({"CANCELLED", "ERROR", "FAILURE"})
 
 @attrs.frozen
 class Parcels:
-    """An order's fulfilments and fulfilment orders, with the answer that they are from."""
+    """An order's fulfilments and fulfilment orders, with the answer that contains them."""
 
     order: Answer
     response: Response
@@ -115,7 +115,7 @@ def _named_lines(parcels: Parcels, fulfilment: Fulfilment) -> list[dict[str, Any
 
 
 def _parcel_line(item: Answer, quantities: dict[str, int]) -> Mapping[str, Any]:
-    """The part of a fulfilment order's line in the parcel; `quantities` keeps the rest."""
+    """The quantity of a fulfilment order's line in the parcel; `quantities` is reduced by it."""
     line = item.text("lineItem.id") or ""
     quantity = min(item.integer("remainingQuantity") or 0, quantities.get(line, 0))
     if quantity:

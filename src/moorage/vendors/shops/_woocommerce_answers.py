@@ -58,7 +58,7 @@ def payment_of(answer: Answer, status: str) -> OrderPayment:
 
 
 def fulfilment_of(answer: Answer, status: str) -> OrderFulfilment:
-    """The state of shipping; an order that was completed once was shipped."""
+    """The state of shipping; an order that was ever completed counts as shipped."""
     if answer.text("date_completed_gmt") is not None:
         return OrderFulfilment.FULFILLED
     return _FULFILMENTS.get(status, OrderFulfilment.UNKNOWN)
@@ -99,7 +99,7 @@ def read_order(ref: MakeRef, response: Response, answer: Answer) -> ShopOrder:
     """An order.
 
     Raises:
-        VendorFailed: the answer lacks what each order has.
+        VendorFailed: the answer lacks a field that every order has.
     """
     id_ = sdk.required(answer.text("id"), response, "id")
     status = sdk.required(answer.text("status"), response, "status")
@@ -133,7 +133,7 @@ def read_order(ref: MakeRef, response: Response, answer: Answer) -> ShopOrder:
 
 
 def read_item(ref: MakeRef, response: Response, answer: Answer, currency: str) -> ShopItem:
-    """A product or a variation; the reference of a variation names its product, too."""
+    """A product or a variation; the reference of a variation also names its product."""
     id_ = sdk.required(answer.text("id"), response, "id")
     parent = answer.integer("parent_id") if answer.text("type") == "variation" else None
     return ShopItem(

@@ -1,4 +1,4 @@
-"""The cursor of WooCommerce's list of orders: a time, and what was read of its second."""
+"""The cursor of WooCommerce's list of orders: a time, and the orders read of its second."""
 
 from __future__ import annotations
 
@@ -24,11 +24,11 @@ class OrderCursor:
     """A position in the orders, which are sorted by their last change.
 
     WooCommerce keeps times to the second, so many orders may have the same time. Orders that were
-    already read are excluded by id, and the following second has a page of its own. So an excluded
+    already read are excluded by id, and the following second has a separate page. So an excluded
     order that changes meanwhile is found on that page.
 
     Attributes:
-        since: time from which the last change of an order must be, included; None for all orders.
+        since: earliest time of an order's last change, inclusive; None for all orders.
         seen: ids of orders that are excluded.
         latest: latest change on an earlier page.
     """
@@ -58,7 +58,7 @@ class OrderCursor:
 
     @property
     def related(self) -> dict[str, str | None]:
-        """The cursor as ids that a reference is related to."""
+        """The cursor as the related ids of a reference."""
         return {
             "since": None if self.since is None else self.since.isoformat(),
             "seen": ",".join(self.seen),
@@ -73,7 +73,7 @@ class OrderCursor:
         return max(times) if times else self.since
 
     def after(self, orders: tuple[ShopOrder, ...], *, is_last: bool) -> OrderCursor | None:
-        """The cursor of the next page; None if nothing can be left."""
+        """The cursor of the next page; None if no orders are left."""
         latest = self.resume_at(orders)
         if latest is None or (is_last and not self.seen):
             return None

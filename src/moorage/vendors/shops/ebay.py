@@ -1,9 +1,9 @@
 """eBay: a seller's orders, stock and prices by the Fulfillment API and the Inventory API.
 
-eBay takes no idempotency key. Before a parcel is reported, the parcels of the order are read,
-unless it has none; a parcel whose answer was lost is looked up by its tracking number. eBay counts
-a line as shipped as soon as one piece of it is, and refunds the buyer when a paid order is
-cancelled, so moorage offers neither parts of orders nor cancellations.
+eBay takes no idempotency key. Before a parcel is reported, the existing parcels of the order are
+read; a parcel whose answer was lost is looked up by its tracking number. eBay counts a line as
+shipped as soon as one piece of it is, and refunds the buyer when a paid order is cancelled, so
+moorage offers neither partial shipments nor cancellations.
 """
 
 from __future__ import annotations
@@ -105,7 +105,7 @@ class Ebay(sdk.ApiVendor):
     async def fulfil(
         self, wire: Wire, ref: Ref, fulfilment: Fulfilment, /, *, key: str
     ) -> FulfilmentReceipt:
-        """Report a parcel with everything that is not shipped, unless eBay has it already."""
+        """Report a parcel with all unshipped items, unless eBay already has this parcel."""
         number = _NOT_SENT.sub("", fulfilment.tracking_number or "")
         order = await wire.send(
             sdk.Request.get(_order_path(ref)), key=sdk.part_key(key, "order"), parse=_read_lines
@@ -157,9 +157,9 @@ class Ebay(sdk.ApiVendor):
         /,
         *,
         expected: int | None,  # noqa: ARG002 - a capability that this vendor lacks
-        location: str | None,  # noqa: ARG002 - likewise
+        location: str | None,  # noqa: ARG002 - a capability that this vendor lacks
     ) -> StockReceipt:
-        """Set the stock of an item at all marketplaces, and that of the offer."""
+        """Set the stock of an item at all marketplaces, and the quantity of the offer."""
         sku = ref.other("sku")
         if sku is None:
             raise sdk.InvalidData(
@@ -185,7 +185,7 @@ class Ebay(sdk.ApiVendor):
 
 @attrs.frozen
 class _Order:
-    """An order's lines, with the answer that they are from."""
+    """An order's lines, with the answer that contains them."""
 
     answer: Answer
     response: Response
@@ -253,7 +253,7 @@ def _parcel_of(ref: Ref, number: str, response: Response) -> FulfilmentReceipt |
 
 
 def _read_created(ref: Ref, response: Response) -> FulfilmentReceipt:
-    """The receipt of a new parcel, whose id is in the address that eBay answers with."""
+    """The receipt of a new parcel, whose id is in the URL that eBay returns."""
     address = response.headers.get("location") or ""
     head, _, id_ = address.rpartition("/shipping_fulfillment/")
     if not head or not id_:

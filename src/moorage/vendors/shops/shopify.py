@@ -1,7 +1,8 @@
 """Shopify: a shop's orders, stock and prices by the GraphQL Admin API.
 
-Shopify takes an idempotency key for stock, but none for fulfilments. A parcel whose answer was lost
-is looked up by its tracking number; without one its outcome is unknown.
+Shopify takes an idempotency key for changes of stock, but none for fulfilments. A parcel whose
+answer was lost is looked up by its tracking number; without a tracking number, its outcome is
+unknown.
 """
 
 from __future__ import annotations
@@ -60,7 +61,7 @@ class Shopify(sdk.ApiVendor):
         credentials: access token of the app; by default the credential provider supplies
             `Credentials`.
         location: id of the location whose stock is set, such as gid://shopify/Location/1.
-        base_url: URL of the shop; by default that of its name.
+        base_url: URL of the shop; by default derived from its name.
     """
 
     name = "shopify"
@@ -89,7 +90,7 @@ class Shopify(sdk.ApiVendor):
         return self.base_url or f"https://{self.shop}.myshopify.com"
 
     async def orders(self, wire: Wire, query: OrderQuery, after: Ref | None, /) -> OrderPage:
-        """A page of orders, after Shopify's cursor of the last one."""
+        """A page of orders, after Shopify's cursor of the previous page."""
         since = query.updated_since if after is None else sdk.as_time(after.other("since"))
         variables = {
             "first": min(query.limit, self.limits["page"]),
@@ -116,7 +117,7 @@ class Shopify(sdk.ApiVendor):
     async def fulfil(
         self, wire: Wire, ref: Ref, fulfilment: Fulfilment, /, *, key: str
     ) -> FulfilmentReceipt:
-        """Create a fulfilment of what is left, unless the order has one of this parcel already."""
+        """Create a fulfilment of the items left, unless the order already has this parcel."""
         look_up = documents.request(documents.PARCELS, {"id": ref.id})
         parcels = await wire.send(look_up, key=sdk.part_key(key, "parcels"), parse=read_parcels)
         receipt = earlier_parcel(ref, parcels, fulfilment)
@@ -135,7 +136,7 @@ class Shopify(sdk.ApiVendor):
             return await found_or_unknown(unknown_outcome, parcel_of)
 
     async def cancel(self, wire: Wire, ref: Ref, /) -> CancelReceipt:
-        """Cancel an order of which nothing was shipped; Shopify may do it a little later."""
+        """Cancel an order without shipped items; Shopify may carry it out a little later."""
         look_up = documents.request(documents.STATE, {"id": ref.id})
         response = await wire.send(look_up)
         order = required_object(response, "order")
@@ -256,7 +257,7 @@ def _next_cursor(response: Response, page: Answer) -> str | None:
 
 
 async def _whole_order(wire: Wire, response: Response, answer: Answer) -> ShopOrder:
-    """An order with all of its lines; the first answer has only some of many."""
+    """An order with all of its lines; the first answer contains only some of many lines."""
     lines: tuple[OrderLine, ...] = ()
     cursor = _next_cursor(response, answer.object("lineItems"))
     earlier_cursors: set[str] = set()
@@ -287,7 +288,7 @@ def _related_id(ref: Ref, name: str) -> str:
     """A related id of a variant.
 
     Raises:
-        InvalidData: the reference is not of an item that was found.
+        InvalidData: the reference does not come from an item that `find_items` returned.
     """
     id_ = ref.other(name)
     if id_ is not None:

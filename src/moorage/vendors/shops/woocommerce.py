@@ -1,6 +1,6 @@
 """WooCommerce: a shop's orders, stock and prices by its REST API, version 3.
 
-WooCommerce takes no idempotency key. A parcel is written to the order as fields of its own, so
+WooCommerce takes no idempotency key. A parcel is written to separate fields of the order, so
 writing it twice has no further effect. A note to the buyer and a refund are looked up before they
 are made; if they may have been made and cannot be found, the outcome is unknown.
 """
@@ -67,8 +67,8 @@ class WooCommerce(sdk.ApiVendor):
         credentials: the key's secret, which begins with cs_; by default the credential provider
             supplies `Credentials`.
         currency: ISO 4217 code of the shop's currency.
-        parcel_note: text to the buyer about a parcel; {carrier}, {number} and {url} in it stand
-            for those of the parcel.
+        parcel_note: text to the buyer about a parcel; {carrier}, {number} and {url} in it are
+            replaced by the parcel's.
     """
 
     name = "woocommerce"
@@ -101,9 +101,10 @@ class WooCommerce(sdk.ApiVendor):
     parcel_note: str = "Your parcel is on its way: {carrier} {number} {url}"
 
     async def orders(self, wire: Wire, query: OrderQuery, after: Ref | None, /) -> OrderPage:
-        """A page of orders; the cursor is the last change and the orders that were read of it.
+        """A page of orders; the cursor is the time of the last change, with its orders.
 
-        Numbered pages would lose an order: each one that changes meanwhile moves the others up.
+        The cursor contains the ids of the orders of that time that were already read. Numbered
+        pages could skip orders: an order that changes meanwhile moves the others up.
         """
         cursor = OrderCursor.of(query, after)
         filters = {
@@ -131,7 +132,7 @@ class WooCommerce(sdk.ApiVendor):
     async def fulfil(
         self, wire: Wire, ref: Ref, fulfilment: Fulfilment, /, *, key: str
     ) -> FulfilmentReceipt:
-        """Write the parcel to the order, complete it, and tell the buyer if that is wanted."""
+        """Write the parcel to the order, complete it, and notify the buyer if requested."""
         await wire.send(
             sdk.Request.get(_order_path(ref), query={"_fields": "id,status"}),
             key=sdk.part_key(key, "status"),
@@ -168,7 +169,7 @@ class WooCommerce(sdk.ApiVendor):
     async def refund(
         self, wire: Wire, ref: Ref, amount: Money, /, *, reason: str | None, key: str
     ) -> ShopRefund:
-        """Refund an amount by the order's means of payment, unless the key was refunded before."""
+        """Refund an amount by the order's means of payment, unless its key was already used."""
         check_same_currency(amount, ref, "amount")
         mark = sdk.key_at(wire, key, _LONGEST_KEY)
         body = {
@@ -212,9 +213,9 @@ class WooCommerce(sdk.ApiVendor):
         /,
         *,
         expected: int | None,  # noqa: ARG002 - a capability that this vendor lacks
-        location: str | None,  # noqa: ARG002 - likewise
+        location: str | None,  # noqa: ARG002 - a capability that this vendor lacks
     ) -> StockReceipt:
-        """Set the stock of a product or a variation, which is counted from then on."""
+        """Set the stock of a product or a variation, which WooCommerce then tracks."""
         answer, response = await _put_item(
             wire, ref, {"manage_stock": True, "stock_quantity": quantity}
         )
@@ -235,7 +236,7 @@ class WooCommerce(sdk.ApiVendor):
         return read_events(event, ref)
 
     async def _notify(self, wire: Wire, ref: Ref, fulfilment: Fulfilment, key: str) -> None:
-        """Write a note to the buyer, unless the order has the same one already."""
+        """Write a note to the buyer, unless the order already has the same note."""
         text = self.parcel_note
         for name, value in (
             ("{carrier}", fulfilment.carrier),
@@ -332,7 +333,7 @@ def _read_refund(ref: Ref, currency: str, response: Response, answer: Answer) ->
 
 
 async def _refund_of(wire: Wire, ref: Ref, mark: str) -> tuple[Response, Answer] | None:
-    """The refund of an order that was made with a key."""
+    """The refund of an order that was made with this key."""
     request = sdk.Request.get(f"{_order_path(ref)}/refunds", query={"per_page": "100"})
     response = await wire.send(request)
     refunds = sdk.read_answers(response)
@@ -355,7 +356,7 @@ def _read_note(response: Response) -> Answer:
 
 
 async def _put_item(wire: Wire, ref: Ref, fields: dict[str, Any]) -> tuple[Answer, Response]:
-    """Change a product, or a variation, which WooCommerce reaches below its product only."""
+    """Change a product or a variation; a variation's URL is below its product's."""
     parent, id_ = ref.other("parent"), quote(ref.id, safe="")
     path = f"/products/{quote(parent, safe='')}/variations/{id_}" if parent else f"/products/{id_}"
     request: Request = sdk.Request.put(f"{_API}{path}", json=fields)

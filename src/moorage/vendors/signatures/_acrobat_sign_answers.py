@@ -105,7 +105,7 @@ _IMPERSONAL: Final = {
 """Events about all signers, whose person is only the last one who did something."""
 
 
-def _words(response: Response) -> tuple[str | None, str | None]:
+def _error_code_and_text(response: Response) -> tuple[str | None, str | None]:
     answer = sdk.error_answer(response)
     return answer.text("code"), sdk.masked_words(answer.text("message"))
 
@@ -142,7 +142,7 @@ REFUSALS: Final = sdk.Refusals(
         401: sdk.AuthenticationFailed,
         429: sdk.RateLimitExceeded,
     },
-    read=_words,
+    read=_error_code_and_text,
 )
 
 
@@ -166,7 +166,7 @@ def read_ids(response: Response) -> tuple[str, ...]:
 
 
 def read_agreement(ref: Ref, response: Response) -> tuple[Answer, str | None]:
-    """An agreement, and the tag of its present version."""
+    """An agreement, and the ETag of its current version."""
     answer = sdk.read_answer(response)
     if answer.text("id") != ref.id:
         raise sdk.malformed(response, "id")
@@ -174,7 +174,7 @@ def read_agreement(ref: Ref, response: Response) -> tuple[Answer, str | None]:
 
 
 def read_list(name: str, response: Response) -> tuple[Answer, ...]:
-    """The members of a list in an answer, which must have the list."""
+    """The members of a list, which the answer must contain."""
     answer = sdk.read_answer(response)
     if not isinstance(answer.raw.get(name), list):
         raise sdk.malformed(response, name)
@@ -182,7 +182,7 @@ def read_list(name: str, response: Response) -> tuple[Answer, ...]:
 
 
 def status_of(agreement: Answer, events: Sequence[Answer] = ()) -> EnvelopeStatus:
-    """The state of an agreement; the last event tells why one was cancelled."""
+    """The state of an agreement; for a cancelled one, the last event states the reason."""
     word = agreement.text("status") or ""
     if word == CANCELLED:
         ends = [ENDS[type_] for event in events if (type_ := event.text("type") or "") in ENDS]
@@ -191,7 +191,7 @@ def status_of(agreement: Answer, events: Sequence[Answer] = ()) -> EnvelopeStatu
 
 
 def members_in(sets: Sequence[Answer]) -> list[tuple[Answer, Answer]]:
-    """The present members of an agreement, each after its set."""
+    """The current members of an agreement, each with its participant set."""
     return [
         (group, member)
         for group in sets
@@ -210,7 +210,9 @@ def ids_in_turn(sets: Sequence[Answer]) -> list[str]:
     ]
 
 
-def _last(events: Sequence[Answer], types: frozenset[str], email: str | None) -> Answer | None:
+def _last_event(
+    events: Sequence[Answer], types: frozenset[str], email: str | None
+) -> Answer | None:
     matches = [
         event
         for event in events
@@ -227,9 +229,9 @@ def _time(event: Answer | None) -> datetime | None:
 def _signer_state(group: Answer, member: Answer, events: Sequence[Answer]) -> SignerState:
     word, email = group.text("status"), member.text("email")
     status = SIGNER_STATUSES.get(word or "", SignerStatus.UNKNOWN)
-    signed = _last(events, SIGNED_EVENTS, email)
-    viewed = _last(events, VIEWED_EVENTS, email)
-    declined = _last(events, frozenset({"REJECTED"}), email)
+    signed = _last_event(events, SIGNED_EVENTS, email)
+    viewed = _last_event(events, VIEWED_EVENTS, email)
+    declined = _last_event(events, frozenset({"REJECTED"}), email)
     if word == CANCELLED and declined is not None:
         status = SignerStatus.DECLINED
     elif word == WAITING_FOR_OTHERS and signed is not None:
@@ -288,7 +290,7 @@ def link_of(email: str, response: Response) -> str | None:
 
 
 def read_events(event: WebhookEvent, ref: MakeRef) -> tuple[SignatureEvent, ...]:
-    """The event that a webhook reports; empty if it is about no agreement."""
+    """The event that a webhook reports; empty if it is not about an agreement."""
     answer = sdk.as_answer(event.payload)
     word, id_ = answer.text("event"), answer.text("agreement.id")
     if word is None or id_ is None:

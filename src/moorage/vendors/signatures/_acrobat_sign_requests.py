@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from datetime import UTC, datetime, time
 from typing import TYPE_CHECKING, Any, Final
 
 from moorage import vendor_sdk as sdk
@@ -53,7 +52,7 @@ _TWO_DIGITS: Final = """
 
 
 def upload_request(document: SignatureDocument) -> sdk.Request:
-    """The upload of a document, which nobody sees until an agreement names it."""
+    """The upload of a document, which nobody can see until an agreement contains it."""
     return sdk.Request.post(
         "/transientDocuments",
         form=[("File-Name", document.name)],
@@ -83,8 +82,7 @@ def agreement_body(
     if request.language is not None:
         body["locale"] = _locale(request.language)
     if request.expires_on is not None:
-        midnight = datetime.combine(request.expires_on, time(), UTC)
-        body["expirationTime"] = midnight.strftime("%Y-%m-%dT%H:%M:%SZ")
+        body["expirationTime"] = f"{request.expires_on.isoformat()}T00:00:00Z"
     if request.remind_every is not None:
         body["reminderFrequency"] = REMINDERS[request.remind_every]
     if request.signers[0].embedded:
@@ -93,10 +91,11 @@ def agreement_body(
 
 
 def check_request(request: SignatureRequest) -> None:
-    """Refuse what Adobe has no words for.
+    """Refuse a request with values that Adobe does not support.
 
     Raises:
-        InvalidData: the days between reminders, the language, or some of the embedded signers.
+        InvalidData: the days between reminders or the language is not supported, or only some
+            signers are embedded.
     """
     if request.remind_every is not None and request.remind_every not in REMINDERS:
         raise sdk.InvalidData(

@@ -25,7 +25,7 @@ _PDF: Final = b"%PDF-"
 
 
 def mark_of(wire: Wire, key: str) -> str:
-    """The text by which an envelope is looked up; it depends on the key and does not reveal it."""
+    """The text by which an envelope is looked up; a digest of the key."""
     content = f"{wire.account}\n{wire.tenant or ''}\n{key}"
     return sha256(content.encode()).hexdigest()[:_LONGEST_MARK]
 
@@ -34,7 +34,7 @@ async def sent_once(
     send: Callable[[], Awaitable[SignatureReceipt]],
     look_up: Callable[[], Awaitable[SignatureReceipt | None]],
 ) -> SignatureReceipt:
-    """The receipt of an envelope; one whose answer was lost is looked up, and not sent again.
+    """The receipt of an envelope; after a lost answer it is looked up, and not sent again.
 
     Args:
         send: sends the envelope under its key.
@@ -59,7 +59,7 @@ def check_expiry(request: SignatureRequest, today: date) -> None:
     """Refuse a request that expires today or has expired.
 
     Raises:
-        InvalidData: it does.
+        InvalidData: the request expires today or has expired.
     """
     if request.expires_on is not None and request.expires_on <= today:
         raise sdk.InvalidData(

@@ -63,7 +63,7 @@ _REQUEST: Final = """
 NOT_VOIDABLE: Final = "ENVELOPE_CANNOT_VOID_INVALID_STATE"
 
 
-def _words(response: Response) -> tuple[str | None, str | None]:
+def _error_code_and_text(response: Response) -> tuple[str | None, str | None]:
     answer = sdk.error_answer(response)
     code = answer.text("errorCode")
     # The words may contain an address; the code may be in other letters.
@@ -82,12 +82,12 @@ REFUSALS: Final = sdk.Refusals(
         **dict.fromkeys((413, 415), sdk.InvalidRequest),
         429: sdk.RateLimitExceeded,
     },
-    read=_words,
+    read=_error_code_and_text,
 )
 
 
 def status_at(answer: Answer, path: str) -> EnvelopeStatus:
-    """The state of an envelope, whose word stands at a path."""
+    """The state of an envelope, from DocuSign's word at a path of the answer."""
     return STATUSES.get((answer.text(path) or "").lower(), EnvelopeStatus.UNKNOWN)
 
 
@@ -106,7 +106,7 @@ def read_receipt(ref: MakeRef, response: Response) -> SignatureReceipt:
 def read_change(ref: Ref, status: EnvelopeStatus | None, response: Response) -> SignatureReceipt:
     """The receipt of a change to an envelope.
 
-    DocuSign states errors of single parts in an answer that is otherwise a success.
+    DocuSign may state errors of single parts in a successful answer.
     """
     answer = sdk.read_answer(response)
     id_ = sdk.required(answer.text("envelopeId"), response, "envelopeId")
@@ -177,7 +177,7 @@ def embedded_id(envelope: Envelope, email: str) -> str | None:
 
 
 def read_events(event: WebhookEvent, ref: MakeRef) -> tuple[SignatureEvent, ...]:
-    """The event that a webhook reports; empty if it is about no envelope."""
+    """The event that a webhook reports; empty if it is not about an envelope."""
     answer = sdk.as_answer(event.payload)
     word, id_ = answer.text("event"), answer.text("data.envelopeId")
     if word is None or id_ is None:

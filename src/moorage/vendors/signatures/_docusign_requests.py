@@ -44,10 +44,10 @@ def envelope_body(request: SignatureRequest, mark: str | None, today: date) -> d
         body["documents"] = [_document(number, file) for number, file in numbered_documents]
         signers = [_signer(number, item, request) for number, item in enumerate(request.signers, 1)]
         body["recipients"] = {"signers": signers}
-    return _filled(body)
+    return _without_none(body)
 
 
-def _filled(fields: dict[str, Any]) -> dict[str, Any]:
+def _without_none(fields: dict[str, Any]) -> dict[str, Any]:
     return {name: value for name, value in fields.items() if value is not None}
 
 
@@ -85,11 +85,11 @@ def _person(signer: Signer, request: SignatureRequest) -> dict[str, Any]:
 
 
 def _email(request: SignatureRequest) -> dict[str, Any] | None:
-    """The email to a signer in another language, which has to repeat its texts."""
+    """The email to a signer in another language, for which DocuSign requires its texts again."""
     if request.language is None:
         return None
     language = _LANGUAGES.get(request.language, request.language.replace("-", "_"))
-    return _filled(
+    return _without_none(
         {
             "supportedLanguage": language,
             "emailSubject": request.subject,
@@ -109,7 +109,7 @@ def _signer(number: int, signer: Signer, request: SignatureRequest) -> dict[str,
         fields["smsAuthentication"] = {"senderProvidedNumbers": [signer.phone]}
     if signer.places:
         fields["tabs"] = {"signHereTabs": [_tab(place) for place in signer.places]}
-    return _filled(fields)
+    return _without_none(fields)
 
 
 def _role(signer: Signer, request: SignatureRequest) -> dict[str, Any]:
@@ -119,7 +119,7 @@ def _role(signer: Signer, request: SignatureRequest) -> dict[str, Any]:
             field="signers.phone",
             remedy="Set the check of the phone in the template, or send documents.",
         )
-    return _filled({**_person(signer, request), "roleName": signer.role})
+    return _without_none({**_person(signer, request), "roleName": signer.role})
 
 
 def _tab(place: SignaturePlace) -> dict[str, Any]:

@@ -50,7 +50,7 @@ EVENTS: Final[Mapping[str, SignatureEventType]] = {
 } | sdk.words(SignatureEventType.FAILED, "file_error sign_url_invalid unknown_error")
 
 
-def _words(response: Response) -> tuple[str | None, str | None]:
+def _error_code_and_text(response: Response) -> tuple[str | None, str | None]:
     error = sdk.error_answer(response).object("error")
     return error.text("error_name"), sdk.masked_words(error.text("error_msg"))
 
@@ -69,7 +69,7 @@ REFUSALS: Final = sdk.Refusals(
     },
     # The files are still being prepared, and can be read later.
     reading={409: sdk.VendorFailed},
-    read=_words,
+    read=_error_code_and_text,
 )
 
 
@@ -99,27 +99,27 @@ def status_of(request: Answer) -> EnvelopeStatus:
 
 
 def awaited(request: Answer) -> list[Answer]:
-    """The signatures that are awaited now: those with the lowest place in the order."""
+    """The signatures that are due now: the unsigned ones with the lowest place in the order."""
     signatures = [
         item for item in request.objects("signatures") if item.text("status_code") == _AWAITING
     ]
-    first_place = min((_place(item) for item in signatures), default=0)
-    return [item for item in signatures if _place(item) == first_place]
+    first_place = min((_signing_order(item) for item in signatures), default=0)
+    return [item for item in signatures if _signing_order(item) == first_place]
 
 
-def _place(signature: Answer) -> int:
+def _signing_order(signature: Answer) -> int:
     return signature.integer("order") or 0
 
 
 def _signer_states(request: Answer) -> tuple[SignerState, ...]:
-    current_places = {_place(item) for item in awaited(request)}
+    current_places = {_signing_order(item) for item in awaited(request)}
     return tuple(_signer_state(item, current_places) for item in request.objects("signatures"))
 
 
 def _signer_state(signature: Answer, current_places: set[int]) -> SignerState:
     word, viewed_at = signature.text("status_code"), signature.time("last_viewed_at")
     status = SIGNER_STATUSES.get(word or "", SignerStatus.UNKNOWN)
-    if status is SignerStatus.SENT and _place(signature) not in current_places:
+    if status is SignerStatus.SENT and _signing_order(signature) not in current_places:
         status = SignerStatus.WAITING
     elif status is SignerStatus.SENT and viewed_at is not None:
         status = SignerStatus.VIEWED
@@ -199,7 +199,7 @@ def signature_id(envelope: Envelope, email: str) -> str | None:
 
 
 def read_events(event: WebhookEvent, ref: MakeRef) -> tuple[SignatureEvent, ...]:
-    """The event that a webhook reports; empty if it is about no request."""
+    """The event that a webhook reports; empty if it is not about a request."""
     answer = sdk.as_answer(event.payload)
     word = answer.text("event.event_type")
     id_ = answer.text("signature_request.signature_request_id")

@@ -41,7 +41,7 @@ def request_fields(
     Args:
         request: documents or template, signers and texts.
         mark: the text by which the request is looked up; None without a key.
-        account_fields: fields that the account decides.
+        account_fields: fields that follow from the account's options.
     """
     fields: dict[str, Any] = {
         **account_fields,
@@ -57,14 +57,14 @@ def request_fields(
     if request.expires_on is not None:
         midnight = datetime.combine(request.expires_on, time(), UTC)
         fields["expires_at"] = int(midnight.timestamp())
-    places = _places(request)
+    places = _signature_fields(request)
     if places:
         fields["form_fields_per_document"] = places
     return {name: value for name, value in fields.items() if value is not None}
 
 
 def form_fields(fields: dict[str, Any]) -> list[tuple[str, str]]:
-    """Fields in the form in which Dropbox Sign reads them beside files."""
+    """Fields in the format that Dropbox Sign requires in a form with files."""
     return [(name, _as_text(value)) for name, value in fields.items() if value is not None]
 
 
@@ -94,7 +94,7 @@ def _signer(signer: Signer) -> dict[str, Any]:
     return fields
 
 
-def _places(request: SignatureRequest) -> list[dict[str, Any]]:
+def _signature_fields(request: SignatureRequest) -> list[dict[str, Any]]:
     return [
         {
             "document_index": place.document - 1,

@@ -2,7 +2,7 @@
 
 Documents are uploaded first, which sends nothing. Acrobat Sign takes no idempotency key, so an
 agreement has the key's mark as its external id; after a lost answer the agreement is looked up by
-it, and is never sent again.
+this mark, and is never sent again.
 """
 
 from __future__ import annotations
@@ -129,7 +129,7 @@ class AcrobatSign(sdk.ApiVendor):
         return await sent_once(sending, partial(_look_up, wire, mark))
 
     async def get(self, wire: Wire, ref: Ref, /) -> Envelope:
-        """Get an agreement, its members and its events, which take a request each."""
+        """Get an agreement, its members and its events, with one request for each."""
         agreement, _ = await _agreement(wire, ref)
         return await _envelope(wire, ref, agreement)
 
@@ -147,7 +147,7 @@ class AcrobatSign(sdk.ApiVendor):
         return SignatureReceipt(ref=ref, status=status, raw=raw)
 
     async def void(self, wire: Wire, ref: Ref, reason: str | None, /) -> SignatureReceipt:
-        """Cancel an agreement; one that its sender cancelled already counts as voided now."""
+        """Cancel an agreement; an agreement that its sender already cancelled counts as voided."""
         agreement, version = await _agreement(wire, ref)
         if agreement.text("status") == CANCELLED:
             envelope = await _envelope(wire, ref, agreement)
@@ -214,7 +214,7 @@ def _read_reminder(response: sdk.Response) -> Any:
 
 
 async def _upload(wire: Wire, document: SignatureDocument, key: str | None) -> str:
-    """The id of an uploaded document, which a repeat of the same key gets again."""
+    """The id of an uploaded document, which a repeat with the same key also gets."""
     return await wire.send(upload_request(document), key=key, parse=read_upload)
 
 
@@ -235,7 +235,7 @@ async def _envelope(wire: Wire, ref: Ref, agreement: Answer) -> Envelope:
 
 
 async def _look_up(wire: Wire, mark: str) -> SignatureReceipt | None:
-    """The receipt of the agreement with a mark, which the list itself does not show."""
+    """The receipt of the agreement with a mark, whose mark the list itself does not show."""
     query = {"externalId": mark, "showHiddenAgreements": "true"}
     for id_ in await wire.send(sdk.Request.get("/agreements", query=query), parse=read_ids):
         ref = wire.ref(id_)

@@ -1,7 +1,7 @@
 """DocuSign: envelopes by the eSignature REST API v2.1.
 
-DocuSign takes no idempotency key. An envelope has a transaction id instead, which is made of the
-key; after a lost answer the envelope is looked up by it, and is never sent again.
+DocuSign takes no idempotency key. An envelope has a transaction id instead, which is derived from
+the key; after a lost answer the envelope is looked up by this id, and is never sent again.
 """
 
 from __future__ import annotations
@@ -75,7 +75,8 @@ class Docusign(sdk.ApiVendor):
         integration_key: client id of the application, to get tokens by a JWT.
         user_id: id of the user for whom the application acts.
         private_key: RSA private key of the application, in PEM.
-        login_url: URL of the server that gives tokens; by default the one that fits `base_url`.
+        login_url: URL of the server that grants tokens; by default the one that belongs to
+            `base_url`.
     """
 
     name = "docusign"
@@ -98,7 +99,7 @@ class Docusign(sdk.ApiVendor):
     login_url: str | None = None
 
     def __attrs_post_init__(self) -> None:
-        """Refuse an application that cannot get tokens, and one beside a token."""
+        """Refuse an incomplete application, and an application together with an access token."""
         parts = (self.integration_key, self.user_id, self.private_key)
         given_count = len([part for part in parts if part is not None])
         if given_count not in {0, 3} or (given_count and self.credentials is not None):
@@ -167,14 +168,14 @@ class Docusign(sdk.ApiVendor):
         return await wire.send(request, parse=partial(read_envelope, ref))
 
     async def remind(self, wire: Wire, ref: Ref, /, *, key: str | None) -> SignatureReceipt:
-        """Send the emails to the signers whose turn it is once more."""
+        """Send the emails again to the signers whose turn it is."""
         request = sdk.Request.put(self._path(ref), query={"resend_envelope": "true"}, json={})
         return await wire.send(
             request.evolve(idempotent=False), key=key, parse=partial(read_change, ref, None)
         )
 
     async def void(self, wire: Wire, ref: Ref, reason: str | None, /) -> SignatureReceipt:
-        """Void an envelope; one that is void already counts as voided now."""
+        """Void an envelope; an envelope that is already void counts as voided."""
         body = {"status": "voided", "voidedReason": reason or _NO_REASON}
         request = sdk.Request.put(self._path(ref), json=body)
         read = partial(read_change, ref, EnvelopeStatus.VOIDED)

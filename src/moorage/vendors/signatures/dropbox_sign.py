@@ -1,7 +1,7 @@
 """Dropbox Sign: signature requests by the API v3.
 
-Dropbox Sign takes no idempotency key. A request has the key's mark in its metadata instead; after a
-lost answer the request is looked up by it, and is never sent again.
+Dropbox Sign takes no idempotency key. A request has the key's mark in its metadata instead; after
+a lost answer the request is looked up by this mark, and is never sent again.
 """
 
 from __future__ import annotations
@@ -97,7 +97,7 @@ class DropboxSign(sdk.ApiVendor):
     base_url: str = "https://api.hellosign.com/v3"
 
     def mode(self) -> sdk.Mode | None:
-        """Test mode if the options say so."""
+        """Test mode if the option `test_mode` is set."""
         return sdk.Mode.TEST if self.test_mode else sdk.Mode.LIVE
 
     async def send(
@@ -163,7 +163,7 @@ class DropboxSign(sdk.ApiVendor):
         reason: str | None,  # noqa: ARG002 - no capability of Dropbox Sign allows one
         /,
     ) -> SignatureReceipt:
-        """Ask for the cancellation of a request, which Dropbox Sign confirms by an event."""
+        """Request the cancellation of a request, which Dropbox Sign confirms by an event."""
         path = f"/signature_request/cancel/{quote(ref.id, safe='')}"
         request = sdk.Request.post(path).evolve(idempotent=True)
         try:
@@ -193,7 +193,7 @@ class DropboxSign(sdk.ApiVendor):
         return await wire.send(sdk.Request.get(path), parse=_read_link)
 
     async def download(self, wire: Wire, ref: Ref, /) -> SignedFile:
-        """Download the documents as one PDF, to which the audit trail is appended in the end."""
+        """Download the documents as one PDF, with the audit trail appended at completion."""
         path = f"/signature_request/files/{quote(ref.id, safe='')}"
         request = sdk.Request.get(path, query={"file_type": "pdf"})
         return await wire.send(request, parse=read_pdf)

@@ -39,8 +39,8 @@ async def list_opt_outs(wire: Wire, after: Ref | None) -> OptOutPage:
     query = {} if after is None else {"starting_after": after.id}
     entries, response = await _entries(wire, query)
     last_id = entries[-1].text("id") if len(entries) == _PAGE else None
-    start = None if last_id is None else wire.ref(last_id)
-    return OptOutPage(items=_read(wire, entries, response), next=start)
+    next_page = None if last_id is None else wire.ref(last_id)
+    return OptOutPage(items=_read(wire, entries, response), next=next_page)
 
 
 async def opt_outs_of(wire: Wire, number: str) -> tuple[OptOut, ...]:
@@ -49,7 +49,7 @@ async def opt_outs_of(wire: Wire, number: str) -> tuple[OptOut, ...]:
 
 
 async def opt_in(wire: Wire, number: str) -> None:
-    """Remove all opt-outs of a number; Bird refuses to remove what its owner asked for."""
+    """Remove all opt-outs of a number; Bird keeps those that its owner requested."""
     entries, response = await _entries(wire, {"destination": number})
     ids = [id_ for entry in entries if (id_ := entry.text("id")) is not None]
     if len(ids) < len(entries):

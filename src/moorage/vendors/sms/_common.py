@@ -33,7 +33,7 @@ def sender_of(message: SmsMessage, usual: str | None, vendor: str) -> str:
     """The sender of a message, at a vendor that requires one.
 
     Raises:
-        InvalidData: neither the message nor the account has one.
+        InvalidData: neither the message nor the account has a sender.
     """
     sender = message.sender or usual
     if sender:
@@ -58,7 +58,7 @@ def international(path: str) -> Callable[[Answer], str | None]:
 
 
 def as_field(value: Any) -> str:
-    """A value as a form field."""
+    """A value as the text of a form field."""
     return str(value).lower() if isinstance(value, bool) else str(value)
 
 
@@ -69,7 +69,7 @@ def as_price(amount: object, currency: str | None) -> Price | None:
 
 
 def price(amount: str, currency: str) -> Callable[[Answer], Price | None]:
-    """A row that reads a price from the paths of amount and currency, or a currency in capitals."""
+    """A row that reads a price; `currency` is a path, or a currency code in capital letters."""
     if currency.isupper():
         return lambda fields: as_price(fields.value(amount), currency)
     return lambda fields: as_price(fields.value(amount), fields.text(currency))

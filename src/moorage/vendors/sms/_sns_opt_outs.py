@@ -54,5 +54,5 @@ async def opt_outs_of(wire: Wire, number: str) -> tuple[OptOut, ...]:
 
 
 async def opt_in(wire: Wire, number: str) -> None:
-    """Send to a number again."""
+    """Remove the opt-out of a number."""
     await _result(wire, _OPT_IN, phoneNumber=number)

@@ -22,11 +22,11 @@ _OPEN_STATUSES: Final = frozenset({408, 425})
 
 
 @attrs.frozen
-class WithoutCode:
-    """A vendor's classifier that masks an entered code where the refusal repeats it.
+class CodeMaskingClassifier:
+    """A classifier that masks an entered code if the vendor's refusal repeats it.
 
-    A code of digits is too short to be masked as a credential is. It is masked after the refusal
-    was read: people choose what they enter, such as the vendor's own code for another refusal.
+    A code of digits is too short to be masked like a credential. It is masked after the refusal
+    was read, because an entered code may equal one of the vendor's own codes for refusals.
 
     Attributes:
         classify: classifier of the answers.
@@ -35,7 +35,7 @@ class WithoutCode:
     classify: Callable[[Request, Response], ConnectorError | None]
 
     def __call__(self, request: Request, response: Response, /) -> ConnectorError | None:
-        """The error for a refusal, without the code; None to choose it by the status alone."""
+        """The error for a refusal, without the code; None to use the status alone."""
         error = self.classify(request, response)
         match = _CODE.search(request.body) if isinstance(request.body, bytes) else None
         if match is None or sdk.is_success(response.status):
@@ -57,7 +57,7 @@ class WithoutCode:
 
 
 def _mask(error: ConnectorError, code: re.Pattern[str], masked_response: Response) -> None:
-    """Mask a code in an error; the vendor's own code, by which the error was chosen, stays."""
+    """Mask an entered code in an error, but not in the vendor's own code of the refusal."""
     error.args = (code.sub(_MASK, error.message),)
     words: str | None = getattr(error, "vendor_message", None)
     fields = {
@@ -85,12 +85,12 @@ def needed_option(value: str | None, name: str, vendor: str, meaning: str) -> st
 
 
 def read_fields(_: MakeRef, response: Response) -> Answer:
-    """The fields of an answer, for an operation that makes its own result of them."""
+    """The fields of an answer, for an operation that converts them itself."""
     return sdk.read_answer(response)
 
 
 def check_same_number(stated: str | None, to: str, vendor: str) -> None:
-    """Refuse a code that was sent to another number than the one that is to be verified.
+    """Refuse a code that was sent to another number than the number to be verified.
 
     Raises:
         VendorRejected: the vendor states another number.
@@ -104,7 +104,7 @@ def check_same_number(stated: str | None, to: str, vendor: str) -> None:
 
 
 def refused(ref: sdk.Ref, refusal: sdk.VendorRejected, status: VerificationStatus) -> Verification:
-    """The verification that a refused check leaves."""
+    """The state of the verification after a refused check."""
     raw = None if refusal.response is None else sdk.error_answer(refusal.response).raw
     code = refusal.vendor_code or (None if refusal.status is None else str(refusal.status))
     return Verification(ref=ref, status=status, vendor_status=code, raw=raw)

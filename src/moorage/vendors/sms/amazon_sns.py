@@ -72,8 +72,8 @@ class AmazonSns(Vendor):
         credentials: secret access key; by default the credential provider supplies `Credentials`,
             signed by `AwsSigV4` for the service `sns`.
         session_token: session token of temporary credentials.
-        sender: sender of messages without one of their own: a name, or a number of yours; by
-            default SNS chooses.
+        sender: sender of messages that name none: a name, or a number of yours; by default SNS
+            chooses.
         message_type: Transactional or Promotional; by default the account's setting.
         base_url: URL of SNS; by default that of the region.
     """
@@ -123,7 +123,7 @@ class AmazonSns(Vendor):
         return await list_opt_outs(wire, after)
 
     async def find_opt_outs(self, wire: Wire, number: str, /) -> tuple[OptOut, ...]:
-        """Ask whether a number has opted out."""
+        """Look up whether a number has opted out."""
         return await opt_outs_of(wire, number)
 
     async def remove_opt_out(self, wire: Wire, number: str, /) -> None:

@@ -25,7 +25,7 @@ from moorage.contracts.sms import (
 from moorage.contracts.verification import Verification, VerificationRequest, VerificationStatus
 from moorage.vendors.sms._bird_opt_outs import list_opt_outs, opt_in, opt_outs_of
 from moorage.vendors.sms._common import price, refusal, sender_of
-from moorage.vendors.sms._verification import WithoutCode, read_fields
+from moorage.vendors.sms._verification import CodeMaskingClassifier, read_fields
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -176,8 +176,8 @@ class Bird(sdk.ApiVendor):
     Attributes:
         region: region of the workspace, such as `eu1`.
         credentials: API key; by default the credential provider supplies it.
-        sender: sender of messages without one of their own.
-        category: Bird's category of messages without one of their own: transactional, marketing,
+        sender: sender of messages that name none.
+        category: Bird's category of messages that name none: transactional, marketing,
             authentication or service.
         base_url: URL of Bird; by default that of the region.
     """
@@ -199,7 +199,7 @@ class Bird(sdk.ApiVendor):
     idempotency = _KEYS
 
     urls: ClassVar[Mapping[str, str]] = {"": "_url"}
-    refusals = WithoutCode(classify)
+    refusals = CodeMaskingClassifier(classify)
 
     region: str = attrs.field(
         validator=sdk.matches(
@@ -246,7 +246,7 @@ class Bird(sdk.ApiVendor):
     async def check_verification(
         self, wire: sdk.Wire, ref: sdk.Ref, code: sdk.Secret, /, *, to: str
     ) -> Verification:
-        """Check the last code of the number; `ref` has ended if it is another verification."""
+        """Check the last code of the number; if `ref` is another verification, it has ended."""
         try:
             fields = await self.post_check(wire, to, code=code)
         except sdk.VendorRejected as refusal:

@@ -1,8 +1,8 @@
 """Infobip: text messages by version 3 of the SMS API, and verification codes by its 2FA API.
 
 Infobip takes no idempotency key, so a message that may have been sent is not sent again. It can
-reject a message in an answer with HTTP 200, which is a refusal here. A scheduled message is a bulk
-of its own, whose id is that of the message, because only a bulk can be cancelled.
+reject a message in an answer with HTTP 200, which is a refusal here. A scheduled message is sent
+as a separate bulk with the message's id, because only a bulk can be cancelled.
 """
 
 from __future__ import annotations
@@ -32,7 +32,7 @@ from moorage.contracts.verification import (
 from moorage.vendors.sms._common import as_price, international, price, refusal, without_numbers
 from moorage.vendors.sms._infobip_verification import CODE, code_body, pin_body, pin_status
 from moorage.vendors.sms._verification import (
-    WithoutCode,
+    CodeMaskingClassifier,
     check_same_number,
     read_fields,
     refused,
@@ -104,7 +104,7 @@ def message_body(vendor: Infobip, message: SmsMessage, id_: str | None) -> dict[
 
 
 def _own_id(wire: sdk.Wire, key: str | None) -> str:
-    """An id for a message: for a key always the same one, so that a repeat has the same body."""
+    """An id for a message; the same key gives the same id, so that a repeat has the same body."""
     if key is None:
         return wire.new_id()
     return sha256(f"{wire.account}\n{wire.tenant or ''}\n{key}".encode()).hexdigest()[:32]
@@ -145,7 +145,7 @@ def classify(request: sdk.Request, response: sdk.Response) -> sdk.ConnectorError
 
 
 def _status(path: str) -> Callable[[sdk.Answer], SmsStatus]:
-    """A row that reads a status, by its name or else by its group."""
+    """A row that reads a status by its name, or else by its group."""
 
     def read(fields: sdk.Answer) -> SmsStatus:
         status = fields.object(path)
@@ -217,7 +217,7 @@ def _log_query(_: Infobip, ref: sdk.Ref) -> dict[str, str]:
 
 
 def _auth(_: Infobip, secret: sdk.Secret) -> sdk.Credentials:
-    """The API key in Infobip's own form."""
+    """Credentials with the API key in Infobip's own format."""
     return sdk.Credentials.api_key(sdk.Secret(f"App {secret.reveal()}"), header="Authorization")
 
 
@@ -229,7 +229,7 @@ class Infobip(sdk.ApiVendor):
         base_url: URL of the account, such as https://abc123.api.infobip.com.
         credentials: API key; by default the credential provider supplies `Credentials` that send
             `App …` in `Authorization`.
-        sender: sender of messages without one of their own.
+        sender: sender of messages that name none.
         pin_application, pin_message: ids of the 2FA application, and of its message template, for
             verification codes.
     """
@@ -253,7 +253,7 @@ class Infobip(sdk.ApiVendor):
     webhook = "infobip"
 
     auth = _auth
-    refusals = WithoutCode(classify)
+    refusals = CodeMaskingClassifier(classify)
     ping_path = "/account/1/balance"
 
     base_url: str = attrs.field(
@@ -303,7 +303,7 @@ class Infobip(sdk.ApiVendor):
     )
 
     async def send(self, wire: sdk.Wire, message: SmsMessage, /, *, key: str | None) -> SmsReceipt:
-        """Send a message, or schedule it under an id of its own."""
+        """Send a message, or schedule it under its own id."""
         id_ = None if message.send_at is None else _own_id(wire, key)
         receipt: SmsReceipt = await self.post_message(
             wire, message_body(self, message, id_), key=key

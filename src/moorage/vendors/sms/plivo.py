@@ -1,6 +1,6 @@
 """Plivo: text messages, number look-ups and verification codes.
 
-Messages use version 1 of the API with JSON, look-ups a host of their own, both with basic
+Messages use version 1 of the API with JSON, look-ups use another host, both with basic
 authentication. Plivo takes no idempotency key, so a message that may have been sent is not sent
 again. Errors have a text but no code.
 """
@@ -31,7 +31,12 @@ from moorage.contracts.verification import (
     VerificationStatus,
 )
 from moorage.vendors.sms._common import international, price, sender_of, without_numbers
-from moorage.vendors.sms._verification import WithoutCode, check_same_number, read_fields, refused
+from moorage.vendors.sms._verification import (
+    CodeMaskingClassifier,
+    check_same_number,
+    read_fields,
+    refused,
+)
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -100,7 +105,7 @@ class Plivo(sdk.ApiVendor):
     Attributes:
         auth_id: id of the account, which begins with MA, or SA for a subaccount.
         credentials: auth token; by default the credential provider supplies `Credentials`.
-        sender: sender of messages without one of their own.
+        sender: sender of messages that name none.
         verify_app: UUID of the Verify application for verification codes; by default the account's
             default application.
         webhook_version: required version of webhook signatures: 3, or 2, which does not cover the
@@ -122,7 +127,7 @@ class Plivo(sdk.ApiVendor):
     urls: ClassVar[Mapping[str, str]] = {"": "base_url", "lookups": "lookups_url"}
     auth = sdk.basic("auth_id")
     ping_path = "/v1/Account/{auth_id}/"
-    refusals = WithoutCode(
+    refusals = CodeMaskingClassifier(
         sdk.Refusals(
             vendor="Plivo",
             statuses={
@@ -235,7 +240,7 @@ class Plivo(sdk.ApiVendor):
     async def check_verification(
         self, wire: sdk.Wire, ref: sdk.Ref, code: sdk.Secret, /, *, to: str
     ) -> Verification:
-        """Check a code, after the session has shown its number and that it still takes codes."""
+        """Check a code, after reading the session's number and that it still accepts codes."""
         session = await self.get_session(wire, ref)
         check_same_number(session.text("recipient"), to, "Plivo")
         word = session.text("status")

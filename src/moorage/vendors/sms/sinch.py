@@ -59,7 +59,7 @@ def message_body(vendor: Sinch, message: SmsMessage) -> dict[str, Any]:
 
 
 def check_message(message: SmsMessage) -> None:
-    """Refuse a message with several media, of which Sinch would send only one."""
+    """Refuse a message with several media, because Sinch would send only one of them."""
     if len(message.media) > 1:
         raise sdk.InvalidData(
             "The message has several media, but Sinch sends at most one.",
@@ -74,7 +74,7 @@ def _read_words(response: sdk.Response) -> tuple[str | None, str | None]:
 
 
 def _state(fields: sdk.Answer) -> sdk.Answer:
-    """The only state in a report of a whole batch, or else the report of one recipient itself."""
+    """The only status of a batch's report; or the report itself, if it is one recipient's."""
     states = list(fields.objects("statuses"))
     return states[0] if len(states) == 1 else fields
 
@@ -86,7 +86,7 @@ def _status(fields: sdk.Answer) -> SmsStatus:
     return _STATUSES.get(state.text("status") or "", SmsStatus.UNKNOWN)
 
 
-def _word(fields: sdk.Answer) -> str | None:
+def _status_word(fields: sdk.Answer) -> str | None:
     return _state(fields).text("status")
 
 
@@ -128,8 +128,7 @@ class Sinch(sdk.ApiVendor):
         credentials: API token of the service plan; by default the credential provider supplies
             `Credentials`.
         region: region of the service plan: us, eu, au, br or ca.
-        sender: sender of messages without one of their own; without either, the service plan's
-            default originator.
+        sender: sender of messages that name none; if None, the service plan's default originator.
         base_url: URL of Sinch; by default that of the region.
     """
 
@@ -187,7 +186,7 @@ class Sinch(sdk.ApiVendor):
             SmsReceipt,
             ref=sdk.ref_at("batch_id"),
             status=_status,
-            vendor_status=_word,
+            vendor_status=_status_word,
             error_code=_error_code,
         ),
     )
@@ -197,7 +196,7 @@ class Sinch(sdk.ApiVendor):
         supplied=("id",),
         ref=sdk.ref_at("batch_id", "id"),
         status=sdk.when(_is_incoming, SmsStatus.RECEIVED, _status),
-        vendor_status=_word,
+        vendor_status=_status_word,
         at=_event_time,
         sender=sdk.when(_is_incoming, international("from")),
         to=sdk.when(_is_incoming, international("to")),

@@ -1,8 +1,8 @@
 """Twilio: text messages, number look-ups and verification codes.
 
-Messages use the API of 2010-04-01, look-ups and Verify version 2 of theirs, all with forms and
-basic authentication. Twilio takes no idempotency key, so a message that may have been sent is not
-sent again.
+Messages use the API of 2010-04-01, look-ups and Verify use version 2 of their APIs, all with forms
+and basic authentication. Twilio takes no idempotency key, so a message that may have been sent is
+not sent again.
 """
 
 from __future__ import annotations
@@ -26,7 +26,12 @@ from moorage.contracts.sms import (
 )
 from moorage.contracts.verification import Verification, VerificationRequest, VerificationStatus
 from moorage.vendors.sms._common import as_price, price, without_numbers
-from moorage.vendors.sms._verification import WithoutCode, check_same_number, needed_option, refused
+from moorage.vendors.sms._verification import (
+    CodeMaskingClassifier,
+    check_same_number,
+    needed_option,
+    refused,
+)
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -118,7 +123,7 @@ def _is_incoming(fields: sdk.Answer) -> bool:
 
 
 def _media(fields: sdk.Answer) -> tuple[str, ...]:
-    """The URLs of a received message, whose fields are numbered."""
+    """The URLs of a received message's media, from numbered fields."""
     urls = [fields.text(f"MediaUrl{number}") for number in range(_MOST_MEDIA)]
     return tuple(url for url in urls if url is not None)
 
@@ -132,7 +137,7 @@ class Twilio(sdk.ApiVendor):
         credentials: auth token, or the secret of an API key; by default the credential provider
             supplies `Credentials`.
         api_key: SID of the API key, if `credentials` is its secret.
-        sender: sender of messages without one of their own.
+        sender: sender of messages that name none.
         verify_service: SID of the Verify service for verification codes, which begins with VA.
         base_url, lookups_url, verify_url: URLs of Twilio.
     """
@@ -151,7 +156,7 @@ class Twilio(sdk.ApiVendor):
     }
     auth = _auth
     ping_path = "/2010-04-01/Accounts/{account_sid}/Balance.json"
-    refusals = WithoutCode(
+    refusals = CodeMaskingClassifier(
         sdk.Refusals(
             vendor="Twilio",
             codes={

@@ -42,7 +42,12 @@ from moorage.vendors.sms._common import (
     sender_of,
     without_numbers,
 )
-from moorage.vendors.sms._verification import WithoutCode, needed_option, read_fields, refused
+from moorage.vendors.sms._verification import (
+    CodeMaskingClassifier,
+    needed_option,
+    read_fields,
+    refused,
+)
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -216,7 +221,7 @@ class Vonage(sdk.ApiVendor):
     Attributes:
         api_key: API key of the account.
         credentials: API secret; by default the credential provider supplies `Credentials`.
-        sender: sender of messages without one of their own.
+        sender: sender of messages that name none.
         brand: name in verification codes, of at most 16 letters.
         base_url, insight_url: URLs of Vonage.
     """
@@ -238,7 +243,7 @@ class Vonage(sdk.ApiVendor):
 
     urls: ClassVar[Mapping[str, str]] = {"": "base_url", _INSIGHT: "insight_url"}
     auth = sdk.basic("api_key")
-    refusals = WithoutCode(classify)
+    refusals = CodeMaskingClassifier(classify)
     ping_path = "/account/get-balance"
 
     api_key: str

@@ -41,7 +41,7 @@ if TYPE_CHECKING:
 
     from moorage.vendor_sdk import Headers, Request, Response, Wire
 
-_LONGEST: Final = 300
+_MAX_LENGTH: Final = 300
 _REDACTION: Final = Redaction()
 
 _AUTHENTICATION_CODES: Final = frozenset(
@@ -83,7 +83,7 @@ def classify(request: Request, response: Response) -> ConnectorError | None:
 
 
 def _failure_details(request: Request, response: Response) -> tuple[str | None, str | None]:
-    """The code and text of a failure; some failures have no body, and their code in a header."""
+    """The code and text of a failure; failures without a body have a code in a header."""
     code = response.header("x-ms-error-code")
     if code is None and request.method == "HEAD" and response.status == 404:
         code = "BlobNotFound"
@@ -100,7 +100,7 @@ def _failure(code: str, words: str | None, response: Response) -> ConnectorError
     """The error for a code of Azure."""
     # The first line is followed by the request's id and time, which the headers have too.
     first_line = (words or "").partition("\n")[0].strip()
-    message = _REDACTION.words(first_line, _LONGEST) if first_line else None
+    message = _REDACTION.words(first_line, _MAX_LENGTH) if first_line else None
     status = response.status
     fields: dict[str, Any] = {
         "status": status,
@@ -157,7 +157,7 @@ def delegation_key(response: Response) -> DelegationKey:
     """Parse the key in an answer.
 
     Raises:
-        VendorFailed: the answer contains none.
+        VendorFailed: the answer contains no key.
     """
     root_element = root(response, "UserDelegationKey")
     fields = {
@@ -222,7 +222,7 @@ def put(wire: Wire, key: str, response: Response, stored: Headers, **overrides: 
 
 
 def _checksums(headers: Headers) -> tuple[Checksum, ...]:
-    """The checksum of the whole blob; the answer to a range may state that of the range instead."""
+    """The checksum of the whole blob; for a range, the answer may state the range's instead."""
     is_partial = "content-range" in headers
     md5 = headers.get("x-ms-blob-content-md5") or (
         None if is_partial else headers.get("content-md5")

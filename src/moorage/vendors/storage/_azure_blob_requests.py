@@ -48,8 +48,8 @@ _XML: Final = {"Content-Type": "application/xml"}
 
 
 @attrs.frozen
-class Place:
-    """A container, and the URLs in it.
+class ContainerUrls:
+    """A container, with the URLs of the container and its blobs.
 
     Attributes:
         endpoint: URL of the account, without a slash at the end.
@@ -164,7 +164,7 @@ def copy(source: str, path: str, options: PutOptions | None) -> Request:
     """The request that copies a blob within the account.
 
     Raises:
-        UnsupportedByVendor: the copy was to be encrypted differently.
+        UnsupportedByVendor: the options ask for a different encryption of the copy.
     """
     headers = {"x-ms-copy-source": source}
     if options is not None:
@@ -230,7 +230,7 @@ def blocks(path: str) -> Request:
 
 
 def commit(path: str, names: Sequence[str], options: PutOptions, stored_fields: Fields) -> Request:
-    """The request that makes a blob of blocks; a repeat finds the blocks in the blob."""
+    """The request that makes a blob of blocks; a repeat finds them in the committed blob."""
     block_list = "".join(xml_element("Latest", name) for name in names)
     body = f'<?xml version="1.0" encoding="utf-8"?><BlockList>{block_list}</BlockList>'.encode()
     checksum = options.checksum

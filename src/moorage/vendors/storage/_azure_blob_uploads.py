@@ -33,7 +33,7 @@ class BlockUpload:
 
     Attributes:
         tag: text in the names of this upload's blocks.
-        kept: headers with the options of the blob to be made.
+        kept: headers with the options of the future blob.
     """
 
     tag: str
@@ -41,7 +41,7 @@ class BlockUpload:
 
     @classmethod
     def begun(cls, new_id: str, stored_fields: Fields) -> Self:
-        """A new upload."""
+        """Return a new upload."""
         return cls(sha256(new_id.encode()).hexdigest()[:20], stored_fields)
 
     @classmethod
@@ -85,7 +85,7 @@ class BlockUpload:
 
 
 def part(number: int, size: int, checksum: Checksum) -> Part:
-    """A part that Azure has stored."""
+    """A part of an upload that Azure has stored."""
     return Part(number=number, size=size, etag=checksum.value, checksum=checksum)
 
 

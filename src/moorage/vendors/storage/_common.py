@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 import attrs
 
-from moorage.contracts.storage import Opened
+from moorage.contracts.storage import OpenedObject
 from moorage.vendor_sdk import (
     InvalidData,
     NotXmlError,
@@ -91,13 +91,13 @@ def with_vendor_options(
 
 
 def header_text(text: str) -> str:
-    """Metadata as header values, encoded by RFC 2047 outside ASCII and if it looks encoded."""
+    """Metadata as header values, encoded by RFC 2047 if it is not ASCII, or looks encoded."""
     is_plain = text.isascii() and _ENCODED.fullmatch(text) is None
     return text if is_plain else encoded_word(text)
 
 
 def encoded_word(text: str) -> str:
-    """Metadata encoded by RFC 2047 in any case."""
+    """Metadata, always encoded by RFC 2047."""
     return f"=?UTF-8?B?{b64encode(text.encode()).decode()}?="
 
 
@@ -132,7 +132,7 @@ def packing(text: str | None) -> str | None:
 
 
 def media_type(text: str | None) -> str:
-    """The content type of an object; that of any bytes if it was stored without one."""
+    """The content type of an object; by default `application/octet-stream`."""
     return _ANY_TYPE if text is None or text in _UNKNOWN_TYPES else text
 
 
@@ -140,7 +140,7 @@ def root(response: Response, *names: str) -> XmlElement:
     """Parse the XML document of an answer, whose root has one of these names.
 
     Raises:
-        VendorFailed: the document is missing or of another name.
+        VendorFailed: the document is missing, or its root has another name.
     """
     try:
         element = read_xml(response.body)
@@ -173,14 +173,15 @@ def without_content(response: Response) -> None:
 
 def opened(
     arriving: Arriving, info: ObjectInfo, options: GetOptions, *, etag_is_certain: bool = True
-) -> Opened:
+) -> OpenedObject:
     """An object whose headers have arrived.
 
     Args:
         arriving: the answer.
         info: the object's properties, from the headers.
         options: options of the download.
-        etag_is_certain: False if compatible servers leave out the ETag. Then only HTML needs one.
+        etag_is_certain: False if compatible servers leave out the ETag. Then only an HTML answer
+            must have an ETag.
 
     Raises:
         VendorFailed: the answer has no ETag, or is not the requested range.
@@ -192,7 +193,7 @@ def opened(
         info = attrs.evolve(
             info, size=None, content_type=content_type, etag=info.etag or known_etag
         )
-        return Opened(info=info, length=0, modified=False, arriving=arriving)
+        return OpenedObject(info=info, length=0, modified=False, arriving=arriving)
     start, length = 0, info.size
     if arriving.status == 206 or options.range is not None:
         # A vendor that sends all of an object instead of the range sends other bytes.
@@ -208,7 +209,7 @@ def opened(
     if info.content_encoding is not None:
         # The bytes are decompressed in transit, and have another length.
         length = None
-    return Opened(info=info, start=start, length=length, arriving=arriving)
+    return OpenedObject(info=info, start=start, length=length, arriving=arriving)
 
 
 def content_range(headers: Headers) -> tuple[int, int, int | None] | None:

@@ -35,14 +35,14 @@ def is_wanted(stored: ObjectInfo, options: GetOptions) -> bool:
     return modified_since is None or modified_time > modified_since
 
 
-class Nothing:
+class EmptyAnswer:
     """An answer without bytes."""
 
     status = 304
     headers = Headers()
 
     async def read(self) -> bytes:
-        """The end of the bytes."""
+        """Return b"", because there are no bytes."""
         return b""
 
     def settle(self) -> None:

@@ -1,4 +1,4 @@
-"""Vendors of storage whose transport is a tree of files: everything but URLs."""
+"""The base of storage vendors whose transport is a tree of files, without signed URLs."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ from base64 import b64decode, urlsafe_b64encode
 from typing import TYPE_CHECKING, Any, ClassVar, Final
 
 from moorage.contracts.checksum import Checksum, ChecksumAlgorithm
-from moorage.contracts.storage import ListPage, ObjectInfo, Opened, Part, Upload
+from moorage.contracts.storage import ListPage, ObjectInfo, OpenedObject, Part, Upload
 from moorage.vendor_sdk import Headers, InvalidRequest, Result, Vendor
 from moorage.vendors.storage._common import media_type, packing
 from moorage.vendors.storage._download_conditions import is_wanted
@@ -43,7 +43,7 @@ class FilesVendor(Vendor):
             wire, await wire.act("put", key, data, object_fields(options), _conditions(options))
         )
 
-    async def open(self, wire: Wire, key: str, options: GetOptions, /) -> Opened:
+    async def open(self, wire: Wire, key: str, options: GetOptions, /) -> OpenedObject:
         """Open a file."""
         file = await wire.act("open", key)
         try:
@@ -53,8 +53,8 @@ class FilesVendor(Vendor):
         except BaseException:
             file.close()
             raise
-        reading = _Reading(wire, file, start, length, self.piece_size)
-        return Opened(
+        reading = _FileReader(wire, file, start, length, self.piece_size)
+        return OpenedObject(
             info=stored_info, start=start, length=length, modified=is_modified, arriving=reading
         )
 
@@ -131,7 +131,7 @@ class FilesVendor(Vendor):
         ]
 
 
-class _Reading:
+class _FileReader:
     """The bytes of a file, read on demand."""
 
     status = 200

@@ -68,7 +68,7 @@ def classify(request: Request, response: Response) -> ConnectorError | None:
 
 
 def _error_class(request: Request, response: Response) -> type[ConnectorError]:
-    """The error for a reason, or without one for the status."""
+    """The error for a reason; without a reason, the error for the status."""
     reason, status = _reason(response), response.status
     if reason in _RETRYABLE_REASONS or status == 429:
         return RateLimitExceeded
@@ -106,7 +106,7 @@ def info(wire: Wire, resource: Answer, key: str) -> ObjectInfo:
         key=key,
         size=resource.integer("size"),
         etag=version,
-        checksums=_sums(crc32c=resource.text("crc32c"), md5=resource.text("md5Hash")),
+        checksums=_checksums(crc32c=resource.text("crc32c"), md5=resource.text("md5Hash")),
         content_type=media_type(resource.text("contentType")),
         content_encoding=packing(resource.text("contentEncoding")),
         content_disposition=resource.text("contentDisposition"),
@@ -124,7 +124,7 @@ def stored(wire: Wire, response: Response, key: str) -> ObjectInfo:
     """Parse the object in an answer.
 
     Raises:
-        VendorFailed: the answer contains none.
+        VendorFailed: the answer contains no object.
     """
     return identified(wire, read_answer(response), response, key)
 
@@ -133,7 +133,7 @@ def identified(wire: Wire, resource: Answer, response: Response, key: str) -> Ob
     """The properties of an object resource.
 
     Raises:
-        VendorFailed: it has no generation, which every object has.
+        VendorFailed: the resource has no generation, which every object has.
     """
     object_info = info(wire, resource, key)
     if object_info.version is None:
@@ -146,7 +146,7 @@ def _texts(value: object) -> dict[str, str]:
     return {name: text for name, text in table.items() if isinstance(text, str)}
 
 
-def _sums(*, crc32c: str | None, md5: str | None) -> tuple[Checksum, ...]:
+def _checksums(*, crc32c: str | None, md5: str | None) -> tuple[Checksum, ...]:
     checksums = (
         Checksum.from_base64(ChecksumAlgorithm.CRC32C, crc32c),
         Checksum.from_base64(ChecksumAlgorithm.MD5, md5),
@@ -170,7 +170,7 @@ def opened(wire: Wire, key: str, headers: Headers) -> ObjectInfo:
             headers.get("x-goog-stored-content-length") or headers.get("content-length")
         ),
         etag=version,
-        checksums=_sums(crc32c=sums.get("crc32c"), md5=sums.get("md5")),
+        checksums=_checksums(crc32c=sums.get("crc32c"), md5=sums.get("md5")),
         content_type=media_type(headers.get("content-type")),
         content_encoding=packing(encoding),
         content_language=headers.get("content-language"),
@@ -215,7 +215,7 @@ def stored_size(response: Response) -> int | None:
     """The number of stored bytes; None if the upload is complete, and the answer is the object.
 
     Raises:
-        VendorFailed: the answer states it in an unknown form.
+        VendorFailed: the answer states the number in an unknown format.
     """
     override = response.header("x-http-status-code-override")
     if response.status != _RESUME_INCOMPLETE and override != str(_RESUME_INCOMPLETE):

@@ -41,10 +41,10 @@ def _uploads(bucket: str) -> str:
 
 
 def generation(etag: str | None, field: str) -> str | None:
-    """The generation in an ETag of this adapter.
+    """The generation in an ETag that moorage returned.
 
     Raises:
-        InvalidData: it is not a generation, and Google would misinterpret it.
+        InvalidData: the ETag is not a generation, and Google would misinterpret it.
     """
     if etag is None or _GENERATION.fullmatch(etag):
         return etag
@@ -123,13 +123,13 @@ def get(bucket: str, key: str, options: GetOptions) -> Request:
     )
 
 
-def about(bucket: str, key: str, version: str | None) -> Request:
+def properties_request(bucket: str, key: str, version: str | None) -> Request:
     """The request for an object's properties."""
     return Request.get(object_path(bucket, key), query={"generation": version})
 
 
 def delete(bucket: str, key: str, version: str | None) -> Request:
-    """The request that deletes an object, or one generation of it for good."""
+    """The request that deletes an object, or permanently deletes one of its generations."""
     return Request.delete(object_path(bucket, key), query={"generation": version})
 
 
@@ -180,7 +180,7 @@ def chunk(
 ) -> Request:
     """The request that uploads bytes of an object; the last ones come with its length and MD5.
 
-    It is sent once: if the number of stored bytes is in doubt, the session is asked.
+    It is sent once: if the number of stored bytes is uncertain, Google is asked for it.
     """
     span = f"{at}-{at + len(data) - 1}" if data else "*"
     headers = {"Content-Range": f"bytes {span}/{'*' if total is None else total}"}

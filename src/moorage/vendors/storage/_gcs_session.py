@@ -61,7 +61,7 @@ class Chunks:
 
 
 class Session:
-    """The progress of an upload at Google; after a lost answer, Google is asked for it.
+    """The progress of an upload at Google; after a lost answer, Google is asked for the progress.
 
     Args:
         wire: sends the requests.
@@ -79,7 +79,7 @@ class Session:
         """Answer with the object, once it is complete."""
 
     async def ask(self) -> None:
-        """Ask for the number of stored bytes."""
+        """Ask Google for the number of stored bytes."""
         await self._send(requests.progress(self._bucket, self._id))
 
     async def put(self, start: int, data: bytes, total: int | None, md5: str | None) -> None:
@@ -100,7 +100,7 @@ class Session:
             await self._pause_before_retry(idle_count)
 
     async def _try_request(self, request: Request) -> Exception | None:
-        """Send a chunk; return the error that cut it off, after asking the session."""
+        """Send a chunk; if an error interrupts it, ask for the progress and return the error."""
         try:
             await self._send(request)
         except (ConnectionFailed, RateLimitExceeded, VendorFailed) as error:
@@ -113,7 +113,7 @@ class Session:
         return cut
 
     async def _pause_before_retry(self, idle: int) -> None:
-        """The first retry does not wait, because Google has just answered."""
+        """Pause before a retry, except the first, because Google has just answered."""
         if self.object is None and idle > 1:
             await self._wire.sleep(2.0 ** (idle - 2))
 

@@ -31,7 +31,7 @@ _RSA: Final = SignatureAlgorithm.RSA_V1_5_SHA256
 
 @attrs.frozen(kw_only=True)
 class Signer:
-    """The service account and private key that sign.
+    """A service account that signs, with its private key.
 
     Attributes:
         email: id of the service account.
@@ -43,7 +43,7 @@ class Signer:
 
     def url(self, base: str, path: str, options: UrlOptions, now: datetime) -> str:
         """The URL of an object with a signature in its query."""
-        stamp, scope = _dated(now)
+        stamp, scope = _time_and_scope(now)
         headers = {"host": urlsplit(base).netloc, **signed_headers(options)}
         lines = "".join(
             f"{name.lower()}:{headers[name]}\n" for name in sorted(headers, key=str.lower)
@@ -65,7 +65,7 @@ class Signer:
 
     def form(self, bucket: str, key: str, options: PostOptions, now: datetime) -> Mapping[str, str]:
         """The fields of a form by which a browser uploads an object."""
-        stamp, scope = _dated(now)
+        stamp, scope = _time_and_scope(now)
         fields = {"key": key}
         if options.content_type is not None:
             fields["Content-Type"] = options.content_type
@@ -95,7 +95,7 @@ def signer_of(credentials: Secret) -> Signer:
     """The signer of a service account's key file.
 
     Raises:
-        ConfigurationError: the text is not such a file.
+        ConfigurationError: the text is not a key file.
     """
     account = google_account(credentials)
     return Signer(email=account.email, key=account.key)
@@ -118,6 +118,6 @@ def _response_parameters(options: UrlOptions) -> dict[str, str]:
     return {name: value for name, value in response_headers.items() if value is not None}
 
 
-def _dated(now: datetime) -> tuple[str, str]:
+def _time_and_scope(now: datetime) -> tuple[str, str]:
     stamp = now.strftime("%Y%m%dT%H%M%SZ")
     return stamp, f"{stamp[:8]}/auto/storage/goog4_request"

@@ -39,7 +39,7 @@ if TYPE_CHECKING:
     from moorage.vendor_sdk import Headers, Request, Response, Wire
 
 _META: Final = "x-amz-meta-"
-_LONGEST: Final = 300
+_MAX_LENGTH: Final = 300
 _REDACTION: Final = Redaction()
 
 _MISSING: Final = frozenset({"NoSuchKey", "NoSuchVersion"})
@@ -59,7 +59,9 @@ _WHO: Final = frozenset(
         "TokenRefreshRequired",
     }
 )
-_LATER: Final = frozenset({"SlowDown", "RequestLimitExceeded", "ThrottlingException", "Throttling"})
+_THROTTLING_CODES: Final = frozenset(
+    {"SlowDown", "RequestLimitExceeded", "ThrottlingException", "Throttling"}
+)
 _BROKEN: Final = frozenset(
     {
         "BadDigest",
@@ -86,7 +88,7 @@ _BUCKET: Final = frozenset({"NoSuchBucket", "InvalidBucketName"})
 
 
 def classify(request: Request, response: Response) -> ConnectorError | None:
-    """The error in an answer's body, which may be a failure despite a status of 200."""
+    """The error in an answer's body, which may state a failure despite a status of 200."""
     if is_success(response.status) and b"<Error>" not in response.body[:1_000]:
         return None
     code, words, region = _failure_details(request, response)
@@ -106,7 +108,7 @@ def classify(request: Request, response: Response) -> ConnectorError | None:
 
 
 def _replaces(request: Request) -> bool:
-    """True if a request stores an object in place of one with this ETag, and copies no other."""
+    """True if a request replaces the object that has this ETag, and is not a copy."""
     headers = request.headers
     is_reading = request.method in {"GET", "HEAD"}
     return "if-match" in headers and "x-amz-copy-source" not in headers and not is_reading
@@ -144,7 +146,7 @@ def failure(
     region: str | None = None,
 ) -> ConnectorError:
     """The error for a code of S3."""
-    message = _REDACTION.words(words, _LONGEST) if words else None
+    message = _REDACTION.words(words, _MAX_LENGTH) if words else None
     fields: dict[str, Any] = {
         "status": status,
         "vendor_code": code,
@@ -156,7 +158,7 @@ def failure(
         kind = FileNotFound
     elif code in _WHO:
         kind = AuthenticationFailed
-    elif code in _LATER:
+    elif code in _THROTTLING_CODES:
         kind = RateLimitExceeded
         fields["by_vendor"] = True
     elif code in _BROKEN or (status is not None and status >= 500):

@@ -91,7 +91,7 @@ def shared(key: str, options: UrlOptions) -> Request:
 
 
 def delete_many(keys: Sequence[str]) -> Request:
-    """The request that deletes objects; it needs a checksum that older servers know."""
+    """The request that deletes objects, with a checksum that older servers support."""
     objects = "".join(f"<Object>{xml_element('Key', key)}</Object>" for key in keys)
     body = f'<Delete xmlns="{_NAMESPACE}">{objects}</Delete>'.encode()
     digest = Checksum.of(ChecksumAlgorithm.MD5, body).base64

@@ -1,4 +1,4 @@
-"""The signatures by which others get, store or upload an object of a bucket."""
+"""Signed URLs and forms with which others download or upload an object of a bucket."""
 
 from __future__ import annotations
 
@@ -49,7 +49,7 @@ async def sign_post(vendor: S3, wire: Wire, key: str, options: PostOptions) -> S
 
 
 async def _signing_key(wire: Wire) -> tuple[AwsSigV4, Secret]:
-    """The signature scheme of the account, and its secret access key.
+    """The account's signature scheme, with its secret access key.
 
     Raises:
         ConfigurationError: the credential provider supplies credentials of another kind.

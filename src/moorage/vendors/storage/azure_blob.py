@@ -1,7 +1,7 @@
 """Azure Blob Storage.
 
 Requests are signed with an account key, or carry a token of Entra ID. Every body has an MD5 that
-Azure verifies, block by block. Azure knows no uploads, only blocks: the reference of an upload
+Azure verifies, block by block. Azure has no uploads, only blocks: the reference of an upload
 contains the blob's options, and an unfinished upload expires after a week.
 """
 
@@ -35,7 +35,7 @@ from moorage.vendor_sdk import (
 )
 from moorage.vendors.storage import _azure_blob_answers as answers
 from moorage.vendors.storage import _azure_blob_requests as requests
-from moorage.vendors.storage._azure_blob_requests import Place
+from moorage.vendors.storage._azure_blob_requests import ContainerUrls
 from moorage.vendors.storage._azure_blob_sas import Grant
 from moorage.vendors.storage._azure_blob_signing import signed
 from moorage.vendors.storage._azure_blob_uploads import BlockUpload, part
@@ -50,7 +50,7 @@ if TYPE_CHECKING:
         GetOptions,
         ListPage,
         ObjectInfo,
-        Opened,
+        OpenedObject,
         Part,
         PutOptions,
     )
@@ -82,12 +82,12 @@ class AzureBlob(Vendor):
     Attributes:
         account: name of the storage account.
         container: name of the container.
-        credentials: an account key; without it and without a client, the credential provider
+        credentials: an account key; without an account key and a client, the credential provider
             supplies a token, or `Credentials` signed by `AzureSharedKey`.
-        directory, client_id, client_secret: Entra tenant and client with a role for the container's
-            data, instead of a key.
-        endpoint: URL of the account, if not in Azure's public cloud.
-        authority: URL of Entra ID, if not in Azure's public cloud.
+        directory, client_id, client_secret: Entra tenant and client with a role for the
+            container's data, instead of a key.
+        endpoint: URL of the account, if it is not in Azure's public cloud.
+        authority: URL of Entra ID, if it is not in Azure's public cloud.
     """
 
     name: ClassVar[str] = "azure_blob"
@@ -154,7 +154,7 @@ class AzureBlob(Vendor):
 
     def ping(self) -> Request:
         """Request the name of one blob."""
-        return requests.listed(self._place.path, "", delimiter=None, cursor=None, limit=1)
+        return requests.listed(self._urls.path, "", delimiter=None, cursor=None, limit=1)
 
     def services(self) -> Mapping[str, Service]:
         """The service of the account."""
@@ -188,15 +188,15 @@ class AzureBlob(Vendor):
         return {"": client}
 
     @property
-    def _place(self) -> Place:
-        return Place(self.endpoint, self.container)
+    def _urls(self) -> ContainerUrls:
+        return ContainerUrls(self.endpoint, self.container)
 
     # --- objects -----------------------------------------------------------
 
     async def put(self, wire: Wire, key: str, data: bytes, options: PutOptions, /) -> ObjectInfo:
         """Store a blob."""
         blob_headers, checksum = requests.object_headers(options), requests.md5_of(data)
-        request = requests.put(self._place.blob(key), data, checksum, options, blob_headers)
+        request = requests.put(self._urls.blob(key), data, checksum, options, blob_headers)
         try:
             response = await wire.send(request)
         except VendorRejected as error:
@@ -221,9 +221,9 @@ class AzureBlob(Vendor):
             return stored_info
         raise error
 
-    async def open(self, wire: Wire, key: str, options: GetOptions, /) -> Opened:
+    async def open(self, wire: Wire, key: str, options: GetOptions, /) -> OpenedObject:
         """Download a blob, or a range of it."""
-        path = self._place.blob(key)
+        path = self._urls.blob(key)
         if options.range is not None and options.range.start < 0:
             options = await self._from_start(wire, key, options, options.range)
         arriving = await wire.open(requests.get(path, options))
@@ -232,7 +232,7 @@ class AzureBlob(Vendor):
     async def _from_start(
         self, wire: Wire, key: str, options: GetOptions, requested: ByteRange
     ) -> GetOptions:
-        """The options with the range counted from the start; Azure has none from the end."""
+        """The options with a range counted from the start, because Azure has none from the end."""
         blob_info = await self.head(wire, key, version=options.version)
         start = max(0, (blob_info.size or 0) + requested.start)
         etag = options.if_match
@@ -242,14 +242,12 @@ class AzureBlob(Vendor):
 
     async def head(self, wire: Wire, key: str, /, *, version: str | None) -> ObjectInfo:
         """Get the properties of a blob."""
-        response = await wire.send(
-            Request.head(self._place.blob(key), query={"versionid": version})
-        )
+        response = await wire.send(Request.head(self._urls.blob(key), query={"versionid": version}))
         return identified(answers.info(wire, key, response.headers), response)
 
     async def delete(self, wire: Wire, key: str, /, *, version: str | None) -> None:
         """Delete a blob."""
-        request = Request.delete(self._place.blob(key), query={"versionid": version})
+        request = Request.delete(self._urls.blob(key), query={"versionid": version})
         try:
             without_content(await wire.send(request))
         except FileNotFound:
@@ -264,7 +262,7 @@ class AzureBlob(Vendor):
     ) -> ListPage:
         """List blobs."""
         request = requests.listed(
-            self._place.path,
+            self._urls.path,
             prefix,
             delimiter=delimiter,
             cursor=cursor,
@@ -276,8 +274,8 @@ class AzureBlob(Vendor):
         self, wire: Wire, source: str, key: str, options: PutOptions | None, /
     ) -> ObjectInfo:
         """Copy a blob within the container, then set its new properties."""
-        path = self._place.blob(key)
-        without_content(await wire.send(requests.copy(self._place.url(source), path, options)))
+        path = self._urls.blob(key)
+        without_content(await wire.send(requests.copy(self._urls.url(source), path, options)))
         copied_info = await self._copied_object(wire, key)
         if options is None:
             return copied_info
@@ -287,12 +285,12 @@ class AzureBlob(Vendor):
 
     async def _copied_object(self, wire: Wire, key: str) -> ObjectInfo:
         """Wait for the copy, which Azure usually completes at once within an account."""
-        response = await wire.send(Request.head(self._place.blob(key)))
+        response = await wire.send(Request.head(self._urls.blob(key)))
         for _ in range(_LOOKS):
             if response.header("x-ms-copy-status") != "pending":
                 break
             await wire.sleep(_PAUSE)
-            response = await wire.send(Request.head(self._place.blob(key)))
+            response = await wire.send(Request.head(self._urls.blob(key)))
         status = response.header("x-ms-copy-status")
         if status in {None, "success"}:
             return identified(answers.info(wire, key, response.headers), response)
@@ -308,7 +306,7 @@ class AzureBlob(Vendor):
     async def signed_url(self, wire: Wire, key: str, options: UrlOptions, /) -> SignedUrl:
         """Sign a URL."""
         grant = Grant(
-            url=self._place.url(key),
+            url=self._urls.url(key),
             resource=f"/blob/{self.account}/{self.container}/{key}",
             version=self.api_version or "",
             options=options,
@@ -323,13 +321,13 @@ class AzureBlob(Vendor):
 
     async def public_url(self, _: Wire, key: str, /) -> str:
         """The URL of a blob for everybody."""
-        return self._place.url(key)
+        return self._urls.url(key)
 
     # --- blocks ------------------------------------------------------------
 
     async def start_upload(self, wire: Wire, key: str, options: PutOptions, /) -> Upload:
-        """Start an upload; nothing is sent."""
-        self._place.blob(key)
+        """Start an upload, without a request."""
+        self._urls.blob(key)
         block_upload = BlockUpload.begun(wire.new_id(), requests.object_headers(options))
         return Upload(
             ref=wire.ref(key, upload=block_upload.id),
@@ -343,7 +341,7 @@ class AzureBlob(Vendor):
         block_upload = BlockUpload.parse(upload.id)
         checksum = requests.md5_of(data)
         block = block_upload.block(number, checksum.value)
-        path = self._place.blob(upload.key)
+        path = self._urls.blob(upload.key)
         request = requests.put_block(path, block, data, checksum, block_upload.kept)
         without_content(await wire.send(request))
         return part(number, len(data), checksum)
@@ -352,7 +350,7 @@ class AzureBlob(Vendor):
         """List the uploaded blocks."""
         block_upload = BlockUpload.parse(upload.id)
         try:
-            response = await wire.send(requests.blocks(self._place.blob(upload.key)))
+            response = await wire.send(requests.blocks(self._urls.blob(upload.key)))
         except FileNotFound:
             return []
         if any(block_upload.part(*block) for block in answers.blocks(response, "CommittedBlocks")):
@@ -372,7 +370,7 @@ class AzureBlob(Vendor):
     ) -> ObjectInfo:
         """Make a blob of the blocks."""
         block_upload = BlockUpload.parse(upload.id)
-        path, names = self._place.blob(upload.key), block_upload.blocks(parts)
+        path, names = self._urls.blob(upload.key), block_upload.blocks(parts)
         try:
             response = await wire.send(requests.commit(path, names, options, block_upload.kept))
         except VendorRejected as error:
@@ -394,4 +392,4 @@ class AzureBlob(Vendor):
         return [name for name, _ in answers.blocks(response, "CommittedBlocks")]
 
     async def abort(self, wire: Wire, upload: Upload, /) -> None:
-        """Do nothing: Azure deletes the blocks after a week, and not on request."""
+        """Do nothing, because Azure cannot delete blocks on request; it does so after a week."""

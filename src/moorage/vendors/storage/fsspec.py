@@ -1,7 +1,7 @@
 """Files on any filesystem of fsspec: SFTP, FTP, SMB, WebDAV, HTTP, memory and many others.
 
-fsspec has no write that fails if the file exists and that others never see half done. Therefore
-this vendor states no conditional writes.
+fsspec has no atomic write that fails if the file exists. Therefore this vendor does not support
+conditional writes.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
 
 def _as_secrets(values: Any) -> Any:
-    """Return the values of a table as secrets; anything else as it is, to be refused."""
+    """Return the values of a table as secrets; other values unchanged, to be refused later."""
     return {name: as_secret(values[name]) for name in values} if is_object(values) else values
 
 
@@ -30,7 +30,7 @@ class Fsspec(FilesVendor):
     Attributes:
         url: protocol and folder, such as "sftp://erp@files.example/outgoing", without a password.
         options: arguments of the protocol's class in fsspec, such as `port` or `base_url`.
-        secrets: arguments that are secrets, such as `password`; a dot leads into a table.
+        secrets: secret arguments, such as `password`; a dot in a name leads into a table.
     """
 
     name: ClassVar[str] = "fsspec"
@@ -54,5 +54,5 @@ class Fsspec(FilesVendor):
     secrets: dict[str, Secret] = attrs.field(factory=no_options, converter=_as_secrets)
 
     def services(self) -> Mapping[str, Service]:
-        """The protections of the folder; joining many parts may take a while."""
+        """The service that protects the folder, with enough time to join many parts."""
         return {"": Service("fsspec", timeout=600.0, attempt_timeout=300.0)}

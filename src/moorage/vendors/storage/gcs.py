@@ -1,8 +1,8 @@
 """Google Cloud Storage, by its JSON API.
 
 Version 1, with the tokens of a service account. Every body is hashed before it is sent, and Google
-stores only bytes with that MD5. Long objects are sent in chunks; after a break, Google is asked
-for the position to continue at. The ETag of an object is its generation.
+stores only bytes with that MD5. Long objects are sent in chunks; after an interruption, Google is
+asked for the position at which to continue. The ETag of an object is its generation.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ import attrs
 
 from moorage.contracts.checksum import Checksum, ChecksumAlgorithm
 from moorage.contracts.signed import SignedPost, SignedUrl
-from moorage.contracts.storage import Opened, StorageCapability, Upload
+from moorage.contracts.storage import OpenedObject, StorageCapability, Upload
 from moorage.vendor_sdk import (
     ConfigurationError,
     Credentials,
@@ -39,7 +39,7 @@ from moorage.vendor_sdk import (
 from moorage.vendors.storage import _gcs_answers as answers
 from moorage.vendors.storage import _gcs_requests as requests
 from moorage.vendors.storage._common import opened, without_content
-from moorage.vendors.storage._download_conditions import Nothing, is_wanted
+from moorage.vendors.storage._download_conditions import EmptyAnswer, is_wanted
 from moorage.vendors.storage._gcs_session import Session, sent
 from moorage.vendors.storage._gcs_signing import Signer, signed_headers, signer_of
 
@@ -54,7 +54,7 @@ _BUCKET: Final = re.compile(r"[a-z0-9][a-z0-9._-]{1,220}[a-z0-9]")
 _GOOGLE: Final = "https://storage.googleapis.com"
 _SCOPE: Final = "https://www.googleapis.com/auth/devstorage.full_control"
 _LONGEST_PAGE: Final = 1_000
-_GONE: Final = frozenset({404, 410, 499})
+_GONE_STATUSES: Final = frozenset({404, 410, 499})
 """Statuses by which Google reports that an upload no longer exists."""
 
 
@@ -74,7 +74,7 @@ def _is_bucket(_: object, __: object, value: Any) -> None:
 
 
 def _is_of_google(endpoint: str) -> bool:
-    """True at Google itself, which states the generation of each download; emulators may not."""
+    """True for Google itself, which states each download's generation; emulators may not."""
     host = urlsplit(endpoint).hostname or ""
     return host == "googleapis.com" or host.endswith(".googleapis.com")
 
@@ -141,13 +141,15 @@ class Gcs(Vendor):
             return await self._stored_if_equal(wire, key, data, error)
         return answers.stored(wire, response, key)
 
-    async def open(self, wire: Wire, key: str, options: GetOptions, /) -> Opened:
-        """Download an object, or a range of it; conditions that Google lacks are checked before."""
+    async def open(self, wire: Wire, key: str, options: GetOptions, /) -> OpenedObject:
+        """Download an object, or a range of it; conditions that Google lacks are checked first."""
         conditions = (options.if_modified_since, options.if_unmodified_since)
         if any(conditions) or options.if_none_match == "*":
             stored_info = await self.head(wire, key, version=options.version)
             if not is_wanted(stored_info, options):
-                return Opened(info=stored_info, length=0, modified=False, arriving=Nothing())
+                return OpenedObject(
+                    info=stored_info, length=0, modified=False, arriving=EmptyAnswer()
+                )
             options = attrs.evolve(options, if_match=stored_info.etag, if_none_match=None)
         arriving = await wire.open(requests.get(self.bucket, key, options))
         info = answers.opened(wire, key, arriving.headers)
@@ -155,7 +157,7 @@ class Gcs(Vendor):
 
     async def head(self, wire: Wire, key: str, /, *, version: str | None) -> ObjectInfo:
         """Get the properties of an object."""
-        response = await wire.send(requests.about(self.bucket, key, version))
+        response = await wire.send(requests.properties_request(self.bucket, key, version))
         return answers.stored(wire, response, key)
 
     async def delete(self, wire: Wire, key: str, /, *, version: str | None) -> None:
@@ -164,7 +166,7 @@ class Gcs(Vendor):
             without_content(await wire.send(requests.delete(self.bucket, key, version)))
 
     async def delete_many(self, wire: Wire, keys: Sequence[str], /) -> list[Result[None]]:
-        """Delete objects, each with a request of its own."""
+        """Delete objects, with one request each."""
 
         def step(key: str) -> Any:
             return lambda: self.delete(wire, key, version=None)
@@ -206,7 +208,7 @@ class Gcs(Vendor):
     # --- signed URLs -------------------------------------------------------
 
     async def signed_url(self, wire: Wire, key: str, options: UrlOptions, /) -> SignedUrl:
-        """Sign a URL; nothing is sent."""
+        """Sign a URL, without a request."""
         signer, now = await self._signer(wire), wire.now()
         path = f"/{self.bucket}/{quote(key, safe='/~')}"
         return SignedUrl(
@@ -217,7 +219,7 @@ class Gcs(Vendor):
         )
 
     async def signed_post(self, wire: Wire, key: str, options: PostOptions, /) -> SignedPost:
-        """Sign a form; nothing is sent."""
+        """Sign a form, without a request."""
         signer, now = await self._signer(wire), wire.now()
         return SignedPost(
             url=f"{self.endpoint}/{self.bucket}/",
@@ -285,7 +287,7 @@ class Gcs(Vendor):
         try:
             without_content(await wire.send(requests.abort(self.bucket, upload.id)))
         except VendorRejected as error:
-            if error.status not in _GONE:
+            if error.status not in _GONE_STATUSES:
                 raise
 
     # --- results -----------------------------------------------------------

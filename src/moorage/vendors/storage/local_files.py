@@ -1,7 +1,7 @@
 """Local files: objects in a folder of this machine, or in a mounted one.
 
-It uses a folder instead of HTTP; a key is the path below the folder. URLs are signed with a key of
-your own and served by your application, which calls `LocalFiles.allowed` to check them.
+The vendor uses a folder instead of HTTP; a key is a path below the folder. URLs are signed with a
+key of your own and served by your application, which calls `LocalFiles.allowed` to check them.
 """
 
 from __future__ import annotations
@@ -34,7 +34,7 @@ if TYPE_CHECKING:
 
 
 def _text(value: Any) -> Any:
-    """Return a path as a text; anything else as it is, to be refused."""
+    """Return a path as a text; other values unchanged, to be refused later."""
     return str(value) if isinstance(value, PurePath) else value
 
 
@@ -77,7 +77,7 @@ class LocalFiles(FilesVendor):
     )
 
     def services(self) -> Mapping[str, Service]:
-        """The protections of the folder; joining many parts may take a while."""
+        """The service that protects the folder, with enough time to join many parts."""
         return {"": Service("local_files", timeout=600.0)}
 
     # --- URLs --------------------------------------------------------------
@@ -115,7 +115,7 @@ class LocalFiles(FilesVendor):
             now: current time, as an aware datetime.
 
         Raises:
-            AuthenticationFailed: the URL is not signed for this, or has expired.
+            AuthenticationFailed: the URL is not signed for this request, or has expired.
         """
         base_path = urlsplit(self._served()).path
         try:

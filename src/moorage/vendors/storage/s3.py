@@ -45,7 +45,7 @@ if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
     from moorage.contracts.signed import PostOptions, SignedPost, SignedUrl, UrlOptions
-    from moorage.contracts.storage import GetOptions, ListPage, ObjectInfo, Opened, PutOptions
+    from moorage.contracts.storage import GetOptions, ListPage, ObjectInfo, OpenedObject, PutOptions
     from moorage.vendor_sdk import Response, Result, Wire
 
 _BUCKET: Final = re.compile(r"[a-z0-9][a-z0-9.-]{1,61}[a-z0-9]")
@@ -74,7 +74,7 @@ def _is_supported_algorithm(_: object, __: object, value: Any) -> None:
 
 
 def _usual_style(vendor: S3) -> bool:
-    """True if the path names the bucket: an endpoint's certificate may not cover the host."""
+    """True if the path names the bucket, because a certificate may not cover the bucket's host."""
     return vendor.endpoint is not None or "." in str(vendor.bucket)
 
 
@@ -185,7 +185,7 @@ class S3(Vendor):
             return await self._stored_if_equal(wire, key, error, checksum=checksum)
         return self._stored_info(wire, key, response, options, size=len(data))
 
-    async def open(self, wire: Wire, key: str, options: GetOptions, /) -> Opened:
+    async def open(self, wire: Wire, key: str, options: GetOptions, /) -> OpenedObject:
         """Download an object, or a range of it."""
         arriving = await wire.open(requests.get(key, options))
         return opened(arriving, answers.info(wire, key, arriving.headers), options)
@@ -226,7 +226,7 @@ class S3(Vendor):
     async def copy(
         self, wire: Wire, source: str, key: str, options: PutOptions | None, /
     ) -> ObjectInfo:
-        """Copy an object within the bucket; S3 copies none to itself unchanged."""
+        """Copy an object within the bucket; S3 refuses an unchanged copy to the same key."""
         if source == key and options is None:
             return await self.head(wire, key, version=None)
         headers = {"x-amz-copy-source": f"/{self.bucket}{requests.path(source)}"}
@@ -239,11 +239,11 @@ class S3(Vendor):
     # --- signed URLs -------------------------------------------------------
 
     async def signed_url(self, wire: Wire, key: str, options: UrlOptions, /) -> SignedUrl:
-        """Sign a URL; nothing is sent."""
+        """Sign a URL, without a request."""
         return await sign_url(self, wire, key, options)
 
     async def signed_post(self, wire: Wire, key: str, options: PostOptions, /) -> SignedPost:
-        """Sign a form; nothing is sent."""
+        """Sign a form, without a request."""
         return await sign_post(self, wire, key, options)
 
     async def public_url(self, _: Wire, key: str, /) -> str:
@@ -385,7 +385,7 @@ class S3(Vendor):
 
 
 def _combined_etag(parts: Sequence[Part]) -> str | None:
-    """The ETag of an object of these parts, where ETags are MD5 sums."""
+    """The ETag of an object made of these parts, for vendors whose ETags are MD5 sums."""
     try:
         digests = b"".join(bytes.fromhex(part.etag) for part in parts)
     except ValueError:

@@ -2,8 +2,8 @@
 
 The open API of the register of legal entities, which takes no credentials. A Norwegian VAT number
 is the number of an entity, which is marked as registered for VAT or not. The register answers an
-unknown entity with a bare HTTP 404, as a wrong address would be answered. So its search has to say
-too that there is no such entity.
+unknown entity with a bare HTTP 404, just like a wrong URL. So a search must confirm that there is
+no such entity.
 """
 
 from __future__ import annotations
@@ -93,7 +93,7 @@ class Brreg(sdk.Vendor):
 
 
 async def _absence(wire: sdk.Wire, id_: str, refusal: sdk.VendorRejected) -> sdk.Response:
-    """The answer that says that there is no such entity; any other refusal is raised again."""
+    """The answer that there is no such entity; any other refusal is raised again."""
     if refusal.status == _REMOVED and refusal.response is not None:
         check_answered(refusal.response, id_, sdk.error_answer(refusal.response).text(_ID), _ID)
         return refusal.response

@@ -1,7 +1,7 @@
 """HMRC: VAT numbers of the United Kingdom.
 
-Version 2 of the API "Check a UK VAT number" with the client credentials of an application. A number
-that HMRC does not know is answered with HTTP 404 and a code of its own.
+Version 2 of the API "Check a UK VAT number" with the client credentials of an application. HMRC
+answers an unknown number with HTTP 404 and a special code.
 """
 
 from __future__ import annotations

@@ -1,7 +1,7 @@
 """VIES of the European Commission: VAT numbers of the member states and of Northern Ireland.
 
 The REST API takes no credentials. VIES forwards each check to the member state, and reports a state
-that does not answer in the body, mostly with HTTP 200. Each state has a circuit of its own, so the
+that does not answer in the body, mostly with HTTP 200. Each state has its own circuit, so the
 outage of one does not stop the checks of the others.
 """
 
@@ -149,7 +149,7 @@ class Vies(sdk.Vendor):
         requester: VatNumber | None,
         trader: Trader | None,
     ) -> VatCheck:
-        """Ask the member state of a number."""
+        """Check a number at its member state."""
         check_requester(
             requester,
             TaxCapability.EU_NUMBERS,

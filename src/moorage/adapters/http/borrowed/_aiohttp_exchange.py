@@ -15,8 +15,8 @@ from multidict import CIMultiDict
 from yarl import URL
 
 from moorage.adapters.http.borrowed._library_exchange import (
+    ExceptionMeaning,
     LoopLibraryExchange,
-    Meaning,
 )
 from moorage.adapters.http.connections._wire import below_total
 from moorage.errors import InvalidData
@@ -26,21 +26,21 @@ if TYPE_CHECKING:
 
     from moorage.adapters.http.borrowed._library_exchange import OutgoingRequest
 
-MEANINGS: Final[dict[type[BaseException], Meaning]] = {
-    aiohttp.ConnectionTimeoutError: Meaning.NOT_REACHED_IN_TIME,
-    aiohttp.ServerTimeoutError: Meaning.NO_RESPONSE_IN_TIME,
-    aiohttp.ClientConnectorError: Meaning.NOT_REACHED,
-    aiohttp.ClientHttpProxyError: Meaning.NOT_REACHED,
-    aiohttp.ServerFingerprintMismatch: Meaning.NOT_REACHED,
-    aiohttp.InvalidURL: Meaning.NOT_REACHED,
-    aiohttp.NonHttpUrlClientError: Meaning.NOT_REACHED,
-    aiohttp.ClientResponseError: Meaning.NOT_HTTP,
-    http_exceptions.HttpProcessingError: Meaning.NOT_HTTP,
-    Exception: Meaning.CUT_OFF,
+MEANINGS: Final[dict[type[BaseException], ExceptionMeaning]] = {
+    aiohttp.ConnectionTimeoutError: ExceptionMeaning.NOT_REACHED_IN_TIME,
+    aiohttp.ServerTimeoutError: ExceptionMeaning.NO_RESPONSE_IN_TIME,
+    aiohttp.ClientConnectorError: ExceptionMeaning.NOT_REACHED,
+    aiohttp.ClientHttpProxyError: ExceptionMeaning.NOT_REACHED,
+    aiohttp.ServerFingerprintMismatch: ExceptionMeaning.NOT_REACHED,
+    aiohttp.InvalidURL: ExceptionMeaning.NOT_REACHED,
+    aiohttp.NonHttpUrlClientError: ExceptionMeaning.NOT_REACHED,
+    aiohttp.ClientResponseError: ExceptionMeaning.NOT_HTTP,
+    http_exceptions.HttpProcessingError: ExceptionMeaning.NOT_HTTP,
+    Exception: ExceptionMeaning.CUT_OFF,
 }
 """The meaning of an exception, by the first of its classes that is listed here."""
 
-_LOOP_ITERATIONS: Final = 2  # until the event loop has noticed closed connections
+LOOP_ITERATIONS: Final = 2  # until the event loop has noticed closed connections
 AUTOMATIC_HEADERS: Final = ("Accept", "Accept-Encoding", "Content-Type", "User-Agent")
 
 
@@ -58,6 +58,11 @@ class AuthenticatedProxy:
 
     url: URL
     introduction: tuple[tuple[str, str], ...] = attrs.field(repr=False)
+
+
+def meaning_of(error: Exception) -> ExceptionMeaning:
+    """Return the meaning of an exception of aiohttp for the request, from its class."""
+    return next(MEANINGS[kind] for kind in type(error).__mro__ if kind in MEANINGS)
 
 
 class AiohttpExchange(LoopLibraryExchange):
@@ -84,9 +89,9 @@ class AiohttpExchange(LoopLibraryExchange):
         self._response: aiohttp.ClientResponse | None = None
         self._writing = False
 
-    def meaning(self, error: Exception) -> Meaning:
+    def meaning(self, error: Exception) -> ExceptionMeaning:
         """Return the meaning of an exception of aiohttp for the request, from its class."""
-        return next(MEANINGS[kind] for kind in type(error).__mro__ if kind in MEANINGS)
+        return meaning_of(error)
 
     async def send_request(self) -> bytes:
         """Send the request, and note the head of the response."""
@@ -94,16 +99,16 @@ class AiohttpExchange(LoopLibraryExchange):
         origin, timeouts = self.outgoing.origin, self.outgoing.timeouts
         self.connect_within(timeouts.connect)
         scheme = "https" if origin.secure else "http"
-        for _ in range(_LOOP_ITERATIONS):
+        for _ in range(LOOP_ITERATIONS):
             await asyncio.sleep(0)
         try:
             response = await self._session.request(
                 method,
                 URL(f"{scheme}://{origin}{target}", encoded=True),
-                headers=_encoded_headers(fields + self._proxy_fields()),
+                headers=encoded_headers(self._fields(fields)),
                 data=self._data(),
                 allow_redirects=False,
-                timeout=_client_timeout(
+                timeout=client_timeout(
                     below_total(timeouts.connect, timeouts.total),
                     below_total(timeouts.read, timeouts.total),
                 ),
@@ -115,12 +120,7 @@ class AiohttpExchange(LoopLibraryExchange):
             error = final_failure.error
         else:
             self._response = response
-            reason = (response.reason or "").encode("utf-8", "surrogateescape").decode("latin-1")
-            response_fields = [
-                (name.decode("latin-1"), value.decode("latin-1"))
-                for name, value in response.raw_headers
-            ]
-            self.parsed_head = response.status, reason, response_fields
+            self.parsed_head = response.status, *reason_and_fields(response)
             self.note_framing(
                 response.status,
                 chunked="Transfer-Encoding" in response.headers,
@@ -163,17 +163,18 @@ class AiohttpExchange(LoopLibraryExchange):
         except Exception as error:  # noqa: BLE001 - no error may lead to a retry
             raise _DoNotRetry(error) from None
 
-    def _proxy_fields(self) -> list[tuple[bytes, bytes]]:
-        """Return the header fields for the proxy, which aiohttp itself adds only to tunnels."""
+    def _fields(self, fields: list[tuple[bytes, bytes]]) -> list[tuple[str, str]]:
+        """Return header fields, and those for the proxy, which aiohttp adds only to tunnels."""
+        decoded_fields = [(name.decode("ascii"), value.decode("latin-1")) for name, value in fields]
         if self._proxy is None or self.outgoing.origin.secure:
-            return []
-        return [(name.encode(), value.encode()) for name, value in self._proxy.introduction]
+            return decoded_fields
+        return [*decoded_fields, *self._proxy.introduction]
 
     def _data(self) -> bytes | AsyncIterator[bytes] | None:
         whole_body = self.outgoing.pieces.whole
-        return self._paced() if whole_body is None else whole_body or None
+        return self._timed_pieces() if whole_body is None else whole_body or None
 
-    async def _paced(self) -> AsyncIterator[bytes]:
+    async def _timed_pieces(self) -> AsyncIterator[bytes]:
         """Yield the pieces of a body, with a time limit for writing each, which aiohttp lacks."""
         write_timeout = self.outgoing.timeouts.write
         while piece := await self.outgoing.pieces.next():
@@ -198,25 +199,37 @@ class ReportingRequest(aiohttp.ClientRequest):
         return await super().send(conn)
 
 
+def reason_and_fields(response: aiohttp.ClientResponse) -> tuple[str, list[tuple[str, str]]]:
+    """Return the reason phrase and the header fields of a response, decoded as Latin-1."""
+    reason = response.reason or ""
+    if not reason.isascii():
+        reason = reason.encode("utf-8", "surrogateescape").decode("latin-1")
+    return reason, [
+        (name.decode("latin-1"), value.decode("latin-1")) for name, value in response.raw_headers
+    ]
+
+
 @lru_cache(maxsize=64)
-def _client_timeout(connect: float | None, read: float | None) -> aiohttp.ClientTimeout:
+def client_timeout(connect: float | None, read: float | None) -> aiohttp.ClientTimeout:
     """Return the timeouts that aiohttp applies; `run_until` applies the total."""
     return aiohttp.ClientTimeout(connect=connect, sock_read=read, ceil_threshold=inf)
 
 
-def _encoded_headers(fields: list[tuple[bytes, bytes]]) -> CIMultiDict[str]:
-    """Return the header fields as aiohttp needs them, with text in UTF-8."""
-    encoded_fields: CIMultiDict[str] = CIMultiDict()
-    spellings: dict[bytes, str] = {}  # aiohttp would drop the first of two spellings of a name
+def encoded_headers(fields: list[tuple[str, str]]) -> CIMultiDict[str]:
+    """Return the header fields as aiohttp needs them, which encodes them in UTF-8."""
+    names = {name.lower() for name, value in fields if value.isascii()}
+    if len(names) == len(fields) and "transfer-encoding" not in names:
+        return CIMultiDict(fields)
+    checked_headers: CIMultiDict[str] = CIMultiDict()
+    spellings: dict[str, str] = {}  # aiohttp would drop the first of two spellings of a name
     for name, value in fields:
         if not value.isascii():
             raise InvalidData(
-                f"The library aiohttp cannot send the header {name.decode('ascii')!r}, whose value"
-                " is not ASCII.",
-                field=f"headers.{name.decode('ascii')}",
+                f"The library aiohttp cannot send the header {name!r}, whose value is not ASCII.",
+                field=f"headers.{name}",
                 remedy="Percent-encode it, or use another HTTP client.",
             )
-        if name.lower() != b"transfer-encoding":
-            spelling = spellings.setdefault(name.lower(), name.decode("ascii"))
-            encoded_fields.add(spelling, value.decode("ascii"))
-    return encoded_fields
+        lower_name = name.lower()
+        if lower_name != "transfer-encoding":
+            checked_headers.add(spellings.setdefault(lower_name, name), value)
+    return checked_headers

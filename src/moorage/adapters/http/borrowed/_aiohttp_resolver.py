@@ -1,4 +1,4 @@
-"""A name resolver for aiohttp that returns only addresses which the guard allows."""
+"""A name resolver for aiohttp that returns only addresses that the guard allows."""
 
 from __future__ import annotations
 

@@ -124,7 +124,7 @@ class LibraryEngine(Engine, ABC):
         self._scope = scope
 
 
-def closed(message: str) -> LocalFailure:
+def closed_error(message: str) -> LocalFailure:
     return LocalFailure(
         message,
         remedy="Create a new client, or close this one later.",

@@ -15,6 +15,7 @@ A library that does not report whether anything was sent counts as having sent t
 
 from __future__ import annotations
 
+from abc import abstractmethod
 from collections import deque
 from typing import TYPE_CHECKING, Protocol
 
@@ -22,20 +23,21 @@ from moorage.adapters.http.borrowed._engine import (
     ExchangePool,
     LibraryClient,
     LibraryEngine,
-    closed,
+    closed_error,
 )
 from moorage.adapters.http.borrowed._library_exchange import (
     BodySourceFailed,
     LibraryExchange,
-    NotReached,
     OutgoingRequest,
     Pieces,
+    ServerNotReached,
     StepTimeout,
 )
 from moorage.adapters.http.connections._request import locate
-from moorage.adapters.http.connections._wire import TimeIsUp, exhausted
-from moorage.adapters.http.messages._http1 import CutOff, NotHttp, encode_head
+from moorage.adapters.http.connections._wire import DeadlinePassed, resource_error
+from moorage.adapters.http.messages._http1 import NotHttp, ResponseCutOff, encode_head
 from moorage.adapters.http.stdlib._exchange import Exchange
+from moorage.adapters.http.stdlib._exchange_base import ExchangeErrors
 from moorage.domain.http.requests import BodyStream
 from moorage.errors import ConnectionFailed
 
@@ -71,11 +73,15 @@ class LibraryExchangePool(ExchangePool):
 
     def exchange(self, outgoing: OutgoingRequest) -> LibraryExchange:
         """Return a new exchange for this request, before it begins."""
+        self.enter()
+        return self._library.exchange(outgoing)
+
+    def enter(self) -> None:
+        """Close the exchanges that were lost; raise an error if the client is closed."""
         while self.lost:
             self.lost.popleft().close()
         if self._library.closed:
-            raise closed("Your HTTP client is closed.")
-        return self._library.exchange(outgoing)
+            raise closed_error("Your HTTP client is closed.")
 
 
 class LibraryExchangeEngine(LibraryEngine):
@@ -116,7 +122,38 @@ class LibraryExchangeEngine(LibraryEngine):
         return exchange
 
 
-class BorrowedExchange(Exchange):
+class LibraryErrors(ExchangeErrors):
+    """The errors of an exchange through a library, in the words that all clients use."""
+
+    __slots__ = ()
+
+    @abstractmethod
+    def _connection_lost(self, error: Exception) -> ConnectionFailed:
+        """Return the error for a connection that ended before the response."""
+
+    def _error_of_head(self, error: Exception, *, sent: bool) -> Exception:
+        """Return the error for a failure before the head of the response has arrived.
+
+        Args:
+            error: the failure, as a `LibraryExchange` raises it.
+            sent: whether a byte of the request may have been sent.
+        """
+        if isinstance(error, StepTimeout):
+            return self._timed_out(error.step, error.what, sent=sent)
+        if isinstance(error, DeadlinePassed):
+            return self._timed_out("total", "did not respond", sent=sent)
+        if isinstance(error, NotHttp):
+            return self._bad_response(error)
+        if not isinstance(error, ServerNotReached):
+            return self._connection_lost(error)
+        if error.exhausted:
+            return resource_error(self._peer, str(error))
+        return ConnectionFailed(
+            f"{self._peer} could not be reached: {error}.", may_have_been_processed=False
+        )
+
+
+class BorrowedExchange(Exchange, LibraryErrors):
     """One request and its response, which another library exchanges."""
 
     __slots__ = ()
@@ -164,24 +201,10 @@ class BorrowedExchange(Exchange):
     async def _send_request(self, exchange: LibraryExchange) -> None:
         try:
             await exchange.send(b"", self._deadline_for(None))
-        except StepTimeout as step_timeout:
-            raise self._timed_out(
-                step_timeout.step, step_timeout.what, sent=exchange.sent
-            ) from None
-        except TimeIsUp:
-            raise self._timed_out("total", "did not respond", sent=exchange.sent) from None
-        except NotHttp as error:
-            raise self._bad_response(error) from None
-        except NotReached as error:
-            if error.exhausted:
-                raise exhausted(self._peer, str(error)) from None
-            raise ConnectionFailed(
-                f"{self._peer} could not be reached: {error}.", may_have_been_processed=False
-            ) from None
-        except (CutOff, OSError) as error:
-            raise self._connection_lost(error) from None
         except BodySourceFailed as body_failure:
             raise self._body_failed(body_failure.error, sent=exchange.sent) from body_failure.error
+        except (DeadlinePassed, NotHttp, ServerNotReached, ResponseCutOff, OSError) as error:
+            raise self._error_of_head(error, sent=exchange.sent) from None
 
     def __del__(self) -> None:
         # The exchange was not closed. The library would keep its connection reserved.

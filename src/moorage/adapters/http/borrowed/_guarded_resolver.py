@@ -21,7 +21,7 @@ _Result = TypeVar("_Result")
 
 
 class Resolver:
-    """Resolves host names, and has a library connect to one address after another.
+    """Resolves host names, and makes a library connect to one address after another.
 
     Blocking libraries spend the whole timeout on each address of a name, and do not limit the time
     for resolving it.

@@ -10,7 +10,7 @@ import httpcore2
 
 from moorage.adapters.http.borrowed._library_exchange import seconds_left
 from moorage.adapters.http.connections._threads import run
-from moorage.adapters.http.connections._wire import TimeIsUp
+from moorage.adapters.http.connections._wire import DeadlinePassed
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Iterable
@@ -96,7 +96,7 @@ async def _connect_in_turn(
     end_time = inf if timeout is None else monotonic() + timeout
     try:
         return await resolver.reach(host, port, end_time, connect)
-    except TimeIsUp:
+    except DeadlinePassed:
         raise httpcore2.ConnectTimeout from None
     except (OSError, ValueError) as error:
         raise httpcore2.ConnectError from error

@@ -11,12 +11,12 @@ import httpcore2
 import httpx2
 
 from moorage.adapters.http.borrowed._library_exchange import (
+    ExceptionMeaning,
     LibraryExchange,
     LoopLibraryExchange,
-    Meaning,
     SyncLibraryExchange,
     seconds_left,
-    unverified,
+    unverified_tls_error,
     verifies,
 )
 
@@ -28,17 +28,17 @@ if TYPE_CHECKING:
     from moorage.adapters.http.borrowed._library_exchange import OutgoingRequest
     from moorage.adapters.http.connections._wire import Origin
 
-MEANINGS: Final[dict[type[BaseException], Meaning]] = {
-    httpx2.PoolTimeout: Meaning.NO_CONNECTION,
-    httpx2.ConnectTimeout: Meaning.NOT_REACHED_IN_TIME,
-    httpx2.WriteTimeout: Meaning.NOT_TAKEN_IN_TIME,
-    httpx2.TimeoutException: Meaning.NO_RESPONSE_IN_TIME,
-    httpx2.ConnectError: Meaning.NOT_REACHED,
-    httpx2.ProxyError: Meaning.NOT_REACHED,
-    httpx2.UnsupportedProtocol: Meaning.NOT_REACHED,
-    httpx2.InvalidURL: Meaning.NOT_REACHED,
-    httpx2.RemoteProtocolError: Meaning.NOT_HTTP,
-    Exception: Meaning.CUT_OFF,
+MEANINGS: Final[dict[type[BaseException], ExceptionMeaning]] = {
+    httpx2.PoolTimeout: ExceptionMeaning.NO_CONNECTION,
+    httpx2.ConnectTimeout: ExceptionMeaning.NOT_REACHED_IN_TIME,
+    httpx2.WriteTimeout: ExceptionMeaning.NOT_TAKEN_IN_TIME,
+    httpx2.TimeoutException: ExceptionMeaning.NO_RESPONSE_IN_TIME,
+    httpx2.ConnectError: ExceptionMeaning.NOT_REACHED,
+    httpx2.ProxyError: ExceptionMeaning.NOT_REACHED,
+    httpx2.UnsupportedProtocol: ExceptionMeaning.NOT_REACHED,
+    httpx2.InvalidURL: ExceptionMeaning.NOT_REACHED,
+    httpx2.RemoteProtocolError: ExceptionMeaning.NOT_HTTP,
+    Exception: ExceptionMeaning.CUT_OFF,
 }
 """The meaning of an exception, by the first of its classes that is listed here."""
 
@@ -81,13 +81,17 @@ class _Httpx2Exchange(LibraryExchange):
         self._connection: Any = None
         self._stream: Any = None
 
-    def meaning(self, error: Exception) -> Meaning:
+    def meaning(self, error: Exception) -> ExceptionMeaning:
         """Return the meaning of an exception of httpx2; one class has two meanings."""
         if isinstance(error, httpx2.RemoteProtocolError) and str(error).startswith(_ENDED_TEXTS):
-            return Meaning.CUT_OFF if _is_http_start(self._unread_bytes()) else Meaning.NOT_HTTP
+            return (
+                ExceptionMeaning.CUT_OFF
+                if _is_http_start(self._unread_bytes())
+                else ExceptionMeaning.NOT_HTTP
+            )
         if isinstance(error, httpx2.TimeoutException) and self.connecting:
             # Such as a proxy that opens no tunnel; which timeout passes first varies.
-            return Meaning.NOT_REACHED_IN_TIME  # pragma: no cover - depends on timing
+            return ExceptionMeaning.NOT_REACHED_IN_TIME  # pragma: no cover - depends on timing
         return next(MEANINGS[kind] for kind in type(error).__mro__ if kind in MEANINGS)
 
     def _request(self) -> httpx2.Request:
@@ -123,22 +127,22 @@ class _Httpx2Exchange(LibraryExchange):
         if step in {"connect_tcp.started", "connect_unix_socket.started"}:
             self.connect_within(self.outgoing.timeouts.connect)
         elif step in {"connect_tcp.complete", "start_tls.complete"}:
-            self._reached(info["return_value"])
+            self._remember_connection(info["return_value"])
         elif step == "start_tls.started":
             self._check(info["ssl_context"])
         elif step == "send_request_headers.started" and info["request"].method != b"CONNECT":
             self.connected()
             self._connection = self._find_connection()
             if self._connection is not None:
-                self._reached(self._connection._network_stream)  # noqa: SLF001 - not public otherwise
+                self._remember_connection(self._connection._network_stream)  # noqa: SLF001 - not public otherwise
 
-    def _reached(self, stream: Any) -> None:
+    def _remember_connection(self, stream: Any) -> None:
         """Remember a connection that httpx2 forgets if it is cancelled in its TLS handshake."""
         self._stream = stream
 
     def _check(self, context: ssl.SSLContext) -> None:
         if not self._allow_unverified and not verifies(context):
-            raise unverified("client")
+            raise unverified_tls_error("client")
 
     def _find_connection(self) -> object:
         """Return the HTTP/1.1 connection that httpx2 uses for the request; None for another kind.
@@ -167,7 +171,7 @@ class _Httpx2Exchange(LibraryExchange):
             self._connection._h11_state.send_failed()  # noqa: SLF001 - the only way to close it
 
     def _unread_bytes(self) -> bytes:
-        """Return the bytes that were received after the response, as far as they are known."""
+        """Return the bytes that were received after the response, where httpx2 shows them."""
         if self._connection is None:
             return b""
         unread_bytes: bytes = self._connection._h11_state.trailing_data[0]  # noqa: SLF001 - not public otherwise
@@ -221,8 +225,8 @@ class SyncHttpx2Exchange(_Httpx2Exchange, SyncLibraryExchange):
     def _trace(self, name: str, info: dict[str, Any]) -> None:
         self._note_progress(name, info)
 
-    def _reached(self, stream: httpcore2.NetworkStream) -> None:
-        super()._reached(stream)
+    def _remember_connection(self, stream: httpcore2.NetworkStream) -> None:
+        super()._remember_connection(stream)
         self._drop_duplicate()
         self._socket = sock = stream.get_extra_info("socket")
         if self.connecting:

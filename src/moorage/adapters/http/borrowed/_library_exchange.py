@@ -20,8 +20,8 @@ import attrs
 
 from moorage.adapters.http.borrowed._watchdog import Watchdog
 from moorage.adapters.http.connections._threads import run
-from moorage.adapters.http.connections._wire import TimeIsUp
-from moorage.adapters.http.messages._http1 import BODILESS, CutOff, NotHttp
+from moorage.adapters.http.connections._wire import DeadlinePassed
+from moorage.adapters.http.messages._http1 import BODILESS, NotHttp, ResponseCutOff
 from moorage.domain.resilience.health import is_exhaustion
 from moorage.errors import ConfigurationError, ConnectorError
 
@@ -34,7 +34,7 @@ if TYPE_CHECKING:
 
 _Result = TypeVar("_Result")
 
-_PIECE_SIZE: Final = 65_536
+PIECE_SIZE: Final = 65_536
 _MAX_CAUSES: Final = 9
 _MIN_TIMEOUT: Final = 0.001
 _SYSTEM_MODULES: Final = {
@@ -45,7 +45,7 @@ _SYSTEM_MODULES: Final = {
 WATCHDOG: Final = Watchdog()
 
 
-class Meaning(Enum):
+class ExceptionMeaning(Enum):
     """The meaning of a library's exception: what it says about the request."""
 
     NO_CONNECTION = auto()
@@ -58,25 +58,29 @@ class Meaning(Enum):
 
 
 TIMEOUT_MEANINGS: Final = {
-    Meaning.NO_CONNECTION: ("pool", "had no connection free"),
-    Meaning.NOT_REACHED_IN_TIME: ("connect", "could not be reached"),
-    Meaning.NOT_TAKEN_IN_TIME: ("write", "did not take the request"),
-    Meaning.NO_RESPONSE_IN_TIME: ("read", "did not respond"),
+    ExceptionMeaning.NO_CONNECTION: ("pool", "had no connection free"),
+    ExceptionMeaning.NOT_REACHED_IN_TIME: ("connect", "could not be reached"),
+    ExceptionMeaning.NOT_TAKEN_IN_TIME: ("write", "did not take the request"),
+    ExceptionMeaning.NO_RESPONSE_IN_TIME: ("read", "did not respond"),
 }
 
 
-_BEFORE_SENDING: Final = {Meaning.NO_CONNECTION, Meaning.NOT_REACHED, Meaning.NOT_REACHED_IN_TIME}
+_BEFORE_SENDING: Final = {
+    ExceptionMeaning.NO_CONNECTION,
+    ExceptionMeaning.NOT_REACHED,
+    ExceptionMeaning.NOT_REACHED_IN_TIME,
+}
 
 
-class StepTimeout(TimeIsUp):
+class StepTimeout(DeadlinePassed):
     """Raised if a time limit of the library has passed."""
 
-    def __init__(self, meaning: Meaning) -> None:
+    def __init__(self, meaning: ExceptionMeaning) -> None:
         super().__init__()
         self.step, self.what = TIMEOUT_MEANINGS[meaning]
 
 
-class NotReached(Exception):
+class ServerNotReached(Exception):
     """Raised if no byte of the request was sent; the message says why, if that is known.
 
     Attributes:
@@ -106,7 +110,7 @@ class Pieces:
     @property
     def whole(self) -> bytes | None:
         """Return the body if it is a single piece; otherwise None."""
-        if self._upload is not None or len(self._body) > _PIECE_SIZE:
+        if self._upload is not None or len(self._body) > PIECE_SIZE:
             return None
         return bytes(self._body)
 
@@ -118,7 +122,7 @@ class Pieces:
             except Exception as error:
                 self.error = error
                 raise
-        piece, self._body = self._body[:_PIECE_SIZE], self._body[_PIECE_SIZE:]
+        piece, self._body = self._body[:PIECE_SIZE], self._body[PIECE_SIZE:]
         return bytes(piece)
 
     def __iter__(self) -> Iterator[bytes]:
@@ -131,7 +135,7 @@ class Pieces:
 
 
 class BodySourceFailed(Exception):
-    """Raised if the source of the body fails, or yields another length than announced."""
+    """Raised if the source of the body fails, or its length is not the announced one."""
 
     def __init__(self, error: Exception) -> None:
         super().__init__()
@@ -205,7 +209,7 @@ class LibraryExchange(ABC):
         """Give the connection back to the library, or close it after an incomplete response."""
 
     @abstractmethod
-    def meaning(self, error: Exception) -> Meaning:
+    def meaning(self, error: Exception) -> ExceptionMeaning:
         """Return the meaning of an exception of the library for the request."""
 
     # --- notifications from the library ------------------------------------
@@ -323,10 +327,14 @@ class LibraryExchange(ABC):
         failure: Exception
         try:
             return await self.run_until(until, work)
-        except (NotHttp, CutOff, ConnectorError) as error:
+        except (NotHttp, ResponseCutOff, ConnectorError) as error:
             failure = error.with_traceback(None)
-        except TimeIsUp:
-            failure = StepTimeout(Meaning.NOT_REACHED_IN_TIME) if self.connecting else TimeIsUp()
+        except DeadlinePassed:
+            failure = (
+                StepTimeout(ExceptionMeaning.NOT_REACHED_IN_TIME)
+                if self.connecting
+                else DeadlinePassed()
+            )
         except Exception as error:  # noqa: BLE001 - every error is replaced
             failure = self._translate_error(error)
         raise failure
@@ -337,14 +345,19 @@ class LibraryExchange(ABC):
         meaning = self.meaning(error)
         if meaning in _BEFORE_SENDING:
             self.sent = self._ever_sent
-        if meaning in TIMEOUT_MEANINGS:
-            return StepTimeout(meaning)
-        if meaning is Meaning.NOT_HTTP and self.sent:
-            return NotHttp("is not HTTP/1.1")
-        reason = reason_for(error)
-        if self.sent:
-            return OSError(reason)
-        return NotReached(reason, exhausted=any(map(is_exhaustion, _system_errors(error))))
+        return translated_error(error, meaning, sent=self.sent)
+
+
+def translated_error(error: Exception, meaning: ExceptionMeaning, *, sent: bool) -> Exception:
+    """Return a library's error as `StepTimeout`, `NotHttp`, `ServerNotReached` or `OSError`."""
+    if meaning in TIMEOUT_MEANINGS:
+        return StepTimeout(meaning)
+    if meaning is ExceptionMeaning.NOT_HTTP and sent:
+        return NotHttp("is not HTTP/1.1")
+    reason = reason_for(error)
+    if sent:
+        return OSError(reason)
+    return ServerNotReached(reason, exhausted=any(map(is_exhaustion, _system_errors(error))))
 
 
 class SyncLibraryExchange(LibraryExchange):
@@ -365,7 +378,7 @@ class SyncLibraryExchange(LibraryExchange):
                 # A response that ended because we hung up may look complete.
                 if not self._hung_up:
                     return result
-        raise TimeIsUp if timer.expired else CutOff
+        raise DeadlinePassed if timer.expired else ResponseCutOff
 
     def bound(self, until: float) -> None:
         """Change the deadline at which the timer interrupts the exchange."""
@@ -401,7 +414,7 @@ class LoopLibraryExchange(LibraryExchange):
                 raise
         finally:
             self._timeout = None
-        raise CutOff if self._hung_up else TimeIsUp
+        raise ResponseCutOff if self._hung_up else DeadlinePassed
 
     def is_buffered(self) -> bool:
         """Return whether all of the response has arrived, so that reading it does not wait."""
@@ -476,7 +489,7 @@ def verifies(context: ssl.SSLContext) -> bool:
     return context.verify_mode is ssl.CERT_REQUIRED and context.check_hostname
 
 
-def unverified(setting: str) -> ConfigurationError:
+def unverified_tls_error(setting: str) -> ConfigurationError:
     """Return the error for an HTTP client that does not verify TLS certificates."""
     return ConfigurationError(
         f"Your {setting} does not verify certificates.",

@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from moorage.adapters.http.connections._settings import ConnectionSettings
 
 
-class Closing(Protocol):
+class Closable(Protocol):
     """An object that can be closed."""
 
     def close(self) -> object: ...
@@ -28,7 +28,7 @@ class SyncLibraryClient:
         closables: the objects to close with it; never those of the host.
     """
 
-    def __init__(self, closables: Iterable[Closing]) -> None:
+    def __init__(self, closables: Iterable[Closable]) -> None:
         self._closables = tuple(closables)
 
     async def settle(self) -> None:

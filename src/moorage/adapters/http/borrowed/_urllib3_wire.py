@@ -32,10 +32,10 @@ from moorage.adapters.http.borrowed._library_exchange import (
     WATCHDOG,
     seconds_left,
     system_error,
-    unverified,
+    unverified_tls_error,
 )
-from moorage.adapters.http.connections._threads import Threads, run
-from moorage.adapters.http.connections._wire import TimeIsUp
+from moorage.adapters.http.connections._threads import ThreadNetwork, run
+from moorage.adapters.http.connections._wire import DeadlinePassed
 from moorage.errors import ConnectorError
 
 if TYPE_CHECKING:
@@ -46,9 +46,9 @@ if TYPE_CHECKING:
     from moorage.adapters.http.connections._wire import Origin
 
 Urllib3Pool: TypeAlias = Any  # its types lack most of the members used here
-Urllib3Connection: TypeAlias = Any  # the same
+Urllib3Connection: TypeAlias = Any  # its types lack most of the members used here
 _USUAL: Final[Any] = vars(HTTPConnection)["_new_conn"]  # subclasses may connect differently
-_UNGUARDED_RESOLVER: Final = Resolver(Threads())
+_UNGUARDED_RESOLVER: Final = Resolver(ThreadNetwork())
 _READ_SIZE: Final = 65_536
 _REFUSED_TUNNEL: Final = re.compile(r"Tunnel connection failed: ([0-9]{3})")
 
@@ -82,11 +82,11 @@ class Connections:
         """
         failure: Exception
         try:
-            return self._take(pool, origin, until)
+            return self._take_connection(pool, origin, until)
         except (ConnectTimeoutError, EmptyPoolError, TimeoutError) as error:
             is_timeout = not isinstance(error, NewConnectionError)
-            failure = TimeIsUp() if is_timeout else system_error(error)
-        except (ConnectorError, TimeIsUp) as error:
+            failure = DeadlinePassed() if is_timeout else system_error(error)
+        except (ConnectorError, DeadlinePassed) as error:
             failure = error.with_traceback(None)
         except Exception as error:  # noqa: BLE001 - errors of urllib3, http.client or name resolution
             refusal = _REFUSED_TUNNEL.search(str(error))
@@ -102,7 +102,7 @@ class Connections:
         self._good_until[wire.connection] = monotonic() + keep
         wire.give_back()
 
-    def _take(self, pool: Urllib3Pool, origin: Origin, until: float) -> Urllib3Wire:
+    def _take_connection(self, pool: Urllib3Pool, origin: Origin, until: float) -> Urllib3Wire:
         connection: Urllib3Connection = pool._get_conn(timeout=seconds_left(None, until))  # noqa: SLF001 - as requests does
         try:
             if self._good_until.pop(connection, inf) <= monotonic():
@@ -113,7 +113,7 @@ class Connections:
                 _check(pool, connection, origin)
         except BaseException:
             connection.close()
-            pool._put_conn(connection)  # noqa: SLF001 - the same
+            pool._put_conn(connection)  # noqa: SLF001 - as requests does
             raise
         return Urllib3Wire(pool, connection)
 
@@ -128,7 +128,7 @@ class Connections:
                 _connect_in_turn, self._resolver or _UNGUARDED_RESOLVER, connection, until
             )
         new_connection = _NewConnection(make_connection)
-        connection._new_conn = new_connection  # noqa: SLF001 - the same
+        connection._new_conn = new_connection  # noqa: SLF001 - the only access to the new connection
         try:
             with WATCHDOG.limit(until, new_connection.cut) as timer:
                 try:
@@ -140,9 +140,9 @@ class Connections:
                     if not timer.expired:
                         raise
             if timer.expired:
-                raise TimeIsUp
+                raise DeadlinePassed
         finally:
-            del connection._new_conn  # noqa: SLF001 - the same
+            del connection._new_conn  # noqa: SLF001 - as urllib3 does
             new_connection.close()
 
 
@@ -171,7 +171,7 @@ def _check(pool: Urllib3Pool, connection: Urllib3Connection, origin: Origin) -> 
     else:
         is_verified = pool.scheme == "http" or connection.proxy_is_verified
     if not is_verified:
-        raise unverified("session")
+        raise unverified_tls_error("session")
 
 
 class _NewConnection:
@@ -226,7 +226,7 @@ class Urllib3Wire:
             try:
                 sent_count = self._sock.send(remaining_bytes)
             except TimeoutError:
-                raise TimeIsUp from None
+                raise DeadlinePassed from None
             self.written += sent_count
             remaining_bytes = remaining_bytes[sent_count:]
 
@@ -236,7 +236,7 @@ class Urllib3Wire:
         try:
             data: bytes = self._sock.recv(_READ_SIZE)
         except TimeoutError:
-            raise TimeIsUp from None
+            raise DeadlinePassed from None
         return data
 
     def glance(self) -> bytes | None:

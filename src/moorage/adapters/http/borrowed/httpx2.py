@@ -16,19 +16,19 @@ from moorage.adapters.http.borrowed._httpx2_exchanges import (
     SyncHttpx2Exchange,
     url_of,
 )
-from moorage.adapters.http.borrowed._library_exchange import unverified, verifies
+from moorage.adapters.http.borrowed._library_exchange import unverified_tls_error, verifies
 from moorage.adapters.http.borrowed._lifetime import (
     LoopLibraryClient,
     SyncLibraryClient,
     refuse_settings,
 )
-from moorage.adapters.http.connections._loops import Loops
+from moorage.adapters.http.connections._loops import LoopNetwork
 from moorage.adapters.http.connections._settings import ConnectionSettings
-from moorage.adapters.http.connections._threads import Threads
+from moorage.adapters.http.connections._threads import ThreadNetwork
 from moorage.adapters.http.connections._tls import http_context
 from moorage.adapters.http.stdlib._clients import AsyncClient, SyncClient
 from moorage.domain.http.transport import Tls
-from moorage.domain.secrets.frames import careful
+from moorage.domain.secrets.frames import with_careful_constructor
 from moorage.errors import ConfigurationError
 
 if TYPE_CHECKING:
@@ -39,7 +39,7 @@ if TYPE_CHECKING:
     from moorage.domain.http.transport import Proxy
 
 
-@careful
+@with_careful_constructor
 @attrs.define(eq=False, kw_only=True, repr=False, slots=False, on_setattr=attrs.setters.frozen)
 class Httpx2HttpClient(SyncClient, ConnectionSettings):
     """An HTTP client that sends with httpx2.
@@ -61,10 +61,10 @@ class Httpx2HttpClient(SyncClient, ConnectionSettings):
 
     def _new_engine(self, settings: ConnectionSettings) -> LibraryExchangeEngine:
         refuse_settings(self.client, "client", settings)
-        return engine(self.client, settings, Threads())
+        return engine(self.client, settings, ThreadNetwork())
 
 
-@careful
+@with_careful_constructor
 @attrs.define(eq=False, kw_only=True, repr=False, slots=False, on_setattr=attrs.setters.frozen)
 class AsyncHttpx2HttpClient(AsyncClient, ConnectionSettings):
     """An asynchronous HTTP client that sends with httpx2.
@@ -88,7 +88,7 @@ class AsyncHttpx2HttpClient(AsyncClient, ConnectionSettings):
 
     def _new_engine(self, settings: ConnectionSettings) -> LibraryExchangeEngine:
         refuse_settings(self.client, "client", settings)
-        return async_engine(self.client, settings, Loops())
+        return async_engine(self.client, settings, LoopNetwork())
 
 
 def engine(client: Any, settings: ConnectionSettings, network: Network) -> LibraryExchangeEngine:
@@ -169,10 +169,10 @@ class _TransportSource:
         direct_transport, blocks = make_transport(), self._kind is httpx2.Client
         pool = direct_transport._pool  # noqa: SLF001 - not an argument of the transport
         if blocks:
-            resolver = self._resolver or Resolver(Threads())
-            pool._network_backend = ResolvingBackend(pool._network_backend, resolver)  # noqa: SLF001 - the same
+            resolver = self._resolver or Resolver(ThreadNetwork())
+            pool._network_backend = ResolvingBackend(pool._network_backend, resolver)  # noqa: SLF001 - not an argument of the transport
         elif self._resolver is not None:
-            pool._network_backend = AsyncGuardedBackend(pool._network_backend, self._resolver)  # noqa: SLF001 - the same
+            pool._network_backend = AsyncGuardedBackend(pool._network_backend, self._resolver)  # noqa: SLF001 - not an argument of the transport
         if proxy is None:
             return _Transports(None, lambda _: direct_transport, (direct_transport,))
         proxy_transport = make_transport(proxy=_proxy(proxy, settings.tls or Tls()))
@@ -189,10 +189,10 @@ class _TransportSource:
             pool = getattr(transport, "_pool", None)
             if pool is None:
                 continue  # its certificates are checked when it connects
-            context = pool._ssl_context  # noqa: SLF001 - the same
+            context = pool._ssl_context  # noqa: SLF001 - not public otherwise
             if not self.allow_unverified and context is not None and not verifies(context):
-                raise unverified("client")
-            if self._kind is httpx2.Client and pool._http2:  # noqa: SLF001 - the same
+                raise unverified_tls_error("client")
+            if self._kind is httpx2.Client and pool._http2:  # noqa: SLF001 - not public otherwise
                 raise ConfigurationError(
                     "A synchronous client with HTTP/2 cannot end one exchange in time without"
                     " ending all others on its connection.",

@@ -11,7 +11,7 @@ from requests.utils import select_proxy
 from urllib3 import PoolManager, ProxyManager
 
 from moorage.adapters.http.borrowed._engine import ExchangePool, LibraryClient, LibraryEngine
-from moorage.adapters.http.borrowed._library_exchange import unverified
+from moorage.adapters.http.borrowed._library_exchange import unverified_tls_error
 from moorage.adapters.http.borrowed._lifetime import (
     SyncLibraryClient,
     refuse_settings,
@@ -19,11 +19,11 @@ from moorage.adapters.http.borrowed._lifetime import (
 from moorage.adapters.http.borrowed._urllib3_wire import Connections, Urllib3Pool, Urllib3Wire
 from moorage.adapters.http.connections._proxy import Gateway, basic
 from moorage.adapters.http.connections._settings import ConnectionSettings
-from moorage.adapters.http.connections._threads import Threads
+from moorage.adapters.http.connections._threads import ThreadNetwork
 from moorage.adapters.http.connections._tls import http_context
 from moorage.adapters.http.stdlib._clients import SyncClient
 from moorage.domain.http.transport import Proxy, Tls
-from moorage.domain.secrets.frames import careful
+from moorage.domain.secrets.frames import with_careful_constructor
 from moorage.errors import ConfigurationError
 
 if TYPE_CHECKING:
@@ -36,7 +36,7 @@ if TYPE_CHECKING:
 _POOLS: Final = 100
 
 
-@careful
+@with_careful_constructor
 @attrs.define(eq=False, kw_only=True, repr=False, slots=False, on_setattr=attrs.setters.frozen)
 class RequestsHttpClient(SyncClient, ConnectionSettings):
     """An HTTP client on the connections of a `requests.Session`, which are urllib3's.
@@ -61,7 +61,7 @@ class RequestsHttpClient(SyncClient, ConnectionSettings):
         refuse_settings(self.session, "session", settings)
         if isinstance(self.session, requests.Session):
             _check(self.session, settings)
-        return engine(self.session, settings, Threads())
+        return engine(self.session, settings, ThreadNetwork())
 
 
 def engine(
@@ -243,7 +243,7 @@ class _UrllibPools(SyncLibraryClient):
 def _check(session: requests.Session, settings: ConnectionSettings) -> requests.Session:
     """Refuse a session that does not verify certificates."""
     if session.verify is False and not _allows_unverified(settings):
-        raise unverified("session")
+        raise unverified_tls_error("session")
     return session
 
 

@@ -14,7 +14,7 @@ from weakref import WeakKeyDictionary
 from moorage.adapters.http.connections._resolve import Lookup, numeric
 from moorage.adapters.http.connections._wait import wait
 from moorage.adapters.http.connections._watch import EpollWatch
-from moorage.adapters.http.connections._wire import TimeIsUp
+from moorage.adapters.http.connections._wire import DeadlinePassed
 
 if TYPE_CHECKING:
     import socket
@@ -26,7 +26,7 @@ if TYPE_CHECKING:
 _THREAD_INTERVAL: Final = 0.25
 
 
-class Loops:
+class LoopNetwork:
     """The network of the asynchronous client, which waits by suspending tasks."""
 
     def here(self) -> asyncio.AbstractEventLoop:
@@ -65,7 +65,7 @@ class Loops:
                 return await anext(chunks, None)
         except TimeoutError:
             if timeout.expired():
-                raise TimeIsUp from None
+                raise DeadlinePassed from None
             raise
 
     def waiter(self) -> Waiter:
@@ -87,7 +87,7 @@ class _Waiter:
             timer = self._loop.call_later(until - monotonic(), self.settle, False)
         try:
             if not await self._future:
-                raise TimeIsUp
+                raise DeadlinePassed
         finally:
             if timer is not None:
                 timer.cancel()
@@ -103,10 +103,10 @@ class _Waiter:
             self._future.set_result(in_time)
 
 
-class Watch(Protocol):
+class SocketWatch(Protocol):
     """Waits for sockets in the tasks of one event loop.
 
-    `ready` waits for the event `readable` or `writable`, and raises `TimeIsUp`.
+    `ready` waits for the event `readable` or `writable`, and raises `DeadlinePassed`.
     """
 
     readable: ClassVar[int]
@@ -117,13 +117,13 @@ class Watch(Protocol):
     ) -> None: ...
 
 
-_watches: Final[WeakKeyDictionary[asyncio.AbstractEventLoop, Watch]] = WeakKeyDictionary()
+_watches: Final[WeakKeyDictionary[asyncio.AbstractEventLoop, SocketWatch]] = WeakKeyDictionary()
 
 
-def watch_in(loop: asyncio.AbstractEventLoop) -> Watch:
+def watch_in(loop: asyncio.AbstractEventLoop) -> SocketWatch:
     """Return a new watch for the sockets of an event loop, which exists as long as the loop."""
     try:
-        watch: Watch = EpollWatch(loop)
+        watch: SocketWatch = EpollWatch(loop)
     except (AttributeError, NotImplementedError):  # not Linux, or not a loop that watches sockets
         watch = ReaderWatch()
     _watches[loop] = watch
@@ -160,6 +160,6 @@ async def _ready_by_thread(
         step_end = min(until, monotonic() + _THREAD_INTERVAL)
         try:
             return await loop.run_in_executor(None, ready, step_end)
-        except TimeIsUp:
+        except DeadlinePassed:
             if step_end == until:
                 raise

@@ -42,7 +42,7 @@ class _OriginPool:
 
 
 class Pool:
-    """Slots for connections: a fixed number for each origin, given in order of arrival."""
+    """Slots for connections: a fixed number per origin, granted in the order of arrival."""
 
     def __init__(self, network: Network, slots: int, keep_alive: float) -> None:
         self._network = network
@@ -131,7 +131,7 @@ class Pool:
     def lose(self, origin: Origin, holder: object) -> None:
         """Give back a slot from a finalizer, which must not wait for the pool's lock.
 
-        In that case it is returned when a slot is taken next.
+        If the lock is taken, the slot is given back when the next slot is taken.
         """
         self._lost.append((origin, holder))
         if self._lock.acquire(blocking=False):
@@ -172,7 +172,7 @@ class Pool:
     def abandon(self) -> None:
         """Close the pool in a forked child, where the threads that used it do not exist.
 
-        A thread that is gone may have held the lock, and the parent may still use the connections.
+        A thread of the parent may have held the lock, and the parent may still use the connections.
         """
         self._lock = Lock()
         self.close()

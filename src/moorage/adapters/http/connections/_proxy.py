@@ -15,9 +15,9 @@ from moorage.adapters.http.connections._wire import connection_failed, dial
 from moorage.adapters.http.messages._http1 import (
     AUTHENTICATION_REQUIRED,
     USER_AGENT,
-    CutOff,
     Limits,
     NotHttp,
+    ResponseCutOff,
     ResponseReader,
 )
 from moorage.domain.secrets.secret import Secret
@@ -97,16 +97,16 @@ class Gateway:
                 else:
                     reader.end()
         except NotHttp as error:
-            raise self._failed(f"sent a response that {error}") from None
-        except (CutOff, OSError) as error:
-            raise self._failed(
+            raise self._proxy_error(f"sent a response that {error}") from None
+        except (ResponseCutOff, OSError) as error:
+            raise self._proxy_error(
                 f"closed the connection instead of connecting to {origin}"
             ) from error
         status = reader.head.status
         if not 200 <= status < 300:
             raise self.refused(origin, status)
         if reader.surplus:
-            raise self._failed("sent unexpected bytes")
+            raise self._proxy_error("sent unexpected bytes")
 
     def _connect_request(self, origin: Origin) -> bytes:
         return (
@@ -118,13 +118,13 @@ class Gateway:
         """Return the error for a response of the proxy itself; nothing reached the origin."""
         is_unauthenticated = status == AUTHENTICATION_REQUIRED
         retryable = status in _RETRYABLE or status >= 500
-        return self._failed(
+        return self._proxy_error(
             f"refused to connect to {origin} with status {status}",
             retryable=retryable,
             remedy=_AUTHENTICATE if is_unauthenticated else None if retryable else _ALLOW_HOST,
         )
 
-    def _failed(
+    def _proxy_error(
         self, problem: str, *, retryable: bool | None = None, remedy: str | None = None
     ) -> ConnectionFailed:
         return ConnectionFailed(

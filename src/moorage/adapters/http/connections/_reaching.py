@@ -5,13 +5,13 @@ from __future__ import annotations
 import socket
 import ssl
 
-from moorage.adapters.http.connections._wire import TimeIsUp
+from moorage.adapters.http.connections._wire import DeadlinePassed
 from moorage.domain.connectors.unreachable import unreachable_error
 
 
 def reaching_error(error: Exception) -> Exception:
-    """Return the error for a connection that could not be opened; others are returned unchanged."""
-    if isinstance(error, (TimeIsUp, TimeoutError)):
+    """Return the error for a connection that could not be opened; return other errors unchanged."""
+    if isinstance(error, (DeadlinePassed, TimeoutError)):
         return unreachable_error("slow")
     if isinstance(error, (socket.gaierror, UnicodeError)):
         return unreachable_error("host")

@@ -32,10 +32,10 @@ def locate(url: str) -> tuple[Origin, str, str]:
     Raises:
         InvalidData: the URL is not valid; the message does not repeat it.
     """
-    return _divided(url) if "?" in url else _kept(url)
+    return _split_url(url) if "?" in url else _kept(url)
 
 
-def _divided(url: str) -> tuple[Origin, str, str]:
+def _split_url(url: str) -> tuple[Origin, str, str]:
     if not (url.isascii() and url.isprintable() and " " not in url):
         raise _invalid_url("has a space, a control character, or a letter that is not ASCII")
     path_match = _END_OF_HOST.search(url, url.find("://") + 3)
@@ -45,7 +45,7 @@ def _divided(url: str) -> tuple[Origin, str, str]:
     return origin, host, target if target.startswith("/") else f"/{target}"
 
 
-_kept: Final = lru_cache(maxsize=256)(_divided)
+_kept: Final = lru_cache(maxsize=256)(_split_url)
 
 
 @lru_cache(maxsize=256)

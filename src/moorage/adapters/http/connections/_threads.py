@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 from moorage.adapters.http.connections._resolve import Lookup, numeric
 from moorage.adapters.http.connections._wait import wait
-from moorage.adapters.http.connections._wire import TimeIsUp
+from moorage.adapters.http.connections._wire import DeadlinePassed
 from moorage.errors import InvalidData
 
 if TYPE_CHECKING:
@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 _Result = TypeVar("_Result")
 
 
-class Threads:
+class ThreadNetwork:
     """The network of the synchronous client, which waits by blocking threads."""
 
     def here(self) -> None:
@@ -45,7 +45,7 @@ class Threads:
         lookup.start()
         lookup.join(None if until == inf else max(0, until - monotonic()))
         if lookup.is_alive():
-            raise TimeIsUp
+            raise DeadlinePassed
         return lookup.addresses()
 
     async def pull(self, chunks: Chunks, until: float) -> object:  # noqa: ARG002 - cannot be bounded
@@ -73,7 +73,7 @@ class _Waiter:
     async def wait(self, until: float) -> None:
         seconds_left = max(0, until - monotonic())
         if not self._lock.acquire(timeout=min(seconds_left, TIMEOUT_MAX)):
-            raise TimeIsUp
+            raise DeadlinePassed
 
     def call(self) -> None:
         self._lock.release()

@@ -6,7 +6,7 @@ import contextlib
 import ssl
 from typing import TYPE_CHECKING, Final
 
-from moorage.adapters.http.connections._wire import TimeIsUp
+from moorage.adapters.http.connections._wire import DeadlinePassed
 from moorage.adapters.trust import context_for
 from moorage.errors import ConfigurationError
 
@@ -48,7 +48,7 @@ def check_context(context: ssl.SSLContext) -> None:
 
 
 async def secured(wire: Wire, context: ssl.SSLContext, host: str, until: float) -> TlsWire:
-    """Return the connection with TLS, after verifying the certificate of the other side."""
+    """Return a TLS connection over this one, after verifying the server's certificate."""
     incoming_buffer, outgoing = ssl.MemoryBIO(), ssl.MemoryBIO()
     tls = context.wrap_bio(incoming_buffer, outgoing, server_hostname=host)
     tls_wire = TlsWire(wire, tls, incoming_buffer, outgoing)
@@ -88,7 +88,7 @@ class TlsWire:
                 await self._fill(until)
             except ssl.SSLError:
                 # Send the reason to the other side, if it still listens.
-                with contextlib.suppress(OSError, TimeIsUp):
+                with contextlib.suppress(OSError, DeadlinePassed):
                     await self._flush(until)
                 raise
             else:

@@ -7,7 +7,7 @@ from math import ceil
 from time import monotonic
 from typing import TYPE_CHECKING, Final
 
-from moorage.adapters.http.connections._wire import TimeIsUp
+from moorage.adapters.http.connections._wire import DeadlinePassed
 
 if TYPE_CHECKING:
     import socket
@@ -19,7 +19,7 @@ def by_poll(sock: socket.socket, until: float, *, writing: bool) -> None:
     """Block the thread until the socket is ready, using poll.
 
     Raises:
-        TimeIsUp: it was not ready in time.
+        TimeIsUp: the socket was not ready in time.
     """
     poll = select.poll()
     poll.register(sock, select.POLLOUT if writing else select.POLLIN)
@@ -37,11 +37,24 @@ def by_select(sock: socket.socket, until: float, *, writing: bool) -> None:
         pass
 
 
+def polled(sock: socket.socket) -> bool:
+    """Return whether bytes or the end of the connection have arrived, using poll."""
+    poll = select.poll()
+    poll.register(sock, select.POLLIN)
+    return bool(poll.poll(0))
+
+
+def selected(sock: socket.socket) -> bool:
+    """Return whether bytes or the end of the connection have arrived, using select."""
+    return any(select.select([sock], [], [], 0))
+
+
 def _remaining_seconds(until: float) -> float:
     seconds_left = until - monotonic()
     if seconds_left <= 0:
-        raise TimeIsUp
+        raise DeadlinePassed
     return min(seconds_left, _MAX_WAIT)
 
 
 wait = by_poll if hasattr(select, "poll") else by_select
+is_readable = polled if hasattr(select, "poll") else selected

@@ -1,8 +1,8 @@
 """Waiting for many sockets of one event loop with a single epoll.
 
 Adding and removing a reader costs an event loop time. Here the loop has one reader only, an epoll
-in which each socket is armed for one event: waiting costs one system call, and its end none. One
-timer serves all deadlines; it is set to the earliest.
+in which each socket is armed for one event: starting to wait costs one system call, and ending the
+wait costs none. One timer serves all deadlines; it is set to the earliest.
 
 The system removes a closed socket from the epoll. After a fork, an event may carry a file
 descriptor that now belongs to another socket, so a task that is woken tries again.
@@ -16,7 +16,7 @@ from math import inf
 from time import monotonic
 from typing import TYPE_CHECKING, ClassVar, Final
 
-from moorage.adapters.http.connections._wire import TimeIsUp
+from moorage.adapters.http.connections._wire import DeadlinePassed
 
 if TYPE_CHECKING:
     import socket
@@ -64,7 +64,7 @@ class EpollWatch:
             self._waiting.pop(number, None)
             raise
         if not in_time:
-            raise TimeIsUp
+            raise DeadlinePassed
 
     def _on_events(self) -> None:
         for number, _ in self._epoll.poll(0):

@@ -2,7 +2,8 @@
 
 The sockets are non-blocking. A `Network` waits for them: the network of the synchronous client
 blocks inside `await` and never suspends, so that its caller can run these coroutines without an
-event loop. A deadline `until` is a time of `monotonic()`; a step that exceeds it raises `TimeIsUp`.
+event loop. A deadline `until` is a time of `monotonic()`; a step that exceeds it raises
+`DeadlinePassed`.
 """
 
 from __future__ import annotations
@@ -28,12 +29,12 @@ Address: TypeAlias = "tuple[int, int, int, str, Any]"  # as `socket.getaddrinfo`
 _READ_SIZE: Final = 65_536
 
 
-class TimeIsUp(Exception):
+class DeadlinePassed(Exception):
     """Raised if a deadline has passed."""
 
 
 def below_total(timeout: float | None, total: float | None) -> float | None:
-    """Return the time limit of a step; None if the limit for the whole ends first."""
+    """Return the time limit of a step; None if the limit of the whole exchange ends first."""
     return None if timeout is None or (total is not None and timeout >= total) else timeout
 
 
@@ -56,13 +57,13 @@ def reason_of(error: Exception) -> str:
 def connection_failed(peer: str, error: Exception) -> ConnectionFailed:
     """Return the error for a connection that could not be made."""
     if is_exhaustion(error):
-        return exhausted(peer, reason_of(error))
+        return resource_error(peer, reason_of(error))
     return ConnectionFailed(
         f"{peer} could not be reached: {reason_of(error)}.", may_have_been_processed=False
     )
 
 
-def exhausted(peer: str, reason: str) -> LocalFailure:
+def resource_error(peer: str, reason: str) -> LocalFailure:
     """Return the error for a connection that failed because this machine lacks resources."""
     return LocalFailure(
         f"{peer} was not contacted, because this machine has no sockets, ports or memory left:"
@@ -106,10 +107,10 @@ class Wire(Protocol):
     """The interface of a connection that sends and receives bytes.
 
     `written` counts the bytes that the system accepted, whether or not they arrived. `receive`
-    returns b"" at the end. `glance` returns the bytes that have arrived, b"" at the end, or None
-    without any. `stale` returns whether the other side closed the idle connection or sent
-    something without a request. Neither of the two waits. `hang_up` wakes a caller that waits in
-    `receive`; `close` may be called repeatedly.
+    returns b"" at the end. `glance` returns the bytes that have arrived, b"" at the end, or None if
+    none have arrived. `stale` returns whether the other side closed the idle connection or sent
+    something without a request. Neither `glance` nor `stale` waits. `hang_up` wakes a caller that
+    waits in `receive`; `close` may be called repeatedly.
     """
 
     @property
@@ -197,10 +198,10 @@ async def dial(
     """Connect to an origin: try its addresses one after another.
 
     The remaining time is divided among the addresses. With a guard, only the addresses that it
-    checked are used, so a name that resolves differently later makes no difference.
+    checked are used, so a name that resolves differently later has no effect.
 
     Raises:
-        DestinationRefused: the guard does not allow it.
+        DestinationRefused: the guard does not allow the origin.
         TimeIsUp: no address could be reached in time.
         OSError, ValueError: no address could be reached, or the name has none or is not valid.
     """
@@ -213,15 +214,15 @@ async def dial(
     for remaining_addresses, address in zip(range(len(addresses), 0, -1), addresses, strict=True):
         now = monotonic()
         try:
-            return await _reach(
+            return await _connect_to_address(
                 network, origin, address, now + (until - now) / remaining_addresses, context
             )
-        except (TimeIsUp, OSError) as error:
+        except (DeadlinePassed, OSError) as error:
             failure = error
     raise failure
 
 
-async def _reach(
+async def _connect_to_address(
     network: Network, origin: Origin, address: Address, until: float, context: SSLContext | None
 ) -> Wire:
     family, kind, protocol, _, socket_address = address

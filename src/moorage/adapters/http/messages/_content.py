@@ -5,11 +5,12 @@ from __future__ import annotations
 import zlib
 from typing import TYPE_CHECKING, Final, Protocol
 
-from moorage.adapters.http.messages._http1 import NotHttp
+from moorage.adapters.http.messages._http1 import NotHttp, ResponseTooLarge
 
 if TYPE_CHECKING:
-    from moorage.domain.http.requests import Headers
+    from moorage.domain.http.requests import Headers, Request
 
+_PARTIAL_CONTENT: Final = 206
 _PIECE_SIZE: Final = 65_536
 _ZLIB: Final = 15
 _RAW: Final = -15
@@ -43,6 +44,58 @@ def decompressor_for(headers: Headers) -> Decompressor | None:
     for window in windows[1:]:
         decompressor = ChainedDecompressor(SingleDecompressor(window), decompressor)
     return decompressor
+
+
+def decompressor_of(request: Request, status: int, headers: Headers) -> Decompressor | None:
+    """Return a decompressor for the body of a response, if it is to be decompressed."""
+    if "content-encoding" not in headers or status == _PARTIAL_CONTENT:
+        return None  # a part of a compressed body could not be decompressed
+    return None if wants_identity(request.headers) else decompressor_for(headers)
+
+
+class HeldBody:
+    """The body of a response that is read into memory: decompressed, and limited in size.
+
+    Args:
+        decompressor: decompresses the body; None if the body is not compressed in a known way.
+        max_body: the maximum number of bytes.
+    """
+
+    __slots__ = ("_decompressor", "_max_body", "_pieces", "_size")
+
+    def __init__(self, decompressor: Decompressor | None, max_body: int) -> None:
+        self._decompressor = decompressor
+        self._max_body = max_body
+        self._pieces: list[bytes] = []
+        self._size = 0
+
+    def add(self, data: bytes) -> None:
+        """Add bytes as they were received.
+
+        Raises:
+            NotHttp: the bytes are not valid compressed data.
+            TooLarge: the body has become too large.
+        """
+        decompressor = self._decompressor
+        if decompressor is not None:
+            decompressor.feed(data)
+            data = decompressor.take()
+        while data:
+            self._pieces.append(data)
+            self._size += len(data)
+            if self._size > self._max_body:
+                raise ResponseTooLarge(f"has a body of more than {self._max_body} bytes")
+            data = b"" if decompressor is None else decompressor.take()
+
+    def whole(self) -> bytes:
+        """Return the body after its last bytes were added.
+
+        Raises:
+            NotHttp: the compressed body is incomplete.
+        """
+        if self._decompressor is not None:
+            self._decompressor.end()
+        return b"".join(self._pieces)
 
 
 class Decompressor(Protocol):

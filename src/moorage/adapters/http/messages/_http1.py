@@ -63,11 +63,11 @@ class NotHttp(Exception):
     """Raised for bytes that are not a valid response; the message completes "The response …"."""
 
 
-class TooLarge(NotHttp):
+class ResponseTooLarge(NotHttp):
     """Raised for a response that exceeds a limit."""
 
 
-class CutOff(Exception):
+class ResponseCutOff(Exception):
     """Raised if the connection ended before the response was complete."""
 
 
@@ -102,10 +102,7 @@ class Head(NamedTuple):
 def encode_head(
     request: Request, target: str, host: str, proxy_field: Callable[[], str] | None = None
 ) -> bytes:
-    """Return the head of a request, including the header that delimits its body.
-
-    The request's own fields come first, unchanged; those that contradict the framing of the body
-    are refused.
+    """Return the head of a request, with the fields of `fields_to_send`.
 
     Args:
         request: the request.
@@ -113,28 +110,42 @@ def encode_head(
         host: the value of `Host`.
         proxy_field: returns the line that authenticates at a proxy.
     """
-    names = {name.lower() for name, _ in request.headers.pairs}
+    fields = fields_to_send(request, host)
+    # From here on nothing raises, because the locals hold secrets in plain text.
+    lines = [f"{name}: {value}\r\n" for name, value in fields]
+    if proxy_field is not None and "proxy-authorization" not in request.headers:
+        lines.append(proxy_field())
+    head = f"{request.method.value} {target} HTTP/1.1\r\n{''.join(lines)}\r\n"
+    return head.encode("latin-1")
+
+
+def fields_to_send(request: Request, host: str) -> list[tuple[str, str]]:
+    """Return the header fields of a request, including the one that delimits its body.
+
+    The request's own fields come first, unchanged; those that contradict the framing of the body
+    are refused.
+
+    Args:
+        request: the request.
+        host: the value of `Host`.
+    """
+    names = first_values_of(request.headers)
     length = request.body.length if isinstance(request.body, BodyStream) else len(request.body)
     if "transfer-encoding" in names or "content-length" in names:
         _check_framing(request.headers, length)
-    # From here on nothing raises, because the locals hold secrets in plain text.
-    fields = [f"{name}: {value}\r\n" for name, value in request.headers.pairs]
-    if "host" not in names:
-        fields.insert(0, f"Host: {host}\r\n")
+    fields = (
+        [*request.headers.pairs] if "host" in names else [("Host", host), *request.headers.pairs]
+    )
     if "user-agent" not in names:
-        fields.append(f"User-Agent: {USER_AGENT}\r\n")
+        fields.append(("User-Agent", USER_AGENT))
     if "accept-encoding" not in names:
         # A range of a compressed form could not be decompressed.
-        coding = "identity" if "range" in names else "gzip, deflate"
-        fields.append(f"Accept-Encoding: {coding}\r\n")
-    if proxy_field is not None and "proxy-authorization" not in names:
-        fields.append(proxy_field())
+        fields.append(("Accept-Encoding", "identity" if "range" in names else "gzip, deflate"))
     if length is None:
-        fields.append("Transfer-Encoding: chunked\r\n")
+        fields.append(("Transfer-Encoding", "chunked"))
     elif "content-length" not in names and (length or request.method in _TYPICALLY_WITH_BODY):
-        fields.append(f"Content-Length: {length}\r\n")
-    head = f"{request.method.value} {target} HTTP/1.1\r\n{''.join(fields)}\r\n"
-    return head.encode("latin-1")
+        fields.append(("Content-Length", str(length)))
+    return fields
 
 
 def _check_framing(headers: Headers, length: int | None) -> None:
@@ -209,13 +220,7 @@ class ResponseReader:
             NotHttp: it is not the head of a response.
             TooLarge: it exceeds a limit.
         """
-        size = sum([len(name) + len(value) for name, value in fields])
-        if size + len(reason) + 4 * len(fields) + _LEAST_HEAD > self._limits.head:
-            raise TooLarge(f"has a head of more than {self._limits.head} bytes")
-        check_status(status)
-        if not _FIRST_FINAL <= status <= _LAST_STATUS or _REASON.fullmatch(reason) is None:
-            raise NotHttp("has a malformed status line")
-        headers = self._headers(fields)
+        headers = headers_of_head(self._limits, status, reason, fields)
         self.head = Head(status, reason, headers, None)
         self._set_framing(status, headers, old=False)
 
@@ -228,7 +233,7 @@ class ResponseReader:
         if self._step is ResponseReader._read_to_end:
             self.done = True
         elif not self.done:
-            raise CutOff
+            raise ResponseCutOff
 
     def take(self) -> bytes:
         """Return the bytes of the body that arrived since the last call."""
@@ -253,7 +258,7 @@ class ResponseReader:
     def reusable(self) -> bool:
         """True if the connection can be used for another request.
 
-        It cannot after surplus bytes, which would be taken for the next response.
+        It cannot be used after surplus bytes, which would be taken for the next response.
         """
         if self.head is None or not self.done or self.surplus:
             return False
@@ -289,12 +294,12 @@ class ResponseReader:
         match = _HEAD_END.search(self._buffer, self._searched)
         end = match.end() if match else 0
         if (end or len(self._buffer)) > limit:
-            raise TooLarge(f"{part} of more than {self._limits.head} bytes")
+            raise ResponseTooLarge(f"{part} of more than {self._limits.head} bytes")
         self._searched = 0 if end else max(0, len(self._buffer) - 2)
         return end
 
     def _fields(self, lines: list[str]) -> Headers:
-        self._check_count(lines)
+        _check_count(lines, self._limits)
         pairs: list[tuple[str, str]] = []
         for line in lines:
             name, colon, value = line.partition(":")
@@ -306,24 +311,13 @@ class ResponseReader:
                 raise NotHttp("has a malformed header field")
             else:
                 pairs.append((name, value))
-        return self._headers(pairs)
-
-    def _check_count(self, fields: Sized) -> None:
-        if len(fields) > self._limits.fields:
-            raise TooLarge(f"has more than {self._limits.fields} header fields")
-
-    def _headers(self, pairs: list[tuple[str, str]]) -> Headers:
-        self._check_count(pairs)
-        try:
-            return Headers(pairs)
-        except InvalidData as error:
-            raise NotHttp("has a malformed header field") from error
+        return _checked_headers(pairs, self._limits)
 
     def _set_framing(self, status: int, headers: Headers, *, old: bool) -> None:
         if self._to_head or status in BODILESS:
             self.done = True
             return
-        is_chunked, length = framing(headers, old=old)
+        is_chunked, length = body_framing(headers, old=old)
         if is_chunked:
             self._step = ResponseReader._chunk_size
         elif length is not None:
@@ -337,7 +331,7 @@ class ResponseReader:
     def _count_bytes(self, count: int) -> None:
         self._size += count
         if self._limits.body is not None and self._size > self._limits.body:
-            raise TooLarge(f"has a body of more than {self._limits.body} bytes")
+            raise ResponseTooLarge(f"has a body of more than {self._limits.body} bytes")
 
     def _read_counted(self) -> bool:
         self._take_body_bytes()
@@ -415,6 +409,37 @@ class ResponseReader:
         return False
 
 
+def headers_of_head(
+    limits: Limits, status: int, reason: str, fields: list[tuple[str, str]]
+) -> Headers:
+    """Return the header fields of a response whose head another library has parsed.
+
+    Raises:
+        NotHttp: the head is not that of a response.
+        TooLarge: the head exceeds a limit.
+    """
+    size = sum([len(name) + len(value) for name, value in fields])
+    if size + len(reason) + 4 * len(fields) + _LEAST_HEAD > limits.head:
+        raise ResponseTooLarge(f"has a head of more than {limits.head} bytes")
+    check_status(status)
+    if not _FIRST_FINAL <= status <= _LAST_STATUS or _REASON.fullmatch(reason) is None:
+        raise NotHttp("has a malformed status line")
+    return _checked_headers(fields, limits)
+
+
+def _checked_headers(pairs: list[tuple[str, str]], limits: Limits) -> Headers:
+    _check_count(pairs, limits)
+    try:
+        return Headers(pairs)
+    except InvalidData as error:
+        raise NotHttp("has a malformed header field") from error
+
+
+def _check_count(fields: Sized, limits: Limits) -> None:
+    if len(fields) > limits.fields:
+        raise ResponseTooLarge(f"has more than {limits.fields} header fields")
+
+
 def _header_lines(head: bytearray) -> list[str]:
     # A bare line feed ends a line too; a bare carriage return does not.
     return head.decode("latin-1").replace("\r\n", "\n").rstrip("\n").split("\n")
@@ -426,8 +451,8 @@ def check_status(status: int) -> None:
         raise NotHttp("switches to another protocol")
 
 
-def framing(headers: Headers, *, old: bool) -> tuple[bool, int | None]:
-    """Return whether the body is sent in chunks, and else its length if that is known.
+def body_framing(headers: Headers, *, old: bool) -> tuple[bool, int | None]:
+    """Return whether the body is sent in chunks, and otherwise its length, if that is known.
 
     Raises:
         NotHttp: the end of the response is ambiguous.
@@ -441,8 +466,8 @@ def framing(headers: Headers, *, old: bool) -> tuple[bool, int | None]:
         and _LENGTH.fullmatch(lengths)
     ):
         return False, int(lengths)
-    codings = _combined(headers, "transfer-encoding")
-    lengths = _combined(headers, "content-length")
+    codings = _combined_values(headers, "transfer-encoding")
+    lengths = _combined_values(headers, "content-length")
     if codings is not None:
         if old or lengths is not None or codings.lower() != "chunked":
             raise NotHttp("frames its body in a way that is ambiguous")
@@ -457,7 +482,7 @@ def framing(headers: Headers, *, old: bool) -> tuple[bool, int | None]:
     return False, int(lengths)
 
 
-def _combined(headers: Headers, name: str) -> str | None:
+def _combined_values(headers: Headers, name: str) -> str | None:
     """Return all values of a header field as one list."""
     value = headers.get(name)
     if value is None or len(headers) == len(headers.pairs):
@@ -469,7 +494,7 @@ def _keep_alive_seconds(headers: Headers, *, old: bool) -> float | None:
     """Return the seconds for which the server keeps the connection; negative if it closes it."""
     if not old and not headers.has_any(_CONNECTION_FIELDS):
         return None
-    options = _combined(headers, "connection")
+    options = _combined_values(headers, "connection")
     connection_options = (
         [option.strip(" \t") for option in options.lower().split(",")] if options else ()
     )

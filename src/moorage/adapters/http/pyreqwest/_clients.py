@@ -8,7 +8,7 @@ from os import getpid
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
-from moorage.adapters.concurrency.forking import inherited
+from moorage.adapters.concurrency.forking import was_imported_before_fork
 from moorage.adapters.http.messages._http1 import USER_AGENT
 from moorage.domain.secrets.secret import Secret
 from moorage.domain.values.installation import install
@@ -27,7 +27,7 @@ _ACCEPT_ENCODING: Final = ("Accept-Encoding", "gzip, deflate")  # a request's ow
 _AUTOMATIC_DECOMPRESSION: Final = ("gzip", "brotli", "zstd", "deflate")
 
 
-class Forked(Exception):
+class ProcessForked(Exception):
     """Raised if this process was forked from one that had imported pyreqwest."""
 
 
@@ -69,8 +69,10 @@ class Clients:
             Forked: this process cannot use it.
         """
         pid = getpid()
-        if _uses.get("pid") != pid and (inherited(_LIBRARY) or _uses.setdefault("pid", pid) != pid):
-            raise Forked
+        if _uses.get("pid") != pid and (
+            was_imported_before_fork(_LIBRARY) or _uses.setdefault("pid", pid) != pid
+        ):
+            raise ProcessForked
         self.pid = pid
 
     def find(self, connect: float | None, read: float | None, *, proxied: bool) -> Any:
@@ -82,7 +84,7 @@ class Clients:
         key = (connect, read, proxied)
         client = self._clients.get(key)
         if client is None:
-            client = self._make(connect, read, self._settings.proxy if proxied else None)
+            client = self._build_client(connect, read, self._settings.proxy if proxied else None)
             for oldest_key in list(self._clients)[: 1 - _MAX_CLIENTS]:
                 self._clients.pop(oldest_key, None)
             self._clients[key] = client
@@ -92,7 +94,7 @@ class Clients:
         """Give up all pyreqwest clients; each is closed after its last exchange."""
         self._clients = {}
 
-    def _make(self, connect: float | None, read: float | None, proxy: Proxy | None) -> Any:
+    def _build_client(self, connect: float | None, read: float | None, proxy: Proxy | None) -> Any:
         settings = self._settings
         try:
             builder = self._new_builder()
@@ -115,7 +117,7 @@ class Clients:
             builder = builder.no_proxy() if proxy is None else builder.proxy(_proxy_of(proxy))
             return self._secured(builder, settings.tls).build()
         except RuntimeError as error:  # it noticed a fork without Python's hooks
-            raise Forked from error
+            raise ProcessForked from error
         except ValueError:  # which may show some of a key
             raise ConfigurationError(
                 "The library pyreqwest does not accept the certificates, the key or the proxy.",

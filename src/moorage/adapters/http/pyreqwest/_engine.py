@@ -32,9 +32,6 @@ class PyreqwestEngine(Engine):
         network: the way to wait for slots and bodies: blocking, or in an event loop.
         settings: the settings of the client.
         http2: whether HTTP/2 is used with servers that offer it.
-
-    Attributes:
-        max_body: the maximum number of bytes of a body that is held in memory.
     """
 
     def __init__(self, network: Network, settings: ConnectionSettings, *, http2: bool) -> None:
@@ -42,7 +39,6 @@ class PyreqwestEngine(Engine):
         if settings.guard is not None:
             raise _guard_refused()
         super().__init__(network, settings)  # which also tries the certificates
-        self.max_body = settings.max_body
         self._identity = identity_of(settings.tls)
         self._http2 = http2
         self._all_clients: list[Clients] = []

@@ -23,14 +23,14 @@ _ERROR_NUMBER: Final = re.compile(r"\(os error ([0-9]{1,6})\)")
 _HEAD_TOO_LARGE: Final = "message head is too large"
 
 
-class Meaning(NamedTuple):
+class ExceptionMeaning(NamedTuple):
     """The meaning of an exception: what it says about the request.
 
     Attributes:
         sent: whether any byte of the request may have been sent.
         timed_out: whether a timeout passed.
         malformed: whether bytes arrived that are not a response.
-        too_large: whether these exceed pyreqwest's limit of a head.
+        too_large: whether these bytes exceed pyreqwest's limit for a head.
         reason: the reason, without the URL or any secret; may be empty.
         exhausted: whether this machine has no sockets, ports or memory left.
     """
@@ -43,13 +43,13 @@ class Meaning(NamedTuple):
     exhausted: bool
 
 
-def meaning_of(error: Exception) -> Meaning:
+def meaning_of(error: Exception) -> ExceptionMeaning:
     """Return the meaning of an exception; if it is unclear, the request counts as sent."""
     causes = _causes(error)
     reason = causes[-1] if causes else ""
     number = _ERROR_NUMBER.search(reason)
     is_unsent = any("(Connect)" in cause for cause in causes)
-    return Meaning(
+    return ExceptionMeaning(
         sent=not is_unsent,
         timed_out=isinstance(error, RequestTimeoutError),
         malformed=isinstance(error, DecodeError) and not _CUT_OFF.search(reason),

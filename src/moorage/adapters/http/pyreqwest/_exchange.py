@@ -9,9 +9,9 @@
 | malformed compressed body, or body too large | `VendorFailed` | yes |
 | pyreqwest raises an exception | see `_errors` | see `_errors` |
 
-pyreqwest cannot cancel a request before the head of its response has arrived: an abandoned one goes
-on until its total timeout at the latest. Its exceptions show the URL, so no error is raised from
-them, nor while they are handled.
+pyreqwest cannot cancel a request before the head of its response has arrived: an abandoned request
+continues until its total timeout at the latest. Its exceptions show the URL, so no error is raised
+from them, nor while they are handled.
 """
 
 from __future__ import annotations
@@ -20,7 +20,8 @@ from math import inf
 from time import monotonic
 from typing import TYPE_CHECKING, Any, cast
 
-from moorage.adapters.http.connections._wire import TimeIsUp
+from moorage.adapters.http.connections._wire import DeadlinePassed
+from moorage.adapters.http.messages._content import decompressor_of
 from moorage.adapters.http.messages._http1 import NotHttp
 from moorage.adapters.http.pyreqwest._errors import meaning_of
 from moorage.adapters.http.pyreqwest._failures import PyreqwestErrors
@@ -28,7 +29,6 @@ from moorage.adapters.http.pyreqwest._messages import (
     address_of,
     check_length,
     check_proxy,
-    decompressor_of,
     fields_of,
     headers_of,
 )
@@ -54,7 +54,7 @@ class PyreqwestExchange(PyreqwestErrors, ExchangeBase):
     """A request that pyreqwest sends, and then the response that it receives.
 
     Args:
-        engine: has the slots and the proxy.
+        engine: the engine, with the slots and the proxy.
         runtime: the way to wait.
         url: the destination.
         timeouts: the timeouts of the steps.
@@ -175,7 +175,7 @@ class PyreqwestExchange(PyreqwestErrors, ExchangeBase):
             end_time = min(end_time, monotonic() + timeout)
         try:
             await self._runtime.perform(pool.take(self._origin, self._holder, end_time))
-        except TimeIsUp:
+        except DeadlinePassed:
             raise self.no_slot() from None
 
     async def _pieces(self, upload: Upload) -> AsyncIterator[bytes]:
@@ -211,7 +211,7 @@ class PyreqwestExchange(PyreqwestErrors, ExchangeBase):
     def _end_of_body(self) -> None:
         """Start the read timeout of the response, as the body has been sent."""
         if self._abandoned:
-            raise TimeIsUp  # which makes pyreqwest cancel the request
+            raise DeadlinePassed  # which makes pyreqwest cancel the request
         self._runtime.bound(self._timeouts.read, "read")
 
     async def _enter(self, outgoing: Any) -> None:
@@ -222,11 +222,11 @@ class PyreqwestExchange(PyreqwestErrors, ExchangeBase):
             self._reader = response.body_reader
             self.status = self._status = response.status
             self.headers = headers_of(response)
-        except TimeIsUp as timeout_error:
+        except DeadlinePassed as timeout_error:
             failure = (
                 self._translate(timeout_error)
                 if self._source_error
-                else self._passed(str(timeout_error))
+                else self._step_timeout(str(timeout_error))
             )
         except Exception as error:  # noqa: BLE001 - every error is replaced
             failure = self._translate(error)
@@ -274,7 +274,7 @@ class PyreqwestExchange(PyreqwestErrors, ExchangeBase):
                 self._reader = None
                 return b""
             return bytes(data)
-        except TimeIsUp:
+        except DeadlinePassed:
             failure = self._timed_out("read", "did not finish its response", sent=True)
         except Exception as error:  # noqa: BLE001 - every error is replaced
             failure = self._translate(error)
@@ -310,7 +310,9 @@ class PyreqwestExchange(PyreqwestErrors, ExchangeBase):
     def _translate(self, error: Exception) -> Exception:
         """Return the error for an exception of pyreqwest, or of the source of the body."""
         source_error = self._source_error
-        if isinstance(source_error, TimeIsUp) or (self._pulling and meaning_of(error).timed_out):
+        if isinstance(source_error, DeadlinePassed) or (
+            self._pulling and meaning_of(error).timed_out
+        ):
             return self._timed_out("total", "did not receive all of the request", sent=True)
         if source_error is not None:
             failure = self._body_failed(source_error, sent=True)
@@ -318,6 +320,6 @@ class PyreqwestExchange(PyreqwestErrors, ExchangeBase):
             return failure
         return self.of_pyreqwest(error)
 
-    def _passed(self, step: str) -> AttemptTimeout:
+    def _step_timeout(self, step: str) -> AttemptTimeout:
         problem = "did not take the request" if step == "write" else "did not respond"
         return self._timed_out(step, problem, sent=True)

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from moorage.adapters.http.connections._wire import TimeIsUp, exhausted
-from moorage.adapters.http.messages._http1 import NotHttp, TooLarge
+from moorage.adapters.http.connections._wire import DeadlinePassed, resource_error
+from moorage.adapters.http.messages._http1 import NotHttp, ResponseTooLarge
 from moorage.adapters.http.pyreqwest._errors import meaning_of
 from moorage.adapters.http.stdlib._exchange_base import ExchangeErrors
 from moorage.errors import AttemptTimeout, ConnectionFailed
@@ -49,13 +49,15 @@ class PyreqwestErrors(ExchangeErrors):
         """Return the error for an exception of pyreqwest, of a limit or of a wait for a slot."""
         if isinstance(error, NotHttp):
             return self._bad_response(error)
-        return self.no_slot() if isinstance(error, TimeIsUp) else self.of_pyreqwest(error)
+        return self.no_slot() if isinstance(error, DeadlinePassed) else self.of_pyreqwest(error)
 
     def of_pyreqwest(self, error: Exception) -> Exception:
         """Return the error for an exception of pyreqwest, which may show the URL."""
         meaning = meaning_of(error)
         if meaning.too_large:
-            return self._bad_response(TooLarge("has a head that is too large for pyreqwest"))
+            return self._bad_response(
+                ResponseTooLarge("has a head that is too large for pyreqwest")
+            )
         if meaning.malformed:
             return self._bad_response(NotHttp("is not HTTP"))
         if meaning.timed_out and not meaning.sent:
@@ -69,7 +71,7 @@ class PyreqwestErrors(ExchangeErrors):
             return self._timed_out("read", problem, sent=True)
         reason = f": {meaning.reason}" if meaning.reason else ""
         if not meaning.sent and meaning.exhausted:
-            return exhausted(self._peer, meaning.reason)
+            return resource_error(self._peer, meaning.reason)
         if not meaning.sent:
             return ConnectionFailed(
                 f"{self._peer} could not be reached{reason}.", may_have_been_processed=False

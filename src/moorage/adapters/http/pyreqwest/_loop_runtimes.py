@@ -10,7 +10,7 @@ from threading import Thread
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from moorage.adapters.http.connections._threads import run
-from moorage.adapters.http.connections._wire import TimeIsUp
+from moorage.adapters.http.connections._wire import DeadlinePassed
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Coroutine
@@ -24,8 +24,8 @@ class StreamingRuntime:
     """Waits for one exchange with a streamed body by suspending the task.
 
     `enter` sends the request and returns the head of the response; `read` returns the next piece of
-    its body, or None at its end. Both raise `TimeIsUp` with the name of the step whose timeout has
-    passed: `read` has its own, `enter` the last one set by `bound`.
+    its body, or None at its end. Both raise `DeadlinePassed` with the name of the step
+    whose timeout has passed: `read` has its own, `enter` the last one set by `bound`.
     """
 
     def __init__(self, clients: Clients) -> None:
@@ -47,7 +47,7 @@ class StreamingRuntime:
                 return await outgoing.__aenter__()
         except TimeoutError:
             if timeout.expired():
-                raise TimeIsUp(self._step) from None
+                raise DeadlinePassed(self._step) from None
             raise
         finally:
             self._timeout = None
@@ -66,11 +66,11 @@ class StreamingRuntime:
                 return await reader.read_chunk()
         except TimeoutError:
             if timeout.expired():
-                raise TimeIsUp("read") from None
+                raise DeadlinePassed("read") from None
             raise
         except asyncio.CancelledError:
             if task is not None and self._hung_up and not task.uncancel():
-                raise TimeIsUp("read") from None
+                raise DeadlinePassed("read") from None
             raise
         finally:
             self._reading = None

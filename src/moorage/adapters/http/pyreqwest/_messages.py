@@ -1,7 +1,7 @@
 """Requests in the form that pyreqwest accepts, and the header fields of its responses.
 
 pyreqwest normalizes URLs as browsers do, and its header fields are ASCII only. A request that it
-would change is refused; of a field of a response that cannot be decoded, the name is kept.
+would change is refused. If a field of a response cannot be decoded, only the field's name is kept.
 """
 
 from __future__ import annotations
@@ -12,15 +12,14 @@ from typing import TYPE_CHECKING, Any, Final
 from pyreqwest.http import Url
 
 from moorage.adapters.http.connections._request import locate
-from moorage.adapters.http.messages._content import decompressor_for, wants_identity
 from moorage.adapters.http.messages._http1 import (
     AUTHENTICATION_REQUIRED,
     BODILESS,
+    body_framing,
     check_status,
-    framing,
     framing_error,
 )
-from moorage.domain.http.headers import first_values_of, sound
+from moorage.domain.http.headers import first_values_of, validated_headers
 from moorage.domain.http.requests import BodyStream, Headers, HttpMethod
 from moorage.errors import InvalidData
 
@@ -29,12 +28,10 @@ if TYPE_CHECKING:
 
     from moorage.adapters.http.connections._proxy import Gateway
     from moorage.adapters.http.connections._wire import Origin
-    from moorage.adapters.http.messages._content import Decompressor
     from moorage.domain.http.requests import Request
 
 _IDENTITY: Final = ("Accept-Encoding", "identity")
 _AFTER_SCHEME: Final = 8
-_PARTIAL_CONTENT: Final = 206
 _HEAD: Final = HttpMethod.HEAD
 _SPECIAL: Final = BODILESS | {101, AUTHENTICATION_REQUIRED}
 
@@ -112,12 +109,12 @@ def headers_of(response: Any) -> Headers:
     """Return the header fields of a response."""
     fields = response.headers
     try:
-        return sound(fields.items())
+        return validated_headers(fields.items())
     except ValueError:
-        return Headers(list(_readable(fields)))
+        return Headers(list(_readable_fields(fields)))
 
 
-def _readable(fields: Any) -> Iterator[tuple[str, str]]:
+def _readable_fields(fields: Any) -> Iterator[tuple[str, str]]:
     for name in dict.fromkeys(fields):
         try:
             values: list[str] = fields.getall(name)
@@ -128,7 +125,7 @@ def _readable(fields: Any) -> Iterator[tuple[str, str]]:
 
 
 def plain_length(method: HttpMethod, status: int, headers: Headers) -> int | None:
-    """Return the length of a response's body; None if its head needs a closer look."""
+    """Return the length of a response's body; None if only the full parser can determine it."""
     first_values = first_values_of(headers)
     length = first_values.get("content-length")
     if (
@@ -152,7 +149,7 @@ def check_length(method: HttpMethod, status: int, headers: Headers) -> None:
     """
     check_status(status)
     if method is not _HEAD and status not in BODILESS:
-        framing(headers, old=False)
+        body_framing(headers, old=False)
 
 
 def check_proxy(gateway: Gateway | None, origin: Origin, status: int) -> None:
@@ -164,10 +161,3 @@ def check_proxy(gateway: Gateway | None, origin: Origin, status: int) -> None:
     # Over TLS, a 407 is the vendor's.
     if gateway is not None and status == AUTHENTICATION_REQUIRED and not origin.secure:
         raise gateway.refused(origin, status)
-
-
-def decompressor_of(request: Request, status: int, headers: Headers) -> Decompressor | None:
-    """Return a decompressor for the body of a response, if it is to be decompressed."""
-    if "content-encoding" not in headers or status == _PARTIAL_CONTENT:
-        return None  # a part of a compressed body could not be decompressed
-    return None if wants_identity(request.headers) else decompressor_for(headers)

@@ -1,4 +1,4 @@
-"""The steps in which synchronous and asynchronous exchanges through pyreqwest differ."""
+"""The asynchronous form of steps that differ in synchronous exchanges through pyreqwest."""
 
 from __future__ import annotations
 

@@ -9,14 +9,13 @@ from math import inf
 from time import monotonic
 from typing import TYPE_CHECKING, Any
 
-from moorage.adapters.http.messages._http1 import TooLarge
-from moorage.adapters.http.pyreqwest._clients import Forked
+from moorage.adapters.http.messages._content import HeldBody, decompressor_of
+from moorage.adapters.http.pyreqwest._clients import ProcessForked
 from moorage.adapters.http.pyreqwest._failures import PyreqwestErrors
 from moorage.adapters.http.pyreqwest._messages import (
     address_of,
     check_length,
     check_proxy,
-    decompressor_of,
     fields_of,
     headers_of,
     plain_length,
@@ -27,7 +26,6 @@ from moorage.domain.http.response import received_response
 from moorage.errors import ConnectorError
 
 if TYPE_CHECKING:
-    from moorage.adapters.http.messages._content import Decompressor
     from moorage.adapters.http.pyreqwest._clients import Clients
     from moorage.adapters.http.pyreqwest._engine import PyreqwestEngine
     from moorage.adapters.http.pyreqwest._timeouts import StepTimeouts
@@ -76,13 +74,13 @@ async def send_whole(
         if piece is not None and length == len(piece) <= engine.max_body:
             body = bytes(piece)
         else:
-            decompressor = decompressor_of(request, status, headers)
-            body = await _whole_body(reader, piece, decompressor, engine.max_body)
+            held_body = HeldBody(decompressor_of(request, status, headers), engine.max_body)
+            body = await _whole_body(reader, piece, held_body)
         reader = None
         return received_response(
             status, headers, body, reason=None, url=url, elapsed=monotonic() - start_time
         )
-    except (ConnectorError, Forked):
+    except (ConnectorError, ProcessForked):
         raise
     except Exception as error:  # noqa: BLE001 - every error is replaced
         failure = PyreqwestErrors(origin, gateway, timeouts, deadline, status).of(error)
@@ -93,27 +91,9 @@ async def send_whole(
     raise failure
 
 
-async def _whole_body(
-    reader: Any,
-    piece: Any,
-    decompressor: Decompressor | None,
-    max_body: int,
-) -> bytes:
+async def _whole_body(reader: Any, piece: Any, held_body: HeldBody) -> bytes:
     """Return a body that begins with this piece."""
-    contents: list[bytes] = []
-    size = 0
     while piece is not None:
-        content = bytes(piece)
-        if decompressor is not None:
-            decompressor.feed(content)
-            content = decompressor.take()
-        while content:
-            contents.append(content)
-            size += len(content)
-            if size > max_body:
-                raise TooLarge(f"has a body of more than {max_body} bytes")
-            content = b"" if decompressor is None else decompressor.take()
+        held_body.add(bytes(piece))
         piece = await reader.read_chunk()
-    if decompressor is not None:
-        decompressor.end()
-    return b"".join(contents)
+    return held_body.whole()

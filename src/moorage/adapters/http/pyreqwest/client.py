@@ -9,12 +9,12 @@ from typing import TYPE_CHECKING
 import attrs
 
 from moorage.adapters.http.connections._settings import PoolSettings
-from moorage.adapters.http.connections._threads import Threads
-from moorage.adapters.http.pyreqwest._clients import Forked, async_builder, sync_builder
+from moorage.adapters.http.connections._threads import ThreadNetwork
+from moorage.adapters.http.pyreqwest._clients import ProcessForked, async_builder, sync_builder
 from moorage.adapters.http.pyreqwest._engine import PyreqwestEngine
 from moorage.adapters.http.pyreqwest._timeouts import is_streamed
 from moorage.adapters.http.stdlib._clients import IncomingResponse, SyncClient
-from moorage.domain.secrets.frames import careful
+from moorage.domain.secrets.frames import with_careful_constructor
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -25,7 +25,7 @@ if TYPE_CHECKING:
     from moorage.domain.http.requests import Request, Response, Timeouts
 
 
-@careful
+@with_careful_constructor
 @attrs.define(eq=False, kw_only=True, repr=False, slots=False, on_setattr=attrs.setters.frozen)
 class PyreqwestHttpClient(SyncClient, PoolSettings):
     """An HTTP client that sends with pyreqwest, which also speaks HTTP/2.
@@ -36,10 +36,10 @@ class PyreqwestHttpClient(SyncClient, PoolSettings):
     standard library with the same settings, and a `RuntimeWarning` says so once.
 
     pyreqwest has limits of its own. It refuses a response with 100 header fields or a head of some
-    400 kB; of a field that is not ASCII only the name is kept. A call that is interrupted from the
-    keyboard ends with its response or its timeout. The authorities of `tls` are trusted in addition
-    to the system's. The time to connect counts towards the read timeout. `guard` is refused,
-    because pyreqwest resolves names itself.
+    400 kB; if a field is not ASCII, only its name is kept. A call that is interrupted from the
+    keyboard ends only when its response arrives or its timeout passes. The authorities of `tls` are
+    trusted in addition to the system's. The time to connect counts towards the read timeout.
+    `guard` is refused, because pyreqwest resolves names itself.
 
     Args:
         http2: whether HTTP/2 is used with servers that offer it: many exchanges on one connection.
@@ -51,7 +51,7 @@ class PyreqwestHttpClient(SyncClient, PoolSettings):
     http2: bool = False  # pyright: ignore[reportIncompatibleVariableOverride]  # it is frozen
 
     def _new_engine(self, settings: ConnectionSettings) -> PyreqwestEngine:
-        engine = self._pyreqwest = PyreqwestEngine(Threads(), settings, http2=self.http2)
+        engine = self._pyreqwest = PyreqwestEngine(ThreadNetwork(), settings, http2=self.http2)
         self._clients = engine.clients(sync_builder)
         self._streaming_clients = engine.clients(async_builder)
         return engine
@@ -69,7 +69,7 @@ class PyreqwestHttpClient(SyncClient, PoolSettings):
                 if clients.pid != getpid():
                     clients.enter()
                 return _sender()(engine, clients, request, url, steps)
-            except Forked:
+            except ProcessForked:
                 self._fall_back()
         return super().send(request, url, timeouts)
 
@@ -80,7 +80,7 @@ class PyreqwestHttpClient(SyncClient, PoolSettings):
             try:
                 exchange = runtime.run(self._pyreqwest.open_with(runtime, request, url, timeouts))
                 return _PyreqwestResponse(runtime, exchange)
-            except Forked:
+            except ProcessForked:
                 self._fall_back()
         return super().open(request, url, timeouts)
 

@@ -8,14 +8,14 @@ from typing import TYPE_CHECKING
 
 import attrs
 
-from moorage.adapters.http.connections._loops import Loops
+from moorage.adapters.http.connections._loops import LoopNetwork
 from moorage.adapters.http.connections._settings import PoolSettings
-from moorage.adapters.http.pyreqwest._clients import Forked, async_builder
+from moorage.adapters.http.pyreqwest._clients import ProcessForked, async_builder
 from moorage.adapters.http.pyreqwest._engine import PyreqwestEngine
 from moorage.adapters.http.pyreqwest._loop_runtimes import StreamingRuntime
 from moorage.adapters.http.pyreqwest._timeouts import is_streamed
 from moorage.adapters.http.stdlib._clients import AsyncClient, AsyncIncomingResponse
-from moorage.domain.secrets.frames import careful
+from moorage.domain.secrets.frames import with_careful_constructor
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable
@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     from moorage.domain.http.requests import Request, Response, Timeouts
 
 
-@careful
+@with_careful_constructor
 @attrs.define(eq=False, kw_only=True, repr=False, slots=False, on_setattr=attrs.setters.frozen)
 class AsyncPyreqwestHttpClient(AsyncClient, PoolSettings):
     """An asynchronous HTTP client that sends with pyreqwest, which also speaks HTTP/2.
@@ -35,8 +35,8 @@ class AsyncPyreqwestHttpClient(AsyncClient, PoolSettings):
     says so once.
 
     pyreqwest has limits of its own. It refuses a response with 100 header fields or a head of some
-    400 kB; of a field that is not ASCII only the name is kept. A call that is cancelled ends at
-    once, but its request continues until its response begins, or its total timeout. The authorities
+    400 kB; if a field is not ASCII, only its name is kept. A call that is cancelled ends at once,
+    but its request continues until its response begins or its total timeout passes. The authorities
     of `tls` are trusted in addition to the system's. The time to connect counts towards the read
     timeout. `guard` is refused, because pyreqwest resolves names itself.
 
@@ -50,7 +50,7 @@ class AsyncPyreqwestHttpClient(AsyncClient, PoolSettings):
     http2: bool = False  # pyright: ignore[reportIncompatibleVariableOverride]  # it is frozen
 
     def _new_engine(self, settings: ConnectionSettings) -> PyreqwestEngine:
-        engine = self._pyreqwest = PyreqwestEngine(Loops(), settings, http2=self.http2)
+        engine = self._pyreqwest = PyreqwestEngine(LoopNetwork(), settings, http2=self.http2)
         self._clients = engine.clients(async_builder)
         return engine
 
@@ -67,7 +67,7 @@ class AsyncPyreqwestHttpClient(AsyncClient, PoolSettings):
                 if clients.pid != getpid():
                     clients.enter()
                 return await _sender()(engine, clients, request, url, steps)
-            except Forked:
+            except ProcessForked:
                 self._fall_back()
         return await super().send(request, url, timeouts)
 
@@ -81,7 +81,7 @@ class AsyncPyreqwestHttpClient(AsyncClient, PoolSettings):
                 return AsyncIncomingResponse(
                     await self._pyreqwest.open_with(runtime, request, url, timeouts)
                 )
-            except Forked:
+            except ProcessForked:
                 self._fall_back()
         return await super().open(request, url, timeouts)
 

@@ -25,7 +25,8 @@ class ClientOfEngine(ABC):
 
     Attributes:
         unverified: the reason if certificates are not verified; otherwise None.
-        http2: True if it speaks HTTP/2 with servers that offer it; None if your client decides.
+        http2: True if the client speaks HTTP/2 with servers that offer it; None if the
+            application's own client decides.
     """
 
     http2: bool | None = False

@@ -67,6 +67,7 @@ class Engine:
 
     Attributes:
         network: the way to wait for sockets.
+        max_body: the maximum number of bytes of a body that is held in memory.
         held: the limits of a response that is held in memory.
         streamed: the limits of a response that is read piece by piece.
         gateway: the proxy, if there is one.
@@ -80,6 +81,7 @@ class Engine:
     ) -> None:
         self.network = network
         self._settings = settings
+        self.max_body = settings.max_body
         self.held = Limits(settings.max_head, settings.max_fields, settings.max_body)
         self.streamed = attrs.evolve(self.held, body=None)
         self._context = context if settings.tls is None else _new_context(settings.tls)

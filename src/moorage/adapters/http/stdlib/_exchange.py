@@ -20,12 +20,12 @@ from math import inf
 from time import monotonic
 from typing import TYPE_CHECKING, Final
 
-from moorage.adapters.http.connections._wire import TimeIsUp, connection_failed, reason_of
-from moorage.adapters.http.messages._content import decompressor_for, wants_identity
+from moorage.adapters.http.connections._wire import DeadlinePassed, connection_failed, reason_of
+from moorage.adapters.http.messages._content import decompressor_of
 from moorage.adapters.http.messages._http1 import (
     AUTHENTICATION_REQUIRED,
-    CutOff,
     NotHttp,
+    ResponseCutOff,
     ResponseReader,
     encode_head,
 )
@@ -44,7 +44,6 @@ if TYPE_CHECKING:
     from moorage.adapters.http.stdlib._engine import Engine
     from moorage.domain.http.requests import Headers, Request, Timeouts
 
-_PARTIAL_CONTENT: Final = 206
 _PIECE_SIZE: Final = 65_536
 
 
@@ -143,11 +142,7 @@ class Exchange(ExchangeBase):
         status, gateway = self.status, self._gateway
         if status == AUTHENTICATION_REQUIRED and gateway is not None and not self._origin.secure:
             raise gateway.refused(self._origin, status)  # over TLS, a 407 comes from the vendor
-        if self.headers.get("content-encoding") is None:
-            return
-        # A part of a compressed body could not be decompressed.
-        if status != _PARTIAL_CONTENT and not wants_identity(request.headers):
-            self._inflater = decompressor_for(self.headers)
+        self._inflater = decompressor_of(request, status, self.headers)
         if self._inflater is not None:
             self._max_body = self._engine.held.body
 
@@ -196,7 +191,7 @@ class Exchange(ExchangeBase):
         pool = self._pool = self._engine.pool()
         try:
             await pool.take(self._origin, self._holder, self._deadline_for(self._timeouts.pool))
-        except TimeIsUp:
+        except DeadlinePassed:
             raise self._timed_out("pool", "had no connection free", sent=False) from None
         return pool
 
@@ -206,7 +201,7 @@ class Exchange(ExchangeBase):
         try:
             deadline = self._deadline_for(self._timeouts.connect)
             return await self._engine.dial(origin, deadline)
-        except TimeIsUp:
+        except DeadlinePassed:
             raise self._timed_out("connect", "could not be reached", sent=False) from None
         except (OSError, ValueError) as error:
             raise connection_failed(self._peer, error) from error
@@ -229,7 +224,7 @@ class Exchange(ExchangeBase):
         while self._send_error is None:
             try:
                 piece = memoryview(await upload.next(self._deadline))
-            except TimeIsUp:
+            except DeadlinePassed:
                 raise self._timed_out(
                     "total", "did not receive all of the request", sent=True
                 ) from None
@@ -240,12 +235,12 @@ class Exchange(ExchangeBase):
             await self._send(wire, piece)
 
     async def _send(self, wire: Wire, data: memoryview) -> None:
-        """Send bytes; keep the error of a failure, because the response may explain it."""
+        """Send bytes; store an error instead of raising it, because the response may explain it."""
         try:
             for start in range(0, len(data), _PIECE_SIZE):
                 piece = data if len(data) <= _PIECE_SIZE else data[start : start + _PIECE_SIZE]
                 await wire.send(piece, self._deadline_for(self._timeouts.write))
-        except TimeIsUp:
+        except DeadlinePassed:
             raise self._timed_out("write", "did not take the request", sent=True) from None
         except OSError as error:
             self._send_error = error
@@ -258,12 +253,12 @@ class Exchange(ExchangeBase):
                 reader.feed(data)
             else:
                 reader.end()
-        except TimeIsUp:
+        except DeadlinePassed:
             problem = "did not respond" if reader.silent else "did not finish its response"
             raise self._timed_out("read", problem, sent=True) from None
         except NotHttp as error:
             raise self._bad_response(error) from None
-        except (CutOff, OSError) as error:
+        except (ResponseCutOff, OSError) as error:
             raise self._connection_lost(error) from error
         if reader.done:
             self._release(reusable=reader.reusable and self._send_error is None)
@@ -304,7 +299,7 @@ class Exchange(ExchangeBase):
     def _deadline_for(self, bound: float | None) -> float:
         now = monotonic()
         if now >= self._deadline:
-            raise TimeIsUp
+            raise DeadlinePassed
         return self._deadline if bound is None else min(self._deadline, now + bound)
 
     def _connection_lost(self, error: Exception) -> ConnectionFailed:

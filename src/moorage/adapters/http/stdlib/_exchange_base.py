@@ -10,8 +10,8 @@ from time import monotonic
 from typing import TYPE_CHECKING
 
 from moorage.adapters.http.connections._request import Upload
-from moorage.adapters.http.connections._wire import TimeIsUp
-from moorage.adapters.http.messages._http1 import TooLarge
+from moorage.adapters.http.connections._wire import DeadlinePassed
+from moorage.adapters.http.messages._http1 import ResponseTooLarge
 from moorage.errors import AttemptTimeout, ConnectorError, LocalFailure, VendorFailed
 
 if TYPE_CHECKING:
@@ -72,7 +72,7 @@ class ExchangeErrors(ABC):
 
     def _bad_response(self, error: NotHttp) -> VendorFailed:
         remedy = None
-        if isinstance(error, TooLarge):
+        if isinstance(error, ResponseTooLarge):
             remedy = (
                 "If the size is expected, raise the HTTP client's limit or stream the response."
             )
@@ -113,7 +113,7 @@ class ExchangeBase(ExchangeErrors):
         """Read the first bytes of the body before anything is sent, since its source may fail."""
         try:
             return await Upload.of(self._engine.network, stream, self._deadline, framed=framed)
-        except TimeIsUp:
+        except DeadlinePassed:
             raise self._timed_out("total", "did not receive the request", sent=False) from None
         except ConnectorError:
             raise
@@ -123,4 +123,6 @@ class ExchangeBase(ExchangeErrors):
     def _count_bytes(self, count: int) -> None:
         self._size += count
         if self._max_body is not None and self._size > self._max_body:
-            raise self._bad_response(TooLarge(f"has a body of more than {self._max_body} bytes"))
+            raise self._bad_response(
+                ResponseTooLarge(f"has a body of more than {self._max_body} bytes")
+            )

@@ -6,16 +6,16 @@ from typing import TYPE_CHECKING
 
 import attrs
 
-from moorage.adapters.http.connections._threads import Threads
+from moorage.adapters.http.connections._threads import ThreadNetwork
 from moorage.adapters.http.stdlib._clients import SyncClient
 from moorage.adapters.http.stdlib._engine import Engine, StdlibSettings
-from moorage.domain.secrets.frames import careful
+from moorage.domain.secrets.frames import with_careful_constructor
 
 if TYPE_CHECKING:
     from moorage.adapters.http.connections._settings import ConnectionSettings
 
 
-@careful
+@with_careful_constructor
 @attrs.define(eq=False, kw_only=True, repr=False, slots=False, on_setattr=attrs.setters.frozen)
 class StdlibHttpClient(SyncClient, StdlibSettings):
     """An HTTP client that uses only Python's standard library.
@@ -29,4 +29,4 @@ class StdlibHttpClient(SyncClient, StdlibSettings):
     """
 
     def _new_engine(self, settings: ConnectionSettings) -> Engine:
-        return Engine(Threads(), settings, self.ssl_context)
+        return Engine(ThreadNetwork(), settings, self.ssl_context)

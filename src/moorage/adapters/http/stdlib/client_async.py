@@ -6,16 +6,16 @@ from typing import TYPE_CHECKING
 
 import attrs
 
-from moorage.adapters.http.connections._loops import Loops
+from moorage.adapters.http.connections._loops import LoopNetwork
 from moorage.adapters.http.stdlib._clients import AsyncClient
 from moorage.adapters.http.stdlib._engine import Engine, StdlibSettings
-from moorage.domain.secrets.frames import careful
+from moorage.domain.secrets.frames import with_careful_constructor
 
 if TYPE_CHECKING:
     from moorage.adapters.http.connections._settings import ConnectionSettings
 
 
-@careful
+@with_careful_constructor
 @attrs.define(eq=False, kw_only=True, repr=False, slots=False, on_setattr=attrs.setters.frozen)
 class AsyncStdlibHttpClient(AsyncClient, StdlibSettings):
     """An asynchronous HTTP client that uses only Python's standard library.
@@ -30,4 +30,4 @@ class AsyncStdlibHttpClient(AsyncClient, StdlibSettings):
     """
 
     def _new_engine(self, settings: ConnectionSettings) -> Engine:
-        return Engine(Loops(), settings, self.ssl_context)
+        return Engine(LoopNetwork(), settings, self.ssl_context)

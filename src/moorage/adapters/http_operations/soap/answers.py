@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any, Final, cast
 from moorage.adapters.http_operations.soap.libraries import etree, zeep
 from moorage.adapters.http_operations.soap.xml_documents import NotXmlError, parsed
 from moorage.domain.http.media_type import essence
-from moorage.domain.resilience.classify import unreadable
+from moorage.domain.resilience.classify import unreadable_answer_error
 from moorage.domain.soap.faults import SoapFault
 from moorage.domain.values.json_text import is_list
 
@@ -24,7 +24,7 @@ _ENVELOPE_12: Final = "http://www.w3.org/2003/05/soap-envelope"
 _ENVELOPES: Final = {_ENVELOPE: "1.1", _ENVELOPE_12: "1.2"}
 _LANGUAGE: Final = "{http://www.w3.org/XML/1998/namespace}lang"
 _MOST_REFERENCED: Final = 100_000
-_DEEPEST: Final = 100
+_MAX_DEPTH: Final = 100
 _MOST_SUBCODES: Final = 10
 
 
@@ -32,13 +32,15 @@ def envelope_of(response: Response) -> Any:
     """Return the SOAP envelope in an HTTP response.
 
     Raises:
-        VendorFailed: the answer has attachments, or is no envelope.
+        VendorFailed: the answer has attachments, or is not an envelope.
     """
     if essence(response.headers.get("content-type", "")) == "multipart/related":
-        raise unreadable(response, problem="has attachments (MTOM), which are not supported")
+        raise unreadable_answer_error(
+            response, problem="has attachments (MTOM), which are not supported"
+        )
     envelope = _envelope(response)
     if envelope is None:
-        raise unreadable(response, problem="is not a SOAP envelope")
+        raise unreadable_answer_error(response, problem="is not a SOAP envelope")
     return envelope
 
 
@@ -77,7 +79,7 @@ def check_references(envelope: Any, response: Response) -> None:
             name = (item.get("href") or "").removeprefix("#")
             if name not in targets:
                 continue
-            if name in open_ids or len(open_ids) > _DEEPEST:
+            if name in open_ids or len(open_ids) > _MAX_DEPTH:
                 raise _too_many(response)
             if name not in sizes:
                 sizes[name] = size(targets[name], (*open_ids, name))
@@ -124,7 +126,7 @@ def rendered(value: Any) -> Any:
 def element_value(element: Any, depth: int = 0) -> Any:
     """Convert an XML element of unknown type to texts, dictionaries and lists."""
     children = [child for child in element if isinstance(child.tag, str)]
-    if not children or depth > _DEEPEST:
+    if not children or depth > _MAX_DEPTH:
         return element.text or ""
     result: dict[str, Any] = {}
     for child in children:
@@ -148,7 +150,7 @@ def _envelope(response: Response) -> Any:
 
 
 def _old_fault(fault: Any) -> SoapFault:
-    """Parse a SOAP 1.1 fault, even if its children are wrongly in a namespace."""
+    """Parse a SOAP 1.1 fault, also if its child elements are in a namespace by mistake."""
     parts = {_local(child.tag): child for child in fault if isinstance(child.tag, str)}
     codes = _local(_text(parts.get("faultcode"))).split(".")
     detail = parts.get("detail")
@@ -197,4 +199,6 @@ def _with_plain_zone(value: Any) -> Any:
 
 
 def _too_many(response: Response) -> VendorFailed:
-    return unreadable(response, problem="has references that multiply it, or never end")
+    return unreadable_answer_error(
+        response, problem="has references that multiply it, or never end"
+    )

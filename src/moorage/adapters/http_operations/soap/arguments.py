@@ -24,7 +24,7 @@ _INTEGER: Final = late_pattern(r"[+-]?[0-9]+")
 _DECIMAL: Final = late_pattern(r"[+-]?(?:[0-9]+(?:\.[0-9]*)?|\.[0-9]+)")
 _FLOAT: Final = late_pattern(rf"{_DECIMAL.pattern}(?:[eE][+-]?[0-9]+)?|-?INF|NaN")
 _BOOLEANS: Final = frozenset({"true", "false", "1", "0"})
-_DEEPEST: Final = 60
+_MAX_DEPTH: Final = 60
 
 
 class _UnfitError(ValueError):
@@ -39,7 +39,7 @@ def arguments_for(kind: Any, arguments: Mapping[str, Any]) -> dict[str, Any]:
         arguments: the arguments by name.
 
     Raises:
-        InvalidData: a name is unknown, or a value is none of its type.
+        InvalidData: a name is unknown, or a value is not of its type.
     """
     return cast("dict[str, Any]", _members(kind, arguments, ()))
 
@@ -48,7 +48,7 @@ def only_argument(element: Any, arguments: Mapping[str, Any]) -> Any:
     """Return the only argument of an operation whose body is a single value.
 
     Raises:
-        InvalidData: it is missing or wrong, or there are others.
+        InvalidData: the argument is missing or wrong, or there are other arguments.
     """
     for name in arguments:
         if name != element.name:
@@ -92,7 +92,7 @@ def _members(kind: Any, values: Mapping[str, Any], path: tuple[str, ...]) -> Any
     result: dict[str, Any] = {}
     for name, value in values.items():
         item_path = (*path, str(name))
-        if len(item_path) > _DEEPEST:
+        if len(item_path) > _MAX_DEPTH:
             raise wrong(".".join(path[:3]), "is nested too deeply")
         member = members.get(name)
         if member is None and not is_open:
@@ -119,7 +119,7 @@ def _value(kind: Any, value: Any, path: tuple[str, ...], *, many: bool) -> Any:
         ]
     problem = None
     try:
-        value = _single(kind, value)
+        value = _single_value(kind, value)
     except _UnfitError as error:
         problem = str(error)
     if problem is not None:
@@ -132,11 +132,11 @@ def _has_items(value: Any, *, many: bool) -> bool:
     return isinstance(value, Mapping) or (not many and isinstance(value, (list, tuple)))
 
 
-def _single(kind: Any, value: Any) -> Any:
+def _single_value(kind: Any, value: Any) -> Any:
     """Convert a single value to the form that zeep writes.
 
     Raises:
-        _UnfitError: it is none of its type.
+        _UnfitError: the value is not of its type.
     """
     if isinstance(value, str) and _FORBIDDEN.search(value):
         raise _UnfitError("has a character that XML does not allow")

@@ -23,7 +23,7 @@ from moorage.adapters.http_operations.soap.arguments import (
 )
 from moorage.adapters.http_operations.soap.libraries import etree, zeep
 from moorage.domain.http.requests import Request
-from moorage.domain.resilience.classify import unreadable
+from moorage.domain.resilience.classify import unreadable_answer_error
 from moorage.domain.service.operation import HttpOperation
 from moorage.domain.soap.faults import error_of
 from moorage.errors import ConfigurationError
@@ -46,7 +46,7 @@ def _names(names: Iterable[str]) -> frozenset[str]:
 class Soap:
     """Makes operations of a SOAP 1.1 or 1.2 service, which `manager.perform` performs.
 
-    Every operation is sent once, unless you say here that it may be repeated.
+    Every operation is sent once, unless `safe` or `repeatable` names it.
 
     Attributes:
         wsdl: the description of the service.
@@ -93,9 +93,9 @@ class Soap:
     def operation(self, name: str, /, **arguments: Any) -> HttpOperation[Any]:
         """Return an operation; performing it returns its result as plain values.
 
-        An element with children is a dictionary, one that may occur several times a list, and a
-        decimal number a `Decimal`. If the result has a single part, it is that part. A `Secret` is
-        sent as its text.
+        An element with children becomes a dictionary, an element that may occur several times
+        becomes a list, and a decimal number a `Decimal`. If the result has a single part, that part
+        is returned. A `Secret` among the arguments is sent as its text.
 
         Args:
             name: the name of the operation in the WSDL.
@@ -103,7 +103,7 @@ class Soap:
 
         Raises:
             ConfigurationError: there is no such operation.
-            InvalidData: an argument is unknown, missing, or not as the schema has it.
+            InvalidData: an argument is unknown, is missing, or does not match the schema.
         """
         described = self._described(name, "operation")
         content = self._envelope(described, arguments)
@@ -128,7 +128,7 @@ class Soap:
     def fault(error: ConnectorError) -> SoapFault | None:
         """Return the SOAP fault in the response of an error; None if there is none.
 
-        It has the detail of the fault, in which the secrets of the request are masked.
+        The fault includes its detail, with the secrets of the request masked.
         """
         response: Response | None = getattr(error, "response", None)
         return None if response is None else fault_of(response)
@@ -237,36 +237,38 @@ def _read(described: Any, wsdl: Wsdl, response: Response) -> Any:
     """Return the result in the response to a SOAP operation.
 
     Raises:
-        VendorFailed: the answer is not as the WSDL has it.
+        VendorFailed: the answer does not match the WSDL.
     """
     if not response.body.strip():
         if described.output is None or described.output.envelope is None:
             return None
-        raise unreadable(response, problem="is empty")
+        raise unreadable_answer_error(response, problem="is empty")
     envelope = envelope_of(response)
     if fault_in(envelope) is not None:
-        raise unreadable(response, "result")
+        raise unreadable_answer_error(response, "result")
     check_references(envelope, response)
     body = envelope.find(f"{envelope.tag.removesuffix('Envelope')}Body")
     if not _is_expected(described, body):
-        raise unreadable(response, problem="has another element than the WSDL has")
+        raise unreadable_answer_error(response, problem="has another element than the WSDL has")
     if wsdl.validator is not None and body is not None and len(body):
         # zeep would return None for a text that is no value of its type.
         problem = wsdl.validator.problem(body[0], only_values=True)
         if problem is not None:
-            raise unreadable(response, problem=f"has a value of another type at {problem[0]}")
+            raise unreadable_answer_error(
+                response, problem=f"has a value of another type at {problem[0]}"
+            )
     reason = None
     try:
         return plain(described.process_reply(envelope))
     except Exception as error:  # noqa: BLE001 - whatever zeep raises for a wrong answer
         reason = type(error).__name__
-    raise unreadable(response, problem=f"is not as the WSDL has it ({reason})")
+    raise unreadable_answer_error(response, problem=f"is not as the WSDL has it ({reason})")
 
 
 def _is_expected(described: Any, body: Any) -> bool:
     """Return whether the first element of a SOAP body is the one that the WSDL declares.
 
-    zeep does not look at its name. In the RPC style the name is not declared.
+    zeep does not check the element's name. In the RPC style the name is not declared.
     """
     output: Any = described.output
     element: Any = getattr(output, "body", None)

@@ -22,7 +22,7 @@ class AsyncSoapConnector(AsyncHttpConnector):
     """The operations of a SOAP service by name, for asynchronous programs.
 
     The WSDL is loaded when the connector is opened or first used. Until then `operations` is empty,
-    and `client` is None; then `client` is a `moorage.Soap`.
+    and `client` is None; afterwards `client` is a `moorage.Soap`.
     """
 
     def __init__(self, name: str, performer: AsyncPerformer, settings: SoapSettings) -> None:
@@ -41,7 +41,7 @@ class AsyncSoapConnector(AsyncHttpConnector):
         """Load the WSDL, unless that was done before.
 
         Raises:
-            ConnectorError: it could not be loaded, or is not one.
+            ConnectorError: the WSDL could not be loaded, or the document is not a WSDL.
         """
         self._check_open()
         await self.soap(timeout)
@@ -50,7 +50,7 @@ class AsyncSoapConnector(AsyncHttpConnector):
         """Return the object that makes operations; its WSDL is loaded by the first caller.
 
         Raises:
-            ConnectorError: the WSDL could not be loaded, or is not one.
+            ConnectorError: the WSDL could not be loaded, or the document is not a WSDL.
         """
         client: Soap | None = self.client
         if client is None:

@@ -9,13 +9,13 @@ from urllib.parse import urlsplit
 from urllib.request import url2pathname
 
 from moorage.adapters.http_operations.soap.xml_documents import NotXmlError, parsed
-from moorage.domain.soap.locations import located, may_load
+from moorage.domain.soap.locations import may_load, resolve_location
 from moorage.errors import ConfigurationError
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
 
-_LARGEST: Final = 16 * 1024 * 1024
+_MAX_BYTES: Final = 16 * 1024 * 1024
 _MOST_DOCUMENTS: Final = 200
 WSDL: Final = "http://schemas.xmlsoap.org/wsdl/"
 SCHEMA: Final = "http://www.w3.org/2001/XMLSchema"
@@ -57,7 +57,7 @@ KNOWN: Final[Mapping[str, bytes]] = {
 class Documents:
     """The documents of one WSDL by their URLs, which are loaded one after the other.
 
-    Whoever loads them asks for the next URL with `wanted`, and gives its content to `add`.
+    The loader gets the next URL from `wanted`, and passes the content to `add`.
 
     Args:
         root: the URL of the WSDL.
@@ -88,9 +88,9 @@ class Documents:
         Raises:
             ConfigurationError: it is not XML, or there are too many documents.
         """
-        if len(content) > _LARGEST or len(self.contents) >= _MOST_DOCUMENTS:
+        if len(content) > _MAX_BYTES or len(self.contents) >= _MOST_DOCUMENTS:
             raise _wsdl_error(
-                f"The WSDL is too large: at {url} there are more than {_LARGEST} bytes, or it"
+                f"The WSDL is too large: at {url} there are more than {_MAX_BYTES} bytes, or it"
                 f" consists of more than {_MOST_DOCUMENTS} documents.",
                 "Save the parts that you need in a file, and give its path.",
             )
@@ -106,7 +106,7 @@ class Documents:
         self.contents[url] = content
         self.elements[url] = element
         for location in _locations(element):
-            target = located(url, location)
+            target = resolve_location(url, location)
             if target in self._seen:
                 continue
             self._seen.add(target)
@@ -114,7 +114,7 @@ class Documents:
                 self._queue.append(target)
 
     def load(self, url: str) -> bytes:
-        """Return a document for zeep, which may ask for a URL of its own making.
+        """Return a document for zeep, which may have composed the URL itself.
 
         Raises:
             ConfigurationError: the document may not be loaded.
@@ -132,7 +132,7 @@ def file_url(path: str | PurePath) -> str:
     """Return the URL of a file, without symbolic links.
 
     Raises:
-        ConfigurationError: the path can be none.
+        ConfigurationError: the path cannot be resolved.
     """
     try:
         return Path(path).resolve().as_uri()
@@ -155,7 +155,7 @@ def file_content(url: str, root: str) -> bytes:
                 "Put a copy of the file there, in place of the link.",
             )
         with path.open("rb") as file:
-            return file.read(_LARGEST + 1)
+            return file.read(_MAX_BYTES + 1)
     except (OSError, ValueError, RuntimeError) as error:
         reason = getattr(error, "strerror", None) or type(error).__name__
     raise _wsdl_error(f"The file {path} cannot be read ({reason}).", "Correct the path.")

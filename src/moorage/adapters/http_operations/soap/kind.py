@@ -22,7 +22,7 @@ def _build(name: str, settings: SoapSettings, performer: Performer) -> SoapConne
 def _build_async(
     name: str, settings: SoapSettings, performer: AsyncPerformer
 ) -> AsyncSoapConnector:
-    from moorage.adapters.http_operations.soap.connector_async import AsyncSoapConnector  # noqa: PLC0415 - as above
+    from moorage.adapters.http_operations.soap.connector_async import AsyncSoapConnector  # noqa: PLC0415 - few programs have one
 
     return AsyncSoapConnector(name, performer, settings)
 

@@ -26,7 +26,7 @@ def named_operations(client: Soap) -> Iterator[NamedOperation]:
         yield NamedOperation(
             name=name,
             about=f"Calls {name}.",
-            arguments={key: _about(item) for key, item in parameters.items()},
+            arguments={key: _describe_item(item) for key, item in parameters.items()},
             required=frozenset(key for key, item in parameters.items() if _is_required(item)),
             build=partial(_build, client, name),
             render=rendered,
@@ -44,7 +44,7 @@ def _build(client: Soap, name: str, values: Mapping[str, Any]) -> HttpOperation[
     return client.operation(name, **values)
 
 
-def _about(item: Any) -> str:
+def _describe_item(item: Any) -> str:
     kind = getattr(item, "type", None)
     name = getattr(kind, "name", None) or "a value"
     return f"A list of {name}." if getattr(item, "accepts_multiple", False) else f"{name}."

@@ -8,7 +8,7 @@ from xml.sax.saxutils import quoteattr
 
 from moorage.adapters.http_operations.soap.documents import SCHEMA
 from moorage.adapters.http_operations.soap.libraries import etree
-from moorage.domain.soap.locations import located
+from moorage.domain.soap.locations import resolve_location
 from moorage.domain.values.patterns import late_pattern
 
 if TYPE_CHECKING:
@@ -75,7 +75,7 @@ class _Sources:
     """The texts of all schemas, which refer to each other by made-up URLs.
 
     libxml2 reads one document for each namespace, so several schemas of one namespace are included
-    by a schema that only does that.
+    by an additional schema, which only includes them.
     """
 
     def __init__(self, elements: Mapping[str, Any]) -> None:
@@ -129,7 +129,10 @@ class _Sources:
                 if item.get("namespace") in self._namespaces:
                     item.set("schemaLocation", self._wrapper(item.get("namespace")))
             elif location is not None:
-                item.set("schemaLocation", self._names.get(located(url, location), "moorage:none"))
+                item.set(
+                    "schemaLocation",
+                    self._names.get(resolve_location(url, location), "moorage:none"),
+                )
         text: bytes = library.tostring(schema)
         return text
 

@@ -51,7 +51,7 @@ class Wsdl:
     folder or below it. A document with a document type (DTD), and so with entities, is refused.
 
     Attributes:
-        url: where the WSDL was loaded from.
+        url: the URL that the WSDL was loaded from.
         documents: the WSDL and all documents that it imports, by their URLs.
         ports: the ports with a SOAP binding.
         schema_problem: the reason why arguments are checked only for their types; None if they are
@@ -88,7 +88,7 @@ class Wsdl:
             ConfigurationError: a file cannot be read, or is not a WSDL.
         """
         require_zeep()
-        documents = Documents(file_url(path), _copies(copies))
+        documents = Documents(file_url(path), _read_copies(copies))
         while (url := documents.wanted()) is not None:
             documents.add(url, file_content(url, documents.root))
         return cls(documents)
@@ -114,7 +114,7 @@ class Wsdl:
 
         Raises:
             ConnectorError: a document could not be loaded.
-            ConfigurationError: it is not a WSDL.
+            ConfigurationError: the document is not a WSDL.
         """
         require_zeep()
         first = manager.perform(service, _as_any(wsdl_request(path)), timeout=timeout)
@@ -212,13 +212,13 @@ def _as_any(operation: Any) -> Any:
 
 
 def _new_documents(first: Response, copies: Mapping[str, str | PurePath] | None) -> Documents:
-    documents = Documents(first.url or "", _copies(copies))
+    documents = Documents(first.url or "", _read_copies(copies))
     documents.wanted()
     documents.add(documents.root, first.body)
     return documents
 
 
-def _copies(copies: Mapping[str, str | PurePath] | None) -> dict[str, bytes]:
+def _read_copies(copies: Mapping[str, str | PurePath] | None) -> dict[str, bytes]:
     return {
         url: file_content(file_url(path), file_url(path)) for url, path in (copies or {}).items()
     }

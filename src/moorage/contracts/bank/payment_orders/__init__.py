@@ -1,7 +1,7 @@
 """Orders to a bank: SEPA credit transfers and direct debits, as values.
 
-Nothing here has a clock: identifiers, dates and times are arguments, so that the same order is the
-same value, and makes the same bytes.
+Nothing here reads a clock: identifiers, dates and times are arguments, so the same arguments
+always give the same file.
 
 `transfers` contains orders to pay, `debits` orders to collect, `parties` the parties of both, and
 `fields` the validators of their fields.

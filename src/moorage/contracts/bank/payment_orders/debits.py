@@ -34,7 +34,7 @@ if TYPE_CHECKING:
 
 
 class SequenceType(OneOf, field="sequence"):
-    """The place of a direct debit among those of its mandate."""
+    """The position of a direct debit under its mandate: one-off, first, recurring or final."""
 
     ONE_OFF = "OOFF"
     FIRST = "FRST"
@@ -54,11 +54,11 @@ class MandateAmendment:
     """A change of a mandate since the last direct debit; at least one field is given.
 
     Attributes:
-        original_id: the mandate's identifier before.
-        original_creditor_id: the creditor's identifier before.
-        original_creditor_name: the creditor's name before.
-        original_iban: the debtor's account before.
-        other_account: True if the debtor has an account at another bank now.
+        original_id: the mandate's previous identifier.
+        original_creditor_id: the creditor's previous identifier.
+        original_creditor_name: the creditor's previous name.
+        original_iban: the debtor's previous account.
+        other_account: True if the debtor now uses an account at another bank.
     """
 
     original_id: str | None = field(default=None, validator=is_maybe_identifier)
@@ -70,7 +70,7 @@ class MandateAmendment:
     other_account: bool = field(default=False, validator=is_a(bool))
 
     def __attrs_post_init__(self) -> None:
-        """Refuse an amendment without content, and two accounts."""
+        """Refuse an amendment without a change, or with both original_iban and other_account."""
         values = attrs.astuple(self, recurse=False)
         if not any(values) or (self.original_iban is not None and self.other_account):
             raise InvalidData(
@@ -101,7 +101,7 @@ class DirectDebitOrder:
 
     Attributes:
         end_to_end_id: your identifier, which comes back in statements and returns; `NOT_PROVIDED`
-            for none. Any other may be in a file only once.
+            for none. Any other identifier must be unique in a file.
         amount: euros above zero.
         debtor: the party that pays.
         mandate: its permission.
@@ -128,12 +128,12 @@ class DirectDebitBatch:
     """Direct debits to one account on one day, of one scheme and sequence type.
 
     Attributes:
-        id: your identifier of the batch, once in a file.
+        id: your identifier of the batch, unique in a file.
         creditor: the party that collects.
         creditor_id: its SEPA creditor identifier; a text is parsed.
         collection_date: day on which the debtors' banks are to pay.
         debits: the direct debits.
-        sequence: place of the direct debits among those of their mandates.
+        sequence: position of the direct debits under their mandates.
         scheme: `CORE` or `B2B`.
         single_booking: True for one entry in the statement for the whole batch, False for one each.
         category: code of the category purpose.

@@ -27,7 +27,7 @@ _LARGEST_CENTS: Final = 99_999_999_999
 
 
 def is_identifier(_: object, attribute: attrs.Attribute[Any], value: object) -> None:
-    """Refuse a text that is not an identifier for every bank."""
+    """Refuse a text that is not an identifier that every bank accepts."""
     check_text(value, attribute.name)
     text = str(value)
     if len(text) > 35 or text != text.strip() or not _IDENTIFIER.fullmatch(text):
@@ -40,7 +40,7 @@ def is_identifier(_: object, attribute: attrs.Attribute[Any], value: object) -> 
 
 
 def is_maybe_identifier(_: object, attribute: attrs.Attribute[Any], value: object) -> None:
-    """Accept None or an identifier for every bank; refuse others."""
+    """Accept None or an identifier that every bank accepts; refuse other values."""
     if value is not None:
         is_identifier(_, attribute, value)
 
@@ -114,7 +114,7 @@ def has_items(_: object, attribute: attrs.Attribute[Any], value: tuple[object, .
 
 
 def is_time(_: object, attribute: attrs.Attribute[Any], value: object) -> None:
-    """Refuse anything but a time whose offset from UTC is of whole minutes."""
+    """Refuse any value except a time whose offset from UTC is a whole number of minutes."""
     if isinstance(value, datetime):
         offset = value.utcoffset()
         if offset is None or offset % timedelta(minutes=1) == timedelta(0):

@@ -35,7 +35,7 @@ class CreditTransfer:
 
     Attributes:
         end_to_end_id: your identifier, which reaches the creditor and comes back in statements;
-            `NOT_PROVIDED` for none. Any other may be in a file only once.
+            `NOT_PROVIDED` for none. Any other identifier must be unique in a file.
         amount: euros above zero.
         creditor: the party that is paid.
         remittance: text of at most 140 characters, or a structured creditor reference.
@@ -61,7 +61,7 @@ class CreditTransferBatch:
     """Payments from one account on one day.
 
     Attributes:
-        id: your identifier of the batch, once in a file.
+        id: your identifier of the batch, unique in a file.
         debtor: the party that pays.
         execution_date: day on which the bank is to carry them out.
         transfers: the payments.

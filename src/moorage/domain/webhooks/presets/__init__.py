@@ -9,7 +9,7 @@ from moorage.domain.webhooks.presets.messaging import MESSAGING
 from moorage.domain.webhooks.presets.payments import PAYMENTS
 from moorage.domain.webhooks.presets.platforms import PLATFORMS
 from moorage.domain.webhooks.presets.standards import STANDARDS
-from moorage.domain.webhooks.template import nearest
+from moorage.domain.webhooks.template import nearest_hint
 from moorage.errors import ConfigurationError
 
 if TYPE_CHECKING:
@@ -36,6 +36,6 @@ def preset(name: str) -> WebhookScheme:
     raise ConfigurationError(
         f"{name!r} is not a webhook scheme.",
         path="scheme",
-        remedy=f"{nearest(name, PRESETS)}Use one of {', '.join(PRESETS)}; or make a"
+        remedy=f"{nearest_hint(name, PRESETS)}Use one of {', '.join(PRESETS)}; or make a"
         " WebhookScheme of your own.",
     )

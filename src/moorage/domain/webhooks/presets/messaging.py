@@ -99,7 +99,7 @@ _SPARKPOST_GROUPS: Final = ("message_event", "track_event", "gen_event", "unsubs
 
 
 def _of_sparkpost(field: str) -> str:
-    """The place of a field of SparkPost's event, which is below the name of its group."""
+    """Return the place of a field of SparkPost's event, below the name of the event's group."""
     return "".join(f"{{json:msys.{group}.{field}?}}" for group in _SPARKPOST_GROUPS)
 
 

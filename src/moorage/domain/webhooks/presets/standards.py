@@ -1,4 +1,4 @@
-"""The webhook schemes of no single vendor, such as Standard Webhooks."""
+"""Webhook schemes that do not belong to one vendor, such as Standard Webhooks."""
 
 from __future__ import annotations
 

@@ -18,7 +18,8 @@ class AccountingSandbox(Sandbox, ABC):
     """A local sandbox that imitates an accounting vendor.
 
     Attributes:
-        rounding: amount that is added to the tax of each invoice, as by another way of rounding.
+        rounding: amount that is added to the tax of each invoice, to imitate another way of
+            rounding.
     """
 
     def __init__(self) -> None:
@@ -39,7 +40,7 @@ def exact_decimal(value: object) -> Decimal:
 
 
 def cents(value: Decimal) -> Decimal:
-    """Return an amount rounded half up to cents."""
+    """Return an amount rounded to cents, with halves rounded up."""
     return value.quantize(CENT, ROUND_HALF_UP)
 
 

@@ -116,7 +116,7 @@ _LINE_TYPES: Final[dict[str, Any]] = {
 
 
 class _RpcError(Exception):
-    """An exception of Odoo, which undoes the call."""
+    """An error of Odoo, which rolls back the call."""
 
     def __init__(self, name: str, message: str) -> None:
         super().__init__(message)
@@ -226,7 +226,8 @@ class OdooSandbox(AccountingSandbox):
             if all(_fulfils(item, *term) for term in condition)
         ]
         return [
-            {"id": item["id"], **{name: _shown(item, name) for name in fields}} for item in matches
+            {"id": item["id"], **{name: _field_value(item, name) for name in fields}}
+            for item in matches
         ]
 
     def _create(
@@ -283,13 +284,13 @@ class OdooSandbox(AccountingSandbox):
         return {**fields, "amount_total": total, "amount_residual": total}
 
     def _check_line(self, command: int, zero: int, line: Mapping[str, Any]) -> None:
-        wrong = [
+        mistakes = [
             name
             for name, value in line.items()
             if name not in _LINE_TYPES or not isinstance(value, _LINE_TYPES[name])
         ]
-        if (command, zero) != (0, 0) or wrong:
-            raise _RpcError("builtins.ValueError", f"Invalid line: {wrong}")
+        if (command, zero) != (0, 0) or mistakes:
+            raise _RpcError("builtins.ValueError", f"Invalid line: {mistakes}")
         if "account_id" in line:
             self._existing("account.account", [line["account_id"]])
         if "product_id" in line:
@@ -372,15 +373,15 @@ class OdooSandbox(AccountingSandbox):
 
 
 def _fulfils(item: Mapping[str, Any], name: str, operator: str, value: Any) -> bool:
-    stored = item.get(name, False)
+    field_value = item.get(name, False)
     if operator == "in":
-        return stored in value
+        return field_value in value
     if operator == "like":
-        return isinstance(stored, str) and value in stored
-    return operator == "=" and stored == value
+        return isinstance(field_value, str) and value in field_value
+    return operator == "=" and field_value == value
 
 
-def _shown(item: Mapping[str, Any], name: str) -> Any:
+def _field_value(item: Mapping[str, Any], name: str) -> Any:
     value = item.get(name, False)
     if name == "currency_id" and type(value) is int:
         return [value, _CURRENCIES[value]]

@@ -276,7 +276,7 @@ class QuickBooksSandbox(AccountingSandbox):
         return self.notify(url, body, headers)
 
     def touch(self, kind: str, id_: str) -> None:
-        """Change a record, as somebody else in the company does."""
+        """Change a record, as another user of the company would."""
         record = self.records[kind][id_]
         record["SyncToken"] = str(int(record["SyncToken"]) + 1)
 

@@ -162,20 +162,22 @@ class XeroSandbox(AccountingSandbox):
 
     def routes(self) -> base.Routes:
         """The sandbox's routes, by method and path."""
-        root, once = "/api.xro/2.0", self._replays.once
+        root, replay = "/api.xro/2.0", self._replays.once
         return {
             f"GET {root}/Accounts": self._list_accounts,
             f"GET {root}/TaxRates": self._list_tax_rates,
             f"GET {root}/Contacts": self._search,
-            f"PUT {root}/Contacts": once(self._add_contact),
-            f"POST {root}/Contacts/{{id}}": once(self._change_contact),
-            f"PUT {root}/Invoices": once(self._add_invoice),
+            f"PUT {root}/Contacts": replay(self._add_contact),
+            f"POST {root}/Contacts/{{id}}": replay(self._change_contact),
+            f"PUT {root}/Invoices": replay(self._add_invoice),
             f"GET {root}/Invoices/{{id}}": self._show_invoice,
-            f"POST {root}/Invoices/{{id}}": once(self._end_invoice),
-            f"PUT {root}/Payments": once(self._add_payment),
-            f"PUT {root}/ManualJournals": once(self._add_journal),
-            f"PUT {root}/Invoices/{{id}}/Attachments/{{name}}": once(self._attach_to_invoice),
-            f"PUT {root}/ManualJournals/{{id}}/Attachments/{{name}}": once(self._attach_to_journal),
+            f"POST {root}/Invoices/{{id}}": replay(self._end_invoice),
+            f"PUT {root}/Payments": replay(self._add_payment),
+            f"PUT {root}/ManualJournals": replay(self._add_journal),
+            f"PUT {root}/Invoices/{{id}}/Attachments/{{name}}": replay(self._attach_to_invoice),
+            f"PUT {root}/ManualJournals/{{id}}/Attachments/{{name}}": replay(
+                self._attach_to_journal
+            ),
         }
 
     def unknown(self, request: base.SandboxRequest) -> Response:  # noqa: ARG002 - as the base has it
@@ -313,7 +315,7 @@ class XeroSandbox(AccountingSandbox):
         return _answer("Contacts", {**self.contacts[id_], "HasValidationErrors": False})
 
     def _change_contact(self, request: base.SandboxRequest, id: str) -> Response:
-        contact = base.existing(self.contacts, id, _missing())
+        contact = base.existing(self.contacts, id, _missing_error())
         fields = _record(request, "Contacts")
         self._check_names(fields, id)
         contact |= fields
@@ -328,7 +330,7 @@ class XeroSandbox(AccountingSandbox):
 
     def _add_invoice(self, request: base.SandboxRequest) -> Response:
         fields = _record(request, "Invoices")
-        base.existing(self.contacts, fields["Contact"]["ContactID"], _missing("contact"))
+        base.existing(self.contacts, fields["Contact"]["ContactID"], _missing_error("contact"))
         is_sale, status = fields["Type"] == "ACCREC", fields.get("Status", "DRAFT")
         problem = base.first_problem(
             {
@@ -373,10 +375,10 @@ class XeroSandbox(AccountingSandbox):
         return _answer("Invoices", {**self.invoices[id_], "StatusAttributeString": "OK"})
 
     def _show_invoice(self, _: base.SandboxRequest, id: str) -> Response:
-        return _answer("Invoices", base.existing(self.invoices, id, _missing()))
+        return _answer("Invoices", base.existing(self.invoices, id, _missing_error()))
 
     def _end_invoice(self, request: base.SandboxRequest, id: str) -> Response:
-        invoice = base.existing(self.invoices, id, _missing())
+        invoice = base.existing(self.invoices, id, _missing_error())
         item = request.json()["Invoices"][0]
         if set(item) != {"InvoiceID", "Status"} or item["InvoiceID"] != id:
             raise _validation("Only the status of an invoice can be changed here.")
@@ -388,7 +390,9 @@ class XeroSandbox(AccountingSandbox):
 
     def _add_payment(self, request: base.SandboxRequest) -> Response:
         fields = _record(request, "Payments")
-        invoice = base.existing(self.invoices, fields["Invoice"]["InvoiceID"], _missing("invoice"))
+        invoice = base.existing(
+            self.invoices, fields["Invoice"]["InvoiceID"], _missing_error("invoice")
+        )
         code = _code_of(fields["Account"].get("Code"), fields["Account"].get("AccountID"))
         amount, due = exact_decimal(fields["Amount"]), exact_decimal(invoice["AmountDue"])
         problem = base.first_problem(
@@ -440,11 +444,11 @@ class XeroSandbox(AccountingSandbox):
         return _answer("ManualJournals", self.journals[id_])
 
     def _attach_to_invoice(self, request: base.SandboxRequest, id: str, name: str) -> Response:
-        base.existing(self.invoices, id, _missing())
+        base.existing(self.invoices, id, _missing_error())
         return self._attach(request, name)
 
     def _attach_to_journal(self, request: base.SandboxRequest, id: str, name: str) -> Response:
-        base.existing(self.journals, id, _missing())
+        base.existing(self.journals, id, _missing_error())
         return self._attach(request, name)
 
     def _attach(self, request: base.SandboxRequest, name: str) -> Response:
@@ -533,7 +537,7 @@ def _validation(*messages: str) -> base.Refusal:
     return base.refusal(content, 400)
 
 
-def _missing(what: str = "resource") -> base.Refusal:
+def _missing_error(what: str = "resource") -> base.Refusal:
     if what != "resource":
         return _validation(f"The {what} was not found.")
     return base.Refusal(Response(404, body=b"The resource you're looking for cannot be found"))

@@ -1,6 +1,6 @@
 """A local sandbox that imitates a bank with NextGenPSD2 in version 1.3.
 
-The bank offers a choice of its two accounts, and sends two transactions on a page. It wants a
+The bank offers a choice of its two accounts, and sends two transactions per page. It wants a
 bearer token in place of the client certificate, which a sandbox cannot see.
 """
 
@@ -47,6 +47,10 @@ CONSENT: Final[Mapping[str, Any]] = {
     "combinedServiceIndicator!": bool,
 }
 """The fields of a consent."""
+_SHOWN: Final = frozenset(
+    {"access", "consentStatus", "frequencyPerDay", "recurringIndicator", "validUntil"}
+)
+"""The fields of a consent that its bank shows."""
 PAYMENT: Final[Mapping[str, Any]] = {
     "endToEndIdentification": str,
     "debtorAccount!": _ACCOUNT,
@@ -147,7 +151,7 @@ class BerlinGroupSandbox(BankSandbox):
         self.payments[payment]["transactionStatus"] = status
 
     def _start(self, request: base.SandboxRequest) -> Response:
-        body = _checked(request, CONSENT)
+        body = _checked_body(request, CONSENT)
         lists = [body["access"].get(name) for name in ("accounts", "balances", "transactions")]
         if not any(lists) and None in lists and "allPsd2" not in body["access"]:
             raise _error(400, "FORMAT_ERROR", "The access is empty.")
@@ -160,7 +164,7 @@ class BerlinGroupSandbox(BankSandbox):
 
     def _consent(self, _: base.SandboxRequest, id_: str) -> Response:
         consent = base.existing(self.consents, id_, _error(403, "CONSENT_UNKNOWN"))
-        body = {name: value for name, value in consent.items() if name[0] != "c" or "S" in name}
+        body = {name: value for name, value in consent.items() if name in _SHOWN}
         return base.reply({**body, "lastActionDate": datetime.now(UTC).date().isoformat()})
 
     def _terminate(self, _: base.SandboxRequest, id_: str) -> Response:
@@ -218,7 +222,7 @@ class BerlinGroupSandbox(BankSandbox):
     def _pay(self, request: base.SandboxRequest, product: str) -> Response:
         if product not in {"sepa-credit-transfers", "instant-sepa-credit-transfers"}:
             raise _error(404, "PRODUCT_UNKNOWN")
-        body = _checked(request, PAYMENT)
+        body = _checked_body(request, PAYMENT)
         amount = body["instructedAmount"]
         if amount["currency"] != "EUR" or _AMOUNT.fullmatch(amount["amount"]) is None:
             raise _error(400, "FORMAT_ERROR", "The amount is wrong.")
@@ -235,7 +239,7 @@ class BerlinGroupSandbox(BankSandbox):
         return base.reply({"transactionStatus": payment["transactionStatus"]})
 
     def _created(self, body: dict[str, Any], path: str) -> Response:
-        """Return the response about a new resource with the link for its owner."""
+        """Return the response about a new resource, with the link where its owner approves it."""
         links = {
             "scaRedirect": {"href": f"{self.page}/{path}"},
             "self": {"href": f"{BASE}/v1/{path}"},
@@ -252,16 +256,16 @@ class BerlinGroupSandbox(BankSandbox):
             raise _error(401, _ENDED[status])
 
 
-def _checked(request: base.SandboxRequest, shape: Mapping[str, Any]) -> dict[str, Any]:
-    """Return the body of a request that an owner has to approve."""
+def _checked_body(request: base.SandboxRequest, shape: Mapping[str, Any]) -> dict[str, Any]:
+    """Return the checked body of a request that an account owner has to approve."""
     if not request.headers.get("psu-ip-address"):
         raise _error(400, "FORMAT_ERROR", "PSU-IP-Address is missing.")
     if not request.headers.get("tpp-redirect-uri", "").startswith("https://"):
         raise _error(400, "FORMAT_ERROR", "TPP-Redirect-URI is missing.")
     body: dict[str, Any] = request.json()
-    wrong = [f"{at}/{name}: {kind}" for at, name, kind in problems(shape, body)]
-    if wrong:
-        raise _error(400, "FORMAT_ERROR", ", ".join(wrong))
+    mistakes = [f"{at}/{name}: {kind}" for at, name, kind in problems(shape, body)]
+    if mistakes:
+        raise _error(400, "FORMAT_ERROR", ", ".join(mistakes))
     return body
 
 

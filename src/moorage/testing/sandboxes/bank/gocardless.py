@@ -27,7 +27,7 @@ if TYPE_CHECKING:
 
 BANK: Final = "SANDBOXFINANCE_SFIN0000"
 """GoCardless' id of the bank."""
-_LONGEST: Final = 180
+_MAX_LENGTH: Final = 180
 _SCOPES: Final = frozenset({"balances", "details", "transactions"})
 AGREEMENT: Final[Mapping[str, Any]] = {
     "institution_id!": str,
@@ -145,11 +145,11 @@ class GoCardlessSandbox(BankSandbox):
         return len(self.requisitions)
 
     def _agree(self, request: base.SandboxRequest) -> Response:
-        body = _checked(request, AGREEMENT)
+        body = _checked_body(request, AGREEMENT)
         _check_bank(body)
         days = body.get("access_valid_for_days", 90)
-        if not 0 < days <= _LONGEST:
-            detail = f"access_valid_for_days must be > 0 and <= {_LONGEST}"
+        if not 0 < days <= _MAX_LENGTH:
+            detail = f"access_valid_for_days must be > 0 and <= {_MAX_LENGTH}"
             problem = {"summary": "Incorrect access_valid_for_days", "detail": detail}
             raise base.refusal({"access_valid_for_days": problem, "status_code": 400}, 400)
         agreement: dict[str, Any] = {
@@ -165,7 +165,7 @@ class GoCardlessSandbox(BankSandbox):
         return base.reply(agreement, 201)
 
     def _start(self, request: base.SandboxRequest) -> Response:
-        body = _checked(request, REQUISITION)
+        body = _checked_body(request, REQUISITION)
         _check_bank(body)
         if any(item["reference"] == body.get("reference") for item in self.requisitions.values()):
             problem = {"summary": "Client reference must be unique"}
@@ -181,7 +181,7 @@ class GoCardlessSandbox(BankSandbox):
             "agreement": None,
             "reference": id_,
             "accounts": [],
-            "user_language": None,
+            "user_language": "EN",
             "link": f"https://ob.gocardless.com/psd2/start/{id_}/{BANK}",
             "ssn": None,
             "account_selection": False,
@@ -210,7 +210,7 @@ class GoCardlessSandbox(BankSandbox):
             {
                 "id": id_,
                 "created": _now(),
-                "last_accessed": None,
+                "last_accessed": _now(),
                 "iban": iban,
                 "institution_id": BANK,
                 "status": "READY",
@@ -260,12 +260,14 @@ def _is_within(item: Mapping[str, Any], query: Mapping[str, str]) -> bool:
     return query.get("date_from", "") <= day <= query.get("date_to", "9")
 
 
-def _checked(request: base.SandboxRequest, shape: Mapping[str, Any]) -> dict[str, Any]:
-    """Return the body of a request whose fields are right."""
+def _checked_body(request: base.SandboxRequest, shape: Mapping[str, Any]) -> dict[str, Any]:
+    """Return the body of a request, after a check of its fields."""
     body: dict[str, Any] = request.json()
-    wrong = {f"{at}/{name}".split("/")[1]: [f"{kind}."] for at, name, kind in problems(shape, body)}
-    if wrong:
-        raise base.refusal({**wrong, "status_code": 400}, 400)
+    mistakes = {
+        f"{at}/{name}".split("/")[1]: [f"{kind}."] for at, name, kind in problems(shape, body)
+    }
+    if mistakes:
+        raise base.refusal({**mistakes, "status_code": 400}, 400)
     return body
 
 

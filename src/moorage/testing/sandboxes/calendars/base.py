@@ -68,7 +68,7 @@ class CalendarsSandbox(Sandbox, ABC):
 
     @abstractmethod
     def expire(self) -> None:
-        """End all references to earlier changes."""
+        """End the validity of all references to earlier changes."""
 
 
 __all__ = ["CalendarsSandbox", "KeptEvent"]

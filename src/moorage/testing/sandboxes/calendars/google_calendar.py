@@ -22,18 +22,18 @@ _HOST: Final = "www.googleapis.com"
 _PATH: Final = "/calendar/v3"
 _SCOPES: Final = frozenset({"https://www.googleapis.com/auth/calendar"})
 _NOTE: Final = "kept by the calendar"
-_NOTHING: Final = type(None)
+_NONE_TYPE: Final = type(None)
 _ID: Final = re.compile(r"[a-v0-9]{5,1024}")
 _TIME: Final = {
-    "date": (str, _NOTHING),
-    "dateTime": (str, _NOTHING),
-    "timeZone": (str, _NOTHING),
+    "date": (str, _NONE_TYPE),
+    "dateTime": (str, _NONE_TYPE),
+    "timeZone": (str, _NONE_TYPE),
 }
 _SHAPE: Final[dict[str, Any]] = {
     "id": str,
     "summary": str,
-    "description": (str, _NOTHING),
-    "location": (str, _NOTHING),
+    "description": (str, _NONE_TYPE),
+    "location": (str, _NONE_TYPE),
     "start": _TIME,
     "end": _TIME,
     "attendees": [
@@ -138,7 +138,7 @@ class GoogleCalendarSandbox(CalendarsSandbox):
         self.busy.setdefault(email, []).append((start, end))
 
     def expire(self) -> None:
-        """End all references to earlier changes."""
+        """End the validity of all references to earlier changes."""
         self._oldest = self.number()
 
     def _list_calendars(self, request: base.SandboxRequest) -> Response:
@@ -207,10 +207,10 @@ class GoogleCalendarSandbox(CalendarsSandbox):
             item["hangoutLink"] = f"https://meet.google.com/{id_[:10]}"
         self.items[id_] = item
         self._touch(request, item)
-        return base.reply(_shown(item))
+        return base.reply(_event_answer(item))
 
     def _get(self, _: base.SandboxRequest, calendar: str, id: str) -> Response:
-        return base.reply(_shown(self._item(calendar, id)))
+        return base.reply(_event_answer(self._item(calendar, id)))
 
     def _patch(self, request: base.SandboxRequest, calendar: str, id: str) -> Response:
         item, body = self._item(calendar, id), request.json()
@@ -224,7 +224,7 @@ class GoogleCalendarSandbox(CalendarsSandbox):
         for name in ("start", "end"):
             item[name] = {key: value for key, value in item[name].items() if value is not None}
         self._touch(request, item)
-        return base.reply(_shown(item))
+        return base.reply(_event_answer(item))
 
     def _delete(self, request: base.SandboxRequest, calendar: str, id: str) -> Response:
         item = self._item(calendar, id)
@@ -280,22 +280,22 @@ def _instant(value: dict[str, Any]) -> datetime:
     return datetime.fromisoformat(value["dateTime"]).astimezone(UTC)
 
 
-def _shown(item: dict[str, Any]) -> dict[str, Any]:
-    shown = dict(item)
+def _event_answer(item: dict[str, Any]) -> dict[str, Any]:
+    shown_event = dict(item)
     for name in ("start", "end"):
         zone = item[name].get("timeZone")
         if zone is not None:
             moment = datetime.fromisoformat(item[name]["dateTime"]).astimezone(ZoneInfo(zone))
-            shown[name] = {**item[name], "dateTime": moment.isoformat()}
-    return {name: value for name, value in shown.items() if value not in (None, [])}
+            shown_event[name] = {**item[name], "dateTime": moment.isoformat()}
+    return {name: value for name, value in shown_event.items() if value not in (None, [])}
 
 
 def _occurrence(item: dict[str, Any]) -> dict[str, Any]:
-    """An event, or the first occurrence of a series, as a list of single events shows it."""
-    shown = _shown(item)
-    if shown.pop("recurrence", None):
-        shown |= {"recurringEventId": item["id"], "id": f"{item['id']}_1"}
-    return shown
+    """Return an event, or the first occurrence of a series, as listed among single events."""
+    shown_event = _event_answer(item)
+    if shown_event.pop("recurrence", None):
+        shown_event |= {"recurringEventId": item["id"], "id": f"{item['id']}_1"}
+    return shown_event
 
 
 def _error(status: int, reason: str, message: str) -> base.Refusal:

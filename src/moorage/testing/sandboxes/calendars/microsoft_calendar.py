@@ -24,7 +24,6 @@ _GRAPH: Final = "graph.microsoft.com"
 _DIRECTORY: Final = "00000000-0000-4000-8000-00000000d1c7"
 _CLIENT_ID: Final = "00000000-0000-4000-8000-00000000a991"
 _NOTE: Final = "kept by the calendar"
-_NOTHING: Final = type(None)
 _DAYS: Final = words("monday tuesday wednesday thursday friday saturday sunday")
 _TIME: Final = {"dateTime!": str, "timeZone!": str}
 _RECURRENCE: Final[dict[str, Any]] = {
@@ -123,7 +122,7 @@ class MicrosoftCalendarSandbox(CalendarsSandbox):
         return _error(400, "BadRequest", f"There is no {request.path}.").response
 
     def check_access(self, request: base.SandboxRequest) -> None:
-        """Check the token, and that times are asked for in UTC."""
+        """Check the token, and that the request asks for times in UTC."""
         if not self.tokens.allows(request):
             raise _error(401, "InvalidAuthenticationToken", "Access token is invalid.")
         if 'outlook.timezone="UTC"' not in (request.headers.get("prefer") or ""):
@@ -160,7 +159,7 @@ class MicrosoftCalendarSandbox(CalendarsSandbox):
         self.busy.setdefault(email, []).append((start, end))
 
     def expire(self) -> None:
-        """End all references to earlier changes."""
+        """End the validity of all references to earlier changes."""
         self._oldest = self.number()
 
     def _list_calendars(self, request: base.SandboxRequest) -> Response:
@@ -206,7 +205,7 @@ class MicrosoftCalendarSandbox(CalendarsSandbox):
         return base.reply(body)
 
     def _occurrence(self, id_: str) -> list[dict[str, Any]]:
-        """An event as a view shows it; a series as the series and its first occurrence."""
+        """Return an event as a calendar view shows it; a series with its first occurrence."""
         if id_ not in self.items:
             return [{"@removed": {"reason": "deleted"}, "id": id_}]
         item = self._shown(self.items[id_])
@@ -298,11 +297,11 @@ class MicrosoftCalendarSandbox(CalendarsSandbox):
             error = {"message": "Not found.", "responseCode": "ErrorMailRecipientNotFound"}
             return {"scheduleId": email, "error": error}
         items = [
-            {"status": "busy", "start": _written(times[0]), "end": _written(times[1])}
+            {"status": "busy", "start": _date_time(times[0]), "end": _date_time(times[1])}
             for times in self.busy[email]
             if times[0] < end and times[1] > start
         ]
-        working = {"status": "workingElsewhere", "start": _written(start), "end": _written(end)}
+        working = {"status": "workingElsewhere", "start": _date_time(start), "end": _date_time(end)}
         return {"scheduleId": email, "scheduleItems": [*items, working]}
 
     def _touch(self, item: dict[str, Any]) -> None:
@@ -320,8 +319,8 @@ class MicrosoftCalendarSandbox(CalendarsSandbox):
             raise _error(404, "ErrorItemNotFound", "The object was not found in the store.")
 
     def _check(self, body: Any) -> None:
-        rest = {name: value for name, value in body.items() if name != "recurrence"}
-        invalid = list(problems(_SHAPE, rest))
+        other_fields = {name: value for name, value in body.items() if name != "recurrence"}
+        invalid = list(problems(_SHAPE, other_fields))
         if body.get("recurrence") is not None:
             invalid += problems(_RECURRENCE, body["recurrence"])
         if body.get("isAllDay"):
@@ -331,18 +330,18 @@ class MicrosoftCalendarSandbox(CalendarsSandbox):
             raise _error(400, "ErrorInvalidRequest", f"A property is invalid: {invalid}")
 
     def _shown(self, item: dict[str, Any]) -> dict[str, Any]:
-        shown = {
+        answer = {
             **item,
-            "start": _written(_instant(item["start"])),
-            "end": _written(_instant(item["end"])),
+            "start": _date_time(_instant(item["start"])),
+            "end": _date_time(_instant(item["end"])),
             "originalStartTimeZone": item["start"]["timeZone"],
             "@odata.etag": f'W/"{item["changeKey"]}"',
         }
-        shown["attendees"] = [
+        answer["attendees"] = [
             {"status": {"response": "none"}, **attendee} for attendee in item.get("attendees", [])
         ]
-        shown.pop("singleValueExtendedProperties", None)
-        return shown
+        answer.pop("singleValueExtendedProperties", None)
+        return answer
 
 
 def _instant(value: dict[str, str]) -> datetime:
@@ -350,7 +349,7 @@ def _instant(value: dict[str, str]) -> datetime:
     return local.replace(tzinfo=ZoneInfo(value["timeZone"])).astimezone(UTC)
 
 
-def _written(moment: datetime) -> dict[str, str]:
+def _date_time(moment: datetime) -> dict[str, str]:
     local = moment.replace(tzinfo=None)
     return {"dateTime": f"{local.isoformat(timespec='seconds')}.0000000", "timeZone": "UTC"}
 

@@ -1,7 +1,7 @@
 """A local sandbox that imitates Slack.
 
 It has the channels `orders` (C0000000001), `archive` (C0000000002), which is archived, `secrets`
-(C0000000003), of which the bot is no member, `flood` (C0000000004), which has had too many
+(C0000000003), where the bot is not a member, `flood` (C0000000004), which has had too many
 messages, and `broken` (C0000000005): a message there is posted, and answered with `fatal_error`.
 A channel is named by its id, by its name, or by its name after a hash.
 """
@@ -255,8 +255,8 @@ def _arguments(request: base.SandboxRequest) -> tuple[dict[str, Any], str]:
     messages = [f"{at}/{name}: {kind}" for at, name, kind in problems(FIELDS[method], body)]
     if messages:
         raise _error("invalid_arguments", response_metadata={"messages": messages})
-    named: str = body["channel"]
-    channel = _CHANNELS.get(named.removeprefix("#"), named)
+    channel_name: str = body["channel"]
+    channel = _CHANNELS.get(channel_name.removeprefix("#"), channel_name)
     if channel not in _CHANNELS.values():
         raise _error("channel_not_found")
     if channel in _REFUSED:

@@ -99,7 +99,7 @@ class TeamsSandbox(ChatSandbox):
 
     def shown(self) -> Sequence[ShownMessage]:
         """Return the messages that people see."""
-        return [_shown(card) for card in self.cards]
+        return [_message_of_card(card) for card in self.cards]
 
     def _accept(self, request: base.SandboxRequest) -> Response:
         body = request.json()
@@ -110,7 +110,7 @@ class TeamsSandbox(ChatSandbox):
         if len(request.body) > _MOST_BYTES:
             raise _error(413, "RequestEntityTooLarge", "The card is too large.")
         cards = list(_cards(body))
-        if any(_TOO_MANY in _shown(card).text for card in cards):
+        if any(_TOO_MANY in _message_of_card(card).text for card in cards):
             raise _error(429, "TooManyRequests", "Try again later.", Retry_After="11")
         self.cards += cards
         return Response(202)
@@ -128,7 +128,7 @@ def _card_problems(card: dict[str, Any]) -> Iterator[tuple[str, str, str]]:
         yield from problems(shape, block)
 
 
-def _shown(card: dict[str, Any]) -> ShownMessage:
+def _message_of_card(card: dict[str, Any]) -> ShownMessage:
     texts: list[str] = []
     links: list[str] = []
     for block in card["body"]:

@@ -1,7 +1,7 @@
 """A local sandbox that imitates Telegram's Bot API.
 
-It has the chats -1001000000001, a group with the public name `@orders`; -1001000000002, which the
-bot was removed from; and -1001000000003, which has had too many messages.
+It has the chats -1001000000001, a group with the public name `@orders`; -1001000000002, from which
+the bot was removed; and -1001000000003, which has had too many messages.
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ _REMOVED: Final = "-1001000000002"
 _FLOOD: Final = "-1001000000003"
 _CHATS: Final = frozenset({GROUP, _REMOVED, _FLOOD})
 _FIRST: Final = 1_900_000_000
-_LONGEST: Final = 4_096
+_MAX_LENGTH: Final = 4_096
 _JOINER: Final = "\u2060"
 _NAME: Final = re.compile(r"(?<!\w)@(\w{2,32})", re.ASCII)
 _TAGS: Final = frozenset({"b", "strong", "i", "em", "u", "s", "code", "pre", "a"})
@@ -97,7 +97,7 @@ class TelegramSandbox(ChatSandbox):
         return _error(404, "Not Found").response
 
     def check_access(self, request: base.SandboxRequest) -> None:
-        """Check the token in the path; no other credential may be sent along."""
+        """Check the token in the path; the request may contain no other credential."""
         if request.path.split("/")[1] != f"bot{self.token}":
             raise _error(401, "Unauthorized")
         if request.headers.get("authorization") is not None:
@@ -105,7 +105,7 @@ class TelegramSandbox(ChatSandbox):
 
     def shown(self) -> Sequence[ShownMessage]:
         """Return the messages that people see."""
-        return [_shown(chat, message) for (chat, _), message in self.messages.items()]
+        return [_shown_message(chat, message) for (chat, _), message in self.messages.items()]
 
     def receive(
         self, text: str, *, url: str = "", sender: int = 7, bot: bool = False, edited: bool = False
@@ -222,7 +222,7 @@ def _content(body: dict[str, Any]) -> dict[str, Any]:
         text, urls = markup.text, markup.urls
     if not text.strip():
         raise _error(400, "Bad Request: message text is empty")
-    if len(text) > _LONGEST:
+    if len(text) > _MAX_LENGTH:
         raise _error(400, "Bad Request: message is too long")
     units = len(text.encode("utf-16-le")) // 2
     for entity in entities:
@@ -242,7 +242,7 @@ def _public(message: dict[str, Any]) -> dict[str, Any]:
     return {name: value for name, value in message.items() if name not in {"urls", "silent"}}
 
 
-def _shown(chat: str, message: dict[str, Any]) -> ShownMessage:
+def _shown_message(chat: str, message: dict[str, Any]) -> ShownMessage:
     text: str = message["text"]
     people = [entity["user"] for entity in message["entities"] if "user" in entity]
     people += [url for url in message["urls"] if url.startswith("tg://user")]

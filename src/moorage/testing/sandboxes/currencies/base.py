@@ -1,6 +1,6 @@
 """The base of sandboxes that imitate central banks.
 
-There is a table for each day from Monday to Friday, and each day has other prices. Magic days:
+There is a table for each day from Monday to Friday, and each day has different prices. Magic days:
 there are no tables from 1 to 31 August 2005, a period that ends on 13 July 2004 is answered with
 503, and one that ends on 14 July 2004 with 429.
 """
@@ -37,16 +37,17 @@ class CurrencySandbox(Sandbox, ABC):
     """A local sandbox that imitates a central bank.
 
     Args:
-        now: returns the current time; by default that of this machine.
+        now: returns the current time; by default this machine's.
 
     Attributes:
         bank_currency: currency of the bank.
         first_day: day of the first table.
         prices: usual price of each currency, as the bank writes it.
-        units: number of units that a price is for, where it is not 1.
+        units: number of units that a price is for, for currencies where it is not 1.
         inverse: True if the bank states how many units of the other currency one unit of its own
             costs.
-        holidays: days without a table, beside Saturdays and Sundays; those of Easter 2022.
+        holidays: days without a table, besides Saturdays and Sundays; by default those of Easter
+            2022.
     """
 
     bank_currency: ClassVar[str]
@@ -63,7 +64,7 @@ class CurrencySandbox(Sandbox, ABC):
         self._closed: set[date] = set(self.holidays)
 
     def publish(self, day: date, prices: Mapping[str, str]) -> None:
-        """Publish a table with these prices, as the bank writes them, in place of the usual one."""
+        """Publish a table with these prices in the bank's format, instead of the usual table."""
         self._published[day] = dict(prices)
         self._closed.discard(day)
 
@@ -72,11 +73,11 @@ class CurrencySandbox(Sandbox, ABC):
         self._closed.update(days)
 
     def today(self) -> date:
-        """The current day at the bank, in winter time."""
+        """Return the current day at the bank, in winter time."""
         return (self._now() + timedelta(hours=1)).date()
 
     def table(self, day: date) -> Mapping[str, str]:
-        """The prices of a day; empty if it has no table."""
+        """Return the prices of a day; an empty table if the bank published none."""
         if day in self._published:
             return self._published[day]
         is_silent = SILENT_DAYS[0] <= day <= SILENT_DAYS[1]
@@ -84,17 +85,17 @@ class CurrencySandbox(Sandbox, ABC):
             return {}
         if not self.first_day <= day <= self.today():
             return {}
-        return {currency: _moved(price, day) for currency, price in self.prices.items()}
+        return {currency: _price_of_day(price, day) for currency, price in self.prices.items()}
 
     def day_in_force(self, day: date) -> date:
-        """The last day up to this one that has a table."""
+        """Return the last day with a table, up to and including this day."""
         candidate = min(day, max(self.today(), *self._published, date.min))
         while not self.table(candidate):
             candidate -= timedelta(days=1)
         return candidate
 
     def value(self, currency: str, day: date) -> Fraction:
-        """The exact price of one unit of a currency on a day, in the bank's currency."""
+        """Return the exact price of one unit of a currency on a day, in the bank's currency."""
         price = Fraction(self.table(day)[currency])
         return 1 / price if self.inverse else price / self.units.get(currency, 1)
 
@@ -116,15 +117,15 @@ class CurrencySandbox(Sandbox, ABC):
             raise Refusal(Response(_FAILURES[end]))
 
 
-def _moved(price: str, day: date) -> str:
-    """The usual price with a last digit that depends on the day."""
+def _price_of_day(price: str, day: date) -> str:
+    """Return the usual price of a currency, with a last digit that depends on the day."""
     number = Decimal(price)
     step = Decimal(1).scaleb(int(number.as_tuple().exponent))
     return f"{number + step * (day.toordinal() % _STEPS):f}"
 
 
 def checked_query(request: SandboxRequest, names: frozenset[str]) -> dict[str, str]:
-    """The query as a dict; a parameter that is unknown or given twice is refused with 400."""
+    """Return the query as a dict; refuse unknown or repeated parameters with 400."""
     query = dict(request.query)
     if len(query) != len(request.query) or not query.keys() <= names:
         raise Refusal(Response(400, body=b"A parameter is unknown or given twice."))
@@ -132,7 +133,7 @@ def checked_query(request: SandboxRequest, names: frozenset[str]) -> dict[str, s
 
 
 def checked_day(text: str | None) -> date:
-    """The day of a text such as 2022-02-25; any other text is refused with 400."""
+    """Return the day in a text such as 2022-02-25; refuse any other text with 400."""
     try:
         day = date.fromisoformat(text or "")
     except ValueError:

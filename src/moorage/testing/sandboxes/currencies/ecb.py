@@ -52,7 +52,7 @@ class EcbSandbox(CurrencySandbox):
     }
 
     def routes(self) -> Routes:
-        """The route of daily rates of the euro."""
+        """The route for the daily rates of the euro."""
         path = "/service/data/EXR"
         return {
             f"GET {path}/D..EUR.SP00.A": self._of_all,

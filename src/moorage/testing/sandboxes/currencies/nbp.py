@@ -43,7 +43,7 @@ class NbpSandbox(CurrencySandbox):
     }
 
     def routes(self) -> Routes:
-        """The routes of complete tables."""
+        """The routes for complete tables."""
         path = "/api/exchangerates/tables/{table}"
         return {
             f"GET {path}/{{start}}/{{end}}/": self._period,
@@ -52,7 +52,7 @@ class NbpSandbox(CurrencySandbox):
 
     def unknown(self, request: SandboxRequest) -> Response:
         """Return the response for an unknown path."""
-        return _plain(404, f"404 NotFound - {request.path}").response
+        return _text_refusal(404, f"404 NotFound - {request.path}").response
 
     def _one_day(self, request: SandboxRequest, table: str, start: str) -> Response:
         return self._period(request, table, start, start)
@@ -60,26 +60,26 @@ class NbpSandbox(CurrencySandbox):
     def _period(self, request: SandboxRequest, table: str, start: str, end: str) -> Response:
         checked_query(request, frozenset({"format"}))
         if dict(request.query).get("format", "json") != "json":
-            raise _plain(400, "400 BadRequest - This sandbox has JSON only")
+            raise _text_refusal(400, "400 BadRequest - This sandbox has JSON only")
         if table.upper() != "A":
-            raise _plain(404, "404 NotFound - No other table is here")
+            raise _text_refusal(404, "404 NotFound - No other table is here")
         first, last = checked_day(start), checked_day(end)
         if first > last or last > self.today() + timedelta(days=1):
-            raise _plain(400, "400 BadRequest - Błędny zakres dat / Invalid date range")
+            raise _text_refusal(400, "400 BadRequest - Błędny zakres dat / Invalid date range")
         if (last - first).days > _LONGEST_PERIOD:
-            raise _plain(
+            raise _text_refusal(
                 400,
                 "400 BadRequest - Przekroczony limit 93 dni / Limit of 93 days has been exceeded",
             )
         self.check_failure(last)
         tables = [self._table_text(day, prices) for day, prices in self.tables(first, last)]
         if not tables:
-            raise _plain(404, "404 NotFound - Not Found - Brak danych")
+            raise _text_refusal(404, "404 NotFound - Not Found - Brak danych")
         text = f"[{','.join(tables)}]"
         return Response(200, {"Content-Type": "application/json; charset=utf-8"}, text.encode())
 
     def number_of(self, day: date) -> str:
-        """The official number of the table of a day."""
+        """Return the official number of a day's table."""
         first = date(day.year, 1, 1)
         count = sum(1 for _ in self.tables(first, day))
         return f"{count:03d}/A/NBP/{day.year}"
@@ -96,7 +96,7 @@ class NbpSandbox(CurrencySandbox):
         )
 
 
-def _plain(status: int, text: str) -> Refusal:
+def _text_refusal(status: int, text: str) -> Refusal:
     return Refusal(Response(status, {"Content-Type": "text/plain; charset=utf-8"}, text.encode()))
 
 

@@ -1,8 +1,8 @@
 """A local sandbox that imitates the exchange rates of Norges Bank's open data.
 
-It has the two indices of the krone too, which are no currencies. As at the bank, large numbers have
-commas before groups of three digits in English, numbers have a decimal comma in Norwegian, and
-zeros at the end are left out.
+It also has the two indices of the krone, which are not currencies. As at the bank, large numbers
+have commas before groups of three digits in English, numbers have a decimal comma in Norwegian,
+and zeros at the end are left out.
 """
 
 from __future__ import annotations
@@ -59,7 +59,7 @@ class NorgesBankSandbox(CurrencySandbox):
     )
 
     def routes(self) -> Routes:
-        """The route of daily rates."""
+        """The route for daily rates."""
         return {"GET /api/data/EXR/B..NOK.SP": self._rows}
 
     def _rows(self, request: SandboxRequest) -> Response:
@@ -85,11 +85,11 @@ class NorgesBankSandbox(CurrencySandbox):
         multiplier = _MULTIPLIERS[self.units.get(currency, 1)]
         return (
             f"B;Business;{currency};{currency};NOK;Norwegian krone;SP;Spot;{decimals};false;"
-            f"{multiplier};C;ECB concertation time 14:15 CET;{day};{_written(price, locale)}"
+            f"{multiplier};C;ECB concertation time 14:15 CET;{day};{_price_text(price, locale)}"
         )
 
 
-def _written(price: str, locale: str | None) -> str:
+def _price_text(price: str, locale: str | None) -> str:
     text = f"{Decimal(price):,f}"
     if "." in text:
         text = text.rstrip("0").rstrip(".")

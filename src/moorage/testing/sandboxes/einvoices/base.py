@@ -42,10 +42,11 @@ TOKEN: Final = "for-einvoice-webhooks-of-the-sandbox-only"
 
 @attrs.frozen(kw_only=True)
 class DeliveredDocument:
-    """A document that the sandbox took for delivery.
+    """A document that the sandbox accepted for delivery.
 
     Attributes:
-        recipient: electronic address of the recipient, or the vendor's words for it.
+        recipient: electronic address of the recipient, or the vendor's own identifier of the
+            recipient.
         document: the document.
     """
 
@@ -57,8 +58,9 @@ class EinvoicesSandbox(Sandbox, ABC):
     """A local sandbox that imitates a vendor of electronic invoices.
 
     Attributes:
-        document: a document that it takes.
-        recipient: a recipient that it can deliver the document to; None if the document names it.
+        document: a document that the sandbox accepts.
+        recipient: a recipient to whom the sandbox can deliver the document; None if the document
+            names it.
     """
 
     document: bytes = DOCUMENT
@@ -66,7 +68,7 @@ class EinvoicesSandbox(Sandbox, ABC):
 
     @abstractmethod
     def deliveries(self) -> Sequence[DeliveredDocument]:
-        """Return the documents that were taken for delivery, in this order."""
+        """Return the documents that were accepted for delivery, in the order of acceptance."""
 
     @abstractmethod
     def arrive(self, document: bytes = DOCUMENT) -> str:
@@ -81,7 +83,7 @@ class EinvoicesSandbox(Sandbox, ABC):
         )
 
     def hook(self, fields: Mapping[str, object], token: str = TOKEN) -> Notice:
-        """Return a webhook with these fields, to a URL with the token."""
+        """Return a webhook with these fields, sent to a URL that contains the token."""
         url = f"{URL}?{urlencode({'token': token})}"
         return self.notify(url, encode_json(fields), {"Content-Type": "application/json"})
 

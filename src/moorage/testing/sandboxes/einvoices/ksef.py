@@ -70,14 +70,14 @@ _FA3: Final = {"systemCode": "FA (3)", "schemaVersion": "1-0E", "value": "FA"}
 
 @cache
 def _key(use: str) -> rsa.RSAPrivateKey:
-    """Return the RSA key for a use; all sandboxes share it."""
+    """Return KSeF's RSA key for a usage; all sandboxes share the keys."""
     del use
     return rsa.generate_private_key(65_537, 2_048)
 
 
 @cache
 def _certificate(use: str) -> dict[str, Any]:
-    """Return KSeF's certificate for a use."""
+    """Return KSeF's certificate for a usage."""
     key = _key(use)
     name = Name([NameAttribute(NameOID.COMMON_NAME, "Ministerstwo Finansów")])
     builder = CertificateBuilder(name, name, key.public_key(), random_serial_number())
@@ -122,9 +122,9 @@ class KsefSandbox(EinvoicesSandbox):
         nip: tax number of the business.
 
     Attributes:
-        access_token: access token that the sandbox gives.
-        login_token: token that asks for the state of a login.
-        waits: number of look-ups to which the sandbox answers that a login is not checked yet.
+        access_token: access token that the sandbox grants.
+        login_token: token for requests about the state of a login.
+        waits: number of look-ups for which the sandbox reports a login as pending.
     """
 
     hosts = ("api.ksef.mf.gov.pl",)
@@ -171,7 +171,7 @@ class KsefSandbox(EinvoicesSandbox):
         }
 
     def check_access(self, request: base.SandboxRequest) -> None:
-        """Check the bearer token, which differs for a login and for everything else."""
+        """Check the bearer token, which differs for logins and for other requests."""
         is_login = request.path.startswith(f"{_API}/auth/")
         if request.bearer() != (self.login_token if is_login else self.access_token):
             problem = {"title": "Unauthorized", "status": 401, "detail": "Brak autoryzacji."}
@@ -181,7 +181,7 @@ class KsefSandbox(EinvoicesSandbox):
         """Return the invoices that were sent, with the tax number of each buyer."""
         return [
             DeliveredDocument(
-                recipient=_text(item.document, "Podmiot2", "DaneIdentyfikacyjne", "NIP"),
+                recipient=_element_text(item.document, "Podmiot2", "DaneIdentyfikacyjne", "NIP"),
                 document=item.document,
             )
             for item in self._sent.values()
@@ -189,7 +189,7 @@ class KsefSandbox(EinvoicesSandbox):
 
     @property
     def sent_ids(self) -> list[str]:
-        """The ids of the invoices that were sent, in this order."""
+        """The ids of the invoices that were sent, in the order of sending."""
         return [*self._sent]
 
     def arrive(self, document: bytes = FA3) -> str:
@@ -210,7 +210,7 @@ class KsefSandbox(EinvoicesSandbox):
         self._received[invoice.ksef_number] = invoice.document
 
     def fail_check(self, id_: str, code: int) -> None:
-        """End the check of an invoice with a code, such as 450."""
+        """End the check of an invoice with an error code, such as 450."""
         self._sent[id_].code = code
 
     def _new_number(self) -> str:
@@ -226,11 +226,11 @@ class KsefSandbox(EinvoicesSandbox):
         return base.reply(answer | {"clientIp": "192.0.2.1"})
 
     def _login(self, request: base.SandboxRequest) -> Response:
-        body = _checked(_LOGIN, request)
+        body = _checked_fields(_LOGIN, request)
         if body["challenge"] not in self._challenges:
             raise _refusal(21111, "Nieprawidłowe wyzwanie autoryzacyjne.")
         self._challenges.remove(body["challenge"])
-        text = _decrypted("KsefTokenEncryption", body["encryptedToken"], body.get("publicKeyId"))
+        text = _decrypt("KsefTokenEncryption", body["encryptedToken"], body.get("publicKeyId"))
         context = {"type": "Nip", "value": self.nip}
         is_good = text == f"{self.token}|{_TIMESTAMP}".encode()
         number = self._reference("AU")
@@ -275,9 +275,9 @@ class KsefSandbox(EinvoicesSandbox):
         return base.reply([_certificate(use) for use in _USES])
 
     def _open(self, request: base.SandboxRequest) -> Response:
-        body = _checked(_OPENING, request)
+        body = _checked_fields(_OPENING, request)
         encryption = body["encryption"]
-        key = _decrypted(
+        key = _decrypt(
             "SymmetricKeyEncryption",
             encryption["encryptedSymmetricKey"],
             encryption.get("publicKeyId"),
@@ -290,7 +290,7 @@ class KsefSandbox(EinvoicesSandbox):
         return base.reply({"referenceNumber": session, "validUntil": _AT}, 201)
 
     def _send(self, request: base.SandboxRequest, *, session: str) -> Response:
-        body = _checked(_INVOICE, request)
+        body = _checked_fields(_INVOICE, request)
         missing = _refusal(21173, "Brak sesji o wskazanym numerze referencyjnym.")
         key, vector = base.existing(self._sessions, session, missing)
         encrypted = b64decode(body["encryptedInvoiceContent"])
@@ -335,18 +335,18 @@ class KsefSandbox(EinvoicesSandbox):
         return Response(200, {"Content-Type": "application/xml"}, document)
 
 
-def _checked(fields: dict[str, Any], request: base.SandboxRequest) -> dict[str, Any]:
+def _checked_fields(fields: dict[str, Any], request: base.SandboxRequest) -> dict[str, Any]:
     body: dict[str, Any] = request.json()
     for _, name, problem in problems(fields, body):
         raise _refusal(21405, "Błąd walidacji danych wejściowych.", f"{name}: {problem}")
     return body
 
 
-def _decrypted(use: str, text: str, key_id: str | None) -> bytes:
-    """Decrypt content that was encrypted for a use.
+def _decrypt(use: str, text: str, key_id: str | None) -> bytes:
+    """Decrypt content that was encrypted with the key of a usage.
 
     Raises:
-        Refusal: it was encrypted with another key.
+        Refusal: the content was encrypted with another key.
     """
     if key_id not in {None, _certificate(use)["publicKeyId"]}:
         raise _refusal(21470, "Przesłany identyfikator klucza jest nieznany.")
@@ -356,7 +356,7 @@ def _decrypted(use: str, text: str, key_id: str | None) -> bytes:
         raise _refusal(21405, "Błąd walidacji danych wejściowych.") from None
 
 
-def _text(document: bytes, *path: str) -> str:
+def _element_text(document: bytes, *path: str) -> str:
     """Return the text of an element below the root; empty if there is none."""
     element = read_xml(document)
     for name in path:
@@ -368,9 +368,13 @@ def _text(document: bytes, *path: str) -> str:
 
 
 def _identity(document: bytes) -> tuple[str, str, str]:
-    """Return the seller, the kind and the number of an invoice, which no other one may have."""
-    seller = _text(document, "Podmiot1", "DaneIdentyfikacyjne", "NIP")
-    return seller, _text(document, "Fa", "RodzajFaktury"), _text(document, "Fa", "P_2")
+    """Return the seller, kind and number of an invoice, which together must be unique."""
+    seller = _element_text(document, "Podmiot1", "DaneIdentyfikacyjne", "NIP")
+    return (
+        seller,
+        _element_text(document, "Fa", "RodzajFaktury"),
+        _element_text(document, "Fa", "P_2"),
+    )
 
 
 def _refusal(code: int, description: str, *details: str) -> base.Refusal:

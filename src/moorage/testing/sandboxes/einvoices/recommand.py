@@ -142,6 +142,8 @@ class RecommandSandbox(EinvoicesSandbox):
             "peppolConversationId": None,
             "receivedPeppolSignalMessage": None,
             "envelopeId": None,
+            "deliveries": [],
+            "deliveryStatus": None,
         }
         return id_
 
@@ -158,9 +160,12 @@ class RecommandSandbox(EinvoicesSandbox):
             )
         id_ = self._add("outgoing", STRANGER, body["recipient"], body["document"])
         document = self.documents[id_]
-        names = ("id", "teamId", "companyId", "peppolMessageId", "envelopeId")
-        sent = ("sentOverPeppol", "sentOverEmail", "emailRecipients")
-        return base.reply({"success": True, **{name: document[name] for name in (*names, *sent)}})
+        document |= _delivered(id_, body["recipient"])
+        names = ("id", "teamId", "companyId", "peppolMessageId", "envelopeId", "deliveries")
+        sent_fields = ("sentOverPeppol", "sentOverEmail", "emailRecipients", "deliveryStatus")
+        return base.reply(
+            {"success": True, **{name: document[name] for name in (*names, *sent_fields)}}
+        )
 
     def _document(self, _: base.SandboxRequest, *, id: str) -> Response:
         return base.reply({"success": True, "document": self._existing(id)})
@@ -198,6 +203,25 @@ class RecommandSandbox(EinvoicesSandbox):
         if company != self.company_id:
             raise _failure("Company not found", 404)
         return base.reply({"success": True, "company": {"id": company, "name": "Harbour Ltd"}})
+
+
+def _delivered(id_: str, recipient: str) -> dict[str, Any]:
+    """Return the fields of a document that the recipient's access point accepted."""
+    references = {
+        "peppolMessageId": f"{id_}@ap.recommand",
+        "peppolConversationId": None,
+        "envelopeId": None,
+    }
+    delivery = {
+        "id": f"del_{id_.removeprefix('doc_')}",
+        "channel": "peppol",
+        "address": recipient,
+        "status": "delivered",
+        "statusChangedAt": _AT,
+        "failure": None,
+        "references": references,
+    }
+    return {"deliveries": [delivery], "deliveryStatus": "delivered"}
 
 
 def _failure(words_: str, status: int) -> base.Refusal:

@@ -1,6 +1,6 @@
 """A local sandbox that imitates Storecove's API for documents.
 
-A submission to a recipient whose identifier ends in `9` is not delivered; its webhook tells
+A submission to a recipient whose identifier ends in `9` is not delivered; its webhook reports
 `no_action_taken`. All others stay pending until `deliver` is called.
 """
 
@@ -155,7 +155,7 @@ class StorecoveSandbox(EinvoicesSandbox):
         guid = self.uuid()
         self.submissions[guid] = Submission(
             recipient=f"{receivers[0]['scheme']}:{receivers[0]['id']}",
-            document=_decoded(raw["document"]),
+            document=_decode(raw["document"]),
             key=key,
         )
         return base.reply({"guid": guid})
@@ -164,9 +164,9 @@ class StorecoveSandbox(EinvoicesSandbox):
         return any(item.key == key for item in self.submissions.values())
 
     def _evidence(self, _: base.SandboxRequest, *, guid: str) -> Response:
-        submission = base.existing(self.submissions, guid, _missing())
+        submission = base.existing(self.submissions, guid, _missing_error())
         if submission.receipt is None:
-            raise _missing()
+            raise _missing_error()
         return base.reply(
             {
                 "sender": "DE123456789",
@@ -196,12 +196,12 @@ class StorecoveSandbox(EinvoicesSandbox):
         return base.reply({"code": "OK" if is_known else "NOK", "email": False})
 
     def _original(self, _: base.SandboxRequest, *, guid: str) -> Response:
-        document = base.existing(self.received, guid, _missing())
+        document = base.existing(self.received, guid, _missing_error())
         return base.reply({"guid": guid, "original": b64encode(document).decode()})
 
     def _legal_entity(self, _: base.SandboxRequest, *, id: str) -> Response:
         if id != str(self.legal_entity_id):
-            raise _missing()
+            raise _missing_error()
         return base.reply({"id": self.legal_entity_id, "party_name": "Harbour Ltd"})
 
 
@@ -209,7 +209,7 @@ def _invalid(source: str, details: str) -> base.Refusal:
     return base.refusal([{"source": source, "details": details}], 422)
 
 
-def _missing() -> base.Refusal:
+def _missing_error() -> base.Refusal:
     return base.refusal({"error": "Not Found"}, 404)
 
 
@@ -220,7 +220,7 @@ def _is_guid(text: str) -> bool:
         return False
 
 
-def _decoded(text: str) -> bytes:
+def _decode(text: str) -> bytes:
     try:
         return b64decode(text, validate=True)
     except Error:

@@ -1,8 +1,8 @@
 """A local sandbox that imitates Amazon SES.
 
-Magic addresses: a message to refused@example.com is rejected, one to throttled@example.com is one
-message too many, and one to outage@example.com makes SES fail. Senders at unverified.example are
-rejected. In a bulk only the entry to such an address fails.
+Magic addresses: a message to refused@example.com is rejected, one to throttled@example.com exceeds
+the rate limit, and one to outage@example.com makes SES fail. Senders at unverified.example are
+rejected. In a bulk request, only the entry to such an address fails.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ from moorage.domain.http.requests import Response
 from moorage.testing.sandboxes._aws import MISMATCH, STRANGER, UNSIGNED, AwsSandbox
 from moorage.testing.sandboxes._fields import words
 from moorage.testing.sandboxes.base import Refusal, Routes, SandboxRequest, refusal, reply
-from moorage.testing.sandboxes.email.base import attached, email_fixture, person
+from moorage.testing.sandboxes.email.base import attachment_item, email_fixture, read_address
 from moorage.testing.sandboxes.email.mailbox import DeliveredEmail, decoded
 
 if TYPE_CHECKING:
@@ -47,7 +47,7 @@ _MAGIC: Final = {
     "throttled@example.com": (429, "TooManyRequestsException", "ACCOUNT_THROTTLED"),
     "outage@example.com": (503, "ServiceUnavailable", "TRANSIENT_FAILURE"),
 }
-_PLACE: Final = re.compile(r"\{\{(\w+)\}\}")
+_PLACEHOLDER: Final = re.compile(r"\{\{(\w+)\}\}")
 _WHO: Final = {
     UNSIGNED: "MissingAuthenticationTokenException",
     STRANGER: "UnrecognizedClientException",
@@ -293,7 +293,7 @@ def _delivery_event(
         parts = message.get("TemplateContent", {})
         subject = _fill_template(parts.get("Subject"), data)
         text, html = (_fill_template(parts.get(kind), data) for kind in ("Text", "Html"))
-    sender, name = person(body["FromEmailAddress"])
+    sender, name = read_address(body["FromEmailAddress"])
     headers = [*message.get("Headers", []), *body.get("ReplacementHeaders", [])]
     headers_by_name = {address["Name"]: address["Value"] for address in headers}
     return DeliveredEmail(
@@ -308,7 +308,7 @@ def _delivery_event(
         html=html,
         headers={key: decoded(value) for key, value in headers_by_name.items()},
         items=tuple(
-            attached(
+            attachment_item(
                 file["FileName"],
                 file["RawContent"],
                 file.get("ContentType", ""),
@@ -322,7 +322,7 @@ def _delivery_event(
 
 
 def _fill_template(text: str | None, data: dict[str, Any]) -> str | None:
-    return None if text is None else _PLACE.sub(lambda match: str(data[match[1]]), text)
+    return None if text is None else _PLACEHOLDER.sub(lambda match: str(data[match[1]]), text)
 
 
 def _refusal(status: int, name: str, message: str) -> Refusal:

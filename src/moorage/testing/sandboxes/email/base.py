@@ -23,8 +23,8 @@ class EmailSandbox(Sandbox):
 
     Attributes:
         delivered: the delivered messages.
-        suppressions: suppressed addresses with the vendor's word for the reason, or the name of its
-            list; messages to them are delivered all the same.
+        suppressions: suppressed addresses with the vendor's word for the reason, or the name of
+            its list; messages to them are delivered nevertheless.
     """
 
     def __init__(self) -> None:
@@ -34,11 +34,11 @@ class EmailSandbox(Sandbox):
 
 
 def days_between(days: Sequence[_Day], field: str, first: str, last: str) -> list[_Day]:
-    """Return the rows of statistics from one day to another, both included.
+    """Return the rows of statistics from the first to the last day, inclusive.
 
     Args:
         days: the rows, one per day.
-        field: field of a row that has its day.
+        field: name of the field with a row's day.
         first: the first day; empty for no limit.
         last: the last day; empty for no limit.
     """
@@ -50,22 +50,22 @@ def emails(texts: Sequence[str]) -> tuple[str, ...]:
     return tuple(email.lower() for _, email in getaddresses(texts))
 
 
-def person(text: str) -> tuple[str, str | None]:
+def read_address(text: str) -> tuple[str, str | None]:
     """Return the address in an address field, and the name if there is one."""
     [(name, email)] = getaddresses([text])
     return email, decoded(name) or None
 
 
-def attached(
+def attachment_item(
     filename: str, content: str, kind: str, content_id: str | None, disposition: str = ""
 ) -> Item:
     """Return an attachment of a delivered message.
 
     Args:
-        filename: its name.
-        content: its content in base64.
-        kind: its content type.
-        content_id: its content id, if it has one.
+        filename: name of the file.
+        content: content of the file in base64.
+        kind: content type.
+        content_id: content id, if the attachment has one.
         disposition: "attachment" or "inline"; empty if the content id decides.
     """
     decided = disposition or ("attachment" if content_id is None else "inline")

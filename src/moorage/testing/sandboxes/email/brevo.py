@@ -1,7 +1,7 @@
 """A local sandbox that imitates Brevo.
 
-Magic addresses: refused@example.com is refused as invalid. A message to throttled@example.com is
-one request too many, and during one to outage@example.com Brevo cannot be reached. Senders at
+Magic addresses: refused@example.com is refused as invalid. A message to throttled@example.com
+exceeds the rate limit, and during one to outage@example.com Brevo cannot be reached. Senders at
 unverified.example are refused.
 """
 
@@ -18,7 +18,7 @@ from moorage.testing.sandboxes import base
 from moorage.testing.sandboxes._fields import problems, words
 from moorage.testing.sandboxes.email.base import (
     EmailSandbox,
-    attached,
+    attachment_item,
     days_between,
     email_fixture,
 )
@@ -64,7 +64,7 @@ _FILES: Final = words(
     " htm zip xml ppt pptx tar ez ics mobi msg pub eps odt mp3 m4a m4v wma ogg flac wav aif aifc"
     " aiff mp4 mov avi mkv mpeg mpg wmv pkpass xlsm"
 )
-_MOMENT: Final = re.compile(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{3}(?:Z|[+-]\d\d:\d\d)")
+_DATE_TIME: Final = re.compile(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{3}(?:Z|[+-]\d\d:\d\d)")
 _EMAIL: Final = re.compile(r"[!-?A-~]+@[a-zA-Z0-9.-]+")
 _DAY: Final = re.compile(r"\d{4}-\d\d-\d\d")
 _REPORTS: Final = words("limit offset startDate endDate days tag sort")
@@ -156,7 +156,9 @@ class BrevoSandbox(EmailSandbox):
         for version in versions:
             _check_people(version)
         _check_sender(body["sender"])
-        _check_magic([person["email"] for version in versions for person in _everybody(version)])
+        _check_magic(
+            [person["email"] for version in versions for person in _all_recipients(version)]
+        )
         ids = [self._deliver(body, version) for version in versions]
         answer: _Fields = (
             {"messageIds": ids} if "messageVersions" in body else {"messageId": ids[0]}
@@ -180,7 +182,7 @@ class BrevoSandbox(EmailSandbox):
                 )
         if not {"email", "id"} & set(body.get("sender", {})):
             raise _refusal("missing_parameter", "One of sender email or sender ID is mandatory")
-        if _MOMENT.fullmatch(body.get("scheduledAt", "2026-01-01T00:00:00.000Z")) is None:
+        if _DATE_TIME.fullmatch(body.get("scheduledAt", "2026-01-01T00:00:00.000Z")) is None:
             raise _refusal("invalid_parameter", "scheduledAt is not valid")
 
     def _deliver(self, body: _Fields, version: _Fields) -> str:
@@ -236,7 +238,7 @@ def _check_shape(body: _Fields) -> None:
 
 
 def _size_of(body: _Fields) -> int:
-    """Return the bytes of the largest version of a message, with its files."""
+    """Return the size in bytes of the largest version of a message, including its files."""
     common = {
         name: value for name, value in body.items() if name not in {*_TEXTS, "messageVersions"}
     }
@@ -270,7 +272,7 @@ def _versions_of(body: _Fields) -> list[_Fields]:
         raise _refusal("invalid_parameter", "to is not allowed beside messageVersions")
     if not 1 <= len(versions) <= 1_000:
         raise _refusal("invalid_parameter", "There are 1 to 1000 messageVersions.")
-    if sum(len(list(_everybody(version))) for version in versions) > 2_000:
+    if sum(len(list(_all_recipients(version))) for version in versions) > 2_000:
         raise _refusal("invalid_parameter", "There are more than 2000 recipients.")
     common = {name: value for name, value in body.items() if name != "messageVersions"}
     merged_headers = [
@@ -282,14 +284,14 @@ def _versions_of(body: _Fields) -> list[_Fields]:
     ]
 
 
-def _everybody(version: _Fields) -> chain[_Fields]:
+def _all_recipients(version: _Fields) -> chain[_Fields]:
     return chain.from_iterable(version.get(name, []) for name in ("to", "cc", "bcc"))
 
 
 def _check_people(version: _Fields) -> None:
     if not version["to"]:
         raise _refusal("missing_parameter", "to is missing")
-    recipients = list(_everybody(version))
+    recipients = list(_all_recipients(version))
     if len(recipients) > 99:
         raise _refusal("invalid_parameter", "There are more than 99 recipients in a version.")
     replies = [version["replyTo"]] if "replyTo" in version else []
@@ -335,7 +337,7 @@ def _delivered_message(body: _Fields, version: _Fields, id_: str) -> DeliveredEm
         html=version.get("htmlContent"),
         headers={name: decoded(value) for name, value in version.get("headers", {}).items()},
         items=tuple(
-            attached(file["name"], file["content"], _kind_of(file["name"]), None)
+            attachment_item(file["name"], file["content"], _kind_of(file["name"]), None)
             for file in body.get("attachment", [])
             if "content" in file
         ),

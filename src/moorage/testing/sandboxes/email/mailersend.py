@@ -1,7 +1,7 @@
 """A local sandbox that imitates MailerSend.
 
 Magic addresses: refused@example.com is refused as invalid, and suppressed@example.com is
-suppressed. A message to throttled@example.com is one request too many, and during one to
+suppressed. A message to throttled@example.com exceeds the rate limit, and during one to
 outage@example.com MailerSend is being maintained. Senders at unverified.example are refused.
 """
 
@@ -17,7 +17,7 @@ from moorage.testing.sandboxes import base
 from moorage.testing.sandboxes._fields import problems, words
 from moorage.testing.sandboxes.email.base import (
     EmailSandbox,
-    attached,
+    attachment_item,
     days_between,
     email_fixture,
 )
@@ -123,14 +123,14 @@ class MailerSendSandbox(EmailSandbox):
         _check_shape(body)
         if "template_id" in body:
             if body["template_id"] not in self.templates:
-                raise _wrong("template_id", "The selected template id is invalid.")
+                raise _field_refusal("template_id", "The selected template id is invalid.")
         else:
             if not body.get("subject"):
-                raise _wrong("subject", "The subject field is required.")
+                raise _field_refusal("subject", "The subject field is required.")
             if not body.get("text") and not body.get("html"):
-                raise _wrong("text", "The text field is required when html is not present.")
+                raise _field_refusal("text", "The text field is required when html is not present.")
         _check_people(body)
-        people = _everybody(body)
+        people = _all_addresses(body)
         _check_magic(people)
         suppressed_people = [email for email in people if email in self.suppressed]
         if len(suppressed_people) == len(people):
@@ -149,12 +149,12 @@ class MailerSendSandbox(EmailSandbox):
         query = dict(request.query)
         events = [value for name, value in request.query if name == "event[]"]
         if names - _ANALYTICS or not {"date_from", "date_to"} <= names:
-            raise _wrong("date_from", "A parameter is missing or not known here.")
+            raise _field_refusal("date_from", "A parameter is missing or not known here.")
         if not set(events) <= _EVENTS or query.get("group_by", "days") != "days":
-            raise _wrong("event.0", "The selected event is invalid.")
+            raise _field_refusal("event.0", "The selected event is invalid.")
         first, last = int(query["date_from"]), int(query["date_to"])
         if first >= last:
-            raise _wrong("date_to", "The date to must be higher than date from.")
+            raise _field_refusal("date_to", "The date to must be higher than date from.")
         first_day, last_day = (datetime.fromtimestamp(at, UTC) for at in (first, last))
         rows = [
             {"date": day["date"], **{name: day.get(name, 0) for name in events}}
@@ -170,7 +170,7 @@ class MailerSendSandbox(EmailSandbox):
             raise base.refusal({"message": "Unauthenticated."}, 401)
 
 
-def _wrong(field: str, sentence: str) -> base.Refusal:
+def _field_refusal(field: str, sentence: str) -> base.Refusal:
     return base.refusal({"message": sentence, "errors": {field: [sentence]}}, 422)
 
 
@@ -190,20 +190,20 @@ def _warning(word: str, emails: list[str]) -> _Fields:
 
 def _check_shape(body: Any) -> None:
     if not is_object(body):
-        raise _wrong("from", "The from field is required.")
+        raise _field_refusal("from", "The from field is required.")
     for path, name, kind in problems(_MESSAGE, body):
         field = f"{path.removeprefix('#/').replace('/', '.')}.{name}" if "/" in path else name
-        raise _wrong(field, f"The {name} field is {kind}.")
-    for field, most in _LIMITS.items():
-        if len(body.get(field, [])) > most:
-            raise _wrong(field, f"The {field} may not have more than {most} items.")
+        raise _field_refusal(field, f"The {name} field is {kind}.")
+    for field, maximum in _LIMITS.items():
+        if len(body.get(field, [])) > maximum:
+            raise _field_refusal(field, f"The {field} may not have more than {maximum} items.")
     if len(encode_json(body)) > _MOST_BYTES:
-        raise _wrong("attachments", "The attachments are too large.")
+        raise _field_refusal("attachments", "The attachments are too large.")
     if not body["to"]:
-        raise _wrong("to", "The to field is required.")
+        raise _field_refusal("to", "The to field is required.")
 
 
-def _people(body: _Fields) -> list[tuple[str, _Fields]]:
+def _all_recipients(body: _Fields) -> list[tuple[str, _Fields]]:
     single = [(name, body[name]) for name in ("from", "reply_to") if name in body]
     several = [
         (f"{name}.{number}", person)
@@ -214,20 +214,22 @@ def _people(body: _Fields) -> list[tuple[str, _Fields]]:
 
 
 def _check_people(body: _Fields) -> None:
-    for field, person in _people(body):
+    for field, person in _all_recipients(body):
         is_valid = _EMAIL.fullmatch(person["email"]) is not None
         if not is_valid or person["email"] == "refused@example.com":
-            raise _wrong(f"{field}.email", f"The {field}.email must be a valid email address.")
+            raise _field_refusal(
+                f"{field}.email", f"The {field}.email must be a valid email address."
+            )
         if set(",;") & set(person.get("name", "")):
-            raise _wrong(f"{field}.name", f"The {field}.name format is invalid.")
+            raise _field_refusal(f"{field}.name", f"The {field}.name format is invalid.")
     if body["from"]["email"].endswith("@unverified.example"):
-        raise _wrong("from.email", "The from.email domain must be verified. #MS42207")
-    emails = set(_everybody(body))
+        raise _field_refusal("from.email", "The from.email domain must be verified. #MS42207")
+    emails = set(_all_addresses(body))
     if not {item["email"].lower() for item in body.get("personalization", [])} <= emails:
-        raise _wrong("personalization.0.email", "The email is not among the recipients.")
+        raise _field_refusal("personalization.0.email", "The email is not among the recipients.")
 
 
-def _everybody(body: _Fields) -> list[str]:
+def _all_addresses(body: _Fields) -> list[str]:
     return [
         person["email"].lower() for name in ("to", "cc", "bcc") for person in body.get(name, [])
     ]
@@ -266,7 +268,7 @@ def _delivered_message(body: _Fields, id_: str, suppressed: set[str]) -> Deliver
         headers={item["name"]: decoded(item["value"]) for item in body.get("headers", [])}
         | _unsubscribe_headers(body.get("list_unsubscribe")),
         items=tuple(
-            attached(
+            attachment_item(
                 file["filename"],
                 file["content"],
                 _KINDS.get(file["filename"].rpartition(".")[2].lower(), "application/octet-stream"),

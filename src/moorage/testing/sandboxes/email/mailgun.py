@@ -1,7 +1,7 @@
 """A local sandbox that imitates Mailgun.
 
-Magic addresses: refused@example.com is refused as invalid. A message to throttled@example.com is
-one message too many, and one to outage@example.com makes Mailgun fail. Senders at
+Magic addresses: refused@example.com is refused as invalid. A message to throttled@example.com
+exceeds the rate limit, and one to outage@example.com makes Mailgun fail. Senders at
 unverified.example are refused. An unknown path is answered with a success, as Mailgun does.
 """
 
@@ -20,7 +20,7 @@ from moorage.domain.http.requests import Response
 from moorage.domain.values.json_text import encode_json, is_object
 from moorage.testing.sandboxes import base
 from moorage.testing.sandboxes._fields import words
-from moorage.testing.sandboxes.email.base import EmailSandbox, email_fixture, emails, person
+from moorage.testing.sandboxes.email.base import EmailSandbox, email_fixture, emails, read_address
 from moorage.testing.sandboxes.email.mailbox import DeliveredEmail, Item, decoded
 from moorage.testing.sandboxes.webhook_signatures import hex_hmac
 
@@ -135,7 +135,7 @@ class MailgunSandbox(EmailSandbox):
 
     def _suppressed(self, name: str, request: base.SandboxRequest, **_path: str) -> Response:
         query = dict(request.query)
-        emails = [email for email, listed in self.suppressions.items() if listed == name]
+        emails = [email for email, list_name in self.suppressions.items() if list_name == name]
         start = emails.index(query["address"]) + 1 if query.get("address") else 0
         page = emails[start : start + int(query.get("limit", "0"))]
         pivot = urlencode({"page": "next", "address": page[-1] if page else "", **_limit(query)})
@@ -377,7 +377,7 @@ def _delivery_event(
     def fill_template(text: str) -> str:
         return _VARIABLE.sub(lambda match: str(variables.get(match[1], match[0])), text)
 
-    sender, name = person(form.value("from"))
+    sender, name = read_address(form.value("from"))
     texts = {kind: fill_template(form.value(kind)) or None for kind in ("text", "html")}
     return DeliveredEmail(
         id=id_,

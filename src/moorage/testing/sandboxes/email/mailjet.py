@@ -1,9 +1,9 @@
 """A local sandbox that imitates Mailjet.
 
-Magic addresses: refused@example.com is refused as malformed. A message to throttled@example.com is
-one request too many, and one to outage@example.com makes Mailjet fail. Senders at
-unverified.example are refused. If one of several messages is wrong, the others are sent all the
-same, and the status is that of the error.
+Magic addresses: refused@example.com is refused as malformed. A message to throttled@example.com
+exceeds the rate limit, and one to outage@example.com makes Mailjet fail. Senders at
+unverified.example are refused. If one of several messages is wrong, the others are sent
+nevertheless, and the response has the status of the error.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ from moorage.testing.sandboxes import base
 from moorage.testing.sandboxes._fields import words, wrong_names
 from moorage.testing.sandboxes.email.base import (
     EmailSandbox,
-    attached,
+    attachment_item,
     days_between,
     email_fixture,
 )
@@ -66,7 +66,7 @@ _MOST_BYTES: Final = 15_000_000
 
 
 class MailjetSandbox(EmailSandbox):
-    """A sandbox of Mailjet: mail in its version 3.1, counters, and webhooks with a password.
+    """A sandbox of Mailjet: mail in version 3.1 of the API, counters, and webhooks with a password.
 
     Args:
         api_key: the public part of the credentials.
@@ -103,7 +103,7 @@ class MailjetSandbox(EmailSandbox):
         Args:
             url: the address of the webhook.
             *events: the events, in Mailjet's own fields.
-            grouped: False for the only event without a list around it.
+            grouped: False to send a single event without a list around it.
         """
         headers = {
             "Authorization": f"Basic {b64encode(self.password.encode()).decode()}",
@@ -132,20 +132,20 @@ class MailjetSandbox(EmailSandbox):
     def _result_of(self, message: Any) -> dict[str, Any]:
         try:
             self._check(message)
-        except _MessageRefused as refused:
+        except _MessageRefused as refusal:
             error = {
                 "ErrorIdentifier": self.uuid(),
-                "ErrorCode": refused.code,
-                "StatusCode": refused.status,
-                "ErrorMessage": str(refused),
-                "ErrorRelatedTo": [refused.related],
+                "ErrorCode": refusal.code,
+                "StatusCode": refusal.status,
+                "ErrorMessage": str(refusal),
+                "ErrorRelatedTo": [refusal.related],
             }
             return {"Status": "error", "Errors": [error]}
         self._check_magic(message)
         result: dict[str, Any] = {"Status": "success", "CustomID": message.get("CustomID", "")}
         for field in ("To", "Cc", "Bcc"):
             result[field] = [self._accepted(person) for person in message.get(field, [])]
-        self.delivered.append(_delivered(str(result["To"][0]["MessageID"]), message))
+        self.delivered.append(_delivered_email(str(result["To"][0]["MessageID"]), message))
         return result
 
     def _accepted(self, person: dict[str, str]) -> dict[str, Any]:
@@ -313,7 +313,7 @@ def _emails(message: dict[str, Any], field: str) -> tuple[str, ...]:
     return tuple(person["Email"].lower() for person in message.get(field, []))
 
 
-def _delivered(id_: str, message: dict[str, Any]) -> DeliveredEmail:
+def _delivered_email(id_: str, message: dict[str, Any]) -> DeliveredEmail:
     sender = message.get("From", {"Email": "template@example.com"})
     return DeliveredEmail(
         id=id_,
@@ -327,7 +327,9 @@ def _delivered(id_: str, message: dict[str, Any]) -> DeliveredEmail:
         html=message.get("HTMLPart"),
         headers={name: decoded(value) for name, value in message.get("Headers", {}).items()},
         items=tuple(
-            attached(file["Filename"], file["Base64Content"], file["ContentType"], content_id)
+            attachment_item(
+                file["Filename"], file["Base64Content"], file["ContentType"], content_id
+            )
             for field in ("Attachments", "InlinedAttachments")
             for file in message.get(field, [])
             for content_id in [

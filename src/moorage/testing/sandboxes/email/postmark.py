@@ -1,7 +1,7 @@
 """A local sandbox that imitates Postmark.
 
-Magic addresses: refused@example.com is inactive. A message to throttled@example.com is one message
-too many, and during one to outage@example.com Postmark is under maintenance. Senders at
+Magic addresses: refused@example.com is inactive. A message to throttled@example.com exceeds the
+rate limit, and during one to outage@example.com Postmark is under maintenance. Senders at
 unverified.example are refused.
 """
 
@@ -16,11 +16,11 @@ from moorage.testing.sandboxes import base
 from moorage.testing.sandboxes._fields import problems, words, wrong_names
 from moorage.testing.sandboxes.email.base import (
     EmailSandbox,
-    attached,
+    attachment_item,
     days_between,
     email_fixture,
     emails,
-    person,
+    read_address,
 )
 from moorage.testing.sandboxes.email.mailbox import DeliveredEmail, decoded
 
@@ -335,7 +335,7 @@ def _check_magic(people: list[str]) -> None:
 
 
 def _delivery_event(body: dict[str, Any], id_: str, inactive: set[str]) -> DeliveredEmail:
-    sender, name = person(body["From"])
+    sender, name = read_address(body["From"])
 
     def recipients(field: str) -> tuple[str, ...]:
         return tuple(email for email in _emails(body, field) if email not in inactive)
@@ -352,7 +352,7 @@ def _delivery_event(body: dict[str, Any], id_: str, inactive: set[str]) -> Deliv
         html=body.get("HtmlBody"),
         headers={header["Name"]: decoded(header["Value"]) for header in body.get("Headers", [])},
         items=tuple(
-            attached(
+            attachment_item(
                 file["Name"],
                 file["Content"],
                 file["ContentType"],

@@ -1,9 +1,9 @@
 """A local sandbox that imitates Resend.
 
 Magic addresses: a message to refused@example.com is refused as invalid, one to
-throttled@example.com is one request too many, and during one to outage@example.com Resend cannot be
-reached. Senders at unverified.example are refused. A message with a file whose name does not suit
-its type is accepted, and never delivered.
+throttled@example.com exceeds the rate limit, and during one to outage@example.com Resend cannot be
+reached. Senders at unverified.example are refused. A message with a file whose name does not match
+its type is accepted but never delivered.
 """
 
 from __future__ import annotations
@@ -18,11 +18,11 @@ from moorage.testing.sandboxes import base
 from moorage.testing.sandboxes._fields import words, wrong_names
 from moorage.testing.sandboxes.email.base import (
     EmailSandbox,
-    attached,
+    attachment_item,
     days_between,
     email_fixture,
     emails,
-    person,
+    read_address,
 )
 from moorage.testing.sandboxes.email.mailbox import DeliveredEmail, decoded
 from moorage.testing.sandboxes.webhook_signatures import standard_headers
@@ -339,7 +339,7 @@ def _check_people(body: dict[str, Any]) -> None:
 
 
 def _delivery_event(body: dict[str, Any], id_: str) -> DeliveredEmail:
-    sender, name = person(body["from"])
+    sender, name = read_address(body["from"])
     html = body.get("html")
     # A text that is left out is made of the HTML; one that is empty is none.
     text = body.get("text", html and re.sub(r"<[^>]*>", "", html))
@@ -355,7 +355,7 @@ def _delivery_event(body: dict[str, Any], id_: str) -> DeliveredEmail:
         html=html,
         headers={key: decoded(value) for key, value in body.get("headers", {}).items()},
         items=tuple(
-            attached(
+            attachment_item(
                 file["filename"],
                 file["content"],
                 file.get("content_type") or _type_of_file(file) or "application/octet-stream",

@@ -1,8 +1,8 @@
 """A local sandbox that imitates SendGrid.
 
 Magic addresses: a request with a message to refused@example.com is refused as a whole, one to
-throttled@example.com is one too many, and one to outage@example.com makes SendGrid fail. Senders at
-unverified.example are refused.
+throttled@example.com exceeds the rate limit, and one to outage@example.com makes SendGrid fail.
+Senders at unverified.example are refused.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ from moorage.testing.sandboxes import base
 from moorage.testing.sandboxes._fields import words
 from moorage.testing.sandboxes.email.base import (
     EmailSandbox,
-    attached,
+    attachment_item,
     days_between,
     email_fixture,
 )
@@ -95,7 +95,7 @@ class SendGridSandbox(EmailSandbox):
         start, size = int(query.get("offset", "0")), int(query.get("limit", "0"))
         if name not in _SUPPRESSIONS or not 1 <= size <= _LARGEST_PAGE:
             raise _refusal(400, "The list or the limit is invalid.", None)
-        emails = [email for email, listed in self.suppressions.items() if listed == name]
+        emails = [email for email, list_name in self.suppressions.items() if list_name == name]
         page = emails[start : start + size]
         return base.reply([{"email": email, "created": 1_443_651_125} for email in page])
 
@@ -253,7 +253,7 @@ def _delivery_event(
         html=fill_template(parts.get("text/html")),
         headers={name: decoded(value) for name, value in headers.items()},
         items=tuple(
-            attached(
+            attachment_item(
                 file["filename"],
                 file["content"],
                 file.get("type", ""),

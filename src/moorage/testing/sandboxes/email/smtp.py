@@ -1,9 +1,9 @@
 """A local SMTP server that imitates a mail server.
 
-Magic addresses: refused@example.com is refused, and greylisted@example.com is refused for now. A
-message to throttled@example.com is one message too many. For outage@example.com the server closes
-the connection, and for lost@example.com it does so after it has accepted the message, before it
-answers. Senders at unverified.example are refused.
+Magic addresses: refused@example.com is refused, and greylisted@example.com is refused temporarily.
+A message to throttled@example.com exceeds the rate limit. For outage@example.com the server closes
+the connection; for lost@example.com it closes the connection after it has accepted the message,
+but before it answers. Senders at unverified.example are refused.
 """
 
 from __future__ import annotations
@@ -45,18 +45,19 @@ class SmtpSandbox:
 
     Args:
         username, password: credentials that clients must send.
-        tls: the context for TLS; without one `starttls` is not offered.
+        tls: the context for TLS; if None, `starttls` is not offered.
         implicit: True to begin each connection with TLS.
-        extensions: further SMTP extensions that it announces.
+        extensions: further SMTP extensions that the server announces.
         login: True to require authentication.
 
     Attributes:
         delivered: the accepted messages.
         envelopes: the sender and the recipients of each accepted message.
-        said: the commands that it received, without secrets.
+        said: the commands that the server received, without secrets.
         refusals: answers to the next recipients, one for each.
-        greeting, invitation, taken: its replies to a new connection, to DATA, and to a message.
-        leaves_at: the command at which it closes the connection; None to close at none.
+        greeting, invitation, taken: the server's replies to a new connection, to DATA, and to a
+            message.
+        leaves_at: the command at which the server closes the connection; None to never close it.
     """
 
     host = "127.0.0.1"

@@ -1,11 +1,11 @@
 """A local sandbox that imitates SparkPost.
 
 Magic addresses: refused@example.com is refused as a recipient. A message to throttled@example.com
-is one request too many, one to spent@example.com exceeds the sending limit of the day, and one to
+exceeds the rate limit, one to spent@example.com exceeds the daily sending limit, and one to
 outage@example.com gets no answer from SparkPost. Senders at unverified.example are refused. The
 checks of undeliverable@example.com, risky@example.com and neutral@example.com give the verdicts in
-these names, and gmial.example is a typing error. Unlike SparkPost, the sandbox refuses unknown
-fields.
+these names, and gmial.example is reported as a typing error. Unlike SparkPost, the sandbox refuses
+unknown fields.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ from moorage.testing.sandboxes import base
 from moorage.testing.sandboxes._fields import problems, words, wrong_names
 from moorage.testing.sandboxes.email.base import (
     EmailSandbox,
-    attached,
+    attachment_item,
     days_between,
     email_fixture,
     emails,
@@ -246,9 +246,9 @@ class SparkPostSandbox(EmailSandbox):
         groups: dict[str, list[dict[str, Any]]] = {}
         for recipient in accepted:
             data = {**body.get("substitution_data", {}), **recipient.get("substitution_data", {})}
-            groups.setdefault(_filled(_header_of(recipient), data), []).append(recipient)
+            groups.setdefault(_fill_template(_header_of(recipient), data), []).append(recipient)
         for header, group in groups.items():
-            self.delivered.append(_delivered(id_, body, header, group))
+            self.delivered.append(_delivered_email(id_, body, header, group))
 
     def _validate(self, _: base.SandboxRequest, address: str) -> Response:
         email = address.lower()
@@ -290,7 +290,7 @@ class SparkPostSandbox(EmailSandbox):
         return base.reply({"results": {"company_name": "Shop", "status": "active"}})
 
     def check_access(self, request: base.SandboxRequest) -> None:
-        """Check the API key of a request, which stands alone in its header."""
+        """Check the API key of a request, which is the whole value of its header."""
         if request.headers.get("authorization") != self.api_key:
             raise base.refusal({"errors": [{"message": "Unauthorized."}]}, 401)
         if not (request.headers.get("x-msys-subaccount") or "0").isdigit():
@@ -414,16 +414,16 @@ def _check_magic(people: set[str]) -> None:
 
 
 def _header_of(recipient: dict[str, Any]) -> str:
-    """The header `To` of a recipient's message."""
+    """Return the header `To` of a recipient's message."""
     address = recipient["address"]
     if isinstance(address, str):
         return address
-    shown = address.get("header_to", address["email"])
-    return f'"{address["name"]}" <{shown}>' if "name" in address else shown
+    header_address = address.get("header_to", address["email"])
+    return f'"{address["name"]}" <{header_address}>' if "name" in address else header_address
 
 
-def _filled(text: str, data: Mapping[str, Any], *, html: bool = False) -> str:
-    """A text with its expressions evaluated: macros of braces, and values by their names."""
+def _fill_template(text: str, data: Mapping[str, Any], *, html: bool = False) -> str:
+    """Return a text with its expressions evaluated: macros in braces, and values by name."""
 
     def value(match: re.Match[str]) -> str:
         expression = match[1]
@@ -437,41 +437,43 @@ def _filled(text: str, data: Mapping[str, Any], *, html: bool = False) -> str:
     return _EXPRESSION.sub(value, text)
 
 
-def _delivered(
+def _delivered_email(
     id_: str, body: dict[str, Any], header: str, group: list[dict[str, Any]]
 ) -> DeliveredEmail:
     content, override = body["content"], body.get("override", {})
     data = {**body.get("substitution_data", {}), **group[0].get("substitution_data", {})}
-    headers = {name: _filled(value, data) for name, value in content.get("headers", {}).items()}
+    headers = {
+        name: _fill_template(value, data) for name, value in content.get("headers", {}).items()
+    }
     copies = emails([value for name, value in headers.items() if name.lower() == "cc"])
-    shown = emails([header])
+    header_address = emails([header])
     addresses = [_email_of(recipient) for recipient in group]
     sender = override.get("from") or content.get("from", "template@example.com")
     fields = {"email": sender} if isinstance(sender, str) else sender
     name = fields.get("name")
     substitutes = body.get("options", {}).get("perform_substitutions", True)
     texts = {
-        part: _filled(text, data, html=part == "html") if substitutes else text
+        part: _fill_template(text, data, html=part == "html") if substitutes else text
         for part in ("text", "html")
         if (text := content.get(part)) is not None
     }
     return DeliveredEmail(
         id=id_,
         sender=fields["email"],
-        sender_name=None if name is None else _filled(name, data),
-        to=tuple(email for email in shown if email in addresses),
+        sender_name=None if name is None else _fill_template(name, data),
+        to=tuple(email for email in header_address if email in addresses),
         cc=tuple(email for email in copies if email in addresses),
-        bcc=tuple(email for email in addresses if email not in {*shown, *copies}),
-        subject=_filled(content.get("subject", ""), data),
+        bcc=tuple(email for email in addresses if email not in {*header_address, *copies}),
+        subject=_fill_template(content.get("subject", ""), data),
         text=texts.get("text"),
         html=texts.get("html"),
         headers=headers,
         items=tuple(
-            attached(file["name"], file["data"], file["type"], None)
+            attachment_item(file["name"], file["data"], file["type"], None)
             for file in content.get("attachments", [])
         )
         + tuple(
-            attached(image["name"], image["data"], image["type"], image["name"])
+            attachment_item(image["name"], image["data"], image["type"], image["name"])
             for image in content.get("inline_images", [])
         ),
         raw=body,

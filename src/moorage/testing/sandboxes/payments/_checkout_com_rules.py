@@ -45,7 +45,7 @@ _STORED: Final[Mapping[str, type]] = {
     **dict.fromkeys(("type", "id", "cvv"), str),
     "billing_address": dict,
 }
-_LONGEST: Final = {"reference": 50, "description": 100, "success_url": 255, "failure_url": 255}
+_MAX_LENGTHS: Final = {"reference": 50, "description": 100, "success_url": 255, "failure_url": 255}
 _TYPES: Final = frozenset(
     {"Regular", "Recurring", "MOTO", "Installment", "PayLater", "Unscheduled"}
 )
@@ -53,7 +53,7 @@ _PATTERN: Final = re.compile(r"tok_(\w{26})")
 _SOURCE: Final = re.compile(r"src_(\w{26})")
 _METHODS: Final = frozenset({"bancontact", "eps", "ideal", "p24", "paypal", "sofort"})
 _THREE_DIGITS: Final = frozenset({"BHD", "IQD", "JOD", "KWD", "LYD", "OMR", "TND"})
-_MOST: Final = 999_999_999
+_MAX_AMOUNT: Final = 999_999_999
 CONFIRMED: Final = "3ds"
 SUMMARIES: Final = {
     "10000": "Approved",
@@ -87,7 +87,7 @@ def check_fields(body: Any, types: Mapping[str, type]) -> dict[str, Any]:
             raise invalid_data(f"{name}_unknown")
         if type(value) is not types[name]:
             raise invalid_data(f"{name}_invalid")
-        if len(str(value)) > _LONGEST.get(name, len(str(value))):
+        if len(str(value)) > _MAX_LENGTHS.get(name, len(str(value))):
             raise invalid_data(f"{name}_length_invalid")
     if any(is_object(value) for value in body.get("metadata", {}).values()):
         raise invalid_data("metadata_invalid")
@@ -116,13 +116,13 @@ def check_payment(body: Any) -> dict[str, Any]:
 def check_amount(minor: int, currency: str) -> int:
     """Check an amount in minor units, and return it."""
     is_partial = (currency in _THREE_DIGITS and minor % 10) or (currency == "CLP" and minor % 100)
-    if not 0 < minor <= _MOST or is_partial:
+    if not 0 < minor <= _MAX_AMOUNT or is_partial:
         raise invalid_data("amount_invalid")
     return minor
 
 
 def outcome_of(source: Any, *, confirmed: bool) -> str:
-    """Return the response code of a means of payment, or `CONFIRMED` if the buyer is asked first.
+    """Return the response code of a means of payment, or `CONFIRMED` if the buyer must confirm.
 
     Args:
         source: the means of payment of a request.

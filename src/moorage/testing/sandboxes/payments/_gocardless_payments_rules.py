@@ -92,7 +92,7 @@ def _errors(status: int, kind: str, entry: dict[str, Any]) -> Response:
     return reply({"error": body}, status)
 
 
-def impossible(code: str, message: str = "No.") -> Refusal:
+def impossible_step(code: str, message: str = "No.") -> Refusal:
     """Return the refusal of a step that does not fit the state of its object."""
     return Refusal(error(422, "invalid_state", code, message))
 

@@ -13,7 +13,7 @@ from moorage.testing.sandboxes.payments._gocardless_payments_rules import (
     SUBSCRIPTION,
     check_amount,
     check_fields,
-    impossible,
+    impossible_step,
     invalid_field,
     missing_object,
 )
@@ -35,10 +35,10 @@ class GoCardlessSubscriptions:
     """Subscriptions of mandates; a month has 30 days, and a year 365.
 
     Args:
-        now: tells the time, in seconds since 1970.
+        now: returns the time, in seconds since 1970.
         mandates: all mandates, by id.
-        number: numbers the subscriptions.
-        notify: sends a webhook about a subscription, given what happened to it.
+        number: returns the number of a new subscription.
+        notify: sends a webhook about a subscription, given the name of the event.
 
     Attributes:
         subscriptions: all subscriptions, by id.
@@ -66,7 +66,7 @@ class GoCardlessSubscriptions:
         if mandate is None:
             raise invalid_field("links.mandate", "not found")
         if mandate["status"] in INACTIVE:
-            raise impossible("mandate_is_inactive", "Mandate is cancelled, failed or expired")
+            raise impossible_step("mandate_is_inactive", "Mandate is cancelled, failed or expired")
         if fields.get("currency") != CURRENCIES[mandate["scheme"]]:
             raise invalid_field("currency", "does not match the scheme of the mandate")
         unit, interval = fields.get("interval_unit"), fields.get("interval", 1)
@@ -109,16 +109,16 @@ class GoCardlessSubscriptions:
         return self.subscriptions[key]
 
     def change(self, request: SandboxRequest, id: str) -> Response:
-        """Change a subscription that is active, its amount at most ten times."""
+        """Change an active subscription; its amount can be changed at most ten times."""
         fields = check_fields(request.json(), "subscriptions", CHANGE_SUBSCRIPTION)
         subscription = self._subscription(id)
         if subscription["status"] in _ENDED:
-            raise impossible("subscription_not_active", "The subscription is not active")
+            raise impossible_step("subscription_not_active", "The subscription is not active")
         if "amount" in fields:
             amount = check_amount(fields)
             self._changes[id] = self._changes.get(id, 0) + 1
             if self._changes[id] > _MOST_CHANGES:
-                raise impossible("number_of_subscription_amendments_exceeded", "Ten changes")
+                raise impossible_step("number_of_subscription_amendments_exceeded", "Ten changes")
             for upcoming in subscription["upcoming_payments"]:
                 upcoming["amount"] = amount
         subscription |= fields
@@ -129,7 +129,7 @@ class GoCardlessSubscriptions:
         """Cancel a subscription that has not ended."""
         subscription = self._subscription(id)
         if subscription["status"] in _ENDED:
-            raise impossible("cancellation_failed", "This subscription cannot be cancelled")
+            raise impossible_step("cancellation_failed", "This subscription cannot be cancelled")
         self.end(id, "cancelled")
         return reply({"subscriptions": subscription})
 

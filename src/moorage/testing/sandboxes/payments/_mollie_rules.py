@@ -196,7 +196,7 @@ def amount_of(value: Any, currency: str | None = None) -> Money:
     return amount
 
 
-def written(amount: Money) -> dict[str, str]:
+def amount_fields(amount: Money) -> dict[str, str]:
     """Return an amount in Mollie's format."""
     return {"currency": amount.currency, "value": str(amount.amount)}
 

@@ -12,12 +12,12 @@ from moorage.testing.sandboxes.payments._mollie_rules import (
     CHANGE_SUBSCRIPTION,
     DOCUMENTATION,
     SUBSCRIPTION,
+    amount_fields,
     amount_of,
     check_fields,
     link,
     missing_resource,
     unprocessable_request,
-    written,
 )
 
 if TYPE_CHECKING:
@@ -28,16 +28,16 @@ if TYPE_CHECKING:
 
 _INTERVAL: Final = re.compile(r"([1-9][0-9]*) (day|week|month)s?")
 _DAYS: Final = {"day": 1, "week": 7, "month": 30}
-_MOST: Final = 365
+_MAX_DAYS: Final = 365
 
 
 class MollieSubscriptions:
     """Subscriptions of customers; a month has 30 days.
 
     Args:
-        now: tells the time, in seconds since 1970.
+        now: returns the time, in seconds since 1970.
         mandates: customers of the mandates, by id.
-        number: numbers the subscriptions.
+        number: returns the number of a new subscription.
 
     Attributes:
         subscriptions: all subscriptions, by id.
@@ -77,7 +77,7 @@ class MollieSubscriptions:
             "resource": "subscription",
             "id": key,
             "mode": "test",
-            "amount": written(amount_of(fields["amount"])),
+            "amount": amount_fields(amount_of(fields["amount"])),
             "createdAt": now.isoformat(timespec="seconds"),
             "customerId": customer,
             "description": fields["description"],
@@ -97,33 +97,33 @@ class MollieSubscriptions:
                 "profile": link(f"{API}/v2/profiles/pfl_sandbox"),
             },
         }
-        return _shown(self.subscriptions[key], "create", 201)
+        return _subscription_answer(self.subscriptions[key], "create", 201)
 
     def show(self, _: SandboxRequest, customer: str, id: str) -> Response:
         """Return a subscription of a customer."""
-        return _shown(self._subscription(customer, id), "get")
+        return _subscription_answer(self._subscription(customer, id), "get")
 
     def change(self, request: SandboxRequest, customer: str, id: str) -> Response:
         """Change the amount of a subscription that is not cancelled."""
         fields = check_fields(request.json(), CHANGE_SUBSCRIPTION)
         subscription = self._open_subscription(customer, id)
         amount = amount_of(fields["amount"], subscription["amount"]["currency"])
-        subscription["amount"] = written(amount)
-        return _shown(subscription, "update")
+        subscription["amount"] = amount_fields(amount)
+        return _subscription_answer(subscription, "update")
 
     def cancel(self, _: SandboxRequest, customer: str, id: str) -> Response:
         """Cancel a subscription that is not cancelled."""
         subscription = self._open_subscription(customer, id)
         canceled_at = datetime.fromtimestamp(self._now(), UTC).isoformat(timespec="seconds")
         subscription |= {"status": "canceled", "canceledAt": canceled_at, "nextPaymentDate": None}
-        return _shown(subscription, "cancel")
+        return _subscription_answer(subscription, "cancel")
 
     def advance(self, id: str) -> dict[str, Any]:
         """Move a subscription to its next period, and return it."""
         subscription = self.subscriptions[id]
         day = date.fromisoformat(subscription["nextPaymentDate"])
-        later = day + timedelta(days=_days(subscription["interval"]))
-        subscription["nextPaymentDate"] = later.isoformat()
+        later_time = day + timedelta(days=_days(subscription["interval"]))
+        subscription["nextPaymentDate"] = later_time.isoformat()
         return subscription
 
     def _open_subscription(self, customer: str, id: str) -> dict[str, Any]:
@@ -139,7 +139,9 @@ class MollieSubscriptions:
         return subscription
 
 
-def _shown(subscription: dict[str, Any], operation: str, status: int = 200) -> Response:
+def _subscription_answer(
+    subscription: dict[str, Any], operation: str, status: int = 200
+) -> Response:
     """Return the answer about one subscription, which links to the operation's documentation."""
     documentation = link(f"{DOCUMENTATION}/{operation}-subscription", "text/html")
     links = {**subscription["_links"], "documentation": documentation}
@@ -149,6 +151,6 @@ def _shown(subscription: dict[str, Any], operation: str, status: int = 200) -> R
 def _days(interval: str) -> int:
     match = _INTERVAL.fullmatch(interval)
     days = 0 if match is None else int(match[1]) * _DAYS[match[2]]
-    if not 0 < days <= _MOST:
+    if not 0 < days <= _MAX_DAYS:
         raise unprocessable_request("The interval is invalid", "interval")
     return days

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any, Final
 from moorage.testing.sandboxes.base import Refusal, reply
 from moorage.testing.sandboxes.payments._paypal_ledger import link
 from moorage.testing.sandboxes.payments._paypal_rules import (
-    checked,
+    checked_body,
     refusal,
     unprocessable,
 )
@@ -61,7 +61,7 @@ class PayPalDisputes:
     """Answers to the disputes of captures.
 
     Args:
-        time: tells the time in PayPal's format.
+        time: returns the time in PayPal's format.
         disputes: returns all disputes, by id.
         resolve: settles a dispute with an outcome.
     """
@@ -81,9 +81,9 @@ class PayPalDisputes:
         return reply({**self._dispute(id), "links": [link("self", f"{_PATH}/{id}")]})
 
     def provide(self, request: SandboxRequest, id: str) -> Response:
-        """Take the seller's evidence while PayPal waits for it."""
+        """Accept the seller's evidence while PayPal waits for it."""
         dispute = self._dispute(id)
-        body = checked(_input_of(request), _EVIDENCE)
+        body = checked_body(_input_of(request), _EVIDENCE)
         self._check_open(dispute)
         for evidence in body["evidences"]:
             for tracking in evidence.get("evidence_info", {}).get("tracking_info", []):
@@ -101,7 +101,7 @@ class PayPalDisputes:
     def accept(self, request: SandboxRequest, id: str) -> Response:
         """Close a dispute in the buyer's favour while PayPal waits for the seller."""
         dispute = self._dispute(id)
-        checked(request.json(), _CLAIM)
+        checked_body(request.json(), _CLAIM)
         self._check_open(dispute)
         self._resolve(id, "RESOLVED_BUYER_FAVOUR")
         return self._linked(id)

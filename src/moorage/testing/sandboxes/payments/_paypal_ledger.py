@@ -9,8 +9,8 @@ from typing import TYPE_CHECKING, Any, Final
 from moorage.domain.values.json_text import encode_json
 from moorage.domain.values.money import Money
 from moorage.testing.sandboxes.base import Refusal, Sandbox
-from moorage.testing.sandboxes.payments._paypal_rules import refusal, unprocessable, written
-from moorage.testing.sandboxes.payments._paypal_webhooks import signed
+from moorage.testing.sandboxes.payments._paypal_rules import amount_fields, refusal, unprocessable
+from moorage.testing.sandboxes.payments._paypal_webhooks import signature_headers
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
@@ -161,7 +161,9 @@ class PayPalLedger(Sandbox):
             self._notify_about("PAYMENT.CAPTURE.PENDING", "capture", capture)
         else:
             capture["status"] = "COMPLETED"
-            self._report("T0006", capture["id"], read(capture["amount"]), capture["custom_id"])
+            self._report(
+                "T0006", capture["id"], read_amount(capture["amount"]), capture["custom_id"]
+            )
             self._notify_about("PAYMENT.CAPTURE.COMPLETED", "capture", capture)
         return capture
 
@@ -196,7 +198,7 @@ class PayPalLedger(Sandbox):
         order = self.orders[self._order_of[capture["id"]]]
         refund: Resource = {
             "id": self._id("1R"),
-            "amount": written(amount),
+            "amount": amount_fields(amount),
             "custom_id": custom_id,
             "status": "COMPLETED",
             "links": [link("up", f"/v2/payments/captures/{capture['id']}")],
@@ -206,7 +208,7 @@ class PayPalLedger(Sandbox):
         order["purchase_units"][0]["payments"].setdefault("refunds", []).append(refund)
         self.refunds[refund["id"]] = refund
         self._order_of[refund["id"]] = order["id"]
-        is_whole = self._refunded(capture) == read(capture["amount"])
+        is_whole = self._refunded(capture) == read_amount(capture["amount"])
         capture["status"] = "REFUNDED" if is_whole else "PARTIALLY_REFUNDED"
         self._report("T1107", refund["id"], amount * -1, custom_id)
         self._notify_about("PAYMENT.CAPTURE.REFUNDED", "refund", refund)
@@ -221,7 +223,7 @@ class PayPalLedger(Sandbox):
             "transaction_event_code": code,
             "transaction_initiation_date": self._time(),
             "transaction_updated_date": self._time(),
-            "transaction_amount": written(amount),
+            "transaction_amount": amount_fields(amount),
             "transaction_status": status,
         }
         if custom is not None:
@@ -233,17 +235,17 @@ class PayPalLedger(Sandbox):
         """Return the refunded amount of a capture."""
         parent_link = link("up", f"/v2/payments/captures/{capture['id']}")
         amounts = (
-            read(refund["amount"])
+            read_amount(refund["amount"])
             for refund in self.refunds.values()
             if parent_link in refund["links"]
         )
-        return sum(amounts, read(capture["amount"]) * 0)
+        return sum(amounts, read_amount(capture["amount"]) * 0)
 
     def _captured(self, order: Resource) -> Money:
         """Return the captured amount of an order."""
         payments = order["purchase_units"][0].get("payments", {})
-        amounts = (read(capture["amount"]) for capture in payments.get("captures", ()))
-        return sum(amounts, read(order["purchase_units"][0]["amount"]) * 0)
+        amounts = (read_amount(capture["amount"]) for capture in payments.get("captures", ()))
+        return sum(amounts, read_amount(order["purchase_units"][0]["amount"]) * 0)
 
     # --- how it is kept ----------------------------------------------------
 
@@ -272,7 +274,7 @@ class PayPalLedger(Sandbox):
         }
         body = encode_json(event)
         return self.notify(
-            self.webhook_url, body, signed(body, number, self.webhook_id, self._time())
+            self.webhook_url, body, signature_headers(body, number, self.webhook_id, self._time())
         )
 
     def _id(self, begins: str) -> str:
@@ -283,7 +285,7 @@ class PayPalLedger(Sandbox):
         return moment.strftime("%Y-%m-%dT%H:%M:%SZ")
 
 
-def read(amount: Resource) -> Money:
+def read_amount(amount: Resource) -> Money:
     """Convert an amount of PayPal to `Money`."""
     return Money(amount["value"], amount["currency_code"])
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any, Final
 
 from moorage.testing.sandboxes.base import Refusal, reply
-from moorage.testing.sandboxes.payments._paypal_rules import checked, refusal
+from moorage.testing.sandboxes.payments._paypal_rules import checked_body, refusal
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -32,7 +32,7 @@ class PayPalPayees:
     """Batches of payouts, each with its items.
 
     Args:
-        time: tells the time in PayPal's format.
+        time: returns the time in PayPal's format.
 
     Attributes:
         batches: all batches, by id.
@@ -43,8 +43,8 @@ class PayPalPayees:
         self.batches: dict[str, dict[str, Any]] = {}
 
     def create(self, request: SandboxRequest) -> Response:
-        """Accept a batch, whose items are known later; refuse a known id."""
-        body = checked(request.json(), _BATCH)
+        """Accept a batch, whose items are processed later; refuse an id that was used before."""
+        body = checked_body(request.json(), _BATCH)
         header = body["sender_batch_header"]
         if any(
             batch["batch_header"]["sender_batch_header"] == header
@@ -72,7 +72,7 @@ class PayPalPayees:
         return reply({"batch_header": batch_header}, 201)
 
     def show(self, _: SandboxRequest, id: str) -> Response:
-        """Return a batch with its items, as it is after PayPal has processed it."""
+        """Return a processed batch with its items."""
         if id not in self.batches:
             raise Refusal(refusal(404, "RESOURCE_NOT_FOUND", "INVALID_RESOURCE_ID"))
         batch = self.batches[id]

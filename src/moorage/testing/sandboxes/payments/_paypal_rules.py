@@ -126,7 +126,7 @@ def unprocessable(issue: str) -> Refusal:
     return Refusal(refusal(422, "UNPROCESSABLE_ENTITY", issue))
 
 
-def checked(body: object, rule: Rule) -> dict[str, Any]:
+def checked_body(body: object, rule: Rule) -> dict[str, Any]:
     """Return a valid body; refuse one that breaks a rule or has an unknown field."""
     field_problem = next(_field_problems(body, rule, ""), None)
     if field_problem is not None:
@@ -210,7 +210,7 @@ def amount_of(amount: Mapping[str, str]) -> Money:
     return Money(value, currency)
 
 
-def written(amount: Money) -> dict[str, str]:
+def amount_fields(amount: Money) -> dict[str, str]:
     """Return an amount in PayPal's format."""
     decimals = 0 if amount.currency in _WHOLE_CURRENCIES else min(2, EXPONENTS[amount.currency])
     return {"currency_code": amount.currency, "value": f"{amount.amount:.{decimals}f}"}

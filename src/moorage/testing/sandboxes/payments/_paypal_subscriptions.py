@@ -9,11 +9,11 @@ from moorage.domain.http.requests import Response
 from moorage.testing.sandboxes.base import Refusal, reply
 from moorage.testing.sandboxes.payments._paypal_rules import (
     AMOUNT,
+    amount_fields,
     amount_of,
-    checked,
+    checked_body,
     refusal,
     unprocessable,
-    written,
 )
 
 if TYPE_CHECKING:
@@ -71,7 +71,7 @@ _CHANGE: Final[Rule] = {
     "application_context": _CONTEXT,
     "plan": _OVERRIDE,
 }
-_MOST: Final = {"DAY": 365, "WEEK": 52, "MONTH": 12, "YEAR": 1}
+_MAX_INTERVALS: Final = {"DAY": 365, "WEEK": 52, "MONTH": 12, "YEAR": 1}
 _DAYS: Final = {"DAY": 1, "WEEK": 7, "MONTH": 30, "YEAR": 365}
 _PAGE: Final = 20
 _FILTERS: Final = frozenset({"created_after", "created_before", "page", "page_size"})
@@ -82,11 +82,12 @@ class PayPalSubscriptions:
     """Subscriptions to plans, which their buyers approve; a month has 30 days.
 
     Args:
-        time: returns the time so many seconds from now, in PayPal's format.
+        time: takes a number of seconds, and returns the time that many seconds from now, in
+            PayPal's format.
         notify: sends a webhook about an object.
 
     Attributes:
-        products, plans, subscriptions: all objects, by id, the oldest first.
+        products, plans, subscriptions: all objects of each kind, by id, the oldest first.
     """
 
     def __init__(
@@ -103,20 +104,20 @@ class PayPalSubscriptions:
 
     def create_product(self, request: SandboxRequest) -> Response:
         """Create a product."""
-        body = checked(request.json(), _PRODUCT)
+        body = checked_body(request.json(), _PRODUCT)
         key = f"PROD-{len(self.products) + 1:08d}"
         self.products[key] = {"id": key, **body, "create_time": self._time()}
         return reply(self.products[key], 201)
 
     def create_plan(self, request: SandboxRequest) -> Response:
         """Create an active plan of a known product."""
-        body = checked(request.json(), _PLAN)
+        body = checked_body(request.json(), _PLAN)
         if body["product_id"] not in self.products:
             raise Refusal(refusal(404, "RESOURCE_NOT_FOUND", "INVALID_RESOURCE_ID"))
         for cycle in body["billing_cycles"]:
             frequency = cycle["frequency"]
             count = frequency.setdefault("interval_count", 1)
-            if not 1 <= count <= _MOST[frequency["interval_unit"]]:
+            if not 1 <= count <= _MAX_INTERVALS[frequency["interval_unit"]]:
                 raise Refusal(refusal(400, "INVALID_REQUEST", "INVALID_PARAMETER_VALUE", "/x"))
             amount_of(cycle["pricing_scheme"]["fixed_price"])
         key = f"P-{len(self.plans) + 1:022d}"
@@ -125,7 +126,7 @@ class PayPalSubscriptions:
 
     def create(self, request: SandboxRequest) -> Response:
         """Create a subscription that waits for its buyer."""
-        body = checked(request.json(), _SUBSCRIPTION)
+        body = checked_body(request.json(), _SUBSCRIPTION)
         if body["plan_id"] not in self.plans:
             raise Refusal(refusal(404, "RESOURCE_NOT_FOUND", "INVALID_RESOURCE_ID"))
         if not str(body.get("quantity", "1")).isdecimal():
@@ -157,7 +158,7 @@ class PayPalSubscriptions:
 
     def change(self, request: SandboxRequest, id: str) -> Response:
         """Ask the buyer of an active subscription for a change."""
-        body = checked(request.json(), _CHANGE)
+        body = checked_body(request.json(), _CHANGE)
         subscription = self._found(id)
         if subscription["status"] not in {"ACTIVE", "SUSPENDED"}:
             raise unprocessable("SUBSCRIPTION_STATUS_INVALID")
@@ -174,7 +175,7 @@ class PayPalSubscriptions:
 
     def cancel(self, request: SandboxRequest, id: str) -> Response:
         """Cancel a subscription that its buyer has approved."""
-        checked(request.json(), {"reason!": 128})
+        checked_body(request.json(), {"reason!": 128})
         subscription = self._found(id)
         if subscription["status"] not in {"ACTIVE", "SUSPENDED"}:
             raise unprocessable("SUBSCRIPTION_STATUS_INVALID")
@@ -229,7 +230,7 @@ class PayPalSubscriptions:
         subscription = self.subscriptions[id]
         info, plan = subscription["billing_info"], self._plan_of(subscription)
         cycle, price = plan["billing_cycles"][0], self._price(subscription)
-        amount = written(amount_of(price) * int(subscription.get("quantity", "1")))
+        amount = amount_fields(amount_of(price) * int(subscription.get("quantity", "1")))
         if not success:
             info["failed_payments_count"] += 1
             info["last_failed_payment"] = {
@@ -266,7 +267,7 @@ class PayPalSubscriptions:
         return self.subscriptions[id]
 
     def _plan_of(self, subscription: dict[str, Any]) -> dict[str, Any]:
-        """Return the plan of a subscription with the subscription's own terms in it."""
+        """Return the plan of a subscription, with the subscription's own terms applied."""
         plan = self.plans[subscription["plan_id"]]
         overrides = {
             cycle["sequence"]: cycle

@@ -53,7 +53,7 @@ class Certificates(Sandbox):
         return Response(200, {"Content-Type": "application/x-pem-file"}, pem)
 
 
-def signed(body: bytes, number: int, webhook_id: str, now: str) -> dict[str, str]:
+def signature_headers(body: bytes, number: int, webhook_id: str, now: str) -> dict[str, str]:
     """Return the headers of a signed PayPal webhook."""
     transmission_id = f"00000000-0000-4000-8000-{number:012d}"
     content = f"{transmission_id}|{now}|{webhook_id}|{zlib.crc32(body)}"

@@ -71,7 +71,7 @@ DECLINES: Final = {
 _THREE_DIGITS: Final = frozenset({"BHD", "IQD", "JOD", "KWD", "LYD", "OMR", "TND"})
 _MOST_NOTES: Final = 15
 _LONGEST_NOTE: Final = 256
-_LONGEST: Final = {"receipt": 40, "reference_id": 40, "description": 2_048}
+_MAX_LENGTHS: Final = {"receipt": 40, "reference_id": 40, "description": 2_048}
 _KEY: Final = re.compile(r"[A-Za-z0-9_-]{10,}")
 
 
@@ -104,7 +104,7 @@ def check_fields(body: Any, types: Mapping[str, type]) -> dict[str, Any]:
             raise invalid_request(f"{name} is/are not required and should not be sent", name)
         if type(value) is not types[name]:
             raise invalid_request(f"The {name} is invalid.", name)
-        if len(str(value)) > _LONGEST.get(name, len(str(value))):
+        if len(str(value)) > _MAX_LENGTHS.get(name, len(str(value))):
             raise invalid_request(f"The {name} is too long.", name)
     notes = body.get("notes", {})
     if len(notes) > _MOST_NOTES or any(len(str(text)) > _LONGEST_NOTE for text in notes.values()):

@@ -31,8 +31,8 @@ class RazorpaySubscriptions:
     """Subscriptions to plans; a month has 30 days.
 
     Args:
-        moment: tells the time in whole seconds since 1970.
-        number: numbers the plans and subscriptions.
+        moment: returns the time in whole seconds since 1970.
+        number: returns the number of a new plan or subscription.
         notify: sends a webhook about a subscription and, if there is one, a payment.
 
     Attributes:
@@ -55,7 +55,7 @@ class RazorpaySubscriptions:
     # --- requests -----------------------------------------------------------
 
     def create_plan(self, request: SandboxRequest) -> Response:
-        """Create a plan, which nothing changes later."""
+        """Create a plan, which cannot be changed later."""
         fields = check_fields(request.json(), PLAN)
         item = check_fields(fields.get("item"), ITEM)
         check_amount(item)
@@ -89,12 +89,12 @@ class RazorpaySubscriptions:
 
     def show_plan(self, _: SandboxRequest, id: str) -> Response:
         """Return a plan."""
-        return reply(_found(self.plans, id))
+        return reply(_object_of_id(self.plans, id))
 
     def create(self, request: SandboxRequest) -> Response:
         """Create a subscription that waits for its buyer."""
         fields = check_fields(request.json(), SUBSCRIPTION)
-        plan = _found(self.plans, fields.get("plan_id", ""))
+        plan = _object_of_id(self.plans, fields.get("plan_id", ""))
         count, start = fields.get("total_count", 0), fields.get("start_at")
         if count < 1 or count * _days(plan) > _LONGEST_DAYS:
             raise invalid_request("The total count is invalid.", "total_count")
@@ -134,11 +134,11 @@ class RazorpaySubscriptions:
 
     def show(self, _: SandboxRequest, id: str) -> Response:
         """Return a subscription as it is in its current period."""
-        return reply(_found(self.subscriptions, id))
+        return reply(_object_of_id(self.subscriptions, id))
 
     def show_scheduled(self, _: SandboxRequest, id: str) -> Response:
         """Return a subscription as it will be after its scheduled change."""
-        subscription = _found(self.subscriptions, id)
+        subscription = _object_of_id(self.subscriptions, id)
         if id not in self._scheduled:
             raise invalid_request("There are no scheduled changes for this subscription.")
         return reply(subscription | self._scheduled[id])
@@ -146,13 +146,13 @@ class RazorpaySubscriptions:
     def change(self, request: SandboxRequest, id: str) -> Response:
         """Change a subscription now, or at the end of its current period."""
         fields = check_fields(request.json(), CHANGE_SUBSCRIPTION)
-        subscription = _found(self.subscriptions, id)
+        subscription = _object_of_id(self.subscriptions, id)
         if subscription["status"] not in _CHANGEABLE:
             raise invalid_request(
                 f"Subscription cannot be updated in {subscription['status']} status."
             )
         terms = {name: item for name, item in fields.items() if name in {"plan_id", "quantity"}}
-        _found(self.plans, terms.get("plan_id", subscription["plan_id"]))
+        _object_of_id(self.plans, terms.get("plan_id", subscription["plan_id"]))
         if terms.get("quantity", 1) < 1:
             raise invalid_request("The quantity is invalid.", "quantity")
         if fields.get("schedule_change_at", "now") == "cycle_end":
@@ -167,9 +167,9 @@ class RazorpaySubscriptions:
         return reply(subscription)
 
     def cancel(self, request: SandboxRequest, id: str) -> Response:
-        """Cancel a subscription that is not over."""
+        """Cancel a subscription that has not ended."""
         fields = check_fields(request.json(), {"cancel_at_cycle_end": bool})
-        subscription = _found(self.subscriptions, id)
+        subscription = _object_of_id(self.subscriptions, id)
         if subscription["status"] in _OVER:
             raise invalid_request(
                 f"Subscription is not cancellable in {subscription['status']} status."
@@ -189,7 +189,7 @@ class RazorpaySubscriptions:
     # --- what happens besides requests --------------------------------------
 
     def due(self, id: str) -> dict[str, Any]:
-        """Return the amount and currency that the next charge takes, with scheduled changes."""
+        """Return the amount and currency of the next charge, after scheduled changes."""
         subscription = self.subscriptions[id]
         subscription |= self._scheduled.pop(id, {})
         subscription |= {"has_scheduled_changes": False, "change_scheduled_at": None}
@@ -230,7 +230,7 @@ class RazorpaySubscriptions:
         self._notify("subscription.pending", subscription=subscription, payment=payment)
 
 
-def _found(objects: dict[str, dict[str, Any]], id: str) -> dict[str, Any]:
+def _object_of_id(objects: dict[str, dict[str, Any]], id: str) -> dict[str, Any]:
     if id not in objects:
         raise invalid_request("The id provided does not exist")
     return objects[id]

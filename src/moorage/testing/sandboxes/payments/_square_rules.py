@@ -112,9 +112,9 @@ def check(body: Any, shapes: Mapping[str, Any], at: str = "") -> dict[str, Any]:
 
     Args:
         body: the body of the request.
-        shapes: the rule of each field, by name: a type, a table of further fields, or the length of
-            a text.
-        at: path of the body in the request.
+        shapes: the rule of each field, by name: a type, a table of further fields, or the length
+            of a text.
+        at: path to the checked object inside the request's body.
     """
     if not is_object(body):
         raise invalid_request("EXPECTED_OBJECT", "Expected an object.", field=at)
@@ -143,7 +143,7 @@ def _check_text(value: Any, longest: int, path: str) -> None:
         raise invalid_request("VALUE_EMPTY", "Field must not be blank.", field=path)
 
 
-def needed(body: Mapping[str, Any], *names: str) -> None:
+def require_fields(body: Mapping[str, Any], *names: str) -> None:
     """Refuse a body that lacks one of these fields."""
     for name in names:
         if name not in body:
@@ -154,7 +154,7 @@ def needed(body: Mapping[str, Any], *names: str) -> None:
 
 def amount_of(money: Mapping[str, Any], currency: str | None = None) -> int:
     """Return an amount above zero, after checking its currency."""
-    needed(money, "amount", "currency")
+    require_fields(money, "amount", "currency")
     if money["currency"] not in EXPONENTS:
         raise invalid_request(
             "INVALID_ENUM_VALUE", "Not a currency.", field="amount_money.currency"

@@ -102,7 +102,7 @@ class StripeLedger(Sandbox):
         self.tell("charge.dispute.closed", self.disputes[id])
 
     def pay_out(self, amount: int, currency: str, status: str = "in_transit") -> str:
-        """Send money to our bank, and return the payout's id."""
+        """Send money to the merchant's bank, and return the payout's id."""
         key = f"po_{self.number():08d}"
         payout = {
             "id": key,
@@ -126,11 +126,11 @@ class StripeLedger(Sandbox):
             for item in (*self.charges.values(), *self.refunds.values())
             if item["id"] not in paid_out and item["currency"] == self._first_currency()
         ]
-        new = [self._transaction(item) for item in items]
-        net = sum(item["net"] for item in new)
+        new_transactions = [self._transaction(item) for item in items]
+        net = sum(item["net"] for item in new_transactions)
         key = self.pay_out(net, self._first_currency())
-        new.append(self._transaction(self.payouts[key]))
-        for item in new:
+        new_transactions.append(self._transaction(self.payouts[key]))
+        for item in new_transactions:
             self.payout_of[item["id"]] = key
         return key
 

@@ -1,4 +1,4 @@
-"""The fields that Stripe's objects have besides those that the sandbox keeps."""
+"""Adds the fields that Stripe's objects have but the sandbox does not store."""
 
 from __future__ import annotations
 
@@ -72,7 +72,7 @@ _FIELDS: Final[dict[str, dict[str, Any]]] = {
 
 
 def whole_object(value: Any) -> Any:
-    """Return a JSON value in which each of Stripe's objects has all fields that Stripe requires."""
+    """Return a JSON value in which each Stripe object has all the fields that Stripe requires."""
     if isinstance(value, list):
         return [whole_object(item) for item in cast("list[object]", value)]
     if not isinstance(value, dict):

@@ -200,7 +200,7 @@ SLOW: Final = "usBankAccount_success"
 
 
 class StoredRefusal(Refusal):
-    """A refusal after the work began, which Stripe stores under the idempotency key."""
+    """A refusal after execution began, which Stripe stores under the idempotency key."""
 
 
 def fields_of(pairs: tuple[tuple[str, str], ...], names: frozenset[str]) -> dict[str, str]:
@@ -215,7 +215,7 @@ def fields_of(pairs: tuple[tuple[str, str], ...], names: frozenset[str]) -> dict
     return fields
 
 
-def expanded(fields: Mapping[str, str]) -> list[str]:
+def expanded_fields(fields: Mapping[str, str]) -> list[str]:
     return [text for name, text in fields.items() if name.startswith("expand[")]
 
 

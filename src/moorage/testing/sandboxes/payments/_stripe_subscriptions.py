@@ -55,7 +55,7 @@ class StripeSubscriptions:
     """Subscriptions with one item each; a month has 30 days, and a year 365.
 
     Args:
-        ledger: tells the time, numbers the objects, and sends the webhooks.
+        ledger: provides the time and the numbers of objects, and sends the webhooks.
 
     Attributes:
         products: all products, by id.
@@ -162,7 +162,7 @@ class StripeSubscriptions:
         return stripe_reply(subscription)
 
     def cancel(self, _: dict[str, str], id: str) -> Response:
-        """Cancel a subscription; a cancelled one is not found any more by this request."""
+        """Cancel a subscription; cancelling it again is answered with "not found"."""
         subscription = resource_in(self.subscriptions, id)
         if subscription["status"] == "canceled":
             text = f"No such subscription: '{id}'"

@@ -88,8 +88,9 @@ class AdyenSandbox(Sandbox):
         merchant_account: account of the payments.
         hmac_key: secret with which webhooks are signed, in hexadecimal.
         webhook_url: URL that webhooks are sent to.
-        multiple_captures: True if the rest after a partial capture can be captured later; otherwise
-            it is released, as at Adyen unless its support allows several captures.
+        multiple_captures: True if the amount left after a partial capture can be captured later;
+            otherwise it is released, as at Adyen unless its support team enables multiple
+            captures.
 
     Attributes:
         payments: every payment, by its PSP reference.
@@ -158,7 +159,7 @@ class AdyenSandbox(Sandbox):
     # --- what happens besides requests --------------------------------------
 
     def busy(self, *keys: str) -> None:
-        """Treat exactly these idempotency keys as keys of requests in progress."""
+        """Treat these idempotency keys, and no others, as keys of requests in progress."""
         self._busy = set(keys)
 
     def buyer_returns(self, psp: str, word: str = "APPROVED") -> dict[str, str]:
@@ -202,9 +203,9 @@ class AdyenSandbox(Sandbox):
         """Apply an event such as CHARGEBACK to a payment, and send a notification.
 
         Args:
-            event: Adyen's code of it.
-            psp: the payment.
-            value: the amount, in minor units; the payment's by default.
+            event: Adyen's code of the event.
+            psp: PSP reference of the payment.
+            value: the amount, in minor units; by default the payment's amount.
             success: True if the event succeeded.
             reason: the reason of the event or of its failure.
             by: the PSP reference of the operation, if it is not the payment itself.

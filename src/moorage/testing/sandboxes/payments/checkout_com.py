@@ -1,8 +1,9 @@
 """A local sandbox that imitates Checkout.com.
 
 `token` makes magic tokens: `token()` is approved, `token("20051")` is declined with this response
-code, and `token("3ds")` waits for the buyer, as whom `visit` acts; so do methods such as `ideal`.
-Captures, voids and refunds are accepted at first; `settle` decides them and sends their webhooks.
+code, and `token("3ds")` waits for the buyer, whose part `visit` plays; so do methods such as
+`ideal`. Captures, voids and refunds are accepted at first; `settle` decides them and sends their
+webhooks.
 """
 
 from __future__ import annotations
@@ -88,7 +89,7 @@ class CheckoutComPayment:
         }
 
     def count(self) -> None:
-        """Derive the status from the totals."""
+        """Set the status of the payment by its totals."""
         if self.refunded:
             is_whole = self.refunded >= self.captured
             self.status = "Refunded" if is_whole else "Partially Refunded"
@@ -106,11 +107,11 @@ class CheckoutComSandbox(Sandbox):
         secret_key: credentials that requests must have.
         webhook_secret: key that webhooks are signed with.
         webhook_url: URL that webhooks are sent to.
-        now: tells the time, in seconds since 1970.
+        now: returns the time, in seconds since 1970.
 
     Attributes:
         payments: every payment, by its id.
-        disputes: every dispute, the latest changed first.
+        disputes: every dispute, the most recently changed first.
         evidence: the evidence of each dispute, by the dispute's id.
         customers: the stored cards of each customer, by their ids.
     """
@@ -246,7 +247,7 @@ class CheckoutComSandbox(Sandbox):
             raise invalid_data("source_id_invalid")
 
     def _decided(self, payment: CheckoutComPayment) -> dict[str, Any]:
-        """Return a new payment whose authorisation was decided, as Checkout.com answers it."""
+        """Return Checkout.com's answer about a new payment with a decided authorisation."""
         action = payment.actions[-1]
         body = self._shown(payment)
         del body["requested_on"], body["payment_type"]
@@ -350,11 +351,11 @@ class CheckoutComSandbox(Sandbox):
     def _refund(self, request: SandboxRequest, id: str) -> Response:
         fields, payment = check_fields(request.json(), REFUND), self._payment(id)
         # An accepted capture is decided before a later refund of it.
-        taken = payment.captured + payment.capturing
-        if taken == 0:
+        captured_amount = payment.captured + payment.capturing
+        if captured_amount == 0:
             raise Refusal(error(403))
-        amount = check_amount(fields.get("amount", taken), payment.fields["currency"])
-        if amount > taken - payment.refunded - payment.refunding:
+        amount = check_amount(fields.get("amount", captured_amount), payment.fields["currency"])
+        if amount > captured_amount - payment.refunded - payment.refunding:
             raise invalid_data("refund_amount_exceeds_balance")
         payment.refunding += amount
         return self._accept(payment, "Refund", amount, fields)
@@ -498,7 +499,7 @@ class CheckoutComSandbox(Sandbox):
 
 
 def token(word: str = "10000") -> str:
-    """Return a magic token: of a response code, or "3ds" for a card whose bank asks its holder."""
+    """Return a magic token for a response code, or for "3ds": a card that needs confirmation."""
     return f"tok_{word:_<26}"
 
 

@@ -1,10 +1,10 @@
 """A local sandbox that imitates GoCardless' payments.
 
 The mandate `MD_SANDBOX` is active in euros, and `MD_CANCELLED` cannot be charged; `authorise` makes
-further ones. `visit` acts as the buyer at the page of a billing request. `settle` does what takes
-some days at GoCardless: it submits, collects and pays payments and refunds, and returns their
-webhooks. `submit`, `fail_payment` and `charge_back` do single steps, and `renew` charges a
-subscription.
+further ones. `visit` acts as the buyer at the page of a billing request. `settle` carries out the
+steps that take some days at GoCardless: it submits, collects and pays payments and refunds, and
+returns their webhooks. `submit`, `fail_payment` and `charge_back` do single steps, and `renew`
+charges a subscription.
 """
 
 from __future__ import annotations
@@ -30,7 +30,7 @@ from moorage.testing.sandboxes.payments._gocardless_payments_rules import (
     check_fields,
     check_types,
     error,
-    impossible,
+    impossible_step,
     invalid_field,
     missing_object,
 )
@@ -67,7 +67,7 @@ class GoCardlessPaymentsSandbox(Sandbox):
         access_token: credentials that requests must have.
         webhook_secret: key that webhooks are signed with.
         webhook_url: URL that webhooks are sent to.
-        now: tells the time, in seconds since 1970.
+        now: returns the time, in seconds since 1970.
 
     Attributes:
         payments, refunds, billing_requests, mandates, payouts: all objects, by id, the oldest
@@ -199,7 +199,7 @@ class GoCardlessPaymentsSandbox(Sandbox):
         return self.sent[notice_count:]
 
     def fail_payment(self, id: str, cause: str = "insufficient_funds") -> None:
-        """Report a payment as failed by the bank, also after it was confirmed."""
+        """Report a payment as failed by the bank, even one that was confirmed."""
         self._change(self.payments[id], "failed", cause=cause)
 
     def charge_back(self, id: str) -> None:
@@ -296,7 +296,7 @@ class GoCardlessPaymentsSandbox(Sandbox):
         if mandate is None:
             raise invalid_field("links.mandate", "not found")
         if mandate["status"] in INACTIVE:
-            raise impossible("mandate_is_inactive", "Mandate is cancelled, failed or expired")
+            raise impossible_step("mandate_is_inactive", "Mandate is cancelled, failed or expired")
         if fields.get("currency") != CURRENCIES[mandate["scheme"]]:
             raise invalid_field("currency", "does not match the scheme of the mandate")
         links = {"mandate": mandate["id"], "creditor": "CR123"}
@@ -326,7 +326,7 @@ class GoCardlessPaymentsSandbox(Sandbox):
     def _cancel_payment(self, _: SandboxRequest, id: str) -> Response:
         payment = self._object("payments", id)
         if payment["status"] != "pending_submission":
-            raise impossible("cancellation_failed", "This payment cannot be cancelled")
+            raise impossible_step("cancellation_failed", "This payment cannot be cancelled")
         self._change(payment, "cancelled")
         return reply({"payments": payment})
 
@@ -352,7 +352,7 @@ class GoCardlessPaymentsSandbox(Sandbox):
     def _cancel_request(self, _: SandboxRequest, id: str) -> Response:
         request = self._object("billing_requests", id)
         if request["status"] != "pending":
-            raise impossible("billing_request_not_cancellable", "It cannot be cancelled")
+            raise impossible_step("billing_request_not_cancellable", "It cannot be cancelled")
         self._end_request(request, "cancelled")
         return reply({"billing_requests": request})
 
@@ -376,12 +376,12 @@ class GoCardlessPaymentsSandbox(Sandbox):
         amount = check_amount(fields)
         payment = self._object("payments", str(fields.get("links", {}).get("payment")))
         if payment["status"] not in _COLLECTED:
-            raise impossible("refund_payment_invalid_state", "The payment is not collected")
+            raise impossible_step("refund_payment_invalid_state", "The payment is not collected")
         total = payment["amount_refunded"] + amount
         if fields.get("total_amount_confirmation") != total:
-            raise impossible("total_amount_confirmation_invalid", "Another total was refunded")
+            raise impossible_step("total_amount_confirmation_invalid", "Another total was refunded")
         if total > payment["amount"]:
-            raise impossible("refund_is_too_large", "The refund exceeds the payment")
+            raise impossible_step("refund_is_too_large", "The refund exceeds the payment")
         payment["amount_refunded"] = total
         refund: dict[str, Any] = {
             "id": f"RF{self.number():012d}",
@@ -400,7 +400,7 @@ class GoCardlessPaymentsSandbox(Sandbox):
     def _cancel_mandate(self, _: SandboxRequest, id: str) -> Response:
         mandate = self._object("mandates", id)
         if mandate["status"] in INACTIVE:
-            raise impossible("cancellation_failed", "This mandate cannot be cancelled")
+            raise impossible_step("cancellation_failed", "This mandate cannot be cancelled")
         mandate["status"] = "cancelled"
         for payment in self.payments.values():
             is_open = payment["status"] == "pending_submission"

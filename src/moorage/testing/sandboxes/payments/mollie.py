@@ -4,9 +4,9 @@ A payment by a method such as `ideal` or `creditcard`, or without a method, wait
 its checkout, where `visit` acts as the buyer. Magic tokens of cards: `tkn_visa` pays at once;
 `tkn_3dsecure` waits for the buyer; a token with one of Mollie's reasons, such as
 `tkn_insufficient_funds` or `tkn_card_expired`, fails with that reason. A payment whose
-`sequenceType` is `first` leaves a mandate when it is paid, and `mdt_sandbox` is one already; a
-recurring payment by a mandate is paid at once, and one by `directdebit` is under way until
-`arrive`.
+`sequenceType` is `first` leaves a mandate when it is paid, and `mdt_sandbox` is a mandate that
+exists from the start; a recurring payment by a mandate is paid at once, and one by `directdebit`
+is pending until `arrive`.
 """
 
 from __future__ import annotations
@@ -29,6 +29,7 @@ from moorage.testing.sandboxes.payments._mollie_rules import (
     LINK,
     MANDATE,
     REFUND,
+    amount_fields,
     amount_of,
     check_fields,
     check_order,
@@ -38,7 +39,6 @@ from moorage.testing.sandboxes.payments._mollie_rules import (
     magic,
     missing_resource,
     unprocessable_request,
-    written,
 )
 from moorage.testing.sandboxes.payments._mollie_subscriptions import MollieSubscriptions
 
@@ -61,7 +61,7 @@ class MollieSandbox(Sandbox):
     Args:
         api_key: credentials that requests must have.
         webhook_token: value of the parameter `token` in the URL of webhooks.
-        now: tells the time, in seconds since 1970.
+        now: returns the time, in seconds since 1970.
 
     Attributes:
         webhook_url: URL at which an account may receive its webhooks.
@@ -279,7 +279,7 @@ class MollieSandbox(Sandbox):
             "id": key,
             "mode": "test",
             "createdAt": self._moment(),
-            "amount": written(amount),
+            "amount": amount_fields(amount),
             "description": fields["description"],
             "method": fields.get("method") if isinstance(fields.get("method"), str) else None,
             "metadata": fields.get("metadata"),
@@ -386,7 +386,7 @@ class MollieSandbox(Sandbox):
             "resource": "capture",
             "id": key,
             "mode": "test",
-            "amount": written(amount),
+            "amount": amount_fields(amount),
             "status": "succeeded",
             "paymentId": id,
             "createdAt": self._moment(),
@@ -417,7 +417,7 @@ class MollieSandbox(Sandbox):
             "id": key,
             "mode": "test",
             "description": fields.get("description", ""),
-            "amount": written(amount),
+            "amount": amount_fields(amount),
             "status": "pending",
             "metadata": fields.get("metadata"),
             "paymentId": id,
@@ -490,7 +490,7 @@ class MollieSandbox(Sandbox):
             "id": key,
             "mode": "test",
             "description": fields["description"],
-            "amount": written(amount),
+            "amount": amount_fields(amount),
             "allowedMethods": fields.get("allowedMethods"),
             "archived": False,
             "profileId": "pfl_sandbox",
@@ -529,7 +529,7 @@ class MollieSandbox(Sandbox):
             zero_amount = amount_of(payment["amount"]) * 0
             payment |= {"status": "authorized", "authorizedAt": self._moment()}
             payment |= {
-                "amountCaptured": written(zero_amount),
+                "amountCaptured": amount_fields(zero_amount),
                 "captureBefore": self._moment(604_800),
             }
         else:
@@ -574,7 +574,7 @@ class MollieSandbox(Sandbox):
         return Money(amount["value"], amount["currency"])
 
     def _add(self, payment: dict[str, Any], name: str, amount: Money) -> None:
-        payment[name] = written(self._amount_of(payment, name) + amount)
+        payment[name] = amount_fields(self._amount_of(payment, name) + amount)
 
     def _moment(self, later: float = 0) -> str:
         return datetime.fromtimestamp(self.now() + later, UTC).isoformat(timespec="seconds")

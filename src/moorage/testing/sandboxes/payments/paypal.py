@@ -22,7 +22,7 @@ from moorage.testing.sandboxes.payments._paypal_ledger import (
     PayPalLedger,
     Resource,
     link,
-    read,
+    read_amount,
     usual_now,
 )
 from moorage.testing.sandboxes.payments._paypal_payees import PayPalPayees
@@ -31,12 +31,12 @@ from moorage.testing.sandboxes.payments._paypal_rules import (
     NOTHING,
     ORDER,
     REFUND,
+    amount_fields,
     amount_of,
     check_breakdown,
-    checked,
+    checked_body,
     refusal,
     unprocessable,
-    written,
 )
 from moorage.testing.sandboxes.payments._paypal_subscriptions import PayPalSubscriptions
 from moorage.testing.sandboxes.payments._paypal_webhooks import CERTIFICATE, Certificates
@@ -78,7 +78,7 @@ class PayPalSandbox(PayPalLedger):
         client_id, client_secret: credentials that requests must have.
         webhook_id: id that the signatures of webhooks contain.
         webhook_url: URL that webhooks are sent to.
-        now: tells the time, in seconds since 1970.
+        now: returns the time, in seconds since 1970.
 
     Attributes:
         token_endpoint: the endpoint that grants access tokens.
@@ -121,30 +121,30 @@ class PayPalSandbox(PayPalLedger):
     def routes(self) -> Routes:
         """The sandbox's routes, by method and path."""
         orders, payments = "/v2/checkout/orders", "/v2/payments"
-        once = self._replays.once
+        replay = self._replays.once
         return {
-            f"POST {orders}": once(self._create),
+            f"POST {orders}": replay(self._create),
             f"GET {orders}/{{id}}": self._shows(lambda: self.orders),
-            f"POST {orders}/{{id}}/capture": once(self._finish("CAPTURE")),
-            f"POST {orders}/{{id}}/authorize": once(self._finish("AUTHORIZE")),
+            f"POST {orders}/{{id}}/capture": replay(self._finish("CAPTURE")),
+            f"POST {orders}/{{id}}/authorize": replay(self._finish("AUTHORIZE")),
             f"GET {payments}/authorizations/{{id}}": self._shows(lambda: self.authorizations),
-            f"POST {payments}/authorizations/{{id}}/capture": once(self._capture),
+            f"POST {payments}/authorizations/{{id}}/capture": replay(self._capture),
             f"POST {payments}/authorizations/{{id}}/void": self._void,
             f"GET {payments}/captures/{{id}}": self._shows(lambda: self.captures),
-            f"POST {payments}/captures/{{id}}/refund": once(self._refund),
+            f"POST {payments}/captures/{{id}}/refund": replay(self._refund),
             f"GET {payments}/refunds/{{id}}": self._shows(lambda: self.refunds),
             "GET /v1/customer/disputes": self._list,
             "GET /v1/customer/disputes/{id}": self.claims.show,
             "POST /v1/customer/disputes/{id}/provide-evidence": self.claims.provide,
             "POST /v1/customer/disputes/{id}/accept-claim": self.claims.accept,
-            "POST /v1/catalogs/products": once(self.billing.create_product),
-            "POST /v1/billing/plans": once(self.billing.create_plan),
-            "POST /v1/billing/subscriptions": once(self.billing.create),
+            "POST /v1/catalogs/products": replay(self.billing.create_product),
+            "POST /v1/billing/plans": replay(self.billing.create_plan),
+            "POST /v1/billing/subscriptions": replay(self.billing.create),
             "GET /v1/billing/subscriptions": self.billing.list,
             "GET /v1/billing/subscriptions/{id}": self.billing.show,
             "POST /v1/billing/subscriptions/{id}/revise": self.billing.change,
             "POST /v1/billing/subscriptions/{id}/cancel": self.billing.cancel,
-            "POST /v1/payments/payouts": once(self.payees.create),
+            "POST /v1/payments/payouts": replay(self.payees.create),
             "GET /v1/payments/payouts/{id}": self.payees.show,
             "GET /v1/reporting/transactions": self._search,
         }
@@ -173,7 +173,7 @@ class PayPalSandbox(PayPalLedger):
     # --- orders ------------------------------------------------------------
 
     def _create(self, request: SandboxRequest) -> Response:
-        body = checked(request.json(), ORDER)
+        body = checked_body(request.json(), ORDER)
         unit = body["purchase_units"][0]
         amount_of(unit["amount"])
         check_breakdown(unit)
@@ -217,7 +217,7 @@ class PayPalSandbox(PayPalLedger):
     def _finish(self, intent: str) -> Callable[..., Response]:
         def answer(request: SandboxRequest, id: str) -> Response:
             order = self._found_or_404(self.orders, id)
-            checked(request.json(), NOTHING)
+            checked_body(request.json(), NOTHING)
             if order["status"] == "COMPLETED":
                 raise unprocessable(_DONE_ISSUES[intent])
             if order["intent"] != intent:
@@ -235,8 +235,11 @@ class PayPalSandbox(PayPalLedger):
     def _capture(self, request: SandboxRequest, id: str) -> Response:
         authorization = self._found_or_404(self.authorizations, id)
         order = self.orders[self._order_of[id]]
-        body = checked(request.json(), CAPTURE)
-        authorized_amount, captured_amount = read(authorization["amount"]), self._captured(order)
+        body = checked_body(request.json(), CAPTURE)
+        authorized_amount, captured_amount = (
+            read_amount(authorization["amount"]),
+            self._captured(order),
+        )
         amount = amount_of(body["amount"]) if "amount" in body else authorized_amount
         if authorization["status"] == "VOIDED":
             raise unprocessable("AUTHORIZATION_VOIDED")
@@ -248,7 +251,7 @@ class PayPalSandbox(PayPalLedger):
         if (captured_amount + amount).minor * 100 > authorized_amount.minor * 115:
             raise unprocessable("MAX_CAPTURE_AMOUNT_EXCEEDED")
         is_final = bool(body.get("final_capture", False))
-        capture = self._take(order, written(amount), "", final=is_final)
+        capture = self._take(order, amount_fields(amount), "", final=is_final)
         is_finished = captured_amount + amount >= authorized_amount
         authorization["status"] = "CAPTURED" if is_finished else "PARTIALLY_CAPTURED"
         return _representation(request, capture, 201)
@@ -269,8 +272,8 @@ class PayPalSandbox(PayPalLedger):
 
     def _refund(self, request: SandboxRequest, id: str) -> Response:
         capture = self._found_or_404(self.captures, id)
-        body = checked(request.json(), REFUND)
-        remaining_amount = read(capture["amount"]) - self._refunded(capture)
+        body = checked_body(request.json(), REFUND)
+        remaining_amount = read_amount(capture["amount"]) - self._refunded(capture)
         amount = amount_of(body["amount"]) if "amount" in body else remaining_amount
         if capture["status"] == "PENDING":
             raise unprocessable("PENDING_CAPTURE")
@@ -351,11 +354,9 @@ def _without_wishes(resource: Resource) -> Resource:
         for kind, fields in resource["payment_source"].items()
     }
     for fields in means.values():
-        if "attributes" in fields:
-            attributes = fields["attributes"].items()
-            fields["attributes"] = {
-                name: value for name, value in attributes if name != "verification"
-            }
+        vault = fields.pop("attributes", {}).get("vault", {})
+        if "id" in vault:
+            fields["attributes"] = {"vault": vault}
     return {**resource, "payment_source": means}
 
 

@@ -52,7 +52,7 @@ class RazorpaySandbox(Sandbox):
         key_id, key_secret: API key that requests must have.
         webhook_secret: key that webhooks are signed with.
         webhook_url: URL that webhooks are sent to.
-        now: tells the time, in seconds since 1970.
+        now: returns the time, in seconds since 1970.
 
     Attributes:
         orders, payments, refunds, links, settlements: all objects, by id, the oldest first.
@@ -151,7 +151,7 @@ class RazorpaySandbox(Sandbox):
         Args:
             order_id: id of the order.
             reason: reason of a decline; None for a payment that succeeds.
-            notes: the notes that the page gives to Checkout.
+            notes: the notes that the shop's page passes to Checkout.
         """
         order = self.orders[order_id]
         fields = {"notes": notes or {}, "email": "ada@erp.example", "contact": "+919000090000"}
@@ -207,7 +207,7 @@ class RazorpaySandbox(Sandbox):
 
     def settle_balance(self) -> dict[str, Any]:
         """Pay out the balance of all captured payments in rupees, and return the settlement."""
-        taken = [
+        taken_items = [
             payment["amount"] - payment["amount_refunded"]
             for payment in self.payments.values()
             if payment["status"] == "captured" and payment["currency"] == "INR"
@@ -215,7 +215,7 @@ class RazorpaySandbox(Sandbox):
         settlement: dict[str, Any] = {
             "id": f"setl_{self.number():014d}",
             "entity": "settlement",
-            "amount": sum(taken),
+            "amount": sum(taken_items),
             "status": "processed",
             "fees": 0,
             "tax": 0,
@@ -371,14 +371,14 @@ class RazorpaySandbox(Sandbox):
 
     def _show_payment(self, request: SandboxRequest, id: str) -> Response:
         payment = self._found(self.payments, id)
-        return self._dated(_shown(payment, dict(request.query)))
+        return self._dated(_payment_answer(payment, dict(request.query)))
 
     def _show_order(self, _: SandboxRequest, id: str) -> Response:
         return self._dated(self._found(self.orders, id))
 
     def _show_attempts(self, _: SandboxRequest, id: str) -> Response:
         attempts = self._attempts_of(self._found(self.orders, id))
-        return self._dated(_collection(_shown(payment, {}) for payment in attempts))
+        return self._dated(_collection(_payment_answer(payment, {}) for payment in attempts))
 
     def _show_refund(self, _: SandboxRequest, id: str) -> Response:
         return reply(self._found(self.refunds, id))
@@ -386,7 +386,7 @@ class RazorpaySandbox(Sandbox):
     def _list_payments(self, request: SandboxRequest) -> Response:
         filters = dict(request.query)
         payments = self._page(filters, self.payments)
-        return reply(_collection(_shown(payment, filters) for payment in payments))
+        return reply(_collection(_payment_answer(payment, filters) for payment in payments))
 
     def _list_subscriptions(self, request: SandboxRequest) -> Response:
         filters = dict(request.query)
@@ -483,7 +483,7 @@ class RazorpaySandbox(Sandbox):
         return reply(body, Date=format_datetime(now, usegmt=True))
 
     def _notify(self, name: str, **entities: dict[str, Any]) -> None:
-        """Send a signed webhook with objects as they are now."""
+        """Send a signed webhook with the current state of some objects."""
         event: dict[str, Any] = {
             "entity": "event",
             "account_id": "acc_BFQ7uQEaa7j2z7",
@@ -501,7 +501,7 @@ class RazorpaySandbox(Sandbox):
         self.notify(self.webhook_url, body, headers)
 
 
-def _shown(payment: dict[str, Any], query: dict[str, str]) -> dict[str, Any]:
+def _payment_answer(payment: dict[str, Any], query: dict[str, str]) -> dict[str, Any]:
     """Return a payment, with its card only if the request asks for it."""
     if query.get("expand[]") == "card":
         return payment

@@ -39,7 +39,7 @@ from moorage.testing.sandboxes.payments._square_rules import (
     invalid_request,
     magic,
     missing_object,
-    needed,
+    require_fields,
 )
 from moorage.testing.sandboxes.webhook_signatures import base64_hmac
 
@@ -61,7 +61,7 @@ class SquareSandbox(Sandbox):
         access_token: credentials that requests must have.
         signature_key: secret with which webhooks are signed.
         webhook_url: URL that webhooks are sent to; it is signed too.
-        now: tells the time, in seconds since 1970.
+        now: returns the time, in seconds since 1970.
 
     Attributes:
         location_id: the only location.
@@ -186,7 +186,7 @@ class SquareSandbox(Sandbox):
         self._send_webhook("dispute.state.updated", "dispute", dispute)
 
     def pay_out(self, amount: int, currency: str, status: str = "SENT") -> str:
-        """Send money to our bank, and return the payout's id."""
+        """Send money to the merchant's bank, and return the payout's id."""
         key = f"po_{self.number():08d}"
         self.payouts[key] = {
             "id": key,
@@ -245,7 +245,7 @@ class SquareSandbox(Sandbox):
     ) -> Callable[..., Response]:
         def answer(request: SandboxRequest, **names: str) -> Response:
             body = check(request.json(), shapes)
-            needed(body, "idempotency_key")
+            require_fields(body, "idempotency_key")
             key = request.path, body["idempotency_key"]
             return self._replays.respond(key, body, lambda: handle(body, **names))
 
@@ -285,7 +285,7 @@ class SquareSandbox(Sandbox):
     # --- what it does ------------------------------------------------------
 
     def _pay(self, body: dict[str, Any]) -> Response:
-        needed(body, "source_id", "amount_money")
+        require_fields(body, "source_id", "amount_money")
         money, source = body["amount_money"], body["source_id"]
         amount, customer = amount_of(money), body.get("customer_id")
         if customer is not None and customer not in self.customers:
@@ -372,7 +372,7 @@ class SquareSandbox(Sandbox):
         return reply({"payment": payment})
 
     def _refund(self, body: dict[str, Any]) -> Response:
-        needed(body, "payment_id", "amount_money")
+        require_fields(body, "payment_id", "amount_money")
         payment, money = self._payment(body["payment_id"]), body["amount_money"]
         amount = amount_of(money, payment["amount_money"]["currency"])
         if payment["status"] != "COMPLETED":
@@ -432,8 +432,8 @@ class SquareSandbox(Sandbox):
         return self.disputes[id]
 
     def _store(self, body: dict[str, Any]) -> Response:
-        needed(body, "source_id", "card")
-        needed(body["card"], "customer_id")
+        require_fields(body, "source_id", "card")
+        require_fields(body["card"], "customer_id")
         customer = body["card"]["customer_id"]
         if customer not in self.customers:
             raise invalid_request(

@@ -1,10 +1,10 @@
 """A local sandbox that imitates Stripe.
 
 Magic means of payment, as in Stripe's own test mode, each also as a token (`tok_...`):
-`pm_card_visa` pays; `pm_card_chargeDeclined` and its kin (`InsufficientFunds`, `LostCard`,
+`pm_card_visa` pays; `pm_card_chargeDeclined` and its variants (`InsufficientFunds`, `LostCard`,
 `StolenCard`, `ExpiredCard`, `IncorrectCvc`, `ProcessingError`, `Fraudulent`,
 `VelocityLimitExceeded`) are declined; `pm_card_threeDSecure2Required` and
-`pm_card_authenticationRequired` wait for the buyer, as whom `authenticate` acts;
+`pm_card_authenticationRequired` wait for the buyer, whose part `authenticate` plays;
 `pm_usBankAccount_success` is pending until `arrive`; `pm_card_createDispute` is disputed at once;
 refunds to `pm_card_pendingRefund` are pending until `arrive_refund`.
 """
@@ -44,7 +44,7 @@ from moorage.testing.sandboxes.payments._stripe_rules import (
     details_of,
     done,
     error,
-    expanded,
+    expanded_fields,
     fields_of,
     flag_of,
     link_items,
@@ -75,10 +75,10 @@ class StripeSandbox(StripeLedger):
 
     Args:
         api_key: credentials that requests must have.
-        restricted_key: key with which requests may only read.
+        restricted_key: a key that permits read requests only.
         webhook_secret: secret with which webhooks are signed.
         webhook_url: URL that webhooks are sent to.
-        now: tells the time, in seconds since 1970.
+        now: returns the time, in seconds since 1970.
 
     Attributes:
         bank: URL at which buyers confirm a payment.
@@ -200,7 +200,7 @@ class StripeSandbox(StripeLedger):
                 if starting_after is None
                 else keys.index(resource_in(resources, starting_after)["id"]) + 1
             )
-            expand = [name.removeprefix("data.") for name in expanded(fields)]
+            expand = [name.removeprefix("data.") for name in expanded_fields(fields)]
             page = [
                 self._with_charge(resource, expand) for resource in matches[start : start + limit]
             ]
@@ -226,7 +226,9 @@ class StripeSandbox(StripeLedger):
             )
 
     def _shown_response(self, resource: dict[str, Any], fields: Mapping[str, str]) -> Response:
-        return stripe_reply(self._with_charge(resource, expanded(fields)), request_id="req_sandbox")
+        return stripe_reply(
+            self._with_charge(resource, expanded_fields(fields)), request_id="req_sandbox"
+        )
 
     def _with_charge(self, resource: dict[str, Any], expand: list[str]) -> dict[str, Any]:
         charge = resource.get("latest_charge")
@@ -434,7 +436,7 @@ class StripeSandbox(StripeLedger):
             "customer": customer,
             "last_setup_error": None,
             "next_action": None,
-            "payment_method": method if "payment_method" in expanded(fields) else key,
+            "payment_method": method if "payment_method" in expanded_fields(fields) else key,
             "status": "succeeded",
             "usage": fields.get("usage", "off_session"),
         }

@@ -10,7 +10,7 @@ _ESCAPE: Final = re.compile(r"\\(.)")
 
 
 class SearchProblemError(Exception):
-    """A search cannot be read."""
+    """Raised if a search cannot be parsed."""
 
 
 def matches(query: str | None, user: dict[str, Any]) -> bool:

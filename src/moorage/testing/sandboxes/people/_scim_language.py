@@ -23,7 +23,7 @@ _EXACT: Final = frozenset({"externalId", "id", "value"})
 
 
 class SyntaxProblemError(Exception):
-    """A filter or a path cannot be read."""
+    """Raised if a filter or a path cannot be parsed."""
 
 
 def conditions(text: str) -> list[tuple[str, Any]]:
@@ -46,12 +46,12 @@ def conditions(text: str) -> list[tuple[str, Any]]:
 def holds(item: Any, pairs: list[tuple[str, Any]]) -> bool:
     """Return whether a resource, or an entry of a list, fulfils all conditions."""
     return all(
-        any(_same(name, expected, actual) for actual in _values(item, name.split(".")))
+        any(_is_equal(name, expected, actual) for actual in _values(item, name.split(".")))
         for name, expected in pairs
     )
 
 
-def _same(name: str, expected: Any, actual: Any) -> bool:
+def _is_equal(name: str, expected: Any, actual: Any) -> bool:
     if isinstance(expected, str) and isinstance(actual, str) and name not in _EXACT:
         return expected.casefold() == actual.casefold()
     return bool(expected == actual)

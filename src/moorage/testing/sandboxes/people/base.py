@@ -19,10 +19,10 @@ class KeptAccount:
     """An account as the directory keeps it.
 
     Attributes:
-        id: the directory's id of it.
+        id: the directory's id of the account.
         user_name: name to sign in with.
         active: True if the person can sign in.
-        external_id: the caller's own id of the person, if it was given.
+        external_id: the caller's own id of the person, if there is one.
         emails: addresses, the primary one first.
         password: first password, if there is one.
         annotated: True if the notes that `annotate` wrote still exist.
@@ -58,11 +58,11 @@ class PeopleSandbox(Sandbox, ABC):
 
     @abstractmethod
     def annotate(self, id_: str) -> None:
-        """Write notes into an account that no contract knows, also into its lists."""
+        """Write notes into fields of an account, and of its lists, that are in no contract."""
 
 
 def as_dict(value: Any) -> dict[str, Any]:
-    """Return a JSON object; an empty one if the value is none."""
+    """Return a JSON object; an empty one if the value is not an object."""
     return value if is_object(value) else {}
 
 

@@ -21,8 +21,8 @@ _LOGIN: Final = "login.microsoftonline.com"
 _GRAPH: Final = "graph.microsoft.com"
 _DIRECTORY: Final = "00000000-0000-4000-8000-00000000d1c7"
 _CLIENT_ID: Final = "00000000-0000-4000-8000-00000000a991"
-_NOTHING: Final = type(None)
-_TEXT: Final = (str, _NOTHING)
+_NONE_TYPE: Final = type(None)
+_TEXT: Final = (str, _NONE_TYPE)
 _SHAPE: Final[dict[str, Any]] = {
     "accountEnabled": bool,
     "displayName": str,
@@ -153,7 +153,7 @@ class EntraSandbox(PeopleSandbox):
         return list(self.members)
 
     def annotate(self, id_: str) -> None:
-        """Write a note into an account that no contract knows; Graph's lists are plain texts."""
+        """Write a note into a field that is in no contract; Graph's lists have only texts."""
         self.users[id_]["officeLocation"] = _NOTE
 
     def _list_users(self, request: base.SandboxRequest) -> Response:
@@ -215,13 +215,13 @@ class EntraSandbox(PeopleSandbox):
 
     def _remove_manager(self, _: base.SandboxRequest, key: str) -> Response:
         if self.managers.pop(self._user(key)["id"], None) is None:
-            raise _missing("manager")
+            raise _missing_error("manager")
         return Response(204)
 
     def _membership(self, _: base.SandboxRequest, key: str, group: str) -> Response:
         self._check_group(group)
         if self._user(key)["id"] not in self.members:
-            raise _missing(group)
+            raise _missing_error(group)
         return base.reply(self._group())
 
     def _get_group(self, _: base.SandboxRequest, group: str) -> Response:
@@ -240,7 +240,7 @@ class EntraSandbox(PeopleSandbox):
     def _remove_member(self, _: base.SandboxRequest, group: str, key: str) -> Response:
         self._check_group(group)
         if key not in self.members:
-            raise _missing(key)
+            raise _missing_error(key)
         self.members.remove(key)
         return Response(204)
 
@@ -276,25 +276,25 @@ class EntraSandbox(PeopleSandbox):
 
     def _shown(self, user: dict[str, Any], query: dict[str, str]) -> dict[str, Any]:
         names = query["$select"].split(",") if "$select" in query else _DEFAULT
-        shown = {name: user.get(name) for name in names}
-        for name in {"businessPhones", "otherMails"} & shown.keys():
-            shown[name] = shown[name] or []
+        user_fields = {name: user.get(name) for name in names}
+        for name in {"businessPhones", "otherMails"} & user_fields.keys():
+            user_fields[name] = user_fields[name] or []
         if query.get("$expand") == "manager($select=id)" and user["id"] in self.managers:
-            shown["manager"] = {
+            user_fields["manager"] = {
                 "@odata.type": "#microsoft.graph.user",
                 "id": self.managers[user["id"]],
             }
-        return shown
+        return user_fields
 
     def _user(self, key: str) -> dict[str, Any]:
         for user in self.users.values():
             if key == user["id"] or key.casefold() == user["userPrincipalName"].casefold():
                 return user
-        raise _missing(key)
+        raise _missing_error(key)
 
     def _check_group(self, group: str) -> None:
         if group != self.group:
-            raise _missing(group)
+            raise _missing_error(group)
 
     def _group(self) -> dict[str, Any]:
         return {"id": self.group, "displayName": "Accounting", "mail": "accounting@example.com"}
@@ -321,7 +321,7 @@ def _fulfils(user: dict[str, Any], text: str) -> bool:
         position += len(" and ")
 
 
-def _missing(key: str) -> base.Refusal:
+def _missing_error(key: str) -> base.Refusal:
     message = f"Resource '{key}' does not exist or one of its queried references is not present."
     return _error(404, "Request_ResourceNotFound", message)
 

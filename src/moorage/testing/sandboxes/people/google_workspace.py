@@ -30,7 +30,7 @@ _PATH: Final = "/admin/directory/v1"
 _GRANT: Final = "urn:ietf:params:oauth:grant-type:jwt-bearer"
 _SCOPE: Final = "https://www.googleapis.com/auth/admin.directory"
 _NOTE: Final = "kept by the directory"
-_NOTHING: Final = type(None)
+_NONE_TYPE: Final = type(None)
 _SHAPE: Final[dict[str, Any]] = {
     "primaryEmail": str,
     "password": str,
@@ -38,13 +38,13 @@ _SHAPE: Final[dict[str, Any]] = {
     "suspended": bool,
     "orgUnitPath": str,
     "includeInGlobalAddressList": bool,
-    "name": {"givenName": str, "familyName": str, "displayName": (str, _NOTHING)},
-    "emails": (list, _NOTHING),
-    "phones": (list, _NOTHING),
-    "organizations": (list, _NOTHING),
-    "relations": (list, _NOTHING),
-    "externalIds": (list, _NOTHING),
-    "languages": (list, _NOTHING),
+    "name": {"givenName": str, "familyName": str, "displayName": (str, _NONE_TYPE)},
+    "emails": (list, _NONE_TYPE),
+    "phones": (list, _NONE_TYPE),
+    "organizations": (list, _NONE_TYPE),
+    "relations": (list, _NONE_TYPE),
+    "externalIds": (list, _NONE_TYPE),
+    "languages": (list, _NONE_TYPE),
 }
 _ENTRIES: Final[dict[str, dict[str, Any]]] = {
     "emails": {"address!": str, "type!": str, "primary": bool, "customType": str},
@@ -95,8 +95,8 @@ class DirectoryTokens(TokenEndpoint):
     def _is_valid(self, assertion: str) -> bool:
         text, _, signature = assertion.rpartition(".")
         try:
-            claims: dict[str, Any] = json.loads(_decoded(text.partition(".")[2]))
-            pair().public_key().verify(_decoded(signature), text.encode(), PKCS1v15(), SHA256())
+            claims: dict[str, Any] = json.loads(_decode(text.partition(".")[2]))
+            pair().public_key().verify(_decode(signature), text.encode(), PKCS1v15(), SHA256())
         except (InvalidSignature, ValueError):
             return False
         return (
@@ -108,7 +108,7 @@ class DirectoryTokens(TokenEndpoint):
         )
 
 
-def _decoded(part: str) -> bytes:
+def _decode(part: str) -> bytes:
     return urlsafe_b64decode(part + "=" * (-len(part) % 4))
 
 
@@ -202,7 +202,7 @@ class GoogleWorkspaceSandbox(PeopleSandbox):
         return [member["id"] for member in self.members]
 
     def annotate(self, id_: str) -> None:
-        """Write notes into an account that no contract knows, also into its lists."""
+        """Write notes into fields of an account, and of its lists, that are in no contract."""
         user = self.users[id_]
         user["orgUnitPath"] = f"/{_NOTE}"
         organizations = user.setdefault("organizations", [])
@@ -219,7 +219,7 @@ class GoogleWorkspaceSandbox(PeopleSandbox):
             users = [user for user in self.users.values() if matches(query.get("query"), user)]
         except SearchProblemError:
             raise _error(400, "invalid", "Invalid Input: query") from None
-        return self._page(query, "users", [_shown(user) for user in users])
+        return self._page(query, "users", [_user_answer(user) for user in users])
 
     def _list_groups(self, request: base.SandboxRequest) -> Response:
         query = _checked_query(request, "customer maxResults pageToken")
@@ -254,18 +254,18 @@ class GoogleWorkspaceSandbox(PeopleSandbox):
             "id": str(self.number() + 10**20),
         }
         self.users[user["id"]] = user
-        return base.reply(_shown(user))
+        return base.reply(_user_answer(user))
 
     def _get_user(self, _: base.SandboxRequest, key: str) -> Response:
-        return base.reply(_shown(self._user(key)))
+        return base.reply(_user_answer(self._user(key)))
 
     def _update(self, request: base.SandboxRequest, key: str) -> Response:
         user, body = self._user(key), request.json()
         self._check(body, user["id"])
         changed_name = {**user["name"], **body.get("name", {})}
-        changed = _without_nulls({**user, **body, "name": changed_name})
-        self.users[user["id"]] = changed
-        return base.reply(_shown(changed))
+        changed_user = _without_nulls({**user, **body, "name": changed_name})
+        self.users[user["id"]] = changed_user
+        return base.reply(_user_answer(changed_user))
 
     def _delete(self, _: base.SandboxRequest, key: str) -> Response:
         id_ = self._user(key)["id"]
@@ -353,14 +353,14 @@ def _addresses(user: dict[str, Any]) -> set[str]:
     return {item["address"].casefold() for item in _emails(user)}
 
 
-def _shown(user: dict[str, Any]) -> dict[str, Any]:
+def _user_answer(user: dict[str, Any]) -> dict[str, Any]:
     name = user["name"]
     full_name = f"{name['givenName']} {name['familyName']}"
-    shown = {field: value for field, value in user.items() if field != "password"}
+    user_fields = {field: value for field, value in user.items() if field != "password"}
     return {
         "kind": "admin#directory#user",
         "etag": '"etag"',
-        **shown,
+        **user_fields,
         "name": {**name, "fullName": full_name},
         "emails": _emails(user),
     }

@@ -174,7 +174,7 @@ class ScimSandbox(PeopleSandbox):
         return [member["value"] for member in self.group_resources[self.group]["members"]]
 
     def annotate(self, id_: str) -> None:
-        """Write notes into an account that no contract knows, also into its lists."""
+        """Write notes into fields of an account, and of its lists, that are in no contract."""
         user = self.users[id_]
         user["nickName"] = _NOTE
         user.setdefault("name", {})["middleName"] = _NOTE
@@ -230,7 +230,7 @@ class ScimSandbox(PeopleSandbox):
                 "totalResults": len(resources),
                 "itemsPerPage": len(page),
                 "startIndex": start,
-                "Resources": [_shown(resource) for resource in page],
+                "Resources": [_resource_answer(resource) for resource in page],
             }
         )
 
@@ -259,11 +259,11 @@ class ScimSandbox(PeopleSandbox):
         if not self.patch:
             raise _error(501, "PATCH is not implemented.")
         self._check_version(request, user)
-        changed = self._patched(user, request)
-        self._check(changed, id)
-        self._stamp(changed)
-        self.users[id] = changed
-        return Response(204, {"ETag": changed["meta"]["version"]} if self.versions else {})
+        changed_user = self._patched(user, request)
+        self._check(changed_user, id)
+        self._stamp(changed_user)
+        self.users[id] = changed_user
+        return Response(204, {"ETag": changed_user["meta"]["version"]} if self.versions else {})
 
     def _delete(self, _: base.SandboxRequest, id: str) -> Response:
         del self.users[self._user(id)["id"]]
@@ -276,19 +276,19 @@ class ScimSandbox(PeopleSandbox):
 
     def _patch_group(self, request: base.SandboxRequest, id: str) -> Response:
         group = self._group(id)
-        changed = self._patched(group, request)
-        for member in changed.setdefault("members", []):
+        changed_group = self._patched(group, request)
+        for member in changed_group.setdefault("members", []):
             user_id = member.get("value")
             if user_id not in self.users:
                 raise _error(400, "A member does not exist.", "invalidValue")
             member.setdefault("type", "User")
-        values = [member["value"] for member in changed["members"]]
-        changed["members"] = [
+        values = [member["value"] for member in changed_group["members"]]
+        changed_group["members"] = [
             member
-            for number, member in enumerate(changed["members"])
+            for number, member in enumerate(changed_group["members"])
             if values.index(member["value"]) == number
         ]
-        self.group_resources[id] = changed
+        self.group_resources[id] = changed_group
         return Response(204)
 
     def _patched(self, resource: dict[str, Any], request: base.SandboxRequest) -> dict[str, Any]:
@@ -300,17 +300,17 @@ class ScimSandbox(PeopleSandbox):
         invalid = list(problems(_PATCH, {**body, "Operations": operations}))
         if invalid:
             raise _error(400, f"The operations are {invalid}.", "invalidSyntax")
-        changed = copy.deepcopy(resource)
+        changed_resource = copy.deepcopy(resource)
         for operation in body["Operations"]:
             try:
-                _apply(changed, operation)
+                _apply(changed_resource, operation)
             except SyntaxProblemError:
                 raise _error(400, "A path is invalid.", "invalidPath") from None
-        return changed
+        return changed_resource
 
     def _check(self, body: dict[str, Any], id_: str | None = None) -> None:
-        stored = {name: value for name, value in body.items() if value is not None}
-        invalid = list(problems(_SHAPE, stored))
+        attributes = {name: value for name, value in body.items() if value is not None}
+        invalid = list(problems(_SHAPE, attributes))
         if invalid or not body["userName"]:
             raise _error(400, f"The resource is {invalid}.", "invalidValue")
         primaries = [item for item in body.get("emails", []) if item.get("primary")]
@@ -338,7 +338,7 @@ class ScimSandbox(PeopleSandbox):
 
     def _answer(self, user: dict[str, Any], status: int = 200) -> Response:
         headers = {"ETag": user["meta"]["version"]} if self.versions else {}
-        return _reply(_shown(user), status, **headers)
+        return _reply(_resource_answer(user), status, **headers)
 
     def _user(self, id_: str) -> dict[str, Any]:
         return base.existing(self.users, id_, _error(404, "Resource not found."))
@@ -361,10 +361,10 @@ def _apply(resource: dict[str, Any], operation: dict[str, Any]) -> None:
     if match["filter"]:
         pairs = conditions(match["filter"])
         entries = target.get(name, [])
-        left = [entry for entry in entries if not holds(entry, pairs)]
-        if kind != "remove" or len(left) == len(entries):
+        remaining_entries = [entry for entry in entries if not holds(entry, pairs)]
+        if kind != "remove" or len(remaining_entries) == len(entries):
             raise _error(400, "The filter of the path matches nothing.", "noTarget")
-        target[name] = left
+        target[name] = remaining_entries
     elif kind == "remove":
         target.pop(name, None)
     elif kind == "add" and is_list(value):
@@ -380,8 +380,8 @@ def _body(request: base.SandboxRequest) -> dict[str, Any]:
     return body if body == as_dict(body) else {}
 
 
-def _shown(resource: dict[str, Any]) -> dict[str, Any]:
-    """Return a resource as the server shows it, which is never with its password."""
+def _resource_answer(resource: dict[str, Any]) -> dict[str, Any]:
+    """Return a resource in the server's format, without the password."""
     return {name: value for name, value in resource.items() if name != "password"}
 
 

@@ -31,7 +31,7 @@ if TYPE_CHECKING:
 _HOST: Final = "api.push.apple.com"
 _TEAM: Final = "SANDBOX123"
 _KEY_ID: Final = "KEY4TESTS1"
-_LARGEST: Final = 4_096
+_MAX_BYTES: Final = 4_096
 _OLDEST: Final = 3_600
 _SHORTEST: Final = 1_200
 _TOKEN: Final = re.compile(r"[0-9a-f]{64}")
@@ -73,7 +73,7 @@ class ApnsSandbox(PushSandbox):
         return DeviceToken(f"{self.number():064x}")
 
     def remove(self, to: DeviceToken | BrowserSubscription) -> None:
-        """End the token, as when the app is deleted."""
+        """Invalidate the token, as when the app is deleted."""
         self._gone.add(to.address)
 
     def routes(self) -> base.Routes:
@@ -85,7 +85,7 @@ class ApnsSandbox(PushSandbox):
         return _error(404, "BadPath").response
 
     def check_access(self, request: base.SandboxRequest) -> None:
-        """Check the provider token, and that it is not newer than Apple allows."""
+        """Check the provider token, and that it was not renewed sooner than Apple allows."""
         token = request.bearer()
         if token is None:
             raise _error(403, "MissingProviderToken")
@@ -108,7 +108,7 @@ class ApnsSandbox(PushSandbox):
         if token in self._gone:
             raise _error(410, "Unregistered", timestamp=1_790_000_000_000)
         payload = request.json()
-        self.delivered.append(_delivered(payload, token, headers))
+        self.delivered.append(_delivered_notification(payload, token, headers))
         id_ = headers.get("apns-id") or self.uuid()
         return Response(200, {"apns-id": id_})
 
@@ -130,12 +130,12 @@ class ApnsSandbox(PushSandbox):
         )
         if problem is not None:
             raise _error(400, problem)
-        if len(request.body) > _LARGEST:
+        if len(request.body) > _MAX_BYTES:
             raise _error(413, "PayloadTooLarge")
 
 
 def _issued_at(token: str) -> int | None:
-    """The time at which the team signed a provider token; None if it is invalid."""
+    """Return the time at which the team signed a provider token; None if the token is invalid."""
     text, _, signature = token.rpartition(".")
     try:
         head, claims = (json.loads(_bytes(part)) for part in text.split("."))
@@ -150,7 +150,7 @@ def _issued_at(token: str) -> int | None:
     return claims["iat"] if (head, claims) == expected else None
 
 
-def _delivered(
+def _delivered_notification(
     payload: Mapping[str, Any], to: str, headers: Mapping[str, str]
 ) -> DeliveredNotification:
     aps = payload["aps"]
@@ -175,7 +175,7 @@ def _delivered(
 
 
 def _lifetime(expiration: int, now: float) -> int:
-    """The seconds until an expiration, rounded up to ten minutes to undo the request's time."""
+    """Return the seconds until an expiration, rounded up to ten minutes to ignore transit time."""
     return max(0, ceil((expiration - now) / 600) * 600)
 
 

@@ -1,4 +1,4 @@
-"""The base of sandboxes that imitate push vendors: what each device got."""
+"""The base of sandboxes that imitate push vendors: the notifications that each device received."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
 @attrs.frozen(kw_only=True)
 class DeliveredNotification:
-    """A notification as a device or browser got it.
+    """A notification as a device or browser received it.
 
     Attributes:
         to: token, endpoint or topic that it was sent to.
@@ -25,10 +25,10 @@ class DeliveredNotification:
         data: texts for the app.
         badge, sound, image: further parts of the notification.
         link: address that a tap opens.
-        collapse_key: key by which a later one replaces it.
+        collapse_key: key by which a later notification replaces this one.
         urgent: True if it was sent with high priority.
-        seconds: time for which a device that is offline gets it later.
-        silent: True if the app got it and showed nothing.
+        seconds: seconds for which the notification is kept for an offline device.
+        silent: True if the app received it and showed nothing.
     """
 
     to: str
@@ -58,7 +58,7 @@ class PushSandbox(Sandbox, ABC):
 
     @abstractmethod
     def recipient(self) -> DeviceToken | BrowserSubscription:
-        """Return a device or browser that takes notifications."""
+        """Return a device or browser that accepts notifications."""
 
     @abstractmethod
     def remove(self, to: DeviceToken | BrowserSubscription) -> None:

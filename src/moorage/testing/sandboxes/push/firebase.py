@@ -30,7 +30,7 @@ _SCOPES: Final = frozenset(
     }
 )
 _DETAIL: Final = "type.googleapis.com/google.firebase.fcm.v1.FcmError"
-_LARGEST: Final = 4_096
+_MAX_BYTES: Final = 4_096
 _LARGEST_FOR_TOPIC: Final = 2_048
 _RESERVED: Final = re.compile("(from|message_type)|(google|gcm).*")
 _TTL: Final = re.compile(r"[0-9]{1,7}(\.[0-9]{1,9})?s")
@@ -98,7 +98,7 @@ class FirebaseSandbox(PushSandbox):
         """Return the JSON text of the service account's key file.
 
         Args:
-            token_uri: where tokens are, if not at Google's.
+            token_uri: URL of the token endpoint, if it is not Google's.
         """
         if token_uri is not None:
             self.tokens.audience = token_uri
@@ -109,7 +109,7 @@ class FirebaseSandbox(PushSandbox):
         return DeviceToken(f"cR3g1s7r4t10n:APA91b-device-{self.number():04d}")
 
     def remove(self, to: DeviceToken | BrowserSubscription) -> None:
-        """End the token, as when the app is deleted."""
+        """Invalidate the token, as when the app is deleted."""
         self._gone.add(to.address)
 
     def routes(self) -> base.Routes:
@@ -134,7 +134,7 @@ class FirebaseSandbox(PushSandbox):
             raise _invalid("Exactly one of token, topic or condition is required")
         self._check(message)
         if not body.get("validate_only"):
-            self.delivered.append(_delivered(message, message[targets[0]]))
+            self.delivered.append(_delivered_notification(message, message[targets[0]]))
         return base.reply(
             {"name": f"projects/{project}/messages/0:150041531{self.number():04d}31bd1c9"}
         )
@@ -150,8 +150,8 @@ class FirebaseSandbox(PushSandbox):
         if _TTL.fullmatch(message.get("android", {}).get("ttl", "1s")) is None:
             raise _invalid("Invalid TTL")
         parts = {name: message[name] for name in ("notification", "data") if name in message}
-        most = _LARGEST_FOR_TOPIC if "topic" in message else _LARGEST
-        if len(encode_json(parts)) > most:
+        maximum = _LARGEST_FOR_TOPIC if "topic" in message else _MAX_BYTES
+        if len(encode_json(parts)) > maximum:
             raise _invalid("Android message is too big")
         token = message.get("token")
         if token is not None and ":APA91b" not in token:
@@ -160,24 +160,24 @@ class FirebaseSandbox(PushSandbox):
             raise _fcm(404, "NOT_FOUND", "UNREGISTERED", "Requested entity was not found.")
 
 
-def _delivered(message: Mapping[str, Any], to: str) -> DeliveredNotification:
-    shown = message.get("notification", {})
+def _delivered_notification(message: Mapping[str, Any], to: str) -> DeliveredNotification:
+    notification = message.get("notification", {})
     android = message.get("android", {})
     ttl = android.get("ttl")
     data = dict(message.get("data", {}))
     return DeliveredNotification(
         to=to,
-        title=shown.get("title"),
-        body=shown.get("body"),
+        title=notification.get("title"),
+        body=notification.get("body"),
         data=data,
         badge=android.get("notification", {}).get("notification_count"),
         sound=android.get("notification", {}).get("sound"),
-        image=shown.get("image"),
+        image=notification.get("image"),
         link=data.get("link"),
         collapse_key=android.get("collapse_key"),
         urgent=android.get("priority") == "HIGH",
         seconds=None if ttl is None else int(ttl.rstrip("s")),
-        silent=not shown,
+        silent=not notification,
     )
 
 

@@ -34,7 +34,7 @@ if TYPE_CHECKING:
 
 _HOST: Final = "updates.push.services.mozilla.com"
 _AUTH: Final = b"sandbox browser!"
-_LARGEST: Final = 4_096
+_MAX_BYTES: Final = 4_096
 _DAY: Final = 86_400
 _TOPIC: Final = re.compile(r"[A-Za-z0-9_\-]{1,32}")
 _VAPID: Final = re.compile(r"vapid t=([\w\-]+)\.([\w\-]+)\.([\w\-]+), k=([\w\-]+)")
@@ -96,7 +96,7 @@ class WebPushSandbox(PushSandbox):
         topic = request.headers.get("topic")
         if topic is not None and _TOPIC.fullmatch(topic) is None:
             raise _error(400, 113, "Bad Request", "The topic is malformed.")
-        if len(request.body) > _LARGEST:
+        if len(request.body) > _MAX_BYTES:
             raise _error(413, 104, "Payload Too Large", "The notification is too large.")
         fields = self._decrypted(request)
         data: dict[str, str] = fields.get("data", {})

@@ -26,7 +26,7 @@ if TYPE_CHECKING:
 
 _HOME: Final = (("N", "EXPRESS DOMESTIC", 12.4, 1), ("1", "EXPRESS DOMESTIC 12:00", 21.9, 1))
 _FOREIGN_PRODUCTS: Final = (("P", "EXPRESS WORLDWIDE", 48.75, 3), ("Y", "EXPRESS 12:00", 66.1, 2))
-_HEAVIEST: Final = 70
+_MAX_WEIGHT: Final = 70
 _PLANNED: Final = re.compile(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d ?GMT[+-]\d\d:\d\d")
 _PLACE: Final = {
     "postalCode!": str,
@@ -111,7 +111,7 @@ _SHIPMENT: Final = {
         },
     },
 }
-_LONGEST: Final = {"addressLine1": 45, "cityName": 45, "value": 35}
+_MAX_LENGTHS: Final = {"addressLine1": 45, "cityName": 45, "value": 35}
 
 
 class DhlExpressSandbox(Sandbox):
@@ -178,7 +178,7 @@ class DhlExpressSandbox(Sandbox):
             body["customerDetails"][f"{entry}Details"] for entry in ("shipper", "receiver")
         )
         if receiver["postalCode"] == NO_RATES or any(
-            entry["weight"] > _HEAVIEST for entry in body["packages"]
+            entry["weight"] > _MAX_WEIGHT for entry in body["packages"]
         ):
             words = "1001: The requested product(s) not available based on your search criteria."
             raise _refusal(400, words, "/rates")
@@ -210,7 +210,10 @@ class DhlExpressSandbox(Sandbox):
             "status": "Success",
             "productCode": product,
             "events": [],
-            "pieces": [{"number": n, "trackingNumber": entry} for n, entry in enumerate(pieces, 1)],
+            "pieces": [
+                {"number": n, "trackingNumber": entry, "events": []}
+                for n, entry in enumerate(pieces, 1)
+            ],
             "numberOfPieces": len(pieces),
             "estimatedDeliveryDate": "2030-01-05",
             "shipperReferences": body.get("customerReferences", []),
@@ -369,7 +372,7 @@ def _too_long(value: object, at: str) -> Iterator[str]:
             yield from _too_long(element, f"{at}/{number}")
     elif is_object(value):
         for name, element in value.items():
-            longest = _LONGEST.get(name)
+            longest = _MAX_LENGTHS.get(name)
             if isinstance(element, str) and longest is not None and len(element) > longest:
                 yield f"{at}/{name}: expected maxLength: {longest}, actual: {len(element)}"
             yield from _too_long(element, f"{at}/{name}")

@@ -81,7 +81,7 @@ class EasyPostSandbox(Sandbox):
         files: host of the label files; by default that of EasyPost.
 
     Attributes:
-        shipments, trackers, labels: the stored objects, by id; labels by path.
+        shipments, trackers, labels: the stored objects, by id; labels are by path.
         pickups, forms: the pickups and the scan forms, by id.
     """
 
@@ -363,8 +363,10 @@ class EasyPostSandbox(Sandbox):
         return reply(pickup)
 
     def _create_form(self, request: SandboxRequest) -> Response:
-        chosen: list[dict[str, Any]] = self._object(request, "scan_form").get("shipments") or []
-        shipments = [self._shipment(str(item.get("id"))) for item in chosen]
+        chosen_shipments: list[dict[str, Any]] = (
+            self._object(request, "scan_form").get("shipments") or []
+        )
+        shipments = [self._shipment(str(item.get("id"))) for item in chosen_shipments]
         if not shipments:
             raise _refusal(422, "PARAMETER.REQUIRED", "Missing required parameter.", "shipments")
         if any(item["postage_label"] is None or item["refund_status"] for item in shipments):
@@ -446,7 +448,7 @@ class EasyPostSandbox(Sandbox):
 
 
 def _with_numbers(fields: dict[str, Any]) -> dict[str, Any]:
-    """Return fields with numbers for sizes, weights and values that were sent as text."""
+    """Return fields in which sizes, weights and values that were sent as text are numbers."""
     return {
         name: float(value) if name in _NUMBERS and isinstance(value, str) else value
         for name, value in fields.items()

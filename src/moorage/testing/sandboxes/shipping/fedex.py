@@ -2,8 +2,8 @@
 
 FedEx does not deliver to the postal code 00000; for 00001 it offers a label, and then refuses it;
 the city Nowhere cannot be resolved; a parcel of more than 70 pounds gets no rates. A shipment
-cannot be cancelled once it is on its way. As at FedEx, an unknown number is reported within a
-success.
+cannot be cancelled once it is on its way. As at FedEx, an unknown number is reported inside a
+successful response.
 """
 
 from __future__ import annotations
@@ -140,7 +140,7 @@ class FedExSandbox(Sandbox):
         marks = [reference["value"] for reference in package.get("customerReferences", ())]
         self.tracks[code] = {
             "trackingNumberInfo": {"trackingNumber": code, "carrierCode": "FDXE"},
-            "additionalTrackingInfo": {"packageIdentifiers": [{"values": marks}]},
+            "additionalTrackingInfo": {"packageIdentifiers": [{"value": marks}]},
             "latestStatusDetail": {"code": _STILL_HERE, "description": "Label created"},
             "estimatedDeliveryTimeWindow": {"window": {"ends": "2030-01-05T17:00:00-06:00"}},
             "scanEvents": [],
@@ -273,7 +273,7 @@ def _event(status: str, count: int) -> dict[str, Any]:
 
 def _marks_of(track: dict[str, Any]) -> list[str]:
     identifiers = track["additionalTrackingInfo"]["packageIdentifiers"]
-    return [value for identifier in identifiers for value in identifier["values"]]
+    return [value for identifier in identifiers for value in identifier["value"]]
 
 
 def _resolved_address(address: dict[str, Any]) -> dict[str, Any]:
@@ -286,7 +286,7 @@ def _resolved_address(address: dict[str, Any]) -> dict[str, Any]:
         "parsedPostalCode": {"base": address["postalCode"]},
         "classification": "RESIDENTIAL",
         "customerMessage": [],
-        "attributes": {"Resolved": str(is_known).lower(), "DPV": str(is_known).lower()},
+        "attributes": {"Resolved": is_known, "DPV": is_known},
     }
 
 

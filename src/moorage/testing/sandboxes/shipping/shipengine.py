@@ -421,9 +421,9 @@ class ShipEngineSandbox(Sandbox):
 
     def _create_manifest(self, request: SandboxRequest) -> Response:
         labels = self._body(request, MANIFEST)["label_ids"]
-        used = {label for item in self.manifests.values() for label in item["label_ids"]}
+        used_labels = {label for item in self.manifests.values() for label in item["label_ids"]}
         for label in labels:
-            if self._label(label)["status"] != "completed" or label in used:
+            if self._label(label)["status"] != "completed" or label in used_labels:
                 message = f"{label} cannot be on a manifest."
                 raise refusal(400, "invalid_field_value", "business_rules", message)
         id = f"se-{self.number()}"
@@ -449,8 +449,8 @@ class ShipEngineSandbox(Sandbox):
         return reply({"manifests": [], "manifest_requests": [request_state], **_NO_ERRORS})
 
     def _list_manifests(self, request: SandboxRequest) -> Response:
-        chosen = dict(request.query).get("label_ids")
-        labels: set[str] = set() if chosen is None else set(chosen.split(","))
+        label_id = dict(request.query).get("label_ids")
+        labels: set[str] = set() if label_id is None else set(label_id.split(","))
         manifests = [
             item
             for item in self.manifests.values()
@@ -462,10 +462,10 @@ class ShipEngineSandbox(Sandbox):
         return reply(existing(self.manifests, id, _missing_resource()))
 
     def _manifest_request(self, _: SandboxRequest, id: str) -> Response:
-        made = existing(self.manifest_requests, id, _missing_resource())
+        manifest = existing(self.manifest_requests, id, _missing_resource())
         status = "in_progress" if self.slow else "completed"
         request_state = {"manifest_request_id": id, "status": status}
-        manifests = [] if self.slow else [self.manifests[made]]
+        manifests = [] if self.slow else [self.manifests[manifest]]
         return reply({"manifest_requests": [request_state], "manifests": manifests})
 
     def _points(self, request: SandboxRequest) -> Response:

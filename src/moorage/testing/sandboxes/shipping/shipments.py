@@ -54,7 +54,7 @@ def body_of(request: SandboxRequest) -> dict[str, Any]:
 
 
 def rate_problem(postal_code: object, *, too_heavy: bool) -> str | None:
-    """Return the reason that a parcel gets no rates; None if it gets some.
+    """Return the reason why a parcel gets no rates; None if it gets rates.
 
     Args:
         postal_code: postal code of the recipient.

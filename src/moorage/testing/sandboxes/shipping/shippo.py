@@ -1,6 +1,6 @@
 """A local sandbox that imitates Shippo.
 
-The carrier "shippo" knows the numbers SHIPPO_PRE_TRANSIT, SHIPPO_TRANSIT, SHIPPO_DELIVERED,
+The carrier "shippo" has the tracking numbers SHIPPO_PRE_TRANSIT, SHIPPO_TRANSIT, SHIPPO_DELIVERED,
 SHIPPO_RETURNED, SHIPPO_FAILURE and SHIPPO_UNKNOWN, as Shippo's own test mode does. No carrier
 delivers to the postal code 00000; for 00001 a label is offered and then refused, with HTTP 201;
 nothing can be delivered to the city Nowhere; a parcel of more than 70 pounds gets no rates.
@@ -399,14 +399,14 @@ class ShippoSandbox(Sandbox):
         for name in set(body) - _MANIFEST_FIELDS:
             raise _field_refusal(name, "This field is not known.")
         transactions = [item["object_id"] for item in self._bought(body)]
-        used = {
+        used_codes = {
             label
             for item in self.manifests.values()
             if item["status"] != "ERROR"
             for label in item["transactions"]
         }
         id = f"{self.number():032x}"
-        status = "ERROR" if used.intersection(transactions) else "SUCCESS"
+        status = "ERROR" if used_codes.intersection(transactions) else "SUCCESS"
         status = "QUEUED" if self.slow else status
         url = f"{self.files}/{id}.pdf?Expires=1893456000&Signature=a%2Fb~c-d_e"
         self.manifests[id] = {
@@ -425,10 +425,10 @@ class ShippoSandbox(Sandbox):
         """Return the bought labels that a request names."""
         ids: list[str] = body.get("transactions") or []
         transactions = [self.transactions.get(id) for id in ids]
-        bought = [item for item in transactions if item and item["status"] == "SUCCESS"]
-        if not bought or len(bought) < len(ids):
+        bought_labels = [item for item in transactions if item and item["status"] == "SUCCESS"]
+        if not bought_labels or len(bought_labels) < len(ids):
             raise _field_refusal("transactions", "These transactions have no labels.")
-        return bought
+        return bought_labels
 
     def _list_manifests(self, _: SandboxRequest) -> Response:
         return reply({"next": None, "previous": None, "results": list(self.manifests.values())})

@@ -25,7 +25,7 @@ if TYPE_CHECKING:
 
 _HOME: Final = (("03", "15.20", "12.34", 3), ("02", "31.05", "27.50", 2), ("01", "62.00", None, 1))
 _FOREIGN_SERVICES: Final = (("11", "35.10", "30.00", 4), ("65", "98.00", "80.25", 2))
-_HEAVIEST: Final = 150
+_MAX_WEIGHT: Final = 150
 _CODE: Final = {"Code!": str, "Description": str}
 _ADDRESS: Final = {
     "AddressLine!": [str],
@@ -204,7 +204,7 @@ class UpsSandbox(Sandbox):
     # --- what happens on the way ---------------------------------------------
 
     def move(self, number: str, kind: str, code: str = "ZZ") -> None:
-        """Move a parcel to a status of UPS."""
+        """Move a parcel to a status, given by UPS's code."""
         activity = self._shipment(number)["activity"]
         day = f"203001{1 + len(activity):02}"
         activity.insert(
@@ -236,7 +236,7 @@ class UpsSandbox(Sandbox):
                 "RateResponse": {
                     "Response": _DONE_RESPONSE,
                     "RatedShipment": [
-                        _rated(*service, packages=len(shipment["Package"]))
+                        _rated_shipment(*service, packages=len(shipment["Package"]))
                         for service in _services(shipment)
                     ],
                 }
@@ -414,7 +414,7 @@ def _check_packages(shipment: Mapping[str, Any]) -> None:
         weight = package["PackageWeight"]
         if weight["UnitOfMeasurement"]["Code"] != unit:
             raise _refusal(400, "111057", "This measurement system is not valid here.")
-        if not 0 < number(weight["Weight"]) <= _HEAVIEST or len(weight["Weight"]) > 6:
+        if not 0 < number(weight["Weight"]) <= _MAX_WEIGHT or len(weight["Weight"]) > 6:
             raise _refusal(400, "111035", "The maximum per package weight is exceeded.")
         box = package.get("Dimensions", {})
         sides = [box[name] for name in ("Length", "Width", "Height") if name in box]
@@ -427,7 +427,7 @@ def _check_packages(shipment: Mapping[str, Any]) -> None:
         raise _refusal(400, "120541", "A shipment reference is not valid between these.")
 
 
-def _rated(
+def _rated_shipment(
     code: str, listed: str, negotiated: str | None, days: int, *, packages: int
 ) -> dict[str, Any]:
     weight = {"UnitOfMeasurement": _POUNDS, "Weight": "1.0"}

@@ -30,7 +30,7 @@ class SeenParcel:
         order: id of the order.
         tracking_number: number of the parcel.
         quantity: items in it.
-        notified: True if the shop wrote to the buyer because it was asked to.
+        notified: True if the shop notified the buyer at the request of the caller.
     """
 
     order: str
@@ -43,7 +43,7 @@ class ShopSandbox(Sandbox, ABC):
     """A local sandbox that imitates a shop.
 
     Attributes:
-        clock: time of the next change; each one takes a second.
+        clock: time of the next change; each change advances it by a second.
         still: True to have all changes happen in the same second.
         cancels_later: True to have cancellations take effect later; None if the vendor cancels at
             once.
@@ -57,7 +57,7 @@ class ShopSandbox(Sandbox, ABC):
         self.still = False
 
     def tick(self) -> datetime:
-        """Return the time of a change."""
+        """Return the time of a change, and advance the clock."""
         if not self.still:
             self.clock += timedelta(seconds=1)
         return self.clock

@@ -92,11 +92,10 @@ class EbaySandbox(ShopSandbox):
     def add_order(self, *quantities: int) -> str:
         """Add a paid order with a line of the item for each quantity; return its id."""
         number = self.number()
-        id_, at = f"27-{10_000 + number}-{number:05d}", _written(self.tick())
+        id_, at = f"27-{10_000 + number}-{number:05d}", _time_text(self.tick())
         total = sum(quantities or (1,)) * 1990 + 450
         self._orders[id_] = {
             "orderId": id_,
-            "legacyOrderId": id_,
             "creationDate": at,
             "lastModifiedDate": at,
             "orderFulfillmentStatus": "NOT_STARTED",
@@ -140,7 +139,7 @@ class EbaySandbox(ShopSandbox):
 
     def touch(self, order: str) -> None:
         """Change an order, such as by a note of the seller."""
-        self._orders[order]["lastModifiedDate"] = _written(self.tick())
+        self._orders[order]["lastModifiedDate"] = _time_text(self.tick())
 
     def cancel(self, order: str) -> None:
         """Cancel an order, as the buyer and the seller do on eBay's pages."""
@@ -173,7 +172,7 @@ class EbaySandbox(ShopSandbox):
         return ()
 
     def stock(self) -> int:
-        """Return the quantity that the item's listing shows: the smaller of both."""
+        """Return the listed quantity: the smaller of the item's and the offer's."""
         total = self._items[SKU]["availability"]["shipToLocationAvailability"]["quantity"]
         return min(int(total), int(self._offers["8001"]["availableQuantity"]))
 
@@ -192,10 +191,10 @@ class EbaySandbox(ShopSandbox):
         orders = [
             order
             for order in self._orders.values()
-            if since <= order["lastModifiedDate"] <= (until or _written(self.clock))
+            if since <= order["lastModifiedDate"] <= (until or _time_text(self.clock))
         ]
-        shown = orders[int(offset) : int(offset) + int(limit)]
-        answer = {"total": len(orders), "limit": int(limit), "offset": int(offset), "orders": shown}
+        page = orders[int(offset) : int(offset) + int(limit)]
+        answer = {"total": len(orders), "limit": int(limit), "offset": int(offset), "orders": page}
         return base.reply(answer)
 
     def _order(self, id_: str) -> dict[str, Any]:
@@ -216,18 +215,18 @@ class EbaySandbox(ShopSandbox):
         if (number is None) != (carrier is None) or not (number or "a").isalnum():
             raise _error(400, 32300, "Invalid shipment tracking number or carrier")
         lines = {line["lineItemId"]: line for line in order["lineItems"]}
-        named = [{"quantity": 1, **line} for line in body["lineItems"]]
-        if not named or any(line["lineItemId"] not in lines for line in named):
+        named_lines = [{"quantity": 1, **line} for line in body["lineItems"]]
+        if not named_lines or any(line["lineItemId"] not in lines for line in named_lines):
             raise _error(400, 32200, "Invalid line item id")
         if id in self.canceled():
             raise _error(400, 32600, "Invalid input data")
-        for line in named:
+        for line in named_lines:
             lines[line["lineItemId"]]["lineItemFulfillmentStatus"] = "FULFILLED"
         statuses = {line["lineItemFulfillmentStatus"] for line in order["lineItems"]}
         order["orderFulfillmentStatus"] = "FULFILLED" if len(statuses) == 1 else "IN_PROGRESS"
-        at = _written(self.tick())
+        at = _time_text(self.tick())
         order["lastModifiedDate"] = at
-        parcel = {"fulfillmentId": number or "999", "shippedDate": at, "lineItems": named}
+        parcel = {"fulfillmentId": number or "999", "shippedDate": at, "lineItems": named_lines}
         if number is not None:
             parcel |= {"shipmentTrackingNumber": number, "shippingCarrierCode": carrier}
         self._parcels.setdefault(id, []).append(parcel)
@@ -258,14 +257,14 @@ class EbaySandbox(ShopSandbox):
         parts: list[dict[str, Any]] = []
         if stock is not None:
             if sku not in self._items:
-                return [_refused({"sku": sku}, 25702, f"{sku} could not be found.")]
+                return [_refusal({"sku": sku}, 25702, f"{sku} could not be found.")]
             self._items[sku]["availability"]["shipToLocationAvailability"] = stock
             parts.append({"sku": sku, "statusCode": 200})
         for change in fields.get("offers", []):
             names = {"offerId": change["offerId"], "sku": sku}
             offer = self._offers.get(change["offerId"])
             if offer is None or offer["status"] != "PUBLISHED" or sku not in {None, offer["sku"]}:
-                parts.append(_refused(names, 25713, "This Offer is not available."))
+                parts.append(_refusal(names, 25713, "This Offer is not available."))
                 continue
             if "availableQuantity" in change:
                 offer["availableQuantity"] = change["availableQuantity"]
@@ -316,7 +315,7 @@ def _cents(amount: int) -> dict[str, str]:
     return _euros(f"{amount // 100}.{amount % 100:02d}")
 
 
-def _written(at: datetime) -> str:
+def _time_text(at: datetime) -> str:
     return f"{at:%Y-%m-%dT%H:%M:%S}.000Z"
 
 
@@ -334,9 +333,9 @@ def _period(text: str | None) -> tuple[str, str]:
 
 def _body(request: base.SandboxRequest, shape: dict[str, Any], code: int) -> dict[str, Any]:
     body = request.json()
-    wrong = [name for _, name, _ in problems(shape, body)]
-    if wrong:
-        raise _error(400, code, f"Invalid input data: {', '.join(wrong)}")
+    mistakes = [name for _, name, _ in problems(shape, body)]
+    if mistakes:
+        raise _error(400, code, f"Invalid input data: {', '.join(mistakes)}")
     fields: dict[str, Any] = body
     return fields
 
@@ -345,7 +344,7 @@ def _problem(code: int, message: str, domain: str) -> dict[str, Any]:
     return {"errorId": code, "domain": domain, "category": "REQUEST", "message": message}
 
 
-def _refused(names: dict[str, Any], code: int, message: str) -> dict[str, Any]:
+def _refusal(names: dict[str, Any], code: int, message: str) -> dict[str, Any]:
     return {**names, "statusCode": 400, "errors": [_problem(code, message, "API_INVENTORY")]}
 
 

@@ -13,13 +13,13 @@ from typing import TYPE_CHECKING, Any, Final
 from moorage.domain.values.json_text import is_object
 from moorage.testing.sandboxes import base
 from moorage.testing.sandboxes._fields import problems
-from moorage.testing.sandboxes.fixture import SandboxFixture
-from moorage.testing.sandboxes.shops._graphql import (
+from moorage.testing.sandboxes._graphql import (
     Field,
     UnreadableError,
     read_operation,
-    selected,
+    selected_fields,
 )
+from moorage.testing.sandboxes.fixture import SandboxFixture
 from moorage.testing.sandboxes.shops.base import BUYER, SKU, SeenParcel, ShopSandbox
 from moorage.testing.sandboxes.webhook_signatures import base64_hmac
 
@@ -263,7 +263,7 @@ class ShopifySandbox(ShopSandbox):
         if (kind, field.name) not in roots:
             raise UnreadableError(f"Field '{field.name}' doesn't exist on {kind}")
         value = roots[kind, field.name](field)
-        return None if value is None else selected(value, field, field.name)
+        return None if value is None else selected_fields(value, field, field.name)
 
     def _shop(self, _: Field) -> Any:
         return {"id": f"{_GID}/Shop/1", "currencyCode": "EUR"}
@@ -306,24 +306,24 @@ class ShopifySandbox(ShopSandbox):
         order = self._with_part(fields["lineItemsByFulfillmentOrder"][0]["fulfillmentOrderId"])
         part = order["fulfillmentOrders"]["nodes"][0]
         items = {item["id"]: item for item in part["lineItems"]["nodes"]}
-        taken = {
+        taken_items = {
             entry["id"]: entry["quantity"]
             for group in fields["lineItemsByFulfillmentOrder"]
             for entry in group.get("fulfillmentOrderLineItems", [])
         } or {id_: item["remainingQuantity"] for id_, item in items.items()}
-        too_many = any(taken[id_] > items[id_]["remainingQuantity"] for id_ in taken)
+        too_many = any(taken_items[id_] > items[id_]["remainingQuantity"] for id_ in taken_items)
         if too_many or part["status"] != "OPEN" or order["cancelledAt"]:
             message = "Fulfillment order line items are invalid or already fulfilled."
             return _payload("fulfillment", field="fulfillment", message=message)
         lines = {line["id"]: line for line in order["lineItems"]["nodes"]}
-        for id_, quantity in taken.items():
+        for id_, quantity in taken_items.items():
             items[id_]["remainingQuantity"] -= quantity
             lines[items[id_]["lineItem"]["id"]]["unfulfilledQuantity"] -= quantity
         is_whole = not any(item["remainingQuantity"] for item in items.values())
         part["status"] = "CLOSED" if is_whole else "OPEN"
         order["displayFulfillmentStatus"] = "FULFILLED" if is_whole else "PARTIALLY_FULFILLED"
         tracking = fields.get("trackingInfo", {})
-        quantity = sum(taken.values())
+        quantity = sum(taken_items.values())
         parcel = {
             "id": f"{_GID}/Fulfillment/{self.number()}",
             "status": "SUCCESS",
@@ -417,9 +417,9 @@ def _payload(name: str, errors: str = "userErrors", **problem: Any) -> dict[str,
 
 def _input(field: Field, name: str, shape: dict[str, Any]) -> dict[str, Any]:
     value: Any = field.arguments.get(name)
-    wrong = list(problems(shape, value))
-    if wrong:
-        raise UnreadableError(f"Variable ${name} was provided invalid value: {wrong}")
+    mistakes = list(problems(shape, value))
+    if mistakes:
+        raise UnreadableError(f"Variable ${name} was provided invalid value: {mistakes}")
     fields: dict[str, Any] = value
     return fields
 

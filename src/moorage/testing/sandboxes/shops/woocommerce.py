@@ -192,7 +192,7 @@ class WooCommerceSandbox(ShopSandbox):
         return self.notify(url, body, headers)
 
     def notes(self, order: str) -> Sequence[str]:
-        """Return the notes to the buyer of an order."""
+        """Return an order's notes to the buyer."""
         return [note["note"] for note in self._notes.get(order, []) if note["customer_note"]]
 
     def _list_orders(self, request: base.SandboxRequest) -> Response:
@@ -316,12 +316,12 @@ def _address() -> dict[str, str]:
 
 
 def _cents(text: str) -> int:
-    whole, _, rest = text.partition(".")
-    return int(whole) * 100 + int(f"{rest:0<2}"[:2])
+    whole_part, _, remainder = text.partition(".")
+    return int(whole_part) * 100 + int(f"{remainder:0<2}"[:2])
 
 
 def _time(text: str) -> str:
-    """Return the time as MySQL compares it; one with a zone would be converted to local time."""
+    """Return a time in MySQL's format; a time with a zone is converted to local time."""
     at = datetime.fromisoformat(text)
     shifted = at if at.tzinfo is None else at.astimezone(UTC) + timedelta(hours=2)
     return shifted.strftime(_FORM)
@@ -340,11 +340,11 @@ def _page(
 ) -> Response:
     size, number = int(query.get("per_page", "10")), int(query.get("page", "1"))
     pages = -(-len(items) // size)
-    shown = items[(number - 1) * size : number * size]
+    page = items[(number - 1) * size : number * size]
     totals = {"X-WP-Total": str(len(items)), "X-WP-TotalPages": str(pages)}
     url = f"https://{request.host}{request.path}?page={number + 1}"
     links = {"Link": f'<{url}>; rel="next"'} if number < pages else {}
-    response = base.reply(shown)
+    response = base.reply(page)
     return response.evolve(headers={**dict(response.headers), **totals, **links})
 
 

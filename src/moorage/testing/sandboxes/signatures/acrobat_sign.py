@@ -65,11 +65,11 @@ class AcrobatSignSandbox(SignaturesSandbox):
     """A sandbox of an account at Adobe Acrobat Sign.
 
     Args:
-        token: integration key that it accepts.
+        token: integration key that the sandbox accepts.
 
     Attributes:
         files: the uploaded documents, by id: the name and the content of each.
-        webhook_token: the token in the URL of its webhooks.
+        webhook_token: the token in the URL of the webhooks.
     """
 
     hosts = ("api.na1.adobesign.com",)
@@ -156,7 +156,7 @@ class AcrobatSignSandbox(SignaturesSandbox):
             raise _error("INVALID_ARGUMENTS", 400, f"The fields are wrong: {wrong_fields}")
         sets = fields["participantSetsInfo"]
         orders = {item["order"] for item in sets}
-        wrong = base.first_problem(
+        problem = base.first_problem(
             {
                 "INVALID_TRANSIENTDOCUMENT_ID": any(
                     item["transientDocumentId"] not in self.files for item in fields["fileInfos"]
@@ -165,8 +165,8 @@ class AcrobatSignSandbox(SignaturesSandbox):
                 "EMPTY_REDIRECT_URL": fields.get("postSignOption", {}).get("redirectUrl") == "",
             }
         )
-        if wrong is not None:
-            raise _error(wrong, 404 if "_ID" in wrong else 400)
+        if problem is not None:
+            raise _error(problem, 404 if "_ID" in problem else 400)
         options = as_dict(as_dict(fields.get("emailOption")).get("sendOptions"))
         envelope = StoredEnvelope(
             id=f"CBJCHBCAABAA{self.number():020x}",
@@ -193,23 +193,23 @@ class AcrobatSignSandbox(SignaturesSandbox):
     def _list(self, request: base.SandboxRequest) -> Response:
         mark = dict(request.query).get("externalId")
         matches = [] if mark is None else self.found(mark)
-        shown = [
+        answer = [
             {"id": item.id, "name": item.fields["name"], "status": _status(item), "esign": True}
             for item in matches
         ]
-        return base.reply({"userAgreementList": shown, "page": {}})
+        return base.reply({"userAgreementList": answer, "page": {}})
 
     def _get(self, _: base.SandboxRequest, id: str) -> Response:
         envelope = self._existing(id)
-        shown = {
+        answer = {
             **envelope.fields,
             "id": id,
             "status": _status(envelope),
             "createdDate": _stamp(envelope.created_at),
             "senderEmail": "me@erp.example",
         }
-        del shown["state"]
-        return base.reply(shown, ETag=_tag(envelope))
+        del answer["state"]
+        return base.reply(answer, ETag=_tag(envelope))
 
     def _members(self, _: base.SandboxRequest, id: str) -> Response:
         envelope = self._existing(id)
@@ -245,14 +245,14 @@ class AcrobatSignSandbox(SignaturesSandbox):
 
     def _cancel(self, request: base.SandboxRequest, id: str) -> Response:
         envelope, body = self._existing(id), as_dict(request.json())
-        wrong = base.first_problem(
+        problem = base.first_problem(
             {
                 "INVALID_ARGUMENTS": list(problems(_STATE, body)),
                 "MISSING_IF_MATCH_HEADER": request.headers.get("if-match") is None,
             }
         )
-        if wrong is not None:
-            raise _error(wrong, 400)
+        if problem is not None:
+            raise _error(problem, 400)
         if request.headers.get("if-match") != _tag(envelope):
             raise _error("RESOURCE_MODIFIED", 412)
         if not envelope.is_open:

@@ -58,11 +58,12 @@ class StoredEnvelope:
     Attributes:
         id: id of the envelope.
         persons: its signers.
-        mark: the text by which it is looked up.
+        mark: the text by which the envelope is looked up.
         created_at: time of its creation.
-        void_reason: reason for voiding; "" without one, None while the envelope is not void.
-        is_expired: True after its last day.
-        fields: the request that made it.
+        void_reason: reason for voiding, "" if no reason was given; None while the envelope is not
+            void.
+        is_expired: True after the envelope's last day.
+        fields: the fields of the request that created it.
     """
 
     id: str
@@ -116,7 +117,7 @@ class SignaturesSandbox(Sandbox, ABC):
         self.person(id_, email).viewed_at = datetime.now(UTC).replace(microsecond=0)
 
     def sign(self, id_: str, email: str) -> None:
-        """Have a signer sign; then those who are next get their emails."""
+        """Have a signer sign; then the next signers get their emails."""
         envelope, person = self.envelopes[id_], self.person(id_, email)
         if not envelope.is_open or person not in envelope.in_turn():
             raise InvalidData(
@@ -130,11 +131,11 @@ class SignaturesSandbox(Sandbox, ABC):
             self.write_to_next(envelope)
 
     def decline(self, id_: str, email: str, reason: str) -> None:
-        """Have a signer decline."""
+        """Have a signer decline to sign."""
         self.person(id_, email).declined = reason
 
     def expire(self, id_: str) -> None:
-        """Have the last day of an envelope pass."""
+        """End the time for signing an envelope."""
         self.envelopes[id_].is_expired = True
 
     def person(self, id_: str, email: str) -> StoredSigner:
@@ -142,11 +143,11 @@ class SignaturesSandbox(Sandbox, ABC):
         return next(item for item in self.envelopes[id_].persons if item.email == email)
 
     def write_to_next(self, envelope: StoredEnvelope) -> None:
-        """Send the emails to those whose turn it is."""
+        """Send emails to the signers whose turn it is."""
         self.emails += [person.email for person in envelope.in_turn() if not person.embedded]
 
     def found(self, mark: str) -> list[StoredEnvelope]:
-        """Return the envelopes with a mark, unless the search is late."""
+        """Return the envelopes with a mark; none while `is_search_late` is True."""
         if self.is_search_late:
             return []
         return [envelope for envelope in self.envelopes.values() if envelope.mark == mark]
@@ -164,7 +165,7 @@ class SignaturesSandbox(Sandbox, ABC):
 
 
 def as_dict(value: Any) -> dict[str, Any]:
-    """Return a JSON object; an empty one if the value is none."""
+    """Return a JSON object; an empty one if the value is not an object."""
     return value if is_object(value) else {}
 
 

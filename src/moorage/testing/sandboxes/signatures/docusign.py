@@ -87,12 +87,12 @@ class DocusignSandbox(SignaturesSandbox):
     """A sandbox of an account at DocuSign.
 
     Args:
-        token: access token that it accepts.
+        token: access token that the sandbox accepts.
         public_key: public key, in PEM, of the application that gets tokens by a JWT.
 
     Attributes:
         account_id: id of the account.
-        connect_key: key with which it signs webhooks.
+        connect_key: key with which the sandbox signs webhooks.
     """
 
     hosts = ("demo.docusign.net", "account-d.docusign.com")
@@ -169,10 +169,10 @@ class DocusignSandbox(SignaturesSandbox):
             return False
         key: Any = load_pem_public_key(self._public_key)
         try:
-            key.verify(_decoded(signature), content.encode(), PKCS1v15(), SHA256())
+            key.verify(_decode(signature), content.encode(), PKCS1v15(), SHA256())
         except InvalidSignature:
             return False
-        claims = json.loads(_decoded(content.partition(".")[2]))
+        claims = json.loads(_decode(content.partition(".")[2]))
         expected = {
             "iss": self.integration_key,
             "sub": self.user_id,
@@ -187,7 +187,7 @@ class DocusignSandbox(SignaturesSandbox):
         return base.reply({"accountIdGuid": account, "accountName": "Harbour Ltd"})
 
     def _create(self, request: base.SandboxRequest, account: str) -> Response:  # noqa: ARG002 - the route names it
-        body = _checked(_ENVELOPE, request)
+        body = _checked_body(_ENVELOPE, request)
         envelope = StoredEnvelope(
             id=self.uuid(),
             persons=list(_persons(body)),
@@ -200,8 +200,8 @@ class DocusignSandbox(SignaturesSandbox):
         self.envelopes[envelope.id] = envelope
         self.write_to_next(envelope)
         path = f"/envelopes/{envelope.id}"
-        shown = {"envelopeId": envelope.id, "status": "sent", "uri": path}
-        return base.reply({**shown, "statusDateTime": _time(envelope.created_at)}, 201)
+        answer = {"envelopeId": envelope.id, "status": "sent", "uri": path}
+        return base.reply({**answer, "statusDateTime": _time(envelope.created_at)}, 201)
 
     def _list(self, request: base.SandboxRequest, account: str) -> Response:  # noqa: ARG002 - the route names it
         query = dict(request.query)
@@ -222,7 +222,7 @@ class DocusignSandbox(SignaturesSandbox):
 
     def _change(self, request: base.SandboxRequest, account: str, id: str) -> Response:  # noqa: ARG002 - the route names it
         envelope = self._existing(id)
-        body = _checked(_CHANGE, request)
+        body = _checked_body(_CHANGE, request)
         if body.get("status") == "voided":
             if not envelope.is_open:
                 raise _error(
@@ -242,7 +242,7 @@ class DocusignSandbox(SignaturesSandbox):
         return base.reply({"envelopeId": envelope.id})
 
     def _view(self, request: base.SandboxRequest, account: str, id: str) -> Response:  # noqa: ARG002 - the route names it
-        envelope, body = self._existing(id), _checked(_VIEW, request)
+        envelope, body = self._existing(id), _checked_body(_VIEW, request)
         matching = [
             person
             for person in envelope.persons
@@ -280,7 +280,7 @@ class DocusignSandbox(SignaturesSandbox):
         return base.existing(self.envelopes, id_, missing)
 
     def _shown(self, envelope: StoredEnvelope, *, with_signers: bool) -> dict[str, Any]:
-        shown = {
+        answer = {
             "envelopeId": envelope.id,
             "status": _status(envelope),
             "emailSubject": envelope.fields.get("emailSubject"),
@@ -292,14 +292,14 @@ class DocusignSandbox(SignaturesSandbox):
         }
         if envelope.is_complete:
             last = max(item.signed_at for item in envelope.persons if item.signed_at)
-            shown["completedDateTime"] = _time(last)
+            answer["completedDateTime"] = _time(last)
         if with_signers:
             signers = [_shown_person(envelope, person) for person in envelope.persons]
-            shown["recipients"] = {"signers": signers, "recipientCount": str(len(signers))}
-        return {name: value for name, value in shown.items() if value is not None}
+            answer["recipients"] = {"signers": signers, "recipientCount": str(len(signers))}
+        return {name: value for name, value in answer.items() if value is not None}
 
 
-def _checked(shape: Any, request: base.SandboxRequest) -> dict[str, Any]:
+def _checked_body(shape: Any, request: base.SandboxRequest) -> dict[str, Any]:
     body = request.json()
     wrong_fields = list(problems(shape, body))
     if wrong_fields:
@@ -364,7 +364,7 @@ def _shown_person(envelope: StoredEnvelope, person: StoredSigner) -> dict[str, A
         "delivered": person.viewed_at is not None,
         "sent": is_in_turn,
     }
-    shown = {
+    answer = {
         "recipientId": person.id,
         "email": person.email,
         "name": person.name,
@@ -375,14 +375,14 @@ def _shown_person(envelope: StoredEnvelope, person: StoredSigner) -> dict[str, A
         "signedDateTime": person.signed_at and _time(person.signed_at),
         "declinedReason": person.declined,
     }
-    return {name: value for name, value in shown.items() if value is not None}
+    return {name: value for name, value in answer.items() if value is not None}
 
 
 def _time(at: datetime) -> str:
     return f"{at:%Y-%m-%dT%H:%M:%S}.0000000Z"
 
 
-def _decoded(text: str) -> bytes:
+def _decode(text: str) -> bytes:
     return urlsafe_b64decode(text + "=" * (-len(text) % 4))
 
 

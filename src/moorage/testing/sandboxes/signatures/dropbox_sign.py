@@ -68,7 +68,7 @@ class DropboxSignSandbox(SignaturesSandbox):
     """A sandbox of an account at Dropbox Sign.
 
     Args:
-        key: API key that it accepts, with which it signs webhooks too.
+        key: API key that the sandbox accepts, with which it also signs webhooks.
 
     Attributes:
         client_id: id of the API app of embedded signers.
@@ -107,7 +107,7 @@ class DropboxSignSandbox(SignaturesSandbox):
         return _error("not_found", f"There is no {request.path}.", 404).response
 
     def finish_voids(self) -> None:
-        """Carry out the cancellations that were asked for."""
+        """Carry out the requested cancellations."""
         for envelope in self.envelopes.values():
             if envelope.fields.get("cancel"):
                 envelope.void_reason = ""
@@ -141,7 +141,7 @@ class DropboxSignSandbox(SignaturesSandbox):
         wrong_fields = list(problems(_TEMPLATED if is_templated else _REQUEST, fields))
         if wrong_fields:
             raise _error("bad_request", f"The fields are wrong: {wrong_fields}")
-        wrong = base.first_problem(
+        problem = base.first_problem(
             {
                 "There are no files": not is_templated and not files,
                 "There is no such template": is_templated and fields["template_ids"] != [TEMPLATE],
@@ -151,8 +151,8 @@ class DropboxSignSandbox(SignaturesSandbox):
                 "The subject is too long": len(fields.get("subject", "")) > 255,
             }
         )
-        if wrong is not None:
-            raise _error("bad_request", wrong)
+        if problem is not None:
+            raise _error("bad_request", problem)
         envelope = StoredEnvelope(
             id=f"{self.number():040x}",
             persons=[
@@ -175,9 +175,9 @@ class DropboxSignSandbox(SignaturesSandbox):
 
     def _list(self, request: base.SandboxRequest) -> Response:
         match = _METADATA.search(dict(request.query).get("query", ""))
-        shown = [self._shown(item) for item in (self.found(match[1]) if match else [])]
-        info = {"page": 1, "num_pages": 1, "num_results": len(shown), "page_size": 20}
-        return base.reply({"list_info": info, "signature_requests": shown})
+        shown_event = [self._shown(item) for item in (self.found(match[1]) if match else [])]
+        info = {"page": 1, "num_pages": 1, "num_results": len(shown_event), "page_size": 20}
+        return base.reply({"list_info": info, "signature_requests": shown_event})
 
     def _get(self, _: base.SandboxRequest, id: str) -> Response:
         return base.reply({"signature_request": self._shown(self._existing(id))})

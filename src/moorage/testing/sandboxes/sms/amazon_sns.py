@@ -1,6 +1,6 @@
 """A local sandbox that imitates the text messages and opt-outs of Amazon SNS.
 
-Magic numbers: +15005550004 has opted out, a message to +15005550008 is one message too many, and
+Magic numbers: +15005550004 has opted out, a message to +15005550008 exceeds the rate limit, and
 one to +15005550009 makes SNS fail.
 """
 
@@ -43,7 +43,7 @@ _ATTRIBUTES: Final = {
     "AWS.SNS.SMS.SMSType": ("String", r"Promotional|Transactional"),
     "AWS.SNS.SMS.SenderID": ("String", r"(?=.*[A-Za-z])[A-Za-z0-9-]{1,11}"),
 }
-_LONGEST: Final = 1600
+_MAX_LENGTH: Final = 1600
 _PAGE: Final = 100
 _OPT_OUT_FIELDS: Final = {
     "CheckIfPhoneNumberIsOptedOut": "phoneNumber",
@@ -137,7 +137,7 @@ def _message_problem(form: dict[str, str]) -> tuple[str, str] | None:
             ("ValidationError", "There are fields that are not known"): unknown_fields,
             ("InvalidParameter", "Invalid parameter: PhoneNumber"): not _NUMBER.fullmatch(number),
             ("InvalidParameter", "Invalid parameter: Empty message"): not text,
-            ("InvalidParameter", "Invalid parameter: Message too long"): len(text) > _LONGEST,
+            ("InvalidParameter", "Invalid parameter: Message too long"): len(text) > _MAX_LENGTH,
             ("ParameterValueInvalid", "An attribute is wrong"): not fitting,
         }
     )

@@ -1,8 +1,8 @@
 """A local sandbox that imitates Bird.
 
-Magic numbers: a message to +15005550001 cannot be routed, for one to +15005550002 there is no money
-left, and one to +15005550008 is one message too many; a look-up of +15005550001 finds no number.
-Errors whose code Bird does not describe have the code E99999 here.
+Magic numbers: a message to +15005550001 cannot be routed, for one to +15005550002 the account has
+no money left, and one to +15005550008 exceeds the rate limit; a look-up of +15005550001 finds no
+number. Errors for which Bird documents no code have the code E99999 here.
 """
 
 from __future__ import annotations
@@ -28,9 +28,9 @@ if TYPE_CHECKING:
 
 
 _NUMBER: Final = re.compile(r"\+[1-9][0-9]{6,14}")
-_NOBODY: Final = "+15005550001"
+_UNROUTABLE: Final = "+15005550001"
 _MAGIC: Final = {
-    _NOBODY: (422, "validation_error", "The recipient cannot be routed."),
+    _UNROUTABLE: (422, "validation_error", "The recipient cannot be routed."),
     "+15005550002": (402, "billing_error", "There is no money left."),
     "+15005550008": (429, "rate_limit_error", "Too many requests."),
 }
@@ -165,7 +165,7 @@ class BirdSandbox(SmsSandbox):
     def _look_up(self, request: base.SandboxRequest) -> Response:
         body = request.json()
         number = body.get("phone_number") if is_object(body) else None
-        if not isinstance(number, str) or not _NUMBER.fullmatch(number) or number == _NOBODY:
+        if not isinstance(number, str) or not _NUMBER.fullmatch(number) or number == _UNROUTABLE:
             raise _invalid_request({"phone_number": "is not a phone number"})
         network = {"carrier_name": "Sandbox Mobile", "mcc": "234", "mnc": "10"}
         return base.reply(
@@ -223,12 +223,12 @@ class BirdSandbox(SmsSandbox):
         if id_ is None or result == "missing":
             raise _error(404, "not_found_error", "There is no such verification.")
         status, reason = _CODE_RESULTS[result]
-        left = self.verifications.attempts_left(id_) if status == "pending" else None
+        attempts_left = self.verifications.attempts_left(id_) if status == "pending" else None
         return base.reply(
             {
                 "success": status == "verified",
                 "reason": reason,
-                "attempts_remaining": left,
+                "attempts_remaining": attempts_left,
                 "verification": _verification(id_, to, status),
             }
         )

@@ -1,7 +1,7 @@
 """A local sandbox that imitates Infobip.
 
 Magic numbers: a message to +15005550001 has an invalid number, one to +15005550002 is rejected
-because the account has no money left, and one to +15005550008 is one message too many.
+because the account has no money left, and one to +15005550008 exceeds the rate limit.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ if TYPE_CHECKING:
 
 _NUMBER: Final = re.compile(r"[1-9][0-9]{6,14}")
 _TIME: Final = re.compile(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{3}[+-]\d\d:?\d\d")
-_NOBODY: Final = "15005550001"
+_UNROUTABLE: Final = "15005550001"
 _NO_MONEY: Final = "15005550002"
 _TOO_MANY: Final = "15005550008"
 _PLATFORM: Final = {"applicationId": str, "entityId": str}
@@ -301,7 +301,7 @@ def _violations(body: Any) -> list[dict[str, str]]:
     webhooks = messages[0].get("webhooks", {})
     validity = messages[0].get("options", {}).get("validityPeriod", {})
     invalid_properties = {
-        "to": not _NUMBER.fullmatch(destinations[0]["to"]) or destinations[0]["to"] == _NOBODY,
+        "to": not _NUMBER.fullmatch(destinations[0]["to"]) or destinations[0]["to"] == _UNROUTABLE,
         "text": not messages[0]["content"]["text"],
         "sendAt": "sendAt" in schedule and not _is_time(schedule["sendAt"]),
         "callbackData": len(webhooks.get("callbackData", "")) > _LONGEST_DATA,

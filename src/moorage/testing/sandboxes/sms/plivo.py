@@ -1,7 +1,7 @@
 """A local sandbox that imitates Plivo.
 
 Magic numbers: a message to +15005550001 has an invalid number, one to +15005550003 goes to a
-country where the account may not send, and one to +15005550008 is one message too many; a look-up
+country where the account may not send, and one to +15005550008 exceeds the rate limit; a look-up
 of +15005550001 finds no number.
 """
 
@@ -33,9 +33,9 @@ _CODE: Final = {
     "url": str,
     "method": str,
 }
-_NOBODY: Final = "15005550001"
+_UNROUTABLE: Final = "15005550001"
 _MAGIC: Final = {
-    _NOBODY: (400, f"{_NOBODY} is not a valid phone number"),
+    _UNROUTABLE: (400, f"{_UNROUTABLE} is not a valid phone number"),
     "15005550003": (403, "destination country barred"),
     "15005550008": (429, "rate_limit_exceeded"),
 }
@@ -49,7 +49,7 @@ FIELDS: Final[dict[str, type | tuple[type, ...]]] = {
     "trackable": bool,
 }
 """What a message may be sent with, and as what."""
-_LONGEST: Final = 1600
+_MAX_LENGTH: Final = 1600
 _MOST_MEDIA: Final = 10
 
 
@@ -167,7 +167,7 @@ class PlivoSandbox(SmsSandbox):
         national = number.removeprefix("+")
         if dict(request.query).get("type") != "carrier":
             raise _error(400, "type is required")
-        if national == _NOBODY:
+        if national == _UNROUTABLE:
             return self._reply({"error_code": 404, "message": "number not found"}, 404)
         return self._reply(
             {
@@ -232,7 +232,7 @@ def _message_problem(body: Any) -> str | None:
             "src and dst cannot be the same": body.get("src") == body.get("dst"),
             "type is none of sms, mms, whatsapp": kind not in {"sms", "mms", "whatsapp"},
             "text is required": lacks_text,
-            "text is too long": len(body.get("text", "")) > _LONGEST,
+            "text is too long": len(body.get("text", "")) > _MAX_LENGTH,
             "media_urls need mms, and are at most 10": misfit_media,
             "message_expiry is not a number of seconds": body.get("message_expiry", 1) < 1,
             "method is neither GET nor POST": body.get("method", "POST") not in {"GET", "POST"},

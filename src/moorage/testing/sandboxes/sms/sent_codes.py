@@ -39,7 +39,7 @@ class SentCodes:
         self.codes[to] = code
 
     def check(self, id_: str, code: str) -> CodeResult:
-        """Return whether a code is right; "ended" is the last wrong one, "missing" any later."""
+        """Check a code: "approved", "wrong", "ended" at the last wrong one, or "missing" later."""
         sent_code = self._sent.get(id_)
         if sent_code is None or sent_code.is_over:
             return "missing"
@@ -51,13 +51,13 @@ class SentCodes:
         return "ended" if sent_code.is_over else "wrong"
 
     def expire(self, to: str) -> None:
-        """End the verifications of a number, as after some minutes."""
+        """End the verifications of a number, as if their time were over."""
         for sent_code in self._sent.values():
             if sent_code.to == to:
                 sent_code.is_over = True
 
     def is_over(self, id_: str) -> bool:
-        """Return whether a verification takes no more codes."""
+        """Return whether a verification accepts no more codes."""
         return self._sent[id_].is_over
 
     def number_of(self, id_: str) -> str:

@@ -1,7 +1,7 @@
 """A local sandbox that imitates the SMS REST API of Sinch.
 
 Magic numbers: a message to +15005550001 has an invalid number, one to +15005550003 has a campaign
-that does not belong to the sender, and one to +15005550008 is one message too many.
+that does not belong to the sender, and one to +15005550008 exceeds the rate limit.
 """
 
 from __future__ import annotations
@@ -58,7 +58,7 @@ _CODES: Final = {
     "Expired": 406,
     "Cancelled": 407,
 }
-_LONGEST: Final = 2000
+_MAX_LENGTH: Final = 2000
 _LONGEST_PAGE: Final = 100
 _DEFAULT_VALIDITY: Final = timedelta(days=3)
 
@@ -72,7 +72,7 @@ class SinchSandbox(SmsSandbox):
         region: the region of the service plan.
 
     Attributes:
-        reports: the states of messages by id, as they stand in delivery reports.
+        reports: the states of messages by id, as delivery reports state them.
     """
 
     fields: ClassVar[frozenset[str]] = frozenset(FIELDS["mt_text"])
@@ -260,7 +260,7 @@ def _batch_problem(body: Any) -> str | None:
                 numbers != body.get("to") or len(numbers) != 1 or not _NUMBER.fullmatch(numbers[0])
             ),
             "body is required.": not content,
-            "body is too long.": isinstance(content, str) and len(content) > _LONGEST,
+            "body is too long.": isinstance(content, str) and len(content) > _MAX_LENGTH,
             "body needs the field url, and takes only message and subject with it.": is_object(
                 content
             )

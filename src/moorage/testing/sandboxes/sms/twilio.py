@@ -250,7 +250,7 @@ class TwilioSandbox(SmsSandbox):
 
 
 def _number_facts(number: str, country: str | None) -> tuple[str, str | None, bool]:
-    """Return the E.164 form and the country of a number, and whether it is valid."""
+    """Return a number's E.164 form and country, and whether the number is valid."""
     digits = number.removeprefix("+")
     if number.startswith("+"):
         country = "US" if number.startswith("+1") else country_of(number)

@@ -1,8 +1,9 @@
 """A local sandbox that imitates Vonage.
 
 Magic numbers: a message to +4477009000NN is refused with the status NN, so +447700900001 is
-throttled and +447700900005 an internal error; of one to +4477009001NN the first part is taken, and
-every other refused with that status. A look-up of +4477009000NN answers with the status NN.
+throttled and +447700900005 an internal error; of a message to +4477009001NN, the first part is
+accepted, and all other parts are refused with the status NN. A look-up of +4477009000NN answers
+with the status NN.
 """
 
 from __future__ import annotations

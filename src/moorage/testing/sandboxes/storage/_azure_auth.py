@@ -53,7 +53,7 @@ class Account:
     key: str = attrs.field(repr=False)
 
 
-def failed(detail: str) -> ErrorAnswer:
+def authentication_error(detail: str) -> ErrorAnswer:
     """Return Azure's error for a request that fails authentication."""
     message = "Server failed to authenticate the request."
     return ErrorAnswer("AuthenticationFailed", 403, message, AuthenticationErrorDetail=detail)
@@ -82,7 +82,7 @@ def check_shared_key(request: SandboxRequest, length: int, account: Account, now
     lines += [f"{name.lower()}:{value}" for name, value in sorted(request.query)]
     expected = f"{account.name}:{signature(account.key, chr(10).join(lines))}"
     if not hmac.compare_digest(expected.encode(), stated_credential.encode()):
-        raise failed("The MAC signature found in the HTTP request is not the same.")
+        raise authentication_error("The MAC signature found in the HTTP request is not the same.")
 
 
 def delegation_key(account: Account, times: dict[str, str], now: datetime) -> bytes:
@@ -105,14 +105,14 @@ def _derived_key(account: Account, fields: list[str]) -> str:
 
 def _check_delegation(fields: dict[str, str], now: datetime) -> None:
     if not _moment(fields.get("skt", "")) <= now < _moment(fields.get("ske", "")):
-        raise failed("The user delegation key is not good now.")
+        raise authentication_error("The user delegation key is not good now.")
 
 
 def _moment(text: str) -> datetime:
     try:
         return datetime.strptime(text, _STAMP).replace(tzinfo=UTC)
     except ValueError:
-        raise failed(f"{text} is not a time.") from None
+        raise authentication_error(f"{text} is not a time.") from None
 
 
 def _as_azure_sorts(name: str) -> list[int]:
@@ -124,9 +124,9 @@ def _check_request_time(request: SandboxRequest, now: datetime) -> None:
     try:
         stamp = parsedate_to_datetime(request.headers.get("x-ms-date", ""))
     except ValueError:
-        raise failed("The Date header in the request is incorrect.") from None
+        raise authentication_error("The Date header in the request is incorrect.") from None
     if abs(now - stamp) > _SKEW:
-        raise failed("Request date header too old.")
+        raise authentication_error("Request date header too old.")
 
 
 def check_sas(request: SandboxRequest, account: Account, now: datetime) -> None:
@@ -155,8 +155,8 @@ def check_sas(request: SandboxRequest, account: Account, now: datetime) -> None:
         *(query.get(name, "") for name in ("rscd", "rsce", "rscl", "rsct")),
     ]
     if not hmac.compare_digest(signature(key, "\n".join(lines)).encode(), query["sig"].encode()):
-        raise failed("Signature did not match.")
+        raise authentication_error("Signature did not match.")
     if now >= _moment(query.get("se", "")):
-        raise failed("Signed expiry time has passed.")
+        raise authentication_error("Signed expiry time has passed.")
     if not any(request.method in _MAY[letter] for letter in query["sp"]):
         raise ErrorAnswer("AuthorizationPermissionMismatch", 403, "This request is not authorized.")

@@ -101,7 +101,7 @@ def invalid_value(name: str, value: str, *, query: bool = False) -> ErrorAnswer:
     return ErrorAnswer(code, 400, "The value is not in the correct format.", **error_fields)
 
 
-def parsed(spool: Spool) -> ET.Element:
+def parse_body(spool: Spool) -> ET.Element:
     """Parse the XML document in a request's body."""
     try:
         return ET.fromstring(spool.content())  # noqa: S314 - our own client sends it
@@ -145,7 +145,7 @@ def check_md5(request: SandboxRequest, spool: Spool) -> str:
 
 
 def check_block_name(name: str, others: list[Block]) -> None:
-    """Refuse an invalid block name, or one of another length than the existing names."""
+    """Refuse an invalid block name, or a name whose length differs from the existing names."""
     try:
         plain_bytes = b64decode(name, validate=True)
     except NotBase64:
@@ -199,7 +199,7 @@ def may_write(request: SandboxRequest, blob: Blob | None) -> None:
 
 
 def is_wanted(request: SandboxRequest, blob: Blob) -> bool:
-    """Return whether the conditions of a GET allow the blob; raise 412 if one forbids it."""
+    """Return False if a GET's conditions make it a 304; raise 412 if one fails."""
     fields = request.headers
     modified_time = blob.modified.replace(microsecond=0)
     unmodified_since, modified_since = (
@@ -232,7 +232,7 @@ def range_of(text: str, size: int) -> tuple[int, int]:
     return start, last_byte - start + 1
 
 
-def described(blob: Blob) -> dict[str, str]:
+def blob_headers(blob: Blob) -> dict[str, str]:
     """Return the response headers of a blob."""
     return {
         **blob.headers,

@@ -105,7 +105,7 @@ def resource_of(body: bytes) -> dict[str, Any]:
     return resource
 
 
-def related(request: SandboxRequest, spool: Spool) -> tuple[bytes, bytes, str]:
+def related_parts(request: SandboxRequest, spool: Spool) -> tuple[bytes, bytes, str]:
     """Return both parts of a multipart upload, and the content type of the second."""
     kind, _, boundary = request.headers.get("content-type", "").partition("; boundary=")
     # A parser of mail would mend line ends, which are the file's own.

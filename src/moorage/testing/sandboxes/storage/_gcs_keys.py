@@ -74,7 +74,7 @@ def check_url(request: SandboxRequest, email: str, now: datetime) -> None:
 
 
 def check_form(fields: dict[str, str], email: str) -> None:
-    """Check the signature of a form's policy."""
+    """Check the signature of an upload form's policy."""
     if fields.get("x-goog-algorithm") != _ALGORITHM:
         raise ErrorAnswer("InvalidArgument", 400, "The algorithm is not known.")
     credential, stamp = fields.get("x-goog-credential", ""), fields.get("x-goog-date", "")

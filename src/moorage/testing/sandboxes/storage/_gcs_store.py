@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 import attrs
 
-from moorage.contracts.checksum import ChecksumAlgorithm, running
+from moorage.contracts.checksum import ChecksumAlgorithm, start_checksum
 from moorage.errors import ConnectionFailed
 from moorage.testing.sandboxes.storage._gcs_documents import base64, invalid
 from moorage.testing.sandboxes.storage._s3_store import PIECE, Piece, Spool, StoredContent
@@ -17,15 +17,15 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
     from pathlib import Path
 
-    from moorage.contracts.checksum import Running
+    from moorage.contracts.checksum import RunningChecksum
 
 STEP: Final = 262_144
 _RANGE: Final = re.compile(r"bytes (?:([0-9]+)-([0-9]+)|\*)/([0-9]+|\*)")
 _HASHES: Final = re.compile("(md5|crc32c)=([A-Za-z0-9+/=]+)")
 
 
-def _crc32c() -> Running:
-    checksum = running(ChecksumAlgorithm.CRC32C)
+def _crc32c() -> RunningChecksum:
+    checksum = start_checksum(ChecksumAlgorithm.CRC32C)
     assert checksum is not None  # noqa: S101 - it is made here
     return checksum
 

@@ -36,8 +36,8 @@ def page_of(
 
     Args:
         keys: all keys.
-        prefix: how the listed keys begin.
-        delimiter: the end of a folder's name; without it there are no folders.
+        prefix: text with which the listed keys begin.
+        delimiter: the end of a folder's name; if empty, there are no folders.
         marker: the key after which the page begins.
         size: number of entries that a page may have.
     """

@@ -53,7 +53,7 @@ def _sign(key: Key, day: str, text: bytes) -> str:
     return hmac.new(key_bytes, text, hashlib.sha256).hexdigest()
 
 
-def _scoped(key: Key, credential: str, day: str) -> str:
+def _scope_text(key: Key, credential: str, day: str) -> str:
     id_, _, scope = credential.partition("/")
     if id_ != key.id:
         raise AuthenticationError(
@@ -106,7 +106,7 @@ def check_header(request: SandboxRequest, key: Key, now: datetime, sha256: str) 
         raise AuthenticationError(
             "RequestTimeTooSkewed", message="The difference in time is too large"
         )
-    scope = _scoped(key, parts.get("Credential", ""), stamp[:8])
+    scope = _scope_text(key, parts.get("Credential", ""), stamp[:8])
     if request.headers.get("x-amz-security-token") != key.token:
         raise AuthenticationError(
             "InvalidToken", 400, "The provided token is malformed or otherwise invalid"
@@ -142,7 +142,7 @@ def check_query(request: SandboxRequest, key: Key, now: datetime) -> None:
         )
     if not start_time - _SKEW <= now <= start_time + timedelta(seconds=int(expires)):
         raise AuthenticationError("AccessDenied", message="Request has expired")
-    scope = _scoped(key, query.get("X-Amz-Credential", ""), stamp[:8])
+    scope = _scope_text(key, query.get("X-Amz-Credential", ""), stamp[:8])
     if query.get("X-Amz-Security-Token") != key.token:
         raise AuthenticationError(
             "InvalidToken", 400, "The provided token is malformed or otherwise invalid"
@@ -153,9 +153,9 @@ def check_query(request: SandboxRequest, key: Key, now: datetime) -> None:
 
 
 def check_form(fields: dict[str, str], key: Key) -> None:
-    """Check the signature of a form's policy."""
+    """Check the signature of an upload form's policy."""
     stamp = fields.get("x-amz-date", "")
-    _scoped(key, fields.get("x-amz-credential", ""), stamp[:8])
+    _scope_text(key, fields.get("x-amz-credential", ""), stamp[:8])
     if fields.get("x-amz-security-token") != key.token:
         raise AuthenticationError(
             "InvalidToken", 400, "The provided token is malformed or otherwise invalid"

@@ -122,14 +122,14 @@ def name_of(element: ET.Element) -> str:
     return element.tag.rpartition("}")[2]
 
 
-def parsed(spool: Spool) -> ET.Element:
+def parse_body(spool: Spool) -> ET.Element:
     try:
         return ET.fromstring(spool.content())  # noqa: S314 - our own client sends it
     except ET.ParseError:
         raise ErrorAnswer("MalformedXML", 400) from None
 
 
-def opened(token: str | None) -> str:
+def open_token(token: str | None) -> str:
     try:
         return b64decode(token or "", validate=True).decode()
     except (NotBase64, UnicodeDecodeError):
@@ -170,8 +170,8 @@ def checked_sums(request: SandboxRequest, spool: Spool) -> None:
             raise ErrorAnswer("BadDigest", 400, f"The {name.upper()} you specified did not match")
 
 
-def fresh(request: SandboxRequest, stored: StoredContent) -> bool:
-    """Return whether the conditions of a GET allow the object; raise 412 if one forbids it."""
+def is_fresh(request: SandboxRequest, stored: StoredContent) -> bool:
+    """Return False if a GET's conditions make it a 304; raise 412 if one fails."""
     fields = request.headers
     modified_time = stored.modified.replace(microsecond=0)
     if_match, if_none_match = fields.get("if-match"), fields.get("if-none-match")

@@ -47,7 +47,7 @@ def check_policy(fields: dict[str, str], size: int, bucket: str, now: datetime) 
         )
 
 
-def taken(
+def read_form(
     request: SandboxRequest, spool: Spool, key: Key, bucket: str, now: datetime
 ) -> tuple[dict[str, str], bytes]:
     """Return the fields and the file of a form, after checking its signed policy."""

@@ -49,7 +49,7 @@ class _Handler(BaseHTTPRequestHandler):
     def _answer(self) -> None:
         sandbox = cast("_Server", self.server).sandbox
         length = int(self.headers.get("content-length") or 0)
-        upto = sandbox.cuts(self.command, length)
+        upto = sandbox.bytes_before_cut(self.command, length)
         spool = Spool(sandbox.folder)
         remaining_size = length if upto is None else upto
         while remaining_size and (data := self.rfile.read(min(PIECE, remaining_size))):

@@ -133,7 +133,9 @@ class StoredUpload:
     parts: dict[int, StoredPart] = attrs.field(factory=dict)
 
 
-def joined(parts: list[StoredPart], algorithm: str | None) -> tuple[str, tuple[str, str] | None]:
+def join_checksums(
+    parts: list[StoredPart], algorithm: str | None
+) -> tuple[str, tuple[str, str] | None]:
     """Return the ETag and checksum of an object that is made from these parts."""
     whole_hash = hashlib.md5(b"".join(part.md5 for part in parts), usedforsecurity=False)
     etag = f"{whole_hash.hexdigest()}-{len(parts)}"

@@ -13,7 +13,7 @@ from moorage.testing.sandboxes.storage._s3_documents import (
     Reply,
     answer,
     name_of,
-    parsed,
+    parse_body,
     quote_plus,
     stored_headers,
     sums_of,
@@ -27,7 +27,7 @@ from moorage.testing.sandboxes.storage._s3_store import (
     StoredContent,
     StoredPart,
     StoredUpload,
-    joined,
+    join_checksums,
 )
 from moorage.testing.sandboxes.storage._spooling import SpoolingSandbox
 
@@ -146,7 +146,9 @@ class UploadSandbox(SpoolingSandbox):
         self, request: SandboxRequest, key: str, query: dict[str, str], spool: Spool
     ) -> Reply:
         upload = self._upload(key, query)
-        part_elements = [element for element in parsed(spool).iter() if name_of(element) == "Part"]
+        part_elements = [
+            element for element in parse_body(spool).iter() if name_of(element) == "Part"
+        ]
         part_fields = [
             {name_of(field): field.text or "" for field in part} for part in part_elements
         ]
@@ -167,7 +169,7 @@ class UploadSandbox(SpoolingSandbox):
         if request.headers.get("x-amz-mp-object-size", str(size)) != str(size):
             raise ErrorAnswer("InvalidRequest", 400, "The size of the object is not what was said")
         self._may_put(request, key)
-        etag, checksum = joined(parts, upload.algorithm)
+        etag, checksum = join_checksums(parts, upload.algorithm)
         stored_object = StoredContent(
             pieces=tuple(part.piece for part in parts),
             etag=etag,

@@ -56,7 +56,7 @@ class SpoolingSandbox(Sandbox):
         with self._lock:
             self._cuts.append((method, after))
 
-    def cuts(self, method: str, length: int) -> int | None:
+    def bytes_before_cut(self, method: str, length: int) -> int | None:
         """Return the bytes of a body to read before disconnecting; None for the whole body."""
         return self._next_cut(method, length) if method != "GET" else None
 

@@ -26,28 +26,28 @@ from moorage.testing.sandboxes.base import SandboxHttpClient
 from moorage.testing.sandboxes.fixture import SandboxFixture
 from moorage.testing.sandboxes.storage._azure_auth import (
     Account,
+    authentication_error,
     check_sas,
     check_shared_key,
     delegation_key,
-    failed,
 )
 from moorage.testing.sandboxes.storage._azure_documents import (
     Blob,
     Block,
     azure_error,
+    blob_headers,
     check_block_name,
     check_headers,
     check_md5,
     check_version,
     content,
-    described,
     document,
     invalid_value,
     is_metadata,
     is_wanted,
     may_write,
     metadata,
-    parsed,
+    parse_body,
     range_of,
     stored_headers,
     xml_reply,
@@ -197,8 +197,8 @@ class AzureBlobSandbox(SpoolingSandbox):
 
     def _grant_delegation_key(self, request: SandboxRequest, spool: Spool) -> Reply:
         if request.bearer() is None:
-            raise failed("Only authentication scheme Bearer is supported.")
-        times = {element.tag: element.text or "" for element in parsed(spool)}
+            raise authentication_error("Only authentication scheme Bearer is supported.")
+        times = {element.tag: element.text or "" for element in parse_body(spool)}
         return xml_reply(delegation_key(self.account, times, self._now()))
 
     # --- blobs -------------------------------------------------------------
@@ -250,7 +250,7 @@ class AzureBlobSandbox(SpoolingSandbox):
 
     def _get(self, request: SandboxRequest, key: str, query: dict[str, str], _: Spool) -> Reply:
         blob = self._blob(key, query)
-        fields = described(blob)
+        fields = blob_headers(blob)
         if blob.copy:
             fields["x-ms-copy-status"] = blob.copy[0] if len(blob.copy) == 1 else blob.copy.pop(0)
         for parameter, title in (("rscd", "Content-Disposition"), ("rsct", "Content-Type")):
@@ -362,7 +362,7 @@ class AzureBlobSandbox(SpoolingSandbox):
         may_write(request, blob)
         pieces_by_name = {} if blob is None else _by_name(blob)
         pieces_by_name |= {block.name: block.piece for block in self.blocks.get(key, [])}
-        request_element = parsed(spool)
+        request_element = parse_body(spool)
         if request_element.tag != "BlockList" or any(
             element.tag not in _LISTS for element in request_element
         ):

@@ -30,7 +30,7 @@ from moorage.testing.sandboxes.storage._gcs_documents import (
     invalid,
     json_reply,
     number_in,
-    related,
+    related_parts,
     resource_of,
 )
 from moorage.testing.sandboxes.storage._gcs_keys import SCOPES, check_form, check_url
@@ -42,7 +42,7 @@ from moorage.testing.sandboxes.storage._gcs_store import (
     part_of,
 )
 from moorage.testing.sandboxes.storage._listing import page_of
-from moorage.testing.sandboxes.storage._s3_documents import ErrorAnswer, Reply, opened, range_of
+from moorage.testing.sandboxes.storage._s3_documents import ErrorAnswer, Reply, open_token, range_of
 from moorage.testing.sandboxes.storage._s3_forms import check_policy, parts_of
 from moorage.testing.sandboxes.storage._s3_store import Spool, StoredContent
 from moorage.testing.sandboxes.storage._spooling import SpoolingSandbox
@@ -81,7 +81,7 @@ class GcsSandbox(SpoolingSandbox):
         bucket: name of the bucket.
         email: email address that names the service account.
         versioned: True to keep generations that are replaced or deleted.
-        rewritten: number of bytes that one request copies.
+        rewritten: number of bytes that one rewrite request copies.
         now: returns the current time.
 
     Attributes:
@@ -117,7 +117,7 @@ class GcsSandbox(SpoolingSandbox):
         """Return the JSON text of the service account's key file.
 
         Args:
-            token_uri: where tokens are, if not at Google's.
+            token_uri: URL of the token endpoint, if it is not Google's.
         """
         if token_uri is not None:
             self.tokens.audience = token_uri
@@ -245,7 +245,7 @@ class GcsSandbox(SpoolingSandbox):
         prefix, delimiter = query.get("prefix", ""), query.get("delimiter")
         page_size = min(number_in(query, "maxResults") or 1_000, 1_000)
         try:
-            marker = opened(query.get("pageToken"))
+            marker = open_token(query.get("pageToken"))
         except ErrorAnswer:
             raise invalid("Invalid page token") from None
         listing = page_of(
@@ -326,7 +326,7 @@ class GcsSandbox(SpoolingSandbox):
             raise ErrorAnswer(*_MAGIC[to])
         source = self._kept_object(key, {})
         size = source.stored.size
-        previous_size = int(opened(query.get("rewriteToken")) or "0")
+        previous_size = int(open_token(query.get("rewriteToken")) or "0")
         rewritten_size = previous_size + self.rewritten
         progress = {"kind": "storage#rewriteResponse", "objectSize": str(size)}
         if rewritten_size < size:
@@ -375,7 +375,7 @@ class GcsSandbox(SpoolingSandbox):
         )
 
     def _put(self, request: SandboxRequest, query: dict[str, str], spool: Spool) -> Reply:
-        resource_body, data, kind = related(request, spool)
+        resource_body, data, kind = related_parts(request, spool)
         resource = {"contentType": kind, **resource_of(resource_body)}
         key = self._key_of_new(resource, query)
         body = Body(self.folder)

@@ -17,11 +17,11 @@ def fixture(folder: Path) -> SandboxFixture:
     files = LocalFiles(root=str(folder), signing_key=KEY, url="https://erp.example/files")
     return SandboxFixture(
         options={"root": files.root, "signing_key": KEY, "url": files.url},
-        fetch=lambda url: served(files, url),
+        fetch=lambda url: digest_of_signed_url(files, url),
     )
 
 
-def served(files: LocalFiles, url: str) -> bytes:
+def digest_of_signed_url(files: LocalFiles, url: str) -> bytes:
     """Return the SHA-256 digest of the file to which a signed URL grants access."""
     grant = files.allowed("GET", url, now=datetime.now(UTC))
     return sha256((Path(files.root) / grant.key).read_bytes()).digest()

@@ -31,10 +31,10 @@ from moorage.testing.sandboxes.storage._s3_documents import (
     answer,
     checked_sums,
     error_xml,
-    fresh,
+    is_fresh,
     name_of,
-    opened,
-    parsed,
+    open_token,
+    parse_body,
     quote_plus,
     range_of,
     stored_headers,
@@ -44,7 +44,7 @@ from moorage.testing.sandboxes.storage._s3_documents import (
     xml,
     yes_or_no,
 )
-from moorage.testing.sandboxes.storage._s3_forms import taken
+from moorage.testing.sandboxes.storage._s3_forms import read_form
 from moorage.testing.sandboxes.storage._s3_store import Piece, Spool, StoredContent
 from moorage.testing.sandboxes.storage._s3_uploads import UploadSandbox
 
@@ -73,9 +73,10 @@ class S3Sandbox(UploadSandbox):
     Args:
         bucket, region: name and region of the bucket.
         access_key_id, secret, token: credentials that requests must have.
-        least_part: number of bytes that every part except the last must have.
+        least_part: smallest number of bytes of every part except the last.
         versioned: True to keep earlier versions of objects.
-        may_list: False for a key that may not list, to which missing objects look forbidden.
+        may_list: False if the key may not list objects; then a missing object is answered as
+            forbidden.
         now: returns the current time.
     """
 
@@ -173,7 +174,9 @@ class S3Sandbox(UploadSandbox):
         if "content-md5" not in request.headers and not sums_of(request):
             message = "Missing required header for this request: Content-MD5"
             raise ErrorAnswer("InvalidRequest", 400, message)
-        keys = [element.text or "" for element in parsed(spool).iter() if name_of(element) == "Key"]
+        keys = [
+            element.text or "" for element in parse_body(spool).iter() if name_of(element) == "Key"
+        ]
         if not 0 < len(keys) <= 1000:
             raise ErrorAnswer("MalformedXML", 400)
         elements = ""
@@ -191,7 +194,7 @@ class S3Sandbox(UploadSandbox):
             raise ErrorAnswer("AccessDenied", 403, "Access Denied")
         prefix, delimiter = query.get("prefix", ""), query.get("delimiter")
         page_size = min(int(query.get("max-keys", "1000")), 1000)
-        marker = opened(query.get("continuation-token"))
+        marker = open_token(query.get("continuation-token"))
         write = quote_plus if query.get("encoding-type") == "url" else str
         page = page_of(
             self.objects, prefix=prefix, delimiter=delimiter, marker=marker, size=page_size
@@ -255,7 +258,7 @@ class S3Sandbox(UploadSandbox):
         for name, value in query.items():
             if name.startswith("response-"):
                 fields[title(name.removeprefix("response-"))] = value
-        if not fresh(request, stored_object):
+        if not is_fresh(request, stored_object):
             return Reply(304, {"ETag": fields["ETag"], "Last-Modified": fields["Last-Modified"]})
         start, length = 0, stored_object.size
         status = 200
@@ -330,7 +333,7 @@ class S3Sandbox(UploadSandbox):
     # --- forms -------------------------------------------------------------
 
     def _form(self, request: SandboxRequest, spool: Spool) -> Reply:
-        fields, data = taken(request, spool, self.key, self.bucket, self._now())
+        fields, data = read_form(request, spool, self.key, self.bucket, self._now())
         uploaded_spool = Spool(self.folder)
         uploaded_spool.write(data)
         uploaded_spool.close()

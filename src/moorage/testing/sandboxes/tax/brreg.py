@@ -1,7 +1,7 @@
 """A local sandbox that imitates the open API of the Brønnøysund register of legal entities.
 
 Magic numbers: 999999991 is registered for VAT, 999999992 is not, 999999993 was deleted, and
-999999994 was removed for legal reasons. No other number is that of an entity.
+999999994 was removed for legal reasons. No other number belongs to an entity.
 """
 
 from __future__ import annotations
@@ -77,7 +77,7 @@ class BrregSandbox(base.Sandbox):
         return Response(404)
 
     def check_access(self, request: base.SandboxRequest) -> None:
-        """Check that the request takes JSON; credentials are not needed."""
+        """Check that the request accepts JSON; credentials are not needed."""
         if request.headers.get("accept") not in _JSON:
             raise base.Refusal(Response(406))
 

@@ -1,6 +1,6 @@
 """A local sandbox that imitates HMRC's API "Check a UK VAT number" in version 2.0.
 
-Registered are two numbers of HMRC's own test data, 553557881 and 146295999727; `register` adds
+Two numbers of HMRC's own test data are registered, 553557881 and 146295999727; `register` adds
 others. Magic numbers: 000000429 is answered as if there had been too many requests, and 000000500
 as if HMRC had failed.
 """
@@ -34,7 +34,7 @@ DATE: Final = "2031-05-06T07:08:09+00:00"
 
 
 class HmrcSandbox(base.Sandbox):
-    """A sandbox of HMRC: look-ups of VAT numbers with a token of an application.
+    """A sandbox of HMRC: look-ups of VAT numbers with an application's token.
 
     Args:
         client_id, client_secret: credentials of the application.
@@ -65,8 +65,8 @@ class HmrcSandbox(base.Sandbox):
         """Add a business to the register.
 
         Args:
-            number: its VAT number, 9 or 12 digits.
-            name: name of it.
+            number: VAT number of the business, 9 or 12 digits.
+            name: name of the business.
         """
         self._businesses[number] = {
             "name": name,

@@ -1,11 +1,11 @@
 """A local sandbox that imitates VIES.
 
-Magic numbers: a number of zeros that ends in a code of VIES's own test service is answered as that
-service answers the code, in every member state: 201 INVALID_INPUT, 202 INVALID_REQUESTER_INFO, 300
+Magic numbers: a number of zeros that ends in a code of VIES's own test service gets that service's
+answer to the code, in every member state: 201 INVALID_INPUT, 202 INVALID_REQUESTER_INFO, 300
 SERVICE_UNAVAILABLE, 301 MS_UNAVAILABLE, 302 TIMEOUT, 400 VAT_BLOCKED, 401 IP_BLOCKED, 500 and 501
 GLOBAL_MAX_CONCURRENT_REQ(_TIME), 600 and 601 MS_MAX_CONCURRENT_REQ(_TIME). Such a number has the
-form of its country, as DE000000301 or ATU00000301. Registered are DE136695976 and FR40303265045;
-`register` adds others.
+form of its country, such as DE000000301 or ATU00000301. DE136695976 and FR40303265045 are
+registered; `register` adds others.
 """
 
 from __future__ import annotations
@@ -56,7 +56,7 @@ class ViesSandbox(base.Sandbox):
     """A sandbox of VIES: checks of VAT numbers, and the status of the member states.
 
     Attributes:
-        unavailable: prefixes of member states whose register does not answer.
+        unavailable: prefixes of the member states whose registers do not answer.
         proofs: the consultation numbers that were given, in order.
     """
 
@@ -90,12 +90,12 @@ class ViesSandbox(base.Sandbox):
         """Add a business to the register of its member state.
 
         Args:
-            number: its VAT number with the prefix.
-            name: its name.
-            street: its street and house number.
-            postal_code: its postal code.
-            city: its city.
-            discloses: False if the member state tells nobody its name and address.
+            number: VAT number of the business, with the prefix.
+            name: name of the business.
+            street: street and house number.
+            postal_code: postal code.
+            city: city.
+            discloses: False if the member state does not disclose the name and address.
         """
         self._businesses[number] = {
             "Name": name,

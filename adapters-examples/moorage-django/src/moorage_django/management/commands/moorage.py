@@ -16,7 +16,7 @@ from moorage.hub.worker import stopping, work
 from moorage_django import stores, subjects, worker
 from moorage_django.apps import SCHEME
 from moorage_django.runtime import process
-from moorage_django.settings import chosen
+from moorage_django.settings import project_settings
 
 if TYPE_CHECKING:
     from argparse import ArgumentParser
@@ -98,7 +98,7 @@ class Command(BaseCommand):
         self.stdout.write(json.dumps(erased_counts))
 
     def _housekeep(self, _: dict[str, Any]) -> None:
-        self.stdout.write(f"{worker.tidy()} forgotten.")
+        self.stdout.write(f"{worker.delete_old_entries()} forgotten.")
 
 
 def _at_once(text: str) -> int:
@@ -111,13 +111,13 @@ def _at_once(text: str) -> int:
 
 def _passed_on(words: list[str]) -> int:
     """Run a command of moorage's own over the configuration of this project."""
-    options = chosen()
+    options = project_settings()
     process.flush()
     host = Host(
         source=options.configuration,
         environment=options.environment,
         state=stores.store_url(options) or f"{SCHEME}://{options.database}",
-        kept=lambda: stores.kept(options),
+        kept=lambda: stores.stored_items(options),
         ports=_ports,
     )
     return main(words, host=host)

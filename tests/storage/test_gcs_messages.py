@@ -115,7 +115,7 @@ def test_odd_refusals(body: bytes) -> None:
 
 @pytest.mark.parametrize("status", [200, 204, 304, 308])
 def test_successes_are_no_errors(status: int) -> None:
-    """Success responses, and progress responses of uploads, are not errors."""
+    """Success responses and upload progress responses are not errors."""
     assert answers.classify(OBJECT, Response(status)) is None
 
 
@@ -159,14 +159,14 @@ def test_chunks_are_sent_once() -> None:
 
 
 def test_uploads_ask_for_plain_statuses() -> None:
-    """Each request of an upload asks Google for 200 instead of 308, under the documented name."""
+    """Each upload request asks for 200 instead of 308, with the documented header name."""
     chunk = requests.chunk("b", "id", 0, b"x", total=1, md5=None)
     for request in (chunk, requests.progress("b", "id")):
         assert "yes" == request.headers.get("X-GUploader-No-308")
 
 
 def test_download_request() -> None:
-    """A download asks for a generation, a range and both conditions by Google's names."""
+    """A download request states generation, range and both conditions by Google's names."""
     options = GetOptions(if_match="5", if_none_match="6", version="7", range=ByteRange(2, 4))
     request = requests.get("b", "a/b", options)
     assert "/storage/v1/b/b/o/a%2Fb" == request.path
@@ -181,7 +181,7 @@ def test_download_request() -> None:
 
 @pytest.mark.parametrize("field", ["if_match", "if_none_match"])
 def test_error_names_the_option_of_a_foreign_etag(field: str) -> None:
-    """An error for an ETag of another vendor names the option that has it."""
+    """The error for another vendor's ETag names the option that contains it."""
     options: dict[str, Any] = {field: '"0af1"'}
     with pytest.raises(InvalidData) as excinfo:
         requests.get("b", "a", GetOptions(**options))
@@ -217,7 +217,7 @@ STORED_HEADERS = Headers(
 def test_properties_of_a_download(
     packing: tuple[tuple[str, str], ...], expected: str | None
 ) -> None:
-    """The headers of a download state the properties of the stored object."""
+    """A download's properties are read from its headers."""
     wire: Any = SimpleNamespace(ref=lambda id_: Ref("gcs", "files", id_))
     headers = Headers([*packing, *STORED_HEADERS.pairs])
     info = answers.opened(wire, "a/b", headers)
@@ -257,7 +257,7 @@ class _Pieces:
     ],
 )
 def test_lengths_of_chunks(sizes: tuple[int, ...], expected: list[int]) -> None:
-    """Each chunk but the last is a multiple of Google's unit, and no byte is missing."""
+    """Each chunk except the last is a multiple of Google's unit, and no byte is missing."""
 
     async def flow() -> list[int]:
         chunks, results = Chunks(_Pieces(*sizes)), []
@@ -304,7 +304,7 @@ def test_signatures_match_googles_own_tests(path: str, options: UrlOptions, dige
 
 
 def test_signed_download_sets_headers_of_the_answer() -> None:
-    """A signed download states the content type and the file name that the answer must have."""
+    """A signed download states the content type and file name that the response will have."""
     options = UrlOptions(content_type="a/b", content_disposition="attachment")
     url = _account().url("https://storage.googleapis.com", "/b/o", options, datetime.now(UTC))
     query = dict(parse_qsl(urlsplit(url).query))

@@ -66,7 +66,7 @@ GET = Request.get("/a")
     ],
 )
 def test_codes(code: str, status: int, kind: type[ConnectorError]) -> None:
-    """S3's error code, rather than the status, decides the error class, and the error keeps it."""
+    """S3's error code decides the error class, not the status, and the error contains the code."""
     error = answers.classify(GET, Response(status, body=error_xml(code, "So it is.")))
     assert kind is type(error)
     assert (code, "So it is.", status) == (
@@ -277,7 +277,7 @@ ANSWER_HEADERS: Final = {
     ],
 )
 def test_signed_request(method: str, query: dict[str, str], headers: dict[str, str]) -> None:
-    """A signed download sets headers of its answer; a signed upload states its content type."""
+    """A signed download sets headers of its response; a signed upload has its content type."""
     request = requests.shared(
         "a", UrlOptions(method=method, content_type="a/b", content_disposition="inline")
     )
@@ -292,7 +292,7 @@ def test_signed_request(method: str, query: dict[str, str], headers: dict[str, s
     "method, code", [("PUT", "PreconditionFailed"), ("GET", "NoSuchKey"), ("HEAD", "NoSuchKey")]
 )
 def test_missing_object_of_a_condition(method: str, code: str) -> None:
-    """An upload that replaces a missing object fails its condition; a reading finds no object."""
+    """Replacing a missing object fails its condition; reading it finds no object."""
     request = Request(method, "/a", headers={"If-Match": '"1"'})
     body = b"" if method == "HEAD" else error_xml("NoSuchKey", "No.")
     error = answers.classify(request, Response(404, body=body))
@@ -351,7 +351,7 @@ def _bucket(options: dict[str, Any]) -> S3:
     ids=["host", "china", "dots", "endpoint", "endpoint-host"],
 )
 def test_bucket_is_in_the_host_name_or_the_path(options: dict[str, Any], url: str) -> None:
-    """The bucket is part of the host name or of the path, as the vendor's options say."""
+    """The bucket is in the host name or the path, depending on the vendor's options."""
     assert url == _bucket(options).base_url
 
 

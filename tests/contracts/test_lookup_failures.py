@@ -74,7 +74,7 @@ def test_failed_repeat_leaves_the_outcome_unknown(error: ConnectionFailed | Resp
 
 
 def test_payment_that_is_not_listed_is_recorded_as_such() -> None:
-    """If the vendor lists no such payment, that is recorded, without an error."""
+    """If the vendor does not list the payment, that is recorded without an error."""
     world = PaymentsWorld(KeylessStripe)
     with world.hub() as hub:
         world.lose(hub)
@@ -92,7 +92,7 @@ def test_payment_that_is_not_listed_is_recorded_as_such() -> None:
 
 
 def test_several_listed_payments_are_recorded_as_such() -> None:
-    """If the vendor lists several such payments, none is chosen, and that is recorded."""
+    """If the vendor lists several matching payments, none is chosen, and that is recorded."""
     world = PaymentsWorld(KeylessStripe)
     with world.hub() as hub:
         hub.payments().charge(ORDER, idempotency_key="another attempt")
@@ -109,7 +109,7 @@ def test_several_listed_payments_are_recorded_as_such() -> None:
 
 
 def test_payment_that_is_not_listed_in_time_is_proven_absent() -> None:
-    """A look-up proves a payment's absence only from the time when the vendor must list it."""
+    """A look-up proves that a payment is absent only after the vendor's listing time."""
     world = PaymentsWorld(KeylessStripe)
     with world.hub() as hub:
         world.lose(hub)
@@ -129,7 +129,7 @@ def test_payment_that_is_not_listed_in_time_is_proven_absent() -> None:
 
 
 def test_vendor_without_a_list_has_no_time_to_list_a_payment() -> None:
-    """Without a list of such operations, as for refunds, absence is never proven."""
+    """Without a list (as for refunds), a look-up never proves that an operation is absent."""
     world = PaymentsWorld(UnlistedStripe)
     with world.hub() as hub:
         world.lose(hub)
@@ -177,4 +177,7 @@ def test_lost_repeat_at_a_vendor_without_a_list_gave_no_answer() -> None:
         assert hub.settle_payment(KEY) is None
         question = _question(world)
         assert question is not None
-        assert (Inconclusive.NO_ANSWER, "ConnectionFailed") == (question.result, question.error)
+        assert (Inconclusive.NO_ANSWER, "ConnectionFailed") == (
+            question.result,
+            question.error,
+        )

@@ -1,4 +1,4 @@
-"""The part of GraphQL that a shop's sandbox needs: one operation with variables and arguments."""
+"""The part of GraphQL that sandboxes need: an operation with variables, arguments, fragments."""
 
 from __future__ import annotations
 
@@ -12,25 +12,26 @@ from moorage.domain.values.json_text import is_list, is_object
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-_TOKEN: Final = re.compile(r'\$?\w+|"(?:[^"\\]|\\.)*"|[{}()\[\]:!@=]')
+_TOKEN: Final = re.compile(r'\.\.\.|\$?\w+|"(?:[^"\\]|\\.)*"|[{}()\[\]:!@=]')
+_FRAGMENT: Final = "..."
 _WORDS: Final[Mapping[str, Any]] = {"true": True, "false": False, "null": None}
 
 Selection: TypeAlias = "tuple[Field, ...]"
 
 
 class UnreadableError(Exception):
-    """The document is not one that this sandbox reads."""
+    """Raised if a GraphQL document is invalid, or uses features that this sandbox lacks."""
 
 
 @attrs.frozen
 class Field:
-    """A selected field.
+    """A selected field, or an inline fragment.
 
     Attributes:
-        name: name of the field.
-        arguments: its arguments, with the values of variables filled in.
-        directives: arguments of its directives, by name.
-        selection: fields that are selected in it.
+        name: name of the field; of a fragment `...` and the name of its type.
+        arguments: the field's arguments, with the values of variables filled in.
+        directives: arguments of the field's directives, by name.
+        selection: fields that are selected in this field.
     """
 
     name: str
@@ -71,7 +72,12 @@ class _Reader:
         fields: list[Field] = []
         self._next("{")
         while self._peek() != "}":
-            name, arguments = self._next(), self._arguments()
+            name = self._next()
+            if name == _FRAGMENT:
+                self._next("on")
+                fields.append(Field(_FRAGMENT + self._next(), {}, {}, self._selection()))
+                continue
+            arguments = self._arguments()
             directives: dict[str, Mapping[str, Any]] = {}
             while self._peek() == "@":
                 self._next()
@@ -117,27 +123,31 @@ def read_operation(document: str, variables: Mapping[str, Any]) -> tuple[str, Se
     return _Reader(document, variables).operation()
 
 
-def selected(value: Any, field: Field, path: str) -> Any:
-    """Return of a value only what was selected.
+def selected_fields(value: Any, field: Field, path: str) -> Any:
+    """Return a value with only the selected fields.
 
     Raises:
         UnreadableError: a selected field does not exist, or an object has no selection.
     """
     if is_list(value):
-        return [selected(item, field, path) for item in value]
+        return [selected_fields(item, field, path) for item in value]
     if not is_object(value):
         if field.selection and value is not None:
             raise UnreadableError(f"{path} has no fields.")
         return value
     if not field.selection:
         raise UnreadableError(f"{path} must have a selection of fields.")
+    result: dict[str, Any] = {}
     for inner in field.selection:
-        if inner.name not in value:
+        if inner.name.startswith(_FRAGMENT):
+            if value.get("__typename") == inner.name.removeprefix(_FRAGMENT):
+                result |= selected_fields(value, inner, path)
+        elif inner.name not in value:
             raise UnreadableError(f"Field '{inner.name}' doesn't exist on {path}")
-    return {
-        inner.name: selected(_page(value[inner.name], inner), inner, f"{path}.{inner.name}")
-        for inner in field.selection
-    }
+        else:
+            part = _page(value[inner.name], inner)
+            result[inner.name] = selected_fields(part, inner, f"{path}.{inner.name}")
+    return result
 
 
 def _page(value: Any, field: Field) -> Any:
@@ -149,6 +159,8 @@ def _page(value: Any, field: Field) -> Any:
         return value[:size]
     after = field.arguments.get("after")
     start = 0 if after is None else int(after.removeprefix("cursor-"))
-    nodes = value["nodes"]
+    nodes = value.get("nodes")
+    if nodes is None:
+        return value
     page = {"hasNextPage": start + size < len(nodes), "endCursor": f"cursor-{start + size}"}
     return {"nodes": nodes[start : start + size], "pageInfo": page}

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from moorage import Consent, OAuthClient, Secret
+from moorage import Consent, OAuthClient, RefreshToken, Secret
 from moorage.domain.oauth.drawers import tenant_of, token_store_name
 
 SERVER = "https://auth.example/token"
@@ -23,6 +23,17 @@ def test_storage_name_depends_on_all_but_the_secret() -> None:
 
     assert token_store_name(client) == token_store_name(rotated_client)
     assert 5 == len({token_store_name(other_client) for other_client in (client, *other_clients)})
+
+
+def test_storage_name_depends_on_a_refresh_token() -> None:
+    """Another refresh token leads to another storage name, which does not show the token."""
+    names = [
+        token_store_name(OAuthClient(server=SERVER, client_id="one", grant=RefreshToken(token)))
+        for token in ("canary-1", "canary-1", "canary-2")
+    ]
+
+    assert names[0] == names[1] != names[2]
+    assert "canary" not in f"{names}"
 
 
 def test_consent_has_no_storage_name() -> None:

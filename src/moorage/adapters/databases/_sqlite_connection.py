@@ -1,0 +1,19 @@
+"""Connections to SQLite that are closed when nobody can use them any more."""
+
+from __future__ import annotations
+
+import sqlite3
+from contextlib import suppress
+
+
+class OwnedConnection(sqlite3.Connection):
+    """A SQLite connection that is closed without a warning when it is garbage-collected.
+
+    Normally its owner closes it. An owner that was interrupted, or dropped without being closed,
+    cannot do so: Python itself would then close the connection, and emit a ResourceWarning.
+    """
+
+    def __del__(self) -> None:
+        # A file that could not be opened has left a connection that was never begun.
+        with suppress(sqlite3.Error):
+            self.close()

@@ -1,0 +1,273 @@
+"""Parsing of Braintree's answers: transactions, refunds, stored means and errors."""
+
+from __future__ import annotations
+
+import re
+from typing import TYPE_CHECKING, Any, Final
+
+from moorage.contracts.payments import (
+    Decline,
+    DeclineReason,
+    MeansOfPayment,
+    MoveState,
+    Payment,
+    PaymentState,
+    Refund,
+    StoredMeans,
+    StoredState,
+    payment_ref,
+    state_of,
+)
+from moorage.vendor_sdk import (
+    Answer,
+    AuthenticationFailed,
+    InvalidRequest,
+    PaymentDeclined,
+    RateLimitExceeded,
+    VendorFailed,
+    VendorRejected,
+    as_money,
+    error_answer,
+    is_success,
+    masked_words,
+    read_answer,
+    refusal,
+    required,
+    words,
+)
+from moorage.vendors.payments._common import reason_by_code, safe_text
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from moorage.vendor_sdk import ConnectorError, MakeRef, Money, Request, Response, Wire
+
+VENDOR: Final = "Braintree"
+NODE: Final = "node"
+"""The name under which references have Braintree's id for GraphQL."""
+AUTHORIZED: Final = "AUTHORIZED"
+VOIDED: Final = "VOIDED"
+MARK: Final = re.compile(r"/[0-9a-f]{16}\Z")
+"""The end of an order id that follows from an idempotency key."""
+
+_STATES: Final[Mapping[str, PaymentState]] = {
+    **words(PaymentState.PENDING, "AUTHORIZING SETTLEMENT_PENDING"),
+    AUTHORIZED: PaymentState.AUTHORIZED,
+    **words(PaymentState.CAPTURED, "SUBMITTED_FOR_SETTLEMENT SETTLING SETTLED"),
+    **words(PaymentState.FAILED, "FAILED GATEWAY_REJECTED PROCESSOR_DECLINED SETTLEMENT_DECLINED"),
+    VOIDED: PaymentState.VOIDED,
+    "AUTHORIZATION_EXPIRED": PaymentState.EXPIRED,
+}
+_REFUNDS: Final[Mapping[str, MoveState]] = {
+    **words(
+        MoveState.PENDING,
+        "AUTHORIZING AUTHORIZED SUBMITTED_FOR_SETTLEMENT SETTLING SETTLEMENT_PENDING",
+    ),
+    "SETTLED": MoveState.SUCCEEDED,
+    **words(MoveState.FAILED, "FAILED GATEWAY_REJECTED PROCESSOR_DECLINED SETTLEMENT_DECLINED"),
+    VOIDED: MoveState.CANCELED,
+}
+_REASONS: Final = reason_by_code(
+    {
+        DeclineReason.ACCOUNT_CLOSED: "2007",
+        DeclineReason.AUTHENTICATION_REQUIRED: "2099 THREE_D_SECURE",
+        DeclineReason.CALL_ISSUER: "2011 2044",
+        DeclineReason.CARD_NOT_SUPPORTED: "2015 2024",
+        DeclineReason.DO_NOT_HONOR: "2000 2038 2046",
+        DeclineReason.DUPLICATE: "2016 DUPLICATE",
+        DeclineReason.EXPIRED_CARD: "2004",
+        DeclineReason.FRAUD_SUSPECTED: "2014 FRAUD RISK_THRESHOLD",
+        DeclineReason.INCORRECT_ADDRESS: "AVS AVS_AND_CVV",
+        DeclineReason.INCORRECT_CVC: "2010 CVV",
+        DeclineReason.INCORRECT_NUMBER: "2005 2008 2009",
+        DeclineReason.INSUFFICIENT_FUNDS: "2001",
+        DeclineReason.INVALID_EXPIRY: "2006",
+        DeclineReason.LIMIT_EXCEEDED: "2002 2003",
+        DeclineReason.LOST_OR_STOLEN: "2012 2013 2047 2053",
+        DeclineReason.PROCESSING_ERROR: "3000",
+    }
+)
+_CLASSES: Final[Mapping[str, Any]] = {
+    **words(AuthenticationFailed, "AUTHENTICATION AUTHORIZATION"),
+    "RESOURCE_LIMIT": RateLimitExceeded,
+    **words(VendorFailed, "INTERNAL SERVICE_AVAILABILITY"),
+    "NOT_FOUND": VendorRejected,
+    **words(InvalidRequest, "UNSUPPORTED_CLIENT VALIDATION"),
+}
+_STATE_CODES: Final = frozenset(
+    {
+        *("91504", "91506", "91507", "91512", "91521", "91522"),
+        *("91538", "91559", "91564", "91565", "91574"),
+    }
+)
+"""Codes of validation that say what the state of a transaction or a means does not allow."""
+_STATUSES: Final[Mapping[int, Any]] = {
+    400: InvalidRequest,
+    **dict.fromkeys((401, 403), AuthenticationFailed),
+    429: RateLimitExceeded,
+}
+_BEGUN: Final = ("chargePaymentMethod", "authorizePaymentMethod")
+_TIMEOUTS: Final = frozenset({408, 425})
+
+
+def classify(_: Request, response: Response) -> ConnectorError | None:
+    """The error in an answer; Braintree sends most of them with the status of a success."""
+    answer = error_answer(response)
+    if response.status >= 500 or response.status in _TIMEOUTS:
+        return None
+    error = next(answer.objects("errors"), Answer({}))
+    details = error.object("extensions")
+    text, code = masked_words(error.text("message")), details.text("legacyCode")
+    if not is_success(response.status):
+        kind = _STATUSES.get(response.status, VendorRejected)
+        return refusal(kind, VENDOR, response, code, text, otherwise=f"HTTP {response.status}")
+    if answer.value("errors"):
+        name = details.text("errorClass") or ""
+        kind = VendorRejected if code in _STATE_CODES else _CLASSES.get(name, VendorFailed)
+        return refusal(kind, VENDOR, response, code or name or None, text, otherwise=name)
+    for name in _BEGUN:
+        transaction = answer.object(f"data.{name}.transaction")
+        if _STATES.get(transaction.text("status") or "") is PaymentState.FAILED:
+            return declined(decline_of(transaction), transaction.text("legacyId"), response)
+    return None
+
+
+def declined(
+    decline: Decline, payment: str | None, response: Response | None = None
+) -> PaymentDeclined:
+    """The error of a transaction that failed at once."""
+    return PaymentDeclined(
+        f"The payment was declined: {decline.vendor_message or decline.vendor_code}",
+        reason=decline.reason,
+        payment=payment,
+        status=None if response is None else response.status,
+        vendor_code=decline.vendor_code,
+        vendor_message=decline.vendor_message,
+        response=response,
+    )
+
+
+def decline_of(transaction: Answer) -> Decline:
+    """The reason why a transaction failed, from the newest event that states one."""
+    for event in transaction.objects("statusHistory"):
+        code = event.text("processorResponse.legacyCode") or event.text("gatewayRejectionReason")
+        if code is not None:
+            return Decline(
+                reason=_REASONS.get(code, DeclineReason.OTHER),
+                vendor_code=code,
+                vendor_message=safe_text(event.text("processorResponse.message")),
+            )
+    status = transaction.text("status")
+    return Decline(reason=DeclineReason.OTHER, vendor_code=status, vendor_message=None)
+
+
+def money(body: Answer, name: str) -> Money | None:
+    """The amount in the field of this name."""
+    return as_money(body.value(f"{name}.value"), body.value(f"{name}.currencyCode"))
+
+
+def payment_of(ref: MakeRef, body: Answer) -> Payment | None:
+    """Parse a transaction; None if it is malformed."""
+    key, status, total = body.text("legacyId"), body.text("status"), money(body, "amount")
+    if key is None or status is None or total is None:
+        return None
+    # After a partial capture, the transaction's amount is the captured one.
+    initial = money(body, "initialRequestedAuthorizationAmount")
+    amount = total if initial is None else max(total, initial)
+    state = _STATES.get(status, PaymentState.UNKNOWN)
+    is_known = state is not PaymentState.UNKNOWN
+    captured = total if state is PaymentState.CAPTURED else total * 0
+    refunds = tuple(
+        item for part in body.objects("refunds") if (item := refund_of(ref, part)) is not None
+    )
+    refunded = total * 0
+    for item in refunds:
+        if item.state is MoveState.SUCCEEDED and item.amount is not None:
+            refunded += item.amount
+    own_ref = payment_ref(ref, key, amount, node=body.text("id"))
+    expiry = [event.time("authorizationExpiresAt") for event in body.objects("statusHistory")]
+    history = next(body.objects("statusHistory"), Answer({}))
+    order_id = body.text("orderId")
+    return Payment(
+        ref=own_ref,
+        state=state_of(amount, captured, refunded) or state,
+        vendor_state=status,
+        amount=amount,
+        authorized=total if status == AUTHORIZED else captured if is_known else None,
+        captured=captured if is_known else None,
+        refunded=refunded,
+        decline=decline_of(body) if state is PaymentState.FAILED else None,
+        means=_means(body.object("paymentMethodSnapshot"), body.text("paymentMethod.id")),
+        reference=None if order_id is None else MARK.sub("", order_id),
+        refunds=refunds,
+        created_at=body.time("createdAt"),
+        authorized_until=next(filter(None, expiry), None) if status == AUTHORIZED else None,
+        as_of=history.time("timestamp"),
+        raw=body.raw,
+    )
+
+
+def _means(details: Answer, stored: str | None) -> MeansOfPayment | None:
+    kind = details.text("__typename")
+    if kind is None:
+        return None
+    card = details.object("creditCard") or details
+    month, year = card.text("expirationMonth") or "", card.text("expirationYear") or ""
+    is_dated = month.isascii() and month.isdigit() and year.isascii() and year.isdigit()
+    return MeansOfPayment(
+        type=kind,
+        brand=card.text("brandCode"),
+        last4=card.text("last4"),
+        expires=(int(year), int(month)) if is_dated else None,
+        stored=stored,
+    )
+
+
+def refund_of(ref: MakeRef, body: Answer) -> Refund | None:
+    """Parse a refund; None if it is malformed."""
+    key, status = body.text("legacyId"), body.text("status")
+    if key is None or status is None:
+        return None
+    payment = body.text("refundedTransaction.legacyId")
+    return Refund(
+        ref=ref(key, node=body.text("id")),
+        payment=None if payment is None else ref(payment, node=body.text("refundedTransaction.id")),
+        state=_REFUNDS.get(status, MoveState.UNKNOWN),
+        vendor_state=status,
+        amount=money(body, "amount"),
+        at=body.time("createdAt"),
+        raw=body.raw,
+    )
+
+
+def read_payment(path: str, wire: Wire, response: Response) -> Payment:
+    """Parse the transaction at a path of an answer."""
+    return required(
+        payment_of(wire.ref, read_answer(response).object(f"data.{path}")),
+        response,
+        "transaction with an id, a status and an amount",
+    )
+
+
+def read_refund(path: str, wire: Wire, response: Response) -> Refund:
+    """Parse the refund at a path of an answer."""
+    return required(
+        refund_of(wire.ref, read_answer(response).object(f"data.{path}")),
+        response,
+        "refund with an id and a status",
+    )
+
+
+def stored_of(ref: MakeRef, customer: str, body: Answer) -> StoredMeans | None:
+    """Parse a stored means of payment; None if it is malformed."""
+    key = body.text("id")
+    if key is None:
+        return None
+    return StoredMeans(
+        ref=ref(key),
+        state=StoredState.STORED,
+        customer=customer,
+        means=_means(body.object("details"), key),
+        created_at=body.time("createdAt"),
+        raw=body.raw,
+    )

@@ -1,0 +1,49 @@
+"""Conversion of Braintree's webhooks to events."""
+
+from __future__ import annotations
+
+import re
+from typing import TYPE_CHECKING, Final
+
+from moorage.contracts.payments import PaymentEvent
+from moorage.vendor_sdk import Answer, NotXmlError, as_answer, read_xml
+
+if TYPE_CHECKING:
+    from moorage.vendor_sdk import MakeRef, WebhookEvent
+
+_ID: Final = re.compile(r"[A-Za-z0-9_]{1,64}")
+_PLACES: Final = {
+    "transaction_": "subject.transaction",
+    "dispute_": "subject.dispute.transaction",
+}
+
+
+def read_events(event: WebhookEvent, ref: MakeRef) -> tuple[PaymentEvent, ...]:
+    """Convert a webhook to an event that requests a look-up of its payment, if it names one."""
+    place = next((it for kind, it in _PLACES.items() if event.vendor_type.startswith(kind)), None)
+    if place is None:
+        return ()
+    transaction = _document(event).object(place)
+    id_ = transaction.text("id") or ""
+    is_refund = transaction.text("type") == "credit"
+    if is_refund or _ID.fullmatch(id_) is None:
+        return ()
+    return (
+        PaymentEvent(
+            id=event.id,
+            ref=ref(id_),
+            vendor_type=event.vendor_type,
+            at=event.time,
+            ask=True,
+            raw=event.payload,
+        ),
+    )
+
+
+def _document(event: WebhookEvent) -> Answer:
+    """The XML document of a webhook, without its root; empty if it is not XML."""
+    try:
+        document = read_xml((as_answer(event.payload).text("document") or "").encode())
+    except NotXmlError:
+        return Answer({})
+    return Answer(document.as_dict())

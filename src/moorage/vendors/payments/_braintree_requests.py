@@ -1,0 +1,133 @@
+"""Input fields for Braintree, marks of keys, ids, and the pages of lists."""
+
+from __future__ import annotations
+
+from hashlib import sha256
+from typing import TYPE_CHECKING, Any
+
+from moorage.contracts.payments import Page
+from moorage.vendor_sdk import (
+    InvalidData,
+    VendorRejected,
+    extra_for,
+    is_list,
+    malformed,
+    merged,
+    read_answer,
+    refusal,
+    required,
+)
+from moorage.vendors.payments import _braintree_documents as documents
+from moorage.vendors.payments._braintree_answers import NODE, VENDOR
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping
+    from datetime import datetime
+
+    from moorage.contracts.payments import Charge
+    from moorage.vendor_sdk import Answer, MakeRef, Ref, Response, Wire
+    from moorage.vendors.payments.braintree import Braintree
+
+
+def payment_fields(vendor: Braintree, charge: Charge, order_id: str) -> dict[str, Any]:
+    """The input of a charge or an authorisation; the vendor's own options come last.
+
+    Raises:
+        InvalidData: the currency is not that of the account, or the source is missing.
+    """
+    if charge.amount.currency != vendor.currency:
+        raise InvalidData(
+            f"The payment is in {charge.amount.currency}, but the merchant account at"
+            f" Braintree takes {vendor.currency}.",
+            field="amount",
+            remedy="Use an account for each currency, and a route with its currency.",
+        )
+    if charge.source is None:
+        raise InvalidData(
+            "The payment has no means of payment.",
+            field="source",
+            remedy="Give the nonce of Braintree's form, or the id of a stored means.",
+        )
+    customer, address = charge.customer, charge.shipping_address
+    contact = {} if customer is None else {"email": customer.email, "phone": customer.phone}
+    transaction: dict[str, Any] = {
+        "amount": str(charge.amount.amount),
+        "orderId": order_id,
+        "merchantAccountId": vendor.merchant_account_id,
+        "customerId": None if customer is None else customer.id,
+        "customerDetails": _without_empty_fields(
+            {"email": contact.get("email"), "phoneNumber": contact.get("phone")}
+        ),
+        "customFields": [{"name": it, "value": charge.metadata[it]} for it in charge.metadata],
+        "paymentInitiator": "UNSCHEDULED" if charge.off_session else None,
+    }
+    if charge.store_method:
+        transaction["vaultPaymentMethodAfterTransacting"] = {"when": "ON_SUCCESSFUL_TRANSACTION"}
+    if address is not None:
+        place = {
+            "firstName": address.name,
+            "company": address.company,
+            "addressLine1": address.line1,
+            "addressLine2": address.line2,
+            "adminArea2": address.city,
+            "adminArea1": address.region,
+            "postalCode": address.postal_code,
+            "countryCodeAlpha2": address.country,
+        }
+        transaction["shipping"] = {"shippingAddress": _without_empty_fields(place)}
+    fields = merged(_without_empty_fields(transaction), extra_for("braintree", charge.extra))
+    return {"paymentMethodId": charge.source, "transaction": fields}
+
+
+def mark_of(wire: Wire, key: str) -> str:
+    """The mark derived from an idempotency key; the same key always gives the same mark."""
+    return sha256(f"{wire.tenant or ''}\n{key}".encode()).hexdigest()[:16]
+
+
+async def node_of(wire: Wire, ref: Ref, kind: str = "TRANSACTION") -> str:
+    """The GraphQL id of the object that a reference names; webhooks do not state it."""
+    known_id = ref.other(NODE)
+    if known_id is not None:
+        return known_id
+    response = await wire.send(documents.query(documents.RESOLVE, id=ref.id, type=kind))
+    return required(read_answer(response).text("data.idFromLegacyId"), response, "idFromLegacyId")
+
+
+def with_node(response: Response) -> Response:
+    """An answer with a node, after checking that it exists.
+
+    Raises:
+        VendorRejected: the node does not exist.
+    """
+    data = read_answer(response).object("data").raw
+    if "node" in data and data["node"] is None:
+        text = "There is no such transaction."
+        raise refusal(VendorRejected, VENDOR, response, "NOT_FOUND", None, otherwise=text)
+    return response
+
+
+def listed(response: Response, path: str) -> tuple[list[Answer], str | None]:
+    """The nodes of a connection, and the cursor of the next page."""
+    prefix = path if "." in path else f"search.{path}"
+    connection = read_answer(response).object(f"data.{prefix}")
+    if not is_list(connection.value("edges")):
+        raise malformed(response, f"{prefix}.edges")
+    nodes = [edge.object("node") for edge in connection.objects("edges")]
+    has_more = connection.flag("pageInfo.hasNextPage")
+    return nodes, connection.text("pageInfo.endCursor") if has_more else None
+
+
+def page_of(
+    wire: Wire, response: Response, path: str, read_one: Callable[[MakeRef, Answer], Any]
+) -> Page[Any]:
+    nodes, cursor = listed(response, path)
+    items = [item for node in nodes if (item := read_one(wire.ref, node)) is not None]
+    return Page(tuple(items), None if cursor is None else wire.ref(cursor))
+
+
+def _without_empty_fields(fields: Mapping[str, Any]) -> dict[str, Any]:
+    return {name: value for name, value in fields.items() if value not in (None, {}, [])}
+
+
+def time_text(moment: datetime | None) -> str | None:
+    return None if moment is None else moment.isoformat()

@@ -1,0 +1,373 @@
+"""Braintree: payments, refunds and stored means by its GraphQL API.
+
+Braintree offers idempotency keys to selected merchants only. So each payment and each refund has an
+order id that ends with a mark of the key, and before one is requested, Braintree is searched for
+its mark. A request that may have been executed is not sent again unless it has no further effect.
+"""
+
+from __future__ import annotations
+
+from functools import partial
+from typing import TYPE_CHECKING, Any, ClassVar, Final
+
+import attrs
+
+from moorage.contracts.payments import (
+    Capture,
+    MoveState,
+    Page,
+    PaymentsCapability,
+    PaymentState,
+    StoredMeans,
+    StoredState,
+    Void,
+)
+from moorage.vendor_sdk import (
+    ApiVendor,
+    UnknownOutcome,
+    VendorRejected,
+    basic,
+    malformed,
+    matches,
+    mode_at,
+    part_key,
+    read_answer,
+    refusal,
+    words,
+)
+from moorage.vendors.payments import _braintree_documents as documents
+from moorage.vendors.payments._braintree_answers import (
+    AUTHORIZED,
+    VENDOR,
+    VOIDED,
+    classify,
+    declined,
+    payment_of,
+    read_payment,
+    read_refund,
+    refund_of,
+    stored_of,
+)
+from moorage.vendors.payments._braintree_events import read_events
+from moorage.vendors.payments._braintree_requests import (
+    listed,
+    mark_of,
+    node_of,
+    page_of,
+    payment_fields,
+    time_text,
+    with_node,
+)
+from moorage.vendors.payments._common import refundable_rest, void_of, with_payment_reference
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from moorage.contracts.payments import (
+        Charge,
+        Payment,
+        PaymentEvent,
+        PaymentQuery,
+        Refund,
+        RefundReason,
+    )
+    from moorage.vendor_sdk import (
+        Answer,
+        MakeRef,
+        Mode,
+        Money,
+        Ref,
+        Response,
+        WebhookEvent,
+        Wire,
+    )
+
+API_VERSION: Final = "2018-09-10"
+_PAGE: Final = 50
+_MARKED: Final = 2
+"""More payments than a mark can have."""
+_LIVE: Final = "https://payments.braintree-api.com"
+_TEST: Final = "https://payments.sandbox.braintree-api.com"
+
+
+@attrs.frozen(kw_only=True)
+class Braintree(ApiVendor):
+    """A merchant account at Braintree.
+
+    Attributes:
+        public_key: public key of the API key.
+        credentials: private key of the API key; by default the credential provider supplies it.
+        currency: currency of the merchant account, because Braintree's requests do not name one.
+        merchant_account_id: merchant account that takes the payments; by default Braintree's own
+            default account.
+        base_url: URL of Braintree; its sandbox is https://payments.sandbox.braintree-api.com.
+    """
+
+    name = "braintree"
+    kinds = ("payments",)
+    api_version = API_VERSION
+    capabilities = frozenset(
+        {
+            PaymentsCapability.AUTHORIZE,
+            PaymentsCapability.VOID,
+            PaymentsCapability.PARTIAL_CAPTURE,
+            PaymentsCapability.LOOK_UP,
+            PaymentsCapability.LOOK_UP_REFUND,
+            PaymentsCapability.LIST,
+            PaymentsCapability.OFF_SESSION,
+            PaymentsCapability.STORE_METHOD,
+            PaymentsCapability.STORED_MEANS,
+            PaymentsCapability.SHIPPING_ADDRESS,
+        }
+    )
+    limits: ClassVar[Mapping[str, int]] = {"page": _PAGE}
+    webhook = "braintree"
+    unknown_outcomes: ClassVar[Mapping[str, UnknownOutcome]] = {
+        **words(UnknownOutcome.LOOKED_UP, "authorize charge refund"),
+        **words(UnknownOutcome.REPEATED, "capture void"),
+    }
+
+    auth = basic("public_key")
+    refusals = staticmethod(classify)
+    headers: ClassVar[Mapping[str, str]] = {"Braintree-Version": API_VERSION}
+
+    public_key: str = attrs.field(
+        validator=matches(
+            "[A-Za-z0-9]+",
+            problem="This is not the public key of an API key of Braintree.",
+            remedy="Copy the public key from the API keys in Braintree's Control Panel.",
+        )
+    )
+    currency: str = attrs.field(
+        validator=matches(
+            "[A-Z]{3}",
+            problem="This is not a currency.",
+            remedy="Give the currency of the merchant account, such as EUR.",
+        )
+    )
+    merchant_account_id: str | None = None
+    base_url: str = _LIVE
+
+    def mode(self) -> Mode | None:
+        """Live or test mode, by the URL; None if unknown."""
+        return mode_at(self.base_url, live=_LIVE, test=_TEST)
+
+    def verifying(self) -> Mapping[str, Any]:
+        """The public key, which Braintree's signatures begin with."""
+        return {"scheme": self.webhook, "parameters": {"public_key": self.public_key}}
+
+    async def authorize(self, wire: Wire, charge: Charge, /, *, key: str) -> Payment:
+        """Authorise an amount, to be captured later."""
+        return await self._pay(wire, charge, key, documents.AUTHORIZE, "authorizePaymentMethod")
+
+    async def charge(self, wire: Wire, charge: Charge, /, *, key: str) -> Payment:
+        """Charge an amount at once."""
+        return await self._pay(wire, charge, key, documents.CHARGE, "chargePaymentMethod")
+
+    async def _pay(self, wire: Wire, charge: Charge, key: str, document: str, name: str) -> Payment:
+        """Return the payment of an earlier, unknown attempt of the key, or request it."""
+        order_id = f"{charge.reference}/{mark_of(wire, key)}"
+        request = documents.mutation(document, payment_fields(self, charge, order_id))
+        payment = await self._payment_of_order(wire, order_id)
+        if payment is None:
+            sending = wire.send(
+                request, key=key, parse=partial(read_payment, f"{name}.transaction", wire)
+            )
+            return await with_payment_reference(wire, charge.amount, sending)
+        if payment.state is PaymentState.FAILED and payment.decline is not None:
+            raise declined(payment.decline, str(payment.ref))
+        return payment
+
+    async def capture(
+        self,
+        wire: Wire,
+        ref: Ref,
+        amount: Money | None,
+        /,
+        *,
+        final: bool,  # noqa: ARG002 - there is no other
+        key: str,
+    ) -> Capture:
+        """Capture an authorised payment, or a part of it; the rest is released."""
+        earlier_payment = await self._payment_before(wire, ref, key)
+        requested_amount = amount or earlier_payment.authorized
+        fields: dict[str, Any] = {"transactionId": await node_of(wire, ref)}
+        if amount is not None:
+            fields["transaction"] = {"amount": str(amount.amount)}
+        request = documents.mutation(documents.CAPTURE, fields).evolve(idempotent=True)
+        parse = partial(read_payment, "captureTransaction.transaction", wire)
+        try:
+            payment = await wire.send(request, key=key, parse=parse)
+        except VendorRejected:
+            # The answer to an earlier, successful attempt may have been lost.
+            payment = await self.get(wire, ref)
+            is_captured = payment.captured == requested_amount
+            if earlier_payment.vendor_state != AUTHORIZED or not is_captured:
+                raise
+        is_pending = payment.state is PaymentState.PENDING
+        is_done = payment.captured == requested_amount
+        return Capture(
+            ref=payment.ref,
+            payment=payment.ref,
+            state=MoveState.SUCCEEDED
+            if is_done
+            else MoveState.PENDING
+            if is_pending
+            else MoveState.UNKNOWN,
+            vendor_state=payment.vendor_state,
+            amount=requested_amount,
+            after=payment,
+            raw=payment.raw,
+        )
+
+    async def void(self, wire: Wire, ref: Ref, /, *, key: str) -> Void:
+        """Void a payment that is authorised; Braintree would refund a settled one instead."""
+        node = await node_of(wire, ref)
+        response = await wire.send(documents.query(documents.GET, id=node))
+        payment = _transaction_in_answer(wire, response)
+        if payment.vendor_state == VOIDED:
+            return void_of(payment, word=VOIDED)
+        if payment.vendor_state != AUTHORIZED:
+            text = f"A transaction in the state {payment.vendor_state} cannot be voided."
+            code = payment.vendor_state
+            raise refusal(VendorRejected, VENDOR, response, code, None, otherwise=text)
+        request = documents.mutation(documents.REVERSE, {"transactionId": node})
+        try:
+            reversal = await wire.send(
+                request.evolve(idempotent=True), key=key, parse=partial(_read_reversal, wire)
+            )
+        except VendorRejected:
+            # The answer to an earlier, successful attempt may have been lost.
+            reversal = await self.get(wire, ref)
+            if reversal.vendor_state != VOIDED:
+                raise
+        # A transaction that was settled in the meantime was refunded, and is not voided.
+        return void_of(reversal or await self.get(wire, ref), word=VOIDED)
+
+    async def refund(
+        self,
+        wire: Wire,
+        ref: Ref,
+        amount: Money | None,
+        /,
+        *,
+        reason: RefundReason | None,
+        key: str,
+    ) -> Refund:
+        """Refund a settled payment, or the remaining amount of it."""
+        refunded_amount = amount or refundable_rest(await self._payment_before(wire, ref, key))
+        order_id = f"refund/{mark_of(wire, key)}"
+        search = documents.query(
+            documents.SEARCH_REFUNDS, input={"orderId": {"is": order_id}}, first=_MARKED
+        )
+        nodes, _ = listed(await wire.send(search), "refunds")
+        refunds = [item for node in nodes if (item := refund_of(wire.ref, node)) is not None]
+        if refunds:
+            return attrs.evolve(refunds[0], payment=ref)
+        fields = {"amount": str(refunded_amount.amount), "orderId": order_id}
+        if reason is not None:
+            fields["description"] = reason.value.replace("_", " ")
+        input_fields = {"transactionId": await node_of(wire, ref), "refund": fields}
+        request = documents.mutation(documents.REFUND, input_fields)
+        parse = partial(read_refund, "refundTransaction.refund", wire)
+        refund: Refund = await wire.send(request, key=key, parse=parse)
+        return attrs.evolve(refund, payment=ref)
+
+    async def get(self, wire: Wire, ref: Ref, /) -> Payment:
+        """Get a payment."""
+        request = documents.query(documents.GET, id=await node_of(wire, ref))
+        return _transaction_in_answer(wire, await wire.send(request))
+
+    async def get_refund(self, wire: Wire, ref: Ref, /) -> Refund:
+        """Get a refund."""
+        node = await node_of(wire, ref, "REFUND")
+        response = await wire.send(documents.query(documents.GET_REFUND, id=node))
+        return read_refund("node", wire, with_node(response))
+
+    async def payments(
+        self, wire: Wire, query: PaymentQuery, after: Ref | None, /
+    ) -> Page[Payment]:
+        """List payments, in the order of Braintree's search."""
+        period = {
+            "greaterThanOrEqualTo": time_text(query.since),
+            "lessThanOrEqualTo": time_text(query.until),
+        }
+        bounds = {name: text for name, text in period.items() if text is not None}
+        request = documents.query(
+            documents.SEARCH,
+            input={"createdAt": bounds} if bounds else {},
+            first=min(query.limit, _PAGE),
+            after=None if after is None else after.id,
+        )
+        return page_of(wire, await wire.send(request), "search.transactions", payment_of)
+
+    async def stored_means(
+        self, wire: Wire, customer: str, after: Ref | None, /
+    ) -> Page[StoredMeans]:
+        """List the means of payment in the vault that belong to a customer."""
+        request = documents.query(
+            documents.MEANS, id=customer, first=_PAGE, after=None if after is None else after.id
+        )
+        try:
+            response = await wire.send(request)
+        except VendorRejected as refused:
+            if refused.vendor_code != "NOT_FOUND":
+                raise
+            return Page(())
+        if read_answer(response).value("data.node") is None:
+            return Page(())
+
+        def read_one(make_ref: MakeRef, item: Answer) -> StoredMeans | None:
+            return stored_of(make_ref, customer, item)
+
+        return page_of(wire, response, "node.paymentMethods", read_one)
+
+    async def remove_means(self, wire: Wire, ref: Ref, /, *, key: str) -> StoredMeans:
+        """Delete a means of payment from the vault; a repeat has no further effect."""
+        request = documents.mutation(documents.REMOVE, {"paymentMethodId": ref.id})
+
+        def read(response: Response) -> StoredMeans:
+            answer = read_answer(response)
+            if "deletePaymentMethodFromVault" not in answer.object("data").raw:
+                raise malformed(response, "deletePaymentMethodFromVault")
+            return StoredMeans(ref=ref, state=StoredState.REMOVED, raw=answer.raw)
+
+        try:
+            return await wire.send(request.evolve(idempotent=True), key=key, parse=read)
+        except VendorRejected as refused:
+            if refused.vendor_code != "NOT_FOUND":
+                raise
+        return StoredMeans(ref=ref, state=StoredState.REMOVED)
+
+    def events(self, event: WebhookEvent, ref: MakeRef) -> tuple[PaymentEvent, ...]:
+        """Convert a webhook about a transaction to an event that requests a look-up of it."""
+        return read_events(event, ref)
+
+    async def _payment_of_order(self, wire: Wire, order_id: str) -> Payment | None:
+        """The payment with this order id; None if Braintree finds none."""
+        request = documents.query(
+            documents.SEARCH, input={"orderId": {"is": order_id}}, first=_MARKED, after=None
+        )
+        nodes, _ = listed(await wire.send(request), "search.transactions")
+        payments = [item for node in nodes if (item := payment_of(wire.ref, node)) is not None]
+        return payments[0] if payments else None
+
+    async def _payment_before(self, wire: Wire, ref: Ref, key: str) -> Payment:
+        """The payment in the state that it had when this key was first used."""
+        request = documents.query(documents.GET, id=await node_of(wire, ref))
+        return await wire.send(
+            request, key=part_key(key, "before"), parse=partial(_transaction_in_answer, wire)
+        )
+
+
+def _transaction_in_answer(wire: Wire, response: Response) -> Payment:
+    """The transaction of an answer."""
+    return read_payment("node", wire, with_node(response))
+
+
+def _read_reversal(wire: Wire, response: Response) -> Payment | None:
+    """The voided transaction of an answer; None if a refund took the place of a void."""
+    word = read_answer(response).text("data.reverseTransaction.reversal.__typename")
+    if word == "Refund":
+        return None
+    return read_payment("reverseTransaction.reversal", wire, response)

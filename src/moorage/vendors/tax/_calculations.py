@@ -1,0 +1,87 @@
+"""Helpers of vendors that calculate taxes: the parts of an address, and checks of amounts."""
+
+from __future__ import annotations
+
+from decimal import Decimal
+from typing import TYPE_CHECKING, Final
+
+from moorage import vendor_sdk as sdk
+
+if TYPE_CHECKING:
+    from moorage.contracts.address import Address
+    from moorage.contracts.tax_calculation import TaxReversal
+
+_DECIMALS: Final = 2
+
+CURRENCY: Final = "currency"
+"""The related id of a record's reference that tells its currency."""
+
+
+def street_of(address: Address) -> str | None:
+    """The lines of an address before the city, on one line; None if all are empty."""
+    return ", ".join(filter(None, (address.line1, address.line2, address.line3))) or None
+
+
+def exact_number(amount: sdk.Money | Decimal) -> int | float:
+    """An amount in major units, as a number in JSON that reads as exactly this amount.
+
+    Raises:
+        InvalidData: the amount has more digits than such a number can have.
+    """
+    value = amount.amount if isinstance(amount, sdk.Money) else amount
+    if value == value.to_integral_value():
+        return int(value)
+    number = float(value)
+    if Decimal(repr(number)) != value:
+        raise sdk.InvalidData(
+            "The amount has too many digits to be sent exactly.",
+            field="amount",
+            remedy="Check that it is not given in a smaller unit, such as cents in place of"
+            " dollars.",
+        )
+    return number
+
+
+def check_decimals(vendor: str, currency: str) -> None:
+    """Refuse a currency that a vendor would round to another number of decimals.
+
+    Raises:
+        InvalidData: the currency does not have two decimals.
+    """
+    if sdk.EXPONENTS[currency] != _DECIMALS:
+        raise sdk.InvalidData(
+            f"{vendor} calculates with two decimals, and {currency} has another number.",
+            field="lines",
+            remedy="Calculate the tax of this sale by another vendor.",
+        )
+
+
+def currency_at(ref: sdk.Ref, reversal: TaxReversal) -> str:
+    """The currency of a recorded sale, which the parts of its reversal must have.
+
+    Raises:
+        InvalidData: the reference does not name a recorded sale, or a part is in another currency.
+    """
+    currency = ref.other(CURRENCY)
+    if currency is None or currency not in sdk.EXPONENTS:
+        raise sdk.InvalidData(
+            "The reference does not name a recorded sale.",
+            field="ref",
+            remedy="Give the `ref` of a record, or the text that str(ref) made.",
+        )
+    if any(part.amount.currency != currency for part in reversal.parts):
+        raise sdk.InvalidData(
+            f"The sale was recorded in {currency}, and the reversal is in another currency.",
+            field="lines",
+            remedy="Give the amounts in the currency of the sale.",
+        )
+    return currency
+
+
+def unknown_line(id_: str) -> sdk.InvalidData:
+    """The error for a reversal of a line that the recorded sale does not have."""
+    return sdk.InvalidData(
+        f"The recorded sale has no line {id_[:80]!r}.",
+        field="lines",
+        remedy="Give the ids of the lines of the sale that was recorded.",
+    )

@@ -1,0 +1,134 @@
+"""A connector whose opening is cancelled at any of its waits leaves nothing open.
+
+The opening runs in a task that is cancelled at its first wait, then at its second, and so on. What
+is counted afterwards are the tasks of the event loop, and its transports that are not closing.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import gc
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+from moorage import Mqtt, Nats, RabbitMq
+from moorage.adapters.sql.connector import AsyncSqlConnector
+from tests.adapters.sql.database_lab import url_of
+from tests.support.mqtt_brokers import PrivateMosquitto
+from tests.support.nats_servers import PrivateNats
+from tests.support.servers import rabbitmq_url
+
+if TYPE_CHECKING:
+    from collections.abc import Awaitable, Callable, Generator
+
+MOST = 200
+PATIENCE = 30.0
+
+
+class CancellingAwait:
+    """Awaits something, and cancels the running task at one of its waits.
+
+    Attributes:
+        waits: the number of waits so far.
+    """
+
+    def __init__(self, work: Awaitable[Any], number: int) -> None:
+        self._work = work
+        self._number = number
+        self.waits = 0
+
+    def __await__(self) -> Generator[Any, Any, Any]:
+        steps = self._work.__await__()
+        send: Callable[[Any], Any] = steps.send
+        value: Any = None
+        while True:
+            try:
+                wait = send(value)
+            except StopIteration as stop:
+                return stop.value
+            self.waits += 1
+            if self.waits == self._number:
+                task = asyncio.current_task()
+                assert task is not None
+                task.cancel()
+            try:
+                send, value = steps.send, (yield wait)
+            except BaseException as error:  # noqa: BLE001 - passed on
+                send, value = steps.throw, error
+
+
+class CountedTransports:
+    """The transports that an event loop has opened, as its factory of connections counts them."""
+
+    def __init__(self, loop: asyncio.AbstractEventLoop) -> None:
+        self.transports: list[Any] = []
+        self._open: Any = loop.create_connection
+        loop.create_connection = self._counted  # type: ignore[method-assign]  # counted from now on
+
+    async def _counted(self, *arguments: Any, **options: Any) -> Any:
+        transport, protocol = await self._open(*arguments, **options)
+        self.transports.append(transport)
+        return transport, protocol
+
+    def left(self) -> list[Any]:
+        """Return the transports that nobody has closed."""
+        return [transport for transport in self.transports if not transport.is_closing()]
+
+
+async def cancel_everywhere(make: Callable[[], Any]) -> int:
+    """Cancel the opening at each of its waits, and return their number."""
+    loop = asyncio.get_running_loop()
+    for number in range(1, MOST):
+        opened = CountedTransports(loop)
+        connector = make()
+        opening = CancellingAwait(connector.open(PATIENCE), number)
+
+        async def run(opening: CancellingAwait = opening) -> None:
+            await opening
+
+        task = asyncio.create_task(run())
+        await asyncio.wait([task])
+        if not task.cancelled():
+            assert opening.waits < number
+            await connector.close()
+            return number
+        # The connector is usable: it opens another connection.
+        await connector.open(PATIENCE)
+        await connector.close()
+        await _settled(opened)
+    raise AssertionError("The opening waits without end.")
+
+
+async def _settled(opened: CountedTransports) -> None:
+    """Wait until no task but this one is left, and no transport is open."""
+    async with asyncio.timeout(PATIENCE):
+        while opened.left() or asyncio.all_tasks() - {asyncio.current_task()}:
+            gc.collect()
+            await asyncio.sleep(0)
+
+
+@pytest.mark.parametrize("system", ["postgresql", "mariadb"])
+def test_database(system: str) -> None:
+    """A cancelled opening of a database leaves no connection."""
+    assert 1 < asyncio.run(cancel_everywhere(lambda: AsyncSqlConnector(url_of(system))))
+
+
+def test_rabbitmq() -> None:
+    """A cancelled opening of RabbitMQ leaves no connection, even where its client forgets it."""
+    settings = RabbitMq(url=rabbitmq_url())
+    assert 1 < asyncio.run(cancel_everywhere(lambda: settings.async_publisher("events")))
+
+
+def test_nats() -> None:
+    """A cancelled opening of NATS leaves no connection."""
+    with PrivateNats() as server:
+        settings = Nats(url=server.url)
+        assert 1 < asyncio.run(cancel_everywhere(lambda: settings.async_publisher("events")))
+
+
+def test_mqtt() -> None:
+    """A cancelled opening of an MQTT broker leaves no connection."""
+    with PrivateMosquitto() as broker:
+        settings = Mqtt(url=broker.url)
+        assert 1 < asyncio.run(cancel_everywhere(lambda: settings.async_publisher("events")))

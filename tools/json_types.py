@@ -1,0 +1,113 @@
+"""Reads the types that JSON Schemas and schemas of SCIM declare, in the form of TypeScript's."""
+
+from __future__ import annotations
+
+import json
+from typing import TYPE_CHECKING, Any, Final, TypeAlias
+
+from tools.typescript_types import (
+    AnyType,
+    Declaration,
+    Field,
+    Fields,
+    Intersection,
+    Listing,
+    Literal,
+    Name,
+    Union,
+)
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Mapping
+
+    from tools.typescript_types import Type
+
+Json: TypeAlias = Any
+"""Any JSON value."""
+
+_NAMES: Final = {
+    "boolean": "boolean",
+    "decimal": "number",
+    "integer": "number",
+    "null": "null",
+    "number": "number",
+    "string": "string",
+}
+_TEXTS: Final = frozenset({"binary", "dateTime", "reference"})
+
+
+def declarations_from(file: str, text: str) -> Mapping[tuple[str, ...], Declaration]:
+    """Return the types that a file of JSON declares, by the file's name and theirs.
+
+    A configuration with comments declares none.
+    """
+    try:
+        root = json.loads(text)
+    except ValueError:
+        return {}
+    return {
+        (file, *name.split(".")): Declaration("type", (), type_)
+        for name, type_ in _Scope(file).declared(root)
+    }
+
+
+class _Scope:
+    """The types of a file."""
+
+    def __init__(self, file: str) -> None:
+        self._file = file
+
+    def declared(self, root: Json) -> Iterator[tuple[str, Type]]:
+        """Yield the names and types that a document declares."""
+        if isinstance(root, dict) and "$schema" in root:
+            for name, schema in root.get("definitions", {}).items():
+                yield name, self._of_schema(schema)
+        elif isinstance(root, list):
+            for schema in root:
+                if isinstance(schema, dict) and "attributes" in schema:
+                    yield schema["name"].replace(" ", ""), self._of_attributes(schema["attributes"])
+
+    def _of_schema(self, schema: Json) -> Type:
+        """Return the type of a JSON Schema, whose objects have no fields but the described ones."""
+        if "$ref" in schema:
+            return self._name(schema["$ref"].rpartition("/")[2])
+        types: list[Type] = [
+            Union(tuple(map(self._of_schema, schema[word])))
+            for word in ("anyOf", "oneOf")
+            if word in schema
+        ]
+        types += map(self._of_schema, schema.get("allOf", ()))
+        if "enum" in schema:
+            types.append(Union(tuple(map(Literal, schema["enum"]))))
+        elif "properties" in schema or schema.get("type") == "object":
+            types.append(self._of_object(schema))
+        elif schema.get("type") == "array":
+            types.append(Listing(self._of_schema(schema.get("items", {}))))
+        elif "type" in schema:
+            types.append(self._name(_NAMES.get(schema["type"], "unknown")))
+        return types[0] if len(types) == 1 else Intersection(tuple(types)) if types else AnyType()
+
+    def _of_object(self, schema: Json) -> Type:
+        others = schema.get("additionalProperties")
+        fields = [
+            Field(name, self._of_schema(part), name in schema.get("required", ()))
+            for name, part in schema.get("properties", {}).items()
+        ]
+        return Fields(tuple(fields), self._of_schema(others) if isinstance(others, dict) else None)
+
+    def _of_attributes(self, attributes: Json) -> Type:
+        fields = [
+            Field(part["name"], self._of_attribute(part), part["required"]) for part in attributes
+        ]
+        return Fields(tuple(fields), None)
+
+    def _of_attribute(self, attribute: Json) -> Type:
+        kind = attribute["type"]
+        if kind == "complex":
+            type_ = self._of_attributes(attribute["subAttributes"])
+        else:
+            type_ = self._name("string" if kind in _TEXTS else _NAMES[kind])
+        return Listing(type_) if attribute["multiValued"] else type_
+
+    def _name(self, name: str) -> Name:
+        return Name(name, (), (self._file,))

@@ -1,0 +1,3 @@
+interface Operations {
+    "GET /enhetsregisteret/api/enheter/{number}": { answer: Enhet };
+}
