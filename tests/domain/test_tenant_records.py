@@ -13,12 +13,14 @@ from moorage.domain.idempotency.tenant_records import (
     Reserve,
     ReturnPlaces,
     for_existing_record,
+    further_places,
     has_room_again,
     is_nearly_full,
     records_key,
     rounded_life,
     step_of,
 )
+from moorage.domain.state.packing import pack_values
 from moorage.domain.values.durations import DAY, HOUR, SECOND
 from tests.domain.state_world import World
 from tests.support.examples import examples
@@ -51,6 +53,15 @@ def test_places_are_granted_up_to_the_bound() -> None:
 
     assert [1] * 10 + [0] * 2 == granted
     assert 10 == places_used(world)
+
+
+def test_large_answers_take_further_places() -> None:
+    """An answer takes another place for each 4,096 bytes that its record has no room for."""
+    packing = len(pack_values((b"x" * 4_096,))) - 4_096
+    sizes = [0, 4_096 - packing, 4_097 - packing, 8_192 - packing, 8_193 - packing]
+
+    assert [0, 0, 1, 1, 2] == [further_places((b"x" * size,)) for size in sizes]
+    assert 0 == further_places((object(),))
 
 
 def test_tenants_are_counted_apart() -> None:

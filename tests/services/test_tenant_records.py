@@ -84,6 +84,35 @@ async def test_other_tenants_are_not_affected(world: World) -> None:
 
 
 @sync_and_async
+async def test_large_answers_count_as_several_records(world: World) -> None:
+    """A large answer is stored and replayed, and brings its tenant to its maximum sooner."""
+    large_answer = Response(201, body=b"x" * 3 * 4_096)
+    world.vendor.answers(CHARGED, large_answer)
+    manager = world.manager(bank(), records_per_tenant=5)
+    await charges(manager, 2)
+
+    assert 5 == records_used(world)
+    await refused_charge(manager)
+    repeat = await charge(manager, key="acme-1", tenant="acme")
+    assert repeat.replayed
+    assert large_answer.body == repeat.body
+    assert 5 == records_used(world)
+
+
+@sync_and_async
+async def test_large_answers_are_stored_beyond_the_bound(world: World) -> None:
+    """An answer is stored even if it takes more room than the tenant has left."""
+    world.vendor.answers(Response(201, body=b"x" * 10 * 4_096), CHARGED)
+    manager = world.manager(bank(), records_per_tenant=2)
+    await charges(manager, 1)
+
+    assert 11 == records_used(world)
+    error = await refused_charge(manager)
+    assert (11, 2) == (error.used, error.bound)
+    assert (await charge(manager, key="acme-0", tenant="acme")).replayed
+
+
+@sync_and_async
 async def test_stored_answers_are_replayed_at_the_bound(world: World) -> None:
     """At the maximum, a repeated key still returns its stored answer."""
     world.vendor.answers(CHARGED)

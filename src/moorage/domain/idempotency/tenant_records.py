@@ -13,6 +13,9 @@ Laws:
 3. Several places may be reserved at once, so that few claims change the state: at most 1/512 of the
    free places, and only one near the bound.
 4. The state has a bounded number of end times, however many services and lifetimes there are.
+5. A place has 4,096 bytes for the answer in its record. A larger answer takes further places when
+   it is stored, even beyond the bound, since its effect has happened. So the bound is also one of
+   space.
 """
 
 from __future__ import annotations
@@ -26,7 +29,9 @@ from moorage.domain.state.commands import (
     with_times_moved_back,
 )
 from moorage.domain.state.keys import own_key
+from moorage.domain.state.packing import pack_values
 from moorage.domain.values.named_tuples import new_tuple
+from moorage.errors import InvalidData
 
 if TYPE_CHECKING:
     from moorage.domain.state.commands import State, States
@@ -39,6 +44,9 @@ _LARGEST_SHARE: Final = 512
 
 _MOST_ENDS: Final = 256
 """The maximum number of different end times in a state."""
+
+_ANSWER_BYTES: Final = 4_096
+"""The bytes of an answer for which a place has room."""
 
 MOST_AT_ONCE: Final = 256
 """The maximum number of places that one caller reserves at once."""
@@ -58,6 +66,18 @@ def rounded_life(life: int) -> int:
     """Return a record's life in microseconds, rounded up, so that few differ."""
     step = step_of(life)
     return -(-life // step) * step
+
+
+def further_places(answer: tuple[object, ...]) -> int:
+    """Return the number of places that an answer takes beyond the one of its record.
+
+    A value that only a store in memory can hold takes none, since its size is unknown.
+    """
+    try:
+        size = len(pack_values(answer))
+    except InvalidData:
+        return 0
+    return max(0, size - 1) // _ANSWER_BYTES
 
 
 class Reservation(NamedTuple):
@@ -86,7 +106,7 @@ class Reserve:
         bound: the maximum number of its records.
         number: the number of places that the caller would like.
         life: the longest life of a record in microseconds, from its claim on.
-        forced: whether to reserve one place beyond the bound if necessary, for an existing record.
+        forced: whether to reserve the places beyond the bound if necessary, for an existing record.
     """
 
     __slots__ = ("bound", "forced", "keys", "life", "number")

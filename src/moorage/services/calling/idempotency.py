@@ -454,6 +454,9 @@ async def _store_answer(
     except StorageUnavailable as error:
         _tell_not_stored(core, call, error)
         return None
+    tenant = call.plan.tenant
+    if settle_result.held and core.tenant_records is not None and tenant is not None:
+        core.tenant_records.count_answer(core, tenant, sealed_answer, ttl=claim.ttl)
     if not (settle_result.held or settle_result.done):
         # The request had its effect nevertheless, and observers are told that its answer is lost.
         _tell_not_stored(core, call, StorageUnavailable("The store has lost the claim."))

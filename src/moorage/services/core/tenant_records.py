@@ -11,6 +11,7 @@ Laws:
    would expire.
 5. A process counts a key's record once, however often the key is claimed again, as long as it
    remembers the record's place. So retries and replays do not bring a tenant to its bound.
+6. A large answer is counted after it is stored, and never delays the call that got it.
 """
 
 from __future__ import annotations
@@ -28,6 +29,7 @@ from moorage.domain.idempotency.tenant_records import (
     Reserve,
     ReturnPlaces,
     for_existing_record,
+    further_places,
     has_room_again,
     is_nearly_full,
     rounded_life,
@@ -201,6 +203,22 @@ class TenantRecords:
             core.post(Reserve(claim.tenant, bound=self.bound, number=1, life=life, forced=True))
             self._keep_place(claim, _ReservedPlace(until, life), made=True)
         return claim_result
+
+    def count_answer(
+        self, core: Core, tenant: str, answer: tuple[object, ...], *, ttl: int
+    ) -> None:
+        """Count the places that a stored answer takes beyond the one of its record.
+
+        Args:
+            core: the ports.
+            tenant: the tenant of the call.
+            answer: the answer as it is stored.
+            ttl: microseconds for which it is stored.
+        """
+        number = further_places(answer)
+        if number:
+            life = rounded_life(ttl)
+            core.post(Reserve(tenant, bound=self.bound, number=number, life=life, forced=True))
 
     def _has_place(self, claim: CountedClaim) -> bool:
         """Return whether this process has a place for the key's record, made at this moment."""
