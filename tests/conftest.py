@@ -19,8 +19,9 @@ from typing import Any
 import pytest
 from hypothesis import HealthCheck, Phase, settings
 
+from tests.support.compiled_modules import compile_modules, uncompiled_modules
 from tests.support.drawn_cases import chosen_cases, long_tests
-from tests.support.shared_modules import SharedModules, is_collected
+from tests.support.shared_modules import SharedModules, is_collected, long_modules
 
 # A slow or busy machine is not a failing property, so nothing here has a deadline, and examples may
 # take their time to be drawn. A fifth of the usual examples is enough for each run at home, which
@@ -117,6 +118,15 @@ def pytest_ignore_collect(collection_path: Path, config: pytest.Config) -> bool 
     worker = int(os.environ["PYTEST_XDIST_WORKER"].removeprefix("gw"))
     module = collection_path.relative_to(config.rootpath).as_posix()
     return None if is_collected(module, worker, workers) else True
+
+
+@pytest.hookimpl(optionalhook=True)
+def pytest_xdist_setupnodes(config: pytest.Config, specs: list[object]) -> None:
+    """Compile the modules that all workers will collect, if most of them are not compiled."""
+    modules = [*long_modules()]
+    uncompiled = uncompiled_modules(config.rootpath, modules)
+    if _is_whole_run(config) and len(specs) > 1 and 2 * len(uncompiled) > len(modules):
+        compile_modules(config.rootpath, uncompiled)
 
 
 @pytest.hookimpl(optionalhook=True)
