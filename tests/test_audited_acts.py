@@ -16,7 +16,7 @@ from moorage import (
     CircuitState,
     ConfigurationError,
     ConnectorManager,
-    Offer,
+    HubConfiguration,
     Outbox,
     RateLimitConfig,
     Request,
@@ -226,7 +226,7 @@ def test_reload_that_cannot_be_recorded_changes_nothing(tmp_path: Path) -> None:
     dead = AuditTrail(FileAudit(tmp_path / "nowhere" / "trail"))
     with moorage.Hub([], services=[SERVICE], audit=dead) as hub:
         with pytest.raises(StorageUnavailable, match=r"configuration\.reload"):
-            hub.reload(Offer(services=[attrs.evolve(SERVICE, name="erp")]))
+            hub.reload(HubConfiguration(services=[attrs.evolve(SERVICE, name="erp")]))
         assert "closed" == hub.manager.circuit_state("vat").state.value
 
 

@@ -9,7 +9,7 @@ import pytest
 import moorage.config
 from moorage import Account, ConfigurationError, CopiedStore, UnsupportedByVendor
 from moorage.adapters.state.memory import MemoryStorage
-from moorage.contracts.offer import path_of
+from moorage.contracts.hub_configuration import path_of
 from moorage.contracts.routes import Route
 from moorage.hub.hub_runtime import _routes_of
 from moorage.runtime.bridge import run_now

@@ -64,7 +64,7 @@ if TYPE_CHECKING:
     from moorage.config import aopen as aopen
     from moorage.config import open as open  # noqa: A004 - users write `moorage.open`
     from moorage.config.openapi_files import read_openapi as read_openapi
-    from moorage.contracts.offer import Offer as Offer
+    from moorage.contracts.hub_configuration import HubConfiguration as HubConfiguration
     from moorage.contracts.ref import Ref as Ref
     from moorage.contracts.routes import Account as Account
     from moorage.contracts.routes import Route as Route
@@ -347,7 +347,7 @@ _HOME = {
     "AsyncHub": "hub.hub",
     "Account": "contracts.routes",
     "Route": "contracts.routes",
-    "Offer": "contracts.offer",
+    "HubConfiguration": "contracts.hub_configuration",
     "Safety": "domain.service.safety",
     "Ref": "contracts.ref",
     "Service": "domain.service.settings",

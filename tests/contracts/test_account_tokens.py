@@ -13,7 +13,7 @@ from moorage import (
     CredentialNotFound,
     CredentialRefreshFailed,
     Credentials,
-    Offer,
+    HubConfiguration,
     Request,
     Response,
     Service,
@@ -304,14 +304,18 @@ async def test_changed_client_gets_its_own_token(hub_class: type[Any]) -> None:
     sms_hub = hub(hub_class, server, tokens=stored_tokens, observers=[reports.append])
     await result_of(sms_hub.sms().send(MESSAGE))
     other_account = Account("main", TokenVendor(scope="cries", secret="other"))
-    wrong_offer = Offer(accounts=[other_account], routes=[Route("sms", "nobody")])
+    wrong_configuration = HubConfiguration(
+        accounts=[other_account], routes=[Route("sms", "nobody")]
+    )
     with pytest.raises(ConfigurationError):
-        await result_of(sms_hub.reload(wrong_offer))
+        await result_of(sms_hub.reload(wrong_configuration))
     server.token_endpoint.forget()
     await result_of(sms_hub.sms().send(MESSAGE))
     grants_before = server.token_endpoint.grants
 
-    await result_of(sms_hub.reload(Offer(accounts=[other_account], routes=[Route("sms", "main")])))
+    await result_of(
+        sms_hub.reload(HubConfiguration(accounts=[other_account], routes=[Route("sms", "main")]))
+    )
 
     with pytest.raises(CredentialRefreshFailed):
         await result_of(sms_hub.sms().send(MESSAGE))

@@ -201,7 +201,15 @@ _REPORTS = "moorage.contracts.tax_oss"
 
 def test_every_value_can_be_packed() -> None:
     """Each value type of the contracts is packed under a unique name."""
-    left_out = {"Account", "MinorUnits", "Offer", "OneOf", "Prefer", "Route", "RoutingRequest"}
+    left_out = {
+        "Account",
+        "MinorUnits",
+        "HubConfiguration",
+        "OneOf",
+        "Prefer",
+        "Route",
+        "RoutingRequest",
+    }
     left_out |= {"RepeatedKey", "UnknownOutcome", "VendorKeys"}
     left_out |= {"Effect", "Requirements", "Target"}
     names: list[str] = []

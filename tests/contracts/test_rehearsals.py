@@ -17,7 +17,7 @@ from moorage import (
     DryRun,
     HeldBack,
     Hub,
-    Offer,
+    HubConfiguration,
     RecipientRefused,
     Rehearsed,
     Request,
@@ -115,7 +115,9 @@ async def test_rehearsal_sends_nothing(hub_class: type[Any]) -> None:
     hub = lofts.hub(hub_class)
     ref = (await result_of(hub.sms().send(MESSAGE))).ref
     accounts = tuple(lofts.accounts)
-    await result_of(hub.reload(Offer(accounts=accounts, routes=[Route("sms", "one")], safety=DRY)))
+    await result_of(
+        hub.reload(HubConfiguration(accounts=accounts, routes=[Route("sms", "one")], safety=DRY))
+    )
 
     for key in (None, "k-1"):
         with pytest.raises(DryRun) as excinfo:
@@ -138,7 +140,7 @@ async def test_rehearsal_sends_nothing(hub_class: type[Any]) -> None:
     assert 3 == len(rehearsed)
     assert MESSAGE.to not in repr(rehearsed)
 
-    await result_of(hub.reload(Offer(accounts=accounts, routes=[Route("sms", "one")])))
+    await result_of(hub.reload(HubConfiguration(accounts=accounts, routes=[Route("sms", "one")])))
     await result_of(hub.sms("acme").send(MESSAGE, idempotency_key="k-1"))
     assert 2 == len(lofts.one.letters)
 
@@ -241,7 +243,9 @@ async def test_services_of_a_hub_are_rehearsed(hub_class: type[Any]) -> None:
     with pytest.raises(DryRun):
         await result_of(hub.manager.call("a", post))
 
-    await result_of(hub.reload(Offer(services=[Service("a", "https://a.example", retry=None)])))
+    await result_of(
+        hub.reload(HubConfiguration(services=[Service("a", "https://a.example", retry=None)]))
+    )
 
     await result_of(hub.manager.call("a", post))
     assert ["https://a.example/p"] == town.sent

@@ -23,11 +23,11 @@ from moorage.domain.signing.jwt import JwtSigning
 from moorage.domain.signing.message import MessageSignature
 from moorage.domain.signing.sigv4 import AwsSigV4
 from moorage.errors import InvalidData
-from tests.domain.test_keeping import KEPT
+from tests.domain.test_credential_codec import ANY_CREDENTIALS
 from tests.support.proofs import proof_key
 
 if TYPE_CHECKING:
-    from moorage.domain.auth.keeping import Kept
+    from moorage.domain.auth.credential_codec import AnyCredentials
 
 GRANTED = OAuthCredentials(access_token="a")
 MESSAGE = MessageSignature(
@@ -191,8 +191,8 @@ def test_a_table_may_stand_apart(space: str) -> None:
     assert Credentials.bearer("a") == read_credentials_text(text, "here")
 
 
-@given(KEPT)
-def test_json_round_trip(original: Kept) -> None:
+@given(ANY_CREDENTIALS)
+def test_json_round_trip(original: AnyCredentials) -> None:
     """Credentials written as JSON are read back unchanged."""
     assert original == read_credentials_text(write_credentials(original), "here")
 

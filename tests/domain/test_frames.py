@@ -12,10 +12,10 @@ import attrs
 import pytest
 
 from moorage.domain.secrets.frames import (
-    bare,
     error_name,
     with_careful_constructor,
     without_arguments_in_errors,
+    without_frames,
 )
 from moorage.errors import InvalidData
 
@@ -43,7 +43,7 @@ def test_causes_contexts_and_groups_lose_their_frames() -> None:
     whole_errors = [error, cause, context, lower_error, group, *group.exceptions]
     assert None not in [item.__traceback__ for item in whole_errors]
 
-    assert error is bare(error)
+    assert error is without_frames(error)
     assert {None} == {item.__traceback__ for item in whole_errors}
 
 
@@ -51,7 +51,7 @@ def test_cause_without_context_loses_its_frames() -> None:
     """An error's cause loses its traceback frames even if there is no context."""
     error, cause = raised_error(ValueError()), raised_error(KeyError())
     error.__cause__ = cause
-    bare(error)
+    without_frames(error)
     assert cause.__traceback__ is None
 
 
@@ -62,7 +62,7 @@ def test_host_errors_keep_their_frames() -> None:
     try:
         raise host
     except ValueError:
-        error = bare(raised_error(LookupError()))
+        error = without_frames(raised_error(LookupError()))
     assert host is error.__context__
     assert None not in [host.__traceback__, cause.__traceback__]
     assert error.__traceback__ is None

@@ -17,7 +17,7 @@ from moorage import (
     ConfigurationError,
     ConnectorManager,
     Hub,
-    Offer,
+    HubConfiguration,
     RateLimitConfig,
     RateLimitExceeded,
     Reloaded,
@@ -125,10 +125,14 @@ async def test_hub_of_values_reloads_values(hub_class: type[Any]) -> None:
     hub = hubs.hub(hub_class)
     contract_api = hub.sms()
     await result_of(contract_api.send(MESSAGE))
-    offer = Offer(accounts=hubs.accounts, routes=[Route("sms", "two", tenant="acme")])
-    offer = Offer(accounts=offer.accounts, routes=[*offer.routes, Route("sms", "two")])
+    configuration = HubConfiguration(
+        accounts=hubs.accounts, routes=[Route("sms", "two", tenant="acme")]
+    )
+    configuration = HubConfiguration(
+        accounts=configuration.accounts, routes=[*configuration.routes, Route("sms", "two")]
+    )
 
-    result = await result_of(hub.reload(offer))
+    result = await result_of(hub.reload(configuration))
 
     receipt = await result_of(contract_api.send(MESSAGE))
     assert "two" == receipt.ref.account
@@ -352,7 +356,9 @@ async def test_operation_keeps_its_configuration(hub_class: type[Any]) -> None:
     hub = hubs.hub(hub_class)
     previous_dispatcher = hub._live.dispatcher  # noqa: SLF001 - an operation under way holds it
     await result_of(
-        hub.reload(Offer(accounts=[Account("three", TextMessageVendor(loft="one.example"))]))
+        hub.reload(
+            HubConfiguration(accounts=[Account("three", TextMessageVendor(loft="one.example"))])
+        )
     )
     wire = previous_dispatcher.wire(
         previous_dispatcher.directory.accounts["one"], None, None, keyed=False
@@ -371,7 +377,7 @@ def test_unchanged_accounts_keep_their_transport(tmp_path: Path) -> None:
     hub = Hub([Account("a", files), Account("b", files)])
     previous_transports = hub._live.dispatcher.transports  # noqa: SLF001 - nothing else tells
 
-    hub.reload(Offer(accounts=[Account("a", files, cost="1"), Account("b", two)]))
+    hub.reload(HubConfiguration(accounts=[Account("a", files, cost="1"), Account("b", two)]))
 
     later_transports = hub._live.dispatcher.transports  # noqa: SLF001 - what is in use now
     assert later_transports["a"] is previous_transports["a"]
@@ -383,8 +389,10 @@ def test_changes_are_listed_by_path() -> None:
     sid, token = "AC" + "0" * 32, "hidden"
     twilio = Twilio(account_sid=sid, credentials=token)
     custom_account = Account("acme.twilio", twilio, tenants=ACME)
-    first = Offer(accounts=[Account("twilio", twilio), custom_account], services=[Service("a")])
-    second = Offer(
+    first = HubConfiguration(
+        accounts=[Account("twilio", twilio), custom_account], services=[Service("a")]
+    )
+    second = HubConfiguration(
         accounts=[Account("twilio", Twilio(account_sid=sid, credentials="other"))],
         routes=[Route("sms", "twilio", tenant="acme")],
         services=[Service("b")],

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 import moorage
-from moorage import ConfigurationError, InvalidData, Offer, StorageUnavailable
+from moorage import ConfigurationError, HubConfiguration, InvalidData, StorageUnavailable
 from moorage.adapters.ciphers.aes_gcm import AesGcmCipher, generate_keys
 from moorage.adapters.tenants.memory import AsyncMemoryTenants, MemoryTenants
 from moorage.adapters.tenants.sqlite import AsyncSqliteTenants, SqliteTenants
@@ -426,7 +426,7 @@ def test_only_tables_are_stored(tmp_path: Path) -> None:
         SqliteTenants(tmp_path / "other.db", CIPHER).version("acme")
 
 
-Kept = tuple[Any, "Callable[[str, Mapping[str, Any] | None], None]"]
+TenantSource = tuple[Any, "Callable[[str, Mapping[str, Any] | None], None]"]
 
 
 def _put_function(plain: Any) -> Callable[[str, Mapping[str, Any] | None], None]:
@@ -527,4 +527,4 @@ def test_another_tenants_account_is_not_available() -> None:
     dispatcher = here.hub._live.tenants.cached("acme")  # noqa: SLF001 - nothing else tells
 
     assert ["twilio"] == list(dispatcher.directory.accounts)
-    assert Offer().changes(Offer()).changed == ()
+    assert HubConfiguration().changes(HubConfiguration()).changed == ()

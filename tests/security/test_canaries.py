@@ -14,7 +14,7 @@ import pytest
 
 from moorage import ConnectorError, Service, VendorFailed
 from moorage.domain.http.headers import Headers
-from moorage.domain.secrets.frames import bare
+from moorage.domain.secrets.frames import without_frames
 from tests.security.canaries import Canaries, file_contents, revealed_texts
 from tests.security.chapters import ForeignError
 from tests.security.day import MODES, observed_calls
@@ -197,7 +197,7 @@ def test_frames_are_removed_from_errors() -> None:
     try:
         raise host
     except LookupError:
-        assert error is bare(error)
+        assert error is without_frames(error)
 
     assert [None, None, None] == [item.__traceback__ for item in (error, cause, single_error)]
     assert host.__traceback__ is not None

@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from moorage.adapters.credentials.memory import AsyncMemoryCredentialProvider
-from moorage.domain.auth.keeping import Kept
+from moorage.domain.auth.credential_codec import AnyCredentials
 from moorage.domain.auth.methods import Credentials
 from moorage.errors import CredentialNotFound, CredentialRefreshFailed
 from moorage.testing import credentials_conformance as kit
@@ -17,7 +17,7 @@ from moorage.testing.kits.checks import waiting_at_most
 class _DeafProvider(AsyncMemoryCredentialProvider):
     """A faulty provider that keeps its first credential."""
 
-    async def rotate(self, service: str, tenant: str | None, new: Kept, /) -> None:
+    async def rotate(self, service: str, tenant: str | None, new: AnyCredentials, /) -> None:
         if not await self.has(service, tenant):
             await super().rotate(service, tenant, new)
 
@@ -46,14 +46,14 @@ class _TenantlessProvider(AsyncMemoryCredentialProvider):
     async def has(self, service: str, tenant: str | None, /) -> bool:
         return await super().has(service, None)
 
-    async def rotate(self, service: str, tenant: str | None, new: Kept, /) -> None:
+    async def rotate(self, service: str, tenant: str | None, new: AnyCredentials, /) -> None:
         await super().rotate(service, None, new)
 
 
 class _StaticProvider(AsyncMemoryCredentialProvider):
     """A faulty provider that never renews a credential."""
 
-    async def refresh(self, service: str, tenant: str | None, stale: Kept, /) -> Any:
+    async def refresh(self, service: str, tenant: str | None, stale: AnyCredentials, /) -> Any:
         return await self.get(service, tenant)
 
 
@@ -64,7 +64,7 @@ class _EagerProvider(AsyncMemoryCredentialProvider):
         super().__init__()
         self._make = renew
 
-    async def refresh(self, service: str, tenant: str | None, stale: Kept, /) -> Any:
+    async def refresh(self, service: str, tenant: str | None, stale: AnyCredentials, /) -> Any:
         renewed_credentials = await self._make(service, tenant, stale)
         await self.rotate(service, tenant, renewed_credentials)
         return renewed_credentials
@@ -78,7 +78,7 @@ class _QueueingProvider(_EagerProvider):
         self._one = asyncio.Lock()
         self._error = CredentialRefreshFailed("no")
 
-    async def refresh(self, service: str, tenant: str | None, stale: Kept, /) -> Any:
+    async def refresh(self, service: str, tenant: str | None, stale: AnyCredentials, /) -> Any:
         async with self._one:
             try:
                 return await super().refresh(service, tenant, stale)
@@ -91,7 +91,7 @@ class _SharingProvider(AsyncMemoryCredentialProvider):
 
     _task: asyncio.Task[Any] | None = None
 
-    async def refresh(self, service: str, tenant: str | None, stale: Kept, /) -> Any:
+    async def refresh(self, service: str, tenant: str | None, stale: AnyCredentials, /) -> Any:
         if self._task is None:
             renewal = super().refresh(service, tenant, stale)
             self._task = asyncio.ensure_future(renewal)
@@ -101,7 +101,7 @@ class _SharingProvider(AsyncMemoryCredentialProvider):
 class _StubbornProvider(AsyncMemoryCredentialProvider):
     """A faulty provider that returns the old credential when it is cancelled."""
 
-    async def refresh(self, service: str, tenant: str | None, stale: Kept, /) -> Any:
+    async def refresh(self, service: str, tenant: str | None, stale: AnyCredentials, /) -> Any:
         try:
             return await super().refresh(service, tenant, stale)
         except asyncio.CancelledError:

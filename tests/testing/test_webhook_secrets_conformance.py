@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 class TableProvider:
     """A correct provider that reads a table of webhook secrets at each call."""
 
-    def __init__(self, stored: kit.Kept) -> None:
+    def __init__(self, stored: kit.StoredSecrets) -> None:
         self.kept = stored
 
     def get(self, name: str, tenant: str | None, key_id: str | None, /) -> Sequence[Secret]:
@@ -47,7 +47,7 @@ class AsyncTableProvider(TableProvider):
         return super().get(name, tenant, key_id)
 
 
-def by_tenant(stored: kit.Kept) -> dict[str | None, Sequence[Secret]]:
+def by_tenant(stored: kit.StoredSecrets) -> dict[str | None, Sequence[Secret]]:
     """Return the secrets of the only endpoint, by tenant."""
     return {tenant: secrets for (_, tenant), secrets in stored.items()}
 
@@ -210,14 +210,14 @@ class _SharedProvider(TableProvider):
 class _FrozenProvider(TableProvider):
     """A faulty provider that does not see later changes of its table."""
 
-    def __init__(self, stored: kit.Kept) -> None:
+    def __init__(self, stored: kit.StoredSecrets) -> None:
         super().__init__({**stored})
 
 
 class _AppendingProvider(TableProvider):
     """A faulty provider that keeps returning secrets that were removed."""
 
-    def __init__(self, stored: kit.Kept) -> None:
+    def __init__(self, stored: kit.StoredSecrets) -> None:
         super().__init__(stored)
         self._seen: list[Secret] = []
 

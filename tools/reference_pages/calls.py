@@ -323,7 +323,7 @@ CALLS: Final = (
             "moorage.domain.entries.queue:EntryPage",
             "Subjects",
             "AsyncSubjects",
-            "moorage.hub.subjects:Kept",
+            "moorage.hub.subjects:SubjectData",
             "moorage.hub.subjects:ErasedSubject",
             "moorage.contracts.packed:pack",
             "moorage.contracts.packed:unpack",

@@ -67,9 +67,9 @@ _PAGES: Final = (
             "AsyncHub",
             "Account",
             "Route",
-            "Offer",
+            "HubConfiguration",
             "Safety",
-            "moorage.contracts.offer:Changes",
+            "moorage.contracts.hub_configuration:Changes",
             "moorage.hub.reloading:ConfigurationWatch",
             "moorage.hub.reloading:AsyncConfigurationWatch",
             "Ref",
@@ -147,7 +147,7 @@ _PAGES: Final = (
         "Accounts in directories, their groups, and the vendors. *Keep accounts of people* shows"
         " them at work.",
         "moorage.testing.sandboxes.people.base:PeopleSandbox",
-        "moorage.testing.sandboxes.people.base:KeptAccount",
+        "moorage.testing.sandboxes.people.base:StoredAccount",
         "moorage.testing.kits.people_conformance:PeopleSubject",
     ),
     _contract(
@@ -156,7 +156,7 @@ _PAGES: Final = (
         "Calendars, events and busy times, and the vendors. *Write events into calendars* shows"
         " them at work.",
         "moorage.testing.sandboxes.calendars.base:CalendarsSandbox",
-        "moorage.testing.sandboxes.calendars.base:KeptEvent",
+        "moorage.testing.sandboxes.calendars.base:StoredEvent",
         "moorage.testing.kits.calendars_conformance:CalendarsSubject",
     ),
     _contract(

@@ -23,7 +23,7 @@ from moorage.config.references import References
 from moorage.config.shapes import NamedTable
 from moorage.config.structure import read
 from moorage.config.tables import CONFIGURATION
-from moorage.contracts.offer import check_modes
+from moorage.contracts.hub_configuration import check_modes
 from moorage.domain.secrets.frames import without_arguments_in_errors
 from moorage.domain.service.safety import Safety
 from moorage.domain.state.keys import checked_name

@@ -29,7 +29,7 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
 
     from moorage.config.shapes import Shape
-    from moorage.domain.auth.keeping import Kept
+    from moorage.domain.auth.credential_codec import AnyCredentials
 
 _SHAPES: Final[Mapping[str, Shape]] = {
     "claims": AnyValue(),
@@ -40,7 +40,7 @@ _SHAPES: Final[Mapping[str, Shape]] = {
 }
 
 
-def _parse_secret(value: Secret | Kept) -> Kept:
+def _parse_secret(value: Secret | AnyCredentials) -> AnyCredentials:
     """Return the credentials in a secret: stored ones, a JSON table, or a bearer token."""
     if not isinstance(value, Secret):
         return value
@@ -51,7 +51,7 @@ def _parse_secret(value: Secret | Kept) -> Kept:
     raise ConfigurationError(problem, path="", remedy=remedy)
 
 
-def _parse_table(**fields: Any) -> Kept:
+def _parse_table(**fields: Any) -> AnyCredentials:
     """Return the credentials that the fields of a table describe."""
     present_fields = {name: value for name, value in fields.items() if value is not None}
     try:

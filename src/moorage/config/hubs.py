@@ -10,7 +10,7 @@ from moorage.config.assembly import assemble, check_parts
 from moorage.config.configured import read_parts
 from moorage.config.problems import path_below, similar_word
 from moorage.config.tenants import read_tenant
-from moorage.contracts.offer import Offer
+from moorage.contracts.hub_configuration import HubConfiguration
 from moorage.domain.secrets.frames import without_arguments_in_errors
 from moorage.domain.values.frozen_values import fields_of
 from moorage.errors import ConfigurationError, Problem
@@ -215,7 +215,7 @@ def _reload(
     environment: str | None,
     check_again: Callable[[Parts], None],
     source: Source,
-) -> Offer:
+) -> HubConfiguration:
     """Read the configuration again, and return the hub's new accounts, routes and services."""
     parts = read_parts(source, environment)
     configured = parts.configured
@@ -229,7 +229,7 @@ def _reload(
     )
     if problems:
         raise ConfigurationError.of(problems)
-    return Offer(
+    return HubConfiguration(
         accounts=configured.accounts,
         routes=configured.routes,
         services=configured.services,

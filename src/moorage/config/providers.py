@@ -26,9 +26,9 @@ if TYPE_CHECKING:
     from contextlib import ExitStack
     from pathlib import Path
 
-    from moorage.domain.auth.keeping import Kept
+    from moorage.domain.auth.credential_codec import AnyCredentials
 
-Read: TypeAlias = "Callable[[str], Secret | Kept | None]"
+Read: TypeAlias = "Callable[[str], Secret | AnyCredentials | None]"
 _FIELD: Final = "secret"
 _LIKE_A_TABLE: Final = re.compile(r'\s*\{\s*"')
 _LONGEST_FILE: Final = 65_536
@@ -324,11 +324,11 @@ class Sealed:
         cipher = AesGcmCipher(KeyRing.parse(self.keys))
         provider = SqliteCredentialProvider(place.folder / self.path, cipher)
 
-        def read(name: str) -> Kept | None:
+        def read(name: str) -> AnyCredentials | None:
             tenant, _, service = name.rpartition("/")
             if not provider.has(service, tenant or None):
                 return None
-            credentials: Kept = provider.get(service, tenant or None)
+            credentials: AnyCredentials = provider.get(service, tenant or None)
             return credentials
 
         return read
@@ -364,7 +364,7 @@ def _managed_read(manager: Any, timeout: float, place: ProviderEnvironment) -> R
 
     reader = place.closing.enter_context(ManagedSecrets(manager, timeout=timeout))
 
-    def read(name: str) -> Secret | Kept | None:
+    def read(name: str) -> Secret | AnyCredentials | None:
         path, _, field = name.partition("#")
         content = reader.read(path)
         return None if content is None else _field_or_credentials(content, field)
@@ -372,7 +372,7 @@ def _managed_read(manager: Any, timeout: float, place: ProviderEnvironment) -> R
     return read
 
 
-def _field_or_credentials(content: Secret, field: str) -> Secret | Kept | None:
+def _field_or_credentials(content: Secret, field: str) -> Secret | AnyCredentials | None:
     """Return a field of a secret's JSON table, or the credentials in that table.
 
     Return the whole text if it is not a table.

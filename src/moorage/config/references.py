@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Collection, Mapping
 
     from moorage.config.problems import Report
-    from moorage.domain.auth.keeping import Kept
+    from moorage.domain.auth.credential_codec import AnyCredentials
     from moorage.domain.secrets.secret import Secret
 
 SCHEME: Final = "secret://"
@@ -44,7 +44,7 @@ class References:
     def __init__(
         self,
         variables: Mapping[str, str],
-        providers: Mapping[str, Callable[[str], Secret | Kept | None]],
+        providers: Mapping[str, Callable[[str], Secret | AnyCredentials | None]],
         report: Report,
         tables: Collection[str] = (),
     ) -> None:

@@ -12,7 +12,7 @@ from moorage.domain.values.frozen_values import field, frozen
 if TYPE_CHECKING:
     from collections.abc import Callable, Container, Mapping
 
-    from moorage.domain.auth.keeping import Kept
+    from moorage.domain.auth.credential_codec import AnyCredentials
     from moorage.domain.secrets.secret import Secret
 
 
@@ -30,7 +30,7 @@ class SecretText:
         or_path: True if the text may also be the path of a file with the secret.
     """
 
-    make: Callable[[Secret | Kept], Any] | None = field(default=None, repr=False)
+    make: Callable[[Secret | AnyCredentials], Any] | None = field(default=None, repr=False)
     or_path: bool = False
 
 

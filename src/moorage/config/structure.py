@@ -37,7 +37,7 @@ from moorage.config.shapes import (
     TimeOfDay,
 )
 from moorage.config.stand_ins import note_common, stand_ins
-from moorage.domain.auth.keeping import secret_of
+from moorage.domain.auth.credential_codec import secret_of
 from moorage.domain.auth.methods import Credentials, OAuthCredentials
 from moorage.domain.secrets.secret import Secret
 from moorage.domain.values.json_text import is_list, is_object

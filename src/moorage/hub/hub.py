@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from signal import Signals
     from types import TracebackType
 
-    from moorage.contracts.offer import Offer
+    from moorage.contracts.hub_configuration import HubConfiguration
     from moorage.contracts.payments import SettledPayment, UnsettledPayment
     from moorage.contracts.payments.unsettled import Receipt
     from moorage.contracts.ref import Ref
@@ -207,7 +207,7 @@ class Hub(ContractMethods, HubBase):
     @without_arguments_in_errors
     def reload(
         self,
-        source: Source | Offer | None = None,
+        source: Source | HubConfiguration | None = None,
         *,
         actor: str | None = None,
         reason: str = "",
@@ -408,7 +408,7 @@ class AsyncHub(AsyncContractMethods, HubBase):
     @without_arguments_in_errors
     async def reload(  # noqa: D102 - documented by its twin
         self,
-        source: Source | Offer | None = None,
+        source: Source | HubConfiguration | None = None,
         *,
         actor: str | None = None,
         reason: str = "",

@@ -7,7 +7,7 @@ from functools import partial
 from typing import TYPE_CHECKING, Any, ClassVar, TypeAlias
 
 from moorage.adapters.concurrency.forking import in_child
-from moorage.contracts.offer import Offer
+from moorage.contracts.hub_configuration import HubConfiguration
 from moorage.contracts.ref import Ref
 from moorage.contracts.routes import RoutingRequest
 from moorage.domain.observation.events import Reloaded, ReloadFailed
@@ -25,7 +25,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Mapping
     from datetime import timedelta
 
-    from moorage.contracts.offer import Changes
+    from moorage.contracts.hub_configuration import Changes
     from moorage.contracts.routes import Account, Directory, Route
     from moorage.domain.monitoring.alert_settings import AlertSettings
     from moorage.domain.monitoring.objectives import Objective
@@ -71,10 +71,10 @@ class HubBase:
                 path="dry_run",
                 remedy="Pass safety=Safety(dry_run=True).",
             )
-        offer = Offer(
+        configuration = HubConfiguration(
             accounts=accounts, routes=routes, services=services, safety=safety or Safety()
         )
-        self._offer = offer
+        self._configuration = configuration
         self._state = ports.get("state")
         self._http = ports.get("http")
         self._clock = ports.get("clock")
@@ -87,8 +87,8 @@ class HubBase:
             environment=environment_id,
         )
         self.manager: Any = self._runtime.manager
-        self._live = LiveConfiguration(self._runtime.dispatcher(offer))
-        use_flows(self.manager, self._live.dispatcher.calling, dry_run=offer.safety.dry_run)
+        self._live = LiveConfiguration(self._runtime.dispatcher(configuration))
+        use_flows(self.manager, self._live.dispatcher.calling, dry_run=configuration.safety.dry_run)
         self._origin: Origin | None = None
         self._own: tuple[Any, ...] = ()
         self._connectors: Any = None
@@ -99,7 +99,7 @@ class HubBase:
     def _unlocked(self) -> None:
         self._reloading = threading.RLock()
 
-    def _keep_origin(self, source: Source, read: Callable[[Source], Offer]) -> None:
+    def _keep_origin(self, source: Source, read: Callable[[Source], HubConfiguration]) -> None:
         self._origin = Origin(source, read)
 
     def look_up_tenants(
@@ -139,26 +139,32 @@ class HubBase:
                 "configuration.reload", "configuration", actor=actor, reason=reason, after=paths
             )
 
-    def _read_anew(self, source: Source | Offer | None, actor: str | None, reason: str) -> Reloaded:
+    def _read_anew(
+        self, source: Source | HubConfiguration | None, actor: str | None, reason: str
+    ) -> Reloaded:
         """Read the configuration, and use it for all calls that begin from now on."""
         with self._reloading:
             origin = self._origin
-            if isinstance(source, Offer):
-                offer = source
+            if isinstance(source, HubConfiguration):
+                configuration = source
             elif origin is None:
                 raise ConfigurationError(
                     "This hub was not opened from a configuration file, so it cannot reload.",
                     path="configuration",
-                    remedy="Open it with moorage.open, or give `reload` an Offer of other values.",
+                    remedy="Open it with moorage.open, or pass a new HubConfiguration to reload().",
                 )
             else:
                 origin = origin if source is None else Origin(source, origin.read)
-                offer = origin.read(origin.source)
-            dispatcher = self._runtime.dispatcher(offer, self._live.dispatcher)
-            changes = self._offer.changes(offer)
+                configuration = origin.read(origin.source)
+            dispatcher = self._runtime.dispatcher(configuration, self._live.dispatcher)
+            changes = self._configuration.changes(configuration)
             self._record(changes, actor, reason)
-            self._offer, self._origin, self._live.dispatcher = offer, origin, dispatcher
-            use_flows(self.manager, dispatcher.calling, dry_run=offer.safety.dry_run)
+            self._configuration, self._origin, self._live.dispatcher = (
+                configuration,
+                origin,
+                dispatcher,
+            )
+            use_flows(self.manager, dispatcher.calling, dry_run=configuration.safety.dry_run)
         return Reloaded(at=self._core.utc(), service="configuration", **changes._asdict())
 
     def _tell_failed_reload(self, error: ConnectorError) -> None:

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any, Final, NamedTuple
 from weakref import WeakValueDictionary
 
 from moorage.adapters.concurrency.forking import in_child
-from moorage.contracts.offer import Offer, check_modes
+from moorage.contracts.hub_configuration import HubConfiguration, check_modes
 from moorage.contracts.routes import Directory
 from moorage.domain.values.frozen_values import evolve
 from moorage.hub.internals import core_of, guard, prepared_calling
@@ -93,26 +93,28 @@ class HubRuntime:
     def _unlocked(self) -> None:
         self._making = threading.Lock()
 
-    def dispatcher(self, offer: Offer, before: Dispatcher | None = None) -> Dispatcher:
+    def dispatcher(
+        self, configuration: HubConfiguration, before: Dispatcher | None = None
+    ) -> Dispatcher:
         """Check a configuration, and make a dispatcher for it that is not in use yet.
 
         Args:
-            offer: the configuration.
+            configuration: the configuration.
             before: current dispatcher, whose transports are kept for unchanged accounts.
 
         Raises:
             ConfigurationError: parts of the configuration contradict each other.
         """
-        directory = Directory(offer.accounts, offer.routes, names_with_capabilities)
+        directory = Directory(configuration.accounts, configuration.routes, names_with_capabilities)
         accounts = directory.accounts.values()
-        check_modes(accounts, offer.safety)
+        check_modes(accounts, configuration.safety)
         clients = clients_of(accounts)
         account_services = tuple(services_of(accounts))
         calling = prepared_calling(
             self.manager,
-            [*account_services, *offer.services],
+            [*account_services, *configuration.services],
             credentials=self._tokens(clients),
-            places=service_paths(accounts, offer.services),
+            places=service_paths(accounts, configuration.services),
         )
         calling.of_requests = frozenset(account.name for account in account_services) - {
             account.name for account in accounts if account.vendor.transport is not None
@@ -126,7 +128,7 @@ class HubRuntime:
             directory=directory,
             step=self._classes.step,
             transports=transports_of(accounts, existing_transports, prefix=self._classes.name),
-            safety=offer.safety,
+            safety=configuration.safety,
         )
         for name, transport in dispatcher.transports.items():
             if name not in existing_transports and (
@@ -171,12 +173,12 @@ class HubRuntime:
             if route.tenant is None or (route.tenant == tenant and route.kind not in kinds)
         )
         all_accounts = {**shared_accounts, **{account.name: account for account in accounts}}
-        offer = Offer(
+        configuration = HubConfiguration(
             accounts=all_accounts.values(),
             routes=[*tenant_routes, *_routes_of(general_routes, all_accounts)],
             safety=base.safety,
         )
-        return self.dispatcher(offer, base)
+        return self.dispatcher(configuration, base)
 
     def _tokens(self, clients: Mapping[str, OAuthClient]) -> Any:
         """Return the credential provider of accounts that use OAuth; None without such accounts."""

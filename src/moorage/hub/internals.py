@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Mapping
 
-    from moorage.contracts.offer import Offer
+    from moorage.contracts.hub_configuration import HubConfiguration
     from moorage.domain.service.settings import Service
     from moorage.hub.origin import Source
     from moorage.services.calling.steps import CallOperations
@@ -80,7 +80,7 @@ def close_with(hub: Any, opened: Iterable[Any]) -> None:
     hub._own = tuple(opened)  # noqa: SLF001 - the purpose of this module
 
 
-def keep_origin(hub: Any, source: Source, read: Callable[[Source], Offer]) -> None:
+def keep_origin(hub: Any, source: Source, read: Callable[[Source], HubConfiguration]) -> None:
     """Store the source of a hub's configuration, so that `reload` can read it again.
 
     Args:

@@ -8,7 +8,7 @@ if TYPE_CHECKING:
     import os
     from collections.abc import Callable, Mapping
 
-    from moorage.contracts.offer import Offer
+    from moorage.contracts.hub_configuration import HubConfiguration
 
 Source: TypeAlias = "Mapping[str, Any] | str | os.PathLike[str]"
 """The source of a configuration: a file, or a mapping with its content."""
@@ -22,7 +22,7 @@ class Origin:
 
     __slots__ = ("_source", "read")
 
-    def __init__(self, source: Source, read: Callable[[Source], Offer]) -> None:
+    def __init__(self, source: Source, read: Callable[[Source], HubConfiguration]) -> None:
         def held_source() -> Source:
             return source
 

@@ -18,7 +18,7 @@ from moorage.domain.entries.pauses import Pause
 from moorage.domain.entries.queue import EntryPage, EntryQuery, EntryState
 from moorage.domain.entries.renewal import entry_lease
 from moorage.domain.resilience.retry import RetryPolicy
-from moorage.domain.secrets.frames import bare
+from moorage.domain.secrets.frames import without_frames
 from moorage.domain.values.durations import count
 from moorage.errors import ConfigurationError, ConnectorError, InvalidData
 from moorage.hub.internals import core_of
@@ -374,7 +374,7 @@ def _check(contract: str, verb: str, values: tuple[Any, ...], options: dict[str,
     refusal = _refusal(method, values, options)
     if refusal is not None:
         del values, options
-        raise bare(refusal)
+        raise without_frames(refusal)
 
 
 def _is_of(error: AttributeError | TypeError, values: Sequence[Any]) -> bool:

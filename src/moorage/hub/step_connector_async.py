@@ -26,7 +26,7 @@ from moorage.domain.idempotency.claims import (
     WriteRecordOnce,
     checked_key,
 )
-from moorage.domain.secrets.frames import bare, with_careful_constructor
+from moorage.domain.secrets.frames import with_careful_constructor, without_frames
 from moorage.domain.secrets.secret import Secret
 from moorage.domain.secrets.value_mask import mask_error, masked_text, value_mask
 from moorage.domain.state.keys import longer_key, state_key
@@ -268,7 +268,7 @@ class AsyncStepConnector:
                 result, status = reused, None
                 following = FollowedRun(values, await writer.positions())
         except ConnectorError as error:
-            failure = bare(error)
+            failure = without_frames(error)
             mask_error(failure, mask)
             failure.idempotency_key = key
             _raise(failure)

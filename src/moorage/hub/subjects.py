@@ -10,8 +10,8 @@ from moorage.domain.secrets.frames import with_careful_constructor
 from moorage.runtime.bridge import async_method, blocking_method, lift
 from moorage.services.subjects import (
     ErasedSubject,
-    Kept,
     SubjectCredentialStore,
+    SubjectData,
     SubjectsFlows,
     SubjectStore,
     fields_of,
@@ -26,7 +26,7 @@ if TYPE_CHECKING:
     from moorage.hub.outbox import AsyncOutbox, Outbox
     from moorage.ports.integration_log import AsyncIntegrationLogger, IntegrationLogger
 
-__all__ = ["AsyncSubjects", "ErasedSubject", "Kept", "Subjects"]
+__all__ = ["AsyncSubjects", "ErasedSubject", "SubjectData", "Subjects"]
 
 
 @with_careful_constructor

@@ -16,7 +16,7 @@ from types import AsyncGeneratorType, CoroutineType, FunctionType, GeneratorType
 from typing import TYPE_CHECKING, Any, Concatenate, Final, ParamSpec, TypeVar, cast
 
 from moorage.adapters.notices import give_notice
-from moorage.domain.secrets.frames import bare
+from moorage.domain.secrets.frames import without_frames
 from moorage.domain.values.names import name_of
 from moorage.errors import ConfigurationError, ConnectorError
 from moorage.services.calling.attempt_result import AttemptResult
@@ -164,7 +164,7 @@ def _let_through(
 ) -> BaseException:
     """Return the error to raise in place of an exception that an adapter raised."""
     if isinstance(error, ConnectorError) or not isinstance(error, Exception):
-        return bare(error)
+        return without_frames(error)
     return convert(error)
 
 

@@ -24,7 +24,7 @@ _SIMPLE: Final = (str, int, float, type(None))
 
 
 @attrs.frozen(kw_only=True)
-class Kept:
+class SubjectData:
     """The stored data about one person or tenant, newest first.
 
     Attributes:
@@ -93,14 +93,14 @@ class SubjectsFlows:
         self._places = places
         self._vault = vault
 
-    async def find(self, *, subject: str | None = None, tenant: str | None = None) -> Kept:
+    async def find(self, *, subject: str | None = None, tenant: str | None = None) -> SubjectData:
         """Find all data about a person, about a tenant, or about a person of a tenant."""
         _check(subject, tenant)
         entries = {
             name: tuple(await self._all_entries(place, subject, tenant))
             for name, place in self._places.items()
         }
-        return Kept(**entries, credentials=tuple(await self._services(subject, tenant)))
+        return SubjectData(**entries, credentials=tuple(await self._services(subject, tenant)))
 
     async def export(self, *, subject: str | None = None, tenant: str | None = None) -> str:
         """Export the found data as JSON, with the content of webhooks and stored calls.

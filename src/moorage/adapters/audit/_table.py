@@ -62,13 +62,13 @@ class AuditSql:
 
     Attributes:
         kind: `sqlite`, `postgresql` or `mysql`.
-        bare: the name of the table of records, without quotes and schema.
+        base_name: the name of the table of records, without quotes and schema.
         table: the quoted name of the table of records.
         heads: the quoted name of the table of the head.
     """
 
     kind: str
-    bare: str
+    base_name: str
     table: str
     heads: str
 
@@ -82,9 +82,11 @@ class AuditSql:
             "hash": "VARCHAR(64) NOT NULL",
             "sealed": "BIGINT NOT NULL",
         }
-        head_name = f"{self.bare}_head"
+        head_name = f"{self.base_name}_head"
         return (
-            TableDefinition(self.kind, self.bare, self.table, columns, _INDEXES, options=options),
+            TableDefinition(
+                self.kind, self.base_name, self.table, columns, _INDEXES, options=options
+            ),
             TableDefinition(self.kind, head_name, self.heads, head_columns, options=options),
         )
 

@@ -71,6 +71,6 @@ class TableTrail:
 
 def statements_of(kind: str, prefix: str, schema: str | None = None) -> AuditSql:
     """Return the SQL statements of the tables in a database."""
-    bare_name = f"{prefix}{TABLE}"
-    head = table_name(f"{bare_name}_head", prefix, schema, kind)
-    return AuditSql(kind, bare_name, table_name(bare_name, prefix, schema, kind), head)
+    base_name = f"{prefix}{TABLE}"
+    head = table_name(f"{base_name}_head", prefix, schema, kind)
+    return AuditSql(kind, base_name, table_name(base_name, prefix, schema, kind), head)

@@ -10,14 +10,14 @@ from moorage.errors import ConfigurationError, CredentialNotFound, CredentialRef
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from moorage.domain.auth.keeping import Kept
+    from moorage.domain.auth.credential_codec import AnyCredentials
 
 
 class Source(ABC):
     """A source of credentials that are only read; a renewal checks whether they were replaced."""
 
     @abstractmethod
-    def find(self, service: str, tenant: str | None) -> Kept | None:
+    def find(self, service: str, tenant: str | None) -> AnyCredentials | None:
         """Return the current credentials of a service and tenant; None if there are none."""
 
     @abstractmethod
@@ -35,7 +35,7 @@ class Source(ABC):
             )
         return credentials
 
-    def refresh(self, service: str, tenant: str | None, stale: Kept) -> Any:
+    def refresh(self, service: str, tenant: str | None, stale: AnyCredentials) -> Any:
         """Return the credentials that replaced stale ones; raise an error if none have."""
         credentials = self.get(service, tenant)
         if credentials != stale:
@@ -68,11 +68,11 @@ class ReadOnlyProvider:
         """Return whether there are credentials of a service and tenant."""
         return self._source.find(service, tenant) is not None
 
-    def refresh(self, service: str, tenant: str | None, stale: Kept, /) -> Any:
+    def refresh(self, service: str, tenant: str | None, stale: AnyCredentials, /) -> Any:
         """Return the credentials that replaced stale ones; raise an error if none have."""
         return self._source.refresh(service, tenant, stale)
 
-    def rotate(self, service: str, tenant: str | None, new: Kept, /) -> None:  # noqa: ARG002 - the port's
+    def rotate(self, service: str, tenant: str | None, new: AnyCredentials, /) -> None:  # noqa: ARG002 - the port's
         """Raise an error, because this provider only reads credentials."""
         self._source.refuse(service, tenant)
 
@@ -94,10 +94,10 @@ class AsyncReadOnlyProvider:
         """Return whether there are credentials of a service and tenant."""
         return await self._run(self._source.find, service, tenant) is not None
 
-    async def refresh(self, service: str, tenant: str | None, stale: Kept, /) -> Any:
+    async def refresh(self, service: str, tenant: str | None, stale: AnyCredentials, /) -> Any:
         """Return the credentials that replaced stale ones; raise an error if none have."""
         return await self._run(self._source.refresh, service, tenant, stale)
 
-    async def rotate(self, service: str, tenant: str | None, new: Kept, /) -> None:  # noqa: ARG002 - the port's
+    async def rotate(self, service: str, tenant: str | None, new: AnyCredentials, /) -> None:  # noqa: ARG002 - the port's
         """Raise an error, because this provider only reads credentials."""
         self._source.refuse(service, tenant)

@@ -21,13 +21,13 @@ if TYPE_CHECKING:
     from asyncio import AbstractEventLoop, Future
     from collections.abc import Awaitable, Callable
 
-    from moorage.domain.auth.keeping import Kept
+    from moorage.domain.auth.credential_codec import AnyCredentials
 
 Owner: TypeAlias = "tuple[str, str | None]"
 """A service and a tenant. Credentials of the tenant None are not used for any other tenant."""
 
-Renew: TypeAlias = "Callable[[str, str | None, Any], Kept]"
-AsyncRenew: TypeAlias = "Callable[[str, str | None, Any], Awaitable[Kept]]"
+Renew: TypeAlias = "Callable[[str, str | None, Any], AnyCredentials]"
+AsyncRenew: TypeAlias = "Callable[[str, str | None, Any], Awaitable[AnyCredentials]]"
 
 
 class Vault(Protocol):
@@ -41,9 +41,9 @@ class Vault(Protocol):
 
     def has(self, owner: Owner, /) -> bool: ...
 
-    def put(self, owner: Owner, new: Kept, /) -> None: ...
+    def put(self, owner: Owner, new: AnyCredentials, /) -> None: ...
 
-    def replace(self, owner: Owner, old: Kept, new: Kept, /) -> None: ...
+    def replace(self, owner: Owner, old: AnyCredentials, new: AnyCredentials, /) -> None: ...
 
 
 class AsyncVault(Protocol):
@@ -53,9 +53,9 @@ class AsyncVault(Protocol):
 
     async def has(self, owner: Owner, /) -> bool: ...
 
-    async def put(self, owner: Owner, new: Kept, /) -> None: ...
+    async def put(self, owner: Owner, new: AnyCredentials, /) -> None: ...
 
-    async def replace(self, owner: Owner, old: Kept, new: Kept, /) -> None: ...
+    async def replace(self, owner: Owner, old: AnyCredentials, new: AnyCredentials, /) -> None: ...
 
 
 class _Renewal:
@@ -109,11 +109,11 @@ class CredentialRenewal:
         """Return whether there are credentials of a service and tenant."""
         return self._vault.has((service, tenant))
 
-    def rotate(self, service: str, tenant: str | None, new: Kept, /) -> None:
+    def rotate(self, service: str, tenant: str | None, new: AnyCredentials, /) -> None:
         """Store new credentials in place of the old ones, if any."""
         self._vault.put((service, tenant), new)
 
-    def refresh(self, service: str, tenant: str | None, stale: Kept, /) -> Any:
+    def refresh(self, service: str, tenant: str | None, stale: AnyCredentials, /) -> Any:
         """Renew stale credentials, or return those that another caller has renewed."""
         vault, owner, is_succeeded = self._vault, (service, tenant), False
         while not is_succeeded and vault.get(owner) == stale:
@@ -130,7 +130,7 @@ class CredentialRenewal:
             is_succeeded = renewal.succeeded()
         return vault.get(owner)
 
-    def _run_renewal(self, renewal: _Renewal, owner: Owner, stale: Kept) -> None:
+    def _run_renewal(self, renewal: _Renewal, owner: Owner, stale: AnyCredentials) -> None:
         current_credentials = self._vault.get(owner)
         if current_credentials != stale:  # another caller has just renewed them
             return
@@ -195,11 +195,11 @@ class AsyncCredentialRenewal:
         """Return whether there are credentials of a service and tenant."""
         return await self._vault.has((service, tenant))
 
-    async def rotate(self, service: str, tenant: str | None, new: Kept, /) -> None:
+    async def rotate(self, service: str, tenant: str | None, new: AnyCredentials, /) -> None:
         """Store new credentials in place of the old ones, if any."""
         await self._vault.put((service, tenant), new)
 
-    async def refresh(self, service: str, tenant: str | None, stale: Kept, /) -> Any:
+    async def refresh(self, service: str, tenant: str | None, stale: AnyCredentials, /) -> Any:
         """Renew stale credentials, or return those that another caller has renewed."""
         vault, owner, is_succeeded = self._vault, (service, tenant), False
         while not is_succeeded and await vault.get(owner) == stale:
@@ -216,7 +216,7 @@ class AsyncCredentialRenewal:
             is_succeeded = renewal.succeeded()
         return await vault.get(owner)
 
-    async def _run_renewal(self, renewal: _Renewal, owner: Owner, stale: Kept) -> None:
+    async def _run_renewal(self, renewal: _Renewal, owner: Owner, stale: AnyCredentials) -> None:
         current_credentials = await self._vault.get(owner)
         if current_credentials != stale:  # another caller has just renewed them
             return
@@ -233,7 +233,7 @@ def _set(signal: Future[None]) -> None:
         signal.set_result(None)
 
 
-def check_credential(new: object) -> Kept:
+def check_credential(new: object) -> AnyCredentials:
     """Return the value if it is a credential; otherwise raise an error."""
     if isinstance(new, (Credentials, OAuthCredentials)):
         return new
@@ -267,7 +267,7 @@ def _owner_text(owner: Owner) -> str:
     return "no tenant" if owner[1] is None else f"tenant {owner[1]!r}"
 
 
-def _cannot_renew(service: str, _tenant: str | None, _stale: Kept, /) -> Kept:
+def _cannot_renew(service: str, _tenant: str | None, _stale: AnyCredentials, /) -> AnyCredentials:
     raise CredentialRefreshFailed(
         "This provider has no way to renew credentials.",
         remedy="Pass `renew=`, or store a new credential with `rotate`.",
@@ -275,5 +275,7 @@ def _cannot_renew(service: str, _tenant: str | None, _stale: Kept, /) -> Kept:
     )
 
 
-async def _cannot_renew_async(service: str, tenant: str | None, stale: Kept, /) -> Kept:
+async def _cannot_renew_async(
+    service: str, tenant: str | None, stale: AnyCredentials, /
+) -> AnyCredentials:
     return _cannot_renew(service, tenant, stale)

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 from moorage.adapters.credentials._renewing import check_credential, missing_credential_error
 from moorage.adapters.sealed._row import Rows, TextReplacement
-from moorage.domain.auth.keeping import pack_credentials, unpack_credentials
+from moorage.domain.auth.credential_codec import pack_credentials, unpack_credentials
 from moorage.domain.state.packing import unpack_values
 from moorage.domain.state.sealing import sealing_context
 from moorage.domain.values.durations import count
@@ -22,7 +22,7 @@ from moorage.errors import ConnectorError
 
 if TYPE_CHECKING:
     from moorage.adapters.credentials._renewing import Owner
-    from moorage.domain.auth.keeping import Kept
+    from moorage.domain.auth.credential_codec import AnyCredentials
     from moorage.ports.cipher import Cipher
 
 _NAME: Final = "credential"
@@ -47,11 +47,11 @@ class SealedVault:
         """Return whether credentials of this service and tenant are stored."""
         return await self._rows.find(_key(owner)) is not None
 
-    async def put(self, owner: Owner, new: Kept) -> None:
+    async def put(self, owner: Owner, new: AnyCredentials) -> None:
         """Store new credentials of a service and tenant."""
         await self._rows.put(_key(owner), self._seal(owner, check_credential(new)))
 
-    async def replace(self, owner: Owner, old: Kept, new: Kept) -> None:
+    async def replace(self, owner: Owner, old: AnyCredentials, new: AnyCredentials) -> None:
         """Replace old credentials by new ones, unless another caller has replaced them already."""
         key = _key(owner)
         sealed_credentials = await self._rows.find(key)
@@ -108,10 +108,10 @@ class SealedVault:
         """Delete all credentials, and return their number."""
         return await self._rows.clear()
 
-    def _seal(self, owner: Owner, credentials: Kept) -> bytes:
+    def _seal(self, owner: Owner, credentials: AnyCredentials) -> bytes:
         return self._cipher.seal(pack_credentials(credentials), _key(owner))
 
-    def _unsealed(self, owner: Owner, sealed: bytes) -> Kept:
+    def _unsealed(self, owner: Owner, sealed: bytes) -> AnyCredentials:
         return unpack_credentials(self._cipher.open(sealed, _key(owner)))
 
 

@@ -9,7 +9,7 @@ from moorage.adapters.concurrency._plain import run_now
 
 if TYPE_CHECKING:
     from moorage.adapters.credentials._renewing import AsyncVault, Owner
-    from moorage.domain.auth.keeping import Kept
+    from moorage.domain.auth.credential_codec import AnyCredentials
 
 
 class PlainVault:
@@ -26,11 +26,11 @@ class PlainVault:
         """Return whether credentials of this service and tenant are stored."""
         return run_now(self._vault.has(owner))
 
-    def put(self, owner: Owner, new: Kept) -> None:
+    def put(self, owner: Owner, new: AnyCredentials) -> None:
         """Store new credentials of a service and tenant."""
         run_now(self._vault.put(owner, new))
 
-    def replace(self, owner: Owner, old: Kept, new: Kept) -> None:
+    def replace(self, owner: Owner, old: AnyCredentials, new: AnyCredentials) -> None:
         """Replace old credentials by new ones, unless another caller has replaced them already."""
         run_now(self._vault.replace(owner, old, new))
 
@@ -49,10 +49,10 @@ class ThreadedVault:
         """Return whether credentials of this service and tenant are stored."""
         return await asyncio.to_thread(self._vault.has, owner)
 
-    async def put(self, owner: Owner, new: Kept) -> None:
+    async def put(self, owner: Owner, new: AnyCredentials) -> None:
         """Store new credentials of a service and tenant."""
         await asyncio.to_thread(self._vault.put, owner, new)
 
-    async def replace(self, owner: Owner, old: Kept, new: Kept) -> None:
+    async def replace(self, owner: Owner, old: AnyCredentials, new: AnyCredentials) -> None:
         """Replace old credentials by new ones, unless another caller has replaced them already."""
         await asyncio.to_thread(self._vault.replace, owner, old, new)

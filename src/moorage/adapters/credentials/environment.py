@@ -22,7 +22,7 @@ from moorage.domain.secrets.secret import Secret
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-    from moorage.domain.auth.keeping import Kept
+    from moorage.domain.auth.credential_codec import AnyCredentials
 
 
 class _Environment(Source):
@@ -30,7 +30,7 @@ class _Environment(Source):
         self._variables = dict(variables)
         self._prefix = prefix
 
-    def find(self, service: str, tenant: str | None) -> Kept | None:
+    def find(self, service: str, tenant: str | None) -> AnyCredentials | None:
         variable = self._variable(service, tenant)
         if variable is None or variable not in os.environ:
             return None

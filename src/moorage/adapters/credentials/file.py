@@ -34,7 +34,7 @@ from moorage.errors import ConfigurationError, InvalidData, StorageUnavailable
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
-    from moorage.domain.auth.keeping import Kept
+    from moorage.domain.auth.credential_codec import AnyCredentials
 
     Owner: TypeAlias = tuple[str, str | None]
     Look: TypeAlias = tuple[int, ...]
@@ -52,9 +52,9 @@ class _File(Source):
                 path="path",
                 remedy="Name the file for the format that it is in.",
             )
-        self._read: tuple[Look, dict[Owner, Kept]] = ((), {})
+        self._read: tuple[Look, dict[Owner, AnyCredentials]] = ((), {})
 
-    def find(self, service: str, tenant: str | None) -> Kept | None:
+    def find(self, service: str, tenant: str | None) -> AnyCredentials | None:
         """Return the credentials that the file has for a service and tenant."""
         file_identity, credentials = self._read
         try:
@@ -72,7 +72,7 @@ class _File(Source):
         table = f"{_SERVICES}.{service}" if tenant is None else f"{_TENANTS}.{tenant}.{service}"
         return f"[{table}] of {self._path}"
 
-    def _read_again(self) -> dict[Owner, Kept]:
+    def _read_again(self) -> dict[Owner, AnyCredentials]:
         with self._path.open("rb") as file:
             status = os.fstat(file.fileno())
             self._check_mode(status.st_mode)
@@ -130,14 +130,14 @@ def _check_file(status: os.stat_result) -> Look:
 
 def _read_file(
     file: BinaryIO, parse: Callable[[str], dict[str, Any]]
-) -> tuple[dict[Owner, Kept], str]:
+) -> tuple[dict[Owner, AnyCredentials], str]:
     """Return the credentials in the file, and a description of any problem with it."""
     try:
         tables = parse(file.read().decode())
     except (ValueError, RecursionError) as error:
         line = getattr(error, "lineno", None)
         return {}, f"It cannot be parsed{'' if line is None else f', line {line}'}."
-    credentials: dict[Owner, Kept] = {}
+    credentials: dict[Owner, AnyCredentials] = {}
     try:
         for owner, place, credential_table in _entries(tables):
             credentials[owner] = read_credentials(credential_table, place)

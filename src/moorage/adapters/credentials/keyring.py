@@ -31,7 +31,7 @@ if TYPE_CHECKING:
     from keyring.backend import KeyringBackend
 
     from moorage.adapters.credentials._renewing import AsyncRenew, Owner, Renew
-    from moorage.domain.auth.keeping import Kept
+    from moorage.domain.auth.credential_codec import AnyCredentials
     from moorage.errors import ConnectorError
 
 _APPLICATION: Final = "moorage"
@@ -126,7 +126,7 @@ class _Passwords:
         user = self._user(owner)
         return user is not None and self.read(user) is not None
 
-    async def put(self, owner: Owner, new: Kept) -> None:
+    async def put(self, owner: Owner, new: AnyCredentials) -> None:
         """Store new credentials of a service and tenant."""
         user = self._user(owner)
         if user is None:
@@ -146,7 +146,7 @@ class _Passwords:
         # Out here, or it would carry along the frames of the keyring, which hold the password.
         raise failure
 
-    async def replace(self, owner: Owner, old: Kept, new: Kept) -> None:
+    async def replace(self, owner: Owner, old: AnyCredentials, new: AnyCredentials) -> None:
         """Replace old credentials by new ones, unless another caller has replaced them already."""
         if await self.get(owner) == old:
             await self.put(owner, new)

@@ -35,7 +35,7 @@ if TYPE_CHECKING:
 
     from moorage.adapters.credentials._renewing import AsyncRenew, Owner, Renew
     from moorage.adapters.secret_managers._session import Session
-    from moorage.domain.auth.keeping import Kept
+    from moorage.domain.auth.credential_codec import AnyCredentials
     from moorage.domain.auth.methods import Credentials
     from moorage.domain.secrets.secret import Secret
     from moorage.ports.clock import Clock
@@ -153,7 +153,7 @@ class _Secrets:
         name = self._name(owner)
         return name is not None and await self._read(owner, name) is not None
 
-    async def put(self, owner: Owner, new: Kept) -> None:
+    async def put(self, owner: Owner, new: AnyCredentials) -> None:
         """Store new credentials of a service and tenant."""
         name = self._name(owner)
         if name is None:
@@ -170,7 +170,7 @@ class _Secrets:
 
         await self._named_errors(owner, self._session.do(write))
 
-    async def replace(self, owner: Owner, old: Kept, new: Kept) -> None:
+    async def replace(self, owner: Owner, old: AnyCredentials, new: AnyCredentials) -> None:
         """Replace old credentials by new ones, unless another caller has replaced them already."""
         if await self.get(owner) == old:
             await self.put(owner, new)

@@ -18,14 +18,14 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
 
     from moorage.adapters.credentials._renewing import AsyncRenew, Owner, Renew
-    from moorage.domain.auth.keeping import Kept
+    from moorage.domain.auth.credential_codec import AnyCredentials
 
 
 class _Vault:
     """The credentials in memory, by service and tenant."""
 
-    def __init__(self, credentials: Mapping[Owner, Kept]) -> None:
-        self._credentials: dict[Owner, Kept] = {}
+    def __init__(self, credentials: Mapping[Owner, AnyCredentials]) -> None:
+        self._credentials: dict[Owner, AnyCredentials] = {}
         self._forget_lock()
         in_child(self, _Vault._forget_lock)
         for owner, new_credentials in credentials.items():
@@ -45,13 +45,13 @@ class _Vault:
         """Return whether credentials of this service and tenant are stored."""
         return owner in self._credentials
 
-    def put(self, owner: Owner, new: Kept) -> None:
+    def put(self, owner: Owner, new: AnyCredentials) -> None:
         """Store new credentials of a service and tenant."""
         new = check_credential(new)
         with self._lock:
             self._credentials[owner] = new
 
-    def replace(self, owner: Owner, old: Kept, new: Kept) -> None:
+    def replace(self, owner: Owner, old: AnyCredentials, new: AnyCredentials) -> None:
         """Replace old credentials by new ones, unless another caller has replaced them already."""
         credentials = self._credentials
         with self._lock:
@@ -62,7 +62,7 @@ class _Vault:
 class _AsyncVault:
     """The asynchronous `_Vault`, which never waits."""
 
-    def __init__(self, credentials: Mapping[Owner, Kept]) -> None:
+    def __init__(self, credentials: Mapping[Owner, AnyCredentials]) -> None:
         self._vault = _Vault(credentials)
 
     async def get(self, owner: Owner) -> Any:
@@ -73,11 +73,11 @@ class _AsyncVault:
         """Return whether credentials of this service and tenant are stored."""
         return self._vault.has(owner)
 
-    async def put(self, owner: Owner, new: Kept) -> None:
+    async def put(self, owner: Owner, new: AnyCredentials) -> None:
         """Store new credentials of a service and tenant."""
         self._vault.put(owner, new)
 
-    async def replace(self, owner: Owner, old: Kept, new: Kept) -> None:
+    async def replace(self, owner: Owner, old: AnyCredentials, new: AnyCredentials) -> None:
         """Replace old credentials by new ones, unless another caller has replaced them already."""
         self._vault.replace(owner, old, new)
 
@@ -94,7 +94,10 @@ class MemoryCredentialProvider(CredentialRenewal):
     """
 
     def __init__(
-        self, credentials: Mapping[Owner, Kept] | None = None, *, renew: Renew | None = None
+        self,
+        credentials: Mapping[Owner, AnyCredentials] | None = None,
+        *,
+        renew: Renew | None = None,
     ) -> None:
         super().__init__(_Vault(credentials or {}), renew)
 
@@ -112,6 +115,9 @@ class AsyncMemoryCredentialProvider(AsyncCredentialRenewal):
     """
 
     def __init__(
-        self, credentials: Mapping[Owner, Kept] | None = None, *, renew: AsyncRenew | None = None
+        self,
+        credentials: Mapping[Owner, AnyCredentials] | None = None,
+        *,
+        renew: AsyncRenew | None = None,
     ) -> None:
         super().__init__(_AsyncVault(credentials or {}), renew)

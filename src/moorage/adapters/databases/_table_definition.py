@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping, Sequence
 
 _COLUMNS: Final = {
-    "sqlite": "SELECT name FROM pragma_table_xinfo('{bare}')",
+    "sqlite": "SELECT name FROM pragma_table_xinfo('{base_name}')",
     "postgresql": (
         "SELECT attname FROM pg_attribute"
         " WHERE attrelid = '{table}'::regclass AND attnum > 0 AND NOT attisdropped"
@@ -64,7 +64,7 @@ class TableDefinition:
 
     Attributes:
         kind: `sqlite`, `postgresql` or `mysql`.
-        bare: the name of the table, without quotes and schema.
+        base_name: the name of the table, without quotes and schema.
         table: the quoted name of the table.
         columns: the type and the constraints of each column, by its name.
         indexes: the indexes.
@@ -73,7 +73,7 @@ class TableDefinition:
     """
 
     kind: str
-    bare: str
+    base_name: str
     table: str
     columns: Mapping[str, str]
     indexes: tuple[Index, ...] = ()
@@ -100,7 +100,7 @@ class TableDefinition:
         """
         create, *indexes = self.statements()
         await run(create)
-        await add_missing_columns(run, self.kind, self.bare, self.table, self.columns)
+        await add_missing_columns(run, self.kind, self.base_name, self.table, self.columns)
         if self.kind == "mysql":
             existing_indexes = {
                 row[_INDEX_NAME] for row in await run(f"SHOW INDEX FROM {self.table}")
@@ -115,27 +115,29 @@ class TableDefinition:
 
     def _create_index(self, index: Index) -> str:
         return (
-            f"CREATE INDEX IF NOT EXISTS {self.bare}_{index.name}"
+            f"CREATE INDEX IF NOT EXISTS {self.base_name}_{index.name}"
             f" ON {self.table} ({index.columns}){index.condition}"
         )
 
 
 async def add_missing_columns(
-    run: RunStatement, kind: str, bare: str, table: str, columns: Mapping[str, str]
+    run: RunStatement, kind: str, base_name: str, table: str, columns: Mapping[str, str]
 ) -> None:
     """Add the columns that an existing table lacks.
 
     Args:
         run: runs a statement.
         kind: `sqlite`, `postgresql` or `mysql`.
-        bare: the name of the table, without quotes and schema.
+        base_name: the name of the table, without quotes and schema.
         table: the quoted name of the table.
         columns: the type and the constraints of each column, by its name.
 
     Raises:
         ConfigurationError: a missing column is neither nullable nor has a default.
     """
-    existing_columns = {row[0] for row in await run(_COLUMNS[kind].format(bare=bare, table=table))}
+    existing_columns = {
+        row[0] for row in await run(_COLUMNS[kind].format(base_name=base_name, table=table))
+    }
     missing_columns = {name: columns[name] for name in columns if name not in existing_columns}
     for name, definition in missing_columns.items():
         needs_value = "NOT NULL" in definition and "DEFAULT" not in definition

@@ -68,11 +68,11 @@ class _HostEntries(EntryOperations[E]):
         self._lend_to_add = lend_to_add or lend
         kind = self._tables.kind
         self.reach = "machine" if kind == "sqlite" else "network"
-        bare_name, lanes = f"{prefix}{self._table_suffix}", f"{prefix}lane"
+        base_name, lanes = f"{prefix}{self._table_suffix}", f"{prefix}lane"
         sql = EntrySql(
             kind,
-            bare_name,
-            table_name(bare_name, prefix, schema, kind),
+            base_name,
+            table_name(base_name, prefix, schema, kind),
             table_name(lanes, prefix, schema, kind),
             host_made=True,
         )

@@ -55,10 +55,10 @@ class _Entries(SqlTables[EntrySql], Generic[E]):
 
     @classmethod
     def _statements(cls, kind: str, prefix: str, schema: str | None) -> EntrySql:
-        bare_name = f"{prefix}{cls._table_suffix}"
-        table = table_name(bare_name, prefix, schema, kind)
+        base_name = f"{prefix}{cls._table_suffix}"
+        table = table_name(base_name, prefix, schema, kind)
         lanes = table_name(f"{prefix}lane", prefix, schema, kind)
-        return EntrySql(kind, bare_name, table, lanes, notifies=kind == "postgresql")
+        return EntrySql(kind, base_name, table, lanes, notifies=kind == "postgresql")
 
     def _open(
         self,
@@ -87,7 +87,7 @@ class _Entries(SqlTables[EntrySql], Generic[E]):
         end_time = engine.until(None) + seconds
 
         async def listen(link: Any) -> bool:
-            is_notified: bool = await link.listen(self._sql.bare, end, end_time)
+            is_notified: bool = await link.listen(self._sql.base_name, end, end_time)
             return is_notified
 
         if not self._sql.notifies or self._source.pools_transactions:

@@ -204,13 +204,13 @@ class AsyncSqliteOutbox(_AsyncEntries[OutboxEntry]):
 
 
 def _statements(suffix: str, prefix: str) -> EntrySql:
-    bare_name = f"{prefix}{suffix}"
-    return EntrySql("sqlite", bare_name, table_name(bare_name, prefix, None, "sqlite"), "")
+    base_name = f"{prefix}{suffix}"
+    return EntrySql("sqlite", base_name, table_name(base_name, prefix, None, "sqlite"), "")
 
 
 def _definitions(sql: EntrySql, prefix: str) -> tuple[TableDefinition, ...]:
     """Return the definitions of the tables; the last one stores the clock's origins."""
-    bare_name = f"{prefix}clock"
+    base_name = f"{prefix}clock"
     columns = {"boot": "TEXT PRIMARY KEY", "origin": "INTEGER NOT NULL"}
-    table = table_name(bare_name, prefix, None, "sqlite")
-    return *sql.definitions(), TableDefinition("sqlite", bare_name, table, columns)
+    table = table_name(base_name, prefix, None, "sqlite")
+    return *sql.definitions(), TableDefinition("sqlite", base_name, table, columns)

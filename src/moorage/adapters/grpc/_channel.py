@@ -12,7 +12,7 @@ import attrs
 import grpc
 
 from moorage.domain.http.transport import Tls, TlsVersion
-from moorage.domain.secrets.frames import bare, with_careful_constructor
+from moorage.domain.secrets.frames import with_careful_constructor, without_frames
 from moorage.domain.secrets.secret import Secret
 from moorage.errors import ConfigurationError, LocalFailure
 
@@ -169,7 +169,7 @@ def _credentials(tls: Tls) -> Any:
         )
     else:
         return grpc.ssl_channel_credentials(authorities, key, certificate)
-    raise bare(failure)
+    raise without_frames(failure)
 
 
 def _content(source: Secret | bytes | str | None) -> bytes | None:

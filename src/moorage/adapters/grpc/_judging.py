@@ -13,7 +13,7 @@ from moorage.domain.connectors.grpc_failures import (
     unreadable_answer_error,
 )
 from moorage.domain.connectors.grpc_status import details_of
-from moorage.domain.secrets.frames import bare
+from moorage.domain.secrets.frames import without_frames
 from moorage.errors import ConnectorError
 
 if TYPE_CHECKING:
@@ -56,7 +56,7 @@ def without_secret(error: Exception, secret: str) -> Exception:
             text = getattr(failure, name, None)
             if text:
                 vars(failure)[name] = text.replace(secret, "***")
-    return bare(failure)
+    return without_frames(failure)
 
 
 def answer_of(method: GrpcMethod[Any, Any], data: bytes) -> Any:

@@ -49,7 +49,7 @@ from moorage.domain.connectors.pool_statistics import PoolStatistics
 from moorage.domain.connectors.protobuf_wire import number_of
 from moorage.domain.http.transport import Tls
 from moorage.domain.monitoring.health import HealthState
-from moorage.domain.secrets.frames import bare, without_arguments_in_errors
+from moorage.domain.secrets.frames import without_arguments_in_errors, without_frames
 from moorage.domain.service.operation import OperationAttempt
 from moorage.errors import ConfigurationError, ConnectorError, InvalidData, InvalidRequest
 
@@ -391,7 +391,7 @@ class GrpcConnector:
             return self._authorized(call, attempt, holder), None
         except Exception as error:  # noqa: BLE001 - raised again by the caller
             failure = error
-        return None, bare(failure)
+        return None, without_frames(failure)
 
     def _authorized(
         self,

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any, Generic, Self, TypeVar
 from moorage.adapters.grpc._calls_async import BROKEN_OFF, EndOfStream, is_cancelled
 from moorage.adapters.grpc._judging import answer_of, judged
 from moorage.adapters.grpc._requests import interrupted
-from moorage.domain.secrets.frames import bare
+from moorage.domain.secrets.frames import without_frames
 
 if TYPE_CHECKING:
     from moorage.adapters.grpc._calls_async import Messages, Requests
@@ -76,7 +76,7 @@ class AsyncGrpcStream(Generic[A]):
         except Exception as error:  # noqa: BLE001 - judged, and raised again
             failure = judged(error) or error
         await self.close()
-        raise bare(failure)
+        raise without_frames(failure)
 
     async def close(self) -> None:
         """End the gRPC call."""

@@ -17,7 +17,7 @@ from moorage.domain.connectors.imap_failures import (
     renumbered_error,
 )
 from moorage.domain.connectors.imap_values import ImapMessage, ImapSearchResult
-from moorage.domain.secrets.frames import bare
+from moorage.domain.secrets.frames import without_frames
 from moorage.errors import (
     AuthenticationFailed,
     ConfigurationError,
@@ -126,7 +126,7 @@ async def _connected(
         stale, credentials = credentials, await login.lookup(credentials)
         if credentials is None or credentials == stale:
             break
-    raise bare(cast("AuthenticationFailed", failure))
+    raise without_frames(cast("AuthenticationFailed", failure))
 
 
 class AsyncImapLink(ImapCommands):

@@ -25,7 +25,7 @@ from moorage.domain.connectors.imap_failures import renumbered_error
 from moorage.domain.connectors.imap_values import flag_name, folder_name, has_flag, not_deleted
 from moorage.domain.connectors.interruptions import connection_lost
 from moorage.domain.pipelines.records import SinkRecord
-from moorage.domain.secrets.frames import bare, with_careful_constructor
+from moorage.domain.secrets.frames import with_careful_constructor, without_frames
 from moorage.domain.values.durations import seconds
 from moorage.errors import ConfigurationError, ConnectionFailed, UnsupportedByVendor
 
@@ -300,7 +300,7 @@ def _raise_failure(finished: asyncio.Task[None]) -> None:
     """Raise the error with which a round ended, if it ended with one."""
     failure = None if finished.cancelled() else finished.exception()
     if failure is not None:
-        raise bare(failure)
+        raise without_frames(failure)
 
 
 def _validity(record: SinkRecord) -> str:

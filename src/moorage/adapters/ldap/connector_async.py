@@ -40,7 +40,7 @@ from moorage.domain.connectors.ldap_values import (
 )
 from moorage.domain.connectors.link_pool import PoolConfig
 from moorage.domain.observation.operation_target import DatabaseTarget
-from moorage.domain.secrets.frames import bare
+from moorage.domain.secrets.frames import without_frames
 from moorage.domain.secrets.secret import Secret
 from moorage.errors import InvalidData
 
@@ -438,7 +438,7 @@ class AsyncLdapStream:
             self.references += page.references
             self._cookie = page.cookie
             return
-        raise bare(failure)
+        raise without_frames(failure)
 
     async def close(self) -> None:
         """End the stream, even before the last entry."""

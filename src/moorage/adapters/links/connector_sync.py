@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any, ClassVar, Final, Generic, Self, TypeVar
 
 from moorage.adapters.links.health import health_of
 from moorage.domain.connectors.health import ConnectorVersions
-from moorage.domain.secrets.frames import bare
+from moorage.domain.secrets.frames import without_frames
 from moorage.ports.link import Link
 
 if TYPE_CHECKING:
@@ -74,7 +74,7 @@ class LinkOperation(Generic[R]):
         except Exception as error:  # noqa: BLE001 - as below
             failure = error
         # The frames hold passwords and values.
-        raise bare(failure)
+        raise without_frames(failure)
 
     def judge(self, error: Exception, /) -> ConnectorError | None:
         """Return None: every error of a link is one of moorage already."""
@@ -134,7 +134,7 @@ class LinkConnector(Generic[L]):
             failure = self._judged(error)
         else:
             return
-        raise bare(failure)
+        raise without_frames(failure)
 
     def health(self, timeout: float = _CONNECT_TIMEOUT, /) -> ConnectorHealth:
         """Return the health of the foreign system, as a value."""
@@ -147,7 +147,9 @@ class LinkConnector(Generic[L]):
                 concern = self._concern(link)
         except Exception as error:  # noqa: BLE001 - health is a value
             failure = self._judged(error)
-            return health_of(self.name, self._title, monotonic() - begun, error=bare(failure))
+            return health_of(
+                self.name, self._title, monotonic() - begun, error=without_frames(failure)
+            )
         return health_of(self.name, self._title, monotonic() - begun, concern=concern)
 
     def close(self) -> None:

@@ -90,13 +90,13 @@ class LogSql:
 
     Attributes:
         kind: `sqlite`, `postgresql` or `mysql`.
-        bare: the name of the table, without quotes and schema.
+        base_name: the name of the table, without quotes and schema.
         table: the quoted name of the table.
         columns: the fields of entries that the table has columns for.
     """
 
     kind: str
-    bare: str
+    base_name: str
     table: str
     columns: tuple[str, ...] = COLUMNS
 
@@ -144,7 +144,9 @@ class LogSql:
         options = collation_options(self.kind, mariadb=mariadb)
         indexes = _SQLITE_INDEXES if self.kind == "sqlite" else _INDEXES
         return (
-            TableDefinition(self.kind, self.bare, self.table, columns, indexes, options=options),
+            TableDefinition(
+                self.kind, self.base_name, self.table, columns, indexes, options=options
+            ),
         )
 
 

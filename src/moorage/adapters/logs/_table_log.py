@@ -182,5 +182,5 @@ class AsyncTableLog(AsyncContextClosable):
 
 def statements_of(kind: str, prefix: str, schema: str | None = None) -> LogSql:
     """Return the SQL statements of the table in a database."""
-    bare_name = f"{prefix}{TABLE}"
-    return LogSql(kind, bare_name, table_name(bare_name, prefix, schema, kind))
+    base_name = f"{prefix}{TABLE}"
+    return LogSql(kind, base_name, table_name(base_name, prefix, schema, kind))

@@ -56,11 +56,11 @@ class HostIntegrationLogger(TableLog):
     ) -> None:
         tables = HostTables(database, lend, mark)
         self.reach = "machine" if tables.kind == "sqlite" else "network"
-        bare_name = f"{prefix}{TABLE}"
-        table = table_name(bare_name, prefix, schema, tables.kind)
+        base_name = f"{prefix}{TABLE}"
+        table = table_name(base_name, prefix, schema, tables.kind)
         stored_columns = tuple(name for name in COLUMNS if name in columns)
         self._set_up(
-            LogSql(tables.kind, bare_name, table, stored_columns),
+            LogSql(tables.kind, base_name, table, stored_columns),
             where,
             every,
             bounds=(max_waiting, max_bytes),

@@ -20,7 +20,7 @@ from moorage.domain.auth.methods import OAuthCredentials
 from moorage.domain.auth.sent_values import SentCredentials
 from moorage.domain.http.redaction import Redaction
 from moorage.domain.resilience.health import is_exhaustion
-from moorage.domain.secrets.frames import bare
+from moorage.domain.secrets.frames import without_frames
 from moorage.errors import (
     AuthenticationFailed,
     ConfigurationError,
@@ -90,7 +90,7 @@ class SmtpTransport:
             }
             return {"reply": sent_request.text(reply), "refused": refusals}
         try:
-            raise bare(failure)
+            raise without_frames(failure)
         finally:
             # Otherwise the traceback would refer to this frame, and the frame to the error.
             del failure

@@ -36,7 +36,7 @@ from moorage.domain.messages.nats import (
 )
 from moorage.domain.messages.publish_failures import PublishFault, publish_error
 from moorage.domain.messages.read_failures import read_error
-from moorage.domain.secrets.frames import bare
+from moorage.domain.secrets.frames import without_frames
 from moorage.domain.values.result import Result
 from moorage.errors import ConnectorError
 
@@ -88,7 +88,7 @@ async def _connected(settings: Nats, address: ServerAddress, seconds: float) -> 
         raise
     else:
         return link
-    raise bare(failure)
+    raise without_frames(failure)
 
 
 def _login(settings: Nats, address: ServerAddress) -> dict[str, Any]:

@@ -42,7 +42,7 @@ from moorage.domain.messages.nats_consumers import (
 from moorage.domain.messages.publish_failures import PublishFault
 from moorage.domain.messages.read_failures import read_error
 from moorage.domain.pipelines.records import SinkRecord
-from moorage.domain.secrets.frames import bare
+from moorage.domain.secrets.frames import without_frames
 from moorage.domain.values.json_text import is_object
 from moorage.errors import ConfigurationError, ConnectorError
 
@@ -314,7 +314,7 @@ class NatsReader:
     def _raise_failure(self) -> None:
         """Raise the failure of the connection, of a consumer, or of a missing right."""
         if self._failure is not None:
-            raise bare(self._failure)
+            raise without_frames(self._failure)
         if self._link.denied_subjects:
             raise missing_right(self._link.denied_subjects)
         if not self._link.is_connected():

@@ -20,7 +20,7 @@ from moorage.adapters.trust import context_for
 from moorage.domain.messages.broker_rules import headers_of
 from moorage.domain.messages.message import PublishReceipt
 from moorage.domain.messages.publish_failures import PublishFault, publish_error
-from moorage.domain.secrets.frames import bare
+from moorage.domain.secrets.frames import without_frames
 from moorage.domain.values.result import Result
 from moorage.errors import ConnectorError
 
@@ -53,7 +53,7 @@ async def connect_aio_pika(settings: RabbitMq, timeout: float) -> AioPikaLink:
         await drop_connection(connection, until)
         raise
     await drop_connection(connection, until)
-    raise bare(failure)
+    raise without_frames(failure)
 
 
 async def open_connection(settings: RabbitMq, seconds: float) -> Any:
@@ -188,7 +188,7 @@ class AioPikaLink:
             ):
                 results.append(Result(error=publish_error(PublishFault.TIMEOUT, RULES)))
             elif isinstance(answer, ConnectorError):
-                results.append(Result(error=bare(answer)))
+                results.append(Result(error=without_frames(answer)))
             else:
                 raise answer
         return results

@@ -33,7 +33,7 @@ from moorage.domain.messages.rabbitmq import (
     stream_error,
 )
 from moorage.domain.pipelines.records import checked_records
-from moorage.domain.secrets.frames import bare
+from moorage.domain.secrets.frames import without_frames
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Iterable, Sequence
@@ -82,7 +82,7 @@ async def connect_reader(
         await drop_connection(connection, until)
         raise
     await drop_connection(connection, until)
-    raise bare(failure)
+    raise without_frames(failure)
 
 
 class RabbitMqReader:
@@ -176,7 +176,7 @@ class RabbitMqReader:
             failure = reading_error(PublishFault.LOST, str(error), None)
         else:
             return
-        raise bare(failure)
+        raise without_frames(failure)
 
     async def lag(self) -> int:
         """Return the number of messages that wait in the queues or were delivered here."""
@@ -191,7 +191,7 @@ class RabbitMqReader:
             failure = reading_error(PublishFault.LOST, str(error), None)
         else:
             return waiting
-        raise bare(failure)
+        raise without_frames(failure)
 
     async def close(self) -> None:
         """Close the connection, so that RabbitMQ delivers unacknowledged messages again."""
@@ -199,7 +199,7 @@ class RabbitMqReader:
 
     def _check(self) -> None:
         if self._failure is not None:
-            raise bare(self._failure)
+            raise without_frames(self._failure)
 
     def _add(self, queue: str, message: Any) -> None:
         if STREAM_OFFSET in (message.header.properties.headers or {}):

@@ -32,7 +32,7 @@ from moorage.adapters.trust import context_for
 from moorage.domain.messages.broker_rules import headers_of
 from moorage.domain.messages.message import PublishReceipt
 from moorage.domain.messages.publish_failures import PublishFault, publish_error
-from moorage.domain.secrets.frames import bare
+from moorage.domain.secrets.frames import without_frames
 from moorage.domain.values.result import Result
 
 if TYPE_CHECKING:
@@ -58,7 +58,7 @@ def connect_pika(settings: RabbitMq, timeout: float) -> PikaLink:
         raise
     else:
         return link
-    raise bare(failure)
+    raise without_frames(failure)
 
 
 class PikaLink:

@@ -41,7 +41,7 @@ from moorage.domain.messages.stored_results import (
 )
 from moorage.domain.observation.operation_target import MessageTarget
 from moorage.domain.resilience.health import may_have_acted
-from moorage.domain.secrets.frames import bare
+from moorage.domain.secrets.frames import without_frames
 from moorage.errors import ConnectorError, InvalidData
 from moorage.ports.publish_link import PublishLink
 
@@ -271,7 +271,7 @@ class MessagePublisher(LinkConnector[PublishLink]):
         except Exception as error:  # noqa: BLE001 - judged, and raised again
             failure = self._judged(error)
         # The frames of the client library hold the message and the credentials.
-        raise bare(failure)
+        raise without_frames(failure)
 
     def send_batch(
         self, name: str, items: tuple[OutgoingMessage, ...], until: float
@@ -290,7 +290,7 @@ class MessagePublisher(LinkConnector[PublishLink]):
             failure = self._judged(error)
         if failure is not None:
             results = complete_results(
-                results, bare(failure), self.rules, sent=sent, total=len(items)
+                results, without_frames(failure), self.rules, sent=sent, total=len(items)
             )
         common_error = batch_error(results)
         if common_error is not None:

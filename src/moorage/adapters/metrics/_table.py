@@ -49,12 +49,12 @@ class MetricSql:
 
     Attributes:
         kind: `sqlite`, `postgresql` or `mysql`.
-        bare: the name of the table, without quotes and schema.
+        base_name: the name of the table, without quotes and schema.
         table: the quoted name of the table.
     """
 
     kind: str
-    bare: str
+    base_name: str
     table: str
 
     @cached_property
@@ -120,7 +120,7 @@ class MetricSql:
         options = collation_options(self.kind, mariadb=mariadb)
         return (
             TableDefinition(
-                self.kind, self.bare, self.table, columns, indexes, (identity,), options
+                self.kind, self.base_name, self.table, columns, indexes, (identity,), options
             ),
         )
 

@@ -176,5 +176,5 @@ class AsyncTableMetrics(AsyncContextClosable):
 
 def statements_of(kind: str, prefix: str, schema: str | None = None) -> MetricSql:
     """Return the SQL statements of the table in a database."""
-    bare_name = f"{prefix}{TABLE}"
-    return MetricSql(kind, bare_name, table_name(bare_name, prefix, schema, kind))
+    base_name = f"{prefix}{TABLE}"
+    return MetricSql(kind, base_name, table_name(base_name, prefix, schema, kind))

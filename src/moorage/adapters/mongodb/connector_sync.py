@@ -28,7 +28,7 @@ from moorage.domain.connectors.mongodb_failures import closed_error
 from moorage.domain.connectors.mongodb_values import (
     stages_of,
 )
-from moorage.domain.secrets.frames import bare, without_arguments_in_errors
+from moorage.domain.secrets.frames import without_arguments_in_errors, without_frames
 from moorage.domain.secrets.secret import Secret
 from moorage.errors import ConnectorError, InvalidData
 
@@ -282,7 +282,7 @@ class MongoConnector(MongoCollections):
     def judged(self, error: Exception, progress: Progress) -> Exception:
         """Return the error of moorage for an exception; return an unknown exception unchanged."""
         failure = judge(error, progress, obstacles_of(self._client))
-        return error if failure is None else bare(failure)
+        return error if failure is None else without_frames(failure)
 
 
 def _version_of(database: Any, _: Any) -> str:

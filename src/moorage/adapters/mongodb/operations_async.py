@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any, Generic, TypeVar, cast
 from moorage.adapters.mongodb._judging import judge
 from moorage.adapters.mongodb._monitor import CURRENT, Progress
 from moorage.adapters.mongodb._packing import packed, unpacked
-from moorage.domain.secrets.frames import bare
+from moorage.domain.secrets.frames import without_frames
 from moorage.errors import ConnectorError, InvalidData
 
 if TYPE_CHECKING:
@@ -128,4 +128,4 @@ class AsyncMongoTransaction:
         except Exception as error:  # noqa: BLE001 - judged, and raised again
             failure = self._connector.judged(error, cast("Progress", CURRENT.get()))
         # The frames of the driver hold the values.
-        raise bare(failure)
+        raise without_frames(failure)

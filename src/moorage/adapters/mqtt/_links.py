@@ -23,7 +23,7 @@ from moorage.domain.messages.message import PublishReceipt
 from moorage.domain.messages.mqtt import RULES, connect_error, ending_fault
 from moorage.domain.messages.mqtt_subscriptions import end_error
 from moorage.domain.messages.publish_failures import PublishFault, publish_error
-from moorage.domain.secrets.frames import bare
+from moorage.domain.secrets.frames import without_frames
 from moorage.domain.values.result import Result
 
 if TYPE_CHECKING:
@@ -91,7 +91,7 @@ async def _connected(
     else:
         return link
     _close_if_open(wire)
-    raise bare(failure)
+    raise without_frames(failure)
 
 
 def _close_if_open(wire: Wire | None) -> None:

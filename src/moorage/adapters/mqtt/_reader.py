@@ -23,7 +23,7 @@ from typing import TYPE_CHECKING, Any, Final
 from moorage.adapters.http.connections._wire import DeadlinePassed
 from moorage.domain.messages.mqtt_subscriptions import end_error, record_fields
 from moorage.domain.pipelines.records import SinkRecord
-from moorage.domain.secrets.frames import bare
+from moorage.domain.secrets.frames import without_frames
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -114,7 +114,7 @@ class MqttReader:
             failure = end_error(None)
         else:
             return
-        raise bare(failure)
+        raise without_frames(failure)
 
     def _acknowledge(self, offset: str) -> None:
         number, qos = self._unsettled.pop(offset)
@@ -149,7 +149,7 @@ class MqttReader:
 
     def _check(self) -> None:
         if self._failure is not None:
-            raise bare(self._failure)
+            raise without_frames(self._failure)
 
     async def _read(self) -> None:
         """Receive messages until the connection ends."""

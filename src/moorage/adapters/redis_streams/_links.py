@@ -22,7 +22,7 @@ from moorage.domain.messages.broker_rules import headers_of
 from moorage.domain.messages.message import PublishReceipt
 from moorage.domain.messages.publish_failures import PublishFault, publish_error
 from moorage.domain.messages.redis_streams import command_of, pack_commands, refusal, server_facts
-from moorage.domain.secrets.frames import bare
+from moorage.domain.secrets.frames import without_frames
 from moorage.domain.values.result import Result
 from moorage.errors import ConfigurationError
 
@@ -54,7 +54,7 @@ def connect(settings: RedisStreams, timeout: float) -> RedisLink:
     else:
         return link
     _close_if_open(link)
-    raise bare(failure)
+    raise without_frames(failure)
 
 
 async def connect_async(settings: RedisStreams, timeout: float) -> AsyncRedisLink:
@@ -73,7 +73,7 @@ async def connect_async(settings: RedisStreams, timeout: float) -> AsyncRedisLin
     else:
         return link
     _close_if_open(link)
-    raise bare(failure)
+    raise without_frames(failure)
 
 
 def _close_if_open(link: RedisLink | AsyncRedisLink | None) -> None:

@@ -24,7 +24,7 @@ from moorage.adapters.redis_streams._links import connect_async
 from moorage.domain.messages.publish_failures import PublishFault
 from moorage.domain.messages.redis_streams import packed_list, record_columns, refusal, times_of
 from moorage.domain.pipelines.records import checked_records
-from moorage.domain.secrets.frames import bare, with_careful_constructor
+from moorage.domain.secrets.frames import with_careful_constructor, without_frames
 from moorage.domain.values.durations import seconds
 from moorage.errors import (
     AuthenticationFailed,
@@ -278,7 +278,7 @@ class RedisStreamsSource:
                 f"The connection to Redis was lost ({type(error).__name__}).",
                 remedy="The pipeline opens it again. Look at the server if this goes on.",
             )
-        raise bare(failure)
+        raise without_frames(failure)
 
 
 def _named(fields: Any) -> dict[bytes, Any]:

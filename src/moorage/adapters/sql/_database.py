@@ -36,7 +36,7 @@ from moorage.domain.connectors.pool_statistics import PoolStatistics
 from moorage.domain.connectors.sql_failures import SqlPhase, server_time_limit
 from moorage.domain.connectors.sql_summary import summary_of
 from moorage.domain.observation.operation_target import DatabaseTarget
-from moorage.domain.secrets.frames import bare
+from moorage.domain.secrets.frames import without_frames
 from moorage.errors import BulkheadFull, InvalidData, LocalFailure
 
 if TYPE_CHECKING:
@@ -249,7 +249,7 @@ class Session:
         if is_unreadable(error) or isinstance(error, AnswerCutError):
             self._is_disordered = True
         judged = judge(error, self.database.system, self.phase)
-        return error if judged is None else bare(judged)
+        return error if judged is None else without_frames(judged)
 
     def abort(self) -> None:
         """Roll back after a failure, or close the connection if that fails."""

@@ -13,7 +13,7 @@ from urllib.parse import urlencode, urljoin, urlsplit
 import attrs
 
 from moorage.adapters.steps._git_host_answers import Answer, host_time, refusal
-from moorage.domain.secrets.frames import bare
+from moorage.domain.secrets.frames import without_frames
 from moorage.domain.secrets.value_mask import mask_error, value_mask
 from moorage.errors import (
     AttemptTimeout,
@@ -300,7 +300,7 @@ class GitHostApi:
         if secret is not None:
             mask_error(problem, value_mask([secret.reveal_bytes()]))
         problem.__context__ = None
-        raise bare(problem)
+        raise without_frames(problem)
 
 
 class _DeadlineReader(io.RawIOBase):

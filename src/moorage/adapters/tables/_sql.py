@@ -35,7 +35,7 @@ class TableSql(Protocol):
     """The SQL statements for a table."""
 
     @property
-    def bare(self) -> str:
+    def base_name(self) -> str:
         """The name of the table, without quotes and schema."""
         ...
 
@@ -112,7 +112,7 @@ class SqlTables(Generic[S]):
         return await engine.attempt(transact, end_time, once=once)
 
     def _create(self, connection: sqlalchemy.Connection) -> None:
-        with exclusive_creation(connection, self._sql.bare):
+        with exclusive_creation(connection, self._sql.base_name):
             is_mariadb = getattr(connection.dialect, "is_mariadb", False)
             if self._source.kind == "mysql":
                 # A driver turns each note into a warning.

@@ -113,7 +113,7 @@ class EntrySql:
 
     Attributes:
         kind: `sqlite`, `postgresql` or `mysql`.
-        bare: the name of the table, without quotes and schema.
+        base_name: the name of the table, without quotes and schema.
         table: the quoted name of the table.
         lanes: the quoted name of the table of lanes, which SQLite does not need.
         notifies: whether waiting workers are woken, which only PostgreSQL can do.
@@ -122,7 +122,7 @@ class EntrySql:
     """
 
     kind: str
-    bare: str
+    base_name: str
     table: str
     lanes: str
     notifies: bool = False
@@ -163,7 +163,7 @@ class EntrySql:
     def _arrival(self, due: str) -> str:
         written_values = {"added_at": _STATEMENT_TIME["postgresql"], "due": due}
         marks = ", ".join(written_values.get(name, "?") for name in COLUMNS)
-        notification = f", pg_notify('{self.bare}', '')" if self.notifies else ""
+        notification = f", pg_notify('{self.base_name}', '')" if self.notifies else ""
         return (
             f"WITH added AS (INSERT INTO {self.table} ({', '.join(COLUMNS)}) VALUES ({marks})"  # noqa: S608 - quoted names; values are parameters
             " ON CONFLICT DO NOTHING RETURNING number, added_at, due)"
@@ -342,7 +342,7 @@ class EntrySql:
         if self.kind == "mysql":
             columns["pending"] = "BOOLEAN AS (due IS NOT NULL) VIRTUAL"
         entries = TableDefinition(
-            self.kind, self.bare, self.table, columns, self._indexes, ("UNIQUE (id)",), options
+            self.kind, self.base_name, self.table, columns, self._indexes, ("UNIQUE (id)",), options
         )
         if self.kind == "sqlite":
             return (entries,)

@@ -144,7 +144,9 @@ class EntryTable(Generic[E]):
         """Return statements that wait for other transactions that add to the entry's lane."""
         if entry.lane is None:
             return []
-        locks: list[Statement] = [*self._sql.lock_lane(lane_number(self._sql.bare, entry.lane))]
+        locks: list[Statement] = [
+            *self._sql.lock_lane(lane_number(self._sql.base_name, entry.lane))
+        ]
         return locks
 
     async def due(self, execute: Execute, limit: int) -> tuple[E, ...]:

@@ -12,7 +12,7 @@ from moorage.adapters.http.connections._threads import ThreadNetwork
 from moorage.adapters.http.connections._wire import Origin, dial
 from moorage.adapters.trust import context_for
 from moorage.adapters.wire_links.link import AsyncWireLink
-from moorage.domain.secrets.frames import bare
+from moorage.domain.secrets.frames import without_frames
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -74,7 +74,7 @@ class WireServer:
             return link
         if link is not None:
             link.close()
-        raise bare(failure)
+        raise without_frames(failure)
 
     @cached_property
     def _context(self) -> SSLContext | None:

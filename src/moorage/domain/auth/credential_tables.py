@@ -31,7 +31,7 @@ if TYPE_CHECKING:
 
     import attrs
 
-    from moorage.domain.auth.keeping import Kept
+    from moorage.domain.auth.credential_codec import AnyCredentials
 
 _OAUTH: Final = "access_token"
 _BINARY: Final = "secret_base64"
@@ -42,7 +42,7 @@ _REMEDY: Final = (
 )
 
 
-def read_credentials(written: object, place: str) -> Kept:
+def read_credentials(written: object, place: str) -> AnyCredentials:
     """Return the credentials that a person wrote, for example as a table in a file.
 
     Raises:
@@ -55,7 +55,7 @@ def read_credentials(written: object, place: str) -> Kept:
     raise InvalidData(f"{place}: {problem}", field="credentials", remedy=remedy)
 
 
-def read_credentials_text(text: Secret, place: str) -> Kept:
+def read_credentials_text(text: Secret, place: str) -> AnyCredentials:
     """Return the credentials in a text: a table in JSON, or else a bearer token.
 
     Raises:
@@ -72,12 +72,12 @@ def is_credential(table: Mapping[str, Any]) -> bool:
     return "method" in table or _OAUTH in table
 
 
-def write_credentials(credentials: Kept) -> Secret:
+def write_credentials(credentials: AnyCredentials) -> Secret:
     """Return credentials as JSON text, which `read_credentials_text` can read."""
     return Secret(encode_json(_table(credentials)).decode())
 
 
-def _read_text(text: Secret) -> tuple[Kept | None, str, str]:
+def _read_text(text: Secret) -> tuple[AnyCredentials | None, str, str]:
     """Return the credentials in a text, or None with the problem and its remedy; never raise."""
     value, problem, remedy = _parse_text(text)
     if value is None:
@@ -116,7 +116,7 @@ def _parse_text(text: Secret) -> tuple[object, str, str]:
     )
 
 
-def _read_credentials(written: object) -> tuple[Kept | None, str, str]:
+def _read_credentials(written: object) -> tuple[AnyCredentials | None, str, str]:
     """Return the credentials in a value, or None with the problem and its remedy; never raise."""
     problem, remedy = "It is neither a text nor a table.", _REMEDY
     try:
@@ -134,7 +134,7 @@ def _read_credentials(written: object) -> tuple[Kept | None, str, str]:
     return None, problem, remedy
 
 
-def _credentials_of(table: Mapping[Any, Any]) -> tuple[Kept | None, str]:
+def _credentials_of(table: Mapping[Any, Any]) -> tuple[AnyCredentials | None, str]:
     kind = OAuthCredentials if _OAUTH in table else Credentials
     names = {field.name for field in fields_of(kind)}
     if kind is Credentials:
@@ -191,7 +191,7 @@ def _decode_bytes(text: str | Secret) -> bytes:
     )
 
 
-def _table(value: Kept | attrs.AttrsInstance) -> dict[str, Any]:
+def _table(value: AnyCredentials | attrs.AttrsInstance) -> dict[str, Any]:
     """Return a credential's method, and the fields that differ from their defaults."""
     table: dict[str, Any] = {}
     for field in fields_of(type(value)):

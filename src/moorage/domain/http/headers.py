@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterable, Iterator, Mapping
 from functools import lru_cache
 from typing import Any, Final, TypeAlias, TypeVar, cast, overload
 
-from moorage.domain.secrets.frames import bare
+from moorage.domain.secrets.frames import without_frames
 from moorage.domain.secrets.sensitive import MASK, is_sensitive
 from moorage.domain.values.frozen_values import field, frozen
 from moorage.domain.values.patterns import late_pattern
@@ -112,7 +112,7 @@ class Headers(Mapping[str, str]):
             object.__setattr__(self, "_first", first_values)
             return
         del self, fields
-        raise bare(refusal)
+        raise without_frames(refusal)
 
     def __getitem__(self, name: str) -> str:
         return self._first[name.lower()]

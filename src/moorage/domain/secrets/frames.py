@@ -38,23 +38,23 @@ _OPAQUE: Final = late_pattern(r"(?=[^/.:]*[0-9])(?=[^/.:]*[A-Za-z])\S{12,}")
 _PASSWORD: Final = late_pattern(r"(?<=://)[^/?#]*(?=@)")
 
 
-def bare(error: E) -> E:
-    """Remove the stack frames from an error and from all errors in its chain.
+def without_frames(error: E) -> E:
+    """Remove the stack frames from an error and its whole chain, and return the error.
 
     Call it outside of the `except` block that caught the error: then an error that the host was
     already handling keeps its frames.
     """
     host = sys.exception()
-    bared: set[int] = set()
+    seen_ids: set[int] = set()
     remaining_errors: list[BaseException | None] = [error]
     while remaining_errors:
-        single_error = remaining_errors.pop()
-        if single_error is None or single_error is host or id(single_error) in bared:
+        current_error = remaining_errors.pop()
+        if current_error is None or current_error is host or id(current_error) in seen_ids:
             continue
-        bared.add(id(single_error))
-        single_error.__traceback__ = None
-        remaining_errors += [single_error.__cause__, single_error.__context__]
-        remaining_errors += getattr(single_error, "exceptions", ())  # of a group
+        seen_ids.add(id(current_error))
+        current_error.__traceback__ = None
+        remaining_errors += [current_error.__cause__, current_error.__context__]
+        remaining_errors += getattr(current_error, "exceptions", ())  # of a group
     return error
 
 
@@ -122,7 +122,7 @@ def _scrubbed_error(
     hidden = {value.encode("utf-8", "replace") for value in _secret_texts(build, args, kwargs)}
     mask = value_mask(hidden)
     host = sys.exception()
-    pending_errors: list[BaseException] = [bare(error)]
+    pending_errors: list[BaseException] = [without_frames(error)]
     visited_ids: set[int] = set()
     while pending_errors:
         one = pending_errors.pop()

@@ -20,7 +20,7 @@ from urllib.parse import urljoin
 
 import attrs
 
-from moorage.domain.auth.keeping import fingerprint_of
+from moorage.domain.auth.credential_codec import fingerprint_of
 from moorage.domain.cache.rules import (
     CacheInquiry,
     FreshAnswer,

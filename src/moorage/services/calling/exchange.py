@@ -20,7 +20,7 @@ from moorage.domain.resilience.classify import (
 )
 from moorage.domain.resilience.health import REFUSED
 from moorage.domain.resilience.vendor_hints import cap_wait, rate_hint, retry_after
-from moorage.domain.secrets.frames import bare
+from moorage.domain.secrets.frames import without_frames
 from moorage.domain.service.plan import is_repeatable, with_defaults, with_idempotency_key
 from moorage.domain.signing.occasion import Occasion
 from moorage.domain.signing.proof_refusals import ProofRefusal, refusal_of
@@ -187,7 +187,7 @@ class Exchange:
                 call.leave()
                 call.sent = sent
                 call.weigh(error)
-            return AttemptResult(error=bare(error))
+            return AttemptResult(error=without_frames(error))
         call.leave()
         call.sent = sent
         call.status, call.bytes_in = response.status, len(response.body)
@@ -407,7 +407,7 @@ class Exchange:
         if isinstance(error, VendorFailed) and call.repeatable:
             error.retryable = True
             error.remedy = "Repeat the call unchanged; tell the vendor if it persists."
-        return bare(error)
+        return without_frames(error)
 
     def pause_after(self, call: Call, headers: Headers) -> float | None:
         """Return the seconds to pause after a success that used up the vendor's rate limit."""

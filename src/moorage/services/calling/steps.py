@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING, Any, Final, TypeAlias
 from moorage.domain.http.fingerprint import fingerprint, request_fingerprint
 from moorage.domain.idempotency.claims import AS_USUAL, KeyUse, checked_key
 from moorage.domain.idempotency.payload import compared_payload, payload_fingerprint
-from moorage.domain.secrets.frames import bare
+from moorage.domain.secrets.frames import without_frames
 from moorage.domain.service.plan import is_repeatable
 from moorage.domain.service.settings import by_name
 from moorage.domain.values.durations import count
@@ -129,7 +129,7 @@ class CallOperations(FastPathSteps):
             refusal = error
         else:
             return value_of(await self._finish(call, keyed, step))  # type: ignore[no-any-return]  # a Response
-        return value_of(self._end_of_call(call, None, bare(refusal)))  # type: ignore[no-any-return]  # an error is raised
+        return value_of(self._end_of_call(call, None, without_frames(refusal)))  # type: ignore[no-any-return]  # an error is raised
 
     async def exchange(
         self, service: str, operation: HttpOperation[R], payload: object, options: dict[str, Any]
@@ -254,7 +254,7 @@ class CallOperations(FastPathSteps):
             refusal = error
         else:
             return await self._streamed(call, streaming)
-        return value_of(self._end_of_call(call, None, bare(refusal)))  # type: ignore[no-any-return]  # an error is raised
+        return value_of(self._end_of_call(call, None, without_frames(refusal)))  # type: ignore[no-any-return]  # an error is raised
 
     async def _streamed(self, call: Call, streaming: StreamingExchange) -> Stream:
         """Return an observed stream; if that fails, release its slots and raise the error."""

@@ -11,7 +11,7 @@ from moorage.domain.resilience.circuit import Outcome
 from moorage.domain.resilience.classify import is_success
 from moorage.domain.resilience.gate_commands import Report
 from moorage.domain.resilience.health import health
-from moorage.domain.secrets.frames import bare
+from moorage.domain.secrets.frames import without_frames
 from moorage.errors import AttemptTimeout, ConnectorError
 from moorage.services.calling.attempt_result import AttemptResult
 from moorage.services.calling.exchange import Exchange
@@ -66,7 +66,7 @@ class StreamingExchange(Exchange):
             result = await self.result_of_answer(call, call.cleared(response))
             call.mask(result.error)
         except ConnectorError as error:
-            failure = bare(error)
+            failure = without_frames(error)
         else:
             return result
         finally:
@@ -156,7 +156,7 @@ class Stream:
         call.sign(core, failure)
         self._settle(outcome, failure)
         try:
-            raise bare(failure)
+            raise without_frames(failure)
         finally:
             # Otherwise the traceback refers to this frame and the frame to the error: a cycle.
             del failure

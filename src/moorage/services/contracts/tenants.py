@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any, Final, TypeAlias
 
 import attrs
 
-from moorage.domain.secrets.frames import bare
+from moorage.domain.secrets.frames import without_frames
 from moorage.domain.state.keys import checked_name
 from moorage.domain.values.bounded import BoundedCache
 from moorage.domain.values.frozen_values import frozen
@@ -156,7 +156,7 @@ class TenantDispatchers:
             elif base.directory.knows(tenant):
                 dispatcher = base
         except ConnectorError as wrong_value:
-            error = bare(wrong_value)
+            error = without_frames(wrong_value)
         # The order matters: a reader that sees the new base assumes that the rest fits it.
         cached.error, cached.dispatcher, cached.base = error, dispatcher, base
 

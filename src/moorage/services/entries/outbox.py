@@ -24,7 +24,7 @@ from moorage.domain.entries.queue import (
 )
 from moorage.domain.http.requests import Request
 from moorage.domain.idempotency.claims import checked_key
-from moorage.domain.secrets.frames import bare
+from moorage.domain.secrets.frames import without_frames
 from moorage.domain.secrets.sensitive import is_sensitive
 from moorage.domain.values.json_text import is_list
 from moorage.domain.values.result import Result
@@ -473,7 +473,7 @@ def _check_request(request: object) -> None:
         )
     sensitive = next((name for name in request.headers if is_sensitive(name)), None)
     if sensitive is not None:
-        raise bare(
+        raise without_frames(
             InvalidData(
                 f"The header {sensitive!r} may hold a secret, and would be kept.",
                 field="request.headers",

@@ -12,7 +12,7 @@ from moorage.domain.oauth.token_answer import LARGEST, Refusal, Refused
 from moorage.domain.oauth.token_request import token_request
 from moorage.domain.resilience import retry
 from moorage.domain.resilience.retry import RetryAfterDelay, RetryPolicy
-from moorage.domain.secrets.frames import bare
+from moorage.domain.secrets.frames import without_frames
 from moorage.domain.signing.occasion import Occasion
 from moorage.errors import ConnectionFailed, ConnectorError, VendorFailed
 
@@ -128,7 +128,7 @@ async def fetch(
         return await _read_response(core, request, url, timeouts, largest)
     except ConnectorError as error:
         failed_error = error
-    return bare(failed_error)
+    return without_frames(failed_error)
 
 
 async def _read_response(

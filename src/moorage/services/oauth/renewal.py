@@ -50,7 +50,7 @@ from moorage.domain.oauth.token_request import token_request
 from moorage.domain.observation.events import ConsentNeeded, TokenRenewed
 from moorage.domain.resilience import retry
 from moorage.domain.resilience.retry import RetryAfterDelay
-from moorage.domain.secrets.frames import bare
+from moorage.domain.secrets.frames import without_frames
 from moorage.domain.signing.occasion import Occasion
 from moorage.errors import (
     AuthorizationRequired,
@@ -388,7 +388,7 @@ class Renewal:
             if question.client.dpop_key is not None:
                 core.nonces.learn(url, answer.headers)
             return answer
-        return bare(failed_error)
+        return without_frames(failed_error)
 
     async def _keep(
         self, owner: Owner, question: TokenQuestion, new: OAuthCredentials, claimed: _RenewalClaim
@@ -435,7 +435,7 @@ class Renewal:
             retryable=True,
             remedy="Check the store of credentials; the token is stored as soon as it can be.",
         )
-        failure_to_store.__cause__ = bare(failed)
+        failure_to_store.__cause__ = without_frames(failed)
         return failure_to_store
 
     def _consent_error(self, owner: Owner, reason: str) -> AuthorizationRequired:

@@ -21,7 +21,7 @@ from moorage.domain.oauth.freshness import Freshness
 from moorage.domain.oauth.question import slow_renewal_error
 from moorage.domain.oauth.revocation import no_client_error
 from moorage.domain.observation.events import TokenNotRenewed
-from moorage.domain.secrets.frames import bare
+from moorage.domain.secrets.frames import without_frames
 from moorage.domain.state.keys import state_key
 from moorage.errors import ConnectorError, CredentialNotFound, StorageUnavailable
 from moorage.services.oauth.renewal import Renewal
@@ -237,7 +237,7 @@ class TokenRefreshFlows:
                 renewed = await self._renewal.claimed(owner, client, stale, patience=patience)
             except ConnectorError as error:
                 self._failures += 1
-                self._failed[owner] = self._failures, bare(copy(error))
+                self._failed[owner] = self._failures, without_frames(copy(error))
                 self._tell_observers(owner, error, still_works=False)
                 raise
             self._failed.pop(owner, None)

@@ -47,9 +47,9 @@ from moorage.parts.webhook_verifier import WebhookVerifier
 from moorage.ports.webhook_secrets import AsyncWebhookSecrets, WebhookSecrets
 from moorage.testing.kits.checks import in_threads, require, sync_check, wait_soon
 
-Kept: TypeAlias = dict[tuple[str, str | None], Sequence[Secret]]
-Factory: TypeAlias = Callable[[Kept], WebhookSecrets]
-AsyncFactory: TypeAlias = Callable[[Kept], AsyncWebhookSecrets]
+StoredSecrets: TypeAlias = dict[tuple[str, str | None], Sequence[Secret]]
+Factory: TypeAlias = Callable[[StoredSecrets], WebhookSecrets]
+AsyncFactory: TypeAlias = Callable[[StoredSecrets], AsyncWebhookSecrets]
 Check: TypeAlias = Callable[[Factory], None]
 AsyncCheck: TypeAlias = Callable[[AsyncFactory], Coroutine[Any, Any, None]]
 
@@ -125,7 +125,7 @@ async def a_tenant_without_secrets_is_refused(factory: AsyncFactory) -> None:
 
 async def an_unknown_key_is_no_error(factory: AsyncFactory) -> None:
     """An unknown key id raises no error and returns no other tenant's secret."""
-    stored_secrets: Kept = {
+    stored_secrets: StoredSecrets = {
         (_NAME, tenant): (_secret(n),) for n, tenant in enumerate((None, "acme"))
     }
     provider = factory(stored_secrets)
@@ -191,7 +191,7 @@ async def _accepts(verifier: WebhookVerifier, headers: Any, body: bytes, tenant:
 
 async def a_change_is_seen(factory: AsyncFactory) -> None:
     """A change of webhook secrets takes effect at the next request for them."""
-    stored_secrets: Kept = {(_NAME, None): (_secret(1),)}
+    stored_secrets: StoredSecrets = {(_NAME, None): (_secret(1),)}
     provider = factory(stored_secrets)
     await _requested_secrets(provider, None)
     for several_secrets in ((_secret(2), _secret(1)), (_secret(2),)):

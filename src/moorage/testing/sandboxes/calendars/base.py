@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 
 
 @attrs.frozen(kw_only=True)
-class KeptEvent:
+class StoredEvent:
     """An event as the calendar keeps it.
 
     Attributes:
@@ -51,7 +51,7 @@ class CalendarsSandbox(Sandbox, ABC):
         self.invitations = 0
 
     @abstractmethod
-    def events(self) -> Sequence[KeptEvent]:
+    def events(self) -> Sequence[StoredEvent]:
         """Return the events in the order of their creation, without cancelled ones."""
 
     @abstractmethod
@@ -71,4 +71,4 @@ class CalendarsSandbox(Sandbox, ABC):
         """End the validity of all references to earlier changes."""
 
 
-__all__ = ["CalendarsSandbox", "KeptEvent"]
+__all__ = ["CalendarsSandbox", "StoredEvent"]

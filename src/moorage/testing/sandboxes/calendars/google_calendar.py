@@ -11,7 +11,7 @@ from moorage.domain.http.requests import Response
 from moorage.testing.sandboxes import base
 from moorage.testing.sandboxes._fields import problems, words
 from moorage.testing.sandboxes._google import GoogleTokens, key_file
-from moorage.testing.sandboxes.calendars.base import CalendarsSandbox, KeptEvent
+from moorage.testing.sandboxes.calendars.base import CalendarsSandbox, StoredEvent
 from moorage.testing.sandboxes.fixture import SandboxFixture
 
 if TYPE_CHECKING:
@@ -108,10 +108,10 @@ class GoogleCalendarSandbox(CalendarsSandbox):
         if not self.tokens.allows(request):
             raise _error(401, "authError", "Invalid Credentials")
 
-    def events(self) -> Sequence[KeptEvent]:
+    def events(self) -> Sequence[StoredEvent]:
         """Return the events in the order of their creation, without cancelled ones."""
         return [
-            KeptEvent(
+            StoredEvent(
                 id=item["id"],
                 title=item["summary"],
                 start=_instant(item["start"]),

@@ -11,7 +11,7 @@ from zoneinfo import ZoneInfo
 from moorage.domain.http.requests import Response
 from moorage.testing.sandboxes import base
 from moorage.testing.sandboxes._fields import problems, words
-from moorage.testing.sandboxes.calendars.base import CalendarsSandbox, KeptEvent
+from moorage.testing.sandboxes.calendars.base import CalendarsSandbox, StoredEvent
 from moorage.testing.sandboxes.fixture import SandboxFixture
 from moorage.testing.sandboxes.tokens import TokenEndpoint
 
@@ -128,10 +128,10 @@ class MicrosoftCalendarSandbox(CalendarsSandbox):
         if 'outlook.timezone="UTC"' not in (request.headers.get("prefer") or ""):
             raise _error(400, "BadRequest", "The time zone is not asked for.")
 
-    def events(self) -> Sequence[KeptEvent]:
+    def events(self) -> Sequence[StoredEvent]:
         """Return the events in the order of their creation, without cancelled ones."""
         return [
-            KeptEvent(
+            StoredEvent(
                 id=item["id"],
                 title=item["subject"],
                 start=_instant(item["start"]),

@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 
 
 @attrs.frozen(kw_only=True)
-class KeptAccount:
+class StoredAccount:
     """An account as the directory keeps it.
 
     Attributes:
@@ -49,7 +49,7 @@ class PeopleSandbox(Sandbox, ABC):
     largest_page: int = 100
 
     @abstractmethod
-    def accounts(self) -> Sequence[KeptAccount]:
+    def accounts(self) -> Sequence[StoredAccount]:
         """Return the accounts in the order of their creation."""
 
     @abstractmethod
@@ -66,4 +66,4 @@ def as_dict(value: Any) -> dict[str, Any]:
     return value if is_object(value) else {}
 
 
-__all__ = ["KeptAccount", "PeopleSandbox", "as_dict"]
+__all__ = ["PeopleSandbox", "StoredAccount", "as_dict"]

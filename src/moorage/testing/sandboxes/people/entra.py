@@ -10,7 +10,7 @@ from moorage.domain.http.requests import Response
 from moorage.testing.sandboxes import base
 from moorage.testing.sandboxes._fields import problems
 from moorage.testing.sandboxes.fixture import SandboxFixture
-from moorage.testing.sandboxes.people.base import KeptAccount, PeopleSandbox
+from moorage.testing.sandboxes.people.base import PeopleSandbox, StoredAccount
 from moorage.testing.sandboxes.tokens import TokenEndpoint
 
 if TYPE_CHECKING:
@@ -133,10 +133,10 @@ class EntraSandbox(PeopleSandbox):
         if not self.tokens.allows(request):
             raise _error(401, "InvalidAuthenticationToken", "Access token is invalid.")
 
-    def accounts(self) -> Sequence[KeptAccount]:
+    def accounts(self) -> Sequence[StoredAccount]:
         """Return the accounts in the order of their creation."""
         return [
-            KeptAccount(
+            StoredAccount(
                 id=user["id"],
                 user_name=user["userPrincipalName"],
                 active=user["accountEnabled"],

@@ -17,7 +17,7 @@ from moorage.testing.sandboxes._fields import problems
 from moorage.testing.sandboxes._google import key_file, pair
 from moorage.testing.sandboxes.fixture import SandboxFixture
 from moorage.testing.sandboxes.people._google_workspace_search import SearchProblemError, matches
-from moorage.testing.sandboxes.people.base import KeptAccount, PeopleSandbox
+from moorage.testing.sandboxes.people.base import PeopleSandbox, StoredAccount
 from moorage.testing.sandboxes.tokens import TokenEndpoint
 
 if TYPE_CHECKING:
@@ -169,10 +169,10 @@ class GoogleWorkspaceSandbox(PeopleSandbox):
         if not self.tokens.allows(request):
             raise _error(401, "authError", "Invalid Credentials")
 
-    def accounts(self) -> Sequence[KeptAccount]:
+    def accounts(self) -> Sequence[StoredAccount]:
         """Return the accounts in the order of their creation."""
         return [
-            KeptAccount(
+            StoredAccount(
                 id=user["id"],
                 user_name=user["primaryEmail"],
                 active=not user["suspended"],

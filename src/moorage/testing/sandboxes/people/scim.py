@@ -16,7 +16,7 @@ from moorage.testing.sandboxes.people._scim_language import (
     holds,
     path_of,
 )
-from moorage.testing.sandboxes.people.base import KeptAccount, PeopleSandbox, as_dict
+from moorage.testing.sandboxes.people.base import PeopleSandbox, StoredAccount, as_dict
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -149,10 +149,10 @@ class ScimSandbox(PeopleSandbox):
         if request.bearer() != self.token:
             raise _error(401, "Authorization failure.")
 
-    def accounts(self) -> Sequence[KeptAccount]:
+    def accounts(self) -> Sequence[StoredAccount]:
         """Return the accounts in the order of their creation."""
         return [
-            KeptAccount(
+            StoredAccount(
                 id=user["id"],
                 user_name=user["userName"],
                 active=user.get("active", True),

@@ -36,7 +36,7 @@ def _services(value: Iterable[Service]) -> tuple[Service, ...]:
 
 
 @frozen(kw_only=True)
-class Offer:
+class HubConfiguration:
     """The configuration of a hub.
 
     Attributes:
@@ -51,7 +51,7 @@ class Offer:
     services: tuple[Service, ...] = field(default=(), converter=_services)
     safety: Safety = field(factory=Safety)
 
-    def changes(self, later: Offer) -> Changes:
+    def changes(self, later: HubConfiguration) -> Changes:
         """Compare with a later configuration; the result names paths and contains no values."""
         earlier_parts, later_parts = self._parts(), later._parts()
         return Changes(

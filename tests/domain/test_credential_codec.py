@@ -10,7 +10,12 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from moorage.domain.auth.keeping import Kept, fingerprint_of, pack_credentials, unpack_credentials
+from moorage.domain.auth.credential_codec import (
+    AnyCredentials,
+    fingerprint_of,
+    pack_credentials,
+    unpack_credentials,
+)
 from moorage.domain.auth.methods import AuthMethod, Credentials, OAuthCredentials
 from moorage.domain.secrets.secret import Secret
 from moorage.domain.signing.hmac_signing import HmacAlgorithm, HmacSigning
@@ -38,7 +43,7 @@ TOKEN = JwtSigning(
     claims={"roles": ["a", {"b": None}], "level": 1.5, "on": True},
 )
 MESSAGE = MessageSignature(components=("date",), key_id="me", algorithm="hmac-sha256")
-KEPT: st.SearchStrategy[Kept] = st.one_of(
+ANY_CREDENTIALS: st.SearchStrategy[AnyCredentials] = st.one_of(
     st.just(Credentials.none()),
     st.just(Credentials.mtls()),
     st.builds(Credentials.signed, st.just(AWS), TOKENS, expires_at=TIMES),
@@ -66,8 +71,8 @@ KEPT: st.SearchStrategy[Kept] = st.one_of(
 )
 
 
-@given(KEPT)
-def test_credentials_round_trip(original: Kept) -> None:
+@given(ANY_CREDENTIALS)
+def test_credentials_round_trip(original: AnyCredentials) -> None:
     """Packed credentials are read back with every field."""
     assert original == unpack_credentials(pack_credentials(original))
 
@@ -88,7 +93,7 @@ def test_credentials_round_trip(original: Kept) -> None:
         ),
     ],
 )
-def test_packed_format_is_stable(stored: Kept, packed: str) -> None:
+def test_packed_format_is_stable(stored: AnyCredentials, packed: str) -> None:
     """Credentials are packed into the same bytes as in the first release."""
     assert packed == pack_credentials(stored).hex()
     assert stored == unpack_credentials(bytes.fromhex(packed))
@@ -124,8 +129,8 @@ def test_reading_is_total(packed: bytes) -> None:
         assert "credentials" == error.field  # noqa: PT017 - most bytes are refused, not all
 
 
-@given(KEPT, st.data())
-def test_truncated_bytes_are_refused(original: Kept, data: st.DataObject) -> None:
+@given(ANY_CREDENTIALS, st.data())
+def test_truncated_bytes_are_refused(original: AnyCredentials, data: st.DataObject) -> None:
     """Packed credentials that were cut off are refused."""
     packed_bytes = pack_credentials(original)
     with pytest.raises(InvalidData):

@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 
     from moorage.domain.signing.signings import Signing
 
-Kept: TypeAlias = "Credentials | OAuthCredentials"
+AnyCredentials: TypeAlias = "Credentials | OAuthCredentials"
 """The credentials of a service, of either class."""
 
 _PLAIN: Final = 1
@@ -35,7 +35,7 @@ _LATE_FIELDS: Final = {_OAUTH: 0, _GRANTED: 2, _IN_HEADER: 3}
 """The number of fields that each format of OAuth tokens has after those of the first one."""
 
 
-def pack_credentials(credentials: Kept) -> bytes:
+def pack_credentials(credentials: AnyCredentials) -> bytes:
     """Return credentials as bytes, which the caller must encrypt before storing them."""
     if isinstance(credentials, OAuthCredentials):
         late_fields = (
@@ -69,7 +69,7 @@ def pack_credentials(credentials: Kept) -> bytes:
     )
 
 
-def secret_of(credentials: Kept) -> Secret | None:
+def secret_of(credentials: AnyCredentials) -> Secret | None:
     """Return the secret that is sent or signs: the password, key or access token."""
     return (
         credentials.access_token
@@ -78,12 +78,12 @@ def secret_of(credentials: Kept) -> Secret | None:
     )
 
 
-def fingerprint_of(credentials: Iterable[Kept | None]) -> bytes:
+def fingerprint_of(credentials: Iterable[AnyCredentials | None]) -> bytes:
     """Return a digest that identifies credentials; renewed credentials have a different digest."""
     return digest(b"" if item is None else pack_credentials(item) for item in credentials)
 
 
-def unpack_credentials(packed: bytes) -> Kept:
+def unpack_credentials(packed: bytes) -> AnyCredentials:
     """Return the credentials in bytes that `pack_credentials` returned.
 
     Raises:
@@ -100,14 +100,14 @@ def unpack_credentials(packed: bytes) -> Kept:
     )
 
 
-def _unpack_credentials(packed: bytes) -> Kept | None:
+def _unpack_credentials(packed: bytes) -> AnyCredentials | None:
     try:
         return _read_credentials(unpack_values(packed))
     except (AttributeError, ConnectorError, LookupError, OverflowError, TypeError, ValueError):
         return None
 
 
-def _read_credentials(values: tuple[Any, ...]) -> Kept:
+def _read_credentials(values: tuple[Any, ...]) -> AnyCredentials:
     kind, *fields = values
     if kind in _LATE_FIELDS:
         fields += [None] * (_LATE_FIELDS[_IN_HEADER] - _LATE_FIELDS[kind])
