@@ -14,6 +14,8 @@ from typing import TYPE_CHECKING, Any, Final
 
 import pytest
 
+from tools.operations import hub_docstring
+
 if TYPE_CHECKING:
     from collections.abc import Callable
 
@@ -47,6 +49,16 @@ CHECKS: Final = (
     "tests/vendors/test_pings.py",
 )
 """The tests of all contracts and vendors that find new ones by themselves."""
+LISTS: Final = (
+    "tests/contracts/test_declarations.py::test_generated_files_are_current",
+    "tests/test_documentation.py::test_counts_are_right",
+    "tests/test_documentation.py::test_every_page_is_found",
+    "tests/test_entry_points.py::test_built_in_vendors_are_the_entry_points_of_the_package",
+    "tests/test_public_api.py::test_public_api_is_the_recorded_one",
+    "tests/vendors/test_refusal_statuses.py::test_tables_of_the_page_list_vendors",
+    "tests/vendors/test_vendor_tables.py::test_every_table_is_of_a_vendor",
+)
+"""The tests that compare all contracts and vendors with a list or a page."""
 
 
 def run(folder: Path, *arguments: str) -> str:
@@ -68,11 +80,11 @@ def _project(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Copy the project, add the new contract, and generate its classes."""
     folder = tmp_path_factory.mktemp("project")
     without = shutil.ignore_patterns("__pycache__", "node_modules")
-    for part in ("src", "tools", "tests"):
+    for part in ("src", "tools", "tests", "docs"):
         shutil.copytree(ROOT / part, folder / part, ignore=without)
+    shutil.copy(ROOT / "README.md", folder)
     for name, change in TOUCHED.items():
         text_before = (ROOT / name).read_text("utf-8")
-        (folder / name).parent.mkdir(parents=True, exist_ok=True)
         (folder / name).write_text(change(text_before), "utf-8")
         assert text_before != change(text_before)
     for file in OWN_FILES.rglob("*.py.txt"):
@@ -89,7 +101,8 @@ def _project(tmp_path_factory: pytest.TempPathFactory) -> Path:
         for name, value in ((group, ""), *of_group.items())
     )
     (metadata / "entry_points.txt").write_text("\n".join(lines))
-    run(folder, "-m", "tools.operations")
+    for command in ("tools.operations", "tools.public_api", "tests.vendors.vendor_tables"):
+        run(folder, "-m", command)
     return folder
 
 
@@ -122,6 +135,19 @@ def test_checks_of_all_contracts_accept_it(project: Path) -> None:
     passed_match = re.search(r"(\d+) passed", output)
     assert passed_match is not None
     assert int(passed_match[1]) >= 5
+
+
+def test_lists_of_the_project_stay_right(project: Path) -> None:
+    """No other list, page or count has to be changed for a new contract and its vendor."""
+    run(project, "-m", "pytest", "-q", "-n0", "-p", "no:cacheprovider", *LISTS)
+
+
+def test_long_titles_do_not_make_long_lines() -> None:
+    """The generated docstring has several lines if the title of the contract is long."""
+    assert hub_docstring("letters") == (
+        "Return the tenant's operations on letters; `subject` is the person concerned."
+    )
+    assert max(map(len, hub_docstring("registers of companies").splitlines())) <= 86
 
 
 def test_generated_classes_are_readable(project: Path) -> None:

@@ -1,7 +1,8 @@
 """Generates the classes that users call from the declarations of the contracts.
 
+It also generates the table of built-in vendors from the entry points in `pyproject.toml`.
 `python -m tools.operations` writes the files, and `make operations` runs it. A test compares them
-with the declarations.
+with their sources.
 """
 
 from __future__ import annotations
@@ -11,6 +12,7 @@ import inspect
 import subprocess
 import sys
 import textwrap
+import tomllib
 from importlib import import_module
 from importlib.util import find_spec
 from pathlib import Path
@@ -35,6 +37,8 @@ class {name}Flows(Flows, {name}Contract):
 '''
 _RESULT: Final = "Requirements"
 _MODES: Final = ("", "Async")
+_VENDOR_GROUP: Final = "moorage.vendors"
+_LONGEST_DOCSTRING: Final = 86  # in a method, with its quotes
 
 
 def files() -> dict[Path, str]:
@@ -42,6 +46,7 @@ def files() -> dict[Path, str]:
     texts = {SOURCE / "operations" / f"{kind}.py": _operations(kind) for kind in CONTRACTS}
     texts[SOURCE / "operations" / "__init__.py"] = _package()
     texts[SOURCE / "hub" / "contract_methods.py"] = _hub_methods()
+    texts[SOURCE / "wiring" / "vendor_classes.py"] = _vendor_classes()
     return {path: _format(text, path) for path, text in texts.items()}
 
 
@@ -222,7 +227,7 @@ def _passed_on(parameters: ast.arguments) -> Iterator[str]:
     yield from (f"{parameter.arg}={parameter.arg}" for parameter in parameters.kwonlyargs)
 
 
-# --- the package of operations, and the methods of hubs ----------------------
+# --- the package of operations, the methods of hubs, and the vendors ---------
 
 
 def _package() -> str:
@@ -292,7 +297,7 @@ def _hub_class(mode: str) -> str:
     methods = "".join(
         f'''
     def {kind}(self, tenant: str | None = None, *, subject: str | None = None) -> {mode}{name}:
-        """Return the tenant's operations on {title.lower()}; `subject` is the person concerned."""
+        """{hub_docstring(title.lower())}"""
         return operations.{mode}{name}(self._live.about(subject), tenant)
 '''
         for kind, title in CONTRACTS.items()
@@ -305,6 +310,34 @@ class {mode}ContractMethods:
 
     _live: LiveConfiguration
 {methods}'''
+
+
+def hub_docstring(title: str) -> str:
+    """Return a docstring of one line, or of several if one would be too long."""
+    result, subject = f"Return the tenant's operations on {title}", "the person concerned."
+    sentence = f"{result}; `subject` is {subject}"
+    if len(sentence) <= _LONGEST_DOCSTRING:
+        return sentence
+    return f"{result}.\n\n        Args:\n            subject: {subject}\n        "
+
+
+def _vendor_classes() -> str:
+    points = tomllib.loads((ROOT / "pyproject.toml").read_text("utf-8"))["project"]["entry-points"]
+    places = {
+        name: value.removeprefix(f"{_VENDOR_GROUP}.")
+        for name, value in sorted(points[_VENDOR_GROUP].items())
+    }
+    return f'''"""The class of each built-in vendor below `moorage.vendors`, by the vendor's name.
+
+Written by tools/operations.py from the entry points in pyproject.toml.
+"""
+
+from __future__ import annotations
+
+from typing import Final
+
+VENDOR_CLASSES: Final = {places}
+'''
 
 
 if __name__ == "__main__":
