@@ -504,6 +504,24 @@ def test_cancelled_opening_raises_the_cancellation() -> None:
     asyncio.run(run())
 
 
+def test_cancelled_opening_does_not_wait_for_a_silent_server() -> None:
+    """Cancelled at any moment, connecting to NATS ends long before its timeout."""
+
+    async def run(iterations: int, url: Secret) -> None:
+        settings = Nats(url=url, connect_timeout=3_600.0)
+        task = asyncio.create_task(connect_nats_async(settings, 3_600.0))
+        for _ in range(iterations):
+            await asyncio.sleep(0)
+        task.cancel()
+        await asyncio.wait({task}, timeout=20.0)
+        assert task.cancelled()
+
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        url = Secret(f"nats://127.0.0.1:{listener.getsockname()[1]}")
+        for iterations in range(20):
+            asyncio.run(run(iterations, url))
+
+
 def test_tls_is_verified(labs_of_nats: Callable[..., Lab], tmp_path: Path) -> None:
     """NATS over TLS trusts only the given authority, and presents the client's certificate."""
     certificate, key = (str(file) for file in certificate_files(tmp_path))

@@ -1,8 +1,9 @@
 """A client of nats-py for one connection, which is never opened again and buffers nothing.
 
-nats-py has no public way to do five things, for which this class replaces methods of its own: to
+nats-py has no public way to do six things, for which this class replaces methods of its own: to
 try one server and report why it failed, to insist on TLS, to give up waiting for a ping's answer,
-to notice at once that the connection has ended, and to drop it without waiting.
+to notice at once that the connection has ended, to drop it without waiting, and to end a cancelled
+opening.
 """
 
 from __future__ import annotations
@@ -40,6 +41,22 @@ class NatsClient(Client):
         self._insists_on_tls = insists_on_tls
         self._public_nkey = public_key
         self._on_end = on_end
+        self._cancellations = 0
+
+    async def open(self, **options: Any) -> None:
+        """Connect with options of `Client.connect`, and raise a cancellation without delay."""
+        task: Any = asyncio.current_task()
+        self._cancellations = task.cancelling()
+        try:
+            await self.connect(**options)
+        finally:
+            self._raise_cancellation()
+
+    def _raise_cancellation(self) -> None:
+        """Raise a cancellation that `asyncio.wait_for` dropped, as it does before Python 3.12."""
+        task: Any = asyncio.current_task()
+        if task.cancelling() > self._cancellations:
+            raise asyncio.CancelledError
 
     def has_unsent(self) -> bool:
         """Return whether bytes wait in this process to be sent."""
@@ -75,6 +92,8 @@ class NatsClient(Client):
         self._current_server = server
         seconds = self.options["connect_timeout"]
         await self._transport.connect(server.uri, buffer_size=_BUFFER, connect_timeout=seconds)
+        # A silent server would otherwise be waited for.
+        self._raise_cancellation()
 
     def _process_info(self, info: dict[str, Any], initial_connection: bool = False) -> Any:  # noqa: FBT001, FBT002 - the method of nats-py, which is a coroutine in newer releases
         # Otherwise a server, or somebody before it, could have the password sent without TLS.

@@ -146,9 +146,7 @@ class AsyncNatsLink:
         settings = self._settings
         client: Any = self._client
         host = f"[{address.host}]" if ":" in address.host else address.host
-        task: Any = asyncio.current_task()
-        cancellations = task.cancelling()
-        await client.connect(
+        await client.open(
             servers=[f"{'nats' if address.tls is None else 'tls'}://{host}:{address.port}"],
             name="moorage",
             error_cb=self._on_error,
@@ -160,9 +158,6 @@ class AsyncNatsLink:
             inbox_prefix=settings.inbox_prefix,
             **options,
         )
-        # Before Python 3.12, `asyncio.wait_for` drops a cancellation when the connection opens.
-        if task.cancelling() > cancellations:
-            raise asyncio.CancelledError
         if not client.is_connected:
             raise publish_error(PublishFault.UNSENT, RULES)
         version = client.connected_server_version
