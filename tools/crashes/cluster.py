@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 import shutil
-import socket
 import subprocess
 import tempfile
 from pathlib import Path
@@ -12,6 +11,7 @@ from typing import TYPE_CHECKING
 
 import psycopg
 
+from tests.support.ports import free_port
 from tools.supervised import Supervisor
 
 if TYPE_CHECKING:
@@ -56,9 +56,8 @@ class Cluster:
         self._folder = Path(tempfile.mkdtemp(prefix="moorage-crashes-"))
         if self._user is not None:
             shutil.chown(self._folder, self._user)
-        with socket.socket() as probe:
-            probe.bind(("127.0.0.1", 0))
-            self._port = probe.getsockname()[1]
+        # No outgoing connection may be given the port while the server is stopped.
+        self._port = free_port()
 
     def __enter__(self) -> Self:
         self._supervisor = Supervisor(
