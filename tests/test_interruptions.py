@@ -201,8 +201,8 @@ def test_interrupted_fast_path_releases_its_grant() -> None:
     (plan,) = {id(plan): plan for plan in flows.plans.easy.values()}.values()
     grant = flows.core.ask(plan.admission)
 
-    flows.hand_back(plan, [grant])
-    flows.hand_back(plan, [])
+    flows.return_grants(plan, [grant])
+    flows.return_grants(plan, [])
     manager.run("v", int)
 
     assert [1.0] == clock.slept

@@ -26,7 +26,7 @@ from moorage import (
     Timeouts,
     TlsUnverified,
 )
-from moorage.adapters.concurrency.forking import start_afresh
+from moorage.adapters.concurrency.forking import restart_in_child
 from moorage.adapters.state.memory import AsyncMemoryStorage, MemoryStorage
 from moorage.wiring.core_assembly import async_core, sync_core
 from moorage.wiring.defaults import LazyAdapter
@@ -308,7 +308,7 @@ def test_child_forked_while_an_adapter_is_made_can_make_its_own() -> None:
     lazy_adapter = LazyAdapter(lambda: 7)
 
     with lazy_adapter._lock:
-        start_afresh()
+        restart_in_child()
         assert 7 == lazy_adapter.get()
 
 

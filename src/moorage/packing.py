@@ -8,7 +8,7 @@ and tables are readable, so seal the bytes at once, with the context that `seali
 
 from __future__ import annotations
 
-from moorage.contracts.packed import pack, unpack
+from moorage.contracts.value_codec import pack, unpack
 from moorage.domain.auth.credential_codec import pack_credentials, unpack_credentials
 from moorage.domain.state.codec import pack as pack_state
 from moorage.domain.state.codec import unpack as unpack_state

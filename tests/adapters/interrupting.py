@@ -14,7 +14,7 @@ from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
 from moorage.adapters.concurrency.locks import ThreadLocks
-from moorage.adapters.concurrency.places import SlotHolders
+from moorage.adapters.concurrency.semaphore_slots import SlotHolders
 
 if TYPE_CHECKING:
     from collections.abc import Generator

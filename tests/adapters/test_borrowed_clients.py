@@ -14,7 +14,7 @@ import pytest
 import requests
 from requests.adapters import BaseAdapter, HTTPAdapter
 
-from moorage.adapters.concurrency.forking import start_afresh
+from moorage.adapters.concurrency.forking import restart_in_child
 from moorage.adapters.http.borrowed.aiohttp import AsyncAiohttpHttpClient
 from moorage.adapters.http.borrowed.httpx2 import AsyncHttpx2HttpClient, Httpx2HttpClient
 from moorage.adapters.http.borrowed.requests import RequestsHttpClient
@@ -390,7 +390,7 @@ def test_connections_are_new_after_a_fork(make: Callable[..., Any]) -> None:
     with VendorServer() as vendor, make() as client:
         vendor.always(Behaviour(204, {"Connection": "close"}))
         client.send(GET, vendor.url, LONG)
-        start_afresh()
+        restart_in_child()
         assert 204 == client.send(GET, vendor.url, LONG).status
 
 

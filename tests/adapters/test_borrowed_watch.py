@@ -9,7 +9,7 @@ from time import monotonic
 
 import pytest
 
-from moorage.adapters.concurrency.forking import start_afresh
+from moorage.adapters.concurrency.forking import restart_in_child
 from moorage.adapters.http.borrowed._watchdog import Watchdog
 from tests.adapters.forked import in_a_child
 
@@ -81,5 +81,5 @@ def test_forked_child_has_its_own_watchdog(held: bool) -> None:
         with watch._changed:  # noqa: SLF001 - as a thread that is forked in it
             assert in_a_child(on_expiry)
     else:
-        start_afresh()
+        restart_in_child()
         assert on_expiry()

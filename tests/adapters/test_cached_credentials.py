@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from moorage.adapters.concurrency.forking import start_afresh
+from moorage.adapters.concurrency.forking import restart_in_child
 from moorage.adapters.credentials.cached import AsyncCachedCredentials, CachedCredentials
 from moorage.adapters.credentials.memory import (
     AsyncMemoryCredentialProvider,
@@ -279,7 +279,7 @@ def test_a_child_does_not_inherit_a_lock() -> None:
     """A forked child is not blocked by a cache lock that was held during the fork."""
     cached_provider = CachedCredentials(MemoryCredentialProvider({OWNER: OLD}))
     with cached_provider._cache._lock:  # noqa: SLF001 - as a thread that the child does not have
-        start_afresh()
+        restart_in_child()
         assert OLD == cached_provider.get(*OWNER) == cached_provider.get(*OWNER)
 
 

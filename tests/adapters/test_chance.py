@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 import pytest
 import ulid
 
-from moorage.adapters.concurrency.forking import start_afresh
+from moorage.adapters.concurrency.forking import restart_in_child
 from moorage.adapters.randomness import SystemRandomness, UlidIds
 from tests.adapters.forked import in_a_child
 
@@ -46,7 +46,7 @@ def test_fork_reseeds_the_generator() -> None:
     randomness, twin = SystemRandomness(Random(1)), Random(1)
     first_fraction = randomness.fraction()
 
-    start_afresh()
+    restart_in_child()
 
     assert twin.random() == first_fraction
     assert twin.random() != randomness.fraction()

@@ -9,11 +9,11 @@ import pytest
 
 from moorage.adapters.concurrency.forking import (
     around_fork,
-    go_on,
     in_child,
-    inherit,
-    stand_still,
-    start_afresh,
+    pause_before_fork,
+    record_imported_modules,
+    restart_in_child,
+    resume_after_fork,
     was_imported_before_fork,
 )
 from tests.adapters.forked import in_a_child
@@ -36,7 +36,7 @@ def test_every_owner_starts_afresh_once() -> None:
     for owner in (first, second, second):
         in_child(owner, _Owner.start)
 
-    start_afresh()
+    restart_in_child()
 
     assert (1, 1) == (first.started, second.started)
 
@@ -60,9 +60,9 @@ def test_registered_owners_stop_around_a_fork() -> None:
     around_fork(still_owner, _Owner.stop, _Owner.start)
     in_child(other_owner, _Owner.start)
 
-    stand_still()
+    pause_before_fork()
     stopped_thread = still_owner.started
-    go_on()
+    resume_after_fork()
 
     assert (-1, 0, 0) == (stopped_thread, still_owner.started, other_owner.started)
 
@@ -72,7 +72,7 @@ def test_inherited_modules() -> None:
     name = "a module of which nobody knows"
     inherited_before = was_imported_before_fork(name)
 
-    inherit([name])
+    record_imported_modules([name])
 
     assert (False, True) == (inherited_before, was_imported_before_fork(name))
 

@@ -13,7 +13,7 @@ from typing import Any
 
 import pytest
 
-from moorage.adapters.concurrency.forking import start_afresh
+from moorage.adapters.concurrency.forking import restart_in_child
 from moorage.adapters.concurrency.heartbeat import Heartbeat, stop_all, threads_may_run
 from moorage.adapters.concurrency.heartbeat_async import AsyncHeartbeat
 from tests.adapters.forked import in_a_child
@@ -187,7 +187,7 @@ def test_a_child_of_a_fork_begins_without_a_thread() -> None:
 
     assert (1, 0) == in_a_child(ask)
     heartbeat.stop()
-    start_afresh()
+    restart_in_child()
 
 
 def test_where_no_thread_can_be_started_nothing_breaks(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from moorage.adapters.concurrency.forking import start_afresh
+from moorage.adapters.concurrency.forking import restart_in_child
 from moorage.adapters.http.connections import _wait as _http_wait
 from moorage.adapters.http.connections._threads import ThreadNetwork, run
 from moorage.adapters.http.connections._tls import TlsWire, http_context, secured
@@ -119,7 +119,7 @@ def test_forked_child_does_not_wait_for_locks() -> None:
         vendor.queue(Behaviour(body=b"x" * 9_999_999))
         incoming = client.open(GET, vendor.url, LONG)
         with client._engine.pool()._lock:  # noqa: SLF001 - as a thread that will be no more
-            start_afresh()
+            restart_in_child()
             incoming.close()
 
             assert 204 == client.send(GET, vendor.url, LONG).status

@@ -496,7 +496,7 @@ def test_forked_child_has_connections_of_its_own(folder: Path) -> None:
         assert 1 == in_a_child(lambda: admitted_count(guard, 1))
         guard.acquire()
         assert 3 == server.broker.handed_out
-        store.channels.start_afresh()
+        store.channels.restart_after_fork()
         assert 0 == store.channels.connections
 
 
@@ -510,7 +510,7 @@ def test_forked_child_forgets_the_connections_of_loops(folder: Path) -> None:
         ):
             guard = limiter(store)
             await guard.aacquire()
-            store.channels.start_afresh()
+            store.channels.restart_after_fork()
             await guard.aacquire()
 
     with serve_broker(folder) as server:

@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from moorage.adapters.concurrency.locks import ThreadLocks
-from moorage.adapters.concurrency.places import SlotHolders
+from moorage.adapters.concurrency.semaphore_slots import SlotHolders
 from moorage.testing import locks_conformance as kit
 from moorage.testing.kits.checks import name_of
 from tests.adapters.forked import in_a_child

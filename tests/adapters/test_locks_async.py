@@ -6,7 +6,7 @@ import threading
 import pytest
 
 from moorage.adapters.concurrency.locks_async import AsyncioLocks
-from moorage.adapters.concurrency.places import SlotHolders
+from moorage.adapters.concurrency.semaphore_slots import SlotHolders
 from moorage.testing import locks_conformance as kit
 from moorage.testing.kits.checks import name_of
 

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from moorage.adapters.concurrency.forking import start_afresh
+from moorage.adapters.concurrency.forking import restart_in_child
 from moorage.adapters.state.memory import AsyncMemoryStorage, MemoryStorage
 from moorage.domain.resilience.admission import Answer
 from moorage.domain.resilience.circuit import CircuitBreakerConfig
@@ -304,7 +304,7 @@ def test_forked_child_does_not_wait_for_locks() -> None:
     store = MemoryStorage()
     store._lock.acquire()  # noqa: SLF001 - no thread can be stopped inside a section
 
-    start_afresh()
+    restart_in_child()
 
     store.execute(Put(1, "a"))
     assert [1] == values(store, "a")

@@ -249,6 +249,6 @@ def test_forked_child_does_not_wait_for_locks() -> None:
     """In a forked child, a prepared admission uses the child's new lock."""
     store, _, ask = _store_with_states("limit")
     store._lock.acquire()  # noqa: SLF001 - no thread can be stopped inside a section
-    store._start_afresh()  # noqa: SLF001 - as a forked child does
+    store._restart_after_fork()  # noqa: SLF001 - as a forked child does
 
     assert 0 == ask()[0]

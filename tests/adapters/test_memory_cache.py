@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 
 from moorage import ConfigurationError
 from moorage.adapters.cache.memory import AsyncMemoryCache, MemoryCache
-from moorage.adapters.concurrency.forking import start_afresh
+from moorage.adapters.concurrency.forking import restart_in_child
 from moorage.testing import VirtualClock, cache_conformance, name_of
 from moorage.testing.kits.cache_conformance import entry
 from tests.support.examples import examples
@@ -134,7 +134,7 @@ def test_a_child_begins_with_nothing() -> None:
     put_responses(cache, "a", 1)
 
     with cache._lock:  # noqa: SLF001 - as another thread of the parent's would
-        start_afresh()
+        restart_in_child()
         assert () == cache.look("a").entries
     assert 0 == cache.size
     assert put_responses(cache, "a", 1)

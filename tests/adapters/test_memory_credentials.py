@@ -9,7 +9,7 @@ from typing import Any, cast
 
 import pytest
 
-from moorage.adapters.concurrency.forking import start_afresh
+from moorage.adapters.concurrency.forking import restart_in_child
 from moorage.adapters.credentials.memory import (
     AsyncMemoryCredentialProvider,
     MemoryCredentialProvider,
@@ -167,7 +167,7 @@ def test_a_child_does_not_wait_for_its_parent() -> None:
     def renew(*_: object) -> Credentials:
         renewals.append(1)
         if len(renewals) == 1:
-            start_afresh()
+            restart_in_child()
             provider.refresh(*OWNER, OLD)
         return NEW
 
@@ -183,7 +183,7 @@ def test_a_childs_tasks_do_not_wait_for_its_parent() -> None:
     async def renew(*_: object) -> Credentials:
         renewals.append(1)
         if len(renewals) == 1:
-            start_afresh()
+            restart_in_child()
             await provider.refresh(*OWNER, OLD)
         return NEW
 

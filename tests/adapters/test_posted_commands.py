@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from moorage.adapters.concurrency.forking import start_afresh
+from moorage.adapters.concurrency.forking import restart_in_child
 from moorage.adapters.state._posted_commands import MAX_POSTED, PostedCommands
 from moorage.errors import InvalidData, StorageUnavailable
 
@@ -238,6 +238,6 @@ def test_forked_child_drops_its_parents_posts() -> None:
     store = SlowStore()
     store.post(1)
 
-    start_afresh()
+    restart_in_child()
 
     assert not store.is_busy

@@ -193,7 +193,7 @@ def test_forked_child_begins_without_a_link() -> None:
     links = Links()
     shared_link = SharedLink(links)
     shared_link.open(1.0)
-    shared_link.start_afresh()  # as the hook of a fork does
+    shared_link.restart_after_fork()  # as the hook of a fork does
     with shared_link.link("a", 1.0) as link:
         assert link is links.made[1]
     shared_link.close()

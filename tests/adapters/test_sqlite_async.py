@@ -356,7 +356,7 @@ def test_grant_of_a_task_cancelled_while_a_thread_decides_is_given_back(
                 task.cancel()
                 await asyncio.wait([task])
             await asyncio.to_thread(store._pool().shutdown)  # noqa: SLF001 - the thread has ended
-            store._start_afresh()  # noqa: SLF001 - and others may begin
+            store._restart_after_fork()  # noqa: SLF001 - and others may begin
             return (await store.execute(limited_command("limit")))[1]
 
     assert asyncio.run(use()) <= SECOND

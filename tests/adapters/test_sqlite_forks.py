@@ -7,7 +7,11 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from moorage.adapters.concurrency.forking import go_on, stand_still, start_afresh
+from moorage.adapters.concurrency.forking import (
+    pause_before_fork,
+    restart_in_child,
+    resume_after_fork,
+)
 from moorage.adapters.state import _sqlite_engine as engine
 from moorage.adapters.state.sqlite import SqliteStorage
 from moorage.errors import StorageUnavailable
@@ -87,7 +91,7 @@ def test_child_of_an_unsafe_fork_refuses_commands(store: SqliteStorage) -> None:
     """A child forked during a command refuses to use the SQLite file."""
     store.execute(Put("old", "a"))
 
-    start_afresh()
+    restart_in_child()
 
     with pytest.raises(StorageUnavailable, match="forked"):
         store.execute(ReadCommand("a"))
@@ -105,8 +109,8 @@ def test_fork_inside_a_command_does_not_wait_for_ever(
 
     class ForkingPut(Put):
         def apply(self, states: States, now: int) -> tuple[States, States]:
-            stand_still()
-            go_on()
+            pause_before_fork()
+            resume_after_fork()
             return super().apply(states, now)
 
     store.execute(Put("old", "a"))
@@ -125,8 +129,8 @@ def test_fork_while_the_file_is_opened(
     opening = engine_of(store)._pool._opening  # noqa: SLF001 - nobody else can tell when
 
     with opening:
-        stand_still()
-        go_on()
+        pause_before_fork()
+        resume_after_fork()
         assert opening.locked()
 
     store.execute(Put("new", "a"))

@@ -20,8 +20,8 @@ from moorage.contracts.calendars import (
     RecurrenceRule,
 )
 from moorage.contracts.calendars.times import exists, is_ambiguous, zone_name, zone_of
-from moorage.contracts.packed import pack, unpack
 from moorage.contracts.routes import Account
+from moorage.contracts.value_codec import pack, unpack
 from moorage.hub.hub import Hub
 from moorage.testing.sandboxes.base import SandboxHttpClient
 from moorage.testing.sandboxes.calendars.google_calendar import GoogleCalendarSandbox

@@ -15,8 +15,8 @@ from hypothesis import strategies as st
 
 from moorage import Hub, InvalidData, Money
 from moorage.contracts.currencies import ExchangeRate, ExchangeRates, _round_fraction
-from moorage.contracts.packed import pack, unpack
 from moorage.contracts.routes import Account
+from moorage.contracts.value_codec import pack, unpack
 from moorage.testing.sandboxes.base import SandboxHttpClient
 from moorage.testing.sandboxes.currencies.ecb import EcbSandbox
 from moorage.vendors.currencies.ecb import Ecb

@@ -8,8 +8,8 @@ from typing import Any
 import pytest
 
 from moorage.contracts.address import Address
-from moorage.contracts.packed import pack, unpack
 from moorage.contracts.payments import Charge, LineItem, LinkRequest, Money, total_tax
+from moorage.contracts.value_codec import pack, unpack
 from moorage.errors import InvalidData
 from moorage.vendors.payments._order_details import taxed_line
 

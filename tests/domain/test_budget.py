@@ -55,9 +55,9 @@ def test_no_run_of_periods_retries_more_than_its_share(
         assert 0 < rule.left_for(state) <= rule.period
         for _ in range(number):
             if name == "call":
-                state = rule.call(state)
+                state = rule.count_call(state)
                 periods[-1][0] += 1
-            elif retried_state := rule.retry(state):
+            elif retried_state := rule.count_retry(state):
                 state = retried_state
                 periods[-1][1] += 1
             else:
@@ -86,15 +86,17 @@ def test_expired_budget_decides_like_a_stored_one(
             response = rule.present(response, now)
             if turn == 0:
                 response = (
-                    rule.call(response) if name == "call" else rule.retry(response) or response
+                    rule.count_call(response)
+                    if name == "call"
+                    else rule.count_retry(response) or response
                 )
                 continue
             fresh_state = rule.present(fresh_state, now)
             assert rule.left_for(response) == rule.left_for(fresh_state)
             if name == "call":
-                response, fresh_state = rule.call(response), rule.call(fresh_state)
+                response, fresh_state = rule.count_call(response), rule.count_call(fresh_state)
             else:
-                numbers, other_numbers = rule.retry(response), rule.retry(fresh_state)
+                numbers, other_numbers = rule.count_retry(response), rule.count_retry(fresh_state)
                 assert (numbers is None) is (other_numbers is None)
                 response, fresh_state = numbers or response, other_numbers or fresh_state
         if response is None:
@@ -105,26 +107,26 @@ def test_expired_budget_decides_like_a_stored_one(
 def test_unspent_retries_last_one_more_period() -> None:
     """Unspent retries of a budget's period may be used in the next one, and no later."""
     rule = BudgetRule(RetryBudget(ratio=0.5, floor=0, period=1.0))
-    state = rule.call(rule.call(rule.present(None, NOON)))
+    state = rule.count_call(rule.count_call(rule.present(None, NOON)))
     early_state, late_state = (
         rule.present(state, NOON + SECOND),
         rule.present(state, NOON + 2 * SECOND),
     )
-    assert rule.retry(early_state) is not None
-    assert rule.retry(late_state) is None
+    assert rule.count_retry(early_state) is not None
+    assert rule.count_retry(late_state) is None
 
 
 def test_spent_retries_are_not_carried_over() -> None:
     """A budget's period that used all its retries leaves none to the next."""
     rule = BudgetRule(RetryBudget(ratio=1, floor=1, period=1.0))
-    state = rule.call(rule.present(None, NOON))
+    state = rule.count_call(rule.present(None, NOON))
     for _ in range(2):
-        spent_state = rule.retry(state)
+        spent_state = rule.count_retry(state)
         assert spent_state is not None
         state = spent_state
-    following_state = rule.retry(rule.present(state, NOON + SECOND))
+    following_state = rule.count_retry(rule.present(state, NOON + SECOND))
     assert following_state is not None
-    assert rule.retry(following_state) is None
+    assert rule.count_retry(following_state) is None
 
 
 def test_a_budget_is_kept_for_two_periods() -> None:
@@ -160,24 +162,24 @@ def test_the_floor_lets_a_quiet_service_retry() -> None:
     rule = BudgetRule(RetryBudget(ratio=0.1, floor=2))
     state = rule.present(None, NOON)
     for _ in range(2):
-        spent_state = rule.retry(state)
+        spent_state = rule.count_retry(state)
         assert spent_state is not None
         state = spent_state
-    assert rule.retry(state) is None
-    assert rule.retry(rule.present(state, NOON + 10 * SECOND)) is not None
+    assert rule.count_retry(state) is None
+    assert rule.count_retry(rule.present(state, NOON + 10 * SECOND)) is not None
 
 
 @pytest.mark.parametrize("back", [1, SMALL_STEP, SMALL_STEP + 1, DAY])
 def test_clock_step_back_changes_no_budget(back: int) -> None:
     """A clock step back neither refills a retry budget nor keeps it empty for longer."""
     rule = BudgetRule(RetryBudget(ratio=1, floor=0))
-    state = rule.call(rule.present(None, NOON))
-    spent_state = rule.retry(state)
+    state = rule.count_call(rule.present(None, NOON))
+    spent_state = rule.count_retry(state)
     assert spent_state is not None
-    assert rule.retry(rule.present(spent_state, NOON - back)) is None
-    assert rule.retry(rule.present(state, NOON - back)) is not None
-    called_state = rule.call(rule.present(spent_state, NOON - back))
-    assert rule.retry(rule.present(called_state, NOON - back + 10 * SECOND)) is not None
+    assert rule.count_retry(rule.present(spent_state, NOON - back)) is None
+    assert rule.count_retry(rule.present(state, NOON - back)) is not None
+    called_state = rule.count_call(rule.present(spent_state, NOON - back))
+    assert rule.count_retry(rule.present(called_state, NOON - back + 10 * SECOND)) is not None
 
 
 def test_ratio_is_exact() -> None:

@@ -28,7 +28,7 @@ from moorage import (
     RetryPolicy,
 )
 from moorage.adapters.concurrency.locks import ThreadLocks
-from moorage.adapters.concurrency.places import SlotHolders
+from moorage.adapters.concurrency.semaphore_slots import SlotHolders
 from tests.parts.world import Clock, FunctionFailure
 
 if TYPE_CHECKING:

@@ -13,7 +13,7 @@ import pytest
 
 from moorage import Bulkhead, BulkheadFull, ConfigurationError
 from moorage.adapters.concurrency.locks import ThreadLocks
-from moorage.adapters.concurrency.places import SlotHolders
+from moorage.adapters.concurrency.semaphore_slots import SlotHolders
 from tests.parts import interrupted
 from tests.parts.world import (
     PATIENCE,

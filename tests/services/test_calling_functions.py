@@ -70,7 +70,7 @@ async def test_unused_fast_path_grant_is_given_back(world: World) -> None:
     plan = flows.plans.find("vat", None, None)
     await manager.run("vat", world.do_nothing)
 
-    flows.hand_back(plan, [await flows.core.execute(plan.admission, None)])
+    flows.return_grants(plan, [await flows.core.execute(plan.admission, None)])
     await manager.run("vat", world.do_nothing)
 
     assert [1.0] == world.sleeper.slept

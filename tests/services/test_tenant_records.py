@@ -377,7 +377,7 @@ async def test_forked_child_reserves_its_own_places(world: World) -> None:
     await charges(manager, 4)
     assert 7 == records_used(world)
 
-    manager.manager._wired.core.tenant_records.start_afresh()
+    manager.manager._wired.core.tenant_records.restart_after_fork()
     await charge(manager, key="of the child", tenant="acme")
 
     assert 8 == records_used(world)

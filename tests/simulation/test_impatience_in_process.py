@@ -22,7 +22,7 @@ from moorage import (
     Service,
 )
 from moorage.adapters.concurrency.locks_async import AsyncioLocks
-from moorage.adapters.concurrency.places import SlotHolders
+from moorage.adapters.concurrency.semaphore_slots import SlotHolders
 from tests.simulation.virtual_loop import run
 
 if TYPE_CHECKING:

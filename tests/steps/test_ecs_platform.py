@@ -225,7 +225,7 @@ def test_started_task_may_appear_late(cloud: FakeEcs) -> None:
     assert platform.look("run-1", 9.0) is None
 
 
-def test_looks_and_logs_keep_their_pace(cloud: FakeEcs) -> None:
+def test_status_and_log_requests_keep_their_rate(cloud: FakeEcs) -> None:
     """Frequent looks at a run are answered without new requests to ECS."""
     clock = VirtualClock(datetime.now(UTC))
     platform = cloud.platform(clock, pace=5.0)

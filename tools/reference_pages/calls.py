@@ -325,8 +325,8 @@ CALLS: Final = (
             "AsyncSubjects",
             "moorage.hub.subjects:SubjectData",
             "moorage.hub.subjects:ErasedSubject",
-            "moorage.contracts.packed:pack",
-            "moorage.contracts.packed:unpack",
+            "moorage.contracts.value_codec:pack",
+            "moorage.contracts.value_codec:unpack",
         ),
     ),
     Page(

@@ -136,7 +136,7 @@ class HubRuntime:
             ):
                 self._own_transports[id(transport)] = transport
         if clients:
-            from moorage.domain.oauth.drawers import token_store_name  # noqa: PLC0415 - only for OAuth
+            from moorage.domain.oauth.token_store_names import token_store_name  # noqa: PLC0415 - only for OAuth
 
             for service, client in clients.items():
                 self._clients[service, token_store_name(client)] = client
@@ -203,8 +203,8 @@ class HubRuntime:
             return oauth.AsyncOAuthTokenRefresher, tokens.AsyncAccountTokens
         return oauth.OAuthTokenRefresher, tokens.AccountTokens
 
-    def _client(self, service: str, drawer: str | None) -> OAuthClient | None:
-        return self._clients.get((service, drawer))
+    def _client(self, service: str, store_name: str | None) -> OAuthClient | None:
+        return self._clients.get((service, store_name))
 
 
 def _routes_of(routes: Iterable[Route], accounts: Mapping[str, Account]) -> Iterable[Route]:

@@ -11,7 +11,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, TypeVar
 
 from moorage.runtime.bridge import run_now, value_sync
-from moorage.runtime.fast_path import ask, ask_later, took_long
+from moorage.runtime.fast_path import admit, request_admission, took_long
 from moorage.runtime.operation_steps import first_attempt, judged_error, operation_sync
 from moorage.services.calling.call import signatures, value_of
 
@@ -38,16 +38,16 @@ def perform(
     permit = None
     if plan.admission is not None:
         if plan.ask is None:  # only event loops a store
-            admission = run_now(ask_later(flows, plan, start_time, call))
+            admission = run_now(request_admission(flows, plan, start_time, call))
         else:
-            admission = ask(flows, plan, start_time, call)
+            admission = admit(flows, plan, start_time, call)
         if admission[0] or admission[1] or (core.waits and took_long(core, plan, start_time, call)):
             grants = [admission]
             try:
                 step = operation_sync(operation, core)
-                return value_of(run_now(flows.go_on(call, grants, step)))  # type: ignore[no-any-return]  # the operation's
+                return value_of(run_now(flows.continue_call(call, grants, step)))  # type: ignore[no-any-return]  # the operation's
             except BaseException as error:
-                flows.hand_back(plan, grants)
+                flows.return_grants(plan, grants)
                 flows.broken_off(call, error)
                 raise
         permit = admission[2]
@@ -66,7 +66,7 @@ def perform(
                 flows.succeeded(call)
             return value  # pyright: ignore[reportPossiblyUnboundVariable, reportReturnType]  # set when there is no failure
     except BaseException as error:
-        flows.give_back(plan, permit)
+        flows.return_permit(plan, permit)
         flows.broken_off(call, error)
         raise
     try:

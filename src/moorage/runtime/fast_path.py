@@ -122,7 +122,7 @@ def _sent_request(
     return SentCredentials(credentials, request, url, plan.service.redaction, plan.base_url)
 
 
-def ask(
+def admit(
     flows: CallOperations, plan: Plan, began: int, call: Call | None, request: Request | None = None
 ) -> Admitted:
     """Ask the store to admit the first attempt; raise the error if the store refuses it."""
@@ -130,7 +130,7 @@ def ask(
         if call is None or not call.hurried:
             admission = plan.ask(plan.admission, plan.seconds)  # type: ignore[arg-type, misc]  # callers checked that it has both
         else:
-            admission = ask_at_once(plan, call)
+            admission = admit_without_waiting(plan, call)
     except BaseException as error:
         end_unanswered(flows, plan, began, call, error, request)
         raise
@@ -140,10 +140,10 @@ def ask(
     return admission
 
 
-async def ask_later(
+async def request_admission(
     flows: CallOperations, plan: Plan, began: int, call: Call | None, request: Request | None = None
 ) -> Admitted:
-    """Do what `ask` does in a store that has to be awaited."""
+    """Do what `admit` does in a store that has to be awaited."""
     try:
         admission = await admission_flow(flows.core, plan, call)
     except BaseException as error:
@@ -154,7 +154,7 @@ async def ask_later(
     return admission
 
 
-def ask_at_once(plan: Plan, call: Call) -> Admitted:
+def admit_without_waiting(plan: Plan, call: Call) -> Admitted:
     """Ask the store to admit the first attempt of a call with a time limit of its own."""
     time_left = (call.deadline - call.started) / 1e9
     return plan.ask(plan.admission_at_once, time_left)  # type: ignore[arg-type, misc]  # callers checked that it has both

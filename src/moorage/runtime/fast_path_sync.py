@@ -22,10 +22,9 @@ from moorage.errors import ConnectorError
 from moorage.runtime.bridge import plain_sync, run_now, step_sync, value_sync
 from moorage.runtime.fast_path import (
     admission_flow,
+    admit,
+    admit_without_waiting,
     as_connector_error,
-    ask,
-    ask_at_once,
-    ask_later,
     authorised_request,
     call_after_attempt,
     credentials_lookup,
@@ -34,6 +33,7 @@ from moorage.runtime.fast_path import (
     is_good,
     outgoing_request,
     own_error,
+    request_admission,
     time_limits,
     took_long,
 )
@@ -73,7 +73,7 @@ def run(  # noqa: C901, PLR0912, PLR0915 - a frame less for every call
     start_time = core.nanoseconds() if call is None else call.started
     permit = None
     if plan.admission is not None:
-        # The same as `ask`, without its frame.
+        # The same as `admit`, without its frame.
         answer = plan.ask
         try:
             if answer is None:  # only event loops a store
@@ -81,7 +81,7 @@ def run(  # noqa: C901, PLR0912, PLR0915 - a frame less for every call
             elif call is None or not call.hurried:
                 admission = answer(plan.admission, plan.seconds)
             else:
-                admission = ask_at_once(plan, call)
+                admission = admit_without_waiting(plan, call)
         except BaseException as error:
             end_unanswered(flows, plan, start_time, call, error)
             raise
@@ -92,9 +92,9 @@ def run(  # noqa: C901, PLR0912, PLR0915 - a frame less for every call
             try:
                 call = call or Call(plan, start_time, plan.span)
                 step = step_sync(function, core)
-                return value_of(run_now(flows.go_on(call, grants, step)))  # type: ignore[no-any-return]  # the function's
+                return value_of(run_now(flows.continue_call(call, grants, step)))  # type: ignore[no-any-return]  # the function's
             except BaseException as error:
-                flows.hand_back(plan, grants)
+                flows.return_grants(plan, grants)
                 flows.broken_off(call, error)
                 raise
         permit = admission[2]
@@ -116,7 +116,7 @@ def run(  # noqa: C901, PLR0912, PLR0915 - a frame less for every call
         step = step_sync(function, core)
         ending = run_now(flows.follow(call, permit, own_error(error, function), step))
     except BaseException as error:
-        flows.give_back(plan, permit)
+        flows.return_permit(plan, permit)
         flows.broken_off(call or call_after_attempt(plan, start_time), error)
         raise
     if ending is None:
@@ -144,7 +144,7 @@ def run_tracked(
     enter, release = flows.core.enter, flows.core.release
     try:
         try:
-            if enter(plan.bulkhead_key, call, bulkhead.max_concurrent):  # type: ignore[misc]  # as `ask`
+            if enter(plan.bulkhead_key, call, bulkhead.max_concurrent):  # type: ignore[misc]  # as `admit`
                 return run(flows, plan, function, call)
             step = step_sync(function, flows.core)
             return value_of(run_now(flows.finish(call, step)))  # type: ignore[no-any-return]  # the function's
@@ -174,9 +174,9 @@ def call(  # noqa: C901 - a frame less for every call
         grants = (
             []
             if plan.admission is None
-            else [ask(flows, plan, start_time, state, request)]
+            else [admit(flows, plan, start_time, state, request)]
             if plan.ask is not None
-            else [run_now(ask_later(flows, plan, start_time, state, request))]
+            else [run_now(request_admission(flows, plan, start_time, state, request))]
         )
     except BaseException:
         url = ""  # which no error is to show
@@ -217,9 +217,9 @@ def call(  # noqa: C901 - a frame less for every call
                 if first is None
                 else call_after_attempt(plan, start_time)
             )
-        ending = run_now(flows.go_on_sending(state, grants, request, first))
+        ending = run_now(flows.continue_request(state, grants, request, first))
     except BaseException as error:
-        flows.hand_back(plan, grants)
+        flows.return_grants(plan, grants)
         flows.broken_off(state or call_after_attempt(plan, start_time, request), error)
         url = ""
         error.__traceback__ = None  # the frames below hold what was sent
@@ -264,7 +264,7 @@ def call_tracked(
     enter, release = flows.core.enter, flows.core.release
     try:
         try:
-            if enter(plan.bulkhead_key, state, bulkhead.max_concurrent):  # type: ignore[misc]  # as `ask`
+            if enter(plan.bulkhead_key, state, bulkhead.max_concurrent):  # type: ignore[misc]  # as `admit`
                 return call(flows, send, plan, request, state)
             return value_of(run_now(flows.finish_sending(state, request)))  # type: ignore[no-any-return]  # a Response
         finally:
@@ -301,8 +301,8 @@ def call_keyed(  # noqa: PLR0917 - those of `call`, and its key
             claim = held_claim(state, protection, answer[0])
             ending = _send_under(flows, send, request, state, protection, claim, grants)
     except BaseException as error:
-        flows.give_up(state, protection, owner, claim)
-        flows.hand_back(plan, grants)
+        flows.release_key(state, protection, owner, claim)
+        flows.return_grants(plan, grants)
         flows.broken_off(state, error)
         error.__traceback__ = None  # the frames below hold what was sent
         raise
@@ -353,7 +353,7 @@ def _send_under(  # noqa: PLR0917 - all that `call_keyed` has
                 first_end = response, None
             first = first_attempt(plan, first_end, sent_request, url, first)
         step = Exchange(core, call, request, first)
-        return run_now(flows.go_on_under(call, protection, claim, grants, step))
+        return run_now(flows.continue_claimed(call, protection, claim, grants, step))
     except BaseException:
         # It may have left before an interruption.
         if leaves and not call.attempts:
@@ -384,10 +384,10 @@ def run_keyed(  # noqa: PLR0917 - those of `run`, and its key
         else:
             grants.append(answer[1])
             claim = held_claim(call, protection, answer[0])
-            ending = run_now(flows.go_on_under(call, protection, claim, grants, step))
+            ending = run_now(flows.continue_claimed(call, protection, claim, grants, step))
     except BaseException as error:
-        flows.give_up(call, protection, owner, claim)
-        flows.hand_back(plan, grants)
+        flows.release_key(call, protection, owner, claim)
+        flows.return_grants(plan, grants)
         flows.broken_off(call, error)
         raise
     try:

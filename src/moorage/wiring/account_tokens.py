@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from moorage.domain.oauth.drawers import token_store_name
+from moorage.domain.oauth.token_store_names import token_store_name
 from moorage.wiring.defaults import NoCredentials
 
 if TYPE_CHECKING:

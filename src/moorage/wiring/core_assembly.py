@@ -216,13 +216,13 @@ def _core(ports: Ports, clock: Any, **verbs: Any) -> Core:
     if log_observer is not None:
         log_observer.tell = observers.tell
     waiters = Waiters(Lock)
-    in_child(waiters, Waiters.start_afresh)
+    in_child(waiters, Waiters.restart_after_fork)
     tenant_records = None
     if ports.records_per_tenant is not None:
         from moorage.services.core.tenant_records import TenantRecords
 
         tenant_records = TenantRecords(count(ports.records_per_tenant, "records_per_tenant"))
-        in_child(tenant_records, TenantRecords.start_afresh)
+        in_child(tenant_records, TenantRecords.restart_after_fork)
     return Core(
         **verbs,
         waiters=waiters,

@@ -161,7 +161,7 @@ def test_a_forked_child_begins_anew(lab: Lab) -> None:
     """A forked child has its own MongoDB client and connections."""
     lab.do("count", "orders", {})
     parents = lab.connector._client  # noqa: SLF001 - nothing else tells clients apart
-    type(lab.connector)._start_afresh(lab.connector)  # noqa: SLF001 - as a fork does
+    type(lab.connector)._restart_after_fork(lab.connector)  # noqa: SLF001 - as a fork does
     assert 0 == lab.connector.statistics().created
     lab.do("count", "orders", {})
     assert 1 == lab.connector.statistics().created

@@ -9,7 +9,7 @@ import pytest
 from sqlalchemy import event
 
 from moorage import ConnectorError, ConnectorManager, LocalFailure, Service
-from moorage.adapters.concurrency.forking import start_afresh
+from moorage.adapters.concurrency.forking import restart_in_child
 from moorage.adapters.sql._psycopg import PunctualConnection
 from moorage.adapters.sql.connector import SqlConnector
 from moorage.adapters.sql.statements import Query
@@ -237,7 +237,7 @@ def test_child_process_starts_with_an_empty_pool(tmp_path: Path) -> None:
         event.listen(connector.database.engine, "connect", lambda link, _: opened.append(link))
         manager.perform("sql", connector.execute(CREATE))
         (inherited,) = opened
-        start_afresh()
+        restart_in_child()
 
         assert (0, 0) == (connector.statistics().idle, connector.statistics().active)
         assert () == manager.perform("sql", connector.query(LIST))

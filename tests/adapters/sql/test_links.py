@@ -15,7 +15,7 @@ import pytest
 from sqlalchemy import make_url
 from sqlalchemy.exc import SAWarning
 
-from moorage.adapters.concurrency.forking import start_afresh
+from moorage.adapters.concurrency.forking import restart_in_child
 from moorage.adapters.sql.connector import SqlConnector
 from moorage.adapters.sql.statements import Query
 from moorage.domain.service.operation import OperationAttempt
@@ -178,7 +178,7 @@ def test_child_forked_during_a_transaction(
     children: list[int] = []
 
     async def work(_: Any) -> None:
-        start_afresh()
+        restart_in_child()
         operation = lab.connector.query(SESSION[system])
         result = operation.perform(OperationAttempt(1, 5.0))
         ((child,),) = result if lab.loop is None else await result
@@ -204,7 +204,7 @@ def test_interrupted_child_leaves_its_parents_connection(
     interruption = KeyboardInterrupt if lab.loop is None else asyncio.CancelledError
 
     async def work(_: Any) -> None:
-        start_afresh()
+        restart_in_child()
         raise interruption
 
     with pytest.raises(interruption):

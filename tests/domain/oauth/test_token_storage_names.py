@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from moorage import Consent, OAuthClient, RefreshToken, Secret
-from moorage.domain.oauth.drawers import tenant_of, token_store_name
+from moorage.domain.oauth.token_store_names import tenant_of, token_store_name
 
 SERVER = "https://auth.example/token"
 
@@ -43,8 +43,8 @@ def test_consent_has_no_storage_name() -> None:
 
 def test_storage_name_tells_clients_from_tenants() -> None:
     """A token's storage name belongs to a tenant, or to a client without a tenant."""
-    drawer = token_store_name(OAuthClient(server=SERVER, client_id="one", secret=Secret("a")))
+    store_name = token_store_name(OAuthClient(server=SERVER, client_id="one", secret=Secret("a")))
 
-    assert drawer is not None
-    assert len("client 0123456789abcdef") == len(drawer)
-    assert ["acme", None, None] == [tenant_of(name) for name in ("acme", None, drawer)]
+    assert store_name is not None
+    assert len("client 0123456789abcdef") == len(store_name)
+    assert ["acme", None, None] == [tenant_of(name) for name in ("acme", None, store_name)]

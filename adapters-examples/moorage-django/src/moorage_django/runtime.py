@@ -40,16 +40,16 @@ class Process:
     """The hubs and stores that one process has open."""
 
     def __init__(self) -> None:
-        self._start_afresh()
+        self._restart_after_fork()
         in_child(self, Process._start_in_child)
 
     def _start_in_child(self) -> None:
         is_used = bool(self._made)
-        self._start_afresh()
+        self._restart_after_fork()
         if is_used:
             leave_to_parent()
 
-    def _start_afresh(self) -> None:
+    def _restart_after_fork(self) -> None:
         # What a parent has opened is the parent's.
         self._lock = RLock()
         self._made: dict[str, Any] = {}
@@ -124,7 +124,7 @@ class Process:
         if "log" in self._made:
             self.log().close()
         closing = self._closing
-        self._start_afresh()
+        self._restart_after_fork()
         for close in reversed(closing):
             close()
 

@@ -199,10 +199,10 @@ class OrmStorage:
     def __init__(self, alias: str) -> None:
         self.alias = alias
         self._inside = local()
-        self._start_afresh()
-        in_child(self, OrmStorage._start_afresh)
+        self._restart_after_fork()
+        in_child(self, OrmStorage._restart_after_fork)
 
-    def _start_afresh(self) -> None:
+    def _restart_after_fork(self) -> None:
         # What a parent has posted is the parent's to execute.
         self._kept: deque[Command[Any]] = deque(maxlen=_MOST_POSTED)
         self._away = False
@@ -312,10 +312,10 @@ class AsyncOrmStorage:
 
     def __init__(self, alias: str) -> None:
         self._plain = OrmStorage(alias)
-        self._start_afresh()
-        in_child(self, AsyncOrmStorage._start_afresh)
+        self._restart_after_fork()
+        in_child(self, AsyncOrmStorage._restart_after_fork)
 
-    def _start_afresh(self) -> None:
+    def _restart_after_fork(self) -> None:
         # A forked child has none of its parent's threads.
         self._threads: ThreadPoolExecutor | None = None
         self._links: list[Any] = []
@@ -362,7 +362,7 @@ class AsyncOrmStorage:
     async def aclose(self) -> None:
         """Run the posted commands, and end the threads with their connections."""
         threads, links = self._threads, self._links
-        self._start_afresh()
+        self._restart_after_fork()
         if threads is not None:
             await asyncio.to_thread(_end, threads, links)
 

@@ -52,10 +52,10 @@ class Database:
         else:
             self._given = _make_engine(url_or_engine)
         self._engines: dict[int, Engine] = {}
-        self._start_afresh()
+        self._restart_after_fork()
         if self.kind == "sqlite":
-            in_child(self, Database._start_afresh)
-            around_fork(self, Database._stand_still, Database._go_on)
+            in_child(self, Database._restart_after_fork)
+            around_fork(self, Database._pause, Database._resume)
 
     def __repr__(self) -> str:
         return f"<Database {self.where}>"
@@ -194,13 +194,13 @@ class Database:
     # Whoever is forked while another thread is in a transaction of SQLite's inherits its locks, and
     # nobody who would give them back.
 
-    def _start_afresh(self) -> None:
+    def _restart_after_fork(self) -> None:
         self._alone: RLock | nullcontext[None] = RLock() if self.kind == "sqlite" else nullcontext()
 
-    def _stand_still(self) -> None:
+    def _pause(self) -> None:
         self._alone.__enter__()
 
-    def _go_on(self) -> None:
+    def _resume(self) -> None:
         self._alone.__exit__(None, None, None)
 
     def _engine(self) -> Engine:

@@ -17,7 +17,7 @@ _owners: Final[WeakKeyDictionary[Any, Callable[[Any], None]]] = WeakKeyDictionar
 _pausing: Final[WeakKeyDictionary[Any, tuple[Callable[[Any], None], Callable[[Any], None]]]] = (
     WeakKeyDictionary()
 )
-_inherited: Final[set[str]] = set()
+_modules_before_fork: Final[set[str]] = set()
 
 
 def in_child(owner: Owner, start: Callable[[Owner], None]) -> None:
@@ -27,36 +27,40 @@ def in_child(owner: Owner, start: Callable[[Owner], None]) -> None:
 
 
 def around_fork(
-    owner: Owner, pause: Callable[[Owner], None], go_on: Callable[[Owner], None]
+    owner: Owner, pause: Callable[[Owner], None], resume: Callable[[Owner], None]
 ) -> None:
-    """Call `pause(owner)` before every fork from now on, and `go_on(owner)` in the parent after it.
+    """Call `pause(owner)` before every later fork, and `resume(owner)` in the parent after it.
 
     Neither may raise.
     """
     _listen()
-    _pausing[owner] = pause, go_on
+    _pausing[owner] = pause, resume
 
 
 @cache
 def _listen() -> None:
     # A handler cannot be removed, so there is one for all owners, registered with the first.
     if hasattr(os, "register_at_fork"):  # pragma: no branch - only Windows cannot fork
-        os.register_at_fork(before=stand_still, after_in_parent=go_on, after_in_child=start_afresh)
+        os.register_at_fork(
+            before=pause_before_fork,
+            after_in_parent=resume_after_fork,
+            after_in_child=restart_in_child,
+        )
 
 
-def stand_still() -> None:
+def pause_before_fork() -> None:
     """Pause every object that is registered with `around_fork`, as before a fork."""
     for owner, (pause, _) in list(_pausing.items()):
         pause(owner)
 
 
-def go_on() -> None:
+def resume_after_fork() -> None:
     """Resume every object that is registered with `around_fork`, as after a fork."""
-    for owner, (_, go_on) in list(_pausing.items()):
-        go_on(owner)
+    for owner, (_, resume) in list(_pausing.items()):
+        resume(owner)
 
 
-def start_afresh() -> None:
+def restart_in_child() -> None:
     """Restart every object that is registered with `in_child`, as in a newly forked child."""
     for owner, start in list(_owners.items()):
         start(owner)
@@ -68,13 +72,13 @@ def was_imported_before_fork(module: str) -> bool:
     A library with its own threads lost them in the fork, with the locks that they held. Forks
     before the import of this module, and forks outside Python, are not known.
     """
-    return module in _inherited
+    return module in _modules_before_fork
 
 
-def inherit(modules: Iterable[str]) -> None:
+def record_imported_modules(modules: Iterable[str]) -> None:
     """Record the imported modules, as in a child process that was just forked."""
-    _inherited.update(modules)
+    _modules_before_fork.update(modules)
 
 
 if hasattr(os, "register_at_fork"):  # pragma: no branch - only Windows cannot fork
-    os.register_at_fork(after_in_child=partial(inherit, sys.modules))
+    os.register_at_fork(after_in_child=partial(record_imported_modules, sys.modules))

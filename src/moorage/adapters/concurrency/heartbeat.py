@@ -49,10 +49,10 @@ class Heartbeat:
         self._has_work = has_work
         self._every = every
         self._name = name
-        self._start_afresh()
-        in_child(self, Heartbeat._start_afresh)
+        self._restart_after_fork()
+        in_child(self, Heartbeat._restart_after_fork)
 
-    def _start_afresh(self) -> None:
+    def _restart_after_fork(self) -> None:
         self._lock = Lock()
         # Held during the interval. Releasing it ends the interval, also from a signal handler.
         self._interval = Lock()

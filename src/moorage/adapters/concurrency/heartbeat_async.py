@@ -37,10 +37,10 @@ class AsyncHeartbeat:
         self._work = work
         self._has_work = has_work
         self._every = every
-        self._start_afresh()
-        in_child(self, AsyncHeartbeat._start_afresh)
+        self._restart_after_fork()
+        in_child(self, AsyncHeartbeat._restart_after_fork)
 
-    def _start_afresh(self) -> None:
+    def _restart_after_fork(self) -> None:
         self._loops: WeakSet[AbstractEventLoop] = WeakSet()
         self._tasks: set[Task[None]] = set()
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from threading import TIMEOUT_MAX, Lock
 
-from moorage.adapters.concurrency.places import INSIDE, WAITING, SlotHolders, Waiter
+from moorage.adapters.concurrency.semaphore_slots import INSIDE, WAITING, SlotHolders, Waiter
 
 
 class ThreadLocks:
@@ -14,37 +14,37 @@ class ThreadLocks:
     in a forked child all slots are free.
     """
 
-    __slots__ = ("_places", "enter")
+    __slots__ = ("_slots", "enter")
 
     def __init__(self, places: SlotHolders | None = None) -> None:
-        self._places = places or SlotHolders()
-        self.enter = self._places.enter
+        self._slots = places or SlotHolders()
+        self.enter = self._slots.enter
 
     def acquire(
         self, name: str, holder: object, /, *, places: int, queue: int, timeout: float
     ) -> bool:
         """Take a slot of the semaphore `name`; return False if no slot became free in time."""
-        return self._places.enter(name, holder, places) or (
+        return self._slots.enter(name, holder, places) or (
             timeout > 0 and self._wait(name, holder, places, queue, timeout)
         )
 
     def release(self, name: str, holder: object, /) -> None:
         """Give back the holder's slot, if it has one, to the first waiting caller."""
-        self._places.settle(name, holder)
+        self._slots.settle(name, holder)
 
     def _wait(self, name: str, holder: object, places: int, queue: int, timeout: float) -> bool:
         signal = Lock()
         signal.acquire()
         waiter = Waiter(name, holder, signal.release)
         try:
-            self._places.join(waiter, places, queue)
+            self._slots.join(waiter, places, queue)
             if waiter.state == WAITING:
                 signal.acquire(timeout=min(timeout, TIMEOUT_MAX))
                 if waiter.state == INSIDE:
-                    self._places.settle(name)  # there may be more free slots
+                    self._slots.settle(name)  # there may be more free slots
                 else:
-                    self._places.leave(waiter)
+                    self._slots.leave(waiter)
         except BaseException:
-            self._places.leave(waiter)
+            self._slots.leave(waiter)
             raise
         return waiter.state == INSIDE

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 from typing import Final
 
-from moorage.adapters.concurrency.places import INSIDE, WAITING, SlotHolders, Waiter
+from moorage.adapters.concurrency.semaphore_slots import INSIDE, WAITING, SlotHolders, Waiter
 
 _FOREVER: Final = 1e9  # seconds; not every event loop counts further
 
@@ -17,23 +17,23 @@ class AsyncioLocks:
     in a forked child all slots are free.
     """
 
-    __slots__ = ("_places", "enter")
+    __slots__ = ("_slots", "enter")
 
     def __init__(self, places: SlotHolders | None = None) -> None:
-        self._places = places or SlotHolders()
-        self.enter = self._places.enter
+        self._slots = places or SlotHolders()
+        self.enter = self._slots.enter
 
     async def acquire(
         self, name: str, holder: object, /, *, places: int, queue: int, timeout: float
     ) -> bool:
         """Take a slot of the semaphore `name`; return False if none became free in time."""
-        return self._places.enter(name, holder, places) or (
+        return self._slots.enter(name, holder, places) or (
             timeout > 0 and await self._wait(name, holder, places, queue, timeout)
         )
 
     def release(self, name: str, holder: object, /) -> None:
         """Give back the holder's slot to the first waiting caller; any thread may call this."""
-        self._places.settle(name, holder)
+        self._slots.settle(name, holder)
 
     async def _wait(
         self, name: str, holder: object, places: int, queue: int, timeout: float
@@ -48,20 +48,20 @@ class AsyncioLocks:
                 else:
                     loop.call_soon_threadsafe(_set, signal)
             except RuntimeError:  # the loop is closed, so its task cannot enter
-                self._places.leave(waiter)
+                self._slots.leave(waiter)
 
         waiter = Waiter(name, holder, wake)
         timer = loop.call_later(min(timeout, _FOREVER), _set, signal)
         try:
-            self._places.join(waiter, places, queue)
+            self._slots.join(waiter, places, queue)
             if waiter.state == WAITING:
                 await signal
                 if waiter.state == INSIDE:
-                    self._places.settle(name)  # there may be more free slots
+                    self._slots.settle(name)  # there may be more free slots
                 else:
-                    self._places.leave(waiter)
+                    self._slots.leave(waiter)
         except BaseException:
-            self._places.leave(waiter)
+            self._slots.leave(waiter)
             raise
         finally:
             timer.cancel()

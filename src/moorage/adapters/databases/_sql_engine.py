@@ -160,9 +160,9 @@ class Engine:
         self.idle_seconds = _IDLE_SECONDS
         self._closed = False
         self._pools: dict[object, LinkPool] = {}
-        in_child(self, Engine._start_afresh)
+        in_child(self, Engine._restart_after_fork)
 
-    def _start_afresh(self) -> None:  # pragma: no cover - runs in children only
+    def _restart_after_fork(self) -> None:  # pragma: no cover - runs in children only
         # The connections are the parent's.
         pools, self._pools = self._pools, {}
         for pool in pools.values():

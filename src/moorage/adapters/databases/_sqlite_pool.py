@@ -40,7 +40,7 @@ class Pool:
         self._paused = False
         self._closed = False
         around_fork(self, Pool._pause, Pool._resume)
-        in_child(self, Pool._start_afresh)
+        in_child(self, Pool._restart_after_fork)
         # Otherwise Python would warn of unclosed connections when it collects a reference cycle.
         finalize(self, _close_connections, self.idle)
 
@@ -89,7 +89,7 @@ class Pool:
             self._paused = False
             self._opening.release()
 
-    def _start_afresh(self) -> None:
+    def _restart_after_fork(self) -> None:
         self._opening = Lock()
         # Closing them in the child would not be safe either.
         self._inherited += self._open_links()

@@ -62,7 +62,7 @@ class AsyncFsspecTransport:
             try:
                 return await asyncio.wrap_future(job.future)
             except asyncio.CancelledError:
-                job.give_up()
+                job.abandon()
                 raise
 
         return in_thread
@@ -105,7 +105,7 @@ class _Job:
         """True if the operation may have changed a visible file."""
         return self._folder is not None and self._folder.changed
 
-    def give_up(self) -> None:
+    def abandon(self) -> None:
         """Close the connection of an unfinished operation, so that the operation ends soon."""
         with self._lock:
             self._is_over = True
@@ -153,11 +153,11 @@ def _wait(connections: Connections, seconds: float | None, verb: str, *arguments
     try:
         return job.future.result(seconds)
     except FutureTimeoutError:
-        job.give_up()
+        job.abandon()
         failure = AttemptTimeout(
             "The filesystem did not finish in time.", may_have_been_processed=job.changed
         )
     except BaseException:
-        job.give_up()
+        job.abandon()
         raise
     raise failure

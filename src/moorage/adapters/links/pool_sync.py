@@ -70,7 +70,7 @@ class LinkPool(Generic[L]):
         self._section = Lock()
         self._scope = Scope()
         self._inherited: list[LinkPoolState] = []
-        in_child(self, lambda pool: pool.start_afresh())
+        in_child(self, lambda pool: pool.restart_after_fork())
 
     def link(self, operation: str, timeout: float) -> LinkLoan[L]:
         """Return a context manager that lends a link for the time of its block.
@@ -227,7 +227,7 @@ class LinkPool(Generic[L]):
             with suppress(Exception):  # its event loop is closed
                 record.link.close()
 
-    def start_afresh(self) -> None:
+    def restart_after_fork(self) -> None:
         """Begin with an empty pool, as in a newly forked child."""
         # Closing a link, or collecting it as garbage, could end the connection of the parent.
         self._inherited.append(self._state)

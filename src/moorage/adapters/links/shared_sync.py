@@ -73,7 +73,7 @@ class SharedLink(Generic[L]):
         self._reused = 0
         self._waiting = 0
         self._is_closed = False
-        in_child(self, lambda shared: shared.start_afresh())
+        in_child(self, lambda shared: shared.restart_after_fork())
 
     def link(self, operation: str, timeout: float) -> SharedLoan[L]:
         """Return a context manager that lends the link for the time of its block.
@@ -202,7 +202,7 @@ class SharedLink(Generic[L]):
             record.is_retired = True
             _close(record)
 
-    def start_afresh(self) -> None:
+    def restart_after_fork(self) -> None:
         """Begin without a link, as in a newly forked child."""
         # Closing the link, or collecting it as garbage, could end the connection of the parent.
         self._inherited.append(self._record)

@@ -107,10 +107,10 @@ class LogQueue:
         )
         self._listed = False
         before_termination(flush_all)
-        self._start_afresh()
-        in_child(self, LogQueue._start_afresh)
+        self._restart_after_fork()
+        in_child(self, LogQueue._restart_after_fork)
 
-    def _start_afresh(self) -> None:
+    def _restart_after_fork(self) -> None:
         # Entries that the parent has queued are stored by the parent.
         self._waiting: deque[_Item] = deque()
         self._bytes = 0

@@ -146,7 +146,7 @@ class KafkaSource:
         """
         link = self._link
         if link is not None and link.reader.is_cut_off and self.transactional_id is None:
-            await link.go_on(revoked)
+            await link.wait_until_available(revoked)
             return
         if self._was_open:
             await revoked(None)
@@ -285,7 +285,7 @@ class _Link:
         )
         self.reading = DaemonWorker("moorage-kafka-read")
 
-    async def go_on(self, revoked: Revocation) -> None:
+    async def wait_until_available(self, revoked: Revocation) -> None:
         """Wait until the cluster is available again, and continue reading."""
         self._call = revoked
         await self.reading.run(self.reader.reach)

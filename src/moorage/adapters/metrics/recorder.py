@@ -74,10 +74,10 @@ class FiguresRecorder:
         self._timer = Heartbeat(
             self._write, self._has_figures, seconds(every, "every"), "moorage-metrics"
         )
-        self._start_afresh()
-        in_child(self, FiguresRecorder._start_afresh)
+        self._restart_after_fork()
+        in_child(self, FiguresRecorder._restart_after_fork)
 
-    def _start_afresh(self) -> None:
+    def _restart_after_fork(self) -> None:
         # The parent stores the figures that it has recorded.
         self._recording = RecordedMetrics(*self._limits)
         self._unsettled = UnstoredMetrics(self._limits[1])

@@ -123,9 +123,9 @@ class AsyncMongoConnector(AsyncMongoCollections):
         self._database: Any = None
         self._inherited: list[Any] = []
         self._monitor = Monitor(connections)
-        in_child(self, AsyncMongoConnector._start_afresh)
+        in_child(self, AsyncMongoConnector._restart_after_fork)
 
-    def _start_afresh(self) -> None:
+    def _restart_after_fork(self) -> None:
         # The connections belong to the parent process, which goes on using them.
         self._inherited += [self._client, self._database]
         self._lock = Lock()

@@ -282,9 +282,9 @@ class Database:
         self.server_version: str | None = None
         self._targets: dict[Statement, DatabaseTarget] = {}
         self._written: dict[Statement, _Written | None] = {}
-        in_child(self, Database._start_afresh)
+        in_child(self, Database._restart_after_fork)
 
-    def _start_afresh(self) -> None:
+    def _restart_after_fork(self) -> None:
         # The connections belong to the parent process, which goes on using them.
         self.links.abandon()
         for session in self.holders:

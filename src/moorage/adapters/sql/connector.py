@@ -79,10 +79,10 @@ class SqlConnector(CommonConnector):
     @without_arguments_in_errors
     def __init__(self, url: Secret | str, **settings: Any) -> None:
         super().__init__(url, **settings)
-        self._start_afresh()
-        in_child(self, SqlConnector._start_afresh)
+        self._restart_after_fork()
+        in_child(self, SqlConnector._restart_after_fork)
 
-    def _start_afresh(self) -> None:
+    def _restart_after_fork(self) -> None:
         self._places = BoundedSemaphore(self.database.maximum)
 
     def query(
@@ -251,10 +251,10 @@ class AsyncSqlConnector(CommonConnector):
     @without_arguments_in_errors
     def __init__(self, url: Secret | str, **settings: Any) -> None:
         super().__init__(url, **settings)
-        self._start_afresh()
-        in_child(self, AsyncSqlConnector._start_afresh)
+        self._restart_after_fork()
+        in_child(self, AsyncSqlConnector._restart_after_fork)
 
-    def _start_afresh(self) -> None:
+    def _restart_after_fork(self) -> None:
         self._loop: asyncio.AbstractEventLoop | None = None
         self._places = asyncio.Semaphore(self.database.maximum)
 

@@ -55,13 +55,13 @@ class _Channels(ABC):
         self._path = str(path)
         self._until = 0.0
         self._begin()
-        in_child(self, _Channels.start_afresh)
+        in_child(self, _Channels.restart_after_fork)
 
     @abstractmethod
     def _begin(self) -> None:
         """Set up the parts that differ between synchronous and asynchronous connections."""
 
-    def start_afresh(self) -> None:
+    def restart_after_fork(self) -> None:
         """Drop all connections in a forked child."""
         self._close_all()
         self._begin()

@@ -39,7 +39,7 @@ def prepared_admission(store: MemoryStorage, admission: Admission) -> Ask:
         rules.append((gates.circuit.fast_admit, 0))
     rules += zip([limit.fast_grant for limit in gates.limits], admission.costs, strict=True)
     if gates.budget is not None:
-        rules.append((gates.budget.fast_call, 0))
+        rules.append((gates.budget.fast_count_call, 0))
     prepare: Any = _BY_STATES.get(len(rules))
     if prepare is None:
         return store.execute

@@ -44,10 +44,10 @@ class PostedCommands:
     ) -> None:
         self._execute = execute
         self._timeout = timeout
-        self._start_afresh()
-        in_child(self, PostedCommands._start_afresh)
+        self._restart_after_fork()
+        in_child(self, PostedCommands._restart_after_fork)
 
-    def _start_afresh(self) -> None:
+    def _restart_after_fork(self) -> None:
         # A command that the parent process has posted is executed by the parent.
         self.queue: deque[Command[Any]] = deque(maxlen=MAX_POSTED)
         self.task: asyncio.Task[None] | None = None

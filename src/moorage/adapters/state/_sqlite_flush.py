@@ -39,10 +39,10 @@ class Flush:
         self.is_pending = False
         self.ticket = count(1).__next__
         self._flushed = 0
-        self._start_afresh()
-        in_child(self, Flush._start_afresh)
+        self._restart_after_fork()
+        in_child(self, Flush._restart_after_fork)
 
-    def _start_afresh(self) -> None:
+    def _restart_after_fork(self) -> None:
         self._lock = Lock()
 
     @property

@@ -73,10 +73,10 @@ class MemoryStorage:
         self._max_entries = count(max_entries, "max_entries")
         self._swept_at = self.now()
         self._sweep_at = self._swept_at + _SWEEP_EVERY
-        self._start_afresh()
-        in_child(self, MemoryStorage._start_afresh)
+        self._restart_after_fork()
+        in_child(self, MemoryStorage._restart_after_fork)
 
-    def _start_afresh(self) -> None:
+    def _restart_after_fork(self) -> None:
         # In a forked child, a thread that no longer exists may have held the old lock.
         self._lock = Lock()
 

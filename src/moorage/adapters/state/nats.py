@@ -192,10 +192,10 @@ class NatsStorage(_NatsStorageCore, ContextClosable):
     """
 
     def _begin(self) -> None:
-        self._start_afresh()
-        in_child(self, NatsStorage._start_afresh)
+        self._restart_after_fork()
+        in_child(self, NatsStorage._restart_after_fork)
 
-    def _start_afresh(self) -> None:
+    def _restart_after_fork(self) -> None:
         # A command that the parent has posted is executed by the parent.
         self._posted: deque[Command[Any]] = deque(maxlen=MAX_POSTED)
         self._is_unavailable = False
@@ -268,10 +268,10 @@ class AsyncNatsStorage(_NatsStorageCore, AsyncContextClosable):
 
     def _begin(self) -> None:
         self._posts = PostedCommands(partial(self._execute, timeout=None), self._timeout)
-        self._start_afresh()
-        in_child(self, AsyncNatsStorage._start_afresh)
+        self._restart_after_fork()
+        in_child(self, AsyncNatsStorage._restart_after_fork)
 
-    def _start_afresh(self) -> None:
+    def _restart_after_fork(self) -> None:
         self._cleaning: asyncio.Task[None] | None = None
 
     async def execute(self, command: Command[Answer], /, timeout: float | None = None) -> Answer:

@@ -88,11 +88,11 @@ class _Store(ABC):
         self._ping = CompareAndSwap(self._script_calls, ()).read
         self._posted: deque[Command[Any]] = deque(maxlen=_MAX_POSTED)
         self._closed = False
-        self._start_afresh()
-        in_child(self, type(self)._start_afresh)  # noqa: SLF001 - of the subclass
+        self._restart_after_fork()
+        in_child(self, type(self)._restart_after_fork)  # noqa: SLF001 - of the subclass
 
     @abstractmethod
-    def _start_afresh(self) -> None:
+    def _restart_after_fork(self) -> None:
         """Drop all connections in a forked child, because they belong to its parent."""
 
     def __repr__(self) -> str:
@@ -150,7 +150,7 @@ class RedisStorage(_Store, ContextClosable):
 
     _is_async = False
 
-    def _start_afresh(self) -> None:
+    def _restart_after_fork(self) -> None:
         # A forked child must not use its parent's connections.
         server = self._server
         self._pool = ClusterPool(server) if server.is_cluster else ConnectionPool(server)
@@ -307,7 +307,7 @@ class AsyncRedisStorage(_Store, AsyncContextClosable):
 
     _is_async = True
 
-    def _start_afresh(self) -> None:
+    def _restart_after_fork(self) -> None:
         self._connections: dict[
             AbstractEventLoop, AsyncServerConnection | AsyncClusterConnection
         ] = {}

@@ -154,10 +154,10 @@ class SqlStorage(_SqlStorageCore, ContextClosable):
         self._inside = local()
         runtime = ThreadRuntime(self._source, links, self.migrate, self._inside)
         self._connect(runtime, timeout_seconds, connections, create=create)
-        self._start_afresh()
-        in_child(self, SqlStorage._start_afresh)
+        self._restart_after_fork()
+        in_child(self, SqlStorage._restart_after_fork)
 
-    def _start_afresh(self) -> None:
+    def _restart_after_fork(self) -> None:
         # A command that the parent has posted is executed by the parent.
         self._posted: deque[Command[Any]] = deque(maxlen=MAX_POSTED)
         self._unavailable = False

@@ -69,10 +69,10 @@ class SqliteStorage(ContextClosable):
         clock: Clock | None = None,
     ) -> None:
         self._engine = Engine(path, timeout, clock)
-        self._start_afresh()
-        in_child(self, SqliteStorage._start_afresh)
+        self._restart_after_fork()
+        in_child(self, SqliteStorage._restart_after_fork)
 
-    def _start_afresh(self) -> None:
+    def _restart_after_fork(self) -> None:
         # A command that the parent process has posted is executed by the parent.
         self._posted: deque[Command[Any]] = deque(maxlen=MAX_POSTED)
 
@@ -159,10 +159,10 @@ class AsyncSqliteStorage(AsyncContextClosable):
     ) -> None:
         self._engine = Engine(path, timeout, clock)
         self._posts = PostedCommands(self._run, self._engine.timeout)
-        self._start_afresh()
-        in_child(self, AsyncSqliteStorage._start_afresh)
+        self._restart_after_fork()
+        in_child(self, AsyncSqliteStorage._restart_after_fork)
 
-    def _start_afresh(self) -> None:
+    def _restart_after_fork(self) -> None:
         # A forked child does not have its parent's threads.
         self._threads: ThreadPoolExecutor | None = None
 
@@ -232,7 +232,7 @@ class AsyncSqliteStorage(AsyncContextClosable):
             await posts.settle()
         await self._in_thread(self._engine.close)
         self._pool().shutdown(wait=False)
-        self._start_afresh()
+        self._restart_after_fork()
 
     async def _run(
         self,

@@ -52,8 +52,8 @@ from moorage.adapters.steps.docker_images import SOCKET, pull_image
 from moorage.domain.secrets.frames import with_careful_constructor
 from moorage.domain.secrets.options import checked_options, maybe_secret
 from moorage.domain.steps.images import RegistryLogin
-from moorage.domain.steps.looks import LatestStatusAnswers
 from moorage.domain.steps.runs import LogChunk, RunPhase, RunStatus
+from moorage.domain.steps.status_answers import LatestStatusAnswers
 from moorage.domain.steps.step import ConnectorType
 from moorage.errors import (
     AttemptTimeout,
@@ -160,7 +160,7 @@ class DockerPlatform:
         self._pulls = pull
         self._login = login
         self._limits = TimeLimits(socket, python or sys.executable)
-        self._looks = LatestStatusAnswers()
+        self._latest_answers = LatestStatusAnswers()
         self._logs = DockerLogs(self._engine)
         self._logs_locally: bool | None = None
 
@@ -188,7 +188,7 @@ class DockerPlatform:
             ConnectionFailed: the Engine cannot be reached, or the watchdog cannot watch.
         """
         self.validate(spec.step)
-        self._looks.forget(spec.name)
+        self._latest_answers.forget(spec.name)
         until = monotonic() + timeout
         while (status := self._begun_by_others(spec.name, until, timeout)) is None:
             # The watchdog begins while the container is created.
@@ -213,7 +213,7 @@ class DockerPlatform:
         if facts is None:
             return None
         with check_understood():
-            self._looks.note(name, is_over=phase_of(facts) is RunPhase.ENDED)
+            self._latest_answers.note(name, is_over=phase_of(facts) is RunPhase.ENDED)
             status = self._states.status(name, facts, timeout)
         if status.phase is RunPhase.RUNNING:
             self._limits.restore(id_of(status), timeout)
@@ -243,7 +243,7 @@ class DockerPlatform:
 
         A mark always leads to the same bytes, whether or not its connection is still open.
         """
-        is_over = self._looks.take(name, stream)
+        is_over = self._latest_answers.take(name, stream)
         if is_over is None:
             facts = self._states.facts(name, timeout)
             if facts is None:
@@ -344,7 +344,7 @@ class DockerPlatform:
 
     def remove(self, name: str, timeout: float, /) -> None:
         """Remove a run that has ended, with its output."""
-        self._looks.forget(name)
+        self._latest_answers.forget(name)
         self._logs.forget(name)
         self._delete(name, timeout)
 

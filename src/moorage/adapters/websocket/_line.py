@@ -80,7 +80,7 @@ class Line:
         self._created = self._reused = self._waiting = 0
         self.server: str | None = None
         self.is_closed = False
-        in_child(self, lambda line: line.start_afresh())
+        in_child(self, lambda line: line.restart_after_fork())
 
     def next_id(self) -> str:
         """Return an id that no other message of this connector has."""
@@ -253,7 +253,7 @@ class Line:
                 session.abort()
                 await session.wait_closed()
 
-    def start_afresh(self) -> None:
+    def restart_after_fork(self) -> None:
         """Forget the connection, as in a newly forked child."""
         # Collecting it as garbage could end the connection of the parent.
         self._inherited.append(self._session)

@@ -348,7 +348,7 @@ class Admission:
         rule = self.gates.budget
         if rule:
             budget = rule.present(states[0], now)
-            spent_numbers = rule.retry(budget) if self.retry else rule.call(budget)
+            spent_numbers = rule.count_retry(budget) if self.retry else rule.count_call(budget)
             if spent_numbers is None:
                 return Answer.NO_BUDGET, rule.left_for(budget)
             new.append(spent_numbers)
@@ -468,7 +468,7 @@ class _SeveralAdmission(Admission):
                 new_states.append(limit_state)
                 number += 1
             if budget is not None:
-                spent_numbers = budget.fast_call(states[number], now)
+                spent_numbers = budget.fast_count_call(states[number], now)
                 if spent_numbers is None:
                     return self.decide(states, now)
                 new_states.append(spent_numbers)

@@ -70,7 +70,7 @@ class BudgetRule:
             calls, retries, carry = 0, 0, unspent_share if current == period + 1 else 0
         return (time, keep_for, current, calls, retries, carry)
 
-    def fast_call(self, state: State | None, now: int, _cost: int = 0, /) -> Budget | None:
+    def fast_count_call(self, state: State | None, now: int, _cost: int = 0, /) -> Budget | None:
         """Return the budget after counting a first attempt; None if the period has changed.
 
         The last argument makes it callable like the `fast_grant` of a limit.
@@ -82,17 +82,17 @@ class BudgetRule:
             return None
         return (now, quiet, period, calls + 1, retries, carry)
 
-    def call(self, budget: Budget) -> Budget:
+    def count_call(self, budget: Budget) -> Budget:
         """Return the budget after counting one more first attempt."""
         state_time, quiet, period, calls, retries, carry = budget
         return (state_time, quiet, period, calls + 1, retries, carry)
 
-    def uncall(self, budget: Budget) -> Budget:
+    def uncount_call(self, budget: Budget) -> Budget:
         """Return the budget after removing one first attempt from this period's count."""
         state_time, quiet, period, calls, retries, carry = budget
         return (state_time, quiet, period, max(0, calls - 1), retries, carry)
 
-    def retry(self, budget: Budget) -> Budget | None:
+    def count_retry(self, budget: Budget) -> Budget | None:
         """Return the budget after counting one more retry; None if no retry is allowed."""
         state_time, quiet, period, calls, retries, carry = budget
         allowed_parts = self.floor * self.whole + carry + calls * self.parts

@@ -205,7 +205,7 @@ class UncountAttempt:
         (state,) = states
         if state is None:
             return states, None
-        return (self._rule.uncall(self._rule.present(state, now)),), None
+        return (self._rule.uncount_call(self._rule.present(state, now)),), None
 
 
 class SetCircuit:

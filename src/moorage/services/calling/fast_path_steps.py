@@ -160,7 +160,7 @@ class FastPathSteps(CallLifecycle):
             self.end(call, error)
             raise
 
-    async def go_on(self, call: Call, grants: list[Admitted], step: AttemptStep) -> Ending:
+    async def continue_call(self, call: Call, grants: list[Admitted], step: AttemptStep) -> Ending:
         """Continue a call whose first attempt was refused or has to wait for a limit."""
         core = self.core
         if call.hurried and grants and (grants[0][0] or grants[0][1]):
@@ -179,12 +179,12 @@ class FastPathSteps(CallLifecycle):
             self.broken_off(call, error)
             raise
 
-    async def go_on_sending(
+    async def continue_request(
         self, call: Call, grants: list[Admitted], request: Request, first: FirstAttempt | None
     ) -> Ending:
         """Continue a request's call; `first` is the part of its first attempt that was made."""
         call.repeatable = is_repeatable(call.plan, request)
-        return await self.go_on(call, grants, Exchange(self.core, call, request, first))
+        return await self.continue_call(call, grants, Exchange(self.core, call, request, first))
 
     async def follow(
         self,
@@ -216,7 +216,7 @@ class FastPathSteps(CallLifecycle):
         """Claim the idempotency key of a call, and make all attempts."""
         return await self._finish(call, protection, step)
 
-    async def go_on_under(
+    async def continue_claimed(
         self,
         call: Call,
         protection: KeyedUse,
@@ -248,7 +248,7 @@ class FastPathSteps(CallLifecycle):
         """Return the answer that an earlier call with the same idempotency key has stored."""
         return self._end_of_call(call, *replay_answer(self.core, call, protection, stored))
 
-    def give_up(
+    def release_key(
         self, call: Call, protection: KeyedUse, owner: int, claim: HeldClaim | None
     ) -> None:
         """Release the idempotency key of a fast-path call that was interrupted."""
@@ -319,12 +319,12 @@ class FastPathSteps(CallLifecycle):
         facts: SuccessFacts = (identity, plan, now, status, call.subject, method, traceparent)
         core.tell_success(listeners, facts, of_attempt)
 
-    def hand_back(self, plan: Plan, grants: list[Admitted]) -> None:
+    def return_grants(self, plan: Plan, grants: list[Admitted]) -> None:
         """Give back the rate-limit grants of a fast-path call interrupted before sending."""
         for grant in grants:
             withdraw(self.core, plan.gates, grant)
 
-    def give_back(self, plan: Plan, permit: Permit | None) -> None:
+    def return_permit(self, plan: Plan, permit: Permit | None) -> None:
         """Give back the circuit breaker's permit of a fast-path call that was interrupted."""
         if permit is not None:
             core = self.core

@@ -6,7 +6,6 @@ from typing import TYPE_CHECKING, Any, Final, NamedTuple, TypeVar
 
 import attrs
 
-from moorage.contracts.packed import pack, unpack
 from moorage.contracts.payments import (
     KIND,
     BuyerOutcome,
@@ -17,6 +16,7 @@ from moorage.contracts.payments import (
 )
 from moorage.contracts.ref import Ref
 from moorage.contracts.replays import as_replay
+from moorage.contracts.value_codec import pack, unpack
 from moorage.domain.http.fingerprint import digest
 from moorage.domain.idempotency.claims import AllowedActions, KeyUse
 from moorage.domain.idempotency.unsettled import (

@@ -147,7 +147,7 @@ class TenantRecords:
         self._taken_by: OrderedDict[str, _ReservedPlace] = OrderedDict()
         self._warned: set[str] = set()
 
-    def start_afresh(self) -> None:
+    def restart_after_fork(self) -> None:
         """Forget all places in a forked child: they belong to its parent process."""
         self._stocks = OrderedDict()
         self._taken_by = OrderedDict()

@@ -53,9 +53,9 @@ class Waiters:
 
     def __init__(self, lock: Callable[[], AbstractContextManager[object]] = nullcontext) -> None:
         self._make = lock
-        self.start_afresh()
+        self.restart_after_fork()
 
-    def start_afresh(self) -> None:
+    def restart_after_fork(self) -> None:
         """Forget all waiting callers in a forked child: they wait in its parent process."""
         self._lock = self._make()
         self._lines: dict[_Key, Line] = {}

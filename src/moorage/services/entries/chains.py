@@ -6,8 +6,8 @@ from typing import TYPE_CHECKING, Any, Final
 
 import attrs
 
-from moorage.contracts.packed import pack
 from moorage.contracts.undo import FromAnswer, Undo
+from moorage.contracts.value_codec import pack
 from moorage.domain.entries.chains import (
     ancestor_ids,
     predecessor_ids,

@@ -8,9 +8,9 @@ from typing import TYPE_CHECKING, Any, Final, TypeAlias
 
 import attrs
 
-from moorage.contracts.packed import pack, unpack
 from moorage.contracts.payments import KIND
 from moorage.contracts.undo import Undo
+from moorage.contracts.value_codec import pack, unpack
 from moorage.domain.entries.chains import joined_ids, predecessor_ids
 from moorage.domain.entries.outbox import OutboxEntry, fate_of
 from moorage.domain.entries.queue import (

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Final, Generic, TypeVar
 
 import attrs
 
-from moorage.contracts.packed import pack
+from moorage.contracts.value_codec import pack
 from moorage.domain.entries.pauses import (
     ANY_TARGET,
     LONGEST_REASON,

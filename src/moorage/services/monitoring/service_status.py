@@ -104,7 +104,7 @@ class ReadLimits:
             budget = BudgetStatus(
                 calls=spent_numbers[3],
                 retries=spent_numbers[4],
-                allows=self._budget.retry(spent_numbers) is not None,
+                allows=self._budget.count_retry(spent_numbers) is not None,
                 period=self._budget.period / _MICROS,
             )
         return with_times_moved_back(self.rules, states, now), (tuple(limits), budget)

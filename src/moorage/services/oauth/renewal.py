@@ -34,7 +34,6 @@ from moorage.domain.idempotency.claims import (
     store_answer,
 )
 from moorage.domain.oauth.client import ClientAuthentication
-from moorage.domain.oauth.drawers import tenant_of
 from moorage.domain.oauth.grants import Consent, TokenExchange
 from moorage.domain.oauth.question import (
     GRANT,
@@ -47,6 +46,7 @@ from moorage.domain.oauth.question import (
 )
 from moorage.domain.oauth.token_answer import Granted, Refusal, Refused, read_token
 from moorage.domain.oauth.token_request import token_request
+from moorage.domain.oauth.token_store_names import tenant_of
 from moorage.domain.observation.events import ConsentNeeded, TokenRenewed
 from moorage.domain.resilience import retry
 from moorage.domain.resilience.retry import RetryAfterDelay

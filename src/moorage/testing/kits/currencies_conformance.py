@@ -15,8 +15,8 @@ from typing import TYPE_CHECKING, Any, Final, TypeAlias
 import attrs
 
 from moorage.contracts.currencies import KIND, CurrenciesCapability, ExchangeRates
-from moorage.contracts.packed import pack, unpack
 from moorage.contracts.routes import Account
+from moorage.contracts.value_codec import pack, unpack
 from moorage.domain.http.requests import HttpMethod, Response
 from moorage.domain.values.money import EXPONENTS, Money
 from moorage.errors import InvalidData, UnsupportedByVendor, VendorFailed, VendorRejected

@@ -104,10 +104,10 @@ class LibraryEngine(Engine, ABC):
         """Return the numbers of exchanges; the library alone knows its idle connections."""
         return attrs.evolve(super().statistics(), idle=None)
 
-    def start_afresh(self) -> None:
+    def restart_after_fork(self) -> None:
         """Forget all connections after a fork, because they belong to the parent process."""
         self._creation_lock = Lock()
-        super().start_afresh()
+        super().restart_after_fork()
 
     async def settle(self) -> None:
         """Wait until closed clients have closed their connections."""

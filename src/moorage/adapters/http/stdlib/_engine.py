@@ -92,7 +92,7 @@ class Engine:
             self.gateway = Gateway(settings.proxy, self._for_proxy)
         self._pools: dict[object, Pool] = {}
         self._closed = False
-        in_child(self, type(self).start_afresh)
+        in_child(self, type(self).restart_after_fork)
 
     async def send(self, request: Request, url: str, timeouts: Timeouts) -> Response:
         """Send a request and read its whole response."""
@@ -134,7 +134,7 @@ class Engine:
             active=active_count, idle=idle_count, waiting=waiting_count, limit=limit
         )
 
-    def start_afresh(self) -> None:
+    def restart_after_fork(self) -> None:
         """Forget all connections after a fork, because they belong to the parent process."""
         pools, self._pools = self._pools, {}
         for pool in pools.values():

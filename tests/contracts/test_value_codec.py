@@ -17,17 +17,17 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from moorage import InvalidData, Ref, Request, Secret, contracts
-from moorage.contracts import packed
+from moorage.contracts import value_codec
 from moorage.contracts.address import Address
 from moorage.contracts.email import Attachment, EmailMessage, TemplateRef
 from moorage.contracts.email_bulk import BulkMessage, BulkRecipient
-from moorage.contracts.packed import kinds, pack, unpack
 from moorage.contracts.payments import Charge, Money
 from moorage.contracts.payments.states import RefundReason
 from moorage.contracts.shipping.parcels import Parcel
 from moorage.contracts.shipping.rates import RateRequest
 from moorage.contracts.sms import SmsMessage
 from moorage.contracts.storage import PutOptions
+from moorage.contracts.value_codec import kinds, pack, unpack
 from moorage.domain.http.body import BodyStream
 from moorage.domain.state.packing import pack_values
 from moorage.packing import pack as public
@@ -225,7 +225,7 @@ def test_every_value_can_be_packed() -> None:
             and (attrs.has(kind) or issubclass(kind, Enum))
             and not name.startswith("_")
             and not name.endswith("Capability")
-            and result.name != packed.__name__
+            and result.name != value_codec.__name__
         ]
     existing_types = kinds()
     assert [] == sorted(

@@ -15,7 +15,7 @@ from moorage.domain.oauth.grants import ClientCredentials, JwtBearer, RefreshTok
 if TYPE_CHECKING:
     from moorage.domain.oauth.client import OAuthClient
 
-_DRAWER: Final = "client "
+_PREFIX: Final = "client "
 
 
 def token_store_name(client: OAuthClient) -> str | None:
@@ -31,9 +31,9 @@ def token_store_name(client: OAuthClient) -> str | None:
     identity = repr((*who, sorted(client.parameters.items())))
     if isinstance(grant, RefreshToken):
         identity += digest([grant.token.reveal_bytes()]).hex()
-    return f"{_DRAWER}{sha256(identity.encode()).hexdigest()[:16]}"
+    return f"{_PREFIX}{sha256(identity.encode()).hexdigest()[:16]}"
 
 
-def tenant_of(drawer: str | None) -> str | None:
+def tenant_of(store_name: str | None) -> str | None:
     """Return the tenant whose tokens are stored under this name; None if it is not a tenant's."""
-    return None if drawer is not None and drawer.startswith(_DRAWER) else drawer
+    return None if store_name is not None and store_name.startswith(_PREFIX) else store_name

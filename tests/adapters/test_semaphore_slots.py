@@ -15,8 +15,14 @@ from hypothesis.stateful import (
     rule,
 )
 
-from moorage.adapters.concurrency.forking import start_afresh
-from moorage.adapters.concurrency.places import INSIDE, OUTSIDE, WAITING, SlotHolders, Waiter
+from moorage.adapters.concurrency.forking import restart_in_child
+from moorage.adapters.concurrency.semaphore_slots import (
+    INSIDE,
+    OUTSIDE,
+    WAITING,
+    SlotHolders,
+    Waiter,
+)
 from tests.adapters.fragile import FragileLock, Interruption
 
 # The syntax nodes allowed in a locked block: none that calls, loops or makes a container.
@@ -137,7 +143,7 @@ class PlacesMachine(RuleBasedStateMachine):
             assert bool(room.inside) == (name in self.places.names())
 
 
-TestPlaces = PlacesMachine.TestCase
+TestSemaphoreSlots = PlacesMachine.TestCase
 
 
 def test_an_interrupted_entry_holds_nothing() -> None:
@@ -197,7 +203,7 @@ def test_forked_child_starts_empty() -> None:
     places.enter("a", object(), 1)
     places.join(Waiter("a", object(), list), 1, 1)
 
-    start_afresh()
+    restart_in_child()
 
     assert set() == places.names()
     assert places.enter("a", object(), 1)
