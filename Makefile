@@ -185,6 +185,12 @@ docs: $(VENV)/.stamp  ## Build the documentation into build/docs
 dist: $(VENV)/.stamp  ## Build wheel, sdist and bill of materials into dist, and check them
 	@$(VENV)/bin/python -m tools.distribution
 
+EXTRAS ?=
+
+.PHONY: extras
+extras: $(VENV)/.stamp  ## Install EXTRAS=… or all, each alone, and import what it is for
+	@$(VENV)/bin/python -m tools.extras $(EXTRAS)
+
 PAGES ?=
 
 .PHONY: pages

@@ -3,13 +3,14 @@
 1. The wheel and the sdist are built twice, and must have the same bytes.
 2. The wheel that is built from the unpacked sdist must be the same wheel.
 3. The wheel is installed in fresh environments, with the core alone and with all extras. There
-   every entry point loads, and a call succeeds.
+   every entry point loads, every module that has its packages can be imported, and a call succeeds.
 4. A bill of materials is written beside them.
 """
 
 from __future__ import annotations
 
 import hashlib
+import json
 import shutil
 import subprocess
 import sys
@@ -19,7 +20,7 @@ from email import message_from_string
 from importlib import metadata
 from pathlib import Path
 from tempfile import TemporaryDirectory
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Any, Final
 from zipfile import ZipFile
 
 from tools.bill_of_materials import Product, bill, pinned_versions
@@ -54,6 +55,8 @@ with VendorServer() as vendor:
 print(len(names))
 """
 """The program that checks an installation."""
+PROBE: Final = Path(__file__).with_name("extras_probe.py")
+"""The program that imports all modules of an installation."""
 
 
 def build(source: Path, folder: Path) -> list[Path]:
@@ -110,8 +113,8 @@ def installed_requirements(name: str) -> Sequence[str]:
         return ()
 
 
-def check_installation(wheel: Path, version: str, extras: Iterable[str]) -> None:
-    """Install a wheel in a fresh environment, and run the check there.
+def check_installation(wheel: Path, version: str, extras: Iterable[str]) -> dict[str, Any]:
+    """Install a wheel in a fresh environment, and return what importing its modules there tells.
 
     Raises:
         SystemExit: the installation or the check failed.
@@ -125,6 +128,9 @@ def check_installation(wheel: Path, version: str, extras: Iterable[str]) -> None
         _run([python, "-I", "-W", "error", "-c", CHECK.format(version=version)], cwd=Path(folder))
         if "cli" in extras:
             _run([python, "-I", "-m", "moorage", "--version"], cwd=Path(folder))
+        probe = _run([python, "-I", "-W", "error", PROBE], cwd=Path(folder))
+    report: dict[str, Any] = json.loads(probe)
+    return report
 
 
 def main(arguments: Sequence[str]) -> int:
@@ -145,7 +151,9 @@ def main(arguments: Sequence[str]) -> int:
             installed_requirements,
         )
         for extras in ((), tuple(extra for extra in product.extras if extra not in NATIVE)):
-            check_installation(wheel, product.version, extras)
+            report = check_installation(wheel, product.version, extras)
+            if report["problems"]:
+                raise SystemExit("\n".join(report["problems"]))
         target.mkdir(parents=True, exist_ok=True)
         for path in first:
             shutil.copyfile(path, target / path.name)
@@ -154,12 +162,13 @@ def main(arguments: Sequence[str]) -> int:
     return 0
 
 
-def _run(command: Sequence[object], cwd: Path | None = None) -> None:
+def _run(command: Sequence[object], cwd: Path | None = None) -> str:
     finished = subprocess.run(
         [str(part) for part in command], cwd=cwd, capture_output=True, text=True, check=False
     )
     if finished.returncode:
         raise SystemExit(f"{command[0]} failed:\n{finished.stdout}{finished.stderr}")
+    return finished.stdout
 
 
 if __name__ == "__main__":

@@ -1,0 +1,121 @@
+"""The trial of each extra alone: what modules name of it, and what is wrong with it."""
+
+from __future__ import annotations
+
+import sys
+from typing import TYPE_CHECKING
+
+import pytest
+
+from tools.extras import defects, uncovered_modules
+from tools.extras_probe import absent_package, named_modules, problem_of, report
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+SOURCE = """
+from importlib import import_module
+from typing import TYPE_CHECKING
+import json.tool as tool
+from . import near
+
+if TYPE_CHECKING:
+    import redis
+else:
+    import sqlite3
+
+def late():
+    from colorsys import hls_to_rgb, no_such_name
+    return import_module("wave")
+"""
+CORE = {
+    "used": ["attrs"],
+    "problems": [],
+    "absent": {"m.redis": "redis", "m.both": "redis", "m.plugin": "pytest"},
+}
+REDIS = {
+    "used": ["attrs", "redis"],
+    "problems": [],
+    "absent": {"m.both": "sql", "m.plugin": "pytest"},
+}
+
+
+def test_imports_at_run_time_are_named() -> None:
+    """Imports inside of functions and by a literal name count, those for a type checker do not."""
+    assert {
+        ("importlib", "import_module"),
+        ("typing", "TYPE_CHECKING"),
+        ("json.tool", ""),
+        ("sqlite3", ""),
+        ("colorsys", "hls_to_rgb"),
+        ("colorsys", "no_such_name"),
+        ("wave", ""),
+    } == set(named_modules(SOURCE))
+
+
+def test_problems_of_imports_are_told() -> None:
+    """A module or a name that cannot be imported has a reason; a module below one is a name too."""
+    assert "" == problem_of("colorsys", "hls_to_rgb") == problem_of("json", "tool")
+    assert "ModuleNotFoundError: No module named 'no_such_package'" == problem_of(
+        "no_such_package.inner"
+    )
+    assert problem_of("colorsys", "no_such_name").startswith("ModuleNotFoundError")
+
+
+@pytest.mark.parametrize(
+    "problem, package",
+    [
+        ("ModuleNotFoundError: No module named 'redis.asyncio'; 'redis' is not a package", "redis"),
+        ("ModuleNotFoundError: No module named 'attrs.gone'", ""),
+        ("ImportError: cannot import name 'Redis'", ""),
+        ("", ""),
+    ],
+)
+def test_absent_package_is_no_defect(problem: str, package: str) -> None:
+    """A package that is not installed is absent; a missing part of an installed one is a defect."""
+    assert package == absent_package(problem, frozenset({"attrs"}))
+
+
+def test_report_tells_what_an_installation_lacks(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A report has used and absent packages, and each name that an installed package lacks."""
+    folder = tmp_path / "sampled"
+    (folder / "templates").mkdir(parents=True)
+    (folder / "__init__.py").touch()
+    (folder / "templates" / "broken.py").write_text("this is no Python")
+    (folder / "good.py").write_text("import attrs\n")
+    (folder / "absent.py").write_text("import no_such_package.inner\n")
+    (folder / "broken.py").write_text("1 / 0\n")
+    (folder / "late.py").write_text("def late():\n    from attrs import no_such_name\n")
+    monkeypatch.syspath_prepend(str(tmp_path))
+
+    try:
+        result = report("sampled", frozenset({"attrs"}))
+    finally:
+        for name in [name for name in sys.modules if name.split(".")[0] == "sampled"]:
+            del sys.modules[name]
+
+    assert {
+        "used": ["attrs"],
+        "problems": [
+            "sampled.broken: ZeroDivisionError: division by zero",
+            f"sampled.late names no_such_name: {problem_of('attrs', 'no_such_name')}",
+        ],
+        "absent": {"sampled.absent": "no_such_package"},
+    } == result
+
+
+def test_defects_of_extras_are_told() -> None:
+    """An extra is wrong if something cannot be imported, or if no module names a package of it."""
+    assert [] == defects(CORE, {"redis": REDIS})
+    assert ["no extra: m.x: it breaks", "idle: no module names a package of it"] == defects(
+        {**CORE, "problems": ["m.x: it breaks"]}, {"idle": CORE}
+    )
+
+
+def test_module_that_needs_two_extras_is_told() -> None:
+    """A module that no environment can import is told, unless only tests need it."""
+    assert ["m.both: no extra alone can import it, which needs redis"] == uncovered_modules(
+        CORE, {"redis": REDIS}
+    )

@@ -1,0 +1,99 @@
+"""Imports what an installed moorage names of the packages that are installed beside it.
+
+`tools.extras` runs this file with the interpreter of a fresh environment. It prints a JSON document
+with the packages that modules name, what could not be imported although its package is there,
+and the modules that need a package which is not there.
+"""
+
+from __future__ import annotations
+
+import ast
+import json
+import sys
+from importlib import import_module, metadata
+from pathlib import Path
+from typing import TYPE_CHECKING, Final
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+NOT_IMPORTED: Final = frozenset({"__main__", "templates"})
+"""Names of files and folders that are run or copied, and not imported."""
+
+
+def named_modules(source: str) -> Iterator[tuple[str, str]]:
+    """Yield each module that a source imports at run time, with the name that it takes or "".
+
+    Imports for the type checker alone are left out. `import_module("name")` counts.
+    """
+    waiting: list[ast.AST] = [ast.parse(source)]
+    while waiting:
+        node = waiting.pop()
+        if isinstance(node, ast.If) and ast.unparse(node.test) == "TYPE_CHECKING":
+            waiting += node.orelse
+            continue
+        waiting += ast.iter_child_nodes(node)
+        if isinstance(node, ast.Import):
+            yield from ((alias.name, "") for alias in node.names)
+        elif isinstance(node, ast.ImportFrom) and node.module and not node.level:
+            yield from ((node.module, alias.name) for alias in node.names)
+        elif (
+            isinstance(node, ast.Call)
+            and ast.unparse(node.func) == "import_module"
+            and isinstance(node.args[0], ast.Constant)
+        ):
+            yield str(node.args[0].value), ""
+
+
+def problem_of(module: str, name: str = "") -> str:
+    """Return why a module, or a name in it, cannot be imported; an empty string if it can be."""
+    try:
+        imported = import_module(module)
+        if name and not hasattr(imported, name):
+            import_module(f"{module}.{name}")
+    except Exception as error:  # noqa: BLE001 - whatever it is, it is reported
+        return f"{type(error).__name__}: {error}"
+    return ""
+
+
+def absent_package(problem: str, installed: frozenset[str]) -> str:
+    """Return the package that is not installed, if that is the problem; otherwise ""."""
+    start, _, rest = problem.partition(": No module named '")
+    package = rest.partition("'")[0].split(".")[0]
+    return package if start == "ModuleNotFoundError" and package not in installed else ""
+
+
+def modules_below(folder: Path) -> dict[str, str]:
+    """Return the source of each module of a package, by the module's name."""
+    result = {}
+    for path in sorted(folder.rglob("*.py")):
+        names = path.relative_to(folder.parent).with_suffix("").parts
+        if NOT_IMPORTED.isdisjoint(names):
+            result[".".join(names).removesuffix(".__init__")] = path.read_text("utf-8")
+    return result
+
+
+def report(package: str, installed: frozenset[str]) -> dict[str, object]:
+    """Import all modules of a package, and what they name of the installed packages."""
+    folder = Path(import_module(package).__file__ or "").parent
+    used: set[str] = set()
+    problems: list[str] = []
+    absent: dict[str, str] = {}
+    for module, source in modules_below(folder).items():
+        problem = problem_of(module)
+        missing = absent_package(problem, installed)
+        if missing:
+            absent[module] = missing
+        elif problem:
+            problems.append(f"{module}: {problem}")
+        for other, name in sorted(set(named_modules(source))):
+            top = other.split(".")[0]
+            if top in installed and top != package:
+                used.add(top)
+                problem = problem_of(other, name)
+                problems += [f"{module} names {name or other}: {problem}"] if problem else []
+    return {"used": sorted(used), "problems": problems, "absent": absent}
+
+
+if __name__ == "__main__":
+    json.dump(report("moorage", frozenset(metadata.packages_distributions())), sys.stdout)
