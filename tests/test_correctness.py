@@ -11,6 +11,7 @@ from benchmarks import correctness
 from benchmarks.correctness import FAULTS, main, sentence
 from benchmarks.faults.charges import double_submit, lost_answer
 from benchmarks.faults.circuits import cancelled_calls, probe_stampede
+from benchmarks.faults.clocks import skewed_clock
 from benchmarks.faults.pauses import jitter_at_the_cap
 from benchmarks.faults.trial import Observation
 
@@ -56,11 +57,29 @@ def test_observation_can_fail(
     assert "Use: broken_rules." in capsys.readouterr().err
 
 
+def test_fault_without_its_server_is_named(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """A fault whose server is not installed is named, and the faults after it are run."""
+
+    def unbroken_rules() -> dict[str, Any]:
+        """Nothing breaks."""
+        return {"a library": lambda: Observation("it works", holds=True)}
+
+    monkeypatch.setenv("PATH", "")
+    monkeypatch.setattr(correctness, "FAULTS", (skewed_clock, unbroken_rules))
+
+    assert 0 == main([])
+    text = capsys.readouterr().out
+    assert "not run: redis-server was not found. Install Redis.\nunbroken_rules: " in text
+
+
 def test_page_has_every_fault() -> None:
-    """The page of the documentation tells every fault, and that moorage stands it."""
+    """The page tells every fault and the command that runs it, and that moorage stands it."""
     text = PAGE.read_text("utf-8")
     for fault in FAULTS:
-        assert sentence(fault) in text
+        command = f"Run it: `make correctness FAULTS={fault.__name__}`"
+        assert f"{sentence(fault)}\n\n{command}\n" in text
     rows = [line for line in text.splitlines() if line.startswith("| moorage")]
     assert len(rows) >= len(FAULTS)
     assert all(" | yes | " in row for row in rows)

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import shutil
 import subprocess
 import sys
 from typing import Final
 
-from benchmarks.faults.trial import Observation, Trial
+from benchmarks.faults.trial import MissingServer, Observation, Trial
 
 _WORKER: Final = """
 import sys, time
@@ -37,6 +38,8 @@ take = lambda: limiter.hit(item, "vendor")
 
 def skewed_clock() -> dict[str, Trial]:
     """Two processes, one with its clock a minute ahead, share a limit of ten a second in Redis."""
+    if shutil.which("redis-server") is None:
+        raise MissingServer("redis-server was not found. Install Redis.")
     from servers import redis
 
     def share_limit(program: str) -> Observation:

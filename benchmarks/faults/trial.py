@@ -25,6 +25,10 @@ class Observation(NamedTuple):
 Trial: TypeAlias = "Callable[[], Observation]"
 
 
+class MissingServer(Exception):
+    """A fault needs a server that is not installed on this machine."""
+
+
 def call_at_once(call: Callable[[], object]) -> None:
     """Make a call in many threads at the same time, and wait until all have ended."""
     start = threading.Barrier(CALLERS)
