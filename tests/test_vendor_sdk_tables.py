@@ -449,3 +449,42 @@ def test_masked_words_are_short_and_without_secrets() -> None:
     assert sdk.masked_words("") is None
     assert sdk.masked_words(None) is None
     assert len(sdk.masked_words("word " * 100) or "") <= 301
+
+
+@attrs.frozen(kw_only=True)
+class OAuthExample(sdk.OAuthVendor):
+    """An example vendor with client credentials, for the accounts of shops."""
+
+    name = "lagoon"
+    kinds = ("sms",)
+    oauth_path = "/oauth/token"
+    oauth_scope = "read write"
+    oauth_authentication = sdk.ClientAuthentication.POST
+    oauth_options = ("client_id", "client_secret", "shop")
+
+    shop: str | None = None
+    base_url: str = "https://api.lagoon.example/v1/"
+
+
+def test_oauth_vendor_has_a_client_if_the_account_has_credentials() -> None:
+    """The client has the class's path, scope and authentication; without credentials is none."""
+    client = OAuthExample(client_id="c", client_secret="s", shop="x").clients()[""]
+    service = OAuthExample().services()[""]
+
+    assert "https://api.lagoon.example/v1/oauth/token" == client.server.token_endpoint
+    assert ("c", ("read", "write")) == (client.client_id, client.scope)
+    assert sdk.ClientAuthentication.POST is client.authentication
+    assert {} == OAuthExample().clients()
+    assert (True, None) == (service.needs_credentials, service.credentials)
+
+
+@pytest.mark.parametrize("missing", OAuthExample.oauth_options)
+def test_oauth_options_belong_together(missing: str) -> None:
+    """An account with some of the options is refused, and the error names the missing one."""
+    options = {name: "x" for name in OAuthExample.oauth_options if name != missing}
+
+    with pytest.raises(
+        sdk.ConfigurationError, match=f"together, and {missing} is missing"
+    ) as caught:
+        OAuthExample(**options)
+    assert missing == caught.value.path

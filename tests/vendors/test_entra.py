@@ -250,7 +250,9 @@ def test_credentials_are_complete_or_absent(missing: str) -> None:
     """Incomplete credentials are refused; without any, the credential provider is used."""
     options: dict[str, Any] = {"directory": "a", "client_id": "b", "client_secret": "c"}
     value = options.pop(missing)
-    for parts in (options, {missing: value}):
-        with pytest.raises(ConfigurationError, match="one of them is missing"):
+    first_missing = "client_id" if missing == "directory" else "directory"
+    for parts, name in ((options, missing), ({missing: value}, first_missing)):
+        with pytest.raises(ConfigurationError, match=f"{name} is missing") as caught:
             Entra(**parts)
+        assert name == caught.value.path
     assert {} == Entra().clients()

@@ -208,7 +208,7 @@ def test_hmrc_refuses_numbers_of_departments(fields: dict[str, Any]) -> None:
 
 def test_hmrc_needs_both_parts_of_its_credentials() -> None:
     """A client id without a secret is refused."""
-    with pytest.raises(ConfigurationError, match="one of them is missing"):
+    with pytest.raises(ConfigurationError, match="client_secret is missing"):
         Hmrc(client_id="c")
 
 
@@ -288,7 +288,7 @@ def test_hmrc_takes_a_token_of_the_credential_provider() -> None:
     vendor = Hmrc()
     assert {} == vendor.clients()
     assert vendor.services()[""].needs_credentials
-    with pytest.raises(ConfigurationError, match="one of them is missing"):
+    with pytest.raises(ConfigurationError, match="client_id is missing"):
         Hmrc(client_secret="s")
 
 
@@ -360,4 +360,4 @@ def test_messages_name_what_is_wrong() -> None:
                 hub.tax().check_vat_number(number)
     with pytest.raises(ConfigurationError) as caught:
         Hmrc(client_id="c")
-    assert "client_id" == caught.value.path
+    assert "client_secret" == caught.value.path

@@ -102,6 +102,7 @@ if TYPE_CHECKING:
     from moorage.vendor_sdk.answers import read_answers as read_answers
     from moorage.vendor_sdk.answers import required as required
     from moorage.vendor_sdk.api_vendor import ApiVendor as ApiVendor
+    from moorage.vendor_sdk.api_vendor import HttpVendor as HttpVendor
     from moorage.vendor_sdk.api_vendor import api_key as api_key
     from moorage.vendor_sdk.api_vendor import basic as basic
     from moorage.vendor_sdk.api_vendor import bearer as bearer
@@ -111,6 +112,7 @@ if TYPE_CHECKING:
     from moorage.vendor_sdk.google import GoogleAccount as GoogleAccount
     from moorage.vendor_sdk.google import google_account as google_account
     from moorage.vendor_sdk.google import is_google_account as is_google_account
+    from moorage.vendor_sdk.oauth_vendor import OAuthVendor as OAuthVendor
     from moorage.vendor_sdk.operations import VendorOperation as VendorOperation
     from moorage.vendor_sdk.operations import delete as delete
     from moorage.vendor_sdk.operations import filled_path as filled_path
@@ -191,6 +193,8 @@ _HOME = {
     "google_account": "vendor_sdk.google",
     "is_google_account": "vendor_sdk.google",
     "ApiVendor": "vendor_sdk.api_vendor",
+    "OAuthVendor": "vendor_sdk.oauth_vendor",
+    "HttpVendor": "vendor_sdk.api_vendor",
     "bearer": "vendor_sdk.api_vendor",
     "basic": "vendor_sdk.api_vendor",
     "api_key": "vendor_sdk.api_vendor",

@@ -1,4 +1,4 @@
-"""The base class for vendors with an HTTP API and one secret."""
+"""The base classes for vendors with an HTTP API, and for those with one secret."""
 
 from __future__ import annotations
 
@@ -55,14 +55,14 @@ def path_key(path: str) -> Callable[[Any, Secret], Credentials]:
 
 
 @frozen(kw_only=True)
-class ApiVendor(Vendor):
-    """A vendor with an HTTP API and one secret, described by the attributes of its class.
+class HttpVendor(Vendor):
+    """A vendor with an HTTP API, described by the attributes of its class.
+
+    Subclasses decide how the account authenticates: `ApiVendor`, `OAuthVendor`, or one of your own
+    that overrides `static_credentials`.
 
     Attributes:
-        credentials: the secret of the account; by default the credential provider supplies
-            `Credentials`.
         urls: the name of the option or property with the URL of each service, by service.
-        auth: makes `Credentials` from the account and its secret; by default a bearer token.
         refusals: the `classify` of the services: a `Refusals`, or a function in `staticmethod`.
         headers: headers of every request.
         ping_path: the path of a harmless request that costs nothing, with the account's options in
@@ -72,14 +72,15 @@ class ApiVendor(Vendor):
     """
 
     urls: ClassVar[Mapping[str, str]] = _MAIN
-    auth: ClassVar[Callable[[Any, Secret], Credentials]] = bearer()
     refusals: ClassVar[Classifier | None] = None
     headers: ClassVar[Mapping[str, str]] = _NO_HEADERS
     ping_path: ClassVar[str | None] = None
     ping_query: ClassVar[Mapping[str, Any] | None] = None
     event_reading: ClassVar[Reading[Any] | None] = None
 
-    credentials: Secret | None = field(default=None, converter=optional(as_secret))
+    def static_credentials(self) -> Credentials | None:
+        """Return the credentials of every request; by default None, because they are obtained."""
+        return None
 
     def settings(self) -> Mapping[str, Any]:
         """Return further settings of the services; by default the headers."""
@@ -87,8 +88,7 @@ class ApiVendor(Vendor):
 
     def services(self) -> Mapping[str, Service]:
         """Return the services that `urls` defines."""
-        secret = self.credentials
-        credentials = None if secret is None else type(self).auth(self, secret)
+        credentials = self.static_credentials()
         keys = {} if self.idempotency is None else self.idempotency.settings
         return {
             destination: Service(
@@ -113,3 +113,23 @@ class ApiVendor(Vendor):
         """Return the event that `event_reading` reads; empty if required data is missing."""
         reading = self.event_reading
         return () if reading is None else reading.found(ref, as_answer(event.data), id=event.id)
+
+
+@frozen(kw_only=True)
+class ApiVendor(HttpVendor):
+    """A vendor with an HTTP API and one secret.
+
+    Attributes:
+        credentials: the secret of the account; by default the credential provider supplies
+            `Credentials`.
+        auth: makes `Credentials` from the account and its secret; by default a bearer token.
+    """
+
+    auth: ClassVar[Callable[[Any, Secret], Credentials]] = bearer()
+
+    credentials: Secret | None = field(default=None, converter=optional(as_secret))
+
+    def static_credentials(self) -> Credentials | None:
+        """Return the credentials that `auth` makes from the secret; None if there is no secret."""
+        secret = self.credentials
+        return None if secret is None else type(self).auth(self, secret)

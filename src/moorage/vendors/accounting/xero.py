@@ -89,7 +89,7 @@ _KEYS: Final = sdk.VendorKeys(
 
 
 @attrs.frozen(kw_only=True)
-class Xero(sdk.Vendor):
+class Xero(sdk.OAuthVendor):
     """An organisation at Xero.
 
     Attributes:
@@ -102,13 +102,15 @@ class Xero(sdk.Vendor):
         token_url: URL that grants tokens.
     """
 
-    name: ClassVar[str] = "xero"
-    kinds: ClassVar[tuple[str, ...]] = ("accounting",)
-    api_version: ClassVar[str | None] = "2.0"
-    capabilities: ClassVar[frozenset[str]] = frozenset(AccountingCapability)
+    name = "xero"
+    kinds = ("accounting",)
+    api_version = "2.0"
+    capabilities = frozenset(AccountingCapability)
     limits: ClassVar[Mapping[str, int]] = {"idempotency_key": _KEY, "invoice_number": 255}
-    webhook: ClassVar[str | None] = "xero"
-    idempotency: ClassVar[sdk.VendorKeys | None] = _KEYS
+    webhook = "xero"
+    idempotency = _KEYS
+
+    refusals = staticmethod(classify)
 
     tenant_id: str = attrs.field(
         validator=sdk.matches(
@@ -117,10 +119,6 @@ class Xero(sdk.Vendor):
             remedy="Copy the tenantId of the organisation from GET https://api.xero.com/connections.",
         )
     )
-    client_id: str | None = attrs.field(default=None, repr=False)
-    client_secret: sdk.Secret | None = attrs.field(
-        default=None, converter=attrs.converters.optional(sdk.as_secret)
-    )
     scope: str = (
         "accounting.transactions accounting.contacts accounting.settings.read"
         " accounting.attachments"
@@ -128,41 +126,13 @@ class Xero(sdk.Vendor):
     base_url: str = "https://api.xero.com/api.xro/2.0"
     token_url: str = "https://identity.xero.com/connect/token"  # noqa: S105 - an address
 
-    def __attrs_post_init__(self) -> None:
-        """Refuse an id without its secret, and a secret without its id."""
-        if (self.client_id is None) is not (self.client_secret is None):
-            raise sdk.ConfigurationError(
-                "A custom connection of Xero needs a client id and a client secret, and one of"
-                " them is missing.",
-                path="client_id",
-                remedy="Give both, or neither and a credential provider.",
-            )
+    def settings(self) -> Mapping[str, Any]:
+        """The headers, of which one names the organisation."""
+        return {"headers": {"Accept": "application/json", "Xero-Tenant-Id": self.tenant_id}}
 
-    def services(self) -> Mapping[str, sdk.Service]:
-        """The Accounting API of the organisation."""
-        return {
-            "": sdk.Service(
-                self.name,
-                self.base_url,
-                needs_credentials=True,
-                headers={"Accept": "application/json", "Xero-Tenant-Id": self.tenant_id},
-                classify=classify,
-                **_KEYS.settings,
-            )
-        }
-
-    def clients(self) -> Mapping[str, sdk.OAuthClient]:
-        """The OAuth client of the custom connection."""
-        if self.client_id is None or self.client_secret is None:
-            return {}
-        return {
-            "": sdk.OAuthClient(
-                server=self.token_url,
-                client_id=self.client_id,
-                secret=self.client_secret,
-                scope=self.scope,
-            )
-        }
+    def oauth_settings(self) -> Mapping[str, Any]:
+        """The token endpoint, and the scopes of the custom connection."""
+        return {"server": self.token_url, "scope": self.scope}
 
     async def create_contact(
         self, wire: Wire, contact: Contact, /, *, key: str | None

@@ -37,11 +37,10 @@ if TYPE_CHECKING:
     from moorage.vendor_sdk import Answer, Ref, Request, Response, Wire
 
 _PAGE: Final = "100"
-_HEADERS: Final = {"Prefer": 'IdType="ImmutableId", outlook.timezone="UTC"'}
 
 
 @attrs.frozen(kw_only=True)
-class MicrosoftCalendar(sdk.Vendor):
+class MicrosoftCalendar(sdk.OAuthVendor):
     """The calendars of a person at Microsoft.
 
     Attributes:
@@ -54,13 +53,17 @@ class MicrosoftCalendar(sdk.Vendor):
         base_url: URL of Microsoft Graph.
     """
 
-    name: ClassVar[str] = "microsoft_calendar"
-    kinds: ClassVar[tuple[str, ...]] = ("calendars",)
-    api_version: ClassVar[str | None] = "v1.0"
-    capabilities: ClassVar[frozenset[str]] = frozenset(CalendarsCapability) - {
-        CalendarsCapability.WITHOUT_INVITATIONS
-    }
+    name = "microsoft_calendar"
+    kinds = ("calendars",)
+    api_version = "v1.0"
+    capabilities = frozenset(CalendarsCapability) - {CalendarsCapability.WITHOUT_INVITATIONS}
     limits: ClassVar[Mapping[str, int]] = {"addresses": 20}
+
+    headers: ClassVar[Mapping[str, str]] = {
+        "Prefer": 'IdType="ImmutableId", outlook.timezone="UTC"',
+    }
+    oauth_options = ("directory", "client_id", "client_secret")
+    refusals = staticmethod(events.classify)
 
     user: str = attrs.field(
         validator=sdk.matches(
@@ -70,50 +73,18 @@ class MicrosoftCalendar(sdk.Vendor):
         )
     )
     directory: str | None = None
-    client_id: str | None = attrs.field(default=None, repr=False)
-    client_secret: sdk.Secret | None = attrs.field(
-        default=None, converter=attrs.converters.optional(sdk.as_secret)
-    )
     login_url: str = "https://login.microsoftonline.com"
     base_url: str = attrs.field(
         default="https://graph.microsoft.com", converter=sdk.validate_base_url
     )
 
-    def __attrs_post_init__(self) -> None:
-        """Refuse incomplete credentials."""
-        parts = (self.directory, self.client_id, self.client_secret)
-        if any(part is not None for part in parts) and None in parts:
-            raise sdk.ConfigurationError(
-                "Microsoft Graph needs a directory, a client id and a client secret, and one of"
-                " them is missing.",
-                path="client_id",
-                remedy="Give all three, or none and a credential provider.",
-            )
-
-    def services(self) -> Mapping[str, sdk.Service]:
-        """The API."""
-        service = sdk.Service(
-            self.name,
-            self.base_url,
-            needs_credentials=True,
-            classify=events.classify,
-            headers=_HEADERS,
-        )
-        return {"": service}
-
-    def clients(self) -> Mapping[str, sdk.OAuthClient]:
-        """The OAuth client of the application."""
-        if self.directory is None or self.client_id is None or self.client_secret is None:
-            return {}
-        tenant = quote(self.directory, safe="")
+    def oauth_settings(self) -> Mapping[str, Any]:
+        """The token endpoint of the tenant."""
+        tenant = quote(str(self.directory), safe="")
         return {
-            "": sdk.OAuthClient(
-                server=f"{self.login_url.rstrip('/')}/{tenant}/oauth2/v2.0/token",
-                client_id=self.client_id,
-                secret=self.client_secret,
-                authentication=sdk.ClientAuthentication.POST,
-                scope=f"{self.base_url.rstrip('/')}/.default",
-            )
+            "server": f"{self.login_url.rstrip('/')}/{tenant}/oauth2/v2.0/token",
+            "authentication": sdk.ClientAuthentication.POST,
+            "scope": f"{self.base_url.rstrip('/')}/.default",
         }
 
     async def calendars(self, wire: Wire, after: Ref | None, /) -> CalendarPage:

@@ -22,15 +22,11 @@ from moorage.contracts.payments import (
 from moorage.vendor_sdk import (
     ConfigurationError,
     InvalidData,
-    OAuthClient,
+    OAuthVendor,
     RepeatedKey,
     Request,
-    Secret,
-    Service,
     UnknownOutcome,
-    Vendor,
     VendorKeys,
-    as_secret,
     key_at,
     mode_at,
     read_answer,
@@ -115,7 +111,7 @@ _KEYS: Final = VendorKeys(
 
 
 @attrs.frozen(kw_only=True)
-class PayPal(Vendor):
+class PayPal(OAuthVendor):
     """A business account at PayPal, with an app.
 
     Attributes:
@@ -128,10 +124,10 @@ class PayPal(Vendor):
         base_url: URL of another system.
     """
 
-    name: ClassVar[str] = "paypal"
-    kinds: ClassVar[tuple[str, ...]] = ("payments",)
-    api_version: ClassVar[str | None] = "v2"
-    capabilities: ClassVar[frozenset[str]] = frozenset(
+    name = "paypal"
+    kinds = ("payments",)
+    api_version = "v2"
+    capabilities = frozenset(
         {
             PaymentsCapability.INTENT,
             PaymentsCapability.COMPLETE,
@@ -161,8 +157,8 @@ class PayPal(Vendor):
         }
     )
     limits: ClassVar[Mapping[str, int]] = {"idempotency_key": KEY, "page": PAGE, **LONGEST}
-    webhook: ClassVar[str | None] = "paypal"
-    idempotency: ClassVar[VendorKeys | None] = _KEYS
+    webhook = "paypal"
+    idempotency = _KEYS
     unknown_outcomes: ClassVar[Mapping[str, UnknownOutcome]] = {
         **words(
             UnknownOutcome.ASKED_AGAIN,
@@ -171,25 +167,20 @@ class PayPal(Vendor):
         **words(UnknownOutcome.REPEATED, "void"),
     }
     # "A maximum of three hours": developer.paypal.com/docs/api/transaction-search/v1/
-    listed_within: ClassVar[float] = 3 * 3_600.0
+    listed_within = 3 * 3_600.0
 
-    client_id: str | None = None
-    client_secret: Secret | None = attrs.field(
-        default=None, converter=attrs.converters.optional(as_secret)
-    )
+    urls: ClassVar[Mapping[str, str]] = {"": "_api_url"}
+    oauth_path = "/v1/oauth2/token"
+    refusals = staticmethod(classify)
+
     sandbox: bool = False
     webhook_id: str | None = None
     return_url: str | None = attrs.field(default=None, validator=is_return_url)
     base_url: str | None = None
 
     def __attrs_post_init__(self) -> None:
-        """Refuse an id without its secret, and a secret without its id."""
-        if (self.client_id is None) != (self.client_secret is None):
-            raise ConfigurationError(
-                "The app needs a client id and a client secret, and one of them is missing.",
-                path="client_secret" if self.client_secret is None else "client_id",
-                remedy="Give both, or neither and a credential provider.",
-            )
+        """Refuse incomplete credentials, and the live URL for the sandbox."""
+        super().__attrs_post_init__()
         if self.sandbox and self._api_url.startswith(_LIVE):
             raise ConfigurationError(
                 "The sandbox is selected, but the URL is that of the live system.",
@@ -205,24 +196,6 @@ class PayPal(Vendor):
     def mode(self) -> Mode | None:
         """Live or test mode, by the options; None if unknown."""
         return mode_at(self._api_url, live=_LIVE, test="https://api-m.sandbox.paypal.com")
-
-    def services(self) -> Mapping[str, Service]:
-        """The API."""
-        service = Service(
-            "paypal",
-            self._api_url,
-            needs_credentials=True,
-            classify=classify,
-            **_KEYS.settings,
-        )
-        return {"": service}
-
-    def clients(self) -> Mapping[str, OAuthClient]:
-        """The OAuth client of the app."""
-        if self.client_id is None or self.client_secret is None:
-            return {}
-        server = f"{self._api_url.rstrip('/')}/v1/oauth2/token"
-        return {"": OAuthClient(server=server, client_id=self.client_id, secret=self.client_secret)}
 
     def verifying(self) -> Mapping[str, Any]:
         """The signature scheme of the sandbox or the live system, and the webhook's id."""

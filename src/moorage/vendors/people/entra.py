@@ -37,7 +37,7 @@ _VIEW: Final = {"$select": users.SELECT, "$expand": users.EXPAND}
 
 
 @attrs.frozen(kw_only=True)
-class Entra(sdk.Vendor):
+class Entra(sdk.OAuthVendor):
     """An application in a tenant of Microsoft Entra.
 
     Attributes:
@@ -49,54 +49,26 @@ class Entra(sdk.Vendor):
         base_url: URL of Microsoft Graph.
     """
 
-    name: ClassVar[str] = "entra"
-    kinds: ClassVar[tuple[str, ...]] = ("people",)
-    api_version: ClassVar[str | None] = "v1.0"
-    capabilities: ClassVar[frozenset[str]] = frozenset(
-        {PeopleCapability.GROUPS, PeopleCapability.MANAGER}
-    )
+    name = "entra"
+    kinds = ("people",)
+    api_version = "v1.0"
+    capabilities = frozenset({PeopleCapability.GROUPS, PeopleCapability.MANAGER})
     limits: ClassVar[Mapping[str, int]] = {"external_id": 16}
 
+    oauth_options = ("directory", "client_id", "client_secret")
+    refusals = staticmethod(users.classify)
+
     directory: str | None = None
-    client_id: str | None = attrs.field(default=None, repr=False)
-    client_secret: sdk.Secret | None = attrs.field(
-        default=None, converter=attrs.converters.optional(sdk.as_secret)
-    )
     login_url: str = "https://login.microsoftonline.com"
     base_url: str = "https://graph.microsoft.com"
 
-    def __attrs_post_init__(self) -> None:
-        """Refuse incomplete credentials."""
-        parts = (self.directory, self.client_id, self.client_secret)
-        if any(part is not None for part in parts) and None in parts:
-            raise sdk.ConfigurationError(
-                "Microsoft Entra needs a directory, a client id and a client secret, and one of"
-                " them is missing.",
-                path="client_id",
-                remedy="Give all three, or none and a credential provider.",
-            )
-
-    def services(self) -> Mapping[str, sdk.Service]:
-        """The API."""
+    def oauth_settings(self) -> Mapping[str, Any]:
+        """The token endpoint of the tenant."""
+        tenant = quote(str(self.directory), safe="")
         return {
-            "": sdk.Service(
-                self.name, self.base_url, needs_credentials=True, classify=users.classify
-            )
-        }
-
-    def clients(self) -> Mapping[str, sdk.OAuthClient]:
-        """The OAuth client of the application."""
-        if self.directory is None or self.client_id is None or self.client_secret is None:
-            return {}
-        tenant = quote(self.directory, safe="")
-        return {
-            "": sdk.OAuthClient(
-                server=f"{self.login_url.rstrip('/')}/{tenant}/oauth2/v2.0/token",
-                client_id=self.client_id,
-                secret=self.client_secret,
-                authentication=sdk.ClientAuthentication.POST,
-                scope=f"{self.base_url.rstrip('/')}/.default",
-            )
+            "server": f"{self.login_url.rstrip('/')}/{tenant}/oauth2/v2.0/token",
+            "authentication": sdk.ClientAuthentication.POST,
+            "scope": f"{self.base_url.rstrip('/')}/.default",
         }
 
     async def find(self, wire: Wire, query: PeopleQuery, after: Ref | None, /) -> PersonPage:

@@ -18,17 +18,12 @@ from moorage.contracts.shipping.rates import LabelFormat, ShippingCapability
 from moorage.contracts.shipping.shipments import CancelResult, CancelState, ShipmentState
 from moorage.contracts.shipping.tracking import TrackingStatus
 from moorage.vendor_sdk import (
-    ConfigurationError,
     ConnectorError,
-    OAuthClient,
+    OAuthVendor,
     OutcomeUnknown,
     Request,
-    Secret,
-    Service,
     UnsupportedByVendor,
-    Vendor,
     VendorRejected,
-    as_secret,
     mode_at,
 )
 from moorage.vendors.shipping._common import (
@@ -70,12 +65,11 @@ if TYPE_CHECKING:
     from moorage.contracts.shipping.tracking import Tracking
     from moorage.vendor_sdk import Mode, Ref, Response, Wire
 
-_SOURCE: Final = "moorage"
 _NOT_FOUND: Final = 404
 
 
 @attrs.frozen(kw_only=True)
-class Ups(Vendor):
+class Ups(OAuthVendor):
     """An account at UPS.
 
     Attributes:
@@ -87,10 +81,10 @@ class Ups(Vendor):
         base_url: URL of UPS; its test system is https://wwwcie.ups.com.
     """
 
-    name: ClassVar[str] = CARRIER
-    kinds: ClassVar[tuple[str, ...]] = ("shipping",)
-    api_version: ClassVar[str | None] = "v2409"
-    capabilities: ClassVar[frozenset[str]] = frozenset(
+    name = CARRIER
+    kinds = ("shipping",)
+    api_version = "v2409"
+    capabilities = frozenset(
         {
             ShippingCapability.MULTI_PARCEL,
             ShippingCapability.CUSTOMS,
@@ -107,47 +101,19 @@ class Ups(Vendor):
     )
     limits: ClassVar[Mapping[str, int]] = {"parcels": 200}
 
+    headers: ClassVar[Mapping[str, str]] = {"transactionSrc": "moorage"}
+    oauth_path = "/security/v1/oauth/token"
+    refusals = staticmethod(classify)
+
     account_number: str = attrs.field(repr=False)
-    client_id: str | None = attrs.field(default=None, repr=False)
-    client_secret: Secret | None = attrs.field(
-        default=None, converter=attrs.converters.optional(as_secret)
-    )
     goods: str = "Merchandise"
     base_url: str = "https://onlinetools.ups.com"
-
-    def __attrs_post_init__(self) -> None:
-        """Refuse an id without its secret, and a secret without its id."""
-        if (self.client_id is None) is not (self.client_secret is None):
-            raise ConfigurationError(
-                "UPS needs a client id and a client secret, and one of them is missing.",
-                path="client_id",
-                remedy="Give both, or neither and a credential provider.",
-            )
 
     def mode(self) -> Mode | None:
         """Live or test mode, by the options; None if unknown."""
         return mode_at(
             self.base_url, live="https://onlinetools.ups.com", test="https://wwwcie.ups.com"
         )
-
-    def services(self) -> Mapping[str, Service]:
-        """The API."""
-        return {
-            "": Service(
-                CARRIER,
-                self.base_url,
-                needs_credentials=True,
-                headers={"transactionSrc": _SOURCE},
-                classify=classify,
-            )
-        }
-
-    def clients(self) -> Mapping[str, OAuthClient]:
-        """The OAuth client of the application."""
-        if self.client_id is None or self.client_secret is None:
-            return {}
-        server = f"{self.base_url.rstrip('/')}/security/v1/oauth/token"
-        return {"": OAuthClient(server=server, client_id=self.client_id, secret=self.client_secret)}
 
     async def get_rates(
         self, wire: Wire, request: RateRequest, /, *, key: str | None

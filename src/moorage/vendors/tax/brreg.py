@@ -24,38 +24,32 @@ if TYPE_CHECKING:
 _NOT_FOUND: Final = 404
 _REMOVED: Final = 410
 _ID: Final = "organisasjonsnummer"
-_REFUSALS: Final = sdk.Refusals(
-    vendor="The Brønnøysund register",
-    statuses={400: sdk.InvalidRequest, 429: sdk.RateLimitExceeded},
-    mask=without_numbers,
-)
 
 
 @attrs.frozen(kw_only=True)
-class Brreg(sdk.Vendor):
+class Brreg(sdk.HttpVendor):
     """Access to the Brønnøysund register, which needs no account.
 
     Attributes:
         base_url: URL of the API.
     """
 
-    name: ClassVar[str] = "brreg"
-    kinds: ClassVar[tuple[str, ...]] = ("tax",)
-    capabilities: ClassVar[frozenset[str]] = frozenset({TaxCapability.NORWEGIAN_NUMBERS})
+    name = "brreg"
+    kinds = ("tax",)
+    capabilities = frozenset({TaxCapability.NORWEGIAN_NUMBERS})
+
+    headers: ClassVar[Mapping[str, str]] = {"Accept": "application/json"}
+    refusals = sdk.Refusals(
+        vendor="The Brønnøysund register",
+        statuses={400: sdk.InvalidRequest, 429: sdk.RateLimitExceeded},
+        mask=without_numbers,
+    )
 
     base_url: str = "https://data.brreg.no/enhetsregisteret/api"
 
-    def services(self) -> Mapping[str, sdk.Service]:
-        """The API."""
-        return {
-            "": sdk.Service(
-                self.name,
-                self.base_url,
-                credentials=sdk.Credentials.none(),
-                headers={"Accept": "application/json"},
-                classify=_REFUSALS,
-            )
-        }
+    def static_credentials(self) -> sdk.Credentials:
+        """The register needs no credentials."""
+        return sdk.Credentials.none()
 
     async def check_vat_number(
         self,

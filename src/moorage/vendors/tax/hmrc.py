@@ -28,25 +28,11 @@ if TYPE_CHECKING:
 _LIVE: Final = "https://api.service.hmrc.gov.uk"
 _TEST: Final = "https://test-api.service.hmrc.gov.uk"
 _LOOK_UP: Final = "/organisations/vat/check-vat-number/lookup"
-_ACCEPT: Final = "application/vnd.hmrc.2.0+json"
-_SCOPE: Final = "read:vat"
 _NOT_FOUND: Final = (404, "NOT_FOUND")
 _DIGITS: Final = re.compile("[0-9]{9}(?:[0-9]{3})?")
 _BUSINESS: Final = 9
 """The digits that name the business; three more name a part of it."""
 _ADDRESS: Final = ("line1", "line2", "line3", "line4", "line5", "postcode")
-_REFUSALS: Final = sdk.Refusals(
-    vendor="HMRC",
-    # The requester is not registered; other refusals with 403 are about the application.
-    codes_at={403: {"INVALID_REQUEST": sdk.InvalidRequest}},
-    statuses={
-        400: sdk.InvalidRequest,
-        401: sdk.AuthenticationFailed,
-        403: sdk.AuthenticationFailed,
-        429: sdk.RateLimitExceeded,
-    },
-    mask=without_numbers,
-)
 
 
 def _check_digits(number: VatNumber | None, field: str) -> None:
@@ -59,7 +45,7 @@ def _check_digits(number: VatNumber | None, field: str) -> None:
 
 
 @attrs.frozen(kw_only=True)
-class Hmrc(sdk.Vendor):
+class Hmrc(sdk.OAuthVendor):
     """An application at HMRC.
 
     Attributes:
@@ -69,57 +55,33 @@ class Hmrc(sdk.Vendor):
         base_url: URL of HMRC; its test system is https://test-api.service.hmrc.gov.uk.
     """
 
-    name: ClassVar[str] = "hmrc"
-    kinds: ClassVar[tuple[str, ...]] = ("tax",)
-    api_version: ClassVar[str | None] = "2.0"
-    capabilities: ClassVar[frozenset[str]] = frozenset(
-        {TaxCapability.UK_NUMBERS, TaxCapability.PROOF}
+    name = "hmrc"
+    kinds = ("tax",)
+    api_version = "2.0"
+    capabilities = frozenset({TaxCapability.UK_NUMBERS, TaxCapability.PROOF})
+
+    headers: ClassVar[Mapping[str, str]] = {"Accept": "application/vnd.hmrc.2.0+json"}
+    oauth_path = "/oauth/token"
+    oauth_scope = "read:vat"
+    oauth_authentication = sdk.ClientAuthentication.POST
+    refusals = sdk.Refusals(
+        vendor="HMRC",
+        # The requester is not registered; other refusals with 403 are about the application.
+        codes_at={403: {"INVALID_REQUEST": sdk.InvalidRequest}},
+        statuses={
+            400: sdk.InvalidRequest,
+            401: sdk.AuthenticationFailed,
+            403: sdk.AuthenticationFailed,
+            429: sdk.RateLimitExceeded,
+        },
+        mask=without_numbers,
     )
 
-    client_id: str | None = attrs.field(default=None, repr=False)
-    client_secret: sdk.Secret | None = attrs.field(
-        default=None, converter=attrs.converters.optional(sdk.as_secret)
-    )
     base_url: str = _LIVE
-
-    def __attrs_post_init__(self) -> None:
-        """Refuse an id without its secret, and a secret without its id."""
-        if (self.client_id is None) is not (self.client_secret is None):
-            raise sdk.ConfigurationError(
-                "HMRC needs a client id and a client secret, and one of them is missing.",
-                path="client_id",
-                remedy="Give both, or neither and a credential provider.",
-            )
 
     def mode(self) -> sdk.Mode | None:
         """Live or test mode, by the URL; None if unknown."""
         return sdk.mode_at(self.base_url, live=_LIVE, test=_TEST)
-
-    def services(self) -> Mapping[str, sdk.Service]:
-        """The API."""
-        return {
-            "": sdk.Service(
-                self.name,
-                self.base_url,
-                needs_credentials=True,
-                headers={"Accept": _ACCEPT},
-                classify=_REFUSALS,
-            )
-        }
-
-    def clients(self) -> Mapping[str, sdk.OAuthClient]:
-        """The OAuth client of the application."""
-        if self.client_id is None or self.client_secret is None:
-            return {}
-        return {
-            "": sdk.OAuthClient(
-                server=f"{self.base_url.rstrip('/')}/oauth/token",
-                client_id=self.client_id,
-                secret=self.client_secret,
-                authentication=sdk.ClientAuthentication.POST,
-                scope=_SCOPE,
-            )
-        }
 
     async def check_vat_number(
         self,
