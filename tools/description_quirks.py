@@ -46,6 +46,15 @@ QUIRKS: Final[Mapping[str, frozenset[str]]] = {
     "hmrc": frozenset({"body.target.address.line2 is not known."}),
     # The query's pages are documented.
     "mailgun": frozenset({"body.pagination is not known."}),
+    # Mailtrap's OpenAPI description has both texts in one message, and a sender in each message of
+    # a batch.
+    "mailtrap": frozenset(
+        {
+            "body.html is not known.",
+            "body.requests[0].from is not known.",
+            "body.requests[1].from is not known.",
+        }
+    ),
     # Microsoft documents the query of a calendar view, which its metadata lack, and the names of
     # this action's parameters with small initials.
     "microsoft_calendar": frozenset(

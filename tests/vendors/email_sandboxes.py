@@ -22,6 +22,7 @@ from tests.vendors.subjects.brevo import brevo_labs
 from tests.vendors.subjects.mailersend import mailersend_labs
 from tests.vendors.subjects.mailgun import mailgun_labs
 from tests.vendors.subjects.mailjet import mailjet_labs
+from tests.vendors.subjects.mailtrap import mailtrap_labs
 from tests.vendors.subjects.postmark import postmark_labs
 from tests.vendors.subjects.resend import resend_labs
 from tests.vendors.subjects.sparkpost import sparkpost_labs
@@ -151,4 +152,5 @@ LABS = {
     "sparkpost": sparkpost_labs,
     "brevo": brevo_labs,
     "mailersend": mailersend_labs,
+    "mailtrap": mailtrap_labs,
 }

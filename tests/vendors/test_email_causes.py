@@ -14,6 +14,7 @@ from moorage.vendors.email.brevo import Brevo
 from moorage.vendors.email.mailersend import MailerSend
 from moorage.vendors.email.mailgun import Mailgun
 from moorage.vendors.email.mailjet import Mailjet
+from moorage.vendors.email.mailtrap import Mailtrap
 from moorage.vendors.email.postmark import Postmark
 from moorage.vendors.email.resend import Resend
 from moorage.vendors.email.sendgrid import SendGrid
@@ -45,6 +46,7 @@ VENDORS: dict[str, tuple[Vendor, Callable[[Payload], tuple[Any, Any]]]] = {
     ),
     "mailgun": (Mailgun(domain="a.example"), _mailgun),
     "mailjet": (Mailjet(api_key="k"), lambda fields: ({"MessageID": 1, **fields}, None)),
+    "mailtrap": (Mailtrap(), lambda fields: ({"message_id": "1", **fields}, None)),
     "postmark": (Postmark(), lambda fields: ({"MessageID": "1", **fields}, None)),
     "resend": (
         Resend(),
@@ -86,6 +88,8 @@ CAUSES: list[tuple[str, Payload, RejectReason | None]] = [
     ("mailjet", {"event": "blocked", "error": "odd"}, RejectReason.OTHER),
     ("mailjet", {"event": "unsub"}, RejectReason.UNSUBSCRIBED),
     ("mailjet", {"event": "open"}, None),
+    ("mailtrap", {"event": "reject"}, RejectReason.BLOCKED),
+    ("mailtrap", {"event": "suspension"}, None),
     ("postmark", {"RecordType": "Bounce", "Type": "BadEmailAddress"}, RejectReason.INVALID),
     ("postmark", {"RecordType": "Bounce", "Type": "Transient"}, None),
     (
@@ -136,6 +140,7 @@ def test_causes_have_the_words_of_all_vendors(
         ("amazon_ses", {"eventType": "Open", "open": {"userAgent": "Mail/1"}}),
         ("mailgun", {"event": "opened", "client-info": {"user-agent": "Mail/1"}}),
         ("mailjet", {"event": "open", "agent": "Mail/1"}),
+        ("mailtrap", {"event": "open", "user_agent": "Mail/1"}),
         ("postmark", {"RecordType": "Open", "UserAgent": "Mail/1"}),
         ("resend", {"type": "email.clicked", "click": {"userAgent": "Mail/1"}}),
         ("sendgrid", {"event": "open", "useragent": "Mail/1"}),

@@ -99,6 +99,13 @@ def _mailersend(request: SandboxRequest) -> WebhookEvent:
     return _webhook_event({"data": {"type": "delivered", "email": email}})
 
 
+def _mailtrap(request: SandboxRequest) -> WebhookEvent:
+    body = request.json()
+    fields = {"event": "delivery", "message_id": "1", "email": WRITTEN}
+    words = {name: body[name] for name in ("category", "custom_variables")}
+    return _webhook_event({**fields, **words})
+
+
 def _webhook_event(payload: dict[str, Any], data: Any = None) -> WebhookEvent:
     return WebhookEvent(vendor="x", id="1", type="x", vendor_type="x", payload=payload, data=data)
 
@@ -109,6 +116,7 @@ WEBHOOKS: dict[str, Callable[[SandboxRequest], WebhookEvent]] = {
     "mailersend": _mailersend,
     "mailgun": _mailgun,
     "mailjet": _mailjet,
+    "mailtrap": _mailtrap,
     "postmark": _postmark,
     "resend": _resend,
     "sendgrid": _sendgrid,

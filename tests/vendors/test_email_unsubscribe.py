@@ -32,6 +32,7 @@ PLACES: dict[str, tuple[str, Any]] = {
     "brevo": ("headers", HEADERS),
     "mailersend": ("list_unsubscribe", URL),
     "mailjet": ("Messages.0.Headers", HEADERS),
+    "mailtrap": ("headers", HEADERS),
     "postmark": ("Headers", PAIRS),
     "resend": ("headers", HEADERS),
     "sendgrid": ("headers", HEADERS),

@@ -472,6 +472,14 @@ SENDERS = [
         ),
     ),
     Sender(
+        name="mailtrap",
+        send=over_body(
+            "Mailtrap-Signature",
+            lambda body: mac(SECRET, body).hex(),
+            lambda n: {"events": [{"event": "delivery", "event_id": f"e{n}"}]},
+        ),
+    ),
+    Sender(
         name="brevo",
         send=with_token({"Authorization": f"Bearer {TOKEN}"}, _brevo_event),
         secret=TOKEN,

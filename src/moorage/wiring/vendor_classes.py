@@ -44,6 +44,7 @@ VENDOR_CLASSES: Final = {
     "mailersend": "email.mailersend:MailerSend",
     "mailgun": "email.mailgun:Mailgun",
     "mailjet": "email.mailjet:Mailjet",
+    "mailtrap": "email.mailtrap:Mailtrap",
     "microsoft_calendar": "calendars.microsoft_calendar:MicrosoftCalendar",
     "mollie": "payments.mollie:Mollie",
     "nbp": "currencies.nbp:Nbp",

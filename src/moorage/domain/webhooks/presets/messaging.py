@@ -274,6 +274,25 @@ MESSAGING: Final = (
             "inbound.message": "email.received",
         },
     ),
+    WebhookScheme(
+        name="mailtrap",
+        signature="{header:Mailtrap-Signature}",
+        items="events",
+        id="{json:event_id}",
+        type="{json:event}",
+        time="{json:timestamp}",
+        types={
+            "delivery": "email.delivered",
+            "soft bounce": "email.deferred",
+            "bounce": "email.bounced",
+            "suspension": "email.deferred",
+            "reject": "email.rejected",
+            "open": "email.opened",
+            "click": "email.clicked",
+            "spam": "email.complained",
+            "unsubscribe": "email.unsubscribed",
+        },
+    ),
     # Postmark signs nothing: the URL that it is given contains a user name and a password.
     WebhookScheme(
         name="postmark",

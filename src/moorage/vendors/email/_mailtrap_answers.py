@@ -1,0 +1,150 @@
+"""Parsing of Mailtrap's answers and webhooks."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Final
+
+from moorage.contracts.email_outcomes import EmailEvent, EmailReceipt, EmailStatus, RejectReason
+from moorage.vendor_sdk import (
+    ConnectorError,
+    Result,
+    VendorRejected,
+    as_answer,
+    error_answer,
+    malformed,
+    read_answer,
+)
+from moorage.vendors.email._common import (
+    bare_address,
+    check_some_readable,
+    masked,
+    original_metadata_name,
+    receipt_of,
+    texts_of,
+)
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from moorage.contracts.email import EmailMessage
+    from moorage.vendor_sdk import Answer, MakeRef, Response, WebhookEvent, Wire
+
+ID_VARIABLE: Final = "moorage_id"
+"""The custom variable with the id of a message."""
+_EVENTS: Final = {
+    "delivery": EmailStatus.DELIVERED,
+    "soft bounce": EmailStatus.DEFERRED,
+    "bounce": EmailStatus.BOUNCED,
+    "suspension": EmailStatus.DEFERRED,
+    "reject": EmailStatus.REJECTED,
+    "open": EmailStatus.OPENED,
+    "click": EmailStatus.CLICKED,
+    "spam": EmailStatus.COMPLAINED,
+    "unsubscribe": EmailStatus.UNSUBSCRIBED,
+}
+_CAUSES: Final = {
+    "bounce": RejectReason.BOUNCED,
+    "reject": RejectReason.BLOCKED,
+    "spam": RejectReason.SPAM,
+    "unsubscribe": RejectReason.UNSUBSCRIBED,
+}
+_PERMANENT: Final = {"bounce": True, "soft bounce": False, "suspension": False}
+
+
+def is_id_variable(name: str) -> bool:
+    """True for the name of the custom variable with the id of a message."""
+    return name == ID_VARIABLE
+
+
+def read_refusal(response: Response) -> tuple[str | None, str | None]:
+    """The text of a refusal, which has no code."""
+    return None, _words(error_answer(response))
+
+
+def _words(fields: Answer) -> str | None:
+    """The sentences about the errors of a request or of a message; None without any."""
+    sentences = fields.texts("errors")
+    return " ".join(sentences) or fields.text("errors") or fields.text("error")
+
+
+def read_receipt(wire: Wire, message: EmailMessage, id_: str, response: Response) -> EmailReceipt:
+    """Parse the receipt of an accepted message."""
+    return _receipt(wire, message, id_, read_answer(response), response)
+
+
+def _receipt(
+    wire: Wire, message: EmailMessage, id_: str, fields: Answer, response: Response
+) -> EmailReceipt:
+    if not fields.flag("success") or not fields.texts("message_ids"):
+        raise malformed(response, "message_ids")
+    return receipt_of(wire, id_, message.everybody, EmailStatus.QUEUED, fields.raw)
+
+
+def read_batch(
+    wire: Wire, sent: Mapping[str, EmailMessage], response: Response
+) -> list[Result[EmailReceipt]]:
+    """Parse the results of a bulk message.
+
+    Args:
+        wire: makes references.
+        sent: the messages by their ids.
+        response: the answer.
+    """
+    entries = list(read_answer(response).objects("responses"))
+    if len(entries) != len(sent):
+        raise malformed(response, "result for each message")
+    results = [
+        _result(wire, message, id_, entry, response)
+        for (id_, message), entry in zip(sent.items(), entries, strict=True)
+    ]
+    check_some_readable(results, response)
+    return results
+
+
+def _result(
+    wire: Wire, message: EmailMessage, id_: str, entry: Answer, response: Response
+) -> Result[EmailReceipt]:
+    if entry.flag("success") is False:
+        words = masked(_words(entry) or "")
+        refusal = VendorRejected(
+            f"Mailtrap refused: {words or 'no reason is given'}",
+            vendor_message=words or None,
+            service=wire.account,
+        )
+        return Result(error=refusal)
+    try:
+        return Result(_receipt(wire, message, id_, entry, response))
+    except ConnectorError as error:
+        return Result(error=error)
+
+
+def read_event(event: WebhookEvent, ref: MakeRef) -> tuple[EmailEvent, ...]:
+    """Convert an item of a webhook to events; none without the id of a message."""
+    fields = as_answer(event.payload)
+    message_id, kind = fields.text("message_id"), fields.text("event") or ""
+    if message_id is None:
+        return ()
+    variables, category = texts_of(fields.value("custom_variables")), fields.text("category")
+    return (
+        EmailEvent(
+            id=event.id,
+            ref=ref(variables.get(ID_VARIABLE) or message_id, message=message_id),
+            status=_EVENTS.get(kind, EmailStatus.UNKNOWN),
+            vendor_status=kind or None,
+            at=fields.time("timestamp"),
+            email=bare_address(fields.text("email")),
+            code=fields.text("response_code"),
+            reason=fields.text("response") or fields.text("reason"),
+            cause=_CAUSES.get(kind),
+            permanent=_PERMANENT.get(kind),
+            url=fields.text("url"),
+            user_agent=fields.text("user_agent"),
+            tags=() if category is None else (category,),
+            metadata={
+                original_metadata_name(name, is_id_variable): text
+                for name, text in variables.items()
+                if not is_id_variable(name)
+            },
+            raw=fields.raw,
+        ),
+    )

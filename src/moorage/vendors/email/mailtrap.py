@@ -1,0 +1,212 @@
+"""Mailtrap: email, on its transactional or its bulk stream.
+
+JSON with a bearer token. Mailtrap gives each recipient of a message an id of its own, so each
+message carries an id of moorage's in its custom variables, which events bring back. It takes no
+idempotency key, so a message that may have been sent is not sent again. A bulk is one request
+with a message and a result for each recipient.
+"""
+
+from __future__ import annotations
+
+from functools import partial
+from typing import TYPE_CHECKING, Any, ClassVar, Final
+
+import attrs
+
+from moorage.contracts.email import EmailCapability, EmailMessage
+from moorage.contracts.email_address import EmailAddress, as_address
+from moorage.vendor_sdk import (
+    ApiVendor,
+    AuthenticationFailed,
+    InvalidData,
+    InvalidRequest,
+    RateLimitExceeded,
+    Refusals,
+    Request,
+    Result,
+    encode_json,
+    extra_for,
+    merged,
+    part_key,
+)
+from moorage.vendors.email._common import (
+    addresses_header,
+    ascii_header,
+    derived_message_id,
+    filled_fields,
+    in_base64,
+    in_parts,
+    masked,
+    messages_of,
+    sender_of,
+    vendor_metadata_name,
+)
+from moorage.vendors.email._mailtrap_answers import (
+    ID_VARIABLE,
+    is_id_variable,
+    read_batch,
+    read_event,
+    read_receipt,
+    read_refusal,
+)
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Mapping
+
+    from moorage.contracts.email import Attachment
+    from moorage.contracts.email_bulk import BulkMessage
+    from moorage.contracts.email_outcomes import EmailEvent, EmailReceipt
+    from moorage.vendor_sdk import MakeRef, WebhookEvent, Wire
+
+_MEGABYTE: Final = 1024 * 1024
+_MOST_BATCH_BYTES: Final = 50 * _MEGABYTE
+_AROUND: Final = 2_000
+"""Approximate bytes of a message besides its content."""
+_MOST_VARIABLE_BYTES: Final = 1_000
+
+
+@attrs.frozen(kw_only=True)
+class Mailtrap(ApiVendor):
+    """A sending stream of an account at Mailtrap.
+
+    Attributes:
+        credentials: API token; by default the credential provider supplies it.
+        sender: sender of messages that name none.
+        base_url: URL of the stream; by default that of the transactional stream.
+    """
+
+    name = "mailtrap"
+    kinds = ("email",)
+    api_version = "v2"
+    capabilities = frozenset(
+        {
+            EmailCapability.ATTACHMENTS,
+            EmailCapability.CUSTOM_HEADERS,
+            EmailCapability.INLINE_IMAGES,
+            EmailCapability.METADATA,
+            EmailCapability.TAGS,
+            EmailCapability.TEMPLATES,
+            EmailCapability.UNSUBSCRIBE,
+        }
+    )
+    limits: ClassVar[Mapping[str, int]] = {
+        "batch": 500,
+        "recipients": 1_000,
+        "message_bytes": 10 * _MEGABYTE,
+    }
+    webhook = "mailtrap"
+
+    refusals = Refusals(
+        vendor="Mailtrap",
+        statuses={400: InvalidRequest, 401: AuthenticationFailed, 429: RateLimitExceeded},
+        read=read_refusal,
+        mask=masked,
+    )
+
+    sender: EmailAddress | None = attrs.field(
+        default=None, converter=attrs.converters.optional(as_address)
+    )
+    base_url: str = "https://send.api.mailtrap.io"
+
+    async def send_transactional(
+        self, wire: Wire, message: EmailMessage, /, *, key: str | None
+    ) -> EmailReceipt:
+        """Send one message."""
+        id_ = derived_message_id(wire, key)
+        request = Request.post("/api/send", json=mail_body(self, message, id_))
+        return await wire.send(request, key=key, parse=partial(read_receipt, wire, message, id_))
+
+    async def send_bulk(
+        self, wire: Wire, bulk: BulkMessage, /, *, key: str | None
+    ) -> list[Result[EmailReceipt]]:
+        """Send a message to each recipient, in as few requests as their size allows."""
+        most = min(500, max(1, _MOST_BATCH_BYTES // (bulk.base.size + _AROUND)))
+        return await in_parts(wire, bulk, most, partial(self._send_batch, wire), key)
+
+    async def _send_batch(
+        self, wire: Wire, bulk: BulkMessage, key: str | None
+    ) -> list[Result[EmailReceipt]]:
+        sent = {
+            derived_message_id(wire, key and part_key(key, f"m{number}")): message
+            for number, message in enumerate(messages_of(bulk), 1)
+        }
+        bodies = [mail_body(self, message, id_) for id_, message in sent.items()]
+        request = Request.post("/api/batch", json={"requests": bodies})
+        return await wire.send(request, key=key, parse=partial(read_batch, wire, sent))
+
+    def events(self, event: WebhookEvent, ref: MakeRef) -> tuple[EmailEvent, ...]:
+        """Convert an item of a webhook to events."""
+        return read_event(event, ref)
+
+
+def mail_body(vendor: Mailtrap, message: EmailMessage, id_: str) -> dict[str, Any]:
+    """A message, as the body of a request or as a part of one.
+
+    Raises:
+        InvalidData: the message has more than one tag, a tag besides a template, or more metadata
+            than Mailtrap keeps.
+    """
+    if len(message.tags) > 1 or (message.tags and message.template is not None):
+        raise InvalidData(
+            "Mailtrap accepts one tag, and none besides a template.",
+            field="tags",
+            remedy="Give one tag, and the rest as metadata.",
+        )
+    headers = {name: ascii_header(value) for name, value in message.all_headers.items()}
+    if len(message.reply_to) > 1:
+        headers["Reply-To"] = ", ".join(addresses_header(message.reply_to))
+    body = {
+        "from": _person(sender_of(message, vendor.sender)),
+        "to": _people(message.to),
+        "cc": _people(message.cc),
+        "bcc": _people(message.bcc),
+        "reply_to": _person(message.reply_to[0]) if len(message.reply_to) == 1 else None,
+        **_contents(message),
+        "category": next(iter(message.tags), None),
+        "headers": headers,
+        "attachments": [_file(file) for file in message.attachments],
+        "custom_variables": _variables(message, id_),
+    }
+    return merged(filled_fields(body), extra_for("mailtrap", message.extra))
+
+
+def _contents(message: EmailMessage) -> dict[str, Any]:
+    template = message.template
+    if template is not None:
+        # A template has its own subject and texts, and Mailtrap accepts no others besides.
+        return {"template_uuid": template.id, "template_variables": dict(template.data)}
+    # Mailtrap refuses a message that has only files.
+    text = message.text or (None if message.html else " ")
+    return {"subject": message.subject, "text": text, "html": message.html}
+
+
+def _variables(message: EmailMessage, id_: str) -> dict[str, str]:
+    words = {
+        vendor_metadata_name(name, is_id_variable): text for name, text in message.metadata.items()
+    }
+    variables = {ID_VARIABLE: id_, **words}
+    if len(encode_json(variables)) > _MOST_VARIABLE_BYTES:
+        raise InvalidData(
+            "The metadata is longer than the 1000 bytes that Mailtrap keeps.",
+            field="metadata",
+            remedy="Give fewer or shorter entries.",
+        )
+    return variables
+
+
+def _person(address: EmailAddress) -> dict[str, str]:
+    return filled_fields({"email": address.wire, "name": address.name})
+
+
+def _people(several: Iterable[EmailAddress]) -> list[dict[str, str]]:
+    return [_person(address) for address in several]
+
+
+def _file(file: Attachment) -> dict[str, str]:
+    fields = {
+        "filename": file.filename,
+        "content": in_base64(file),
+        "type": file.content_type,
+        "disposition": file.disposition.value,
+    }
+    return fields | ({"content_id": file.content_id} if file.content_id else {})
