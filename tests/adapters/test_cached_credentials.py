@@ -60,11 +60,11 @@ class CacheInMode:
         else:
             self.behind = MemoryCredentialProvider(fields)
             self.cached = CachedCredentials(self.behind, clock=self.clock, **options)
-        self._awaited = awaited
+        self._is_async = awaited
 
     def ask(self, verb: Callable[..., Any], *options: object) -> Any:
         """Return the result of a synchronous or asynchronous method."""
-        return asyncio.run(verb(*options)) if self._awaited else verb(*options)
+        return asyncio.run(verb(*options)) if self._is_async else verb(*options)
 
     def get(self, service: str = "stripe", tenant: str | None = "acme") -> Any:
         """Return the credential from the cache."""

@@ -56,13 +56,13 @@ def test_conforms_in_time(check: Callable[..., None]) -> None:
 
 
 @pytest.mark.parametrize("check", kit.ASYNC_CHECKS, ids=name_of)
-def test_conforms_awaited(check: kit.AsyncCheck) -> None:
+def test_conforms_async(check: kit.AsyncCheck) -> None:
     """AsyncMemoryStorage passes the conformance kit."""
     asyncio.run(check(AsyncMemoryStorage))
 
 
 @pytest.mark.parametrize("check", [*kit.ASYNC_TIMED_CHECKS, *kit.ASYNC_BOUNDED_CHECKS], ids=name_of)
-def test_conforms_awaited_in_time(check: Callable[..., Any]) -> None:
+def test_conforms_async_in_time(check: Callable[..., Any]) -> None:
     """AsyncMemoryStorage passes the expiry and size checks with a virtual clock."""
     asyncio.run(check(_timed_later))
 

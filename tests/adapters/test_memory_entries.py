@@ -22,7 +22,7 @@ def test_webhooks(check: inbox_conformance.Check) -> None:
 
 
 @pytest.mark.parametrize("check", inbox_conformance.ASYNC_CHECKS, ids=name_of)
-def test_webhooks_awaited(check: inbox_conformance.AsyncCheck) -> None:
+def test_webhooks_async(check: inbox_conformance.AsyncCheck) -> None:
     """AsyncMemoryInbox passes the conformance kit."""
     asyncio.run(check(AsyncMemoryInbox))
 
@@ -34,6 +34,6 @@ def test_calls(check: outbox_conformance.Check) -> None:
 
 
 @pytest.mark.parametrize("check", outbox_conformance.ASYNC_CHECKS, ids=name_of)
-def test_calls_awaited(check: outbox_conformance.AsyncCheck) -> None:
+def test_calls_async(check: outbox_conformance.AsyncCheck) -> None:
     """AsyncMemoryOutbox passes the conformance kit."""
     asyncio.run(check(AsyncMemoryOutbox))

@@ -64,13 +64,13 @@ def test_conforms_in_time(check: kit.TimedCheck, url: str) -> None:
 
 @pytest.mark.untraced
 @pytest.mark.parametrize("check", kit.ASYNC_CHECKS, ids=name_of)
-def test_conforms_awaited(check: kit.AsyncCheck, url: str) -> None:
+def test_conforms_async(check: kit.AsyncCheck, url: str) -> None:
     """AsyncRedisStorage passes the conformance kit."""
     asyncio.run(check(lambda: AsyncRedisStorage(url, timeout=PATIENT)))
 
 
 @pytest.mark.parametrize("check", kit.ASYNC_TIMED_CHECKS, ids=name_of)
-def test_conforms_awaited_in_time(check: Callable[..., Any], url: str) -> None:
+def test_conforms_async_in_time(check: Callable[..., Any], url: str) -> None:
     """AsyncRedisStorage passes the conformance checks that let time pass."""
     asyncio.run(check(lambda: (AsyncRedisStorage(url, timeout=PATIENT), time.sleep)))
 

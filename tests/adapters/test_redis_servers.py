@@ -348,7 +348,7 @@ def test_restarted_node_receives_the_script(mode: str, cluster: list[PrivateRedi
 
 
 @pytest.mark.parametrize("check", kit.ASYNC_CHECKS[3:], ids=name_of)
-def test_a_cluster_conforms_awaited(check: kit.AsyncCheck, cluster: list[PrivateRedis]) -> None:
+def test_a_cluster_conforms_async(check: kit.AsyncCheck, cluster: list[PrivateRedis]) -> None:
     """An asynchronous store on a Redis cluster passes the conformance kit for keys of one node."""
 
     async def check_cluster() -> None:

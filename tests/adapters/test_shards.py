@@ -84,7 +84,7 @@ def test_conforms(check: kit.Check, shard: str, tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("check", kit.ASYNC_CHECKS, ids=name_of)
-def test_conforms_awaited(check: kit.AsyncCheck, tmp_path: Path) -> None:
+def test_conforms_async(check: kit.AsyncCheck, tmp_path: Path) -> None:
     """An asynchronous sharded store over memory and SQLite passes the kit while states move."""
 
     async def run() -> None:

@@ -59,7 +59,7 @@ def test_conforms_in_time(check: kit.TimedCheck, sql_store: SqlStorage) -> None:
 
 @pytest.mark.untraced
 @pytest.mark.parametrize("check", kit.ASYNC_CHECKS, ids=name_of)
-def test_conforms_awaited(check: kit.AsyncCheck, lab: Lab) -> None:
+def test_conforms_async(check: kit.AsyncCheck, lab: Lab) -> None:
     """AsyncSqlStorage passes the conformance kit."""
 
     async def check_store() -> None:
@@ -71,7 +71,7 @@ def test_conforms_awaited(check: kit.AsyncCheck, lab: Lab) -> None:
 
 @pytest.mark.untraced
 @pytest.mark.parametrize("check", kit.ASYNC_TIMED_CHECKS, ids=name_of)
-def test_conforms_awaited_in_time(check: kit.AsyncTimedCheck, lab: Lab) -> None:
+def test_conforms_async_in_time(check: kit.AsyncTimedCheck, lab: Lab) -> None:
     """AsyncSqlStorage passes the conformance checks that let time pass."""
 
     async def check_store() -> None:

@@ -115,7 +115,7 @@ def test_a_silent_server_is_given_up(lab: Lab) -> None:
             store.execute(Append(1, a_key()))
 
 
-def test_a_silent_server_is_given_up_awaited(lab: Lab) -> None:
+def test_a_silent_server_is_given_up_async(lab: Lab) -> None:
     """A database server that stops answering is given up at the timeout, asynchronously too."""
 
     async def use_store(url: sqlalchemy.URL) -> None:

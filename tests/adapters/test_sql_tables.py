@@ -212,7 +212,7 @@ def test_create_option_creates_tables(lab: Lab) -> None:
         _drop(lab, prefix)
 
 
-def test_tables_are_made_awaited(lab: Lab) -> None:
+def test_tables_are_made_async(lab: Lab) -> None:
     """With `create=True`, the first asynchronous command creates the tables."""
     prefix = f"{lab.prefix}madelater_"
 
@@ -308,7 +308,7 @@ def test_tables_that_are_dropped_in_use_are_made_again(lab: Lab) -> None:
         _drop(lab, prefix)
 
 
-def test_tables_that_are_dropped_in_use_are_made_again_awaited(lab: Lab) -> None:
+def test_tables_that_are_dropped_in_use_are_made_again_async(lab: Lab) -> None:
     """With `create=True`, an asynchronous store creates tables again that were dropped."""
     prefix = f"{lab.prefix}amade_"
 

@@ -85,7 +85,7 @@ def test_conforms_in_time(check: kit.TimedCheck, stores: Callable[..., SqliteSto
 
 
 @pytest.mark.parametrize("check", kit.ASYNC_CHECKS, ids=name_of)
-def test_conforms_awaited(check: kit.AsyncCheck, path: Path) -> None:
+def test_conforms_async(check: kit.AsyncCheck, path: Path) -> None:
     """AsyncSqliteStorage passes the conformance kit."""
 
     async def run() -> None:
@@ -96,7 +96,7 @@ def test_conforms_awaited(check: kit.AsyncCheck, path: Path) -> None:
 
 
 @pytest.mark.parametrize("check", kit.ASYNC_TIMED_CHECKS, ids=name_of)
-def test_conforms_awaited_in_time(check: kit.AsyncTimedCheck, tmp_path: Path) -> None:
+def test_conforms_async_in_time(check: kit.AsyncTimedCheck, tmp_path: Path) -> None:
     """AsyncSqliteStorage passes the expiry checks with a virtual clock."""
 
     async def run() -> None:

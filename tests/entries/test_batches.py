@@ -270,7 +270,7 @@ class OvertakenOutbox:
         return getattr(self._store, name)
 
 
-def test_awaited(tmp_path: Path) -> None:
+def test_async(tmp_path: Path) -> None:
     """The asynchronous outbox takes entries in batches, too."""
 
     async def run() -> None:

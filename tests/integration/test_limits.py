@@ -23,7 +23,7 @@ from tests.integration.store_locations import StoreLocation
 RATE, BURST = 100, 10
 
 
-@pytest.mark.parametrize("scenario", ["call", "call_awaited"])
+@pytest.mark.parametrize("scenario", ["call", "call_async"])
 def test_no_window_exceeds_the_rate_limit(
     pool: WorkerPool, location: StoreLocation, name: str, scenario: str
 ) -> None:

@@ -264,10 +264,10 @@ def call(job: Job) -> None:
 
 def call_async(job: Job) -> None:
     """Make this many calls in each of several tasks."""
-    asyncio.run(_call_awaited(job))
+    asyncio.run(_call_async(job))
 
 
-async def _call_awaited(job: Job) -> None:
+async def _call_async(job: Job) -> None:
     async def call_once_async(manager: AsyncConnectorManager) -> None:
         entry = CallReport(job)
 
@@ -302,7 +302,7 @@ async def _call_awaited(job: Job) -> None:
 def repeat(job: Job) -> None:
     """Call each service once under the job's key, all at the same time."""
     if job.awaited:
-        asyncio.run(_repeat_awaited(job))
+        asyncio.run(_repeat_async(job))
         return
     with open_manager(job) as manager:
         begin()
@@ -325,7 +325,7 @@ def repeat(job: Job) -> None:
             thread.join()
 
 
-async def _repeat_awaited(job: Job) -> None:
+async def _repeat_async(job: Job) -> None:
     async def repeat_call(manager: AsyncConnectorManager, name: str) -> None:
         entry = CallReport(job)
         entry.begin()
@@ -492,7 +492,7 @@ def _use_manager(job: Job, manager: ConnectorManager) -> None:
 
 SCENARIOS: Final[dict[str, Callable[[Job], None]]] = {
     "call": call,
-    "call_awaited": call_async,
+    "call_async": call_async,
     "claim": claim,
     "claims": claims,
     "fork": fork,

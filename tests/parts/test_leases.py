@@ -65,18 +65,18 @@ class Process:
             sleeper=clock,
             async_sleeper=AsyncSleeper(clock),
         )
-        self._awaited = isinstance(store, (AsyncCountingStore, AsyncMemoryStorage))
+        self._is_async = isinstance(store, (AsyncCountingStore, AsyncMemoryStorage))
 
     def acquire(self, cost: int = 1, **options: Any) -> None:
         """Acquire tokens, synchronously or asynchronously like the store."""
-        if self._awaited:
+        if self._is_async:
             run(self._limiter.aacquire(cost, **options))
         else:
             self._limiter.acquire(cost, **options)
 
     def pause(self, delay: float) -> None:
         """Pause the limiter, synchronously or asynchronously like the store."""
-        if self._awaited:
+        if self._is_async:
             run(self._limiter.apause(delay))
         else:
             self._limiter.pause(delay)

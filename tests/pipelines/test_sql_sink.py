@@ -219,10 +219,10 @@ class _LostAnswers:
         is_lost = operation.name == "orders.write" and self._losses > 0
         self._losses -= is_lost
         if isawaitable(value):
-            return self._awaited(value, is_lost)
+            return self._write_async(value, is_lost)
         return self._answer(value, is_lost)
 
-    async def _awaited(self, value: Any, is_lost: bool) -> Any:
+    async def _write_async(self, value: Any, is_lost: bool) -> Any:
         return self._answer(await value, is_lost)
 
     def _answer(self, value: Any, is_lost: bool) -> Any:

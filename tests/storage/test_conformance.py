@@ -45,7 +45,7 @@ def test_s3(check: Check) -> None:
 
 
 @pytest.mark.parametrize("check", kit.ASYNC_CHECKS, ids=name_of)
-def test_s3_awaited(check: AsyncCheck) -> None:
+def test_s3_async(check: AsyncCheck) -> None:
     """S3 passes the asynchronous conformance kit."""
     with sandbox() as s3:
         run(with_hub(async_over_s3(s3), check, fetch=fetch_of(s3), sandbox=s3))
@@ -70,7 +70,7 @@ def test_azure(check: Check) -> None:
 
 
 @pytest.mark.parametrize("check", kit.ASYNC_CHECKS, ids=name_of)
-def test_azure_awaited(check: AsyncCheck) -> None:
+def test_azure_async(check: AsyncCheck) -> None:
     """Azure passes the asynchronous conformance kit."""
     with azure() as new_sandbox:
         hub = async_over_azure(new_sandbox)
@@ -106,7 +106,7 @@ def test_folder(check: Check, tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("check", kit.ASYNC_CHECKS, ids=name_of)
-def test_folder_awaited(check: AsyncCheck, tmp_path: Path) -> None:
+def test_folder_async(check: AsyncCheck, tmp_path: Path) -> None:
     """The storage in a local folder passes the asynchronous conformance kit."""
     vendor = folder(tmp_path / "files")
     hub = AsyncHub([Account("files", vendor)])

@@ -34,7 +34,7 @@ def test_gcs(check: Check) -> None:
 
 
 @pytest.mark.parametrize("check", kit.ASYNC_CHECKS, ids=name_of)
-def test_gcs_awaited(check: AsyncCheck) -> None:
+def test_gcs_async(check: AsyncCheck) -> None:
     """Google Cloud Storage passes the asynchronous conformance kit."""
     with bucket() as sandbox:
         reports = {"fetch": fetch_of_gcs(sandbox), "sandbox": sandbox}

@@ -13,7 +13,7 @@ import pytest
 
 from moorage.domain.http.requests import Request, Response
 from moorage.errors import ConfigurationError, ConnectionFailed
-from moorage.testing.cassettes.cassette import Cassette, NotOnTape
+from moorage.testing.cassettes.cassette import Cassette, NotRecorded
 from tests.testing.cassette_recorder import (
     HOST,
     TIMEOUTS,
@@ -69,7 +69,7 @@ def test_new_recording_replaces_the_old(recorder: Recorder) -> None:
     recorder.record(get_request("/new"))
 
     assert [404] == [answer.status for answer in recorder.replay(get_request("/new"))]
-    with pytest.raises(NotOnTape):
+    with pytest.raises(NotRecorded):
         recorder.replay(get_request("/old"))
 
 
@@ -104,7 +104,7 @@ def test_a_failed_exchange_is_not_recorded(recorder: Recorder) -> None:
             await_if_needed(client.send(*get_request("/lost"), TIMEOUTS))
         await_if_needed(client.send(*get_request(), TIMEOUTS))
 
-    with pytest.raises(NotOnTape):
+    with pytest.raises(NotRecorded):
         recorder.replay(get_request("/lost"))
 
 
@@ -195,9 +195,9 @@ def test_partly_read_streams_end_early(recorder: Recorder) -> None:
     incoming = await_if_needed(recorder.client(recorder.cassette()).open(*get_request(), TIMEOUTS))
 
     assert [b"1234"] == _read(incoming, 1)
-    with pytest.raises(NotOnTape, match="was not read"):
+    with pytest.raises(NotRecorded, match="was not read"):
         _read(incoming, 1)
-    with pytest.raises(NotOnTape, match="was not read"):
+    with pytest.raises(NotRecorded, match="was not read"):
         recorder.replay(get_request())
 
 
@@ -280,7 +280,7 @@ def test_unrecorded_request_names_the_nearest(
         get_request("/off"),
     )
 
-    with pytest.raises(NotOnTape) as info:
+    with pytest.raises(NotRecorded) as info:
         recorder.replay(requests)
 
     assert difference in info.value.nearest[0]
@@ -295,13 +295,15 @@ def test_exchanges_are_replayed_once(recorder: Recorder) -> None:
     recorder.vendor.always(Response(200))
     recorder.record(get_request())
 
-    with pytest.raises(NotOnTape, match="GET /rates: was replayed already"):
+    with pytest.raises(NotRecorded, match="GET /rates: was replayed already"):
         recorder.replay(get_request(), get_request())
 
 
 def test_without_a_tape_every_request_is_refused(recorder: Recorder) -> None:
     """If the cassette file is missing, only the first request raises an error."""
-    with pytest.raises(NotOnTape, match=r"not on vat\.json, which has 0 exchanges") as info:
+    with pytest.raises(
+        NotRecorded, match=r"not recorded in vat\.json, which has 0 exchanges"
+    ) as info:
         recorder.replay(get_request())
 
     assert () == info.value.nearest
@@ -318,14 +320,14 @@ def test_tape_format_is_readable(recorder: Recorder) -> None:
         Response(200, {}, b'{\n  "a": 1\n}'),
         Response(200, {}, b"\x89PNG\r\n" + bytes(range(128, 220))),
     )
-    written_tape = recorder.record(
+    recording = recorder.record(
         post_request(json={"a": 1}), get_request("/b?x=1"), get_request(), get_request()
     )
 
-    tape = json.loads(written_tape)
-    assert written_tape.endswith("\n")
-    assert "naïve" in written_tape
-    first, second, third, fourth = tape["exchanges"]
+    document = json.loads(recording)
+    assert recording.endswith("\n")
+    assert "naïve" in recording
+    first, second, third, fourth = document["exchanges"]
     assert {
         "method": "POST",
         "url": f"{HOST}/charges",
@@ -413,10 +415,10 @@ def test_invalid_tapes_are_refused(recorder: Recorder, text: str) -> None:
 def test_a_tape_that_cannot_be_written_leaves_the_old_one(recorder: Recorder) -> None:
     """If writing a cassette fails, the old file stays, and no temporary file is left."""
     recorder.vendor.queue(Response(200), Response(200, reason="\ud800"))
-    first_tape = recorder.record(get_request())
+    first_recording = recorder.record(get_request())
 
     with pytest.raises(UnicodeEncodeError):
         recorder.record(get_request("/new"))
 
-    assert first_tape == recorder.path.read_text("utf-8")
+    assert first_recording == recorder.path.read_text("utf-8")
     assert ["vat.json"] == [path.name for path in recorder.path.parent.iterdir()]

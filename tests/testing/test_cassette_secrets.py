@@ -20,7 +20,7 @@ from moorage.domain.http.redaction import Redaction
 from moorage.domain.http.requests import Request, Response
 from moorage.domain.secrets.secret import Secret
 from moorage.domain.signing.proof_refusals import ProofRefusal, nonce_of, refusal_of
-from moorage.testing.cassettes.cassette import Mode, NotOnTape
+from moorage.testing.cassettes.cassette import Mode, NotRecorded
 from moorage.testing.fakes.clock import AsyncVirtualSleeper, VirtualClock, VirtualSleeper
 from moorage.testing.fakes.faults import AsyncFaultNetwork, FaultNetwork, FaultSchedule
 from moorage.testing.fakes.http import (
@@ -142,13 +142,13 @@ def _with_canaries(recorder: Recorder) -> str:
 
 def test_secrets_in_all_places_are_masked(recorder: Recorder) -> None:
     """No secret from headers, URLs, bodies, cookies, responses or echoes is in the cassette."""
-    written_tape = _with_canaries(recorder)
+    recording = _with_canaries(recorder)
 
-    assert [] == re.findall(r"(?i)canary[-\w]*|c\\u00e4n\\u00e4ry|cänäry[^\"]*", written_tape)
-    assert [] == re.findall("4711|12345678|4242424242424242|DE89370400440532013000", written_tape)
+    assert [] == re.findall(r"(?i)canary[-\w]*|c\\u00e4n\\u00e4ry|cänäry[^\"]*", recording)
+    assert [] == re.findall("4711|12345678|4242424242424242|DE89370400440532013000", recording)
     bodies = [
         b64decode("".join(exchange[side].get("body", {}).get("base64", "")))
-        for exchange in json.loads(written_tape)["exchanges"]
+        for exchange in json.loads(recording)["exchanges"]
         for side in ("request", "answer")
     ]
     assert any(bodies)
@@ -171,11 +171,11 @@ def test_compressed_bodies_are_masked_inside(recorder: Recorder) -> None:
     """A secret in a gzip body is masked, and the body is replayed as gzip."""
     zipped_body = gzip.compress(b'{"token": "canary-zipped", "a": 1}')
     recorder.vendor.queue(Response(200, {"Content-Type": "application/gzip"}, zipped_body))
-    written_tape = recorder.record(get_request())
+    recording = recorder.record(get_request())
 
     (answer,) = recorder.replay(get_request())
 
-    assert '"coding": "gzip"' in written_tape
+    assert '"coding": "gzip"' in recording
     assert {"token": "***", "a": 1} == json.loads(gzip.decompress(answer.body))
 
 
@@ -209,9 +209,9 @@ def test_a_secret_that_becomes_known_later_is_masked_everywhere(recorder: Record
         get_request("/x/swordfish-1?ref=swordfish-1"),
     )
 
-    written_tape = recorder.record(login, use, post_request("/y", body=b"plain swordfish-1"))
+    recording = recorder.record(login, use, post_request("/y", body=b"plain swordfish-1"))
 
-    assert "swordfish" not in written_tape
+    assert "swordfish" not in recording
     (token,) = recorder.replay(login)
     assert "***" == token.json()["access_token"]
     assert [200] == [item.status for item in recorder.replay(get_request("/x/***?ref=***"))]
@@ -242,9 +242,9 @@ def test_learned_values_are_masked_as_whole_words(recorder: Recorder) -> None:
     """A longer word that contains a masked value is not masked."""
     recorder.vendor.respond_json({"key": "abc-1", "list": ["abc-12", "xabc-1", "an abc-1."]})
     recorder.vendor.respond_json({"key": "abcd-1", "list": ["abcd-12", "xabcd-1", "an abcd-1."]})
-    written_tape = json.loads(recorder.record(get_request(), get_request()))
+    recording = json.loads(recorder.record(get_request(), get_request()))
 
-    bodies = [exchange["answer"]["body"]["json"]["list"] for exchange in written_tape["exchanges"]]
+    bodies = [exchange["answer"]["body"]["json"]["list"] for exchange in recording["exchanges"]]
 
     assert [
         ["abc-12", "xabc-1", "an abc-1."],
@@ -257,7 +257,7 @@ def test_cassette_repr_and_errors_show_no_secret(recorder: Recorder) -> None:
     cassette = recorder.cassette(secrets=[Secret("swordfish")], mode="replay")
     request = Request.post("/x", json={"token": "swordfish-1"}, headers={"Cookie": "swordfish-2"})
 
-    with pytest.raises(NotOnTape) as info:
+    with pytest.raises(NotRecorded) as info:
         await_if_needed(recorder.client(cassette).send(request, f"{HOST}/x?q=swordfish", TIMEOUTS))
 
     assert "swordfish" not in f"{info.value}{info.value!r}{cassette!r}"
@@ -268,12 +268,12 @@ def test_proofs_are_masked_and_nonce_requests_replayed(recorder: Recorder) -> No
     fields = {"WWW-Authenticate": 'DPoP realm="r", error="use_dpop_nonce"', "DPoP-Nonce": "n-1"}
     recorder.vendor.queue(Response(401, fields))
 
-    written_tape = recorder.record(
+    recording = recorder.record(
         get_request(headers={"DPoP": "cafe.babe.f00d", "Authorization": "DPoP tok"})
     )
     (replayed_response,) = recorder.replay(get_request())
 
-    assert not [word for word in ("cafe", "babe", "f00d", "tok", "n-1") if word in written_tape]
+    assert not [word for word in ("cafe", "babe", "f00d", "tok", "n-1") if word in recording]
     assert ProofRefusal.NONCE is refusal_of(replayed_response.headers)
     assert nonce_of(replayed_response.headers) is not None
 
@@ -307,11 +307,9 @@ def test_a_key_under_an_unknown_name_is_not_written(
     recorder.vendor.always(
         _echo if KEY in repr(requests) or TOKEN in requests[1] else Response(400)
     )
-    written_tape = recorder.record(requests)
+    recording = recorder.record(requests)
 
-    assert [] == [
-        word for word in (KEY, KEY[:12], "letmein", "3f9c", TOKEN) if word in written_tape
-    ]
+    assert [] == [word for word in (KEY, KEY[:12], "letmein", "3f9c", TOKEN) if word in recording]
     assert [400] == [answer.status for answer in recorder.replay(requests)]
 
 
@@ -320,10 +318,10 @@ def test_a_query_stays_readable_and_tells_values_apart(recorder: Recorder) -> No
     plain_url = "/a?status=paid&limit=100&from=2026-01-31&to=2026-01-31T10:00:00Z&fields=&flag"
     first, second = "/a?customer=cus_9s6XKzkNRiz8i3", "/a?customer=cus_NffrFeUfNV2Hib"
     recorder.vendor.queue(*map(Response, (200, 201, 202)))
-    written_tape = recorder.record(get_request(plain_url), get_request(first), get_request(second))
+    recording = recorder.record(get_request(plain_url), get_request(first), get_request(second))
 
-    assert plain_url in written_tape
-    assert "cus_" not in written_tape
+    assert plain_url in recording
+    assert "cus_" not in recording
     answers = recorder.replay(get_request(second), get_request(first), get_request(plain_url))
     assert [202, 201, 200] == [answer.status for answer in answers]
 
@@ -337,12 +335,10 @@ def test_ordinary_headers_are_recorded(recorder: Recorder) -> None:
         "Traceparent": "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01",
     }
     recorder.vendor.always(Response(200))
-    written_tape = json.loads(
-        recorder.record(get_request(headers={**plain_fields, "X-Acme": "acme"}))
-    )
+    recording = json.loads(recorder.record(get_request(headers={**plain_fields, "X-Acme": "acme"})))
 
     reports = [f"{name}: {value}" for name, value in plain_fields.items()]
-    assert [*reports, "X-Acme: ***"] == written_tape["exchanges"][0]["request"]["headers"]
+    assert [*reports, "X-Acme: ***"] == recording["exchanges"][0]["request"]["headers"]
 
 
 def test_older_unmasked_cassette_is_replayed(recorder: Recorder) -> None:
@@ -405,7 +401,7 @@ def test_managers_credentials_are_masked(recorder: Recorder, kind: str, existing
             return excinfo.value.status
 
     assert 400 == ask("record")
-    written_tape = recorder.path.read_text("utf-8")
-    assert WORD not in written_tape
-    assert "/a/***" in written_tape
+    recording = recorder.path.read_text("utf-8")
+    assert WORD not in recording
+    assert "/a/***" in recording
     assert 400 == ask("replay")

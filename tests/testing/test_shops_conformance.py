@@ -74,7 +74,7 @@ def test_a_lesser_vendor_conforms(check: kit.Check) -> None:
 
 
 @pytest.mark.parametrize("check", kit.ASYNC_CHECKS, ids=name_of)
-def test_a_lesser_vendor_conforms_awaited(check: kit.AsyncCheck) -> None:
+def test_a_lesser_vendor_conforms_async(check: kit.AsyncCheck) -> None:
     """A vendor without optional features passes all checks asynchronously, too."""
     asyncio.run(check(as_shopify(LesserVendor)))
 

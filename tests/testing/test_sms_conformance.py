@@ -100,7 +100,7 @@ def test_a_lesser_vendor_conforms(check: kit.Check) -> None:
 
 
 @pytest.mark.parametrize("check", kit.ASYNC_CHECKS, ids=name_of)
-def test_a_lesser_vendor_conforms_awaited(check: kit.AsyncCheck) -> None:
+def test_a_lesser_vendor_conforms_async(check: kit.AsyncCheck) -> None:
     """An SMS vendor that can only send passes all checks asynchronously, too."""
     asyncio.run(check(minimal_subject))
 

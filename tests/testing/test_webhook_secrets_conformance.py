@@ -59,7 +59,7 @@ def test_static_secrets_conform(check: kit.Check) -> None:
 
 
 @pytest.mark.parametrize("check", kit.ASYNC_CHECKS, ids=name_of)
-def test_secrets_that_stay_conform_awaited(check: kit.AsyncCheck) -> None:
+def test_secrets_that_stay_conform_async(check: kit.AsyncCheck) -> None:
     """An asynchronous provider of fixed webhook secrets passes all checks."""
     asyncio.run(check(lambda stored: AsyncStaticWebhookSecrets(by_tenant(stored))))
 
@@ -75,7 +75,7 @@ def test_a_hosts_table_conforms(check: kit.Check) -> None:
 @pytest.mark.parametrize(
     "check", [*kit.ASYNC_CHECKS, *kit.ASYNC_CHANGING_CHECKS, *kit.ASYNC_NAMED_CHECKS], ids=name_of
 )
-def test_a_hosts_table_conforms_awaited(check: kit.AsyncCheck) -> None:
+def test_a_hosts_table_conforms_async(check: kit.AsyncCheck) -> None:
     """An asynchronous provider with several endpoints passes all checks."""
     asyncio.run(check(AsyncTableProvider))
 

@@ -43,7 +43,7 @@ from moorage.adapters.sql.connector import SqlConnector
 from moorage.adapters.sql.statements import Command
 from moorage.adapters.websocket.connector import WebSocketConnector
 from moorage.hub.streams import AsyncStreamedAnswer, StreamedAnswer
-from moorage.parts.idempotency import Answered
+from moorage.parts.idempotency import IdempotentResult
 from moorage.parts.rate_limiter import Reservation
 
 if TYPE_CHECKING:
@@ -163,7 +163,7 @@ async def idempotency(once: Idempotency) -> None:
     """An idempotency object keeps the type of its function's result."""
     assert_type(once.call("key", price, "tea", amount=2), float)
     assert_type(await once.call("key", price_later, "tea"), float)
-    assert_type(once.answer("key", lambda: 3, payload=1), Answered[int])
+    assert_type(once.answer("key", lambda: 3, payload=1), IdempotentResult[int])
     assert_type(once.answer("key", lambda: 3, payload=1).value, int)
     assert_type((await once.aanswer("key", later_number, payload=1)).value, int)
     assert_type(once(lambda item, **_: str(item))(price)("tea"), float)

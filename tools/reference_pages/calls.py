@@ -227,7 +227,7 @@ CALLS: Final = (
             "CircuitBreaker",
             "Bulkhead",
             "Idempotency",
-            "moorage.parts.idempotency:Answered",
+            "moorage.parts.idempotency:IdempotentResult",
             "moorage.parts.guard:Entry",
         ),
     ),

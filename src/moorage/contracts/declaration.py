@@ -159,7 +159,7 @@ class ContractOperation:
         return positional_arguments, {name: all_arguments[name] for name in self.named}
 
 
-class Declare(Protocol):
+class OperationDecorator(Protocol):
     """A decorator that turns a declared method into an operation, typed as a flow's method."""
 
     def __call__(
@@ -167,7 +167,7 @@ class Declare(Protocol):
     ) -> Callable[Concatenate[Any, P], Coroutine[Any, Any, R]]: ...
 
 
-def reads(*, target: Target = Target.ROUTED, verb: str = "") -> Declare:
+def reads(*, target: Target = Target.ROUTED, verb: str = "") -> OperationDecorator:
     """Declare an operation that changes nothing at the vendor.
 
     Args:
@@ -177,7 +177,9 @@ def reads(*, target: Target = Target.ROUTED, verb: str = "") -> Declare:
     return _declare(Effect.NONE, target, verb)
 
 
-def changes(*, target: Target = Target.ROUTED, verb: str = "", deferrable: bool = True) -> Declare:
+def changes(
+    *, target: Target = Target.ROUTED, verb: str = "", deferrable: bool = True
+) -> OperationDecorator:
     """Declare an operation that changes something at the vendor.
 
     Args:
@@ -188,10 +190,10 @@ def changes(*, target: Target = Target.ROUTED, verb: str = "", deferrable: bool 
     return _declare(Effect.DEFERRABLE if deferrable else Effect.IMMEDIATE, target, verb)
 
 
-def _declare(effect: Effect, target: Target, verb: str) -> Declare:
+def _declare(effect: Effect, target: Target, verb: str) -> OperationDecorator:
     # Flows replace an operation by a method with the promised type.
     declare: Any = partial(ContractOperation, effect=effect, target=target, verb=verb)
-    return cast("Declare", declare)
+    return cast("OperationDecorator", declare)
 
 
 class Contract:

@@ -74,7 +74,7 @@ class _Outbox:
     _flows: OutboxFlows
     _storage: Any
     _adapt_store: Callable[[Any], EntryStore[Any]]
-    _awaited: bool
+    _is_async: bool
 
     def _start(
         self,
@@ -91,7 +91,7 @@ class _Outbox:
             store,
             retry=retry,
             lease=entry_lease(lease),
-            renewals=entry_renewals(core, storage, store, is_async=self._awaited),
+            renewals=entry_renewals(core, storage, store, is_async=self._is_async),
             tracing=tracing or HostTracing(),
             check=_check,
         )
@@ -128,7 +128,7 @@ class _Outbox:
         if trail is None or self._flows.core.audit is not None:
             return self
         outbox = copy(self)
-        record = audit_verb(trail, is_async=self._awaited)
+        record = audit_verb(trail, is_async=self._is_async)
         outbox._flows = copy(self._flows)  # noqa: SLF001 - a copy of this
         outbox._flows.core = attrs.evolve(self._flows.core, audit=record)  # noqa: SLF001 - a copy of this
         return outbox
@@ -178,10 +178,10 @@ class Outbox(_Outbox):
         tracing: EntryTracing | None = None,
         audit: AuditTrail | None = None,
     ) -> None:
-        core = _core(cipher, clock, ids, randomness, audit, is_async=self._awaited)
+        core = _core(cipher, clock, ids, randomness, audit, is_async=self._is_async)
         self._start(storage, core, retry, lease, tracing)
 
-    _awaited = False
+    _is_async = False
     _adapt_store = staticmethod(sync_entry_store)
     put = blocking_method(OutboxFlows.put)
     put_request = blocking_method(OutboxFlows.put_request)
@@ -254,10 +254,10 @@ class AsyncOutbox(_Outbox):
         tracing: EntryTracing | None = None,
         audit: AuditTrail | None = None,
     ) -> None:
-        core = _core(cipher, clock, ids, randomness, audit, is_async=self._awaited)
+        core = _core(cipher, clock, ids, randomness, audit, is_async=self._is_async)
         self._start(storage, core, retry, lease, tracing)
 
-    _awaited = True
+    _is_async = True
     _adapt_store = staticmethod(async_entry_store)
     put = async_method(OutboxFlows.put)
     put_request = async_method(OutboxFlows.put_request)

@@ -42,7 +42,7 @@ copied = copy_function(copy.deepcopy)
 
 
 @attrs.frozen
-class Answered(Generic[R]):
+class IdempotentResult(Generic[R]):
     """The value of a call, with a flag that is True if an earlier call had stored it."""
 
     value: R
@@ -115,27 +115,29 @@ class Idempotency(Part):
         """Call `function` once for `key`; the arguments are the payload of the key."""
         return self._call(key, [[*args], kwargs], function, *args, **kwargs)
 
-    def answer(self, key: str, function: Callable[[], R], /, *, payload: object) -> Answered[R]:
+    def answer(
+        self, key: str, function: Callable[[], R], /, *, payload: object
+    ) -> IdempotentResult[R]:
         """Call `function` once for `key`; return the value, and whether it was stored before."""
         check_callable(function, "function")
-        answered: Answered[R] = value_of(
+        result: IdempotentResult[R] = value_of(
             run_now(self._run_once(self._sync_core, key, step_sync(function), payload))
         )
-        return answered
+        return result
 
     async def aanswer(
         self, key: str, function: Callable[[], Coroutine[Any, Any, R]], /, *, payload: object
-    ) -> Answered[R]:
+    ) -> IdempotentResult[R]:
         """Call `function` once for `key`, comparing `payload`; asynchronous."""
         check_callable(function, "function")
-        answered: Answered[R] = value_of(
+        result: IdempotentResult[R] = value_of(
             await self._run_once(
                 self._async_core, key, step_async(function, self._async_core), payload
             )
         )
-        return answered
+        return result
 
-    def stored(self, key: str, *, payload: object = None) -> Answered[Any] | None:
+    def stored(self, key: str, *, payload: object = None) -> IdempotentResult[Any] | None:
         """Return the answer that an earlier call has stored; None if there is none.
 
         No function is called. If a call is in progress, this waits for its answer as a repeat
@@ -149,12 +151,12 @@ class Idempotency(Part):
             lambda: value_of(run_now(self._stored_ending(self._sync_core, key, payload)))
         )
 
-    async def astored(self, key: str, *, payload: object = None) -> Answered[Any] | None:
+    async def astored(self, key: str, *, payload: object = None) -> IdempotentResult[Any] | None:
         """Return the answer that an earlier call has stored; asynchronous."""
         ending = await self._stored_ending(self._async_core, key, payload)
         return _stored_answer(lambda: value_of(ending))
 
-    def store(self, key: str, answer: R, /, *, payload: object = None) -> Answered[R]:
+    def store(self, key: str, answer: R, /, *, payload: object = None) -> IdempotentResult[R]:
         """Store an answer under a key without calling a function, unless the key has one already.
 
         It takes only one write, because there is no effect that a claim would have to protect.
@@ -169,15 +171,17 @@ class Idempotency(Part):
         """
         command = self._write(key, answer, payload)
         if self._execute(command, None) == command.value:
-            return Answered(answer, replayed=False)
-        return self.stored(key, payload=payload) or Answered(answer, replayed=False)
+            return IdempotentResult(answer, replayed=False)
+        return self.stored(key, payload=payload) or IdempotentResult(answer, replayed=False)
 
-    async def astore(self, key: str, answer: R, /, *, payload: object = None) -> Answered[R]:
+    async def astore(
+        self, key: str, answer: R, /, *, payload: object = None
+    ) -> IdempotentResult[R]:
         """Store an answer under a key without calling a function; asynchronous."""
         command = self._write(key, answer, payload)
         if await self._async_core.execute(command, None) == command.value:
-            return Answered(answer, replayed=False)
-        return await self.astored(key, payload=payload) or Answered(answer, replayed=False)
+            return IdempotentResult(answer, replayed=False)
+        return await self.astored(key, payload=payload) or IdempotentResult(answer, replayed=False)
 
     def __call__(
         self, key: Callable[..., str], /, *, payload: Callable[..., object] | None = None
@@ -272,13 +276,13 @@ class Idempotency(Part):
         except ConnectorError as refused_value:
             value, error = None, refused_value
         if error is None:
-            return Answered(value, call.replayed), None
+            return IdempotentResult(value, call.replayed), None
         if isinstance(error, ConnectorError):
             call.sign(core, error)
         return None, error
 
 
-def _stored_answer(value: Callable[[], Answered[Any]]) -> Answered[Any] | None:
+def _stored_answer(value: Callable[[], IdempotentResult[Any]]) -> IdempotentResult[Any] | None:
     """Return a stored answer; None if nothing is known to have been done under the key."""
     try:
         return value()

@@ -62,7 +62,7 @@ def outgoing_request(
         flows.end(_state_of(state, plan, began, request), error)
         raise
     if flows.core.learn is not None and not plan.provided:
-        _sent_request(plan, request, url).teach(flows.core.learn)
+        _sent_request(plan, request, url).give_secrets_to(flows.core.learn)
     return request, url
 
 
@@ -91,7 +91,7 @@ def authorised_request(
         return None, first
     outgoing_request = authorise(request, credentials)
     if core.learn is not None:
-        _sent_request(plan, outgoing_request, url, credentials).teach(core.learn)
+        _sent_request(plan, outgoing_request, url, credentials).give_secrets_to(core.learn)
     return outgoing_request, first
 
 

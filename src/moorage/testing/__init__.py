@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Final
 
 if TYPE_CHECKING:
     from moorage.testing.cassettes.cassette import Cassette as Cassette
-    from moorage.testing.cassettes.cassette import NotOnTape as NotOnTape
+    from moorage.testing.cassettes.cassette import NotRecorded as NotRecorded
     from moorage.testing.fakes.clock import AsyncVirtualSleeper as AsyncVirtualSleeper
     from moorage.testing.fakes.clock import VirtualClock as VirtualClock
     from moorage.testing.fakes.clock import VirtualSleeper as VirtualSleeper
@@ -146,7 +146,7 @@ _HOME: Final = {
     "TcpProxy": "fakes.tcp_proxy",
     # exchanges that were recorded
     "Cassette": "cassettes.cassette",
-    "NotOnTape": "cassettes.cassette",
+    "NotRecorded": "cassettes.cassette",
     # what happened
     "RecordingObserver": "fakes.observer",
     "MemoryBroker": "fakes.message_broker",

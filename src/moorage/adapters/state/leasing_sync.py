@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
     from moorage.domain.state.commands import Command
 
-Answered = TypeVar("Answered")
+Result = TypeVar("Result")
 
 
 class LeasingStorage(Leasing, ContextClosable):
@@ -52,10 +52,10 @@ class LeasingStorage(Leasing, ContextClosable):
 
     def execute(
         self,
-        command: Command[Answered],
+        command: Command[Result],
         /,
         timeout: float | None = None,
-    ) -> Answered:
+    ) -> Result:
         """Run one command on its states, and return its answer."""
         end = self.end_of_question(command)
         if end is None:

@@ -179,7 +179,7 @@ class SentCredentials:
         self._values = values
         self._mask = _mask_of(values)
 
-    def teach(self, learn: SecretLearner) -> None:
+    def give_secrets_to(self, learn: SecretLearner) -> None:
         """Pass the sent credentials to a recorder of requests, which must not record them."""
         learn(*self._values())
 

@@ -30,7 +30,7 @@ if TYPE_CHECKING:
     from moorage.services.calling.call import Call
     from moorage.services.core.core import Core
 
-Answered = TypeVar("Answered")
+Result = TypeVar("Result")
 
 _MIN_SECONDS: Final = 0.05
 """Seconds for the store to confirm a caller's turn shortly before the deadline."""
@@ -151,9 +151,9 @@ def why_not(core: Core, plan: Plan, answer: Answer, wait: int) -> ConnectorError
 
 async def execute_for_parts(
     core: Core,
-    commands: Iterable[Command[Answered]],
+    commands: Iterable[Command[Result]],
     time_left: Callable[[], float | None] = lambda: None,
-) -> list[Answered]:
+) -> list[Result]:
     """Execute a command for each part of the limits, and return the answers.
 
     If the store of one part is unreachable, the other parts are asked nevertheless, and then the
@@ -164,7 +164,7 @@ async def execute_for_parts(
         commands: the commands of the parts.
         time_left: returns the seconds that the next command may take; None if there is no limit.
     """
-    answers: list[Answered] = []
+    answers: list[Result] = []
     failure: StorageUnavailable | None = None
     for command in commands:
         try:

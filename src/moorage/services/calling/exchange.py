@@ -291,7 +291,7 @@ class Exchange:
                 plan.log_content, plan.service.redaction, unsigned, base, sent_credentials
             )
         if core.learn is not None:
-            sent_credentials.teach(core.learn)
+            sent_credentials.give_secrets_to(core.learn)
         time_left = call.remaining(core) / 1e9
         if time_left <= 0:
             del request, url

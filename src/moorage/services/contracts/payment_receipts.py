@@ -27,9 +27,9 @@ if TYPE_CHECKING:
     from moorage.contracts.payments.unsettled import Receipt
     from moorage.contracts.routes import Account
     from moorage.domain.values.money import Money
-    from moorage.services.contracts.open_effects import OpenEffect
     from moorage.services.contracts.payment_effects import EffectRecord
     from moorage.services.contracts.payments import PaymentsFlows
+    from moorage.services.contracts.unsettled_effects import UnsettledEffect
 
 RECEIPTS: Final[dict[str, type[Receipt]]] = {
     "capture": Capture,
@@ -73,7 +73,7 @@ def why_not_searched(record: EffectRecord, kind: type[Receipt]) -> str:
     return "The vendor cannot list its payments, so that this one cannot be looked for."
 
 
-def receipt_ref(effect: OpenEffect, accounts: list[Account], receipt: Ref | str) -> Ref:
+def receipt_ref(effect: UnsettledEffect, accounts: list[Account], receipt: Ref | str) -> Ref:
     """Return the reference of a payment, from a full reference or from only the vendor's id."""
     names = {account.name for account in accounts}
     if isinstance(receipt, str) and receipt.count(":") < 2:
@@ -93,7 +93,7 @@ def receipt_ref(effect: OpenEffect, accounts: list[Account], receipt: Ref | str)
 
 
 async def receipt_of(
-    effect: OpenEffect, flows: PaymentsFlows, account: Account, ref: Ref
+    effect: UnsettledEffect, flows: PaymentsFlows, account: Account, ref: Ref
 ) -> Receipt:
     """Return the receipt of a payment operation, read from the vendor or from known fields."""
     operation, capabilities = effect.record.operation, account.vendor.capabilities

@@ -43,7 +43,6 @@ from moorage.errors import (
 from moorage.services.calling.idempotency import NotSentError
 from moorage.services.calling.manual_operations import ManualAct, perform_recorded
 from moorage.services.contracts.lost_keys import readable_here
-from moorage.services.contracts.open_effects import OpenEffect
 from moorage.services.contracts.payment_effects import (
     Request,
     is_refused,
@@ -57,6 +56,7 @@ from moorage.services.contracts.payment_receipts import (
     why_not_searched,
 )
 from moorage.services.contracts.payments import CLOCK_SKEW, PaymentsFlows
+from moorage.services.contracts.unsettled_effects import UnsettledEffect
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
@@ -219,8 +219,8 @@ class UnsettledFlows:
             effects: the operations, at most some hundreds.
         """
         names = [effect_name(KIND, tenant, key) for tenant, key in effects]
-        open_effects = await self._core.execute(ReadEffects(names), None) if names else ()
-        unsettled_names = {effect.name for effect in open_effects}
+        unsettled_effects = await self._core.execute(ReadEffects(names), None) if names else ()
+        unsettled_names = {effect.name for effect in unsettled_effects}
         return [name not in unsettled_names for name in names]
 
     async def stored(self, tenant: str | None, key: str, request: Request) -> Result[Any] | None:
@@ -241,21 +241,21 @@ class UnsettledFlows:
         except ConnectorError as error:
             return Result(error=error) if is_refused(error) else None
 
-    async def _read(self) -> list[OpenEffect]:
+    async def _read(self) -> list[UnsettledEffect]:
         names = await self._core.execute(ReadShards(KIND), None)
-        effects: list[OpenEffect] = []
+        effects: list[UnsettledEffect] = []
         for start in range(0, len(names), _AT_ONCE):
             query_effects = ReadEffects(names[start : start + _AT_ONCE])
             effects += [
-                OpenEffect(self._core, effect)
+                UnsettledEffect(self._core, effect)
                 for effect in await self._core.execute(query_effects, None)
             ]
         return sorted(effects, key=lambda effect: effect.since)
 
-    async def _find(self, key: str, tenant: str | None) -> OpenEffect:
+    async def _find(self, key: str, tenant: str | None) -> UnsettledEffect:
         query_effects = ReadEffects([effect_name(KIND, tenant, key)])
         for effect in await self._core.execute(query_effects, None):
-            return OpenEffect(self._core, effect)
+            return UnsettledEffect(self._core, effect)
         raise InvalidData(
             f"No unsettled payment has the key {key!r}"
             f"{'' if tenant is None else f' for the tenant {tenant!r}'}.",
@@ -273,7 +273,7 @@ class UnsettledFlows:
 
     async def _settle_one(
         self,
-        effect: OpenEffect,
+        effect: UnsettledEffect,
         dispatcher: Dispatcher,
         step: NextStep,
         reserved: LookupReservation,
@@ -316,7 +316,7 @@ class UnsettledFlows:
         return None
 
     async def _record(
-        self, effect: OpenEffect, reserved: LookupReservation, results: Iterable[_Result]
+        self, effect: UnsettledEffect, reserved: LookupReservation, results: Iterable[_Result]
     ) -> None:
         """Record why an operation could not be settled: the reason with the greatest doubt."""
         by_reason = dict(results)
@@ -332,7 +332,7 @@ class UnsettledFlows:
         await self._core.execute(command, None)
 
     async def _search(
-        self, effect: OpenEffect, flows: _SettlementFlows, unknown: ConnectorError
+        self, effect: UnsettledEffect, flows: _SettlementFlows, unknown: ConnectorError
     ) -> list[Payment]:
         """Return the payments with the request's reference; a single one settles the key."""
         record = effect.record
@@ -347,7 +347,7 @@ class UnsettledFlows:
         )
         return await flows.search(lost_payment, unknown)
 
-    async def _is_refused(self, effect: OpenEffect, dispatcher: Dispatcher) -> bool:
+    async def _is_refused(self, effect: UnsettledEffect, dispatcher: Dispatcher) -> bool:
         """Return whether the refusal stored for the key proves that no payment was made.
 
         Raises:
@@ -371,7 +371,7 @@ class UnsettledFlows:
         )
 
     async def _stored_refusal(
-        self, effect: OpenEffect, dispatcher: Dispatcher, *, keys_lost: bool
+        self, effect: UnsettledEffect, dispatcher: Dispatcher, *, keys_lost: bool
     ) -> bool | None:
         """Return whether the stored answer is a refusal; None if it cannot be decrypted.
 
@@ -389,7 +389,7 @@ class UnsettledFlows:
         return is_refused_here
 
     async def _receipt(
-        self, effect: OpenEffect, dispatcher: Dispatcher, flows: _SettlementFlows, receipt: Any
+        self, effect: UnsettledEffect, dispatcher: Dispatcher, flows: _SettlementFlows, receipt: Any
     ) -> Receipt:
         """Return the receipt of an operation that the vendor carried out."""
         operation = effect.record.operation
@@ -414,7 +414,7 @@ class UnsettledFlows:
         return await receipt_of(effect, flows, accounts[0], receipt_ref(effect, accounts, receipt))
 
     async def _only_match(
-        self, effect: OpenEffect, flows: _SettlementFlows, account: str, kind: type[Receipt]
+        self, effect: UnsettledEffect, flows: _SettlementFlows, account: str, kind: type[Receipt]
     ) -> Payment:
         """Return the only payment that an account lists with the request's reference and amount."""
         unknown = not_found(why_not_searched(effect.record, kind), account)
@@ -426,7 +426,7 @@ class UnsettledFlows:
 
 def _manual_act(
     act: str,
-    effect: OpenEffect,
+    effect: UnsettledEffect,
     actor: str | None,
     reason: str,
     after: Mapping[str, Any] | None = None,
@@ -463,7 +463,7 @@ def _is_final(error: ConnectorError) -> bool:
     return isinstance(error, VendorRejected) and not error.retryable
 
 
-async def _repeat(effect: OpenEffect, dispatcher: Dispatcher, reach: AllowedActions) -> Any:
+async def _repeat(effect: UnsettledEffect, dispatcher: Dispatcher, reach: AllowedActions) -> Any:
     """Repeat an operation under its idempotency key, to look it up or to send it again."""
     request, record = effect.record.request, effect.record
     assert request is not None  # noqa: S101 - for the type checker: callers exclude unreadable requests

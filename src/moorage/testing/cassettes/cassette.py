@@ -37,8 +37,14 @@ from moorage.domain.http.requests import Response
 from moorage.domain.secrets.frames import with_careful_constructor
 from moorage.errors import ConfigurationError
 from moorage.runtime.bridge import run_now
+from moorage.testing.cassettes._exchange_file import (
+    Exchange,
+    RecordedRequest,
+    RecordedResponse,
+    load,
+    save,
+)
 from moorage.testing.cassettes._scrubbing import Scrubber
-from moorage.testing.cassettes._tape import Exchange, RecordedRequest, RecordedResponse, load, save
 from moorage.testing.fakes.http import (
     AsyncScriptedIncoming,
     ScriptedIncoming,
@@ -64,7 +70,7 @@ _MODES: Final = ("once", "record", "replay")
 _NEAREST: Final = 3
 
 
-class NotOnTape(UnexpectedRequest):
+class NotRecorded(UnexpectedRequest):
     """Raised if a request was not recorded, or was replayed as often as it was recorded.
 
     Attributes:
@@ -111,8 +117,8 @@ class Cassette:
         exists = self.path.exists()
         self.recording = mode == "record" or (mode == "once" and not exists)
         self._scrubber = Scrubber(Redaction() if redaction is None else redaction)
-        self._tape = load(self.path) if exists and not self.recording else []
-        self._left = list(range(len(self._tape)))
+        self._exchanges = load(self.path) if exists and not self.recording else []
+        self._left = list(range(len(self._exchanges)))
         self._recorded: list[_ExchangeRecording] = []
         self._lock = Lock()
         self.hide(*secrets)
@@ -139,14 +145,14 @@ class Cassette:
     def unused(self) -> tuple[str, ...]:
         """The recorded requests that have not been replayed, one line each."""
         with self._lock:
-            return tuple(self._tape[at].sent.summary for at in self._left)
+            return tuple(self._exchanges[at].sent.summary for at in self._left)
 
     def save(self) -> None:
         """Write the recording to the file, if there is one."""
         with self._lock:
             recorded = list(self._recorded)
             for recording in recorded:
-                recording.teach(self._scrubber)
+                recording.give_secrets_to(self._scrubber)
             written_exchanges = [recording.written(self._scrubber) for recording in recorded]
         if exchanges := [recording for recording in written_exchanges if recording is not None]:
             save(self.path, exchanges)
@@ -178,24 +184,24 @@ class Cassette:
                 request.method, url, request.headers, body, scrubber=self._scrubber
             )
             for index in self._left:
-                if not sent_request.differs(self._tape[index].sent):
+                if not sent_request.differs(self._exchanges[index].sent):
                     self._left.remove(index)
-                    return self._tape[index].answered
-        raise self._not_on_tape(sent_request)
+                    return self._exchanges[index].answered
+        raise self._not_recorded_error(sent_request)
 
-    def _not_on_tape(self, sent: RecordedRequest) -> NotOnTape:
+    def _not_recorded_error(self, sent: RecordedRequest) -> NotRecorded:
         ranked_exchanges = sorted(
-            self._tape, key=lambda exchange: exchange.sent.similarity(sent), reverse=True
+            self._exchanges, key=lambda exchange: exchange.sent.similarity(sent), reverse=True
         )
         nearest = [
             f"{exchange.sent.summary}:"
             f" {'; '.join(exchange.sent.differs(sent)) or 'was replayed already'}"
             for exchange in ranked_exchanges[:_NEAREST]
         ]
-        count = f"{self.path.name}, which has {len(self._tape)} exchanges"
+        count = f"{self.path.name}, which has {len(self._exchanges)} exchanges"
         lines = "".join(f"\n  {exchange}" for exchange in nearest)
         text = f" The nearest are:{lines}\n" if nearest else ""
-        return NotOnTape(f"{sent.summary} is not on {count}.{text}", nearest=nearest)
+        return NotRecorded(f"{sent.summary} is not recorded in {count}.{text}", nearest=nearest)
 
 
 class CassetteHttpClient:
@@ -226,7 +232,7 @@ class CassetteHttpClient:
         if not self._cassette.recording:
             recorded_answer = self._cassette.find(request, url)
             return ScriptedIncoming(
-                recorded_answer.response(url), then=_end_of_tape_error(recorded_answer)
+                recorded_answer.response(url), then=_unread_rest_error(recorded_answer)
             )
         recording = self._cassette.begin(request, url)
         incoming = _inner_client(self._inner).open(request, url, timeouts)
@@ -271,7 +277,7 @@ class AsyncCassetteHttpClient:
         if not self._cassette.recording:
             recorded_answer = self._cassette.find(request, url)
             return AsyncScriptedIncoming(
-                recorded_answer.response(url), then=_end_of_tape_error(recorded_answer)
+                recorded_answer.response(url), then=_unread_rest_error(recorded_answer)
             )
         recording = self._cassette.begin(request, url)
         incoming = await _inner_client(self._inner).open(request, url, timeouts)
@@ -329,7 +335,7 @@ class _ExchangeRecording:
             sent_request, RecordedResponse.of(response, whole=self._whole, scrubber=scrubber)
         )
 
-    def teach(self, scrubber: Scrubber) -> None:
+    def give_secrets_to(self, scrubber: Scrubber) -> None:
         """Give the scrubber the credentials of the exchange."""
         request, response = self._request, self.response
         scrubber.learn_request(self._url, request.headers, as_bytes(request))
@@ -376,14 +382,14 @@ def _inner_client(inner: Client | None) -> Client:
 
 
 def _all_of(answered: RecordedResponse, url: str) -> Response:
-    end_error = _end_of_tape_error(answered)
+    end_error = _unread_rest_error(answered)
     if end_error is not None:
         raise end_error
     return answered.response(url)
 
 
-def _end_of_tape_error(answered: RecordedResponse) -> NotOnTape | None:
+def _unread_rest_error(answered: RecordedResponse) -> NotRecorded | None:
     """Return the error to raise behind the recorded part of a response; None if it is whole."""
     if answered.whole:
         return None
-    return NotOnTape("The rest of this answer was not read, and so not recorded, at that time.")
+    return NotRecorded("The rest of this answer was not read, and so not recorded, at that time.")

@@ -17,7 +17,7 @@ from moorage.testing.kits._connector_lab import Lab, a_text, possibly_processed
 from moorage.testing.kits._held_resources import (
     MemoryGrowth,
     ProcessResources,
-    in_memory,
+    memory_after,
     process_resources,
 )
 from moorage.testing.kits.checks import in_thread, patience, require, wait_soon
@@ -184,9 +184,9 @@ def _check_growth(growths: list[MemoryGrowth]) -> None:
 async def _growth_of(lab: Lab, connector: Any) -> MemoryGrowth:
     """Perform a round of reads, and return how much memory it left behind."""
     count = max(1, lab.subject.operations // _ROUNDS)
-    before = in_memory(lab.subject.forget)
+    before = memory_after(lab.subject.forget)
     await _read_many(lab, connector, count)
-    after = in_memory(lab.subject.forget)
+    after = memory_after(lab.subject.forget)
     return MemoryGrowth(count, after.objects - before.objects, after.bytes - before.bytes)
 
 
@@ -230,7 +230,7 @@ async def _is_given_back(
 ) -> None:
     """Wait until no more resources are held than before, except for a few of each kind."""
     end = time.monotonic() + patience()
-    while more := process_resources().more_than(before, spare):
+    while more := process_resources().growth_since(before, spare):
         remaining_text = " and ".join(f"{count} more {name}" for name, count in more.items())
         require(time.monotonic() < end, f"There are {remaining_text} {when}.")
         gc.collect()

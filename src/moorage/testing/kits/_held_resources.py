@@ -26,7 +26,7 @@ class ProcessResources:
     threads: int
     tasks: int
 
-    def more_than(self, before: ProcessResources, spare: int = 0) -> dict[str, int]:
+    def growth_since(self, before: ProcessResources, spare: int = 0) -> dict[str, int]:
         """Return the kinds of resources that grew by more than `spare`, and their growth."""
         differences = {
             "file descriptors": self.descriptors - before.descriptors,
@@ -67,7 +67,7 @@ def process_resources() -> ProcessResources:
     )
 
 
-def in_memory(forget: Callable[[], object] | None) -> ProcessMemory:
+def memory_after(forget: Callable[[], object] | None) -> ProcessMemory:
     """Return the memory of this process, after `forget` has dropped stored messages."""
     if forget is not None:
         forget()

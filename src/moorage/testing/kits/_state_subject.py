@@ -45,7 +45,7 @@ class Subject:
         self.execute: Callable[..., Coroutine[Any, Any, Any]]
         self.execute = store.execute if is_async else lift(store.execute)
         self.claims_only: bool = getattr(store, "claims_only", False)
-        self._awaited = is_async
+        self._is_async = is_async
 
     async def read(self, key: str) -> State | None:
         """Return the store's state of a key."""
@@ -59,14 +59,14 @@ class Subject:
 
     async def together(self, flows: Sequence[Flow]) -> None:
         """Run functions concurrently, each in a task or a thread."""
-        if self._awaited:
+        if self._is_async:
             await asyncio.gather(*(flow() for flow in flows))
         else:
             _in_threads(flows)
 
     async def yield_to_tasks(self) -> None:
         """Yield to other tasks of the event loop."""
-        if self._awaited:
+        if self._is_async:
             await asyncio.sleep(0)
 
 

@@ -65,6 +65,6 @@ def test_it_conforms(check: sms_conformance.Check) -> None:
 
 
 @pytest.mark.parametrize("check", sms_conformance.ASYNC_CHECKS, ids=name_of)
-def test_it_conforms_awaited(check: sms_conformance.AsyncCheck) -> None:
+def test_it_conforms_async(check: sms_conformance.AsyncCheck) -> None:
     """Acme passes the conformance kit in asynchronous code."""
     asyncio.run(check(subject))

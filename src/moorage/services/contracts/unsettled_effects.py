@@ -44,7 +44,7 @@ _STEPS: Final = {
 }
 
 
-class OpenEffect:
+class UnsettledEffect:
     """A payment operation whose outcome is unknown, with its record in the register."""
 
     def __init__(self, core: Core, opened: OpenOperation) -> None:

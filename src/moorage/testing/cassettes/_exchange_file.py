@@ -173,9 +173,9 @@ class Exchange:
 def load(path: Path) -> list[Exchange]:
     """Read the exchanges in a cassette's file."""
     try:
-        tape = json.loads(path.read_text("utf-8"))
-        version = tape["version"]
-        exchanges = [Exchange.from_json(exchange) for exchange in tape["exchanges"]]
+        document = json.loads(path.read_text("utf-8"))
+        version = document["version"]
+        exchanges = [Exchange.from_json(exchange) for exchange in document["exchanges"]]
     except (ValueError, KeyError, TypeError, AttributeError, InvalidData):
         raise _unreadable_error(path, "is not a cassette") from None
     if version != VERSION:
@@ -185,7 +185,7 @@ def load(path: Path) -> list[Exchange]:
 
 def save(path: Path, exchanges: list[Exchange]) -> None:
     """Write exchanges to a cassette's file, or leave the old file if that fails."""
-    tape = {
+    document = {
         "written by": "moorage.testing.Cassette",
         "version": VERSION,
         "exchanges": [exchange.as_json() for exchange in exchanges],
@@ -193,7 +193,7 @@ def save(path: Path, exchanges: list[Exchange]) -> None:
     path.parent.mkdir(parents=True, exist_ok=True)
     part = path.with_name(f".{path.name}.{os.getpid()}.part")
     try:
-        text = json.dumps(tape, indent=2, ensure_ascii=False)
+        text = json.dumps(document, indent=2, ensure_ascii=False)
         part.write_text(f"{text}\n", "utf-8", newline="\n")
         part.replace(path)
     finally:
