@@ -250,6 +250,7 @@ def test_webhook_is_read_by_a_table() -> None:
     assert (ObjectEvent(id="e1", ref=REFS.ref("t1")),) == REEF.events(webhook, REFS.ref)
     assert () == REEF.events(foreign_webhook, REFS.ref)
     assert () == OptionlessVendor().events(webhook, REFS.ref)
+    assert (REFS.ref("e1"),) == OAuthExample().events(webhook, REFS.ref)
 
 
 def test_refusal_may_be_an_answer() -> None:
@@ -461,9 +462,15 @@ class OAuthExample(sdk.OAuthVendor):
     oauth_scope = "read write"
     oauth_authentication = sdk.ClientAuthentication.POST
     oauth_options = ("client_id", "client_secret", "shop")
+    event_reading = staticmethod(lambda event, ref: (ref(event.id),))
 
     shop: str | None = None
     base_url: str = "https://api.lagoon.example/v1/"
+
+
+def test_vendor_without_credentials_is_an_http_vendor() -> None:
+    """By default, an HTTP vendor has no credentials of its own."""
+    assert sdk.HttpVendor().static_credentials() is None
 
 
 def test_oauth_vendor_has_a_client_if_the_account_has_credentials() -> None:

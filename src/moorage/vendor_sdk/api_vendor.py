@@ -12,6 +12,7 @@ from moorage.domain.service.settings import Service
 from moorage.domain.values.frozen_values import field, frozen, optional
 from moorage.vendor_sdk.answers import as_answer
 from moorage.vendor_sdk.operations import filled_path
+from moorage.vendor_sdk.readings import Reading
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
@@ -20,7 +21,6 @@ if TYPE_CHECKING:
     from moorage.domain.http.requests import Response
     from moorage.domain.webhooks.events import WebhookEvent
     from moorage.errors import ConnectorError
-    from moorage.vendor_sdk.readings import Reading
 
 _MAIN: Final[Mapping[str, str]] = {"": "base_url"}
 _NO_HEADERS: Final[Mapping[str, str]] = {}
@@ -31,6 +31,14 @@ class Classifier(Protocol):
 
     def __call__(self, request: Request, response: Response, /) -> ConnectorError | None:
         """Return the error for a refusal; None to choose the error by the HTTP status alone."""
+        ...
+
+
+class ReadEvents(Protocol):
+    """The type of functions that convert a webhook to events."""
+
+    def __call__(self, event: WebhookEvent, ref: MakeRef, /) -> tuple[Any, ...]:
+        """Return the events of a webhook; empty if it is of an unknown type."""
         ...
 
 
@@ -68,7 +76,8 @@ class HttpVendor(Vendor):
         ping_path: the path of a harmless request that costs nothing, with the account's options in
             braces.
         ping_query: the query of that request.
-        event_reading: the reading of a webhook's data; the webhook supplies the field `id`.
+        event_reading: the reading of a webhook's data, to which the webhook supplies the field
+            `id`; or a function like `events`, in `staticmethod`.
     """
 
     urls: ClassVar[Mapping[str, str]] = _MAIN
@@ -76,7 +85,7 @@ class HttpVendor(Vendor):
     headers: ClassVar[Mapping[str, str]] = _NO_HEADERS
     ping_path: ClassVar[str | None] = None
     ping_query: ClassVar[Mapping[str, Any] | None] = None
-    event_reading: ClassVar[Reading[Any] | None] = None
+    event_reading: ClassVar[Reading[Any] | ReadEvents | None] = None
 
     def static_credentials(self) -> Credentials | None:
         """Return the credentials of every request; by default None, because they are obtained."""
@@ -110,9 +119,11 @@ class HttpVendor(Vendor):
         return Request.get(filled_path(self.ping_path, self), query=self.ping_query)
 
     def events(self, event: WebhookEvent, ref: MakeRef) -> tuple[Any, ...]:
-        """Return the event that `event_reading` reads; empty if required data is missing."""
+        """Return the events that `event_reading` reads; empty if required data is missing."""
         reading = self.event_reading
-        return () if reading is None else reading.found(ref, as_answer(event.data), id=event.id)
+        if isinstance(reading, Reading):
+            return reading.found(ref, as_answer(event.data), id=event.id)
+        return () if reading is None else reading(event, ref)
 
 
 @frozen(kw_only=True)

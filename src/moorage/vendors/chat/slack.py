@@ -26,8 +26,8 @@ from moorage.vendors.chat._slack_content import content
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-    from moorage.contracts.chat import ChatEvent, ChatMessage
-    from moorage.vendor_sdk import MakeRef, Ref, Request, Response, WebhookEvent, Wire
+    from moorage.contracts.chat import ChatMessage
+    from moorage.vendor_sdk import Ref, Request, Response, Wire
 
 _GONE_ERRORS: Final = frozenset({"message_not_found", "invalid_scheduled_message_id"})
 
@@ -56,6 +56,7 @@ class Slack(sdk.ApiVendor):
 
     refusals = staticmethod(classify)
     ping_path = "/auth.test"
+    event_reading = staticmethod(read_events)
 
     channel: str | None = None
     base_url: str = "https://slack.com/api"
@@ -97,10 +98,6 @@ class Slack(sdk.ApiVendor):
             if refusal.vendor_code not in _GONE_ERRORS:
                 raise
             return ChatReceipt(ref=ref, status=ChatStatus.DELETED)
-
-    def events(self, event: WebhookEvent, ref: MakeRef) -> tuple[ChatEvent, ...]:
-        """The new message that a webhook reports."""
-        return read_events(event, ref)
 
     async def _post(
         self, wire: Wire, message: ChatMessage, key: str | None, **target: str

@@ -28,8 +28,7 @@ from moorage.vendors.chat._telegram_messages import (
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
 
-    from moorage.contracts.chat import ChatEvent
-    from moorage.vendor_sdk import MakeRef, Ref, Request, Response, WebhookEvent, Wire
+    from moorage.vendor_sdk import Ref, Request, Response, Wire
 
 _UNCHANGED: Final = "message is not modified"
 _GONE_TEXT: Final = "message to delete not found"
@@ -55,6 +54,7 @@ class Telegram(sdk.ApiVendor):
     auth = sdk.path_key("/bot{key}")
     refusals = staticmethod(classify)
     ping_path = "/getMe"
+    event_reading = staticmethod(read_events)
 
     channel: str | None = None
     base_url: str = "https://api.telegram.org"
@@ -86,10 +86,6 @@ class Telegram(sdk.ApiVendor):
         request = sdk.Request.post("/deleteMessage", json=body)
         done = ChatReceipt(ref=ref, status=ChatStatus.DELETED)
         return await _send_once(_GONE_TEXT, wire, request, partial(read_deleted, ref), done)
-
-    def events(self, event: WebhookEvent, ref: MakeRef) -> tuple[ChatEvent, ...]:
-        """The new message that a webhook reports."""
-        return read_events(event, ref)
 
     async def _post(
         self, wire: Wire, target: dict[str, Any], message: ChatMessage, key: str | None

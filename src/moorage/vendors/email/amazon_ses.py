@@ -15,7 +15,6 @@ from typing import TYPE_CHECKING, Any, ClassVar, Final
 import attrs
 
 from moorage.contracts.email import EmailCapability
-from moorage.contracts.email_address import EmailAddress, as_address
 from moorage.contracts.email_outcomes import (
     AddressCheck,
     EmailCounts,
@@ -31,8 +30,6 @@ from moorage.vendor_sdk import (
     Request,
     Result,
     Secret,
-    Service,
-    Vendor,
     VendorFailed,
     VendorRejected,
     as_secret,
@@ -51,23 +48,23 @@ from moorage.vendors.email._common import outcomes
 from moorage.vendors.email._ses_content import bulk_body, mail_body
 from moorage.vendors.email._ses_events import read_events
 from moorage.vendors.email._ses_suppressions import list_suppressed, send_again, suppress
+from moorage.vendors.email._vendor import EmailVendor
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
     from datetime import date
 
     from moorage.contracts.email import EmailMessage
+    from moorage.contracts.email_address import EmailAddress
     from moorage.contracts.email_bulk import BulkMessage
-    from moorage.contracts.email_outcomes import EmailEvent, StatisticsQuery
-    from moorage.contracts.email_received import ReceivedEmail
+    from moorage.contracts.email_outcomes import StatisticsQuery
     from moorage.contracts.email_suppressions import SuppressionPage
     from moorage.vendor_sdk import (
         Answer,
         ConnectorError,
-        MakeRef,
+        Credentials,
         Ref,
         Response,
-        WebhookEvent,
         Wire,
     )
 
@@ -103,8 +100,20 @@ _METRICS: Final = {
 }
 
 
+def classify(_: Request, response: Response) -> ConnectorError | None:
+    """The error for the name in an answer, which is more specific than its status."""
+    if is_success(response.status) or response.status >= 500:
+        return None
+    code = error_code(response)
+    if code is None:
+        return None
+    default_error = InvalidRequest if code in _WRONG else VendorRejected
+    words = vendor_words(response)[1]
+    return refusal(aws_refusal(code) or default_error, "Amazon SES", response, code, words)
+
+
 @attrs.frozen(kw_only=True)
-class AmazonSes(Vendor):
+class AmazonSes(EmailVendor):
     """An account at Amazon SES, in one region.
 
     Attributes:
@@ -118,10 +127,9 @@ class AmazonSes(Vendor):
         base_url: URL of SES; by default that of the region.
     """
 
-    name: ClassVar[str] = "amazon_ses"
-    kinds: ClassVar[tuple[str, ...]] = ("email",)
-    api_version: ClassVar[str | None] = "v2"
-    capabilities: ClassVar[frozenset[str]] = frozenset(EmailCapability) - {
+    name = "amazon_ses"
+    api_version = "v2"
+    capabilities = frozenset(EmailCapability) - {
         EmailCapability.CANCEL,
         EmailCapability.LOOK_UP,
         EmailCapability.INTERNATIONAL,
@@ -135,36 +143,29 @@ class AmazonSes(Vendor):
         "recipients": 50,
         "message_bytes": 40 * 1024 * 1024,
     }
-    webhook: ClassVar[str | None] = "aws-sns"
+    webhook = "aws-sns"
+
+    urls: ClassVar[Mapping[str, str]] = {"": "_url"}
+    refusals = staticmethod(classify)
+    event_reading = staticmethod(read_events)
 
     region: str
     access_key_id: str | None = attrs.field(default=None, repr=False)
-    credentials: Secret | None = attrs.field(
-        default=None, converter=attrs.converters.optional(as_secret)
-    )
     session_token: Secret | None = attrs.field(
         default=None, converter=attrs.converters.optional(as_secret)
-    )
-    sender: EmailAddress | None = attrs.field(
-        default=None, converter=attrs.converters.optional(as_address)
     )
     configuration_set: str | None = None
     base_url: str | None = None
 
-    def services(self) -> Mapping[str, Service]:
-        """The API."""
-        credentials = aws_credentials(
+    @property
+    def _url(self) -> str:
+        return self.base_url or f"https://email.{self.region}.amazonaws.com"
+
+    def static_credentials(self) -> Credentials | None:
+        """The access key, which signs the requests."""
+        return aws_credentials(
             "ses", self.region, self.access_key_id, self.credentials, self.session_token
         )
-        return {
-            "": Service(
-                "amazon_ses",
-                self.base_url or f"https://email.{self.region}.amazonaws.com",
-                credentials=credentials,
-                needs_credentials=credentials is None,
-                classify=classify,
-            )
-        }
 
     async def send_transactional(
         self, wire: Wire, message: EmailMessage, /, *, key: str | None
@@ -206,12 +207,6 @@ class AmazonSes(Vendor):
     async def remove_suppression(self, wire: Wire, address: EmailAddress, /) -> None:
         """Remove an address from the account's suppression list."""
         await send_again(wire, address)
-
-    def events(
-        self, event: WebhookEvent, ref: MakeRef
-    ) -> tuple[EmailEvent, ...] | tuple[ReceivedEmail, ...]:
-        """Convert a webhook to an event for each recipient, or to a received message."""
-        return read_events(event, ref)
 
 
 def read_sent(response: Response) -> tuple[str, Answer]:
@@ -350,18 +345,6 @@ def read_metrics(query: StatisticsQuery, response: Response) -> EmailStatistics:
                 continue
             counted_pairs.append((at.date(), EmailCounts(**{name: value})))
     return EmailStatistics.of(query, counted_pairs, body.raw)
-
-
-def classify(_: Request, response: Response) -> ConnectorError | None:
-    """The error for the name in an answer, which is more specific than its status."""
-    if is_success(response.status) or response.status >= 500:
-        return None
-    code = error_code(response)
-    if code is None:
-        return None
-    default_error = InvalidRequest if code in _WRONG else VendorRejected
-    words = vendor_words(response)[1]
-    return refusal(aws_refusal(code) or default_error, "Amazon SES", response, code, words)
 
 
 def error_code(response: Response) -> str | None:

@@ -15,9 +15,7 @@ from typing import TYPE_CHECKING, Any, ClassVar, Final
 import attrs
 
 from moorage.contracts.email import EmailCapability, EmailMessage
-from moorage.contracts.email_address import EmailAddress, as_address
 from moorage.vendor_sdk import (
-    ApiVendor,
     AuthenticationFailed,
     InvalidData,
     InvalidRequest,
@@ -50,20 +48,21 @@ from moorage.vendors.email._common import (
     sender_of,
     utc_moment,
 )
+from moorage.vendors.email._vendor import EmailVendor
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
     from moorage.contracts.email import Attachment
+    from moorage.contracts.email_address import EmailAddress
     from moorage.contracts.email_bulk import BulkMessage
     from moorage.contracts.email_outcomes import (
-        EmailEvent,
         EmailReceipt,
         EmailStatistics,
         StatisticsQuery,
     )
     from moorage.contracts.email_suppressions import SuppressionPage
-    from moorage.vendor_sdk import Answer, MakeRef, Ref, Response, Result, WebhookEvent, Wire
+    from moorage.vendor_sdk import Answer, Ref, Response, Result, Wire
 
 _MEGABYTE: Final = 1024 * 1024
 _MOST_BYTES: Final = 15 * _MEGABYTE
@@ -88,7 +87,7 @@ _SCHEMES: Final = {"bearer": "brevo", "basic": "brevo-basic"}
 
 
 @attrs.frozen(kw_only=True)
-class Brevo(ApiVendor):
+class Brevo(EmailVendor):
     """An account at Brevo.
 
     Attributes:
@@ -100,7 +99,6 @@ class Brevo(ApiVendor):
     """
 
     name = "brevo"
-    kinds = ("email",)
     api_version = "v3"
     capabilities = frozenset(
         {
@@ -138,10 +136,8 @@ class Brevo(ApiVendor):
         reading={403: AuthenticationFailed},
         mask=masked,
     )
+    event_reading = staticmethod(read_event)
 
-    sender: EmailAddress | None = attrs.field(
-        default=None, converter=attrs.converters.optional(as_address)
-    )
     webhook_authentication: str = choice(
         "bearer",
         *_SCHEMES,
@@ -200,10 +196,6 @@ class Brevo(ApiVendor):
     async def remove_suppression(self, wire: Wire, address: EmailAddress, /) -> None:
         """Unblock a contact."""
         await send_again(wire, address)
-
-    def events(self, event: WebhookEvent, ref: MakeRef) -> tuple[EmailEvent, ...]:
-        """Convert a webhook to events."""
-        return read_event(event, ref)
 
     def verifying(self) -> Mapping[str, Any]:
         """The scheme of the webhooks' authentication."""

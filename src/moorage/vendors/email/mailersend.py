@@ -15,16 +15,13 @@ from typing import TYPE_CHECKING, Any, ClassVar, Final
 import attrs
 
 from moorage.contracts.email import EmailCapability, EmailMessage
-from moorage.contracts.email_address import EmailAddress, as_address
 from moorage.vendor_sdk import (
-    ApiVendor,
     AuthenticationFailed,
     InvalidData,
     InvalidRequest,
     RateLimitExceeded,
     Refusals,
     Request,
-    Result,
     VendorFailed,
     extra_for,
     merged,
@@ -36,7 +33,6 @@ from moorage.vendors.email._common import (
     filled_fields,
     in_base64,
     masked,
-    one_by_one,
     sender_of,
 )
 from moorage.vendors.email._mailersend_answers import (
@@ -46,20 +42,19 @@ from moorage.vendors.email._mailersend_answers import (
     read_receipt,
     read_refusal,
 )
+from moorage.vendors.email._vendor import EmailVendor
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
     from moorage.contracts.email import Attachment
-    from moorage.contracts.email_bulk import BulkMessage
+    from moorage.contracts.email_address import EmailAddress
     from moorage.contracts.email_outcomes import (
-        EmailEvent,
         EmailReceipt,
         EmailStatistics,
         StatisticsQuery,
     )
-    from moorage.contracts.email_received import ReceivedEmail
-    from moorage.vendor_sdk import MakeRef, Ref, WebhookEvent, Wire
+    from moorage.vendor_sdk import Ref, Wire
 
 _LAST_MOMENT: Final = time(23, 59, 59)
 _MAX_COUNTS: Final = {"cc": 10, "bcc": 10, "reply_to": 1, "tags": 5}
@@ -67,7 +62,7 @@ _MAX_COUNTS: Final = {"cc": 10, "bcc": 10, "reply_to": 1, "tags": 5}
 
 
 @attrs.frozen(kw_only=True)
-class MailerSend(ApiVendor):
+class MailerSend(EmailVendor):
     """An account at MailerSend.
 
     Attributes:
@@ -78,7 +73,6 @@ class MailerSend(ApiVendor):
     """
 
     name = "mailersend"
-    kinds = ("email",)
     api_version = "v1"
     capabilities = frozenset(EmailCapability) - {
         EmailCapability.ADD_SUPPRESSION,
@@ -110,10 +104,8 @@ class MailerSend(ApiVendor):
         read=read_refusal,
         mask=masked,
     )
+    event_reading = staticmethod(read_event)
 
-    sender: EmailAddress | None = attrs.field(
-        default=None, converter=attrs.converters.optional(as_address)
-    )
     domain_id: str | None = None
     base_url: str = "https://api.mailersend.com"
 
@@ -123,12 +115,6 @@ class MailerSend(ApiVendor):
         """Send one message."""
         request = Request.post("/v1/email", json=mail_body(self, message))
         return await wire.send(request, key=key, parse=partial(read_receipt, wire, message))
-
-    async def send_bulk(
-        self, wire: Wire, bulk: BulkMessage, /, *, key: str | None
-    ) -> list[Result[EmailReceipt]]:
-        """Send a message to each recipient, in one request each."""
-        return await one_by_one(wire, bulk, self.send_transactional, key)
 
     async def cancel(self, wire: Wire, ref: Ref, /) -> EmailReceipt:
         """Delete a scheduled message."""
@@ -146,12 +132,6 @@ class MailerSend(ApiVendor):
         }
         response = await wire.send(Request.get("/v1/analytics/date", query=period))
         return read_analytics(query, response)
-
-    def events(
-        self, event: WebhookEvent, ref: MakeRef
-    ) -> tuple[EmailEvent, ...] | tuple[ReceivedEmail, ...]:
-        """Convert a webhook to events, or to a received message."""
-        return read_event(event, ref)
 
 
 def mail_body(vendor: MailerSend, message: EmailMessage) -> dict[str, Any]:

@@ -13,10 +13,8 @@ from typing import TYPE_CHECKING, Any, ClassVar, Final
 import attrs
 
 from moorage.contracts.email import EmailCapability
-from moorage.contracts.email_address import EmailAddress, as_address
 from moorage.contracts.email_outcomes import AddressCheck, Verdict
 from moorage.vendor_sdk import (
-    ApiVendor,
     ConfigurationError,
     Credentials,
     Mode,
@@ -40,11 +38,13 @@ from moorage.vendors.email._mailgun_events import bare_message_id, read_events
 from moorage.vendors.email._mailgun_forms import bulk_request, fits_one, mail_request
 from moorage.vendors.email._mailgun_statistics import statistics
 from moorage.vendors.email._mailgun_suppressions import list_suppressed, send_again, suppress
+from moorage.vendors.email._vendor import EmailVendor
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
     from moorage.contracts.email import EmailMessage
+    from moorage.contracts.email_address import EmailAddress
     from moorage.contracts.email_bulk import BulkMessage
     from moorage.contracts.email_outcomes import (
         EmailEvent,
@@ -108,7 +108,7 @@ def _auth(_: Mailgun, secret: Secret) -> Credentials:
 
 
 @attrs.frozen(kw_only=True)
-class Mailgun(ApiVendor):
+class Mailgun(EmailVendor):
     """A sending domain of an account at Mailgun.
 
     Attributes:
@@ -124,7 +124,6 @@ class Mailgun(ApiVendor):
     """
 
     name = "mailgun"
-    kinds = ("email",)
     api_version = "v3"
     capabilities = frozenset(EmailCapability) - {
         EmailCapability.ENVELOPE_SENDER,
@@ -153,9 +152,6 @@ class Mailgun(ApiVendor):
         )
     )
     region: str = choice("us", *_REGIONS, problem="Mailgun has no region of this name.")
-    sender: EmailAddress | None = attrs.field(
-        default=None, converter=attrs.converters.optional(as_address)
-    )
     test_mode: bool = False
     webhook_content: str = choice(
         "events", *_SCHEMES, problem="Mailgun's webhooks have no such content."

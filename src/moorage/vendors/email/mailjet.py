@@ -17,12 +17,9 @@ from typing import TYPE_CHECKING, Any, ClassVar, Final
 import attrs
 
 from moorage.contracts.email import EmailCapability
-from moorage.contracts.email_address import EmailAddress, as_address
 from moorage.vendor_sdk import (
-    ApiVendor,
     InvalidData,
     Request,
-    Result,
     basic,
     encode_json,
     extra_for,
@@ -33,7 +30,6 @@ from moorage.vendors.email._common import (
     derived_message_id,
     filled_fields,
     in_base64,
-    one_by_one,
     sender_of,
 )
 from moorage.vendors.email._mailjet_answers import (
@@ -43,19 +39,19 @@ from moorage.vendors.email._mailjet_answers import (
     read_rows,
     read_statistics,
 )
+from moorage.vendors.email._vendor import EmailVendor
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
 
     from moorage.contracts.email import Attachment, EmailMessage
-    from moorage.contracts.email_bulk import BulkMessage
+    from moorage.contracts.email_address import EmailAddress
     from moorage.contracts.email_outcomes import (
-        EmailEvent,
         EmailReceipt,
         EmailStatistics,
         StatisticsQuery,
     )
-    from moorage.vendor_sdk import Answer, MakeRef, WebhookEvent, Wire
+    from moorage.vendor_sdk import Answer, Wire
 
 _PAGE: Final = 1_000
 _LAST_SECOND: Final = time(23, 59, 59)
@@ -64,7 +60,7 @@ _TRACKING: Final = {True: "enabled", False: "disabled", None: None}
 
 
 @attrs.frozen(kw_only=True)
-class Mailjet(ApiVendor):
+class Mailjet(EmailVendor):
     """An API key of an account at Mailjet.
 
     Attributes:
@@ -75,7 +71,6 @@ class Mailjet(ApiVendor):
     """
 
     name = "mailjet"
-    kinds = ("email",)
     api_version = "v3.1"
     capabilities = frozenset(EmailCapability) - {
         EmailCapability.ADD_SUPPRESSION,
@@ -98,11 +93,9 @@ class Mailjet(ApiVendor):
     auth = basic("api_key")
     refusals = staticmethod(classify)
     ping_path = "/v3/REST/sender"
+    event_reading = staticmethod(read_events)
 
     api_key: str
-    sender: EmailAddress | None = attrs.field(
-        default=None, converter=attrs.converters.optional(as_address)
-    )
     base_url: str = "https://api.mailjet.com"
 
     async def send_transactional(
@@ -113,12 +106,6 @@ class Mailjet(ApiVendor):
         request = Request.post("/v3.1/send", json={"Messages": [body]})
         parse = partial(read_receipt, wire, message, body["CustomID"])
         return await wire.send(request, key=key, parse=parse)
-
-    async def send_bulk(
-        self, wire: Wire, bulk: BulkMessage, /, *, key: str | None
-    ) -> list[Result[EmailReceipt]]:
-        """Send a message to each recipient, in one request each."""
-        return await one_by_one(wire, bulk, self.send_transactional, key)
 
     async def get_statistics(self, wire: Wire, query: StatisticsQuery, /) -> EmailStatistics:
         """Get the statistics of messages by the day in UTC on which they were sent."""
@@ -138,10 +125,6 @@ class Mailjet(ApiVendor):
             rows += page
             if len(page) < _PAGE:
                 return read_statistics(query, rows)
-
-    def events(self, event: WebhookEvent, ref: MakeRef) -> tuple[EmailEvent, ...]:
-        """Convert an item of a webhook to events."""
-        return read_events(event, ref)
 
 
 def _seconds(day: date, at: time) -> str:

@@ -14,7 +14,6 @@ from urllib.parse import quote
 import attrs
 
 from moorage.contracts.email import EmailCapability, EmailMessage
-from moorage.contracts.email_address import EmailAddress, as_address
 from moorage.contracts.email_outcomes import (
     EmailCounts,
     EmailReceipt,
@@ -23,7 +22,6 @@ from moorage.contracts.email_outcomes import (
     RecipientOutcome,
 )
 from moorage.vendor_sdk import (
-    ApiVendor,
     AuthenticationFailed,
     ConnectorError,
     InvalidData,
@@ -58,17 +56,18 @@ from moorage.vendors.email._common import (
 )
 from moorage.vendors.email._postmark_events import read_event
 from moorage.vendors.email._postmark_suppressions import change_suppressed, list_suppressed
+from moorage.vendors.email._vendor import EmailVendor
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
     from datetime import date
 
     from moorage.contracts.email import Attachment
+    from moorage.contracts.email_address import EmailAddress
     from moorage.contracts.email_bulk import BulkMessage
-    from moorage.contracts.email_outcomes import EmailEvent, StatisticsQuery
-    from moorage.contracts.email_received import ReceivedEmail
+    from moorage.contracts.email_outcomes import StatisticsQuery
     from moorage.contracts.email_suppressions import SuppressionPage
-    from moorage.vendor_sdk import Answer, MakeRef, Mode, Ref, Response, WebhookEvent, Wire
+    from moorage.vendor_sdk import Answer, Mode, Ref, Response, Wire
 
 _MAX_LENGTH: Final = 300
 _MEGABYTE: Final = 1024 * 1024
@@ -117,7 +116,7 @@ def classify(_: Request, response: Response) -> ConnectorError | None:
 
 
 @attrs.frozen(kw_only=True)
-class Postmark(ApiVendor):
+class Postmark(EmailVendor):
     """A server at Postmark, which is its name for an application of an account.
 
     Attributes:
@@ -129,7 +128,6 @@ class Postmark(ApiVendor):
     """
 
     name = "postmark"
-    kinds = ("email",)
     capabilities = frozenset(EmailCapability) - {
         EmailCapability.ENVELOPE_SENDER,
         EmailCapability.CANCEL,
@@ -149,10 +147,8 @@ class Postmark(ApiVendor):
     refusals = staticmethod(classify)
     headers: ClassVar[Mapping[str, str]] = {"Accept": "application/json"}
     ping_path = "/server"
+    event_reading = staticmethod(read_event)
 
-    sender: EmailAddress | None = attrs.field(
-        default=None, converter=attrs.converters.optional(as_address)
-    )
     message_stream: str | None = None
     base_url: str = "https://api.postmarkapp.com"
 
@@ -219,12 +215,6 @@ class Postmark(ApiVendor):
     async def remove_suppression(self, wire: Wire, address: EmailAddress, /) -> None:
         """Remove an address from the stream's suppressions."""
         await change_suppressed(wire, self.message_stream, address, add=False)
-
-    def events(
-        self, event: WebhookEvent, ref: MakeRef
-    ) -> tuple[EmailEvent, ...] | tuple[ReceivedEmail, ...]:
-        """Convert a webhook to events, or to a received message."""
-        return read_event(event, ref)
 
 
 def mail_body(vendor: Postmark, message: EmailMessage) -> dict[str, Any]:

@@ -15,10 +15,8 @@ from urllib.parse import quote
 import attrs
 
 from moorage.contracts.email import EmailCapability, EmailMessage
-from moorage.contracts.email_address import EmailAddress, as_address
 from moorage.contracts.email_outcomes import EmailReceipt, EmailStatus
 from moorage.vendor_sdk import (
-    ApiVendor,
     InvalidData,
     RepeatedKey,
     Request,
@@ -54,20 +52,21 @@ from moorage.vendors.email._resend_answers import (
     read_receipt,
 )
 from moorage.vendors.email._resend_suppressions import list_suppressed, send_again, suppress
+from moorage.vendors.email._vendor import EmailVendor
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
     from moorage.contracts.email import Attachment
+    from moorage.contracts.email_address import EmailAddress
     from moorage.contracts.email_bulk import BulkMessage
     from moorage.contracts.email_outcomes import (
-        EmailEvent,
         EmailStatistics,
         StatisticsQuery,
     )
     from moorage.contracts.email_received import ReceivedEmail
     from moorage.contracts.email_suppressions import SuppressionPage
-    from moorage.vendor_sdk import Answer, MakeRef, Ref, Response, WebhookEvent, Wire
+    from moorage.vendor_sdk import Answer, Ref, Response, Wire
 
 _KEY: Final = 256
 _MOST_FILES: Final = 100
@@ -98,7 +97,7 @@ _KEYS: Final = VendorKeys(
 
 
 @attrs.frozen(kw_only=True)
-class Resend(ApiVendor):
+class Resend(EmailVendor):
     """An account at Resend.
 
     Attributes:
@@ -109,7 +108,6 @@ class Resend(ApiVendor):
     """
 
     name = "resend"
-    kinds = ("email",)
     capabilities = frozenset(EmailCapability) - {
         EmailCapability.ENVELOPE_SENDER,
         EmailCapability.INTERNATIONAL,
@@ -129,10 +127,8 @@ class Resend(ApiVendor):
     refusals = staticmethod(classify)
     headers: ClassVar[Mapping[str, str]] = {"User-Agent": "moorage"}  # which Resend requires
     ping_path = "/domains"
+    event_reading = staticmethod(read_events)
 
-    sender: EmailAddress | None = attrs.field(
-        default=None, converter=attrs.converters.optional(as_address)
-    )
     base_url: str = "https://api.resend.com"
 
     async def send_transactional(
@@ -223,12 +219,6 @@ class Resend(ApiVendor):
     async def remove_suppression(self, wire: Wire, address: EmailAddress, /) -> None:
         """Remove an address from the suppressions."""
         await send_again(wire, address)
-
-    def events(
-        self, event: WebhookEvent, ref: MakeRef
-    ) -> tuple[EmailEvent, ...] | tuple[ReceivedEmail, ...]:
-        """Convert a webhook to an event for each recipient, or to a received message."""
-        return read_events(event, ref)
 
 
 def _vendor_key(wire: Wire, key: str | None) -> str | None:

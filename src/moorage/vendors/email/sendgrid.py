@@ -12,7 +12,6 @@ from typing import TYPE_CHECKING, Any, ClassVar, Final
 import attrs
 
 from moorage.contracts.email import EmailCapability
-from moorage.contracts.email_address import EmailAddress, as_address
 from moorage.contracts.email_bulk import BulkMessage, BulkRecipient
 from moorage.vendor_sdk import (
     Credentials,
@@ -21,7 +20,6 @@ from moorage.vendor_sdk import (
     Result,
     Secret,
     Service,
-    Vendor,
     as_secret,
     choice,
     read_answers,
@@ -36,11 +34,13 @@ from moorage.vendors.email._sendgrid_answers import (
 from moorage.vendors.email._sendgrid_events import read_events
 from moorage.vendors.email._sendgrid_messages import bulk_body, mail_body, personalization
 from moorage.vendors.email._sendgrid_suppressions import list_suppressed, send_again, suppress
+from moorage.vendors.email._vendor import EmailVendor
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
     from moorage.contracts.email import EmailMessage
+    from moorage.contracts.email_address import EmailAddress
     from moorage.contracts.email_outcomes import (
         AddressCheck,
         EmailEvent,
@@ -62,7 +62,7 @@ _SCHEMES: Final = {
 
 
 @attrs.frozen(kw_only=True)
-class SendGrid(Vendor):
+class SendGrid(EmailVendor):
     """An account at SendGrid.
 
     Attributes:
@@ -76,10 +76,9 @@ class SendGrid(Vendor):
         base_url: URL of SendGrid; the EU has a separate URL.
     """
 
-    name: ClassVar[str] = "sendgrid"
-    kinds: ClassVar[tuple[str, ...]] = ("email",)
-    api_version: ClassVar[str | None] = "v3"
-    capabilities: ClassVar[frozenset[str]] = frozenset(EmailCapability) - {
+    name = "sendgrid"
+    api_version = "v3"
+    capabilities = frozenset(EmailCapability) - {
         EmailCapability.ENVELOPE_SENDER,
         EmailCapability.CANCEL,
         EmailCapability.LOOK_UP,
@@ -91,16 +90,13 @@ class SendGrid(Vendor):
         "recipients": 1_000,
         "message_bytes": 30 * 1024 * 1024,
     }
-    webhook: ClassVar[str | None] = "sendgrid"
+    webhook = "sendgrid"
 
-    credentials: Secret | None = attrs.field(
-        default=None, converter=attrs.converters.optional(as_secret)
-    )
+    refusals = staticmethod(classify)
+    ping_path = "/v3/scopes"
+
     validation_credentials: Secret | None = attrs.field(
         default=None, converter=attrs.converters.optional(as_secret)
-    )
-    sender: EmailAddress | None = attrs.field(
-        default=None, converter=attrs.converters.optional(as_address)
     )
     sandbox: bool = False
     webhook_content: str = choice(
@@ -116,23 +112,14 @@ class SendGrid(Vendor):
         """Live or test mode, by the options; None if unknown."""
         return Mode.TEST if self.sandbox else None
 
-    def ping(self) -> Request:
-        """Request the permissions of the key."""
-        return Request.get("/v3/scopes")
-
     def services(self) -> Mapping[str, Service]:
         """The API, once with the API key and once with the key for address checks."""
-        keys = {"": self.credentials, _VALIDATIONS: self.validation_credentials or self.credentials}
-        return {
-            destination: Service(
-                "sendgrid",
-                self.base_url,
-                credentials=None if key is None else Credentials.bearer(key),
-                needs_credentials=key is None,
-                classify=classify,
-            )
-            for destination, key in keys.items()
-        }
+        main, key = super().services()[""], self.validation_credentials
+        if key is None:
+            return {"": main, _VALIDATIONS: main}
+        bearer = Credentials.bearer(key)
+        checks = attrs.evolve(main, credentials=bearer, needs_credentials=False)
+        return {"": main, _VALIDATIONS: checks}
 
     async def send_transactional(
         self, wire: Wire, message: EmailMessage, /, *, key: str | None

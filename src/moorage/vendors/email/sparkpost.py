@@ -16,12 +16,9 @@ from urllib.parse import quote
 import attrs
 
 from moorage.contracts.email import EmailCapability
-from moorage.contracts.email_address import EmailAddress, as_address
 from moorage.vendor_sdk import (
-    ApiVendor,
     InvalidData,
     Request,
-    Result,
     api_key,
     choice,
     extra_for,
@@ -32,7 +29,6 @@ from moorage.vendors.email._common import (
     delete_scheduled,
     filled_fields,
     in_base64,
-    one_by_one,
     sender_of,
 )
 from moorage.vendors.email._sparkpost_answers import (
@@ -44,21 +40,21 @@ from moorage.vendors.email._sparkpost_answers import (
     read_receipt,
 )
 from moorage.vendors.email._sparkpost_suppressions import list_suppressed, send_again, suppress
+from moorage.vendors.email._vendor import EmailVendor
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
 
     from moorage.contracts.email import Attachment, EmailMessage
-    from moorage.contracts.email_bulk import BulkMessage
+    from moorage.contracts.email_address import EmailAddress
     from moorage.contracts.email_outcomes import (
         AddressCheck,
-        EmailEvent,
         EmailReceipt,
         EmailStatistics,
         StatisticsQuery,
     )
     from moorage.contracts.email_suppressions import SuppressionPage
-    from moorage.vendor_sdk import MakeRef, Ref, WebhookEvent, Wire
+    from moorage.vendor_sdk import Ref, Wire
 
 _LONGEST_TAG: Final = 64
 _REGIONS: Final = {"us": "https://api.sparkpost.com", "eu": "https://api.eu.sparkpost.com"}
@@ -67,7 +63,7 @@ _BRACES: Final = {"{": "{{opening_single_curly()}}", "}": "{{closing_single_curl
 
 
 @attrs.frozen(kw_only=True)
-class SparkPost(ApiVendor):
+class SparkPost(EmailVendor):
     """An account at SparkPost.
 
     Attributes:
@@ -82,7 +78,6 @@ class SparkPost(ApiVendor):
     """
 
     name = "sparkpost"
-    kinds = ("email",)
     api_version = "v1"
     capabilities = frozenset(EmailCapability) - {
         EmailCapability.ENVELOPE_SENDER,
@@ -98,6 +93,7 @@ class SparkPost(ApiVendor):
     auth = api_key("Authorization")
     refusals = staticmethod(classify)
     ping_path = "/api/v1/account"
+    event_reading = staticmethod(read_events)
 
     region: str = choice(
         "us", *_REGIONS, problem="SparkPost has no region of this name.", remedy="Give us or eu."
@@ -111,9 +107,6 @@ class SparkPost(ApiVendor):
                 remedy="Give its digits as a text, or None for the main account.",
             )
         ),
-    )
-    sender: EmailAddress | None = attrs.field(
-        default=None, converter=attrs.converters.optional(as_address)
     )
     transactional: bool = True
     webhook_auth: str = choice(
@@ -143,12 +136,6 @@ class SparkPost(ApiVendor):
         """Send one message."""
         request = Request.post("/api/v1/transmissions", json=mail_body(self, message))
         return await wire.send(request, key=key, parse=partial(read_receipt, wire, message))
-
-    async def send_bulk(
-        self, wire: Wire, bulk: BulkMessage, /, *, key: str | None
-    ) -> list[Result[EmailReceipt]]:
-        """Send a message to each recipient, in one request each."""
-        return await one_by_one(wire, bulk, self.send_transactional, key)
 
     async def cancel(self, wire: Wire, ref: Ref, /) -> EmailReceipt:
         """Delete a scheduled transmission."""
@@ -182,10 +169,6 @@ class SparkPost(ApiVendor):
     async def remove_suppression(self, wire: Wire, address: EmailAddress, /) -> None:
         """Remove an address from the suppression list."""
         await send_again(wire, address)
-
-    def events(self, event: WebhookEvent, ref: MakeRef) -> tuple[EmailEvent, ...]:
-        """Convert an item of a webhook's batch to events."""
-        return read_events(event, ref)
 
 
 def mail_body(vendor: SparkPost, message: EmailMessage) -> dict[str, Any]:

@@ -66,7 +66,6 @@ if TYPE_CHECKING:
     from moorage.contracts.payments import (
         Charge,
         Payment,
-        PaymentEvent,
         PaymentQuery,
         Refund,
         RefundReason,
@@ -78,7 +77,6 @@ if TYPE_CHECKING:
         Money,
         Ref,
         Response,
-        WebhookEvent,
         Wire,
     )
 
@@ -129,6 +127,7 @@ class Braintree(ApiVendor):
 
     auth = basic("public_key")
     refusals = staticmethod(classify)
+    event_reading = staticmethod(read_events)
     headers: ClassVar[Mapping[str, str]] = {"Braintree-Version": API_VERSION}
 
     public_key: str = attrs.field(
@@ -338,10 +337,6 @@ class Braintree(ApiVendor):
             if refused.vendor_code != "NOT_FOUND":
                 raise
         return StoredMeans(ref=ref, state=StoredState.REMOVED)
-
-    def events(self, event: WebhookEvent, ref: MakeRef) -> tuple[PaymentEvent, ...]:
-        """Convert a webhook about a transaction to an event that requests a look-up of it."""
-        return read_events(event, ref)
 
     async def _payment_of_order(self, wire: Wire, order_id: str) -> Payment | None:
         """The payment with this order id; None if Braintree finds none."""

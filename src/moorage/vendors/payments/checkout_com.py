@@ -83,11 +83,10 @@ if TYPE_CHECKING:
         Dispute,
         DisputeEvidence,
         Payment,
-        PaymentEvent,
         RefundReason,
         StoredMeans,
     )
-    from moorage.vendor_sdk import MakeRef, Mode, Money, Ref, Response, WebhookEvent, Wire
+    from moorage.vendor_sdk import Mode, Money, Ref, Response, Wire
 
 _LIVE: Final = "https://api.checkout.com"
 _DISPUTES: Final = "/disputes"
@@ -151,6 +150,7 @@ class CheckoutCom(ApiVendor):
     urls: ClassVar[Mapping[str, str]] = {"": "url"}
     refusals = staticmethod(classify)
     ping_path = _DISPUTES
+    event_reading = staticmethod(read_events)
     ping_query: ClassVar[Mapping[str, int]] = {"limit": 1}
 
     prefix: str | None = attrs.field(
@@ -334,10 +334,6 @@ class CheckoutCom(ApiVendor):
                 raise
             return removed(ref)
         return stored
-
-    def events(self, event: WebhookEvent, ref: MakeRef) -> tuple[PaymentEvent, ...]:
-        """Convert a webhook to an event of a payment."""
-        return read_events(event, ref)
 
 
 # --- requests --------------------------------------------------------------

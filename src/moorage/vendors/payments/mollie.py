@@ -72,7 +72,6 @@ if TYPE_CHECKING:
         LinkRequest,
         Page,
         Payment,
-        PaymentEvent,
         PaymentLink,
         PaymentQuery,
         Refund,
@@ -82,7 +81,7 @@ if TYPE_CHECKING:
         Subscription,
         SubscriptionRequest,
     )
-    from moorage.vendor_sdk import MakeRef, Mode, Money, Ref, WebhookEvent, Wire
+    from moorage.vendor_sdk import Mode, Money, Ref, Wire
 
 _KEYS: Final = VendorKeys(
     # The current page says one hour, an older one a day: the smaller number counts.
@@ -148,6 +147,7 @@ class Mollie(ApiVendor):
 
     refusals = staticmethod(classify)
     ping_path = "/v2/payments"
+    event_reading = staticmethod(read_events)
     ping_query: ClassVar[Mapping[str, int]] = {"limit": 1}
 
     return_url: str | None = attrs.field(default=None, validator=is_return_url)
@@ -346,13 +346,6 @@ class Mollie(ApiVendor):
     async def close_link(self, wire: Wire, ref: Ref, /, *, key: str) -> PaymentLink:
         """Archive a payment link, which then accepts no payment."""
         return await close_link(wire, ref, key)
-
-    def events(self, event: WebhookEvent, ref: MakeRef) -> tuple[PaymentEvent, ...]:
-        """Convert a webhook to an event whose change `follow_up` looks up.
-
-        Mollie's newer, signed webhooks are read in the same way.
-        """
-        return read_events(event, ref)
 
 
 def _url_of(*parts: str) -> str:

@@ -87,7 +87,6 @@ if TYPE_CHECKING:
         PayeePayout,
         PayeeTransfer,
         Payment,
-        PaymentEvent,
         PaymentQuery,
         Payout,
         Refund,
@@ -95,7 +94,7 @@ if TYPE_CHECKING:
         Subscription,
         SubscriptionRequest,
     )
-    from moorage.vendor_sdk import MakeRef, Mode, Ref, WebhookEvent, Wire
+    from moorage.vendor_sdk import Mode, Ref, Wire
 
 _LIVE: Final = "https://api-m.paypal.com"
 _KEYS: Final = VendorKeys(
@@ -172,6 +171,7 @@ class PayPal(OAuthVendor):
     urls: ClassVar[Mapping[str, str]] = {"": "_api_url"}
     oauth_path = "/v1/oauth2/token"
     refusals = staticmethod(classify)
+    event_reading = staticmethod(read_events)
 
     sandbox: bool = False
     webhook_id: str | None = None
@@ -353,10 +353,6 @@ class PayPal(OAuthVendor):
     ) -> Page[Subscription]:
         """List subscriptions, without their amounts."""
         return await list_subscriptions(wire, query, after)
-
-    def events(self, event: WebhookEvent, ref: MakeRef) -> tuple[PaymentEvent, ...]:
-        """Convert a webhook to events of orders and their payments, and of subscriptions."""
-        return read_events(event, ref)
 
     async def _pay(self, wire: Wire, charge: Charge, intent: str, key: str) -> Payment:
         body = order_body(charge, intent, charge.return_url or self.return_url)

@@ -79,7 +79,6 @@ if TYPE_CHECKING:
         Dispute,
         DisputeEvidence,
         Payment,
-        PaymentEvent,
         PaymentQuery,
         Payout,
         PayoutItem,
@@ -88,7 +87,7 @@ if TYPE_CHECKING:
         StoredMeans,
         StoreRequest,
     )
-    from moorage.vendor_sdk import MakeRef, Mode, Money, Ref, WebhookEvent, Wire
+    from moorage.vendor_sdk import MakeRef, Mode, Money, Ref, Wire
 
 API_VERSION: Final = "2025-08-20"
 _REFUNDS: Final = "/v2/refunds"
@@ -150,6 +149,7 @@ class Square(ApiVendor):
     refusals = staticmethod(classify)
     headers: ClassVar[Mapping[str, str]] = {"Square-Version": API_VERSION}
     ping_path = PAYMENTS
+    event_reading = staticmethod(read_events)
     ping_query: ClassVar[Mapping[str, int]] = {"limit": 1}
 
     location_id: str | None = None
@@ -320,10 +320,6 @@ class Square(ApiVendor):
         repeatable = attrs.evolve(request, idempotent=True)
         stored: StoredMeans = await wire.send(repeatable, key=key, parse=partial(read_stored, wire))
         return stored
-
-    def events(self, event: WebhookEvent, ref: MakeRef) -> tuple[PaymentEvent, ...]:
-        """Convert a webhook to events of payments, refunds, disputes and payouts."""
-        return read_events(event, ref)
 
     async def _page(
         self,

@@ -18,7 +18,6 @@ from moorage.contracts.payments import (
     MoveState,
     Page,
     Payment,
-    PaymentEvent,
     PaymentLink,
     PaymentsCapability,
     PaymentState,
@@ -92,7 +91,7 @@ if TYPE_CHECKING:
         StoreRequest,
         SubscriptionRequest,
     )
-    from moorage.vendor_sdk import MakeRef, Mode, Ref, WebhookEvent, Wire
+    from moorage.vendor_sdk import Mode, Ref, Wire
 
 _UNEXPECTED_STATE: Final = "payment_intent_unexpected_state"
 _CANCELED: Final = "canceled"
@@ -146,6 +145,7 @@ class Stripe(ApiVendor):
 
     refusals = staticmethod(classify)
     ping_path = "/v1/payment_intents"
+    event_reading = staticmethod(read_events)
     ping_query: ClassVar[Mapping[str, int]] = {"limit": 1}
 
     connected: str | None = attrs.field(
@@ -382,7 +382,3 @@ class Stripe(ApiVendor):
     async def close_link(self, wire: Wire, ref: Ref, /, *, key: str) -> PaymentLink:
         """Deactivate a payment link."""
         return await close_link(wire, ref, key)
-
-    def events(self, event: WebhookEvent, ref: MakeRef) -> tuple[PaymentEvent, ...]:
-        """Convert a webhook to events of payments, disputes, payouts and subscriptions."""
-        return read_events(event, ref)

@@ -44,10 +44,9 @@ if TYPE_CHECKING:
         FulfilmentReceipt,
         OrderLine,
         OrderQuery,
-        ShopEvent,
         ShopOrder,
     )
-    from moorage.vendor_sdk import Answer, MakeRef, Money, Ref, Response, WebhookEvent, Wire
+    from moorage.vendor_sdk import Answer, Money, Ref, Response, Wire
 
 _SHIPPED = frozenset({"FULFILLED", "PARTIALLY_FULFILLED"})
 
@@ -72,6 +71,7 @@ class Shopify(sdk.ApiVendor):
     webhook = "shopify"
     auth = sdk.api_key("X-Shopify-Access-Token")
     refusals = staticmethod(classify)
+    event_reading = staticmethod(read_events)
     urls: ClassVar[Mapping[str, str]] = {"": "api_url"}
 
     shop: str = attrs.field(
@@ -238,10 +238,6 @@ class Shopify(sdk.ApiVendor):
         amount = next((item.value("price") for item in variants if item.text("id") == ref.id), None)
         money = sdk.required(sdk.as_money(amount, price.currency), response, "price")
         return PriceReceipt(ref=ref, price=money, raw=answer.raw)
-
-    def events(self, event: WebhookEvent, ref: MakeRef) -> tuple[ShopEvent, ...]:
-        """The change of an order that a webhook reports."""
-        return read_events(event, ref)
 
 
 def _next_cursor(response: Response, page: Answer) -> str | None:

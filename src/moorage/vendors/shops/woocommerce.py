@@ -37,15 +37,13 @@ from moorage.vendors.shops._woocommerce_pages import OrderCursor
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-    from moorage.contracts.shops import Fulfilment, OrderQuery, ShopEvent, ShopItem, ShopOrder
+    from moorage.contracts.shops import Fulfilment, OrderQuery, ShopItem, ShopOrder
     from moorage.vendor_sdk import (
         Answer,
-        MakeRef,
         Money,
         Ref,
         Request,
         Response,
-        WebhookEvent,
         Wire,
     )
 
@@ -87,6 +85,7 @@ class WooCommerce(sdk.ApiVendor):
         },
     )
     ping_path = f"{_API}/orders"
+    event_reading = staticmethod(read_events)
     ping_query: ClassVar[Mapping[str, Any] | None] = {"per_page": "1", "_fields": "id"}
 
     base_url: str
@@ -230,10 +229,6 @@ class WooCommerce(sdk.ApiVendor):
         return PriceReceipt(
             ref=ref, price=sdk.required(money, response, "regular_price"), raw=answer.raw
         )
-
-    def events(self, event: WebhookEvent, ref: MakeRef) -> tuple[ShopEvent, ...]:
-        """The change of an order that a webhook reports."""
-        return read_events(event, ref)
 
     async def _notify(self, wire: Wire, ref: Ref, fulfilment: Fulfilment, key: str) -> None:
         """Write a note to the buyer, unless the order already has the same note."""

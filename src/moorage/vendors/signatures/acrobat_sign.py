@@ -54,11 +54,10 @@ if TYPE_CHECKING:
     from moorage.contracts.signatures import (
         Envelope,
         SignatureDocument,
-        SignatureEvent,
         SignatureRequest,
         SignedFile,
     )
-    from moorage.vendor_sdk import Answer, MakeRef, Ref, WebhookEvent, Wire
+    from moorage.vendor_sdk import Answer, Ref, Wire
 
 _MISSING: Final = {
     SignaturesCapability.TEMPLATES,
@@ -88,6 +87,7 @@ class AcrobatSign(sdk.ApiVendor):
 
     refusals = REFUSALS
     ping_path = "/baseUris"
+    event_reading = staticmethod(read_events)
 
     base_url: str
     api_user: str | None = attrs.field(
@@ -197,10 +197,6 @@ class AcrobatSign(sdk.ApiVendor):
         """Download the audit report."""
         request = sdk.Request.get(_path(ref, "auditTrail"), headers=_PDF)
         return await wire.send(request, parse=read_pdf)
-
-    def events(self, event: WebhookEvent, ref: MakeRef) -> tuple[SignatureEvent, ...]:
-        """The event that a webhook reports."""
-        return read_events(event, ref)
 
 
 def _path(ref: Ref, part: str = "") -> str:

@@ -45,11 +45,10 @@ if TYPE_CHECKING:
 
     from moorage.contracts.signatures import (
         Envelope,
-        SignatureEvent,
         SignatureRequest,
         SignedFile,
     )
-    from moorage.vendor_sdk import MakeRef, Ref, Response, WebhookEvent, Wire
+    from moorage.vendor_sdk import Ref, Response, Wire
 
 _TEST: Final = "https://demo.docusign.net"
 _LIVE: Final = "https://"
@@ -88,6 +87,7 @@ class Docusign(sdk.ApiVendor):
 
     refusals = REFUSALS
     ping_path = "/restapi/v2.1/accounts/{account_id}"
+    event_reading = staticmethod(read_events)
 
     account_id: str
     base_url: str = _TEST
@@ -228,10 +228,6 @@ class Docusign(sdk.ApiVendor):
         """Download the certificate of completion."""
         path = self._path(ref, "documents/certificate")
         return await wire.send(sdk.Request.get(path, headers=_PDF), parse=read_pdf)
-
-    def events(self, event: WebhookEvent, ref: MakeRef) -> tuple[SignatureEvent, ...]:
-        """The event that a webhook reports."""
-        return read_events(event, ref)
 
     async def _look_up(self, wire: Wire, mark: str) -> SignatureReceipt | None:
         request = sdk.Request.get(self._path(), query={"transaction_ids": mark})

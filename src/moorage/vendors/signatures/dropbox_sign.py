@@ -49,11 +49,10 @@ if TYPE_CHECKING:
 
     from moorage.contracts.signatures import (
         Envelope,
-        SignatureEvent,
         SignatureRequest,
         SignedFile,
     )
-    from moorage.vendor_sdk import Credentials, MakeRef, Ref, Response, Secret, WebhookEvent, Wire
+    from moorage.vendor_sdk import Credentials, Ref, Response, Secret, Wire
 
 _MISSING: Final = {
     SignaturesCapability.ANCHORS,
@@ -90,6 +89,7 @@ class DropboxSign(sdk.ApiVendor):
     auth = _auth
     refusals = REFUSALS
     ping_path = "/signature_request/list"
+    event_reading = staticmethod(read_events)
     ping_query: ClassVar[Mapping[str, int]] = {"page_size": 1}
 
     client_id: str | None = None
@@ -197,10 +197,6 @@ class DropboxSign(sdk.ApiVendor):
         path = f"/signature_request/files/{quote(ref.id, safe='')}"
         request = sdk.Request.get(path, query={"file_type": "pdf"})
         return await wire.send(request, parse=read_pdf)
-
-    def events(self, event: WebhookEvent, ref: MakeRef) -> tuple[SignatureEvent, ...]:
-        """The event that a webhook reports."""
-        return read_events(event, ref)
 
     async def _look_up(self, wire: Wire, mark: str) -> SignatureReceipt | None:
         query = {"query": f"metadata:{mark}"}
