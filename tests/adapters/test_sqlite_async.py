@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import threading
+from types import SimpleNamespace
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -19,6 +20,7 @@ from tests.adapters.forked import in_a_child
 from tests.adapters.in_flight import LIMIT, waits_of_the_next
 from tests.adapters.memory_commands import Put, ReadCommand
 from tests.adapters.sqlite_lab import DurablePut, OtherProgram, claim, values
+from tests.simulation import virtual_loop
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Coroutine
@@ -207,6 +209,29 @@ def test_posts_under_a_held_lock_are_executed_later(path: Path) -> None:
     run(path, use, timeout=20)
 
     assert [(0, 1, 2, 3, 4, 5)] == values_left(path, "log")
+
+
+def test_posts_and_their_next_command_share_one_timeout(
+    path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A locked file delays a command for its timeout once, even if posted commands wait too."""
+
+    async def use() -> float:
+        loop = asyncio.get_running_loop()
+        monkeypatch.setattr(engine, "time", SimpleNamespace(monotonic=loop.time))
+        store = AsyncSqliteStorage(path, timeout=10)
+        await store.execute(Put("old", "a"))
+        with OtherProgram(path):
+            store.post(Put("posted", "a"))
+            start_time = loop.time()
+            with pytest.raises(StorageUnavailable, match="held the lock"):
+                await store.execute(Put("new", "b"))
+            waiting_time = loop.time() - start_time
+        monkeypatch.undo()
+        await store.aclose()
+        return waiting_time
+
+    assert 10 <= virtual_loop.run(use()) < 11
 
 
 def test_close_executes_posts(path: Path) -> None:

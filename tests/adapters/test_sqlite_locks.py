@@ -23,6 +23,21 @@ if TYPE_CHECKING:
     from moorage.domain.state.commands import States
 
 
+class SkippingTime:
+    """A clock whose pauses take no time."""
+
+    def __init__(self) -> None:
+        self.now = 100.0
+
+    def monotonic(self) -> float:
+        """Return the time."""
+        return self.now
+
+    def sleep(self, seconds: float) -> None:
+        """Advance the time."""
+        self.now += seconds
+
+
 @pytest.fixture(autouse=True)
 def _no_luck(monkeypatch: pytest.MonkeyPatch) -> None:
     """Turn off random housekeeping."""
@@ -84,6 +99,24 @@ def test_posts_under_a_held_lock_are_kept(path: Path) -> None:
                 store.execute(ReadCommand("a"))
 
         assert ["posted", "x"] == values(store, "a", "b")
+
+
+def test_posts_and_their_next_command_share_one_timeout(
+    path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A locked file delays a command for its timeout once, even if posted commands wait too."""
+    clock = SkippingTime()
+    monkeypatch.setattr(engine, "time", clock)
+    with SqliteStorage(path, timeout=0.5) as store:
+        store.execute(Put("old", "a"))
+        with OtherProgram(path):
+            store.post(Put("posted", "a"))
+            start_time = clock.now
+            with pytest.raises(StorageUnavailable):
+                store.execute(ReadCommand("a"), timeout=10)
+
+        assert 10 <= clock.now - start_time < 11
+        assert ["posted"] == values(store, "a")
 
 
 def test_failing_post_is_dropped(path: Path) -> None:

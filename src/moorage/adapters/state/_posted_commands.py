@@ -12,6 +12,7 @@
 from __future__ import annotations
 
 from collections import deque
+from time import monotonic
 from typing import TYPE_CHECKING, Any, Final
 
 from moorage.adapters.concurrency.forking import in_child
@@ -100,3 +101,8 @@ class PostedCommands:
         finally:
             if self.task is task:
                 self.task = None
+
+
+def seconds_until(until: float | None) -> float | None:
+    """Return the seconds until a time of `monotonic()`; None stays None."""
+    return None if until is None else until - monotonic()

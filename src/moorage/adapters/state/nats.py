@@ -30,7 +30,7 @@ from moorage.adapters.concurrency.forking import in_child
 from moorage.adapters.messages.nats import Nats
 from moorage.adapters.state._nats_bucket import Bucket
 from moorage.adapters.state._nats_wire import ServerClock, subject_of
-from moorage.adapters.state._posted_commands import MAX_POSTED, PostedCommands
+from moorage.adapters.state._posted_commands import MAX_POSTED, PostedCommands, seconds_until
 from moorage.domain.idempotency.claims import Renew
 from moorage.domain.secrets.frames import without_arguments_in_errors
 from moorage.domain.state.codec import pack, unpack
@@ -205,10 +205,11 @@ class NatsStorage(_NatsStorageCore, ContextClosable):
 
     def execute(self, command: Command[Answer], /, timeout: float | None = None) -> Answer:
         """Run one command on its state, and return its answer."""
+        end_time = None if timeout is None else monotonic() + timeout
         if self._posted:
-            self._send(timeout)
+            self._send(end_time)
         try:
-            answer: Answer = run_now(self._execute(command, timeout))
+            answer: Answer = run_now(self._execute(command, seconds_until(end_time)))
         except StorageUnavailable:
             self._is_unavailable = True
             raise
@@ -236,12 +237,12 @@ class NatsStorage(_NatsStorageCore, ContextClosable):
         """Close the connection."""
         _BACKGROUND_LOOP.run(self._bucket.close())
 
-    def _send(self, timeout: float | None) -> None:
+    def _send(self, until: float | None) -> None:
         """Run the queued commands; those that an outage prevents wait for the next command."""
         while self._posted:
             command = self._posted.popleft()
             try:
-                run_now(self._execute(command, timeout))
+                run_now(self._execute(command, seconds_until(until)))
             except StorageUnavailable:
                 if not command.once:
                     self._posted.appendleft(command)
@@ -277,9 +278,10 @@ class AsyncNatsStorage(_NatsStorageCore, AsyncContextClosable):
     async def execute(self, command: Command[Answer], /, timeout: float | None = None) -> Answer:
         """Run one command on its state, and return its answer."""
         posts = self._posts
+        end_time = None if timeout is None else monotonic() + timeout
         if posts.queue or posts.task:
             await posts.settle(timeout)
-        answer: Answer = await self._execute(command, timeout)
+        answer: Answer = await self._execute(command, seconds_until(end_time))
         if self._writes >= _CLEAN_EVERY:
             self._writes = 0
             self._cleaning = asyncio.create_task(_housekeep_quietly(self._bucket, self._timeout))

@@ -21,7 +21,7 @@ from moorage.adapters.databases._sql_engine import Engine
 from moorage.adapters.databases._sql_runtimes import LoopRuntime, ThreadRuntime, link_maker
 from moorage.adapters.databases._sql_schema import declare_tables, dialect_of
 from moorage.adapters.databases._sql_source import Source
-from moorage.adapters.state._posted_commands import MAX_POSTED, PostedCommands
+from moorage.adapters.state._posted_commands import MAX_POSTED, PostedCommands, seconds_until
 from moorage.adapters.state._sql_combiner import Combiner
 from moorage.domain.resilience.gate_commands import return_unclaimed
 from moorage.domain.secrets.frames import without_arguments_in_errors
@@ -41,11 +41,6 @@ if TYPE_CHECKING:
 Answer = TypeVar("Answer")
 
 _PREFIX: Final = "moorage_"
-
-
-def _seconds_until(until: float | None) -> float | None:
-    """Return the seconds until a time of `monotonic()`; None stays None."""
-    return None if until is None else until - monotonic()
 
 
 class _SqlStorageCore(ABC):
@@ -173,7 +168,7 @@ class SqlStorage(_SqlStorageCore, ContextClosable):
                 raise outage
         was_inside, thread_state.now = getattr(thread_state, "now", False), True
         try:
-            answer = run_now(self._combiner.execute(command, _seconds_until(end_time)))
+            answer = run_now(self._combiner.execute(command, seconds_until(end_time)))
         except StorageUnavailable:
             self._unavailable = True
             raise
@@ -212,7 +207,7 @@ class SqlStorage(_SqlStorageCore, ContextClosable):
             while posted_commands:
                 command = posted_commands.popleft()
                 try:
-                    run_now(self._combiner.execute(command, _seconds_until(until)))
+                    run_now(self._combiner.execute(command, seconds_until(until)))
                 except StorageUnavailable as error:
                     # The other commands would wait without success too; the next command tries
                     # again.
@@ -277,7 +272,7 @@ class AsyncSqlStorage(_SqlStorageCore, AsyncContextClosable):
         end_time = None if timeout is None else monotonic() + timeout
         if posts.queue or posts.task:
             await posts.settle(timeout)
-        return await self._combiner.execute(command, _seconds_until(end_time))
+        return await self._combiner.execute(command, seconds_until(end_time))
 
     def post(self, command: Command[Any], /) -> None:
         """Run a command without waiting for its answer, soon or with the next command."""

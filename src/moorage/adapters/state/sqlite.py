@@ -81,13 +81,14 @@ class SqliteStorage(ContextClosable):
 
     def execute(self, command: Command[Answer], /, timeout: float | None = None) -> Answer:
         """Run one command on its states, and return its answer."""
-        engine = self._engine
+        engine, end_time = self._engine, None
         if self._posted:
-            self._settle(engine.until(timeout))
+            end_time = engine.until(timeout)
+            self._settle(end_time)
         try:
             answer = engine.attempt(command)
         except DatabaseBusy:
-            answer = engine.retry(command, engine.until(timeout))
+            answer = engine.retry(command, end_time or engine.until(timeout))
         if command.durable and engine.flush.is_needed:
             try:
                 engine.flush(engine.flush.ticket())
@@ -176,15 +177,16 @@ class AsyncSqliteStorage(AsyncContextClosable):
         timeout: float | None = None,
     ) -> Answer:
         """Run one command on its states, and return its answer."""
-        engine, posts = self._engine, self._posts
+        engine, posts, end_time = self._engine, self._posts, None
         if posts.queue or posts.task:
+            end_time = engine.until(timeout)
             await posts.settle(timeout)
         try:
             answer = engine.attempt(command, _MAX_BYTES_IN_LOOP)
         except DatabaseBusy:
-            answer = await self._run(command, timeout)
+            answer = await self._run(command, end_time or engine.until(timeout))
         except WouldBlock:
-            answer = await self._retry_in_thread(command, engine.until(timeout))
+            answer = await self._retry_in_thread(command, end_time or engine.until(timeout))
         if command.durable and engine.flush.is_needed:
             try:
                 await self._in_thread(partial(engine.flush, engine.flush.ticket()))
@@ -237,11 +239,11 @@ class AsyncSqliteStorage(AsyncContextClosable):
     async def _run(
         self,
         command: Command[Answer],
-        timeout: float | None = None,
+        until: float | None = None,
     ) -> Answer:
         """Run one command; try again while another process has locked the file."""
         engine = self._engine
-        end_time = engine.until(timeout)
+        end_time = engine.until(None) if until is None else until
         for pause in pauses(end_time):
             try:
                 return engine.attempt(command, _MAX_BYTES_IN_LOOP)
