@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any, Literal
 
 import pytest
 
+from moorage.adapters.http.stdlib._exchange import Exchange
 from moorage.adapters.http.stdlib.client import StdlibHttpClient
 from moorage.adapters.http.stdlib.client_async import AsyncStdlibHttpClient
 from moorage.domain.http.requests import BodyStream, Request, Timeouts
@@ -418,3 +419,9 @@ def test_interrupt_closes_the_connection() -> None:
         vendor.wait_for_closed()
 
         assert 204 == client.send(GET, vendor.url, LONG).status
+
+
+def test_an_exchange_interrupted_in_its_constructor_ends_silently() -> None:
+    """The finaliser of an exchange that has no pool yet raises nothing."""
+    exchange = Exchange.__new__(Exchange)
+    exchange.__del__()

@@ -132,6 +132,7 @@ def test_a_slot_holds_any_number_of_calls() -> None:
             for name in ("window", "slow_call", "open_for", "open_at_most")
             for value in (0, -1, math.nan, math.inf, True, "1", 10**10)
         ),
+        *(("shadow", value) for value in ("false", "", 0, 1, None)),
         *(("open_growth", value) for value in (0.9, 101, math.nan, math.inf, True, "2", None)),
     ],
 )

@@ -238,6 +238,10 @@ def test_a_guard_may_insist_on_tls() -> None:
         {"ports": []},
         {"ports": [0]},
         {"ports": 65_536},
+        {"networks": [1]},
+        {"networks": b"10.0.0.0/8"},
+        {"plain_http": "false"},
+        {"plain_http": None},
     ],
 )
 def test_invalid_guard_settings_are_refused(options: dict[str, Any]) -> None:

@@ -437,3 +437,18 @@ def test_changed_copy_keeps_its_paths() -> None:
 
     assert redaction == attrs.evolve(redaction)
     assert redaction.body_paths == attrs.evolve(redaction, secrets=("s3cret-value",)).body_paths
+
+
+@pytest.mark.parametrize("names", ["header_names", "query_names", "body_keys"])
+def test_a_single_name_is_accepted(names: str) -> None:
+    """A name to mask may be a single text instead of a list of texts."""
+    one, several = Redaction(**{names: "X-Shop"}), Redaction(**{names: ["x-shop"]})
+
+    assert one == several
+
+
+@pytest.mark.parametrize("value", ["", [""], [1], [None], b"X-Shop"])
+def test_names_that_would_mask_nothing_are_refused(value: Any) -> None:
+    """A name to mask that is empty or not a text is refused."""
+    with pytest.raises(ConfigurationError):
+        Redaction(header_names=value)

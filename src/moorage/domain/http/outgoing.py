@@ -21,6 +21,7 @@ from ipaddress import (
 )
 from typing import TYPE_CHECKING, Any, Final, TypeAlias
 
+from moorage.domain.values.durations import is_switch
 from moorage.domain.values.frozen_values import field, frozen
 from moorage.domain.values.patterns import late_pattern
 from moorage.errors import ConfigurationError
@@ -79,8 +80,12 @@ _LAST_PORT: Final = 65_535
 
 
 def _networks(networks: str | Iterable[str]) -> tuple[Network, ...]:
+    several = [networks] if isinstance(networks, str) else list(networks)
     try:
-        return tuple(map(ip_network, [networks] if isinstance(networks, str) else networks))
+        # A number would be read as an address near 0.0.0.0, and bytes as several of them.
+        if any(isinstance(item, (int, bytes)) for item in several):
+            raise ValueError  # noqa: TRY301 - it has the same answer
+        return tuple(map(ip_network, several))
     except ValueError:
         raise ConfigurationError(
             "The value is not a list of networks.",
@@ -133,7 +138,7 @@ class OutgoingGuard:
     hosts: tuple[str, ...] = field(default=(), converter=_hosts)
     networks: tuple[Network, ...] = field(default=(), converter=_networks)
     ports: tuple[int, ...] = field(default=(80, 443), converter=_ports, validator=_are_ports)
-    plain_http: bool = True
+    plain_http: bool = field(default=True, validator=is_switch)
 
     def objection(self, host: str, port: int, *, secure: bool) -> str | None:
         """Return the reason that a host must not be contacted, as the end of a sentence.

@@ -73,8 +73,15 @@ def is_text(content_type: str | None) -> bool:
     return kind == _FORM or is_json(content_type) or _TEXTUAL.fullmatch(kind) is not None
 
 
-def _folded_names(names: Iterable[str]) -> frozenset[str]:
-    return frozenset(name.lower() for name in names)
+def _folded_names(names: str | Iterable[str]) -> frozenset[str]:
+    several = [names] if isinstance(names, str) else list(names)
+    if not all(isinstance(name, str) and name for name in several):
+        raise ConfigurationError(
+            "A name to mask is empty, or not a text.",
+            path="redaction",
+            remedy="Give a list of names, such as ['x-customer'].",
+        )
+    return frozenset(name.lower() for name in several)
 
 
 def _paths(paths: str | Iterable[str | tuple[str, ...]]) -> frozenset[tuple[str, ...]]:

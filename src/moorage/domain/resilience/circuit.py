@@ -41,6 +41,7 @@ from moorage.domain.values.durations import (
     is_count,
     is_seconds,
     is_share,
+    is_switch,
     micros,
     plain_seconds,
 )
@@ -207,7 +208,7 @@ class CircuitBreakerConfig:
     probes: int = field(default=1, validator=_is_kept)
     successes: int = field(default=1, validator=is_count)
     quorum: int = field(default=1, validator=_is_kept)
-    shadow: bool = False
+    shadow: bool = field(default=False, validator=is_switch)
 
     def __attrs_post_init__(self) -> None:
         rules = (self.failures, self.failure_rate, self.consecutive_failures, self.slow_call)

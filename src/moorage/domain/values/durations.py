@@ -1,4 +1,4 @@
-"""Durations and counts that users pass, checked and converted to numbers.
+"""Durations, counts and switches that users pass, checked and converted.
 
 Users write float seconds or a `timedelta`; stored state counts integer microseconds. No duration is
 longer than a hundred years, so that every time in a state stays an exact number.
@@ -112,6 +112,16 @@ def is_count(_: object, attribute: attrs.Attribute[Any], value: int) -> None:
 def is_share(_: object, attribute: attrs.Attribute[Any], value: float) -> None:
     """Check that a field holds a share."""
     share(value, attribute.name)
+
+
+def is_switch(_: object, attribute: attrs.Attribute[Any], value: object) -> None:
+    """Check that a field holds True or False."""
+    if not isinstance(value, bool):
+        raise ConfigurationError(
+            f"{attribute.name} is neither True nor False.",
+            path=attribute.name,
+            remedy="Give True or False; convert the text of an environment variable first.",
+        )
 
 
 def if_given(check: Validator) -> Validator:

@@ -292,9 +292,11 @@ class Exchange(ExchangeBase):
             self._pool = None
 
     def __del__(self) -> None:
-        # The exchange was not closed. The socket closes the connection, and warns.
-        if self._pool is not None:
-            self._pool.lose(self._origin, self._holder)
+        # The exchange was not closed. The socket closes the connection, and warns. An exchange that
+        # was interrupted in its constructor has no pool yet.
+        pool = getattr(self, "_pool", None)
+        if pool is not None:
+            pool.lose(self._origin, self._holder)
 
     def _deadline_for(self, bound: float | None) -> float:
         now = monotonic()
