@@ -422,6 +422,18 @@ def test_answer_without_a_code_may_be_left() -> None:
     assert coded_refusals(POST, json_answer(400, code="c2")) is not None
 
 
+def test_usual_statuses_of_errors() -> None:
+    """The table has the given statuses, and a 429 is always a limit that is used up."""
+    limit, login = {429: sdk.RateLimitExceeded}, sdk.AuthenticationFailed
+
+    assert {400: sdk.InvalidRequest, 401: login, **limit} == sdk.error_statuses("400")
+    assert {
+        **dict.fromkeys((400, 422), sdk.InvalidRequest),
+        **dict.fromkeys((401, 403), login),
+        **limit,
+    } == sdk.error_statuses("400 422", login="401 403")
+
+
 def test_error_of_a_refusal() -> None:
     """The error of a refusal has the masked message, the code and the response."""
     error: Any = REFUSALS(POST, json_answer(402, code="c1", message="no 7"))

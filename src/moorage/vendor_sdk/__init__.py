@@ -135,6 +135,7 @@ if TYPE_CHECKING:
     from moorage.vendor_sdk.readings import when as when
     from moorage.vendor_sdk.readings import word as word
     from moorage.vendor_sdk.refusals import Refusals as Refusals
+    from moorage.vendor_sdk.refusals import error_statuses as error_statuses
     from moorage.vendor_sdk.refusals import masked_words as masked_words
     from moorage.vendor_sdk.refusals import refusal as refusal
     from moorage.vendor_sdk.word_tables import same as same
@@ -281,6 +282,7 @@ _HOME = {
     "VendorFailed": "errors",
     "VendorRejected": "errors",
     "Refusals": "vendor_sdk.refusals",
+    "error_statuses": "vendor_sdk.refusals",
     "refusal": "vendor_sdk.refusals",
     "masked_words": "vendor_sdk.refusals",
 }

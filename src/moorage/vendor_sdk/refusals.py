@@ -124,3 +124,17 @@ class Refusals:
         if kind is None and request.method is not HttpMethod.POST:
             kind = self.reading.get(status)
         return kind or self.statuses.get(status, self.otherwise)
+
+
+def error_statuses(invalid: str, *, login: str = "401") -> dict[int, Kind]:
+    """Return a table of errors by status, in which a 429 is a limit that is used up.
+
+    Args:
+        invalid: the statuses of requests that are wrong, separated by spaces.
+        login: the statuses of refused credentials.
+    """
+    return {
+        **dict.fromkeys(map(int, invalid.split()), InvalidRequest),
+        **dict.fromkeys(map(int, login.split()), AuthenticationFailed),
+        429: RateLimitExceeded,
+    }

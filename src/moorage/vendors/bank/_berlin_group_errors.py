@@ -39,11 +39,7 @@ _REFUSALS: Final = sdk.Refusals(
         **dict.fromkeys(_REQUEST_CODES.split(), sdk.InvalidRequest),
         "ACCESS_EXCEEDED": sdk.RateLimitExceeded,
     },
-    statuses={
-        400: sdk.InvalidRequest,
-        401: sdk.AuthenticationFailed,
-        429: sdk.RateLimitExceeded,
-    },
+    statuses=sdk.error_statuses("400"),
     read=_error_words,
 )
 

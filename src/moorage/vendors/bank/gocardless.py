@@ -78,12 +78,7 @@ _REFUSALS: Final = sdk.Refusals(
         "AccountAccessForbidden": sdk.VendorRejected,
         _DAILY_LIMIT: sdk.RateLimitExceeded,
     },
-    statuses={
-        400: sdk.InvalidRequest,
-        401: sdk.AuthenticationFailed,
-        403: sdk.AuthenticationFailed,
-        429: sdk.RateLimitExceeded,
-    },
+    statuses=sdk.error_statuses("400", login="401 403"),
     read=_error_words,
 )
 

@@ -25,11 +25,7 @@ _MOST_BYTES: Final = 28 * 1024
 _SIGNATURE: Final = "sig"
 _REFUSALS: Final = sdk.Refusals(
     vendor="Microsoft Teams",
-    statuses={
-        **dict.fromkeys((400, 413), sdk.InvalidRequest),
-        **dict.fromkeys((401, 403), sdk.AuthenticationFailed),
-        429: sdk.RateLimitExceeded,
-    },
+    statuses=sdk.error_statuses("400 413", login="401 403"),
 )
 
 

@@ -74,11 +74,7 @@ _REFUSALS: Final = sdk.Refusals(
         **dict.fromkeys(("21111", "21301", "21304", "21308"), sdk.AuthenticationFailed),
         **dict.fromkeys(("21155", "21164", "21165", "21173", "21180"), sdk.VendorRejected),
     },
-    statuses={
-        400: sdk.InvalidRequest,
-        **dict.fromkeys((401, 403), sdk.AuthenticationFailed),
-        429: sdk.RateLimitExceeded,
-    },
+    statuses=sdk.error_statuses("400", login="401 403"),
     read=_error_words,
 )
 

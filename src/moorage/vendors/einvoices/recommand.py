@@ -52,11 +52,7 @@ def _error_words(response: sdk.Response) -> tuple[str | None, str | None]:
 
 _REFUSALS: Final = sdk.Refusals(
     vendor="Recommand",
-    statuses={
-        400: sdk.InvalidRequest,
-        **dict.fromkeys((401, 403), sdk.AuthenticationFailed),
-        429: sdk.RateLimitExceeded,
-    },
+    statuses=sdk.error_statuses("400", login="401 403"),
     read=_error_words,
 )
 

@@ -103,11 +103,7 @@ class Storecove(sdk.ApiVendor):
     ping_path = "/legal_entities/{legal_entity_id}"
     refusals = sdk.Refusals(
         vendor="Storecove",
-        statuses={
-            **dict.fromkeys((400, 422), sdk.InvalidRequest),
-            **dict.fromkeys((401, 403), sdk.AuthenticationFailed),
-            429: sdk.RateLimitExceeded,
-        },
+        statuses=sdk.error_statuses("400 422", login="401 403"),
         read=_error_words,
     )
 

@@ -15,12 +15,11 @@ from moorage.contracts.email_outcomes import (
 )
 from moorage.vendor_sdk import (
     AuthenticationFailed,
-    InvalidRequest,
-    RateLimitExceeded,
     Refusals,
     VendorRejected,
     as_answer,
     error_answer,
+    error_statuses,
     is_list,
     malformed,
     masked_words,
@@ -106,11 +105,7 @@ _REFUSALS: Final = Refusals(
         "mj-0015": AuthenticationFailed,
         "send-0010": VendorRejected,
     },
-    statuses={
-        **dict.fromkeys((400, 404, 405, 413), InvalidRequest),
-        401: AuthenticationFailed,
-        429: RateLimitExceeded,
-    },
+    statuses=error_statuses("400 404 405 413"),
     # A message with a sender who is not confirmed is refused with 403 too.
     reading={403: AuthenticationFailed},
     read=_words_of,

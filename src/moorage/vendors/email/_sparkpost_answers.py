@@ -15,14 +15,13 @@ from moorage.contracts.email_outcomes import (
     Verdict,
 )
 from moorage.vendor_sdk import (
-    AuthenticationFailed,
-    InvalidRequest,
     RateLimitExceeded,
     Refusals,
     VendorFailed,
     VendorRejected,
     as_answer,
     error_answer,
+    error_statuses,
     is_object,
     masked_words,
     read_answer,
@@ -150,11 +149,8 @@ _REFUSALS: Final = Refusals(
         "7001": VendorRejected,
     },
     statuses={
-        **dict.fromkeys((400, 404, 405, 406, 413, 415, 422), InvalidRequest),
-        401: AuthenticationFailed,
-        403: AuthenticationFailed,
+        **error_statuses("400 404 405 406 413 415 422", login="401 403"),
         420: RateLimitExceeded,
-        429: RateLimitExceeded,
     },
     read=_words_of,
 )

@@ -18,13 +18,12 @@ from moorage.contracts.email import EmailCapability, EmailMessage
 from moorage.vendor_sdk import (
     AuthenticationFailed,
     InvalidData,
-    InvalidRequest,
-    RateLimitExceeded,
     Refusals,
     Request,
     api_key,
     choice,
     encode_json,
+    error_statuses,
     extra_for,
     merged,
 )
@@ -127,11 +126,7 @@ class Brevo(EmailVendor):
     refusals = Refusals(
         vendor="Brevo",
         codes={"unauthorized": AuthenticationFailed},
-        statuses={
-            **dict.fromkeys((400, 405, 406, 413, 422), InvalidRequest),
-            401: AuthenticationFailed,
-            429: RateLimitExceeded,
-        },
+        statuses=error_statuses("400 405 406 413 422"),
         # A message may be refused with 403 because of its sender, and not of the key.
         reading={403: AuthenticationFailed},
         mask=masked,

@@ -16,13 +16,11 @@ import attrs
 
 from moorage.contracts.email import EmailCapability, EmailMessage
 from moorage.vendor_sdk import (
-    AuthenticationFailed,
     InvalidData,
-    InvalidRequest,
-    RateLimitExceeded,
     Refusals,
     Request,
     VendorFailed,
+    error_statuses,
     extra_for,
     merged,
 )
@@ -95,12 +93,7 @@ class MailerSend(EmailVendor):
     ping_path = "/v1/api-quota"
     refusals = Refusals(
         vendor="MailerSend",
-        statuses={
-            **dict.fromkeys((400, 405, 413, 422), InvalidRequest),
-            **dict.fromkeys((401, 403), AuthenticationFailed),
-            421: VendorFailed,
-            429: RateLimitExceeded,
-        },
+        statuses=error_statuses("400 405 413 422", login="401 403") | {421: VendorFailed},
         read=read_refusal,
         mask=masked,
     )

@@ -17,14 +17,12 @@ from moorage.contracts.email import EmailCapability, EmailMessage
 from moorage.contracts.email_address import EmailAddress, as_address
 from moorage.vendor_sdk import (
     ApiVendor,
-    AuthenticationFailed,
     InvalidData,
-    InvalidRequest,
-    RateLimitExceeded,
     Refusals,
     Request,
     Result,
     encode_json,
+    error_statuses,
     extra_for,
     merged,
     part_key,
@@ -98,7 +96,7 @@ class Mailtrap(ApiVendor):
 
     refusals = Refusals(
         vendor="Mailtrap",
-        statuses={400: InvalidRequest, 401: AuthenticationFailed, 429: RateLimitExceeded},
+        statuses=error_statuses("400"),
         read=read_refusal,
         mask=masked,
     )

@@ -55,11 +55,7 @@ def _error_code_and_text(response: Response) -> tuple[str | None, str | None]:
 
 REFUSALS: Final = sdk.Refusals(
     vendor=VENDOR,
-    statuses={
-        **dict.fromkeys((400, 413, 415), sdk.InvalidRequest),
-        **dict.fromkeys((401, 403), sdk.AuthenticationFailed),
-        429: sdk.RateLimitExceeded,
-    },
+    statuses=sdk.error_statuses("400 413 415", login="401 403"),
     read=_error_code_and_text,
 )
 

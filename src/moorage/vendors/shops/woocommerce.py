@@ -78,11 +78,7 @@ class WooCommerce(sdk.ApiVendor):
     auth = sdk.basic("consumer_key")
     refusals = sdk.Refusals(
         vendor="WooCommerce",
-        statuses={
-            400: sdk.InvalidRequest,
-            **dict.fromkeys((401, 403), sdk.AuthenticationFailed),
-            429: sdk.RateLimitExceeded,
-        },
+        statuses=sdk.error_statuses("400", login="401 403"),
     )
     ping_path = f"{_API}/orders"
     event_reading = staticmethod(read_events)

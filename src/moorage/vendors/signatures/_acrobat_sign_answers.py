@@ -137,11 +137,7 @@ REFUSALS: Final = sdk.Refusals(
         ),
         "NO_PERMISSION_TO_SIGN": sdk.VendorRejected,
     },
-    statuses={
-        **dict.fromkeys((400, 413, 415), sdk.InvalidRequest),
-        401: sdk.AuthenticationFailed,
-        429: sdk.RateLimitExceeded,
-    },
+    statuses=sdk.error_statuses("400 413 415"),
     read=_error_code_and_text,
 )
 

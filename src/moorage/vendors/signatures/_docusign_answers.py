@@ -77,11 +77,7 @@ REFUSALS: Final = sdk.Refusals(
         **dict.fromkeys(_LIMITS.split(), sdk.RateLimitExceeded),
         **dict.fromkeys(_REQUEST.split(), sdk.InvalidRequest),
     },
-    statuses={
-        **dict.fromkeys((401, 403), sdk.AuthenticationFailed),
-        **dict.fromkeys((413, 415), sdk.InvalidRequest),
-        429: sdk.RateLimitExceeded,
-    },
+    statuses=sdk.error_statuses("413 415", login="401 403"),
     read=_error_code_and_text,
 )
 

@@ -62,11 +62,7 @@ REFUSALS: Final = sdk.Refusals(
         **dict.fromkeys(("unauthorized", "forbidden"), sdk.AuthenticationFailed),
         "exceeded_rate": sdk.RateLimitExceeded,
     },
-    statuses={
-        **dict.fromkeys((400, 413), sdk.InvalidRequest),
-        **dict.fromkeys((401, 403), sdk.AuthenticationFailed),
-        429: sdk.RateLimitExceeded,
-    },
+    statuses=sdk.error_statuses("400 413", login="401 403"),
     # The files are still being prepared, and can be read later.
     reading={409: sdk.VendorFailed},
     read=_error_code_and_text,

@@ -122,11 +122,7 @@ def _read_words(response: sdk.Response) -> tuple[str | None, str | None]:
 
 _REFUSALS: Final = sdk.Refusals(
     vendor="Infobip",
-    statuses={
-        **dict.fromkeys((400, 405, 415, 422), sdk.InvalidRequest),
-        **dict.fromkeys((401, 403), sdk.AuthenticationFailed),
-        429: sdk.RateLimitExceeded,
-    },
+    statuses=sdk.error_statuses("400 405 415 422", login="401 403"),
     read=_read_words,
     mask=without_numbers,
 )

@@ -130,11 +130,7 @@ class Plivo(sdk.ApiVendor):
     refusals = CodeMaskingClassifier(
         sdk.Refusals(
             vendor="Plivo",
-            statuses={
-                **dict.fromkeys((400, 405, 422), sdk.InvalidRequest),
-                401: sdk.AuthenticationFailed,
-                429: sdk.RateLimitExceeded,
-            },
+            statuses=sdk.error_statuses("400 405 422"),
             # A country that the account may not send to is refused with 403 too.
             reading={403: sdk.AuthenticationFailed},
             mask=without_numbers,

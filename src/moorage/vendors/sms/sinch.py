@@ -152,11 +152,7 @@ class Sinch(sdk.ApiVendor):
     ping_query: ClassVar[Mapping[str, Any]] = {"page_size": 1}
     refusals = sdk.Refusals(
         vendor="Sinch",
-        statuses={
-            **dict.fromkeys((400, 405, 415), sdk.InvalidRequest),
-            401: sdk.AuthenticationFailed,
-            429: sdk.RateLimitExceeded,
-        },
+        statuses=sdk.error_statuses("400 405 415"),
         read=_read_words,
         mask=without_numbers,
     )

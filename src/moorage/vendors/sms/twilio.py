@@ -170,12 +170,7 @@ class Twilio(sdk.ApiVendor):
                 ),
                 429: sdk.words(sdk.RateLimitExceeded, "20003 20005 20006 20008"),
             },
-            statuses={
-                400: sdk.InvalidRequest,
-                401: sdk.AuthenticationFailed,
-                403: sdk.AuthenticationFailed,
-                429: sdk.RateLimitExceeded,
-            },
+            statuses=sdk.error_statuses("400", login="401 403"),
             needs_code=True,
             mask=without_numbers,
         )

@@ -100,11 +100,7 @@ def _read_problem(response: sdk.Response) -> tuple[str | None, str | None]:
 
 _VERIFY_REFUSALS: Final = sdk.Refusals(
     vendor="Vonage",
-    statuses={
-        **dict.fromkeys((400, 422), sdk.InvalidRequest),
-        **dict.fromkeys((401, 403), sdk.AuthenticationFailed),
-        429: sdk.RateLimitExceeded,
-    },
+    statuses=sdk.error_statuses("400 422", login="401 403"),
     read=_read_problem,
     mask=without_numbers,
 )

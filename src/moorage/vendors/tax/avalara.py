@@ -97,11 +97,7 @@ class Avalara(sdk.ApiVendor):
     )
     refusals = sdk.Refusals(
         vendor="Avalara",
-        statuses={
-            **dict.fromkeys((400, 404, 409, 422), sdk.InvalidRequest),
-            **dict.fromkeys((401, 403), sdk.AuthenticationFailed),
-            429: sdk.RateLimitExceeded,
-        },
+        statuses=sdk.error_statuses("400 404 409 422", login="401 403"),
         read=_read_refusal,
     )
     headers: ClassVar[Mapping[str, str]] = {"X-Avalara-Client": "moorage"}

@@ -68,12 +68,7 @@ class Hmrc(sdk.OAuthVendor):
         vendor="HMRC",
         # The requester is not registered; other refusals with 403 are about the application.
         codes_at={403: {"INVALID_REQUEST": sdk.InvalidRequest}},
-        statuses={
-            400: sdk.InvalidRequest,
-            401: sdk.AuthenticationFailed,
-            403: sdk.AuthenticationFailed,
-            429: sdk.RateLimitExceeded,
-        },
+        statuses=sdk.error_statuses("400", login="401 403"),
         mask=without_numbers,
     )
 

@@ -49,13 +49,7 @@ _VAT_TYPES: Final = {"GB": "gb_vat", "NO": "no_vat"}
 """Stripe's types of VAT numbers by prefix; all others are of the European Union."""
 _REFUSALS: Final = sdk.Refusals(
     vendor="Stripe",
-    statuses={
-        400: sdk.InvalidRequest,
-        401: sdk.AuthenticationFailed,
-        403: sdk.AuthenticationFailed,
-        404: sdk.InvalidRequest,
-        429: sdk.RateLimitExceeded,
-    },
+    statuses=sdk.error_statuses("400 404", login="401 403"),
 )
 
 

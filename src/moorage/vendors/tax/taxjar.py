@@ -130,11 +130,7 @@ class TaxJar(sdk.ApiVendor):
     )
     refusals = sdk.Refusals(
         vendor="TaxJar",
-        statuses={
-            **dict.fromkeys((400, 404, 406, 410, 422), sdk.InvalidRequest),
-            **dict.fromkeys((401, 403), sdk.AuthenticationFailed),
-            429: sdk.RateLimitExceeded,
-        },
+        statuses=sdk.error_statuses("400 404 406 410 422", login="401 403"),
         read=_read_refusal,
     )
     headers: ClassVar[Mapping[str, str]] = {"x-api-version": API_VERSION}
