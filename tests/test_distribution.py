@@ -43,6 +43,14 @@ def bill_of(product: Product = PRODUCT) -> str:
     return bill(product, VERSIONS, lambda name: REQUIREMENTS.get(name, ()))
 
 
+def run_step(name: str, tag: str, folder: Path) -> subprocess.CompletedProcess[bytes]:
+    """Run the command of a step of the workflow in a folder, for a tag."""
+    steps = yaml.safe_load(WORKFLOW.read_text("utf-8"))["jobs"]["build"]["steps"]
+    (command,) = [step["run"] for step in steps if step.get("name") == name]
+    environment = {"GITHUB_REF_NAME": tag, "PATH": "/usr/bin:/bin"}
+    return subprocess.run(["/bin/bash", "-ec", command], cwd=folder, env=environment, check=False)
+
+
 def test_bill_lists_what_is_installed() -> None:
     """The bill has the core as required, extras as optional, and what needs what."""
     document = json.loads(bill_of())
@@ -125,11 +133,31 @@ def test_only_the_publishing_job_may_publish() -> None:
 def test_tag_has_to_be_the_version(tag: str, is_accepted: bool) -> None:
     """The command in the workflow refuses a tag of another version."""
     version = tomllib.loads((ROOT / "pyproject.toml").read_text("utf-8"))["project"]["version"]
-    steps = yaml.safe_load(WORKFLOW.read_text("utf-8"))["jobs"]["build"]["steps"]
-    (command,) = [step["run"] for step in steps if step.get("name", "").startswith("Require")]
-    environment = {"GITHUB_REF_NAME": tag.format(version), "PATH": "/usr/bin:/bin"}
+    process = run_step("Require that the tag is the version", tag.format(version), ROOT)
 
-    process = subprocess.run(["/bin/bash", "-ec", command], cwd=ROOT, env=environment, check=False)
+    assert is_accepted == (process.returncode == 0)
+
+
+@pytest.mark.parametrize(
+    "heading, fragment, is_accepted",
+    [
+        ("## [0.1.0] - 2031-05-06", "", True),
+        ("## [0.1.0] - not yet released", "", False),
+        ("## [0.2.0] - 2031-05-06", "", False),
+        ("## [0.1.0] - 2031-05-06", "+quicker.changed.md", False),
+    ],
+)
+def test_version_needs_its_changelog(
+    tmp_path: Path, heading: str, fragment: str, is_accepted: bool
+) -> None:
+    """The workflow refuses a version without a dated text, and one with fragments left over."""
+    (tmp_path / "changelog.d").mkdir()
+    for name in ("README.md", fragment):
+        if name:
+            (tmp_path / "changelog.d" / name).touch()
+    (tmp_path / "CHANGELOG.md").write_text(f"# Changelog\n\n{heading}\n\nText.\n")
+
+    process = run_step("Refuse a version without its changelog", "v0.1.0", tmp_path)
 
     assert is_accepted == (process.returncode == 0)
 
