@@ -319,7 +319,7 @@ def test_row_of_a_success_is_that_of_its_entry(columns: tuple[str, ...]) -> None
     """The compact record of a success and its complete entry give the same table row."""
     identity = CallIdentity(5_000, 1_700_000_000_123_456_789, str)
     plan = Plan(Service("v"), "acme", None)
-    facts: SuccessFacts = (identity, plan, 9_000, 201, "ada", HttpMethod.PUT, PARENT)
+    facts: SuccessFacts = (identity, plan, 9_000, 201, "ada", HttpMethod.PUT, PARENT, None)
 
     rows = [
         [*row_of(item, encoders(columns), complete=columns == COLUMNS)]
@@ -341,7 +341,7 @@ def test_full_entry_of_a_success_is_that_of_late_fields() -> None:
     """The complete entry of a success equals the entry whose fields are computed lazily."""
     identity = CallIdentity(5_000, 1_700_000_000_123_456_789, str)
     plan = Plan(Service("v"), "acme", None)
-    facts: SuccessFacts = (identity, plan, 9_000, 201, "ada", HttpMethod.PUT, PARENT)
+    facts: SuccessFacts = (identity, plan, 9_000, 201, "ada", HttpMethod.PUT, PARENT, None)
 
     full_entry = full_success_entry(facts)
 

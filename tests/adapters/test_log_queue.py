@@ -56,7 +56,8 @@ def ids(*numbers: int) -> list[str]:
 @cache
 def success(number: int) -> SuccessFacts:
     """Return the compact record of a success that took this many nanoseconds."""
-    return CallIdentity(0, 0), Plan(Service("erp"), None, None), number, None, None, None, None
+    plan = Plan(Service("erp"), None, None)
+    return CallIdentity(0, 0), plan, number, None, None, None, None, None
 
 
 def short_entry(number: int, **texts: str) -> IntegrationLog:

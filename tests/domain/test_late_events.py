@@ -20,7 +20,7 @@ from moorage.domain.observation.late_fields import late
 from moorage.domain.service.plan import Plan
 
 if TYPE_CHECKING:
-    from moorage.domain.observation.call_events import AttemptFacts, CallFacts, Facts
+    from moorage.domain.observation.call_events import AttemptFacts, CallFacts, Facts, SuccessFacts
     from moorage.domain.observation.events import Event
 
 NOON = datetime(2030, 1, 1, 12, tzinfo=UTC)
@@ -107,6 +107,29 @@ def test_late_event_is_the_same_value(kind: type[Event]) -> None:
     assert expected == copy.deepcopy(late_events()[kind])
     assert attrs.asdict(expected) == attrs.asdict(late_events()[kind])
     assert attrs.evolve(expected, service="a") == attrs.evolve(late_events()[kind], service="a")
+
+
+def test_facts_of_a_success_are_those_of_its_attempt() -> None:
+    """The event of a first attempt is computed from the facts of its successful call."""
+    identity = CallIdentity(5_000, int(NOON.timestamp()) * 10**9, lambda _: "id-1")
+    facts: SuccessFacts = (
+        *(identity, PLAN, 2_005_000, 201, "ada", HttpMethod.POST, None),
+        (505_000, 7, 9),
+    )
+
+    assert late(AttemptFinished, facts) == AttemptFinished(
+        at=NOON + timedelta(milliseconds=2),
+        service="stripe",
+        tenant="acme",
+        request_id="id-1",
+        attempt=1,
+        duration=0.0015,
+        status=201,
+        method="POST",
+        bytes_out=7,
+        bytes_in=9,
+        outcome=CallOutcome.DONE,
+    )
 
 
 @pytest.mark.parametrize("kind", KINDS)

@@ -29,7 +29,7 @@ if TYPE_CHECKING:
 
     from moorage.domain.connectors.pool_statistics import PoolSource
     from moorage.domain.http.requests import Request
-    from moorage.domain.observation.call_events import AttemptFacts, SuccessFacts
+    from moorage.domain.observation.call_events import SuccessFacts
     from moorage.domain.pipelines.settings import ObservedPipeline
     from moorage.ports.observer import Observer
 
@@ -163,43 +163,47 @@ class Observers:
             return self._usual_listeners
         return listeners
 
-    def tell_success(
-        self, listeners: SuccessListeners, of_call: SuccessFacts, of_attempt: AttemptFacts | None
+    def tell_success(  # noqa: C901, PLR0912 - a frame less for every call
+        self, listeners: SuccessListeners, facts: SuccessFacts
     ) -> None:
         """Notify the listeners of a call that its first attempt, and thus the call, succeeded.
 
         Args:
             listeners: the listeners that the call had when it started.
-            of_call: the facts of the end of the call.
-            of_attempt: the facts of the end of its attempt, if a listener needs them.
+            facts: the facts of the end of the call and of its attempt.
         """
         # As in `tell_these`.
         frames, thread = self._frames, get_ident()
         outer_frame = frames.get(thread) if frames else None
         frame: _Frame = [None, outer_frame]
-        attempt_event: Event | None = None
         event: Event | None = None
         try:
             frames[thread] = frame
-            if of_attempt is not None:
+            if listeners.attempt_ends:
                 attempt_event = new_late(AttemptFinished)
-                set_facts(attempt_event, of_attempt)
-            for observer, hears_attempt, read in listeners.ends:
+                set_facts(attempt_event, facts)
+                for observer in listeners.attempt_ends:
+                    if outer_frame is not None and _is_inside(outer_frame, observer):
+                        continue
+                    frame[0] = observer
+                    try:
+                        observer(attempt_event)
+                    except Exception as error:  # noqa: BLE001 - an observer never breaks a call
+                        self._report(observer, error, attempt_event)
+            for observer, read in listeners.ends:
                 if outer_frame is not None and _is_inside(outer_frame, observer):
                     continue
                 frame[0] = observer
                 try:
                     if read is not None:
-                        read(of_call)
-                    elif hears_attempt:
-                        observer(attempt_event)
+                        read(facts)
                     else:
                         if event is None:
-                            event = success_event(of_call)
+                            event = new_late(CallFinished)
+                            set_facts(event, facts)
                         observer(event)
                 except Exception as error:  # noqa: BLE001 - an observer never breaks a call
-                    missed_event = attempt_event if hears_attempt else event
-                    self._report(observer, error, missed_event or success_event(of_call))
+                    self._report(observer, error, event or success_event(facts))
         finally:
             if outer_frame is None:
                 frames.pop(thread, None)
@@ -237,15 +241,11 @@ class Observers:
             for observer in ends
             if _has_method(observer, "read_success")
         }
-        of_attempt = [observer for observer in attempts if id(observer) not in readers]
         return SuccessListeners(
             starts,
             attempt_starts,
-            bool(of_attempt),
-            (
-                *((observer, True, None) for observer in of_attempt),
-                *((observer, False, readers.get(id(observer))) for observer in ends),
-            ),
+            tuple(observer for observer in attempts if id(observer) not in readers),
+            tuple((observer, readers.get(id(observer))) for observer in ends),
         )
 
     def traced(self, request: Request, event: AttemptStarted) -> Request:

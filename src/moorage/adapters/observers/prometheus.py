@@ -431,7 +431,7 @@ class PrometheusObserver:
 
     def read_success(self, facts: SuccessFacts, /) -> None:
         """Count a call whose first attempt succeeded, and the attempt."""
-        identity, plan, now, status, _, _, _ = facts
+        identity, plan, now, status = facts[:4]
         contract = identity.contract
         operation = plan.operation if contract is None else contract.operation
         key = (plan.service.name, operation, status)

@@ -218,12 +218,14 @@ SuccessFacts: TypeAlias = tuple[
     str | None,
     "HttpMethod | None",
     str | None,
+    "tuple[int, int | None, int | None] | None",
 ]
 """The facts of a call whose first attempt succeeded, which are few: call, plan and time of its end,
-then status, subject and method, and last the header `traceparent` of the request."""
+then status, subject and method, and the header `traceparent` of the request. Last, if an observer
+hears of the attempt, its start, bytes out and bytes in."""
 
-FACTS_OF_SUCCESS: Final = 7
-"""The number of the facts of a success, which tells them from those of any other call."""
+FACTS_OF_SUCCESS: Final = 8
+"""The number of the facts of a success, which tells them from all other facts."""
 
 _OF_A_CALL: Final[dict[str, Callable[[Any], object]]] = {
     "at": lambda facts: facts[0].moment(facts[2]),
@@ -264,7 +266,7 @@ def method_name(method: HttpMethod | None) -> str | None:
 
 def facts_of_success(facts: SuccessFacts) -> CallFacts:
     """Return the facts of the `CallFinished` event of a call whose first attempt succeeded."""
-    identity, plan, now, status, subject, method, traceparent = facts
+    identity, plan, now, status, subject, method, traceparent, _ = facts
     return (
         identity,
         plan,
@@ -290,6 +292,33 @@ def facts_of_success(facts: SuccessFacts) -> CallFacts:
 def full_call_facts(facts: CallFacts | SuccessFacts) -> CallFacts:
     """Return the full facts of a `CallFinished` event, from full or shortened facts."""
     return facts_of_success(facts) if len(facts) == FACTS_OF_SUCCESS else facts
+
+
+def full_attempt_facts(facts: AttemptFacts | SuccessFacts) -> AttemptFacts:
+    """Return the full facts of an `AttemptFinished` event, from full or shortened facts."""
+    return facts_of_first_attempt(facts) if len(facts) == FACTS_OF_SUCCESS else facts
+
+
+def facts_of_first_attempt(facts: SuccessFacts) -> AttemptFacts:
+    """Return the facts of the `AttemptFinished` event of a first attempt that succeeded."""
+    identity, plan, now, status, _, method, _, of_attempt = facts
+    start_time, bytes_out, bytes_in = of_attempt or (identity.started, None, None)
+    return (
+        identity,
+        plan,
+        now,
+        1,
+        now - start_time,
+        None,
+        status,
+        False,
+        0,
+        method,
+        bytes_out,
+        bytes_in,
+        CallOutcome.DONE,
+        None,
+    )
 
 
 def message_of(facts: CallFacts | SuccessFacts) -> str | None:
@@ -360,6 +389,7 @@ _END: Final = (
 )
 _AFTER_END: Final = 3 + len(_END)
 complete_facts_with(full_call_facts, CallFinished)
+complete_facts_with(full_attempt_facts, AttemptFinished)
 CallFinished.late_fields = {
     **_OF_A_CALL,
     "started_at": lambda facts: facts[0].started_at,

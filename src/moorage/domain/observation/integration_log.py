@@ -419,7 +419,7 @@ def _computed_values(facts: CallFacts | SuccessFacts) -> tuple[object, ...]:
     """Return the values of a log entry's fields in order, from the stored facts of the call."""
     identity, plan, now = facts[:3]
     if len(facts) == FACTS_OF_SUCCESS:
-        _, _, _, http_status, subject, method, traceparent = facts
+        _, _, _, http_status, subject, method, traceparent, _ = facts
         attempts, status = 1, IntegrationStatus.SUCCESS
         error = vendor_code = key = message = None
     else:

@@ -22,19 +22,18 @@ class SuccessListeners:
     Attributes:
         starts: the observers of `CallStarted`.
         attempt_starts: the observers of `AttemptStarted`.
-        hears_attempts: True if one of them observes `AttemptFinished`.
-        ends: the observers of `AttemptFinished`, then those of `CallFinished`, each with True if it
-            observes the attempt, and with the function that reads the facts of the call in place of
-            both events, or None.
+        attempt_ends: the observers of `AttemptFinished`.
+        ends: the observers of `CallFinished`, each with the function that reads the facts of the
+            call in place of this event and `AttemptFinished`, or None.
 
     A call without observers has `NO_LISTENERS`; no other instance is empty.
     """
 
     starts: tuple[Any, ...]
     attempt_starts: tuple[Any, ...]
-    hears_attempts: bool
-    ends: tuple[tuple[Any, bool, ReadSuccess | None], ...]
+    attempt_ends: tuple[Any, ...]
+    ends: tuple[tuple[Any, ReadSuccess | None], ...]
 
 
-NO_LISTENERS = SuccessListeners((), (), False, ())
+NO_LISTENERS = SuccessListeners((), (), (), ())
 """The listeners of a call that nobody observes while it goes well."""

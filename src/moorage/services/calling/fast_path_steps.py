@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 from functools import lru_cache
-from typing import TYPE_CHECKING, Any, Final, TypeAlias
+from typing import TYPE_CHECKING, Any, TypeAlias
 
 from moorage.domain.http.fingerprint import fingerprint, request_fingerprint
 from moorage.domain.idempotency.claims import AS_USUAL
 from moorage.domain.idempotency.payload import compared_payload, payload_fingerprint
 from moorage.domain.observation.call_events import CallStarted
-from moorage.domain.observation.call_identity import CallIdentity, CallOutcome, ContractCall
+from moorage.domain.observation.call_identity import CallIdentity, ContractCall
 from moorage.domain.observation.late_fields import new_late, set_facts
 from moorage.domain.observation.success_listeners import NO_LISTENERS
 from moorage.domain.resilience.circuit import Outcome
@@ -29,7 +29,7 @@ if TYPE_CHECKING:
 
     from moorage.domain.entries.renewal import HeldClaim
     from moorage.domain.http.requests import Request, Response
-    from moorage.domain.observation.call_events import AttemptFacts, SuccessFacts
+    from moorage.domain.observation.call_events import SuccessFacts
     from moorage.domain.resilience.admission import Admitted
     from moorage.domain.resilience.circuit import Permit
     from moorage.domain.service.plan import Plan
@@ -39,8 +39,6 @@ if TYPE_CHECKING:
     from moorage.services.calling.exchange import FirstAttempt
     from moorage.services.calling.idempotency import KeyedUse
     from moorage.services.core.core import Core
-
-_OUTCOME_DONE: Final = CallOutcome.DONE
 
 CallOptions: TypeAlias = "tuple[float | None, str | None, str | None]"
 """The timeout, the correlation id and the subject of one call, as given by its caller."""
@@ -283,41 +281,31 @@ class FastPathSteps(CallLifecycle):
         self, call: Call, request: Request | None = None, response: Response | None = None
     ) -> None:
         """Notify the observers that the first attempt succeeded on the fast path."""
-        core, plan, status, listeners = self.core, call.plan, call.status, call.listeners
+        core, listeners = self.core, call.listeners
         call.ended = True
         if listeners is NO_LISTENERS:
             return
-        identity = call.identity or call.identify(core)
-        now = core.nanoseconds()
         method = traceparent = None
+        of_attempt: tuple[int, int | None, int | None] | None = None
         if request is not None:
             method, traceparent = request.method, request.headers.get("traceparent")
-        of_attempt: AttemptFacts | None = None
-        if listeners.hears_attempts:
-            bytes_out = bytes_in = None
-            if request is not None and response is not None:
-                _, bytes_out = sizes_of(request)
-                bytes_in = len(response.body)
-            took = now - (call.attempt_started or call.started)
-            # The fields are written out, because unpacking parts into a tuple first makes a list.
-            of_attempt = (
-                identity,
-                plan,
-                now,
-                1,
-                took,
-                None,
-                status,
-                False,
-                0,
-                method,
-                bytes_out,
-                bytes_in,
-                _OUTCOME_DONE,
-                None,
-            )
-        facts: SuccessFacts = (identity, plan, now, status, call.subject, method, traceparent)
-        core.tell_success(listeners, facts, of_attempt)
+        if listeners.attempt_ends:
+            start_time = call.attempt_started or call.started
+            if request is None or response is None:
+                of_attempt = start_time, None, None
+            else:
+                of_attempt = start_time, sizes_of(request)[1], len(response.body)
+        facts: SuccessFacts = (
+            call.identity or call.identify(core),
+            call.plan,
+            core.nanoseconds(),
+            call.status,
+            call.subject,
+            method,
+            traceparent,
+            of_attempt,
+        )
+        core.tell_success(listeners, facts)
 
     def return_grants(self, plan: Plan, grants: list[Admitted]) -> None:
         """Give back the rate-limit grants of a fast-path call interrupted before sending."""

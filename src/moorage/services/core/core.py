@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from moorage.domain.auth.sent_values import SecretLearner
     from moorage.domain.connectors.pool_statistics import PoolSource
     from moorage.domain.http.requests import Request, Response, Timeouts
-    from moorage.domain.observation.call_events import AttemptFacts, AttemptStarted, SuccessFacts
+    from moorage.domain.observation.call_events import AttemptStarted, SuccessFacts
     from moorage.domain.observation.events import Event
     from moorage.domain.pipelines.settings import ObservedPipeline
     from moorage.domain.resilience.admission import Admission
@@ -147,9 +147,7 @@ class Core:
     observers: object = None
     tell: Callable[[Event], None] = _ignore_event
     tell_these: Callable[[Any, Event], None] = _ignore_event
-    tell_success: Callable[[SuccessListeners, SuccessFacts, AttemptFacts | None], None] = (
-        _ignore_event
-    )
+    tell_success: Callable[[SuccessListeners, SuccessFacts], None] = _ignore_event
     listeners: Callable[[], SuccessListeners] = _no_listeners
     traced: Callable[[Request, AttemptStarted], Request] | None = None
     trace_headers: Callable[[AttemptStarted], tuple[tuple[str, str], ...]] | None = None
