@@ -16,7 +16,7 @@ import re
 from contextlib import suppress
 from functools import lru_cache
 from types import MappingProxyType
-from typing import TYPE_CHECKING, Final, NamedTuple, TypeAlias
+from typing import TYPE_CHECKING, Any, Final, NamedTuple, TypeAlias
 
 import attrs
 
@@ -89,8 +89,14 @@ class CacheEntry:
 
     def later(self, seconds: float) -> CacheEntry:
         """Return the cache entry with its age increased by `seconds`."""
-        age = self.age + max(0.0, seconds)
-        return CacheEntry(self.response, self.lifetime, age, self.varies_by, self.selected_by)
+        entry: Any = _new(_NewEntry)
+        entry.response = self.response
+        entry.lifetime = self.lifetime
+        entry.age = self.age + seconds if seconds > 0.0 else self.age
+        entry.varies_by = self.varies_by
+        entry.selected_by = self.selected_by
+        entry.__class__ = CacheEntry
+        return entry  # type: ignore[no-any-return]  # its class was just set
 
     @property
     def size(self) -> int:
@@ -102,6 +108,17 @@ class CacheEntry:
             + _FIELD * (8 + len(self.varies_by))
         )
 
+
+class _NewEntry(CacheEntry):
+    """A cache entry whose fields can be set; it becomes a `CacheEntry` when it has all of them."""
+
+    __slots__ = ()
+    # Python sets an attribute without calling a function only if neither method is overridden.
+    __setattr__ = object.__setattr__
+    __delattr__ = object.__delattr__
+
+
+_new: Final = object.__new__
 
 Entries: TypeAlias = "tuple[CacheEntry, ...]"
 """The cached answers of one URL, the newest first."""
@@ -352,9 +369,16 @@ def confirms(entry: CacheEntry, not_modified: Response) -> bool:
 
 def as_received(entry: CacheEntry, request: Request) -> Response:
     """Return a cached answer in the form for the caller, with an `Age` header."""
-    headers = entry.response.headers.with_header("Age", f"{int(entry.age)}")
+    headers, age = entry.response.headers, _age_header(int(entry.age))
+    headers = headers.joined(age) or headers.without("Age").joined(age) or headers
     body = b"" if request.method is HttpMethod.HEAD else entry.response.body
     return entry.response.as_cached(headers, body)
+
+
+@lru_cache(maxsize=256)
+def _age_header(seconds: int) -> Headers:
+    """Return the header `Age`, which many answers in the cache share."""
+    return Headers({"Age": f"{seconds}"})
 
 
 # --- what is done with it -------------------------------------------------------
