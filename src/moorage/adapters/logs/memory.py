@@ -86,12 +86,15 @@ class MemoryIntegrationLogger:
             self.write(full_success_entry(facts))
             return 0
 
+        max_entries = self._max_entries
+
         def write_facts(facts: SuccessFacts, /) -> int:
             with self._lock:
-                self._number += 1
-                self._items.append((self._number, facts, 0))
-                if len(self._items) > self._max_entries:
-                    self._bytes -= self._items.popleft()[2]
+                items = self._items
+                number = self._number = self._number + 1
+                items.append((number, facts, 0))
+                if len(items) > max_entries:
+                    self._bytes -= items.popleft()[2]
             return 0
 
         # A `write` of a subclass must not be bypassed.

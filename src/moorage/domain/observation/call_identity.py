@@ -15,6 +15,9 @@ if TYPE_CHECKING:
     from moorage.domain.observation.operation_target import OperationTarget
 
 
+_EXACT_FLOATS: Final = 1 << 52
+"""The microseconds since the Unix epoch up to which dividing them by a million loses nothing."""
+
 _EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
 
 
@@ -91,7 +94,7 @@ class CallIdentity:
     @property
     def started_at(self) -> datetime:
         """The start of the call by the wall clock."""
-        return _EPOCH + timedelta(0, 0, self.wall // 1_000)
+        return _moment_at(self.wall // 1_000)
 
     @property
     def request_id(self) -> str:
@@ -112,4 +115,11 @@ class CallIdentity:
 
     def moment(self, nanoseconds: int) -> datetime:
         """Return the wall-clock time of a local-clock time in nanoseconds."""
-        return self.started_at + timedelta(0, 0, (nanoseconds - self.started) // 1000)
+        return _moment_at(self.wall // 1_000 + (nanoseconds - self.started) // 1_000)
+
+
+def _moment_at(microseconds: int) -> datetime:
+    """Return the time that is so many microseconds after the Unix epoch."""
+    if 0 <= microseconds < _EXACT_FLOATS:
+        return datetime.fromtimestamp(microseconds / 1e6, UTC)
+    return _EPOCH + timedelta(0, 0, microseconds)
