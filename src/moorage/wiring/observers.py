@@ -129,11 +129,11 @@ class Observers:
         frames, thread = self._frames, get_ident()
         outer_frame = frames.get(thread) if frames else None
         frame: _Frame = [None, outer_frame]
+        if outer_frame is not None:
+            observers = _outside(outer_frame, observers)
         try:
             frames[thread] = frame
             for observer in observers:
-                if outer_frame is not None and _is_inside(outer_frame, observer):
-                    continue
                 frame[0] = observer
                 try:
                     observer(event)
@@ -163,9 +163,7 @@ class Observers:
             return self._usual_listeners
         return listeners
 
-    def tell_success(  # noqa: C901, PLR0912 - a frame less for every call
-        self, listeners: SuccessListeners, facts: SuccessFacts
-    ) -> None:
+    def tell_success(self, listeners: SuccessListeners, facts: SuccessFacts) -> None:
         """Notify the listeners of a call that its first attempt, and thus the call, succeeded.
 
         Args:
@@ -176,23 +174,21 @@ class Observers:
         frames, thread = self._frames, get_ident()
         outer_frame = frames.get(thread) if frames else None
         frame: _Frame = [None, outer_frame]
-        event: Event | None = None
+        attempt_ends, ends, event = listeners.attempt_ends, listeners.ends, None
+        if outer_frame is not None:
+            attempt_ends, ends = _outside_ends(outer_frame, listeners)
         try:
             frames[thread] = frame
-            if listeners.attempt_ends:
+            if attempt_ends:
                 attempt_event = new_late(AttemptFinished)
                 set_facts(attempt_event, facts)
-                for observer in listeners.attempt_ends:
-                    if outer_frame is not None and _is_inside(outer_frame, observer):
-                        continue
+                for observer in attempt_ends:
                     frame[0] = observer
                     try:
                         observer(attempt_event)
                     except Exception as error:  # noqa: BLE001 - an observer never breaks a call
                         self._report(observer, error, attempt_event)
-            for observer, read in listeners.ends:
-                if outer_frame is not None and _is_inside(outer_frame, observer):
-                    continue
+            for observer, read in ends:
                 frame[0] = observer
                 try:
                     if read is not None:
@@ -345,6 +341,17 @@ def _is_inside(frame: _Frame | None, observer: Observer) -> bool:
             return True
         frame = frame[1]
     return False
+
+
+def _outside(frame: _Frame, observers: Iterable[Any]) -> list[Any]:
+    """Return the observers that this thread is not inside a call of."""
+    return [observer for observer in observers if not _is_inside(frame, observer)]
+
+
+def _outside_ends(frame: _Frame, listeners: SuccessListeners) -> tuple[Any, Any]:
+    """Return the listeners of the ends of attempt and call that this thread is not inside of."""
+    ends = tuple(pair for pair in listeners.ends if not _is_inside(frame, pair[0]))
+    return tuple(_outside(frame, listeners.attempt_ends)), ends
 
 
 def _has_method(observer: Observer, name: str) -> bool:
