@@ -21,6 +21,7 @@ from moorage.domain.idempotency.claims import Withdraw
 from moorage.domain.service.plan import Plan
 from moorage.runtime.bridge import (
     SuspendedError,
+    as_step,
     async_method,
     blocking_method,
     gathered_sync,
@@ -479,6 +480,17 @@ def test_flows_are_gathered_in_threads() -> None:
 
     assert [3, 4] == run_now(gathered_sync(every)([step(1), step(2)], at_once=7))
     assert {"at_once": 7} == fields
+
+
+def test_gathered_steps_of_marked_functions_are_unchanged() -> None:
+    """A partial call of a function that needs no coroutine is run as it is."""
+    step = functools.partial(as_step(functools.partial(divmod, 7)), 2)
+
+    def every(steps: list[Any]) -> list[object]:
+        assert [step] == steps
+        return [steps[0]()]
+
+    assert [(3, 1)] == run_now(gathered_sync(every)([step]))
 
 
 def test_gathered_calls_lifted_functions_directly() -> None:

@@ -13,10 +13,10 @@ from moorage.domain.values.names import name_of
 from moorage.errors import ConfigurationError
 from moorage.runtime import fast_path_async, fast_path_sync
 from moorage.runtime.bridge import (
+    as_step,
     async_method,
     blocking_method,
     documented_by,
-    lift,
     refuse_generator,
     run_now,
     step_async,
@@ -167,7 +167,7 @@ class _Manager:
         """Return a function that sends one of many requests on the fast path."""
         if self._wired.waits:
             return functools.partial(fast_path_async.result_of_one, flows, self._send)
-        return lift(functools.partial(fast_path_sync.result_of_one, flows, self._send))
+        return as_step(functools.partial(fast_path_sync.result_of_one, flows, self._send))
 
     def _load_operations(self) -> tuple[Any, Any]:
         """Import the modules that perform operations, which few programs need."""

@@ -53,6 +53,7 @@ plain_async: Final[frozenset[type]] = frozenset()
 """Types of results that an asynchronous function may return without an awaitable: none."""
 
 _LIFTED: Final = "lifted_function"
+_NEEDS_NO_FLOW: Final = "needs_no_flow"
 NOT_PLAIN: Final = _GENERATOR | inspect.CO_COROUTINE
 
 _allowed: Final[ContextVar[float | None]] = ContextVar("allowed", default=None)
@@ -88,6 +89,15 @@ def lift(function: Callable[P, R]) -> Callable[P, Coroutine[Any, Any, R]]:
 
     setattr(run_lifted, _LIFTED, function)
     return run_lifted
+
+
+def as_step(function: Callable[P, R]) -> Callable[P, Coroutine[Any, Any, R]]:
+    """Mark a synchronous function, so that `gathered_sync` runs its partial calls directly.
+
+    Its type is that of the asynchronous function whose place it takes.
+    """
+    setattr(function, _NEEDS_NO_FLOW, True)
+    return cast("Callable[P, Coroutine[Any, Any, R]]", function)
 
 
 def lift_command(
@@ -540,8 +550,10 @@ def gathered_sync(verb: Callable[..., Any]) -> Callable[..., Coroutine[Any, Any,
 
 
 def _plain_step(step: Callable[[], Coroutine[Any, Any, R]]) -> Callable[[], R]:
-    """Return a function for a step; it needs no coroutine if the step calls a lifted function."""
+    """Return a function for a step; it needs no coroutine if the step calls a sync function."""
     function = getattr(step, "func", None)
+    if hasattr(function, _NEEDS_NO_FLOW):
+        return cast("Callable[[], R]", step)
     lifted_function = getattr(function, _LIFTED, None)
     if lifted_function is None:
         return functools.partial(_run_step, step)
