@@ -13,6 +13,7 @@ from moorage.domain.values.functions import check_callable
 from moorage.errors import ConfigurationError
 from moorage.runtime.bridge import is_async
 from moorage.services.calling.call import Call
+from moorage.services.calling.plans import ask_by_rules_of
 from moorage.wiring.core_assembly import async_core, sync_core
 from moorage.wiring.ports import Ports, check_sync_or_async
 from moorage.wiring.stores import sync_and_async_store
@@ -21,6 +22,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
     from datetime import timedelta
 
+    from moorage.domain.service.plan import Ask
     from moorage.domain.service.settings import Service
     from moorage.domain.state.commands import Command
     from moorage.ports.chance import Randomness
@@ -87,6 +89,19 @@ class Part:
     def _execute(self) -> Execute:
         """Run a command in the synchronous store, and return its result."""
         return self._sync_core.ask  # type: ignore[return-value]  # a synchronous core has it
+
+    @functools.cached_property
+    def _ask(self) -> Ask:
+        """Ask the synchronous store for an admission with the rules of this part's plan."""
+        return ask_by_rules_of(self._plan.question, self._sync_core)  # type: ignore[return-value]  # a synchronous core has one
+
+    @functools.cached_property
+    def _ask_later(self) -> Ask | None:
+        """Ask a store that needs no waiting, for asynchronous calls; None if it has to be awaited.
+
+        The admission has the rules of this part's plan.
+        """
+        return ask_by_rules_of(self._plan.question, self._async_core)
 
     def _new_call(
         self, core: Core, timeout: float | timedelta | None = None, began: int | None = None

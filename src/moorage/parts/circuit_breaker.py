@@ -32,7 +32,7 @@ if TYPE_CHECKING:
 
     from moorage.domain.resilience.admission import Admitted
     from moorage.domain.resilience.circuit import CircuitBreakerState, CircuitRule, Permit
-    from moorage.domain.service.plan import Plan
+    from moorage.domain.service.plan import Ask, Plan
     from moorage.errors import ConnectorError
     from moorage.ports.clock import Clock
     from moorage.ports.observer import Observer
@@ -122,7 +122,7 @@ class CircuitBreaker(Guard[AdmittedCall]):
             return self._call_later(function, *args, **kwargs)  # type: ignore[return-value]  # R is the coroutine
         if flags or self._timed:
             return super().call(function, *args, **kwargs)
-        admission = self._execute(self._question, self._span)
+        admission = self._ask(self._question, self._span)
         if admission[0]:
             if admission[0] is NEEDS_TOKEN:
                 # No permit was taken: a caller that may become a probe asks again with a ticket.
@@ -140,15 +140,15 @@ class CircuitBreaker(Guard[AdmittedCall]):
         return value
 
     async def _call_later(self, function: Callable[..., Any], /, *args: Any, **kwargs: Any) -> Any:
-        core = self._async_core
-        if core.ask is None or self._timed:
+        ask = self._ask_later
+        if ask is None or self._timed:
             return await super()._call_later(function, *args, **kwargs)
-        admission: Admitted = core.ask(self._question, self._span)
+        admission = ask(self._question, self._span)
         if admission[0]:
             if admission[0] is NEEDS_TOKEN:
-                # The body of `is_async`, inlined as in `call`.
+                # As in `call`.
                 return await super()._call_later(function, *args, **kwargs)
-            raise self._refusal(core, admission)
+            raise self._refusal(self._async_core, admission)
         try:
             awaitable = function(*args, **kwargs)
             if type(awaitable) is not CoroutineType and not can_be_awaited(awaitable):
@@ -276,6 +276,14 @@ class _KeyedCircuitBreaker(CircuitBreaker):
     @property
     def _async_core(self) -> Core:  # pyright: ignore[reportIncompatibleVariableOverride]  # never set
         return self._whole._async_core
+
+    @property
+    def _ask(self) -> Ask:  # pyright: ignore[reportIncompatibleVariableOverride]  # never set
+        return self._whole._ask
+
+    @property
+    def _ask_later(self) -> Ask | None:  # pyright: ignore[reportIncompatibleVariableOverride]  # never set
+        return self._whole._ask_later
 
     def _core(self) -> Core:
         return self._whole._core()

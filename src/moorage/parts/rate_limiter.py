@@ -110,7 +110,8 @@ class RateLimiter(Guard[None]):
         self._parts = common_parts(service.limits)
         # Processes that start at the same time start with different parts.
         self._turns = itertools.count(os.getpid())
-        self._question_for(None, 1)
+        question = self._question_for(None, 1)
+        self._question = question if self._parts == 1 and self._leases is None else None
 
     def acquire(
         self, cost: int = 1, *, key: str | None = None, timeout: float | timedelta | None = None
@@ -125,7 +126,8 @@ class RateLimiter(Guard[None]):
         ):
             return
         start_time = core.nanoseconds() if core.waits else None
-        admission = self._execute(question, self._store_timeout(timeout))
+        ask = self._ask if cost == 1 and self._parts == 1 else self._execute
+        admission = ask(question, self._store_timeout(timeout))
         if admission[0] or admission[1]:
             try:
                 run_now(
@@ -167,14 +169,13 @@ class RateLimiter(Guard[None]):
                 raise
 
     async def _call_later(self, function: Callable[..., Any], /, *args: Any, **kwargs: Any) -> Any:
-        core = self._async_core
-        ask = core.ask
-        if ask is None or self._leases is not None:
+        ask, question = self._ask_later, self._question
+        if ask is None or question is None:
             await self.aacquire()
         else:
-            question = self._question_for(None, 1)
-            admission: Admitted = ask(question, self._plan.seconds)
+            admission = ask(question, self._plan.seconds)
             if admission[0] or admission[1]:
+                core = self._async_core
                 try:
                     await be_admitted(core, self._new_call(core), question, admission)
                     core.waiters.go(admission[3])

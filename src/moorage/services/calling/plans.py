@@ -17,6 +17,8 @@ if TYPE_CHECKING:
     from collections.abc import Generator, Iterable
 
     from moorage.domain.http.requests import HttpMethod
+    from moorage.domain.resilience.admission import Admission
+    from moorage.domain.service.plan import Ask
     from moorage.services.core.core import Core
     from moorage.services.environment_guard import EnvironmentGuard
 
@@ -163,14 +165,24 @@ class Plans:
         error.request_id = request_id if isinstance(request_id, str) else self._core.new_id()
 
 
+def ask_by_rules_of(admission: Admission, core: Core) -> Ask | None:
+    """Return the function that asks the store for admissions with these rules, whatever their keys.
+
+    It is None if the store has to be awaited.
+    """
+    if core.ask is None or core.prepare is None:
+        return core.ask
+    return core.prepare(admission)
+
+
 def _prepare(plan: Plan, core: Core) -> None:
     """Give a plan and its parts the function that asks the store to admit their attempts.
 
     The plans of all tenants share it.
     """
     for part in plan.parts or (plan,):
-        if part.admission is not None and core.ask is not None:
-            part.ask = core.ask if core.prepare is None else core.prepare(part.admission)
+        if part.admission is not None:
+            part.ask = ask_by_rules_of(part.admission, core)
 
 
 def _as_tuple(services: Iterable[Service]) -> tuple[Service, ...]:
