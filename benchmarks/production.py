@@ -16,7 +16,9 @@ from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING, Any
 
 import attrs
-import over_redis
+import redis_costs
+from client_costs import http_client
+from http_costs import Vendor
 from in_process import (
     AHEAD,
     PLENTY,
@@ -40,8 +42,6 @@ from measure import (
     compare,
     sync_block,
 )
-from over_clients import http_client
-from over_http import Vendor
 from prometheus_client import CollectorRegistry
 
 from moorage import (
@@ -462,8 +462,8 @@ def production_keys(rounds: int) -> Comparison:
             "memory": MemoryStorage(max_entries=10**7),
             "a SQLite file": stack.enter_context(SqliteStorage(Path(folder) / "state.db")),
         }
-        if over_redis.is_there():
-            stores["Redis"] = stack.enter_context(RedisStorage(over_redis.URL, timeout=10.0))
+        if redis_costs.is_reachable():
+            stores["Redis"] = stack.enter_context(RedisStorage(redis_costs.URL, timeout=10.0))
         contenders = [
             Contender(
                 f"moorage with a key in {name}",

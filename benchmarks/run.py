@@ -18,22 +18,22 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import attrs
+import broker_costs
+import client_costs
 import commands
+import connector_costs
+import http_costs
 import in_process
-import over_brokers
-import over_clients
-import over_connectors
-import over_http
-import over_mqtt
-import over_outbox
-import over_pipelines
-import over_protocols
-import over_redis
-import over_sql
-import over_sqlite
-import over_steps
+import mqtt_costs
+import outbox_costs
+import pipeline_costs
 import production
+import protocol_costs
+import redis_costs
 import signing
+import sql_costs
+import sqlite_costs
+import step_costs
 import webhooks
 from measure import is_steady
 
@@ -69,19 +69,19 @@ TABLES = {
     for module in (
         in_process,
         production,
-        over_http,
-        over_clients,
+        http_costs,
+        client_costs,
         signing,
-        over_sqlite,
-        over_redis,
-        over_sql,
-        over_connectors,
-        over_protocols,
-        over_outbox,
-        over_pipelines,
-        over_brokers,
-        over_mqtt,
-        over_steps,
+        sqlite_costs,
+        redis_costs,
+        sql_costs,
+        connector_costs,
+        protocol_costs,
+        outbox_costs,
+        pipeline_costs,
+        broker_costs,
+        mqtt_costs,
+        step_costs,
         webhooks,
         commands,
     )

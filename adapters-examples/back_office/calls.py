@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 import attrs
 
-from back_office.papers import contract, electronic_invoice
+from back_office.documents import contract, electronic_invoice
 from moorage import ConfigurationError
 from moorage.contracts.bank import ConsentRequest, Money, OpenItem, TransactionQuery, match
 from moorage.contracts.shops import OrderQuery
@@ -27,7 +27,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Collection, Iterable, Iterator
     from datetime import datetime
 
-    from back_office.papers import InvoiceRow, PartyRow
+    from back_office.documents import InvoiceRow, PartyRow
     from moorage import Hub
     from moorage.contracts.bank import AccountTransaction
     from moorage.contracts.shops import ShopOrder

@@ -352,7 +352,7 @@ def test_a_wrong_url_is_refused(url: Any) -> None:
         NatsStorage(url)
 
 
-def test_different_keys_have_different_words() -> None:
+def test_different_keys_have_different_subject_words() -> None:
     """Different keys have different subject words of limited length, whatever they contain."""
     texts = ["", "=", "=e", "=h", "a", "a.b", "a b", "*", ">", "é", "=C3=A9", "x" * 999, "x" * 998]
     words = [subject_word(text) for text in texts]

@@ -297,7 +297,7 @@ class AwayOutbox(SqliteOutbox):
 def test_a_worker_reports_that_its_store_is_away(capsys: pytest.CaptureFixture[str]) -> None:
     """A worker reports that it waits for its store, and stops at a signal."""
     outbox = Outbox(AwayOutbox("calls.db", create=True))
-    host = Host(source=Path("moorage.toml"), kept=lambda: {"calls": outbox})
+    host = Host(source=Path("moorage.toml"), stores=lambda: {"calls": outbox})
     Path("moorage.toml").touch()
     assert main(["outbox", "run"], host=host) == 0
     working_line, waiting, counts = capsys.readouterr().out.splitlines()
@@ -311,7 +311,7 @@ def test_a_host_with_an_outbox(outbox: Outbox, capsys: pytest.CaptureFixture[str
     put_call(outbox)
     inbox = WebhookInbox(Hub([]), SqliteInbox("calls.db", create=True))
     inbox.on("webhook")(print)
-    host = Host(source=Path("moorage.toml"), kept=lambda: {"calls": outbox, "webhooks": inbox})
+    host = Host(source=Path("moorage.toml"), stores=lambda: {"calls": outbox, "webhooks": inbox})
     assert run(capsys, "outbox", "run", "--once", host=host)["done"] == 1
     assert run(capsys, "inbox", "run", "--once", host=host)["done"] == 0
 

@@ -120,7 +120,7 @@ def test_neutralize_empties_the_hosts_tables() -> None:
     """`moorage neutralize` also empties the tables of a program that embeds the command line."""
     outbox = Outbox(MemoryOutbox())
     outbox.put("email", "send_transactional", EmailMessage(to="ada@example.com", text="Hi"))
-    host = Host(source=Path("moorage.toml"), kept=lambda: {"calls": outbox})
+    host = Host(source=Path("moorage.toml"), stores=lambda: {"calls": outbox})
     result = command(*STAGING, "neutralize", "--yes", "--json", host=host)
 
     assert {"calls": 1, "tenants": 1} == result.result["deleted"]

@@ -115,7 +115,7 @@ def test_queues_of_the_host() -> None:
     """Queues of a program that embeds the command line are checked without configuration."""
     with Hub([]) as hub:
         stores = {"outbox": Outbox(MemoryOutbox()), "inbox": WebhookInbox(hub, MemoryInbox())}
-        host = Host(source={"version": 1}, kept=lambda: stores)
+        host = Host(source={"version": 1}, stores=lambda: stores)
 
         assert 0 == command("health", host=host).code
 

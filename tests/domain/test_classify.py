@@ -200,7 +200,7 @@ def test_keys_are_no_codes() -> None:
     )
 
 
-def test_message_without_vendor_words() -> None:
+def test_message_without_vendor_message() -> None:
     """Without a vendor message, the error's sentence is our own text."""
     error = classify(Response(400))
 

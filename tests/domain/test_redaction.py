@@ -271,7 +271,7 @@ def test_a_megabyte_of_hostile_text_is_no_burden() -> None:
         "",
     ],
 )
-def test_keys_are_masked_in_words(begins: str) -> None:
+def test_keys_are_masked_in_free_text(begins: str) -> None:
     """A key with a known prefix, or a long token, is masked in free text."""
     key = begins + "IOSF0DNN7EXAMPLE" * (1 if begins else 2)
 

@@ -20,7 +20,7 @@ from moorage import (
 from moorage.domain.oauth.server import AuthorizationServer as Place
 from moorage.testing.fakes.http_server import VendorServer
 from tests.oauth.erp import Erp, client_of_server, in_both
-from tests.support.authorization_papers import TlsLab
+from tests.support.authorization_certificates import TlsLab
 from tests.support.authorization_server import AuthorizationServer, Client
 from tests.support.proofs import new_key, proof_key
 
@@ -162,7 +162,7 @@ async def test_redirects_are_not_followed(erp: Erp) -> None:
 async def test_a_certificate_binds_a_token(erp: Erp, tmp_path: Path, method: str) -> None:
     """With mutual TLS, the certificate authenticates the client and binds its access token."""
     lab = TlsLab(tmp_path)
-    own_certificates = lab.papers()
+    own_certificates = lab.client_certificate()
     registered_client = Client(method="tls_client_auth", subject=own_certificates.subject)
     if method.startswith("self_signed"):
         registered_client = Client(method="tls_client_auth", thumbprint=own_certificates.thumbprint)
@@ -196,7 +196,7 @@ async def test_a_certificate_binds_a_token(erp: Erp, tmp_path: Path, method: str
 async def test_a_bound_token_without_its_certificate_is_refused(erp: Erp, tmp_path: Path) -> None:
     """A certificate-bound token is refused without its certificate or with another one."""
     lab = TlsLab(tmp_path)
-    own_certificates, other_certificates = lab.papers(), lab.papers()
+    own_certificates, other_certificates = lab.client_certificate(), lab.client_certificate()
     own_tls = Tls(
         authorities=lab.authority,
         certificate=own_certificates.certificate,
@@ -224,7 +224,7 @@ async def test_a_bound_token_without_its_certificate_is_refused(erp: Erp, tmp_pa
 async def test_missing_certificate_gets_no_token(erp: Erp, tmp_path: Path) -> None:
     """A mutual TLS client without its certificate gets `invalid_client`, and does not retry."""
     lab = TlsLab(tmp_path)
-    own_certificates = lab.papers()
+    own_certificates = lab.client_certificate()
     registered_client = Client(method="tls_client_auth", thumbprint=own_certificates.thumbprint)
     with AuthorizationServer(registered_client, tls=lab.server) as server:
         erp.use_client(server, client_of_server(server), tls=Tls(authorities=lab.authority))
@@ -238,7 +238,7 @@ async def test_missing_certificate_gets_no_token(erp: Erp, tmp_path: Path) -> No
 async def test_a_token_may_be_bound_to_both(erp: Erp, tmp_path: Path) -> None:
     """One token can be bound to both a DPoP key and a certificate."""
     lab = TlsLab(tmp_path)
-    own_certificates = lab.papers()
+    own_certificates = lab.client_certificate()
     tls = Tls(
         authorities=lab.authority,
         certificate=own_certificates.certificate,

@@ -14,7 +14,7 @@ It is as strict as its RFCs: 6749, 6750, 7009, 7523, 7636, 8414, 8628, 8693, 870
 Any number of processes may call the server. A request is counted before its response is sent, so
 a client with a response finds its request counted. `authorization_rules` has the decisions and
 `authorization_faults` the faults. `authorization_caller` sends requests and signs assertions and
-proofs; `authorization_papers` has certificates for both sides.
+proofs; `authorization_certificates` has certificates for both sides.
 """
 
 from __future__ import annotations

@@ -48,6 +48,6 @@ def mumble(*, context: Context) -> CommandResult:
 
 def wait(*, context: Context) -> CommandResult:
     """Does wait."""
-    context.tell("waiting")
+    context.print_progress("waiting")
     threading.Event().wait(60)
     return CommandResult({})

@@ -14,7 +14,7 @@ import pytest
 
 from tests.support import authorization_faults as faults
 from tests.support.authorization_caller import Caller
-from tests.support.authorization_papers import TlsLab
+from tests.support.authorization_certificates import TlsLab
 from tests.support.authorization_server import AuthorizationServer, Client
 from tests.support.authorization_values import CLIENT, Answer
 

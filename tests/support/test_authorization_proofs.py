@@ -11,7 +11,7 @@ import pytest
 
 from moorage.testing.fakes.clock import VirtualClock
 from tests.support.authorization_caller import Caller, Reply, Signer, basic
-from tests.support.authorization_papers import TlsLab
+from tests.support.authorization_certificates import TlsLab
 from tests.support.authorization_server import AuthorizationServer, Client
 from tests.support.authorization_values import CLIENT
 
@@ -208,7 +208,7 @@ def test_a_public_clients_renewal_is_bound() -> None:
 def test_seeded_tokens_may_be_bound(tmp_path: Path) -> None:
     """Tokens that a test issues may be bound to a key or a certificate."""
     key, lab = Signer(), TlsLab(tmp_path)
-    own_certificates, public = lab.papers(), Client(method="none")
+    own_certificates, public = lab.client_certificate(), Client(method="none")
     with AuthorizationServer(public, tls=lab.server) as server:
         unknown_caller, caller = (
             Caller(server, tls=lab.stranger),
@@ -296,7 +296,7 @@ def test_nonces_are_renewed() -> None:
 def test_certificate_authentication(tmp_path: Path, known_by: str) -> None:
     """A client is authenticated by its certificate, and its tokens are bound to it."""
     lab = TlsLab(tmp_path)
-    own_certificates, other_certificates = lab.papers(), lab.papers()
+    own_certificates, other_certificates = lab.client_certificate(), lab.client_certificate()
     fields = {known_by: getattr(own_certificates, known_by)}
     client = Client(method="tls_client_auth", **fields)
     with AuthorizationServer(client, tls=lab.server) as server:
@@ -321,7 +321,7 @@ def test_certificate_authentication(tmp_path: Path, known_by: str) -> None:
 def test_unregistered_certificate_is_refused(tmp_path: Path) -> None:
     """A client without a registered certificate is refused."""
     lab = TlsLab(tmp_path)
-    own_certificates = lab.papers()
+    own_certificates = lab.client_certificate()
     unknown_client = Client(id="nobody", method="tls_client_auth")
     named_client = Client(
         id="named", method="self_signed_tls_client_auth", subject=own_certificates.subject

@@ -238,7 +238,7 @@ def test_common_words_are_not_masked(recorder: Recorder, value: str) -> None:
     assert f'"other": "{value}"' in recorder.record(get_request())
 
 
-def test_learned_values_are_masked_as_whole_words(recorder: Recorder) -> None:
+def test_learned_values_are_masked_only_as_whole_words(recorder: Recorder) -> None:
     """A longer word that contains a masked value is not masked."""
     recorder.vendor.respond_json({"key": "abc-1", "list": ["abc-12", "xabc-1", "an abc-1."]})
     recorder.vendor.respond_json({"key": "abcd-1", "list": ["abcd-12", "xabcd-1", "an abcd-1."]})

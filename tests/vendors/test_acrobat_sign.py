@@ -68,7 +68,7 @@ def event(type_: str, email: str = "ada@example.com", **fields: Any) -> dict[str
     return {"type": type_, "date": "2031-05-06T07:08:09Z", "participantEmail": email, **fields}
 
 
-def test_agreements_are_sent_in_adobes_words() -> None:
+def test_agreements_are_sent_in_adobes_format() -> None:
     """An agreement has its files, its signers in order without gaps, and times in Adobe's form."""
     signers = [
         Signer(**ADA, order=2, phone="+4915112345678"),

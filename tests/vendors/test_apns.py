@@ -70,7 +70,7 @@ def claims(token: Secret) -> dict[str, Any]:
     return fields
 
 
-def test_payload_is_in_apples_words() -> None:
+def test_payload_is_in_apples_format() -> None:
     """Each field is sent under Apple's name; the app's own data are beside Apple's `aps` object."""
     message = PushMessage(
         to=TOKEN,

@@ -152,7 +152,7 @@ def test_request_of_a_payment() -> None:
     assert ("GET", status) == (sandbox.requests[1].method, sandbox.requests[1].path)
 
 
-def test_options_in_the_banks_words() -> None:
+def test_options_in_the_banks_format() -> None:
     """An extra option for Berlin Group is sent in the body; another vendor's is left out."""
     sandbox = BerlinGroupSandbox()
     extra: Any = {"berlin_group": {"chargeBearer": "SLEV"}, "gocardless": {"ssn": "1"}}

@@ -264,7 +264,7 @@ def test_prices_of_nbp_have_their_digits(price: str) -> None:
         assert Decimal(price) == hub.currencies().rates(FRIDAY).rates["IDR"].price
 
 
-def test_refusal_of_nbp_has_its_words() -> None:
+def test_refusal_of_nbp_quotes_its_message() -> None:
     """The plain text of an NBP refusal is kept; an HTML page is not."""
     sandbox = NbpSandbox()
     text = b"400 BadRequest - Invalid date range"

@@ -70,7 +70,7 @@ def hub_and_sandbox(**options: Any) -> tuple[Hub, DocusignSandbox]:
     return Hub([account], http=SandboxHttpClient(sandbox)), sandbox
 
 
-def test_documents_are_sent_in_docusigns_words() -> None:
+def test_documents_are_sent_in_docusigns_format() -> None:
     """An envelope has the documents, the signers, their tabs, and numbers as texts."""
     places = [SignaturePlace(anchor="/sn1/", x=10, y=-5), SignaturePlace(page=2, x=100, y=640)]
     signer = {"order": 2, "phone": "+4915112345678", "embedded": True, "places": places}

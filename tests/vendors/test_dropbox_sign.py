@@ -65,7 +65,7 @@ def hub_and_sandbox(**options: Any) -> tuple[Hub, DropboxSignSandbox]:
     return Hub([account], http=SandboxHttpClient(sandbox)), sandbox
 
 
-def test_documents_are_sent_in_dropbox_signs_words() -> None:
+def test_documents_are_sent_in_dropbox_signs_format() -> None:
     """A request has its signers numbered from zero, the signature locations, and the last day."""
     places = [SignaturePlace(page=2, x=100, y=640)]
     signers = [

@@ -128,7 +128,7 @@ def all_pages(hub: Any) -> list[Any]:
 
 
 @pytest.mark.parametrize("vendor", REASONS)
-def test_reasons_have_common_words(vendor: str, tmp_path: Path) -> None:
+def test_reasons_have_common_names(vendor: str, tmp_path: Path) -> None:
     """Each suppressed address has a common reason, beside the vendor's own word."""
     sandbox, hub = hub_of(vendor, tmp_path)
     words = REASONS[vendor]

@@ -143,7 +143,7 @@ def _ref(id_: str, /, **_: str | None) -> Ref:
     "answer, words",
     [(Response(404), "HTTP 404"), (reply({"error": {"code": "Gone"}}, 404), "Gone")],
 )
-def test_refusal_without_words(answer: Response, words: str) -> None:
+def test_refusal_without_message(answer: Response, words: str) -> None:
     """The error for a refusal without a text has Graph's code, or else the HTTP status."""
     sandbox = EntraSandbox()
     operations = people(sandbox)

@@ -41,7 +41,7 @@ def refused_field(**fields: Any) -> str:
     return str(excinfo.value.field)
 
 
-def test_message_is_in_firebases_words() -> None:
+def test_message_is_in_firebases_format() -> None:
     """Each field is sent under the names of Firebase, Apple and browsers."""
     message = PushMessage(
         to=TOKEN,

@@ -69,7 +69,7 @@ def read(**fields: Any) -> Any:
     return event_of("c", ref, as_answer({"id": "1", **fields}), Response(200))
 
 
-def test_event_is_in_googles_words() -> None:
+def test_event_is_in_googles_format() -> None:
     """Each field of a new event is sent under Google's name for it."""
     event = NewEvent(
         title="Visit",
@@ -110,7 +110,7 @@ def test_event_is_in_googles_words() -> None:
     } == event_body(event, "1")
 
 
-def test_changes_are_in_googles_words() -> None:
+def test_changes_are_in_googles_format() -> None:
     """A change sends only the named fields; attendees keep their responses."""
     days: dict[str, Any] = {"start": date(2026, 3, 2), "end": date(2026, 3, 3)}
     changes = EventChanges(**days, attendees=[Attendee("A@b.example")], recurrence="FREQ=DAILY")

@@ -320,7 +320,7 @@ def test_each_use_needs_a_key() -> None:
         (reply({"title": "Gone", "status": 410}, 410), "Gone"),
     ],
 )
-def test_refusals_have_ksefs_words(answer: Response, words: str) -> None:
+def test_refusals_quote_ksefs_message(answer: Response, words: str) -> None:
     """The error has the first problem's description and details, or else the summary."""
     sandbox = KsefSandbox()
     sandbox.fail(*[None] * 6, answer)

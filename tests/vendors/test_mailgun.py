@@ -88,7 +88,7 @@ def test_fields_of_a_message() -> None:
     ] == [(name, item.filename, item.content, item.content_type) for name, item in form.files]
 
 
-def test_template_brings_its_own_words() -> None:
+def test_template_provides_texts_and_subject() -> None:
     """A Mailgun template provides the texts, and the subject unless the email has one."""
     template = TemplateRef("welcome", {"total": ["149.90"]})
     form = form_of(mail_request("d.example", mail(template=template), None))

@@ -90,7 +90,7 @@ def recurrence(rule: str, start: date | datetime = START) -> dict[str, Any]:
     return recurrence_body(RecurrenceRule.parse(rule), start)
 
 
-def test_event_is_in_graphs_words() -> None:
+def test_event_is_in_graphs_format() -> None:
     """Each field of a new event is sent under Graph's name for it."""
     event = NewEvent(
         title="Visit",
@@ -133,7 +133,7 @@ def test_event_is_in_graphs_words() -> None:
     } == body
 
 
-def test_changes_are_in_graphs_words() -> None:
+def test_changes_are_in_graphs_format() -> None:
     """A change sends the named fields, and null or empty values for cleared ones."""
     days: dict[str, Any] = {"start": date(2026, 3, 2), "end": date(2026, 3, 3)}
     changes = EventChanges(title="T", **days, attendees=[Attendee("a@b.example")])

@@ -425,7 +425,7 @@ def test_events_are_cloud_events(
         (reply({"Fault": {"Error": [{"Detail": "No."}]}}, 409), "QuickBooks refused: No."),
     ],
 )
-def test_refusal_without_words(answer: Response, words: str) -> None:
+def test_refusal_without_message(answer: Response, words: str) -> None:
     """A refusal without a text has its code, or else its status."""
     assert words in str(classify(Request.get("/"), answer))
 
@@ -456,7 +456,7 @@ def test_only_a_change_meanwhile_is_tried_again(
     assert 2 * len(codes) == len(sandbox.requests)
 
 
-def test_account_is_read_by_its_words() -> None:
+def test_account_has_full_name_and_class() -> None:
     """An account has its full name, or else its name or id; an unknown class is UNKNOWN."""
     names = {"FullyQualifiedName": "Sales:Rope", "Name": "Rope"}
     accounts = [

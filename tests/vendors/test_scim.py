@@ -241,7 +241,7 @@ def test_pages_of_groups() -> None:
     "answer, words",
     [(Response(404), "HTTP 404"), (reply({"scimType": "noTarget"}, 400), "noTarget")],
 )
-def test_refusal_without_words(answer: Response, words: str) -> None:
+def test_refusal_without_message(answer: Response, words: str) -> None:
     """A refusal without a text has its code, or else its status."""
     sandbox = ScimSandbox()
     sandbox.fail(answer)

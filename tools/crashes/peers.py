@@ -47,7 +47,7 @@ class _Control:
         self.channel.settimeout(PATIENCE)
         environment = {"CRASH_CHANNEL": str(peer_socket.fileno()), **variables}
         self.process = subprocess.Popen(
-            [python, str(_FOLDER / f"over_{queue}.py"), role],
+            [python, str(_FOLDER / f"charges_with_{queue}.py"), role],
             env=os.environ | environment,
             pass_fds=[peer_socket.fileno()],
             stdout=subprocess.DEVNULL,

@@ -70,7 +70,7 @@ class Context:
             remedy="Name the configuration with --config or MOORAGE_CONFIG.",
         )
 
-    def called(self) -> str:
+    def configuration_name(self) -> str:
         """Return the name of the configuration for output, without its content.
 
         Raises:
@@ -165,9 +165,9 @@ class Context:
                 raise
             return None
 
-    def kept(self) -> dict[str, Any]:
+    def host_stores(self) -> dict[str, Any]:
         """Return the host's stores that could cause calls from a copied database, by name."""
-        return {} if self.host is None or self.config is not None else dict(self.host.kept())
+        return {} if self.host is None or self.config is not None else dict(self.host.stores())
 
     def host_ports(self) -> dict[str, Any]:
         """Return the ports of the host's hub, by name, if the host's configuration is used."""
@@ -192,11 +192,11 @@ class Context:
             environment = self.host.environment
         return {} if environment is None else {"environment": environment}
 
-    def tell(self, text: str) -> None:
+    def print_progress(self, text: str) -> None:
         """Print a progress message; with --json, print nothing."""
         print(text, file=sys.stderr if self.as_json else sys.stdout, flush=True)
 
-    def note(self, document: dict[str, Any]) -> None:
+    def print_json_line(self, document: dict[str, Any]) -> None:
         """Print one of several results as a JSON line."""
         print(as_json(document), flush=True)
 

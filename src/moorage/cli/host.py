@@ -20,7 +20,7 @@ class Host:
         source: the configuration, as for `moorage.open`.
         environment: the environment of the configuration.
         state: the URL of the store of shared state, if it differs from the configuration's.
-        kept: opens the host's stores that could cause calls from a copied database (outboxes,
+        stores: opens the host's stores that could cause calls from a copied database (outboxes,
             inboxes, and objects with `clear`), by name.
         ports: opens the other ports of the host's hub, such as its cipher and its tenants, by the
             names of the arguments of `moorage.open`.
@@ -29,5 +29,5 @@ class Host:
     source: Source
     environment: str | None = None
     state: str | None = attrs.field(default=None, repr=False)
-    kept: Callable[[], Mapping[str, Any]] = dict
+    stores: Callable[[], Mapping[str, Any]] = dict
     ports: Callable[[], Mapping[str, Any]] = dict

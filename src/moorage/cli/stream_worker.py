@@ -131,7 +131,7 @@ class StreamWorker:
             for kind, names in difference._asdict().items()
             if names and kind != "unchanged"
         ]
-        self._context.tell(f"reloaded: {'; '.join(groups) or 'nothing has changed'}")
+        self._context.print_progress(f"reloaded: {'; '.join(groups) or 'nothing has changed'}")
 
     def _read_again(self) -> tuple[Configured, dict[str, object]]:
         """Return the new configuration, and the values of its pipelines."""

@@ -23,7 +23,7 @@ from moorage.domain.signing.dpop import proof
 from moorage.domain.signing.jwt import JwtSigning
 from moorage.domain.signing.occasion import Occasion
 from tests.domain.oauth.test_client import P256, RSA
-from tests.support.authorization_papers import TlsLab
+from tests.support.authorization_certificates import TlsLab
 from tests.support.authorization_server import AuthorizationServer, Client
 
 if TYPE_CHECKING:
@@ -107,7 +107,7 @@ def test_every_client_authentication_is_accepted(
 def test_a_certificate_is_shown(tmp_path: Path, method: Method) -> None:
     """An OAuth client with a registered certificate gets a token bound to that certificate."""
     lab = TlsLab(tmp_path)
-    lab_certificates = lab.papers()
+    lab_certificates = lab.client_certificate()
     registered_client = Client(method=method, thumbprint=lab_certificates.thumbprint)
     with AuthorizationServer(registered_client, tls=lab.server) as server:
         client = OAuthClient(server=server.token_url, client_id="erp", authentication=method)

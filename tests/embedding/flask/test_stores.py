@@ -67,7 +67,7 @@ def fresh_tables(any_database_url: str) -> Iterator[Fresh]:
     """Return a function that creates empty tables."""
     with ExitStack() as stack:
 
-        def make() -> tuple[Database, str]:
+        def create_tables() -> tuple[Database, str]:
             database, prefix = Database(any_database_url), f"m{uuid4().hex[:8]}_"
             host_tables = tables(prefix=prefix)
             stack.callback(database.close)
@@ -76,7 +76,7 @@ def fresh_tables(any_database_url: str) -> Iterator[Fresh]:
                 host_tables.log.metadata.create_all(connection, new_tables, checkfirst=False)
             return database, prefix
 
-        yield make
+        yield create_tables
 
 
 @pytest.mark.parametrize("check", integration_log_conformance.CHECKS, ids=name_of)
@@ -84,13 +84,13 @@ def test_log_conforms(check: integration_log_conformance.Check, fresh_tables: Fr
     """The log passes the conformance kit of integration logs."""
     with ExitStack() as stack:
 
-        def make() -> HostIntegrationLogger:
+        def create_log() -> HostIntegrationLogger:
             database, prefix = fresh_tables()
             log = log_in(database, prefix=prefix)
             stack.callback(log.close)
             return log
 
-        check(make)
+        check(create_log)
 
 
 @pytest.mark.untraced
@@ -98,11 +98,11 @@ def test_log_conforms(check: integration_log_conformance.Check, fresh_tables: Fr
 def test_inbox_conforms(check: Callable[[Callable[[], object]], None], fresh_tables: Fresh) -> None:
     """The inbox passes the conformance kit of inboxes."""
 
-    def make() -> HostInbox:
+    def create_inbox() -> HostInbox:
         database, prefix = fresh_tables()
         return inbox_in(database, prefix=prefix)
 
-    check(make)
+    check(create_inbox)
 
 
 @pytest.mark.untraced
@@ -112,11 +112,11 @@ def test_outbox_conforms(
 ) -> None:
     """The outbox passes the conformance kit of outboxes."""
 
-    def make() -> HostOutbox:
+    def create_outbox() -> HostOutbox:
         database, prefix = fresh_tables()
         return outbox_in(database, prefix=prefix)
 
-    check(make)
+    check(create_outbox)
 
 
 @pytest.mark.parametrize("skips", [True, False])

@@ -155,7 +155,7 @@ class MoorageObjects:
             source=settings.configuration,
             environment=settings.environment,
             state=self.stores.state_url,
-            kept=lambda: {"webhooks": self.inbox, "calls": self.outbox},
+            stores=lambda: {"webhooks": self.inbox, "calls": self.outbox},
             ports=self._process.ports,
         )
 

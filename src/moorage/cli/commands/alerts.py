@@ -45,21 +45,21 @@ def run(*, once: bool = False, context: Context) -> CommandResult:
     context.state()
     counts = {"delivered": 0, "failed": 0}
 
-    def tell(result: AlertRound) -> None:
+    def print_round(result: AlertRound) -> None:
         counts["delivered"] += len(result.delivered)
         counts["failed"] = len(result.failed)
         for delivery in result.delivered:
-            context.tell(f"{delivery.channel}: {delivery.notification.subject}")
+            context.print_progress(f"{delivery.channel}: {delivery.notification.subject}")
         for delivery in result.failed:
-            context.tell(f"{delivery.channel} failed: {delivery.notification.subject}")
+            context.print_progress(f"{delivery.channel} failed: {delivery.notification.subject}")
 
     with _runner(context) as runner:
         if once:
-            tell(runner.evaluate())
+            print_round(runner.evaluate())
         else:
             with stopping() as stop:
-                context.tell("Evaluating; SIGTERM or Ctrl-C ends it.")
-                runner.run(stop, tell=tell)
+                context.print_progress("Evaluating; SIGTERM or Ctrl-C ends it.")
+                runner.run(stop, tell=print_round)
     line = f"{counts['delivered']} delivered, {counts['failed']} waiting to be sent again"
     return CommandResult(counts, [line], FAILED if counts["failed"] else OK)
 

@@ -60,6 +60,6 @@ async def _serve(url: str, path: str | Path, mode: int, context: Context) -> tup
     stop = asyncio.Event()
     async with aopen_storage(url) as storage, LeaseBroker(storage, path, mode=mode) as broker:
         with signals_call(stop.set):
-            context.tell(f"Serving at {path}; SIGTERM or Ctrl-C ends it.")
+            context.print_progress(f"Serving at {path}; SIGTERM or Ctrl-C ends it.")
             await stop.wait()
     return broker.handed_out, broker.requests

@@ -76,7 +76,7 @@ def check(
 
 def _check_environment(*, write: bool, credentials: str | None, context: Context) -> CommandResult:
     """Check a configuration for the selected environment."""
-    source = context.called()
+    source = context.configuration_name()
     with open_hub(context, credentials, complete=context.source_is_named) as (_, configured):
         pass
     services = (*services_of(configured.accounts), *configured.services)

@@ -98,7 +98,7 @@ def dashboard(
         )
         server.set_app(DashboardApp(page, gate.identify))
         base = f"http://{_address(host)}:{server.server_port}/"
-        context.tell(
+        context.print_progress(
             f"The operations page is at {base if people_env else base + '?token=' + gate.token}"
         )
         served_connections = 0

@@ -324,7 +324,9 @@ def _app_object(context: Context, app: str | None, kind: type[Any]) -> Any:
 
 def host_object(context: Context, kind: type[Any]) -> Any:
     """Return the host program's store of this class, if it has one."""
-    return next((store for store in context.kept().values() if isinstance(store, kind)), None)
+    return next(
+        (store for store in context.host_stores().values() if isinstance(store, kind)), None
+    )
 
 
 # --- processing, listing and changing entries -------------------------------------------
@@ -344,7 +346,7 @@ def _process(
     if settle is not None:
         counts["settled"] = 0
 
-    def tell(outcome: Sized) -> None:
+    def print_outcome(outcome: Sized) -> None:
         if not isinstance(outcome, (HandledWebhooks, DeliveredCalls)):
             counts["settled"] += len(outcome)
             return
@@ -352,17 +354,24 @@ def _process(
             counts[name] += getattr(outcome, name)
 
     def report_outage(error: StorageUnavailable) -> None:
-        context.tell(f"Waiting: {error}")
+        context.print_progress(f"Waiting: {error}")
 
     with stopping() as stop:
         steps: list[Callable[[], Sized]] = [] if settle is None else [settle]
         steps.append(lambda: process_batch(stop))
         if once:
             for step in steps:
-                tell(step())
+                print_outcome(step())
         else:
-            context.tell("Working; SIGTERM or Ctrl-C ends it.")
-            work(*steps, stop=stop, pause=pause, tell=tell, trouble=report_outage, idle=idle)
+            context.print_progress("Working; SIGTERM or Ctrl-C ends it.")
+            work(
+                *steps,
+                stop=stop,
+                pause=pause,
+                tell=print_outcome,
+                trouble=report_outage,
+                idle=idle,
+            )
     return CommandResult(counts, [", ".join(f"{count} {name}" for name, count in counts.items())])
 
 

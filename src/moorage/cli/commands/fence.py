@@ -85,7 +85,7 @@ def _environment_name(context: Context) -> str:
 
 def _stores_to_clear(context: Context, store: str | None) -> dict[str, Any]:
     """Return the stores that could cause calls from a copy, by name."""
-    stores = context.kept()
+    stores = context.host_stores()
     if store is not None:
         stores["credentials"] = open_vault(store)
     tenants = context.configured().tenants_from

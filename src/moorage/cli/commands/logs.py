@@ -236,13 +236,15 @@ def follow_calls(
     try:
         with opened_log(context, store) as log:
             if not context.as_json:
-                context.tell("following the log")
+                context.print_progress("following the log")
             for entry in _new_entries(log, filters):
                 if context.as_json:
-                    context.note(plain_fields(entry))
+                    context.print_json_line(plain_fields(entry))
                 else:
                     cells = (_call_row(entry)[name] for name in _COLUMNS)
-                    context.tell("  ".join("-" if cell is None else str(cell) for cell in cells))
+                    context.print_progress(
+                        "  ".join("-" if cell is None else str(cell) for cell in cells)
+                    )
                 shown_calls += 1
                 if shown_calls == count:
                     break

@@ -64,7 +64,9 @@ def login(
     consent = OAuthConsent(client.at(endpoints, scope=scope))
     if device:
         prompt = consent.begin_device(parameters=parameters)
-        context.tell(f"Visit {prompt.verification_uri} and enter the code {prompt.user_code}")
+        context.print_progress(
+            f"Visit {prompt.verification_uri} and enter the code {prompt.user_code}"
+        )
         if open_browser:
             _browse(prompt.verification_uri_complete or prompt.verification_uri)
         grant = consent.finish_device(prompt, timeout=timeout)
@@ -87,7 +89,7 @@ def _with_browser(
 ) -> Granted:
     with LoopbackListener(port) as listener:
         url, pending_consent = consent.begin(listener.url, parameters=parameters)
-        context.tell(f"Open this URL in a browser on this machine:\n\n{url}\n")
+        context.print_progress(f"Open this URL in a browser on this machine:\n\n{url}\n")
         if open_browser:
             _browse(url)
         callback = listener.wait(timeout)

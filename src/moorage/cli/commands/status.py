@@ -68,6 +68,6 @@ def _watch_status(read_rows: Any, every: float, context: Context) -> None:
     from moorage.cli.watching import print_lines, show_page  # noqa: PLC0415 - only for terminals
 
     if context.as_json:
-        print_lines(lambda: context.note({"services": read_rows()}), every)
+        print_lines(lambda: context.print_json_line({"services": read_rows()}), every)
     else:
         show_page(lambda: table(read_rows()), every, color=context.color)

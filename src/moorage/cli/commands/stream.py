@@ -213,7 +213,9 @@ async def _run(
             from moorage.cli.stream_pages import served_pages  # noqa: PLC0415 - only this command
 
             served_port = await stack.enter_async_context(served_pages(worker, host, port))
-            context.tell(f"serving http://{host}:{served_port}/metrics, /live, /ready and /health")
+            context.print_progress(
+                f"serving http://{host}:{served_port}/metrics, /live, /ready and /health"
+            )
         return await worker.run(deadline)
 
 

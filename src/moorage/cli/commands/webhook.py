@@ -152,7 +152,7 @@ def listen(
         return 200
 
     with Listener(port, verify_request) as listener:
-        context.tell(f"listening on {listener.url}")
+        context.print_progress(f"listening on {listener.url}")
         while not broken_pipes and (count is None or received_webhooks < count):
             listener.handle_request()
     if broken_pipes:
@@ -175,9 +175,9 @@ def event_fields(event: WebhookEvent) -> dict[str, Any]:
 
 def _print_row(context: Context, row: dict[str, Any], line: str) -> None:
     if context.as_json:
-        context.note(row)
+        context.print_json_line(row)
     else:
-        context.tell(line)
+        context.print_progress(line)
 
 
 def _row_text(event: dict[str, Any]) -> str:

@@ -199,7 +199,7 @@ class Lab:
         health: ConnectorHealth
         try:
             health = await wait_soon(
-                self.call(connector.health, timeout), "Its health did not come."
+                self.call(connector.health, timeout), "health() did not return in time."
             )
         except AssertionError:
             raise

@@ -61,8 +61,8 @@ def _server(folder: Path) -> ssl.SSLContext:
 async def only_given_authorities_are_trusted(clients: Trusting) -> None:
     """Authorities from a file or text are trusted, and no others."""
     with TemporaryDirectory() as folder, TemporaryDirectory() as other_folder:
-        papers, _ = _certificate_files(Path(folder)), _certificate_files(Path(other_folder))
-        for authorities in (papers.certificate, f"{folder}/certificate.pem"):
+        files, _ = _certificate_files(Path(folder)), _certificate_files(Path(other_folder))
+        for authorities in (files.certificate, f"{folder}/certificate.pem"):
             trusting = partial(clients, Tls(authorities=authorities))
             async with lab(trusting, tls=_server(Path(folder))) as (vendor, client):
                 vendor.always(Behaviour(204))
@@ -76,33 +76,33 @@ async def only_given_authorities_are_trusted(clients: Trusting) -> None:
                 require(vendor.requests == (), f"A request was sent: {reason}.")
 
 
-def _certificate_settings(folder: str, papers: _CertificateFiles) -> Iterator[dict[str, Any]]:
+def _certificate_settings(folder: str, files: _CertificateFiles) -> Iterator[dict[str, Any]]:
     """Yield the TLS settings of a client certificate, with its key in the same or another file."""
     certificate = f"{folder}/certificate.pem"
     yield {"certificate": certificate, "key": f"{folder}/key.pem"}
     yield {"certificate": certificate, "key": f"{folder}/sealed.pem", "password": _PASSWORD}
-    yield {"certificate": certificate, "key": Secret(papers.key)}
-    yield {"certificate": certificate, "key": Secret(papers.sealed), "password": _PASSWORD}
-    yield {"certificate": papers.certificate, "key": f"{folder}/key.pem"}
-    yield {"certificate": papers.certificate, "key": Secret(papers.key)}
+    yield {"certificate": certificate, "key": Secret(files.key)}
+    yield {"certificate": certificate, "key": Secret(files.sealed), "password": _PASSWORD}
+    yield {"certificate": files.certificate, "key": f"{folder}/key.pem"}
+    yield {"certificate": files.certificate, "key": Secret(files.key)}
     yield {"certificate": f"{folder}/both.pem"}
-    yield {"certificate": papers.certificate + papers.key}
+    yield {"certificate": files.certificate + files.key}
 
 
 async def the_client_certificate_is_sent(clients: Trusting) -> None:
     """A vendor that requests a client certificate gets it."""
     with TemporaryDirectory() as folder:
-        papers = _certificate_files(Path(folder))
+        files = _certificate_files(Path(folder))
         server = _server(Path(folder))
         server.verify_mode = ssl.CERT_REQUIRED
         server.load_verify_locations(f"{folder}/certificate.pem")
-        for way in _certificate_settings(folder, papers):
-            tls = Tls(authorities=papers.certificate, **way)
+        for way in _certificate_settings(folder, files):
+            tls = Tls(authorities=files.certificate, **way)
             async with lab(partial(clients, tls), tls=server) as (vendor, client):
                 vendor.always(Behaviour(204))
                 answer = await client.send(Request.get("/"), vendor.url, PATIENT)
                 require(answer.status == 204, f"204 came back as {answer.status}.")
-        tls = Tls(authorities=papers.certificate)
+        tls = Tls(authorities=files.certificate)
         async with lab(partial(clients, tls), tls=server) as (vendor, client):
             call = client.send(Request.get("/"), vendor.url, PATIENT)
             await failure_of(call, ConnectionFailed, because="it was shown no certificate")
@@ -112,11 +112,11 @@ async def the_client_certificate_is_sent(clients: Trusting) -> None:
 async def older_tls_versions_are_refused(clients: Trusting) -> None:
     """A client sends nothing to a vendor with only older TLS versions than the minimum."""
     with TemporaryDirectory() as folder:
-        papers = _certificate_files(Path(folder))
+        files = _certificate_files(Path(folder))
         server = _server(Path(folder))
         server.maximum_version = ssl.TLSVersion.TLSv1_2
         for minimum, is_spoken in (("1.2", True), ("1.3", False)):
-            tls = Tls(authorities=papers.certificate, minimum=minimum)
+            tls = Tls(authorities=files.certificate, minimum=minimum)
             async with lab(partial(clients, tls), tls=server) as (vendor, client):
                 vendor.always(Behaviour(204))
                 call = client.send(Request.get("/"), vendor.url, PATIENT)
@@ -159,7 +159,7 @@ async def disabled_verification_is_warned_about(clients: Trusting) -> None:
 async def unusable_certificates_are_refused_at_once(clients: Trusting) -> None:
     """A client with unusable certificate files is not created, and the error shows no key."""
     with TemporaryDirectory() as folder, TemporaryDirectory() as other_folder:
-        papers, other_chunks = (
+        files, other_chunks = (
             _certificate_files(Path(folder)),
             _certificate_files(Path(other_folder)),
         )
@@ -167,23 +167,23 @@ async def unusable_certificates_are_refused_at_once(clients: Trusting) -> None:
         wrongs: tuple[dict[str, Any], ...] = (
             {"authorities": f"{folder}/none.pem"},
             {"authorities": f"{folder}/key.pem"},
-            {"authorities": papers.key},
+            {"authorities": files.key},
             {"certificate": f"{folder}/none.pem"},
             {"certificate": certificate},
             {"certificate": certificate, "key": f"{folder}/none.pem"},
             {"certificate": certificate, "key": f"{other_folder}/key.pem"},
             {"certificate": certificate, "key": Secret(other_chunks.key)},
             {"certificate": certificate, "key": f"{folder}/sealed.pem"},
-            {"certificate": certificate, "key": Secret(papers.sealed)},
-            {"certificate": certificate, "key": Secret(papers.sealed), "password": "another"},
-            {"certificate": certificate, "key": Secret(papers.certificate)},
+            {"certificate": certificate, "key": Secret(files.sealed)},
+            {"certificate": certificate, "key": Secret(files.sealed), "password": "another"},
+            {"certificate": certificate, "key": Secret(files.certificate)},
         )
         for tls_options in wrongs:
             kinds = {name: type(value).__name__ for name, value in tls_options.items()}
             try:
                 client = clients(Tls(**tls_options))
             except ConfigurationError as error:
-                secret = papers.key.split()[4].decode()
+                secret = files.key.split()[4].decode()
                 require(secret not in f"{error} {error!r}", f"The key shows, given {kinds}.")
                 continue
             await client.close()

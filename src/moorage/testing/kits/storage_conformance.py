@@ -214,8 +214,13 @@ async def ranges_are_exact(factory: Factory) -> None:
         content = await _read_all(storage, key, range=byte_range)
         require(content == expected, f"{byte_range} gave {len(content)} bytes, or others.")
     download_beyond_end = storage.download(key, range=ByteRange(1_000))
-    error = await _raised_error(download_beyond_end, VendorRejected, "Bytes behind the end came.")
-    require(getattr(error, "status", None) == 416, "Bytes behind the end are no 416.")
+    error = await _raised_error(
+        download_beyond_end, VendorRejected, "A range beyond the end of the object returned bytes."
+    )
+    require(
+        getattr(error, "status", None) == 416,
+        "The error for a range beyond the end has another status than 416.",
+    )
 
 
 async def conditions_hold_when_reading(factory: Factory) -> None:
@@ -225,19 +230,26 @@ async def conditions_hold_when_reading(factory: Factory) -> None:
     unchanged_download = await storage.download(key, if_none_match=etag)
     require(
         not unchanged_download.modified and await unchanged_download.read_all() == b"",
-        "What is known came again.",
+        "if_none_match with the current ETag returned the object.",
     )
     require(
-        await _read_all(storage, key, if_match=etag) == b"first", "What was meant did not come."
+        await _read_all(storage, key, if_match=etag) == b"first",
+        "if_match with the current ETag did not return the object.",
     )
     await storage.upload(key, b"second one")
     require(
-        await _read_all(storage, key, if_none_match=etag) == b"second one", "News did not come."
+        await _read_all(storage, key, if_none_match=etag) == b"second one",
+        "if_none_match with an outdated ETag did not return the new object.",
     )
     error = await _raised_error(
-        storage.download(key, if_match=etag), VendorRejected, "Another came."
+        storage.download(key, if_match=etag),
+        VendorRejected,
+        "if_match with an outdated ETag returned the object.",
     )
-    require(getattr(error, "status", None) == 412, "What is another is no 412.")
+    require(
+        getattr(error, "status", None) == 412,
+        "The error for an outdated ETag in if_match has another status than 412.",
+    )
 
 
 async def conditions_hold_when_writing(factory: Factory) -> None:

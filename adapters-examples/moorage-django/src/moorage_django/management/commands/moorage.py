@@ -117,7 +117,7 @@ def _passed_on(words: list[str]) -> int:
         source=options.configuration,
         environment=options.environment,
         state=stores.store_url(options) or f"{SCHEME}://{options.database}",
-        kept=lambda: stores.stored_items(options),
+        stores=lambda: stores.stored_items(options),
         ports=_ports,
     )
     return main(words, host=host)

@@ -217,7 +217,7 @@ def _concurrent_calls(
     return block
 
 
-def is_there() -> bool:
+def is_reachable() -> bool:
     """Return True if a Redis server answers at `URL`."""
     place = urlsplit(URL)
     try:
@@ -227,4 +227,4 @@ def is_there() -> bool:
     return True
 
 
-ALL = (redis_full_stack, redis_limiter, redis_lease, redis_together) if is_there() else ()
+ALL = (redis_full_stack, redis_limiter, redis_lease, redis_together) if is_reachable() else ()

@@ -19,12 +19,12 @@ import faststream.nats
 import nats
 import pika
 import redis
+from connector_costs import RABBITMQ, server
 from measure import PROCESSOR, Block, Comparison, Contender, Read, Target, compare
 from nats.js.api import ConsumerConfig, StreamConfig
-from over_connectors import RABBITMQ, server
-from over_pipelines import BATCH, GROUP, reading_rows, run_pipeline
-from over_protocols import NATS, REDIS
-from over_sql import is_reachable
+from pipeline_costs import BATCH, GROUP, reading_rows, run_pipeline
+from protocol_costs import NATS, REDIS
+from sql_costs import is_reachable
 
 from moorage import (
     AsyncConnectorManager,

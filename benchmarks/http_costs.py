@@ -29,17 +29,19 @@ from moorage.domain.http.requests import Timeouts
 class Vendor:
     """A vendor's server in a separate process, so that it does not slow the measured one."""
 
-    def __init__(self, *papers: str) -> None:
-        self._papers = papers  # its certificate and key, if it speaks TLS
+    def __init__(self, *certificate_files: str) -> None:
+        self._certificate_files = certificate_files  # its certificate and key, if it speaks TLS
 
     def __enter__(self) -> str:
         script = Path(__file__).with_name("vendor.py")
         self._process = subprocess.Popen(
-            [sys.executable, str(script), *self._papers], stdout=subprocess.PIPE, text=True
+            [sys.executable, str(script), *self._certificate_files],
+            stdout=subprocess.PIPE,
+            text=True,
         )
         if self._process.stdout is None:
             raise RuntimeError
-        scheme = "https" if self._papers else "http"
+        scheme = "https" if self._certificate_files else "http"
         return f"{scheme}://127.0.0.1:{self._process.stdout.readline().strip()}"
 
     def __exit__(self, *_: object) -> None:

@@ -1,6 +1,6 @@
 """The throughput of moorage's connection pool and of psycopg_pool, with 50 callers.
 
-`python benchmarks/over_pools.py` needs PostgreSQL, and the packages of `requirements.txt`. Both
+`python benchmarks/pool_costs.py` needs PostgreSQL, and the packages of `requirements.txt`. Both
 pools have ten connections with the same settings, and each caller repeats one short statement. The
 rounds alternate, so that a busy machine slows both down; the result is the median of the ratios.
 """

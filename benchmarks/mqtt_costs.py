@@ -13,13 +13,13 @@ from typing import TYPE_CHECKING, Any, Final
 from uuid import uuid4
 
 import servers
+from broker_costs import MESSAGES, PAYLOAD, PUBLISHING, READING, check, publishing_rows, reading
 from measure import Comparison
-from over_brokers import MESSAGES, PAYLOAD, PUBLISHING, READING, check, publishing_rows, reading
-from over_pipelines import BATCH, reading_rows, run_pipeline
 from paho.mqtt.client import Client, MQTTMessageInfo
 from paho.mqtt.enums import CallbackAPIVersion, MQTTProtocolVersion
 from paho.mqtt.packettypes import PacketTypes
 from paho.mqtt.properties import Properties
+from pipeline_costs import BATCH, reading_rows, run_pipeline
 
 from moorage import ConnectorManager, Mqtt, Service
 from moorage.adapters.mqtt.source import MqttSource

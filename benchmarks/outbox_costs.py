@@ -29,8 +29,8 @@ import attrs
 import psycopg
 from celery import Celery
 from celery.contrib.testing.worker import start_worker
+from http_costs import Vendor
 from measure import ELAPSED, Block, Clock, Comparison, Contender, Read, Table, Target, compare
-from over_http import Vendor
 from procrastinate import App, PsycopgConnector, SyncPsycopgConnector
 from servers import ProcessorTime, postgresql, rabbitmq, redis
 

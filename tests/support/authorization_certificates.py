@@ -51,7 +51,7 @@ class TlsLab:
         self.server.verify_mode = ssl.CERT_OPTIONAL
         self.stranger = self._trusting()
 
-    def papers(self) -> ClientCertificate:
+    def client_certificate(self) -> ClientCertificate:
         """Create a client certificate, which the server trusts from now on."""
         certificate, key = certificate_files(self._room())
         self.server.load_verify_locations(certificate)

@@ -35,8 +35,8 @@ import sqlalchemy
 import websockets.asyncio.client
 import websockets.sync.client
 from measure import Comparison, Contender, Target, async_block, compare, sync_block
-from over_sql import POSTGRES, is_reachable
 from production import usual_observers
+from sql_costs import POSTGRES, is_reachable
 
 from moorage import AsyncConnectorManager, ConnectorManager, Message, Service
 from moorage.adapters.grpc.connector_async import AsyncGrpcConnector

@@ -19,8 +19,8 @@ from urllib.parse import urlsplit
 import aiohttp
 import httpx2
 import urllib3
+from http_costs import Vendor
 from measure import ELAPSED, PROCESSOR, Clock, Comparison, Contender, Target, compare, sync_block
-from over_http import Vendor
 from pyreqwest.client import ClientBuilder, SyncClientBuilder
 
 from moorage import Request, Timeouts, Tls

@@ -19,12 +19,12 @@ import paho.mqtt.client
 import pymongo
 import redis
 import urllib3
+from connector_costs import TARGET, async_rows, server, sync_rows
 from measure import Comparison
 from nats.js.api import StreamConfig
-from over_connectors import TARGET, async_rows, server, sync_rows
-from over_sql import is_reachable
 from paho.mqtt.enums import CallbackAPIVersion
 from servers import free_port
+from sql_costs import is_reachable
 
 from moorage import (
     GraphQL,
