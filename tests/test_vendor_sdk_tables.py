@@ -422,6 +422,16 @@ def test_answer_without_a_code_may_be_left() -> None:
     assert coded_refusals(POST, json_answer(400, code="c2")) is not None
 
 
+def test_supplied_fields_have_any_name() -> None:
+    """A field of the same name as an argument of the reading can be supplied, such as ref."""
+    reading = sdk.Reading(ObjectEvent, supplied=("id", "ref"))
+    ref = REFS.ref("t2")
+
+    assert (ObjectEvent(id="e1", ref=ref),) == reading.found(
+        REFS.ref, sdk.as_answer({}), id="e1", ref=ref
+    )
+
+
 def test_usual_statuses_of_errors() -> None:
     """The table has the given statuses, and a 429 is always a limit that is used up."""
     limit, login = {429: sdk.RateLimitExceeded}, sdk.AuthenticationFailed
