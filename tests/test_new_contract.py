@@ -118,6 +118,7 @@ def test_new_contract_works_everywhere(project: Path) -> None:
         "scenarios": [True, True],
         "async": "quill:quill:L3",
         "packed": True,
+        "grade": "gold",
         "schema": True,
         "capabilities": ["|  | quill |"],
         "reference": True,
