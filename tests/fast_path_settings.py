@@ -366,7 +366,7 @@ class FindOperation:
 class StartObserver:
     """An observer that keeps only the starts of attempts."""
 
-    hears = (AttemptStarted,)
+    event_classes = (AttemptStarted,)
 
     def __init__(self, events: list[Event]) -> None:
         self._events = events

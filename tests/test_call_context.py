@@ -44,7 +44,7 @@ BASE = "https://api.vendor.example/v1"
 class Attempts(RecordingObserver):
     """An observer that records attempts and calls, and adds headers to requests."""
 
-    hears = (AttemptStarted, AttemptFinished, CallStarted, CallFinished, CircuitChanged)
+    event_classes = (AttemptStarted, AttemptFinished, CallStarted, CallFinished, CircuitChanged)
 
     def __init__(self, headers: Any = ()) -> None:
         super().__init__()
@@ -162,7 +162,7 @@ def test_attempts_of_functions_have_no_request() -> None:
 
 
 def test_attempt_starts_are_for_observers_that_name_them() -> None:
-    """An observer without `hears` gets no `AttemptStarted` event."""
+    """An observer without `event_classes` gets no `AttemptStarted` event."""
     recorder = RecordingObserver()
     manager = ConnectorManager([Service("tax")], observers=[recorder, Attempts()])
 

@@ -130,7 +130,7 @@ def labs(request: pytest.FixtureRequest) -> Callable[..., Lab]:
 class EventList:
     """An observer that keeps all events of calls, and has headers for each attempt."""
 
-    hears = (CallStarted, AttemptStarted, AttemptFinished, CallFinished)
+    event_classes = (CallStarted, AttemptStarted, AttemptFinished, CallFinished)
 
     def __init__(self) -> None:
         self.events: list[Any] = []

@@ -380,7 +380,7 @@ def test_fast_path_emits_the_events_that_are_observed(
     reports: list[str] = []
 
     class Observer:
-        hears = (kind,)
+        event_classes = (kind,)
 
         def __call__(self, event: Event) -> None:
             reports.append(type(event).__name__)

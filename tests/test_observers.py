@@ -105,8 +105,8 @@ class SelectiveObserver:
         kinds: the names of the classes of the events that it received.
     """
 
-    def __init__(self, hears: Any = (Event,), *, failures_only: bool = False) -> None:
-        self.hears = hears
+    def __init__(self, event_classes: Any = (Event,), *, failures_only: bool = False) -> None:
+        self.event_classes = event_classes
         self.failures_only = failures_only
         self.kinds: list[str] = []
 
@@ -130,12 +130,12 @@ class SelectiveObserver:
 def test_observer_receives_the_events_it_declares(
     observer: SelectiveObserver, expected: list[str]
 ) -> None:
-    """An observer with `hears` or `failures_only` gets only these events."""
+    """An observer with `event_classes` or `failures_only` gets only these events."""
 
     def fail_on_event(_: Event) -> None:
         raise ValueError
 
-    others = [fail_on_event] if observer.hears == (ObserverFailed,) else []
+    others = [fail_on_event] if observer.event_classes == (ObserverFailed,) else []
     manager = ConnectorManager([Service("a", retry=None)], observers=[observer, *others])
 
     manager.run("a", lambda: None)
@@ -195,7 +195,7 @@ def test_busy_observer_hears_other_threads_and_no_child_inherits_them() -> None:
 
     def tell(operation: str) -> None:
         event = CallStarted(at=moment, service="a", operation=operation, request_id="1")
-        observers.tell(event)
+        observers.notify(event)
 
     thread = threading.Thread(target=tell, args=["slow"])
     thread.start()
@@ -211,11 +211,13 @@ def test_busy_observer_hears_other_threads_and_no_child_inherits_them() -> None:
     assert {} == frames
 
 
-@pytest.mark.parametrize("hears", [("CallFinished",), (int,), ("CallFinished", CallFinished)])
-def test_observer_declares_classes_of_events(hears: Any) -> None:
-    """An observer whose `hears` is not event classes is refused."""
+@pytest.mark.parametrize(
+    "event_classes", [("CallFinished",), (int,), ("CallFinished", CallFinished)]
+)
+def test_observer_declares_classes_of_events(event_classes: Any) -> None:
+    """An observer whose `event_classes` is not event classes is refused."""
     with pytest.raises(ConfigurationError, match="SelectiveObserver must have classes"):
-        ConnectorManager([Service("a")], observers=[SelectiveObserver(hears)])
+        ConnectorManager([Service("a")], observers=[SelectiveObserver(event_classes)])
 
 
 def test_ids_of_the_host_are_made_at_the_start() -> None:
@@ -251,7 +253,7 @@ class Tracer:
         started: the services whose attempts began.
     """
 
-    hears = (AttemptStarted,)
+    event_classes = (AttemptStarted,)
 
     def __init__(self) -> None:
         self.started: list[str] = []

@@ -35,16 +35,16 @@ ALL = (CallStarted, AttemptStarted, AttemptFinished, CallFinished)
 
 
 class SwitchableObserver:
-    """An observer with `hears_now`, which returns its attribute `wishes`."""
+    """An observer with `current_event_classes`, which returns its attribute `wishes`."""
 
-    hears = (Event, AttemptStarted)
+    event_classes = (Event, AttemptStarted)
 
     def __init__(self, *wishes: type[Event]) -> None:
         self.wishes: Any = wishes
         self.asked = 0
         self.kinds: list[str] = []
 
-    def hears_now(self) -> tuple[type[Event], ...]:
+    def current_event_classes(self) -> tuple[type[Event], ...]:
         """Return the current wishes."""
         self.asked += 1
         if isinstance(self.wishes, Exception):
@@ -88,7 +88,7 @@ def run(*observers: Any, calls: int = 2) -> None:
     "wishes", [(), (CallFinished,), (CallStarted, AttemptStarted), (AttemptFinished,), ALL]
 )
 def test_observer_receives_what_it_wants_of_a_success(wishes: tuple[type[Event], ...]) -> None:
-    """Only those events of a success are emitted that `hears_now` returns, once for each call."""
+    """Of a success, only the classes in `current_event_classes` are emitted, once for each call."""
     observer, other = SwitchableObserver(*wishes), RecordingObserver()
 
     run(observer, other)
@@ -163,7 +163,7 @@ def test_wishes_may_change_between_calls() -> None:
 
 @pytest.mark.parametrize("wishes", [ValueError("a bug"), [CallFinished], 7])
 def test_observer_that_cannot_tell_its_wishes_receives_everything(wishes: Any) -> None:
-    """If `hears_now` fails, or returns no tuple of classes, the observer receives all it hears."""
+    """An invalid result of `current_event_classes` leaves an observer all its `event_classes`."""
     observer = SwitchableObserver()
     observer.wishes = wishes
 

@@ -162,7 +162,7 @@ def test_attempts_have_the_ids_of_their_spans() -> None:
 class Attempts:
     """An observer that records the trace and span ids of each attempt's events."""
 
-    hears = (AttemptStarted, AttemptFinished)
+    event_classes = (AttemptStarted, AttemptFinished)
 
     def __init__(self) -> None:
         self.ids: list[tuple[str | None, str | None]] = []

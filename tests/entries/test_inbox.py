@@ -91,7 +91,7 @@ def test_without_handlers_nothing_is_handled(shop: Shop) -> None:
 def test_unknown_types_are_accepted(shop: Shop) -> None:
     """A verified webhook of an unknown type is stored, and counts as done without a handler."""
     FlakyHandler(shop)
-    shop.stripe.tell("planet.discovered", {"id": "p_1", "object": "planet"})
+    shop.stripe.emit_event("planet.discovered", {"id": "p_1", "object": "planet"})
     options = shop.stripe.sent[-1].arguments()
     assert 200 == shop.do(shop.inbox.answer, "stripe", **options).status
     (entry,) = shop.do(shop.inbox.find, EntryQuery()).items
@@ -124,7 +124,7 @@ def test_a_long_name_is_a_lane(shop: Shop) -> None:
     """A webhook name longer than the store allows still gets its own lane."""
     shop.paid()
     (intent,) = shop.stripe.intents.values()
-    shop.stripe.tell("payment_intent.succeeded", {**intent, "id": "pi_" + "x" * 300})
+    shop.stripe.emit_event("payment_intent.succeeded", {**intent, "id": "pi_" + "x" * 300})
     lane = receive_notice(shop, shop.stripe.sent[-1]).lane
     assert 64 == len(lane)
 
@@ -133,9 +133,9 @@ def test_vendor_names_are_made_storable(shop: Shop) -> None:
     """Surrogates and NUL are replaced in a vendor's names, and kept in the webhook's content."""
     shop.paid()
     (intent,) = shop.stripe.intents.values()
-    shop.stripe.tell("payment_intent.succeeded", {**intent, "id": "pi_\0"})
+    shop.stripe.emit_event("payment_intent.succeeded", {**intent, "id": "pi_\0"})
     assert 64 == len(receive_notice(shop, shop.stripe.sent[-1]).lane)
-    shop.stripe.tell("planet.\0\ud800", {"id": "p_1", "object": "planet"})
+    shop.stripe.emit_event("planet.\0\ud800", {"id": "p_1", "object": "planet"})
     entry = receive_notice(shop, shop.stripe.sent[-1])
     assert "planet.??" == entry.operation
     assert "planet.\0\ud800" == shop.inbox.webhooks(entry)[0].type

@@ -22,7 +22,7 @@ def test_a_failed_handler_is_called_again(shop: Shop) -> None:
     first, second = receive_notice(shop, shop.paid()), receive_notice(shop, shop.stripe.sent[-1])
     assert first == second
     intent = next(iter(shop.stripe.intents.values()))
-    shop.stripe.tell("payment_intent.succeeded", intent)
+    shop.stripe.emit_event("payment_intent.succeeded", intent)
     repeated_entry = receive_notice(shop, shop.stripe.sent[-1])
     assert first.lane == repeated_entry.lane
     other_entry = receive_notice(shop, shop.paid("INV-2"))

@@ -78,7 +78,9 @@ class Processes(TenantWorld):
 
     def delivery(self) -> dict[str, Any]:
         """Return a webhook for the tenant's account."""
-        self.stripe.tell("payment_intent.succeeded", {"id": "pi_1", "object": "payment_intent"})
+        self.stripe.emit_event(
+            "payment_intent.succeeded", {"id": "pi_1", "object": "payment_intent"}
+        )
         return self.stripe.sent[-1].arguments()
 
 

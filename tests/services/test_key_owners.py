@@ -42,7 +42,7 @@ class VirtualPorts:
         self.utc = self.clock.utc
         self.renewals: Any = NoRenewals()
         self.tenant_records: TenantRecords | None = None
-        self.tell = self.events.append
+        self.notify = self.events.append
         self._tokens = 0
 
     async def execute(self, command: Command[Any], /, timeout: float | None = None) -> Any:

@@ -378,7 +378,7 @@ class World:
             fraction=self.dice.random,
             token=token,
             reporter=lambda: worker.name,
-            apart=worker.shards is not None,
+            separate_keys=worker.shards is not None,
         )
         if self.falls_back:
             core = self._with_fallback(core, worker)

@@ -49,7 +49,9 @@ def test_words_become_events(
 ) -> None:
     """Each of Brevo's words for an event has its status, in the webhook and in its event."""
     sandbox, mail_hub = brevo_hub()
-    notice = sandbox.tell(URL, {"event": word, "message-id": ID, "email": "ada@example.com"})
+    notice = sandbox.event_notice(
+        URL, {"event": word, "message-id": ID, "email": "ada@example.com"}
+    )
     verifier = mail_hub.webhooks("mail", secrets=sandbox.webhook_token)
     [webhook] = verifier.verify(**notice.arguments())
     [event] = mail_hub.events("mail", webhook)
@@ -159,12 +161,14 @@ def test_webhooks_have_a_token() -> None:
     sandbox, mail_hub = brevo_hub()
     event = {"event": "delivered", "message-id": ID, "ts_event": 1_772_366_400}
     verifier = mail_hub.webhooks("mail", secrets=sandbox.webhook_token)
-    [webhook] = verifier.verify(**sandbox.tell(URL, event).arguments())
+    [webhook] = verifier.verify(**sandbox.event_notice(URL, event).arguments())
 
     assert ("brevo", datetime(2026, 3, 1, 12, tzinfo=UTC)) == (webhook.vendor, webhook.time)
     assert webhook.weak
     with pytest.raises(WebhookRejected):
-        mail_hub.webhooks("mail", secrets="other").verify(**sandbox.tell(URL, event).arguments())
+        mail_hub.webhooks("mail", secrets="other").verify(
+            **sandbox.event_notice(URL, event).arguments()
+        )
     with pytest.raises(WebhookRejected):
         verifier.verify(**sandbox.tell_with_password(URL, event).arguments())
 
@@ -178,7 +182,7 @@ def test_webhooks_have_a_password() -> None:
 
     assert "email.delivered" == webhook.type
     with pytest.raises(WebhookRejected):
-        verifier.verify(**sandbox.tell(URL, event).arguments())
+        verifier.verify(**sandbox.event_notice(URL, event).arguments())
     with pytest.raises(WebhookRejected):
         mail_hub.webhooks("mail", secrets="hook:wrong").verify(
             **sandbox.tell_with_password(URL, {**event, "id": 2}).arguments()
@@ -191,7 +195,7 @@ def test_events_of_one_message_are_told_apart() -> None:
     verifier = mail_hub.webhooks("mail", secrets=sandbox.webhook_token)
     ids: set[str] = set()
     for email, word in (("ada@", "delivered"), ("bob@", "delivered"), ("ada@", "opened")):
-        notice = sandbox.tell(
+        notice = sandbox.event_notice(
             URL, {"event": word, "message-id": ID, "email": f"{email}example.com", "ts_event": 1}
         )
         [webhook] = verifier.verify(**notice.arguments())

@@ -65,7 +65,7 @@ def test_words_become_events(
     """Each of MailerSend's words for an event has its status, in the webhook and in its event."""
     sandbox, mail_hub = mailersend_hub()
     verifier = mail_hub.webhooks("mail", secrets=sandbox.webhook_secret)
-    [webhook] = verifier.verify(**sandbox.tell(URL, _activity(word)).arguments())
+    [webhook] = verifier.verify(**sandbox.event_notice(URL, _activity(word)).arguments())
     [event] = mail_hub.events("mail", webhook)
 
     assert (status, word, permanent) == (event.status, event.vendor_status, event.permanent)
@@ -115,7 +115,7 @@ def test_maintenance_is_a_valid_webhook() -> None:
     """A webhook of MailerSend about maintenance is verified, although it has no id."""
     sandbox, mail_hub = mailersend_hub()
     verifier = mail_hub.webhooks("mail", secrets=sandbox.webhook_secret)
-    notice = sandbox.tell(URL, {"type": "maintenance.start"})
+    notice = sandbox.event_notice(URL, {"type": "maintenance.start"})
     [webhook] = verifier.verify(**notice.arguments())
 
     assert "maintenance.start" == webhook.type
@@ -133,7 +133,7 @@ def test_event_names_the_sent_message() -> None:
 def test_webhooks_are_signed() -> None:
     """A MailerSend webhook with another secret, a changed body or no signature is refused."""
     sandbox, mail_hub = mailersend_hub()
-    arguments = sandbox.tell(URL, _activity("delivered")).arguments()
+    arguments = sandbox.event_notice(URL, _activity("delivered")).arguments()
     verifier = mail_hub.webhooks("mail", secrets=sandbox.webhook_secret)
     with pytest.raises(WebhookRejected):
         mail_hub.webhooks("mail", secrets="another").verify(**arguments)

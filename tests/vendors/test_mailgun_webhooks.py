@@ -43,7 +43,7 @@ def test_webhooks_are_signed_and_become_events() -> None:
             "delivery-status": {"code": 550, "description": "", "message": "No such user."},
         },
     )
-    notice = sandbox.tell(URL, result, datetime.now(UTC))
+    notice = sandbox.event_notice(URL, result, datetime.now(UTC))
     verifier = mail_hub.webhooks("mail", clock=SystemClock(), secrets=sandbox.signing_key)
     [webhook] = verifier.verify(**notice.arguments())
     [event] = mail_hub.events("mail", webhook)

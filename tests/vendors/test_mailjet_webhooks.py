@@ -133,7 +133,7 @@ def test_webhook_has_a_password() -> None:
     }
     click_fields = {"event": "click", "url": "https://example.com/", "customcampaign": ""}
     blocked_fields = {"event": "blocked", "error": "typofix", "error_related_to": "domain"}
-    notice = sandbox.tell(
+    notice = sandbox.event_notice(
         URL, shared | bounce_fields, shared | click_fields, shared | blocked_fields
     )
     webhooks = mail_hub.webhooks("mail", secrets=sandbox.password).verify(**notice.arguments())
@@ -163,7 +163,7 @@ def test_single_event_needs_no_list() -> None:
     sandbox, mail_hub = mailjet_hub()
     event = {"event": "sent", "time": 1433333949, "MessageID": 1}
     verifier = mail_hub.webhooks("mail", secrets=sandbox.password)
-    [webhook] = verifier.verify(**sandbox.tell(URL, event, grouped=False).arguments())
+    [webhook] = verifier.verify(**sandbox.event_notice(URL, event, grouped=False).arguments())
 
     assert "email.delivered" == webhook.type
 
@@ -173,6 +173,6 @@ def test_repeated_webhook_is_a_replay() -> None:
     sandbox, mail_hub = mailjet_hub()
     events = [{"event": "open", "time": 1433333949, "MessageID": 1}] * 2
     verifier = mail_hub.webhooks("mail", secrets=sandbox.password)
-    assert 2 == len(verifier.verify(**sandbox.tell(URL, *events).arguments()))
+    assert 2 == len(verifier.verify(**sandbox.event_notice(URL, *events).arguments()))
     with pytest.raises(WebhookRejected, match="being handled"):
-        verifier.verify(**sandbox.tell(URL, *events).arguments())
+        verifier.verify(**sandbox.event_notice(URL, *events).arguments())

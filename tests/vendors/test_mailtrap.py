@@ -187,7 +187,7 @@ def test_key_decides_the_id() -> None:
     receipt = mail_hub.email().send_transactional(mail(cc="bob@example.com"), idempotency_key="k")
     variables = sandbox.delivered[0].raw["custom_variables"]
     assert {"moorage_id": receipt.ref.id} == variables
-    notice = sandbox.tell(URL, told("delivery", custom_variables=variables))
+    notice = sandbox.event_notice(URL, told("delivery", custom_variables=variables))
     [webhook] = mail_hub.webhooks("mail", secrets=sandbox.webhook_secret).verify(
         **notice.arguments()
     )
@@ -288,7 +288,7 @@ def test_kinds_of_events(
     """Each of Mailtrap's event types has its status, in the webhook and in its event."""
     sandbox, mail_hub = mailtrap_hub()
     verifier = mail_hub.webhooks("mail", secrets=sandbox.webhook_secret)
-    [webhook] = verifier.verify(**sandbox.tell(URL, told(kind)).arguments())
+    [webhook] = verifier.verify(**sandbox.event_notice(URL, told(kind)).arguments())
     [event] = mail_hub.events("mail", webhook)
 
     assert (status, kind, permanent) == (event.status, event.vendor_status, event.permanent)
@@ -330,7 +330,7 @@ def test_webhooks_are_signed() -> None:
     """A webhook with another secret, a changed body or no signature is refused."""
     sandbox, mail_hub = mailtrap_hub()
     other = told("open", event_id="e2")
-    arguments = sandbox.tell(URL, told("delivery"), other).arguments()
+    arguments = sandbox.event_notice(URL, told("delivery"), other).arguments()
     with pytest.raises(WebhookRejected):
         mail_hub.webhooks("mail", secrets="another").verify(**arguments)
     verifier = mail_hub.webhooks("mail", secrets=sandbox.webhook_secret)

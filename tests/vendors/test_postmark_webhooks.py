@@ -103,7 +103,7 @@ def test_webhooks_have_a_password() -> None:
         "Tag": "invoice",
         "Metadata": {"invoice": "7", "user_id": 43, "odd": None, "odder": True},
     }
-    notice = sandbox.tell(URL, record)
+    notice = sandbox.event_notice(URL, record)
     verifier = mail_hub.webhooks("mail", secrets=sandbox.password)
     [webhook] = verifier.verify(**notice.arguments())
     [event] = mail_hub.events("mail", webhook)
@@ -131,7 +131,7 @@ def test_deliveries_in_the_same_second_are_told_apart() -> None:
             "Recipient": email,
             "DeliveredAt": "2026-03-01T12:00:00Z",
         }
-        notice = sandbox.tell(URL, record)
+        notice = sandbox.event_notice(URL, record)
         [webhook] = verifier.verify(**notice.arguments())
         ids.add(webhook.id)
         with pytest.raises(WebhookRejected, match="being handled"):
@@ -146,7 +146,7 @@ def test_manual_suppression_is_a_valid_webhook() -> None:
     sandbox, mail_hub = postmark_hub()
     record = {"RecordType": "SubscriptionChange", "MessageID": None, "SuppressSending": True}
     verifier = mail_hub.webhooks("mail", secrets=sandbox.password)
-    [webhook] = verifier.verify(**sandbox.tell(URL, record).arguments())
+    [webhook] = verifier.verify(**sandbox.event_notice(URL, record).arguments())
 
     assert "email.unsubscribed" == webhook.type
 

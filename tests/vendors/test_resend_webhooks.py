@@ -38,7 +38,7 @@ def test_webhooks_are_signed_and_become_events() -> None:
         tags={"invoice": "7", "tag_news": "true", "vip": "true"},
     )
     verifier = mail_hub.webhooks("mail", clock=SystemClock(), secrets=sandbox.webhook_secret)
-    notice = sandbox.tell(URL, result, datetime.now(UTC))
+    notice = sandbox.event_notice(URL, result, datetime.now(UTC))
     [webhook] = verifier.verify(**notice.arguments())
     first, second = mail_hub.events("mail", webhook)
 

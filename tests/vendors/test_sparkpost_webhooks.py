@@ -173,7 +173,7 @@ BATCH: list[dict[str, Any]] = [
 def test_batch_has_a_password() -> None:
     """A batch needs the right password, and gives an event for each item."""
     sandbox, mail_hub = sparkpost_hub()
-    notice = sandbox.tell(URL, *BATCH)
+    notice = sandbox.event_notice(URL, *BATCH)
     verifier = mail_hub.webhooks("mail", secrets=sandbox.password)
     webhooks = verifier.verify(**notice.arguments())
     bounce, click, failure, leave = [
@@ -206,12 +206,12 @@ def test_batch_may_have_a_token() -> None:
     """An account whose webhooks use OAuth 2.0 takes the bearer token, and no password."""
     sandbox, mail_hub = sparkpost_hub(webhook_auth="oauth2")
     verifier = mail_hub.webhooks("mail", secrets=sandbox.token)
-    [webhook] = verifier.verify(**sandbox.tell(URL, BATCH[0], oauth2=True).arguments())
+    [webhook] = verifier.verify(**sandbox.event_notice(URL, BATCH[0], oauth2=True).arguments())
 
     assert "email.bounced" == webhook.type
     for rejected in (
-        sandbox.tell(URL, BATCH[1]),
-        sandbox.tell(URL, BATCH[1], oauth2=True),
+        sandbox.event_notice(URL, BATCH[1]),
+        sandbox.event_notice(URL, BATCH[1], oauth2=True),
     ):
         other = mail_hub.webhooks("mail", secrets="another-token-of-sparkpost")
         with pytest.raises(WebhookRejected):
@@ -235,7 +235,7 @@ def test_time_may_be_written_as_text() -> None:
         "timestamp": "2018-10-11T23:24:45.000Z",
     }
     verifier = mail_hub.webhooks("mail", secrets=sandbox.password)
-    [webhook] = verifier.verify(**sandbox.tell(URL, {"gen_event": record}).arguments())
+    [webhook] = verifier.verify(**sandbox.event_notice(URL, {"gen_event": record}).arguments())
     assert ("email.failed", "1") == (webhook.type, webhook.id)
 
 
@@ -243,7 +243,7 @@ def test_test_of_a_webhook_is_valid() -> None:
     """The test that SparkPost sends when a webhook is made is verified, and is about no email."""
     sandbox, mail_hub = sparkpost_hub()
     verifier = mail_hub.webhooks("mail", secrets=sandbox.password)
-    [webhook] = verifier.verify(**sandbox.tell(URL, {}).arguments())
+    [webhook] = verifier.verify(**sandbox.event_notice(URL, {}).arguments())
 
     assert () == mail_hub.events("mail", webhook)
 
@@ -252,6 +252,6 @@ def test_repeated_batch_is_a_replay() -> None:
     """A batch that SparkPost repeats is recognised by the ids of its events."""
     sandbox, mail_hub = sparkpost_hub()
     verifier = mail_hub.webhooks("mail", secrets=sandbox.password)
-    verifier.verify(**sandbox.tell(URL, BATCH[0]).arguments())
+    verifier.verify(**sandbox.event_notice(URL, BATCH[0]).arguments())
     with pytest.raises(WebhookRejected, match="being handled"):
-        verifier.verify(**sandbox.tell(URL, BATCH[0]).arguments())
+        verifier.verify(**sandbox.event_notice(URL, BATCH[0]).arguments())

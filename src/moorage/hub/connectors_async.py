@@ -369,7 +369,7 @@ class AsyncConnectors:
         core = core_of(self._manager)
         if core.observers:
             service = entry.description.name if entry.connector is None else entry.connector.service
-            core.tell(
+            core.notify(
                 ConnectorChecked(
                     at=core.utc(),
                     service=service,

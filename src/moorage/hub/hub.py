@@ -233,7 +233,7 @@ class Hub(ContractMethods, HubBase):
                 nothing changed.
         """
         reload_event = self._read_anew(source, actor, reason)
-        self._core.tell(reload_event)
+        self._core.notify(reload_event)
         return reload_event
 
     def find_account(self, name: str) -> Account | None:
@@ -418,7 +418,7 @@ class AsyncHub(AsyncContractMethods, HubBase):
         reload_event = await run_in_thread_if_needed(
             partial(self._read_anew, source, actor, reason)
         )
-        self._core.tell(reload_event)
+        self._core.notify(reload_event)
         return reload_event
 
     @documented_by(Hub.find_account)

@@ -169,7 +169,7 @@ class HubBase:
 
     def _tell_failed_reload(self, error: ConnectorError) -> None:
         core = self._core
-        core.tell(
+        core.notify(
             ReloadFailed(
                 at=core.utc(),
                 service="configuration",

@@ -140,7 +140,7 @@ class _Manager:
         check_steps(all_services, wired_core.http, places)
         check_http2(all_services, wired_core.http, places)
         check_money(all_services, wired_core.claims, places)
-        check_guards(all_services, None if core.apart else wired_core.claims, places)
+        check_guards(all_services, None if core.separate_keys else wired_core.claims, places)
         check_tls(all_services, places)
         return flows
 

@@ -101,7 +101,7 @@ async def run(  # noqa: C901, PLR0912, PLR0915 - a frame less for every call
     ending = None
     try:
         if call is not None:
-            # Whoever hears nothing asks for no time of its own.
+            # Without observers, nothing needs a time of its own.
             call.attempt_started = core.nanoseconds() if core.observers else start_time
             if call.listeners.attempt_starts:
                 flows.attempting(call)

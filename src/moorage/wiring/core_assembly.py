@@ -152,7 +152,7 @@ def async_core(ports: Ports) -> WiredCore:
         negotiate=guarded_async(_verb(negotiator, "token", "negotiator"), no_token),
         settle=settle_async,
         within=limited_by(clock.nanoseconds),
-        aside=in_thread,
+        run_computation=in_thread,
         audit=audit_verb(ports.audit, is_async=True),
     )
     core = _with_cache(core, ports, lambda verb: guarded_async(verb, cache_broke))
@@ -214,7 +214,7 @@ def _core(ports: Ports, clock: Any, **verbs: Any) -> Core:
         all_observers.append(log_observer)
     observers = Observers(all_observers, UnobservedFailure())
     if log_observer is not None:
-        log_observer.tell = observers.tell
+        log_observer.notify = observers.notify
     waiters = Waiters(Lock)
     in_child(waiters, Waiters.restart_after_fork)
     tenant_records = None
@@ -236,18 +236,18 @@ def _core(ports: Ports, clock: Any, **verbs: Any) -> Core:
         fraction=randomness.fraction,
         token=randomness.token,
         observers=bool(observers),
-        tell=observers.tell,
-        tell_these=observers.tell_these,
-        tell_success=observers.tell_success,
+        notify=observers.notify,
+        notify_observers=observers.notify_observers,
+        notify_success=observers.notify_success,
         listeners=observers.listeners,
         traced=observers.traced if observers.traces else None,
         trace_headers=observers.trace_headers if observers.traces else None,
         watch_pools=observers.watch_pools,
         watch_pipeline=observers.watch_pipeline,
-        hears_attempt_starts=observers.hears_attempt_starts,
-        hears_starts=observers.hears_starts,
-        hears_attempts=observers.hears_attempts,
-        hears_ends=observers.hears_ends,
+        observes_attempt_starts=observers.observes_attempt_starts,
+        observes_starts=observers.observes_starts,
+        observes_attempts=observers.observes_attempts,
+        observes_ends=observers.observes_ends,
         stores_content=log_observer is not None,
         cipher=ports.cipher,
         reporter=defaults.Reporter(randomness.token),

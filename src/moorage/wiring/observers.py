@@ -50,24 +50,24 @@ class Observers:
     observer that calls its own manager would otherwise never stop receiving events.
 
     Args:
-        observers: the observers. An observer with an attribute `hears` receives events of these
-            classes only, and one whose attribute `failures_only` is true receives no event of a
-            success. An observer with a method `hears_now` receives events of a call whose first
-            attempt succeeds only if the method, called when the call starts, returns their
-            classes. One with a method `read_success` receives the facts of such a call instead of
-            the events `AttemptFinished` and `CallFinished`.
+        observers: the observers. An observer with an attribute `event_classes` receives events of
+            these classes only, and one whose attribute `failures_only` is true receives no event of
+            a success. An observer with a method `current_event_classes` receives events of a call
+            whose first attempt succeeds only if the method, called when the call starts, returns
+            their classes. One with a method `read_success` receives the facts of such a call
+            instead of the events `AttemptFinished` and `CallFinished`.
         unheard: called with the failure of an observer if no other observer received it.
 
     Attributes:
-        hears_starts: True if some observer receives `CallStarted`.
-        hears_attempt_starts: True if some observer receives `AttemptStarted`.
+        observes_starts: True if some observer receives `CallStarted`.
+        observes_attempt_starts: True if some observer receives `AttemptStarted`.
         traces: True if some observer adds headers to requests.
-        hears_attempts, hears_ends: True if some observer receives `AttemptFinished`, or
+        observes_attempts, observes_ends: True if some observer receives `AttemptFinished`, or
             `CallFinished`, of a success.
 
     Raises:
-        ConfigurationError: the attribute `hears` of an observer contains a value that is not a
-            class of events.
+        ConfigurationError: the attribute `event_classes` of an observer contains a value that is
+            not a class of events.
     """
 
     def __init__(
@@ -83,21 +83,21 @@ class Observers:
         failures_only = any(only_failures for *_, only_failures in wishes)
         successes = _ObserversByClass([wish for wish in wishes if not wish[2]])
         self._of_successes = successes if failures_only else None
-        self.hears_starts = bool(successes[CallStarted])
-        self.hears_attempt_starts = bool(successes[AttemptStarted])
+        self.observes_starts = bool(successes[CallStarted])
+        self.observes_attempt_starts = bool(successes[AttemptStarted])
         self._tracers: tuple[Any, ...] = tuple(
             observer
             for observer in successes[AttemptStarted]
             if _has_method(observer, "trace_headers")
         )
         self.traces = bool(self._tracers)
-        self.hears_attempts = bool(successes[AttemptFinished])
-        self.hears_ends = bool(successes[CallFinished])
+        self.observes_attempts = bool(successes[AttemptFinished])
+        self.observes_ends = bool(successes[CallFinished])
         self._successes = successes
         self._momentary: tuple[tuple[Observer, Callable[[], tuple[type[Event], ...]]], ...] = tuple(
-            (observer, getattr(observer, "hears_now"))  # noqa: B009 - not an attribute of every observer
+            (observer, getattr(observer, "current_event_classes"))  # noqa: B009 - not an attribute of every observer
             for observer, _, only_failures in wishes
-            if not only_failures and _has_method(observer, "hears_now")
+            if not only_failures and _has_method(observer, "current_event_classes")
         )
         self._usual_listeners = self._listeners_with(())
         self._listeners: dict[tuple[tuple[type[Event], ...], ...], SuccessListeners] = {}
@@ -113,7 +113,7 @@ class Observers:
     def __bool__(self) -> bool:
         return bool(self._wishes)
 
-    def tell(self, event: Event) -> None:
+    def notify(self, event: Event) -> None:
         """Pass an event to the observers that take its class.
 
         An observer that raises is reported to the others, and changes nothing else.
@@ -121,10 +121,10 @@ class Observers:
         audiences = self._audiences
         if self._of_successes is not None and _is_no_failure(event):
             audiences = self._of_successes
-        self.tell_these(audiences[type(event)], event)
+        self.notify_observers(audiences[type(event)], event)
 
-    def tell_these(self, observers: Iterable[Observer], event: Event) -> None:
-        """Pass an event to some of the observers, as `tell` does to all."""
+    def notify_observers(self, observers: Iterable[Observer], event: Event) -> None:
+        """Pass an event to some of the observers, as `notify` does to all."""
         # A `threading.local` takes twice the time.
         frames, thread = self._frames, get_ident()
         outer_frame = frames.get(thread) if frames else None
@@ -148,13 +148,14 @@ class Observers:
     def listeners(self) -> SuccessListeners:
         """Return the observers of a call that starts now, to be used until the call fails.
 
-        If the `hears_now` of one of them fails, all receive the classes in their attribute `hears`.
+        If the `current_event_classes` of one of them fails, all receive the classes in their
+        attribute `event_classes`.
         """
         if not self._momentary:
             return self._usual_listeners
         latest_wishes, listeners = self._latest
         try:
-            wishes = [hears_now() for _, hears_now in self._momentary]
+            wishes = [current_event_classes() for _, current_event_classes in self._momentary]
             if wishes == latest_wishes:
                 return listeners
             listeners = self._listeners_of(tuple(wishes))
@@ -163,14 +164,14 @@ class Observers:
             return self._usual_listeners
         return listeners
 
-    def tell_success(self, listeners: SuccessListeners, facts: SuccessFacts) -> None:
+    def notify_success(self, listeners: SuccessListeners, facts: SuccessFacts) -> None:
         """Notify the listeners of a call that its first attempt, and thus the call, succeeded.
 
         Args:
             listeners: the listeners that the call had when it started.
             facts: the facts of the end of the call and of its attempt.
         """
-        # As in `tell_these`.
+        # As in `notify_observers`.
         frames, thread = self._frames, get_ident()
         outer_frame = frames.get(thread) if frames else None
         frame: _Frame = [None, outer_frame]
@@ -207,7 +208,7 @@ class Observers:
                 frames[thread] = outer_frame
 
     def _listeners_of(self, wishes: tuple[tuple[type[Event], ...], ...]) -> SuccessListeners:
-        """Return the listeners for the current answers of `hears_now`; later calls reuse them."""
+        """Return the listeners for these event classes of the observers; later calls reuse them."""
         listeners = self._listeners.get(wishes)
         if listeners is None:
             listeners = self._listeners_with(wishes)
@@ -216,7 +217,7 @@ class Observers:
         return listeners
 
     def _listeners_with(self, wishes: tuple[tuple[type[Event], ...], ...]) -> SuccessListeners:
-        """Return the listeners of a call by the answers of `hears_now`; all if there are none."""
+        """Return the listeners for these event classes of the observers; all if there are none."""
         momentary = {
             id(observer): kinds
             for (observer, _), kinds in zip(self._momentary, wishes, strict=False)
@@ -372,12 +373,13 @@ def _wishes(observer: Observer) -> tuple[tuple[type[Event], ...], bool]:
     # Read statically first, because a stand-in may have every attribute that it is asked for.
     plain_observer = getattr(observer, "__func__", observer)
     kinds: Any = (Event,)
-    if inspect.getattr_static(plain_observer, "hears", None) is not None:
-        kinds = getattr(observer, "hears")  # noqa: B009 - not an attribute of every observer
+    if inspect.getattr_static(plain_observer, "event_classes", None) is not None:
+        kinds = getattr(observer, "event_classes")  # noqa: B009 - not an attribute of every observer
         kinds = (kinds,) if isinstance(kinds, type) else tuple(kinds)
         if not all(isinstance(kind, type) and issubclass(kind, Event) for kind in kinds):
             raise ConfigurationError(
-                f"`hears` of the observer {name_of(observer)} must have classes of events only.",
+                f"`event_classes` of the observer {name_of(observer)} must have classes of events"
+                " only.",
                 path="observers",
                 remedy="Give a tuple of them, such as (CallFinished,).",
             )
@@ -413,10 +415,10 @@ class LogObserver:
             once a second: a log that is overloaded loses an entry with every call.
 
     Attributes:
-        tell: notifies the observers of lost entries.
+        notify: notifies the observers of lost entries.
     """
 
-    hears = (CallFinished,)
+    event_classes = (CallFinished,)
 
     def __init__(self, log: Any) -> None:
         from moorage.domain.observation.integration_log import entry_of, full_success_entry
@@ -429,7 +431,7 @@ class LogObserver:
         self._write_success = _success_writer(log) or self._write_success_entry
         self._reported = 0
         self._reported_at: int | None = None
-        self.tell: Callable[[Event], None] = _ignore
+        self.notify: Callable[[Event], None] = _ignore
 
     def __call__(self, event: Event) -> None:
         """Write the log entry of a call that finished."""
@@ -472,7 +474,7 @@ class LogObserver:
         self._reported_at = now
         lost_count, reported_count = self._log.lost, self._reported
         self._reported = lost_count
-        self.tell(
+        self.notify(
             LogEntriesLost(
                 at=at, service="log", entries=lost_count - reported_count, total=lost_count
             )

@@ -133,7 +133,7 @@ def report_unverified_tls(wired: WiredCore) -> None:
 
     if isinstance(exemption, DangerouslyUnverified):
         core = wired.core
-        core.tell(TlsUnverified(at=core.utc(), service="http", because=exemption.because))
+        core.notify(TlsUnverified(at=core.utc(), service="http", because=exemption.because))
 
 
 def is_exposed(service: Service) -> bool:

@@ -82,7 +82,7 @@ def with_stores(
             renewals=renewals,
             compares_bytes=compares_bytes,
             # A claim has a tag of its own, so the store may have it on another node.
-            apart=not getattr(state, "mixes_tags", False),
+            separate_keys=not getattr(state, "mixes_tags", False),
         )
         return core, state
     claims = evolve(core, **verbs(ports.claims))
@@ -91,7 +91,7 @@ def with_stores(
     claims = _with_fallback(claims, "claims", ports.claims, ports.clock)
     compares_bytes = _may_hold_bytes(core, ports.claims)
     core = evolve(
-        _with_claims_apart(core, claims), renewals=renewals, compares_bytes=compares_bytes
+        _with_separate_keys(core, claims), renewals=renewals, compares_bytes=compares_bytes
     )
     return core, ports.claims
 
@@ -128,7 +128,7 @@ def _with_fallback(core: Core, name: str, state: Any, clock: Any) -> Core:
     )
 
 
-def _with_claims_apart(core: Core, claims: Core) -> Core:
+def _with_separate_keys(core: Core, claims: Core) -> Core:
     """Return a core that keeps idempotency keys in a separate store."""
 
     async def execute(command: Any, timeout: float | None) -> Any:
@@ -138,7 +138,7 @@ def _with_claims_apart(core: Core, claims: Core) -> Core:
         (claims if command.durable else core).post(command)
 
     # Only what guards attempts is asked at once, and that is no claim.
-    return evolve(core, execute=execute, post=post, apart=True)
+    return evolve(core, execute=execute, post=post, separate_keys=True)
 
 
 def sync_and_async_store(storage: Any, clock: Any) -> tuple[Any, Any]:

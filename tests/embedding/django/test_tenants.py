@@ -141,7 +141,7 @@ def stored_tenants(shop: Shop, **changes: Any) -> OrmTenants:
 def webhook(shop: Shop) -> int:
     """Send a webhook for the tenant's account and return the status of the response."""
     shop.sandbox.webhook_url = "http://testserver/moorage/webhooks/acme.stripe/"
-    shop.sandbox.tell("payment_intent.succeeded", INTENT)
+    shop.sandbox.emit_event("payment_intent.succeeded", INTENT)
     return shop.deliver()
 
 

@@ -128,7 +128,7 @@ def webhooks(site: RunningErp) -> None:
     site.office()
     assert 1 == site.mailed.count("Receipt A-1003")
     assert 1 == site.mailed.count("Receipt brisk-1")  # which was rolled back once
-    site.street.stripe.tell("invented.lately", {"id": "x_1", "object": "invention"})
+    site.street.stripe.emit_event("invented.lately", {"id": "x_1", "object": "invention"})
     assert 200 == deliver(site.street.stripe.sent[-1])
 
 

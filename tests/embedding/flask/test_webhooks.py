@@ -104,7 +104,7 @@ def test_new_processes_accept_a_tenants_webhook(sql_url: str) -> None:
         tenants: Any = shop.moored.stores.tenants
         tenants.put("acme", {"vendors": {"stripe": account}, "payments": {"vendor": "stripe"}})
         shop.sandbox.webhook_url = "http://localhost/moorage/webhooks/acme.stripe"
-        shop.sandbox.tell("payment_intent.succeeded", INTENT)
+        shop.sandbox.emit_event("payment_intent.succeeded", INTENT)
 
         assert 200 == shop.deliver()
         (entry,) = shop.moorage.inbox.find(EntryQuery()).items

@@ -41,10 +41,10 @@ class TableMetrics:
     """Metrics about calls in a table; new ones wait in memory before they are stored.
 
     Attributes:
-        hears: the classes of events that are counted.
+        event_classes: the classes of events that are counted.
     """
 
-    hears = FiguresRecorder.hears
+    event_classes = FiguresRecorder.event_classes
 
     def _set_up(
         self,
@@ -125,10 +125,10 @@ class AsyncTableMetrics(AsyncContextClosable):
     """The asynchronous metrics in a table; threads access the database.
 
     Attributes:
-        hears: the classes of events that are counted.
+        event_classes: the classes of events that are counted.
     """
 
-    hears = FiguresRecorder.hears
+    event_classes = FiguresRecorder.event_classes
 
     _metrics: Any
 

@@ -36,10 +36,10 @@ class MemoryMetrics(ContextClosable):
         retention: how long metrics are kept.
 
     Attributes:
-        hears: the classes of events that are counted.
+        event_classes: the classes of events that are counted.
     """
 
-    hears = FiguresRecorder.hears
+    event_classes = FiguresRecorder.event_classes
 
     def __init__(self, *, max_series: int = 1_000, retention: Retention | None = None) -> None:
         self._retention = Retention() if retention is None else retention
@@ -106,7 +106,7 @@ class MemoryMetrics(ContextClosable):
 class AsyncMemoryMetrics(AsyncContextClosable):
     """The asynchronous `MemoryMetrics`, which takes the same arguments."""
 
-    hears = FiguresRecorder.hears
+    event_classes = FiguresRecorder.event_classes
 
     def __init__(self, *, max_series: int = 1_000, retention: Retention | None = None) -> None:
         self._metrics = MemoryMetrics(max_series=max_series, retention=retention)

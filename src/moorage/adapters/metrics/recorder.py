@@ -53,7 +53,7 @@ class FiguresRecorder:
         threads: whether a thread may store the figures; by default if threads are supported.
     """
 
-    hears = RecordedMetrics.hears
+    event_classes = RecordedMetrics.event_classes
 
     def __init__(
         self,

@@ -32,7 +32,7 @@ class HealthSignals:
     A `HealthMonitor` of the same hub reads it.
     """
 
-    hears = (
+    event_classes = (
         ConsentNeeded,
         LogEntriesLost,
         StorageLost,

@@ -107,7 +107,7 @@ class OpenTelemetryObserver:
         ConfigurationError: `opentelemetry-api` is not installed.
     """
 
-    hears = (Event, AttemptStarted)
+    event_classes = (Event, AttemptStarted)
 
     def __init__(
         self,
@@ -171,7 +171,7 @@ class OpenTelemetryObserver:
         self._calls: WeakKeyDictionary[CallIdentity, _CallSpans] = WeakKeyDictionary()
         self._attributes: dict[tuple[object, ...], dict[str, Any]] = {}
 
-    def hears_now(self) -> tuple[type[Event], ...]:
+    def current_event_classes(self) -> tuple[type[Event], ...]:
         """Return the events of successful calls that are now recorded or continue a trace."""
         if self._records_spans():
             return _ALL_OF_A_CALL

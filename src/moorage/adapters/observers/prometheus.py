@@ -361,7 +361,7 @@ class PrometheusObserver:
         ConfigurationError: `prometheus-client` is not installed.
     """
 
-    hears = (
+    event_classes = (
         *(AttemptFinished, CallFinished, CallRefused, CircuitChanged, ConnectorChecked),
         *(LogEntriesLost, RetryScheduled, RateLimitWaited, BulkheadWaited, VendorPaused),
         TenantRecordsNearBound,

@@ -35,12 +35,12 @@ class LoggingObserver:
         logger: the logger, or its name.
     """
 
-    hears = (Event, AttemptStarted)
+    event_classes = (Event, AttemptStarted)
 
     def __init__(self, logger: str | logging.Logger = "moorage") -> None:
         self._logger = logging.getLogger(logger) if isinstance(logger, str) else logger
 
-    def hears_now(self) -> tuple[type[Event], ...]:
+    def current_event_classes(self) -> tuple[type[Event], ...]:
         """Return the events of a successful call for which the logger accepts the level now."""
         is_enabled = self._logger.isEnabledFor
         if not is_enabled(INFO):

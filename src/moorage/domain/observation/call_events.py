@@ -73,7 +73,7 @@ class CallFinished(Event):
 class AttemptStarted(Event):
     """One attempt begins: it was admitted, and nothing has been sent yet.
 
-    Only observers whose `hears` names this class receive it.
+    Only observers whose `event_classes` names this class receive it.
 
     Attributes:
         attempt: the number of the attempt, from 1.

@@ -77,7 +77,7 @@ class RecordedMetrics:
         windows: the figures.
     """
 
-    hears = (AttemptFinished, CallFinished, RetryScheduled)
+    event_classes = (AttemptFinished, CallFinished, RetryScheduled)
 
     def __init__(self, max_series: int, max_rows: int) -> None:
         self._series = Series(max_series)
@@ -92,7 +92,7 @@ class RecordedMetrics:
         return windows
 
     def record(self, event: Event) -> None:
-        """Count an event in the metrics, if its class is in `hears`."""
+        """Count an event in the metrics, if its class is in `event_classes`."""
         if isinstance(event, CallFinished):
             self._add_call(event)
         elif isinstance(event, AttemptFinished):

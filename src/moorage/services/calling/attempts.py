@@ -217,7 +217,9 @@ async def once(  # noqa: C901, PLR0912, PLR0915 - one attempt, to be read in one
                 may_be_late = core.waits and call.attempt_started is None
                 if question is not None and (admission[0] or admission[1] or may_be_late):
                     granted = await _admit_in_time(core, call, question, admission)
-                if call.claim is not None and (core.renewals.renews or core.apart or core.waits):
+                if call.claim is not None and (
+                    core.renewals.renews or core.separate_keys or core.waits
+                ):
                     await _under_claim(core, call, call.claim, granted, admission)
                 permit = granted
                 if admission[1]:
@@ -230,7 +232,7 @@ async def once(  # noqa: C901, PLR0912, PLR0915 - one attempt, to be read in one
         if call.attempt_started is not None:
             start_time = start_time if start_time is None else call.attempt_started
             call.attempt_started = None
-        elif core.hears_attempt_starts:
+        elif core.observes_attempt_starts:
             begin_attempt(core, call)
         result = await step(call)
         error = result.error
@@ -267,9 +269,9 @@ def begin_attempt(core: Core, call: Call, observers: tuple[object, ...] | None =
     )
     event = call.beginning = late(AttemptStarted, facts)
     if observers is None:
-        core.tell(event)
+        core.notify(event)
     else:
-        core.tell_these(observers, event)
+        core.notify_observers(observers, event)
 
 
 def sizes_of(request: Request | None) -> tuple[HttpMethod | None, int | None]:
@@ -314,7 +316,9 @@ async def _under_claim(
         # A caller that had to wait may have been paused, or have lost its connection to the store.
         still_held = await core.renewals.holds(claim, call.left(core))
         mark = MarkSent(claim.key, claim.fence, call.target or call.plan.target)
-        may_leave = still_held and (not core.apart or await core.execute(mark, call.left(core)))
+        may_leave = still_held and (
+            not core.separate_keys or await core.execute(mark, call.left(core))
+        )
     finally:
         if not may_leave and permit is not admitted[2]:
             withdraw(core, call.plan.gates, (GO, 0, permit, ()))
@@ -337,7 +341,7 @@ def admission_question(core: Core, call: Call, *, retry: bool) -> Admission | No
     """Return the question to the limits and the circuit; None if nothing limits the call."""
     plan = call.plan
     claim = None
-    if call.claim is not None and not core.apart:
+    if call.claim is not None and not core.separate_keys:
         claim = (call.claim.key, call.claim.fence, call.target or plan.target)
     if plan.admission is None and claim is None:
         return None
@@ -363,7 +367,7 @@ def _outcome(
     slow_threshold = call.plan.slow is not None and took > call.plan.slow
     if slow_threshold and outcome is Outcome.GOOD:
         outcome = Outcome.SLOW
-    if core.hears_attempts or (error is not None and core.observers):
+    if core.observes_attempts or (error is not None and core.observers):
         facts: AttemptFacts = (
             call.identify(core),
             call.plan,
@@ -379,7 +383,7 @@ def _outcome(
             _outcome_at_vendor(call, error),
             getattr(error, "vendor_code", None),
         )
-        core.tell(late(AttemptFinished, facts))
+        core.notify(late(AttemptFinished, facts))
     return outcome
 
 

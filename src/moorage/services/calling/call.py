@@ -301,7 +301,7 @@ class Call:
         """Emit an event of this call to the observers."""
         event = kind(**self.event_fields(core), **fields)
         assign_facts(event, (self.identify(core), self.plan, core.nanoseconds()))
-        core.tell(event)
+        core.notify(event)
 
     def identify(self, core: Core) -> CallIdentity:
         """Return the identity of this call, and create it if this is its first use."""

@@ -90,7 +90,7 @@ class FastPathSteps(CallLifecycle):
             if listeners.starts:
                 event = new_late(CallStarted)
                 set_facts(event, (identity, plan, call.started))
-                core.tell_these(listeners.starts, event)
+                core.notify_observers(listeners.starts, event)
         return call
 
     def begin_operation(self, plan: Plan, operation: OperationTraits, options: CallOptions) -> Call:
@@ -305,7 +305,7 @@ class FastPathSteps(CallLifecycle):
             traceparent,
             of_attempt,
         )
-        core.tell_success(listeners, facts)
+        core.notify_success(listeners, facts)
 
     def return_grants(self, plan: Plan, grants: list[Admitted]) -> None:
         """Give back the rate-limit grants of a fast-path call interrupted before sending."""

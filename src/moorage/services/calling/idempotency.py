@@ -259,7 +259,7 @@ async def _claim(core: Core, call: Call, once: KeyedUse, owner: int) -> tuple[Cl
     look_interval = _FIRST_LOOK
     busy_claim: ClaimResult | None = None
     is_bounded = core.tenant_records is not None and call.plan.tenant is not None
-    ask = core.ask if call.route is None and not core.apart and not is_bounded else None
+    ask = core.ask if call.route is None and not core.separate_keys and not is_bounded else None
     while True:
         start_time = core.nanoseconds()
         try:
@@ -318,7 +318,7 @@ async def _ask(core: Core, call: Call, once: KeyedUse, owner: int) -> tuple[Clai
             time_left = call.left(core)
             claim_result = (
                 await core.execute(command, time_left)
-                if core.ask is None or core.apart
+                if core.ask is None or core.separate_keys
                 else core.ask(command, time_left)
             )
         if claim_result.verdict is Verdict.ASK_AGAIN:
@@ -439,7 +439,7 @@ async def _store_answer(
     try:
         sealed_answer = seal_answer(core.cipher, call.plan, once.key, answer)
         command = store_answer(claim.key, claim.fence, sealed_answer, ttl=claim.ttl)
-        if core.ask is None or core.apart:
+        if core.ask is None or core.separate_keys:
             settle_result = await _settle(core, call, command)
         else:
             settle_result = _settle_at_once(core, call, command, core.ask)

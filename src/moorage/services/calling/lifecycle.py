@@ -158,7 +158,7 @@ class CallLifecycle(ManualOperations):
         if starts:
             event = new_late(CallStarted)
             set_facts(event, (identity, call.plan, call.started))
-            core.tell_these(starts, event)
+            core.notify_observers(starts, event)
 
     async def _finish(self, call: Call, once: KeyedUse | None, step: AttemptStep) -> Ending:
         """Run the attempts of a call, protected by its key, and notify the observers of its end."""
@@ -197,7 +197,7 @@ class CallLifecycle(ManualOperations):
             return self._end_of_call(call, None, broken)
         if core.observers:
             call.ended = True
-            core.tell(call.finished(core, error, fallback=True))
+            core.notify(call.finished(core, error, fallback=True))
         return value, None
 
     def _end_of_call(self, call: Call, value: Any, error: Exception | None) -> Ending:
@@ -205,10 +205,10 @@ class CallLifecycle(ManualOperations):
         core = self.core
         if isinstance(error, ConnectorError):
             call.sign(core, error)
-        if not core.observers or (error is None and (call.keeps_permit or not core.hears_ends)):
+        if not core.observers or (error is None and (call.keeps_permit or not core.observes_ends)):
             return value, error
         call.ended = True
-        core.tell(call.finished(core, error))
+        core.notify(call.finished(core, error))
         return value, error
 
     def broken_off(self, call: Call | None, error: BaseException) -> None:
@@ -219,7 +219,7 @@ class CallLifecycle(ManualOperations):
         if not call.attempts and call.attempt_started is not None:
             call.leave()
         failure = error if isinstance(error, Exception) else None
-        self.core.tell(call.finished(self.core, failure, cancelled=failure is None))
+        self.core.notify(call.finished(self.core, failure, cancelled=failure is None))
 
     def _attempts(self, call: Call, step: AttemptStep) -> Flow[Ending]:
         """Run the attempts, with the cache around them if the service has a cache policy."""

@@ -43,7 +43,7 @@ def rehearsed(
         request_id: id of the call.
     """
     if core.observers:
-        core.tell(
+        core.notify(
             Rehearsed(
                 at=core.utc(),
                 service=service,

@@ -403,7 +403,7 @@ class CallOperations(FastPathSteps):
     ) -> bytes | Fingerprint:
         """Return the fingerprint of a large request, which is hashed outside the event loop."""
         try:
-            return await self.core.aside(lambda: compare(request))  # type: ignore[no-any-return]  # as computed
+            return await self.core.run_computation(lambda: compare(request))  # type: ignore[no-any-return]  # as computed
         except BaseException as error:
             self.broken_off(call, error)
             raise

@@ -184,7 +184,7 @@ class Stream:
             self._incoming.close()
         if self.handed_over and core.observers:
             is_abandoned = error is None and outcome is Outcome.NEUTRAL
-            core.tell(call.finished(core, error, cancelled=is_abandoned))
+            core.notify(call.finished(core, error, cancelled=is_abandoned))
 
 
 async def _beginning_of_body(incoming: AsyncIncoming) -> bytes:

@@ -332,7 +332,7 @@ class Dispatcher:
     ) -> None:
         core = self.calling.core
         if core.observers:
-            core.tell(
+            core.notify(
                 FailedOver(
                     at=core.utc(),
                     service=account.name,

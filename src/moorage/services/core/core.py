@@ -83,12 +83,12 @@ class Core:
     `execute` and `ask` receive the seconds left until the caller's deadline, or None without one;
     `waits` is true if the store may make its callers wait at all. `ask` is `execute` if the store
     never makes its callers wait, so that there is nothing to await; otherwise None. `prepare`
-    returns a faster `ask` for the admissions of one plan; None if the store has none. With `apart`,
-    idempotency keys are in another store or on another node than circuits and limits, and no
-    command may combine them. With `compares_bytes`, the store of the keys is this process's memory,
-    and may hold the bytes from which a fingerprint is computed. `enter` takes a slot if one is free
-    and nobody waits for it; None if the locks cannot decide at once. `settle` receives the result
-    of a user's
+    returns a faster `ask` for the admissions of one plan; None if the store has none. With
+    `separate_keys`, idempotency keys are in another store or on another node than circuits and
+    limits, and no command may combine them. With `compares_bytes`, the store of the keys is this
+    process's memory, and may hold the bytes from which a fingerprint is computed. `enter` takes a
+    slot if one is free and nobody waits for it; None if the locks cannot decide at once. `settle`
+    receives the result of a user's
     function: the async manager awaits an awaitable, the sync one refuses it. `copy` makes an
     independent copy of a user's value. `cache` stores answers. `nonces` are the values that servers
     require in proofs of possession, and `digests` their Digest challenges. `negotiate` makes a
@@ -96,25 +96,25 @@ class Core:
     `renewals` keep claims from expiring. `waiters` are the callers of this process that wait for a
     limit. `learn` receives the credential of each attempt, if the HTTP client logs what it sends.
     `reporter` names the process, anew in a forked child. `observers` is true if there are any, and
-    `tell` passes an event to them; `hears_starts`, `hears_attempts` and `hears_ends` are true if
-    some observer may want `CallStarted`, or a success's `AttemptFinished` or `CallFinished`, and
-    `hears_attempt_starts` if one may want `AttemptStarted`. `listeners` returns the observers of a
-    call that starts now, as long as it succeeds; `tell_these` passes an event to some observers and
-    `tell_success` the end of a call, and of its only attempt, to its listeners. `traced` adds the
-    headers of tracing observers to a request whose attempt begins, and `trace_headers` returns them
-    for an operation; both are None if there are no such observers. `watch_pools` gives the
-    observers of connection pools a source of their numbers, and `watch_pipeline` those of pipelines
-    another pipeline. `wall` is `utc` as nanoseconds since the Unix epoch. `late_id` makes the
-    correlation id of a call that started at a given time, in milliseconds since then, when somebody
-    reads it; None if `new_id` has to make it at the start. `stores_content` is true if there is an
-    integration log, which stores the requests and responses of some services. `audit` records a
-    manual action; None if there is no audit trail. `aside` runs a long computation without blocking
-    an event loop. `tenant_records` bounds the idempotency records of each tenant; None if nothing
-    bounds them.
+    `notify` passes an event to them; `observes_starts`, `observes_attempts` and `observes_ends` are
+    true if some observer may want `CallStarted`, or a success's `AttemptFinished` or
+    `CallFinished`, and `observes_attempt_starts` if one may want `AttemptStarted`. `listeners`
+    returns the observers of a call that starts now, as long as it succeeds; `notify_observers`
+    passes an event to some observers and `notify_success` the end of a call, and of its only
+    attempt, to its listeners. `traced` adds the headers of tracing observers to a request whose
+    attempt begins, and `trace_headers` returns them for an operation; both are None if there are no
+    such observers. `watch_pools` gives the observers of connection pools a source of their numbers,
+    and `watch_pipeline` those of pipelines another pipeline. `wall` is `utc` as nanoseconds since
+    the Unix epoch. `late_id` makes the correlation id of a call that started at a given time, in
+    milliseconds since then, when somebody reads it; None if `new_id` has to make it at the start.
+    `stores_content` is true if there is an integration log, which stores the requests and responses
+    of some services. `audit` records a manual action; None if there is no audit trail.
+    `run_computation` runs a long computation without blocking an event loop. `tenant_records`
+    bounds the idempotency records of each tenant; None if nothing bounds them.
     """
 
     execute: Callable[[Command[Any], float | None], Flow[Any]]
-    apart: bool = False
+    separate_keys: bool = False
     compares_bytes: bool = False
     waits: bool = False
     ask: Callable[[Command[Any], float | None], Any] | None = None
@@ -136,7 +136,7 @@ class Core:
     settle: Callable[[Any], Flow[Any]]
     within: Callable[[Awaitable[Any], float], Flow[Any]]
     copy: Callable[[Any], Any]
-    aside: Callable[[Callable[[], Any]], Flow[Any]] = _in_place
+    run_computation: Callable[[Callable[[], Any]], Flow[Any]] = _in_place
     nanoseconds: Callable[[], int]
     utc: Callable[[], datetime]
     wall: Callable[[], int] = Factory(lambda self: _wall_of(self.utc), takes_self=True)
@@ -145,18 +145,18 @@ class Core:
     fraction: Callable[[], float]
     token: Callable[[], int]
     observers: object = None
-    tell: Callable[[Event], None] = _ignore_event
-    tell_these: Callable[[Any, Event], None] = _ignore_event
-    tell_success: Callable[[SuccessListeners, SuccessFacts], None] = _ignore_event
+    notify: Callable[[Event], None] = _ignore_event
+    notify_observers: Callable[[Any, Event], None] = _ignore_event
+    notify_success: Callable[[SuccessListeners, SuccessFacts], None] = _ignore_event
     listeners: Callable[[], SuccessListeners] = _no_listeners
     traced: Callable[[Request, AttemptStarted], Request] | None = None
     trace_headers: Callable[[AttemptStarted], tuple[tuple[str, str], ...]] | None = None
     watch_pools: Callable[[PoolSource], None] = _ignore_pools
     watch_pipeline: Callable[[ObservedPipeline], None] = _ignore_pipeline
-    hears_attempt_starts: bool = False
-    hears_starts: bool = False
-    hears_attempts: bool = False
-    hears_ends: bool = False
+    observes_attempt_starts: bool = False
+    observes_starts: bool = False
+    observes_attempts: bool = False
+    observes_ends: bool = False
     stores_content: bool = False
     cipher: Cipher | None = None
     audit: Callable[..., Flow[object]] | None = None
@@ -174,23 +174,23 @@ class Core:
 
         If a store makes callers wait, the start of an attempt is not the start of its call.
         """
-        hears_success = self.hears_starts or self.hears_attempts or self.hears_ends
-        hears_success = hears_success or self.hears_attempt_starts
-        return bool(self.observers) and (self.waits or hears_success)
+        observes_success = self.observes_starts or self.observes_attempts or self.observes_ends
+        observes_success = observes_success or self.observes_attempt_starts
+        return bool(self.observers) and (self.waits or observes_success)
 
     def unobserved(self) -> Core:
         """Return a copy without observers, for calls that send nothing."""
         return evolve(
             self,
             observers=None,
-            tell=_ignore_event,
-            tell_these=_ignore_event,
-            tell_success=_ignore_event,
+            notify=_ignore_event,
+            notify_observers=_ignore_event,
+            notify_success=_ignore_event,
             listeners=_no_listeners,
-            hears_attempt_starts=False,
-            hears_starts=False,
-            hears_attempts=False,
-            hears_ends=False,
+            observes_attempt_starts=False,
+            observes_starts=False,
+            observes_attempts=False,
+            observes_ends=False,
         )
 
     @property
@@ -199,7 +199,7 @@ class Core:
 
         A store whose claims are renewed outlives this process.
         """
-        return not (self.ask is None or self.waits or self.apart or self.renewals.renews)
+        return not (self.ask is None or self.waits or self.separate_keys or self.renewals.renews)
 
     def moment(self, due: int) -> datetime:
         """Return the wall-clock time at which the local clock will show `due` nanoseconds."""

@@ -59,7 +59,7 @@ class OutageProbe:
         outage = extended_outage(before, copy(error), now, core.fraction(), took=now - began)
         self.outage = outage
         if core.observers:
-            core.tell(
+            core.notify(
                 StorageLost(
                     at=core.utc(),
                     service=self._name,
@@ -77,7 +77,7 @@ class OutageProbe:
         self.outage = None
         if core.observers:
             outage_length = (core.nanoseconds() - outage.since) / 1e9
-            core.tell(
+            core.notify(
                 StorageRecovered(
                     at=core.utc(), service=self._name, node=self._node, duration=outage_length
                 )

@@ -313,7 +313,7 @@ class TenantRecords:
                 self._warned.discard(tenant)
         elif is_nearly_full(answer.used, self.bound):
             self._warned.add(tenant)
-            core.tell(
+            core.notify(
                 TenantRecordsNearBound(
                     at=core.utc(),
                     service=claim.service,

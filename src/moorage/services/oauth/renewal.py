@@ -447,7 +447,9 @@ class Renewal:
     def _tell_observers(self, kind: Any, owner: Owner, **details: Any) -> None:
         core = self._core
         if core.observers:
-            core.tell(kind(at=core.utc(), service=owner[0], tenant=tenant_of(owner[1]), **details))
+            core.notify(
+                kind(at=core.utc(), service=owner[0], tenant=tenant_of(owner[1]), **details)
+            )
 
 
 def _rotated_credentials(stale: OAuthCredentials | None, answer: Any) -> OAuthCredentials | None:

@@ -257,7 +257,7 @@ class TokenRefreshFlows:
     def _tell_observers(self, owner: Owner, error: ConnectorError, *, still_works: bool) -> None:
         core = self._core
         if core.observers:
-            core.tell(
+            core.notify(
                 TokenNotRenewed(
                     at=core.utc(),
                     service=owner[0],

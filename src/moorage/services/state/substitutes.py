@@ -65,7 +65,7 @@ class StateSubstitutes:
             self.until.add(key, core.nanoseconds() + _KEPT_NANOSECONDS)
         if new_keys and core.observers:
             for key in new_keys:
-                core.tell(
+                core.notify(
                     StateSubstituted(
                         at=core.utc(), service=self._name, key=key, error=error.message
                     )

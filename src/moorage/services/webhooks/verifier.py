@@ -325,7 +325,7 @@ class WebhookReceiver:
     def _tell_event(self, kind: type[Any], tenant: str | None, **fields: Any) -> None:
         core, endpoint = self._core, self._endpoint
         if core.observers:
-            core.tell(
+            core.notify(
                 kind(
                     at=core.utc(),
                     service=endpoint.name,

@@ -134,7 +134,7 @@ class BrevoSandbox(EmailSandbox):
             raise _refusal("document_not_found", "Contact does not exist", 404)
         return Response(204)
 
-    def tell(self, url: str, event: Mapping[str, Any]) -> base.Notice:
+    def event_notice(self, url: str, event: Mapping[str, Any]) -> base.Notice:
         """Return a webhook of Brevo about an event, with the token of the webhook."""
         return self._notice(url, event, f"Bearer {self.webhook_token}")
 

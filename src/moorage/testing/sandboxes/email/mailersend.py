@@ -104,7 +104,7 @@ class MailerSendSandbox(EmailSandbox):
             "GET /v1/api-quota": self._quota,
         }
 
-    def tell(self, url: str, event: Mapping[str, Any]) -> base.Notice:
+    def event_notice(self, url: str, event: Mapping[str, Any]) -> base.Notice:
         """Return a signed webhook of MailerSend about an event."""
         body = encode_json(dict(event))
         signature = hex_hmac(self.webhook_secret, body)

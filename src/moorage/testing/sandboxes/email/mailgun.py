@@ -163,7 +163,7 @@ class MailgunSandbox(EmailSandbox):
         """Return Mailgun's greeting for an unknown path."""
         return Response(200, {"Content-Type": "text/html"}, b"Mailgun Magnificent API")
 
-    def tell(self, url: str, event: Mapping[str, Any], at: datetime) -> base.Notice:
+    def event_notice(self, url: str, event: Mapping[str, Any], at: datetime) -> base.Notice:
         """Return a signed webhook of Mailgun about an event."""
         stamp, token = str(int(at.timestamp())), f"{self.number():050d}"
         mac = hex_hmac(self.signing_key, f"{stamp}{token}".encode())

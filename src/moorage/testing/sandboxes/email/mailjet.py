@@ -97,7 +97,9 @@ class MailjetSandbox(EmailSandbox):
             "GET /v3/REST/sender": self._senders,
         }
 
-    def tell(self, url: str, *events: Mapping[str, Any], grouped: bool = True) -> base.Notice:
+    def event_notice(
+        self, url: str, *events: Mapping[str, Any], grouped: bool = True
+    ) -> base.Notice:
         """Return a webhook with events, and with basic authentication.
 
         Args:

@@ -73,7 +73,7 @@ class MailtrapSandbox(EmailSandbox):
         """The sandbox's routes, by method and path."""
         return {"POST /api/send": self._send, "POST /api/batch": self._batch}
 
-    def tell(self, url: str, *events: Mapping[str, Any]) -> base.Notice:
+    def event_notice(self, url: str, *events: Mapping[str, Any]) -> base.Notice:
         """Return a signed webhook of Mailtrap about events."""
         body = encode_json({"events": [dict(event) for event in events]})
         signature = hex_hmac(self.webhook_secret, body)

@@ -145,7 +145,7 @@ class PostmarkSandbox(EmailSandbox):
         if stream not in _STREAMS:
             raise _refusal(1226, "The message stream was not found.")
 
-    def tell(self, url: str, record: Mapping[str, Any]) -> base.Notice:
+    def event_notice(self, url: str, record: Mapping[str, Any]) -> base.Notice:
         """Return a webhook of Postmark about an event, with basic authentication."""
         headers = {
             "Authorization": f"Basic {b64encode(self.password.encode()).decode()}",

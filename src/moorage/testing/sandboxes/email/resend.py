@@ -144,7 +144,7 @@ class ResendSandbox(EmailSandbox):
             raise _refusal(404, "not_found", "Suppression not found")
         return base.reply({"object": "suppression", "id": self.uuid(), "deleted": True})
 
-    def tell(self, url: str, event: Mapping[str, Any], at: datetime) -> base.Notice:
+    def event_notice(self, url: str, event: Mapping[str, Any], at: datetime) -> base.Notice:
         """Return a signed webhook of Resend about an event."""
         body = encode_json(dict(event))
         id_ = f"msg_{self.number():012d}"

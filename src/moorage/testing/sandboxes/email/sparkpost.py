@@ -172,7 +172,9 @@ class SparkPostSandbox(EmailSandbox):
             raise _refusal("1600", "resource not found", None, 404)
         return Response(204)
 
-    def tell(self, url: str, *events: Mapping[str, Any], oauth2: bool = False) -> base.Notice:
+    def event_notice(
+        self, url: str, *events: Mapping[str, Any], oauth2: bool = False
+    ) -> base.Notice:
         """Return a webhook with a batch of events, each below the name of its group.
 
         Args:

@@ -38,7 +38,7 @@ class StripeLedger(Sandbox):
         intent = self.intents[id]
         intent["next_action"] = None
         if success:
-            self.pays(intent)
+            self.succeed(intent)
             return
         error = {
             "type": "invalid_request_error",
@@ -49,7 +49,7 @@ class StripeLedger(Sandbox):
 
     def arrive(self, id: str) -> None:
         """Complete a pending payment intent."""
-        self.pays(self.intents[id])
+        self.succeed(self.intents[id])
 
     def arrive_refund(self, id: str, *, success: bool = True) -> None:
         """Complete or fail a pending refund."""
@@ -60,15 +60,15 @@ class StripeLedger(Sandbox):
             charge = self.charges[refund["charge"]]
             charge["amount_refunded"] -= refund["amount"]
             charge["refunded"] = False
-        self.tell("refund.updated" if success else "refund.failed", refund)
+        self.emit_event("refund.updated" if success else "refund.failed", refund)
 
     def lapse(self, id: str) -> None:
         """Expire the authorisation of a payment intent."""
         intent = self.intents[id]
         intent |= {"status": "canceled", "cancellation_reason": "automatic"}
         intent["amount_capturable"] = 0
-        self.tell("payment_intent.canceled", intent)
-        self.tell("charge.expired", self.charges[intent["latest_charge"]])
+        self.emit_event("payment_intent.canceled", intent)
+        self.emit_event("charge.expired", self.charges[intent["latest_charge"]])
 
     def dispute(self, id: str, status: str = "needs_response") -> str:
         """Open a dispute of a payment, and return its id."""
@@ -93,13 +93,13 @@ class StripeLedger(Sandbox):
             },
         }
         self.disputes[key] = dispute
-        self.tell("charge.dispute.created", dispute)
+        self.emit_event("charge.dispute.created", dispute)
         return key
 
     def close_dispute(self, id: str, status: str) -> None:
         """End a dispute: "won", "lost" or "warning_closed"."""
         self.disputes[id]["status"] = status
-        self.tell("charge.dispute.closed", self.disputes[id])
+        self.emit_event("charge.dispute.closed", self.disputes[id])
 
     def pay_out(self, amount: int, currency: str, status: str = "in_transit") -> str:
         """Send money to the merchant's bank, and return the payout's id."""
@@ -115,7 +115,7 @@ class StripeLedger(Sandbox):
             "failure_code": "account_closed" if status == "failed" else None,
         }
         self.payouts[key] = payout
-        self.tell(f"payout.{'created' if status == 'in_transit' else status}", payout)
+        self.emit_event(f"payout.{'created' if status == 'in_transit' else status}", payout)
         return key
 
     def pay_out_charges(self) -> str:
@@ -168,7 +168,7 @@ class StripeLedger(Sandbox):
         link["restrictions"]["completed_sessions"]["count"] += 1
         link["active"] = False
 
-    def pays(self, intent: dict[str, Any]) -> None:
+    def succeed(self, intent: dict[str, Any]) -> None:
         """Authorise a payment intent, and capture it unless the capture is manual."""
         details = details_of(intent["payment_method"])
         if "card" in details:
@@ -193,7 +193,7 @@ class StripeLedger(Sandbox):
         intent |= {"latest_charge": charge["id"], "last_payment_error": None, "next_action": None}
         if intent["capture_method"] == "manual":
             intent |= {"status": "requires_capture", "amount_capturable": intent["amount"]}
-            self.tell("payment_intent.amount_capturable_updated", intent)
+            self.emit_event("payment_intent.amount_capturable_updated", intent)
         else:
             self.take(intent, intent["amount"], final=True)
 
@@ -203,12 +203,12 @@ class StripeLedger(Sandbox):
         charge |= {"captured": True, "amount_captured": charge["amount_captured"] + amount}
         intent["amount_received"] += amount
         intent["amount_capturable"] = 0 if final else intent["amount_capturable"] - amount
-        self.tell("charge.captured", charge)
+        self.emit_event("charge.captured", charge)
         if final:
             intent["status"] = "succeeded"
-            self.tell("payment_intent.succeeded", intent)
+            self.emit_event("payment_intent.succeeded", intent)
 
-    def declines(self, intent: dict[str, Any], code: str, decline_code: str) -> None:
+    def decline(self, intent: dict[str, Any], code: str, decline_code: str) -> None:
         """Decline a payment intent, and send a webhook about it."""
         error = {
             "type": "card_error",
@@ -223,7 +223,7 @@ class StripeLedger(Sandbox):
     def fails(self, intent: dict[str, Any], error: dict[str, Any]) -> None:
         """Mark a payment intent as failed, and send a webhook about it."""
         intent |= {"status": "requires_payment_method", "last_payment_error": error}
-        self.tell("payment_intent.payment_failed", intent)
+        self.emit_event("payment_intent.payment_failed", intent)
 
     def check_state(self, intent: dict[str, Any], verb: str, *states: str) -> None:
         """Refuse an operation that the state of a payment intent does not allow."""
@@ -234,7 +234,7 @@ class StripeLedger(Sandbox):
             )
             raise done(400, text, code="payment_intent_unexpected_state")
 
-    def tell(self, kind: str, resource: dict[str, Any]) -> None:
+    def emit_event(self, kind: str, resource: dict[str, Any]) -> None:
         """Send a signed webhook about an event."""
         event = {
             "id": f"evt_{self.number():08d}",

@@ -136,7 +136,7 @@ class StripeSubscriptions:
             "trial_end": starts_at if starts_at > now else None,
         }
         self.subscriptions[key] = subscription
-        self._account.tell("customer.subscription.created", subscription)
+        self._account.emit_event("customer.subscription.created", subscription)
         if starts_at == now:
             self._charge(subscription)
         return stripe_reply(subscription)
@@ -158,7 +158,7 @@ class StripeSubscriptions:
                 "cancel_at": item["current_period_end"],
                 "cancel_at_period_end": True,
             }
-        self._account.tell("customer.subscription.updated", subscription)
+        self._account.emit_event("customer.subscription.updated", subscription)
         return stripe_reply(subscription)
 
     def cancel(self, _: dict[str, str], id: str) -> Response:
@@ -169,7 +169,7 @@ class StripeSubscriptions:
             raise refusal(404, "invalid_request_error", text, code="resource_missing")
         now = int(self._account.now())
         subscription |= {"status": "canceled", "canceled_at": now, "ended_at": now}
-        self._account.tell("customer.subscription.deleted", subscription)
+        self._account.emit_event("customer.subscription.deleted", subscription)
         return stripe_reply(subscription)
 
     def renew(self, id: str, *, success: bool = True) -> None:
@@ -182,8 +182,8 @@ class StripeSubscriptions:
             subscription["status"] = "past_due"
             invoice = self._invoice(subscription)
             invoice |= {"status": "open", "next_payment_attempt": int(self._account.now()) + _DAY}
-            self._account.tell("invoice.payment_failed", invoice)
-        self._account.tell("customer.subscription.updated", subscription)
+            self._account.emit_event("invoice.payment_failed", invoice)
+        self._account.emit_event("customer.subscription.updated", subscription)
 
     def _charge(self, subscription: dict[str, Any]) -> None:
         item = subscription["items"]["data"][0]
@@ -193,7 +193,7 @@ class StripeSubscriptions:
         item["current_period_end"] += days * _DAY
         invoice = self._invoice(subscription)
         invoice |= {"status": "paid", "amount_paid": invoice["amount_due"]}
-        self._account.tell("invoice.paid", invoice)
+        self._account.emit_event("invoice.paid", invoice)
 
     def _invoice(self, subscription: dict[str, Any]) -> dict[str, Any]:
         item = subscription["items"]["data"][0]

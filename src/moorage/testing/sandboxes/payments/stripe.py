@@ -292,7 +292,7 @@ class StripeSandbox(StripeLedger):
             magic(intent["payment_method"])
             intent["status"] = "requires_confirmation"
         self.intents[key] = intent
-        self.tell("payment_intent.created", intent)
+        self.emit_event("payment_intent.created", intent)
         return self._confirmed(intent, fields) if confirm else self._shown_response(intent, fields)
 
     def _confirm(self, fields: dict[str, str], id: str) -> Response:
@@ -312,9 +312,9 @@ class StripeSandbox(StripeLedger):
         absent = flag_of(fields, "off_session")
         options = fields.get("payment_method_options[card][request_three_d_secure]")
         if kind in DECLINES:
-            self.declines(intent, *DECLINES[kind])
+            self.decline(intent, *DECLINES[kind])
         if kind in ASKS and absent:
-            self.declines(intent, "authentication_required", "authentication_required")
+            self.decline(intent, "authentication_required", "authentication_required")
         if kind in ASKS or options == "any":
             url = f"{self.bank}/{intent['id']}"
             return_url = fields.get("return_url")
@@ -324,12 +324,12 @@ class StripeSandbox(StripeLedger):
                 details = {"url": url, "return_url": return_url}
                 action = {"type": "redirect_to_url", "redirect_to_url": details}
             intent |= {"status": "requires_action", "next_action": action}
-            self.tell("payment_intent.requires_action", intent)
+            self.emit_event("payment_intent.requires_action", intent)
         elif kind == SLOW:
             intent["status"] = "processing"
-            self.tell("payment_intent.processing", intent)
+            self.emit_event("payment_intent.processing", intent)
         else:
-            self.pays(intent)
+            self.succeed(intent)
         if kind == "createDispute":
             self.dispute(intent["id"])
         return self._shown_response(intent, fields)
@@ -362,7 +362,7 @@ class StripeSandbox(StripeLedger):
         charge = self.charges.get(intent["latest_charge"] or "")
         if charge is not None and not charge["captured"]:
             charge |= {"refunded": True, "amount_refunded": charge["amount"]}
-        self.tell("payment_intent.canceled", intent)
+        self.emit_event("payment_intent.canceled", intent)
         return self._shown_response(intent, fields)
 
     def _refund(self, fields: dict[str, str]) -> Response:
@@ -403,8 +403,8 @@ class StripeSandbox(StripeLedger):
         self.refunds[key] = refund
         charge["amount_refunded"] += amount
         charge["refunded"] = charge["amount_refunded"] == charge["amount_captured"]
-        self.tell("refund.created", refund)
-        self.tell("charge.refunded", charge)
+        self.emit_event("refund.created", refund)
+        self.emit_event("charge.refunded", charge)
         return self._shown_response(refund, fields)
 
     # --- means of payment and links ------------------------------------------
