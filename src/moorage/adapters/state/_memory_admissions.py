@@ -3,9 +3,9 @@
 An admission is the command that runs most often, and tenants differ only in its keys. A prepared
 one looks its states up, asks their fast rules, and replaces the states in a locked section; it is
 `MemoryStorage.execute` without the steps that only other commands need, and keeps the laws of its
-locked sections. If the fast rules cannot decide a case, `execute` decides it from the beginning: a
-state that does not exist yet, a refusal, a wait, a probe, a clock that was set back, a state that
-changed meanwhile.
+locked sections. A refusal by an open circuit changes no state. If the fast rules cannot decide a
+case, `execute` decides it from the beginning: a state that does not exist yet, a refusal by a
+limit, a wait, a probe, a clock that was set back, a state that changed meanwhile.
 """
 
 # It is a part of the store, in a module that loads when calls are made.
@@ -15,8 +15,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any, Final
 
-from moorage.domain.resilience.admission import AT_ONCE, GO
-from moorage.domain.state.commands import MISREAD
+from moorage.domain.resilience.admission import AT_ONCE, CIRCUIT_OPEN, GO
+from moorage.domain.state.commands import MISREAD, SMALL_STEP
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -24,6 +24,7 @@ if TYPE_CHECKING:
 
     from moorage.adapters.state.memory import MemoryStorage
     from moorage.domain.resilience.admission import Admission, Admitted
+    from moorage.domain.resilience.circuit import CircuitRule
     from moorage.domain.service.plan import Ask
     from moorage.domain.state.commands import State
 
@@ -43,12 +44,30 @@ def prepared_admission(store: MemoryStorage, admission: Admission) -> Ask:
     prepare: Any = _BY_STATES.get(len(rules))
     if prepare is None:
         return store.execute
-    return prepare(store, rules, has_circuit=gates.circuit is not None)  # type: ignore[no-any-return]  # an Ask
+    return prepare(store, rules, gates.circuit)  # type: ignore[no-any-return]  # an Ask
 
 
-def _for_one(store: MemoryStorage, rules: Rules, /, *, has_circuit: bool) -> Ask:
+def _refusal(circuit: CircuitRule | None, states: tuple[State, ...], now: int) -> Admitted | None:
+    """Return the answer that an open circuit refuses; None if `execute` must decide.
+
+    A state of long ago, or one of a time that is to come, has to be brought to the present.
+    """
+    if circuit is None:
+        return None
+    try:
+        closed_for = circuit.refuses(states[0], now)
+        for state in states[1:]:
+            if not -SMALL_STEP <= state[0] - now <= SMALL_STEP:
+                return None
+    except MISREAD:
+        return None
+    return (CIRCUIT_OPEN, closed_for, None, ()) if closed_for else None
+
+
+def _for_one(store: MemoryStorage, rules: Rules, circuit: CircuitRule | None, /) -> Ask:
     cells, nanoseconds, offset = store._cells, store._nanoseconds, store._offset
     ((rule, cost),) = rules
+    has_circuit = circuit is not None
 
     def ask(admission: Admission, timeout: float | None) -> Admitted:
         (key,) = admission.keys
@@ -59,7 +78,7 @@ def _for_one(store: MemoryStorage, rules: Rules, /, *, has_circuit: bool) -> Ask
         except MISREAD:
             return store.execute(admission, timeout)
         if after is None:
-            return store.execute(admission, timeout)
+            return _refusal(circuit, (state,), now) or store.execute(admission, timeout)
         answer = (GO, 0, (after[3], after[5], 0), ()) if has_circuit else AT_ONCE
         try:
             with store._lock:
@@ -76,9 +95,10 @@ def _for_one(store: MemoryStorage, rules: Rules, /, *, has_circuit: bool) -> Ask
     return ask
 
 
-def _for_two(store: MemoryStorage, rules: Rules, /, *, has_circuit: bool) -> Ask:
+def _for_two(store: MemoryStorage, rules: Rules, circuit: CircuitRule | None, /) -> Ask:
     cells, nanoseconds, offset = store._cells, store._nanoseconds, store._offset
     (rule_1, cost_1), (rule_2, cost_2) = rules
+    has_circuit = circuit is not None
 
     def ask(admission: Admission, timeout: float | None) -> Admitted:
         key_1, key_2 = admission.keys
@@ -90,7 +110,8 @@ def _for_two(store: MemoryStorage, rules: Rules, /, *, has_circuit: bool) -> Ask
         except MISREAD:
             return store.execute(admission, timeout)
         if after_1 is None or after_2 is None:
-            return store.execute(admission, timeout)
+            refusal = _refusal(circuit, (state_1, state_2), now)
+            return refusal or store.execute(admission, timeout)
         answer = (GO, 0, (after_1[3], after_1[5], 0), ()) if has_circuit else AT_ONCE
         try:
             with store._lock:
@@ -108,9 +129,10 @@ def _for_two(store: MemoryStorage, rules: Rules, /, *, has_circuit: bool) -> Ask
     return ask
 
 
-def _for_three(store: MemoryStorage, rules: Rules, /, *, has_circuit: bool) -> Ask:
+def _for_three(store: MemoryStorage, rules: Rules, circuit: CircuitRule | None, /) -> Ask:
     cells, nanoseconds, offset = store._cells, store._nanoseconds, store._offset
     (rule_1, cost_1), (rule_2, cost_2), (rule_3, cost_3) = rules
+    has_circuit = circuit is not None
 
     def ask(admission: Admission, timeout: float | None) -> Admitted:
         key_1, key_2, key_3 = admission.keys
