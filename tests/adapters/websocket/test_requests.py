@@ -22,6 +22,7 @@ from moorage import (
 )
 from moorage.domain.connectors.reconnecting import ReconnectPolicy
 from moorage.domain.resilience.health import may_have_acted
+from moorage.domain.service.json_rpc_messages import JsonRpcMessages
 from tests.support.waiting import wait_until
 
 if TYPE_CHECKING:
@@ -59,6 +60,24 @@ def test_error_of_the_server(lab: Lab, server: Server) -> None:
     )
     assert {} == lab.request(connector, "echo")
     assert 1 == connector.statistics().created
+
+
+class NumberMessages(JsonRpcMessages):
+    """A codec whose requests are numbers, which no WebSocket can send."""
+
+    def request(self, identity: str, payload: Any) -> Any:
+        """Return a number."""
+        return 1.5
+
+
+def test_message_that_cannot_be_sent_fails_at_once(lab: Lab, server: Server) -> None:
+    """A codec's message of a wrong type raises its error, long before the timeout."""
+    connector = lab.connector(server.url, codec=NumberMessages())
+    lab.finish(connector.open(30.0))
+    with pytest.raises(TypeError):
+        lab.request(connector, "echo")
+
+    assert 0 == connector.statistics().active
 
 
 @pytest.mark.parametrize(

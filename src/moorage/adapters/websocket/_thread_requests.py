@@ -6,7 +6,6 @@ from threading import TIMEOUT_MAX, Lock
 from typing import TYPE_CHECKING, Any
 
 from moorage.domain.connectors.websocket_failures import reply_timeout
-from moorage.errors import ConnectorError
 
 if TYPE_CHECKING:
     from moorage.adapters.concurrency.background import Background
@@ -42,7 +41,7 @@ class ThreadRequest:
         self._written = written
         self._session: Session | None = None
         self._arrival: Arrival | None = None
-        self._error: ConnectorError | None = None
+        self._error: Exception | None = None
         self._is_done = self._is_given_up = self.must_wait = False
         self._is_over = Lock()
         self._is_over.acquire()
@@ -83,7 +82,7 @@ class ThreadRequest:
         self._arrival = arrival
         self._end()
 
-    def set_exception(self, error: ConnectorError, /) -> None:
+    def set_exception(self, error: Exception, /) -> None:
         """Wake the calling thread with an error."""
         self._error = error
         self._end()
@@ -95,10 +94,11 @@ class ThreadRequest:
         identity, message = self._written
         try:
             session = self._session = self._line.open_session()
-        except ConnectorError as error:
+            is_sent = session is not None and session.begin_request(identity, message, self)
+        except Exception as error:  # noqa: BLE001 - raised in the calling thread
             self.set_exception(error)
             return
-        if session is None or not session.begin_request(identity, message, self):
+        if not is_sent:
             self.must_wait = True
             self._end()
 
