@@ -110,6 +110,7 @@ if TYPE_CHECKING:
     from moorage.vendor_sdk.aws import aws_credentials as aws_credentials
     from moorage.vendor_sdk.aws import aws_refusal as aws_refusal
     from moorage.vendor_sdk.google import GoogleAccount as GoogleAccount
+    from moorage.vendor_sdk.google import GoogleVendor as GoogleVendor
     from moorage.vendor_sdk.google import google_account as google_account
     from moorage.vendor_sdk.google import is_google_account as is_google_account
     from moorage.vendor_sdk.oauth_vendor import OAuthVendor as OAuthVendor
@@ -191,6 +192,7 @@ _HOME = {
     "aws_credentials": "vendor_sdk.aws",
     "aws_refusal": "vendor_sdk.aws",
     "GoogleAccount": "vendor_sdk.google",
+    "GoogleVendor": "vendor_sdk.google",
     "google_account": "vendor_sdk.google",
     "is_google_account": "vendor_sdk.google",
     "ApiVendor": "vendor_sdk.api_vendor",

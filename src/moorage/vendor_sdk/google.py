@@ -1,10 +1,10 @@
-"""Google's service accounts: their key files and OAuth clients."""
+"""Google's service accounts: their key files and OAuth clients, and the vendors that use them."""
 
 from __future__ import annotations
 
 import json
 from datetime import timedelta
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, ClassVar, Final
 
 import attrs
 
@@ -14,8 +14,10 @@ from moorage.domain.secrets.secret import Secret, as_secret
 from moorage.domain.signing.jwt import JwtSigning
 from moorage.domain.signing.keys import SignatureAlgorithm, check_key
 from moorage.errors import ConfigurationError, InvalidData
+from moorage.vendor_sdk.api_vendor import HttpVendor
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
     from typing import Any
 
 _TOKENS: Final = "https://oauth2.googleapis.com/token"
@@ -116,3 +118,31 @@ def _no_key() -> ConfigurationError:
         path="credentials",
         remedy="Give the content of a service account's JSON key file.",
     )
+
+
+@attrs.frozen(kw_only=True)
+class GoogleVendor(HttpVendor):
+    """A vendor with an API of Google, for which a service account gets tokens.
+
+    Attributes:
+        credentials: JSON key of the service account; by default the credential provider supplies a
+            token.
+        google_scope: scopes of the tokens, separated by spaces.
+    """
+
+    google_scope: ClassVar[str]
+
+    credentials: Secret | None = attrs.field(
+        default=None, converter=attrs.converters.optional(as_secret), validator=is_google_account
+    )
+
+    def google_subject(self) -> str | None:
+        """Return the person for whom the account acts; None if it acts for itself."""
+        return None
+
+    def clients(self) -> Mapping[str, OAuthClient]:
+        """Return the OAuth client of the service account, for the main service."""
+        if self.credentials is None:
+            return {}
+        account = google_account(self.credentials)
+        return {"": account.client(self.google_scope, subject=self.google_subject())}

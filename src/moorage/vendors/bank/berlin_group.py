@@ -8,7 +8,7 @@ request that may have started a consent or a payment is not sent again.
 from __future__ import annotations
 
 from datetime import timedelta
-from typing import TYPE_CHECKING, Any, ClassVar, Final
+from typing import TYPE_CHECKING, Any, Final
 from urllib.parse import parse_qsl, urlsplit
 
 import attrs
@@ -72,7 +72,7 @@ _ALL: Final = "allAccounts"
 
 
 @attrs.frozen(kw_only=True)
-class BerlinGroup(sdk.Vendor):
+class BerlinGroup(sdk.ApiVendor):
     """An access to a bank with the interface NextGenPSD2.
 
     Attributes:
@@ -84,28 +84,21 @@ class BerlinGroup(sdk.Vendor):
         ip_address: IP address that is sent if a request does not state the owner's.
     """
 
-    name: ClassVar[str] = "berlin_group"
-    kinds: ClassVar[tuple[str, ...]] = ("bank",)
-    api_version: ClassVar[str | None] = "1.3"
-    capabilities: ClassVar[frozenset[str]] = frozenset(BankCapability) - {
-        BankCapability.INSTITUTION
-    }
+    name = "berlin_group"
+    kinds = ("bank",)
+    api_version = "1.3"
+    capabilities = frozenset(BankCapability) - {BankCapability.INSTITUTION}
+
+    refusals = staticmethod(classify)
 
     base_url: str
-    credentials: sdk.Secret | None = attrs.field(
-        default=None, converter=attrs.converters.optional(sdk.as_secret)
-    )
     whole_access: bool = False
     per_day: int = attrs.field(default=4, validator=sdk.whole_number(most=1_000))
     ip_address: str | None = attrs.field(default=None, repr=False)
 
-    def services(self) -> Mapping[str, sdk.Service]:
-        """The bank's interface."""
-        secret = self.credentials
-        credentials = sdk.Credentials.none() if secret is None else sdk.Credentials.bearer(secret)
-        return {
-            "": sdk.Service(self.name, self.base_url, credentials=credentials, classify=classify)
-        }
+    def static_credentials(self) -> sdk.Credentials:
+        """The bearer token, if the bank requires one besides the client certificate."""
+        return super().static_credentials() or sdk.Credentials.none()
 
     async def start_consent(
         self, wire: Wire, request: ConsentRequest, /, *, key: str | None

@@ -34,16 +34,15 @@ if TYPE_CHECKING:
         EventChanges,
         NewEvent,
     )
-    from moorage.vendor_sdk import OAuthClient, Ref, Wire
+    from moorage.vendor_sdk import Ref, Wire
 
 _API: Final = "/calendar/v3"
 _PAGE: Final = "250"
-_SCOPE: Final = "https://www.googleapis.com/auth/calendar"
 _NO_FIELDS: Final[Mapping[str, Any]] = {}
 
 
 @attrs.frozen(kw_only=True)
-class GoogleCalendar(sdk.Vendor):
+class GoogleCalendar(sdk.GoogleVendor):
     """The calendars of a person at Google.
 
     Attributes:
@@ -54,35 +53,23 @@ class GoogleCalendar(sdk.Vendor):
         base_url: URL of the API.
     """
 
-    name: ClassVar[str] = "google_calendar"
-    kinds: ClassVar[tuple[str, ...]] = ("calendars",)
-    api_version: ClassVar[str | None] = "v3"
-    capabilities: ClassVar[frozenset[str]] = frozenset(CalendarsCapability)
+    name = "google_calendar"
+    kinds = ("calendars",)
+    api_version = "v3"
+    capabilities = frozenset(CalendarsCapability)
     limits: ClassVar[Mapping[str, int]] = {"addresses": 50}
 
-    credentials: sdk.Secret | None = attrs.field(
-        default=None,
-        converter=attrs.converters.optional(sdk.as_secret),
-        validator=sdk.is_google_account,
-    )
+    google_scope = "https://www.googleapis.com/auth/calendar"
+    refusals = staticmethod(events.classify)
+
     user: str | None = None
     base_url: str = attrs.field(
         default="https://www.googleapis.com", converter=sdk.validate_base_url
     )
 
-    def services(self) -> Mapping[str, sdk.Service]:
-        """The API."""
-        return {
-            "": sdk.Service(
-                self.name, self.base_url, needs_credentials=True, classify=events.classify
-            )
-        }
-
-    def clients(self) -> Mapping[str, OAuthClient]:
-        """The OAuth client of the service account."""
-        if self.credentials is None:
-            return {}
-        return {"": sdk.google_account(self.credentials).client(_SCOPE, subject=self.user)}
+    def google_subject(self) -> str | None:
+        """The person whose calendars are used."""
+        return self.user
 
     async def calendars(self, wire: Wire, after: Ref | None, /) -> CalendarPage:
         """List calendars."""

@@ -8,7 +8,7 @@ own id. Google replaces whole lists, so moorage reads the user before it changes
 from __future__ import annotations
 
 from functools import partial
-from typing import TYPE_CHECKING, Any, ClassVar, Final
+from typing import TYPE_CHECKING, Any, Final
 from urllib.parse import quote
 
 import attrs
@@ -29,7 +29,7 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
 
     from moorage.contracts.people import NewPerson, PeopleQuery, Person, PersonChanges
-    from moorage.vendor_sdk import OAuthClient, Ref, Secret, Wire
+    from moorage.vendor_sdk import Ref, Secret, Wire
 
 _API: Final = "/admin/directory/v1"
 _USERS: Final = f"{_API}/users"
@@ -43,7 +43,7 @@ _NO_FIELDS: Final[Mapping[str, Any]] = {}
 
 
 @attrs.frozen(kw_only=True)
-class GoogleWorkspace(sdk.Vendor):
+class GoogleWorkspace(sdk.GoogleVendor):
     """The directory of a Google Workspace.
 
     Attributes:
@@ -54,18 +54,14 @@ class GoogleWorkspace(sdk.Vendor):
         base_url: URL of the API.
     """
 
-    name: ClassVar[str] = "google_workspace"
-    kinds: ClassVar[tuple[str, ...]] = ("people",)
-    api_version: ClassVar[str | None] = "directory_v1"
-    capabilities: ClassVar[frozenset[str]] = frozenset(
-        {PeopleCapability.GROUPS, PeopleCapability.MANAGER}
-    )
+    name = "google_workspace"
+    kinds = ("people",)
+    api_version = "directory_v1"
+    capabilities = frozenset({PeopleCapability.GROUPS, PeopleCapability.MANAGER})
 
-    credentials: sdk.Secret | None = attrs.field(
-        default=None,
-        converter=attrs.converters.optional(sdk.as_secret),
-        validator=sdk.is_google_account,
-    )
+    google_scope = _SCOPES
+    refusals = staticmethod(users.classify)
+
     administrator: str | None = None
     customer: str = "my_customer"
     base_url: str = "https://admin.googleapis.com"
@@ -79,20 +75,9 @@ class GoogleWorkspace(sdk.Vendor):
                 remedy="Give the email address of an administrator of the Workspace.",
             )
 
-    def services(self) -> Mapping[str, sdk.Service]:
-        """The API."""
-        return {
-            "": sdk.Service(
-                self.name, self.base_url, needs_credentials=True, classify=users.classify
-            )
-        }
-
-    def clients(self) -> Mapping[str, OAuthClient]:
-        """The OAuth client of the service account."""
-        if self.credentials is None or self.administrator is None:
-            return {}
-        account = sdk.google_account(self.credentials)
-        return {"": account.client(_SCOPES, subject=self.administrator)}
+    def google_subject(self) -> str | None:
+        """The administrator for whom the service account acts."""
+        return self.administrator
 
     async def find(self, wire: Wire, query: PeopleQuery, after: Ref | None, /) -> PersonPage:
         """List users."""

@@ -24,15 +24,11 @@ if TYPE_CHECKING:
     from moorage.vendor_sdk import (
         ConnectorError,
         MakeRef,
-        OAuthClient,
         Request,
         Response,
-        Secret,
-        Service,
         Wire,
     )
 
-_SCOPE: Final = "https://www.googleapis.com/auth/firebase.messaging"
 _DETAIL: Final = "google.firebase.fcm.v1.FcmError"
 _MOST_BYTES: Final = 4_096
 _MOST_TOPIC_BYTES: Final = 2_048
@@ -129,7 +125,7 @@ def read_receipt(ref: MakeRef, response: Response) -> PushReceipt:
 
 
 @attrs.frozen(kw_only=True)
-class Firebase(sdk.Vendor):
+class Firebase(sdk.GoogleVendor):
     """A project of Firebase.
 
     Attributes:
@@ -148,11 +144,9 @@ class Firebase(sdk.Vendor):
         "topic_message_bytes": _MOST_TOPIC_BYTES,
     }
 
-    credentials: Secret | None = attrs.field(
-        default=None,
-        converter=attrs.converters.optional(sdk.as_secret),
-        validator=sdk.is_google_account,
-    )
+    google_scope = "https://www.googleapis.com/auth/firebase.messaging"
+    refusals = staticmethod(classify)
+
     project: str | None = None
     base_url: str = attrs.field(
         default="https://fcm.googleapis.com", converter=sdk.validate_base_url
@@ -172,17 +166,6 @@ class Firebase(sdk.Vendor):
         if self.project is None and self.credentials is not None:
             return sdk.google_account(self.credentials).project
         return self.project
-
-    def services(self) -> Mapping[str, Service]:
-        """The API of Firebase Cloud Messaging."""
-        return {
-            "": sdk.Service(self.name, self.base_url, needs_credentials=True, classify=classify)
-        }
-
-    def clients(self) -> Mapping[str, OAuthClient]:
-        """The OAuth client of the service account."""
-        account = None if self.credentials is None else sdk.google_account(self.credentials)
-        return {} if account is None else {"": account.client(_SCOPE)}
 
     async def send(self, wire: Wire, message: PushMessage, /, *, key: str | None) -> PushReceipt:
         """Send a notification."""

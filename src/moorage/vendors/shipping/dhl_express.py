@@ -18,17 +18,14 @@ import attrs
 from moorage.contracts.shipping.rates import ShippingCapability
 from moorage.vendor_sdk import (
     Answer,
+    ApiVendor,
     ConfigurationError,
     ConnectorError,
-    Credentials,
     OutcomeUnknown,
     Request,
-    Secret,
-    Service,
     UnsupportedByVendor,
-    Vendor,
     VendorRejected,
-    as_secret,
+    basic,
     mode_at,
     read_answer,
 )
@@ -98,7 +95,7 @@ def _as_ready(value: time | str) -> time:
 
 
 @attrs.frozen(kw_only=True)
-class DhlExpress(Vendor):
+class DhlExpress(ApiVendor):
     """An account at DHL Express.
 
     Attributes:
@@ -111,10 +108,10 @@ class DhlExpress(Vendor):
         base_url: URL of DHL; its test system is below `/test`.
     """
 
-    name: ClassVar[str] = CARRIER
-    kinds: ClassVar[tuple[str, ...]] = ("shipping",)
-    api_version: ClassVar[str | None] = "3.1.0"
-    capabilities: ClassVar[frozenset[str]] = frozenset(
+    name = CARRIER
+    kinds = ("shipping",)
+    api_version = "3.1.0"
+    capabilities = frozenset(
         {
             ShippingCapability.MULTI_PARCEL,
             ShippingCapability.CUSTOMS,
@@ -129,11 +126,12 @@ class DhlExpress(Vendor):
     )
     limits: ClassVar[Mapping[str, int]] = {"parcels": 999}
 
+    headers: ClassVar[Mapping[str, str]] = {"x-version": api_version}
+    auth = basic("username")
+    refusals = staticmethod(classify)
+
     account_number: str = attrs.field(repr=False)
     username: str | None = attrs.field(default=None, repr=False)
-    credentials: Secret | None = attrs.field(
-        default=None, converter=attrs.converters.optional(as_secret)
-    )
     goods: str = "Merchandise"
     ready: time = attrs.field(default=time(17), converter=_as_ready)
     utc_offset: str = attrs.field(default="+00:00", validator=_checked_offset)
@@ -155,22 +153,6 @@ class DhlExpress(Vendor):
             live="https://express.api.dhl.com/mydhlapi",
             test="https://express.api.dhl.com/mydhlapi/test",
         )
-
-    def services(self) -> Mapping[str, Service]:
-        """The API."""
-        credentials = None
-        if self.username is not None and self.credentials is not None:
-            credentials = Credentials.basic(self.username, self.credentials)
-        return {
-            "": Service(
-                CARRIER,
-                self.base_url,
-                credentials=credentials,
-                needs_credentials=credentials is None,
-                headers={"x-version": str(self.api_version)},
-                classify=classify,
-            )
-        }
 
     async def get_rates(
         self, wire: Wire, request: RateRequest, /, *, key: str | None

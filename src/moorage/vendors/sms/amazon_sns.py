@@ -15,12 +15,12 @@ import attrs
 
 from moorage.contracts.sms import SmsCapability, SmsMessage, SmsReceipt, SmsStatus
 from moorage.vendor_sdk import (
+    ApiVendor,
+    Credentials,
     InvalidRequest,
     NotXmlError,
     Request,
     Secret,
-    Service,
-    Vendor,
     VendorRejected,
     XmlElement,
     as_secret,
@@ -62,8 +62,28 @@ _WRONG: Final = frozenset(
 )
 
 
+def _read_xml(response: Response) -> XmlElement | None:
+    try:
+        return read_xml(response.body)
+    except NotXmlError:
+        return None
+
+
+def classify(_: Request, response: Response) -> ConnectorError | None:
+    """The error for the code in an answer, which is more specific than its status."""
+    if is_success(response.status) or response.status >= 500:
+        return None
+    root = _read_xml(response)
+    error = None if root is None else next(root.all("Error"), None)
+    code = None if error is None else error.text("Code")
+    if error is None or code is None:
+        return None
+    kind: Kind = InvalidRequest if code in _WRONG else VendorRejected
+    return refusal(aws_refusal(code) or kind, "Amazon SNS", response, code, error.text("Message"))
+
+
 @attrs.frozen(kw_only=True)
-class AmazonSns(Vendor):
+class AmazonSns(ApiVendor):
     """An account at Amazon SNS, in one region.
 
     Attributes:
@@ -78,17 +98,17 @@ class AmazonSns(Vendor):
         base_url: URL of SNS; by default that of the region.
     """
 
-    name: ClassVar[str] = "amazon_sns"
-    kinds: ClassVar[tuple[str, ...]] = ("sms",)
-    api_version: ClassVar[str | None] = VERSION
-    capabilities: ClassVar[frozenset[str]] = frozenset({SmsCapability.OPT_OUTS})
+    name = "amazon_sns"
+    kinds = ("sms",)
+    api_version = VERSION
+    capabilities = frozenset({SmsCapability.OPT_OUTS})
     limits: ClassVar[Mapping[str, int]] = {"text": 1600}
+
+    urls: ClassVar[Mapping[str, str]] = {"": "_url"}
+    refusals = staticmethod(classify)
 
     region: str
     access_key_id: str | None = attrs.field(default=None, repr=False)
-    credentials: Secret | None = attrs.field(
-        default=None, converter=attrs.converters.optional(as_secret)
-    )
     session_token: Secret | None = attrs.field(
         default=None, converter=attrs.converters.optional(as_secret)
     )
@@ -98,20 +118,15 @@ class AmazonSns(Vendor):
     )
     base_url: str | None = None
 
-    def services(self) -> Mapping[str, Service]:
-        """The API."""
-        credentials = aws_credentials(
+    @property
+    def _url(self) -> str:
+        return self.base_url or f"https://sns.{self.region}.amazonaws.com"
+
+    def static_credentials(self) -> Credentials | None:
+        """The access key, which signs the requests."""
+        return aws_credentials(
             "sns", self.region, self.access_key_id, self.credentials, self.session_token
         )
-        return {
-            "": Service(
-                "amazon_sns",
-                self.base_url or f"https://sns.{self.region}.amazonaws.com",
-                credentials=credentials,
-                needs_credentials=credentials is None,
-                classify=classify,
-            )
-        }
 
     async def send(self, wire: Wire, message: SmsMessage, /, *, key: str | None) -> SmsReceipt:
         """Send one message."""
@@ -166,23 +181,3 @@ def read_receipt(wire: Wire, response: Response) -> SmsReceipt:
     if root is None or id_ is None:
         raise malformed(response, "MessageId")
     return SmsReceipt(ref=wire.ref(id_), status=SmsStatus.QUEUED, raw=root.as_dict())
-
-
-def _read_xml(response: Response) -> XmlElement | None:
-    try:
-        return read_xml(response.body)
-    except NotXmlError:
-        return None
-
-
-def classify(_: Request, response: Response) -> ConnectorError | None:
-    """The error for the code in an answer, which is more specific than its status."""
-    if is_success(response.status) or response.status >= 500:
-        return None
-    root = _read_xml(response)
-    error = None if root is None else next(root.all("Error"), None)
-    code = None if error is None else error.text("Code")
-    if error is None or code is None:
-        return None
-    kind: Kind = InvalidRequest if code in _WRONG else VendorRejected
-    return refusal(aws_refusal(code) or kind, "Amazon SNS", response, code, error.text("Message"))

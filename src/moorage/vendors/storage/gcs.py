@@ -22,16 +22,12 @@ from moorage.vendor_sdk import (
     ConfigurationError,
     Credentials,
     FileNotFound,
+    GoogleVendor,
     JwtSigning,
     Redaction,
     Secret,
-    Service,
-    Vendor,
     VendorFailed,
     VendorRejected,
-    as_secret,
-    google_account,
-    is_google_account,
     malformed,
     read_answer,
     validate_base_url,
@@ -48,11 +44,10 @@ if TYPE_CHECKING:
 
     from moorage.contracts.signed import PostOptions, UrlOptions
     from moorage.contracts.storage import GetOptions, ListPage, ObjectInfo, Pieces, PutOptions
-    from moorage.vendor_sdk import OAuthClient, Result, Wire
+    from moorage.vendor_sdk import Result, Wire
 
 _BUCKET: Final = re.compile(r"[a-z0-9][a-z0-9._-]{1,220}[a-z0-9]")
 _GOOGLE: Final = "https://storage.googleapis.com"
-_SCOPE: Final = "https://www.googleapis.com/auth/devstorage.full_control"
 _LONGEST_PAGE: Final = 1_000
 _GONE_STATUSES: Final = frozenset({404, 410, 499})
 """Statuses by which Google reports that an upload no longer exists."""
@@ -80,7 +75,7 @@ def _is_of_google(endpoint: str) -> bool:
 
 
 @attrs.frozen(kw_only=True)
-class Gcs(Vendor):
+class Gcs(GoogleVendor):
     """A bucket of Google Cloud Storage.
 
     Attributes:
@@ -90,42 +85,25 @@ class Gcs(Vendor):
         endpoint: URL of another vendor with this API.
     """
 
-    name: ClassVar[str] = "gcs"
-    kinds: ClassVar[tuple[str, ...]] = ("storage",)
-    api_version: ClassVar[str | None] = "v1"
-    capabilities: ClassVar[frozenset[str]] = frozenset(StorageCapability) - {
+    name = "gcs"
+    kinds = ("storage",)
+    api_version = "v1"
+    capabilities = frozenset(StorageCapability) - {
         StorageCapability.STALE_UPLOADS,
         StorageCapability.TAGS,
     }
     limits: ClassVar[Mapping[str, int]] = {"delete": 1}
 
+    urls: ClassVar[Mapping[str, str]] = {"": "endpoint"}
+    google_scope = "https://www.googleapis.com/auth/devstorage.full_control"
+    refusals = staticmethod(answers.classify)
+
     bucket: str = attrs.field(validator=_is_bucket)
-    credentials: Secret | None = attrs.field(
-        default=None, converter=attrs.converters.optional(as_secret), validator=is_google_account
-    )
     endpoint: str = attrs.field(default=_GOOGLE, converter=validate_base_url)
 
-    def services(self) -> Mapping[str, Service]:
-        """The JSON API."""
-        return {
-            "": Service(
-                "gcs",
-                self.endpoint,
-                timeout=120.0,
-                attempt_timeout=60.0,
-                needs_credentials=True,
-                classify=answers.classify,
-                redaction=_SESSIONS,
-            )
-        }
-
-    def clients(self) -> Mapping[str, OAuthClient]:
-        """The OAuth client of the service account."""
-        return (
-            {}
-            if self.credentials is None
-            else {"": google_account(self.credentials).client(_SCOPE)}
-        )
+    def settings(self) -> Mapping[str, Any]:
+        """Times for large objects, and the secret ids of uploads."""
+        return {"timeout": 120.0, "attempt_timeout": 60.0, "redaction": _SESSIONS}
 
     # --- objects -----------------------------------------------------------
 

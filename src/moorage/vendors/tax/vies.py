@@ -7,7 +7,7 @@ outage of one does not stop the checks of the others.
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any, ClassVar, Final
+from typing import TYPE_CHECKING, Any, Final
 
 import attrs
 
@@ -108,37 +108,32 @@ def _match(fields: sdk.Answer, name: str) -> TraderMatch:
 
 
 @attrs.frozen(kw_only=True)
-class Vies(sdk.Vendor):
+class Vies(sdk.HttpVendor):
     """Access to VIES, which needs no account.
 
     Attributes:
         base_url: URL of the REST API.
     """
 
-    name: ClassVar[str] = "vies"
-    kinds: ClassVar[tuple[str, ...]] = ("tax",)
-    capabilities: ClassVar[frozenset[str]] = frozenset(
+    name = "vies"
+    kinds = ("tax",)
+    capabilities = frozenset(
         {TaxCapability.EU_NUMBERS, TaxCapability.PROOF, TaxCapability.TRADER_MATCH}
     )
 
+    refusals = staticmethod(classify)
+    ping_path = "/check-status"
+
     base_url: str = "https://ec.europa.eu/taxation_customs/vies/rest-api"
 
-    def services(self) -> Mapping[str, sdk.Service]:
-        """The API, with an endpoint and a circuit for each member state."""
-        endpoints = [sdk.Endpoint(state, circuit=sdk.CircuitBreakerConfig()) for state in _STATES]
-        return {
-            "": sdk.Service(
-                self.name,
-                self.base_url,
-                credentials=sdk.Credentials.none(),
-                classify=classify,
-                endpoints=endpoints,
-            )
-        }
+    def static_credentials(self) -> sdk.Credentials:
+        """VIES needs no credentials."""
+        return sdk.Credentials.none()
 
-    def ping(self) -> sdk.Request:
-        """The request for the status of VIES and the member states."""
-        return sdk.Request.get("/check-status")
+    def settings(self) -> Mapping[str, Any]:
+        """An endpoint with a circuit for each member state."""
+        circuit = sdk.CircuitBreakerConfig()
+        return {"endpoints": [sdk.Endpoint(state, circuit=circuit) for state in _STATES]}
 
     async def check_vat_number(
         self,
