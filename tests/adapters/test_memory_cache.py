@@ -32,7 +32,7 @@ def test_conforms_async(check: cache_conformance.AsyncCheck) -> None:
 
 def put_responses(cache: MemoryCache, key: str, *numbers: int, seconds: float = 60.0) -> bool:
     """Store responses with these numbers in the cache."""
-    return cache.keep(key, cache.look(key).mark, tuple(map(entry, numbers)), seconds)
+    return cache.store(key, cache.find(key).mark, tuple(map(entry, numbers)), seconds)
 
 
 SIZE = 256 + entry(1).size
@@ -43,10 +43,10 @@ def test_least_recently_used_entry_is_dropped() -> None:
     cache = MemoryCache(max_entries=2)
     put_responses(cache, "a", 1)
     put_responses(cache, "b", 2)
-    cache.look("a")
+    cache.find("a")
     put_responses(cache, "c", 3)
 
-    assert [1, 0, 1] == [len(cache.look(key).entries) for key in "abc"]
+    assert [1, 0, 1] == [len(cache.find(key).entries) for key in "abc"]
     assert 2 == len(cache)
 
 
@@ -58,9 +58,9 @@ def test_bytes_are_bounded() -> None:
     assert 2 * SIZE == cache.size
     put_responses(cache, "c", 3)
 
-    assert [0, 1, 1] == [len(cache.look(key).entries) for key in "abc"]
+    assert [0, 1, 1] == [len(cache.find(key).entries) for key in "abc"]
     assert 2 * SIZE == cache.size
-    cache.forget("b")
+    cache.delete("b")
     assert SIZE + 256 == cache.size
 
 
@@ -71,7 +71,7 @@ def test_oversized_entry_drops_no_other() -> None:
     put_responses(cache, "b")
 
     assert not put_responses(cache, "b", 1, 2)
-    assert [1, 0] == [len(cache.look(key).entries) for key in "ab"]
+    assert [1, 0] == [len(cache.find(key).entries) for key in "ab"]
 
 
 def test_expired_answer_is_removed() -> None:
@@ -81,27 +81,28 @@ def test_expired_answer_is_removed() -> None:
     put_responses(cache, "a", 1, seconds=10)
 
     clock.advance(9.5)
-    assert (attrs.evolve(entry(1), age=16.75),) == cache.look("a").entries
+    assert (attrs.evolve(entry(1), age=16.75),) == cache.find("a").entries
     clock.advance(0.5)
-    assert () == cache.look("a").entries
+    assert () == cache.find("a").entries
     assert put_responses(cache, "a", 2)
 
 
 def test_dropped_change_mark_prevents_storing() -> None:
     """If the cache has dropped a key's change mark, a response requested earlier is not stored."""
     cache = MemoryCache(max_entries=2)
-    first_mark = cache.look("a").mark
-    cache.forget("a")
+    first_mark = cache.find("a").mark
+    cache.delete("a")
     put_responses(cache, "b", 1)
     put_responses(cache, "c", 1)
 
-    assert not cache.keep("a", first_mark, (entry(1),), 60)
+    assert not cache.store("a", first_mark, (entry(1),), 60)
     assert put_responses(cache, "a", 1)
 
 
 @given(
     st.lists(
-        st.tuples(st.sampled_from(["look", "keep", "forget"]), st.sampled_from("abcd")), max_size=60
+        st.tuples(st.sampled_from(["find", "store", "delete"]), st.sampled_from("abcd")),
+        max_size=60,
     ),
     st.integers(1, 4),
 )
@@ -114,15 +115,15 @@ def test_answer_requested_before_a_change_is_not_stored(
     marks: dict[str, int] = {}
     changed_keys: dict[str, bool] = {}
     for verb, key in steps:
-        if verb == "look":
-            marks[key] = cache.look(key).mark
+        if verb == "find":
+            marks[key] = cache.find(key).mark
             changed_keys[key] = False
-        elif verb == "forget":
-            cache.forget(key)
+        elif verb == "delete":
+            cache.delete(key)
             changed_keys[key] = True
-            assert () == cache.look(key).entries
+            assert () == cache.find(key).entries
         elif key in marks:
-            was_stored = cache.keep(key, marks[key], (entry(1),), 60)
+            was_stored = cache.store(key, marks[key], (entry(1),), 60)
             assert not (was_stored and changed_keys[key])
             changed_keys[key] = changed_keys[key] or was_stored
         assert len(cache) <= entries
@@ -135,7 +136,7 @@ def test_a_child_begins_with_nothing() -> None:
 
     with cache._lock:  # noqa: SLF001 - as another thread of the parent's would
         restart_in_child()
-        assert () == cache.look("a").entries
+        assert () == cache.find("a").entries
     assert 0 == cache.size
     assert put_responses(cache, "a", 1)
 
@@ -145,7 +146,7 @@ def test_synchronous_and_asynchronous_callers_may_share_a_cache() -> None:
     shared_cache = MemoryCache()
     put_responses(shared_cache, "a", 1)
 
-    assert 1 == len(asyncio.run(AsyncMemoryCache(shared_cache).look("a")).entries)
+    assert 1 == len(asyncio.run(AsyncMemoryCache(shared_cache).find("a")).entries)
     assert shared_cache
 
 

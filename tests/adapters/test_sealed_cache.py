@@ -105,7 +105,7 @@ def keep_secret(cache: SealedCache, key: str = "key") -> bool:
     changed_entry = type(single_entry)(
         single_entry.response.evolve(body=SECRET), 60.0, 0.0, (), b"who"
     )
-    return cache.keep(key, cache.look(key).mark, (changed_entry,), 60.0)
+    return cache.store(key, cache.find(key).mark, (changed_entry,), 60.0)
 
 
 def content(storage: MemoryStorage, key: str = "key") -> bytes:
@@ -135,7 +135,7 @@ def test_moved_content_cannot_be_read() -> None:
     assert keep_secret(cache)
     assert storage.execute(StoreCachedAnswers("other", 0, content(storage), 10**9))
 
-    result = cache.look("other")
+    result = cache.find("other")
     assert ((), "InvalidData") == (result.entries, result.unreadable)
 
 
@@ -146,9 +146,9 @@ def test_damaged_content_is_replaced(damage: bytes) -> None:
     cache = SealedCache(storage, CIPHER)
     assert storage.execute(StoreCachedAnswers("key", 0, damage, 10**9))
 
-    assert "InvalidData" == cache.look("key").unreadable
+    assert "InvalidData" == cache.find("key").unreadable
     assert keep_secret(cache)
-    assert 1 == len(cache.look("key").entries)
+    assert 1 == len(cache.find("key").entries)
 
 
 def test_encrypted_non_responses_cannot_be_read() -> None:
@@ -159,11 +159,11 @@ def test_encrypted_non_responses_cannot_be_read() -> None:
     associated_data = b"\xackept answers\xa3key"
     CIPHER.open(content(storage), associated_data)
     for packed_bytes in (b"", b"\x02", b"\x01\x91\x01", b"\xff" * 9):
-        mark = cache.look("key").mark
+        mark = cache.find("key").mark
         assert storage.execute(
             StoreCachedAnswers("key", mark, CIPHER.seal(packed_bytes, associated_data), 10**9)
         )
-        result = cache.look("key")
+        result = cache.find("key")
         assert () == result.entries
         assert (packed_bytes == b"") or result.unreadable == "InvalidData"
 
@@ -175,8 +175,8 @@ def test_key_rotation() -> None:
     new_ring = generate_keys(old_ring)
     assert keep_secret(SealedCache(storage, AesGcmCipher(old_ring)))
 
-    assert 1 == len(SealedCache(storage, AesGcmCipher(new_ring)).look("key").entries)
-    result = SealedCache(storage, AesGcmCipher(new_ring.without(1))).look("key")
+    assert 1 == len(SealedCache(storage, AesGcmCipher(new_ring)).find("key").entries)
+    result = SealedCache(storage, AesGcmCipher(new_ring.without(1))).find("key")
     assert ((), "ConfigurationError") == (result.entries, result.unreadable)
 
 
@@ -213,7 +213,7 @@ def test_store_errors_pass_through() -> None:
 
     cache = SealedCache(UnavailableStore(), CIPHER)  # type: ignore[arg-type]  # as much of a store as is used
     with pytest.raises(StorageUnavailable):
-        cache.look("key")
+        cache.find("key")
 
 
 def test_time_is_the_stores() -> None:
@@ -224,11 +224,11 @@ def test_time_is_the_stores() -> None:
     assert keep_secret(cache)
 
     clock.advance(59.0)
-    assert [59.0] == [entry.age for entry in cache.look("key").entries]
+    assert [59.0] == [entry.age for entry in cache.find("key").entries]
     clock.advance(1.0)
-    assert () == cache.look("key").entries
+    assert () == cache.find("key").entries
     storage.execute(RemoveCachedAnswers("key"))
-    assert () == cache.look("key").entries
+    assert () == cache.find("key").entries
 
 
 def test_store_gets_the_remaining_time() -> None:
@@ -260,4 +260,4 @@ def test_store_without_timeouts_works() -> None:
 
     cache = SealedCache(cast("Any", StoreWithoutTimeouts()), CIPHER)
     assert keep_secret(cache)
-    assert cache.look("key", timeout=1.0).entries
+    assert cache.find("key", timeout=1.0).entries

@@ -115,7 +115,7 @@ async def test_write_keeps_foreign_urls(world: World, named: str) -> None:
 
     await world.manager(vat(), cache=world.of_mode(cache)).call("vat", Request.post("/rates"))
 
-    assert ["forget"] == cache.asked
+    assert ["delete"] == cache.asked
 
 
 @pytest.mark.parametrize(

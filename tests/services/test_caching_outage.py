@@ -47,7 +47,7 @@ async def test_outage_without_observers(world: World) -> None:
     for _ in range(2):
         await manager.call("vat", GET)
 
-    assert ["look"] == cache.asked
+    assert ["find"] == cache.asked
 
 
 @sync_and_async
@@ -60,7 +60,7 @@ async def test_calls_go_on_without_the_cache(world: World) -> None:
 
     for _ in range(2):
         assert not (await manager.call("vat", GET)).cached
-    assert ["look"] == cache.asked
+    assert ["find"] == cache.asked
     assert ["StorageUnavailable"] * 2 == [event.error for event in events_of(world, CacheSkipped)]
     assert ["cache"] == [event.service for event in events_of(world, StorageLost)]
 
@@ -82,7 +82,7 @@ async def test_failed_cache_is_probed_less_and_less_often(world: World) -> None:
     for _ in range(3):
         await manager.call("vat", GET)
         world.clock.advance(0.25)
-    assert ["look"] * 2 == cache.asked
+    assert ["find"] * 2 == cache.asked
     assert ["cache"] * 2 == [event.service for event in events_of(world, StorageLost)]
 
     cache.fails = None
@@ -116,7 +116,7 @@ async def test_refused_entry_is_not_an_outage(world: World) -> None:
     for _ in range(2):
         await manager.call("vat", GET)
 
-    assert ["look", "look"] == cache.asked
+    assert ["find", "find"] == cache.asked
     assert ["InvalidData"] * 2 == [event.error for event in events_of(world, CacheSkipped)]
 
 
@@ -134,7 +134,7 @@ async def test_slow_cache_is_skipped_for_a_while(world: World) -> None:
     assert (await manager.call("vat", GET)).cached
     assert not (await manager.call("vat", GET)).cached
 
-    assert ["look", "keep", "look", "look"] == cache.asked
+    assert ["find", "store", "find", "find"] == cache.asked
     assert ["The cache did not answer within 0.25 s."] == [
         event.error for event in events_of(world, StorageLost)
     ]
@@ -256,11 +256,11 @@ class HangingCache(FaultyCache):
 
     hangs = True
 
-    async def look(self, key: str, /, timeout: float | None = None) -> StoredAnswers:
+    async def find(self, key: str, /, timeout: float | None = None) -> StoredAnswers:
         if self.hangs:
-            self.asked.append("look")
+            self.asked.append("find")
             await asyncio.Event().wait()
-        return await super().look(key, timeout)
+        return await super().find(key, timeout)
 
 
 @pytest.mark.parametrize(
@@ -279,7 +279,7 @@ def test_hanging_cache_is_abandoned(
         asyncio.run(manager.call("vat", GET, timeout=timeout))
 
     assert lost == [event.service for event in events_of(world, StorageLost)]
-    assert ["look"] * (1 if lost else 2) == cache.asked
+    assert ["find"] * (1 if lost else 2) == cache.asked
     assert 2 == count_requests(world)
 
 
@@ -288,10 +288,10 @@ class SlowCache(FaultyCache):
 
     late = False
 
-    async def look(self, key: str, /, timeout: float | None = None) -> StoredAnswers:
+    async def find(self, key: str, /, timeout: float | None = None) -> StoredAnswers:
         if self.late:
             await asyncio.sleep(0.5)
-        return await super().look(key, timeout)
+        return await super().find(key, timeout)
 
 
 def test_cache_wait_ends_at_the_deadline() -> None:

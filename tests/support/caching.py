@@ -66,14 +66,14 @@ class FaultyCache:
         if self.fails is not None:
             raise self.fails
 
-    async def look(self, key: str, /, timeout: float | None = None) -> StoredAnswers:
-        await self._reach("look", timeout)
-        result = self.memory.look(key)
+    async def find(self, key: str, /, timeout: float | None = None) -> StoredAnswers:
+        await self._reach("find", timeout)
+        result = self.memory.find(key)
         return (
             result if self.unreadable is None else StoredAnswers(result.mark, (), self.unreadable)
         )
 
-    async def keep(
+    async def store(
         self,
         key: str,
         mark: int,
@@ -82,12 +82,12 @@ class FaultyCache:
         /,
         timeout: float | None = None,
     ) -> bool:
-        await self._reach("keep", timeout)
-        return self.memory.keep(key, mark, entries, seconds)
+        await self._reach("store", timeout)
+        return self.memory.store(key, mark, entries, seconds)
 
-    async def forget(self, key: str, /, timeout: float | None = None) -> None:
-        await self._reach("forget", timeout)
-        self.memory.forget(key)
+    async def delete(self, key: str, /, timeout: float | None = None) -> None:
+        await self._reach("delete", timeout)
+        self.memory.delete(key)
 
 
 def events_of(world: World, *kinds: type) -> list[Any]:

@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 class _LosingCache(AsyncMemoryCache):
     """A faulty cache that stores nothing and reports success."""
 
-    async def keep(
+    async def store(
         self,
         key: str,
         mark: int,
@@ -36,7 +36,7 @@ class _LosingCache(AsyncMemoryCache):
 class _RefusingCache(AsyncMemoryCache):
     """A faulty cache that stores nothing and says so."""
 
-    async def keep(
+    async def store(
         self,
         key: str,
         mark: int,
@@ -51,7 +51,7 @@ class _RefusingCache(AsyncMemoryCache):
 class _StrippingCache(AsyncMemoryCache):
     """A faulty cache that drops reason phrases."""
 
-    async def keep(
+    async def store(
         self,
         key: str,
         mark: int,
@@ -63,13 +63,13 @@ class _StrippingCache(AsyncMemoryCache):
         entries = tuple(
             attrs.evolve(entry, response=entry.response.evolve(reason=None)) for entry in entries
         )
-        return await super().keep(key, mark, entries, seconds, timeout)
+        return await super().store(key, mark, entries, seconds, timeout)
 
 
 class _OneOnlyCache(AsyncMemoryCache):
     """A faulty cache that stores only the first of several responses."""
 
-    async def keep(
+    async def store(
         self,
         key: str,
         mark: int,
@@ -78,13 +78,13 @@ class _OneOnlyCache(AsyncMemoryCache):
         /,
         timeout: float | None = None,
     ) -> bool:
-        return await super().keep(key, mark, entries[:1], seconds, timeout)
+        return await super().store(key, mark, entries[:1], seconds, timeout)
 
 
 class _AddingCache(AsyncMemoryCache):
     """A faulty cache that adds new responses to the old ones instead of replacing them."""
 
-    async def keep(
+    async def store(
         self,
         key: str,
         mark: int,
@@ -93,17 +93,17 @@ class _AddingCache(AsyncMemoryCache):
         /,
         timeout: float | None = None,
     ) -> bool:
-        previous_look = await super().look(key, timeout)
-        return await super().keep(key, mark, entries + previous_look.entries, seconds, timeout)
+        previous_look = await super().find(key, timeout)
+        return await super().store(key, mark, entries + previous_look.entries, seconds, timeout)
 
 
 class _FoldingCache(AsyncMemoryCache):
     """A faulty cache that ignores the case of keys."""
 
-    async def look(self, key: str, /, timeout: float | None = None) -> StoredAnswers:
-        return await super().look(key.lower(), timeout)
+    async def find(self, key: str, /, timeout: float | None = None) -> StoredAnswers:
+        return await super().find(key.lower(), timeout)
 
-    async def keep(
+    async def store(
         self,
         key: str,
         mark: int,
@@ -112,25 +112,25 @@ class _FoldingCache(AsyncMemoryCache):
         /,
         timeout: float | None = None,
     ) -> bool:
-        return await super().keep(key.lower(), mark, entries, seconds, timeout)
+        return await super().store(key.lower(), mark, entries, seconds, timeout)
 
 
 class _RememberingCache(AsyncMemoryCache):
     """A faulty cache that never removes a response."""
 
-    async def forget(self, key: str, /, timeout: float | None = None) -> None:
+    async def delete(self, key: str, /, timeout: float | None = None) -> None:
         """Remove nothing."""
 
 
 class _TracelessCache(AsyncMemoryCache):
     """A faulty cache that forgets which keys were removed."""
 
-    async def forget(self, key: str, /, timeout: float | None = None) -> None:
-        result = await super().look(key, timeout)
+    async def delete(self, key: str, /, timeout: float | None = None) -> None:
+        result = await super().find(key, timeout)
         if result.entries:
-            await super().keep(key, result.mark, (), 60, timeout)
+            await super().store(key, result.mark, (), 60, timeout)
 
-    async def keep(
+    async def store(
         self,
         key: str,
         mark: int,
@@ -139,22 +139,22 @@ class _TracelessCache(AsyncMemoryCache):
         /,
         timeout: float | None = None,
     ) -> bool:
-        return await super().keep(key, 10**9, entries, seconds, timeout)
+        return await super().store(key, 10**9, entries, seconds, timeout)
 
 
 class _DamagedCache(AsyncMemoryCache):
     """A faulty cache that cannot read its stored responses."""
 
-    async def look(self, key: str, /, timeout: float | None = None) -> StoredAnswers:
-        result = await super().look(key, timeout)
+    async def find(self, key: str, /, timeout: float | None = None) -> StoredAnswers:
+        result = await super().find(key, timeout)
         return result._replace(unreadable="InvalidData") if result.entries else result
 
 
 class _FrozenCache(AsyncMemoryCache):
     """A faulty cache whose responses do not get older."""
 
-    async def look(self, key: str, /, timeout: float | None = None) -> StoredAnswers:
-        result = await super().look(key, timeout)
+    async def find(self, key: str, /, timeout: float | None = None) -> StoredAnswers:
+        result = await super().find(key, timeout)
         return result._replace(entries=tuple(attrs.evolve(e, age=7.25) for e in result.entries))
 
 
@@ -165,8 +165,8 @@ class _GrowingYoungerCache(AsyncMemoryCache):
         super().__init__()
         self._looks = itertools.count()
 
-    async def look(self, key: str, /, timeout: float | None = None) -> StoredAnswers:
-        result = await super().look(key, timeout)
+    async def find(self, key: str, /, timeout: float | None = None) -> StoredAnswers:
+        result = await super().find(key, timeout)
         back = next(self._looks)
         younger = (attrs.evolve(entry, age=7.25 + 0.01 / (1 + back)) for entry in result.entries)
         return result._replace(entries=tuple(younger))
@@ -175,8 +175,8 @@ class _GrowingYoungerCache(AsyncMemoryCache):
 class _HastyCache(AsyncMemoryCache):
     """A faulty cache that reports ages that are too high."""
 
-    async def look(self, key: str, /, timeout: float | None = None) -> StoredAnswers:
-        result = await super().look(key, timeout)
+    async def find(self, key: str, /, timeout: float | None = None) -> StoredAnswers:
+        result = await super().find(key, timeout)
         older_entries = (attrs.evolve(entry, age=entry.age + 5) for entry in result.entries)
         return result._replace(entries=tuple(older_entries))
 
@@ -184,7 +184,7 @@ class _HastyCache(AsyncMemoryCache):
 class _FleetingCache(AsyncMemoryCache):
     """A faulty cache that keeps responses for a microsecond only."""
 
-    async def keep(
+    async def store(
         self,
         key: str,
         mark: int,
@@ -193,13 +193,13 @@ class _FleetingCache(AsyncMemoryCache):
         /,
         timeout: float | None = None,
     ) -> bool:
-        return await super().keep(key, mark, entries, min(seconds, 1e-6), timeout)
+        return await super().store(key, mark, entries, min(seconds, 1e-6), timeout)
 
 
 class _EternalCache(AsyncMemoryCache):
     """A faulty cache that keeps responses for too long."""
 
-    async def keep(
+    async def store(
         self,
         key: str,
         mark: int,
@@ -208,21 +208,21 @@ class _EternalCache(AsyncMemoryCache):
         /,
         timeout: float | None = None,
     ) -> bool:
-        return await super().keep(key, mark, entries, 1e6, timeout)
+        return await super().store(key, mark, entries, 1e6, timeout)
 
 
 class _HoldingEveryKeyCache(AsyncMemoryCache):
     """A faulty cache that returns a response for any key."""
 
-    async def look(self, key: str, /, timeout: float | None = None) -> StoredAnswers:
+    async def find(self, key: str, /, timeout: float | None = None) -> StoredAnswers:
         return StoredAnswers(0, (kit.entry(1),))
 
 
 class _AgedCache(AsyncMemoryCache):
     """A faulty cache that reports each response as hours old."""
 
-    async def look(self, key: str, /, timeout: float | None = None) -> StoredAnswers:
-        result = await super().look(key, timeout)
+    async def find(self, key: str, /, timeout: float | None = None) -> StoredAnswers:
+        result = await super().find(key, timeout)
         return result._replace(entries=tuple(attrs.evolve(e, age=1e4) for e in result.entries))
 
 
@@ -265,7 +265,7 @@ def test_notices_a_wrong_cache(
 class _UnmarkedCache(MemoryCache):
     """A faulty cache that ignores removals during a store operation."""
 
-    def keep(
+    def store(
         self,
         key: str,
         mark: int,
@@ -274,24 +274,24 @@ class _UnmarkedCache(MemoryCache):
         /,
         timeout: float | None = None,
     ) -> bool:
-        super().keep(key, 10**9, entries, seconds, timeout)
+        super().store(key, 10**9, entries, seconds, timeout)
         return True
 
-    def look(self, key: str, /, timeout: float | None = None) -> StoredAnswers:
-        return super().look(key, timeout)._replace(mark=7)
+    def find(self, key: str, /, timeout: float | None = None) -> StoredAnswers:
+        return super().find(key, timeout)._replace(mark=7)
 
 
 class _BreakingCache(MemoryCache):
     """A faulty cache that raises on each use."""
 
-    def look(self, key: str, /, timeout: float | None = None) -> StoredAnswers:
+    def find(self, key: str, /, timeout: float | None = None) -> StoredAnswers:
         raise ZeroDivisionError("broken")
 
 
 class _StingyCache(MemoryCache):
     """A faulty cache that stores nothing."""
 
-    def keep(
+    def store(
         self,
         key: str,
         mark: int,
@@ -306,8 +306,8 @@ class _StingyCache(MemoryCache):
 class _MuteCache(MemoryCache):
     """A faulty cache that stores responses and never returns them."""
 
-    def look(self, key: str, /, timeout: float | None = None) -> StoredAnswers:
-        return super().look(key, timeout)._replace(entries=())
+    def find(self, key: str, /, timeout: float | None = None) -> StoredAnswers:
+        return super().find(key, timeout)._replace(entries=())
 
 
 @pytest.mark.parametrize(

@@ -170,7 +170,7 @@ def test_webhooks_have_a_token() -> None:
             **sandbox.event_notice(URL, event).arguments()
         )
     with pytest.raises(WebhookRejected):
-        verifier.verify(**sandbox.tell_with_password(URL, event).arguments())
+        verifier.verify(**sandbox.event_notice_with_password(URL, event).arguments())
 
 
 def test_webhooks_have_a_password() -> None:
@@ -178,14 +178,14 @@ def test_webhooks_have_a_password() -> None:
     sandbox, mail_hub = brevo_hub(webhook_authentication="basic")
     event = {"event": "delivered", "message-id": ID}
     verifier = mail_hub.webhooks("mail", secrets=sandbox.password)
-    [webhook] = verifier.verify(**sandbox.tell_with_password(URL, event).arguments())
+    [webhook] = verifier.verify(**sandbox.event_notice_with_password(URL, event).arguments())
 
     assert "email.delivered" == webhook.type
     with pytest.raises(WebhookRejected):
         verifier.verify(**sandbox.event_notice(URL, event).arguments())
     with pytest.raises(WebhookRejected):
         mail_hub.webhooks("mail", secrets="hook:wrong").verify(
-            **sandbox.tell_with_password(URL, {**event, "id": 2}).arguments()
+            **sandbox.event_notice_with_password(URL, {**event, "id": 2}).arguments()
         )
 
 

@@ -11,11 +11,11 @@ if TYPE_CHECKING:
 class ResponseCache(Protocol):
     """Stores cached answers under their keys, and may drop an answer at any time.
 
-    `look` returns the answers under a key, with a mark that identifies this look-up. The age of
-    each answer includes the time since it was stored, measured by a clock that never steps. `keep`
+    `find` returns the answers under a key, with a mark that identifies this look-up. The age of
+    each answer includes the time since it was stored, measured by a clock that never steps. `store`
     replaces the answers for at most the given seconds, and returns whether they are stored. It
-    stores nothing if anything was stored or deleted under this key since the `look` that returned
-    the mark. `forget` deletes everything under a key. Data in a shared place is sealed. If sealed
+    stores nothing if anything was stored or deleted under this key since the `find` that returned
+    the mark. `delete` deletes everything under a key. Data in a shared place is sealed. If sealed
     data cannot be opened, or was changed or moved to another key, it counts as missing, and
     `unreadable` has the reason.
 
@@ -27,9 +27,9 @@ class ResponseCache(Protocol):
     methods are safe from several threads and after a fork.
     """
 
-    def look(self, key: str, /, timeout: float | None = None) -> StoredAnswers: ...
+    def find(self, key: str, /, timeout: float | None = None) -> StoredAnswers: ...
 
-    def keep(
+    def store(
         self,
         key: str,
         mark: int,
@@ -39,15 +39,15 @@ class ResponseCache(Protocol):
         timeout: float | None = None,
     ) -> bool: ...
 
-    def forget(self, key: str, /, timeout: float | None = None) -> None: ...
+    def delete(self, key: str, /, timeout: float | None = None) -> None: ...
 
 
 class AsyncResponseCache(Protocol):
     """The asynchronous `ResponseCache`; a cancelled method has either completed or done nothing."""
 
-    async def look(self, key: str, /, timeout: float | None = None) -> StoredAnswers: ...
+    async def find(self, key: str, /, timeout: float | None = None) -> StoredAnswers: ...
 
-    async def keep(
+    async def store(
         self,
         key: str,
         mark: int,
@@ -57,4 +57,4 @@ class AsyncResponseCache(Protocol):
         timeout: float | None = None,
     ) -> bool: ...
 
-    async def forget(self, key: str, /, timeout: float | None = None) -> None: ...
+    async def delete(self, key: str, /, timeout: float | None = None) -> None: ...

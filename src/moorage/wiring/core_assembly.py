@@ -46,7 +46,7 @@ if TYPE_CHECKING:
 
     from moorage.wiring.ports import Ports
 
-_CACHE: Final = (("look", 1), ("keep", 4), ("forget", 1))
+_CACHE: Final = (("find", 1), ("store", 4), ("delete", 1))
 """The verbs of a cache, and how many arguments each has before its timeout."""
 
 
@@ -256,15 +256,15 @@ def _core(ports: Ports, clock: Any, **verbs: Any) -> Core:
 
 def _with_cache(core: Core, ports: Ports, guard: Callable[[Any], Any]) -> Core:
     """Return the core with a cache: the host's, or one in the memory of this process."""
-    cache, look_now = ports.cache, None
+    cache, find_now = ports.cache, None
     if cache is None:
         # Memory never makes a task wait.
         cache, guard = defaults.LazyAdapter(lambda: defaults.memory_cache(ports.clock)), lift
-        look_now = _verb(cache, "look", "cache")
-    look_up, keep, forget = (
+        find_now = _verb(cache, "find", "cache")
+    find, store, delete = (
         guard(with_timeout(_verb(cache, verb, "cache"), arguments)) for verb, arguments in _CACHE
     )
-    return evolve(core, cache=GuardedCache(core, look_up, keep, forget, look_now))
+    return evolve(core, cache=GuardedCache(core, find, store, delete, find_now))
 
 
 def _enter(locks: Any) -> Callable[[str, object, int], bool] | None:
@@ -286,12 +286,12 @@ def _release(locks: Any) -> Callable[[str, object], None]:
     """Return the function of these locks that releases a slot."""
     if not isinstance(locks, defaults.LazyAdapter):
         return _verb(locks, "release", "locks")
-    give_back: Any = None
+    release: Any = None
 
     def lazy(name: str, holder: object) -> None:
-        nonlocal give_back
-        give_back = give_back or locks.get().release
-        give_back(name, holder)
+        nonlocal release
+        release = release or locks.get().release
+        release(name, holder)
 
     return lazy
 

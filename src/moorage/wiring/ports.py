@@ -118,7 +118,7 @@ _AWAITED: Final = {
     "http": ("send", "open"),
     "state": ("execute",),
     "claims": ("execute",),
-    "cache": ("look", "keep", "forget"),
+    "cache": ("find", "store", "delete"),
     "credentials": ("get", "refresh"),
     "negotiator": ("token",),
     "sleeper": ("sleep",),

@@ -30,7 +30,7 @@ _NAME: Final = 256
 """Bytes that a key takes, about."""
 
 
-class _KeptEntry(NamedTuple):
+class _CachedEntry(NamedTuple):
     """A cached entry, with its size and the times at which it was stored and expires."""
 
     change: int
@@ -40,7 +40,7 @@ class _KeptEntry(NamedTuple):
     entries: Entries
 
 
-_TRACE: Final = _KeptEntry(0, 0, 0, _NAME, ())
+_TRACE: Final = _CachedEntry(0, 0, 0, _NAME, ())
 """What is left of what was forgotten."""
 
 
@@ -68,13 +68,13 @@ class MemoryCache:
 
     def _clear_all(self) -> None:
         self._lock = Lock()
-        self._kept: OrderedDict[str, _KeptEntry] = OrderedDict()
+        self._entries: OrderedDict[str, _CachedEntry] = OrderedDict()
         self._size = 0
         self._change = 0
         self._lost = 0
 
     def __len__(self) -> int:
-        return len(self._kept)
+        return len(self._entries)
 
     def __bool__(self) -> bool:
         # An empty cache is a cache: `given or default` must not put another in its place.
@@ -85,13 +85,13 @@ class MemoryCache:
         """The approximate number of bytes that all cached entries occupy."""
         return self._size
 
-    def look(self, key: str, /, timeout: float | None = None) -> StoredAnswers:  # noqa: ARG002 - memory needs no waiting
+    def find(self, key: str, /, timeout: float | None = None) -> StoredAnswers:  # noqa: ARG002 - memory needs no waiting
         """Return the responses that are cached under a key."""
         with self._lock:
-            change, cached_answers = self._change, self._kept.get(key)
+            change, cached_answers = self._change, self._entries.get(key)
             if cached_answers is None or not cached_answers.entries:
                 return StoredAnswers(change)
-            self._kept.move_to_end(key)
+            self._entries.move_to_end(key)
         now = self._nanoseconds()
         if now >= cached_answers.until:
             return StoredAnswers(change)
@@ -99,7 +99,7 @@ class MemoryCache:
         entries = tuple([entry.later(age_seconds) for entry in cached_answers.entries])
         return new_tuple(StoredAnswers, (change, entries, None))
 
-    def keep(
+    def store(
         self,
         key: str,
         mark: int,
@@ -112,7 +112,7 @@ class MemoryCache:
         size = _NAME + sum(entry.size for entry in entries)
         now = self._nanoseconds()
         with self._lock:
-            previous_answers = self._kept.get(key)
+            previous_answers = self._entries.get(key)
             last_change = self._lost if previous_answers is None else previous_answers.change
             if last_change > mark:
                 return False
@@ -120,25 +120,25 @@ class MemoryCache:
                 # It would drive out all others, and itself.
                 self._store(key, _TRACE)
                 return False
-            self._store(key, _KeptEntry(0, now, now + round(seconds * _SECOND), size, entries))
+            self._store(key, _CachedEntry(0, now, now + round(seconds * _SECOND), size, entries))
             return True
 
-    def forget(self, key: str, /, timeout: float | None = None) -> None:  # noqa: ARG002 - memory needs no waiting
+    def delete(self, key: str, /, timeout: float | None = None) -> None:  # noqa: ARG002 - memory needs no waiting
         """Remove the responses under a key; writers that looked up before cannot store theirs."""
         with self._lock:
             self._store(key, _TRACE)
 
-    def _store(self, key: str, new: _KeptEntry) -> None:
+    def _store(self, key: str, new: _CachedEntry) -> None:
         self._change += 1
         self._remove_responses(key)
-        self._kept[key] = new._replace(change=self._change)
+        self._entries[key] = new._replace(change=self._change)
         self._size += new.size
-        while len(self._kept) > self._max_entries or self._size > self._max_bytes:
-            self._lost = max(self._lost, self._remove_responses(next(iter(self._kept))))
+        while len(self._entries) > self._max_entries or self._size > self._max_bytes:
+            self._lost = max(self._lost, self._remove_responses(next(iter(self._entries))))
 
     def _remove_responses(self, key: str) -> int:
         """Remove the responses under a key; return the number of the change that stored them."""
-        removed_answers = self._kept.pop(key, None)
+        removed_answers = self._entries.pop(key, None)
         if removed_answers is None:
             return 0
         self._size -= removed_answers.size
@@ -160,11 +160,11 @@ class AsyncMemoryCache:
             shared = MemoryCache(clock, max_entries=max_entries, max_bytes=max_bytes)
         self.shared = shared
 
-    async def look(self, key: str, /, timeout: float | None = None) -> StoredAnswers:  # noqa: ARG002 - memory needs no waiting
+    async def find(self, key: str, /, timeout: float | None = None) -> StoredAnswers:  # noqa: ARG002 - memory needs no waiting
         """Return the responses that are cached under a key."""
-        return self.shared.look(key)
+        return self.shared.find(key)
 
-    async def keep(
+    async def store(
         self,
         key: str,
         mark: int,
@@ -174,8 +174,8 @@ class AsyncMemoryCache:
         timeout: float | None = None,  # noqa: ARG002 - memory needs no waiting
     ) -> bool:
         """Cache responses under a key, unless the key has changed since the look-up."""
-        return self.shared.keep(key, mark, entries, seconds)
+        return self.shared.store(key, mark, entries, seconds)
 
-    async def forget(self, key: str, /, timeout: float | None = None) -> None:  # noqa: ARG002 - memory needs no waiting
+    async def delete(self, key: str, /, timeout: float | None = None) -> None:  # noqa: ARG002 - memory needs no waiting
         """Remove the responses under a key; writers that looked up before cannot store theirs."""
-        self.shared.forget(key)
+        self.shared.delete(key)

@@ -61,7 +61,7 @@ class _SealedEntries:
         age_seconds = looked.rested / SECOND
         return StoredAnswers(looked.mark, tuple(entry.later(age_seconds) for entry in entries))
 
-    def _keep(self, key: str, mark: int, entries: Entries, seconds: float) -> StoreCachedAnswers:
+    def _store(self, key: str, mark: int, entries: Entries, seconds: float) -> StoreCachedAnswers:
         sealed_answers = self._cipher.seal(pack_entries(entries), _binding_of(key))
         return StoreCachedAnswers(key, mark, sealed_answers, max(1, micros(seconds)))
 
@@ -84,11 +84,11 @@ class SealedCache(_SealedEntries):
     def __init__(self, storage: StateStorage, cipher: Cipher) -> None:
         super().__init__(storage, cipher)
 
-    def look(self, key: str, /, timeout: float | None = None) -> StoredAnswers:
+    def find(self, key: str, /, timeout: float | None = None) -> StoredAnswers:
         """Return the responses that are cached under a key."""
         return self._unsealed(key, self._execute(ReadCachedAnswers(key), timeout))
 
-    def keep(
+    def store(
         self,
         key: str,
         mark: int,
@@ -98,10 +98,10 @@ class SealedCache(_SealedEntries):
         timeout: float | None = None,
     ) -> bool:
         """Store responses under a key, unless it has changed; return whether they were stored."""
-        was_stored: bool = self._execute(self._keep(key, mark, entries, seconds), timeout)
+        was_stored: bool = self._execute(self._store(key, mark, entries, seconds), timeout)
         return was_stored
 
-    def forget(self, key: str, /, timeout: float | None = None) -> None:
+    def delete(self, key: str, /, timeout: float | None = None) -> None:
         """Remove the responses under a key; writers that looked up before cannot store theirs."""
         self._execute(RemoveCachedAnswers(key), timeout)
 
@@ -120,11 +120,11 @@ class AsyncSealedCache(_SealedEntries):
     def __init__(self, storage: AsyncStateStorage, cipher: Cipher) -> None:
         super().__init__(storage, cipher)
 
-    async def look(self, key: str, /, timeout: float | None = None) -> StoredAnswers:
+    async def find(self, key: str, /, timeout: float | None = None) -> StoredAnswers:
         """Return the responses that are cached under a key."""
         return self._unsealed(key, await self._execute(ReadCachedAnswers(key), timeout))
 
-    async def keep(
+    async def store(
         self,
         key: str,
         mark: int,
@@ -134,9 +134,9 @@ class AsyncSealedCache(_SealedEntries):
         timeout: float | None = None,
     ) -> bool:
         """Store responses under a key, unless it has changed; return whether they were stored."""
-        was_stored: bool = await self._execute(self._keep(key, mark, entries, seconds), timeout)
+        was_stored: bool = await self._execute(self._store(key, mark, entries, seconds), timeout)
         return was_stored
 
-    async def forget(self, key: str, /, timeout: float | None = None) -> None:
+    async def delete(self, key: str, /, timeout: float | None = None) -> None:
         """Remove the responses under a key; writers that looked up before cannot store theirs."""
         await self._execute(RemoveCachedAnswers(key), timeout)

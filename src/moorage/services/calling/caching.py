@@ -195,7 +195,7 @@ class CachedExchange(Exchange):
             return None
         if request is not self._request and not is_cacheable_request(request):
             return None
-        found_answers = await self._cache.look(call, inquiry.key)
+        found_answers = await self._cache.find(call, inquiry.key)
         if found_answers is None:
             return None
         entry = inquiry.matching(found_answers.entries)
@@ -295,7 +295,7 @@ class CachedExchange(Exchange):
             # A reference from the object to itself through this function would keep it in memory.
             self.transforms = self._plan.request_transforms
         if error is None or (isinstance(error, VendorRejected) and not error.retryable):
-            await self._keep(call, lookup)
+            await self._store(call, lookup)
         elif lookup.entry is not None and _is_unavailable(error):
             entry = lookup.entry.later((core.nanoseconds() - lookup.at) / 1e9)
             decision = decide(lookup.request, entry, self._policy)
@@ -326,7 +326,7 @@ class CachedExchange(Exchange):
         self._validated = entry
         return request.with_headers(decision.validators)
 
-    async def _keep(self, call: Call, lookup: CacheLookup) -> None:
+    async def _store(self, call: Call, lookup: CacheLookup) -> None:
         """Store the new answer in place of the old one, or only remove the old one."""
         flight = (self._core.nanoseconds() - lookup.at) / 1e9
         arrival, policy, who = self._arrival, self._policy, lookup.who
@@ -345,9 +345,9 @@ class CachedExchange(Exchange):
         entries = entries_to_store(new_entry, others, policy)
         if entries:
             useful = max(usable_seconds(entry, policy) for entry in entries)
-            await self._cache.keep(call, lookup.key, found_answers.mark, entries, useful)
+            await self._cache.store(call, lookup.key, found_answers.mark, entries, useful)
         elif found_answers.entries:
-            await self._cache.forget(call, lookup.key)
+            await self._cache.delete(call, lookup.key)
 
 
 class CacheInvalidation:
@@ -364,7 +364,7 @@ class CacheInvalidation:
         value, error = await attempts()
         if self._sent is not None and (error is None or call.acted):
             for key in self._changed_keys(self._sent, None if value is None else value.headers):
-                await self._cache.forget(call, key)
+                await self._cache.delete(call, key)
         return value, error
 
     def _note(self, request: Request) -> Request:

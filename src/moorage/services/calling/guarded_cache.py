@@ -40,39 +40,39 @@ class GuardedCache:
     def __init__(
         self,
         core: Core,
-        look: Callable[[str, float | None], Flow[StoredAnswers]],
-        keep: Callable[[str, int, Entries, float, float | None], Flow[bool]],
-        forget: Callable[[str, float | None], Flow[None]],
-        look_now: Callable[[str], StoredAnswers] | None = None,
+        find: Callable[[str, float | None], Flow[StoredAnswers]],
+        store: Callable[[str, int, Entries, float, float | None], Flow[bool]],
+        delete: Callable[[str, float | None], Flow[None]],
+        find_now: Callable[[str], StoredAnswers] | None = None,
     ) -> None:
-        """Wrap a cache's methods; `look_now` is the lookup of a cache that never waits or fails."""
+        """Wrap a cache's methods; `find_now` is the lookup of a cache that never waits or fails."""
         self._core = core
-        self._look = look
-        self._keep = keep
-        self._forget = forget
-        self._look_now = look_now
+        self._find = find
+        self._store = store
+        self._delete = delete
+        self._find_now = find_now
         self._probe = OutageProbe(core, "cache")
         self.inquiries: BoundedCache[tuple[Any, ...], CacheInquiry] = BoundedCache(_MOST_INQUIRIES)
 
-    async def look(self, call: Call, key: str) -> StoredAnswers | None:
+    async def find(self, call: Call, key: str) -> StoredAnswers | None:
         """Look up the answers stored under a cache key."""
-        if self._look_now is not None:
-            return self._look_now(key)
+        if self._find_now is not None:
+            return self._find_now(key)
         time_left = max(0.0, call.remaining(self._core) / 1e9)
-        entries: StoredAnswers | None = await self._guarded_use(call, time_left, self._look, key)
+        entries: StoredAnswers | None = await self._guarded_use(call, time_left, self._find, key)
         if entries is not None and entries.unreadable is not None:
-            self._tell_skipped(call, entries.unreadable)
+            self._notify_skipped(call, entries.unreadable)
         return entries
 
-    async def keep(
+    async def store(
         self, call: Call, key: str, mark: int, entries: Entries, seconds: float
     ) -> bool | None:
         """Store answers under a cache key; return True if they are stored now."""
-        return await self._guarded_use(call, _FOREVER, self._keep, key, mark, entries, seconds)  # type: ignore[no-any-return]  # as the port says
+        return await self._guarded_use(call, _FOREVER, self._store, key, mark, entries, seconds)  # type: ignore[no-any-return]  # as the port says
 
-    async def forget(self, call: Call, key: str) -> None:
+    async def delete(self, call: Call, key: str) -> None:
         """Remove the answers stored under a cache key."""
-        await self._guarded_use(call, _FOREVER, self._forget, key)
+        await self._guarded_use(call, _FOREVER, self._delete, key)
 
     async def _guarded_use(
         self,
@@ -84,7 +84,7 @@ class GuardedCache:
         probe, core = self._probe, self._core
         outage = probe.outage
         if outage is not None and not probe.may_probe(outage):
-            self._tell_skipped(call, type(outage.error).__name__)
+            self._notify_skipped(call, type(outage.error).__name__)
             return None
         patience = call.plan.cache_wait
         start_time = core.nanoseconds()
@@ -111,7 +111,7 @@ class GuardedCache:
         elif outage is not None:
             probe.found(outage)
         if error is not None:
-            self._tell_skipped(call, type(error).__name__)
+            self._notify_skipped(call, type(error).__name__)
         return answer
 
     def _end_probe(self, outage: Outage | None) -> None:
@@ -119,7 +119,7 @@ class GuardedCache:
         if outage is not None:
             outage.turn.append(None)
 
-    def _tell_skipped(self, call: Call, error: str) -> None:
+    def _notify_skipped(self, call: Call, error: str) -> None:
         core = self._core
         if core.observers:
             call.emit(core, CacheSkipped, error=error)

@@ -391,7 +391,7 @@ async def complete_key(
         answer = ("value", once.rules.encode(value))
     except Exception as error:  # noqa: BLE001 - copying a user's value may raise anything
         answer = _LOST_ANSWER
-        _tell_not_stored(core, call, error)
+        _notify_not_stored(core, call, error)
     settle_result = await _store_answer(core, call, once, claim, answer)
     if settle_result is not None and not settle_result.held and settle_result.done:
         return replay_answer(core, call, once, settle_result.answer)
@@ -445,21 +445,21 @@ async def _store_answer(
             settle_result = _settle_at_once(core, call, command, core.ask)
     except InvalidData as error:
         # A store outside this process can only store plain values.
-        _tell_not_stored(core, call, error)
+        _notify_not_stored(core, call, error)
         return (
             None
             if answer is _LOST_ANSWER
             else await _store_answer(core, call, once, claim, _LOST_ANSWER)
         )
     except StorageUnavailable as error:
-        _tell_not_stored(core, call, error)
+        _notify_not_stored(core, call, error)
         return None
     tenant = call.plan.tenant
     if settle_result.held and core.tenant_records is not None and tenant is not None:
         core.tenant_records.count_answer(core, tenant, sealed_answer, ttl=claim.ttl)
     if not (settle_result.held or settle_result.done):
         # The request had its effect nevertheless, and observers are told that its answer is lost.
-        _tell_not_stored(core, call, StorageUnavailable("The store has lost the claim."))
+        _notify_not_stored(core, call, StorageUnavailable("The store has lost the claim."))
     return settle_result
 
 
@@ -510,6 +510,6 @@ def _unknown_error(once: KeyedUse, wait: int = 0) -> OutcomeUnknown:
     )
 
 
-def _tell_not_stored(core: Core, call: Call, error: Exception) -> None:
+def _notify_not_stored(core: Core, call: Call, error: Exception) -> None:
     if core.observers:
         call.emit(core, AnswerNotStored, error=type(error).__name__)

@@ -238,7 +238,7 @@ class Dispatcher:
                 if unavailable is None and not is_refused:
                     unavailable = account, error
                 await _move_ownership(ownership, following_account)
-                self._tell_fail_over(operation, account, following_account, error, key)
+                self._notify_fail_over(operation, account, following_account, error, key)
         wire = self._wire(last_account, operation, timeout, key)
         try:
             return await self._at_account(operation, wire, perform, last_account.vendor)
@@ -322,7 +322,7 @@ class Dispatcher:
             raise error
         return account
 
-    def _tell_fail_over(
+    def _notify_fail_over(
         self,
         operation: RoutingRequest,
         account: Account,

@@ -289,7 +289,7 @@ class Renewal:
         if isinstance(answer, Granted):
             await self._keep(owner, question, answer.credentials, claimed)
             duration = (core.nanoseconds() - start_time) / _SECOND
-            self._tell_observers(TokenRenewed, owner, duration=duration, attempts=attempts)
+            self._notify_observers(TokenRenewed, owner, duration=duration, attempts=attempts)
             return answer.credentials
         if isinstance(answer, Refused) and answer.why is Refusal.GONE and not alone:
             await core.execute(
@@ -439,12 +439,12 @@ class Renewal:
         return failure_to_store
 
     def _consent_error(self, owner: Owner, reason: str) -> AuthorizationRequired:
-        self._tell_observers(ConsentNeeded, owner, reason=reason)
+        self._notify_observers(ConsentNeeded, owner, reason=reason)
         return AuthorizationRequired(
             f"A person must authorise {owner[0]!r} again: {reason}.", service=owner[0]
         )
 
-    def _tell_observers(self, kind: Any, owner: Owner, **details: Any) -> None:
+    def _notify_observers(self, kind: Any, owner: Owner, **details: Any) -> None:
         core = self._core
         if core.observers:
             core.notify(

@@ -216,7 +216,7 @@ class TokenRefreshFlows:
             if error.retry_at is not None:
                 wait = max(wait, (error.retry_at - core.utc()).total_seconds())
             cached.put_off(core.nanoseconds() + int(wait * _SECOND))
-            self._tell_observers(owner, error, still_works=True)
+            self._notify_observers(owner, error, still_works=True)
             return stale_credentials
         finally:
             core.release(lock, lock_holder)
@@ -238,7 +238,7 @@ class TokenRefreshFlows:
             except ConnectorError as error:
                 self._failures += 1
                 self._failed[owner] = self._failures, without_frames(copy(error))
-                self._tell_observers(owner, error, still_works=False)
+                self._notify_observers(owner, error, still_works=False)
                 raise
             self._failed.pop(owner, None)
             return self._cache_token(owner, renewed).credentials
@@ -254,7 +254,7 @@ class TokenRefreshFlows:
         if number > before or is_early:
             raise copy(error)
 
-    def _tell_observers(self, owner: Owner, error: ConnectorError, *, still_works: bool) -> None:
+    def _notify_observers(self, owner: Owner, error: ConnectorError, *, still_works: bool) -> None:
         core = self._core
         if core.observers:
             core.notify(

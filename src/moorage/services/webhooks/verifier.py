@@ -146,7 +146,7 @@ class WebhookReceiver:
                 events = await self._first_deliveries(events, tenant)
         except WebhookRejected as error:
             error.service = endpoint.name
-            self._tell_event(WebhookRefused, tenant, reason=error.reason or "")
+            self._notify_event(WebhookRefused, tenant, reason=error.reason or "")
             raise
         self.received(events, tenant)
         return events
@@ -320,9 +320,9 @@ class WebhookReceiver:
 
     def received(self, events: tuple[WebhookEvent, ...], tenant: str | None) -> None:
         """Notify the observers that a webhook's events were accepted."""
-        self._tell_event(WebhookReceived, tenant, events=len(events))
+        self._notify_event(WebhookReceived, tenant, events=len(events))
 
-    def _tell_event(self, kind: type[Any], tenant: str | None, **fields: Any) -> None:
+    def _notify_event(self, kind: type[Any], tenant: str | None, **fields: Any) -> None:
         core, endpoint = self._core, self._endpoint
         if core.observers:
             core.notify(

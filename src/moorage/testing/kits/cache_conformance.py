@@ -57,7 +57,7 @@ async def a_new_cache_is_empty(factory: AsyncFactory) -> None:
     """A new cache has no responses under a key, and removing them does nothing."""
     cache, key = factory(), _key()
     await _require_entries(cache, key)
-    await cache.forget(key)
+    await cache.delete(key)
     await _require_entries(cache, key)
 
 
@@ -76,7 +76,7 @@ async def keys_are_apart(factory: AsyncFactory) -> None:
     keys = [key, key.upper(), f"{key} ", f"{key}0", key.replace("@", "")]
     for number, distinct_key in enumerate(keys):
         await _store_answer(cache, distinct_key, entry(number))
-    await cache.forget(key)
+    await cache.delete(key)
     await _require_entries(cache, key)
     for number, distinct_key in enumerate(keys[1:], 1):
         await _require_entries(cache, distinct_key, entry(number))
@@ -94,7 +94,7 @@ async def a_removed_response_is_gone(factory: AsyncFactory) -> None:
     """A removed response is not found until a new one is stored."""
     cache, key = factory(), _key()
     await _store_answer(cache, key, entry(1))
-    await cache.forget(key)
+    await cache.delete(key)
     await _require_entries(cache, key)
     await _store_answer(cache, key, entry(2))
     await _require_entries(cache, key, entry(2))
@@ -106,9 +106,9 @@ async def a_response_requested_before_removal_is_not_stored(factory: AsyncFactor
     for has_entry in (False, True):
         if has_entry:
             await _store_answer(cache, key, entry(1))
-        lookup = await cache.look(key)
-        await cache.forget(key)
-        was_stored = await cache.keep(key, lookup.mark, (entry(2),), _LONG)
+        lookup = await cache.find(key)
+        await cache.delete(key)
+        was_stored = await cache.store(key, lookup.mark, (entry(2),), _LONG)
         require(not was_stored, "An answer is said to be kept that was under way when its key was"
                 " forgotten.")  # fmt: skip
         await _require_entries(cache, key)
@@ -118,9 +118,9 @@ async def one_of_two_concurrent_writers_succeeds(factory: AsyncFactory) -> None:
     """Of two callers that read the same version, only the first can replace it."""
     cache, key = factory(), _key()
     for number in (1, 3):
-        lookup, second_lookup = await cache.look(key), await cache.look(key)
-        is_first_kept = await cache.keep(key, lookup.mark, (entry(number),), _LONG)
-        is_second_kept = await cache.keep(key, second_lookup.mark, (entry(number + 1),), _LONG)
+        lookup, second_lookup = await cache.find(key), await cache.find(key)
+        is_first_kept = await cache.store(key, lookup.mark, (entry(number),), _LONG)
+        is_second_kept = await cache.store(key, second_lookup.mark, (entry(number + 1),), _LONG)
         require(is_first_kept, "An answer was not kept, though nothing had changed under its key.")
         require(not is_second_kept, "An answer was kept over one that came after it was asked for.")
         await _require_entries(cache, key, entry(number))
@@ -135,7 +135,7 @@ async def cached_responses_age(factory: AsyncFactory) -> None:
     age = entry(1).age
     while age < entry(1).age + _SHORT:
         read_start = time.monotonic()
-        entries = (await cache.look(key)).entries
+        entries = (await cache.find(key)).entries
         read_end = time.monotonic()
         require(entries, "An answer was lost that was to be kept for long.")
         require(entries[0].age >= age, "An answer has become younger while it was kept.")
@@ -155,11 +155,11 @@ async def cached_responses_age(factory: AsyncFactory) -> None:
 async def cached_responses_expire(factory: AsyncFactory) -> None:
     """A response stored for a short time disappears after it."""
     cache, key = factory(), _key()
-    lookup = await cache.look(key)
-    await cache.keep(key, lookup.mark, (entry(1),), _SHORT)
+    lookup = await cache.find(key)
+    await cache.store(key, lookup.mark, (entry(1),), _SHORT)
     await _store_answer(cache, f"{key}0", entry(2))
     end = time.monotonic() + patience()
-    while (await cache.look(key)).entries:
+    while (await cache.find(key)).entries:
         require(time.monotonic() < end, "An answer is kept for longer than it was to be.")
         await asyncio.sleep(0.001)
     await _require_entries(cache, f"{key}0", entry(2))
@@ -176,8 +176,8 @@ def many_threads_may_use_it(factory: Factory) -> None:
     def work(number: int) -> None:
         try:
             for _ in range(_ROUNDS):
-                lookup = cache.look(key)
-                if cache.keep(key, lookup.mark, (entry(number),), _LONG):
+                lookup = cache.find(key)
+                if cache.store(key, lookup.mark, (entry(number),), _LONG):
                     marks.append(lookup.mark)
         except Exception as error:  # noqa: BLE001 - told below
             error_messages.append(f"{type(error).__name__}: {error}")
@@ -190,7 +190,7 @@ def many_threads_may_use_it(factory: Factory) -> None:
     require(not error_messages, f"Threads that used the cache at once raised {error_messages}.")
     require(marks, "No thread could keep anything.")
     require(len(marks) == len(set(marks)), "Two threads kept what they had looked up at once.")
-    require(len(cache.look(key).entries) == 1, "What the last thread kept is not there.")
+    require(len(cache.find(key).entries) == 1, "What the last thread kept is not there.")
 
 
 def _key() -> str:
@@ -199,13 +199,13 @@ def _key() -> str:
 
 
 async def _store_answer(cache: AsyncResponseCache, key: str, *entries: CacheEntry) -> None:
-    lookup = await cache.look(key)
-    was_stored = await cache.keep(key, lookup.mark, entries, _LONG)
+    lookup = await cache.find(key)
+    was_stored = await cache.store(key, lookup.mark, entries, _LONG)
     require(was_stored, "An answer was not kept, though nothing had changed under its key.")
 
 
 async def _require_entries(cache: AsyncResponseCache, key: str, *expected: CacheEntry) -> None:
-    lookup = await cache.look(key)
+    lookup = await cache.find(key)
     require(lookup.unreadable is None, f"What is kept cannot be read: {lookup.unreadable}.")
     ageless = tuple(attrs.evolve(entry, age=0.0) for entry in lookup.entries)
     expected_ageless = tuple(attrs.evolve(entry, age=0.0) for entry in expected)

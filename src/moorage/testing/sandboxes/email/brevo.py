@@ -138,7 +138,7 @@ class BrevoSandbox(EmailSandbox):
         """Return a webhook of Brevo about an event, with the token of the webhook."""
         return self._notice(url, event, f"Bearer {self.webhook_token}")
 
-    def tell_with_password(self, url: str, event: Mapping[str, Any]) -> base.Notice:
+    def event_notice_with_password(self, url: str, event: Mapping[str, Any]) -> base.Notice:
         """Return a webhook of Brevo to a URL that contains a user name and a password."""
         return self._notice(url, event, f"Basic {b64encode(self.password.encode()).decode()}")
 
