@@ -452,3 +452,24 @@ def test_names_that_would_mask_nothing_are_refused(value: Any) -> None:
     """A name to mask that is empty or not a text is refused."""
     with pytest.raises(ConfigurationError):
         Redaction(header_names=value)
+
+
+@pytest.mark.parametrize(
+    "message, line",
+    [
+        ("no\r\n2026-01-01 INFO paid", "no 2026-01-01 INFO paid"),
+        ("no\u2028paid\x85paid\n", "no paid paid"),
+        ("\x1b[31mno\x1b]0;title\x07\x9b1A", "[31mno]0;title1A"),
+        ("no \u202edaip\u2066\u200f", "no daip"),
+        ("größe 🚢 \u200b", "größe 🚢 \u200b"),
+    ],
+)
+def test_words_are_one_line_without_control_characters(message: str, line: str) -> None:
+    """A vendor's message cannot forge a line of a log, or control a terminal."""
+    assert line == Redaction().words(message, 300)
+
+
+@pytest.mark.parametrize("character", ["\x1b", "\x7f", "\x9f", "\u202e"])
+def test_control_characters_hide_no_name_in_words(character: str) -> None:
+    """The name of a secret is recognised if control characters interrupt it."""
+    assert "password=***" == Redaction().words(f"pass{character}word=hunter2", 300)

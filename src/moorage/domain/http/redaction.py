@@ -42,6 +42,10 @@ _KEY = late_pattern(
 )
 """The keys of vendors that are recognisable by their prefix."""
 
+_LINE_BREAKS = late_pattern(r"[\t-\r\x85\u2028\u2029]+")
+_CONTROLS = late_pattern(r"[\x00-\x1f\x7f-\x9f\u061c\u200e\u200f\u202a-\u202e\u2066-\u2069]")
+"""Characters that move a terminal's cursor, or show a text in another order than it is read."""
+
 _OPAQUE = late_pattern(r"(?<![A-Za-z0-9+/_])[A-Za-z0-9+/_]{32,}={0,2}")
 _PIECES = late_pattern(r"[A-Za-z0-9]{16,}")
 
@@ -179,10 +183,13 @@ class Redaction:
         return self._redact_text(text[: begins.start()]) + self._json(text[begins.start() :])
 
     def words(self, text: str, limit: int) -> str:
-        """Return a vendor's message with secrets, keys and long tokens masked."""
-        return _cut_and_redact(
-            text.replace("\0", ""), limit, lambda part: self.text(_without_keys(part))
-        )
+        """Return a vendor's message as one line, with secrets, keys and long tokens masked.
+
+        Control characters are removed, so the message cannot forge a line of a log.
+        """
+        if not text.isprintable():
+            text = _CONTROLS.sub("", _LINE_BREAKS.sub(" ", text)).strip()
+        return _cut_and_redact(text, limit, lambda part: self.text(_without_keys(part)))
 
     def _redact_text(self, text: str) -> str:
         if len(text) < _MIN_LENGTH:
