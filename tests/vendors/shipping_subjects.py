@@ -21,6 +21,7 @@ from tests.vendors.subjects.dhl_express import dhl_express
 from tests.vendors.subjects.fedex import fedex
 from tests.vendors.subjects.shipengine import shipengine
 from tests.vendors.subjects.ups import ups
+from tests.vendors.subjects.usps import usps
 
 if TYPE_CHECKING:
     from moorage.domain.http.requests import Response
@@ -98,4 +99,4 @@ def shippo() -> ShippingSubject:
     )
 
 
-SUBJECTS = [dhl_express, easypost, fedex, shipengine, shippo, ups]
+SUBJECTS = [dhl_express, easypost, fedex, shipengine, shippo, ups, usps]

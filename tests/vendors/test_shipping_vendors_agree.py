@@ -188,14 +188,16 @@ SCENARIOS: Final[dict[Scenario, object]] = {
 """Scenarios of all vendors, each with its result or the class of its error."""
 
 DIFFERENCES: Final[dict[Scenario, dict[str, object]]] = {
-    unknown_shipment: {"fedex": ShipmentState.UNKNOWN},
+    unknown_shipment: {"fedex": ShipmentState.UNKNOWN, "usps": ShipmentState.UNKNOWN},
     tracking_of_an_unknown_shipment: {"fedex": TrackingStatus.UNKNOWN},
     tracking_after_the_cancellation: {
         "fedex": TrackingStatus.CANCELED,
         "ups": TrackingStatus.CANCELED,
     },
     label_after_the_cancellation: {"ups": VendorRejected},
-    valid_address_in_other_letters: {"ups": (AddressVerdict.CORRECTED, True)},
+    valid_address_in_other_letters: dict.fromkeys(
+        ("ups", "usps"), (AddressVerdict.CORRECTED, True)
+    ),
 }
 """The vendors with another result for a scenario, which the page about parcels lists."""
 

@@ -76,6 +76,7 @@ VENDOR_CLASSES: Final = {
     "telegram": "chat.telegram:Telegram",
     "twilio": "sms.twilio:Twilio",
     "ups": "shipping.ups:Ups",
+    "usps": "shipping.usps:Usps",
     "vies": "tax.vies:Vies",
     "vonage": "sms.vonage:Vonage",
     "web_push": "push.web_push:WebPush",

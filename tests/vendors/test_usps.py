@@ -1,0 +1,613 @@
+"""USPS: rates, labels, tracking, address checks and refusals."""
+
+from __future__ import annotations
+
+import asyncio
+from datetime import UTC, date, datetime
+from typing import Any
+from uuid import UUID
+
+import attrs
+import pytest
+
+from moorage.contracts.ref import Ref
+from moorage.contracts.routes import Account
+from moorage.contracts.shipping import (
+    Address,
+    AddressVerdict,
+    LabelFormat,
+    Parcel,
+    RateRequest,
+    ShipmentRequest,
+    ShipmentState,
+    Signature,
+    TrackingStatus,
+)
+from moorage.domain.http.requests import Request, Response, Timeouts
+from moorage.domain.values.money import Money
+from moorage.errors import (
+    AuthenticationFailed,
+    ConfigurationError,
+    InvalidData,
+    InvalidRequest,
+    UnsupportedByVendor,
+    VendorFailed,
+    VendorRejected,
+)
+from moorage.hub.hub import Hub
+from moorage.testing.sandboxes.base import SandboxHttpClient, reply
+from moorage.testing.sandboxes.shipping.usps import UspsSandbox
+from moorage.vendors.shipping._usps_requests import label_body, party
+from moorage.vendors.shipping.usps import Usps
+from tests.vendors.subjects.usps import usps_says, usps_vendor
+
+HERE = Address(
+    name="Jack Sparrow",
+    company="Acme",
+    line1="388 Townsend St",
+    city="San Francisco",
+    region="CA",
+    postal_code="94107-1234",
+    country="US",
+)
+THERE = Address(
+    name="Ada Lovelace",
+    line1="179 N Harbor Dr",
+    line2="Apt 20",
+    line3="Back door",
+    city="Redondo Beach",
+    region="CA",
+    postal_code="90277",
+    country="US",
+)
+RATES, PAYMENT, LABEL = (
+    "/shipments/v3/options/search",
+    "/payments/v3/payment-authorization",
+    "/labels/v3/label",
+)
+GOOD = {
+    "X_Payment_Authorization_Token": "payment.00000001",
+    "Accept": "application/vnd.usps.labels+json",
+}
+BOX = Parcel(weight="1.5", weight_unit="lb", length=6, width=9, height="2.5", length_unit="in")
+REQUEST = RateRequest(sender=HERE, recipient=THERE, parcels=BOX, ship_date=date(2030, 1, 2))
+OFFER = Ref("usps", "usps", "PRIORITY_MAIL", {"indicator": "SP", "category": "MACHINABLE"})
+DELIVERED: dict[str, Any] = {
+    "trackingNumber": "9400109104250532908587",
+    "status": "Delivered, Parcel Locker",
+    "statusCategory": "Delivered",
+    "expectedDeliveryTimeStamp": "2024-11-22T21:00:00Z",
+    "trackingEvents": [
+        {
+            "eventType": "Delivered, Parcel Locker",
+            "eventTimestamp": "2024-11-22T13:58:00",
+            "GMTTimestamp": "2024-11-22T18:58:40Z",
+            "GMTOffset": "-05:00",
+            "eventCity": "HERNANDO",
+            "eventState": "FL",
+            "eventZIP": "34442",
+            "name": "A LOVELACE",
+            "eventCode": "01",
+        },
+        {
+            "eventType": "In Transit to Next Facility",
+            "eventTimestamp": "2024-11-20T01:11:00",
+            "GMTOffset": "-05:00",
+            "name": None,
+            "eventCode": "TL",
+        },
+    ],
+}
+"""The form of a recorded answer, with a name added."""
+
+
+class Shop:
+    """A hub with an account at USPS's sandbox."""
+
+    def __init__(self, **options: Any) -> None:
+        self.sandbox = UspsSandbox()
+        self.vendor = usps_vendor(self.sandbox, **options)
+        account = Account("usps", self.vendor, settings={"retry": None, "circuit": None})
+        self.hub = Hub([account], http=SandboxHttpClient(self.sandbox))
+        self.shipping = self.hub.shipping()
+
+    def buy(self, key: str = "k-1", **fields: Any) -> Any:
+        """Buy a label and return the shipment."""
+        request = ShipmentRequest(rate_request=attrs.evolve(REQUEST, **fields))
+        return self.shipping.create_shipment(request, idempotency_key=key)
+
+    def bodies(self, path: str) -> list[Any]:
+        """Return the bodies of the requests to a path."""
+        return [item.json() for item in self.sandbox.requests if item.path == path]
+
+
+@pytest.fixture(name="shop")
+def _shop() -> Shop:
+    """Return a hub with an account at a new USPS sandbox."""
+    return Shop()
+
+
+def test_rates_are_of_usual_mail_in_own_packaging(shop: Shop) -> None:
+    """Rates are of parcels in own packaging, without books and flat-rate envelopes."""
+    result = shop.shipping.get_rates(REQUEST)
+    ground, priority, express = result.rates
+
+    assert ["usps_ground_advantage", "usps_priority", "usps_priority_express"] == [
+        rate.service for rate in result.rates
+    ]
+    assert ("6.07", "USD") == (str(ground.total.amount), ground.total.currency)
+    assert ("PRIORITY_MAIL", "Priority Mail") == (priority.vendor_service, priority.service_name)
+    assert {"service": "usps_priority", "indicator": "SP", "category": "MACHINABLE"} == dict(
+        priority.ref.related
+    )
+    assert (1, True, datetime(2030, 1, 5, tzinfo=UTC)) == (
+        express.delivery_days,
+        express.guaranteed,
+        express.delivery_date,
+    )
+    assert (3, False) == (ground.delivery_days, ground.guaranteed)
+
+
+def test_request_for_rates(shop: Shop) -> None:
+    """The request has ZIP codes, pounds, inches with the longest side first, and the day."""
+    shop.shipping.get_rates(REQUEST)
+
+    assert [
+        {
+            "originZIPCode": "94107",
+            "destinationZIPCode": "90277",
+            "packageDescription": {
+                "weight": 1.5,
+                "length": 9,
+                "width": 6,
+                "height": 2.5,
+                "mailClass": "ALL_OUTBOUND",
+                "mailingDate": "2030-01-02",
+                "extraServices": [],
+            },
+            "pricingOptions": [{"priceType": "COMMERCIAL"}],
+        }
+    ] == shop.bodies("/shipments/v3/options/search")
+
+
+def test_account_chooses_mail_classes_and_prices() -> None:
+    """An account may offer other mail classes, and have retail prices."""
+    shop = Shop(mail_classes=["LIBRARY_MAIL"], price_type="RETAIL")
+    [rate] = shop.shipping.get_rates(REQUEST).rates
+
+    assert ("usps_library_mail", 7) == (rate.service, rate.delivery_days)
+    [body] = shop.bodies("/shipments/v3/options/search")
+    assert [{"priceType": "RETAIL"}] == body["pricingOptions"]
+    with pytest.raises(ConfigurationError, match="prices"):
+        usps_vendor(shop.sandbox, price_type="CHEAP")
+
+
+@pytest.mark.parametrize(
+    "signature, code, price", [("anybody", 921, "9.52"), ("adult", 922, "14.97")]
+)
+def test_signature_is_an_extra_service(shop: Shop, signature: str, code: int, price: str) -> None:
+    """A signature is requested of rates and label, and is part of the price."""
+    bought = shop.buy(signature=Signature(signature))
+
+    assert Money(price, "USD") == bought.cost
+    for path in ("/shipments/v3/options/search", "/labels/v3/label"):
+        assert [code] == shop.bodies(path)[0]["packageDescription"]["extraServices"]
+
+
+def _options(**fields: Any) -> dict[str, Any]:
+    """Return an answer with one rate, with these fields changed."""
+    rate = {"mailClass": "PRIORITY_MAIL", "rateIndicator": "SP", "description": "Priority"}
+    entry = {"rates": [{**rate, **fields.pop("rate", {})}], "totalBasePrice": 7.42, **fields}
+    return {"pricingOptions": [{"shippingOptions": [{"rateOptions": [entry]}]}]}
+
+
+@pytest.mark.parametrize(
+    "answer, text",
+    [
+        (_options(totalBasePrice=None), "A rate could not be read."),
+        (_options(rate={"rateIndicator": "FP"}), "no rate"),
+        (_options(rate={"mailClass": "MEDIA_MAIL"}), "no rate"),
+        (_options(rate={"destinationEntryFacilityType": "DESTINATION_DELIVERY_UNIT"}), "no rate"),
+        ({"pricingOptions": []}, "no rate"),
+    ],
+)
+def test_rates_that_are_left_out(shop: Shop, answer: Any, text: str) -> None:
+    """A rate that cannot be read or used is left out, and a message says so."""
+    shop.shipping.get_rates(REQUEST)
+    shop.sandbox.fail(reply(answer))
+    result = shop.shipping.get_rates(attrs.evolve(REQUEST, reference="2"))
+
+    assert () == result.rates
+    assert text in (result.messages[0].text or "")
+
+
+def test_rate_without_the_signature_is_left_out(shop: Shop) -> None:
+    """A rate whose answer does not have the signature is no rate for the shipment."""
+    shop.shipping.get_rates(REQUEST)
+    shop.sandbox.fail(reply(_options(extraServices=[{"extraService": "920"}])))
+
+    assert () == shop.shipping.get_rates(attrs.evolve(REQUEST, signature="adult")).rates
+
+
+def test_rate_without_days(shop: Shop) -> None:
+    """A commitment without days, such as of military mail, leaves the days open."""
+    shop.shipping.get_rates(REQUEST)
+    shop.sandbox.fail(reply(_options(commitment={"name": "MILITARY"})))
+    [rate] = shop.shipping.get_rates(attrs.evolve(REQUEST, reference="2")).rates
+
+    assert (None, None, "Priority") == (rate.delivery_days, rate.guaranteed, rate.service_name)
+
+
+def test_answer_without_prices_is_malformed(shop: Shop) -> None:
+    """An answer without `pricingOptions` is no list of rates."""
+    shop.shipping.get_rates(REQUEST)
+    shop.sandbox.fail(reply({}))
+    with pytest.raises(VendorFailed, match="pricingOptions"):
+        shop.shipping.get_rates(attrs.evolve(REQUEST, reference="2"))
+
+
+def test_label_is_paid_and_bought(shop: Shop) -> None:
+    """A label has an authorization of its payment, and a UUID that follows from its key."""
+    bought = shop.buy(reference="SO-2041")
+    [payment] = shop.bodies("/payments/v3/payment-authorization")
+    owner = {"CRID": "12345678", "MID": "901234567", "manifestMID": "901234567"}
+    account = {"accountType": "EPS", "accountNumber": "1000004321"}
+
+    assert {
+        "roles": [
+            {"roleName": "PAYER", **owner, **account},
+            {"roleName": "LABEL_OWNER", **owner},
+        ]
+    } == payment
+    request = shop.sandbox.requests[-1]
+    assert "payment.00000001" == request.headers.get("x-payment-authorization-token")
+    assert 4 == UUID(request.headers.get("x-idempotency-key") or "").version
+    assert Money("6.07", "USD") == bought.cost
+    assert b"%PDF-1.4 sandbox label 9200190123456700000002" == bought.labels[0].content
+    assert "https://tools.usps.com/go/TrackConfirmAction?tLabels=" in (bought.tracking_url or "")
+
+
+def test_manifest_may_have_another_mailer() -> None:
+    """The mailer id of the manifest may differ from that of the labels."""
+    shop = Shop(manifest_mid="902345678")
+    shop.buy()
+    [payment] = shop.bodies("/payments/v3/payment-authorization")
+
+    assert {("901234567", "902345678")} == {
+        (role["MID"], role["manifestMID"]) for role in payment["roles"]
+    }
+
+
+def test_request_for_a_label() -> None:
+    """Each part of a shipment has its place in the request for its label."""
+    request = attrs.evolve(
+        REQUEST,
+        return_to=attrs.evolve(THERE, name="Returns", line2=None, line3=None),
+        parcels=attrs.evolve(BOX, reference="box 1"),
+        label=LabelFormat.ZPL,
+        extra={"usps": {"shipment": {"imageInfo": {"labelType": "4X5LABEL"}}}},
+    )
+    place = {"streetAddress": "179 N Harbor Dr", "city": "Redondo Beach", "state": "CA"}
+
+    assert {
+        "imageInfo": {"imageType": "ZPL203DPI", "labelType": "4X5LABEL", "receiptOption": "NONE"},
+        "fromAddress": {
+            "firstName": "Jack",
+            "lastName": "Sparrow",
+            "firm": "Acme",
+            "streetAddress": "388 Townsend St",
+            "city": "San Francisco",
+            "state": "CA",
+            "ZIPCode": "94107",
+            "ZIPPlus4": "1234",
+        },
+        "toAddress": {
+            "firm": "Ada Lovelace",
+            "secondaryAddress": "Apt 20 Back door",
+            **place,
+            "ZIPCode": "90277",
+        },
+        "returnAddress": {"firm": "Returns", **place, "ZIPCode": "90277"},
+        "packageDescription": {
+            "mailClass": "PRIORITY_MAIL",
+            "rateIndicator": "SP",
+            "processingCategory": "MACHINABLE",
+            "destinationEntryFacilityType": "NONE",
+            "weightUOM": "lb",
+            "dimensionsUOM": "in",
+            "weight": 1.5,
+            "length": 9,
+            "width": 6,
+            "height": 2.5,
+            "mailingDate": "2030-01-02",
+            "extraServices": [],
+            "customerReference": [{"referenceNumber": "box 1", "printReferenceNumber": True}],
+        },
+    } == label_body(request, OFFER, date(2030, 1, 2))
+
+
+def test_name_of_one_word_beside_a_company() -> None:
+    """Beside a company, a name of one word is the last name."""
+    fields = party(attrs.evolve(HERE, name="Plato"), "sender")
+
+    assert ("Plato", "Acme") == (fields["lastName"], fields["firm"])
+    assert "firstName" not in fields
+
+
+@pytest.mark.parametrize(
+    "changes, error",
+    [
+        ({"recipient": attrs.evolve(THERE, country="CA")}, UnsupportedByVendor),
+        ({"recipient": attrs.evolve(THERE, postal_code="9027")}, InvalidData),
+        ({"sender": attrs.evolve(HERE, postal_code=None)}, InvalidData),
+        ({"parcels": Parcel(weight=1)}, InvalidData),
+    ],
+)
+def test_shipments_that_usps_cannot_carry(
+    shop: Shop, changes: dict[str, Any], error: type[Exception]
+) -> None:
+    """Addresses abroad or without ZIP codes, and parcels without sides, are not sent."""
+    with pytest.raises(error):
+        shop.shipping.get_rates(attrs.evolve(REQUEST, **changes))
+
+    assert [] == shop.bodies("/shipments/v3/options/search")
+
+
+def test_long_reference_is_refused() -> None:
+    """A reference of 30 characters is printed, and a longer one is refused."""
+    body = label_body(attrs.evolve(REQUEST, reference="r" * 30), OFFER, date(2030, 1, 2))
+    [reference] = body["packageDescription"]["customerReference"]
+    assert "r" * 30 == reference["referenceNumber"]
+    with pytest.raises(InvalidData, match="does not fit"):
+        label_body(attrs.evolve(REQUEST, reference="r" * 31), OFFER, date(2030, 1, 2))
+
+
+def test_reference_alone_buys_nothing(shop: Shop) -> None:
+    """USPS stores no rates, so the reference of a rate is not enough to buy it."""
+    [rate, *_] = shop.shipping.get_rates(REQUEST).rates
+    with pytest.raises(UnsupportedByVendor):
+        shop.shipping.create_shipment(str(rate.ref), idempotency_key="k-1")
+
+
+def test_label_is_not_returned_again(shop: Shop) -> None:
+    """A label comes with its purchase only; the hub and the vendor itself say so."""
+    ref = shop.buy().ref
+    with pytest.raises(UnsupportedByVendor):
+        shop.shipping.get_label(ref)
+    with pytest.raises(UnsupportedByVendor, match="with its purchase"):
+        asyncio.run(shop.vendor.get_labels(None, ref, None))  # type: ignore[arg-type]  # nothing is sent
+
+
+def test_payment_without_a_token_is_malformed(shop: Shop) -> None:
+    """Without the authorization of a payment no label is bought."""
+    shop.shipping.get_rates(REQUEST)
+    rate = shop.shipping.get_rates(attrs.evolve(REQUEST, reference="2")).rates[0]
+    shop.sandbox.fail(reply({"roles": []}))
+    with pytest.raises(VendorFailed, match="paymentAuthorizationToken"):
+        shop.shipping.create_shipment(rate, idempotency_key="k-1")
+
+    assert {} == shop.sandbox.labels
+
+
+def test_price_of_a_label_may_be_missing(shop: Shop) -> None:
+    """A label whose answer has no price is bought, and its price is open."""
+    rate = shop.shipping.get_rates(REQUEST).rates[0]
+    token = reply({"paymentAuthorizationToken": "t"})
+    for answer in (token, reply({"trackingNumber": "92", "labelImage": "!"})):
+        shop.sandbox.fail(answer)
+    bought = shop.shipping.create_shipment(rate, idempotency_key="k-1")
+
+    assert (None, ("92",), None) == (bought.cost, bought.tracking_numbers, bought.labels[0].content)
+
+
+def test_tracking_has_all_events(shop: Shop) -> None:
+    """A parcel's events are in order of time, with their places, and the signer's name."""
+    shop.shipping.get_rates(REQUEST)
+    shop.sandbox.fail(reply(DELIVERED))
+    tracking = shop.shipping.track("9400109104250532908587", "usps")
+    first, last = tracking.events
+
+    assert (TrackingStatus.DELIVERED, "Delivered", "01") == (
+        tracking.status,
+        tracking.vendor_status,
+        tracking.code,
+    )
+    assert datetime(2024, 11, 22, 18, 58, 40, tzinfo=UTC) == tracking.delivered_at == last.at
+    assert datetime(2024, 11, 22, 21, tzinfo=UTC) == tracking.estimated_delivery
+    assert (TrackingStatus.IN_TRANSIT, datetime(2024, 11, 20, 6, 11, tzinfo=UTC)) == (
+        first.status,
+        first.at,
+    )
+    assert "A LOVELACE" == tracking.signed_by
+    assert ("HERNANDO", "FL", "34442") == (
+        last.location and last.location.city,
+        last.location and last.location.region,
+        last.location and last.location.postal_code,
+    )
+    assert first.location is None
+
+
+def test_parcel_without_events(shop: Shop) -> None:
+    """A parcel may have no event yet, but its answer has the list."""
+    shop.shipping.get_rates(REQUEST)
+    shop.sandbox.fail(reply({"statusCategory": "Alert", "trackingEvents": []}))
+    tracking = shop.shipping.track("92", "usps")
+    assert (TrackingStatus.ON_HOLD, None, ()) == (tracking.status, tracking.code, tracking.events)
+    shop.sandbox.fail(reply({"eventSummaries": ["Delivered"]}))
+    with pytest.raises(VendorFailed, match="trackingEvents"):
+        shop.shipping.track("92", "usps")
+
+
+def test_parcels_of_others_are_not_tracked(shop: Shop) -> None:
+    """USPS tracks its own parcels, and an unknown number is a refusal."""
+    with pytest.raises(UnsupportedByVendor):
+        shop.shipping.track("1Z", "ups")
+    with pytest.raises(VendorRejected, match="not found") as excinfo:
+        shop.shipping.track("92", "usps")
+
+    assert (VendorRejected, "150002") == (type(excinfo.value), excinfo.value.vendor_code)
+
+
+def test_shipment_that_the_tracking_does_not_know(shop: Shop) -> None:
+    """A shipment that the tracking does not know has an unknown state, and keeps its number."""
+    bought = shop.buy()
+    shop.sandbox.tracks.clear()
+    shipment = shop.shipping.get_shipment(bought.ref)
+    assert (ShipmentState.UNKNOWN, bought.tracking_numbers) == (
+        shipment.state,
+        shipment.tracking_numbers,
+    )
+    shop.sandbox.fail(usps_says(400, "150001"))
+    with pytest.raises(InvalidRequest):
+        shop.shipping.get_shipment(bought.ref)
+
+
+def test_address_is_standardized(shop: Shop) -> None:
+    """An address has USPS's spelling, its nine digits, and whether somebody lives there."""
+    result = shop.shipping.validate_address(attrs.evolve(THERE, line3=None, company="Acme"))
+
+    assert AddressVerdict.CORRECTED is result.verdict
+    assert ("90277-2231", True) == (
+        result.suggested and result.suggested.postal_code,
+        result.residential,
+    )
+    query = dict(shop.sandbox.requests[-1].query)
+    assert ("Acme", "Apt 20", "90277") == (
+        query["firm"],
+        query["secondaryAddress"],
+        query["ZIPCode"],
+    )
+
+
+@pytest.mark.parametrize(
+    "answer, verdict",
+    [
+        ({"additionalInfo": {"DPVConfirmation": "D"}}, AddressVerdict.UNKNOWN),
+        ({"additionalInfo": {"DPVConfirmation": "S", "business": "Y"}}, AddressVerdict.UNKNOWN),
+        ({"additionalInfo": {"DPVConfirmation": "N"}}, AddressVerdict.INVALID),
+    ],
+)
+def test_verdicts_of_addresses(shop: Shop, answer: Any, verdict: AddressVerdict) -> None:
+    """An address without its apartment is uncertain, and one without confirmation is invalid."""
+    shop.shipping.get_rates(REQUEST)
+    corrections = [{"code": "32", "text": "More information is needed."}]
+    fields = {"streetAddress": "179 N HARBOR DR", "ZIPCode": "90277"}
+    shop.sandbox.fail(reply({"address": fields, "corrections": corrections, **answer}))
+    result = shop.shipping.validate_address(THERE)
+
+    assert (verdict, "32", None) == (result.verdict, result.messages[0].code, result.suggested)
+
+
+def test_unknown_addresses_and_other_errors(shop: Shop) -> None:
+    """An unknown address is invalid; any other refusal or answer is an error."""
+    result = shop.shipping.validate_address(attrs.evolve(THERE, city="Nowhere"))
+    assert (AddressVerdict.INVALID, "404") == (result.verdict, result.messages[0].code)
+    shop.sandbox.fail(usps_says(400, "010005"))
+    with pytest.raises(InvalidRequest):
+        shop.shipping.validate_address(THERE)
+    shop.sandbox.fail(reply({}))
+    with pytest.raises(VendorFailed, match="address"):
+        shop.shipping.validate_address(THERE)
+
+
+@pytest.mark.parametrize(
+    "answer, error",
+    [
+        (reply({"fault": "No."}, 403), AuthenticationFailed),
+        (reply({"error": {"code": "403", "message": "No."}}, 403), AuthenticationFailed),
+        (usps_says(503, "503"), VendorFailed),
+    ],
+)
+def test_refusals(shop: Shop, answer: Any, error: type[Exception]) -> None:
+    """A refusal without USPS's fields has the error of its status."""
+    shop.shipping.get_rates(REQUEST)
+    shop.sandbox.fail(answer)
+    with pytest.raises(error):
+        shop.shipping.get_rates(attrs.evolve(REQUEST, reference="2"))
+
+
+def test_modes() -> None:
+    """The address of USPS tells the test system from the live one."""
+    sandbox = UspsSandbox()
+    modes = [
+        usps_vendor(sandbox, base_url=url).mode()
+        for url in ("https://apis.usps.com", "https://apis-tem.usps.com", "https://a.example")
+    ]
+
+    assert ["live", "test", None] == modes
+    with pytest.raises(ConfigurationError, match="client_secret"):
+        Usps(client_id="a", crid="1", mid="2", account_number="3")
+
+
+def response_to(shop: Shop, request: Request, **headers: str) -> Response:
+    """Return the sandbox's response to a request with a valid access token."""
+    token = f"token-{shop.sandbox.client_id}-{shop.sandbox.tokens.grants}"
+    all_headers = {"Authorization": f"Bearer {token}", **headers}
+    for name, value in all_headers.items():
+        request = request.with_header(name.replace("_", "-"), value)
+    url = f"https://apis.usps.com{request.path}"
+    return SandboxHttpClient(shop.sandbox).send(request, url, Timeouts())
+
+
+def code_of(response: Response) -> str:
+    """Return USPS's code of a refusal."""
+    return str(response.json()["error"]["errors"][0]["code"])
+
+
+@pytest.mark.parametrize(
+    "path, place, value, code",
+    [
+        (RATES, ("originZIPCode",), 94107, "010005"),
+        (PAYMENT, ("roles",), [], "010001"),
+        (PAYMENT, ("roles", 0, "accountNumber"), "1", "010002"),
+        (LABEL, ("packageDescription", "rateIndicator"), "FB", "160100"),
+        (LABEL, ("packageDescription", "girth"), 7, "010005"),
+        (LABEL, ("toAddress", "firm"), "", "160101"),
+    ],
+)
+def test_sandbox_is_strict(
+    shop: Shop, path: str, place: tuple[Any, ...], value: object, code: str
+) -> None:
+    """The sandbox refuses unknown fields, wrong types and values, and other accounts."""
+    shop.buy()
+    body = shop.bodies(path)[0]
+    branch = body
+    for name in place[:-1]:
+        branch = branch[name]
+    branch[place[-1]] = value
+    response = response_to(shop, Request.post(path, json=body), **GOOD)
+
+    assert (400, code) == (response.status, code_of(response))
+    assert 1 == len(shop.sandbox.labels)
+
+
+def test_sandbox_takes_one_label_for_a_key(shop: Shop) -> None:
+    """The sandbox returns the label of a key again, and refuses another label under it."""
+    shop.buy()
+    body, [key] = shop.bodies(LABEL)[0], shop.sandbox.labels
+    good = {**GOOD, "X_Idempotency_Key": key}
+    repeated = response_to(shop, Request.post(LABEL, json=body), **good)
+    assert [repeated.json()["trackingNumber"]] == [*shop.sandbox.tracks]
+    body["packageDescription"]["weight"] = 2
+    other = response_to(shop, Request.post(LABEL, json=body), **good)
+    assert (400, "160003") == (other.status, code_of(other))
+    for headers, status in (
+        ({"X_Payment_Authorization_Token": "payment.7"}, 401),
+        ({"Accept": "application/json"}, 400),
+        ({"Authorization": "Bearer another"}, 401),
+    ):
+        refused = response_to(shop, Request.post(LABEL, json=body), **{**GOOD, **headers})
+        assert status == refused.status
+    without_key = response_to(shop, Request.post(LABEL, json=body), **GOOD)
+
+    assert (200, 2) == (without_key.status, len(shop.sandbox.labels))
+    summary = response_to(shop, Request.get("/tracking/v3/tracking/92"))
+    assert (400, "150001") == (summary.status, code_of(summary))
+
+
+def test_sandbox_leaves_unknown_services_out(shop: Shop) -> None:
+    """The sandbox has no price for an extra service that it does not know."""
+    extra = {"usps": {"rates": {"packageDescription": {"extraServices": [415]}}}}
+    [rate, *_] = shop.shipping.get_rates(attrs.evolve(REQUEST, extra=extra)).rates
+
+    assert not {"extraServices", "totalPrice"} & set(rate.raw)
