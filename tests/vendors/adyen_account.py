@@ -45,7 +45,7 @@ IDEAL = '{"type": "ideal"}'
 """The payment method that Adyen's browser form returns for iDEAL."""
 
 
-class Shop:
+class SandboxHub:
     """A hub with an account at the Adyen sandbox, and the sandbox's webhooks."""
 
     def __init__(self, *, tenant: str | None = None, **options: Any) -> None:

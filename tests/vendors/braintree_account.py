@@ -26,7 +26,7 @@ def order(**fields: Any) -> Charge:
     return Charge(**values | fields)
 
 
-class Shop:
+class SandboxHub:
     """A hub with one account at a new Braintree sandbox."""
 
     def __init__(self, *, retried: bool = False, **options: Any) -> None:

@@ -37,7 +37,7 @@ def order(source: str | None = None, **fields: Any) -> Charge:
     return Charge(fields.pop("amount", EUROS), source or token(), reference=reference, **fields)
 
 
-class Shop:
+class SandboxHub:
     """A hub with one account at a new Checkout.com sandbox."""
 
     def __init__(self, *, retried: bool = False, **options: Any) -> None:

@@ -68,7 +68,7 @@ PLANNED = "2030-01-02T17:00:00 GMT+01:00"
 MARK = sha256(b"\nk-1").hexdigest()[:32]
 
 
-class Shop:
+class SandboxHub:
     """A hub with an account at DHL Express's sandbox."""
 
     def __init__(self, **options: Any) -> None:

@@ -66,7 +66,7 @@ class Wire(SandboxHttpClient):
         return super().send(request, url, timeouts)
 
 
-class Shop:
+class SandboxHub:
     """A hub with an account at FedEx's sandbox."""
 
     def __init__(self, **options: Any) -> None:

@@ -30,7 +30,7 @@ def order(**fields: Any) -> Charge:
     return Charge(**values | fields)
 
 
-class Shop:
+class SandboxHub:
     """A hub with one account at a new GoCardless sandbox."""
 
     def __init__(self, *, retried: bool = False, **options: Any) -> None:

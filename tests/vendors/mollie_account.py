@@ -35,7 +35,7 @@ def order(source: str | None = "tkn_visa", **fields: Any) -> Charge:
     return Charge(fields.pop("amount", EUROS), source, reference="INV-2041", **fields)
 
 
-class Shop:
+class SandboxHub:
     """A hub with one account at a new Mollie sandbox."""
 
     def __init__(self) -> None:

@@ -29,7 +29,7 @@ def order(source: str | None = "card:visa-1", **fields: Any) -> Charge:
     return Charge(fields.pop("amount", EUROS), source, **{**default_options, **fields})
 
 
-class Shop:
+class SandboxHub:
     """A hub with one account at a new PayPal sandbox."""
 
     def __init__(self, settings: dict[str, Any] | None = None) -> None:

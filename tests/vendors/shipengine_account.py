@@ -62,7 +62,7 @@ class Wire(SandboxHttpClient):
         return super().send(request, url, timeouts)
 
 
-class Shop:
+class SandboxHub:
     """A hub with an account at ShipEngine's sandbox."""
 
     def __init__(self, **options: Any) -> None:

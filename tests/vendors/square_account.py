@@ -36,7 +36,7 @@ def order(source: str = "cnon:card-nonce-ok", **fields: Any) -> Charge:
     return Charge(source=source, **options)
 
 
-class Shop:
+class SandboxHub:
     """A hub with one account at a new Square sandbox."""
 
     def __init__(self, **settings: Any) -> None:

@@ -31,7 +31,7 @@ def order(source: str | None = "pm_card_visa", **fields: Any) -> Charge:
     return Charge(fields.pop("amount", EUROS), source, reference="INV-2041", **fields)
 
 
-class Shop:
+class SandboxHub:
     """A hub with one account at a new Stripe sandbox."""
 
     def __init__(self) -> None:

@@ -27,7 +27,7 @@ def ref(id: str, /, **others: str | None) -> Ref:
     return Ref("stripe", "main", id, {name: text for name, text in others.items() if text})
 
 
-class Shop:
+class SandboxHub:
     """A hub with a vendor that has subscriptions."""
 
     def __init__(self, make: Callable[[], PaymentsSubject]) -> None:

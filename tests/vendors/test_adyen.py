@@ -27,16 +27,16 @@ from moorage.testing.sandboxes.base import (
 )
 from moorage.vendors.payments._adyen_answers import classify, decline_of
 from moorage.vendors.payments._adyen_requests import details_body
-from tests.vendors.adyen_account import EUR_149, IDEAL, Json, Shop, charge
+from tests.vendors.adyen_account import EUR_149, IDEAL, Json, SandboxHub, charge
 
 
 @pytest.fixture
-def shop() -> Shop:
+def shop() -> SandboxHub:
     """Return a hub with an account at a new Adyen sandbox."""
-    return Shop()
+    return SandboxHub()
 
 
-def test_authorisation_is_captured_and_refunded_later(shop: Shop) -> None:
+def test_authorisation_is_captured_and_refunded_later(shop: SandboxHub) -> None:
     """Captures and refunds at Adyen are pending until their webhooks arrive."""
     payment = shop.payments.authorize(charge(), idempotency_key="k-1")
     assert (PaymentState.AUTHORIZED, EUR_149, EUR_149 * 0) == (
@@ -75,7 +75,7 @@ def test_authorisation_is_captured_and_refunded_later(shop: Shop) -> None:
     assert [refund.ref] == [refund.ref for refund in payment.refunds]
 
 
-def test_charge_is_captured_by_adyen(shop: Shop) -> None:
+def test_charge_is_captured_by_adyen(shop: SandboxHub) -> None:
     """A charge at Adyen is captured with its authorisation, and a webhook confirms it."""
     payment = shop.payments.charge(charge(), idempotency_key="k-1")
     assert (PaymentState.CAPTURED, EUR_149, 0) == (
@@ -91,7 +91,7 @@ def test_charge_is_captured_by_adyen(shop: Shop) -> None:
     )
 
 
-def test_payment_method_details(shop: Shop) -> None:
+def test_payment_method_details(shop: SandboxHub) -> None:
     """A payment at Adyen has the card's brand, last digits and expiry date."""
     means = shop.payments.charge(charge(), idempotency_key="k-1").means
     assert means is not None
@@ -101,7 +101,7 @@ def test_payment_method_details(shop: Shop) -> None:
 @pytest.mark.parametrize(
     "date", ["", "3", "\u00b2/2030", "3/\u00b2\u00b2\u00b2\u00b2", "3/" + "9" * 5_000]
 )
-def test_invalid_expiry_date_is_none(shop: Shop, date: str) -> None:
+def test_invalid_expiry_date_is_none(shop: SandboxHub, date: str) -> None:
     """A successful Adyen payment with an invalid expiry date is still read."""
     answer = {"resultCode": "Authorised", "pspReference": "P1"}
     additional_data = {"paymentMethod": "visa", "expiryDate": date}
@@ -112,7 +112,7 @@ def test_invalid_expiry_date_is_none(shop: Shop, date: str) -> None:
     assert ("P1", MeansOfPayment(brand="visa")) == (payment.ref.id, payment.means)
 
 
-def test_void_is_pending(shop: Shop) -> None:
+def test_void_is_pending(shop: SandboxHub) -> None:
     """A void at Adyen is pending until its webhook arrives, and a capture then fails."""
     payment = shop.payments.authorize(charge(), idempotency_key="k-1")
     void = shop.payments.void(payment.ref, idempotency_key="k-2")
@@ -126,7 +126,7 @@ def test_void_is_pending(shop: Shop) -> None:
     assert "cancelled" in (failed_event.capture.reason or "")
 
 
-def test_refund_above_the_charge_fails(shop: Shop) -> None:
+def test_refund_above_the_charge_fails(shop: SandboxHub) -> None:
     """Adyen accepts a refund above the charge, and reports its failure by webhook."""
     payment = shop.payments.charge(charge(), idempotency_key="k-1")
     shop.payments.refund(payment.ref, Money("100", "EUR"), idempotency_key="k-2")
@@ -140,21 +140,21 @@ def test_refund_above_the_charge_fails(shop: Shop) -> None:
     ]
 
 
-def test_all_of_a_payment_is_refunded(shop: Shop) -> None:
+def test_all_of_a_payment_is_refunded(shop: SandboxHub) -> None:
     """A refund at Adyen without an amount returns the amount in the payment's reference."""
     payment = shop.payments.charge(charge(), idempotency_key="k-1")
     refund = shop.payments.refund(payment.ref, idempotency_key="k-2")
     assert EUR_149 == refund.amount
 
 
-def test_refund_without_a_known_amount_needs_one(shop: Shop) -> None:
+def test_refund_without_a_known_amount_needs_one(shop: SandboxHub) -> None:
     """A refund at Adyen needs an amount if the payment's reference has none."""
     with pytest.raises(InvalidData) as excinfo:
         shop.payments.refund(Ref("adyen", "shop", "SBX1"), idempotency_key="k-2")
     assert ("amount", 0) == (excinfo.value.field, len(shop.sandbox.requests))
 
 
-def test_another_currency_is_refused(shop: Shop) -> None:
+def test_another_currency_is_refused(shop: SandboxHub) -> None:
     """A refund in another currency is refused before anything is sent."""
     payment = shop.payments.charge(charge(), idempotency_key="k-1")
     with pytest.raises(InvalidData):
@@ -162,19 +162,19 @@ def test_another_currency_is_refused(shop: Shop) -> None:
     assert 1 == len(shop.sandbox.requests)
 
 
-def test_payments_cannot_be_looked_up(shop: Shop) -> None:
+def test_payments_cannot_be_looked_up(shop: SandboxHub) -> None:
     """Looking up a payment is unsupported, and the error names vendors that can."""
     with pytest.raises(UnsupportedByVendor) as excinfo:
         shop.payments.get(Ref("adyen", "shop", "SBX1"))
     assert (("look_up",), True) == (excinfo.value.capabilities, "stripe" in excinfo.value.able)
 
 
-def test_several_captures_need_a_setting(shop: Shop) -> None:
+def test_several_captures_need_a_setting(shop: SandboxHub) -> None:
     """A partial capture is refused unless the account allows several captures."""
     payment = shop.payments.authorize(charge(), idempotency_key="k-1")
     with pytest.raises(UnsupportedByVendor, match="one capture per payment"):
         shop.payments.capture(payment.ref, Money("1", "EUR"), final=False, idempotency_key="k-2")
-    multi_capture_shop = Shop(multiple_captures=True)
+    multi_capture_shop = SandboxHub(multiple_captures=True)
     payment = multi_capture_shop.payments.authorize(charge(), idempotency_key="k-1")
     part = multi_capture_shop.payments.capture(
         payment.ref, Money("1", "EUR"), final=False, idempotency_key="k-2"
@@ -194,7 +194,7 @@ def test_several_captures_need_a_setting(shop: Shop) -> None:
         ("UNKNOWN", DeclineReason.PROCESSING_ERROR, "0"),
     ],
 )
-def test_refusal_is_a_decline(shop: Shop, word: str, reason: str, code: str) -> None:
+def test_refusal_is_a_decline(shop: SandboxHub, word: str, reason: str, code: str) -> None:
     """A payment that Adyen refuses with HTTP 200 is declined, with a neutral reason and code."""
     with pytest.raises(PaymentDeclined) as excinfo:
         shop.payments.charge(charge(word), idempotency_key="k-1")
@@ -207,7 +207,7 @@ def test_refusal_is_a_decline(shop: Shop, word: str, reason: str, code: str) -> 
     assert (error.payment, 1) == (repeated_excinfo.value.payment, len(shop.sandbox.requests))
 
 
-def test_refusal_may_come_later(shop: Shop) -> None:
+def test_refusal_may_come_later(shop: SandboxHub) -> None:
     """If Adyen refuses a payment later, the webhook's event has the reason."""
     shop.sandbox.fail()
     with pytest.raises(PaymentDeclined):
@@ -221,7 +221,7 @@ def test_refusal_may_come_later(shop: Shop) -> None:
     )
 
 
-def test_decline_without_a_payment_names_none(shop: Shop) -> None:
+def test_decline_without_a_payment_names_none(shop: SandboxHub) -> None:
     """The error for a wrong card has no reference, since Adyen has created no payment."""
     body = {"status": 422, "errorCode": "101", "message": "Invalid card number"}
     shop.sandbox.fail(reply({**body, "errorType": "validation"}, 422))
@@ -259,7 +259,7 @@ def test_decline_reason_by_code_or_text(
     assert expected == (decline.vendor_code, decline.reason)
 
 
-def test_received_payment_is_pending(shop: Shop) -> None:
+def test_received_payment_is_pending(shop: SandboxHub) -> None:
     """A payment that Adyen has only received is pending until its webhook arrives."""
     payment = shop.payments.authorize(charge("PENDING"), idempotency_key="k-1")
     assert (PaymentState.PENDING, None) == (payment.state, payment.captured)
@@ -270,7 +270,7 @@ def test_received_payment_is_pending(shop: Shop) -> None:
 # --- buyers who have something to do -----------------------------------------
 
 
-def test_redirected_payment_is_completed(shop: Shop) -> None:
+def test_redirected_payment_is_completed(shop: SandboxHub) -> None:
     """A redirected payment at Adyen is known by our own reference until the buyer returns."""
     payment = shop.payments.charge(charge(IDEAL), idempotency_key="k-1")
     assert (PaymentState.REQUIRES_ACTION, "INV-2041") == (payment.state, payment.ref.id)
@@ -293,7 +293,7 @@ def test_redirected_payment_is_completed(shop: Shop) -> None:
     )
 
 
-def test_redirected_payment_may_be_declined(shop: Shop) -> None:
+def test_redirected_payment_may_be_declined(shop: SandboxHub) -> None:
     """A redirected Adyen payment that was refused is declined when the buyer returns."""
     payment = shop.payments.authorize(charge(IDEAL), idempotency_key="k-1")
     (psp,) = shop.sandbox.payments
@@ -306,7 +306,7 @@ def test_redirected_payment_may_be_declined(shop: Shop) -> None:
     )
 
 
-def test_return_without_adyens_fields_is_refused(shop: Shop) -> None:
+def test_return_without_adyens_fields_is_refused(shop: SandboxHub) -> None:
     """A redirected Adyen payment cannot be completed without Adyen's return parameters."""
     with pytest.raises(InvalidData):
         shop.payments.complete(Ref("adyen", "shop", "SBX1"), {"order": "7"}, idempotency_key="k-2")
@@ -319,7 +319,7 @@ def test_payment_data_is_returned() -> None:
     assert expected == details_body({"redirectResult": "X", "paymentData": "Y"})
 
 
-def test_unnamed_payment_is_cancelled_by_our_reference(shop: Shop) -> None:
+def test_unnamed_payment_is_cancelled_by_our_reference(shop: SandboxHub) -> None:
     """An Adyen payment without an id is cancelled by our own reference."""
     payment = shop.payments.authorize(charge(IDEAL), idempotency_key="k-1")
     void = shop.payments.void(payment.ref, idempotency_key="k-2")
@@ -328,7 +328,7 @@ def test_unnamed_payment_is_cancelled_by_our_reference(shop: Shop) -> None:
     assert (PaymentState.VOIDED, "TECHNICAL_CANCEL") == (events.state, events.vendor_type)
 
 
-def test_native_3ds_challenge(shop: Shop) -> None:
+def test_native_3ds_challenge(shop: SandboxHub) -> None:
     """The data of a 3-D Secure challenge suffice for Adyen's browser component."""
     native_3ds = {"authenticationData": {"threeDSRequestData": {"nativeThreeDS": "preferred"}}}
     request = charge("CHALLENGE", three_ds=ThreeDs.ALWAYS, extra={"adyen": native_3ds})
@@ -360,7 +360,7 @@ def test_native_3ds_challenge(shop: Shop) -> None:
     ],
     ids=["post", "new post", "display", "await", "new"],
 )
-def test_next_actions(shop: Shop, action: Json, expected: Json) -> None:
+def test_next_actions(shop: SandboxHub, action: Json, expected: Json) -> None:
     """Adyen's known next actions are translated, and unknown ones kept unchanged."""
     shop.sandbox.fail(reply({"resultCode": "PresentToShopper", "action": action}))
     payment = shop.payments.charge(charge(), idempotency_key="k-1")

@@ -16,7 +16,7 @@ from moorage.contracts.payments import (
     ThreeDs,
 )
 from tests.support.openapi import Json, problems
-from tests.vendors.adyen_account import IDEAL, Shop, charge
+from tests.vendors.adyen_account import IDEAL, SandboxHub, charge
 
 SCHEME = '{"type": "scheme"}'
 TEXT: Json = {"type": "string"}
@@ -113,9 +113,9 @@ OURS: Json = {
 """The sent fields, as version 72 of Adyen's Checkout API describes them."""
 
 
-def _all_requests() -> Shop:
+def _all_requests() -> SandboxHub:
     """Return a shop that has sent each kind of request to Adyen."""
-    shop = Shop(multiple_captures=True)
+    shop = SandboxHub(multiple_captures=True)
     pay = shop.payments
     buyer = Customer(
         id="buyer-1", name="Ada de Vries", email="a@b.example", phone="+31", country="nl", ip="::1"

@@ -26,13 +26,13 @@ from moorage.testing.sandboxes.base import (
     reply,
 )
 from moorage.vendors.payments._adyen_answers import classify
-from tests.vendors.adyen_account import EUR_149, Json, Shop, charge
+from tests.vendors.adyen_account import EUR_149, Json, SandboxHub, charge
 
 
 @pytest.fixture
-def shop() -> Shop:
+def shop() -> SandboxHub:
     """Return a hub with an account at a new Adyen sandbox."""
-    return Shop()
+    return SandboxHub()
 
 
 @pytest.mark.parametrize(
@@ -44,14 +44,14 @@ def shop() -> Shop:
     ],
     ids=["nothing", "nameless", "new-and-nameless"],
 )
-def test_malformed_success_is_a_failure(shop: Shop, body: Json) -> None:
+def test_malformed_success_is_a_failure(shop: SandboxHub, body: Json) -> None:
     """A successful Adyen response without the required fields is a failure."""
     shop.sandbox.fail(reply(body), reply(body))
     with pytest.raises(VendorFailed):
         shop.payments.charge(charge(), idempotency_key="k-1")
 
 
-def test_capture_without_a_reference_is_a_failure(shop: Shop) -> None:
+def test_capture_without_a_reference_is_a_failure(shop: SandboxHub) -> None:
     """A response to a capture without a reference is a failure at Adyen."""
     nameless_reply = reply({"status": "received"}, 201)
     shop.sandbox.fail(nameless_reply, nameless_reply)
@@ -59,7 +59,7 @@ def test_capture_without_a_reference_is_a_failure(shop: Shop) -> None:
         shop.payments.capture(Ref("adyen", "shop", "S"), EUR_149, idempotency_key="k-1")
 
 
-def test_unknown_states_are_kept(shop: Shop) -> None:
+def test_unknown_states_are_kept(shop: SandboxHub) -> None:
     """An unknown result code of Adyen gives the state UNKNOWN, and is kept."""
     shop.sandbox.fail(
         reply({"resultCode": "Levitated", "pspReference": "S", "more": [1]}),
@@ -76,7 +76,7 @@ def test_unknown_states_are_kept(shop: Shop) -> None:
     assert (MoveState.UNKNOWN, "pondered") == (capture.state, capture.vendor_state)
 
 
-def test_partial_authorisation(shop: Shop) -> None:
+def test_partial_authorisation(shop: SandboxHub) -> None:
     """If Adyen authorises only a part, the payment has that amount."""
     body = {
         "resultCode": "PartiallyAuthorised",
@@ -97,7 +97,7 @@ def test_partial_authorisation(shop: Shop) -> None:
     assert ("visa", None) == (payment.means.brand, payment.means.expires)
 
 
-def test_amount_may_be_unknown(shop: Shop) -> None:
+def test_amount_may_be_unknown(shop: SandboxHub) -> None:
     """A payment has no amount if neither its reference nor Adyen's response has one."""
     shop.sandbox.fail(reply({"resultCode": "Authorised", "pspReference": "S"}))
     return_parameters = {"redirectResult": "X"}
@@ -142,7 +142,7 @@ def error(status: int, code: str, kind: str, **headers: str) -> Response:
     ids=lambda value: getattr(value, "__name__", None),
 )
 def test_error_codes_come_before_the_status(
-    shop: Shop, response: Response, kind: type[ConnectorError]
+    shop: SandboxHub, response: Response, kind: type[ConnectorError]
 ) -> None:
     """The code and type of an Adyen error decide its class before the status does."""
     shop.sandbox.fail(response, response)
@@ -151,7 +151,7 @@ def test_error_codes_come_before_the_status(
     assert kind is type(excinfo.value)
 
 
-def test_errors_keep_adyens_code_and_text(shop: Shop) -> None:
+def test_errors_keep_adyens_code_and_text(shop: SandboxHub) -> None:
     """An error has Adyen's own code and text."""
     shop.sandbox.fail(error(422, "130", "validation"))
     with pytest.raises(InvalidRequest) as excinfo:
@@ -163,7 +163,7 @@ def test_errors_keep_adyens_code_and_text(shop: Shop) -> None:
     )
 
 
-def test_lost_answer_is_retried_with_its_key(shop: Shop) -> None:
+def test_lost_answer_is_retried_with_its_key(shop: SandboxHub) -> None:
     """If Adyen's response to a payment is lost, the payment is requested again with its key."""
     shop.sandbox.fail(Lost())
     payment = shop.payments.charge(charge(), idempotency_key="k-1")
@@ -173,7 +173,7 @@ def test_lost_answer_is_retried_with_its_key(shop: Shop) -> None:
     ]
 
 
-def test_key_in_progress_is_retried(shop: Shop) -> None:
+def test_key_in_progress_is_retried(shop: SandboxHub) -> None:
     """While Adyen is still processing a key, the request is repeated."""
     busy_response = error(409, "704", "validation", transient_error="true")
     shop.sandbox.fail(busy_response)
@@ -181,7 +181,7 @@ def test_key_in_progress_is_retried(shop: Shop) -> None:
     assert PaymentState.CAPTURED == payment.state
 
 
-def test_long_key_is_sent_as_a_digest(shop: Shop) -> None:
+def test_long_key_is_sent_as_a_digest(shop: SandboxHub) -> None:
     """A key of more than 64 characters is sent to Adyen as its digest."""
     for key in ("k" * 64, "k" * 65, "k" * 65):
         shop.payments.charge(charge(), idempotency_key=key)
@@ -192,7 +192,7 @@ def test_long_key_is_sent_as_a_digest(shop: Shop) -> None:
 
 def test_tenants_share_no_keys() -> None:
     """Two tenants' payments with the same key are separate at a shared Adyen account."""
-    shop = Shop()
+    shop = SandboxHub()
     for tenant in ("one", "two"):
         shop.hub.payments(tenant).charge(charge(), idempotency_key="k-1")
     assert 2 == len(shop.sandbox.payments)

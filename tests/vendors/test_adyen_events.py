@@ -17,18 +17,18 @@ from moorage.errors import (
     InvalidData,
 )
 from moorage.vendors.payments._adyen_events import read_events
-from tests.vendors.adyen_account import EUR_149, IDEAL, Json, Shop, charge
+from tests.vendors.adyen_account import EUR_149, IDEAL, Json, SandboxHub, charge
 from tests.vendors.square_account import ref
 
 
 @pytest.fixture
-def shop() -> Shop:
+def shop() -> SandboxHub:
     """Return a hub with an account at a new Adyen sandbox."""
-    return Shop()
+    return SandboxHub()
 
 
 @pytest.fixture
-def psp(shop: Shop) -> str:
+def psp(shop: SandboxHub) -> str:
     """Return Adyen's reference of a captured payment."""
     return shop.payments.charge(charge(), idempotency_key="k-1").ref.id
 
@@ -42,7 +42,7 @@ def psp(shop: Shop) -> str:
     ],
 )
 def test_capture_may_fail_later(
-    shop: Shop, psp: str, event: str, success: Json, state: MoveState
+    shop: SandboxHub, psp: str, event: str, success: Json, state: MoveState
 ) -> None:
     """An Adyen event reports a capture that fails later."""
     events = shop.happens(event, psp, by="SBX9", success=success, reason="why", value=100)
@@ -69,7 +69,7 @@ def test_capture_may_fail_later(
     ],
 )
 def test_refund_may_fail_later(
-    shop: Shop, psp: str, event: str, success: Json, state: MoveState
+    shop: SandboxHub, psp: str, event: str, success: Json, state: MoveState
 ) -> None:
     """An Adyen event reports a refund that fails later."""
     events = shop.happens(event, psp, by="SBX9", success=success)
@@ -77,7 +77,7 @@ def test_refund_may_fail_later(
     assert state == events.refund.state
 
 
-def test_failed_refund_is_undone(shop: Shop) -> None:
+def test_failed_refund_is_undone(shop: SandboxHub) -> None:
     """A refund that fails later at Adyen no longer counts as refunded."""
     payment = shop.payments.charge(charge(), idempotency_key="k-1")
     refund = shop.payments.refund(payment.ref, idempotency_key="k-2")
@@ -105,14 +105,14 @@ def test_failed_refund_is_undone(shop: Shop) -> None:
     ids=["void", "no-void", "expiry", "reversal", "more", "no-more", "new"],
 )
 def test_payment_events_have_states(
-    shop: Shop, psp: str, event: str, fields: Json, state: Json
+    shop: SandboxHub, psp: str, event: str, fields: Json, state: Json
 ) -> None:
     """Each Adyen event gives the payment its state."""
     events = shop.happens(event, psp, by="SBX9", **fields)
     assert (state, event, psp) == (events.state, events.vendor_type, events.ref.id)
 
 
-def test_reversal_may_be_a_refund(shop: Shop, psp: str) -> None:
+def test_reversal_may_be_a_refund(shop: SandboxHub, psp: str) -> None:
     """Adyen's reversal of a captured payment is read as a refund."""
     events = shop.happens("CANCEL_OR_REFUND", psp, by="SBX9", **{"modification.action": "refund"})
     assert events.refund is not None
@@ -134,7 +134,7 @@ def test_reversal_may_be_a_refund(shop: Shop, psp: str) -> None:
     ],
 )
 def test_chargebacks_are_disputes(
-    shop: Shop, event: str, status: str | None, state: Json, payment: Json
+    shop: SandboxHub, event: str, status: str | None, state: Json, payment: Json
 ) -> None:
     """All kinds of Adyen chargebacks become disputes, with reason and deadline."""
     psp = shop.payments.charge(charge(), idempotency_key="k-1").ref.id
@@ -169,19 +169,19 @@ def test_event_names_its_payment_and_currency() -> None:
     assert ref("SBX1", currency="USD") == payment_event.ref
 
 
-def test_dispute_without_a_payment(shop: Shop, psp: str) -> None:
+def test_dispute_without_a_payment(shop: SandboxHub, psp: str) -> None:
     """An Adyen dispute that names no payment is still reported."""
     events = shop.happens("SECOND_CHARGEBACK", psp, reason="why")
     assert events.dispute is not None
     assert (None, None, "why") == (events.state, events.dispute.payment, events.dispute.reason)
 
 
-def test_other_notifications_give_no_events(shop: Shop, psp: str) -> None:
+def test_other_notifications_give_no_events(shop: SandboxHub, psp: str) -> None:
     """An Adyen notification about a report gives no payment event."""
     assert [] == shop.webhook_events(shop.sandbox.happens("REPORT_AVAILABLE", psp))
 
 
-def test_late_notification_rewinds_nothing(shop: Shop) -> None:
+def test_late_notification_rewinds_nothing(shop: SandboxHub) -> None:
     """An Adyen authorisation event that arrives after the capture changes nothing."""
     payment = shop.payments.authorize(charge(), idempotency_key="k-1")
     shop.payments.capture(payment.ref, idempotency_key="k-2")
@@ -190,14 +190,14 @@ def test_late_notification_rewinds_nothing(shop: Shop) -> None:
     assert (PaymentState.CAPTURED, EUR_149) == (payment.state, payment.captured)
 
 
-def test_forged_notification_is_refused(shop: Shop, psp: str) -> None:
+def test_forged_notification_is_refused(shop: SandboxHub, psp: str) -> None:
     """An Adyen notification that is signed with another key is refused."""
     shop.sandbox.hmac_key = "55" * 32
     with pytest.raises(ConnectorError):
         shop.happens("REFUND", psp)
 
 
-def test_dispute_that_is_won_gives_the_payment_back(shop: Shop) -> None:
+def test_dispute_that_is_won_gives_the_payment_back(shop: SandboxHub) -> None:
     """After an Adyen dispute is won, the payment has its previous state."""
     payment = shop.payments.charge(charge(), idempotency_key="k-1")
     lost_payment = advance(payment, shop.happens("CHARGEBACK", payment.ref.id, by="SBX9"))
@@ -207,7 +207,7 @@ def test_dispute_that_is_won_gives_the_payment_back(shop: Shop) -> None:
     assert (PaymentState.DISPUTED, PaymentState.CAPTURED) == (lost_payment.state, won_payment.state)
 
 
-def test_payment_of_a_buyer_who_does_not_return(shop: Shop) -> None:
+def test_payment_of_a_buyer_who_does_not_return(shop: SandboxHub) -> None:
     """The event of an Adyen payment whose buyer never returned has our own reference."""
     payment = shop.payments.charge(charge(IDEAL), idempotency_key="k-1")
     (psp,) = shop.sandbox.payments
@@ -222,7 +222,7 @@ def test_payment_of_a_buyer_who_does_not_return(shop: Shop) -> None:
     assert None is paid_payment.ref.other("unnamed")
 
 
-def test_event_of_another_payment_is_refused(shop: Shop) -> None:
+def test_event_of_another_payment_is_refused(shop: SandboxHub) -> None:
     """An Adyen event of another payment is refused, also for a payment without an id."""
     unnamed_payment = shop.payments.charge(charge(IDEAL, reference="A"), idempotency_key="k-1")
     shop.payments.charge(charge(reference="B"), idempotency_key="k-2")
@@ -234,7 +234,7 @@ def test_event_of_another_payment_is_refused(shop: Shop) -> None:
 @pytest.mark.parametrize("several, left", [(False, "0.00"), (True, "49.90")])
 def test_remainder_after_a_capture(several: Json, left: str) -> None:
     """At Adyen the rest of a payment can be captured only if several captures are allowed."""
-    shop = Shop(multiple_captures=several)
+    shop = SandboxHub(multiple_captures=several)
     payment = shop.payments.authorize(charge(), idempotency_key="k-1")
     shop.payments.capture(payment.ref, Money("100", "EUR"), idempotency_key="k-2")
     for events in shop.webhook_events():

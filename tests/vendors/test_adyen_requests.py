@@ -26,13 +26,13 @@ from moorage.testing.sandboxes.payments.adyen import AdyenSandbox
 from moorage.vendors.payments._adyen_answers import UNITS
 from moorage.vendors.payments._adyen_requests import payment_body
 from moorage.vendors.payments.adyen import Adyen
-from tests.vendors.adyen_account import EUR_149, IDEAL, Json, Shop, charge, vendor
+from tests.vendors.adyen_account import EUR_149, IDEAL, Json, SandboxHub, charge, vendor
 
 
 @pytest.fixture
-def shop() -> Shop:
+def shop() -> SandboxHub:
     """Return a hub with an account at a new Adyen sandbox."""
-    return Shop()
+    return SandboxHub()
 
 
 @pytest.mark.parametrize(
@@ -48,21 +48,21 @@ def shop() -> Shop:
     ],
     ids=str,
 )
-def test_amounts_are_written_as_adyen_does(shop: Shop, amount: Money, minor: int) -> None:
+def test_amounts_are_written_as_adyen_does(shop: SandboxHub, amount: Money, minor: int) -> None:
     """Amounts are converted to Adyen's own minor units and back without loss."""
     payment = shop.payments.charge(charge(amount=amount), idempotency_key="k-1")
     assert {"currency": amount.currency, "value": minor} == shop.last_request["amount"]
     assert (amount, amount) == (payment.captured, UNITS.from_minor(minor, amount.currency))
 
 
-def test_amounts_with_too_many_decimals_are_refused(shop: Shop) -> None:
+def test_amounts_with_too_many_decimals_are_refused(shop: SandboxHub) -> None:
     """An amount with more decimals than Adyen accepts is refused and not rounded."""
     with pytest.raises(InvalidData):
         shop.payments.charge(charge(amount=Money("0.50", "IDR")), idempotency_key="k-1")
     assert [] == shop.sandbox.requests
 
 
-def test_everything_of_a_charge_is_sent(shop: Shop) -> None:
+def test_everything_of_a_charge_is_sent(shop: SandboxHub) -> None:
     """Each field of a charge is sent in Adyen's form, and extra options are applied last."""
     buyer = Customer(
         id="buyer-1", name="Ada de Vries", email="a@b.example", phone="+31", country="nl", ip="::1"
@@ -104,7 +104,7 @@ def test_everything_of_a_charge_is_sent(shop: Shop) -> None:
     } == shop.last_request
 
 
-def test_off_session_charge(shop: Shop) -> None:
+def test_off_session_charge(shop: SandboxHub) -> None:
     """A payment without the buyer present is marked as such for Adyen."""
     shop.payments.charge(
         charge(off_session=True, customer=Customer(id="buyer-1", name="Ada")),
@@ -117,7 +117,7 @@ def test_off_session_charge(shop: Shop) -> None:
     )
 
 
-def test_browser_payment_method_is_sent_unchanged(shop: Shop) -> None:
+def test_browser_payment_method_is_sent_unchanged(shop: SandboxHub) -> None:
     """The payment method from Adyen's browser form is sent unchanged."""
     method = {"type": "scheme", "encryptedCardNumber": "test_4111111111111111"}
     request = charge(json.dumps(method), customer=None)
@@ -136,7 +136,9 @@ def test_browser_payment_method_is_sent_unchanged(shop: Shop) -> None:
     ],
     ids=["no-json", "a-card", "nobodys", "for-nobody", "long"],
 )
-def test_invalid_charges_are_refused_before_sending(shop: Shop, changes: Json, field: str) -> None:
+def test_invalid_charges_are_refused_before_sending(
+    shop: SandboxHub, changes: Json, field: str
+) -> None:
     """A charge that Adyen would refuse is refused before anything is sent."""
     with pytest.raises(InvalidData) as excinfo:
         shop.payments.charge(charge(**changes), idempotency_key="k-1")
@@ -179,7 +181,7 @@ def test_invalid_url_prefix_is_refused() -> None:
 
 def test_prefix_selects_the_live_platform() -> None:
     """A payment goes to Adyen's live platform if the account has a live prefix."""
-    live_shop = Shop(live_url_prefix="acme")
+    live_shop = SandboxHub(live_url_prefix="acme")
     assert PaymentState.CAPTURED == live_shop.payments.charge(charge(), idempotency_key="k").state
     assert "/checkout/v72/payments" == live_shop.sandbox.requests[0].path
 

@@ -43,7 +43,7 @@ from moorage.testing.sandboxes.payments._braintree_rules import VAULTED, errors
 from moorage.testing.sandboxes.payments.braintree import BraintreeSandbox
 from moorage.vendor_sdk import Mode
 from moorage.vendors.payments.braintree import Braintree
-from tests.vendors.braintree_account import EUROS, PART, SETTINGS, Shop, order
+from tests.vendors.braintree_account import EUROS, PART, SETTINGS, SandboxHub, order
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -52,9 +52,9 @@ if TYPE_CHECKING:
 
 
 @pytest.fixture(name="shop")
-def _shop() -> Iterator[Shop]:
+def _shop() -> Iterator[SandboxHub]:
     """Return a hub that takes payments by Braintree."""
-    shop = Shop()
+    shop = SandboxHub()
     with shop.hub:
         yield shop
 
@@ -77,7 +77,7 @@ def changed(**fields: Any) -> AlteredAnswer:
     return AlteredAnswer(change)
 
 
-def test_requests_of_a_charge(shop: Shop) -> None:
+def test_requests_of_a_charge(shop: SandboxHub) -> None:
     """A charge's order id contains a mark of its key, which is searched before charging."""
     payment = shop.pay(
         customer=Customer(id="Y3VzdG9tZXI", email="ada@erp.example", phone="+49301234"),
@@ -136,7 +136,7 @@ def test_requests_of_a_charge(shop: Shop) -> None:
 
 def test_merchant_account() -> None:
     """A charge names the merchant account if one is configured."""
-    shop = Shop(merchant_account_id="euros")
+    shop = SandboxHub(merchant_account_id="euros")
     with shop.hub:
         shop.pay()
 
@@ -146,7 +146,7 @@ def test_merchant_account() -> None:
 
 def test_marks_differ_by_tenant() -> None:
     """The same key of two tenants gives different marks."""
-    shop = Shop()
+    shop = SandboxHub()
     with shop.hub:
         for tenant in ("north", "south"):
             shop.hub.payments(tenant=tenant).charge(order(), idempotency_key="k")
@@ -160,7 +160,9 @@ def test_marks_differ_by_tenant() -> None:
     [({"amount": Money("1.00", "USD")}, "USD"), ({"source": None}, "no source")],
     ids=["currency", "source"],
 )
-def test_charge_is_refused_before_it_is_sent(shop: Shop, fields: dict[str, Any], name: str) -> None:
+def test_charge_is_refused_before_it_is_sent(
+    shop: SandboxHub, fields: dict[str, Any], name: str
+) -> None:
     """A charge in another currency than the account's, or without a source, is not sent."""
     with pytest.raises(InvalidData, match=name):
         shop.pay(**fields)
@@ -178,7 +180,7 @@ def test_charge_is_refused_before_it_is_sent(shop: Shop, fields: dict[str, Any],
         ("fake-gateway-rejected-FRAUD-nonce", DeclineReason.FRAUD_SUSPECTED, "FRAUD"),
     ],
 )
-def test_declines(shop: Shop, source: str, reason: DeclineReason, code: str) -> None:
+def test_declines(shop: SandboxHub, source: str, reason: DeclineReason, code: str) -> None:
     """A failed transaction is a decline, also if the charge is repeated with its key."""
     declined_payment: str | None = None
     for _ in range(2):
@@ -194,7 +196,7 @@ def test_declines(shop: Shop, source: str, reason: DeclineReason, code: str) -> 
     assert (PaymentState.FAILED, reason) == (payment.state, payment.decline.reason)
 
 
-def test_decline_without_a_reason(shop: Shop) -> None:
+def test_decline_without_a_reason(shop: SandboxHub) -> None:
     """A failed transaction without a reason is declined with its status as the reason."""
     shop.sandbox.fail(None, changed(status="FAILED", statusHistory=[]))
     with pytest.raises(PaymentDeclined) as excinfo:
@@ -206,7 +208,7 @@ def test_decline_without_a_reason(shop: Shop) -> None:
 @pytest.mark.parametrize(
     "lost, kind", [("l", ConnectionFailed), (".l", OutcomeUnknown)], ids=["search", "charge"]
 )
-def test_lost_charge_is_paid_once(shop: Shop, lost: str, kind: type[ConnectorError]) -> None:
+def test_lost_charge_is_paid_once(shop: SandboxHub, lost: str, kind: type[ConnectorError]) -> None:
     """Whichever answer is lost, repeating a charge with its key returns the only payment."""
     shop.sandbox.fail(*[Lost() if letter == "l" else None for letter in lost])
     with pytest.raises(kind):
@@ -217,7 +219,7 @@ def test_lost_charge_is_paid_once(shop: Shop, lost: str, kind: type[ConnectorErr
     assert 1 == len(shop.sent("Charge"))
 
 
-def test_repeat_finds_a_decline_whose_answer_was_lost(shop: Shop) -> None:
+def test_repeat_finds_a_decline_whose_answer_was_lost(shop: SandboxHub) -> None:
     """A decline whose answer was lost is found by its mark, and not tried again."""
     source = "fake-processor-declined-2001-nonce"
     shop.sandbox.fail(None, Lost())
@@ -231,7 +233,7 @@ def test_repeat_finds_a_decline_whose_answer_was_lost(shop: Shop) -> None:
     assert transaction["legacyId"] == Ref.parse(excinfo.value.payment or "").id
 
 
-def test_charge_that_no_search_finds_is_not_made_again(shop: Shop) -> None:
+def test_charge_that_no_search_finds_is_not_made_again(shop: SandboxHub) -> None:
     """While a search does not find a lost charge, its outcome is unknown and nothing is charged."""
     shop.sandbox.hides = True
     shop.sandbox.fail(None, Lost())
@@ -275,7 +277,7 @@ def test_lost_charge_is_settled_by_the_job() -> None:
 
 def test_lost_charge_is_not_sent_again_within_a_call() -> None:
     """A retry after a lost answer does not charge a second time."""
-    shop = Shop(retried=True)
+    shop = SandboxHub(retried=True)
     with shop.hub:
         shop.sandbox.fail(None, Lost())
         with pytest.raises(OutcomeUnknown):
@@ -284,7 +286,7 @@ def test_lost_charge_is_not_sent_again_within_a_call() -> None:
         assert 1 == len(shop.sandbox.transactions)
 
 
-def test_partial_capture(shop: Shop) -> None:
+def test_partial_capture(shop: SandboxHub) -> None:
     """A partial capture keeps the amount that was first authorised."""
     held = shop.hold()
     capture = shop.payments.capture(held.ref, PART, idempotency_key="c-1")
@@ -302,7 +304,7 @@ def test_partial_capture(shop: Shop) -> None:
     )
 
 
-def test_capture_of_everything(shop: Shop) -> None:
+def test_capture_of_everything(shop: SandboxHub) -> None:
     """A capture without an amount captures everything, and a second one is refused."""
     held = shop.hold()
     capture = shop.payments.capture(held.ref, idempotency_key="c-1")
@@ -313,7 +315,7 @@ def test_capture_of_everything(shop: Shop) -> None:
     assert "91507" == excinfo.value.vendor_code
 
 
-def test_lost_capture_is_found(shop: Shop) -> None:
+def test_lost_capture_is_found(shop: SandboxHub) -> None:
     """A repeat of a lost capture is refused by Braintree, and returns the captured payment."""
     held = shop.hold()
     shop.sandbox.fail(None, Lost())
@@ -329,7 +331,7 @@ def test_lost_capture_is_found(shop: Shop) -> None:
     "status, state",
     [("SETTLEMENT_PENDING", MoveState.PENDING), ("SETTLEMENT_CONFIRMED", MoveState.UNKNOWN)],
 )
-def test_capture_that_is_not_done(shop: Shop, status: str, state: MoveState) -> None:
+def test_capture_that_is_not_done(shop: SandboxHub, status: str, state: MoveState) -> None:
     """A capture with an unfinished or unknown status is not reported as captured."""
     held = shop.hold()
     shop.sandbox.fail(None, changed(status=status))
@@ -338,7 +340,7 @@ def test_capture_that_is_not_done(shop: Shop, status: str, state: MoveState) -> 
     assert (state, status) == (capture.state, capture.vendor_state)
 
 
-def test_void(shop: Shop) -> None:
+def test_void(shop: SandboxHub) -> None:
     """An authorised payment is voided, and a second void returns the same payment."""
     held = shop.hold()
     void = shop.payments.void(held.ref, idempotency_key="v-1")
@@ -349,7 +351,7 @@ def test_void(shop: Shop) -> None:
     assert PaymentState.VOIDED is shop.payments.get(held.ref).state
 
 
-def test_lost_void_is_found(shop: Shop) -> None:
+def test_lost_void_is_found(shop: SandboxHub) -> None:
     """A repeat of a lost void returns the voided payment."""
     held = shop.hold()
     shop.sandbox.fail(None, Lost())
@@ -361,7 +363,7 @@ def test_lost_void_is_found(shop: Shop) -> None:
 
 def test_void_within_a_call_with_retries() -> None:
     """If a retried void is refused because the first succeeded, the voided payment is found."""
-    shop = Shop(retried=True)
+    shop = SandboxHub(retried=True)
     with shop.hub:
         held = shop.hold()
         shop.sandbox.fail(None, Lost())
@@ -371,7 +373,7 @@ def test_void_within_a_call_with_retries() -> None:
 
 
 @pytest.mark.parametrize("is_settled", [True, False])
-def test_captured_payment_is_not_voided(shop: Shop, *, is_settled: bool) -> None:
+def test_captured_payment_is_not_voided(shop: SandboxHub, *, is_settled: bool) -> None:
     """A void does not reverse a captured payment, since Braintree might refund it."""
     payment = shop.settled() if is_settled else shop.pay()
     with pytest.raises(VendorRejected, match="cannot be voided"):
@@ -381,7 +383,7 @@ def test_captured_payment_is_not_voided(shop: Shop, *, is_settled: bool) -> None
     assert [] == shop.sent("Reverse")
 
 
-def test_payment_that_settles_during_a_void_is_not_voided(shop: Shop) -> None:
+def test_payment_that_settles_during_a_void_is_not_voided(shop: SandboxHub) -> None:
     """A reversal that Braintree turned into a refund is not reported as a void."""
     held = shop.hold()
     [transaction] = shop.sandbox.transactions.values()
@@ -393,7 +395,7 @@ def test_payment_that_settles_during_a_void_is_not_voided(shop: Shop) -> None:
     assert 1 == len(shop.sandbox.refunds)
 
 
-def test_refused_reversal(shop: Shop) -> None:
+def test_refused_reversal(shop: SandboxHub) -> None:
     """A refused reversal raises an error, and the payment stays authorised."""
     held = shop.hold()
     refused = errors("reverseTransaction", "It cannot be voided.", "VALIDATION", "91504")
@@ -404,7 +406,7 @@ def test_refused_reversal(shop: Shop) -> None:
     assert PaymentState.AUTHORIZED is shop.payments.get(held.ref).state
 
 
-def test_refunds(shop: Shop) -> None:
+def test_refunds(shop: SandboxHub) -> None:
     """A part and then the rest of a payment are refunded, each with its key's mark."""
     payment = shop.settled()
     part = shop.payments.refund(
@@ -432,7 +434,7 @@ def test_refunds(shop: Shop) -> None:
     assert payment.ref.id == looked_up.payment.id
 
 
-def test_refund_before_settlement_is_refused(shop: Shop) -> None:
+def test_refund_before_settlement_is_refused(shop: SandboxHub) -> None:
     """Only a settled payment can be refunded."""
     with pytest.raises(VendorRejected) as excinfo:
         shop.payments.refund(shop.pay().ref, PART, idempotency_key="r-1")
@@ -440,7 +442,7 @@ def test_refund_before_settlement_is_refused(shop: Shop) -> None:
     assert "91506" == excinfo.value.vendor_code
 
 
-def test_lost_refund_is_found_by_its_mark(shop: Shop) -> None:
+def test_lost_refund_is_found_by_its_mark(shop: SandboxHub) -> None:
     """Repeating a lost refund returns that refund, and refunds nothing more."""
     payment = shop.settled()
     shop.sandbox.fail(None, Lost())
@@ -461,7 +463,7 @@ def test_lost_refund_is_found_by_its_mark(shop: Shop) -> None:
         ("LEVITATED", "unknown"),
     ],
 )
-def test_states_of_a_refund(shop: Shop, status: str, state: str) -> None:
+def test_states_of_a_refund(shop: SandboxHub, status: str, state: str) -> None:
     """Each Braintree status of a refund has a state."""
     refund = shop.payments.refund(shop.settled().ref, PART, idempotency_key="r-1")
     [record] = shop.sandbox.refunds.values()
@@ -484,7 +486,9 @@ def test_states_of_a_refund(shop: Shop, status: str, state: str) -> None:
         ("SETTLEMENT_CONFIRMED", "unknown", None),
     ],
 )
-def test_states_of_a_payment(shop: Shop, status: str, state: str, captured: str | None) -> None:
+def test_states_of_a_payment(
+    shop: SandboxHub, status: str, state: str, captured: str | None
+) -> None:
     """Each Braintree status of a payment has a state; an unknown status has no amounts."""
     ref = shop.hold().ref
     [transaction] = shop.sandbox.transactions.values()
@@ -495,7 +499,7 @@ def test_states_of_a_payment(shop: Shop, status: str, state: str, captured: str 
     assert (None if captured is None else Money(captured, "EUR")) == payment.captured
 
 
-def test_payment_is_found_by_the_id_of_webhooks(shop: Shop) -> None:
+def test_payment_is_found_by_the_id_of_webhooks(shop: SandboxHub) -> None:
     """A reference without the GraphQL id is looked up first."""
     payment = shop.pay()
     second_payment = shop.payments.get(Ref("braintree", "main", payment.ref.id))
@@ -505,7 +509,7 @@ def test_payment_is_found_by_the_id_of_webhooks(shop: Shop) -> None:
 
 
 @pytest.mark.parametrize("has_node", [True, False])
-def test_missing_payment(shop: Shop, *, has_node: bool) -> None:
+def test_missing_payment(shop: SandboxHub, *, has_node: bool) -> None:
     """A payment that does not exist is refused, whether its node is null or an error."""
     ref = shop.pay().ref
     shop.sandbox.transactions.clear()
@@ -518,7 +522,7 @@ def test_missing_payment(shop: Shop, *, has_node: bool) -> None:
 
 
 @pytest.mark.parametrize("answer", [{"data": {"node": {"__typename": "Transaction"}}}, {"a": 1}])
-def test_malformed_payment(shop: Shop, answer: dict[str, Any]) -> None:
+def test_malformed_payment(shop: SandboxHub, answer: dict[str, Any]) -> None:
     """An answer without a transaction is a malformed response."""
     ref = shop.pay().ref
     shop.sandbox.fail(reply(answer))
@@ -526,7 +530,7 @@ def test_malformed_payment(shop: Shop, answer: dict[str, Any]) -> None:
         shop.payments.get(ref)
 
 
-def test_list_of_payments(shop: Shop) -> None:
+def test_list_of_payments(shop: SandboxHub) -> None:
     """Payments of a period are listed page by page."""
     start = datetime.fromtimestamp(shop.time, UTC)
     for _ in range(4):
@@ -548,14 +552,14 @@ def test_list_of_payments(shop: Shop) -> None:
     assert shop.sent("Search")[-1]["input"] == {}
 
 
-def test_malformed_list(shop: Shop) -> None:
+def test_malformed_list(shop: SandboxHub) -> None:
     """A list without edges is a malformed response, and not an empty list."""
     shop.sandbox.fail(reply({"data": {"search": {"transactions": {"edges": None}}}}))
     with pytest.raises(VendorFailed):
         shop.payments.payments(PaymentQuery())
 
 
-def test_stored_means(shop: Shop) -> None:
+def test_stored_means(shop: SandboxHub) -> None:
     """Stored means of payment are listed, charged, and removed once."""
     [means] = shop.payments.stored_means("ada-1").items
     payment = shop.pay(source=means.ref.id)
@@ -570,7 +574,7 @@ def test_stored_means(shop: Shop) -> None:
     assert () == shop.payments.stored_means("ada-1").items
 
 
-def test_customer_without_a_node_has_no_means(shop: Shop) -> None:
+def test_customer_without_a_node_has_no_means(shop: SandboxHub) -> None:
     """A customer whose node is null has no stored means of payment."""
     shop.sandbox.fail(reply({"data": {"node": None}}))
 
@@ -587,7 +591,9 @@ def test_customer_without_a_node_has_no_means(shop: Shop) -> None:
     ],
     ids=["list", "removal", "capture", "get"],
 )
-def test_refusals_of_other_operations(shop: Shop, call: Callable[[Shop, Ref], Any]) -> None:
+def test_refusals_of_other_operations(
+    shop: SandboxHub, call: Callable[[SandboxHub, Ref], Any]
+) -> None:
     """A refusal of any Braintree operation raises an error."""
     ref = shop.hold().ref
     refused = errors("x", "It is not allowed.", "VALIDATION").response
@@ -596,7 +602,7 @@ def test_refusals_of_other_operations(shop: Shop, call: Callable[[Shop, Ref], An
         call(shop, ref)
 
 
-def test_removal_without_a_result_is_malformed(shop: Shop) -> None:
+def test_removal_without_a_result_is_malformed(shop: SandboxHub) -> None:
     """An answer to a removal that lacks the result of the removal is a malformed response."""
     shop.sandbox.fail(reply({"data": {}}))
     with pytest.raises(VendorFailed):
@@ -615,7 +621,9 @@ def test_removal_without_a_result_is_malformed(shop: Shop) -> None:
         ("NOT_FOUND", None, VendorRejected),
     ],
 )
-def test_refusals(shop: Shop, name: str, code: str | None, kind: type[VendorRejected]) -> None:
+def test_refusals(
+    shop: SandboxHub, name: str, code: str | None, kind: type[VendorRejected]
+) -> None:
     """A refused charge raises the error of its class and code, and never an unknown outcome."""
     shop.sandbox.fail(None, errors(None, "No.", name, code).response)
     with pytest.raises(kind) as excinfo:
@@ -636,7 +644,7 @@ def test_refusals(shop: Shop, name: str, code: str | None, kind: type[VendorReje
     ],
     ids=["internal", "unavailable", "new", "classless", "status", "empty"],
 )
-def test_failures(shop: Shop, response: Response) -> None:
+def test_failures(shop: SandboxHub, response: Response) -> None:
     """After a failure a charge may have been made; a failed query has no effect."""
     shop.sandbox.fail(None, response)
     with pytest.raises(OutcomeUnknown):
@@ -646,7 +654,7 @@ def test_failures(shop: Shop, response: Response) -> None:
         shop.payments.payments(PaymentQuery())
 
 
-def test_status_of_a_refusal(shop: Shop) -> None:
+def test_status_of_a_refusal(shop: SandboxHub) -> None:
     """A refusal may also have an HTTP status such as 401."""
     shop.sandbox.fail(reply({"errors": [{"message": "No."}]}, 401))
     with pytest.raises(AuthenticationFailed):
@@ -676,7 +684,7 @@ def test_broken_options(fields: dict[str, str]) -> None:
         Braintree(**values | fields)
 
 
-def test_private_key_is_not_shown(shop: Shop) -> None:
+def test_private_key_is_not_shown(shop: SandboxHub) -> None:
     """No error shows the private key."""
     text = f"The key {shop.sandbox.private_key} is wrong."
     shop.sandbox.fail(errors(None, text, "AUTHENTICATION").response)

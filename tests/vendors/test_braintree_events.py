@@ -11,7 +11,7 @@ from urllib.parse import urlencode
 import pytest
 
 from moorage.contracts.payments import PaymentState
-from tests.vendors.braintree_account import EUROS, PART, Shop
+from tests.vendors.braintree_account import EUROS, PART, SandboxHub
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -20,14 +20,14 @@ if TYPE_CHECKING:
 
 
 @pytest.fixture(name="shop")
-def _shop() -> Iterator[Shop]:
+def _shop() -> Iterator[SandboxHub]:
     """Return a hub that takes payments by Braintree."""
-    shop = Shop()
+    shop = SandboxHub()
     with shop.hub:
         yield shop
 
 
-def received_events(shop: Shop, kind: str, subject: str) -> list[PaymentEvent]:
+def received_events(shop: SandboxHub, kind: str, subject: str) -> list[PaymentEvent]:
     """Return the events of a webhook of this kind, with this subject in XML."""
     document = f"<notification><kind>{kind}</kind>{subject}</notification>"
     payload = f"{b64encode(document.encode()).decode()}\n"
@@ -39,7 +39,7 @@ def received_events(shop: Shop, kind: str, subject: str) -> list[PaymentEvent]:
     return shop.webhook_events()
 
 
-def test_settlement_asks_for_the_payment(shop: Shop) -> None:
+def test_settlement_asks_for_the_payment(shop: SandboxHub) -> None:
     """The webhook of a settlement asks the program to look up the payment that it names."""
     payment = shop.settled()
     [event] = shop.webhook_events()
@@ -57,7 +57,7 @@ def test_settlement_asks_for_the_payment(shop: Shop) -> None:
     )
 
 
-def test_declined_settlement(shop: Shop) -> None:
+def test_declined_settlement(shop: SandboxHub) -> None:
     """The webhook of a declined settlement gives an event of its payment."""
     payment = shop.pay()
     shop.sandbox.settle(success=False)
@@ -70,7 +70,7 @@ def test_declined_settlement(shop: Shop) -> None:
     assert payment.ref.id == event.ref.id
 
 
-def test_failed_refund_is_no_event_of_a_payment(shop: Shop) -> None:
+def test_failed_refund_is_no_event_of_a_payment(shop: SandboxHub) -> None:
     """The webhook of a failed refund names the refund and no payment, so it gives no event."""
     payment = shop.settled()
     shop.payments.refund(payment.ref, PART, idempotency_key="r-1")
@@ -80,7 +80,7 @@ def test_failed_refund_is_no_event_of_a_payment(shop: Shop) -> None:
     assert [payment.ref.id] == [event.ref.id for event in shop.webhook_events()]
 
 
-def test_dispute_names_its_transaction(shop: Shop) -> None:
+def test_dispute_names_its_transaction(shop: SandboxHub) -> None:
     """The webhook of a dispute is about the disputed payment."""
     subject = "<subject><dispute><id>d1</id><transaction><id>tr1</id></transaction></dispute>"
 
@@ -103,6 +103,6 @@ def test_dispute_names_its_transaction(shop: Shop) -> None:
     ],
     ids=["check", "subscription", "id", "empty", "refund"],
 )
-def test_foreign_webhooks(shop: Shop, kind: str, subject: str) -> None:
+def test_foreign_webhooks(shop: SandboxHub, kind: str, subject: str) -> None:
     """A webhook that is not about a payment gives no event."""
     assert [] == received_events(shop, kind, subject)

@@ -46,21 +46,21 @@ from moorage.vendors.payments._checkout_com_answers import (
 )
 from moorage.vendors.payments._checkout_com_requests import minor_of
 from moorage.vendors.payments.checkout_com import CheckoutCom
-from tests.vendors.checkout_com_account import BACK, EUROS, PART, SANDBOX_URL, Shop, ref
+from tests.vendors.checkout_com_account import BACK, EUROS, PART, SANDBOX_URL, SandboxHub, ref
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
 
 @pytest.fixture(name="shop")
-def _shop() -> Iterator[Shop]:
+def _shop() -> Iterator[SandboxHub]:
     """Return a hub that takes payments by Checkout.com."""
-    shop = Shop()
+    shop = SandboxHub()
     with shop.hub:
         yield shop
 
 
-def test_request_of_a_payment(shop: Shop) -> None:
+def test_request_of_a_payment(shop: SandboxHub) -> None:
     """A payment is sent in minor units with the key in Checkout.com's header."""
     shop.sandbox.store("cus_ada")
     customer = Customer(id="cus_ada", email="ada@erp.example", name="Ada", ip="203.0.113.7")
@@ -95,7 +95,7 @@ def test_request_of_a_payment(shop: Shop) -> None:
     assert PaymentState.REQUIRES_ACTION == payment.state
 
 
-def test_stored_card_is_charged_without_the_buyer(shop: Shop) -> None:
+def test_stored_card_is_charged_without_the_buyer(shop: SandboxHub) -> None:
     """A stored card is charged by its id as a merchant-initiated payment."""
     card = shop.sandbox.store("cus_ada")
     payment = shop.pay(card, off_session=True)
@@ -107,7 +107,7 @@ def test_stored_card_is_charged_without_the_buyer(shop: Shop) -> None:
     assert card == payment.means.stored
 
 
-def test_card_of_the_first_payment_is_stored(shop: Shop) -> None:
+def test_card_of_the_first_payment_is_stored(shop: SandboxHub) -> None:
     """The card of a payment with store_method is listed for its customer, and can be removed."""
     shop.sandbox.customers["cus_ada"] = {}
     payment = shop.pay(store_method=True, customer=Customer(id="cus_ada"))
@@ -139,7 +139,7 @@ def test_card_that_is_gone_was_removed(attempts: int, status: int, *, expected: 
 
 def test_card_removed_at_a_later_attempt() -> None:
     """If the first answer to a removal is lost, the retry reports the card as removed."""
-    shop = Shop(retried=True)
+    shop = SandboxHub(retried=True)
     with shop.hub:
         shop.sandbox.store("cus_ada")
         (stored,) = shop.payments.stored_means("cus_ada").items
@@ -148,7 +148,7 @@ def test_card_removed_at_a_later_attempt() -> None:
     assert StoredState.REMOVED == result.state
 
 
-def test_payment_confirmed_by_the_buyer(shop: Shop) -> None:
+def test_payment_confirmed_by_the_buyer(shop: SandboxHub) -> None:
     """A payment that waits for the buyer has a redirect URL, and is authorised afterwards."""
     payment = shop.hold(token("3ds"))
     action = payment.next_action
@@ -163,7 +163,7 @@ def test_payment_confirmed_by_the_buyer(shop: Shop) -> None:
     assert PaymentState.AUTHORIZED == completed.state
 
 
-def test_payment_declined_after_the_return(shop: Shop) -> None:
+def test_payment_declined_after_the_return(shop: SandboxHub) -> None:
     """A payment that is declined after the buyer's return raises the bank's reason."""
     payment = shop.hold(token("3ds"))
     shop.sandbox.visit(payment.ref.id, code="20051")
@@ -181,7 +181,7 @@ def test_payment_declined_after_the_return(shop: Shop) -> None:
     ]
 
 
-def test_expired_payment_is_declined_with_its_status(shop: Shop) -> None:
+def test_expired_payment_is_declined_with_its_status(shop: SandboxHub) -> None:
     """A payment that expired without an authorisation is declined with its status as code."""
     payment = shop.hold(token("3ds"))
     shop.sandbox.payments[payment.ref.id].status = "Expired"
@@ -201,7 +201,7 @@ def test_expired_payment_is_declined_with_its_status(shop: Shop) -> None:
         ("20061", DeclineReason.LIMIT_EXCEEDED),
     ],
 )
-def test_decline_has_a_reason(shop: Shop, code: str, reason: DeclineReason) -> None:
+def test_decline_has_a_reason(shop: SandboxHub, code: str, reason: DeclineReason) -> None:
     """The response code of a declined payment gives the reason, and its payment can be read."""
     with pytest.raises(PaymentDeclined) as excinfo:
         shop.pay(token(code))
@@ -211,7 +211,7 @@ def test_decline_has_a_reason(shop: Shop, code: str, reason: DeclineReason) -> N
     assert (PaymentState.FAILED, EUROS) == (declined.state, declined.amount)
 
 
-def test_captures_in_parts(shop: Shop) -> None:
+def test_captures_in_parts(shop: SandboxHub) -> None:
     """A capture that is not final leaves the rest authorised; the final one releases it."""
     payment = shop.hold()
     first = shop.payments.capture(
@@ -229,7 +229,7 @@ def test_captures_in_parts(shop: Shop) -> None:
     assert state.remaining == EUROS * 0
 
 
-def test_refund_of_the_rest_is_the_same_when_repeated(shop: Shop) -> None:
+def test_refund_of_the_rest_is_the_same_when_repeated(shop: SandboxHub) -> None:
     """A refund without an amount refunds the rest, with its reason, once per key."""
     payment = shop.pay()
     shop.sandbox.settle()
@@ -247,14 +247,14 @@ def test_refund_of_the_rest_is_the_same_when_repeated(shop: Shop) -> None:
     assert PART == shop.payments.get(payment.ref).refunded
 
 
-def test_void_after_a_capture_is_refused(shop: Shop) -> None:
+def test_void_after_a_capture_is_refused(shop: SandboxHub) -> None:
     """Voiding a captured payment raises Checkout.com's refusal."""
     payment = shop.pay("ideal")
     with pytest.raises(VendorRejected):
         shop.payments.void(payment.ref, idempotency_key="v-0")
 
 
-def test_second_void_has_the_result_of_the_first(shop: Shop) -> None:
+def test_second_void_has_the_result_of_the_first(shop: SandboxHub) -> None:
     """A void is pending at first, and voiding a voided payment is no error."""
     payment = shop.hold()
     first = shop.payments.void(payment.ref, idempotency_key="v-1")
@@ -275,7 +275,7 @@ def test_amounts_with_too_many_digits_are_refused() -> None:
         minor_of(Money("10000000.00", "EUR"))
 
 
-def test_long_reference_is_refused(shop: Shop) -> None:
+def test_long_reference_is_refused(shop: SandboxHub) -> None:
     """A charge with a reference that is too long is refused before it is sent."""
     with pytest.raises(InvalidData):
         shop.pay(reference="R" * 51)
@@ -296,7 +296,7 @@ def test_url_of_an_account() -> None:
 
 def test_prefix_and_channel_are_used() -> None:
     """Requests go to the account's host, with its processing channel."""
-    shop = Shop(prefix="vkuhvk4v", processing_channel_id="pc_hpswyyx23geezflc2ocz3exn4y")
+    shop = SandboxHub(prefix="vkuhvk4v", processing_channel_id="pc_hpswyyx23geezflc2ocz3exn4y")
     with shop.hub:
         shop.pay()
     assert "vkuhvk4v.api.sandbox.checkout.com" == shop.sandbox.requests[-1].host
@@ -367,7 +367,7 @@ def _read(fields: dict[str, Any]) -> Any:
     return read_payment(wire, None, reply(fields))
 
 
-def test_refusal_has_the_code(shop: Shop) -> None:
+def test_refusal_has_the_code(shop: SandboxHub) -> None:
     """The first error code of a refusal is its vendor code."""
     shop.sandbox.fail(error(422, "amount_invalid", "currency_invalid"))
     with pytest.raises(InvalidRequest) as excinfo:
@@ -378,7 +378,7 @@ def test_refusal_has_the_code(shop: Shop) -> None:
         shop.pay()
 
 
-def test_disputes_are_listed_in_pages(shop: Shop) -> None:
+def test_disputes_are_listed_in_pages(shop: SandboxHub) -> None:
     """Disputes are read in pages, and those that began outside the period are left out."""
     payment = shop.pay()
     shop.sandbox.settle()
@@ -410,7 +410,7 @@ def test_disputes_are_listed_in_pages(shop: Shop) -> None:
 @pytest.mark.parametrize(
     "operation, argument", [("disputes", None), ("stored_means", "cus_ada"), ("get", "pay_1")]
 )
-def test_unreadable_answers(shop: Shop, operation: str, argument: Any) -> None:
+def test_unreadable_answers(shop: SandboxHub, operation: str, argument: Any) -> None:
     """An answer without a required field is a failure of the vendor."""
     body = b'{"data": {}, "instruments": {}}'
     shop.sandbox.fail(
@@ -432,7 +432,7 @@ def test_items_without_an_id_are_left_out() -> None:
         removed(ref("src_1"), Response(200, body=b"{}"))
 
 
-def test_state_without_balances(shop: Shop) -> None:
+def test_state_without_balances(shop: SandboxHub) -> None:
     """A payment without stated balances has the totals that follow from its status."""
     payment = shop.pay()
 

@@ -7,7 +7,7 @@ from typing import Any, Final
 
 from moorage.contracts.payments import Customer, Money, RefundReason
 from tests.support.openapi import Json, problems
-from tests.vendors.checkout_com_account import Shop
+from tests.vendors.checkout_com_account import SandboxHub
 from tools.descriptions import Description, problems_of
 
 TEXT: Final[Json] = {"type": "string"}
@@ -102,9 +102,9 @@ ACTION: Final = _schema(
 ACCEPTED: Final = _schema("action_id", action_id=TEXT, _links=_schema("payment", payment=LINK))
 
 
-def _all_requests() -> tuple[Shop, dict[str, Json]]:
+def _all_requests() -> tuple[SandboxHub, dict[str, Json]]:
     """Return a shop that has sent each kind of request, and some answers."""
-    shop = Shop(processing_channel_id="pc_hpswyyx23geezflc2ocz3exn4y")
+    shop = SandboxHub(processing_channel_id="pc_hpswyyx23geezflc2ocz3exn4y")
     shop.sandbox.store("cus_ada")
     buyer = Customer(id="cus_ada", email="ada@erp.example", name="Ada", ip="203.0.113.7")
     fields: dict[str, Any] = {

@@ -19,7 +19,7 @@ from moorage.contracts.payments import (
 )
 from moorage.domain.webhooks.events import WebhookEvent
 from moorage.vendors.payments.checkout_com import CheckoutCom
-from tests.vendors.checkout_com_account import EUROS, PART, Shop, ref
+from tests.vendors.checkout_com_account import EUROS, PART, SandboxHub, ref
 
 BALANCES = {
     "total_authorized": 14990,
@@ -185,7 +185,7 @@ def test_dispute_webhook_names_its_payment(
 
 def test_dispute_of_a_payment_ends_with_its_money() -> None:
     """A payment is disputed after the dispute began, and captured again after it was won."""
-    shop = Shop()
+    shop = SandboxHub()
     with shop.hub:
         payment = shop.pay()
         shop.sandbox.settle()
@@ -224,7 +224,7 @@ def test_webhook_of_something_else_is_no_event(key: str | None) -> None:
 
 def test_declined_payment_has_failed() -> None:
     """A payment that is declined after the buyer's return has an event with state failed."""
-    shop = Shop()
+    shop = SandboxHub()
     with shop.hub:
         payment = shop.hold("ideal")
         shop.sandbox.visit(payment.ref.id, code="20005")

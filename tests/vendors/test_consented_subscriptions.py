@@ -37,7 +37,7 @@ from moorage.vendors.payments._razorpay_subscriptions import (
 from tests.vendors.payments_subjects import stripe
 from tests.vendors.subjects.paypal import paypal
 from tests.vendors.subjects.razorpay import razorpay
-from tests.vendors.subscriptions_account import FAR, Shop, ref
+from tests.vendors.subscriptions_account import FAR, SandboxHub, ref
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -116,7 +116,7 @@ PLAN: dict[str, Any] = {
 }
 
 
-class ConsentShop(Shop):
+class ConsentShop(SandboxHub):
     """A shop whose buyers consent to their subscriptions."""
 
     def request(self, **fields: Any) -> SubscriptionRequest:
@@ -181,7 +181,7 @@ def test_source_needs_its_customer(customer: Customer | None) -> None:
 
 def test_vendor_without_a_page_refuses_a_request_without_a_source() -> None:
     """Stripe charges stored means of payment only; the error names vendors that ask the buyer."""
-    shop = Shop(stripe)
+    shop = SandboxHub(stripe)
     with pytest.raises(UnsupportedByVendor) as excinfo:
         shop.subscribe(source=None)
 

@@ -19,14 +19,14 @@ from tests.vendors.dhl_express_account import (
     REQUEST,
     SHIRTS,
     THERE,
-    Shop,
+    SandboxHub,
 )
 
 
 @pytest.fixture(name="shop")
-def _shop() -> Shop:
+def _shop() -> SandboxHub:
     """Return a hub with an account at a new DHL Express sandbox."""
-    return Shop()
+    return SandboxHub()
 
 
 def shipment_request(**fields: Any) -> Any:
@@ -48,7 +48,7 @@ def test_weights_and_sides_are_converted_and_rounded_up() -> None:
     } == package
 
 
-def test_parcel_without_sides_is_refused(shop: Shop) -> None:
+def test_parcel_without_sides_is_refused(shop: SandboxHub) -> None:
     """A parcel without dimensions is refused before sending, and the error names the parcel."""
     with pytest.raises(InvalidData) as excinfo:
         shop.buy_label_of_order(parcels=[PARCEL, Parcel(weight=1)])
@@ -179,9 +179,9 @@ def test_unsendable_values_are_refused() -> None:
         shipment_request(insurance=Money("12345678901234567.89", "USD"))
 
 
-def test_domestic_shipment_has_the_accounts_description(shop: Shop) -> None:
+def test_domestic_shipment_has_the_accounts_description(shop: SandboxHub) -> None:
     """A DHL shipment without customs has the account's description of goods."""
-    at_home = Shop(goods="Spare parts")
+    at_home = SandboxHub(goods="Spare parts")
     at_home.buy_label_of_order(customs=None, recipient=attrs.evolve(THERE, country="US"))
 
     content = at_home.last_body["content"]
@@ -229,7 +229,7 @@ def test_label_is_written_on_paper_that_dhl_has() -> None:
             shipment_request(**fields)
 
 
-def test_options_are_put_into_the_body_that_they_name(shop: Shop) -> None:
+def test_options_are_put_into_the_body_that_they_name(shop: SandboxHub) -> None:
     """An extra option names the DHL request, rating or purchase, to which it is added."""
     extra_options = {"dhl_express": {"shipment": {"content": {"description": "Shelf 7"}}}}
     shop.buy_label_of_order(extra=extra_options)

@@ -19,19 +19,19 @@ from moorage.testing.sandboxes.base import SandboxHttpClient, reply
 from moorage.vendors.shipping._dhl_express_answers import classify
 from moorage.vendors.shipping._dhl_express_requests import rates_body, shipment_body
 from moorage.vendors.shipping.dhl_express import DhlExpress
-from tests.vendors.dhl_express_account import OFFER, PLANNED, REQUEST, Shop
+from tests.vendors.dhl_express_account import OFFER, PLANNED, REQUEST, SandboxHub
 
 if TYPE_CHECKING:
     from moorage.testing.sandboxes.shipping.dhl_express import DhlExpressSandbox
 
 
 @pytest.fixture(name="shop")
-def _shop() -> Shop:
+def _shop() -> SandboxHub:
     """Return a hub with an account at a new DHL Express sandbox."""
-    return Shop()
+    return SandboxHub()
 
 
-def test_unsupported_operations_are_refused_by_the_vendor(shop: Shop) -> None:
+def test_unsupported_operations_are_refused_by_the_vendor(shop: SandboxHub) -> None:
     """An operation that DHL does not support is refused even if called on the vendor directly."""
     vendor = DhlExpress(account_number="1")
     wire: Any = None
@@ -190,7 +190,7 @@ UNDECLARED = {
         (Request.get("/address-validate"), "Missing mandatory parameters: type"),
     ],
 )
-def test_sandbox_is_as_strict_as_dhl(shop: Shop, query: Request, words: str) -> None:
+def test_sandbox_is_as_strict_as_dhl(shop: SandboxHub, query: Request, words: str) -> None:
     """The DHL sandbox refuses unknown, missing and mistyped fields, and what DHL refuses."""
     answer = response_to(shop.sandbox, query)
 
@@ -198,7 +198,7 @@ def test_sandbox_is_as_strict_as_dhl(shop: Shop, query: Request, words: str) -> 
     assert words in answer.text
 
 
-def test_sandbox_checks_credentials_and_version(shop: Shop) -> None:
+def test_sandbox_checks_credentials_and_version(shop: SandboxHub) -> None:
     """The DHL sandbox refuses a wrong secret and a missing version."""
     response = Request.post("/rates", json=GOOD)
 

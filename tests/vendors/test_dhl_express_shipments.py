@@ -20,19 +20,19 @@ from moorage.errors import (
 )
 from moorage.testing.sandboxes.base import Lost, reply
 from moorage.vendors.shipping._dhl_express_requests import handover_time
-from tests.vendors.dhl_express_account import MARK, PARCEL, PLANNED, REQUEST, Shop
+from tests.vendors.dhl_express_account import MARK, PARCEL, PLANNED, REQUEST, SandboxHub
 
 if TYPE_CHECKING:
     from moorage.domain.http.requests import Response
 
 
 @pytest.fixture(name="shop")
-def _shop() -> Shop:
+def _shop() -> SandboxHub:
     """Return a hub with an account at a new DHL Express sandbox."""
-    return Shop()
+    return SandboxHub()
 
 
-def test_price_in_the_billed_currency(shop: Shop) -> None:
+def test_price_in_the_billed_currency(shop: SandboxHub) -> None:
     """A DHL rate has the billed currency's price; a rate without a price becomes a message."""
     products = [
         {"productCode": "P", "totalPrice": [{"currencyType": "BASEC", "price": 1}]},
@@ -55,7 +55,7 @@ def test_price_in_the_billed_currency(shop: Shop) -> None:
     ]
 
 
-def test_rate_says_when_the_parcel_arrives(shop: Shop) -> None:
+def test_rate_says_when_the_parcel_arrives(shop: SandboxHub) -> None:
     """A rate has DHL Express's number of days in transit, and its time of arrival."""
     rates = shop.shipping.get_rates(REQUEST).rates
 
@@ -65,7 +65,7 @@ def test_rate_says_when_the_parcel_arrives(shop: Shop) -> None:
     ]
 
 
-def test_no_product_is_no_error(shop: Shop) -> None:
+def test_no_product_is_no_error(shop: SandboxHub) -> None:
     """If DHL has no product for a shipment there are no rates; other refusals are errors."""
     shop.sandbox.fail(reply({"products": []}))
     result = shop.shipping.get_rates(REQUEST)
@@ -80,7 +80,7 @@ def test_no_product_is_no_error(shop: Shop) -> None:
     assert "7008" == excinfo.value.vendor_code
 
 
-def test_only_a_whole_rate_is_bought(shop: Shop) -> None:
+def test_only_a_whole_rate_is_bought(shop: SandboxHub) -> None:
     """A DHL rate cannot be bought by its reference alone, because DHL stores no rates."""
     rate = shop.shipping.get_rates(REQUEST).rates[0]
     count = len(shop.sandbox.requests)
@@ -93,7 +93,7 @@ def test_only_a_whole_rate_is_bought(shop: Shop) -> None:
     assert rate.total == shop.shipping.create_shipment(rate, idempotency_key="k-1").cost
 
 
-def test_each_parcel_has_its_label(shop: Shop) -> None:
+def test_each_parcel_has_its_label(shop: SandboxHub) -> None:
     """Each parcel of a DHL shipment has its own number and label."""
     shipment = shop.buy_label_of_order(parcels=[PARCEL, PARCEL])
     numbers = shipment.tracking_numbers
@@ -117,7 +117,7 @@ def test_each_parcel_has_its_label(shop: Shop) -> None:
     assert ("pieceTrackingNumber", numbers[1]) in shop.sandbox.requests[-1].query
 
 
-def test_lost_purchase_is_found_without_its_label(shop: Shop) -> None:
+def test_lost_purchase_is_found_without_its_label(shop: SandboxHub) -> None:
     """A DHL purchase with a lost response is found by its reference, without its label."""
     rate = shop.shipping.get_rates(REQUEST).rates[0]
     shop.sandbox.fail(Lost())
@@ -140,7 +140,7 @@ def test_lost_purchase_is_found_without_its_label(shop: Shop) -> None:
 
 
 @pytest.mark.parametrize("odd", [reply({"shipments": [{}, 1]}), reply({}, 500)])
-def test_unfound_purchase_is_unknown(shop: Shop, odd: Response) -> None:
+def test_unfound_purchase_is_unknown(shop: SandboxHub, odd: Response) -> None:
     """A lost DHL purchase that cannot be found has an unknown outcome."""
     rate = shop.shipping.get_rates(REQUEST).rates[0]
     shop.sandbox.fail(Lost(), odd)
@@ -148,7 +148,7 @@ def test_unfound_purchase_is_unknown(shop: Shop, odd: Response) -> None:
         shop.shipping.create_shipment(rate, idempotency_key="k-1")
 
 
-def test_own_reference_is_not_a_mark(shop: Shop) -> None:
+def test_own_reference_is_not_a_mark(shop: SandboxHub) -> None:
     """A DHL shipment whose own reference equals the key is not mistaken for the lost one."""
     shop.buy_label_of_order("another", reference="k-1")
     rate = shop.shipping.get_rates(REQUEST).rates[0]
@@ -159,18 +159,18 @@ def test_own_reference_is_not_a_mark(shop: Shop) -> None:
 
 def test_default_ship_date() -> None:
     """By default the ship date is the current day at the sender's place."""
-    shop = Shop(ready="08:30", utc_offset="+13:00")
+    shop = SandboxHub(ready="08:30", utc_offset="+13:00")
     shop.shipping.get_rates(REQUEST)
     assert "2030-01-02T08:30:00 GMT+13:00" == shop.last_body["plannedShippingDateAndTime"]
     shop.shipping.get_rates(attrs.evolve(REQUEST, ship_date=date(2030, 2, 3)))
     assert "2030-02-03T08:30:00 GMT+13:00" == shop.last_body["plannedShippingDateAndTime"]
     assert PLANNED == handover_time(date(2030, 1, 2), time(17), "+01:00")
-    usual_shop = Shop()
+    usual_shop = SandboxHub()
     usual_shop.shipping.get_rates(REQUEST)
     assert "2030-01-01T17:00:00 GMT+00:00" == usual_shop.last_body["plannedShippingDateAndTime"]
 
 
-def test_key_keeps_its_day_over_midnight(shop: Shop) -> None:
+def test_key_keeps_its_day_over_midnight(shop: SandboxHub) -> None:
     """A DHL purchase that is repeated on the next day returns the first one."""
     first = shop.buy_label_of_order()
     shop.clock.advance(13 * 3_600)
@@ -182,7 +182,7 @@ def test_key_keeps_its_day_over_midnight(shop: Shop) -> None:
         shop.buy_label_of_order(ship_date=date(2030, 1, 5))
 
 
-def test_purchase_without_a_number_is_no_success(shop: Shop) -> None:
+def test_purchase_without_a_number_is_no_success(shop: SandboxHub) -> None:
     """A DHL purchase without a shipment number fails with an unknown outcome."""
     rate = shop.shipping.get_rates(REQUEST).rates[0]
     shop.sandbox.fail(reply({"documents": []}, 201))
@@ -197,7 +197,7 @@ def test_purchase_without_a_number_is_no_success(shop: Shop) -> None:
     )
 
 
-def test_label_that_cannot_be_read_is_kept(shop: Shop) -> None:
+def test_label_that_cannot_be_read_is_kept(shop: SandboxHub) -> None:
     """A DHL label in an unknown format is kept; invalid Base64 gives a label without content."""
     rate = shop.shipping.get_rates(REQUEST).rates[0]
     label = {"typeCode": "label", "imageFormat": "LP2", "content": "?", "packageReferenceNumber": 9}
@@ -212,7 +212,7 @@ def test_label_that_cannot_be_read_is_kept(shop: Shop) -> None:
     )
 
 
-def test_price_without_decimals_stays_exact(shop: Shop) -> None:
+def test_price_without_decimals_stays_exact(shop: SandboxHub) -> None:
     """A rate in yen keeps its price, and its reference has the price as DHL wrote it."""
     price = {"currencyType": "BILLC", "priceCurrency": "JPY", "price": 1500}
     shop.sandbox.fail(reply({"products": [{"productCode": "Y", "totalPrice": [price]}]}))
@@ -222,7 +222,7 @@ def test_price_without_decimals_stays_exact(shop: Shop) -> None:
     assert ("1500", "JPY") == (rate.ref.other("price"), rate.ref.other("currency"))
 
 
-def test_products_without_code_or_price_are_no_rates(shop: Shop) -> None:
+def test_products_without_code_or_price_are_no_rates(shop: SandboxHub) -> None:
     """A product that lacks its code or its price becomes a message; an answer without any fails."""
     price = {"currencyType": "BILLC", "priceCurrency": "EUR", "price": 9}
     shop.sandbox.fail(reply({"products": [{"totalPrice": [price]}, {"productCode": "Y"}]}))

@@ -9,16 +9,16 @@ import pytest
 from moorage.contracts.shipping import AddressVerdict, TrackingStatus
 from moorage.errors import InvalidRequest, UnsupportedByVendor, VendorFailed, VendorRejected
 from moorage.testing.sandboxes.base import reply
-from tests.vendors.dhl_express_account import THERE, Shop
+from tests.vendors.dhl_express_account import THERE, SandboxHub
 
 
 @pytest.fixture(name="shop")
-def _shop() -> Shop:
+def _shop() -> SandboxHub:
     """Return a hub with an account at a new DHL Express sandbox."""
-    return Shop()
+    return SandboxHub()
 
 
-def test_tracking_events_are_in_order(shop: Shop) -> None:
+def test_tracking_events_are_in_order(shop: SandboxHub) -> None:
     """DHL tracking events are in order, have their time zone, and name the person who signed."""
     shipment = shop.buy_label_of_order()
     assert TrackingStatus.PRE_TRANSIT is shop.shipping.track_shipment(shipment.ref).status
@@ -35,7 +35,7 @@ def test_tracking_events_are_in_order(shop: Shop) -> None:
     assert "Leipzig-Germany" == (place and place.city)
 
 
-def test_incomplete_checkpoints(shop: Shop) -> None:
+def test_incomplete_checkpoints(shop: SandboxHub) -> None:
     """A DHL tracking event without time or place is read as far as possible."""
     shop.sandbox.fail(reply({"shipments": [{"shipmentTrackingNumber": "1", "events": [{}, 7]}]}))
     tracking = shop.shipping.track("1", "dhl_express")
@@ -44,7 +44,7 @@ def test_incomplete_checkpoints(shop: Shop) -> None:
     assert (TrackingStatus.UNKNOWN, None, None) == (event.status, event.at, event.location)
 
 
-def test_only_dhl_numbers_are_tracked(shop: Shop) -> None:
+def test_only_dhl_numbers_are_tracked(shop: SandboxHub) -> None:
     """Tracking numbers of other carriers are refused before sending, and unknown ones by DHL."""
     with pytest.raises(UnsupportedByVendor):
         shop.shipping.track("1Z", "ups")
@@ -62,7 +62,7 @@ def test_only_dhl_numbers_are_tracked(shop: Shop) -> None:
         shop.shipping.track("1", "dhl_express")
 
 
-def test_address_check_compares_places(shop: Shop) -> None:
+def test_address_check_compares_places(shop: SandboxHub) -> None:
     """DHL checks cities and postal codes, suggests its spelling, and ignores streets."""
     checked_result = shop.shipping.validate_address(THERE)
     assert (AddressVerdict.VALID, ()) == (checked_result.verdict, checked_result.changes)
@@ -80,7 +80,7 @@ def test_address_check_compares_places(shop: Shop) -> None:
     )
 
 
-def test_unknown_place_is_invalid(shop: Shop) -> None:
+def test_unknown_place_is_invalid(shop: SandboxHub) -> None:
     """An address without a known place is invalid; a malformed DHL response is a failure."""
     shop.sandbox.fail(reply({"address": [], "warnings": ["There is no such code."]}))
     checked_result = shop.shipping.validate_address(THERE)
@@ -96,7 +96,7 @@ def test_unknown_place_is_invalid(shop: Shop) -> None:
         shop.shipping.validate_address(THERE)
 
 
-def test_all_checkpoints_are_asked_for(shop: Shop) -> None:
+def test_all_checkpoints_are_asked_for(shop: SandboxHub) -> None:
     """One request to DHL asks for all checkpoints, with the time zone of each event."""
     shipment = shop.buy_label_of_order()
     shop.sandbox.move(shipment.tracking_numbers[0], "PU")
@@ -111,7 +111,7 @@ def test_all_checkpoints_are_asked_for(shop: Shop) -> None:
     } == dict(request.query)
 
 
-def test_piece_is_asked_for_once(shop: Shop) -> None:
+def test_piece_is_asked_for_once(shop: SandboxHub) -> None:
     """A number that belongs to no shipment is looked up as a piece's number, in one request."""
     shop.sandbox.fail(reply({"shipments": []}))
     before = len(shop.sandbox.requests)

@@ -35,7 +35,7 @@ BARE: Final = DisputeEvidence("The buyer signed.")
 SUBJECTS: Final = [stripe, square, checkout_com, paypal]
 
 
-class Shop:
+class SandboxHub:
     """A hub with a vendor at which a payment is disputed."""
 
     def __init__(self, make: Callable[[], PaymentsSubject]) -> None:
@@ -75,7 +75,7 @@ class Shop:
 
 def test_stripe_evidence() -> None:
     """Stripe receives the texts in its fields, and submits them with the same request."""
-    (request,) = Shop(stripe).sent(EVIDENCE)
+    (request,) = SandboxHub(stripe).sent(EVIDENCE)
 
     assert {
         "evidence[uncategorized_text]": "The buyer signed.",
@@ -88,7 +88,7 @@ def test_stripe_evidence() -> None:
 
 def test_stripe_accepts_a_dispute_by_closing_it() -> None:
     """A dispute that is accepted at Stripe is lost."""
-    shop = Shop(stripe)
+    shop = SandboxHub(stripe)
     ref = shop.new_dispute()
     dispute = shop.payments.accept_dispute(ref, idempotency_key="2")
 
@@ -98,7 +98,7 @@ def test_stripe_accepts_a_dispute_by_closing_it() -> None:
 
 def test_adyen_accepts_a_dispute_under_a_key() -> None:
     """Adyen's Disputes API receives the dispute and the merchant account, with a key."""
-    shop = Shop(adyen)
+    shop = SandboxHub(adyen)
     ref = shop.new_dispute()
     dispute = shop.payments.accept_dispute(ref, idempotency_key="2")
     request = shop.sandbox.requests[-1]
@@ -114,7 +114,7 @@ def test_adyen_accepts_a_dispute_under_a_key() -> None:
 
 def test_adyen_refuses_a_dispute_that_is_over() -> None:
     """If Adyen's successful answer says that a dispute was not accepted, an error is raised."""
-    shop = Shop(adyen)
+    shop = SandboxHub(adyen)
     ref = shop.new_dispute()
     shop.payments.accept_dispute(ref, idempotency_key="2")
     with pytest.raises(VendorRejected, match="did not accept the dispute: The dispute is Accepted"):
@@ -126,7 +126,7 @@ def test_adyen_refuses_a_dispute_that_is_over() -> None:
 )
 def test_adyen_answer_without_a_result_is_malformed(body: bytes) -> None:
     """An Adyen answer that does not say if a dispute was accepted is a failure."""
-    shop = Shop(adyen)
+    shop = SandboxHub(adyen)
     ref = shop.new_dispute()
     shop.sandbox.fail(AlteredAnswer(lambda answer: answer.evolve(body=body)))
     with pytest.raises(VendorFailed):
@@ -156,7 +156,7 @@ def test_adyen_services(options: Any, urls: list[str]) -> None:
 
 def test_square_evidence() -> None:
     """Square stores each evidence text by its type, with a key for each, and submits all."""
-    *texts, submission = Shop(square).sent(EVIDENCE)
+    *texts, submission = SandboxHub(square).sent(EVIDENCE)
     bodies = [request.json() for request in texts]
 
     assert {
@@ -167,13 +167,13 @@ def test_square_evidence() -> None:
     assert 3 == len({body["idempotency_key"] for body in bodies})
     assert submission.path.endswith("/submit-evidence")
     assert ["GENERIC_EVIDENCE"] == [
-        request.json()["evidence_type"] for request in Shop(square).sent(BARE)[:-1]
+        request.json()["evidence_type"] for request in SandboxHub(square).sent(BARE)[:-1]
     ]
 
 
 def test_checkout_com_evidence() -> None:
     """Checkout.com stores the texts and submits them; then the dispute is read."""
-    texts, submission, look_up = Shop(checkout_com).sent(EVIDENCE)
+    texts, submission, look_up = SandboxHub(checkout_com).sent(EVIDENCE)
 
     assert {
         "additional_evidence_text": "The buyer signed.\nTwo chairs",
@@ -183,14 +183,14 @@ def test_checkout_com_evidence() -> None:
         (request.method, request.path.rpartition("/")[2]) for request in (texts, submission)
     ]
     assert "GET" == look_up.method
-    (bare, *_) = Shop(checkout_com).sent(BARE)
+    (bare, *_) = SandboxHub(checkout_com).sent(BARE)
     assert {"additional_evidence_text": "The buyer signed."} == bare.json()
 
 
 @pytest.mark.parametrize("make", [stripe, square, checkout_com])
 def test_dispute_names_its_payment(make: Callable[[], PaymentsSubject]) -> None:
     """A dispute that is looked up names the same payment as in the list of disputes."""
-    shop = Shop(make)
+    shop = SandboxHub(make)
     ref = shop.new_dispute()
     (listed,) = shop.payments.disputes().items
     dispute = shop.payments.get_dispute(ref)
@@ -203,7 +203,7 @@ def paypal_evidence(evidence: DisputeEvidence) -> Any:
     """Return the evidence that PayPal receives, from the form part `input`."""
     submission = next(
         request
-        for request in Shop(paypal).sent(evidence)
+        for request in SandboxHub(paypal).sent(evidence)
         if request.path.endswith("/provide-evidence")
     )
     kind = submission.headers["content-type"].encode()
@@ -240,7 +240,7 @@ def test_paypal_evidence() -> None:
 
 def test_paypal_accepts_the_claim_of_a_dispute() -> None:
     """A dispute whose claim is accepted at PayPal is decided for the buyer."""
-    shop = Shop(paypal)
+    shop = SandboxHub(paypal)
     ref = shop.new_dispute()
     dispute = shop.payments.accept_dispute(ref, idempotency_key="2")
     acceptance, _ = shop.sandbox.requests[-2:]
@@ -255,7 +255,7 @@ def test_paypal_accepts_the_claim_of_a_dispute() -> None:
 
 def test_paypal_dispute_that_is_not_accepted_is_refused() -> None:
     """If PayPal refuses to accept a dispute that is still open, an error is raised."""
-    shop = Shop(paypal)
+    shop = SandboxHub(paypal)
     ref = shop.new_dispute()
     shop.payments.submit_evidence(ref, BARE, idempotency_key="2")
     with pytest.raises(VendorRejected) as excinfo:
@@ -265,7 +265,7 @@ def test_paypal_dispute_that_is_not_accepted_is_refused() -> None:
 
 def test_paypal_answer_without_a_link_is_no_success() -> None:
     """A PayPal answer without the link to the dispute is a failure."""
-    shop = Shop(paypal)
+    shop = SandboxHub(paypal)
     ref = shop.new_dispute()
     shop.sandbox.fail(AlteredAnswer(with_content))
     with pytest.raises(VendorFailed, match="links"):
@@ -303,7 +303,7 @@ def test_paypal_answer_without_a_link_is_no_success() -> None:
 )
 def test_paypal_sandbox_refuses_wrong_answers(request_: Request) -> None:
     """PayPal's sandbox refuses evidence and claims that are not in PayPal's form."""
-    shop = Shop(paypal)
+    shop = SandboxHub(paypal)
     path = f"/v1/customer/disputes/{shop.new_dispute().id}{request_.path}"
     with pytest.raises(VendorRejected):
         shop.hub.manager.call("main", request_.evolve(path=path))
@@ -322,7 +322,7 @@ def test_paypal_sandbox_refuses_wrong_answers(request_: Request) -> None:
 )
 def test_evidence_that_is_too_long_for_paypal(evidence: DisputeEvidence, field: str) -> None:
     """A text that PayPal does not take is refused before anything is sent."""
-    shop = Shop(paypal)
+    shop = SandboxHub(paypal)
     with pytest.raises(InvalidData) as excinfo:
         shop.payments.submit_evidence(shop.ref("1"), evidence, idempotency_key="1")
     assert field == excinfo.value.field
@@ -332,7 +332,7 @@ def test_evidence_that_is_too_long_for_paypal(evidence: DisputeEvidence, field: 
 @pytest.mark.parametrize("make", [square, checkout_com, paypal])
 def test_other_evidence_is_not_told_as_submitted(make: Callable[[], PaymentsSubject]) -> None:
     """While a dispute is under review, submitting different evidence is refused."""
-    shop = Shop(make)
+    shop = SandboxHub(make)
     ref = shop.new_dispute()
     shop.payments.submit_evidence(ref, EVIDENCE, idempotency_key="2")
 
@@ -345,7 +345,7 @@ def test_other_evidence_is_not_told_as_submitted(make: Callable[[], PaymentsSubj
 @pytest.mark.parametrize("make", [square, checkout_com])
 def test_long_evidence_is_refused(make: Callable[[], PaymentsSubject]) -> None:
     """A text that the vendor would cut off is refused before anything is sent."""
-    shop = Shop(make)
+    shop = SandboxHub(make)
     evidence = DisputeEvidence("x" * 501)
     with pytest.raises(InvalidData, match="at most 500 characters") as excinfo:
         shop.payments.submit_evidence(shop.ref("1"), evidence, idempotency_key="1")
@@ -373,7 +373,7 @@ def test_wrong_evidence_is_refused(fields: dict[str, Any]) -> None:
 
 def test_text_in_place_of_evidence_is_refused() -> None:
     """Evidence must be an Evidence, not a text, and its repr shows no details."""
-    shop = Shop(stripe)
+    shop = SandboxHub(stripe)
     with pytest.raises(InvalidData, match="evidence"):
         shop.payments.submit_evidence(shop.ref("1"), "signed", idempotency_key="1")  # type: ignore[arg-type]  # wrong on purpose
     assert "signed" not in repr(EVIDENCE)
@@ -382,7 +382,7 @@ def test_text_in_place_of_evidence_is_refused() -> None:
 @pytest.mark.parametrize("make", SUBJECTS)
 def test_unknown_dispute_is_refused(make: Callable[[], PaymentsSubject]) -> None:
     """Every operation with a dispute that the vendor does not know is refused."""
-    shop = Shop(make)
+    shop = SandboxHub(make)
     with pytest.raises(VendorRejected):
         shop.payments.get_dispute(shop.ref("unknown"))
     with pytest.raises(VendorRejected):
@@ -396,7 +396,7 @@ def with_content(response: Response) -> Response:
 
 def test_checkout_com_answer_with_content_is_no_success() -> None:
     """A Checkout.com answer with content is a failure, since its successes have none."""
-    shop = Shop(checkout_com)
+    shop = SandboxHub(checkout_com)
     ref = shop.new_dispute()
     shop.sandbox.fail(AlteredAnswer(with_content))
     with pytest.raises(VendorFailed, match="has content"):
@@ -405,7 +405,7 @@ def test_checkout_com_answer_with_content_is_no_success() -> None:
 
 def test_square_evidence_without_an_id_is_no_success() -> None:
     """A Square answer without the id of the stored evidence is a failure."""
-    shop = Shop(square)
+    shop = SandboxHub(square)
     ref = shop.new_dispute()
     shop.sandbox.fail(AlteredAnswer(with_content))
     with pytest.raises(VendorFailed, match=r"evidence\.id"):
@@ -414,7 +414,7 @@ def test_square_evidence_without_an_id_is_no_success() -> None:
 
 def test_checkout_com_sandbox_submits_no_empty_evidence() -> None:
     """Checkout.com's sandbox does not submit evidence that was not stored before."""
-    shop = Shop(checkout_com)
+    shop = SandboxHub(checkout_com)
     ref = shop.new_dispute()
     manager = shop.hub.manager
     with pytest.raises(VendorRejected, match="evidence_required"):

@@ -64,7 +64,7 @@ PARCEL = Parcel(weight="1.25", weight_unit="kg", length=30, width="20.5", height
 REQUEST = RateRequest(sender=HERE, recipient=THERE, parcels=PARCEL)
 
 
-class Shop:
+class SandboxHub:
     """A hub with an account at EasyPost's sandbox."""
 
     def __init__(self) -> None:
@@ -83,9 +83,9 @@ class Shop:
 
 
 @pytest.fixture(name="shop")
-def _shop() -> Shop:
+def _shop() -> SandboxHub:
     """Return a hub with an account at a new EasyPost sandbox."""
-    return Shop()
+    return SandboxHub()
 
 
 def test_weights_and_sides_are_converted_and_rounded_up() -> None:
@@ -192,7 +192,7 @@ def test_customs_lines_have_totals() -> None:
     assert ("DDP", "INV-1") == (result["options"]["incoterm"], result["options"]["invoice_number"])
 
 
-def test_insurance_is_sent_with_the_purchase(shop: Shop) -> None:
+def test_insurance_is_sent_with_the_purchase(shop: SandboxHub) -> None:
     """EasyPost gets the insurance with the purchase, in dollars only."""
     shipment = shop.buy_label_of_order(insurance=Money("100", "USD"))
 
@@ -203,7 +203,7 @@ def test_insurance_is_sent_with_the_purchase(shop: Shop) -> None:
     assert count == len(shop.sandbox.requests)
 
 
-def test_unreadable_rate_becomes_a_message(shop: Shop) -> None:
+def test_unreadable_rate_becomes_a_message(shop: SandboxHub) -> None:
     """An EasyPost rate with an unreadable price becomes a message."""
     rates = [{"id": "rate_1", "carrier": "UPSDAP", "rate": "a lot", "currency": "USD"}]
     shop.sandbox.fail(reply({"id": "shp_1", "rates": rates}, 201))
@@ -226,7 +226,7 @@ def test_unreadable_rate_becomes_a_message(shop: Shop) -> None:
     ],
 )
 def test_services_have_the_names_that_every_vendor_shares(
-    shop: Shop, carrier: str, service: str, expected: str
+    shop: SandboxHub, carrier: str, service: str, expected: str
 ) -> None:
     """Carriers and services of EasyPost have a neutral name beside EasyPost's own."""
     rate = {"id": "r", "carrier": carrier, "service": service, "rate": "1", "currency": "USD"}
@@ -240,7 +240,7 @@ def test_services_have_the_names_that_every_vendor_shares(
     )
 
 
-def test_malformed_shipment_is_no_offer(shop: Shop) -> None:
+def test_malformed_shipment_is_no_offer(shop: SandboxHub) -> None:
     """An EasyPost shipment without an id is a failure in each operation."""
     shop.sandbox.fail(reply({"rates": []}, 201))
     with pytest.raises(VendorFailed):
@@ -250,7 +250,7 @@ def test_malformed_shipment_is_no_offer(shop: Shop) -> None:
         shop.shipping.get_shipment("easypost:easypost:shp_1")
 
 
-def test_purchase_without_a_label_is_no_success(shop: Shop) -> None:
+def test_purchase_without_a_label_is_no_success(shop: SandboxHub) -> None:
     """An EasyPost purchase without a label is a failure."""
     rate = shop.shipping.get_rates(REQUEST).rates[0]
     shop.sandbox.fail(reply({"id": "shp_1", "status": "unknown"}))
@@ -258,7 +258,7 @@ def test_purchase_without_a_label_is_no_success(shop: Shop) -> None:
         shop.shipping.create_shipment(rate, idempotency_key="k-1")
 
 
-def test_shipment_is_bought_once(shop: Shop) -> None:
+def test_shipment_is_bought_once(shop: SandboxHub) -> None:
     """A second key for a bought rate returns its label, and no other rate is bought."""
     rates = shop.shipping.get_rates(REQUEST).rates
     first = shop.shipping.create_shipment(rates[0], idempotency_key="k-1")
@@ -270,7 +270,7 @@ def test_shipment_is_bought_once(shop: Shop) -> None:
     assert "SHIPMENT.POSTAGE.EXISTS" == excinfo.value.vendor_code
 
 
-def test_only_rates_can_be_bought(shop: Shop) -> None:
+def test_only_rates_can_be_bought(shop: SandboxHub) -> None:
     """EasyPost refuses a reference that is not of a rate before anything is sent."""
     with pytest.raises(InvalidData):
         shop.shipping.create_shipment("easypost:easypost:rate_1", idempotency_key="k-1")
@@ -285,7 +285,7 @@ def test_only_rates_can_be_bought(shop: Shop) -> None:
         "SHIPMENT.PURCHASE.IN_PROGRESS",
     ],
 )
-def test_carrier_timeout_is_temporary(shop: Shop, code: str) -> None:
+def test_carrier_timeout_is_temporary(shop: SandboxHub, code: str) -> None:
     """A carrier's timeout at EasyPost is temporary, and the same key can buy later."""
     rate = shop.shipping.get_rates(REQUEST).rates[0]
     error = {"error": {"code": code, "message": "The carrier does not answer."}}
@@ -298,7 +298,7 @@ def test_carrier_timeout_is_temporary(shop: Shop, code: str) -> None:
     assert ShipmentState.BOUGHT is bought_shipment.state
 
 
-def test_lost_purchase_is_found(shop: Shop) -> None:
+def test_lost_purchase_is_found(shop: SandboxHub) -> None:
     """A repeated EasyPost purchase with a lost response returns the bought shipment."""
     rate = shop.shipping.get_rates(REQUEST).rates[0]
     shop.sandbox.fail(Lost())
@@ -310,7 +310,7 @@ def test_lost_purchase_is_found(shop: Shop) -> None:
     assert [code] == [*shop.sandbox.trackers]
 
 
-def test_unbought_shipment_is_quoted(shop: Shop) -> None:
+def test_unbought_shipment_is_quoted(shop: SandboxHub) -> None:
     """An EasyPost shipment that was not bought has no label, and cannot be cancelled."""
     ref = shop.shipping.get_rates(REQUEST).ref
     assert ref is not None
@@ -339,7 +339,9 @@ def test_unbought_shipment_is_quoted(shop: Shop) -> None:
         ("pondered", CancelState.UNKNOWN, ShipmentState.BOUGHT),
     ],
 )
-def test_refund_states(shop: Shop, word: str, cancelled: CancelState, state: ShipmentState) -> None:
+def test_refund_states(
+    shop: SandboxHub, word: str, cancelled: CancelState, state: ShipmentState
+) -> None:
     """A refund at EasyPost has the carrier's decision as state, and its original word."""
     shipment = shop.buy_label_of_order()
     shop.sandbox.settle_refund(shipment.ref.id, word)
@@ -349,7 +351,7 @@ def test_refund_states(shop: Shop, word: str, cancelled: CancelState, state: Shi
     assert state is shop.shipping.get_shipment(shipment.ref).state
 
 
-def test_refund_of_a_moving_shipment_stays_requested(shop: Shop) -> None:
+def test_refund_of_a_moving_shipment_stays_requested(shop: SandboxHub) -> None:
     """An EasyPost refund under review keeps the state requested."""
     shipment = shop.buy_label_of_order()
     shop.shipping.cancel(shipment.ref)
@@ -359,7 +361,7 @@ def test_refund_of_a_moving_shipment_stays_requested(shop: Shop) -> None:
 
 
 @pytest.mark.parametrize("target", [LabelFormat.ZPL, LabelFormat.EPL])
-def test_label_is_converted(shop: Shop, target: LabelFormat) -> None:
+def test_label_is_converted(shop: SandboxHub, target: LabelFormat) -> None:
     """An EasyPost label is fetched in the requested format."""
     label = shop.shipping.get_label(shop.buy_label_of_order().ref, target)
 
@@ -367,7 +369,7 @@ def test_label_is_converted(shop: Shop, target: LabelFormat) -> None:
     assert shop.sandbox.labels[f"postage_label/{label.tracking_number}.{target}"] == label.content
 
 
-def test_label_that_cannot_be_converted_is_refused(shop: Shop) -> None:
+def test_label_that_cannot_be_converted_is_refused(shop: SandboxHub) -> None:
     """EasyPost converts no label to an image, and a response without a file is a failure."""
     shipment = shop.buy_label_of_order()
     with pytest.raises(UnsupportedByVendor):
@@ -377,7 +379,7 @@ def test_label_that_cannot_be_converted_is_refused(shop: Shop) -> None:
         shop.shipping.get_label(shipment.ref, "zpl")
 
 
-def test_label_of_a_new_kind_is_kept(shop: Shop) -> None:
+def test_label_of_a_new_kind_is_kept(shop: SandboxHub) -> None:
     """An EasyPost label in an unknown format is kept, with EasyPost's name for the format."""
     bought_shipment = shop.buy_label_of_order()
     shipment = shop.sandbox.shipments[bought_shipment.ref.id]
@@ -392,7 +394,7 @@ def test_label_of_a_new_kind_is_kept(shop: Shop) -> None:
     assert 1 == len(result.documents)
 
 
-def test_label_is_bought_whatever_its_url_is(shop: Shop) -> None:
+def test_label_is_bought_whatever_its_url_is(shop: SandboxHub) -> None:
     """If EasyPost's label URL is invalid, the bought shipment is still returned."""
     shipment = shop.buy_label_of_order()
     shop.sandbox.shipments[shipment.ref.id]["postage_label"]["label_url"] = "https://["
@@ -401,7 +403,7 @@ def test_label_is_bought_whatever_its_url_is(shop: Shop) -> None:
     assert (None, "https://[") == (result.content, result.url)
 
 
-def test_label_of_another_host_is_not_fetched(shop: Shop) -> None:
+def test_label_of_another_host_is_not_fetched(shop: SandboxHub) -> None:
     """A label URL on another host than EasyPost's is returned and not fetched."""
     shipment = shop.buy_label_of_order()
     label = shop.sandbox.shipments[shipment.ref.id]["postage_label"]
@@ -423,7 +425,7 @@ def test_label_of_another_host_is_not_fetched(shop: Shop) -> None:
         ("EZ7000000007", TrackingStatus.UNKNOWN),
     ],
 )
-def test_foreign_numbers_are_tracked(shop: Shop, number: str, status: TrackingStatus) -> None:
+def test_foreign_numbers_are_tracked(shop: SandboxHub, number: str, status: TrackingStatus) -> None:
     """EasyPost can track a parcel that was bought elsewhere."""
     tracking = shop.shipping.track(number, "usps")
 
@@ -436,7 +438,7 @@ def test_foreign_numbers_are_tracked(shop: Shop, number: str, status: TrackingSt
     )
 
 
-def test_invalid_number_is_refused(shop: Shop) -> None:
+def test_invalid_number_is_refused(shop: SandboxHub) -> None:
     """EasyPost refuses an untrackable number, and an invalid one is not sent."""
     with pytest.raises(VendorRejected) as excinfo:
         shop.shipping.track("1Z", "a carrier of its own")
@@ -445,7 +447,7 @@ def test_invalid_number_is_refused(shop: Shop) -> None:
         shop.shipping.track("", "usps")
 
 
-def test_incomplete_trackers(shop: Shop) -> None:
+def test_incomplete_trackers(shop: SandboxHub) -> None:
     """EasyPost tracking without carrier, place or date is read as far as possible."""
     shop.sandbox.fail(reply({"status": "error", "tracking_details": [{"status": "new"}]}))
     tracking = shop.shipping.track("EZ1000000001", "usps")
@@ -461,7 +463,7 @@ def test_incomplete_trackers(shop: Shop) -> None:
     )
 
 
-def test_tracking_events_are_sorted(shop: Shop) -> None:
+def test_tracking_events_are_sorted(shop: SandboxHub) -> None:
     """EasyPost tracking events are sorted by time; the first delivery has the delivery time."""
     tracking_details = [
         {"status": "delivered", "datetime": "2030-01-04T08:00:00Z"},
@@ -476,7 +478,7 @@ def test_tracking_events_are_sorted(shop: Shop) -> None:
     assert datetime(2030, 1, 3, 8, tzinfo=UTC) == tracking.delivered_at
 
 
-def test_third_line_is_no_correction(shop: Shop) -> None:
+def test_third_line_is_no_correction(shop: SandboxHub) -> None:
     """If EasyPost merges three address lines into two, no correction is reported."""
     value = attrs.evolve(THERE, line2="Suite 7", line3="Dock 2")
     checked_result = shop.shipping.validate_address(value)
@@ -484,14 +486,14 @@ def test_third_line_is_no_correction(shop: Shop) -> None:
     assert (AddressVerdict.VALID, ()) == (checked_result.verdict, checked_result.changes)
 
 
-def test_country_name_is_no_change(shop: Shop) -> None:
+def test_country_name_is_no_change(shop: SandboxHub) -> None:
     """A country's full name in EasyPost's response is no correction of the address."""
     shop.sandbox.fail(reply({"country": "United States"}, 201))
 
     assert AddressVerdict.UNKNOWN is shop.shipping.validate_address(THERE).verdict
 
 
-def test_address_changes_are_listed(shop: Shop) -> None:
+def test_address_changes_are_listed(shop: SandboxHub) -> None:
     """EasyPost's corrections of an address are listed; case and spaces are ignored."""
     checked_result = shop.shipping.validate_address(THERE)
     assert (AddressVerdict.VALID, ()) == (checked_result.verdict, checked_result.changes)
@@ -519,7 +521,7 @@ def test_address_changes_are_listed(shop: Shop) -> None:
     )
 
 
-def test_address_that_was_not_checked_is_unknown(shop: Shop) -> None:
+def test_address_that_was_not_checked_is_unknown(shop: SandboxHub) -> None:
     """EasyPost's response without a delivery check leaves an address unknown."""
     shop.sandbox.fail(reply({"country": "US", "verifications": {}}, 201))
     checked_result = shop.shipping.validate_address(THERE)
@@ -532,7 +534,7 @@ def event(**result: Any) -> WebhookEvent:
     return WebhookEvent(vendor="easypost", id="evt_1", type="new", vendor_type="new", data=result)
 
 
-def test_refund_event_belongs_to_its_shipment(shop: Shop) -> None:
+def test_refund_event_belongs_to_its_shipment(shop: SandboxHub) -> None:
     """The event of an EasyPost refund names its shipment."""
     reports = shop.hub.events(
         "easypost", event(object="Refund", status="refunded", shipment_id="shp_1")
@@ -554,7 +556,7 @@ def test_key_may_come_from_a_provider() -> None:
     assert (False, None) == (services["labels"].needs_credentials, services["labels"].credentials)
 
 
-def test_fields_of_unexpected_types_count_as_missing(shop: Shop) -> None:
+def test_fields_of_unexpected_types_count_as_missing(shop: SandboxHub) -> None:
     """Fields of an unexpected type in EasyPost's response count as missing."""
     assert not as_answer([]).text("id")
     odd_shipment = {

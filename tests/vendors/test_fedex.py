@@ -19,7 +19,7 @@ from moorage.contracts.shipping import (
 from moorage.domain.values.money import Money
 from moorage.errors import InvalidData, UnsupportedByVendor
 from moorage.vendors.shipping._fedex_requests import rates_body, shipment_body
-from tests.vendors.fedex_account import HERE, PARCEL, REQUEST, THERE, Shop
+from tests.vendors.fedex_account import HERE, PARCEL, REQUEST, THERE, SandboxHub
 
 SHIRTS = CustomsItem(
     description="Shirts",
@@ -33,9 +33,9 @@ SHIRTS = CustomsItem(
 
 
 @pytest.fixture(name="shop")
-def _shop() -> Shop:
+def _shop() -> SandboxHub:
     """Return a hub with an account at a new FedEx sandbox."""
-    return Shop()
+    return SandboxHub()
 
 
 def shipment_request(request: RateRequest) -> dict[str, Any]:
@@ -243,7 +243,7 @@ def test_customs_purpose(contents: Contents, purpose: str) -> None:
     assert {"paymentType": "RECIPIENT"} == body["dutiesPayment"]
 
 
-def test_unsupported_shipments_are_refused_before_sending(shop: Shop) -> None:
+def test_unsupported_shipments_are_refused_before_sending(shop: SandboxHub) -> None:
     """A return address abroad and a reference that is too long are refused before sending."""
     with pytest.raises(UnsupportedByVendor):
         shop.shipping.get_rates(attrs.evolve(REQUEST, return_to=THERE))
@@ -254,7 +254,7 @@ def test_unsupported_shipments_are_refused_before_sending(shop: Shop) -> None:
     assert {} == shop.sandbox.shipments
 
 
-def test_key_is_sent_as_the_transaction_id(shop: Shop) -> None:
+def test_key_is_sent_as_the_transaction_id(shop: SandboxHub) -> None:
     """FedEx gets the idempotency key as the transaction id, shortened."""
     shop.buy_label_of_order("order-1")
     shop.buy_label_of_order("k" * 200)

@@ -21,13 +21,13 @@ from moorage.errors import (
 from moorage.testing.sandboxes.base import SandboxHttpClient, reply
 from moorage.testing.sandboxes.tokens import TokenEndpoint
 from moorage.vendors.shipping.fedex import FedEx
-from tests.vendors.fedex_account import RATES, REQUEST, Shop
+from tests.vendors.fedex_account import RATES, REQUEST, SandboxHub
 
 
 @pytest.fixture(name="shop")
-def _shop() -> Shop:
+def _shop() -> SandboxHub:
     """Return a hub with an account at a new FedEx sandbox."""
-    return Shop()
+    return SandboxHub()
 
 
 @pytest.mark.parametrize(
@@ -46,7 +46,7 @@ def _shop() -> Shop:
     ],
 )
 def test_error_codes_come_before_the_status(
-    shop: Shop, status: int, code: str | None, kind: type[ConnectorError]
+    shop: SandboxHub, status: int, code: str | None, kind: type[ConnectorError]
 ) -> None:
     """The code in the body of a FedEx error decides its class before the status does."""
     shop.wire.planned[RATES] = [reply({"errors": [{"code": code, "message": "No."}]}, status)]
@@ -60,7 +60,7 @@ def test_error_codes_come_before_the_status(
 @pytest.mark.parametrize(
     "body", [b"<html></html>", b"[]", b'{"errors": "no"}', b'{"errors": []}', b"null", b""]
 )
-def test_other_errors_are_classified_by_status(shop: Shop, body: bytes) -> None:
+def test_other_errors_are_classified_by_status(shop: SandboxHub, body: bytes) -> None:
     """An error without FedEx's code is classified by its status."""
     shop.wire.planned[RATES] = [Response(404, body=body), Response(200, body=body)]
     with pytest.raises(VendorRejected):
@@ -69,7 +69,7 @@ def test_other_errors_are_classified_by_status(shop: Shop, body: bytes) -> None:
         shop.shipping.get_rates(REQUEST)
 
 
-def test_token_is_reused_until_refused(shop: Shop) -> None:
+def test_token_is_reused_until_refused(shop: SandboxHub) -> None:
     """A FedEx token is used until FedEx refuses it."""
     shop.shipping.get_rates(REQUEST)
     shop.shipping.get_rates(REQUEST)
@@ -83,7 +83,7 @@ def test_token_is_reused_until_refused(shop: Shop) -> None:
 
 def test_tracking_may_have_a_project_of_its_own() -> None:
     """FedEx tracking uses the token of its own project, if one is configured."""
-    shop = Shop(tracking_client_id="l7-tracker", tracking_credentials="secret-of-tracking")
+    shop = SandboxHub(tracking_client_id="l7-tracker", tracking_credentials="secret-of-tracking")
     shop.buy_label_of_order()
     dispatcher = TokenEndpoint("/oauth/token", "l7-tracker", "secret-of-tracking", posted=True)
     shop.sandbox.mounts["/oauth/token"] = shop.sandbox.token_endpoint = dispatcher
@@ -154,7 +154,9 @@ def test_live_and_test_systems_have_their_urls() -> None:
         ),
     ],
 )
-def test_sandbox_is_strict(shop: Shop, path: tuple[str, ...], value: object, code: str) -> None:
+def test_sandbox_is_strict(
+    shop: SandboxHub, path: tuple[str, ...], value: object, code: str
+) -> None:
     """The FedEx sandbox refuses unknown fields and wrong types like FedEx."""
     shop.buy_label_of_order()
     [requests] = [
@@ -171,7 +173,7 @@ def test_sandbox_is_strict(shop: Shop, path: tuple[str, ...], value: object, cod
     assert 1 == len(shop.sandbox.shipments)
 
 
-def test_sandbox_refuses_invalid_requests(shop: Shop) -> None:
+def test_sandbox_refuses_invalid_requests(shop: SandboxHub) -> None:
     """The FedEx sandbox refuses a missing token, an unknown path and a zero weight."""
     shop.shipping.get_rates(REQUEST)
     body = json.loads(shop.sandbox.requests[-1].body)
@@ -188,7 +190,7 @@ def test_sandbox_refuses_invalid_requests(shop: Shop) -> None:
     assert 400 == response_to(shop, result).status
 
 
-def response_to(shop: Shop, request: Request, token: str | None = None) -> Response:
+def response_to(shop: SandboxHub, request: Request, token: str | None = None) -> Response:
     """Return the FedEx sandbox's response to a request, by default with a valid token."""
     bearer_token = token or f"token-{shop.sandbox.client_id}-{shop.sandbox.token_endpoint.grants}"
     shown_request = request.with_header("Authorization", f"Bearer {bearer_token}")

@@ -30,18 +30,18 @@ from tests.vendors.fedex_account import (
     REQUEST,
     SHIP,
     THERE,
-    Shop,
+    SandboxHub,
     fedex_response,
 )
 
 
 @pytest.fixture(name="shop")
-def _shop() -> Shop:
+def _shop() -> SandboxHub:
     """Return a hub with an account at a new FedEx sandbox."""
-    return Shop()
+    return SandboxHub()
 
 
-def test_rates_have_the_accounts_price(shop: Shop) -> None:
+def test_rates_have_the_accounts_price(shop: SandboxHub) -> None:
     """A FedEx rate has the account's price beside the list price."""
     rate = shop.shipping.get_rates(REQUEST).rates[1]
 
@@ -77,7 +77,7 @@ def test_rates_have_the_accounts_price(shop: Shop) -> None:
         shop.shipping.get_rates(REQUEST)
 
 
-def test_no_service_becomes_a_message(shop: Shop) -> None:
+def test_no_service_becomes_a_message(shop: SandboxHub) -> None:
     """A place or weight for which FedEx has no service gives a message instead of rates."""
     nowhere_result = shop.shipping.get_rates(
         attrs.evolve(REQUEST, recipient=attrs.evolve(THERE, postal_code="00000"))
@@ -103,7 +103,7 @@ def test_no_service_becomes_a_message(shop: Shop) -> None:
         "COUNTRY.NOT.SERVICED",
     ],
 )
-def test_each_code_of_no_service_becomes_a_message(shop: Shop, code: str) -> None:
+def test_each_code_of_no_service_becomes_a_message(shop: SandboxHub, code: str) -> None:
     """Each FedEx error code for an unserved place gives a message instead of rates."""
     shop.wire.planned[RATES] = [reply({"errors": [{"code": code, "message": "No."}]}, 400)]
     result = shop.shipping.get_rates(REQUEST)
@@ -115,7 +115,7 @@ def test_each_code_of_no_service_becomes_a_message(shop: Shop, code: str) -> Non
     "wish, image",
     [("pdf", "PDF"), ("png", "PNG"), ("zpl", "ZPLII"), ("epl", "EPL2")],
 )
-def test_label_format(shop: Shop, wish: str, image: str) -> None:
+def test_label_format(shop: SandboxHub, wish: str, image: str) -> None:
     """FedEx returns a label in the requested format."""
     label = shop.buy_label_of_order(label=wish).labels[0]
 
@@ -124,7 +124,7 @@ def test_label_format(shop: Shop, wish: str, image: str) -> None:
     assert label.url is None
 
 
-def test_several_parcels_have_a_label_each_and_are_cancelled_together(shop: Shop) -> None:
+def test_several_parcels_have_a_label_each_and_are_cancelled_together(shop: SandboxHub) -> None:
     """The parcels of a FedEx shipment share its first number in later operations."""
     shipment = shop.buy_label_of_order(parcels=[PARCEL, PARCEL, PARCEL])
 
@@ -143,7 +143,7 @@ def test_several_parcels_have_a_label_each_and_are_cancelled_together(shop: Shop
     assert {"CA"} == {track["latestStatusDetail"]["code"] for track in shop.sandbox.tracks.values()}
 
 
-def test_failed_cancellation_is_an_error(shop: Shop) -> None:
+def test_failed_cancellation_is_an_error(shop: SandboxHub) -> None:
     """A negative reply to a FedEx cancellation is a refusal; a malformed one a failure."""
     shipment = shop.buy_label_of_order()
     alert = {"code": "SHIPMENT.CANCEL.FAILED", "message": "Too late."}
@@ -167,7 +167,7 @@ def test_failed_cancellation_is_an_error(shop: Shop) -> None:
     assert "TRACKINGNUMBER.NOTFOUND" == excinfo.value.vendor_code
 
 
-def test_incomplete_purchase_answers(shop: Shop) -> None:
+def test_incomplete_purchase_answers(shop: SandboxHub) -> None:
     """Documents, warnings and unusual labels of FedEx are kept; a missing price is None."""
     document = {"contentType": "LABEL", "docType": "SVG", "url": "https://fedex.example/l"}
     auxiliary_document = {"contentType": "AUXILIARY"}
@@ -202,7 +202,7 @@ def test_incomplete_purchase_answers(shop: Shop) -> None:
         shop.buy_label_of_order("k-3")
 
 
-def test_lost_purchase_is_found_by_its_mark(shop: Shop) -> None:
+def test_lost_purchase_is_found_by_its_mark(shop: SandboxHub) -> None:
     """A FedEx purchase with a lost response is found by its reference, without its label."""
     shop.wire.planned[SHIP] = [Lost()]
     result = shop.buy_label_of_order(parcels=[PARCEL, PARCEL], ship_date=date(2130, 1, 2))
@@ -232,7 +232,7 @@ def test_lost_purchase_is_found_by_its_mark(shop: Shop) -> None:
     ],
     ids=["outage", "none", "odd", "list", "empty"],
 )
-def test_lost_purchase_that_is_not_found_is_unknown(shop: Shop, answer: Response) -> None:
+def test_lost_purchase_that_is_not_found_is_unknown(shop: SandboxHub, answer: Response) -> None:
     """A lost FedEx purchase that cannot be found has an unknown outcome."""
     shop.wire.planned[SHIP] = [Response(503)]
     shop.wire.planned[FIND] = [answer]
@@ -244,7 +244,7 @@ def test_lost_purchase_that_is_not_found_is_unknown(shop: Shop, answer: Response
     assert {} == shop.sandbox.shipments
 
 
-def test_only_a_whole_offer_can_be_bought(shop: Shop) -> None:
+def test_only_a_whole_offer_can_be_bought(shop: SandboxHub) -> None:
     """A FedEx rate cannot be bought by its reference alone, because FedEx stores no rates."""
     rate = shop.shipping.get_rates(REQUEST).rates[0]
     count = len(shop.sandbox.requests)
@@ -261,6 +261,6 @@ def test_only_a_whole_offer_can_be_bought(shop: Shop) -> None:
 
 def test_reference_has_account_and_number() -> None:
     """The reference of a FedEx shipment has its account and tracking number."""
-    shipment = Shop().buy_label_of_order()
+    shipment = SandboxHub().buy_label_of_order()
 
     assert Ref("fedex", "fedex", shipment.tracking_numbers[0]) == shipment.ref

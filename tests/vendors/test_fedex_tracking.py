@@ -10,16 +10,16 @@ import pytest
 from moorage.contracts.shipping import AddressVerdict, Place, ShipmentState, TrackingStatus
 from moorage.errors import UnsupportedByVendor, VendorFailed, VendorRejected
 from moorage.testing.sandboxes.base import reply
-from tests.vendors.fedex_account import RESOLVE, THERE, TRACK, Shop, fedex_response
+from tests.vendors.fedex_account import RESOLVE, THERE, TRACK, SandboxHub, fedex_response
 
 if TYPE_CHECKING:
     from moorage.domain.http.requests import Response
 
 
 @pytest.fixture(name="shop")
-def _shop() -> Shop:
+def _shop() -> SandboxHub:
     """Return a hub with an account at a new FedEx sandbox."""
-    return Shop()
+    return SandboxHub()
 
 
 def tracked(**track: Any) -> Response:
@@ -49,7 +49,7 @@ def address_response(**address: Any) -> Response:
         ("ZZ", TrackingStatus.UNKNOWN),
     ],
 )
-def test_tracking_status(shop: Shop, word: str, status: TrackingStatus) -> None:
+def test_tracking_status(shop: SandboxHub, word: str, status: TrackingStatus) -> None:
     """Tracking a FedEx parcel returns its latest status and its events."""
     [number] = shop.buy_label_of_order().tracking_numbers
     shop.sandbox.move(number, "PU")
@@ -63,7 +63,7 @@ def test_tracking_status(shop: Shop, word: str, status: TrackingStatus) -> None:
     assert datetime(2030, 1, 5, 23, tzinfo=UTC) == tracking.estimated_delivery
 
 
-def test_incomplete_tracking(shop: Shop) -> None:
+def test_incomplete_tracking(shop: SandboxHub) -> None:
     """FedEx tracking without times or places is read as far as possible."""
     latest_status = {"code": "DL", "ancillaryDetails": [{"reason": "15"}]}
     events = [{"eventType": "PU", "exceptionDescription": "Late"}, {}]
@@ -88,7 +88,7 @@ def test_incomplete_tracking(shop: Shop) -> None:
     assert [None, None] == [event.location for event in tracking.events]
 
 
-def test_delivery_time_from_the_event(shop: Shop) -> None:
+def test_delivery_time_from_the_event(shop: SandboxHub) -> None:
     """FedEx's delivery time is taken from the event if it is nowhere else."""
     events = [{"eventType": "DL", "derivedStatusCode": "DL", "date": "2030-01-05T09:00:00+00:00"}]
     shop.wire.planned[TRACK] = [tracked(latestStatusDetail={"code": "DL"}, scanEvents=events)]
@@ -96,7 +96,7 @@ def test_delivery_time_from_the_event(shop: Shop) -> None:
     assert datetime(2030, 1, 5, 9, tzinfo=UTC) == shop.shipping.track("7", "FedEx").delivered_at
 
 
-def test_unknown_number_is_refused_unless_just_bought(shop: Shop) -> None:
+def test_unknown_number_is_refused_unless_just_bought(shop: SandboxHub) -> None:
     """FedEx refuses an unknown number; a label just bought has the status unknown."""
     shipment = shop.buy_label_of_order()
     shop.sandbox.tracks.clear()
@@ -132,7 +132,9 @@ def test_unknown_number_is_refused_unless_just_bought(shop: Shop) -> None:
         ({"city": "X"}, AddressVerdict.UNKNOWN),
     ],
 )
-def test_address_verdicts(shop: Shop, told_of: dict[str, Any], verdict: AddressVerdict) -> None:
+def test_address_verdicts(
+    shop: SandboxHub, told_of: dict[str, Any], verdict: AddressVerdict
+) -> None:
     """An address that FedEx cannot resolve or deliver to is not valid."""
     shop.wire.planned[RESOLVE] = [address_response(**told_of)]
     checked_result = shop.shipping.validate_address(THERE)
@@ -142,7 +144,7 @@ def test_address_verdicts(shop: Shop, told_of: dict[str, Any], verdict: AddressV
     assert (verdict is AddressVerdict.INVALID) is bool(checked_result.messages)
 
 
-def test_address_is_suggested_as_it_is_resolved(shop: Shop) -> None:
+def test_address_is_suggested_as_it_is_resolved(shop: SandboxHub) -> None:
     """The suggested address has FedEx's street and code, and the given name."""
     message = {"code": "SUITE.NUMBER.REQUIRED", "message": "Which?"}
     shop.wire.planned[RESOLVE] = [

@@ -37,7 +37,7 @@ from moorage.testing.sandboxes.payments._gocardless_payments_rules import error,
 from moorage.vendor_sdk import Answer, Mode
 from moorage.vendors.payments._gocardless_payments_answers import payment_of, read_request
 from moorage.vendors.payments.gocardless_payments import GoCardlessPayments
-from tests.vendors.gocardless_payments_account import EUROS, MANDATE, PART, Shop, order
+from tests.vendors.gocardless_payments_account import EUROS, MANDATE, PART, SandboxHub, order
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -48,14 +48,14 @@ PAGE_KEY = "page-1"
 
 
 @pytest.fixture(name="shop")
-def _shop() -> Iterator[Shop]:
+def _shop() -> Iterator[SandboxHub]:
     """Return a hub that collects payments by GoCardless."""
-    shop = Shop()
+    shop = SandboxHub()
     with shop.hub:
         yield shop
 
 
-def test_request_of_a_payment(shop: Shop) -> None:
+def test_request_of_a_payment(shop: SandboxHub) -> None:
     """A payment against a mandate is sent in minor units, with the key and the version."""
     payment = shop.pay(
         description="Masks",
@@ -106,7 +106,9 @@ def test_request_of_a_payment(shop: Shop) -> None:
         ("levitated", "unknown", None),
     ],
 )
-def test_states_of_a_payment(shop: Shop, status: str, state: str, captured: bool | None) -> None:
+def test_states_of_a_payment(
+    shop: SandboxHub, status: str, state: str, captured: bool | None
+) -> None:
     """Each GoCardless status has a state, and only collected money counts as captured."""
     ref = shop.pay().ref
     shop.sandbox.payments[ref.id]["status"] = status
@@ -125,7 +127,9 @@ def test_states_of_a_payment(shop: Shop, status: str, state: str, captured: bool
         ({"metadata": {"reference": "other"}}, "metadata"),
     ],
 )
-def test_unsuitable_charges_are_not_sent(shop: Shop, charge: dict[str, Any], field: str) -> None:
+def test_unsuitable_charges_are_not_sent(
+    shop: SandboxHub, charge: dict[str, Any], field: str
+) -> None:
     """A currency or metadata that GoCardless does not take is refused before anything is sent."""
     with pytest.raises(InvalidData) as excinfo:
         shop.pay(**charge)
@@ -133,7 +137,7 @@ def test_unsuitable_charges_are_not_sent(shop: Shop, charge: dict[str, Any], fie
     assert (field, []) == (excinfo.value.field, shop.sandbox.requests)
 
 
-def test_payments_without_authorization(shop: Shop) -> None:
+def test_payments_without_authorization(shop: SandboxHub) -> None:
     """A bank debit cannot be authorised and captured later, so nothing is sent for it."""
     ref = Ref("gocardless_payments", "main", "PM1", {"amount": "149.90", "currency": "EUR"})
     for use, capability in (
@@ -148,7 +152,7 @@ def test_payments_without_authorization(shop: Shop) -> None:
     assert [] == shop.sandbox.requests
 
 
-def test_lost_payment_is_found_by_its_key(shop: Shop) -> None:
+def test_lost_payment_is_found_by_its_key(shop: SandboxHub) -> None:
     """Repeating a lost payment with its key returns the payment that was created."""
     shop.sandbox.fail(Lost())
     with pytest.raises(ConnectionFailed):
@@ -163,7 +167,7 @@ def test_lost_payment_is_found_by_its_key(shop: Shop) -> None:
 
 def test_lost_payment_is_found_within_one_call() -> None:
     """A retry after a lost answer returns the first payment, and creates no second one."""
-    shop = Shop(retried=True)
+    shop = SandboxHub(retried=True)
     with shop.hub:
         shop.sandbox.fail(Lost())
         payment = shop.pay()
@@ -171,10 +175,10 @@ def test_lost_payment_is_found_within_one_call() -> None:
         assert [payment.ref.id] == [*shop.sandbox.payments]
 
 
-def test_key_of_another_payment_is_refused(shop: Shop) -> None:
+def test_key_of_another_payment_is_refused(shop: SandboxHub) -> None:
     """A key with which GoCardless has a payment of another amount is a conflict."""
     shop.payments.charge(order(), idempotency_key="k")
-    other_shop = Shop()
+    other_shop = SandboxHub()
     other_shop.sandbox.payments = shop.sandbox.payments
     with other_shop.hub:
         other_id = next(iter(shop.sandbox.payments))
@@ -189,7 +193,7 @@ def test_key_of_another_payment_is_refused(shop: Shop) -> None:
             other_shop.payments.charge(order(amount=PART), idempotency_key="k")
 
 
-def test_payment_is_cancelled_until_it_is_submitted(shop: Shop) -> None:
+def test_payment_is_cancelled_until_it_is_submitted(shop: SandboxHub) -> None:
     """A pending payment can be voided, also twice; a submitted one is refused."""
     ref, late_ref = shop.pay().ref, shop.pay().ref
     void = shop.payments.void(ref, idempotency_key="v-1")
@@ -204,7 +208,7 @@ def test_payment_is_cancelled_until_it_is_submitted(shop: Shop) -> None:
     assert "cancellation_failed" == excinfo.value.vendor_code
 
 
-def test_refunds_confirm_the_total(shop: Shop) -> None:
+def test_refunds_confirm_the_total(shop: SandboxHub) -> None:
     """A refund confirms the total of all refunds; without an amount it refunds the rest."""
     ref = shop.collect().ref
     first_refund = shop.payments.refund(ref, PART, idempotency_key="r-1", reason="duplicate")
@@ -238,7 +242,7 @@ def test_refunds_confirm_the_total(shop: Shop) -> None:
         shop.payments.refund(ref, idempotency_key="r-3")
 
 
-def test_lost_refund_confirms_the_same_total(shop: Shop) -> None:
+def test_lost_refund_confirms_the_same_total(shop: SandboxHub) -> None:
     """Repeating a lost refund sends the same total again, and refunds once."""
     ref = shop.collect().ref
     shop.sandbox.fail(None, Lost())
@@ -263,7 +267,7 @@ def test_lost_refund_confirms_the_same_total(shop: Shop) -> None:
         ("levitated", "unknown"),
     ],
 )
-def test_states_of_a_refund(shop: Shop, status: str, state: str) -> None:
+def test_states_of_a_refund(shop: SandboxHub, status: str, state: str) -> None:
     """Each GoCardless status of a refund has a state."""
     refund = shop.payments.refund(shop.collect().ref, PART, idempotency_key="r-1")
     shop.sandbox.refunds[refund.ref.id]["status"] = status
@@ -271,7 +275,7 @@ def test_states_of_a_refund(shop: Shop, status: str, state: str) -> None:
     assert MoveState(state) == shop.payments.get_refund(refund.ref).state
 
 
-def test_page_of_a_billing_request(shop: Shop) -> None:
+def test_page_of_a_billing_request(shop: SandboxHub) -> None:
     """An intent creates a payment page, and the payment is made when the buyer agrees."""
     customer = Customer(email="ada@erp.example", country="de", name="Ada")
     intent = shop.payments.create_intent(
@@ -321,7 +325,7 @@ def test_page_of_a_billing_request(shop: Shop) -> None:
     assert StoredState.STORED == mandate.state
 
 
-def test_description_and_currency_of_a_billing_request(shop: Shop) -> None:
+def test_description_and_currency_of_a_billing_request(shop: SandboxHub) -> None:
     """A billing request has the description of the charge, and its own currency."""
     charge = order(
         source=None, amount=Money("20.00", "GBP"), description="Masks", store_method=True
@@ -338,7 +342,7 @@ def test_description_and_currency_of_a_billing_request(shop: Shop) -> None:
     )
 
 
-def test_page_of_a_known_customer(shop: Shop) -> None:
+def test_page_of_a_known_customer(shop: SandboxHub) -> None:
     """A billing request names a known customer, whose details are not sent again."""
     customer = Customer(id="CU_ADA", email="ada@erp.example")
     shop.payments.create_intent(order(source=None, customer=customer), idempotency_key=PAGE_KEY)
@@ -347,7 +351,7 @@ def test_page_of_a_known_customer(shop: Shop) -> None:
     assert "prefilled_customer" not in shop.sent_body(1)["billing_request_flows"]
 
 
-def test_abandoned_page_is_a_decline(shop: Shop) -> None:
+def test_abandoned_page_is_a_decline(shop: SandboxHub) -> None:
     """A cancelled billing request is a decline by the buyer; a void cancels an open request."""
     abandoned = shop.payments.create_intent(order(source=None), idempotency_key="p-1")
     unused = shop.payments.create_intent(order(source=None), idempotency_key="p-2")
@@ -363,7 +367,7 @@ def test_abandoned_page_is_a_decline(shop: Shop) -> None:
     assert PaymentState.VOIDED == shop.payments.get(unused.ref).state
 
 
-def test_mandates_of_a_customer(shop: Shop) -> None:
+def test_mandates_of_a_customer(shop: SandboxHub) -> None:
     """Chargeable mandates are listed; cancelling one twice is no error."""
     (mandate,) = shop.payments.stored_means("CU_ADA").items
     pending = shop.pay().ref
@@ -384,7 +388,7 @@ def test_mandates_of_a_customer(shop: Shop) -> None:
     assert "mandate_is_inactive" == excinfo.value.vendor_code
 
 
-def test_lists_are_filtered_and_paged(shop: Shop) -> None:
+def test_lists_are_filtered_and_paged(shop: SandboxHub) -> None:
     """Payments and payouts are filtered by their creation time, and paged by a cursor."""
     refs = [shop.pay().ref for _ in range(3)]
     first_page = shop.payments.payments(PaymentQuery(limit=2))
@@ -422,7 +426,9 @@ def test_lists_are_filtered_and_paged(shop: Shop) -> None:
         (error(500, "gocardless", "internal_error"), VendorFailed, ""),
     ],
 )
-def test_refusals(shop: Shop, answer: Response, kind: type[Exception], code: str | None) -> None:
+def test_refusals(
+    shop: SandboxHub, answer: Response, kind: type[Exception], code: str | None
+) -> None:
     """A refusal has the error of its type, and the code of its first entry."""
     shop.sandbox.fail(answer)
     with pytest.raises(kind) as excinfo:
@@ -434,7 +440,7 @@ def test_refusals(shop: Shop, answer: Response, kind: type[Exception], code: str
         assert (code or reason) == excinfo.value.vendor_code  # type: ignore[attr-defined]  # a ConnectorError
 
 
-def test_webhooks_of_a_failed_payment(shop: Shop) -> None:
+def test_webhooks_of_a_failed_payment(shop: SandboxHub) -> None:
     """A payment that fails late has the bank's reason, and no longer counts as captured."""
     payment = shop.collect()
     shop.time += 86_400
@@ -453,7 +459,7 @@ def test_webhooks_of_a_failed_payment(shop: Shop) -> None:
     )
 
 
-def test_webhooks_of_refunds_payouts_pages_and_chargebacks(shop: Shop) -> None:
+def test_webhooks_of_refunds_payouts_pages_and_chargebacks(shop: SandboxHub) -> None:
     """Webhooks of refunds, payouts and pages give events; payment states need a look-up."""
     payment = shop.collect()
     refund = shop.payments.refund(payment.ref, PART, idempotency_key="r-1")
@@ -482,7 +488,7 @@ def test_webhooks_of_refunds_payouts_pages_and_chargebacks(shop: Shop) -> None:
     assert fulfilled.ref.id in shop.sandbox.payments
 
 
-def test_webhooks_of_other_resources_are_ignored(shop: Shop) -> None:
+def test_webhooks_of_other_resources_are_ignored(shop: SandboxHub) -> None:
     """A webhook about a mandate gives no payment event; a refund's may name its payment."""
     shop.sandbox._notify("mandates", "active", {"mandate": MANDATE})  # noqa: SLF001 - no step sends it
     shop.sandbox._notify("refunds", "levitated", {"refund": "RF1", "payment": "PM1"})  # noqa: SLF001 - no step sends it
@@ -516,14 +522,16 @@ def test_mode_by_the_address(url: str, mode: Mode | None) -> None:
         lambda shop, ref: shop.payments.remove_means(ref, idempotency_key="m"),
     ],
 )
-def test_unreadable_answers_are_failures(shop: Shop, use: Callable[[Shop, Ref], object]) -> None:
+def test_unreadable_answers_are_failures(
+    shop: SandboxHub, use: Callable[[SandboxHub, Ref], object]
+) -> None:
     """A successful answer without its content is a failure of the vendor."""
     shop.sandbox.fail(reply({"nothing": {}}))
     with pytest.raises(VendorFailed):
         use(shop, Ref("gocardless_payments", "main", "PM1"))
 
 
-def test_page_without_an_address_is_a_failure(shop: Shop) -> None:
+def test_page_without_an_address_is_a_failure(shop: SandboxHub) -> None:
     """An intent whose page has no URL is a failure, and a repeat creates another page."""
     shop.sandbox.fail(None, reply({"billing_request_flows": {}}))
     with pytest.raises(VendorFailed):
@@ -533,7 +541,7 @@ def test_page_without_an_address_is_a_failure(shop: Shop) -> None:
     assert [intent.ref.id] == [*shop.sandbox.billing_requests]
 
 
-def test_malformed_items_of_lists_are_left_out(shop: Shop) -> None:
+def test_malformed_items_of_lists_are_left_out(shop: SandboxHub) -> None:
     """A list item that cannot be read is left out."""
     ref = shop.pay().ref
     shop.sandbox.payments["PM2"] = {"id": "PM2", "created_at": "2031-02-28T00:00:00.000Z"}
@@ -546,7 +554,7 @@ def test_malformed_items_of_lists_are_left_out(shop: Shop) -> None:
     assert 1 == len(shop.payments.stored_means("CU_ADA").items)
 
 
-def test_refused_mandate_stays(shop: Shop) -> None:
+def test_refused_mandate_stays(shop: SandboxHub) -> None:
     """If GoCardless refuses to cancel an active mandate, an error is raised."""
     mandate = shop.sandbox.authorise("CU_ADA", status="failed")
     with pytest.raises(VendorRejected):
@@ -581,7 +589,7 @@ def test_incomplete_billing_request_is_malformed(name: str) -> None:
         read_request(wire, response)
 
 
-def test_bare_conflict_may_be_in_progress(shop: Shop) -> None:
+def test_bare_conflict_may_be_in_progress(shop: SandboxHub) -> None:
     """A 409 without a reason means that the key may still be in use."""
     shop.sandbox.fail(reply({}, 409))
     with pytest.raises(IdempotencyInProgress):

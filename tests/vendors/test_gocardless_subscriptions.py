@@ -30,7 +30,7 @@ from moorage.vendors.payments._gocardless_payments_subscriptions import (
     subscription_of,
 )
 from tests.vendors.subjects.gocardless_payments import gocardless_payments
-from tests.vendors.subscriptions_account import FAR, Shop, ref
+from tests.vendors.subscriptions_account import FAR, SandboxHub, ref
 
 # The answer to GET /subscriptions/SB123 in tests/fixtures/subscriptions.json of
 # github.com/gocardless/gocardless-pro-python at d5c83f3 (13 August 2026).
@@ -60,9 +60,9 @@ DOCUMENTED: dict[str, Any] = {
 NOW = datetime(2014, 10, 1, tzinfo=UTC)
 
 
-def shop() -> Shop:
+def shop() -> SandboxHub:
     """Return a shop with an account at GoCardless."""
-    return Shop(gocardless_payments)
+    return SandboxHub(gocardless_payments)
 
 
 def test_subscription_request() -> None:

@@ -38,7 +38,7 @@ def ref(id: str, /, **_: str | None) -> Ref:
 
 def test_stripe_link_is_paid_once() -> None:
     """A paid Stripe payment link is paid, even if Stripe still calls it active."""
-    shop = stripe_account.Shop()
+    shop = stripe_account.SandboxHub()
     link = shop.payments.create_link(LINK, idempotency_key="1")
     shop.sandbox.use_link(link.ref.id)
     shop.sandbox.links[link.ref.id]["active"] = True
@@ -58,7 +58,7 @@ def test_stripe_link_leads_back() -> None:
 
 def test_adyen_link_needs_a_short_reference() -> None:
     """A reference that is too long for Adyen is refused before anything is sent."""
-    shop = adyen_account.Shop()
+    shop = adyen_account.SandboxHub()
     with pytest.raises(InvalidData, match="80 characters"):
         shop.payments.create_link(LinkRequest(EUROS, reference="x" * 81), idempotency_key="1")
     assert [] == shop.sandbox.requests
@@ -82,7 +82,7 @@ def test_mollie_link_has_the_reference_in_its_description() -> None:
 )
 def test_mollie_link_has_a_state(change: dict[str, Any], state: LinkState) -> None:
     """The state of a Mollie payment link follows from its times and archive flag."""
-    shop = mollie_account.Shop()
+    shop = mollie_account.SandboxHub()
     tomorrow = datetime.now(UTC) + timedelta(days=1)
     request = LinkRequest(EUROS, reference="1", expires_at=tomorrow)
     link = shop.payments.create_link(request, idempotency_key="1")
@@ -135,7 +135,7 @@ def test_square_fee_is_what_the_net_amount_lacks() -> None:
 
 def test_repeat_of_a_lost_adyen_removal_succeeds() -> None:
     """If a repeated removal finds no stored method at Adyen, it counts as removed."""
-    shop = adyen_account.Shop()
+    shop = adyen_account.SandboxHub()
     request = StoreRequest('{"type": "scheme"}', customer=Customer(id="ada-1"))
     stored = shop.payments.store_means(request, idempotency_key="1")
     shop.sandbox.fail(Lost())
@@ -161,7 +161,7 @@ def test_mollie_mandate_that_is_gone_was_revoked(
 
 def test_adyen_link_that_is_closed_stays_closed() -> None:
     """Closing a closed Adyen link returns it again."""
-    shop = adyen_account.Shop()
+    shop = adyen_account.SandboxHub()
     link = shop.payments.create_link(LINK, idempotency_key="1")
     shop.payments.close_link(link.ref, idempotency_key="2")
 
@@ -170,7 +170,7 @@ def test_adyen_link_that_is_closed_stays_closed() -> None:
 
 def test_adyen_link_that_is_paid_cannot_be_closed() -> None:
     """If Adyen refuses to close a link that is still open, an error is raised."""
-    shop = adyen_account.Shop()
+    shop = adyen_account.SandboxHub()
     link = shop.payments.create_link(LINK, idempotency_key="1")
     shop.sandbox.links[link.ref.id]["status"] = "completed"
     with pytest.raises(VendorRejected, match="status is not possible"):

@@ -19,16 +19,16 @@ from moorage.errors import InvalidData, PaymentDeclined
 from moorage.vendors.payments._mollie_answers import amount_body
 from moorage.vendors.payments._mollie_requests import payment_body
 from moorage.vendors.payments.mollie import Mollie
-from tests.vendors.mollie_account import BACK, CUSTOMER, EUROS, Shop, order
+from tests.vendors.mollie_account import BACK, CUSTOMER, EUROS, SandboxHub, order
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
 
 @pytest.fixture(name="shop")
-def _shop() -> Iterator[Shop]:
+def _shop() -> Iterator[SandboxHub]:
     """A shop that takes payments by Mollie."""
-    shop = Shop()
+    shop = SandboxHub()
     with shop.hub:
         yield shop
 
@@ -124,7 +124,7 @@ def test_stored_payment_methods_need_a_customer(wish: str, customer: Customer | 
     assert "customer.id" == excinfo.value.field
 
 
-def test_request_headers(shop: Shop) -> None:
+def test_request_headers(shop: SandboxHub) -> None:
     """The idempotency key and the API key are sent in Mollie's headers."""
     shop.payments.charge(order(), idempotency_key="INV-2041/1")
     headers = shop.sandbox.requests[0].headers
@@ -142,7 +142,7 @@ def test_repr_shows_no_secret() -> None:
     assert Mollie().services()[""].needs_credentials
 
 
-def test_tenants_share_no_keys(shop: Shop) -> None:
+def test_tenants_share_no_keys(shop: SandboxHub) -> None:
     """Two tenants' payments with the same key are separate at a shared Mollie account."""
     payments = [
         shop.hub.payments(tenant).charge(order(), idempotency_key="k-1")
@@ -156,7 +156,7 @@ def test_tenants_share_no_keys(shop: Shop) -> None:
 # --- what happens ----------------------------------------------------------
 
 
-def test_buyer_chooses_the_method(shop: Shop) -> None:
+def test_buyer_chooses_the_method(shop: SandboxHub) -> None:
     """A payment without a method leads to Mollie's page, and is complete when the buyer returns."""
     intent = shop.payments.create_intent(order(None), idempotency_key=shop.key())
     action = intent.next_action
@@ -182,7 +182,7 @@ def test_buyer_chooses_the_method(shop: Shop) -> None:
     ],
 )
 def test_return_without_payment_is_a_decline(
-    shop: Shop, status: str, reason: DeclineReason, code: str
+    shop: SandboxHub, status: str, reason: DeclineReason, code: str
 ) -> None:
     """An unsuccessful Mollie payment is a decline with a reason."""
     payment = shop.pay("ideal")
@@ -195,7 +195,7 @@ def test_return_without_payment_is_a_decline(
     assert str(payment.ref) == excinfo.value.payment
 
 
-def test_pending_payment(shop: Shop) -> None:
+def test_pending_payment(shop: SandboxHub) -> None:
     """A Mollie payment is pending until the money arrives."""
     payment = shop.pay("banktransfer")
     shop.sandbox.visit(payment.ref.id, "pending")
@@ -206,7 +206,7 @@ def test_pending_payment(shop: Shop) -> None:
     assert PaymentState.CAPTURED == shop.payments.get(payment.ref).state
 
 
-def test_card_with_3d_secure(shop: Shop) -> None:
+def test_card_with_3d_secure(shop: SandboxHub) -> None:
     """A card payment whose bank asks the buyer is pending; another one is paid at once."""
     assert PaymentState.REQUIRES_ACTION == shop.pay("tkn_3dsecure").state
     paid_payment = shop.pay()
@@ -218,7 +218,7 @@ def test_card_with_3d_secure(shop: Shop) -> None:
     )
 
 
-def test_decline_names_its_payment(shop: Shop) -> None:
+def test_decline_names_its_payment(shop: SandboxHub) -> None:
     """The error of a card that Mollie declined has the reference of its payment."""
     with pytest.raises(PaymentDeclined) as excinfo:
         shop.pay("tkn_card_expired")
@@ -231,7 +231,7 @@ def test_decline_names_its_payment(shop: Shop) -> None:
     assert EUROS == declined_payment.amount
 
 
-def test_stored_payment_method(shop: Shop) -> None:
+def test_stored_payment_method(shop: SandboxHub) -> None:
     """The first Mollie payment creates a mandate for later payments without the buyer."""
     first = shop.pay(customer=CUSTOMER, store_method=True)
     assert first.means is not None
@@ -248,7 +248,7 @@ def test_stored_payment_method(shop: Shop) -> None:
     )
 
 
-def test_pending_direct_debit(shop: Shop) -> None:
+def test_pending_direct_debit(shop: SandboxHub) -> None:
     """A direct debit at Mollie is pending until the money arrives."""
     debit = shop.pay("directdebit", customer=CUSTOMER, off_session=True)
     shop.sandbox.arrive(debit.ref.id)

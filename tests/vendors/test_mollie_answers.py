@@ -26,7 +26,7 @@ from moorage.vendors.payments._mollie_answers import (
     payment_of,
     refund_of,
 )
-from tests.vendors.mollie_account import EUROS, PART, Shop, ref
+from tests.vendors.mollie_account import EUROS, PART, SandboxHub, ref
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -36,9 +36,9 @@ if TYPE_CHECKING:
 
 
 @pytest.fixture(name="shop")
-def _shop() -> Iterator[Shop]:
+def _shop() -> Iterator[SandboxHub]:
     """A shop that takes payments by Mollie."""
-    shop = Shop()
+    shop = SandboxHub()
     with shop.hub:
         yield shop
 
@@ -174,7 +174,7 @@ def test_other_mollie_answers_are_classified_by_status(request_: Request, answer
     assert classify(request_, answer) is None
 
 
-def test_payments_are_listed(shop: Shop) -> None:
+def test_payments_are_listed(shop: SandboxHub) -> None:
     """All Mollie payments are listed page by page, newest first."""
     payments = [shop.pay().ref for _ in range(3)]
     query = PaymentQuery(limit=2)
@@ -185,7 +185,7 @@ def test_payments_are_listed(shop: Shop) -> None:
     assert second.next is None
 
 
-def test_payments_are_listed_by_time(shop: Shop) -> None:
+def test_payments_are_listed_by_time(shop: SandboxHub) -> None:
     """Payments outside the period are dropped, since Mollie has no time filter."""
     refs = []
     for _ in range(5):
@@ -204,7 +204,7 @@ def test_payments_are_listed_by_time(shop: Shop) -> None:
 
 
 @pytest.mark.parametrize("body", [{}, {"_embedded": []}, {"_embedded": {"payments": {}}}])
-def test_malformed_list(shop: Shop, body: dict[str, Any]) -> None:
+def test_malformed_list(shop: SandboxHub, body: dict[str, Any]) -> None:
     """A Mollie response without a list is malformed."""
     shop.sandbox.fail(reply(body))
 
@@ -212,7 +212,7 @@ def test_malformed_list(shop: Shop, body: dict[str, Any]) -> None:
         shop.payments.payments()
 
 
-def test_invalid_next_link_ends_a_list(shop: Shop) -> None:
+def test_invalid_next_link_ends_a_list(shop: SandboxHub) -> None:
     """A Mollie list with an invalid link to the next page ends there."""
     body = {
         "_embedded": {"payments": [None, {}, {"id": "tr_1"}]},

@@ -24,7 +24,7 @@ from moorage.errors import (
     VendorRejected,
 )
 from moorage.testing.sandboxes.base import Lost, SlowAnswer, reply
-from tests.vendors.mollie_account import EUROS, PART, Shop, ref
+from tests.vendors.mollie_account import EUROS, PART, SandboxHub, ref
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -33,9 +33,9 @@ if TYPE_CHECKING:
 
 
 @pytest.fixture(name="shop")
-def _shop() -> Iterator[Shop]:
+def _shop() -> Iterator[SandboxHub]:
     """A shop that takes payments by Mollie."""
-    shop = Shop()
+    shop = SandboxHub()
     with shop.hub:
         yield shop
 
@@ -43,7 +43,7 @@ def _shop() -> Iterator[Shop]:
 # --- captures --------------------------------------------------------------
 
 
-def test_partial_captures(shop: Shop) -> None:
+def test_partial_captures(shop: SandboxHub) -> None:
     """At Mollie a capture leaves the rest authorised, unless it is the final one."""
     authorization = shop.hold()
     assert authorization.authorized_until is not None
@@ -72,7 +72,7 @@ def test_partial_captures(shop: Shop) -> None:
     ]
 
 
-def test_full_capture(shop: Shop) -> None:
+def test_full_capture(shop: SandboxHub) -> None:
     """A full capture at Mollie, with or without an amount, releases nothing."""
     for amount in (None, EUROS):
         authorization = shop.hold()
@@ -83,7 +83,7 @@ def test_full_capture(shop: Shop) -> None:
         assert PaymentState.CAPTURED == shop.payments.get(authorization.ref).state
 
 
-def test_last_part_leaves_nothing_to_release(shop: Shop) -> None:
+def test_last_part_leaves_nothing_to_release(shop: SandboxHub) -> None:
     """A final capture of the whole rest succeeds at Mollie, with nothing left to release."""
     authorization = shop.hold()
     shop.payments.capture(authorization.ref, PART, final=False, idempotency_key=shop.key())
@@ -93,7 +93,7 @@ def test_last_part_leaves_nothing_to_release(shop: Shop) -> None:
     assert PaymentState.CAPTURED == shop.payments.get(authorization.ref).state
 
 
-def test_capture_with_a_lost_release_is_repeated(shop: Shop) -> None:
+def test_capture_with_a_lost_release_is_repeated(shop: SandboxHub) -> None:
     """A repeated key captures nothing twice at Mollie, and releases the rest."""
     authorization, key = shop.hold(), shop.key()
     shop.sandbox.fail(SlowAnswer(0.0), Lost())
@@ -108,7 +108,7 @@ def test_capture_with_a_lost_release_is_repeated(shop: Shop) -> None:
     assert 1 == len(shop.sandbox.captures)
 
 
-def test_capture_above_the_authorised_amount_is_refused(shop: Shop) -> None:
+def test_capture_above_the_authorised_amount_is_refused(shop: SandboxHub) -> None:
     """Mollie refuses a capture above the authorised amount and a wrong credential."""
     authorization = shop.hold()
     with pytest.raises(VendorRejected):
@@ -121,7 +121,7 @@ def test_capture_above_the_authorised_amount_is_refused(shop: Shop) -> None:
 # --- giving up -------------------------------------------------------------
 
 
-def test_open_payment_is_cancelled(shop: Shop) -> None:
+def test_open_payment_is_cancelled(shop: SandboxHub) -> None:
     """An unpaid Mollie payment can be cancelled."""
     payment = shop.pay("ideal")
     void = shop.payments.void(payment.ref, idempotency_key=shop.key())
@@ -130,7 +130,7 @@ def test_open_payment_is_cancelled(shop: Shop) -> None:
     assert (MoveState.SUCCEEDED, PaymentState.VOIDED) == (void.state, void.after.state)
 
 
-def test_lost_cancellation_is_repeated(shop: Shop) -> None:
+def test_lost_cancellation_is_repeated(shop: SandboxHub) -> None:
     """If the response to a cancellation was lost, the repeat learns that it succeeded."""
     payment, key = shop.pay("ideal"), shop.key()
     shop.sandbox.fail(SlowAnswer(0.0), Lost())
@@ -140,7 +140,7 @@ def test_lost_cancellation_is_repeated(shop: Shop) -> None:
     assert MoveState.SUCCEEDED == shop.payments.void(payment.ref, idempotency_key=key).state
 
 
-def test_void_is_pending_at_first(shop: Shop) -> None:
+def test_void_is_pending_at_first(shop: SandboxHub) -> None:
     """The release of a Mollie authorisation is pending until it is done."""
     authorization = shop.hold()
     void = shop.payments.void(authorization.ref, idempotency_key=shop.key())
@@ -149,7 +149,7 @@ def test_void_is_pending_at_first(shop: Shop) -> None:
     assert PaymentState.VOIDED == shop.payments.get(authorization.ref).state
 
 
-def test_paid_payment_cannot_be_voided(shop: Shop) -> None:
+def test_paid_payment_cannot_be_voided(shop: SandboxHub) -> None:
     """A paid Mollie payment cannot be voided, and a repeat gets the same refusal."""
     payment, key = shop.pay(), shop.key()
     for _ in range(2):
@@ -159,7 +159,7 @@ def test_paid_payment_cannot_be_voided(shop: Shop) -> None:
     assert PaymentState.CAPTURED == shop.payments.get(payment.ref).state
 
 
-def test_unclear_outcome_is_unknown(shop: Shop) -> None:
+def test_unclear_outcome_is_unknown(shop: SandboxHub) -> None:
     """If a cancelled Mollie payment is still open, the outcome is unknown."""
     payment = shop.pay("ideal")
     shop.sandbox.fail(reply({"status": 422}, 422), reply(shop.sandbox.payments[payment.ref.id]))
@@ -170,7 +170,7 @@ def test_unclear_outcome_is_unknown(shop: Shop) -> None:
 # --- giving back -----------------------------------------------------------
 
 
-def test_refund_without_an_amount_is_of_the_rest(shop: Shop) -> None:
+def test_refund_without_an_amount_is_of_the_rest(shop: SandboxHub) -> None:
     """A Mollie refund without an amount returns the rest, once per key."""
     payment = shop.pay()
     shop.refund(payment, PART)
@@ -183,7 +183,7 @@ def test_refund_without_an_amount_is_of_the_rest(shop: Shop) -> None:
         shop.refund(payment)
 
 
-def test_reason_of_a_refund(shop: Shop) -> None:
+def test_reason_of_a_refund(shop: SandboxHub) -> None:
     """Mollie gets a refund's reason as metadata, since buyers may see the description."""
     shop.refund(shop.pay(), PART, reason=RefundReason.FRAUD)
 
@@ -192,7 +192,7 @@ def test_reason_of_a_refund(shop: Shop) -> None:
 
 
 @pytest.mark.parametrize("success", [True, False])
-def test_pending_refund(shop: Shop, success: bool) -> None:
+def test_pending_refund(shop: SandboxHub, success: bool) -> None:
     """A Mollie refund is pending until the money arrives, and may fail."""
     payment = shop.pay()
     refund = shop.refund(payment)
@@ -206,7 +206,7 @@ def test_pending_refund(shop: Shop, success: bool) -> None:
     assert (PaymentState.REFUNDED if success else PaymentState.CAPTURED) == existing_payment.state
 
 
-def test_refund_is_found_by_its_payment(shop: Shop) -> None:
+def test_refund_is_found_by_its_payment(shop: SandboxHub) -> None:
     """The id of a Mollie refund without its payment's is refused without a request."""
     with pytest.raises(InvalidData):
         shop.payments.get_refund("mollie:main:re_1")
@@ -214,7 +214,7 @@ def test_refund_is_found_by_its_payment(shop: Shop) -> None:
     assert [] == shop.sandbox.requests
 
 
-def test_duplicate_refund_is_refused(shop: Shop) -> None:
+def test_duplicate_refund_is_refused(shop: SandboxHub) -> None:
     """A refund that Mollie considers a duplicate is refused."""
     payment = shop.pay()
     shop.sandbox.fail(reply({"status": 409, "detail": "Duplicate"}, 409))
@@ -226,7 +226,7 @@ def test_duplicate_refund_is_refused(shop: Shop) -> None:
     assert "later" in (excinfo.value.remedy or "")
 
 
-def test_chargeback_takes_the_money(shop: Shop) -> None:
+def test_chargeback_takes_the_money(shop: SandboxHub) -> None:
     """A Mollie payment with a chargeback is disputed until the chargeback is reversed."""
     payment = shop.pay()
     shop.time += 60
@@ -246,7 +246,7 @@ def test_chargeback_takes_the_money(shop: Shop) -> None:
 
 @pytest.mark.parametrize("operation", ["capture", "refund"])
 @pytest.mark.parametrize("answer", [{}, [], {"id": "x"}, {"paymentId": "tr_1"}], ids=str)
-def test_malformed_success_is_a_failure(shop: Shop, operation: str, answer: Json) -> None:
+def test_malformed_success_is_a_failure(shop: SandboxHub, operation: str, answer: Json) -> None:
     """A success of Mollie without the expected fields fails with an unknown outcome."""
     payment = shop.hold()
     shop.sandbox.fail(reply(answer, 201))

@@ -10,21 +10,21 @@ from moorage.contracts.payments import PaymentState, advance
 from moorage.domain.webhooks.events import WebhookEvent
 from moorage.errors import InvalidData, VendorRejected, WebhookRejected
 from moorage.vendors.payments.mollie import Mollie
-from tests.vendors.mollie_account import EUROS, Shop, ref
+from tests.vendors.mollie_account import EUROS, SandboxHub, ref
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
 
 @pytest.fixture(name="shop")
-def _shop() -> Iterator[Shop]:
+def _shop() -> Iterator[SandboxHub]:
     """A shop that takes payments by Mollie."""
-    shop = Shop()
+    shop = SandboxHub()
     with shop.hub:
         yield shop
 
 
-def test_webhook_asks_for_a_look_up(shop: Shop) -> None:
+def test_webhook_asks_for_a_look_up(shop: SandboxHub) -> None:
     """A Mollie webhook changes nothing by itself; following it up reads the payment."""
     payment = shop.pay("ideal")
     shop.sandbox.visit(payment.ref.id)
@@ -41,7 +41,7 @@ def test_webhook_asks_for_a_look_up(shop: Shop) -> None:
     assert count == len(shop.sandbox.requests)
 
 
-def test_every_webhook_of_a_payment_is_let_in(shop: Shop) -> None:
+def test_every_webhook_of_a_payment_is_let_in(shop: SandboxHub) -> None:
     """All webhooks of a Mollie payment are equal, and all are accepted."""
     payment = shop.pay("ideal")
     shop.sandbox.visit(payment.ref.id)
@@ -52,7 +52,7 @@ def test_every_webhook_of_a_payment_is_let_in(shop: Shop) -> None:
     assert [payment.ref.id] * 2 == [event.ref.id for event in shop.webhook_events()]
 
 
-def test_forged_webhook_changes_nothing(shop: Shop) -> None:
+def test_forged_webhook_changes_nothing(shop: SandboxHub) -> None:
     """A Mollie webhook without the token is refused; with it, it causes only a look-up."""
     payment = shop.pay("ideal")
     shop.sandbox.visit(payment.ref.id, "failed")
@@ -73,7 +73,7 @@ def test_forged_webhook_changes_nothing(shop: Shop) -> None:
         shop.payments.follow_up(event)
 
 
-def test_only_events_are_followed_up(shop: Shop) -> None:
+def test_only_events_are_followed_up(shop: SandboxHub) -> None:
     """Following up a value that is not an event is refused with the argument's name."""
     with pytest.raises(InvalidData):
         shop.payments.follow_up("tr_1")  # type: ignore[arg-type]  # what is refused

@@ -27,7 +27,7 @@ EUROS: Final = Money("20.05", "EUR")
 TRANSFER: Final = PayeeTransfer(EUROS, "grace@erp.example", reference="CN-7", note="Thank you")
 
 
-class Shop:
+class SandboxHub:
     """A hub with a vendor that can send money."""
 
     def __init__(self, make: Callable[[], PaymentsSubject]) -> None:
@@ -40,7 +40,7 @@ class Shop:
 
 def test_stripe_transfer() -> None:
     """Stripe receives the amount in minor units, the account and the reference."""
-    shop = Shop(stripe)
+    shop = SandboxHub(stripe)
     transfer = PayeeTransfer(
         EUROS, "acct_1", reference="CN-7", note="Thanks", extra={"stripe": {"transfer_group": "g"}}
     )
@@ -61,7 +61,7 @@ def test_stripe_transfer() -> None:
 
 def test_stripe_transfer_that_came_back() -> None:
     """A transfer that was reversed at Stripe is cancelled."""
-    shop = Shop(stripe)
+    shop = SandboxHub(stripe)
     transfer = PayeeTransfer(EUROS, "acct_1", reference="1")
     sent = shop.payments.pay_payee(transfer, idempotency_key="1")
     shop.sandbox.transfers[sent.ref.id]["reversed"] = True
@@ -78,7 +78,7 @@ def test_stripe_pays_accounts_only() -> None:
 
 def test_stripe_sandbox_refuses_a_transfer_of_nothing() -> None:
     """The sandbox refuses a transfer without an amount, as Stripe does."""
-    shop = Shop(stripe)
+    shop = SandboxHub(stripe)
     transfer = PayeeTransfer(EUROS, "acct_1", reference="1", extra={"stripe": {"amount": 0}})
     with pytest.raises(VendorRejected, match="destination"):
         shop.payments.pay_payee(transfer, idempotency_key="1")
@@ -86,7 +86,7 @@ def test_stripe_sandbox_refuses_a_transfer_of_nothing() -> None:
 
 def test_paypal_payout() -> None:
     """PayPal gets a batch of one item, whose batch id is made from the key."""
-    shop = Shop(paypal)
+    shop = SandboxHub(paypal)
     sent = shop.payments.pay_payee(TRANSFER, idempotency_key="1")
     body = shop.sandbox.requests[-1].json()
 
@@ -108,7 +108,7 @@ def test_paypal_payout() -> None:
 
 def test_paypal_pays_accounts() -> None:
     """A payee without an at sign is sent to PayPal as an account id."""
-    shop = Shop(paypal)
+    shop = SandboxHub(paypal)
     shop.payments.pay_payee(PayeeTransfer(EUROS, "GRACE1", reference="1"), idempotency_key="1")
 
     (item,) = shop.sandbox.requests[-1].json()["items"]
@@ -132,7 +132,7 @@ def test_paypal_pays_accounts() -> None:
 )
 def test_paypal_item_has_a_state(status: str, state: PayoutState) -> None:
     """A PayPal payout has its item's state; an unknown word is kept as unknown."""
-    shop = Shop(paypal)
+    shop = SandboxHub(paypal)
     sent = shop.payments.pay_payee(TRANSFER, idempotency_key="1")
     shop.sandbox.payees.batches[sent.ref.id]["items"][0] |= {
         "transaction_status": status,
@@ -155,7 +155,7 @@ def test_paypal_item_has_a_state(status: str, state: PayoutState) -> None:
 )
 def test_paypal_batch_without_an_item_has_a_state(status: str, state: PayoutState) -> None:
     """A PayPal batch without its item has the batch's state, and never counts as paid."""
-    shop = Shop(paypal)
+    shop = SandboxHub(paypal)
 
     def changed(response: Response) -> Response:
         return response.evolve(body=response.body.replace(b"PENDING", status.encode()))
@@ -170,7 +170,7 @@ def test_paypal_batch_without_an_item_has_a_state(status: str, state: PayoutStat
 
 def test_paypal_sandbox_refuses_a_known_batch() -> None:
     """PayPal's sandbox refuses a batch id that was used before."""
-    shop = Shop(paypal)
+    shop = SandboxHub(paypal)
     header = {"paypal": {"sender_batch_header": {"sender_batch_id": "1"}}}
     transfer = PayeeTransfer(EUROS, "GRACE1", reference="1", extra=header)
     shop.payments.pay_payee(transfer, idempotency_key="1")
@@ -181,7 +181,7 @@ def test_paypal_sandbox_refuses_a_known_batch() -> None:
 def test_unknown_payout_is_refused() -> None:
     """A payout that PayPal does not know is refused."""
     with pytest.raises(VendorRejected):
-        Shop(paypal).payments.get_payee_payout(Ref("paypal", "main", "unknown"))
+        SandboxHub(paypal).payments.get_payee_payout(Ref("paypal", "main", "unknown"))
 
 
 @pytest.mark.parametrize(
@@ -206,7 +206,7 @@ def test_wrong_transfer_is_refused(fields: dict[str, Any], field: str) -> None:
 
 def test_text_in_place_of_a_transfer_is_refused() -> None:
     """A payee's id in place of a transfer is refused."""
-    payments: Any = Shop(stripe).payments
+    payments: Any = SandboxHub(stripe).payments
     with pytest.raises(InvalidData, match="transfer"):
         payments.pay_payee("acct_1", idempotency_key="1")
 
@@ -216,7 +216,7 @@ def test_text_in_place_of_a_transfer_is_refused() -> None:
 )
 def test_paypal_refuses_long_texts(fields: dict[str, Any], field: str) -> None:
     """A payee or reference that is too long for PayPal is refused before sending."""
-    shop = Shop(paypal)
+    shop = SandboxHub(paypal)
     values: dict[str, Any] = {"amount": EUROS, "payee": "GRACE1", "reference": "1", **fields}
     transfer = PayeeTransfer(**values)
     with pytest.raises(InvalidData) as excinfo:

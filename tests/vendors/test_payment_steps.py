@@ -29,7 +29,7 @@ PART = Money("50.00", "EUR")
 MUCH = Money("500.00", "EUR")
 
 
-class Shop:
+class SandboxHub:
     """Payments at a vendor's sandbox in either mode; the vendor decides requests at once."""
 
     def __init__(self, vendor: str, mode: str, folder: Path) -> None:
@@ -120,7 +120,7 @@ def test_step_in_the_wrong_state_is_rejected(
 
     async def check() -> None:
         state, verb, value = step
-        shop = Shop(vendor, mode, tmp_path)
+        shop = SandboxHub(vendor, mode, tmp_path)
         ref = await getattr(shop, state)()
         if vendor == "adyen" and (value or step[:2] != ("refunded", "refund")):
             assert MoveState.PENDING is (await shop(verb, ref, *value)).state
@@ -141,7 +141,7 @@ def test_voiding_twice_changes_nothing(vendor: str, mode: str, tmp_path: Path) -
     """Voiding a payment again changes nothing."""
 
     async def check() -> None:
-        shop = Shop(vendor, mode, tmp_path)
+        shop = SandboxHub(vendor, mode, tmp_path)
         repeated_move = await shop("void", await shop.voided())
         assert repeated_move.state in {MoveState.SUCCEEDED, MoveState.PENDING}
 
@@ -154,7 +154,7 @@ def test_refund_without_an_amount_is_of_the_rest(vendor: str, mode: str, tmp_pat
     """After a partial refund, a refund without an amount returns the rest."""
 
     async def check() -> None:
-        shop = Shop(vendor, mode, tmp_path)
+        shop = SandboxHub(vendor, mode, tmp_path)
         ref = await shop.captured()
         await shop("refund", ref, PART, idempotency_key="part")
         if vendor == "adyen":
@@ -178,7 +178,7 @@ def test_whole_refund_is_repeated_under_its_key(vendor: str, mode: str, tmp_path
     """Repeating a full refund returns the same refund at each vendor."""
 
     async def check() -> None:
-        shop = Shop(vendor, mode, tmp_path)
+        shop = SandboxHub(vendor, mode, tmp_path)
         ref = await shop.captured()
         first = await shop("refund", ref, idempotency_key="all")
         assert first == await shop("refund", ref, idempotency_key="all")
@@ -193,7 +193,7 @@ def test_reason_may_be_a_text(vendor: str, mode: str, tmp_path: Path) -> None:
     """A refund's reason may be a text, and an empty one is refused at each vendor."""
 
     async def check() -> None:
-        shop = Shop(vendor, mode, tmp_path)
+        shop = SandboxHub(vendor, mode, tmp_path)
         ref = await shop.captured()
         count = len(shop.sandbox.requests)
         with pytest.raises(InvalidData) as excinfo:
@@ -209,7 +209,7 @@ def test_other_refusals_to_void_are_errors(code: str, tmp_path: Path) -> None:
     """If Stripe refuses a void for another reason, an error is raised."""
 
     async def check() -> None:
-        shop = Shop("stripe", "sync", tmp_path)
+        shop = SandboxHub("stripe", "sync", tmp_path)
         ref = await shop.authorized()
         error = {"type": "invalid_request_error", "code": code, "message": "No."}
         shop.sandbox.fail(reply({"error": error}, 400))

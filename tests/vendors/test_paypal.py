@@ -22,7 +22,7 @@ from moorage.hub.hub import Hub
 from moorage.testing.sandboxes.base import SandboxHttpClient
 from moorage.vendors.payments._paypal_answers import amount_body
 from moorage.vendors.payments.paypal import PayPal
-from tests.vendors.paypal_account import BACK, SETTINGS, Shop, order
+from tests.vendors.paypal_account import BACK, SETTINGS, SandboxHub, order
 from tests.vendors.subjects.paypal import paypal_refusal
 
 if TYPE_CHECKING:
@@ -30,9 +30,9 @@ if TYPE_CHECKING:
 
 
 @pytest.fixture(name="shop")
-def _shop() -> Iterator[Shop]:
+def _shop() -> Iterator[SandboxHub]:
     """Return a hub that takes payments by PayPal."""
-    shop = Shop()
+    shop = SandboxHub()
     with shop.hub:
         yield shop
 
@@ -75,7 +75,7 @@ def test_secret_needs_https() -> None:
     assert "vendors.paypal.base_url" == excinfo.value.path
 
 
-def test_token_from_the_provider(shop: Shop) -> None:
+def test_token_from_the_provider(shop: SandboxHub) -> None:
     """Without app credentials, a PayPal account gets its token from the credential provider."""
     shop.charged()
     token = shop.last_request().bearer()
@@ -90,7 +90,7 @@ def test_token_from_the_provider(shop: Shop) -> None:
     assert 1 == shop.sandbox.token_endpoint.grants
 
 
-def test_expired_token_is_renewed(shop: Shop) -> None:
+def test_expired_token_is_renewed(shop: SandboxHub) -> None:
     """After a 401 from PayPal, a new token is requested, and the payment is made once."""
     shop.charged()
     shop.sandbox.token_endpoint.forget()
@@ -99,7 +99,7 @@ def test_expired_token_is_renewed(shop: Shop) -> None:
     assert (2, 2) == (shop.sandbox.token_endpoint.grants, len(shop.sandbox.charged_orders))
 
 
-def test_wrong_app_secret(shop: Shop) -> None:
+def test_wrong_app_secret(shop: SandboxHub) -> None:
     """A wrong PayPal secret gets no token, and the error does not show the secret."""
     vendor = PayPal(client_id="paypal-client", client_secret="wrong-secret", sandbox=True)
     account = Account("main", vendor, settings=SETTINGS)
@@ -111,7 +111,7 @@ def test_wrong_app_secret(shop: Shop) -> None:
     assert [] == shop.sandbox.requests
 
 
-def test_second_401_is_final(shop: Shop) -> None:
+def test_second_401_is_final(shop: SandboxHub) -> None:
     """If PayPal refuses a new token, AuthenticationFailed is raised."""
     shop.sandbox.fail(*[paypal_refusal(401, "AUTHENTICATION_FAILURE")] * 2)
     with pytest.raises(AuthenticationFailed) as excinfo:
@@ -126,7 +126,7 @@ def test_second_401_is_final(shop: Shop) -> None:
 PARTNER = "PayPal-Partner-Attribution-Id"
 
 
-def test_fields_of_an_order(shop: Shop) -> None:
+def test_fields_of_an_order(shop: SandboxHub) -> None:
     """A PayPal order has all its fields, its key and token, and requests a full response."""
     shop.charged(description="Two chairs " * 20, statement_descriptor="ACME CHAIRS")
     request = shop.last_request()
@@ -152,7 +152,7 @@ def test_fields_of_an_order(shop: Shop) -> None:
 
 def test_headers_of_the_account() -> None:
     """An account may add headers, and the request for a full response is still sent."""
-    shop = Shop({"headers": {PARTNER: "ACME"}})
+    shop = SandboxHub({"headers": {PARTNER: "ACME"}})
     with shop.hub:
         shop.payments.void(shop.authorized().ref, idempotency_key="v-1")
     reports = [
@@ -180,7 +180,7 @@ def test_amounts_are_texts(amount: Money, value: str) -> None:
 
 
 @pytest.mark.parametrize("amount", [Money("500.50", "HUF"), Money("1.234", "BHD")])
-def test_unsupported_amount_is_refused(amount: Money, shop: Shop) -> None:
+def test_unsupported_amount_is_refused(amount: Money, shop: SandboxHub) -> None:
     """An amount that PayPal cannot represent is refused and not rounded."""
     with pytest.raises(InvalidData):
         shop.charged(amount=amount)
@@ -237,7 +237,7 @@ MERCHANT = {
     ],
 )
 def test_payment_sources(
-    source: str, fields: dict[str, Any], sent: dict[str, Any], shop: Shop
+    source: str, fields: dict[str, Any], sent: dict[str, Any], shop: SandboxHub
 ) -> None:
     """Each kind of payment source is sent in PayPal's form."""
     shop.charged(source, **fields)
@@ -264,7 +264,7 @@ def test_payment_sources(
     ],
 )
 def test_intent_leaves_the_payment_method_to_the_buyer(
-    fields: dict[str, Any], sent: dict[str, Any] | None, shop: Shop
+    fields: dict[str, Any], sent: dict[str, Any] | None, shop: SandboxHub
 ) -> None:
     """A PayPal intent is not paid yet, even with a stored method: the buyer must approve."""
     charge = order("card:visa-1", **fields)
@@ -289,7 +289,7 @@ def test_intent_leaves_the_payment_method_to_the_buyer(
     ],
 )
 def test_invalid_charges_are_refused_before_sending(
-    source: str, fields: dict[str, Any], field: str, shop: Shop
+    source: str, fields: dict[str, Any], field: str, shop: SandboxHub
 ) -> None:
     """A charge that PayPal could not take is refused before anything is sent."""
     with pytest.raises(InvalidData) as excinfo:
@@ -299,7 +299,7 @@ def test_invalid_charges_are_refused_before_sending(
     assert [] == shop.sandbox.requests
 
 
-def test_only_cards_are_confirmed(shop: Shop) -> None:
+def test_only_cards_are_confirmed(shop: SandboxHub) -> None:
     """Wallets at PayPal refuse a request for confirmation by the bank."""
     with pytest.raises(UnsupportedByVendor) as excinfo:
         shop.charged("paypal", three_ds=ThreeDs.ALWAYS)
@@ -308,7 +308,7 @@ def test_only_cards_are_confirmed(shop: Shop) -> None:
     assert [] == shop.sandbox.requests
 
 
-def test_long_and_tenants_keys_are_digests(shop: Shop) -> None:
+def test_long_and_tenants_keys_are_digests(shop: SandboxHub) -> None:
     """PayPal gets a key that is too long, or a tenant's, as its digest."""
     shop.payments.charge(order(), idempotency_key="k" * 109)
     assert 64 == len(shop.last_request().headers.get("PayPal-Request-Id") or "")

@@ -14,7 +14,7 @@ from moorage.errors import ConnectionFailed, InvalidData, VendorFailed, VendorRe
 from moorage.testing.sandboxes.base import Lost, reply
 from moorage.vendor_sdk import as_answer
 from moorage.vendors.payments._paypal_answers import capture_of
-from tests.vendors.paypal_account import EUROS, TEN, Shop
+from tests.vendors.paypal_account import EUROS, TEN, SandboxHub
 from tests.vendors.square_account import ref
 
 if TYPE_CHECKING:
@@ -22,9 +22,9 @@ if TYPE_CHECKING:
 
 
 @pytest.fixture(name="shop")
-def _shop() -> Iterator[Shop]:
+def _shop() -> Iterator[SandboxHub]:
     """A shop that takes payments by PayPal."""
-    shop = Shop()
+    shop = SandboxHub()
     with shop.hub:
         yield shop
 
@@ -32,7 +32,7 @@ def _shop() -> Iterator[Shop]:
 # --- captures --------------------------------------------------------------
 
 
-def test_partial_captures_in_sequence(shop: Shop) -> None:
+def test_partial_captures_in_sequence(shop: SandboxHub) -> None:
     """Parts of a PayPal payment are captured in turn, and the final one releases the rest."""
     payment = shop.authorized()
     first = shop.payments.capture(payment.ref, TEN, final=False, idempotency_key="c-1")
@@ -66,7 +66,7 @@ def test_capture_keeps_its_currency() -> None:
     assert ref("C1", order="O1", currency="USD") == capture.ref
 
 
-def test_capture_without_an_amount(shop: Shop) -> None:
+def test_capture_without_an_amount(shop: SandboxHub) -> None:
     """A PayPal capture without an amount captures all, unless a part was captured before."""
     payment = shop.authorized()
     capture = shop.payments.capture(payment.ref, idempotency_key="c-1")
@@ -77,7 +77,7 @@ def test_capture_without_an_amount(shop: Shop) -> None:
         shop.payments.capture(other_payment.ref, final=False, idempotency_key="c-3")
 
 
-def test_lost_capture_happens_once(shop: Shop) -> None:
+def test_lost_capture_happens_once(shop: SandboxHub) -> None:
     """A PayPal capture happens once, however often it is repeated."""
     payment = shop.authorized()
     shop.payments.get(payment.ref)
@@ -89,7 +89,7 @@ def test_lost_capture_happens_once(shop: Shop) -> None:
     assert [capture.ref.id] == list(shop.sandbox.captures)
 
 
-def test_authorisation_is_looked_up(shop: Shop) -> None:
+def test_authorisation_is_looked_up(shop: SandboxHub) -> None:
     """A PayPal authorisation can be captured by the reference of its order."""
     payment = shop.authorized()
     bare_ref = Ref("paypal", "main", payment.ref.id)
@@ -99,7 +99,7 @@ def test_authorisation_is_looked_up(shop: Shop) -> None:
         shop.payments.capture(waiting.ref, TEN, idempotency_key="c-2")
 
 
-def test_pending_capture(shop: Shop) -> None:
+def test_pending_capture(shop: SandboxHub) -> None:
     """A PayPal capture under review is pending until PayPal confirms it."""
     payment = shop.charged("card:pending-1")
     assert (PaymentState.PENDING, EUROS * 0) == (payment.state, payment.captured)
@@ -116,7 +116,7 @@ def test_pending_capture(shop: Shop) -> None:
 # --- giving up -------------------------------------------------------------
 
 
-def test_void_is_idempotent_without_a_key(shop: Shop) -> None:
+def test_void_is_idempotent_without_a_key(shop: SandboxHub) -> None:
     """Voiding a PayPal payment twice is no error, although no key is sent."""
     payment = shop.authorized()
     first = shop.payments.void(payment.ref, idempotency_key="v-1")
@@ -132,7 +132,7 @@ def test_void_is_idempotent_without_a_key(shop: Shop) -> None:
 
 def test_lost_void_is_repeated() -> None:
     """A PayPal void whose response was lost is repeated, and its refusal counts as success."""
-    shop = Shop({"retry": RetryPolicy(2, base_delay=0.001)})
+    shop = SandboxHub({"retry": RetryPolicy(2, base_delay=0.001)})
     with shop.hub:
         payment = shop.authorized()
         shop.sandbox.fail(Lost())
@@ -141,7 +141,7 @@ def test_lost_void_is_repeated() -> None:
     assert MoveState.SUCCEEDED is void.state
 
 
-def test_captured_payment_cannot_be_voided(shop: Shop) -> None:
+def test_captured_payment_cannot_be_voided(shop: SandboxHub) -> None:
     """A captured PayPal payment cannot be voided."""
     payment = shop.authorized()
     shop.payments.capture(payment.ref, idempotency_key="c-1")
@@ -151,7 +151,7 @@ def test_captured_payment_cannot_be_voided(shop: Shop) -> None:
     assert "PREVIOUSLY_CAPTURED" == excinfo.value.vendor_code
 
 
-def test_void_after_a_partial_capture(shop: Shop) -> None:
+def test_void_after_a_partial_capture(shop: SandboxHub) -> None:
     """After a partial capture at PayPal the rest can be voided."""
     payment = shop.authorized()
     shop.payments.capture(payment.ref, TEN, final=False, idempotency_key="c-1")
@@ -164,7 +164,7 @@ def test_void_after_a_partial_capture(shop: Shop) -> None:
     )
 
 
-def test_void_of_another_status(shop: Shop) -> None:
+def test_void_of_another_status(shop: SandboxHub) -> None:
     """An unknown status of a PayPal void is kept as unknown."""
     payment = shop.authorized()
     shop.sandbox.fail(reply({"id": "0A1", "status": "VOIDING"}))
@@ -176,7 +176,7 @@ def test_void_of_another_status(shop: Shop) -> None:
 # --- giving back -----------------------------------------------------------
 
 
-def test_refund_names_its_order(shop: Shop) -> None:
+def test_refund_names_its_order(shop: SandboxHub) -> None:
     """A PayPal refund is sent with the order's id, so that its events name the payment."""
     payment = shop.charged()
     count = len(shop.sandbox.requests)
@@ -201,7 +201,7 @@ def test_refund_names_its_order(shop: Shop) -> None:
     assert PaymentState.REFUNDED is shop.payment_after_events(payment).state
 
 
-def test_refund_made_elsewhere(shop: Shop) -> None:
+def test_refund_made_elsewhere(shop: SandboxHub) -> None:
     """A PayPal refund that was made elsewhere is read without its payment."""
     payment = shop.charged()
     refund = shop.payments.refund(payment.ref, TEN, idempotency_key="r-1")
@@ -211,7 +211,7 @@ def test_refund_made_elsewhere(shop: Shop) -> None:
     assert result.payment is None
 
 
-def test_refunds_of_several_captures(shop: Shop) -> None:
+def test_refunds_of_several_captures(shop: SandboxHub) -> None:
     """A PayPal refund goes to its own capture, or to the first that is large enough."""
     payment = shop.authorized()
     small_capture = shop.payments.capture(payment.ref, TEN, final=False, idempotency_key="c-1")
@@ -229,7 +229,7 @@ def test_refunds_of_several_captures(shop: Shop) -> None:
     assert TEN * 3 == shop.payments.get(small_capture.ref).refunded
 
 
-def test_payment_is_found_by_its_capture(shop: Shop) -> None:
+def test_payment_is_found_by_its_capture(shop: SandboxHub) -> None:
     """A PayPal payment can be looked up by its capture, which disputes name."""
     payment = shop.charged()
     capture = payment.captures[0].ref.id
@@ -244,7 +244,7 @@ def test_payment_is_found_by_its_capture(shop: Shop) -> None:
         shop.payments.get(lone)
 
 
-def test_paypal_refund_in_another_currency_is_refused(shop: Shop) -> None:
+def test_paypal_refund_in_another_currency_is_refused(shop: SandboxHub) -> None:
     """A PayPal refund in another currency is refused; an unknown currency is looked up."""
     payment = shop.charged()
     bare_ref = Ref("paypal", "main", payment.ref.id)
@@ -252,7 +252,7 @@ def test_paypal_refund_in_another_currency_is_refused(shop: Shop) -> None:
         shop.payments.refund(bare_ref, Money("1.00", "USD"), idempotency_key="r-1")
 
 
-def test_malformed_moves_are_failures(shop: Shop) -> None:
+def test_malformed_moves_are_failures(shop: SandboxHub) -> None:
     """A malformed PayPal response to a void, capture, refund or list is a failure."""
     payment, taken_payment = shop.authorized(), shop.charged()
     for number, answer in enumerate((reply({"id": "3C1"}), reply([]), Response(200, body=b"<p>"))):

@@ -7,7 +7,7 @@ from typing import Any
 
 from moorage.contracts.payments import Customer, Money, ThreeDs
 from tests.support.openapi import Json, problems
-from tests.vendors.paypal_account import BACK, Shop, order
+from tests.vendors.paypal_account import BACK, SandboxHub, order
 
 TEXT: Json = {"type": "string"}
 TEN = Money("10.00", "EUR")
@@ -111,7 +111,7 @@ def test_payment_requests_match_the_descriptions() -> None:
         order("venmo:venmo-1", return_url=None),
     ]
     charges.append(order("card:visa-1", three_ds=ThreeDs.ALWAYS))
-    shop = Shop()
+    shop = SandboxHub()
     with shop.hub:
         for number, charge in enumerate(charges):
             shop.payments.charge(charge, idempotency_key=f"charge-{number}")

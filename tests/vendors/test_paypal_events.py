@@ -35,7 +35,7 @@ from moorage.hub.hub import Hub
 from moorage.testing.sandboxes.base import reply
 from moorage.vendors.payments._paypal_events import classify, read_events
 from moorage.vendors.payments.paypal import PayPal
-from tests.vendors.paypal_account import EUROS, Shop
+from tests.vendors.paypal_account import EUROS, SandboxHub
 from tests.vendors.subjects.paypal import paypal_refusal
 
 if TYPE_CHECKING:
@@ -47,9 +47,9 @@ CAPTURE_UP = {"rel": "up", "href": "https://api.paypal.com/v2/payments/captures/
 
 
 @pytest.fixture(name="shop")
-def _shop() -> Iterator[Shop]:
+def _shop() -> Iterator[SandboxHub]:
     """A shop that takes payments by PayPal."""
-    shop = Shop()
+    shop = SandboxHub()
     with shop.hub:
         yield shop
 
@@ -71,7 +71,7 @@ def events_of(kind: str, data: Any) -> list[PaymentEvent]:
 # --- webhooks --------------------------------------------------------------
 
 
-def test_webhook_is_certified(shop: Shop) -> None:
+def test_webhook_is_certified(shop: SandboxHub) -> None:
     """A PayPal webhook needs a signature over exactly this webhook, by PayPal's certificate."""
     payment = shop.charged()
     [notice] = shop.sandbox.sent
@@ -100,7 +100,7 @@ def test_webhook_id_is_required() -> None:
         hub.webhooks("main")
 
 
-def test_approved_and_expired_orders(shop: Shop) -> None:
+def test_approved_and_expired_orders(shop: SandboxHub) -> None:
     """An approved PayPal order is pending; one that is not captured in time has ended."""
     payment = shop.charged("paypal")
     shop.sandbox.approve(payment.ref.id)
@@ -113,7 +113,7 @@ def test_approved_and_expired_orders(shop: Shop) -> None:
     assert PaymentState.VOIDED is shop.payments.get(payment.ref).state
 
 
-def test_dispute_and_its_end(shop: Shop) -> None:
+def test_dispute_and_its_end(shop: SandboxHub) -> None:
     """A PayPal dispute names the capture, by which its payment is found."""
     payment = shop.charged()
     result = shop.sandbox.dispute(payment.captures[0].ref.id)
@@ -137,7 +137,7 @@ def test_dispute_and_its_end(shop: Shop) -> None:
         assert existing_states == (end.state, end.dispute.state)
 
 
-def test_order_events_have_totals(shop: Shop) -> None:
+def test_order_events_have_totals(shop: SandboxHub) -> None:
     """The event of a whole PayPal order has its totals."""
     payment = shop.charged()
     [event] = events_of("CHECKOUT.ORDER.COMPLETED", payment.raw)
@@ -194,7 +194,7 @@ def test_reference_of_an_event() -> None:
     assert (MoveState.SUCCEEDED, of_capture) == (by_hand.refund.state, by_hand.refund.payment)
 
 
-def test_refund_by_hand(shop: Shop) -> None:
+def test_refund_by_hand(shop: SandboxHub) -> None:
     """The payment of a PayPal refund that names only its capture is looked up."""
     payment = shop.charged()
     shop.payments.refund(payment.ref, EUROS, idempotency_key="r-1")
@@ -376,7 +376,7 @@ def test_looking_up_a_declined_order_is_no_decline() -> None:
     assert ("5O1", "DECLINED", "other") == (error.payment, error.vendor_code, error.reason)
 
 
-def test_outage_and_a_throttle(shop: Shop) -> None:
+def test_outage_and_a_throttle(shop: SandboxHub) -> None:
     """PayPal outages and rate limits have their own errors; a rate limit charged nobody."""
     shop.sandbox.fail(paypal_refusal(503, "SERVICE_UNAVAILABLE"))
     with pytest.raises(VendorFailed) as excinfo:

@@ -10,16 +10,16 @@ from moorage.contracts.payments import Customer, DeclineReason, MoveState, Payme
 from moorage.contracts.ref import Ref
 from moorage.errors import InvalidData, PaymentDeclined, VendorFailed, VendorRejected
 from moorage.testing.sandboxes.base import reply
-from tests.vendors.paypal_account import EUROS, TEN, Shop, order
+from tests.vendors.paypal_account import EUROS, TEN, SandboxHub, order
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
 
 @pytest.fixture(name="shop")
-def _shop() -> Iterator[Shop]:
+def _shop() -> Iterator[SandboxHub]:
     """A shop that takes payments by PayPal."""
-    shop = Shop()
+    shop = SandboxHub()
     with shop.hub:
         yield shop
 
@@ -27,7 +27,7 @@ def _shop() -> Iterator[Shop]:
 # --- buyers ----------------------------------------------------------------
 
 
-def test_approved_order_is_captured(shop: Shop) -> None:
+def test_approved_order_is_captured(shop: SandboxHub) -> None:
     """After the buyer's approval, a PayPal order is captured and its method stored."""
     customer = Customer(id="ada-1")
     payment = shop.charged("paypal", store_method=True, customer=customer)
@@ -52,7 +52,7 @@ def test_approved_order_is_captured(shop: Shop) -> None:
     assert PaymentState.CAPTURED is shop.charged(str(finished_payment.means.stored)).state
 
 
-def test_card_in_paypals_form(shop: Shop) -> None:
+def test_card_in_paypals_form(shop: SandboxHub) -> None:
     """A card at PayPal is captured after its holder's confirmation."""
     for number, shift in enumerate((None, "POSSIBLE")):
         payment = shop.payments.create_intent(order(None), idempotency_key=f"i-{number}")
@@ -74,7 +74,7 @@ def test_card_in_paypals_form(shop: Shop) -> None:
     assert 2 == len(shop.sandbox.charged_orders)
 
 
-def test_redirected_authorisation_is_completed(shop: Shop) -> None:
+def test_redirected_authorisation_is_completed(shop: SandboxHub) -> None:
     """A redirected PayPal authorisation is completed as an authorisation."""
     payment = shop.authorized("paypal")
     assert payment.next_action is not None
@@ -88,14 +88,14 @@ def test_redirected_authorisation_is_completed(shop: Shop) -> None:
     assert PaymentState.AUTHORIZED is shop.payment_after_events(payment).state
 
 
-def test_return_from_another_payment_is_refused(shop: Shop) -> None:
+def test_return_from_another_payment_is_refused(shop: SandboxHub) -> None:
     """The return from another PayPal payment does not complete this one."""
     payment = shop.charged("paypal")
     with pytest.raises(InvalidData, match="another payment"):
         shop.payments.complete(payment.ref, {"token": "other"}, idempotency_key="back")
 
 
-def test_decline_after_the_return(shop: Shop) -> None:
+def test_decline_after_the_return(shop: SandboxHub) -> None:
     """A decline after the buyer's return from PayPal names the payment, on repeats too."""
     payment = shop.charged("card:confirms-1")
     return_parameters = shop.sandbox.approve(payment.ref.id)
@@ -108,7 +108,7 @@ def test_decline_after_the_return(shop: Shop) -> None:
         assert "5120" == excinfo.value.vendor_code
 
 
-def test_refused_wallet(shop: Shop) -> None:
+def test_refused_wallet(shop: SandboxHub) -> None:
     """The decline of a PayPal wallet has PayPal's issue, and no reference without an order."""
     with pytest.raises(PaymentDeclined) as excinfo:
         shop.charged("paypal:refused-1")
@@ -117,7 +117,7 @@ def test_refused_wallet(shop: Shop) -> None:
     assert ("INSTRUMENT_DECLINED", None) == (excinfo.value.vendor_code, excinfo.value.payment)
 
 
-def test_refusal_after_the_buyer_is_back(shop: Shop) -> None:
+def test_refusal_after_the_buyer_is_back(shop: SandboxHub) -> None:
     """A PayPal refusal without an order id is about the order being completed."""
     payment = shop.charged("card:confirms-1")
     return_parameters = shop.sandbox.approve(payment.ref.id)
@@ -128,7 +128,7 @@ def test_refusal_after_the_buyer_is_back(shop: Shop) -> None:
     assert payment.ref.id == Ref.parse(str(excinfo.value.payment)).id
 
 
-def test_completed_order_with_a_declined_card_has_failed(shop: Shop) -> None:
+def test_completed_order_with_a_declined_card_has_failed(shop: SandboxHub) -> None:
     """A completed PayPal order with a declined card is a failed payment."""
     with pytest.raises(PaymentDeclined) as excinfo:
         shop.authorized("card:declined-5400")
@@ -154,14 +154,14 @@ def test_completed_order_with_a_declined_card_has_failed(shop: Shop) -> None:
         "COMPLETED",
     ],
 )
-def test_malformed_orders_are_failures(body: object, shop: Shop) -> None:
+def test_malformed_orders_are_failures(body: object, shop: SandboxHub) -> None:
     """A PayPal response without an order fails with an unknown outcome."""
     shop.sandbox.fail(reply(body))
     with pytest.raises(VendorFailed):
         shop.charged()
 
 
-def test_unknown_fields_are_kept(shop: Shop) -> None:
+def test_unknown_fields_are_kept(shop: SandboxHub) -> None:
     """Unknown values and fields of a PayPal order cause no error."""
     body = {
         "id": "5O1",
@@ -190,7 +190,7 @@ def test_unknown_fields_are_kept(shop: Shop) -> None:
     assert body == payment.raw
 
 
-def test_card_details(shop: Shop) -> None:
+def test_card_details(shop: SandboxHub) -> None:
     """A PayPal payment has the card's brand, last digits and expiry."""
     card = {"brand": "VISA", "last_digits": "7704", "expiry": "2031-05"}
     body = {
@@ -211,7 +211,7 @@ def test_card_details(shop: Shop) -> None:
     assert payment.next_action is None
 
 
-def test_order_may_lack_a_payment_method(shop: Shop) -> None:
+def test_order_may_lack_a_payment_method(shop: SandboxHub) -> None:
     """A PayPal order may lack a payment method and a redirect."""
     unit = {"amount": {"currency_code": "EUR", "value": "149.90"}}
     shop.sandbox.fail(reply({"id": "5O1", "status": "CREATED", "purchase_units": [unit]}))
@@ -229,7 +229,7 @@ def test_order_may_lack_a_payment_method(shop: Shop) -> None:
         ("NEW WORD", PaymentState.UNKNOWN),
     ],
 )
-def test_authorisation_states(status: str, state: PaymentState, shop: Shop) -> None:
+def test_authorisation_states(status: str, state: PaymentState, shop: SandboxHub) -> None:
     """The state of a PayPal order follows from its authorisation."""
     payment = shop.authorized()
     [fields] = shop.sandbox.authorizations.values()
@@ -239,7 +239,7 @@ def test_authorisation_states(status: str, state: PaymentState, shop: Shop) -> N
     assert (state, None) == (existing_payment.state, existing_payment.authorized)
 
 
-def test_reversed_payment(shop: Shop) -> None:
+def test_reversed_payment(shop: SandboxHub) -> None:
     """A reversed PayPal capture counts as refunded, even without a visible refund."""
     payment = shop.charged()
     [capture] = shop.sandbox.captures.values()

@@ -11,7 +11,7 @@ from moorage.contracts.payments import DisputeState, PaymentQuery, PaymentState,
 from moorage.contracts.ref import Ref
 from moorage.errors import InvalidData
 from moorage.testing.sandboxes.base import reply
-from tests.vendors.paypal_account import EUROS, TEN, Shop
+from tests.vendors.paypal_account import EUROS, TEN, SandboxHub
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -20,9 +20,9 @@ if TYPE_CHECKING:
 
 
 @pytest.fixture(name="shop")
-def _shop() -> Iterator[Shop]:
+def _shop() -> Iterator[SandboxHub]:
     """A shop that takes payments by PayPal."""
-    shop = Shop()
+    shop = SandboxHub()
     with shop.hub:
         yield shop
 
@@ -30,7 +30,7 @@ def _shop() -> Iterator[Shop]:
 # --- disputes --------------------------------------------------------------
 
 
-def test_disputes_come_in_pages(shop: Shop) -> None:
+def test_disputes_come_in_pages(shop: SandboxHub) -> None:
     """PayPal disputes are listed page by page, without those after the requested period."""
     assert () == shop.payments.disputes().items
     payment = shop.charged()
@@ -67,7 +67,7 @@ def test_disputes_come_in_pages(shop: Shop) -> None:
         ({"status": "NEW WORD"}, DisputeState.UNKNOWN),
     ],
 )
-def test_dispute_states(fields: dict[str, str], state: DisputeState, shop: Shop) -> None:
+def test_dispute_states(fields: dict[str, str], state: DisputeState, shop: SandboxHub) -> None:
     """Each PayPal dispute status has a state, and an unknown status is kept."""
     items = [{"dispute_id": "PP-1", **fields}, {"dispute_id": "PP-2"}, "garbage"]
     shop.sandbox.fail(reply({"items": items}))
@@ -76,7 +76,7 @@ def test_dispute_states(fields: dict[str, str], state: DisputeState, shop: Shop)
     assert (state, fields["status"]) == (dispute.state, dispute.vendor_state)
 
 
-def test_strange_link_to_the_next_page_ends_the_list(shop: Shop) -> None:
+def test_strange_link_to_the_next_page_ends_the_list(shop: SandboxHub) -> None:
     """A link to the next page without its parameter, even if it is no URL, is no next page."""
     links = [{"rel": "next", "href": "http://[?page=2"}]
     shop.sandbox.fail(reply({"items": [], "links": links}))
@@ -87,7 +87,7 @@ def test_strange_link_to_the_next_page_ends_the_list(shop: Shop) -> None:
 # --- reports ---------------------------------------------------------------
 
 
-def test_payment_reports(shop: Shop) -> None:
+def test_payment_reports(shop: SandboxHub) -> None:
     """PayPal payments are listed by capture, from which each payment can be looked up."""
     first, second = shop.charged(), shop.charged(amount=TEN)
     shop.payments.refund(first.ref, TEN, idempotency_key="r-1")
@@ -103,7 +103,7 @@ def test_payment_reports(shop: Shop) -> None:
     assert (TEN, second.ref.id) == (refund.amount, refund.payment.id)
 
 
-def test_report_is_read_page_by_page(shop: Shop) -> None:
+def test_report_is_read_page_by_page(shop: SandboxHub) -> None:
     """A PayPal report continues page by page, and then by periods of 31 days."""
     for _ in range(3):
         shop.charged()
@@ -128,7 +128,7 @@ def test_report_is_read_page_by_page(shop: Shop) -> None:
     assert {"fields": "transaction_info", "page_size": "2"}.items() <= requests[0].items()
 
 
-def test_payment_between_two_report_spans_is_listed_once(shop: Shop) -> None:
+def test_payment_between_two_report_spans_is_listed_once(shop: SandboxHub) -> None:
     """A payment in the last second of a PayPal report's period is listed once."""
     end = datetime(2031, 5, 6, tzinfo=UTC)
     span_boundary = end - timedelta(days=31)
@@ -159,7 +159,7 @@ def test_payment_between_two_report_spans_is_listed_once(shop: Shop) -> None:
 
 
 @pytest.mark.parametrize("text", ["1", "soon,1", "2031-05-06,x", "2031-05-06,²"])
-def test_invalid_cursor_is_refused(text: str, shop: Shop) -> None:
+def test_invalid_cursor_is_refused(text: str, shop: SandboxHub) -> None:
     """An invalid cursor of a PayPal report is refused before anything is sent."""
     with pytest.raises(InvalidData, match="no page"):
         shop.payments.payments(after=Ref("paypal", "main", text))
@@ -167,7 +167,7 @@ def test_invalid_cursor_is_refused(text: str, shop: Shop) -> None:
     assert [] == shop.sandbox.requests
 
 
-def test_report_from_before_paypal_is_empty(shop: Shop) -> None:
+def test_report_from_before_paypal_is_empty(shop: SandboxHub) -> None:
     """A PayPal report for a time before PayPal existed is empty and ends."""
     long_ago = Ref("paypal", "main", "0001-01-01T00:00:00Z,1")
 
@@ -185,7 +185,7 @@ def test_report_from_before_paypal_is_empty(shop: Shop) -> None:
         ("?", PayoutState.UNKNOWN),
     ],
 )
-def test_withdrawals_are_payouts(status: str, state: PayoutState, shop: Shop) -> None:
+def test_withdrawals_are_payouts(status: str, state: PayoutState, shop: SandboxHub) -> None:
     """PayPal's transfers to the bank are listed as payouts, with the net amount."""
     shop.charged()
     fields = shop.sandbox.withdraw(TEN, status)
@@ -197,7 +197,7 @@ def test_withdrawals_are_payouts(status: str, state: PayoutState, shop: Shop) ->
     assert shop.payments.payouts().items[0].amount is None
 
 
-def test_report_with_pending_payments(shop: Shop) -> None:
+def test_report_with_pending_payments(shop: SandboxHub) -> None:
     """Pending PayPal payments do not count as captured, and outgoing ones are left out."""
     shop.charged()
     [result] = shop.sandbox.transactions

@@ -41,7 +41,7 @@ from moorage.testing.sandboxes.base import AlteredAnswer, Lost, reply
 from moorage.testing.sandboxes.payments._razorpay_rules import error, invalid_request
 from moorage.vendor_sdk import Mode
 from moorage.vendors.payments.razorpay import Razorpay
-from tests.vendors.razorpay_account import ADA, PART, RUPEES, TOKEN, Shop, order
+from tests.vendors.razorpay_account import ADA, PART, RUPEES, TOKEN, SandboxHub, order
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -50,21 +50,21 @@ if TYPE_CHECKING:
 
 
 @pytest.fixture(name="shop")
-def _shop() -> Iterator[Shop]:
+def _shop() -> Iterator[SandboxHub]:
     """Return a hub that takes payments by Razorpay."""
-    shop = Shop()
+    shop = SandboxHub()
     with shop.hub:
         yield shop
 
 
-def decline_of(shop: Shop, token: str) -> PaymentDeclined:
+def decline_of(shop: SandboxHub, token: str) -> PaymentDeclined:
     """Return the error for charging a token, always with the same key."""
     with pytest.raises(PaymentDeclined) as excinfo:
         shop.payments.charge(order(source=token), idempotency_key="k")
     return excinfo.value
 
 
-def test_requests_of_a_charge(shop: Shop) -> None:
+def test_requests_of_a_charge(shop: SandboxHub) -> None:
     """A token is charged for a new order, whose payment is captured at once."""
     payment = shop.pay(metadata={"order": "7"}, extra={"razorpay": {"description": "Masks"}})
     order_id = next(iter(shop.sandbox.orders))
@@ -118,7 +118,9 @@ def test_requests_of_a_charge(shop: Shop) -> None:
         ({"metadata": {str(number): "x" for number in range(15)}}, "metadata"),
     ],
 )
-def test_unsuitable_charges_are_not_sent(shop: Shop, charge: dict[str, Any], field: str) -> None:
+def test_unsuitable_charges_are_not_sent(
+    shop: SandboxHub, charge: dict[str, Any], field: str
+) -> None:
     """A charge that Razorpay would refuse is refused before anything is sent."""
     with pytest.raises(InvalidData) as excinfo:
         shop.pay(**charge)
@@ -130,7 +132,7 @@ def test_unsuitable_charges_are_not_sent(shop: Shop, charge: dict[str, Any], fie
     "amount, minor",
     [(Money("295", "JPY"), 295), (Money("99.990", "KWD"), 99990), (Money("0.10", "USD"), 10)],
 )
-def test_amounts_are_in_minor_units(shop: Shop, amount: Money, minor: int) -> None:
+def test_amounts_are_in_minor_units(shop: SandboxHub, amount: Money, minor: int) -> None:
     """Amounts are sent in minor units; dinars have three decimals, the last of which is 0."""
     payment = shop.pay(amount=amount)
 
@@ -145,7 +147,9 @@ def test_amounts_are_in_minor_units(shop: Shop, amount: Money, minor: int) -> No
         ("token_payment_failed", DeclineReason.DO_NOT_HONOR),
     ],
 )
-def test_declined_token_names_its_payment(shop: Shop, token: str, reason: DeclineReason) -> None:
+def test_declined_token_names_its_payment(
+    shop: SandboxHub, token: str, reason: DeclineReason
+) -> None:
     """A decline has Razorpay's reason and the failed payment; a repeat is declined again."""
     errors = [decline_of(shop, token) for _ in range(2)]
     (payment_id,) = shop.sandbox.payments
@@ -158,7 +162,7 @@ def test_declined_token_names_its_payment(shop: Shop, token: str, reason: Declin
     assert (PaymentState.FAILED, reason) == (failed.state, failed.decline.reason)
 
 
-def test_payment_that_fails_after_it_was_accepted_is_a_decline(shop: Shop) -> None:
+def test_payment_that_fails_after_it_was_accepted_is_a_decline(shop: SandboxHub) -> None:
     """A payment that has failed when it is read raises a decline."""
 
     def as_failed(response: Response) -> Response:
@@ -173,7 +177,7 @@ def test_payment_that_fails_after_it_was_accepted_is_a_decline(shop: Shop) -> No
 
 
 @pytest.mark.parametrize("lost", ["l", ".ll", "..l"], ids=["order", "payment", "look-up"])
-def test_lost_charge_is_paid_once(shop: Shop, lost: str) -> None:
+def test_lost_charge_is_paid_once(shop: SandboxHub, lost: str) -> None:
     """Whichever answer of a charge is lost, repeating its key returns the one payment."""
     shop.sandbox.fail(*[Lost() if letter == "l" else None for letter in lost])
     with pytest.raises(ConnectionFailed):
@@ -184,7 +188,7 @@ def test_lost_charge_is_paid_once(shop: Shop, lost: str) -> None:
     assert payment == shop.payments.charge(order(), idempotency_key="k")
 
 
-def test_pending_payment_is_not_made_again(shop: Shop) -> None:
+def test_pending_payment_is_not_made_again(shop: SandboxHub) -> None:
     """A repeat after a lost answer returns the pending payment, and charges no other."""
     shop.sandbox.fail(None, Lost(), Lost())
     with pytest.raises(ConnectionFailed):
@@ -199,7 +203,7 @@ def test_pending_payment_is_not_made_again(shop: Shop) -> None:
 
 def test_lost_answer_is_looked_up_before_a_retry() -> None:
     """After a lost answer the order's payments are read, and nothing is charged again."""
-    shop = Shop(retried=True)
+    shop = SandboxHub(retried=True)
     with shop.hub:
         shop.sandbox.fail(None, Lost())
         shop.pay()
@@ -210,7 +214,7 @@ def test_lost_answer_is_looked_up_before_a_retry() -> None:
 
 def test_lost_charge_is_paid_once_within_one_call() -> None:
     """A retry after a lost answer finds the payment of the order."""
-    shop = Shop(retried=True)
+    shop = SandboxHub(retried=True)
     with shop.hub:
         shop.sandbox.fail(None, Lost())
         payment = shop.pay()
@@ -218,7 +222,7 @@ def test_lost_charge_is_paid_once_within_one_call() -> None:
         assert [payment.ref.id] == [*shop.sandbox.payments]
 
 
-def test_refused_charge_of_an_unpaid_order_is_refused(shop: Shop) -> None:
+def test_refused_charge_of_an_unpaid_order_is_refused(shop: SandboxHub) -> None:
     """A refused charge is final if its order has no payment, or only failed ones."""
     shop.sandbox.fail(None, invalid_request("The token is invalid.", "token").response)
     with pytest.raises(InvalidRequest, match=r"\(token\)"):
@@ -229,7 +233,7 @@ def test_refused_charge_of_an_unpaid_order_is_refused(shop: Shop) -> None:
     assert {} == shop.sandbox.payments
 
 
-def test_whole_payments_are_captured(shop: Shop) -> None:
+def test_whole_payments_are_captured(shop: SandboxHub) -> None:
     """An authorised payment is captured as a whole, and a second capture is refused."""
     ref = shop.hold().ref
     held = shop.payments.get(ref)
@@ -251,7 +255,7 @@ def test_whole_payments_are_captured(shop: Shop) -> None:
         shop.payments.capture(ref, idempotency_key="c-2")
 
 
-def test_lost_capture_is_found(shop: Shop) -> None:
+def test_lost_capture_is_found(shop: SandboxHub) -> None:
     """A repeat of a lost capture returns the captured payment."""
     ref = shop.hold().ref
     shop.sandbox.fail(None, Lost())
@@ -262,7 +266,7 @@ def test_lost_capture_is_found(shop: Shop) -> None:
     assert (MoveState.SUCCEEDED, RUPEES) == (capture.state, capture.amount)
 
 
-def test_authorization_cannot_be_voided(shop: Shop) -> None:
+def test_authorization_cannot_be_voided(shop: SandboxHub) -> None:
     """A void is refused, since Razorpay releases an authorised amount by itself."""
     with pytest.raises(UnsupportedByVendor) as excinfo:
         shop.payments.void(shop.hold().ref, idempotency_key="v-1")
@@ -270,7 +274,7 @@ def test_authorization_cannot_be_voided(shop: Shop) -> None:
     assert ("void",) == excinfo.value.capabilities
 
 
-def test_refunds_have_keys_of_their_own(shop: Shop) -> None:
+def test_refunds_have_keys_of_their_own(shop: SandboxHub) -> None:
     """A refund sends a digest of its key; without an amount it refunds the rest."""
     ref = shop.pay().ref
     first_refund = shop.payments.refund(
@@ -296,7 +300,7 @@ def test_refunds_have_keys_of_their_own(shop: Shop) -> None:
         shop.payments.refund(ref, idempotency_key="INV-2041/r3")
 
 
-def test_lost_refund_is_repeated_with_its_key(shop: Shop) -> None:
+def test_lost_refund_is_repeated_with_its_key(shop: SandboxHub) -> None:
     """Repeating a lost refund sends the same key, and refunds once."""
     ref = shop.pay().ref
     shop.sandbox.fail(Lost())
@@ -310,7 +314,7 @@ def test_lost_refund_is_repeated_with_its_key(shop: Shop) -> None:
 @pytest.mark.parametrize(
     "status, state", [("pending", "pending"), ("failed", "failed"), ("levitated", "unknown")]
 )
-def test_states_of_a_refund(shop: Shop, status: str, state: str) -> None:
+def test_states_of_a_refund(shop: SandboxHub, status: str, state: str) -> None:
     """Each Razorpay status of a refund has a state."""
     refund = shop.payments.refund(shop.pay().ref, PART, idempotency_key="r-1")
     shop.sandbox.refunds[refund.ref.id]["status"] = status
@@ -318,7 +322,7 @@ def test_states_of_a_refund(shop: Shop, status: str, state: str) -> None:
     assert MoveState(state) == shop.payments.get_refund(refund.ref).state
 
 
-def test_intent_is_an_order_for_the_checkout(shop: Shop) -> None:
+def test_intent_is_an_order_for_the_checkout(shop: SandboxHub) -> None:
     """An intent creates an order, with the options for Razorpay's Checkout."""
     intent = shop.payments.create_intent(
         order(source=None, store_method=True, description="Masks"), idempotency_key="i-1"
@@ -346,7 +350,7 @@ def test_intent_is_an_order_for_the_checkout(shop: Shop) -> None:
     assert (PaymentState.REQUIRES_ACTION, "INV-2041") == (waiting.state, waiting.reference)
 
 
-def test_unpaid_order_is_looked_up_once(shop: Shop) -> None:
+def test_unpaid_order_is_looked_up_once(shop: SandboxHub) -> None:
     """An order is read with its payments, and an unknown status is UNKNOWN."""
     intent = shop.payments.create_intent(order(source=None), idempotency_key="i-1")
     shop.sandbox.orders[intent.ref.id]["status"] = "levitated"
@@ -360,7 +364,7 @@ def test_unpaid_order_is_looked_up_once(shop: Shop) -> None:
 
 
 @pytest.mark.parametrize("missing", ["id", "status", "amount"])
-def test_payment_without_a_part_is_left_out(shop: Shop, missing: str) -> None:
+def test_payment_without_a_part_is_left_out(shop: SandboxHub, missing: str) -> None:
     """A listed payment without an id, status or amount is left out."""
     item = {"id": "pay_1", "status": "captured", "amount": 100, "currency": "INR"}
     shop.sandbox.fail(reply({"items": [{**item, missing: None}, item]}))
@@ -369,7 +373,7 @@ def test_payment_without_a_part_is_left_out(shop: Shop, missing: str) -> None:
     assert ["pay_1"] == [payment.ref.id for payment in payments]
 
 
-def test_buyer_pays_an_intent_at_the_second_attempt(shop: Shop) -> None:
+def test_buyer_pays_an_intent_at_the_second_attempt(shop: SandboxHub) -> None:
     """A failed attempt is a decline; once the buyer has paid, the order has its payment."""
     intent = shop.payments.create_intent(order(source=None), idempotency_key="i-1")
     shop.sandbox.visit(intent.ref.id, reason="payment_cancelled")
@@ -388,7 +392,7 @@ def test_buyer_pays_an_intent_at_the_second_attempt(shop: Shop) -> None:
     )
 
 
-def test_tokens_of_a_customer(shop: Shop) -> None:
+def test_tokens_of_a_customer(shop: SandboxHub) -> None:
     """A customer's stored tokens are listed with their states, and can be deleted."""
     for number, status in enumerate(("initiated", "rejected", "cancelled", "levitated")):
         shop.sandbox.store("cust_bob", f"token_{number}", status)
@@ -412,7 +416,7 @@ def test_tokens_of_a_customer(shop: Shop) -> None:
     assert TOKEN not in shop.sandbox.tokens["cust_ada"]
 
 
-def test_lists_are_filtered_and_paged(shop: Shop) -> None:
+def test_lists_are_filtered_and_paged(shop: SandboxHub) -> None:
     """Payments and settlements are listed page by page, and disputes all at once."""
     refs = [shop.pay().ref for _ in range(3)]
     first_page = shop.payments.payments(PaymentQuery(limit=2))
@@ -443,7 +447,7 @@ def test_lists_are_filtered_and_paged(shop: Shop) -> None:
     assert () == shop.payments.disputes(later).items
 
 
-def test_payment_link(shop: Shop) -> None:
+def test_payment_link(shop: SandboxHub) -> None:
     """A payment link has a unique name made of its key, and can be paid or cancelled."""
     expiry = datetime.fromtimestamp(shop.time, UTC) + timedelta(days=7)
     request = LinkRequest(RUPEES, reference="INV-2041", description="Masks", expires_at=expiry)
@@ -484,7 +488,7 @@ def test_payment_link(shop: Shop) -> None:
     assert plain_link.expires_at is None
 
 
-def test_refused_link_is_refused(shop: Shop) -> None:
+def test_refused_link_is_refused(shop: SandboxHub) -> None:
     """If a link is refused and no earlier request created it, an error is raised."""
     shop.sandbox.fail(invalid_request("The amount is invalid.", "amount").response)
     with pytest.raises(InvalidRequest):
@@ -501,7 +505,7 @@ def test_refused_link_is_refused(shop: Shop) -> None:
         (reply({"id": "order_1", "status": "created"}), VendorFailed),
     ],
 )
-def test_refusals(shop: Shop, answer: Response, kind: type[Exception]) -> None:
+def test_refusals(shop: SandboxHub, answer: Response, kind: type[Exception]) -> None:
     """Each Razorpay error has its class."""
     shop.sandbox.fail(answer)
     with pytest.raises(kind) as excinfo:
@@ -521,7 +525,9 @@ def test_refusals(shop: Shop, answer: Response, kind: type[Exception]) -> None:
         lambda shop, ref: shop.payments.remove_means(ref, idempotency_key="m"),
     ],
 )
-def test_unreadable_answers_are_failures(shop: Shop, use: Callable[[Shop, Ref], object]) -> None:
+def test_unreadable_answers_are_failures(
+    shop: SandboxHub, use: Callable[[SandboxHub, Ref], object]
+) -> None:
     """A successful answer without its content is a failure of the vendor."""
     ref = Ref("razorpay", "main", "pay_1", {"customer": "cust_ada"})
     shop.sandbox.fail(*[reply({"entity": "nothing"})] * 2)
@@ -541,7 +547,7 @@ def test_wrong_key_id_is_refused() -> None:
         Razorpay(key_id="razorpay-secret")
 
 
-def test_checkout_without_buyer_details_has_no_prefill(shop: Shop) -> None:
+def test_checkout_without_buyer_details_has_no_prefill(shop: SandboxHub) -> None:
     """Without the buyer's contact details, the payment form is not prefilled."""
     by_id = shop.payments.create_intent(
         order(source=None, customer=Customer(id=ADA.id)), idempotency_key="i-1"
@@ -558,7 +564,7 @@ def test_checkout_without_buyer_details_has_no_prefill(shop: Shop) -> None:
 
 def test_link_without_a_page_to_return_to() -> None:
     """Without a return URL, a payment link has no callback."""
-    shop = Shop(return_url=None)
+    shop = SandboxHub(return_url=None)
     with shop.hub:
         link = shop.payments.create_link(
             LinkRequest(RUPEES, reference="INV-1"), idempotency_key="l-1"
@@ -569,7 +575,7 @@ def test_link_without_a_page_to_return_to() -> None:
 
 
 @pytest.mark.parametrize("id_", ["²", "x"])
-def test_reference_of_no_page_begins_the_list(shop: Shop, id_: str) -> None:
+def test_reference_of_no_page_begins_the_list(shop: SandboxHub, id_: str) -> None:
     """A page reference that no list returned begins at the first page."""
     payment = shop.pay()
 

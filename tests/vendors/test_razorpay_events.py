@@ -13,21 +13,21 @@ from moorage.contracts.payments import (
     PayoutState,
     advance,
 )
-from tests.vendors.razorpay_account import PART, RUPEES, Shop, order
+from tests.vendors.razorpay_account import PART, RUPEES, SandboxHub, order
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
 
 @pytest.fixture(name="shop")
-def _shop() -> Iterator[Shop]:
+def _shop() -> Iterator[SandboxHub]:
     """Return a hub that takes payments by Razorpay."""
-    shop = Shop()
+    shop = SandboxHub()
     with shop.hub:
         yield shop
 
 
-def test_events_of_a_payment(shop: Shop) -> None:
+def test_events_of_a_payment(shop: SandboxHub) -> None:
     """Each event contains the payment, so that no look-up is needed."""
     held = shop.hold()
     shop.time += 60
@@ -59,7 +59,7 @@ def test_events_of_a_payment(shop: Shop) -> None:
         assert (PaymentState.PARTIALLY_REFUNDED, PART) == (payment.state, payment.refunded)
 
 
-def test_event_of_a_failed_payment(shop: Shop) -> None:
+def test_event_of_a_failed_payment(shop: SandboxHub) -> None:
     """The event of a failed payment has the reason of the decline."""
     intent = shop.payments.create_intent(order(source=None), idempotency_key="i-1")
     shop.sandbox.visit(intent.ref.id, reason="levitated")
@@ -85,7 +85,7 @@ def test_event_of_a_failed_payment(shop: Shop) -> None:
     ],
 )
 def test_events_of_a_dispute(
-    shop: Shop, status: str, state: DisputeState, payment_state: PaymentState | None
+    shop: SandboxHub, status: str, state: DisputeState, payment_state: PaymentState | None
 ) -> None:
     """A payment is disputed while the buyer may get the money back."""
     payment = shop.pay()
@@ -101,7 +101,7 @@ def test_events_of_a_dispute(
     )
 
 
-def test_events_of_settlements_and_of_refunds_alone(shop: Shop) -> None:
+def test_events_of_settlements_and_of_refunds_alone(shop: SandboxHub) -> None:
     """A settlement's event has the payout, and a refund's event names the payment."""
     payment = shop.pay()
     refund = shop.payments.refund(payment.ref, PART, idempotency_key="r-1")
@@ -116,7 +116,7 @@ def test_events_of_settlements_and_of_refunds_alone(shop: Shop) -> None:
     assert (payment.ref.id, refund.ref.id) == (refunded.ref.id, refunded.refund.ref.id)
 
 
-def test_unknown_status_is_no_success(shop: Shop) -> None:
+def test_unknown_status_is_no_success(shop: SandboxHub) -> None:
     """A payment with an unknown status is UNKNOWN, and nothing counts as captured."""
     payment = shop.pay()
     changed = shop.sandbox.payments[payment.ref.id] | {"status": "levitated"}

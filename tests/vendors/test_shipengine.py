@@ -25,7 +25,7 @@ from moorage.domain.values.money import Money
 from moorage.errors import InvalidData, UnsupportedByVendor
 from moorage.vendors.shipping._common import as_number
 from moorage.vendors.shipping._shipengine_requests import address_body, rates_body
-from tests.vendors.shipengine_account import PARCEL, REQUEST, THERE, Shop
+from tests.vendors.shipengine_account import PARCEL, REQUEST, THERE, SandboxHub
 
 SHIRTS = CustomsItem(
     description="Shirts",
@@ -40,9 +40,9 @@ ABROAD = attrs.evolve(THERE, country="CA", region="ON")
 
 
 @pytest.fixture(name="shop")
-def _shop() -> Shop:
+def _shop() -> SandboxHub:
     """Return a hub with an account at a new ShipEngine sandbox."""
-    return Shop()
+    return SandboxHub()
 
 
 def shipment_request(request: RateRequest, insurer: str = "carrier") -> dict[str, Any]:
@@ -213,7 +213,7 @@ def test_customs_contents(contents: Contents, word: str, why: str | None) -> Non
     ids=["paper", "insurance", "exemption"],
 )
 def test_unsupported_shipments_are_refused_before_sending(
-    shop: Shop, fields: dict[str, Any]
+    shop: SandboxHub, fields: dict[str, Any]
 ) -> None:
     """An option that ShipEngine does not support is refused before anything is sent."""
     with pytest.raises(UnsupportedByVendor):

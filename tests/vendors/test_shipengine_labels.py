@@ -27,18 +27,18 @@ from moorage.errors import (
     VendorRejected,
 )
 from moorage.testing.sandboxes.base import Lost, reply
-from tests.vendors.shipengine_account import PARCEL, REQUEST, Shop
+from tests.vendors.shipengine_account import PARCEL, REQUEST, SandboxHub
 
 
 @pytest.fixture(name="shop")
-def _shop() -> Shop:
+def _shop() -> SandboxHub:
     """Return a hub with an account at a new ShipEngine sandbox."""
-    return Shop()
+    return SandboxHub()
 
 
 def test_all_carriers_are_asked_unless_some_are_named() -> None:
     """All connected carriers of ShipEngine give rates, unless the account names some."""
-    listing, carrier_shop = Shop(), Shop(carriers=["se-100"])
+    listing, carrier_shop = SandboxHub(), SandboxHub(carriers=["se-100"])
     listing.shipping.get_rates(REQUEST)
     carrier_shop.shipping.get_rates(REQUEST)
     with pytest.raises(InvalidRequest, match="se-9 is not known"):
@@ -50,21 +50,21 @@ def test_all_carriers_are_asked_unless_some_are_named() -> None:
     assert ["/v1/rates"] == [request.path for request in carrier_shop.sandbox.requests]
 
 
-def test_too_heavy_parcel_becomes_a_message(shop: Shop) -> None:
+def test_too_heavy_parcel_becomes_a_message(shop: SandboxHub) -> None:
     """If a carrier of ShipEngine refuses the weight, its message is returned."""
     result = shop.shipping.get_rates(attrs.evolve(REQUEST, parcels=Parcel(weight=40)))
 
     assert ((), "The parcel is too heavy.") == (result.rates, result.messages[0].text)
 
 
-def test_account_without_carriers_is_refused(shop: Shop) -> None:
+def test_account_without_carriers_is_refused(shop: SandboxHub) -> None:
     """A ShipEngine account without a carrier is refused."""
     shop.sandbox.carriers = []
     with pytest.raises(VendorRejected, match="No carrier"):
         shop.shipping.get_rates(REQUEST)
 
 
-def test_rate_is_the_total_price(shop: Shop) -> None:
+def test_rate_is_the_total_price(shop: SandboxHub) -> None:
     """The price of a ShipEngine rate is the sum of shipping, insurance and other amounts."""
     usd = {"currency": "usd", "amount": 1.1}
     rates = [
@@ -101,7 +101,7 @@ def test_rate_is_the_total_price(shop: Shop) -> None:
         shop.shipping.get_rates(REQUEST)
 
 
-def test_label_format_and_size(shop: Shop) -> None:
+def test_label_format_and_size(shop: SandboxHub) -> None:
     """A label is bought in the format and size that were requested with its ShipEngine rate."""
     label = shop.buy_label_of_order(label_size=LabelSize.A6).labels[0]
     request = next(request for request in shop.sandbox.requests if "/labels/rates/" in request.path)
@@ -116,7 +116,7 @@ def test_label_format_and_size(shop: Shop) -> None:
     assert (LabelFormat.PDF, "A6", "pdf") == (label.format, label.size, label.vendor_format)
 
 
-def test_several_parcels_have_a_label_each(shop: Shop) -> None:
+def test_several_parcels_have_a_label_each(shop: SandboxHub) -> None:
     """Each parcel of a ShipEngine shipment has its own label and number."""
     shipment = shop.buy_label_of_order(parcels=[PARCEL, PARCEL])
 
@@ -126,7 +126,7 @@ def test_several_parcels_have_a_label_each(shop: Shop) -> None:
     assert shipment.labels[1] == third
 
 
-def test_several_parcels_may_share_a_file(shop: Shop) -> None:
+def test_several_parcels_may_share_a_file(shop: SandboxHub) -> None:
     """If ShipEngine has one file for all parcels, it is one label for several numbers."""
     shipment = shop.buy_label_of_order(parcels=[PARCEL, PARCEL])
     for package in shop.sandbox.labels[shipment.ref.id]["packages"]:
@@ -136,7 +136,7 @@ def test_several_parcels_may_share_a_file(shop: Shop) -> None:
     assert (2, 1) == (len(result.tracking_numbers), len(result.labels))
 
 
-def test_label_comes_in_other_formats_if_there_are_any(shop: Shop) -> None:
+def test_label_comes_in_other_formats_if_there_are_any(shop: SandboxHub) -> None:
     """A label is returned in another format only if ShipEngine has it."""
     shipment = shop.buy_label_of_order()
 
@@ -151,7 +151,7 @@ def test_label_comes_in_other_formats_if_there_are_any(shop: Shop) -> None:
     assert count == len(shop.sandbox.requests)
 
 
-def test_label_of_a_new_kind_is_at_its_link(shop: Shop) -> None:
+def test_label_of_a_new_kind_is_at_its_link(shop: SandboxHub) -> None:
     """A ShipEngine label in an unknown format has ShipEngine's link."""
     shipment = shop.buy_label_of_order()
     label = shop.sandbox.labels[shipment.ref.id]
@@ -162,7 +162,7 @@ def test_label_of_a_new_kind_is_at_its_link(shop: Shop) -> None:
     assert (LabelFormat.UNKNOWN, ("https://f",)) == (result.labels[0].format, result.documents)
 
 
-def test_label_that_comes_later_is_pending(shop: Shop) -> None:
+def test_label_that_comes_later_is_pending(shop: SandboxHub) -> None:
     """A ShipEngine label that is not ready yet is pending."""
     shop.sandbox.slow = True
     shipment, lost_shipment = shop.buy_label_of_order(), shop.buy_label_of_order("order-2")
@@ -184,7 +184,7 @@ def test_label_that_comes_later_is_pending(shop: Shop) -> None:
     assert excinfo.value.vendor_code is None
 
 
-def test_lost_purchase_is_found_by_its_mark(shop: Shop) -> None:
+def test_lost_purchase_is_found_by_its_mark(shop: SandboxHub) -> None:
     """A ShipEngine purchase with a lost response is found by its mark among the labels."""
     rate = shop.shipping.get_rates(REQUEST).rates[0]
     shop.wire.planned[shop.buying(rate.ref.id)] = [Lost()]
@@ -216,7 +216,7 @@ def test_lost_purchase_is_found_by_its_mark(shop: Shop) -> None:
     ],
     ids=["none", "unmarked", "odd", "list", "failed"],
 )
-def test_lost_purchase_that_is_not_found_is_unknown(shop: Shop, listed: object) -> None:
+def test_lost_purchase_that_is_not_found_is_unknown(shop: SandboxHub, listed: object) -> None:
     """A lost ShipEngine purchase that cannot be found has an unknown outcome."""
     rate = shop.shipping.get_rates(REQUEST).rates[0]
     shop.wire.planned[shop.buying(rate.ref.id)] = [Response(503)]
@@ -227,7 +227,7 @@ def test_lost_purchase_that_is_not_found_is_unknown(shop: Shop, listed: object) 
     assert {} == shop.sandbox.labels
 
 
-def test_long_key_is_sent_as_a_digest(shop: Shop) -> None:
+def test_long_key_is_sent_as_a_digest(shop: SandboxHub) -> None:
     """A key longer than ShipEngine's limit is sent as its digest."""
     shop.buy_label_of_order("k" * 200)
 
@@ -236,7 +236,7 @@ def test_long_key_is_sent_as_a_digest(shop: Shop) -> None:
     assert 64 == len(label["shipment"]["advanced_options"]["custom_field1"])
 
 
-def test_only_rates_can_be_bought(shop: Shop) -> None:
+def test_only_rates_can_be_bought(shop: SandboxHub) -> None:
     """ShipEngine refuses a reference that is not of a rate before anything is sent."""
     with pytest.raises(InvalidData):
         shop.shipping.create_shipment("shipengine:shipengine:se-1", idempotency_key="k-1")
@@ -247,7 +247,7 @@ def test_only_rates_can_be_bought(shop: Shop) -> None:
     assert "invalid_identifier" == excinfo.value.vendor_code
 
 
-def test_void_states(shop: Shop) -> None:
+def test_void_states(shop: SandboxHub) -> None:
     """Voiding a ShipEngine label again reports it as void; a pending refund is requested."""
     shipment = shop.buy_label_of_order()
     first, second = shop.shipping.cancel(shipment.ref), shop.shipping.cancel(shipment.ref)

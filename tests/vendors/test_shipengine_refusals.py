@@ -21,16 +21,16 @@ from moorage.errors import (
 from moorage.testing.sandboxes.base import SandboxHttpClient, reply
 from moorage.vendors.shipping._shipengine_requests import rates_body
 from moorage.vendors.shipping.shipengine import ShipEngine
-from tests.vendors.shipengine_account import REQUEST, Shop
+from tests.vendors.shipengine_account import REQUEST, SandboxHub
 
 if TYPE_CHECKING:
     from moorage.testing.sandboxes.shipping.shipengine import ShipEngineSandbox
 
 
 @pytest.fixture(name="shop")
-def _shop() -> Shop:
+def _shop() -> SandboxHub:
     """Return a hub with an account at a new ShipEngine sandbox."""
-    return Shop()
+    return SandboxHub()
 
 
 @pytest.mark.parametrize(
@@ -50,7 +50,7 @@ def _shop() -> Shop:
     ],
 )
 def test_error_codes_come_before_the_status(
-    shop: Shop, status: int, error: dict[str, str], kind: type[ConnectorError] | None
+    shop: SandboxHub, status: int, error: dict[str, str], kind: type[ConnectorError] | None
 ) -> None:
     """The code in the body of a ShipEngine error decides its class before the status does."""
     shop.sandbox.fail(reply({"errors": [{**error, "message": "No."}]}, status))
@@ -74,7 +74,7 @@ def test_error_codes_come_before_the_status(
     ],
 )
 def test_other_errors_are_classified_by_status(
-    shop: Shop, body: bytes, kind: type[ConnectorError]
+    shop: SandboxHub, body: bytes, kind: type[ConnectorError]
 ) -> None:
     """A ShipEngine error without a code is classified by its status."""
     shop.sandbox.fail(Response(404, body=body))
@@ -82,7 +82,7 @@ def test_other_errors_are_classified_by_status(
         shop.shipping.track("1", "usps")
 
 
-def test_secret_in_an_error_is_masked(shop: Shop) -> None:
+def test_secret_in_an_error_is_masked(shop: SandboxHub) -> None:
     """A key that ShipEngine repeats in an error is masked."""
     text = "The API key sk_live_51H8xYzAbCdEfGhIjKlMnOpQr is not valid."
     error = {"error_code": "unauthorized", "error_type": "security", "message": text}
@@ -140,7 +140,9 @@ GOOD = rates_body(attrs.evolve(REQUEST, saturday=True), ["se-100"], "carrier")
         (("rate_options", "carrier_ids"), ["se-9"], "invalid_identifier"),
     ],
 )
-def test_sandbox_is_strict(shop: Shop, path: tuple[str, ...], value: object, code: str) -> None:
+def test_sandbox_is_strict(
+    shop: SandboxHub, path: tuple[str, ...], value: object, code: str
+) -> None:
     """The ShipEngine sandbox refuses unknown fields and wrong types like ShipEngine."""
     body = json.loads(json.dumps(GOOD))
     branch = body
@@ -153,7 +155,7 @@ def test_sandbox_is_strict(shop: Shop, path: tuple[str, ...], value: object, cod
 
 
 @pytest.mark.parametrize("side", ["ship_from", "ship_to"])
-def test_sandbox_refuses_an_address_without_a_name(shop: Shop, side: str) -> None:
+def test_sandbox_refuses_an_address_without_a_name(shop: SandboxHub, side: str) -> None:
     """ShipEngine needs the name of a person or company; the error names the address."""
     body = json.loads(json.dumps(GOOD))
     for name in ("name", "company_name"):
@@ -165,7 +167,7 @@ def test_sandbox_refuses_an_address_without_a_name(shop: Shop, side: str) -> Non
     assert side in error["message"]
 
 
-def test_sandbox_refuses_invalid_requests(shop: Shop) -> None:
+def test_sandbox_refuses_invalid_requests(shop: SandboxHub) -> None:
     """The ShipEngine sandbox refuses a missing key, an unknown path and a key sent for a file."""
     shop.buy_label_of_order()
     [path, *_] = shop.sandbox.contents
@@ -180,7 +182,7 @@ def test_sandbox_refuses_invalid_requests(shop: Shop) -> None:
     assert 404 == response_to(shop.sandbox, Request.get("/v1/downloads/none"), key=None).status
 
 
-def test_sandbox_sells_a_label_without_a_mark(shop: Shop) -> None:
+def test_sandbox_sells_a_label_without_a_mark(shop: SandboxHub) -> None:
     """A label bought by another program, without our mark, has no field for it."""
     rate = shop.shipping.get_rates(REQUEST).rates[0]
     response = response_to(shop.sandbox, Request.post(f"/v1/labels/rates/{rate.ref.id}", json={}))

@@ -12,13 +12,13 @@ from moorage.contracts.shipping import AddressVerdict, Place, TrackingStatus
 from moorage.domain.webhooks.events import WebhookEvent
 from moorage.errors import InvalidRequest, VendorFailed, VendorRejected
 from moorage.testing.sandboxes.base import reply
-from tests.vendors.shipengine_account import THERE, Shop
+from tests.vendors.shipengine_account import THERE, SandboxHub
 
 
 @pytest.fixture(name="shop")
-def _shop() -> Shop:
+def _shop() -> SandboxHub:
     """Return a hub with an account at a new ShipEngine sandbox."""
-    return Shop()
+    return SandboxHub()
 
 
 @pytest.mark.parametrize(
@@ -40,7 +40,9 @@ def _shop() -> Shop:
         ("EX", "CANCELLED", TrackingStatus.CANCELED),
     ],
 )
-def test_tracking_status(shop: Shop, word: str, closer: str | None, status: TrackingStatus) -> None:
+def test_tracking_status(
+    shop: SandboxHub, word: str, closer: str | None, status: TrackingStatus
+) -> None:
     """Tracking at ShipEngine returns the parcel's most detailed status and its events."""
     [number] = shop.buy_label_of_order().tracking_numbers
     shop.sandbox.move(number, "NY")
@@ -54,7 +56,7 @@ def test_tracking_status(shop: Shop, word: str, closer: str | None, status: Trac
     assert datetime(2030, 1, 5, tzinfo=UTC) == tracking.estimated_delivery
 
 
-def test_incomplete_tracking(shop: Shop) -> None:
+def test_incomplete_tracking(shop: SandboxHub) -> None:
     """ShipEngine tracking without times or places is read as far as possible."""
     events = [{"status_code": "DE", "signer": "Anna"}, {"status_code": "NEW"}, 7]
     shop.sandbox.fail(reply({"status_code": "DE", "events": events}))
@@ -85,7 +87,7 @@ def test_incomplete_tracking(shop: Shop) -> None:
     ],
 )
 def test_address_verdicts(
-    shop: Shop, status: str, matched: dict[str, str] | None, verdict: AddressVerdict
+    shop: SandboxHub, status: str, matched: dict[str, str] | None, verdict: AddressVerdict
 ) -> None:
     """An address that ShipEngine cannot match is not valid, and nothing is suggested."""
     message = {"code": "a1001", "detail_code": "suite_missing", "message": "Which?"}
@@ -98,7 +100,7 @@ def test_address_verdicts(
     assert ["suite_missing", "a1"] == [message.code for message in checked_result.messages]
 
 
-def test_address_is_valid_if_only_its_letters_differ(shop: Shop) -> None:
+def test_address_is_valid_if_only_its_letters_differ(shop: SandboxHub) -> None:
     """An address that differs from ShipEngine's only in case is valid."""
     checked_result = shop.shipping.validate_address(THERE)
 
@@ -119,7 +121,7 @@ def event(kind: str, **data: Any) -> WebhookEvent:
     return WebhookEvent(vendor="shipengine", id="1", type=kind, vendor_type=kind, data=data)
 
 
-def test_events_of_labels_and_other_parcels(shop: Shop) -> None:
+def test_events_of_labels_and_other_parcels(shop: SandboxHub) -> None:
     """A ShipEngine event names its label if there is one."""
     base_url = "https://api.shipengine.com/v1/labels/se-7"
     (own_event,) = shop.hub.events(
@@ -137,7 +139,7 @@ def test_events_of_labels_and_other_parcels(shop: Shop) -> None:
     assert () == shop.hub.events("shipengine", event("API_BATCH"))
 
 
-def test_webhook_of_an_unknown_parcel_is_verified(shop: Shop) -> None:
+def test_webhook_of_an_unknown_parcel_is_verified(shop: SandboxHub) -> None:
     """A ShipEngine webhook about an unknown parcel is verified, too."""
     number = shop.buy_label_of_order().tracking_numbers[0]
     shop.sandbox.labels.clear()

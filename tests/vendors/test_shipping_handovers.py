@@ -71,7 +71,7 @@ class Line(SandboxHttpClient):
         return super().send(request, url, timeouts)
 
 
-class Shop:
+class SandboxHub:
     """A hub with an account at the sandbox of one vendor."""
 
     def __init__(self, name: str) -> None:
@@ -109,9 +109,9 @@ class Shop:
 
 
 @pytest.fixture(name="shop", params=["easypost", "shipengine", "shippo"])
-def _shop(request: pytest.FixtureRequest) -> Shop:
+def _shop(request: pytest.FixtureRequest) -> SandboxHub:
     """Return a hub with an account at this vendor's sandbox."""
-    return Shop(request.param)
+    return SandboxHub(request.param)
 
 
 def ref(id: str = "1", account: str = "a") -> Ref:
@@ -202,7 +202,7 @@ def test_shipengine_needs_a_contact(field: str) -> None:
         shipengine_pickup(attrs.evolve(pickup([ref()]), address=address))
 
 
-def test_pickup_is_read(shop: Shop) -> None:
+def test_pickup_is_read(shop: SandboxHub) -> None:
     """A scheduled pickup is read with the carrier's number and its time span."""
     scheduled = shop.schedule(pickup([shop.buy_label_of_order()]))
     assert PickupState.SCHEDULED is scheduled.state
@@ -214,7 +214,7 @@ def test_pickup_is_read(shop: Shop) -> None:
     assert {"easypost": Money("0.00", "USD")}.get(shop.name) == scheduled.cost
 
 
-def test_pickup_that_no_carrier_makes_is_refused(shop: Shop) -> None:
+def test_pickup_that_no_carrier_makes_is_refused(shop: SandboxHub) -> None:
     """If no carrier comes to the address, the error has the carrier's message."""
     bought = shop.buy_label_of_order()
     if shop.name == "shipengine":
@@ -225,7 +225,7 @@ def test_pickup_that_no_carrier_makes_is_refused(shop: Shop) -> None:
     assert caught.value.vendor_message
 
 
-def test_lost_pickup_is_looked_up_or_unknown(shop: Shop) -> None:
+def test_lost_pickup_is_looked_up_or_unknown(shop: SandboxHub) -> None:
     """A pickup whose answer was lost is looked up, and booked only once."""
     bought = shop.buy_label_of_order()
     shop.line.planned = [(f"POST {PICKUPS[shop.name]}", Lost())]
@@ -245,7 +245,7 @@ def test_lost_pickup_is_looked_up_or_unknown(shop: Shop) -> None:
 @pytest.mark.parametrize("name", ["easypost", "shipengine"])
 def test_lost_pickup_that_is_not_found_is_unknown(name: str) -> None:
     """A lost pickup that cannot be found has an unknown outcome, and is not booked again."""
-    shop = Shop(name)
+    shop = SandboxHub(name)
     bought = shop.buy_label_of_order()
     path = f"POST {PICKUPS[name]}{'pickup_' if name == 'easypost' else ''}"
     shop.line.planned = [(path, Response(503)), (f"GET {PICKUPS[name]}", Response(503))]
@@ -257,7 +257,7 @@ def test_lost_pickup_that_is_not_found_is_unknown(name: str) -> None:
 
 def test_pickup_of_other_labels_is_not_taken_for_a_lost_one() -> None:
     """A lost pickup is not mistaken for one of other labels, or for a cancelled one."""
-    shop = Shop("shipengine")
+    shop = SandboxHub("shipengine")
     first, second = shop.buy_label_of_order("1"), shop.buy_label_of_order("2")
     cancelled = shop.schedule(pickup([second]), "a")
     shop.shipping.cancel_pickup(cancelled.ref)
@@ -268,7 +268,7 @@ def test_pickup_of_other_labels_is_not_taken_for_a_lost_one() -> None:
 
 
 @pytest.mark.parametrize("body", JUNK)
-def test_malformed_answers_schedule_nothing(shop: Shop, body: bytes) -> None:
+def test_malformed_answers_schedule_nothing(shop: SandboxHub, body: bytes) -> None:
     """An answer without a pickup or manifest is an error."""
     bought = shop.buy_label_of_order()
     answer = Response(200, {"Content-Type": "application/json"}, body)
@@ -283,7 +283,7 @@ def test_malformed_answers_schedule_nothing(shop: Shop, body: bytes) -> None:
 @pytest.mark.parametrize("name", ["easypost", "shipengine"])
 def test_pickup_that_cannot_be_cancelled_is_refused(name: str) -> None:
     """If the vendor refuses to cancel a pickup, an error is raised."""
-    shop = Shop(name)
+    shop = SandboxHub(name)
     scheduled = shop.schedule(pickup([shop.buy_label_of_order()]))
     refusal = {
         "easypost": reply({"error": {"code": "PICKUP.CANCEL.ERROR", "message": "No."}}, 422),
@@ -300,7 +300,7 @@ def test_pickup_that_cannot_be_cancelled_is_refused(name: str) -> None:
 
 def test_easypost_takes_the_cheapest_pickup() -> None:
     """The cheapest EasyPost pickup is booked; prices in several currencies are refused."""
-    shop = Shop("easypost")
+    shop = SandboxHub("easypost")
     request = pickup([shop.buy_label_of_order()])
     shop.schedule(request)
     assert "NextDay" == json.loads(shop.sandbox.requests[-1].body)["service"]
@@ -317,7 +317,7 @@ def test_easypost_takes_the_cheapest_pickup() -> None:
 
 def test_shippo_pickup_states_are_read() -> None:
     """A pending Shippo pickup is pending, and an unknown status is UNKNOWN."""
-    shop = Shop("shippo")
+    shop = SandboxHub("shippo")
     bought = shop.buy_label_of_order()
     states = {"PENDING": PickupState.PENDING, "ON_ICE": PickupState.UNKNOWN}
     for word, state in states.items():
@@ -328,7 +328,7 @@ def test_shippo_pickup_states_are_read() -> None:
 
 def test_shipments_of_several_carriers_are_refused_by_shippo() -> None:
     """Shippo takes pickups and manifests of one carrier account at a time."""
-    shop = Shop("shippo")
+    shop = SandboxHub("shippo")
     refs = [shop.buy_label_of_order("1"), shop.buy_label_of_order("2")]
     rate = shop.sandbox.transactions[refs[1].id]["rate"]
     shop.sandbox.rates[rate]["carrier_account"] = "1" * 32
@@ -341,7 +341,7 @@ def test_shipments_of_several_carriers_are_refused_by_shippo() -> None:
         shop.schedule(pickup([refs[1]]))
 
 
-def test_shipment_is_on_one_manifest_only(shop: Shop) -> None:
+def test_shipment_is_on_one_manifest_only(shop: SandboxHub) -> None:
     """A second manifest for the same shipment is refused, and nothing is created."""
     bought = shop.buy_label_of_order()
     shop.manifest(bought)
@@ -351,7 +351,7 @@ def test_shipment_is_on_one_manifest_only(shop: Shop) -> None:
         shop.manifest(key="empty")
 
 
-def test_lost_manifest_is_looked_up(shop: Shop) -> None:
+def test_lost_manifest_is_looked_up(shop: SandboxHub) -> None:
     """After a lost answer, the manifest with all these shipments is found."""
     refs = [shop.buy_label_of_order("1"), shop.buy_label_of_order("2")]
     shop.line.planned = [(f"POST {MANIFESTS[shop.name]}", Lost())]
@@ -362,7 +362,7 @@ def test_lost_manifest_is_looked_up(shop: Shop) -> None:
     assert 1 == len(created.documents)
 
 
-def test_lost_manifest_that_is_not_found_is_unknown(shop: Shop) -> None:
+def test_lost_manifest_that_is_not_found_is_unknown(shop: SandboxHub) -> None:
     """A lost manifest that cannot be found has an unknown outcome."""
     refs = [shop.buy_label_of_order("1"), shop.buy_label_of_order("2")]
     shop.manifest(refs[0], key="other")
@@ -375,7 +375,7 @@ def test_lost_manifest_that_is_not_found_is_unknown(shop: Shop) -> None:
 
 def test_lost_manifest_is_searched_once() -> None:
     """After a lost answer, ShipEngine is asked once for these labels' manifests."""
-    shop = Shop("shipengine")
+    shop = SandboxHub("shipengine")
     bought = shop.buy_label_of_order()
     shop.line.planned = [("POST /v1/manifests", Lost())]
     shop.manifest(bought)
@@ -393,7 +393,7 @@ def test_lost_manifest_is_searched_once() -> None:
 @pytest.mark.parametrize("name", ["shipengine", "shippo"])
 def test_manifest_that_is_made_later_is_pending(name: str) -> None:
     """A manifest that is not ready yet is pending, and can be read later."""
-    shop = Shop(name)
+    shop = SandboxHub(name)
     bought = shop.buy_label_of_order()
     shop.sandbox.slow = True
     created = shop.manifest(bought)
@@ -408,7 +408,7 @@ def test_manifest_that_is_made_later_is_pending(name: str) -> None:
 
 def test_failed_scan_form_says_why() -> None:
     """A scan form that EasyPost could not create has state failed, with EasyPost's message."""
-    shop = Shop("easypost")
+    shop = SandboxHub("easypost")
     form = {"id": "sf_1", "status": "failed", "message": "No address.", "form_url": None}
     shop.line.planned = [("GET /v2/scan_forms", reply(form))]
     result = shop.shipping.get_manifest("easypost:easypost:sf_1")
@@ -417,7 +417,7 @@ def test_failed_scan_form_says_why() -> None:
 
 def test_service_points_are_read_with_care() -> None:
     """Service points have their kind, and their distance if ShipEngine states it."""
-    shop = Shop("shipengine")
+    shop = SandboxHub("shipengine")
     points = shop.shipping.find_service_points(ADA).points
     assert [(120, ServicePointKind.SHOP), (912, ServicePointKind.LOCKER)] == [
         (point.distance, point.kind) for point in points

@@ -82,7 +82,7 @@ class Wire(SandboxHttpClient):
         return super().send(request, url, timeouts)
 
 
-class Shop:
+class SandboxHub:
     """A hub with an account at Shippo's sandbox."""
 
     def __init__(self) -> None:
@@ -102,9 +102,9 @@ class Shop:
 
 
 @pytest.fixture(name="shop")
-def _shop() -> Shop:
+def _shop() -> SandboxHub:
     """Return a hub with an account at a new Shippo sandbox."""
-    return Shop()
+    return SandboxHub()
 
 
 def test_measures_are_texts_with_units() -> None:
@@ -232,7 +232,7 @@ def test_customs_fields() -> None:
     ],
 )
 def test_label_format_and_size(
-    shop: Shop, wished: dict[str, Any], result: str, results: tuple[LabelFormat, str | None]
+    shop: SandboxHub, wished: dict[str, Any], result: str, results: tuple[LabelFormat, str | None]
 ) -> None:
     """A Shippo label has the requested format and size."""
     label = shop.buy_label_of_order(**wished).labels[0]
@@ -240,7 +240,7 @@ def test_label_format_and_size(
     assert (result, results) == (label.vendor_format, (label.format, label.size))
 
 
-def test_several_parcels_have_a_label_each(shop: Shop) -> None:
+def test_several_parcels_have_a_label_each(shop: SandboxHub) -> None:
     """Each parcel of a Shippo shipment has its own label, and all are cancelled together."""
     shipment = shop.buy_label_of_order(parcels=[PARCEL, PARCEL, PARCEL])
 
@@ -260,14 +260,14 @@ def test_several_parcels_have_a_label_each(shop: Shop) -> None:
     assert CancelState.REJECTED is shop.shipping.cancel(shipment.ref).state
 
 
-def test_first_label_is_returned_if_others_cannot_be_read(shop: Shop) -> None:
+def test_first_label_is_returned_if_others_cannot_be_read(shop: SandboxHub) -> None:
     """If Shippo cannot list the other labels, a purchase is returned with one label."""
     shop.wire.planned["GET /transactions"] = [Response(503)]
 
     assert 1 == len(shop.buy_label_of_order(parcels=[PARCEL, PARCEL]).labels)
 
 
-def test_unlisted_parcels_are_cancelled_by_reference(shop: Shop) -> None:
+def test_unlisted_parcels_are_cancelled_by_reference(shop: SandboxHub) -> None:
     """If Shippo cannot list the parcels, the known transaction is cancelled."""
     shipment = shop.buy_label_of_order(parcels=[PARCEL, PARCEL])
     shop.wire.planned["GET /transactions"] = [reply({"results": []})]
@@ -276,7 +276,7 @@ def test_unlisted_parcels_are_cancelled_by_reference(shop: Shop) -> None:
     assert [shipment.ref.id] == [*shop.sandbox.refunds]
 
 
-def test_label_that_comes_later_is_pending(shop: Shop) -> None:
+def test_label_that_comes_later_is_pending(shop: SandboxHub) -> None:
     """A Shippo label that is not ready yet is pending."""
     shop.sandbox.slow = True
     shipment = shop.buy_label_of_order()
@@ -297,7 +297,7 @@ def test_label_that_comes_later_is_pending(shop: Shop) -> None:
     assert (ShipmentState.BOUGHT, 1) == (result.state, len(result.labels))
 
 
-def test_label_that_fails_later(shop: Shop) -> None:
+def test_label_that_fails_later(shop: SandboxHub) -> None:
     """A Shippo label that fails later has the state failed, with the reason."""
     shop.sandbox.slow = True
     shipment = shop.buy_label_of_order()
@@ -307,7 +307,7 @@ def test_label_that_fails_later(shop: Shop) -> None:
     assert (ShipmentState.FAILED, "carrier_error") == (result.state, result.warnings[0].code)
 
 
-def test_new_status_is_kept(shop: Shop) -> None:
+def test_new_status_is_kept(shop: SandboxHub) -> None:
     """An unknown status of Shippo is kept as unknown, with Shippo's name for it."""
     shipment = shop.buy_label_of_order()
     shop.sandbox.transactions[shipment.ref.id] |= {
@@ -323,7 +323,7 @@ def test_new_status_is_kept(shop: Shop) -> None:
     assert Money("6.07", "USD") == result.cost
 
 
-def test_lost_purchase_is_found_by_its_mark(shop: Shop) -> None:
+def test_lost_purchase_is_found_by_its_mark(shop: SandboxHub) -> None:
     """A Shippo purchase with a lost response is found by its mark among the transactions."""
     rate = shop.shipping.get_rates(REQUEST).rates[0]
     shop.wire.planned["POST /transactions"] = [Lost()]
@@ -334,7 +334,7 @@ def test_lost_purchase_is_found_by_its_mark(shop: Shop) -> None:
     assert result.ref.id != other_shipment.ref.id
 
 
-def test_lost_purchase_that_is_not_found_is_unknown(shop: Shop) -> None:
+def test_lost_purchase_that_is_not_found_is_unknown(shop: SandboxHub) -> None:
     """A lost Shippo purchase that cannot be found has an unknown outcome."""
     rate = shop.shipping.get_rates(REQUEST).rates[0]
     shop.wire.planned["POST /transactions"] = [Response(503)]
@@ -359,14 +359,14 @@ def test_long_key_has_a_short_mark() -> None:
     assert transaction_mark(long_key) != transaction_mark(f"{long_key}k")
 
 
-def test_only_rates_can_be_bought(shop: Shop) -> None:
+def test_only_rates_can_be_bought(shop: SandboxHub) -> None:
     """Shippo refuses a reference that is not of a rate before anything is sent."""
     with pytest.raises(InvalidData):
         shop.shipping.create_shipment("shippo:shippo:1", idempotency_key="k-1")
     assert [] == shop.sandbox.requests
 
 
-def test_unreadable_rates_become_messages(shop: Shop) -> None:
+def test_unreadable_rates_become_messages(shop: SandboxHub) -> None:
     """A Shippo rate without price or carrier becomes a message."""
     rates = [{"object_id": "1", "provider": "UPS"}, {"object_id": "2", "amount": "1"}]
     shop.sandbox.fail(reply({"object_id": "s", "rates": rates}, 201))
@@ -393,7 +393,7 @@ def test_unreadable_rates_become_messages(shop: Shop) -> None:
     ids=["fields", "nested", "empty"],
 )
 def test_wrong_fields_are_named(
-    shop: Shop, answer: dict[str, Any], code: str | None, words: str | None
+    shop: SandboxHub, answer: dict[str, Any], code: str | None, words: str | None
 ) -> None:
     """The error of a Shippo request with wrong fields names the first of them."""
     shop.sandbox.fail(reply(answer, 400))
@@ -403,7 +403,7 @@ def test_wrong_fields_are_named(
     assert (code, words) == (excinfo.value.vendor_code, excinfo.value.vendor_message)
 
 
-def test_refusal_without_a_word_is_a_refusal(shop: Shop) -> None:
+def test_refusal_without_a_word_is_a_refusal(shop: SandboxHub) -> None:
     """A label that Shippo refuses without a reason is still refused."""
     rate = shop.shipping.get_rates(REQUEST).rates[0]
     shop.wire.planned["POST /transactions"] = [reply({"object_id": "1", "status": "ERROR"}, 201)]
@@ -420,7 +420,7 @@ def test_refusal_without_a_word_is_a_refusal(shop: Shop) -> None:
         ("ERROR", CancelState.REJECTED),
     ],
 )
-def test_refund_states(shop: Shop, word: str, state: CancelState) -> None:
+def test_refund_states(shop: SandboxHub, word: str, state: CancelState) -> None:
     """Requesting a Shippo refund again returns the carrier's decision."""
     shipment = shop.buy_label_of_order()
     assert CancelState.REQUESTED is shop.shipping.cancel(shipment.ref).state
@@ -430,7 +430,7 @@ def test_refund_states(shop: Shop, word: str, state: CancelState) -> None:
     assert state is shop.shipping.cancel(shipment.ref).state
 
 
-def test_refund_of_a_new_kind_is_unknown(shop: Shop) -> None:
+def test_refund_of_a_new_kind_is_unknown(shop: SandboxHub) -> None:
     """An unknown status of a Shippo refund is kept as unknown."""
     shipment = shop.buy_label_of_order()
     shop.wire.planned["POST /refunds"] = [reply({"status": "PONDERED"}, 201)]
@@ -439,7 +439,7 @@ def test_refund_of_a_new_kind_is_unknown(shop: Shop) -> None:
     assert (CancelState.UNKNOWN, "PONDERED") == (result.state, result.vendor_status)
 
 
-def test_unbought_shipment_cannot_be_cancelled(shop: Shop) -> None:
+def test_unbought_shipment_cannot_be_cancelled(shop: SandboxHub) -> None:
     """An unknown or unfinished Shippo shipment cannot be cancelled."""
     with pytest.raises(VendorRejected):
         shop.shipping.cancel("shippo:shippo:nothing")
@@ -450,7 +450,7 @@ def test_unbought_shipment_cannot_be_cancelled(shop: Shop) -> None:
     assert ("transaction", 400) == (excinfo.value.vendor_code, excinfo.value.status)
 
 
-def test_label_is_given_only_as_it_was_bought(shop: Shop) -> None:
+def test_label_is_given_only_as_it_was_bought(shop: SandboxHub) -> None:
     """Shippo converts no labels; the format of a bare reference is looked up."""
     shipment = shop.buy_label_of_order()
     with pytest.raises(UnsupportedByVendor):
@@ -478,7 +478,7 @@ def test_label_is_given_only_as_it_was_bought(shop: Shop) -> None:
     ],
 )
 def test_foreign_numbers_are_tracked(
-    shop: Shop, word: str, closer: str | None, status: TrackingStatus
+    shop: SandboxHub, word: str, closer: str | None, status: TrackingStatus
 ) -> None:
     """Shippo can track a parcel that was bought elsewhere."""
     shop.shipping.track("SHIPPO_PRE_TRANSIT", "shippo")
@@ -492,7 +492,7 @@ def test_foreign_numbers_are_tracked(
     assert datetime(2030, 1, 5, tzinfo=UTC) == tracking.estimated_delivery
 
 
-def test_incomplete_tracking(shop: Shop) -> None:
+def test_incomplete_tracking(shop: SandboxHub) -> None:
     """Shippo tracking without status, carrier or time is read as far as possible."""
     history = [{"status": "TRANSIT", "status_date": "2030-01-02T00:00:00Z"}, {"status": "NEW"}]
     shop.sandbox.fail(reply({"tracking_status": None, "tracking_history": history}))
@@ -508,7 +508,7 @@ def test_incomplete_tracking(shop: Shop) -> None:
         shop.shipping.track("1", "usps")
 
 
-def test_shipment_is_tracked_by_its_events_reference(shop: Shop) -> None:
+def test_shipment_is_tracked_by_its_events_reference(shop: SandboxHub) -> None:
     """The reference of a Shippo event is enough to track the shipment."""
     shipment = shop.buy_label_of_order()
     [result] = shop.hub.events("shippo", event("transaction_updated", object_id=shipment.ref.id))
@@ -525,7 +525,7 @@ def test_shipment_is_tracked_by_its_events_reference(shop: Shop) -> None:
     )
 
 
-def test_delivery_time_needs_an_event_with_a_time(shop: Shop) -> None:
+def test_delivery_time_needs_an_event_with_a_time(shop: SandboxHub) -> None:
     """Shippo's delivery time is that of the first delivery event with a time."""
     history = [{"status": "DELIVERED"}, {"status": "DELIVERED", "status_date": "2030-01-02T00:00Z"}]
     shop.sandbox.fail(reply({"tracking_status": history[1], "tracking_history": history}))
@@ -533,14 +533,14 @@ def test_delivery_time_needs_an_event_with_a_time(shop: Shop) -> None:
     assert datetime(2030, 1, 2, tzinfo=UTC) == shop.shipping.track("1", "usps").delivered_at
 
 
-def test_country_name_is_no_change(shop: Shop) -> None:
+def test_country_name_is_no_change(shop: SandboxHub) -> None:
     """A country's full name in Shippo's response is no correction of the address."""
     shop.sandbox.fail(reply({"country": "United States"}, 201))
 
     assert AddressVerdict.UNKNOWN is shop.shipping.validate_address(THERE).verdict
 
 
-def test_address_changes_are_listed(shop: Shop) -> None:
+def test_address_changes_are_listed(shop: SandboxHub) -> None:
     """Shippo's corrections of an address are listed; an unchecked address is unknown."""
     valid_result = {"is_valid": True, "messages": []}
     fields = {
@@ -566,7 +566,7 @@ def event(kind: str, **data: Any) -> WebhookEvent:
     return WebhookEvent(vendor="shippo", id="1", type=kind, vendor_type=kind, data=data)
 
 
-def test_label_events(shop: Shop) -> None:
+def test_label_events(shop: SandboxHub) -> None:
     """A refunded Shippo label gives an event; an unknown status has no state."""
     bought_event = event("transaction_updated", object_id="t1", status="REFUNDED")
     (result,) = shop.hub.events("shippo", bought_event)

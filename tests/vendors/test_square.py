@@ -20,7 +20,7 @@ from moorage.errors import ConnectionFailed, InvalidData, PaymentDeclined, RateL
 from moorage.testing.sandboxes.base import Lost
 from moorage.vendors.payments._square_requests import amount_body, payment_body
 from moorage.vendors.payments.square import API_VERSION, Square
-from tests.vendors.square_account import CUSTOMER, Shop, order
+from tests.vendors.square_account import CUSTOMER, SandboxHub, order
 from tests.vendors.subjects.square import refusal
 
 if TYPE_CHECKING:
@@ -28,9 +28,9 @@ if TYPE_CHECKING:
 
 
 @pytest.fixture(name="shop")
-def _shop() -> Iterator[Shop]:
+def _shop() -> Iterator[SandboxHub]:
     """A shop that takes payments by Square."""
-    shop = Shop()
+    shop = SandboxHub()
     with shop.hub:
         yield shop
 
@@ -109,7 +109,7 @@ def test_amounts_are_written_in_the_smallest_unit(money: Money, minor: int) -> N
     assert {"amount": minor, "currency": money.currency} == amount_body(money)
 
 
-def test_request_headers(shop: Shop) -> None:
+def test_request_headers(shop: SandboxHub) -> None:
     """Each request to Square has the API version, the token and the idempotency key."""
     shop.payments.charge(order(), idempotency_key="INV-2041/1")
     headers = shop.sandbox.requests[0].headers
@@ -120,7 +120,7 @@ def test_request_headers(shop: Shop) -> None:
     assert "INV-2041/1" == shop.sent_body()["idempotency_key"]
 
 
-def test_long_key_is_sent_as_a_digest(shop: Shop) -> None:
+def test_long_key_is_sent_as_a_digest(shop: SandboxHub) -> None:
     """A key of more than 45 characters is sent to Square as its digest."""
     for key in ("k" * 45, "k" * 46, "k" * 47):
         shop.payments.charge(order(), idempotency_key=key)
@@ -133,7 +133,7 @@ def test_long_key_is_sent_as_a_digest(shop: Shop) -> None:
     assert 3 == len({first, second, third})
 
 
-def test_no_option_replaces_a_key(shop: Shop) -> None:
+def test_no_option_replaces_a_key(shop: SandboxHub) -> None:
     """Extra options cannot replace the idempotency key in a request to Square."""
     shop.payments.charge(
         order(extra={"square": {"idempotency_key": "mine"}}), idempotency_key="INV-2041/1"
@@ -142,7 +142,7 @@ def test_no_option_replaces_a_key(shop: Shop) -> None:
     assert "INV-2041/1" == shop.sent_body()["idempotency_key"]
 
 
-def test_limit_says_when_to_come_back(shop: Shop) -> None:
+def test_limit_says_when_to_come_back(shop: SandboxHub) -> None:
     """The error of Square's rate limit says how long to wait."""
     answer = refusal(429, "RATE_LIMIT_ERROR", "RATE_LIMITED")
     shop.sandbox.fail(answer.evolve(headers={**dict(answer.headers), "Retry-After": "7"}))
@@ -154,7 +154,7 @@ def test_limit_says_when_to_come_back(shop: Shop) -> None:
     assert excinfo.value.retry_at is not None
 
 
-def test_tenants_share_no_keys(shop: Shop) -> None:
+def test_tenants_share_no_keys(shop: SandboxHub) -> None:
     """Two tenants' payments with the same key are separate at a shared Square account."""
     payments = [
         shop.hub.payments(tenant).charge(order(), idempotency_key="k-1")
@@ -174,7 +174,7 @@ def test_repr_shows_no_secret() -> None:
 # --- what happens ----------------------------------------------------------
 
 
-def test_payment_details(shop: Shop) -> None:
+def test_payment_details(shop: SandboxHub) -> None:
     """A Square payment has its method, reference and times."""
     paid_payment = shop.pay("ccof:customer-card-id-ok", customer=CUSTOMER)
 
@@ -205,7 +205,7 @@ def test_payment_details(shop: Shop) -> None:
         ("cnon:sandbox-BAD_MOOD", DeclineReason.OTHER),
     ],
 )
-def test_decline_names_its_payment(shop: Shop, source: str, reason: DeclineReason) -> None:
+def test_decline_names_its_payment(shop: SandboxHub, source: str, reason: DeclineReason) -> None:
     """A Square decline has the reference of its payment, whose look-up has the reason."""
     with pytest.raises(PaymentDeclined) as excinfo:
         shop.pay(source, customer=CUSTOMER)
@@ -221,7 +221,7 @@ def test_decline_names_its_payment(shop: Shop, source: str, reason: DeclineReaso
 
 
 @pytest.mark.parametrize("success", [True, False])
-def test_pending_direct_debit(shop: Shop, success: bool) -> None:
+def test_pending_direct_debit(shop: SandboxHub, success: bool) -> None:
     """A direct debit at Square is pending until the money arrives or returns."""
     debit = shop.pay("bnon:bank-nonce-ok")
     shop.time += 60
@@ -237,7 +237,7 @@ def test_pending_direct_debit(shop: Shop, success: bool) -> None:
     assert existing_payment.state == shop.payment_after_events(debit).state
 
 
-def test_lost_payment_is_settled(shop: Shop) -> None:
+def test_lost_payment_is_settled(shop: SandboxHub) -> None:
     """A Square payment with a lost response is requested again with its key."""
     shop.sandbox.fail(Lost())
     declined_charge = order("cnon:card-nonce-declined")

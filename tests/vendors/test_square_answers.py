@@ -39,7 +39,7 @@ from moorage.vendors.payments._square_answers import (
 )
 from moorage.vendors.payments._square_errors import classify
 from moorage.vendors.payments.square import Square
-from tests.vendors.square_account import EUROS, PART, Shop, ref
+from tests.vendors.square_account import EUROS, PART, SandboxHub, ref
 from tests.vendors.subjects.square import refusal
 
 if TYPE_CHECKING:
@@ -52,9 +52,9 @@ if TYPE_CHECKING:
 
 
 @pytest.fixture(name="shop")
-def _shop() -> Iterator[Shop]:
+def _shop() -> Iterator[SandboxHub]:
     """A shop that takes payments by Square."""
-    shop = Shop()
+    shop = SandboxHub()
     with shop.hub:
         yield shop
 
@@ -62,7 +62,7 @@ def _shop() -> Iterator[Shop]:
 # --- lists and webhooks ----------------------------------------------------
 
 
-def test_payments_are_listed(shop: Shop) -> None:
+def test_payments_are_listed(shop: SandboxHub) -> None:
     """All Square payments are listed page by page, newest first."""
     assert ((), None) == (shop.payments.payments().items, shop.payments.payments().next)
     refs = []
@@ -86,7 +86,7 @@ def test_payments_are_listed(shop: Shop) -> None:
 
 
 @pytest.mark.parametrize("operation", ["payments", "disputes", "payouts"])
-def test_malformed_lists(shop: Shop, operation: str) -> None:
+def test_malformed_lists(shop: SandboxHub, operation: str) -> None:
     """A malformed list of Square is a failure, and malformed entries are left out."""
     shop.sandbox.fail(reply({operation: {}}), reply({operation: [None, {}, {"id": "x"}]}))
     with pytest.raises(VendorFailed):
@@ -95,7 +95,7 @@ def test_malformed_lists(shop: Shop, operation: str) -> None:
     assert () == getattr(shop.payments, operation)().items
 
 
-def test_won_dispute(shop: Shop) -> None:
+def test_won_dispute(shop: SandboxHub) -> None:
     """After a Square dispute is won, the payment has its previous state."""
     payment = shop.pay()
     shop.time += 60
@@ -114,7 +114,7 @@ def test_won_dispute(shop: Shop) -> None:
     assert PaymentState.CAPTURED == shop.payment_after_events(disputed_payment).state
 
 
-def test_inquiry_is_not_a_dispute(shop: Shop) -> None:
+def test_inquiry_is_not_a_dispute(shop: SandboxHub) -> None:
     """A bank's inquiry at Square takes no money back, so the payment is not disputed."""
     payment = shop.pay()
     shop.sandbox.dispute(payment.ref.id, "INQUIRY_EVIDENCE_REQUIRED")
@@ -124,7 +124,7 @@ def test_inquiry_is_not_a_dispute(shop: Shop) -> None:
     assert (DisputeState.INQUIRY, None) == (event.dispute.state, event.state)
 
 
-def test_payouts(shop: Shop) -> None:
+def test_payouts(shop: SandboxHub) -> None:
     """Square payouts are listed with their states."""
     shop.sandbox.pay_out(10_000, "EUR")
     shop.sandbox.pay_out(500, "JPY", "FAILED")
@@ -138,7 +138,7 @@ def test_payouts(shop: Shop) -> None:
     ]
 
 
-def test_webhook_of_another_url_is_refused(shop: Shop) -> None:
+def test_webhook_of_another_url_is_refused(shop: SandboxHub) -> None:
     """A Square webhook for another URL is refused, because the signature covers the URL."""
     shop.pay()
     options = shop.sandbox.sent[0].arguments()

@@ -22,7 +22,7 @@ from moorage.errors import (
     VendorRejected,
 )
 from moorage.testing.sandboxes.base import Lost, SlowAnswer, reply
-from tests.vendors.square_account import EUROS, PART, Shop, order
+from tests.vendors.square_account import EUROS, PART, SandboxHub, order
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -31,9 +31,9 @@ if TYPE_CHECKING:
 
 
 @pytest.fixture(name="shop")
-def _shop() -> Iterator[Shop]:
+def _shop() -> Iterator[SandboxHub]:
     """A shop that takes payments by Square."""
-    shop = Shop()
+    shop = SandboxHub()
     with shop.hub:
         yield shop
 
@@ -41,7 +41,7 @@ def _shop() -> Iterator[Shop]:
 # --- captures --------------------------------------------------------------
 
 
-def test_full_capture(shop: Shop) -> None:
+def test_full_capture(shop: SandboxHub) -> None:
     """A full capture at Square, with or without an amount, captures the authorised amount."""
     for amount in (None, EUROS):
         authorization = shop.hold()
@@ -54,7 +54,7 @@ def test_full_capture(shop: Shop) -> None:
         assert PaymentState.CAPTURED == capture.after.state
 
 
-def test_partial_capture_changes_the_amount_first(shop: Shop) -> None:
+def test_partial_capture_changes_the_amount_first(shop: SandboxHub) -> None:
     """For a partial capture the Square payment is changed to that amount and completed."""
     authorization = shop.hold()
     key = shop.key()
@@ -74,7 +74,7 @@ def test_partial_capture_changes_the_amount_first(shop: Shop) -> None:
 
 
 @pytest.mark.parametrize("lost", [1, 2, 3])
-def test_capture_whose_answer_was_lost_is_done_once(shop: Shop, lost: int) -> None:
+def test_capture_whose_answer_was_lost_is_done_once(shop: SandboxHub, lost: int) -> None:
     """A repeated capture happens once at Square, whichever response was lost."""
     authorization, key = shop.hold(), shop.key()
     shop.sandbox.fail(*[SlowAnswer(0.0)] * (lost - 1), Lost())
@@ -89,7 +89,7 @@ def test_capture_whose_answer_was_lost_is_done_once(shop: Shop, lost: int) -> No
 
 def test_lost_answer_is_retried_within_the_call() -> None:
     """If a Square response is lost, a repeatable request is sent again in the same call."""
-    shop = Shop(retry=RetryPolicy(max_attempts=2, base_delay=0))
+    shop = SandboxHub(retry=RetryPolicy(max_attempts=2, base_delay=0))
     with shop.hub:
         shop.sandbox.fail(Lost())
         authorization = shop.hold()
@@ -103,7 +103,7 @@ def test_lost_answer_is_retried_within_the_call() -> None:
     assert [refund.ref.id] == list(shop.sandbox.refunds)
 
 
-def test_nothing_is_captured_twice(shop: Shop) -> None:
+def test_nothing_is_captured_twice(shop: SandboxHub) -> None:
     """Another key or amount does not capture a Square payment again."""
     authorization = shop.hold()
     shop.payments.capture(authorization.ref, idempotency_key=shop.key())
@@ -113,7 +113,7 @@ def test_nothing_is_captured_twice(shop: Shop) -> None:
             shop.payments.capture(authorization.ref, amount, idempotency_key=shop.key())
 
 
-def test_capture_of_a_payment_completed_elsewhere_is_refused(shop: Shop) -> None:
+def test_capture_of_a_payment_completed_elsewhere_is_refused(shop: SandboxHub) -> None:
     """A Square payment that was completed meanwhile with another amount is refused."""
     authorization, key = shop.hold(), shop.key()
     shop.sandbox.fail(SlowAnswer(0.0), ConnectionFailed("Nobody is there."))
@@ -128,7 +128,7 @@ def test_capture_of_a_payment_completed_elsewhere_is_refused(shop: Shop) -> None
 # --- giving up -------------------------------------------------------------
 
 
-def test_voiding_twice_changes_nothing(shop: Shop) -> None:
+def test_voiding_twice_changes_nothing(shop: SandboxHub) -> None:
     """A voided Square payment stays voided; voiding a captured one is refused."""
     authorization = shop.hold()
     void = shop.payments.void(authorization.ref, idempotency_key=shop.key())
@@ -143,7 +143,7 @@ def test_voiding_twice_changes_nothing(shop: Shop) -> None:
 
 
 @pytest.mark.parametrize("verb", ["capture", "void"])
-def test_unclear_outcome_is_unknown(shop: Shop, verb: str) -> None:
+def test_unclear_outcome_is_unknown(shop: SandboxHub, verb: str) -> None:
     """A Square payment that is neither completed nor cancelled has an unknown outcome."""
     authorization = shop.hold()
     earlier_faults = [SlowAnswer(0.0)] if verb == "capture" else []
@@ -159,7 +159,7 @@ def test_unclear_outcome_is_unknown(shop: Shop, verb: str) -> None:
 
 
 @pytest.mark.parametrize("success", [True, False])
-def test_pending_refund(shop: Shop, success: bool) -> None:
+def test_pending_refund(shop: SandboxHub, success: bool) -> None:
     """A Square refund is pending until the money arrives, and may fail."""
     payment = shop.pay()
     refund = shop.refund(payment, PART, reason=RefundReason.REQUESTED_BY_CUSTOMER)
@@ -176,7 +176,7 @@ def test_pending_refund(shop: Shop, success: bool) -> None:
     assert (existing_payment.state, existing_payment.refunded) == (result.state, result.refunded)
 
 
-def test_refund_without_an_amount_is_of_the_rest(shop: Shop) -> None:
+def test_refund_without_an_amount_is_of_the_rest(shop: SandboxHub) -> None:
     """A Square refund without an amount returns the rest, once per key."""
     payment = shop.pay()
     shop.refund(payment, PART)
@@ -191,7 +191,7 @@ def test_refund_without_an_amount_is_of_the_rest(shop: Shop) -> None:
         shop.refund(payment)
 
 
-def test_uncaptured_payment_cannot_be_refunded(shop: Shop) -> None:
+def test_uncaptured_payment_cannot_be_refunded(shop: SandboxHub) -> None:
     """The refusal of a refund has Square's own code."""
     with pytest.raises(VendorRejected) as excinfo:
         shop.refund(shop.hold(), PART)
@@ -201,7 +201,7 @@ def test_uncaptured_payment_cannot_be_refunded(shop: Shop) -> None:
 
 @pytest.mark.parametrize("answer", [{}, [], {"payment": []}, {"payment": {"id": "x"}}], ids=str)
 @pytest.mark.parametrize("verb", ["charge", "void", "refund"])
-def test_malformed_success_is_a_failure(shop: Shop, verb: str, answer: Json) -> None:
+def test_malformed_success_is_a_failure(shop: SandboxHub, verb: str, answer: Json) -> None:
     """A success of Square without the expected fields fails with an unknown outcome."""
     options = (order(),) if verb == "charge" else (shop.hold().ref,)
     if verb == "refund":

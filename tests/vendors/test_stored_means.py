@@ -52,7 +52,7 @@ def test_stripe_sends_confirmation_tokens_and_return_urls() -> None:
 
 def test_stripe_waits_for_the_bank() -> None:
     """A card whose bank must ask the buyer is not stored yet, and has a next action."""
-    shop = stripe_account.Shop()
+    shop = stripe_account.SandboxHub()
     request = stripe_request("pm_card_threeDSecure2Required", return_url="https://shop.example")
     stored = shop.payments.store_means(request, idempotency_key="1")
 
@@ -85,7 +85,7 @@ def test_stripe_payment_methods_are_stored_for_a_customer() -> None:
 def test_stripe_reports_a_refused_card() -> None:
     """A card that its bank refuses is declined with the bank's reason."""
     with pytest.raises(PaymentDeclined) as excinfo:
-        stripe_account.Shop().payments.store_means(
+        stripe_account.SandboxHub().payments.store_means(
             stripe_request("pm_card_chargeDeclinedLostCard"), idempotency_key="1"
         )
     assert "lost_or_stolen" == excinfo.value.reason
@@ -111,7 +111,7 @@ def test_adyen_names_a_bank_account_by_its_last_digits() -> None:
 
 
 @pytest.mark.parametrize(
-    "name, shop", [("adyen", adyen_account.Shop), ("mollie", mollie_account.Shop)]
+    "name, shop", [("adyen", adyen_account.SandboxHub), ("mollie", mollie_account.SandboxHub)]
 )
 def test_removal_needs_the_whole_reference(name: str, shop: Any) -> None:
     """Removing a means of payment needs the customer's id at some vendors."""
@@ -130,7 +130,7 @@ def test_removal_has_an_empty_answer(read: Any) -> None:
 
 def test_adyen_lists_only_lists() -> None:
     """Adyen's stored methods must be a list; a missing list is empty."""
-    shop = adyen_account.Shop()
+    shop = adyen_account.SandboxHub()
     shop.sandbox.fail(reply({"storedPaymentMethods": {}}))
 
     with pytest.raises(VendorFailed):

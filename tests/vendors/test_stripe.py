@@ -26,21 +26,21 @@ from moorage.contracts.ref import Ref
 from moorage.domain.http.requests import Response
 from moorage.errors import InvalidData, PaymentDeclined, VendorFailed, VendorRejected
 from moorage.testing.sandboxes.base import reply
-from tests.vendors.stripe_account import EUROS, Shop, order
+from tests.vendors.stripe_account import EUROS, SandboxHub, order
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
 
 @pytest.fixture(name="shop")
-def _shop() -> Iterator[Shop]:
+def _shop() -> Iterator[SandboxHub]:
     """A shop that takes payments by Stripe."""
-    shop = Shop()
+    shop = SandboxHub()
     with shop.hub:
         yield shop
 
 
-def test_intent_is_left_to_the_browser(shop: Shop) -> None:
+def test_intent_is_left_to_the_browser(shop: SandboxHub) -> None:
     """A new Stripe intent waits for a payment method, and has a token for the browser."""
     payment = shop.payments.create_intent(order(None), idempotency_key="k")
 
@@ -50,14 +50,14 @@ def test_intent_is_left_to_the_browser(shop: Shop) -> None:
     assert "confirm" not in shop.sent_form()
 
 
-def test_charge_needs_a_source(shop: Shop) -> None:
+def test_charge_needs_a_source(shop: SandboxHub) -> None:
     """A charge at Stripe without a source is refused."""
     with pytest.raises(InvalidData):
         shop.payments.charge(order(None), idempotency_key="k")
 
 
 @pytest.mark.parametrize("existing", [b"x" * 2_001, b".."], ids=["long", "step"])
-def test_invalid_id_is_an_unknown_outcome(shop: Shop, existing: bytes) -> None:
+def test_invalid_id_is_an_unknown_outcome(shop: SandboxHub, existing: bytes) -> None:
     """A success of Stripe with an invalid id fails with an unknown outcome."""
     body = b'{"id": "%s", "status": "succeeded", "amount": 14990, "currency": "eur"}' % existing
     shop.sandbox.fail(Response(200, {"Content-Type": "application/json"}, body=body))
@@ -68,7 +68,7 @@ def test_invalid_id_is_an_unknown_outcome(shop: Shop, existing: bytes) -> None:
     assert BuyerOutcome.UNKNOWN == told_buyer(excinfo.value).outcome
 
 
-def test_confirmed_payment_is_complete(shop: Shop) -> None:
+def test_confirmed_payment_is_complete(shop: SandboxHub) -> None:
     """After the buyer has confirmed a Stripe payment, it is complete."""
     url = "https://shop.example/back"
     charge = order("pm_card_threeDSecure2Required", return_url=url)
@@ -85,7 +85,7 @@ def test_confirmed_payment_is_complete(shop: Shop) -> None:
     assert EUROS == finished_payment.captured
 
 
-def test_unconfirmed_payment_fails(shop: Shop) -> None:
+def test_unconfirmed_payment_fails(shop: SandboxHub) -> None:
     """A Stripe payment whose buyer fails the bank's authentication is declined."""
     payment = shop.payments.charge(
         order("pm_card_authenticationRequired"), idempotency_key=shop.key()
@@ -103,7 +103,7 @@ def test_unconfirmed_payment_fails(shop: Shop) -> None:
     assert PaymentState.FAILED == shop.payment_after_events(payment).state
 
 
-def test_return_from_another_payment(shop: Shop) -> None:
+def test_return_from_another_payment(shop: SandboxHub) -> None:
     """The return from another Stripe payment does not complete this one."""
     payment = shop.payments.charge(order(), idempotency_key=shop.key())
 
@@ -111,7 +111,7 @@ def test_return_from_another_payment(shop: Shop) -> None:
         shop.payments.complete(payment.ref, {"payment_intent": "pi_x"}, idempotency_key=shop.key())
 
 
-def test_intent_is_confirmed_when_it_is_completed(shop: Shop) -> None:
+def test_intent_is_confirmed_when_it_is_completed(shop: SandboxHub) -> None:
     """Completing a Stripe intent with a payment method confirms the intent."""
     payment = shop.payments.create_intent(order(), idempotency_key=shop.key())
     assert "requires_confirmation" == payment.vendor_state
@@ -127,7 +127,7 @@ def test_intent_is_confirmed_when_it_is_completed(shop: Shop) -> None:
     )
 
 
-def test_off_session_payment_that_needs_the_buyer_is_declined(shop: Shop) -> None:
+def test_off_session_payment_that_needs_the_buyer_is_declined(shop: SandboxHub) -> None:
     """A Stripe payment without the buyer present that needs authentication is declined."""
     charge = order("pm_card_authenticationRequired", off_session=True)
 
@@ -138,7 +138,7 @@ def test_off_session_payment_that_needs_the_buyer_is_declined(shop: Shop) -> Non
     assert (excinfo.value.payment or "").startswith("stripe:main:pi_")
 
 
-def test_several_partial_captures(shop: Shop) -> None:
+def test_several_partial_captures(shop: SandboxHub) -> None:
     """Parts of a Stripe payment are captured in turn, and the final one releases the rest."""
     payment = shop.payments.authorize(order(), idempotency_key=shop.key())
     part = Money("50.00", "EUR")
@@ -153,7 +153,7 @@ def test_several_partial_captures(shop: Shop) -> None:
     assert EUROS == second.after.captured
 
 
-def test_void(shop: Shop) -> None:
+def test_void(shop: SandboxHub) -> None:
     """A voided Stripe authorisation has the state voided, and nothing was refunded."""
     payment = shop.payments.authorize(order(), idempotency_key=shop.key())
     void = shop.payments.void(payment.ref, idempotency_key=shop.key())
@@ -167,7 +167,7 @@ def test_void(shop: Shop) -> None:
     assert PaymentState.VOIDED == shop.payment_after_events(payment).state
 
 
-def test_expired_authorisation(shop: Shop) -> None:
+def test_expired_authorisation(shop: SandboxHub) -> None:
     """A Stripe authorisation has its expiry time, and expires if nobody captures it."""
     payment = shop.payments.authorize(order(), idempotency_key=shop.key())
     assert payment.authorized_until is not None
@@ -181,7 +181,7 @@ def test_expired_authorisation(shop: Shop) -> None:
     )
 
 
-def test_pending_debit(shop: Shop) -> None:
+def test_pending_debit(shop: SandboxHub) -> None:
     """A direct debit at Stripe is pending until the money arrives."""
     payment = shop.payments.charge(order("pm_usBankAccount_success"), idempotency_key=shop.key())
     pending = shop.payments.settle([payment.ref])[0].unwrap()
@@ -193,7 +193,7 @@ def test_pending_debit(shop: Shop) -> None:
 
 
 @pytest.mark.parametrize("success", [True, False])
-def test_pending_refund(shop: Shop, success: bool) -> None:
+def test_pending_refund(shop: SandboxHub, success: bool) -> None:
     """A Stripe refund is pending until the money arrives, and may fail."""
     payment = shop.payments.charge(order("pm_card_pendingRefund"), idempotency_key=shop.key())
     refund = shop.payments.refund(
@@ -210,7 +210,7 @@ def test_pending_refund(shop: Shop, success: bool) -> None:
     assert state == shop.payments.get(payment.ref).state
 
 
-def test_reason_that_stripe_does_not_know_is_left_out(shop: Shop) -> None:
+def test_reason_that_stripe_does_not_know_is_left_out(shop: SandboxHub) -> None:
     """A refund's reason that Stripe does not know is not sent."""
     payment = shop.payments.charge(order(), idempotency_key=shop.key())
     shop.payments.refund(payment.ref, reason=RefundReason.OTHER, idempotency_key=shop.key())
@@ -218,7 +218,7 @@ def test_reason_that_stripe_does_not_know_is_left_out(shop: Shop) -> None:
     assert {"payment_intent": payment.ref.id} == shop.sent_form()
 
 
-def test_missing_currency_is_looked_up(shop: Shop) -> None:
+def test_missing_currency_is_looked_up(shop: SandboxHub) -> None:
     """The currency of a Stripe reference without one is looked up."""
     payment = shop.payments.charge(order(), idempotency_key=shop.key())
     bare_ref = Ref("stripe", "main", payment.ref.id)
@@ -230,7 +230,7 @@ def test_missing_currency_is_looked_up(shop: Shop) -> None:
     assert amount == shop.payments.refund(bare_ref, amount, idempotency_key=shop.key()).amount
 
 
-def test_payments_are_listed(shop: Shop) -> None:
+def test_payments_are_listed(shop: SandboxHub) -> None:
     """All Stripe payments are listed page by page, newest first."""
     refs = [shop.payments.charge(order(), idempotency_key=shop.key()).ref for _ in range(3)]
     now = datetime.now(UTC)
@@ -244,7 +244,7 @@ def test_payments_are_listed(shop: Shop) -> None:
     assert () == shop.payments.payments(PaymentQuery(until=now - timedelta(hours=1))).items
 
 
-def test_unknown_account_is_refused(shop: Shop) -> None:
+def test_unknown_account_is_refused(shop: SandboxHub) -> None:
     """A list from an account that is not configured raises an error with its name."""
     with pytest.raises(InvalidData) as excinfo:
         shop.payments.payouts(account="other")
@@ -252,7 +252,7 @@ def test_unknown_account_is_refused(shop: Shop) -> None:
     assert "'other'" in str(excinfo.value)
 
 
-def test_malformed_list(shop: Shop) -> None:
+def test_malformed_list(shop: SandboxHub) -> None:
     """A Stripe response without a list is malformed."""
     shop.sandbox.fail(reply({"data": None}))
 
@@ -261,7 +261,7 @@ def test_malformed_list(shop: Shop) -> None:
 
 
 @pytest.mark.parametrize("answer", [reply({"id": "re_1"}), reply({"status": "pending"})])
-def test_malformed_refund(shop: Shop, answer: Response) -> None:
+def test_malformed_refund(shop: SandboxHub, answer: Response) -> None:
     """A Stripe response without a refund is malformed."""
     shop.sandbox.fail(answer)
 
@@ -269,7 +269,7 @@ def test_malformed_refund(shop: Shop, answer: Response) -> None:
         shop.payments.get_refund("stripe:main:re_1")
 
 
-def test_won_dispute(shop: Shop) -> None:
+def test_won_dispute(shop: SandboxHub) -> None:
     """After a Stripe dispute is won, the payment has its previous state."""
     payment = shop.payments.charge(order("pm_card_createDispute"), idempotency_key=shop.key())
     disputed_payment = shop.payment_after_events(payment)
@@ -285,7 +285,7 @@ def test_won_dispute(shop: Shop) -> None:
     assert PaymentState.CAPTURED == advance(disputed_payment, won_event).state
 
 
-def test_inquiry_is_not_a_dispute(shop: Shop) -> None:
+def test_inquiry_is_not_a_dispute(shop: SandboxHub) -> None:
     """A bank's inquiry at Stripe takes no money back, so the payment is not disputed."""
     payment = shop.payments.charge(order(), idempotency_key=shop.key())
     shop.sandbox.dispute(payment.ref.id, "warning_needs_response")
@@ -296,7 +296,7 @@ def test_inquiry_is_not_a_dispute(shop: Shop) -> None:
     assert PaymentState.CAPTURED == shop.payment_after_events(payment).state
 
 
-def test_payouts(shop: Shop) -> None:
+def test_payouts(shop: SandboxHub) -> None:
     """Stripe payouts are listed, and the event of a failed one has the reason."""
     shop.sandbox.pay_out(10_000, "eur")
     shop.sandbox.pay_out(500, "jpy", "failed")
@@ -312,7 +312,7 @@ def test_payouts(shop: Shop) -> None:
     ]
 
 
-def test_tenants_share_no_keys(shop: Shop) -> None:
+def test_tenants_share_no_keys(shop: SandboxHub) -> None:
     """Two tenants' payments with the same key are separate at a shared Stripe account."""
     payments = [
         shop.hub.payments(tenant).charge(order(), idempotency_key="k-1")

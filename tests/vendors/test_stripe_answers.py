@@ -27,7 +27,7 @@ from moorage.vendor_sdk import as_answer
 from moorage.vendors.payments._stripe_answers import dispute_of, payment_of, payout_of, refund_of
 from moorage.vendors.payments._stripe_events import classify
 from moorage.vendors.payments.stripe import Stripe
-from tests.vendors.stripe_account import EUROS, Shop, order, ref
+from tests.vendors.stripe_account import EUROS, SandboxHub, order, ref
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -38,9 +38,9 @@ if TYPE_CHECKING:
 
 
 @pytest.fixture(name="shop")
-def _shop() -> Iterator[Shop]:
+def _shop() -> Iterator[SandboxHub]:
     """A shop that takes payments by Stripe."""
-    shop = Shop()
+    shop = SandboxHub()
     with shop.hub:
         yield shop
 
@@ -245,7 +245,7 @@ def test_decline_without_a_code_is_a_decline() -> None:
     assert (DeclineReason.OTHER, None, None) == (error.reason, error.vendor_code, error.payment)
 
 
-def test_decline_without_a_payment_names_none(shop: Shop) -> None:
+def test_decline_without_a_payment_names_none(shop: SandboxHub) -> None:
     """A Stripe decline without a payment has no reference."""
     shop.sandbox.fail(error_response(402, type="card_error", code="expired_card"))
 
@@ -255,7 +255,7 @@ def test_decline_without_a_payment_names_none(shop: Shop) -> None:
     assert (DeclineReason.EXPIRED_CARD, None) == (excinfo.value.reason, excinfo.value.payment)
 
 
-def test_missing_payment_affects_no_other(shop: Shop) -> None:
+def test_missing_payment_affects_no_other(shop: SandboxHub) -> None:
     """Each of several payments to settle has its own result, also if another is missing."""
     payment = shop.payments.charge(order(), idempotency_key=shop.key())
     missing_payment, result = shop.payments.settle(["stripe:main:pi_0", payment.ref])

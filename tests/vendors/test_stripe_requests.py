@@ -15,16 +15,16 @@ from moorage.vendors.payments.stripe import (
     API_VERSION,
     Stripe,
 )
-from tests.vendors.stripe_account import Shop, order
+from tests.vendors.stripe_account import SandboxHub, order
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
 
 @pytest.fixture(name="shop")
-def _shop() -> Iterator[Shop]:
+def _shop() -> Iterator[SandboxHub]:
     """A shop that takes payments by Stripe."""
-    shop = Shop()
+    shop = SandboxHub()
     with shop.hub:
         yield shop
 
@@ -108,7 +108,7 @@ def test_redirects_need_a_return_url() -> None:
     assert {"enabled": True, "allow_redirects": "never"} == body["automatic_payment_methods"]
 
 
-def test_request_headers(shop: Shop) -> None:
+def test_request_headers(shop: SandboxHub) -> None:
     """Each request to Stripe has the API version and the idempotency key."""
     shop.payments.charge(order(), idempotency_key="INV-2041/1")
     headers = shop.sandbox.requests[0].headers

@@ -34,7 +34,7 @@ from moorage.vendors.payments._stripe_subscriptions import (
 )
 from tests.vendors.payments_subjects import stripe
 from tests.vendors.subjects.mollie import mollie
-from tests.vendors.subscriptions_account import EUROS, FAR, Shop, ref
+from tests.vendors.subscriptions_account import EUROS, FAR, SandboxHub, ref
 
 
 def form_of(request: Any) -> dict[str, str]:
@@ -44,7 +44,7 @@ def form_of(request: Any) -> dict[str, str]:
 
 def test_stripe_subscription() -> None:
     """Stripe gets a product, and a subscription to it that is paid at once or refused."""
-    shop = Shop(stripe)
+    shop = SandboxHub(stripe)
     created = shop.subscribe(
         interval=BillingInterval(IntervalUnit.WEEK, 2),
         quantity=3,
@@ -88,7 +88,7 @@ def test_stripe_subscription() -> None:
 
 def test_stripe_declines_the_first_charge() -> None:
     """If the first charge is declined, the decline is raised and no subscription exists."""
-    shop = Shop(stripe)
+    shop = SandboxHub(stripe)
     with pytest.raises(PaymentDeclined) as excinfo:
         shop.subscribe(source="pm_card_chargeDeclinedInsufficientFunds")
 
@@ -98,7 +98,7 @@ def test_stripe_declines_the_first_charge() -> None:
 
 def test_stripe_change() -> None:
     """A change sends Stripe the new price for the same product and interval, without proration."""
-    shop = Shop(stripe)
+    shop = SandboxHub(stripe)
     created = shop.subscribe()
     shop.payments.change_subscription(created.ref, amount=Money("30", "EUR"), idempotency_key="2")
     assert {
@@ -121,7 +121,7 @@ def test_stripe_change() -> None:
 
 def test_stripe_changes_no_subscription_with_several_prices() -> None:
     """A Stripe subscription with several prices has no amount, and cannot be changed."""
-    shop = Shop(stripe)
+    shop = SandboxHub(stripe)
     created = shop.subscribe()
     items = shop.sandbox.billing.subscriptions[created.ref.id]["items"]["data"]
     items.append(items[0])
@@ -134,7 +134,7 @@ def test_stripe_changes_no_subscription_with_several_prices() -> None:
 @pytest.mark.parametrize("name", ["id", "price"])
 def test_stripe_item_without_a_field_is_malformed(name: str) -> None:
     """A Stripe subscription whose item has no id or price cannot be changed."""
-    shop = Shop(stripe)
+    shop = SandboxHub(stripe)
     created = shop.subscribe()
     item = shop.sandbox.billing.subscriptions[created.ref.id]["items"]["data"][0]
     item[name] = None
@@ -144,7 +144,7 @@ def test_stripe_item_without_a_field_is_malformed(name: str) -> None:
 
 def test_stripe_cancels_at_the_end_of_the_period() -> None:
     """Stripe gets a flag to cancel later, and a deletion to cancel at once."""
-    shop = Shop(stripe)
+    shop = SandboxHub(stripe)
     created = shop.subscribe()
     ending = shop.payments.cancel_subscription(created.ref, at_period_end=True, idempotency_key="2")
     assert {"cancel_at_period_end": "true"} == form_of(shop.sandbox.requests[-1])
@@ -160,7 +160,7 @@ def test_stripe_cancels_at_the_end_of_the_period() -> None:
 
 def test_stripe_refusal_to_cancel_is_raised() -> None:
     """If Stripe refuses to cancel an active subscription, an error is raised."""
-    shop = Shop(stripe)
+    shop = SandboxHub(stripe)
     created = shop.subscribe()
     refusal = {"error": {"type": "invalid_request_error", "message": "Locked.", "code": "x"}}
     shop.sandbox.fail(reply(refusal, 400))
@@ -170,7 +170,7 @@ def test_stripe_refusal_to_cancel_is_raised() -> None:
 
 def test_stripe_lists_subscriptions_in_all_states() -> None:
     """Stripe's list includes ended subscriptions."""
-    shop = Shop(stripe)
+    shop = SandboxHub(stripe)
     created = shop.subscribe()
     shop.payments.cancel_subscription(created.ref, idempotency_key="2")
     (listed,) = shop.payments.list_subscriptions().items
@@ -181,7 +181,7 @@ def test_stripe_lists_subscriptions_in_all_states() -> None:
 
 def test_stripe_reports_charges_and_the_end() -> None:
     """Webhooks of Stripe report the first charge, a renewal, a failure, and the end."""
-    shop = Shop(stripe)
+    shop = SandboxHub(stripe)
     created = shop.subscribe()
     shop.sandbox.billing.renew(created.ref.id)
     shop.sandbox.billing.renew(created.ref.id, success=False)
@@ -218,7 +218,7 @@ def test_stripe_charge_refers_to_a_subscription_in_its_currency() -> None:
 
 def test_stripe_shortens_long_keys_of_both_requests() -> None:
     """A long key gives Stripe two different keys of 255 characters each."""
-    shop = Shop(stripe)
+    shop = SandboxHub(stripe)
     shop.payments.create_subscription(shop.request(), idempotency_key="k" * 250)
     keys = [request.headers["idempotency-key"] for request in shop.sandbox.requests[-2:]]
 
@@ -275,7 +275,7 @@ def test_stripe_interval_may_be_unknown(recurring: dict[str, Any]) -> None:
 
 def test_late_stripe_event_has_the_state_of_its_time() -> None:
     """A late webhook shows the old state, but a look-up shows the current one."""
-    shop = Shop(stripe)
+    shop = SandboxHub(stripe)
     ref_of_tea = shop.subscribe().ref
     shop.payments.change_subscription(ref_of_tea, quantity=2, idempotency_key="2")
     shop.payments.cancel_subscription(ref_of_tea, idempotency_key="3")
@@ -312,7 +312,7 @@ def test_malformed_stripe_events_are_none() -> None:
 
 def test_mollie_subscription() -> None:
     """Mollie receives the interval in months, the mandate, the day and the URL of webhooks."""
-    shop = Shop(mollie)
+    shop = SandboxHub(mollie)
     start = datetime(2100, 1, 1, 23, 30, tzinfo=UTC).astimezone()
     created = shop.subscribe(
         interval=BillingInterval("year"),
@@ -343,7 +343,7 @@ def test_mollie_subscription() -> None:
 
 def test_mollie_change_and_cancellation() -> None:
     """Mollie receives the new amount, and a deletion."""
-    shop = Shop(mollie)
+    shop = SandboxHub(mollie)
     created = shop.subscribe()
     shop.payments.change_subscription(created.ref, amount=Money("30", "EUR"), idempotency_key="2")
     request = shop.sandbox.requests[-1]
@@ -361,7 +361,7 @@ def test_mollie_change_and_cancellation() -> None:
 
 def test_mollie_reports_a_charge_that_failed_by_its_payment() -> None:
     """The event of a failed Mollie charge has the payment's reason and its reference."""
-    shop = Shop(mollie)
+    shop = SandboxHub(mollie)
     created = shop.subscribe()
     shop.sandbox.renew(created.ref.id, success=False)
     (event,) = shop.events()
@@ -380,7 +380,7 @@ def test_mollie_reports_a_charge_that_failed_by_its_payment() -> None:
 )
 def test_mollie_charge_has_a_state(status: str, state: str) -> None:
     """The state of a charge at Mollie comes from its payment."""
-    shop = Shop(mollie)
+    shop = SandboxHub(mollie)
     shop.sandbox.renew(shop.subscribe().ref.id)
     (payment,) = shop.sandbox.payments.values()
     payment["status"] = status
@@ -392,7 +392,7 @@ def test_mollie_charge_has_a_state(status: str, state: str) -> None:
 
 def test_mollie_charge_is_not_reported_before_it_is_over() -> None:
     """A Mollie payment that is still pending is not reported as a charge."""
-    shop = Shop(mollie)
+    shop = SandboxHub(mollie)
     shop.sandbox.renew(shop.subscribe().ref.id)
     (payment,) = shop.sandbox.payments.values()
     payment["status"] = "pending"
@@ -407,7 +407,7 @@ def test_mollie_charge_is_not_reported_before_it_is_over() -> None:
 )
 def test_mollie_refuses_before_sending(fields: dict[str, Any], field: str) -> None:
     """For Mollie, a source that is no mandate and an interval over a year are refused."""
-    shop = Shop(mollie)
+    shop = SandboxHub(mollie)
     with pytest.raises(InvalidData) as excinfo:
         shop.subscribe(**fields)
     assert field == excinfo.value.field
@@ -416,7 +416,7 @@ def test_mollie_refuses_before_sending(fields: dict[str, Any], field: str) -> No
 
 def test_mollie_needs_the_complete_reference() -> None:
     """A reference without the customer is refused before anything is sent."""
-    shop = Shop(mollie)
+    shop = SandboxHub(mollie)
     with pytest.raises(InvalidData, match="names no customer"):
         shop.payments.get_subscription(Ref("mollie", "main", "sub_1"))
 
@@ -492,7 +492,7 @@ def test_malformed_mollie_subscription_is_none() -> None:
 def test_wrong_subscription_is_refused(fields: dict[str, Any], field: str) -> None:
     """A subscription with a wrong field is refused with the name of the field."""
     with pytest.raises(InvalidData) as excinfo:
-        Shop(stripe).request(**fields)
+        SandboxHub(stripe).request(**fields)
     assert field == excinfo.value.field
 
 
@@ -517,7 +517,7 @@ def test_wrong_interval_is_refused(unit: str, count: Any, field: str) -> None:
 )
 def test_wrong_change_is_refused(fields: dict[str, Any], field: str) -> None:
     """A change without fields, or with a wrong value, is refused before anything is sent."""
-    shop = Shop(stripe)
+    shop = SandboxHub(stripe)
     with pytest.raises(InvalidData) as excinfo:
         shop.payments.change_subscription(
             ref("sub_1", currency="EUR"), idempotency_key="1", **fields
@@ -528,7 +528,7 @@ def test_wrong_change_is_refused(fields: dict[str, Any], field: str) -> None:
 
 def test_wrong_cancellation_is_refused() -> None:
     """Cancelling with a text in place of the flag is refused."""
-    payments: Any = Shop(stripe).payments
+    payments: Any = SandboxHub(stripe).payments
     with pytest.raises(InvalidData, match="at_period_end"):
         payments.cancel_subscription(ref("sub_1"), at_period_end="yes", idempotency_key="1")
 
@@ -548,7 +548,7 @@ def test_wrong_cancellation_is_refused() -> None:
 )
 def test_stripe_sandbox_refuses_wrong_subscriptions(fields: dict[str, str | None]) -> None:
     """Stripe's sandbox refuses what Stripe refuses."""
-    shop = Shop(stripe)
+    shop = SandboxHub(stripe)
     created = shop.subscribe()
     all_fields = {**form_of(shop.sandbox.requests[-1]), **fields}
     with pytest.raises(Refusal):
@@ -558,7 +558,7 @@ def test_stripe_sandbox_refuses_wrong_subscriptions(fields: dict[str, str | None
 
 def test_stripe_sandbox_refuses_wrong_products_and_items() -> None:
     """Stripe's sandbox refuses a product without a name, and an item of another subscription."""
-    shop = Shop(stripe)
+    shop = SandboxHub(stripe)
     created = shop.subscribe()
     with pytest.raises(Refusal):
         shop.sandbox.billing.create_product({"description": "Tea"})
@@ -579,12 +579,12 @@ def test_stripe_sandbox_refuses_wrong_products_and_items() -> None:
 def test_mollie_sandbox_refuses_wrong_subscriptions(options: dict[str, Any]) -> None:
     """Mollie's sandbox refuses what Mollie refuses."""
     with pytest.raises(InvalidRequest):
-        Shop(mollie).subscribe(extra={"mollie": options})
+        SandboxHub(mollie).subscribe(extra={"mollie": options})
 
 
 def test_mollie_sandbox_refuses_a_second_subscription_with_the_same_description() -> None:
     """Mollie refuses a second active subscription of a customer with the same description."""
-    shop = Shop(mollie)
+    shop = SandboxHub(mollie)
     shop.subscribe()
     with pytest.raises(InvalidRequest, match="description exists"):
         shop.payments.create_subscription(shop.request(), idempotency_key="2")
@@ -595,7 +595,7 @@ def test_mollie_sandbox_refuses_a_second_subscription_with_the_same_description(
 
 def test_mollie_sandbox_renews() -> None:
     """A renewal in the sandbox moves the day of the next charge."""
-    shop = Shop(mollie)
+    shop = SandboxHub(mollie)
     created = shop.subscribe(interval=BillingInterval("week", 2))
     shop.sandbox.renew(created.ref.id)
     renewed = shop.payments.get_subscription(created.ref)

@@ -11,13 +11,13 @@ from moorage.contracts.shipping import Address, LabelSize, Parcel, Signature
 from moorage.domain.values.money import Money
 from moorage.errors import InvalidData, UnsupportedByVendor
 from moorage.vendors.shipping._ups_requests import rates_body, shipment_body
-from tests.vendors.ups_account import AWAY, CUSTOMS, DAY, OFFER, PARCEL, REQUEST, THERE, Shop
+from tests.vendors.ups_account import AWAY, CUSTOMS, DAY, OFFER, PARCEL, REQUEST, THERE, SandboxHub
 
 
 @pytest.fixture(name="shop")
-def _shop() -> Shop:
+def _shop() -> SandboxHub:
     """Return a hub with an account at a new UPS sandbox."""
-    return Shop()
+    return SandboxHub()
 
 
 def shipment_request(**fields: Any) -> Any:
@@ -169,7 +169,7 @@ def test_description_of_goods_has_three_lines_at_most() -> None:
     assert ["a" * 35, "b" * 35, "c" * 35] == products[0]["Description"]
 
 
-def test_invoice_needs_a_number(shop: Shop) -> None:
+def test_invoice_needs_a_number(shop: SandboxHub) -> None:
     """A UPS invoice has our reference as its number; only Canada needs the total value too."""
     german = attrs.evolve(AWAY, country="DE", region=None)
     customs = attrs.evolve(CUSTOMS, invoice_number=None, contents="other", explanation="Exhibition")
@@ -190,7 +190,7 @@ def test_invoice_needs_a_number(shop: Shop) -> None:
     assert shop.buy_label_of_order(recipient=AWAY, customs=CUSTOMS).labels
 
 
-def test_label_that_ups_does_not_print_is_refused(shop: Shop) -> None:
+def test_label_that_ups_does_not_print_is_refused(shop: SandboxHub) -> None:
     """Label formats and sizes that UPS does not support are refused before sending."""
     unsupported_labels: list[dict[str, Any]] = [{"label": "png"}, {"label_size": LabelSize.A6}]
     for fields in unsupported_labels:
@@ -206,7 +206,7 @@ def test_label_that_ups_does_not_print_is_refused(shop: Shop) -> None:
     assert count == len(shop.sandbox.requests)
 
 
-def test_options_are_put_into_the_body_that_they_name(shop: Shop) -> None:
+def test_options_are_put_into_the_body_that_they_name(shop: SandboxHub) -> None:
     """An extra option names the UPS request, rating or purchase, to which it is added."""
     green = {"Shipment": {"ShipmentServiceOptions": {"UPScarbonneutralIndicator": ""}}}
     shop.buy_label_of_order(extra={"ups": {"shipment": green}})

@@ -23,13 +23,13 @@ from moorage.vendors.shipping._ups_requests import (
     shipment_body,
 )
 from moorage.vendors.shipping.ups import Ups
-from tests.vendors.ups_account import AWAY, DAY, OFFER, REQUEST, THERE, Shop
+from tests.vendors.ups_account import AWAY, DAY, OFFER, REQUEST, THERE, SandboxHub
 
 
 @pytest.fixture(name="shop")
-def _shop() -> Shop:
+def _shop() -> SandboxHub:
     """Return a hub with an account at a new UPS sandbox."""
-    return Shop()
+    return SandboxHub()
 
 
 @pytest.mark.parametrize(
@@ -64,7 +64,7 @@ def test_other_errors_are_classified_by_status(answer: Response) -> None:
     assert None is classify(Request.get("/"), answer)
 
 
-def test_token_is_got_once_and_again_when_it_is_refused(shop: Shop) -> None:
+def test_token_is_got_once_and_again_when_it_is_refused(shop: SandboxHub) -> None:
     """One UPS token serves many requests, and a refused token is replaced by a new one."""
     shop.buy_label_of_order()
     shop.buy_label_of_order("order-2")
@@ -92,7 +92,7 @@ def test_account_is_checked() -> None:
         assert hidden_secret not in repr(vendor)
 
 
-def response_to(shop: Shop, request: Request) -> Response:
+def response_to(shop: SandboxHub, request: Request) -> Response:
     """Return the UPS sandbox's response to a request."""
     shop.shipping.validate_address(THERE)
     token = shop.sandbox.requests[-1].headers.get("authorization") or ""
@@ -166,7 +166,7 @@ def recover(label: LabelFormat = LabelFormat.PDF, **which: Any) -> Request:
         (Request.post("/api/addressvalidation/v2/3", json=address_body(AWAY)), "264002"),
     ],
 )
-def test_sandbox_is_as_strict_as_ups(shop: Shop, query: Request, code: str) -> None:
+def test_sandbox_is_as_strict_as_ups(shop: SandboxHub, query: Request, code: str) -> None:
     """The UPS sandbox refuses unknown, missing and mistyped fields, and what UPS refuses."""
     answer = response_to(shop, query)
 
@@ -174,7 +174,7 @@ def test_sandbox_is_as_strict_as_ups(shop: Shop, query: Request, code: str) -> N
     assert f'"code":"{code}"' in answer.text
 
 
-def test_sandbox_label_recovery(shop: Shop) -> None:
+def test_sandbox_label_recovery(shop: SandboxHub) -> None:
     """The UPS sandbox has no labels of voided shipments, and refuses unsupported formats."""
     shipment = shop.buy_label_of_order()
     body = recovery_body(LabelFormat.PDF, {"TrackingNumber": shipment.ref.id})

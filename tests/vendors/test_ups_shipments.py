@@ -24,19 +24,19 @@ from moorage.errors import (
     VendorRejected,
 )
 from moorage.testing.sandboxes.base import Lost, reply
-from tests.vendors.ups_account import MARK, PARCEL, REQUEST, Shop
+from tests.vendors.ups_account import MARK, PARCEL, REQUEST, SandboxHub
 
 if TYPE_CHECKING:
     from moorage.domain.http.requests import Response
 
 
 @pytest.fixture(name="shop")
-def _shop() -> Shop:
+def _shop() -> SandboxHub:
     """Return a hub with an account at a new UPS sandbox."""
-    return Shop()
+    return SandboxHub()
 
 
-def test_rates_have_the_negotiated_price(shop: Shop) -> None:
+def test_rates_have_the_negotiated_price(shop: SandboxHub) -> None:
     """A UPS rate has the negotiated price beside the list price."""
     rates = shop.shipping.get_rates(REQUEST).rates
 
@@ -54,7 +54,7 @@ def test_rates_have_the_negotiated_price(shop: Shop) -> None:
     )
 
 
-def test_unreadable_rate_becomes_a_message(shop: Shop) -> None:
+def test_unreadable_rate_becomes_a_message(shop: SandboxHub) -> None:
     """A UPS rate with an unreadable price becomes a message; an unknown service is kept."""
     rated_shipments = [
         {"Service": {"Code": "03"}, "TotalCharges": {"MonetaryValue": "free"}},
@@ -75,7 +75,7 @@ def test_unreadable_rate_becomes_a_message(shop: Shop) -> None:
     ]
 
 
-def test_no_service_is_no_error(shop: Shop) -> None:
+def test_no_service_is_no_error(shop: SandboxHub) -> None:
     """If UPS has no service for a shipment there are no rates; other refusals are errors."""
     shop.sandbox.fail(reply({"RateResponse": {"RatedShipment": []}}))
     result = shop.shipping.get_rates(REQUEST)
@@ -89,7 +89,7 @@ def test_no_service_is_no_error(shop: Shop) -> None:
     assert "111035" == excinfo.value.vendor_code
 
 
-def test_only_a_whole_offer_is_bought(shop: Shop) -> None:
+def test_only_a_whole_offer_is_bought(shop: SandboxHub) -> None:
     """A UPS rate cannot be bought by its reference alone, because UPS stores no rates."""
     rate = shop.shipping.get_rates(REQUEST).rates[0]
     with pytest.raises(UnsupportedByVendor) as excinfo:
@@ -100,7 +100,7 @@ def test_only_a_whole_offer_is_bought(shop: Shop) -> None:
         shop.vendor.buy(wire, rate.ref, None, key="k-1").send(None)
 
 
-def test_label_in_pdf_is_recovered_at_once(shop: Shop) -> None:
+def test_label_in_pdf_is_recovered_at_once(shop: SandboxHub) -> None:
     """A UPS label as PDF is fetched after the purchase; if that fails, the GIF is returned."""
     shipment = shop.buy_label_of_order()
     assert (
@@ -132,7 +132,7 @@ def test_label_in_pdf_is_recovered_at_once(shop: Shop) -> None:
     assert () == shop.shipping.get_shipment(shipment.ref).labels
 
 
-def test_empty_recovery_is_none(shop: Shop) -> None:
+def test_empty_recovery_is_none(shop: SandboxHub) -> None:
     """If UPS recovers no labels, the labels from the purchase are kept."""
     rate = shop.shipping.get_rates(REQUEST).rates[0]
     results = {
@@ -156,7 +156,7 @@ def test_empty_recovery_is_none(shop: Shop) -> None:
 
 
 @pytest.mark.parametrize("form", ["zpl", "epl", "pdf"])
-def test_lost_purchase_is_found_with_its_label(shop: Shop, form: str) -> None:
+def test_lost_purchase_is_found_with_its_label(shop: SandboxHub, form: str) -> None:
     """A UPS purchase with a lost response is found by its mark, with its label."""
     rate = shop.shipping.get_rates(attrs.evolve(REQUEST, label=form)).rates[0]
     shop.sandbox.fail(Lost())
@@ -175,7 +175,7 @@ def test_lost_purchase_is_found_with_its_label(shop: Shop, form: str) -> None:
 
 
 @pytest.mark.parametrize("odd", [reply({}), reply({}, 500), reply({"LabelRecoveryResponse": 1})])
-def test_unfound_purchase_is_unknown(shop: Shop, odd: Response) -> None:
+def test_unfound_purchase_is_unknown(shop: SandboxHub, odd: Response) -> None:
     """A lost UPS purchase that cannot be found has an unknown outcome."""
     rate = shop.shipping.get_rates(REQUEST).rates[0]
     shop.sandbox.fail(Lost(), odd)
@@ -183,7 +183,7 @@ def test_unfound_purchase_is_unknown(shop: Shop, odd: Response) -> None:
         shop.shipping.create_shipment(rate, idempotency_key="k-1")
 
 
-def test_tenants_mark_is_its_own(shop: Shop) -> None:
+def test_tenants_mark_is_its_own(shop: SandboxHub) -> None:
     """Each tenant's look-up mark is different, because UPS finds references across tenants."""
     request = ShipmentRequest(rate_request=REQUEST)
     shipping = shop.hub.shipping(tenant="acme")
@@ -194,7 +194,7 @@ def test_tenants_mark_is_its_own(shop: Shop) -> None:
     assert sha256(b"acme\nk-1").hexdigest()[:32] == reference["Value"] != MARK
 
 
-def test_each_parcel_has_its_label(shop: Shop) -> None:
+def test_each_parcel_has_its_label(shop: SandboxHub) -> None:
     """Each parcel of a UPS shipment has its own number and label, at once and later."""
     shipment = shop.buy_label_of_order(parcels=[PARCEL, PARCEL])
 
@@ -209,7 +209,7 @@ def test_each_parcel_has_its_label(shop: Shop) -> None:
     assert shipment.tracking_numbers == result.tracking_numbers
 
 
-def test_shipment_unknown_to_tracking_is_bought(shop: Shop) -> None:
+def test_shipment_unknown_to_tracking_is_bought(shop: SandboxHub) -> None:
     """A UPS label that was just bought is found even if tracking does not know it yet."""
     shipment = shop.buy_label_of_order()
     shop.sandbox.fail(reply({"response": {"errors": [{"code": "TW0001"}]}}, 404))
@@ -222,7 +222,7 @@ def test_shipment_unknown_to_tracking_is_bought(shop: Shop) -> None:
         shop.shipping.get_shipment(shipment.ref)
 
 
-def test_void_shipment_has_no_labels(shop: Shop) -> None:
+def test_void_shipment_has_no_labels(shop: SandboxHub) -> None:
     """A voided UPS shipment has no labels, and voiding it again reports it as void."""
     shipment = shop.buy_label_of_order()
     returned_result = shop.shipping.cancel(shipment.ref)
@@ -238,7 +238,7 @@ def test_void_shipment_has_no_labels(shop: Shop) -> None:
     assert (CancelState.APPROVED, "MV") == (repeated_result.state, repeated_result.vendor_status)
 
 
-def test_unclear_void_is_unknown(shop: Shop) -> None:
+def test_unclear_void_is_unknown(shop: SandboxHub) -> None:
     """A UPS response that does not confirm the void leaves the cancellation unknown."""
     shipment = shop.buy_label_of_order()
     shop.sandbox.fail(reply({"VoidShipmentResponse": {"SummaryResult": {"Status": {"Code": "0"}}}}))

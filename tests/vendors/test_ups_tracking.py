@@ -9,16 +9,16 @@ import pytest
 from moorage.contracts.shipping import AddressVerdict, Place, TrackingStatus
 from moorage.errors import UnsupportedByVendor, VendorFailed, VendorRejected
 from moorage.testing.sandboxes.base import reply
-from tests.vendors.ups_account import AWAY, THERE, Shop
+from tests.vendors.ups_account import AWAY, THERE, SandboxHub
 
 
 @pytest.fixture(name="shop")
-def _shop() -> Shop:
+def _shop() -> SandboxHub:
     """Return a hub with an account at a new UPS sandbox."""
-    return Shop()
+    return SandboxHub()
 
 
-def test_tracking_events_are_in_order(shop: Shop) -> None:
+def test_tracking_events_are_in_order(shop: SandboxHub) -> None:
     """UPS tracking events are in UTC and in order."""
     shipment = shop.buy_label_of_order()
     for kind in ("I", "O", "D"):
@@ -34,7 +34,7 @@ def test_tracking_events_are_in_order(shop: Shop) -> None:
     assert "TESTER" not in repr(tracking)
 
 
-def test_incomplete_events(shop: Shop) -> None:
+def test_incomplete_events(shop: SandboxHub) -> None:
     """A UPS tracking event without time or place is read as far as possible."""
     activity = [
         {"date": "20300102", "time": "71356", "status": {"type": "I "}},
@@ -61,7 +61,7 @@ def test_incomplete_events(shop: Shop) -> None:
     )
 
 
-def test_only_ups_numbers_are_tracked(shop: Shop) -> None:
+def test_only_ups_numbers_are_tracked(shop: SandboxHub) -> None:
     """Tracking numbers of other carriers are refused before sending, and unknown ones by UPS."""
     with pytest.raises(UnsupportedByVendor):
         shop.shipping.track("1", "usps")
@@ -71,7 +71,7 @@ def test_only_ups_numbers_are_tracked(shop: Shop) -> None:
     assert "TW0001" == excinfo.value.vendor_code
 
 
-def test_address_changes_are_listed(shop: Shop) -> None:
+def test_address_changes_are_listed(shop: SandboxHub) -> None:
     """UPS lists the corrected parts of an address, and says if it is residential."""
     checked_result = shop.shipping.validate_address(THERE)
 
@@ -94,7 +94,7 @@ def test_address_changes_are_listed(shop: Shop) -> None:
     assert (AddressVerdict.VALID, None) == (checked_result.verdict, checked_result.residential)
 
 
-def test_ambiguous_and_invalid_addresses(shop: Shop) -> None:
+def test_ambiguous_and_invalid_addresses(shop: SandboxHub) -> None:
     """An address that is ambiguous for UPS is unknown; one without candidates is invalid."""
     shop.sandbox.fail(reply({"XAVResponse": {"AmbiguousAddressIndicator": "", "Candidate": [{}]}}))
     checked_result = shop.shipping.validate_address(THERE)

@@ -72,7 +72,7 @@ DAY = date(2030, 1, 2)
 MARK = sha256(b"\nk-1").hexdigest()[:32]
 
 
-class Shop:
+class SandboxHub:
     """A hub with an account at UPS's sandbox."""
 
     def __init__(self) -> None:
