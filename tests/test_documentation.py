@@ -14,6 +14,7 @@ from moorage import errors
 from moorage.contracts.catalog import CONTRACTS
 from moorage.domain.webhooks.presets import PRESETS
 from moorage.wiring.installed_vendors import vendor_names
+from tools import vendors
 from tools.reference_pages import PAGES as REFERENCE_PAGES
 
 ROOT = Path(__file__).parent.parent
@@ -51,6 +52,17 @@ def test_every_error_has_a_remedy_to_read() -> None:
     ]
 
     assert error_names == [name for name in headings if name in error_names]
+
+
+def test_every_vendor_has_a_page() -> None:
+    """The table of vendors leads to a page of each vendor that can be installed."""
+    links = dict(re.findall(r"\[(\w+)\]\((\S+\.md)\)", vendors.page()))
+
+    assert [] == [
+        vendor
+        for vendor in vendor_names()
+        if not (DOCS / "vendors" / links.get(vendor, "-")).resolve().is_file()
+    ]
 
 
 def test_every_page_is_found() -> None:

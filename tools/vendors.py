@@ -14,6 +14,8 @@ if TYPE_CHECKING:
     from moorage.contracts.vendor import Vendor, VendorKeys
 
 PATH: Final = "vendors/index.md"
+OTHER_PAGES: Final = {"fsspec": "../how-to/file-servers.md"}
+"""Pages of vendors that have none with their name, from the folder of the others."""
 PAGES: Final = Path(__file__).parent.parent / "docs" / "vendors"
 _KEYS: Final[dict[str, Callable[[VendorKeys | None], str]]] = {
     "remembers keys for": lambda keys: "" if keys is None else _hours(keys.memory),
@@ -74,7 +76,7 @@ def _row(first: str, rest: list[str]) -> str:
 
 
 def _name(vendor: str) -> str:
-    return f"[{vendor}]({vendor}.md)" if (PAGES / f"{vendor}.md").exists() else vendor
+    return f"[{vendor}]({OTHER_PAGES.get(vendor, f'{vendor}.md')})"
 
 
 def _hours(seconds: float) -> str:
