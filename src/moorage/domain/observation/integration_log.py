@@ -427,6 +427,7 @@ def _computed_values(facts: CallFacts | SuccessFacts) -> tuple[object, ...]:
         status = status_of(error, facts[8:13])
         subject, _, message, method, traceparent = facts[13:]
     contract, content = identity.contract, identity.content
+    vendor, account = (None, None) if contract is None else (contract.vendor, contract.account)
     return (
         identity.request_id,
         plan.service.name,
@@ -442,12 +443,12 @@ def _computed_values(facts: CallFacts | SuccessFacts) -> tuple[object, ...]:
         identity.idempotency_key or key,
         plan.region,
         subject,
-        getattr(contract, "vendor", None),
-        getattr(contract, "account", None),
-        trace_of(identity, traceparent),
-        method_name(method),
+        vendor,
+        account,
+        identity.trace_id if traceparent is None else trace_of(identity, traceparent),
+        None if method is None else method_name(method),
         plan.route,
-        error_text(plan, message),
+        None if message is None else error_text(plan, message),
         None if content is None else content.request,
         None if content is None else content.response,
     )
