@@ -24,6 +24,7 @@ from contextlib import contextmanager
 from functools import partial
 from pathlib import Path
 from tempfile import TemporaryDirectory
+from threading import Thread
 from typing import TYPE_CHECKING, Any, Final
 from urllib.parse import urlencode
 
@@ -50,7 +51,7 @@ from moorage.adapters.sql.statements import Query
 from moorage.adapters.websocket.connector import AsyncWebSocketConnector, WebSocketConnector
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Generator
+    from collections.abc import Callable, Coroutine, Generator, Mapping
     from typing import TypeAlias
 
     Perform: TypeAlias = Callable[..., Any]
@@ -112,6 +113,8 @@ def sync_rows(
     service: Service,
     run_with_moorage: Callable[[Perform], object],
     rounds: int,
+    *,
+    peers: Mapping[str, Callable[[], object]] | None = None,
 ) -> Any:
     """Return the rows of a synchronous library, alone and with two managers.
 
@@ -121,6 +124,7 @@ def sync_rows(
         service: the service of both managers.
         run_with_moorage: makes the same call with the manager's `perform`, which gets the service.
         rounds: the number of rounds.
+        peers: other ways to make the same call, by their names.
     """
 
     def call_through_moorage() -> None:
@@ -142,6 +146,7 @@ def sync_rows(
                 Contender(f"{library}, beside other Python code", sync_block(call_through_moorage)),
                 Contender("moorage", sync_block(lambda: run_with_moorage(perform))),
                 Contender(PRODUCTION, sync_block(lambda: run_with_moorage(perform_observed))),
+                *(Contender(name, sync_block(call)) for name, call in (peers or {}).items()),
             ],
             rounds=min(rounds, _ROUNDS),
             block_seconds=0.05,
@@ -289,10 +294,24 @@ def sql_rows(rounds: int) -> Comparison:
 
 
 def websocket_connector(rounds: int) -> Comparison:
-    """A request and its reply over a WebSocket connection, per request."""
-    with server(_WEBSOCKET_SERVER) as port:
+    """A request and its reply over a WebSocket connection, per request.
+
+    The asynchronous client of the library, which a connector needs for messages that the server
+    sends unasked, is measured beside it as a thread uses it that has no event loop of its own.
+    """
+    with server(_WEBSOCKET_SERVER) as port, _background_loop() as run:
         url = f"ws://127.0.0.1:{port}"
         library: Any = websockets.sync.client
+
+        async def connect() -> Any:
+            return await websockets.asyncio.client.connect(url, **_UNCOMPRESSED)
+
+        shared_socket = run(connect())
+
+        async def request() -> object:
+            await shared_socket.send(json.dumps({"id": 1, "method": "a"}))
+            return json.loads(await shared_socket.recv())
+
         with (
             library.connect(url, **_UNCOMPRESSED) as socket,
             WebSocketConnector(url, name="socket", options=_UNCOMPRESSED) as connector,
@@ -308,8 +327,24 @@ def websocket_connector(rounds: int) -> Comparison:
                 Service("socket"),
                 lambda perform: perform(connector.request({"method": "a"}, name="a", safe=True)),
                 rounds,
+                peers={"websockets.asyncio, from another thread": lambda: run(request())},
             )
+        run(shared_socket.close())
     return Comparison("a request over a WebSocket, sync", rows, TARGET)
+
+
+@contextmanager
+def _background_loop() -> Generator[Callable[[Coroutine[Any, Any, Any]], Any]]:
+    """Yield a function that runs a coroutine in the event loop of another thread."""
+    loop = asyncio.new_event_loop()
+    thread = Thread(target=loop.run_forever)
+    thread.start()
+    try:
+        yield lambda work: asyncio.run_coroutine_threadsafe(work, loop).result()
+    finally:
+        loop.call_soon_threadsafe(loop.stop)
+        thread.join()
+        loop.close()
 
 
 def websocket_connector_async(rounds: int) -> Comparison:
