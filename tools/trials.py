@@ -246,14 +246,14 @@ def _in_parallel(
         yield end_one()
 
 
-def _function_codes(code: CodeType) -> Iterator[CodeType]:
+def _code_objects(code: CodeType) -> Iterator[CodeType]:
     """Yield the code of each function that is in no other function."""
     for part in code.co_consts:
         if isinstance(part, CodeType) and not part.co_name.startswith("<"):
             if part.co_flags & _OPTIMIZED:
                 yield part
             else:
-                yield from _function_codes(part)
+                yield from _code_objects(part)
 
 
 _OPTIMIZED: Final = 1
@@ -265,7 +265,7 @@ def _give_bytecode(plant: Plant, functions: Sequence[FunctionType]) -> bool:
     path = Path(plant.path)
     place = str(path.absolute())
     planted_code = compile(plant.applied(path.read_text("utf-8")), place, "exec", dont_inherit=True)
-    codes = [code for code in _function_codes(planted_code) if code.co_firstlineno <= plant.line]
+    codes = [code for code in _code_objects(planted_code) if code.co_firstlineno <= plant.line]
     code = max(codes, key=lambda code: code.co_firstlineno)
     matches = [
         function

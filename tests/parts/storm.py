@@ -177,7 +177,7 @@ def retries(storm: SignalStorm) -> None:
 
 
 def main(kind: str) -> None:
-    """Run one kind of interruption, and print what stayed taken."""
+    """Run one kind of interruption, and print which permits were not given back."""
     # A coroutine that is interrupted before its first line is dropped, of which Python warns;
     # and what is raised while a generator is closed is lost.
     warnings.simplefilter("ignore")

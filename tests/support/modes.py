@@ -256,13 +256,13 @@ class AwaitedManager:
         return sync_call
 
     async def stream(self, *args: Any, **kwargs: Any) -> StreamedResponse:
-        """Return a streamed response that can be awaited in both modes."""
+        """Return a streamed response whose methods are awaitable, also over a synchronous one."""
         value = self.manager.stream(*args, **kwargs)
         return StreamedResponse(self.world, await value if self.world.is_awaited else value)
 
 
 class StreamedResponse:
-    """A streamed response that can be awaited in both modes."""
+    """A streamed response whose methods are awaitable, also over a synchronous one."""
 
     def __init__(self, world: World, answer: Any) -> None:
         self._world = world

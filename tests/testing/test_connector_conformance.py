@@ -292,7 +292,7 @@ def test_operation_that_hangs_is_noticed(server: LedgerServer, proxy: TcpProxy) 
 def test_health_that_never_comes_is_noticed(server: LedgerServer) -> None:
     """If a connector never returns its health, the check fails."""
     lab = Lab(subject_of(server, None, WithoutHealthConnector), is_async=True)
-    with waiting_at_most(0.1), pytest.raises(AssertionError, match="did not come"):
+    with waiting_at_most(0.1), pytest.raises(AssertionError, match="did not return"):
         asyncio.run(checks.health_is_good(lab))
 
 

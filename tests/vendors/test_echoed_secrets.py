@@ -106,7 +106,7 @@ class EchoingHttpClient:
         self.echoed = False
 
     def send(self, request: Request, url: str, timeouts: Timeouts, /) -> Response:
-        """Return the sandbox's response, or the echo when it is due."""
+        """Return the sandbox's response, or an error that echoes the chosen request."""
         if 0 <= self._number <= next(self._numbers):
             self.echoed = True
             return self._echo

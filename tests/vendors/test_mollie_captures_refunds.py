@@ -207,7 +207,7 @@ def test_pending_refund(shop: SandboxHub, success: bool) -> None:
 
 
 def test_refund_is_found_by_its_payment(shop: SandboxHub) -> None:
-    """The id of a Mollie refund without its payment's is refused without a request."""
+    """A Mollie refund's id that lacks the payment's id is refused before a request is sent."""
     with pytest.raises(InvalidData):
         shop.payments.get_refund("mollie:main:re_1")
 

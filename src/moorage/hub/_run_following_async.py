@@ -1,4 +1,4 @@
-"""Reading of the output of steps' runs in an asynchronous program, and the lease of the reader.
+"""Follows the output of a step's run in an asynchronous program, under the reader's lease.
 
 `python -m tools.twins` makes `_run_following_sync.py` of this file.
 """

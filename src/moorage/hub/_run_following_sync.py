@@ -1,4 +1,4 @@
-"""Reading of the output of steps' runs in a synchronous program, and the lease of the reader.
+"""Follows the output of a step's run in a synchronous program, under the reader's lease.
 
 `python -m tools.twins` makes this file; do not edit it.
 """

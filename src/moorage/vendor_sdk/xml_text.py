@@ -83,7 +83,7 @@ def read_xml(body: bytes) -> XmlElement:
     def end(_: str) -> None:
         stack.pop()
 
-    def say(text: str) -> None:
+    def add_text(text: str) -> None:
         stack[-1].add(text)
 
     parser = expat.ParserCreate(namespace_separator=" ")
@@ -91,7 +91,7 @@ def read_xml(body: bytes) -> XmlElement:
     parser.StartDoctypeDeclHandler = _refuse
     parser.StartElementHandler = start
     parser.EndElementHandler = end
-    parser.CharacterDataHandler = say
+    parser.CharacterDataHandler = add_text
     try:
         # Some vendors send white space while they work, which XML forbids before its declaration.
         parser.Parse(body.lstrip(), True)

@@ -205,7 +205,7 @@ def test_folder_and_public_urls(vendors: Vendors) -> None:
 
 def test_file_cannot_be_opened_for_writing(vendors: Vendors) -> None:
     """A stored file cannot be changed in place, only saved again."""
-    with pytest.raises(InvalidData, match="Save it anew"):
+    with pytest.raises(InvalidData, match="save a new file"):
         storages["default"].open("a.txt", "wb")
 
 

@@ -108,7 +108,7 @@ class Storage(DjangoStorage):
             raise InvalidData(
                 f"A file cannot be opened with the mode {mode!r}.",
                 field="mode",
-                remedy="Save it anew.",
+                remedy="Open it for reading; to change it, save a new file.",
             )
         return _FetchedFile(self, name, text="b" not in mode)
 

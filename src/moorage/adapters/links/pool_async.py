@@ -166,7 +166,7 @@ class AsyncLinkPool(Generic[L]):
         return True
 
     async def _open_link(self, loan: AsyncLinkLoan[L], until: float) -> L:
-        """Open a link for a loan that has a lease without one."""
+        """Open a link for a loan whose lease has reserved room for it."""
         seconds = until - self._now()
         if seconds <= 0:
             raise AttemptTimeout(

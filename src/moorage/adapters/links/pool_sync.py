@@ -166,7 +166,7 @@ class LinkPool(Generic[L]):
         return True
 
     def _open_link(self, loan: LinkLoan[L], until: float) -> L:
-        """Open a link for a loan that has a lease without one."""
+        """Open a link for a loan whose lease has reserved room for it."""
         seconds = until - self._now()
         if seconds <= 0:
             raise AttemptTimeout(

@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from moorage.domain.schemas.schema import CompleteSchema
 
 
-_MOST_EMPTY: Final = 1_000
+_MAX_EMPTY_VALUES: Final = 1_000
 """The maximum number of values in one record that take no bytes."""
 
 
@@ -47,10 +47,10 @@ class AvroCodec:
                 field="schema",
                 remedy="Count such items with a number instead.",
             )
-        if dangers.empty_values > _MOST_EMPTY:
+        if dangers.empty_values > _MAX_EMPTY_VALUES:
             raise InvalidData(
-                f"The Avro schema has a record with more than {_MOST_EMPTY:,} values that take no"
-                " bytes, such as null.",
+                f"The Avro schema has a record with more than {_MAX_EMPTY_VALUES:,} values that"
+                " take no bytes, such as null.",
                 field="schema",
                 remedy="Leave out fields that have no data.",
             )

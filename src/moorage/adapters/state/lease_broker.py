@@ -47,7 +47,7 @@ _STORE_SECONDS: Final = 0.5
 """The seconds that a request to the store may take."""
 
 _MOST_CONNECTIONS: Final = 4_096
-_OTHER_FILES: Final = 192
+_FILES_OF_BROKER: Final = 192
 """The open files of a broker besides its processes; asyncio accepts up to 100 before it refuses."""
 _MOST_KINDS: Final = 1_024
 _MOST_UNREAD: Final = 1_048_576
@@ -152,7 +152,7 @@ def most_connections(files: int | None) -> int:
     """
     if files is None:
         return _MOST_CONNECTIONS
-    return min(_MOST_CONNECTIONS, max(1, files - _OTHER_FILES))
+    return min(_MOST_CONNECTIONS, max(1, files - _FILES_OF_BROKER))
 
 
 def check_store(storage: object) -> None:

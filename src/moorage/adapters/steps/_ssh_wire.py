@@ -120,7 +120,7 @@ class RemoteHost:
             self._lock.release()
         if "error" in answer:
             raise ConnectionFailed(
-                f"The run cannot be looked after on {self._target.host}: {answer['error']}.",
+                f"The run cannot be supervised on {self._target.host}: {answer['error']}.",
                 remedy="Check the folder of the runs there, its disk and its permissions.",
             )
         return answer, data

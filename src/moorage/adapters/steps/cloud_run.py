@@ -239,7 +239,7 @@ class _CloudRun:
         while True:
             answer = self.api.ask("GET", self._settings.endpoint, self._jobs, timeout, query=query)
             document: Any = self.api.read(answer.json)
-            runs += self.api.read(self._of_scope, document, answer, timeout)
+            runs += self.api.read(self._runs_of_scope, document, answer, timeout)
             token = document.get("nextPageToken")
             if not token:
                 return [run for run in runs if run is not None]
@@ -295,7 +295,7 @@ class _CloudRun:
             "template": {"taskCount": 1, "parallelism": 1, "template": task},
         }
 
-    def _of_scope(
+    def _runs_of_scope(
         self, document: dict[str, Any], answer: Response, timeout: float
     ) -> list[CloudRun | None]:
         return [

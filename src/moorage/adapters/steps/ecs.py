@@ -353,10 +353,10 @@ class _Ecs:
                 "include": ["TAGS"],
             }
             answer = self.ecs.act("DescribeTasks", fields, timeout)
-            runs += self.ecs.api.read(self._of_scope, answer)
+            runs += self.ecs.api.read(self._runs_of_scope, answer)
         return runs
 
-    def _of_scope(self, answer: Response) -> list[CloudRun]:
+    def _runs_of_scope(self, answer: Response) -> list[CloudRun]:
         document, now = answer.json(), self.ecs.api.now(answer)
         runs = (
             task_run(task, self._settings.container, now)

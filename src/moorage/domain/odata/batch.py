@@ -142,7 +142,7 @@ def _check_operation(operation: Any) -> HttpOperation[Any]:
             checked_operation: HttpOperation[Any] = entry
             return checked_operation
     raise InvalidData(
-        "An operation of the batch is none that `OData` made, or is a batch itself.",
+        "An operation of the batch was not made by `OData`, or is a batch itself.",
         field="entries",
         remedy="Give operations that `OData` made.",
     )

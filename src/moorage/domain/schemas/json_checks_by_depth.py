@@ -22,8 +22,8 @@ if TYPE_CHECKING:
     from typing import TypeAlias
 
     _Part: TypeAlias = dict[str, Any]
-    _Label: TypeAlias = tuple[str, str | int | None]
-    _Counts: TypeAlias = Mapping[_Label, int]
+    _SubschemaPlace: TypeAlias = tuple[str, str | int | None]
+    _Counts: TypeAlias = Mapping[_SubschemaPlace, int]
 
 DEEPEST: Final = 100
 """The depth up to which the number is calculated."""
@@ -80,7 +80,7 @@ def depth_of(value: Any) -> int:
 def _count(
     first: int,
     applied: Mapping[int, Sequence[Sequence[_Part]]],
-    children: Mapping[int, Sequence[tuple[_Label, _Part]]],
+    children: Mapping[int, Sequence[tuple[_SubschemaPlace, _Part]]],
     checks_below: Mapping[int, int],
     counts: dict[int, _Counts],
 ) -> None:
@@ -93,11 +93,11 @@ def _count(
             stack += [id(part) for group in applied[number] for part in group]
             continue
         stack.pop()
-        sums: dict[_Label, int] = {}
+        sums: dict[_SubschemaPlace, int] = {}
         for label, child in children[number]:
             sums[label] = sums.get(label, 0) + checks_below[id(child)]
         for group in applied[number]:
-            most_by_label: dict[_Label, int] = {}
+            most_by_label: dict[_SubschemaPlace, int] = {}
             for part in group:
                 others = counts[id(part)]
                 most_by_label = {
@@ -111,12 +111,12 @@ def _count(
         counts[number] = sums
 
 
-def _count_of(counts: _Counts, label: _Label) -> int:
+def _count_of(counts: _Counts, label: _SubschemaPlace) -> int:
     """Return the count of a label; without one, the count that holds for all labels of its kind."""
     return counts[label] if label in counts else counts.get((label[0], None), 0)
 
 
-def _children(part: _Part) -> Iterator[tuple[_Label, _Part]]:
+def _children(part: _Part) -> Iterator[tuple[_SubschemaPlace, _Part]]:
     """Yield the parts that check children of a value, each with the label of the children."""
     other_keywords = [((kind, None), part.get(keyword)) for keyword, kind in _REST.items()]
     labelled = [
@@ -136,7 +136,7 @@ def _children(part: _Part) -> Iterator[tuple[_Label, _Part]]:
             yield label, child
 
 
-def _labelled_parts(part: _Part, keyword: str) -> list[tuple[_Label, Any]]:
+def _labelled_parts(part: _Part, keyword: str) -> list[tuple[_SubschemaPlace, Any]]:
     """Return the parts in a keyword for single properties or items, with their labels."""
     named_schemas = part.get(keyword)
     if keyword == "properties":

@@ -144,7 +144,7 @@ CHECKS: Final = (
     SdiCheck("00430", searches.with_nature("summaries"), _NATURE_WRONG, _LEAVE_NATURE),
     SdiCheck(
         "00438",
-        searches.empty_discount,
+        searches.discounts_without_amount,
         "The discount has neither a percentage nor an amount.",
         "Give one of them.",
     ),

@@ -180,7 +180,7 @@ def code_of_other_format(document: Document) -> Iterator[str]:
         yield "recipient_code"
 
 
-def empty_discount(document: Document) -> Iterator[str]:
+def discounts_without_amount(document: Document) -> Iterator[str]:
     """Yield the discounts with neither percentage nor amount."""
     for number, line in enumerate(document.lines):
         for position, item in enumerate(line.discounts):

@@ -160,7 +160,7 @@ class PaymentEffects:
             elif registered.first and _did_nothing(error):
                 self._unregister(key, registered, certain=False)
             elif self._reach is not AllowedActions.STORED and _sent_nothing(error):
-                self._end_registration_hold(key, registered)
+                self._allow_settling(key, registered)
             raise
         self._unregister(key, registered, certain=True)
         return receipt
@@ -216,7 +216,7 @@ class PaymentEffects:
                 UnregisterOperation(KIND, self._tenant, key, number=number, certain=certain)
             )
 
-    def _end_registration_hold(self, key: str, registered: Registration) -> None:
+    def _allow_settling(self, key: str, registered: Registration) -> None:
         if registered.number:
             number, held_effects = registered.number, registered.held
             self._core.post(EndHolding(KIND, self._tenant, key, number=number, held=held_effects))

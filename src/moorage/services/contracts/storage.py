@@ -417,16 +417,16 @@ class StorageFlows(Flows, StorageContract):
         operation = attrs.evolve(self._request(verb, needs), effect=effect)
         if isinstance(key, Ref):
 
-            async def run_in_thread(vendor: Any, wire: Wire, ref: Ref) -> R:
+            async def run_with_ref(vendor: Any, wire: Wire, ref: Ref) -> R:
                 return await perform(vendor, wire, ref.id)
 
-            return await self._dispatcher.execute_at(key, operation, run_in_thread, timeout=timeout)
+            return await self._dispatcher.execute_at(key, operation, run_with_ref, timeout=timeout)
         check_key(key)
 
-        async def run_here(vendor: Any, wire: Wire) -> R:
+        async def run_with_key(vendor: Any, wire: Wire) -> R:
             return await perform(vendor, wire, key)
 
-        return await self._dispatcher.execute(operation, run_here, timeout=timeout)
+        return await self._dispatcher.execute(operation, run_with_key, timeout=timeout)
 
 
 def _upload(ref: Ref) -> Upload:

@@ -227,7 +227,7 @@ class Concurrency:
     async def run(
         self, steps: Sequence[Callable[[], Awaitable[None]]], stops: Callable[[], bool]
     ) -> None:
-        """Run steps until one fails or the worker must stop; the others that run end first."""
+        """Run steps until one fails or the worker must stop, and wait for those under way."""
         failures: list[Exception] = []
 
         async def run_step(step: Callable[[], Awaitable[None]]) -> Exception | None:

@@ -117,7 +117,7 @@ async def a_vendor_is_verified_through_a_tunnel(clients: Proxied) -> None:
 
 
 async def a_proxy_may_be_secure_itself(clients: Proxied) -> None:
-    """A proxy with TLS is verified like a vendor, and carries both kinds of requests."""
+    """An HTTPS proxy's certificate is verified like a vendor's, and it carries HTTP and HTTPS."""
     server, authority = tls_pem("127.0.0.1")
     _, other_certificate = tls_pem("127.0.0.1")
     for is_secure in (False, True):

@@ -85,7 +85,7 @@ async def stock(vendor: ScenarioVendor) -> Any:
     return (await vendor("set_stock", await item_ref(vendor), 7)).quantity
 
 
-async def compared_stock(vendor: ScenarioVendor) -> Any:
+async def stock_if_unchanged(vendor: ScenarioVendor) -> Any:
     """Set the stock of an item, if the current stock is the expected one."""
     return (await vendor("set_stock", await item_ref(vendor), 7, expected=12)).quantity
 
@@ -115,6 +115,6 @@ BY_CAPABILITY: Final[dict[str, Scenario]] = {
     ShopsCapability.PARTIAL_FULFILMENT: partial_parcel,
     ShopsCapability.CANCEL: cancellation,
     ShopsCapability.REFUND: refund,
-    ShopsCapability.COMPARE_STOCK: compared_stock,
+    ShopsCapability.COMPARE_STOCK: stock_if_unchanged,
     ShopsCapability.LOCATIONS: stock_at_location,
 }

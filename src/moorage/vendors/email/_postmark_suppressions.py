@@ -52,7 +52,7 @@ async def list_suppressed(wire: Wire, stream: str | None) -> SuppressionPage:
     return read_page(wire, _ENTRY, read_answer(response).objects("Suppressions"), response)
 
 
-async def change_suppressed(
+async def change_suppression(
     wire: Wire, stream: str | None, address: EmailAddress, *, add: bool
 ) -> None:
     """Add an address to a stream's suppressions, or remove it.

@@ -55,7 +55,7 @@ from moorage.vendors.email._common import (
     sender_of,
 )
 from moorage.vendors.email._postmark_events import read_event
-from moorage.vendors.email._postmark_suppressions import change_suppressed, list_suppressed
+from moorage.vendors.email._postmark_suppressions import change_suppression, list_suppressed
 from moorage.vendors.email._vendor import EmailVendor
 
 if TYPE_CHECKING:
@@ -210,11 +210,11 @@ class Postmark(EmailVendor):
 
     async def add_suppression(self, wire: Wire, address: EmailAddress, /) -> None:
         """Suppress an address in the stream."""
-        await change_suppressed(wire, self.message_stream, address, add=True)
+        await change_suppression(wire, self.message_stream, address, add=True)
 
     async def remove_suppression(self, wire: Wire, address: EmailAddress, /) -> None:
         """Remove an address from the stream's suppressions."""
-        await change_suppressed(wire, self.message_stream, address, add=False)
+        await change_suppression(wire, self.message_stream, address, add=False)
 
 
 def mail_body(vendor: Postmark, message: EmailMessage) -> dict[str, Any]:

@@ -156,7 +156,7 @@ def capture_id(body: Answer) -> str | None:
 
 
 def _parent_id(body: Answer, kind: str) -> str | None:
-    """The id of the parent object, if that is of this kind."""
+    """Return the id of the parent object if the parent is of this kind, and None otherwise."""
     match = _PARENT_PATH.fullmatch(_link(body, ("up",)) or "")
     return unquote(match[2]) if match is not None and match[1].endswith(kind) else None
 

@@ -123,7 +123,7 @@ async def cancel_subscription(wire: Wire, ref: Ref, key: str) -> Subscription:
     parse = partial(_read_subscription, wire)
     canceled = await executed_once(
         wire.send(request.evolve(idempotent=True), key=key, parse=parse),
-        partial(_plain_subscription, wire, ref),
+        partial(_subscription_without_amount, wire, ref),
         SubscriptionState.CANCELED,
     )
     plan = await _plan(wire, canceled.raw.get("plan_id"))
@@ -154,14 +154,14 @@ async def _subscription_to(wire: Wire, plan_id: str) -> Subscription | None:
     return next(iter(list_of(wire.ref, response)), None)
 
 
-async def _plain_subscription(wire: Wire, ref: Ref) -> Subscription:
+async def _subscription_without_amount(wire: Wire, ref: Ref) -> Subscription:
     """A subscription without its amount."""
     return _read_subscription(wire, await wire.send(Request.get(url_of(SUBSCRIPTIONS, ref.id))))
 
 
 async def _with_plan(wire: Wire, ref: Ref) -> tuple[Subscription, _Plan]:
     """A subscription with the changes that are scheduled for its next charge, and its plan."""
-    subscription = await _plain_subscription(wire, ref)
+    subscription = await _subscription_without_amount(wire, ref)
     next_terms = subscription
     if subscription.raw.get("has_scheduled_changes") is True and not subscription.state.final:
         path = url_of(SUBSCRIPTIONS, ref.id, "retrieve_scheduled_changes")
