@@ -56,6 +56,7 @@ READS: Final = (
     "/auth/challenge",
     "/auth/ksef-token",
     "/auth/token/redeem",
+    "/payments/v3/payment-authorization",
 )
 """Endings of URLs to which POST requests change nothing."""
 
