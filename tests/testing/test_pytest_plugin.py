@@ -173,7 +173,9 @@ def test_record_option(pytester: pytest.Pytester) -> None:
 
     refused_result = run()
     refused_result.assert_outcomes(failed=4)
-    refused_result.stdout.fnmatch_lines(["*GET /rates is not on test_one.json*--moorage-record*"])
+    refused_result.stdout.fnmatch_lines(
+        ["*GET /rates is not recorded in test_one.json*--moorage-record*"]
+    )
 
     for options, request in (
         (["--moorage-record=once"], "asked 1 a swordfish"),
