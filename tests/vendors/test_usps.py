@@ -28,14 +28,17 @@ from moorage.domain.values.money import Money
 from moorage.errors import (
     AuthenticationFailed,
     ConfigurationError,
+    ConnectionFailed,
     InvalidData,
     InvalidRequest,
+    OutcomeUnknown,
     UnsupportedByVendor,
     VendorFailed,
     VendorRejected,
 )
 from moorage.hub.hub import Hub
-from moorage.testing.sandboxes.base import SandboxHttpClient, reply
+from moorage.testing import VirtualClock
+from moorage.testing.sandboxes.base import Lost, SandboxHttpClient, reply
 from moorage.testing.sandboxes.shipping.usps import UspsSandbox
 from moorage.vendors.shipping._usps_requests import label_body, party
 from moorage.vendors.shipping.usps import Usps
@@ -108,7 +111,8 @@ class Shop:
         self.sandbox = UspsSandbox()
         self.vendor = usps_vendor(self.sandbox, **options)
         account = Account("usps", self.vendor, settings={"retry": None, "circuit": None})
-        self.hub = Hub([account], http=SandboxHttpClient(self.sandbox))
+        self.clock = VirtualClock()
+        self.hub = Hub([account], http=SandboxHttpClient(self.sandbox), clock=self.clock)
         self.shipping = self.hub.shipping()
 
     def buy(self, key: str = "k-1", **fields: Any) -> Any:
@@ -387,6 +391,28 @@ def test_payment_without_a_token_is_malformed(shop: Shop) -> None:
         shop.shipping.create_shipment(rate, idempotency_key="k-1")
 
     assert {} == shop.sandbox.labels
+
+
+@pytest.mark.parametrize("seconds, is_repeated", [(3_500, True), (3_700, False)])
+def test_lost_answer_is_requested_again_for_an_hour(
+    shop: Shop, *, seconds: float, is_repeated: bool
+) -> None:
+    """A purchase whose answer was lost is repeated for an hour; later its outcome is unknown."""
+    rate = shop.shipping.get_rates(REQUEST).rates[0]
+    shop.sandbox.payments.add("t")
+    shop.sandbox.fail(reply({"paymentAuthorizationToken": "t"}))
+    shop.sandbox.fail(Lost())
+    with pytest.raises(ConnectionFailed):
+        shop.shipping.create_shipment(rate, idempotency_key="k-1")
+    shop.clock.advance(seconds)
+    if is_repeated:
+        bought = shop.shipping.create_shipment(rate, idempotency_key="k-1")
+        assert [*shop.sandbox.tracks] == list(bought.tracking_numbers)
+    else:
+        with pytest.raises(OutcomeUnknown):
+            shop.shipping.create_shipment(rate, idempotency_key="k-1")
+
+    assert 1 == len(shop.sandbox.labels)
 
 
 def test_price_of_a_label_may_be_missing(shop: Shop) -> None:
