@@ -318,7 +318,7 @@ def hub_docstring(title: str) -> str:
     sentence = f"{result}; `subject` is {subject}"
     if len(sentence) <= _LONGEST_DOCSTRING:
         return sentence
-    return f"{result}.\n\n        Args:\n            subject: {subject}\n        "
+    return f"{result}.\n\n        `subject` is {subject}\n        "
 
 
 def _vendor_classes() -> str:
