@@ -656,7 +656,7 @@ def test_other_files_are_never_replaced(folder: Path) -> None:
 @pytest.mark.parametrize("mode", [-1, 0o1000, True, "600"])
 def test_mode_is_checked(mode: Any, folder: Path) -> None:
     """A file mode out of range is refused for the socket."""
-    with pytest.raises(ConfigurationError, match="not a mode"):
+    with pytest.raises(ConfigurationError, match="not a file mode"):
         BrokerSocket(folder / "b.sock", mode)
 
 

@@ -315,8 +315,8 @@ class _MuteCache(MemoryCache):
     [
         (_UnmarkedCache, "Two threads kept"),
         (_BreakingCache, "raised .*ZeroDivisionError: broken"),
-        (_StingyCache, "No thread could keep"),
-        (_MuteCache, "the last thread kept is not there"),
+        (_StingyCache, "No thread could store"),
+        (_MuteCache, "the last thread stored is not in the cache"),
     ],
 )
 def test_notices_thread_unsafe_caches(wrong: type[MemoryCache], sentence: str) -> None:

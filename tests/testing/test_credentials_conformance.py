@@ -111,7 +111,7 @@ class _StubbornProvider(AsyncMemoryCredentialProvider):
 @pytest.mark.parametrize(
     "check, wrong, sentence",
     [
-        (kit.the_last_stored_credential_is_returned, _DeafProvider, "Another credential was got"),
+        (kit.the_last_stored_credential_is_returned, _DeafProvider, "returned another credential"),
         (
             kit.a_tenant_without_credentials_gets_none,
             _SilentProvider,

@@ -71,7 +71,7 @@ class BrokerSocket:
     def __init__(self, path: Path, mode: int) -> None:
         if isinstance(mode, bool) or not isinstance(mode, int) or not 0 <= mode <= _LARGEST_MODE:
             raise ConfigurationError(
-                "The permissions of the broker's socket are not a mode.",
+                "The permissions of the broker's socket are not a file mode.",
                 path="mode",
                 remedy="Give an octal number such as 660.",
             )

@@ -400,7 +400,7 @@ class Step:
         """Check that the fields do not contradict each other."""
         if self.pinned and (self.image is None or _DIGEST.fullmatch(self.image) is None):
             raise InvalidData(
-                "A pinned step names no image by its digest.",
+                "A pinned step must name its image by a digest.",
                 field="image",
                 remedy="Name the image such as 'registry.example/erp@sha256:…', or leave `pinned`"
                 " out.",

@@ -279,8 +279,11 @@ class Checks:
             not await store.swap(attrs.evolve(late_entry, fence=3), 2), "A fence to come was met."
         )
         await store.remove(EntryQuery(id=entry.id))
-        require(not await store.swap(attrs.evolve(entry, fence=2), 1), "What is gone came back.")
-        require(not (await store.find(EntryQuery())).items, "What is gone came back.")
+        require(
+            not await store.swap(attrs.evolve(entry, fence=2), 1),
+            "A removed entry was stored again.",
+        )
+        require(not (await store.find(EntryQuery())).items, "A removed entry was stored again.")
 
     async def a_lease_is_renewed_by_its_holder(self, factory: Factory) -> None:
         """The holder of an entry can renew its lease until its result is stored."""
@@ -311,7 +314,8 @@ class Checks:
             "A renewal kept its own worker's result out.",
         )
         require(
-            not await store.swap(renewed_entry, leased_entry.fence), "What is done was renewed."
+            not await store.swap(renewed_entry, leased_entry.fence),
+            "The lease of a finished entry was renewed.",
         )
 
     async def concurrent_tasks_add_an_entry_once(self, factory: Factory) -> None:

@@ -196,7 +196,7 @@ async def _refused_or_harmless(
         await client.send(Request.get("/", headers=fields), url, PATIENT)
     except ConnectorError as error:
         require(isinstance(error, InvalidData), f"{error!r} does not say what is wrong.")
-        require(len(vendor.requests) == request_count, "What was refused was sent.")
+        require(len(vendor.requests) == request_count, "A refused request was sent.")
         return
     for received_webhook in vendor.requests[request_count:]:
         require(

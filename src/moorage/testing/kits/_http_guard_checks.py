@@ -70,7 +70,7 @@ async def internal_addresses_are_refused(clients: Guarded) -> None:
         async with _guarded_client(clients, OutgoingGuard(ports=port)) as client:
             for host in ("127.0.0.1", "localhost"):
                 await _is_refused(client, f"http://{host}:{port}/")
-        require(not vendor.connections, "What was refused was connected to.")
+        require(not vendor.connections, "A connection to a refused address was opened.")
 
 
 async def allowed_destinations_are_reached(clients: Guarded) -> None:
@@ -97,7 +97,7 @@ async def other_destinations_are_refused(clients: Guarded) -> None:
         ):
             async with _guarded_client(clients, guard) as client:
                 await _is_refused(client, vendor.url)
-        require(not vendor.connections, "What was refused was connected to.")
+        require(not vendor.connections, "A connection to a refused address was opened.")
 
 
 async def a_vendor_is_verified_by_name(clients: Guarded) -> None:

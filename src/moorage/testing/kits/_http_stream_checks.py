@@ -58,7 +58,7 @@ async def a_stream_stays_ended(clients: Clients) -> None:
             incoming = await client.open(Request.get("/"), vendor.url, PATIENT)
             received_bytes = await _remaining_bytes(incoming)
             require(received_bytes == expected, f"The body of {behaviour} is not what was sent.")
-            require(await incoming.read() == b"", "After the end something came.")
+            require(await incoming.read() == b"", "Bytes were read after the end of the body.")
             incoming.close()
             incoming.close()
             require(await incoming.read() == b"", "After the end and close() something came.")

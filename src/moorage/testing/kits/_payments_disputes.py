@@ -92,7 +92,7 @@ def _is_same(dispute: Dispute, listed: Dispute) -> bool:
 async def _new_dispute(lab: Lab) -> Ref:
     """Return the reference of a new dispute."""
     payment = await lab.taken("k-1")
-    require(lab.subject.dispute is not None, "Nobody disputes a payment.")
+    require(lab.subject.dispute is not None, "The subject has no `dispute`, which opens a dispute.")
     id = "" if lab.subject.dispute is None else lab.subject.dispute(payment.ref.id)
     return Ref(lab.subject.vendor.name, FIRST, id)
 

@@ -206,7 +206,9 @@ class Lab(ContractLab[PaymentsSubject]):
         ]
         for event in reversed(events) if backwards else events:
             hinted = advance(payment, event) if event.ask else payment
-            require(hinted == payment, "News that are only hinted at changed something.")
+            require(
+                hinted == payment, "An event that must be looked up changed the payment by itself."
+            )
             payment = advance(payment, await self("follow_up", event))
         return payment
 

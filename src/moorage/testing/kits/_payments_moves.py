@@ -41,14 +41,20 @@ async def a_part_is_captured(make: Open) -> None:
         request_count, dollars = len(lab.sandbox.requests), Money("100.00", "USD")
         coroutine = lab("capture", payment.ref, dollars, idempotency_key="k-2")
         await lab.refused(InvalidData, coroutine, "Another currency")
-        require(request_count == len(lab.sandbox.requests), "Another currency was sent.")
+        require(
+            request_count == len(lab.sandbox.requests),
+            "An amount in another currency was sent to the vendor.",
+        )
         part = Money("100.00", "EUR")
         captures: list[Capture] = [
             await lab("capture", str(payment.ref), part, idempotency_key="k-3") for _ in range(2)
         ]
         require(captures[0] == captures[1], "A repeat captures again.")
         require(captures[0].state in {MoveState.SUCCEEDED, MoveState.PENDING}, "It failed.")
-        require(captures[0].amount == part and captures[0].raw, "What was captured is lost.")
+        require(
+            captures[0].amount == part and captures[0].raw,
+            "The capture has no amount, or no raw data.",
+        )
         payment_state = await lab.settled(payment_state)
         require(
             payment_state.state is PaymentState.PARTIALLY_CAPTURED, f"It is {payment_state.state}."
@@ -92,7 +98,7 @@ async def a_voided_payment_is_not_captured(make: Open) -> None:
             late_capture: Capture = await lab("capture", payment.ref, EUROS, idempotency_key="k-3")
         except VendorRejected:
             return
-        require(late_capture.state is MoveState.PENDING, "What was given up was captured.")
+        require(late_capture.state is MoveState.PENDING, "A voided authorisation was captured.")
         require((await lab.settled(payment_state)).state is PaymentState.VOIDED, "It was captured.")
 
 
@@ -105,11 +111,17 @@ async def money_is_refunded_in_parts(make: Open) -> None:
         request_count = len(lab.sandbox.requests)
         coroutine = lab("refund", payment.ref, Money("50.00", "USD"), idempotency_key="k-2")
         await lab.refused(InvalidData, coroutine, "Another currency")
-        require(request_count == len(lab.sandbox.requests), "Another currency was sent.")
+        require(
+            request_count == len(lab.sandbox.requests),
+            "An amount in another currency was sent to the vendor.",
+        )
         for key in ("r-1", "r-1", "r-2"):
             refund: Refund = await lab("refund", payment.ref, part, idempotency_key=key)
             require(refund.state in {MoveState.SUCCEEDED, MoveState.PENDING}, "It failed.")
-            require(refund.amount == part and refund.raw, "What was given back is lost.")
+            require(
+                refund.amount == part and refund.raw,
+                "The refund has another amount, or no raw data.",
+            )
         payment = await lab.settled(payment)
         require(payment.state is PaymentState.PARTIALLY_REFUNDED, f"It is {payment.state}.")
         require(payment.refunded == part * 2, f"{payment.refunded} was given back.")

@@ -102,7 +102,10 @@ async def unsupported_features_are_refused(make: Open) -> None:
             needs = frozenset(error.capabilities)
             if capability is PaymentsCapability.SUBSCRIPTION_QUANTITY:
                 needs |= subscription_request(lab, quantity=2).needs
-            require(error.able == names_with_capabilities(KIND, needs), "Who can is not named.")
+            require(
+                error.able == names_with_capabilities(KIND, needs),
+                "The error does not name the vendors that can do it.",
+            )
         require(lab.sandbox.requests == [], "Something was sent for what cannot be done.")
 
 

@@ -75,7 +75,7 @@ async def _keys_of_moving_requests(make: Open, prefix: str) -> list[str | None]:
         except VendorRejected:
             require(
                 request_count == len(lab.sandbox.requests),
-                "What was refused was sent all the same.",
+                "A refused operation was sent to the vendor.",
             )
         request_count = _is_sent_once(lab, request_count, "refund")
         if PaymentsCapability.INTENT in lab.able:

@@ -67,7 +67,10 @@ async def means_are_stored_and_removed(make: Open) -> None:
         means: StoredMeans = await lab("store_means", request, idempotency_key="s-1")
         require(means.state is StoredState.STORED, f"What was stored is {means.state}.")
         _check_same_key(lab, "A repeated request to store")
-        require(means.means is not None and means.means.stored, "Nothing can be charged later.")
+        require(
+            means.means is not None and means.means.stored,
+            "The stored means of payment is not marked as stored.",
+        )
         require(means.raw, "The vendor's own words are missing.")
         require(request.source not in f"{request!r}{means!r}", "A source is shown.")
         ids = await _stored_ids(lab, customer)
@@ -75,7 +78,10 @@ async def means_are_stored_and_removed(make: Open) -> None:
         require(not await _stored_ids(lab, "somebody-else"), "Others see a buyer's means.")
         removed: StoredMeans = await lab("remove_means", means.ref, idempotency_key="s-2")
         require(removed.state is StoredState.REMOVED, f"What was removed is {removed.state}.")
-        require(await _stored_ids(lab, customer) == before, "What was removed is still listed.")
+        require(
+            await _stored_ids(lab, customer) == before,
+            "The removed means of payment is still listed.",
+        )
         lab.sandbox.fail(AlteredAnswer(partial(with_body, b"{}")))
         broken_call = lab("store_means", request, idempotency_key="s-3")
         await lab.refused(VendorFailed, broken_call, "An empty answer")
@@ -141,7 +147,10 @@ async def transactions_explain_a_payout(make: Open) -> None:
     async with make() as lab:
         if PaymentsCapability.PAYOUT_ITEMS not in lab.able:
             return
-        require(lab.subject.pay_out is not None, "Nobody pays out.")
+        require(
+            lab.subject.pay_out is not None,
+            "The subject has no `pay_out`, which pays out the charged money.",
+        )
         payments = [await lab("charge", lab.order(), idempotency_key=f"k-{n}") for n in range(2)]
         await lab("refund", payments[0].ref, Money("5.00", "EUR"), idempotency_key="r-1")
         lab.subject.happen()

@@ -66,7 +66,10 @@ async def missing_rates_are_explained(make: Open) -> None:
         request = lab.request(lab.address(postal_code=lab.subject.no_rates))
         result: RateResult = await lab("get_rates", request)
         message = result.messages[0].text if result.messages else None
-        require(result.rates == () and message, "Nobody offers, and nobody says why.")
+        require(
+            result.rates == () and message,
+            "There are rates, or no message gives the reason why there are none.",
+        )
         purchase = lab(
             "create_shipment", ShipmentRequest(rate_request=request), idempotency_key="k-1"
         )
@@ -176,7 +179,7 @@ async def a_key_buys_once(make: Open) -> None:
         require(lab.sold() == 1, "A key bought its label more than once.")
         require(shipments[0] == shipments[1] == shipments[2], "A repeat has another label.")
         await buy(idempotency_key="k-2")
-        require(lab.sold() == 2, "Another key did not buy.")
+        require(lab.sold() == 2, "A second idempotency key bought no second label.")
         conflicting_call = lab("create_shipment", lab.shipment(2), idempotency_key="k-1")
         await lab.refused(IdempotencyConflict, conflicting_call, "A key for another shipment")
         require(lab.sold() == 2, "A key was used for two shipments.")
@@ -202,7 +205,7 @@ async def a_refusal_has_its_type(make: Open) -> None:
         kinds = VendorRejected | InvalidRequest
         error = await lab.refused(kinds, purchase, "What the carrier refuses")
         require(error.vendor_code == lab.subject.carrier_code, "The carrier's code is lost.")
-        require(lab.sold() == 0, "What was refused was bought.")
+        require(lab.sold() == 0, "A refused label was bought.")
 
 
 async def an_outage_is_no_refusal(make: Open) -> None:

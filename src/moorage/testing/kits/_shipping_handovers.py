@@ -86,12 +86,15 @@ async def service_points_are_offered(make: Open) -> None:
         nearest: ServicePointResult = await lab("find_service_points", lab.address(), limit=1)
         require(nearest.points == points[:1], "The limit is not kept.")
         rates = await lab("get_rates", lab.request(service_point=points[0].id))
-        require(rates.rates, "Nobody carries to a service point.")
+        require(rates.rates, "There is no rate to a service point.")
         request = lab.sandbox.requests[-1]
         require(points[0].id.encode() in request.body, "The service point is not sent.")
         nobody = lab.address(postal_code=lab.subject.no_rates)
         nowhere: ServicePointResult = await lab("find_service_points", nobody)
-        require(not nowhere.points and nowhere.messages, "Nobody says why there are none.")
+        require(
+            not nowhere.points and nowhere.messages,
+            "There are service points, or no message gives the reason why there are none.",
+        )
 
 
 def _change_count(lab: Lab) -> int:

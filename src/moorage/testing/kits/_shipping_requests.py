@@ -82,7 +82,7 @@ async def no_error_shows_a_secret(make: Open) -> None:
             shown_text = f"{error}{error!r}{error.vendor_message}"
             for word in (secret, _EMAIL):
                 require(word not in shown_text, f"Refusal {number} shows a secret.")
-        require(lab.sold() == 0, "What was refused was bought.")
+        require(lab.sold() == 0, "A refused label was bought.")
 
 
 async def money_keeps_its_currency(make: Open) -> None:

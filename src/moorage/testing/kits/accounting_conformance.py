@@ -279,7 +279,10 @@ async def a_key_writes_once(make: Open) -> None:
             coroutine = other(idempotency_key=f"k-{name}")
             await lab.refused(IdempotencyConflict, coroutine, f"A key for another {name}")
             await other(idempotency_key=f"k-{name}-2")
-            require(lab.count(records) == before + 2, f"Another key did not write by {name}.")
+            require(
+                lab.count(records) == before + 2,
+                f"A second idempotency key created no second record by {name}.",
+            )
 
 
 async def _repeat(doing: Any, name: str) -> Any:

@@ -125,7 +125,9 @@ async def a_key_starts_one_consent(make: Open) -> None:
             "The repeat is not marked as a replay.",
         )
         await lab.start(idempotency_key="k-2")
-        require(lab.bank.consent_count() == 2, "Another key started no consent.")
+        require(
+            lab.bank.consent_count() == 2, "A second idempotency key started no second consent."
+        )
 
 
 async def a_lost_consent_is_unknown(make: Open) -> None:
@@ -331,7 +333,9 @@ async def a_payment_is_initiated_once(make: Open) -> None:
         other = lab("pay", lab.order(debtor=IBANS[1]), idempotency_key="k-1")
         await lab.refused(IdempotencyConflict, other, "A key for another payment")
         await lab("pay", order, idempotency_key="k-2")
-        require(lab.bank.payment_count() == 2, "Another key initiated no payment.")
+        require(
+            lab.bank.payment_count() == 2, "A second idempotency key initiated no second payment."
+        )
 
 
 async def a_lost_payment_is_unknown(make: Open) -> None:

@@ -188,9 +188,12 @@ def many_threads_may_use_it(factory: Factory) -> None:
     for thread in threads:
         thread.join()
     require(not error_messages, f"Threads that used the cache at once raised {error_messages}.")
-    require(marks, "No thread could keep anything.")
+    require(marks, "No thread could store an answer.")
     require(len(marks) == len(set(marks)), "Two threads kept what they had looked up at once.")
-    require(len(cache.find(key).entries) == 1, "What the last thread kept is not there.")
+    require(
+        len(cache.find(key).entries) == 1,
+        "The answer that the last thread stored is not in the cache.",
+    )
 
 
 def _key() -> str:
@@ -206,7 +209,7 @@ async def _store_answer(cache: AsyncResponseCache, key: str, *entries: CacheEntr
 
 async def _require_entries(cache: AsyncResponseCache, key: str, *expected: CacheEntry) -> None:
     lookup = await cache.find(key)
-    require(lookup.unreadable is None, f"What is kept cannot be read: {lookup.unreadable}.")
+    require(lookup.unreadable is None, f"A stored answer cannot be read: {lookup.unreadable}.")
     ageless = tuple(attrs.evolve(entry, age=0.0) for entry in lookup.entries)
     expected_ageless = tuple(attrs.evolve(entry, age=0.0) for entry in expected)
     require(

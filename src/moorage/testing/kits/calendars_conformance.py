@@ -92,7 +92,10 @@ async def calendars_are_listed_once(make: Open) -> None:
         require(len(refs) == len(set(refs)) == 2, f"{len(refs)} calendars are listed.")
         primary = [calendar.ref for calendar in page_items if calendar.primary]
         require(primary == [lab.calendar], "The default calendar is not told.")
-        require([item.writable for item in page_items] == [True, False], "Who may write is lost.")
+        require(
+            [item.writable for item in page_items] == [True, False],
+            "The calendars have a wrong `writable`.",
+        )
 
 
 async def an_event_is_written(make: Open) -> None:
@@ -163,7 +166,7 @@ async def a_key_writes_once(make: Open) -> None:
         another = lab.write("Another", idempotency_key="k-1")
         await lab.refused(IdempotencyConflict, another, "A key for another event")
         await lab.write(idempotency_key="k-2")
-        require(len(lab.titles()) == 2, "Another key did not write.")
+        require(len(lab.titles()) == 2, "A second idempotency key created no second event.")
 
 
 async def a_lost_creation_is_found(make: Open) -> None:

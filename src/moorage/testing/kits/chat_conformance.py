@@ -91,7 +91,7 @@ async def a_key_posts_once(make: Open) -> None:
         require(lab.count() == 1, "A key posted its message more than once.")
         require(receipts[0] == receipts[1] == receipts[2], "A repeat has another receipt.")
         await lab("send", lab.message(), idempotency_key="k-2")
-        require(lab.count() == 2, "Another key did not post.")
+        require(lab.count() == 2, "A second idempotency key posted no second message.")
         other_coroutine = lab("send", lab.message("Another."), idempotency_key="k-1")
         await lab.refused(IdempotencyConflict, other_coroutine, "A key for another message")
 

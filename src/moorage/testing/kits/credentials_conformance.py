@@ -83,9 +83,12 @@ async def the_last_stored_credential_is_returned(factory: AsyncFactory) -> None:
     provider = factory(Renewals())
     for credentials in (OLD, NEW):
         await provider.rotate("stripe", None, credentials)
-        require(await provider.has("stripe", None), "What was put in place is not there.")
+        require(await provider.has("stripe", None), "A credential that was set is not found.")
         result = await provider.get("stripe", None)
-        require(result == credentials, "Another credential was got than was put in place.")
+        require(
+            result == credentials,
+            "The provider returned another credential than the one that was set.",
+        )
 
 
 async def a_tenant_without_credentials_gets_none(factory: AsyncFactory) -> None:

@@ -103,7 +103,7 @@ async def a_key_sends_once(make: Open) -> None:
         require(lab.count() == 1, "A key sent its invoice more than once.")
         require(results[0] == results[1] == results[2], "A repeat has another result.")
         await lab("send", lab.outgoing(), idempotency_key="k-2")
-        require(lab.count() == 2, "Another key did not send.")
+        require(lab.count() == 2, "A second idempotency key sent no second invoice.")
         other = lab("send", lab.outgoing(_other_document(lab)), idempotency_key="k-1")
         await lab.refused(IdempotencyConflict, other, "A key for another invoice")
 

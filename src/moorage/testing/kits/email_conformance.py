@@ -335,8 +335,11 @@ async def a_large_bulk_goes_in_chunks(factory: Factory) -> None:
         receipt: EmailReceipt = result.unwrap()
         emails = [outcome.email for outcome in receipt.recipients]
         require(emails == [f"person{number}@example.com"], "The results are in another order.")
-    require(len({outcome.to for outcome in lab.delivered}) == lab.many, "Some did not get it.")
-    require(len(lab.delivered) == lab.many, "Some got it more than once.")
+    require(
+        len({outcome.to for outcome in lab.delivered}) == lab.many,
+        "Some recipients did not get the message.",
+    )
+    require(len(lab.delivered) == lab.many, "Some recipients got the message more than once.")
 
 
 async def a_repeated_bulk_sends_missing_chunks(factory: Factory) -> None:

@@ -37,7 +37,7 @@ Step: TypeAlias = Callable[[], Coroutine[Any, Any, Item]]
 
 _who: Final = ContextVar("_who", default="nobody")
 _BRIEFLY: Final = 0.02
-_HANGS: Final = "What should have come to an end goes on."
+_HANGS: Final = "A flow that should have ended is still running."
 
 
 class _ThreadedGatherer:

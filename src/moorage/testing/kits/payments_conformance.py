@@ -126,7 +126,7 @@ async def a_payment_is_taken_once(make: Open) -> None:
         )
         require(told_buyer(error).outcome is BuyerOutcome.UNKNOWN, "A used key is no charge.")
         await lab("charge", order, idempotency_key="k-2")
-        require(lab.subject.charged() == 2, "Another key did not pay.")
+        require(lab.subject.charged() == 2, "A second idempotency key made no second charge.")
 
 
 async def a_key_is_required(make: Open) -> None:

@@ -155,7 +155,7 @@ async def a_key_sends_once(make: Open) -> None:
         require(receipts[0] == receipts[1] == receipts[2], "A repeat has another receipt.")
         require(receipts[2].replayed, "A repeat is reported as sent.")
         await lab("send", lab.message(), idempotency_key="k-2")
-        require(len(lab.delivered) == 2, "Another key did not send.")
+        require(len(lab.delivered) == 2, "A second idempotency key sent no second invoice.")
         other_coroutine = lab("send", lab.message("Another."), idempotency_key="k-1")
         await lab.refused(IdempotencyConflict, other_coroutine, "A key for another notification")
 

@@ -106,7 +106,7 @@ async def a_key_sends_once(make: Open) -> None:
         require(lab.count() == 1, "A key sent its envelope more than once.")
         require(receipts[0] == receipts[1] == receipts[2], "A repeat has another receipt.")
         await lab("send", request(), idempotency_key="k-2")
-        require(lab.count() == 2, "Another key did not send.")
+        require(lab.count() == 2, "A second idempotency key sent no second invoice.")
         other = lab("send", request(signer(GRACE)), idempotency_key="k-1")
         await lab.refused(IdempotencyConflict, other, "A key for another envelope")
 

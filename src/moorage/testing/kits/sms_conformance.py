@@ -92,7 +92,7 @@ async def a_key_sends_once(make: Open) -> None:
         require(lab.subject.sent() == 1, "A key sent its message more than once.")
         require(receipts[0] == receipts[1] == receipts[2], "A repeat has another receipt.")
         await lab("send", lab.message(), idempotency_key="k-2")
-        require(lab.subject.sent() == 2, "Another key did not send.")
+        require(lab.subject.sent() == 2, "A second idempotency key sent no second invoice.")
 
 
 async def a_key_is_for_one_message(make: Open) -> None:
@@ -114,7 +114,7 @@ async def unsupported_features_are_refused(make: Open) -> None:
             require(error.capabilities == (capability,), f"{capability} is not named.")
             require(
                 error.able == names_with_capabilities(KIND, frozenset({capability})),
-                "Who can is not named.",
+                "The error does not name the vendors that can do it.",
             )
         require(lab.sandbox.requests == [], "Something was sent for what cannot be done.")
 
@@ -176,7 +176,7 @@ async def a_refusal_has_its_type(make: Open) -> None:
                 )
                 code = getattr(error, "vendor_code", None)
                 require(codes in ([], [code]), f"Refusal {number} has the code {code!r}.")
-        require(lab.subject.sent() == 0, "What was refused was sent.")
+        require(lab.subject.sent() == 0, "A refused request was sent.")
 
 
 async def an_outage_is_no_refusal(make: Open) -> None:

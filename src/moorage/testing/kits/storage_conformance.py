@@ -276,7 +276,10 @@ async def conditions_hold_when_writing(factory: Factory) -> None:
         await _read_all(storage, key) == b"first", "What was refused has changed it all the same."
     )
     await storage.upload(key, b"second", PutOptions(if_match=etag))
-    require(await _read_all(storage, key) == b"second", "What was meant was not replaced.")
+    require(
+        await _read_all(storage, key) == b"second",
+        "if_match with the current ETag did not replace the object.",
+    )
 
 
 async def large_objects_are_sent_in_parts(factory: Factory) -> None:
