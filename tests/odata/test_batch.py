@@ -99,12 +99,12 @@ def test_batch_is_safe_if_everything_in_it_is(caller: Caller) -> None:
         ([[]], "neither an operation"),
         ([3], "neither an operation"),
         (["text"], "neither an operation"),
-        ([[3]], "none that `OData` made"),
+        ([[3]], "not made by `OData`"),
         ([[ERP.count("Orders")]], "has an operation that reads"),
         ([ERP.batch([CREATE])], "is a batch itself"),
         (
             [HttpOperation(name="x", request=Request.get("/x"), read=lambda _: None)],
-            "none that `OData` made",
+            "not made by `OData`",
         ),
     ],
 )
