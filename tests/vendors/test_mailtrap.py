@@ -219,24 +219,44 @@ def test_bulk_is_one_request_with_a_result_each() -> None:
     with pytest.raises(VendorRejected, match="address is invalid") as excinfo:
         refused.unwrap()
     assert "refused@example.com" not in str(excinfo.value)
-    assert "mail" == excinfo.value.service
+    assert ("mail", "'***' address is invalid") == (
+        excinfo.value.service,
+        excinfo.value.vendor_message,
+    )
+
+
+def test_bulk_has_at_most_500_messages_in_a_request() -> None:
+    """A bulk of more than 500 recipients is sent in several requests."""
+    sandbox, mail_hub = mailtrap_hub()
+    results = mail_hub.email().send_bulk(bulk(*(f"a{n}@example.com" for n in range(501))))
+
+    assert [1, 500] == sorted(len(item.json()["requests"]) for item in sandbox.requests)
+    assert all(result.ok for result in results)
+    assert 501 == len({result.unwrap().ref.id for result in results})
 
 
 @pytest.mark.parametrize(
-    "answer",
+    "answer, text",
     [
-        {"success": True},
-        {"success": True, "responses": [{"success": True, "message_ids": ["1"]}]},
-        {"success": True, "responses": [{"success": True}, {"message_ids": ["1"]}]},
+        ({"success": True}, "result for each message"),
+        (
+            {"success": True, "responses": [{"success": True, "message_ids": ["1"]}]},
+            "result for each message",
+        ),
+        (
+            {"success": True, "responses": [{"success": True}, {"message_ids": ["1"]}]},
+            "result that can be read",
+        ),
     ],
 )
-def test_unreadable_bulk_answers(answer: dict[str, Any]) -> None:
+def test_unreadable_bulk_answers(answer: dict[str, Any], text: str) -> None:
     """An answer without a readable result for any recipient is malformed."""
     sandbox, mail_hub = mailtrap_hub()
     sandbox.fail(reply(answer))
     results = mail_hub.email().send_bulk(bulk("ada@example.com", "bob@example.com"))
 
     assert [VendorFailed] * 2 == [type(result.error) for result in results]
+    assert all(text in str(result.error) for result in results)
 
 
 def test_result_that_cannot_be_read() -> None:
@@ -260,6 +280,7 @@ def test_result_that_cannot_be_read() -> None:
 
     assert (True, VendorFailed) == (good.ok, type(odd.error))
     assert "no reason is given" in str(bad.error)
+    assert bad.error.vendor_message is None
 
 
 @pytest.mark.parametrize(

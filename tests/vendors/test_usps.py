@@ -86,6 +86,7 @@ DELIVERED: dict[str, Any] = {
             "eventTimestamp": "2024-11-22T13:58:00",
             "GMTTimestamp": "2024-11-22T18:58:40Z",
             "GMTOffset": "-05:00",
+            "eventCountry": "US",
             "eventCity": "HERNANDO",
             "eventState": "FL",
             "eventZIP": "34442",
@@ -98,6 +99,12 @@ DELIVERED: dict[str, Any] = {
             "GMTOffset": "-05:00",
             "name": None,
             "eventCode": "TL",
+        },
+        {
+            "eventType": "An event of an unknown code",
+            "eventTimestamp": "2024-11-19T01:11:00",
+            "GMTOffset": "-05:00",
+            "eventCode": "??",
         },
     ],
 }
@@ -191,9 +198,10 @@ def test_account_chooses_mail_classes_and_prices() -> None:
 )
 def test_signature_is_an_extra_service(shop: Shop, signature: str, code: int, price: str) -> None:
     """A signature is requested of rates and label, and is part of the price."""
+    rates = shop.shipping.get_rates(attrs.evolve(REQUEST, signature=Signature(signature))).rates
     bought = shop.buy(signature=Signature(signature))
 
-    assert Money(price, "USD") == bought.cost
+    assert Money(price, "USD") == bought.cost == rates[0].total
     for path in ("/shipments/v3/options/search", "/labels/v3/label"):
         assert [code] == shop.bodies(path)[0]["packageDescription"]["extraServices"]
 
@@ -431,7 +439,7 @@ def test_tracking_has_all_events(shop: Shop) -> None:
     shop.shipping.get_rates(REQUEST)
     shop.sandbox.fail(reply(DELIVERED))
     tracking = shop.shipping.track("9400109104250532908587", "usps")
-    first, last = tracking.events
+    unknown, first, last = tracking.events
 
     assert (TrackingStatus.DELIVERED, "Delivered", "01") == (
         tracking.status,
@@ -445,7 +453,9 @@ def test_tracking_has_all_events(shop: Shop) -> None:
         first.at,
     )
     assert "A LOVELACE" == tracking.signed_by
-    assert ("HERNANDO", "FL", "34442") == (
+    assert TrackingStatus.UNKNOWN is unknown.status
+    assert ("US", "HERNANDO", "FL", "34442") == (
+        last.location and last.location.country,
         last.location and last.location.city,
         last.location and last.location.region,
         last.location and last.location.postal_code,
