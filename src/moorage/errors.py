@@ -273,6 +273,7 @@ class ConfigurationError(ConnectorError):
     """
 
     remedy = "Correct the configuration."
+    _source: str | None = None
 
     def __init__(self, message: str, *, path: str | None = None, **fields: Any) -> None:
         super().__init__(message, **fields)
@@ -280,11 +281,18 @@ class ConfigurationError(ConnectorError):
         self._others: tuple[Problem, ...] = ()
 
     @classmethod
-    def of(cls, problems: Sequence[Problem]) -> Self:
-        """Return the error that reports all of these problems; at least one is required."""
+    def of(cls, problems: Sequence[Problem], *, source: str | None = None) -> Self:
+        """Return the error that reports all of these problems; at least one is required.
+
+        Args:
+            problems: what is wrong.
+            source: the file in which it is wrong, for the error's text.
+        """
         first, *other_texts = problems
         error = cls(first.found, path=first.path, remedy=first.remedy)
         error._others = tuple(problems) if other_texts or first.nearest or first.origin else ()
+        if source is not None:
+            error._source = source
         return error
 
     @property
@@ -295,11 +303,12 @@ class ConfigurationError(ConnectorError):
     def __str__(self) -> str:
         if len(self._others) > 1:
             lines = "\n".join(f"  {mistake}" for mistake in self._others)
-            return f"{len(self._others)} things are wrong in the configuration:\n{lines}"
-        if self._others:
-            return str(self._others[0])
-        text = super().__str__()
-        return f"{self.path}: {text}" if self.path else text
+            place = self._source or "the configuration"
+            return f"{len(self._others)} things are wrong in {place}:\n{lines}"
+        text = str(self._others[0]) if self._others else super().__str__()
+        if self.path and not self._others:
+            text = f"{self.path}: {text}"
+        return text if self._source is None else f"{self._source}: {text}"
 
 
 class DescriptionRefused(ConfigurationError):

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import pickle
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import pytest
 
@@ -13,6 +13,9 @@ from moorage.adapters.credentials.memory import MemoryCredentialProvider
 from moorage.config import read_configuration
 from moorage.errors import Problem
 from tests.config.broken import OTHERS, STRUCTURAL, vendor
+
+if TYPE_CHECKING:
+    from pathlib import Path
 
 BROKEN = [*STRUCTURAL, *OTHERS]
 
@@ -68,3 +71,19 @@ def test_one_problem_of_an_error_made_anywhere() -> None:
 
     assert (Problem("a.b", "this is wrong.", "Correct it."),) == error.problems
     assert "a.b: this is wrong. Correct it." == str(error)
+
+
+@pytest.mark.parametrize("count", [1, 2])
+def test_an_error_names_the_file(count: int, tmp_path: Path) -> None:
+    """The text of an error begins with the file in which the settings are wrong."""
+    file = tmp_path / "moorage.toml"
+    wrong_settings = ["retry.max_attempts = 'x'", "timeout = -1"][:count]
+    file.write_text("\n".join(["[services.a]", "base_url = 'http://a.example'", *wrong_settings]))
+
+    with pytest.raises(ConfigurationError) as excinfo:
+        read_configuration(file)
+
+    text = str(excinfo.value)
+    beginnings = [f"{file}: services.a.retry.max_attempts: ", f"2 things are wrong in {file}:\n"]
+    assert text.startswith(beginnings[count - 1])
+    assert text == str(pickle.loads(pickle.dumps(excinfo.value)))  # noqa: S301 - our own

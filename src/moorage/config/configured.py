@@ -368,6 +368,7 @@ def read_parts(source: Source, environment: str | None = None) -> Parts:
     environment = environment or variables.get(VARIABLE) or None
     origins: dict[str, str] = {}
     report = Report(origins)
+    report.source = None if source_tree.file is None else str(source_tree.file)
     plain_secret_problems = plain_secrets(
         tree, "the settings" if source_tree.file is None else "a file"
     )

@@ -35,9 +35,14 @@ REPORTED: Final = ReportedProblem()
 class Report:
     """Collects the problems of a configuration.
 
+    Attributes:
+        source: the file of the configuration; None for a mapping.
+
     Args:
         origins: the origin of a value by its path, if it is not the source itself.
     """
+
+    source: str | None = None
 
     def __init__(self, origins: Mapping[str, str] | None = None) -> None:
         self.problems: list[Problem] = []
@@ -141,7 +146,7 @@ class Report:
             ConfigurationError: problems were reported.
         """
         if self.problems:
-            raise ConfigurationError.of(tuple(self.problems))
+            raise ConfigurationError.of(tuple(self.problems), source=self.source)
 
 
 def problems_of(error: ConnectorError) -> tuple[Problem, ...]:
