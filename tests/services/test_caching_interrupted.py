@@ -45,8 +45,8 @@ def test_interrupted_read_releases_the_cache(
         world.drive(manager.call("vat", GET))
         assert world.drive(manager.call("vat", GET)).cached
         assert b"second" == world.drive(manager.call("vat", GET)).body
-    assert "before the cache is asked to look" in {place for _, _, place in places}
-    assert "before the cache is asked to keep" in {place for _, _, place in places}
+    assert "before the cache is asked to find" in {place for _, _, place in places}
+    assert "before the cache is asked to store" in {place for _, _, place in places}
 
 
 @in_every_mode
@@ -64,4 +64,4 @@ def test_interrupted_write_releases_the_cache(mode: str, error: type[BaseExcepti
         assert nothing_held(world)
         world.drive(manager.call("vat", Request.put("/rates")))
         assert not world.drive(manager.call("vat", GET)).cached
-    assert "before the cache is asked to forget" in {place for _, _, place in places}
+    assert "before the cache is asked to delete" in {place for _, _, place in places}
