@@ -50,6 +50,13 @@ def test_accounts_are_tried_in_order() -> None:
     assert ["b", "a"] == chosen_accounts(directory)
 
 
+@pytest.mark.parametrize("cost", ["cheap", "-1", "NaN", object()])
+def test_cost_must_be_a_price(cost: Any) -> None:
+    """A cost that is not a price is refused by its name."""
+    with pytest.raises(ConfigurationError, match="The cost is not a price"):
+        account("a", cost=cost)
+
+
 def test_cheapest_account_first() -> None:
     """A route can sort its accounts by cost; unknown costs come last."""
     accounts = [account("a"), account("b", cost="0.07"), account("c", cost=Decimal("0.05"))]

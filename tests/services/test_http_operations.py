@@ -251,3 +251,12 @@ def test_safety_follows_the_method() -> None:
     assert (True, True) == (get.safe, get.repeatable)
     assert (False, False) == (operation().safe, operation().repeatable)
     assert "method" not in repr(operation())
+
+
+def test_operations_are_safe_or_not() -> None:
+    """A text is not taken for the statement that an operation changes nothing."""
+    not_a_switch: Any = "false"
+    with pytest.raises(ConfigurationError, match="safe is neither True nor False"):
+        HttpOperation(
+            name="orders.create", request=Request.post("/"), read=Response.json, safe=not_a_switch
+        )

@@ -62,8 +62,13 @@ def _is_vendor(_: object, attribute: attrs.Attribute[Any], value: object) -> Non
 
 
 def _price(value: Decimal | str | int | None) -> Decimal | None:
-    price = None if value is None else Decimal(value)
-    if price is not None and (not price.is_finite() or price < 0):
+    if value is None:
+        return None
+    try:
+        price = Decimal(value)
+    except (ArithmeticError, TypeError, ValueError):
+        price = None
+    if price is None or not price.is_finite() or price < 0:
         raise ConfigurationError(
             "The cost is not a price.", path="cost", remedy="Give a number, such as '0.079'."
         )

@@ -21,7 +21,7 @@ from moorage.domain.http.urls import join_url
 from moorage.domain.secrets.secret import Secret
 from moorage.domain.signing.occasion import Occasion, Target
 from moorage.domain.signing.sigv4 import AwsSigV4
-from moorage.errors import InvalidData
+from moorage.errors import ConfigurationError, InvalidData
 
 # All cases of the published suite but `get-header-value-multiline`: a header folded over several
 # lines is obsolete, and no request of ours can have one.
@@ -353,3 +353,11 @@ def test_repr_and_tracebacks_hide_secrets() -> None:
     frames = [frame for frame, _ in traceback.walk_tb(excinfo.value.__traceback__)]
     own_types = [frame for frame in frames if "/domain/" in frame.f_code.co_filename]
     assert "h1dden" not in repr([frame.f_locals for frame in own_types[1:]])
+
+
+@pytest.mark.parametrize("name", ["sign_session_token", "normalise_path", "encode_path_twice"])
+def test_a_text_is_no_switch(name: str) -> None:
+    """A text such as "false" switches nothing on."""
+    options: dict[str, Any] = {name: "false"}
+    with pytest.raises(ConfigurationError, match=f"{name} is neither True nor False"):
+        AwsSigV4(access_key_id="AKID", region="eu-central-1", service="ses", **options)

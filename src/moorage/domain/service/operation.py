@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any, Generic, TypeVar
 import attrs
 
 from moorage.domain.secrets.frames import with_careful_constructor
+from moorage.domain.values.durations import is_switch
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -95,7 +96,9 @@ class HttpOperation(Generic[T]):
     attempt_body: Callable[[bytes, Occasion], bytes] | None = attrs.field(default=None, repr=False)
     secrets: tuple[Secret, ...] = attrs.field(default=(), repr=False)
     system: str = "http"
-    safe: bool = attrs.field(default=attrs.Factory(_safe_by_method, takes_self=True))
+    safe: bool = attrs.field(
+        default=attrs.Factory(_safe_by_method, takes_self=True), validator=is_switch
+    )
 
     @property
     def repeatable(self) -> bool:
