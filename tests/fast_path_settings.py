@@ -357,7 +357,7 @@ class FindOperation:
         return self.answer(attempt.timeout)
 
     def judge(self, error: Exception) -> ConnectorError | None:
-        """Classify foreign errors."""
+        """Classify exceptions that are not moorage's."""
         if isinstance(error, ValueError):
             return ConnectionFailed("judged.", may_have_been_processed=False)
         return None

@@ -237,7 +237,7 @@ def _concurrent_play(number: int, **settings: Any) -> Play:
     return play
 
 
-def _keyed_play(**settings: Any) -> Play:
+def _play_with_key(**settings: Any) -> Play:
     """Return a run that makes a call twice with one key."""
 
     async def play(recorder: Recorder) -> None:
@@ -357,8 +357,8 @@ RUNS: Final = (
         _calls(1, POST, hedge=HedgeConfig(delay=0.1), timeout=10.0),
         (Answer(delay=60.0),),
     ),
-    Run("key-happy", "A repeat after a lost answer", _keyed_play(**_REMEMBERS), (LOST,)),
-    Run("key-unhappy", "The vendor remembers no keys", _keyed_play(), (LOST,)),
+    Run("key-happy", "A repeat after a lost answer", _play_with_key(**_REMEMBERS), (LOST,)),
+    Run("key-unhappy", "The vendor remembers no keys", _play_with_key(), (LOST,)),
     Run("cache-happy", "The vendor is asked once", _calls(2, cache=CachePolicy()), (_FRESH,)),
     Run(
         "cache-unhappy",

@@ -82,7 +82,7 @@ def test_a_wrong_number_of_tickets_is_the_callers_error(store: RedisStorage) -> 
         store.execute(GiveBack(gates, ()))
 
 
-def test_remembered_commands_are_bounded(
+def test_cache_of_encoded_commands_is_bounded(
     store: RedisStorage, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """The cache of encoded commands is bounded, and results stay correct beyond its size."""

@@ -137,9 +137,9 @@ def test_waiter_without_a_permit() -> None:
     caller = Caller(gates(TRIPS, ONE, EASY))
     caller.ask()
     _, _, permit, tickets = caller.ask(within=HOUR)
-    previous_cells = dict(caller.world.cells)
+    previous_states = dict(caller.world.cells)
     assert (Answer.GO, SECOND) == caller.confirm(tickets, None) == caller.confirm(tickets, permit)
-    assert all(state is caller.world.cells[key] for key, state in previous_cells.items())
+    assert all(state is caller.world.cells[key] for key, state in previous_states.items())
 
 
 def test_waiting_probe_writes_only_the_circuit() -> None:
@@ -150,15 +150,15 @@ def test_waiting_probe_writes_only_the_circuit() -> None:
     caller.world.now += 10 * SECOND
     caller.world.execute(Pause(caller.gates, SECOND))
     wait, probe, tickets = caller.enter(within=HOUR)
-    previous_cells = dict(caller.world.cells)
+    previous_states = dict(caller.world.cells)
     assert (Answer.GO, wait) == caller.confirm(tickets, probe)
     assert ["limit0", "limit1"] == [
-        key for key in previous_cells if previous_cells[key] is caller.world.cells[key]
+        key for key in previous_states if previous_states[key] is caller.world.cells[key]
     ]
     caller.world.now += wait
-    previous_cells = dict(caller.world.cells)
+    previous_states = dict(caller.world.cells)
     assert (Answer.GO, 0) == caller.confirm(tickets, probe)
-    assert previous_cells == caller.world.cells
+    assert previous_states == caller.world.cells
 
 
 def test_giving_back_to_a_forgotten_limit_changes_nothing() -> None:

@@ -258,7 +258,7 @@ def test_a_policy_may_wait_for_longer(shop: Shop) -> None:
 
 
 def test_unusually_long_waits_are_listed_as_stuck(shop: Shop) -> None:
-    """Entries that wait for decades after an attempt are listed as stuck; deferred ones are not."""
+    """An entry that a wrong clock delayed by decades is listed as stuck; a deferred one is not."""
     _put_entry(shop, not_before=timedelta(days=365))
     entries = [_put_entry(shop) for _ in range(3)]
     _leave_entry(shop, entries[0], EntryState.WAITING, shop.time_after(57 * 365 * 86_400))

@@ -67,7 +67,7 @@ class SqlSubject:
 
 
 class JsonSubject(SqlSubject):
-    """A SQL sink whose bad record lacks a column."""
+    """A SQL sink that gets one record without a value for a required column."""
 
     def bad_record(self, number: int, /) -> SinkRecord | None:
         """Return a record without a note."""

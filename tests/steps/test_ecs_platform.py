@@ -392,7 +392,7 @@ def test_wrong_settings_are_named(options: dict[str, Any]) -> None:
 
 
 def test_china_and_the_keys_of_the_machine() -> None:
-    """Chinese regions have their own domain, and credentials may come from the machine."""
+    """AWS regions in China have their own domain; credentials may be those of the machine."""
     options: dict[str, Any] = {"access_key_id": None, "secret_access_key": None}
     options["region"] = "cn-north-1"
     values: dict[str, Any] = SETTINGS | options

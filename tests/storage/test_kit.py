@@ -165,7 +165,7 @@ def test_sources_that_break_must_matter() -> None:
     """A vendor that ignores errors of the upload's source fails the kit."""
 
     async def flow() -> None:
-        class _DeafVendor(_SilentVendor):
+        class _VendorIgnoringConditions(_SilentVendor):
             def __getattr__(self, name: str) -> Any:
                 async def verb(*value: Any, **named: Any) -> Any:
                     return False if name == "exists" else _WrongAttributes()
@@ -174,6 +174,6 @@ def test_sources_that_break_must_matter() -> None:
 
         for check in (kit.a_failed_upload_leaves_nothing, kit.uploads_are_resumed):
             with pytest.raises(AssertionError, match="did not matter"):
-                await check(lambda: kit.Subject(_DeafVendor()))
+                await check(lambda: kit.Subject(_VendorIgnoringConditions()))
 
     asyncio.run(flow())

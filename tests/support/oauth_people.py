@@ -22,7 +22,7 @@ REDIRECT = "https://erp.example/callback"
 
 
 def endpoints(server: Strict, **changes: Any) -> AuthorizationServer:
-    """Return the client's view of a server's metadata."""
+    """Return a server's metadata as the OAuth client parses it."""
     fields: dict[str, Any] = {
         "token_endpoint": server.token_url,
         "issuer": server.issuer,

@@ -177,7 +177,7 @@ class FreewheelingVendor(Stripe):
 
 
 @attrs.frozen(kw_only=True)
-class CheapVendor(Stripe):
+class UnderchargingVendor(Stripe):
     """A faulty vendor that creates links with a wrong amount."""
 
     async def create_link(self, wire: Wire, link: LinkRequest, /, *, key: str) -> PaymentLink:
@@ -203,7 +203,7 @@ class GrossVendor(Stripe):
         (HopefulStoringVendor, "an_unknown_state_of_a_stored_method_is_unknown"),
         (ForgetfulVendor, "means_are_stored_and_removed"),
         (FreewheelingVendor, "links_are_created_once"),
-        (CheapVendor, "links_are_created_once"),
+        (UnderchargingVendor, "links_are_created_once"),
         (GrossVendor, "transactions_explain_a_payout"),
         (HopefulVendor, "an_unknown_state_is_no_success"),
         (HopefulLookupVendor, "an_unknown_state_is_no_success"),

@@ -252,7 +252,7 @@ class _BoastingVendor(Brreg):
     capabilities = frozenset({TaxCapability.NORWEGIAN_NUMBERS, TaxCapability.PROOF})
 
 
-def proofless_register() -> kit.TaxSubject:
+def register_without_proof() -> kit.TaxSubject:
     """Return a test subject whose vendor declares proofs but gives none."""
     return attrs.evolve(as_brreg(_BoastingVendor)(), requester=VatNumber.parse("NO999999992MVA"))
 
@@ -312,7 +312,7 @@ WRONG = [
     ("a_proof_is_kept", as_vies(_ProoflessVendor), "proof is lost"),
     ("a_proof_is_kept", as_vies(_ProvingVendor), "proof is lost"),
     ("a_proof_is_kept", as_vies(_AloneVendor), "not asked for a proof"),
-    ("a_proof_is_kept", proofless_register, "not asked for a proof"),
+    ("a_proof_is_kept", register_without_proof, "not asked for a proof"),
     ("details_are_compared", as_vies(_ComparingVendor), "the register does not have"),
     ("a_refusal_has_its_type", as_vies(_ByStatusVendor), "raised VendorFailed"),
     ("a_refusal_has_its_type", as_hmrc(_HastyVendor), "was no error"),

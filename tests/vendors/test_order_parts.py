@@ -493,7 +493,7 @@ def unit(**breakdown: str) -> dict[str, Any]:
         (paypal, unit(item_total="48.80", tax_total="0.01"), "AMOUNT_MISMATCH"),
     ],
 )
-def test_sandbox_refuses_a_wrong_order(
+def test_sandbox_refuses_an_invalid_order(
     make: Callable[[], PaymentsSubject], extra: dict[str, Any], problem: str
 ) -> None:
     """The sandbox refuses an order that the vendor itself would refuse."""

@@ -90,7 +90,7 @@ def _observer_list(observers: Iterable[Observer]) -> tuple[Observer, ...]:
 
 @frozen(kw_only=True)
 class Ports:
-    """The ports that a host has passed; None means the default."""
+    """The implementations of ports that the application passed; None means the default."""
 
     http: Any = None
     state: Any = None

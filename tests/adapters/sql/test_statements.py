@@ -71,7 +71,7 @@ def test_usual_statements_are_accepted(text: str) -> None:
     ],
 )
 def test_values_in_a_text_are_refused(text: str, reason: str) -> None:
-    """A statement with a literal, comment or second statement is refused without being quoted."""
+    """A statement with a literal, comment or second statement is refused, and not shown."""
     with pytest.raises(InvalidData, match=reason) as excinfo:
         read_sql(text)
 

@@ -201,11 +201,11 @@ def _read_field(packed: bytes, at: int) -> _Read:
     if code in _CONSTANT:
         return _CONSTANT[code], at
     read, width = _SIZED[code]
-    number = int.from_bytes(_cut_bytes(packed, at, width), "big", signed=read is _read_signed)
+    number = int.from_bytes(_take_bytes(packed, at, width), "big", signed=read is _read_signed)
     return read(packed, at + width, number)
 
 
-def _cut_bytes(packed: bytes, at: int, size: int) -> bytes:
+def _take_bytes(packed: bytes, at: int, size: int) -> bytes:
     cut_bytes = packed[at : at + size]
     if len(cut_bytes) < size:
         raise ValueError("cut off")
@@ -225,11 +225,11 @@ def _read_float(packed: bytes, at: int, _: int) -> _Read:
 
 
 def _read_text(packed: bytes, at: int, size: int) -> _Read:
-    return _cut_bytes(packed, at, size).decode("utf-8", "surrogatepass"), at + size
+    return _take_bytes(packed, at, size).decode("utf-8", "surrogatepass"), at + size
 
 
 def _read_bytes(packed: bytes, at: int, size: int) -> _Read:
-    return _cut_bytes(packed, at, size), at + size
+    return _take_bytes(packed, at, size), at + size
 
 
 def _read_tuple(packed: bytes, at: int, size: int) -> _Read:
@@ -247,7 +247,7 @@ def _read_dict(packed: bytes, at: int, size: int) -> _Read:
 
 def _read_extension(packed: bytes, at: int, size: int) -> _Read:
     kind = packed[at]
-    return _EXTENSIONS[kind](_cut_bytes(packed, at + 1, size)), at + 1 + size
+    return _EXTENSIONS[kind](_take_bytes(packed, at + 1, size)), at + 1 + size
 
 
 def _read_response(content: bytes) -> Response:

@@ -119,7 +119,7 @@ async def _check_outcome(lab: Lab, name: str, error: ConnectorError, where: str)
 
 
 async def refused_connection_did_nothing(lab: Lab) -> None:
-    """Check that an error says nothing happened if no connection can be opened."""
+    """Check the error of a server that cannot be connected to: it states that nothing was done."""
     async with lab.connector() as connector:
         _network(lab).cut_connections()
         make = lab.subject.write or lab.subject.read

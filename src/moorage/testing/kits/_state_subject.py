@@ -24,7 +24,7 @@ Flow: TypeAlias = Callable[[], Coroutine[Any, Any, None]]
 SHORT: Final = SECOND // 5
 """Microseconds after which states expire that a check lets expire."""
 
-_HASTE: Final = 2.0
+_SECONDS_OF_TURNS: Final = 2.0
 """Seconds for which threads take turns as often as possible.
 
 On a busy machine each turn may take milliseconds, and so many turns would take minutes.
@@ -85,7 +85,7 @@ def _in_threads(flows: Sequence[Flow]) -> None:
     try:
         for thread in threads:
             thread.start()
-        end_time = monotonic() + _HASTE
+        end_time = monotonic() + _SECONDS_OF_TURNS
         for thread in threads:
             thread.join(max(0.0, end_time - monotonic()))
     finally:

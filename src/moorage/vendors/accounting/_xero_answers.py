@@ -218,7 +218,7 @@ def read_invoice(wire: Wire, response: Response) -> InvoiceRecord:
 def read_payment(
     wire: Wire, invoice: Ref, payment: InvoicePayment, response: Response
 ) -> PaymentRecord:
-    """The payment of an answer, whose amount must be the one that was sent."""
+    """Parse the payment in an answer, and check that its amount is the one that was sent."""
     item = first_of(response, "Payments")
     id_ = sdk.required(item.text("PaymentID"), response, "PaymentID")
     if item.decimal("Amount") != payment.amount.amount:

@@ -31,9 +31,9 @@ from moorage.vendors.storage._common import (
     bare_etag,
     byte_count,
     media_type,
-    packing,
     plain_word,
     root,
+    stored_encoding,
 )
 
 if TYPE_CHECKING:
@@ -186,7 +186,7 @@ def info(wire: Wire, key: str, headers: Headers, **overrides: Any) -> ObjectInfo
         "size": byte_count(headers.get("content-length")),
         "checksums": _checksums(headers),
         "content_type": media_type(headers.get("content-type")),
-        "content_encoding": packing(headers.get("content-encoding")),
+        "content_encoding": stored_encoding(headers.get("content-encoding")),
         "content_disposition": headers.get("content-disposition"),
         "content_language": headers.get("content-language"),
         "cache_control": headers.get("cache-control"),
@@ -211,7 +211,7 @@ def put(wire: Wire, key: str, response: Response, stored: Headers, **overrides: 
         key,
         response.headers,
         content_type=media_type(stored.get("x-ms-blob-content-type")),
-        content_encoding=packing(stored.get("x-ms-blob-content-encoding")),
+        content_encoding=stored_encoding(stored.get("x-ms-blob-content-encoding")),
         content_disposition=stored.get("x-ms-blob-content-disposition"),
         content_language=stored.get("x-ms-blob-content-language"),
         cache_control=stored.get("x-ms-blob-cache-control"),
@@ -272,7 +272,7 @@ def _listed_object(wire: Wire, key: str, element: XmlElement) -> ObjectInfo:
         etag=bare_etag(properties.text("Etag")),
         checksums=() if md5 is None else (md5,),
         content_type=media_type(properties.text("Content-Type")),
-        content_encoding=packing(properties.text("Content-Encoding")),
+        content_encoding=stored_encoding(properties.text("Content-Encoding")),
         content_disposition=properties.text("Content-Disposition"),
         content_language=properties.text("Content-Language"),
         cache_control=properties.text("Cache-Control"),

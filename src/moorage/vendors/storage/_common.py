@@ -125,7 +125,7 @@ def byte_count(text: str | None) -> int | None:
     return int(text) if text and text.isascii() and text.isdigit() and len(text) < 20 else None
 
 
-def packing(text: str | None) -> str | None:
+def stored_encoding(text: str | None) -> str | None:
     """The stored encoding of an object, without the transfer encoding that some vendors include."""
     names = [name.strip() for name in (text or "").split(",")]
     return ", ".join(name for name in names if name not in {"", "aws-chunked", "identity"}) or None

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any, ClassVar, Final
 from moorage.contracts.checksum import Checksum, ChecksumAlgorithm
 from moorage.contracts.storage import ListPage, ObjectInfo, OpenedObject, Part, Upload
 from moorage.vendor_sdk import Headers, InvalidRequest, Result, Vendor
-from moorage.vendors.storage._common import media_type, packing
+from moorage.vendors.storage._common import media_type, stored_encoding
 from moorage.vendors.storage._download_conditions import is_wanted
 
 if TYPE_CHECKING:
@@ -185,7 +185,7 @@ def info(wire: Wire, entry: FileEntry) -> ObjectInfo:
         **{
             **stored_headers,
             "content_type": media_type(stored_headers["content_type"]),
-            "content_encoding": packing(stored_headers["content_encoding"]),
+            "content_encoding": stored_encoding(stored_headers["content_encoding"]),
         },
     )
 

@@ -26,7 +26,7 @@ from moorage.vendor_sdk import (
     required,
     vendor_words,
 )
-from moorage.vendors.storage._common import byte_count, media_type, packing
+from moorage.vendors.storage._common import byte_count, media_type, stored_encoding
 
 if TYPE_CHECKING:
     from moorage.vendor_sdk import Headers, Request, Response, Wire
@@ -108,7 +108,7 @@ def info(wire: Wire, resource: Answer, key: str) -> ObjectInfo:
         etag=version,
         checksums=_checksums(crc32c=resource.text("crc32c"), md5=resource.text("md5Hash")),
         content_type=media_type(resource.text("contentType")),
-        content_encoding=packing(resource.text("contentEncoding")),
+        content_encoding=stored_encoding(resource.text("contentEncoding")),
         content_disposition=resource.text("contentDisposition"),
         content_language=resource.text("contentLanguage"),
         cache_control=resource.text("cacheControl"),
@@ -172,7 +172,7 @@ def opened(wire: Wire, key: str, headers: Headers) -> ObjectInfo:
         etag=version,
         checksums=_checksums(crc32c=sums.get("crc32c"), md5=sums.get("md5")),
         content_type=media_type(headers.get("content-type")),
-        content_encoding=packing(encoding),
+        content_encoding=stored_encoding(encoding),
         content_language=headers.get("content-language"),
         last_modified=as_time(headers.get("last-modified")),
         metadata={

@@ -28,9 +28,9 @@ from moorage.vendors.storage._common import (
     bare_etag,
     byte_count,
     media_type,
-    packing,
     plain_word,
     root,
+    stored_encoding,
 )
 
 if TYPE_CHECKING:
@@ -198,7 +198,7 @@ def info(wire: Wire, key: str, headers: Headers, **overrides: Any) -> ObjectInfo
         "etag": bare_etag(headers.get("etag")),
         "checksums": checksums(headers),
         "content_type": media_type(headers.get("content-type")),
-        "content_encoding": packing(headers.get("content-encoding")),
+        "content_encoding": stored_encoding(headers.get("content-encoding")),
         "content_disposition": headers.get("content-disposition"),
         "content_language": headers.get("content-language"),
         "cache_control": headers.get("cache-control"),

@@ -114,7 +114,7 @@ def _line_fields(sale: TaxableSale) -> list[dict[str, Any]]:
 
 
 def order_body(company: str, sale: TaxableSale) -> dict[str, Any]:
-    """The fields of a calculation, which AvaTax does not store."""
+    """Return the fields of a request that only calculates, so that AvaTax stores nothing."""
     included = {"taxIncluded": True} if sale.inclusive else {}
     body = {
         "type": ORDER,
