@@ -329,7 +329,7 @@ def test_signal_ends_follow_with_success(log: Any) -> None:
     """SIGTERM ends the command successfully, and the earlier handler is restored."""
 
     class EndingContext(Context):
-        def tell(self, text: str) -> None:
+        def print_progress(self, text: str) -> None:
             signal.raise_signal(signal.SIGTERM)
 
     previous_handler = signal.getsignal(signal.SIGTERM)

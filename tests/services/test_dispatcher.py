@@ -97,7 +97,7 @@ class Hub(RecordingPorts):
         """Return a fixed number instead of a random one."""
         return 0.5
 
-    def tell(self, event: Any) -> None:
+    def notify(self, event: Any) -> None:
         """Record the event."""
         self.events.append(event)
 

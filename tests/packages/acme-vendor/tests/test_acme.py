@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from moorage import Response
 
 
-def says(status: int, code: str) -> Response:
+def refusal(status: int, code: str) -> Response:
     """A refusal by Acme."""
     return reply({"error": {"code": code, "message": "Acme refuses."}}, status)
 
@@ -33,9 +33,9 @@ def subject() -> sms_conformance.SmsSubject:
         sandbox=sandbox,
         sent=lambda: len(sandbox.messages),
         refusals=(
-            (says(429, "too_many"), RateLimitExceeded, "too_many"),
-            (says(401, "unauthorized"), AuthenticationFailed, "unauthorized"),
-            (says(422, "unknown_field"), InvalidRequest, "unknown_field"),
+            (refusal(429, "too_many"), RateLimitExceeded, "too_many"),
+            (refusal(401, "unauthorized"), AuthenticationFailed, "unauthorized"),
+            (refusal(422, "unknown_field"), InvalidRequest, "unknown_field"),
         ),
         option=("route", "premium"),
         secret=sandbox.api_key,
