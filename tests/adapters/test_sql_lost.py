@@ -357,7 +357,7 @@ def test_thousands_of_tasks_queue_for_five_connections(kind: str, many: int) -> 
 
 def test_wait_for_a_connection_is_bounded(lab: Lab) -> None:
     """Waiting too long for a free connection raises an error."""
-    store = lab.plain(connections=1, timeout=0.1)
+    store = lab.plain(connections=1, timeout=1.0)
 
     def run_beside() -> None:
         thread = threading.Thread(target=attempt)
