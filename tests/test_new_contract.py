@@ -120,7 +120,7 @@ def test_new_contract_works_everywhere(project: Path) -> None:
         "packed": True,
         "grade": "gold",
         "schema": True,
-        "capabilities": ["|  | quill |"],
+        "capabilities": ["|  | [quill](quill.md) |"],
         "reference": True,
     } == found_results
 

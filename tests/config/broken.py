@@ -170,7 +170,7 @@ OTHERS: list[tuple[Any, str, str]] = [
     ({"version": "1"}, "version", "the current version is 1"),
     ({"version": True}, "version", "the current version is 1"),
     (vendor(account_sid="x"), "vendors.twilio.account_sid", "Give AC"),
-    (vendor(cost="much"), "vendors.twilio.cost", "reference"),
+    (vendor(cost="much"), "vendors.twilio.cost", "Give a number"),
     (vendor(cost=math.nan), "vendors.twilio.cost", "Give a number"),
     (vendor(base_url="x"), "vendors.twilio.base_url", "Give scheme"),
     (vendor(timeout=-1), "vendors.twilio.timeout", "Give more than zero"),
