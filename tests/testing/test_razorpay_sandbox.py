@@ -131,7 +131,7 @@ def test_steps_in_the_wrong_state_are_refused() -> None:
 
 
 def test_links_and_tokens_end_once() -> None:
-    """A cancelled link cannot be cancelled again, nor a token be deleted twice."""
+    """The second cancellation of a link and the second deletion of a token are refused."""
     sandbox = RazorpaySandbox()
     link = answer_of(sandbox, "POST", "/v1/payment_links", LINK).json()
     path, token = f"/v1/payment_links/{link['id']}/cancel", "/v1/customers/cust_ada/tokens"
