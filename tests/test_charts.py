@@ -39,7 +39,7 @@ def test_bars_are_the_rows_with_figures() -> None:
 
 
 def test_lengths_are_in_proportion() -> None:
-    """A bar of half the figure is half as long, and names are text."""
+    """A bar of half the figure is half as long, and names are shown as text, not as markup."""
     picture = ET.fromstring(draw("title", bars(PAGE.partition("## Alone")[0])))  # noqa: S314 - ours
 
     widths = {
@@ -62,7 +62,7 @@ def test_page_shows_its_charts_above_the_tables() -> None:
 
 
 def test_every_table_of_the_figures_has_a_chart() -> None:
-    """The tables of the real page are recognised, and no two have one name."""
+    """Every table of figures on the page about speed gets a chart."""
     text = (DOCS / "explanation" / "speed.md").read_text("utf-8")
     tables = text.count("| | µs |")
 

@@ -1,4 +1,4 @@
-"""The faults that moorage and its peers are compared under, here for moorage alone."""
+"""The comparison of moorage and similar libraries under faults, run here for moorage alone."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ QUICK = (
 
 @pytest.mark.parametrize("fault", QUICK, ids=lambda fault: fault.__name__)
 def test_moorage_stands_the_fault(fault: Callable[[], dict[str, Any]]) -> None:
-    """The observation is the one that the first line of the fault wants."""
+    """Moorage behaves under each fault as the fault requires."""
     trials = [trial for library, trial in fault().items() if library.startswith("moorage")]
 
     assert trials
@@ -43,7 +43,7 @@ def test_moorage_stands_the_fault(fault: Callable[[], dict[str, Any]]) -> None:
 def test_observation_can_fail(
     monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    """The program prints NO for a library that does not stand a fault."""
+    """The program prints NO for a library that does not withstand a fault."""
 
     def broken_rules() -> dict[str, Any]:
         """Nothing breaks."""
@@ -60,10 +60,10 @@ def test_observation_can_fail(
 def test_fault_without_its_server_is_named(
     monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    """A fault whose server is not installed is named, and the faults after it are run."""
+    """A fault whose server is not installed is reported by name, and the other faults are run."""
 
     def unbroken_rules() -> dict[str, Any]:
-        """Nothing breaks."""
+        """The page lists each fault with its command, and says that moorage withstands it."""
         return {"a library": lambda: Observation("it works", holds=True)}
 
     monkeypatch.setenv("PATH", "")

@@ -222,7 +222,7 @@ def test_openapi_stays_as_it_is() -> None:
 
 
 def test_discovery_document_describes_paths_and_uploads() -> None:
-    """A method of a discovery document has its path below the service, and that of its upload."""
+    """A method in a Google discovery document gives two paths: its own, and that for uploads."""
     description = Description(as_openapi(DISCOVERY))
 
     assert ["/b/{bucket}/o"] == templates(description, "POST", "/files/v1/b/acme/o")
@@ -261,7 +261,7 @@ def test_discovery_document_describes_queries_and_downloads() -> None:
 
 
 def test_service_model_keeps_operations_of_one_path_apart() -> None:
-    """Operations with the same path have labels; one that requires a field of the query has it."""
+    """Operations with the same path have labels; a required query parameter is part of the path."""
     description = Description(as_openapi(MODEL))
 
     assert ["/{Key+}#PutFile", "/{Key+}#CopyFile"] == templates(description, "PUT", "/a/b.txt")
@@ -271,7 +271,7 @@ def test_service_model_keeps_operations_of_one_path_apart() -> None:
 
 
 def test_service_model_describes_headers() -> None:
-    """A header's words and requirement are those of its member; a time is a text."""
+    """A header is checked by its member's words and requirement, and a time as text."""
     description = Description(as_openapi(MODEL))
     put, copy = description.operations("PUT", "/a.txt")
     headers = {"x-amz-class": "WARM", "x-amz-until": "2026", "x-amz-other": "1", "x-amz-date": "2"}
@@ -285,7 +285,7 @@ def test_service_model_describes_headers() -> None:
 
 
 def test_service_model_describes_xml() -> None:
-    """Lists are elements of one name, or in an element of their own; a member may be the body."""
+    """An XML list has repeated or wrapped elements, and one member may be the whole body."""
     description = Description(as_openapi(MODEL))
     schema = description.resolved(response_of(description, "GET", "/?list", "200"))
     _, copy = description.operations("PUT", "/a.txt")
@@ -342,7 +342,7 @@ QUERY_MODEL: Any = {
 
 
 def test_form_names_the_operation_of_an_older_service() -> None:
-    """Operations of one path are chosen by the action, and Stop has no input and no result."""
+    """Operations at one path are chosen by the form's action, and may have no input or result."""
     description = Description(as_openapi(QUERY_MODEL))
 
     assert ["/?Action=Stop#Stop"] == templates(description, "POST", "/?Action=Stop")
@@ -365,7 +365,7 @@ def test_form_names_the_operation_of_an_older_service() -> None:
     ],
 )
 def test_lists_and_tables_of_a_form_are_numbered(form: str, problems: list[str]) -> None:
-    """A name with dots leads to a field; one that leads to none is a problem."""
+    """A dotted name in a form leads to a nested field; a name that leads to none is a problem."""
     description = Description(as_openapi(QUERY_MODEL))
     (operation,) = description.operations("POST", "/?Action=Send")
     exchange = sent_exchange(form.encode(), "application/x-www-form-urlencoded")
@@ -377,7 +377,7 @@ def test_lists_and_tables_of_a_form_are_numbered(form: str, problems: list[str])
 
 
 def test_azure_paths_need_what_their_operations_require() -> None:
-    """The query of Azure's path is a label; what an operation requires decides where it fits."""
+    """In Azure's paths the query is a label, and required parameters choose the operation."""
     description = Description(as_openapi(AZURE))
 
     assert ["/{container}?comp=list#comp=list&flat"] == templates(
@@ -390,12 +390,12 @@ def test_azure_paths_need_what_their_operations_require() -> None:
 
 
 def test_pattern_of_a_path() -> None:
-    """A parameter has no slash, unless it ends with a plus sign; other characters are literal."""
+    """A path parameter matches no slash, unless its name ends with a plus sign."""
     assert r"/v1\.0/[^/]+/.+" == pattern_of("/v1.0/{a}/{b+}")
 
 
 def test_odata_describes_paths() -> None:
-    """Users have properties, navigation properties, references, functions and actions as paths."""
+    """OData's properties, references, functions and actions are described as paths."""
     description = Description(read_csdl(CSDL))
     user = "/users/{acme.graph.user-id}"
 
@@ -409,7 +409,7 @@ def test_odata_describes_paths() -> None:
 
 
 def test_odata_describes_bodies() -> None:
-    """Values have the properties of their base types, may be null, and have annotations."""
+    """OData values have the properties of their base types, may be null, and have annotations."""
     description = Description(read_csdl(CSDL))
     schema = body_of(description, "POST", "/v1.0/users/ada/events")
     good = {"id": "1", "start": {"at": "2026"}, "color": None, "days": "monday", "@odata.etag": "W"}
@@ -424,7 +424,7 @@ def test_odata_describes_bodies() -> None:
 
 
 def test_odata_describes_results() -> None:
-    """A collection is in `value`, with links; an action has its parameters as the request."""
+    """An OData collection is in `value`, with links; an action's parameters are its request."""
     description = Description(read_csdl(CSDL))
     users = response_of(description, "GET", "/v1.0/users")
     page = {"value": [{"age": 1, "names": ["Ada"]}], "@odata.nextLink": "https://a.example"}

@@ -261,7 +261,7 @@ CARD = {"kind": "card", "id": "1", "number": "2", "expires-at": "", "owner": {},
     ],
 )
 def test_type_is_read(expression: str, value: Any, problems: list[str]) -> None:
-    """A value of an answer has the problems that TypeScript would find, but for missing fields."""
+    """A response value is checked as TypeScript would, except that fields may be missing."""
     description, schema = schema_of(expression)
 
     assert problems == problems_of(description, schema, value, "readOnly")
@@ -281,7 +281,7 @@ def test_type_is_read(expression: str, value: Any, problems: list[str]) -> None:
     ],
 )
 def test_missing_fields_of_requests_are_problems(expression: str, problems: list[str]) -> None:
-    """Fields of a request are required as the type says, and those of an answer are not."""
+    """A request must have the fields that its type requires, and a response need not."""
     description, schema = schema_of(expression)
 
     assert problems == problems_of(description, schema, {}, "writeOnly")
@@ -289,7 +289,7 @@ def test_missing_fields_of_requests_are_problems(expression: str, problems: list
 
 
 def test_fields_of_mapped_types_are_optional_on_all_levels() -> None:
-    """A mapped type that names itself reaches lists, choices and types that contain themselves."""
+    """A recursive mapped type also applies to lists, unions and recursive types."""
     library = {
         **LIBRARY,
         "deep.d.ts": "type Deep<T> = { [P in keyof T]?: Deep<T[P]> }",
@@ -305,7 +305,7 @@ def test_fields_of_mapped_types_are_optional_on_all_levels() -> None:
 
 
 def test_operations_use_declared_types() -> None:
-    """A misspelt type in the operations would allow each value, so it is an error."""
+    """A misspelt type in the operations raises an error, since it would allow any value."""
     with pytest.raises(LookupError, match="No file declares Crad"):
         schema_of("Crad[]")
 

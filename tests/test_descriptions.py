@@ -132,7 +132,7 @@ def test_allowed_values(schema: Any, value: Any) -> None:
 
 
 def test_field_of_a_response_may_be_missing_in_a_request() -> None:
-    """A field that is required in responses only may be missing in a request."""
+    """A request may lack a field that only responses require."""
     schema = {"properties": {"a": {"readOnly": True}, "b": {}}, "required": ["a", "b"]}
 
     assert ["body has no b."] == problems_of(Description({"paths": {}}), schema, {}, "writeOnly")
@@ -203,7 +203,7 @@ FORM: Any = {
 
 
 def test_form_in_parts_is_checked() -> None:
-    """Fields of a multipart form are read as described, and lists in one field or in several."""
+    """Fields of a multipart form are read as described; a list may be one field or several."""
     fields = {
         "title": "A",
         "test": "1",
@@ -254,7 +254,7 @@ NESTED: Any = {
     ],
 )
 def test_nested_form_is_checked(text: str, expected: list[str]) -> None:
-    """Names with brackets are objects and lists, and a text is the first choice that it fits."""
+    """Names with brackets become objects and lists; a text is read as the first type that fits."""
     kind = "application/x-www-form-urlencoded"
 
     assert expected == request_problems(*orders(NESTED, kind), sent_exchange(text.encode(), kind))
@@ -262,7 +262,7 @@ def test_nested_form_is_checked(text: str, expected: list[str]) -> None:
 
 @pytest.mark.parametrize("text, problem", [("true", []), ("yes", ["body.test is no boolean."])])
 def test_boolean_in_a_form_is_checked(text: str, problem: list[str]) -> None:
-    """A boolean in a form is one of the usual words."""
+    """A boolean in a form is written as one of the usual words."""
     kind = "application/x-www-form-urlencoded"
 
     assert problem == request_problems(
@@ -298,14 +298,14 @@ def test_xml_is_checked() -> None:
 
 
 def test_xml_that_is_a_text_has_no_structure() -> None:
-    """A document whose schema is a text is not read."""
+    """A document whose schema is a text is not parsed."""
     description, operation = orders(TEXT, "application/xml")
 
     assert [] == request_problems(description, operation, sent_exchange(b"<a>", "application/xml"))
 
 
 def test_metadata_of_an_upload_are_checked() -> None:
-    """The JSON part of an upload in parts is compared with the schema."""
+    """The JSON part of a multipart upload is checked against the schema."""
     kind = "multipart/related; boundary=x"
     body = (
         b"--x\r\nContent-Type: application/json\r\n\r\n{}\r\n"
@@ -328,7 +328,7 @@ def test_files_may_have_any_content() -> None:
 
 
 def test_missing_definition_allows_anything() -> None:
-    """A reference without a target allows each value, because the description says nothing."""
+    """A reference to nothing allows any value, because the description says nothing about it."""
     schema = {"type": "object", "properties": {"a": {"$ref": "#/s/Missing/inner"}}}
     description, _ = orders(schema, "application/json")
 
@@ -336,7 +336,7 @@ def test_missing_definition_allows_anything() -> None:
 
 
 def test_best_operation_of_a_path_is_chosen() -> None:
-    """Of operations that differ in their headers alone, the one with fewer problems is compared."""
+    """Of operations that differ only in their headers, the one with the fewest problems is used."""
     copy = {"parameters": [{"in": "header", "name": "x-source", "required": True}], "responses": {}}
     root = {"paths": {"/orders#copy": {"post": copy}, "/orders#put": {"post": {"responses": {}}}}}
     exchange = sent_exchange(b"", "text/plain")

@@ -40,7 +40,7 @@ def test_every_picture_is_checked() -> None:
 
 
 def test_every_transition_is_a_row() -> None:
-    """The tables of states that are drawn are those that the code decides by."""
+    """The diagrams are drawn from the same state tables by which the code decides."""
     assert len(TRANSITIONS) == len(diagrams.circuit_rows())
     assert len(TABLE) == len(diagrams.idempotency_rows())
 

@@ -52,7 +52,7 @@ def run_step(name: str, tag: str, folder: Path) -> subprocess.CompletedProcess[b
 
 
 def test_bill_lists_what_is_installed() -> None:
-    """The bill has the core as required, extras as optional, and what needs what."""
+    """The bill lists the core as required, extras as optional, and the dependencies of each."""
     document = json.loads(bill_of())
 
     assert [
@@ -70,7 +70,7 @@ def test_bill_lists_what_is_installed() -> None:
 
 
 def test_bill_is_the_same_for_the_same_wheel() -> None:
-    """The bill of a wheel never changes, and that of another wheel has another number."""
+    """The bill of a wheel is always the same, and another wheel's has another serial number."""
     other = json.loads(bill_of(attrs.evolve(PRODUCT, digest="1" * 64)))
 
     assert bill_of() == bill_of()
@@ -78,18 +78,18 @@ def test_bill_is_the_same_for_the_same_wheel() -> None:
 
 
 def test_required_package_needs_a_version() -> None:
-    """A required package that the constraints lack is an error, which names it."""
+    """A required package that is missing from the constraints is an error that names it."""
     with pytest.raises(LookupError, match=r"no version of attrs\. Refresh constraints\.txt"):
         bill(PRODUCT, {}, lambda _: ())
 
 
 def test_constraints_are_read() -> None:
-    """Names of packages are compared as registries compare them, and comments are no packages."""
+    """Package names are compared as registries compare them, and comments are ignored."""
     assert {"ast-serialize": "0.13.1"} == pinned_versions("# a==1\nast_serialize==0.13.1\n")
 
 
 def test_differing_builds_are_named(tmp_path: Path) -> None:
-    """A file that differs, or that one build lacks, is named."""
+    """A file that differs between two builds, or is missing from one, is named."""
     for folder, text in (("1", "a"), ("2", "b")):
         (tmp_path / folder).mkdir()
         (tmp_path / folder / "moorage.whl").write_text(text)
@@ -103,7 +103,7 @@ def test_differing_builds_are_named(tmp_path: Path) -> None:
 
 
 def test_wheel_has_the_same_bytes_in_each_build(tmp_path: Path) -> None:
-    """Two builds of the wheel have the same bytes, and its bill has the versions of the core."""
+    """Two builds of the wheel have the same bytes, and its bill has the core's versions."""
     first, second = (wheel_of(ROOT, tmp_path / name) for name in "12")
 
     require_equal([first], [second])
@@ -117,7 +117,7 @@ def test_wheel_has_the_same_bytes_in_each_build(tmp_path: Path) -> None:
 
 
 def test_only_the_publishing_job_may_publish() -> None:
-    """The job that runs code of the repository is in no environment that the index trusts."""
+    """The job that runs the repository's code may not publish to the package index."""
     jobs = yaml.safe_load(WORKFLOW.read_text("utf-8"))["jobs"]
 
     assert {"contents": "read", "id-token": "write", "attestations": "write"} == jobs["build"][
@@ -150,7 +150,7 @@ def test_tag_has_to_be_the_version(tag: str, is_accepted: bool) -> None:
 def test_version_needs_its_changelog(
     tmp_path: Path, heading: str, fragment: str, is_accepted: bool
 ) -> None:
-    """The workflow refuses a version without a dated text, and one with fragments left over."""
+    """The workflow refuses a version without a dated changelog, or with fragments left over."""
     (tmp_path / "changelog.d").mkdir()
     for name in ("README.md", fragment):
         if name:
@@ -164,7 +164,7 @@ def test_version_needs_its_changelog(
 
 @pytest.mark.parametrize("name", ["moorage-django", "moorage-flask"])
 def test_framework_package_accepts_one_minor_version(name: str) -> None:
-    """A framework package is installed beside the core that it was tested with, and no other."""
+    """A framework package can be installed only beside the core that it was tested with."""
     project = tomllib.loads((ROOT / "pyproject.toml").read_text("utf-8"))["project"]
     text = (ROOT / "adapters-examples" / name / "pyproject.toml").read_text("utf-8")
     requirements = tomllib.loads(text)["project"]["dependencies"]

@@ -55,7 +55,7 @@ def test_every_error_has_a_remedy_to_read() -> None:
 
 
 def test_every_vendor_has_a_page() -> None:
-    """The table of vendors leads to a page of each vendor that can be installed."""
+    """The table of vendors links to a page for each vendor that can be installed."""
     links = dict(re.findall(r"\[(\w+)\]\((\S+\.md)\)", vendors.page()))
 
     assert [] == [
@@ -75,7 +75,7 @@ def test_every_page_is_found() -> None:
 
 
 def test_counts_are_right() -> None:
-    """Numbers of vendors, contracts and schemes in pages are right; "more than" rounds to tens."""
+    """Numbers of vendors, contracts and schemes on pages are right; "more than" rounds to tens."""
     numbers = {"vendors": len(vendor_names()), "contracts": len(CONTRACTS), "schemes": len(PRESETS)}
     counts = {
         (_page_title(page), kind, int(number), bool(is_rounded))

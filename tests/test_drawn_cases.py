@@ -1,4 +1,4 @@
-"""The choice of cases that `make test` tries."""
+"""The choice of the test cases that `make test` runs."""
 
 from __future__ import annotations
 
@@ -13,25 +13,25 @@ MANY = [f"tests/test_a.py::test_many[{number}]" for number in range(103)]
 
 
 def test_functions_with_few_cases_keep_them_all() -> None:
-    """A test with few cases tries all of them, and a test without cases is always tried."""
+    """A test with few cases runs all of them, and a test without cases always runs."""
     few = ["tests/test_a.py::test_one", *(f"tests/test_b.py::test_few[{n}]" for n in range(2))]
     assert set(few) == chosen_cases(few, seed=1)
 
 
 def test_a_share_of_many_is_drawn() -> None:
-    """Of many cases a share is drawn, the same for one seed in any order of collection."""
+    """Of many cases a share is drawn, the same for a seed in any order of collection."""
     first = chosen_cases(MANY, seed=1)
     assert len(first) == 2 + 101 // 12
     assert first == chosen_cases(reversed(MANY), seed=1)
 
 
 def test_every_case_is_drawn_by_some_seed() -> None:
-    """Another seed draws other cases, so that repeated runs try all."""
+    """Another seed draws other cases, so that repeated runs cover all."""
     assert set(MANY) == set().union(*(chosen_cases(MANY, seed) for seed in range(150)))
 
 
 def test_shared_parameters_are_tried() -> None:
-    """Each vendor and each check of a kit is in a chosen case, unless the test takes long."""
+    """Each vendor and each check of a kit has a chosen case, unless the test takes long."""
     test = "tests/test_a.py::test_conforms"
     cases = [f"{test}[check{n}-{vendor}]" for n in range(20) for vendor in ("a", "b", "c, sync")]
     chosen = chosen_cases(cases, seed=1)
@@ -42,7 +42,7 @@ def test_shared_parameters_are_tried() -> None:
 
 
 def test_few_long_cases_are_drawn() -> None:
-    """A third of the cases of all long tests is tried, and each of them by some seed."""
+    """A third of the cases of all long tests runs, and each case with some seed."""
     long = {f"tests/test_{file}.py::test_{n}" for file in "ab" for n in range(7)}
     cases = [f"{test}[{n}]" for test in sorted(long) for n in range(1, 4)] + MANY
 
@@ -66,7 +66,7 @@ def test_long_tests_exist() -> None:
 
 
 def test_long_tests_are_listed_from_a_report() -> None:
-    """Tests are listed whose cases take more than a share of the run, each by pytest's id."""
+    """Tests whose cases take more than a share of the run are listed by their pytest ids."""
     report = """<testsuites><testsuite>
         <testcase classname="tests.a.test_b" name="test_long[1]" time="90" />
         <testcase classname="tests.a.test_c.TestC" name="runTest" time="900" />
@@ -79,7 +79,7 @@ def test_long_tests_are_listed_from_a_report() -> None:
 
 
 def test_modules_of_many_short_tests_are_shared() -> None:
-    """A module that takes long as a whole is shared by all workers, and has no long test."""
+    """A module that takes long as a whole is shared by all workers, without long tests."""
     times = {f"tests/test_{n}.py::test_a": [1.0] * 9 for n in range(6_000)}
     times["tests/test_many.py::test_b"] = [1.0] * 9_000
     assert not listed(times)

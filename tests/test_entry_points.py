@@ -126,7 +126,7 @@ def _own_entry_points(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterat
 
 
 def test_transport_of_another_package_is_found_and_closed(ours: Any) -> None:
-    """A transport of another package serves its vendor, and is closed with the hub."""
+    """A transport from another package serves its vendor, and is closed with the hub."""
     source = {"vendors": {"post_queue": {"topic": "t"}}}
     with moorage.open(source) as hub:
         assert [("t", "Queue")] == [

@@ -1,4 +1,4 @@
-"""Calls behave alike with and without each extra that does not concern them."""
+"""Calls behave the same with and without each extra that does not concern them."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The trial of each extra alone: what modules name of it, and what is wrong with it."""
+"""The check of each optional dependency alone: what modules import of it, and what is wrong."""
 
 from __future__ import annotations
 
@@ -41,7 +41,7 @@ REDIS = {
 
 
 def test_imports_at_run_time_are_named() -> None:
-    """Imports inside of functions and by a literal name count, those for a type checker do not."""
+    """Imports in functions and by a literal name count, but not those for type checkers."""
     assert {
         ("importlib", "import_module"),
         ("typing", "TYPE_CHECKING"),
@@ -54,7 +54,7 @@ def test_imports_at_run_time_are_named() -> None:
 
 
 def test_problems_of_imports_are_told() -> None:
-    """A module or a name that cannot be imported has a reason; a module below one is a name too."""
+    """The reason is given for a module or name that cannot be imported; a submodule is a name."""
     assert "" == problem_of("colorsys", "hls_to_rgb") == problem_of("json", "tool")
     assert "ModuleNotFoundError: No module named 'no_such_package'" == problem_of(
         "no_such_package.inner"
@@ -79,7 +79,7 @@ def test_absent_package_is_no_defect(problem: str, package: str) -> None:
 def test_report_tells_what_an_installation_lacks(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """A report has used and absent packages, and each name that an installed package lacks."""
+    """A report lists used and absent packages, and each name that an installed package lacks."""
     folder = tmp_path / "sampled"
     (folder / "templates").mkdir(parents=True)
     (folder / "__init__.py").touch()
@@ -107,7 +107,7 @@ def test_report_tells_what_an_installation_lacks(
 
 
 def test_defects_of_extras_are_told() -> None:
-    """An extra is wrong if something cannot be imported, or if no module names a package of it."""
+    """An extra has a defect if an import fails, or if no module imports any of its packages."""
     assert [] == defects(CORE, {"redis": REDIS})
     assert ["no extra: m.x: it breaks", "idle: no module names a package of it"] == defects(
         {**CORE, "problems": ["m.x: it breaks"]}, {"idle": CORE}
@@ -115,7 +115,7 @@ def test_defects_of_extras_are_told() -> None:
 
 
 def test_module_that_needs_two_extras_is_told() -> None:
-    """A module that no environment can import is told, unless only tests need it."""
+    """A module that no environment can import is reported, unless only tests need it."""
     assert ["m.both: no extra alone can import it, which needs redis"] == uncovered_modules(
         CORE, {"redis": REDIS}
     )

@@ -1,4 +1,4 @@
-"""Connector operations on the fast path: those it leaves to others, and those it refuses."""
+"""Connector operations on the fast path, which leaves some to the general path."""
 
 from __future__ import annotations
 
@@ -144,7 +144,7 @@ class EventList:
         return {"traceparent": f"attempt {event.attempt}"}
 
     def take(self) -> list[tuple[str, dict[str, Any]]]:
-        """Return the events so far without what differs between calls, and forget them."""
+        """Return the events so far without values that differ between calls, and forget them."""
         taken, self.events = self.events, []
         return [
             (type(event).__name__, attrs.asdict(event, filter=_is_the_same_each_time))
@@ -219,7 +219,7 @@ def test_invalid_timeout_is_refused(labs: Callable[..., Lab]) -> None:
 
 
 def test_interrupted_operation_has_ended_for_observers(labs: Callable[..., Lab]) -> None:
-    """An observer hears the end of an interrupted operation once, with an unknown outcome."""
+    """An observer gets the end of an interrupted operation once, with an unknown outcome."""
     observer = EventList()
     lab = labs(observers=[observer])
     observer.events = []

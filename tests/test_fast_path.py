@@ -173,7 +173,7 @@ def test_functions_end_alike_on_all_paths(mode: str, data: st.DataObject) -> Non
 @settings(max_examples=50)
 @given(data=st.data())
 def test_operations_end_alike_on_all_paths(mode: str, data: st.DataObject) -> None:
-    """Operations have the same results, errors, waits, time limits and events on every path."""
+    """Operations have the same results, errors, waits, limits and events on every path."""
     repeatable = data.draw(st.booleans())
     endpoints = data.draw(st.sampled_from([(), (Endpoint("rates.find", retry=RetryPolicy(2, 0)),)]))
     setting = _setting(mode, data, endpoints=endpoints)
@@ -186,7 +186,7 @@ def test_operations_end_alike_on_all_paths(mode: str, data: st.DataObject) -> No
 @pytest.mark.parametrize("keys", [[], ["a", "b", "c"]], ids=["no key", "keys"])
 @pytest.mark.parametrize("kind", CREDENTIALS)
 def test_every_end_of_a_lookup_is_alike(mode: str, keys: list[str | None], kind: str) -> None:
-    """Whatever the provider returns, a call ends alike on every path."""
+    """Whatever the credential provider returns, a call ends the same on every path."""
     service = Service("v", base_url=BASE, needs_credentials=True)
     for takes, answers in ((0.0, []), (0.0, [("ok", 0.0), ("unknown", 0.0)]), (31.0, [])):
         lookups = [("token", 0.0), (kind, takes)]
@@ -285,7 +285,7 @@ def test_interrupted_retry_ends_alike(mode: str) -> None:
 
 @pytest.mark.parametrize("mode", MODES)
 def test_interruption_ends_alike(mode: str) -> None:
-    """An interrupted call, and the next one, emit the same events on every path."""
+    """An interrupted call, and the call after it, emit the same events on every path."""
     setting = Setting(
         mode=mode,
         services=[Service("v", base_url=BASE, circuit=CircuitBreakerConfig(failures=1))],

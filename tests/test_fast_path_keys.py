@@ -1,4 +1,4 @@
-"""Idempotency keys on the fast path, and what it leaves to the general path."""
+"""Idempotency keys on the fast path, and calls that it leaves to the general path."""
 
 from __future__ import annotations
 

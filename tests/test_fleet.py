@@ -39,7 +39,7 @@ def test_parts_serve_a_hot_limit_on_several_cores() -> None:
 
 
 def test_second_part_makes_the_cores_busier() -> None:
-    """A refused call that asks a second part costs time of the cores."""
+    """A refused call that asks a second part uses more time of the cores."""
     assert run(fleet(8, tries=2), SLOW, 1).busiest > run(fleet(8), SLOW, 1).busiest
 
 
@@ -49,7 +49,7 @@ def test_waiting_calls_cost_more_than_refused_ones() -> None:
 
 
 def test_brokers_serve_a_hot_limit_on_one_core() -> None:
-    """Hosts whose broker asks for all of their workers keep the limit, and leave the core idle."""
+    """Brokers that ask for all workers of their host keep the limit, and leave the core idle."""
     busy = attrs.evolve(SMALL, patience=0.1, seconds=2.0)
     outcome = brokers.run(busy, SLOW, 1)
 
@@ -61,7 +61,7 @@ def test_brokers_serve_a_hot_limit_on_one_core() -> None:
 @pytest.mark.parametrize("offered", [8_000, 12_000])
 @pytest.mark.parametrize("kills", [0, 40])
 def test_leases_exceed_the_limit_by_their_bound_at_most(offered: int, kills: int) -> None:
-    """Over every window brokers hand out 1 % of a second's tokens in excess, even if killed."""
+    """In no window brokers exceed the limit by over 1 % of a second's tokens, even if killed."""
     busy = attrs.evolve(SMALL, offered=offered, burst=100, seconds=1.0)
     outcome = brokers.run(busy, Costs(), 2, kills=kills)
 
@@ -70,14 +70,14 @@ def test_leases_exceed_the_limit_by_their_bound_at_most(offered: int, kills: int
 
 
 def test_hosts_get_equal_shares_of_leases() -> None:
-    """Of hosts that ask equally often, 95 % get a share within 10 % of the mean."""
+    """If hosts ask equally often, 95 % of them get a share within 10 % of the mean."""
     busy = attrs.evolve(SMALL, patience=0.1, seconds=2.0)
 
     assert brokers.run(busy, Costs(), 1).unfair <= 0.1
 
 
 def test_table_has_a_row_for_a_fleet_with_brokers() -> None:
-    """A row says what brokers serve, and how far they exceed the limit."""
+    """A row of the table says how many calls brokers serve, and how far they exceed the limit."""
     rows = table(Costs(), 1, [attrs.evolve(SMALL, has_brokers=True, seconds=0.2)])
 
     assert 3 == len(rows)
@@ -85,7 +85,7 @@ def test_table_has_a_row_for_a_fleet_with_brokers() -> None:
 
 
 def test_table_marks_a_core_that_is_too_busy() -> None:
-    """A row says which core has no reserve left."""
+    """A row of the table says which core has no reserve left."""
     rows = table(SLOW, 1, [fleet(1), fleet(8)])
 
     assert [True, False] == ["too busy" in row for row in rows[2:]]
@@ -101,7 +101,7 @@ def test_start_of_a_fleet_is_shared_by_the_cores() -> None:
 @pytest.mark.parametrize("away", [0.2, 0.5, 1, 3, 10, 60])
 @pytest.mark.parametrize("workers", [200, 3_200])
 def test_all_workers_are_back_within_a_second(workers: int, away: float) -> None:
-    """Within a second after the return of a Redis, each worker has connected and got an answer."""
+    """Within a second after a Redis returns, each worker has reconnected and got a reply."""
     back = returns.run(workers, away, Costs(), 1)
 
     assert 0 < back.last <= returns.WITHIN
@@ -111,7 +111,7 @@ def test_all_workers_are_back_within_a_second(workers: int, away: float) -> None
 @pytest.mark.untraced
 @pytest.mark.parametrize("away", [1, 3, 10, 60])
 def test_return_of_a_server_is_no_storm(away: float) -> None:
-    """After an outage of a second, no tenth of a second has a third of all new connections."""
+    """After an outage, no tenth of a second has a third of all new connections."""
     assert returns.run(3_200, away, Costs(), 1).most < 3_200 / 3
 
 
@@ -124,13 +124,13 @@ def test_new_connections_queue_on_a_slow_core() -> None:
 
 
 def test_parts_leave_each_core_a_reserve() -> None:
-    """The number of parts keeps each core below 80 %, and is one at least."""
+    """The number of parts keeps each core below 80 % load, and is at least one."""
     assert [1, 1, 2, 3] == [parts_needed(calls, 20e-6) for calls in (1, 40_000, 40_001, 100_000)]
 
 
 @pytest.mark.parametrize("rate", [1, 10, 100])
 def test_storm_leaves_the_others_nearly_as_fast(rate: int) -> None:
-    """A storm from 32 processes leaves the others' p99 within 1.5 times, as few calls ask Redis."""
+    """While 32 processes send a storm of calls, the p99 of others grows at most 1.5 times."""
     without_storm = tenants.run(TenantStorm(), MEASURED, 1)
     storm = tenants.run(TenantStorm(offered=30_000, rate=rate), MEASURED, 1)
 
@@ -140,7 +140,7 @@ def test_storm_leaves_the_others_nearly_as_fast(rate: int) -> None:
 
 
 def test_storm_within_the_core_leaves_the_others_nearly_as_fast() -> None:
-    """While a core is half busy with refusals, the others' p99 stays within 1.5 times."""
+    """While a core is half busy with refusals, the p99 of other callers grows at most 1.5 times."""
     storm = tenants.run(TenantStorm(offered=20_000, processes=3_200), Costs(), 1)
 
     assert 0.4 < storm.busy < 0.5
@@ -148,7 +148,7 @@ def test_storm_within_the_core_leaves_the_others_nearly_as_fast() -> None:
 
 
 def test_storm_beyond_the_core_is_marked() -> None:
-    """A storm that one core cannot serve makes the others wait, and its row says so."""
+    """A storm of calls that one core cannot serve delays other callers, and its row says so."""
     sizes = (5_000, 60_000)
     storms = [TenantStorm(offered=offered, processes=3_200, rate=1_000) for offered in sizes]
     *_, small, large = tenants.table(Costs(), 1, storms)
@@ -159,7 +159,7 @@ def test_storm_beyond_the_core_is_marked() -> None:
 
 
 def test_page_has_a_place_for_the_tables() -> None:
-    """The tables replace those on the page between the marks, and nothing else."""
+    """The tables on the page are replaced between the marks, and nothing else is changed."""
     page = PAGE.read_text(encoding="utf-8")
     tables = report(SLOW, 1, [fleet(8)], [TenantStorm(offered=2_000)])
     new_page = page_with_tables(page, tables)

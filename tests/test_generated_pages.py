@@ -67,7 +67,7 @@ def test_every_vendor_has_a_column(name: str) -> None:
 
 
 def test_vendors_page_is_its_own() -> None:
-    """Every vendor's page has the vendor's name, and is in the navigation."""
+    """Every vendor's page contains the vendor's name, and is in the navigation."""
     navigation = (ROOT / "docs" / "navigation.yml").read_text("utf-8")
     pages = [page.stem for page in vendors.PAGES.glob("*.md")]
 
@@ -76,7 +76,7 @@ def test_vendors_page_is_its_own() -> None:
 
 
 def test_every_command_has_a_part() -> None:
-    """The page of commands has every command, and a sentence for every option."""
+    """The page of commands lists every command, and has a sentence for every option."""
     text = commands.page()
     command_names = [
         line.removeprefix("## moorage ") for line in text.splitlines() if "## moorage " in line

@@ -130,7 +130,7 @@ def test_hosts_client_is_not_closed() -> None:
 
 
 def in_threads(work: Callable[[], Any], times: int) -> None:
-    """Run a function in many threads at once."""
+    """Run a function in many threads at the same time."""
     errors: list[BaseException] = []
 
     def run() -> None:
@@ -344,6 +344,6 @@ def test_subject_that_is_none_is_refused_on_every_path(subject: Any) -> None:
 
 @pytest.mark.parametrize("kind", [ConnectorManager, AsyncConnectorManager, Hub])
 def test_unknown_option_is_named_with_the_known_ones(kind: Any) -> None:
-    """A wrong keyword argument is refused by its name, beside those that exist."""
+    """A wrong keyword argument is refused by its name, and the error lists the valid ones."""
     with pytest.raises(TypeError, match=r"unexpected keyword argument 'storage'. Use .*state"):
         kind([], storage=MemoryStorage())

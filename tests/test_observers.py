@@ -146,7 +146,7 @@ def test_observer_receives_the_events_it_declares(
 
 
 def test_observer_of_failures_beside_another_receives_no_success() -> None:
-    """An observer with `failures_only` gets no event of a success that goes to another."""
+    """An observer with `failures_only` gets no event of a success, even if another one does."""
     everything, failures = SelectiveObserver(), SelectiveObserver(failures_only=True)
     manager = ConnectorManager([Service("a")], observers=[everything, failures])
 
@@ -221,7 +221,7 @@ def test_observer_declares_classes_of_events(event_classes: Any) -> None:
 
 
 def test_ids_of_the_host_are_made_at_the_start() -> None:
-    """The host's id generator is called at a call's start, even if no observer reads the id."""
+    """The host's id generator is called when a call starts, even if no observer reads the id."""
     constructed: list[str] = []
 
     class ContextIds:
@@ -271,7 +271,7 @@ class Tracer:
 
 
 def test_tracer_does_not_trace_its_own_requests() -> None:
-    """Requests that a tracing observer itself sends carry none of its headers."""
+    """Requests that a tracing observer sends itself have none of its headers."""
     vendor, tracer = FakeVendor(), Tracer()
     vendor.always(Response(200))
     base = "https://vendor.example"

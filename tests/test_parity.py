@@ -98,7 +98,7 @@ def parameters_of(function: Callable[..., Any]) -> list[tuple[str, Any, Any]]:
 
 
 def without_mode(text: str) -> str:
-    """Return a name, annotation or sentence without words that differ between the modes."""
+    """Return a text without the words that differ between the synchronous and asynchronous mode."""
     text = re.sub(r"\bAsync(?=[A-Z])|(?<=\bAbstract)Async(?=ContextManager)", "", text)
     text = re.sub(r"\ban? (synchronous|asynchronous) function", "a function", text)
     return re.sub(r"Awaitable\[(\w+)\]|Coroutine\[Any, Any, (\w+)\]", r"\1\2", text)

@@ -1,4 +1,4 @@
-"""The verdict on a trial of a planted mistake."""
+"""The verdict on a test run against a deliberately planted mistake."""
 
 from __future__ import annotations
 
@@ -21,12 +21,15 @@ from tools.trials import Verdict, differs, verdict
     ],
 )
 def test_a_trial_that_takes_too_long_decides_nothing(exit_code: int, expected: Verdict) -> None:
-    """A trial whose tests fail has caught the mistake; one that is cut off decides nothing."""
+    """If tests fail, the planted mistake counts as caught.
+
+    A run that is cut off decides nothing.
+    """
     assert expected is verdict(exit_code)
 
 
 def test_a_vendor_that_cannot_be_imported_differs() -> None:
-    """A mistake that breaks the import of the vendor is caught like one in its tables."""
+    """A planted mistake that breaks the vendor's import is caught like one in its tables."""
 
     def raise_import_error() -> list[str]:
         raise ValueError("zip() argument 2 is shorter than argument 1")

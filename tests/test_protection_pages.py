@@ -1,4 +1,4 @@
-"""The page of each protection has its defaults, recorded runs, and the harm of doing without it."""
+"""Each protection's page has its defaults, recorded runs, and the harm of going without it."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ def test_defaults_are_those_of_the_code(protection: Protection) -> None:
 
 @pytest.mark.parametrize("protection", PROTECTIONS, ids=lambda protection: protection.page)
 def test_harm_and_cure_are_shown(protection: Protection) -> None:
-    """A page runs the harm and then the cure, and prints different things."""
+    """A page runs the program without and with the protection, and both print different results."""
     text = (FOLDER / f"{protection.page}.md").read_text("utf-8").partition(HARM)[2]
     results = re.findall(r"# → (.+)", text)
 
@@ -32,7 +32,7 @@ def test_harm_and_cure_are_shown(protection: Protection) -> None:
 
 @pytest.mark.parametrize("run", RUNS, ids=lambda run: run.name)
 def test_run_ends_with_the_programs_result(run: Run) -> None:
-    """A recorded run has calls or deliveries, and the last thing in it reaches the program."""
+    """A recorded run contains calls or deliveries, and its last step returns to the program."""
     rows = recorded_rows(run)
 
     assert {CODE, MOORAGE, VENDOR} <= {name for row in rows for name in (row.state, row.then)}
@@ -41,7 +41,7 @@ def test_run_ends_with_the_programs_result(run: Run) -> None:
 
 
 def test_every_protection_has_a_good_and_a_bad_run() -> None:
-    """Each name of a run has a happy and an unhappy one, and belongs to one page."""
+    """Each run of a protection has a happy and an unhappy recording, and belongs to one page."""
     names = [name for protection in PROTECTIONS for name in protection.runs]
 
     assert sorted(run.name for run in RUNS) == sorted(

@@ -1,4 +1,4 @@
-"""The public API changes on purpose only."""
+"""The public API changes only deliberately."""
 
 from __future__ import annotations
 

@@ -77,7 +77,7 @@ CARD = {"id": "1", "kind": "card", "paid": "2031-05-06", "note": 1}
     ],
 )
 def test_type_is_read(expression: str, value: Any, problems: list[str]) -> None:
-    """A value has the problems of its annotations; only models say which fields are required."""
+    """A value is checked against its annotations; only models say which fields are required."""
     operations = f'interface Operations {{ "POST /a": {{ body: {expression} }} }}'
     root = describe_operations({"models.py": MODELS, "plain.py": PLAIN}, operations)
     schema = root["paths"]["/a"]["post"]["requestBody"]["content"]["*/*"]["schema"]
@@ -86,7 +86,7 @@ def test_type_is_read(expression: str, value: Any, problems: list[str]) -> None:
 
 
 def test_facts_of_a_wheel_are_read(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """An unpacked wheel is described with the version and the licence in its metadata."""
+    """The description of an unpacked wheel has the version and licence from its metadata."""
     package = tmp_path / "acme" / "sdk"
     (package / "sdk-1.2.dist-info").mkdir(parents=True)
     metadata = "Metadata-Version: 2.4\nVersion: 1.2\nLicense-Expression: MIT\n"

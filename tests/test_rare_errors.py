@@ -40,13 +40,13 @@ def test_module_has_no_other_names() -> None:
 
 
 def test_account_shared_with_one_tenant() -> None:
-    """A shared account open to one tenant only has its path among all accounts."""
+    """A general account for one tenant has a general path, and a tenant's own account its own."""
     assert "vendors.main" == path_of(Account("main", MAIL, tenants=ACME))
     assert "tenants.acme.vendors.main" == path_of(Account("acme.main", MAIL, tenants=ACME))
 
 
 def test_routes_of_other_accounts_are_dropped() -> None:
-    """A route loses unknown accounts, and is dropped without any known one."""
+    """Unknown accounts are removed from a route, and a route without known accounts is dropped."""
     routes = [Route("email", ["a", "b"]), Route("email", ["c"])]
 
     assert [Route("email", ["a"])] == list(_routes_of(routes, {"a": Account("a", MAIL)}))

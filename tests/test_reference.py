@@ -126,7 +126,7 @@ def test_pages_are_written(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -
 @pytest.mark.filterwarnings("ignore:'myst_parser")  # it uses what Sphinx 11 will remove
 @pytest.mark.parametrize("link", ["b.md#nowhere", "nowhere.md"])
 def test_site_refuses_wrong_links(tmp_path: Path, link: str) -> None:
-    """A link to a page or a heading that does not exist ends the build."""
+    """A link to a missing page or heading makes the build fail."""
     pytest.importorskip("sphinx", reason="the site is built for development only")
     texts = {"index.md": f"# A\n\n[b]({link})\n", "b.md": "# B\n"}
     pages = (site.SitePage("A", "index.md"), site.SitePage("B", "b.md"))

@@ -15,7 +15,7 @@ SHARED = [f"tests/test_long_{module}.py::test_{n}" for module in range(5) for n 
 
 
 class Worker:
-    """A worker that runs a test as soon as it knows the next one, or that there is none."""
+    """A fake test worker that runs a test once it knows the next one, or that none follows."""
 
     def __init__(self, number: int) -> None:
         self.tests = [f"tests/test_{number}.py::test_{n}" for n in range(7 * number)]
@@ -30,7 +30,7 @@ class Worker:
         self.received += places
 
     def shutdown(self) -> None:
-        """Receive the message that there are no more tests."""
+        """Receive the notice that no more tests follow."""
         self.shutting_down = True
 
     def step(self, scheduler: SharedModules) -> bool:
@@ -84,7 +84,7 @@ def test_each_test_runs_once(number: int, seed: int) -> None:
 
 
 def test_idle_workers_help() -> None:
-    """A worker with nothing left takes modules of the others, and at last halves of them."""
+    """A worker without tests takes modules of other workers, and at last halves of them."""
     scheduler, (first, second), _ = started_scheduler(2)
     while first.step(scheduler):
         pass
@@ -95,7 +95,7 @@ def test_idle_workers_help() -> None:
 
 
 def test_module_stays_together() -> None:
-    """A worker continues with the module that it has begun, so that its fixtures stay."""
+    """A worker finishes the module that it has begun, so that its fixtures stay in use."""
     scheduler, (first, _), _ = started_scheduler(2)
     while first.step(scheduler):
         pass
@@ -105,7 +105,7 @@ def test_module_stays_together() -> None:
 
 
 def test_tests_of_a_crashed_worker_are_run_by_others() -> None:
-    """The test that a crashed worker ran is named, and others take over its module."""
+    """The test that a crashed worker was running is named, and others take over its module."""
     scheduler, (first, second, third), _ = started_scheduler(3)
     while len(second.received) > 1 and "long" not in second.tests[second.received[1]]:
         second.step(scheduler)
@@ -129,12 +129,12 @@ def test_each_module_is_collected() -> None:
 
 
 def test_shared_modules_exist() -> None:
-    """Each module that all workers collect is there."""
+    """Each module in the list of shared modules exists."""
     assert [] == [module for module in long_modules() if not Path(module).is_file()]
 
 
 def test_longest_module_begins_first() -> None:
-    """The modules that all workers collect begin in the order of their list."""
+    """The shared modules begin in the order of their list."""
     longest, *_, shortest = long_modules()
     scheduler = SharedModules(2, lambda _: None)
     workers = [Worker(0), Worker(0)]

@@ -1,4 +1,4 @@
-"""The built site is whole, and its search leads from an error message to the message's page."""
+"""The built site is complete, and its search leads from an error message to its page."""
 
 from __future__ import annotations
 
@@ -71,7 +71,7 @@ pytestmark = [
 
 @pytest.fixture(scope="module")
 def built(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Return the folder of the site, which the first process of a run builds for all others."""
+    """Return the folder of the site, which the first process of a test run builds for all."""
     pytest.importorskip("sphinx", reason="the site is built for development only")
     run = tmp_path_factory.getbasetemp()
     if "PYTEST_XDIST_WORKER" in os.environ:
@@ -117,7 +117,7 @@ class QuietHandler(SimpleHTTPRequestHandler):
 
 
 class Results(NamedTuple):
-    """The places that a search found, best first, for each query.
+    """The results of a search for each query, best first.
 
     Attributes:
         pages: results of the whole search.
@@ -129,7 +129,7 @@ class Results(NamedTuple):
 
 
 def search_site(folder: Path, pages: Iterable[str], texts: Iterable[str] = ()) -> Results:
-    """Return what the scripts of a built site find."""
+    """Return the results of the built site's search scripts."""
     queries = json.dumps({"pages": [*pages], "messages": [*texts]})
     command = [node(), str(_SEARCH), str(folder)]
     result = subprocess.run(command, input=queries, capture_output=True, text=True, check=True)
@@ -145,7 +145,7 @@ def _plain_words(text: str) -> str:
 
 
 def _differ_in_values_only(row: messages.Row, other: messages.Row) -> bool:
-    """Return whether two messages differ in their values only."""
+    """Return whether two messages differ only in their values."""
     return _plain_words(row.text) == _plain_words(other.text)
 
 
@@ -164,14 +164,14 @@ def _with_values(row: messages.Row) -> str:
 
 
 def _as_raised(row: messages.Row) -> str:
-    """Return a message as a traceback has it, with values, its class and its remedy."""
+    """Return a message as a traceback shows it, with values, error class and remedy."""
     text = _with_values(row)
     remedy = row.remedies[0] if row.remedies else ""
     return f"moorage.errors.{row.kinds[0]}: payments.charge: {text} {remedy}"
 
 
 def test_site_builds(built: Path) -> None:
-    """The site builds without a warning, loads nothing from elsewhere, and is there as Markdown."""
+    """The site builds without a warning, loads nothing from elsewhere, and has Markdown copies."""
     assert (built / "diagrams" / "circuit.svg").is_file()
     assert "Correct the configuration." in (built / "troubleshooting.html").read_text("utf-8")
     paths = re.findall(r"\]\((.+)\)", (built / "llms.txt").read_text("utf-8"))
@@ -186,7 +186,7 @@ def test_site_builds(built: Path) -> None:
 
 
 def test_search_finds_every_error(built: Path) -> None:
-    """The name of a class of error, also in a traceback, leads to its remedy first."""
+    """A search for an error class, alone or in a traceback, finds its remedy first."""
     data = json.loads(messages.search_data().removeprefix("var MESSAGES = ").rstrip(";\n"))
     names = data["classes"]
     lines = [f"moorage.errors.{name}: vat: 17" for name in names]
@@ -200,7 +200,7 @@ def test_search_finds_every_error(built: Path) -> None:
 
 
 def test_search_finds_every_message(built: Path) -> None:
-    """Each message leads to its row first: by its first words, and as a traceback has it."""
+    """A search for a message, by its first words or as in a traceback, finds its row first."""
     rows = messages.rows()
     by_place = {_row_place(row): row for row in rows}
     beginnings = [_first_words(row) for row in rows]
@@ -225,7 +225,7 @@ def test_search_finds_every_message(built: Path) -> None:
 
 
 def test_messages_come_before_pages(built: Path) -> None:
-    """The whole search has the row of a message first, and the row is on the page."""
+    """The whole search returns a message's row, and the row is on the page."""
     rows = messages.rows()[::_SAMPLE]
 
     results = search_site(built, map(_as_raised, rows), map(_as_raised, rows))
@@ -241,7 +241,7 @@ def test_messages_come_before_pages(built: Path) -> None:
 
 
 def test_search_finds_tasks(built: Path) -> None:
-    """Readers who search for their task find its page among the first two."""
+    """A reader who searches for a task finds its page among the first two results."""
     results = search_site(built, TASKS)
 
     assert [] == [
@@ -252,7 +252,7 @@ def test_search_finds_tasks(built: Path) -> None:
 
 
 def test_pages_are_readable(built: Path) -> None:
-    """No page has a weak contrast, a control without a name, an error or sideways scroll."""
+    """No page has weak contrast, an unnamed control, an error or sideways scrolling."""
     handler = partial(QuietHandler, directory=str(built))
     with ThreadingHTTPServer(("127.0.0.1", 0), handler) as server, open_browser() as window:
         threading.Thread(target=server.serve_forever, args=(0.02,)).start()

@@ -1,4 +1,4 @@
-"""The modules that importing moorage, and its first steps, load: none that they do not use.
+"""Importing moorage, and its first use, load only the modules that are needed.
 
 Each probe runs in an interpreter of its own. The bounds are on names and numbers of modules, which
 do not depend on the machine.

@@ -86,7 +86,7 @@ def test_several_urls_name_the_shards_of_one_store(tmp_path: Path) -> None:
     ],
 )
 def test_spellings_of_one_address_name_one_shard(spelling: str, another: str) -> None:
-    """A usual port, TLS, capitals or a login in an address move no state to another shard."""
+    """Default ports, TLS, capitals or a login in a store's address do not change its shard."""
     url = url_of_shards([spelling, "memory:"], [another])
     assert url is not None
     store = open_storage(url)
@@ -96,7 +96,7 @@ def test_spellings_of_one_address_name_one_shard(spelling: str, another: str) ->
 
 
 def test_different_databases_of_one_server_are_different_shards() -> None:
-    """The number or the name of a database is a part of a shard's name, with its capitals."""
+    """A database's number or name, with its capitals, is part of a shard's name."""
     urls = ["redis://a", "redis://a/10", "redis://a/1", "mysql://a/x", "mysql://a/X"]
     url = url_of_shards(urls)
     assert url is not None
@@ -115,7 +115,7 @@ def test_different_databases_of_one_server_are_different_shards() -> None:
     ],
 )
 def test_wrong_shards_are_refused(urls: list[str], former: list[str], path: str) -> None:
-    """Shards that are missing, twice there, unable or in another order are refused."""
+    """Missing, repeated, unsuitable or reordered shards are refused."""
     url = url_of_shards(urls, former)
     assert url is not None
     with pytest.raises(ConfigurationError) as excinfo:
@@ -226,7 +226,7 @@ def test_scheme_of_the_hosts() -> None:
     "name", [name for name in dir(store_urls) if name.startswith(("open_", "aopen_"))]
 )
 def test_url_of_another_type_is_refused(name: str, url: Any) -> None:
-    """A URL that is no str is refused with what to give, for each kind of store."""
+    """A URL that is not a str is refused with an example, for each kind of store."""
     keys = {"keys": generate_keys()} if "tenants" in name else {}
     with pytest.raises(ConfigurationError) as excinfo:
         getattr(store_urls, name)(url, **keys)

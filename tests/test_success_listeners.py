@@ -1,4 +1,4 @@
-"""Observers that tell at the start of a call what they want of its success."""
+"""Observers that choose at the start of each call which events of a success they want."""
 
 from __future__ import annotations
 
@@ -35,7 +35,7 @@ ALL = (CallStarted, AttemptStarted, AttemptFinished, CallFinished)
 
 
 class SwitchableObserver:
-    """An observer with `current_event_classes`, which returns its attribute `wishes`."""
+    """An observer whose `current_event_classes` returns its attribute `wishes`."""
 
     event_classes = (Event, AttemptStarted)
 
@@ -45,7 +45,7 @@ class SwitchableObserver:
         self.kinds: list[str] = []
 
     def current_event_classes(self) -> tuple[type[Event], ...]:
-        """Return the current wishes."""
+        """Return the event classes that the observer wants now."""
         self.asked += 1
         if isinstance(self.wishes, Exception):
             raise self.wishes
@@ -73,7 +73,7 @@ class Reader(SwitchableObserver):
 
 
 def run(*observers: Any, calls: int = 2) -> None:
-    """Make calls that succeed; the first is made by the general flow, others by the fast path."""
+    """Make successful calls: the first on the general path, the others on the fast path."""
     manager = ConnectorManager([Service("a")], observers=observers)
     manager.run("a", lambda: None)
     for observer in observers:
@@ -88,7 +88,7 @@ def run(*observers: Any, calls: int = 2) -> None:
     "wishes", [(), (CallFinished,), (CallStarted, AttemptStarted), (AttemptFinished,), ALL]
 )
 def test_observer_receives_what_it_wants_of_a_success(wishes: tuple[type[Event], ...]) -> None:
-    """Of a success, only the classes in `current_event_classes` are emitted, once for each call."""
+    """A success emits only the events in `current_event_classes`, once for each call."""
     observer, other = SwitchableObserver(*wishes), RecordingObserver()
 
     run(observer, other)
@@ -104,7 +104,7 @@ def test_observer_receives_what_it_wants_of_a_success(wishes: tuple[type[Event],
 def test_requests_and_asynchronous_functions_are_observed_alike(
     wishes: tuple[type[Event], ...],
 ) -> None:
-    """The wishes hold for requests and for asynchronous functions, too."""
+    """The chosen event classes apply to requests and to asynchronous functions, too."""
     sync_observer, async_observer = SwitchableObserver(*wishes), SwitchableObserver(*wishes)
     vendor = FakeVendor([Response(200)] * 2)
     manager = ConnectorManager(
@@ -132,7 +132,7 @@ def test_requests_and_asynchronous_functions_are_observed_alike(
 
 
 def test_observer_without_a_wish_receives_failures() -> None:
-    """An observer that wants nothing of successes receives the end of a failed call."""
+    """An observer that wants no events of successes still gets the end of a failed call."""
     observer = SwitchableObserver()
     manager = ConnectorManager([Service("a", retry=None)], observers=[observer])
     manager.run("a", lambda: None)
@@ -145,7 +145,7 @@ def test_observer_without_a_wish_receives_failures() -> None:
 
 
 def test_wishes_may_change_between_calls() -> None:
-    """A changed wish holds from the next call on, but not for a call that has started."""
+    """A change of the chosen event classes applies from the next call on."""
     observer = SwitchableObserver()
     manager = ConnectorManager([Service("a")], observers=[observer])
     manager.run("a", lambda: None)
@@ -163,7 +163,7 @@ def test_wishes_may_change_between_calls() -> None:
 
 @pytest.mark.parametrize("wishes", [ValueError("a bug"), [CallFinished], 7])
 def test_observer_that_cannot_tell_its_wishes_receives_everything(wishes: Any) -> None:
-    """An invalid result of `current_event_classes` leaves an observer all its `event_classes`."""
+    """If `current_event_classes` is invalid, the observer gets all its `event_classes`."""
     observer = SwitchableObserver()
     observer.wishes = wishes
 
@@ -173,7 +173,7 @@ def test_observer_that_cannot_tell_its_wishes_receives_everything(wishes: Any) -
 
 
 def test_many_combinations_of_wishes_are_answered() -> None:
-    """Wishes beyond those whose listeners are kept are fulfilled, too."""
+    """If too many different choices are made to be cached, observers still get their events."""
     observer = SwitchableObserver()
     manager = ConnectorManager([Service("a")], observers=[observer])
     manager.run("a", lambda: None)
@@ -187,7 +187,7 @@ def test_many_combinations_of_wishes_are_answered() -> None:
 
 
 def test_success_is_read_once_in_place_of_its_events() -> None:
-    """An observer with `read_success` receives the start of a call, and then its facts."""
+    """An observer with `read_success` gets a call's start, and then the facts of its success."""
     reader, other = Reader(), RecordingObserver()
 
     run(reader, other)
@@ -199,7 +199,7 @@ def test_success_is_read_once_in_place_of_its_events() -> None:
 
 
 def test_failing_reader_is_reported() -> None:
-    """A reader that raises breaks no call, and the other observers receive an event."""
+    """If `read_success` raises, the call succeeds, and other observers get an event."""
 
     def fail(_: SuccessFacts) -> None:
         raise ValueError
@@ -213,7 +213,7 @@ def test_failing_reader_is_reported() -> None:
 
 
 def test_failing_listener_is_reported_with_the_facts_of_its_call() -> None:
-    """An observer that raises at the end of a call on the fast path is reported."""
+    """If an observer raises at the end of a call on the fast path, the error is reported."""
 
     class FailingObserver(SwitchableObserver):
         def __call__(self, event: Event, /) -> None:
@@ -232,7 +232,7 @@ def test_failing_listener_is_reported_with_the_facts_of_its_call() -> None:
 
 
 def test_reader_does_not_read_its_own_calls() -> None:
-    """A reader that calls what it observes gets no facts of its own calls."""
+    """If `read_success` makes calls itself, the observer gets no facts of those calls."""
     reader = Reader(lambda _: manager.run("b", lambda: None))
     manager = ConnectorManager([Service("a"), Service("b")], observers=[reader])
     for _ in range(3):
@@ -246,7 +246,7 @@ def test_reader_does_not_read_its_own_calls() -> None:
 
 
 def test_unheard_call_has_an_id_of_its_own() -> None:
-    """A call that nobody listens to is named when it fails: error, event and log entry agree."""
+    """A call that no observer watches gets its id when it fails, the same in error and log."""
     observer, log = SwitchableObserver(), MemoryIntegrationLogger()
     manager = ConnectorManager([Service("a", retry=None)], observers=[observer], log=log)
     silent_manager = ConnectorManager(
@@ -276,7 +276,7 @@ def test_unheard_call_has_an_id_of_its_own() -> None:
 def test_logger_below_its_level_gets_no_events(
     level: int, expected: list[str], caplog: pytest.LogCaptureFixture
 ) -> None:
-    """LoggingObserver writes of a success what the logger's level allows when the call starts."""
+    """For a success, LoggingObserver writes what the logger's level allowed at the call's start."""
     logger = logging.getLogger("shop.listeners")
     manager = ConnectorManager([Service("a")], observers=[LoggingObserver(logger)])
     manager.run("a", lambda: None)

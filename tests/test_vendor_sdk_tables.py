@@ -73,12 +73,12 @@ THING = sdk.Reading(
 
 
 def wish_fields(vendor: ExampleVendor, wish: ObjectRequest) -> dict[str, Any]:
-    """Return the request body that asks for an object."""
+    """Return the body of a request for an object."""
     return {"name": wish.name, "shades": list(wish.shades), "owner": vendor.owner, "x": None}
 
 
 def no_thing(refusal: sdk.VendorRejected) -> ExampleObject | None:
-    """Return a placeholder for a 404 refusal; None for any other."""
+    """Return a placeholder for a 404 refusal, and None for any other refusal."""
     return ExampleObject(ref=REFS.ref("none")) if refusal.status == 404 else None
 
 
@@ -269,7 +269,7 @@ def test_refusal_may_be_an_answer() -> None:
 
 
 def wrong_query(vendor: ExampleVendor) -> Any:
-    """Return the query of a search."""
+    """Return the query parameters of a search."""
     return ExampleVendor.find.request(vendor, "x", country="DE").query
 
 
@@ -415,7 +415,7 @@ def test_answers_that_are_left_to_the_service(status: int, fields: dict[str, str
 
 
 def test_answer_without_a_code_may_be_left() -> None:
-    """If a vendor's refusals all have a code, an error response without one is not a refusal."""
+    """If all of a vendor's refusals have a code, a response without one is not a refusal."""
     coded_refusals = attrs.evolve(REFUSALS, needs_code=True)
 
     assert coded_refusals(POST, json_answer(400, message="no")) is None
@@ -423,7 +423,7 @@ def test_answer_without_a_code_may_be_left() -> None:
 
 
 def test_supplied_fields_have_any_name() -> None:
-    """A field of the same name as an argument of the reading can be supplied, such as ref."""
+    """The caller can supply a field with the name of a reading's argument, such as `ref`."""
     reading = sdk.Reading(ObjectEvent, supplied=("id", "ref"))
     ref = REFS.ref("t2")
 
@@ -433,7 +433,7 @@ def test_supplied_fields_have_any_name() -> None:
 
 
 def test_usual_statuses_of_errors() -> None:
-    """The table has the given statuses, and a 429 is always a limit that is used up."""
+    """Each status in the table has its error, and a 429 is always a rate-limit error."""
     limit, login = {429: sdk.RateLimitExceeded}, sdk.AuthenticationFailed
 
     assert {400: sdk.InvalidRequest, 401: login, **limit} == sdk.error_statuses("400")
@@ -476,7 +476,7 @@ def test_masked_words_are_short_and_without_secrets() -> None:
 
 @attrs.frozen(kw_only=True)
 class OAuthExample(sdk.OAuthVendor):
-    """An example vendor with client credentials, for the accounts of shops."""
+    """An example vendor with client credentials and an option for the shop."""
 
     name = "lagoon"
     kinds = ("sms",)
@@ -496,7 +496,7 @@ def test_vendor_without_credentials_is_an_http_vendor() -> None:
 
 
 def test_oauth_vendor_has_a_client_if_the_account_has_credentials() -> None:
-    """The client has the class's path, scope and authentication; without credentials is none."""
+    """The client has the class's path, scope and authentication; without credentials it is None."""
     client = OAuthExample(client_id="c", client_secret="s", shop="x").clients()[""]
     service = OAuthExample().services()[""]
 
@@ -509,7 +509,7 @@ def test_oauth_vendor_has_a_client_if_the_account_has_credentials() -> None:
 
 @pytest.mark.parametrize("missing", OAuthExample.oauth_options)
 def test_oauth_options_belong_together(missing: str) -> None:
-    """An account with some of the options is refused, and the error names the missing one."""
+    """An account with only some of the options is refused, and the error names a missing one."""
     options = {name: "x" for name in OAuthExample.oauth_options if name != missing}
 
     with pytest.raises(

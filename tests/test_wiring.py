@@ -386,5 +386,5 @@ assert stores._is_memory(memory.MemoryStorage()) and stores._is_memory(memory.As
 
 
 def test_manager_is_made_while_another_thread_imports_the_store_in_memory() -> None:
-    """After each line of that module, a value that is no store in memory is recognised."""
+    """After each line of the module, a value that is not an in-memory store is recognised."""
     subprocess.run([sys.executable, "-c", _IMPORT_IN_STEPS], check=True)

@@ -1,4 +1,4 @@
-"""Builds HTTP adapters for requests, httpx2, aiohttp and others on own or borrowed clients."""
+"""Builds HTTP adapters for requests, httpx2, aiohttp and others, on own or borrowed clients."""
 
 from __future__ import annotations
 

@@ -51,7 +51,10 @@ USE = ("credentials.use", "credentials of vat", f'{{"process": {os.getpid()}}}')
 
 @pytest.mark.parametrize("uses", [True, False])
 def test_uses_of_credentials_are_recorded(tmp_path: Path, *, uses: bool) -> None:
-    """With `uses`, the first read of the program's credentials is recorded, and otherwise none."""
+    """With `audit.uses`, the first read of the program's credentials is recorded.
+
+    Without, none is.
+    """
     store, http = (
         MemoryCredentialProvider(OWNERS),
         ScriptedHttpClient(vendor()),

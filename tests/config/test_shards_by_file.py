@@ -80,7 +80,7 @@ def test_every_shard_is_checked(tmp_path: Path, setting: str) -> None:
 
 @pytest.mark.parametrize("settings", [ALL, KEYS])
 def test_other_first_shard_is_refused(tmp_path: Path, settings: tuple[str, str]) -> None:
-    """A store list with another first shard is refused, as that shard holds unspread states."""
+    """Changing the first store of a list is refused, since it holds the states from before."""
     with pytest.raises(ConfigurationError) as excinfo:
         _open_hub(tmp_path, "ba", "ab", settings)
     assert f"state.{settings[1]}" == excinfo.value.path

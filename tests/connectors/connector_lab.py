@@ -124,7 +124,7 @@ class AsyncRecordingConnector(RecordingConnector):
         super().open(timeout)
 
     async def health(self, timeout: float, /) -> ConnectorHealth:  # type: ignore[override]  # awaited
-        """Return that it is well."""
+        """Report that the connector is healthy."""
         return super().health(timeout)
 
     async def close(self) -> None:  # type: ignore[override]  # awaited

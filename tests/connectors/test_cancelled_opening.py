@@ -27,7 +27,7 @@ PATIENCE = 30.0
 
 
 class CancellingAwait:
-    """Awaits something, and cancels the running task at one of its waits.
+    """An awaitable that wraps another one and cancels the running task at one of its waits.
 
     Attributes:
         waits: the number of waits so far.
@@ -101,7 +101,7 @@ async def cancel_everywhere(make: Callable[[], Any]) -> int:
 
 
 async def _settled(opened: CountedTransports) -> None:
-    """Wait until no task but this one is left, and no transport is open."""
+    """Wait until this is the only running task, and every transport is closed."""
     async with asyncio.timeout(PATIENCE):
         while opened.left() or asyncio.all_tasks() - {asyncio.current_task()}:
             gc.collect()
@@ -115,7 +115,7 @@ def test_database(system: str) -> None:
 
 
 def test_rabbitmq() -> None:
-    """A cancelled opening of RabbitMQ leaves no connection, even where its client forgets it."""
+    """A cancelled opening of RabbitMQ leaves no connection, even one that its client forgets."""
     settings = RabbitMq(url=rabbitmq_url())
     assert 1 < asyncio.run(cancel_everywhere(lambda: settings.async_publisher("events")))
 

@@ -49,7 +49,7 @@ def configuration(kind: str, url: str, **settings: Any) -> dict[str, Any]:
 
 
 def test_graphql_documents_run_by_name(shop: GraphQLServer, tmp_path: Path) -> None:
-    """A declared document runs by its name, with its variables as arguments."""
+    """A GraphQL document of the configuration runs by name, with its variables as arguments."""
     schema = tmp_path / "shop.graphql"
     schema.write_text(SDL, "utf-8")
     settings = {"documents": DOCUMENTS, "schema": str(schema)}
@@ -72,7 +72,7 @@ def test_graphql_documents_run_by_name(shop: GraphQLServer, tmp_path: Path) -> N
 
 
 def test_asynchronous_graphql_connector(shop: GraphQLServer) -> None:
-    """An asynchronous hub has the same documents, and its health asks the query that is named."""
+    """An asynchronous hub runs the same documents; its health check runs the configured query."""
     documents = {"orders": "query Mine { orders { id } }"}
     settings = configuration("graphql", shop.server.url, documents=documents, ping="orders")
 
@@ -86,7 +86,7 @@ def test_asynchronous_graphql_connector(shop: GraphQLServer) -> None:
 
 
 def test_persisted_documents() -> None:
-    """A connector may send the hash of a document, and its text if the service asks for it."""
+    """A GraphQL connector may send a document's hash, and its text if the service asks for it."""
     problem = {"message": "unknown", "extensions": {"code": "PERSISTED_QUERY_NOT_FOUND"}}
     with VendorServer() as server:
         server.respond(200, {}, json.dumps({"errors": [problem]}).encode())
@@ -103,7 +103,7 @@ def test_persisted_documents() -> None:
 def test_graphql_on_the_command_line(
     shop: GraphQLServer, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """`moorage run` performs a declared document."""
+    """`moorage run` runs a GraphQL document that the configuration declares."""
     monkeypatch.chdir(tmp_path)
     (tmp_path / "moorage.toml").write_text(
         f'[connectors.shop]\nkind = "graphql"\n[connectors.shop.documents]\necho = "{ECHO}"\n'
@@ -143,7 +143,10 @@ def test_document_that_does_not_fit_the_schema(tmp_path: Path) -> None:
 
 
 def test_json_rpc_methods(ledger: JsonRpcServer) -> None:
-    """A method runs with its parameters in order or by name; only methods declared as safe are."""
+    """A JSON-RPC method takes parameters by position or name.
+
+    Only a declared one counts as safe.
+    """
     settings = {"safe_methods": ["echo"]}
     with moorage.open(configuration("json-rpc", ledger.server.url, **settings)) as hub:
 
@@ -166,7 +169,7 @@ def test_json_rpc_methods(ledger: JsonRpcServer) -> None:
 
 
 def test_asynchronous_json_rpc_connector(ledger: JsonRpcServer) -> None:
-    """The health of an asynchronous connector calls the method that the configuration names."""
+    """The health check of an asynchronous connector calls the configured method."""
     settings = configuration("json-rpc", ledger.server.url, ping="echo")
 
     async def use() -> Any:
@@ -181,7 +184,7 @@ def test_asynchronous_json_rpc_connector(ledger: JsonRpcServer) -> None:
 @pytest.mark.parametrize("kind", ["graphql", "json-rpc"])
 @pytest.mark.parametrize("body", [b"<html>", b"{}"])
 def test_server_of_another_protocol_is_not_healthy(kind: str, body: bytes) -> None:
-    """A server that does not answer in the protocol is unavailable, with a remedy."""
+    """A server whose answer does not follow the protocol counts as unavailable, with a remedy."""
     with VendorServer() as server:
         server.respond(200, {}, body)
         with moorage.open(configuration(kind, server.url)) as hub:

@@ -36,7 +36,7 @@ OPEN_OVER_HTTP = "refused_connection_did_nothing"
 
 @attrs.frozen
 class Service:
-    """A service that runs, with the operations of its connector.
+    """A running service, and the operations of its connector.
 
     Attributes:
         kind: the kind of the connector.
@@ -237,7 +237,7 @@ def test_asynchronous_connector(
 def test_forked_connector(
     check: Any, service: Service, network: TcpProxy, refusing: RefusingServices
 ) -> None:
-    """A connector in a forked child has the connections of a manager of its own."""
+    """In a forked child, a connector uses the connections of the child's own manager."""
     managers: list[Any] = []
     try:
         check(subject(service, network, refusing, managers, is_async=False))

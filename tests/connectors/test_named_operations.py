@@ -1,4 +1,4 @@
-"""Operations by name refuse arguments that no operation can be made of."""
+"""Operations that are run by name refuse invalid arguments."""
 
 from __future__ import annotations
 
@@ -44,7 +44,7 @@ OPERATION = NamedOperation(
     ],
 )
 def test_arguments_that_are_not_plain_json_are_refused(arguments: Any, problem: str) -> None:
-    """The refusal names the operation, and shows no part of the arguments."""
+    """The error for wrong arguments names the operation, and shows no part of the arguments."""
     with pytest.raises(InvalidData, match=problem) as caught:
         OPERATION.operation(arguments)
 
@@ -55,7 +55,7 @@ def test_arguments_that_are_not_plain_json_are_refused(arguments: Any, problem: 
 
 @in_both_modes
 async def test_name_of_an_operation_that_is_no_text_is_refused(lab: ConnectorsLab) -> None:
-    """An operation can be named by a text only."""
+    """The name of an operation must be a str."""
     lab.add("base")
     with pytest.raises(ConfigurationError, match="has no operation 5"):
         await lab.run(lab.registry.run, "base", 5)

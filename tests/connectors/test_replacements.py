@@ -38,7 +38,7 @@ STEPS = 25
 
 
 class SlowGreeting:
-    """An operation that notes whether its connector is open at its beginning and at its end."""
+    """An operation that records whether its connector is open at its beginning and at its end."""
 
     name = "greet"
     system = "diary"
@@ -73,7 +73,7 @@ class AsyncSlowGreeting(SlowGreeting):
 
 
 class WatchedConnector(RecordingConnector):
-    """A connector that notes its uses after its end.
+    """A connector that records each use after it was closed.
 
     Attributes:
         uses, late_uses, ends: the number of uses, of those after its end, and of its ends.
@@ -89,7 +89,7 @@ class WatchedConnector(RecordingConnector):
         self.uses = self.late_uses = self.ends = 0
 
     def note_use(self) -> None:
-        """Note a use."""
+        """Record a use of the connector."""
         self.uses += 1
         self.late_uses += self.ends > 0
 
@@ -110,7 +110,7 @@ class AsyncWatchedConnector(WatchedConnector, AsyncRecordingConnector):
 
 
 class Schedule:
-    """Random steps of callers and of those who replace the connector.
+    """Random steps of callers, and of tasks that replace the connector.
 
     Attributes:
         made: all connectors.
@@ -131,7 +131,7 @@ class Schedule:
         return self.made[-1]
 
     def steps(self, caller: int) -> Iterator[tuple[str, Callable[[], Any]]]:
-        """Yield the names of the steps of a caller, with the methods that make them."""
+        """Yield the name of each step of a caller, with its method."""
         dice, kinds = random.Random(f"{self.seed} {caller}"), random.Random(f"{caller} {self.seed}")
         registry = self.registry
         for number in range(STEPS):
@@ -147,7 +147,7 @@ class Schedule:
             yield step, made[step]
 
     def note(self, step: str, result: Any) -> None:
-        """Note the result of a step."""
+        """Record the result of a step."""
         if step == "call":
             self.greetings.append(result)
         elif step in {"health", "both"}:
@@ -155,7 +155,7 @@ class Schedule:
             assert {HealthState.HEALTHY} == {answer.state for answer in answers}
 
     def check(self) -> None:
-        """Check that no call was lost or met a closed connector, and that all have ended once."""
+        """Check that no call was lost or met a closed connector, and that each was closed once."""
         calls = [
             f"Hello {caller}-{number}"
             for caller in range(CALLERS)
@@ -231,7 +231,7 @@ async def test_health_check_keeps_its_connector_open(lab: ConnectorsLab) -> None
 
 @in_both_modes
 async def test_block_of_another_class_is_refused(lab: ConnectorsLab) -> None:
-    """A block that asks for a class gets no connector of another one, and keeps none open."""
+    """A block that requests a connector of another class is refused, and keeps none open."""
     lab.add("base")
     with pytest.raises(ConfigurationError, match=r"of the class (Async)?RecordingConnector"):
         await lab.enter(lab.registry.use("base", WatchedConnector))
@@ -277,12 +277,12 @@ async def test_connector_that_was_replaced_while_it_was_created(lab: ConnectorsL
 
 
 class CloseInterrupted(BaseException):
-    """An exception like KeyboardInterrupt, which interrupts a connector's end."""
+    """An exception like KeyboardInterrupt, which interrupts the closing of a connector."""
 
 
 @in_both_modes
 async def test_interrupted_close_closes_the_other_connectors(lab: ConnectorsLab) -> None:
-    """If closing a connector is interrupted, the others are closed before that is raised."""
+    """If closing a connector is interrupted, the others are closed before the error is raised."""
     lab.add("base")
     lab.add("shop", "base").failure = CloseInterrupted()
     lab.add("till").failure = OSError()

@@ -63,7 +63,7 @@ def program(configuration: dict[str, Any], http: Any) -> list[str]:
 
 
 async def asynchronous_program(configuration: dict[str, Any], http: Any) -> list[str]:
-    """Do the same in an event loop, with one file after the other."""
+    """Keep and publish the orders from an event loop, one file after the other."""
     async with moorage.aopen(configuration, http=http) as hub:
         for order in ORDERS.values():
             await hub.connectors.run("events", "publish", {"topic": TOPIC, "payload": order})
@@ -174,7 +174,7 @@ def files_of(kind: str, folder: Path) -> tuple[dict[str, Any], Any]:
 def test_only_the_configuration_names_the_families(
     tmp_path: Path, files: str, queue_kind: str
 ) -> None:
-    """The same program keeps files in a folder or a bucket, and fills a broker or a table."""
+    """The same program keeps files in a folder or bucket, and publishes to a broker or a table."""
     vendor, http = files_of(files, tmp_path)
     with QUEUES[queue_kind]() as (events, payloads):
         configuration = {
@@ -191,7 +191,7 @@ def test_only_the_configuration_names_the_families(
 
 @pytest.mark.parametrize("queue_kind", QUEUES)
 def test_asynchronous_program_fills_a_queue_of_any_family(queue_kind: str) -> None:
-    """The same asynchronous program fills a broker or a table."""
+    """The same asynchronous program publishes to a broker or a table."""
     with QUEUES[queue_kind]() as (events, payloads):
         asyncio.run(asynchronous_program({"connectors": {"events": events}}, None))
         stored = payloads()
@@ -225,7 +225,7 @@ def brokers() -> Generator[tuple[list[dict[str, Any]], Callable[[], list[str]]]]
 
 @pytest.mark.parametrize("seed", range(3))
 def test_threads_publish_while_their_broker_is_replaced(seed: int) -> None:
-    """Threads publish by name while the connector moves among brokers: each message is in one."""
+    """While threads publish and the broker is replaced, each message arrives at one broker."""
     dice = random.Random(seed)
     with brokers() as (settings, payloads):
         registry = Connectors(ConnectorManager([Service("events")]))
@@ -257,7 +257,7 @@ def test_threads_publish_while_their_broker_is_replaced(seed: int) -> None:
 
 @pytest.mark.parametrize("seed", range(3))
 def test_tasks_publish_while_their_broker_is_replaced(seed: int) -> None:
-    """Tasks publish by name while the connector moves among brokers: each message is in one."""
+    """While tasks publish and the broker is replaced, each message arrives at one broker."""
     dice = random.Random(seed)
 
     async def run(settings: list[dict[str, Any]]) -> list[str]:

@@ -69,14 +69,14 @@ class TokenVendor(Vendor):
     base_url: str = "https://herald.example"
 
     def services(self) -> Mapping[str, Service]:
-        """If no token can be fetched, the vendor was not called, and the next account is tried."""
+        """Return the vendor's services for sending messages and for looking them up."""
         return {
             "": Service("herald", self.base_url, needs_credentials=True, retry=None),
             "tower": Service("tower", self.base_url, needs_credentials=True, retry=None),
         }
 
     def clients(self) -> Mapping[str, OAuthClient]:
-        """The error for a refused token request contains OAuth's error code."""
+        """Return the OAuth clients that the vendor declares."""
         client = OAuthClient(
             server=f"{self.base_url}/oauth/token",
             client_id="erp",
@@ -176,7 +176,7 @@ async def test_hubs_share_stored_tokens(hub_class: type[Any]) -> None:
 
 @MODES
 async def test_other_services_use_the_hosts_credentials(hub_class: type[Any]) -> None:
-    """Return an asynchronous or synchronous credential provider, to match the hub."""
+    """A service without an OAuth client uses the host's credential provider."""
     server = HeraldServer()
     tower = Credentials.bearer("tower-token")
     stale_credentials = Credentials.bearer("old")

@@ -1,4 +1,4 @@
-"""Values of books: exact amounts, balanced entries, and what they need of a vendor."""
+"""Values of accounting: exact amounts, balanced entries, and the capabilities that they need."""
 
 from __future__ import annotations
 
@@ -87,7 +87,7 @@ def test_totals_are_those_of_the_lines() -> None:
     ],
 )
 def test_bad_values_are_refused_by_name(make: Callable[[], Any], field: str) -> None:
-    """A value that books cannot have is refused with its field and a remedy."""
+    """A value that is invalid in accounting is refused with its field and a remedy."""
     with pytest.raises(InvalidData) as excinfo:
         make()
     assert field == excinfo.value.field
@@ -99,13 +99,13 @@ def _with(**fields: Any) -> BookInvoice:
 
 
 def test_trailing_zeros_do_not_count() -> None:
-    """Accounting values: exact amounts, balanced entries, and the vendor capabilities they need."""
+    """Zeros beyond the fourth decimal of a price do not count as decimals."""
     line = attrs.evolve(books.LINE, unit_price=Decimal("1.500000"))
     assert Money("1.50", "EUR") == line.net("EUR")
 
 
 def test_invoice_needs_what_its_fields_need() -> None:
-    """Drafts, items, accounts of sales and numbers need capabilities; bills need fewer."""
+    """Drafts, items, sales accounts and numbers of invoices need capabilities; bills need fewer."""
     item_line = BookInvoiceLine(description="x", unit_price=Decimal(1), item="10")
     sale = attrs.evolve(books.INVOICE, lines=[item_line])
     assert frozenset({AccountingCapability.ITEMS}) == sale.needs
@@ -130,7 +130,7 @@ def test_invoice_needs_what_its_fields_need() -> None:
 
 
 def test_numbers_of_contacts_need_a_capability() -> None:
-    """A contact with a number, and a search by it, need a vendor that keeps numbers."""
+    """A contact with a number, and a search by number, need a vendor that stores numbers."""
     needs = frozenset({AccountingCapability.CONTACT_NUMBERS})
     assert needs == Contact(name="Mill Ltd", number="C-1").needs
     assert needs == ContactQuery(number="C-1").needs
@@ -138,7 +138,7 @@ def test_numbers_of_contacts_need_a_capability() -> None:
 
 
 def test_long_number_is_refused() -> None:
-    """A value that is invalid in accounting is refused with its field and a remedy."""
+    """An invoice number that is longer than the vendor allows is refused."""
     invoice = attrs.evolve(books.INVOICE, number="R" * 22)
     check_fits(invoice, {})
     check_fits(invoice, {"invoice_number": 22})
@@ -147,7 +147,7 @@ def test_long_number_is_refused() -> None:
 
 
 def test_personal_data_is_not_shown() -> None:
-    """A number with more than four decimals is accepted if the further ones are zeros."""
+    """No repr shows a contact's name, a line's text or a file's content."""
     values = (
         Contact(name="Discreet", email="discreet", phone="discreet", tax_number="discreet"),
         ContactQuery(name="Discreet"),

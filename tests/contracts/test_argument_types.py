@@ -1,4 +1,4 @@
-"""Drafts, items, sales accounts and numbers of invoices need capabilities; bills need fewer."""
+"""The types of an operation's arguments are checked before anything is sent."""
 
 from __future__ import annotations
 
@@ -220,7 +220,7 @@ OPEN = {("storage", "upload", "source")}
 
 @attrs.frozen(kw_only=True)
 class RecordingVendor(Vendor):
-    """A contact with a number, and a search by number, need a vendor that stores numbers."""
+    """A vendor of all contracts that records each argument which reaches it."""
 
     name: ClassVar[str] = "everything"
     kinds: ClassVar[tuple[str, ...]] = tuple(FLOWS)
@@ -265,11 +265,11 @@ class RecordingVendor(Vendor):
 
 
 class VendorReached(Exception):
-    """A number that is longer than the vendor allows is refused before anything is sent."""
+    """Raised by the fake vendor to show that it was called."""
 
 
 def names() -> dict[str, Any]:
-    """No repr shows a contact's name, a line's text or a file's content."""
+    """Return the names that annotations use but only type checkers import."""
     fields: dict[str, Any] = {}
     for module in (
         "contracts.accounting",
@@ -350,7 +350,7 @@ def is_of(value: object, hint: Any) -> bool:
 async def result_of_call(
     vendor: RecordingVendor, call: Callable[[], Any]
 ) -> tuple[Exception | None, bool]:
-    """Return the names that annotations use but only type checkers import."""
+    """Return the error of a call, and whether the call reached the vendor."""
     vendor.told.clear()
     try:
         call_result = call()
@@ -366,7 +366,7 @@ async def result_of_call(
 @pytest.mark.parametrize("mode", [Hub, AsyncHub], ids=["sync", "async"])
 @pytest.mark.parametrize("contract, verb", VERBS, ids=lambda name: name)
 def test_wrong_type_is_refused_by_name(contract: str, verb: str, mode: type[Any]) -> None:
-    """Return valid values for a method's required arguments."""
+    """An argument of a wrong type is refused by name, and the vendor is not called."""
     flow = getattr(FLOWS[contract], verb)
     module = vars(import_module(flow.__module__))
     hints = get_type_hints(flow, module | names())

@@ -1,4 +1,4 @@
-"""The waiting time before an unknown payment is looked up, and before that is given up."""
+"""The waiting time before an unknown payment is looked up, and before look-ups are given up."""
 
 from __future__ import annotations
 

@@ -93,7 +93,7 @@ def test_lost_order_is_listed(operation: str) -> None:
 
 
 def test_other_payload_is_refused_while_a_first_part_is_unknown() -> None:
-    """After a lost first part, a key takes no other payload, and its own payload is settled."""
+    """After a lost first request, a key refuses another payload, and settles its own."""
     world = PaymentsWorld()
     world.stripe.fail(Lost())  # the product
     with world.hub() as hub:
@@ -176,7 +176,7 @@ def test_person_closes_an_order_as_done(operation: str, form: str) -> None:
 
 
 def test_subscription_is_closed_by_its_id_alone() -> None:
-    """An id alone is enough at a vendor that finds a subscription by its customer, as Mollie."""
+    """At a vendor such as Mollie, which finds a subscription by customer, the id alone suffices."""
     subject = mollie()
     account = Account("main", subject.vendor, settings={"volatile_keys": True, "retry": None})
     clock = VirtualClock()

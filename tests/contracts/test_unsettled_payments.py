@@ -195,7 +195,7 @@ def test_each_step_on_a_payment_is_listed_and_settled() -> None:
 
 
 def test_settle_needs_no_since_and_settles_the_key() -> None:
-    """Settling a payment needs no time of the first request, and settles its key."""
+    """A payment can be settled without the time of its first request, and so is its key."""
     world = PaymentsWorld(KeylessStripe)
     with world.hub() as hub:
         world.lose(hub)

@@ -112,12 +112,12 @@ def test_scale_of_durations_ends_above_the_longest(longest: float, labels: list[
 
 
 def test_durations_chart_without_windows_has_no_points() -> None:
-    """A chart of no windows is empty, and no error."""
+    """A chart without time windows is empty, and raises no error."""
     assert 3 == durations_chart("words", [], ("a", "b")).text.count('d=""')
 
 
 def test_page_of_a_service_charts_its_durations() -> None:
-    """The words name the percentiles and the slowest window; a table has them by hour."""
+    """The text names the percentiles and the slowest window; a table lists them by hour."""
     clock = VirtualClock()
 
     def answer_after(seconds: float) -> Callable[[], None]:

@@ -27,7 +27,7 @@ if TYPE_CHECKING:
 
 
 def test_entries_of_an_outbox_without_a_trail_are_recorded() -> None:
-    """The hub's trail records actions on an outbox without a trail; a batch entry by entry."""
+    """The hub's trail records actions on an outbox without a trail, and each entry of a batch."""
     with World() as world:
         world.put_outbox_entry()
         world.put_outbox_entry("02")

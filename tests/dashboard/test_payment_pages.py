@@ -27,7 +27,7 @@ PAGE = f"/payment{PAYMENT}"
 
 
 def text_of(visitor: Visitor, url: str = PAGE) -> str:
-    """Return a page as a person reads it."""
+    """Return the visible text of a page."""
     return unescape(visitor.get(url).text)
 
 
@@ -49,7 +49,7 @@ def decision_order(page: str) -> list[str]:
 
 
 def test_page_says_from_when_a_missing_payment_counts_as_not_done() -> None:
-    """The page tells when "not done" is safe, and warns before."""
+    """A payment's page says when "not done" is safe to choose, and warns before that time."""
     with World() as world:
         world.lose()
         forget(world)
@@ -82,7 +82,7 @@ def test_page_says_from_when_a_missing_payment_counts_as_not_done() -> None:
 
 
 def test_unanswered_questions_prove_nothing() -> None:
-    """A vendor that refuses the question for long leaves the decision open."""
+    """If the vendor refuses look-ups past its listing time, the page asks for a decision."""
     with World() as world:
         world.lose()
         visitor = world.visitor()
@@ -97,7 +97,7 @@ def test_unanswered_questions_prove_nothing() -> None:
 
 
 def test_several_matches_are_told_from_none() -> None:
-    """If the vendor lists several such payments, the page says so, and closing names their ids."""
+    """If the vendor lists several matching payments, the page says so; closing names their ids."""
     with World(four_eyes=False) as world:
         order = Charge(Money("20.00", "EUR"), "pm_card_visa", reference="INV-7")
         world.hub.payments().charge(order, idempotency_key="another attempt")
@@ -115,7 +115,7 @@ def test_several_matches_are_told_from_none() -> None:
 
 
 def test_vendor_that_repeats_is_asked_before_a_decision() -> None:
-    """If asking cannot do it twice, the page advises that first, and says that it settles."""
+    """If asking the vendor cannot repeat the payment, the page advises it, and says it settles."""
     with World(Stripe) as world:
         world.lose()
         world.clock.advance(WAIT)
@@ -128,7 +128,7 @@ def test_vendor_that_repeats_is_asked_before_a_decision() -> None:
 
 
 def test_refund_is_decided_with_its_own_id() -> None:
-    """The page of a refund says that it cannot be looked for, and asks for the refund's id."""
+    """The page of a refund says that the vendor cannot be asked about it, and asks for its id."""
     with World() as world:
         payments = world.hub.payments()
         order = Charge(Money("80.00", "EUR"), "pm_card_visa", reference="INV-7")
@@ -166,7 +166,7 @@ def test_refund_is_decided_with_its_own_id() -> None:
 
 
 def test_charge_may_be_looked_for_by_its_reference() -> None:
-    """The form for a charge says that it may be left to its reference."""
+    """The form that closes a charge says that the vendor's id may be left out."""
     with World() as world:
         world.lose()
         world.clock.advance(WAIT)
@@ -211,7 +211,7 @@ def test_closed_payment_shows_its_outcome_and_who_decided(tmp_path: Path) -> Non
 
 
 def test_payment_closed_as_not_done_says_what_happens_next(tmp_path: Path) -> None:
-    """A payment closed as not done stays so until the program sends it again."""
+    """A payment closed as not done stays closed until the program sends it again."""
     with audited_world(tmp_path, four_eyes=False) as world:
         world.lose()
         forget(world)
@@ -231,7 +231,7 @@ def test_payment_closed_as_not_done_says_what_happens_next(tmp_path: Path) -> No
 
 
 def test_failed_closing_decides_nothing(tmp_path: Path) -> None:
-    """An act that failed is shown as failed, and is not the outcome."""
+    """A failed action is shown as failed, and not as the payment's outcome."""
     with audited_world(tmp_path, four_eyes=False) as world:
         world.lose()
         trail = world.hub.audit
@@ -248,7 +248,7 @@ def test_failed_closing_decides_nothing(tmp_path: Path) -> None:
 
 
 def test_payment_that_was_never_unknown_shows_its_calls() -> None:
-    """A key without an unknown outcome leads to the calls under it."""
+    """The page of a key without an unknown outcome links to the calls with that key."""
     with World() as world:
         order = Charge(Money("20.00", "EUR"), "pm_card_visa", reference="INV-7")
         world.hub.payments().charge(order, idempotency_key="INV-7/1")
@@ -259,7 +259,7 @@ def test_payment_that_was_never_unknown_shows_its_calls() -> None:
 
 
 def test_settled_namesakes_stay_on_the_page(tmp_path: Path) -> None:
-    """A payment's page keeps the other payment of its reference after that one was settled."""
+    """A payment's page still lists another payment with its reference after that is settled."""
     with audited_world(tmp_path) as world:
         world.lose()
         world.lose(key="INV-7/2", amount="21.00")
@@ -278,7 +278,7 @@ def test_settled_namesakes_stay_on_the_page(tmp_path: Path) -> None:
 
 
 class BrokenAudit(FileAudit):
-    """An audit trail that can be written, and not be read."""
+    """An audit trail that can be written but not read."""
 
     def find(self, query: AuditQuery, /) -> AuditPage:
         """Fail."""
@@ -299,7 +299,7 @@ def test_unreadable_trail_does_not_hide_a_payment(tmp_path: Path) -> None:
 
 
 def test_lost_answer_of_a_vendor_that_is_away_is_marked() -> None:
-    """The list says that a vendor was asked and gave no answer."""
+    """The list of payments says if the vendor was asked and gave no answer."""
     with World() as world:
         world.lose()
         world.clock.advance(WAIT)
@@ -309,7 +309,7 @@ def test_lost_answer_of_a_vendor_that_is_away_is_marked() -> None:
 
 
 def test_void_is_named_in_the_form_for_its_id() -> None:
-    """An operation whose ids have no well-known form is asked for without an example."""
+    """If an operation's ids have no well-known form, the page asks for one without an example."""
     with World() as world:
         payments = world.hub.payments()
         order = Charge(Money("80.00", "EUR"), "pm_card_visa", reference="INV-7")
@@ -321,7 +321,7 @@ def test_void_is_named_in_the_form_for_its_id() -> None:
 
 
 def test_sealed_receipt_is_not_shown(tmp_path: Path) -> None:
-    """A page without the cipher of a settled payment shows its outcome, and no id."""
+    """Without the cipher, the page of a settled payment shows its outcome but not its id."""
     with audited_world(tmp_path) as world:
         cipher = AesGcmCipher(generate_keys())
         lose_sealed(world, cipher)
@@ -333,7 +333,7 @@ def test_sealed_receipt_is_not_shown(tmp_path: Path) -> None:
 
 
 def test_reference_that_matches_nothing_closes_nothing() -> None:
-    """Closing by reference says that the vendor lists no such payment."""
+    """If the vendor lists no payment with the reference, closing by reference says so."""
     with World(four_eyes=False) as world:
         world.lose()
         forget(world)
@@ -344,7 +344,7 @@ def test_reference_that_matches_nothing_closes_nothing() -> None:
 
 
 def test_second_person_is_warned_of_an_early_proposal() -> None:
-    """The confirmation of an early "not done" warns too; that of "done" does not."""
+    """Confirming "not done" too early shows a warning as well; confirming "done" shows none."""
     with World() as world:
         world.lose()
         world.clock.advance(WAIT)

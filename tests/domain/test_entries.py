@@ -271,7 +271,7 @@ def test_default_retry_delay(longest: float, expected: float) -> None:
     ],
 )
 def test_query_for_long_waits(changes: dict[str, Any], result: bool) -> None:
-    """`waits_beyond` finds attempted entries that are due later than that, and no untried ones."""
+    """`waits_beyond` selects entries that were tried and are due after a time, and no others."""
     assert result is EntryQuery(waits_beyond=LATER).matches(entry(**changes))
 
 

@@ -165,7 +165,7 @@ def nested_lists(levels: int) -> list[Any]:
     ],
 )
 def test_plain_values(value: object, plain: bool) -> None:
-    """A value is plain if it has exactly the plain types, up to a depth."""
+    """A value is plain if it consists of plain types only, up to a maximum depth."""
     assert plain == is_plain(value)
 
 

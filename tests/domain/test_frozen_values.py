@@ -230,7 +230,7 @@ def test_fields_without_a_hash_are_left_out_of_it() -> None:
 
 @pytest.mark.parametrize("other", [("a",), ("b",), ("a", "other"), ("a", "secret", "noted")])
 def test_equality_and_hash_are_those_of_attrs(other: tuple[str, ...]) -> None:
-    """Two values are equal, and have equal hashes, exactly if attrs classes' values would."""
+    """Two values are equal and have equal hashes exactly if values of an attrs class would."""
     expected = Reference("a") == Reference(*other)
 
     assert expected == (Value("a") == Value(*other))

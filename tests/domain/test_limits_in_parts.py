@@ -356,7 +356,7 @@ def test_ticket_of_a_lone_process_gives_all_tokens_back() -> None:
 
 
 def test_joint_state_is_that_of_the_most_severe_circuit() -> None:
-    """The joint state has the most severe circuit's mode and earliest end, and summed counts."""
+    """The joint state of all parts has the worst mode, its earliest end, and summed counts."""
 
     def circuit(state: CircuitState, retry_after: float | None) -> CircuitBreakerState:
         return CircuitBreakerState(

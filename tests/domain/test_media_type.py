@@ -17,7 +17,7 @@ from moorage.domain.http.media_type import decode_body, essence, is_json
     ],
 )
 def test_the_essence_leaves_parameters_out(content_type: str | None, expected: object) -> None:
-    """Of a content type, only type and subtype remain, in lower case."""
+    """A content type is reduced to its type and subtype, in lower case."""
     assert expected == essence(content_type)
 
 

@@ -1,4 +1,4 @@
-"""A server's address, as its URL and settings name it."""
+"""A server's address, read from its URL and settings."""
 
 from __future__ import annotations
 

@@ -162,7 +162,7 @@ def test_calls_that_leave_end_the_waiting() -> None:
 
 
 def test_failure_sends_all_calls_to_the_store() -> None:
-    """If the store fails, all waiting calls use the store directly; later calls are requested."""
+    """If the store fails, waiting calls use it directly, and later calls go to the broker again."""
     lease, calls = after_failure(after_call(asking_lease(1), 2, 0, 0, MOST).lease)
 
     assert (1, 2) == calls

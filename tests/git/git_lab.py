@@ -143,7 +143,7 @@ class GitOverHttps:
 
 @contextmanager
 def over_https(folder: Path) -> Generator[GitOverHttps]:
-    """Lend an HTTPS server with real git behind it."""
+    """Yield an HTTPS server that serves repositories by `git http-backend`."""
     folder.mkdir(parents=True)
     certificate, key = certificate_files(folder)
     server = GitOverHttps(folder / "repositories", certificate)
@@ -154,7 +154,7 @@ def over_https(folder: Path) -> Generator[GitOverHttps]:
 
 @contextmanager
 def daemon(root: Path) -> Generator[str]:
-    """Lend the URL of a `git daemon`."""
+    """Yield the URL of a `git daemon`."""
     port = free_port()
     root.mkdir(parents=True, exist_ok=True)
     options = ["--export-all", "--enable=receive-pack", "--reuseaddr", "--listen=127.0.0.1"]

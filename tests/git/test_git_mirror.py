@@ -53,14 +53,14 @@ LIMIT = 120.0
 
 @pytest.fixture(scope="module")
 def server(tmp_path_factory: pytest.TempPathFactory) -> Generator[GitOverHttps]:
-    """Lend an HTTPS server with git behind it."""
+    """Yield an HTTPS server that serves git repositories."""
     with over_https(tmp_path_factory.mktemp("https") / "server") as https:
         yield https
 
 
 @pytest.fixture
 def source(tmp_path: Path) -> Repository:
-    """Lend a repository with a branch and a tag."""
+    """Return a repository with a branch and a tag."""
     repository = bare_repository(tmp_path / "source.git")
     repository.commit("one")
     git("tag", "v1", "refs/heads/main", folder=repository.folder)
@@ -68,17 +68,17 @@ def source(tmp_path: Path) -> Repository:
 
 
 def local_remote(repository: Repository) -> GitRemote:
-    """Return a repository of this machine."""
+    """Return the remote for a repository on this machine."""
     return GitRemote(url=f"file://{repository.folder}")
 
 
 def repository_on(server: GitOverHttps, name: str, token: str = TOKEN) -> GitRemote:
-    """Return a repository of a server."""
+    """Return the remote for a repository on a server."""
     return GitRemote(url=f"{server.url}/{name}", token=Secret(token), ca_file=server.ca_file)
 
 
 def test_mirror_copies_exact_refs(tmp_path: Path, source: Repository) -> None:
-    """The refs of a mirror reach the target as they are, and others do not."""
+    """A mirror copies the chosen refs to the target unchanged, and no others."""
     target = bare_repository(tmp_path / "target.git")
     git("update-ref", "refs/notes/x", "refs/heads/main", folder=source.folder)
     mirror = GitMirror(
@@ -94,7 +94,7 @@ def test_mirror_copies_exact_refs(tmp_path: Path, source: Repository) -> None:
 
 
 def test_one_ref_can_be_mirrored_alone(tmp_path: Path, source: Repository) -> None:
-    """A whole name is that ref, and a missing one is named."""
+    """A ref given by its full name is mirrored alone; the error for a missing one names it."""
     target = bare_repository(tmp_path / "target.git")
     source.commit("other", "other")
     mirror = GitMirror(
@@ -112,7 +112,7 @@ def test_one_ref_can_be_mirrored_alone(tmp_path: Path, source: Repository) -> No
 
 
 def test_lost_commits_need_force(tmp_path: Path, source: Repository) -> None:
-    """A target with commits of its own is left alone, unless it is forced."""
+    """A target with commits of its own is not changed, unless the mirror is forced."""
     target = bare_repository(tmp_path / "target.git")
     mirror = GitMirror(
         folder=tmp_path / "m", source=local_remote(source), target=local_remote(target)
@@ -133,7 +133,7 @@ def test_lost_commits_need_force(tmp_path: Path, source: Repository) -> None:
 
 
 def test_deleted_refs_are_pruned_on_wish(tmp_path: Path, source: Repository) -> None:
-    """A ref that left the source stays at the target, unless the mirror prunes."""
+    """A ref that was deleted at the source stays at the target, unless the mirror prunes."""
     target = bare_repository(tmp_path / "target.git")
     source.commit("x", "old")
     mirror = GitMirror(
@@ -151,7 +151,7 @@ def test_deleted_refs_are_pruned_on_wish(tmp_path: Path, source: Repository) -> 
 
 
 def test_hook_of_the_target_refuses(tmp_path: Path, source: Repository) -> None:
-    """A target that refuses a ref by a rule is a refusal with its words."""
+    """If a rule of the target refuses a ref, the error has the target's message."""
     target = bare_repository(tmp_path / "target.git")
     hook = target.folder / "hooks" / "update"
     hook.parent.mkdir(exist_ok=True)
@@ -219,7 +219,7 @@ def test_fetch_from_https(tmp_path: Path, server: GitOverHttps) -> None:
 def test_failures_over_https_are_typed(
     tmp_path: Path, server: GitOverHttps, source: Repository
 ) -> None:
-    """A wrong token, a missing repository and a stranger's certificate are told apart."""
+    """A wrong token, a missing repository and an untrusted certificate have different errors."""
     name = f"{tmp_path.name}.git"
     bare_repository(server.root / name)
     mirror = GitMirror(
@@ -261,7 +261,7 @@ def test_server_that_ends_the_handshake_is_a_failed_connection(
 
 
 def test_redirect_gets_no_token(tmp_path: Path, server: GitOverHttps, source: Repository) -> None:
-    """A server that redirects elsewhere is refused, and the other place is sent nothing."""
+    """A redirect to another server is refused, and that server gets no request."""
     with over_https(tmp_path / "moved") as moved:
         bare_repository(server.root / f"{tmp_path.name}.git")
         moved.moved_to = server.url
@@ -289,14 +289,14 @@ def test_redirect_gets_no_token(tmp_path: Path, server: GitOverHttps, source: Re
     ],
 )
 def test_questions_about_other_hosts_get_no_answer(question: str, answer: bytes) -> None:
-    """The token is the answer to the password of its own host only."""
+    """Git gets the token as a password only for the token's own host."""
     remote = GitRemote(url="https://git.example/a.git", token=Secret(TOKEN))
 
     assert answer == answer_to(question, remote)
 
 
 def test_mirror_over_ssh(tmp_path: Path, source: Repository) -> None:
-    """Over SSH, the known machine and key are used; a stranger's key is refused on both sides."""
+    """Over SSH, the configured host key and private key are used; unknown keys are refused."""
     target = bare_repository(tmp_path / "target.git")
     (tmp_path / "ssh").mkdir()
     with sshd(tmp_path / "ssh") as host:
@@ -323,7 +323,7 @@ def test_mirror_over_ssh(tmp_path: Path, source: Repository) -> None:
 
 
 def test_silent_server_ends_in_time(tmp_path: Path, source: Repository) -> None:
-    """A server that never answers is given up at the time limit, and git with it."""
+    """A server that never answers is given up at the time limit, and git is ended."""
     with socket.socket() as listener:
         listener.bind(("127.0.0.1", 0))
         listener.listen(1)
@@ -337,7 +337,7 @@ def test_silent_server_ends_in_time(tmp_path: Path, source: Repository) -> None:
 
 
 def test_run_waits_for_another_no_longer_than_its_time(tmp_path: Path, source: Repository) -> None:
-    """A run beside another one of the same mirror ends when its own time is over."""
+    """While a mirror runs, a second run of the same mirror ends at its own time limit."""
     with socket.create_server(("127.0.0.1", 0)) as silent:
         target = GitRemote(url=f"https://127.0.0.1:{silent.getsockname()[1]}/x.git")
         mirror = GitMirror(folder=tmp_path / "m", source=local_remote(source), target=target)
@@ -353,7 +353,7 @@ def test_run_waits_for_another_no_longer_than_its_time(tmp_path: Path, source: R
 
 
 def test_output_is_bounded(tmp_path: Path) -> None:
-    """Of endless output the beginning is kept, and the program is killed at its limit."""
+    """The beginning of endless output is kept, and the program is killed at its limit."""
     program = tmp_path / "git"
     program.write_text("#!/bin/sh\nhead -c 9000000 /dev/zero\n")
     program.chmod(0o755)
@@ -364,7 +364,7 @@ def test_output_is_bounded(tmp_path: Path) -> None:
 
 
 def test_manager_protects_a_mirror(tmp_path: Path, source: Repository) -> None:
-    """A mirror is an operation, whose report is stored under its key."""
+    """A mirror is an operation whose report is stored under its idempotency key."""
     target = bare_repository(tmp_path / "target.git")
     mirror = GitMirror(
         folder=tmp_path / "m", source=local_remote(source), target=local_remote(target)
@@ -416,7 +416,7 @@ def test_unsafe_remotes_are_refused(options: dict[str, Any]) -> None:
     [("url", 5), ("token", 5), ("user", 5), ("ca_file", 5)],
 )
 def test_options_of_a_remote_have_their_types(name: str, value: Any) -> None:
-    """An option of a wrong type is named when the remote is made."""
+    """An option of a wrong type is refused by name when the remote is created."""
     options: dict[str, Any] = {"url": "https://git.example/a.git"}
     with pytest.raises(ConfigurationError) as excinfo:
         GitRemote(**options | {name: value})
@@ -429,7 +429,7 @@ def test_options_of_a_remote_have_their_types(name: str, value: Any) -> None:
     [("folder", 5), ("source", "x"), ("refs", 5), ("refs", [5]), ("forces", "no"), ("program", 5)],
 )
 def test_options_of_a_mirror_have_their_types(name: str, value: Any, tmp_path: Path) -> None:
-    """An option of a wrong type is named when the mirror is made."""
+    """An option of a wrong type is refused by name when the mirror is created."""
     remote = GitRemote(url="https://git.example/a.git")
     options: dict[str, Any] = {"folder": tmp_path, "source": remote, "target": remote}
     with pytest.raises(ConfigurationError) as excinfo:
@@ -439,7 +439,7 @@ def test_options_of_a_mirror_have_their_types(name: str, value: Any, tmp_path: P
 
 
 def test_only_the_given_file_of_known_hosts_counts() -> None:
-    """The machine's list of known hosts is not read, and a path with spaces is one file."""
+    """The machine's own list of known hosts is not read; a path with spaces names one file."""
     remote = GitRemote(url="ssh://git.example/a.git", known_hosts="/my keys/known_hosts")
     command = shlex.split(remote.ssh_command())
 
@@ -454,7 +454,7 @@ def test_only_the_given_file_of_known_hosts_counts() -> None:
 def test_relative_folder_is_one_repository(
     tmp_path: Path, source: Repository, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """A relative folder, even one like an option, becomes the repository itself."""
+    """A mirror's folder may be relative, even if its name looks like an option."""
     monkeypatch.chdir(tmp_path)
     target = bare_repository(tmp_path / "target.git")
     GitMirror(
@@ -466,7 +466,7 @@ def test_relative_folder_is_one_repository(
 
 
 def test_line_breaks_in_refs_end_no_line(tmp_path: Path, source: Repository) -> None:
-    """The report has refs whose names contain a line separator of Unicode."""
+    """The report keeps refs whose names contain a Unicode line separator."""
     git("branch", "a\u2028b", "main", folder=source.folder)
     target = bare_repository(tmp_path / "target.git")
     report = GitMirror(
@@ -477,7 +477,7 @@ def test_line_breaks_in_refs_end_no_line(tmp_path: Path, source: Repository) -> 
 
 
 def test_cut_output_ends_with_no_part_of_the_token(tmp_path: Path) -> None:
-    """A host that repeats the token where the output is cut reveals no beginning of it."""
+    """If a server repeats the token where output is cut, no part of the token is shown."""
     program = tmp_path / "git"
     size = LARGEST_OUTPUT - 5
     program.write_text(f"#!/bin/sh\nhead -c {size} /dev/zero | tr '\\0' .\nprintf %s {TOKEN}\n")
@@ -492,7 +492,7 @@ def test_cut_output_ends_with_no_part_of_the_token(tmp_path: Path) -> None:
 def test_missing_place_for_temporary_files_is_named(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """A path that is too long for a socket is an error that says what to set."""
+    """If a path is too long for a socket, the error names the setting to change."""
     folder = tmp_path / ("l" * 120)
     folder.mkdir()
     monkeypatch.setattr("tempfile.tempdir", str(folder))
@@ -506,7 +506,7 @@ def test_missing_place_for_temporary_files_is_named(
     "ref", ["main", "refs/heads/a b", "refs/heads/a..b", "refs/*/x", "+refs/x"]
 )
 def test_unsafe_refs_are_refused(tmp_path: Path, source: Repository, ref: str) -> None:
-    """A text that is no whole name of a ref, or no pattern, is refused."""
+    """A text that is neither a full ref name nor a pattern is refused."""
     with pytest.raises(InvalidData):
         GitMirror(
             folder=tmp_path, source=local_remote(source), target=local_remote(source), refs=(ref,)
@@ -514,7 +514,7 @@ def test_unsafe_refs_are_refused(tmp_path: Path, source: Repository, ref: str) -
 
 
 def test_wrong_places_are_named(tmp_path: Path, source: Repository) -> None:
-    """A folder that cannot be written and a program that does not exist are named."""
+    """The errors for an unwritable folder and for a missing program name them."""
     (tmp_path / "file").touch()
     mirror = GitMirror(
         folder=tmp_path / "file" / "m", source=local_remote(source), target=local_remote(source)

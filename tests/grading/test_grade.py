@@ -42,13 +42,13 @@ def _good_evidence() -> Evidence:
 
 
 def changed_class(good: Evidence, **fields: Any) -> Evidence:
-    """Return evidence about a vendor whose class has other statements."""
+    """Return evidence about the good vendor, with these attributes of its class replaced."""
     planted_class: Any = type("Planted", (good.vendor,), {"__doc__": good.vendor.__doc__, **fields})
     return attrs.evolve(good, vendor=planted_class)
 
 
 def kind(**fields: Any) -> Callable[[Evidence], Evidence]:
-    """Return a plant that changes statements of the class."""
+    """Return a function that plants changes of the vendor's class into the evidence."""
 
     def plant(good: Evidence) -> Evidence:
         return changed_class(good, **fields)
@@ -57,28 +57,28 @@ def kind(**fields: Any) -> Callable[[Evidence], Evidence]:
 
 
 def plant_of(**fields: Any) -> Callable[[Evidence], Evidence]:
-    """Return a plant that changes parts of the evidence."""
+    """Return a function that plants these fields into the evidence."""
     return lambda good: attrs.evolve(good, **fields)
 
 
 def service(**fields: Any) -> Callable[[Evidence], Evidence]:
-    """Return a plant that changes the main service."""
+    """Return a function that plants changes of the main service into the evidence."""
     return lambda good: attrs.evolve(good, services={"": attrs.evolve(good.services[""], **fields)})
 
 
 def source(text: str) -> Callable[[Evidence], Evidence]:
-    """Return a plant that adds a module."""
+    """Return a function that plants a module with this source code into the evidence."""
     module = SourceModule("planted", __file__, ast.parse(text), text)
     return lambda good: attrs.evolve(good, modules=(*good.modules, module))
 
 
 def fault(name: str, **fields: Any) -> Callable[[Evidence], Evidence]:
-    """Return a plant that changes the outcome of a fault."""
+    """Return a function that plants another outcome of a fault into the evidence."""
     return lambda good: attrs.evolve(good, faults={**good.faults, name: Outcome(**fields)})
 
 
 def amount(name: str, sent: str) -> Callable[[Evidence], Evidence]:
-    """Return a plant in which an amount is sent in another unit."""
+    """Return a function that plants an amount that was sent in a wrong unit."""
     outcome = Outcome(requests=1, bodies=sent)
     return lambda good: attrs.evolve(good, amounts={**good.amounts, name: outcome})
 
@@ -88,7 +88,7 @@ def plant_undescribed(good: Evidence) -> Evidence:
 
     @attrs.frozen(kw_only=True)
     class GradedVendor(ApiVendor):
-        """An account."""
+        """An account with an option that has no description."""
 
         name: ClassVar[str] = GOOD
         kinds: ClassVar[tuple[str, ...]] = ("payments",)
@@ -99,7 +99,7 @@ def plant_undescribed(good: Evidence) -> Evidence:
 
 @attrs.frozen(kw_only=True)
 class RevealingVendor(ApiVendor):
-    """An account with a secret that is a text."""
+    """An account whose secret is an ordinary text."""
 
     name: ClassVar[str] = GOOD
     kinds: ClassVar[tuple[str, ...]] = ("payments",)
@@ -108,19 +108,19 @@ class RevealingVendor(ApiVendor):
 
 
 def plant_revealing_vendor(good: Evidence) -> Evidence:
-    """Plant an account whose secret is a text that it shows."""
+    """Plant an account whose secret is an ordinary text, which its repr shows."""
     return attrs.evolve(
         good, vendor=RevealingVendor, account=RevealingVendor(), secrets=("hunter2",)
     )
 
 
 def unused_operation(good: Evidence) -> Evidence:
-    """Plant an operation that no scenario requests."""
+    """Plant an operation that no test scenario requests."""
     return changed_class(good, extra=Sinch.get_batch)
 
 
 def plant_unmapped(good: Evidence) -> Evidence:
-    """Plant a vendor without events."""
+    """Plant a vendor that reads no events from webhooks."""
     return changed_class(good, events=Vendor.events)
 
 
@@ -192,7 +192,7 @@ PLANTS: dict[str, Callable[[Evidence], Evidence]] = {
 
 
 def failed_rules(evidence: Evidence) -> set[str]:
-    """Return the names of the rules that do not hold."""
+    """Return the names of the rules that the evidence violates."""
     return {finding.rule.name for finding in grade(evidence).failures}
 
 
@@ -209,7 +209,7 @@ def test_planted_violation_is_caught(name: str, good: Evidence) -> None:
 
 
 def test_tier_follows_from_the_rules(good: Evidence) -> None:
-    """A vendor has the highest tier below which every rule holds."""
+    """A vendor's tier is the highest one whose rules, and those of lower tiers, all hold."""
     plants = {
         Tier.NONE: PLANTS["https"],
         Tier.BRONZE: PLANTS["circuits"],
@@ -240,7 +240,7 @@ def test_evidence_has_every_fault(good: Evidence) -> None:
 
 
 def test_vendor_without_a_sandbox_is_graded(good: Evidence) -> None:
-    """A vendor without a sandbox has no tier, since nothing proves what it states."""
+    """A vendor without a sandbox has no tier, since nothing proves its statements."""
     evidence = Evidence(name=GOOD, vendor=good.vendor, modules=modules_of(good.vendor))
 
     assert Tier.NONE is grade(evidence).tier
@@ -269,7 +269,7 @@ def test_unknown_vendor_is_refused() -> None:
 
 
 def test_page_has_the_rules_and_grades() -> None:
-    """The page has every rule, and the row of a vendor that follows from its grade."""
+    """The page of grades lists every rule, and each vendor's row agrees with its grade."""
     text = PAGE.read_text("utf-8")
 
     assert text.endswith("\n".join(rules()))

@@ -1,4 +1,4 @@
-"""Changes of a vendor's description are told with the lines of the facts that they touch."""
+"""Changes in a vendor's API description are reported with the lines of code that they affect."""
 
 from __future__ import annotations
 
@@ -94,7 +94,7 @@ def source_line(place: str) -> str:
 
 
 def test_change_is_shown_with_its_line(tmp_path: Path) -> None:
-    """A removed field and a new word are told with the lines that use them; the exit code is 1."""
+    """A removed field and a new enum value are reported with their lines; the exit code is 1."""
     new_description = copy.deepcopy(OLD)
     create, report = (
         new_description["paths"][BATCHES]["post"],
@@ -132,7 +132,7 @@ def test_change_that_breaks_nothing_succeeds(tmp_path: Path) -> None:
 
 
 def test_removed_operation_is_shown_with_the_line_of_its_path(facts: VendorFacts) -> None:
-    """A removed operation leads to the line of its path, and an unknown one to the first line."""
+    """A removed operation is reported at the line of its path, an unknown one at the first line."""
     new_description = {**OLD, "paths": {BATCHES: OLD["paths"][BATCHES]}}
     change = vendor_drift(facts, "sinch", OLD, new_description).changes[0]
     unknown = Change(kind=ChangeKind.OPERATION_REMOVED, operation="GET /a", sentence="It is gone.")
@@ -142,7 +142,7 @@ def test_removed_operation_is_shown_with_the_line_of_its_path(facts: VendorFacts
 
 
 def test_changed_words_lead_to_the_line_of_a_word(facts: VendorFacts) -> None:
-    """A removed word leads to the line of its table."""
+    """A removed enum value is reported at the line of the table that contains it."""
     change = Change(
         kind=ChangeKind.WORDS_REMOVED, operation="GET /a", sentence="…", words=("Expired",)
     )
@@ -151,7 +151,7 @@ def test_changed_words_lead_to_the_line_of_a_word(facts: VendorFacts) -> None:
 
 
 def test_description_of_somebody_else_is_refused(facts: VendorFacts) -> None:
-    """A description without any operation of the vendor is refused, and so are unknown hosts."""
+    """A description without any of the vendor's operations, or with an unknown host, is refused."""
     with pytest.raises(ConfigurationError, match="--vendor"):
         vendor_drift(facts, "sinch", {"paths": {"/a": {}}}, {"paths": {}})
     with pytest.raises(ConfigurationError, match="--vendor"):
@@ -160,7 +160,7 @@ def test_description_of_somebody_else_is_refused(facts: VendorFacts) -> None:
 
 @pytest.mark.untraced
 def test_vendor_is_chosen_by_its_host() -> None:
-    """The host of a description names the vendor, in OpenAPI 2 and 3."""
+    """The host in an API description determines the vendor, in OpenAPI 2 and 3."""
     assert ("sinch",) == vendors_at(OLD)
     assert ("twilio",) == vendors_at({"host": "api.twilio.com"})
     assert frozenset() == described_hosts([])
@@ -176,7 +176,7 @@ def test_names_in_forms_and_bodies_are_recorded() -> None:
 
 
 def test_docstrings_and_sentences_are_no_facts() -> None:
-    """Names and words count with their parts; docstrings, errors and sentences do not."""
+    """Names, and the parts of dotted ones, are facts; docstrings, errors and sentences are not."""
     texts = texts_of(modules_of(vendor_class("sinch")))
 
     assert {"body.message", "message", "Aborted", "statuses"} <= texts.keys()

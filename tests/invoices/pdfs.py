@@ -1,4 +1,4 @@
-"""Small PDF files for tests, with a table or with streams of objects."""
+"""Small PDF files for tests, with a cross-reference table or with object streams."""
 
 from __future__ import annotations
 
@@ -38,7 +38,7 @@ def usual_objects(fields: str = "", xmp: str = XMP) -> list[bytes]:
 
 
 def table_pdf(objects: list[bytes], trailer: str = "") -> bytes:
-    """Return a PDF of these objects with a table, numbered from 1."""
+    """Return a PDF of these objects, numbered from 1, with a cross-reference table."""
     body, places = b"%PDF-1.7\n%\xe2\xe3\xcf\xd3\n", []
     for number, value in enumerate(objects, 1):
         places.append(len(body))
@@ -50,7 +50,7 @@ def table_pdf(objects: list[bytes], trailer: str = "") -> bytes:
 
 
 def packed_pdf(objects: list[bytes], *, kind: int | None = None, fields: str = "") -> bytes:
-    """Return a PDF with a stream of objects and a section that is a stream.
+    """Return a PDF with an object stream and a cross-reference stream.
 
     Args:
         objects: the objects; streams stay outside of the stream of objects.
@@ -92,7 +92,7 @@ def packed_pdf(objects: list[bytes], *, kind: int | None = None, fields: str = "
 
 
 def filter_rows(rows: list[bytes], kind: int) -> list[bytes]:
-    """Return rows by a PNG filter, with its number before each."""
+    """Return rows encoded by a PNG filter, each preceded by the filter's number."""
     filtered_rows, previous_row = [], bytes(len(rows[0]))
     for row in rows:
         left_byte, corner = bytes(1) + row[:-1], bytes(1) + previous_row[:-1]

@@ -1,4 +1,4 @@
-"""FA(3): what is written fits the schema and is read back, and spoiled files are refused."""
+"""FA(3) invoices: written files fit the schema and are read back; invalid files are refused."""
 
 from __future__ import annotations
 
@@ -197,7 +197,7 @@ def _invoices(draw: st.DrawFn) -> KsefInvoice:
 @settings(max_examples=60, deadline=None)
 @given(_invoices())
 def test_written_file_fits_the_schema_and_is_read_back(ksef: KsefInvoice) -> None:
-    """Every invoice gives a file of the schema, which is read and written as the same bytes."""
+    """Every invoice gives a file that fits the schema, and reading and writing keep its bytes."""
     body = write_fa3(ksef)
     received_invoice = read_fa3(body)
 
@@ -249,7 +249,7 @@ BUYERS: list[tuple[str | None, str]] = [
 
 @pytest.mark.parametrize("vat_id,element", BUYERS)
 def test_buyer_is_identified_by_its_country(vat_id: str | None, element: str) -> None:
-    """The identifier of a buyer is in the element of its country."""
+    """A buyer's identifier is written in the element for the buyer's country."""
     buyer = attrs.evolve(BUYER, vat_id=vat_id)
     body = write_fa3(_ksef(buyer=buyer))
 
@@ -258,7 +258,7 @@ def test_buyer_is_identified_by_its_country(vat_id: str | None, element: str) ->
 
 
 def test_reverse_charge_at_home_and_abroad_differ() -> None:
-    """Reverse charge has one rate for Polish buyers and another for others, and a note."""
+    """Reverse charge has one rate for Polish buyers, another for all others, and a note."""
     lines = [_line("AE", "0")]
     home = write_fa3(_ksef(lines=lines))
     abroad = write_fa3(_ksef(lines=lines, buyer=attrs.evolve(BUYER, vat_id="DE123456789")))
@@ -272,7 +272,7 @@ def test_reverse_charge_at_home_and_abroad_differ() -> None:
 
 
 def test_supply_within_the_eu_has_the_sellers_prefix() -> None:
-    """A supply to another country of the EU names the seller's prefix, and its period."""
+    """A supply within the EU has the seller's country prefix and the period of the supply."""
     body = write_fa3(
         _ksef(
             lines=[_line("K", "0")],
@@ -289,7 +289,7 @@ def test_supply_within_the_eu_has_the_sellers_prefix() -> None:
 
 
 def test_credit_note_has_negative_amounts() -> None:
-    """A credit note is a correction with the differences, and names the corrected invoice."""
+    """A credit note becomes a correction with the differences, and names the corrected invoice."""
     ksef = _ksef(
         type_code="381",
         preceding=[PrecedingInvoice(number="FV/1", issue_date=date(2026, 11, 1))],
@@ -335,7 +335,7 @@ def test_means_of_payment_are_read_back(
 
 
 def test_mobile_payment_is_read_by_its_word() -> None:
-    """A means of payment without a code of UNTDID 4461 is named."""
+    """A means of payment without a UNTDID 4461 code is read as ZZZ with its name."""
     body = write_fa3(_ksef(payment=PaymentInstructions(code="10")))
     body = body.replace(b"<FormaPlatnosci>1<", b"<FormaPlatnosci>7<")
 
@@ -345,7 +345,7 @@ def test_mobile_payment_is_read_by_its_word() -> None:
 
 
 def test_accounts_without_means_are_read() -> None:
-    """A payment may name accounts only, or a means only."""
+    """A payment may have only accounts, or only a means of payment."""
     account = b"<RachunekBankowy><NrRB>PL61109010140000071219812874</NrRB></RachunekBankowy>"
     body = write_fa3(_ksef(due_date=date(2026, 12, 9)))
     body = body.replace(b"</Platnosc>", account + b"</Platnosc>")
@@ -357,7 +357,7 @@ def test_accounts_without_means_are_read() -> None:
 
 
 def test_repeated_elements_are_read_once() -> None:
-    """The first of several contacts and due dates is read."""
+    """Of several contacts and due dates, the first is read."""
     body = write_fa3(full_ksef())
     for tag in (b"DaneKontaktowe", b"TerminPlatnosci", b"Umowy", b"Zamowienia"):
         start, end = body.index(b"<%s>" % tag), body.index(b"</%s>" % tag) + len(tag) + 3
@@ -368,7 +368,7 @@ def test_repeated_elements_are_read_once() -> None:
 
 
 def test_line_without_quantity_is_one_unit() -> None:
-    """A line with an amount only is one unit at this price."""
+    """A line with only an amount is read as one unit at this price."""
     body = write_fa3(_ksef())
     start, end = body.index(b"<P_8A>"), body.index(b"<P_11>")
     line = read_fa3(body[:start] + body[end:]).invoice.lines[0]
@@ -411,7 +411,7 @@ def test_state_before_a_correction_is_subtracted() -> None:
 
 
 def test_simplified_invoice_may_lack_rates() -> None:
-    """A simplified invoice has lines without a rate, and a total of its own."""
+    """A simplified invoice has lines without a VAT rate, and states its own total."""
     body = write_fa3(_ksef()).replace(b">VAT<", b">UPR<").replace(b"<P_12>23</P_12>", b"")
     line = read_fa3(body).invoice.lines[0]
 
@@ -419,7 +419,7 @@ def test_simplified_invoice_may_lack_rates() -> None:
 
 
 def test_rates_that_share_a_sum_are_one_part_of_the_breakdown() -> None:
-    """Two rates that share a sum in the file become one part of the breakdown."""
+    """Two VAT rates that share a sum in the file become one part of the VAT breakdown."""
     invoice = read_fa3(write_fa3(_ksef(lines=[LINE, _line("S", "22")]))).invoice
 
     assert invoice.stated_totals is not None
@@ -497,7 +497,7 @@ def test_wrong_total_is_refused() -> None:
 
 
 def test_unknown_rate_is_read_without_the_checks() -> None:
-    """A rate that FA(3) does not have is refused; without the checks its category is unknown."""
+    """A VAT rate that FA(3) lacks is refused; with checks turned off its category is unknown."""
     body = write_fa3(_ksef()).replace(b"<P_12>23<", b"<P_12>19<")
 
     assert ("P_12", "lines[0].rate") in _rules(body)
@@ -516,7 +516,7 @@ def test_incomplete_file_is_read_without_the_checks() -> None:
 
 
 def test_many_problems_are_counted() -> None:
-    """The message names twenty violations, and counts the others."""
+    """The error message names twenty violations, and gives the number of the others."""
     with pytest.raises(InvalidData, match=r"and \d+ more"):
         write_fa3(_ksef(lines=[attrs.evolve(LINE, name=None)] * 30))
 
@@ -537,7 +537,7 @@ def test_unreadable_files_are_refused(old: bytes, new: bytes, words: str) -> Non
 
 
 def test_time_without_a_zone_is_in_utc() -> None:
-    """The time of a file may lack its zone."""
+    """A file's creation time may lack a time zone."""
     body = write_fa3(_ksef()).replace(b"08:30:01Z", b"08:30:01")
 
     assert read_fa3(body).created_at == datetime(2026, 11, 25, 8, 30, 1, tzinfo=UTC)
@@ -587,7 +587,7 @@ NUMBERS: list[tuple[str, bool]] = [
 
 @pytest.mark.parametrize("text,is_valid", NUMBERS)
 def test_number_has_a_check_sum(text: str, is_valid: bool) -> None:
-    """A number of KSeF has its form, and the check sum of its content."""
+    """A KSeF number must have the right form and a matching checksum."""
     assert is_valid is is_ksef_number(text)
 
 
@@ -607,7 +607,7 @@ def upo(document: bytes, heading: str = "") -> bytes:
 
 
 def test_receipt_proves_which_file_was_accepted() -> None:
-    """A receipt has the number of each file, and finds a file by its bytes."""
+    """A KSeF receipt has the number of each file, and finds a file's number by its bytes."""
     document = write_fa3(_ksef())
     pages = "<OpisPotwierdzenia><Strona>1</Strona><LiczbaStron>2</LiczbaStron></OpisPotwierdzenia>"
     receipt = read_upo(upo(document, pages))
@@ -623,7 +623,7 @@ def test_receipt_proves_which_file_was_accepted() -> None:
 
 
 def test_receipt_of_one_file_has_no_pages() -> None:
-    """A receipt of a single file has no pages, and may lack a readable date."""
+    """A KSeF receipt for a single file has no pages, and may lack a readable date."""
     receipt = read_upo(upo(b"x").replace(b">2025-08-26<", b">soon<"))
 
     assert (receipt.page, receipt.pages) == (None, None)
@@ -643,7 +643,7 @@ BAD_RECEIPTS: list[tuple[bytes, bytes, str]] = [
 
 @pytest.mark.parametrize("old,new,words", BAD_RECEIPTS)
 def test_other_receipts_are_refused(old: bytes, new: bytes, words: str) -> None:
-    """A file that is no complete receipt is refused with the element."""
+    """An incomplete receipt is refused, and the error names the missing element."""
     body = upo(b"x")
     assert old in body
 
@@ -652,7 +652,7 @@ def test_other_receipts_are_refused(old: bytes, new: bytes, words: str) -> None:
 
 
 def test_value_can_be_pickled() -> None:
-    """An invoice goes through a queue of another process, and its repr shows no party."""
+    """An invoice can be pickled for another process, and its repr shows no party."""
     value = full_ksef()
 
     assert pickle.loads(pickle.dumps(value)) == value  # noqa: S301 - made by the test

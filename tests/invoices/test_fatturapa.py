@@ -1,4 +1,4 @@
-"""FatturaPA: what is written fits the schema and is read back, and spoiled files are refused."""
+"""FatturaPA: written files fit the schema and are read back; invalid files are refused."""
 
 from __future__ import annotations
 
@@ -112,7 +112,7 @@ def _fatture(draw: st.DrawFn) -> FatturaPa:
 @settings(max_examples=60, deadline=None)
 @given(_fatture())
 def test_written_file_fits_the_schema_and_is_read_back(fattura: FatturaPa) -> None:
-    """An invoice that the checks accept gives a file of the schema, which is read back."""
+    """An invoice that passes the checks gives a file that fits the schema and is read back."""
     problems = {rule for rule, _ in _codes(fattura)}
     # A price of many decimals is cut to eight, so the total of a large quantity may differ.
     assert problems <= {"00423"}
@@ -180,7 +180,7 @@ def test_account_of_the_buyer_is_the_reference_for_the_administration() -> None:
 
 @pytest.mark.parametrize("element", [b"DatiOrdineAcquisto", b"DatiContratto", b"DatiRicezione"])
 def test_codes_are_read_from_each_related_document(element: bytes) -> None:
-    """CUP and CIG may stand with the order, the contract or the receipt."""
+    """CUP and CIG codes may be part of the order, the contract or the receipt."""
     body = write_fatturapa(small_fattura(project="C12D34", tender="Z123"))
     received_invoice = read_fatturapa(body.replace(b"DatiOrdineAcquisto", element))
 
@@ -207,7 +207,7 @@ def test_small_file_is_written_as_the_schema_orders() -> None:
 
 
 def test_public_office_is_addressed_by_its_endpoint() -> None:
-    """The code of a public office is its endpoint, and makes the format that of offices."""
+    """A public office's code becomes its endpoint, and selects the format for public offices."""
     office = attrs.evolve(BUYER, endpoint=Identifier("UFABC1", "0201"))
     received_invoice = read_fatturapa(write_fatturapa(small_fattura(buyer=office)))
 
@@ -260,7 +260,7 @@ def test_long_notes_are_split() -> None:
 
 
 def test_percentage_of_a_line_is_read_as_an_amount() -> None:
-    """Discounts in percent are of the price after the earlier ones."""
+    """A percentage discount applies to the price after the earlier discounts."""
     body = write_fatturapa(
         small_fattura(lines=[attrs.evolve(LINE, net_price=Decimal(100), quantity=Decimal(1))])
     )
@@ -294,7 +294,7 @@ def test_natural_person_is_read_by_both_names() -> None:
 
 
 def test_line_without_quantity_is_one_unit() -> None:
-    """A line of a service has no quantity."""
+    """A line without a quantity, as for a service, is read as one unit."""
     line = attrs.evolve(LINE, quantity=Decimal(1))
     body = write_fatturapa(small_fattura(lines=[line]))
     body = body.replace(b"<Quantita>1.00</Quantita><UnitaMisura>C62</UnitaMisura>", b"")
@@ -357,7 +357,7 @@ SPOILED_INVOICES: list[tuple[str, str, dict[str, Any]]] = [
 
 @pytest.mark.parametrize("rule, field, fields", SPOILED_INVOICES)
 def test_spoiled_invoice_is_refused(rule: str, field: str, fields: dict[str, Any]) -> None:
-    """An invoice that a check refuses is not written; the violation names check and field."""
+    """An invoice that fails a check is not written; the violation names check and field."""
     fattura = small_fattura(**fields)
 
     assert (rule, field) in _codes(fattura)
@@ -396,7 +396,7 @@ SPOILED_FILES = [
 
 @pytest.mark.parametrize("rule, field, old, new", SPOILED_FILES)
 def test_spoiled_file_is_refused(rule: str, field: str, old: bytes, new: bytes | None) -> None:
-    """A received file that a check refuses is not read, unless checks are turned off."""
+    """A received file that fails a check is not read, unless checks are turned off."""
     body = write_fatturapa(full_fattura())
     fund = b"</AliquotaIVA></DatiCassaPrevidenziale>"
     assert fund in body
@@ -422,13 +422,13 @@ UNREADABLE = [
 
 @pytest.mark.parametrize("body, words", UNREADABLE)
 def test_other_documents_are_refused(body: bytes, words: str) -> None:
-    """A document that is no FatturaPA file is refused."""
+    """A document that is not a FatturaPA file is refused."""
     with pytest.raises(InvalidData, match=words):
         read_fatturapa(body)
 
 
 def test_file_with_several_invoices_is_refused() -> None:
-    """A file with several invoices has to be split."""
+    """A file with several invoices is refused, and the error says to split it."""
     body = write_fatturapa(small_fattura())
     start, end = body.index(b"<FatturaElettronicaBody>"), body.index(b"</p:")
 
@@ -445,7 +445,7 @@ def test_version_must_be_the_format() -> None:
 
 
 def test_large_file_is_refused() -> None:
-    """A file of more than 5 MB is refused before the SdI does."""
+    """A file of more than 5 MB is refused, because the SdI would refuse it."""
     document = SupportingDocument(id="a.bin", content=b"x" * 5_000_000)
 
     with pytest.raises(InvalidData, match="00003"):
@@ -506,7 +506,7 @@ def test_only_invoices_are_written() -> None:
 
 
 def test_exemption_reasons_belong_to_their_nature() -> None:
-    """The reason of a category is the law of its summary, and is read back."""
+    """A VAT category's exemption reason is written as the law that its summary names."""
     line = attrs.evolve(LINE, vat_category="G", vat_rate=None)
     exemptions = [VatExemption(category="G", reason="Art. 8"), VatExemption(reason_code="x")]
     received_invoice = read_fatturapa(
@@ -603,20 +603,20 @@ BAD_NOTICES = [
 
 @pytest.mark.parametrize("body, words", BAD_NOTICES)
 def test_other_notices_are_refused(body: bytes, words: str) -> None:
-    """A file that is no complete notice to the sender is refused."""
+    """An incomplete notice to the sender is refused."""
     with pytest.raises(InvalidData, match=words):
         read_sdi_notice(body)
 
 
 def test_allowance_without_an_amount_is_left_out() -> None:
-    """A line's allowance that has no amount yet is no discount."""
+    """A line's allowance without an amount is not written as a discount."""
     line = attrs.evolve(LINE, allowances=(AllowanceCharge(reason="later"),))
 
     assert b"ScontoMaggiorazione" not in write_fatturapa(small_fattura(lines=[line]))
 
 
 def test_ceiling_document_may_have_taxed_lines() -> None:
-    """Only the lines without VAT of a TD21 are a violation."""
+    """In a TD21 document, only the lines without VAT violate a rule."""
     lines = [LINE, attrs.evolve(LINE, vat_category="E", vat_rate=Decimal(0))]
     problems = _codes(small_fattura(document_type="TD21", lines=lines))
 
@@ -624,7 +624,7 @@ def test_ceiling_document_may_have_taxed_lines() -> None:
 
 
 def test_older_preceding_invoice_is_accepted() -> None:
-    """Preceding invoices without a date, or of the same day, are no violation."""
+    """A preceding invoice without a date, or of the same day, violates no rule."""
     fattura = full_fattura()
     same_day = attrs.evolve(fattura.invoice.preceding[0], issue_date=date(2026, 11, 25))
     undated = attrs.evolve(same_day, issue_date=None)

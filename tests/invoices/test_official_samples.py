@@ -123,7 +123,7 @@ def _results(folder: str, profile: Profile) -> Counter[str]:
     ],
 )
 def test_unit_tests_of_rules(folder: str, profile: Profile, least: int, most: int) -> None:
-    """The official unit tests of the rules have the expected results, but for a few.
+    """The official unit tests of the rules have the expected results, with few exceptions.
 
     The others have elements that are empty, or in a party that no schema allows.
     """

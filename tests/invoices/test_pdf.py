@@ -55,7 +55,7 @@ def metadata_of(pdf: bytes) -> str:
 
 @pytest.mark.parametrize("pdf", SHAPES, ids=range(len(SHAPES)))
 def test_embedded_invoice_is_read_again(pdf: bytes) -> None:
-    """The invoice is appended to a PDF with a table or with streams, and read from there."""
+    """An invoice is embedded in a PDF with a cross-reference table or stream, and read back."""
     embedded_pdf = embed_in(pdf, small_invoice())
     pdf_invoice = read_pdf_invoice(embedded_pdf)
 
@@ -120,7 +120,7 @@ def test_pdfa_becomes_part_3(part: str, form: str) -> None:
 
 
 def test_existing_schemas_and_files_are_kept() -> None:
-    """Schemas in the metadata, files and associated files stay, in the order of their names."""
+    """The metadata schemas and attached files of the PDF are kept, ordered by name."""
     bag = (
         '<rdf:Description xmlns:pdfaExtension="http://www.aiim.org/pdfa/ns/extension/">'
         "<pdfaExtension:schemas><rdf:Bag><rdf:li>other</rdf:li></rdf:Bag>"
@@ -143,7 +143,7 @@ def test_existing_schemas_and_files_are_kept() -> None:
 
 
 def test_plain_pdf_has_to_be_accepted() -> None:
-    """A PDF that is not a PDF/A is refused, unless the caller accepts it; nothing claims PDF/A."""
+    """A PDF that is not PDF/A is refused, unless allowed; the result does not claim PDF/A."""
     plain_pdf = table_pdf([b"<< /Type /Catalog /Pages 2 0 R >>", *usual_objects()[1:]])
     with pytest.raises(InvalidData, match="does not claim to be PDF/A") as excinfo:
         embed_in(plain_pdf)
@@ -199,7 +199,7 @@ def test_unfit_pdf_is_refused(pdf: bytes, problem: str | None) -> None:
     ],
 )
 def test_unfit_invoice_is_refused(invoice: Any, options: dict[str, Any], field: str) -> None:
-    """An invoice that is invalid, in another syntax or of no level, is refused."""
+    """An invoice that is invalid, in another syntax or without a conformance level is refused."""
     with pytest.raises(InvalidData) as excinfo:
         embed_invoice(SHAPES[0], invoice, **dict[str, Any](modified_at=AT) | options)
     assert field in {excinfo.value.field, "payment_terms"}
@@ -222,7 +222,7 @@ def test_metadata_in_utf_16_is_refused() -> None:
 
 @pytest.mark.parametrize("name", ["ZUGFeRD-invoice.xml", "xrechnung.xml", "FACTUR-X.XML"])
 def test_names_of_other_standards_are_read(name: str) -> None:
-    """Invoices of ZUGFeRD 1, XRechnung and other spellings are pdf_invoice, also beside others."""
+    """`pdf_invoice` finds invoices by the file names that standards use, also among other files."""
     specification = f"<< /Type /Filespec /F ({name}) /EF << /F 6 0 R >> >>".encode()
     pdf = table_pdf([*usual_objects("/AF [5 0 R]"), specification, stream(b"<a/>")])
     pdf_invoice = read_pdf_invoice(pdf)
@@ -235,12 +235,12 @@ def test_names_of_other_standards_are_read(name: str) -> None:
 
 
 def section(fields: str, rows: bytes = b"") -> bytes:
-    """Return a PDF that is only a section with these fields."""
+    """Return a PDF that consists of one cross-reference stream with these fields."""
     return b"%PDF-1.7\n1 0 obj\n" + stream(rows, fields) + b"\nendobj\nstartxref\n9\n%%EOF"
 
 
 def pdf_with_trailer(trailer: bytes, before: bytes = b"") -> bytes:
-    """Return a PDF that is only a table and a trailer."""
+    """Return a PDF that consists of a cross-reference table and a trailer."""
     return b"%PDF-1.7\nxref\n" + before + b"trailer " + trailer + b"\nstartxref\n9\n%%EOF"
 
 
@@ -306,7 +306,7 @@ DAMAGED = [
 
 @pytest.mark.parametrize("pdf", DAMAGED, ids=range(len(DAMAGED)))
 def test_damaged_pdf_is_refused(pdf: bytes) -> None:
-    """A damaged or hostile PDF raises an error of its own that names the PDF."""
+    """A damaged or hostile PDF raises a typed error that names the PDF."""
     for call in (lambda: read_pdf_invoice(pdf), lambda: embed_in(pdf)):
         with pytest.raises(InvalidData) as excinfo:
             call()
@@ -324,7 +324,7 @@ def test_damaged_pdf_is_refused(pdf: bytes) -> None:
     ids=["text", "hex", "space", "stream"],
 )
 def test_long_object_is_not_read_over_and_over(value: bytes) -> None:
-    """An object of many bytes that many files share is read a few times only."""
+    """A large object that many embedded files share is unpacked only a few times."""
     names = " ".join("(a) 5 0 R" for _ in range(200))
     fields = f"/Names << /EmbeddedFiles << /Names [{names}] >> >>"
     with pytest.raises(InvalidData, match="too many values"):
@@ -332,7 +332,7 @@ def test_long_object_is_not_read_over_and_over(value: bytes) -> None:
 
 
 def test_bytes_with_a_predictor_are_bounded() -> None:
-    """A section that takes long to unpack is refused, though it is small while packed."""
+    """A compressed cross-reference stream that would take long to unpack is refused."""
     rows = zlib.compress((b"\x04" + b"\x01" * 4) * 1_000_000)
     fields = f"{_XREF} /Filter /FlateDecode /DecodeParms << /Predictor 15 /Columns 4 >>"
     with pytest.raises(InvalidData, match="predictor"):
@@ -390,14 +390,14 @@ def test_pdf_without_an_invoice_is_refused(fields: str, objects: list[bytes]) ->
     ],
 )
 def test_values_are_read_and_written(written: bytes, value: Any) -> None:
-    """Each kind of value is read, and read again as it is written."""
+    """Each kind of PDF value is read, and a written value is read back unchanged."""
     assert Reader(written).value() == value
     assert Reader(write_value(value)).value() == value
 
 
 @pytest.mark.parametrize("written", [b"nothing", b">>", b"<4G>", b"", b"(\\"])
 def test_other_values_are_refused(written: bytes) -> None:
-    """Bytes that are no value are refused."""
+    """Bytes that are not a PDF value are refused."""
     with pytest.raises(InvalidData, match="damaged"):
         Reader(written).value()
 
@@ -410,7 +410,7 @@ def test_number_of_values_is_bounded() -> None:
 
 
 def test_moment_in_utc_is_written() -> None:
-    """The time of the last change has the offset of its zone."""
+    """The time of the PDF's last change includes the offset of its time zone."""
     embedded_pdf = PdfFile(
         embed_invoice(SHAPES[0], CII, modified_at=datetime(2026, 1, 2, tzinfo=UTC))
     )

@@ -160,7 +160,7 @@ def test_identifiers_have_check_digits(rule: str, scheme: str, right: str, wrong
 
 
 def test_peppol_needs_a_reference() -> None:
-    """Peppol accepts a buyer reference or a purchase order, and refuses neither."""
+    """Peppol accepts a buyer reference or a purchase order, and refuses invoices without both."""
     invoice = attrs.evolve(PLAIN, buyer_reference=None)
 
     assert ("PEPPOL-EN16931-R003", "buyer_reference") in _violated_rules(invoice, PEPPOL)

@@ -49,7 +49,7 @@ DOCUMENTS = [
 def test_damaged_documents_have_typed_errors(
     body: bytes, damages: list[tuple[float, bytes]]
 ) -> None:
-    """A document with other texts is read, or refused with a typed error; nothing else happens."""
+    """A document with changed texts is read, or refused with a typed error."""
     for position, text in damages:
         texts = [*re.finditer(rb">[^<]+<|=\"[^\"]+\"", body)]
         match = texts[int(position * len(texts))]
@@ -178,7 +178,7 @@ def test_unreadable_element_is_named(
 
 
 def test_wrong_base64_is_refused() -> None:
-    """An embedded document that is not base64 is named."""
+    """The error for an embedded document that is not Base64 names the document."""
     for writer, reader in ((write_ubl, read_ubl), (write_cii, read_cii)):
         body = writer(full_invoice()).replace(b"JVBERi0=", b"JVBERi0?")
 

@@ -1,4 +1,4 @@
-"""Each spoiled invoice is refused with the identifier of the violated rule, and the field."""
+"""Each invalid invoice is refused with the violated rule's identifier and the field."""
 
 from __future__ import annotations
 
@@ -42,7 +42,7 @@ _NO_VAT_BUYER = attrs.evolve(BUYER, vat_id=None)
 
 
 def _category(code: str, rate: str | None, **fields: Any) -> Invoice:
-    """A small invoice of a VAT category, valid unless the fields spoil it."""
+    """A small invoice of a VAT category, valid unless the given fields make it invalid."""
     line = attrs.evolve(LINE, vat_category=code, vat_rate=None if rate is None else Decimal(rate))
     reasons = [] if code in {"S", "Z", "L", "M"} else [VatExemption(category=code, reason="Why")]
     values: dict[str, Any] = {"lines": [line], "exemptions": reasons}
@@ -316,18 +316,18 @@ def test_vat_category_has_its_rules(rule: str, field: str, invoice: Invoice) -> 
     ],
 )
 def test_unspoiled_category_is_valid(code: str, rate: str | None) -> None:
-    """An invoice of each VAT category is valid if nothing spoils it."""
+    """The unchanged test invoice of each VAT category is valid."""
     assert validate(_category(code, rate)) == ()
 
 
 def test_samples_are_valid() -> None:
-    """The invoices that the tests spoil are valid."""
+    """The invoices that the tests make invalid are valid before the change."""
     for invoice in (small_invoice(), full_invoice(), SMALL, STATED):
         assert validate(invoice) == ()
 
 
 def test_check_names_every_violated_rule() -> None:
-    """The error of `check` has the first field, and a sentence for each rule."""
+    """The error of `check` names the first wrong field, and has a sentence for each broken rule."""
     with pytest.raises(InvalidData) as excinfo:
         check(small_invoice(number=None, currency=None))
 
@@ -345,7 +345,7 @@ def test_writing_refuses_an_invalid_invoice() -> None:
 
 
 def test_reading_refuses_wrong_totals() -> None:
-    """A received invoice whose totals do not add up is refused, and can still be looked at."""
+    """`read_invoice` refuses wrong totals; the reader of a syntax returns such an invoice."""
     wrong_invoice = with_field(STATED, "stated_totals.gross", Decimal("999.00"))
 
     for body, reader in (

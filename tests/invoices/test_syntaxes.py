@@ -1,4 +1,4 @@
-"""UBL and CII: equal invoices give equal bytes, and what is written is read back."""
+"""UBL and CII: equal invoices give equal bytes, and written documents are read back."""
 
 from __future__ import annotations
 
@@ -120,7 +120,7 @@ def _invoices(draw: st.DrawFn) -> Invoice:
 @settings(max_examples=60, deadline=None)
 @given(_invoices())
 def test_written_invoice_is_read_back(invoice: Invoice) -> None:
-    """An invoice goes through both syntaxes, one after the other, without a loss."""
+    """An invoice that is converted to one syntax and then to the other loses nothing."""
     completed = invoice.completed(EN16931)
 
     for writer, reader in SYNTAXES:
@@ -244,7 +244,7 @@ def test_cii_carries_one_preceding_invoice() -> None:
 
 
 def test_ubl_needs_a_subject_of_three_letters() -> None:
-    """UBL writes the subject into the note, so another form could not be read back."""
+    """UBL writes a note's subject into its text, so only three capital letters can be read back."""
     invoice = small_invoice(notes=[Note("Thank you.", subject="x")])
 
     with pytest.raises(InvalidData, match="three capital letters"):
@@ -263,7 +263,7 @@ def test_ubl_needs_a_subject_of_three_letters() -> None:
 def test_gross_price_and_discount_go_together(
     gross: str | None, discount: str | None, expected: tuple[str | None, str | None]
 ) -> None:
-    """The syntaxes require both of them, so the missing one is written and read."""
+    """Both syntaxes require gross price and discount together, so a missing one is added."""
     line = attrs.evolve(
         LINE,
         gross_price=None if gross is None else Decimal(gross),
@@ -341,7 +341,7 @@ def test_personal_data_is_not_in_the_repr() -> None:
 def test_net_amounts_are_rounded_half_up(
     quantity: str, price: str, base: str | None, expected: str
 ) -> None:
-    """The net amount of a line is exact until it is rounded once."""
+    """A line's net amount is computed exactly, and rounded once at the end."""
     line = attrs.evolve(
         LINE,
         quantity=Decimal(quantity),
@@ -369,7 +369,7 @@ def test_totals_are_computed_by_category_and_rate() -> None:
 
 
 def test_stated_totals_are_not_replaced() -> None:
-    """A received invoice keeps its totals, also wrong ones."""
+    """A received invoice keeps its totals, even if they are wrong."""
     wrong_invoice = with_field(small_invoice().completed(EN16931), "stated_totals.due", Decimal(1))
 
     assert wrong_invoice.completed(EN16931) == wrong_invoice
@@ -377,7 +377,7 @@ def test_stated_totals_are_not_replaced() -> None:
 
 
 def test_empty_invoice_is_read_back() -> None:
-    """An invoice without any field goes through both syntaxes; the rules say what is missing."""
+    """An invoice without any field can be written and read; the rules name the missing fields."""
     for writer, reader in SYNTAXES:
         received_invoice = reader(writer(Invoice()))
 
@@ -390,7 +390,7 @@ def test_empty_invoice_is_read_back() -> None:
 
 
 def test_creditor_identifier_needs_no_seller() -> None:
-    """UBL carries the creditor identifier in the seller, also without another field of it."""
+    """UBL writes the creditor identifier into the seller, even if the seller has no other field."""
     received_invoice = read_ubl(write_ubl(Invoice(creditor_id="DE98ZZZ09999999999")))
 
     assert received_invoice.creditor_id == "DE98ZZZ09999999999"
@@ -406,7 +406,7 @@ def test_contact_may_be_a_department() -> None:
 
 
 def test_other_taxes_are_not_vat() -> None:
-    """A part of the breakdown that is not of VAT has no VAT category."""
+    """A part of the tax breakdown that is not VAT has no VAT category."""
     read_back = received_invoice(
         write_cii,
         "5.69</ram:CalculatedAmount><ram:TypeCode>VAT",
@@ -417,7 +417,7 @@ def test_other_taxes_are_not_vat() -> None:
 
 
 def test_same_currency_for_vat_is_read_and_reported() -> None:
-    """A tax currency that is the invoice's own has its total; Peppol refuses it."""
+    """A tax currency equal to the invoice's own has its own total; Peppol refuses it."""
     other = '<cac:TaxTotal><cbc:TaxAmount currencyID="EUR">5.69</cbc:TaxAmount></cac:TaxTotal>'
     read_back = received_invoice(
         write_ubl,
@@ -451,7 +451,7 @@ def test_moment_is_not_a_date() -> None:
 
 
 def test_identifiers_may_be_texts() -> None:
-    """A text is an identifier without a scheme, and a blank one is none."""
+    """A text is read as an identifier without a scheme, and a blank text as no identifier."""
     texts: dict[str, Any] = {"ids": ["K 1"], "legal_id": "HRB 1", "endpoint": " "}
     party = Party(**texts)
 
@@ -462,7 +462,7 @@ def test_identifiers_may_be_texts() -> None:
 
 
 def test_line_without_a_price_has_no_net_amount() -> None:
-    """The net amount of an unfinished line is None, and counts nothing in the totals."""
+    """The net amount of an unfinished line is None, and does not count in the totals."""
     line = attrs.evolve(LINE, net_price=None)
 
     assert line.net_amount is None
@@ -470,7 +470,7 @@ def test_line_without_a_price_has_no_net_amount() -> None:
 
 
 def test_totals_do_not_depend_on_the_decimal_context() -> None:
-    """A caller's context of few digits changes no amount and no rule."""
+    """A caller's decimal context with few digits changes no amount and no rule."""
     allowance = AllowanceCharge(
         amount=Decimal("1234.56"), reason="Deal", vat_category="S", vat_rate=Decimal(19)
     )
@@ -495,7 +495,7 @@ def test_large_amounts_keep_their_cents() -> None:
 
 @pytest.mark.parametrize("function", [validate, write_invoice, write_ubl, write_cii])
 def test_arguments_of_a_wrong_type_are_named(function: Any) -> None:
-    """Neither an invoice nor a profile may be a text."""
+    """A text is refused in place of an invoice or a profile."""
     for arguments, field in ((("x",), "invoice"), ((small_invoice(), "peppol"), "profile")):
         with pytest.raises(InvalidData) as excinfo:
             function(*arguments)

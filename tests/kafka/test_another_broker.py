@@ -1,4 +1,4 @@
-"""Kafka's connector and source with a broker that is no part of librdkafka."""
+"""Kafka's connector and source, tested with a broker that is not librdkafka's mock."""
 
 from __future__ import annotations
 
@@ -50,7 +50,7 @@ def topic(server: PrivateTansu) -> str:
 
 
 def settings(server: PrivateTansu) -> Kafka:
-    """Return the broker as a server value, whose groups notice soon that a member is gone."""
+    """Return the broker's settings, with which a group soon notices that a member is gone."""
     options = {"session.timeout.ms": 3_000, "heartbeat.interval.ms": 100}
     return Kafka(servers=server.servers, options=options)
 
@@ -87,7 +87,7 @@ def read(server: PrivateTansu, topic: str, total: int) -> list[SinkRecord]:
 
 
 def test_records_arrive_as_they_were_published(server: PrivateTansu, topic: str) -> None:
-    """Records are read at the positions of their receipts, and those of a key in their order."""
+    """Each record is read at its receipt's position, and records of one key in their order."""
     receipts = publish(server, topic, TOTAL)
     records = read(server, topic, TOTAL)
 
@@ -102,7 +102,7 @@ def test_records_arrive_as_they_were_published(server: PrivateTansu, topic: str)
 
 
 def test_next_member_goes_on_after_the_committed_records(server: PrivateTansu, topic: str) -> None:
-    """A pipeline that ends in order leaves its positions at the broker, which repeats nothing."""
+    """After a pipeline ends cleanly its positions are committed, so the next repeats nothing."""
     publish(server, topic, 10)
     first = read(server, topic, 10)
     publish(server, topic, 10)
@@ -113,7 +113,7 @@ def test_next_member_goes_on_after_the_committed_records(server: PrivateTansu, t
 
 
 def test_transactions_move_each_record_once(server: PrivateTansu, topic: str) -> None:
-    """Workers that end in order move each record once, and no reader sees it before its position.
+    """Workers that end cleanly publish each record once, and readers see only committed records.
 
     The second worker has the same transactional id as the first.
     """
@@ -138,7 +138,7 @@ def test_transactions_move_each_record_once(server: PrivateTansu, topic: str) ->
 
 
 def test_unknown_user_is_refused() -> None:
-    """A broker that asks for users with SCRAM and does not know this one is a failed login."""
+    """If the broker demands SCRAM and does not know the user, AuthenticationFailed is raised."""
     with PrivateTansu("--authentication") as server:
         account = Kafka(servers=server.servers, username="billing", password=Secret(PASSWORD))
         publisher = account.publisher("events")

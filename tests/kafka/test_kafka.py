@@ -241,7 +241,7 @@ def test_clusters_that_cannot_be_reached_are_typed(
 
 
 def test_silent_server_is_given_up_in_time() -> None:
-    """Connecting to a server that never answers fails when the time is over."""
+    """Connecting to a server that never answers fails at the deadline."""
     with (
         socket.create_server(("127.0.0.1", 0)) as listener,
         KafkaLab(f"127.0.0.1:{listener.getsockname()[1]}", is_async=False) as lab,

@@ -47,7 +47,7 @@ class ClusterNetwork:
         self._cluster.set_down(is_down=True)
 
     def cut_after(self, responses: int) -> None:
-        """Refuse: the cluster cannot break a connection after a number of responses."""
+        """Raise an error, because the cluster cannot cut a connection after some responses."""
         raise AssertionError("the mock cluster cannot count its responses")
 
     def heal(self) -> None:

@@ -1,4 +1,4 @@
-"""Records of Kafka messages, in runs of one partition each."""
+"""Records made from Kafka messages, grouped into runs of one partition."""
 
 from __future__ import annotations
 
@@ -67,7 +67,7 @@ def test_message_with_unreadable_headers() -> None:
 
 
 def test_record_has_the_fields_of_its_message() -> None:
-    """A record of the Kafka source is equal to one that a program makes of the same fields."""
+    """A record of the Kafka source equals one that a program makes from the same fields."""
     (record,) = records_of([StoredMessage()])
     assert record == SinkRecord(
         b"1", key=b"1", attributes=[("trace", b"7")], offset=3, topic="orders", partition=3

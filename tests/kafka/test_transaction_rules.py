@@ -25,7 +25,7 @@ from moorage.domain.messages.message import OutgoingMessage
 
 
 def message(place: str, position: int) -> SourcedMessage[str]:
-    """Return a message of a record before a position."""
+    """Return a message whose record lies just before a position."""
     return SourcedMessage(place, position, OutgoingMessage("out", Message(f"{place}{position}")))
 
 
@@ -33,7 +33,7 @@ MESSAGES = [message("a", 3), message("b", 9), message("a", 4)]
 
 
 def test_positions_after_messages() -> None:
-    """The positions of a transaction lie after the last record of each partition."""
+    """The positions of a transaction are those after the last record of each partition."""
     assert {"a": 4, "b": 9} == positions_after(MESSAGES)
     assert {} == positions_after([])
 
@@ -63,7 +63,7 @@ def test_committed_positions_are_not_moved_again() -> None:
     ],
 )
 def test_meaning_of_failures(name: str, kind: type[ConnectorError], is_temporary: bool) -> None:
-    """An aborted transaction is tried again, unless its worker or one of its messages is wrong."""
+    """The error for an aborted transaction is temporary, unless worker or message are at fault."""
     error = transaction_error(name, "out")
     assert (kind, is_temporary) == (type(error), error.retryable)
 

@@ -1,4 +1,4 @@
-"""The decision when positions of Kafka are committed."""
+"""The decision when Kafka positions are committed."""
 
 from __future__ import annotations
 
@@ -8,13 +8,13 @@ A, B = ("orders", 0), ("orders", 1)
 
 
 def test_nothing_is_due_at_first() -> None:
-    """Without done records nothing is committed, even with the smallest number."""
+    """Without finished records nothing is committed, even if the limit is one record."""
     positions: UncommittedPositions[object] = UncommittedPositions()
     assert {} == positions.take_due(0)
 
 
 def test_due_positions_are_those_that_moved() -> None:
-    """A commit is due from the given number of records, and has no acknowledged positions."""
+    """A commit is due at the given number of records, and leaves out acknowledged positions."""
     positions: UncommittedPositions[object] = UncommittedPositions()
     positions.add({A: 4, B: 3})
     assert ({}, {A: 4, B: 3}) == (positions.take_due(8), positions.take_due(7))
@@ -26,7 +26,7 @@ def test_due_positions_are_those_that_moved() -> None:
 
 
 def test_acknowledgement_of_an_older_position_leaves_the_rest() -> None:
-    """Records that became done while a commit was under way wait for the next one."""
+    """Records that finish during a commit are part of the next commit."""
     positions: UncommittedPositions[object] = UncommittedPositions()
     positions.add({A: 4})
     positions.add({A: 9})
@@ -35,7 +35,7 @@ def test_acknowledgement_of_an_older_position_leaves_the_rest() -> None:
 
 
 def test_position_behind_the_committed_one_does_not_reduce_the_others() -> None:
-    """A partition whose position lies behind its committed one has no records to commit."""
+    """A partition whose position lies before its committed one has nothing to commit."""
     positions: UncommittedPositions[object] = UncommittedPositions()
     positions.acknowledge({A: 9})
     positions.add({A: 2, B: 3})
@@ -43,7 +43,7 @@ def test_position_behind_the_committed_one_does_not_reduce_the_others() -> None:
 
 
 def test_forgotten_partitions_begin_anew() -> None:
-    """A partition that was given back has nothing to commit, and counts from 0 when it returns."""
+    """A revoked partition has nothing to commit, and counts from 0 when it is assigned again."""
     positions: UncommittedPositions[object] = UncommittedPositions()
     positions.add({A: 4, B: 3})
     positions.acknowledge({A: 2})
@@ -54,7 +54,7 @@ def test_forgotten_partitions_begin_anew() -> None:
 
 
 def test_sent_positions_are_not_due_again() -> None:
-    """Positions without an answer are not sent twice, and those after them are."""
+    """Positions whose commit has no answer are not sent twice, and later positions are sent."""
     positions: UncommittedPositions[object] = UncommittedPositions()
     positions.add({A: 4, B: 3})
     positions.take_due(7)
@@ -63,7 +63,7 @@ def test_sent_positions_are_not_due_again() -> None:
 
 
 def test_positions_are_due_again_after_a_failed_commit() -> None:
-    """A failed commit makes all positions without an acknowledgement due again."""
+    """After a failed commit, all positions without an acknowledgement are due again."""
     positions: UncommittedPositions[object] = UncommittedPositions()
     positions.add({A: 4, B: 3})
     positions.take_due(7)

@@ -1,4 +1,4 @@
-"""Manifests of Kubernetes and units of systemd for the workers of pipelines."""
+"""Kubernetes manifests and systemd units that are generated for pipeline workers."""
 
 from __future__ import annotations
 
@@ -44,7 +44,7 @@ token = "secret://file/run/secrets/vault"
 
 @pytest.fixture(autouse=True)
 def _configuration(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Work in an empty folder with a configuration whose secrets are not there."""
+    """Work in an empty folder, with a configuration whose secrets are not set."""
     monkeypatch.chdir(tmp_path)
     configure(CONFIGURATION)
 
@@ -78,7 +78,7 @@ def test_objects_are_those_of_kubernetes() -> None:
 
 
 def test_configuration_is_in_the_manifest() -> None:
-    """The ConfigMap has the file as it is, and the container reads it from there."""
+    """The ConfigMap contains the configuration file unchanged, and the container reads it."""
     objects = manifest()
     [container] = objects["Deployment"]["spec"]["template"]["spec"]["containers"]
     variables = {item["name"]: item.get("value") for item in container["env"]}
@@ -89,7 +89,7 @@ def test_configuration_is_in_the_manifest() -> None:
 
 
 def test_secrets_are_named() -> None:
-    """The variables of the configuration come from a Secret; those in comments are no variables."""
+    """The configuration's variables come from a Secret; variables in comments are ignored."""
     objects = manifest()
     [container] = objects["Deployment"]["spec"]["template"]["spec"]["containers"]
     names = [
@@ -117,7 +117,7 @@ def test_worker_has_time_to_stop() -> None:
 
 
 def test_pages_are_probed() -> None:
-    """The probes and the annotations lead to the port of the worker's pages."""
+    """The probes and annotations name the port of the worker's HTTP pages."""
     template = manifest("--port", "9000")["Deployment"]["spec"]["template"]
     [container] = template["spec"]["containers"]
 
@@ -131,7 +131,7 @@ def test_pages_are_probed() -> None:
 
 
 def test_environment_is_that_of_the_command() -> None:
-    """The workers read the configuration for the environment of the command."""
+    """The workers read the configuration for the environment that the command names."""
     text = f"{CONFIGURATION}\n[environments.live]\n"
     configure(text)
     [container] = manifest("--environment", "live")["Deployment"]["spec"]["template"]["spec"][
@@ -145,7 +145,7 @@ def test_environment_is_that_of_the_command() -> None:
 
 
 def unit(path: str) -> configparser.RawConfigParser:
-    """Return the sections of a unit; of settings that come several times, the last."""
+    """Return the sections of a unit file; of a repeated setting, the last value."""
     parser = configparser.RawConfigParser(strict=False)
     parser.optionxform = str  # type: ignore[assignment,method-assign]  # as its documentation does
     parser.read(path)
@@ -153,7 +153,7 @@ def unit(path: str) -> configparser.RawConfigParser:
 
 
 def test_unit_reloads_and_does_not_repeat_mistakes() -> None:
-    """The unit reloads by SIGHUP, and is not started again after a mistake in its configuration."""
+    """The unit reloads on SIGHUP, and is not restarted after a configuration error."""
     command("scaffold", "systemd", "shop", "--into", "unit")
     service = unit("unit/shop.service")["Service"]
 
@@ -203,7 +203,7 @@ def test_systemd_knows_all_settings(tmp_path: Path) -> None:
     ],
 )
 def test_mistakes_are_named(text: str, arguments: list[str], message: str) -> None:
-    """A mistake writes no file, and the error names it, without a secret."""
+    """After a mistake no file is written, and the error names the mistake without a secret."""
     configure(text)
     options = [] if "--image" in arguments else ["--image", IMAGE]
 
@@ -216,7 +216,7 @@ def test_mistakes_are_named(text: str, arguments: list[str], message: str) -> No
 
 
 def test_file_has_a_plain_name() -> None:
-    """A configuration of any name is /etc/NAME/moorage.toml for the worker."""
+    """Whatever the configuration file's name, the worker reads /etc/NAME/moorage.toml."""
     Path("moorage.toml").rename("our shop%.toml")
     command("--config", "our shop%.toml", "scaffold", "systemd", "shop")
     lines = Path("shop/shop.service").read_text("utf-8").splitlines()
@@ -225,7 +225,7 @@ def test_file_has_a_plain_name() -> None:
 
 
 def test_units_may_keep_their_state_in_a_file() -> None:
-    """On one machine the workers share a file."""
+    """Workers on one machine may keep their state in a file."""
     configure(
         CONFIGURATION.replace("postgresql://${DB_USER}@db/erp", "sqlite:///state.db").replace(
             "drain = 40", 'drain = "long"'

@@ -1,4 +1,4 @@
-"""Rules by which Avro reads data of another schema; fastavro really reads them."""
+"""Avro's rules for reading data of another schema, compared with fastavro."""
 
 from __future__ import annotations
 
@@ -51,7 +51,7 @@ def read_with_schema(reader: Any, writer: Any, value: Any) -> Any:
 @examples(400)
 @given(st.data())
 def test_every_datum_of_a_compatible_writer_is_read(drawn: st.DataObject) -> None:
-    """If no incompatibility is found, fastavro resolves each datum of the writer."""
+    """If no incompatibility is found, fastavro can read all data of the writer's schema."""
     writer = drawn.draw(schemas())
     reader = drawn.draw(changed_schema(writer))
     assume(not problems(reader, writer))
@@ -62,7 +62,7 @@ def test_every_datum_of_a_compatible_writer_is_read(drawn: st.DataObject) -> Non
 @examples(200)
 @given(st.data())
 def test_some_datum_of_an_incompatible_writer_is_refused(drawn: st.DataObject) -> None:
-    """If an incompatibility is found, there is a datum that fastavro cannot resolve."""
+    """If an incompatibility is found, fastavro cannot read some data of the writer's schema."""
     writer = drawn.draw(schemas(depth=2))
     reader = drawn.draw(changed_schema(writer))
     assume(problems(reader, writer))
@@ -254,7 +254,7 @@ def test_values_that_take_no_bytes_are_counted() -> None:
 
 @pytest.mark.parametrize("inner", [["null", "int"], {"type": "array", "items": "int"}])
 def test_type_within_a_type_is_read(inner: Any) -> None:
-    """A type may stand in an object of its own, whatever it is."""
+    """Any Avro type may be written as an object with a `type` field."""
     kind = "union" if isinstance(inner, list) else "array"
     assert kind == avro_type(avro({"type": inner})).kind
 

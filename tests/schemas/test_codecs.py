@@ -1,4 +1,4 @@
-"""Codecs of Avro, JSON Schema and Protobuf: what they decode, encode and refuse."""
+"""Codecs of Avro, JSON Schema and Protobuf: decoding, encoding and refusals."""
 
 from __future__ import annotations
 
@@ -52,7 +52,7 @@ class TestAvro:
         assert {"id": 7, "note": None, "total": Decimal("1.50")} == avro.decode(data)
 
     def test_values_follow_the_reader(self) -> None:
-        """With a reader's schema the values have its fields and defaults."""
+        """With a reader schema, decoded values have that schema's fields and defaults."""
         writer = {"type": "record", "name": "Order", "fields": [{"name": "id", "type": "int"}]}
         reader = CompleteSchema(
             Schema(
@@ -108,7 +108,7 @@ class TestAvro:
         assert "secret" not in str(excinfo.value)
 
     def test_integers_keep_their_range(self) -> None:
-        """A number that four bytes cannot hold is no int, although its encoding would exist."""
+        """A number that needs more than four bytes is refused as an Avro int."""
         with pytest.raises(InvalidData):
             codec("int", "avro").encode(2**31)
 
@@ -118,7 +118,7 @@ class TestAvro:
             codec("int", "avro").decode(b"\2\2")
 
     def test_deep_data_of_a_recursive_schema_are_refused(self) -> None:
-        """Data that nest thousands of times raise InvalidData, and do not end the process."""
+        """Data nested thousands of levels deep raise InvalidData, and do not crash the process."""
         with pytest.raises(InvalidData, match="RecursionError"):
             _TREE.decode(b"\2" * 100_000 + b"\0")
         value: Any = {"next": None}
@@ -129,7 +129,7 @@ class TestAvro:
             _TREE.encode(value)
 
     def test_array_of_nothing_is_refused(self) -> None:
-        """A schema whose arrays could announce items without end is refused."""
+        """A schema whose arrays could have any number of items without bytes is refused."""
         with pytest.raises(InvalidData, match="items take no bytes"):
             codec({"type": "array", "items": "null"}, "avro")
 
@@ -208,7 +208,7 @@ class TestJsonSchema:
             _JSON.encode(value)
 
     def test_false_refuses_everything(self) -> None:
-        """The schema `false` has no rule with a name."""
+        """The error for the schema `false` names no rule, since that schema has none."""
         with pytest.raises(InvalidData, match="rule 'false'"):
             codec(False, "json").decode(b"1")
 
@@ -223,12 +223,12 @@ class TestJsonSchema:
         ],
     )
     def test_unusable_schema_is_refused(self, schema: Any) -> None:
-        """A wrong schema is refused, and so are references; no host or file is asked."""
+        """An invalid schema, or one with an unresolved reference, is refused without a look-up."""
         with pytest.raises(InvalidData, match="cannot be used"):
             codec(schema, "json")
 
     def test_registered_references_are_used(self) -> None:
-        """A reference that the registry gave is followed."""
+        """A reference that the registry has resolved is followed."""
         money = ("https://example.com/money.json", {"type": "integer"})
         result = codec({"items": {"$ref": money[0]}}, "json", money)
         assert [1] == result.decode(b"[1]")
@@ -246,7 +246,7 @@ class TestJsonSchema:
             codec({"$ref": "#/$defs/26", "$defs": parts}, "json")
 
     def test_pattern_takes_linear_time(self) -> None:
-        """A pattern that makes other engines backtrack for ever is answered at once."""
+        """A pattern that makes other engines backtrack for ever is checked at once."""
         result = codec({"pattern": "^(a+)+$"}, "json")
         with pytest.raises(InvalidData, match="'pattern'"):
             result.decode(json.dumps("a" * 50_000 + "!").encode())
@@ -256,7 +256,7 @@ class TestProtobuf:
     """Protobuf with descriptors."""
 
     def test_value_returns(self) -> None:
-        """Numbers, bytes, members, maps, lists and nested messages return as they were."""
+        """Numbers, bytes, enum members, maps, lists and nested messages are read back unchanged."""
         types = files()[1]
         types.message_type[0].field.add(name="raw", number=8, type=12, label=1)
         types.message_type[0].field.add(name="ratio", number=9, type=1, label=3)
@@ -275,12 +275,12 @@ class TestProtobuf:
         assert 5 == result.decode(b"\x20\5")["state"]
 
     def test_fields_without_presence_are_there(self) -> None:
-        """A field of proto3 has its default, and a message that is not set is left out."""
+        """An unset proto3 field is decoded as its default, and an unset message is left out."""
         result = ProtobufCodec(CompleteSchema(schema_of(files()[1]))).decode(b"")
         assert {"order_id": 0, "notes": [], "state": "NEW", "prices": {}} == result
 
     def test_frame_names_the_message(self) -> None:
-        """A framed record names its message, and is written with the one that was chosen."""
+        """A record with a schema header names its message type, and the chosen type is written."""
         file = order(("line", 1, "message", {"type_name": ".shop.Line"}))
         add_field(file.message_type.add(name="Line"), "a", 1, "int32")
         schema = complete(file)
@@ -317,14 +317,14 @@ class TestProtobuf:
                 action()
 
     def test_unknown_message_is_refused(self) -> None:
-        """A message that the schema does not have raises InvalidData with those that it has."""
+        """A message type that the schema lacks raises InvalidData, which lists the known types."""
         with pytest.raises(InvalidData, match=r"Use one of: shop\.Order"):
             ProtobufCodec(complete(order()), None, "shop.Nothing")
         with pytest.raises(InvalidData, match="no message"):
             ProtobufCodec(complete(file_of()))
 
     def test_missing_import_is_refused(self) -> None:
-        """A schema whose import nobody has raises InvalidData, as do files that contradict."""
+        """A schema with a missing import, or whose files contradict each other, is refused."""
         with pytest.raises(InvalidData, match="is missing"):
             ProtobufCodec(complete(order(dependency=["other.proto"])))
         file = descriptor_pb2.FileDescriptorProto(name="a.proto")

@@ -33,7 +33,7 @@ TWICE = {"allOf": [AGAIN, AGAIN]}
     ],
 )
 def test_schemas_without_a_limit(schema: Any) -> None:
-    """A schema that checks each place a limited number of times takes values of any depth."""
+    """A schema that checks each place a limited number of times accepts values of any depth."""
     assert depth_limit([("", schema)]) is None
 
 
@@ -52,7 +52,7 @@ def test_schemas_without_a_limit(schema: Any) -> None:
     ],
 )
 def test_schemas_that_double_their_checks(schema: Any) -> None:
-    """A schema that checks each place twice as often as the one above it takes 16 levels."""
+    """A schema that checks each level twice as often as the one above accepts 16 levels."""
     assert 16 == depth_limit([("", schema)])
 
 
@@ -75,7 +75,7 @@ def test_slow_growth_is_limited() -> None:
 
 
 def test_countless_references_allow_no_level() -> None:
-    """A schema with more references than can be followed takes no nested value."""
+    """A schema with more references than can be followed accepts no nested value."""
     ids = [{"$id": f"{number}", "$ref": f"#/{number}"} for number in range(1_001)]
     assert MOST < len(ids) ** 2
     assert 0 == depth_limit([("", {"allOf": ids})])

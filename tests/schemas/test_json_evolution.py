@@ -88,7 +88,7 @@ def _pairs(draw: st.DrawFn) -> tuple[Any, Any]:
 def test_reader_takes_each_document_of_a_compatible_writer(
     pair: tuple[Any, Any], drawn: st.DataObject
 ) -> None:
-    """If no incompatibility is found, each valid document of the writer is one of the reader."""
+    """If no incompatibility is found, the reader accepts each valid document of the writer."""
     writer, reader = pair
     assume(not problems(reader, writer))
     valid = jsonschema_rs.validator_for(writer)
@@ -209,7 +209,7 @@ def _order(**changes: Any) -> dict[str, Any]:
     ],
 )
 def test_incompatibilities_are_named(reader: Any, writer: Any, expected: list[str]) -> None:
-    """Each incompatibility names its place and its reason, and what cannot be judged."""
+    """Each incompatibility has its place and reason; parts that cannot be judged are reported."""
     assert expected == problems(reader, writer)
 
 
@@ -284,7 +284,7 @@ def test_countless_combinations_are_not_judged(keyword: str) -> None:
     ],
 )
 def test_reference_that_cannot_be_followed_is_not_judged(schema: Any) -> None:
-    """A reference to something unknown is named as what cannot be judged."""
+    """A reference to something unknown is reported as a part that cannot be judged."""
     reader, writer = complete(schema, other={"x": True}), complete({"type": "object"})
     assert any("reference" in problem.problem for problem in read_incompatibilities(reader, writer))
 

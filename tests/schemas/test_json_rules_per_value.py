@@ -34,7 +34,7 @@ from moorage.domain.schemas.json_rules_per_value import MOST, rules_per_value
     ],
 )
 def test_parts_that_apply_to_one_value_are_counted(schema: Any, expected: int) -> None:
-    """References and alternatives apply to the same value, properties and items to others."""
+    """References and alternatives apply to the same value, properties and items to other values."""
     assert expected == rules_per_value([("", schema)])
 
 
@@ -45,7 +45,7 @@ def test_registered_references_count() -> None:
 
 
 def test_long_chains_are_counted() -> None:
-    """Thousands of parts that each refer to the next twice give the largest number."""
+    """Thousands of parts that each refer twice to the next one give the largest count."""
     parts: dict[str, Any] = {"0": {}}
     for number in range(5_000):
         part = {"$ref": f"#/$defs/{number}"}

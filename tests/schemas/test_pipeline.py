@@ -50,7 +50,7 @@ def record(payload: bytes, offset: int = 0, **fields: Any) -> SinkRecord:
 
 
 class FailingRegistry(MemorySchemaRegistry):
-    """A registry that counts questions, and raises errors that a test demands.
+    """A registry that counts requests, and raises the errors that a test sets.
 
     Attributes:
         questions: how often a schema was read by its id.
@@ -110,7 +110,7 @@ async def test_records_return_through_both_wire_formats(schema: Schema, wire_for
 
 
 async def test_invalid_records_become_dead_letters_with_their_bytes() -> None:
-    """A record that does not fit, or names no known schema, is set aside as it was read."""
+    """A record that does not fit its schema, or names an unknown one, is a dead letter as read."""
     registry = MemorySchemaRegistry()
     id = await registry.register("orders", AVRO)
     payloads = [b"nonsense", add_frame(id, b""), add_frame(77, b"\2"), add_frame(id, b"\2"), b""]
@@ -122,7 +122,7 @@ async def test_invalid_records_become_dead_letters_with_their_bytes() -> None:
 
 
 async def test_changed_value_is_encoded_anew() -> None:
-    """A transform between decoder and encoder changes the value, and the payload follows."""
+    """If a transform between decoder and encoder changes the value, the payload changes too."""
     registry = MemorySchemaRegistry()
     await registry.register("old", JSON)
     await registry.register("new", WIDER)
@@ -137,7 +137,7 @@ async def test_changed_value_is_encoded_anew() -> None:
 
 
 async def test_value_that_does_not_fit_becomes_a_dead_letter() -> None:
-    """A value that the encoder's schema refuses is set aside with the original bytes."""
+    """A value that the encoder's schema refuses becomes a dead letter with the original bytes."""
     registry = MemorySchemaRegistry()
     await registry.register("orders", AVRO)
     _, letters = await deliver([record(b'{"id":"x"}')], SchemaEncoder(registry, "orders"))
@@ -145,7 +145,7 @@ async def test_value_that_does_not_fit_becomes_a_dead_letter() -> None:
 
 
 async def test_values_follow_the_named_avro_schema() -> None:
-    """With a subject, records that name their own schema have the fields of that of the subject."""
+    """With a subject in the settings, each record is read with the fields of its schema."""
     registry = MemorySchemaRegistry()
     id = await registry.register("orders", AVRO)
     await registry.register("orders", WIDER)
@@ -159,7 +159,7 @@ async def test_values_follow_the_named_avro_schema() -> None:
 
 
 async def test_protobuf_message_is_chosen() -> None:
-    """A message that is not the first one of its schema is named by the settings."""
+    """If a schema has several message types, the settings can name one other than the first."""
     file = order(("id", 1, "int64"))
     add_field(file.message_type.add(name="Line"), "a", 1, "int32")
     registry = MemorySchemaRegistry()
@@ -174,7 +174,7 @@ async def test_protobuf_message_is_chosen() -> None:
 
 
 async def test_tombstone_has_no_value() -> None:
-    """A message of Kafka without a value passes both transforms as it is."""
+    """A Kafka message without a value passes the decoder and the encoder unchanged."""
     registry = MemorySchemaRegistry()
     deleted = record(b"", attributes=[(TOMBSTONE, "1")])
     result = await SchemaDecoder(registry)(deleted)
@@ -184,7 +184,7 @@ async def test_tombstone_has_no_value() -> None:
 
 
 async def test_registry_that_is_away_makes_no_dead_letters() -> None:
-    """While the registry cannot be reached, the record is tried again until it can."""
+    """While the registry cannot be reached, the record is retried."""
     registry = FailingRegistry()
     id = await registry.register("orders", AVRO)
     registry.errors = [ConnectionFailed("The registry is away.") for _ in range(2)]
@@ -193,7 +193,7 @@ async def test_registry_that_is_away_makes_no_dead_letters() -> None:
 
 
 async def test_refusal_of_the_registry_stops_the_pipeline() -> None:
-    """A registry that refuses to answer is a matter of configuration, and of no record."""
+    """If the registry refuses to return a schema, the pipeline stops with ConfigurationError."""
     registry = FailingRegistry()
     registry.errors = [VendorRejected("The registry refuses.")]
     with pytest.raises(ConfigurationError, match="refuses to give a schema"):
@@ -202,7 +202,7 @@ async def test_refusal_of_the_registry_stops_the_pipeline() -> None:
 
 @pytest.mark.parametrize("make", [SchemaEncoder, SchemaDecoder])
 async def test_missing_subject_stops_the_pipeline(make: Any) -> None:
-    """A subject or version of the settings that does not exist stops the pipeline."""
+    """If the settings name a missing subject or version, the pipeline stops."""
     for version, problem in ((None, "the latest version"), (7, "version 7")):
         transform = make(MemorySchemaRegistry(), wire_format="plain", subject="x", version=version)
         with pytest.raises(ConfigurationError, match=f"does not give {problem} of the subject 'x'"):
@@ -210,7 +210,7 @@ async def test_missing_subject_stops_the_pipeline(make: Any) -> None:
 
 
 async def test_schema_without_an_id_cannot_frame(tmp_path: Path) -> None:
-    """A file without an id encodes plain records only."""
+    """A schema file without an id can encode only records without a schema header."""
     file = tmp_path / "orders" / "1.json"
     file.parent.mkdir()
     file.write_text("{}")
@@ -239,7 +239,7 @@ def test_wrong_settings_are_refused() -> None:
 
 
 async def test_unknown_schema_is_fetched_once_by_a_thousand_tasks() -> None:
-    """A thousand records that arrive together with one new schema cause one question."""
+    """A thousand records that arrive together with one new schema cause one request."""
     registry = FailingRegistry()
     id = await registry.register("orders", AVRO)
     decoder = SchemaDecoder(registry)
@@ -249,7 +249,7 @@ async def test_unknown_schema_is_fetched_once_by_a_thousand_tasks() -> None:
 
 
 async def test_missing_schema_is_remembered_for_a_while() -> None:
-    """A schema that does not exist is asked for again only after a while."""
+    """A schema that does not exist is requested again only after a while."""
     registry = FailingRegistry()
     now = 0.0
     decoder = SchemaDecoder(registry, now=lambda: now)
@@ -261,7 +261,7 @@ async def test_missing_schema_is_remembered_for_a_while() -> None:
 
 
 async def test_failure_that_may_pass_is_not_kept() -> None:
-    """All tasks that wait get the failure, and the next one fetches again."""
+    """All waiting tasks get the error of a failed fetch, and the next task fetches again."""
     calls = 0
     fetches: SharedFetches[int] = SharedFetches(10, 10.0, lambda: 0.0)
 
@@ -282,7 +282,7 @@ async def test_failure_that_may_pass_is_not_kept() -> None:
 
 
 async def test_cancelled_task_takes_nothing_from_the_others() -> None:
-    """The fetch goes on for the other tasks if the one that began it is cancelled."""
+    """If the task that began a fetch is cancelled, the fetch continues for the other tasks."""
     fetches: SharedFetches[int] = SharedFetches(10, 10.0, lambda: 0.0)
     gate = asyncio.Event()
 
@@ -300,7 +300,7 @@ async def test_cancelled_task_takes_nothing_from_the_others() -> None:
 
 
 async def test_least_used_schema_is_forgotten() -> None:
-    """No more values are kept than the limit, and those that were used last stay."""
+    """The cache keeps at most the limit of values, those that were used most recently."""
     fetches: SharedFetches[str] = SharedFetches(2, 10.0, lambda: 0.0)
     fetched: list[str] = []
 
@@ -317,7 +317,7 @@ async def test_least_used_schema_is_forgotten() -> None:
 
 
 async def test_evicted_failure_harms_nobody() -> None:
-    """A fetch that fails after it was evicted does not remove the one that took its place."""
+    """A fetch that was evicted and then fails does not remove its successor from the cache."""
     fetches: SharedFetches[str] = SharedFetches(1, 10.0, lambda: 0.0)
     gate = asyncio.Event()
 
@@ -346,5 +346,5 @@ def test_decoded_record_keeps_its_fields() -> None:
 
 
 def test_missing_schema_is_a_refusal() -> None:
-    """The error for a missing schema is a refusal that says what to do."""
+    """The error for a missing schema is a refusal with a remedy."""
     assert "Register the schema" in SchemaNotFound("The registry has no schema.").remedy

@@ -82,7 +82,7 @@ def test_compatible_reader_keeps_each_value(
     ],
 )
 def test_fields_are_compared_by_number(reader: Any, writer: Any, expected: list[str]) -> None:
-    """Fields with one number have to agree, and others do not matter."""
+    """Fields with the same number must agree; fields in only one schema do not matter."""
     assert expected == problems(order(*reader), order(*writer))
 
 
@@ -163,7 +163,7 @@ def test_message_must_not_go() -> None:
 
 
 def test_common_messages_are_the_same() -> None:
-    """Messages of google.protobuf need no descriptors of their own."""
+    """Messages of google.protobuf need no descriptors."""
     file = order(("at", 1, "message", {"type_name": ".google.protobuf.Timestamp"}))
     file.dependency.append("google/protobuf/timestamp.proto")
     assert [] == problems(file, file)
@@ -174,7 +174,7 @@ def test_common_messages_are_the_same() -> None:
 
 
 def test_editions_are_not_judged() -> None:
-    """The features of an edition change what fields mean, so that nothing is said of them."""
+    """Files with edition features are not judged, since features change the meaning of fields."""
     file = order(syntax="editions")
     file.edition = descriptor_pb2.EDITION_2023
     [result] = read_incompatibilities(complete(file), complete(file))
@@ -182,7 +182,7 @@ def test_editions_are_not_judged() -> None:
 
 
 def test_places_of_messages() -> None:
-    """Message indexes lead to messages and nested ones, and back."""
+    """Message indexes are converted to names of messages and nested messages, and back."""
     files = ProtobufFiles.of(complete(_with_line()))
     assert ("shop.Order", "shop.Line", "shop.Line.Note", None) == tuple(
         map(files.message_at, [(0,), (1,), (1, 0), (2,)])
@@ -195,7 +195,7 @@ def test_places_of_messages() -> None:
 
 
 def test_descriptors_may_be_a_set_or_lack_their_path() -> None:
-    """A set of files ends with the schema's own, and a file without a path is taken as well."""
+    """The last file of a set is the schema's own; a single file may lack a path."""
     stamp = descriptor_pb2.FileDescriptorProto()
     timestamp_pb2.DESCRIPTOR.CopyToProto(stamp)
     assert "shop.proto" == ProtobufFiles.of(complete(stamp, order())).main
@@ -223,7 +223,7 @@ def test_reference_has_the_path_of_the_import() -> None:
     "text", ["syntax = 'proto3';", "AAAA", b64encode(b"\n\1a\n\2").decode(), "Cg=="]
 )
 def test_text_without_descriptors_is_refused(text: str) -> None:
-    """The text of a .proto file, or any other, raises InvalidData."""
+    """A text, such as that of a .proto file, raises InvalidData."""
     schema = CompleteSchema(Schema(text, "protobuf"))
     with pytest.raises(InvalidData, match="compiled descriptors"):
         ProtobufFiles.of(schema)

@@ -43,12 +43,12 @@ def server() -> Iterator[SchemaRegistryServer]:
 
 @pytest.fixture(params=["memory", "confluent"])
 def registry(request: pytest.FixtureRequest, server: SchemaRegistryServer) -> Any:
-    """A registry of each kind that takes new schemas."""
+    """A registry of each kind that accepts new schemas."""
     return MemorySchemaRegistry() if request.param == "memory" else confluent_client(server)
 
 
 async def test_schema_is_registered_once(registry: Any) -> None:
-    """A schema gets an id and a version, keeps them, and has its id in another subject too."""
+    """A registered schema keeps its id and version, and has the same id in another subject."""
     first = await registry.register("orders-value", INT)
     second = await registry.register("orders-value", LONG)
     assert [first, second] == [
@@ -84,7 +84,7 @@ async def test_impossible_numbers_and_subjects_are_refused(registry: Any, id: An
 
 
 async def test_references_are_completed(registry: Any) -> None:
-    """A schema is completed with its references and theirs, each after those that it uses."""
+    """A schema is returned with its direct and indirect references, dependencies first."""
     await registry.register("c", INT)
     c = SchemaReference("shop.C", "c", 1)
     middle = {"type": "record", "name": "shop.B", "fields": []}
@@ -105,7 +105,7 @@ async def test_circle_of_references_is_refused(server: SchemaRegistryServer) -> 
 
 
 async def test_memory_checks_new_versions() -> None:
-    """A registry in memory refuses an incompatible version, and one that is no schema."""
+    """An in-memory registry refuses an incompatible version, and a text that is not a schema."""
     registry = MemorySchemaRegistry("full")
     await registry.register("orders", INT)
     [problem] = await registry.check("orders", LONG)
@@ -134,7 +134,7 @@ async def test_confluent_refusals_have_types(server: SchemaRegistryServer) -> No
 
 
 async def test_confluent_formats(server: SchemaRegistryServer) -> None:
-    """Each format is sent by its name, and descriptors are asked for instead of text."""
+    """Each schema format is sent by name, and Protobuf schemas are requested as descriptors."""
     registry = confluent_client(server)
     for schema in (Schema("{}", SchemaFormat.JSON), schema_of(order())):
         id = await registry.register("a", schema)
@@ -143,7 +143,7 @@ async def test_confluent_formats(server: SchemaRegistryServer) -> None:
 
 
 async def test_reads_and_registrations_are_repeated(server: SchemaRegistryServer) -> None:
-    """A registry that fails for a moment is asked again, also to register."""
+    """A request to a registry that fails temporarily is retried, also a registration."""
     registry = confluent_client(server)
     server.respond_json({"error_code": 50003, "message": "x"}, status=500)
     id = await registry.register("orders", INT)
@@ -154,7 +154,7 @@ async def test_reads_and_registrations_are_repeated(server: SchemaRegistryServer
 async def test_confluent_credentials_are_those_of_the_service(
     server: SchemaRegistryServer,
 ) -> None:
-    """The service's credentials are sent, and a refusal of them is AuthenticationFailed."""
+    """The service's credentials are sent; if they are refused, AuthenticationFailed is raised."""
     registry = confluent_client(server, credentials=Credentials.basic("u", "p"))
     server.respond_json({"error_code": 40101, "message": "Unauthorized"}, status=401)
     with pytest.raises(AuthenticationFailed):
@@ -185,7 +185,7 @@ async def test_wrong_address_is_no_missing_schema(server: SchemaRegistryServer) 
 async def test_wrong_answer_is_a_failure(
     server: SchemaRegistryServer, answer: Any, problem: str
 ) -> None:
-    """An answer that is no schema is VendorFailed, which may be tried again."""
+    """A response that is not a schema raises VendorFailed, which is retryable."""
     server.respond_json(answer)
     server.respond_json(answer)
     with pytest.raises(VendorFailed, match=problem) as excinfo:
@@ -194,7 +194,7 @@ async def test_wrong_answer_is_a_failure(
 
 
 async def test_wrong_verdicts_and_versions_are_failures(server: SchemaRegistryServer) -> None:
-    """Other answers are checked too, and a refusal without reasons says so."""
+    """All other responses are validated too, and a refusal without reasons says so."""
     registry = confluent_client(server)
     questions: list[tuple[Any, Any]] = [
         ({"id": "1"}, lambda: registry.register("a", INT)),
@@ -216,7 +216,7 @@ async def test_wrong_verdicts_and_versions_are_failures(server: SchemaRegistrySe
 
 
 async def test_registry_that_is_away_is_retryable() -> None:
-    """A registry that cannot be reached raises an error that may pass."""
+    """An unreachable registry raises a retryable error."""
     with SchemaRegistryServer() as stopped_server:
         registry = confluent_client(stopped_server)
     with pytest.raises(ConnectionFailed) as excinfo:
@@ -233,7 +233,7 @@ def _folder(path: Path, files: dict[str, bytes]) -> Path:
 
 
 async def test_folder_has_versions(tmp_path: Path) -> None:
-    """The files of a folder are versions, with ids where their names have them."""
+    """Each file of a folder is a schema version, with an id if its name contains one."""
     file = order(("a", 1, "int32"))
     files = {"1.avsc": b"int", "2@7.avsc": b"long", "3.json": b"{}"}
     registry = FolderSchemaRegistry(

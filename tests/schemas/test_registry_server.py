@@ -1,4 +1,4 @@
-"""The schema registry for users' tests."""
+"""The fake schema registry for users' tests."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ JSON_TYPE = {"Content-Type": "application/vnd.schemaregistry.v1+json"}
 
 @pytest.fixture
 def server() -> Iterator[SchemaRegistryServer]:
-    """A registry whose subjects promise to be compatible."""
+    """A registry whose subjects must stay compatible."""
     with SchemaRegistryServer("full") as registry:
         yield registry
 
@@ -59,13 +59,13 @@ def answer(server: SchemaRegistryServer, path: str, body: bytes | None = None) -
 def test_wrong_requests_have_codes(
     server: SchemaRegistryServer, path: str, body: bytes | None, status: int, code: int
 ) -> None:
-    """A request that cannot be answered has the status and the error code of a registry."""
+    """A request that cannot be answered gets a registry's status and error code."""
     server.register("a", INT)
     assert (status, code) == answer(server, path, body)
 
 
 async def test_promise_is_kept(server: SchemaRegistryServer) -> None:
-    """A schema that breaks the promise of its subject is refused with the reason."""
+    """A schema that violates its subject's compatibility level is refused with the reason."""
     registry = confluent_client(server)
     assert () == await registry.check("orders", INT)
     await registry.register("orders", INT)
@@ -77,7 +77,7 @@ async def test_promise_is_kept(server: SchemaRegistryServer) -> None:
 
 
 async def test_schemas_that_are_used_are_judged_too(server: SchemaRegistryServer) -> None:
-    """The promise holds for the schemas that a schema uses, and a missing one is refused."""
+    """Compatibility covers referenced schemas too, and a missing reference is refused."""
     registry = confluent_client(server)
 
     def order(version: int) -> Schema:
@@ -99,7 +99,7 @@ async def test_schemas_that_are_used_are_judged_too(server: SchemaRegistryServer
 
 
 async def test_tests_decide_about_schemas_and_failures(server: SchemaRegistryServer) -> None:
-    """Named schemas are refused, and queued failures and lost answers come first."""
+    """A test can refuse schemas by name, and queue failures and lost responses."""
     registry = confluent_client(server)
     server.incompatible, server.invalid = {"long"}, {"nonsense"}
     assert ("READER_FIELD_MISSING_DEFAULT_VALUE",) == await registry.check("new", LONG)
@@ -113,6 +113,6 @@ async def test_tests_decide_about_schemas_and_failures(server: SchemaRegistrySer
 
 
 def test_impossible_promise_is_refused() -> None:
-    """A promise that does not exist raises ConfigurationError."""
+    """An unknown compatibility level raises ConfigurationError."""
     with pytest.raises(ConfigurationError):
         SchemaRegistryServer("sometimes")

@@ -1,4 +1,4 @@
-"""The header that names the schema of a record, and the promises of subjects."""
+"""The header that names the schema of a record, and the compatibility levels of subjects."""
 
 from __future__ import annotations
 
@@ -16,13 +16,13 @@ from moorage.domain.schemas.wire_format import add_frame, read_frame, with_index
 
 @given(st.integers(1, 2**31 - 1), st.binary())
 def test_frame_returns_what_it_was_given(id: int, data: bytes) -> None:
-    """A framed record has the id and the data again."""
+    """A payload with a schema header is split into the same id and data again."""
     assert (id, data) == read_frame(add_frame(id, data))
 
 
 @given(st.lists(st.integers(0, 2**16), min_size=1, max_size=32), st.binary())
 def test_message_indexes_return(indexes: list[int], data: bytes) -> None:
-    """The place of a message can be read again."""
+    """The message indexes of a Protobuf header are read back unchanged."""
     assert (tuple(indexes), data) == without_indexes(with_indexes(indexes, data))
 
 
@@ -37,7 +37,7 @@ def test_any_bytes_are_a_frame_or_invalid(data: bytes) -> None:
 
 
 def test_bytes_are_those_of_confluent() -> None:
-    """The id is in network order; a first message is one zero, and others are zigzag numbers."""
+    """The id is big-endian; the first message is one zero byte, and others are zigzag numbers."""
     assert b"\0\0\0\1\2x" == add_frame(258, b"x")
     assert b"\0x" == with_indexes([0], b"x")
     assert b"\4\2\0x" == with_indexes([1, 0], b"x")
@@ -71,7 +71,7 @@ def _holds(promise: str, new: str, *earlier: str) -> bool:
 
 
 def test_promises_ask_in_their_direction() -> None:
-    """Backward asks the new schema, forward the earlier ones, full both; none asks nobody."""
+    """With `backward` the new schema is the reader, with `forward` an earlier one, `full` both."""
     assert _holds("backward", "long", "int")
     assert not _holds("backward", "int", "long")
     assert _holds("forward", "int", "long")
@@ -83,7 +83,7 @@ def test_promises_ask_in_their_direction() -> None:
 
 
 def test_transitive_promises_ask_all_versions() -> None:
-    """Only a transitive promise looks at versions before the last."""
+    """Only a transitive compatibility level considers versions before the last."""
     assert _holds("backward", "long", "string", "int")
     assert not _holds("backward_transitive", "long", "string", "int")
     assert not _holds("forward_transitive", "int", "string", "long")
@@ -95,7 +95,7 @@ def test_transitive_promises_ask_all_versions() -> None:
 
 
 def test_unknown_names_are_refused() -> None:
-    """The error for an unknown promise or format lists the known ones."""
+    """The error for an unknown compatibility level or format lists the known ones."""
     with pytest.raises(ConfigurationError, match="'backward'"):
         incompatibilities("always", _avro("int"), [])
     with pytest.raises(ConfigurationError, match="'avro'"):
@@ -104,7 +104,7 @@ def test_unknown_names_are_refused() -> None:
 
 @pytest.mark.parametrize("text", ["", "x" * (4 * 1024 * 1024 + 1), b"int", None])
 def test_text_of_a_schema_is_bounded(text: str) -> None:
-    """A schema is a text of limited length."""
+    """A schema must be a text of limited length."""
     with pytest.raises(InvalidData, match="not a text of"):
         Schema(text, "avro")
 
@@ -114,7 +114,7 @@ def test_text_of_a_schema_is_bounded(text: str) -> None:
     [("", 1), ("a\n", 1), ("a" * 251, 1), (None, 1), ("a", 0), ("a", True), ("a", 2**31)],
 )
 def test_reference_is_checked(subject: str, version: int) -> None:
-    """A reference has a possible subject and version."""
+    """A reference with an impossible subject or version is refused."""
     with pytest.raises(ConfigurationError):
         SchemaReference("a", subject, version)
 

@@ -171,7 +171,7 @@ def test_own_vendor_keeps_people_and_groups() -> None:
 
 
 def test_requests_of_entra_are_understood() -> None:
-    """Entra's look-ups, creations, capitals, dotted keys, texts for booleans and removals work."""
+    """Entra's requests work: look-ups, capitals, dotted keys, booleans as text, and removals."""
     driver = Driver()
     query = urlencode({"filter": 'externalId eq "E-1815"'})
     assert 0 == driver.json("GET", "/Users", query=query)["totalResults"]
@@ -277,7 +277,7 @@ def test_requests_of_okta_are_understood() -> None:
     ],
 )
 def test_impossible_operations_are_refused(operation: Any, word: str) -> None:
-    """An operation that cannot be carried out is refused with SCIM's word, and nothing changes."""
+    """An impossible operation is refused with SCIM's error type, and nothing changes."""
     driver = Driver(lenient=False)
     user = driver.json("POST", "/Users", ADA)
     path = f"/Users/{user['id']}"
@@ -389,7 +389,7 @@ def test_filters_find_whom_they_name(text: str, count: int) -> None:
     ],
 )
 def test_other_filters_are_refused(text: str) -> None:
-    """A filter of another form, or for a password, is refused, and never names everybody."""
+    """A filter of another form, or for a password, is refused, and never matches everybody."""
     query = urlencode({"filter": text}) if text else "filter=%20"
     answer = Driver()("GET", "/Users", query=query)
 
@@ -397,7 +397,7 @@ def test_other_filters_are_refused(text: str) -> None:
 
 
 def test_pages_have_everybody_once() -> None:
-    """A list has everybody once over its pages, and states the whole number."""
+    """The pages of a list contain each person once, and state the total number."""
     driver = Driver()
     for number in range(5):
         driver.json("POST", "/Users", {"userName": f"n{number}"})
@@ -422,7 +422,7 @@ def test_pages_have_everybody_once() -> None:
 
 
 def test_versions_are_compared() -> None:
-    """A version decides if a resource is sent again, changed, replaced or deleted."""
+    """The version in a request decides if a resource is sent, changed, replaced or deleted."""
     driver = Driver()
     user = driver.json("POST", "/Users", ADA)
     path, first = f"/Users/{user['id']}", user["meta"]["version"]
@@ -468,7 +468,7 @@ class ContestedScimStore(MemoryScimStore):
 
 
 def test_changes_of_others_are_kept() -> None:
-    """A change that meets another one is made again on top of it, or given up after some tries."""
+    """A change that conflicts with another is repeated on the new version, a few times at most."""
     store = ContestedScimStore(2)
     driver = Driver(store)
     user = driver.json("POST", "/Users", ADA)
@@ -561,7 +561,7 @@ def test_wrong_tokens_are_refused(text: str | None) -> None:
 
 
 def test_several_tokens_are_accepted() -> None:
-    """The next token is accepted beside the current one, while it is changed."""
+    """The next token is accepted beside the current one while the token is being changed."""
     server = ScimServer(MemoryScimStore(), tokens=["one", moorage.Secret("two")], base_url=BASE)
     single = ScimServer(MemoryScimStore(), tokens="one", base_url=BASE)
 
@@ -611,7 +611,7 @@ def test_refusals_of_the_application_reach_the_provider(error: Exception, status
 
 
 def test_unknown_times_and_attributes_are_left_out() -> None:
-    """A resource without times has none, and attributes of the application alone are not shown."""
+    """Missing times, and attributes meant for the application alone, are not in the response."""
     resource = ScimResource(id="a/b", content={"userName": "a", "salary": 1}, version="1 2")
 
     class SingleResource(MemoryScimStore):
@@ -628,7 +628,7 @@ def test_unknown_times_and_attributes_are_left_out() -> None:
 
 
 def test_conditions_are_values_for_stores() -> None:
-    """A store gets conditions by their paths, and may decide them with `fulfils`."""
+    """A store gets a filter's conditions with their paths, and may evaluate them by `fulfils`."""
     filters: list[tuple[ScimCondition, ...]] = []
 
     class RecordingScimStore(MemoryScimStore):
@@ -750,7 +750,7 @@ def test_asgi_application_answers() -> None:
 
 
 def test_memory_compares_versions() -> None:
-    """The store in memory keeps what it got, and compares names and versions."""
+    """The in-memory store returns what was stored, and compares names and versions."""
     store = MemoryScimStore()
     content: dict[str, Any] = {"userName": "ada", "emails": []}
     resource = store.create(ScimKind.USER, content)
@@ -768,7 +768,7 @@ def test_memory_compares_versions() -> None:
 
 @pytest.mark.parametrize("lenient", [False, True])
 def test_parts_of_a_list_without_entries(*, lenient: bool) -> None:
-    """A part that is added to an empty list makes an entry, and later changes find a list."""
+    """Adding a part to an empty list creates an entry, and later changes find the list."""
     driver = Driver(lenient=lenient)
     path = f"/Users/{driver.json('POST', '/Users', {'userName': 'ada'})['id']}"
 
@@ -796,7 +796,7 @@ def test_conditions_have_the_types_of_their_attributes() -> None:
 
 
 class NoNulStore(MemoryScimStore):
-    """A store that cannot be asked for texts with NUL characters, as PostgreSQL."""
+    """A store that refuses texts with NUL characters, as PostgreSQL does."""
 
     def get(self, kind: ScimKind, id: str, /) -> ScimResource | None:
         """Return a resource."""
@@ -816,14 +816,14 @@ def test_ids_that_no_store_can_have(method: str) -> None:
 
 
 def test_filters_that_no_store_can_answer() -> None:
-    """A filter for a text with a NUL character or half of a character is refused."""
+    """A filter for a text with NUL, or with half of a surrogate pair, is refused."""
     for text in ("\\u0000", "\\ud800"):
         query = urlencode({"filter": f'userName eq "{text}"'})
         assert 400 == Driver()("GET", "/Users", query=query).status
 
 
 def test_tokens_with_half_of_a_character() -> None:
-    """A token that no UTF-8 text can be is not known."""
+    """A token that cannot be encoded as UTF-8 is unknown."""
     headers = [("Authorization", "Bearer \ud800")]
     assert 401 == Driver().server.answer("GET", "/Users", headers=headers).status
 
@@ -838,7 +838,7 @@ class PercentStore(MemoryScimStore):
 
 
 def test_applications_decode_paths_once() -> None:
-    """The path of an application's request is decoded already, and is not decoded again."""
+    """A path that the web server has already decoded is not decoded again."""
     statuses: list[str] = []
     app = ScimApp(Driver(PercentStore()).server)
     list(app(wsgi_environ("GET", "/Users/a%20b", b""), lambda status, _: statuses.append(status)))
@@ -852,7 +852,7 @@ class _Person:
         self._id = id
 
     def get(self, _: ScimKind, id: str, /) -> ScimResource | None:
-        """Return the person, if it is the one who is wanted."""
+        """Return the person if this is their id."""
         is_known = id == self._id
         return ScimResource(id=id, content={"userName": "ada"}, version="1") if is_known else None
 
@@ -873,7 +873,7 @@ class _AsyncPerson(_Person):
 
 @pytest.mark.parametrize("id", ["EMEA/4711", "a/b/c", "/a", "a%2Fb", "urn:ietf:x/y z"])
 def test_ids_with_slashes_are_found_by_their_location(id: str) -> None:
-    """A web server decodes the path of a location, and the resource is found by it all the same."""
+    """A resource is found by its location's URL, although the web server decodes the path."""
     person: Any = _Person(id)
     server = ScimServer(person, tokens=[TOKEN], base_url=BASE)
     answer = server.answer(
@@ -954,7 +954,7 @@ def test_members_are_added_once() -> None:
     ],
 )
 def test_arguments_of_the_wrong_type_are_the_hosts(field: str, value: Any) -> None:
-    """An argument that no request can cause is refused by a typed error that names it."""
+    """An invalid argument that only a program can pass raises a typed error that names it."""
     arguments: dict[str, Any] = {"method": "GET", "path": "/Users", field: value}
     with pytest.raises(InvalidData) as excinfo:
         Driver().server.answer(**arguments)
@@ -963,7 +963,7 @@ def test_arguments_of_the_wrong_type_are_the_hosts(field: str, value: Any) -> No
 
 
 def test_headers_may_come_from_any_iterable() -> None:
-    """The headers may be lists of two, from an iterator."""
+    """The headers may be an iterator of two-item lists."""
     headers = iter([["Authorization", f"Bearer {TOKEN}"]])
     arguments: Any = {"headers": headers}
     assert 200 == Driver().server.answer("GET", "/Users", **arguments).status

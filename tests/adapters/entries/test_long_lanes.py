@@ -1,4 +1,4 @@
-"""Due entries behind many held ones, in every database."""
+"""Outbox entries that are due, behind many entries that must wait, in every database."""
 
 from __future__ import annotations
 

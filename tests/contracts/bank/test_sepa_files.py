@@ -115,7 +115,7 @@ def test_debits_are_read_as_written(order: DirectDebitFile) -> None:
 @pytest.mark.untraced
 @given(orders.transfer_files)
 def test_old_transfers_are_read_as_written(order: CreditTransferFile) -> None:
-    """The old version differs only in addresses, which are written as lines."""
+    """An older version of a SEPA file differs only in addresses, which are written as lines."""
     try:
         content = write_credit_transfers(order, version="pain.001.001.03")
     except InvalidData as error:
@@ -131,7 +131,7 @@ def test_old_transfers_are_read_as_written(order: CreditTransferFile) -> None:
 
 
 def test_old_debits_are_read_as_written() -> None:
-    """The old version of direct debits keeps mandates and amendments."""
+    """The older version of direct debits also keeps mandates and amendments."""
     order = orders.debits_with_everything()
     restored = read_direct_debits(write_direct_debits(order, version="pain.008.001.02"))
 
@@ -303,7 +303,7 @@ def test_no_text_breaks_the_file(text: str) -> None:
 
 
 def test_old_versions_refuse_what_they_lack() -> None:
-    """The old version refuses a BIC with digits in its first letters, and long addresses."""
+    """The older version refuses a BIC with digits in its first letters, and long addresses."""
     digits = _file(_payment(creditor=attrs.evolve(CREDITOR, bic="A2345678DE33"[:4] + "DEFF")))
     lines = PartyAddress(country="DE", town="Bonn", street="Weg", lines=["Haus 2"])
     long = _file(_payment(creditor=attrs.evolve(CREDITOR, address=lines)))
